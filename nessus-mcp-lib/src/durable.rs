@@ -1,0 +1,124 @@
+//! Files that are whole or absent, whatever is killed.
+//!
+//! Every file this library leaves behind is written under a temporary name in the same directory, synced, renamed,
+//! and the directory is synced. Nothing else in the workspace calls `rename`.
+//! Files are created with mode 0600, directories with 0700.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use tempfile::NamedTempFile;
+
+/// The prefix of temporary names; what a killed process leaves behind begins with it.
+pub const TEMPORARY_PREFIX: &str = ".tmp-";
+
+/// A file that takes its final name only with [`DurableFile::commit`], and vanishes when it is dropped before.
+#[derive(Debug)]
+pub struct DurableFile {
+    file: NamedTempFile,
+    destination: PathBuf,
+}
+
+impl DurableFile {
+    /// Opens a temporary file beside `destination`.
+    ///
+    /// # Errors
+    /// When the directory does not exist or cannot be written to.
+    pub fn create(destination: &Path) -> io::Result<Self> {
+        let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent(destination))?;
+        Ok(Self { file, destination: destination.to_owned() })
+    }
+
+    /// The open file, for reading what was written before it is committed.
+    pub fn as_file_mut(&mut self) -> &mut File {
+        self.file.as_file_mut()
+    }
+
+    /// Another handle on the same open file.
+    pub fn try_clone(&self) -> io::Result<File> {
+        self.file.as_file().try_clone()
+    }
+
+    /// The temporary path, readable until [`DurableFile::commit`].
+    pub fn temporary_path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Syncs the content, gives it the final name (replacing what is there) and syncs the directory.
+    pub fn commit(self) -> io::Result<()> {
+        self.file.as_file().sync_all()?;
+        self.file.persist(&self.destination).map_err(|failed| failed.error)?;
+        sync_directory(parent(&self.destination))
+    }
+}
+
+impl Write for DurableFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// Replaces the file at `destination` with `content`, atomically and durably.
+pub fn replace(destination: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = DurableFile::create(destination)?;
+    file.write_all(content)?;
+    file.commit()
+}
+
+/// Creates the directory and its parents with mode 0700 and syncs the parent; fine when it is there already.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)?;
+    sync_directory(parent(path))
+}
+
+/// Makes the names in a directory durable.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_replaced_whole_and_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("task.json");
+        replace(&path, b"one").unwrap();
+        replace(&path, b"two").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"two");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn what_is_not_committed_leaves_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut file = DurableFile::create(&directory.path().join("x")).unwrap();
+        file.write_all(b"half").unwrap();
+        drop(file);
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 0);
+    }
+}

@@ -1,0 +1,99 @@
+//! What every error of this library has in common.
+//!
+//! The error enums themselves live beside what fails (`QueueError` in [`crate::queue`], `TaskError` in
+//! [`crate::task`], ...). This module holds only what lets callers treat them alike: a stable code for agents
+//! and dead letters, a [kind](ErrorKind) that decides between retrying and giving up and sets a process's exit
+//! code, and [`excerpt`], which keeps somebody else's data short and printable inside a message.
+
+use std::fmt;
+
+/// What a caller can do about an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The request is wrong; the same request will fail again.
+    InvalidInput,
+    /// The thing asked for does not exist.
+    NotFound,
+    /// The thing exists but is not in a state that allows this.
+    Conflict,
+    /// Something outside this process did not answer or refused for now; the same call may succeed later.
+    Unavailable,
+    /// A configuration must be mended by a person first.
+    Configuration,
+    /// Anything else: disk errors, damaged files, defects.
+    Internal,
+}
+
+impl ErrorKind {
+    /// The exit code a binary ends with: 1 failed, 69 scanner or queue unavailable, 78 bad configuration.
+    pub const fn exit_code(self) -> u8 {
+        match self {
+            Self::Unavailable => 69,
+            Self::Configuration => 78,
+            Self::InvalidInput | Self::NotFound | Self::Conflict | Self::Internal => 1,
+        }
+    }
+}
+
+/// Implemented by every error enum of this library.
+pub trait Classified: std::error::Error {
+    /// A stable snake_case code: agents, dead letters and metrics rely on it.
+    fn code(&self) -> &'static str;
+
+    /// What a caller can do about it.
+    fn kind(&self) -> ErrorKind;
+
+    /// One sentence that says what to do next, where there is something to say.
+    fn hint(&self) -> Option<String> {
+        None
+    }
+
+    /// Whether the same call may succeed later without anybody changing anything.
+    fn is_retryable(&self) -> bool {
+        self.kind() == ErrorKind::Unavailable
+    }
+}
+
+/// The most bytes of somebody else's data that go into a message.
+pub const EXCERPT_BYTES: usize = 200;
+
+/// Shows at most [`EXCERPT_BYTES`] bytes of `text`, with control characters escaped.
+///
+/// ```
+/// use nessus_mcp_lib::error::excerpt;
+/// assert_eq!(excerpt("a\nb").to_string(), "a\\nb");
+/// assert!(excerpt(&"x".repeat(500)).to_string().ends_with('…'));
+/// ```
+pub fn excerpt(text: &str) -> impl fmt::Display + use<> {
+    let mut shown = String::new();
+    for character in text.chars() {
+        if shown.len() >= EXCERPT_BYTES {
+            shown.push('…');
+            break;
+        }
+        if character.is_control() {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    shown
+}
+
+/// Joins an error and its sources into one line, `outer: inner: innermost`.
+///
+/// A source whose text already stands at the end of the line is not repeated.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let mut line = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let text = source.to_string();
+        if !line.ends_with(&text) {
+            line.push_str(": ");
+            line.push_str(&text);
+        }
+        next = source.source();
+    }
+    line
+}

@@ -1,0 +1,200 @@
+//! The contract between the worker and a scanner.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use tokio::io::AsyncWrite;
+
+use super::ScannerError;
+use crate::ids::ScanId;
+
+/// What to scan and how.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScanRequest {
+    /// The text by which [`ScannerInterface::find_by_marker`] finds the scan again: the task id.
+    pub marker: String,
+    /// The name a person gave; the scan's name on the scanner is made of it and the marker.
+    pub name: String,
+    /// Free text; may be empty.
+    pub description: String,
+    /// The targets, comma separated, in the notation of [`crate::targets::TargetSet`].
+    pub targets: String,
+    /// The scanner's name for the kind of scan, such as `basic` or `discovery` on Nessus.
+    pub template: String,
+}
+
+impl ScanRequest {
+    /// A request with the scanner's basic template and no description.
+    pub fn new(marker: impl Into<String>, name: impl Into<String>, targets: impl Into<String>) -> Self {
+        Self {
+            marker: marker.into(),
+            name: name.into(),
+            description: String::new(),
+            targets: targets.into(),
+            template: DEFAULT_TEMPLATE.to_owned(),
+        }
+    }
+
+    /// The scan's name on the scanner: the given name, then the marker in brackets.
+    pub fn scan_name(&self) -> String {
+        format!("{} [{}]", self.name, self.marker)
+    }
+}
+
+/// The template of a scan that asks for none.
+pub const DEFAULT_TEMPLATE: &str = "basic";
+
+/// Where a scan stands on its scanner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ScanState {
+    /// It exists and was never launched.
+    Created,
+    /// It was launched and waits for the scanner.
+    Pending,
+    /// It runs.
+    Running,
+    /// It is held; it may stay so for ever.
+    Paused,
+    /// It is being stopped.
+    Stopping,
+    /// It has ended and its results are whole.
+    Completed,
+    /// It was stopped; what it found so far can be exported.
+    Cancelled,
+    /// The scanner gave it up.
+    Aborted,
+    /// The scanner uses a word this library does not know: keep polling, it is not an end.
+    Unknown,
+}
+
+impl ScanState {
+    /// Whether the scan will not change any more.
+    pub const fn is_terminal(self) -> bool {
+        matches!(self, Self::Completed | Self::Cancelled | Self::Aborted)
+    }
+}
+
+/// Progress and state of a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScanStatus {
+    /// Where it stands.
+    pub state: ScanState,
+    /// 0 to 100; `None` when the scanner does not tell (yet). 100 only when completed.
+    pub progress: Option<u8>,
+    /// How many hosts the scanner has results for; `None` when it does not tell.
+    pub hosts: Option<u64>,
+    /// The scanner's name for this run of the scan.
+    pub run_uuid: Option<String>,
+    /// The scanner's own words: its status text, or the reason of an abort.
+    pub detail: Option<String>,
+}
+
+impl ScanStatus {
+    /// A status of which only the state is known.
+    pub const fn new(state: ScanState) -> Self {
+        Self { state, progress: None, hosts: None, run_uuid: None, detail: None }
+    }
+}
+
+/// What an export contained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ExportSummary {
+    /// Bytes written.
+    pub bytes: u64,
+}
+
+impl ExportSummary {
+    /// An export of this many bytes.
+    pub const fn new(bytes: u64) -> Self {
+        Self { bytes }
+    }
+}
+
+/// What a scanner tells about itself. Everything is optional: scanners differ, and some say little without a login.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScannerProperties {
+    /// The product and its edition, such as `Nessus Professional`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// The version a person sees in the user interface.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The plugin set, `YYYYMMDDhhmm` on Nessus.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_set: Option<String>,
+    /// The most hosts the licence allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub licensed_hosts: Option<u64>,
+}
+
+/// Where an export is written to: an open file, a `Vec<u8>`, or any other writer without borrowed parts.
+pub type ExportSink = dyn AsyncWrite + Send + Unpin;
+
+/// A vulnerability scanner. One value serves many tasks at once and lives as long as the process.
+///
+/// Implementors guarantee:
+/// - No method launches a scan but [`launch`](Self::launch), and no method creates one but [`create`](Self::create).
+/// - `create` and `launch` are attempted once a call: a request whose outcome is unclear is not repeated blindly.
+///   The caller reconciles with [`find_by_marker`](Self::find_by_marker) and [`status`](Self::status).
+/// - Errors are classified: what may succeed later is retryable ([`Classified`](crate::error::Classified)), a refused
+///   login is not. No message carries a password, token or cookie.
+/// - Dropping a returned future stops the call; the scan on the scanner goes on.
+#[cfg_attr(feature = "testing", mockall::automock)]
+#[async_trait]
+pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
+    /// Creates a scan that can be found by its marker, and does not launch it.
+    async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError>;
+
+    /// Launches a created scan; returns the scanner's name for the run, if it has one.
+    ///
+    /// # Errors
+    /// [`ScannerError::Conflict`] when it runs already.
+    async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError>;
+
+    /// The scan's state and progress.
+    ///
+    /// # Errors
+    /// [`ScannerError::NotFound`] when the scanner does not have it (any more).
+    async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError>;
+
+    /// Writes the scan's results as a .nessus document (version 2) into `sink`, flushed and checked for completeness.
+    ///
+    /// After an error the sink may hold a part; the caller throws it away.
+    ///
+    /// # Errors
+    /// [`ScannerError::Conflict`] while the scan is active, [`ScannerError::Truncated`] for an incomplete document,
+    /// [`ScannerError::Storage`] when the sink fails.
+    async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError>;
+
+    /// Asks the scanner to stop the scan; it may take minutes. Fine when the scan is not active.
+    async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError>;
+
+    /// Asks the scanner to hold the scan.
+    async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError>;
+
+    /// Asks the scanner to go on with a held scan.
+    async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError>;
+
+    /// Deletes the scan and its results on the scanner. Fine when it is gone already.
+    ///
+    /// # Errors
+    /// [`ScannerError::Conflict`] while the scan is active.
+    async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError>;
+
+    /// The scan whose name or description carries `marker`, deleted ones left out.
+    ///
+    /// # Errors
+    /// [`ScannerError::AmbiguousMarker`] when there are several.
+    async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError>;
+
+    /// What the scanner tells about itself; fails when it cannot be reached or is not ready to scan.
+    async fn properties(&self) -> Result<ScannerProperties, ScannerError>;
+
+    /// Releases what is held on the scanner, such as a login session. The value may be used again afterwards.
+    async fn close(&self);
+}

@@ -1,0 +1,17 @@
+//! Scanners: the trait [`ScannerInterface`] and what stands behind it.
+//!
+//! The worker knows only the trait. [`MockScanner`] plays scans without a network, [`NessusScanner`] drives a real
+//! Nessus over HTTP and is the only place that does so.
+
+mod error;
+mod interface;
+
+#[cfg(feature = "testing")]
+pub use self::interface::MockScannerInterface;
+pub use self::{
+    error::{RequestSent, ScannerError},
+    interface::{
+        DEFAULT_TEMPLATE, ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface,
+        ScannerProperties,
+    },
+};

@@ -1,0 +1,213 @@
+//! Time as this library writes it, and the clock that tests can set.
+//!
+//! A [`Timestamp`] is an instant in UTC with millisecond precision; its text form is RFC 3339 with `Z`, as it stands
+//! in `task.json`. A [`Clock`] is injected wherever time decides something, so that tests do not sleep.
+
+use std::{
+    fmt,
+    str::FromStr,
+    sync::{
+        Arc,
+        atomic::{AtomicI64, Ordering},
+    },
+    time::Duration,
+};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// An instant in UTC, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(i64);
+
+/// The last millisecond of the year 9999, the latest instant RFC 3339 can write.
+const LATEST_MILLIS: i64 = 253_402_207_199_999;
+
+impl Timestamp {
+    /// From milliseconds since 1970; values outside the years 0000 to 9999 are moved to the nearest end.
+    pub const fn from_millis(millis: i64) -> Self {
+        let earliest = -62_167_132_800_000;
+        if millis > LATEST_MILLIS {
+            Self(LATEST_MILLIS)
+        } else if millis < earliest {
+            Self(earliest)
+        } else {
+            Self(millis)
+        }
+    }
+
+    /// Milliseconds since 1970.
+    pub const fn as_millis(self) -> i64 {
+        self.0
+    }
+
+    /// This instant moved later by `duration`.
+    pub fn plus(self, duration: Duration) -> Self {
+        let millis = i64::try_from(duration.as_millis()).unwrap_or(i64::MAX);
+        Self::from_millis(self.0.saturating_add(millis))
+    }
+
+    /// The time from `earlier` to this instant; zero when it is not earlier.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+
+    /// `YYYYMMDD_HHMMSS` in UTC, as it stands in task ids.
+    pub fn compact(self) -> String {
+        self.zoned().strftime("%Y%m%d_%H%M%S").to_string()
+    }
+
+    fn zoned(self) -> jiff::Zoned {
+        jiff::Timestamp::from_millisecond(self.0)
+            .unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+            .to_zoned(jiff::tz::TimeZone::UTC)
+    }
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.zoned().strftime("%Y-%m-%dT%H:%M:%S%.3fZ"))
+    }
+}
+
+/// A text that is not an RFC 3339 instant.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("`{0}` is not an RFC 3339 time such as 2026-11-20T18:25:00Z")]
+pub struct TimestampError(String);
+
+impl FromStr for Timestamp {
+    type Err = TimestampError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse::<jiff::Timestamp>()
+            .map(|parsed| Self::from_millis(parsed.as_millisecond()))
+            .map_err(|_| TimestampError(crate::error::excerpt(text).to_string()))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// Tells what time it is.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// Now.
+    fn now(&self) -> Timestamp;
+}
+
+/// The machine's clock.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+    }
+}
+
+/// A clock that moves only when it is told to.
+#[derive(Debug, Clone)]
+pub struct ManualClock(Arc<AtomicI64>);
+
+impl ManualClock {
+    /// A clock that shows `start`.
+    pub fn new(start: Timestamp) -> Self {
+        Self(Arc::new(AtomicI64::new(start.as_millis())))
+    }
+
+    /// Moves the clock forward.
+    pub fn advance(&self, by: Duration) {
+        let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
+        self.0.fetch_add(millis, Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::from_millis(self.0.load(Ordering::SeqCst))
+    }
+}
+
+/// The unit of a duration that was written as a bare number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DurationUnit {
+    /// Seconds.
+    Seconds,
+    /// Hours.
+    Hours,
+    /// Days.
+    Days,
+}
+
+/// A text that is not a duration.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("`{0}` is not a duration: write a number with a unit, such as 500ms, 30s, 5m, 24h or 7d")]
+pub struct DurationError(String);
+
+/// Reads `500ms`, `2s`, `5m`, `24h`, `7d`, or a bare number in `unit`.
+///
+/// # Errors
+/// When the text is empty, negative, not a number, or has another unit.
+///
+/// ```
+/// use std::time::Duration;
+/// use nessus_mcp_lib::time::{DurationUnit, parse_duration};
+/// assert_eq!(parse_duration("500ms", DurationUnit::Hours)?, Duration::from_millis(500));
+/// assert_eq!(parse_duration("24", DurationUnit::Hours)?, Duration::from_secs(24 * 3600));
+/// assert_eq!(parse_duration("1.5s", DurationUnit::Hours)?, Duration::from_millis(1500));
+/// # Ok::<(), nessus_mcp_lib::time::DurationError>(())
+/// ```
+pub fn parse_duration(text: &str, unit: DurationUnit) -> Result<Duration, DurationError> {
+    let trimmed = text.trim();
+    let digits = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, suffix) = trimmed.split_at(digits);
+    let seconds = match (suffix.trim(), unit) {
+        ("ms", _) => 0.001,
+        ("s", _) | ("", DurationUnit::Seconds) => 1.0,
+        ("m", _) => 60.0,
+        ("h", _) | ("", DurationUnit::Hours) => 3_600.0,
+        ("d", _) | ("", DurationUnit::Days) => 86_400.0,
+        _ => return Err(DurationError(crate::error::excerpt(text).to_string())),
+    };
+    number
+        .parse::<f64>()
+        .ok()
+        .and_then(|value| Duration::try_from_secs_f64(value * seconds).ok())
+        .ok_or_else(|| DurationError(crate::error::excerpt(text).to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_written_with_z_and_read_again() {
+        let at = Timestamp::from_millis(1_764_599_422_123);
+        assert_eq!(at.to_string(), "2025-12-01T14:30:22.123Z");
+        assert_eq!(at.compact(), "20251201_143022");
+        assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at);
+        assert_eq!("2025-12-01T15:30:22.123+01:00".parse::<Timestamp>().unwrap(), at);
+    }
+
+    #[test]
+    fn extreme_instants_are_written_and_read_again() {
+        for millis in [i64::MIN, 0, i64::MAX] {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(at.to_string().parse::<Timestamp>().unwrap(), at, "{at}");
+        }
+    }
+
+    #[test]
+    fn words_are_not_durations() {
+        for text in ["", "fast", "-1s", "5 parsecs", "1.2.3s", "s"] {
+            assert!(parse_duration(text, DurationUnit::Seconds).is_err(), "{text}");
+        }
+    }
+}
