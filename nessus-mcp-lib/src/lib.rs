@@ -1,5 +1,6 @@
 //! nessus-mcp-lib
 
+pub mod config;
 pub mod durable;
 pub mod error;
 pub mod ids;

@@ -1,0 +1,110 @@
+//! The flags and environment variables that several binaries share (feature `cli`).
+//!
+//! Flags have the names of the variables in kebab-case. Values are taken as text and checked by the methods here, so
+//! that a bad one ends the process with exit code 78 and its name, whether it came from a flag or a variable.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::Args;
+
+use super::{ConfigError, LogFormat, Settings, WorkerSettings};
+use crate::{
+    ids::PoolName,
+    time::{DurationUnit, parse_duration},
+};
+
+/// What every binary needs to find its data.
+#[derive(Debug, Clone, Args)]
+pub struct CommonArgs {
+    /// Where tasks, results and the embedded queue are kept
+    #[arg(long, env = "DATA_DIR", default_value = "./data", value_name = "DIR", global = true)]
+    pub data_dir: PathBuf,
+
+    /// The queue [default: sqlite:{DATA_DIR}/queue.db; REDIS_URL is read as an older name]
+    #[arg(long, env = "QUEUE_URL", value_name = "URL", global = true, hide_env_values = true)]
+    pub queue_url: Option<String>,
+
+    /// The pools and their scanners
+    #[arg(long, env = "SCANNER_CONFIG", default_value = "scanners.yaml", value_name = "FILE", global = true)]
+    pub scanner_config: PathBuf,
+}
+
+impl CommonArgs {
+    /// The settings these flags stand for.
+    pub fn settings(&self) -> Settings {
+        let settings = Settings::new(&self.data_dir, &self.scanner_config);
+        let older = || std::env::var("REDIS_URL").ok();
+        match self.queue_url.clone().or_else(older).filter(|url| !url.is_empty()) {
+            Some(url) => settings.with_queue_url(url),
+            None => settings,
+        }
+    }
+}
+
+/// How a process logs.
+#[derive(Debug, Clone, Args)]
+pub struct LogArgs {
+    /// Which log lines are written: error, warn, info, debug, trace, or directives such as `info,nessus_mcp_lib=debug`
+    #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL", global = true)]
+    pub log_level: String,
+
+    /// How log lines are written to stderr: json or text
+    #[arg(long, env = "LOG_FORMAT", default_value = "json", value_name = "FORMAT", global = true)]
+    pub log_format: String,
+}
+
+impl LogArgs {
+    /// The format.
+    ///
+    /// # Errors
+    /// When it is neither `json` nor `text`.
+    pub fn format(&self) -> Result<LogFormat, ConfigError> {
+        self.log_format.parse()
+    }
+}
+
+/// How a worker works.
+#[derive(Debug, Clone, Args)]
+pub struct WorkerArgs {
+    /// The pools to serve, comma separated [default: all of the scanner configuration]
+    #[arg(long, env = "WORKER_POOLS", value_name = "POOLS")]
+    pub worker_pools: Option<String>,
+
+    /// The longest time between two looks at a running scan (seconds, or with a unit: 500ms, 2s)
+    #[arg(long, env = "POLL_INTERVAL_SECONDS", default_value = "30", value_name = "TIME")]
+    pub poll_interval_seconds: String,
+
+    /// How long a claim holds without being renewed (seconds, or with a unit)
+    #[arg(long, env = "LEASE_SECONDS", default_value = "60", value_name = "TIME")]
+    pub lease_seconds: String,
+
+    /// How long a scan may take before it is stopped (hours, or with a unit)
+    #[arg(long, env = "SCAN_TIMEOUT_HOURS", default_value = "24", value_name = "TIME")]
+    pub scan_timeout_hours: String,
+}
+
+impl WorkerArgs {
+    /// The settings these flags stand for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn settings(&self) -> Result<WorkerSettings, ConfigError> {
+        let mut settings = WorkerSettings::default()
+            .with_poll_interval(duration("POLL_INTERVAL_SECONDS", &self.poll_interval_seconds, DurationUnit::Seconds)?)
+            .with_lease(duration("LEASE_SECONDS", &self.lease_seconds, DurationUnit::Seconds)?)
+            .with_scan_timeout(duration("SCAN_TIMEOUT_HOURS", &self.scan_timeout_hours, DurationUnit::Hours)?);
+        if let Some(pools) = self.worker_pools.as_deref().filter(|text| !text.trim().is_empty()) {
+            let pools = pools.split(',').map(|name| PoolName::new(name.trim())).collect::<Result<Vec<_>, _>>();
+            settings = settings.with_pools(pools.map_err(|error| setting("WORKER_POOLS", error.to_string()))?);
+        }
+        settings.check()
+    }
+}
+
+fn duration(name: &str, text: &str, unit: DurationUnit) -> Result<Duration, ConfigError> {
+    parse_duration(text, unit).map_err(|error| setting(name, format!("has a bad value: {error}")))
+}
+
+fn setting(name: &str, message: String) -> ConfigError {
+    ConfigError::Setting { name: name.to_owned(), message }
+}

@@ -1,0 +1,68 @@
+//! Errors of configuration files and settings.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use crate::error::{Classified, ErrorKind};
+
+/// A configuration that cannot be used. Values are not shown: they may be secret.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read `{}`: {source}", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+    /// The file is no YAML of the expected shape.
+    #[error("{}:{line}: {message}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1; 0 when it is not known.
+        line: u64,
+        /// What is wrong.
+        message: String,
+    },
+    /// A key has a value that cannot be used.
+    #[error("{}:{line}: `{key}` {message}", path.display())]
+    Key {
+        /// The file.
+        path: PathBuf,
+        /// The line, from 1.
+        line: u64,
+        /// The key, as a path such as `nessus[0].url`.
+        key: String,
+        /// What is wrong with its value.
+        message: String,
+    },
+    /// A flag or environment variable has a value that cannot be used.
+    #[error("`{name}` {message}")]
+    Setting {
+        /// The flag or variable.
+        name: String,
+        /// What is wrong with its value.
+        message: String,
+    },
+}
+
+impl Classified for ConfigError {
+    fn code(&self) -> &'static str {
+        "bad_configuration"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Configuration
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                Some("give the path of your `scanners.yaml` with `--scanner-config` or `SCANNER_CONFIG`; README.md shows one".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

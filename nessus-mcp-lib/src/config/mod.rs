@@ -1,0 +1,21 @@
+//! Configuration, read and refused before anything is bound.
+//!
+//! - [`ScannersConfig`]: `scanners.yaml`, the pools and their scanners.
+//! - [`Settings`]: what the environment and the flags say; `cli::CommonArgs` (feature `cli`) reads it for the binaries.
+//!
+//! Every [`ConfigError`] names the file, line and key, or the variable, that must be mended; none shows a value that
+//! may be secret. The binaries end with exit code 78 on it.
+
+#[cfg(feature = "cli")]
+pub mod cli;
+mod error;
+mod expand;
+mod scanners;
+mod settings;
+mod yaml;
+
+pub use self::{
+    error::ConfigError,
+    scanners::{DEFAULT_MAX_CONCURRENT_SCANS, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    settings::{LogFormat, Settings, WorkerSettings},
+};

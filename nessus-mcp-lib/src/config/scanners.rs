@@ -1,0 +1,399 @@
+//! `scanners.yaml`: the pools and their scanners.
+//!
+//! ```yaml
+//! nessus:                              # a pool
+//!   - instance_id: scanner1            # unique within its pool
+//!     name: Head office
+//!     type: nessus                     # nessus (default) or mock
+//!     url: https://${NESSUS_HOST:-localhost}:8834
+//!     username: ${NESSUS_USERNAME}
+//!     password: ${NESSUS_PASSWORD}
+//!     enabled: true                    # default
+//!     max_concurrent_scans: 2          # default
+//!     verify_tls: true                 # default
+//! ```
+//!
+//! A mock scanner needs only `instance_id` and `type: mock`; `scan_duration` (default `2s`) says how long its scans take.
+
+use std::{fmt, fs, path::Path, str::FromStr, sync::Arc, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    ConfigError,
+    expand::expand,
+    yaml::{self, Ordered, Scalar},
+};
+use crate::{
+    ids::{InstanceId, PoolName},
+    secret::Secret,
+    time::{DurationUnit, parse_duration},
+};
+
+/// How many scans at once a scanner is given when its entry does not say.
+pub const DEFAULT_MAX_CONCURRENT_SCANS: u32 = 2;
+
+/// The kind of scanner behind an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ScannerType {
+    /// A Nessus over HTTP.
+    Nessus,
+    /// A scanner that plays scans inside the process, without a network.
+    Mock,
+}
+
+impl ScannerType {
+    /// The word in `scanners.yaml` and `task.json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nessus => "nessus",
+            Self::Mock => "mock",
+        }
+    }
+}
+
+impl fmt::Display for ScannerType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ScannerType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "nessus" => Ok(Self::Nessus),
+            "mock" => Ok(Self::Mock),
+            _ => Err("must be `nessus` or `mock`".to_owned()),
+        }
+    }
+}
+
+/// One scanner of a pool.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct InstanceConfig {
+    /// Its name within the pool.
+    pub instance_id: InstanceId,
+    /// Its name for people; the instance id when the entry has none.
+    pub name: String,
+    /// What it is.
+    pub scanner_type: ScannerType,
+    /// Its address; empty for a mock.
+    pub url: String,
+    /// The user to log in as; empty for a mock.
+    pub username: String,
+    /// That user's password; empty for a mock.
+    pub password: Secret,
+    /// A disabled scanner is listed but not used.
+    pub enabled: bool,
+    /// The most scans it runs at once, over all workers.
+    pub max_concurrent_scans: u32,
+    /// Whether its certificate is checked.
+    pub verify_tls: bool,
+    /// How long a mock's scans take.
+    pub scan_duration: Duration,
+}
+
+impl InstanceConfig {
+    /// An enabled mock scanner.
+    pub fn mock(instance_id: InstanceId, scan_duration: Duration) -> Self {
+        Self {
+            name: instance_id.to_string(),
+            instance_id,
+            scanner_type: ScannerType::Mock,
+            url: String::new(),
+            username: String::new(),
+            password: Secret::new(""),
+            enabled: true,
+            max_concurrent_scans: DEFAULT_MAX_CONCURRENT_SCANS,
+            verify_tls: true,
+            scan_duration,
+        }
+    }
+}
+
+/// A pool: scanners of one type that stand in for each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct PoolConfig {
+    /// Its name: the top-level key.
+    pub name: PoolName,
+    /// What its scanners are.
+    pub scanner_type: ScannerType,
+    /// Its scanners, at least one, in the order of the file.
+    pub instances: Vec<InstanceConfig>,
+}
+
+impl PoolConfig {
+    /// A pool of these scanners; `None` when there are none or they differ in type.
+    pub fn new(name: PoolName, instances: Vec<InstanceConfig>) -> Option<Self> {
+        let scanner_type = instances.first()?.scanner_type;
+        let uniform = instances.iter().all(|instance| instance.scanner_type == scanner_type);
+        uniform.then_some(Self { name, scanner_type, instances })
+    }
+}
+
+/// All pools, in the order of the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScannersConfig {
+    /// The pools, at least one.
+    pub pools: Vec<PoolConfig>,
+}
+
+impl ScannersConfig {
+    /// These pools.
+    pub fn new(pools: Vec<PoolConfig>) -> Self {
+        Self { pools }
+    }
+
+    /// Reads and checks the file, with variables from the environment.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with file, line and key.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source: Arc::new(source) })?;
+        Self::parse(&text, path, &|name| std::env::var(name).ok())
+    }
+
+    /// Checks the text of a file; `lookup` answers for the environment.
+    pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
+        let syntax =
+            |message: &str| ConfigError::Syntax { path: path.to_owned(), line: 1, message: message.to_owned() };
+        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+            return Err(syntax("the file has no pools: write a pool name and a list of scanners"));
+        }
+        let Ordered(entries) = yaml::parse::<Ordered<Vec<RawInstance>>>(text, path)?;
+        let mut pools: Vec<PoolConfig> = Vec::new();
+        for (name, raw) in entries {
+            let pool = PoolName::new(name).map_err(|error| syntax(&error.to_string()))?;
+            let instances = raw
+                .into_iter()
+                .enumerate()
+                .map(|(index, raw)| Reader { path, prefix: format!("{pool}[{index}]"), lookup }.instance(raw))
+                .collect::<Result<Vec<_>, _>>()?;
+            check_unique(&pool, &instances).map_err(|message| syntax(&message))?;
+            let config = PoolConfig::new(pool.clone(), instances)
+                .ok_or_else(|| syntax(&format!("pool `{pool}` needs at least one scanner, and all of one type")))?;
+            pools.push(config);
+        }
+        if pools.is_empty() {
+            return Err(syntax("the file has no pools: write a pool name and a list of scanners"));
+        }
+        Ok(Self { pools })
+    }
+
+    /// The pool of a request that names none: `nessus` when there is one, else the first.
+    pub fn default_pool(&self) -> Option<&PoolConfig> {
+        self.pools.iter().find(|pool| pool.name.as_str() == "nessus").or_else(|| self.pools.first())
+    }
+}
+
+fn check_unique(pool: &PoolName, instances: &[InstanceConfig]) -> Result<(), String> {
+    for (index, instance) in instances.iter().enumerate() {
+        if instances[..index].iter().any(|earlier| earlier.instance_id == instance.instance_id) {
+            return Err(format!("pool `{pool}` has two scanners with the instance_id `{}`", instance.instance_id));
+        }
+    }
+    Ok(())
+}
+
+/// An entry as it stands in the file: every value a text, because any of them may be a `${VAR}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawInstance {
+    instance_id: Option<Scalar>,
+    name: Option<Scalar>,
+    #[serde(rename = "type")]
+    scanner_type: Option<Scalar>,
+    url: Option<Scalar>,
+    username: Option<Scalar>,
+    password: Option<Scalar>,
+    enabled: Option<Scalar>,
+    max_concurrent_scans: Option<Scalar>,
+    verify_tls: Option<Scalar>,
+    scan_duration: Option<Scalar>,
+}
+
+/// Turns one entry into an [`InstanceConfig`], naming file, line and key of what is wrong.
+struct Reader<'a> {
+    path: &'a Path,
+    prefix: String,
+    lookup: &'a dyn Fn(&str) -> Option<String>,
+}
+
+impl Reader<'_> {
+    fn instance(&self, raw: RawInstance) -> Result<InstanceConfig, ConfigError> {
+        let line = raw.first_line();
+        let missing = |key: &str| self.error(key, line, "is missing");
+        let instance_id = self
+            .value("instance_id", raw.instance_id, |text| InstanceId::new(text).map_err(|error| error.to_string()))?
+            .ok_or_else(|| missing("instance_id"))?;
+        let scanner_type = self.value("type", raw.scanner_type, |text| text.parse())?.unwrap_or(ScannerType::Nessus);
+        let enabled = self.value("enabled", raw.enabled, parse_bool)?.unwrap_or(true);
+        let url = self.value("url", raw.url, parse_url)?;
+        let username = self.value("username", raw.username, |text| Ok(text.to_owned()))?.unwrap_or_default();
+        let password =
+            self.value("password", raw.password, |text| Ok(Secret::new(text)))?.unwrap_or_else(|| Secret::new(""));
+        if scanner_type == ScannerType::Nessus && enabled {
+            if url.is_none() {
+                return Err(missing("url"));
+            }
+            if username.is_empty() {
+                return Err(missing("username"));
+            }
+            if password.is_empty() {
+                return Err(missing("password"));
+            }
+        }
+        Ok(InstanceConfig {
+            name: self.value("name", raw.name, |text| Ok(text.to_owned()))?.unwrap_or_else(|| instance_id.to_string()),
+            instance_id,
+            scanner_type,
+            url: url.unwrap_or_default(),
+            username,
+            password,
+            enabled,
+            max_concurrent_scans: self
+                .value("max_concurrent_scans", raw.max_concurrent_scans, parse_count)?
+                .unwrap_or(DEFAULT_MAX_CONCURRENT_SCANS),
+            verify_tls: self.value("verify_tls", raw.verify_tls, parse_bool)?.unwrap_or(true),
+            scan_duration: self
+                .value("scan_duration", raw.scan_duration, |text| {
+                    parse_duration(text, DurationUnit::Seconds).map_err(|error| error.to_string())
+                })?
+                .unwrap_or(Duration::from_secs(2)),
+        })
+    }
+
+    /// Expands and parses one value; `parse` answers with a fragment that follows the key.
+    fn value<T>(
+        &self,
+        key: &str,
+        raw: Option<Scalar>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let Some(Scalar { text, line }) = raw else {
+            return Ok(None);
+        };
+        let text = expand(&text, self.lookup).map_err(|message| self.error(key, line, &message))?;
+        parse(text.trim()).map(Some).map_err(|message| self.error(key, line, &message))
+    }
+
+    fn error(&self, key: &str, line: u64, message: &str) -> ConfigError {
+        ConfigError::Key {
+            path: self.path.to_owned(),
+            line,
+            key: format!("{}.{key}", self.prefix),
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl RawInstance {
+    /// The line the entry begins on, for errors about keys that are not there.
+    fn first_line(&self) -> u64 {
+        [&self.instance_id, &self.name, &self.scanner_type, &self.url, &self.username, &self.password, &self.enabled]
+            .into_iter()
+            .flatten()
+            .map(|scalar| scalar.line)
+            .min()
+            .unwrap_or(1)
+    }
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Ok(true),
+        "false" | "no" | "off" | "0" => Ok(false),
+        _ => Err("must be `true` or `false`".to_owned()),
+    }
+}
+
+fn parse_count(text: &str) -> Result<u32, String> {
+    match text.parse() {
+        Ok(count @ 1..=10_000) => Ok(count),
+        _ => Err("must be a whole number from 1 to 10000".to_owned()),
+    }
+}
+
+fn parse_url(text: &str) -> Result<String, String> {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    match rest {
+        Some(rest) if rest.split('/').next().is_some_and(|authority| authority.contains('@')) => {
+            Err("must not hold a user name or password: use the keys `username` and `password`".to_owned())
+        }
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.trim_end_matches('/').to_owned()),
+        _ => Err("must begin with `https://` or `http://` and name a host".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn parse(text: &str) -> Result<ScannersConfig, ConfigError> {
+        let lookup = |name: &str| (name == "NESSUS_PASSWORD").then(|| "hunter2: [".to_owned());
+        ScannersConfig::parse(text, Path::new("scanners.yaml"), &lookup)
+    }
+
+    #[test]
+    fn the_predecessors_format_is_read() {
+        let config = parse(
+            "nessus:\n  - instance_id: scanner1\n    name: Head office\n    url: https://${HOST:-localhost}:8834/\n    username: admin\n    \
+             password: ${NESSUS_PASSWORD}\n    enabled: ${ON:-true}\n    max_concurrent_scans: 5\nlab:\n  - {instance_id: m, type: mock, scan_duration: 500ms}\n",
+        )
+        .unwrap();
+        let nessus = &config.pools[0].instances[0];
+        assert_eq!(nessus.url, "https://localhost:8834");
+        assert_eq!(nessus.password.expose(), "hunter2: [");
+        assert_eq!((nessus.enabled, nessus.max_concurrent_scans, nessus.verify_tls), (true, 5, true));
+        assert_eq!(config.pools[1].scanner_type, ScannerType::Mock);
+        assert_eq!(config.pools[1].instances[0].scan_duration, Duration::from_millis(500));
+        assert_eq!(config.default_pool().unwrap().name.as_str(), "nessus");
+    }
+
+    #[rstest]
+    #[case("", "scanners.yaml:1: the file has no pools")]
+    #[case("nessus: []", "pool `nessus` needs at least one scanner")]
+    #[case("nessus:\n  - instance_id: a\n    type: mock\n    colour: red\n", "scanners.yaml:4:")]
+    #[case("nessus:\n  - type: mock\n", "scanners.yaml:2: `nessus[0].instance_id` is missing")]
+    #[case(
+        "nessus:\n  - instance_id: a\n    username: x\n    password: y\n",
+        "scanners.yaml:2: `nessus[0].url` is missing"
+    )]
+    #[case("nessus:\n  - instance_id: a\n    url: ftp://x\n", "scanners.yaml:3: `nessus[0].url` must begin with")]
+    #[case("nessus:\n  - instance_id: a\n    url: https://u:hunter2@x\n", "must not hold a user name or password")]
+    #[case(
+        "nessus:\n  - instance_id: a\n    password: ${NOT_SET}\n",
+        "scanners.yaml:3: `nessus[0].password` refers to"
+    )]
+    #[case(
+        "nessus:\n  - instance_id: a\n    type: mock\n    max_concurrent_scans: 0\n",
+        "`nessus[0].max_concurrent_scans` must be"
+    )]
+    #[case("nessus:\n  - instance_id: a\n    type: mock\n    enabled: maybe\n", "`nessus[0].enabled` must be")]
+    #[case(
+        "nessus:\n  - {instance_id: a, type: mock}\n  - {instance_id: a, type: mock}\n",
+        "two scanners with the instance_id `a`"
+    )]
+    #[case(
+        "nessus:\n  - {instance_id: a, type: mock}\nnessus:\n  - {instance_id: b, type: mock}\n",
+        "scanners.yaml:3:"
+    )]
+    #[case("nessus: {instance_id: a", "scanners.yaml:")]
+    #[case("no/pool:\n  - {instance_id: a, type: mock}\n", "pool name")]
+    fn a_broken_file_is_named_with_line_and_key(#[case] text: &str, #[case] expected: &str) {
+        let error = parse(text).unwrap_err();
+        let message = error.to_string();
+        assert!(message.contains(expected), "{message}");
+        assert!(!message.contains('\n') && !format!("{error:?}").contains("hunter2"), "{message}");
+    }
+}

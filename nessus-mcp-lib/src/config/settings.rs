@@ -1,0 +1,154 @@
+//! What the environment and the flags of the binaries say, as typed values.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use super::ConfigError;
+use crate::ids::PoolName;
+
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// For people.
+    Text,
+}
+
+impl FromStr for LogFormat {
+    type Err = ConfigError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "json" => Ok(Self::Json),
+            "text" => Ok(Self::Text),
+            _ => Err(ConfigError::Setting {
+                name: "LOG_FORMAT".to_owned(),
+                message: "must be `json` or `text`".to_owned(),
+            }),
+        }
+    }
+}
+
+/// What every process of a deployment must agree on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Where tasks, results and the embedded queue are kept.
+    pub data_dir: PathBuf,
+    /// The queue, such as `sqlite:./data/queue.db`.
+    pub queue_url: String,
+    /// The path of `scanners.yaml`.
+    pub scanner_config: PathBuf,
+}
+
+impl Settings {
+    /// Settings with the embedded queue inside `data_dir`.
+    pub fn new(data_dir: impl Into<PathBuf>, scanner_config: impl Into<PathBuf>) -> Self {
+        let data_dir = data_dir.into();
+        Self { queue_url: embedded_queue_url(&data_dir), data_dir, scanner_config: scanner_config.into() }
+    }
+
+    /// The same settings with another queue.
+    pub fn with_queue_url(mut self, url: impl Into<String>) -> Self {
+        self.queue_url = url.into();
+        self
+    }
+}
+
+fn embedded_queue_url(data_dir: &std::path::Path) -> String {
+    format!("sqlite:{}", data_dir.join("queue.db").display())
+}
+
+/// How a worker works.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WorkerSettings {
+    /// The pools it serves; `None` for all of `scanners.yaml`.
+    pub pools: Option<Vec<PoolName>>,
+    /// The longest time between two looks at a running scan.
+    pub poll_interval: Duration,
+    /// How long a claim holds without being renewed; it is renewed every third of it.
+    pub lease: Duration,
+    /// How long a scan may take before it is stopped.
+    pub scan_timeout: Duration,
+}
+
+impl Default for WorkerSettings {
+    fn default() -> Self {
+        Self {
+            pools: None,
+            poll_interval: Duration::from_secs(30),
+            lease: Duration::from_secs(60),
+            scan_timeout: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// The shortest lease: shorter ones would be lost to an ordinary pause of the machine.
+pub(super) const MIN_LEASE: Duration = Duration::from_secs(1);
+
+impl WorkerSettings {
+    /// Serves only these pools.
+    pub fn with_pools(mut self, pools: Vec<PoolName>) -> Self {
+        self.pools = Some(pools);
+        self
+    }
+
+    /// Looks at running scans at least this often.
+    pub fn with_poll_interval(mut self, interval: Duration) -> Self {
+        self.poll_interval = interval;
+        self
+    }
+
+    /// Holds claims for this long.
+    pub fn with_lease(mut self, lease: Duration) -> Self {
+        self.lease = lease;
+        self
+    }
+
+    /// Stops scans that take longer than this.
+    pub fn with_scan_timeout(mut self, timeout: Duration) -> Self {
+        self.scan_timeout = timeout;
+        self
+    }
+
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn check(self) -> Result<Self, ConfigError> {
+        let refuse = |name: &str, message: &str| {
+            Err(ConfigError::Setting { name: name.to_owned(), message: message.to_owned() })
+        };
+        if self.lease < MIN_LEASE {
+            return refuse("LEASE_SECONDS", "must be at least 1s");
+        }
+        if self.poll_interval.is_zero() {
+            return refuse("POLL_INTERVAL_SECONDS", "must be longer than zero");
+        }
+        if self.scan_timeout.is_zero() {
+            return refuse("SCAN_TIMEOUT_HOURS", "must be longer than zero");
+        }
+        if self.pools.as_ref().is_some_and(Vec::is_empty) {
+            return refuse("WORKER_POOLS", "names no pool");
+        }
+        Ok(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_embedded_queue_lies_in_the_data_directory() {
+        assert_eq!(Settings::new("./data", "s.yaml").queue_url, "sqlite:./data/queue.db");
+    }
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_name() {
+        let error = WorkerSettings::default().with_lease(Duration::from_millis(10)).check().unwrap_err();
+        assert_eq!(error.to_string(), "`LEASE_SECONDS` must be at least 1s");
+    }
+}
