@@ -47,9 +47,14 @@ impl DurableFile {
         self.file.path()
     }
 
+    /// Syncs the content without giving it its name yet.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.as_file().sync_all()
+    }
+
     /// Syncs the content, gives it the final name (replacing what is there) and syncs the directory.
     pub fn commit(self) -> io::Result<()> {
-        self.file.as_file().sync_all()?;
+        self.sync()?;
         self.file.persist(&self.destination).map_err(|failed| failed.error)?;
         sync_directory(parent(&self.destination))
     }

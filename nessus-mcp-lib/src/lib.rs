@@ -6,6 +6,8 @@ pub mod error;
 pub mod ids;
 pub mod scanner;
 pub mod secret;
+pub mod task;
 pub mod time;
 
 pub use scanner::ScannerInterface;
+pub use task::TaskManager;

@@ -1,0 +1,93 @@
+//! Errors of the task store and its state machine.
+
+use std::{io, path::PathBuf, sync::Arc};
+
+use super::state::StateTransitionError;
+use crate::{
+    error::{Classified, ErrorKind},
+    ids::{Fence, TaskId},
+};
+
+/// A task that could not be read or changed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum TaskError {
+    /// There is no such task.
+    #[error("there is no task `{0}`")]
+    NotFound(TaskId),
+    /// A task of this id was created before.
+    #[error("task `{0}` exists already")]
+    AlreadyExists(TaskId),
+    /// The state machine does not allow the change.
+    #[error(transparent)]
+    Transition(#[from] StateTransitionError),
+    /// Another worker has claimed the task since: the writer must stop acting on it.
+    #[error("task `{task_id}` is held by a later claim (fence {current}, ours {ours})")]
+    StaleFence {
+        /// The task.
+        task_id: TaskId,
+        /// The fence in the file.
+        current: Fence,
+        /// The fence of the writer.
+        ours: Fence,
+    },
+    /// The file is not a task: damaged, or written by a newer version.
+    #[error("`{}` is not readable as a task: {message}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        message: String,
+    },
+    /// The disk refused.
+    #[error("{action} `{}`: {source}", path.display())]
+    Storage {
+        /// What was tried, such as `cannot write`.
+        action: &'static str,
+        /// The file or directory.
+        path: PathBuf,
+        /// Why.
+        source: Arc<io::Error>,
+    },
+}
+
+impl TaskError {
+    pub(super) fn storage(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Storage { action, path, source: Arc::new(source) }
+    }
+}
+
+impl Classified for TaskError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::NotFound(_) => "task_not_found",
+            Self::AlreadyExists(_) => "task_exists",
+            Self::Transition(_) => "invalid_state",
+            Self::StaleFence { .. } => "lease_lost",
+            Self::Damaged { .. } => "task_damaged",
+            Self::Storage { .. } => "storage_error",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::AlreadyExists(_) | Self::Transition(_) | Self::StaleFence { .. } => ErrorKind::Conflict,
+            Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotFound(_) => Some("use `list_tasks` to see the tasks there are".to_owned()),
+            Self::Storage { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some("give this user write access to the data directory, or name another with `--data-dir`".to_owned())
+            }
+            Self::Storage { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
+                Some("free space on the disk of the data directory".to_owned())
+            }
+            _ => None,
+        }
+    }
+}

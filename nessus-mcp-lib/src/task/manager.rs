@@ -1,0 +1,468 @@
+//! The only writer of tasks.
+
+use std::{
+    fs::File,
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use tokio::task::JoinError;
+
+use super::{HistoryEntry, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore};
+use crate::{
+    durable::DurableFile,
+    ids::{Fence, PoolName, TaskId},
+    time::{Clock, SystemClock},
+};
+
+/// In whose name a task is changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writer {
+    /// A worker that holds the claim with this fence. It may only touch tasks that are not terminal, and only while
+    /// no later claim has written.
+    Worker(Fence),
+    /// A front door or an operator, who holds no claim.
+    FrontDoor,
+}
+
+/// Which tasks [`TaskManager::list`] returns.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskQuery {
+    /// Only tasks in this state.
+    pub status: Option<TaskStatus>,
+    /// Only tasks of this pool.
+    pub pool: Option<PoolName>,
+    /// At most so many, the newest; 0 for all.
+    pub limit: usize,
+}
+
+impl TaskQuery {
+    /// Only tasks in this state.
+    pub fn with_status(mut self, status: TaskStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Only tasks of this pool.
+    pub fn with_pool(mut self, pool: PoolName) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// At most so many, the newest.
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    fn matches(&self, task: &Task) -> bool {
+        self.status.is_none_or(|status| status == task.status)
+            && self.pool.as_ref().is_none_or(|pool| *pool == task.scanner_pool)
+    }
+}
+
+/// The answer of [`TaskManager::list`].
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct TaskList {
+    /// The tasks, newest first.
+    pub tasks: Vec<Task>,
+    /// How many match in all.
+    pub total: usize,
+    /// Tasks whose file could not be read, with the reason: they may belong here.
+    pub unreadable: Vec<(TaskId, String)>,
+}
+
+/// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
+#[derive(Debug)]
+pub struct Artifact {
+    task_id: TaskId,
+    file: DurableFile,
+}
+
+impl Artifact {
+    /// A handle to write the content with.
+    pub fn writer(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
+
+    /// Where the content can be read before it is published.
+    pub fn temporary_path(&self) -> &Path {
+        self.file.temporary_path()
+    }
+}
+
+/// Creates, reads and changes tasks. Cheap to clone; any number of processes may share one data directory.
+///
+/// # Example
+/// ```
+/// # tokio_test(async {
+/// use nessus_mcp_lib::{TaskManager, ids::{PoolName, TaskId, TraceId}, task::{ScanPayload, ScanType, Task, TaskStatus, Writer}, time::Timestamp};
+/// let directory = tempfile::tempdir()?;
+/// let tasks = TaskManager::open(directory.path())?;
+/// let now = Timestamp::from_millis(1_764_599_422_000);
+/// let id = TaskId::generate("nessus", "nessus", now);
+/// let payload = ScanPayload::new("office", "192.0.2.0/24");
+/// tasks.create(Task::new(id.clone(), TraceId::generate(), ScanType::Untrusted, "nessus", PoolName::new("nessus")?, payload, now)).await?;
+/// let task = tasks.update(&id, Writer::FrontDoor, |task| task.status = TaskStatus::Cancelled).await?;
+/// assert!(task.completed_at.is_some());
+/// assert!(tasks.update(&id, Writer::FrontDoor, |task| task.status = TaskStatus::Running).await.is_err());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// # });
+/// # fn tokio_test(f: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) {
+/// #     tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(f).unwrap();
+/// # }
+/// ```
+#[derive(Debug, Clone)]
+pub struct TaskManager {
+    store: TaskStore,
+    clock: Arc<dyn Clock>,
+}
+
+impl TaskManager {
+    /// Opens `{data_dir}/tasks`, creating it when it is missing.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when the directory cannot be created or written to.
+    pub fn open(data_dir: &Path) -> Result<Self, TaskError> {
+        Self::open_with_clock(data_dir, Arc::new(SystemClock))
+    }
+
+    /// As [`TaskManager::open`], with a clock of the caller's.
+    pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
+        Ok(Self { store: TaskStore::open(data_dir)?, clock })
+    }
+
+    /// Writes a new task, durably.
+    ///
+    /// # Errors
+    /// [`TaskError::AlreadyExists`] when a task of this id was created before; it is not changed.
+    pub async fn create(&self, task: Task) -> Result<(), TaskError> {
+        self.blocking(move |store| store.create(&task)).await
+    }
+
+    /// Reads a task.
+    pub async fn get(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+        let task_id = task_id.clone();
+        self.blocking(move |store| store.read(&task_id)).await
+    }
+
+    /// Changes a task under its lock and writes it durably; returns it as it then is.
+    ///
+    /// A changed `status` is checked against the state machine and recorded in `history`; entering a terminal state
+    /// sets `completed_at` and `execution_time`. Everything else is as `change` leaves it.
+    ///
+    /// # Errors
+    /// [`TaskError::Transition`] for a step the state machine does not have, [`TaskError::StaleFence`] when a later
+    /// claim has written since; the file is then as it was.
+    pub async fn update(
+        &self,
+        task_id: &TaskId,
+        writer: Writer,
+        change: impl FnOnce(&mut Task) + Send + 'static,
+    ) -> Result<Task, TaskError> {
+        let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
+        self.blocking(move |store| {
+            let _lock = store.lock(&task_id)?;
+            let before = store.read(&task_id)?;
+            check_writer(&before, writer)?;
+            let mut task = before.clone();
+            change(&mut task);
+            if let Writer::Worker(fence) = writer {
+                task.fence = Some(fence);
+            }
+            if task.status != before.status {
+                before.status.check(task.status)?;
+                record_step(&mut task, before.status, clock.as_ref());
+            }
+            if task != before {
+                store.write(&task)?;
+            }
+            Ok(task)
+        })
+        .await
+    }
+
+    /// Puts a failed or timed out task back into the queue: `attempt` grows, the history stays.
+    ///
+    /// # Errors
+    /// [`TaskError::Transition`] when the task is in another state.
+    pub async fn retry(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+        let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
+        self.blocking(move |store| {
+            let _lock = store.lock(&task_id)?;
+            let mut task = store.read(&task_id)?;
+            let from = task.status;
+            if !from.allows_retry() {
+                return Err(StateTransitionError { from, to: TaskStatus::Queued }.into());
+            }
+            task.status = TaskStatus::Queued;
+            record_step(&mut task, from, clock.as_ref());
+            task.attempt += 1;
+            task.started_at = None;
+            task.completed_at = None;
+            task.execution_time = None;
+            task.nessus_scan_id = None;
+            task.scan_uuid = None;
+            task.error_message = None;
+            task.error_code = None;
+            task.progress = None;
+            store.write(&task)?;
+            Ok(task)
+        })
+        .await
+    }
+
+    /// The tasks that match, newest first.
+    pub async fn list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
+        self.blocking(move |store| {
+            let mut list = TaskList::default();
+            for task_id in store.list()? {
+                match store.read(&task_id) {
+                    Ok(task) if query.matches(&task) => {
+                        list.total += 1;
+                        if query.limit == 0 || list.tasks.len() < query.limit {
+                            list.tasks.push(task);
+                        }
+                    }
+                    // A directory without a file is a task that was never accepted, or is just being created.
+                    Ok(_) | Err(TaskError::NotFound(_)) => {}
+                    Err(error) => list.unreadable.push((task_id, error.to_string())),
+                }
+            }
+            Ok(list)
+        })
+        .await
+    }
+
+    /// Where a file of a task is, whether it exists or not.
+    pub fn artifact_path(&self, task_id: &TaskId, name: &str) -> PathBuf {
+        self.store.path(task_id, name)
+    }
+
+    /// Begins to write a file of a task.
+    pub async fn begin_artifact(&self, task_id: &TaskId, name: &str) -> Result<Artifact, TaskError> {
+        let (task_id, path) = (task_id.clone(), self.store.path(task_id, name));
+        self.blocking(move |_| {
+            let file = DurableFile::create(&path).map_err(TaskError::storage("cannot write", &path))?;
+            Ok(Artifact { task_id, file })
+        })
+        .await
+    }
+
+    /// Gives a written file its name, durably, if the writer still holds the task.
+    ///
+    /// # Errors
+    /// As [`TaskManager::update`]; the file is then thrown away.
+    pub async fn publish(&self, artifact: Artifact, writer: Writer) -> Result<(), TaskError> {
+        self.blocking(move |store| {
+            let directory = store.directory(&artifact.task_id);
+            // Before the lock is taken: a gigabyte may take seconds to reach the disk.
+            artifact.file.sync().map_err(TaskError::storage("cannot write to", &directory))?;
+            let _lock = store.lock(&artifact.task_id)?;
+            check_writer(&store.read(&artifact.task_id)?, writer)?;
+            artifact.file.commit().map_err(TaskError::storage("cannot write to", directory))
+        })
+        .await
+    }
+
+    /// Runs `work` on a thread that may block.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&TaskStore) -> Result<T, TaskError> + Send + 'static,
+    ) -> Result<T, TaskError> {
+        let store = self.store.clone();
+        match tokio::task::spawn_blocking(move || work(&store)).await.map_err(JoinError::try_into_panic) {
+            Ok(result) => result,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_cancelled)) => {
+                let source = io::Error::other("the runtime is shutting down");
+                Err(TaskError::storage("cannot reach", self.store.root())(source))
+            }
+        }
+    }
+}
+
+fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {
+    let Writer::Worker(ours) = writer else {
+        return Ok(());
+    };
+    if let Some(current) = task.fence.filter(|current| *current > ours) {
+        return Err(TaskError::StaleFence { task_id: task.task_id.clone(), current, ours });
+    }
+    if task.status.is_terminal() {
+        return Err(StateTransitionError { from: task.status, to: TaskStatus::Running }.into());
+    }
+    Ok(())
+}
+
+fn record_step(task: &mut Task, from: TaskStatus, clock: &dyn Clock) {
+    let now = clock.now();
+    task.history.push(HistoryEntry {
+        at: now,
+        from,
+        to: task.status,
+        attempt: task.attempt,
+        error_code: task.error_code.clone(),
+    });
+    if task.status == TaskStatus::Running && task.started_at.is_none() {
+        task.started_at = Some(now);
+    }
+    if task.status.is_terminal() {
+        task.completed_at = Some(now);
+        task.execution_time = task.started_at.map(|started| now.since(started).as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::*;
+    use crate::{
+        ids::TraceId,
+        task::{EXPORT_FILE, ScanPayload, ScanType},
+        time::{ManualClock, Timestamp},
+    };
+
+    struct Fixture {
+        _directory: tempfile::TempDir,
+        clock: ManualClock,
+        tasks: TaskManager,
+        id: TaskId,
+    }
+
+    fn task(id: &TaskId, now: Timestamp) -> Task {
+        let payload = ScanPayload::new("office", "192.0.2.1");
+        let pool = PoolName::new("nessus").unwrap();
+        Task::new(id.clone(), TraceId::generate(), ScanType::Untrusted, "nessus", pool, payload, now)
+    }
+
+    async fn fixture() -> Fixture {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::from_millis(1_764_599_422_000));
+        let tasks = TaskManager::open_with_clock(directory.path(), Arc::new(clock.clone())).unwrap();
+        let id = TaskId::generate("nessus", "nessus", clock.now());
+        tasks.create(task(&id, clock.now())).await.unwrap();
+        Fixture { _directory: directory, clock, tasks, id }
+    }
+
+    fn worker(fence: u64) -> Writer {
+        Writer::Worker(Fence(fence))
+    }
+
+    #[tokio::test]
+    async fn a_task_is_created_once() {
+        let f = fixture().await;
+        let mut other = task(&f.id, f.clock.now());
+        other.payload.name = "another".to_owned();
+        assert!(matches!(f.tasks.create(other).await, Err(TaskError::AlreadyExists(_))));
+        assert_eq!(f.tasks.get(&f.id).await.unwrap().payload.name, "office");
+    }
+
+    #[tokio::test]
+    async fn a_life_is_recorded_with_its_times() {
+        let f = fixture().await;
+        f.tasks.update(&f.id, worker(1), |task| task.status = TaskStatus::Running).await.unwrap();
+        f.clock.advance(Duration::from_millis(1500));
+        let done = f.tasks.update(&f.id, worker(1), |task| task.status = TaskStatus::Completed).await.unwrap();
+        assert_eq!(done.execution_time, Some(1.5));
+        assert_eq!(done.completed_at, Some(f.clock.now()));
+        let steps: Vec<_> = done.history.iter().map(|entry| (entry.from, entry.to)).collect();
+        assert_eq!(steps, [(TaskStatus::Queued, TaskStatus::Running), (TaskStatus::Running, TaskStatus::Completed)]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_with_an_older_fence_cannot_write() {
+        let f = fixture().await;
+        f.tasks.update(&f.id, worker(7), |task| task.status = TaskStatus::Running).await.unwrap();
+        let late = f.tasks.update(&f.id, worker(6), |task| task.progress = Some(99)).await;
+        assert!(matches!(late, Err(TaskError::StaleFence { current: Fence(7), ours: Fence(6), .. })));
+        let artifact = f.tasks.begin_artifact(&f.id, EXPORT_FILE).await.unwrap();
+        assert!(f.tasks.publish(artifact, worker(6)).await.is_err());
+        assert!(!f.tasks.artifact_path(&f.id, EXPORT_FILE).exists());
+        assert_eq!(f.tasks.get(&f.id).await.unwrap().progress, None);
+    }
+
+    #[tokio::test]
+    async fn a_terminal_task_is_not_touched_by_a_worker() {
+        let f = fixture().await;
+        f.tasks.update(&f.id, Writer::FrontDoor, |task| task.status = TaskStatus::Cancelled).await.unwrap();
+        let late = f.tasks.update(&f.id, worker(9), |task| task.progress = Some(50)).await;
+        assert!(matches!(late, Err(TaskError::Transition(_))));
+    }
+
+    #[tokio::test]
+    async fn unknown_fields_survive_a_change() {
+        let f = fixture().await;
+        let path = f.tasks.artifact_path(&f.id, "task.json");
+        let text = fs::read_to_string(&path).unwrap().replacen('{', "{\n  \"from_the_future\": {\"a\": [1]},", 1);
+        crate::durable::replace(&path, text.as_bytes()).unwrap();
+        f.tasks.update(&f.id, worker(1), |task| task.progress = Some(10)).await.unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        assert_eq!(json["from_the_future"]["a"][0], 1);
+        assert_eq!(json["progress"], 10);
+    }
+
+    #[tokio::test]
+    async fn only_an_explicit_retry_revives_a_failed_task() {
+        let f = fixture().await;
+        let fail = |task: &mut Task| {
+            task.status = TaskStatus::Failed;
+            task.error_code = Some("scanner_unreachable".to_owned());
+        };
+        f.tasks.update(&f.id, worker(1), fail).await.unwrap();
+        assert!(f.tasks.update(&f.id, Writer::FrontDoor, |task| task.status = TaskStatus::Queued).await.is_err());
+        let again = f.tasks.retry(&f.id).await.unwrap();
+        assert_eq!((again.status, again.attempt, again.error_code), (TaskStatus::Queued, 2, None));
+        assert_eq!(again.history[0].error_code.as_deref(), Some("scanner_unreachable"));
+        assert!(f.tasks.retry(&f.id).await.is_err());
+    }
+
+    #[tokio::test]
+    async fn a_list_is_newest_first_and_says_what_it_could_not_read() {
+        let f = fixture().await;
+        f.clock.advance(Duration::from_secs(60));
+        let second = TaskId::generate("nessus", "aaaa", f.clock.now());
+        f.tasks.create(task(&second, f.clock.now())).await.unwrap();
+        f.clock.advance(Duration::from_secs(60));
+        let broken = TaskId::generate("nessus", "nessus", f.clock.now());
+        f.tasks.create(task(&broken, f.clock.now())).await.unwrap();
+        crate::durable::replace(&f.tasks.artifact_path(&broken, "task.json"), b"{\"task_id\": ").unwrap();
+        let list = f.tasks.list(TaskQuery::default().with_limit(1)).await.unwrap();
+        assert_eq!(list.tasks[0].task_id, second);
+        assert_eq!((list.total, list.unreadable.len()), (2, 1));
+        assert_eq!(list.unreadable[0].0, broken);
+        let none = f.tasks.list(TaskQuery::default().with_status(TaskStatus::Failed)).await.unwrap();
+        assert_eq!(none.total, 0);
+    }
+
+    #[tokio::test]
+    async fn parallel_changes_are_all_kept() {
+        let f = fixture().await;
+        let mut changes = tokio::task::JoinSet::new();
+        for number in 0..20 {
+            let (tasks, id) = (f.tasks.clone(), f.id.clone());
+            changes.spawn(async move {
+                tasks
+                    .update(&id, Writer::FrontDoor, move |task| task.validation_warnings.push(number.to_string()))
+                    .await
+            });
+        }
+        while let Some(result) = changes.join_next().await {
+            result.unwrap().unwrap();
+        }
+        assert_eq!(f.tasks.get(&f.id).await.unwrap().validation_warnings.len(), 20);
+    }
+
+    #[test]
+    fn a_data_directory_that_cannot_be_used_is_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("file");
+        crate::durable::replace(&file, b"").unwrap();
+        let error = TaskManager::open(&file).unwrap_err();
+        assert!(error.to_string().contains(&*file.to_string_lossy()), "{error}");
+    }
+}

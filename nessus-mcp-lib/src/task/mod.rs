@@ -1,0 +1,26 @@
+//! Tasks: what was asked for, where it stands, and the only code that changes it.
+//!
+//! The truth about a task is its `task.json`; the queue is an index that can be rebuilt from it. [`TaskManager`] is
+//! the only writer: it checks every change of state against the state machine and every write of a worker against
+//! the fencing token, under the task's file lock, so that a worker whose lease is gone cannot overwrite its successor.
+//!
+//! ```text
+//! queued ──> running ──> completed | failed | timeout | cancelled
+//!    └─────────────────> failed | cancelled
+//! failed | timeout ──> queued        only by an explicit retry
+//! ```
+
+mod error;
+mod lock;
+mod manager;
+mod model;
+mod state;
+mod store;
+
+pub use self::{
+    error::TaskError,
+    manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
+    model::{CredentialReference, HistoryEntry, ScanPayload, ScanType, TASK_SCHEMA_VERSION, Task},
+    state::{StateTransitionError, TaskStatus},
+    store::{EXPORT_FILE, profile_file_name},
+};

@@ -1,0 +1,277 @@
+//! The content of `task.json`.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::state::TaskStatus;
+use crate::{
+    error::excerpt,
+    ids::{Fence, InstanceId, PoolName, ScanId, TaskId, TraceId},
+    time::Timestamp,
+};
+
+/// The version of `task.json` this library writes.
+pub const TASK_SCHEMA_VERSION: u32 = 1;
+
+/// What a scan may use on its targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum ScanType {
+    /// The network only.
+    Untrusted,
+    /// A login over SSH, without more rights than its user has.
+    #[serde(alias = "authenticated", alias = "trusted_basic")]
+    Trusted,
+    /// A login over SSH that takes more rights (`sudo`, `su`, ...).
+    #[serde(alias = "authenticated_privileged", alias = "trusted_privileged")]
+    Privileged,
+}
+
+impl ScanType {
+    /// The word in `task.json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Untrusted => "untrusted",
+            Self::Trusted => "trusted",
+            Self::Privileged => "privileged",
+        }
+    }
+}
+
+impl fmt::Display for ScanType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for ScanType {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "untrusted" => Ok(Self::Untrusted),
+            "trusted" | "authenticated" | "trusted_basic" => Ok(Self::Trusted),
+            "privileged" | "authenticated_privileged" | "trusted_privileged" => Ok(Self::Privileged),
+            _ => Err(format!("`{}` is not a scan type; there are: untrusted, trusted, privileged", excerpt(text))),
+        }
+    }
+}
+
+/// A credential by name; never its secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CredentialReference {
+    /// The credential's id in the credential store.
+    pub id: String,
+    /// The user it logs in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    /// How it takes more rights, such as `sudo`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub escalation_method: Option<String>,
+}
+
+/// What was asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScanPayload {
+    /// The targets, normalised, comma separated.
+    pub targets: String,
+    /// The name a person gave.
+    pub name: String,
+    /// Free text.
+    #[serde(default)]
+    pub description: String,
+    /// The result profile asked for, such as `brief`.
+    #[serde(default)]
+    pub schema_profile: Option<String>,
+    /// The scanner's name for the kind of scan; `None` for its basic one.
+    #[serde(default)]
+    pub template: Option<String>,
+    /// The credential the scan logs in with.
+    #[serde(default)]
+    pub credential: Option<CredentialReference>,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl ScanPayload {
+    /// A scan of these targets under this name, everything else left open.
+    pub fn new(name: impl Into<String>, targets: impl Into<String>) -> Self {
+        Self {
+            targets: targets.into(),
+            name: name.into(),
+            description: String::new(),
+            schema_profile: None,
+            template: None,
+            credential: None,
+            extra: Map::new(),
+        }
+    }
+}
+
+/// A step in a task's life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The state it had.
+    pub from: TaskStatus,
+    /// The state it got.
+    pub to: TaskStatus,
+    /// The attempt it belongs to, from 1.
+    pub attempt: u32,
+    /// Why, when it went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+}
+
+/// A task as it stands in `task.json`. Fields this version does not know survive in `extra`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Task {
+    /// Its name.
+    pub task_id: TaskId,
+    /// The request it came with.
+    pub trace_id: TraceId,
+    /// What it may use on its targets.
+    pub scan_type: ScanType,
+    /// The type of scanner, such as `nessus` or `mock`.
+    pub scanner_type: String,
+    /// The pool that runs it.
+    pub scanner_pool: PoolName,
+    /// The scanner that runs it: pinned by the submitter, or chosen when it was first claimed.
+    #[serde(default)]
+    pub scanner_instance_id: Option<InstanceId>,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// What was asked for.
+    pub payload: ScanPayload,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When a worker began with it.
+    #[serde(default)]
+    pub started_at: Option<Timestamp>,
+    /// When it reached a terminal state.
+    #[serde(default)]
+    pub completed_at: Option<Timestamp>,
+    /// Seconds from `started_at` to `completed_at`.
+    #[serde(default)]
+    pub execution_time: Option<f64>,
+    /// The scan on the scanner.
+    #[serde(default)]
+    pub nessus_scan_id: Option<ScanId>,
+    /// The scanner's name for the run of the scan.
+    #[serde(default)]
+    pub scan_uuid: Option<String>,
+    /// What went wrong, in words.
+    #[serde(default)]
+    pub error_message: Option<String>,
+    /// What went wrong, as a stable code.
+    #[serde(default)]
+    pub error_code: Option<String>,
+    /// How often the task was begun on request, from 1; an explicit retry raises it.
+    #[serde(default = "first_attempt")]
+    pub attempt: u32,
+    /// Its steps, oldest first.
+    #[serde(default)]
+    pub history: Vec<HistoryEntry>,
+    /// Counts of the validated export.
+    #[serde(default)]
+    pub validation_stats: Option<Value>,
+    /// What a reader of the results must know, in sentences.
+    #[serde(default)]
+    pub validation_warnings: Vec<String>,
+    /// Whether the login on the targets worked; `not_applicable` for scans without one.
+    #[serde(default)]
+    pub authentication_status: Option<String>,
+    /// 0 to 100, never falling within an attempt, 100 only when completed.
+    #[serde(default)]
+    pub progress: Option<u8>,
+    /// Who submitted it, when the front door knows.
+    #[serde(default)]
+    pub submitted_by: Option<String>,
+    /// When its results were last read.
+    #[serde(default)]
+    pub last_accessed_at: Option<Timestamp>,
+    /// The fence of the last claim that wrote here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fence: Option<Fence>,
+    /// The version of this document.
+    #[serde(default = "current_version")]
+    pub schema_version: u32,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+const fn first_attempt() -> u32 {
+    1
+}
+
+const fn current_version() -> u32 {
+    TASK_SCHEMA_VERSION
+}
+
+impl Task {
+    /// A queued task.
+    pub fn new(
+        task_id: TaskId,
+        trace_id: TraceId,
+        scan_type: ScanType,
+        scanner_type: impl Into<String>,
+        scanner_pool: PoolName,
+        payload: ScanPayload,
+        created_at: Timestamp,
+    ) -> Self {
+        Self {
+            task_id,
+            trace_id,
+            scan_type,
+            scanner_type: scanner_type.into(),
+            scanner_pool,
+            scanner_instance_id: None,
+            status: TaskStatus::Queued,
+            payload,
+            created_at,
+            started_at: None,
+            completed_at: None,
+            execution_time: None,
+            nessus_scan_id: None,
+            scan_uuid: None,
+            error_message: None,
+            error_code: None,
+            attempt: 1,
+            history: Vec::new(),
+            validation_stats: None,
+            validation_warnings: Vec::new(),
+            authentication_status: None,
+            progress: None,
+            submitted_by: None,
+            last_accessed_at: None,
+            fence: None,
+            schema_version: TASK_SCHEMA_VERSION,
+            extra: Map::new(),
+        }
+    }
+
+    /// The entry of this task in the queue: enough for an operator to read, never a secret.
+    pub fn queue_entry(&self) -> Value {
+        serde_json::json!({
+            "task_id": self.task_id,
+            "trace_id": self.trace_id,
+            "scan_type": self.scan_type,
+            "scanner_type": self.scanner_type,
+            "scanner_pool": self.scanner_pool,
+            "scanner_instance_id": self.scanner_instance_id,
+            "payload": self.payload,
+            "attempt": self.attempt,
+            "created_at": self.created_at,
+        })
+    }
+}
