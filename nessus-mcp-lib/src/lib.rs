@@ -7,6 +7,7 @@ pub mod ids;
 pub mod scanner;
 pub mod secret;
 pub mod task;
+pub mod telemetry;
 pub mod time;
 
 pub use scanner::ScannerInterface;

@@ -7,9 +7,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{ConfigError, LogFormat, Settings, WorkerSettings};
+use super::{ConfigError, Settings, WorkerSettings};
 use crate::{
     ids::PoolName,
+    telemetry,
     time::{DurationUnit, parse_duration},
 };
 
@@ -54,12 +55,17 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
-    /// The format.
+    /// Starts logging for the process.
     ///
     /// # Errors
-    /// When it is neither `json` nor `text`.
-    pub fn format(&self) -> Result<LogFormat, ConfigError> {
-        self.log_format.parse()
+    /// [`ConfigError::Setting`] when a value cannot be used.
+    pub fn init(&self) -> Result<(), ConfigError> {
+        let format = self
+            .log_format
+            .parse()
+            .map_err(|error: telemetry::LoggingError| setting("LOG_FORMAT", format!("is refused: {error}")))?;
+        telemetry::init_logging(&self.log_level, format)
+            .map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))
     }
 }
 

@@ -17,5 +17,5 @@ mod yaml;
 pub use self::{
     error::ConfigError,
     scanners::{DEFAULT_MAX_CONCURRENT_SCANS, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
-    settings::{LogFormat, Settings, WorkerSettings},
+    settings::{Settings, WorkerSettings},
 };

@@ -234,7 +234,7 @@ impl Reader<'_> {
         let instance_id = self
             .value("instance_id", raw.instance_id, |text| InstanceId::new(text).map_err(|error| error.to_string()))?
             .ok_or_else(|| missing("instance_id"))?;
-        let scanner_type = self.value("type", raw.scanner_type, |text| text.parse())?.unwrap_or(ScannerType::Nessus);
+        let scanner_type = self.value("type", raw.scanner_type, str::parse)?.unwrap_or(ScannerType::Nessus);
         let enabled = self.value("enabled", raw.enabled, parse_bool)?.unwrap_or(true);
         let url = self.value("url", raw.url, parse_url)?;
         let username = self.value("username", raw.username, |text| Ok(text.to_owned()))?.unwrap_or_default();

@@ -1,34 +1,9 @@
 //! What the environment and the flags of the binaries say, as typed values.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use super::ConfigError;
 use crate::ids::PoolName;
-
-/// How log lines are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogFormat {
-    /// One JSON object a line.
-    #[default]
-    Json,
-    /// For people.
-    Text,
-}
-
-impl FromStr for LogFormat {
-    type Err = ConfigError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        match text {
-            "json" => Ok(Self::Json),
-            "text" => Ok(Self::Text),
-            _ => Err(ConfigError::Setting {
-                name: "LOG_FORMAT".to_owned(),
-                message: "must be `json` or `text`".to_owned(),
-            }),
-        }
-    }
-}
 
 /// What every process of a deployment must agree on.
 #[derive(Debug, Clone, PartialEq, Eq)]

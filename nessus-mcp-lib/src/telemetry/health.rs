@@ -1,0 +1,117 @@
+//! The answer of `/health`.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use serde::Serialize;
+
+use crate::time::Timestamp;
+
+/// How well something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CheckStatus {
+    /// Works.
+    Healthy,
+    /// Works, but an operator should look.
+    Degraded,
+    /// Does not work.
+    Unhealthy,
+}
+
+/// One part of a report.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HealthCheck {
+    /// How well it is.
+    pub status: CheckStatus,
+    /// Figures and reasons, by name.
+    #[serde(flatten)]
+    pub details: BTreeMap<String, serde_json::Value>,
+}
+
+impl HealthCheck {
+    /// A check with no details.
+    pub fn new(status: CheckStatus) -> Self {
+        Self { status, details: BTreeMap::new() }
+    }
+
+    /// Adds a figure or reason.
+    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+        self.details.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// The state of a process and what it depends on.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HealthReport {
+    /// The worst of the checks.
+    pub status: CheckStatus,
+    /// The parts, by name.
+    pub checks: BTreeMap<&'static str, HealthCheck>,
+    /// When it was made.
+    pub timestamp: Timestamp,
+}
+
+impl HealthReport {
+    /// A report of these checks.
+    pub fn new(checks: BTreeMap<&'static str, HealthCheck>, timestamp: Timestamp) -> Self {
+        let status = checks.values().map(|check| check.status).max().unwrap_or(CheckStatus::Healthy);
+        Self { status, checks, timestamp }
+    }
+}
+
+/// The share of the disk in use from which a report warns, in percent.
+const DISK_WARN_PERCENT: f64 = 80.0;
+/// The share of the disk in use from which a report fails, in percent.
+const DISK_FAIL_PERCENT: f64 = 90.0;
+
+/// The space on the disk of a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DiskSpace {
+    /// Bytes an ordinary user may still write.
+    pub free_bytes: u64,
+    /// Bytes in all.
+    pub total_bytes: u64,
+}
+
+impl DiskSpace {
+    /// Asks the file system.
+    pub fn of(path: &Path) -> io::Result<Self> {
+        let figures = rustix::fs::statvfs(path)?;
+        Ok(Self {
+            free_bytes: figures.f_bavail.saturating_mul(figures.f_frsize),
+            total_bytes: figures.f_blocks.saturating_mul(figures.f_frsize),
+        })
+    }
+
+    /// The check of a report: `free_gb`, `used_pct`; warns from 80 % in use, fails from 90 %.
+    #[expect(clippy::cast_precision_loss, reason = "figures for people, rounded to two digits")]
+    pub fn check(self) -> HealthCheck {
+        let used = 100.0 * (1.0 - self.free_bytes as f64 / (self.total_bytes.max(1)) as f64);
+        let status = match used {
+            used if used >= DISK_FAIL_PERCENT => CheckStatus::Unhealthy,
+            used if used >= DISK_WARN_PERCENT => CheckStatus::Degraded,
+            _ => CheckStatus::Healthy,
+        };
+        let round = |value: f64| (value * 100.0).round() / 100.0;
+        HealthCheck::new(status).with("free_gb", round(self.free_bytes as f64 / 1e9)).with("used_pct", round(used))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_report_is_as_well_as_its_worst_part() {
+        let checks = BTreeMap::from([
+            ("queue", HealthCheck::new(CheckStatus::Healthy)),
+            ("disk", DiskSpace { free_bytes: 15, total_bytes: 100 }.check()),
+        ]);
+        let report = HealthReport::new(checks, Timestamp::from_millis(0));
+        assert_eq!(report.status, CheckStatus::Degraded);
+        assert_eq!(serde_json::to_value(&report).unwrap()["checks"]["disk"]["used_pct"], 85.0);
+    }
+}

@@ -1,0 +1,11 @@
+//! What operators see: metrics, log lines and health. Used by every floor, uses none of the upper ones.
+
+mod health;
+mod logging;
+mod metrics;
+
+pub use self::{
+    health::{CheckStatus, DiskSpace, HealthCheck, HealthReport},
+    logging::{LogFormat, LoggingError, init_logging},
+    metrics::{Metrics, MetricsError, ScannerGauges, ToolOutcome},
+};
