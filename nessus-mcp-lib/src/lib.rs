@@ -4,11 +4,13 @@ pub mod config;
 pub mod durable;
 pub mod error;
 pub mod ids;
+pub mod queue;
 pub mod scanner;
 pub mod secret;
 pub mod task;
 pub mod telemetry;
 pub mod time;
 
+pub use queue::Queue;
 pub use scanner::ScannerInterface;
 pub use task::TaskManager;

@@ -1,0 +1,316 @@
+//! What goes into the queue and what comes out of it.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::TaskBody;
+use crate::{
+    ids::{Fence, PoolName, TaskId, WorkerId},
+    time::Timestamp,
+};
+
+/// Whether an entry is new.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EnqueueOutcome {
+    /// It was added at the end of the queue.
+    Added,
+    /// The task is ready, delayed or leased already; nothing was changed.
+    AlreadyKnown,
+}
+
+/// The answer to an enqueue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Enqueued {
+    /// Whether the entry is new.
+    pub outcome: EnqueueOutcome,
+    /// How many entries of the pool are ready now, this one included when it is.
+    pub depth: u64,
+}
+
+impl Enqueued {
+    /// An answer with this outcome and depth.
+    pub const fn new(outcome: EnqueueOutcome, depth: u64) -> Self {
+        Self { outcome, depth }
+    }
+}
+
+/// What proves that a worker holds a task: who, and by which claim.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub struct Lease {
+    /// The pool whose queue the task is in.
+    pub pool: PoolName,
+    /// The task.
+    pub task_id: TaskId,
+    /// The holder.
+    pub worker: WorkerId,
+    /// The fencing token of the claim.
+    pub fence: Fence,
+}
+
+impl Lease {
+    /// A lease of these parts.
+    pub const fn new(pool: PoolName, task_id: TaskId, worker: WorkerId, fence: Fence) -> Self {
+        Self { pool, task_id, worker, fence }
+    }
+}
+
+/// A task handed to a worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Claim {
+    /// What proves it.
+    pub lease: Lease,
+    /// The entry, byte for byte as it was enqueued.
+    pub body: TaskBody,
+    /// How often the task was handed out, this time included; releases are not counted.
+    pub deliveries: u32,
+}
+
+impl Claim {
+    /// A claim of these parts.
+    pub const fn new(lease: Lease, body: TaskBody, deliveries: u32) -> Self {
+        Self { lease, body, deliveries }
+    }
+}
+
+/// A lease as an operator sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LeaseInfo {
+    /// The lease.
+    pub lease: Lease,
+    /// When it ends unless it is renewed, by the clock of the backend.
+    pub expires_at: Timestamp,
+    /// How often the task was handed out.
+    pub deliveries: u32,
+}
+
+impl LeaseInfo {
+    /// A lease with its end and count.
+    pub const fn new(lease: Lease, expires_at: Timestamp, deliveries: u32) -> Self {
+        Self { lease, expires_at, deliveries }
+    }
+}
+
+/// Whether a lease still stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RenewOutcome {
+    /// It stands, and now ends a full lease from now.
+    Held,
+    /// Somebody else holds the task, or nobody, or another claim of the same worker: stop acting on it.
+    Lost,
+}
+
+/// How a worker parts with a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Finish {
+    /// The task is in a terminal state: forget it.
+    Ack,
+    /// It failed for now: ready again, at the end of the queue, after `delay`.
+    Retry {
+        /// How long to wait.
+        delay: Duration,
+    },
+    /// It failed for good: into the dead letters.
+    Dead(DeadReason),
+    /// Nothing was tried (shutdown, no free slot): ready again at the front after `delay`, this delivery not counted.
+    Release {
+        /// How long to wait; zero for at once.
+        delay: Duration,
+    },
+}
+
+/// Whether the finish took place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FinishOutcome {
+    /// It did.
+    Done,
+    /// The lease does not stand any more, and nothing was changed. Also the answer to a repeated call whose first
+    /// reply was lost; either way there is nothing more to do.
+    LeaseLost,
+}
+
+/// Why a task is in the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadReason {
+    /// The message; holds no secret.
+    pub error: String,
+    /// The stable code of the error.
+    pub error_code: String,
+    /// Which attempt of the task failed, from 1; 0 when that is not known.
+    pub attempt: u32,
+}
+
+impl DeadReason {
+    /// The code and message of a body that cannot be read.
+    pub const CORRUPTED_JSON: &'static str = "corrupted_json";
+
+    /// A reason of these parts.
+    pub fn new(error: impl Into<String>, error_code: impl Into<String>, attempt: u32) -> Self {
+        Self { error: error.into(), error_code: error_code.into(), attempt }
+    }
+
+    /// The reason for an entry whose body cannot be read.
+    pub fn corrupted() -> Self {
+        Self::new(Self::CORRUPTED_JSON, Self::CORRUPTED_JSON, 0)
+    }
+}
+
+/// An entry of the dead letters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DeadLetter {
+    /// The task; `None` when the entry was too damaged to name one.
+    pub task_id: Option<TaskId>,
+    /// The entry as it was enqueued. A backend may store it together with the reason, so compare it as JSON.
+    pub body: String,
+    /// Why it is here.
+    pub reason: DeadReason,
+    /// Since when.
+    pub failed_at: Timestamp,
+}
+
+impl DeadLetter {
+    /// A dead letter of these parts.
+    pub const fn new(task_id: Option<TaskId>, body: String, reason: DeadReason, failed_at: Timestamp) -> Self {
+        Self { task_id, body, reason, failed_at }
+    }
+
+    /// The documented form: the body's own fields and `error`, `error_code`, `failed_at`, `attempt`. A body that is
+    /// not a JSON object stands in `raw_data`.
+    pub fn to_json(&self) -> Value {
+        let mut fields = serde_json::from_str::<Map<String, Value>>(&self.body)
+            .unwrap_or_else(|_| Map::from_iter([("raw_data".to_owned(), Value::from(self.body.as_str()))]));
+        fields.insert("error".to_owned(), Value::from(self.reason.error.as_str()));
+        fields.insert("error_code".to_owned(), Value::from(self.reason.error_code.as_str()));
+        fields.insert("failed_at".to_owned(), Value::from(self.failed_at.to_string()));
+        fields.insert("attempt".to_owned(), Value::from(self.reason.attempt));
+        Value::Object(fields)
+    }
+}
+
+/// What became of a retry from the dead letters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RetryDeadOutcome {
+    /// It left the dead letters and is ready.
+    Requeued,
+    /// The task is in the queue already; a dead letter of it, if there was one, is gone.
+    AlreadyQueued,
+    /// There is no dead letter of this task.
+    NotFound,
+}
+
+/// What became of a removal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RemoveOutcome {
+    /// It was ready or delayed and is gone.
+    Removed,
+    /// A worker holds it; nothing was changed.
+    Leased,
+    /// It is not in the queue.
+    NotFound,
+}
+
+/// Where an entry is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EntryState {
+    /// Waiting to be claimed.
+    Ready,
+    /// Held by a worker, or by one that died and whose lease nobody has noticed to be over.
+    Leased,
+    /// Waiting until it is due.
+    Delayed,
+    /// In the dead letters, and nowhere else.
+    Dead,
+}
+
+/// How full a pool's queue is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct QueueStats {
+    /// Waiting to be claimed: the depth.
+    pub ready: u64,
+    /// Waiting until they are due; an entry that is due is counted here until the next claim or reap.
+    pub delayed: u64,
+    /// Held by workers, expired leases included until the next claim or reap.
+    pub leased: u64,
+    /// In the dead letters.
+    pub dead: u64,
+    /// Why the pool is paused; `None` when it is not.
+    pub paused: Option<String>,
+}
+
+impl QueueStats {
+    /// Counts of a pool that is not paused.
+    pub const fn new(ready: u64, delayed: u64, leased: u64, dead: u64) -> Self {
+        Self { ready, delayed, leased, dead, paused: None }
+    }
+
+    /// The same counts with the reason of a pause.
+    pub fn with_paused(mut self, reason: Option<String>) -> Self {
+        self.paused = reason;
+        self
+    }
+}
+
+/// Whether a task may run on a scanner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SlotOutcome {
+    /// The task holds a slot until the lease ends.
+    Acquired,
+    /// All slots are held by other tasks.
+    Full,
+}
+
+/// What an idempotency key stands for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct IdempotencyEntry {
+    /// The task that the first request with this key named.
+    pub task_id: TaskId,
+    /// The hash of that request.
+    pub request_hash: String,
+    /// When it came.
+    pub created_at: Timestamp,
+}
+
+impl IdempotencyEntry {
+    /// An entry of these parts.
+    pub fn new(task_id: TaskId, request_hash: impl Into<String>, created_at: Timestamp) -> Self {
+        Self { task_id, request_hash: request_hash.into(), created_at }
+    }
+}
+
+/// Whether an idempotency key was free.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IdempotencyOutcome {
+    /// It was, and now stands for the given entry.
+    Claimed,
+    /// It stands for this entry. Also the answer to a repeated call: compare the task id.
+    Existing(IdempotencyEntry),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dead_letter_shows_the_body_and_the_reason() {
+        let letter = |body: &str| {
+            DeadLetter::new(None, body.to_owned(), DeadReason::new("no", "bad", 2), Timestamp::from_millis(0)).to_json()
+        };
+        assert_eq!(
+            letter(r#"{"name":"x"}"#),
+            serde_json::json!({"name": "x", "error": "no", "error_code": "bad",
+                "failed_at": "1970-01-01T00:00:00.000Z", "attempt": 2})
+        );
+        assert_eq!(letter("{broken")["raw_data"], "{broken");
+    }
+}

@@ -1,0 +1,146 @@
+//! The contract of a queue backend.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{
+    Claim, DeadLetter, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry, IdempotencyOutcome, Lease,
+    LeaseInfo, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+};
+use crate::ids::{Fence, InstanceId, PoolName, TaskId, WorkerId};
+
+/// A durable queue with leases, dead letters, scanner slots and idempotency keys, shared by any number of processes.
+///
+/// Implementors guarantee:
+/// - **Atomic**: each method is one step. It happens as a whole or not at all, whatever is killed, and when the returned
+///   future is dropped before it is ready.
+/// - **Durable**: what a method has confirmed survives a crash of the process (and of the machine, as far as the
+///   backend's configuration says so).
+/// - **Repeatable**: after an error or a lost reply the call may be repeated with the same arguments. Where the second
+///   answer differs from the first, the method says so.
+/// - **One clock**: leases, delays and expiry are measured by one clock of the backend, never by the caller's.
+/// - **Exact bodies**: a [`TaskBody`] comes out byte for byte as it went in.
+/// - **Bounded**: no call waits for ever; a backend that does not answer is [`QueueError::Unavailable`].
+///
+/// A lease stands until somebody takes it: one whose time is over but that no [`claim`](Queue::claim) or
+/// [`reap`](Queue::reap) has noticed yet can still be renewed and finished. A worker must not rely on that.
+///
+/// The suite in [`crate::testing::queue_conformance`] (feature `testing`) checks all of this.
+#[cfg_attr(feature = "testing", mockall::automock)]
+#[async_trait]
+pub trait Queue: Send + Sync + std::fmt::Debug {
+    /// Adds a task at the end of the pool's queue, unless it is ready, delayed or leased there already.
+    ///
+    /// The bodies are not compared: the task id decides, so it is safe to enqueue a task again at any time. A dead
+    /// letter of the task neither prevents the enqueue nor is it removed by it; see [`retry_dead`](Self::retry_dead).
+    /// A repeated call answers [`EnqueueOutcome::AlreadyKnown`](super::EnqueueOutcome::AlreadyKnown).
+    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
+
+    /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none or the pool is paused.
+    ///
+    /// In the same step, expired leases are taken back (to the front), delayed entries that are due become ready, and
+    /// entries whose body cannot be read go to the dead letters with the error
+    /// [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fence is larger than any fence this pool has given
+    /// and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
+    /// An entry for a task that is leased already is dropped.
+    ///
+    /// After a lost reply do not expect the same task again: it is delivered when its lease is over.
+    async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError>;
+
+    /// Gives the holder of a lease a fence larger than `above`; `None` when the lease is lost.
+    ///
+    /// Needed when `task.json` holds a fence at or above the one just claimed, after a loss of data and a clock that
+    /// went back. The old lease is void afterwards; after a lost reply the task is delivered again when its lease is over.
+    ///
+    /// # Errors
+    /// [`QueueError::Internal`] when no larger fence can be written (over 2^53, the largest exact integer of JSON).
+    async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError>;
+
+    /// Prolongs leases to `lease` from now; the answers stand in the order of `leases`.
+    async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError>;
+
+    /// Ends a lease; see [`Finish`] for the ways.
+    ///
+    /// Ack and dead letter reset the count of deliveries, retry keeps it, release takes this delivery back.
+    /// A repeated call answers [`FinishOutcome::LeaseLost`].
+    async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError>;
+
+    /// Takes back at most `max` expired leases of the pool, to the front of the queue; returns the tasks.
+    async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError>;
+
+    /// Removes a task that no worker holds. A repeated call answers [`RemoveOutcome::NotFound`].
+    async fn remove(&self, pool: &PoolName, task: &TaskId) -> Result<RemoveOutcome, QueueError>;
+
+    /// Moves a task from the dead letters to the end of the queue, with a new body and no deliveries counted.
+    ///
+    /// `body` names the task. A repeated call answers [`RetryDeadOutcome::AlreadyQueued`] while the task is in the
+    /// queue, then [`RetryDeadOutcome::NotFound`].
+    async fn retry_dead(&self, pool: &PoolName, body: &TaskBody) -> Result<RetryDeadOutcome, QueueError>;
+
+    /// A part of the pool's dead letters, newest first.
+    async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError>;
+
+    /// How full the pool's queue is, and whether it is paused.
+    async fn stats(&self, pool: &PoolName) -> Result<QueueStats, QueueError>;
+
+    /// How many entries are ready.
+    async fn depth(&self, pool: &PoolName) -> Result<u64, QueueError>;
+
+    /// The place of a ready task, 1 for the next; `None` when it is not ready.
+    async fn position(&self, pool: &PoolName, task: &TaskId) -> Result<Option<u64>, QueueError>;
+
+    /// The bodies of the first `limit` ready entries, next first, readable or not.
+    async fn peek(&self, pool: &PoolName, limit: u32) -> Result<Vec<String>, QueueError>;
+
+    /// Where the task's entry is; `None` when the queue does not know it.
+    async fn state_of(&self, pool: &PoolName, task: &TaskId) -> Result<Option<EntryState>, QueueError>;
+
+    /// The pool's leases, the one that ends first first.
+    async fn leases(&self, pool: &PoolName) -> Result<Vec<LeaseInfo>, QueueError>;
+
+    /// Takes one of the `capacity` slots of a scanner for a task, or prolongs the slot it holds, for `lease` from now.
+    ///
+    /// Expired slots are free. A slot that the task holds is prolonged even when `capacity` has shrunk below the slots
+    /// in use. Renew it with the same call.
+    async fn acquire_slot(
+        &self,
+        pool: &PoolName,
+        instance: &InstanceId,
+        task: &TaskId,
+        capacity: u32,
+        lease: Duration,
+    ) -> Result<SlotOutcome, QueueError>;
+
+    /// Frees the task's slot; fine when it holds none.
+    async fn release_slot(&self, pool: &PoolName, instance: &InstanceId, task: &TaskId) -> Result<(), QueueError>;
+
+    /// The tasks that hold a slot of the scanner, in the order of their ids; expired slots are left out.
+    async fn slots_in_use(&self, pool: &PoolName, instance: &InstanceId) -> Result<Vec<TaskId>, QueueError>;
+
+    /// Stops claims from the pool until [`resume_pool`](Self::resume_pool); a second pause replaces the reason.
+    async fn pause_pool(&self, pool: &PoolName, reason: &str) -> Result<(), QueueError>;
+
+    /// Allows claims from the pool again; fine when it is not paused.
+    async fn resume_pool(&self, pool: &PoolName) -> Result<(), QueueError>;
+
+    /// Lets `key` stand for `entry` for `ttl` from now, unless it stands for something already.
+    ///
+    /// Of several callers at once exactly one gets [`IdempotencyOutcome::Claimed`]; the others get its entry.
+    async fn claim_idempotency_key(
+        &self,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl: Duration,
+    ) -> Result<IdempotencyOutcome, QueueError>;
+
+    /// Returns when one of the pools may have something to claim, at the latest after `timeout`.
+    ///
+    /// A hint: it may return for nothing, and it may sleep through an entry that becomes ready. It never fails; a queue
+    /// that does not answer lets the time pass. Ask only for pools you would claim from: where something is ready it
+    /// returns at once. It holds nothing, so dropping the future is harmless.
+    async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration);
+
+    /// Asks for a sign of life and returns how long it took.
+    async fn ping(&self) -> Result<Duration, QueueError>;
+}

@@ -1,0 +1,42 @@
+//! The queue: which tasks wait, who works on them, and what has failed.
+//!
+//! The truth about a task is its `task.json`; the queue is an index that can be rebuilt from those files. It answers
+//! four questions that files answer badly: what comes next, who holds it, for how long, and how many scans run on a
+//! scanner at this moment.
+//!
+//! ```text
+//!                 enqueue                    claim                      finish(Ack)
+//!   task.json  ------------>  ready  ----------------->  leased  ------------------->  gone
+//!                              ^  ^                      | |  | finish(Dead)
+//!                              |  +-- release, lease ----+ |  +-------------------->  dead letters
+//!                              |      expired (front)      | finish(Retry)                |
+//!                              +------------ due -------- delayed                         |
+//!                              +--------------------- retry_dead -------------------------+
+//! ```
+//!
+//! Nothing is removed before it is finished: a claim only leases a task, and a worker that dies loses its lease, so
+//! that the task is delivered again with a larger [`Fence`](crate::ids::Fence). Exactly-once work needs the fence:
+//! a worker that was stopped for longer than its lease still believes it holds the task, and only the comparison of
+//! fences under the task's file lock stops it from writing.
+//!
+//! Backends implement [`Queue`] and pass the suite in [`crate::testing::queue_conformance`] (feature `testing`).
+//! [`open`] chooses one by URL. No type of a backend's crate appears in a signature.
+
+mod body;
+mod entry;
+mod error;
+mod interface;
+mod url;
+
+#[cfg(feature = "testing")]
+pub use self::interface::MockQueue;
+pub use self::{
+    body::{BodyError, TaskBody},
+    entry::{
+        Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
+        IdempotencyOutcome, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome,
+    },
+    error::{BoxError, QueueError},
+    interface::Queue,
+    url::{QueueUrl, open},
+};
