@@ -1,0 +1,212 @@
+//! What can be chosen about the simulated scanner.
+
+use std::{sync::Arc, time::Duration};
+
+use nessus_mcp_lib::{
+    secret::Secret,
+    time::{Clock, SystemClock},
+};
+
+/// The product the scanner says it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Edition {
+    /// Nessus Essentials: 16 hosts a scan, no scan control by API keys.
+    Essentials,
+    /// Nessus Professional: no scan control by API keys.
+    Professional,
+    /// Nessus Expert: no scan control by API keys.
+    Expert,
+    /// Nessus Manager: scan control by API keys as well.
+    Manager,
+}
+
+impl Edition {
+    /// The text of `nessus_type`.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Essentials => "Nessus Essentials",
+            Self::Professional => "Nessus Professional",
+            Self::Expert => "Nessus Expert",
+            Self::Manager => "Nessus Manager",
+        }
+    }
+
+    /// The text of `license.type`.
+    pub(super) fn license_type(self) -> &'static str {
+        match self {
+            Self::Essentials => "home",
+            Self::Professional => "professional",
+            Self::Expert => "expert",
+            Self::Manager => "manager",
+        }
+    }
+
+    /// Whether calls that change a scan are open to API keys.
+    pub(super) fn scan_api(self) -> bool {
+        self == Self::Manager
+    }
+}
+
+/// How many hosts a scan of an edition without a licence limit keeps; a `/16` would be a useless export.
+const DEFAULT_HOST_LIMIT: usize = 1024;
+const ESSENTIALS_HOST_LIMIT: usize = 16;
+
+/// The choices; each method sets one and returns the configuration.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct SimConfig {
+    pub(super) port: u16,
+    pub(super) control_port: Option<u16>,
+    pub(super) username: String,
+    pub(super) password: Secret,
+    pub(super) api_keys: Option<(Secret, Secret)>,
+    pub(super) api_token: Option<String>,
+    pub(super) edition: Edition,
+    pub(super) scan_duration: Duration,
+    pub(super) transition: Option<Duration>,
+    pub(super) export_duration: Option<Duration>,
+    pub(super) session_idle: Duration,
+    pub(super) findings_per_host: usize,
+    pub(super) host_limit: Option<usize>,
+    pub(super) seed: u64,
+    pub(super) clock: Arc<dyn Clock>,
+}
+
+impl Default for SimConfig {
+    fn default() -> Self {
+        Self {
+            port: 0,
+            control_port: None,
+            username: "admin".to_owned(),
+            password: Secret::new("nessus"),
+            api_keys: None,
+            api_token: None,
+            edition: Edition::Professional,
+            scan_duration: Duration::from_secs(10),
+            transition: None,
+            export_duration: None,
+            session_idle: Duration::from_secs(30 * 60),
+            findings_per_host: 12,
+            host_limit: None,
+            seed: 0,
+            clock: Arc::new(SystemClock),
+        }
+    }
+}
+
+impl SimConfig {
+    /// A Nessus Professional on a free port, with the login `admin` / `nessus`, whose scans take 10 seconds and
+    /// find 12 things on each host.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The port on 127.0.0.1; 0 takes a free one.
+    pub fn port(mut self, port: u16) -> Self {
+        self.port = port;
+        self
+    }
+
+    /// Opens a control port on 127.0.0.1; 0 takes a free one.
+    pub fn control_port(mut self, port: u16) -> Self {
+        self.control_port = Some(port);
+        self
+    }
+
+    /// The only account.
+    pub fn login(mut self, username: impl Into<String>, password: impl Into<String>) -> Self {
+        self.username = username.into();
+        self.password = Secret::new(password);
+        self
+    }
+
+    /// Lets these API keys in; without them no key is valid.
+    pub fn api_keys(mut self, access: impl Into<String>, secret: impl Into<String>) -> Self {
+        self.api_keys = Some((Secret::new(access), Secret::new(secret)));
+        self
+    }
+
+    /// The `X-API-Token`, a UUID; generated when not set, so that two scanners do not share one.
+    pub fn api_token(mut self, token: impl Into<String>) -> Self {
+        self.api_token = Some(token.into());
+        self
+    }
+
+    /// The product it says it is.
+    pub fn edition(mut self, edition: Edition) -> Self {
+        self.edition = edition;
+        self
+    }
+
+    /// From launch to completed, when nobody pauses; a tenth of it (one second at most) is spent pending.
+    pub fn scan_duration(mut self, duration: Duration) -> Self {
+        self.scan_duration = duration;
+        self
+    }
+
+    /// How long pausing, resuming and stopping take; else a twentieth of the scan, half a second at most.
+    pub fn transition(mut self, duration: Duration) -> Self {
+        self.transition = Some(duration);
+        self
+    }
+
+    /// How long an export stays `loading`; else a twentieth of the scan, 200 milliseconds at most.
+    pub fn export_duration(mut self, duration: Duration) -> Self {
+        self.export_duration = Some(duration);
+        self
+    }
+
+    /// How long a session lives without a call; 30 minutes unless set.
+    pub fn session_idle(mut self, duration: Duration) -> Self {
+        self.session_idle = duration;
+        self
+    }
+
+    /// How many items stand under each host, plugin 19506 being the last of them.
+    pub fn findings_per_host(mut self, count: usize) -> Self {
+        self.findings_per_host = count;
+        self
+    }
+
+    /// How many hosts a scan keeps; the rest is counted in `license_info.trimmed`. 1024 unless set, 16 with Essentials.
+    pub fn host_limit(mut self, hosts: usize) -> Self {
+        self.host_limit = Some(hosts);
+        self
+    }
+
+    /// Another seed gives the same hosts other findings.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// The clock that moves scans, sessions and exports.
+    pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
+        self.clock = Arc::new(clock);
+        self
+    }
+
+    /// A `scanners.yaml` with a scanner of this configuration at `url` as the only instance of the pool `nessus`.
+    pub fn scanners_yaml(&self, url: &str) -> String {
+        // A JSON string is a YAML string, whatever characters a password has.
+        let quoted = |text: &str| serde_json::Value::from(text).to_string();
+        format!(
+            "nessus:\n  - instance_id: sim\n    type: nessus\n    name: Simulated Nessus\n    url: {url}\n    \
+             username: {}\n    password: {}\n    enabled: true\n    max_concurrent_scans: 2\n",
+            quoted(&self.username),
+            quoted(self.password.expose()),
+        )
+    }
+
+    pub(super) fn hosts_allowed(&self) -> usize {
+        self.host_limit.unwrap_or(match self.edition {
+            Edition::Essentials => ESSENTIALS_HOST_LIMIT,
+            _ => DEFAULT_HOST_LIMIT,
+        })
+    }
+
+    pub(super) fn export_takes(&self) -> Duration {
+        self.export_duration.unwrap_or_else(|| (self.scan_duration / 20).min(Duration::from_millis(200)))
+    }
+}

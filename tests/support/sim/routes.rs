@@ -1,0 +1,130 @@
+//! The table of endpoints: what they are called, who may call them, who answers.
+
+use super::{
+    Answer, Shared, details, editor, export, scans, server, session,
+    state::State,
+    wire::{ApiError, Call, Incoming, Outcome, Reply},
+};
+
+/// Who may call an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    /// Anybody.
+    Open,
+    /// Whoever is logged in, by session or API keys.
+    User,
+    /// A session of the web interface, which shows by its `X-API-Token`; others only with Nessus Manager.
+    Interface,
+}
+use Access::{Interface, Open, User};
+
+struct Route {
+    method: &'static str,
+    /// The path; `*` is a part that is left open.
+    pattern: &'static str,
+    access: Access,
+    endpoint: fn(&mut State, &Call<'_>) -> Outcome,
+}
+
+const fn route(
+    method: &'static str,
+    pattern: &'static str,
+    access: Access,
+    endpoint: fn(&mut State, &Call<'_>) -> Outcome,
+) -> Route {
+    Route { method, pattern, access, endpoint }
+}
+
+/// The first match answers: fixed parts stand before open ones.
+static ROUTES: [Route; 36] = [
+    route("GET", "/", Open, server::index),
+    route("GET", "/nessus6.js", Open, server::script),
+    route("GET", "/server/status", Open, server::status),
+    route("GET", "/server/properties", Open, server::properties),
+    route("POST", "/session", Open, session::login),
+    route("GET", "/session", User, session::show),
+    route("DELETE", "/session", User, session::logout),
+    route("PUT", "/session/keys", User, session::new_keys),
+    route("GET", "/editor/scan/templates", User, editor::templates),
+    route("GET", "/editor/policy/templates", User, editor::templates),
+    route("GET", "/editor/scan/templates/*", User, editor::template_details),
+    route("GET", "/editor/scan/*", User, editor::scan_details),
+    route("GET", "/folders", User, editor::folders),
+    route("GET", "/policies", User, editor::policies),
+    route("GET", "/scanners", User, server::scanners),
+    route("GET", "/scans", User, scans::list),
+    route("POST", "/scans", Interface, scans::create),
+    route("DELETE", "/scans", Interface, scans::delete_many),
+    route("GET", "/scans/*", User, details::scan),
+    route("PUT", "/scans/*", Interface, scans::configure),
+    route("DELETE", "/scans/*", Interface, scans::delete),
+    route("PUT", "/scans/*/folder", User, scans::move_to_folder),
+    route("PUT", "/scans/*/status", Interface, scans::mark_read),
+    route("POST", "/scans/*/launch", Interface, scans::launch),
+    route("POST", "/scans/*/pause", Interface, scans::pause),
+    route("POST", "/scans/*/resume", Interface, scans::resume),
+    route("POST", "/scans/*/stop", Interface, scans::stop),
+    route("POST", "/scans/*/kill", Interface, scans::kill),
+    route("GET", "/scans/*/hosts/*", User, details::host),
+    route("GET", "/scans/*/hosts/*/plugins/*", User, details::plugin_output),
+    route("POST", "/scans/*/export", User, export::request),
+    route("GET", "/scans/*/export/formats", User, export::formats),
+    route("GET", "/scans/*/export/*/status", User, export::file_status),
+    route("GET", "/scans/*/export/*/download", User, export::file_download),
+    route("GET", "/tokens/*/status", Open, export::token_status),
+    route("GET", "/tokens/*/download", Open, export::token_download),
+];
+
+/// The scanner's port.
+pub(super) struct Scanner(Shared);
+
+impl Scanner {
+    pub(super) fn new(shared: Shared) -> Self {
+        Self(shared)
+    }
+}
+
+impl Answer for Scanner {
+    fn answer(&self, request: &Incoming) -> Reply {
+        dispatch(&mut self.0.lock(), request).unwrap_or_else(Reply::from)
+    }
+}
+
+fn dispatch(state: &mut State, request: &Incoming) -> Outcome {
+    let matched = ROUTES.iter().find_map(|route| Some((route, open_parts(route, request)?)));
+    let (route, args) = matched.ok_or_else(|| ApiError::new(404, "The requested resource was not found"))?;
+    let now = state.advance();
+    let session = session::cookie(request).filter(|token| state.sessions.touch(token, now));
+    let keys = session::api_keys_valid(request, state.api_keys.as_ref()).unwrap_or(false);
+    let logged_in = session.is_some() || keys;
+    match route.access {
+        Open => {}
+        User | Interface if !logged_in => return Err(ApiError::unauthorized()),
+        Interface if !may_steer(state, request, session.is_some()) => return Err(ApiError::not_available()),
+        User | Interface => {}
+    }
+    (route.endpoint)(state, &Call { request, args, now, session, logged_in })
+}
+
+/// The parts of the request's path that the pattern leaves open, when it fits.
+fn open_parts<'a>(route: &Route, request: &'a Incoming) -> Option<Vec<&'a str>> {
+    if route.method != request.method {
+        return None;
+    }
+    let mut args = Vec::new();
+    let mut pattern = route.pattern.split('/');
+    let mut path = request.path.split('/');
+    loop {
+        match (pattern.next(), path.next()) {
+            (None, None) => return Some(args),
+            (Some("*"), Some(part)) if !part.is_empty() => args.push(part),
+            (Some(fixed), Some(part)) if fixed == part => {}
+            _ => return None,
+        }
+    }
+}
+
+fn may_steer(state: &State, request: &Incoming, has_session: bool) -> bool {
+    let token_fits = request.header("x-api-token").is_some_and(|token| token.eq_ignore_ascii_case(&state.api_token));
+    state.config.edition.scan_api() || (has_session && token_fits)
+}

@@ -1,0 +1,183 @@
+//! Everything the scanner remembers between two requests.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use nessus_mcp_lib::{secret::Secret, time::Timestamp};
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::{
+    config::SimConfig,
+    export::Exports,
+    run::{Pace, Run},
+    session::Sessions,
+    stats::{Stats, as_u64},
+    targets::Expansion,
+    wire::ApiError,
+};
+
+/// The folder that deleted scans wait in. Real ids differ by user: clients are to look it up by its type.
+pub(super) const TRASH: u64 = 2;
+/// The folder of new scans.
+pub(super) const MY_SCANS: u64 = 3;
+
+/// The scanner's memory.
+pub(super) struct State {
+    pub(super) config: SimConfig,
+    pub(super) api_token: String,
+    pub(super) api_keys: Option<(Secret, Secret)>,
+    pub(super) sessions: Sessions,
+    pub(super) scans: BTreeMap<u64, Scan>,
+    pub(super) exports: Exports,
+    pub(super) counted: Stats,
+    pub(super) server_uuid: String,
+    pub(super) started: Timestamp,
+    next_id: u64,
+}
+
+/// A scan as it was created, and its launches.
+pub(super) struct Scan {
+    pub(super) id: u64,
+    pub(super) template: &'static super::editor::Template,
+    pub(super) template_uuid: String,
+    pub(super) policy_id: u64,
+    pub(super) folder_id: u64,
+    pub(super) name: String,
+    pub(super) description: Option<String>,
+    pub(super) targets: String,
+    pub(super) expansion: Arc<Expansion>,
+    /// Whether its schedule is on; says nothing about whether it can be launched.
+    pub(super) scheduled: bool,
+    pub(super) read: bool,
+    pub(super) credentials: Vec<CredentialInstance>,
+    pub(super) created: Timestamp,
+    pub(super) modified: Timestamp,
+    /// Oldest first.
+    pub(super) runs: Vec<Run>,
+}
+
+/// A credential of a scan. Secrets are masked when they come in: what is not kept cannot leak.
+pub(super) struct CredentialInstance {
+    pub(super) id: String,
+    pub(super) category: String,
+    pub(super) kind: String,
+    pub(super) fields: serde_json::Map<String, Value>,
+}
+
+impl Scan {
+    /// The latest run.
+    pub(super) fn run(&self) -> Option<&Run> {
+        self.runs.last()
+    }
+
+    pub(super) fn status(&self) -> &'static str {
+        self.run().map_or("empty", |run| run.phase.word())
+    }
+
+    pub(super) fn is_active(&self) -> bool {
+        self.run().is_some_and(|run| run.phase.is_active())
+    }
+
+    /// The run with this history id, or the latest.
+    pub(super) fn run_of(&self, history_id: Option<&str>) -> Result<Option<&Run>, ApiError> {
+        match history_id {
+            None => Ok(self.run()),
+            Some(wanted) => self
+                .runs
+                .iter()
+                .find(|run| run.history_id.to_string() == wanted)
+                .map(Some)
+                .ok_or_else(ApiError::not_found),
+        }
+    }
+}
+
+impl State {
+    pub(super) fn new(config: SimConfig) -> Self {
+        Self {
+            api_token: config.api_token.clone().unwrap_or_else(fresh_api_token),
+            api_keys: config.api_keys.clone(),
+            sessions: Sessions::new(config.session_idle),
+            scans: BTreeMap::new(),
+            exports: Exports::default(),
+            counted: Stats::default(),
+            server_uuid: Uuid::new_v4().to_string(),
+            started: config.clock.now(),
+            next_id: 4,
+            config,
+        }
+    }
+
+    /// Brings every run to where it stands now, and tells what time that is.
+    pub(super) fn advance(&mut self) -> Timestamp {
+        let now = self.config.clock.now();
+        for run in self.scans.values_mut().filter_map(|scan| scan.runs.last_mut()) {
+            run.advance(now);
+        }
+        now
+    }
+
+    /// An id that nothing else has: scans, policies and history entries share the numbers, so that a client that
+    /// takes one for the other is found out.
+    pub(super) fn next_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(super) fn scan(&self, id: u64) -> Result<&Scan, ApiError> {
+        self.scans.get(&id).ok_or_else(ApiError::not_found)
+    }
+
+    pub(super) fn scan_mut(&mut self, id: u64) -> Result<&mut Scan, ApiError> {
+        self.scans.get_mut(&id).ok_or_else(ApiError::not_found)
+    }
+
+    /// How many runs have not ended.
+    pub(super) fn active(&self) -> usize {
+        self.scans.values().filter(|scan| scan.is_active()).count()
+    }
+
+    pub(super) fn pace(&self) -> Pace {
+        Pace::of(&self.config)
+    }
+
+    pub(super) fn rotate_api_token(&mut self) -> String {
+        self.api_token = fresh_api_token();
+        self.api_token.clone()
+    }
+
+    pub(super) fn stats(&mut self) -> Stats {
+        let now = self.advance();
+        Stats {
+            sessions: as_u64(self.sessions.open(now)),
+            scans: as_u64(self.scans.len()),
+            running: as_u64(self.active()),
+            ..self.counted.clone()
+        }
+    }
+}
+
+fn fresh_api_token() -> String {
+    Uuid::new_v4().to_string().to_uppercase()
+}
+
+/// `count` random lower-case hex digits. Never from the seed: a token of a scanner's earlier life must not be valid.
+pub(super) fn random_hex(count: usize) -> String {
+    let mut hex = String::new();
+    while hex.len() < count {
+        hex.push_str(&Uuid::new_v4().simple().to_string());
+    }
+    hex.truncate(count);
+    hex
+}
+
+/// An id in the scanner's own shape: 8-4-4-4-28 hex digits.
+pub(super) fn long_uuid() -> String {
+    let hex = random_hex(48);
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// Whole seconds since 1970, as every time in the API is written.
+pub(super) fn seconds(at: Timestamp) -> i64 {
+    at.as_millis().div_euclid(1000)
+}

@@ -1,0 +1,58 @@
+//! What the scanner was asked to do: the evidence for "one create and one launch".
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// What the scanner has seen since it started; `GET /stats` on the control port answers it as JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Scans created, by name; a deleted scan stays counted.
+    pub creates: BTreeMap<String, u64>,
+    /// Launches, by the scan's name.
+    pub launches: BTreeMap<String, u64>,
+    /// All creates.
+    pub total_creates: u64,
+    /// All launches.
+    pub total_launches: u64,
+    /// Scans deleted.
+    pub deletes: u64,
+    /// Exports requested.
+    pub exports: u64,
+    /// Export files handed out.
+    pub downloads: u64,
+    /// Logins that succeeded.
+    pub logins: u64,
+    /// Logins refused.
+    pub failed_logins: u64,
+    /// Sessions ended by their owner.
+    pub logouts: u64,
+    /// Sessions open now.
+    pub sessions: u64,
+    /// Scans on the scanner now.
+    pub scans: u64,
+    /// Runs that have not ended: from pending to stopping, paused ones included.
+    pub running: u64,
+    /// The most runs that had not ended at one time.
+    pub max_running: u64,
+}
+
+impl Stats {
+    pub(super) fn count_create(&mut self, name: &str) {
+        self.total_creates += 1;
+        *self.creates.entry(name.to_owned()).or_default() += 1;
+    }
+
+    /// `running` includes the run that was just launched.
+    pub(super) fn count_launch(&mut self, name: &str, running: usize) {
+        self.total_launches += 1;
+        *self.launches.entry(name.to_owned()).or_default() += 1;
+        self.max_running = self.max_running.max(as_u64(running));
+    }
+}
+
+pub(super) fn as_u64(count: usize) -> u64 {
+    u64::try_from(count).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,195 @@
+//! The hosts behind a scan's `text_targets`.
+//!
+//! Written apart from the library's own target sets on purpose: a simulator that shared their faults would hide them.
+
+use std::{
+    collections::HashSet,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+};
+
+/// The hosts of a target list, in the order of their first mention.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Expansion {
+    /// The hosts kept, each once.
+    pub hosts: Vec<String>,
+    /// How many hosts were dropped because the limit was reached.
+    pub trimmed: u64,
+}
+
+/// A target that is no address, range or host name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TargetsError {
+    /// The piece of the list that could not be read.
+    pub target: String,
+}
+
+impl std::fmt::Display for TargetsError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "`{}` is not a target", self.target)
+    }
+}
+
+impl std::error::Error for TargetsError {}
+
+/// Expands addresses, CIDR blocks, `a-b` and `a.b.c.d-e` ranges and host names, separated by commas or space, to at
+/// most `limit` hosts. A block includes its network and broadcast address.
+///
+/// # Errors
+/// When a piece of the list is none of these. An empty list is not an error here.
+pub fn expand(text: &str, limit: usize) -> Result<Expansion, TargetsError> {
+    let mut expansion = Expansion { hosts: Vec::new(), trimmed: 0 };
+    let mut seen = HashSet::new();
+    for piece in text.split(|c: char| c == ',' || c == ';' || c.is_whitespace()).filter(|piece| !piece.is_empty()) {
+        let span = Span::parse(piece).ok_or_else(|| TargetsError { target: piece.to_owned() })?;
+        // A range may hold 2^128 addresses: it is walked only while it may still add to the list.
+        let mut walked = 0_u128;
+        while walked < span.count() && expansion.hosts.len() < limit {
+            let host = span.host(walked);
+            walked += 1;
+            if seen.insert(host.clone()) {
+                expansion.hosts.push(host);
+            }
+        }
+        let rest = u64::try_from(span.count() - walked).unwrap_or(u64::MAX);
+        expansion.trimmed = expansion.trimmed.saturating_add(rest);
+    }
+    Ok(expansion)
+}
+
+/// One piece of the list.
+enum Span {
+    Name(String),
+    V4 { first: u32, last: u32 },
+    V6 { first: u128, last: u128 },
+}
+
+impl Span {
+    fn parse(piece: &str) -> Option<Self> {
+        if let Some((address, bits)) = piece.split_once('/') {
+            return Self::block(address.parse().ok()?, bits.parse().ok()?);
+        }
+        if let Ok(address) = piece.parse::<IpAddr>() {
+            return Some(Self::between(address, address));
+        }
+        // A `-` also stands in host names: only what begins with an address is a range.
+        if let Some((first, last)) = piece.split_once('-')
+            && let Ok(first) = first.parse::<IpAddr>()
+        {
+            return Self::range(first, last);
+        }
+        is_host_name(piece).then(|| Self::Name(piece.to_owned()))
+    }
+
+    fn block(address: IpAddr, bits: u32) -> Option<Self> {
+        match address {
+            IpAddr::V4(address) => {
+                let host_bits = u32::MAX.checked_shr(bits).unwrap_or(0);
+                let first = u32::from(address) & !host_bits;
+                (bits <= 32).then_some(Self::V4 { first, last: first | host_bits })
+            }
+            IpAddr::V6(address) => {
+                let host_bits = u128::MAX.checked_shr(bits).unwrap_or(0);
+                let first = u128::from(address) & !host_bits;
+                (bits <= 128).then_some(Self::V6 { first, last: first | host_bits })
+            }
+        }
+    }
+
+    fn range(first: IpAddr, last: &str) -> Option<Self> {
+        let last = match (first, last.parse::<u8>()) {
+            (IpAddr::V4(first), Ok(octet)) => {
+                let [a, b, c, _] = first.octets();
+                IpAddr::V4(Ipv4Addr::new(a, b, c, octet))
+            }
+            _ => last.parse().ok()?,
+        };
+        (first.is_ipv4() == last.is_ipv4() && first <= last).then(|| Self::between(first, last))
+    }
+
+    fn between(first: IpAddr, last: IpAddr) -> Self {
+        match (first, last) {
+            (IpAddr::V4(first), IpAddr::V4(last)) => Self::V4 { first: first.into(), last: last.into() },
+            (first, last) => Self::V6 { first: as_v6(first), last: as_v6(last) },
+        }
+    }
+
+    fn count(&self) -> u128 {
+        match self {
+            Self::Name(_) => 1,
+            Self::V4 { first, last } => u128::from(last - first) + 1,
+            Self::V6 { first, last } => (last - first).saturating_add(1),
+        }
+    }
+
+    fn host(&self, index: u128) -> String {
+        match self {
+            Self::Name(name) => name.clone(),
+            Self::V4 { first, .. } => {
+                Ipv4Addr::from(first.saturating_add(u32::try_from(index).unwrap_or(u32::MAX))).to_string()
+            }
+            Self::V6 { first, .. } => Ipv6Addr::from(first.saturating_add(index)).to_string(),
+        }
+    }
+}
+
+fn as_v6(address: IpAddr) -> u128 {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().into(),
+        IpAddr::V6(address) => address.into(),
+    }
+}
+
+fn is_host_name(text: &str) -> bool {
+    // Digits and dots only would be a mistyped address.
+    text.len() <= 253
+        && text.chars().any(|c| c.is_ascii_alphabetic())
+        && text.split('.').all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && !label.starts_with('-')
+                && !label.ends_with('-')
+                && label.chars().all(|c| c.is_ascii_alphanumeric() || c == '-' || c == '_')
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_notation_is_expanded() {
+        let cases: [(&str, &[&str]); 9] = [
+            ("192.0.2.7", &["192.0.2.7"]),
+            ("192.0.2.7, 192.0.2.7\n192.0.2.8", &["192.0.2.7", "192.0.2.8"]),
+            ("192.0.2.9/31", &["192.0.2.8", "192.0.2.9"]),
+            ("192.0.2.254-192.0.3.1", &["192.0.2.254", "192.0.2.255", "192.0.3.0", "192.0.3.1"]),
+            ("192.0.2.5-6", &["192.0.2.5", "192.0.2.6"]),
+            ("2001:db8::1", &["2001:db8::1"]),
+            ("2001:db8::fe/127", &["2001:db8::fe", "2001:db8::ff"]),
+            ("2001:db8::1-2001:db8::2", &["2001:db8::1", "2001:db8::2"]),
+            ("web-1.example.test db_2", &["web-1.example.test", "db_2"]),
+        ];
+        for (text, hosts) in cases {
+            let expansion = expand(text, 100).unwrap();
+            assert_eq!(expansion.hosts, hosts, "{text}");
+            assert_eq!(expansion.trimmed, 0, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_limit_is_kept_and_the_rest_is_counted() {
+        let expansion = expand("10.0.0.0/8 192.0.2.1", 4).unwrap();
+        assert_eq!(expansion.hosts, ["10.0.0.0", "10.0.0.1", "10.0.0.2", "10.0.0.3"]);
+        assert_eq!(expansion.trimmed, (1 << 24) - 4 + 1);
+        assert_eq!(expand("::/0", 2).unwrap().trimmed, u64::MAX);
+        assert_eq!(expand("255.255.255.255/32", 4).unwrap().hosts, ["255.255.255.255"]);
+    }
+
+    #[test]
+    fn what_is_no_target_is_named() {
+        for text in ["300.1.1.1", "192.0.2.0/33", "192.0.2.9-192.0.2.1", "-x.test", "a..b", "192.0.2.1-::1", "*"] {
+            assert_eq!(expand(text, 4).unwrap_err().target, text);
+        }
+    }
+}
