@@ -17,6 +17,9 @@ use super::{
 /// Hosts are numbered from 2: a client that takes the id for a position is found out.
 const FIRST_HOST_ID: usize = 2;
 
+/// How often each plugin found something, by its id.
+type Counts = BTreeMap<u32, (&'static Plugin, u64)>;
+
 /// What a run has found by now, as a report would tell it.
 pub(super) fn report_of(state: &State, scan: &Scan, run: &Run, now: Timestamp) -> ReportInput {
     let findings_per_host = state.config.findings_per_host;
@@ -90,7 +93,7 @@ fn history_entry(run: &Run) -> Value {
 /// The rows of `hosts` and `vulnerabilities`.
 fn results(state: &State, run: &Run, now: Timestamp) -> (Vec<Value>, Vec<Value>) {
     let mut hosts = Vec::new();
-    let mut counts: BTreeMap<u32, (&'static Plugin, u64)> = BTreeMap::new();
+    let mut counts = Counts::new();
     for progress in run.progress(now) {
         let name = &run.expansion.hosts[progress.index];
         let mut by_severity = [0_u64; 5];
@@ -154,7 +157,7 @@ pub(super) fn host(state: &mut State, call: &Call<'_>) -> Outcome {
     let (_, run, progress) = host_of(state, call)?;
     let name = &run.expansion.hosts[progress.index];
     let host_id = progress.index + FIRST_HOST_ID;
-    let mut counts: BTreeMap<u32, (&'static Plugin, u64)> = BTreeMap::new();
+    let mut counts = Counts::new();
     for finding in found_on(state, name, progress) {
         counts.entry(finding.plugin.id).or_insert((finding.plugin, 0)).1 += 1;
     }

@@ -1,10 +1,6 @@
 //! Export files: requested, waited for, fetched by number or by token.
 
-use std::{
-    collections::HashMap,
-    io::{self},
-    time::Duration,
-};
+use std::{collections::HashMap, io, time::Duration};
 
 use nessus_mcp_lib::time::Timestamp;
 use serde_json::{Value, json};
@@ -146,10 +142,8 @@ pub(super) fn file_download(state: &mut State, call: &Call<'_>) -> Outcome {
 /// `GET /tokens/{token}/status`.
 pub(super) fn token_status(state: &mut State, call: &Call<'_>) -> Outcome {
     let ready = state.exports.by_token(call)?.is_ready(call.now);
-    let (message, status) = match ready {
-        true => ("The download is ready.", "ready"),
-        false => ("The download is not ready yet.", "loading"),
-    };
+    let (message, status) =
+        if ready { ("The download is ready.", "ready") } else { ("The download is not ready yet.", "loading") };
     Ok(Reply::json(&json!({ "error": "", "message": message, "status": status })))
 }
 

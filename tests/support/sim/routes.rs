@@ -98,10 +98,9 @@ fn dispatch(state: &mut State, request: &Incoming) -> Outcome {
     let keys = session::api_keys_valid(request, state.api_keys.as_ref()).unwrap_or(false);
     let logged_in = session.is_some() || keys;
     match route.access {
-        Open => {}
         User | Interface if !logged_in => return Err(ApiError::unauthorized()),
         Interface if !may_steer(state, request, session.is_some()) => return Err(ApiError::not_available()),
-        User | Interface => {}
+        Open | User | Interface => {}
     }
     (route.endpoint)(state, &Call { request, args, now, session, logged_in })
 }

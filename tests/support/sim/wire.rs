@@ -67,10 +67,7 @@ impl Incoming {
     pub(super) fn form(&self) -> Vec<(String, String)> {
         let text = std::str::from_utf8(&self.body).unwrap_or_default();
         // The query parser of the URL crate is the form parser: borrow it through a URL.
-        let mut url = match wiremock::http::Url::parse("http://form/") {
-            Ok(url) => url,
-            Err(_) => return Vec::new(),
-        };
+        let Ok(mut url) = wiremock::http::Url::parse("http://form/") else { return Vec::new() };
         url.set_query(Some(text));
         pairs(url.query_pairs())
     }

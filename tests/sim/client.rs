@@ -1,0 +1,160 @@
+//! A client without cleverness: it sends what it is told and returns what comes back.
+
+use std::time::Duration;
+
+use nessus_mcp_lib::time::{ManualClock, Timestamp};
+use nessus_mcp_tests::sim::{NessusSim, SimConfig};
+use serde_json::{Value, json};
+
+/// The template `basic`.
+pub(crate) const BASIC: &str = "731a8e52-3ea6-a291-ec0a-d2ff0619c19d7bd788d6be818b65";
+
+/// A simulator whose time stands still until it is told, and a client of it.
+pub(crate) struct Fixture {
+    pub(crate) sim: NessusSim,
+    pub(crate) clock: ManualClock,
+    pub(crate) client: Client,
+}
+
+impl Fixture {
+    /// Scans take ten seconds of the manual clock, transitions and exports one; the client is logged in.
+    pub(crate) async fn start(config: SimConfig) -> Self {
+        let clock = ManualClock::new(Timestamp::from_millis(1_763_600_000_000));
+        let config = config
+            .scan_duration(Duration::from_secs(10))
+            .transition(Duration::from_secs(1))
+            .export_duration(Duration::from_secs(1))
+            .clock(clock.clone());
+        let sim = NessusSim::start(config).await;
+        let client = Client::logged_in(&sim).await;
+        Self { sim, clock, client }
+    }
+
+    pub(crate) fn pass(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Creates a scan; returns its id.
+    pub(crate) async fn create(&self, name: &str, targets: &str) -> u64 {
+        let body = json!({ "uuid": BASIC, "settings": { "name": name, "text_targets": targets, "enabled": false } });
+        self.client.post("/scans", body).await.ok()["scan"]["id"].as_u64().unwrap()
+    }
+
+    pub(crate) async fn launch(&self, scan: u64) -> String {
+        let answer = self.client.post(&format!("/scans/{scan}/launch"), json!({})).await.ok();
+        answer["scan_uuid"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn details(&self, scan: u64) -> Value {
+        self.client.get(&format!("/scans/{scan}")).await.ok()
+    }
+
+    pub(crate) async fn status(&self, scan: u64) -> String {
+        self.details(scan).await["info"]["status"].as_str().unwrap().to_owned()
+    }
+
+    /// Creates, launches and completes a scan.
+    pub(crate) async fn completed(&self, name: &str, targets: &str) -> u64 {
+        let scan = self.create(name, targets).await;
+        self.launch(scan).await;
+        self.pass(10);
+        assert_eq!(self.status(scan).await, "completed");
+        scan
+    }
+}
+
+/// Sends requests with the headers it has.
+#[derive(Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    base: String,
+    headers: Vec<(&'static str, String)>,
+}
+
+/// A status and a body.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: String,
+}
+
+impl Answer {
+    /// The body of a 200, as JSON; null when it is empty.
+    #[track_caller]
+    pub(crate) fn ok(&self) -> Value {
+        assert_eq!(self.status, 200, "{}", self.body);
+        if self.body.is_empty() { Value::Null } else { serde_json::from_str(&self.body).unwrap() }
+    }
+
+    /// The error text of an answer that must have this status.
+    #[track_caller]
+    pub(crate) fn error(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.body);
+        let body: Value = serde_json::from_str(&self.body).unwrap();
+        body["error"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Client {
+    pub(crate) fn stranger(sim: &NessusSim) -> Self {
+        let http = reqwest::Client::builder().no_proxy().build().unwrap();
+        Self { http, base: sim.url(), headers: Vec::new() }
+    }
+
+    pub(crate) async fn logged_in(sim: &NessusSim) -> Self {
+        let stranger = Self::stranger(sim);
+        let answer = stranger.post("/session", json!({ "username": "admin", "password": "nessus" })).await.ok();
+        let token = answer["token"].as_str().unwrap();
+        stranger.with("X-Cookie", format!("token={token}")).with("X-API-Token", sim.api_token())
+    }
+
+    pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {
+        self.headers.retain(|(existing, _)| *existing != name);
+        self.headers.push((name, value));
+        self
+    }
+
+    pub(crate) fn without(mut self, name: &str) -> Self {
+        self.headers.retain(|(existing, _)| *existing != name);
+        self
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(reqwest::Method::GET, path, None).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: Value) -> Answer {
+        self.send(reqwest::Method::POST, path, Some(body)).await
+    }
+
+    pub(crate) async fn put(&self, path: &str, body: Value) -> Answer {
+        self.send(reqwest::Method::PUT, path, Some(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        self.send(reqwest::Method::DELETE, path, None).await
+    }
+
+    /// Sends a form, as browsers do.
+    pub(crate) async fn post_form(&self, path: &str, form: &'static str) -> Answer {
+        let request = self.http.post(format!("{}{path}", self.base)).body(form);
+        Self::answer(request.header("Content-Type", "application/x-www-form-urlencoded")).await
+    }
+
+    async fn send(&self, method: reqwest::Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.http.request(method, format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        Self::answer(request).await
+    }
+
+    async fn answer(request: reqwest::RequestBuilder) -> Answer {
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["server"], "NessusWWW");
+        Answer { status: response.status().as_u16(), body: response.text().await.unwrap() }
+    }
+}
