@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::{
-    Answer, Shared,
-    wire::{ApiError, Incoming, Reply},
+    state::Shared,
+    wire::{Answer, ApiError, Incoming, Reply},
 };
 
 /// The control port.

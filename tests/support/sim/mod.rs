@@ -17,11 +17,12 @@
 //!
 //! The rooms, from the ground up; a room uses only those above it:
 //! ```text
-//! wire      what comes in and goes out, free of any HTTP library
+//! wire      what comes in and goes out, free of any HTTP library but at its edge
 //! config    what can be chosen              targets   the hosts behind `text_targets`
 //! plugins   texts of the findings           findings  which finding stands on which host
-//! report    the .nessus and csv writers     run       the life of one launch, computed from the clock
-//! stats     what was counted                state     everything remembered between requests
+//! report    the .nessus and csv writers     files     export files that wait to be fetched
+//! run       the life of one launch, computed from the clock
+//! templates, tokens, stats                  state     everything remembered between requests
 //! session server editor scans details export          the endpoints, one room for each kind
 //! routes    the table of endpoints and who may call them
 //! control   the second port, for tests in other processes
@@ -42,6 +43,7 @@ mod control;
 mod details;
 mod editor;
 mod export;
+mod files;
 mod findings;
 mod plugins;
 mod report;
@@ -53,15 +55,16 @@ mod session;
 mod state;
 mod stats;
 mod targets;
+mod templates;
+mod tokens;
 mod wire;
 
 use std::{
     io,
     net::{Ipv4Addr, TcpListener},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use wiremock::{Mock, MockServer, Respond, matchers::any};
+use wiremock::{Mock, MockServer, matchers::any};
 
 pub use self::{
     config::{Edition, SimConfig},
@@ -72,8 +75,8 @@ pub use self::{
     targets::{Expansion, TargetsError, expand},
 };
 use self::{
-    state::State,
-    wire::{Incoming, Reply},
+    state::{Shared, State},
+    wire::{Answer, OnWiremock},
 };
 
 /// A running simulated scanner. Dropping it closes its connections and, a moment later, its ports.
@@ -106,7 +109,7 @@ impl NessusSim {
         // Both ports are bound before either is served, so that a failure leaves nothing behind.
         let listener = bind(port)?;
         let control_listener = control_port.map(bind).transpose()?;
-        let shared = Shared(Arc::new(Mutex::new(State::new(config))));
+        let shared = Shared::new(State::new(config));
         let scanner = serve(listener, routes::Scanner::new(shared.clone())).await;
         let control = match control_listener {
             Some(listener) => Some(serve(listener, control::Control::new(shared.clone())).await),
@@ -148,37 +151,6 @@ impl NessusSim {
     /// A `scanners.yaml` with this scanner as the only instance of the pool `nessus`.
     pub fn scanners_yaml(&self) -> String {
         self.shared.lock().config.scanners_yaml(&self.url())
-    }
-}
-
-/// The state, shared by the two ports and the handle.
-#[derive(Clone)]
-struct Shared(Arc<Mutex<State>>);
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // A handler that panicked has failed its test already; the others shall still be able to read the stats.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl std::fmt::Debug for Shared {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
-    }
-}
-
-/// Something that answers requests, whichever server brings them.
-trait Answer: Send + Sync + 'static {
-    fn answer(&self, request: &Incoming) -> Reply;
-}
-
-/// Makes an [`Answer`] known to wiremock.
-struct OnWiremock<A>(A);
-
-impl<A: Answer> Respond for OnWiremock<A> {
-    fn respond(&self, request: &wiremock::Request) -> wiremock::ResponseTemplate {
-        self.0.answer(&Incoming::from_wiremock(request)).into_wiremock()
     }
 }
 

@@ -1,9 +1,9 @@
 //! The table of endpoints: what they are called, who may call them, who answers.
 
 use super::{
-    Answer, Shared, details, editor, export, scans, server, session,
-    state::State,
-    wire::{ApiError, Call, Incoming, Outcome, Reply},
+    details, editor, export, scans, server, session,
+    state::{Shared, State},
+    wire::{Answer, ApiError, Call, Incoming, Outcome, Reply},
 };
 
 /// Who may call an endpoint.

@@ -9,8 +9,10 @@ use serde_json::{Map, Value, json};
 use super::{
     editor,
     run::Run,
-    state::{MY_SCANS, Scan, State, TRASH, long_uuid, seconds},
+    state::{MY_SCANS, Scan, State, TRASH, seconds},
     targets::{Expansion, expand},
+    templates::template_by_uuid,
+    tokens::long_uuid,
     wire::{ApiError, Call, Outcome, Reply},
 };
 
@@ -71,7 +73,7 @@ fn known_folder(id: &Value) -> Option<u64> {
 /// `POST /scans`.
 pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
     let given: Definition = call.request.json()?;
-    let template = editor::template_by_uuid(&given.uuid).ok_or_else(|| ApiError::invalid_field("uuid"))?;
+    let template = template_by_uuid(&given.uuid).ok_or_else(|| ApiError::invalid_field("uuid"))?;
     let (name, targets, expansion) = given.name_and_targets(state.config.hosts_allowed())?;
     let folder_id = given.folder()?;
     let id = state.next_id();

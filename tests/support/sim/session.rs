@@ -1,59 +1,14 @@
 //! Logging in and out.
 
-use std::{collections::HashMap, time::Duration};
-
-use nessus_mcp_lib::{secret::Secret, time::Timestamp};
+use nessus_mcp_lib::secret::Secret;
 use serde::Deserialize;
 use serde_json::json;
 
 use super::{
-    state::{State, random_hex, seconds},
+    state::{State, seconds},
+    tokens::random_hex,
     wire::{ApiError, Call, Incoming, Outcome, Reply},
 };
-
-/// The open sessions; each dies when it was idle for too long.
-pub(super) struct Sessions {
-    idle: Duration,
-    last_used: HashMap<String, Timestamp>,
-}
-
-impl Sessions {
-    pub(super) fn new(idle: Duration) -> Self {
-        Self { idle, last_used: HashMap::new() }
-    }
-
-    fn create(&mut self, now: Timestamp) -> String {
-        let token = random_hex(48);
-        self.last_used.insert(token.clone(), now);
-        token
-    }
-
-    /// Whether the session lives; if it does, its idle time begins anew.
-    pub(super) fn touch(&mut self, token: &str, now: Timestamp) -> bool {
-        self.expire(now);
-        match self.last_used.get_mut(token) {
-            Some(last_used) => {
-                *last_used = now;
-                true
-            }
-            None => false,
-        }
-    }
-
-    /// How many are open.
-    pub(super) fn open(&mut self, now: Timestamp) -> usize {
-        self.expire(now);
-        self.last_used.len()
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.last_used.clear();
-    }
-
-    fn expire(&mut self, now: Timestamp) {
-        self.last_used.retain(|_, last_used| now.since(*last_used) <= self.idle);
-    }
-}
 
 /// The session token of `X-Cookie: token=…`.
 pub(super) fn cookie(request: &Incoming) -> Option<&str> {
@@ -117,7 +72,7 @@ pub(super) fn show(state: &mut State, call: &Call<'_>) -> Outcome {
 pub(super) fn logout(state: &mut State, call: &Call<'_>) -> Outcome {
     // API keys have no session that could end.
     let token = call.session.ok_or_else(ApiError::unauthorized)?;
-    state.sessions.last_used.remove(token);
+    state.sessions.close(token);
     state.counted.logouts += 1;
     Ok(Reply::empty())
 }

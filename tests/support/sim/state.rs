@@ -1,6 +1,10 @@
 //! Everything the scanner remembers between two requests.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use nessus_mcp_lib::{secret::Secret, time::Timestamp};
 use serde_json::Value;
@@ -8,11 +12,12 @@ use uuid::Uuid;
 
 use super::{
     config::SimConfig,
-    export::Exports,
+    files::Exports,
     run::{Pace, Run},
-    session::Sessions,
     stats::{Stats, as_u64},
     targets::Expansion,
+    templates::Template,
+    tokens::{Sessions, fresh_api_token},
     wire::ApiError,
 };
 
@@ -20,6 +25,27 @@ use super::{
 pub(super) const TRASH: u64 = 2;
 /// The folder of new scans.
 pub(super) const MY_SCANS: u64 = 3;
+
+/// The state, shared by the two ports and the handle.
+#[derive(Clone)]
+pub(super) struct Shared(Arc<Mutex<State>>);
+
+impl Shared {
+    pub(super) fn new(state: State) -> Self {
+        Self(Arc::new(Mutex::new(state)))
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        // A handler that panicked has failed its test already; the others shall still be able to read the stats.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Shared {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
 
 /// The scanner's memory.
 pub(super) struct State {
@@ -38,7 +64,7 @@ pub(super) struct State {
 /// A scan as it was created, and its launches.
 pub(super) struct Scan {
     pub(super) id: u64,
-    pub(super) template: &'static super::editor::Template,
+    pub(super) template: &'static Template,
     pub(super) template_uuid: String,
     pub(super) policy_id: u64,
     pub(super) folder_id: u64,
@@ -155,26 +181,6 @@ impl State {
             ..self.counted.clone()
         }
     }
-}
-
-fn fresh_api_token() -> String {
-    Uuid::new_v4().to_string().to_uppercase()
-}
-
-/// `count` random lower-case hex digits. Never from the seed: a token of a scanner's earlier life must not be valid.
-pub(super) fn random_hex(count: usize) -> String {
-    let mut hex = String::new();
-    while hex.len() < count {
-        hex.push_str(&Uuid::new_v4().simple().to_string());
-    }
-    hex.truncate(count);
-    hex
-}
-
-/// An id in the scanner's own shape: 8-4-4-4-28 hex digits.
-pub(super) fn long_uuid() -> String {
-    let hex = random_hex(48);
-    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
 }
 
 /// Whole seconds since 1970, as every time in the API is written.

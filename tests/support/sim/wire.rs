@@ -6,7 +6,7 @@
 use nessus_mcp_lib::time::Timestamp;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
-use wiremock::ResponseTemplate;
+use wiremock::{Respond, ResponseTemplate};
 
 /// The headers that every answer of a Nessus carries.
 const HEADERS: [(&str, &str); 10] = [
@@ -96,9 +96,14 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// The open part of the path at `index`.
+    pub(super) fn arg(&self, index: usize) -> &str {
+        self.args.get(index).copied().unwrap_or_default()
+    }
+
     /// The open part of the path at `index` as an id; what is no number names nothing.
     pub(super) fn id(&self, index: usize) -> Result<u64, ApiError> {
-        self.args.get(index).and_then(|text| text.parse().ok()).ok_or_else(ApiError::not_found)
+        self.arg(index).parse().map_err(|_| ApiError::not_found())
     }
 }
 
@@ -185,6 +190,20 @@ impl From<ApiError> for Reply {
         let mut reply = Self::json(&json!({ "error": error.text }));
         reply.status = error.status;
         reply
+    }
+}
+
+/// Something that answers requests, whichever server brings them.
+pub(super) trait Answer: Send + Sync + 'static {
+    fn answer(&self, request: &Incoming) -> Reply;
+}
+
+/// Makes an [`Answer`] known to wiremock.
+pub(super) struct OnWiremock<A>(pub(super) A);
+
+impl<A: Answer> Respond for OnWiremock<A> {
+    fn respond(&self, request: &wiremock::Request) -> ResponseTemplate {
+        self.0.answer(&Incoming::from_wiremock(request)).into_wiremock()
     }
 }
 
