@@ -81,6 +81,12 @@ pub enum ScannerError {
     /// An export that ends too early.
     #[error("the export is incomplete: {0}")]
     Truncated(String),
+    /// An export larger than this machine is told to accept.
+    #[error("the export has more than the allowed {limit} bytes")]
+    ExportTooLarge {
+        /// The most bytes allowed.
+        limit: u64,
+    },
     /// Something the scanner should have finished by now.
     #[error("gave up waiting for {what} after {waited:?}")]
     TimedOut {
@@ -116,6 +122,22 @@ pub enum ScannerError {
     Configuration(String),
 }
 
+impl ScannerError {
+    /// Whether the scanner may have done what it was asked for although the call failed.
+    ///
+    /// A create or launch that failed so is not repeated before its effect was looked for
+    /// ([`find_by_marker`](super::ScannerInterface::find_by_marker), [`status`](super::ScannerInterface::status)).
+    pub const fn may_have_acted(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport { sent: RequestSent::Maybe, .. }
+                | Self::Server { .. }
+                | Self::Decode { .. }
+                | Self::TimedOut { .. }
+        )
+    }
+}
+
 impl Classified for ScannerError {
     fn code(&self) -> &'static str {
         match self {
@@ -132,6 +154,7 @@ impl Classified for ScannerError {
             Self::Transport { .. } => "scanner_unreachable",
             Self::Decode { .. } => "scanner_bad_answer",
             Self::Truncated(_) => "export_truncated",
+            Self::ExportTooLarge { .. } => "export_too_large",
             Self::TimedOut { .. } => "scanner_timed_out",
             Self::UnknownTemplate { .. } => "unknown_template",
             Self::AmbiguousMarker { .. } => "ambiguous_scan",
@@ -154,6 +177,7 @@ impl Classified for ScannerError {
             | Self::SessionRefused(_)
             | Self::ApiNotAvailable(_)
             | Self::Forbidden(_)
+            | Self::ExportTooLarge { .. }
             | Self::Configuration(_) => ErrorKind::Configuration,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) | Self::AmbiguousMarker { .. } => ErrorKind::Conflict,

@@ -36,9 +36,32 @@ impl ScanRequest {
     }
 
     /// The scan's name on the scanner: the given name, then the marker in brackets.
+    ///
+    /// The given name is cut so that the whole has at most [`MAX_SCAN_NAME_CHARS`] characters.
     pub fn scan_name(&self) -> String {
-        format!("{} [{}]", self.name, self.marker)
+        let suffix = bracketed(&self.marker);
+        let room = MAX_SCAN_NAME_CHARS.saturating_sub(suffix.chars().count() + 1);
+        let cut =
+            self.name.trim().char_indices().nth(room).map_or(self.name.trim(), |(end, _)| &self.name.trim()[..end]);
+        match cut.trim_end() {
+            "" => suffix,
+            name => format!("{name} {suffix}"),
+        }
     }
+}
+
+/// The most characters of a scan's name: Nessus refuses longer ones.
+pub const MAX_SCAN_NAME_CHARS: usize = 255;
+
+/// Whether a scan's name is one that [`ScanRequest::scan_name`] makes for this marker.
+///
+/// Only the end counts: a person may call a scan after another task's marker, and must not get hold of its scan so.
+pub(crate) fn name_carries(name: &str, marker: &str) -> bool {
+    name.trim_end().ends_with(&bracketed(marker))
+}
+
+fn bracketed(marker: &str) -> String {
+    format!("[{marker}]")
 }
 
 /// The template of a scan that asks for none.
@@ -186,7 +209,9 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// [`ScannerError::Conflict`] while the scan is active.
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
-    /// The scan whose name or description carries `marker`, deleted ones left out.
+    /// The scan that was created with `marker`, deleted ones left out.
+    ///
+    /// On a scanner with free scan names it is the one whose name ends with the marker in brackets.
     ///
     /// # Errors
     /// [`ScannerError::AmbiguousMarker`] when there are several.
@@ -197,4 +222,40 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
 
     /// Releases what is held on the scanner, such as a login session. The value may be used again afterwards.
     async fn close(&self);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MARKER: &str = "ne_ness_20251201_143022_a1b2c3d4";
+
+    #[test]
+    fn a_long_name_is_cut_and_the_marker_stays_whole() {
+        for name in ["", " ", "nightly", &"x".repeat(255), &"ü".repeat(400), &"日本 ".repeat(100)] {
+            let full = ScanRequest::new(MARKER, name, "192.0.2.1").scan_name();
+            assert!(full.chars().count() <= MAX_SCAN_NAME_CHARS, "{full}");
+            assert!(full.ends_with(&format!("[{MARKER}]")), "{full}");
+            assert!(name_carries(&full, MARKER));
+            assert!(full.starts_with(name.trim().chars().next().unwrap_or('[')), "{full}");
+        }
+        let short = ScanRequest::new(MARKER, "nightly", "192.0.2.1").scan_name();
+        assert_eq!(short, format!("nightly [{MARKER}]"));
+        let full = ScanRequest::new(MARKER, "x".repeat(400), "192.0.2.1").scan_name();
+        assert_eq!(full.chars().count(), MAX_SCAN_NAME_CHARS);
+    }
+
+    #[test]
+    fn a_marker_longer_than_a_name_is_not_cut() {
+        let marker = "m".repeat(300);
+        assert_eq!(ScanRequest::new(marker.as_str(), "name", "").scan_name(), format!("[{marker}]"));
+    }
+
+    #[test]
+    fn a_name_that_mentions_another_marker_does_not_carry_it() {
+        let name = ScanRequest::new("ne_x_2", format!("report of [{MARKER}]"), "").scan_name();
+        assert!(!name_carries(&name, MARKER));
+        assert!(name_carries(&name, "ne_x_2"));
+        assert!(!name_carries(&name, "x_2"));
+    }
 }

@@ -5,13 +5,17 @@
 
 mod error;
 mod interface;
+#[cfg(feature = "nessus")]
+mod nessus;
 
 #[cfg(feature = "testing")]
 pub use self::interface::MockScannerInterface;
+#[cfg(feature = "nessus")]
+pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
 pub use self::{
     error::{RequestSent, ScannerError},
     interface::{
-        DEFAULT_TEMPLATE, ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface,
-        ScannerProperties,
+        DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, ScanRequest, ScanState, ScanStatus,
+        ScannerInterface, ScannerProperties,
     },
 };

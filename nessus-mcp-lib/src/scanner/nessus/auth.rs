@@ -1,0 +1,274 @@
+//! The login session and the web interface's token, obtained once however many tasks need them.
+//!
+//! A scanner locks an account after a few refused logins and turns users away after too many open sessions. So one
+//! lock stands around login and token: who comes while a login is under way waits for its outcome and shares it, good
+//! or bad. Whoever finds a session expired says *which* one it used, so that a session renewed in the meantime stays.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use reqwest::Method;
+use serde_json::json;
+use tokio::sync::Mutex;
+
+use super::{
+    http::{Access, Answer, Call, Credentials, Exchange},
+    wire::Login,
+};
+use crate::{scanner::ScannerError, secret::Secret};
+
+/// How long a logout may hold up the end of a process.
+const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
+
+/// Who logs in, and what is known of it.
+#[derive(Debug)]
+pub(super) struct Auth {
+    username: String,
+    password: Secret,
+    state: Mutex<State>,
+    /// How many logins have ended, read by those who wait for one.
+    logins_ended: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    session: Option<Numbered<Secret>>,
+    /// The inner `None`: the scanner's web interface has no token.
+    api_token: Option<Numbered<Option<Secret>>>,
+    last_number: u64,
+    /// Why the last login failed, if it did.
+    failure: Option<ScannerError>,
+}
+
+#[derive(Debug, Clone)]
+struct Numbered<T> {
+    value: T,
+    number: u64,
+}
+
+impl State {
+    fn next<T>(&mut self, value: T) -> Numbered<T> {
+        self.last_number += 1;
+        Numbered { value, number: self.last_number }
+    }
+}
+
+/// What to show to the scanner, and which generation it is of.
+#[derive(Debug, Default)]
+pub(super) struct Grant {
+    pub(super) credentials: Credentials,
+    session: u64,
+    api_token: u64,
+}
+
+impl Auth {
+    pub(super) fn new(username: &str, password: &Secret) -> Self {
+        Self {
+            username: username.to_owned(),
+            password: password.clone(),
+            state: Mutex::default(),
+            logins_ended: AtomicU64::new(0),
+        }
+    }
+
+    /// What a call with this access has to show; logs in and fetches the token when needed.
+    ///
+    /// # Errors
+    /// [`ScannerError::AuthenticationRefused`], for ever after once a login was refused (until [`Self::logout`]), or
+    /// why the login could not be made.
+    pub(super) async fn grant(&self, exchange: &Exchange, access: Access) -> Result<Grant, ScannerError> {
+        let mut grant = Grant::default();
+        if access == Access::Open {
+            return Ok(grant);
+        }
+        let ended_before = self.logins_ended.load(Ordering::Acquire);
+        let mut state = self.state.lock().await;
+        if state.session.is_none() {
+            let shared = self.logins_ended.load(Ordering::Acquire) != ended_before;
+            if let Some(failure) = &state.failure
+                && (shared || matches!(failure, ScannerError::AuthenticationRefused(_)))
+            {
+                return Err(failure.clone());
+            }
+            let outcome = self.login(exchange).await;
+            self.logins_ended.fetch_add(1, Ordering::Release);
+            match outcome {
+                Ok(token) => {
+                    state.failure = None;
+                    state.session = Some(state.next(token));
+                }
+                Err(error) => {
+                    state.failure = Some(error.clone());
+                    return Err(error);
+                }
+            }
+        }
+        if access == Access::Control && state.api_token.is_none() {
+            let token = fetch_api_token(exchange).await?;
+            state.api_token = Some(state.next(token));
+        }
+        if let Some(session) = state.session.clone() {
+            grant.session = session.number;
+            grant.credentials.session = Some(session.value);
+        }
+        if access == Access::Control
+            && let Some(token) = state.api_token.clone()
+        {
+            grant.api_token = token.number;
+            grant.credentials.api_token = token.value;
+        }
+        Ok(grant)
+    }
+
+    /// The scanner no longer accepts the session of this grant.
+    pub(super) async fn session_refused(&self, grant: &Grant) {
+        let mut state = self.state.lock().await;
+        state.session.take_if(|session| session.number == grant.session);
+    }
+
+    /// The scanner does not accept the web token of this grant: it changes with each upgrade.
+    pub(super) async fn api_token_refused(&self, grant: &Grant) {
+        let mut state = self.state.lock().await;
+        state.api_token.take_if(|token| token.number == grant.api_token);
+    }
+
+    /// Ends the session on the scanner, as far as that is possible in a few seconds, and forgets everything.
+    pub(super) async fn logout(&self, exchange: &Exchange) {
+        let Some(session) = std::mem::take(&mut *self.state.lock().await).session else {
+            return;
+        };
+        let credentials = Credentials { session: Some(session.value), api_token: None };
+        let call = Call::new(Method::DELETE, "/session", Access::Session);
+        match tokio::time::timeout(LOGOUT_LIMIT, exchange.send(&call, &credentials)).await {
+            Ok(Ok(Answer::Success(_))) => tracing::debug!(scanner = exchange.base(), "logged out"),
+            // 401: it had expired already.
+            Ok(Ok(Answer::Refused(refusal))) if refusal.status == 401 => {}
+            _ => tracing::warn!(scanner = exchange.base(), "the session on the scanner could not be ended"),
+        }
+    }
+
+    /// `POST /session`, once.
+    async fn login(&self, exchange: &Exchange) -> Result<Secret, ScannerError> {
+        let body = json!({ "username": self.username, "password": self.password.expose() });
+        let call = Call::new(Method::POST, "/session", Access::Open).json(&body);
+        let response = match exchange.send(&call, &Credentials::default()).await? {
+            Answer::Success(response) => response,
+            // 400 is what Nessus says to a user name of a wrong form.
+            Answer::Refused(refusal) if matches!(refusal.status, 400 | 401 | 403) => {
+                let said = format!("{} (HTTP {}, user `{}`)", refusal.words, refusal.status, self.username);
+                tracing::error!(
+                    scanner = exchange.base(),
+                    "the scanner refused the login and is not asked again: {said}"
+                );
+                return Err(ScannerError::AuthenticationRefused(said));
+            }
+            Answer::Refused(refusal) => return Err(refusal.into_error(&call)),
+        };
+        let login: Login = exchange.decode(&call, response).await?;
+        match login.token.filter(|token| !token.is_empty()) {
+            Some(token) => {
+                tracing::info!(scanner = exchange.base(), "logged in");
+                Ok(Secret::new(token))
+            }
+            None => Err(ScannerError::Decode { call: call.name(), message: "there is no `token` in it".to_owned() }),
+        }
+    }
+}
+
+/// The token in `GET /nessus6.js`; `None` when the scanner has no such file or no token in it.
+///
+/// A call that needs it is then sent without, and the scanner's own refusal says the rest.
+async fn fetch_api_token(exchange: &Exchange) -> Result<Option<Secret>, ScannerError> {
+    let call = Call::get("/nessus6.js", Access::Open);
+    let token = match exchange.send(&call, &Credentials::default()).await? {
+        Answer::Success(response) => {
+            let script = exchange.body(&call, response).await?;
+            find_api_token(&String::from_utf8_lossy(&script)).map(Secret::new)
+        }
+        Answer::Refused(refusal) if refusal.status == 404 => None,
+        Answer::Refused(refusal) => return Err(refusal.into_error(&call)),
+    };
+    if token.is_none() {
+        tracing::warn!(scanner = exchange.base(), "no X-API-Token found in `nessus6.js`");
+    }
+    Ok(token)
+}
+
+/// The UUID that `getApiToken` returns in the web interface's script:
+/// `{key:"getApiToken",value:function(){return"778F4A9C-D797-4817-B110-EC427B724486"}}`.
+fn find_api_token(script: &str) -> Option<&str> {
+    const FUNCTION: &str = "getApiToken";
+    let mentions = || script.match_indices(FUNCTION).map(|(at, _)| &script[at + FUNCTION.len()..]);
+    // A function's body ends with its brace: what stands behind it belongs to another one.
+    let returned = mentions().find_map(|text| returned_uuid(text.split('}').next().unwrap_or_default()));
+    // Another build may write it as a plain field.
+    let as_field = || {
+        mentions().find_map(|text| {
+            let text = text.strip_prefix('"').unwrap_or(text);
+            let quote = text.find(['"', '\'']).filter(|quote| *quote <= 80)?;
+            quoted_uuid(&text[quote..])
+        })
+    };
+    // A minifier may have renamed the function: take any that returns a UUID.
+    returned.or_else(as_field).or_else(|| returned_uuid(script))
+}
+
+/// The first UUID behind a `return`.
+fn returned_uuid(text: &str) -> Option<&str> {
+    const RETURN: &str = "return";
+    text.match_indices(RETURN).find_map(|(at, _)| quoted_uuid(&text[at + RETURN.len()..]))
+}
+
+/// The UUID at the beginning of the text when it stands in quotes.
+fn quoted_uuid(text: &str) -> Option<&str> {
+    let text = text.trim_start();
+    let quote = text.chars().next().filter(|first| matches!(first, '"' | '\''))?;
+    let (uuid, _) = text[1..].split_once(quote)?;
+    let well_formed = uuid.len() == 36
+        && uuid.bytes().enumerate().all(|(at, byte)| match at {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        });
+    well_formed.then_some(uuid)
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    const TOKEN: &str = "778F4A9C-D797-4817-B110-EC427B724486";
+    const DECOY: &str = "00000000-1111-2222-3333-444444444444";
+
+    #[rstest]
+    #[case::real(r#"x,{key:"getApiToken",value:function(){return"TOKEN"}},{key:"z"}"#)]
+    #[case::spaced(r"getApiToken: function() { return 'TOKEN'; }")]
+    #[case::decoy_before(
+        r#"{key:"a",value:function(){return"DECOY"}},{key:"getApiToken",value:function(){return"TOKEN"}}"#
+    )]
+    #[case::decoy_behind(
+        r#"{key:"getApiToken",value:function(){return"TOKEN"}},{key:"b",value:function(){return"DECOY"}}"#
+    )]
+    #[case::used_before(r#"h(t.getApiToken(),"top");{key:"getApiToken",value:function(){return"TOKEN"}}"#)]
+    #[case::used_beside_a_uuid(r#"f(this.getApiToken(),"DECOY");{key:"getApiToken",value:function(){return"TOKEN"}}"#)]
+    #[case::field(r#"{getApiToken:"TOKEN"}"#)]
+    #[case::json(r#"{"getApiToken":"TOKEN"}"#)]
+    #[case::renamed(r#"{key:"q",value:function(){return"nessuscli"}},{key:"r",value:function(){return "TOKEN"}}"#)]
+    fn the_api_token_is_found(#[case] script: &str) {
+        let script = script.replace("TOKEN", TOKEN).replace("DECOY", DECOY);
+        assert_eq!(find_api_token(&script), Some(TOKEN));
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("<html><body>Not found</body></html>")]
+    #[case(r#"{key:"getApiToken",value:function(){return"top"}}"#)]
+    #[case(r#"{key:"getApiToken",value:function(){return""#)]
+    #[case(r#"getApiToken return"é778F4A9C-D797-4817-B110-EC427B72448""#)]
+    fn without_a_token_none_is_invented(#[case] script: &str) {
+        assert_eq!(find_api_token(script), None);
+    }
+}

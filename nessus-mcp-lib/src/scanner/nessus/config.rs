@@ -1,0 +1,175 @@
+//! What the Nessus client needs to know about one scanner.
+
+use std::time::Duration;
+
+use crate::{
+    scanner::ScannerError,
+    secret::{Secret, redact_url},
+};
+
+/// Which scanner certificates are trusted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsTrust {
+    /// Those that the machine's certificate authorities vouch for, with the right host name.
+    #[default]
+    Verified,
+    /// Any. A Nessus comes with a self-signed certificate; whoever sits on the way can then read the password.
+    AnyCertificate,
+}
+
+/// One Nessus scanner: where it is, who logs in, and how long things may take.
+///
+/// ```
+/// use std::time::Duration;
+/// use nessus_mcp_lib::{scanner::{NessusConfig, NessusScanner, TlsTrust}, secret::Secret};
+///
+/// let config = NessusConfig::new("https://nessus.example:8834", "scan", Secret::new("hunter2"))
+///     .tls_trust(TlsTrust::AnyCertificate)
+///     .request_timeout(Duration::from_secs(10));
+/// assert!(!format!("{config:?}").contains("hunter2"));
+/// let scanner = NessusScanner::new(config)?;
+/// # Ok::<(), nessus_mcp_lib::scanner::ScannerError>(())
+/// ```
+#[derive(Debug, Clone)]
+pub struct NessusConfig {
+    pub(super) url: String,
+    pub(super) username: String,
+    pub(super) password: Secret,
+    pub(super) tls_trust: TlsTrust,
+    pub(super) request_timeout: Duration,
+    pub(super) retry_pause: Duration,
+    pub(super) export: ExportLimits,
+}
+
+/// How long an export may take and how large it may be.
+#[derive(Debug, Clone)]
+pub(super) struct ExportLimits {
+    pub(super) poll_interval: Duration,
+    pub(super) max_wait: Duration,
+    pub(super) idle_timeout: Duration,
+    pub(super) max_bytes: Option<u64>,
+}
+
+impl NessusConfig {
+    /// A scanner at `url` (`https://host:8834`, with a path when a proxy adds one) and its account; the rest as default.
+    pub fn new(url: impl Into<String>, username: impl Into<String>, password: Secret) -> Self {
+        Self {
+            url: url.into(),
+            username: username.into(),
+            password,
+            tls_trust: TlsTrust::default(),
+            request_timeout: Duration::from_secs(20),
+            retry_pause: Duration::from_millis(250),
+            export: ExportLimits {
+                poll_interval: Duration::from_secs(2),
+                max_wait: Duration::from_secs(15 * 60),
+                idle_timeout: Duration::from_secs(30),
+                max_bytes: None,
+            },
+        }
+    }
+
+    /// Which certificates are trusted; [`TlsTrust::Verified`] unless said otherwise.
+    pub fn tls_trust(mut self, trust: TlsTrust) -> Self {
+        self.tls_trust = trust;
+        self
+    }
+
+    /// How long one request may take as a whole, downloads excepted; 20 seconds unless said otherwise.
+    ///
+    /// Keep it well under the lease of a task.
+    pub fn request_timeout(mut self, timeout: Duration) -> Self {
+        self.request_timeout = timeout;
+        self
+    }
+
+    /// The pause before a failed read is repeated, four times as long before the next; 250 ms unless said otherwise.
+    pub fn retry_pause(mut self, pause: Duration) -> Self {
+        self.retry_pause = pause;
+        self
+    }
+
+    /// How often the scanner is asked whether an export is ready; 2 seconds unless said otherwise.
+    pub fn export_poll_interval(mut self, interval: Duration) -> Self {
+        self.export.poll_interval = interval;
+        self
+    }
+
+    /// How long the scanner may take to prepare an export; 15 minutes unless said otherwise.
+    pub fn export_max_wait(mut self, wait: Duration) -> Self {
+        self.export.max_wait = wait;
+        self
+    }
+
+    /// The longest silence during a download; 30 seconds unless said otherwise.
+    pub fn export_idle_timeout(mut self, timeout: Duration) -> Self {
+        self.export.idle_timeout = timeout;
+        self
+    }
+
+    /// The most bytes an export may have; unlimited unless said otherwise.
+    pub fn export_max_bytes(mut self, bytes: u64) -> Self {
+        self.export.max_bytes = Some(bytes);
+        self
+    }
+
+    /// The URL without a slash at its end, checked.
+    ///
+    /// # Errors
+    /// [`ScannerError::Configuration`] when it is no http or https URL, or carries a login, a query or a fragment.
+    pub(super) fn base_url(&self) -> Result<reqwest::Url, ScannerError> {
+        let wrong = |why: &str| {
+            let shown = crate::error::excerpt(&redact_url(&self.url)).to_string();
+            ScannerError::Configuration(format!("the scanner URL `{shown}` {why}"))
+        };
+        let mut url =
+            reqwest::Url::parse(self.url.trim()).map_err(|error| wrong(&format!("cannot be used: {error}")))?;
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none_or(str::is_empty) {
+            return Err(wrong("must have the form https://host:8834"));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(wrong("must not contain a login: give `username` and `password` of their own"));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(wrong("must not contain a query or fragment"));
+        }
+        let path = url.path().trim_end_matches('/').to_owned();
+        url.set_path(&path);
+        Ok(url)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn config(url: &str) -> NessusConfig {
+        NessusConfig::new(url, "admin", Secret::new("planted-password"))
+    }
+
+    #[rstest]
+    #[case("https://nessus.example:8834", "https://nessus.example:8834/")]
+    #[case("http://127.0.0.1:18834/", "http://127.0.0.1:18834/")]
+    #[case(" https://proxy.example/scanners/nessus-eu// ", "https://proxy.example/scanners/nessus-eu")]
+    #[case("https://[2001:db8::1]:8834", "https://[2001:db8::1]:8834/")]
+    fn a_good_url_is_taken(#[case] url: &str, #[case] base: &str) {
+        assert_eq!(config(url).base_url().unwrap().as_str(), base);
+    }
+
+    #[rstest]
+    #[case("")]
+    #[case("nessus.example:8834")]
+    #[case("ftp://nessus.example")]
+    #[case("https://")]
+    #[case("https://admin:planted-password@nessus.example:8834")]
+    #[case("https://nessus.example:8834/?key=planted-password")]
+    #[case("https://nessus.example:8834/#/scans")]
+    fn a_bad_url_is_a_configuration_error_that_shows_no_secret(#[case] url: &str) {
+        let error = config(url).base_url().unwrap_err();
+        assert!(matches!(error, ScannerError::Configuration(_)), "{error:?}");
+        assert!(!format!("{error} {error:?}").contains("planted-password"), "{error}");
+    }
+}

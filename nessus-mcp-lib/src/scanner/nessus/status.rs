@@ -1,0 +1,203 @@
+//! What a scan's details and the server's status word mean.
+//!
+//! Nessus has no field for progress: it is computed from the checks of the hosts. Only hosts already begun are listed,
+//! so it can fall back, and reach the end before the scan does; keeping it from falling is the caller's part, who
+//! knows what was said before.
+
+use serde_json::Value;
+
+use super::wire::{Details, Host, ServerStatus};
+use crate::{
+    error::excerpt,
+    scanner::{ScanState, ScanStatus, ScannerError},
+};
+
+/// The state behind a status word of `GET /scans/{id}`.
+pub(super) fn state_of(word: &str) -> ScanState {
+    match word.trim().to_ascii_lowercase().as_str() {
+        "empty" => ScanState::Created,
+        "pending" | "initializing" | "processing" => ScanState::Pending,
+        "running" | "resuming" => ScanState::Running,
+        "pausing" | "paused" => ScanState::Paused,
+        "stopping" | "canceling" | "killing" => ScanState::Stopping,
+        // Tenable's document says `cancelled`, the wire says `canceled`.
+        "canceled" | "cancelled" | "stopped" => ScanState::Cancelled,
+        "completed" | "imported" => ScanState::Completed,
+        "aborted" => ScanState::Aborted,
+        _ => ScanState::Unknown,
+    }
+}
+
+/// The status in the details of a scan.
+///
+/// # Errors
+/// [`ScannerError::Decode`] when there is no status word in them.
+pub(super) fn summarise(call: &str, details: &Details) -> Result<ScanStatus, ScannerError> {
+    let info = details.info.as_ref();
+    let word =
+        info.and_then(|info| info.status.as_deref()).filter(|word| !word.trim().is_empty()).ok_or_else(|| {
+            ScannerError::Decode { call: call.to_owned(), message: "there is no `info.status` in it".to_owned() }
+        })?;
+    let state = state_of(word);
+    let mut status = ScanStatus::new(state);
+    status.progress = progress(state, details.hosts.as_deref().unwrap_or_default());
+    status.hosts = details.hosts.as_ref().map(|hosts| hosts.len() as u64);
+    // Before its first run a scan bears the name of its template.
+    status.run_uuid =
+        info.and_then(|info| info.uuid.clone()).filter(|uuid| !uuid.is_empty() && !uuid.starts_with("template-"));
+    let notes = notes(&details.notes);
+    let said = if notes.is_empty() { word.to_owned() } else { format!("{word}: {notes}") };
+    status.detail = Some(excerpt(&said).to_string());
+    Ok(status)
+}
+
+/// `floor(100 * done / total)` over the hosts: at most 99 before the end, 100 when completed, nothing without hosts.
+fn progress(state: ScanState, hosts: &[Host]) -> Option<u8> {
+    if state == ScanState::Completed {
+        return Some(100);
+    }
+    let sum = |of: fn(&Host) -> Option<u64>| hosts.iter().filter_map(of).map(u128::from).sum::<u128>();
+    let total = sum(|host| host.scanprogresstotal);
+    let percent = (sum(|host| host.scanprogresscurrent) * 100).checked_div(total)?;
+    u8::try_from(percent.min(99)).ok()
+}
+
+/// The scanner's remarks: nothing, a text, or a list of texts or of objects with a `title` and a `message`.
+fn notes(notes: &Value) -> String {
+    match notes {
+        Value::String(text) => text.clone(),
+        Value::Array(entries) => {
+            entries.iter().map(self::notes).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
+        }
+        Value::Object(fields) => {
+            let texts = ["title", "message"].into_iter().filter_map(|field| fields.get(field)?.as_str());
+            texts.collect::<Vec<_>>().join(": ")
+        }
+        _ => String::new(),
+    }
+}
+
+/// Whether the scanner can scan, by `GET /server/status`.
+///
+/// # Errors
+/// [`ScannerError::NotReady`] with what is to be done about it.
+pub(super) fn readiness(status: &ServerStatus) -> Result<(), ScannerError> {
+    let word = status.status.as_deref().unwrap_or_default();
+    let advice = match word {
+        "ready" => return Ok(()),
+        "loading" => {
+            return Err(ScannerError::NotReady(match status.progress {
+                Some(percent) => format!("loading, {percent} %"),
+                None => "loading".to_owned(),
+            }));
+        }
+        "register" | "register-locked" => "it must be registered",
+        "feed-expired" => "its plugin feed has expired",
+        "eval-expired" => "its evaluation licence has expired",
+        "locked" => "it is locked by its master password",
+        "corrupt-db" => "its database is damaged",
+        "download-failed" | "feed-error" => "its plugins could not be downloaded",
+        "" => "it does not say its status",
+        _ => "it says a status this program does not know",
+    };
+    Err(ScannerError::NotReady(format!("{advice} (status `{}`)", excerpt(word))))
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    fn details(json: &Value) -> Details {
+        serde_json::from_value(json.clone()).unwrap()
+    }
+
+    #[rstest]
+    #[case("empty", ScanState::Created)]
+    #[case("pending", ScanState::Pending)]
+    #[case("processing", ScanState::Pending)]
+    #[case("running", ScanState::Running)]
+    #[case("Running ", ScanState::Running)]
+    #[case("resuming", ScanState::Running)]
+    #[case("pausing", ScanState::Paused)]
+    #[case("paused", ScanState::Paused)]
+    #[case("stopping", ScanState::Stopping)]
+    #[case("canceling", ScanState::Stopping)]
+    #[case("killing", ScanState::Stopping)]
+    #[case("canceled", ScanState::Cancelled)]
+    #[case("cancelled", ScanState::Cancelled)]
+    #[case("stopped", ScanState::Cancelled)]
+    #[case("completed", ScanState::Completed)]
+    #[case("imported", ScanState::Completed)]
+    #[case("aborted", ScanState::Aborted)]
+    #[case("publishing", ScanState::Unknown)]
+    #[case("hibernating", ScanState::Unknown)]
+    fn every_status_word_has_its_state(#[case] word: &str, #[case] state: ScanState) {
+        assert_eq!(state_of(word), state);
+    }
+
+    #[rstest]
+    #[case::no_hosts("running", "[]", None)]
+    #[case::null_hosts("pending", "null", None)]
+    #[case::totals_of_zero("running", r#"[{"scanprogresscurrent":0,"scanprogresstotal":0}]"#, None)]
+    #[case::floor("running", r#"[{"scanprogresscurrent":2,"scanprogresstotal":3}]"#, Some(66))]
+    #[case::sum(
+        "running",
+        r#"[{"scanprogresscurrent":100,"scanprogresstotal":100},{"scanprogresscurrent":0,"scanprogresstotal":300}]"#,
+        Some(25)
+    )]
+    #[case::texts("running", r#"[{"scanprogresscurrent":"50","scanprogresstotal":"100"}]"#, Some(50))]
+    #[case::missing_fields("running", r#"[{},{"scanprogresscurrent":1,"scanprogresstotal":4}]"#, Some(25))]
+    #[case::early_end("running", r#"[{"scanprogresscurrent":9,"scanprogresstotal":9}]"#, Some(99))]
+    #[case::beyond("running", r#"[{"scanprogresscurrent":19,"scanprogresstotal":9}]"#, Some(99))]
+    #[case::huge("running", r#"[{"scanprogresscurrent":18446744073709551615,"scanprogresstotal":18446744073709551615},{"scanprogresscurrent":0,"scanprogresstotal":18446744073709551615}]"#, Some(50))]
+    #[case::cancelled("canceled", r#"[{"scanprogresscurrent":9,"scanprogresstotal":9}]"#, Some(99))]
+    #[case::completed("completed", "null", Some(100))]
+    #[case::completed_below("completed", r#"[{"scanprogresscurrent":1,"scanprogresstotal":9}]"#, Some(100))]
+    fn progress_is_computed(#[case] word: &str, #[case] hosts: &str, #[case] expected: Option<u8>) {
+        let hosts: Value = serde_json::from_str(hosts).unwrap();
+        let details = details(&serde_json::json!({ "info": { "status": word }, "hosts": hosts }));
+        assert_eq!(summarise("GET /scans/1", &details).unwrap().progress, expected);
+    }
+
+    #[rstest]
+    #[case(r#"{"info":{"status":"aborted"},"notes":null}"#, "aborted")]
+    #[case(r#"{"info":{"status":"aborted"},"notes":"engine restarted"}"#, "aborted: engine restarted")]
+    #[case(
+        r#"{"info":{"status":"aborted"},"notes":[{"title":"Licence","message":"16 hosts"},{"x":1}]}"#,
+        "aborted: Licence: 16 hosts"
+    )]
+    fn the_reason_of_an_abort_is_told(#[case] json: &str, #[case] detail: &str) {
+        let details: Details = serde_json::from_str(json).unwrap();
+        assert_eq!(summarise("GET /scans/1", &details).unwrap().detail.as_deref(), Some(detail));
+    }
+
+    #[test]
+    fn a_template_uuid_is_no_run() {
+        for (uuid, run) in [("template-1", None), ("2776e999", Some("2776e999")), ("", None)] {
+            let details = details(&serde_json::json!({ "info": { "status": "empty", "uuid": uuid } }));
+            assert_eq!(summarise("GET /scans/1", &details).unwrap().run_uuid.as_deref(), run);
+        }
+    }
+
+    #[rstest]
+    #[case("{}")]
+    #[case(r#"{"info":null}"#)]
+    #[case(r#"{"info":{"status":""}}"#)]
+    fn details_without_a_status_are_no_answer(#[case] json: &str) {
+        let details: Details = serde_json::from_str(json).unwrap();
+        assert!(matches!(summarise("GET /scans/1", &details), Err(ScannerError::Decode { .. })));
+    }
+
+    #[rstest]
+    #[case(r#"{"status":"loading","progress":37}"#, "loading, 37 %")]
+    #[case(r#"{"status":"loading","progress":null}"#, "loading")]
+    #[case(r#"{"status":"feed-expired"}"#, "its plugin feed has expired")]
+    #[case(r#"{"status":"brooding"}"#, "`brooding`")]
+    #[case("{}", "does not say")]
+    fn a_scanner_that_cannot_scan_says_why(#[case] json: &str, #[case] words: &str) {
+        let error = readiness(&serde_json::from_str(json).unwrap()).unwrap_err();
+        assert!(matches!(&error, ScannerError::NotReady(text) if text.contains(words)), "{error}");
+    }
+}

@@ -1,0 +1,249 @@
+//! The answers of the Nessus API as far as this client reads them.
+//!
+//! Types vary between versions (integers as strings, 0 for false) and any list may be `null` or absent, so every
+//! field is optional and read leniently. What must be there is checked where it is used.
+//! Source of the shapes: Tenable's `/api` document of Nessus 10.12 and wire recordings of older versions.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+/// `POST /session`.
+#[derive(Deserialize)]
+pub(super) struct Login {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) token: Option<String>,
+}
+
+/// `GET /server/status`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ServerStatus {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) status: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) progress: Option<u64>,
+}
+
+/// `GET /server/properties`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Properties {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) nessus_type: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) nessus_ui_version: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) server_version: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) loaded_plugin_set: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) plugin_set: Option<String>,
+    pub(super) license: Option<License>,
+}
+
+/// The licence within [`Properties`].
+#[derive(Debug, Deserialize)]
+pub(super) struct License {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) ips: Option<u64>,
+}
+
+/// `GET /editor/scan/templates`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Templates {
+    #[serde(default, deserialize_with = "list")]
+    pub(super) templates: Vec<Template>,
+}
+
+/// One scan template; its icon (most of the answer) is skipped.
+#[derive(Debug, Deserialize)]
+pub(super) struct Template {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) uuid: Option<String>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) unsupported: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) license_fulfilled: Option<bool>,
+}
+
+/// `POST /scans`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Created {
+    pub(super) scan: Option<CreatedScan>,
+}
+
+/// The scan within [`Created`].
+#[derive(Debug, Deserialize)]
+pub(super) struct CreatedScan {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) id: Option<u64>,
+}
+
+/// `POST /scans/{id}/launch`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Launched {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) scan_uuid: Option<String>,
+}
+
+/// `GET /scans`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ScanList {
+    #[serde(default, deserialize_with = "list")]
+    pub(super) folders: Vec<Folder>,
+    #[serde(default, deserialize_with = "list")]
+    pub(super) scans: Vec<ListedScan>,
+}
+
+/// A folder within [`ScanList`].
+#[derive(Debug, Deserialize)]
+pub(super) struct Folder {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) id: Option<u64>,
+    #[serde(rename = "type", default, deserialize_with = "text")]
+    pub(super) kind: Option<String>,
+}
+
+/// A scan within [`ScanList`].
+#[derive(Debug, Deserialize)]
+pub(super) struct ListedScan {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) id: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) folder_id: Option<u64>,
+}
+
+/// `GET /scans/{id}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Details {
+    pub(super) info: Option<Info>,
+    /// `None` when the scanner says `null` or nothing, as it does for a scan that never ran.
+    pub(super) hosts: Option<Vec<Host>>,
+    #[serde(default)]
+    pub(super) notes: Value,
+}
+
+/// The head of [`Details`].
+#[derive(Debug, Deserialize)]
+pub(super) struct Info {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) status: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) uuid: Option<String>,
+}
+
+/// A host within [`Details`]. The scale of its progress is checks, not per cent.
+#[derive(Debug, Deserialize)]
+pub(super) struct Host {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) scanprogresscurrent: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) scanprogresstotal: Option<u64>,
+}
+
+/// `POST /scans/{id}/export`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ExportRequested {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) file: Option<u64>,
+}
+
+/// `GET /scans/{id}/export/{file}/status`.
+#[derive(Debug, Deserialize)]
+pub(super) struct ExportStatus {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) status: Option<String>,
+}
+
+/// A whole number, also when it is written as text or with a fraction; anything else is `None`.
+fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    })
+}
+
+/// The whole part of a number that fits.
+fn whole(number: f64) -> Option<u64> {
+    // 2^53: larger ones are no exact integers any more.
+    let exact = (0.0..=9_007_199_254_740_992.0).contains(&number);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
+    exact.then_some(number as u64)
+}
+
+/// A text, also when it is written as a number; anything else is `None`.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::String(text) => Some(text),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    })
+}
+
+/// A truth value, also when it is written as 0, 1 or text; anything else is `None`.
+fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
+    Ok(match Value::deserialize(deserializer)? {
+        Value::Bool(flag) => Some(flag),
+        Value::Number(number) => number.as_f64().map(|number| number != 0.0),
+        Value::String(text) => match text.trim() {
+            "true" | "yes" | "1" => Some(true),
+            "false" | "no" | "0" => Some(false),
+            _ => None,
+        },
+        _ => None,
+    })
+}
+
+/// A list, empty when it is `null`.
+fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(r#"{"scans":null,"folders":null}"#, 0)]
+    #[case(r"{}", 0)]
+    #[case(r#"{"scans":[{"id":"5","name":7,"folder_id":null,"starttime":{"odd":1}}]}"#, 1)]
+    fn a_scan_list_is_read_leniently(#[case] json: &str, #[case] scans: usize) {
+        let list: ScanList = serde_json::from_str(json).unwrap();
+        assert_eq!(list.scans.len(), scans);
+        for scan in &list.scans {
+            assert_eq!((scan.id, scan.name.as_deref(), scan.folder_id), (Some(5), Some("7"), None));
+        }
+    }
+
+    #[rstest]
+    #[case("16", Some(16))]
+    #[case("\"16\"", Some(16))]
+    #[case("16.9", Some(16))]
+    #[case("-1", None)]
+    #[case("1e300", None)]
+    #[case("\"many\"", None)]
+    #[case("null", None)]
+    #[case("[]", None)]
+    fn numbers_are_read_leniently(#[case] json: &str, #[case] ips: Option<u64>) {
+        let license: License = serde_json::from_str(&format!(r#"{{"ips":{json}}}"#)).unwrap();
+        assert_eq!(license.ips, ips);
+    }
+
+    #[rstest]
+    #[case("1", Some(true))]
+    #[case("0", Some(false))]
+    #[case("\"true\"", Some(true))]
+    #[case("false", Some(false))]
+    #[case("null", None)]
+    fn flags_are_read_leniently(#[case] json: &str, #[case] expected: Option<bool>) {
+        let template: Template = serde_json::from_str(&format!(r#"{{"unsupported":{json}}}"#)).unwrap();
+        assert_eq!(template.unsupported, expected);
+    }
+}
