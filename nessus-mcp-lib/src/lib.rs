@@ -5,6 +5,7 @@ pub mod durable;
 pub mod error;
 pub mod ids;
 pub mod queue;
+pub mod results;
 pub mod scanner;
 pub mod secret;
 pub mod task;
@@ -12,5 +13,6 @@ pub mod telemetry;
 pub mod time;
 
 pub use queue::Queue;
+pub use results::JsonNlConverter;
 pub use scanner::ScannerInterface;
 pub use task::TaskManager;

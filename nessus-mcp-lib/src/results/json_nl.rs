@@ -1,0 +1,357 @@
+//! Exports as newline-delimited JSON: the public face of this module.
+
+use std::{
+    io::{BufReader, Read, Seek, SeekFrom, Write},
+    mem,
+};
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use super::{
+    encoding::{self, Utf8},
+    error::ResultsError,
+    profile::Projection,
+    query::Query,
+    record::Record,
+    render,
+    sort::Key,
+    survey::{Selection, Survey, Warnings, survey},
+    validate::{ExportStats, READ_BYTES},
+    xml::{ExportReader, ItemReader, Step},
+};
+
+/// Turns .nessus exports into lines of JSON that a language model can read.
+///
+/// Each line is an object with a `type`:
+///
+/// 1. `schema`: `profile`, `fields` (in `full`, those that the matching findings have), `filters_applied`, `sort`,
+///    `total_vulnerabilities` (that match), `total_unfiltered`, `total_pages`.
+/// 2. `scan_metadata`: `report_name`, `policy_name`, `severity_basis` and the like where the export has them, the
+///    counts of [`ExportStats`] over the whole export, `data_warnings` if there are any, and what the caller
+///    [adds](JsonNlConverter::with_metadata).
+/// 3. `vulnerability`: one finding a line, with the fields of the [profile](super::Profile).
+/// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`.
+///
+/// `plugin_id` and `port` are integers, `severity` is `Info`, `Low`, `Medium`, `High` or `Critical`, `cve` and other
+/// elements that may repeat are lists, scores are numbers, `exploit_available` is always a boolean, and `cvss_score`
+/// is the best base score present (version 4, else 3, else 2). A value that does not fit its type stays text and is
+/// counted in `data_warnings`.
+///
+/// The export is read twice, and nothing is written before the first reading has found it complete and in order.
+/// Memory is 40 bytes for each matching finding, and constant in file order.
+///
+/// ```
+/// use nessus_mcp_lib::{JsonNlConverter, results::{Profile, Query}};
+///
+/// let export = br#"<NessusClientData_v2><Report name="r"><ReportHost name="10.0.0.7">
+///   <ReportItem severity="3" pluginID="900001" port="443"><cve>CVE-2026-0001</cve></ReportItem>
+/// </ReportHost></Report></NessusClientData_v2>"#;
+/// let query = Query::builder().profile(Profile::Minimal).build()?;
+/// let mut lines = Vec::new();
+/// let summary = JsonNlConverter::new(query).convert(std::io::Cursor::new(export), &mut lines)?;
+/// assert_eq!(summary.total_vulnerabilities, 1);
+/// assert!(String::from_utf8_lossy(&lines).contains(r#""severity":"High","cve":["CVE-2026-0001"]"#));
+/// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+pub struct JsonNlConverter {
+    query: Query,
+    metadata: Map<String, Json>,
+}
+
+/// What a conversion has found and written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ConversionSummary {
+    /// Findings that match the filters.
+    pub total_vulnerabilities: u64,
+    /// Findings written: those of the page.
+    pub written: u64,
+    /// Pages that the matching findings fill; 1 when everything was asked for.
+    pub total_pages: u64,
+    /// What the whole export holds.
+    pub stats: ExportStats,
+}
+
+impl JsonNlConverter {
+    /// For this query.
+    pub fn new(query: Query) -> Self {
+        Self { query, metadata: Map::new() }
+    }
+
+    /// Adds members to the `scan_metadata` line, such as a task id. A name that the line has already is left out.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: Map<String, Json>) -> Self {
+        self.metadata = metadata;
+        self
+    }
+
+    /// Converts an export that can be read twice, from its first byte on. Buffers what it reads and writes.
+    ///
+    /// # Errors
+    /// When the query names fields that the export does not have, the export is not a complete .nessus file of
+    /// version 2 (then nothing was written), or reading or writing fails.
+    pub fn convert<R: Read + Seek, W: Write>(&self, input: R, output: W) -> Result<ConversionSummary, ResultsError> {
+        match encoding::open(input)? {
+            Utf8::Direct(input, base) => self.run(input, base, output),
+            Utf8::Copy(copy) => self.run(copy, 0, output),
+        }
+    }
+
+    /// Converts an export that can be read only once, such as standard input, by way of a temporary file.
+    ///
+    /// # Errors
+    /// Those of [`JsonNlConverter::convert`], and when the temporary file cannot be written.
+    pub fn convert_stream<R: Read, W: Write>(&self, input: R, output: W) -> Result<ConversionSummary, ResultsError> {
+        self.run(encoding::spool(input)?, 0, output)
+    }
+
+    fn run<R: Read + Seek, W: Write>(
+        &self,
+        mut input: R,
+        base: u64,
+        output: W,
+    ) -> Result<ConversionSummary, ResultsError> {
+        let survey = survey(reader(&mut input, base)?, &self.query)?;
+        let mut output = Lines::new(output);
+        self.write_head(&survey, &mut output)?;
+        let written = match &survey.selection {
+            Selection::Stream => self.write_all(reader(&mut input, base)?, &mut output)?,
+            Selection::Items(keys) => self.write_items(&mut input, keys, &survey, &mut output)?,
+        };
+        let total_pages = self.query.page.count(survey.matched);
+        if self.query.page.is_all() {
+            if written != survey.matched {
+                return Err(ResultsError::Changed);
+            }
+        } else {
+            self.write_pagination(total_pages, &mut output)?;
+        }
+        output.finish()?;
+        Ok(ConversionSummary { total_vulnerabilities: survey.matched, written, total_pages, stats: survey.stats })
+    }
+
+    fn write_all<R: Read, W: Write>(
+        &self,
+        mut reader: ExportReader<BufReader<R>>,
+        output: &mut Lines<W>,
+    ) -> Result<u64, ResultsError> {
+        let mut written = 0;
+        loop {
+            match reader.next()? {
+                Step::HostStart | Step::HostEnd => {}
+                Step::End => return Ok(written),
+                Step::Item => {
+                    let record = Record { host: reader.host(), item: reader.item() };
+                    if self.query.filters.matches(&record) {
+                        output.record(&record, &self.query.projection)?;
+                        written += 1;
+                    }
+                }
+            }
+        }
+    }
+
+    fn write_items<R: Read + Seek, W: Write>(
+        &self,
+        input: &mut R,
+        keys: &[Key],
+        survey: &Survey,
+        output: &mut Lines<W>,
+    ) -> Result<u64, ResultsError> {
+        let mut items = ItemReader::default();
+        let mut bytes = Vec::new();
+        for key in keys {
+            let Some(host) = survey.hosts.get(key.host as usize) else { return Err(ResultsError::Changed) };
+            input.seek(SeekFrom::Start(key.offset)).map_err(ResultsError::Read)?;
+            bytes.clear();
+            bytes.shrink_to(READ_BYTES);
+            let length = u64::from(key.length);
+            let count = input.by_ref().take(length).read_to_end(&mut bytes).map_err(ResultsError::Read)?;
+            if count as u64 != length {
+                return Err(ResultsError::Changed);
+            }
+            let item = items.read(&bytes, key.offset)?;
+            output.record(&Record { host, item }, &self.query.projection)?;
+        }
+        Ok(keys.len() as u64)
+    }
+
+    fn write_head<W: Write>(&self, survey: &Survey, output: &mut Lines<W>) -> Result<(), ResultsError> {
+        let query = &self.query;
+        let fields = match &query.projection {
+            Projection::Full => survey.present.clone(),
+            Projection::Fields { fields, .. } => fields.iter().map(|field| field.name().to_owned()).collect(),
+        };
+        output.line(&Schema {
+            kind: "schema",
+            profile: query.projection.name(),
+            fields,
+            filters_applied: query.filters.to_json(),
+            sort: query.sort.to_string(),
+            total_vulnerabilities: survey.matched,
+            total_unfiltered: survey.stats.items,
+            total_pages: query.page.count(survey.matched),
+        })?;
+        let header = &survey.header;
+        let metadata = Metadata {
+            kind: "scan_metadata",
+            report_name: header.report_name.as_deref(),
+            report_type: header.report_type.as_deref(),
+            policy_name: header.policy_name.as_deref(),
+            severity_basis: header.severity_basis.as_deref(),
+            plugin_set: header.plugin_set.as_deref(),
+            stats: &survey.stats,
+            data_warnings: warnings(&survey.warnings),
+            added: &Map::new(),
+        };
+        let own = serde_json::to_value(&metadata).map_err(|error| ResultsError::Write(error.into()))?;
+        let added = self.metadata.iter().filter(|(name, _)| own.get(name).is_none());
+        let added = added.map(|(name, value)| (name.clone(), value.clone())).collect();
+        output.line(&Metadata { added: &added, ..metadata })
+    }
+
+    fn write_pagination<W: Write>(&self, total_pages: u64, output: &mut Lines<W>) -> Result<(), ResultsError> {
+        let page = self.query.page;
+        let has_next = page.number() < total_pages;
+        output.line(&Pagination {
+            kind: "pagination",
+            page: page.number(),
+            page_size: page.size(),
+            page_size_requested: page.requested_size(),
+            total_pages,
+            has_next,
+            next_page: has_next.then(|| page.number() + 1),
+        })
+    }
+}
+
+fn reader<R: Read + Seek>(input: &mut R, base: u64) -> Result<ExportReader<BufReader<&mut R>>, ResultsError> {
+    input.seek(SeekFrom::Start(base)).map_err(ResultsError::Read)?;
+    Ok(ExportReader::new(BufReader::with_capacity(READ_BYTES, input), base))
+}
+
+/// The first line.
+#[derive(Serialize)]
+struct Schema {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    profile: &'static str,
+    fields: Vec<String>,
+    filters_applied: Map<String, Json>,
+    sort: String,
+    total_vulnerabilities: u64,
+    total_unfiltered: u64,
+    total_pages: u64,
+}
+
+/// The second line.
+#[derive(Serialize)]
+struct Metadata<'s> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_name: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    report_type: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy_name: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    severity_basis: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_set: Option<&'s str>,
+    #[serde(flatten)]
+    stats: &'s ExportStats,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    data_warnings: Vec<Warning>,
+    #[serde(flatten)]
+    added: &'s Map<String, Json>,
+}
+
+#[derive(Debug, Clone, Serialize)]
+struct Warning {
+    #[serde(rename = "warning")]
+    what: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'static str>,
+    count: u64,
+}
+
+/// The last line of a page.
+#[derive(Serialize)]
+struct Pagination {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    page: u64,
+    page_size: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page_size_requested: Option<i64>,
+    total_pages: u64,
+    has_next: bool,
+    next_page: Option<u64>,
+}
+
+fn warnings(found: &Warnings) -> Vec<Warning> {
+    let misfits = found.misfits.iter().map(|(id, count)| Warning {
+        what: "value_missing_or_not_of_type",
+        field: Some(id.name()),
+        count: *count,
+    });
+    let mended = &found.mended;
+    let others = [
+        ("control_characters_replaced", mended.control_characters),
+        ("elements_in_text_left_out", mended.nested_elements),
+        ("text_between_elements_left_out", mended.stray_texts),
+        ("attributes_left_out", mended.left_out_attributes),
+        ("host_properties_after_items", mended.late_properties),
+    ];
+    let others = others.into_iter().map(|(what, count)| Warning { what, field: None, count });
+    misfits.chain(others.filter(|warning| warning.count > 0)).collect()
+}
+
+/// Lines on their way out.
+struct Lines<W> {
+    output: W,
+    buffer: Vec<u8>,
+}
+
+impl<W: Write> Lines<W> {
+    /// Bytes written at once.
+    const WRITE_BYTES: usize = 64 << 10;
+
+    fn new(output: W) -> Self {
+        Self { output, buffer: Vec::with_capacity(Self::WRITE_BYTES * 2) }
+    }
+
+    fn line(&mut self, line: &impl Serialize) -> Result<(), ResultsError> {
+        serde_json::to_writer(&mut self.buffer, line).map_err(|error| ResultsError::Write(error.into()))?;
+        self.buffer.push(b'\n');
+        self.write_if_full()
+    }
+
+    fn record(&mut self, record: &Record<'_>, projection: &Projection) -> Result<(), ResultsError> {
+        render::write_record(&mut self.buffer, record, projection).map_err(ResultsError::Write)?;
+        self.write_if_full()
+    }
+
+    fn write_if_full(&mut self) -> Result<(), ResultsError> {
+        if self.buffer.len() < Self::WRITE_BYTES {
+            return Ok(());
+        }
+        self.output.write_all(&self.buffer).map_err(ResultsError::Write)?;
+        self.buffer.clear();
+        // One huge finding must not keep its memory until the end.
+        self.buffer.shrink_to(Self::WRITE_BYTES * 2);
+        Ok(())
+    }
+
+    fn finish(mut self) -> Result<(), ResultsError> {
+        let buffer = mem::take(&mut self.buffer);
+        self.output.write_all(&buffer).and_then(|()| self.output.flush()).map_err(ResultsError::Write)
+    }
+}
+
+#[cfg(test)]
+#[path = "json_nl_tests.rs"]
+mod tests;

@@ -1,0 +1,44 @@
+//! The results engine: what a .nessus export holds, as lines of JSON.
+//!
+//! An export of one scan can be a gigabyte, comes from machines that may be hostile, and is read by a language model
+//! that takes in a few pages of text. So the engine streams, refuses what is out of bounds, filters and sorts before
+//! it shows, and says in the data what was irregular instead of guessing. It knows nothing of tasks, queues and
+//! scanners.
+//!
+//! # How it works
+//! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export twice: a survey checks the whole file, counts,
+//! applies the filters and remembers where matching items stand; then the items of the page are read again from
+//! their byte ranges and written. [`validate`] is the survey without a query.
+//!
+//! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
+//! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
+//! `filter`, `profile`, `sort`, `page`, `query`, `render`, `validate`, `survey`, `json_nl`.
+//!
+//! # How it fails
+//! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
+//! broken file is never converted in part, and a filter that cannot be applied is never an empty result.
+
+mod encoding;
+mod error;
+mod fields;
+mod filter;
+mod json_nl;
+mod page;
+mod profile;
+mod query;
+mod record;
+mod render;
+mod sort;
+mod survey;
+mod validate;
+mod xml;
+
+pub use error::{Location, ResultsError};
+pub use filter::FilterSet;
+pub use json_nl::{ConversionSummary, JsonNlConverter};
+pub use page::Page;
+pub use profile::Profile;
+pub use query::{Query, QueryBuilder};
+pub use record::Severity;
+pub use sort::{SortField, SortOrder};
+pub use validate::{ExportStats, SeverityCounts, validate};

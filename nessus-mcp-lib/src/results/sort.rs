@@ -1,0 +1,268 @@
+//! The order of findings, by keys that are small enough to be held for every item of a huge export.
+
+use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
+
+use super::{
+    error::ResultsError,
+    fields::{FieldId, FieldRef},
+    record::{Host, Record, Value},
+};
+
+/// How much of a text decides its place.
+const TEXT_BYTES: usize = 64;
+
+/// The order of findings. Every order is total, so pages never overlap.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SortOrder {
+    /// By severity, then CVSS score, both descending; then host, port and plugin id.
+    #[default]
+    WorstFirst,
+    /// As in the file.
+    File,
+    /// By one field; findings that are equal in it are in the order of [`SortOrder::WorstFirst`].
+    By(SortField),
+}
+
+/// A field to sort by, and the direction.
+///
+/// Numbers, dates and severities sort by value, hosts that are addresses numerically and before names, other text
+/// without regard to case by its first 64 bytes, a list by its first value. Findings without a value come last in
+/// either direction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SortField {
+    field: FieldRef,
+    descending: bool,
+}
+
+impl SortOrder {
+    /// The field, when there is one.
+    pub(crate) fn field(&self) -> Option<&FieldRef> {
+        match self {
+            Self::By(by) => Some(&by.field),
+            Self::WorstFirst | Self::File => None,
+        }
+    }
+}
+
+impl FromStr for SortOrder {
+    type Err = ResultsError;
+
+    /// Reads `worst_first`, `file`, `field`, `field:asc`, `-field` or `field:desc`.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let invalid = || ResultsError::InvalidSort(crate::error::excerpt(text).to_string());
+        let wanted = text.trim();
+        match wanted {
+            "worst_first" => return Ok(Self::WorstFirst),
+            "file" => return Ok(Self::File),
+            _ => {}
+        }
+        let (name, descending) = if let Some(name) = wanted.strip_prefix('-') {
+            (name, true)
+        } else if let Some(name) = wanted.strip_suffix(":desc") {
+            (name, true)
+        } else {
+            (wanted.strip_suffix(":asc").unwrap_or(wanted), false)
+        };
+        if name.is_empty() || name.contains(char::is_whitespace) || name.starts_with('-') {
+            return Err(invalid());
+        }
+        Ok(Self::By(SortField { field: FieldRef::named(name), descending }))
+    }
+}
+
+impl fmt::Display for SortOrder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::WorstFirst => f.write_str("worst_first"),
+            Self::File => f.write_str("file"),
+            Self::By(by) => write!(f, "{}{}", if by.descending { "-" } else { "" }, by.field.name()),
+        }
+    }
+}
+
+/// Where a matching item stands in the file, and what decides its place in the order: 40 bytes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Key {
+    primary: u64,
+    worst: u32,
+    port: u32,
+    plugin: u32,
+    /// The item's host, as an index into the survey's hosts.
+    pub host: u32,
+    /// Where the item's bytes begin.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u32,
+}
+
+/// The place of findings without a value.
+const ABSENT: u64 = u64::MAX;
+
+/// Makes the keys and sorts them.
+#[derive(Debug)]
+pub(crate) struct Sorter<'q> {
+    by: Option<&'q SortField>,
+    texts: HashMap<Box<str>, u64>,
+}
+
+impl<'q> Sorter<'q> {
+    /// For this order; file order needs no sorter, but gets the default order's keys.
+    pub(crate) fn new(order: &'q SortOrder) -> Self {
+        let by = match order {
+            SortOrder::By(by) => Some(by),
+            SortOrder::WorstFirst | SortOrder::File => None,
+        };
+        Self { by, texts: HashMap::new() }
+    }
+
+    /// The key of a record whose host is the `host`th.
+    pub(crate) fn key(&mut self, record: &Record<'_>, host: u32) -> Key {
+        let small = |id| match record.first(id) {
+            Some(Value::Integer(number)) => u32::try_from(number).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        Key {
+            primary: self.primary(record),
+            worst: worst(record),
+            port: small(FieldId::Port),
+            plugin: small(FieldId::PluginId),
+            host,
+            offset: record.item.offset,
+            length: u32::try_from(record.item.length).unwrap_or(u32::MAX),
+        }
+    }
+
+    fn primary(&mut self, record: &Record<'_>) -> u64 {
+        let Some(by) = self.by else { return 0 };
+        let rank = match record.first_of(&by.field) {
+            Some(Value::Number(number)) => ordered(number),
+            #[expect(clippy::cast_precision_loss, reason = "ports and identifiers are far below 2^53")]
+            Some(Value::Integer(number)) => ordered(number as f64),
+            Some(Value::Severity(severity)) => severity as u64,
+            Some(Value::Boolean(value)) => u64::from(value),
+            Some(Value::Date(_, day)) => u64::from(day),
+            // Texts are numbered as they come, and the numbers replaced by ranks when all are known.
+            Some(Value::Text(text)) => return self.number(text),
+            Some(Value::Element(occurrence)) => return self.number(record.item.value(occurrence)),
+            Some(Value::Misfit(_)) | None => return ABSENT,
+        };
+        if by.descending { ABSENT - 1 - rank } else { rank }
+    }
+
+    fn number(&mut self, text: &str) -> u64 {
+        let mut end = text.len().min(TEXT_BYTES);
+        while !text.is_char_boundary(end) {
+            end -= 1;
+        }
+        let folded = text[..end].to_lowercase();
+        let next = self.texts.len() as u64;
+        *self.texts.entry(folded.into_boxed_str()).or_insert(next)
+    }
+
+    /// Sorts the keys.
+    pub(crate) fn sort(self, keys: &mut [Key], hosts: &[Host]) {
+        if let (Some(by), false) = (self.by, self.texts.is_empty()) {
+            let ranks = text_ranks(&self.texts);
+            for key in keys.iter_mut().filter(|key| key.primary != ABSENT) {
+                let rank = usize::try_from(key.primary).ok().and_then(|number| ranks.get(number).copied());
+                let rank = rank.unwrap_or_default();
+                key.primary = if by.descending { ABSENT - 1 - rank } else { rank };
+            }
+        }
+        let names: Vec<HostKey> = hosts.iter().map(|host| HostKey::of(&host.name)).collect();
+        let mut order: Vec<usize> = (0..names.len()).collect();
+        order.sort_by(|left, right| names[*left].cmp(&names[*right]));
+        let mut ranks = vec![0_u32; names.len()];
+        let mut rank = 0;
+        for pair in order.windows(2) {
+            rank += u32::from(names[pair[0]] != names[pair[1]]);
+            ranks[pair[1]] = rank;
+        }
+        keys.sort_unstable_by_key(|key| {
+            (key.primary, key.worst, ranks.get(key.host as usize).copied(), key.port, key.plugin, key.offset)
+        });
+    }
+}
+
+/// Maps the number of each text to its place among the texts.
+fn text_ranks(texts: &HashMap<Box<str>, u64>) -> Vec<u64> {
+    let mut sorted: Vec<(HostKey, u64)> = texts.iter().map(|(text, number)| (HostKey::of(text), *number)).collect();
+    sorted.sort_by(|left, right| left.0.cmp(&right.0));
+    let mut ranks = vec![0; sorted.len()];
+    for (rank, (_, number)) in (0..).zip(&sorted) {
+        if let Some(place) = usize::try_from(*number).ok().and_then(|number| ranks.get_mut(number)) {
+            *place = rank;
+        }
+    }
+    ranks
+}
+
+/// A host name or other text as it sorts: addresses by number before names without regard to case.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum HostKey {
+    Address(IpAddr),
+    Name(Box<str>),
+}
+
+impl HostKey {
+    fn of(text: &str) -> Self {
+        text.parse().map_or_else(|_| Self::Name(text.to_lowercase().into_boxed_str()), Self::Address)
+    }
+}
+
+/// Severity and best score in one number, worst lowest. What is not a severity comes after `Info`.
+fn worst(record: &Record<'_>) -> u32 {
+    /// Scores have one decimal; six are kept. 8 x 2^29 fills the number.
+    const SCORE_RANGE: u32 = 1 << 29;
+    let severity = record.severity().map_or(0, |severity| severity as u32 + 1);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range")]
+    let score = record.best_score().map_or(0, |score| (score.clamp(0.0, 500.0) * 1e6) as u32 + 1);
+    u32::MAX - (severity * SCORE_RANGE + score)
+}
+
+/// A number as an integer of the same order.
+fn ordered(number: f64) -> u64 {
+    // Negative zero is zero.
+    let bits = (number + 0.0).to_bits();
+    if bits >> 63 == 1 { !bits } else { bits | 1 << 63 }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn integers_are_ordered_as_their_numbers(left in any::<f64>(), right in any::<f64>()) {
+            prop_assume!(left.is_finite() && right.is_finite());
+            prop_assert_eq!(Some(ordered(left).cmp(&ordered(right))), left.partial_cmp(&right));
+        }
+    }
+
+    #[test]
+    fn orders_are_read_and_written() {
+        for (text, shown) in [
+            ("worst_first", "worst_first"),
+            ("file", "file"),
+            ("-epss_score", "-epss_score"),
+            ("epss-score:desc", "-epss_score"),
+            ("host:asc", "host"),
+            ("unheard_of", "unheard_of"),
+        ] {
+            assert_eq!(text.parse::<SortOrder>().unwrap().to_string(), shown);
+        }
+        for text in ["", "-", "--host", "host desc", ":desc"] {
+            assert!(text.parse::<SortOrder>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn addresses_sort_by_number_and_before_names() {
+        let mut hosts = ["web", "10.0.0.10", "App", "10.0.0.9", "::1"].map(HostKey::of);
+        hosts.sort();
+        assert_eq!(hosts, ["10.0.0.9", "10.0.0.10", "::1", "App", "web"].map(HostKey::of));
+    }
+}

@@ -1,0 +1,197 @@
+//! One `ReportItem` as it stands in the file, in buffers that are used again for the next.
+
+use std::ops::Range;
+
+use crate::results::fields::{ALL, FieldId};
+
+/// No further occurrence.
+const NONE: u32 = u32::MAX;
+
+/// A stretch of [`Item::text`].
+type Span = Range<u32>;
+
+/// One value that an element or attribute of the item holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Occurrence {
+    /// Empty for declared fields, whose name is known.
+    name: Span,
+    value: Span,
+    /// The attributes of the element, as a range of [`Item::attributes`].
+    attributes: Range<u32>,
+    /// The next occurrence of the same declared field.
+    next: u32,
+}
+
+/// A value whose text is still to come.
+#[derive(Debug)]
+pub(super) struct Opened {
+    id: Option<FieldId>,
+    name: Span,
+    attributes: u32,
+}
+
+/// A name and a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Attribute<'i> {
+    /// The name.
+    pub name: &'i str,
+    /// The value.
+    pub value: &'i str,
+}
+
+/// The names and texts of one item.
+///
+/// All texts lie behind each other in one buffer; declared fields are chained by field, so that a value is found
+/// without a search and nothing is allocated for an item once the buffers have grown.
+#[derive(Debug)]
+pub(crate) struct Item {
+    text: String,
+    occurrences: Vec<Occurrence>,
+    attributes: Vec<(Span, Span)>,
+    first: Vec<u32>,
+    last: Vec<u32>,
+    others: Vec<u32>,
+    /// Where the item's bytes begin in the file.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+}
+
+impl Default for Item {
+    fn default() -> Self {
+        let none = vec![NONE; ALL.len()];
+        Self {
+            text: String::new(),
+            occurrences: Vec::new(),
+            attributes: Vec::new(),
+            first: none.clone(),
+            last: none,
+            others: Vec::new(),
+            offset: 0,
+            length: 0,
+        }
+    }
+}
+
+impl Item {
+    /// The texts of a declared field, in file order.
+    pub(crate) fn values(&self, id: FieldId) -> impl Iterator<Item = &str> {
+        self.occurrences(id).map(|occurrence| self.value(occurrence))
+    }
+
+    /// The first text of a declared field.
+    pub(crate) fn first(&self, id: FieldId) -> Option<&str> {
+        self.values(id).next()
+    }
+
+    /// The occurrences of a declared field, in file order.
+    pub(crate) fn occurrences(&self, id: FieldId) -> impl Iterator<Item = &Occurrence> {
+        let mut at = self.first[id as usize];
+        std::iter::from_fn(move || {
+            let occurrence = self.occurrences.get(at as usize)?;
+            at = occurrence.next;
+            Some(occurrence)
+        })
+    }
+
+    /// The elements and attributes that are not in the table of fields, in file order.
+    pub(crate) fn others(&self) -> impl Iterator<Item = &Occurrence> {
+        self.others.iter().filter_map(|at| self.occurrences.get(*at as usize))
+    }
+
+    /// The name of an occurrence among [`Item::others`].
+    pub(crate) fn name(&self, occurrence: &Occurrence) -> &str {
+        self.span(&occurrence.name)
+    }
+
+    /// The text of an occurrence.
+    pub(crate) fn value(&self, occurrence: &Occurrence) -> &str {
+        self.span(&occurrence.value)
+    }
+
+    /// The XML attributes of the element.
+    pub(crate) fn attributes(&self, occurrence: &Occurrence) -> impl ExactSizeIterator<Item = Attribute<'_>> {
+        let range = occurrence.attributes.start as usize..occurrence.attributes.end as usize;
+        let spans = self.attributes.get(range).unwrap_or_default();
+        spans.iter().map(|(name, value)| Attribute { name: self.span(name), value: self.span(value) })
+    }
+
+    fn span(&self, span: &Span) -> &str {
+        &self.text[span.start as usize..span.end as usize]
+    }
+
+    /// Forgets the previous item. Buffers that a huge item has grown are given back.
+    pub(super) fn clear(&mut self, offset: u64) {
+        const KEPT: usize = 1 << 20;
+        self.text.clear();
+        self.text.shrink_to(KEPT);
+        self.occurrences.clear();
+        self.occurrences.shrink_to(KEPT / 64);
+        self.attributes.clear();
+        self.others.clear();
+        self.first.fill(NONE);
+        self.last.fill(NONE);
+        self.offset = offset;
+        self.length = 0;
+    }
+
+    /// How many elements and attributes there are so far.
+    pub(super) fn len(&self) -> usize {
+        self.occurrences.len()
+    }
+
+    /// The buffer that values are appended to, before [`Item::end`] takes what was appended as a value.
+    pub(super) fn text_mut(&mut self) -> &mut String {
+        &mut self.text
+    }
+
+    /// Marks the place where the next value begins.
+    pub(super) fn begin(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Takes what was appended since `begin` as an XML attribute of the element to come.
+    pub(super) fn end_attribute(&mut self, name: &str, begin: usize) {
+        let value = narrow(begin)..narrow(self.text.len());
+        let name = self.keep(name);
+        self.attributes.push((name, value));
+    }
+
+    /// Begins a value of the field `id`, or else of the unknown name.
+    pub(super) fn open(&mut self, id: Option<FieldId>, name: &str) -> Opened {
+        let name = if id.is_none() { self.keep(name) } else { 0..0 };
+        Opened { id, name, attributes: narrow(self.attributes.len()) }
+    }
+
+    /// Takes what was appended since `begin` as the value.
+    pub(super) fn end(&mut self, opened: Opened, begin: usize) {
+        let Opened { id, name, attributes } = opened;
+        let at = narrow(self.occurrences.len());
+        self.occurrences.push(Occurrence {
+            name,
+            value: narrow(begin)..narrow(self.text.len()),
+            attributes: attributes..narrow(self.attributes.len()),
+            next: NONE,
+        });
+        let Some(id) = id else {
+            self.others.push(at);
+            return;
+        };
+        let last = std::mem::replace(&mut self.last[id as usize], at);
+        match self.occurrences.get_mut(last as usize) {
+            Some(previous) => previous.next = at,
+            None => self.first[id as usize] = at,
+        }
+    }
+
+    fn keep(&mut self, name: &str) -> Span {
+        let begin = narrow(self.text.len());
+        self.text.push_str(name);
+        begin..narrow(self.text.len())
+    }
+}
+
+/// Items are far smaller than 4 GiB (see [`super::limits::ITEM_BYTES`]).
+fn narrow(length: usize) -> u32 {
+    u32::try_from(length).unwrap_or(u32::MAX)
+}

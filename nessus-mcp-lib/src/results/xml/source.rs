@@ -1,0 +1,348 @@
+//! Events and texts with their limits, and the elements that look the same wherever they stand.
+
+use std::io::{self, BufRead};
+
+use quick_xml::{
+    Reader,
+    events::{BytesStart, Event},
+};
+
+use super::{
+    Mended,
+    capped::Capped,
+    item::{Item, Opened},
+    limits,
+    text::{self, Piece},
+};
+use crate::{
+    error::excerpt,
+    results::{
+        error::{Location, ResultsError},
+        fields::{FieldId, Kind},
+    },
+};
+
+/// A buffer larger than this is given back after the event that needed it.
+const KEPT_BUFFER: usize = 256 << 10;
+
+/// Buffers that outlive a [`Source`], so that reading an item allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    event: Vec<u8>,
+    text: Vec<u8>,
+}
+
+/// quick-xml over a reader, with limits and errors that say where.
+#[derive(Debug)]
+pub(super) struct Source<R> {
+    xml: Reader<Capped<R>>,
+    base: u64,
+    text: Vec<u8>,
+    event: Vec<u8>,
+    pub(super) mended: Mended,
+}
+
+impl<R: BufRead> Source<R> {
+    /// Reads from `inner`, whose first byte is the one at `base` in the file.
+    pub(super) fn new(inner: R, base: u64, buffers: Buffers) -> Self {
+        let xml = Reader::from_reader(Capped::new(inner));
+        Self { xml, base, text: buffers.text, event: buffers.event, mended: Mended::default() }
+    }
+
+    pub(super) fn into_buffers(self) -> Buffers {
+        Buffers { event: self.event, text: self.text }
+    }
+
+    /// The buffer for [`Source::event`], taken out so that an event can be held while the source goes on.
+    pub(super) fn take_buffer(&mut self) -> Vec<u8> {
+        std::mem::take(&mut self.event)
+    }
+
+    /// Gives the buffer back.
+    pub(super) fn give_buffer(&mut self, buffer: Vec<u8>) {
+        self.event = buffer;
+    }
+
+    /// Bytes from the start of the file to the next unread one.
+    pub(super) fn position(&self) -> u64 {
+        self.base + self.xml.buffer_position()
+    }
+
+    /// An error at the place reached.
+    pub(super) fn malformed(&self, reason: impl Into<String>) -> ResultsError {
+        ResultsError::Malformed { at: Location::at(self.position()), reason: reason.into() }
+    }
+
+    /// An error at the place reached: the file ends where it must not.
+    pub(super) fn truncated(&self) -> ResultsError {
+        ResultsError::Truncated(Location::at(self.position()))
+    }
+
+    /// An error at the place reached: `what` is over its limit.
+    pub(super) fn exceeded(&self, what: &'static str, limit: u64) -> ResultsError {
+        ResultsError::LimitExceeded { at: Location::at(self.position()), what, limit }
+    }
+
+    /// The next tag, comment, CDATA section, processing instruction or end; a DOCTYPE is an error.
+    ///
+    /// Text must have been read before, with [`Source::text`] or [`Source::skip_text`].
+    pub(super) fn event<'b>(&mut self, buffer: &'b mut Vec<u8>) -> Result<Event<'b>, ResultsError> {
+        buffer.clear();
+        buffer.shrink_to(KEPT_BUFFER);
+        self.xml.get_mut().refill(limits::EVENT_BYTES);
+        match self.xml.read_event_into(buffer) {
+            Ok(Event::DocType(name)) => Err(if name.trim_start().to_ascii_lowercase().starts_with("html") {
+                ResultsError::HtmlPage
+            } else {
+                ResultsError::DoctypeRefused(Location::at(self.position()))
+            }),
+            Ok(Event::Start(tag) | Event::Empty(tag)) if tag.len() > limits::TAG_BYTES => {
+                Err(self.exceeded("a start tag", limits::TAG_BYTES as u64))
+            }
+            Ok(event) => Ok(event),
+            Err(error) => Err(self.failure(error)),
+        }
+    }
+
+    fn failure(&self, error: quick_xml::Error) -> ResultsError {
+        use quick_xml::errors::SyntaxError;
+        match error {
+            quick_xml::Error::Io(_) if self.xml.get_ref().is_exceeded() => {
+                self.exceeded("a tag, comment or CDATA section", limits::EVENT_BYTES)
+            }
+            // The error is shared inside quick-xml; its kind and text are all that can be taken over.
+            quick_xml::Error::Io(error) => ResultsError::Read(io::Error::new(error.kind(), error.to_string())),
+            quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => self.malformed("unknown markup after `<!`"),
+            // All others say that the input ended within a tag, comment or the like.
+            quick_xml::Error::Syntax(_) => self.truncated(),
+            other => self.malformed(excerpt(&other.to_string()).to_string()),
+        }
+    }
+
+    /// Reads text up to the next `<` and appends the characters it stands for.
+    pub(super) fn text(&mut self, target: &mut String) -> Result<(), ResultsError> {
+        self.text.shrink_to(KEPT_BUFFER);
+        let mut raw = std::mem::take(&mut self.text);
+        raw.clear();
+        let read = self.raw_text(limits::EVENT_BYTES, |bytes| raw.extend_from_slice(bytes));
+        let pushed = read.and_then(|()| self.push(target, &raw, Piece::Text));
+        self.text = raw;
+        pushed
+    }
+
+    /// Skips text up to the next `<`; whether it was only white space.
+    pub(super) fn skip_text(&mut self) -> Result<bool, ResultsError> {
+        let mut blank = true;
+        self.raw_text(limits::SKIPPED_BYTES, |bytes| blank = blank && bytes.iter().all(u8::is_ascii_whitespace))?;
+        Ok(blank)
+    }
+
+    /// Reads text up to the next `<` and keeps its characters if there are no more than `most` bytes of it.
+    pub(super) fn short_text(&mut self, most: usize) -> Result<Option<String>, ResultsError> {
+        let (mut raw, mut total) = (Vec::new(), 0);
+        self.raw_text(limits::SKIPPED_BYTES, |bytes| {
+            total += bytes.len();
+            if total <= most {
+                raw.extend_from_slice(bytes);
+            }
+        })?;
+        if total > most {
+            return Ok(None);
+        }
+        let mut text = String::new();
+        self.push(&mut text, &raw, Piece::Text)?;
+        Ok(Some(text))
+    }
+
+    fn raw_text(&mut self, limit: u64, mut take: impl FnMut(&[u8])) -> Result<(), ResultsError> {
+        self.xml.get_mut().refill(limit);
+        let mut stream = self.xml.stream();
+        let failed = loop {
+            let available = match stream.fill_buf() {
+                Ok(available) => available,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => break error,
+            };
+            if let Some(end) = memchr::memchr(b'<', available) {
+                take(&available[..end]);
+                stream.consume(end);
+                return Ok(());
+            }
+            let count = available.len();
+            if count == 0 {
+                return Ok(());
+            }
+            take(available);
+            stream.consume(count);
+        };
+        if self.xml.get_ref().is_exceeded() {
+            return Err(self.exceeded("a text", limit));
+        }
+        Err(ResultsError::Read(failed))
+    }
+
+    pub(super) fn push(&mut self, target: &mut String, raw: &[u8], piece: Piece) -> Result<(), ResultsError> {
+        text::push(target, raw, piece, &mut self.mended).map_err(|reason| self.malformed(reason))
+    }
+
+    /// Calls `take` with the name and value of each attribute.
+    pub(super) fn attributes(
+        &mut self,
+        tag: &BytesStart<'_>,
+        mut take: impl FnMut(&mut Self, &str, &[u8]) -> Result<(), ResultsError>,
+    ) -> Result<(), ResultsError> {
+        for (count, attribute) in tag.attributes().enumerate() {
+            if count >= limits::ATTRIBUTES {
+                return Err(self.exceeded("the number of attributes", limits::ATTRIBUTES as u64));
+            }
+            let attribute = attribute
+                .map_err(|error| self.malformed(format!("in a start tag: {}", excerpt(&error.to_string()))))?;
+            take(self, attribute.key.into_inner(), attribute.value.as_bytes())?;
+        }
+        Ok(())
+    }
+
+    /// The value of one attribute.
+    pub(super) fn attribute(&mut self, tag: &BytesStart<'_>, wanted: &str) -> Result<Option<String>, ResultsError> {
+        let mut found = None;
+        self.attributes(tag, |source, name, raw| {
+            if name == wanted {
+                source.push(found.get_or_insert_default(), raw, Piece::Attribute)?;
+            }
+            Ok(())
+        })?;
+        Ok(found)
+    }
+
+    /// Skips the rest of an element whose start tag was read, and everything in it.
+    pub(super) fn skip_element(&mut self, buffer: &mut Vec<u8>) -> Result<(), ResultsError> {
+        let mut depth = 1;
+        while depth > 0 {
+            self.skip_text()?;
+            match self.event(buffer)? {
+                Event::Start(_) => depth += 1,
+                Event::End(_) => depth -= 1,
+                Event::Eof => return Err(self.truncated()),
+                _ => {}
+            }
+            if depth > limits::DEPTH {
+                return Err(self.exceeded("the depth of elements", limits::DEPTH as u64));
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends the text of an element whose start tag was read, up to its end tag.
+    ///
+    /// Comments inside are left out and the text around them is joined; elements inside are left out and counted.
+    pub(super) fn element_text(
+        &mut self,
+        target: &mut String,
+        buffer: &mut Vec<u8>,
+        most: u64,
+        what: &'static str,
+    ) -> Result<(), ResultsError> {
+        let begin = self.position();
+        loop {
+            self.text(target)?;
+            let nested = match self.event(buffer)? {
+                Event::End(_) => return Ok(()),
+                Event::CData(section) => {
+                    self.push(target, section.as_bytes(), Piece::CData)?;
+                    false
+                }
+                Event::Start(_) => {
+                    self.mended.nested_elements += 1;
+                    true
+                }
+                Event::Empty(_) => {
+                    self.mended.nested_elements += 1;
+                    false
+                }
+                Event::Eof => return Err(self.truncated()),
+                _ => false,
+            };
+            if nested {
+                self.skip_element(buffer)?;
+            }
+            if self.position() - begin > most {
+                return Err(self.exceeded(what, most));
+            }
+        }
+    }
+
+    /// Reads the attributes of a `ReportItem` whose start tag begins at `offset`.
+    pub(super) fn item_attributes(
+        &mut self,
+        tag: &BytesStart<'_>,
+        item: &mut Item,
+        offset: u64,
+    ) -> Result<(), ResultsError> {
+        item.clear(offset);
+        self.attributes(tag, |source, name, raw| {
+            if name.starts_with("xmlns") {
+                return Ok(());
+            }
+            let opened = item.open(FieldId::of_attribute(name), name);
+            let begin = item.begin();
+            source.push(item.text_mut(), raw, Piece::Attribute)?;
+            item.end(opened, begin);
+            Ok(())
+        })
+    }
+
+    /// Reads the children of a `ReportItem` up to its end tag.
+    pub(super) fn item_children(&mut self, item: &mut Item, buffer: &mut Vec<u8>) -> Result<(), ResultsError> {
+        loop {
+            if !self.skip_text()? {
+                self.mended.stray_texts += 1;
+            }
+            let (child, empty) = match self.event(buffer)? {
+                Event::Start(tag) => (self.open_child(item, &tag)?, false),
+                Event::Empty(tag) => (self.open_child(item, &tag)?, true),
+                Event::End(_) => break,
+                Event::Eof => return Err(self.truncated()),
+                Event::CData(_) => {
+                    self.mended.stray_texts += 1;
+                    continue;
+                }
+                _ => continue,
+            };
+            let begin = item.begin();
+            if !empty {
+                self.element_text(item.text_mut(), buffer, limits::EVENT_BYTES, "a text")?;
+            }
+            item.end(child, begin);
+            if self.position() - item.offset > limits::ITEM_BYTES {
+                return Err(self.exceeded("an item", limits::ITEM_BYTES));
+            }
+        }
+        Ok(())
+    }
+
+    fn open_child(&mut self, item: &mut Item, tag: &BytesStart<'_>) -> Result<Opened, ResultsError> {
+        if item.len() >= limits::CHILDREN {
+            return Err(self.exceeded("the number of elements in an item", limits::CHILDREN as u64));
+        }
+        let name = tag.name().into_inner();
+        let id = FieldId::of_element(name);
+        let opened = item.open(id, name);
+        let shown = id.is_none_or(|id| id.field().kind == Kind::Attachment);
+        if tag.attributes_raw().bytes().any(|byte| !byte.is_ascii_whitespace()) {
+            self.attributes(tag, |source, name, raw| {
+                if name.starts_with("xmlns") {
+                    return Ok(());
+                }
+                if !shown {
+                    source.mended.left_out_attributes += 1;
+                    return Ok(());
+                }
+                let begin = item.begin();
+                source.push(item.text_mut(), raw, Piece::Attribute)?;
+                item.end_attribute(name, begin);
+                Ok(())
+            })?;
+        }
+        Ok(opened)
+    }
+}
