@@ -1,0 +1,57 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+/// Operator command line of nessus-mcp.
+#[derive(Debug, Parser)]
+#[command(name = "nessus-admin", version, about, arg_required_else_help = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 69 scanner or queue unavailable, 78 bad configuration.")]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Convert a .nessus export to newline-delimited JSON
+    Convert(ConvertArgs),
+}
+
+/// Options of `convert`; they mean what those of the tool `get_scan_results` mean.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertArgs {
+    /// The export, or `-` for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+
+    /// The fields to show: minimal, summary, brief, triage or full [default: brief]
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+
+    /// The fields to show instead of a profile, separated by commas
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
+    pub(crate) fields: Option<Vec<String>>,
+
+    /// Keep only findings that match all of these, as in '{"severity": ">=High", "host": "10.0.0.0/24"}'
+    #[arg(long, value_name = "JSON")]
+    pub(crate) filters: Option<String>,
+
+    /// worst_first, file, a field, or -FIELD for descending order
+    #[arg(long, value_name = "ORDER", default_value = "worst_first", allow_hyphen_values = true)]
+    pub(crate) sort: String,
+
+    /// The page, counted from 1; 0 for everything
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub(crate) page: i64,
+
+    /// Findings on a page, 10 to 100 [default: 40]
+    #[arg(long, value_name = "M", allow_negative_numbers = true)]
+    pub(crate) page_size: Option<i64>,
+
+    /// Write to this file, which is replaced only when everything went well
+    #[arg(short, long, value_name = "OUT")]
+    pub(crate) output: Option<PathBuf>,
+}
