@@ -10,6 +10,8 @@ pub mod scanner;
 pub mod secret;
 pub mod task;
 pub mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub mod time;
 
 pub use queue::Queue;

@@ -26,6 +26,8 @@ mod body;
 mod entry;
 mod error;
 mod interface;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 mod url;
 
 #[cfg(feature = "testing")]

@@ -67,6 +67,20 @@ impl fmt::Display for QueueUrl {
 /// [`QueueError::UnsupportedBackend`] when this build does not contain the backend, else what the backend says.
 pub async fn open(url: &QueueUrl) -> Result<Arc<dyn Queue>, QueueError> {
     match url {
+        #[cfg(feature = "sqlite")]
+        QueueUrl::Sqlite(path) => {
+            let path = path.clone();
+            let opened = tokio::task::spawn_blocking(move || super::sqlite::SqliteQueue::open(&path)).await;
+            match opened {
+                Ok(queue) => Ok(Arc::new(queue?)),
+                Err(error) => Err(QueueError::Internal {
+                    location: url.to_string(),
+                    problem: "opening it was interrupted".to_owned(),
+                    source: Some(error.into()),
+                }),
+            }
+        }
+        #[cfg(not(feature = "sqlite"))]
         QueueUrl::Sqlite(_) => Err(QueueError::UnsupportedBackend { backend: "SQLite", url: url.to_string() }),
         QueueUrl::Redis(_) => Err(QueueError::UnsupportedBackend { backend: "Redis", url: url.to_string() }),
     }

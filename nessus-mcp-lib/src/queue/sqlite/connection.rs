@@ -1,0 +1,215 @@
+//! Opening the file, running steps on it, and telling what went wrong.
+
+use std::{
+    fs::{self, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+
+use super::schema;
+use crate::{durable, queue::QueueError};
+
+/// How long a step waits for the steps of other processes.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long opening waits for other processes that open the same new file.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// An open queue file.
+#[derive(Debug)]
+pub(super) struct Store {
+    location: String,
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+    writer: Mutex<Connection>,
+    /// A second connection, so that looking does not wait for a writer's sync.
+    reader: Mutex<Connection>,
+}
+
+impl Store {
+    pub(super) fn open(path: &Path) -> Result<Self, QueueError> {
+        let location = path.display().to_string();
+        let unusable = |problem: &str, error: io::Error| QueueError::Unusable {
+            location: location.clone(),
+            problem: format!("{problem}: {error}"),
+            source: Some(error.into()),
+        };
+        create_private(path).map_err(|error| unusable("the file cannot be created", error))?;
+        // Absolute, so that neither a later change of directory nor a name such as `file:x` misleads SQLite.
+        let path = fs::canonicalize(path).map_err(|error| unusable("the file cannot be found", error))?;
+        if path.is_dir() {
+            return Err(QueueError::Unusable { location, problem: "it is a directory".to_owned(), source: None });
+        }
+        let failed = |error| describe(&location, error);
+        let mut writer = connect(&path).map_err(failed)?;
+        switch_to_wal(&writer, &location)?;
+        schema::install(&mut writer, &location)?;
+        let reader = connect(&path).map_err(failed)?;
+        reader.pragma_update(None, "query_only", true).map_err(failed)?;
+        let identity = identity(&path);
+        Ok(Self { location, path, identity, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    /// The path as it was given.
+    pub(super) fn location(&self) -> &str {
+        &self.location
+    }
+
+    /// Runs a step in a transaction of its own; an error undoes all of it.
+    pub(super) fn write<T>(&self, step: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, QueueError> {
+        self.check_in_place()?;
+        // A panic in a step has undone its transaction: the connection is as good as before.
+        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = || {
+            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+            let result = step(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        };
+        run().map_err(|error| describe(&self.location, error))
+    }
+
+    /// Looks at one consistent state.
+    pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, QueueError> {
+        let mut connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let run = || look(&connection.transaction()?);
+        run().map_err(|error| describe(&self.location, error))
+    }
+
+    /// Whether the file is there, is the one that was opened, and answers.
+    pub(super) fn check(&self) -> Result<(), QueueError> {
+        self.check_in_place()?;
+        self.read(|view| schema::version(view).map(drop))
+    }
+
+    /// The connection that writes, to set limits on it.
+    #[cfg(test)]
+    pub(super) fn writer(&self) -> std::sync::MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap()
+    }
+
+    /// SQLite goes on writing into a file that was deleted, and everything written there is lost.
+    fn check_in_place(&self) -> Result<(), QueueError> {
+        if identity(&self.path) == self.identity {
+            return Ok(());
+        }
+        Err(QueueError::Unavailable {
+            location: self.location.clone(),
+            problem: "the file was removed or replaced while it was open, restart to use the new one".to_owned(),
+            source: None,
+        })
+    }
+}
+
+/// Device and inode, where there are such.
+#[cfg(unix)]
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(path).ok().map(|metadata| (metadata.dev(), metadata.ino()))
+}
+
+#[cfg(not(unix))]
+fn identity(_path: &Path) -> Option<(u64, u64)> {
+    None
+}
+
+/// Creates the file and its directory unless they are there.
+fn create_private(path: &Path) -> io::Result<()> {
+    let directory = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    if !directory.is_dir() {
+        durable::create_directory(directory)?;
+    }
+    let mut options = OpenOptions::new();
+    // Only ever a new file: closing a second handle on an open database would drop SQLite's locks on it.
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Ok(_) => durable::sync_directory(directory),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    // One connection is never used by two threads at once: it is behind a mutex of ours.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.set_prepared_statement_cache_capacity(64);
+    Ok(connection)
+}
+
+/// SQLite does not wait when two connections change the journal mode of a new file at once: it fails one of them.
+fn switch_to_wal(connection: &Connection, location: &str) -> Result<(), QueueError> {
+    let deadline = Instant::now() + OPEN_TIMEOUT;
+    loop {
+        let mode = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get::<_, String>(0));
+        match mode {
+            Ok(mode) if mode.eq_ignore_ascii_case("wal") => return Ok(()),
+            Ok(mode) => {
+                return Err(QueueError::Unusable {
+                    location: location.to_owned(),
+                    problem: format!("it stays in journal mode `{mode}`, a local disk is needed for WAL"),
+                    source: None,
+                });
+            }
+            Err(error) if is_busy(&error) && Instant::now() < deadline => thread::sleep(Duration::from_millis(10)),
+            Err(error) => return Err(describe(location, error)),
+        }
+    }
+}
+
+fn is_busy(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked))
+}
+
+/// Says in our words what SQLite reports.
+pub(super) fn describe(location: &str, error: rusqlite::Error) -> QueueError {
+    let location = location.to_owned();
+    let unusable = |problem: &str| (problem.to_owned(), true);
+    let unavailable = |problem: &str| (problem.to_owned(), false);
+    let (problem, needs_a_person) = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => return QueueError::StorageFull { location, source: Some(error.into()) },
+        Some(ErrorCode::DatabaseCorrupt) => return QueueError::Damaged { location, source: Some(error.into()) },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+            unavailable("other processes hold it locked")
+        }
+        Some(ErrorCode::SystemIoFailure) => unavailable("the disk fails"),
+        Some(ErrorCode::OutOfMemory) => unavailable("out of memory"),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => unusable("the file or its directory is read-only"),
+        Some(ErrorCode::CannotOpen) => unusable("the file cannot be opened"),
+        Some(ErrorCode::NotADatabase) => unusable("the file is not a SQLite database"),
+        _ if matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+        ) =>
+        {
+            return QueueError::Damaged { location, source: Some(error.into()) };
+        }
+        _ => {
+            return QueueError::Internal {
+                location,
+                problem: "SQLite reports an error".to_owned(),
+                source: Some(error.into()),
+            };
+        }
+    };
+    let source = Some(error.into());
+    if needs_a_person {
+        QueueError::Unusable { location, problem, source }
+    } else {
+        QueueError::Unavailable { location, problem, source }
+    }
+}

@@ -1,0 +1,286 @@
+//! The embedded queue: one SQLite file, shared by any number of processes of one machine.
+//!
+//! The file is in WAL mode with `synchronous=FULL`, so a confirmed step survives power loss, and every step is one
+//! `BEGIN IMMEDIATE` transaction, so steps of several processes follow each other. The file needs a local disk: WAL
+//! does not work across machines.
+//!
+//! Steps run on a blocking thread and to their end: a future that is dropped midway leaves a whole step or none.
+//! Processes do not signal each other; [`wait_for_work`](Queue::wait_for_work) looks every 250 ms, and is woken at
+//! once by work that comes from the same [`SqliteQueue`].
+
+mod connection;
+mod schema;
+mod shared;
+mod statements;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    fmt,
+    path::Path,
+    pin::pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use rusqlite::Transaction;
+use tokio::sync::Notify;
+
+use self::connection::Store;
+use super::{
+    Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
+    IdempotencyOutcome, Lease, LeaseInfo, Queue, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,
+    SlotOutcome, TaskBody,
+};
+use crate::{
+    ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
+    time::{Clock, SystemClock, Timestamp},
+};
+
+/// How often a waiting worker looks for what other processes have done.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// The largest fence: the largest integer that every JSON reader keeps exactly.
+const LARGEST_FENCE: u64 = 1 << 53;
+
+/// A [`Queue`] in one SQLite file.
+pub struct SqliteQueue {
+    store: Arc<Store>,
+    clock: Arc<dyn Clock>,
+    /// Told when a step of this value made something ready.
+    work: Notify,
+}
+
+impl SqliteQueue {
+    /// Opens the queue in the file at `path`, creating it (mode 0600) and its directory (0700) when missing.
+    ///
+    /// Blocks on the disk, and for up to ten seconds while other processes open the same new file.
+    ///
+    /// # Errors
+    /// [`QueueError::Unusable`] when the file cannot be created or written or is something else than a queue,
+    /// [`QueueError::NewerSchema`], or [`QueueError::Unavailable`] when others hold it locked.
+    pub fn open(path: &Path) -> Result<Self, QueueError> {
+        Self::open_with_clock(path, Arc::new(SystemClock))
+    }
+
+    /// Like [`open`](Self::open), with leases, delays and expiry measured by `clock`.
+    ///
+    /// All processes that share the file must share the clock.
+    pub fn open_with_clock(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, QueueError> {
+        Ok(Self { store: Arc::new(Store::open(path)?), clock, work: Notify::new() })
+    }
+
+    /// One step that changes something.
+    async fn write<T, F>(&self, step: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let clock = Arc::clone(&self.clock);
+        self.on_blocking_thread(move |store| store.write(|step_of| step(step_of, clock.now()))).await
+    }
+
+    /// One look at a consistent state, which waits for no writer.
+    async fn read<T, F>(&self, look: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Transaction<'_>, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let clock = Arc::clone(&self.clock);
+        self.on_blocking_thread(move |store| store.read(|view| look(view, clock.now()))).await
+    }
+
+    async fn on_blocking_thread<T, F>(&self, call: F) -> Result<T, QueueError>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Store) -> Result<T, QueueError> + Send + 'static,
+    {
+        let store = Arc::clone(&self.store);
+        match tokio::task::spawn_blocking(move || call(&store)).await {
+            Ok(result) => result,
+            Err(error) => Err(QueueError::Internal {
+                location: self.store.location().to_owned(),
+                problem: "the step did not end".to_owned(),
+                source: Some(error.into()),
+            }),
+        }
+    }
+}
+
+impl fmt::Debug for SqliteQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SqliteQueue").field("location", &self.store.location()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Queue for SqliteQueue {
+    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+        let (pool, body) = (pool.clone(), body.clone());
+        let enqueued = self.write(move |step, _| statements::enqueue(step, &pool, &body)).await?;
+        if enqueued.outcome == EnqueueOutcome::Added {
+            self.work.notify_waiters();
+        }
+        Ok(enqueued)
+    }
+
+    async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
+        let (pool, worker) = (pool.clone(), worker.clone());
+        self.write(move |step, now| statements::claim(step, now, &pool, &worker, now.plus(lease))).await
+    }
+
+    async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError> {
+        if above.0 >= LARGEST_FENCE {
+            return Err(QueueError::Internal {
+                location: self.store.location().to_owned(),
+                problem: format!("no fence above {above} can be given"),
+                source: None,
+            });
+        }
+        let lease = lease.clone();
+        self.write(move |step, now| statements::raise_fence(step, now, lease, above)).await
+    }
+
+    async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError> {
+        let leases = leases.to_vec();
+        self.write(move |step, now| statements::renew(step, &leases, now.plus(lease))).await
+    }
+
+    async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError> {
+        let lease = lease.clone();
+        let made_ready = matches!(how, Finish::Release { .. });
+        let outcome = self.write(move |step, now| statements::finish(step, now, &lease, how)).await?;
+        if made_ready && outcome == FinishOutcome::Done {
+            self.work.notify_waiters();
+        }
+        Ok(outcome)
+    }
+
+    async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError> {
+        let pool = pool.clone();
+        let reaped = self.write(move |step, now| statements::reap(step, now, &pool, max)).await?;
+        if !reaped.is_empty() {
+            self.work.notify_waiters();
+        }
+        Ok(reaped)
+    }
+
+    async fn remove(&self, pool: &PoolName, task: &TaskId) -> Result<RemoveOutcome, QueueError> {
+        let (pool, task) = (pool.clone(), task.clone());
+        self.write(move |step, _| statements::remove(step, &pool, &task)).await
+    }
+
+    async fn retry_dead(&self, pool: &PoolName, body: &TaskBody) -> Result<RetryDeadOutcome, QueueError> {
+        let (pool, body) = (pool.clone(), body.clone());
+        let outcome = self.write(move |step, _| statements::retry_dead(step, &pool, &body)).await?;
+        if outcome == RetryDeadOutcome::Requeued {
+            self.work.notify_waiters();
+        }
+        Ok(outcome)
+    }
+
+    async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError> {
+        let pool = pool.clone();
+        self.read(move |view, _| statements::dead_letters(view, &pool, offset, limit)).await
+    }
+
+    async fn stats(&self, pool: &PoolName) -> Result<QueueStats, QueueError> {
+        let pool = pool.clone();
+        self.read(move |view, _| statements::stats(view, &pool)).await
+    }
+
+    async fn depth(&self, pool: &PoolName) -> Result<u64, QueueError> {
+        let pool = pool.clone();
+        self.read(move |view, _| statements::depth(view, &pool)).await
+    }
+
+    async fn position(&self, pool: &PoolName, task: &TaskId) -> Result<Option<u64>, QueueError> {
+        let (pool, task) = (pool.clone(), task.clone());
+        self.read(move |view, _| statements::position(view, &pool, &task)).await
+    }
+
+    async fn peek(&self, pool: &PoolName, limit: u32) -> Result<Vec<String>, QueueError> {
+        let pool = pool.clone();
+        self.read(move |view, _| statements::peek(view, &pool, limit)).await
+    }
+
+    async fn state_of(&self, pool: &PoolName, task: &TaskId) -> Result<Option<EntryState>, QueueError> {
+        let (pool, task) = (pool.clone(), task.clone());
+        self.read(move |view, _| statements::state_of(view, &pool, &task)).await
+    }
+
+    async fn leases(&self, pool: &PoolName) -> Result<Vec<LeaseInfo>, QueueError> {
+        let pool = pool.clone();
+        self.read(move |view, _| statements::leases(view, &pool)).await
+    }
+
+    async fn acquire_slot(
+        &self,
+        pool: &PoolName,
+        instance: &InstanceId,
+        task: &TaskId,
+        capacity: u32,
+        lease: Duration,
+    ) -> Result<SlotOutcome, QueueError> {
+        let (pool, instance, task) = (pool.clone(), instance.clone(), task.clone());
+        self.write(move |step, now| shared::acquire_slot(step, now, &pool, &instance, &task, capacity, lease)).await
+    }
+
+    async fn release_slot(&self, pool: &PoolName, instance: &InstanceId, task: &TaskId) -> Result<(), QueueError> {
+        let (pool, instance, task) = (pool.clone(), instance.clone(), task.clone());
+        self.write(move |step, _| shared::release_slot(step, &pool, &instance, &task)).await
+    }
+
+    async fn slots_in_use(&self, pool: &PoolName, instance: &InstanceId) -> Result<Vec<TaskId>, QueueError> {
+        let (pool, instance) = (pool.clone(), instance.clone());
+        self.read(move |view, now| shared::slots_in_use(view, now, &pool, &instance)).await
+    }
+
+    async fn pause_pool(&self, pool: &PoolName, reason: &str) -> Result<(), QueueError> {
+        let (pool, reason) = (pool.clone(), reason.to_owned());
+        self.write(move |step, _| shared::set_paused(step, &pool, Some(&reason))).await
+    }
+
+    async fn resume_pool(&self, pool: &PoolName) -> Result<(), QueueError> {
+        let pool = pool.clone();
+        self.write(move |step, _| shared::set_paused(step, &pool, None)).await?;
+        self.work.notify_waiters();
+        Ok(())
+    }
+
+    async fn claim_idempotency_key(
+        &self,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl: Duration,
+    ) -> Result<IdempotencyOutcome, QueueError> {
+        let (key, entry) = (key.to_owned(), entry.clone());
+        self.write(move |step, now| shared::claim_idempotency_key(step, now, &key, &entry, now.plus(ttl))).await
+    }
+
+    async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration) {
+        let deadline = tokio::time::Instant::now() + timeout;
+        loop {
+            // Listening before looking: work that comes between the two is not missed.
+            let mut told = pin!(self.work.notified());
+            told.as_mut().enable();
+            let pools = pools.to_vec();
+            let found = self.read(move |view, now| statements::any_claimable(view, now, &pools)).await;
+            let rest = deadline.saturating_duration_since(tokio::time::Instant::now());
+            if matches!(found, Ok(true)) || rest.is_zero() {
+                return;
+            }
+            tokio::select! {
+                () = told => {}
+                () = tokio::time::sleep(rest.min(LOOK_EVERY)) => {}
+            }
+        }
+    }
+
+    async fn ping(&self) -> Result<Duration, QueueError> {
+        let asked = Instant::now();
+        self.on_blocking_thread(Store::check).await?;
+        Ok(asked.elapsed())
+    }
+}

@@ -1,0 +1,117 @@
+//! The tables, and the version they have.
+
+use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
+
+use super::connection::describe;
+use crate::queue::QueueError;
+
+/// The version this program writes. Version matrix: 1 is the first.
+pub(super) const VERSION: i64 = 1;
+
+/// An entry is in exactly one state, and a task has at most one entry in a pool. `place` orders the ready ones; the
+/// front is the smallest and may be negative. `task_id` is NULL for a body that was put there by other means than
+/// `enqueue`; the claim that meets it fills it in or throws the body out.
+const TABLES: &str = "
+CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
+
+CREATE TABLE pools (
+    pool   TEXT    NOT NULL PRIMARY KEY,
+    fence  INTEGER NOT NULL DEFAULT 0,
+    paused TEXT
+) STRICT;
+
+CREATE TABLE entries (
+    id         INTEGER PRIMARY KEY,
+    pool       TEXT    NOT NULL,
+    task_id    TEXT,
+    body       TEXT    NOT NULL,
+    state      TEXT    NOT NULL CHECK (state IN ('ready', 'leased', 'delayed')),
+    place      INTEGER NOT NULL DEFAULT 0,
+    deliveries INTEGER NOT NULL DEFAULT 0,
+    due_ms     INTEGER,
+    at_front   INTEGER NOT NULL DEFAULT 0,
+    worker     TEXT,
+    fence      INTEGER,
+    expires_ms INTEGER,
+    UNIQUE (pool, task_id)
+) STRICT;
+CREATE INDEX entries_ready   ON entries (pool, place)      WHERE state = 'ready';
+CREATE INDEX entries_delayed ON entries (pool, due_ms)     WHERE state = 'delayed';
+CREATE INDEX entries_leased  ON entries (pool, expires_ms) WHERE state = 'leased';
+
+CREATE TABLE dead (
+    id           INTEGER PRIMARY KEY,
+    pool         TEXT    NOT NULL,
+    task_id      TEXT,
+    body         TEXT    NOT NULL,
+    error        TEXT    NOT NULL,
+    error_code   TEXT    NOT NULL,
+    attempt      INTEGER NOT NULL,
+    failed_at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX dead_by_time ON dead (pool, failed_at_ms);
+CREATE INDEX dead_by_task ON dead (pool, task_id);
+
+CREATE TABLE slots (
+    pool       TEXT    NOT NULL,
+    instance   TEXT    NOT NULL,
+    task_id    TEXT    NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (pool, instance, task_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE idempotency (
+    key           TEXT    NOT NULL PRIMARY KEY,
+    task_id       TEXT    NOT NULL,
+    request_hash  TEXT    NOT NULL,
+    created_at_ms INTEGER NOT NULL,
+    expires_ms    INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX idempotency_by_expiry ON idempotency (expires_ms);
+";
+
+/// Creates the tables in an empty file, or checks that the file is ours.
+pub(super) fn install(connection: &mut Connection, location: &str) -> Result<(), QueueError> {
+    let found = install_or_read(connection).map_err(|error| describe(location, error))?;
+    let location = location.to_owned();
+    match found {
+        Some(VERSION) => Ok(()),
+        Some(found) if found > VERSION => Err(QueueError::NewerSchema { location, found, supported: VERSION }),
+        Some(found) => Err(QueueError::Unusable {
+            location,
+            problem: format!("it has the unknown schema version {found}"),
+            source: None,
+        }),
+        None => Err(QueueError::Unusable {
+            location,
+            problem: "it is the database of another program".to_owned(),
+            source: None,
+        }),
+    }
+}
+
+/// The version of the file, after creating the tables if it is empty; `None` when it holds something else.
+fn install_or_read(connection: &mut Connection) -> rusqlite::Result<Option<i64>> {
+    // Immediate: of several processes that find the file empty, one creates the tables and the others wait for it.
+    let step = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let (tables, ours): (i64, i64) = step.query_row(
+        "SELECT COUNT(*), COUNT(*) FILTER (WHERE name = 'schema_version') FROM sqlite_schema WHERE type = 'table'",
+        [],
+        |row| Ok((row.get(0)?, row.get(1)?)),
+    )?;
+    if ours > 0 {
+        return version(&step);
+    }
+    if tables > 0 {
+        return Ok(None);
+    }
+    step.execute_batch(TABLES)?;
+    step.execute("INSERT INTO schema_version (version) VALUES (?1)", [VERSION])?;
+    step.commit()?;
+    Ok(Some(VERSION))
+}
+
+/// The version that stands in the file.
+pub(super) fn version(view: &Transaction<'_>) -> rusqlite::Result<Option<i64>> {
+    view.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).optional()
+}

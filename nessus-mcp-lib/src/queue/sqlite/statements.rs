@@ -1,0 +1,457 @@
+//! The steps on entries and dead letters, each inside a transaction that the caller commits.
+
+use std::{error::Error, str::FromStr};
+
+use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, named_params, params, types::Type};
+
+use super::super::{
+    Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, Lease, LeaseInfo,
+    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, TaskBody,
+};
+use crate::{
+    ids::{Fence, PoolName, TaskId, WorkerId},
+    time::Timestamp,
+};
+
+/// How many expired leases and due entries one claim moves: it stays short however many there are.
+const MOVED_PER_CLAIM: u32 = 100;
+
+/// Which end of the queue an entry goes to.
+#[derive(Clone, Copy)]
+enum End {
+    Front,
+    Back,
+}
+
+/// A row's id and what a step must know of it.
+struct Held {
+    id: i64,
+    body: String,
+    deliveries: u32,
+}
+
+pub(super) fn enqueue(step: &Transaction<'_>, pool: &PoolName, body: &TaskBody) -> rusqlite::Result<Enqueued> {
+    let outcome = if entry_state(step, pool, body.task_id())?.is_some() {
+        EnqueueOutcome::AlreadyKnown
+    } else {
+        add(step, pool, body)?;
+        EnqueueOutcome::Added
+    };
+    Ok(Enqueued::new(outcome, depth(step, pool)?))
+}
+
+pub(super) fn claim(
+    step: &Transaction<'_>,
+    now: Timestamp,
+    pool: &PoolName,
+    worker: &WorkerId,
+    expires: Timestamp,
+) -> rusqlite::Result<Option<Claim>> {
+    if paused(step, pool)?.is_some() {
+        return Ok(None);
+    }
+    promote(step, now, pool)?;
+    reap(step, now, pool, MOVED_PER_CLAIM)?;
+    loop {
+        let next = step
+            .prepare_cached(
+                "SELECT id, task_id, body, deliveries FROM entries
+                 WHERE pool = ?1 AND state = 'ready' ORDER BY place LIMIT 1",
+            )?
+            .query_row([pool.as_str()], |row| {
+                Ok((known_name(row, 1)?, Held { id: row.get(0)?, body: lossy(row, 2)?, deliveries: row.get(3)? }))
+            })
+            .optional()?;
+        let Some((known, held)) = next else {
+            return Ok(None);
+        };
+        let Ok(body) = TaskBody::parse(held.body.as_str()) else {
+            bury(step, now, pool, known.as_ref(), &held, &DeadReason::corrupted())?;
+            continue;
+        };
+        if known.is_none() && entry_state(step, pool, body.task_id())?.is_some() {
+            delete(step, held.id)?;
+            continue;
+        }
+        let fence = next_fence(step, now, pool, Fence(0))?;
+        let deliveries = held.deliveries.saturating_add(1);
+        step.prepare_cached(
+            "UPDATE entries SET state = 'leased', task_id = :task, worker = :worker, fence = :fence,
+                 expires_ms = :expires, deliveries = :deliveries WHERE id = :id",
+        )?
+        .execute(named_params! {
+            ":task": body.task_id().as_str(), ":worker": worker.as_str(), ":fence": stored(fence),
+            ":expires": expires.as_millis(), ":deliveries": deliveries, ":id": held.id,
+        })?;
+        let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), fence);
+        return Ok(Some(Claim::new(lease, body, deliveries)));
+    }
+}
+
+pub(super) fn raise_fence(
+    step: &Transaction<'_>,
+    now: Timestamp,
+    lease: Lease,
+    above: Fence,
+) -> rusqlite::Result<Option<Lease>> {
+    let Some(held) = held(step, &lease)? else {
+        return Ok(None);
+    };
+    let fence = next_fence(step, now, &lease.pool, above)?;
+    step.prepare_cached("UPDATE entries SET fence = ?1 WHERE id = ?2")?.execute(params![stored(fence), held.id])?;
+    Ok(Some(Lease { fence, ..lease }))
+}
+
+pub(super) fn renew(
+    step: &Transaction<'_>,
+    leases: &[Lease],
+    expires: Timestamp,
+) -> rusqlite::Result<Vec<RenewOutcome>> {
+    let mut statement = step.prepare_cached(
+        "UPDATE entries SET expires_ms = ?5
+         WHERE pool = ?1 AND task_id = ?2 AND state = 'leased' AND worker = ?3 AND fence = ?4",
+    )?;
+    leases
+        .iter()
+        .map(|lease| {
+            let Lease { pool, task_id, worker, fence } = lease;
+            let renewed = statement.execute(params![
+                pool.as_str(),
+                task_id.as_str(),
+                worker.as_str(),
+                stored(*fence),
+                expires.as_millis()
+            ])?;
+            Ok(if renewed == 1 { RenewOutcome::Held } else { RenewOutcome::Lost })
+        })
+        .collect()
+}
+
+pub(super) fn finish(
+    step: &Transaction<'_>,
+    now: Timestamp,
+    lease: &Lease,
+    how: Finish,
+) -> rusqlite::Result<FinishOutcome> {
+    let Some(held) = held(step, lease)? else {
+        return Ok(FinishOutcome::LeaseLost);
+    };
+    match how {
+        Finish::Ack => delete(step, held.id)?,
+        Finish::Dead(reason) => bury(step, now, &lease.pool, Some(&lease.task_id), &held, &reason)?,
+        Finish::Retry { delay } => delay_until(step, held.id, now.plus(delay), End::Back)?,
+        Finish::Release { delay } => {
+            step.prepare_cached("UPDATE entries SET deliveries = deliveries - 1 WHERE id = ?1")?.execute([held.id])?;
+            if delay.is_zero() {
+                make_ready(step, &lease.pool, held.id, End::Front)?;
+            } else {
+                delay_until(step, held.id, now.plus(delay), End::Front)?;
+            }
+        }
+    }
+    Ok(FinishOutcome::Done)
+}
+
+pub(super) fn reap(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, max: u32) -> rusqlite::Result<Vec<TaskId>> {
+    let expired = rows(
+        step.prepare_cached(
+            "SELECT id, task_id FROM entries
+             WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2 ORDER BY expires_ms, id LIMIT ?3",
+        )?,
+        params![pool.as_str(), now.as_millis(), max],
+        |row| Ok((row.get::<_, i64>(0)?, name(row, 1)?)),
+    )?;
+    // Each goes before the last, so the one that waited longest goes in last.
+    for (id, _) in expired.iter().rev() {
+        make_ready(step, pool, *id, End::Front)?;
+    }
+    Ok(expired.into_iter().map(|(_, task)| task).collect())
+}
+
+pub(super) fn remove(step: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<RemoveOutcome> {
+    Ok(match entry_state(step, pool, task)? {
+        None => RemoveOutcome::NotFound,
+        Some(EntryState::Leased) => RemoveOutcome::Leased,
+        Some(_) => {
+            step.prepare_cached("DELETE FROM entries WHERE pool = ?1 AND task_id = ?2")?
+                .execute([pool.as_str(), task.as_str()])?;
+            RemoveOutcome::Removed
+        }
+    })
+}
+
+pub(super) fn retry_dead(
+    step: &Transaction<'_>,
+    pool: &PoolName,
+    body: &TaskBody,
+) -> rusqlite::Result<RetryDeadOutcome> {
+    let task = body.task_id();
+    let risen = step
+        .prepare_cached("DELETE FROM dead WHERE pool = ?1 AND task_id = ?2")?
+        .execute([pool.as_str(), task.as_str()])?;
+    if entry_state(step, pool, task)?.is_some() {
+        return Ok(RetryDeadOutcome::AlreadyQueued);
+    }
+    if risen == 0 {
+        return Ok(RetryDeadOutcome::NotFound);
+    }
+    add(step, pool, body)?;
+    Ok(RetryDeadOutcome::Requeued)
+}
+
+pub(super) fn dead_letters(
+    view: &Transaction<'_>,
+    pool: &PoolName,
+    offset: u64,
+    limit: u32,
+) -> rusqlite::Result<Vec<DeadLetter>> {
+    rows(
+        view.prepare_cached(
+            "SELECT task_id, body, error, error_code, attempt, failed_at_ms FROM dead
+             WHERE pool = ?1 ORDER BY failed_at_ms DESC, id DESC LIMIT ?2 OFFSET ?3",
+        )?,
+        params![pool.as_str(), limit, i64::try_from(offset).unwrap_or(i64::MAX)],
+        |row| {
+            let task = known_name(row, 0)?;
+            let reason = DeadReason::new(row.get::<_, String>(2)?, row.get::<_, String>(3)?, row.get(4)?);
+            Ok(DeadLetter::new(task, lossy(row, 1)?, reason, Timestamp::from_millis(row.get(5)?)))
+        },
+    )
+}
+
+pub(super) fn stats(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<QueueStats> {
+    let stats = view
+        .prepare_cached(
+            "SELECT (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'ready'),
+                    (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'delayed'),
+                    (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'leased'),
+                    (SELECT COUNT(*) FROM dead WHERE pool = ?1)",
+        )?
+        .query_row([pool.as_str()], |row| {
+            Ok(QueueStats::new(count(row, 0)?, count(row, 1)?, count(row, 2)?, count(row, 3)?))
+        })?;
+    Ok(stats.with_paused(paused(view, pool)?))
+}
+
+pub(super) fn depth(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<u64> {
+    view.prepare_cached("SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'ready'")?
+        .query_row([pool.as_str()], |row| count(row, 0))
+}
+
+pub(super) fn position(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<Option<u64>> {
+    view.prepare_cached(
+        "SELECT (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'ready' AND place <= this.place)
+         FROM entries AS this WHERE this.pool = ?1 AND this.task_id = ?2 AND this.state = 'ready'",
+    )?
+    .query_row([pool.as_str(), task.as_str()], |row| count(row, 0))
+    .optional()
+}
+
+pub(super) fn peek(view: &Transaction<'_>, pool: &PoolName, limit: u32) -> rusqlite::Result<Vec<String>> {
+    rows(
+        view.prepare_cached("SELECT body FROM entries WHERE pool = ?1 AND state = 'ready' ORDER BY place LIMIT ?2")?,
+        params![pool.as_str(), limit],
+        |row| lossy(row, 0),
+    )
+}
+
+pub(super) fn state_of(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<Option<EntryState>> {
+    if let Some(state) = entry_state(view, pool, task)? {
+        return Ok(Some(state));
+    }
+    view.prepare_cached("SELECT 1 FROM dead WHERE pool = ?1 AND task_id = ?2 LIMIT 1")?
+        .query_row([pool.as_str(), task.as_str()], |_| Ok(EntryState::Dead))
+        .optional()
+}
+
+pub(super) fn leases(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Vec<LeaseInfo>> {
+    rows(
+        view.prepare_cached(
+            "SELECT task_id, worker, fence, expires_ms, deliveries FROM entries
+             WHERE pool = ?1 AND state = 'leased' ORDER BY expires_ms, id",
+        )?,
+        [pool.as_str()],
+        |row| {
+            let lease = Lease::new(pool.clone(), name(row, 0)?, name(row, 1)?, Fence(count(row, 2)?));
+            Ok(LeaseInfo::new(lease, Timestamp::from_millis(row.get(3)?), row.get(4)?))
+        },
+    )
+}
+
+/// Whether a claim from one of the pools would find something.
+pub(super) fn any_claimable(view: &Transaction<'_>, now: Timestamp, pools: &[PoolName]) -> rusqlite::Result<bool> {
+    let mut statement = view.prepare_cached(
+        "SELECT (EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'ready')
+              OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'delayed' AND due_ms <= ?2)
+              OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2))
+            AND NOT EXISTS (SELECT 1 FROM pools WHERE pool = ?1 AND paused IS NOT NULL)",
+    )?;
+    for pool in pools {
+        if statement.query_row(params![pool.as_str(), now.as_millis()], |row| row.get(0))? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Puts the due entries where they belong.
+fn promote(step: &Transaction<'_>, now: Timestamp, pool: &PoolName) -> rusqlite::Result<()> {
+    let due = rows(
+        step.prepare_cached(
+            "SELECT id, at_front FROM entries
+             WHERE pool = ?1 AND state = 'delayed' AND due_ms <= ?2 ORDER BY due_ms, id LIMIT ?3",
+        )?,
+        params![pool.as_str(), now.as_millis(), MOVED_PER_CLAIM],
+        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
+    )?;
+    for (id, _) in due.iter().filter(|(_, at_front)| !at_front) {
+        make_ready(step, pool, *id, End::Back)?;
+    }
+    for (id, _) in due.iter().rev().filter(|(_, at_front)| *at_front) {
+        make_ready(step, pool, *id, End::Front)?;
+    }
+    Ok(())
+}
+
+fn add(step: &Transaction<'_>, pool: &PoolName, body: &TaskBody) -> rusqlite::Result<()> {
+    step.prepare_cached("INSERT INTO entries (pool, task_id, body, state, place) VALUES (?1, ?2, ?3, 'ready', ?4)")?
+        .execute(params![pool.as_str(), body.task_id().as_str(), body.as_str(), place_at(step, pool, End::Back)?])?;
+    Ok(())
+}
+
+fn make_ready(step: &Transaction<'_>, pool: &PoolName, id: i64, end: End) -> rusqlite::Result<()> {
+    step.prepare_cached(
+        "UPDATE entries SET state = 'ready', place = ?1, due_ms = NULL, at_front = 0,
+             worker = NULL, fence = NULL, expires_ms = NULL WHERE id = ?2",
+    )?
+    .execute([place_at(step, pool, end)?, id])?;
+    Ok(())
+}
+
+fn delay_until(step: &Transaction<'_>, id: i64, due: Timestamp, end: End) -> rusqlite::Result<()> {
+    step.prepare_cached(
+        "UPDATE entries SET state = 'delayed', due_ms = ?1, at_front = ?2,
+             worker = NULL, fence = NULL, expires_ms = NULL WHERE id = ?3",
+    )?
+    .execute(params![due.as_millis(), matches!(end, End::Front), id])?;
+    Ok(())
+}
+
+fn place_at(step: &Transaction<'_>, pool: &PoolName, end: End) -> rusqlite::Result<i64> {
+    let statement = match end {
+        End::Front => "SELECT COALESCE(MIN(place), 1) - 1 FROM entries WHERE pool = ?1 AND state = 'ready'",
+        End::Back => "SELECT COALESCE(MAX(place), 0) + 1 FROM entries WHERE pool = ?1 AND state = 'ready'",
+    };
+    step.prepare_cached(statement)?.query_row([pool.as_str()], |row| row.get(0))
+}
+
+fn bury(
+    step: &Transaction<'_>,
+    now: Timestamp,
+    pool: &PoolName,
+    task: Option<&TaskId>,
+    held: &Held,
+    reason: &DeadReason,
+) -> rusqlite::Result<()> {
+    step.prepare_cached(
+        "INSERT INTO dead (pool, task_id, body, error, error_code, attempt, failed_at_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+    )?
+    .execute(params![
+        pool.as_str(),
+        task.map(TaskId::as_str),
+        held.body,
+        reason.error,
+        reason.error_code,
+        reason.attempt,
+        now.as_millis()
+    ])?;
+    delete(step, held.id)
+}
+
+fn delete(step: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+    step.prepare_cached("DELETE FROM entries WHERE id = ?1")?.execute([id])?;
+    Ok(())
+}
+
+/// The entry, if the lease stands.
+fn held(step: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<Option<Held>> {
+    let Lease { pool, task_id, worker, fence } = lease;
+    step.prepare_cached(
+        "SELECT id, body, deliveries FROM entries
+         WHERE pool = ?1 AND task_id = ?2 AND state = 'leased' AND worker = ?3 AND fence = ?4",
+    )?
+    .query_row(params![pool.as_str(), task_id.as_str(), worker.as_str(), stored(*fence)], |row| {
+        Ok(Held { id: row.get(0)?, body: lossy(row, 1)?, deliveries: row.get(2)? })
+    })
+    .optional()
+}
+
+fn entry_state(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<Option<EntryState>> {
+    view.prepare_cached("SELECT state FROM entries WHERE pool = ?1 AND task_id = ?2")?
+        .query_row([pool.as_str(), task.as_str()], |row| {
+            Ok(match row.get_ref(0)?.as_str()? {
+                "leased" => EntryState::Leased,
+                "delayed" => EntryState::Delayed,
+                _ => EntryState::Ready,
+            })
+        })
+        .optional()
+}
+
+fn paused(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Option<String>> {
+    view.prepare_cached("SELECT paused FROM pools WHERE pool = ?1")?
+        .query_row([pool.as_str()], |row| row.get(0))
+        .optional()
+        .map(Option::flatten)
+}
+
+/// Larger than any fence of the pool, than `above`, and than any that was given before a loss of data, which the
+/// clock's microseconds stand for.
+fn next_fence(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, above: Fence) -> rusqlite::Result<Fence> {
+    let least = now.as_millis().saturating_mul(1000).max(stored(above).saturating_add(1));
+    step.prepare_cached(
+        "INSERT INTO pools (pool, fence) VALUES (?1, ?2)
+         ON CONFLICT (pool) DO UPDATE SET fence = MAX(fence + 1, excluded.fence) RETURNING fence",
+    )?
+    .query_row(params![pool.as_str(), least], |row| count(row, 0).map(Fence))
+}
+
+fn stored(fence: Fence) -> i64 {
+    i64::try_from(fence.0).unwrap_or(i64::MAX)
+}
+
+pub(super) fn rows<T>(
+    mut statement: CachedStatement<'_>,
+    parameters: impl rusqlite::Params,
+    read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<Vec<T>> {
+    statement.query_map(parameters, read)?.collect()
+}
+
+/// A column that holds one of our checked names.
+pub(super) fn name<T>(row: &Row<'_>, column: usize) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: Error + Send + Sync + 'static,
+{
+    row.get_ref(column)?
+        .as_str()?
+        .parse()
+        .map_err(|error: T::Err| rusqlite::Error::FromSqlConversionFailure(column, Type::Text, error.into()))
+}
+
+/// A column that holds a task's name or nothing.
+fn known_name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TaskId>> {
+    Ok(row.get_ref(column)?.as_str_or_null()?.and_then(|text| TaskId::new(text).ok()))
+}
+
+/// A body, readable or not.
+fn lossy(row: &Row<'_>, column: usize) -> rusqlite::Result<String> {
+    Ok(String::from_utf8_lossy(row.get_ref(column)?.as_bytes()?).into_owned())
+}
+
+pub(super) fn count(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}

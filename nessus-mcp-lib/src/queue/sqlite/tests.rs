@@ -1,0 +1,286 @@
+use std::{fs, process::Command};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::*;
+use crate::{
+    error::{Classified, ErrorKind, chain},
+    time::ManualClock,
+};
+
+fn pool() -> PoolName {
+    PoolName::new("nessus").unwrap()
+}
+
+fn body(number: u32) -> TaskBody {
+    TaskBody::parse(format!(r#"{{"task_id":"ne_ness_20251201_143022_{number:08x}"}}"#)).unwrap()
+}
+
+fn directory() -> TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+#[cfg(feature = "testing")]
+mod conformance {
+    use super::*;
+    use crate::testing::queue_conformance::QueueHarness;
+
+    /// Asks through two open queues in turn, as two processes would.
+    struct SqliteHarness {
+        directory: TempDir,
+        clock: ManualClock,
+        queues: [Arc<SqliteQueue>; 2],
+        turn: std::sync::atomic::AtomicUsize,
+    }
+
+    impl SqliteHarness {
+        async fn start() -> Self {
+            let directory = directory();
+            let clock = ManualClock::new(Timestamp::from_millis(1_764_599_422_123));
+            let open = || {
+                let clock = Arc::new(clock.clone());
+                Arc::new(SqliteQueue::open_with_clock(&directory.path().join("queue.db"), clock).unwrap())
+            };
+            let queues = [open(), open()];
+            Self { directory, clock, queues, turn: 0.into() }
+        }
+
+        fn connection(&self) -> Connection {
+            let connection = Connection::open(self.directory.path().join("queue.db")).unwrap();
+            connection.busy_timeout(Duration::from_secs(5)).unwrap();
+            connection
+        }
+    }
+
+    #[async_trait]
+    impl QueueHarness for SqliteHarness {
+        fn queue(&self) -> Arc<dyn Queue> {
+            let turn = self.turn.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            Arc::clone(&self.queues[turn % 2]) as Arc<dyn Queue>
+        }
+
+        async fn let_pass(&self, time: Duration) {
+            self.clock.advance(time);
+        }
+
+        async fn push_raw(&self, pool: &PoolName, text: &str) {
+            self.connection()
+                .execute(
+                    "INSERT INTO entries (pool, body, state, place)
+                     SELECT ?1, ?2, 'ready', COALESCE(MAX(place), 0) + 1 FROM entries WHERE pool = ?1",
+                    [pool.as_str(), text],
+                )
+                .unwrap();
+        }
+
+        async fn wipe(&self) {
+            self.connection()
+                .execute_batch(
+                    "BEGIN IMMEDIATE; DELETE FROM entries; DELETE FROM pools; DELETE FROM dead; DELETE FROM slots;
+                     DELETE FROM idempotency; COMMIT;",
+                )
+                .unwrap();
+        }
+    }
+
+    crate::queue_conformance_tests!(SqliteHarness::start());
+
+    #[tokio::test]
+    async fn all_checks_run_in_one_test_too() {
+        crate::testing::queue_conformance::run_all(SqliteHarness::start).await;
+    }
+}
+
+#[test]
+fn the_file_and_its_directory_are_private() {
+    let directory = directory();
+    let path = directory.path().join("data/nested/queue.db");
+    let _queue = SqliteQueue::open(&path).unwrap();
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(path.parent().unwrap()), 0o700);
+        for suffix in ["", "-wal", "-shm"] {
+            let file = path.with_file_name(format!("queue.db{suffix}"));
+            assert_eq!(mode(&file), 0o600, "{}", file.display());
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_was_confirmed_is_there_after_opening_again() {
+    let directory = directory();
+    let path = directory.path().join("queue.db");
+    let queue = SqliteQueue::open(&path).unwrap();
+    queue.enqueue(&pool(), &body(1)).await.unwrap();
+    drop(queue);
+    let queue = SqliteQueue::open(&path).unwrap();
+    assert_eq!(queue.peek(&pool(), 1).await.unwrap(), [body(1).into_string()]);
+    let connection = Connection::open(&path).unwrap();
+    let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
+    assert_eq!(mode, "wal");
+    let store = queue.store.writer();
+    assert_eq!(store.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0)).unwrap(), 2, "FULL");
+}
+
+#[tokio::test]
+async fn a_future_that_is_dropped_midway_leaves_a_whole_step() {
+    let directory = directory();
+    let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let step = queue.write(move |step, _| {
+        statements::enqueue(step, &pool(), &body(1))?;
+        begun.send(()).unwrap();
+        may_go_on.recv().unwrap();
+        statements::enqueue(step, &pool(), &body(2))
+    });
+    tokio::select! {
+        _ = step => panic!("the step is held"),
+        begun = has_begun => begun.unwrap(),
+    }
+    // The future is gone. Another step waits for the one that still runs.
+    go_on.send(()).unwrap();
+    assert_eq!(queue.enqueue(&pool(), &body(3)).await.unwrap().depth, 3);
+}
+
+#[test]
+fn threads_open_a_new_file_at_once() {
+    for _ in 0..5 {
+        let directory = directory();
+        let path = directory.path().join("data/queue.db");
+        std::thread::scope(|scope| {
+            let opens: Vec<_> = (0..8).map(|_| scope.spawn(|| SqliteQueue::open(&path))).collect();
+            for open in opens {
+                open.join().unwrap().unwrap();
+            }
+        });
+    }
+}
+
+/// Starts this very test as several processes, each of which opens the same new file and adds a task.
+#[test]
+fn processes_open_a_new_file_at_once() {
+    const FILE: &str = "NESSUS_MCP_TEST_QUEUE_FILE";
+    const NUMBER: &str = "NESSUS_MCP_TEST_QUEUE_NUMBER";
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    if let Some(file) = std::env::var_os(FILE) {
+        let number = std::env::var(NUMBER).unwrap().parse().unwrap();
+        let queue = SqliteQueue::open(Path::new(&file)).unwrap();
+        runtime.block_on(queue.enqueue(&pool(), &body(number))).unwrap();
+        return;
+    }
+    let directory = directory();
+    let path = directory.path().join("data/queue.db");
+    let children: Vec<_> = (0..6)
+        .map(|number| {
+            Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "queue::sqlite::tests::processes_open_a_new_file_at_once", "--nocapture"])
+                .env(FILE, &path)
+                .env(NUMBER, number.to_string())
+                .stdout(std::process::Stdio::null())
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let queue = SqliteQueue::open(&path).unwrap();
+    assert_eq!(runtime.block_on(queue.depth(&pool())).unwrap(), 6);
+}
+
+#[test]
+fn what_cannot_be_a_queue_is_refused_with_its_path() {
+    let directory = directory();
+    let file = |name: &str, content: &[u8]| {
+        let path = directory.path().join(name);
+        crate::durable::replace(&path, content).unwrap();
+        path
+    };
+    let database = |name: &str, statements: &str| {
+        let path = directory.path().join(name);
+        Connection::open(&path).unwrap().execute_batch(statements).unwrap();
+        path
+    };
+    let long_text = "this is no database at all. ".repeat(200);
+    for (path, code, part) in [
+        (file("text", long_text.as_bytes()), "queue_unusable", "not a SQLite database"),
+        (file("plain", b"x").join("queue.db"), "queue_unusable", "cannot be created"),
+        (directory.path().to_owned(), "queue_unusable", "it is a directory"),
+        (database("other.db", "CREATE TABLE customers (id)"), "queue_unusable", "another program"),
+        (
+            database("newer.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (7)"),
+            "queue_schema_newer",
+            "version 7",
+        ),
+        (
+            database("zero.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (0)"),
+            "queue_unusable",
+            "unknown schema version 0",
+        ),
+    ] {
+        let error = SqliteQueue::open(&path).unwrap_err();
+        let line = chain(&error);
+        assert_eq!((error.code(), error.kind()), (code, ErrorKind::Configuration), "{line}");
+        assert!(line.contains(part) && line.contains(path.to_str().unwrap()), "{line}");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_the_step_and_keeps_the_rest() {
+    let directory = directory();
+    let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
+    queue.enqueue(&pool(), &body(1)).await.unwrap();
+    {
+        let writer = queue.store.writer();
+        let pages: i64 = writer.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
+        writer.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+    }
+    let filler = "x".repeat(100_000);
+    let large =
+        TaskBody::parse(format!(r#"{{"task_id":"ne_ness_20251201_143022_ffffffff","filler":"{filler}"}}"#)).unwrap();
+    let error = queue.enqueue(&pool(), &large).await.unwrap_err();
+    assert_eq!((error.code(), error.kind()), ("queue_storage_full", ErrorKind::Unavailable), "{}", chain(&error));
+    assert!(error.is_retryable());
+    let worker = WorkerId::generate();
+    let claim = queue.claim(&pool(), &worker, Duration::from_secs(60)).await.unwrap().unwrap();
+    assert_eq!(claim.body, body(1));
+}
+
+#[tokio::test]
+async fn a_file_that_was_removed_is_not_written_to() {
+    let directory = directory();
+    let path = directory.path().join("queue.db");
+    let queue = SqliteQueue::open(&path).unwrap();
+    queue.ping().await.unwrap();
+    fs::remove_file(&path).unwrap();
+    for error in [queue.enqueue(&pool(), &body(1)).await.map(drop), queue.ping().await.map(drop)] {
+        let error = error.unwrap_err();
+        assert_eq!((error.code(), error.kind()), ("queue_unavailable", ErrorKind::Unavailable));
+    }
+    // A new file in its place is another queue.
+    let _new = SqliteQueue::open(&path).unwrap();
+    queue.enqueue(&pool(), &body(1)).await.unwrap_err();
+}
+
+#[tokio::test]
+async fn work_of_another_process_is_noticed() {
+    let directory = directory();
+    let path = directory.path().join("queue.db");
+    let (here, there) = (SqliteQueue::open(&path).unwrap(), SqliteQueue::open(&path).unwrap());
+    let waits = async {
+        let pools = [pool()];
+        let waiting = here.wait_for_work(&pools, Duration::from_secs(3600));
+        tokio::time::timeout(Duration::from_secs(120), waiting).await.is_ok()
+    };
+    let works = async {
+        tokio::task::yield_now().await;
+        there.enqueue(&pool(), &body(1)).await
+    };
+    let (noticed, enqueued) = tokio::join!(waits, works);
+    enqueued.unwrap();
+    assert!(noticed);
+}

@@ -1,0 +1,5 @@
+//! For implementors of this library's traits, and for their tests (feature `testing`).
+//!
+//! [`queue_conformance`] checks a backend of [`Queue`](crate::queue::Queue). Mocks of the traits stand beside them.
+
+pub mod queue_conformance;

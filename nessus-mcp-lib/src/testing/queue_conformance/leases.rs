@@ -1,0 +1,237 @@
+//! Leases: who holds what, for how long, and how they part with it.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task, worker};
+use crate::{
+    ids::Fence,
+    queue::{EntryState, Finish, FinishOutcome, Lease, QueueStats, RenewOutcome},
+};
+
+/// Many workers at once share out the tasks, each task once and each fence once.
+pub async fn concurrent_claims_never_share_a_task(harness: &dyn QueueHarness) {
+    const TASKS: u32 = 60;
+    enqueue(&*harness.queue(), 0..TASKS).await;
+    let workers: Vec<_> = (0..6)
+        .map(|number| {
+            let queue = harness.queue();
+            let name = worker(&format!("w{number}"));
+            tokio::spawn(async move {
+                let mut claims = Vec::new();
+                while let Some(claim) = queue.claim(&pool(), &name, LONG).await.unwrap() {
+                    claims.push(claim);
+                }
+                claims
+            })
+        })
+        .collect();
+    let mut claims = Vec::new();
+    for worker in workers {
+        claims.extend(worker.await.unwrap());
+    }
+    let tasks: BTreeSet<_> = claims.iter().map(|claim| claim.lease.task_id.clone()).collect();
+    let fences: BTreeSet<_> = claims.iter().map(|claim| claim.lease.fence).collect();
+    assert_eq!((claims.len(), tasks.len(), fences.len()), (60, 60, 60));
+    assert!(claims.iter().all(|claim| claim.deliveries == 1));
+}
+
+/// Every claim's fence is larger than the last one's.
+pub async fn fences_grow(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=20).await;
+    let mut last = Fence(0);
+    for _ in 1..=20 {
+        let fence = claim(&*queue, "w", LONG).await.lease.fence;
+        assert!(fence > last, "{fence} after {last}");
+        last = fence;
+    }
+}
+
+/// Fences are larger than before also when the store was emptied in between.
+pub async fn fences_grow_after_a_loss_of_data(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let before = claim(&*queue, "w", LONG).await.lease;
+    harness.let_pass(SHORT).await;
+    harness.wipe().await;
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::default());
+    assert_eq!(queue.finish(&before, Finish::Ack).await.unwrap(), FinishOutcome::LeaseLost);
+    enqueue(&*queue, [1]).await;
+    let after = claim(&*queue, "w", LONG).await.lease;
+    assert!(after.fence > before.fence, "{} after {}", after.fence, before.fence);
+}
+
+/// A raised fence is above what was asked, voids the old lease, and later claims are above it too.
+pub async fn a_fence_can_be_raised(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=2).await;
+    let old = claim(&*queue, "w", LONG).await.lease;
+    let above = Fence(old.fence.0 + 1_000_000_000_000);
+    let raised = queue.raise_fence(&old, above).await.unwrap().expect("the lease stands");
+    assert!(raised.fence > above);
+    assert_eq!(Lease::new(old.pool.clone(), old.task_id.clone(), old.worker.clone(), raised.fence), raised);
+
+    assert_eq!(queue.raise_fence(&old, above).await.unwrap(), None);
+    assert_eq!(queue.finish(&old, Finish::Ack).await.unwrap(), FinishOutcome::LeaseLost);
+    assert!(claim(&*queue, "w", LONG).await.lease.fence > raised.fence);
+    assert_eq!(queue.finish(&raised, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    queue.raise_fence(&raised, Fence(u64::MAX)).await.unwrap_err();
+}
+
+/// The answers stand in the order of the leases; a lease of another worker or fence is lost.
+pub async fn renew_says_held_or_lost(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=2).await;
+    let first = claim(&*queue, "w", LONG).await.lease;
+    let second = claim(&*queue, "w", LONG).await.lease;
+    queue.finish(&first, Finish::Ack).await.unwrap();
+    let stranger = Lease { worker: worker("other"), ..second.clone() };
+    let older = Lease { fence: Fence(second.fence.0 - 1), ..second.clone() };
+    let answers = queue.renew(&[first, second.clone(), stranger, older, second], LONG).await.unwrap();
+    use RenewOutcome::{Held, Lost};
+    assert_eq!(answers, [Lost, Held, Lost, Lost, Held]);
+    assert_eq!(queue.renew(&[], LONG).await.unwrap(), []);
+}
+
+/// A renewal counts from now: the first lease's end passes without effect.
+pub async fn a_renewed_lease_lasts(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let lease = claim(&*queue, "w", SHORT).await.lease;
+    assert_eq!(queue.renew(std::slice::from_ref(&lease), LONG).await.unwrap(), [RenewOutcome::Held]);
+    harness.let_pass(SHORT).await;
+    assert_nothing_to_claim(&*queue).await;
+    assert_eq!(queue.finish(&lease, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+}
+
+/// A worker that is silent loses its task to the next, before any that waits, with a larger fence and count.
+pub async fn an_expired_lease_is_delivered_again(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=2).await;
+    let first = claim(&*queue, "dead", SHORT).await;
+    harness.let_pass(SHORT).await;
+    let second = claim(&*queue, "alive", LONG).await;
+    assert_eq!(second.body, body(1));
+    assert!(second.lease.fence > first.lease.fence);
+    assert_eq!((first.deliveries, second.deliveries), (1, 2));
+}
+
+/// A worker that wakes up after its lease was taken cannot finish, renew or raise, even under the same name.
+pub async fn the_former_holder_cannot_finish(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let old = claim(&*queue, "w", SHORT).await.lease;
+    harness.let_pass(SHORT).await;
+    let new = claim(&*queue, "w", LONG).await.lease;
+    for how in [
+        Finish::Ack,
+        Finish::Retry { delay: Duration::ZERO },
+        Finish::Release { delay: Duration::ZERO },
+        Finish::Dead(crate::queue::DeadReason::new("no", "bad", 1)),
+    ] {
+        assert_eq!(queue.finish(&old, how).await.unwrap(), FinishOutcome::LeaseLost);
+    }
+    assert_eq!(queue.raise_fence(&old, Fence(0)).await.unwrap(), None);
+    assert_eq!(queue.renew(&[old, new.clone()], LONG).await.unwrap(), [RenewOutcome::Lost, RenewOutcome::Held]);
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(0, 0, 1, 0));
+    assert_eq!(queue.finish(&new, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+}
+
+/// Reaping moves expired leases to ready, no more than asked, and leaves the others.
+pub async fn reap_takes_back_expired_leases_only(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=4).await;
+    // All are claimed before any may end: a claim would take an ended one back.
+    let mut leases = Vec::new();
+    for _ in 1..=3 {
+        leases.push(claim(&*queue, "w", LONG).await.lease);
+    }
+    let kept = claim(&*queue, "w", LONG).await.lease;
+    queue.renew(&leases, SHORT).await.unwrap();
+    harness.let_pass(SHORT).await;
+    let mut reaped = queue.reap(&pool(), 2).await.unwrap();
+    assert_eq!(reaped.len(), 2);
+    reaped.extend(queue.reap(&pool(), 10).await.unwrap());
+    reaped.sort();
+    assert_eq!(reaped, [task(1), task(2), task(3)]);
+    assert_eq!(queue.reap(&pool(), 10).await.unwrap(), []);
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(3, 0, 1, 0));
+    assert_eq!(queue.finish(&kept, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+}
+
+/// An operator sees who holds what, the lease that ends first first.
+pub async fn leases_are_listed(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=3).await;
+    let first = claim(&*queue, "a", LONG * 2).await.lease;
+    let second = claim(&*queue, "b", LONG).await.lease;
+    let listed = queue.leases(&pool()).await.unwrap();
+    assert_eq!(listed.iter().map(|info| &info.lease).collect::<Vec<_>>(), [&second, &first]);
+    assert!(listed[0].expires_at < listed[1].expires_at);
+    assert_eq!(listed[0].deliveries, 1);
+}
+
+/// After an acknowledge the queue knows nothing of the task; repeating it says so.
+pub async fn an_acknowledged_task_is_gone(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let lease = claim(&*queue, "w", LONG).await.lease;
+    assert_eq!(queue.finish(&lease, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.finish(&lease, Finish::Ack).await.unwrap(), FinishOutcome::LeaseLost);
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::default());
+    assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), None);
+    // The count of deliveries went with it.
+    enqueue(&*queue, [1]).await;
+    assert_eq!(claim(&*queue, "w", LONG).await.deliveries, 1);
+}
+
+/// A retry is not ready before its time, then stands at the end, with the deliveries counted on.
+pub async fn a_retry_waits_and_is_counted(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let lease = claim(&*queue, "w", LONG).await.lease;
+    assert_eq!(queue.finish(&lease, Finish::Retry { delay: LONG }).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Delayed));
+    assert_nothing_to_claim(&*queue).await;
+
+    enqueue(&*queue, 2..=3).await;
+    let lease = claim(&*queue, "w", LONG).await.lease;
+    queue.finish(&lease, Finish::Retry { delay: SHORT }).await.unwrap();
+    harness.let_pass(SHORT).await;
+    assert_eq!(claim(&*queue, "w", LONG).await.body, body(3));
+    let again = claim(&*queue, "w", LONG).await;
+    assert_eq!((again.body, again.deliveries), (body(2), 2));
+    assert!(again.lease.fence > lease.fence);
+    assert_nothing_to_claim(&*queue).await;
+}
+
+/// A lease handed back leaves no trace: the task is next, and the delivery is not counted.
+pub async fn a_release_goes_to_the_front_uncounted(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=3).await;
+    let first = claim(&*queue, "w", LONG).await.lease;
+    let second = claim(&*queue, "w", LONG).await.lease;
+    for lease in [&second, &first] {
+        assert_eq!(queue.finish(lease, Finish::Release { delay: Duration::ZERO }).await.unwrap(), FinishOutcome::Done);
+    }
+    for number in 1..=3 {
+        let claimed = claim(&*queue, "w", LONG).await;
+        assert_eq!((claimed.body, claimed.deliveries), (body(number), 1));
+    }
+}
+
+/// A lease handed back for a while is next as soon as it is due.
+pub async fn a_delayed_release_goes_to_the_front(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, 1..=3).await;
+    let first = claim(&*queue, "w", LONG).await.lease;
+    queue.finish(&first, Finish::Release { delay: LONG }).await.unwrap();
+    let second = claim(&*queue, "w", LONG).await;
+    assert_eq!(second.body, body(2));
+    queue.finish(&second.lease, Finish::Release { delay: SHORT }).await.unwrap();
+    harness.let_pass(SHORT).await;
+    let again = claim(&*queue, "w", LONG).await;
+    assert_eq!((again.body, again.deliveries), (body(2), 1));
+    assert_eq!(claim(&*queue, "w", LONG).await.body, body(3));
+    assert_nothing_to_claim(&*queue).await;
+}
