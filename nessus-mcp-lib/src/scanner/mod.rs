@@ -5,6 +5,7 @@
 
 mod error;
 mod interface;
+mod mock;
 #[cfg(feature = "nessus")]
 mod nessus;
 
@@ -18,4 +19,5 @@ pub use self::{
         DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, ScanRequest, ScanState, ScanStatus,
         ScannerInterface, ScannerProperties,
     },
+    mock::{MockConfig, MockOperation, MockScanner},
 };

@@ -1,0 +1,378 @@
+//! [`MockScanner`]: plays scans without a network, for the demo, for `type: mock` instances and for tests.
+//!
+//! A scan takes a configured time from launch to completion, less what it is held; its results are made from its
+//! targets and are the same in every run. Time is tokio's, so that a test may pause it. Tests can make any operation
+//! fail, before it takes effect or after, and read how often what was done.
+
+mod expand;
+mod report;
+mod state;
+
+use std::{
+    fmt,
+    path::PathBuf,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use async_trait::async_trait;
+use tokio::{io::AsyncWriteExt as _, time::Instant};
+
+use self::{
+    expand::{MockHost, expand},
+    state::{End, Fault, Run, State},
+};
+use super::{
+    ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInterface, ScannerProperties,
+};
+use crate::{
+    error::excerpt,
+    ids::ScanId,
+    time::{Clock as _, SystemClock},
+};
+
+/// How a [`MockScanner`] behaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use nessus_mcp_lib::scanner::{MockConfig, MockScanner};
+///
+/// let scanner = MockScanner::new(MockConfig::new().scan_duration(Duration::from_secs(3)).hosts_per_range(4));
+/// assert_eq!(scanner.creates(), 0);
+/// ```
+#[derive(Debug, Clone)]
+pub struct MockConfig {
+    scan_duration: Duration,
+    hosts_per_range: usize,
+    document: Document,
+}
+
+/// Where results come from.
+#[derive(Clone)]
+enum Document {
+    /// Made from the targets.
+    Generated,
+    Bytes(Arc<[u8]>),
+    File(PathBuf),
+}
+
+impl fmt::Debug for Document {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Generated => f.write_str("Generated"),
+            Self::Bytes(bytes) => write!(f, "Bytes({})", bytes.len()),
+            Self::File(path) => write!(f, "File({})", path.display()),
+        }
+    }
+}
+
+impl Default for MockConfig {
+    fn default() -> Self {
+        Self { scan_duration: Duration::from_secs(5), hosts_per_range: 16, document: Document::Generated }
+    }
+}
+
+impl MockConfig {
+    /// Scans of 5 seconds, with results made from their targets.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// The time from launch to completion.
+    pub fn scan_duration(mut self, duration: Duration) -> Self {
+        self.scan_duration = duration;
+        self
+    }
+
+    /// How many hosts of a network or range are found at most; 16 unless said otherwise.
+    pub fn hosts_per_range(mut self, hosts: usize) -> Self {
+        self.hosts_per_range = hosts;
+        self
+    }
+
+    /// Exports these bytes, whatever was scanned.
+    pub fn export_bytes(mut self, document: impl Into<Vec<u8>>) -> Self {
+        self.document = Document::Bytes(document.into().into());
+        self
+    }
+
+    /// Exports the content of this file, whatever was scanned.
+    pub fn export_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.document = Document::File(path.into());
+        self
+    }
+}
+
+/// An operation of a scanner, for [`MockScanner::fail_next`] and [`MockScanner::calls`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum MockOperation {
+    /// [`ScannerInterface::create`].
+    Create,
+    /// [`ScannerInterface::launch`].
+    Launch,
+    /// [`ScannerInterface::status`].
+    Status,
+    /// [`ScannerInterface::export`].
+    Export,
+    /// [`ScannerInterface::stop`].
+    Stop,
+    /// [`ScannerInterface::pause`].
+    Pause,
+    /// [`ScannerInterface::resume`].
+    Resume,
+    /// [`ScannerInterface::delete`].
+    Delete,
+    /// [`ScannerInterface::find_by_marker`].
+    FindByMarker,
+    /// [`ScannerInterface::properties`].
+    Properties,
+}
+
+/// A scanner that plays.
+#[derive(Debug)]
+pub struct MockScanner {
+    config: MockConfig,
+    state: Mutex<State>,
+}
+
+impl MockScanner {
+    /// A scanner without scans.
+    pub fn new(config: MockConfig) -> Self {
+        // A task of an earlier process may still know a scan of its scanner: it must not find somebody else's.
+        let first_id = u64::try_from(SystemClock.now().as_millis()).unwrap_or(1);
+        Self { config, state: Mutex::new(State::new(first_id)) }
+    }
+
+    /// The next call of `operation` fails with `error` and does nothing. Several calls queue several failures.
+    pub fn fail_next(&self, operation: MockOperation, error: ScannerError) {
+        self.state().script(operation, Fault::Instead(error));
+    }
+
+    /// The next call of `operation` takes effect and fails with `error` all the same, as when the answer is lost.
+    pub fn lose_answer(&self, operation: MockOperation, error: ScannerError) {
+        self.state().script(operation, Fault::After(error));
+    }
+
+    /// Gives the scan up in the scanner's place, for this reason; nothing when there is none or it has ended.
+    pub fn abort(&self, scan: &ScanId, reason: impl Into<String>) {
+        let (now, whole) = (Instant::now(), self.config.scan_duration);
+        if let Some(run) = self.state().scans.get_mut(scan.as_str()).and_then(|scan| scan.run.as_mut()) {
+            run.end(now, whole, End::Aborted(reason.into()));
+        }
+    }
+
+    /// How many scans were created.
+    pub fn creates(&self) -> u64 {
+        self.state().creates.values().sum()
+    }
+
+    /// How many scans were created with this marker.
+    pub fn creates_of(&self, marker: &str) -> u64 {
+        self.state().creates.get(marker).copied().unwrap_or_default()
+    }
+
+    /// How many scans were launched.
+    pub fn launches(&self) -> u64 {
+        self.state().launches.values().sum()
+    }
+
+    /// How many times scans with this marker were launched.
+    pub fn launches_of(&self, marker: &str) -> u64 {
+        self.state().launches.get(marker).copied().unwrap_or_default()
+    }
+
+    /// How often the operation was called, failures included.
+    pub fn calls(&self, operation: MockOperation) -> u64 {
+        self.state().calls.get(&operation).copied().unwrap_or_default()
+    }
+
+    /// How many scans run at this moment, held ones included.
+    pub fn running(&self) -> usize {
+        let (now, whole) = (Instant::now(), self.config.scan_duration);
+        let state = self.state();
+        let runs = state.scans.values().filter_map(|scan| scan.run.as_ref());
+        runs.filter(|run| !run.state(now, whole).is_terminal()).count()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Does `action` unless a failure is scripted; a lost answer is told afterwards.
+    fn perform<T>(
+        &self,
+        operation: MockOperation,
+        action: impl FnOnce(&mut State) -> Result<T, ScannerError>,
+    ) -> Result<T, ScannerError> {
+        let mut state = self.state();
+        let lost = state.enter(operation)?;
+        let outcome = action(&mut state)?;
+        lost.map_or(Ok(outcome), Err)
+    }
+
+    /// Changes a scan that was launched: `change` gets its run and where it stands.
+    fn change(
+        &self,
+        operation: MockOperation,
+        scan: &ScanId,
+        change: impl FnOnce(&mut Run, ScanState, Instant) -> Result<(), ScannerError>,
+    ) -> Result<(), ScannerError> {
+        let whole = self.config.scan_duration;
+        self.perform(operation, |state| match state.find(scan)?.run.as_mut() {
+            Some(run) => {
+                let now = Instant::now();
+                let stands = run.state(now, whole);
+                change(run, stands, now)
+            }
+            None if operation == MockOperation::Stop => Ok(()),
+            None => Err(ScannerError::Conflict(format!("scan {scan} was not launched"))),
+        })
+    }
+}
+
+/// What an export needs, taken out of the state so that nothing is held while it is written.
+struct Export {
+    name: String,
+    targets: String,
+    hosts: Vec<MockHost>,
+    lost: Option<ScannerError>,
+}
+
+#[async_trait]
+impl ScannerInterface for MockScanner {
+    async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
+        let hosts = expand(&request.targets, self.config.hosts_per_range);
+        self.perform(MockOperation::Create, |state| Ok(state.create(request, hosts)))
+    }
+
+    async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
+        let whole = self.config.scan_duration;
+        self.perform(MockOperation::Launch, |state| {
+            let now = Instant::now();
+            let known = state.find(scan)?;
+            if known.run.as_ref().is_some_and(|run| !run.state(now, whole).is_terminal()) {
+                return Err(ScannerError::Conflict(format!("scan {scan} is running")));
+            }
+            known.runs += 1;
+            let uuid = format!("mock-run-{scan}-{}", known.runs);
+            known.run = Some(Run::new(uuid.clone(), now));
+            let marker = known.request.marker.clone();
+            *state.launches.entry(marker).or_default() += 1;
+            Ok(Some(uuid))
+        })
+    }
+
+    async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
+        let whole = self.config.scan_duration;
+        self.perform(MockOperation::Status, |state| {
+            let scan = state.find(scan)?;
+            Ok(scan.run.as_ref().map_or_else(
+                || ScanStatus::new(ScanState::Created),
+                |run| run.status(Instant::now(), whole, scan.hosts.len()),
+            ))
+        })
+    }
+
+    async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
+        let whole = self.config.scan_duration;
+        let export = {
+            let mut state = self.state();
+            let lost = state.enter(MockOperation::Export)?;
+            let known = state.find(scan)?;
+            let now = Instant::now();
+            let run = known.run.as_ref().filter(|run| run.state(now, whole).is_terminal());
+            let Some(run) = run else {
+                return Err(ScannerError::Conflict(format!("scan {scan} has not ended")));
+            };
+            // A scan that was stopped knows the hosts it got to.
+            let hosts = known.hosts.iter().take(run.hosts(now, whole, known.hosts.len())).cloned().collect();
+            Export { name: known.request.scan_name(), targets: known.request.targets.clone(), hosts, lost }
+        };
+        let bytes = write(&self.config.document, &export, sink)
+            .await
+            .map_err(|error| ScannerError::Storage(excerpt(&error.to_string()).to_string()))?;
+        export.lost.map_or(Ok(ExportSummary::new(bytes)), Err)
+    }
+
+    async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let whole = self.config.scan_duration;
+        self.change(MockOperation::Stop, scan, |run, _, now| {
+            run.end(now, whole, End::Cancelled);
+            Ok(())
+        })
+    }
+
+    async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.change(MockOperation::Pause, scan, |run, stands, now| {
+            if !stands.is_terminal() {
+                run.hold(now);
+            }
+            Ok(())
+        })
+    }
+
+    async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.change(MockOperation::Resume, scan, |run, stands, now| {
+            if stands == ScanState::Paused {
+                run.go_on(now);
+            }
+            Ok(())
+        })
+    }
+
+    async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let whole = self.config.scan_duration;
+        self.perform(MockOperation::Delete, |state| {
+            let run = state.scans.get(scan.as_str()).and_then(|scan| scan.run.as_ref());
+            if run.is_some_and(|run| !run.state(Instant::now(), whole).is_terminal()) {
+                return Err(ScannerError::Conflict(format!("scan {scan} is running")));
+            }
+            state.scans.remove(scan.as_str());
+            Ok(())
+        })
+    }
+
+    async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
+        self.perform(MockOperation::FindByMarker, |state| state.find_by_marker(marker))
+    }
+
+    async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
+        self.perform(MockOperation::Properties, |_| {
+            Ok(ScannerProperties {
+                product: Some("Mock scanner".to_owned()),
+                version: Some(env!("CARGO_PKG_VERSION").to_owned()),
+                plugin_set: Some("202511200505".to_owned()),
+                licensed_hosts: None,
+            })
+        })
+    }
+
+    async fn close(&self) {}
+}
+
+/// Writes the document host by host, so that memory does not grow with the number of hosts.
+async fn write(document: &Document, export: &Export, sink: &mut ExportSink) -> std::io::Result<u64> {
+    let bytes = match document {
+        Document::Bytes(bytes) => {
+            sink.write_all(bytes).await?;
+            bytes.len() as u64
+        }
+        Document::File(path) => tokio::io::copy(&mut tokio::fs::File::open(path).await?, sink).await?,
+        Document::Generated => {
+            let mut written = 0;
+            let hosts = export.hosts.iter().map(|host| report::host(&export.name, host));
+            let head = std::iter::once(report::head(&export.name, &export.targets));
+            for part in head.chain(hosts).chain(std::iter::once(report::foot().to_owned())) {
+                sink.write_all(part.as_bytes()).await?;
+                written += part.len() as u64;
+            }
+            written
+        }
+    };
+    sink.flush().await?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,194 @@
+//! What a mock scanner remembers: its scans, where they stand, and what it was told to do wrong.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+
+use super::{MockOperation, expand::MockHost};
+use crate::{
+    error::excerpt,
+    ids::ScanId,
+    scanner::{ScanRequest, ScanState, ScanStatus, ScannerError, interface::name_carries},
+};
+
+/// Everything behind the lock.
+#[derive(Debug)]
+pub(super) struct State {
+    next_id: u64,
+    /// By the text of their id.
+    pub(super) scans: HashMap<String, Scan>,
+    faults: HashMap<MockOperation, VecDeque<Fault>>,
+    pub(super) calls: HashMap<MockOperation, u64>,
+    /// By marker.
+    pub(super) creates: HashMap<String, u64>,
+    /// By marker.
+    pub(super) launches: HashMap<String, u64>,
+}
+
+/// A failure that waits for its call.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// Instead of the operation.
+    Instead(ScannerError),
+    /// After it has taken effect.
+    After(ScannerError),
+}
+
+/// A scan on the mock scanner.
+#[derive(Debug)]
+pub(super) struct Scan {
+    pub(super) request: ScanRequest,
+    pub(super) hosts: Vec<MockHost>,
+    /// How often it was launched.
+    pub(super) runs: u64,
+    /// The last run.
+    pub(super) run: Option<Run>,
+}
+
+impl State {
+    pub(super) fn new(first_id: u64) -> Self {
+        Self {
+            next_id: first_id,
+            scans: HashMap::new(),
+            faults: HashMap::new(),
+            calls: HashMap::new(),
+            creates: HashMap::new(),
+            launches: HashMap::new(),
+        }
+    }
+
+    pub(super) fn script(&mut self, operation: MockOperation, fault: Fault) {
+        self.faults.entry(operation).or_default().push_back(fault);
+    }
+
+    /// Counts a call; returns the failure to tell after it has taken effect.
+    ///
+    /// # Errors
+    /// The failure that was scripted to come instead.
+    pub(super) fn enter(&mut self, operation: MockOperation) -> Result<Option<ScannerError>, ScannerError> {
+        *self.calls.entry(operation).or_default() += 1;
+        match self.faults.get_mut(&operation).and_then(VecDeque::pop_front) {
+            Some(Fault::Instead(error)) => Err(error),
+            Some(Fault::After(error)) => Ok(Some(error)),
+            None => Ok(None),
+        }
+    }
+
+    pub(super) fn create(&mut self, request: &ScanRequest, hosts: Vec<MockHost>) -> ScanId {
+        let id = ScanId::from(self.next_id);
+        self.next_id += 1;
+        *self.creates.entry(request.marker.clone()).or_default() += 1;
+        let scan = Scan { request: request.clone(), hosts, runs: 0, run: None };
+        self.scans.insert(id.as_str().to_owned(), scan);
+        id
+    }
+
+    pub(super) fn find(&mut self, scan: &ScanId) -> Result<&mut Scan, ScannerError> {
+        let missing = || ScannerError::NotFound(format!("scan {}", excerpt(scan.as_str())));
+        self.scans.get_mut(scan.as_str()).ok_or_else(missing)
+    }
+
+    pub(super) fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
+        let carries = |scan: &Scan| name_carries(&scan.request.scan_name(), marker);
+        let ids = self.scans.iter().filter(|(_, scan)| carries(scan)).map(|(id, _)| ScanId::new(id.as_str()));
+        let mut found: Vec<ScanId> = ids.collect();
+        if found.len() > 1 {
+            found.sort_by(|one, other| one.as_str().cmp(other.as_str()));
+            return Err(ScannerError::AmbiguousMarker { marker: marker.to_owned(), scans: found });
+        }
+        Ok(found.pop())
+    }
+}
+
+/// A scan under way, or how it ended. The time it was held does not count.
+#[derive(Debug)]
+pub(super) struct Run {
+    uuid: String,
+    /// The time it ran before `since`.
+    before: Duration,
+    /// Since when it runs; `None` while it is held and after its end.
+    since: Option<Instant>,
+    ended: Option<End>,
+}
+
+/// An end before completion.
+#[derive(Debug)]
+pub(super) enum End {
+    Cancelled,
+    Aborted(String),
+}
+
+impl Run {
+    pub(super) fn new(uuid: String, now: Instant) -> Self {
+        Self { uuid, before: Duration::ZERO, since: Some(now), ended: None }
+    }
+
+    fn elapsed(&self, now: Instant) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since))
+    }
+
+    /// Where it stands when the whole takes `whole`; the first twentieth of it is spent waiting.
+    pub(super) fn state(&self, now: Instant, whole: Duration) -> ScanState {
+        let elapsed = self.elapsed(now);
+        match (&self.ended, self.since) {
+            (Some(End::Cancelled), _) => ScanState::Cancelled,
+            (Some(End::Aborted(_)), _) => ScanState::Aborted,
+            _ if elapsed >= whole => ScanState::Completed,
+            (None, None) => ScanState::Paused,
+            (None, Some(_)) if elapsed < whole / 20 => ScanState::Pending,
+            (None, Some(_)) => ScanState::Running,
+        }
+    }
+
+    /// How many of its hosts it has got to.
+    pub(super) fn hosts(&self, now: Instant, whole: Duration, hosts: usize) -> usize {
+        if self.state(now, whole) == ScanState::Completed {
+            hosts
+        } else {
+            hosts * usize::from(self.percent(now, whole)) / 100
+        }
+    }
+
+    /// The part of the time that has passed, 99 at most.
+    fn percent(&self, now: Instant, whole: Duration) -> u8 {
+        let percent = (self.elapsed(now).as_millis() * 100).checked_div(whole.as_millis()).unwrap_or(99);
+        u8::try_from(percent.min(99)).unwrap_or(99)
+    }
+
+    pub(super) fn status(&self, now: Instant, whole: Duration, hosts: usize) -> ScanStatus {
+        let state = self.state(now, whole);
+        let mut status = ScanStatus::new(state);
+        status.run_uuid = Some(self.uuid.clone());
+        status.progress = match state {
+            ScanState::Pending => None,
+            ScanState::Completed => Some(100),
+            _ => Some(self.percent(now, whole)),
+        };
+        status.hosts = status.progress.map(|_| self.hosts(now, whole, hosts) as u64);
+        status.detail = match &self.ended {
+            Some(End::Aborted(reason)) => Some(excerpt(&format!("aborted: {reason}")).to_string()),
+            _ => None,
+        };
+        status
+    }
+
+    /// Ends it unless it has ended.
+    pub(super) fn end(&mut self, now: Instant, whole: Duration, end: End) {
+        if !self.state(now, whole).is_terminal() {
+            self.hold(now);
+            self.ended = Some(end);
+        }
+    }
+
+    pub(super) fn hold(&mut self, now: Instant) {
+        self.before = self.elapsed(now);
+        self.since = None;
+    }
+
+    pub(super) fn go_on(&mut self, now: Instant) {
+        self.since = Some(now);
+    }
+}
