@@ -28,8 +28,8 @@ pub(super) struct Auth {
     username: String,
     password: Secret,
     state: Mutex<State>,
-    /// How many logins have ended, read by those who wait for one.
-    logins_ended: AtomicU64,
+    /// How many logins and fetches of the token have ended, read by those who wait for one.
+    attempts: AtomicU64,
 }
 
 #[derive(Debug, Default)]
@@ -38,7 +38,7 @@ struct State {
     /// The inner `None`: the scanner's web interface has no token.
     api_token: Option<Numbered<Option<Secret>>>,
     last_number: u64,
-    /// Why the last login failed, if it did.
+    /// Why the last attempt failed, if it did.
     failure: Option<ScannerError>,
 }
 
@@ -69,7 +69,7 @@ impl Auth {
             username: username.to_owned(),
             password: password.clone(),
             state: Mutex::default(),
-            logins_ended: AtomicU64::new(0),
+            attempts: AtomicU64::new(0),
         }
     }
 
@@ -83,30 +83,28 @@ impl Auth {
         if access == Access::Open {
             return Ok(grant);
         }
-        let ended_before = self.logins_ended.load(Ordering::Acquire);
+        let attempts_before = self.attempts.load(Ordering::Acquire);
         let mut state = self.state.lock().await;
+        // Who has waited for somebody's failure does not try in turn: a silent scanner would hold up each a little longer.
+        let waited = self.attempts.load(Ordering::Acquire) != attempts_before;
         if state.session.is_none() {
-            let shared = self.logins_ended.load(Ordering::Acquire) != ended_before;
-            if let Some(failure) = &state.failure
-                && (shared || matches!(failure, ScannerError::AuthenticationRefused(_)))
-            {
-                return Err(failure.clone());
+            match &state.failure {
+                Some(failure) if waited || matches!(failure, ScannerError::AuthenticationRefused(_)) => {
+                    return Err(failure.clone());
+                }
+                _ => {}
             }
             let outcome = self.login(exchange).await;
-            self.logins_ended.fetch_add(1, Ordering::Release);
-            match outcome {
-                Ok(token) => {
-                    state.failure = None;
-                    state.session = Some(state.next(token));
-                }
-                Err(error) => {
-                    state.failure = Some(error.clone());
-                    return Err(error);
-                }
-            }
+            let token = self.attempted(&mut state, outcome)?;
+            state.session = Some(state.next(token));
         }
         if access == Access::Control && state.api_token.is_none() {
-            let token = fetch_api_token(exchange).await?;
+            match &state.failure {
+                Some(failure) if waited => return Err(failure.clone()),
+                _ => {}
+            }
+            let outcome = fetch_api_token(exchange).await;
+            let token = self.attempted(&mut state, outcome)?;
             state.api_token = Some(state.next(token));
         }
         if let Some(session) = state.session.clone() {
@@ -120,6 +118,13 @@ impl Auth {
             grant.credentials.api_token = token.value;
         }
         Ok(grant)
+    }
+
+    /// Remembers how an attempt ended, for those who wait.
+    fn attempted<T>(&self, state: &mut State, outcome: Result<T, ScannerError>) -> Result<T, ScannerError> {
+        self.attempts.fetch_add(1, Ordering::Release);
+        state.failure = outcome.as_ref().err().cloned();
+        outcome
     }
 
     /// The scanner no longer accepts the session of this grant.

@@ -70,6 +70,22 @@ async fn who_waits_for_a_login_shares_its_failure_and_a_later_call_tries_again()
 }
 
 #[tokio::test]
+async fn who_waits_for_the_web_token_shares_its_failure_and_a_later_call_tries_again() {
+    let server = MockServer::start().await;
+    call("POST", "/session").respond_with(ok(json!({ "token": "first" }))).expect(1).mount(&server).await;
+    let broken = refusal(500, "no").set_delay(Duration::from_millis(100));
+    call("GET", "/nessus6.js").respond_with(broken).up_to_n_times(1).mount(&server).await;
+    call("GET", "/nessus6.js").respond_with(script(API_TOKEN)).expect(1).mount(&server).await;
+    call("POST", "/scans/1/stop").respond_with(ResponseTemplate::new(200)).expect(1).mount(&server).await;
+    let scanner = client(server.uri());
+    let scan = ScanId::from(1);
+    let (one, two) = tokio::join!(scanner.stop(&scan), scanner.stop(&scan));
+    one.unwrap_err();
+    two.unwrap_err();
+    scanner.stop(&scan).await.unwrap();
+}
+
+#[tokio::test]
 async fn a_login_answer_that_cannot_be_read_shows_nothing_of_itself() {
     for answer in [json!("first"), json!({ "token": null }), json!(["first"]), json!({ "token": "first\n" })] {
         let server = MockServer::start().await;
