@@ -10,6 +10,7 @@ pub mod scanner;
 pub mod secret;
 pub mod task;
 pub mod telemetry;
+pub mod targets;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;

@@ -35,7 +35,7 @@ mod conformance {
     }
 
     impl SqliteHarness {
-        async fn start() -> Self {
+        fn start() -> std::future::Ready<Self> {
             let directory = directory();
             let clock = ManualClock::new(Timestamp::from_millis(1_764_599_422_123));
             let open = || {
@@ -43,7 +43,7 @@ mod conformance {
                 Arc::new(SqliteQueue::open_with_clock(&directory.path().join("queue.db"), clock).unwrap())
             };
             let queues = [open(), open()];
-            Self { directory, clock, queues, turn: 0.into() }
+            std::future::ready(Self { directory, clock, queues, turn: 0.into() })
         }
 
         fn connection(&self) -> Connection {

@@ -88,8 +88,8 @@ pub async fn renew_says_held_or_lost(harness: &dyn QueueHarness) {
     let stranger = Lease { worker: worker("other"), ..second.clone() };
     let older = Lease { fence: Fence(second.fence.0 - 1), ..second.clone() };
     let answers = queue.renew(&[first, second.clone(), stranger, older, second], LONG).await.unwrap();
-    use RenewOutcome::{Held, Lost};
-    assert_eq!(answers, [Lost, Held, Lost, Lost, Held]);
+    let states = answers.iter().map(|answer| *answer == RenewOutcome::Held);
+    assert_eq!(states.collect::<Vec<_>>(), [false, true, false, false, true]);
     assert_eq!(queue.renew(&[], LONG).await.unwrap(), []);
 }
 

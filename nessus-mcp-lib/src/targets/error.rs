@@ -1,0 +1,54 @@
+//! What can be wrong with a target text.
+
+use super::{MAX_PIECES, MAX_TEXT_BYTES};
+use crate::error::{Classified, ErrorKind, excerpt};
+
+/// A text that is not a set of targets.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TargetError {
+    /// There is nothing in it.
+    #[error("no targets are given")]
+    Empty,
+    /// It is longer than [`MAX_TEXT_BYTES`].
+    #[error("the targets are {bytes} bytes long, at most {MAX_TEXT_BYTES} are accepted")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+    },
+    /// It has more pieces than [`MAX_PIECES`].
+    #[error("there are more than {MAX_PIECES} targets, use networks or ranges, or several scans")]
+    TooMany,
+    /// A piece of it is nothing that can be scanned.
+    #[error("`{piece}` is not a valid target: {reason}")]
+    Invalid {
+        /// The piece, cut to 200 bytes.
+        piece: String,
+        /// What is wrong, and what would be right.
+        reason: &'static str,
+    },
+}
+
+impl TargetError {
+    pub(super) fn invalid(piece: &str, reason: &'static str) -> Self {
+        Self::Invalid { piece: excerpt(piece).to_string(), reason }
+    }
+}
+
+impl Classified for TargetError {
+    fn code(&self) -> &'static str {
+        "invalid_targets"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "separate targets by commas; valid are addresses (10.0.0.1), networks (10.0.0.0/24), ranges \
+             (10.0.0.1-10.0.0.50, 10.0.0.1-50), IPv6 addresses and networks, and host names (db.example.com)"
+                .to_owned(),
+        )
+    }
+}

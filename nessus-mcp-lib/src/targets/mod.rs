@@ -1,0 +1,253 @@
+//! Target sets: what a scan is aimed at, and what it may be aimed at.
+//!
+//! An agent's text becomes a [`TargetSet`] of address ranges and host names, and scope policies are sets too, so that
+//! "is all of this allowed" is one comparison of ranges and not of texts. It fails closed: a text that some resolver
+//! might read as an address without being one (`10.1`, `0x7f000001`, `167772161`, `010.0.0.1`) is an error, never a
+//! host name, and an IPv4 address in IPv6 clothes (`::ffff:10.0.0.1`) is that IPv4 address.
+//!
+//! Names are compared as names. Nothing is resolved here: a policy of addresses does not contain any name.
+
+mod error;
+mod parse;
+mod ranges;
+#[cfg(test)]
+mod tests;
+
+use std::{
+    collections::BTreeSet,
+    fmt,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    str::FromStr,
+};
+
+pub use self::error::TargetError;
+use self::{parse::Piece, ranges::Ranges};
+
+/// The most pieces a target text may have.
+pub const MAX_PIECES: usize = 10_000;
+
+/// The most bytes a target text may have.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// A set of IPv4 and IPv6 addresses and host names, without overlaps and in order.
+///
+/// The text form is a list separated by commas, white space or line ends, of
+///
+/// | piece | example |
+/// |---|---|
+/// | address, IPv6 also in brackets | `10.0.0.1`, `2001:db8::1`, `[2001:db8::1]` |
+/// | network by prefix or mask; host bits may be set | `10.0.0.0/24`, `10.0.0.9/255.255.255.0`, `2001:db8::/64` |
+/// | range | `10.0.0.1-10.0.3.255`, `2001:db8::1-2001:db8::ff` |
+/// | range of last octets | `10.0.0.1-20` |
+/// | host name | `db-1.corp.example` |
+///
+/// A host name has at most 253 letters, digits, hyphens, dots and underscores (RFC 1123; the underscore is not in
+/// there but in many networks), is compared without regard to case, and may end in a dot, which is dropped. Its last
+/// label is not a number. International names are written in their `xn--` form. Names that begin with `link6` are
+/// refused: Nessus takes them for a scan of all hosts on its own link (Tenable documentation, "Scan Targets").
+///
+/// ```
+/// use nessus_mcp_lib::targets::TargetSet;
+/// let asked: TargetSet = "10.0.0.0/25, 10.0.0.128-10.0.0.255".parse()?;
+/// let allowed = TargetSet::policy("10.0.0.0/8 *.corp.example")?;
+/// assert_eq!(asked.to_string(), "10.0.0.0/24");
+/// assert_eq!(asked.host_count(), 256);
+/// assert!(allowed.contains_set(&asked));
+/// assert!(allowed.contains_set(&"db.corp.example".parse()?));
+/// assert!(!allowed.contains_set(&"10.255.255.255-11.0.0.0".parse()?));
+/// # Ok::<(), nessus_mcp_lib::targets::TargetError>(())
+/// ```
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TargetSet {
+    v4: Ranges,
+    v6: Ranges,
+    /// Lower case.
+    names: BTreeSet<String>,
+    /// `*` or `*.suffix`, lower case; in policies only.
+    patterns: BTreeSet<String>,
+}
+
+/// One piece of a set in its normal form.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TargetPiece<'a> {
+    /// All addresses from `first` to `last`, which are of one family.
+    Addresses {
+        /// The first address.
+        first: IpAddr,
+        /// The last address; the same for a single one.
+        last: IpAddr,
+    },
+    /// A host name in lower case.
+    Name(&'a str),
+    /// A pattern of a policy: `*.suffix`, or `*` for every name.
+    Pattern(&'a str),
+}
+
+impl TargetSet {
+    /// Reads a policy: like an agent's targets, but patterns such as `*.corp.example` are allowed.
+    ///
+    /// A pattern stands for all names that end in its suffix, at any depth, but not for the suffix itself; `*` stands
+    /// for every name. An IPv6 range that reaches beyond the block of IPv4-mapped addresses says nothing about IPv4:
+    /// `::/0` is all of IPv6 and no IPv4 address.
+    ///
+    /// # Errors
+    /// As for parsing: see [`TargetError`].
+    pub fn policy(text: &str) -> Result<Self, TargetError> {
+        let pieces = parse::pieces(text)?.into_iter().map(parse::policy_piece);
+        Self::collect(pieces, MappedBlock::IsIpv4Only)
+    }
+
+    /// How many hosts there are: each address once, and each name as one. [`u128::MAX`] when there are more.
+    pub fn host_count(&self) -> u128 {
+        let names = (self.names.len() + self.patterns.len()) as u128;
+        self.v4.count().saturating_add(self.v6.count()).saturating_add(names)
+    }
+
+    /// Whether there is nothing in it, as in the default; no text is read as an empty set.
+    pub fn is_empty(&self) -> bool {
+        self.v4.is_empty() && self.v6.is_empty() && self.names.is_empty() && self.patterns.is_empty()
+    }
+
+    /// Whether every address and every name of `other` is in this set.
+    pub fn contains_set(&self, other: &Self) -> bool {
+        self.v4.contains_all(&other.v4)
+            && self.v6.contains_all(&other.v6)
+            && other.names.iter().all(|name| self.has_name(name))
+            && other.patterns.iter().all(|pattern| {
+                self.patterns.contains(pattern) || self.patterns.iter().any(|wider| covers(wider, pattern))
+            })
+    }
+
+    /// Whether the sets share an address or a name.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.v4.intersects(&other.v4)
+            || self.v6.intersects(&other.v6)
+            || other.names.iter().any(|name| self.has_name(name))
+            || self.names.iter().any(|name| other.has_name(name))
+            || self.patterns.iter().any(|ours| {
+                other.patterns.iter().any(|theirs| ours == theirs || covers(ours, theirs) || covers(theirs, ours))
+            })
+    }
+
+    /// The pieces in order: IPv4, IPv6, names, patterns.
+    pub fn pieces(&self) -> impl Iterator<Item = TargetPiece<'_>> {
+        // Both families hold what was made of addresses, so nothing is cut off here.
+        #[expect(clippy::cast_possible_truncation, reason = "the IPv4 ranges hold 32-bit values")]
+        let v4 = |value: u128| IpAddr::V4(Ipv4Addr::from_bits(value as u32));
+        let v6 = |value: u128| IpAddr::V6(Ipv6Addr::from_bits(value));
+        let v4 = self.v4.iter().map(move |(first, last)| TargetPiece::Addresses { first: v4(first), last: v4(last) });
+        let v6 = self.v6.iter().map(move |(first, last)| TargetPiece::Addresses { first: v6(first), last: v6(last) });
+        let names = self.names.iter().map(|name| TargetPiece::Name(name));
+        v4.chain(v6).chain(names).chain(self.patterns.iter().map(|pattern| TargetPiece::Pattern(pattern)))
+    }
+
+    fn has_name(&self, name: &str) -> bool {
+        self.names.contains(name) || self.patterns.iter().any(|pattern| covers(pattern, name))
+    }
+
+    fn collect(
+        pieces: impl Iterator<Item = Result<Piece, TargetError>>,
+        mapped: MappedBlock,
+    ) -> Result<Self, TargetError> {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        let mut set = Self::default();
+        for piece in pieces {
+            match piece? {
+                Piece::V4(first, last) => v4.push((first.into(), last.into())),
+                Piece::V6(first, last) => split_v6(first, last, mapped, &mut v4, &mut v6),
+                Piece::Name(name) => drop(set.names.insert(name)),
+                Piece::Pattern(pattern) => drop(set.patterns.insert(pattern)),
+            }
+        }
+        set.v4 = Ranges::merge(v4);
+        set.v6 = Ranges::merge(v6);
+        Ok(set)
+    }
+}
+
+/// `::ffff:0:0/96`.
+const MAPPED_BLOCK: (u128, u128) = (0xffff_0000_0000, 0xffff_ffff_ffff);
+
+/// What a range such as `::/0` says about the IPv4 addresses that are mapped into it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum MappedBlock {
+    /// A scan of it may reach them, so they are targets.
+    IsIncluded,
+    /// Nothing: who allows or forbids IPv6 did not speak of IPv4.
+    IsIpv4Only,
+}
+
+/// Keeps IPv4-mapped addresses as IPv4, so that no policy for IPv4 can be walked around through them.
+fn split_v6(first: u128, last: u128, mapped: MappedBlock, v4: &mut Vec<(u128, u128)>, v6: &mut Vec<(u128, u128)>) {
+    let (block_first, block_last) = MAPPED_BLOCK;
+    let (from, to) = (first.max(block_first), last.min(block_last));
+    if from > to {
+        v6.push((first, last));
+        return;
+    }
+    let inside_only = first >= block_first && last <= block_last;
+    if inside_only || mapped == MappedBlock::IsIncluded {
+        v4.push((from - block_first, to - block_first));
+    }
+    if first < block_first {
+        v6.push((first, block_first - 1));
+    }
+    if last > block_last {
+        v6.push((block_last + 1, last));
+    }
+}
+
+/// Whether `pattern` stands for `name`, or for all that the pattern `name` stands for.
+fn covers(pattern: &str, name: &str) -> bool {
+    let suffix = pattern.trim_start_matches('*');
+    suffix.is_empty() || (name.len() > suffix.len() && name.ends_with(suffix) && name != pattern)
+}
+
+impl FromStr for TargetSet {
+    type Err = TargetError;
+
+    /// Reads an agent's targets; patterns are refused.
+    fn from_str(text: &str) -> Result<Self, TargetError> {
+        let pieces = parse::pieces(text)?.into_iter().map(parse::piece);
+        Self::collect(pieces, MappedBlock::IsIncluded)
+    }
+}
+
+impl fmt::Display for TargetSet {
+    /// The normal form: the pieces in order, separated by commas.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, piece) in self.pieces().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            piece.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for TargetPiece<'_> {
+    /// A single address, else a network where the range is one, else `first-last`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(text) | Self::Pattern(text) => f.write_str(text),
+            Self::Addresses { first, last } if first == last => first.fmt(f),
+            Self::Addresses { first, last } => {
+                let prefix = match (first, last) {
+                    (IpAddr::V4(first), IpAddr::V4(last)) => {
+                        ranges::prefix_length(first.to_bits().into(), last.to_bits().into(), 32)
+                    }
+                    (IpAddr::V6(first), IpAddr::V6(last)) => {
+                        ranges::prefix_length(first.to_bits(), last.to_bits(), 128)
+                    }
+                    _ => None,
+                };
+                match prefix {
+                    Some(prefix) => write!(f, "{first}/{prefix}"),
+                    None => write!(f, "{first}-{last}"),
+                }
+            }
+        }
+    }
+}
