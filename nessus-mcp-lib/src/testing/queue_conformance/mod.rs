@@ -2,7 +2,7 @@
 //!
 //! Implement [`QueueHarness`] for the backend, then make a test of each check:
 //!
-//! ```ignore
+//! ```text
 //! nessus_mcp_lib::queue_conformance_tests!(RedisHarness::start());
 //! ```
 //!
