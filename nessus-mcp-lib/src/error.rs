@@ -55,6 +55,50 @@ pub trait Classified: std::error::Error {
     }
 }
 
+/// What a binary ends with when something went wrong: one line, what to do about it, and the exit code.
+///
+/// Made from any [`Classified`] error; `Display` writes `error: ...` and, after a blank line, `hint: ...`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    message: String,
+    hint: Option<String>,
+    exit_code: u8,
+}
+
+impl Failure {
+    /// A failure with exit code 1 and no hint.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: None, exit_code: 1 }
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> std::process::ExitCode {
+        self.exit_code.into()
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "error: {}", self.message)?;
+        match &self.hint {
+            Some(hint) => write!(f, "\n\nhint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<E: Classified> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self { message: chain(&error), hint: error.hint(), exit_code: error.kind().exit_code() }
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Self::new(chain(&error))
+    }
+}
+
 /// The most bytes of somebody else's data that go into a message.
 pub const EXCERPT_BYTES: usize = 200;
 

@@ -6,7 +6,10 @@ use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use crate::{error::excerpt, time::Timestamp};
+use crate::{
+    error::{Classified, ErrorKind, excerpt},
+    time::Timestamp,
+};
 
 /// A text that cannot be the name it was meant to be.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -15,6 +18,16 @@ pub struct IdError {
     what: &'static str,
     value: String,
     rule: &'static str,
+}
+
+impl Classified for IdError {
+    fn code(&self) -> &'static str {
+        "invalid_id"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidInput
+    }
 }
 
 /// Declares a checked string newtype with its text conversions.
@@ -68,6 +81,21 @@ macro_rules! text_id {
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
                 Self::new(String::deserialize(deserializer)?).map_err(D::Error::custom)
+            }
+        }
+
+        #[cfg(feature = "schema")]
+        impl schemars::JsonSchema for $name {
+            fn inline_schema() -> bool {
+                true
+            }
+
+            fn schema_name() -> std::borrow::Cow<'static, str> {
+                stringify!($name).into()
+            }
+
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" })
             }
         }
     };
@@ -199,6 +227,21 @@ impl<'de> Deserialize<'de> for ScanId {
             NumberOrText::Number(number) => Self::from(number),
             NumberOrText::Text(text) => Self(text),
         })
+    }
+}
+
+#[cfg(feature = "schema")]
+impl schemars::JsonSchema for ScanId {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "ScanId".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({ "anyOf": [{ "type": "integer" }, { "type": "string" }] })
     }
 }
 

@@ -1,21 +1,77 @@
-//! nessus-mcp-lib
+//! Safe, asynchronous use of Nessus scanners.
+//!
+//! A scan takes minutes to hours, and whoever asked for it has long gone on. This library accepts scans durably, queues
+//! them, drives scanners through them, survives crashes on the way, and leaves findings that can be read page by page.
+//! `nessus-mcp-server`, `nessus-worker` and `nessus-admin` are thin binaries on top of it; an embedding program has the
+//! same power:
+//!
+//! ```no_run
+//! use nessus_mcp_lib::{ScanService, Worker, config::{Settings, WorkerSettings}};
+//! use nessus_mcp_lib::service::{ResultsRequest, SubmitRequest};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! // The same data directory and scanner configuration may be shared by any number of processes.
+//! let service = ScanService::open(&Settings::new("./data", "scanners.yaml")).await?;
+//! let worker = Worker::new(&service, WorkerSettings::default())?;
+//! tokio::spawn(worker.run(std::future::pending()));
+//!
+//! let scan = service.submit(SubmitRequest::untrusted("office", "192.0.2.0/28")).await?;
+//! while !service.status(&scan.task_id).await?.status.is_terminal() {
+//!     tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+//! }
+//! println!("{}", service.results(ResultsRequest::new(scan.task_id)).await?);
+//! # Ok(()) }
+//! ```
+//!
+//! # What is where
+//! From the ground up; a module uses only those on its own line or above it.
+//!
+//! | modules | what they hold |
+//! |---|---|
+//! | [`ids`], [`time`], [`error`], [`secret`], [`targets`], [`durable`] | names, clock, error kinds, secrets, target sets, files that are whole or absent |
+//! | [`telemetry`] | metrics, log lines, health reports |
+//! | [`config`] | `scanners.yaml`, settings of the binaries |
+//! | [`results`] | .nessus exports as lines of JSON: [`JsonNlConverter`] |
+//! | [`task`], [`queue`] | [`TaskManager`] and the state machine; the trait [`Queue`] and its backends |
+//! | [`scanner`] | the trait [`ScannerInterface`], Nessus, mock, pools |
+//! | [`service`] | [`ScanService`]: what every front door calls |
+//! | [`housekeeping`], [`worker`] | what must be done now and then; the engine [`Worker`] |
+//! | `client`, [`testing`] | a typed MCP client; conformance suites and mocks |
+//!
+//! # Features
+//! `sqlite` (the embedded queue) and `nessus` (scanners over HTTP) are on by default. `client`, `cli` (flags that
+//! binaries share), `schema` (JSON schemas of the views) and `testing` are not.
+//!
+//! # Guarantees
+//! - An accepted task reaches a terminal state, whatever is killed; one task launches one scan.
+//! - Results are never silently wrong: what cannot be applied is an error, what was not scanned is said in the data.
+//! - Secrets are in no log, error, file or answer.
+//! - No type of a pre-1.0 crate is in a public signature.
 
+mod blocking;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod config;
 pub mod durable;
 pub mod error;
+pub mod housekeeping;
 pub mod ids;
 pub mod queue;
 pub mod results;
 pub mod scanner;
 pub mod secret;
+pub mod service;
+pub mod targets;
 pub mod task;
 pub mod telemetry;
-pub mod targets;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod time;
+pub mod worker;
 
 pub use queue::Queue;
 pub use results::JsonNlConverter;
 pub use scanner::ScannerInterface;
+pub use service::ScanService;
 pub use task::TaskManager;
+pub use worker::Worker;

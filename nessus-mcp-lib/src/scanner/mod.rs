@@ -8,6 +8,8 @@ mod interface;
 mod mock;
 #[cfg(feature = "nessus")]
 mod nessus;
+mod registry;
+mod selection;
 
 #[cfg(feature = "testing")]
 pub use self::interface::MockScannerInterface;
@@ -20,4 +22,6 @@ pub use self::{
         ScannerInterface, ScannerProperties,
     },
     mock::{MockConfig, MockOperation, MockScanner},
+    registry::{ScannerInstance, ScannerPool, ScannerRegistry},
+    selection::Selection,
 };

@@ -7,10 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use tokio::task::JoinError;
-
 use super::{HistoryEntry, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore};
 use crate::{
+    blocking,
     durable::DurableFile,
     ids::{Fence, PoolName, TaskId},
     time::{Clock, SystemClock},
@@ -274,14 +273,8 @@ impl TaskManager {
         work: impl FnOnce(&TaskStore) -> Result<T, TaskError> + Send + 'static,
     ) -> Result<T, TaskError> {
         let store = self.store.clone();
-        match tokio::task::spawn_blocking(move || work(&store)).await.map_err(JoinError::try_into_panic) {
-            Ok(result) => result,
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            Err(Err(_cancelled)) => {
-                let source = io::Error::other("the runtime is shutting down");
-                Err(TaskError::storage("cannot reach", self.store.root())(source))
-            }
-        }
+        let result = blocking::run(move || work(&store)).await;
+        result.map_err(TaskError::storage("cannot reach", self.store.root()))?
     }
 }
 

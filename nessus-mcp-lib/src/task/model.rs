@@ -18,6 +18,8 @@ pub const TASK_SCHEMA_VERSION: u32 = 1;
 /// What a scan may use on its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
 #[non_exhaustive]
 pub enum ScanType {
     /// The network only.

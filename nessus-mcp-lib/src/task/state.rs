@@ -9,6 +9,8 @@ use crate::error::excerpt;
 /// Where a task stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
 #[non_exhaustive]
 pub enum TaskStatus {
     /// Accepted, waiting for a worker.

@@ -4,6 +4,8 @@ use std::str::FromStr;
 
 use tracing_subscriber::{EnvFilter, fmt, prelude::*};
 
+use crate::error::{Classified, ErrorKind};
+
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum LogFormat {
@@ -39,6 +41,16 @@ pub enum LoggingError {
     /// The process logs already.
     #[error("logging cannot be started: {0}")]
     Started(String),
+}
+
+impl Classified for LoggingError {
+    fn code(&self) -> &'static str {
+        "bad_configuration"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Configuration
+    }
 }
 
 /// Starts logging for the process.

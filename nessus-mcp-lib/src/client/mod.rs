@@ -1,0 +1,170 @@
+//! A typed client for a running `nessus-mcp-server` (feature `client`).
+//!
+//! ```no_run
+//! use nessus_mcp_lib::client::{ScanArguments, ScanClient};
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let client = ScanClient::connect("http://127.0.0.1:8835/mcp").await?;
+//! let scan = client.run_untrusted_scan(&ScanArguments::new("office", "192.0.2.0/24")).await?;
+//! let status = client.get_scan_status(&scan.task_id).await?;
+//! println!("{} {:?}", status.status, status.progress);
+//! # Ok(()) }
+//! ```
+
+mod error;
+
+use rmcp::{
+    RoleClient, ServiceExt,
+    model::{CallToolRequestParams, CallToolResult, JsonObject},
+    service::RunningService,
+    transport::StreamableHttpClientTransport,
+};
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
+
+pub use self::error::ClientError;
+use crate::{
+    ids::TaskId,
+    service::{QueueView, Submission, TaskView},
+};
+
+/// The arguments of `run_untrusted_scan`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ScanArguments {
+    /// The targets.
+    pub targets: String,
+    /// A name for people.
+    pub name: String,
+    /// Free text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The result profile to prepare.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_profile: Option<String>,
+    /// The pool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanner_pool: Option<String>,
+    /// The scanner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanner_instance: Option<String>,
+    /// The caller's own name for the request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency_key: Option<String>,
+}
+
+impl ScanArguments {
+    /// A scan of these targets on the default pool.
+    pub fn new(name: impl Into<String>, targets: impl Into<String>) -> Self {
+        Self {
+            targets: targets.into(),
+            name: name.into(),
+            description: None,
+            schema_profile: None,
+            scanner_pool: None,
+            scanner_instance: None,
+            idempotency_key: None,
+        }
+    }
+}
+
+/// The arguments of `get_scan_results`.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ResultsArguments {
+    /// The task.
+    pub task_id: TaskId,
+    /// The page, from 1; 0 for everything.
+    pub page: i64,
+    /// Findings a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub page_size: Option<i64>,
+    /// The profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_profile: Option<String>,
+    /// The filters, by field.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub filters: Map<String, Value>,
+}
+
+impl ResultsArguments {
+    /// This page of a task's findings in the server's default profile.
+    pub fn new(task_id: TaskId, page: i64) -> Self {
+        Self { task_id, page, page_size: None, schema_profile: None, filters: Map::new() }
+    }
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct ScanClient {
+    connection: RunningService<RoleClient, ()>,
+}
+
+impl ScanClient {
+    /// Connects to the MCP endpoint at `url`, such as `http://127.0.0.1:8835/mcp`.
+    ///
+    /// # Errors
+    /// [`ClientError::Connection`] when nobody answers or it is no MCP server.
+    pub async fn connect(url: &str) -> Result<Self, ClientError> {
+        let transport = StreamableHttpClientTransport::from_uri(url.to_owned());
+        let connection = ().serve(transport).await.map_err(ClientError::connection)?;
+        Ok(Self { connection })
+    }
+
+    /// The names of the server's tools.
+    pub async fn tool_names(&self) -> Result<Vec<String>, ClientError> {
+        let tools = self.connection.list_all_tools().await.map_err(ClientError::connection)?;
+        Ok(tools.into_iter().map(|tool| tool.name.into_owned()).collect())
+    }
+
+    /// Submits a network-only scan.
+    pub async fn run_untrusted_scan(&self, arguments: &ScanArguments) -> Result<Submission, ClientError> {
+        decode(&self.call("run_untrusted_scan", arguments).await?)
+    }
+
+    /// Where a task stands.
+    pub async fn get_scan_status(&self, task_id: &TaskId) -> Result<TaskView, ClientError> {
+        decode(&self.call("get_scan_status", &serde_json::json!({ "task_id": task_id })).await?)
+    }
+
+    /// A page of a task's findings, as JSON lines.
+    pub async fn get_scan_results(&self, arguments: &ResultsArguments) -> Result<String, ClientError> {
+        self.call("get_scan_results", arguments).await
+    }
+
+    /// The queues of all pools.
+    pub async fn get_queue_status(&self) -> Result<QueueView, ClientError> {
+        decode(&self.call("get_queue_status", &Map::new()).await?)
+    }
+
+    /// Calls any tool and returns its text.
+    ///
+    /// # Errors
+    /// [`ClientError::Tool`] with the tool's own code, message and hint when it refuses.
+    pub async fn call(&self, tool: &str, arguments: &impl Serialize) -> Result<String, ClientError> {
+        let Ok(Value::Object(arguments)) = serde_json::to_value(arguments) else {
+            return Err(ClientError::Arguments { tool: tool.to_owned() });
+        };
+        let result = self.call_raw(tool.to_owned(), arguments).await?;
+        let text: String =
+            result.content.iter().filter_map(|part| part.as_text()).map(|part| part.text.as_str()).collect();
+        if result.is_error == Some(true) {
+            return Err(ClientError::tool(tool, &text));
+        }
+        Ok(text)
+    }
+
+    async fn call_raw(&self, tool: String, arguments: JsonObject) -> Result<CallToolResult, ClientError> {
+        let request = CallToolRequestParams::new(tool).with_arguments(arguments);
+        self.connection.call_tool(request).await.map_err(ClientError::connection)
+    }
+
+    /// Ends the connection.
+    pub async fn close(self) {
+        // The server is stateless: there is nothing to be said when this fails.
+        let _ = self.connection.cancel().await;
+    }
+}
+
+fn decode<T: DeserializeOwned>(text: &str) -> Result<T, ClientError> {
+    serde_json::from_str(text).map_err(|source| ClientError::Answer { source })
+}

@@ -1,0 +1,171 @@
+//! Errors an agent or an operator can act on.
+
+use crate::{
+    config::ConfigError,
+    error::{Classified, ErrorKind, excerpt},
+    ids::{IdError, TaskId},
+    queue::{BodyError, QueueError},
+    results::ResultsError,
+    scanner::ScannerError,
+    targets::TargetError,
+    task::{TaskError, TaskStatus},
+    telemetry::MetricsError,
+};
+
+/// A request that could not be served.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServiceError {
+    /// A field of the request is wrong.
+    #[error("`{field}` {message}")]
+    Invalid {
+        /// The field.
+        field: &'static str,
+        /// What is wrong with it.
+        message: String,
+        /// What to do.
+        hint: Option<String>,
+    },
+    /// The targets cannot be read.
+    #[error(transparent)]
+    Targets(#[from] TargetError),
+    /// There is no such pool.
+    #[error("there is no scanner pool `{pool}`")]
+    UnknownPool {
+        /// The name asked for.
+        pool: String,
+        /// The names there are.
+        available: Vec<String>,
+    },
+    /// There is no such scanner in the pool, or it is disabled.
+    #[error("pool `{pool}` has no enabled scanner `{instance}`")]
+    UnknownInstance {
+        /// The pool.
+        pool: String,
+        /// The name asked for.
+        instance: String,
+        /// The names of the pool's enabled scanners.
+        available: Vec<String>,
+    },
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another request, which became task `{task_id}`")]
+    IdempotencyConflict {
+        /// The task of that request.
+        task_id: TaskId,
+    },
+    /// The scan has not ended.
+    #[error("task `{task_id}` is {status}: its results are not there yet")]
+    ResultsNotReady {
+        /// The task.
+        task_id: TaskId,
+        /// Where it stands.
+        status: TaskStatus,
+    },
+    /// The scan has ended without results.
+    #[error("task `{task_id}` has no results: it ended as {status}{}", reason.as_deref().map(|r| format!(" ({r})")).unwrap_or_default())]
+    NoResults {
+        /// The task.
+        task_id: TaskId,
+        /// How it ended.
+        status: TaskStatus,
+        /// Its error code.
+        reason: Option<String>,
+    },
+    /// A task could not be read or written.
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    /// The queue failed.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    /// A task could not be written as a queue entry.
+    #[error(transparent)]
+    Body(#[from] BodyError),
+    /// The results could not be read as asked.
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// The configuration cannot be used.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A scanner cannot be built from its configuration.
+    #[error(transparent)]
+    Scanner(#[from] ScannerError),
+    /// Metrics could not be made or written.
+    #[error(transparent)]
+    Metrics(#[from] MetricsError),
+}
+
+impl ServiceError {
+    /// A wrong field, with what to do about it.
+    pub fn invalid(field: &'static str, message: impl Into<String>, hint: impl Into<Option<String>>) -> Self {
+        Self::Invalid { field, message: message.into(), hint: hint.into() }
+    }
+
+    /// A field that has not the form of the name it stands for.
+    pub fn invalid_id(field: &'static str, error: &IdError) -> Self {
+        Self::invalid(field, format!("is refused: {error}"), None)
+    }
+
+    pub(super) fn unknown_pool(pool: &str, available: Vec<String>) -> Self {
+        Self::UnknownPool { pool: excerpt(pool).to_string(), available }
+    }
+
+    fn inner(&self) -> Option<&dyn Classified> {
+        match self {
+            Self::Targets(error) => Some(error),
+            Self::Task(error) => Some(error),
+            Self::Queue(error) => Some(error),
+            Self::Body(error) => Some(error),
+            Self::Results(error) => Some(error),
+            Self::Config(error) => Some(error),
+            Self::Scanner(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl Classified for ServiceError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { .. } => "invalid_argument",
+            Self::UnknownPool { .. } => "unknown_pool",
+            Self::UnknownInstance { .. } => "unknown_instance",
+            Self::IdempotencyConflict { .. } => "idempotency_conflict",
+            Self::ResultsNotReady { .. } => "results_not_ready",
+            Self::NoResults { .. } => "no_results",
+            other => other.inner().map_or("internal_error", Classified::code),
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Invalid { .. } | Self::UnknownPool { .. } | Self::UnknownInstance { .. } => ErrorKind::InvalidInput,
+            Self::IdempotencyConflict { .. } | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
+            Self::NoResults { .. } => ErrorKind::NotFound,
+            other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Invalid { hint, .. } => hint.clone(),
+            Self::UnknownPool { available, .. } => Some(format!("the pools are: {}", available.join(", "))),
+            Self::UnknownInstance { available, .. } if available.is_empty() => {
+                Some("every scanner of this pool is disabled; use another pool".to_owned())
+            }
+            Self::UnknownInstance { available, .. } => Some(format!(
+                "its enabled scanners are: {}; leave the scanner out to use any of them",
+                available.join(", ")
+            )),
+            Self::IdempotencyConflict { .. } => {
+                Some("use a new key for a new scan, or repeat the first request unchanged".to_owned())
+            }
+            Self::ResultsNotReady { .. } => {
+                Some("ask `get_scan_status` until the status is `completed`, then ask again".to_owned())
+            }
+            Self::NoResults { .. } => {
+                Some("`get_scan_status` tells why; submit the scan again when the cause is mended".to_owned())
+            }
+            other => other.inner().and_then(Classified::hint),
+        }
+    }
+}

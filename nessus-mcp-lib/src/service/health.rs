@@ -1,0 +1,77 @@
+//! Health and metrics, read from the shared state when they are asked for.
+
+use std::collections::BTreeMap;
+
+use super::{ScanService, ServiceError};
+use crate::{
+    error::{Classified, chain},
+    telemetry::{CheckStatus, DiskSpace, HealthCheck, HealthReport, ScannerGauges},
+};
+
+impl ScanService {
+    /// How well this process and what it depends on are.
+    pub async fn health(&self) -> HealthReport {
+        let checks = BTreeMap::from([
+            ("queue", self.queue_check().await),
+            ("disk", self.disk_check()),
+            ("scanners", self.scanners_check()),
+        ]);
+        HealthReport::new(checks, self.clock.now())
+    }
+
+    /// Whether scans can be submitted now: the queue answers and the data directory is there.
+    pub async fn ready(&self) -> bool {
+        self.queue_check().await.status != CheckStatus::Unhealthy && self.data_dir.is_dir()
+    }
+
+    async fn queue_check(&self) -> HealthCheck {
+        match self.queue.ping().await {
+            Ok(latency) => {
+                let millis = (latency.as_secs_f64() * 100_000.0).round() / 100.0;
+                HealthCheck::new(CheckStatus::Healthy).with("latency_ms", millis)
+            }
+            Err(error) => {
+                HealthCheck::new(CheckStatus::Unhealthy).with("error", chain(&error)).with("code", error.code())
+            }
+        }
+    }
+
+    fn disk_check(&self) -> HealthCheck {
+        match DiskSpace::of(&self.data_dir) {
+            Ok(space) => space.check(),
+            Err(error) => HealthCheck::new(CheckStatus::Unhealthy).with("error", error.to_string()),
+        }
+    }
+
+    fn scanners_check(&self) -> HealthCheck {
+        let instances = || self.scanners.pools().iter().flat_map(|pool| &pool.instances);
+        let enabled = instances().filter(|instance| instance.enabled).count();
+        let status = if enabled == 0 { CheckStatus::Unhealthy } else { CheckStatus::Healthy };
+        HealthCheck::new(status).with("enabled", enabled).with("total", instances().count())
+    }
+
+    /// All metrics in Prometheus' text format; the gauges are read from the queue now.
+    ///
+    /// # Errors
+    /// [`ServiceError::Queue`] when the queue does not answer: old gauges would be wrong ones.
+    pub async fn render_metrics(&self) -> Result<String, ServiceError> {
+        let queues = self.queue_status(None).await?;
+        for pool in &queues.pools {
+            self.metrics.set_pool_depths(&pool.scanner_pool, pool.queued, pool.dead);
+        }
+        self.metrics.set_total_depths(queues.total_queued, queues.total_dead);
+        let scanners = self.list_scanners(None).await?.scanners;
+        self.metrics.set_scanners(scanners.iter().map(|view| {
+            ScannerGauges::new(&view.scanner_pool, &view.scanner_instance, view.active_scans, view.max_concurrent_scans)
+        }));
+        let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for view in &scanners {
+            let (enabled, disabled) = by_type.entry(&view.scanner_type).or_default();
+            *if view.enabled { enabled } else { disabled } += 1;
+        }
+        for (scanner_type, (enabled, disabled)) in by_type {
+            self.metrics.set_instances(scanner_type, enabled, disabled);
+        }
+        Ok(self.metrics.render()?)
+    }
+}

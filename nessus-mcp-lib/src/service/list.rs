@@ -1,0 +1,296 @@
+//! What there is: tasks, scanners, pools, queues.
+
+use serde::{Deserialize, Serialize};
+
+use super::{ScanService, ServiceError};
+use crate::{
+    ids::{InstanceId, PoolName, TaskId},
+    task::{Task, TaskQuery, TaskStatus},
+    time::Timestamp,
+};
+
+/// A task in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct TaskSummary {
+    /// The task.
+    pub task_id: TaskId,
+    /// The name a person gave.
+    pub name: String,
+    /// queued, running, completed, failed, timeout or cancelled.
+    pub status: TaskStatus,
+    /// 0 to 100; absent until the scanner reports any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+    /// The normalised targets.
+    pub targets: String,
+    /// The pool.
+    pub scanner_pool: PoolName,
+    /// The scanner, once one is chosen or pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanner_instance: Option<InstanceId>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// What went wrong, as a stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+}
+
+impl From<Task> for TaskSummary {
+    fn from(task: Task) -> Self {
+        Self {
+            task_id: task.task_id,
+            name: task.payload.name,
+            status: task.status,
+            progress: task.progress,
+            targets: task.payload.targets,
+            scanner_pool: task.scanner_pool,
+            scanner_instance: task.scanner_instance_id,
+            created_at: task.created_at,
+            completed_at: task.completed_at,
+            error_code: task.error_code,
+        }
+    }
+}
+
+/// The answer of [`ScanService::list_tasks`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct TaskListView {
+    /// The tasks, newest first.
+    pub tasks: Vec<TaskSummary>,
+    /// How many match in all.
+    pub total: usize,
+    /// Whether `tasks` holds fewer than `total`.
+    pub truncated: bool,
+    /// Tasks whose file could not be read; an operator must look.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unreadable: Vec<TaskId>,
+}
+
+/// A scanner and what it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct InstanceView {
+    /// The pool.
+    pub scanner_pool: PoolName,
+    /// The scanner.
+    pub scanner_instance: InstanceId,
+    /// Its name for people.
+    pub name: String,
+    /// The type of scanner.
+    pub scanner_type: String,
+    /// Its address; absent for a mock.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub url: String,
+    /// Whether it takes new scans.
+    pub enabled: bool,
+    /// Scans it runs for us, over all workers.
+    pub active_scans: usize,
+    /// The most it runs at once.
+    pub max_concurrent_scans: u32,
+    /// Slots free now; 0 when it is disabled.
+    pub available_slots: u32,
+}
+
+/// The answer of [`ScanService::list_scanners`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct ScannersView {
+    /// The scanners, by pool in the order of the configuration.
+    pub scanners: Vec<InstanceView>,
+    /// How many there are.
+    pub total: usize,
+    /// How many are enabled.
+    pub enabled: usize,
+}
+
+/// A pool and what it does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct PoolView {
+    /// The pool.
+    pub scanner_pool: PoolName,
+    /// The type of its scanners.
+    pub scanner_type: String,
+    /// Whether it serves scans that name no pool.
+    pub default: bool,
+    /// How many scanners it has.
+    pub scanners: usize,
+    /// How many of them are enabled.
+    pub enabled_scanners: usize,
+    /// Scans running, over all workers.
+    pub active_scans: usize,
+    /// The most its enabled scanners run at once.
+    pub capacity: u32,
+    /// Scans waiting.
+    pub queue_depth: u64,
+}
+
+/// The answer of [`ScanService::list_pools`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct PoolsView {
+    /// The pools, in the order of the configuration.
+    pub pools: Vec<PoolView>,
+    /// The pool of scans that name none.
+    pub default_pool: PoolName,
+}
+
+/// The queue of one pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct PoolQueueView {
+    /// The pool.
+    pub scanner_pool: PoolName,
+    /// Scans waiting for a worker.
+    pub queued: u64,
+    /// Scans waiting for the time of their next try.
+    pub delayed: u64,
+    /// Scans a worker holds.
+    pub leased: u64,
+    /// Scans that failed and wait for an operator.
+    pub dead: u64,
+    /// Why nothing is taken from this queue, when it is paused.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub paused: Option<String>,
+    /// The next tasks, the first to be taken first; at most ten.
+    pub next: Vec<String>,
+}
+
+/// The answer of [`ScanService::queue_status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct QueueView {
+    /// Scans waiting in all pools.
+    pub total_queued: u64,
+    /// Dead letters of all pools.
+    pub total_dead: u64,
+    /// The pools, in the order of the configuration.
+    pub pools: Vec<PoolQueueView>,
+}
+
+/// How many of the next tasks a queue shows.
+const NEXT_SHOWN: u32 = 10;
+
+impl ScanService {
+    /// The tasks that match, newest first.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPool`] when the query names a pool that is not configured.
+    pub async fn list_tasks(&self, query: TaskQuery) -> Result<TaskListView, ServiceError> {
+        if let Some(pool) = &query.pool {
+            self.pool_of(Some(pool.as_str()))?;
+        }
+        let list = self.tasks.list(query).await?;
+        Ok(TaskListView {
+            truncated: list.tasks.len() < list.total,
+            total: list.total,
+            tasks: list.tasks.into_iter().map(TaskSummary::from).collect(),
+            unreadable: list.unreadable.into_iter().map(|(task_id, _)| task_id).collect(),
+        })
+    }
+
+    /// The scanners, of one pool or all.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPool`] when there is no such pool.
+    pub async fn list_scanners(&self, pool: Option<&str>) -> Result<ScannersView, ServiceError> {
+        let pools = match pool {
+            Some(name) => std::slice::from_ref(self.pool_of(Some(name))?),
+            None => self.scanners.pools(),
+        };
+        let mut scanners = Vec::new();
+        for pool in pools {
+            for instance in &pool.instances {
+                let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
+                let used = u32::try_from(active).unwrap_or(u32::MAX);
+                let capacity = if instance.enabled { instance.max_concurrent_scans } else { 0 };
+                scanners.push(InstanceView {
+                    scanner_pool: pool.name.clone(),
+                    scanner_instance: instance.instance_id.clone(),
+                    name: instance.name.clone(),
+                    scanner_type: pool.scanner_type.clone(),
+                    url: instance.url.clone(),
+                    enabled: instance.enabled,
+                    active_scans: active,
+                    max_concurrent_scans: instance.max_concurrent_scans,
+                    available_slots: capacity.saturating_sub(used),
+                });
+            }
+        }
+        Ok(ScannersView {
+            total: scanners.len(),
+            enabled: scanners.iter().filter(|scanner| scanner.enabled).count(),
+            scanners,
+        })
+    }
+
+    /// The pools and their load.
+    pub async fn list_pools(&self) -> Result<PoolsView, ServiceError> {
+        let default_pool = self.scanners.default_pool().name.clone();
+        let scanners = self.list_scanners(None).await?.scanners;
+        let mut pools = Vec::new();
+        for pool in self.scanners.pools() {
+            let active = scanners.iter().filter(|view| view.scanner_pool == pool.name).map(|view| view.active_scans);
+            pools.push(PoolView {
+                scanner_pool: pool.name.clone(),
+                scanner_type: pool.scanner_type.clone(),
+                default: pool.name == default_pool,
+                scanners: pool.instances.len(),
+                enabled_scanners: pool.enabled().count(),
+                active_scans: active.sum(),
+                capacity: pool.capacity(),
+                queue_depth: self.queue.stats(&pool.name).await?.ready,
+            });
+        }
+        Ok(PoolsView { pools, default_pool })
+    }
+
+    /// The queues, of one pool or all.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPool`] when there is no such pool.
+    pub async fn queue_status(&self, pool: Option<&str>) -> Result<QueueView, ServiceError> {
+        let chosen = match pool {
+            Some(name) => std::slice::from_ref(self.pool_of(Some(name))?),
+            None => self.scanners.pools(),
+        };
+        let mut pools = Vec::new();
+        for pool in chosen {
+            let stats = self.queue.stats(&pool.name).await?;
+            let next = self.queue.peek(&pool.name, NEXT_SHOWN).await?;
+            pools.push(PoolQueueView {
+                scanner_pool: pool.name.clone(),
+                queued: stats.ready,
+                delayed: stats.delayed,
+                leased: stats.leased,
+                dead: stats.dead,
+                paused: stats.paused,
+                next: next.iter().filter_map(|body| task_id_of(body)).collect(),
+            });
+        }
+        Ok(QueueView {
+            total_queued: pools.iter().map(|pool| pool.queued).sum(),
+            total_dead: pools.iter().map(|pool| pool.dead).sum(),
+            pools,
+        })
+    }
+}
+
+/// The task a queue entry names; entries of another form are shown by nothing.
+fn task_id_of(body: &str) -> Option<String> {
+    let body: serde_json::Value = serde_json::from_str(body).ok()?;
+    body["task_id"].as_str().map(str::to_owned)
+}

@@ -1,0 +1,87 @@
+//! What every front door calls: submit a scan, see where it stands, read its findings.
+//!
+//! The MCP server maps its tools onto [`ScanService`] and adds nothing; a program that embeds this library has the
+//! same power without MCP. Every error carries a stable code, a message and, where there is something to do, a hint.
+
+mod error;
+mod health;
+mod list;
+mod results;
+mod status;
+mod submit;
+
+use std::{path::Path, sync::Arc};
+
+pub(crate) use self::results::scan_metadata;
+pub use self::{
+    error::ServiceError,
+    list::{InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView, TaskSummary},
+    results::ResultsRequest,
+    status::TaskView,
+    submit::{IdempotencyKey, Submission, SubmitRequest},
+};
+use crate::{
+    config::{ScannersConfig, Settings},
+    queue::{self, Queue},
+    scanner::ScannerRegistry,
+    task::TaskManager,
+    telemetry::Metrics,
+    time::{Clock, SystemClock},
+};
+
+/// Accepts scans and answers questions about them. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct ScanService {
+    tasks: TaskManager,
+    queue: Arc<dyn Queue>,
+    scanners: ScannerRegistry,
+    metrics: Arc<Metrics>,
+    clock: Arc<dyn Clock>,
+    data_dir: Arc<Path>,
+}
+
+impl ScanService {
+    /// Opens what the settings name: the scanner configuration, the data directory and the queue.
+    ///
+    /// # Errors
+    /// [`ServiceError`] of the first that cannot be used; its kind tells a wrong configuration from an unreachable
+    /// queue.
+    pub async fn open(settings: &Settings) -> Result<Self, ServiceError> {
+        let scanners = ScannerRegistry::from_config(&ScannersConfig::load(&settings.scanner_config)?)?;
+        Self::open_with_scanners(settings, scanners).await
+    }
+
+    /// As [`ScanService::open`], with scanners that do not come from a file.
+    pub async fn open_with_scanners(settings: &Settings, scanners: ScannerRegistry) -> Result<Self, ServiceError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let tasks = TaskManager::open_with_clock(&settings.data_dir, Arc::clone(&clock))?;
+        let queue = queue::open(&settings.queue_url.parse()?).await?;
+        let metrics = Arc::new(Metrics::new()?);
+        Ok(Self { tasks, queue, scanners, metrics, clock, data_dir: settings.data_dir.as_path().into() })
+    }
+
+    /// The tasks, for a worker in the same process.
+    pub fn tasks(&self) -> &TaskManager {
+        &self.tasks
+    }
+
+    /// The queue, for a worker in the same process.
+    pub fn queue(&self) -> &Arc<dyn Queue> {
+        &self.queue
+    }
+
+    /// The scanners, for a worker in the same process.
+    pub fn scanners(&self) -> &ScannerRegistry {
+        &self.scanners
+    }
+
+    /// The metrics of this process.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
+    }
+
+    /// The clock everything here goes by.
+    pub fn clock(&self) -> &Arc<dyn Clock> {
+        &self.clock
+    }
+}

@@ -1,0 +1,145 @@
+//! Reading the findings of a task.
+
+use std::{fs::File, io::Write, path::PathBuf, time::Duration};
+
+use serde_json::{Map, Value};
+use tracing::warn;
+
+use super::{ScanService, ServiceError};
+use crate::{
+    blocking,
+    ids::TaskId,
+    results::{ConversionSummary, FilterSet, JsonNlConverter, Page, Query, ResultsError},
+    task::{EXPORT_FILE, Task, TaskError, Writer},
+};
+
+/// Reading results again within this time does not write `last_accessed_at` again.
+const ACCESS_RESOLUTION: Duration = Duration::from_secs(3600);
+
+/// Which findings of which task, and how they are shown, as a front door gets it.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ResultsRequest {
+    /// The task.
+    pub task_id: TaskId,
+    /// The profile; `brief` when neither it nor `fields` is given.
+    pub schema_profile: Option<String>,
+    /// The fields to show instead of a profile's.
+    pub fields: Option<Vec<String>>,
+    /// The filters, a JSON object of fields and conditions; all must match.
+    pub filters: Map<String, Value>,
+    /// The order: `worst_first` when it is `None`.
+    pub sort: Option<String>,
+    /// The page, from 1; 0 for everything.
+    pub page: i64,
+    /// Findings a page.
+    pub page_size: Option<i64>,
+}
+
+impl ResultsRequest {
+    /// The first page of a task's findings in the default profile.
+    pub fn new(task_id: TaskId) -> Self {
+        Self { task_id, schema_profile: None, fields: None, filters: Map::new(), sort: None, page: 1, page_size: None }
+    }
+
+    fn query(&self) -> Result<Query, ResultsError> {
+        let mut query = Query::builder().page(Page::new(self.page, self.page_size)?);
+        if let Some(profile) = &self.schema_profile {
+            query = query.profile(profile.parse()?);
+        }
+        if let Some(fields) = &self.fields {
+            query = query.fields(fields);
+        }
+        if !self.filters.is_empty() {
+            query = query.filters(FilterSet::from_json(&Value::Object(self.filters.clone()))?);
+        }
+        if let Some(sort) = &self.sort {
+            query = query.sort(sort.parse()?);
+        }
+        query.build()
+    }
+}
+
+impl ScanService {
+    /// The findings as JSON-NL text.
+    ///
+    /// # Errors
+    /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
+    /// [`ServiceError::Results`] for a query that cannot be answered or a damaged export.
+    pub async fn results(&self, request: ResultsRequest) -> Result<String, ServiceError> {
+        let (text, _) = self.write_results(request, Vec::new()).await?;
+        String::from_utf8(text)
+            .map_err(|_| ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned())))
+    }
+
+    /// Writes the findings as JSON-NL into `output`, however many there are, in bounded memory; returns it again.
+    pub async fn write_results<W: Write + Send + 'static>(
+        &self,
+        request: ResultsRequest,
+        mut output: W,
+    ) -> Result<(W, ConversionSummary), ServiceError> {
+        // A wrong question is refused before anything is looked at, so that it gets the same answer at any time.
+        let query = request.query()?;
+        let task = self.tasks.get(&request.task_id).await?;
+        let export = self.export_of(&task)?;
+        self.note_access(&task).await;
+        let converter = JsonNlConverter::new(query).with_metadata(scan_metadata(&task));
+        let work = blocking::run(move || {
+            let file = File::open(&export).map_err(|source| TaskError::Storage {
+                action: "cannot read",
+                path: export.clone(),
+                source: source.into(),
+            })?;
+            let summary = converter.convert(file, &mut output)?;
+            Ok((output, summary))
+        });
+        work.await.map_err(ResultsError::Read)?
+    }
+
+    fn export_of(&self, task: &Task) -> Result<PathBuf, ServiceError> {
+        if !task.status.is_terminal() {
+            return Err(ServiceError::ResultsNotReady { task_id: task.task_id.clone(), status: task.status });
+        }
+        let export = self.tasks.artifact_path(&task.task_id, EXPORT_FILE);
+        if !export.is_file() {
+            return Err(ServiceError::NoResults {
+                task_id: task.task_id.clone(),
+                status: task.status,
+                reason: task.error_code.clone(),
+            });
+        }
+        Ok(export)
+    }
+
+    /// Notes that the results were read. A failure is logged: the reader shall not suffer from a full disk.
+    async fn note_access(&self, task: &Task) {
+        let now = self.clock.now();
+        if task.last_accessed_at.is_some_and(|last| now.since(last) < ACCESS_RESOLUTION) {
+            return;
+        }
+        let noted = self.tasks.update(&task.task_id, Writer::FrontDoor, move |task| task.last_accessed_at = Some(now));
+        if let Err(error) = noted.await {
+            warn!(task_id = %task.task_id, %error, "the time of access was not noted");
+        }
+    }
+}
+
+/// What the `scan_metadata` line says about the task, beside what the export says.
+pub(crate) fn scan_metadata(task: &Task) -> Map<String, Value> {
+    let Value::Object(metadata) = serde_json::json!({
+        "task_id": task.task_id,
+        "scan_type": task.scan_type,
+        "scan_name": task.payload.name,
+        "targets": task.payload.targets,
+        "status": task.status,
+        "scanner_pool": task.scanner_pool,
+        "scanner_instance": task.scanner_instance_id,
+        "started_at": task.started_at,
+        "completed_at": task.completed_at,
+        "authentication_status": task.authentication_status,
+        "warnings": task.validation_warnings,
+    }) else {
+        return Map::new();
+    };
+    metadata
+}

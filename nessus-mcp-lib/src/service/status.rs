@@ -1,0 +1,141 @@
+//! Where a task stands.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::{ScanService, ServiceError};
+use crate::{
+    ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
+    task::{EXPORT_FILE, ScanType, Task, TaskStatus},
+    time::Timestamp,
+};
+
+/// A task as a front door shows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct TaskView {
+    /// The task.
+    pub task_id: TaskId,
+    /// The request it came with.
+    pub trace_id: TraceId,
+    /// queued, running, completed, failed, timeout or cancelled.
+    pub status: TaskStatus,
+    /// 0 to 100; absent until the scanner reports any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+    /// Place in the pool's queue, 1 being next; only while queued.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<u64>,
+    /// Whether `get_scan_results` has findings to return.
+    pub results_available: bool,
+    /// Seconds to wait before asking again; absent when the task has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_poll_seconds: Option<u64>,
+    /// untrusted, trusted or privileged.
+    pub scan_type: ScanType,
+    /// The name a person gave.
+    pub name: String,
+    /// The normalised targets.
+    pub targets: String,
+    /// The type of scanner.
+    pub scanner_type: String,
+    /// The pool.
+    pub scanner_pool: PoolName,
+    /// The scanner, once one is chosen or pinned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanner_instance: Option<InstanceId>,
+    /// The scan on the scanner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nessus_scan_id: Option<ScanId>,
+    /// When it was accepted.
+    pub created_at: Timestamp,
+    /// When a worker began with it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub completed_at: Option<Timestamp>,
+    /// Seconds from start to end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub execution_time: Option<f64>,
+    /// How often it was begun on request.
+    pub attempt: u32,
+    /// What went wrong, as a stable code.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// What went wrong, in words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error_message: Option<String>,
+    /// Whether the login on the targets worked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication_status: Option<String>,
+    /// Counts of the results.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Map<String, Value>>"))]
+    pub validation_stats: Option<Value>,
+    /// What a reader of the results must know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub validation_warnings: Vec<String>,
+}
+
+impl ScanService {
+    /// Where a task stands.
+    ///
+    /// # Errors
+    /// [`ServiceError::Task`] with the code `task_not_found` when there is none.
+    pub async fn status(&self, task_id: &TaskId) -> Result<TaskView, ServiceError> {
+        let task = self.tasks.get(task_id).await?;
+        let queue_position = match task.status {
+            TaskStatus::Queued => self.queue.position(&task.scanner_pool, task_id).await?,
+            _ => None,
+        };
+        Ok(self.view(task, queue_position))
+    }
+
+    /// Reads a task id as a front door gets it.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`] when it has not the form of one.
+    pub fn parse_task_id(text: &str) -> Result<TaskId, ServiceError> {
+        TaskId::new(text.trim()).map_err(|error| {
+            let hint = "use the `task_id` that a submit returned; `list_tasks` shows those there are".to_owned();
+            ServiceError::invalid("task_id", format!("is refused: {error}"), hint)
+        })
+    }
+
+    fn view(&self, task: Task, queue_position: Option<u64>) -> TaskView {
+        TaskView {
+            results_available: self.tasks.artifact_path(&task.task_id, EXPORT_FILE).is_file()
+                && task.status.is_terminal(),
+            next_poll_seconds: next_poll(&task, self.clock.now()),
+            task_id: task.task_id,
+            trace_id: task.trace_id,
+            status: task.status,
+            progress: task.progress,
+            queue_position,
+            scan_type: task.scan_type,
+            name: task.payload.name,
+            targets: task.payload.targets,
+            scanner_type: task.scanner_type,
+            scanner_pool: task.scanner_pool,
+            scanner_instance: task.scanner_instance_id,
+            nessus_scan_id: task.nessus_scan_id,
+            created_at: task.created_at,
+            started_at: task.started_at,
+            completed_at: task.completed_at,
+            execution_time: task.execution_time,
+            attempt: task.attempt,
+            error_code: task.error_code,
+            error_message: task.error_message,
+            authentication_status: task.authentication_status,
+            validation_stats: task.validation_stats,
+            validation_warnings: task.validation_warnings,
+        }
+    }
+}
+
+/// A tenth of the task's age, at least 2 and at most 60 seconds: quick scans are noticed quickly, long ones cost little.
+fn next_poll(task: &Task, now: Timestamp) -> Option<u64> {
+    (!task.status.is_terminal()).then(|| (now.since(task.created_at).as_secs() / 10).clamp(2, 60))
+}

@@ -1,0 +1,296 @@
+//! Taking a scan into custody.
+//!
+//! Order matters, because the process may die between any two steps: the idempotency key is claimed first, then
+//! `task.json` is written and synced, then the task is enqueued, then the caller gets its answer. Each later step can
+//! be repeated under the same task id without harm; what was written but not enqueued, the reconciler enqueues.
+
+use std::{fmt, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use tracing::info;
+
+use super::{ScanService, ServiceError};
+use crate::{
+    ids::{InstanceId, PoolName, TaskId, TraceId},
+    queue::{IdempotencyEntry, IdempotencyOutcome, TaskBody},
+    results::Profile,
+    scanner::ScannerPool,
+    targets::TargetSet,
+    task::{ScanPayload, ScanType, Task, TaskError, TaskStatus},
+};
+
+/// How long a key keeps meaning the same request.
+const IDEMPOTENCY_TTL: Duration = Duration::from_secs(48 * 3600);
+/// The most characters of a scan's name: what Nessus takes.
+const MAX_NAME: usize = 255;
+/// The most characters of a description.
+const MAX_DESCRIPTION: usize = 4096;
+
+/// The largest integer that every JSON reader keeps exact.
+const LARGEST_JSON_INTEGER: u64 = (1 << 53) - 1;
+/// When a new scan is worth asking for.
+const FIRST_POLL_SECONDS: u64 = 5;
+
+/// The caller's own name for a request: repeated under the same key, it becomes the same task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Takes 1 to 255 visible ASCII characters.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`] for anything else.
+    pub fn new(key: impl Into<String>) -> Result<Self, ServiceError> {
+        let key = key.into();
+        if (1..=255).contains(&key.len()) && key.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(key))
+        } else {
+            Err(ServiceError::invalid("idempotency_key", "must be 1 to 255 visible ASCII characters", None))
+        }
+    }
+
+    /// The key.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for IdempotencyKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A scan to be run.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct SubmitRequest {
+    /// The targets, in the notation of [`TargetSet`].
+    pub targets: String,
+    /// A name for people, 1 to 255 characters.
+    pub name: String,
+    /// What the scan may use on its targets.
+    pub scan_type: ScanType,
+    /// Free text.
+    pub description: String,
+    /// The result profile to prepare; `brief` when it is `None`.
+    pub schema_profile: Option<String>,
+    /// The scanner's name for the kind of scan; its basic one when it is `None`.
+    pub template: Option<String>,
+    /// The pool; the default pool when it is `None`.
+    pub pool: Option<String>,
+    /// The scanner; the best of the pool when it is `None`.
+    pub instance: Option<String>,
+    /// The caller's own name for the request.
+    pub idempotency_key: Option<IdempotencyKey>,
+    /// Who asks, when the front door knows.
+    pub submitted_by: Option<String>,
+    /// The request it came with; a new one when it is `None`.
+    pub trace_id: Option<TraceId>,
+}
+
+impl SubmitRequest {
+    /// A network-only scan of these targets on the default pool.
+    pub fn untrusted(name: impl Into<String>, targets: impl Into<String>) -> Self {
+        Self {
+            targets: targets.into(),
+            name: name.into(),
+            scan_type: ScanType::Untrusted,
+            description: String::new(),
+            schema_profile: None,
+            template: None,
+            pool: None,
+            instance: None,
+            idempotency_key: None,
+            submitted_by: None,
+            trace_id: None,
+        }
+    }
+}
+
+/// The answer to a submit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Submission {
+    /// The task, as it stands on the disk.
+    pub task_id: TaskId,
+    /// The request it came with.
+    pub trace_id: TraceId,
+    /// Where the task stands: `queued`, or further when the request was a repetition.
+    pub status: TaskStatus,
+    /// The type of scanner.
+    pub scanner_type: String,
+    /// The pool.
+    pub scanner_pool: PoolName,
+    /// The scanner it is pinned to; absent when any of the pool may take it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanner_instance: Option<InstanceId>,
+    /// Place in the pool's queue, 1 being next; absent when it no longer waits.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue_position: Option<u64>,
+    /// How many hosts the targets stand for; the largest exact JSON integer for more than that.
+    pub target_hosts: u64,
+    /// The normalised targets.
+    pub targets: String,
+    /// Whether an earlier request under the same key made this task.
+    pub idempotent: bool,
+    /// Seconds to wait before the status is asked for.
+    pub next_poll_seconds: u64,
+    /// What to do next.
+    pub message: String,
+}
+
+/// A request that was checked: everything that can be refused was.
+struct Accepted {
+    task: Task,
+    target_hosts: u128,
+    request_hash: String,
+}
+
+impl ScanService {
+    /// Checks a scan, writes it down durably and enqueues it.
+    ///
+    /// # Errors
+    /// [`ServiceError`] for a wrong request, in which case nothing is left behind, and for a disk or queue that fails.
+    /// When the queue fails after the task was written, the task is kept and enqueued later; the error says so.
+    pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
+        let Accepted { mut task, target_hosts, request_hash } = self.accept(&request)?;
+        let mut repeated = false;
+        if let Some(key) = &request.idempotency_key {
+            let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash.clone(), task.created_at);
+            let outcome = self.queue.claim_idempotency_key(key.as_str(), &entry, IDEMPOTENCY_TTL).await?;
+            if let IdempotencyOutcome::Existing(existing) = outcome {
+                if existing.request_hash != request_hash {
+                    return Err(ServiceError::IdempotencyConflict { task_id: existing.task_id });
+                }
+                // The first caller may have died before its task was written: go on under its id.
+                task.task_id = existing.task_id;
+                repeated = true;
+            }
+        }
+        match self.tasks.create(task.clone()).await {
+            Ok(()) => self.metrics.task_reached(task.scan_type.as_str(), TaskStatus::Queued.as_str()),
+            Err(TaskError::AlreadyExists(task_id)) if repeated => task = self.tasks.get(&task_id).await?,
+            Err(error) => return Err(error.into()),
+        }
+        if !task.status.is_terminal() {
+            self.enqueue(&task).await?;
+        }
+        info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "scan submitted");
+        let queue_position = match task.status {
+            TaskStatus::Queued => self.queue.position(&task.scanner_pool, &task.task_id).await?,
+            _ => None,
+        };
+        Ok(Submission {
+            task_id: task.task_id,
+            trace_id: task.trace_id,
+            status: task.status,
+            scanner_type: task.scanner_type,
+            scanner_pool: task.scanner_pool,
+            scanner_instance: task.scanner_instance_id,
+            queue_position,
+            target_hosts: u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER),
+            targets: task.payload.targets,
+            idempotent: repeated,
+            next_poll_seconds: FIRST_POLL_SECONDS,
+            message: "the scan is accepted and will survive restarts; ask get_scan_status with this task_id, then \
+                      get_scan_results"
+                .to_owned(),
+        })
+    }
+
+    async fn enqueue(&self, task: &Task) -> Result<(), ServiceError> {
+        let body = TaskBody::parse(task.queue_entry().to_string())?;
+        self.queue.enqueue(&task.scanner_pool, &body).await?;
+        Ok(())
+    }
+
+    /// Everything that can be refused without touching disk or queue.
+    fn accept(&self, request: &SubmitRequest) -> Result<Accepted, ServiceError> {
+        let name = check_text("name", &request.name, MAX_NAME)?;
+        if name.is_empty() {
+            let hint = "give the scan a name of 1 to 255 characters".to_owned();
+            return Err(ServiceError::invalid("name", "is missing", hint));
+        }
+        let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
+        let targets = request.targets.parse::<TargetSet>()?;
+        let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
+        let template = request.template.as_deref().map(check_template).transpose()?;
+        let pool = self.pool_of(request.pool.as_deref())?;
+        let instance = request.instance.as_deref().map(|id| enabled_instance(pool, id)).transpose()?;
+
+        let mut payload = ScanPayload::new(name, targets.to_string());
+        description.clone_into(&mut payload.description);
+        payload.schema_profile = Some(profile.to_string());
+        payload.template = template.map(str::to_owned);
+
+        let now = self.clock.now();
+        let label = instance.as_ref().map_or(pool.name.as_str(), InstanceId::as_str);
+        let task_id = TaskId::generate(&pool.scanner_type, label, now);
+        let trace_id = request.trace_id.clone().unwrap_or_else(TraceId::generate);
+        let mut task =
+            Task::new(task_id, trace_id, request.scan_type, pool.scanner_type.clone(), pool.name.clone(), payload, now);
+        task.scanner_instance_id = instance;
+        task.submitted_by.clone_from(&request.submitted_by);
+        Ok(Accepted { request_hash: request_hash(&task), target_hosts: targets.host_count(), task })
+    }
+
+    /// The pool of this name, or the default pool.
+    pub(super) fn pool_of(&self, name: Option<&str>) -> Result<&ScannerPool, ServiceError> {
+        let Some(name) = name else {
+            return Ok(self.scanners.default_pool());
+        };
+        let known = PoolName::new(name).ok().and_then(|name| self.scanners.pool(&name));
+        known.ok_or_else(|| {
+            let available = self.scanners.pools().iter().map(|pool| pool.name.to_string()).collect();
+            ServiceError::unknown_pool(name, available)
+        })
+    }
+}
+
+fn enabled_instance(pool: &ScannerPool, id: &str) -> Result<InstanceId, ServiceError> {
+    let known = InstanceId::new(id).ok().filter(|id| pool.instance(id).is_some_and(|instance| instance.enabled));
+    known.ok_or_else(|| ServiceError::UnknownInstance {
+        pool: pool.name.to_string(),
+        instance: crate::error::excerpt(id).to_string(),
+        available: pool.enabled().map(|instance| instance.instance_id.to_string()).collect(),
+    })
+}
+
+fn check_text<'a>(field: &'static str, text: &'a str, most: usize) -> Result<&'a str, ServiceError> {
+    let text = text.trim();
+    let count = text.chars().count();
+    if count > most {
+        return Err(ServiceError::invalid(field, format!("has {count} characters; {most} are allowed"), None));
+    }
+    if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
+        || (field == "name" && text.contains(['\n', '\t']))
+    {
+        return Err(ServiceError::invalid(field, "has control characters", Some("write it on one line".to_owned())));
+    }
+    Ok(text)
+}
+
+fn check_template(template: &str) -> Result<&str, ServiceError> {
+    let template = template.trim();
+    let plain = template.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'));
+    if plain && (1..=64).contains(&template.len()) {
+        Ok(template)
+    } else {
+        let hint = "name one of the scanner's templates, such as `basic`, `discovery` or `advanced`".to_owned();
+        Err(ServiceError::invalid("template", "is not a template name", hint))
+    }
+}
+
+/// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else.
+fn request_hash(task: &Task) -> String {
+    let chosen = serde_json::json!([task.scan_type, task.scanner_pool, task.scanner_instance_id, task.payload]);
+    let digest = Sha256::digest(chosen.to_string().as_bytes());
+    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
+        use fmt::Write as _;
+        let _ = write!(hex, "{byte:02x}");
+        hex
+    })
+}

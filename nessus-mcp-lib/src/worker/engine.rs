@@ -1,0 +1,246 @@
+//! Claiming tasks and looking after those that run.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{Instrument, error, info, info_span, warn};
+
+use super::run_task::TaskRun;
+use crate::{
+    config::{ConfigError, WorkerSettings},
+    error::{Classified, ErrorKind, chain},
+    housekeeping,
+    ids::{PoolName, WorkerId},
+    queue::{Claim, Queue},
+    scanner::{ScannerPool, ScannerRegistry, Selection},
+    service::ScanService,
+    task::TaskManager,
+    telemetry::Metrics,
+    time::Clock,
+};
+
+/// How long a worker sleeps at most before it looks at its queues again.
+const IDLE_WAIT: Duration = Duration::from_secs(5);
+/// How long a worker waits after its queue has failed.
+const FAILURE_WAIT: Duration = Duration::from_secs(1);
+/// How long a stopping worker waits for its tasks to be handed back: a create or launch that is under way is finished.
+const STOP_WAIT: Duration = Duration::from_secs(30);
+/// The time between two comparisons of the task files with the queue.
+const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
+
+/// A worker that cannot run.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum WorkerError {
+    /// It is to serve a pool that is not configured.
+    #[error("`WORKER_POOLS` names the pool `{pool}`, which is not configured")]
+    UnknownPool {
+        /// The pool.
+        pool: PoolName,
+        /// The pools there are.
+        available: Vec<String>,
+    },
+    /// Its settings cannot work.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+}
+
+impl Classified for WorkerError {
+    fn code(&self) -> &'static str {
+        "bad_configuration"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Configuration
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::UnknownPool { available, .. } => Some(format!("the pools are: {}", available.join(", "))),
+            Self::Config(error) => error.hint(),
+        }
+    }
+}
+
+/// What all runs of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) id: WorkerId,
+    pub(super) tasks: TaskManager,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) scanners: ScannerRegistry,
+    pub(super) selection: Selection,
+    pub(super) settings: WorkerSettings,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) clock: Arc<dyn Clock>,
+    /// Cancelled when the worker shall stop.
+    pub(super) stop: CancellationToken,
+}
+
+/// A queue consumer. Any number of them, in any number of processes, share one queue and one data directory.
+///
+/// # Example
+/// ```no_run
+/// use nessus_mcp_lib::{ScanService, Worker, config::{Settings, WorkerSettings}};
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let service = ScanService::open(&Settings::new("./data", "scanners.yaml")).await?;
+/// let worker = Worker::new(&service, WorkerSettings::default())?;
+/// let shutdown = std::future::pending::<()>();
+/// worker.run(shutdown).await;
+/// # Ok(()) }
+/// ```
+#[derive(Debug)]
+pub struct Worker {
+    shared: Arc<Shared>,
+    pools: Vec<PoolName>,
+}
+
+impl Worker {
+    /// A worker on the same tasks, queue and scanners as `service`.
+    ///
+    /// # Errors
+    /// [`WorkerError`] when it is to serve a pool that is not configured, or its settings cannot work.
+    pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, WorkerError> {
+        let settings = settings.check()?;
+        let configured = || service.scanners().pools().iter().map(|pool| pool.name.clone());
+        let pools: Vec<_> = settings.pools.clone().unwrap_or_else(|| configured().collect());
+        if let Some(unknown) = pools.iter().find(|pool| service.scanners().pool(pool).is_none()) {
+            let available = configured().map(|name| name.to_string()).collect();
+            return Err(WorkerError::UnknownPool { pool: unknown.clone(), available });
+        }
+        let shared = Shared {
+            id: WorkerId::generate(),
+            tasks: service.tasks().clone(),
+            queue: Arc::clone(service.queue()),
+            scanners: service.scanners().clone(),
+            selection: Selection::default(),
+            settings,
+            metrics: Arc::clone(service.metrics()),
+            clock: Arc::clone(service.clock()),
+            stop: CancellationToken::new(),
+        };
+        Ok(Self { shared: Arc::new(shared), pools })
+    }
+
+    /// Works until `shutdown` is ready, then hands back what is running and returns.
+    pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        info!(worker = %self.shared.id, pools = ?self.pools.iter().map(PoolName::as_str).collect::<Vec<_>>(), "worker started");
+        let mut runs = JoinSet::new();
+        let stop = self.shared.stop.clone();
+        let stop_on_shutdown = async {
+            shutdown.await;
+            stop.cancel();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = stop_on_shutdown => {}
+            () = self.reconcile_regularly() => {}
+            () = self.claim_until_stopped(&mut runs) => {}
+        }
+        info!(worker = %self.shared.id, running = runs.len(), "worker stops; scans go on on their scanners");
+        let handed_back = tokio::time::timeout(STOP_WAIT, async { while runs.join_next().await.is_some() {} });
+        if handed_back.await.is_err() {
+            warn!(worker = %self.shared.id, "some tasks were not handed back in time; their leases will run out");
+        }
+        self.shared.scanners.close().await;
+    }
+
+    /// Returns only when the worker shall stop, and never in the middle of a claim: its answer would be lost, and the
+    /// task would wait for the end of a lease that nobody holds.
+    async fn claim_until_stopped(&self, runs: &mut JoinSet<()>) {
+        let mut order: VecDeque<_> = self.pools.iter().cloned().collect();
+        while !self.shared.stop.is_cancelled() {
+            let mut started = false;
+            let mut open = Vec::new();
+            for pool in &order {
+                if self.shared.stop.is_cancelled() {
+                    return;
+                }
+                match self.claim_for(pool).await {
+                    Ok(Claimed::Task(claim)) => {
+                        started = true;
+                        self.start(*claim, runs);
+                    }
+                    Ok(Claimed::Nothing) => open.push(pool.clone()),
+                    Ok(Claimed::NoRoom) => {}
+                    Err(message) => {
+                        warn!(%pool, error = message, "nothing could be claimed");
+                        tokio::time::sleep(FAILURE_WAIT).await;
+                    }
+                }
+            }
+            order.rotate_left(1);
+            if !started {
+                self.wait(&open, runs).await;
+            }
+        }
+    }
+
+    /// Waits for work in pools that have room, for a run to end, or for a while.
+    async fn wait(&self, open: &[PoolName], runs: &mut JoinSet<()>) {
+        let until = Instant::now() + IDLE_WAIT.min(self.shared.settings.poll_interval.max(FAILURE_WAIT));
+        tokio::select! {
+            () = self.shared.queue.wait_for_work(open, IDLE_WAIT), if !open.is_empty() => {}
+            Some(ended) = runs.join_next(), if !runs.is_empty() => {
+                if let Err(failed) = ended {
+                    error!(error = %failed, "the run of a task panicked; its lease will run out");
+                }
+            }
+            () = tokio::time::sleep_until(until) => {}
+            () = self.shared.stop.cancelled() => {}
+        }
+    }
+
+    /// Claims the next task of a pool if one of its scanners has a free slot.
+    async fn claim_for(&self, pool: &PoolName) -> Result<Claimed, String> {
+        let Some(scanners) = self.shared.scanners.pool(pool) else {
+            return Ok(Claimed::NoRoom);
+        };
+        let failed = |error| chain(&error);
+        if self.shared.free_instances(scanners).await.map_err(failed)?.is_empty() {
+            return Ok(Claimed::NoRoom);
+        }
+        let claim = self.shared.queue.claim(pool, &self.shared.id, self.shared.settings.lease).await.map_err(failed)?;
+        Ok(claim.map_or(Claimed::Nothing, |claim| Claimed::Task(Box::new(claim))))
+    }
+
+    fn start(&self, claim: Claim, runs: &mut JoinSet<()>) {
+        let span = info_span!("task", task_id = %claim.lease.task_id, trace_id = tracing::field::Empty, fence = %claim.lease.fence);
+        runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim).run().instrument(span));
+    }
+
+    /// Never returns.
+    async fn reconcile_regularly(&self) {
+        loop {
+            match housekeeping::reconcile(&self.shared.tasks, self.shared.queue.as_ref(), self.shared.clock.now()).await
+            {
+                Ok(0) => {}
+                Ok(count) => warn!(count, "tasks the queue had forgotten were enqueued again"),
+                Err(error) => warn!(error = chain(&error), "task files and queue could not be compared"),
+            }
+            tokio::time::sleep(RECONCILE_INTERVAL).await;
+        }
+    }
+}
+
+enum Claimed {
+    Task(Box<Claim>),
+    Nothing,
+    NoRoom,
+}
+
+impl Shared {
+    /// The scanners of a pool that have a free slot, the best first.
+    pub(super) async fn free_instances<'a>(
+        &self,
+        pool: &'a ScannerPool,
+    ) -> Result<Vec<&'a crate::scanner::ScannerInstance>, crate::queue::QueueError> {
+        let mut loads = Vec::new();
+        for instance in pool.enabled() {
+            let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
+            loads.push((instance, active));
+        }
+        Ok(self.selection.rank(loads))
+    }
+}

@@ -1,0 +1,118 @@
+//! Keeping a claim alive, and noticing when it is not.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, warn};
+
+use crate::{
+    error::chain,
+    ids::{InstanceId, TaskId},
+    queue::{Lease, Queue, RenewOutcome, SlotOutcome},
+};
+
+/// The part of a lease after which a worker that could not renew it stops acting, in tenths.
+const TRUSTED_TENTHS: u32 = 8;
+
+/// A slot on a scanner that is renewed together with the claim.
+#[derive(Debug, Clone)]
+pub(super) struct HeldSlot {
+    pub(super) instance: InstanceId,
+    pub(super) capacity: u32,
+}
+
+/// Renews a claim and its slot in the background until it is dropped.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    lost: CancellationToken,
+    stop: CancellationToken,
+    slot: watch::Sender<Option<HeldSlot>>,
+}
+
+impl Heartbeat {
+    /// Starts to renew `lease`, which was confirmed just now.
+    pub(super) fn start(queue: Arc<dyn Queue>, lease: Lease, length: Duration) -> Self {
+        let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
+        let (slot, held) = watch::channel(None);
+        let beats = Beats { queue, lease, length, held };
+        let (lost_by_us, stop_us) = (lost.clone(), stop.clone());
+        tokio::spawn(async move {
+            tokio::select! {
+                () = stop_us.cancelled() => {}
+                () = beats.run() => lost_by_us.cancel(),
+            }
+        });
+        Self { lost, stop, slot }
+    }
+
+    /// Renews this slot as well from now on.
+    pub(super) fn hold_slot(&self, slot: HeldSlot) {
+        self.slot.send_replace(Some(slot));
+    }
+
+    /// Ready when the claim is lost or could not be renewed for too long.
+    pub(super) fn lost(&self) -> CancellationToken {
+        self.lost.clone()
+    }
+}
+
+impl Drop for Heartbeat {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+struct Beats {
+    queue: Arc<dyn Queue>,
+    lease: Lease,
+    length: Duration,
+    held: watch::Receiver<Option<HeldSlot>>,
+}
+
+impl Beats {
+    /// Returns when the claim must not be acted on any more.
+    async fn run(self) {
+        let interval = self.length / 3;
+        // Measured from before the call that confirmed the lease, so that a slow answer counts against us.
+        let mut confirmed = Instant::now();
+        loop {
+            tokio::time::sleep(interval).await;
+            let deadline = confirmed + self.length * TRUSTED_TENTHS / 10;
+            let began = Instant::now();
+            match tokio::time::timeout_at(deadline, self.beat()).await {
+                Ok(Ok(RenewOutcome::Held)) => confirmed = began,
+                Ok(Ok(RenewOutcome::Lost)) => {
+                    warn!(task_id = %self.lease.task_id, fence = %self.lease.fence, "another worker holds the task");
+                    return;
+                }
+                Ok(Err(error)) => debug!(task_id = %self.lease.task_id, error, "the lease could not be renewed yet"),
+                Err(_elapsed) => {
+                    warn!(task_id = %self.lease.task_id, "the lease could not be renewed in time");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn beat(&self) -> Result<RenewOutcome, String> {
+        let outcome = self.queue.renew(std::slice::from_ref(&self.lease), self.length).await;
+        let outcome = outcome.map_err(|error| chain(&error))?.first().copied().unwrap_or(RenewOutcome::Lost);
+        let held = self.held.borrow().clone();
+        if let (RenewOutcome::Held, Some(slot)) = (outcome, held) {
+            self.renew_slot(&self.lease.task_id, &slot).await;
+        }
+        Ok(outcome)
+    }
+
+    /// A slot that cannot be renewed does not stop the scan, which runs already; it is said in the log.
+    async fn renew_slot(&self, task_id: &TaskId, slot: &HeldSlot) {
+        let renewed =
+            self.queue.acquire_slot(&self.lease.pool, &slot.instance, task_id, slot.capacity, self.length).await;
+        match renewed {
+            Ok(SlotOutcome::Acquired) => {}
+            Ok(SlotOutcome::Full) => warn!(%task_id, instance = %slot.instance, "the scanner's slot was given away"),
+            Err(error) => debug!(%task_id, error = chain(&error), "the scanner's slot could not be renewed yet"),
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! How the work on a claimed task can end.
+
+use std::time::Duration;
+
+use crate::{
+    error::{Classified, chain},
+    queue::QueueError,
+    results::ResultsError,
+    scanner::ScannerError,
+    task::{TaskError, TaskStatus},
+};
+
+/// What becomes of a claimed task.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// It is in a terminal state, written to its file.
+    Ended(TaskStatus),
+    /// It failed for good and its file says so; an operator shall see it among the dead letters.
+    Dead { code: String, message: String, attempt: u32 },
+    /// It failed for now.
+    Retry(Duration),
+    /// Nothing was tried, or the worker stops: the next worker goes on.
+    HandBack(Duration),
+    /// Another worker holds it: no step may be taken any more.
+    Lost,
+}
+
+/// An error on the road, before it is decided what follows from it.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum StepError {
+    #[error(transparent)]
+    Scanner(#[from] ScannerError),
+    #[error(transparent)]
+    Task(#[from] TaskError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    /// The scan ended on the scanner without being complete, or cannot be run at all.
+    #[error("{message}")]
+    Scan { status: TaskStatus, code: &'static str, message: String },
+    /// The worker was told to stop, or its lease is in doubt.
+    #[error("the worker stops")]
+    Stopped,
+    /// The lease is gone or too old to act on.
+    #[error("the lease is lost")]
+    LeaseLost,
+}
+
+impl StepError {
+    pub(super) fn failed(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Scan { status: TaskStatus::Failed, code, message: message.into() }
+    }
+
+    /// The stable code for `task.json` and the dead letters.
+    pub(super) fn code(&self) -> &'static str {
+        match self {
+            Self::Scanner(error) => error.code(),
+            Self::Task(error) => error.code(),
+            Self::Queue(error) => error.code(),
+            Self::Results(error) => error.code(),
+            Self::Scan { code, .. } => code,
+            Self::Stopped => "worker_stopped",
+            Self::LeaseLost => "lease_lost",
+        }
+    }
+
+    /// Whether another try may help without anybody changing anything.
+    pub(super) fn is_retryable(&self) -> bool {
+        match self {
+            Self::Scanner(error) => error.is_retryable(),
+            Self::Queue(error) => error.is_retryable(),
+            // A full or failing disk is mended by an operator; the scan on the scanner is not lost meanwhile.
+            Self::Task(error) => matches!(error, TaskError::Storage { .. }),
+            Self::Results(_) | Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
+        }
+    }
+
+    pub(super) fn message(&self) -> String {
+        chain(self)
+    }
+}
