@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use nessus_mcp_lib::{config::cli::CommonArgs, ids::PoolName};
 
 /// Operator command line of nessus-mcp.
 #[derive(Debug, Parser)]
@@ -18,6 +19,44 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Convert a .nessus export to newline-delimited JSON
     Convert(ConvertArgs),
+    /// Show how many scans wait, run and have failed
+    Stats(StatsArgs),
+    /// List the dead letters: tasks that failed for good, newest first
+    ListDlq(ListDlqArgs),
+}
+
+/// Options of `stats`.
+#[derive(Debug, Args)]
+pub(crate) struct StatsArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// Only this pool; may be repeated [default: the pools of the scanner configuration]
+    #[arg(long, value_name = "POOL")]
+    pub(crate) pool: Vec<PoolName>,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `list-dlq`.
+#[derive(Debug, Args)]
+pub(crate) struct ListDlqArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// Only this pool; may be repeated [default: the pools of the scanner configuration]
+    #[arg(long, value_name = "POOL")]
+    pub(crate) pool: Vec<PoolName>,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub(crate) limit: u32,
+
+    /// Write one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `convert`; they mean what those of the tool `get_scan_results` mean.

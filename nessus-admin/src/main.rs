@@ -9,10 +9,21 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use args::{Cli, Command};
+use nessus_mcp_lib::error::Failure;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Convert(args) => commands::convert::run(&args),
-    };
-    output::exit_code(outcome)
+    output::exit_code(run(&Cli::parse().command))
+}
+
+fn run(command: &Command) -> Result<(), Failure> {
+    match command {
+        Command::Convert(args) => commands::convert::run(args),
+        Command::Stats(args) => block_on(commands::stats::run(args)),
+        Command::ListDlq(args) => block_on(commands::dead_letters::run(args)),
+    }
+}
+
+/// Runs a command that asks the queue. One thread is enough for one question after the other.
+fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }

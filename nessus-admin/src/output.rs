@@ -1,5 +1,4 @@
 //! Everything that is printed: data on stdout, talk on stderr, and the exit code.
-
 #![expect(clippy::print_stderr, reason = "the one place that may")]
 
 use std::{
@@ -7,49 +6,68 @@ use std::{
     process::ExitCode,
 };
 
-use nessus_mcp_lib::{
-    error::{Classified, chain},
-    results::ResultsError,
-};
-
-/// What a command failed with.
-#[derive(Debug)]
-pub(crate) struct Failure {
-    message: String,
-    hint: Option<String>,
-    exit_code: u8,
-    /// The reader of stdout went away, as `head` does; no failure for a program in a pipe.
-    broken_pipe: bool,
-}
-
-impl Failure {
-    /// A failure without a hint.
-    pub(crate) fn new(message: String) -> Self {
-        Self { message, hint: None, exit_code: 1, broken_pipe: false }
-    }
-}
-
-impl From<ResultsError> for Failure {
-    fn from(error: ResultsError) -> Self {
-        let broken_pipe = error.is_broken_pipe();
-        Self { message: chain(&error), hint: error.hint(), exit_code: error.kind().exit_code(), broken_pipe }
-    }
-}
+use nessus_mcp_lib::{error::Failure, results::ResultsError};
 
 /// Where data goes.
 pub(crate) fn stdout() -> impl Write {
     io::stdout().lock()
 }
 
+/// Writes lines of data. A reader that went away, as `head` does, is no failure for a program in a pipe.
+pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Result<(), Failure> {
+    let mut stdout = stdout();
+    let written = lines.into_iter().try_for_each(|line| writeln!(stdout, "{}", line.as_ref()));
+    match written.and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => Ok(written?),
+    }
+}
+
+/// The same leniency for a conversion to stdout.
+pub(crate) fn unless_reader_left(converted: Result<(), ConvertFailure>) -> Result<(), Failure> {
+    match converted {
+        Err(ConvertFailure::Results(error)) if error.is_broken_pipe() => Ok(()),
+        converted => Ok(converted?),
+    }
+}
+
+/// What a conversion failed with, before it is decided whether that matters.
+#[derive(Debug)]
+pub(crate) enum ConvertFailure {
+    /// The export or the query.
+    Results(ResultsError),
+    /// Anything else.
+    Other(Failure),
+}
+
+impl From<ResultsError> for ConvertFailure {
+    fn from(error: ResultsError) -> Self {
+        Self::Results(error)
+    }
+}
+
+impl From<Failure> for ConvertFailure {
+    fn from(failure: Failure) -> Self {
+        Self::Other(failure)
+    }
+}
+
+impl From<ConvertFailure> for Failure {
+    fn from(failure: ConvertFailure) -> Self {
+        match failure {
+            ConvertFailure::Results(error) => error.into(),
+            ConvertFailure::Other(failure) => failure,
+        }
+    }
+}
+
 /// Prints what went wrong, if anything did, and gives the exit code of the process.
 pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
-    let Err(failure) = outcome else { return ExitCode::SUCCESS };
-    if failure.broken_pipe {
-        return ExitCode::SUCCESS;
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{failure}");
+            failure.exit_code()
+        }
     }
-    eprintln!("error: {}", failure.message);
-    if let Some(hint) = failure.hint {
-        eprintln!("\nhint: {hint}");
-    }
-    ExitCode::from(failure.exit_code)
 }

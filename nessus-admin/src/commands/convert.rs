@@ -9,18 +9,19 @@ use std::{
 use nessus_mcp_lib::{
     JsonNlConverter,
     durable::DurableFile,
+    error::Failure,
     results::{Page, Query, ResultsError},
 };
 
 use crate::{
     args::ConvertArgs,
-    output::{self, Failure},
+    output::{self, ConvertFailure},
 };
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
     let converter = JsonNlConverter::new(query(args)?);
     let Some(path) = &args.output else {
-        return convert(&converter, &args.file, output::stdout());
+        return output::unless_reader_left(convert(&converter, &args.file, output::stdout()));
     };
     let unwritable = |error: io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
     let mut file = DurableFile::create(path).map_err(unwritable)?;
@@ -42,7 +43,7 @@ fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
     query.build()
 }
 
-fn convert(converter: &JsonNlConverter, input: &Path, output: impl Write) -> Result<(), Failure> {
+fn convert(converter: &JsonNlConverter, input: &Path, output: impl Write) -> Result<(), ConvertFailure> {
     if input == Path::new("-") {
         converter.convert_stream(io::stdin().lock(), output)?;
         return Ok(());

@@ -1,0 +1,51 @@
+//! Finding the queue and the pools that a command is about.
+
+use std::{path::PathBuf, sync::Arc};
+
+use nessus_mcp_lib::{
+    Queue,
+    config::{ScannersConfig, Settings},
+    error::{Classified, ErrorKind, Failure},
+    ids::PoolName,
+    queue::{self, QueueUrl},
+};
+
+/// A queue that nobody has made yet. It is not made by looking at it: an empty new queue in the wrong place would look
+/// like one that has nothing to do.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no queue at `{}`", .0.display())]
+struct NoQueue(PathBuf);
+
+impl Classified for NoQueue {
+    fn code(&self) -> &'static str {
+        "no_queue"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Unavailable
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("name the data directory of the server and its workers with `--data-dir` or `DATA_DIR`".to_owned())
+    }
+}
+
+/// Opens the queue that exists.
+pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure> {
+    let url: QueueUrl = settings.queue_url.parse()?;
+    if let QueueUrl::Sqlite(path) = &url
+        && !path.is_file()
+    {
+        return Err(NoQueue(path.clone()).into());
+    }
+    Ok(queue::open(&url).await?)
+}
+
+/// The pools named on the command line, else those of the scanner configuration.
+pub(super) fn pools(settings: &Settings, named: &[PoolName]) -> Result<Vec<PoolName>, Failure> {
+    if !named.is_empty() {
+        return Ok(named.to_vec());
+    }
+    let config = ScannersConfig::load(&settings.scanner_config)?;
+    Ok(config.pools.into_iter().map(|pool| pool.name).collect())
+}
