@@ -1,3 +1,33 @@
-//! Entry point.
+//! Queue consumer that drives Nessus scanners.
 
-fn main() {}
+mod args;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use nessus_mcp_lib::{ScanService, Worker, error::Failure};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::args::Arguments;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    output::exit_code(run(Arguments::parse()).await)
+}
+
+async fn run(arguments: Arguments) -> Result<(), Failure> {
+    arguments.log.init()?;
+    let settings = arguments.worker.settings()?;
+    let service = ScanService::open(&arguments.common.settings()).await?;
+    let worker = Worker::new(&service, settings)?;
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let shutdown = async move {
+        tokio::select! {
+            _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
+            _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
+        }
+    };
+    worker.run(shutdown).await;
+    Ok(())
+}

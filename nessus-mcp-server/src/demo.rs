@@ -1,0 +1,145 @@
+//! `demo`: one scan from submit to findings, through this process's own MCP endpoint.
+
+mod report;
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use nessus_mcp_lib::{
+    ScanService,
+    client::{ResultsArguments, ScanArguments, ScanClient},
+    config::{InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings},
+    error::Failure,
+    ids::{InstanceId, PoolName, TaskId},
+    scanner::ScannerRegistry,
+    service::TaskView,
+    task::TaskStatus,
+    telemetry::{self, LogFormat},
+};
+use tokio::net::TcpListener;
+
+use crate::{
+    app::App,
+    args::{DEFAULT_PORT, Demo},
+    http::AllowedHosts,
+    output,
+    serve::{self, BindError},
+};
+
+/// How long a mock scan takes.
+const SCAN_DURATION: Duration = Duration::from_secs(3);
+/// The time between two looks at the scan.
+const LOOK_INTERVAL: Duration = Duration::from_millis(400);
+/// When the demo gives up.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Runs the command.
+pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
+    telemetry::init_logging(&command.log_level, LogFormat::Text)?;
+    let fresh = tempfile::Builder::new().prefix("nessus-mcp-demo-").tempdir()?;
+    let data_dir = command.data_dir.as_deref().unwrap_or(fresh.path());
+    let app = App::new(open(data_dir).await?);
+    let listener = listen(command.mcp_bind).await?;
+    let url = format!("http://{}/mcp", listener.local_addr()?);
+    app.stop_on_signal()?;
+    let settings = WorkerSettings::default().with_poll_interval(LOOK_INTERVAL);
+    let worker = app.start_worker(settings)?;
+
+    let server = {
+        let app = app.clone();
+        tokio::spawn(async move { serve::until_stopped(&app, listener, AllowedHosts::new(None)).await })
+    };
+    output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing is contacted on the network."));
+    output::line(format!("Data: {}\n", data_dir.display()));
+    let shown = tokio::select! {
+        shown = show_one_scan(&url, &command.targets) => shown,
+        () = app.stop.cancelled() => Ok(()),
+    };
+    if shown.is_err() || command.once {
+        app.stop.cancel();
+    } else {
+        report::how_to_connect(&url);
+    }
+    server.await.map_err(|failed| Failure::new(failed.to_string()))??;
+    worker.stopped().await;
+    shown
+}
+
+/// The service on mock scanners, with its data where it is told.
+async fn open(data_dir: &Path) -> Result<ScanService, Failure> {
+    let instance = |name: &str| Ok::<_, Failure>(InstanceConfig::mock(InstanceId::new(name)?, SCAN_DURATION));
+    let instances = vec![instance("mock-1")?, instance("mock-2")?];
+    let pools = PoolConfig::new(PoolName::new("demo")?, instances).into_iter().collect();
+    let scanners = ScannerRegistry::from_config(&ScannersConfig::new(pools))?;
+    Ok(ScanService::open_with_scanners(&Settings::new(data_dir, "unused"), scanners).await?)
+}
+
+/// Listens where it is told, else on the usual port, else on a free one.
+async fn listen(address: Option<SocketAddr>) -> Result<TcpListener, Failure> {
+    if let Some(address) = address {
+        if !address.ip().is_loopback() {
+            return Err(Failure::new("the demo listens on loopback only"));
+        }
+        return Ok(serve::listen(address).await?);
+    }
+    match serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))).await {
+        Ok(listener) => Ok(listener),
+        Err(BindError { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
+            Ok(serve::listen((Ipv4Addr::LOCALHOST, 0).into()).await?)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Submits, watches and reads one scan, as an agent would.
+async fn show_one_scan(url: &str, targets: &str) -> Result<(), Failure> {
+    let client = ScanClient::connect(url).await?;
+    output::line(format!("1. The agent finds these tools: {}", client.tool_names().await?.join(", ")));
+    let submission = client.run_untrusted_scan(&ScanArguments::new("demo", targets)).await?;
+    output::line(format!("2. run_untrusted_scan {targets}\n   -> task {} ({})", submission.task_id, submission.status));
+    output::line("3. get_scan_status");
+    let ended = watch(&client, &submission.task_id).await?;
+    if ended.status != TaskStatus::Completed {
+        let reason = ended.error_message.unwrap_or_default();
+        return Err(Failure::new(format!("the scan ended as {}: {reason}", ended.status)));
+    }
+    let lines = client.get_scan_results(&ResultsArguments::new(submission.task_id.clone(), 0)).await?;
+    output::line(format!("4. get_scan_results -> {} JSON lines\n", lines.lines().count()));
+    report::findings(&ended, &lines)?;
+    client.close().await;
+    Ok(())
+}
+
+/// Looks at the task until it has ended, and prints each change.
+async fn watch(client: &ScanClient, task_id: &TaskId) -> Result<TaskView, Failure> {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut shown = None;
+    while tokio::time::Instant::now() < deadline {
+        let view = client.get_scan_status(task_id).await?;
+        let state = (view.status, view.progress);
+        if shown != Some(state) {
+            report::progress(&view);
+            shown = Some(state);
+        }
+        if view.status.is_terminal() {
+            return Ok(view);
+        }
+        tokio::time::sleep(LOOK_INTERVAL).await;
+    }
+    Err(Failure::new(format!("the scan did not end within {} seconds", PATIENCE.as_secs())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_taken_port_is_replaced_only_when_none_was_asked_for() {
+        let taken = listen(Some((Ipv4Addr::LOCALHOST, 0).into())).await.unwrap();
+        let address = taken.local_addr().unwrap();
+        assert!(listen(Some(address)).await.unwrap_err().to_string().contains("cannot listen"));
+    }
+}

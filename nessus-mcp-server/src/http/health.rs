@@ -1,0 +1,43 @@
+//! What load balancers and Prometheus ask.
+
+use axum::{
+    Json,
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
+use nessus_mcp_lib::{error::chain, telemetry::CheckStatus};
+
+use crate::app::App;
+
+/// The state of the process and what it depends on; 503 when something does not work.
+pub(super) async fn health(State(app): State<App>) -> Response {
+    let report = app.service.health().await;
+    let status = match report.status {
+        CheckStatus::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+        CheckStatus::Healthy | CheckStatus::Degraded => StatusCode::OK,
+    };
+    (status, Json(report)).into_response()
+}
+
+/// The process runs.
+pub(super) async fn live() -> &'static str {
+    "live\n"
+}
+
+/// Scans can be submitted; 503 when they cannot, or when the process is about to stop.
+pub(super) async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
+    if !app.stop.is_cancelled() && app.service.ready().await {
+        (StatusCode::OK, "ready\n")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+    }
+}
+
+/// All metrics in Prometheus' text format; 503 when the shared state cannot be read.
+pub(super) async fn metrics(State(app): State<App>) -> Response {
+    match app.service.render_metrics().await {
+        Ok(text) => ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
+        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", chain(&error))).into_response(),
+    }
+}

@@ -1,0 +1,91 @@
+//! Schemas that every client can read: the generator writes forms that some clients warn about or refuse.
+
+use std::sync::Arc;
+
+use rmcp::model::Tool;
+use serde_json::{Map, Value};
+
+/// Rewrites the input and output schema of a tool.
+pub(crate) fn normalise(tool: &mut Tool) {
+    tool.input_schema = rewritten(&tool.input_schema);
+    tool.output_schema = tool.output_schema.as_ref().map(rewritten);
+}
+
+fn rewritten(schema: &Arc<Map<String, Value>>) -> Arc<Map<String, Value>> {
+    let mut schema = schema.as_ref().clone();
+    rewrite(&mut schema);
+    Arc::new(schema)
+}
+
+/// Drops `$schema`, number formats and null defaults, and turns `[T, "null"]` into `T`: an optional member is left out,
+/// never null.
+fn rewrite(schema: &mut Map<String, Value>) {
+    schema.remove("$schema");
+    let numeric = schema.get("format").and_then(Value::as_str).is_some_and(|format| {
+        format.starts_with("int") || format.starts_with("uint") || matches!(format, "float" | "double")
+    });
+    if numeric {
+        schema.remove("format");
+    }
+    if schema.get("default").is_some_and(Value::is_null) {
+        schema.remove("default");
+    }
+    if let Some(Value::Array(types)) = schema.get_mut("type") {
+        types.retain(|name| name != "null");
+        if let [only] = types.as_slice() {
+            let only = only.clone();
+            schema.insert("type".to_owned(), only);
+        }
+    }
+    if let Some(Value::Array(options)) = schema.get_mut("anyOf") {
+        options.retain(|option| option.get("type").is_none_or(|name| name != "null"));
+        if let [Value::Object(only)] = options.as_slice() {
+            let only = only.clone();
+            schema.remove("anyOf");
+            for (key, value) in only {
+                schema.entry(key).or_insert(value);
+            }
+        }
+    }
+    for value in schema.values_mut() {
+        rewrite_below(value);
+    }
+}
+
+fn rewrite_below(value: &mut Value) {
+    match value {
+        Value::Object(schema) => rewrite(schema),
+        Value::Array(values) => values.iter_mut().for_each(rewrite_below),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nullable_and_formatted_members_become_plain() {
+        let before = serde_json::json!({
+            "$schema": "x", "type": "object",
+            "properties": {
+                "page": { "type": ["integer", "null"], "format": "int64", "default": null },
+                "id": { "anyOf": [{ "type": "string" }, { "type": "null" }], "description": "d" },
+                "at": { "type": "string", "format": "date-time" },
+            },
+        });
+        let Value::Object(mut schema) = before else { unreachable!("it is an object") };
+        rewrite(&mut schema);
+        assert_eq!(
+            Value::Object(schema),
+            serde_json::json!({
+                "type": "object",
+                "properties": {
+                    "page": { "type": "integer" },
+                    "id": { "type": "string", "description": "d" },
+                    "at": { "type": "string", "format": "date-time" },
+                },
+            })
+        );
+    }
+}

@@ -1,0 +1,127 @@
+//! `serve`: MCP over HTTP until the process is told to stop.
+
+use std::{net::SocketAddr, time::Duration};
+
+use axum::serve::ListenerExt;
+use nessus_mcp_lib::{
+    ScanService,
+    config::ConfigError,
+    error::{Classified, ErrorKind, Failure},
+};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use crate::{
+    app::App,
+    args::Serve,
+    http::{self, AllowedHosts},
+    output,
+};
+
+/// How long open requests may take to end after the process was told to stop.
+const DRAIN_WAIT: Duration = Duration::from_secs(10);
+
+/// Runs the command.
+pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
+    command.log.init()?;
+    let address = parse_address(&command.bind.mcp_bind)?;
+    let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref());
+    let worker_settings = command.worker.settings()?;
+    let app = App::new(ScanService::open(&command.common.settings()).await?);
+    let listener = listen(address).await?;
+    app.stop_on_signal()?;
+    let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
+    // With port 0 this line is the only way to know the port.
+    output::line(format!("listening on http://{}/mcp", listener.local_addr()?));
+    until_stopped(&app, listener, hosts).await?;
+    if let Some(worker) = worker {
+        worker.stopped().await;
+    }
+    Ok(())
+}
+
+fn parse_address(text: &str) -> Result<SocketAddr, ConfigError> {
+    let refuse = |message: &str| ConfigError::Setting { name: "MCP_BIND".to_owned(), message: message.to_owned() };
+    let text = text.replace("localhost:", "127.0.0.1:");
+    let address: SocketAddr =
+        text.parse().map_err(|_| refuse("must be an address and a port, such as 127.0.0.1:8835"))?;
+    if !address.ip().is_loopback() {
+        return Err(refuse("must be a loopback address: without a token only this machine may connect"));
+    }
+    Ok(address)
+}
+
+/// An address that cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot listen on {address}: {source}")]
+pub(crate) struct BindError {
+    address: SocketAddr,
+    pub(crate) source: std::io::Error,
+}
+
+impl Classified for BindError {
+    fn code(&self) -> &'static str {
+        "cannot_listen"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Unavailable
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self.source.kind() {
+            std::io::ErrorKind::AddrInUse => "another process listens there; stop it or give another `--mcp-bind`",
+            _ => "give another address with `--mcp-bind`",
+        };
+        Some(hint.to_owned())
+    }
+}
+
+/// Listens on a loopback address.
+pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
+    TcpListener::bind(address).await.map_err(|source| BindError { address, source })
+}
+
+/// Serves until `app.stop` is cancelled, lets open requests end, then closes what is still open.
+pub(crate) async fn until_stopped(app: &App, listener: TcpListener, hosts: AllowedHosts) -> Result<(), Failure> {
+    info!(address = %listener.local_addr()?, "serving");
+    let streams = CancellationToken::new();
+    let router = http::router(app, hosts, &streams);
+    // Without it small answers wait for the peer's delayed acknowledgement.
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
+    let accept = app.stop.clone();
+    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { accept.cancelled().await });
+    let mut serving = tokio::spawn(async move { serving.await });
+    tokio::select! {
+        ended = &mut serving => return ended.map_err(|failed| Failure::new(failed.to_string()))?.map_err(Failure::from),
+        () = app.stop.cancelled() => {}
+    }
+    if tokio::time::timeout(DRAIN_WAIT, &mut serving).await.is_ok() {
+        return Ok(());
+    }
+    // Streams that a client keeps open never end by themselves.
+    streams.cancel();
+    if tokio::time::timeout(DRAIN_WAIT, &mut serving).await.is_err() {
+        warn!("connections were cut off");
+        serving.abort();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_loopback_is_listened_on() {
+        for text in ["127.0.0.1:0", "localhost:8835", "[::1]:8835"] {
+            assert!(parse_address(text).is_ok(), "{text}");
+        }
+        for text in ["0.0.0.0:8835", "[::]:8835", "192.0.2.1:8835", "8835", ""] {
+            assert!(parse_address(text).is_err(), "{text}");
+        }
+    }
+}

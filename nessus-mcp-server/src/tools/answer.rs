@@ -1,0 +1,67 @@
+//! How tools answer and refuse.
+
+use nessus_mcp_lib::{
+    error::{Classified, ErrorKind, chain, excerpt},
+    ids::TraceId,
+    service::ServiceError,
+};
+use rmcp::{
+    RoleServer,
+    model::{CallToolResponse, CallToolResult, ContentBlock},
+    service::RequestContext,
+};
+use serde_json::{Map, Value};
+use tracing::{error, info};
+
+/// An error as a tool result: a stable code, a message, and what to do.
+///
+/// The code and message are for an agent; what an operator must know about a failing disk or queue is in the log.
+pub(super) fn refuse(error: &ServiceError) -> CallToolResult {
+    match error.kind() {
+        ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration => {
+            error!(code = error.code(), error = chain(error), "tool call failed");
+        }
+        _ => info!(code = error.code(), error = chain(error), "tool call refused"),
+    }
+    let mut answer = Map::new();
+    answer.insert("error".to_owned(), Value::from(error.code()));
+    answer.insert("message".to_owned(), Value::from(chain(error)));
+    if let Some(hint) = error.hint() {
+        answer.insert("hint".to_owned(), Value::from(hint));
+    }
+    CallToolResult::structured_error(Value::Object(answer))
+}
+
+/// Gives the error of arguments that could not be read, which the MCP library words, the form of all our errors.
+pub(super) fn with_code(response: CallToolResponse) -> CallToolResponse {
+    match response {
+        CallToolResponse::Complete(result) if result.is_error == Some(true) && result.structured_content.is_none() => {
+            let message: String =
+                result.content.iter().filter_map(ContentBlock::as_text).map(|part| &*part.text).collect();
+            let answer = serde_json::json!({
+                "error": "invalid_arguments",
+                "message": excerpt(&message).to_string(),
+                "hint": "compare the arguments with the tool's input schema",
+            });
+            CallToolResult::structured_error(answer).into()
+        }
+        other => other,
+    }
+}
+
+/// What HTTP put beside the call; empty over stdio.
+pub(super) struct Envelope {
+    pub(super) trace_id: Option<TraceId>,
+    pub(super) idempotency_key: Option<String>,
+}
+
+impl Envelope {
+    pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
+        let parts = context.extensions.get::<http::request::Parts>();
+        let header = |name: &str| parts.and_then(|parts| parts.headers.get(name)).and_then(|value| value.to_str().ok());
+        Self {
+            trace_id: parts.and_then(|parts| parts.extensions.get::<TraceId>()).cloned(),
+            idempotency_key: header("x-idempotency-key").map(str::to_owned),
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! What there is to scan with, and how busy it is.
+
+use nessus_mcp_lib::service::{PoolsView, QueueView, ScannersView};
+use rmcp::{
+    Json,
+    handler::server::wrapper::Parameters,
+    model::CallToolResult,
+    schemars::{self, JsonSchema},
+    tool, tool_router,
+};
+use serde::Deserialize;
+
+use super::{ScanTools, answer::refuse};
+
+/// Arguments of the tools that look at one pool or all.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PoolArgument {
+    /// Only this pool; all when left out
+    #[serde(default)]
+    scanner_pool: Option<String>,
+}
+
+/// Arguments of tools that take none.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct NoArguments {}
+
+#[tool_router(router = inventory_router, vis = "pub(super)")]
+impl ScanTools {
+    /// List the scanners with their pool, address, capacity and the scans they run now.
+    #[tool(
+        name = "list_scanners",
+        title = "List scanners",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn list_scanners(
+        &self,
+        Parameters(arguments): Parameters<PoolArgument>,
+    ) -> Result<Json<ScannersView>, CallToolResult> {
+        let scanners = self.service.list_scanners(arguments.scanner_pool.as_deref()).await;
+        scanners.map(Json).map_err(|error| refuse(&error))
+    }
+
+    /// List the scanner pools with their capacity, load and the default pool.
+    #[tool(
+        name = "list_pools",
+        title = "List scanner pools",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn list_pools(
+        &self,
+        Parameters(NoArguments {}): Parameters<NoArguments>,
+    ) -> Result<Json<PoolsView>, CallToolResult> {
+        self.service.list_pools().await.map(Json).map_err(|error| refuse(&error))
+    }
+
+    /// How many scans wait, run, are delayed or have failed, by pool, and which come next.
+    #[tool(
+        name = "get_queue_status",
+        title = "Queue status",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn get_queue_status(
+        &self,
+        Parameters(arguments): Parameters<PoolArgument>,
+    ) -> Result<Json<QueueView>, CallToolResult> {
+        let queues = self.service.queue_status(arguments.scanner_pool.as_deref()).await;
+        queues.map(Json).map_err(|error| refuse(&error))
+    }
+}

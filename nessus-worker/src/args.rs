@@ -1,0 +1,21 @@
+//! The command line.
+
+use clap::Parser;
+use nessus_mcp_lib::config::cli::{CommonArgs, LogArgs, WorkerArgs};
+
+/// Take scans from the queue and drive the scanners until SIGTERM
+///
+/// Any number of workers share one queue. A stopped worker hands its tasks back; the scans go on on their scanners and
+/// the next worker adopts them.
+///
+/// Exit codes: 0 done, 1 failed, 2 usage, 69 queue unavailable, 78 bad configuration.
+#[derive(Debug, Parser)]
+#[command(version)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) worker: WorkerArgs,
+}
