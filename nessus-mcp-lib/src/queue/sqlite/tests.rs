@@ -148,11 +148,17 @@ async fn a_future_that_is_dropped_midway_leaves_a_whole_step() {
 
 #[test]
 fn threads_open_a_new_file_at_once() {
-    for _ in 0..5 {
+    // So many, because SQLite fails the switch to WAL only when two of them meet in the middle of it.
+    for _ in 0..25 {
         let directory = directory();
         let path = directory.path().join("data/queue.db");
+        let start = std::sync::Barrier::new(12);
         std::thread::scope(|scope| {
-            let opens: Vec<_> = (0..8).map(|_| scope.spawn(|| SqliteQueue::open(&path))).collect();
+            let open = || {
+                start.wait();
+                SqliteQueue::open(&path)
+            };
+            let opens: Vec<_> = (0..12).map(|_| scope.spawn(open)).collect();
             for open in opens {
                 open.join().unwrap().unwrap();
             }
