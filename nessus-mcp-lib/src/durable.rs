@@ -28,7 +28,13 @@ impl DurableFile {
     /// # Errors
     /// When the directory does not exist or cannot be written to.
     pub fn create(destination: &Path) -> io::Result<Self> {
-        let file = tempfile::Builder::new().prefix(TEMPORARY_PREFIX).tempfile_in(parent(destination))?;
+        Self::create_with_prefix(destination, TEMPORARY_PREFIX)
+    }
+
+    /// As [`DurableFile::create`], with a temporary name that begins with `prefix`, so that what a killed process
+    /// leaves behind can be told from other temporary files and removed by [`remove_leftovers`].
+    pub fn create_with_prefix(destination: &Path, prefix: &str) -> io::Result<Self> {
+        let file = tempfile::Builder::new().prefix(prefix).tempfile_in(parent(destination))?;
         Ok(Self { file, destination: destination.to_owned() })
     }
 
@@ -75,6 +81,21 @@ pub fn replace(destination: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = DurableFile::create(destination)?;
     file.write_all(content)?;
     file.commit()
+}
+
+/// Removes the files of a directory whose names begin with `prefix`; returns how many.
+///
+/// Only the one who may write such files in this directory calls it: a file in use would be removed as well.
+pub fn remove_leftovers(directory: &Path, prefix: &str) -> io::Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
+            fs::remove_file(entry.path())?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 /// Creates the directory and its parents with mode 0700 and syncs the parent; fine when it is there already.

@@ -10,7 +10,7 @@ use std::{
 use super::{HistoryEntry, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore};
 use crate::{
     blocking,
-    durable::DurableFile,
+    durable::{self, DurableFile},
     ids::{Fence, PoolName, TaskId},
     time::{Clock, SystemClock},
 };
@@ -73,6 +73,9 @@ pub struct TaskList {
     /// Tasks whose file could not be read, with the reason: they may belong here.
     pub unreadable: Vec<(TaskId, String)>,
 }
+
+/// The temporary names of artifacts begin with it.
+const ARTIFACT_PREFIX: &str = ".artifact-";
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
 #[derive(Debug)]
@@ -245,8 +248,25 @@ impl TaskManager {
     pub async fn begin_artifact(&self, task_id: &TaskId, name: &str) -> Result<Artifact, TaskError> {
         let (task_id, path) = (task_id.clone(), self.store.path(task_id, name));
         self.blocking(move |_| {
-            let file = DurableFile::create(&path).map_err(TaskError::storage("cannot write", &path))?;
+            let file = DurableFile::create_with_prefix(&path, ARTIFACT_PREFIX)
+                .map_err(TaskError::storage("cannot write", &path))?;
             Ok(Artifact { task_id, file })
+        })
+        .await
+    }
+
+    /// Removes the unfinished files that a killed worker left in the task's directory; returns how many.
+    ///
+    /// # Errors
+    /// As [`TaskManager::update`] for a writer that does not hold the task: the files may be its successor's.
+    pub async fn remove_leftovers(&self, task_id: &TaskId, writer: Writer) -> Result<usize, TaskError> {
+        let task_id = task_id.clone();
+        self.blocking(move |store| {
+            let _lock = store.lock(&task_id)?;
+            check_writer(&store.read(&task_id)?, writer)?;
+            let directory = store.directory(&task_id);
+            durable::remove_leftovers(&directory, ARTIFACT_PREFIX)
+                .map_err(TaskError::storage("cannot clean", &directory))
         })
         .await
     }
@@ -377,6 +397,19 @@ mod tests {
         assert!(f.tasks.publish(artifact, worker(6)).await.is_err());
         assert!(!f.tasks.artifact_path(&f.id, EXPORT_FILE).exists());
         assert_eq!(f.tasks.get(&f.id).await.unwrap().progress, None);
+    }
+
+    #[tokio::test]
+    async fn the_next_worker_removes_what_a_killed_one_left() {
+        let f = fixture().await;
+        let abandoned = f.tasks.begin_artifact(&f.id, EXPORT_FILE).await.unwrap();
+        let leftover = abandoned.temporary_path().to_owned();
+        f.tasks.update(&f.id, worker(2), |task| task.status = TaskStatus::Running).await.unwrap();
+        assert!(f.tasks.remove_leftovers(&f.id, worker(1)).await.is_err(), "not by one whose claim is over");
+        assert!(leftover.exists());
+        assert_eq!(f.tasks.remove_leftovers(&f.id, worker(2)).await.unwrap(), 1);
+        assert!(!leftover.exists());
+        assert!(f.tasks.get(&f.id).await.is_ok());
     }
 
     #[tokio::test]

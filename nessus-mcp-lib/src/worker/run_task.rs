@@ -280,6 +280,7 @@ async fn drive(held: &Held<'_>) -> Result<(), StepError> {
             task.started_at = Some(started_at);
         })
         .await?;
+    held.remove_leftovers().await?;
     let scan = find_or_create(held, &task).await?;
     launch_once(held, &scan).await?;
     let end = poll::until_ended(held, &scan).await?;
@@ -347,6 +348,16 @@ impl Held<'_> {
     /// Publishes a file of the task in our name.
     pub(super) async fn publish(&self, artifact: Artifact) -> Result<(), StepError> {
         Ok(self.shared.tasks.publish(artifact, Writer::Worker(self.lease.fence)).await?)
+    }
+
+    /// Removes what a worker before us left unfinished: half an export may be a gigabyte.
+    async fn remove_leftovers(&self) -> Result<(), StepError> {
+        let writer = Writer::Worker(self.lease.fence);
+        let removed = self.shared.tasks.remove_leftovers(&self.lease.task_id, writer).await?;
+        if removed > 0 {
+            info!(removed, "unfinished files of an earlier worker were removed");
+        }
+        Ok(())
     }
 
     /// Whether the next step may be taken: asked right before the scanner is told to do something.
