@@ -71,6 +71,9 @@ pub enum ServiceError {
         /// Its error code.
         reason: Option<String>,
     },
+    /// The data directory cannot be used.
+    #[error("the data directory cannot be used: {0}")]
+    DataDirectory(#[source] TaskError),
     /// A task could not be read or written.
     #[error(transparent)]
     Task(#[from] TaskError),
@@ -132,6 +135,7 @@ impl Classified for ServiceError {
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::ResultsNotReady { .. } => "results_not_ready",
             Self::NoResults { .. } => "no_results",
+            Self::DataDirectory(_) => "bad_configuration",
             other => other.inner().map_or("internal_error", Classified::code),
         }
     }
@@ -141,6 +145,7 @@ impl Classified for ServiceError {
             Self::Invalid { .. } | Self::UnknownPool { .. } | Self::UnknownInstance { .. } => ErrorKind::InvalidInput,
             Self::IdempotencyConflict { .. } | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
+            Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
         }
     }
@@ -161,6 +166,9 @@ impl Classified for ServiceError {
             }
             Self::ResultsNotReady { .. } => {
                 Some("ask `get_scan_status` until the status is `completed`, then ask again".to_owned())
+            }
+            Self::DataDirectory(_) => {
+                Some("name a directory this user can write to with `--data-dir` or `DATA_DIR`".to_owned())
             }
             Self::NoResults { .. } => {
                 Some("`get_scan_status` tells why; submit the scan again when the cause is mended".to_owned())

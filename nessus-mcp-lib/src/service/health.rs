@@ -62,7 +62,8 @@ impl ScanService {
         self.metrics.set_total_depths(queues.total_queued, queues.total_dead);
         let scanners = self.list_scanners(None).await?.scanners;
         self.metrics.set_scanners(scanners.iter().map(|view| {
-            ScannerGauges::new(&view.scanner_pool, &view.scanner_instance, view.active_scans, view.max_concurrent_scans)
+            let capacity = if view.enabled { view.max_concurrent_scans } else { 0 };
+            ScannerGauges::new(&view.scanner_pool, &view.scanner_instance, view.active_scans, capacity)
         }));
         let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for view in &scanners {

@@ -10,7 +10,10 @@ mod results;
 mod status;
 mod submit;
 
-use std::{path::Path, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 pub(crate) use self::results::scan_metadata;
 pub use self::{
@@ -40,6 +43,40 @@ pub struct ScanService {
     data_dir: Arc<Path>,
 }
 
+/// What a [`ScanService`] is made of.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ServiceParts {
+    /// Where the tasks are kept; asked for its free space.
+    pub data_dir: PathBuf,
+    /// The tasks.
+    pub tasks: TaskManager,
+    /// The queue.
+    pub queue: Arc<dyn Queue>,
+    /// The scanners.
+    pub scanners: ScannerRegistry,
+    /// The clock everything goes by; the tasks should go by the same.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl ServiceParts {
+    /// These parts, with the machine's clock.
+    pub fn new(
+        data_dir: impl Into<PathBuf>,
+        tasks: TaskManager,
+        queue: Arc<dyn Queue>,
+        scanners: ScannerRegistry,
+    ) -> Self {
+        Self { data_dir: data_dir.into(), tasks, queue, scanners, clock: Arc::new(SystemClock) }
+    }
+
+    /// The same parts with another clock.
+    pub fn with_clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+}
+
 impl ScanService {
     /// Opens what the settings name: the scanner configuration, the data directory and the queue.
     ///
@@ -54,10 +91,26 @@ impl ScanService {
     /// As [`ScanService::open`], with scanners that do not come from a file.
     pub async fn open_with_scanners(settings: &Settings, scanners: ScannerRegistry) -> Result<Self, ServiceError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let tasks = TaskManager::open_with_clock(&settings.data_dir, Arc::clone(&clock))?;
+        // The queue first: a URL that cannot be used must not leave a data directory behind.
         let queue = queue::open(&settings.queue_url.parse()?).await?;
-        let metrics = Arc::new(Metrics::new()?);
-        Ok(Self { tasks, queue, scanners, metrics, clock, data_dir: settings.data_dir.as_path().into() })
+        let tasks = TaskManager::open_with_clock(&settings.data_dir, Arc::clone(&clock))
+            .map_err(ServiceError::DataDirectory)?;
+        Self::new(ServiceParts { data_dir: settings.data_dir.clone(), tasks, queue, scanners, clock })
+    }
+
+    /// A service on parts of the caller's, such as a queue backend of its own.
+    ///
+    /// # Errors
+    /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
+    pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
+        Ok(Self {
+            tasks: parts.tasks,
+            queue: parts.queue,
+            scanners: parts.scanners,
+            metrics: Arc::new(Metrics::new()?),
+            clock: parts.clock,
+            data_dir: parts.data_dir.into(),
+        })
     }
 
     /// The tasks, for a worker in the same process.
@@ -85,3 +138,6 @@ impl ScanService {
         &self.clock
     }
 }
+
+#[cfg(test)]
+mod tests;

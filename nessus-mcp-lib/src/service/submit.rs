@@ -172,7 +172,10 @@ impl ScanService {
         }
         match self.tasks.create(task.clone()).await {
             Ok(()) => self.metrics.task_reached(task.scan_type.as_str(), TaskStatus::Queued.as_str()),
-            Err(TaskError::AlreadyExists(task_id)) if repeated => task = self.tasks.get(&task_id).await?,
+            // Under a key, whoever comes first writes the task, be it the one who claimed the key or one who repeats.
+            Err(TaskError::AlreadyExists(task_id)) if request.idempotency_key.is_some() => {
+                task = self.tasks.get(&task_id).await?;
+            }
             Err(error) => return Err(error.into()),
         }
         if !task.status.is_terminal() {

@@ -15,6 +15,9 @@ use crate::{
 /// The part of a lease after which a worker that could not renew it stops acting, in tenths.
 const TRUSTED_TENTHS: u32 = 8;
 
+/// How often a lease is renewed in its length.
+const BEATS: u32 = 3;
+
 /// A slot on a scanner that is renewed together with the claim.
 #[derive(Debug, Clone)]
 pub(super) struct HeldSlot {
@@ -73,21 +76,27 @@ struct Beats {
 impl Beats {
     /// Returns when the claim must not be acted on any more.
     async fn run(self) {
-        let interval = self.length / 3;
         // Measured from before the call that confirmed the lease, so that a slow answer counts against us.
         let mut confirmed = Instant::now();
+        let mut pause = self.length / BEATS;
         loop {
-            tokio::time::sleep(interval).await;
             let deadline = confirmed + self.length * TRUSTED_TENTHS / 10;
+            tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
             let began = Instant::now();
             match tokio::time::timeout_at(deadline, self.beat()).await {
-                Ok(Ok(RenewOutcome::Held)) => confirmed = began,
+                Ok(Ok(RenewOutcome::Held)) => {
+                    confirmed = began;
+                    pause = self.length / BEATS;
+                }
                 Ok(Ok(RenewOutcome::Lost)) => {
                     warn!(task_id = %self.lease.task_id, fence = %self.lease.fence, "another worker holds the task");
                     return;
                 }
-                Ok(Err(error)) => debug!(task_id = %self.lease.task_id, error, "the lease could not be renewed yet"),
-                Err(_elapsed) => {
+                Ok(Err(error)) if began < deadline => {
+                    debug!(task_id = %self.lease.task_id, error, "the lease could not be renewed yet");
+                    pause = self.length / (BEATS * BEATS);
+                }
+                Ok(Err(_)) | Err(_) => {
                     warn!(task_id = %self.lease.task_id, "the lease could not be renewed in time");
                     return;
                 }
@@ -116,3 +125,8 @@ impl Beats {
         }
     }
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+#[path = "heartbeat_tests.rs"]
+mod tests;

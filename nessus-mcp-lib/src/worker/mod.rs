@@ -19,3 +19,6 @@ mod results;
 mod run_task;
 
 pub use self::engine::{Worker, WorkerError};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Submitting and asking, on a real SQLite queue, without a worker.
+
+use std::sync::Arc;
+
+use rstest::rstest;
+
+use super::*;
+use crate::{
+    error::{Classified, ErrorKind},
+    ids::{InstanceId, PoolName, TaskId},
+    queue::QueueStats,
+    scanner::{MockConfig, MockScanner, ScannerInstance, ScannerPool},
+    task::{TaskQuery, TaskStatus},
+};
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    service: ScanService,
+}
+
+async fn fixture() -> Fixture {
+    let directory = tempfile::tempdir().unwrap();
+    let instance = |name: &str, enabled: bool| {
+        let scanner = Arc::new(MockScanner::new(MockConfig::new()));
+        let mut instance = ScannerInstance::new(InstanceId::new(name).unwrap(), 2, scanner);
+        instance.enabled = enabled;
+        instance
+    };
+    let pool = ScannerPool::new(pool(), "mock", vec![instance("one", true), instance("off", false)]);
+    let scanners = ScannerRegistry::new(vec![pool]).unwrap();
+    let service = ScanService::open_with_scanners(&Settings::new(directory.path(), "unused"), scanners).await.unwrap();
+    Fixture { directory, service }
+}
+
+fn pool() -> PoolName {
+    PoolName::new("lab").unwrap()
+}
+
+fn request() -> SubmitRequest {
+    SubmitRequest::untrusted("office", "192.0.2.0/30, db.example")
+}
+
+fn keyed(key: &str) -> SubmitRequest {
+    let mut request = request();
+    request.idempotency_key = Some(IdempotencyKey::new(key).unwrap());
+    request
+}
+
+#[tokio::test]
+async fn a_submit_is_on_the_disk_and_in_the_queue() {
+    let f = fixture().await;
+    let submission = f.service.submit(request()).await.unwrap();
+    assert_eq!((submission.status, submission.queue_position), (TaskStatus::Queued, Some(1)));
+    assert_eq!((submission.target_hosts, submission.targets.as_str()), (5, "192.0.2.0/30,db.example"));
+    let task = f.service.tasks().get(&submission.task_id).await.unwrap();
+    assert_eq!(task.payload.schema_profile.as_deref(), Some("brief"));
+    assert_eq!(f.service.queue().stats(&pool()).await.unwrap(), QueueStats::new(1, 0, 0, 0));
+    let queues = f.service.queue_status(None).await.unwrap();
+    assert_eq!(queues.pools[0].next, [submission.task_id.as_str()]);
+}
+
+#[rstest]
+#[case("targets", |r: &mut SubmitRequest| r.targets.clear(), "invalid_targets")]
+#[case("range", |r: &mut SubmitRequest| r.targets = "10.0.0.999".to_owned(), "invalid_targets")]
+#[case("no name", |r: &mut SubmitRequest| r.name = "  ".to_owned(), "invalid_argument")]
+#[case("long name", |r: &mut SubmitRequest| r.name = "x".repeat(256), "invalid_argument")]
+#[case("escape in name", |r: &mut SubmitRequest| r.name = "a\u{1b}[2J".to_owned(), "invalid_argument")]
+#[case("pool", |r: &mut SubmitRequest| r.pool = Some("dmz".to_owned()), "unknown_pool")]
+#[case("instance", |r: &mut SubmitRequest| r.instance = Some("two".to_owned()), "unknown_instance")]
+#[case("disabled", |r: &mut SubmitRequest| r.instance = Some("off".to_owned()), "unknown_instance")]
+#[case("profile", |r: &mut SubmitRequest| r.schema_profile = Some("tiny".to_owned()), "unknown_profile")]
+#[case("template", |r: &mut SubmitRequest| r.template = Some("../x".to_owned()), "invalid_argument")]
+#[tokio::test]
+async fn a_wrong_request_is_refused_and_leaves_nothing(
+    #[case] what: &str,
+    #[case] spoil: fn(&mut SubmitRequest),
+    #[case] code: &str,
+) {
+    let f = fixture().await;
+    let mut request = keyed("k");
+    spoil(&mut request);
+    let error = f.service.submit(request).await.unwrap_err();
+    assert_eq!((error.code(), error.kind()), (code, ErrorKind::InvalidInput), "{what}: {error}");
+    assert_eq!(std::fs::read_dir(f.directory.path().join("tasks")).unwrap().count(), 0);
+    assert_eq!(f.service.queue().stats(&pool()).await.unwrap(), QueueStats::default());
+    assert!(!f.service.submit(keyed("k")).await.unwrap().idempotent, "the key is still free");
+}
+
+#[tokio::test]
+async fn a_name_of_255_characters_is_taken() {
+    let f = fixture().await;
+    assert!(f.service.submit(SubmitRequest::untrusted("ü".repeat(255), "192.0.2.1")).await.is_ok());
+}
+
+#[tokio::test]
+async fn twenty_submits_under_one_key_are_one_task() {
+    let f = fixture().await;
+    let mut submits = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let service = f.service.clone();
+        submits.spawn(async move { service.submit(keyed("same")).await.unwrap() });
+    }
+    let answers = submits.join_all().await;
+    assert!(answers.iter().all(|answer| answer.task_id == answers[0].task_id));
+    assert_eq!(answers.iter().filter(|answer| !answer.idempotent).count(), 1);
+    assert_eq!(f.service.list_tasks(TaskQuery::default()).await.unwrap().total, 1);
+    assert_eq!(f.service.queue().stats(&pool()).await.unwrap().ready, 1);
+}
+
+#[tokio::test]
+async fn a_key_means_one_request() {
+    let f = fixture().await;
+    let first = f.service.submit(keyed("key")).await.unwrap();
+    let mut spelled_otherwise = keyed("key");
+    spelled_otherwise.targets = "db.example,  192.0.2.0-192.0.2.3".to_owned();
+    spelled_otherwise.trace_id = Some(crate::ids::TraceId::generate());
+    let again = f.service.submit(spelled_otherwise).await;
+    assert_eq!(again.map(|answer| answer.task_id).ok(), Some(first.task_id.clone()), "the same targets in other words");
+    let mut other = keyed("key");
+    other.name = "another".to_owned();
+    let error = f.service.submit(other).await.unwrap_err();
+    assert_eq!(error.code(), "idempotency_conflict");
+    assert!(error.to_string().contains(first.task_id.as_str()));
+}
+
+#[tokio::test]
+async fn results_are_refused_until_the_scan_has_ended() {
+    let f = fixture().await;
+    let task_id = f.service.submit(request()).await.unwrap().task_id;
+    let results = |task_id: &TaskId, page: i64| {
+        let mut request = ResultsRequest::new(task_id.clone());
+        request.page = page;
+        f.service.results(request)
+    };
+    assert_eq!(results(&task_id, 1).await.unwrap_err().code(), "results_not_ready");
+    assert_eq!(results(&task_id, -1).await.unwrap_err().code(), "invalid_page", "a wrong question first");
+    let cancel = |task: &mut crate::task::Task| task.status = TaskStatus::Cancelled;
+    f.service.tasks().update(&task_id, crate::task::Writer::FrontDoor, cancel).await.unwrap();
+    assert_eq!(results(&task_id, 1).await.unwrap_err().code(), "no_results");
+    let unknown = TaskId::new("ne_ness_20251201_143022_a1b2c3d4").unwrap();
+    assert_eq!(results(&unknown, 1).await.unwrap_err().code(), "task_not_found");
+    assert_eq!(f.service.status(&unknown).await.unwrap_err().code(), "task_not_found");
+}
+
+#[tokio::test]
+async fn what_there_is_can_be_seen() {
+    let f = fixture().await;
+    let scanners = f.service.list_scanners(None).await.unwrap();
+    assert_eq!((scanners.total, scanners.enabled), (2, 1));
+    assert_eq!(scanners.scanners[1].available_slots, 0, "a disabled scanner has none");
+    assert_eq!(f.service.list_pools().await.unwrap().pools[0].capacity, 2);
+    assert_eq!(f.service.list_scanners(Some("dmz")).await.unwrap_err().code(), "unknown_pool");
+    let metrics = f.service.render_metrics().await.unwrap();
+    assert!(metrics.contains("nessus_pool_total_capacity 2"), "{metrics}");
+    assert!(f.service.ready().await);
+    assert!(f.service.health().await.checks.contains_key("queue"));
+}

@@ -1,0 +1,72 @@
+//! The heartbeat against a scripted queue, in paused time.
+
+use super::*;
+use crate::{
+    ids::{Fence, PoolName, WorkerId},
+    queue::{MockQueue, QueueError},
+    time::Timestamp,
+};
+
+const LENGTH: Duration = Duration::from_secs(60);
+
+fn lease() -> Lease {
+    let task = TaskId::generate("nessus", "nessus", Timestamp::from_millis(0));
+    Lease::new(PoolName::new("nessus").unwrap(), task, WorkerId::generate(), Fence(1))
+}
+
+fn unavailable() -> QueueError {
+    QueueError::Unavailable { location: "there".to_owned(), problem: "gone".to_owned(), source: None }
+}
+
+/// How long after its start the heartbeat says that the claim is lost.
+async fn lost_after(queue: MockQueue) -> Duration {
+    let start = Instant::now();
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH);
+    tokio::time::timeout(LENGTH * 100, heartbeat.lost().cancelled()).await.unwrap();
+    start.elapsed()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_another_holds_is_lost_at_the_next_beat() {
+    let mut queue = MockQueue::new();
+    let mut beats = 0;
+    queue.expect_renew().returning(move |_, _| {
+        beats += 1;
+        Ok(vec![if beats < 3 { RenewOutcome::Held } else { RenewOutcome::Lost }])
+    });
+    assert_eq!(lost_after(queue).await, LENGTH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_fails_is_trusted_for_most_of_the_lease_only() {
+    let mut queue = MockQueue::new();
+    queue.expect_renew().returning(|_, _| Err(unavailable()));
+    assert!(lost_after(queue).await < LENGTH);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_queue_that_recovers_loses_nothing() {
+    let mut queue = MockQueue::new();
+    let mut beats = 0;
+    queue.expect_renew().returning(move |_, _| {
+        beats += 1;
+        if beats % 2 == 0 { Ok(vec![RenewOutcome::Held]) } else { Err(unavailable()) }
+    });
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH);
+    tokio::time::sleep(LENGTH * 10).await;
+    assert!(!heartbeat.lost().is_cancelled());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_slot_is_renewed_with_the_claim() {
+    let mut queue = MockQueue::new();
+    queue.expect_renew().returning(|_, _| Ok(vec![RenewOutcome::Held]));
+    queue
+        .expect_acquire_slot()
+        .times(3)
+        .withf(|_, instance, _, capacity, _| instance.as_str() == "one" && *capacity == 2)
+        .returning(|_, _, _, _, _| Ok(SlotOutcome::Acquired));
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH);
+    heartbeat.hold_slot(HeldSlot { instance: InstanceId::new("one").unwrap(), capacity: 2 });
+    tokio::time::sleep(LENGTH + Duration::from_secs(1)).await;
+}
