@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     queue::{BodyError, EnqueueOutcome, Queue, QueueError, TaskBody},
-    task::{TaskError, TaskManager, TaskQuery, TaskStatus},
+    task::{TaskError, TaskManager, TaskQuery},
     time::Timestamp,
 };
 
@@ -33,14 +33,12 @@ pub enum ReconcileError {
 /// Enqueues every task that is not terminal and that the queue does not know; returns how many those were.
 pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
     let mut enqueued = 0;
-    for status in [TaskStatus::Queued, TaskStatus::Running] {
-        let list = tasks.list(TaskQuery::default().with_status(status)).await?;
-        // Oldest first, so that the order of submission is kept.
-        for task in list.tasks.iter().rev().filter(|task| now.since(task.created_at) >= GRACE) {
-            let body = TaskBody::parse(task.queue_entry().to_string())?;
-            if queue.enqueue(&task.scanner_pool, &body).await?.outcome == EnqueueOutcome::Added {
-                enqueued += 1;
-            }
+    let list = tasks.list(TaskQuery::default().unfinished()).await?;
+    // Oldest first, so that the order of submission is kept.
+    for task in list.tasks.iter().rev().filter(|task| now.since(task.created_at) >= GRACE) {
+        let body = TaskBody::parse(task.queue_entry().to_string())?;
+        if queue.enqueue(&task.scanner_pool, &body).await?.outcome == EnqueueOutcome::Added {
+            enqueued += 1;
         }
     }
     Ok(enqueued)

@@ -31,6 +31,8 @@ pub enum Writer {
 pub struct TaskQuery {
     /// Only tasks in this state.
     pub status: Option<TaskStatus>,
+    /// Only tasks that have not ended.
+    pub unfinished: bool,
     /// Only tasks of this pool.
     pub pool: Option<PoolName>,
     /// At most so many, the newest; 0 for all.
@@ -41,6 +43,12 @@ impl TaskQuery {
     /// Only tasks in this state.
     pub fn with_status(mut self, status: TaskStatus) -> Self {
         self.status = Some(status);
+        self
+    }
+
+    /// Only tasks that have not ended.
+    pub fn unfinished(mut self) -> Self {
+        self.unfinished = true;
         self
     }
 
@@ -58,6 +66,7 @@ impl TaskQuery {
 
     fn matches(&self, task: &Task) -> bool {
         self.status.is_none_or(|status| status == task.status)
+            && !(self.unfinished && task.status.is_terminal())
             && self.pool.as_ref().is_none_or(|pool| *pool == task.scanner_pool)
     }
 }

@@ -12,8 +12,8 @@ use crate::{
     error::{Classified, ErrorKind, chain},
     housekeeping,
     ids::{PoolName, WorkerId},
-    queue::{Claim, Queue},
-    scanner::{ScannerPool, ScannerRegistry, Selection},
+    queue::{Claim, Queue, QueueError, TaskBody},
+    scanner::{ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
     task::TaskManager,
     telemetry::Metrics,
@@ -198,7 +198,7 @@ impl Worker {
             return Ok(Claimed::NoRoom);
         };
         let failed = |error| chain(&error);
-        if self.shared.free_instances(scanners).await.map_err(failed)?.is_empty() {
+        if !self.shared.has_room(scanners).await.map_err(failed)? {
             return Ok(Claimed::NoRoom);
         }
         let claim = self.shared.queue.claim(pool, &self.shared.id, self.shared.settings.lease).await.map_err(failed)?;
@@ -231,11 +231,29 @@ enum Claimed {
 }
 
 impl Shared {
+    /// Whether the next task of the pool could run now: a slot is free, or the task holds one already, because another
+    /// worker handed it back while its scan goes on.
+    async fn has_room(&self, pool: &ScannerPool) -> Result<bool, QueueError> {
+        if !self.free_instances(pool).await?.is_empty() {
+            return Ok(true);
+        }
+        let next = self.queue.peek(&pool.name, 1).await?.pop();
+        let Some(next) = next.and_then(|body| TaskBody::parse(body).ok()) else {
+            return Ok(false);
+        };
+        for instance in &pool.instances {
+            if self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.contains(next.task_id()) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// The scanners of a pool that have a free slot, the best first.
     pub(super) async fn free_instances<'a>(
         &self,
         pool: &'a ScannerPool,
-    ) -> Result<Vec<&'a crate::scanner::ScannerInstance>, crate::queue::QueueError> {
+    ) -> Result<Vec<&'a ScannerInstance>, QueueError> {
         let mut loads = Vec::new();
         for instance in pool.enabled() {
             let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();

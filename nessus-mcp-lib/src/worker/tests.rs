@@ -199,6 +199,11 @@ async fn a_stopped_worker_hands_its_task_over_and_the_next_adopts_the_scan() {
     let stats = f.service.queue().stats(&pool()).await.unwrap();
     assert_eq!((stats.leased, stats.ready + stats.delayed), (0, 1), "the lease is handed back");
     let second = f.start();
+    let handed_over = Instant::now();
+    while f.service.queue().stats(&pool()).await.unwrap().leased == 0 {
+        assert!(handed_over.elapsed() < Duration::from_secs(30), "the slot it holds must not keep the task waiting");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
     second.stop().await;
