@@ -2,9 +2,9 @@
 
 use std::str::FromStr;
 
-use tracing_subscriber::{EnvFilter, fmt, prelude::*};
+use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, prelude::*};
 
-use crate::error::{Classified, ErrorKind};
+use crate::error::{Classified, ErrorKind, excerpt};
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -61,6 +61,7 @@ impl Classified for LoggingError {
 /// # Errors
 /// When `level` cannot be read or the process logs already.
 pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> {
+    check_words(level)?;
     let directives = if level.contains("rmcp") { level.to_owned() } else { format!("{level},rmcp=warn") };
     let filter = EnvFilter::builder().parse(&directives).map_err(|error| LoggingError::Level(error.to_string()))?;
     let registry = tracing_subscriber::registry().with(filter);
@@ -76,4 +77,32 @@ pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> 
         }
     };
     started.map_err(|error| LoggingError::Started(error.to_string()))
+}
+
+/// Refuses a word that is neither a level nor a directive: it would be taken for the name of a module, and the process
+/// would be silent about everything else.
+fn check_words(level: &str) -> Result<(), LoggingError> {
+    let is_directive = |word: &str| word.contains(['=', '[', ']', '{', '}']);
+    // An empty word is taken for `error`.
+    let is_level = |word: &str| !word.is_empty() && word.parse::<LevelFilter>().is_ok();
+    match level.split(',').map(str::trim).find(|word| !is_directive(word) && !is_level(word)) {
+        None => Ok(()),
+        Some(word) => Err(LoggingError::Level(format!("`{}` is neither", excerpt(word)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_misspelt_level_is_no_module_name() {
+        for level in ["info", "DEBUG", "off", "info,nessus_mcp_lib=debug", "warn, [task{task_id=x}]=trace"] {
+            assert!(check_words(level).is_ok(), "{level}");
+        }
+        for level in ["", "loud", "info,debgu", "nessus_mcp_lib"] {
+            assert!(check_words(level).is_err(), "{level}");
+        }
+        assert!(check_words("loud").unwrap_err().to_string().ends_with("or directives: `loud` is neither"));
+    }
 }
