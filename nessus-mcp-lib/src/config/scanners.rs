@@ -163,27 +163,30 @@ impl ScannersConfig {
 
     /// Checks the text of a file; `lookup` answers for the environment.
     pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let syntax =
-            |message: &str| ConfigError::Syntax { path: path.to_owned(), line: 1, message: message.to_owned() };
+        let syntax = |line: u64, message: &str| ConfigError::Syntax {
+            path: path.to_owned(),
+            line,
+            message: message.to_owned(),
+        };
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
-            return Err(syntax("the file has no pools: write a pool name and a list of scanners"));
+            return Err(syntax(1, "the file has no pools: write a pool name and a list of scanners"));
         }
         let Ordered(entries) = yaml::parse::<Ordered<Vec<RawInstance>>>(text, path)?;
         let mut pools: Vec<PoolConfig> = Vec::new();
-        for (name, raw) in entries {
-            let pool = PoolName::new(name).map_err(|error| syntax(&error.to_string()))?;
+        for (Scalar { text: name, line }, raw) in entries {
+            let pool = PoolName::new(name).map_err(|error| syntax(line, &error.to_string()))?;
             let instances = raw
                 .into_iter()
                 .enumerate()
                 .map(|(index, raw)| Reader { path, prefix: format!("{pool}[{index}]"), lookup }.instance(raw))
                 .collect::<Result<Vec<_>, _>>()?;
-            check_unique(&pool, &instances).map_err(|message| syntax(&message))?;
+            check_unique(&pool, &instances).map_err(|message| syntax(line, &message))?;
             let config = PoolConfig::new(pool.clone(), instances)
-                .ok_or_else(|| syntax(&format!("pool `{pool}` needs at least one scanner, and all of one type")))?;
+                .ok_or_else(|| syntax(line, &format!("pool `{pool}` needs at least one scanner, and all of one type")))?;
             pools.push(config);
         }
         if pools.is_empty() {
-            return Err(syntax("the file has no pools: write a pool name and a list of scanners"));
+            return Err(syntax(1, "the file has no pools: write a pool name and a list of scanners"));
         }
         Ok(Self { pools })
     }
@@ -324,13 +327,23 @@ fn parse_count(text: &str) -> Result<u32, String> {
 
 fn parse_url(text: &str) -> Result<String, String> {
     let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let port = rest.and_then(|rest| rest.split('/').next()).and_then(port_of);
     match rest {
         Some(rest) if rest.split('/').next().is_some_and(|authority| authority.contains('@')) => {
             Err("must not hold a user name or password: use the keys `username` and `password`".to_owned())
         }
+        Some(_) if port.is_some_and(|port| port.parse::<u16>().is_err()) => {
+            Err("has the port after its last colon, which must be a number from 0 to 65535".to_owned())
+        }
         Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(text.trim_end_matches('/').to_owned()),
         _ => Err("must begin with `https://` or `http://` and name a host".to_owned()),
     }
+}
+
+/// What stands behind the host of `host:port` or `[IPv6]:port`.
+fn port_of(authority: &str) -> Option<&str> {
+    let behind_brackets = authority.rsplit_once(']').map_or(authority, |(_, rest)| rest);
+    behind_brackets.rsplit_once(':').map(|(_, port)| port)
 }
 
 #[cfg(test)]
@@ -390,6 +403,10 @@ mod tests {
     )]
     #[case("nessus: {instance_id: a", "scanners.yaml:")]
     #[case("no/pool:\n  - {instance_id: a, type: mock}\n", "pool name")]
+    #[case("a:\n  - {instance_id: a, type: mock}\nb/c: []\n", "scanners.yaml:3: `b/c` is not a valid pool name")]
+    #[case("a:\n  - {instance_id: a, type: mock}\nb: []\n", "scanners.yaml:3: pool `b` needs at least one")]
+    #[case("nessus:\n  - instance_id: a\n    url: https://s:99999\n", "scanners.yaml:3: `nessus[0].url` has the port")]
+    #[case("nessus:\n  - instance_id: a\n    url: 'https://[::1]:x'\n", "scanners.yaml:3: `nessus[0].url` has the port")]
     fn a_broken_file_is_named_with_line_and_key(#[case] text: &str, #[case] expected: &str) {
         let error = parse(text).unwrap_err();
         let message = error.to_string();

@@ -26,9 +26,9 @@ impl<'de> Deserialize<'de> for Scalar {
     }
 }
 
-/// A mapping that keeps the order of the file.
+/// A mapping that keeps the order of the file, and the lines of its keys.
 #[derive(Debug)]
-pub(super) struct Ordered<T>(pub(super) Vec<(String, T)>);
+pub(super) struct Ordered<T>(pub(super) Vec<(Scalar, T)>);
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
