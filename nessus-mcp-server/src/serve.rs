@@ -19,8 +19,9 @@ use crate::{
     output,
 };
 
-/// How long open requests may take to end after the process was told to stop.
-const DRAIN_WAIT: Duration = Duration::from_secs(10);
+/// How long open requests may take to end after the process was told to stop. Twice this is less than the ten seconds
+/// after which Docker kills: a request that was only half sent, or a stream, never ends by itself.
+const DRAIN_WAIT: Duration = Duration::from_secs(3);
 
 /// Runs the command.
 pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
