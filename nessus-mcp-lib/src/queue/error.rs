@@ -120,6 +120,9 @@ impl Classified for QueueError {
         Some(match self {
             Self::InvalidUrl { .. } => "write `sqlite:PATH`, such as `sqlite:./data/queue.db`".to_owned(),
             Self::UnsupportedBackend { .. } => "use `sqlite:PATH`, or a build that contains this backend".to_owned(),
+            Self::Unusable { .. } => {
+                "look at `QUEUE_URL`, and at `DATA_DIR`, where the queue is kept when no URL is given".to_owned()
+            }
             Self::NewerSchema { .. } => "run the version that wrote it, or a newer one".to_owned(),
             Self::StorageFull { .. } => "free some space; nothing was accepted".to_owned(),
             Self::Damaged { location, .. } => format!(
