@@ -24,7 +24,7 @@ const FLOORS: [&[&str]; 9] = [
 /// Crates that only one room may know, and that room.
 const OWNERS: [(&str, &[&str]); 7] = [
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
-    ("reqwest", &["nessus-mcp-lib/src/scanner/nessus"]),
+    ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
     ("rusqlite", &["nessus-mcp-lib/src/queue/sqlite"]),
     ("serde_saphyr", &["nessus-mcp-lib/src/config/yaml.rs"]),
     ("rmcp", &["nessus-mcp-lib/src/client", "nessus-mcp-server/src"]),

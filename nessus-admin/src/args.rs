@@ -51,7 +51,7 @@ pub(crate) struct ListDlqArgs {
     pub(crate) pool: Vec<PoolName>,
 
     /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100)]
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 
     /// Write one JSON object a line

@@ -5,10 +5,12 @@ use std::time::Duration;
 use nessus_mcp_lib::{ScanService, Worker, config::WorkerSettings, error::Failure};
 use tokio::{signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
+
+use crate::output;
 
 /// How long a stopping server waits for its worker.
-const WORKER_STOP_WAIT: Duration = Duration::from_secs(35);
+const WORKER_STOP_WAIT: Duration = Duration::from_secs(40);
 
 /// The service, and the worker in the same process if there is one.
 #[derive(Debug, Clone)]
@@ -26,8 +28,12 @@ impl App {
     /// Starts a worker that stops with the process.
     pub(crate) fn start_worker(&self, settings: WorkerSettings) -> Result<RunningWorker, Failure> {
         let worker = Worker::new(&self.service, settings)?;
-        let stop = self.stop.clone();
-        Ok(RunningWorker(tokio::spawn(worker.run(async move { stop.cancelled().await }))))
+        let (stop, stopped) = (self.stop.clone(), self.stop.clone());
+        Ok(RunningWorker(tokio::spawn(async move {
+            // Dropped by a panic as well: a server whose worker is gone must not look healthy.
+            let _stop_with_the_worker = stop.drop_guard();
+            worker.run(async move { stopped.cancelled().await }).await;
+        })))
     }
 
     /// Cancels `stop` on SIGTERM or Ctrl-C.
@@ -42,6 +48,12 @@ impl App {
                 () = stop.cancelled() => {}
             }
             stop.cancel();
+            // Somebody who asks twice does not want to wait.
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            output::stop_at_once();
         });
         Ok(())
     }
@@ -54,8 +66,10 @@ pub(crate) struct RunningWorker(JoinHandle<()>);
 impl RunningWorker {
     /// Waits until its tasks are handed back.
     pub(crate) async fn stopped(self) {
-        if tokio::time::timeout(WORKER_STOP_WAIT, self.0).await.is_err() {
-            warn!("the worker did not stop in time; its leases will run out");
+        match tokio::time::timeout(WORKER_STOP_WAIT, self.0).await {
+            Ok(Ok(())) => {}
+            Ok(Err(failed)) => error!(error = %failed, "the worker panicked; its leases will run out"),
+            Err(_elapsed) => warn!("the worker did not stop in time; its leases will run out"),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 use nessus_mcp_lib::config::cli::{CommonArgs, LogArgs, WorkerArgs};
 
 /// Safe, asynchronous use of Nessus scanners by AI agents, over the Model Context Protocol
@@ -34,7 +34,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) bind: BindArgs,
     /// Run the worker engine in this process
-    #[arg(long, env = "WITH_WORKER")]
+    #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,
@@ -60,7 +60,7 @@ pub(crate) struct Stdio {
     #[command(flatten)]
     pub(crate) log: LogArgs,
     /// Run the worker engine in this process
-    #[arg(long, env = "WITH_WORKER")]
+    #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,

@@ -1,13 +1,16 @@
 //! The only place of this binary that prints: data on stdout, talk on stderr.
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "this is where the binary prints")]
+#![expect(clippy::print_stderr, reason = "this is where the binary prints")]
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use nessus_mcp_lib::error::Failure;
 
-/// A line of data.
+/// A line of data. When nobody reads stdout any more, there is nobody to tell it to.
 pub(crate) fn line(text: impl AsRef<str>) {
-    println!("{}", text.as_ref());
+    let _ = writeln!(io::stdout(), "{}", text.as_ref());
 }
 
 /// Says what went wrong, if anything did, and gives the exit code of the process.
@@ -19,4 +22,10 @@ pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
             failure.exit_code()
         }
     }
+}
+
+/// Ends the process without waiting for anything.
+#[expect(clippy::exit, reason = "asked for by a second signal; tasks and queue survive it like a kill")]
+pub(crate) fn stop_at_once() -> ! {
+    std::process::exit(1)
 }

@@ -27,6 +27,14 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
             _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         }
+        // Somebody who asks twice does not want to wait.
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            output::stop_at_once();
+        });
     };
     worker.run(shutdown).await;
     Ok(())

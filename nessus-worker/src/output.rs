@@ -15,3 +15,9 @@ pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
         }
     }
 }
+
+/// Ends the process without waiting for anything.
+#[expect(clippy::exit, reason = "asked for by a second signal; tasks and queue survive it like a kill")]
+pub(crate) fn stop_at_once() -> ! {
+    std::process::exit(1)
+}

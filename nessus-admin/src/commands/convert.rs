@@ -1,7 +1,7 @@
 //! `convert`: an export as newline-delimited JSON.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Write},
     path::Path,
 };
@@ -24,6 +24,12 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
         return output::unless_reader_left(convert(&converter, &args.file, output::stdout()));
     };
     let unwritable = |error: io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
+    // A device or a pipe is written to, not replaced; a link keeps pointing to what it points to.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.clone());
+    if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+        let device = fs::OpenOptions::new().write(true).open(path).map_err(unwritable)?;
+        return output::unless_reader_left(convert(&converter, &args.file, device));
+    }
     let mut file = DurableFile::create(path).map_err(unwritable)?;
     convert(&converter, &args.file, &mut file)?;
     file.commit().map_err(unwritable)

@@ -43,9 +43,17 @@ pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure>
 
 /// The pools named on the command line, else those of the scanner configuration.
 pub(super) fn pools(settings: &Settings, named: &[PoolName]) -> Result<Vec<PoolName>, Failure> {
-    if !named.is_empty() {
-        return Ok(named.to_vec());
+    let configured = ScannersConfig::load(&settings.scanner_config)
+        .map(|config| config.pools.into_iter().map(|pool| pool.name).collect::<Vec<_>>());
+    if named.is_empty() {
+        return Ok(configured?);
     }
-    let config = ScannersConfig::load(&settings.scanner_config)?;
-    Ok(config.pools.into_iter().map(|pool| pool.name).collect())
+    // A misspelt name would look like a pool without work. Where there is no configuration, names cannot be checked.
+    if let Ok(known) = configured
+        && let Some(unknown) = named.iter().find(|name| !known.contains(name))
+    {
+        let known = known.iter().map(PoolName::as_str).collect::<Vec<_>>().join(", ");
+        return Err(Failure::new(format!("there is no pool `{unknown}`; the pools are: {known}")));
+    }
+    Ok(named.to_vec())
 }

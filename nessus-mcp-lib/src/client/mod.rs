@@ -16,7 +16,7 @@ use rmcp::{
     RoleClient, ServiceExt,
     model::{CallToolRequestParams, CallToolResult, JsonObject},
     service::RunningService,
-    transport::StreamableHttpClientTransport,
+    transport::{StreamableHttpClientTransport, streamable_http_client::StreamableHttpClientTransportConfig},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
@@ -41,6 +41,9 @@ pub struct ScanArguments {
     /// The result profile to prepare.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_profile: Option<String>,
+    /// The scanner's name for the kind of scan.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
     /// The pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanner_pool: Option<String>,
@@ -60,6 +63,7 @@ impl ScanArguments {
             name: name.into(),
             description: None,
             schema_profile: None,
+            template: None,
             scanner_pool: None,
             scanner_instance: None,
             idempotency_key: None,
@@ -81,6 +85,12 @@ pub struct ResultsArguments {
     /// The profile.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schema_profile: Option<String>,
+    /// Exactly these fields instead of a profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub custom_fields: Option<Vec<String>>,
+    /// The order.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sort: Option<String>,
     /// The filters, by field.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub filters: Map<String, Value>,
@@ -89,7 +99,15 @@ pub struct ResultsArguments {
 impl ResultsArguments {
     /// This page of a task's findings in the server's default profile.
     pub fn new(task_id: TaskId, page: i64) -> Self {
-        Self { task_id, page, page_size: None, schema_profile: None, filters: Map::new() }
+        Self {
+            task_id,
+            page,
+            page_size: None,
+            schema_profile: None,
+            custom_fields: None,
+            sort: None,
+            filters: Map::new(),
+        }
     }
 }
 
@@ -105,7 +123,10 @@ impl ScanClient {
     /// # Errors
     /// [`ClientError::Connection`] when nobody answers or it is no MCP server.
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
-        let transport = StreamableHttpClientTransport::from_uri(url.to_owned());
+        // The server listens on loopback, which a proxy of the environment would take for the proxy's own.
+        let http = reqwest::Client::builder().no_proxy().build().map_err(ClientError::connection)?;
+        let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned());
+        let transport = StreamableHttpClientTransport::with_client(http, config);
         let connection = ().serve(transport).await.map_err(ClientError::connection)?;
         Ok(Self { connection })
     }

@@ -163,11 +163,8 @@ impl ScannersConfig {
 
     /// Checks the text of a file; `lookup` answers for the environment.
     pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let syntax = |line: u64, message: &str| ConfigError::Syntax {
-            path: path.to_owned(),
-            line,
-            message: message.to_owned(),
-        };
+        let syntax =
+            |line: u64, message: &str| ConfigError::Syntax { path: path.to_owned(), line, message: message.to_owned() };
         if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
             return Err(syntax(1, "the file has no pools: write a pool name and a list of scanners"));
         }
@@ -181,8 +178,9 @@ impl ScannersConfig {
                 .map(|(index, raw)| Reader { path, prefix: format!("{pool}[{index}]"), lookup }.instance(raw))
                 .collect::<Result<Vec<_>, _>>()?;
             check_unique(&pool, &instances).map_err(|message| syntax(line, &message))?;
-            let config = PoolConfig::new(pool.clone(), instances)
-                .ok_or_else(|| syntax(line, &format!("pool `{pool}` needs at least one scanner, and all of one type")))?;
+            let config = PoolConfig::new(pool.clone(), instances).ok_or_else(|| {
+                syntax(line, &format!("pool `{pool}` needs at least one scanner, and all of one type"))
+            })?;
             pools.push(config);
         }
         if pools.is_empty() {
@@ -243,10 +241,10 @@ impl Reader<'_> {
         let username = self.value("username", raw.username, |text| Ok(text.to_owned()))?.unwrap_or_default();
         let password =
             self.value("password", raw.password, |text| Ok(Secret::new(text)))?.unwrap_or_else(|| Secret::new(""));
+        if scanner_type == ScannerType::Nessus && url.is_none() {
+            return Err(missing("url"));
+        }
         if scanner_type == ScannerType::Nessus && enabled {
-            if url.is_none() {
-                return Err(missing("url"));
-            }
             if username.is_empty() {
                 return Err(missing("username"));
             }
@@ -406,7 +404,10 @@ mod tests {
     #[case("a:\n  - {instance_id: a, type: mock}\nb/c: []\n", "scanners.yaml:3: `b/c` is not a valid pool name")]
     #[case("a:\n  - {instance_id: a, type: mock}\nb: []\n", "scanners.yaml:3: pool `b` needs at least one")]
     #[case("nessus:\n  - instance_id: a\n    url: https://s:99999\n", "scanners.yaml:3: `nessus[0].url` has the port")]
-    #[case("nessus:\n  - instance_id: a\n    url: 'https://[::1]:x'\n", "scanners.yaml:3: `nessus[0].url` has the port")]
+    #[case(
+        "nessus:\n  - instance_id: a\n    url: 'https://[::1]:x'\n",
+        "scanners.yaml:3: `nessus[0].url` has the port"
+    )]
     fn a_broken_file_is_named_with_line_and_key(#[case] text: &str, #[case] expected: &str) {
         let error = parse(text).unwrap_err();
         let message = error.to_string();

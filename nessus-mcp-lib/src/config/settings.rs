@@ -1,12 +1,12 @@
 //! What the environment and the flags of the binaries say, as typed values.
 
-use std::{path::PathBuf, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use super::ConfigError;
-use crate::ids::PoolName;
+use crate::{ids::PoolName, secret::redact_url};
 
 /// What every process of a deployment must agree on.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
     /// Where tasks, results and the embedded queue are kept.
@@ -15,6 +15,17 @@ pub struct Settings {
     pub queue_url: String,
     /// The path of `scanners.yaml`.
     pub scanner_config: PathBuf,
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("data_dir", &self.data_dir)
+            // The URL may hold a password.
+            .field("queue_url", &redact_url(&self.queue_url))
+            .field("scanner_config", &self.scanner_config)
+            .finish()
+    }
 }
 
 impl Settings {

@@ -36,6 +36,11 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
     let list = tasks.list(TaskQuery::default().unfinished()).await?;
     // Oldest first, so that the order of submission is kept.
     for task in list.tasks.iter().rev().filter(|task| now.since(task.created_at) >= GRACE) {
+        // It may have ended since the list was made; enqueued again, it would be buried a second time.
+        let now_terminal = tasks.get(&task.task_id).await.map_or(true, |task| task.status.is_terminal());
+        if now_terminal {
+            continue;
+        }
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         if queue.enqueue(&task.scanner_pool, &body).await?.outcome == EnqueueOutcome::Added {
             enqueued += 1;

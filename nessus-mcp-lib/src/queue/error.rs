@@ -124,7 +124,7 @@ impl Classified for QueueError {
                 "look at `QUEUE_URL`, and at `DATA_DIR`, where the queue is kept when no URL is given".to_owned()
             }
             Self::NewerSchema { .. } => "run the version that wrote it, or a newer one".to_owned(),
-            Self::StorageFull { .. } => "free some space; nothing was accepted".to_owned(),
+            Self::StorageFull { .. } => "free some space on the disk of the queue".to_owned(),
             Self::Damaged { location, .. } => format!(
                 "stop all processes, move {location} away and start again: the queue is rebuilt from the task files"
             ),

@@ -161,6 +161,11 @@ impl ResultsError {
         matches!(self, Self::Write(source) if source.kind() == io::ErrorKind::BrokenPipe)
     }
 
+    /// Whether reading or writing failed, which says nothing about the export or the query.
+    pub fn is_input_output(&self) -> bool {
+        matches!(self, Self::Read(_) | Self::Write(_) | Self::Spool(_))
+    }
+
     /// Where in the export the error lies, when it lies at one place.
     pub fn location(&self) -> Option<&Location> {
         match self {

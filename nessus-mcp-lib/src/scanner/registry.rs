@@ -1,6 +1,8 @@
 //! The pools of this process: which scanners there are and what they can take.
 
-use std::{collections::HashMap, fmt, sync::Arc};
+use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
+
+use tokio::task::JoinSet;
 
 use super::{MockConfig, MockScanner, ScannerError, ScannerInterface};
 #[cfg(feature = "nessus")]
@@ -9,6 +11,9 @@ use crate::{
     config::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     ids::{InstanceId, PoolName},
 };
+
+/// How long logging out may take.
+const CLOSE_WAIT: Duration = Duration::from_secs(5);
 
 /// A scanner as the registry knows it.
 #[derive(Clone)]
@@ -134,16 +139,28 @@ impl ScannerRegistry {
         &self.pools[self.default_pool]
     }
 
-    /// Logs out of all scanners.
+    /// Logs out of all scanners, at once and for five seconds at the most.
     pub async fn close(&self) {
+        let mut closing = JoinSet::new();
         for instance in self.pools.iter().flat_map(|pool| &pool.instances) {
-            instance.scanner.close().await;
+            let scanner = Arc::clone(&instance.scanner);
+            closing.spawn(async move { scanner.close().await });
         }
+        // A scanner that does not answer ends the session by itself.
+        let _ = tokio::time::timeout(CLOSE_WAIT, closing.join_all()).await;
     }
 }
 
 fn build_pool(config: &PoolConfig) -> Result<ScannerPool, ScannerError> {
-    let instances = config.instances.iter().map(build_instance).collect::<Result<_, _>>()?;
+    let named = |instance: &InstanceConfig| {
+        build_instance(instance).map_err(|error| match error {
+            ScannerError::Configuration(reason) => {
+                ScannerError::Configuration(format!("{}:{}: {reason}", config.name, instance.instance_id))
+            }
+            other => other,
+        })
+    };
+    let instances = config.instances.iter().map(named).collect::<Result<_, _>>()?;
     Ok(ScannerPool::new(config.name.clone(), config.scanner_type.as_str(), instances))
 }
 

@@ -1,14 +1,21 @@
-//! Which scanner of a pool takes the next scan: the least utilised, then the one that was used least recently.
+//! Which scanner of a pool takes the next scan: the least utilised, then the one that was used least recently. One
+//! that has just failed rests for a while: a broken scanner is always the least utilised, and would draw in every task.
 
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use super::ScannerInstance;
-use crate::ids::InstanceId;
+use tokio::time::Instant;
 
-/// Remembers when this process last gave each scanner a scan.
+use super::ScannerInstance;
+use crate::ids::{InstanceId, PoolName};
+
+/// How long a scanner rests after a failure.
+const REST: Duration = Duration::from_secs(30);
+
+/// Remembers when this process last gave each scanner a scan, and when it last failed.
 #[derive(Debug, Default)]
 pub struct Selection {
     turns: Mutex<Turns>,
@@ -17,24 +24,31 @@ pub struct Selection {
 #[derive(Debug, Default)]
 struct Turns {
     next: u64,
-    last_used: HashMap<InstanceId, u64>,
+    scanners: HashMap<(PoolName, InstanceId), Turn>,
+}
+
+#[derive(Debug, Default)]
+struct Turn {
+    last_used: u64,
+    rests_until: Option<Instant>,
 }
 
 impl Selection {
-    /// The scanners with a free slot, the best first; each comes with the number of scans it runs now.
+    /// The scanners of a pool with a free slot that do not rest, the best first; each comes with the number of scans it
+    /// runs now.
     pub fn rank<'a>(
         &self,
+        pool: &PoolName,
         candidates: impl IntoIterator<Item = (&'a ScannerInstance, usize)>,
     ) -> Vec<&'a ScannerInstance> {
-        let turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         let mut ranked: Vec<_> = candidates
             .into_iter()
             .filter(|(instance, active)| (*active as u64) < u64::from(instance.max_concurrent_scans))
+            .filter(|(instance, _)| !self.is_resting(pool, &instance.instance_id))
             .map(|(instance, active)| {
                 // Utilisation as parts of 10,000, so that it can be ordered.
                 let utilisation = active as u64 * 10_000 / u64::from(instance.max_concurrent_scans.max(1));
-                let last_used = turns.last_used.get(&instance.instance_id).copied().unwrap_or(0);
-                (utilisation, last_used, instance)
+                (utilisation, self.last_used(pool, &instance.instance_id), instance)
             })
             .collect();
         ranked.sort_by_key(|(utilisation, last_used, _)| (*utilisation, *last_used));
@@ -42,10 +56,71 @@ impl Selection {
     }
 
     /// Notes that a scanner was given a scan.
-    pub fn used(&self, instance_id: &InstanceId) {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        turns.next += 1;
-        let turn = turns.next;
-        turns.last_used.insert(instance_id.clone(), turn);
+    pub fn used(&self, pool: &PoolName, instance: &InstanceId) {
+        self.with(|turns| {
+            turns.next += 1;
+            let turn = turns.next;
+            turns.scanners.entry((pool.clone(), instance.clone())).or_default().last_used = turn;
+        });
+    }
+
+    /// Lets a scanner that has failed rest for 30 seconds.
+    pub fn failed(&self, pool: &PoolName, instance: &InstanceId) {
+        let until = Instant::now() + REST;
+        self.with(|turns| {
+            turns.scanners.entry((pool.clone(), instance.clone())).or_default().rests_until = Some(until);
+        });
+    }
+
+    /// Whether a scanner rests after a failure.
+    pub fn is_resting(&self, pool: &PoolName, instance: &InstanceId) -> bool {
+        let now = Instant::now();
+        self.with(|turns| {
+            let turn = turns.scanners.get(&(pool.clone(), instance.clone()));
+            turn.and_then(|turn| turn.rests_until).is_some_and(|until| now < until)
+        })
+    }
+
+    fn last_used(&self, pool: &PoolName, instance: &InstanceId) -> u64 {
+        self.with(|turns| turns.scanners.get(&(pool.clone(), instance.clone())).map_or(0, |turn| turn.last_used))
+    }
+
+    fn with<T>(&self, look: impl FnOnce(&mut Turns) -> T) -> T {
+        look(&mut self.turns.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::scanner::{MockConfig, MockScanner};
+
+    fn instance(name: &str, capacity: u32) -> ScannerInstance {
+        let scanner = Arc::new(MockScanner::new(MockConfig::new()));
+        ScannerInstance::new(InstanceId::new(name).unwrap(), capacity, scanner)
+    }
+
+    fn names(ranked: &[&ScannerInstance]) -> Vec<String> {
+        ranked.iter().map(|instance| instance.instance_id.to_string()).collect()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_least_utilised_comes_first_then_the_least_recently_used() {
+        let (a, b, c) = (instance("a", 4), instance("b", 2), instance("c", 2));
+        let pool = PoolName::new("p").unwrap();
+        let selection = Selection::default();
+        assert_eq!(names(&selection.rank(&pool, [(&a, 2), (&b, 0), (&c, 2)])), ["b", "a"], "c is full");
+        selection.used(&pool, &a.instance_id);
+        assert_eq!(names(&selection.rank(&pool, [(&a, 0), (&b, 0)])), ["b", "a"]);
+        selection.used(&pool, &b.instance_id);
+        assert_eq!(names(&selection.rank(&pool, [(&a, 0), (&b, 0)])), ["a", "b"]);
+        let elsewhere = PoolName::new("q").unwrap();
+        selection.failed(&pool, &a.instance_id);
+        assert_eq!(names(&selection.rank(&pool, [(&a, 0), (&b, 0)])), ["b"]);
+        assert_eq!(names(&selection.rank(&elsewhere, [(&a, 0)])), ["a"], "another pool's scanner of that name");
+        tokio::time::advance(REST).await;
+        assert_eq!(selection.rank(&pool, [(&a, 0), (&b, 0)]).len(), 2);
     }
 }

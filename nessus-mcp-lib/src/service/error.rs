@@ -47,6 +47,18 @@ pub enum ServiceError {
         /// The names of the pool's enabled scanners.
         available: Vec<String>,
     },
+    /// Every scanner of the pool is disabled.
+    #[error("every scanner of pool `{pool}` is disabled")]
+    PoolDisabled {
+        /// The pool.
+        pool: String,
+    },
+    /// The answer would be larger than one answer may be.
+    #[error("the results are larger than {limit} bytes")]
+    TooLarge {
+        /// The most bytes.
+        limit: usize,
+    },
     /// The key was used for another request.
     #[error("the idempotency key was used for another request, which became task `{task_id}`")]
     IdempotencyConflict {
@@ -108,6 +120,11 @@ impl ServiceError {
         Self::invalid(field, format!("is refused: {error}"), None)
     }
 
+    /// The runtime is shutting down.
+    pub(super) fn stopping(source: std::io::Error) -> Self {
+        Self::Results(ResultsError::Read(source))
+    }
+
     pub(super) fn unknown_pool(pool: &str, available: Vec<String>) -> Self {
         Self::UnknownPool { pool: excerpt(pool).to_string(), available }
     }
@@ -132,6 +149,8 @@ impl Classified for ServiceError {
             Self::Invalid { .. } => "invalid_argument",
             Self::UnknownPool { .. } => "unknown_pool",
             Self::UnknownInstance { .. } => "unknown_instance",
+            Self::PoolDisabled { .. } => "pool_disabled",
+            Self::TooLarge { .. } => "too_large",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::ResultsNotReady { .. } => "results_not_ready",
             Self::NoResults { .. } => "no_results",
@@ -142,8 +161,12 @@ impl Classified for ServiceError {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid { .. } | Self::UnknownPool { .. } | Self::UnknownInstance { .. } => ErrorKind::InvalidInput,
-            Self::IdempotencyConflict { .. } | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
+            Self::Invalid { .. } | Self::UnknownPool { .. } | Self::UnknownInstance { .. } | Self::TooLarge { .. } => {
+                ErrorKind::InvalidInput
+            }
+            Self::PoolDisabled { .. } | Self::IdempotencyConflict { .. } | Self::ResultsNotReady { .. } => {
+                ErrorKind::Conflict
+            }
             Self::NoResults { .. } => ErrorKind::NotFound,
             Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
@@ -161,6 +184,10 @@ impl Classified for ServiceError {
                 "its enabled scanners are: {}; leave the scanner out to use any of them",
                 available.join(", ")
             )),
+            Self::PoolDisabled { .. } => Some("use another pool; `list_pools` shows them".to_owned()),
+            Self::TooLarge { .. } => {
+                Some("read page by page, or ask for fewer findings with `filters` or a smaller profile".to_owned())
+            }
             Self::IdempotencyConflict { .. } => {
                 Some("use a new key for a new scan, or repeat the first request unchanged".to_owned())
             }

@@ -1,19 +1,23 @@
 //! Health and metrics, read from the shared state when they are asked for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
 
 use super::{ScanService, ServiceError};
 use crate::{
+    blocking,
     error::{Classified, chain},
     telemetry::{CheckStatus, DiskSpace, HealthCheck, HealthReport, ScannerGauges},
 };
+
+/// How long the file system may take to answer.
+const DISK_WAIT: Duration = Duration::from_secs(2);
 
 impl ScanService {
     /// How well this process and what it depends on are.
     pub async fn health(&self) -> HealthReport {
         let checks = BTreeMap::from([
             ("queue", self.queue_check().await),
-            ("disk", self.disk_check()),
+            ("disk", self.disk_check().await),
             ("scanners", self.scanners_check()),
         ]);
         HealthReport::new(checks, self.clock.now())
@@ -21,7 +25,7 @@ impl ScanService {
 
     /// Whether scans can be submitted now: the queue answers and the data directory is there.
     pub async fn ready(&self) -> bool {
-        self.queue_check().await.status != CheckStatus::Unhealthy && self.data_dir.is_dir()
+        self.queue_check().await.status != CheckStatus::Unhealthy && self.disk_space().await.is_ok()
     }
 
     async fn queue_check(&self) -> HealthCheck {
@@ -36,11 +40,18 @@ impl ScanService {
         }
     }
 
-    fn disk_check(&self) -> HealthCheck {
-        match DiskSpace::of(&self.data_dir) {
+    async fn disk_check(&self) -> HealthCheck {
+        match self.disk_space().await {
             Ok(space) => space.check(),
             Err(error) => HealthCheck::new(CheckStatus::Unhealthy).with("error", error.to_string()),
         }
+    }
+
+    /// A data directory on a file system that hangs must not hang the health check.
+    async fn disk_space(&self) -> io::Result<DiskSpace> {
+        let data_dir = Arc::clone(&self.data_dir);
+        let asked = tokio::time::timeout(DISK_WAIT, blocking::run(move || DiskSpace::of(&data_dir)));
+        asked.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer"))??
     }
 
     fn scanners_check(&self) -> HealthCheck {

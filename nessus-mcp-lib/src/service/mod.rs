@@ -15,6 +15,8 @@ use std::{
     sync::Arc,
 };
 
+use tokio::sync::Semaphore;
+
 pub(crate) use self::results::scan_metadata;
 pub use self::{
     error::ServiceError,
@@ -24,6 +26,7 @@ pub use self::{
     submit::{IdempotencyKey, Submission, SubmitRequest},
 };
 use crate::{
+    blocking,
     config::{ScannersConfig, Settings},
     queue::{self, Queue},
     scanner::ScannerRegistry,
@@ -31,6 +34,9 @@ use crate::{
     telemetry::Metrics,
     time::{Clock, SystemClock},
 };
+
+/// How many exports are converted at once.
+const PARALLEL_CONVERSIONS: usize = 4;
 
 /// Accepts scans and answers questions about them. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -41,6 +47,8 @@ pub struct ScanService {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     data_dir: Arc<Path>,
+    /// A turn for each conversion that may run at once.
+    conversions: Arc<Semaphore>,
 }
 
 /// What a [`ScanService`] is made of.
@@ -84,7 +92,9 @@ impl ScanService {
     /// [`ServiceError`] of the first that cannot be used; its kind tells a wrong configuration from an unreachable
     /// queue.
     pub async fn open(settings: &Settings) -> Result<Self, ServiceError> {
-        let scanners = ScannerRegistry::from_config(&ScannersConfig::load(&settings.scanner_config)?)?;
+        let path = settings.scanner_config.clone();
+        let config = blocking::run(move || ScannersConfig::load(&path)).await.map_err(ServiceError::stopping)??;
+        let scanners = ScannerRegistry::from_config(&config)?;
         Self::open_with_scanners(settings, scanners).await
     }
 
@@ -93,7 +103,10 @@ impl ScanService {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // The queue first: a URL that cannot be used must not leave a data directory behind.
         let queue = queue::open(&settings.queue_url.parse()?).await?;
-        let tasks = TaskManager::open_with_clock(&settings.data_dir, Arc::clone(&clock))
+        let (data_dir, tasks_clock) = (settings.data_dir.clone(), Arc::clone(&clock));
+        let tasks = blocking::run(move || TaskManager::open_with_clock(&data_dir, tasks_clock))
+            .await
+            .map_err(ServiceError::stopping)?
             .map_err(ServiceError::DataDirectory)?;
         Self::new(ServiceParts { data_dir: settings.data_dir.clone(), tasks, queue, scanners, clock })
     }
@@ -110,6 +123,7 @@ impl ScanService {
             metrics: Arc::new(Metrics::new()?),
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
+            conversions: Arc::new(Semaphore::new(PARALLEL_CONVERSIONS)),
         })
     }
 

@@ -1,6 +1,11 @@
 //! Reading the findings of a task.
 
-use std::{fs::File, io::Write, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::PathBuf,
+    time::Duration,
+};
 
 use serde_json::{Map, Value};
 use tracing::warn;
@@ -15,6 +20,25 @@ use crate::{
 
 /// Reading results again within this time does not write `last_accessed_at` again.
 const ACCESS_RESOLUTION: Duration = Duration::from_secs(3600);
+
+/// The most bytes of results that are handed out as one text.
+const MAX_TEXT_BYTES: usize = 16 << 20;
+
+/// A text that refuses to grow without end.
+struct Capped(Vec<u8>);
+
+impl Write for Capped {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.0.len() + bytes.len() > MAX_TEXT_BYTES {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.0.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
 
 /// Which findings of which task, and how they are shown, as a front door gets it.
 #[derive(Debug, Clone)]
@@ -61,14 +85,18 @@ impl ResultsRequest {
 }
 
 impl ScanService {
-    /// The findings as JSON-NL text.
+    /// The findings as JSON-NL text, up to 16 MiB.
     ///
     /// # Errors
+    /// [`ServiceError::TooLarge`] for more than that, which [`write_results`](Self::write_results) can still write.
     /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
     /// [`ServiceError::Results`] for a query that cannot be answered or a damaged export.
     pub async fn results(&self, request: ResultsRequest) -> Result<String, ServiceError> {
-        let (text, _) = self.write_results(request, Vec::new()).await?;
-        String::from_utf8(text)
+        let (text, _) = self.write_results(request, Capped(Vec::new())).await.map_err(|error| match error {
+            ServiceError::Results(ResultsError::Write(_)) => ServiceError::TooLarge { limit: MAX_TEXT_BYTES },
+            other => other,
+        })?;
+        String::from_utf8(text.0)
             .map_err(|_| ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned())))
     }
 
@@ -81,7 +109,9 @@ impl ScanService {
         // A wrong question is refused before anything is looked at, so that it gets the same answer at any time.
         let query = request.query()?;
         let task = self.tasks.get(&request.task_id).await?;
-        let export = self.export_of(&task)?;
+        let export = self.export_of(&task).await?;
+        // Each conversion reads the whole export: more at once than there are processors only take each other's time.
+        let _turn = self.conversions.acquire().await;
         self.note_access(&task).await;
         let converter = JsonNlConverter::new(query).with_metadata(scan_metadata(&task));
         let work = blocking::run(move || {
@@ -96,12 +126,12 @@ impl ScanService {
         work.await.map_err(ResultsError::Read)?
     }
 
-    fn export_of(&self, task: &Task) -> Result<PathBuf, ServiceError> {
+    async fn export_of(&self, task: &Task) -> Result<PathBuf, ServiceError> {
         if !task.status.is_terminal() {
             return Err(ServiceError::ResultsNotReady { task_id: task.task_id.clone(), status: task.status });
         }
         let export = self.tasks.artifact_path(&task.task_id, EXPORT_FILE);
-        if !export.is_file() {
+        if !self.tasks.has_artifact(&task.task_id, EXPORT_FILE).await? {
             return Err(ServiceError::NoResults {
                 task_id: task.task_id.clone(),
                 status: task.status,

@@ -87,10 +87,12 @@ impl ScanService {
     pub async fn status(&self, task_id: &TaskId) -> Result<TaskView, ServiceError> {
         let task = self.tasks.get(task_id).await?;
         let queue_position = match task.status {
-            TaskStatus::Queued => self.queue.position(&task.scanner_pool, task_id).await?,
+            // The file is the truth; a queue that does not answer only cannot tell the place.
+            TaskStatus::Queued => self.queue.position(&task.scanner_pool, task_id).await.ok().flatten(),
             _ => None,
         };
-        Ok(self.view(task, queue_position))
+        let results_available = task.status.is_terminal() && self.tasks.has_artifact(task_id, EXPORT_FILE).await?;
+        Ok(self.view(task, queue_position, results_available))
     }
 
     /// Reads a task id as a front door gets it.
@@ -104,10 +106,9 @@ impl ScanService {
         })
     }
 
-    fn view(&self, task: Task, queue_position: Option<u64>) -> TaskView {
+    fn view(&self, task: Task, queue_position: Option<u64>, results_available: bool) -> TaskView {
         TaskView {
-            results_available: self.tasks.artifact_path(&task.task_id, EXPORT_FILE).is_file()
-                && task.status.is_terminal(),
+            results_available,
             next_poll_seconds: next_poll(&task, self.clock.now()),
             task_id: task.task_id,
             trace_id: task.trace_id,

@@ -8,10 +8,11 @@ use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use tracing::info;
+use tracing::{info, warn};
 
 use super::{ScanService, ServiceError};
 use crate::{
+    error::chain,
     ids::{InstanceId, PoolName, TaskId, TraceId},
     queue::{IdempotencyEntry, IdempotencyOutcome, TaskBody},
     results::Profile,
@@ -29,6 +30,9 @@ const MAX_DESCRIPTION: usize = 4096;
 
 /// The largest integer that every JSON reader keeps exact.
 const LARGEST_JSON_INTEGER: u64 = (1 << 53) - 1;
+/// What to do after a submit.
+const ACCEPTED: &str =
+    "the scan is accepted and will survive restarts; ask get_scan_status with this task_id, then get_scan_results";
 /// When a new scan is worth asking for.
 const FIRST_POLL_SECONDS: u64 = 5;
 
@@ -153,8 +157,9 @@ impl ScanService {
     /// Checks a scan, writes it down durably and enqueues it.
     ///
     /// # Errors
-    /// [`ServiceError`] for a wrong request, in which case nothing is left behind, and for a disk or queue that fails.
-    /// When the queue fails after the task was written, the task is kept and enqueued later; the error says so.
+    /// [`ServiceError`] for a wrong request, in which case nothing is left behind, and for a disk that fails, or a queue
+    /// that fails before the task was written. When the queue fails later the task is accepted: it is on the disk, and
+    /// the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
         let Accepted { mut task, target_hosts, request_hash } = self.accept(&request)?;
         let mut repeated = false;
@@ -178,12 +183,25 @@ impl ScanService {
             }
             Err(error) => return Err(error.into()),
         }
-        if !task.status.is_terminal() {
-            self.enqueue(&task).await?;
+        let mut message = match task.status {
+            TaskStatus::Queued | TaskStatus::Running => ACCEPTED,
+            TaskStatus::Completed => "this request was made before and its scan is completed; read get_scan_results",
+            TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::Cancelled => {
+                "this request was made before and its scan ended without results; get_scan_status says why; a new scan \
+                 needs a new idempotency key"
+            }
+        };
+        if !task.status.is_terminal()
+            && let Err(error) = self.enqueue(&task).await
+        {
+            // The task is on the disk and will run: an error here would make the caller submit it a second time.
+            warn!(task_id = %task.task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
+            message = "the scan is accepted and kept, but the queue does not answer; it starts when the queue is back; ask \
+                       get_scan_status with this task_id";
         }
         info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "scan submitted");
         let queue_position = match task.status {
-            TaskStatus::Queued => self.queue.position(&task.scanner_pool, &task.task_id).await?,
+            TaskStatus::Queued => self.queue.position(&task.scanner_pool, &task.task_id).await.ok().flatten(),
             _ => None,
         };
         Ok(Submission {
@@ -198,9 +216,7 @@ impl ScanService {
             targets: task.payload.targets,
             idempotent: repeated,
             next_poll_seconds: FIRST_POLL_SECONDS,
-            message: "the scan is accepted and will survive restarts; ask get_scan_status with this task_id, then \
-                      get_scan_results"
-                .to_owned(),
+            message: message.to_owned(),
         })
     }
 
@@ -212,6 +228,11 @@ impl ScanService {
 
     /// Everything that can be refused without touching disk or queue.
     fn accept(&self, request: &SubmitRequest) -> Result<Accepted, ServiceError> {
+        if request.scan_type != ScanType::Untrusted {
+            let hint = "run an untrusted scan; scans with a login need a credential, which this version cannot take"
+                .to_owned();
+            return Err(ServiceError::invalid("scan_type", format!("`{}` is not available", request.scan_type), hint));
+        }
         let name = check_text("name", &request.name, MAX_NAME)?;
         if name.is_empty() {
             let hint = "give the scan a name of 1 to 255 characters".to_owned();
@@ -223,6 +244,9 @@ impl ScanService {
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;
         let instance = request.instance.as_deref().map(|id| enabled_instance(pool, id)).transpose()?;
+        if pool.capacity() == 0 {
+            return Err(ServiceError::PoolDisabled { pool: pool.name.to_string() });
+        }
 
         let mut payload = ScanPayload::new(name, targets.to_string());
         description.clone_into(&mut payload.description);
@@ -235,7 +259,9 @@ impl ScanService {
         let trace_id = request.trace_id.clone().unwrap_or_else(TraceId::generate);
         let mut task =
             Task::new(task_id, trace_id, request.scan_type, pool.scanner_type.clone(), pool.name.clone(), payload, now);
-        task.scanner_instance_id = instance;
+        if let Some(instance) = instance {
+            task.pin(instance);
+        }
         task.submitted_by.clone_from(&request.submitted_by);
         Ok(Accepted { request_hash: request_hash(&task), target_hosts: targets.host_count(), task })
     }
@@ -289,7 +315,7 @@ fn check_template(template: &str) -> Result<&str, ServiceError> {
 
 /// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else.
 fn request_hash(task: &Task) -> String {
-    let chosen = serde_json::json!([task.scan_type, task.scanner_pool, task.scanner_instance_id, task.payload]);
+    let chosen = serde_json::json!([task.scan_type, task.scanner_pool, task.pinned_instance_id, task.payload]);
     let digest = Sha256::digest(chosen.to_string().as_bytes());
     digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
         use fmt::Write as _;

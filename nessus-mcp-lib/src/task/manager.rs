@@ -7,7 +7,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{HistoryEntry, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore};
+use super::{EXPORT_FILE, HistoryEntry, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore};
 use crate::{
     blocking,
     durable::{self, DurableFile},
@@ -215,11 +215,17 @@ impl TaskManager {
             task.started_at = None;
             task.completed_at = None;
             task.execution_time = None;
+            task.scanner_instance_id.clone_from(&task.pinned_instance_id);
             task.nessus_scan_id = None;
             task.scan_uuid = None;
             task.error_message = None;
             task.error_code = None;
+            task.validation_stats = None;
+            task.validation_warnings.clear();
+            task.authentication_status = None;
             task.progress = None;
+            // What an earlier attempt found must not be taken for the findings of this one.
+            store.remove(&task_id, EXPORT_FILE)?;
             store.write(&task)?;
             Ok(task)
         })
@@ -246,6 +252,12 @@ impl TaskManager {
             Ok(list)
         })
         .await
+    }
+
+    /// Whether a file of a task is there.
+    pub async fn has_artifact(&self, task_id: &TaskId, name: &str) -> Result<bool, TaskError> {
+        let path = self.store.path(task_id, name);
+        self.blocking(move |_| Ok(path.is_file())).await
     }
 
     /// Where a file of a task is, whether it exists or not.
@@ -345,7 +357,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::TraceId,
-        task::{EXPORT_FILE, ScanPayload, ScanType},
+        task::{ScanPayload, ScanType},
         time::{ManualClock, Timestamp},
     };
 

@@ -147,9 +147,12 @@ pub struct Task {
     pub scanner_type: String,
     /// The pool that runs it.
     pub scanner_pool: PoolName,
-    /// The scanner that runs it: pinned by the submitter, or chosen when it was first claimed.
+    /// The scanner that runs it: pinned by the submitter, or chosen when its scan was about to be created.
     #[serde(default)]
     pub scanner_instance_id: Option<InstanceId>,
+    /// The scanner the submitter asked for, if it asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pinned_instance_id: Option<InstanceId>,
     /// Where it stands.
     pub status: TaskStatus,
     /// What was asked for.
@@ -238,6 +241,7 @@ impl Task {
             scanner_type: scanner_type.into(),
             scanner_pool,
             scanner_instance_id: None,
+            pinned_instance_id: None,
             status: TaskStatus::Queued,
             payload,
             created_at,
@@ -260,6 +264,12 @@ impl Task {
             schema_version: TASK_SCHEMA_VERSION,
             extra: Map::new(),
         }
+    }
+
+    /// Binds the task to the scanner its submitter asks for.
+    pub fn pin(&mut self, instance: InstanceId) {
+        self.scanner_instance_id = Some(instance.clone());
+        self.pinned_instance_id = Some(instance);
     }
 
     /// The entry of this task in the queue: enough for an operator to read, never a secret.

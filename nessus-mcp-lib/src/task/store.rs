@@ -98,6 +98,17 @@ impl TaskStore {
         durable::replace(&path, &json).map_err(TaskError::storage("cannot write", &path))
     }
 
+    /// Removes a file of a task; fine when it is not there.
+    pub(super) fn remove(&self, task_id: &TaskId, file: &str) -> Result<(), TaskError> {
+        let path = self.path(task_id, file);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(TaskError::storage("cannot remove", path)(error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The ids of all tasks, newest first by the time in their names.
     pub(super) fn list(&self) -> Result<Vec<TaskId>, TaskError> {
         let entries = fs::read_dir(&self.root).map_err(TaskError::storage("cannot list", &self.root))?;

@@ -2,7 +2,10 @@
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use tokio::{task::JoinSet, time::Instant};
+use tokio::{
+    task::{JoinError, JoinSet},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, error, info, info_span, warn};
 
@@ -125,6 +128,9 @@ impl Worker {
 
     /// Works until `shutdown` is ready, then hands back what is running and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
+        for pool in self.shared.scanners.pools().iter().filter(|pool| pool.capacity() == 0) {
+            warn!(pool = %pool.name, "every scanner of this pool is disabled: its tasks wait");
+        }
         info!(worker = %self.shared.id, pools = ?self.pools.iter().map(PoolName::as_str).collect::<Vec<_>>(), "worker started");
         let mut runs = JoinSet::new();
         let stop = self.shared.stop.clone();
@@ -139,7 +145,11 @@ impl Worker {
             () = self.claim_until_stopped(&mut runs) => {}
         }
         info!(worker = %self.shared.id, running = runs.len(), "worker stops; scans go on on their scanners");
-        let handed_back = tokio::time::timeout(STOP_WAIT, async { while runs.join_next().await.is_some() {} });
+        let handed_back = tokio::time::timeout(STOP_WAIT, async {
+            while let Some(ended) = runs.join_next().await {
+                report_panic(ended);
+            }
+        });
         if handed_back.await.is_err() {
             warn!(worker = %self.shared.id, "some tasks were not handed back in time; their leases will run out");
         }
@@ -158,9 +168,9 @@ impl Worker {
                     return;
                 }
                 match self.claim_for(pool).await {
-                    Ok(Claimed::Task(claim)) => {
+                    Ok(Claimed::Task(claim, claimed_at)) => {
                         started = true;
-                        self.start(*claim, runs);
+                        self.start(*claim, claimed_at, runs);
                     }
                     Ok(Claimed::Nothing) => open.push(pool.clone()),
                     Ok(Claimed::NoRoom) => {}
@@ -171,6 +181,9 @@ impl Worker {
                 }
             }
             order.rotate_left(1);
+            while let Some(ended) = runs.try_join_next() {
+                report_panic(ended);
+            }
             if !started {
                 self.wait(&open, runs).await;
             }
@@ -182,11 +195,7 @@ impl Worker {
         let until = Instant::now() + IDLE_WAIT.min(self.shared.settings.poll_interval.max(FAILURE_WAIT));
         tokio::select! {
             () = self.shared.queue.wait_for_work(open, IDLE_WAIT), if !open.is_empty() => {}
-            Some(ended) = runs.join_next(), if !runs.is_empty() => {
-                if let Err(failed) = ended {
-                    error!(error = %failed, "the run of a task panicked; its lease will run out");
-                }
-            }
+            Some(ended) = runs.join_next(), if !runs.is_empty() => report_panic(ended),
             () = tokio::time::sleep_until(until) => {}
             () = self.shared.stop.cancelled() => {}
         }
@@ -201,13 +210,14 @@ impl Worker {
         if !self.shared.has_room(scanners).await.map_err(failed)? {
             return Ok(Claimed::NoRoom);
         }
+        let claimed_at = Instant::now();
         let claim = self.shared.queue.claim(pool, &self.shared.id, self.shared.settings.lease).await.map_err(failed)?;
-        Ok(claim.map_or(Claimed::Nothing, |claim| Claimed::Task(Box::new(claim))))
+        Ok(claim.map_or(Claimed::Nothing, |claim| Claimed::Task(Box::new(claim), claimed_at)))
     }
 
-    fn start(&self, claim: Claim, runs: &mut JoinSet<()>) {
+    fn start(&self, claim: Claim, claimed_at: Instant, runs: &mut JoinSet<()>) {
         let span = info_span!("task", task_id = %claim.lease.task_id, trace_id = tracing::field::Empty, fence = %claim.lease.fence);
-        runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim).run().instrument(span));
+        runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
     }
 
     /// Never returns.
@@ -224,8 +234,14 @@ impl Worker {
     }
 }
 
+fn report_panic(ended: Result<(), JoinError>) {
+    if let Err(failed) = ended {
+        error!(error = %failed, "the run of a task panicked; its lease will run out");
+    }
+}
+
 enum Claimed {
-    Task(Box<Claim>),
+    Task(Box<Claim>, Instant),
     Nothing,
     NoRoom,
 }
@@ -259,6 +275,6 @@ impl Shared {
             let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
             loads.push((instance, active));
         }
-        Ok(self.selection.rank(loads))
+        Ok(self.selection.rank(&pool.name, loads))
     }
 }

@@ -34,16 +34,18 @@ pub(super) struct Heartbeat {
 }
 
 impl Heartbeat {
-    /// Starts to renew `lease`, which was confirmed just now.
-    pub(super) fn start(queue: Arc<dyn Queue>, lease: Lease, length: Duration) -> Self {
+    /// Starts to renew `lease`, which was asked for at `claimed_at`.
+    pub(super) fn start(queue: Arc<dyn Queue>, lease: Lease, length: Duration, claimed_at: Instant) -> Self {
         let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
         let (slot, held) = watch::channel(None);
-        let beats = Beats { queue, lease, length, held };
-        let (lost_by_us, stop_us) = (lost.clone(), stop.clone());
+        let beats = Beats { queue, lease, length, held, claimed_at };
+        // However the beats end, by a panic too, the claim is not to be acted on any more.
+        let (lost_at_the_end, stopped) = (lost.clone().drop_guard(), stop.clone());
         tokio::spawn(async move {
+            let _lost_at_the_end = lost_at_the_end;
             tokio::select! {
-                () = stop_us.cancelled() => {}
-                () = beats.run() => lost_by_us.cancel(),
+                () = stopped.cancelled() => {}
+                () = beats.run() => {}
             }
         });
         Self { lost, stop, slot }
@@ -71,13 +73,14 @@ struct Beats {
     lease: Lease,
     length: Duration,
     held: watch::Receiver<Option<HeldSlot>>,
+    claimed_at: Instant,
 }
 
 impl Beats {
     /// Returns when the claim must not be acted on any more.
     async fn run(self) {
         // Measured from before the call that confirmed the lease, so that a slow answer counts against us.
-        let mut confirmed = Instant::now();
+        let mut confirmed = self.claimed_at;
         let mut pause = self.length / BEATS;
         loop {
             let deadline = confirmed + self.length * TRUSTED_TENTHS / 10;

@@ -21,7 +21,7 @@ fn unavailable() -> QueueError {
 /// How long after its start the heartbeat says that the claim is lost.
 async fn lost_after(queue: MockQueue) -> Duration {
     let start = Instant::now();
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH);
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, Instant::now());
     tokio::time::timeout(LENGTH * 100, heartbeat.lost().cancelled()).await.unwrap();
     start.elapsed()
 }
@@ -52,7 +52,7 @@ async fn a_queue_that_recovers_loses_nothing() {
         beats += 1;
         if beats % 2 == 0 { Ok(vec![RenewOutcome::Held]) } else { Err(unavailable()) }
     });
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH);
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, Instant::now());
     tokio::time::sleep(LENGTH * 10).await;
     assert!(!heartbeat.lost().is_cancelled());
 }
@@ -66,7 +66,7 @@ async fn a_slot_is_renewed_with_the_claim() {
         .times(3)
         .withf(|_, instance, _, capacity, _| instance.as_str() == "one" && *capacity == 2)
         .returning(|_, _, _, _, _| Ok(SlotOutcome::Acquired));
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH);
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, Instant::now());
     heartbeat.hold_slot(HeldSlot { instance: InstanceId::new("one").unwrap(), capacity: 2 });
     tokio::time::sleep(LENGTH + Duration::from_secs(1)).await;
 }

@@ -16,6 +16,7 @@ mod heartbeat;
 mod outcome;
 mod poll;
 mod results;
+mod road;
 mod run_task;
 
 pub use self::engine::{Worker, WorkerError};

@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) enum Outcome {
     /// It is in a terminal state, written to its file.
-    Ended(TaskStatus),
+    Ended,
     /// It failed for good and its file says so; an operator shall see it among the dead letters.
     Dead { code: String, message: String, attempt: u32 },
     /// It failed for now.
@@ -68,11 +68,13 @@ impl StepError {
     /// Whether another try may help without anybody changing anything.
     pub(super) fn is_retryable(&self) -> bool {
         match self {
-            Self::Scanner(error) => error.is_retryable(),
-            Self::Queue(error) => error.is_retryable(),
-            // A full or failing disk is mended by an operator; the scan on the scanner is not lost meanwhile.
+            // A full or failing disk is mended by an operator, and a queue is only an index: neither says anything about
+            // the scan, which goes on meanwhile.
+            Self::Scanner(ScannerError::Storage(_)) | Self::Queue(_) => true,
             Self::Task(error) => matches!(error, TaskError::Storage { .. }),
-            Self::Results(_) | Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
+            Self::Results(error) => error.is_input_output(),
+            Self::Scanner(error) => error.is_retryable(),
+            Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{outcome::StepError, run_task::Held};
+use super::{outcome::StepError, road::Held};
 use crate::{
     error::{Classified, chain},
     ids::ScanId,
@@ -26,7 +26,7 @@ pub(super) async fn until_ended(held: &Held<'_>, scan: &ScanId) -> Result<ScanSt
     let mut last_answer = Instant::now();
     let mut last_state = None;
     loop {
-        match held.instance.scanner.status(scan).await {
+        match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
                 last_answer = Instant::now();
                 if last_state != Some(status.state) {

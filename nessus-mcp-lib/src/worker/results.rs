@@ -11,7 +11,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tracing::{info, warn};
 
-use super::{outcome::StepError, run_task::Held};
+use super::{outcome::StepError, road::Held};
 use crate::{
     blocking,
     ids::ScanId,

@@ -32,7 +32,7 @@ impl Clock for TokioClock {
 }
 
 struct Fixture {
-    _directory: tempfile::TempDir,
+    directory: tempfile::TempDir,
     service: ScanService,
     scanner: Arc<MockScanner>,
 }
@@ -60,7 +60,7 @@ fn fixture(capacity: u32) -> Fixture {
     let pool = ScannerPool::new(pool(), "mock", vec![instance]);
     let scanners = ScannerRegistry::new(vec![pool]).unwrap();
     let parts = ServiceParts::new(directory.path(), tasks, Arc::new(opened), scanners).with_clock(clock);
-    Fixture { service: ScanService::new(parts).unwrap(), scanner, _directory: directory }
+    Fixture { service: ScanService::new(parts).unwrap(), scanner, directory }
 }
 
 fn pool() -> PoolName {
@@ -162,14 +162,14 @@ async fn what_the_scanner_refuses_for_good_fails_at_once_and_is_a_dead_letter() 
 #[tokio::test(start_paused = true)]
 async fn what_fails_for_now_is_tried_a_few_times() {
     let f = fixture(2);
-    for _ in 0..10 {
+    for _ in 0..20 {
         f.scanner.fail_next(MockOperation::Create, unreachable(RequestSent::No));
     }
     let task_id = f.submit().await;
     let worker = f.start();
     let view = f.ended(&task_id).await;
     assert_eq!(view.error_code.as_deref(), Some("scanner_unreachable"));
-    assert_eq!(f.scanner.calls(MockOperation::Create), 5);
+    assert_eq!(f.scanner.calls(MockOperation::Create), 10);
     worker.stop().await;
 }
 
@@ -314,7 +314,7 @@ async fn an_export_that_is_cut_is_fetched_again_and_one_that_is_no_export_fails(
     let queue =
         queue::sqlite::SqliteQueue::open_with_clock(&directory.path().join("queue.db"), Arc::clone(&clock)).unwrap();
     let parts = ServiceParts::new(directory.path(), tasks, Arc::new(queue), ScannerRegistry::new(vec![pool]).unwrap());
-    let f = Fixture { service: ScanService::new(parts.with_clock(clock)).unwrap(), _directory: directory, ..f };
+    let f = Fixture { service: ScanService::new(parts.with_clock(clock)).unwrap(), directory, ..f };
     let task_id = f.submit().await;
     let worker = f.start();
     let view = f.ended(&task_id).await;
@@ -344,4 +344,85 @@ async fn a_worker_for_an_unknown_pool_is_refused() {
     let settings = WorkerSettings::default().with_pools(vec![PoolName::new("elsewhere").unwrap()]);
     let error = Worker::new(&f.service, settings).unwrap_err();
     assert!(error.to_string().contains("elsewhere"), "{error}");
+}
+
+/// Two scanners in one pool, the first of which is broken.
+fn with_a_broken_scanner(f: Fixture) -> (Fixture, Arc<MockScanner>) {
+    let broken = Arc::new(MockScanner::new(MockConfig::new().scan_duration(SCAN)));
+    let instances = vec![
+        ScannerInstance::new(InstanceId::new("broken").unwrap(), 5, broken.clone()),
+        ScannerInstance::new(InstanceId::new("one").unwrap(), 5, f.scanner.clone()),
+    ];
+    let scanners = ScannerRegistry::new(vec![ScannerPool::new(pool(), "mock", instances)]).unwrap();
+    let service = &f.service;
+    let parts = ServiceParts::new(f.directory.path(), service.tasks().clone(), Arc::clone(service.queue()), scanners);
+    let service = ScanService::new(parts.with_clock(Arc::clone(service.clock()))).unwrap();
+    (Fixture { service, ..f }, broken)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_broken_scanner_does_not_eat_the_tasks_of_its_pool() {
+    for error in [
+        ScannerError::AuthenticationRefused("no".to_owned()),
+        unreachable(RequestSent::No),
+        ScannerError::NotReady("loading".to_owned()),
+    ] {
+        let (f, broken) = with_a_broken_scanner(fixture(2));
+        for _ in 0..100 {
+            broken.fail_next(MockOperation::FindByMarker, error.clone());
+        }
+        let mut tasks = Vec::new();
+        for _ in 0..6 {
+            tasks.push(f.submit().await);
+        }
+        let worker = f.start();
+        for task_id in &tasks {
+            let view = f.ended(task_id).await;
+            assert_eq!(view.status, TaskStatus::Completed, "{error}: {:?}", view.error_message);
+            assert_eq!(view.scanner_instance.unwrap().as_str(), "one");
+        }
+        assert_eq!((broken.creates(), f.scanner.creates(), f.scanner.launches()), (0, 6, 6));
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scanner_that_refuses_to_create_gives_its_task_back() {
+    let (f, broken) = with_a_broken_scanner(fixture(2));
+    for _ in 0..100 {
+        broken.fail_next(MockOperation::Create, ScannerError::ApiNotAvailable("no".to_owned()));
+    }
+    let task_id = f.submit().await;
+    let worker = f.start();
+    assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pinned_task_does_not_leave_its_scanner() {
+    let (f, broken) = with_a_broken_scanner(fixture(2));
+    broken.fail_next(MockOperation::Create, ScannerError::ApiNotAvailable("no".to_owned()));
+    let mut request = SubmitRequest::untrusted("pinned", "192.0.2.1");
+    request.instance = Some("broken".to_owned());
+    let task_id = f.service.submit(request).await.unwrap().task_id;
+    let worker = f.start();
+    assert_eq!(f.ended(&task_id).await.error_code.as_deref(), Some("scanner_api_not_available"));
+    assert_eq!(f.scanner.creates(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_outage_longer_than_all_tries_loses_no_scan_that_runs() {
+    let f = fixture(1);
+    let task_id = f.submit().await;
+    let worker = f.start();
+    f.wait_for_launch().await;
+    worker.stop().await;
+    for _ in 0..60 {
+        f.scanner.fail_next(MockOperation::Status, unreachable(RequestSent::Maybe));
+    }
+    let worker = f.start();
+    assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
+    assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
+    worker.stop().await;
 }

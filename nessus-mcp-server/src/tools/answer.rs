@@ -15,18 +15,21 @@ use tracing::{error, info};
 
 /// An error as a tool result: a stable code, a message, and what to do.
 ///
-/// The code and message are for an agent; what an operator must know about a failing disk or queue is in the log.
+/// The message is for an agent; what only an operator can act on, such as a path, is in the log.
 pub(super) fn refuse(error: &ServiceError) -> CallToolResult {
-    match error.kind() {
-        ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration => {
-            error!(code = error.code(), error = chain(error), "tool call failed");
-        }
-        _ => info!(code = error.code(), error = chain(error), "tool call refused"),
-    }
+    let for_operators = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration);
+    let (message, hint) = if for_operators {
+        error!(code = error.code(), error = chain(error), hint = error.hint(), "tool call failed");
+        let hint = "try again later; if it goes on, an operator finds the cause in the server's log".to_owned();
+        ("the server could not do this now".to_owned(), Some(hint))
+    } else {
+        info!(code = error.code(), error = chain(error), "tool call refused");
+        (chain(error), error.hint())
+    };
     let mut answer = Map::new();
     answer.insert("error".to_owned(), Value::from(error.code()));
-    answer.insert("message".to_owned(), Value::from(chain(error)));
-    if let Some(hint) = error.hint() {
+    answer.insert("message".to_owned(), Value::from(message));
+    if let Some(hint) = hint {
         answer.insert("hint".to_owned(), Value::from(hint));
     }
     CallToolResult::structured_error(Value::Object(answer))

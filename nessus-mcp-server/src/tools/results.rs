@@ -23,12 +23,15 @@ pub(crate) struct Results {
     task_id: String,
     /// Page, from 1 (default); 0 for everything at once, which may be very large
     #[serde(default)]
+    #[schemars(range(min = 0))]
     page: Option<i64>,
     /// Findings a page, 10 to 100
     #[serde(default)]
+    #[schemars(range(min = 10, max = 100))]
     page_size: Option<i64>,
-    /// Fields to show: minimal, summary, brief (default), triage or full
+    /// Fields to show, from few to all; brief when left out
     #[serde(default)]
+    #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
     /// Exactly these fields instead of a profile
     #[serde(default)]

@@ -27,8 +27,9 @@ pub(crate) struct UntrustedScan {
     /// Free text
     #[serde(default)]
     description: Option<String>,
-    /// Result profile to prepare: minimal, summary, brief (default), triage or full
+    /// Result profile to prepare; brief when left out
     #[serde(default)]
+    #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
     /// Scanner template, such as basic (default), discovery or advanced
     #[serde(default)]

@@ -29,14 +29,16 @@ pub(crate) struct TaskArgument {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTasks {
-    /// Only tasks in this state: queued, running, completed, failed, timeout or cancelled
+    /// Only tasks in this state
     #[serde(default, alias = "status_filter")]
+    #[schemars(extend("enum" = ["queued", "running", "completed", "failed", "timeout", "cancelled"]))]
     status: Option<String>,
     /// Only tasks of this pool
     #[serde(default)]
     scanner_pool: Option<String>,
-    /// At most so many, the newest: 1 to 100, 20 when left out
+    /// At most so many, the newest; 20 when left out
     #[serde(default)]
+    #[schemars(range(min = 1, max = 100))]
     limit: Option<i64>,
 }
 

@@ -1,0 +1,225 @@
+//! The road of a task on its scanner: find or create, launch, watch, fetch, complete.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tracing::{info, warn};
+
+use super::{engine::Shared, outcome::StepError, poll, results};
+use crate::{
+    error::chain,
+    ids::ScanId,
+    queue::{Lease, RenewOutcome},
+    scanner::{DEFAULT_TEMPLATE, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
+    task::{Artifact, Task, TaskStatus, Writer},
+    time::Timestamp,
+};
+
+/// A task we hold, with a slot on a scanner.
+pub(super) struct Held<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) instance: &'a ScannerInstance,
+    lease: &'a Lease,
+    lost: CancellationToken,
+    started_at: Timestamp,
+}
+
+/// Drives the task from where it stands to its completion.
+pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
+    let started_at = held.started_at;
+    let task = held
+        .update(move |task| {
+            task.status = TaskStatus::Running;
+            task.started_at = Some(started_at);
+        })
+        .await?;
+    if let Some(scan) = &task.nessus_scan_id {
+        held.check_time(scan).await?;
+    }
+    held.remove_leftovers().await?;
+    let scan = find_or_create(held, &task).await?;
+    launch_once(held, &scan).await?;
+    let end = poll::until_ended(held, &scan).await?;
+    poll::check_end(&end)?;
+    let task = held.shared.tasks.get(&task.task_id).await?;
+    results::complete(held, &task, &scan, &end).await
+}
+
+/// The scan of this task: the one its file names, the one that carries its marker, else a new one.
+async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepError> {
+    if let Some(scan) = &task.nessus_scan_id {
+        return Ok(scan.clone());
+    }
+    let marker = marker(task);
+    if let Some(scan) = held.unless_stopped(held.instance.scanner.find_by_marker(&marker)).await?? {
+        info!(%scan, "adopted a scan that exists on the scanner");
+        held.bind(Some(scan.clone())).await?;
+        return Ok(scan);
+    }
+    // Written before the scan is created: whoever comes after us must look for it on this scanner.
+    held.bind(None).await?;
+    let mut request = ScanRequest::new(marker, &task.payload.name, &task.payload.targets);
+    request.description.clone_from(&task.payload.description);
+    request.template = task.payload.template.clone().unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
+    held.confirm().await?;
+    let scan = match held.instance.scanner.create(&request).await {
+        Ok(scan) => scan,
+        Err(error) => {
+            if !error.may_have_acted() {
+                held.unbind().await?;
+            }
+            return Err(error.into());
+        }
+    };
+    info!(%scan, instance = %held.instance.instance_id, "scan created");
+    held.bind(Some(scan.clone())).await?;
+    Ok(scan)
+}
+
+/// The text by which a task's scan is known on the scanner. A retried task must not adopt the scan that failed.
+fn marker(task: &Task) -> String {
+    match task.attempt {
+        0 | 1 => task.task_id.to_string(),
+        attempt => format!("{}.{attempt}", task.task_id),
+    }
+}
+
+/// Launches the scan if nobody has.
+async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
+    let status = held.unless_stopped(held.instance.scanner.status(scan)).await??;
+    let run_uuid = if status.state == ScanState::Created {
+        held.confirm().await?;
+        match held.instance.scanner.launch(scan).await {
+            Ok(run_uuid) => {
+                info!(%scan, "scan launched");
+                run_uuid
+            }
+            // "Runs already": a launch of ours or of a worker before us arrived after all.
+            Err(ScannerError::Conflict(reason)) => {
+                let status = held.instance.scanner.status(scan).await?;
+                if status.state == ScanState::Created {
+                    return Err(ScannerError::NotReady(format!("the launch is refused: {reason}")).into());
+                }
+                status.run_uuid
+            }
+            Err(error) => return Err(error.into()),
+        }
+    } else {
+        status.run_uuid
+    };
+    if run_uuid.is_some() {
+        held.update(move |task| task.scan_uuid = run_uuid).await?;
+    }
+    Ok(())
+}
+
+impl<'a> Held<'a> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        lease: &'a Lease,
+        instance: &'a ScannerInstance,
+        lost: CancellationToken,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { shared, instance, lease, lost, started_at }
+    }
+
+    /// Changes the task in our name.
+    pub(super) async fn update(&self, change: impl FnOnce(&mut Task) + Send + 'static) -> Result<Task, StepError> {
+        let writer = Writer::Worker(self.lease.fence);
+        Ok(self.shared.tasks.update(&self.lease.task_id, writer, change).await?)
+    }
+
+    /// Publishes a file of the task in our name.
+    pub(super) async fn publish(&self, artifact: Artifact) -> Result<(), StepError> {
+        Ok(self.shared.tasks.publish(artifact, Writer::Worker(self.lease.fence)).await?)
+    }
+
+    /// Binds the task to our scanner, and to its scan there when it is known.
+    async fn bind(&self, scan: Option<ScanId>) -> Result<(), StepError> {
+        let ours = self.instance.instance_id.clone();
+        let task = self
+            .update(move |task| {
+                let bound = task.scanner_instance_id.get_or_insert_with(|| ours.clone());
+                if *bound == ours {
+                    task.nessus_scan_id = scan.or(task.nessus_scan_id.take());
+                }
+            })
+            .await?;
+        // Another worker has bound it meanwhile: its scan, if there is one, is over there.
+        if task.scanner_instance_id.as_ref() == Some(&self.instance.instance_id) {
+            Ok(())
+        } else {
+            Err(StepError::Stopped)
+        }
+    }
+
+    /// Takes the binding back: the scanner has certainly done nothing, so another may be tried.
+    async fn unbind(&self) -> Result<(), StepError> {
+        self.update(|task| task.scanner_instance_id.clone_from(&task.pinned_instance_id)).await?;
+        Ok(())
+    }
+
+    /// Removes what a worker before us left unfinished: half an export may be a gigabyte.
+    async fn remove_leftovers(&self) -> Result<(), StepError> {
+        let writer = Writer::Worker(self.lease.fence);
+        let removed = self.shared.tasks.remove_leftovers(&self.lease.task_id, writer).await?;
+        if removed > 0 {
+            info!(removed, "unfinished files of an earlier worker were removed");
+        }
+        Ok(())
+    }
+
+    /// Makes sure that we hold the task at this moment: asked right before the scanner is told to create or launch.
+    ///
+    /// The heartbeat is not enough: after a pause of the machine its verdict may come later than our next step.
+    async fn confirm(&self) -> Result<(), StepError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(StepError::Stopped);
+        }
+        let renewed = self.shared.queue.renew(std::slice::from_ref(self.lease), self.shared.settings.lease).await?;
+        if self.lost.is_cancelled() || renewed.first() != Some(&RenewOutcome::Held) {
+            return Err(StepError::LeaseLost);
+        }
+        Ok(())
+    }
+
+    /// Waits, unless the worker stops.
+    pub(super) async fn pause(&self, duration: Duration) -> Result<(), StepError> {
+        self.unless_stopped(tokio::time::sleep(duration)).await
+    }
+
+    /// Runs something that may be dropped halfway when the worker stops: reading, never creating or launching.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, StepError> {
+        tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => Err(StepError::Stopped),
+            result = work => Ok(result),
+        }
+    }
+
+    /// Writes progress down when it has grown. Without any it only notices that somebody ended the task or took it over.
+    pub(super) async fn record_progress(&self, status: &ScanStatus) -> Result<(), StepError> {
+        let progress = status.progress.map(|progress| progress.min(99));
+        self.update(move |task| task.progress = task.progress.max(progress)).await?;
+        Ok(())
+    }
+
+    /// Ends a scan that has used up its time.
+    pub(super) async fn check_time(&self, scan: &ScanId) -> Result<(), StepError> {
+        if self.shared.clock.now().since(self.started_at) < self.shared.settings.scan_timeout {
+            return Ok(());
+        }
+        Err(poll::stop_overdue(self, scan).await)
+    }
+
+    /// Stops the scan of a task that goes on without us.
+    pub(super) async fn stop_scan(&self) {
+        let scan = self.shared.tasks.get(&self.lease.task_id).await.ok().and_then(|task| task.nessus_scan_id);
+        if let Some(scan) = scan
+            && let Err(error) = self.instance.scanner.stop(&scan).await
+        {
+            warn!(%scan, error = chain(&error), "the scan could not be stopped");
+        }
+    }
+}
