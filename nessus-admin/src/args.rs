@@ -74,6 +74,10 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
     pub(crate) fields: Option<Vec<String>>,
 
+    /// The fields to show after those of the profile, separated by commas
+    #[arg(long, value_name = "FIELD,...", value_delimiter = ',')]
+    pub(crate) extra_fields: Vec<String>,
+
     /// Keep only findings that match all of these, as in '{"severity": ">=High", "host": "10.0.0.0/24"}'
     #[arg(long, value_name = "JSON")]
     pub(crate) filters: Option<String>,
@@ -89,6 +93,14 @@ pub(crate) struct ConvertArgs {
     /// Findings on a page, 10 to 100 [default: 40]
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) page_size: Option<i64>,
+
+    /// Go on where a page has ended: its next_cursor, with the same filters and sort
+    #[arg(long, value_name = "CURSOR", conflicts_with = "page")]
+    pub(crate) cursor: Option<String>,
+
+    /// The most characters; 0 for no limit [default: 40000 for a page, no limit for everything]
+    #[arg(long, value_name = "N")]
+    pub(crate) max_chars: Option<u64>,
 
     /// Write to this file, which is replaced only when everything went well
     #[arg(short, long, value_name = "OUT")]

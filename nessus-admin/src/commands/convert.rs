@@ -37,6 +37,13 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
 
 fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
     let mut query = Query::builder().sort(args.sort.parse()?).page(Page::new(args.page, args.page_size)?);
+    query = query.extra_fields(args.extra_fields.iter());
+    if let Some(cursor) = &args.cursor {
+        query = query.cursor(cursor);
+    }
+    if let Some(characters) = args.max_chars {
+        query = query.max_chars(characters);
+    }
     if let Some(profile) = &args.profile {
         query = query.profile(profile.parse()?);
     }

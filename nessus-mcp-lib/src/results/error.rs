@@ -88,6 +88,12 @@ pub enum ResultsError {
     /// The page or its size cannot be used.
     #[error("invalid page: {0}")]
     InvalidPage(String),
+    /// A cursor that is none, or belongs to another question or other results.
+    #[error("the cursor cannot be used: {reason}")]
+    InvalidCursor {
+        /// What is wrong with it.
+        reason: &'static str,
+    },
     /// The sort order cannot be read.
     #[error("invalid sort order `{0}`")]
     InvalidSort(String),
@@ -203,6 +209,7 @@ impl Classified for ResultsError {
             Self::ProfileAndFields => "conflicting_options",
             Self::NoFields => "no_fields",
             Self::InvalidPage(_) => "invalid_page",
+            Self::InvalidCursor { .. } => "invalid_cursor",
             Self::InvalidSort(_) => "invalid_sort",
             Self::Empty => "empty_export",
             Self::NotXml | Self::HtmlPage | Self::UnknownRoot(_) | Self::NoReport => "not_a_nessus_export",
@@ -241,6 +248,10 @@ impl Classified for ResultsError {
             Self::ProfileAndFields => "give a profile, or the list of fields, not both".to_owned(),
             Self::NoFields => "name at least one field, such as `host`".to_owned(),
             Self::InvalidPage(_) => "pages are counted from 1; 0 gives everything".to_owned(),
+            Self::InvalidCursor { .. } => {
+                "give `next_cursor` of the page before, whole, with the same task, filters and sort; or begin again without it"
+                    .to_owned()
+            }
             Self::InvalidSort(_) => {
                 "use `worst_first`, `file`, a field name, or `-field` for descending order".to_owned()
             }

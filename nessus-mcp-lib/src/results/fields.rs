@@ -59,6 +59,8 @@ pub(crate) struct Field {
     pub kind: Kind,
     /// The source.
     pub origin: Origin,
+    /// The name as a key in the middle of a JSON object.
+    pub key: &'static str,
 }
 
 macro_rules! fields {
@@ -70,7 +72,13 @@ macro_rules! fields {
 
         /// The table, indexed by [`FieldId`].
         pub(crate) static FIELDS: &[Field] = &[
-            $(Field { name: $name, xml: $xml, kind: Kind::$kind, origin: Origin::$origin }),*
+            $(Field {
+                name: $name,
+                xml: $xml,
+                kind: Kind::$kind,
+                origin: Origin::$origin,
+                key: concat!(",\"", $name, "\":"),
+            }),*
         ];
 
         /// Every declared field, in order.
@@ -219,6 +227,22 @@ impl FieldId {
         matches!(self.field().origin, Origin::List | Origin::Lines)
     }
 
+    /// Whether its texts are what a scanned machine has answered.
+    pub(crate) fn is_untrusted(self) -> bool {
+        matches!(
+            self,
+            Self::HostFqdn
+                | Self::OperatingSystem
+                | Self::NetbiosName
+                | Self::PluginOutput
+                | Self::Output
+                | Self::Attachment
+                | Self::ComplianceActualValue
+                | Self::ComplianceOutput
+                | Self::ComplianceError
+        )
+    }
+
     /// The field that a child element of this name fills.
     pub(crate) fn of_element(name: &str) -> Option<Self> {
         ELEMENTS.get(name).copied()
@@ -287,6 +311,14 @@ impl FieldRef {
         match self {
             Self::Declared(_) => None,
             Self::Other(name) => Some(name),
+        }
+    }
+
+    /// Whether its texts may be what a scanned machine has answered: of a field that is not declared, nobody knows.
+    pub(crate) fn is_untrusted(&self) -> bool {
+        match self {
+            Self::Declared(id) => id.is_untrusted(),
+            Self::Other(_) => true,
         }
     }
 

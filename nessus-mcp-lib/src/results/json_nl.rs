@@ -1,20 +1,19 @@
 //! Exports as newline-delimited JSON: the public face of this module.
 
-use std::{
-    io::{BufReader, Read, Seek, SeekFrom, Write},
-    mem,
-};
+use std::io::{BufReader, Read, Seek, SeekFrom, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
+    cursor::{Cursor, Identity},
     encoding::{self, Utf8},
     error::ResultsError,
+    fields::FieldRef,
+    lines::Lines,
     profile::Projection,
     query::Query,
     record::Record,
-    render,
     sort::Key,
     survey::{Selection, Survey, Warnings, survey},
     validate::{ExportStats, READ_BYTES},
@@ -25,13 +24,21 @@ use super::{
 ///
 /// Each line is an object with a `type`:
 ///
-/// 1. `schema`: `profile`, `fields` (in `full`, those that the matching findings have), `filters_applied`, `sort`,
-///    `total_vulnerabilities` (that match), `total_unfiltered`, `total_pages`.
+/// 1. `schema`: `profile`, `fields` (in `full`, those that the matching findings have), `untrusted_fields` (those of
+///    them whose texts come from scanned machines), `filters_applied` in their normal form, `matched` of `total`
+///    findings, `sort`, `total_vulnerabilities` (as `matched`), `total_pages`.
 /// 2. `scan_metadata`: `report_name`, `policy_name`, `severity_basis` and the like where the export has them, the
 ///    counts of [`ExportStats`] over the whole export, `data_warnings` if there are any, and what the caller
 ///    [adds](JsonNlConverter::with_metadata).
 /// 3. `vulnerability`: one finding a line, with the fields of the [profile](super::Profile).
-/// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`.
+/// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`, and
+///    `next_cursor` when there is more. A page that has reached its [budget](super::QueryBuilder::max_chars) says
+///    `"truncated": true`, has no `next_page`, and goes on at `next_cursor`.
+///
+/// Untrusted texts are shown without control characters, terminal escape sequences, and characters that have no
+/// width or change the direction of writing; filters look at them as they are in the export. A finding that alone is
+/// longer than the budget has its long texts cut, and says their lengths: `"truncated_fields": {"plugin_output":
+/// {"characters": 586723}}`.
 ///
 /// `plugin_id` and `port` are integers, `severity` is `Info`, `Low`, `Medium`, `High` or `Critical`, `cve` and other
 /// elements that may repeat are lists, scores are numbers, `exploit_available` is always a boolean, and `cvss_score`
@@ -70,6 +77,10 @@ pub struct ConversionSummary {
     pub written: u64,
     /// Pages that the matching findings fill; 1 when everything was asked for.
     pub total_pages: u64,
+    /// Whether the page has ended early for its budget.
+    pub truncated: bool,
+    /// Where the next page begins, when there is more and not everything was asked for.
+    pub next_cursor: Option<String>,
     /// What the whole export holds.
     pub stats: ExportStats,
 }
@@ -113,23 +124,42 @@ impl JsonNlConverter {
         base: u64,
         output: W,
     ) -> Result<ConversionSummary, ResultsError> {
-        let survey = survey(reader(&mut input, base)?, &self.query)?;
-        let mut output = Lines::new(output);
+        let query = &self.query;
+        let is_whole = query.page.is_all() && query.max_chars.is_none();
+        let identity = if is_whole { None } else { Some(Identity::of(&mut input, base)?) };
+        if let (Some(cursor), Some(identity)) = (&query.cursor, &identity) {
+            cursor.check(identity)?;
+        }
+        let survey = survey(reader(&mut input, base)?, query)?;
+        let mut output = Lines::new(output, query.max_chars);
         self.write_head(&survey, &mut output)?;
+        let window = query.window(survey.matched);
         let written = match &survey.selection {
             Selection::Stream => self.write_all(reader(&mut input, base)?, &mut output)?,
             Selection::Items(keys) => self.write_items(&mut input, keys, &survey, &mut output)?,
         };
-        let total_pages = self.query.page.count(survey.matched);
-        if self.query.page.is_all() {
-            if written != survey.matched {
-                return Err(ResultsError::Changed);
-            }
-        } else {
-            self.write_pagination(total_pages, &mut output)?;
+        let truncated = output.is_spent;
+        if !truncated && written != window.end - window.start {
+            return Err(ResultsError::Changed);
+        }
+        let position = window.start + written;
+        let next_cursor = identity
+            .filter(|_| position < survey.matched)
+            .map(|identity| Cursor::new(&query.filters, &query.sort, &identity, position).to_string());
+        let total_pages = query.page.count(survey.matched);
+        let summary = ConversionSummary {
+            total_vulnerabilities: survey.matched,
+            written,
+            total_pages,
+            truncated,
+            next_cursor,
+            stats: survey.stats,
+        };
+        if truncated || !query.page.is_all() {
+            self.write_pagination(&summary, &mut output)?;
         }
         output.finish()?;
-        Ok(ConversionSummary { total_vulnerabilities: survey.matched, written, total_pages, stats: survey.stats })
+        Ok(summary)
     }
 
     fn write_all<R: Read, W: Write>(
@@ -145,7 +175,9 @@ impl JsonNlConverter {
                 Step::Item => {
                     let record = Record { host: reader.host(), item: reader.item() };
                     if self.query.filters.matches(&record) {
-                        output.record(&record, &self.query.projection)?;
+                        if !output.record(&record, &self.query.projection)? {
+                            return Ok(written);
+                        }
                         written += 1;
                     }
                 }
@@ -162,6 +194,7 @@ impl JsonNlConverter {
     ) -> Result<u64, ResultsError> {
         let mut items = ItemReader::default();
         let mut bytes = Vec::new();
+        let mut written = 0;
         for key in keys {
             let Some(host) = survey.hosts.get(key.host as usize) else { return Err(ResultsError::Changed) };
             input.seek(SeekFrom::Start(key.offset)).map_err(ResultsError::Read)?;
@@ -173,9 +206,12 @@ impl JsonNlConverter {
                 return Err(ResultsError::Changed);
             }
             let item = items.read(&bytes, key.offset)?;
-            output.record(&Record { host, item }, &self.query.projection)?;
+            if !output.record(&Record { host, item }, &self.query.projection)? {
+                break;
+            }
+            written += 1;
         }
-        Ok(keys.len() as u64)
+        Ok(written)
     }
 
     fn write_head<W: Write>(&self, survey: &Survey, output: &mut Lines<W>) -> Result<(), ResultsError> {
@@ -184,14 +220,17 @@ impl JsonNlConverter {
             Projection::Full => survey.present.clone(),
             Projection::Fields { fields, .. } => fields.iter().map(|field| field.name().to_owned()).collect(),
         };
+        let untrusted_fields = fields.iter().filter(|name| FieldRef::named(name).is_untrusted()).cloned().collect();
         output.line(&Schema {
             kind: "schema",
             profile: query.projection.name(),
             fields,
+            untrusted_fields,
             filters_applied: query.filters.to_json(),
+            matched: survey.matched,
+            total: survey.stats.items,
             sort: query.sort.to_string(),
             total_vulnerabilities: survey.matched,
-            total_unfiltered: survey.stats.items,
             total_pages: query.page.count(survey.matched),
         })?;
         let header = &survey.header;
@@ -212,17 +251,25 @@ impl JsonNlConverter {
         output.line(&Metadata { added: &added, ..metadata })
     }
 
-    fn write_pagination<W: Write>(&self, total_pages: u64, output: &mut Lines<W>) -> Result<(), ResultsError> {
-        let page = self.query.page;
-        let has_next = page.number() < total_pages;
+    fn write_pagination<W: Write>(
+        &self,
+        summary: &ConversionSummary,
+        output: &mut Lines<W>,
+    ) -> Result<(), ResultsError> {
+        let query = &self.query;
+        // A cursor stands between pages, and after a page that was cut short the next would leave findings out.
+        let is_numbered = query.cursor.is_none() && !query.page.is_all();
+        let has_next = summary.next_cursor.is_some();
         output.line(&Pagination {
             kind: "pagination",
-            page: page.number(),
-            page_size: page.size(),
-            page_size_requested: page.requested_size(),
-            total_pages,
+            page: is_numbered.then(|| query.page.number()),
+            page_size: query.page.size(),
+            page_size_requested: query.page.requested_size(),
+            total_pages: summary.total_pages,
+            truncated: summary.truncated,
             has_next,
-            next_page: has_next.then(|| page.number() + 1),
+            next_page: (has_next && is_numbered && !summary.truncated).then(|| query.page.number() + 1),
+            next_cursor: summary.next_cursor.as_deref(),
         })
     }
 }
@@ -239,10 +286,13 @@ struct Schema {
     kind: &'static str,
     profile: &'static str,
     fields: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    untrusted_fields: Vec<String>,
     filters_applied: Map<String, Json>,
+    matched: u64,
+    total: u64,
     sort: String,
     total_vulnerabilities: u64,
-    total_unfiltered: u64,
     total_pages: u64,
 }
 
@@ -280,16 +330,21 @@ struct Warning {
 
 /// The last line of a page.
 #[derive(Serialize)]
-struct Pagination {
+struct Pagination<'s> {
     #[serde(rename = "type")]
     kind: &'static str,
-    page: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    page: Option<u64>,
     page_size: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     page_size_requested: Option<i64>,
     total_pages: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
     has_next: bool,
     next_page: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_cursor: Option<&'s str>,
 }
 
 fn warnings(found: &Warnings) -> Vec<Warning> {
@@ -308,48 +363,6 @@ fn warnings(found: &Warnings) -> Vec<Warning> {
     ];
     let others = others.into_iter().map(|(what, count)| Warning { what, field: None, count });
     misfits.chain(others.filter(|warning| warning.count > 0)).collect()
-}
-
-/// Lines on their way out.
-struct Lines<W> {
-    output: W,
-    buffer: Vec<u8>,
-}
-
-impl<W: Write> Lines<W> {
-    /// Bytes written at once.
-    const WRITE_BYTES: usize = 64 << 10;
-
-    fn new(output: W) -> Self {
-        Self { output, buffer: Vec::with_capacity(Self::WRITE_BYTES * 2) }
-    }
-
-    fn line(&mut self, line: &impl Serialize) -> Result<(), ResultsError> {
-        serde_json::to_writer(&mut self.buffer, line).map_err(|error| ResultsError::Write(error.into()))?;
-        self.buffer.push(b'\n');
-        self.write_if_full()
-    }
-
-    fn record(&mut self, record: &Record<'_>, projection: &Projection) -> Result<(), ResultsError> {
-        render::write_record(&mut self.buffer, record, projection).map_err(ResultsError::Write)?;
-        self.write_if_full()
-    }
-
-    fn write_if_full(&mut self) -> Result<(), ResultsError> {
-        if self.buffer.len() < Self::WRITE_BYTES {
-            return Ok(());
-        }
-        self.output.write_all(&self.buffer).map_err(ResultsError::Write)?;
-        self.buffer.clear();
-        // One huge finding must not keep its memory until the end.
-        self.buffer.shrink_to(Self::WRITE_BYTES * 2);
-        Ok(())
-    }
-
-    fn finish(mut self) -> Result<(), ResultsError> {
-        let buffer = mem::take(&mut self.buffer);
-        self.output.write_all(&buffer).and_then(|()| self.output.flush()).map_err(ResultsError::Write)
-    }
 }
 
 #[cfg(test)]

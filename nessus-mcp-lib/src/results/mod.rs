@@ -12,17 +12,21 @@
 //!
 //! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
 //! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
-//! `filter`, `profile`, `sort`, `page`, `query`, `render`, `validate`, `survey`, `json_nl`.
+//! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `validate`, `survey`,
+//! `json_nl`.
 //!
 //! # How it fails
 //! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
 //! broken file is never converted in part, and a filter that cannot be applied is never an empty result.
 
+mod cursor;
 mod encoding;
 mod error;
+mod escape;
 mod fields;
 mod filter;
 mod json_nl;
+mod lines;
 mod page;
 mod profile;
 mod query;
@@ -30,6 +34,7 @@ mod record;
 mod render;
 mod sort;
 mod survey;
+mod untrusted;
 mod validate;
 mod xml;
 

@@ -42,6 +42,11 @@ impl Page {
         Ok(Self { number, size, requested_size })
     }
 
+    /// The first page of this size.
+    pub(crate) const fn first(self) -> Self {
+        Self { number: 1, ..self }
+    }
+
     /// Whether this is everything rather than one page.
     pub const fn is_all(self) -> bool {
         self.number == 0

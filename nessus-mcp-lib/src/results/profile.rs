@@ -162,6 +162,19 @@ impl Projection {
         Ok(Self::Fields { name: "custom", fields })
     }
 
+    /// These fields after those that are shown already; `full` shows everything an item has anyway.
+    pub(crate) fn with_extra(mut self, names: &[String]) -> Self {
+        if let Self::Fields { fields, .. } = &mut self {
+            for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+                let field = FieldRef::named(name);
+                if !fields.contains(&field) {
+                    fields.push(field);
+                }
+            }
+        }
+        self
+    }
+
     /// What the schema line calls it.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

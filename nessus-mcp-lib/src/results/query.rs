@@ -1,6 +1,9 @@
 //! A question about an export.
 
+use std::ops::Range;
+
 use super::{
+    cursor::Cursor,
     error::ResultsError,
     fields::FieldRef,
     filter::FilterSet,
@@ -29,9 +32,15 @@ pub struct Query {
     pub(crate) filters: FilterSet,
     pub(crate) sort: SortOrder,
     pub(crate) page: Page,
+    pub(crate) cursor: Option<Cursor>,
+    /// The most characters, when there is a limit.
+    pub(crate) max_chars: Option<u64>,
 }
 
 impl Query {
+    /// The most characters of a page when nothing is asked for.
+    pub const DEFAULT_MAX_CHARS: u64 = 40_000;
+
     /// Begins with the profile `brief`, no filters, worst first, everything.
     pub fn builder() -> QueryBuilder {
         QueryBuilder::default()
@@ -42,13 +51,20 @@ impl Query {
         self.page
     }
 
+    /// The findings that are shown, counted from 0 in their order.
+    pub(crate) fn window(&self, total: u64) -> Range<u64> {
+        let Some(cursor) = &self.cursor else { return self.page.window(total) };
+        let begin = cursor.position.min(total);
+        begin..begin.saturating_add(self.page.size()).min(total)
+    }
+
     /// The names that only the export can vouch for, with the option they stand in.
     pub(crate) fn undeclared(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let fields = match &self.projection {
             Projection::Full => &[][..],
             Projection::Fields { fields, .. } => fields,
         };
-        let filters = self.filters.fields().filter_map(FieldRef::undeclared).map(|name| ("filters", name));
+        let filters = self.filters.fields().into_iter().filter_map(FieldRef::undeclared).map(|name| ("filters", name));
         let fields = fields.iter().filter_map(FieldRef::undeclared).map(|name| ("fields", name));
         let sort = self.sort.field().into_iter().filter_map(FieldRef::undeclared).map(|name| ("sort", name));
         filters.chain(fields).chain(sort)
@@ -62,6 +78,8 @@ impl Default for Query {
             filters: FilterSet::default(),
             sort: SortOrder::default(),
             page: Page::default(),
+            cursor: None,
+            max_chars: None,
         }
     }
 }
@@ -72,9 +90,12 @@ impl Default for Query {
 pub struct QueryBuilder {
     profile: Option<Profile>,
     fields: Option<Vec<String>>,
+    extra_fields: Vec<String>,
     filters: FilterSet,
     sort: SortOrder,
     page: Page,
+    cursor: Option<String>,
+    max_chars: Option<u64>,
 }
 
 impl QueryBuilder {
@@ -97,6 +118,16 @@ impl QueryBuilder {
         self
     }
 
+    /// Shows these fields after those of the profile; in `full`, which shows what there is, they change nothing.
+    pub fn extra_fields<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.extra_fields = names.into_iter().map(Into::into).collect();
+        self
+    }
+
     /// Keeps only findings that all these filters match.
     pub fn filters(mut self, filters: FilterSet) -> Self {
         self.filters = filters;
@@ -115,16 +146,51 @@ impl QueryBuilder {
         self
     }
 
+    /// Goes on where another page has ended: its `next_cursor`. Excludes a page number but 1.
+    ///
+    /// The filters and the order must be those of that page; profile, page size and budget need not.
+    pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
+        self.cursor = Some(cursor.into());
+        self
+    }
+
+    /// Ends the page before it has more characters than this; 0 is no limit. At least one finding is shown, with its
+    /// long texts cut if they do not fit. The schema and metadata lines count, and are always whole.
+    ///
+    /// The default is [`Query::DEFAULT_MAX_CHARS`] for a page, and no limit for everything.
+    pub fn max_chars(mut self, characters: u64) -> Self {
+        self.max_chars = Some(characters);
+        self
+    }
+
     /// Finishes the query.
     ///
     /// # Errors
-    /// When both a profile and fields were given, or an empty list of fields.
+    /// When both a profile and fields were given, an empty list of fields, both a cursor and a page, or a cursor that
+    /// is none of a query with these filters in this order.
     pub fn build(self) -> Result<Query, ResultsError> {
         let projection = match (self.profile, &self.fields) {
             (Some(_), Some(_)) => return Err(ResultsError::ProfileAndFields),
             (None, Some(fields)) => Projection::custom(fields)?,
             (profile, None) => Projection::of(profile.unwrap_or_default()),
         };
-        Ok(Query { projection, filters: self.filters, sort: self.sort, page: self.page })
+        let projection = projection.with_extra(&self.extra_fields);
+        let mut page = self.page;
+        let cursor = match &self.cursor {
+            Some(_) if page.number() > 1 => {
+                return Err(ResultsError::InvalidPage("a cursor and a page number exclude each other".to_owned()));
+            }
+            Some(text) => {
+                page = page.first();
+                Some(Cursor::read(text, &self.filters, &self.sort)?)
+            }
+            None => None,
+        };
+        let max_chars = match self.max_chars {
+            Some(0) => None,
+            None if page.is_all() => None,
+            asked => Some(asked.unwrap_or(Query::DEFAULT_MAX_CHARS)),
+        };
+        Ok(Query { projection, filters: self.filters, sort: self.sort, page, cursor, max_chars })
     }
 }

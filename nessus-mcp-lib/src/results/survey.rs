@@ -107,7 +107,7 @@ impl<'q> Picker<'q> {
         self.matched += 1;
         if self.query.sort == SortOrder::File {
             // The total is not known yet, but the window of a page does not depend on what follows it.
-            if self.query.page.is_all() || !self.query.page.window(u64::MAX).contains(&number) {
+            if self.query.page.is_all() || !self.query.window(u64::MAX).contains(&number) {
                 return;
             }
         }
@@ -125,7 +125,7 @@ fn select(query: &Query, matched: u64, mut keys: Vec<Key>, hosts: &[Host], sorte
     }
     sorter.sort(&mut keys, hosts);
     if !query.page.is_all() {
-        let window = query.page.window(matched);
+        let window = query.window(matched);
         let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(keys.len());
         let range = index(window.start)..index(window.end);
         keys = keys[range].to_vec();

@@ -50,7 +50,9 @@ pub struct ResultsRequest {
     pub schema_profile: Option<String>,
     /// The fields to show instead of a profile's.
     pub fields: Option<Vec<String>>,
-    /// The filters, a JSON object of fields and conditions; all must match.
+    /// The fields to show after those of the profile.
+    pub extra_fields: Vec<String>,
+    /// The filters, a JSON object as [`FilterSet`] describes it.
     pub filters: Map<String, Value>,
     /// The order: `worst_first` when it is `None`.
     pub sort: Option<String>,
@@ -58,16 +60,32 @@ pub struct ResultsRequest {
     pub page: i64,
     /// Findings a page.
     pub page_size: Option<i64>,
+    /// Where to go on: `next_cursor` of another page, instead of a page.
+    pub cursor: Option<String>,
+    /// The most characters; 0 for no limit, [`Query::DEFAULT_MAX_CHARS`] for a page when it is `None`.
+    pub max_chars: Option<u64>,
 }
 
 impl ResultsRequest {
     /// The first page of a task's findings in the default profile.
     pub fn new(task_id: TaskId) -> Self {
-        Self { task_id, schema_profile: None, fields: None, filters: Map::new(), sort: None, page: 1, page_size: None }
+        Self {
+            task_id,
+            schema_profile: None,
+            fields: None,
+            extra_fields: Vec::new(),
+            filters: Map::new(),
+            sort: None,
+            page: 1,
+            page_size: None,
+            cursor: None,
+            max_chars: None,
+        }
     }
 
     fn query(&self) -> Result<Query, ResultsError> {
-        let mut query = Query::builder().page(Page::new(self.page, self.page_size)?);
+        let mut query =
+            Query::builder().page(Page::new(self.page, self.page_size)?).extra_fields(self.extra_fields.iter());
         if let Some(profile) = &self.schema_profile {
             query = query.profile(profile.parse()?);
         }
@@ -79,6 +97,12 @@ impl ResultsRequest {
         }
         if let Some(sort) = &self.sort {
             query = query.sort(sort.parse()?);
+        }
+        if let Some(cursor) = &self.cursor {
+            query = query.cursor(cursor);
+        }
+        if let Some(characters) = self.max_chars {
+            query = query.max_chars(characters);
         }
         query.build()
     }

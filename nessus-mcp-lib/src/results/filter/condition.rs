@@ -1,52 +1,22 @@
-//! Filters: a JSON object of field names and what their values must be.
-//!
-//! | field | value | matches |
-//! |---|---|---|
-//! | text | `"apache"` | contains it, in any case |
-//! | | `"=Apache"` | is exactly this, in this case |
-//! | | `"\"<script>\""` | contains what stands between the quotes, for texts that begin with an operator |
-//! | number | `7`, `"7"`, `">=7"` | `>`, `>=`, `<`, `<=`, `=`, `!=` |
-//! | severity | `"High"`, `3`, `">=High"` | the same operators, with a name or 0 to 4 |
-//! | date | `">=2025/01/31"` | the same operators, with `/` or `-`; the day counts, not the time |
-//! | truth value | `true`, `"false"` | an absent value is false |
-//! | `host`, `host_ip` | `"10.0.0.0/24"`, `"10.0.0.7"` | the host's address is in it, is it |
-//! | | `"web"`, `"=web01"` | as text; `host` looks at the name and the address |
-//!
-//! All filters must match. A list of values matches when one of them does. A field with several values matches when
-//! one of them does; `!=` is the opposite of `=`, so no value may be equal, and an absent value is not equal.
-//!
-//! Nothing here ever matches silently nothing: a name that is neither declared nor occurs in the export, an operand
-//! of the wrong type and an operator on text are errors.
+//! One condition on one value: how it is written, and when it holds.
 
-use std::{cmp::Ordering, collections::HashSet, net::IpAddr, str::FromStr};
+use std::{cmp::Ordering, net::IpAddr};
 
 use ipnet::IpNet;
-use serde_json::{Map, Value as Json};
+use serde_json::Value as Json;
 
-use super::{
-    error::ResultsError,
-    fields::{FieldId, FieldRef, Kind},
-    record::{Record, Severity, Value, boolean, day, number},
+use crate::{
+    error::excerpt,
+    results::{
+        error::ResultsError,
+        fields::{FieldId, FieldRef, Kind},
+        record::{Record, Severity, Value, boolean, day, number},
+    },
 };
-use crate::error::excerpt;
 
-/// What findings must be like to be shown. The default lets everything through.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct FilterSet {
-    filters: Vec<Filter>,
-}
-
+/// A comparison with one operand.
 #[derive(Debug, Clone, PartialEq)]
-struct Filter {
-    field: FieldRef,
-    /// One of them must hold.
-    tests: Vec<Test>,
-    /// Whether the value was given as a list.
-    list: bool,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-enum Test {
+pub(super) enum Test {
     Contains(Needle),
     Exactly(Box<str>),
     Number(Operator, f64),
@@ -58,7 +28,7 @@ enum Test {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Operator {
+pub(super) enum Operator {
     Greater,
     GreaterOrEqual,
     Less,
@@ -67,78 +37,8 @@ enum Operator {
     NotEqual,
 }
 
-impl FilterSet {
-    /// Reads a JSON object.
-    ///
-    /// # Errors
-    /// When it is not an object, or a value does not fit its field. A name that is not declared is only found out
-    /// to be wrong when the export is read, because elements of newer scanners may be filtered by too.
-    pub fn from_json(filters: &Json) -> Result<Self, ResultsError> {
-        let Json::Object(filters) = filters else {
-            return Err(ResultsError::FiltersNotAnObject { found: type_of(filters) });
-        };
-        let mut set = Self::default();
-        let mut seen = HashSet::new();
-        for (name, value) in filters {
-            let field = FieldRef::named(name);
-            if !seen.insert(field.name().to_owned()) {
-                return Err(invalid(&field, "the field is filtered twice under different spellings"));
-            }
-            set.filters.push(Filter::read(field, value)?);
-        }
-        Ok(set)
-    }
-
-    /// The filters in their normal form, which reads back as the same filters.
-    pub fn to_json(&self) -> Map<String, Json> {
-        self.filters.iter().map(|filter| (filter.field.name().to_owned(), filter.to_json())).collect()
-    }
-
-    /// Whether everything is let through.
-    pub fn is_empty(&self) -> bool {
-        self.filters.is_empty()
-    }
-
-    /// The fields that are looked at.
-    pub(crate) fn fields(&self) -> impl Iterator<Item = &FieldRef> {
-        self.filters.iter().map(|filter| &filter.field)
-    }
-
-    /// Whether a record is let through.
-    pub(crate) fn matches(&self, record: &Record<'_>) -> bool {
-        self.filters.iter().all(|filter| filter.tests.iter().any(|test| test.holds(&filter.field, record)))
-    }
-}
-
-impl FromStr for FilterSet {
-    type Err = ResultsError;
-
-    /// Reads the text of a JSON object.
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let json = serde_json::from_str(text).map_err(|source| ResultsError::FiltersNotJson { source })?;
-        Self::from_json(&json)
-    }
-}
-
-impl Filter {
-    fn read(field: FieldRef, value: &Json) -> Result<Self, ResultsError> {
-        let (values, list) = match value {
-            Json::Array(values) if values.is_empty() => return Err(invalid(&field, "an empty list matches nothing")),
-            Json::Array(values) => (values.as_slice(), true),
-            single => (std::slice::from_ref(single), false),
-        };
-        let tests = values.iter().map(|value| Test::read(&field, value)).collect::<Result<_, _>>()?;
-        Ok(Self { field, tests, list })
-    }
-
-    fn to_json(&self) -> Json {
-        let mut values = self.tests.iter().map(Test::to_json);
-        if self.list { values.collect() } else { values.next().unwrap_or_default() }
-    }
-}
-
 impl Test {
-    fn read(field: &FieldRef, value: &Json) -> Result<Self, ResultsError> {
+    pub(super) fn read(field: &FieldRef, value: &Json) -> Result<Self, ResultsError> {
         let kind = kind_of(field);
         match (kind, value) {
             (_, Json::Null | Json::Object(_) | Json::Array(_)) => {
@@ -212,7 +112,7 @@ impl Test {
     }
 
     /// What [`Test::read`] reads as the same test.
-    fn to_json(&self) -> Json {
+    pub(super) fn to_json(&self) -> Json {
         match self {
             Self::Contains(needle) => {
                 let text = &needle.shown;
@@ -232,7 +132,8 @@ impl Test {
         }
     }
 
-    fn holds(&self, field: &FieldRef, record: &Record<'_>) -> bool {
+    /// Whether the test holds for a field of this record.
+    pub(super) fn holds(&self, field: &FieldRef, record: &Record<'_>) -> bool {
         let id = match field {
             FieldRef::Declared(id) => *id,
             FieldRef::Other(name) => return record.others(name).any(|text| self.holds_for_text(text)),
@@ -252,21 +153,22 @@ impl Test {
                 }
                 _ => false,
             }),
-            Self::Number(operator, wanted) => operator.holds_in(|accepts| {
-                record.any(id, |value| match value {
-                    #[expect(clippy::cast_precision_loss, reason = "ports and identifiers are far below 2^53")]
-                    Value::Integer(found) => accepts((found as f64).partial_cmp(wanted)),
-                    Value::Number(found) => accepts(found.partial_cmp(wanted)),
-                    _ => false,
-                })
-            }),
-            Self::Severity(operator, wanted) => {
-                operator.holds_in(|accepts| record.severity().is_some_and(|found| accepts(Some(found.cmp(wanted)))))
+            Self::Number(operator, _) | Self::Severity(operator, _) | Self::Day(operator, _) => {
+                operator.holds_in(|accepts| record.any(id, |value| accepts(self.compare(&value))))
             }
-            Self::Day(operator, wanted) => operator.holds_in(|accepts| {
-                record.any(id, |value| matches!(value, Value::Date(_, found) if accepts(Some(found.cmp(wanted)))))
-            }),
             Self::Is(wanted) => record.any(id, |value| value == Value::Boolean(*wanted)),
+        }
+    }
+
+    /// How a value compares with the operand; a value of another type does not.
+    fn compare(&self, value: &Value<'_>) -> Option<Ordering> {
+        match (self, value) {
+            #[expect(clippy::cast_precision_loss, reason = "ports and identifiers are far below 2^53")]
+            (Self::Number(_, wanted), Value::Integer(found)) => (*found as f64).partial_cmp(wanted),
+            (Self::Number(_, wanted), Value::Number(found)) => found.partial_cmp(wanted),
+            (Self::Severity(_, wanted), Value::Severity(found)) => Some(found.cmp(wanted)),
+            (Self::Day(_, wanted), Value::Date(_, found)) => Some(found.cmp(wanted)),
+            _ => None,
         }
     }
 
@@ -323,7 +225,7 @@ impl Operator {
 
 /// A text to look for in any case.
 #[derive(Debug, Clone, PartialEq)]
-struct Needle {
+pub(super) struct Needle {
     shown: Box<str>,
     lower: Box<str>,
 }
@@ -354,7 +256,7 @@ fn kind_of(field: &FieldRef) -> Kind {
     }
 }
 
-fn type_of(value: &Json) -> &'static str {
+pub(super) fn type_of(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
         Json::Bool(_) => "a truth value",
@@ -365,7 +267,7 @@ fn type_of(value: &Json) -> &'static str {
     }
 }
 
-fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsError {
+pub(super) fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsError {
     let valid = match kind_of(field) {
         Kind::Text | Kind::Attachment => {
             r#""text" for a part of it in any case, "=text" for all of it, "\"<text>\"" to look for an operator"#
@@ -379,7 +281,3 @@ fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsError {
     };
     ResultsError::InvalidFilter { field: excerpt(field.name()).to_string(), reason: reason.into(), valid }
 }
-
-#[cfg(test)]
-#[path = "filter_tests.rs"]
-mod tests;

@@ -6,7 +6,11 @@ use serde_json::json;
 use super::*;
 use crate::{
     error::Classified,
-    results::{record::Host, xml::ItemReader},
+    results::{
+        fields::FieldId,
+        record::{Host, Severity},
+        xml::ItemReader,
+    },
 };
 
 const ITEM: &str = r#"<ReportItem port="443" svc_name="www" protocol="tcp" severity="3" pluginID="51192"
@@ -102,6 +106,24 @@ fn each_kind_of_filter_decides() {
         (json!({"absent_element": "x"}), false),
         (json!({"severity": "High", "port": 443}), true),
         (json!({"severity": "High", "port": 80}), false),
+        (json!({"any": [{"port": 80}, {"severity": "High"}]}), true),
+        (json!({"any": [{"port": 80}, {"severity": "Low"}]}), false),
+        (json!({"any": [{"port": 80}, {"severity": "High"}], "plugin_name": "nginx"}), false),
+        (json!({"all": [{"port": 443}, {"any": [{"cve": "0002"}]}]}), true),
+        (json!({"not": {"severity": "High", "port": 80}}), true),
+        (json!({"not": {"severity": "High", "port": 443}}), false),
+        (json!({"not": {"not": {"port": 443}}}), true),
+        (json!({"cvss_score": {"all": [">=5", "<8"]}}), true),
+        (json!({"cvss_score": {"all": [">=5", "<7"]}}), false),
+        (json!({"cvss_score": {"any": ["<5", 7.5]}}), true),
+        (json!({"cvss_score": {"not": {"all": [">=5", "<8"]}}}), false),
+        (json!({"plugin_name": {"not": "apache"}}), false),
+        (json!({"plugin_name": {"all": ["apache", "2.4"], "not": "nginx"}}), true),
+        (json!({"vpr_score": {"not": ">0"}}), true),
+        (json!({"bid": {"all": [79, 1179]}}), true),
+        (json!({"bid": [{"all": [79, 80]}, {"not": "<1000"}]}), false),
+        (json!({"bid": [{"all": [79, 80]}, {"not": "<10"}]}), true),
+        (json!({"cvss_score": [{"all": [{"any": [7.5, 9]}, "<8"]}, 10]}), true),
     ] {
         assert_eq!(lets_through(&filters), expected, "{filters}");
     }
@@ -129,7 +151,22 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
         (json!({"exploit_available": 2}), "filter on `exploit_available`: `2` is not true or false"),
         (json!({"exploit_available": "perhaps"}), "filter on `exploit_available`: `perhaps` is not true or false"),
         (json!({"plugin_publication_date": "2025"}), "filter on `plugin_publication_date`: `2025` is not a date"),
-        (json!({"cve": "a", "CVE": "b"}), "filter on `cve`: the field is filtered twice under different spellings"),
+        (
+            json!({"cve": "a", "CVE": "b"}),
+            "filter on `cve`: the field is filtered twice under different spellings: give its conditions as a list for one of them, as {\"all\": [..]} for all",
+        ),
+        (json!({"any": []}), "filter on `any`: an empty list combines nothing"),
+        (json!({"any": {"port": 1}}), "filter on `any`: it takes a list of filters, not an object"),
+        (json!({"all": [{}]}), "filter on `all`: an empty filter lets everything through"),
+        (json!({"not": {}}), "filter on `not`: an empty filter lets everything through"),
+        (json!({"not": "High"}), "filter on `not`: a text is no filter"),
+        (json!({"any": [{"severity": "bad"}]}), "filter on `severity`: `bad` is not a severity"),
+        (json!({"port": {}}), "filter on `port`: an empty object is no condition"),
+        (json!({"port": {"all": []}}), "filter on `port`: an empty list matches nothing"),
+        (
+            json!({"port": {"gt": 5}}),
+            "filter on `port`: an object as condition has `any` or `all` with a list, or `not` with a condition",
+        ),
         (json!(["severity"]), "filters must be a JSON object of field names and values, not a list"),
     ] {
         let error = FilterSet::from_json(&filters).unwrap_err();
@@ -138,6 +175,26 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
         assert!(error.hint().is_some());
     }
     assert!(matches!("{severity: 3}".parse::<FilterSet>(), Err(ResultsError::FiltersNotJson { .. })));
+}
+
+#[test]
+fn combinations_are_bounded() {
+    let mut deep = json!({"port": 1});
+    for _ in 0..DEPTH {
+        deep = json!({"not": deep});
+    }
+    assert!(FilterSet::from_json(&deep).is_ok());
+    assert_eq!(FilterSet::from_json(&json!({"any": [deep]})).unwrap_err().code(), "invalid_filter");
+    let many: Vec<usize> = (0..=CONDITIONS).collect();
+    assert_eq!(FilterSet::from_json(&json!({"port": many})).unwrap_err().code(), "invalid_filter");
+}
+
+#[test]
+fn the_same_filters_are_written_in_the_same_way() {
+    let written = |text: &str| Json::Object(text.parse::<FilterSet>().unwrap().to_json()).to_string();
+    let first = written(r#"{"severity": ">=3", "not": {"port": "80", "CVE": "x"}, "cvss_score": {"any": ["7.0"]}}"#);
+    assert_eq!(first, r#"{"cvss_score":["=7"],"not":{"cve":"x","port":"=80"},"severity":">=High"}"#);
+    assert_eq!(written(r#"{"cvss_score": [7], "not": {"cve": "x", "port": 80}, "severity": ">= high"}"#), first);
 }
 
 /// One item's values, and the same question answered the slow way.
