@@ -7,8 +7,15 @@ use serde_json::{Map, Value};
 
 /// Rewrites the input and output schema of a tool.
 pub(crate) fn normalise(tool: &mut Tool) {
-    tool.input_schema = rewritten(&tool.input_schema);
+    tool.input_schema = with_properties(&rewritten(&tool.input_schema));
     tool.output_schema = tool.output_schema.as_ref().map(rewritten);
+}
+
+/// Says of a tool without arguments that it has none: OpenAI's function calling refuses an object without `properties`.
+fn with_properties(schema: &Arc<Map<String, Value>>) -> Arc<Map<String, Value>> {
+    let mut schema = schema.as_ref().clone();
+    schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    Arc::new(schema)
 }
 
 fn rewritten(schema: &Arc<Map<String, Value>>) -> Arc<Map<String, Value>> {
