@@ -138,6 +138,11 @@ impl NessusSim {
         self.shared.lock().api_token.clone()
     }
 
+    /// The tokens of all sessions so far, those that have ended included: what must stand in no log.
+    pub fn session_tokens(&self) -> Vec<String> {
+        self.shared.lock().sessions.given().to_vec()
+    }
+
     /// Ends every session, as a restart of the scanner does.
     pub fn drop_sessions(&self) {
         self.shared.lock().sessions.clear();

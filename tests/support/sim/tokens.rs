@@ -11,17 +11,20 @@ use uuid::Uuid;
 pub(super) struct Sessions {
     idle: Duration,
     last_used: HashMap<String, Timestamp>,
+    /// Every token there ever was.
+    given: Vec<String>,
 }
 
 impl Sessions {
     pub(super) fn new(idle: Duration) -> Self {
-        Self { idle, last_used: HashMap::new() }
+        Self { idle, last_used: HashMap::new(), given: Vec::new() }
     }
 
     /// Opens one; returns its token.
     pub(super) fn create(&mut self, now: Timestamp) -> String {
         let token = random_hex(48);
         self.last_used.insert(token.clone(), now);
+        self.given.push(token.clone());
         token
     }
 
@@ -41,6 +44,11 @@ impl Sessions {
     pub(super) fn open(&mut self, now: Timestamp) -> usize {
         self.expire(now);
         self.last_used.len()
+    }
+
+    /// The tokens of all sessions so far, those that have ended included.
+    pub(super) fn given(&self) -> &[String] {
+        &self.given
     }
 
     /// Ends one.

@@ -1,0 +1,144 @@
+//! `nessus-admin stats` and `list-dlq` as a process, on a queue made through the library.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::{path::Path, time::Duration};
+
+use nessus_mcp_lib::{
+    ids::{PoolName, TaskId, WorkerId},
+    queue::{self, DeadReason, Finish, TaskBody},
+};
+use nessus_mcp_tests::{
+    deployment::Deployment,
+    processes::{Finished, Program},
+};
+use serde_json::{Value, json};
+
+const SCANNERS: &str = "lab:\n  - {instance_id: mock-1, type: mock}\noffice:\n  - {instance_id: mock-2, type: mock}\n";
+
+fn admin(deployment: &Deployment, arguments: &[&str]) -> Finished {
+    program(deployment, arguments).run()
+}
+
+fn program(deployment: &Deployment, arguments: &[&str]) -> Program {
+    deployment.program(Path::new(env!("CARGO_BIN_EXE_nessus-admin")), arguments)
+}
+
+/// Stdout of a run that must succeed and say nothing beside its data.
+#[track_caller]
+fn data(finished: Finished) -> String {
+    assert_eq!((finished.code, &*finished.stderr), (Some(0), ""), "{finished:?}");
+    finished.stdout
+}
+
+fn task(number: u32) -> TaskId {
+    TaskId::new(format!("mo_lab_20261120_1825{number:02}_0000000{number}")).unwrap()
+}
+
+/// Pool `lab`: two ready, one leased, one delayed, two dead. Pool `office`: one ready.
+async fn filled() -> Deployment {
+    let deployment = Deployment::new(SCANNERS);
+    let url = format!("sqlite:{}", deployment.data().join("queue.db").display());
+    let queue = queue::open(&url.parse().unwrap()).await.unwrap();
+    let (lab, office) = (PoolName::new("lab").unwrap(), PoolName::new("office").unwrap());
+    let (worker, lease) = (WorkerId::generate(), Duration::from_secs(600));
+    let body =
+        |number| TaskBody::parse(json!({ "task_id": task(number), "payload": { "name": "x" } }).to_string()).unwrap();
+    for number in 1..=6 {
+        queue.enqueue(&lab, &body(number)).await.unwrap();
+    }
+    queue.enqueue(&office, &body(7)).await.unwrap();
+    for how in [
+        Finish::Dead(DeadReason::new("the scanner refused\nthe login", "scanner_login_refused", 1)),
+        Finish::Dead(DeadReason::new("the scan took too long", "scan_timeout", 2)),
+        Finish::Retry { delay: lease },
+    ] {
+        let claim = queue.claim(&lab, &worker, lease).await.unwrap().unwrap();
+        queue.finish(&claim.lease, how).await.unwrap();
+        // Dead letters are listed by time, which is kept in milliseconds.
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    queue.claim(&lab, &worker, lease).await.unwrap().unwrap();
+    deployment
+}
+
+/// What an operator looks at first when scans do not come back.
+#[tokio::test]
+async fn stats_counts_what_waits_runs_and_failed() {
+    let deployment = filled().await;
+    let expected = "\
+pool      queued   delayed    leased      dead
+lab            2         1         1         2
+office         1         0         0         0
+total          3         1         1         2
+";
+    assert_eq!(data(admin(&deployment, &["stats"])), expected);
+    let json: Value = serde_json::from_str(&data(admin(&deployment, &["stats", "--json"]))).unwrap();
+    let lab = json!({ "pool": "lab", "queued": 2, "delayed": 1, "leased": 1, "dead": 2, "paused": null });
+    assert_eq!((json["pools"].as_array().unwrap().len(), &json["pools"][0]), (2, &lab));
+    let only: Value = serde_json::from_str(&data(admin(&deployment, &["stats", "--json", "--pool", "lab"]))).unwrap();
+    assert_eq!(only, json!({ "pools": [lab] }));
+}
+
+/// Each dead letter is one line, whatever its message holds, and names what an operator needs to go on.
+#[tokio::test]
+async fn list_dlq_shows_the_newest_first_one_a_line() {
+    let deployment = filled().await;
+    let text = data(admin(&deployment, &["list-dlq"]));
+    let lines: Vec<_> = text.lines().map(|line| line.split_once("  ").unwrap()).collect();
+    assert_eq!(
+        lines.iter().map(|(_, rest)| *rest).collect::<Vec<_>>(),
+        [
+            format!("{}  pool=lab  attempt=2  scan_timeout: the scan took too long", task(2)),
+            format!("{}  pool=lab  attempt=1  scanner_login_refused: the scanner refused\\nthe login", task(1)),
+        ]
+    );
+    assert!(lines.iter().all(|(at, _)| at.parse::<nessus_mcp_lib::time::Timestamp>().is_ok()), "{text}");
+
+    let json = data(admin(&deployment, &["list-dlq", "--json", "--pool", "lab", "--limit", "1"]));
+    let letters: Vec<Value> = json.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(letters.len(), 1);
+    let letter = &letters[0];
+    assert_eq!((&letter["task_id"], &letter["error_code"]), (&json!(task(2)), &json!("scan_timeout")));
+    assert_eq!((&letter["attempt"], &letter["payload"]["name"]), (&json!(2), &json!("x")));
+    assert_eq!(data(admin(&deployment, &["list-dlq", "--pool", "office"])), "no dead letters\n");
+    assert_eq!(data(admin(&deployment, &["list-dlq", "--pool", "office", "--json"])), "", "no line is no letter");
+}
+
+/// An empty new queue made in the wrong place would look like one that has nothing to do.
+#[test]
+fn where_no_queue_is_none_is_made() {
+    let deployment = Deployment::new(SCANNERS);
+    for command in ["stats", "list-dlq"] {
+        let finished = admin(&deployment, &[command]);
+        assert_eq!((finished.code, &*finished.stdout), (Some(69), ""), "{finished:?}");
+        let queue = deployment.data().join("queue.db");
+        assert!(finished.stderr.starts_with(&format!("error: there is no queue at `{}`\n\nhint: ", queue.display())));
+        assert!(finished.stderr.contains("DATA_DIR"), "{}", finished.stderr);
+        assert!(!deployment.data().exists());
+    }
+}
+
+/// The pools come from the scanner configuration; without one they can be named, and a bad one is no empty list.
+#[tokio::test]
+async fn pools_are_configured_or_named() {
+    let deployment = filled().await;
+    deployment.configure("lab: []\n");
+    let finished = admin(&deployment, &["stats"]);
+    assert_eq!((finished.code, &*finished.stdout), (Some(78), ""), "{finished:?}");
+    assert!(finished.stderr.contains("scanners.yaml:1"), "{}", finished.stderr);
+    assert!(data(admin(&deployment, &["stats", "--pool", "office"])).contains("\noffice         1 "));
+    assert_eq!(admin(&deployment, &["stats", "--pool", "no pool"]).code, Some(2));
+}
+
+/// A file that is no queue is not taken for an empty one, and a URL's password is not shown.
+#[test]
+fn a_queue_that_cannot_be_read_is_said() {
+    let deployment = Deployment::new(SCANNERS);
+    let url = format!("sqlite:{}", deployment.scanners_yaml().display());
+    let finished = program(&deployment, &["stats"]).env("QUEUE_URL", url).run();
+    assert!(matches!(finished.code, Some(69 | 78)), "{finished:?}");
+    assert!(finished.stderr.starts_with("error: ") && finished.stderr.contains("scanners.yaml"), "{finished:?}");
+    let finished = program(&deployment, &["stats"]).env("QUEUE_URL", "amqp://me:hunter2@host").run();
+    assert_eq!((finished.code, finished.stderr.contains("hunter2")), (Some(78), false), "{finished:?}");
+}

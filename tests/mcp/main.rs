@@ -1,0 +1,9 @@
+//! The MCP server as agents meet it: one process, real HTTP, mock scanners.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod bad_input;
+mod doors;
+mod fixture;
+mod scans;
+mod tools;

@@ -1,0 +1,354 @@
+//! Binaries as processes: started in a clean environment, watched with bounds, and killed when the test ends.
+//!
+//! Nothing here waits for ever. What does not come within [`PATIENCE`] fails the test with the end of the process's
+//! log, so that a failure on another machine can be understood from its text alone.
+#![expect(clippy::missing_panics_doc, reason = "everything here panics when the test cannot go on: that is its job")]
+
+use std::{
+    ffi::OsString,
+    fs::{self, File},
+    io::{BufRead, BufReader, ErrorKind, Write},
+    path::{Path, PathBuf},
+    process::{Child, ChildStdin, Command, ExitStatus, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+
+/// How long anything may take before the test fails. Far more than is needed, even on a busy machine.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+/// The time between two looks.
+const LOOK: Duration = Duration::from_millis(20);
+/// How many lines of a log a failure shows.
+const TAIL: usize = 40;
+
+/// What a process gets from the environment of the test: without them not every machine can start one.
+const INHERITED: [&str; 4] = ["PATH", "HOME", "TMPDIR", "LLVM_PROFILE_FILE"];
+
+/// A binary with its arguments and the only environment variables it sees.
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Program {
+    path: PathBuf,
+    arguments: Vec<OsString>,
+    environment: Vec<(OsString, OsString)>,
+    directory: Option<PathBuf>,
+    input: bool,
+}
+
+impl Program {
+    /// The binary at `path`, without arguments.
+    pub fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), arguments: Vec::new(), environment: Vec::new(), directory: None, input: false }
+    }
+
+    /// One more argument.
+    pub fn arg(mut self, argument: impl Into<OsString>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// More arguments.
+    pub fn args<I: IntoIterator<Item: Into<OsString>>>(mut self, arguments: I) -> Self {
+        self.arguments.extend(arguments.into_iter().map(Into::into));
+        self
+    }
+
+    /// An environment variable.
+    pub fn env(mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> Self {
+        self.environment.push((name.into(), value.into()));
+        self
+    }
+
+    /// Where it runs.
+    pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
+        self
+    }
+
+    /// Keeps its standard input open for [`Process::send`]; else it is empty.
+    pub fn with_input(mut self) -> Self {
+        self.input = true;
+        self
+    }
+
+    /// Starts it, with its standard error in the new file `log`.
+    pub fn start(&self, log: &Path) -> Process {
+        let stderr = File::create_new(log).unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
+        let mut child = self.spawn(stderr);
+        let output = Arc::new(Output::default());
+        let stdout = child.stdout.take().unwrap_or_else(|| panic!("{}: no stdout", self.name()));
+        let reader = Arc::clone(&output);
+        thread::spawn(move || reader.fill(BufReader::new(stdout)));
+        Process { name: self.name(), stdin: child.stdin.take(), child, output, log: log.to_owned() }
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self) -> Finished {
+        let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
+        let mut process = self.start(&directory.path().join("stderr"));
+        let status = process.wait();
+        // The reader ends when the last holder of the pipe does.
+        process.output.wait_for(|lines| lines.ended.then_some(())).unwrap_or_else(|| process.fail("its end"));
+        Finished { code: status.code(), stdout: process.stdout(), stderr: process.log() }
+    }
+
+    fn name(&self) -> String {
+        self.path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
+    fn spawn(&self, stderr: File) -> Child {
+        let mut command = Command::new(&self.path);
+        command.args(&self.arguments).env_clear();
+        for name in INHERITED {
+            if let Some(value) = std::env::var_os(name) {
+                command.env(name, value);
+            }
+        }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
+        if let Some(directory) = &self.directory {
+            command.current_dir(directory);
+        }
+        command.stdin(if self.input { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(stderr);
+        let began = Instant::now();
+        loop {
+            match command.spawn() {
+                Ok(child) => return child,
+                // Another test process may be building: cargo replaces the file in two steps.
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::ExecutableFileBusy)
+                        && began.elapsed() < Duration::from_secs(5) =>
+                {
+                    thread::sleep(LOOK);
+                }
+                Err(error) => panic!("cannot start {}: {error}", self.path.display()),
+            }
+        }
+    }
+}
+
+/// A process that has ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// Its exit code; `None` when a signal ended it.
+    pub code: Option<i32>,
+    /// What it wrote to standard output.
+    pub stdout: String,
+    /// What it wrote to standard error.
+    pub stderr: String,
+}
+
+/// A running process. It is killed when this is dropped.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    child: Child,
+    stdin: Option<ChildStdin>,
+    output: Arc<Output>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Waits for a line of standard output of which `find` makes something.
+    pub fn wait_for_line<T>(&self, what: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let found = self.output.wait_for(|lines| lines.all.iter().find_map(|line| find(line)));
+        found.unwrap_or_else(|| self.fail(what))
+    }
+
+    /// Waits until `text` stands in the log.
+    pub fn wait_for_log(&mut self, text: &str) {
+        let began = Instant::now();
+        while !self.log().contains(text) {
+            if began.elapsed() > PATIENCE || !self.is_running() && !self.log().contains(text) {
+                self.fail(&format!("`{text}` in its log"));
+            }
+            thread::sleep(LOOK);
+        }
+    }
+
+    /// Writes a line to its standard input.
+    pub fn send(&mut self, line: &str) {
+        let Some(stdin) = &mut self.stdin else { panic!("{} was started without input", self.name) };
+        if let Err(error) = writeln!(stdin, "{line}").and_then(|()| stdin.flush()) {
+            self.fail(&format!("that its input is read ({error})"));
+        }
+    }
+
+    /// Closes its standard input.
+    pub fn close_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Whether it has not ended.
+    pub fn is_running(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let began = Instant::now();
+        loop {
+            match self.child.try_wait() {
+                Ok(Some(status)) => return status,
+                Ok(None) if began.elapsed() < PATIENCE => thread::sleep(LOOK),
+                Ok(None) => self.fail("its end"),
+                Err(error) => panic!("{} cannot be waited for: {error}", self.name),
+            }
+        }
+    }
+
+    /// SIGTERM, then waits for its end; returns the exit code.
+    pub fn terminate(&mut self) -> Option<i32> {
+        self.signal(Signal::TERM);
+        self.wait().code()
+    }
+
+    /// SIGKILL, as `kill -9`: it runs no line of its own after this.
+    pub fn kill(&mut self) {
+        self.signal(Signal::KILL);
+        self.wait();
+    }
+
+    /// SIGSTOP: it stands still, from when this returns, and does not know it.
+    pub fn freeze(&self) {
+        self.signal(Signal::STOP);
+        let child = WaitId::Pid(Pid::from_child(&self.child));
+        if let Err(error) = waitid(child, WaitIdOptions::STOPPED) {
+            self.fail(&format!("that it stands still ({error})"));
+        }
+    }
+
+    /// SIGCONT: it goes on where it stood.
+    pub fn thaw(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        if let Err(error) = kill_process(Pid::from_child(&self.child), signal) {
+            self.fail(&format!("that it can be sent a signal ({error})"));
+        }
+    }
+
+    /// Everything it has written to standard output.
+    pub fn stdout(&self) -> String {
+        let lines = self.output.lock();
+        lines.all.iter().flat_map(|line| [line, "\n"]).collect()
+    }
+
+    /// Everything it has written to standard error.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+
+    /// The end of what it has written, for the message of a failing test.
+    pub fn tail(&self) -> String {
+        format!("--- {} stdout\n{}--- {0} stderr\n{}", self.name, last(&self.stdout()), last(&self.log()))
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        panic!("waited in vain for {} ({}): {what}\n{}", self.name, self.child.id(), self.tail())
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; there is nothing to be done about a failure in either case.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn last(text: &str) -> String {
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(TAIL)..].iter().flat_map(|line| [line, "\n"]).collect()
+}
+
+/// Waits until `condition` gives something; `processes` are those whose logs tell why it did not.
+pub async fn until<T>(what: &str, processes: &[&Process], mut condition: impl AsyncFnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        if began.elapsed() > PATIENCE {
+            let tails: String = processes.iter().map(|process| process.tail()).collect();
+            panic!("waited in vain until {what}\n{tails}");
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The standard output of a process, as far as it has come.
+#[derive(Debug, Default)]
+struct Output {
+    lines: Mutex<Lines>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Lines {
+    all: Vec<String>,
+    ended: bool,
+}
+
+impl Output {
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn fill(&self, mut reader: impl BufRead) {
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).is_ok_and(|count| count > 0) {
+            let text = String::from_utf8_lossy(&line).trim_end_matches(['\r', '\n']).to_owned();
+            self.lock().all.push(text);
+            self.changed.notify_all();
+            line.clear();
+        }
+        self.lock().ended = true;
+        self.changed.notify_all();
+    }
+
+    /// What `find` makes of the lines, as soon as it makes something; `None` when no more come in time.
+    fn wait_for<T>(&self, find: impl Fn(&Lines) -> Option<T>) -> Option<T> {
+        let began = Instant::now();
+        let mut lines = self.lock();
+        loop {
+            if let Some(found) = find(&lines) {
+                return Some(found);
+            }
+            if lines.ended || began.elapsed() > PATIENCE {
+                return None;
+            }
+            lines = self.changed.wait_timeout(lines, LOOK).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// The names in a directory, sorted; none when it does not exist.
+pub fn entries(directory: &Path) -> Vec<OsString> {
+    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let mut names: Vec<_> = entries.filter_map(Result::ok).map(|entry| entry.file_name()).collect();
+    names.sort();
+    names
+}
+
+/// Every file below `directory`, with what stands in it.
+pub fn files_below(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+    let mut files = Vec::new();
+    for name in entries(directory) {
+        let path = directory.join(name);
+        if path.is_dir() {
+            files.extend(files_below(&path));
+        } else if let Ok(content) = fs::read(&path) {
+            files.push((path, content));
+        }
+    }
+    files
+}
+
+/// Whether `needle` stands anywhere in `haystack`.
+pub fn holds(haystack: &[u8], needle: &str) -> bool {
+    !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}

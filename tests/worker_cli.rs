@@ -1,0 +1,58 @@
+//! `nessus-worker` as a process: what it refuses to start with, and how it ends.
+
+use std::path::Path;
+
+use nessus_mcp_tests::{deployment::Deployment, processes::Program};
+
+const SCANNERS: &str = "lab:\n  - {instance_id: mock-1, type: mock}\noffice:\n  - {instance_id: mock-2, type: mock}\n";
+
+fn worker(deployment: &Deployment) -> Program {
+    deployment.program(Path::new(env!("CARGO_BIN_EXE_nessus-worker")), &[])
+}
+
+/// A worker that serves a pool nobody has would wait for ever for work that never comes.
+#[test]
+fn an_unknown_pool_ends_with_78_and_the_pools_there_are() {
+    let deployment = Deployment::new(SCANNERS);
+    let finished = worker(&deployment).env("WORKER_POOLS", "lab,nowhere").run();
+    assert_eq!(finished.code, Some(78), "{finished:?}");
+    assert_eq!(
+        finished.stderr,
+        "error: `WORKER_POOLS` names the pool `nowhere`, which is not configured\n\nhint: the pools are: lab, office\n"
+    );
+}
+
+/// A typing mistake in a duration must not become another duration.
+#[test]
+fn a_bad_setting_ends_with_78_and_its_name() {
+    for (name, value) in [
+        ("POLL_INTERVAL_SECONDS", "often"),
+        ("POLL_INTERVAL_SECONDS", "0"),
+        ("POLL_INTERVAL_SECONDS", ""),
+        ("LEASE_SECONDS", "10ms"),
+        ("LEASE_SECONDS", "-5"),
+        ("LEASE_SECONDS", "5 parsecs"),
+        ("SCAN_TIMEOUT_HOURS", "0"),
+        ("SCAN_TIMEOUT_HOURS", "1e400"),
+        ("WORKER_POOLS", "lab,not a pool"),
+        ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "yaml"),
+    ] {
+        let deployment = Deployment::new(SCANNERS);
+        let finished = worker(&deployment).env(name, value).run();
+        assert_eq!(finished.code, Some(78), "{name}={value}: {finished:?}");
+        let first = finished.stderr.lines().next().unwrap_or_default();
+        assert!(first.starts_with(&format!("error: `{name}` ")), "{name}={value}: {}", finished.stderr);
+        assert!(!deployment.data().exists(), "something was made for {name}={value}");
+    }
+}
+
+/// Every supervisor stops a worker with SIGTERM; another code than 0 would be a failure to it.
+#[test]
+fn sigterm_while_idle_ends_with_0() {
+    let deployment = Deployment::new(SCANNERS);
+    let mut process = deployment.start(&worker(&deployment).env("WORKER_POOLS", " lab , office "));
+    process.wait_for_log("worker started");
+    assert_eq!(process.terminate(), Some(0), "{}", process.tail());
+    assert_eq!(process.stdout(), "", "a worker has no data to write");
+}
