@@ -1,0 +1,197 @@
+//! Processes that are killed, stopped and frozen in the middle of things.
+//!
+//! The two promises everything else rests on: no scan is lost, and no scan runs twice. Each test does something bad to
+//! a process and then asks the simulated scanner, which counts, and the task's file, which is the truth.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+use std::{fs::File, time::Duration};
+
+use nessus_mcp_lib::{
+    TaskManager,
+    ids::{InstanceId, PoolName, TaskId, TraceId},
+    queue,
+    task::{ScanPayload, ScanType, Task, TaskStatus},
+    time::{Clock as _, SystemClock, Timestamp},
+};
+use nessus_mcp_tests::{
+    processes::{Process, until},
+    sim::SimConfig,
+    site::Site,
+};
+
+/// Leases that end soon after their holder is dead.
+const SHORT_LEASE: [&str; 2] = ["--lease-seconds", "2s"];
+
+fn scans_of(duration: Duration) -> SimConfig {
+    SimConfig::new().scan_duration(duration)
+}
+
+/// The worker's machine loses power while the scan runs: the next worker takes the scan over where it stands.
+#[tokio::test]
+async fn a_worker_killed_in_mid_scan_is_replaced() {
+    let site = Site::start(scans_of(Duration::from_secs(1))).await;
+    let mut first = site.start_worker(&SHORT_LEASE);
+    let task = site.submit("mid scan", "192.0.2.0/30").await;
+    site.running(1, &[&first]).await;
+    first.kill();
+    let second = site.start_worker(&SHORT_LEASE);
+    let view = site.completed(&task, &[&first, &second]).await;
+    assert_eq!(view.attempt, 1, "a crash of ours is no attempt of the scan");
+    site.each_scan_ran_once(1);
+}
+
+/// Killed again and again at moments nobody chose: before the create, between create and launch, in the export, while
+/// files are written. The moments come from a fixed seed, and from the machine, which is never the same.
+#[tokio::test]
+async fn workers_killed_at_any_moment_lose_nothing_and_repeat_nothing() {
+    const SCANS: u32 = 8;
+    const KILLS: usize = 6;
+    const SHORTEST_LEASE: [&str; 2] = ["--lease-seconds", "1s"];
+    let site = Site::start(scans_of(Duration::from_millis(500))).await;
+    let mut tasks = Vec::new();
+    for number in 1..=SCANS {
+        tasks.push(site.submit(&format!("scan {number}"), &format!("192.0.2.{number}")).await);
+    }
+    let mut moments = Moments(0x5EED);
+    for _ in 0..KILLS {
+        let mut worker = site.start_worker(&SHORTEST_LEASE);
+        worker.wait_for_log("worker started");
+        tokio::time::sleep(moments.next_below(Duration::from_millis(1500))).await;
+        worker.kill();
+    }
+    let last = site.start_worker(&SHORTEST_LEASE);
+    for task in &tasks {
+        site.completed(task, &[&last]).await;
+    }
+    site.each_scan_ran_once(tasks.len());
+}
+
+/// Reproducible moments; xorshift is random enough for that.
+struct Moments(u64);
+
+impl Moments {
+    fn next_below(&mut self, limit: Duration) -> Duration {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        limit * u32::try_from(self.0 & 0xFFFF).unwrap() / 0x1_0000
+    }
+}
+
+/// An update of the gateway: the scan goes on without it, and the next worker takes it over at once. The leases are an
+/// hour long, so one that waited for them would never come to an end here.
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_hands_its_scan_over() {
+    const LONG_LEASE: [&str; 2] = ["--lease-seconds", "3600"];
+    let site = Site::start(scans_of(Duration::from_secs(3))).await;
+    let mut first = site.start_worker(&LONG_LEASE);
+    let task = site.submit("handed over", "192.0.2.1").await;
+    site.running(1, &[&first]).await;
+    assert_eq!(first.terminate(), Some(0), "{}", first.tail());
+    let stats = site.sim.stats();
+    assert_eq!((stats.running, stats.sessions), (1, 0), "the scan goes on, the session is over: {stats:#?}");
+    let second = site.start_worker(&LONG_LEASE);
+    site.completed(&task, &[&first, &second]).await;
+    site.each_scan_ran_once(1);
+}
+
+/// A worker that is told to stop while it creates or launches finishes that step first: else nobody would know whether
+/// the scanner has done it.
+#[tokio::test]
+async fn a_worker_that_is_told_to_stop_at_once_loses_nothing() {
+    let site = Site::start(scans_of(Duration::from_millis(300))).await;
+    let mut tasks = Vec::new();
+    let mut moments = Moments(0xCAFE);
+    for number in 1..=4 {
+        tasks.push(site.submit(&format!("scan {number}"), &format!("192.0.2.{number}")).await);
+        let mut worker = site.start_worker(&[]);
+        worker.wait_for_log("worker started");
+        tokio::time::sleep(moments.next_below(Duration::from_millis(120))).await;
+        assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+    }
+    let last = site.start_worker(&[]);
+    for task in &tasks {
+        site.completed(task, &[&last]).await;
+    }
+    site.each_scan_ran_once(tasks.len());
+}
+
+/// What was answered with a task id is kept, whatever happens to the one who answered.
+#[tokio::test]
+async fn a_server_killed_right_after_its_answer_has_kept_the_scan() {
+    let mut site = Site::start(scans_of(Duration::from_millis(300))).await;
+    let task = site.submit("kept", "192.0.2.1").await;
+    site.restart_server().await;
+    assert_eq!(site.view(&task).await.status, TaskStatus::Queued);
+    let worker = site.start_worker(&[]);
+    site.completed(&task, &[&worker]).await;
+    site.each_scan_ran_once(1);
+}
+
+/// A server that died between its two steps, the file and the queue: the file is the truth, and the queue is told.
+#[tokio::test]
+async fn a_task_the_queue_never_heard_of_is_found() {
+    let site = Site::start(scans_of(Duration::from_millis(300))).await;
+    // Younger tasks are left alone: their submit may be about to enqueue them.
+    let created = Timestamp::from_millis(SystemClock.now().as_millis() - 60_000);
+    let task = TaskId::generate("nessus", "nessus", created);
+    let (payload, pool) = (ScanPayload::new("forgotten", "192.0.2.1"), PoolName::new("nessus").unwrap());
+    let forgotten = Task::new(task.clone(), TraceId::generate(), ScanType::Untrusted, "nessus", pool, payload, created);
+    TaskManager::open(&site.deployment.data()).unwrap().create(forgotten).await.unwrap();
+    let worker = site.start_worker(&[]);
+    site.completed(&task, &[&worker]).await;
+    site.each_scan_ran_once(1);
+}
+
+/// Freezes a worker at a moment when it holds neither the lock of the task's file nor that of the queue's: who is frozen
+/// with a lock in its hand holds everybody up until it is killed or wakes up, and that is not what is tested here.
+async fn freeze_between_steps(site: &Site, worker: &Process, task: &TaskId) {
+    let lock = site.deployment.data().join("tasks").join(task.as_str()).join("task.lock");
+    let url = format!("sqlite:{}", site.deployment.data().join("queue.db").display());
+    let queue = queue::open(&url.parse().unwrap()).await.unwrap();
+    let (pool, instance) = (PoolName::new("nessus").unwrap(), InstanceId::new("sim").unwrap());
+    let nobody = TaskId::generate("nessus", "nobody", SystemClock.now());
+    until("the worker is frozen between two steps", &[worker], async || {
+        worker.freeze();
+        let file_is_free = File::open(&lock).unwrap().try_lock().is_ok();
+        let queue_is_free = queue.release_slot(&pool, &instance, &nobody).await.is_ok();
+        if file_is_free && queue_is_free {
+            return Some(());
+        }
+        worker.thaw();
+        None
+    })
+    .await;
+}
+
+/// A worker whose machine was asleep wakes up with a lease that is over and a task that is another's: it must neither
+/// create, nor launch, nor write.
+#[tokio::test]
+async fn a_worker_that_was_frozen_past_its_lease_does_nothing_more() {
+    let site = Site::start(scans_of(Duration::from_secs(1))).await;
+    let mut first = site.start_worker(&SHORT_LEASE);
+    let task = site.submit("frozen", "192.0.2.1").await;
+    site.running(1, &[&first]).await;
+    freeze_between_steps(&site, &first, &task).await;
+    let second = site.start_worker(&SHORT_LEASE);
+    site.completed(&task, &[&first, &second]).await;
+    let before = site.deployment.task(&task);
+    let already = first.log().len();
+    first.thaw();
+    // It is awake, and has looked at its task, when it has noticed in one of these ways that the task is not its own.
+    let noticed = [
+        "another worker holds the task",
+        "could not be renewed in time",
+        "ended by somebody else",
+        "the lease had ended",
+    ];
+    until("the frozen worker has noticed", &[&first, &second], async || {
+        let log = first.log();
+        noticed.iter().any(|text| log[already..].contains(text)).then_some(())
+    })
+    .await;
+    assert_eq!(first.terminate(), Some(0), "{}", first.tail());
+    assert_eq!(site.deployment.task(&task), before, "it has written");
+    site.each_scan_ran_once(1);
+}

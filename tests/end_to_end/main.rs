@@ -1,0 +1,7 @@
+//! A server, workers and a simulated Nessus, each on its own, over HTTP.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod failures;
+mod scans;
+mod secrets;

@@ -1,0 +1,78 @@
+//! Secrets stay where they belong: not in a log at its most talkative, not in a file, not in an answer.
+
+use std::time::Duration;
+
+use nessus_mcp_lib::client::ResultsArguments;
+use nessus_mcp_tests::{
+    binaries,
+    deployment::Deployment,
+    processes::{files_below, holds},
+    sim::{NessusSim, SimConfig},
+    site::Site,
+};
+use serde_json::{Map, json};
+
+/// Its quote and backslash look different in each kind of text; its beginning is the same in all of them.
+const PASSWORD: &str = "correct-horse\"battery\\staple";
+const IN_ANY_TEXT: &str = "correct-horse";
+
+const EVERYTHING: [&str; 2] = ["--log-level", "trace"];
+
+/// A log goes to whoever collects logs, a data directory into backups, an answer to a model's provider.
+#[tokio::test]
+async fn planted_secrets_are_found_nowhere() {
+    let config = SimConfig::new().scan_duration(Duration::from_millis(300)).login("gateway", PASSWORD);
+    let sim = NessusSim::start(config).await;
+    let deployment = Deployment::new(&sim.scanners_yaml());
+    let site = Site::start_with(sim, deployment, &EVERYTHING).await;
+    let mut worker = site.start_worker(&EVERYTHING);
+    let task = site.submit("planted", "192.0.2.1").await;
+    site.completed(&task, &[&worker]).await;
+    // A session that ends and a token that changes are handled by other code than those that last.
+    site.sim.drop_sessions();
+    let mut secrets = vec![IN_ANY_TEXT.to_owned(), site.sim.api_token(), site.sim.rotate_api_token()];
+    let again = site.submit("planted again", "192.0.2.2").await;
+    site.completed(&again, &[&worker]).await;
+    // What is looked for in the logs is looked for after the last line was written.
+    assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+    let sessions = site.sim.session_tokens();
+    assert_eq!(sessions.len(), 2, "the worker has not logged in twice");
+    secrets.extend(sessions);
+
+    let mut places = Vec::new();
+    let mut answer = |text: String| places.push(("an answer".to_owned(), text.into_bytes()));
+    for tool in ["list_tasks", "list_scanners", "list_pools", "get_queue_status"] {
+        answer(site.client().call(tool, &Map::new()).await.unwrap());
+    }
+    answer(site.client().call("get_scan_status", &json!({ "task_id": task })).await.unwrap());
+    answer(site.client().get_scan_results(&ResultsArguments::new(task, 0)).await.unwrap());
+    for command in [&["stats", "--json"][..], &["list-dlq", "--json"]] {
+        let finished = site.deployment.program(binaries::admin(), command).run();
+        answer(finished.stdout + &finished.stderr);
+    }
+    let files = [files_below(&site.deployment.data()), files_below(&site.deployment.logs())].concat();
+    let has = |text: &str| files.iter().any(|(_, content)| holds(content, text));
+    assert!(has("logged in") && has("\"TRACE\"") && has("<NessusClientData_v2"), "the files are not those expected");
+    places.extend(files.into_iter().map(|(path, content)| (path.display().to_string(), content)));
+    for (place, content) in &places {
+        for secret in &secrets {
+            assert!(!holds(content, secret), "{secret:?} stands in {place}");
+        }
+    }
+}
+
+/// A password that is refused is the one most likely to be shown.
+#[tokio::test]
+async fn a_refused_password_is_not_shown() {
+    let sim = NessusSim::start(SimConfig::new().login("gateway", "another")).await;
+    let scanners = sim.scanners_yaml().replace("\"another\"", &json!(PASSWORD).to_string());
+    let site = Site::start_with(sim, Deployment::new(&scanners), &EVERYTHING).await;
+    let mut worker = site.start_worker(&EVERYTHING);
+    let task = site.submit("refused", "192.0.2.1").await;
+    let view = site.ended(&task, &[&worker]).await;
+    assert_eq!(view.error_code.as_deref(), Some("scanner_login_refused"));
+    assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+    for (path, content) in [files_below(&site.deployment.data()), files_below(&site.deployment.logs())].concat() {
+        assert!(!holds(&content, IN_ANY_TEXT), "the password stands in {}", path.display());
+    }
+}

@@ -1,0 +1,130 @@
+//! A whole site: a simulated scanner, a server, and as many workers as a test wants, each a process of its own.
+#![expect(clippy::missing_panics_doc, reason = "a test whose site does not answer cannot go on")]
+
+use std::collections::BTreeMap;
+
+use nessus_mcp_lib::{
+    client::{ScanArguments, ScanClient},
+    ids::TaskId,
+    service::TaskView,
+    task::TaskStatus,
+};
+
+use crate::{
+    binaries,
+    deployment::{Deployment, Server},
+    processes::{Process, until},
+    sim::{NessusSim, SimConfig},
+};
+
+/// The processes share a data directory and its embedded queue; the scanner lives in the test.
+#[derive(Debug)]
+pub struct Site {
+    /// The scanner.
+    pub sim: NessusSim,
+    /// The directory.
+    pub deployment: Deployment,
+    /// The server; it has no worker.
+    pub server: Server,
+    client: ScanClient,
+}
+
+impl Site {
+    /// A scanner of this configuration, and a server that knows it.
+    pub async fn start(config: SimConfig) -> Self {
+        let sim = NessusSim::start(config).await;
+        let deployment = Deployment::new(&sim.scanners_yaml());
+        Self::start_with(sim, deployment, &[]).await
+    }
+
+    /// A server with more arguments, on a deployment that a test has prepared.
+    pub async fn start_with(sim: NessusSim, deployment: Deployment, arguments: &[&str]) -> Self {
+        let server = deployment.serve(&deployment.server(binaries::server()).args(arguments));
+        let client = connect(&server).await;
+        Self { sim, deployment, server, client }
+    }
+
+    /// Kills the server and starts another one on the same data.
+    pub async fn restart_server(&mut self) {
+        self.server.process.kill();
+        self.server = self.deployment.serve(&self.deployment.server(binaries::server()));
+        self.client = connect(&self.server).await;
+    }
+
+    /// Starts a worker that looks often at its scans, with more arguments.
+    pub fn start_worker(&self, arguments: &[&str]) -> Process {
+        let worker = self.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
+        self.deployment.start(&worker.args(arguments))
+    }
+
+    /// Submits a scan.
+    pub async fn submit(&self, name: &str, targets: &str) -> TaskId {
+        let submitted = self.client.run_untrusted_scan(&ScanArguments::new(name, targets)).await;
+        match submitted {
+            Ok(submission) => submission.task_id,
+            Err(error) => panic!("the submit of `{name}` failed: {error}\n{}", self.server.process.tail()),
+        }
+    }
+
+    /// The client of this server.
+    pub fn client(&self) -> &ScanClient {
+        &self.client
+    }
+
+    /// Where a task stands.
+    pub async fn view(&self, task: &TaskId) -> TaskView {
+        match self.client.get_scan_status(task).await {
+            Ok(view) => view,
+            Err(error) => panic!("the status of {task} cannot be read: {error}\n{}", self.server.process.tail()),
+        }
+    }
+
+    /// Waits until a task has ended; `workers` are those whose logs tell why it did not.
+    pub async fn ended(&self, task: &TaskId, workers: &[&Process]) -> TaskView {
+        let processes: Vec<_> = workers.iter().copied().chain([&self.server.process]).collect();
+        until(&format!("{task} has ended"), &processes, async || {
+            let view = self.view(task).await;
+            view.status.is_terminal().then_some(view)
+        })
+        .await
+    }
+
+    /// Waits until a task has ended, and sees to it that it is complete.
+    pub async fn completed(&self, task: &TaskId, workers: &[&Process]) -> TaskView {
+        let view = self.ended(task, workers).await;
+        let tails: String = workers.iter().map(|process| process.tail()).collect();
+        assert_eq!(view.status, TaskStatus::Completed, "{view:?}\n{tails}");
+        view
+    }
+
+    /// Waits until the scanner runs as many scans.
+    pub async fn running(&self, scans: u64, workers: &[&Process]) {
+        until(&format!("the scanner runs {scans} scans"), workers, async || {
+            (self.sim.stats().running == scans).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the queue has nothing to do but dead letters. A task's file is written before its queue is told.
+    pub async fn queue_is_empty(&self, workers: &[&Process]) {
+        until("the queue is empty", workers, async || {
+            let queue = self.client.get_queue_status().await.ok()?;
+            queue.pools.iter().all(|pool| pool.queued + pool.delayed + pool.leased == 0).then_some(())
+        })
+        .await;
+    }
+
+    /// Every scan was created and launched exactly once, and there are as many as tasks.
+    pub fn each_scan_ran_once(&self, tasks: usize) {
+        let stats = self.sim.stats();
+        let once = |counts: &BTreeMap<String, u64>| counts.len() == tasks && counts.values().all(|count| *count == 1);
+        assert!(once(&stats.creates) && once(&stats.launches), "{tasks} tasks: {stats:#?}");
+    }
+}
+
+async fn connect(server: &Server) -> ScanClient {
+    match ScanClient::connect(&server.mcp()).await {
+        Ok(client) => client,
+        Err(error) => panic!("{error}\n{}", server.process.tail()),
+    }
+}
