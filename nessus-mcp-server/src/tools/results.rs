@@ -38,7 +38,7 @@ pub(crate) struct Results {
     custom_fields: Option<Vec<String>>,
     /// Fields to show beside those of the profile
     #[serde(default)]
-    extra_fields: Vec<String>,
+    extra_fields: Option<Vec<String>>,
     /// Conditions by field, all of which must match, on any field whatever the profile shows. Text: substring, or =text
     /// for exact. Numbers, dates and severities: >, >=, <, <=, =, != before the value. host: name, IP or CIDR. A list
     /// means any of its values, `{"all": [">=5", "<8"]}` a range. {"any": [{..}, {..}]} and {"not": {..}} combine whole
@@ -87,7 +87,7 @@ fn results_request(arguments: Results) -> Result<ResultsRequest, ServiceError> {
     request.page_size = arguments.page_size;
     request.schema_profile = arguments.schema_profile;
     request.fields = arguments.custom_fields;
-    request.extra_fields = arguments.extra_fields;
+    request.extra_fields = arguments.extra_fields.unwrap_or_default();
     request.cursor = arguments.cursor;
     request.max_chars = arguments.max_chars;
     request.filters = arguments.filters.unwrap_or_default();
