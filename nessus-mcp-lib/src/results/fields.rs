@@ -93,6 +93,9 @@ fields! {
     OperatingSystem "operating_system" "operating-system" Text Host;
     NetbiosName "netbios_name" "netbios-name" Text Host;
     MacAddress "mac_address" "mac-address" Text Host;
+    HostStart "host_start" "HOST_START_TIMESTAMP" Date Host;
+    HostEnd "host_end" "HOST_END_TIMESTAMP" Date Host;
+    Credentialed "credentialed" "Credentialed_Scan" Boolean Host;
     Port "port" "port" Integer Attribute;
     Protocol "protocol" "protocol" Text Attribute;
     SvcName "svc_name" "svc_name" Text Attribute;
@@ -264,9 +267,22 @@ impl FieldId {
 
     /// The field that a host tag of this name fills.
     pub(crate) fn of_host_tag(name: &str) -> Option<Self> {
-        const TAGS: [FieldId; 5] =
-            [FieldId::HostIp, FieldId::HostFqdn, FieldId::OperatingSystem, FieldId::NetbiosName, FieldId::MacAddress];
-        TAGS.into_iter().find(|id| id.field().xml == name)
+        const TAGS: [FieldId; 8] = [
+            FieldId::HostIp,
+            FieldId::HostFqdn,
+            FieldId::OperatingSystem,
+            FieldId::NetbiosName,
+            FieldId::MacAddress,
+            FieldId::HostStart,
+            FieldId::HostEnd,
+            FieldId::Credentialed,
+        ];
+        // Older scanners write times without a time zone only.
+        match name {
+            "HOST_START" => Some(Self::HostStart),
+            "HOST_END" => Some(Self::HostEnd),
+            _ => TAGS.into_iter().find(|id| id.field().xml == name),
+        }
     }
 
     /// The field a caller means: its JSON name, its XML name or `compliance_...`, in any case, `-` for `_` allowed.

@@ -27,8 +27,9 @@ use super::{
 /// 1. `schema`: `profile`, `fields` (in `full`, those that the matching findings have), `untrusted_fields` (those of
 ///    them whose texts come from scanned machines), `filters_applied` in their normal form, `matched` of `total`
 ///    findings, `sort`, `total_vulnerabilities` (as `matched`), `total_pages`.
-/// 2. `scan_metadata`: `report_name`, `policy_name`, `severity_basis` and the like where the export has them, the
-///    counts of [`ExportStats`] over the whole export, `data_warnings` if there are any, and what the caller
+/// 2. `scan_metadata`: `report_name`, `policy_name`, `severity_basis`, `scanner_version`, `plugin_feed_version`,
+///    `plugin_set` (or only its size and a fingerprint) and the like where the export has them, the counts of
+///    [`ExportStats`] over the whole export, `data_warnings` if there are any, and what the caller
 ///    [adds](JsonNlConverter::with_metadata).
 /// 3. `vulnerability`: one finding a line, with the fields of the [profile](super::Profile).
 /// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`, and
@@ -241,6 +242,8 @@ impl JsonNlConverter {
             policy_name: header.policy_name.as_deref(),
             severity_basis: header.severity_basis.as_deref(),
             plugin_set: header.plugin_set.as_deref(),
+            plugin_set_size: header.plugin_set_print.map(|print| print.plugins()),
+            plugin_set_fingerprint: header.plugin_set_print.map(|print| print.to_string()),
             stats: &survey.stats,
             data_warnings: warnings(&survey.warnings),
             added: &Map::new(),
@@ -311,6 +314,10 @@ struct Metadata<'s> {
     severity_basis: Option<&'s str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin_set: Option<&'s str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_set_size: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    plugin_set_fingerprint: Option<String>,
     #[serde(flatten)]
     stats: &'s ExportStats,
     #[serde(skip_serializing_if = "Vec::is_empty")]

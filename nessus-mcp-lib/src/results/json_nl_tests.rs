@@ -311,7 +311,7 @@ fn the_counts_are_those_of_the_file() {
     let counts = stats.severity_counts;
     assert_eq!(
         [counts.info, counts.low, counts.medium, counts.high, counts.critical, counts.unknown],
-        [11, 2, 4, 4, 2, 0]
+        [11, 2, 4, 3, 2, 0]
     );
 }
 

@@ -8,23 +8,28 @@
 //! # How it works
 //! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export twice: a survey checks the whole file, counts,
 //! applies the filters and remembers where matching items stand; then the items of the page are read again from
-//! their byte ranges and written. [`validate`] is the survey without a query.
+//! their byte ranges and written. [`Validation`] judges a whole export: counts, what is missing, and whether the login
+//! worked on each host.
 //!
 //! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
 //! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
-//! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `validate`, `survey`,
-//! `json_nl`.
+//! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading of a
+//! whole export), `scan_information`, `counts`, `authentication`, `validate`, `survey`, `json_nl`.
 //!
 //! # How it fails
 //! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
 //! broken file is never converted in part, and a filter that cannot be applied is never an empty result.
 
+mod authentication;
+mod clean;
+mod counts;
 mod cursor;
 mod encoding;
 mod error;
 mod escape;
 mod fields;
 mod filter;
+mod host_time;
 mod json_nl;
 mod lines;
 mod page;
@@ -32,12 +37,19 @@ mod profile;
 mod query;
 mod record;
 mod render;
+mod scan_information;
 mod sort;
 mod survey;
 mod untrusted;
 mod validate;
+mod validation_warnings;
+mod walk;
 mod xml;
 
+pub use authentication::{
+    AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Evidence, HostAuthentication, LoginExpected,
+    Verdict, VerdictCounts,
+};
 pub use error::{Location, ResultsError};
 pub use filter::FilterSet;
 pub use json_nl::{ConversionSummary, JsonNlConverter};
@@ -46,4 +58,5 @@ pub use profile::Profile;
 pub use query::{Query, QueryBuilder};
 pub use record::Severity;
 pub use sort::{SortField, SortOrder};
-pub use validate::{ExportStats, SeverityCounts, validate};
+pub use validate::{ComplianceCounts, ExportStats, SeverityCounts, Validation, ValidationReport, validate};
+pub use validation_warnings::ValidationWarning;

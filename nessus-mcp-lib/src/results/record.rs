@@ -4,6 +4,7 @@ use std::{fmt, net::IpAddr};
 
 use super::{
     fields::{ALL, FieldId, FieldRef, Kind, Origin, clashes},
+    host_time,
     xml::{Attribute, Item, Occurrence},
 };
 
@@ -59,6 +60,12 @@ impl fmt::Display for Severity {
     }
 }
 
+impl serde::Serialize for Severity {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
+
 /// What is kept of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Host {
@@ -69,6 +76,9 @@ pub(crate) struct Host {
     operating_system: Option<Box<str>>,
     netbios_name: Option<Box<str>>,
     mac_address: Option<Box<str>>,
+    start: Option<Box<str>>,
+    end: Option<Box<str>>,
+    credentialed: Option<Box<str>>,
 }
 
 impl Host {
@@ -79,12 +89,17 @@ impl Host {
 
     /// Sets a property; fields that are no host's are left alone.
     pub(crate) fn set(&mut self, id: FieldId, value: String) {
+        if let FieldId::HostStart | FieldId::HostEnd = id {
+            let property = if id == FieldId::HostStart { &mut self.start } else { &mut self.end };
+            return host_time::keep(property, &value);
+        }
         let property = match id {
             FieldId::HostIp => &mut self.ip,
             FieldId::HostFqdn => &mut self.fqdn,
             FieldId::OperatingSystem => &mut self.operating_system,
             FieldId::NetbiosName => &mut self.netbios_name,
             FieldId::MacAddress => &mut self.mac_address,
+            FieldId::Credentialed => &mut self.credentialed,
             _ => return,
         };
         *property = Some(value.into_boxed_str());
@@ -99,6 +114,9 @@ impl Host {
             FieldId::OperatingSystem => self.operating_system.as_deref(),
             FieldId::NetbiosName => self.netbios_name.as_deref(),
             FieldId::MacAddress => self.mac_address.as_deref(),
+            FieldId::HostStart => self.start.as_deref(),
+            FieldId::HostEnd => self.end.as_deref(),
+            FieldId::Credentialed => self.credentialed.as_deref(),
             _ => None,
         }
     }

@@ -1,116 +1,24 @@
-//! What an export holds, counted.
+//! Whether an export can be relied on: what it holds, what is missing, and whether the login worked.
+//!
+//! The findings of a scan that reached half of its hosts, or that could not log in, look like those of a good one. So
+//! every completed scan is validated, and what a reader must know is said in sentences beside the findings. A failed
+//! login is no reason to throw network findings away: it is a warning, never an error.
 
-use std::io::{BufReader, Read};
+use std::io::Read;
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
+pub use super::counts::{ComplianceCounts, ExportStats, SeverityCounts};
 use super::{
-    encoding,
+    authentication::{AuthenticationReport, Judge, LoginExpected},
     error::ResultsError,
-    record::{Record, Severity},
-    xml::{ExportReader, Step},
+    validation_warnings::{self, ValidationWarning},
+    walk::{Visit, walk},
 };
+pub(super) use super::{counts::Tally, walk::READ_BYTES};
 
-/// How many names of hosts without findings are kept.
-const NAMES: usize = 20;
-/// Bytes read at once.
-pub(super) const READ_BYTES: usize = 128 << 10;
-
-/// The number of items of each severity.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase", default)]
-#[non_exhaustive]
-pub struct SeverityCounts {
-    /// Severity 4.
-    pub critical: u64,
-    /// Severity 3.
-    pub high: u64,
-    /// Severity 2.
-    pub medium: u64,
-    /// Severity 1.
-    pub low: u64,
-    /// Severity 0.
-    pub info: u64,
-    /// Items whose severity is missing or no number from 0 to 4.
-    #[serde(skip_serializing_if = "is_zero")]
-    pub unknown: u64,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
-fn is_zero(count: &u64) -> bool {
-    *count == 0
-}
-
-impl SeverityCounts {
-    fn add(&mut self, severity: Option<Severity>) {
-        let count = match severity {
-            Some(Severity::Critical) => &mut self.critical,
-            Some(Severity::High) => &mut self.high,
-            Some(Severity::Medium) => &mut self.medium,
-            Some(Severity::Low) => &mut self.low,
-            Some(Severity::Info) => &mut self.info,
-            None => &mut self.unknown,
-        };
-        *count += 1;
-    }
-}
-
-/// What a whole export holds, whatever a query asks for.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-#[non_exhaustive]
-pub struct ExportStats {
-    /// `ReportHost` elements.
-    pub hosts: u64,
-    /// Those without any item: they did not answer, or nothing could be learned.
-    pub hosts_without_findings: u64,
-    /// The names of the first 20 of these.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub hosts_without_findings_names: Vec<String>,
-    /// `ReportItem` elements.
-    pub items: u64,
-    /// Those that are outcomes of compliance checks; they have severities too and are in the counts.
-    pub compliance_items: u64,
-    /// Items by severity.
-    pub severity_counts: SeverityCounts,
-}
-
-/// Counts while an export is read.
-#[derive(Debug, Default)]
-pub(super) struct Tally {
-    stats: ExportStats,
-    items_at_host: u64,
-}
-
-impl Tally {
-    /// Counts one step of `reader`.
-    pub(super) fn count<R: std::io::BufRead>(&mut self, step: Step, reader: &ExportReader<R>) {
-        match step {
-            Step::HostStart => {
-                self.stats.hosts += 1;
-                self.items_at_host = self.stats.items;
-            }
-            Step::Item => {
-                let record = Record { host: reader.host(), item: reader.item() };
-                self.stats.items += 1;
-                self.stats.compliance_items += u64::from(record.is_compliance());
-                self.stats.severity_counts.add(record.severity());
-            }
-            Step::HostEnd if self.stats.items == self.items_at_host => {
-                self.stats.hosts_without_findings += 1;
-                if self.stats.hosts_without_findings_names.len() < NAMES {
-                    let name = crate::error::excerpt(&reader.host().name);
-                    self.stats.hosts_without_findings_names.push(name.to_string());
-                }
-            }
-            Step::HostEnd | Step::End => {}
-        }
-    }
-
-    pub(super) fn finish(self) -> ExportStats {
-        self.stats
-    }
-}
+/// How many hosts are listed with their verdicts when nothing else is asked for.
+const HOSTS_LISTED: usize = 50;
 
 /// Reads a whole export and counts what it holds, in memory that does not grow with it.
 ///
@@ -125,15 +33,124 @@ impl Tally {
 /// # Errors
 /// When it is not a complete .nessus export of version 2.
 pub fn validate<R: Read>(input: R) -> Result<ExportStats, ResultsError> {
-    encoding::with_utf8(input, |utf8, base| {
-        let mut reader = ExportReader::new(BufReader::with_capacity(READ_BYTES, utf8), base);
-        let mut tally = Tally::default();
-        loop {
-            let step = reader.next()?;
-            tally.count(step, &reader);
-            if step == Step::End {
-                return Ok(tally.finish());
-            }
+    let mut tally = Tally::default();
+    walk(input, |visit| tally.visit(visit))?;
+    Ok(tally.finish())
+}
+
+/// What is known about a scan beside its export, to hold the export against.
+///
+/// ```
+/// use nessus_mcp_lib::results::{AuthenticationStatus, LoginExpected, Validation};
+///
+/// let export = br#"<NessusClientData_v2><Report><ReportHost name="192.0.2.1">
+///     <ReportItem severity="0" pluginID="104410" port="22" svc_name="ssh"/></ReportHost></Report></NessusClientData_v2>"#;
+/// let report = Validation::new().login(LoginExpected::Yes).targets(2).run(&export[..])?;
+/// assert_eq!(report.authentication.status, AuthenticationStatus::Failed);
+/// assert!(report.warnings.iter().any(|warning| warning.code == "targets_without_results"));
+/// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Validation {
+    pub(super) login: LoginExpected,
+    pub(super) targets: Option<u128>,
+    pub(super) reported_hosts: Option<u64>,
+    pub(super) licensed_hosts: Option<u64>,
+    authenticated_share: f64,
+    hosts_listed: usize,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Validation {
+    /// Nothing is known.
+    pub const fn new() -> Self {
+        Self {
+            login: LoginExpected::NotSaid,
+            targets: None,
+            reported_hosts: None,
+            licensed_hosts: None,
+            authenticated_share: 1.0,
+            hosts_listed: HOSTS_LISTED,
         }
-    })
+    }
+
+    /// Whether the scan was to log in.
+    pub const fn login(mut self, login: LoginExpected) -> Self {
+        self.login = login;
+        self
+    }
+
+    /// How many hosts were asked for.
+    pub const fn targets(mut self, targets: u128) -> Self {
+        self.targets = Some(targets);
+        self
+    }
+
+    /// How many hosts the scanner says it has results for.
+    pub const fn reported_hosts(mut self, hosts: u64) -> Self {
+        self.reported_hosts = Some(hosts);
+        self
+    }
+
+    /// How many hosts the scanner's licence allows: a scan of more is cut short without a word.
+    pub const fn licensed_hosts(mut self, hosts: u64) -> Self {
+        self.licensed_hosts = Some(hosts);
+        self
+    }
+
+    /// The part of the live hosts, from 0 to 1, that must be authenticated for a success; all of them by default.
+    pub const fn authenticated_share(mut self, share: f64) -> Self {
+        self.authenticated_share = share;
+        self
+    }
+
+    /// How many hosts are listed with their verdicts, 50 by default; the rest is counted.
+    pub const fn hosts_listed(mut self, most: usize) -> Self {
+        self.hosts_listed = most;
+        self
+    }
+
+    /// Reads a whole export and judges it, in memory that does not grow with it.
+    ///
+    /// # Errors
+    /// When it is not a complete .nessus export of version 2.
+    pub fn run<R: Read>(&self, input: R) -> Result<ValidationReport, ResultsError> {
+        let mut tally = Tally::default();
+        let mut judge = Judge::new(self.hosts_listed);
+        walk(input, |visit: Visit<'_>| {
+            tally.visit(visit);
+            judge.visit(visit);
+        })?;
+        Ok(self.report(tally, judge))
+    }
+
+    /// The report on what was counted and judged.
+    pub(super) fn report(&self, tally: Tally, judge: Judge) -> ValidationReport {
+        let stats = tally.finish();
+        let (authentication, contradictions) = judge.finish(self.login, self.authenticated_share);
+        let warnings = validation_warnings::warnings(self, &stats, &authentication, &contradictions);
+        let troubleshooting = validation_warnings::troubleshooting(self.login, &authentication);
+        ValidationReport { stats, authentication, warnings, troubleshooting }
+    }
+}
+
+/// What a validation has found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ValidationReport {
+    /// What the export holds.
+    #[serde(flatten)]
+    pub stats: ExportStats,
+    /// Whether the login worked.
+    pub authentication: AuthenticationReport,
+    /// What a reader of the findings must know.
+    pub warnings: Vec<ValidationWarning>,
+    /// What to do about failed logins, the most frequent cause first. Empty when there is nothing to do.
+    pub troubleshooting: Vec<String>,
 }

@@ -8,6 +8,7 @@ use super::{
     Mended,
     item::Item,
     limits,
+    plugin_set::PluginSetPrint,
     source::{Buffers, Source},
 };
 use crate::{
@@ -44,6 +45,8 @@ pub(crate) struct Header {
     pub severity_basis: Option<String>,
     /// The plugins that were enabled, where the list is short.
     pub plugin_set: Option<String>,
+    /// Which plugins were enabled, however many.
+    pub plugin_set_print: Option<PluginSetPrint>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -314,13 +317,18 @@ impl<R: BufRead> ExportReader<R> {
             if wanted == Wanted::Nothing {
                 continue;
             }
+            if wanted == Wanted::PluginSet {
+                let mut print = PluginSetPrint::default();
+                self.header.plugin_set = self.source.short_text_seen(SHORT_TEXT, |bytes| print.see(bytes))?;
+                self.header.plugin_set_print = print.finish();
+                continue;
+            }
             let text = self.source.short_text(SHORT_TEXT)?;
             match wanted {
                 Wanted::PolicyName => self.header.policy_name = text,
                 Wanted::SeverityBasis => self.header.severity_basis = text,
-                Wanted::PluginSet => self.header.plugin_set = text,
                 Wanted::PreferenceName => preference = text.unwrap_or_default(),
-                Wanted::Nothing => {}
+                Wanted::PluginSet | Wanted::Nothing => {}
             }
         }
         Ok(())

@@ -13,6 +13,7 @@
 mod capped;
 mod export;
 mod item;
+mod plugin_set;
 mod source;
 mod text;
 

@@ -139,8 +139,18 @@ impl<R: BufRead> Source<R> {
 
     /// Reads text up to the next `<` and keeps its characters if there are no more than `most` bytes of it.
     pub(super) fn short_text(&mut self, most: usize) -> Result<Option<String>, ResultsError> {
+        self.short_text_seen(most, |_bytes| {})
+    }
+
+    /// As [`Source::short_text`], and shows `see` all bytes, kept or not.
+    pub(super) fn short_text_seen(
+        &mut self,
+        most: usize,
+        mut see: impl FnMut(&[u8]),
+    ) -> Result<Option<String>, ResultsError> {
         let (mut raw, mut total) = (Vec::new(), 0);
         self.raw_text(limits::SKIPPED_BYTES, |bytes| {
+            see(bytes);
             total += bytes.len();
             if total <= most {
                 raw.extend_from_slice(bytes);

@@ -1,0 +1,67 @@
+//! Reading a whole export once, for those who count and judge and do not show items.
+
+use std::io::{BufRead, BufReader, Read};
+
+use super::{
+    encoding,
+    error::ResultsError,
+    fields::FieldId,
+    record::{Host, Record},
+    xml::{ExportReader, Header, Step},
+};
+
+/// Bytes read at once.
+pub(super) const READ_BYTES: usize = 128 << 10;
+
+/// One step through an export.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Visit<'v> {
+    /// A host begins; its properties may not be known yet.
+    HostStart,
+    /// An item of the present host.
+    Item(Record<'v>),
+    /// The present host ends.
+    HostEnd(&'v Host),
+    /// The export ends, in order.
+    End(&'v Header),
+}
+
+impl<'v> Visit<'v> {
+    /// What a reader's step shows.
+    pub(super) fn of<R: BufRead>(step: Step, reader: &'v ExportReader<R>) -> Self {
+        match step {
+            Step::HostStart => Self::HostStart,
+            Step::Item => Self::Item(Record { host: reader.host(), item: reader.item() }),
+            Step::HostEnd => Self::HostEnd(reader.host()),
+            Step::End => Self::End(reader.header()),
+        }
+    }
+}
+
+/// Shows `visit` everything an export holds, in file order and in memory that does not grow with it.
+///
+/// # Errors
+/// When it is not a complete .nessus export of version 2.
+pub(super) fn walk<R: Read>(input: R, mut visit: impl FnMut(Visit<'_>)) -> Result<(), ResultsError> {
+    encoding::with_utf8(input, |utf8, base| {
+        let mut reader = ExportReader::new(BufReader::with_capacity(READ_BYTES, utf8), base);
+        loop {
+            let step = reader.next()?;
+            visit(Visit::of(step, &reader));
+            if step == Step::End {
+                return Ok(());
+            }
+        }
+    })
+}
+
+/// The number of an item's plugin as it is written.
+pub(super) fn plugin<'r>(record: &Record<'r>) -> Option<&'r str> {
+    record.item.first(FieldId::PluginId).map(str::trim)
+}
+
+/// What an item's plugin has to say; programs that write exports by hand call it `output`.
+pub(super) fn output<'r>(record: &Record<'r>) -> &'r str {
+    let item = record.item;
+    item.first(FieldId::PluginOutput).or_else(|| item.first(FieldId::Output)).unwrap_or_default()
+}

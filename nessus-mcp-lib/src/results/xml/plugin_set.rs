@@ -1,0 +1,83 @@
+//! Which plugins a policy had enabled, told apart without keeping the list.
+//!
+//! The list is one text of up to 2 MB, `10001;10002;...`. Whether two scans used the same plugins needs only a sum
+//! that does not depend on their order.
+
+use std::fmt;
+
+/// How many plugins there are, and a sum over them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct PluginSetPrint {
+    plugins: u64,
+    sum: u64,
+    /// The number being read: its digits may lie in two pieces.
+    number: Option<u64>,
+}
+
+impl PluginSetPrint {
+    /// Takes in the next bytes of the list.
+    pub(super) fn see(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if byte.is_ascii_digit() {
+                let digit = u64::from(byte - b'0');
+                self.number = Some(self.number.unwrap_or(0).wrapping_mul(10).wrapping_add(digit));
+            } else {
+                self.end_number();
+            }
+        }
+    }
+
+    /// The whole list was seen; `None` when no plugin was in it, as in `all`.
+    pub(super) fn finish(mut self) -> Option<Self> {
+        self.end_number();
+        (self.plugins > 0).then_some(self)
+    }
+
+    /// How many plugins there are.
+    pub(crate) fn plugins(self) -> u64 {
+        self.plugins
+    }
+
+    fn end_number(&mut self) {
+        let Some(number) = self.number.take() else { return };
+        self.plugins += 1;
+        self.sum = self.sum.wrapping_add(mixed(number));
+    }
+}
+
+/// The sum in hexadecimal digits.
+impl fmt::Display for PluginSetPrint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.sum)
+    }
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014): near numbers become far ones, so that sums differ.
+fn mixed(number: u64) -> u64 {
+    let mut mixed = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^ (mixed >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn print(pieces: &[&str]) -> Option<PluginSetPrint> {
+        let mut print = PluginSetPrint::default();
+        pieces.iter().for_each(|piece| print.see(piece.as_bytes()));
+        print.finish()
+    }
+
+    #[test]
+    fn order_and_pieces_do_not_matter_and_members_do() {
+        let whole = print(&["10001;10002;10003"]);
+        assert_eq!(whole, print(&["10003;100", "01;10002"]));
+        assert_eq!(whole.map(PluginSetPrint::plugins), Some(3));
+        for other in ["10001;10002", "10001;10002;10004", "10001;10001;10004", "10000;10003;10003"] {
+            assert_ne!(whole, print(&[other]), "{other}");
+        }
+        assert_eq!(print(&["all"]), None);
+    }
+}
