@@ -1,4 +1,7 @@
-//! From a scan that has ended to a task that is complete: export, count, convert.
+//! From a scan that has ended to a task that is complete: export, validate, convert.
+//!
+//! A failed login completes the task all the same: the findings of the network are worth having, and the warnings, the
+//! authentication status and the counts say what is missing.
 
 use std::{
     fs::File,
@@ -15,7 +18,7 @@ use super::{outcome::StepError, road::Held};
 use crate::{
     blocking,
     ids::ScanId,
-    results::{self, ExportStats, JsonNlConverter, Profile, Query},
+    results::{AuthenticationStatus, JsonNlConverter, LoginExpected, Profile, Query, Validation, ValidationReport},
     scanner::{ScanStatus, ScannerError},
     service,
     targets::TargetSet,
@@ -26,20 +29,30 @@ use crate::{
 const EXPORT_TRIES: u32 = 3;
 /// The pause before an export is tried again; it doubles.
 const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+/// How many hosts are listed with their verdicts in `task.json`, which every question about the status reads.
+const HOSTS_LISTED: usize = 10;
 
 /// Fetches the export, checks it, converts it to the profile that was asked for and completes the task.
 pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<(), StepError> {
     let export = fetch(held, task, scan).await?;
     let path = export.temporary_path().to_owned();
-    let stats = blocking(move || Ok(results::validate(open(&path)?)?)).await?;
-    let warnings = warnings(task, end, &stats);
-    info!(hosts = stats.hosts, findings = stats.items, warnings = warnings.len(), "results are whole");
+    let validation = validation(task, end);
+    let report = blocking(move || Ok(validation.run(open(&path)?)?)).await?;
+    let warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+    let authentication = report.authentication.status;
+    info!(
+        hosts = report.stats.hosts,
+        findings = report.stats.items,
+        %authentication,
+        warnings = warnings.len(),
+        "results are whole"
+    );
 
-    let finished = finished_view(held, task, &warnings);
+    let finished = finished_view(held, task, &warnings, authentication);
     let converted = convert(held, &finished, &export).await?;
     held.publish(export).await?;
     held.publish(converted).await?;
-    let stats = serde_json::to_value(&stats).unwrap_or(Value::Null);
+    let stats = stats_of(&report);
     held.update(move |task| {
         task.status = TaskStatus::Completed;
         task.progress = Some(100);
@@ -110,36 +123,43 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// The task as it will be when it is complete, for the metadata line of its converted results.
-fn finished_view(held: &Held<'_>, task: &Task, warnings: &[String]) -> Task {
+fn finished_view(held: &Held<'_>, task: &Task, warnings: &[String], authentication: AuthenticationStatus) -> Task {
     let mut task = task.clone();
     task.status = TaskStatus::Completed;
     task.completed_at = Some(held.shared.clock.now());
     task.validation_warnings = warnings.to_vec();
-    task.authentication_status = (task.scan_type == ScanType::Untrusted).then(|| "not_applicable".to_owned());
+    task.authentication_status = Some(authentication.to_string());
     task
 }
 
-/// What a reader of these results must know.
-fn warnings(task: &Task, end: &ScanStatus, stats: &ExportStats) -> Vec<String> {
-    let mut warnings = Vec::new();
-    if stats.hosts == 0 {
-        warnings.push("the scanner reports no host: nothing answered, or nothing was scanned".to_owned());
-    } else if let Ok(targets) = task.payload.targets.parse::<TargetSet>() {
-        let asked = targets.host_count();
-        let without = asked.saturating_sub(u128::from(stats.hosts));
-        if without > 0 {
-            warnings
-                .push(format!("{without} of {asked} targets have no results: they did not answer or were not scanned"));
+/// What the export is held against.
+fn validation(task: &Task, end: &ScanStatus) -> Validation {
+    let login = match task.scan_type {
+        ScanType::Untrusted => LoginExpected::No,
+        ScanType::Trusted | ScanType::Privileged => LoginExpected::Yes,
+    };
+    let mut validation = Validation::new().login(login).hosts_listed(HOSTS_LISTED);
+    if let Ok(targets) = task.payload.targets.parse::<TargetSet>() {
+        validation = validation.targets(targets.host_count());
+    }
+    if let Some(hosts) = end.hosts {
+        validation = validation.reported_hosts(hosts);
+    }
+    validation
+}
+
+/// The report without its warnings, which have a place of their own in the task, and for a scan without a login
+/// without the verdicts on one.
+fn stats_of(report: &ValidationReport) -> Value {
+    let mut stats = serde_json::to_value(report).unwrap_or(Value::Null);
+    if let Value::Object(members) = &mut stats {
+        members.remove("warnings");
+        if report.authentication.status == AuthenticationStatus::NotApplicable {
+            members.remove("authentication");
+        }
+        if report.troubleshooting.is_empty() {
+            members.remove("troubleshooting");
         }
     }
-    if stats.hosts_without_findings > 0 {
-        warnings.push(format!(
-            "{} hosts are listed without any finding: they may not have been scanned",
-            stats.hosts_without_findings
-        ));
-    }
-    if let Some(reported) = end.hosts.filter(|reported| *reported != stats.hosts) {
-        warnings.push(format!("the scanner reported {reported} hosts, the export has {}", stats.hosts));
-    }
-    warnings
+    stats
 }
