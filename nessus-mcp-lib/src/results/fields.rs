@@ -307,6 +307,51 @@ fn plain(name: &str) -> String {
     name.strip_prefix("cm:").unwrap_or(name).replace('-', "_").to_ascii_lowercase()
 }
 
+/// Some of the declared fields.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub(crate) struct FieldSet([u64; FIELD_WORDS]);
+
+/// Words of 64 bits that have a bit for every field.
+pub(crate) const FIELD_WORDS: usize = 3;
+const _: () = assert!(FIELDS.len() <= FIELD_WORDS * 64, "a field has no bit");
+
+impl FieldSet {
+    pub(crate) const fn of(ids: &[FieldId]) -> Self {
+        let mut set = Self([0; FIELD_WORDS]);
+        let mut at = 0;
+        while at < ids.len() {
+            set.insert(ids[at]);
+            at += 1;
+        }
+        set
+    }
+
+    pub(crate) const fn insert(&mut self, id: FieldId) {
+        self.0[id as usize / 64] |= 1 << (id as usize % 64);
+    }
+
+    pub(crate) fn union(self, other: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] | other.0[at]))
+    }
+
+    pub(crate) fn without(self, other: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] & !other.0[at]))
+    }
+
+    /// The fields in the order of the table.
+    pub(crate) fn iter(self) -> impl Iterator<Item = FieldId> {
+        (0..FIELD_WORDS).flat_map(move |word| {
+            let mut bits = self.0[word];
+            std::iter::from_fn(move || {
+                let at = word * 64 + bits.trailing_zeros() as usize;
+                // Without the lowest bit; nothing is left of nothing.
+                bits &= bits.checked_sub(1)?;
+                ALL.get(at).copied()
+            })
+        })
+    }
+}
+
 /// A declared field, or the name of an element or attribute that only the export can vouch for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum FieldRef {

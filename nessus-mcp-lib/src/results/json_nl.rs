@@ -17,7 +17,7 @@ use super::{
     sort::Key,
     survey::{Selection, Survey, Warnings, survey},
     validate::{ExportStats, READ_BYTES},
-    xml::{ExportReader, ItemReader, Step},
+    xml::{ExportReader, ItemReader, PluginSetPrint, Step},
 };
 
 /// Turns .nessus exports into lines of JSON that a language model can read.
@@ -242,7 +242,7 @@ impl JsonNlConverter {
             policy_name: header.policy_name.as_deref(),
             severity_basis: header.severity_basis.as_deref(),
             plugin_set: header.plugin_set.as_deref(),
-            plugin_set_size: header.plugin_set_print.map(|print| print.plugins()),
+            plugin_set_size: header.plugin_set_print.map(PluginSetPrint::plugins),
             plugin_set_fingerprint: header.plugin_set_print.map(|print| print.to_string()),
             stats: &survey.stats,
             data_warnings: warnings(&survey.warnings),

@@ -3,7 +3,7 @@
 use std::{fmt, net::IpAddr};
 
 use super::{
-    fields::{ALL, FieldId, FieldRef, Kind, Origin, clashes},
+    fields::{FieldId, FieldRef, FieldSet, Kind, Origin, clashes},
     host_time,
     xml::{Attribute, Item, Occurrence},
 };
@@ -222,6 +222,30 @@ impl<'r> Record<'r> {
         }
     }
 
+    /// The declared fields that the `full` profile shows of this record, but for those that are `known`.
+    pub(crate) fn shown_beside(&self, known: FieldSet) -> impl Iterator<Item = FieldId> {
+        /// Those that may be shown without an occurrence of their own.
+        const OTHERS: FieldSet = FieldSet::of(&[
+            FieldId::Host,
+            FieldId::HostIp,
+            FieldId::HostFqdn,
+            FieldId::OperatingSystem,
+            FieldId::NetbiosName,
+            FieldId::MacAddress,
+            FieldId::HostStart,
+            FieldId::HostEnd,
+            FieldId::Credentialed,
+            FieldId::Port,
+            FieldId::PluginId,
+            FieldId::PluginName,
+            FieldId::Severity,
+            FieldId::Cve,
+            FieldId::CvssScore,
+            FieldId::ExploitAvailable,
+        ]);
+        self.item.present().union(OTHERS).without(known).iter().filter(|id| self.shows(*id))
+    }
+
     /// Whether the `full` profile shows a declared field of this record.
     pub(crate) fn shows(&self, id: FieldId) -> bool {
         match id {
@@ -268,10 +292,8 @@ impl<'r> Record<'r> {
 
     /// Calls `report` with each field whose value does not fit its type.
     pub(crate) fn misfits(&self, mut report: impl FnMut(FieldId)) {
-        for id in ALL.iter().copied() {
-            let field = id.field();
-            let untyped = matches!(field.kind, Kind::Text | Kind::Host | Kind::Attachment);
-            if untyped || field.origin == Origin::Derived {
+        for id in self.item.present().iter() {
+            if matches!(id.field().kind, Kind::Text | Kind::Host | Kind::Attachment) {
                 continue;
             }
             self.any(id, |value| {

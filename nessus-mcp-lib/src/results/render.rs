@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     escape,
-    fields::{ALL, FieldId, FieldRef, Origin, clashes},
+    fields::{FieldId, FieldRef, FieldSet, Kind, Origin, clashes},
     profile::{Profile, Projection},
     record::{Record, Value},
     untrusted,
@@ -94,7 +94,7 @@ impl Renderer<'_> {
         self.line.extend_from_slice(br#"{"type":"vulnerability""#);
         match projection {
             Projection::Full => {
-                for id in ALL.iter().copied().filter(|id| record.shows(*id)) {
+                for id in record.shown_beside(FieldSet::default()) {
                     self.field(record, id)?;
                 }
                 self.others(record)?;
@@ -137,7 +137,17 @@ impl Renderer<'_> {
     /// had one.
     fn field(&mut self, record: &Record<'_>, id: FieldId) -> io::Result<()> {
         let is_untrusted = id.is_untrusted();
-        self.line.extend_from_slice(id.field().key.as_bytes());
+        let field = id.field();
+        self.line.extend_from_slice(field.key.as_bytes());
+        if field.origin == Origin::Element && field.kind == Kind::Text {
+            // Most fields by far, so they go the short way.
+            let mut values = record.item.values(id);
+            if let (Some(only), None) = (values.next(), values.next()) {
+                self.text(only, is_untrusted);
+                self.end(id.name());
+                return Ok(());
+            }
+        }
         if id.is_list() {
             self.line.push(b'[');
             let mut result = Ok(());
@@ -157,7 +167,7 @@ impl Renderer<'_> {
                 self.original = Some(Original::Entries(count));
             }
             result?;
-        } else if id.field().origin == Origin::Element && record.item.values(id).nth(1).is_some() {
+        } else if field.origin == Origin::Element && record.item.values(id).nth(1).is_some() {
             let mut values = Vec::new();
             record.any(id, |value| {
                 values.push(value);

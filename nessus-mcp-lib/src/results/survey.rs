@@ -11,7 +11,7 @@ use std::{
 
 use super::{
     error::ResultsError,
-    fields::{self, ALL, FieldId, clashes},
+    fields::{self, FieldId, FieldSet, clashes},
     profile::Projection,
     query::Query,
     record::{Host, Record},
@@ -138,7 +138,7 @@ struct Names<'q> {
     /// Not seen yet.
     wanted: Vec<(&'static str, &'q str)>,
     full: bool,
-    declared: [bool; ALL.len()],
+    declared: FieldSet,
     others: BTreeSet<String>,
 }
 
@@ -147,7 +147,7 @@ impl<'q> Names<'q> {
         Self {
             wanted: query.undeclared().collect(),
             full: query.projection == Projection::Full,
-            declared: [false; ALL.len()],
+            declared: FieldSet::default(),
             others: BTreeSet::new(),
         }
     }
@@ -164,9 +164,8 @@ impl<'q> Names<'q> {
         if !self.full {
             return;
         }
-        for id in ALL.iter().copied() {
-            let seen = &mut self.declared[id as usize];
-            *seen = *seen || record.shows(id);
+        for id in record.shown_beside(self.declared) {
+            self.declared.insert(id);
         }
         self.remember_others(record);
     }
@@ -190,7 +189,7 @@ impl<'q> Names<'q> {
     }
 
     fn present(&self) -> Vec<String> {
-        let declared = ALL.iter().filter(|id| self.declared[**id as usize]).map(|id| id.name().to_owned());
+        let declared = self.declared.iter().map(|id| id.name().to_owned());
         let others =
             self.others.iter().map(|name| if clashes(name) { format!("{name}_element") } else { name.clone() });
         if self.full { declared.chain(others).collect() } else { Vec::new() }

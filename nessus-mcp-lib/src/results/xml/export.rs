@@ -81,6 +81,8 @@ pub(crate) struct ExportReader<R> {
     content: Content,
     /// A self-closed host has its end still to be told.
     pending_end: bool,
+    /// Whether items in their usual form are read the quick way; otherwise only in tests.
+    is_quick: bool,
 }
 
 impl<R: BufRead> ExportReader<R> {
@@ -97,7 +99,14 @@ impl<R: BufRead> ExportReader<R> {
             header: Header::default(),
             content: Content::Nothing,
             pending_end: false,
+            is_quick: true,
         }
+    }
+
+    /// Reads every item in the general way, to compare.
+    #[cfg(test)]
+    pub(crate) fn slowly(self) -> Self {
+        Self { is_quick: false, ..self }
     }
 
     /// The present host; its properties are complete once an item of it was read.
@@ -143,6 +152,10 @@ impl<R: BufRead> ExportReader<R> {
         }
         loop {
             self.between()?;
+            if self.is_quick && self.place == Place::Host && self.source.quick_item(&mut self.item) {
+                self.host_items += 1;
+                return Ok(Step::Item);
+            }
             let offset = self.source.position();
             let (element, empty) = match self.source.event(buffer)? {
                 Event::Start(tag) => (self.open(&tag, offset)?, false),

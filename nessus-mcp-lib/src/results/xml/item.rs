@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use crate::results::fields::{ALL, FieldId};
+use super::quick::Place;
+use crate::results::fields::{ALL, FieldId, FieldSet};
 
 /// No further occurrence.
 const NONE: u32 = u32::MAX;
@@ -51,6 +52,11 @@ pub(crate) struct Item {
     first: Vec<u32>,
     last: Vec<u32>,
     others: Vec<u32>,
+    present: FieldSet,
+    /// What came after each field in the items before, as attribute and as child; the last is what came first.
+    next: [Vec<Option<FieldId>>; 2],
+    /// The field read last in each place, or the number of fields at the beginning.
+    previous: [usize; 2],
     /// Where the item's bytes begin in the file.
     pub offset: u64,
     /// How many bytes it has.
@@ -67,6 +73,9 @@ impl Default for Item {
             first: none.clone(),
             last: none,
             others: Vec::new(),
+            present: FieldSet::default(),
+            next: [vec![None; ALL.len() + 1], vec![None; ALL.len() + 1]],
+            previous: [ALL.len(); 2],
             offset: 0,
             length: 0,
         }
@@ -82,6 +91,11 @@ impl Item {
     /// The first text of a declared field.
     pub(crate) fn first(&self, id: FieldId) -> Option<&str> {
         self.values(id).next()
+    }
+
+    /// The declared fields that have an occurrence.
+    pub(crate) fn present(&self) -> FieldSet {
+        self.present
     }
 
     /// The occurrences of a declared field, in file order.
@@ -131,6 +145,8 @@ impl Item {
         self.others.clear();
         self.first.fill(NONE);
         self.last.fill(NONE);
+        self.present = FieldSet::default();
+        self.previous = [ALL.len(); 2];
         self.offset = offset;
         self.length = 0;
     }
@@ -166,17 +182,51 @@ impl Item {
     /// Takes what was appended since `begin` as the value.
     pub(super) fn end(&mut self, opened: Opened, begin: usize) {
         let Opened { id, name, attributes } = opened;
+        let value = narrow(begin)..narrow(self.text.len());
+        self.push(id, Occurrence { name, value, attributes: attributes..narrow(self.attributes.len()), next: NONE });
+    }
+
+    /// Takes two stretches of what was appended as the name and the value of the field `id`, or else of that name.
+    pub(super) fn add(&mut self, id: Option<FieldId>, name: Range<usize>, value: Range<usize>) {
+        let name = if id.is_none() { narrow(name.start)..narrow(name.end) } else { 0..0 };
+        let value = narrow(value.start)..narrow(value.end);
+        self.push(id, Occurrence { name, value, attributes: 0..0, next: NONE });
+    }
+
+    /// The field that came next in the items before.
+    pub(super) fn expected(&self, place: Place) -> Option<FieldId> {
+        self.next[place as usize][self.previous[place as usize]]
+    }
+
+    /// Goes on to the field that was expected.
+    pub(super) fn take(&mut self, id: FieldId, place: Place) {
+        self.previous[place as usize] = id as usize;
+    }
+
+    /// The field of a name, by what was expected or else by what `look_up` says.
+    pub(super) fn look_up(
+        &mut self,
+        name: &str,
+        look_up: impl Fn(&str) -> Option<FieldId>,
+        place: Place,
+    ) -> Option<FieldId> {
+        let id = match self.expected(place) {
+            Some(id) if id.field().xml == name => id,
+            _ => look_up(name)?,
+        };
+        self.next[place as usize][self.previous[place as usize]] = Some(id);
+        self.take(id, place);
+        Some(id)
+    }
+
+    fn push(&mut self, id: Option<FieldId>, occurrence: Occurrence) {
         let at = narrow(self.occurrences.len());
-        self.occurrences.push(Occurrence {
-            name,
-            value: narrow(begin)..narrow(self.text.len()),
-            attributes: attributes..narrow(self.attributes.len()),
-            next: NONE,
-        });
+        self.occurrences.push(occurrence);
         let Some(id) = id else {
             self.others.push(at);
             return;
         };
+        self.present.insert(id);
         let last = std::mem::replace(&mut self.last[id as usize], at);
         match self.occurrences.get_mut(last as usize) {
             Some(previous) => previous.next = at,

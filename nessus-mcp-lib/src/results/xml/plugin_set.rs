@@ -66,7 +66,9 @@ mod tests {
 
     fn print(pieces: &[&str]) -> Option<PluginSetPrint> {
         let mut print = PluginSetPrint::default();
-        pieces.iter().for_each(|piece| print.see(piece.as_bytes()));
+        for piece in pieces {
+            print.see(piece.as_bytes());
+        }
         print.finish()
     }
 

@@ -11,7 +11,7 @@ use super::{
     Mended,
     capped::Capped,
     item::{Item, Opened},
-    limits,
+    limits, quick,
     text::{self, Piece},
 };
 use crate::{
@@ -279,6 +279,18 @@ impl<R: BufRead> Source<R> {
                 return Err(self.exceeded(what, most));
             }
         }
+    }
+
+    /// Reads an item that begins here and is in its usual form; whether it did. If not, nothing was read.
+    pub(super) fn quick_item(&mut self, item: &mut Item) -> bool {
+        let offset = self.position();
+        let mut stream = self.xml.stream();
+        // An error comes again when the item is read in the general way.
+        let Ok(available) = stream.fill_buf() else { return false };
+        let available = &available[..available.len().min(quick::MOST_BYTES)];
+        let Some(length) = quick::read(available, offset, item, &mut self.mended) else { return false };
+        stream.consume(length);
+        true
     }
 
     /// Reads the attributes of a `ReportItem` whose start tag begins at `offset`.

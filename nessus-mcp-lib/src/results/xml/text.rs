@@ -24,11 +24,19 @@ pub(super) fn push(target: &mut String, raw: &[u8], piece: Piece, mended: &mut M
     let text = std::str::from_utf8(raw).map_err(|invalid| {
         format!("text is not valid UTF-8 ({} bytes into a text of {} bytes)", invalid.valid_up_to(), raw.len())
     })?;
-    if is_plain(raw, piece) {
-        target.push_str(text);
+    let mut rest = text;
+    if !has_controls(raw, piece) {
+        if piece != Piece::CData {
+            while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
+                target.push_str(&rest[..at]);
+                let (character, length) = reference(&rest[at + 1..])?;
+                target.push(character);
+                rest = &rest[at + 1 + length..];
+            }
+        }
+        target.push_str(rest);
         return Ok(());
     }
-    let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| is_special(byte, piece)) {
         target.push_str(&rest[..at]);
         let special = rest.as_bytes()[at];
@@ -54,17 +62,17 @@ pub(super) fn push(target: &mut String, raw: &[u8], piece: Piece, mended: &mut M
     Ok(())
 }
 
-/// Whether the piece stands for itself. Branch-free, so that it is done many bytes at a time.
-fn is_plain(raw: &[u8], piece: Piece) -> bool {
-    let references = piece != Piece::CData && memchr::memchr(b'&', raw).is_some();
-    let controls = if piece == Piece::Attribute {
+/// Whether there is a character that is replaced, other than a reference. Branch-free, so that it is done many bytes
+/// at a time.
+pub(super) fn has_controls(raw: &[u8], piece: Piece) -> bool {
+    let found = if piece == Piece::Attribute {
         raw.iter().fold(0, |found, byte| found | u8::from(*byte < 0x20))
     } else {
         raw.iter().fold(0, |found, byte| {
             found | (u8::from(*byte < 0x20) & u8::from(*byte != b'\n') & u8::from(*byte != b'\t'))
         })
     };
-    !references && controls == 0
+    found != 0
 }
 
 fn is_special(byte: u8, piece: Piece) -> bool {

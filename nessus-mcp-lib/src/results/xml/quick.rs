@@ -1,0 +1,364 @@
+//! Items in their usual form, read without quick-xml.
+//!
+//! Nearly every item that a scanner writes is a start tag, child elements with nothing but text in them, and an end
+//! tag. Such an item is read here in one go from the bytes that are in the buffer anyway, at several times the speed
+//! of a general reader: texts that stand for themselves are not copied one by one, and the names of elements are
+//! found by what came next the last time.
+//!
+//! Whatever is not in that form (comments, CDATA sections, attributes on child elements, an item that reaches beyond
+//! the buffer) or is wrong in any way is left to the general reader, which begins again at the same byte. So this
+//! reader has no errors and no limits of its own, and both give the same items: a test holds them together.
+
+use std::ops::Range;
+
+use super::{
+    Mended,
+    item::Item,
+    limits,
+    text::{self, Piece},
+};
+use crate::results::fields::FieldId;
+
+/// Items beyond this are left to the general reader, whose limits on texts and tags lie above it.
+pub(super) const MOST_BYTES: usize = limits::TAG_BYTES;
+/// Attributes beyond this are left to the general reader.
+const ATTRIBUTES: usize = 16;
+const START: &[u8] = b"<ReportItem";
+const END: &[u8] = b"</ReportItem>";
+
+/// Reads an item whose first byte is that of `bytes` and stands at `offset` in the file; gives its length.
+///
+/// `None` says nothing about the item but that it is to be read in the general way; `item` holds nothing of use then.
+pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, mended: &mut Mended) -> Option<usize> {
+    let tag = Tag::read(bytes)?;
+    let children =
+        tag.length..tag.length + if tag.is_empty { 0 } else { memchr::memmem::find(bytes.get(tag.length..)?, END)? };
+    let length = children.end + if tag.is_empty { 0 } else { END.len() };
+    let bytes = &bytes[..length];
+    let text = std::str::from_utf8(bytes).ok()?;
+    item.clear(offset);
+    item.text_mut().push_str(text);
+    let mut values = Values::new(bytes, tag.length);
+    for (name, value) in tag.attributes.into_iter().take(tag.count) {
+        let shown = &text[name.clone()];
+        if shown.starts_with("xmlns") {
+            continue;
+        }
+        let id = item.look_up(shown, FieldId::of_attribute, Place::Attribute);
+        let value = values.attribute(value, item)?;
+        item.add(id, name, value);
+    }
+    read_children(text, children, item, &mut values)?;
+    item.length = length as u64;
+    mended.control_characters += values.mended.control_characters;
+    Some(length)
+}
+
+/// Where a name stands; each has its own memory of what came next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Attribute,
+    Child,
+}
+
+fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &mut Values<'_>) -> Option<()> {
+    let bytes = text.as_bytes();
+    loop {
+        while rest.start < rest.end && is_space(bytes[rest.start]) {
+            rest.start += 1;
+        }
+        if rest.is_empty() {
+            return Some(());
+        }
+        if bytes[rest.start] != b'<' || item.len() >= limits::CHILDREN {
+            return None;
+        }
+        let begin = rest.start + 1;
+        // There is an end tag behind the range, so there are bytes to look at.
+        let expected = item.expected(Place::Child).filter(|id| {
+            let name = id.field().xml.as_bytes();
+            bytes[begin..].starts_with(name) && bytes.get(begin + name.len()) == Some(&b'>')
+        });
+        let (id, name) = if let Some(id) = expected {
+            item.take(id, Place::Child);
+            (expected, begin..begin + id.field().xml.len())
+        } else {
+            let name = name(bytes, begin)?;
+            (item.look_up(&text[name.clone()], FieldId::of_element, Place::Child), name)
+        };
+        let (value, end) = match bytes.get(name.end..)? {
+            [b'>', ..] => {
+                let begin = name.end + 1;
+                let end = begin + memchr::memchr(b'<', bytes.get(begin..)?)?;
+                let tag = bytes.get(end..)?.strip_prefix(b"</")?.strip_prefix(&bytes[name.clone()])?;
+                if *tag.first()? != b'>' {
+                    return None;
+                }
+                (begin..end, end + name.len() + 3)
+            }
+            [b'/', b'>', ..] => (name.end..name.end, name.end + 2),
+            _ => return None,
+        };
+        let value = values.text(value, item)?;
+        item.add(id, name, value);
+        rest.start = end;
+        if rest.start > rest.end {
+            return None;
+        }
+    }
+}
+
+/// Finds the characters that stretches of an item stand for: their own, or those of a copy behind the item.
+///
+/// What is looked for in every value is looked for in the whole item at once.
+struct Values<'b> {
+    bytes: &'b [u8],
+    /// Whether no value in the start tag needs a copy.
+    is_plain_tag: bool,
+    has_controls: bool,
+    /// The place of the next reference that is not before the value looked at.
+    reference: usize,
+    mended: Mended,
+}
+
+impl<'b> Values<'b> {
+    fn new(bytes: &'b [u8], tag: usize) -> Self {
+        let start = bytes.get(1..tag).unwrap_or_default();
+        let is_plain_tag = memchr::memchr2(b'&', b'<', start).is_none() && !text::has_controls(start, Piece::Attribute);
+        let has_controls = text::has_controls(bytes.get(tag..).unwrap_or_default(), Piece::Text);
+        Self { bytes, is_plain_tag, has_controls, reference: 0, mended: Mended::default() }
+    }
+
+    fn attribute(&mut self, raw: Range<usize>, item: &mut Item) -> Option<Range<usize>> {
+        if self.is_plain_tag {
+            return Some(raw);
+        }
+        // What a start tag may hold beside this is for the general reader to judge.
+        if self.bytes[raw.clone()].contains(&b'<') {
+            return None;
+        }
+        self.copy(raw, Piece::Attribute, item)
+    }
+
+    fn text(&mut self, raw: Range<usize>, item: &mut Item) -> Option<Range<usize>> {
+        if self.reference < raw.start {
+            let next = memchr::memchr(b'&', &self.bytes[raw.start..]);
+            self.reference = next.map_or(usize::MAX, |at| raw.start + at);
+        }
+        if raw.end <= self.reference && !self.has_controls {
+            return Some(raw);
+        }
+        self.copy(raw, Piece::Text, item)
+    }
+
+    fn copy(&mut self, raw: Range<usize>, piece: Piece, item: &mut Item) -> Option<Range<usize>> {
+        let begin = item.begin();
+        text::push(item.text_mut(), &self.bytes[raw], piece, &mut self.mended).ok()?;
+        Some(begin..item.begin())
+    }
+}
+
+/// A start tag of an item.
+struct Tag {
+    /// Names and values.
+    attributes: [(Range<usize>, Range<usize>); ATTRIBUTES],
+    count: usize,
+    is_empty: bool,
+    length: usize,
+}
+
+impl Tag {
+    fn read(bytes: &[u8]) -> Option<Self> {
+        if !bytes.starts_with(START) {
+            return None;
+        }
+        let mut tag =
+            Self { attributes: std::array::from_fn(|_| (0..0, 0..0)), count: 0, is_empty: false, length: START.len() };
+        loop {
+            let before = tag.length;
+            while is_space(*bytes.get(tag.length)?) {
+                tag.length += 1;
+            }
+            match bytes.get(tag.length..)? {
+                [b'>', ..] => {
+                    tag.length += 1;
+                    return Some(tag);
+                }
+                [b'/', b'>', ..] => {
+                    tag.length += 2;
+                    tag.is_empty = true;
+                    return Some(tag);
+                }
+                _ if before == tag.length => return None,
+                _ => tag.attribute(bytes)?,
+            }
+        }
+    }
+
+    fn attribute(&mut self, bytes: &[u8]) -> Option<()> {
+        let name = name(bytes, self.length)?;
+        let [b'=', quote @ (b'"' | b'\''), ..] = bytes.get(name.end..)? else { return None };
+        let begin = name.end + 2;
+        let end = begin + memchr::memchr(*quote, bytes.get(begin..)?)?;
+        let known = self.attributes.get(..self.count)?;
+        if known.iter().any(|(known, _)| bytes[known.clone()] == bytes[name.clone()]) {
+            return None;
+        }
+        *self.attributes.get_mut(self.count)? = (name, begin..end);
+        self.count += 1;
+        self.length = end + 1;
+        Some(())
+    }
+}
+
+/// The name that begins at `begin`; not every name that XML allows.
+fn name(bytes: &[u8], begin: usize) -> Option<Range<usize>> {
+    let rest = bytes.get(begin..)?;
+    let length = rest.iter().position(|byte| !IS_NAME[usize::from(*byte)])?;
+    (length > 0).then_some(begin..begin + length)
+}
+
+/// Letters, digits and the marks that names of Nessus have.
+static IS_NAME: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        table[byte as usize] = byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b':' | b'.');
+        byte += 1;
+    }
+    table
+};
+
+fn is_space(byte: u8) -> bool {
+    matches!(byte, b' ' | b'\n' | b'\r' | b'\t')
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::BufReader;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::results::{
+        fields::ALL,
+        xml::{ExportReader, Step},
+    };
+
+    const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+
+    /// Everything that is read of an export, and how it ends.
+    fn read_all(input: &[u8], chunk: usize, slowly: bool) -> (Vec<String>, Mended) {
+        let mut reader = ExportReader::new(BufReader::with_capacity(chunk, input), 0);
+        if slowly {
+            reader = reader.slowly();
+        }
+        let mut seen = Vec::new();
+        loop {
+            match reader.next() {
+                Ok(Step::End) => break,
+                Ok(Step::Item) => seen.push(everything(reader.item())),
+                Ok(step) => seen.push(format!("{step:?} {:?}", reader.host())),
+                Err(error) => {
+                    seen.push(error.to_string());
+                    return (seen, Mended::default());
+                }
+            }
+        }
+        (seen, reader.mended())
+    }
+
+    fn everything(item: &Item) -> String {
+        let mut seen = vec![format!("{} {}", item.offset, item.length)];
+        for id in ALL.iter().copied() {
+            for one in item.occurrences(id) {
+                let attributes: Vec<_> = item.attributes(one).collect();
+                seen.push(format!("{id:?}={:?}{attributes:?}", item.value(one)));
+            }
+            assert_eq!(item.occurrences(id).count() > 0, item.present().iter().any(|present| present == id));
+        }
+        for one in item.others() {
+            let attributes: Vec<_> = item.attributes(one).collect();
+            seen.push(format!("{}={:?}{attributes:?}", item.name(one), item.value(one)));
+        }
+        seen.join(" ")
+    }
+
+    #[test]
+    fn the_usual_form_is_read_the_quick_way() {
+        let (mut item, mut mended) = (Item::default(), Mended::default());
+        for (xml, quick) in [
+            ("<ReportItem/>", true),
+            ("<ReportItem port='1' a=\"x>y\" >\n<cve>A</cve> <cve/><x.y>a &lt; b\r\n</x.y></ReportItem>", true),
+            ("<ReportItem><cve>\u{1}</cve></ReportItem>", true),
+            ("<ReportItem", false),
+            ("<ReportItem>", false),
+            ("<ReportItems/>", false),
+            ("<ReportItem><cve>A</cve ></ReportItem>", false),
+            ("<ReportItem><cve a='b'>A</cve></ReportItem>", false),
+            ("<ReportItem><cve>A<!-- --></cve></ReportItem>", false),
+            ("<ReportItem><cve><![CDATA[</ReportItem>]]></cve></ReportItem>", false),
+            ("<ReportItem><cve>&x;</cve></ReportItem>", false),
+            ("<ReportItem><cve></bid></ReportItem>", false),
+            ("<ReportItem><cve>A</ReportItem>", false),
+            ("<ReportItem>text</ReportItem>", false),
+            ("<ReportItem port='1' port='2'/>", false),
+            ("<ReportItem port='1'a='2'/>", false),
+            ("<ReportItem port='<'/>", false),
+        ] {
+            let length = read(xml.as_bytes(), 0, &mut item, &mut mended);
+            assert_eq!(length, quick.then_some(xml.len()), "{xml}");
+        }
+        assert_eq!(mended.control_characters, 1);
+    }
+
+    /// Pieces of items, well-formed or not.
+    fn pieces() -> impl Strategy<Value = String> {
+        let piece = prop::sample::select(vec![
+            "<ReportItem port='0' severity=\"3\" pluginID='5'>",
+            "<ReportItem port=\"0\" pluginName='a &lt; b &gt; c'>",
+            "<ReportItem/>",
+            "<ReportItem xmlns:cm='x' cve='c' plugin_name='n' svc_name='a\nb'/>",
+            "</ReportItem>",
+            "</ReportItem>\n",
+            "<cve>CVE-1</cve>",
+            "<cve>CVE-2</cve>\n",
+            "<plugin_output>a\r\nb &amp; c\u{1b}[0m</plugin_output>",
+            "<plugin_output>\u{e9}]]></plugin_output>",
+            "<new>x</new>",
+            "<cm:compliance-result>PASSED</cm:compliance-result>",
+            "<port>1</port>",
+            "<attachment name='n' type='t'>h</attachment>",
+            "<empty/>",
+            "<b><i>x</i></b>",
+            "<!-- c -->",
+            "<![CDATA[ x ]]>",
+            "text",
+            "&bad;",
+            "<x>",
+            "</x>",
+            " ",
+        ]);
+        prop::collection::vec(piece, 0..30).prop_map(|pieces| pieces.concat())
+    }
+
+    proptest! {
+        #[test]
+        fn both_ways_read_the_same(inner in pieces(), chunk in 16..600_usize) {
+            let xml = format!("<NessusClientData_v2><Report><ReportHost name='h'>{inner}</ReportHost></Report></NessusClientData_v2>");
+            prop_assert_eq!(read_all(xml.as_bytes(), chunk, false), read_all(xml.as_bytes(), chunk, true));
+        }
+
+        #[test]
+        fn both_ways_read_damaged_exports_the_same(
+            at in 0..OFFICE.len(),
+            cut in 0..40_usize,
+            put in prop_oneof![prop::collection::vec(any::<u8>(), 0..20), "[<>/&;'\" =a]{0,8}".prop_map(String::into_bytes)],
+            chunk in 16..100_000_usize,
+        ) {
+            let mut damaged = OFFICE.to_vec();
+            damaged.splice(at..(at + cut).min(OFFICE.len()), put);
+            prop_assert_eq!(read_all(&damaged, chunk, false), read_all(&damaged, chunk, true));
+        }
+    }
+}
