@@ -21,6 +21,7 @@
 //! broken file is never converted in part, and a filter that cannot be applied is never an empty result.
 
 mod authentication;
+mod budget;
 mod clean;
 mod counts;
 mod cursor;
@@ -39,6 +40,7 @@ mod record;
 mod render;
 mod scan_information;
 mod sort;
+mod summary;
 mod survey;
 mod untrusted;
 mod validate;
@@ -50,6 +52,7 @@ pub use authentication::{
     AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Evidence, HostAuthentication, LoginExpected,
     Verdict, VerdictCounts,
 };
+pub use budget::{DEFAULT_CHARS, MIN_CHARS, Section};
 pub use error::{Location, ResultsError};
 pub use filter::FilterSet;
 pub use json_nl::{ConversionSummary, JsonNlConverter};
@@ -58,5 +61,9 @@ pub use profile::Profile;
 pub use query::{Query, QueryBuilder};
 pub use record::Severity;
 pub use sort::{SortField, SortOrder};
+pub use summary::{
+    AuthenticationRow, AuthenticationView, HostRow, PluginRow, RiskRow, RiskView, ScanSummary, SeverityRow,
+    SolutionRow, SolutionsView, SummaryCounts, SummaryView,
+};
 pub use validate::{ComplianceCounts, ExportStats, SeverityCounts, Validation, ValidationReport, validate};
 pub use validation_warnings::ValidationWarning;

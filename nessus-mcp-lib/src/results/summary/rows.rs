@@ -1,0 +1,221 @@
+//! One line of a group each, with what is needed to ask for more.
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::groups::{Groups, HostGroup, Plugin, Solution};
+use crate::results::{
+    authentication::{Cause, Judgement, Verdict},
+    clean::{NAME_CHARS, clean},
+    counts::{SeverityCounts, is_zero},
+    record::Severity,
+};
+
+/// How many hosts a row names.
+const HOSTS_NAMED: usize = 3;
+
+/// All findings of one severity.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SeverityRow {
+    /// The severity.
+    pub severity: Severity,
+    /// Findings.
+    pub findings: u64,
+    /// Plugins whose worst finding has it.
+    pub plugins: u64,
+    /// Hosts that have a finding of it.
+    pub hosts: u64,
+    /// Filters that show them.
+    pub filters: Json,
+}
+
+/// All findings of one plugin.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct PluginRow {
+    /// The plugin; absent when the export does not number it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_id: Option<i64>,
+    /// Its name.
+    pub plugin_name: String,
+    /// The worst severity of its findings; absent when none is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// On how many hosts.
+    pub hosts: u64,
+    /// How many findings: a host may have several.
+    pub findings: u64,
+    /// The first hosts.
+    pub example_hosts: Vec<String>,
+    /// How many CVE numbers it has.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub cves: u64,
+    /// The best base score.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cvss_score: Option<f64>,
+    /// Whether exploits are known.
+    pub exploit_available: bool,
+    /// Filters that show its findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Json>,
+}
+
+/// A plugin in a list of what to look at first.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RiskRow {
+    /// The plugin.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_id: Option<i64>,
+    /// Its name.
+    pub plugin_name: String,
+    /// The worst severity of its findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// On how many hosts.
+    pub hosts: u64,
+    /// The chance that it is exploited within 30 days, 0 to 1 (EPSS).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epss_score: Option<f64>,
+    /// Tenable's priority, 0.1 to 10 (VPR).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vpr_score: Option<f64>,
+    /// The day by which CISA wants it mended (KEV).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cisa_known_exploited: Option<String>,
+    /// Filters that show its findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Json>,
+}
+
+/// All findings on one host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct HostRow {
+    /// Its name in the export.
+    pub host: String,
+    /// Its address, where it is not its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host_ip: Option<String>,
+    /// The most likely operating system.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub operating_system: Option<String>,
+    /// Findings by severity.
+    pub severity_counts: SeverityCounts,
+    /// Findings with known exploits.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub exploitable: u64,
+    /// Findings on the list of CISA.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub known_exploited: u64,
+    /// Whether the login worked; absent for a host that did not answer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<Verdict>,
+    /// Why it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// Filters that show its findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Json>,
+}
+
+/// All findings that one solution clears.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SolutionRow {
+    /// The solution's text.
+    pub solution: String,
+    /// How many findings it clears.
+    pub clears: u64,
+    /// By severity.
+    pub severity_counts: SeverityCounts,
+    /// On how many hosts.
+    pub hosts: u64,
+    /// The plugins, at most ten.
+    pub plugin_ids: Vec<i64>,
+    /// Filters that show the findings; absent when there are more plugins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Json>,
+}
+
+impl PluginRow {
+    pub(super) fn new(plugin: &Plugin, groups: &Groups) -> Self {
+        let hosts = plugin.first_hosts.iter().take(HOSTS_NAMED);
+        let name = |index: &u32| groups.hosts.get(*index as usize).map(|host| clean(&host.name, NAME_CHARS));
+        Self {
+            plugin_id: plugin.id,
+            plugin_name: plugin.name.clone(),
+            severity: plugin.severity,
+            hosts: plugin.hosts,
+            findings: plugin.findings,
+            example_hosts: hosts.filter_map(name).collect(),
+            cves: plugin.cves as u64,
+            cvss_score: plugin.cvss,
+            exploit_available: plugin.exploitable > 0,
+            filters: plugin_filter(plugin),
+        }
+    }
+}
+
+impl RiskRow {
+    pub(super) fn new(plugin: &Plugin) -> Self {
+        Self {
+            plugin_id: plugin.id,
+            plugin_name: plugin.name.clone(),
+            severity: plugin.severity,
+            hosts: plugin.hosts,
+            epss_score: plugin.epss,
+            vpr_score: plugin.vpr,
+            cisa_known_exploited: plugin.known_exploited.clone(),
+            filters: plugin_filter(plugin),
+        }
+    }
+}
+
+fn plugin_filter(plugin: &Plugin) -> Option<Json> {
+    plugin.id.map(|id| json!({ "plugin_id": id }))
+}
+
+impl HostRow {
+    pub(super) fn new(host: &HostGroup) -> Self {
+        let name = clean(&host.name, NAME_CHARS);
+        let (authentication, cause) = match host.judgement {
+            Judgement::Live(verdict, cause) => (Some(verdict), cause),
+            Judgement::Dead | Judgement::NotScanned => (None, None),
+        };
+        // A name that had to be cleaned would not be found by what is left of it.
+        let filters = (*name == *host.name && !name.is_empty()).then(|| json!({ "host": format!("={name}") }));
+        Self {
+            host_ip: host.address.clone().filter(|address| *address != name),
+            host: name,
+            operating_system: host.system.clone(),
+            severity_counts: host.counts,
+            exploitable: host.exploitable,
+            known_exploited: host.known_exploited,
+            authentication,
+            cause,
+            filters,
+        }
+    }
+}
+
+impl SolutionRow {
+    pub(super) fn new(solution: &Solution) -> Self {
+        let plugins: Vec<i64> = solution.plugins.iter().copied().collect();
+        let complete = !solution.more_plugins && !plugins.is_empty();
+        // Information has nothing to be mended, and a plugin may have other findings than these only there.
+        let filters = complete.then(|| match plugins.as_slice() {
+            [one] => json!({ "plugin_id": one }),
+            many => json!({ "plugin_id": many }),
+        });
+        Self {
+            solution: solution.text.clone(),
+            clears: solution.counts.total(),
+            severity_counts: solution.counts,
+            hosts: solution.hosts,
+            plugin_ids: plugins,
+            filters,
+        }
+    }
+}

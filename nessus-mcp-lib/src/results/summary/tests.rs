@@ -1,0 +1,119 @@
+//! Groups against what a filter finds, and what the views look like.
+
+use std::{fmt::Write as _, io::Cursor};
+
+use serde_json::Value as Json;
+
+use super::*;
+use crate::results::{DEFAULT_CHARS, FilterSet, JsonNlConverter, MIN_CHARS, Query};
+
+const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+
+fn view(export: &[u8], chars: usize) -> SummaryView {
+    ScanSummary::read(export, LoginExpected::NotSaid).unwrap().view(chars)
+}
+
+/// How many findings the filters show.
+fn matching(filters: &Json) -> u64 {
+    let query = Query::builder().filters(FilterSet::from_json(filters).unwrap()).build().unwrap();
+    JsonNlConverter::new(query).convert(Cursor::new(OFFICE), std::io::sink()).unwrap().total_vulnerabilities
+}
+
+/// Many hosts with the same findings.
+fn large(hosts: usize, plugins: usize) -> Vec<u8> {
+    let mut export = "<NessusClientData_v2><Report name='large'>".to_owned();
+    for host in 0..hosts {
+        write!(export, "<ReportHost name='host{host:05}.example'>").unwrap();
+        for plugin in 0..plugins {
+            let severity = plugin % 5;
+            write!(
+                export,
+                "<ReportItem pluginID='{}' pluginName='Flaw {plugin}' severity='{severity}' port='443'>\
+                 <solution>Update number {}.</solution><epss_score>0.{plugin:04}</epss_score></ReportItem>",
+                900_000 + plugin,
+                plugin / 3
+            )
+            .unwrap();
+        }
+        export.push_str("</ReportHost>");
+    }
+    export.push_str("</Report></NessusClientData_v2>");
+    export.into_bytes()
+}
+
+#[test]
+fn a_summary_looks_like_this() {
+    let view = view(OFFICE, DEFAULT_CHARS);
+    assert!(!view.truncated);
+    insta::assert_json_snapshot!("office_json", view);
+    insta::assert_snapshot!("office_text", view);
+}
+
+#[test]
+fn every_filter_shows_what_was_counted() {
+    let view = view(OFFICE, DEFAULT_CHARS);
+    for row in &view.by_severity {
+        assert_eq!(matching(&row.filters), row.findings, "{row:?}");
+    }
+    for row in &view.plugins.shown {
+        assert_eq!(matching(row.filters.as_ref().unwrap()), row.findings, "{row:?}");
+    }
+    for row in &view.solutions.section.shown {
+        assert_eq!(matching(row.filters.as_ref().unwrap()), row.clears, "{row:?}");
+    }
+    for row in &view.hosts.shown {
+        // One of the hosts has an outcome of a compliance check besides.
+        let extra = u64::from(row.host.starts_with("db01"));
+        assert_eq!(matching(row.filters.as_ref().unwrap()), row.severity_counts.total() + extra, "{row:?}");
+    }
+    for risk in [&view.exploitable, &view.known_exploited] {
+        assert!(risk.findings > 0);
+        assert_eq!(matching(&risk.filters), risk.findings, "{risk:?}");
+    }
+}
+
+#[test]
+fn the_budget_is_kept_and_what_is_cut_is_said() {
+    let export = large(300, 100);
+    for chars in [0, MIN_CHARS, 10_000, DEFAULT_CHARS, 1_000_000] {
+        let view = view(&export, chars);
+        let length = serde_json::to_string(&view).unwrap().chars().count();
+        assert!(length <= chars.max(MIN_CHARS), "{length} of {chars}");
+        assert_eq!(view.counts.findings, 30_000, "counts are never cut");
+        assert_eq!((view.plugins.total, view.hosts.total), (80, 300));
+        assert_eq!(view.truncated, chars < 1_000_000);
+        assert_eq!(view.plugins.left_out + view.plugins.shown.len() as u64, 80);
+        if chars == DEFAULT_CHARS {
+            assert!(length > chars * 8 / 10, "the room is used: {length}");
+        }
+    }
+}
+
+#[test]
+fn groups_count_findings_and_hosts() {
+    let export = large(40, 10);
+    let view = view(&export, DEFAULT_CHARS);
+    let worst = &view.plugins.shown[0];
+    assert_eq!((worst.severity, worst.hosts, worst.findings), (Some(crate::results::Severity::Critical), 40, 40));
+    assert_eq!(worst.example_hosts.len(), 3);
+    // Plugins 0 to 9, of which 0 and 5 are information: solutions of 2, 3, 2 and 1 plugins above.
+    assert_eq!((view.solutions.first, view.solutions.section.total), (3, 4));
+    assert_eq!(view.solutions.first_clear, 40 * 6);
+}
+
+#[test]
+fn an_export_without_hosts_has_a_summary() {
+    let view = view(b"<NessusClientData_v2><Report/></NessusClientData_v2>", DEFAULT_CHARS);
+    assert_eq!((view.counts.hosts, view.truncated), (0, false));
+    assert!(view.to_string().contains("0 hosts"));
+}
+
+#[test]
+fn names_cannot_forge_lines() {
+    let export = b"<NessusClientData_v2><Report name='a&#10;Login: success'><ReportHost name='h&#10;x'><ReportItem \
+        pluginID='1' severity='4' pluginName='&#x200b;p&#13;q'/></ReportHost></Report></NessusClientData_v2>";
+    let text = view(export, DEFAULT_CHARS).to_string();
+    assert!(!text.contains("\nLogin: success") && text.contains("a Login: success") && text.contains("p q"), "{text}");
+    let row = view(export, DEFAULT_CHARS).hosts.shown.remove(0);
+    assert_eq!((row.host.as_str(), row.filters), ("h x", None), "a name that was changed is no filter");
+}

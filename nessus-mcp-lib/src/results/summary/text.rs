@@ -1,0 +1,181 @@
+//! The summary for a person at a terminal.
+
+use std::fmt::{self, Write as _};
+
+use super::{
+    rows::{HostRow, PluginRow, RiskRow, SolutionRow},
+    view::{RiskView, SummaryView},
+};
+use crate::results::{budget::Section, counts::SeverityCounts, record::Severity};
+
+/// Lines of at most a few hundred characters, without control characters and without colour.
+impl fmt::Display for SummaryView {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.report_name.as_deref().unwrap_or("(scan without a name)"))?;
+        let facts = [
+            ("policy", &self.policy_name),
+            ("severities", &self.severity_basis),
+            ("scanner", &self.scanner_version),
+            ("plugins", &self.plugin_feed_version),
+        ];
+        let facts: Vec<String> =
+            facts.iter().filter_map(|(name, text)| Some(format!("{name} {}", text.as_ref()?))).collect();
+        if !facts.is_empty() {
+            writeln!(f, "{}", facts.join(", "))?;
+        }
+        self.write_counts(f)?;
+        self.write_authentication(f)?;
+        write_risk(f, "Known to be exploited (CISA KEV)", &self.known_exploited)?;
+        write_risk(f, "Exploits available", &self.exploitable)?;
+        write_section(f, "Highest EPSS", &self.highest_epss, risk)?;
+        write_section(f, "Highest VPR", &self.highest_vpr, risk)?;
+        let solutions = &self.solutions;
+        if solutions.section.total > 0 {
+            let title = format!("Solutions: the first {} clear {} findings", solutions.first, solutions.first_clear);
+            write_section(f, &title, &solutions.section, solution)?;
+        }
+        write_section(f, "Plugins", &self.plugins, plugin)?;
+        write_section(f, "Hosts", &self.hosts, host)?;
+        if self.truncated {
+            writeln!(f, "\nLists are cut to fit; `--max-chars` makes room.")?;
+        }
+        Ok(())
+    }
+}
+
+impl SummaryView {
+    fn write_counts(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let counts = &self.counts;
+        writeln!(
+            f,
+            "\n{} hosts, {} of them dead, {} with vulnerabilities",
+            counts.hosts, counts.dead_hosts, counts.hosts_with_vulnerabilities
+        )?;
+        writeln!(
+            f,
+            "{} findings, {} above Info by {} plugins",
+            counts.findings, counts.vulnerabilities, counts.distinct_vulnerabilities
+        )?;
+        if let Some(compliance) = &counts.compliance_counts {
+            writeln!(
+                f,
+                "compliance checks: {}, of them {} passed, {} failed, {} warnings, {} errors",
+                counts.compliance_items, compliance.passed, compliance.failed, compliance.warning, compliance.error
+            )?;
+        }
+        writeln!(f, "\n{:<9} {:>9} {:>9} {:>9}", "severity", "findings", "plugins", "hosts")?;
+        for row in &self.by_severity {
+            writeln!(f, "{:<9} {:>9} {:>9} {:>9}", row.severity.name(), row.findings, row.plugins, row.hosts)?;
+        }
+        Ok(())
+    }
+
+    fn write_authentication(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let report = &self.authentication.report;
+        let counts = &report.counts;
+        writeln!(f, "\nLogin: {}", report.status)?;
+        writeln!(
+            f,
+            "  {} authenticated, {} partial, {} failed, {} not attempted, {} unknown; {} dead",
+            counts.authenticated,
+            counts.partial,
+            counts.failed,
+            counts.not_attempted,
+            counts.unknown,
+            report.dead_hosts
+        )?;
+        for count in &report.causes {
+            writeln!(f, "  {} on {}: {}", count.cause.as_str(), count.hosts, count.cause.advice())?;
+        }
+        Ok(())
+    }
+}
+
+fn write_risk(f: &mut fmt::Formatter<'_>, title: &str, view: &RiskView) -> fmt::Result {
+    if view.findings == 0 {
+        return Ok(());
+    }
+    let title = format!("{title}: {} findings on {} hosts", view.findings, view.hosts);
+    write_section(f, &title, &view.plugins, risk)
+}
+
+fn write_section<T>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    section: &Section<T>,
+    line: impl Fn(&T) -> String,
+) -> fmt::Result {
+    if section.total == 0 {
+        return Ok(());
+    }
+    writeln!(f, "\n{title}")?;
+    for entry in &section.shown {
+        writeln!(f, "  {}", line(entry))?;
+    }
+    if section.left_out > 0 {
+        writeln!(f, "  ... and {} more", section.left_out)?;
+    }
+    Ok(())
+}
+
+fn risk(row: &RiskRow) -> String {
+    let mut line = lead(row.plugin_id, row.severity, row.hosts);
+    if let Some(score) = row.epss_score {
+        let _ = write!(line, "  EPSS {score:.4}");
+    }
+    if let Some(score) = row.vpr_score {
+        let _ = write!(line, "  VPR {score:.1}");
+    }
+    if let Some(date) = &row.cisa_known_exploited {
+        let _ = write!(line, "  due {date}");
+    }
+    let _ = write!(line, "  {}", row.plugin_name);
+    line
+}
+
+fn plugin(row: &PluginRow) -> String {
+    let mut line = lead(row.plugin_id, row.severity, row.hosts);
+    if row.findings != row.hosts {
+        let _ = write!(line, "  {} findings", row.findings);
+    }
+    let exploit = if row.exploit_available { "  [exploit]" } else { "" };
+    let _ = write!(line, "  {}{exploit}  ({}", row.plugin_name, row.example_hosts.join(", "));
+    let _ = write!(line, "{})", if row.hosts > row.example_hosts.len() as u64 { ", ..." } else { "" });
+    line
+}
+
+fn lead(plugin: Option<i64>, severity: Option<Severity>, hosts: u64) -> String {
+    let plugin = plugin.map_or_else(|| "?".to_owned(), |id| id.to_string());
+    let severity = severity.map_or("?", Severity::name);
+    format!("{plugin:>7}  {severity:<8}  {hosts:>5} {}", if hosts == 1 { "host " } else { "hosts" })
+}
+
+fn host(row: &HostRow) -> String {
+    let mut line = format!("{}  {}", row.host, severities(&row.severity_counts));
+    if let Some(verdict) = row.authentication {
+        let _ = write!(line, "  login {}", verdict.as_str());
+    }
+    if let Some(system) = &row.operating_system {
+        let _ = write!(line, "  {system}");
+    }
+    line
+}
+
+fn solution(row: &SolutionRow) -> String {
+    let hosts = if row.hosts == 1 { "host" } else { "hosts" };
+    format!("clears {} on {} {hosts} ({})  {}", row.clears, row.hosts, severities(&row.severity_counts), row.solution)
+}
+
+/// `2 critical, 1 low`; information is left out.
+fn severities(counts: &SeverityCounts) -> String {
+    let named = [
+        (counts.critical, "critical"),
+        (counts.high, "high"),
+        (counts.medium, "medium"),
+        (counts.low, "low"),
+        (counts.unknown, "unknown"),
+    ];
+    let parts: Vec<String> =
+        named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    parts.join(", ")
+}

@@ -1,0 +1,314 @@
+//! The summary as it is shown: counts first, then lists as long as there is room.
+
+use std::cmp::Reverse;
+
+use serde::Serialize;
+use serde_json::{Value as Json, json};
+
+use super::{
+    ScanSummary,
+    groups::{HostGroup, Plugin},
+    rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
+};
+use crate::results::{
+    authentication::{AuthenticationReport, AuthenticationStatus, Judgement, Verdict},
+    budget::{Section, fit},
+    clean::{NAME_CHARS, clean},
+    counts::{ComplianceCounts, SeverityCounts, is_zero},
+    record::Severity,
+};
+
+/// The longest list, whatever room there is.
+const MOST: usize = 500;
+/// How many solutions the first sentence about solutions counts.
+const FEW: usize = 3;
+
+/// Counts over the whole scan.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SummaryCounts {
+    /// Hosts in the export.
+    pub hosts: u64,
+    /// Those that did not answer or were not scanned.
+    pub dead_hosts: u64,
+    /// Those with a finding above `Info`.
+    pub hosts_with_vulnerabilities: u64,
+    /// Findings, without outcomes of compliance checks.
+    pub findings: u64,
+    /// Those above `Info`.
+    pub vulnerabilities: u64,
+    /// Plugins with findings above `Info`.
+    pub distinct_vulnerabilities: u64,
+    /// Findings by severity.
+    pub severity_counts: SeverityCounts,
+    /// Outcomes of compliance checks.
+    pub compliance_items: u64,
+    /// By status.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compliance_counts: Option<ComplianceCounts>,
+    /// Findings that are in the counts and in no list, because there are too many groups.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub not_grouped: u64,
+}
+
+/// Findings that share a risk.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct RiskView {
+    /// How many.
+    pub findings: u64,
+    /// On how many hosts.
+    pub hosts: u64,
+    /// Filters that show them.
+    pub filters: Json,
+    /// Their plugins.
+    pub plugins: Section<RiskRow>,
+}
+
+/// Whether the login worked.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AuthenticationView {
+    /// Status, counts and causes.
+    #[serde(flatten)]
+    pub report: AuthenticationReport,
+    /// The hosts by verdict, those that need attention first; `nessus-admin validate` shows the evidence. Absent for a
+    /// scan that was not to log in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_host: Option<Section<AuthenticationRow>>,
+}
+
+/// One host's verdict.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct AuthenticationRow {
+    /// The host.
+    pub host: String,
+    /// The verdict; `dead` for a host that did not answer, `not_scanned` for one without any item.
+    pub verdict: &'static str,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cause: Option<&'static str>,
+}
+
+/// What to do, by how much it helps.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SolutionsView {
+    /// How many solutions the next count is about: at most three.
+    pub first: u64,
+    /// How many findings above `Info` these clear.
+    pub first_clear: u64,
+    /// Findings above `Info` without a solution.
+    pub without_solution: u64,
+    /// The solutions, those that clear most critical and high findings first.
+    #[serde(flatten)]
+    pub section: Section<SolutionRow>,
+}
+
+/// A scan, grouped, within a number of characters.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct SummaryView {
+    /// `Report/@name`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub report_name: Option<String>,
+    /// The policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy_name: Option<String>,
+    /// How severities were derived.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity_basis: Option<String>,
+    /// The scanner's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scanner_version: Option<String>,
+    /// The version of its plugins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugin_feed_version: Option<String>,
+    /// Counts over everything.
+    pub counts: SummaryCounts,
+    /// Whether lists are cut; each says by how much.
+    pub truncated: bool,
+    /// By severity, worst first.
+    pub by_severity: Vec<SeverityRow>,
+    /// Known to be exploited, by the list of CISA.
+    pub known_exploited: RiskView,
+    /// Exploits are known.
+    pub exploitable: RiskView,
+    /// The highest EPSS.
+    pub highest_epss: Section<RiskRow>,
+    /// The highest VPR.
+    pub highest_vpr: Section<RiskRow>,
+    /// By solution.
+    pub solutions: SolutionsView,
+    /// By plugin, worst first and among equals the most widespread.
+    pub plugins: Section<PluginRow>,
+    /// By host, worst first.
+    pub hosts: Section<HostRow>,
+    /// Whether the login worked, by host.
+    pub authentication: AuthenticationView,
+}
+
+impl ScanSummary {
+    /// The view that fits `max_chars` characters as compact JSON; see [`DEFAULT_CHARS`](crate::results::DEFAULT_CHARS)
+    /// and [`MIN_CHARS`](crate::results::MIN_CHARS).
+    pub fn view(&self, max_chars: usize) -> SummaryView {
+        let lists = Lists::of(self);
+        fit(MOST, max_chars, |most| self.view_of(&lists, most))
+    }
+
+    fn view_of(&self, lists: &Lists<'_>, most: usize) -> SummaryView {
+        let text = |text: &Option<String>| text.as_deref().map(|text| clean(text, NAME_CHARS));
+        // What is looked at first gets by with less.
+        let few = most.div_ceil(4);
+        let solutions = lists.solutions(self, most.div_ceil(2));
+        let mut view = SummaryView {
+            report_name: text(&self.header.report_name),
+            policy_name: text(&self.header.policy_name).or_else(|| self.stats.policy_used.clone()),
+            severity_basis: text(&self.header.severity_basis),
+            scanner_version: self.stats.scanner_version.clone(),
+            plugin_feed_version: self.stats.plugin_feed_version.clone(),
+            counts: self.counts(lists),
+            truncated: false,
+            by_severity: lists.by_severity(self),
+            known_exploited: lists.known_exploited(self, few),
+            exploitable: lists.exploitable(self, few),
+            highest_epss: Section::of(lists.epss.iter().map(|plugin| RiskRow::new(plugin)), few),
+            highest_vpr: Section::of(lists.vpr.iter().map(|plugin| RiskRow::new(plugin)), few),
+            solutions,
+            plugins: Section::of(lists.plugins.iter().map(|plugin| PluginRow::new(plugin, &self.groups)), most),
+            hosts: Section::of(lists.hosts.iter().map(|host| HostRow::new(host)), most),
+            authentication: lists.authentication(self, most),
+        };
+        let left_out = [
+            view.known_exploited.plugins.left_out,
+            view.exploitable.plugins.left_out,
+            view.highest_epss.left_out,
+            view.highest_vpr.left_out,
+            view.solutions.section.left_out,
+            view.plugins.left_out,
+            view.hosts.left_out,
+            view.authentication.by_host.as_ref().map_or(0, |section| section.left_out),
+        ];
+        view.truncated = left_out.iter().any(|count| *count > 0);
+        view
+    }
+
+    fn counts(&self, lists: &Lists<'_>) -> SummaryCounts {
+        let stats = &self.stats;
+        SummaryCounts {
+            hosts: stats.hosts,
+            dead_hosts: self.authentication.dead_hosts,
+            hosts_with_vulnerabilities: lists.hosts.len() as u64,
+            findings: stats.severity_counts.total(),
+            vulnerabilities: stats.severity_counts.above_info(),
+            distinct_vulnerabilities: lists.plugins.len() as u64,
+            severity_counts: stats.severity_counts,
+            compliance_items: stats.compliance_items,
+            compliance_counts: (stats.compliance_items > 0).then_some(stats.compliance_counts),
+            not_grouped: self.groups.not_grouped,
+        }
+    }
+}
+
+/// The groups in the orders they are shown in, made once for all sizes that are tried.
+struct Lists<'s> {
+    plugins: Vec<&'s Plugin>,
+    epss: Vec<&'s Plugin>,
+    vpr: Vec<&'s Plugin>,
+    hosts: Vec<&'s HostGroup>,
+    by_verdict: Vec<&'s HostGroup>,
+}
+
+impl<'s> Lists<'s> {
+    fn of(summary: &'s ScanSummary) -> Self {
+        let groups = &summary.groups;
+        let plugins: Vec<&Plugin> = groups.plugins.iter().filter(|plugin| plugin.is_vulnerability()).collect();
+        let highest = |score: fn(&Plugin) -> Option<f64>| {
+            let mut rated: Vec<&Plugin> =
+                groups.plugins.iter().filter(|plugin| score(plugin).is_some_and(|score| score > 0.0)).collect();
+            rated.sort_by(|left, right| {
+                let key = |plugin: &Plugin| score(plugin).unwrap_or(-1.0);
+                key(right).total_cmp(&key(left)).then(right.hosts.cmp(&left.hosts)).then(left.id.cmp(&right.id))
+            });
+            rated
+        };
+        let mut hosts: Vec<&HostGroup> =
+            groups.hosts.iter().filter(|host| host.counts.above_info() + host.counts.unknown > 0).collect();
+        let counts = |host: &HostGroup| {
+            let SeverityCounts { critical, high, medium, low, .. } = host.counts;
+            Reverse((critical, high, medium, low))
+        };
+        hosts.sort_by(|left, right| counts(left).cmp(&counts(right)).then_with(|| left.name.cmp(&right.name)));
+        let mut by_verdict: Vec<&HostGroup> = groups.hosts.iter().collect();
+        by_verdict.sort_by_key(|host| match host.judgement {
+            Judgement::Live(Verdict::Authenticated, _) => (3, None),
+            Judgement::Live(verdict, cause) => (1, Some((verdict, cause))),
+            Judgement::Dead | Judgement::NotScanned => (2, None),
+        });
+        Self { plugins, epss: highest(|plugin| plugin.epss), vpr: highest(|plugin| plugin.vpr), hosts, by_verdict }
+    }
+
+    fn by_severity(&self, summary: &ScanSummary) -> Vec<SeverityRow> {
+        let groups = &summary.groups;
+        let row = |severity: Severity| {
+            let plugins = groups.plugins.iter().filter(|plugin| plugin.severity == Some(severity)).count() as u64;
+            let hosts = groups.hosts.iter().filter(|host| host.counts.of(Some(severity)) > 0).count() as u64;
+            let findings = summary.stats.severity_counts.of(Some(severity));
+            let mut filters = json!({ "severity": severity.name() });
+            if summary.stats.compliance_items > 0 {
+                // Outcomes of compliance checks bear a severity too, and are not counted here.
+                filters["compliance"] = false.into();
+            }
+            SeverityRow { severity, findings, plugins, hosts, filters }
+        };
+        Severity::ALL.into_iter().rev().map(row).collect()
+    }
+
+    fn known_exploited(&self, summary: &ScanSummary, most: usize) -> RiskView {
+        let plugins: Vec<&Plugin> =
+            summary.groups.plugins.iter().filter(|plugin| plugin.known_exploited_findings > 0).collect();
+        RiskView {
+            findings: plugins.iter().map(|plugin| plugin.known_exploited_findings).sum(),
+            hosts: summary.groups.hosts.iter().filter(|host| host.known_exploited > 0).count() as u64,
+            filters: json!({ "cisa_known_exploited": ">=1970/01/01" }),
+            plugins: Section::of(plugins.into_iter().map(RiskRow::new), most),
+        }
+    }
+
+    fn exploitable(&self, summary: &ScanSummary, most: usize) -> RiskView {
+        let plugins: Vec<&Plugin> = self.plugins.iter().copied().filter(|plugin| plugin.exploitable > 0).collect();
+        RiskView {
+            findings: plugins.iter().map(|plugin| plugin.exploitable).sum(),
+            hosts: summary.groups.hosts.iter().filter(|host| host.exploitable > 0).count() as u64,
+            filters: json!({ "exploit_available": true, "severity": ">=Low" }),
+            plugins: Section::of(plugins.into_iter().map(RiskRow::new), most),
+        }
+    }
+
+    fn solutions(&self, summary: &ScanSummary, most: usize) -> SolutionsView {
+        let solutions = &summary.groups.solutions;
+        let first = &solutions[..solutions.len().min(FEW)];
+        SolutionsView {
+            first: first.len() as u64,
+            first_clear: first.iter().map(|solution| solution.counts.total()).sum(),
+            without_solution: summary.groups.without_solution,
+            section: Section::of(solutions.iter().map(SolutionRow::new), most),
+        }
+    }
+
+    fn authentication(&self, summary: &ScanSummary, most: usize) -> AuthenticationView {
+        let row = |host: &&HostGroup| {
+            let (verdict, cause) = match host.judgement {
+                Judgement::Live(verdict, cause) => (verdict.as_str(), cause.map(|cause| cause.as_str())),
+                Judgement::Dead => ("dead", None),
+                Judgement::NotScanned => ("not_scanned", None),
+            };
+            AuthenticationRow { host: clean(&host.name, NAME_CHARS), verdict, cause }
+        };
+        // The list by host is the one with all of them.
+        let report = AuthenticationReport { hosts_left_out: 0, ..summary.authentication.clone() };
+        let applies = report.status != AuthenticationStatus::NotApplicable;
+        AuthenticationView { by_host: applies.then(|| Section::of(self.by_verdict.iter().map(row), most)), report }
+    }
+}
