@@ -5,7 +5,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::{fs::File, time::Duration};
+use std::{
+    fs::File,
+    time::{Duration, Instant},
+};
 
 use nessus_mcp_lib::{
     TaskManager,
@@ -15,13 +18,14 @@ use nessus_mcp_lib::{
     time::{Clock as _, SystemClock, Timestamp},
 };
 use nessus_mcp_tests::{
-    processes::{Process, until},
-    sim::SimConfig,
+    processes::{PATIENCE, Process, until},
+    sim::{SimConfig, Stats},
     site::Site,
 };
 
 /// Leases that end soon after their holder is dead.
 const SHORT_LEASE: [&str; 2] = ["--lease-seconds", "2s"];
+const SHORTEST_LEASE: [&str; 2] = ["--lease-seconds", "1s"];
 
 fn scans_of(duration: Duration) -> SimConfig {
     SimConfig::new().scan_duration(duration)
@@ -47,7 +51,6 @@ async fn a_worker_killed_in_mid_scan_is_replaced() {
 async fn workers_killed_at_any_moment_lose_nothing_and_repeat_nothing() {
     const SCANS: u32 = 8;
     const KILLS: usize = 6;
-    const SHORTEST_LEASE: [&str; 2] = ["--lease-seconds", "1s"];
     let site = Site::start(scans_of(Duration::from_millis(500))).await;
     let mut tasks = Vec::new();
     for number in 1..=SCANS {
@@ -65,6 +68,51 @@ async fn workers_killed_at_any_moment_lose_nothing_and_repeat_nothing() {
         site.completed(task, &[&last]).await;
     }
     site.each_scan_ran_once(tasks.len());
+}
+
+/// The worst moments: the scanner has created (then: launched) the scan, and the worker dies before it has written that
+/// down. Only the marker in the scan's name, and the scan's own state, tell the next worker.
+#[tokio::test]
+async fn a_worker_killed_before_it_wrote_down_what_the_scanner_did_repeats_nothing() {
+    let site = Site::start(scans_of(Duration::from_millis(500))).await;
+    let mut tasks = kill_right_after(&site, |stats| stats.total_creates, |task| task.nessus_scan_id.is_none()).await;
+    tasks.extend(kill_right_after(&site, |stats| stats.total_launches, |task| task.scan_uuid.is_none()).await);
+    let last = site.start_worker(&SHORTEST_LEASE);
+    for task in &tasks {
+        site.completed(task, &[&last]).await;
+    }
+    site.each_scan_ran_once(tasks.len());
+}
+
+/// Kills workers right after the scanner has `done` something for a task, until one died with it `unwritten`; returns
+/// the tasks submitted for that.
+async fn kill_right_after(site: &Site, done: fn(&Stats) -> u64, unwritten: fn(&Task) -> bool) -> Vec<TaskId> {
+    const TRIES: usize = 30;
+    let mut tasks = Vec::new();
+    while tasks.len() < TRIES {
+        let before = done(&site.sim.stats());
+        let task = site.submit("worst moment", "192.0.2.1").await;
+        let mut worker = site.start_worker(&SHORTEST_LEASE);
+        spin_until(&worker, || done(&site.sim.stats()) > before);
+        worker.kill();
+        let file = site.deployment.task(&task);
+        // What was done may have been for a task of an earlier try.
+        let known = site.sim.stats().creates.keys().any(|name| name.contains(task.as_str()));
+        tasks.push(task);
+        if known && unwritten(&file) {
+            return tasks;
+        }
+    }
+    panic!("in {TRIES} tries no worker died in time: the test tests nothing");
+}
+
+/// Looks without a pause: what follows has to happen within a millisecond.
+fn spin_until(process: &Process, condition: impl Fn() -> bool) {
+    let began = Instant::now();
+    while !condition() {
+        assert!(began.elapsed() < PATIENCE, "waited in vain\n{}", process.tail());
+        std::thread::yield_now();
+    }
 }
 
 /// Reproducible moments; xorshift is random enough for that.
