@@ -243,7 +243,9 @@ impl Groups {
             key(right).cmp(&key(left)).then(score(right).total_cmp(&score(left))).then(left.id.cmp(&right.id))
         });
         self.solutions.sort_by(|left, right| {
-            let key = |found: &Solution| (found.counts.critical + found.counts.high, found.counts.critical, found.counts.total());
+            let key = |found: &Solution| {
+                (found.counts.critical + found.counts.high, found.counts.critical, found.counts.total())
+            };
             key(right).cmp(&key(left)).then_with(|| left.text.cmp(&right.text))
         });
     }
