@@ -16,7 +16,7 @@ use std::{
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nessus_mcp_lib::{
     JsonNlConverter,
-    results::{Page, Profile, Query, QueryBuilder, SortOrder, validate},
+    results::{ExportIndex, Page, Profile, Query, QueryBuilder, SortOrder, validate},
 };
 use quick_xml::{Reader, events::Event};
 
@@ -90,7 +90,7 @@ fn bare_loop(input: impl Read) -> usize {
 }
 
 /// The export in a file, as in life.
-fn export() -> (File, u64, Option<PathBuf>) {
+fn export() -> (File, u64) {
     let path = std::env::var_os("NESSUS_BENCH_EXPORT").map(PathBuf::from);
     let mut file = if let Some(path) = &path {
         File::open(path).unwrap()
@@ -100,7 +100,7 @@ fn export() -> (File, u64, Option<PathBuf>) {
         file
     };
     let size = file.seek(io::SeekFrom::End(0)).unwrap();
-    (file, size, path)
+    (file, size)
 }
 
 fn convert(file: &File, query: QueryBuilder) -> u64 {
@@ -109,7 +109,7 @@ fn convert(file: &File, query: QueryBuilder) -> u64 {
 }
 
 fn conversion(criterion: &mut Criterion) {
-    let (mut file, size, _) = export();
+    let (mut file, size) = export();
     let mut group = criterion.benchmark_group("results");
     group.sample_size(10).throughput(Throughput::Bytes(size));
     group.bench_function("bare quick-xml loop", |bencher| {
@@ -130,10 +130,48 @@ fn conversion(criterion: &mut Criterion) {
         });
     });
     group.finish();
-    let mut group = criterion.benchmark_group("page of 40 without an index");
+    pages(criterion, &file);
+}
+
+/// Pages as the service answers them: the index is loaded each time.
+fn pages(criterion: &mut Criterion, file: &File) {
+    let mut stored = tempfile::tempfile().unwrap();
+    ExportIndex::build(file, &stored).unwrap();
+    let mut load = || {
+        stored.rewind().unwrap();
+        ExportIndex::load(&stored, file).unwrap()
+    };
+    let last = i64::try_from(load().stats().items.div_ceil(40)).unwrap();
+    let mut group = criterion.benchmark_group("index");
     group.sample_size(10);
-    let page = |number| Query::builder().page(Page::new(number, None).unwrap());
-    group.bench_function("first", |bencher| bencher.iter(|| convert(&file, page(1))));
+    group.bench_function("build", |bencher| bencher.iter(|| ExportIndex::build(file, io::sink()).unwrap().is_usable));
+    group.bench_function("load", |bencher| bencher.iter(|| load().stats().items));
+    let page = |number: i64, filters: &str, sort: &str| {
+        let query = Query::builder().page(Page::new(number, None).unwrap()).sort(sort.parse().unwrap());
+        query.filters(filters.parse().unwrap()).build().unwrap()
+    };
+    for (name, number, filters, sort) in [
+        ("first page", 1, "{}", "worst_first"),
+        ("last page", last, "{}", "worst_first"),
+        ("last page, file order", last, "{}", "file"),
+        ("first page, by epss", 1, "{}", "-epss_score"),
+        ("severity filter", 1, r#"{"severity": ">=High"}"#, "worst_first"),
+        ("host filter", 1, r#"{"host": "10.0.0.0/24"}"#, "worst_first"),
+        ("text filter on every item", 1, r#"{"plugin_output": "nowhere to be found"}"#, "worst_first"),
+    ] {
+        let converter = JsonNlConverter::new(page(number, filters, sort));
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let export = file.try_clone().unwrap();
+                converter.convert_indexed(export, &load(), io::sink()).unwrap().written
+            });
+        });
+        if filters == "{}" && number == 1 {
+            group.bench_function(format!("{name}, without the index"), |bencher| {
+                bencher.iter(|| converter.convert(file.try_clone().unwrap(), io::sink()).unwrap().written);
+            });
+        }
+    }
     group.finish();
 }
 

@@ -263,6 +263,7 @@ impl Classified for ResultsError {
             Self::VersionOne => "export the scan again in version 2, which Nessus writes since 4.2".to_owned(),
             Self::PolicyOnly => "export the scan, not its policy".to_owned(),
             Self::Truncated(_) => "export the scan again: the end of this file is missing".to_owned(),
+            Self::Changed => "ask again".to_owned(),
             Self::UnsupportedEncoding(_) => {
                 "convert it to UTF-8 first; UTF-16, ISO-8859-1 and windows-1252 can be read".to_owned()
             }

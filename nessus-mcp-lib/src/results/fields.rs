@@ -10,6 +10,8 @@ use std::{
     sync::LazyLock,
 };
 
+use serde::{Deserialize, Serialize};
+
 /// The type of a field, which decides its JSON type and the filters it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -66,7 +68,7 @@ pub(crate) struct Field {
 macro_rules! fields {
     ($($id:ident $name:literal $xml:literal $kind:ident $origin:ident;)*) => {
         /// A declared field; the order is that of the keys in the `full` profile.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
         pub(crate) enum FieldId { $($id),* }
 
@@ -308,7 +310,7 @@ fn plain(name: &str) -> String {
 }
 
 /// Some of the declared fields.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct FieldSet([u64; FIELD_WORDS]);
 
 /// Words of 64 bits that have a bit for every field.
@@ -328,6 +330,10 @@ impl FieldSet {
 
     pub(crate) const fn insert(&mut self, id: FieldId) {
         self.0[id as usize / 64] |= 1 << (id as usize % 64);
+    }
+
+    pub(crate) const fn contains(self, id: FieldId) -> bool {
+        self.0[id as usize / 64] >> (id as usize % 64) & 1 == 1
     }
 
     pub(crate) fn union(self, other: Self) -> Self {

@@ -10,6 +10,7 @@ use super::{
     encoding::{self, Utf8},
     error::ResultsError,
     fields::FieldRef,
+    index::{ExportIndex, Window, search},
     lines::Lines,
     profile::Projection,
     query::Query,
@@ -19,6 +20,9 @@ use super::{
     validate::{ExportStats, READ_BYTES},
     xml::{ExportReader, ItemReader, PluginSetPrint, Step},
 };
+
+/// Bytes read at once for an item; most are shorter.
+const ITEM_BYTES: usize = 8 << 10;
 
 /// Turns .nessus exports into lines of JSON that a language model can read.
 ///
@@ -119,25 +123,49 @@ impl JsonNlConverter {
         self.run(encoding::spool(input)?, 0, output)
     }
 
+    /// As [`JsonNlConverter::convert`], with the index of the export: the same lines, without reading all of it first.
+    ///
+    /// # Errors
+    /// Those of [`JsonNlConverter::convert`]. [`ResultsError::Changed`] says that the index does not fit the export
+    /// after all, and is to be made again; lines may have been written then.
+    pub fn convert_indexed<R: Read + Seek, W: Write>(
+        &self,
+        mut export: R,
+        index: &ExportIndex,
+        output: W,
+    ) -> Result<ConversionSummary, ResultsError> {
+        self.write(&mut export, index.base(), output, |export| search(index, &self.query, export))
+    }
+
     fn run<R: Read + Seek, W: Write>(
         &self,
         mut input: R,
         base: u64,
         output: W,
     ) -> Result<ConversionSummary, ResultsError> {
+        self.write(&mut input, base, output, |input| survey(reader(input, base)?, &self.query))
+    }
+
+    fn write<R: Read + Seek, W: Write>(
+        &self,
+        input: &mut R,
+        base: u64,
+        output: W,
+        survey: impl FnOnce(&mut R) -> Result<Survey, ResultsError>,
+    ) -> Result<ConversionSummary, ResultsError> {
         let query = &self.query;
         let is_whole = query.page.is_all() && query.max_chars.is_none();
-        let identity = if is_whole { None } else { Some(Identity::of(&mut input, base)?) };
+        let identity = if is_whole { None } else { Some(Identity::of(input, base)?) };
         if let (Some(cursor), Some(identity)) = (&query.cursor, &identity) {
             cursor.check(identity)?;
         }
-        let survey = survey(reader(&mut input, base)?, query)?;
+        let survey = survey(input)?;
         let mut output = Lines::new(output, query.max_chars);
         self.write_head(&survey, &mut output)?;
         let window = query.window(survey.matched);
         let written = match &survey.selection {
-            Selection::Stream => self.write_all(reader(&mut input, base)?, &mut output)?,
-            Selection::Items(keys) => self.write_items(&mut input, keys, &survey, &mut output)?,
+            Selection::Stream => self.write_all(reader(input, base)?, &mut output)?,
+            Selection::Items(keys) => self.write_items(input, keys, &survey, &mut output)?,
         };
         let truncated = output.is_spent;
         if !truncated && written != window.end - window.start {
@@ -194,19 +222,12 @@ impl JsonNlConverter {
         output: &mut Lines<W>,
     ) -> Result<u64, ResultsError> {
         let mut items = ItemReader::default();
-        let mut bytes = Vec::new();
+        let mut window = Window::new(ITEM_BYTES);
         let mut written = 0;
-        for key in keys {
-            let Some(host) = survey.hosts.get(key.host as usize) else { return Err(ResultsError::Changed) };
-            input.seek(SeekFrom::Start(key.offset)).map_err(ResultsError::Read)?;
-            bytes.clear();
-            bytes.shrink_to(READ_BYTES);
-            let length = u64::from(key.length);
-            let count = input.by_ref().take(length).read_to_end(&mut bytes).map_err(ResultsError::Read)?;
-            if count as u64 != length {
-                return Err(ResultsError::Changed);
-            }
-            let item = items.read(&bytes, key.offset)?;
+        for place in keys.iter().map(|key| key.place) {
+            let Some(host) = survey.hosts.get(place.host as usize) else { return Err(ResultsError::Changed) };
+            let bytes = window.read(input, place.offset, place.length, place.check)?;
+            let item = items.read(bytes, place.offset)?;
             if !output.record(&Record { host, item }, &self.query.projection)? {
                 break;
             }

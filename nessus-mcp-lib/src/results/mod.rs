@@ -14,7 +14,8 @@
 //! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
 //! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
 //! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading of a
-//! whole export), `scan_information`, `counts`, `authentication`, `validate`, `survey`, `json_nl`.
+//! whole export), `scan_information`, `counts`, `authentication`, `validate`, `survey`,
+//! `index`, `json_nl`.
 //!
 //! # How it fails
 //! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
@@ -31,6 +32,7 @@ mod escape;
 mod fields;
 mod filter;
 mod host_time;
+mod index;
 mod json_nl;
 mod lines;
 mod page;
@@ -55,6 +57,7 @@ pub use authentication::{
 pub use budget::{DEFAULT_CHARS, MIN_CHARS, Section};
 pub use error::{Location, ResultsError};
 pub use filter::FilterSet;
+pub use index::{ExportIndex, IndexError, IndexSummary};
 pub use json_nl::{ConversionSummary, JsonNlConverter};
 pub use page::Page;
 pub use profile::Profile;

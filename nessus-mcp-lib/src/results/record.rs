@@ -2,6 +2,8 @@
 
 use std::{fmt, net::IpAddr};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     fields::{FieldId, FieldRef, FieldSet, Kind, Origin, clashes},
     host_time,
@@ -67,7 +69,7 @@ impl serde::Serialize for Severity {
 }
 
 /// What is kept of a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Host {
     /// `ReportHost/@name`.
     pub name: Box<str>,
@@ -208,10 +210,7 @@ impl<'r> Record<'r> {
     /// The texts of an element or attribute that is not in the table of fields.
     pub(crate) fn others<'n>(&self, name: &'n str) -> impl Iterator<Item = &'r str> + use<'r, 'n> {
         let item = self.item;
-        // What an element is called that has the name of another key.
-        let renamed = name.strip_suffix("_element").filter(|name| clashes(name));
-        let is_wanted = move |found: &str| (found == name && !clashes(found)) || Some(found) == renamed;
-        item.others().filter(move |other| is_wanted(item.name(other))).map(|other| item.value(other))
+        item.others().filter(move |other| is_called(item.name(other), name)).map(|other| item.value(other))
     }
 
     /// The first value of a declared or other field.
@@ -312,6 +311,15 @@ impl<'r> Record<'r> {
     pub(crate) fn attributes(&self, occurrence: &'r Occurrence) -> impl ExactSizeIterator<Item = Attribute<'r>> {
         self.item.attributes(occurrence)
     }
+}
+
+/// Whether an undeclared element or attribute, `found` in the export, is meant by a name.
+pub(crate) fn is_called(found: &str, name: &str) -> bool {
+    if found == name {
+        return !clashes(found);
+    }
+    // What an element is called that has the name of another key.
+    name.strip_suffix("_element") == Some(found) && clashes(found)
 }
 
 /// Gives a text its type.

@@ -6,6 +6,7 @@ use super::{
     error::ResultsError,
     fields::{FieldId, FieldRef},
     record::{Host, Record, Value},
+    xml::Item,
 };
 
 /// How much of a text decides its place.
@@ -85,15 +86,27 @@ impl fmt::Display for SortOrder {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Key {
     primary: u64,
-    worst: u32,
-    port: u32,
-    plugin: u32,
+    /// The rest, which is the same in every order.
+    pub place: Place,
+}
+
+/// Where an item stands in the file and in the default order.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    /// Severity and score, worst lowest.
+    pub worst: u32,
+    /// The port.
+    pub port: u32,
+    /// The plugin.
+    pub plugin: u32,
     /// The item's host, as an index into the survey's hosts.
     pub host: u32,
     /// Where the item's bytes begin.
     pub offset: u64,
     /// How many bytes it has.
     pub length: u32,
+    /// A hash of them, or 0 when it is not known.
+    pub check: u32,
 }
 
 /// The place of findings without a value.
@@ -116,26 +129,33 @@ impl<'q> Sorter<'q> {
         Self { by, texts: HashMap::new() }
     }
 
-    /// The key of a record whose host is the `host`th.
-    pub(crate) fn key(&mut self, record: &Record<'_>, host: u32) -> Key {
+    /// The key of a record whose host is the `host`th; `check` is the hash of its bytes, or 0.
+    pub(crate) fn key(&mut self, record: &Record<'_>, host: u32, check: u32) -> Key {
         let small = |id| match record.first(id) {
             Some(Value::Integer(number)) => u32::try_from(number).unwrap_or(u32::MAX),
             _ => u32::MAX,
         };
-        Key {
-            primary: self.primary(record),
+        let place = Place {
             worst: worst(record),
             port: small(FieldId::Port),
             plugin: small(FieldId::PluginId),
             host,
             offset: record.item.offset,
             length: u32::try_from(record.item.length).unwrap_or(u32::MAX),
-        }
+            check,
+        };
+        let first = self.by.and_then(|by| record.first_of(&by.field));
+        self.key_at(first, record.item, place)
     }
 
-    fn primary(&mut self, record: &Record<'_>) -> u64 {
+    /// The key of an item with this first value of the field that is sorted by.
+    pub(crate) fn key_at(&mut self, first: Option<Value<'_>>, item: &Item, place: Place) -> Key {
+        Key { primary: self.primary(first, item), place }
+    }
+
+    fn primary(&mut self, first: Option<Value<'_>>, item: &Item) -> u64 {
         let Some(by) = self.by else { return 0 };
-        let rank = match record.first_of(&by.field) {
+        let rank = match first {
             Some(Value::Number(number)) => ordered(number),
             #[expect(clippy::cast_precision_loss, reason = "ports and identifiers are far below 2^53")]
             Some(Value::Integer(number)) => ordered(number as f64),
@@ -144,7 +164,7 @@ impl<'q> Sorter<'q> {
             Some(Value::Date(_, day)) => u64::from(day),
             // Texts are numbered as they come, and the numbers replaced by ranks when all are known.
             Some(Value::Text(text)) => return self.number(text),
-            Some(Value::Element(occurrence)) => return self.number(record.item.value(occurrence)),
+            Some(Value::Element(occurrence)) => return self.number(item.value(occurrence)),
             Some(Value::Misfit(_)) | None => return ABSENT,
         };
         if by.descending { ABSENT - 1 - rank } else { rank }
@@ -180,7 +200,9 @@ impl<'q> Sorter<'q> {
             ranks[pair[1]] = rank;
         }
         keys.sort_unstable_by_key(|key| {
-            (key.primary, key.worst, ranks.get(key.host as usize).copied(), key.port, key.plugin, key.offset)
+            let place = &key.place;
+            let host = ranks.get(place.host as usize).copied();
+            (key.primary, place.worst, host, place.port, place.plugin, place.offset)
         });
     }
 }
@@ -212,7 +234,7 @@ impl HostKey {
 }
 
 /// Severity and best score in one number, worst lowest. What is not a severity comes after `Info`.
-fn worst(record: &Record<'_>) -> u32 {
+pub(crate) fn worst(record: &Record<'_>) -> u32 {
     /// Scores have one decimal; six are kept. 8 x 2^29 fills the number.
     const SCORE_RANGE: u32 = 1 << 29;
     let severity = record.severity().map_or(0, |severity| severity as u32 + 1);

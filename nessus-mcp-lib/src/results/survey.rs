@@ -9,6 +9,8 @@ use std::{
     io::BufRead,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     error::ResultsError,
     fields::{self, FieldId, FieldSet, clashes},
@@ -21,7 +23,7 @@ use super::{
 };
 
 /// How many names of undeclared elements are remembered.
-const OTHER_NAMES: usize = 256;
+pub(super) const OTHER_NAMES: usize = 256;
 
 /// What was found.
 #[derive(Debug)]
@@ -48,10 +50,17 @@ pub(super) enum Selection {
 }
 
 /// What was irregular.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Warnings {
     pub misfits: BTreeMap<FieldId, u64>,
     pub mended: Mended,
+}
+
+impl Warnings {
+    /// Counts what is irregular in the values of a record.
+    pub(super) fn add(&mut self, record: &Record<'_>) {
+        record.misfits(|id| *self.misfits.entry(id).or_default() += 1);
+    }
 }
 
 /// Reads the whole export.
@@ -60,20 +69,28 @@ pub(super) fn survey<R: BufRead>(mut reader: ExportReader<R>, query: &Query) -> 
     let mut warnings = Warnings::default();
     let mut picker = Picker::new(query);
     let mut names = Names::new(query);
+    let mut hosts: Vec<Host> = Vec::new();
     loop {
         let step = reader.next()?;
         tally.count(step, &reader);
         match step {
-            Step::HostStart => picker.host_index = None,
-            Step::HostEnd => {}
+            Step::HostStart | Step::HostEnd => {}
             Step::End => break,
             Step::Item => {
                 let record = Record { host: reader.host(), item: reader.item() };
-                record.misfits(|id| *warnings.misfits.entry(id).or_default() += 1);
+                warnings.add(&record);
                 names.look_for_wanted(&record);
                 if query.filters.matches(&record) {
                     names.look_at_present(&record);
-                    picker.pick(&record);
+                    if picker.wants_key() {
+                        // Properties that come late change the host in the midst of its items.
+                        if hosts.last() != Some(record.host) {
+                            hosts.push(record.host.clone());
+                        }
+                        let host = u32::try_from(hosts.len() - 1).unwrap_or(u32::MAX);
+                        let key = picker.sorter().key(&record, host, 0);
+                        picker.push(key);
+                    }
                 }
             }
         }
@@ -81,56 +98,57 @@ pub(super) fn survey<R: BufRead>(mut reader: ExportReader<R>, query: &Query) -> 
     names.check()?;
     warnings.mended = reader.mended();
     let present = names.present();
-    let Picker { matched, keys, hosts, sorter, .. } = picker;
-    let selection = select(query, matched, keys, &hosts, sorter);
+    let (matched, selection) = picker.finish(&hosts);
     Ok(Survey { header: reader.header().clone(), stats: tally.finish(), matched, warnings, selection, hosts, present })
 }
 
 /// Keeps the keys of matching items, as few as the order and page allow.
-struct Picker<'q> {
+pub(super) struct Picker<'q> {
     query: &'q Query,
     matched: u64,
     keys: Vec<Key>,
-    hosts: Vec<Host>,
-    host_index: Option<u32>,
     sorter: Sorter<'q>,
 }
 
 impl<'q> Picker<'q> {
-    fn new(query: &'q Query) -> Self {
-        let sorter = Sorter::new(&query.sort);
-        Self { query, matched: 0, keys: Vec::new(), hosts: Vec::new(), host_index: None, sorter }
+    pub(super) fn new(query: &'q Query) -> Self {
+        Self { query, matched: 0, keys: Vec::new(), sorter: Sorter::new(&query.sort) }
     }
 
-    fn pick(&mut self, record: &Record<'_>) {
+    /// Counts a matching item; whether its key is wanted.
+    pub(super) fn wants_key(&mut self) -> bool {
         let number = self.matched;
         self.matched += 1;
-        if self.query.sort == SortOrder::File {
-            // The total is not known yet, but the window of a page does not depend on what follows it.
-            if self.query.page.is_all() || !self.query.window(u64::MAX).contains(&number) {
-                return;
-            }
-        }
-        let host = *self.host_index.get_or_insert_with(|| {
-            self.hosts.push(record.host.clone());
-            u32::try_from(self.hosts.len() - 1).unwrap_or(u32::MAX)
-        });
-        self.keys.push(self.sorter.key(record, host));
+        // The total is not known yet, but the window of a page does not depend on what follows it.
+        self.query.sort != SortOrder::File
+            || (!self.query.page.is_all() && self.query.window(u64::MAX).contains(&number))
     }
-}
 
-fn select(query: &Query, matched: u64, mut keys: Vec<Key>, hosts: &[Host], sorter: Sorter<'_>) -> Selection {
-    if query.sort == SortOrder::File {
-        return if query.page.is_all() { Selection::Stream } else { Selection::Items(keys) };
+    /// Makes the keys.
+    pub(super) fn sorter(&mut self) -> &mut Sorter<'q> {
+        &mut self.sorter
     }
-    sorter.sort(&mut keys, hosts);
-    if !query.page.is_all() {
-        let window = query.window(matched);
-        let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(keys.len());
-        let range = index(window.start)..index(window.end);
-        keys = keys[range].to_vec();
+
+    /// Takes a wanted key.
+    pub(super) fn push(&mut self, key: Key) {
+        self.keys.push(key);
     }
-    Selection::Items(keys)
+
+    /// How many items match, and those to be shown.
+    pub(super) fn finish(self, hosts: &[Host]) -> (u64, Selection) {
+        let Self { query, matched, mut keys, sorter } = self;
+        if query.sort == SortOrder::File {
+            return (matched, if query.page.is_all() { Selection::Stream } else { Selection::Items(keys) });
+        }
+        sorter.sort(&mut keys, hosts);
+        if !query.page.is_all() {
+            let window = query.window(matched);
+            let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(keys.len());
+            let range = index(window.start)..index(window.end);
+            keys = keys[range].to_vec();
+        }
+        (matched, Selection::Items(keys))
+    }
 }
 
 /// Which names the export has: those a query asks for on the export's word, and those that `full` shows.
@@ -140,6 +158,8 @@ struct Names<'q> {
     full: bool,
     declared: FieldSet,
     others: BTreeSet<String>,
+    /// All that were seen while a wanted name was not.
+    known: BTreeSet<String>,
 }
 
 impl<'q> Names<'q> {
@@ -149,6 +169,7 @@ impl<'q> Names<'q> {
             full: query.projection == Projection::Full,
             declared: FieldSet::default(),
             others: BTreeSet::new(),
+            known: BTreeSet::new(),
         }
     }
 
@@ -157,7 +178,7 @@ impl<'q> Names<'q> {
             return;
         }
         self.wanted.retain(|(_, name)| record.others(name).next().is_none());
-        self.remember_others(record);
+        remember_others(&mut self.known, record);
     }
 
     fn look_at_present(&mut self, record: &Record<'_>) {
@@ -167,31 +188,40 @@ impl<'q> Names<'q> {
         for id in record.shown_beside(self.declared) {
             self.declared.insert(id);
         }
-        self.remember_others(record);
-    }
-
-    fn remember_others(&mut self, record: &Record<'_>) {
-        for other in record.item.others() {
-            let name = record.item.name(other);
-            if self.others.len() < OTHER_NAMES && !self.others.contains(name) {
-                self.others.insert(name.to_owned());
-            }
-        }
+        remember_others(&mut self.others, record);
     }
 
     fn check(&self) -> Result<(), ResultsError> {
         let Some((place, name)) = self.wanted.first() else { return Ok(()) };
-        Err(ResultsError::UnknownField {
-            field: crate::error::excerpt(name).to_string(),
-            place,
-            nearest: fields::nearest(name, self.others.iter().map(String::as_str)),
-        })
+        Err(unknown_field(name, place, self.known.iter().map(String::as_str)))
     }
 
     fn present(&self) -> Vec<String> {
-        let declared = self.declared.iter().map(|id| id.name().to_owned());
-        let others =
-            self.others.iter().map(|name| if clashes(name) { format!("{name}_element") } else { name.clone() });
-        if self.full { declared.chain(others).collect() } else { Vec::new() }
+        if self.full { full_names(self.declared, self.others.iter().map(String::as_str)) } else { Vec::new() }
     }
+}
+
+fn remember_others(names: &mut BTreeSet<String>, record: &Record<'_>) {
+    for other in record.item.others() {
+        let name = record.item.name(other);
+        if names.len() < OTHER_NAMES && !names.contains(name) {
+            names.insert(name.to_owned());
+        }
+    }
+}
+
+/// The error for a name that the export does not have.
+pub(super) fn unknown_field<'n>(name: &str, place: &'static str, known: impl Iterator<Item = &'n str>) -> ResultsError {
+    ResultsError::UnknownField {
+        field: crate::error::excerpt(name).to_string(),
+        place,
+        nearest: fields::nearest(name, known),
+    }
+}
+
+/// What the `full` profile calls declared and other fields.
+pub(super) fn full_names<'n>(declared: FieldSet, others: impl Iterator<Item = &'n str>) -> Vec<String> {
+    let declared = declared.iter().map(|id| id.name().to_owned());
+    let others = others.map(|name| if clashes(name) { format!("{name}_element") } else { name.to_owned() });
+    declared.chain(others).collect()
 }

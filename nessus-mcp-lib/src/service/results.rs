@@ -3,19 +3,19 @@
 use std::{
     fs::File,
     io::{self, Write},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde_json::{Map, Value};
-use tracing::warn;
+use tracing::{info, warn};
 
 use super::{ScanService, ServiceError};
 use crate::{
     blocking,
     ids::TaskId,
-    results::{ConversionSummary, FilterSet, JsonNlConverter, Page, Query, ResultsError},
-    task::{EXPORT_FILE, Task, TaskError, Writer},
+    results::{ConversionSummary, ExportIndex, FilterSet, IndexError, JsonNlConverter, Page, Query, ResultsError},
+    task::{EXPORT_FILE, INDEX_FILE, Task, TaskError, Writer},
 };
 
 /// Reading results again within this time does not write `last_accessed_at` again.
@@ -137,17 +137,69 @@ impl ScanService {
         // Each conversion reads the whole export: more at once than there are processors only take each other's time.
         let _turn = self.conversions.acquire().await;
         self.note_access(&task).await;
+        let index = self.index_of(&task.task_id, &export).await;
         let converter = JsonNlConverter::new(query).with_metadata(scan_metadata(&task));
+        let path = export.clone();
         let work = blocking::run(move || {
-            let file = File::open(&export).map_err(|source| TaskError::Storage {
-                action: "cannot read",
-                path: export.clone(),
-                source: source.into(),
-            })?;
-            let summary = converter.convert(file, &mut output)?;
+            let file = open(&export)?;
+            let summary = match &index {
+                Some(index) => converter.convert_indexed(file, index, &mut output)?,
+                None => converter.convert(file, &mut output)?,
+            };
             Ok((output, summary))
         });
-        work.await.map_err(ResultsError::Read)?
+        let result: Result<_, ServiceError> = work.await.map_err(ResultsError::Read)?;
+        if let Err(ServiceError::Results(ResultsError::Changed)) = &result {
+            // The index was right by all that is looked at beforehand, and would be so the next time.
+            warn!(task_id = %request.task_id, "the results do not fit their index");
+            if let Err(error) = self.make_index(&request.task_id, &path).await {
+                warn!(task_id = %request.task_id, %error, "the index of the results could not be made again");
+            }
+        }
+        result
+    }
+
+    /// The index of an export. One that is missing or does not fit is made again; `None` when that cannot be done, and
+    /// the export has to be read without.
+    async fn index_of(&self, task_id: &TaskId, export: &Path) -> Option<ExportIndex> {
+        let (path, source) = (self.tasks.artifact_path(task_id, INDEX_FILE), export.to_owned());
+        let loaded = blocking::run(move || {
+            let index = File::open(path).map_err(IndexError::Read)?;
+            ExportIndex::load(&index, &File::open(source).map_err(IndexError::Read)?)
+        });
+        let reason = match loaded.await {
+            Ok(Ok(index)) => return Some(index),
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        match self.make_index(task_id, export).await {
+            Ok(index) => {
+                info!(%task_id, reason, usable = index.is_some(), "the index of the results was made again");
+                index
+            }
+            Err(error) => {
+                warn!(%task_id, reason, %error, "the index of the results could not be made again");
+                None
+            }
+        }
+    }
+
+    async fn make_index(&self, task_id: &TaskId, export: &Path) -> Result<Option<ExportIndex>, ServiceError> {
+        let artifact = self.tasks.begin_artifact(task_id, INDEX_FILE).await?;
+        let (path, export) = (artifact.temporary_path().to_owned(), export.to_owned());
+        let output = artifact.writer().map_err(ResultsError::Write)?;
+        let made = blocking::run(move || -> Result<_, ServiceError> {
+            let export = open(&export)?;
+            if !ExportIndex::build(&export, output)?.is_usable {
+                return Ok(None);
+            }
+            Ok(ExportIndex::load(&open(&path)?, &export).ok())
+        });
+        let index = made.await.map_err(ResultsError::Read)??;
+        if index.is_some() {
+            self.tasks.publish(artifact, Writer::FrontDoor).await?;
+        }
+        Ok(index)
     }
 
     async fn export_of(&self, task: &Task) -> Result<PathBuf, ServiceError> {
@@ -176,6 +228,14 @@ impl ScanService {
             warn!(task_id = %task.task_id, %error, "the time of access was not noted");
         }
     }
+}
+
+fn open(path: &Path) -> Result<File, TaskError> {
+    File::open(path).map_err(|source| TaskError::Storage {
+        action: "cannot read",
+        path: path.to_owned(),
+        source: source.into(),
+    })
 }
 
 /// What the `scan_metadata` line says about the task, beside what the export says.

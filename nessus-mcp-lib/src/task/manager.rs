@@ -7,7 +7,9 @@ use std::{
     sync::Arc,
 };
 
-use super::{EXPORT_FILE, HistoryEntry, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore};
+use super::{
+    EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore,
+};
 use crate::{
     blocking,
     durable::{self, DurableFile},
@@ -226,6 +228,7 @@ impl TaskManager {
             task.progress = None;
             // What an earlier attempt found must not be taken for the findings of this one.
             store.remove(&task_id, EXPORT_FILE)?;
+            store.remove(&task_id, INDEX_FILE)?;
             store.write(&task)?;
             Ok(task)
         })

@@ -22,5 +22,5 @@ pub use self::{
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
     model::{CredentialReference, HistoryEntry, ScanPayload, ScanType, TASK_SCHEMA_VERSION, Task},
     state::{StateTransitionError, TaskStatus},
-    store::{EXPORT_FILE, profile_file_name},
+    store::{EXPORT_FILE, INDEX_FILE, profile_file_name},
 };

@@ -1,7 +1,7 @@
 //! The files of tasks: the only code that writes under `tasks/`.
 //!
 //! ```text
-//! tasks/{task_id}/task.json  scan_native.nessus  scan_schema_{profile}.jsonl  task.lock
+//! tasks/{task_id}/task.json  scan_native.nessus  scan_native.idx  scan_schema_{profile}.jsonl  task.lock
 //! ```
 
 use std::{
@@ -17,6 +17,9 @@ use crate::{
 
 /// The scanner's export, as it came.
 pub const EXPORT_FILE: &str = "scan_native.nessus";
+
+/// The index of the export, which can be made again from it at any time.
+pub const INDEX_FILE: &str = "scan_native.idx";
 
 /// The name of the export converted to JSON-NL under a profile.
 pub fn profile_file_name(profile: &str) -> String {

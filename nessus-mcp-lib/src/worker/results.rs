@@ -18,11 +18,13 @@ use super::{outcome::StepError, road::Held};
 use crate::{
     blocking,
     ids::ScanId,
-    results::{AuthenticationStatus, JsonNlConverter, LoginExpected, Profile, Query, Validation, ValidationReport},
+    results::{
+        AuthenticationStatus, ExportIndex, JsonNlConverter, LoginExpected, Profile, Query, Validation, ValidationReport,
+    },
     scanner::{ScanStatus, ScannerError},
     service,
     targets::TargetSet,
-    task::{Artifact, EXPORT_FILE, ScanType, Task, TaskError, TaskStatus, profile_file_name},
+    task::{Artifact, EXPORT_FILE, INDEX_FILE, ScanType, Task, TaskError, TaskStatus, profile_file_name},
 };
 
 /// How often an export is tried before the task is given back.
@@ -47,10 +49,14 @@ pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &
         warnings = warnings.len(),
         "results are whole"
     );
+    let index = index(held, task, &export).await?;
 
     let finished = finished_view(held, task, &warnings, authentication);
     let converted = convert(held, &finished, &export).await?;
     held.publish(export).await?;
+    if let Some(index) = index {
+        held.publish(index).await?;
+    }
     held.publish(converted).await?;
     let stats = stats_of(&report);
     held.update(move |task| {
@@ -90,6 +96,15 @@ async fn export_once(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Arti
     sink.flush().await.map_err(storage)?;
     info!(%scan, bytes = summary.bytes, "export fetched");
     Ok(artifact)
+}
+
+/// Writes the index of the export, where it can have one.
+async fn index(held: &Held<'_>, task: &Task, export: &Artifact) -> Result<Option<Artifact>, StepError> {
+    let index = held.shared.tasks.begin_artifact(&task.task_id, INDEX_FILE).await?;
+    let output = index.writer().map_err(|error| ScannerError::Storage(error.to_string()))?;
+    let path = export.temporary_path().to_owned();
+    let summary = blocking(move || Ok(ExportIndex::build(&open(&path)?, output)?)).await?;
+    Ok(summary.is_usable.then_some(index))
 }
 
 async fn convert(held: &Held<'_>, task: &Task, export: &Artifact) -> Result<Artifact, StepError> {

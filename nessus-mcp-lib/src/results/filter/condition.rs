@@ -160,6 +160,20 @@ impl Test {
         }
     }
 
+    /// Whether the test holds for a field that has this one value or none.
+    pub(super) fn holds_for(&self, value: Option<Value<'_>>) -> bool {
+        match self {
+            Self::Number(operator, _) | Self::Severity(operator, _) | Self::Day(operator, _) => {
+                operator.holds_in(|accepts| value.is_some_and(|value| accepts(self.compare(&value))))
+            }
+            Self::Is(wanted) => value == Some(Value::Boolean(*wanted)),
+            Self::Contains(_) | Self::Exactly(_) => {
+                matches!(value, Some(Value::Text(text)) if self.holds_for_text(text))
+            }
+            Self::Address(_) | Self::Network(_) => false,
+        }
+    }
+
     /// How a value compares with the operand; a value of another type does not.
     fn compare(&self, value: &Value<'_>) -> Option<Ordering> {
         match (self, value) {

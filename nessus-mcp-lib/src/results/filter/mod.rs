@@ -36,7 +36,11 @@ use std::{collections::HashSet, str::FromStr};
 use serde_json::{Map, Value as Json};
 
 use self::condition::{Test, invalid, type_of};
-use super::{error::ResultsError, fields::FieldRef, record::Record};
+use super::{
+    error::ResultsError,
+    fields::{FieldRef, Origin},
+    record::{Record, Value},
+};
 
 /// Combinations inside each other.
 const DEPTH: usize = 16;
@@ -230,6 +234,21 @@ impl Member {
 }
 
 impl Filter {
+    /// The field that is looked at.
+    pub(crate) fn field(&self) -> &FieldRef {
+        &self.field
+    }
+
+    /// Whether it holds for a field that has this one value or none; not for fields of the host.
+    pub(crate) fn holds_for(&self, value: Option<Value<'_>>) -> bool {
+        self.condition.evaluate(&|test| test.holds_for(value))
+    }
+
+    /// Whether it looks at the host only, so that it holds for all items of a host or for none.
+    pub(crate) fn is_of_host(&self) -> bool {
+        matches!(&self.field, FieldRef::Declared(id) if id.field().origin == Origin::Host)
+    }
+
     /// Whether it holds for a record.
     pub(crate) fn holds(&self, record: &Record<'_>) -> bool {
         self.condition.evaluate(&|test| test.holds(&self.field, record))

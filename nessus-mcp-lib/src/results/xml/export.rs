@@ -3,6 +3,7 @@
 use std::io::BufRead;
 
 use quick_xml::events::{BytesStart, Event};
+use serde::{Deserialize, Serialize};
 
 use super::{
     Mended,
@@ -33,7 +34,7 @@ pub(crate) enum Step {
 }
 
 /// What an export says about itself outside its hosts.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Header {
     /// `Report/@name`, usually the scan's name.
     pub report_name: Option<String>,

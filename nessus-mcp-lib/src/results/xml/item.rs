@@ -53,6 +53,7 @@ pub(crate) struct Item {
     last: Vec<u32>,
     others: Vec<u32>,
     present: FieldSet,
+    is_as_written: bool,
     /// What came after each field in the items before, as attribute and as child; the last is what came first.
     next: [Vec<Option<FieldId>>; 2],
     /// The field read last in each place, or the number of fields at the beginning.
@@ -74,6 +75,7 @@ impl Default for Item {
             last: none,
             others: Vec::new(),
             present: FieldSet::default(),
+            is_as_written: false,
             next: [vec![None; ALL.len() + 1], vec![None; ALL.len() + 1]],
             previous: [ALL.len(); 2],
             offset: 0,
@@ -91,6 +93,17 @@ impl Item {
     /// The first text of a declared field.
     pub(crate) fn first(&self, id: FieldId) -> Option<&str> {
         self.values(id).next()
+    }
+
+    /// The item's bytes, when it was read in its usual form.
+    pub(crate) fn as_written(&self) -> Option<&[u8]> {
+        if self.is_as_written { self.text.as_bytes().get(..usize::try_from(self.length).ok()?) } else { None }
+    }
+
+    /// Takes it that the text begins with the item as it is written, of so many bytes.
+    pub(super) fn set_as_written(&mut self, length: usize) {
+        self.length = length as u64;
+        self.is_as_written = true;
     }
 
     /// The declared fields that have an occurrence.
@@ -146,6 +159,7 @@ impl Item {
         self.first.fill(NONE);
         self.last.fill(NONE);
         self.present = FieldSet::default();
+        self.is_as_written = false;
         self.previous = [ALL.len(); 2];
         self.offset = offset;
         self.length = 0;

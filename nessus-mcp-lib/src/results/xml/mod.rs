@@ -23,6 +23,8 @@ pub(crate) use export::{ExportReader, Header, Step};
 pub(crate) use item::{Attribute, Item, Occurrence};
 pub(crate) use plugin_set::PluginSetPrint;
 
+use serde::{Deserialize, Serialize};
+
 use super::error::ResultsError;
 
 /// Limits, at ten times or more of the largest seen in public exports.
@@ -48,7 +50,7 @@ pub(crate) mod limits {
 }
 
 /// Irregularities that were mended while reading.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mended {
     /// Characters that XML forbids, each replaced by U+FFFD.
     pub control_characters: u64,

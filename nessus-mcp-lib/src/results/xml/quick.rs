@@ -49,7 +49,7 @@ pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, mended: &mut Mend
         item.add(id, name, value);
     }
     read_children(text, children, item, &mut values)?;
-    item.length = length as u64;
+    item.set_as_written(length);
     mended.control_characters += values.mended.control_characters;
     Some(length)
 }

@@ -1,0 +1,305 @@
+//! The index of an export: where its items stand, and what most filters and orders ask of them.
+//!
+//! Without it, a page costs a reading of the whole export. With it, a page costs a pass over 64 bytes an item, held in
+//! memory, and the reading of the items shown. What the columns cannot decide (a text, a field with several values, a
+//! value that does not fit its type) is read from the item itself, so both ways give the same answers.
+//!
+//! # Trust
+//! An index is derived, so it is only believed while everything speaks for it: its version, the table of fields it was
+//! made with, a checksum over all of it that finds every change of a single word, and the export's size, time of
+//! change, and hash of both ends. Each item carries a hash too, which is looked at when the item is shown. Whatever
+//! does not fit makes an [`IndexError`] or [`ResultsError::Changed`], and the index is made again.
+//!
+//! That is against accidents. Who can write into the directory can replace the export itself, so nothing is signed;
+//! but an index made with bad intent cannot do more than that: places are looked up with bounds, and items are parsed
+//! as hostile in any case.
+
+mod checksum;
+mod file;
+mod row;
+mod search;
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{BufReader, Write},
+    time::UNIX_EPOCH,
+};
+
+use serde::{Deserialize, Serialize};
+
+pub(super) use self::{
+    checksum::short,
+    search::{Window, search},
+};
+use self::{
+    file::Output,
+    row::{Columns, ROW_BYTES},
+};
+use super::{
+    cursor::Identity,
+    encoding::{self, Utf8},
+    error::ResultsError,
+    fields::FieldSet,
+    record::{Host, Record},
+    survey::Warnings,
+    validate::{self, ExportStats, READ_BYTES, Tally},
+    xml::{ExportReader, Header, Item, Step},
+};
+
+/// Items beyond this are not indexed: the index would take more memory than it is worth.
+const MOST_ITEMS: u64 = 2_000_000;
+/// Combinations of fields beyond this are not indexed; exports have some hundreds.
+const MOST_SHAPES: usize = 1 << 16;
+
+/// An index that fits its export, for [`JsonNlConverter::convert_indexed`](super::JsonNlConverter::convert_indexed).
+///
+/// ```
+/// use std::io::{Seek, Write};
+/// use nessus_mcp_lib::{JsonNlConverter, results::{ExportIndex, Query}};
+///
+/// let mut export = tempfile::tempfile()?;
+/// export.write_all(br#"<NessusClientData_v2><Report><ReportHost name="10.0.0.7">
+///     <ReportItem severity="3" pluginID="900001" port="443"/></ReportHost></Report></NessusClientData_v2>"#)?;
+/// let mut file = tempfile::tempfile()?;
+/// assert!(ExportIndex::build(&export, &file)?.is_usable);
+/// file.rewind()?;
+/// let index = ExportIndex::load(&file, &export)?;
+/// let query = Query::builder().filters(r#"{"severity": ">=High"}"#.parse()?).build()?;
+/// let summary = JsonNlConverter::new(query).convert_indexed(&export, &index, std::io::sink())?;
+/// assert_eq!(summary.total_vulnerabilities, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ExportIndex {
+    about: About,
+    /// [`ROW_BYTES`] for each item, in file order.
+    rows: Vec<u8>,
+}
+
+/// What [`ExportIndex::build`] has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexSummary {
+    /// What the export holds.
+    pub stats: ExportStats,
+    /// Whether there is an index now. Not for exports in another encoding than UTF-8, whose bytes are not those that
+    /// are read, nor for those with more than two million items.
+    pub is_usable: bool,
+}
+
+/// Why an index is not used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum IndexError {
+    /// It cannot be read.
+    #[error("the index cannot be read: {0}")]
+    Read(#[source] std::io::Error),
+    /// It is cut short, was changed, or is no index.
+    #[error("the index is damaged")]
+    Damaged,
+    /// Another version of this library has made it.
+    #[error("the index is of another version")]
+    Version,
+    /// The export is not the one it was made of.
+    #[error("the index is of another export")]
+    Stale,
+    /// The export cannot be read.
+    #[error(transparent)]
+    Export(#[from] ResultsError),
+}
+
+/// All but the rows.
+#[derive(Debug, Serialize, Deserialize)]
+struct About {
+    export: ExportIdentity,
+    header: Header,
+    stats: ExportStats,
+    warnings: Warnings,
+    /// As they were when their items were read.
+    hosts: Vec<Host>,
+    /// Undeclared elements and attributes, in the order of the file.
+    names: Vec<String>,
+    shapes: Vec<Shape>,
+}
+
+/// Which export it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct ExportIdentity {
+    size: u64,
+    hash: [u8; 32],
+    /// Bytes before the first character.
+    base: u64,
+    /// Nanoseconds since 1970.
+    modified: Option<u128>,
+}
+
+/// Which fields an item has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+struct Shape {
+    /// Declared fields with an occurrence.
+    present: FieldSet,
+    /// Declared fields that the `full` profile shows.
+    shown: FieldSet,
+    /// Undeclared ones, as indices of the names, in the order of the item.
+    others: Vec<u32>,
+}
+
+impl ExportIdentity {
+    fn of(export: &File, base: u64) -> Result<Self, ResultsError> {
+        let modified = export.metadata().and_then(|metadata| metadata.modified()).ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|time| time.as_nanos());
+        let mut export = export;
+        let Identity { size, hash } = Identity::of(&mut export, base)?;
+        Ok(Self { size, hash, base, modified })
+    }
+}
+
+impl ExportIndex {
+    /// Validates an export as [`validate`](super::validate) does, and writes its index on the way, in memory that does
+    /// not grow with it. `output` holds nothing of use when the index is not usable.
+    ///
+    /// # Errors
+    /// When it is not a complete .nessus export of version 2, or `output` cannot be written.
+    pub fn build<W: Write>(export: &File, output: W) -> Result<IndexSummary, ResultsError> {
+        let Utf8::Direct(input, base) = encoding::open(export)? else {
+            let mut export = export;
+            std::io::Seek::rewind(&mut export).map_err(ResultsError::Read)?;
+            return Ok(IndexSummary { stats: validate::validate(export)?, is_usable: false });
+        };
+        // Before the content is read: what changes meanwhile makes the index stale, not wrong.
+        let identity = ExportIdentity::of(export, base)?;
+        std::io::Seek::seek(&mut &*input, std::io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
+        let mut reader = ExportReader::new(BufReader::with_capacity(READ_BYTES, input), base);
+        let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
+        let mut tally = Tally::default();
+        loop {
+            let step = reader.next()?;
+            tally.count(step, &reader);
+            match step {
+                Step::HostStart | Step::HostEnd => {}
+                Step::Item => builder.item(&Record { host: reader.host(), item: reader.item() })?,
+                Step::End => break,
+            }
+        }
+        builder.warnings.mended = reader.mended();
+        builder.finish(identity, reader.header().clone(), tally.finish())
+    }
+
+    /// Reads an index and compares it with its export.
+    ///
+    /// # Errors
+    /// When it is not to be used for this export, and is to be made again.
+    pub fn load(index: &File, export: &File) -> Result<Self, IndexError> {
+        let (about, rows) = file::read(index)?;
+        let about: About = serde_json::from_slice(&about).map_err(|_| IndexError::Damaged)?;
+        if ExportIdentity::of(export, about.export.base)? != about.export {
+            return Err(IndexError::Stale);
+        }
+        if rows.len() as u64 != about.stats.items.saturating_mul(ROW_BYTES as u64) {
+            return Err(IndexError::Damaged);
+        }
+        Ok(Self { about, rows })
+    }
+
+    /// What the export holds.
+    pub fn stats(&self) -> &ExportStats {
+        &self.about.stats
+    }
+
+    pub(super) fn base(&self) -> u64 {
+        self.about.export.base
+    }
+}
+
+/// Gathers what is known of items.
+struct Builder<W: Write> {
+    output: Output<W>,
+    warnings: Warnings,
+    hosts: Vec<Host>,
+    names: Vec<String>,
+    numbers: HashMap<String, u32>,
+    shapes: Vec<Shape>,
+    known: HashMap<Shape, u32>,
+    items: u64,
+    /// Used again for every item.
+    shape: Shape,
+}
+
+impl<W: Write> Builder<W> {
+    fn new(output: Output<W>) -> Self {
+        Self {
+            output,
+            warnings: Warnings::default(),
+            hosts: Vec::new(),
+            names: Vec::new(),
+            numbers: HashMap::new(),
+            shapes: Vec::new(),
+            known: HashMap::new(),
+            items: 0,
+            shape: Shape::default(),
+        }
+    }
+
+    fn is_usable(&self) -> bool {
+        self.items <= MOST_ITEMS && self.shapes.len() <= MOST_SHAPES && self.names.len() <= MOST_SHAPES
+    }
+
+    fn item(&mut self, record: &Record<'_>) -> Result<(), ResultsError> {
+        self.items += 1;
+        self.warnings.add(record);
+        if !self.is_usable() {
+            return Ok(());
+        }
+        if self.hosts.last() != Some(record.host) {
+            self.hosts.push(record.host.clone());
+        }
+        let host = u32::try_from(self.hosts.len() - 1).unwrap_or(u32::MAX);
+        let shape = self.shape(record);
+        let columns = Columns::of(record, host, shape, record.item.as_written().map_or(0, short));
+        self.output.write(&columns.encode()).map_err(ResultsError::Write)
+    }
+
+    fn shape(&mut self, record: &Record<'_>) -> u32 {
+        let item: &Item = record.item;
+        self.shape.others.clear();
+        for other in item.others() {
+            let name = item.name(other);
+            let number = self.numbers.get(name).copied().unwrap_or_else(|| {
+                let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+                self.names.push(name.to_owned());
+                self.numbers.insert(name.to_owned(), number);
+                number
+            });
+            if !self.shape.others.contains(&number) {
+                self.shape.others.push(number);
+            }
+        }
+        self.shape.present = item.present();
+        self.shape.shown = FieldSet::default();
+        for id in record.shown_beside(FieldSet::default()) {
+            self.shape.shown.insert(id);
+        }
+        if let Some(known) = self.known.get(&self.shape) {
+            return *known;
+        }
+        let number = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
+        self.shapes.push(self.shape.clone());
+        self.known.insert(self.shape.clone(), number);
+        number
+    }
+
+    fn finish(self, export: ExportIdentity, header: Header, stats: ExportStats) -> Result<IndexSummary, ResultsError> {
+        let is_usable = self.is_usable();
+        if is_usable {
+            let Self { output, warnings, hosts, names, shapes, .. } = self;
+            let about = About { export, header, stats: stats.clone(), warnings, hosts, names, shapes };
+            let about = serde_json::to_vec(&about).map_err(|error| ResultsError::Write(error.into()))?;
+            output.finish(&about).map_err(ResultsError::Write)?;
+        }
+        Ok(IndexSummary { stats, is_usable })
+    }
+}
+
+#[cfg(test)]
+mod tests;

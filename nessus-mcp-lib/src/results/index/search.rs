@@ -1,0 +1,230 @@
+//! Answers from the rows, and from items where the rows do not know.
+
+use std::{
+    collections::BTreeSet,
+    io::{Read, Seek, SeekFrom},
+};
+
+use super::{
+    ExportIndex, Shape,
+    checksum::short,
+    row::{Columns, Known, ROW_BYTES},
+};
+use crate::results::{
+    error::ResultsError,
+    fields::{FieldId, FieldRef, FieldSet, Kind, Origin},
+    filter::Filter,
+    profile::Projection,
+    query::Query,
+    record::{Host, Record, Value, is_called},
+    sort::{Key, SortOrder, Sorter},
+    survey::{OTHER_NAMES, Picker, Survey, full_names, unknown_field},
+    xml::{Item, ItemReader},
+};
+
+/// Bytes read at once when item after item is looked at.
+const WINDOW_BYTES: usize = 256 << 10;
+
+/// What [`survey`](crate::results::survey::survey) finds by reading the whole export.
+pub(in crate::results) fn search<R: Read + Seek>(
+    index: &ExportIndex,
+    query: &Query,
+    export: &mut R,
+) -> Result<Survey, ResultsError> {
+    let about = &index.about;
+    let missing = |name: &str| !about.names.iter().any(|found| is_called(found, name));
+    if let Some((place, name)) = query.undeclared().find(|(_, name)| missing(name)) {
+        let known: BTreeSet<&str> = about.names.iter().take(OTHER_NAMES).map(String::as_str).collect();
+        return Err(unknown_field(name, place, known.into_iter()));
+    }
+    let mut picker = Picker::new(query);
+    let mut present = Present::new(query, index);
+    let mut items = Items { export, window: Window::new(WINDOW_BYTES), reader: ItemReader::default() };
+    let nothing = Item::default();
+    for row in index.rows.chunks_exact(ROW_BYTES).map(Columns::decode) {
+        let host = about.hosts.get(row.host as usize).ok_or(ResultsError::Changed)?;
+        let shape = about.shapes.get(row.shape as usize).ok_or(ResultsError::Changed)?;
+        let view = View { row: &row, shape, names: &about.names, record: Record { host, item: &nothing } };
+        let mut verdict = query.filters.verdict(&|filter| view.ask(filter));
+        let mut record = None;
+        if verdict.is_none() {
+            let read = items.read(&row, host)?;
+            verdict = Some(query.filters.matches(&read));
+            record = Some(read);
+        }
+        if verdict != Some(true) {
+            continue;
+        }
+        present.add(row.shape);
+        if !picker.wants_key() {
+            continue;
+        }
+        let key = if let Some(key) = view.key(picker.sorter(), &query.sort) {
+            key
+        } else {
+            let record = if let Some(record) = record { record } else { items.read(&row, host)? };
+            picker.sorter().key(&record, row.host, row.check)
+        };
+        picker.push(key);
+    }
+    let (matched, selection) = picker.finish(&about.hosts);
+    Ok(Survey {
+        header: about.header.clone(),
+        stats: about.stats.clone(),
+        matched,
+        warnings: about.warnings.clone(),
+        selection,
+        hosts: about.hosts.clone(),
+        present: present.names(),
+    })
+}
+
+/// A row and all it stands for.
+struct View<'i> {
+    row: &'i Columns,
+    shape: &'i Shape,
+    names: &'i [String],
+    /// With the host, and an item that has nothing.
+    record: Record<'i>,
+}
+
+impl View<'_> {
+    /// Whether a filter holds, when that can be said.
+    fn ask(&self, filter: &Filter) -> Option<bool> {
+        if filter.is_of_host() {
+            return Some(filter.holds(&self.record));
+        }
+        let known = match filter.field() {
+            FieldRef::Declared(id) => self.value(*id),
+            FieldRef::Other(name) => self.other(name),
+        };
+        known.map(|value| filter.holds_for(value))
+    }
+
+    /// What is known of a field of the item.
+    fn value(&self, id: FieldId) -> Known {
+        let known = self.row.value(id);
+        if !matches!(known, Known::Unknown) {
+            return known;
+        }
+        let present = |id| self.shape.present.contains(id);
+        let stands_in = id == FieldId::PluginName && present(FieldId::PluginNameElement);
+        let is_of_item = !matches!(id.field().origin, Origin::Host | Origin::Derived);
+        if !is_of_item || present(id) || stands_in {
+            Known::Unknown
+        } else if id.field().kind == Kind::Boolean {
+            Known::One(Value::Boolean(false))
+        } else {
+            Known::Nothing
+        }
+    }
+
+    /// What is known of an undeclared field: that the item has none of this name.
+    fn other(&self, name: &str) -> Known {
+        let mut others = self.shape.others.iter().filter_map(|number| self.names.get(*number as usize));
+        if others.any(|found| is_called(found, name)) { Known::Unknown } else { Known::Nothing }
+    }
+
+    /// The item's key, when the row knows all of it.
+    fn key(&self, sorter: &mut Sorter<'_>, order: &SortOrder) -> Option<Key> {
+        let place = self.row.place()?;
+        let mut key = |first: Option<Value<'_>>| sorter.key_at(first, self.record.item, place);
+        match order.field() {
+            None => Some(key(None)),
+            Some(field @ FieldRef::Declared(id)) if id.field().origin == Origin::Host => {
+                Some(key(self.record.first_of(field)))
+            }
+            Some(FieldRef::Declared(id)) => self.value(*id).map(key),
+            Some(FieldRef::Other(name)) => self.other(name).map(key),
+        }
+    }
+}
+
+/// Which fields matching items have, for the `full` profile.
+struct Present<'i> {
+    index: &'i ExportIndex,
+    full: bool,
+    seen: Vec<bool>,
+    declared: FieldSet,
+    others: BTreeSet<&'i str>,
+}
+
+impl<'i> Present<'i> {
+    fn new(query: &Query, index: &'i ExportIndex) -> Self {
+        let full = query.projection == Projection::Full;
+        let seen = vec![false; index.about.shapes.len()];
+        Self { index, full, seen, declared: FieldSet::default(), others: BTreeSet::new() }
+    }
+
+    fn add(&mut self, shape: u32) {
+        let about = &self.index.about;
+        let Some(seen) = self.seen.get_mut(shape as usize).filter(|seen| self.full && !**seen) else { return };
+        *seen = true;
+        let Some(shape) = about.shapes.get(shape as usize) else { return };
+        self.declared = self.declared.union(shape.shown);
+        for name in shape.others.iter().filter_map(|number| about.names.get(*number as usize)) {
+            if self.others.len() < OTHER_NAMES {
+                self.others.insert(name);
+            }
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        if self.full { full_names(self.declared, self.others.iter().copied()) } else { Vec::new() }
+    }
+}
+
+/// Reads items that the rows point to.
+struct Items<'e, R> {
+    export: &'e mut R,
+    window: Window,
+    reader: ItemReader,
+}
+
+impl<R: Read + Seek> Items<'_, R> {
+    fn read<'s>(&'s mut self, row: &Columns, host: &'s Host) -> Result<Record<'s>, ResultsError> {
+        let bytes = self.window.read(self.export, row.offset, row.length, row.check)?;
+        Ok(Record { host, item: self.reader.read(bytes, row.offset)? })
+    }
+}
+
+/// A stretch of the export, so that items that follow each other are read together.
+#[derive(Debug)]
+pub(in crate::results) struct Window {
+    bytes: Vec<u8>,
+    begin: u64,
+    /// Bytes read at once.
+    step: usize,
+}
+
+impl Window {
+    pub(in crate::results) fn new(step: usize) -> Self {
+        Self { bytes: Vec::new(), begin: 0, step }
+    }
+
+    /// The bytes of an item, which must have the hash `check` unless that is 0.
+    pub(in crate::results) fn read<R: Read + Seek>(
+        &mut self,
+        export: &mut R,
+        offset: u64,
+        length: u32,
+        check: u32,
+    ) -> Result<&[u8], ResultsError> {
+        let length = length as usize;
+        let at = |begin: u64| usize::try_from(offset.checked_sub(begin)?).ok();
+        let inside = |at: &usize| at.checked_add(length).is_some_and(|end| end <= self.bytes.len());
+        let at = if let Some(at) = at(self.begin).filter(inside) {
+            at
+        } else {
+            export.seek(SeekFrom::Start(offset)).map_err(ResultsError::Read)?;
+            self.begin = offset;
+            self.bytes.clear();
+            self.bytes.shrink_to(self.step);
+            let most = length.max(self.step) as u64;
+            export.by_ref().take(most).read_to_end(&mut self.bytes).map_err(ResultsError::Read)?;
+            0
+        };
+        let bytes = self.bytes.get(at..at + length).ok_or(ResultsError::Changed)?;
+        if check != 0 && short(bytes) != check { Err(ResultsError::Changed) } else { Ok(bytes) }
+    }
+}

@@ -1,0 +1,292 @@
+//! Answers with an index are those without, and a damaged index is none.
+
+use std::io::{Cursor, Seek, SeekFrom, Write};
+
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::results::{FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder};
+
+const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+
+fn file(content: &[u8]) -> File {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(content).unwrap();
+    file
+}
+
+fn built(export: &File) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    assert!(ExportIndex::build(export, &mut bytes).unwrap().is_usable);
+    bytes
+}
+
+fn load(index: &[u8], export: &File) -> Result<ExportIndex, IndexError> {
+    let mut index = file(index);
+    index.rewind().unwrap();
+    ExportIndex::load(&index, export)
+}
+
+type Answer = Result<String, String>;
+
+fn answer(
+    convert: impl FnOnce(JsonNlConverter, &mut Vec<u8>) -> Result<(), ResultsError>,
+    query: QueryBuilder,
+) -> Answer {
+    let mut output = Vec::new();
+    let converter = JsonNlConverter::new(query.build().unwrap());
+    convert(converter, &mut output).map_err(|error| format!("{error:?}"))?;
+    Ok(String::from_utf8(output).unwrap())
+}
+
+fn indexed(export: &File, index: &ExportIndex, query: QueryBuilder) -> Answer {
+    answer(|converter, output| converter.convert_indexed(export, index, output).map(|_| ()), query)
+}
+
+fn plain(export: &[u8], query: QueryBuilder) -> Answer {
+    answer(|converter, output| converter.convert(Cursor::new(export), output).map(|_| ()), query)
+}
+
+fn findings(text: &str) -> Vec<&str> {
+    text.lines().filter(|line| line.starts_with(r#"{"type":"vulnerability""#)).collect()
+}
+
+/// Items of all kinds: one value, none, several, and values that do not fit.
+fn item() -> impl Strategy<Value = String> {
+    let one_of = |options: &'static [&'static str]| prop::sample::select(options);
+    let attributes = (
+        one_of(&["severity='4'", "severity='2'", "severity='0'", "severity='x'", ""]),
+        one_of(&["port='80'", "port='443'", "port='-1'", "port='4294967295'", "port='web'", ""]),
+        one_of(&["pluginID='10'", "pluginID='11'", "pluginID='4294967294'", ""]),
+        one_of(&["pluginName='Apache'", "pluginName='a &lt; B'", "host='x'", ""]),
+    );
+    let child = one_of(&[
+        "<cvss3_base_score>7.5</cvss3_base_score>",
+        "<cvss_base_score>5.0</cvss_base_score>",
+        "<cvss_base_score>n/a</cvss_base_score>",
+        "<epss_score>0.5</epss_score>",
+        "<epss_score>1e-3</epss_score>",
+        "<vpr_score>9.1</vpr_score>",
+        "<exploit_available>true</exploit_available>",
+        "<exploit_available>maybe</exploit_available>",
+        "<cisa-known-exploited>2026/01/02</cisa-known-exploited>",
+        "<cve>CVE-1</cve>",
+        "<cve> </cve>",
+        "<plugin_name>Element</plugin_name>",
+        "<plugin_output>a &amp; b\u{1b}[0m</plugin_output>",
+        "<synopsis>x<!-- c -->y</synopsis>",
+        "<see_also>a\nb</see_also>",
+        "<new>N</new>",
+        "<host>fake</host>",
+        "<attachment name='n'>h</attachment>",
+    ]);
+    (attributes, prop::collection::vec(child, 0..7)).prop_map(|((severity, port, plugin, name), children)| {
+        format!("<ReportItem {severity} {port} {plugin} {name}>\n{}</ReportItem>\n", children.concat())
+    })
+}
+
+fn export() -> impl Strategy<Value = String> {
+    let properties = prop::sample::select(vec![
+        "",
+        "<HostProperties><tag name='host-ip'>10.0.0.7</tag><tag name='operating-system'>Linux</tag></HostProperties>",
+    ]);
+    let name = prop::sample::select(vec!["10.0.0.7", "10.0.0.70", "web", "Web2"]);
+    let host = (
+        name,
+        properties.clone(),
+        prop::collection::vec(item(), 0..6),
+        properties,
+        prop::collection::vec(item(), 0..3),
+    );
+    prop::collection::vec(host, 0..5).prop_map(|hosts| {
+        let hosts = hosts.into_iter().map(|(name, before, items, between, more)| {
+            [&format!("<ReportHost name='{name}'>{before}"), &items.concat(), between, &more.concat(), "</ReportHost>"]
+                .concat()
+        });
+        format!(
+            "<NessusClientData_v2><Report name='r'>{}</Report></NessusClientData_v2>",
+            hosts.collect::<Vec<_>>().concat()
+        )
+    })
+}
+
+fn filters() -> impl Strategy<Value = serde_json::Value> {
+    prop::sample::select(vec![
+        json!({}),
+        json!({"severity": ">=Medium"}),
+        json!({"severity": "!=Info", "port": [80, 443]}),
+        json!({"port": "<100"}),
+        json!({"plugin_id": {"not": 10}}),
+        json!({"cvss_score": {"all": [">=5", "<8"]}}),
+        json!({"epss_score": "!=0.5"}),
+        json!({"vpr_score": ">9"}),
+        json!({"exploit_available": false}),
+        json!({"cisa_known_exploited": ">=2026/01/01"}),
+        json!({"host": "10.0.0.0/26"}),
+        json!({"host": "web", "operating_system": "linux"}),
+        json!({"cve": "cve"}),
+        json!({"plugin_name": "element"}),
+        json!({"plugin_output": "b"}),
+        json!({"asset_inventory": false}),
+        json!({"any": [{"severity": "Critical"}, {"plugin_output": "b"}]}),
+        json!({"not": {"any": [{"port": 80}, {"synopsis": "xy"}]}}),
+        json!({"new": "n"}),
+        json!({"host_element": "fake"}),
+        json!({"nowhere": "x"}),
+    ])
+}
+
+fn sorts() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec![
+        "worst_first",
+        "file",
+        "host",
+        "-host",
+        "severity",
+        "-port",
+        "plugin_id",
+        "-epss_score",
+        "cvss_score",
+        "exploit_available",
+        "-cisa_known_exploited",
+        "plugin_name",
+        "cve",
+        "new",
+        "-operating_system",
+        "attachment",
+    ])
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn answers_are_the_same_with_and_without(
+        xml in export(), mark in any::<bool>(), filters in filters(), sort in sorts(), page in 0..4_i64,
+        profile in prop::sample::select(Profile::ALL.to_vec()), budget in prop::option::of(0..9_000_u64),
+    ) {
+        let xml = if mark { format!("\u{FEFF}{xml}") } else { xml };
+        let query = || {
+            let query = Query::builder().filters(FilterSet::from_json(&filters).unwrap()).sort(sort.parse().unwrap());
+            let query = query.profile(profile).page(Page::new(page, Some(10)).unwrap());
+            if let Some(budget) = budget { query.max_chars(budget) } else { query }
+        };
+        let export = file(xml.as_bytes());
+        let index = load(&built(&export), &export).unwrap();
+        prop_assert_eq!(indexed(&export, &index, query()), plain(xml.as_bytes(), query()));
+    }
+
+    #[test]
+    fn pages_and_cursors_are_everything_and_outlive_the_index(
+        xml in export(), filters in filters(), sort in sorts(), budget in prop::option::of(0..4_000_u64),
+    ) {
+        let query = || Query::builder().profile(Profile::Full).sort(sort.parse().unwrap())
+            .filters(FilterSet::from_json(&filters).unwrap());
+        let Ok(everything) = plain(xml.as_bytes(), query()) else { return Ok(()) };
+        let export = file(xml.as_bytes());
+        let index = load(&built(&export), &export).unwrap();
+        let mut pages = Vec::new();
+        for number in 1.. {
+            let page = indexed(&export, &index, query().max_chars(0).page(Page::new(number, Some(10)).unwrap())).unwrap();
+            pages.extend(findings(&page).into_iter().map(str::to_owned));
+            if page.lines().last().unwrap().contains(r#""next_page":null"#) {
+                break;
+            }
+        }
+        prop_assert_eq!(&pages, &findings(&everything));
+        let (mut walked, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = query().page(Page::new(1, Some(10)).unwrap()).max_chars(budget.map_or(0, |budget| budget + 3_000));
+            let page = if let Some(cursor) = &cursor { page.cursor(cursor) } else { page };
+            // The index is made again for every page.
+            let index = load(&built(&export), &export).unwrap();
+            let text = indexed(&export, &index, page).unwrap();
+            walked.extend(findings(&text).into_iter().map(str::to_owned));
+            let last: serde_json::Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
+            cursor = last["next_cursor"].as_str().map(str::to_owned);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        prop_assert_eq!(&walked, &findings(&everything));
+    }
+
+    #[test]
+    fn damage_never_changes_an_answer(
+        at in any::<prop::sample::Index>(), put in prop::collection::vec(any::<u8>(), 0..40), cut in 0..80_usize,
+        sort in sorts(),
+    ) {
+        let export = file(OFFICE);
+        let whole = built(&export);
+        let mut damaged = whole.clone();
+        let at = at.index(whole.len());
+        damaged.splice(at..(at + cut).min(whole.len()), put);
+        if let Ok(index) = load(&damaged, &export) {
+            let query = || Query::builder().profile(Profile::Full).sort(sort.parse().unwrap());
+            prop_assert_eq!(indexed(&export, &index, query()), plain(OFFICE, query()));
+        }
+    }
+
+    /// An index with the right checksum and the wrong content: no panic, and no more memory than it has rows.
+    #[test]
+    fn a_forged_index_is_harmless(at in any::<prop::sample::Index>(), put in any::<[u8; 8]>(), sort in sorts()) {
+        let export = file(OFFICE);
+        let mut forged = built(&export);
+        let end = forged.len() - 48;
+        let at = at.index(end - 8);
+        forged[at..at + 8].copy_from_slice(&put);
+        let mut checksum = checksum::Checksum::new();
+        checksum.update(&forged[..end + 16]);
+        let sum = checksum.finish();
+        forged[end + 16..].copy_from_slice(&sum);
+        if let Ok(index) = load(&forged, &export) {
+            let query = Query::builder().sort(sort.parse().unwrap()).filters(r#"{"plugin_output": "a"}"#.parse().unwrap());
+            let _ = indexed(&export, &index, query);
+        }
+    }
+}
+
+#[test]
+fn every_flipped_byte_and_every_cut_is_found() {
+    let export = file(OFFICE);
+    let whole = built(&export);
+    assert!(load(&whole, &export).is_ok());
+    for at in 0..whole.len() {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 0x10;
+        assert!(load(&damaged, &export).is_err(), "{at}");
+    }
+    for length in (0..whole.len()).step_by(7) {
+        assert!(load(&whole[..length], &export).is_err(), "{length}");
+    }
+    assert!(load(&[&whole[..], b"x"].concat(), &export).is_err());
+}
+
+#[test]
+fn an_index_of_another_export_is_stale() {
+    let mut export = file(OFFICE);
+    let index = built(&export);
+    let other = file(&[OFFICE, b"\n"].concat());
+    assert!(matches!(load(&index, &other), Err(IndexError::Stale)));
+    // The same size, and changed in the middle: told by the time of change.
+    export.set_modified(UNIX_EPOCH).unwrap();
+    assert!(matches!(load(&index, &export), Err(IndexError::Stale)));
+    let index = load(&built(&export), &export).unwrap();
+    let at = OFFICE.windows(9).position(|window| window == b"<synopsis").unwrap();
+    export.seek(SeekFrom::Start(at as u64)).unwrap();
+    export.write_all(b"<synopsiS").unwrap();
+    let error = indexed(&export, &index, Query::builder()).unwrap_err();
+    assert_eq!(error, "Changed", "and if not, by the hash of the item");
+}
+
+#[test]
+fn an_export_that_is_not_utf_8_has_no_index() {
+    let text = String::from_utf8(OFFICE.to_vec()).unwrap();
+    let wide: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let summary = ExportIndex::build(&file(&wide), Vec::new()).unwrap();
+    assert!(!summary.is_usable);
+    assert_eq!(summary.stats, validate::validate(OFFICE).unwrap());
+    assert_eq!(ExportIndex::build(&file(OFFICE), Vec::new()).unwrap().stats, summary.stats);
+    assert!(ExportIndex::build(&file(&OFFICE[..OFFICE.len() - 20]), Vec::new()).is_err());
+}
