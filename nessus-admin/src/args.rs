@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use nessus_mcp_lib::{config::cli::CommonArgs, ids::PoolName};
+use nessus_mcp_lib::{config::cli::CommonArgs, ids::PoolName, results::DEFAULT_CHARS, task::ScanType};
 
 /// Operator command line of nessus-mcp.
 #[derive(Debug, Parser)]
@@ -19,6 +19,12 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Convert a .nessus export to newline-delimited JSON
     Convert(ConvertArgs),
+    /// Say as JSON what a .nessus export holds, what is missing, and on which hosts the login worked
+    Validate(ValidateArgs),
+    /// Group a .nessus export by severity, plugin, host and solution
+    Summary(SummaryArgs),
+    /// Compare two .nessus exports: what is new, fixed, rated differently, and what cannot be told
+    Diff(DiffArgs),
     /// Show how many scans wait, run and have failed
     Stats(StatsArgs),
     /// List the dead letters: tasks that failed for good, newest first
@@ -105,4 +111,75 @@ pub(crate) struct ConvertArgs {
     /// Write to this file, which is replaced only when everything went well
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
+}
+
+/// Options of `validate`.
+#[derive(Debug, Args)]
+pub(crate) struct ValidateArgs {
+    /// The export, or `-` for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+
+    /// What the scan was to do: untrusted, trusted or privileged; the last two were to log in
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) scan_type: Option<ScanType>,
+
+    /// What the scan was to reach, to be told what is missing
+    #[arg(long, value_name = "TARGETS")]
+    pub(crate) targets: Option<String>,
+
+    /// The part of the live hosts, 0 to 1, that must be authenticated for a success [default: 1]
+    #[arg(long, value_name = "PART", value_parser = part)]
+    pub(crate) min_authenticated: Option<f64>,
+
+    /// List the verdicts of at most so many hosts, those that need attention first
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) hosts: usize,
+}
+
+/// Options of `summary`.
+#[derive(Debug, Args)]
+pub(crate) struct SummaryArgs {
+    /// The export, or `-` for standard input
+    #[arg(value_name = "FILE|-")]
+    pub(crate) file: PathBuf,
+
+    /// What the scan was to do: untrusted, trusted or privileged; the last two were to log in
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) scan_type: Option<ScanType>,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
+/// Options of `diff`.
+#[derive(Debug, Args)]
+pub(crate) struct DiffArgs {
+    /// The export of the earlier scan, or `-` for standard input
+    #[arg(value_name = "BEFORE")]
+    pub(crate) before: PathBuf,
+
+    /// The export of the later scan, or `-` for standard input
+    #[arg(value_name = "AFTER")]
+    pub(crate) after: PathBuf,
+
+    #[command(flatten)]
+    pub(crate) view: ViewArgs,
+}
+
+/// How a view is shown.
+#[derive(Debug, Args)]
+pub(crate) struct ViewArgs {
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    /// Cut lists so that the view has at most so many characters as compact JSON
+    #[arg(long, value_name = "N", default_value_t = DEFAULT_CHARS)]
+    pub(crate) max_chars: usize,
+}
+
+fn part(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|number| (0.0..=1.0).contains(number));
+    number.ok_or_else(|| "write a number from 0 to 1".to_owned())
 }

@@ -18,6 +18,9 @@ fn main() -> ExitCode {
 fn run(command: &Command) -> Result<(), Failure> {
     match command {
         Command::Convert(args) => commands::convert::run(args),
+        Command::Validate(args) => commands::validate::run(args),
+        Command::Summary(args) => commands::views::summary(args),
+        Command::Diff(args) => commands::views::diff(args),
         Command::Stats(args) => block_on(commands::stats::run(args)),
         Command::ListDlq(args) => block_on(commands::dead_letters::run(args)),
     }

@@ -23,6 +23,12 @@ pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Result
     }
 }
 
+/// Writes one JSON document, indented.
+pub(crate) fn pretty(document: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
+    lines([text])
+}
+
 /// The same leniency for a conversion to stdout.
 pub(crate) fn unless_reader_left(converted: Result<(), ConvertFailure>) -> Result<(), Failure> {
     match converted {

@@ -2,5 +2,8 @@
 
 pub(crate) mod convert;
 pub(crate) mod dead_letters;
+mod export_file;
 mod queue;
 pub(crate) mod stats;
+pub(crate) mod validate;
+pub(crate) mod views;

@@ -46,14 +46,9 @@ pub struct Section<T> {
 }
 
 impl<T> Section<T> {
-    /// The first `most` of `total` entries.
+    /// The first `most` of the entries.
     pub(super) fn of(entries: impl ExactSizeIterator<Item = T>, most: usize) -> Self {
         let total = entries.len() as u64;
-        Self::counted(entries, total, most)
-    }
-
-    /// The first `most` of entries that are `total`, some of which may not have been kept.
-    pub(super) fn counted(entries: impl Iterator<Item = T>, total: u64, most: usize) -> Self {
         let shown: Vec<T> = entries.take(most).collect();
         Self { total, left_out: total.saturating_sub(shown.len() as u64), shown }
     }

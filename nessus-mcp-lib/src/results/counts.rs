@@ -45,6 +45,12 @@ impl SeverityCounts {
         *self.of_mut(severity) += 1;
     }
 
+    pub(super) fn add_all(&mut self, others: &Self) {
+        for severity in Severity::ALL.into_iter().map(Some).chain([None]) {
+            *self.of_mut(severity) += others.of(severity);
+        }
+    }
+
     /// Items of this severity; `None` is [`SeverityCounts::unknown`].
     pub const fn of(&self, severity: Option<Severity>) -> u64 {
         match severity {

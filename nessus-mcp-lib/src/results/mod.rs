@@ -9,13 +9,13 @@
 //! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export twice: a survey checks the whole file, counts,
 //! applies the filters and remembers where matching items stand; then the items of the page are read again from
 //! their byte ranges and written. [`Validation`] judges a whole export: counts, what is missing, and whether the login
-//! worked on each host.
+//! worked on each host. [`ScanSummary`] groups an export, [`ScanDiff`] compares two.
 //!
 //! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
 //! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
 //! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading of a
-//! whole export), `scan_information`, `counts`, `authentication`, `validate`, `survey`,
-//! `index`, `json_nl`.
+//! whole export), `scan_information`, `counts`, `authentication`, `validate`, `budget` and `clean` (views of bounded
+//! size), `summary`, `diff`, `survey`, `index`, `json_nl`.
 //!
 //! # How it fails
 //! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
@@ -26,6 +26,7 @@ mod budget;
 mod clean;
 mod counts;
 mod cursor;
+mod diff;
 mod encoding;
 mod error;
 mod escape;
@@ -55,6 +56,10 @@ pub use authentication::{
     Verdict, VerdictCounts,
 };
 pub use budget::{DEFAULT_CHARS, MIN_CHARS, Section};
+pub use diff::{
+    ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, Difference, FindingRow, HostNotComparable, HostsCompared,
+    Incomparable, ScanDiff, ScanSide,
+};
 pub use error::{Location, ResultsError};
 pub use filter::FilterSet;
 pub use index::{ExportIndex, IndexError, IndexSummary};

@@ -9,6 +9,7 @@ mod list;
 mod results;
 mod status;
 mod submit;
+mod views;
 
 use std::{
     path::{Path, PathBuf},
@@ -17,14 +18,15 @@ use std::{
 
 use tokio::sync::Semaphore;
 
-pub(crate) use self::results::scan_metadata;
 pub use self::{
     error::ServiceError,
     list::{InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView, TaskSummary},
     results::ResultsRequest,
     status::TaskView,
     submit::{IdempotencyKey, Submission, SubmitRequest},
+    views::{TaskComparison, TaskSummaryView},
 };
+pub(crate) use self::{results::scan_metadata, views::login_expected};
 use crate::{
     blocking,
     config::{ScannersConfig, Settings},

@@ -202,7 +202,7 @@ impl ScanService {
         Ok(index)
     }
 
-    async fn export_of(&self, task: &Task) -> Result<PathBuf, ServiceError> {
+    pub(super) async fn export_of(&self, task: &Task) -> Result<PathBuf, ServiceError> {
         if !task.status.is_terminal() {
             return Err(ServiceError::ResultsNotReady { task_id: task.task_id.clone(), status: task.status });
         }
@@ -218,7 +218,7 @@ impl ScanService {
     }
 
     /// Notes that the results were read. A failure is logged: the reader shall not suffer from a full disk.
-    async fn note_access(&self, task: &Task) {
+    pub(super) async fn note_access(&self, task: &Task) {
         let now = self.clock.now();
         if task.last_accessed_at.is_some_and(|last| now.since(last) < ACCESS_RESOLUTION) {
             return;

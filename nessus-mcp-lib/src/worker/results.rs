@@ -18,13 +18,11 @@ use super::{outcome::StepError, road::Held};
 use crate::{
     blocking,
     ids::ScanId,
-    results::{
-        AuthenticationStatus, ExportIndex, JsonNlConverter, LoginExpected, Profile, Query, Validation, ValidationReport,
-    },
+    results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
     scanner::{ScanStatus, ScannerError},
     service,
     targets::TargetSet,
-    task::{Artifact, EXPORT_FILE, INDEX_FILE, ScanType, Task, TaskError, TaskStatus, profile_file_name},
+    task::{Artifact, EXPORT_FILE, INDEX_FILE, Task, TaskError, TaskStatus, profile_file_name},
 };
 
 /// How often an export is tried before the task is given back.
@@ -149,11 +147,7 @@ fn finished_view(held: &Held<'_>, task: &Task, warnings: &[String], authenticati
 
 /// What the export is held against.
 fn validation(task: &Task, end: &ScanStatus) -> Validation {
-    let login = match task.scan_type {
-        ScanType::Untrusted => LoginExpected::No,
-        ScanType::Trusted | ScanType::Privileged => LoginExpected::Yes,
-    };
-    let mut validation = Validation::new().login(login).hosts_listed(HOSTS_LISTED);
+    let mut validation = Validation::new().login(service::login_expected(task.scan_type)).hosts_listed(HOSTS_LISTED);
     if let Ok(targets) = task.payload.targets.parse::<TargetSet>() {
         validation = validation.targets(targets.host_count());
     }

@@ -152,6 +152,13 @@ pub(crate) enum Judgement {
     Live(Verdict, Option<Cause>),
 }
 
+impl Judgement {
+    /// Whether the host answered.
+    pub(crate) const fn is_live(self) -> bool {
+        matches!(self, Self::Live(..))
+    }
+}
+
 /// Judges host after host while an export is read, and keeps at most so many verdicts of each kind.
 #[derive(Debug)]
 pub(crate) struct Judge {

@@ -1,0 +1,32 @@
+//! `summary` and `diff`: one export grouped, two compared.
+
+use std::{fmt::Display, path::Path};
+
+use nessus_mcp_lib::{
+    error::Failure,
+    results::{ScanDiff, ScanSummary},
+};
+use serde::Serialize;
+
+use super::{export_file, validate::login};
+use crate::{
+    args::{DiffArgs, SummaryArgs, ViewArgs},
+    output,
+};
+
+pub(crate) fn summary(args: &SummaryArgs) -> Result<(), Failure> {
+    let summary = ScanSummary::read(export_file::open(&args.file)?, login(args.scan_type))?;
+    show(&args.view, &summary.view(args.view.max_chars))
+}
+
+pub(crate) fn diff(args: &DiffArgs) -> Result<(), Failure> {
+    if args.before == Path::new("-") && args.after == Path::new("-") {
+        return Err(Failure::new("standard input can be only one of the two exports"));
+    }
+    let diff = ScanDiff::read(export_file::open(&args.before)?, export_file::open(&args.after)?)?;
+    show(&args.view, &diff.view(args.view.max_chars))
+}
+
+fn show(args: &ViewArgs, view: &(impl Display + Serialize)) -> Result<(), Failure> {
+    if args.json { output::pretty(view) } else { output::lines([view.to_string().trim_end()]) }
+}

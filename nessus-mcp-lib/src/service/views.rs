@@ -1,0 +1,167 @@
+//! Views of whole scans: one summarised, two compared.
+
+use std::{fs::File, path::PathBuf};
+
+use serde::Serialize;
+
+use super::{ScanService, ServiceError};
+use crate::{
+    blocking,
+    ids::TaskId,
+    results::{DiffView, Difference, LoginExpected, MIN_CHARS, ResultsError, ScanDiff, ScanSummary, SummaryView},
+    task::{ScanType, Task, TaskError, TaskStatus},
+};
+
+/// The most characters of a list of targets in a view.
+const TARGETS_CHARS: usize = 500;
+
+/// A task's scan, grouped.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TaskSummaryView {
+    /// The task.
+    pub task_id: TaskId,
+    /// How it ended: only `completed` has everything that was asked for.
+    pub status: TaskStatus,
+    /// untrusted, trusted or privileged.
+    pub scan_type: ScanType,
+    /// The targets, cut after 500 characters.
+    pub targets: String,
+    /// What a reader must know.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+    /// What was found.
+    #[serde(flatten)]
+    pub summary: Option<SummaryView>,
+}
+
+/// The scans of two tasks, compared.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct TaskComparison {
+    /// The task of the first scan.
+    pub before_task_id: TaskId,
+    /// The task of the second.
+    pub after_task_id: TaskId,
+    /// What changed.
+    #[serde(flatten)]
+    pub diff: Option<DiffView>,
+}
+
+impl ScanService {
+    /// What a task's scan found, grouped, in at most `max_chars` characters of JSON
+    /// ([`DEFAULT_CHARS`](crate::results::DEFAULT_CHARS) is a good number).
+    ///
+    /// # Errors
+    /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
+    /// [`ServiceError::Results`] for a damaged export.
+    pub async fn summary(&self, task_id: &TaskId, max_chars: usize) -> Result<TaskSummaryView, ServiceError> {
+        let task = self.tasks.get(task_id).await?;
+        let export = self.export_of(&task).await?;
+        self.note_access(&task).await;
+        let mut view = TaskSummaryView {
+            task_id: task.task_id.clone(),
+            status: task.status,
+            scan_type: task.scan_type,
+            targets: shortened(&task.payload.targets),
+            warnings: task.validation_warnings.clone(),
+            summary: None,
+        };
+        let room = room(max_chars, &view);
+        let login = login_expected(task.scan_type);
+        view.summary = Some(read(move || Ok(ScanSummary::read(open(export)?, login)?.view(room))).await?);
+        Ok(view)
+    }
+
+    /// What changed from the scan of one task to that of a later one, in at most `max_chars` characters of JSON.
+    ///
+    /// # Errors
+    /// [`ServiceError::Invalid`] when both are the same task, else as [`ScanService::summary`] for either.
+    pub async fn compare(
+        &self,
+        before: &TaskId,
+        after: &TaskId,
+        max_chars: usize,
+    ) -> Result<TaskComparison, ServiceError> {
+        if before == after {
+            let hint = "name the tasks of two scans of the same targets, the earlier one first".to_owned();
+            return Err(ServiceError::invalid("after_task_id", "is the same task as the first", hint));
+        }
+        let (first, second) = (self.tasks.get(before).await?, self.tasks.get(after).await?);
+        let (first_export, second_export) = (self.export_of(&first).await?, self.export_of(&second).await?);
+        self.note_access(&first).await;
+        self.note_access(&second).await;
+        let mut comparison =
+            TaskComparison { before_task_id: before.clone(), after_task_id: after.clone(), diff: None };
+        let differences = differences(&first, &second);
+        let room = room(max_chars, &(&comparison, &differences));
+        let logins = (login_expected(first.scan_type), login_expected(second.scan_type));
+        let diff = read(move || {
+            let (first, second) = (open(first_export)?, open(second_export)?);
+            Ok(ScanDiff::read_as(first, logins.0, second, logins.1)?.view(room))
+        });
+        let mut diff = diff.await?;
+        diff.differences.splice(0..0, differences);
+        comparison.diff = Some(diff);
+        Ok(comparison)
+    }
+}
+
+/// Whether scans of this type are to log in.
+pub(crate) const fn login_expected(scan_type: ScanType) -> LoginExpected {
+    match scan_type {
+        ScanType::Untrusted => LoginExpected::No,
+        ScanType::Trusted | ScanType::Privileged => LoginExpected::Yes,
+    }
+}
+
+/// In what the tasks differ beside their results.
+fn differences(before: &Task, after: &Task) -> Vec<Difference> {
+    let mut found = Vec::new();
+    let mut differ = |what, before: String, after: String, message| {
+        if before != after {
+            found.push(Difference::new(what, before, after, message));
+        }
+    };
+    differ(
+        "scan_type",
+        before.scan_type.to_string(),
+        after.scan_type.to_string(),
+        "a scan with a login finds what one without it cannot",
+    );
+    differ(
+        "targets",
+        shortened(&before.payload.targets),
+        shortened(&after.payload.targets),
+        "hosts that are in one list only cannot be compared",
+    );
+    for task in [before, after].into_iter().filter(|task| task.status != TaskStatus::Completed) {
+        let message = "this scan did not complete: what it did not reach looks like mended";
+        found.push(Difference::new("status", task.task_id.to_string(), task.status.to_string(), message));
+    }
+    found
+}
+
+fn shortened(targets: &str) -> String {
+    let mut text: String = targets.chars().take(TARGETS_CHARS).collect();
+    if text.len() < targets.len() {
+        text.push('…');
+    }
+    text
+}
+
+/// What is left of the room for characters beside `view`.
+fn room(max_chars: usize, view: &impl Serialize) -> usize {
+    let taken = serde_json::to_string(view).map_or(0, |text| text.chars().count());
+    max_chars.max(MIN_CHARS).saturating_sub(taken)
+}
+
+fn open(path: PathBuf) -> Result<File, ServiceError> {
+    File::open(&path).map_err(|source| TaskError::Storage { action: "cannot read", path, source: source.into() }.into())
+}
+
+async fn read<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
+) -> Result<T, ServiceError> {
+    blocking::run(work).await.map_err(ResultsError::Read)?
+}

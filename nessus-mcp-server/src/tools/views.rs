@@ -1,0 +1,99 @@
+//! Whole scans at a glance: one summarised, two compared.
+
+use nessus_mcp_lib::{ScanService, results::DEFAULT_CHARS, service::ServiceError};
+use rmcp::{
+    handler::server::wrapper::Parameters,
+    model::{CallToolResult, ContentBlock},
+    schemars::{self, JsonSchema},
+    tool, tool_router,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{ScanTools, answer::refuse};
+
+/// Arguments of `get_scan_summary`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SummaryArguments {
+    /// The task_id that a submit returned
+    task_id: String,
+    /// At most so many characters, 4000 to 400000; 40000 when left out. Lists are cut to fit, counts never
+    #[serde(default)]
+    max_chars: Option<i64>,
+}
+
+/// Arguments of `compare_scans`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CompareArguments {
+    /// The task_id of the earlier scan
+    before_task_id: String,
+    /// The task_id of the later scan
+    after_task_id: String,
+    /// At most so many characters, 4000 to 400000; 40000 when left out. Lists are cut to fit, counts never
+    #[serde(default)]
+    max_chars: Option<i64>,
+}
+
+const MOST_CHARS: usize = 400_000;
+
+#[tool_router(router = views_router, vis = "pub(super)")]
+impl ScanTools {
+    /// A completed scan grouped, counts first: by severity, plugin, host and solution, what is exploited, and logins.
+    ///
+    /// Read this before get_scan_results. Each group has `filters` to give to get_scan_results for its findings; each
+    /// list says its `total` and how many it left out. `authentication` says on which hosts the login worked, and why
+    /// not.
+    #[tool(
+        name = "get_scan_summary",
+        title = "Scan summary",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
+    )]
+    async fn get_scan_summary(
+        &self,
+        Parameters(arguments): Parameters<SummaryArguments>,
+    ) -> Result<CallToolResult, CallToolResult> {
+        let view = async {
+            let task_id = ScanService::parse_task_id(&arguments.task_id)?;
+            self.service.summary(&task_id, chars(arguments.max_chars)?).await
+        };
+        answer(&view.await)
+    }
+
+    /// What changed between two scans of the same targets: new, fixed, still there, rated differently.
+    ///
+    /// Read `differences` first: other plugins, policies or targets change results by themselves. Findings of hosts
+    /// that were down, not scanned or not logged in to in the later scan are not_comparable: never call them fixed.
+    #[tool(
+        name = "compare_scans",
+        title = "Compare two scans",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
+    )]
+    async fn compare_scans(
+        &self,
+        Parameters(arguments): Parameters<CompareArguments>,
+    ) -> Result<CallToolResult, CallToolResult> {
+        let view = async {
+            let before = ScanService::parse_task_id(&arguments.before_task_id)?;
+            let after = ScanService::parse_task_id(&arguments.after_task_id)?;
+            self.service.compare(&before, &after, chars(arguments.max_chars)?).await
+        };
+        answer(&view.await)
+    }
+}
+
+fn chars(asked: Option<i64>) -> Result<usize, ServiceError> {
+    let Some(asked) = asked else { return Ok(DEFAULT_CHARS) };
+    usize::try_from(asked)
+        .ok()
+        .filter(|chars| (nessus_mcp_lib::results::MIN_CHARS..=MOST_CHARS).contains(chars))
+        .ok_or_else(|| ServiceError::invalid("max_chars", "must be from 4000 to 400000", None))
+}
+
+/// Text only, as the findings: some clients drop the text when structured content stands beside it.
+fn answer<T: Serialize>(view: &Result<T, ServiceError>) -> Result<CallToolResult, CallToolResult> {
+    let view = view.as_ref().map_err(refuse)?;
+    let text = serde_json::to_string(view)
+        .map_err(|error| refuse(&ServiceError::invalid("view", format!("cannot be written: {error}"), None)))?;
+    Ok(CallToolResult::success(vec![ContentBlock::text(text)]))
+}
