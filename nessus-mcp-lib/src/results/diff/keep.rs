@@ -126,15 +126,12 @@ impl Names {
         if let Some(present) = self.present {
             return present;
         }
-        let index = match self.host_index.get(&host.name) {
-            Some(index) => *index,
-            None => {
-                let index = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
-                self.hosts.push(host.name.clone());
-                self.host_index.insert(host.name.clone(), index);
-                index
-            }
-        };
+        let index = self.host_index.get(&host.name).copied().unwrap_or_else(|| {
+            let index = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
+            self.hosts.push(host.name.clone());
+            self.host_index.insert(host.name.clone(), index);
+            index
+        });
         self.present = Some(index);
         index
     }

@@ -9,6 +9,7 @@
 //! about 40 bytes each and no more than [`MOST_FINDINGS`](keep::MOST_FINDINGS); texts are kept for plugins and hosts.
 
 mod compare;
+mod differences;
 mod keep;
 mod text;
 mod view;
@@ -16,9 +17,13 @@ mod view;
 use std::io::Read;
 
 use self::compare::Outcome;
-pub use self::view::{
-    ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, Difference, FindingRow, HostNotComparable, HostsCompared,
-    Incomparable, ScanSide,
+pub use self::{
+    compare::Incomparable,
+    differences::Difference,
+    view::{
+        ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, FindingRow, HostNotComparable, HostsCompared,
+        ScanSide,
+    },
 };
 use super::{authentication::LoginExpected, error::ResultsError};
 

@@ -140,11 +140,9 @@ fn the_wrong_order_is_said() {
 
 #[test]
 fn the_budget_is_kept_and_what_is_cut_is_said() {
-    let items: String = (0..2000)
-        .map(|port| {
-            format!("<ReportItem pluginID='900001' pluginName='Flaw' severity='2' port='{port}' protocol='tcp'/>")
-        })
-        .collect();
+    let item =
+        |port| format!("<ReportItem pluginID='900001' pluginName='Flaw' severity='2' port='{port}' protocol='tcp'/>");
+    let items = (0..2000).map(item).collect::<Vec<_>>().concat();
     let before = export(&[&host("h", "", "")]);
     let after = export(&[&host("h", "", &items)]);
     let diff = ScanDiff::read(before.as_bytes(), after.as_bytes()).unwrap();

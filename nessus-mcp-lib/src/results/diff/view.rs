@@ -1,18 +1,16 @@
 //! The comparison as it is shown: counts first, then lists as long as there is room.
 
-use std::fmt;
-
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
-pub use super::compare::Incomparable;
 use super::{
     ScanDiff,
-    compare::{Change, CheckChange, NotComparable, Outcome},
-    keep::{About, Key},
+    compare::{Change, CheckChange, Incomparable, NotComparable, Outcome},
+    differences::{Difference, differences},
+    keep::{About, CheckStatus, Key},
 };
 use crate::results::{
-    authentication::AuthenticationStatus,
+    authentication::{AuthenticationStatus, Judgement},
     budget::{Section, fit},
     clean::{NAME_CHARS, clean},
     counts::{SeverityCounts, is_zero},
@@ -40,36 +38,6 @@ pub struct ScanSide {
     pub authentication_status: AuthenticationStatus,
     /// Findings by severity, as they stand in the export: two with one key are two.
     pub severity_counts: SeverityCounts,
-}
-
-/// Something in which the scans differ beside their findings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[non_exhaustive]
-pub struct Difference {
-    /// What it is, as a stable code: `policy`, `plugin_set`, `plugin_feed_version`, ...
-    pub what: &'static str,
-    /// In the first scan.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<String>,
-    /// In the second.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub after: Option<String>,
-    /// What follows from it.
-    pub message: &'static str,
-}
-
-impl Difference {
-    /// A difference of what both sides say.
-    pub(crate) fn new(what: &'static str, before: String, after: String, message: &'static str) -> Self {
-        Self { what, before: Some(before), after: Some(after), message }
-    }
-}
-
-impl fmt::Display for Difference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = |text: &Option<String>| text.clone().unwrap_or_else(|| "(not said)".to_owned());
-        write!(f, "{}: {} -> {}: {}", self.what, side(&self.before), side(&self.after), self.message)
-    }
 }
 
 /// How many findings by severity; host, port, protocol and plugin make one.
@@ -224,7 +192,7 @@ impl ScanDiff {
                 let SeverityCounts { critical, high, medium, low, .. } = found.counts;
                 (critical, high, medium, low)
             };
-            counts(&right.1).cmp(&counts(&left.1)).then_with(|| outcome.name(left.0).cmp(&outcome.name(right.0)))
+            counts(&right.1).cmp(&counts(&left.1)).then_with(|| outcome.name(left.0).cmp(outcome.name(right.0)))
         });
         let counts = outcome.counts();
         fit(MOST, max_chars, |most| outcome.view(&hosts, &counts, most))
@@ -267,11 +235,15 @@ impl Outcome {
     fn counts(&self) -> ChangeCounts {
         let count = |changes: &[Change], severity: fn(&Change) -> Option<Severity>| {
             let mut counts = SeverityCounts::default();
-            changes.iter().for_each(|change| counts.add(severity(change)));
+            for change in changes {
+                counts.add(severity(change));
+            }
             counts
         };
         let mut not_comparable = SeverityCounts::default();
-        self.not_comparable.values().for_each(|host| not_comparable.add_all(&host.counts));
+        for host in self.not_comparable.values() {
+            not_comparable.add_all(&host.counts);
+        }
         ChangeCounts {
             new: count(&self.new, |change| change.after),
             fixed: count(&self.fixed, |change| change.before),
@@ -288,7 +260,7 @@ impl Outcome {
         let mut hosts = HostsCompared { in_both: 0, only_before: 0, only_after: 0 };
         for index in 0..self.names.hosts.len() {
             let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let alive = |about: &About| about.judgement(index).is_some_and(|judgement| judgement.is_live());
+            let alive = |about: &About| about.judgement(index).is_some_and(Judgement::is_live);
             match (alive(&self.before), alive(&self.after)) {
                 (true, true) => hosts.in_both += 1,
                 (true, false) => hosts.only_before += 1,
@@ -329,7 +301,7 @@ impl Outcome {
         let row = |change: &CheckChange| ComplianceRow {
             host: clean(self.name(change.key.host), NAME_CHARS),
             check: self.names.checks.get(&change.key.check).map(ToString::to_string).unwrap_or_default(),
-            before: change.before.map(|status| status.name()),
+            before: change.before.map(CheckStatus::name),
             after: change.after.name(),
         };
         any.then(|| ComplianceChanges {
@@ -352,47 +324,4 @@ fn side(about: &About) -> ScanSide {
         authentication_status: about.authentication.status,
         severity_counts: about.stats.severity_counts,
     }
-}
-
-fn differences(before: &About, after: &About) -> Vec<Difference> {
-    let text = |text: &Option<String>| text.as_deref().map(|text| clean(text, NAME_CHARS));
-    let policy = |about: &About| text(&about.header.policy_name).or_else(|| about.stats.policy_used.clone());
-    let plugin_set = |about: &About| {
-        about.header.plugin_set_print.map(|print| format!("{} plugins, fingerprint {print}", print.plugins()))
-    };
-    let status = |about: &About| Some(about.authentication.status.to_string());
-    let sides: [(&'static str, &dyn Fn(&About) -> Option<String>, &'static str); 7] = [
-        ("policy", &policy, "findings may be new or missing because the scan looked for other things"),
-        ("plugin_set", &plugin_set, "findings of plugins that were in one scan only are not changes of the hosts"),
-        (
-            "plugin_feed_version",
-            &|about| about.stats.plugin_feed_version.clone(),
-            "a newer feed finds more and rates some differently",
-        ),
-        ("scanner_version", &|about| about.stats.scanner_version.clone(), "another version may report differently"),
-        (
-            "severity_basis",
-            &|about| text(&about.header.severity_basis),
-            "severities were derived differently: changed severities may be no changes",
-        ),
-        ("report_type", &|about| text(&about.header.report_type), "these are scans of different kinds"),
-        ("authentication_status", &status, "the scans did not see equally much of the hosts"),
-    ];
-    let mut found: Vec<Difference> = sides
-        .into_iter()
-        .filter_map(|(what, side, message)| {
-            let (before, after) = (side(before), side(after));
-            // What one export does not say is no difference, except that of the status, which is always said.
-            let differ = before != after && (before.is_some() && after.is_some() || what == "report_type");
-            differ.then_some(Difference { what, before, after, message })
-        })
-        .collect();
-    if let (Some(first), Some(second)) = (&before.start, &after.start)
-        && second < first
-    {
-        let message = "the first scan is the later one: new and fixed are the wrong way round";
-        found
-            .insert(0, Difference { what: "order", before: before.start.clone(), after: after.start.clone(), message });
-    }
-    found
 }

@@ -11,7 +11,7 @@ use super::{
     rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
 };
 use crate::results::{
-    authentication::{AuthenticationReport, AuthenticationStatus, Judgement, Verdict},
+    authentication::{AuthenticationReport, AuthenticationStatus, Cause, Judgement, Verdict},
     budget::{Section, fit},
     clean::{NAME_CHARS, clean},
     counts::{ComplianceCounts, SeverityCounts, is_zero},
@@ -161,7 +161,7 @@ impl ScanSummary {
         let text = |text: &Option<String>| text.as_deref().map(|text| clean(text, NAME_CHARS));
         // What is looked at first gets by with less.
         let few = most.div_ceil(4);
-        let solutions = lists.solutions(self, most.div_ceil(2));
+        let solutions = Lists::solutions(self, most.div_ceil(2));
         let mut view = SummaryView {
             report_name: text(&self.header.report_name),
             policy_name: text(&self.header.policy_name).or_else(|| self.stats.policy_used.clone()),
@@ -170,8 +170,8 @@ impl ScanSummary {
             plugin_feed_version: self.stats.plugin_feed_version.clone(),
             counts: self.counts(lists),
             truncated: false,
-            by_severity: lists.by_severity(self),
-            known_exploited: lists.known_exploited(self, few),
+            by_severity: Lists::by_severity(self),
+            known_exploited: Lists::known_exploited(self, few),
             exploitable: lists.exploitable(self, few),
             highest_epss: Section::of(lists.epss.iter().map(|plugin| RiskRow::new(plugin)), few),
             highest_vpr: Section::of(lists.vpr.iter().map(|plugin| RiskRow::new(plugin)), few),
@@ -249,7 +249,7 @@ impl<'s> Lists<'s> {
         Self { plugins, epss: highest(|plugin| plugin.epss), vpr: highest(|plugin| plugin.vpr), hosts, by_verdict }
     }
 
-    fn by_severity(&self, summary: &ScanSummary) -> Vec<SeverityRow> {
+    fn by_severity(summary: &ScanSummary) -> Vec<SeverityRow> {
         let groups = &summary.groups;
         let row = |severity: Severity| {
             let plugins = groups.plugins.iter().filter(|plugin| plugin.severity == Some(severity)).count() as u64;
@@ -265,7 +265,7 @@ impl<'s> Lists<'s> {
         Severity::ALL.into_iter().rev().map(row).collect()
     }
 
-    fn known_exploited(&self, summary: &ScanSummary, most: usize) -> RiskView {
+    fn known_exploited(summary: &ScanSummary, most: usize) -> RiskView {
         let plugins: Vec<&Plugin> =
             summary.groups.plugins.iter().filter(|plugin| plugin.known_exploited_findings > 0).collect();
         RiskView {
@@ -286,7 +286,7 @@ impl<'s> Lists<'s> {
         }
     }
 
-    fn solutions(&self, summary: &ScanSummary, most: usize) -> SolutionsView {
+    fn solutions(summary: &ScanSummary, most: usize) -> SolutionsView {
         let solutions = &summary.groups.solutions;
         let first = &solutions[..solutions.len().min(FEW)];
         SolutionsView {
@@ -300,7 +300,7 @@ impl<'s> Lists<'s> {
     fn authentication(&self, summary: &ScanSummary, most: usize) -> AuthenticationView {
         let row = |host: &&HostGroup| {
             let (verdict, cause) = match host.judgement {
-                Judgement::Live(verdict, cause) => (verdict.as_str(), cause.map(|cause| cause.as_str())),
+                Judgement::Live(verdict, cause) => (verdict.as_str(), cause.map(Cause::as_str)),
                 Judgement::Dead => ("dead", None),
                 Judgement::NotScanned => ("not_scanned", None),
             };
