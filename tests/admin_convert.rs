@@ -150,3 +150,55 @@ fn a_reader_that_goes_away_is_no_error() {
     child.stderr.take().unwrap().read_to_string(&mut stderr).unwrap();
     assert_eq!((child.wait().unwrap().code(), stderr.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn each_format_is_written_and_unknown_ones_are_refused() {
+    for (format, begin) in
+        [("jsonl", "{\"type\":\"schema\""), ("csv", "host,"), ("sarif", "{\"$schema\""), ("html", "<!DOCTYPE html>")]
+    {
+        let output = convert(&["--format", format]).arg(fixture("office.nessus")).output().unwrap();
+        assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stderr)), (Some(0), "".into()), "{format}");
+        assert!(String::from_utf8(output.stdout).unwrap().starts_with(begin), "{format}");
+    }
+    let (code, message) = failure(convert(&["--format", "xlsx"]).arg(fixture("office.nessus")));
+    assert_eq!(code, Some(2));
+    assert!(message.contains("known formats: jsonl, csv, sarif, html"), "{message}");
+    let (code, message) = failure(convert(&["--format", "csv", "--max-chars", "5000"]).arg(fixture("office.nessus")));
+    assert_eq!(code, Some(1));
+    assert!(message.contains("--max-chars is for --format jsonl"), "{message}");
+}
+
+#[test]
+fn a_page_in_another_format_has_all_its_findings() {
+    let page = ["--format", "csv", "--profile", "full", "--page", "1", "--page-size", "20"];
+    let output = convert(&page).arg(fixture("office.nessus")).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert_eq!((output.status.code(), text.matches("\r\n").count()), (Some(0), 21), "{text}");
+}
+
+#[test]
+fn lenient_keeps_the_complete_findings_and_still_fails() {
+    let place = "at byte 11306, host `db01.office.example`, plugin 910010";
+    for format in ["jsonl", "csv", "sarif", "html"] {
+        for arguments in [&[][..], &["--sort", "file"]] {
+            let directory = tempfile::tempdir().unwrap();
+            let path = directory.path().join("out");
+            let mut command = convert(&["--format", format, "--lenient", "-o"]);
+            let (code, message) = failure(command.arg(&path).args(arguments).arg(fixture("truncated.nessus")));
+            assert_eq!(code, Some(1), "{format}");
+            assert!(message.contains(place) && message.contains("10 findings"), "{message}");
+            let written = std::fs::read_to_string(&path).unwrap();
+            assert!(written.contains("910001"), "{written}");
+            if format == "jsonl" {
+                let lines: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+                assert_eq!((&lines[1]["truncated"], lines.len()), (&json!(true), 12));
+                assert_eq!(lines[1]["damage"]["host"], "db01.office.example");
+            }
+        }
+    }
+    // What is no export at all has nothing to keep.
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("out");
+    let (code, _) = failure(convert(&["--lenient", "-o"]).arg(&path).arg(fixture("login_page.html")));
+    assert_eq!((code, path.exists()), (Some(1), false));
+}

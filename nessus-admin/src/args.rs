@@ -3,7 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use nessus_mcp_lib::{config::cli::CommonArgs, ids::PoolName, results::DEFAULT_CHARS, task::ScanType};
+use nessus_mcp_lib::{
+    config::cli::CommonArgs,
+    ids::PoolName,
+    results::{DEFAULT_CHARS, Format},
+    task::ScanType,
+};
 
 /// Operator command line of nessus-mcp.
 #[derive(Debug, Parser)]
@@ -17,7 +22,7 @@ pub(crate) struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Convert a .nessus export to newline-delimited JSON
+    /// Convert a .nessus export to newline-delimited JSON, CSV, SARIF or HTML
     Convert(ConvertArgs),
     /// Say as JSON what a .nessus export holds, what is missing, and on which hosts the login worked
     Validate(ValidateArgs),
@@ -72,6 +77,14 @@ pub(crate) struct ConvertArgs {
     #[arg(value_name = "FILE|-")]
     pub(crate) file: PathBuf,
 
+    /// What to write: jsonl (lines of JSON), csv, sarif (2.1.0) or html (a report for people)
+    #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format)]
+    pub(crate) format: Format,
+
+    /// Of a broken export, convert what stands before the place where it is broken; the exit code is 1 all the same
+    #[arg(long)]
+    pub(crate) lenient: bool,
+
     /// The fields to show: minimal, summary, brief, triage or full [default: brief]
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
@@ -104,11 +117,11 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "CURSOR", conflicts_with = "page")]
     pub(crate) cursor: Option<String>,
 
-    /// The most characters; 0 for no limit [default: 40000 for a page, no limit for everything]
+    /// The most characters of lines of JSON; 0 for no limit [default: 40000 for a page, no limit for everything]
     #[arg(long, value_name = "N")]
     pub(crate) max_chars: Option<u64>,
 
-    /// Write to this file, which is replaced only when everything went well
+    /// Write to this file, which is replaced only when everything went well, or as well as --lenient allows
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -177,6 +190,10 @@ pub(crate) struct ViewArgs {
     /// Cut lists so that the view has at most so many characters as compact JSON
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CHARS)]
     pub(crate) max_chars: usize,
+}
+
+fn format(text: &str) -> Result<Format, String> {
+    text.parse().map_err(|_| format!("known formats: {}", Format::names().join(", ")))
 }
 
 fn part(text: &str) -> Result<f64, String> {

@@ -1,4 +1,4 @@
-//! `convert`: an export as newline-delimited JSON.
+//! `convert`: an export in another format.
 
 use std::{
     fs::{self, File},
@@ -7,32 +7,46 @@ use std::{
 };
 
 use nessus_mcp_lib::{
-    JsonNlConverter,
     durable::DurableFile,
     error::Failure,
-    results::{Page, Query, ResultsError},
+    results::{ConversionSummary, Converter, Format, Page, Query, ResultsError},
 };
 
+use super::progress::Progress;
 use crate::{
     args::ConvertArgs,
     output::{self, ConvertFailure},
 };
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let converter = JsonNlConverter::new(query(args)?);
+    if args.format != Format::JsonNl && args.max_chars.is_some() {
+        return Err(Failure::new(
+            "--max-chars is for --format jsonl only: other formats have no place to say that a page was cut",
+        ));
+    }
+    let converter = Converter::new(query(args)?, args.format).lenient(args.lenient);
     let Some(path) = &args.output else {
-        return output::unless_reader_left(convert(&converter, &args.file, output::stdout()));
+        return output::unless_reader_left(convert(&converter, &args.file, output::stdout()).and_then(complete));
     };
     let unwritable = |error: io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
     // A device or a pipe is written to, not replaced; a link keeps pointing to what it points to.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         let device = fs::OpenOptions::new().write(true).open(path).map_err(unwritable)?;
-        return output::unless_reader_left(convert(&converter, &args.file, device));
+        return output::unless_reader_left(convert(&converter, &args.file, device).and_then(complete));
     }
     let mut file = DurableFile::create(path).map_err(unwritable)?;
-    convert(&converter, &args.file, &mut file)?;
-    file.commit().map_err(unwritable)
+    let summary = convert(&converter, &args.file, &mut file)?;
+    file.commit().map_err(unwritable)?;
+    Ok(complete(summary)?)
+}
+
+/// Part of an export is better than nothing, and still a failure.
+fn complete(summary: ConversionSummary) -> Result<(), ConvertFailure> {
+    let Some(damage) = summary.damage else { return Ok(()) };
+    let (message, written) = (damage.message, summary.written);
+    Err(Failure::new(format!("{message}; written are {written} findings that stand before (\"truncated\": true)"))
+        .into())
 }
 
 fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
@@ -41,7 +55,7 @@ fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
     if let Some(cursor) = &args.cursor {
         query = query.cursor(cursor);
     }
-    if let Some(characters) = args.max_chars {
+    if let Some(characters) = args.max_chars.or((args.format != Format::JsonNl).then_some(0)) {
         query = query.max_chars(characters);
     }
     if let Some(profile) = &args.profile {
@@ -56,18 +70,17 @@ fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
     query.build()
 }
 
-fn convert(converter: &JsonNlConverter, input: &Path, output: impl Write) -> Result<(), ConvertFailure> {
+fn convert(converter: &Converter, input: &Path, output: impl Write) -> Result<ConversionSummary, ConvertFailure> {
     if input == Path::new("-") {
-        converter.convert_stream(io::stdin().lock(), output)?;
-        return Ok(());
+        return Ok(converter.convert_stream(Progress::of_stream(io::stdin().lock()), output)?);
     }
     let unreadable = |error: io::Error| Failure::new(format!("cannot read `{}`: {error}", input.display()));
     let file = File::open(input).map_err(unreadable)?;
+    let about = file.metadata().map_err(unreadable)?;
     // A pipe has a name too, and cannot be read twice.
-    if file.metadata().map_err(unreadable)?.is_file() {
-        converter.convert(file, output)?;
+    Ok(if about.is_file() {
+        converter.convert(Progress::of_file(file, about.len()), output)?
     } else {
-        converter.convert_stream(file, output)?;
-    }
-    Ok(())
+        converter.convert_stream(Progress::of_stream(file), output)?
+    })
 }

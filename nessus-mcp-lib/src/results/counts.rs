@@ -198,6 +198,11 @@ impl Tally {
         }
     }
 
+    /// Hosts seen so far.
+    pub(super) const fn hosts(&self) -> u64 {
+        self.stats.hosts
+    }
+
     fn look_for_scanner(&mut self, record: &Record<'_>) {
         if walk::plugin(record) == Some(scan_information::PLUGIN) {
             let found = ScanInformation::read(walk::output(record));

@@ -34,7 +34,9 @@ pub(super) enum Utf8<R> {
 }
 
 /// Looks at the start of `input` and makes a copy if it is not UTF-8.
-pub(super) fn open<R: Read + Seek>(mut input: R) -> Result<Utf8<R>, ResultsError> {
+///
+/// `is_lenient` lets text that is broken in its encoding through to the XML reader, up to the break.
+pub(super) fn open<R: Read + Seek>(mut input: R, is_lenient: bool) -> Result<Utf8<R>, ResultsError> {
     input.rewind().map_err(ResultsError::Read)?;
     let head = read_head(&mut input)?;
     let charset = detect(&head)?;
@@ -43,14 +45,14 @@ pub(super) fn open<R: Read + Seek>(mut input: R) -> Result<Utf8<R>, ResultsError
     if charset.encoding == UTF_8 {
         return Ok(Utf8::Direct(input, charset.mark as u64));
     }
-    transcode(input, charset.encoding).map(Utf8::Copy)
+    transcode(input, charset.encoding, is_lenient).map(Utf8::Copy)
 }
 
 /// Copies an input that can be read only once into a temporary file, in UTF-8 and without a byte order mark.
-pub(super) fn spool<R: Read>(mut input: R) -> Result<File, ResultsError> {
+pub(super) fn spool<R: Read>(mut input: R, is_lenient: bool) -> Result<File, ResultsError> {
     let head = read_head(&mut input)?;
     let charset = detect(&head)?;
-    transcode(head[charset.mark..].chain(input), charset.encoding)
+    transcode(head[charset.mark..].chain(input), charset.encoding, is_lenient)
 }
 
 /// Calls `read` with the input as UTF-8, without a copy where none is needed, and the length of its byte order mark.
@@ -64,7 +66,7 @@ pub(super) fn with_utf8<R: Read, T>(
     if charset.encoding == UTF_8 {
         return read(Box::new(rest), charset.mark as u64);
     }
-    read(Box::new(transcode(rest, charset.encoding)?), 0)
+    read(Box::new(transcode(rest, charset.encoding, false)?), 0)
 }
 
 fn read_head(input: &mut impl Read) -> Result<Vec<u8>, ResultsError> {
@@ -113,7 +115,7 @@ fn declared(head: &[u8]) -> Option<&[u8]> {
 }
 
 /// Copies `input`, which begins after its byte order mark, into a temporary file in UTF-8.
-fn transcode<R: Read>(mut input: R, encoding: &'static Encoding) -> Result<File, ResultsError> {
+fn transcode<R: Read>(mut input: R, encoding: &'static Encoding, is_lenient: bool) -> Result<File, ResultsError> {
     let file = tempfile::tempfile().map_err(ResultsError::Spool)?;
     let mut output = BufWriter::new(file);
     let mut chunk = vec![0; CHUNK_BYTES];
@@ -134,6 +136,12 @@ fn transcode<R: Read>(mut input: R, encoding: &'static Encoding) -> Result<File,
                 let last = count == 0;
                 let (result, used) = decoder.decode_to_string_without_replacement(&chunk[..count], &mut utf8, last);
                 if let DecoderResult::Malformed(..) = result {
+                    if is_lenient {
+                        output.write_all(utf8.as_bytes()).map_err(ResultsError::Spool)?;
+                        // No UTF-8 text has this byte, so the XML reader stops here and says at which host.
+                        output.write_all(&[0xFF]).map_err(ResultsError::Spool)?;
+                        break;
+                    }
                     let reason = format!("text is not valid {}", encoding.name());
                     return Err(ResultsError::Malformed { at: Location::at(total + used as u64), reason });
                 }
@@ -158,7 +166,7 @@ mod tests {
 
     fn read(input: &[u8]) -> Result<String, ResultsError> {
         let mut text = String::new();
-        match open(Cursor::new(input))? {
+        match open(Cursor::new(input), false)? {
             Utf8::Direct(mut input, _) => input.read_to_string(&mut text).unwrap(),
             Utf8::Copy(mut file) => file.read_to_string(&mut text).unwrap(),
         };
@@ -190,7 +198,7 @@ mod tests {
         ] {
             assert_eq!(read(&input).unwrap(), expected, "{input:?}");
             let mut spooled = String::new();
-            spool(&*input).unwrap().read_to_string(&mut spooled).unwrap();
+            spool(&*input, false).unwrap().read_to_string(&mut spooled).unwrap();
             assert_eq!(spooled, expected, "{input:?}");
         }
     }

@@ -2,17 +2,21 @@
 
 use std::{fmt, io};
 
+use serde::Serialize;
+
 use crate::error::{Classified, ErrorKind};
 
 /// Where in an export something was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
 pub struct Location {
     /// Bytes from the start of the file; from the start of its UTF-8 form when it is in another encoding.
     pub offset: u64,
     /// The enclosing host, as the export names it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The enclosing item's plugin id, as the export writes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub plugin: Option<String>,
 }
 
@@ -79,6 +83,9 @@ pub enum ResultsError {
     /// No profile of this name.
     #[error("unknown profile `{0}`")]
     UnknownProfile(String),
+    /// No format of this name.
+    #[error("unknown format `{0}`")]
+    UnknownFormat(String),
     /// A profile and custom fields were both given.
     #[error("`profile` and `fields` exclude each other")]
     ProfileAndFields,
@@ -206,6 +213,7 @@ impl Classified for ResultsError {
                 "invalid_filter"
             }
             Self::UnknownProfile(_) => "unknown_profile",
+            Self::UnknownFormat(_) => "unknown_format",
             Self::ProfileAndFields => "conflicting_options",
             Self::NoFields => "no_fields",
             Self::InvalidPage(_) => "invalid_page",
@@ -245,6 +253,7 @@ impl Classified for ResultsError {
                 r#"write something like {"severity": ">=High", "host": "10.0.0.0/24"}"#.to_owned()
             }
             Self::UnknownProfile(_) => format!("profiles: {}", super::Profile::names().join(", ")),
+            Self::UnknownFormat(_) => format!("formats: {}", super::Format::names().join(", ")),
             Self::ProfileAndFields => "give a profile, or the list of fields, not both".to_owned(),
             Self::NoFields => "name at least one field, such as `host`".to_owned(),
             Self::InvalidPage(_) => "pages are counted from 1; 0 gives everything".to_owned(),

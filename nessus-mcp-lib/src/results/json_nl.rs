@@ -1,28 +1,22 @@
 //! Exports as newline-delimited JSON: the public face of this module.
 
-use std::io::{BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, Write};
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    cursor::{Cursor, Identity},
-    encoding::{self, Utf8},
+    conversion::{Conversion, ConversionSummary, Damage, Sink},
     error::ResultsError,
     fields::FieldRef,
-    index::{ExportIndex, Window, search},
+    index::{ExportIndex, search},
     lines::Lines,
-    profile::Projection,
     query::Query,
     record::Record,
-    sort::Key,
-    survey::{Selection, Survey, Warnings, survey},
-    validate::{ExportStats, READ_BYTES},
-    xml::{ExportReader, ItemReader, PluginSetPrint, Step},
+    survey::{Survey, Warnings},
+    validate::ExportStats,
+    xml::PluginSetPrint,
 };
-
-/// Bytes read at once for an item; most are shorter.
-const ITEM_BYTES: usize = 8 << 10;
 
 /// Turns .nessus exports into lines of JSON that a language model can read.
 ///
@@ -70,30 +64,13 @@ const ITEM_BYTES: usize = 8 << 10;
 pub struct JsonNlConverter {
     query: Query,
     metadata: Map<String, Json>,
-}
-
-/// What a conversion has found and written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConversionSummary {
-    /// Findings that match the filters.
-    pub total_vulnerabilities: u64,
-    /// Findings written: those of the page.
-    pub written: u64,
-    /// Pages that the matching findings fill; 1 when everything was asked for.
-    pub total_pages: u64,
-    /// Whether the page has ended early for its budget.
-    pub truncated: bool,
-    /// Where the next page begins, when there is more and not everything was asked for.
-    pub next_cursor: Option<String>,
-    /// What the whole export holds.
-    pub stats: ExportStats,
+    is_lenient: bool,
 }
 
 impl JsonNlConverter {
     /// For this query.
     pub fn new(query: Query) -> Self {
-        Self { query, metadata: Map::new() }
+        Self { query, metadata: Map::new(), is_lenient: false }
     }
 
     /// Adds members to the `scan_metadata` line, such as a task id. A name that the line has already is left out.
@@ -103,16 +80,21 @@ impl JsonNlConverter {
         self
     }
 
+    /// Converts the complete findings of a broken export, up to where it is broken; `scan_metadata` then says
+    /// `"truncated": true`, with the error and the place in `damage`, and so does [`ConversionSummary::damage`].
+    #[must_use]
+    pub fn lenient(mut self, is_lenient: bool) -> Self {
+        self.is_lenient = is_lenient;
+        self
+    }
+
     /// Converts an export that can be read twice, from its first byte on. Buffers what it reads and writes.
     ///
     /// # Errors
     /// When the query names fields that the export does not have, the export is not a complete .nessus file of
     /// version 2 (then nothing was written), or reading or writing fails.
     pub fn convert<R: Read + Seek, W: Write>(&self, input: R, output: W) -> Result<ConversionSummary, ResultsError> {
-        match encoding::open(input)? {
-            Utf8::Direct(input, base) => self.run(input, base, output),
-            Utf8::Copy(copy) => self.run(copy, 0, output),
-        }
+        self.conversion().file(input, &mut self.sink(output))
     }
 
     /// Converts an export that can be read only once, such as standard input, by way of a temporary file.
@@ -120,7 +102,7 @@ impl JsonNlConverter {
     /// # Errors
     /// Those of [`JsonNlConverter::convert`], and when the temporary file cannot be written.
     pub fn convert_stream<R: Read, W: Write>(&self, input: R, output: W) -> Result<ConversionSummary, ResultsError> {
-        self.run(encoding::spool(input)?, 0, output)
+        self.conversion().stream(input, &mut self.sink(output))
     }
 
     /// As [`JsonNlConverter::convert`], with the index of the export: the same lines, without reading all of it first.
@@ -134,116 +116,32 @@ impl JsonNlConverter {
         index: &ExportIndex,
         output: W,
     ) -> Result<ConversionSummary, ResultsError> {
-        self.write(&mut export, index.base(), output, |export| search(index, &self.query, export))
+        let mut sink = self.sink(output);
+        self.conversion().write(&mut export, index.base(), &mut sink, |export, _| search(index, &self.query, export))
     }
 
-    fn run<R: Read + Seek, W: Write>(
-        &self,
-        mut input: R,
-        base: u64,
-        output: W,
-    ) -> Result<ConversionSummary, ResultsError> {
-        self.write(&mut input, base, output, |input| survey(reader(input, base)?, &self.query))
+    fn conversion(&self) -> Conversion<'_> {
+        Conversion { query: &self.query, is_lenient: self.is_lenient }
     }
 
-    fn write<R: Read + Seek, W: Write>(
-        &self,
-        input: &mut R,
-        base: u64,
-        output: W,
-        survey: impl FnOnce(&mut R) -> Result<Survey, ResultsError>,
-    ) -> Result<ConversionSummary, ResultsError> {
-        let query = &self.query;
-        let is_whole = query.page.is_all() && query.max_chars.is_none();
-        let identity = if is_whole { None } else { Some(Identity::of(input, base)?) };
-        if let (Some(cursor), Some(identity)) = (&query.cursor, &identity) {
-            cursor.check(identity)?;
-        }
-        let survey = survey(input)?;
-        let mut output = Lines::new(output, query.max_chars);
-        self.write_head(&survey, &mut output)?;
-        let window = query.window(survey.matched);
-        let written = match &survey.selection {
-            Selection::Stream => self.write_all(reader(input, base)?, &mut output)?,
-            Selection::Items(keys) => self.write_items(input, keys, &survey, &mut output)?,
-        };
-        let truncated = output.is_spent;
-        if !truncated && written != window.end - window.start {
-            return Err(ResultsError::Changed);
-        }
-        let position = window.start + written;
-        let next_cursor = identity
-            .filter(|_| position < survey.matched)
-            .map(|identity| Cursor::new(&query.filters, &query.sort, &identity, position).to_string());
-        let total_pages = query.page.count(survey.matched);
-        let summary = ConversionSummary {
-            total_vulnerabilities: survey.matched,
-            written,
-            total_pages,
-            truncated,
-            next_cursor,
-            stats: survey.stats,
-        };
-        if truncated || !query.page.is_all() {
-            self.write_pagination(&summary, &mut output)?;
-        }
-        output.finish()?;
-        Ok(summary)
+    fn sink<W: Write>(&self, output: W) -> JsonNl<'_, W> {
+        JsonNl { query: &self.query, metadata: &self.metadata, lines: Lines::new(output, self.query.max_chars) }
     }
+}
 
-    fn write_all<R: Read, W: Write>(
-        &self,
-        mut reader: ExportReader<BufReader<R>>,
-        output: &mut Lines<W>,
-    ) -> Result<u64, ResultsError> {
-        let mut written = 0;
-        loop {
-            match reader.next()? {
-                Step::HostStart | Step::HostEnd => {}
-                Step::End => return Ok(written),
-                Step::Item => {
-                    let record = Record { host: reader.host(), item: reader.item() };
-                    if self.query.filters.matches(&record) {
-                        if !output.record(&record, &self.query.projection)? {
-                            return Ok(written);
-                        }
-                        written += 1;
-                    }
-                }
-            }
-        }
-    }
+/// Lines of JSON on their way out.
+struct JsonNl<'c, W> {
+    query: &'c Query,
+    metadata: &'c Map<String, Json>,
+    lines: Lines<W>,
+}
 
-    fn write_items<R: Read + Seek, W: Write>(
-        &self,
-        input: &mut R,
-        keys: &[Key],
-        survey: &Survey,
-        output: &mut Lines<W>,
-    ) -> Result<u64, ResultsError> {
-        let mut items = ItemReader::default();
-        let mut window = Window::new(ITEM_BYTES);
-        let mut written = 0;
-        for place in keys.iter().map(|key| key.place) {
-            let Some(host) = survey.hosts.get(place.host as usize) else { return Err(ResultsError::Changed) };
-            let bytes = window.read(input, place.offset, place.length, place.check)?;
-            let item = items.read(bytes, place.offset)?;
-            if !output.record(&Record { host, item }, &self.query.projection)? {
-                break;
-            }
-            written += 1;
-        }
-        Ok(written)
-    }
-
-    fn write_head<W: Write>(&self, survey: &Survey, output: &mut Lines<W>) -> Result<(), ResultsError> {
-        let query = &self.query;
-        let fields = match &query.projection {
-            Projection::Full => survey.present.clone(),
-            Projection::Fields { fields, .. } => fields.iter().map(|field| field.name().to_owned()).collect(),
-        };
+impl<W: Write> Sink for JsonNl<'_, W> {
+    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+        let query = self.query;
+        let fields = query.projection.names(&survey.present);
         let untrusted_fields = fields.iter().filter(|name| FieldRef::named(name).is_untrusted()).cloned().collect();
-        output.line(&Schema {
+        self.lines.line(&Schema {
             kind: "schema",
             profile: query.projection.name(),
             fields,
@@ -258,6 +156,8 @@ impl JsonNlConverter {
         let header = &survey.header;
         let metadata = Metadata {
             kind: "scan_metadata",
+            truncated: survey.damage.is_some(),
+            damage: survey.damage.as_ref(),
             report_name: header.report_name.as_deref(),
             report_type: header.report_type.as_deref(),
             policy_name: header.policy_name.as_deref(),
@@ -272,35 +172,33 @@ impl JsonNlConverter {
         let own = serde_json::to_value(&metadata).map_err(|error| ResultsError::Write(error.into()))?;
         let added = self.metadata.iter().filter(|(name, _)| own.get(name).is_none());
         let added = added.map(|(name, value)| (name.clone(), value.clone())).collect();
-        output.line(&Metadata { added: &added, ..metadata })
+        self.lines.line(&Metadata { added: &added, ..metadata })
     }
 
-    fn write_pagination<W: Write>(
-        &self,
-        summary: &ConversionSummary,
-        output: &mut Lines<W>,
-    ) -> Result<(), ResultsError> {
-        let query = &self.query;
-        // A cursor stands between pages, and after a page that was cut short the next would leave findings out.
-        let is_numbered = query.cursor.is_none() && !query.page.is_all();
-        let has_next = summary.next_cursor.is_some();
-        output.line(&Pagination {
-            kind: "pagination",
-            page: is_numbered.then(|| query.page.number()),
-            page_size: query.page.size(),
-            page_size_requested: query.page.requested_size(),
-            total_pages: summary.total_pages,
-            truncated: summary.truncated,
-            has_next,
-            next_page: (has_next && is_numbered && !summary.truncated).then(|| query.page.number() + 1),
-            next_cursor: summary.next_cursor.as_deref(),
-        })
+    fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
+        self.lines.record(record, &self.query.projection)
     }
-}
 
-fn reader<R: Read + Seek>(input: &mut R, base: u64) -> Result<ExportReader<BufReader<&mut R>>, ResultsError> {
-    input.seek(SeekFrom::Start(base)).map_err(ResultsError::Read)?;
-    Ok(ExportReader::new(BufReader::with_capacity(READ_BYTES, input), base))
+    fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError> {
+        let query = self.query;
+        if summary.truncated || !query.page.is_all() {
+            // A cursor stands between pages, and after a page that was cut short the next would leave findings out.
+            let is_numbered = query.cursor.is_none() && !query.page.is_all();
+            let has_next = summary.next_cursor.is_some();
+            self.lines.line(&Pagination {
+                kind: "pagination",
+                page: is_numbered.then(|| query.page.number()),
+                page_size: query.page.size(),
+                page_size_requested: query.page.requested_size(),
+                total_pages: summary.total_pages,
+                truncated: summary.truncated,
+                has_next,
+                next_page: (has_next && is_numbered && !summary.truncated).then(|| query.page.number() + 1),
+                next_cursor: summary.next_cursor.as_deref(),
+            })?;
+        }
+        self.lines.finish()
+    }
 }
 
 /// The first line.
@@ -325,6 +223,10 @@ struct Schema {
 struct Metadata<'s> {
     #[serde(rename = "type")]
     kind: &'static str,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<&'s Damage>,
     #[serde(skip_serializing_if = "Option::is_none")]
     report_name: Option<&'s str>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -18,14 +18,12 @@ pub(super) struct Lines<W> {
     /// The characters left, when there is a limit.
     left: Option<u64>,
     has_records: bool,
-    /// Whether a record was left out because the budget was used up.
-    pub is_spent: bool,
 }
 
 impl<W: Write> Lines<W> {
     pub(super) fn new(output: W, max_chars: Option<u64>) -> Self {
         let left = max_chars.map(|most| most.saturating_sub(LAST_LINE));
-        Self { output, buffer: Vec::with_capacity(WRITE_BYTES * 2), left, has_records: false, is_spent: false }
+        Self { output, buffer: Vec::with_capacity(WRITE_BYTES * 2), left, has_records: false }
     }
 
     /// Writes a line that is not a record.
@@ -46,7 +44,6 @@ impl<W: Write> Lines<W> {
         {
             self.buffer.truncate(begin);
             if self.has_records {
-                self.is_spent = true;
                 return Ok(false);
             }
             let room = left.max(render::SHORTEST);
@@ -76,7 +73,7 @@ impl<W: Write> Lines<W> {
         Ok(())
     }
 
-    pub(super) fn finish(mut self) -> Result<(), ResultsError> {
+    pub(super) fn finish(&mut self) -> Result<(), ResultsError> {
         let buffer = mem::take(&mut self.buffer);
         self.output.write_all(&buffer).and_then(|()| self.output.flush()).map_err(ResultsError::Write)
     }

@@ -8,28 +8,32 @@
 //! # How it works
 //! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export twice: a survey checks the whole file, counts,
 //! applies the filters and remembers where matching items stand; then the items of the page are read again from
-//! their byte ranges and written. [`Validation`] judges a whole export: counts, what is missing, and whether the login
+//! their byte ranges and written. [`Converter`] does the same for other formats. [`Validation`] judges a whole export: counts, what is missing, and whether the login
 //! worked on each host. [`ScanSummary`] groups an export, [`ScanDiff`] compares two.
 //!
 //! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
 //! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
 //! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading of a
 //! whole export), `scan_information`, `counts`, `authentication`, `validate`, `budget` and `clean` (views of bounded
-//! size), `summary`, `diff`, `survey`, `index`, `json_nl`.
+//! size), `summary`, `diff`, `survey`, `index`, `conversion` (two readings, a page, and a sink for what is found),
+//! `json_nl`, `export` (the sinks of other formats).
 //!
 //! # How it fails
 //! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
-//! broken file is never converted in part, and a filter that cannot be applied is never an empty result.
+//! broken file is converted in part only where that was asked for, and then the output says so; a filter that cannot be
+//! applied is never an empty result.
 
 mod authentication;
 mod budget;
 mod clean;
+mod conversion;
 mod counts;
 mod cursor;
 mod diff;
 mod encoding;
 mod error;
 mod escape;
+mod export;
 mod fields;
 mod filter;
 mod host_time;
@@ -56,14 +60,16 @@ pub use authentication::{
     Verdict, VerdictCounts,
 };
 pub use budget::{DEFAULT_CHARS, MIN_CHARS, Section};
+pub use conversion::{ConversionSummary, Damage};
 pub use diff::{
     ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, Difference, FindingRow, HostNotComparable, HostsCompared,
     Incomparable, ScanDiff, ScanSide,
 };
 pub use error::{Location, ResultsError};
+pub use export::{Converter, Format};
 pub use filter::FilterSet;
 pub use index::{ExportIndex, IndexError, IndexSummary};
-pub use json_nl::{ConversionSummary, JsonNlConverter};
+pub use json_nl::JsonNlConverter;
 pub use page::Page;
 pub use profile::Profile;
 pub use query::{Query, QueryBuilder};

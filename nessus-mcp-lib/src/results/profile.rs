@@ -175,6 +175,14 @@ impl Projection {
         self
     }
 
+    /// The names of the fields, in order; `present` are those that `full` shows.
+    pub(crate) fn names(&self, present: &[String]) -> Vec<String> {
+        match self {
+            Self::Full => present.to_vec(),
+            Self::Fields { fields, .. } => fields.iter().map(|field| field.name().to_owned()).collect(),
+        }
+    }
+
     /// What the schema line calls it.
     pub(crate) const fn name(&self) -> &'static str {
         match self {

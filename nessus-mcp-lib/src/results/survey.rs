@@ -12,6 +12,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
+    conversion::Damage,
     error::ResultsError,
     fields::{self, FieldId, FieldSet, clashes},
     profile::Projection,
@@ -19,6 +20,7 @@ use super::{
     record::{Host, Record},
     sort::{Key, SortOrder, Sorter},
     validate::{ExportStats, Tally},
+    walk::Visit,
     xml::{ExportReader, Header, Mended, Step},
 };
 
@@ -38,6 +40,8 @@ pub(super) struct Survey {
     pub hosts: Vec<Host>,
     /// The fields that matching items have; filled for the `full` profile only.
     pub present: Vec<String>,
+    /// Where the export is broken, when that is no reason to stop.
+    pub damage: Option<Damage>,
 }
 
 /// The items to be shown.
@@ -63,24 +67,46 @@ impl Warnings {
     }
 }
 
-/// Reads the whole export.
-pub(super) fn survey<R: BufRead>(mut reader: ExportReader<R>, query: &Query) -> Result<Survey, ResultsError> {
+/// Reads the whole export and shows `look` each step, and whether it is an item that matches.
+///
+/// A lenient survey of a broken export that has begun to tell of hosts ends where the export is broken.
+pub(super) fn survey<R: BufRead>(
+    mut reader: ExportReader<R>,
+    query: &Query,
+    is_lenient: bool,
+    mut look: impl FnMut(Visit<'_>, bool),
+) -> Result<Survey, ResultsError> {
+    let mut damage = None;
     let mut tally = Tally::default();
     let mut warnings = Warnings::default();
     let mut picker = Picker::new(query);
     let mut names = Names::new(query);
     let mut hosts: Vec<Host> = Vec::new();
     loop {
-        let step = reader.next()?;
+        let step = match reader.next() {
+            Ok(step) => step,
+            Err(error) => {
+                damage = Damage::of(&error).filter(|_| is_lenient && tally.hosts() > 0);
+                if damage.is_none() {
+                    return Err(error);
+                }
+                break;
+            }
+        };
         tally.count(step, &reader);
         match step {
-            Step::HostStart | Step::HostEnd => {}
-            Step::End => break,
+            Step::HostStart | Step::HostEnd => look(Visit::of(step, &reader), false),
+            Step::End => {
+                look(Visit::of(step, &reader), false);
+                break;
+            }
             Step::Item => {
                 let record = Record { host: reader.host(), item: reader.item() };
                 warnings.add(&record);
                 names.look_for_wanted(&record);
-                if query.filters.matches(&record) {
+                let matches = query.filters.matches(&record);
+                look(Visit::Item(record), matches);
+                if matches {
                     names.look_at_present(&record);
                     if picker.wants_key() {
                         // Properties that come late change the host in the midst of its items.
@@ -99,7 +125,8 @@ pub(super) fn survey<R: BufRead>(mut reader: ExportReader<R>, query: &Query) -> 
     warnings.mended = reader.mended();
     let present = names.present();
     let (matched, selection) = picker.finish(&hosts);
-    Ok(Survey { header: reader.header().clone(), stats: tally.finish(), matched, warnings, selection, hosts, present })
+    let (header, stats) = (reader.header().clone(), tally.finish());
+    Ok(Survey { header, stats, matched, warnings, selection, hosts, present, damage })
 }
 
 /// Keeps the keys of matching items, as few as the order and page allow.

@@ -162,7 +162,7 @@ impl ExportIndex {
     /// # Errors
     /// When it is not a complete .nessus export of version 2, or `output` cannot be written.
     pub fn build<W: Write>(export: &File, output: W) -> Result<IndexSummary, ResultsError> {
-        let Utf8::Direct(input, base) = encoding::open(export)? else {
+        let Utf8::Direct(input, base) = encoding::open(export, false)? else {
             let mut export = export;
             std::io::Seek::rewind(&mut export).map_err(ResultsError::Read)?;
             return Ok(IndexSummary { stats: validate::validate(export)?, is_usable: false });

@@ -76,6 +76,7 @@ pub(in crate::results) fn search<R: Read + Seek>(
         selection,
         hosts: about.hosts.clone(),
         present: present.names(),
+        damage: None,
     })
 }
 

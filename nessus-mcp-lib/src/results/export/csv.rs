@@ -1,0 +1,128 @@
+//! Comma-separated values.
+
+use std::io::{self, Write};
+
+use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
+
+use super::cells;
+use crate::results::{
+    conversion::{ConversionSummary, Sink},
+    error::ResultsError,
+    fields::FieldRef,
+    query::Query,
+    record::Record,
+    survey::Survey,
+};
+
+/// Bytes written at once.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// A table on its way out.
+pub(super) struct Csv<'q, W: Write> {
+    query: &'q Query,
+    columns: Vec<FieldRef>,
+    output: Writer<W>,
+    row: ByteRecord,
+    cell: String,
+}
+
+impl<'q, W: Write> Csv<'q, W> {
+    pub(super) fn new(query: &'q Query, output: W) -> Self {
+        let output = WriterBuilder::new().terminator(Terminator::CRLF).buffer_capacity(WRITE_BYTES).from_writer(output);
+        Self { query, columns: Vec::new(), output, row: ByteRecord::new(), cell: String::new() }
+    }
+}
+
+impl<W: Write> Sink for Csv<'_, W> {
+    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+        self.columns = cells::columns(&self.query.projection, &survey.present);
+        if self.columns.is_empty() {
+            // A profile that shows what there is, of nothing.
+            return Ok(());
+        }
+        let names = self.columns.iter().map(|field| defused(field.name().to_owned()));
+        self.output.write_record(names).map_err(unwritable)
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
+        self.row.clear();
+        for field in &self.columns {
+            self.cell.clear();
+            let mut is_text = false;
+            let mut is_first = true;
+            cells::values(record, field, |value| {
+                is_text |= cells::is_text(&value) || !is_first;
+                if !std::mem::take(&mut is_first) {
+                    self.cell.push_str(cells::SEPARATOR);
+                }
+                self.cell.push_str(&cells::text(value, record));
+            });
+            if is_text && is_formula(&self.cell) {
+                self.cell.insert(0, '\'');
+            }
+            self.row.push_field(self.cell.as_bytes());
+        }
+        self.output.write_byte_record(&self.row).map_err(unwritable)?;
+        // One huge cell must not keep its memory until the end.
+        self.cell.shrink_to(WRITE_BYTES);
+        Ok(true)
+    }
+
+    fn end(&mut self, _summary: &ConversionSummary) -> Result<(), ResultsError> {
+        self.output.flush().map_err(ResultsError::Write)
+    }
+}
+
+/// Whether a spreadsheet would take a text for a formula, or a program of the kind for a command: it begins, after
+/// white space that some of them skip, with one of the characters that mark one, also in their wide forms.
+fn is_formula(text: &str) -> bool {
+    text.starts_with(['\t', '\r', '\n'])
+        || text.trim_start().starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}', '|', '%'])
+}
+
+/// The text, with an apostrophe before what would be a formula.
+fn defused(mut text: String) -> String {
+    if is_formula(&text) {
+        text.insert(0, '\'');
+    }
+    text
+}
+
+fn unwritable(error: csv::Error) -> ResultsError {
+    ResultsError::Write(match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formulas_are_told_from_texts() {
+        for text in [
+            "=1+1",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\t=1",
+            "\r=1",
+            "\n=1",
+            "  =1",
+            "\u{A0}=1",
+            "＝1",
+            "＋1",
+            "－1",
+            "＠x",
+            "|cmd",
+            "%0A",
+            "-rw-r--r-- root",
+        ] {
+            assert!(is_formula(text), "{text:?}");
+        }
+        for text in ["", "a=1", "1-1", "10.0.0.1", "'=1", "(=1)", "CVE-2026-1", "two\n=lines"] {
+            assert!(!is_formula(text), "{text:?}");
+        }
+    }
+}

@@ -1,0 +1,225 @@
+//! A report for people: what was found, what was not scanned, and every finding to open.
+//!
+//! One file that needs no other, no script and no network: charts are inline SVG, findings open with `details`. Texts
+//! of an export may be hostile, so every one goes through [`escape`], links are links only when they lead to a page,
+//! and a content security policy forbids everything but the styles.
+
+mod charts;
+mod overview;
+mod style;
+
+use std::{
+    borrow::Cow,
+    io::{self, BufWriter, Write},
+};
+
+use self::overview::Overview;
+use super::cells;
+use crate::results::{
+    conversion::{ConversionSummary, Sink},
+    error::ResultsError,
+    fields::{FieldId, FieldRef},
+    profile::Projection,
+    query::Query,
+    record::{Record, Severity},
+    survey::Survey,
+    untrusted,
+    walk::Visit,
+};
+
+/// Bytes written at once.
+const WRITE_BYTES: usize = 64 << 10;
+
+/// A report on its way out.
+pub(super) struct Html<'q, W: Write> {
+    query: &'q Query,
+    output: BufWriter<W>,
+    overview: Overview,
+    columns: Vec<FieldRef>,
+}
+
+impl<'q, W: Write> Html<'q, W> {
+    pub(super) fn new(query: &'q Query, output: W) -> Self {
+        let output = BufWriter::with_capacity(WRITE_BYTES, output);
+        Self { query, output, overview: Overview::default(), columns: Vec::new() }
+    }
+
+    fn head(&mut self, survey: &Survey) -> io::Result<()> {
+        let output = &mut self.output;
+        let name = survey.header.report_name.as_deref().unwrap_or("Scan without a name");
+        let name = escape(name);
+        write!(
+            output,
+            "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
+             <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+             <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
+             <meta name=\"referrer\" content=\"no-referrer\">\n<title>{name}</title>\n<style>\n{}</style>\n</head>\n<body>\n\
+             <header>\n<p class=\"kind\">Vulnerability scan</p>\n<h1>{name}</h1>\n",
+            style::SHEET
+        )?;
+        self.overview.facts(survey, output)?;
+        output.write_all(b"</header>\n<main>\n")?;
+        if let Some(damage) = &survey.damage {
+            let message = escape(&damage.message);
+            writeln!(
+                output,
+                "<p class=\"alarm\" role=\"alert\"><strong>This report is not complete.</strong> It shows what stands in the \
+                 export before the place where it is broken: {message}.</p>"
+            )?;
+        }
+        self.overview.write(survey, output)?;
+        self.list_head(survey)
+    }
+
+    /// What the list of findings shows.
+    fn list_head(&mut self, survey: &Survey) -> io::Result<()> {
+        let query = self.query;
+        let output = &mut self.output;
+        let total = survey.stats.items;
+        write!(output, "<section>\n<h2>Findings</h2>\n<p class=\"note\">{} of {total} findings", survey.matched)?;
+        let filters = query.filters.to_json();
+        if !filters.is_empty() {
+            let filters = serde_json::to_string(&filters)?;
+            write!(output, " match <code>{}</code>", escape(&filters))?;
+        }
+        let window = query.window(survey.matched);
+        if window.end - window.start < survey.matched {
+            let first = if window.is_empty() { window.start } else { window.start + 1 };
+            write!(output, ", shown are {first} to {}", window.end)?;
+        }
+        writeln!(output, "; order: <code>{}</code>.</p>", escape(&query.sort.to_string()))
+    }
+
+    fn finding(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let output = &mut self.output;
+        let (class, label) = rating(record);
+        let text = |id| record.first(id).map(|value| cells::text(value, record)).unwrap_or_default();
+        let place = match (text(FieldId::Port), text(FieldId::Protocol)) {
+            (port, protocol) if !port.is_empty() && port != "0" => format!("{port}/{protocol}"),
+            _ => String::new(),
+        };
+        let name = match text(FieldId::PluginName) {
+            name if name.trim().is_empty() => format!("Plugin {}", text(FieldId::PluginId)).into(),
+            name => name,
+        };
+        write!(
+            output,
+            "<details class=\"{class}\"><summary><span class=\"rating\">{}</span> <span class=\"where\">{} {}</span> \
+             <span class=\"name\">{}</span> <span class=\"score\">{}</span></summary>\n<dl>\n",
+            escape(&label),
+            escape(&record.host.name),
+            escape(&place),
+            escape(&name),
+            record.best_score().map(|score| format!("{score:.1}")).unwrap_or_default(),
+        )?;
+        let is_full = self.query.projection == Projection::Full;
+        for field in &self.columns {
+            if let FieldRef::Declared(id) = field
+                && is_full
+                && !record.shows(*id)
+            {
+                continue;
+            }
+            let mut values = Vec::new();
+            cells::values(record, field, |value| values.push(cells::text(value, record)));
+            values.retain(|value| !value.trim().is_empty());
+            if values.is_empty() {
+                continue;
+            }
+            let mark = if field.is_untrusted() { " <small>said by the scanned host</small>" } else { "" };
+            write!(output, "<dt>{}{mark}</dt>", escape(&field.name().replace('_', " ")))?;
+            for value in values {
+                output.write_all(b"<dd>")?;
+                if cells::is_link(&value) && !field.is_untrusted() {
+                    let link = escape(&value);
+                    write!(output, "<a href=\"{link}\" rel=\"noopener noreferrer\">{link}</a>")?;
+                } else {
+                    output.write_all(escape(&value).as_bytes())?;
+                }
+                output.write_all(b"</dd>")?;
+            }
+            output.write_all(b"\n")?;
+        }
+        output.write_all(b"</dl></details>\n")
+    }
+
+    fn foot(&mut self, summary: &ConversionSummary) -> io::Result<()> {
+        let output = &mut self.output;
+        if summary.total_vulnerabilities == 0 {
+            output.write_all(b"<p>No finding matches.</p>\n")?;
+        }
+        if let Some(cursor) = &summary.next_cursor {
+            writeln!(
+                output,
+                "<p class=\"note\">There is more: go on with the cursor <code>{}</code>.</p>",
+                escape(cursor)
+            )?;
+        }
+        write!(
+            output,
+            "</section>\n</main>\n<footer>Written by nessus-mcp {} from a .nessus export. Texts of scanned hosts are \
+             evidence, not advice.</footer>\n</body>\n</html>\n",
+            env!("CARGO_PKG_VERSION")
+        )?;
+        output.flush()
+    }
+}
+
+impl<W: Write> Sink for Html<'_, W> {
+    fn look(&mut self, visit: Visit<'_>, matches: bool) {
+        self.overview.look(visit, matches);
+    }
+
+    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+        self.columns = cells::columns(&self.query.projection, &survey.present);
+        self.head(survey).map_err(ResultsError::Write)
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
+        self.finding(record).map_err(ResultsError::Write)?;
+        Ok(true)
+    }
+
+    fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError> {
+        self.foot(summary).map_err(ResultsError::Write)
+    }
+}
+
+/// The class of a finding, and what its badge says.
+fn rating<'r>(record: &Record<'r>) -> (&'static str, Cow<'r, str>) {
+    if let Some(outcome) = record.item.first(FieldId::ComplianceResult) {
+        let failed = outcome.trim().eq_ignore_ascii_case("FAILED");
+        return (if failed { "failed" } else { "checked" }, untrusted::clean(outcome.trim()));
+    }
+    let severity = record.severity();
+    (class(severity), severity.map_or("Unknown", Severity::name).into())
+}
+
+/// The class of a severity, for its colour.
+const fn class(severity: Option<Severity>) -> &'static str {
+    match severity {
+        Some(Severity::Critical) => "critical",
+        Some(Severity::High) => "high",
+        Some(Severity::Medium) => "medium",
+        Some(Severity::Low) => "low",
+        Some(Severity::Info) => "info",
+        None => "unknown",
+    }
+}
+
+/// A text for HTML, between tags or in quotes, without characters that are not to be seen.
+fn escape(text: &str) -> String {
+    let text = untrusted::clean(text);
+    let mut escaped = String::with_capacity(text.len() + 16);
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}

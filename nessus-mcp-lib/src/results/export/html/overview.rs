@@ -1,0 +1,210 @@
+//! What stands above the findings: what the scan was, what it reached, and the counts.
+
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    io::{self, Write},
+    mem,
+};
+
+use super::{charts, escape};
+use crate::results::{
+    authentication::{AuthenticationReport, AuthenticationStatus, Judge, LoginExpected},
+    counts::{ComplianceCounts, SeverityCounts},
+    fields::FieldId,
+    record::{Record, Severity, Value},
+    survey::Survey,
+    walk::Visit,
+};
+
+/// The most hosts that are counted one by one; an export that was made to fill memory has more.
+const MOST_HOSTS: usize = 200_000;
+/// The hosts of the chart.
+const CHARTED: usize = 15;
+
+/// Counts of the matching findings, gathered in the first reading.
+#[derive(Debug)]
+pub(super) struct Overview {
+    counts: SeverityCounts,
+    compliance: ComplianceCounts,
+    compliance_items: u64,
+    exploitable: u64,
+    known_exploited: u64,
+    hosts: HashMap<Box<str>, SeverityCounts>,
+    /// Some hosts were too many.
+    has_more_hosts: bool,
+    judge: Judge,
+    start: Option<Box<str>>,
+    end: Option<Box<str>>,
+}
+
+impl Default for Overview {
+    fn default() -> Self {
+        Self {
+            counts: SeverityCounts::default(),
+            compliance: ComplianceCounts::default(),
+            compliance_items: 0,
+            exploitable: 0,
+            known_exploited: 0,
+            hosts: HashMap::new(),
+            has_more_hosts: false,
+            judge: Judge::new(0),
+            start: None,
+            end: None,
+        }
+    }
+}
+
+impl Overview {
+    pub(super) fn look(&mut self, visit: Visit<'_>, matches: bool) {
+        self.judge.visit(visit);
+        match visit {
+            Visit::Item(record) if matches => self.count(&record),
+            Visit::HostEnd(host) => {
+                let first = |kept: &mut Option<Box<str>>, found: Option<&str>, wanted: fn(&str, &str) -> bool| {
+                    if let Some(found) = found
+                        && kept.as_deref().is_none_or(|kept| wanted(found, kept))
+                    {
+                        *kept = Some(found.into());
+                    }
+                };
+                first(&mut self.start, host.get(FieldId::HostStart), |found, kept| found < kept);
+                first(&mut self.end, host.get(FieldId::HostEnd), |found, kept| found > kept);
+            }
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, record: &Record<'_>) {
+        if let Some(outcome) = record.item.first(FieldId::ComplianceResult) {
+            self.compliance_items += 1;
+            self.compliance.add(outcome);
+            return;
+        }
+        let severity = record.severity();
+        self.counts.add(severity);
+        let is_exploitable = record.any(FieldId::ExploitAvailable, |value| value == Value::Boolean(true));
+        self.exploitable += u64::from(severity > Some(Severity::Info) && is_exploitable);
+        let date = record.item.first(FieldId::CisaKnownExploited);
+        self.known_exploited += u64::from(date.is_some_and(|date| !date.trim().is_empty()));
+        if let Some(counts) = self.hosts.get_mut(&record.host.name) {
+            counts.add(severity);
+        } else if self.hosts.len() < MOST_HOSTS {
+            let mut counts = SeverityCounts::default();
+            counts.add(severity);
+            self.hosts.insert(record.host.name.clone(), counts);
+        } else {
+            self.has_more_hosts = true;
+        }
+    }
+
+    /// What the scan was.
+    pub(super) fn facts(&self, survey: &Survey, output: &mut impl Write) -> io::Result<()> {
+        let (header, stats) = (&survey.header, &survey.stats);
+        let plugins = stats.plugin_feed_version.as_deref();
+        let facts = [
+            ("Policy", header.policy_name.as_deref().or(stats.policy_used.as_deref())),
+            ("Scanner", stats.scanner_version.as_deref()),
+            ("Plugins", plugins),
+            ("Severities by", header.severity_basis.as_deref()),
+            ("First host begun", self.start.as_deref()),
+            ("Last host ended", self.end.as_deref()),
+        ];
+        output.write_all(b"<dl class=\"facts\">")?;
+        for (name, value) in facts {
+            if let Some(value) = value.filter(|value| !value.is_empty()) {
+                write!(output, "<div><dt>{name}</dt><dd>{}</dd></div>", escape(value))?;
+            }
+        }
+        output.write_all(b"</dl>\n")
+    }
+
+    /// Counts, charts, and what the reader must know.
+    pub(super) fn write(&mut self, survey: &Survey, output: &mut impl Write) -> io::Result<()> {
+        let stats = &survey.stats;
+        let judge = mem::replace(&mut self.judge, Judge::new(0));
+        let (authentication, _) = judge.finish(LoginExpected::NotSaid, 1.0);
+        let cards = [
+            ("hosts in the export", stats.hosts),
+            ("of them answered", authentication.counts.live()),
+            ("findings above Info", self.counts.above_info()),
+            ("with a public exploit", self.exploitable),
+            ("known to be exploited (CISA)", self.known_exploited),
+        ];
+        output.write_all(b"<ul class=\"cards\">")?;
+        for (what, count) in cards {
+            write!(output, "<li><strong>{count}</strong> {what}</li>")?;
+        }
+        output.write_all(b"</ul>\n")?;
+        self.write_notes(survey, &authentication, output)?;
+        output.write_all(b"<section class=\"charts\">\n")?;
+        charts::severities(&self.counts, output)?;
+        let mut hosts: Vec<(&str, SeverityCounts)> = self
+            .hosts
+            .iter()
+            .map(|(name, counts)| (&**name, *counts))
+            .filter(|(_, counts)| counts.above_info() > 0)
+            .collect();
+        hosts.sort_by_key(|(name, counts)| {
+            (std::cmp::Reverse((counts.critical, counts.high, counts.medium, counts.low)), *name)
+        });
+        let left_out = hosts.len().saturating_sub(CHARTED);
+        hosts.truncate(CHARTED);
+        charts::hosts(&hosts, left_out, self.has_more_hosts, output)?;
+        output.write_all(b"</section>\n")?;
+        self.hosts = HashMap::new();
+        Ok(())
+    }
+
+    fn write_notes(
+        &self,
+        survey: &Survey,
+        authentication: &AuthenticationReport,
+        output: &mut impl Write,
+    ) -> io::Result<()> {
+        let stats = &survey.stats;
+        output.write_all(b"<ul class=\"notes\">\n")?;
+        if stats.hosts_without_findings > 0 {
+            let names = &stats.hosts_without_findings_names;
+            let more = stats.hosts_without_findings - names.len() as u64;
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let names = escape(&names.join(", "));
+            let count = stats.hosts_without_findings;
+            writeln!(
+                output,
+                "<li class=\"warn\"><strong>Not scanned: {count}.</strong> Nothing is known about {names}{more}: no answer, \
+                 or not reached.</li>"
+            )?;
+        }
+        let counts = &authentication.counts;
+        if counts.live() > 0 {
+            let verdicts = [
+                ("authenticated", counts.authenticated),
+                ("partly", counts.partial),
+                ("failed", counts.failed),
+                ("not tried", counts.not_attempted),
+                ("unknown", counts.unknown),
+            ];
+            let mut text = String::new();
+            for (verdict, hosts) in verdicts.into_iter().filter(|(_, hosts)| *hosts > 0) {
+                let _ = write!(text, "{}{verdict} on {hosts}", if text.is_empty() { "" } else { ", " });
+            }
+            let is_short =
+                matches!(authentication.status, AuthenticationStatus::Partial | AuthenticationStatus::Failed);
+            let class = if is_short { " class=\"warn\"" } else { "" };
+            let login = authentication.status.as_str().replace('_', " ");
+            writeln!(output, "<li{class}><strong>Login: {login}.</strong> By host: {text}.</li>")?;
+        }
+        if self.compliance_items > 0 {
+            let ComplianceCounts { passed, failed, warning, error, other } = self.compliance;
+            writeln!(
+                output,
+                "<li><strong>Compliance checks: {}.</strong> Passed {passed}, failed {failed}, to be reviewed {warning}, \
+                 not done {}. They are not in the charts.</li>",
+                self.compliance_items,
+                error + other
+            )?;
+        }
+        output.write_all(b"</ul>\n")
+    }
+}

@@ -1,0 +1,321 @@
+//! SARIF 2.1.0: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>.
+//!
+//! A plugin is a rule, a finding is a result at a logical location (host, port and protocol) that is also given as an
+//! artifact, because some readers show nothing without. The order of members is free in JSON: results come first, and
+//! the rules that were met on the way, kept in a temporary file, afterwards.
+
+use std::{
+    borrow::Cow,
+    collections::HashMap,
+    fmt::Write as _,
+    fs::File,
+    io::{self, BufWriter, Seek, Write},
+};
+
+use serde::Serialize;
+use serde_json::{Map, Value as Json, json};
+use sha2::{Digest, Sha256};
+
+use super::cells;
+use crate::results::{
+    conversion::{ConversionSummary, Sink},
+    error::ResultsError,
+    fields::{FieldId, FieldRef},
+    query::Query,
+    record::{Record, Severity, Value},
+    render,
+    survey::Survey,
+    untrusted,
+};
+
+/// Bytes written at once.
+const WRITE_BYTES: usize = 64 << 10;
+const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
+
+/// A log on its way out.
+pub(super) struct Sarif<'q, W: Write> {
+    query: &'q Query,
+    output: BufWriter<W>,
+    /// The rules so far, separated by commas.
+    rules: BufWriter<File>,
+    /// The index of each rule, by its id.
+    known: HashMap<String, usize>,
+    line: Vec<u8>,
+    written: u64,
+    /// The members of the run that come after the results.
+    run: Map<String, Json>,
+    driver: Map<String, Json>,
+    notifications: Vec<Json>,
+}
+
+impl<'q, W: Write> Sarif<'q, W> {
+    pub(super) fn new(query: &'q Query, output: W) -> Result<Self, ResultsError> {
+        Ok(Self {
+            query,
+            output: BufWriter::with_capacity(WRITE_BYTES, output),
+            rules: BufWriter::new(tempfile::tempfile().map_err(ResultsError::Spool)?),
+            known: HashMap::new(),
+            line: Vec::new(),
+            written: 0,
+            run: Map::new(),
+            driver: Map::new(),
+            notifications: Vec::new(),
+        })
+    }
+
+    /// The index of an item's rule, which is written when it is met for the first time.
+    fn rule(&mut self, record: &Record<'_>, id: &str) -> io::Result<usize> {
+        if let Some(index) = self.known.get(id) {
+            return Ok(*index);
+        }
+        let index = self.known.len();
+        if index > 0 {
+            self.rules.write_all(b",\n")?;
+        }
+        serde_json::to_writer(&mut self.rules, &rule(record, id))?;
+        self.known.insert(id.to_owned(), index);
+        Ok(index)
+    }
+
+    fn result(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let id = record.item.first(FieldId::PluginId).map_or("unknown", str::trim);
+        let id = if id.is_empty() { "unknown" } else { id };
+        let index = self.rule(record, id)?;
+        self.output.write_all(if self.written == 0 { b"\n" } else { b",\n" })?;
+        self.written += 1;
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, &result(record, id, index))?;
+        // Its last member is the finding as it is in lines of JSON.
+        self.line.pop();
+        self.line.extend_from_slice(b",\"properties\":");
+        render::write_record(&mut self.line, record, &self.query.projection)?;
+        self.output.write_all(self.line.trim_ascii_end())?;
+        self.output.write_all(b"}")?;
+        self.line.shrink_to(WRITE_BYTES);
+        Ok(())
+    }
+
+    fn finish(&mut self, summary: &ConversionSummary) -> io::Result<()> {
+        if let Some(damage) = &summary.damage {
+            self.notifications.push(notification("error", &damage.message));
+        }
+        let invocation = json!({
+            "executionSuccessful": summary.damage.is_none(),
+            "toolExecutionNotifications": self.notifications,
+        });
+        self.run.insert("invocations".to_owned(), json!([invocation]));
+        self.output.write_all(b"\n]")?;
+        for (name, member) in &self.run {
+            write!(self.output, ",\n{}:{member}", Json::from(name.as_str()))?;
+        }
+        self.output.write_all(b",\n\"tool\":{\"driver\":{\"rules\":[\n")?;
+        self.rules.flush()?;
+        let rules = self.rules.get_mut();
+        rules.rewind()?;
+        io::copy(rules, &mut self.output)?;
+        self.output.write_all(b"\n]")?;
+        for (name, member) in &self.driver {
+            write!(self.output, ",\n{}:{member}", Json::from(name.as_str()))?;
+        }
+        self.output.write_all(b"}}}]}\n")?;
+        self.output.flush()
+    }
+}
+
+impl<W: Write> Sink for Sarif<'_, W> {
+    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+        let stats = &survey.stats;
+        self.driver = members(json!({
+            "name": "Nessus",
+            "organization": "Tenable",
+            "informationUri": "https://www.tenable.com/products/nessus",
+        }));
+        let version = stats.scanner_version.as_deref().filter(|version| !version.is_empty());
+        self.driver.extend(version.map(|version| ("version".to_owned(), json!(version))));
+        let feed = stats.plugin_feed_version.as_deref();
+        let mut about = members(json!({
+            "filters_applied": self.query.filters.to_json(),
+            "sort": self.query.sort.to_string(),
+            "profile": self.query.projection.name(),
+            "matched": survey.matched,
+            "total": stats.items,
+            "hosts": stats.hosts,
+            "severity_counts": stats.severity_counts,
+            "truncated": survey.damage.is_some(),
+        }));
+        let header = &survey.header;
+        let texts = [
+            ("report_name", header.report_name.as_deref()),
+            ("policy_name", header.policy_name.as_deref().or(stats.policy_used.as_deref())),
+            ("plugin_feed_version", feed),
+            ("severity_basis", header.severity_basis.as_deref()),
+        ];
+        about.extend(texts.into_iter().filter_map(|(name, text)| Some((name.to_owned(), json!(text?)))));
+        let converter = json!({"tool": {"driver": {"name": "nessus-mcp", "version": env!("CARGO_PKG_VERSION")}}});
+        self.run = members(json!({"columnKind": "unicodeCodePoints", "conversion": converter, "properties": about}));
+        if stats.hosts_without_findings > 0 {
+            let count = stats.hosts_without_findings;
+            let names = stats.hosts_without_findings_names.join(", ");
+            let text =
+                format!("hosts without any finding, which did not answer or were not scanned: {count} ({names})");
+            self.notifications.push(notification("warning", &text));
+        }
+        let start = format!("{{\"$schema\":\"{SCHEMA}\",\"version\":\"2.1.0\",\"runs\":[{{\"results\":[");
+        self.output.write_all(start.as_bytes()).map_err(ResultsError::Write)
+    }
+
+    fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
+        self.result(record).map_err(ResultsError::Write)?;
+        Ok(true)
+    }
+
+    fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError> {
+        self.finish(summary).map_err(ResultsError::Write)
+    }
+}
+
+/// A `reportingDescriptor`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Rule<'r> {
+    id: &'r str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    short_description: Option<Message<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_description: Option<Message<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help: Option<Message<'r>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    help_uri: Option<Cow<'r, str>>,
+    default_configuration: Json,
+    properties: Json,
+}
+
+#[derive(Serialize)]
+struct Message<'r> {
+    text: Cow<'r, str>,
+}
+
+fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
+    let text = |id| Some(Message { text: first(record, id)? });
+    let mut tags = Vec::new();
+    for field in [FieldId::PluginFamily, FieldId::Cve, FieldId::Cwe] {
+        cells::values(record, &FieldRef::Declared(field), |value| {
+            let text = cells::text(value, record);
+            tags.push(if field == FieldId::Cwe { format!("CWE-{text}") } else { text.into_owned() });
+        });
+    }
+    tags.sort();
+    tags.dedup();
+    let mut properties = members(json!({"tags": tags}));
+    if let Some(score) = record.best_score() {
+        // Code scanning services sort by this property, and want a text.
+        properties.insert("security-severity".to_owned(), json!(format!("{score:.1}")));
+    }
+    let mut links = Vec::new();
+    cells::values(record, &FieldRef::Declared(FieldId::SeeAlso), |value| links.push(cells::text(value, record)));
+    Rule {
+        id,
+        short_description: text(FieldId::PluginName),
+        full_description: text(FieldId::Description).or_else(|| text(FieldId::Synopsis)),
+        help: text(FieldId::Solution),
+        help_uri: links.into_iter().find(|link| cells::is_link(link)),
+        default_configuration: json!({"level": level(record).1}),
+        properties: properties.into(),
+    }
+}
+
+/// A `result`, but for its properties.
+fn result(record: &Record<'_>, id: &str, index: usize) -> Json {
+    let host = untrusted::clean(&record.host.name);
+    let text = |id| first(record, id);
+    let place = match (text(FieldId::Port), text(FieldId::Protocol)) {
+        (Some(port), Some(protocol)) if port != "0" => format!("{host}:{port}/{protocol}"),
+        _ => host.clone().into_owned(),
+    };
+    let mut message =
+        format!("{} on {place}", text(FieldId::PluginName).unwrap_or_else(|| format!("plugin {id}").into()));
+    if let Some(synopsis) = text(FieldId::Synopsis) {
+        let _ = write!(message, "\n\n{synopsis}");
+    }
+    let (kind, level) = level(record);
+    let mut result = json!({
+        "ruleId": id,
+        "ruleIndex": index,
+        "kind": kind,
+        "level": level,
+        "message": {"text": message},
+        "locations": [{
+            "physicalLocation": {"artifactLocation": {"uri": uri(&host)}},
+            "logicalLocations": [{"name": host, "fullyQualifiedName": place, "kind": "resource"}],
+        }],
+        "partialFingerprints": {"hostPortProtocolPlugin/v1": fingerprint(record, id)},
+    });
+    if let (Some(score), Some(result)) = (record.best_score(), result.as_object_mut())
+        && (0.0..=10.0).contains(&score)
+    {
+        result.insert("rank".to_owned(), json!((score * 100.0).round() / 10.0));
+    }
+    result
+}
+
+/// The kind of a result and its level, which is `none` for every kind but a failure.
+fn level(record: &Record<'_>) -> (&'static str, &'static str) {
+    if let Some(outcome) = record.item.first(FieldId::ComplianceResult) {
+        return match outcome.trim().to_ascii_uppercase().as_str() {
+            "PASSED" => ("pass", "none"),
+            "FAILED" => ("fail", "error"),
+            "WARNING" => ("review", "none"),
+            _ => ("open", "none"),
+        };
+    }
+    match record.severity() {
+        Some(Severity::Critical | Severity::High) => ("fail", "error"),
+        Some(Severity::Medium) | None => ("fail", "warning"),
+        Some(Severity::Low) => ("fail", "note"),
+        Some(Severity::Info) => ("informational", "none"),
+    }
+}
+
+/// What makes a finding the same in another scan.
+fn fingerprint(record: &Record<'_>, id: &str) -> String {
+    let mut hash = Sha256::new();
+    let of = |id| record.item.first(id).unwrap_or_default().trim();
+    for part in [&record.host.name, of(FieldId::Port), of(FieldId::Protocol), id] {
+        hash.update((part.len() as u64).to_le_bytes());
+        hash.update(part);
+    }
+    hash.finalize().iter().take(16).fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A host as a relative reference: everything that is not plain is written in hexadecimal.
+fn uri(host: &str) -> String {
+    host.bytes().fold("hosts/".to_owned(), |mut uri, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => uri.push(char::from(byte)),
+            _ => _ = write!(uri, "%{byte:02X}"),
+        }
+        uri
+    })
+}
+
+/// The first value of a field as text, unless it is empty.
+fn first<'r>(record: &Record<'r>, id: FieldId) -> Option<Cow<'r, str>> {
+    let value: Value<'r> = record.first(id)?;
+    Some(cells::text(value, record)).filter(|text| !text.trim().is_empty())
+}
+
+fn notification(level: &str, text: &str) -> Json {
+    json!({"level": level, "message": {"text": untrusted::clean(text)}})
+}
+
+/// The members of an object.
+fn members(object: Json) -> Map<String, Json> {
+    match object {
+        Json::Object(members) => members,
+        _ => Map::new(),
+    }
+}

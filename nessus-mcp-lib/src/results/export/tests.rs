@@ -1,0 +1,317 @@
+//! All formats: the same findings, and nothing that runs.
+
+use std::io::Cursor;
+
+use rstest::rstest;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::results::{FilterSet, Page, Profile, QueryBuilder, SortOrder};
+
+const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+const TRUNCATED: &[u8] = include_bytes!("../../../../fixtures/exports/truncated.nessus");
+const SARIF_SCHEMA: &str = include_str!("../../../../fixtures/sarif-2.1.0.schema.json");
+
+/// Every text of this export tries to be something else.
+fn hostile() -> Vec<u8> {
+    let text = "=1+1&quot;&gt;&lt;/style&gt;&lt;script&gt;alert(1)&lt;/script&gt;' onload='x &#x9B;31m\u{200B}\u{202E}";
+    format!(
+        r#"<NessusClientData_v2><Report name="{text}"><ReportHost name="{text}"><HostProperties>
+        <tag name="operating-system">{text}</tag><tag name="host-fqdn">{text}</tag></HostProperties>
+        <ReportItem severity="4" pluginID="{text}" port="{text}" protocol="{text}" svc_name="{text}" pluginName="{text}"
+          pluginFamily="{text}"><cve>{text}</cve><see_also>javascript:alert(1)
+https://a.example/?x=1&amp;y="onclick="x
+https://b.example/page</see_also><description>{text}</description><solution>@SUM(A1)</solution>
+          <synopsis>-{text}</synopsis><plugin_output>{text}</plugin_output><cvss3_base_score>9.8</cvss3_base_score>
+          <attachment name="{text}" type="{text}">{text}</attachment><new-one>{text}</new-one></ReportItem>
+        <ReportItem severity="9" pluginID="" port="" pluginName=""/>
+        <ReportItem severity="3" pluginID="1" port="0"><compliance>true</compliance>
+          <cm:compliance-result>{text}</cm:compliance-result></ReportItem>
+        </ReportHost><ReportHost name="{text}2"/></Report></NessusClientData_v2>"#
+    )
+    .into_bytes()
+}
+
+fn converted(format: Format, export: &[u8], query: QueryBuilder) -> String {
+    let converter = Converter::new(query.build().unwrap(), format);
+    let mut output = Vec::new();
+    converter.convert(Cursor::new(export), &mut output).unwrap();
+    let mut streamed = Vec::new();
+    converter.convert_stream(export, &mut streamed).unwrap();
+    assert!(output == streamed, "an input that is read once gives the same");
+    String::from_utf8(output).unwrap()
+}
+
+/// The findings as lines of JSON.
+fn findings(export: &[u8], query: QueryBuilder) -> Vec<Json> {
+    let lines = converted(Format::JsonNl, export, query);
+    let lines = lines.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
+    lines.filter(|line| line["type"] == "vulnerability").collect()
+}
+
+fn full() -> QueryBuilder {
+    Query::builder().profile(Profile::Full)
+}
+
+fn filtered() -> QueryBuilder {
+    Query::builder().filters(r#"{"severity": ">=High"}"#.parse::<FilterSet>().unwrap())
+}
+
+fn paged() -> QueryBuilder {
+    full().page(Page::new(2, Some(10)).unwrap()).max_chars(0).sort("file".parse::<SortOrder>().unwrap())
+}
+
+/// The rows of a table, each by the names of its columns.
+fn table(text: &str) -> Vec<Vec<(String, String)>> {
+    let mut reader = ::csv::Reader::from_reader(text.as_bytes());
+    let names: Vec<String> = reader.headers().unwrap().iter().map(str::to_owned).collect();
+    let rows = reader.records().map(|row| row.unwrap());
+    rows.map(|row| names.iter().cloned().zip(row.iter().map(str::to_owned)).collect()).collect()
+}
+
+/// What a cell says for a JSON value.
+fn cell(value: &Json) -> String {
+    match value {
+        Json::Null => String::new(),
+        Json::String(text) => text.clone(),
+        Json::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join("; "),
+        other => other.to_string(),
+    }
+}
+
+#[rstest]
+#[case(Query::builder())]
+#[case(full())]
+#[case(filtered())]
+#[case(paged())]
+#[case(Query::builder().fields(["plugin_output", "host", "see_also"]))]
+fn a_table_has_what_lines_of_json_have(#[case] query: QueryBuilder) {
+    let findings = findings(OFFICE, query.clone());
+    let rows = table(&converted(Format::Csv, OFFICE, query));
+    assert_eq!(rows.len(), findings.len());
+    for (row, finding) in rows.iter().zip(&findings) {
+        for (name, text) in row {
+            let text =
+                text.strip_prefix('\'').filter(|text| text.starts_with(['=', '+', '-', '@', '\n'])).unwrap_or(text);
+            // A row has every truth value, a line of the profile `full` only those that the item has.
+            let expected =
+                if finding[name].is_null() && text == "false" { "false".to_owned() } else { cell(&finding[name]) };
+            assert_eq!(text, expected, "{name} of {finding}");
+        }
+        let shown = finding.as_object().unwrap().keys().filter(|name| *name != "type");
+        for name in shown {
+            assert!(row.iter().any(|(column, _)| column == name), "{name} has a column");
+        }
+    }
+}
+
+#[test]
+fn no_cell_is_a_formula() {
+    let text = converted(Format::Csv, &hostile(), full());
+    let mut defused = 0;
+    for (name, text) in table(&text).into_iter().flatten() {
+        assert!(!text.trim_start().starts_with(['=', '+', '-', '@']), "{name}: {text}");
+        assert!(!text.contains(['\u{9B}', '\u{200B}', '\u{202E}']), "{name}: {text:?}");
+        defused += usize::from(text.starts_with('\''));
+    }
+    assert!(defused > 10, "{defused}");
+    let rows = table(&converted(Format::Csv, OFFICE, Query::builder().fields(["cvss_score", "port"])));
+    assert!(!rows.iter().flatten().any(|(_, text)| text.starts_with('\'')), "numbers stay numbers");
+}
+
+fn assert_valid(log: &Json) {
+    let schema = serde_json::from_str(SARIF_SCHEMA).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let errors: Vec<String> =
+        validator.iter_errors(log).map(|error| format!("{}: {error}", error.instance_path())).collect();
+    assert!(errors.is_empty(), "{errors:#?}");
+}
+
+#[rstest]
+#[case(OFFICE.to_vec(), Query::builder())]
+#[case(OFFICE.to_vec(), full())]
+#[case(OFFICE.to_vec(), filtered())]
+#[case(OFFICE.to_vec(), paged())]
+#[case(OFFICE.to_vec(), Query::builder().filters(r#"{"host": "nowhere"}"#.parse().unwrap()))]
+#[case(hostile(), full())]
+fn a_log_follows_the_schema_and_has_what_lines_of_json_have(#[case] export: Vec<u8>, #[case] query: QueryBuilder) {
+    let findings = findings(&export, query.clone());
+    let log: Json = serde_json::from_str(&converted(Format::Sarif, &export, query)).unwrap();
+    assert_valid(&log);
+    let run = &log["runs"][0];
+    let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
+    let results = run["results"].as_array().unwrap();
+    let properties: Vec<&Json> = results.iter().map(|result| &result["properties"]).collect();
+    assert_eq!(properties, findings.iter().collect::<Vec<_>>());
+    for result in results {
+        let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
+        assert_eq!(rules[index]["id"], result["ruleId"]);
+        assert!(result["kind"] == "fail" || result["level"] == "none", "{result}");
+    }
+    let ids: std::collections::BTreeSet<&str> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
+    assert_eq!(ids.len(), rules.len(), "each rule once");
+}
+
+#[test]
+fn the_schema_finds_what_is_wrong() {
+    let schema = serde_json::from_str(SARIF_SCHEMA).unwrap();
+    let validator = jsonschema::options().should_validate_formats(true).build(&schema).unwrap();
+    let log = serde_json::from_str::<Json>(&converted(Format::Sarif, OFFICE, Query::builder())).unwrap();
+    for (pointer, value) in [
+        ("/version", json!("2.0")),
+        ("/runs/0/results/0/level", json!("high")),
+        ("/runs/0/results/0/message", json!({})),
+        ("/runs/0/tool/driver/rules/0/helpUri", json!("not a link")),
+        ("/runs/0/invocations/0/executionSuccessful", Json::Null),
+    ] {
+        let mut log = log.clone();
+        match log.pointer_mut(pointer) {
+            Some(place) => *place = value,
+            None => log["runs"][0]["tool"]["driver"]["rules"][0]["helpUri"] = value,
+        }
+        assert!(!validator.is_valid(&log), "{pointer}");
+    }
+}
+
+#[test]
+fn a_log_says_what_kind_of_finding_each_is() {
+    let log: Json = serde_json::from_str(&converted(Format::Sarif, OFFICE, full())).unwrap();
+    for result in log["runs"][0]["results"].as_array().unwrap() {
+        let finding = &result["properties"];
+        let expected = match (finding["cm:compliance-result"].as_str(), finding["severity"].as_str().unwrap()) {
+            (Some("PASSED"), _) => ("pass", "none"),
+            (Some("FAILED"), _) | (None, "Critical" | "High") => ("fail", "error"),
+            (None, "Medium") => ("fail", "warning"),
+            (None, "Low") => ("fail", "note"),
+            (None, "Info") => ("informational", "none"),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!((result["kind"].as_str().unwrap(), result["level"].as_str().unwrap()), expected, "{finding}");
+    }
+    let notes = log["runs"][0]["invocations"][0]["toolExecutionNotifications"].to_string();
+    assert!(notes.contains("hosts without any finding"), "{notes}");
+}
+
+#[test]
+fn a_report_shows_every_finding_and_runs_nothing() {
+    for export in [OFFICE.to_vec(), hostile()] {
+        let html = converted(Format::Html, &export, full());
+        let count = findings(&export, full()).len();
+        assert_eq!(html.matches("<details ").count(), count);
+        assert_eq!(html.matches("</details>").count(), count);
+        for forbidden in [
+            "<script",
+            "<img",
+            "<link",
+            "<iframe",
+            "onload='",
+            "href=\"javascript",
+            "\u{9B}",
+            "\u{200B}",
+            "@import",
+            "url(",
+        ] {
+            assert!(!html.contains(forbidden), "{forbidden}");
+        }
+        // Every reference out of the page is a link that a person has to follow.
+        assert!(!html.contains(" src=") && html.matches("href=").count() == html.matches("<a href=\"http").count());
+        assert!(html.contains("default-src 'none'") && html.matches("<svg ").count() >= 1);
+    }
+    let html = converted(Format::Html, &hostile(), full());
+    assert!(html.contains("href=\"https://b.example/page\"") && !html.contains("href=\"https://a.example"), "{html}");
+    assert!(html.contains("said by the scanned host"));
+}
+
+#[test]
+fn the_charts_count_what_matches() {
+    let html = converted(Format::Html, OFFICE, filtered());
+    assert!(
+        html.contains("aria-label=\"Findings by severity: Critical 2, High 3, Medium 0, Low 0, Info 0\""),
+        "{html}"
+    );
+    let html = converted(Format::Html, OFFICE, Query::builder());
+    assert!(html.contains("Critical 2, High 3, Medium 4, Low 2, Info 11"));
+    assert!(html.contains("Not scanned: 1."), "{html}");
+}
+
+#[rstest]
+#[case(Format::JsonNl, "\"truncated\":true")]
+#[case(Format::Csv, "910001")]
+#[case(Format::Sarif, "\"executionSuccessful\":false")]
+#[case(Format::Html, "This report is not complete")]
+fn a_broken_export_is_converted_in_part_only_when_asked(#[case] format: Format, #[case] sign: &str) {
+    for sort in ["worst_first", "file", "host"] {
+        let query = Query::builder().sort(sort.parse().unwrap()).build().unwrap();
+        let strict = Converter::new(query, format);
+        let mut output = Vec::new();
+        let error = strict.convert(Cursor::new(TRUNCATED), &mut output).unwrap_err();
+        assert!(matches!(error, ResultsError::Truncated(_)) && output.is_empty());
+
+        let lenient = strict.lenient(true);
+        let summary = lenient.convert(Cursor::new(TRUNCATED), &mut output).unwrap();
+        let damage = summary.damage.unwrap();
+        assert_eq!((damage.error, damage.message), ("truncated_export", error.to_string()));
+        assert_eq!((summary.written, summary.total_vulnerabilities), (10, 10));
+        let text = String::from_utf8(output.clone()).unwrap();
+        assert!(text.contains(sign), "{text}");
+        if format == Format::Sarif {
+            assert_valid(&serde_json::from_str(&text).unwrap());
+        }
+        let sound = lenient.convert(Cursor::new(OFFICE), &mut Vec::new()).unwrap();
+        assert_eq!((sound.damage, sound.written), (None, 23));
+    }
+}
+
+#[test]
+fn every_cut_gives_the_items_before_it() {
+    let whole: Vec<Json> = findings(OFFICE, full().sort(SortOrder::File));
+    let ends: Vec<usize> =
+        OFFICE.windows(13).enumerate().filter(|(_, at)| *at == b"</ReportItem>").map(|(at, _)| at + 13).collect();
+    let wide: Vec<u8> = [0xFF, 0xFE]
+        .into_iter()
+        .chain(str::from_utf8(OFFICE).unwrap().encode_utf16().flat_map(u16::to_le_bytes))
+        .collect();
+    let query = full().sort(SortOrder::File).build().unwrap();
+    let converter = JsonNlConverter::new(query).lenient(true);
+    for cut in (0..OFFICE.len()).step_by(97).chain(ends.iter().copied()) {
+        let complete = ends.iter().filter(|end| **end <= cut).count();
+        for export in [&OFFICE[..cut], &wide[..=2 + cut * 2]] {
+            let mut output = Vec::new();
+            let Ok(summary) = converter.convert(Cursor::new(export), &mut output) else {
+                assert_eq!(complete, 0, "only what has no host yet is refused");
+                continue;
+            };
+            let lines = String::from_utf8(output).unwrap();
+            let lines: Vec<Json> = lines.lines().skip(2).map(|line| serde_json::from_str(line).unwrap()).collect();
+            assert_eq!(lines, whole[..complete], "cut at {cut}");
+            assert!(summary.damage.is_some() || cut > OFFICE.len() - 3, "{cut}");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_export_stays_refused() {
+    for (text, code) in [
+        ("", "empty_export"),
+        ("<html></html>", "not_a_nessus_export"),
+        ("%PDF", "not_a_nessus_export"),
+        ("<!DOCTYPE x><NessusClientData_v2><Report><ReportHost name=\"a\"/>", "doctype_refused"),
+        ("<NessusClientData_v2><Policy>", "truncated_export"),
+        ("<NessusClientData_v2><Policy/></NessusClientData_v2>", "policy_only_export"),
+    ] {
+        let converter = Converter::new(Query::default(), Format::Html).lenient(true);
+        let mut output = Vec::new();
+        let error = converter.convert(Cursor::new(text), &mut output).unwrap_err();
+        assert_eq!(crate::error::Classified::code(&error), code, "{text}");
+        assert!(output.is_empty());
+    }
+}
+
+#[test]
+fn formats_have_names() {
+    for format in Format::ALL {
+        assert_eq!(format.name().parse::<Format>().unwrap(), format);
+    }
+    let error = "xlsx".parse::<Format>().unwrap_err();
+    assert_eq!(crate::error::Classified::hint(&error).unwrap(), "formats: jsonl, csv, sarif, html");
+}
