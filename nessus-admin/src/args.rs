@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use nessus_mcp_lib::{
@@ -34,6 +34,83 @@ pub(crate) enum Command {
     Stats(StatsArgs),
     /// List the dead letters: tasks that failed for good, newest first
     ListDlq(ListDlqArgs),
+    /// Put tasks that failed or took too long back into the queue
+    RetryDlq(RetryDlqArgs),
+    /// Remove old dead letters, after each was written to the archive of the data directory
+    PurgeDlq(PurgeDlqArgs),
+    /// Cancel a task: at once while it waits; while it runs, its scan is stopped and what it has found is kept
+    Cancel(CancelArgs),
+    /// Stop workers from taking tasks of a pool; what runs goes on
+    PausePool(PausePoolArgs),
+    /// Let workers take tasks of a pool again
+    ResumePool(ResumePoolArgs),
+}
+
+/// Options of `retry-dlq`.
+#[derive(Debug, Args)]
+pub(crate) struct RetryDlqArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// The tasks
+    #[arg(value_name = "TASK", required = true)]
+    pub(crate) tasks: Vec<String>,
+}
+
+/// Options of `purge-dlq`.
+#[derive(Debug, Args)]
+pub(crate) struct PurgeDlqArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// Only this pool; may be repeated [default: the pools of the scanner configuration]
+    #[arg(long, value_name = "POOL")]
+    pub(crate) pool: Vec<PoolName>,
+
+    /// Those that failed longer ago than this, such as 90m, 12h or 30d
+    #[arg(long, value_name = "AGE", value_parser = age)]
+    pub(crate) older_than: Duration,
+}
+
+/// Options of `cancel`.
+#[derive(Debug, Args)]
+pub(crate) struct CancelArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// The task
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+
+    /// Why, for those who look at the task later
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Options of `pause-pool`.
+#[derive(Debug, Args)]
+pub(crate) struct PausePoolArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub(crate) pool: PoolName,
+
+    /// Why, shown wherever the queue is shown
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// Options of `resume-pool`.
+#[derive(Debug, Args)]
+pub(crate) struct ResumePoolArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub(crate) pool: PoolName,
 }
 
 /// Options of `stats`.
@@ -194,6 +271,20 @@ pub(crate) struct ViewArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|_| format!("known formats: {}", Format::names().join(", ")))
+}
+
+/// An age in minutes, hours or days: a bare number is refused, because 0 would mean everything.
+fn age(text: &str) -> Result<Duration, String> {
+    let wrong = || "write a number and a unit: m for minutes, h for hours, d for days".to_owned();
+    let unit = text.chars().last().ok_or_else(wrong)?;
+    let seconds: u64 = match unit {
+        'm' => 60,
+        'h' => 3600,
+        'd' => 86_400,
+        _ => return Err(wrong()),
+    };
+    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 fn part(text: &str) -> Result<f64, String> {

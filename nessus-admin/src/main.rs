@@ -22,7 +22,12 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Summary(args) => commands::views::summary(args),
         Command::Diff(args) => commands::views::diff(args),
         Command::Stats(args) => block_on(commands::stats::run(args)),
-        Command::ListDlq(args) => block_on(commands::dead_letters::run(args)),
+        Command::ListDlq(args) => block_on(commands::dead_letters::list(args)),
+        Command::RetryDlq(args) => block_on(commands::dead_letters::retry(args)),
+        Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
+        Command::Cancel(args) => block_on(commands::control::cancel(args)),
+        Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
+        Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),
     }
 }
 

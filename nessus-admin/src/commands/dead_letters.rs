@@ -1,15 +1,19 @@
-//! `list-dlq`: the tasks that failed for good.
+//! `list-dlq`, `retry-dlq` and `purge-dlq`: the tasks that failed for good, and the ways out.
 
 use nessus_mcp_lib::{
+    ScanService,
     error::{Failure, excerpt},
     ids::PoolName,
     queue::DeadLetter,
 };
 
 use super::queue;
-use crate::{args::ListDlqArgs, output};
+use crate::{
+    args::{ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
+    output,
+};
 
-pub(crate) async fn run(args: &ListDlqArgs) -> Result<(), Failure> {
+pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let queue = queue::open(&settings).await?;
     let mut letters = Vec::new();
@@ -26,6 +30,32 @@ pub(crate) async fn run(args: &ListDlqArgs) -> Result<(), Failure> {
         return output::lines(["no dead letters"]);
     }
     output::lines(letters.iter().map(|(pool, letter)| line(pool, letter)))
+}
+
+/// Tries each task again; one that cannot be is said at the end, and does not keep the others.
+pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
+    let service = queue::open_service(&args.common.settings()).await?;
+    let mut refused = Vec::new();
+    for text in &args.tasks {
+        let retried = async { service.retry(&ScanService::parse_task_id(text)?).await };
+        match retried.await {
+            Ok(view) => output::lines([format!("{}  attempt={}  {}", view.task_id, view.attempt, view.message)])?,
+            Err(error) => refused.push(format!("{}: {error}", excerpt(text))),
+        }
+    }
+    if refused.is_empty() { Ok(()) } else { Err(Failure::new(refused.join("; "))) }
+}
+
+pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
+    let settings = args.common.settings();
+    let service = queue::open_service(&settings).await?;
+    let before = service.clock().now().minus(args.older_than);
+    for pool in queue::pools(&settings, &args.pool)? {
+        let purged = service.purge_dead(&pool, before).await?;
+        let (archived, removed) = (purged.archived, purged.removed);
+        output::lines([format!("pool {pool}: {archived} dead letters archived, {removed} removed")])?;
+    }
+    Ok(())
 }
 
 fn line(pool: &PoolName, letter: &DeadLetter) -> String {

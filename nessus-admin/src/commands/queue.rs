@@ -3,7 +3,7 @@
 use std::{path::PathBuf, sync::Arc};
 
 use nessus_mcp_lib::{
-    Queue,
+    Queue, ScanService,
     config::{ScannersConfig, Settings},
     error::{Classified, ErrorKind, Failure},
     ids::PoolName,
@@ -39,6 +39,12 @@ pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure>
         return Err(NoQueue(path.clone()).into());
     }
     Ok(queue::open(&url).await?)
+}
+
+/// Opens everything that commands on tasks need, of a deployment that exists.
+pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Failure> {
+    open(settings).await?;
+    Ok(ScanService::open(settings).await?)
 }
 
 /// The pools named on the command line, else those of the scanner configuration.

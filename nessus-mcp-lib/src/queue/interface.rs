@@ -8,7 +8,10 @@ use super::{
     Claim, DeadLetter, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry, IdempotencyOutcome, Lease,
     LeaseInfo, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
-use crate::ids::{Fence, InstanceId, PoolName, TaskId, WorkerId};
+use crate::{
+    ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
+    time::Timestamp,
+};
 
 /// A durable queue with leases, dead letters, scanner slots and idempotency keys, shared by any number of processes.
 ///
@@ -80,6 +83,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
 
     /// A part of the pool's dead letters, newest first.
     async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError>;
+
+    /// Removes the pool's dead letters that failed before a moment, readable or not; returns how many.
+    async fn purge_dead(&self, pool: &PoolName, before: Timestamp) -> Result<u64, QueueError>;
 
     /// How full the pool's queue is, and whether it is paused.
     async fn stats(&self, pool: &PoolName) -> Result<QueueStats, QueueError>;

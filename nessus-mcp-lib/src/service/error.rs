@@ -65,6 +65,22 @@ pub enum ServiceError {
         /// The task of that request.
         task_id: TaskId,
     },
+    /// The task has ended, and not by being cancelled.
+    #[error("task `{task_id}` has ended already: it is {status}")]
+    AlreadyEnded {
+        /// The task.
+        task_id: TaskId,
+        /// How it ended.
+        status: TaskStatus,
+    },
+    /// The task cannot be tried again.
+    #[error("task `{task_id}` cannot be tried again: {reason}")]
+    NotRetryable {
+        /// The task.
+        task_id: TaskId,
+        /// Why.
+        reason: String,
+    },
     /// The scan has not ended.
     #[error("task `{task_id}` is {status}: its results are not there yet")]
     ResultsNotReady {
@@ -152,6 +168,8 @@ impl Classified for ServiceError {
             Self::PoolDisabled { .. } => "pool_disabled",
             Self::TooLarge { .. } => "too_large",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
+            Self::AlreadyEnded { .. } => "already_ended",
+            Self::NotRetryable { .. } => "not_retryable",
             Self::ResultsNotReady { .. } => "results_not_ready",
             Self::NoResults { .. } => "no_results",
             Self::DataDirectory(_) => "bad_configuration",
@@ -164,9 +182,11 @@ impl Classified for ServiceError {
             Self::Invalid { .. } | Self::UnknownPool { .. } | Self::UnknownInstance { .. } | Self::TooLarge { .. } => {
                 ErrorKind::InvalidInput
             }
-            Self::PoolDisabled { .. } | Self::IdempotencyConflict { .. } | Self::ResultsNotReady { .. } => {
-                ErrorKind::Conflict
-            }
+            Self::PoolDisabled { .. }
+            | Self::IdempotencyConflict { .. }
+            | Self::AlreadyEnded { .. }
+            | Self::NotRetryable { .. }
+            | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
             Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
@@ -191,6 +211,14 @@ impl Classified for ServiceError {
             Self::IdempotencyConflict { .. } => {
                 Some("use a new key for a new scan, or repeat the first request unchanged".to_owned())
             }
+            Self::AlreadyEnded { status: TaskStatus::Completed, .. } => {
+                Some("its results are complete; read them with `get_scan_results`".to_owned())
+            }
+            Self::AlreadyEnded { .. } => Some("`get_scan_status` tells how it ended".to_owned()),
+            Self::NotRetryable { .. } => Some(
+                "only tasks that are failed or timeout are tried again, a few times; submit a new scan instead"
+                    .to_owned(),
+            ),
             Self::ResultsNotReady { .. } => {
                 Some("ask `get_scan_status` until the status is `completed`, then ask again".to_owned())
             }

@@ -3,7 +3,9 @@
 //! The MCP server maps its tools onto [`ScanService`] and adds nothing; a program that embeds this library has the
 //! same power without MCP. Every error carries a stable code, a message and, where there is something to do, a hint.
 
+mod control;
 mod error;
+mod estimate;
 mod health;
 mod list;
 mod results;
@@ -12,13 +14,15 @@ mod submit;
 mod views;
 
 use std::{
+    collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex},
 };
 
 use tokio::sync::Semaphore;
 
 pub use self::{
+    control::{ControlView, Purged},
     error::ServiceError,
     list::{InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView, TaskSummary},
     results::ResultsRequest,
@@ -30,6 +34,7 @@ pub(crate) use self::{results::scan_metadata, views::login_expected};
 use crate::{
     blocking,
     config::{ScannersConfig, Settings},
+    ids::PoolName,
     queue::{self, Queue},
     scanner::ScannerRegistry,
     task::TaskManager,
@@ -51,6 +56,8 @@ pub struct ScanService {
     data_dir: Arc<Path>,
     /// A turn for each conversion that may run at once.
     conversions: Arc<Semaphore>,
+    /// How long the scans of each pool take.
+    typical: Arc<Mutex<HashMap<PoolName, estimate::Typical>>>,
 }
 
 /// What a [`ScanService`] is made of.
@@ -126,6 +133,7 @@ impl ScanService {
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
             conversions: Arc::new(Semaphore::new(PARALLEL_CONVERSIONS)),
+            typical: Arc::default(),
         })
     }
 

@@ -27,6 +27,12 @@ pub struct TaskView {
     /// Place in the pool's queue, 1 being next; only while queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<u64>,
+    /// Seconds until it is likely to begin, from what the pool's last scans took; only while queued, when known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_wait_seconds: Option<u64>,
+    /// When somebody asked for it to be cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cancel_requested_at: Option<Timestamp>,
     /// Whether `get_scan_results` has findings to return.
     pub results_available: bool,
     /// Seconds to wait before asking again; absent when the task has ended.
@@ -92,7 +98,12 @@ impl ScanService {
             _ => None,
         };
         let results_available = task.status.is_terminal() && self.tasks.has_artifact(task_id, EXPORT_FILE).await?;
-        Ok(self.view(task, queue_position, results_available))
+        let estimated_wait_seconds = match task.status {
+            // One without a place has been in a worker's hands and is among the next.
+            TaskStatus::Queued => self.estimated_wait(&task.scanner_pool, queue_position.unwrap_or(1)).await,
+            _ => None,
+        };
+        Ok(TaskView { estimated_wait_seconds, ..self.view(task, queue_position, results_available) })
     }
 
     /// Reads a task id as a front door gets it.
@@ -115,6 +126,8 @@ impl ScanService {
             status: task.status,
             progress: task.progress,
             queue_position,
+            estimated_wait_seconds: None,
+            cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
             name: task.payload.name,
             targets: task.payload.targets,

@@ -134,6 +134,9 @@ pub struct Submission {
     /// Place in the pool's queue, 1 being next; absent when it no longer waits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<u64>,
+    /// Seconds until it is likely to begin, from what the pool's last scans took; absent when that is not known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub estimated_wait_seconds: Option<u64>,
     /// How many hosts the targets stand for; the largest exact JSON integer for more than that.
     pub target_hosts: u64,
     /// The normalised targets.
@@ -204,7 +207,12 @@ impl ScanService {
             TaskStatus::Queued => self.queue.position(&task.scanner_pool, &task.task_id).await.ok().flatten(),
             _ => None,
         };
+        let estimated_wait_seconds = match queue_position {
+            Some(position) => self.estimated_wait(&task.scanner_pool, position).await,
+            None => None,
+        };
         Ok(Submission {
+            estimated_wait_seconds,
             task_id: task.task_id,
             trace_id: task.trace_id,
             status: task.status,

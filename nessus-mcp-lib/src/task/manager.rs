@@ -5,7 +5,10 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
+    time::Duration,
 };
+
+use serde_json::Value;
 
 use super::{
     EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore,
@@ -85,6 +88,8 @@ pub struct TaskList {
     pub unreadable: Vec<(TaskId, String)>,
 }
 
+/// For each duration that is wanted, this many tasks are looked at: others may be of other pools, or not completed.
+const LOOKED_AT: usize = 10;
 /// The temporary names of artifacts begin with it.
 const ARTIFACT_PREFIX: &str = ".artifact-";
 
@@ -226,6 +231,8 @@ impl TaskManager {
             task.validation_warnings.clear();
             task.authentication_status = None;
             task.progress = None;
+            task.cancel_requested_at = None;
+            task.cancel_reason = None;
             // What an earlier attempt found must not be taken for the findings of this one.
             store.remove(&task_id, EXPORT_FILE)?;
             store.remove(&task_id, INDEX_FILE)?;
@@ -255,6 +262,27 @@ impl TaskManager {
             Ok(list)
         })
         .await
+    }
+
+    /// How long the last completed scans of a pool took, at most `most` of them, the newest first.
+    pub async fn recent_durations(&self, pool: &PoolName, most: usize) -> Result<Vec<Duration>, TaskError> {
+        let pool = pool.clone();
+        self.blocking(move |store| {
+            let recent = store.list()?.into_iter().take(most * LOOKED_AT);
+            // A task that cannot be read says nothing here; whoever lists tasks hears of it.
+            let completed = recent
+                .filter_map(|task_id| store.read(&task_id).ok())
+                .filter(|task| task.status == TaskStatus::Completed && task.scanner_pool == pool);
+            let seconds = completed.filter_map(|task| task.execution_time);
+            Ok(seconds.filter_map(|seconds| Duration::try_from_secs_f64(seconds).ok()).take(most).collect())
+        })
+        .await
+    }
+
+    /// Writes a document about something that is removed to `archive/{name}.json`, durably; an older one is replaced.
+    pub async fn archive(&self, name: &str, document: Value) -> Result<(), TaskError> {
+        let name = name.to_owned();
+        self.blocking(move |store| store.archive(&name, &document)).await
     }
 
     /// Whether a file of a task is there.

@@ -204,6 +204,12 @@ pub struct Task {
     /// When its results were last read.
     #[serde(default)]
     pub last_accessed_at: Option<Timestamp>,
+    /// When somebody asked for the running scan to be stopped; its worker does so as soon as it sees this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_requested_at: Option<Timestamp>,
+    /// Why, in the words of whoever asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cancel_reason: Option<String>,
     /// The fence of the last claim that wrote here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
@@ -260,6 +266,8 @@ impl Task {
             progress: None,
             submitted_by: None,
             last_accessed_at: None,
+            cancel_requested_at: None,
+            cancel_reason: None,
             fence: None,
             schema_version: TASK_SCHEMA_VERSION,
             extra: Map::new(),

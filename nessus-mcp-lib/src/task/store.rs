@@ -9,6 +9,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use serde_json::Value;
+
 use super::{Task, TaskError, lock::TaskLock};
 use crate::{
     durable::{self, DurableFile},
@@ -110,6 +112,14 @@ impl TaskStore {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Writes a document to `archive/`, beside the tasks.
+    pub(super) fn archive(&self, name: &str, document: &Value) -> Result<(), TaskError> {
+        let directory = self.root.with_file_name("archive");
+        durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
+        let path = directory.join(format!("{name}.json"));
+        durable::replace(&path, format!("{document:#}\n").as_bytes()).map_err(TaskError::storage("cannot write", &path))
     }
 
     /// The ids of all tasks, newest first by the time in their names.

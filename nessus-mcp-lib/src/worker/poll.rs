@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::{outcome::StepError, road::Held};
 use crate::{
-    error::{Classified, chain},
+    error::{Classified, chain, excerpt},
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError},
     task::TaskStatus,
@@ -18,13 +18,74 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a scanner may be out of reach before the worker gives the task back.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// Looks at the scan until it has ended and records its progress; returns its last status.
+/// How long a scan that was told to stop may take for it.
+const STOP_LIMIT: Duration = Duration::from_secs(10 * 60);
+/// How long a scanner that does not answer is tried to be told to stop.
+const STOP_UNREACHABLE_LIMIT: Duration = Duration::from_secs(60);
+/// When a scan that still runs is told to stop again: the first time may not have arrived.
+const STOP_AGAIN: Duration = Duration::from_secs(30);
+/// How soon a wish to cancel is noticed.
+const WATCH_INTERVAL: Duration = Duration::from_secs(2);
+
+/// Why a scan is stopped before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StopReason {
+    /// Somebody asked for it, with the words given.
+    Requested(Option<String>),
+    /// It has used up its time.
+    OutOfTime(Duration),
+}
+
+impl StopReason {
+    /// How the task ends when its scan does not end by itself first.
+    pub(super) fn error(&self) -> StepError {
+        match self {
+            Self::Requested(reason) => StepError::Scan {
+                status: TaskStatus::Cancelled,
+                code: "cancelled",
+                message: match reason {
+                    Some(reason) => format!("cancelled on request: {}", excerpt(reason)),
+                    None => "cancelled on request".to_owned(),
+                },
+            },
+            Self::OutOfTime(limit) => StepError::Scan {
+                status: TaskStatus::Timeout,
+                code: "scan_timeout",
+                message: format!("the scan took longer than {} seconds and was stopped", limit.as_secs()),
+            },
+        }
+    }
+}
+
+/// A scan that does not change any more.
+#[derive(Debug)]
+pub(super) struct Ended {
+    /// Its last status.
+    pub status: ScanStatus,
+    /// Why we told it to stop, if we did.
+    pub stopped: Option<StopReason>,
+}
+
+/// A scan that is being stopped.
+struct Stopping {
+    reason: StopReason,
+    since: Instant,
+    /// When the scanner last accepted to stop it.
+    asked: Option<Instant>,
+}
+
+/// Looks at the scan until it has ended and records its progress.
 ///
-/// A scanner that does not answer for a while is waited for. A scan that takes longer than it may is stopped.
-pub(super) async fn until_ended(held: &Held<'_>, scan: &ScanId) -> Result<ScanStatus, StepError> {
+/// A scanner that does not answer for a while is waited for. A scan that takes longer than it may, or that somebody
+/// wants to be cancelled, is stopped; it may end by itself first all the same.
+///
+/// # Errors
+/// Also when a scan that is to be stopped does not end, or is gone: the task ends as its [`StopReason`] says.
+pub(super) async fn until_ended(held: &Held<'_>, scan: &ScanId) -> Result<Ended, StepError> {
     let mut interval = Interval::new(held.shared.settings.poll_interval);
     let mut last_answer = Instant::now();
     let mut last_state = None;
+    let mut stopping: Option<Stopping> = None;
     loop {
         match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
@@ -34,51 +95,80 @@ pub(super) async fn until_ended(held: &Held<'_>, scan: &ScanId) -> Result<ScanSt
                     last_state = Some(status.state);
                 }
                 if status.state.is_terminal() {
-                    return Ok(status);
+                    return Ok(Ended { status, stopped: stopping.map(|stopping| stopping.reason) });
                 }
                 held.record_progress(&status).await?;
+            }
+            Err(ScannerError::NotFound(what)) => {
+                return Err(stopping.map_or(ScannerError::NotFound(what).into(), |stopping| stopping.reason.error()));
             }
             Err(error) if error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT => {
                 warn!(%scan, error = chain(&error), "the scanner does not answer; the scan goes on");
             }
             Err(error) => return Err(error.into()),
         }
-        held.check_time(scan).await?;
-        held.pause(interval.next()).await?;
+        if stopping.is_none()
+            && let Some(reason) = held.reason_to_stop().await?
+        {
+            info!(%scan, ?reason, "the scan is stopped");
+            stopping = Some(Stopping { reason, since: Instant::now(), asked: None });
+            interval = Interval::new(held.shared.settings.poll_interval);
+        }
+        if let Some(stopping) = &mut stopping {
+            stop(held, scan, stopping).await?;
+            let limit = if stopping.asked.is_some() { STOP_LIMIT } else { STOP_UNREACHABLE_LIMIT };
+            if stopping.since.elapsed() >= limit {
+                warn!(%scan, "the scan does not stop; the task ends without it");
+                return Err(stopping.reason.error());
+            }
+        }
+        pause(held, interval.next(), stopping.is_none()).await?;
+    }
+}
+
+/// Tells the scanner to stop the scan, and again after a while.
+async fn stop(held: &Held<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result<(), StepError> {
+    if stopping.asked.is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
+        return Ok(());
+    }
+    held.confirm().await?;
+    match held.instance.scanner.stop(scan).await {
+        Ok(()) => stopping.asked = Some(Instant::now()),
+        // Seen as such, and decided upon, when it is looked at the next time.
+        Err(ScannerError::NotFound(_)) => {}
+        Err(error) => warn!(%scan, error = chain(&error), "the scan could not be stopped yet"),
+    }
+    Ok(())
+}
+
+/// Waits for the next look, or less when somebody wants the scan to be cancelled meanwhile.
+async fn pause(held: &Held<'_>, duration: Duration, watches: bool) -> Result<(), StepError> {
+    let until = Instant::now() + duration;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        held.pause(left.min(WATCH_INTERVAL)).await?;
+        if left <= WATCH_INTERVAL || (watches && held.reason_to_stop().await?.is_some()) {
+            return Ok(());
+        }
     }
 }
 
 /// What a scan that has ended means for its task: nothing when its results are whole.
-pub(super) fn check_end(status: &ScanStatus) -> Result<(), StepError> {
-    let detail = status.detail.as_deref().unwrap_or("no reason given");
-    match status.state {
-        ScanState::Completed => Ok(()),
-        ScanState::Cancelled => Err(StepError::Scan {
+pub(super) fn check_end(ended: &Ended) -> Result<(), StepError> {
+    let detail = ended.status.detail.as_deref().unwrap_or("no reason given");
+    match (ended.status.state, &ended.stopped) {
+        // It was faster than the wish to stop it.
+        (ScanState::Completed, _) => Ok(()),
+        (_, Some(reason)) => Err(reason.error()),
+        (ScanState::Cancelled, None) => Err(StepError::Scan {
             status: TaskStatus::Cancelled,
             code: "scan_cancelled",
             message: "the scan was stopped on the scanner".to_owned(),
         }),
-        ScanState::Aborted => Err(StepError::failed(
-            "scan_aborted",
-            format!("the scanner gave the scan up: {}", crate::error::excerpt(detail)),
-        )),
-        other => Err(StepError::failed("scan_not_ended", format!("the scan is {other:?} and has no results"))),
-    }
-}
-
-/// Stops a scan that has used up its time. The task ends as timed out whether the scanner answers or not.
-pub(super) async fn stop_overdue(held: &Held<'_>, scan: &ScanId) -> StepError {
-    let limit = held.shared.settings.scan_timeout;
-    if let Err(error) = held.instance.scanner.stop(scan).await {
-        let gone = matches!(error, ScannerError::NotFound(_));
-        if !gone {
-            warn!(%scan, error = chain(&error), "the overdue scan could not be stopped");
+        (ScanState::Aborted, None) => {
+            Err(StepError::failed("scan_aborted", format!("the scanner gave the scan up: {}", excerpt(detail))))
         }
-    }
-    StepError::Scan {
-        status: TaskStatus::Timeout,
-        code: "scan_timeout",
-        message: format!("the scan took longer than {} seconds and was stopped", limit.as_secs()),
+        (other, None) => Err(StepError::failed("scan_not_ended", format!("the scan is {other:?} and has no results"))),
     }
 }
 

@@ -32,42 +32,91 @@ const EXPORT_PAUSE: Duration = Duration::from_secs(1);
 /// How many hosts are listed with their verdicts in `task.json`, which every question about the status reads.
 const HOSTS_LISTED: usize = 10;
 
+/// What is known of the results of a scan once they are published.
+struct Collected {
+    stats: Value,
+    warnings: Vec<String>,
+    authentication: AuthenticationStatus,
+}
+
 /// Fetches the export, checks it, converts it to the profile that was asked for and completes the task.
 pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<(), StepError> {
+    let found = collect(held, task, scan, end, None).await?;
+    held.update(move |task| {
+        task.status = TaskStatus::Completed;
+        task.progress = Some(100);
+        task.validation_stats = Some(found.stats);
+        task.validation_warnings = found.warnings;
+        task.authentication_status = Some(found.authentication.to_string());
+        task.error_code = None;
+        task.error_message = None;
+    })
+    .await?;
+    Ok(())
+}
+
+/// Keeps what a scan has found that ended before it was complete. A scan without any results is no reason to fail:
+/// how the task ends is decided already.
+pub(super) async fn keep_partial(
+    held: &Held<'_>,
+    task: &Task,
+    scan: &ScanId,
+    end: &ScanStatus,
+) -> Result<(), StepError> {
+    let reached = task.progress.map(|progress| format!(" at {progress} %")).unwrap_or_default();
+    let warning = format!("the scan ended{reached}, before it was complete: hosts and findings are missing");
+    let found = match collect(held, task, scan, end, Some(warning)).await {
+        Ok(found) => found,
+        Err(error @ (StepError::Stopped | StepError::LeaseLost)) => return Err(error),
+        Err(StepError::Task(error @ (TaskError::StaleFence { .. } | TaskError::Transition(_)))) => {
+            return Err(error.into());
+        }
+        Err(error) => {
+            warn!(%scan, error = error.message(), "the scan ended early and has no results that can be kept");
+            return Ok(());
+        }
+    };
+    held.update(move |task| {
+        task.validation_stats = Some(found.stats);
+        task.validation_warnings = found.warnings;
+        task.authentication_status = Some(found.authentication.to_string());
+    })
+    .await?;
+    Ok(())
+}
+
+/// Fetches, checks, indexes, converts and publishes the results; `partial` is the warning that stands first.
+async fn collect(
+    held: &Held<'_>,
+    task: &Task,
+    scan: &ScanId,
+    end: &ScanStatus,
+    partial: Option<String>,
+) -> Result<Collected, StepError> {
     let export = fetch(held, task, scan).await?;
     let path = export.temporary_path().to_owned();
     let validation = validation(task, end);
     let report = blocking(move || Ok(validation.run(open(&path)?)?)).await?;
-    let warnings: Vec<String> = report.warnings.iter().map(ToString::to_string).collect();
+    let is_partial = partial.is_some();
+    let warnings: Vec<String> = partial.into_iter().chain(report.warnings.iter().map(ToString::to_string)).collect();
     let authentication = report.authentication.status;
     info!(
         hosts = report.stats.hosts,
         findings = report.stats.items,
         %authentication,
         warnings = warnings.len(),
-        "results are whole"
+        is_partial,
+        "results are here"
     );
     let index = index(held, task, &export).await?;
-
-    let finished = finished_view(held, task, &warnings, authentication);
-    let converted = convert(held, &finished, &export).await?;
+    let status = if is_partial { task.status } else { TaskStatus::Completed };
+    let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
     held.publish(export).await?;
     if let Some(index) = index {
         held.publish(index).await?;
     }
     held.publish(converted).await?;
-    let stats = stats_of(&report);
-    held.update(move |task| {
-        task.status = TaskStatus::Completed;
-        task.progress = Some(100);
-        task.validation_stats = Some(stats);
-        task.validation_warnings = warnings;
-        task.authentication_status = finished.authentication_status;
-        task.error_code = None;
-        task.error_message = None;
-    })
-    .await?;
-    Ok(())
+    Ok(Collected { stats: stats_of(&report), warnings, authentication })
 }
 
 async fn fetch(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
@@ -136,9 +185,15 @@ async fn blocking<T: Send + 'static>(
 }
 
 /// The task as it will be when it is complete, for the metadata line of its converted results.
-fn finished_view(held: &Held<'_>, task: &Task, warnings: &[String], authentication: AuthenticationStatus) -> Task {
+fn finished_view(
+    held: &Held<'_>,
+    task: &Task,
+    status: TaskStatus,
+    warnings: &[String],
+    authentication: AuthenticationStatus,
+) -> Task {
     let mut task = task.clone();
-    task.status = TaskStatus::Completed;
+    task.status = status;
     task.completed_at = Some(held.shared.clock.now());
     task.validation_warnings = warnings.to_vec();
     task.authentication_status = Some(authentication.to_string());

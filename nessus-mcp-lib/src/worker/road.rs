@@ -5,7 +5,12 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
-use super::{engine::Shared, outcome::StepError, poll, results};
+use super::{
+    engine::Shared,
+    outcome::StepError,
+    poll::{self, StopReason},
+    results,
+};
 use crate::{
     error::chain,
     ids::ScanId,
@@ -33,16 +38,49 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
             task.started_at = Some(started_at);
         })
         .await?;
-    if let Some(scan) = &task.nessus_scan_id {
-        held.check_time(scan).await?;
-    }
     held.remove_leftovers().await?;
-    let scan = find_or_create(held, &task).await?;
-    launch_once(held, &scan).await?;
-    let end = poll::until_ended(held, &scan).await?;
-    poll::check_end(&end)?;
+    let scan = match held.reason_to_stop().await? {
+        None => {
+            let scan = find_or_create(held, &task).await?;
+            launch_once(held, &scan).await?;
+            scan
+        }
+        Some(reason) => match launched(held, &task).await? {
+            Some(scan) => scan,
+            None => return Err(reason.error()),
+        },
+    };
+    let ended = poll::until_ended(held, &scan).await?;
     let task = held.shared.tasks.get(&task.task_id).await?;
-    results::complete(held, &task, &scan, &end).await
+    if let Err(error) = poll::check_end(&ended) {
+        results::keep_partial(held, &task, &scan, &ended.status).await?;
+        return Err(error);
+    }
+    results::complete(held, &task, &scan, &ended.status).await
+}
+
+/// The scan of a task that shall not go on, if it was launched. One that was not is taken off the scanner.
+async fn launched(held: &Held<'_>, task: &Task) -> Result<Option<ScanId>, StepError> {
+    let known = match &task.nessus_scan_id {
+        Some(scan) => Some(scan.clone()),
+        None => held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task))).await??,
+    };
+    let Some(scan) = known else { return Ok(None) };
+    match held.unless_stopped(held.instance.scanner.status(&scan)).await? {
+        Ok(status) if status.state == ScanState::Created => {
+            held.confirm().await?;
+            if let Err(error) = held.instance.scanner.delete(&scan).await {
+                warn!(%scan, error = chain(&error), "a scan that was never launched stays on the scanner");
+            }
+            Ok(None)
+        }
+        Ok(_) => {
+            held.bind(Some(scan.clone())).await?;
+            Ok(Some(scan))
+        }
+        Err(ScannerError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The scan of this task: the one its file names, the one that carries its marker, else a new one.
@@ -173,7 +211,7 @@ impl<'a> Held<'a> {
     /// Makes sure that we hold the task at this moment: asked right before the scanner is told to create or launch.
     ///
     /// The heartbeat is not enough: after a pause of the machine its verdict may come later than our next step.
-    async fn confirm(&self) -> Result<(), StepError> {
+    pub(super) async fn confirm(&self) -> Result<(), StepError> {
         if self.shared.stop.is_cancelled() {
             return Err(StepError::Stopped);
         }
@@ -205,12 +243,15 @@ impl<'a> Held<'a> {
         Ok(())
     }
 
-    /// Ends a scan that has used up its time.
-    pub(super) async fn check_time(&self, scan: &ScanId) -> Result<(), StepError> {
-        if self.shared.clock.now().since(self.started_at) < self.shared.settings.scan_timeout {
-            return Ok(());
+    /// Why the scan shall not go on, if so: somebody wants it cancelled, or its time is over.
+    pub(super) async fn reason_to_stop(&self) -> Result<Option<StopReason>, StepError> {
+        let task = self.shared.tasks.get(&self.lease.task_id).await?;
+        if task.cancel_requested_at.is_some() {
+            return Ok(Some(StopReason::Requested(task.cancel_reason)));
         }
-        Err(poll::stop_overdue(self, scan).await)
+        let limit = self.shared.settings.scan_timeout;
+        let is_over = self.shared.clock.now().since(self.started_at) >= limit;
+        Ok(is_over.then_some(StopReason::OutOfTime(limit)))
     }
 
     /// Stops the scan of a task that goes on without us.

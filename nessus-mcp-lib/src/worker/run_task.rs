@@ -1,6 +1,10 @@
 //! One claimed task: from the claim to what the queue is told about it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::Arc,
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tracing::{Span, error, info, warn};
@@ -20,6 +24,8 @@ use crate::{
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
 const MAX_DELIVERIES: u32 = 10;
+/// How often a task is handed out at all: one whose workers die of it must not take them all down, for ever.
+const POISON_DELIVERIES: u32 = 20;
 /// The pause before the second try; it doubles with each further one.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause before a further try.
@@ -71,6 +77,10 @@ impl TaskRun {
             }
         };
         Span::current().record("trace_id", task.trace_id.as_str());
+        if self.claim.deliveries > POISON_DELIVERIES {
+            let outcome = self.bury(&task).await;
+            return self.finish(outcome, None).await;
+        }
         let heartbeat = Heartbeat::start(
             Arc::clone(&self.shared.queue),
             self.claim.lease.clone(),
@@ -121,6 +131,23 @@ impl TaskRun {
             return Outcome::Retry(retry_pause(self.claim.deliveries));
         }
         Outcome::Dead { code: error.code().to_owned(), message: error.message(), attempt: 0 }
+    }
+
+    /// Gives up a task that no worker has brought to an end, and stops its scan if it has one.
+    async fn bury(&self, task: &Task) -> Outcome {
+        let pool = self.shared.scanners.pool(&task.scanner_pool);
+        let bound = task.scanner_instance_id.as_ref().and_then(|id| pool?.instance(id));
+        if let (Some(instance), Some(scan)) = (bound, &task.nessus_scan_id)
+            && let Err(error) = instance.scanner.stop(scan).await
+        {
+            warn!(%scan, error = chain(&error), "the scan could not be stopped");
+        }
+        let taken = self.claim.deliveries - 1;
+        self.fail(&StepError::failed(
+            "poison_task",
+            format!("{taken} workers took this task, and each of them died or lost it before its end"),
+        ))
+        .await
     }
 
     /// Gives the task a slot and drives it; says on which scanner.
@@ -340,6 +367,10 @@ fn dead_letter(task: &Task) -> Outcome {
     }
 }
 
+/// Doubles with each delivery, and varies by a quarter, so that what failed together does not come back together.
 fn retry_pause(deliveries: u32) -> Duration {
-    (RETRY_PAUSE * 2_u32.saturating_pow(deliveries.saturating_sub(1).min(16))).min(MAX_RETRY_PAUSE)
+    let pause = (RETRY_PAUSE * 2_u32.saturating_pow(deliveries.saturating_sub(1).min(16))).min(MAX_RETRY_PAUSE);
+    // Any source of chance will do; the keys of a new hasher differ each time.
+    let chance = RandomState::new().build_hasher().finish() % 1000;
+    pause.mul_f64(0.75 + f64::from(u32::try_from(chance).unwrap_or_default()) / 2000.0)
 }

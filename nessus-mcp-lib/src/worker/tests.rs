@@ -1,5 +1,7 @@
 //! The road of a task on a mock scanner and a real SQLite queue, in paused time.
 
+mod control;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::oneshot, task::JoinHandle, time::Instant};

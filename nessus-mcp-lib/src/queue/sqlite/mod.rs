@@ -180,6 +180,11 @@ impl Queue for SqliteQueue {
         Ok(outcome)
     }
 
+    async fn purge_dead(&self, pool: &PoolName, before: Timestamp) -> Result<u64, QueueError> {
+        let pool = pool.clone();
+        self.write(move |step, _| statements::purge_dead(step, &pool, before)).await
+    }
+
     async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError> {
         let pool = pool.clone();
         self.read(move |view, _| statements::dead_letters(view, &pool, offset, limit)).await

@@ -199,6 +199,13 @@ pub(super) fn retry_dead(
     Ok(RetryDeadOutcome::Requeued)
 }
 
+pub(super) fn purge_dead(step: &Transaction<'_>, pool: &PoolName, before: Timestamp) -> rusqlite::Result<u64> {
+    let removed = step
+        .prepare_cached("DELETE FROM dead WHERE pool = ?1 AND failed_at_ms < ?2")?
+        .execute(params![pool.as_str(), before.as_millis()])?;
+    Ok(removed as u64)
+}
+
 pub(super) fn dead_letters(
     view: &Transaction<'_>,
     pool: &PoolName,

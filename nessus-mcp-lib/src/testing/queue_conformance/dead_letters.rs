@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task};
+use crate::ids::PoolName;
 use crate::queue::{
     DeadLetter, DeadReason, EnqueueOutcome, EntryState, Finish, FinishOutcome, Queue, QueueStats, RetryDeadOutcome,
     TaskBody,
@@ -139,4 +140,25 @@ pub async fn a_copy_of_a_leased_task_is_dropped(harness: &dyn QueueHarness) {
     assert_nothing_to_claim(&*queue).await;
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(0, 0, 1, 0));
     assert_eq!(queue.finish(&held, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+}
+
+/// A purge removes what failed before its moment, unreadable bodies too, and nothing of another pool or later.
+pub async fn a_purge_removes_what_is_old(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    harness.push_raw(&pool(), "{broken").await;
+    assert_nothing_to_claim(&*queue).await;
+    enqueue(&*queue, [1]).await;
+    fail(&*queue, DeadReason::new("no", "bad", 1)).await;
+    harness.let_pass(SHORT).await;
+    enqueue(&*queue, [2]).await;
+    fail(&*queue, DeadReason::new("no", "bad", 1)).await;
+    let newest = queue.dead_letters(&pool(), 0, 1).await.unwrap().remove(0).failed_at;
+
+    let other = PoolName::new("other").unwrap();
+    assert_eq!(queue.purge_dead(&other, newest.plus(LONG)).await.unwrap(), 0);
+    assert_eq!(queue.purge_dead(&pool(), newest).await.unwrap(), 2);
+    assert_eq!(queue.purge_dead(&pool(), newest).await.unwrap(), 0);
+    assert_eq!(only_letter(&*queue).await.task_id, Some(task(2)));
+    assert_eq!(queue.purge_dead(&pool(), newest.plus(LONG)).await.unwrap(), 1);
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(0, 0, 0, 0));
 }

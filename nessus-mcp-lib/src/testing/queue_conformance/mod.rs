@@ -93,6 +93,7 @@ macro_rules! queue_conformance_tests {
             dead_letters_come_newest_first_in_parts
             a_dead_letter_is_retried_once
             a_dead_letter_of_a_queued_task_is_dropped_by_a_retry
+            a_purge_removes_what_is_old
             an_unreadable_body_becomes_a_dead_letter
             a_body_of_an_older_producer_is_claimed
             a_copy_of_a_leased_task_is_dropped

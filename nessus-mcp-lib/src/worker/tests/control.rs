@@ -1,0 +1,267 @@
+//! Cancels, timeouts, retries and poison, against a worker that runs, that does not, and that comes later.
+
+use super::*;
+use crate::{
+    error::Classified,
+    queue::{EntryState, Finish},
+    service::ServiceError,
+};
+
+impl Fixture {
+    async fn wait_for_progress(&self, task_id: &TaskId) {
+        for _ in 0..2000 {
+            if self.task(task_id).await.progress > Some(20) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("no progress");
+    }
+
+    async fn task(&self, task_id: &TaskId) -> Task {
+        self.service.tasks().get(task_id).await.unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_is_cancelled_at_once_and_never_run() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let view = f.service.cancel(&task_id, Some(" wrong network ")).await.unwrap();
+    assert_eq!((view.status, view.next_poll_seconds), (TaskStatus::Cancelled, None));
+    assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), None);
+    let again = f.service.cancel(&task_id, None).await.unwrap();
+    assert_eq!(again.status, TaskStatus::Cancelled);
+    let task = f.task(&task_id).await;
+    assert_eq!(task.error_message.as_deref(), Some("cancelled on request: wrong network"));
+    assert_eq!(task.history.len(), 1);
+
+    let worker = f.start();
+    let other = f.submit().await;
+    assert_eq!(f.ended(&other).await.status, TaskStatus::Completed);
+    assert_eq!(f.scanner.creates(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_cancelled_between_claim_and_start_is_not_run() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    // As if the queue could not be told: the entry is still there when the worker comes.
+    f.service.cancel(&task_id, None).await.unwrap();
+    let body = crate::queue::TaskBody::parse(f.task(&task_id).await.queue_entry().to_string()).unwrap();
+    f.service.queue().enqueue(&pool(), &body).await.unwrap();
+    let worker = f.start();
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), None);
+    assert_eq!((f.scanner.creates(), f.task(&task_id).await.status), (0, TaskStatus::Cancelled));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_running_scan_is_stopped_and_what_it_found_is_kept() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start();
+    f.wait_for_progress(&task_id).await;
+    let view = f.service.cancel(&task_id, Some("enough")).await.unwrap();
+    assert_eq!((view.status, view.next_poll_seconds.is_some()), (TaskStatus::Running, true));
+    let ended = f.ended(&task_id).await;
+    assert_eq!((ended.status, ended.error_code.as_deref()), (TaskStatus::Cancelled, Some("cancelled")));
+    assert_eq!(ended.error_message.as_deref(), Some("cancelled on request: enough"));
+    assert!(ended.results_available && ended.progress < Some(100));
+    assert!(ended.validation_warnings[0].contains("before it was complete"), "{:?}", ended.validation_warnings);
+    assert_eq!((f.scanner.launches(), f.scanner.running(), f.scanner.calls(MockOperation::Stop)), (1, 0, 1));
+    let text = f.service.results(ResultsRequest::new(task_id.clone())).await.unwrap();
+    assert!(text.contains("\"status\":\"cancelled\"") && text.contains("before it was complete"), "{text}");
+    assert!(f.dead_codes().await.is_empty(), "a cancel is no failure");
+    assert_eq!(f.service.cancel(&task_id, None).await.unwrap().status, TaskStatus::Cancelled);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_that_no_worker_sees_is_carried_out_by_the_next() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start();
+    f.wait_for_progress(&task_id).await;
+    worker.stop().await;
+    f.service.cancel(&task_id, None).await.unwrap();
+    assert_eq!(f.scanner.running(), 1);
+    let worker = f.start();
+    assert_eq!(f.ended(&task_id).await.status, TaskStatus::Cancelled);
+    assert_eq!((f.scanner.creates(), f.scanner.launches(), f.scanner.running()), (1, 1, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_was_created_and_not_launched_is_taken_off_the_scanner() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    f.scanner.fail_next(MockOperation::Launch, unreachable(RequestSent::No));
+    let worker = f.start();
+    for _ in 0..200 {
+        if f.task(&task_id).await.nessus_scan_id.is_some() && f.scanner.calls(MockOperation::Launch) == 1 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    f.service.cancel(&task_id, None).await.unwrap();
+    let ended = f.ended(&task_id).await;
+    // Either the wish was seen first, or the launch was repeated and the scan was stopped: it is not left to run.
+    assert_eq!((ended.status, f.scanner.running()), (TaskStatus::Cancelled, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn whichever_comes_first_a_cancel_or_the_end_decides() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start();
+    f.wait_for_progress(&task_id).await;
+    // The stop is refused until the scan is complete.
+    for _ in 0..500 {
+        f.scanner.fail_next(MockOperation::Stop, unreachable(RequestSent::No));
+    }
+    f.service.cancel(&task_id, None).await.unwrap();
+    let ended = f.ended(&task_id).await;
+    assert_eq!((ended.status, ended.progress), (TaskStatus::Completed, Some(100)));
+    let error = f.service.cancel(&task_id, None).await.unwrap_err();
+    assert_eq!(error.code(), "already_ended");
+    assert!(matches!(error, ServiceError::AlreadyEnded { status: TaskStatus::Completed, .. }));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_takes_too_long_keeps_what_it_found() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(SCAN / 2));
+    let ended = f.ended(&task_id).await;
+    assert_eq!((ended.status, ended.results_available), (TaskStatus::Timeout, true));
+    assert!(ended.validation_stats.unwrap()["items"].as_u64() > Some(0));
+    assert_eq!(f.dead_codes().await, ["scan_timeout"]);
+    assert_eq!(f.scanner.running(), 0);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_does_not_stop_ends_its_task_all_the_same() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    for _ in 0..5000 {
+        f.scanner.fail_next(MockOperation::Stop, unreachable(RequestSent::No));
+    }
+    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(1)));
+    let ended = f.ended(&task_id).await;
+    assert!(matches!(ended.status, TaskStatus::Timeout | TaskStatus::Completed), "{ended:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_is_a_new_scan_with_a_history_and_without_a_dead_letter() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(SCAN / 2));
+    assert_eq!(f.ended(&task_id).await.status, TaskStatus::Timeout);
+    worker.stop().await;
+    let view = f.service.retry(&task_id).await.unwrap();
+    assert_eq!((view.status, view.attempt), (TaskStatus::Queued, 2));
+    assert!(f.dead_codes().await.is_empty());
+    assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), Some(EntryState::Ready));
+    assert!(!f.service.status(&task_id).await.unwrap().results_available, "those of the first attempt are gone");
+    let twice = f.service.retry(&task_id).await.unwrap_err();
+    assert_eq!(twice.code(), "not_retryable");
+
+    let worker = f.start();
+    let ended = f.ended(&task_id).await;
+    assert_eq!((ended.status, ended.attempt), (TaskStatus::Completed, 2));
+    let steps: Vec<_> = f.task(&task_id).await.history.iter().map(|entry| entry.to.as_str()).collect();
+    assert_eq!(steps, ["running", "timeout", "queued", "running", "completed"]);
+    assert_eq!((f.scanner.creates(), f.scanner.launches()), (2, 2));
+    assert_eq!(f.service.retry(&task_id).await.unwrap_err().code(), "not_retryable");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_have_a_maximum() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(1)));
+    for attempt in 1..5 {
+        assert_eq!(f.ended(&task_id).await.attempt, attempt);
+        f.service.retry(&task_id).await.unwrap();
+    }
+    assert_eq!(f.ended(&task_id).await.attempt, 5);
+    let error = f.service.retry(&task_id).await.unwrap_err();
+    assert!(error.to_string().contains("begun 5 times"), "{error}");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_no_worker_survives_is_buried() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let dying = crate::ids::WorkerId::new("dying").unwrap();
+    let lease = Duration::from_secs(10);
+    for _ in 0..20 {
+        f.service.queue().claim(&pool(), &dying, lease).await.unwrap().expect("the task");
+        tokio::time::sleep(lease * 2).await;
+    }
+    let worker = f.start();
+    let ended = f.ended(&task_id).await;
+    assert_eq!((ended.status, ended.error_code.as_deref()), (TaskStatus::Failed, Some("poison_task")));
+    assert_eq!((f.dead_codes().await, f.scanner.creates()), (vec!["poison_task".to_owned()], 0));
+    // Handing it back is no death.
+    let other = f.submit().await;
+    worker.stop().await;
+    for _ in 0..30 {
+        let claim = f.service.queue().claim(&pool(), &dying, lease).await.unwrap().expect("the task");
+        f.service.queue().finish(&claim.lease, Finish::Release { delay: Duration::ZERO }).await.unwrap();
+    }
+    let worker = f.start();
+    assert_eq!(f.ended(&other).await.status, TaskStatus::Completed);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn old_dead_letters_are_archived_before_they_are_removed() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(1)));
+    f.ended(&task_id).await;
+    worker.stop().await;
+    let before = f.service.clock().now();
+    let young = f.service.purge_dead(&pool(), before.minus(Duration::from_secs(3600))).await.unwrap();
+    assert_eq!((young.archived, young.removed), (0, 0));
+    let purged = f.service.purge_dead(&pool(), before.plus(Duration::from_secs(1))).await.unwrap();
+    assert_eq!((purged.archived, purged.removed), (1, 1));
+    assert!(f.dead_codes().await.is_empty());
+    let path = f.directory.path().join(format!("archive/{task_id}.json"));
+    let document: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(document["task"]["status"], "timeout");
+    assert_eq!(document["dead_letter"]["error_code"], "scan_timeout");
+    assert_eq!(f.task(&task_id).await.status, TaskStatus::Timeout, "the task stays");
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_is_estimated_from_what_scans_took() {
+    let f = fixture(1);
+    let first = f.submit().await;
+    assert_eq!(f.service.status(&first).await.unwrap().estimated_wait_seconds, Some(0), "there is a free slot");
+    let second = f.submit().await;
+    assert_eq!(f.service.status(&second).await.unwrap().estimated_wait_seconds, None, "nothing is known yet");
+    let worker = f.start();
+    f.ended(&first).await;
+    f.ended(&second).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let ids = [f.submit().await, f.submit().await, f.submit().await];
+    f.wait_for_progress(&ids[0]).await;
+    let waits = [f.service.status(&ids[1]).await.unwrap(), f.service.status(&ids[2]).await.unwrap()];
+    let waits = waits.map(|view| view.estimated_wait_seconds.unwrap());
+    // A task that a worker has handed back for want of a slot has no place for a moment.
+    assert!((55..=75).contains(&waits[0]) && (55..=150).contains(&waits[1]) && waits[0] <= waits[1], "{waits:?}");
+    f.service.queue().pause_pool(&pool(), "maintenance").await.unwrap();
+    assert_eq!(f.service.status(&ids[2]).await.unwrap().estimated_wait_seconds, None);
+    worker.stop().await;
+}

@@ -1,0 +1,69 @@
+//! Stopping scans and trying them again.
+
+use nessus_mcp_lib::{ScanService, service::ControlView};
+use rmcp::{
+    Json,
+    handler::server::wrapper::Parameters,
+    model::CallToolResult,
+    schemars::{self, JsonSchema},
+    tool, tool_router,
+};
+use serde::Deserialize;
+
+use super::{ScanTools, answer::refuse};
+
+/// Arguments of `cancel_scan`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CancelArguments {
+    /// The task_id that a submit returned
+    task_id: String,
+    /// Why, for people who look at the task later
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// Arguments of `retry_scan`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RetryArguments {
+    /// The task_id of a scan that is failed or timeout
+    task_id: String,
+}
+
+#[tool_router(router = control_router, vis = "pub(super)")]
+impl ScanTools {
+    /// Cancel a scan: at once while it is queued; while it runs, it is stopped on the scanner and what it has found so
+    /// far is kept, which takes up to some minutes. Repeating it is harmless.
+    #[tool(
+        name = "cancel_scan",
+        title = "Cancel a scan",
+        annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
+    )]
+    async fn cancel_scan(
+        &self,
+        Parameters(arguments): Parameters<CancelArguments>,
+    ) -> Result<Json<ControlView>, CallToolResult> {
+        let cancelled = async {
+            let task_id = ScanService::parse_task_id(&arguments.task_id)?;
+            self.service.cancel(&task_id, arguments.reason.as_deref()).await
+        };
+        cancelled.await.map(Json).map_err(|error| refuse(&error))
+    }
+
+    /// Try a scan again that is failed or timeout, under the same task_id; its earlier results are removed.
+    ///
+    /// Read error_code and error_message of get_scan_status first: what was refused for good fails again.
+    #[tool(
+        name = "retry_scan",
+        title = "Retry a scan",
+        annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = false, open_world_hint = true)
+    )]
+    async fn retry_scan(
+        &self,
+        Parameters(arguments): Parameters<RetryArguments>,
+    ) -> Result<Json<ControlView>, CallToolResult> {
+        let retried = async { self.service.retry(&ScanService::parse_task_id(&arguments.task_id)?).await };
+        retried.await.map(Json).map_err(|error| refuse(&error))
+    }
+}
