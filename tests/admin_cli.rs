@@ -1,4 +1,4 @@
-//! `nessus-admin stats` and `list-dlq` as a process, on a queue made through the library.
+//! `nessus-admin` on queues and tasks as a process, on a queue made through the library.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
@@ -109,8 +109,15 @@ async fn list_dlq_shows_the_newest_first_one_a_line() {
 #[test]
 fn where_no_queue_is_none_is_made() {
     let deployment = Deployment::new(SCANNERS);
-    for command in ["stats", "list-dlq"] {
-        let finished = admin(&deployment, &[command]);
+    for command in [
+        &["stats"][..],
+        &["list-dlq"],
+        &["retry-dlq", "x"],
+        &["cancel", "x"],
+        &["resume-pool", "lab"],
+        &["purge-dlq", "--older-than", "1d"],
+    ] {
+        let finished = admin(&deployment, command);
         assert_eq!((finished.code, &*finished.stdout), (Some(69), ""), "{finished:?}");
         let queue = deployment.data().join("queue.db");
         assert!(finished.stderr.starts_with(&format!("error: there is no queue at `{}`\n\nhint: ", queue.display())));
@@ -141,4 +148,46 @@ fn a_queue_that_cannot_be_read_is_said() {
     assert!(finished.stderr.starts_with("error: ") && finished.stderr.contains("scanners.yaml"), "{finished:?}");
     let finished = program(&deployment, &["stats"]).env("QUEUE_URL", "amqp://me:hunter2@host").run();
     assert_eq!((finished.code, finished.stderr.contains("hunter2")), (Some(78), false), "{finished:?}");
+}
+
+/// What an operator stops stays stopped until it is let go on, and everybody sees why.
+#[tokio::test]
+async fn pools_are_paused_and_resumed() {
+    let deployment = filled().await;
+    let text = data(admin(&deployment, &["pause-pool", "lab", "--reason", "maintenance"]));
+    assert_eq!(text, "pool lab is paused: maintenance\n");
+    assert!(data(admin(&deployment, &["stats"])).contains("paused: maintenance"));
+    assert_eq!(admin(&deployment, &["pause-pool", "lab"]).code, Some(2), "a reason is asked for");
+    let finished = admin(&deployment, &["pause-pool", "labb", "--reason", "x"]);
+    assert!(finished.code == Some(1) && finished.stderr.contains("the pools are: lab, office"), "{finished:?}");
+    assert_eq!(data(admin(&deployment, &["resume-pool", "lab"])), "pool lab takes tasks\n");
+    assert!(!data(admin(&deployment, &["stats"])).contains("paused"));
+}
+
+/// Nothing is cleared away without an age, and what is stands in the archive.
+#[tokio::test]
+async fn old_dead_letters_are_purged_into_the_archive() {
+    let deployment = filled().await;
+    for age in ["0", "", "d", "-1d", "1w", "99999999999999999999d"] {
+        assert_eq!(admin(&deployment, &["purge-dlq", "--older-than", age]).code, Some(2), "{age}");
+    }
+    let text = data(admin(&deployment, &["purge-dlq", "--older-than", "1h"]));
+    assert_eq!(text, "pool lab: 0 dead letters archived, 0 removed\npool office: 0 dead letters archived, 0 removed\n");
+    let text = data(admin(&deployment, &["purge-dlq", "--older-than", "0m", "--pool", "lab"]));
+    assert_eq!(text, "pool lab: 2 dead letters archived, 2 removed\n");
+    assert_eq!(data(admin(&deployment, &["list-dlq"])), "no dead letters\n");
+    let path = deployment.data().join(format!("archive/{}.json", task(1)));
+    let archived: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    assert_eq!(archived["dead_letter"]["error_code"], "scanner_login_refused");
+}
+
+/// A task without a file cannot be tried again or cancelled, and the others are not kept from it.
+#[tokio::test]
+async fn tasks_that_are_not_there_are_said() {
+    let deployment = filled().await;
+    let finished = admin(&deployment, &["retry-dlq", task(1).as_str(), "no-task"]);
+    assert_eq!((finished.code, &*finished.stdout), (Some(1), ""), "{finished:?}");
+    assert!(finished.stderr.contains(task(1).as_str()) && finished.stderr.contains("no-task"), "{}", finished.stderr);
+    let finished = admin(&deployment, &["cancel", task(1).as_str()]);
+    assert!(finished.code == Some(1) && finished.stderr.contains("there is no task"), "{finished:?}");
 }
