@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use crate::{
-    queue::{BodyError, EnqueueOutcome, Queue, QueueError, TaskBody},
+    queue::{self, BodyError, EnqueueOutcome, Queue, QueueError, TaskBody},
     task::{TaskError, TaskManager, TaskQuery},
     time::Timestamp,
 };
@@ -42,9 +42,12 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
             continue;
         }
         let body = TaskBody::parse(task.queue_entry().to_string())?;
-        if queue.enqueue(&task.scanner_pool, &body).await?.outcome == EnqueueOutcome::Added {
-            enqueued += 1;
-        }
+        // A retry that was cut short has left its dead letter; a first attempt cannot have one.
+        let is_new = match task.attempt {
+            0 | 1 => queue.enqueue(&task.scanner_pool, &body).await?.outcome == EnqueueOutcome::Added,
+            _ => queue::revive(queue, &task.scanner_pool, &body).await?,
+        };
+        enqueued += usize::from(is_new);
     }
     Ok(enqueued)
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Claim, DeadLetter, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry, IdempotencyOutcome, Lease,
-    LeaseInfo, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
+    IdempotencyOutcome, Lease, LeaseInfo, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,
+    SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -149,4 +150,14 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
 
     /// Asks for a sign of life and returns how long it took.
     async fn ping(&self) -> Result<Duration, QueueError>;
+}
+
+/// Enqueues a task that is to run (again): out of the dead letters when it is among them, so that no letter stays behind
+/// of a task that is alive. Whether the queue did not have it.
+pub(crate) async fn revive(queue: &dyn Queue, pool: &PoolName, body: &TaskBody) -> Result<bool, QueueError> {
+    Ok(match queue.retry_dead(pool, body).await? {
+        RetryDeadOutcome::Requeued => true,
+        RetryDeadOutcome::AlreadyQueued => false,
+        RetryDeadOutcome::NotFound => queue.enqueue(pool, body).await?.outcome == EnqueueOutcome::Added,
+    })
 }

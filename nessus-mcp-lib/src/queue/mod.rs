@@ -32,6 +32,7 @@ mod url;
 
 #[cfg(feature = "testing")]
 pub use self::interface::MockQueue;
+pub(crate) use self::interface::revive;
 pub use self::{
     body::{BodyError, TaskBody},
     entry::{

@@ -12,7 +12,7 @@ use super::{ScanService, ServiceError};
 use crate::{
     error::{chain, excerpt},
     ids::{PoolName, TaskId},
-    queue::{DeadLetter, RetryDeadOutcome, TaskBody},
+    queue::{self, DeadLetter, TaskBody},
     task::{Task, TaskError, TaskStatus, Writer},
     time::Timestamp,
 };
@@ -130,12 +130,9 @@ impl ScanService {
         Ok(view(task, message))
     }
 
-    /// Takes the task's dead letter back into the queue, or enqueues it when there is none.
     async fn enqueue_again(&self, task: &Task) -> Result<(), ServiceError> {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
-        if self.queue.retry_dead(&task.scanner_pool, &body).await? == RetryDeadOutcome::NotFound {
-            self.queue.enqueue(&task.scanner_pool, &body).await?;
-        }
+        queue::revive(self.queue.as_ref(), &task.scanner_pool, &body).await?;
         Ok(())
     }
 

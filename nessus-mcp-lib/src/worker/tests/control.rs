@@ -258,10 +258,32 @@ async fn the_wait_is_estimated_from_what_scans_took() {
     let ids = [f.submit().await, f.submit().await, f.submit().await];
     f.wait_for_progress(&ids[0]).await;
     let waits = [f.service.status(&ids[1]).await.unwrap(), f.service.status(&ids[2]).await.unwrap()];
-    let waits = waits.map(|view| view.estimated_wait_seconds.unwrap());
+    let waits = waits.map(|view| Duration::from_secs(view.estimated_wait_seconds.unwrap()));
     // A task that a worker has handed back for want of a slot has no place for a moment.
-    assert!((55..=75).contains(&waits[0]) && (55..=150).contains(&waits[1]) && waits[0] <= waits[1], "{waits:?}");
+    let took = f.service.status(&second).await.unwrap().execution_time.unwrap();
+    let took = Duration::from_secs_f64(took);
+    assert!(
+        waits[0] >= SCAN && waits[0] <= took * 2 && waits[0] <= waits[1] && waits[1] <= took * 4,
+        "{waits:?} {took:?}"
+    );
     f.service.queue().pause_pool(&pool(), "maintenance").await.unwrap();
     assert_eq!(f.service.status(&ids[2]).await.unwrap().estimated_wait_seconds, None);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_that_was_cut_short_leaves_no_dead_letter() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(1)));
+    f.ended(&task_id).await;
+    worker.stop().await;
+    // The process died after the file was written and before the queue was told.
+    f.service.tasks().retry(&task_id).await.unwrap();
+    assert_eq!(f.dead_codes().await, ["scan_timeout"]);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    let worker = f.start();
+    assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
+    assert!(f.dead_codes().await.is_empty());
     worker.stop().await;
 }
