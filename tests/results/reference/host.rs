@@ -1,0 +1,81 @@
+//! What is kept of a host.
+
+use std::{collections::BTreeMap, net::IpAddr};
+
+use jiff::{Timestamp, civil::DateTime, fmt::strtime};
+use roxmltree::Node;
+use serde_json::{Map, Value, json};
+
+use super::{item::typed, names, table::Type};
+
+/// Tags that are fields, in the order of preference of those that say the same.
+const TAGS: [(&str, &str, Type); 8] = [
+    ("host-ip", "host_ip", Type::Text),
+    ("host-fqdn", "host_fqdn", Type::Text),
+    ("operating-system", "operating_system", Type::Text),
+    ("netbios-name", "netbios_name", Type::Text),
+    ("mac-address", "mac_address", Type::Text),
+    ("Credentialed_Scan", "credentialed", Type::Boolean),
+    ("HOST_START", "host_start", Type::Date),
+    ("HOST_END", "host_end", Type::Date),
+];
+
+/// A host and its properties so far.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    name: String,
+    tags: Vec<(String, String)>,
+}
+
+impl Host {
+    pub(crate) fn named(name: String) -> Self {
+        Self { name, tags: Vec::new() }
+    }
+
+    /// Takes a tag; one without a value says nothing.
+    pub(crate) fn take(&mut self, tag: Node<'_, '_>) {
+        let (name, value) = (names::attribute(tag, "name").unwrap_or_default(), names::text(tag));
+        if !value.trim().is_empty() {
+            self.tags.push((name, value));
+        }
+    }
+
+    fn last(&self, name: &str) -> Option<&str> {
+        self.tags.iter().rev().find(|(found, _)| found == name).map(|(_, value)| value.as_str())
+    }
+
+    /// The fields of the host in every one of its items.
+    pub(crate) fn fields(&self) -> Map<String, Value> {
+        let mut fields = Map::new();
+        fields.insert("host".to_owned(), json!(self.name));
+        if self.name.parse::<IpAddr>().is_ok() {
+            fields.insert("host_ip".to_owned(), json!(self.name));
+        }
+        for (tag, name, kind) in TAGS {
+            if kind == Type::Date {
+                fields.extend(self.time(tag).map(|time| (name.to_owned(), json!(time))));
+            } else if let Some(value) = self.last(tag) {
+                fields.insert(name.to_owned(), typed(name, kind, value, &mut BTreeMap::new()));
+            }
+        }
+        fields
+    }
+
+    /// When a scan of the host began or ended: the last time that says its zone, else the first that does not.
+    fn time(&self, tag: &str) -> Option<String> {
+        let exact = format!("{tag}_TIMESTAMP");
+        let times = self.tags.iter().filter(|(name, _)| name == tag || *name == exact).map(|(_, value)| value.trim());
+        let mut zoned = times.clone().filter_map(|time| {
+            let seconds = time.parse().ok().and_then(|seconds| Timestamp::from_second(seconds).ok());
+            let time = seconds.or_else(|| time.parse().ok())?;
+            // To the millisecond, and without a fraction where there is none.
+            let time = Timestamp::from_millisecond(time.as_millisecond()).unwrap();
+            Some(format!("{time:.3}").replace(".000Z", "Z"))
+        });
+        let local = |time: &str| {
+            let time: DateTime = strtime::parse("%a %b %d %H:%M:%S %Y", time).ok()?.to_datetime().ok()?;
+            Some(time.to_string())
+        };
+        zoned.next_back().or_else(|| times.clone().next().map(|time| local(time).unwrap_or_else(|| time.to_owned())))
+    }
+}

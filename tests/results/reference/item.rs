@@ -1,0 +1,148 @@
+//! One `ReportItem` as the profile `full` shows it.
+
+use std::collections::BTreeMap;
+
+use roxmltree::Node;
+use serde_json::{Map, Value, json};
+
+use super::{
+    host::Host,
+    names,
+    table::{self, Times, Type},
+    text,
+};
+
+/// Reads an item of a host; counts the values that do not fit their field.
+pub(crate) fn read(node: Node<'_, '_>, host: &Host, misfits: &mut BTreeMap<String, u64>) -> Map<String, Value> {
+    let mut item = host.fields();
+    item.insert("type".to_owned(), json!("vulnerability"));
+    let mut values: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    let mut others: BTreeMap<String, Vec<Value>> = BTreeMap::new();
+    for (name, value) in names::attributes(node) {
+        match table::ATTRIBUTES.iter().find(|(attribute, _)| *attribute == name) {
+            Some((_, name)) => values.entry((*name).to_owned()).or_default().push(attribute(name, value, misfits)),
+            None => others.entry(name.to_owned()).or_default().push(json!(text::shown(value))),
+        }
+    }
+    if !values.contains_key("severity") {
+        *misfits.entry("severity".to_owned()).or_default() += 1;
+    }
+    for child in node.children().filter(Node::is_element) {
+        let (name, content) = (names::of(child), names::text(child));
+        if name == "attachment" {
+            values.entry(name.to_owned()).or_default().push(object(child, &content));
+            continue;
+        }
+        let Some((kind, times)) = table::element(name) else {
+            let is_plain = names::attributes(child).next().is_none();
+            let value = if is_plain { json!(text::shown(&content)) } else { object(child, &content) };
+            others.entry(name.to_owned()).or_default().push(value);
+            continue;
+        };
+        let name = table::json_name(name);
+        let found = values.entry(name.clone()).or_default();
+        let mut take = |content: &str| found.push(typed(&name, kind, content, misfits));
+        match times {
+            Times::Once => take(&content),
+            Times::Often => Some(content.trim()).filter(|content| !content.is_empty()).into_iter().for_each(take),
+            Times::Lines => content.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(take),
+        }
+    }
+    names_of_plugin(&mut values);
+    let score = best_score(&values);
+    for (name, found) in values {
+        if !found.is_empty() {
+            let is_list = name == "attachment" || is_list(&name);
+            item.insert(name, if is_list { Value::Array(found) } else { one_or_all(found) });
+        }
+    }
+    for (name, found) in others {
+        let name = if table::is_taken(&name) { format!("{name}_element") } else { name };
+        item.insert(name, one_or_all(found));
+    }
+    item.extend(score.map(|score| ("cvss_score".to_owned(), score)));
+    // These are always there.
+    for (name, absent) in [
+        ("port", json!(null)),
+        ("plugin_id", json!(null)),
+        ("severity", json!(null)),
+        ("cve", json!([])),
+        ("exploit_available", json!(false)),
+    ] {
+        item.entry(name).or_insert(absent);
+    }
+    item
+}
+
+/// The attribute is the name; an element stands in for it, and is shown beside it where it says something else.
+fn names_of_plugin(values: &mut BTreeMap<String, Vec<Value>>) {
+    let Some(elements) = values.remove("plugin_name_element") else { return };
+    match values.get("plugin_name") {
+        None => {
+            values.insert("plugin_name".to_owned(), elements[..1].to_vec());
+        }
+        Some(attribute) if elements.iter().any(|element| *element != attribute[0]) => {
+            values.insert("plugin_name_element".to_owned(), elements);
+        }
+        Some(_) => {}
+    }
+}
+
+/// CVSS 4, else 3, else 2; scans of web applications call them otherwise.
+fn best_score(values: &BTreeMap<String, Vec<Value>>) -> Option<Value> {
+    let scores = ["cvss4_base_score", "cvss3_base_score", "cvssv3", "cvss_base_score", "cvss"];
+    scores.into_iter().filter_map(|name| values.get(name)?.first()).find(|score| score.is_number()).cloned()
+}
+
+fn is_list(json_name: &str) -> bool {
+    let is_repeated = |name: &str| table::element(name).is_some_and(|(_, times)| times != Times::Once);
+    is_repeated(json_name) || is_repeated(&json_name.replace('_', "-"))
+}
+
+fn one_or_all(mut values: Vec<Value>) -> Value {
+    if values.len() == 1 { values.remove(0) } else { Value::Array(values) }
+}
+
+/// An element with its attributes.
+fn object(node: Node<'_, '_>, content: &str) -> Value {
+    let attributes = names::attributes(node).map(|(name, value)| (name.to_owned(), json!(text::shown(value))));
+    let mut object: Map<String, Value> = attributes.collect();
+    object.insert("value".to_owned(), json!(text::shown(content)));
+    Value::Object(object)
+}
+
+fn attribute(name: &str, value: &str, misfits: &mut BTreeMap<String, u64>) -> Value {
+    if name == "severity" {
+        let names = ["Info", "Low", "Medium", "High", "Critical"];
+        let number = value.trim().parse::<i64>().ok().and_then(|number| usize::try_from(number).ok());
+        return match number.and_then(|number| names.get(number)) {
+            Some(name) => json!(name),
+            None => misfit(name, value, misfits),
+        };
+    }
+    let kind = if matches!(name, "port" | "plugin_id") { Type::Integer } else { Type::Text };
+    typed(name, kind, value, misfits)
+}
+
+/// A text as what it is; one that is not stays text.
+pub(crate) fn typed(name: &str, kind: Type, content: &str, misfits: &mut BTreeMap<String, u64>) -> Value {
+    let trimmed = content.trim();
+    let value = match kind {
+        Type::Text if table::is_untrusted(name) => Some(json!(text::shown(content))),
+        Type::Text => Some(json!(content)),
+        Type::Integer => trimmed.parse::<i64>().ok().map(Value::from),
+        Type::Number => trimmed.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from),
+        Type::Boolean => match trimmed.to_ascii_lowercase().as_str() {
+            "true" | "1" => Some(json!(true)),
+            "false" | "0" => Some(json!(false)),
+            _ => None,
+        },
+        Type::Date => text::is_date(trimmed).then(|| json!(content)),
+    };
+    value.unwrap_or_else(|| misfit(name, content, misfits))
+}
+
+fn misfit(name: &str, content: &str, misfits: &mut BTreeMap<String, u64>) -> Value {
+    *misfits.entry(name.to_owned()).or_default() += 1;
+    json!(content)
+}

@@ -1,0 +1,111 @@
+//! A reader of exports that takes its time: the whole document as a tree, then a walk through it.
+//!
+//! It is written after the format and the promises of the results engine, and shares no code with it. Where a file
+//! cannot be converted, it says so with the code that the engine must give.
+
+mod decode;
+mod host;
+mod item;
+mod names;
+mod table;
+mod text;
+
+use std::collections::BTreeMap;
+
+use roxmltree::{Document, Error, Node};
+use serde_json::{Map, Value};
+
+use self::host::Host;
+
+/// What an export holds.
+#[derive(Debug, Default)]
+pub(crate) struct Export {
+    pub(crate) hosts: u64,
+    /// As the profile `full` shows them, in the order of the file.
+    pub(crate) items: Vec<Map<String, Value>>,
+    /// How many values of each field do not fit its type; a missing severity counts.
+    pub(crate) misfits: BTreeMap<String, u64>,
+}
+
+/// Reads an export.
+///
+/// # Errors
+/// The code of the error that the engine must give.
+pub(crate) fn read(bytes: &[u8]) -> Result<Export, &'static str> {
+    let mut text = decode::decode(bytes)?;
+    // What a file is comes before what is wrong with it.
+    match text::root_name(&text)? {
+        "NessusClientData_v2" => {}
+        "NessusClientData" => return Err("unsupported_export_version"),
+        _ => return Err("not_a_nessus_export"),
+    }
+    // Characters that XML forbids are mended, whoever has written them.
+    text = text.chars().map(|found| if text::is_forbidden(found) { '\u{FFFD}' } else { found }).collect();
+    loop {
+        let error = match Document::parse(&text) {
+            Ok(document) => return walk(&document),
+            Err(error) => error,
+        };
+        match error {
+            // Files written by hand use `cm:` without saying what it is.
+            Error::UnknownNamespace(prefix, _) => text = text::with_namespace(&text, &prefix),
+            Error::UnexpectedEndOfStream | Error::UnclosedRootNode => return Err("truncated_export"),
+            Error::DtdDetected => return Err("doctype_refused"),
+            _ => return Err("malformed_export"),
+        }
+    }
+}
+
+fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
+    let mut export = Export::default();
+    let (mut has_policy, mut has_report) = (false, false);
+    for child in children(document.root_element())? {
+        match names::of(child) {
+            "Policy" => has_policy = true,
+            "Report" => {
+                has_report = true;
+                for child in children(child)? {
+                    match names::of(child) {
+                        "ReportHost" => read_host(child, &mut export)?,
+                        "ReportItem" => return Err("malformed_export"),
+                        _ => {}
+                    }
+                }
+            }
+            "ReportHost" => {
+                has_report = true;
+                read_host(child, &mut export)?;
+            }
+            "ReportItem" => return Err("malformed_export"),
+            _ => {}
+        }
+    }
+    match (has_report, has_policy) {
+        (true, _) => Ok(export),
+        (false, true) => Err("policy_only_export"),
+        (false, false) => Err("not_a_nessus_export"),
+    }
+}
+
+fn read_host(node: Node<'_, '_>, export: &mut Export) -> Result<(), &'static str> {
+    export.hosts += 1;
+    let mut host = Host::named(names::attribute(node, "name").unwrap_or_default());
+    for child in children(node)? {
+        match names::of(child) {
+            // What comes after an item says nothing of that item.
+            "HostProperties" => child.children().filter(Node::is_element).for_each(|tag| host.take(tag)),
+            "ReportItem" => export.items.push(item::read(child, &host, &mut export.misfits)),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// The elements in an element that may hold nothing else.
+fn children<'a, 'input>(node: Node<'a, 'input>) -> Result<Vec<Node<'a, 'input>>, &'static str> {
+    let is_stray = |child: &Node<'_, '_>| child.is_text() && !child.text().unwrap_or_default().trim_ascii().is_empty();
+    if node.children().any(|child| is_stray(&child)) {
+        return Err("malformed_export");
+    }
+    Ok(node.children().filter(Node::is_element).collect())
+}
