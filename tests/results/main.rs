@@ -8,4 +8,5 @@
 mod compare;
 mod corpus;
 mod engine;
+mod generated_exports;
 mod reference;
