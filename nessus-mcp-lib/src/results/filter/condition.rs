@@ -156,7 +156,15 @@ impl Test {
             Self::Number(operator, _) | Self::Severity(operator, _) | Self::Day(operator, _) => {
                 operator.holds_in(|accepts| record.any(id, |value| accepts(self.compare(&value))))
             }
-            Self::Is(wanted) => record.any(id, |value| value == Value::Boolean(*wanted)),
+            // What a host does not have is false too, though it is not shown as such: nobody has said so.
+            Self::Is(wanted) => {
+                let mut is_absent = true;
+                let holds = record.any(id, |value| {
+                    is_absent = false;
+                    value == Value::Boolean(*wanted)
+                });
+                holds || (is_absent && !wanted)
+            }
         }
     }
 

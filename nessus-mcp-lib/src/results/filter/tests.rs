@@ -100,6 +100,8 @@ fn each_kind_of_filter_decides() {
         (json!({"host": "192.168.0.0/16"}), false),
         (json!({"host": "2001:db8::/32"}), false),
         (json!({"host_fqdn": "web"}), false),
+        (json!({"credentialed": false}), true),
+        (json!({"credentialed": true}), false),
         (json!({"brand_new": "seven"}), true),
         (json!({"brand_new": "=Seven"}), true),
         (json!({"owner": "ops"}), true),
