@@ -259,6 +259,19 @@ fn what_is_no_complete_export_is_named_and_nothing_is_written() {
         (include_bytes!("../../../fixtures/exports/truncated.nessus").to_vec(), "truncated_export"),
         (wrap("<NessusClientData_v2><Report>"), "truncated_export"),
         (wrap("<NessusClientData_v2><Report></Rep"), "truncated_export"),
+        (wrap(&format!("<NessusClientData_v2><Report><ReportHost>{item}<a>x&am")), "truncated_export"),
+        (wrap("<NessusClientData_v2><Policy><policyName>x&am"), "truncated_export"),
+        (wrap("<NessusClientData_v2><![CDA"), "truncated_export"),
+        (wrap("<NessusClientData_v2><!-"), "truncated_export"),
+        (wrap("<NessusClientData_v2><!ELEMENT x></NessusClientData_v2>"), "malformed_export"),
+        (
+            wrap(&format!("<NessusClientData_v2><Report><ReportHost>{item}<a>"))[..]
+                .iter()
+                .chain(b"\xc3")
+                .copied()
+                .collect(),
+            "truncated_export",
+        ),
         (wrap("<NessusClientData_v2><Report/></NessusClientData_v2><NessusClientData_v2/>"), "malformed_export"),
         (wrap("<NessusClientData_v2><Report/></NessusClientData_v2>tail"), "malformed_export"),
         (wrap("<NessusClientData_v2><Report>text</Report></NessusClientData_v2>"), "malformed_export"),

@@ -32,6 +32,13 @@ pub(super) struct Buffers {
     text: Vec<u8>,
 }
 
+/// What comes after a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum TextEnd {
+    Markup,
+    File,
+}
+
 /// quick-xml over a reader, with limits and errors that say where.
 #[derive(Debug)]
 pub(super) struct Source<R> {
@@ -104,7 +111,7 @@ impl<R: BufRead> Source<R> {
         }
     }
 
-    fn failure(&self, error: quick_xml::Error) -> ResultsError {
+    fn failure(&mut self, error: quick_xml::Error) -> ResultsError {
         use quick_xml::errors::SyntaxError;
         match error {
             quick_xml::Error::Io(_) if self.xml.get_ref().is_exceeded() => {
@@ -112,20 +119,31 @@ impl<R: BufRead> Source<R> {
             }
             // The error is shared inside quick-xml; its kind and text are all that can be taken over.
             quick_xml::Error::Io(error) => ResultsError::Read(io::Error::new(error.kind(), error.to_string())),
-            quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) => self.malformed("unknown markup after `<!`"),
+            // The file may also end within `<!--` or `<![CDATA[`.
+            quick_xml::Error::Syntax(SyntaxError::InvalidBangMarkup) if !self.is_at_end() => {
+                self.malformed("unknown markup after `<!`")
+            }
             // All others say that the input ended within a tag, comment or the like.
             quick_xml::Error::Syntax(_) => self.truncated(),
             other => self.malformed(excerpt(&other.to_string()).to_string()),
         }
     }
 
-    /// Reads text up to the next `<` and appends the characters it stands for.
+    fn is_at_end(&mut self) -> bool {
+        matches!(self.xml.stream().fill_buf(), Ok([]))
+    }
+
+    /// Reads text up to the next `<`, which must come, and appends the characters it stands for.
     pub(super) fn text(&mut self, target: &mut String) -> Result<(), ResultsError> {
         self.text.shrink_to(KEPT_BUFFER);
         let mut raw = std::mem::take(&mut self.text);
         raw.clear();
         let read = self.raw_text(limits::EVENT_BYTES, |bytes| raw.extend_from_slice(bytes));
-        let pushed = read.and_then(|()| self.push(target, &raw, Piece::Text));
+        let pushed = read.and_then(|end| match end {
+            TextEnd::Markup => self.push(target, &raw, Piece::Text),
+            // Half a character or reference at the end of the file is not what is wrong with it.
+            TextEnd::File => Err(self.truncated()),
+        });
         self.text = raw;
         pushed
     }
@@ -149,13 +167,16 @@ impl<R: BufRead> Source<R> {
         mut see: impl FnMut(&[u8]),
     ) -> Result<Option<String>, ResultsError> {
         let (mut raw, mut total) = (Vec::new(), 0);
-        self.raw_text(limits::SKIPPED_BYTES, |bytes| {
+        let end = self.raw_text(limits::SKIPPED_BYTES, |bytes| {
             see(bytes);
             total += bytes.len();
             if total <= most {
                 raw.extend_from_slice(bytes);
             }
         })?;
+        if end == TextEnd::File {
+            return Err(self.truncated());
+        }
         if total > most {
             return Ok(None);
         }
@@ -164,7 +185,7 @@ impl<R: BufRead> Source<R> {
         Ok(Some(text))
     }
 
-    fn raw_text(&mut self, limit: u64, mut take: impl FnMut(&[u8])) -> Result<(), ResultsError> {
+    fn raw_text(&mut self, limit: u64, mut take: impl FnMut(&[u8])) -> Result<TextEnd, ResultsError> {
         self.xml.get_mut().refill(limit);
         let mut stream = self.xml.stream();
         let failed = loop {
@@ -176,11 +197,11 @@ impl<R: BufRead> Source<R> {
             if let Some(end) = memchr::memchr(b'<', available) {
                 take(&available[..end]);
                 stream.consume(end);
-                return Ok(());
+                return Ok(TextEnd::Markup);
             }
             let count = available.len();
             if count == 0 {
-                return Ok(());
+                return Ok(TextEnd::File);
             }
             take(available);
             stream.consume(count);
