@@ -5,6 +5,7 @@
 //! type, so it is text.
 
 use std::{
+    borrow::Cow,
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
     sync::LazyLock,
@@ -297,11 +298,21 @@ impl FieldId {
     }
 }
 
-/// Whether an undeclared element or attribute has the name of a key that means something else.
-///
-/// Such an element is shown, filtered and named with `_element` behind its name.
-pub(crate) fn clashes(name: &str) -> bool {
-    name == "type" || ALL.iter().any(|id| id.name() == name)
+/// What an undeclared element or attribute is called in JSON, filters and the like: with `_element` behind its name
+/// when that is a key that means something else, or could be taken for one that was made so.
+pub(crate) fn key_of_other(name: &str) -> Cow<'_, str> {
+    match name {
+        // `plugin_name_element` is declared, so this is an attribute.
+        "plugin_name" => Cow::Borrowed("plugin_name_attribute"),
+        _ if clashes(name) => Cow::Owned(format!("{name}_element")),
+        _ => Cow::Borrowed(name),
+    }
+}
+
+fn clashes(name: &str) -> bool {
+    matches!(name, "type" | "truncated_fields" | "truncated_record" | "plugin_name_attribute")
+        || ALL.iter().any(|id| id.name() == name)
+        || name.strip_suffix("_element").is_some_and(clashes)
 }
 
 /// A name without what callers write differently: case, `-` or `_`, and the namespace prefix.

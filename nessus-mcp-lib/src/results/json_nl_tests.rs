@@ -187,6 +187,48 @@ fn no_element_takes_the_place_of_another_key() {
 }
 
 #[test]
+fn a_name_that_was_made_to_tell_keys_apart_is_told_apart_too() {
+    let input = export(
+        r#"<ReportItem severity="2" host="a" host_element="b" pluginName="n" plugin_name="p" plugin_name_element="q"
+            plugin_name_attribute="r"><plugin_name>s</plugin_name><host_element_element>c</host_element_element>
+            <truncated_fields>d</truncated_fields><own value="e" value_attribute="f">g</own></ReportItem>"#,
+    );
+    let lines = convert(&input, full()).unwrap();
+    let finding = findings(&lines)[0];
+    for (name, value) in [
+        ("host", json!("h")),
+        ("host_element", json!("a")),
+        ("host_element_element", json!("b")),
+        ("host_element_element_element", json!("c")),
+        ("truncated_fields_element", json!("d")),
+        ("plugin_name", json!("n")),
+        ("plugin_name_attribute", json!("p")),
+        ("plugin_name_element_element", json!("q")),
+        ("plugin_name_attribute_element", json!("r")),
+        ("plugin_name_element", json!("s")),
+        ("own", json!({"value_attribute": "e", "value_attribute_attribute": "f", "value": "g"})),
+    ] {
+        assert_eq!(finding[name], value, "{name}");
+        if let Json::String(text) = value {
+            let filtered = Query::builder().filters(filters(&json!({name: format!("={text}")})));
+            assert_eq!(findings(&convert(&input, filtered).unwrap()).len(), 1, "{name}");
+        }
+    }
+}
+
+#[test]
+fn an_empty_host_property_is_none() {
+    for tag in ["<tag name='host-ip'/>", "<tag name='host-ip'></tag>", "<tag name='host-ip'> \n</tag>"] {
+        let input = format!(
+            "<NessusClientData_v2><Report><ReportHost name='10.0.0.7'><HostProperties>{tag}</HostProperties>\
+             <ReportItem severity='1'/></ReportHost></Report></NessusClientData_v2>"
+        );
+        let query = full().filters(filters(&json!({"host": "10.0.0.0/24"})));
+        assert_eq!(findings(&convert(input.as_bytes(), query).unwrap())[0]["host_ip"], "10.0.0.7", "{tag}");
+    }
+}
+
+#[test]
 fn values_that_do_not_fit_stay_text_and_are_counted() {
     let input = export(
         "<ReportItem severity=\"abc\" port=\"x\"><epss_score>n/a</epss_score><bid>12</bid><bid>B</bid><bid/>\

@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fields::{FieldId, FieldRef, FieldSet, Kind, Origin, clashes},
+    fields::{FieldId, FieldRef, FieldSet, Kind, Origin, key_of_other},
     host_time,
     xml::{Attribute, Item, Occurrence},
 };
@@ -315,11 +315,8 @@ impl<'r> Record<'r> {
 
 /// Whether an undeclared element or attribute, `found` in the export, is meant by a name.
 pub(crate) fn is_called(found: &str, name: &str) -> bool {
-    if found == name {
-        return !clashes(found);
-    }
-    // What an element is called that has the name of another key.
-    name.strip_suffix("_element") == Some(found) && clashes(found)
+    // A key begins with the name; nearly all differ in that already.
+    name.starts_with(found) && key_of_other(found) == name
 }
 
 /// Gives a text its type.

@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     escape,
-    fields::{FieldId, FieldRef, FieldSet, Kind, Origin, clashes},
+    fields::{FieldId, FieldRef, FieldSet, Kind, Origin, key_of_other},
     profile::{Profile, Projection},
     record::{Record, Value},
     untrusted,
@@ -189,7 +189,7 @@ impl Renderer<'_> {
         for same in others.chunk_by(|left, right| item.name(left) == item.name(right)) {
             let Some(first) = same.first() else { continue };
             let name = item.name(first);
-            let name = if clashes(name) { Cow::Owned(format!("{name}_element")) } else { Cow::Borrowed(name) };
+            let name = key_of_other(name);
             self.key(&name);
             let values = same.iter().map(|other| {
                 if item.attributes(other).len() > 0 { Value::Element(other) } else { Value::Text(item.value(other)) }
@@ -255,7 +255,10 @@ impl Renderer<'_> {
             Value::Element(occurrence) => {
                 self.line.push(b'{');
                 for attribute in record.attributes(occurrence) {
-                    escape::text(self.line, attribute.name);
+                    // The text has the key `value`; an attribute of that name must not stand in its place.
+                    let is_taken = attribute.name.trim_end_matches("_attribute") == "value";
+                    let name = if is_taken { &*format!("{}_attribute", attribute.name) } else { attribute.name };
+                    escape::text(self.line, name);
                     self.line.push(b':');
                     self.text(attribute.value, is_untrusted);
                     self.line.push(b',');

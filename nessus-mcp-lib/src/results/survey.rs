@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     conversion::Damage,
     error::ResultsError,
-    fields::{self, FieldId, FieldSet, clashes},
+    fields::{self, FieldId, FieldSet, key_of_other},
     profile::Projection,
     query::Query,
     record::{Host, Record},
@@ -249,6 +249,6 @@ pub(super) fn unknown_field<'n>(name: &str, place: &'static str, known: impl Ite
 /// What the `full` profile calls declared and other fields.
 pub(super) fn full_names<'n>(declared: FieldSet, others: impl Iterator<Item = &'n str>) -> Vec<String> {
     let declared = declared.iter().map(|id| id.name().to_owned());
-    let others = others.map(|name| if clashes(name) { format!("{name}_element") } else { name.to_owned() });
+    let others = others.map(|name| key_of_other(name).into_owned());
     declared.chain(others).collect()
 }

@@ -292,7 +292,10 @@ impl<R: BufRead> ExportReader<R> {
                 Some(id) if !empty => {
                     let mut value = String::new();
                     self.source.element_text(&mut value, buffer, limits::HOST_VALUE_BYTES, "a host property")?;
-                    self.host.set(id, value);
+                    // An empty property says as little as one that is not there; a name can still stand in for it.
+                    if !value.trim().is_empty() {
+                        self.host.set(id, value);
+                    }
                 }
                 None if !empty => self.source.skip_element(buffer)?,
                 _ => {}
