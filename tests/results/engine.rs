@@ -13,6 +13,8 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Answer {
     pub(crate) lines: Vec<Value>,
+    /// All characters, line ends included.
+    pub(crate) characters: usize,
 }
 
 impl Answer {
@@ -20,12 +22,17 @@ impl Answer {
         let text = str::from_utf8(output).unwrap();
         let line =
             |line: &str| serde_json::from_str::<Strict>(line).unwrap_or_else(|error| panic!("{error}: {line}")).0;
-        Self { lines: text.lines().map(line).collect() }
+        Self { lines: text.lines().map(line).collect(), characters: text.chars().count() }
     }
 
     /// The findings, in order.
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Map<String, Value>> {
         self.lines.iter().filter(|line| line["type"] == "vulnerability").map(|line| line.as_object().unwrap())
+    }
+
+    /// The last line, where the answer is a page.
+    pub(crate) fn pagination(&self) -> Option<&Value> {
+        self.lines.last().filter(|line| line["type"] == "pagination")
     }
 }
 

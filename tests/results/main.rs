@@ -5,8 +5,14 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
 
+mod arbitrary;
 mod compare;
 mod corpus;
 mod engine;
+mod filters;
 mod generated_exports;
+mod indexed;
+mod order;
+mod pages;
+mod parser;
 mod reference;

@@ -57,7 +57,12 @@ pub(crate) fn read(node: Node<'_, '_>, host: &Host, misfits: &mut BTreeMap<Strin
         }
     }
     for (name, found) in others {
-        let name = if table::is_taken(&name) { format!("{name}_element") } else { name };
+        let name = match &*name {
+            // `plugin_name_element` is an element that is known; this is an attribute.
+            "plugin_name" => "plugin_name_attribute".to_owned(),
+            _ if table::is_taken(&name) => format!("{name}_element"),
+            _ => name,
+        };
         item.insert(name, one_or_all(found));
     }
     item.extend(score.map(|score| ("cvss_score".to_owned(), score)));
@@ -105,7 +110,12 @@ fn one_or_all(mut values: Vec<Value>) -> Value {
 
 /// An element with its attributes.
 fn object(node: Node<'_, '_>, content: &str) -> Value {
-    let attributes = names::attributes(node).map(|(name, value)| (name.to_owned(), json!(text::shown(value))));
+    let key = |name: &str| {
+        // The text is called `value`.
+        let is_taken = name.trim_end_matches("_attribute") == "value";
+        if is_taken { format!("{name}_attribute") } else { name.to_owned() }
+    };
+    let attributes = names::attributes(node).map(|(name, value)| (key(name), json!(text::shown(value))));
     let mut object: Map<String, Value> = attributes.collect();
     object.insert("value".to_owned(), json!(text::shown(content)));
     Value::Object(object)
@@ -137,7 +147,7 @@ pub(crate) fn typed(name: &str, kind: Type, content: &str, misfits: &mut BTreeMa
             "false" | "0" => Some(json!(false)),
             _ => None,
         },
-        Type::Date => text::is_date(trimmed).then(|| json!(content)),
+        Type::Date => text::day(trimmed).map(|_| json!(content)),
     };
     value.unwrap_or_else(|| misfit(name, content, misfits))
 }

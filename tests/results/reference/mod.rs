@@ -15,6 +15,11 @@ use std::collections::BTreeMap;
 use roxmltree::{Document, Error, Node};
 use serde_json::{Map, Value};
 
+pub(crate) use self::{
+    table::{Kind, kind},
+    text::day,
+};
+
 use self::host::Host;
 
 /// What an export holds.
@@ -39,6 +44,8 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Export, &'static str> {
         "NessusClientData" => return Err("unsupported_export_version"),
         _ => return Err("not_a_nessus_export"),
     }
+    // XML 1.0, 2.11: this comes before everything else.
+    text = text.replace("\r\n", "\n").replace('\r', "\n");
     // Characters that XML forbids are mended, whoever has written them.
     text = text.chars().map(|found| if text::is_forbidden(found) { '\u{FFFD}' } else { found }).collect();
     loop {
@@ -51,6 +58,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Export, &'static str> {
             Error::UnknownNamespace(prefix, _) => text = text::with_namespace(&text, &prefix),
             Error::UnexpectedEndOfStream | Error::UnclosedRootNode => return Err("truncated_export"),
             Error::DtdDetected => return Err("doctype_refused"),
+            _ if text::is_cut(&text) => return Err("truncated_export"),
             _ => return Err("malformed_export"),
         }
     }

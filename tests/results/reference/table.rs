@@ -10,6 +10,30 @@ pub(crate) enum Type {
     Date,
 }
 
+/// What the values of a field are in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Text,
+    Integer,
+    Number,
+    Boolean,
+    Date,
+    Severity,
+}
+
+/// What a field of this name holds; those that nobody knows hold text.
+pub(crate) fn kind(name: &str) -> Kind {
+    let known = element(name).or_else(|| element(&name.replace('_', "-")));
+    match (name, known) {
+        ("severity", _) => Kind::Severity,
+        ("port" | "plugin_id", _) | (_, Some((Type::Integer, _))) => Kind::Integer,
+        ("cvss_score", _) | (_, Some((Type::Number, _))) => Kind::Number,
+        ("credentialed", _) | (_, Some((Type::Boolean, _))) => Kind::Boolean,
+        ("host_start" | "host_end", _) | (_, Some((Type::Date, _))) => Kind::Date,
+        _ => Kind::Text,
+    }
+}
+
 /// How often an element may stand in an item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Times {
@@ -82,10 +106,11 @@ pub(crate) const ATTRIBUTES: [(&str, &str); 7] = [
 pub(crate) fn is_taken(name: &str) -> bool {
     const OTHERS: &str = "type host host_ip host_fqdn operating_system netbios_name mac_address host_start host_end \
                           credentialed port protocol svc_name plugin_id plugin_name plugin_family severity cvss_score \
-                          attachment";
+                          attachment truncated_fields truncated_record";
     let all = [OTHERS, INTEGER_LISTS, TEXT_LISTS, "see_also", NUMBERS, BOOLEANS, DATES, TEXTS];
     all.iter().flat_map(|list| list.split_ascii_whitespace()).any(|known| json_name(known) == name)
-        || name == "plugin_name"
+        || matches!(name, "plugin_name" | "plugin_name_attribute")
+        || name.strip_suffix("_element").is_some_and(is_taken)
 }
 
 /// Whether what stands in a known field is what a scanned machine has answered.

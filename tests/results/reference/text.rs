@@ -29,26 +29,54 @@ pub(crate) fn root_name(text: &str) -> Result<&str, &'static str> {
     }
 }
 
+/// Whether a document ends within a tag, a comment, a CDATA section or a reference.
+pub(crate) fn is_cut(text: &str) -> bool {
+    let mut rest = text;
+    while let Some(at) = rest.find('<') {
+        rest = &rest[at..];
+        let long = [("<!--", "-->"), ("<![CDATA[", "]]>"), ("<?", "?>")];
+        let end = match long.into_iter().find(|(start, _)| rest.starts_with(start)) {
+            Some((start, end)) => rest[start.len()..].find(end).map(|at| start.len() + at + end.len()),
+            None => end_of_tag(rest),
+        };
+        let Some(end) = end else { return true };
+        rest = &rest[end..];
+    }
+    rest.rfind('&').is_some_and(|at| !rest[at..].contains(';'))
+}
+
+fn end_of_tag(text: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, found) in text.char_indices() {
+        match (quote, found) {
+            (None, '>') => return Some(at + 1),
+            (None, '\'' | '"') => quote = Some(found),
+            (Some(open), _) if open == found => quote = None,
+            _ => {}
+        }
+    }
+    None
+}
+
 /// The text with a namespace for a prefix on its root element.
 pub(crate) fn with_namespace(text: &str, prefix: &str) -> String {
     let at = text.find("<NessusClientData_v2").expect("the root was found before") + "<NessusClientData_v2".len();
     format!("{} xmlns:{prefix}=\"urn:unbound:{prefix}\"{}", &text[..at], &text[at..])
 }
 
-/// Whether a text begins with a calendar day, alone or before a time.
-pub(crate) fn is_date(text: &str) -> bool {
-    let Some((day, rest)) = text.split_at_checked(10) else { return false };
+/// The calendar day that a text begins with, alone or before a time, as the number YYYYMMDD.
+pub(crate) fn day(text: &str) -> Option<u32> {
+    let (day, rest) = text.split_at_checked(10)?;
     let separator = day.chars().nth(4);
     let parts: Vec<&str> = day.split(separator.unwrap_or('?')).collect();
-    let &[year, month, day] = parts.as_slice() else { return false };
+    let &[year, month, day] = parts.as_slice() else { return None };
     let number = |text: &str, length| {
         (text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse::<u32>().unwrap())
     };
-    matches!(separator, Some('/' | '-'))
-        && number(year, 4).is_some()
-        && number(month, 2).is_some_and(|month| (1..=12).contains(&month))
-        && number(day, 2).is_some_and(|day| (1..=31).contains(&day))
-        && matches!(rest.chars().next(), None | Some('T' | ' '))
+    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
+    let is_day = (1..=12).contains(&month) && (1..=31).contains(&day);
+    let is_alone = matches!(separator, Some('/' | '-')) && matches!(rest.chars().next(), None | Some('T' | ' '));
+    (is_day && is_alone).then_some(year * 10_000 + month * 100 + day)
 }
 
 /// A text of a scanned machine as it is shown: without sequences for a terminal, control characters, and characters

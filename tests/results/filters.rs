@@ -1,0 +1,288 @@
+//! The filter language against an evaluator that looks at the JSON of findings and knows only what is documented.
+
+use std::{cmp::Ordering, net::IpAddr};
+
+use nessus_mcp_lib::{error::Classified as _, results::FilterSet};
+use proptest::{collection::vec, prelude::*, sample::select};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    arbitrary::{Texts, export},
+    engine,
+    indexed::Indexed,
+    order,
+    reference::{self, Kind},
+};
+
+type Finding = Map<String, Value>;
+
+/// Whether a finding is let through.
+fn matches(filters: &Value, finding: &Finding) -> bool {
+    filters.as_object().unwrap().iter().all(|(name, value)| {
+        let nested = || value.as_array().unwrap().iter();
+        match name.as_str() {
+            "any" => nested().any(|filter| matches(filter, finding)),
+            "all" => nested().all(|filter| matches(filter, finding)),
+            "not" => !matches(value, finding),
+            field => holds(field, value, finding),
+        }
+    })
+}
+
+/// Whether a condition holds for a field of a finding.
+fn holds(field: &str, condition: &Value, finding: &Finding) -> bool {
+    match condition {
+        Value::Array(conditions) => conditions.iter().any(|condition| holds(field, condition, finding)),
+        Value::Object(members) => members.iter().all(|(name, value)| {
+            let nested = || value.as_array().unwrap().iter();
+            match name.as_str() {
+                "any" => nested().any(|condition| holds(field, condition, finding)),
+                "all" => nested().all(|condition| holds(field, condition, finding)),
+                _ => !holds(field, value, finding),
+            }
+        }),
+        Value::String(text) => test(field, text, finding),
+        other => test(field, &other.to_string(), finding),
+    }
+}
+
+fn values<'f>(field: &str, finding: &'f Finding) -> Vec<&'f Value> {
+    match finding.get(field) {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(values)) => values.iter().collect(),
+        Some(value) => vec![value],
+    }
+}
+
+/// The texts of a value: of an attachment also those of its attributes.
+fn texts<'f>(field: &str, value: &'f Value) -> Vec<&'f str> {
+    match value {
+        Value::Object(members) => {
+            let members = members.iter().filter(|(name, _)| field == "attachment" || *name == "value");
+            members.map(|(_, text)| text.as_str().unwrap()).collect()
+        }
+        other => other.as_str().into_iter().collect(),
+    }
+}
+
+fn test(field: &str, operand: &str, finding: &Finding) -> bool {
+    let found = values(field, finding);
+    if matches!(field, "host" | "host_ip")
+        && let Some(verdict) = by_address(operand.trim(), finding)
+    {
+        return verdict;
+    }
+    match reference::kind(field) {
+        Kind::Text => {
+            let mut found: Vec<&str> = found.iter().flat_map(|value| texts(field, value)).collect();
+            let operand = if matches!(field, "host" | "host_ip") { operand.trim() } else { operand };
+            if let Some(exact) = operand.strip_prefix('=') {
+                return found.contains(&exact);
+            }
+            if field == "host" {
+                found.extend(finding.get("host_ip").and_then(Value::as_str));
+            }
+            let quoted = operand.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+            let wanted = quoted.unwrap_or(operand).to_lowercase();
+            found.iter().any(|text| text.to_lowercase().contains(&wanted))
+        }
+        Kind::Boolean => {
+            let wanted = matches!(operand.trim_start_matches('=').trim().to_lowercase().as_str(), "true" | "1");
+            if found.is_empty() { !wanted } else { found.contains(&&json!(wanted)) }
+        }
+        Kind::Severity => {
+            compare(operand, order::severity(finding).into_iter().map(|found| found.to_string()), |name| {
+                let names = ["info", "low", "medium", "high", "critical"];
+                names
+                    .iter()
+                    .position(|found| *found == name.to_lowercase())
+                    .map_or(name.to_owned(), |at| at.to_string())
+            })
+        }
+        Kind::Integer | Kind::Number => {
+            compare(operand, found.iter().filter(|value| value.is_number()).map(ToString::to_string), str::to_owned)
+        }
+        Kind::Date => {
+            let day = |text: &str| reference::day(text.trim()).map(|day| day.to_string());
+            compare(operand, found.iter().filter_map(|value| day(value.as_str()?)), |text| day(text).unwrap())
+        }
+    }
+}
+
+/// Whether the host's address is the operand, or in it; `None` when that is a name.
+fn by_address(operand: &str, finding: &Finding) -> Option<bool> {
+    let address = finding.get("host_ip").and_then(|found| found.as_str()?.trim().parse::<IpAddr>().ok());
+    if let Ok(wanted) = operand.trim_start_matches('=').parse::<IpAddr>() {
+        return Some(address == Some(wanted));
+    }
+    let (network, length) = operand.split_once('/')?;
+    let (network, length): (IpAddr, u32) = (network.parse().ok()?, length.parse().ok()?);
+    Some(match (network, address) {
+        (IpAddr::V4(network), Some(IpAddr::V4(address))) => {
+            (network.to_bits() ^ address.to_bits()).leading_zeros().min(32) >= length
+        }
+        (IpAddr::V6(network), Some(IpAddr::V6(address))) => {
+            (network.to_bits() ^ address.to_bits()).leading_zeros() >= length
+        }
+        _ => false,
+    })
+}
+
+/// Whether one of the numbers compares as the operand says; `!=` is the opposite of `=`.
+fn compare(operand: &str, found: impl Iterator<Item = String>, number: impl Fn(&str) -> String) -> bool {
+    let end = operand.trim_start_matches(['<', '>', '=', '!', ' ']);
+    let operator = operand[..operand.len() - end.len()].trim();
+    let wanted: f64 = number(end.trim()).parse().unwrap();
+    let mut found = found.map(|found| found.parse::<f64>().unwrap().partial_cmp(&wanted).unwrap());
+    match operator {
+        ">" => found.any(Ordering::is_gt),
+        ">=" => found.any(Ordering::is_ge),
+        "<" => found.any(Ordering::is_lt),
+        "<=" => found.any(Ordering::is_le),
+        "!=" => !found.any(Ordering::is_eq),
+        _ => found.any(Ordering::is_eq),
+    }
+}
+
+fn operand(field: &'static str) -> BoxedStrategy<Value> {
+    let texts = |texts: &[&'static str]| select(texts.to_vec()).prop_map(|text| json!(text)).boxed();
+    let compared = |values: &[&'static str]| {
+        let signs = select(vec!["", "=", "!=", "<", "<=", ">", ">=", "> ", " != "]);
+        (signs, select(values.to_vec())).prop_map(|(sign, value)| json!(format!("{sign}{value}"))).boxed()
+    };
+    match (field, reference::kind(field)) {
+        ("host" | "host_ip", _) => texts(&[
+            "10.0.0.7",
+            "=10.0.0.10",
+            "10.0.0.0/29",
+            "2001:db8::/32",
+            "10.0",
+            "WEB",
+            "=web",
+            "0.0.0.0/0",
+            " web ",
+        ]),
+        (_, Kind::Text) => texts(&[
+            "apache",
+            "=Apache",
+            "E",
+            "ö",
+            "ÜBER",
+            "CVE-2026",
+            "=CVE-2026-0001",
+            "\"<b>\"",
+            "line",
+            " ",
+            "=",
+            "tcp",
+            "7",
+            "2025/",
+        ]),
+        (_, Kind::Boolean) => {
+            prop_oneof![any::<bool>().prop_map(|value| json!(value)), texts(&["true", "=false", "1", "False"])].boxed()
+        }
+        (_, Kind::Severity) => {
+            prop_oneof![(0..5).prop_map(|number| json!(number)), compared(&["0", "2", "High", "medium", "CRITICAL"])]
+                .boxed()
+        }
+        (_, Kind::Integer) => {
+            prop_oneof![(-1..12).prop_map(|number| json!(number)), compared(&["0", "1", "42", "-1", "4294967296", "5"])]
+                .boxed()
+        }
+        (_, Kind::Number) => prop_oneof![Just(json!(7.5)), compared(&["0", "7.5", "10", "-1", "1e3", "0.5"])].boxed(),
+        (_, Kind::Date) => compared(&["2025/01/31", "2025-01-31", "2026/11/20", "1999/12/31"]),
+    }
+}
+
+fn condition(field: &'static str) -> BoxedStrategy<Value> {
+    operand(field)
+        .prop_recursive(2, 6, 3, |inner| {
+            // A list in a list is refused.
+            let single = inner.clone().prop_filter("a list", |condition| !condition.is_array());
+            let several = vec(single, 1..3);
+            prop_oneof![
+                several.clone().prop_map(|conditions| json!(conditions)),
+                several.clone().prop_map(|conditions| json!({"all": conditions})),
+                several.prop_map(|conditions| json!({"any": conditions})),
+                inner.clone().prop_map(|condition| json!({"not": condition})),
+                (operand_list(inner.clone()), inner).prop_map(|(all, not)| json!({"all": all, "not": not})),
+            ]
+        })
+        .boxed()
+}
+
+fn operand_list(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Vec<Value>> {
+    vec(inner.prop_filter("a list", |condition| !condition.is_array()), 1..3)
+}
+
+/// A filter on any fields.
+pub(crate) fn filter() -> BoxedStrategy<Value> {
+    let field = select(vec![
+        "host",
+        "host_ip",
+        "host_fqdn",
+        "operating_system",
+        "host_start",
+        "credentialed",
+        "port",
+        "protocol",
+        "svc_name",
+        "plugin_id",
+        "plugin_name",
+        "plugin_family",
+        "severity",
+        "cve",
+        "xref",
+        "bid",
+        "cwe",
+        "edb_id",
+        "see_also",
+        "cvss_score",
+        "cvss_base_score",
+        "cvss3_base_score",
+        "epss_score",
+        "vpr_score",
+        "exploit_available",
+        "in_the_news",
+        "asset_inventory",
+        "compliance",
+        "cisa_known_exploited",
+        "vuln_publication_date",
+        "synopsis",
+        "plugin_output",
+        "attachment",
+        "cm:compliance-result",
+        "brand_new",
+    ]);
+    let members = vec(field.prop_flat_map(|field| (Just(field.to_owned()), condition(field))), 1..3);
+    let leaf = members.prop_map(|members| Value::Object(members.into_iter().collect()));
+    leaf.prop_recursive(2, 8, 3, |inner| {
+        prop_oneof![
+            vec(inner.clone(), 1..3).prop_map(|filters| json!({"any": filters})),
+            vec(inner.clone(), 1..3).prop_map(|filters| json!({"all": filters})),
+            inner.prop_map(|filter| json!({"not": filter})),
+        ]
+    })
+    .boxed()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn filters_let_through_what_the_evaluator_does(export in export(Texts::Plain), filters in filter()) {
+        let everything = engine::ask(export.as_bytes(), engine::everything()).unwrap();
+        let query = || engine::everything().filters(FilterSet::from_json(&filters).unwrap());
+        let found = engine::ask(export.as_bytes(), query());
+        let indexed = Indexed::new(export.as_bytes()).unwrap().ask(query());
+        prop_assert_eq!(format!("{:?}", &found), format!("{indexed:?}"), "the index gives the same answer");
+        let has_name = everything.findings().any(|finding| finding.contains_key("brand_new"));
+        if !has_name && filters.to_string().contains("brand_new") {
+            prop_assert_eq!(found.unwrap_err().code(), "unknown_field");
+            return Ok(());
+        }
+        let expected: Vec<_> = everything.findings().filter(|finding| matches(&filters, finding)).collect();
+        let found = found.unwrap();
+        prop_assert_eq!(found.findings().collect::<Vec<_>>(), expected);
+    }
+}

@@ -1,0 +1,51 @@
+//! An export with its index, as the service keeps them.
+
+use std::{
+    fs::File,
+    io::{Seek as _, Write as _},
+};
+
+use nessus_mcp_lib::{
+    JsonNlConverter,
+    results::{ExportIndex, QueryBuilder, ResultsError},
+};
+
+use crate::engine::Answer;
+
+/// The export in a file, and its index in memory.
+#[derive(Debug)]
+pub(crate) struct Indexed {
+    export: File,
+    index: Option<ExportIndex>,
+}
+
+impl Indexed {
+    /// Writes an export and makes its index; exports that are not in UTF-8 have none.
+    pub(crate) fn new(content: &[u8]) -> Result<Self, ResultsError> {
+        let mut export = tempfile::tempfile().unwrap();
+        export.write_all(content).unwrap();
+        let mut indexed = Self { export, index: None };
+        indexed.rebuild()?;
+        Ok(indexed)
+    }
+
+    /// Makes the index again.
+    pub(crate) fn rebuild(&mut self) -> Result<(), ResultsError> {
+        let mut file = tempfile::tempfile().unwrap();
+        let summary = ExportIndex::build(&self.export, &file)?;
+        file.rewind().unwrap();
+        self.index = summary.is_usable.then(|| ExportIndex::load(&file, &self.export).unwrap());
+        Ok(())
+    }
+
+    /// The answer to a query, from the index where there is one.
+    pub(crate) fn ask(&self, query: QueryBuilder) -> Result<Answer, ResultsError> {
+        let mut output = Vec::new();
+        let converter = JsonNlConverter::new(query.build()?);
+        match &self.index {
+            Some(index) => converter.convert_indexed(&self.export, index, &mut output)?,
+            None => converter.convert(&self.export, &mut output)?,
+        };
+        Ok(Answer::read(&output))
+    }
+}

@@ -1,0 +1,183 @@
+//! Pages, cursors and orders, with and without the index.
+
+use std::{fs, path::Path};
+
+use nessus_mcp_lib::results::{FilterSet, Page, Profile, Query, QueryBuilder, ResultsError};
+use proptest::{prelude::*, sample::select};
+use serde_json::{Map, Value, json};
+
+use crate::{
+    arbitrary::{Texts, export},
+    engine::{self, Answer},
+    filters::filter,
+    indexed::Indexed,
+    order,
+};
+
+/// What a walk asks for again and again.
+#[derive(Debug, Clone, Copy)]
+struct Question<'q> {
+    sort: &'q str,
+    filters: &'q Value,
+}
+
+impl Question<'_> {
+    fn query(self) -> QueryBuilder {
+        let filters = FilterSet::from_json(self.filters).unwrap();
+        Query::builder().profile(Profile::Full).sort(self.sort.parse().unwrap()).filters(filters)
+    }
+}
+
+fn page(number: i64) -> Page {
+    Page::new(number, Some(10)).unwrap()
+}
+
+/// Whether two findings are the same but for what was cut from one of them, which it must say.
+fn is_same(found: &Map<String, Value>, whole: &Map<String, Value>) -> bool {
+    let was_cut = |name: &String| found.get("truncated_fields").is_some_and(|fields| fields.get(name).is_some());
+    let says_so = ["truncated_fields", "truncated_record"];
+    let is_short = found.contains_key("truncated_record");
+    found.iter().all(|(name, value)| says_so.contains(&&**name) || was_cut(name) || whole.get(name) == Some(value))
+        && (is_short || whole.keys().all(|name| found.contains_key(name)))
+}
+
+/// Every page, one after the other.
+fn by_pages(
+    ask: impl Fn(QueryBuilder) -> Result<Answer, ResultsError>,
+    question: Question<'_>,
+) -> Vec<Map<String, Value>> {
+    let mut findings = Vec::new();
+    for number in 1.. {
+        let answer = ask(question.query().page(page(number)).max_chars(0)).unwrap();
+        findings.extend(answer.findings().cloned());
+        if answer.pagination().unwrap()["next_page"].is_null() {
+            return findings;
+        }
+    }
+    unreachable!()
+}
+
+/// From cursor to cursor, with pages as short as the budget makes them, and a new index for each.
+fn by_cursor(indexed: &mut Indexed, export: &[u8], question: Question<'_>, budget: u64) -> Vec<Map<String, Value>> {
+    let (mut findings, mut cursor) = (Vec::new(), None::<String>);
+    for turn in 0.. {
+        let mut query = question.query().page(page(1)).max_chars(budget);
+        if let Some(cursor) = &cursor {
+            query = query.cursor(cursor);
+        }
+        // A cursor holds whether or not there is an index, and whichever.
+        let answer = if turn % 3 == 2 { engine::ask(export, query) } else { indexed.ask(query) }.unwrap();
+        indexed.rebuild().unwrap();
+        let shown = answer.findings().count();
+        assert!(budget == 0 || shown < 2 || answer.characters as u64 <= budget, "{} for {budget}", answer.characters);
+        findings.extend(answer.findings().cloned());
+        let last = answer.pagination().unwrap();
+        cursor = last["next_cursor"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            return findings;
+        }
+        assert!(shown > 0, "a page without findings goes on");
+    }
+    unreachable!()
+}
+
+/// Holds all ways to read a result against each other and against a plain sort; how many findings there are.
+#[track_caller]
+fn check(export: &[u8], indexed: &mut Indexed, question: Question<'_>, budget: u64) -> usize {
+    let everything = engine::ask(export, question.query());
+    let with_index = indexed.ask(question.query());
+    let everything = match (everything, with_index) {
+        (Ok(everything), Ok(with_index)) => {
+            assert_eq!(everything, with_index, "{question:?}");
+            everything
+        }
+        (everything, with_index) => {
+            assert_eq!(format!("{everything:?}"), format!("{with_index:?}"), "{question:?}");
+            return 0;
+        }
+    };
+    let everything: Vec<_> = everything.findings().cloned().collect();
+    let in_file = engine::ask(export, Question { sort: "file", ..question }.query()).unwrap();
+    let mut expected: Vec<_> = in_file.findings().cloned().collect();
+    order::sort(&mut expected, question.sort);
+    assert_eq!(everything, expected, "{question:?}");
+    assert_eq!(by_pages(|query| engine::ask(export, query), question), everything, "{question:?}");
+    assert_eq!(by_pages(|query| indexed.ask(query), question), everything, "{question:?}");
+    let walked = by_cursor(indexed, export, question, budget);
+    assert_eq!(walked.len(), everything.len(), "{question:?} {budget}");
+    for (found, whole) in walked.iter().zip(&everything) {
+        assert!(is_same(found, whole), "{question:?} {budget}: {found:?} and {whole:?}");
+    }
+    everything.len()
+}
+
+/// A field to sort by, or an order of its own.
+fn sorts() -> impl Strategy<Value = String> {
+    let fields = select(vec![
+        "host",
+        "host_ip",
+        "host_fqdn",
+        "operating_system",
+        "host_start",
+        "credentialed",
+        "port",
+        "protocol",
+        "plugin_id",
+        "plugin_name",
+        "severity",
+        "cve",
+        "cvss_score",
+        "cvss_base_score",
+        "epss_score",
+        "vpr_score",
+        "exploit_available",
+        "in_the_news",
+        "cisa_known_exploited",
+        "vuln_publication_date",
+        "bid",
+        "cwe",
+        "see_also",
+        "synopsis",
+        "attachment",
+        "plugin_output",
+        "cm:compliance-result",
+        "brand_new",
+    ]);
+    let by_field = (fields, select(vec!["", "-"])).prop_map(|(name, sign)| format!("{sign}{name}"));
+    prop_oneof![1 => Just("worst_first".to_owned()), 1 => Just("file".to_owned()), 6 => by_field]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn pages_and_cursors_are_everything_in_order(
+        export in export(Texts::Plain),
+        sort in sorts(),
+        filters in prop_oneof![2 => Just(json!({})), 1 => filter()],
+        budget in prop_oneof![Just(0), 1..12_000_u64],
+    ) {
+        let mut indexed = Indexed::new(export.as_bytes()).unwrap();
+        check(export.as_bytes(), &mut indexed, Question { sort: &sort, filters: &filters }, budget);
+    }
+}
+
+/// Every field that there is, in both directions.
+#[test]
+fn the_fixtures_are_paged_in_every_order() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/exports");
+    for (name, at_least) in [("office.nessus", 50), ("login_verdicts.nessus", 15)] {
+        let export = fs::read(folder.join(name)).unwrap();
+        let mut indexed = Indexed::new(&export).unwrap();
+        let everything = engine::ask(&export, engine::everything()).unwrap();
+        let fields = everything.lines[0]["fields"].as_array().unwrap();
+        let fields: Vec<&str> = fields.iter().map(|field| field.as_str().unwrap()).collect();
+        assert!(fields.len() >= at_least, "{name} has {} fields only", fields.len());
+        let orders = fields.iter().flat_map(|field| [(*field).to_owned(), format!("-{field}")]);
+        for sort in orders.chain(["worst_first".to_owned(), "file".to_owned()]) {
+            let question = Question { sort: &sort, filters: &json!({}) };
+            let found = check(&export, &mut indexed, question, 6_000);
+            assert_eq!(found, everything.findings().count(), "{name} {sort}");
+        }
+    }
+}
