@@ -164,6 +164,34 @@ fn an_unknown_name_is_an_error_unless_the_export_has_it() {
 }
 
 #[test]
+fn a_misspelt_field_is_said_before_what_does_not_fit_it() {
+    let input = export(r#"<ReportItem severity="1" pluginID="1" port="0"><brand_new>x</brand_new></ReportItem>"#);
+    for (wrong, nearest) in [
+        (json!({"sevrity": ">=High"}), "`severity`"),
+        (json!({"sevrity": ">3"}), "`severity`"),
+        (json!({"sevrity": "!=3"}), "`severity`"),
+        (json!({"exploit_avialable": true}), "`exploit_available`"),
+        (json!({"any": [{"port": 1}, {"not": {"sevrity": {"all": [">2", "<4"]}}}]}), "`severity`"),
+        (json!({"brandnew": ">3", "brand_new": ">3"}), "`brand_new`"),
+    ] {
+        let error = convert(&input, Query::builder().filters(filters(&wrong))).unwrap_err();
+        assert_eq!(error.code(), "unknown_field", "{wrong}");
+        assert!(error.hint().unwrap().starts_with(&format!("did you mean {nearest}")), "{wrong}: {:?}", error.hint());
+    }
+    for (wrong, message) in [
+        (json!({"brand_new": ">3"}), "filter on `brand_new`: the field is text, and `>3` begins with an operator"),
+        (json!({"brand_new": true}), "filter on `brand_new`: the field is no truth value, so `true` does not fit it"),
+        (
+            json!({"not": {"brand_new": [{"not": ""}]}}),
+            "filter on `brand_new`: an empty text is contained in every text",
+        ),
+    ] {
+        let error = convert(&input, Query::builder().filters(filters(&wrong))).unwrap_err();
+        assert_eq!((error.code(), error.to_string().as_str()), ("invalid_filter", message), "{wrong}");
+    }
+}
+
+#[test]
 fn profile_and_fields_exclude_each_other() {
     let both = Query::builder().profile(Profile::Brief).fields(["host"]).build();
     assert!(matches!(both, Err(ResultsError::ProfileAndFields)));

@@ -122,6 +122,7 @@ pub(super) fn survey<R: BufRead>(
         }
     }
     names.check()?;
+    query.filters.check()?;
     warnings.mended = reader.mended();
     let present = names.present();
     let (matched, selection) = picker.finish(&hosts);

@@ -25,6 +25,12 @@ pub(super) enum Test {
     Is(bool),
     Address(IpAddr),
     Network(IpNet),
+    /// Does not fit a field that is text, as one is that only the export can vouch for. Whether the name or the value
+    /// is the mistake is not known before the export was read; see [`FilterSet::check`](super::FilterSet::check).
+    Unfit {
+        value: Json,
+        reason: String,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +45,17 @@ pub(super) enum Operator {
 
 impl Test {
     pub(super) fn read(field: &FieldRef, value: &Json) -> Result<Self, ResultsError> {
+        match (Self::read_fit(field, value), value) {
+            (Err(ResultsError::InvalidFilter { reason, .. }), Json::Bool(_) | Json::String(_))
+                if field.undeclared().is_some() =>
+            {
+                Ok(Self::Unfit { value: value.clone(), reason })
+            }
+            (read, _) => read,
+        }
+    }
+
+    fn read_fit(field: &FieldRef, value: &Json) -> Result<Self, ResultsError> {
         let kind = kind_of(field);
         match (kind, value) {
             (_, Json::Null | Json::Object(_) | Json::Array(_)) => {
@@ -129,6 +146,15 @@ impl Test {
             Self::Is(value) => Json::Bool(*value),
             Self::Address(address) => Json::String(address.to_string()),
             Self::Network(network) => Json::String(network.to_string()),
+            Self::Unfit { value, .. } => value.clone(),
+        }
+    }
+
+    /// The error of a test that cannot be applied.
+    pub(super) fn check(&self, field: &FieldRef) -> Result<(), ResultsError> {
+        match self {
+            Self::Unfit { reason, .. } => Err(invalid(field, reason)),
+            _ => Ok(()),
         }
     }
 
@@ -165,6 +191,7 @@ impl Test {
                 });
                 holds || (is_absent && !wanted)
             }
+            Self::Unfit { .. } => false,
         }
     }
 
@@ -178,7 +205,7 @@ impl Test {
             Self::Contains(_) | Self::Exactly(_) => {
                 matches!(value, Some(Value::Text(text)) if self.holds_for_text(text))
             }
-            Self::Address(_) | Self::Network(_) => false,
+            Self::Address(_) | Self::Network(_) | Self::Unfit { .. } => false,
         }
     }
 

@@ -113,7 +113,8 @@ impl FilterSet {
     ///
     /// # Errors
     /// When it is not an object, or a value does not fit its field. A name that is not declared is only found out
-    /// to be wrong when the export is read, because elements of newer scanners may be filtered by too.
+    /// to be wrong when the export is read, because elements of newer scanners may be filtered by too; whether a value
+    /// fits such a name is said then as well.
     pub fn from_json(filters: &Json) -> Result<Self, ResultsError> {
         Self::read(filters, &mut Allowance { depth: DEPTH, conditions: CONDITIONS })
     }
@@ -184,6 +185,15 @@ impl FilterSet {
                 Member::Any(filters) | Member::All(filters) => filters.iter().flat_map(Self::fields).collect(),
             })
             .collect()
+    }
+
+    /// The error of the first condition that does not fit its field, for an export that has all the names.
+    pub(crate) fn check(&self) -> Result<(), ResultsError> {
+        self.members.iter().try_for_each(|member| match member {
+            Member::Field(filter) => filter.condition.check(&filter.field),
+            Member::Not(filter) => filter.check(),
+            Member::Any(filters) | Member::All(filters) => filters.iter().try_for_each(Self::check),
+        })
     }
 
     /// Whether a record is let through.
@@ -329,6 +339,16 @@ impl Condition {
         match self {
             Self::Any(_) => serde_json::json!({"any": self.to_json()}),
             other => other.to_json(),
+        }
+    }
+
+    fn check(&self, field: &FieldRef) -> Result<(), ResultsError> {
+        match self {
+            Self::Test(test) => test.check(field),
+            Self::All(conditions) | Self::Any(conditions) => {
+                conditions.iter().try_for_each(|condition| condition.check(field))
+            }
+            Self::Not(condition) => condition.check(field),
         }
     }
 

@@ -37,6 +37,7 @@ pub(in crate::results) fn search<R: Read + Seek>(
         let known: BTreeSet<&str> = about.names.iter().take(OTHER_NAMES).map(String::as_str).collect();
         return Err(unknown_field(name, place, known.into_iter()));
     }
+    query.filters.check()?;
     let mut picker = Picker::new(query);
     let mut present = Present::new(query, index);
     let mut items = Items { export, window: Window::new(WINDOW_BYTES), reader: ItemReader::default() };

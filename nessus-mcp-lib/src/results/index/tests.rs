@@ -134,6 +134,9 @@ fn filters() -> impl Strategy<Value = serde_json::Value> {
         json!({"new": "n"}),
         json!({"host_element": "fake"}),
         json!({"nowhere": "x"}),
+        json!({"nowhere": ">5"}),
+        json!({"not": {"new": ["n", {"not": ">5"}]}}),
+        json!({"any": [{"new": true}, {"severity": ">=Low"}]}),
     ])
 }
 
