@@ -3,20 +3,22 @@
 //! Names, solutions and accounts come from scanners and their targets. In a view they stand between the program's own
 //! words, on a terminal or before a language model, so what could pass for more than text is taken out.
 
+use super::untrusted;
+
 /// The most characters of a name in a view.
 pub(super) const NAME_CHARS: usize = 200;
 
-/// One line without control, zero-width and direction characters, cut after `most` characters with `…`.
+/// One line as [`untrusted::clean`] leaves it, cut after `most` characters with `…`.
 pub(super) fn clean(text: &str, most: usize) -> String {
-    let mut line = String::with_capacity(text.len().min(most + 4));
+    // First, because line ends are among the controls that are left out, and they part words.
+    let spaced: String = text.chars().map(|found| if found.is_whitespace() { ' ' } else { found }).collect();
+    let cleaned = untrusted::clean(&spaced);
+    let mut line = String::with_capacity(cleaned.len().min(most + 4));
     let mut chars = 0;
     let mut gap = false;
-    for character in text.chars() {
-        if character.is_whitespace() {
+    for character in cleaned.chars() {
+        if character == ' ' {
             gap = true;
-            continue;
-        }
-        if character.is_control() || is_invisible(character) {
             continue;
         }
         if chars >= most {
@@ -33,14 +35,6 @@ pub(super) fn clean(text: &str, most: usize) -> String {
     line
 }
 
-/// Characters that show nothing or turn the direction of what follows (Unicode categories Cf and the like).
-fn is_invisible(character: char) -> bool {
-    matches!(character,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -49,7 +43,9 @@ mod tests {
     fn one_plain_line_is_left() {
         for (text, expected) in [
             ("  two\n\n words ", "two words"),
-            ("\u{1b}[31mred\u{1b}[0m", "[31mred[0m"),
+            ("\u{1b}[31mred\u{1b}[0m", "red"),
+            ("\u{fffd}[2J\u{fffd}]0;owned\u{fffd}title", "title"),
+            ("a\rb\u{2028}c\u{85}d", "a b c d"),
             ("a\u{200b}b\u{202e}c\u{feff}", "abc"),
             ("\u{e0041}hidden", "hidden"),
             ("", ""),
