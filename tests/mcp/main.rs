@@ -6,5 +6,6 @@ mod bad_input;
 mod control;
 mod doors;
 mod fixture;
+mod hostile;
 mod scans;
 mod tools;
