@@ -164,7 +164,7 @@ fn each_format_is_written_and_unknown_ones_are_refused() {
     assert_eq!(code, Some(2));
     assert!(message.contains("known formats: jsonl, csv, sarif, html"), "{message}");
     let (code, message) = failure(convert(&["--format", "csv", "--max-chars", "5000"]).arg(fixture("office.nessus")));
-    assert_eq!(code, Some(1));
+    assert_eq!(code, Some(2));
     assert!(message.contains("--max-chars is for --format jsonl"), "{message}");
 }
 

@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::cli::CommonArgs,
     ids::PoolName,
@@ -17,6 +17,20 @@ use nessus_mcp_lib::{
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// Ends the process, as for any wrong usage, where options do not go together in a way that the table of options
+    /// cannot say.
+    pub(crate) fn check(&self) {
+        if let Command::Convert(args) = &self.command
+            && args.format != Format::JsonNl
+            && args.max_chars.is_some()
+        {
+            let message = "--max-chars is for --format jsonl only: other formats cannot say that a page was cut";
+            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+        }
+    }
 }
 
 /// What to do.
@@ -40,7 +54,7 @@ pub(crate) enum Command {
     PurgeDlq(PurgeDlqArgs),
     /// Cancel a task: at once while it waits; while it runs, its scan is stopped and what it has found is kept
     Cancel(CancelArgs),
-    /// Stop workers from taking tasks of a pool; what runs goes on
+    /// Stop workers from taking tasks of a pool; what they hold goes on, what a stopping worker hands back waits
     PausePool(PausePoolArgs),
     /// Let workers take tasks of a pool again
     ResumePool(ResumePoolArgs),
@@ -158,7 +172,8 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format)]
     pub(crate) format: Format,
 
-    /// Of a broken export, convert what stands before the place where it is broken; the exit code is 1 all the same
+    /// Of a broken export, convert what stands before the place where it is broken; the exit code is 1 all the same, and
+    /// all formats but csv say so
     #[arg(long)]
     pub(crate) lenient: bool,
 

@@ -12,7 +12,9 @@ use args::{Cli, Command};
 use nessus_mcp_lib::error::Failure;
 
 fn main() -> ExitCode {
-    output::exit_code(run(&Cli::parse().command))
+    let cli = Cli::parse();
+    cli.check();
+    output::exit_code(run(&cli.command))
 }
 
 fn run(command: &Command) -> Result<(), Failure> {

@@ -67,6 +67,11 @@ impl From<ConvertFailure> for Failure {
     }
 }
 
+/// Prints a failure that does not end the process.
+pub(crate) fn failure(failure: &Failure) {
+    eprintln!("{failure}");
+}
+
 /// Prints what went wrong, if anything did, and gives the exit code of the process.
 pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     match outcome {

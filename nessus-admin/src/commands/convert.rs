@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, IsTerminal as _, Write},
     path::Path,
 };
 
@@ -19,34 +19,36 @@ use crate::{
 };
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    if args.format != Format::JsonNl && args.max_chars.is_some() {
-        return Err(Failure::new(
-            "--max-chars is for --format jsonl only: other formats have no place to say that a page was cut",
-        ));
-    }
     let converter = Converter::new(query(args)?, args.format).lenient(args.lenient);
+    let convert = |output: &mut dyn Write, is_shown| convert(&converter, &args.file, output, is_shown);
+    let complete = |summary| complete(args.format, summary);
     let Some(path) = &args.output else {
-        return output::unless_reader_left(convert(&converter, &args.file, output::stdout()).and_then(complete));
+        let is_shown = !io::stdout().is_terminal();
+        return output::unless_reader_left(convert(&mut output::stdout(), is_shown).and_then(complete));
     };
     let unwritable = |error: io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
     // A device or a pipe is written to, not replaced; a link keeps pointing to what it points to.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-        let device = fs::OpenOptions::new().write(true).open(path).map_err(unwritable)?;
-        return output::unless_reader_left(convert(&converter, &args.file, device).and_then(complete));
+        let mut device = fs::OpenOptions::new().write(true).open(path).map_err(unwritable)?;
+        return output::unless_reader_left(convert(&mut device, false).and_then(complete));
     }
     let mut file = DurableFile::create(path).map_err(unwritable)?;
-    let summary = convert(&converter, &args.file, &mut file)?;
+    let summary = convert(&mut file, true)?;
     file.commit().map_err(unwritable)?;
     Ok(complete(summary)?)
 }
 
 /// Part of an export is better than nothing, and still a failure.
-fn complete(summary: ConversionSummary) -> Result<(), ConvertFailure> {
+fn complete(format: Format, summary: ConversionSummary) -> Result<(), ConvertFailure> {
     let Some(damage) = summary.damage else { return Ok(()) };
     let (message, written) = (damage.message, summary.written);
-    Err(Failure::new(format!("{message}; written are {written} findings that stand before (\"truncated\": true)"))
-        .into())
+    let sign = match format {
+        Format::JsonNl | Format::Sarif => "marked \"truncated\": true",
+        Format::Html => "and the report says so",
+        _ => "and nothing in the table says that there was more",
+    };
+    Err(Failure::new(format!("{message}; written are {written} findings that stand before, {sign}")).into())
 }
 
 fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
@@ -70,17 +72,22 @@ fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
     query.build()
 }
 
-fn convert(converter: &Converter, input: &Path, output: impl Write) -> Result<ConversionSummary, ConvertFailure> {
+fn convert(
+    converter: &Converter,
+    input: &Path,
+    output: &mut dyn Write,
+    is_shown: bool,
+) -> Result<ConversionSummary, ConvertFailure> {
     if input == Path::new("-") {
-        return Ok(converter.convert_stream(Progress::of_stream(io::stdin().lock()), output)?);
+        return Ok(converter.convert_stream(Progress::of_stream(io::stdin().lock(), is_shown), output)?);
     }
     let unreadable = |error: io::Error| Failure::new(format!("cannot read `{}`: {error}", input.display()));
     let file = File::open(input).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
     // A pipe has a name too, and cannot be read twice.
     Ok(if about.is_file() {
-        converter.convert(Progress::of_file(file, about.len()), output)?
+        converter.convert(Progress::of_file(file, about.len(), is_shown), output)?
     } else {
-        converter.convert_stream(Progress::of_stream(file), output)?
+        converter.convert_stream(Progress::of_stream(file, is_shown), output)?
     })
 }

@@ -35,15 +35,18 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
 /// Tries each task again; one that cannot be is said at the end, and does not keep the others.
 pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
     let service = queue::open_service(&args.common.settings()).await?;
-    let mut refused = Vec::new();
+    let mut refused: Vec<Failure> = Vec::new();
     for text in &args.tasks {
         let retried = async { service.retry(&ScanService::parse_task_id(text)?).await };
         match retried.await {
             Ok(view) => output::lines([format!("{}  attempt={}  {}", view.task_id, view.attempt, view.message)])?,
-            Err(error) => refused.push(format!("{}: {error}", excerpt(text))),
+            Err(error) => refused.push(error.into()),
         }
     }
-    if refused.is_empty() { Ok(()) } else { Err(Failure::new(refused.join("; "))) }
+    // The last is what the process ends with; the others are said before it.
+    let Some(last) = refused.pop() else { return Ok(()) };
+    refused.iter().for_each(output::failure);
+    Err(last)
 }
 
 pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {

@@ -1,4 +1,5 @@
-//! A bar on stderr that shows how far an export was read, when stderr is a terminal.
+//! A bar on stderr that shows how far an export was read, when stderr is a terminal and the findings do not go to it too:
+//! drawing the bar would wipe them.
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -26,17 +27,17 @@ pub(super) struct Progress<R> {
 
 impl<R> Progress<R> {
     /// Of a file of so many bytes.
-    pub(super) fn of_file(input: R, size: u64) -> Self {
+    pub(super) fn of_file(input: R, size: u64, is_shown: bool) -> Self {
         let bar = ProgressBar::new(size);
         let style =
             ProgressStyle::with_template("{msg} [{bar:40}] {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left");
-        Self::new(input, bar, style, Some(size))
+        Self::new(input, if is_shown { bar } else { ProgressBar::hidden() }, style, Some(size))
     }
 
     /// Of an input whose end is not known.
-    pub(super) fn of_stream(input: R) -> Self {
+    pub(super) fn of_stream(input: R, is_shown: bool) -> Self {
         let style = ProgressStyle::with_template("{msg} {spinner} {bytes}, {bytes_per_sec}");
-        Self::new(input, ProgressBar::no_length(), style, None)
+        Self::new(input, if is_shown { ProgressBar::no_length() } else { ProgressBar::hidden() }, style, None)
     }
 
     fn new<E>(input: R, bar: ProgressBar, style: Result<ProgressStyle, E>, size: Option<u64>) -> Self {
@@ -44,7 +45,9 @@ impl<R> Progress<R> {
             bar.set_style(style);
         }
         bar.set_message("reading");
-        bar.enable_steady_tick(TICK);
+        if !bar.is_hidden() {
+            bar.enable_steady_tick(TICK);
+        }
         Self { input, bar, position: 0, farthest: 0, size }
     }
 }

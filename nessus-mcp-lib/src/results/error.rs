@@ -86,6 +86,12 @@ pub enum ResultsError {
     /// No format of this name.
     #[error("unknown format `{0}`")]
     UnknownFormat(String),
+    /// The export has more undeclared elements than a table can have columns for.
+    #[error("the findings have more than {limit} kinds of undeclared elements")]
+    TooManyFields {
+        /// The most.
+        limit: usize,
+    },
     /// A profile and custom fields were both given.
     #[error("`profile` and `fields` exclude each other")]
     ProfileAndFields,
@@ -214,6 +220,7 @@ impl Classified for ResultsError {
             }
             Self::UnknownProfile(_) => "unknown_profile",
             Self::UnknownFormat(_) => "unknown_format",
+            Self::TooManyFields { .. } => "too_many_fields",
             Self::ProfileAndFields => "conflicting_options",
             Self::NoFields => "no_fields",
             Self::InvalidPage(_) => "invalid_page",
@@ -254,6 +261,7 @@ impl Classified for ResultsError {
             }
             Self::UnknownProfile(_) => format!("profiles: {}", super::Profile::names().join(", ")),
             Self::UnknownFormat(_) => format!("formats: {}", super::Format::names().join(", ")),
+            Self::TooManyFields { .. } => "name the fields that are wanted, or use another format".to_owned(),
             Self::ProfileAndFields => "give a profile, or the list of fields, not both".to_owned(),
             Self::NoFields => "name at least one field, such as `host`".to_owned(),
             Self::InvalidPage(_) => "pages are counted from 1; 0 gives everything".to_owned(),

@@ -139,8 +139,10 @@ struct JsonNl<'c, W> {
 impl<W: Write> Sink for JsonNl<'_, W> {
     fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
         let query = self.query;
-        let fields = query.projection.names(&survey.present);
-        let untrusted_fields = fields.iter().filter(|name| FieldRef::named(name).is_untrusted()).cloned().collect();
+        let shown = query.projection.shown(&survey.present);
+        let name = |field: &FieldRef| field.name().to_owned();
+        let fields = shown.iter().map(name).collect();
+        let untrusted_fields = shown.iter().filter(|field| field.is_untrusted()).map(name).collect();
         self.lines.line(&Schema {
             kind: "schema",
             profile: query.projection.name(),

@@ -175,11 +175,11 @@ impl Projection {
         self
     }
 
-    /// The names of the fields, in order; `present` are those that `full` shows.
-    pub(crate) fn names(&self, present: &[String]) -> Vec<String> {
+    /// The fields, in order; `present` are those that `full` shows.
+    pub(crate) fn shown<'p>(&'p self, present: &'p [FieldRef]) -> &'p [FieldRef] {
         match self {
-            Self::Full => present.to_vec(),
-            Self::Fields { fields, .. } => fields.iter().map(|field| field.name().to_owned()).collect(),
+            Self::Full => present,
+            Self::Fields { fields, .. } => fields,
         }
     }
 

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     conversion::Damage,
     error::ResultsError,
-    fields::{self, FieldId, FieldSet, key_of_other},
+    fields::{self, FieldId, FieldRef, FieldSet, key_of_other},
     profile::Projection,
     query::Query,
     record::{Host, Record},
@@ -39,7 +39,9 @@ pub(super) struct Survey {
     /// The hosts of the selected items.
     pub hosts: Vec<Host>,
     /// The fields that matching items have; filled for the `full` profile only.
-    pub present: Vec<String>,
+    pub present: Vec<FieldRef>,
+    /// Whether there are more of them than are remembered.
+    pub has_more_fields: bool,
     /// Where the export is broken, when that is no reason to stop.
     pub damage: Option<Damage>,
 }
@@ -124,10 +126,10 @@ pub(super) fn survey<R: BufRead>(
     names.check()?;
     query.filters.check()?;
     warnings.mended = reader.mended();
-    let present = names.present();
+    let (present, has_more_fields) = names.present();
     let (matched, selection) = picker.finish(&hosts);
     let (header, stats) = (reader.header().clone(), tally.finish());
-    Ok(Survey { header, stats, matched, warnings, selection, hosts, present, damage })
+    Ok(Survey { header, stats, matched, warnings, selection, hosts, present, has_more_fields, damage })
 }
 
 /// Keeps the keys of matching items, as few as the order and page allow.
@@ -186,6 +188,7 @@ struct Names<'q> {
     full: bool,
     declared: FieldSet,
     others: BTreeSet<String>,
+    has_more: bool,
     /// All that were seen while a wanted name was not.
     known: BTreeSet<String>,
 }
@@ -197,6 +200,7 @@ impl<'q> Names<'q> {
             full: query.projection == Projection::Full,
             declared: FieldSet::default(),
             others: BTreeSet::new(),
+            has_more: false,
             known: BTreeSet::new(),
         }
     }
@@ -216,7 +220,7 @@ impl<'q> Names<'q> {
         for id in record.shown_beside(self.declared) {
             self.declared.insert(id);
         }
-        remember_others(&mut self.others, record);
+        self.has_more |= !remember_others(&mut self.others, record);
     }
 
     fn check(&self) -> Result<(), ResultsError> {
@@ -224,18 +228,28 @@ impl<'q> Names<'q> {
         Err(unknown_field(name, place, self.known.iter().map(String::as_str)))
     }
 
-    fn present(&self) -> Vec<String> {
-        if self.full { full_names(self.declared, self.others.iter().map(String::as_str)) } else { Vec::new() }
+    fn present(&self) -> (Vec<FieldRef>, bool) {
+        if self.full {
+            (full_fields(self.declared, self.others.iter().map(String::as_str)), self.has_more)
+        } else {
+            (Vec::new(), false)
+        }
     }
 }
 
-fn remember_others(names: &mut BTreeSet<String>, record: &Record<'_>) {
+/// Adds the names of an item; whether there was room for all.
+fn remember_others(names: &mut BTreeSet<String>, record: &Record<'_>) -> bool {
+    let mut has_room = true;
     for other in record.item.others() {
         let name = record.item.name(other);
-        if names.len() < OTHER_NAMES && !names.contains(name) {
-            names.insert(name.to_owned());
+        if !names.contains(name) {
+            has_room &= names.len() < OTHER_NAMES;
+            if has_room {
+                names.insert(name.to_owned());
+            }
         }
     }
+    has_room
 }
 
 /// The error for a name that the export does not have.
@@ -247,9 +261,8 @@ pub(super) fn unknown_field<'n>(name: &str, place: &'static str, known: impl Ite
     }
 }
 
-/// What the `full` profile calls declared and other fields.
-pub(super) fn full_names<'n>(declared: FieldSet, others: impl Iterator<Item = &'n str>) -> Vec<String> {
-    let declared = declared.iter().map(|id| id.name().to_owned());
-    let others = others.map(|name| key_of_other(name).into_owned());
-    declared.chain(others).collect()
+/// The declared and other fields that the `full` profile shows.
+pub(super) fn full_fields<'n>(declared: FieldSet, others: impl Iterator<Item = &'n str>) -> Vec<FieldRef> {
+    let declared = declared.iter().map(FieldRef::Declared);
+    declared.chain(others.map(|name| FieldRef::Other(key_of_other(name).into()))).collect()
 }

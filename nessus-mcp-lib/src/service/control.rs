@@ -4,8 +4,11 @@
 //! the first wins. A task that waits is cancelled at once; one that runs is marked, and its worker stops the scan on the
 //! scanner, keeps what it has found, and ends the task.
 
+use std::collections::HashSet;
+
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
+use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::{ScanService, ServiceError};
@@ -23,6 +26,8 @@ const MAX_ATTEMPTS: u32 = 5;
 const MAX_REASON: usize = 500;
 /// When a scan that is being stopped is worth asking for.
 const STOP_POLL_SECONDS: u64 = 5;
+/// How often the dead letters are gone through before they are removed.
+const MOST_PASSES: u32 = 5;
 /// Dead letters that are looked at at once.
 const LETTERS: u32 = 200;
 
@@ -68,7 +73,8 @@ impl ScanService {
         let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
         let before = self.tasks.get(task_id).await?.status;
         let update = self.tasks.update(task_id, Writer::FrontDoor, move |task| match task.status {
-            TaskStatus::Queued => {
+            // A scanner is written down before anything is created on it, so without one there is nothing to stop.
+            TaskStatus::Queued | TaskStatus::Running if !may_have_a_scan(task) => {
                 task.error_message = Some(match &reason {
                     Some(reason) => format!("cancelled on request: {}", excerpt(reason)),
                     None => "cancelled on request".to_owned(),
@@ -86,14 +92,17 @@ impl ScanService {
         });
         let task = update.await?;
         let message = match task.status {
-            TaskStatus::Running => "the scan is being stopped; what it has found is kept; ask get_scan_status",
-            TaskStatus::Cancelled if before == TaskStatus::Queued => "the scan was cancelled before it began",
+            TaskStatus::Running => {
+                "the scan is stopped as soon as a worker and its scanner can be reached; what it has found is kept; ask \
+                 get_scan_status"
+            }
+            TaskStatus::Cancelled if !before.is_terminal() => "the scan was cancelled before it began",
             TaskStatus::Cancelled => "the scan is cancelled",
             status => return Err(ServiceError::AlreadyEnded { task_id: task.task_id, status }),
         };
         info!(%task_id, status = %task.status, "cancel requested");
         if task.status == TaskStatus::Cancelled {
-            if before == TaskStatus::Queued {
+            if !before.is_terminal() {
                 self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
             }
             // A worker that has claimed it meanwhile sees that it is over, and so does one that claims it later.
@@ -142,41 +151,67 @@ impl ScanService {
     /// # Errors
     /// When something cannot be archived; then nothing is removed.
     pub async fn purge_dead(&self, pool: &PoolName, before: Timestamp) -> Result<Purged, ServiceError> {
-        let mut purged = Purged::default();
+        let mut archived = HashSet::new();
+        // What is taken out meanwhile moves the rest up, so a pass may miss a letter; the next finds it.
+        for _ in 0..MOST_PASSES {
+            let known = archived.len();
+            self.archive_dead(pool, before, &mut archived).await?;
+            if archived.len() == known {
+                break;
+            }
+        }
+        let removed = if archived.is_empty() { 0 } else { self.queue.purge_dead(pool, before).await? };
+        info!(%pool, removed, "dead letters purged");
+        Ok(Purged { archived: archived.len() as u64, removed })
+    }
+
+    /// Archives the dead letters that are not in `archived`.
+    async fn archive_dead(
+        &self,
+        pool: &PoolName,
+        before: Timestamp,
+        archived: &mut HashSet<String>,
+    ) -> Result<(), ServiceError> {
         let mut offset = 0;
         loop {
             let letters = self.queue.dead_letters(pool, offset, LETTERS).await?;
             if letters.is_empty() {
-                break;
+                return Ok(());
             }
             offset += letters.len() as u64;
-            for letter in letters.iter().filter(|letter| letter.failed_at < before) {
-                self.archive(letter).await?;
-                purged.archived += 1;
+            for (at, letter) in letters.iter().enumerate().filter(|(_, letter)| letter.failed_at < before) {
+                // Two of the same task, moment and text are two all the same.
+                let twins = letters[..at].iter().filter(|other| *other == letter).count();
+                let name = archive_name(pool, letter, twins);
+                if !archived.contains(&name) {
+                    self.archive(&name, letter).await?;
+                    archived.insert(name);
+                }
             }
         }
-        if purged.archived > 0 {
-            purged.removed = self.queue.purge_dead(pool, before).await?;
-        }
-        info!(%pool, removed = purged.removed, "dead letters purged");
-        Ok(purged)
     }
 
-    async fn archive(&self, letter: &DeadLetter) -> Result<(), ServiceError> {
-        let name = match &letter.task_id {
-            Some(task_id) => task_id.to_string(),
-            None => format!("unreadable_{}", letter.failed_at.as_millis()),
-        };
+    async fn archive(&self, name: &str, letter: &DeadLetter) -> Result<(), ServiceError> {
         let task = match &letter.task_id {
-            Some(task_id) => match self.tasks.get(task_id).await {
-                Ok(task) => serde_json::to_value(task).unwrap_or(Value::Null),
-                Err(_) => Value::Null,
-            },
-            None => Value::Null,
+            Some(task_id) => self.tasks.get(task_id).await.ok(),
+            None => None,
         };
         let document = json!({"dead_letter": letter.to_json(), "task": task, "archived_at": self.clock.now()});
-        Ok(self.tasks.archive(&name, document).await?)
+        Ok(self.tasks.archive(name, document).await?)
     }
+}
+
+/// A file name for each dead letter, which holds no text of the letter.
+fn archive_name(pool: &PoolName, letter: &DeadLetter, twins: usize) -> String {
+    let task = letter.task_id.as_ref().map_or("unreadable", |task_id| task_id.as_str());
+    let hash = Sha256::digest(format!("{pool}\n{twins}\n{}\n{}", letter.reason.error_code, letter.body));
+    let short = hash.iter().take(4).fold(0_u32, |short, byte| short << 8 | u32::from(*byte));
+    format!("dead_{task}_{}_{short:08x}", letter.failed_at.as_millis())
+}
+
+/// Whether a scan of this task may exist on a scanner.
+fn may_have_a_scan(task: &Task) -> bool {
+    task.status == TaskStatus::Running && (task.nessus_scan_id.is_some() || task.scanner_instance_id.is_some())
 }
 
 fn view(task: Task, message: &str) -> ControlView {

@@ -220,7 +220,7 @@ impl Classified for ServiceError {
                     .to_owned(),
             ),
             Self::ResultsNotReady { .. } => {
-                Some("ask `get_scan_status` until the status is `completed`, then ask again".to_owned())
+                Some("ask `get_scan_status` until the scan has ended, then ask again".to_owned())
             }
             Self::DataDirectory(_) => {
                 Some("name a directory this user can write to with `--data-dir` or `DATA_DIR`".to_owned())

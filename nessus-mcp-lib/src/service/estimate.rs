@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::ScanService;
-use crate::{error::chain, ids::PoolName, time::Timestamp};
+use crate::{error::chain, ids::PoolName, task::Task, time::Timestamp};
 
 /// How many of a pool's last completed scans are looked at.
 const SCANS: usize = 20;
@@ -20,12 +20,16 @@ pub(super) struct Typical {
 impl ScanService {
     /// Seconds until the task at this place of the pool's queue is likely to begin, from the pool's slots and what its
     /// last scans took; `None` when that is not known yet, or nothing is taken from the queue.
-    pub(super) async fn estimated_wait(&self, pool: &PoolName, position: u64) -> Option<u64> {
-        let scanners = self.scanners.pool(pool)?;
-        let capacity = u64::from(scanners.capacity());
-        let mut used = 0;
-        for instance in scanners.enabled() {
-            used += self.queue.slots_in_use(pool, &instance.instance_id).await.ok()?.len() as u64;
+    ///
+    /// A task that is pinned to a scanner waits for that one; those before it are taken to be its rivals.
+    pub(super) async fn estimated_wait(&self, task: &Task, position: u64) -> Option<u64> {
+        let pool = &task.scanner_pool;
+        let (mut capacity, mut used) = (0, 0);
+        for instance in self.scanners.pool(pool)?.enabled() {
+            if task.pinned_instance_id.as_ref().is_none_or(|pinned| *pinned == instance.instance_id) {
+                capacity += u64::from(instance.max_concurrent_scans);
+                used += self.queue.slots_in_use(pool, &instance.instance_id).await.ok()?.len() as u64;
+            }
         }
         if capacity == 0 || self.queue.stats(pool).await.ok()?.paused.is_some() {
             return None;

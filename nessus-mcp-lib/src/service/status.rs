@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::{ScanService, ServiceError};
 use crate::{
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
+    queue::EntryState,
     task::{EXPORT_FILE, ScanType, Task, TaskStatus},
     time::Timestamp,
 };
@@ -98,9 +99,13 @@ impl ScanService {
             _ => None,
         };
         let results_available = task.status.is_terminal() && self.tasks.has_artifact(task_id, EXPORT_FILE).await?;
-        let estimated_wait_seconds = match task.status {
-            // One without a place has been in a worker's hands and is among the next.
-            TaskStatus::Queued => self.estimated_wait(&task.scanner_pool, queue_position.unwrap_or(1)).await,
+        let estimated_wait_seconds = match (task.status, queue_position) {
+            (TaskStatus::Queued, Some(position)) => self.estimated_wait(&task, position).await,
+            // One without a place has been in a worker's hands and is among the next, if the queue knows it.
+            (TaskStatus::Queued, None) => match self.queue.state_of(&task.scanner_pool, task_id).await {
+                Ok(Some(EntryState::Delayed | EntryState::Leased)) => self.estimated_wait(&task, 1).await,
+                _ => None,
+            },
             _ => None,
         };
         Ok(TaskView { estimated_wait_seconds, ..self.view(task, queue_position, results_available) })

@@ -190,8 +190,8 @@ impl ScanService {
             TaskStatus::Queued | TaskStatus::Running => ACCEPTED,
             TaskStatus::Completed => "this request was made before and its scan is completed; read get_scan_results",
             TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::Cancelled => {
-                "this request was made before and its scan ended without results; get_scan_status says why; a new scan \
-                 needs a new idempotency key"
+                "this request was made before and its scan has ended; get_scan_status says how, and whether there are \
+                 results; a new scan needs a new idempotency key"
             }
         };
         if !task.status.is_terminal()
@@ -208,7 +208,7 @@ impl ScanService {
             _ => None,
         };
         let estimated_wait_seconds = match queue_position {
-            Some(position) => self.estimated_wait(&task.scanner_pool, position).await,
+            Some(position) => self.estimated_wait(&task, position).await,
             None => None,
         };
         Ok(Submission {

@@ -11,12 +11,14 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, state::StateTransitionError, store::TaskStore,
+    EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, profile_file_name, state::StateTransitionError,
+    store::TaskStore,
 };
 use crate::{
     blocking,
     durable::{self, DurableFile},
     ids::{Fence, PoolName, TaskId},
+    results::Profile,
     time::{Clock, SystemClock},
 };
 
@@ -89,7 +91,7 @@ pub struct TaskList {
 }
 
 /// For each duration that is wanted, this many tasks are looked at: others may be of other pools, or not completed.
-const LOOKED_AT: usize = 10;
+const LOOKED_AT: usize = 100;
 /// The temporary names of artifacts begin with it.
 const ARTIFACT_PREFIX: &str = ".artifact-";
 
@@ -236,6 +238,9 @@ impl TaskManager {
             // What an earlier attempt found must not be taken for the findings of this one.
             store.remove(&task_id, EXPORT_FILE)?;
             store.remove(&task_id, INDEX_FILE)?;
+            for profile in Profile::names() {
+                store.remove(&task_id, &profile_file_name(profile))?;
+            }
             store.write(&task)?;
             Ok(task)
         })

@@ -19,11 +19,11 @@ pub enum TaskStatus {
     Running,
     /// The scan ended and its results are here.
     Completed,
-    /// It ended without results; `error_code` says why.
+    /// It ended in error; `error_code` says why. There may be results of a part of it.
     Failed,
-    /// It took longer than it may.
+    /// It took longer than it may; what it had found by then is kept.
     Timeout,
-    /// Somebody stopped it.
+    /// Somebody stopped it; what it had found by then is kept.
     Cancelled,
 }
 

@@ -18,10 +18,8 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 /// How long a scanner may be out of reach before the worker gives the task back.
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(15 * 60);
 
-/// How long a scan that was told to stop may take for it.
-const STOP_LIMIT: Duration = Duration::from_secs(10 * 60);
-/// How long a scanner that does not answer is tried to be told to stop.
-const STOP_UNREACHABLE_LIMIT: Duration = Duration::from_secs(60);
+/// How long a scan that shall stop may take for it, and its scanner may be out of reach, before its task ends without.
+const STOP_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// When a scan that still runs is told to stop again: the first time may not have arrived.
 const STOP_AGAIN: Duration = Duration::from_secs(30);
 /// How soon a wish to cancel is noticed.
@@ -51,7 +49,7 @@ impl StopReason {
             Self::OutOfTime(limit) => StepError::Scan {
                 status: TaskStatus::Timeout,
                 code: "scan_timeout",
-                message: format!("the scan took longer than {} seconds and was stopped", limit.as_secs()),
+                message: format!("the scan took longer than {} seconds", limit.as_secs()),
             },
         }
     }
@@ -74,18 +72,29 @@ struct Stopping {
     asked: Option<Instant>,
 }
 
+impl Stopping {
+    fn new(reason: StopReason) -> Self {
+        Self { reason, since: Instant::now(), asked: None }
+    }
+}
+
 /// Looks at the scan until it has ended and records its progress.
 ///
 /// A scanner that does not answer for a while is waited for. A scan that takes longer than it may, or that somebody
-/// wants to be cancelled, is stopped; it may end by itself first all the same.
+/// wants to be cancelled, is stopped; it may end by itself first all the same. `reason` is why it shall stop already.
 ///
 /// # Errors
-/// Also when a scan that is to be stopped does not end, or is gone: the task ends as its [`StopReason`] says.
-pub(super) async fn until_ended(held: &Held<'_>, scan: &ScanId) -> Result<Ended, StepError> {
+/// Also when a scan that is to be stopped does not end, or is gone: the task ends as its [`StopReason`] says. While it
+/// is being stopped, an error of the scanner is no reason to give up before [`STOP_LIMIT`] is over.
+pub(super) async fn until_ended(
+    held: &Held<'_>,
+    scan: &ScanId,
+    reason: Option<StopReason>,
+) -> Result<Ended, StepError> {
     let mut interval = Interval::new(held.shared.settings.poll_interval);
     let mut last_answer = Instant::now();
     let mut last_state = None;
-    let mut stopping: Option<Stopping> = None;
+    let mut stopping = reason.map(Stopping::new);
     loop {
         match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
@@ -102,7 +111,7 @@ pub(super) async fn until_ended(held: &Held<'_>, scan: &ScanId) -> Result<Ended,
             Err(ScannerError::NotFound(what)) => {
                 return Err(stopping.map_or(ScannerError::NotFound(what).into(), |stopping| stopping.reason.error()));
             }
-            Err(error) if error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT => {
+            Err(error) if stopping.is_some() || (error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT) => {
                 warn!(%scan, error = chain(&error), "the scanner does not answer; the scan goes on");
             }
             Err(error) => return Err(error.into()),
@@ -111,19 +120,33 @@ pub(super) async fn until_ended(held: &Held<'_>, scan: &ScanId) -> Result<Ended,
             && let Some(reason) = held.reason_to_stop().await?
         {
             info!(%scan, ?reason, "the scan is stopped");
-            stopping = Some(Stopping { reason, since: Instant::now(), asked: None });
+            stopping = Some(Stopping::new(reason));
             interval = Interval::new(held.shared.settings.poll_interval);
         }
         if let Some(stopping) = &mut stopping {
             stop(held, scan, stopping).await?;
-            let limit = if stopping.asked.is_some() { STOP_LIMIT } else { STOP_UNREACHABLE_LIMIT };
-            if stopping.since.elapsed() >= limit {
-                warn!(%scan, "the scan does not stop; the task ends without it");
-                return Err(stopping.reason.error());
+            if stopping.since.elapsed() >= STOP_LIMIT {
+                return Err(unstopped(held, scan, &stopping.reason).await?);
             }
         }
         pause(held, interval.next(), stopping.is_none()).await?;
     }
+}
+
+/// The end of a task whose scan may still run, which it says.
+async fn unstopped(held: &Held<'_>, scan: &ScanId, reason: &StopReason) -> Result<StepError, StepError> {
+    let instance = &held.instance.instance_id;
+    let warning =
+        format!("the scan {scan} on `{instance}` did not confirm that it has stopped: it may still run there");
+    warn!(%scan, %instance, "the scan does not stop; the task ends without it");
+    let said = warning.clone();
+    held.update(move |task| task.validation_warnings.push(said)).await?;
+    Ok(match reason.error() {
+        StepError::Scan { status, code, message } => {
+            StepError::Scan { status, code, message: format!("{message}; {warning}") }
+        }
+        other => other,
+    })
 }
 
 /// Tells the scanner to stop the scan, and again after a while.

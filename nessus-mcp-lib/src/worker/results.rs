@@ -29,6 +29,14 @@ use crate::{
 const EXPORT_TRIES: u32 = 3;
 /// The pause before an export is tried again; it doubles.
 const EXPORT_PAUSE: Duration = Duration::from_secs(1);
+/// The pauses between tries to keep the results of a scan that ended early.
+const PARTIAL_PAUSES: [Duration; 5] = [
+    Duration::from_secs(5),
+    Duration::from_secs(10),
+    Duration::from_secs(30),
+    Duration::from_secs(60),
+    Duration::from_secs(120),
+];
 /// How many hosts are listed with their verdicts in `task.json`, which every question about the status reads.
 const HOSTS_LISTED: usize = 10;
 
@@ -41,7 +49,7 @@ struct Collected {
 
 /// Fetches the export, checks it, converts it to the profile that was asked for and completes the task.
 pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<(), StepError> {
-    let found = collect(held, task, scan, end, None).await?;
+    let found = collect(held, task, scan, end, TaskStatus::Completed, None).await?;
     held.update(move |task| {
         task.status = TaskStatus::Completed;
         task.progress = Some(100);
@@ -55,25 +63,35 @@ pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &
     Ok(())
 }
 
-/// Keeps what a scan has found that ended before it was complete. A scan without any results is no reason to fail:
-/// how the task ends is decided already.
+/// Keeps what a scan has found that ended before it was complete, for a task that will end as `status`. A scan without
+/// any results is no reason to fail: how the task ends is decided already, and what is missing is said in it.
 pub(super) async fn keep_partial(
     held: &Held<'_>,
     task: &Task,
     scan: &ScanId,
     end: &ScanStatus,
+    status: TaskStatus,
 ) -> Result<(), StepError> {
     let reached = task.progress.map(|progress| format!(" at {progress} %")).unwrap_or_default();
     let warning = format!("the scan ended{reached}, before it was complete: hosts and findings are missing");
-    let found = match collect(held, task, scan, end, Some(warning)).await {
-        Ok(found) => found,
-        Err(error @ (StepError::Stopped | StepError::LeaseLost)) => return Err(error),
-        Err(StepError::Task(error @ (TaskError::StaleFence { .. } | TaskError::Transition(_)))) => {
-            return Err(error.into());
-        }
-        Err(error) => {
-            warn!(%scan, error = error.message(), "the scan ended early and has no results that can be kept");
-            return Ok(());
+    let mut pauses = PARTIAL_PAUSES.iter();
+    let found = loop {
+        let error = match collect(held, task, scan, end, status, Some(warning.clone())).await {
+            Ok(found) => break found,
+            Err(error @ (StepError::Stopped | StepError::LeaseLost)) => return Err(error),
+            Err(StepError::Task(error @ (TaskError::StaleFence { .. } | TaskError::Transition(_)))) => {
+                return Err(error.into());
+            }
+            Err(error) => error,
+        };
+        warn!(%scan, error = error.message(), "the results of a scan that ended early cannot be kept");
+        match pauses.next() {
+            Some(pause) if error.is_retryable() => held.pause(*pause).await?,
+            _ => {
+                let warning = format!("what the scan has found could not be kept: {}", error.message());
+                held.update(move |task| task.validation_warnings = vec![warning]).await?;
+                return Ok(());
+            }
         }
     };
     held.update(move |task| {
@@ -85,19 +103,20 @@ pub(super) async fn keep_partial(
     Ok(())
 }
 
-/// Fetches, checks, indexes, converts and publishes the results; `partial` is the warning that stands first.
+/// Fetches, checks, indexes, converts and publishes the results of a task that will be in `status`; `partial` is the
+/// warning that stands first.
 async fn collect(
     held: &Held<'_>,
     task: &Task,
     scan: &ScanId,
     end: &ScanStatus,
+    status: TaskStatus,
     partial: Option<String>,
 ) -> Result<Collected, StepError> {
     let export = fetch(held, task, scan).await?;
     let path = export.temporary_path().to_owned();
     let validation = validation(task, end);
     let report = blocking(move || Ok(validation.run(open(&path)?)?)).await?;
-    let is_partial = partial.is_some();
     let warnings: Vec<String> = partial.into_iter().chain(report.warnings.iter().map(ToString::to_string)).collect();
     let authentication = report.authentication.status;
     info!(
@@ -105,11 +124,10 @@ async fn collect(
         findings = report.stats.items,
         %authentication,
         warnings = warnings.len(),
-        is_partial,
+        %status,
         "results are here"
     );
     let index = index(held, task, &export).await?;
-    let status = if is_partial { task.status } else { TaskStatus::Completed };
     let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
     held.publish(export).await?;
     if let Some(index) = index {

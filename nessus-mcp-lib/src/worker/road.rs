@@ -39,7 +39,8 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
         })
         .await?;
     held.remove_leftovers().await?;
-    let scan = match held.reason_to_stop().await? {
+    let reason = held.reason_to_stop().await?;
+    let scan = match &reason {
         None => {
             let scan = find_or_create(held, &task).await?;
             launch_once(held, &scan).await?;
@@ -50,10 +51,12 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
             None => return Err(reason.error()),
         },
     };
-    let ended = poll::until_ended(held, &scan).await?;
+    let ended = poll::until_ended(held, &scan, reason).await?;
     let task = held.shared.tasks.get(&task.task_id).await?;
     if let Err(error) = poll::check_end(&ended) {
-        results::keep_partial(held, &task, &scan, &ended.status).await?;
+        if let StepError::Scan { status, .. } = &error {
+            results::keep_partial(held, &task, &scan, &ended.status, *status).await?;
+        }
         return Err(error);
     }
     results::complete(held, &task, &scan, &ended.status).await
@@ -63,24 +66,28 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
 async fn launched(held: &Held<'_>, task: &Task) -> Result<Option<ScanId>, StepError> {
     let known = match &task.nessus_scan_id {
         Some(scan) => Some(scan.clone()),
-        None => held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task))).await??,
+        None => held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task, task.attempt))).await??,
     };
     let Some(scan) = known else { return Ok(None) };
     match held.unless_stopped(held.instance.scanner.status(&scan)).await? {
         Ok(status) if status.state == ScanState::Created => {
             held.confirm().await?;
-            if let Err(error) = held.instance.scanner.delete(&scan).await {
-                warn!(%scan, error = chain(&error), "a scan that was never launched stays on the scanner");
+            match held.instance.scanner.delete(&scan).await {
+                Ok(()) | Err(ScannerError::NotFound(_)) => return Ok(None),
+                // Refused perhaps because a launch whose answer was lost has taken effect: then it has to be stopped.
+                Err(error) => warn!(%scan, error = chain(&error), "a scan that was not launched cannot be deleted"),
             }
-            Ok(None)
+            let status = held.unless_stopped(held.instance.scanner.status(&scan)).await??;
+            if status.state == ScanState::Created {
+                return Ok(None);
+            }
         }
-        Ok(_) => {
-            held.bind(Some(scan.clone())).await?;
-            Ok(Some(scan))
-        }
-        Err(ScannerError::NotFound(_)) => Ok(None),
-        Err(error) => Err(error.into()),
+        Err(ScannerError::NotFound(_)) => return Ok(None),
+        // Whoever stops it waits for the scanner.
+        Ok(_) | Err(_) => {}
     }
+    held.bind(Some(scan.clone())).await?;
+    Ok(Some(scan))
 }
 
 /// The scan of this task: the one its file names, the one that carries its marker, else a new one.
@@ -88,7 +95,8 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
     if let Some(scan) = &task.nessus_scan_id {
         return Ok(scan.clone());
     }
-    let marker = marker(task);
+    stop_earlier(held, task).await?;
+    let marker = marker(task, task.attempt);
     if let Some(scan) = held.unless_stopped(held.instance.scanner.find_by_marker(&marker)).await?? {
         info!(%scan, "adopted a scan that exists on the scanner");
         held.bind(Some(scan.clone())).await?;
@@ -115,11 +123,27 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
 }
 
 /// The text by which a task's scan is known on the scanner. A retried task must not adopt the scan that failed.
-fn marker(task: &Task) -> String {
-    match task.attempt {
+fn marker(task: &Task, attempt: u32) -> String {
+    match attempt {
         0 | 1 => task.task_id.to_string(),
         attempt => format!("{}.{attempt}", task.task_id),
     }
+}
+
+/// Stops the scans of earlier attempts that run on this scanner still, because it did not answer when they should have
+/// been stopped: a task never has two.
+async fn stop_earlier(held: &Held<'_>, task: &Task) -> Result<(), StepError> {
+    for attempt in 1..task.attempt {
+        let found = held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task, attempt))).await??;
+        let Some(scan) = found else { continue };
+        let state = held.unless_stopped(held.instance.scanner.status(&scan)).await??.state;
+        if !state.is_terminal() && state != ScanState::Created {
+            held.confirm().await?;
+            info!(%scan, attempt, "the scan of an earlier attempt is stopped");
+            held.instance.scanner.stop(&scan).await?;
+        }
+    }
+    Ok(())
 }
 
 /// Launches the scan if nobody has.

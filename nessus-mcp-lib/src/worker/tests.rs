@@ -52,12 +52,16 @@ impl Running {
 }
 
 fn fixture(capacity: u32) -> Fixture {
+    fixture_with(capacity, SCAN)
+}
+
+fn fixture_with(capacity: u32, scan: Duration) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
     let tasks = TaskManager::open_with_clock(directory.path(), Arc::clone(&clock)).unwrap();
     let path = directory.path().join("queue.db");
     let opened = queue::sqlite::SqliteQueue::open_with_clock(&path, Arc::clone(&clock)).unwrap();
-    let scanner = Arc::new(MockScanner::new(MockConfig::new().scan_duration(SCAN)));
+    let scanner = Arc::new(MockScanner::new(MockConfig::new().scan_duration(scan)));
     let instance = ScannerInstance::new(InstanceId::new("one").unwrap(), capacity, scanner.clone());
     let pool = ScannerPool::new(pool(), "mock", vec![instance]);
     let scanners = ScannerRegistry::new(vec![pool]).unwrap();

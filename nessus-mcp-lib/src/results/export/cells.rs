@@ -4,21 +4,12 @@ use std::{borrow::Cow, fmt::Write as _};
 
 use crate::results::{
     fields::FieldRef,
-    profile::Projection,
     record::{Record, Value},
     untrusted,
 };
 
 /// Between the values of a field.
 pub(super) const SEPARATOR: &str = "; ";
-
-/// The fields that are shown, in order; `present` are those that `full` shows.
-pub(super) fn columns(projection: &Projection, present: &[String]) -> Vec<FieldRef> {
-    match projection {
-        Projection::Full => present.iter().map(|name| FieldRef::named(name)).collect(),
-        Projection::Fields { fields, .. } => fields.clone(),
-    }
-}
 
 /// Whether a text of a field is text, that is, no number, severity or truth value.
 pub(super) const fn is_text(value: &Value<'_>) -> bool {

@@ -11,9 +11,11 @@ use crate::results::{
     fields::FieldRef,
     query::Query,
     record::Record,
-    survey::Survey,
+    survey::{OTHER_NAMES, Survey},
 };
 
+/// The characters that a formula or command begins with, also in their wide forms.
+const MARKS: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'];
 /// Bytes written at once.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -35,12 +37,19 @@ impl<'q, W: Write> Csv<'q, W> {
 
 impl<W: Write> Sink for Csv<'_, W> {
     fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
-        self.columns = cells::columns(&self.query.projection, &survey.present);
+        if survey.has_more_fields {
+            return Err(ResultsError::TooManyFields { limit: OTHER_NAMES });
+        }
+        self.columns = self.query.projection.shown(&survey.present).to_vec();
         if self.columns.is_empty() {
             // A profile that shows what there is, of nothing.
             return Ok(());
         }
-        let names = self.columns.iter().map(|field| defused(field.name().to_owned()));
+        let names = self.columns.iter().map(|field| {
+            let mut name = field.name().to_owned();
+            defuse(&mut name);
+            name
+        });
         self.output.write_record(names).map_err(unwritable)
     }
 
@@ -57,8 +66,8 @@ impl<W: Write> Sink for Csv<'_, W> {
                 }
                 self.cell.push_str(&cells::text(value, record));
             });
-            if is_text && is_formula(&self.cell) {
-                self.cell.insert(0, '\'');
+            if is_text {
+                defuse(&mut self.cell);
             }
             self.row.push_field(self.cell.as_bytes());
         }
@@ -76,16 +85,33 @@ impl<W: Write> Sink for Csv<'_, W> {
 /// Whether a spreadsheet would take a text for a formula, or a program of the kind for a command: it begins, after
 /// white space that some of them skip, with one of the characters that mark one, also in their wide forms.
 fn is_formula(text: &str) -> bool {
-    text.starts_with(['\t', '\r', '\n'])
-        || text.trim_start().starts_with(['=', '+', '-', '@', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}', '|', '%'])
+    text.starts_with(['\t', '\r', '\n']) || text.trim_start().starts_with(MARKS)
 }
 
-/// The text, with an apostrophe before what would be a formula.
-fn defused(mut text: String) -> String {
-    if is_formula(&text) {
+/// Puts an apostrophe before what would be a formula: at the start, and after a semicolon or tab, where programs begin a
+/// new cell that take these for separators.
+fn defuse(text: &mut String) {
+    if is_formula(text) {
         text.insert(0, '\'');
     }
-    text
+    if !text.contains([';', '\t']) {
+        return;
+    }
+    let mut defused = String::with_capacity(text.len() + 8);
+    let mut rest = text.as_str();
+    while let Some(at) = rest.find([';', '\t']) {
+        let (cell, after) = rest.split_at(at + 1);
+        defused.push_str(cell);
+        let blank = after.len() - after.trim_start_matches([' ', '\u{A0}', '"']).len();
+        let (blank, after) = after.split_at(blank);
+        defused.push_str(blank);
+        if after.starts_with(MARKS) {
+            defused.push('\'');
+        }
+        rest = after;
+    }
+    defused.push_str(rest);
+    *text = defused;
 }
 
 fn unwritable(error: csv::Error) -> ResultsError {
@@ -98,6 +124,22 @@ fn unwritable(error: csv::Error) -> ResultsError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_formula_behind_a_separator_of_other_countries_is_defused() {
+        for (text, expected) in [
+            ("x;=cmd|'/C calc'!A0", "x;'=cmd|'/C calc'!A0"),
+            ("ok; =1+1", "ok; '=1+1"),
+            ("a\t@x;\"+1", "a\t'@x;\"'+1"),
+            ("=1;=2", "'=1;'=2"),
+            ("CVE-1; CVE-2", "CVE-1; CVE-2"),
+            ("a;", "a;"),
+        ] {
+            let mut text = text.to_owned();
+            defuse(&mut text);
+            assert_eq!(text, expected);
+        }
+    }
 
     #[test]
     fn formulas_are_told_from_texts() {

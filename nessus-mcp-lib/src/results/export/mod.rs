@@ -31,10 +31,10 @@ pub enum Format {
     /// Comma-separated values (RFC 4180), a line of field names first, a finding a row.
     ///
     /// Several values of a field are separated by `; `. A text that a spreadsheet would run as a formula has an
-    /// apostrophe before it.
+    /// apostrophe before it. There is no place to say that an export was broken.
     Csv,
     /// The Static Analysis Results Interchange Format (OASIS), version 2.1.0: a rule for each plugin, a result for each
-    /// finding with the fields of the profile as its properties, what is missing as notifications.
+    /// finding with the fields of the profile as its property `finding`, what is missing as notifications.
     Sarif,
     /// A report for people: one HTML file without scripts and references to other files.
     Html,

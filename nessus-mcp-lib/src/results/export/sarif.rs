@@ -85,12 +85,12 @@ impl<'q, W: Write> Sarif<'q, W> {
         self.written += 1;
         self.line.clear();
         serde_json::to_writer(&mut self.line, &result(record, id, index))?;
-        // Its last member is the finding as it is in lines of JSON.
+        // Its last member is the finding as it is in lines of JSON, one level down: a property bag has names of its own.
         self.line.pop();
-        self.line.extend_from_slice(b",\"properties\":");
+        self.line.extend_from_slice(b",\"properties\":{\"finding\":");
         render::write_record(&mut self.line, record, &self.query.projection)?;
         self.output.write_all(self.line.trim_ascii_end())?;
-        self.output.write_all(b"}")?;
+        self.output.write_all(b"}}")?;
         self.line.shrink_to(WRITE_BYTES);
         Ok(())
     }
@@ -220,7 +220,7 @@ fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
         full_description: text(FieldId::Description).or_else(|| text(FieldId::Synopsis)),
         help: text(FieldId::Solution),
         help_uri: links.into_iter().find(|link| cells::is_link(link)),
-        default_configuration: json!({"level": level(record).1}),
+        default_configuration: json!({"level": if record.is_compliance() { "error" } else { level(record).1 }}),
         properties: properties.into(),
     }
 }
@@ -235,8 +235,9 @@ fn result(record: &Record<'_>, id: &str, index: usize) -> Json {
     };
     let mut message =
         format!("{} on {place}", text(FieldId::PluginName).unwrap_or_else(|| format!("plugin {id}").into()));
-    if let Some(synopsis) = text(FieldId::Synopsis) {
-        let _ = write!(message, "\n\n{synopsis}");
+    for more in [text(FieldId::ComplianceCheckName), text(FieldId::Synopsis)].into_iter().flatten() {
+        // Writing to a string does not fail.
+        let _ = write!(message, "\n\n{more}");
     }
     let (kind, level) = level(record);
     let mut result = json!({
@@ -249,7 +250,7 @@ fn result(record: &Record<'_>, id: &str, index: usize) -> Json {
             "physicalLocation": {"artifactLocation": {"uri": uri(&host)}},
             "logicalLocations": [{"name": host, "fullyQualifiedName": place, "kind": "resource"}],
         }],
-        "partialFingerprints": {"hostPortProtocolPlugin/v1": fingerprint(record, id)},
+        "partialFingerprints": {"hostPortProtocolPluginCheck/v1": fingerprint(record, id)},
     });
     if let (Some(score), Some(result)) = (record.best_score(), result.as_object_mut())
         && (0.0..=10.0).contains(&score)
@@ -281,7 +282,10 @@ fn level(record: &Record<'_>) -> (&'static str, &'static str) {
 fn fingerprint(record: &Record<'_>, id: &str) -> String {
     let mut hash = Sha256::new();
     let of = |id| record.item.first(id).unwrap_or_default().trim();
-    for part in [&record.host.name, of(FieldId::Port), of(FieldId::Protocol), id] {
+    // The checks of a compliance plugin differ only in these.
+    let check = record.item.first(FieldId::ComplianceCheckId).unwrap_or(of(FieldId::ComplianceCheckName)).trim();
+    let audit = of(FieldId::ComplianceAuditFile);
+    for part in [&record.host.name, of(FieldId::Port), of(FieldId::Protocol), id, check, audit] {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
@@ -293,8 +297,11 @@ fn fingerprint(record: &Record<'_>, id: &str) -> String {
 
 /// A host as a relative reference: everything that is not plain is written in hexadecimal.
 fn uri(host: &str) -> String {
+    // A name of nothing but dots would be a step to another folder.
+    let dots = host.bytes().all(|byte| byte == b'.');
     host.bytes().fold("hosts/".to_owned(), |mut uri, byte| {
         match byte {
+            b'.' if dots => uri.push_str("%2E"),
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => uri.push(char::from(byte)),
             _ => _ = write!(uri, "%{byte:02X}"),
         }

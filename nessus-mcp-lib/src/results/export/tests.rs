@@ -23,11 +23,17 @@ fn hostile() -> Vec<u8> {
 https://a.example/?x=1&amp;y="onclick="x
 https://b.example/page</see_also><description>{text}</description><solution>@SUM(A1)</solution>
           <synopsis>-{text}</synopsis><plugin_output>{text}</plugin_output><cvss3_base_score>9.8</cvss3_base_score>
-          <attachment name="{text}" type="{text}">{text}</attachment><new-one>{text}</new-one></ReportItem>
+          <attachment name="{text}" type="{text}">{text}</attachment><new-one>{text}</new-one><tags>a</tags></ReportItem>
         <ReportItem severity="9" pluginID="" port="" pluginName=""/>
         <ReportItem severity="3" pluginID="1" port="0"><compliance>true</compliance>
           <cm:compliance-result>{text}</cm:compliance-result></ReportItem>
-        </ReportHost><ReportHost name="{text}2"/></Report></NessusClientData_v2>"#
+        </ReportHost><ReportHost name="{text}2"/><ReportHost name="..">
+        <ReportItem severity="3" pluginID="21156" port="0"><cm:compliance-result>PASSED</cm:compliance-result>
+          <cm:compliance-check-name>1.1</cm:compliance-check-name></ReportItem>
+        <ReportItem severity="3" pluginID="21156" port="0"><cm:compliance-result>FAILED</cm:compliance-result>
+          <cm:compliance-check-name>1.2</cm:compliance-check-name></ReportItem>
+        <ReportItem severity="1" pluginID="2" port="0"><CVE>other</CVE><cve>CVE-1</cve><see-also>more</see-also></ReportItem>
+        </ReportHost></Report></NessusClientData_v2>"#
     )
     .into_bytes()
 }
@@ -86,8 +92,23 @@ fn cell(value: &Json) -> String {
 #[case(paged())]
 #[case(Query::builder().fields(["plugin_output", "host", "see_also"]))]
 fn a_table_has_what_lines_of_json_have(#[case] query: QueryBuilder) {
-    let findings = findings(OFFICE, query.clone());
-    let rows = table(&converted(Format::Csv, OFFICE, query));
+    let lookalikes = export(
+        "<ReportItem severity=\"1\" pluginID=\"2\" port=\"0\"><CVE>other</CVE><cve>CVE-1</cve><see-also>more</see-also>\
+         <plugin_output>-rw-r--r-- a;b</plugin_output></ReportItem>",
+    );
+    for export in [OFFICE, &lookalikes] {
+        assert_same_table(export, &query);
+    }
+}
+
+fn export(items: &str) -> Vec<u8> {
+    let host = format!("<ReportHost name=\"h\">{items}</ReportHost>");
+    format!("<NessusClientData_v2><Report name=\"r\">{host}</Report></NessusClientData_v2>").into_bytes()
+}
+
+fn assert_same_table(export: &[u8], query: &QueryBuilder) {
+    let findings = findings(export, query.clone());
+    let rows = table(&converted(Format::Csv, export, query.clone()));
     assert_eq!(rows.len(), findings.len());
     for (row, finding) in rows.iter().zip(&findings) {
         for (name, text) in row {
@@ -103,6 +124,30 @@ fn a_table_has_what_lines_of_json_have(#[case] query: QueryBuilder) {
             assert!(row.iter().any(|(column, _)| column == name), "{name} has a column");
         }
     }
+}
+
+#[test]
+fn a_table_that_cannot_have_every_field_is_refused() {
+    let many = (0..300).fold(String::new(), |many, number| many + &format!("<v{number}>x</v{number}>"));
+    let export = export(&format!("<ReportItem severity=\"1\" pluginID=\"2\" port=\"0\">{many}</ReportItem>"));
+    let table = Converter::new(full().build().unwrap(), Format::Csv);
+    let mut output = Vec::new();
+    let error = table.convert(Cursor::new(&export), &mut output).unwrap_err();
+    assert!(matches!(error, ResultsError::TooManyFields { .. }) && output.is_empty(), "{error}");
+    assert!(converted(Format::Html, &export, full()).contains("more kinds of elements than are shown"));
+    let some = Query::builder().fields(["host", "v299"]);
+    assert!(converted(Format::Csv, &export, some).contains("h,x"));
+}
+
+#[test]
+fn checks_of_one_plugin_are_different_results() {
+    let log: Json = serde_json::from_str(&converted(Format::Sarif, &hostile(), full())).unwrap();
+    let results = log["runs"][0]["results"].as_array().unwrap();
+    let checks: Vec<&Json> = results.iter().filter(|result| result["ruleId"] == "21156").collect();
+    assert_eq!(checks.len(), 2);
+    assert_ne!(checks[0]["partialFingerprints"], checks[1]["partialFingerprints"]);
+    assert_ne!(checks[0]["message"], checks[1]["message"]);
+    assert_eq!(checks[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "hosts/%2E%2E");
 }
 
 #[test]
@@ -141,7 +186,7 @@ fn a_log_follows_the_schema_and_has_what_lines_of_json_have(#[case] export: Vec<
     let run = &log["runs"][0];
     let rules = run["tool"]["driver"]["rules"].as_array().unwrap();
     let results = run["results"].as_array().unwrap();
-    let properties: Vec<&Json> = results.iter().map(|result| &result["properties"]).collect();
+    let properties: Vec<&Json> = results.iter().map(|result| &result["properties"]["finding"]).collect();
     assert_eq!(properties, findings.iter().collect::<Vec<_>>());
     for result in results {
         let index = usize::try_from(result["ruleIndex"].as_u64().unwrap()).unwrap();
@@ -177,7 +222,7 @@ fn the_schema_finds_what_is_wrong() {
 fn a_log_says_what_kind_of_finding_each_is() {
     let log: Json = serde_json::from_str(&converted(Format::Sarif, OFFICE, full())).unwrap();
     for result in log["runs"][0]["results"].as_array().unwrap() {
-        let finding = &result["properties"];
+        let finding = &result["properties"]["finding"];
         let expected = match (finding["cm:compliance-result"].as_str(), finding["severity"].as_str().unwrap()) {
             (Some("PASSED"), _) => ("pass", "none"),
             (Some("FAILED"), _) | (None, "Critical" | "High") => ("fail", "error"),
@@ -254,6 +299,7 @@ fn a_broken_export_is_converted_in_part_only_when_asked(#[case] format: Format, 
         assert_eq!((summary.written, summary.total_vulnerabilities), (10, 10));
         let text = String::from_utf8(output.clone()).unwrap();
         assert!(text.contains(sign), "{text}");
+        assert!(!text.contains("answered") && !text.contains("Login:"), "nothing is known of the host that was cut");
         if format == Format::Sarif {
             assert_valid(&serde_json::from_str(&text).unwrap());
         }

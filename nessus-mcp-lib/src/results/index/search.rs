@@ -18,7 +18,7 @@ use crate::results::{
     query::Query,
     record::{Host, Record, Value, is_called},
     sort::{Key, SortOrder, Sorter},
-    survey::{OTHER_NAMES, Picker, Survey, full_names, unknown_field},
+    survey::{OTHER_NAMES, Picker, Survey, full_fields, unknown_field},
     xml::{Item, ItemReader},
 };
 
@@ -76,7 +76,8 @@ pub(in crate::results) fn search<R: Read + Seek>(
         warnings: about.warnings.clone(),
         selection,
         hosts: about.hosts.clone(),
-        present: present.names(),
+        has_more_fields: present.has_more,
+        present: present.fields(),
         damage: None,
     })
 }
@@ -149,13 +150,14 @@ struct Present<'i> {
     seen: Vec<bool>,
     declared: FieldSet,
     others: BTreeSet<&'i str>,
+    has_more: bool,
 }
 
 impl<'i> Present<'i> {
     fn new(query: &Query, index: &'i ExportIndex) -> Self {
         let full = query.projection == Projection::Full;
         let seen = vec![false; index.about.shapes.len()];
-        Self { index, full, seen, declared: FieldSet::default(), others: BTreeSet::new() }
+        Self { index, full, seen, declared: FieldSet::default(), others: BTreeSet::new(), has_more: false }
     }
 
     fn add(&mut self, shape: u32) {
@@ -165,14 +167,16 @@ impl<'i> Present<'i> {
         let Some(shape) = about.shapes.get(shape as usize) else { return };
         self.declared = self.declared.union(shape.shown);
         for name in shape.others.iter().filter_map(|number| about.names.get(*number as usize)) {
-            if self.others.len() < OTHER_NAMES {
+            if self.others.len() < OTHER_NAMES || self.others.contains(&**name) {
                 self.others.insert(name);
+            } else {
+                self.has_more = true;
             }
         }
     }
 
-    fn names(&self) -> Vec<String> {
-        if self.full { full_names(self.declared, self.others.iter().copied()) } else { Vec::new() }
+    fn fields(&self) -> Vec<FieldRef> {
+        if self.full { full_fields(self.declared, self.others.iter().copied()) } else { Vec::new() }
     }
 }
 

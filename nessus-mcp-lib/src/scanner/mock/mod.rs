@@ -154,6 +154,11 @@ impl MockScanner {
         self.state().script(operation, Fault::After(error));
     }
 
+    /// Calls that were to fail do not any more.
+    pub fn forget_faults(&self) {
+        self.state().forget_faults();
+    }
+
     /// Gives the scan up in the scanner's place, for this reason; nothing when there is none or it has ended.
     pub fn abort(&self, scan: &ScanId, reason: impl Into<String>) {
         let (now, whole) = (Instant::now(), self.config.scan_duration);

@@ -64,6 +64,10 @@ impl State {
         self.faults.entry(operation).or_default().push_back(fault);
     }
 
+    pub(super) fn forget_faults(&mut self) {
+        self.faults.clear();
+    }
+
     /// Counts a call; returns the failure to tell after it has taken effect.
     ///
     /// # Errors

@@ -98,18 +98,41 @@ async fn a_cancel_that_no_worker_sees_is_carried_out_by_the_next() {
 async fn a_scan_that_was_created_and_not_launched_is_taken_off_the_scanner() {
     let f = fixture(2);
     let task_id = f.submit().await;
-    f.scanner.fail_next(MockOperation::Launch, unreachable(RequestSent::No));
+    for _ in 0..50 {
+        f.scanner.fail_next(MockOperation::Launch, unreachable(RequestSent::No));
+    }
     let worker = f.start();
     for _ in 0..200 {
-        if f.task(&task_id).await.nessus_scan_id.is_some() && f.scanner.calls(MockOperation::Launch) == 1 {
+        if f.scanner.calls(MockOperation::Launch) > 0 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
     f.service.cancel(&task_id, None).await.unwrap();
     let ended = f.ended(&task_id).await;
-    // Either the wish was seen first, or the launch was repeated and the scan was stopped: it is not left to run.
-    assert_eq!((ended.status, f.scanner.running()), (TaskStatus::Cancelled, 0));
+    assert_eq!((ended.status, f.scanner.launches()), (TaskStatus::Cancelled, 0));
+    assert_eq!(f.scanner.calls(MockOperation::Delete), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_for_another_try_is_cancelled_at_once() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    for _ in 0..50 {
+        f.scanner.fail_next(MockOperation::Create, unreachable(RequestSent::No));
+    }
+    let worker = f.start();
+    for _ in 0..200 {
+        if f.service.queue().state_of(&pool(), &task_id).await.unwrap() == Some(EntryState::Delayed) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    assert_eq!(f.task(&task_id).await.status, TaskStatus::Running);
+    let view = f.service.cancel(&task_id, None).await.unwrap();
+    assert_eq!((view.status, view.message.as_str()), (TaskStatus::Cancelled, "the scan was cancelled before it began"));
+    assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), None);
     worker.stop().await;
 }
 
@@ -146,16 +169,82 @@ async fn a_scan_that_takes_too_long_keeps_what_it_found() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_does_not_stop_ends_its_task_all_the_same() {
+async fn a_scan_that_cannot_be_stopped_ends_its_task_which_says_so() {
+    for operation in [MockOperation::Stop, MockOperation::Status] {
+        let f = fixture_with(2, Duration::from_secs(100 * 3600));
+        let task_id = f.submit().await;
+        let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(300)));
+        f.wait_for_launch().await;
+        tokio::time::sleep(Duration::from_secs(100)).await;
+        for _ in 0..20_000 {
+            f.scanner.fail_next(operation, unreachable(RequestSent::No));
+        }
+        tokio::time::sleep(Duration::from_secs(1000)).await;
+        let ended = f.ended(&task_id).await;
+        assert_eq!((ended.status, ended.error_code.as_deref()), (TaskStatus::Timeout, Some("scan_timeout")));
+        let said = format!("{:?} {:?}", ended.error_message, ended.validation_warnings);
+        assert_eq!(said.matches("may still run there").count(), 2, "{said}");
+        let is_stopped = operation == MockOperation::Status;
+        assert_eq!(f.scanner.running(), usize::from(!is_stopped), "stopped, but nobody could see it");
+        worker.stop().await;
+
+        // The scanner is back: the next attempt does not run beside the first.
+        f.scanner.forget_faults();
+        f.service.retry(&task_id).await.unwrap();
+        let worker = f.start();
+        for _ in 0..2000 {
+            if f.scanner.launches() == 2 {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        assert_eq!((f.scanner.launches(), f.scanner.running()), (2, 1));
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_reason_of_a_stop_survives_the_worker() {
     let f = fixture(2);
     let task_id = f.submit().await;
-    for _ in 0..5000 {
-        f.scanner.fail_next(MockOperation::Stop, unreachable(RequestSent::No));
+    let limit = WorkerSettings::default().with_scan_timeout(SCAN / 2);
+    let worker = f.start_with(limit.clone());
+    // The scan is stopped, and its results cannot be fetched before the worker goes.
+    for _ in 0..3 {
+        f.scanner.fail_next(MockOperation::Export, unreachable(RequestSent::No));
     }
-    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(1)));
-    let ended = f.ended(&task_id).await;
-    assert!(matches!(ended.status, TaskStatus::Timeout | TaskStatus::Completed), "{ended:?}");
+    for _ in 0..2000 {
+        if f.scanner.calls(MockOperation::Stop) > 0 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
     worker.stop().await;
+    assert_eq!(f.task(&task_id).await.status, TaskStatus::Running);
+    let worker = f.start_with(limit);
+    let ended = f.ended(&task_id).await;
+    assert_eq!((ended.status, ended.results_available), (TaskStatus::Timeout, true), "{ended:?}");
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn partial_results_are_worth_several_tries_and_their_loss_is_said() {
+    for (faults, kept) in [(7, true), (100, false)] {
+        let f = fixture(2);
+        let task_id = f.submit().await;
+        let worker = f.start();
+        f.wait_for_progress(&task_id).await;
+        for _ in 0..faults {
+            f.scanner.fail_next(MockOperation::Export, unreachable(RequestSent::No));
+        }
+        f.service.cancel(&task_id, None).await.unwrap();
+        let ended = f.ended(&task_id).await;
+        assert_eq!((ended.status, ended.results_available), (TaskStatus::Cancelled, kept), "{ended:?}");
+        let lost = ended.validation_warnings.iter().any(|warning| warning.contains("could not be kept"));
+        assert_eq!(lost, !kept, "{ended:?}");
+        worker.stop().await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,8 +326,11 @@ async fn old_dead_letters_are_archived_before_they_are_removed() {
     let purged = f.service.purge_dead(&pool(), before.plus(Duration::from_secs(1))).await.unwrap();
     assert_eq!((purged.archived, purged.removed), (1, 1));
     assert!(f.dead_codes().await.is_empty());
-    let path = f.directory.path().join(format!("archive/{task_id}.json"));
-    let document: serde_json::Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let archive: Vec<_> =
+        std::fs::read_dir(f.directory.path().join("archive")).unwrap().map(|entry| entry.unwrap()).collect();
+    assert_eq!(archive.len(), 1);
+    assert!(archive[0].file_name().to_str().unwrap().starts_with(&format!("dead_{task_id}_")), "{archive:?}");
+    let document: serde_json::Value = serde_json::from_slice(&std::fs::read(archive[0].path()).unwrap()).unwrap();
     assert_eq!(document["task"]["status"], "timeout");
     assert_eq!(document["dead_letter"]["error_code"], "scan_timeout");
     assert_eq!(f.task(&task_id).await.status, TaskStatus::Timeout, "the task stays");

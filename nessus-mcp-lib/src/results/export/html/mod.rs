@@ -87,7 +87,13 @@ impl<'q, W: Write> Html<'q, W> {
             let first = if window.is_empty() { window.start } else { window.start + 1 };
             write!(output, ", shown are {first} to {}", window.end)?;
         }
-        writeln!(output, "; order: <code>{}</code>.</p>", escape(&query.sort.to_string()))
+        writeln!(output, "; order: <code>{}</code>.</p>", escape(&query.sort.to_string()))?;
+        if survey.has_more_fields {
+            output.write_all(
+                b"<p class=\"alarm\">Findings have more kinds of elements than are shown here; lines of JSON have all.</p>\n",
+            )?;
+        }
+        Ok(())
     }
 
     fn finding(&mut self, record: &Record<'_>) -> io::Result<()> {
@@ -171,7 +177,7 @@ impl<W: Write> Sink for Html<'_, W> {
     }
 
     fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
-        self.columns = cells::columns(&self.query.projection, &survey.present);
+        self.columns = self.query.projection.shown(&survey.present).to_vec();
         self.head(survey).map_err(ResultsError::Write)
     }
 

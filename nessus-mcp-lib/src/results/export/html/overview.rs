@@ -124,13 +124,14 @@ impl Overview {
         let stats = &survey.stats;
         let judge = mem::replace(&mut self.judge, Judge::new(0));
         let (authentication, _) = judge.finish(LoginExpected::NotSaid, 1.0);
-        let cards = [
-            ("hosts in the export", stats.hosts),
-            ("of them answered", authentication.counts.live()),
+        // Where the export breaks, a host was not read to its end, so that nothing can be said about it.
+        let is_whole = survey.damage.is_none();
+        let answered = is_whole.then_some(("of them answered", authentication.counts.live()));
+        let cards = [Some(("hosts in the export", stats.hosts)), answered].into_iter().flatten().chain([
             ("findings above Info", self.counts.above_info()),
             ("with a public exploit", self.exploitable),
             ("known to be exploited (CISA)", self.known_exploited),
-        ];
+        ]);
         output.write_all(b"<ul class=\"cards\">")?;
         for (what, count) in cards {
             write!(output, "<li><strong>{count}</strong> {what}</li>")?;
@@ -177,7 +178,7 @@ impl Overview {
             )?;
         }
         let counts = &authentication.counts;
-        if counts.live() > 0 {
+        if counts.live() > 0 && survey.damage.is_none() {
             let verdicts = [
                 ("authenticated", counts.authenticated),
                 ("partly", counts.partial),
