@@ -52,7 +52,8 @@ pub fn unsealed_index() -> Vec<u8> {
 
 /// An index with the right checksum, whatever it says: without one, the rest is never looked at.
 pub fn sealed(body: &[u8]) -> Vec<u8> {
-    const FACTORS: [u64; 4] = [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x27D4_EB2F_1656_67C5];
+    const FACTORS: [u64; 4] =
+        [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x27D4_EB2F_1656_67C5];
     const LENGTHS: usize = 16;
     let mut lanes = FACTORS;
     let mut take = |bytes: &[u8]| {

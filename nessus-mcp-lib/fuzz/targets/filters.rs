@@ -35,7 +35,9 @@ fn ask(question: &str) -> Result<(), ResultsError> {
     let output = convert(OFFICE, all.filters(filters))?;
     assert_lines(&output);
     let opposite = convert(OFFICE, full().sort(sort).filters(opposite(&normal)?))?;
-    let count = |output: &[u8]| output.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"type":"vuln"#)).count();
+    let count = |output: &[u8]| {
+        output.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"type":"vuln"#)).count()
+    };
     assert_eq!(count(&output) + count(&opposite), 23, "each finding is let through by the filter or by its opposite");
     Ok(())
 }

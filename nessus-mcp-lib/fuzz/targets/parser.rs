@@ -27,7 +27,8 @@ fuzz_target!(|export: &[u8]| {
         (validated, converted) => panic!("{validated:?}, but {:?}", converted.map(|_| ())),
     };
     assert_lines(&lines);
-    let found = lines.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"type":"vulnerability""#)).count();
+    let found =
+        lines.split(|byte| *byte == b'\n').filter(|line| line.starts_with(br#"{"type":"vulnerability""#)).count();
     assert_eq!(found as u64, stats.items);
     let page = || full().page(Page::new(1, Some(10)).expect("a page")).max_chars(2_000);
     let sorted = convert(export, page()).expect("an export");
