@@ -22,10 +22,12 @@ const FLOORS: [&[&str]; 9] = [
 ];
 
 /// Crates that only one room may know, and that room.
-const OWNERS: [(&str, &[&str]); 7] = [
+const OWNERS: [(&str, &[&str]); 9] = [
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
     ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
+    ("redis", &["nessus-mcp-lib/src/queue/redis"]),
     ("rusqlite", &["nessus-mcp-lib/src/queue/sqlite"]),
+    ("rustls", &["nessus-mcp-lib/src/queue/redis"]),
     ("serde_saphyr", &["nessus-mcp-lib/src/config/yaml.rs"]),
     ("rmcp", &["nessus-mcp-lib/src/client", "nessus-mcp-server/src"]),
     ("prometheus", &["nessus-mcp-lib/src/telemetry"]),
@@ -161,10 +163,16 @@ fn backend_crates_stay_in_their_rooms() {
     for (path, code) in MEMBERS.iter().flat_map(|member| sources(&format!("{member}/src"))) {
         for (name, rooms) in OWNERS {
             let at_home = rooms.iter().any(|room| path.starts_with(room));
-            let known = code.contains(&format!("{name}::")) || code.contains(&format!("use {name}"));
+            let known = code.match_indices(&format!("{name}::")).any(|(at, _)| begins_a_path(&code, at))
+                || code.contains(&format!("use {name}"));
             assert!(at_home || !known, "{path} knows `{name}`, which belongs to {rooms:?}");
         }
     }
+}
+
+/// Whether a name at this place is a crate's: a room of ours may have the same name, but is not the first of a path.
+fn begins_a_path(code: &str, at: usize) -> bool {
+    !code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':'))
 }
 
 #[test]

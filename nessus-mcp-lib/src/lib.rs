@@ -39,7 +39,7 @@
 //! | `client`, [`testing`] | a typed MCP client; conformance suites and mocks |
 //!
 //! # Features
-//! `sqlite` (the embedded queue) and `nessus` (scanners over HTTP) are on by default. `client`, `cli` (flags that
+//! `sqlite` (the embedded queue), `redis` (the shared queue) and `nessus` (scanners over HTTP) are on by default. `client`, `cli` (flags that
 //! binaries share), `schema` (JSON schemas of the views) and `testing` are not.
 //!
 //! # Guarantees

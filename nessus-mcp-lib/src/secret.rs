@@ -67,17 +67,13 @@ impl Eq for Secret {}
 /// assert_eq!(redact_url("sqlite:/var/lib/queue.db"), "sqlite:/var/lib/queue.db");
 /// ```
 pub fn redact_url(url: &str) -> String {
-    let url = url.split(['?', '#']).next().unwrap_or_default();
+    let before_query = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
     let Some((scheme, rest)) = url.split_once("://") else {
-        return url.to_owned();
+        return before_query(url);
     };
-    let (authority, path) = match rest.find('/') {
-        Some(slash) => rest.split_at(slash),
-        None => (rest, ""),
-    };
-    // A password may itself hold an `@`: the host begins after the last one.
-    let host = authority.rsplit('@').next().unwrap_or(authority);
-    format!("{scheme}://{host}{path}")
+    // A password may itself hold an `@`, or, by mistake, a `/`, `?` or `#`: the host begins after the last `@` of all.
+    let (_, host_and_path) = rest.rsplit_once('@').unwrap_or(("", rest));
+    format!("{scheme}://{}", before_query(host_and_path))
 }
 
 #[cfg(test)]
@@ -92,7 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn a_password_with_an_at_sign_is_removed_whole() {
-        assert_eq!(redact_url("rediss://:p@ss@host:1"), "rediss://host:1");
+    fn a_password_is_removed_whole() {
+        for password in ["p@ss", "p/ss", "p?ss", "p#ss", "p/s@s?x"] {
+            assert_eq!(redact_url(&format!("rediss://me:{password}@host:1/2?x=y")), "rediss://host:1/2", "{password}");
+        }
     }
 }

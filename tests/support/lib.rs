@@ -5,11 +5,15 @@
 //! processes    a binary as a process: clean environment, bounded waits, signals
 //! binaries     the binaries of the workspace, built when they are needed
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
+//! proxy        a way to a server on which replies get lost
+//! redis        Redis servers that a test starts itself
 //! site         a whole site: scanner, server, workers
 //! ```
 
 pub mod binaries;
 pub mod deployment;
 pub mod processes;
+pub mod proxy;
+pub mod redis;
 pub mod sim;
 pub mod site;

@@ -118,7 +118,9 @@ impl Classified for QueueError {
 
     fn hint(&self) -> Option<String> {
         Some(match self {
-            Self::InvalidUrl { .. } => "write `sqlite:PATH`, such as `sqlite:./data/queue.db`".to_owned(),
+            Self::InvalidUrl { .. } => {
+                "write `sqlite:PATH`, such as `sqlite:./data/queue.db`, or `redis://HOST:PORT`".to_owned()
+            }
             Self::UnsupportedBackend { .. } => "use `sqlite:PATH`, or a build that contains this backend".to_owned(),
             Self::Unusable { .. } => {
                 "look at `QUEUE_URL`, and at `DATA_DIR`, where the queue is kept when no URL is given".to_owned()
@@ -128,6 +130,9 @@ impl Classified for QueueError {
             Self::Damaged { location, .. } => format!(
                 "stop all processes, move {location} away and start again: the queue is rebuilt from the task files"
             ),
+            Self::Unavailable { location, .. } if location.contains("://") => {
+                "see whether the server runs and can be reached from here, and what `QUEUE_URL` names".to_owned()
+            }
             _ => return None,
         })
     }

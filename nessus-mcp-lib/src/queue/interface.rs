@@ -150,6 +150,12 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
 
     /// Asks for a sign of life and returns how long it took.
     async fn ping(&self) -> Result<Duration, QueueError>;
+
+    /// What an operator should change about the backend, one sentence each: that it may lose what it was given, for
+    /// example. A backend that has nothing to say needs no method of its own.
+    async fn warnings(&self) -> Result<Vec<String>, QueueError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Enqueues a task that is to run (again): out of the dead letters when it is among them, so that no letter stays behind

@@ -26,6 +26,8 @@ mod body;
 mod entry;
 mod error;
 mod interface;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod url;

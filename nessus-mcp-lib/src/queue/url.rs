@@ -18,12 +18,14 @@ use crate::secret::{Secret, redact_url};
 pub enum QueueUrl {
     /// `sqlite:PATH`: the embedded queue in one file.
     Sqlite(PathBuf),
-    /// `redis://`, `rediss://`, `redis+cluster://` or `redis+sentinel://`: the whole URL, which may hold a password.
+    /// `redis://`, `redis+cluster://` or `redis+sentinel://`, or the same with `rediss` for TLS: the whole URL, which may
+    /// hold a password.
     Redis(Secret),
 }
 
 /// The schemes of [`QueueUrl::Redis`].
-const REDIS_SCHEMES: [&str; 4] = ["redis", "rediss", "redis+cluster", "redis+sentinel"];
+const REDIS_SCHEMES: [&str; 6] =
+    ["redis", "rediss", "redis+cluster", "rediss+cluster", "redis+sentinel", "rediss+sentinel"];
 
 impl FromStr for QueueUrl {
     type Err = QueueError;
@@ -61,11 +63,19 @@ impl fmt::Display for QueueUrl {
     }
 }
 
-/// Opens the queue at `url`, creating it where the backend allows that.
+/// Opens the queue at `url`, creating it where the backend allows that, and logs what an operator should change about it.
 ///
 /// # Errors
 /// [`QueueError::UnsupportedBackend`] when this build does not contain the backend, else what the backend says.
 pub async fn open(url: &QueueUrl) -> Result<Arc<dyn Queue>, QueueError> {
+    let queue = open_backend(url).await?;
+    for warning in queue.warnings().await? {
+        tracing::warn!(queue = %url, "{warning}");
+    }
+    Ok(queue)
+}
+
+async fn open_backend(url: &QueueUrl) -> Result<Arc<dyn Queue>, QueueError> {
     match url {
         #[cfg(feature = "sqlite")]
         QueueUrl::Sqlite(path) => {
@@ -82,6 +92,9 @@ pub async fn open(url: &QueueUrl) -> Result<Arc<dyn Queue>, QueueError> {
         }
         #[cfg(not(feature = "sqlite"))]
         QueueUrl::Sqlite(_) => Err(QueueError::UnsupportedBackend { backend: "SQLite", url: url.to_string() }),
+        #[cfg(feature = "redis")]
+        QueueUrl::Redis(url) => Ok(Arc::new(super::redis::RedisQueue::open(url).await?)),
+        #[cfg(not(feature = "redis"))]
         QueueUrl::Redis(_) => Err(QueueError::UnsupportedBackend { backend: "Redis", url: url.to_string() }),
     }
 }
@@ -120,6 +133,7 @@ mod tests {
         }
     }
 
+    #[cfg(not(feature = "redis"))]
     #[tokio::test]
     async fn redis_is_recognised_and_refused_without_showing_the_password() {
         for scheme in REDIS_SCHEMES {
@@ -128,6 +142,21 @@ mod tests {
             assert!(matches!(error, QueueError::UnsupportedBackend { backend: "Redis", .. }), "{error:?}");
             assert!(error.to_string().contains(&format!("{scheme}://db:6379/0")), "{error}");
             assert!(!format!("{error:?} {url:?}").contains("hunter2"));
+        }
+    }
+
+    #[cfg(feature = "redis")]
+    #[tokio::test]
+    async fn redis_that_cannot_be_reached_is_unavailable_without_showing_the_password() {
+        for scheme in REDIS_SCHEMES {
+            let name = if scheme.ends_with("sentinel") { "mymaster" } else { "" };
+            // Nobody listens on the discard port.
+            let url: QueueUrl = format!("{scheme}://me:hunter2@127.0.0.1:9/{name}").parse().unwrap();
+            let error = open(&url).await.unwrap_err();
+            assert_eq!((error.code(), error.kind()), ("queue_unavailable", ErrorKind::Unavailable), "{error:?}");
+            assert!(error.to_string().contains(&format!("{scheme}://127.0.0.1:9/{name}")), "{error}");
+            assert!(error.hint().is_some_and(|hint| hint.contains("`QUEUE_URL`")));
+            assert!(!format!("{error:?} {url:?} {}", chain(&error)).contains("hunter2"));
         }
     }
 }

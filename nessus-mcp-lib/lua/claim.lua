@@ -1,0 +1,29 @@
+-- ARGV worker, lease in ms. Returns {id, body, fence, deliveries}, nil when there is nothing, or {} when there may be more
+-- behind what was thrown out.
+if redis.call('EXISTS', paused) == 1 then return false end
+promote(100)
+take_back(100)
+for _ = 1, 1000 do
+  local body = redis.call('LINDEX', queue, -1)
+  if not body then return false end
+  local id = task_of(body)
+  local state = id and state_of(id)
+  if not id then
+    bury_raw(body)
+    redis.call('RPOP', queue)
+  elseif state and state ~= 'ready' then
+    -- A copy of a task that a worker holds or that waits for its time.
+    redis.call('RPOP', queue)
+  else
+    local token = next_fence(0)
+    redis.call('HSET', ids, id, 'leased')
+    redis.call('HSET', inflight, id, body)
+    redis.call('HSET', owners, id, token .. ':' .. ARGV[1])
+    redis.call('ZADD', leases, exact(now + tonumber(ARGV[2])), id)
+    local deliveries = redis.call('HINCRBY', attempts, id, 1)
+    redis.call('RPOP', queue)
+    if redis.call('LLEN', queue) > 0 then wake_one() end
+    return { id, body, token, deliveries }
+  end
+end
+return {}

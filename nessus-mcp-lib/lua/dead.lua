@@ -1,0 +1,41 @@
+-- The form of a dead letter, and how to find one.
+
+-- Milliseconds since 1970 as RFC 3339; scripts have no calendar of their own.
+local function rfc3339(ms)
+  local days = math.floor(ms / 86400000)
+  local rest = ms - days * 86400000
+  local shifted = days + 719468
+  local era = math.floor(shifted / 146097)
+  local day_of_era = shifted - era * 146097
+  local year_of_era = math.floor((day_of_era - math.floor(day_of_era / 1460) + math.floor(day_of_era / 36524)
+    - math.floor(day_of_era / 146096)) / 365)
+  local day_of_year = day_of_era - (365 * year_of_era + math.floor(year_of_era / 4) - math.floor(year_of_era / 100))
+  local month_from_march = math.floor((5 * day_of_year + 2) / 153)
+  local day = day_of_year - math.floor((153 * month_from_march + 2) / 5) + 1
+  local month = month_from_march < 10 and month_from_march + 3 or month_from_march - 9
+  local year = year_of_era + era * 400 + (month <= 2 and 1 or 0)
+  return string.format('%04d-%02d-%02dT%02d:%02d:%02d.%03dZ', year, month, day, math.floor(rest / 3600000),
+    math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
+end
+
+-- Puts a body that is a JSON object beside the reason. `before` and `after` surround the time and are JSON already.
+local function bury(body, before, after)
+  local open = string.match(body, '^(.*)}%s*$') or '{'
+  redis.call('ZADD', dead, string.format('%.3f', now / 1000), open .. before .. rfc3339(now) .. after)
+end
+
+-- Puts a text that is no body there.
+local function bury_raw(text)
+  bury('{"raw_data":' .. cjson.encode(text) .. '}',
+    ',"error":"corrupted_json","error_code":"corrupted_json","failed_at":"', '","attempt":0}')
+end
+
+-- The dead letters of a task.
+local function letters_of(id)
+  local found = {}
+  local all = redis.call('ZRANGE', dead, 0, -1)
+  for i = 1, #all do
+    if string.find(all[i], id, 1, true) and task_of(all[i]) == id then found[#found + 1] = all[i] end
+  end
+  return found
+end

@@ -1,0 +1,36 @@
+-- ARGV id, owner, way, then what the way needs:
+--   ack
+--   retry     delay in ms
+--   release   delay in ms; to the front, and this delivery is not counted
+--   dead      the parts of the letter before and after its time
+--   corrupted the body is no body after all
+-- Returns 1 (done) or 0 (the lease is lost).
+local id, way = ARGV[1], ARGV[3]
+if redis.call('HGET', owners, id) ~= ARGV[2] then return 0 end
+-- Without its body, which was lost, the task is forgotten, so that it can be enqueued again.
+local body = redis.call('HGET', inflight, id)
+local keep = body and (way == 'retry' or way == 'release')
+if way == 'dead' then
+  bury(body or '{"task_id":"' .. id .. '"}', ARGV[4], ARGV[5])
+elseif way == 'corrupted' then
+  bury_raw(body or id)
+elseif keep then
+  local delay = tonumber(ARGV[4])
+  if way == 'release' and delay == 0 then
+    redis.call('RPUSH', queue, body)
+    redis.call('HSET', ids, id, 'ready')
+    wake_one()
+  else
+    redis.call('ZADD', delayed, exact(now + delay), body)
+    redis.call('HSET', ids, id, way == 'release' and 'delayed_front' or 'delayed')
+  end
+  if way == 'release' then redis.call('HINCRBY', attempts, id, -1) end
+end
+redis.call('HDEL', inflight, id)
+redis.call('ZREM', leases, id)
+redis.call('HDEL', owners, id)
+if not keep then
+  redis.call('HDEL', ids, id)
+  redis.call('HDEL', attempts, id)
+end
+return 1

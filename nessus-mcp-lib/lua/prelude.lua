@@ -1,0 +1,45 @@
+-- Begins every script on the entries of a pool. A script is one step: it runs whole, and nothing runs beside it.
+--
+-- A script that fails midway is not undone. What makes one fail midway is a server whose memory is full, and that
+-- refuses commands that store, never those that remove. So every script stores first and removes afterwards.
+--
+-- Bodies are moved as the exact strings they are: cjson would write `[]` as `{}` and large integers as floats.
+local queue, dead, ids, inflight, leases, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local attempts, delayed, paused, fence, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+
+-- The server's clock is the only one that all callers share.
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local now_micros = time[1] * 1000000 + time[2]
+
+-- `..` would write a large number as 1.8e+15.
+local function exact(number)
+  return string.format('%.0f', number)
+end
+
+-- Wakes one of those who wait. One marker is enough: who finds more than one task passes the marker on.
+local function wake_one()
+  if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, '1') end
+end
+
+-- The task a body names; nil when it cannot be read.
+local function task_of(body)
+  local read, document = pcall(cjson.decode, body)
+  local id = read and type(document) == 'table' and document['task_id']
+  if type(id) ~= 'string' or #id > 64 then return nil end
+  return string.match(id, '^[%w._-]+_%d%d%d%d%d%d%d%d_%d%d%d%d%d%d_%x%x%x%x%x%x%x%x$')
+end
+
+-- `ready`, `leased`, `delayed`, `delayed_front` (goes to the front when it is due), or false.
+local function state_of(id)
+  if redis.call('HEXISTS', inflight, id) == 1 then return 'leased' end
+  return redis.call('HGET', ids, id)
+end
+
+-- Larger than any fence of the pool, than `above`, and than any given before a loss of data, which the clock stands for.
+local function next_fence(above)
+  local last = tonumber(redis.call('GET', fence) or '0') or 0
+  local next = exact(math.max(now_micros, last + 1, above + 1))
+  redis.call('SET', fence, next)
+  return next
+end

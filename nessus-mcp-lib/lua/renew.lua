@@ -1,0 +1,8 @@
+-- ARGV lease in ms, then id and owner of each lease. Returns 1 (held) or 0 (lost) for each.
+local outcomes = {}
+for i = 2, #ARGV, 2 do
+  local holds = redis.call('HGET', owners, ARGV[i]) == ARGV[i + 1]
+  if holds then redis.call('ZADD', leases, exact(now + tonumber(ARGV[1])), ARGV[i]) end
+  outcomes[#outcomes + 1] = holds and 1 or 0
+end
+return outcomes

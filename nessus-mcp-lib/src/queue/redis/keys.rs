@@ -1,0 +1,65 @@
+//! The names of the keys.
+//!
+//! Operators and older producers rely on them: `LLEN nessus:queue` is the depth of the pool `nessus`.
+
+use crate::ids::{InstanceId, PoolName};
+
+/// How a pool's name stands in its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Naming {
+    /// `nessus:queue`.
+    Plain,
+    /// `{nessus}:queue`: the braces put all keys of a pool into one slot of a cluster, so that a script may use them.
+    Tagged,
+}
+
+impl Naming {
+    /// The list of ready entries.
+    pub(super) fn queue(self, pool: &PoolName) -> String {
+        match self {
+            Self::Plain => format!("{pool}:queue"),
+            Self::Tagged => format!("{{{pool}}}:queue"),
+        }
+    }
+
+    /// A companion of [`Naming::queue`].
+    pub(super) fn companion(self, pool: &PoolName, name: &str) -> String {
+        format!("{}:{name}", self.queue(pool))
+    }
+
+    /// The leased slots of a scanner.
+    pub(super) fn slots(self, pool: &PoolName, instance: &InstanceId) -> String {
+        self.companion(pool, &format!("slots:{instance}"))
+    }
+
+    /// The keys that every script on entries gets, in the order of `prelude.lua`.
+    pub(super) fn entries(self, pool: &PoolName) -> [String; 11] {
+        let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake] =
+            ["dead", "ids", "inflight", "leases", "owners", "attempts", "delayed", "paused", "fence", "wake"]
+                .map(|name| self.companion(pool, name));
+        [self.queue(pool), dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake]
+    }
+}
+
+/// The key of an idempotency key. It belongs to no pool, and lies in a slot of its own in a cluster.
+pub(super) fn idempotency(key: &str) -> String {
+    format!("idemp:{key}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_the_documented_ones() {
+        let (pool, instance) = (PoolName::new("nessus").unwrap(), InstanceId::new("scanner1").unwrap());
+        let names = ["", ":dead", ":ids", ":inflight", ":leases", ":owners", ":attempts", ":delayed", ":paused"];
+        for (naming, queue) in [(Naming::Plain, "nessus:queue"), (Naming::Tagged, "{nessus}:queue")] {
+            let keys = naming.entries(&pool);
+            assert_eq!(keys[..9], names.map(|name| format!("{queue}{name}")));
+            assert_eq!(keys[9..], [format!("{queue}:fence"), format!("{queue}:wake")]);
+            assert_eq!(naming.slots(&pool, &instance), format!("{queue}:slots:scanner1"));
+        }
+        assert_eq!(idempotency("a key"), "idemp:a key");
+    }
+}

@@ -1,0 +1,436 @@
+//! The shared queue: Redis or Valkey, for servers and workers on any number of machines.
+//!
+//! One server (`redis://`, `rediss://` for TLS), a cluster (`redis+cluster://`), or a master that sentinels know
+//! (`redis+sentinel://`). The keys of a pool are documented, so that an operator can look with `redis-cli` and older
+//! producers can push:
+//!
+//! | key | type | content |
+//! |---|---|---|
+//! | `{pool}:queue` | list | ready bodies, pushed left, taken right: `LLEN` is the depth |
+//! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
+//! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
+//! | `{pool}:queue:ids` | hash | task: `ready`, `leased`, `delayed`, `delayed_front` |
+//! | `{pool}:queue:inflight` | hash | leased task: its exact body |
+//! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
+//! | `{pool}:queue:owners` | hash | leased task: `fence:worker` |
+//! | `{pool}:queue:attempts` | hash | task: deliveries |
+//! | `{pool}:queue:delayed` | sorted set | bodies, by when they are due in ms |
+//! | `{pool}:queue:slots:{instance}` | sorted set | tasks that hold a slot of a scanner, by its end in ms |
+//! | `{pool}:queue:paused`, `:fence`, `:wake` | | reason of a pause, last fence, marker that wakes a worker |
+//!
+//! In a cluster the pool stands in braces, `{nessus}:queue`, so that all keys of a pool lie in one slot.
+//!
+//! # How it works
+//! Each step is one Lua script, which runs whole or not at all and goes by the server's clock. All steps go over one
+//! connection that is opened again when it fails. Waiting for work is a blocking command on a connection of its own; in a
+//! cluster, where pools lie on several servers, it is a look every 250 ms. An enqueue leaves at most one marker, which
+//! wakes one waiting worker; a worker that takes a task and sees more leaves the marker for the next.
+//!
+//! # How it fails
+//! A step whose reply is lost is repeated where that changes nothing, for up to ten seconds, which bridges a restart of the
+//! server and most failovers; then it is [`QueueError::Unavailable`]. A claim is not repeated: a task that was leased
+//! without anybody hearing of it is delivered again when the lease is over. (In a cluster the client does repeat it after
+//! a broken connection, with the same effect.) What Redis confirms it keeps as well as it is told to: with
+//! `appendonly yes` a killed server loses nothing it had confirmed, and a machine without power the last second unless
+//! `appendfsync always` is set. A failover loses what the replica had not received. All of that is rebuilt from the task
+//! files, except idempotency keys. [`warnings`](Queue::warnings) says when the server may evict or does not persist.
+//!
+//! A server whose memory is full refuses new tasks, claims and renewals ([`QueueError::StorageFull`]), but not the
+//! acknowledgement that frees some.
+
+mod calls;
+mod check;
+mod connect;
+mod errors;
+mod keys;
+mod letters;
+mod scripts;
+mod target;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use async_trait::async_trait;
+use redis::{Value, cmd};
+
+use self::{
+    calls::{Calls, LostReply},
+    keys::Naming,
+    scripts::{Invocation, Script},
+    target::Target,
+};
+use super::{
+    Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
+    IdempotencyOutcome, Lease, LeaseInfo, Queue, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,
+    SlotOutcome, TaskBody,
+};
+use crate::{
+    ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
+    secret::Secret,
+    time::Timestamp,
+};
+
+/// How long a sign of life may take; shorter than a call, because whoever asks wants to know how it is now.
+const PING_TIMEOUT: Duration = Duration::from_secs(3);
+/// The longest blocking command; many proxies cut connections that are silent for longer.
+const LONGEST_BLOCK: Duration = Duration::from_secs(5);
+/// How often a worker looks for work where it cannot be woken.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+/// The pause of a waiting worker whose server does not answer.
+const FAILURE_PAUSE: Duration = Duration::from_secs(1);
+
+/// The largest fence: the largest integer that Lua and every JSON reader keep exactly.
+const LARGEST_FENCE: u64 = 1 << 53;
+
+/// A [`Queue`] on Redis or Valkey, version 6.2 or later.
+pub struct RedisQueue {
+    calls: Calls,
+    naming: Naming,
+}
+
+impl RedisQueue {
+    /// Connects to the server, cluster or master that `url` names; see the [module](self) for the forms.
+    ///
+    /// TLS checks the server's certificate against the roots of the operating system, or of the file that the variable
+    /// `SSL_CERT_FILE` names.
+    ///
+    /// # Errors
+    /// [`QueueError::InvalidUrl`], [`QueueError::Unavailable`] when nobody answers, [`QueueError::Unusable`] when the
+    /// login is refused.
+    pub async fn open(url: &Secret) -> Result<Self, QueueError> {
+        let calls = Calls::open(Target::parse(url)?).await?;
+        let naming = if calls.is_cluster() { Naming::Tagged } else { Naming::Plain };
+        let queue = Self { calls, naming };
+        queue.ping().await?;
+        Ok(queue)
+    }
+
+    fn script<const N: usize>(&self, script: &'static Script, pool: &PoolName, arguments: [String; N]) -> Invocation {
+        script.on(self.naming.entries(pool), arguments)
+    }
+
+    /// Throws out an entry that was leased and then could not be read.
+    async fn bury_unreadable(&self, pool: &PoolName, id: String, owner: String) -> Result<(), QueueError> {
+        let finish = self.script(&scripts::FINISH, pool, [id, owner, "corrupted".to_owned()]);
+        self.calls.run::<u64>(&finish, LostReply::Repeat).await?;
+        Ok(())
+    }
+
+    /// Makes the pool's index agree with what is stored, after a part of it was lost.
+    async fn audit(&self, pool: &PoolName) -> Result<(), QueueError> {
+        let forgotten: u64 = self.calls.run(&self.script(&scripts::AUDIT, pool, []), LostReply::Repeat).await?;
+        tracing::warn!(%pool, forgotten, "a part of the pool's keys was lost; the index was made again");
+        Ok(())
+    }
+
+    /// Waits until there may be something to claim; returns early only then.
+    async fn wait(&self, pools: &[PoolName]) {
+        loop {
+            let waited = match self.next_due(pools).await {
+                Ok(Some(Duration::ZERO)) => return,
+                Ok(due) => self.wait_at_most(pools, due.unwrap_or(LONGEST_BLOCK).min(LONGEST_BLOCK)).await,
+                Err(_) => None,
+            };
+            match waited {
+                Some(true) => return,
+                Some(false) => {}
+                None => tokio::time::sleep(FAILURE_PAUSE).await,
+            }
+        }
+    }
+
+    /// Whether a marker was left within the time; `None` when the server failed.
+    async fn wait_at_most(&self, pools: &[PoolName], time: Duration) -> Option<bool> {
+        // Times below this are rounded to zero somewhere on the way, and zero is for ever.
+        const SHORTEST_BLOCK: Duration = Duration::from_millis(50);
+        if self.calls.is_cluster() || time < SHORTEST_BLOCK {
+            tokio::time::sleep(time.min(LOOK_EVERY)).await;
+            return Some(false);
+        }
+        let mut block = cmd("BLPOP");
+        for pool in pools {
+            block.arg(self.naming.companion(pool, "wake"));
+        }
+        block.arg(format!("{:.3}", time.as_secs_f64()));
+        self.calls.block(&block, time).await.ok().map(|popped| popped != Value::Nil)
+    }
+
+    /// When there is something to claim from one of the pools; `None` when nothing is in sight.
+    async fn next_due(&self, pools: &[PoolName]) -> Result<Option<Duration>, QueueError> {
+        let mut earliest = None;
+        for pool in pools {
+            let due: i64 = self.calls.run(&self.script(&scripts::NEXT_DUE, pool, []), LostReply::Repeat).await?;
+            let Ok(due) = u64::try_from(due) else { continue };
+            let due = Duration::from_millis(due);
+            earliest = Some(earliest.map_or(due, |earliest: Duration| earliest.min(due)));
+        }
+        Ok(earliest)
+    }
+}
+
+impl fmt::Debug for RedisQueue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RedisQueue").field("location", &self.calls.location()).finish_non_exhaustive()
+    }
+}
+
+#[async_trait]
+impl Queue for RedisQueue {
+    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+        let enqueue = self.script(&scripts::ENQUEUE, pool, [body.task_id().to_string(), body.as_str().to_owned()]);
+        let (mut added, mut depth): (i64, u64) = self.calls.run(&enqueue, LostReply::Repeat).await?;
+        if added < 0 {
+            self.audit(pool).await?;
+            (added, depth) = self.calls.run(&enqueue, LostReply::Repeat).await?;
+        }
+        let outcome = if added == 1 { EnqueueOutcome::Added } else { EnqueueOutcome::AlreadyKnown };
+        Ok(Enqueued::new(outcome, depth))
+    }
+
+    async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
+        let claim = self.script(&scripts::CLAIM, pool, [worker.to_string(), millis(lease)]);
+        loop {
+            let claimed: Value = self.calls.run(&claim, LostReply::Tell).await?;
+            match &claimed {
+                Value::Nil => return Ok(None),
+                Value::Array(parts) if parts.is_empty() => continue,
+                _ => {}
+            }
+            let (id, body, fence, deliveries): (String, Vec<u8>, u64, u32) = self.calls.read(claimed)?;
+            let body = String::from_utf8(body).ok().and_then(|body| TaskBody::parse(body).ok());
+            // The script reads bodies less strictly.
+            let Some(body) = body.filter(|body| body.task_id().as_str() == id) else {
+                self.bury_unreadable(pool, id, format!("{fence}:{worker}")).await?;
+                continue;
+            };
+            let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), Fence(fence));
+            return Ok(Some(Claim::new(lease, body, deliveries)));
+        }
+    }
+
+    async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError> {
+        if above.0 >= LARGEST_FENCE {
+            return Err(QueueError::Internal {
+                location: self.calls.location().to_owned(),
+                problem: format!("no fence above {above} can be given"),
+                source: None,
+            });
+        }
+        let arguments = [lease.task_id.to_string(), owner(lease), above.to_string(), lease.worker.to_string()];
+        let raise = self.script(&scripts::RAISE_FENCE, &lease.pool, arguments);
+        let fence: Option<u64> = self.calls.run(&raise, LostReply::Tell).await?;
+        Ok(fence.map(|fence| Lease { fence: Fence(fence), ..lease.clone() }))
+    }
+
+    async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError> {
+        let mut by_pool: BTreeMap<&PoolName, Vec<usize>> = BTreeMap::new();
+        for (at, lease) in leases.iter().enumerate() {
+            by_pool.entry(&lease.pool).or_default().push(at);
+        }
+        let mut outcomes = vec![RenewOutcome::Lost; leases.len()];
+        for (pool, places) in by_pool {
+            let held = places.iter().flat_map(|at| [leases[*at].task_id.to_string(), owner(&leases[*at])]);
+            let arguments: Vec<_> = std::iter::once(millis(lease)).chain(held).collect();
+            let renew = scripts::RENEW.on(self.naming.entries(pool), arguments);
+            let held: Vec<u64> = self.calls.run(&renew, LostReply::Repeat).await?;
+            for (at, held) in places.into_iter().zip(held) {
+                if held == 1 {
+                    outcomes[at] = RenewOutcome::Held;
+                }
+            }
+        }
+        Ok(outcomes)
+    }
+
+    async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError> {
+        let mut arguments = vec![lease.task_id.to_string(), owner(lease)];
+        match how {
+            Finish::Ack => arguments.push("ack".to_owned()),
+            Finish::Retry { delay } => arguments.extend(["retry".to_owned(), millis(delay)]),
+            Finish::Release { delay } => arguments.extend(["release".to_owned(), millis(delay)]),
+            Finish::Dead(reason) => {
+                arguments.push("dead".to_owned());
+                arguments.extend(letters::appended(&reason));
+            }
+        }
+        let finish = scripts::FINISH.on(self.naming.entries(&lease.pool), arguments);
+        let done: u64 = self.calls.run(&finish, LostReply::Repeat).await?;
+        Ok(if done == 1 { FinishOutcome::Done } else { FinishOutcome::LeaseLost })
+    }
+
+    async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError> {
+        let reap = self.script(&scripts::REAP, pool, [max.to_string()]);
+        let taken: Vec<String> = self.calls.run(&reap, LostReply::Repeat).await?;
+        Ok(taken.into_iter().filter_map(|id| TaskId::new(id).ok()).collect())
+    }
+
+    async fn remove(&self, pool: &PoolName, task: &TaskId) -> Result<RemoveOutcome, QueueError> {
+        let remove = self.script(&scripts::REMOVE, pool, [task.to_string()]);
+        Ok(match self.calls.run::<Option<String>>(&remove, LostReply::Repeat).await?.as_deref() {
+            Some("leased") => RemoveOutcome::Leased,
+            Some(_) => RemoveOutcome::Removed,
+            None => RemoveOutcome::NotFound,
+        })
+    }
+
+    async fn retry_dead(&self, pool: &PoolName, body: &TaskBody) -> Result<RetryDeadOutcome, QueueError> {
+        let retry = self.script(&scripts::RETRY_DEAD, pool, [body.task_id().to_string(), body.as_str().to_owned()]);
+        let mut outcome: Option<String> = self.calls.run(&retry, LostReply::Repeat).await?;
+        if outcome.as_deref() == Some("lost") {
+            self.audit(pool).await?;
+            outcome = self.calls.run(&retry, LostReply::Repeat).await?;
+        }
+        Ok(match outcome.as_deref() {
+            Some("requeued") => RetryDeadOutcome::Requeued,
+            Some(_) => RetryDeadOutcome::AlreadyQueued,
+            None => RetryDeadOutcome::NotFound,
+        })
+    }
+
+    async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError> {
+        let (Ok(first), 1..) = (i64::try_from(offset), limit) else { return Ok(Vec::new()) };
+        let last = first.saturating_add(i64::from(limit) - 1);
+        let mut range = cmd("ZREVRANGE");
+        range.arg(self.naming.companion(pool, "dead")).arg(first).arg(last).arg("WITHSCORES");
+        let letters: Vec<(Vec<u8>, f64)> = self.calls.ask(&range).await?;
+        Ok(letters.into_iter().map(|(letter, score)| letters::read(&letter, score)).collect())
+    }
+
+    async fn purge_dead(&self, pool: &PoolName, before: Timestamp) -> Result<u64, QueueError> {
+        let mut purge = cmd("ZREMRANGEBYSCORE");
+        // The bracket leaves out what failed at that very moment.
+        purge.arg(self.naming.companion(pool, "dead")).arg("-inf").arg(format!("({}", letters::score(before)));
+        self.calls.ask(&purge).await
+    }
+
+    async fn stats(&self, pool: &PoolName) -> Result<QueueStats, QueueError> {
+        let stats = self.script(&scripts::STATS, pool, []);
+        let (ready, delayed, leased, dead, paused): (u64, u64, u64, u64, Option<String>) =
+            self.calls.run(&stats, LostReply::Repeat).await?;
+        Ok(QueueStats::new(ready, delayed, leased, dead).with_paused(paused))
+    }
+
+    async fn depth(&self, pool: &PoolName) -> Result<u64, QueueError> {
+        self.calls.ask(cmd("LLEN").arg(self.naming.queue(pool))).await
+    }
+
+    async fn position(&self, pool: &PoolName, task: &TaskId) -> Result<Option<u64>, QueueError> {
+        self.calls.run(&self.script(&scripts::POSITION, pool, [task.to_string()]), LostReply::Repeat).await
+    }
+
+    async fn peek(&self, pool: &PoolName, limit: u32) -> Result<Vec<String>, QueueError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let mut range = cmd("LRANGE");
+        range.arg(self.naming.queue(pool)).arg(-i64::from(limit)).arg(-1);
+        let bodies: Vec<Vec<u8>> = self.calls.ask(&range).await?;
+        Ok(bodies.into_iter().rev().map(|body| String::from_utf8_lossy(&body).into_owned()).collect())
+    }
+
+    async fn state_of(&self, pool: &PoolName, task: &TaskId) -> Result<Option<EntryState>, QueueError> {
+        let state = self.script(&scripts::STATE, pool, [task.to_string()]);
+        let state: Option<String> = self.calls.run(&state, LostReply::Repeat).await?;
+        Ok(state.map(|state| match state.as_str() {
+            "leased" => EntryState::Leased,
+            "dead" => EntryState::Dead,
+            "ready" => EntryState::Ready,
+            _ => EntryState::Delayed,
+        }))
+    }
+
+    async fn leases(&self, pool: &PoolName) -> Result<Vec<LeaseInfo>, QueueError> {
+        let listed: Vec<(String, String, i64, u32)> =
+            self.calls.run(&self.script(&scripts::LEASES, pool, []), LostReply::Repeat).await?;
+        let read = |(id, owner, expires, deliveries): (String, String, i64, u32)| {
+            let (fence, worker) = owner.split_once(':')?;
+            let (task, worker) = (TaskId::new(id).ok()?, WorkerId::new(worker).ok()?);
+            let lease = Lease::new(pool.clone(), task, worker, Fence(fence.parse().ok()?));
+            Some(LeaseInfo::new(lease, Timestamp::from_millis(expires), deliveries))
+        };
+        Ok(listed.into_iter().filter_map(read).collect())
+    }
+
+    async fn acquire_slot(
+        &self,
+        pool: &PoolName,
+        instance: &InstanceId,
+        task: &TaskId,
+        capacity: u32,
+        lease: Duration,
+    ) -> Result<SlotOutcome, QueueError> {
+        let arguments = [task.to_string(), capacity.to_string(), millis(lease)];
+        let acquire = scripts::ACQUIRE_SLOT.on([self.naming.slots(pool, instance)], arguments);
+        let acquired: u64 = self.calls.run(&acquire, LostReply::Repeat).await?;
+        Ok(if acquired == 1 { SlotOutcome::Acquired } else { SlotOutcome::Full })
+    }
+
+    async fn release_slot(&self, pool: &PoolName, instance: &InstanceId, task: &TaskId) -> Result<(), QueueError> {
+        self.calls.ask(cmd("ZREM").arg(self.naming.slots(pool, instance)).arg(task.as_str())).await
+    }
+
+    async fn slots_in_use(&self, pool: &PoolName, instance: &InstanceId) -> Result<Vec<TaskId>, QueueError> {
+        let in_use = scripts::SLOTS_IN_USE.on([self.naming.slots(pool, instance)], []);
+        let tasks: Vec<String> = self.calls.run(&in_use, LostReply::Repeat).await?;
+        let mut tasks: Vec<_> = tasks.into_iter().filter_map(|id| TaskId::new(id).ok()).collect();
+        tasks.sort();
+        Ok(tasks)
+    }
+
+    async fn pause_pool(&self, pool: &PoolName, reason: &str) -> Result<(), QueueError> {
+        self.calls.ask(cmd("SET").arg(self.naming.companion(pool, "paused")).arg(reason)).await
+    }
+
+    async fn resume_pool(&self, pool: &PoolName) -> Result<(), QueueError> {
+        self.calls.run(&self.script(&scripts::RESUME, pool, []), LostReply::Repeat).await
+    }
+
+    async fn claim_idempotency_key(
+        &self,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl: Duration,
+    ) -> Result<IdempotencyOutcome, QueueError> {
+        let text = serde_json::json!(entry).to_string();
+        let claim = scripts::CLAIM_KEY.on([keys::idempotency(key)], [text, millis(ttl)]);
+        let reply = self.calls.reply_to(&claim, LostReply::Repeat).await?;
+        let Some(existing) = self.calls.read::<Option<String>>(reply.value)? else {
+            return Ok(IdempotencyOutcome::Claimed);
+        };
+        let existing: IdempotencyEntry =
+            serde_json::from_str(&existing).map_err(|error| errors::unexpected(self.calls.location(), error))?;
+        // The reply that was lost said that the key is the caller's.
+        if reply.repeated && existing == *entry {
+            return Ok(IdempotencyOutcome::Claimed);
+        }
+        Ok(IdempotencyOutcome::Existing(existing))
+    }
+
+    async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration) {
+        // Dropping the wait is harmless: a marker it may have taken costs another worker one look.
+        let _ = tokio::time::timeout(timeout, self.wait(pools)).await;
+    }
+
+    async fn ping(&self) -> Result<Duration, QueueError> {
+        let asked = Instant::now();
+        self.calls.ask_once::<Value>(&cmd("PING"), PING_TIMEOUT).await?;
+        Ok(asked.elapsed())
+    }
+
+    async fn warnings(&self) -> Result<Vec<String>, QueueError> {
+        check::warnings(&self.calls).await
+    }
+}
+
+/// What a script compares to know whether a lease stands.
+fn owner(lease: &Lease) -> String {
+    format!("{}:{}", lease.fence, lease.worker)
+}
+
+/// Whole milliseconds, rounded up, and small enough to be added to a time exactly.
+fn millis(duration: Duration) -> String {
+    duration.as_nanos().div_ceil(1_000_000).min(1 << 50).to_string()
+}

@@ -1,0 +1,6 @@
+//! The queue on Redis, with servers that the tests start themselves.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod faults;
+mod redis;
