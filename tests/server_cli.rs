@@ -168,6 +168,9 @@ fn a_bad_setting_ends_with_78_and_its_name() {
         ("QUEUE_URL", "queue.db", "sqlite:"),
         ("QUEUE_URL", "amqp://user:hunter2@host/?token=hunter2", "sqlite"),
         ("QUEUE_URL", "sqlite:", "sqlite:"),
+        ("QUEUE_URL", "redis://me:hunter2@127.0.0.1/database", "redis://"),
+        ("QUEUE_URL", "redis+cluster://me:hunter2@a,,b", "`redis+cluster://a,,b`"),
+        ("QUEUE_URL", "redis+sentinel://me:hunter2@127.0.0.1", "MASTER_NAME"),
         ("LEASE_SECONDS", "soon", "LEASE_SECONDS"),
         ("POLL_INTERVAL_SECONDS", "0", "POLL_INTERVAL_SECONDS"),
         ("SCAN_TIMEOUT_HOURS", "-1", "SCAN_TIMEOUT_HOURS"),
@@ -181,6 +184,19 @@ fn a_bad_setting_ends_with_78_and_its_name() {
         assert!(!text.contains("hunter2"), "a password is shown: {text}");
         assert!(!deployment.data().exists(), "something was made for {name}={value}");
     }
+}
+
+/// A queue that is not there may come: a supervisor starts the process again, which it does not for a wrong setting.
+#[test]
+fn an_unreachable_queue_ends_with_69_and_leaves_nothing() {
+    let deployment = Deployment::new(MOCK).with_queue("redis://me:hunter2@127.0.0.1:9");
+    let text = refusal(&deployment.server(binary()).run(), 69);
+    assert!(
+        text.starts_with("error: the queue at redis://127.0.0.1:9 is not available: the connection is refused"),
+        "{text}"
+    );
+    assert!(text.contains("hint: ") && text.contains("`QUEUE_URL`") && !text.contains("hunter2"), "{text}");
+    assert!(!deployment.data().exists());
 }
 
 /// A queue URL holds a password. Neither a failure nor the help, which shows values of variables, may print it.

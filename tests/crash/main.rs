@@ -196,8 +196,7 @@ async fn a_task_the_queue_never_heard_of_is_found() {
 /// with a lock in its hand holds everybody up until it is killed or wakes up, and that is not what is tested here.
 async fn freeze_between_steps(site: &Site, worker: &Process, task: &TaskId) {
     let lock = site.deployment.data().join("tasks").join(task.as_str()).join("task.lock");
-    let url = format!("sqlite:{}", site.deployment.data().join("queue.db").display());
-    let queue = queue::open(&url.parse().unwrap()).await.unwrap();
+    let queue = queue::open(&site.deployment.queue_url().parse().unwrap()).await.unwrap();
     let (pool, instance) = (PoolName::new("nessus").unwrap(), InstanceId::new("sim").unwrap());
     let nobody = TaskId::generate("nessus", "nobody", SystemClock.now());
     until("the worker is frozen between two steps", &[worker], async || {

@@ -3,5 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod failures;
+mod redis;
 mod scans;
 mod secrets;

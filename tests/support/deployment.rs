@@ -16,17 +16,31 @@ use crate::processes::{Process, Program, entries};
 pub struct Deployment {
     directory: TempDir,
     started: AtomicUsize,
+    queue_url: Option<String>,
 }
 
 impl Deployment {
     /// A deployment with this `scanners.yaml`.
     pub fn new(scanners: &str) -> Self {
         let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let deployment = Self { directory, started: AtomicUsize::new(0) };
+        let deployment = Self { directory, started: AtomicUsize::new(0), queue_url: None };
         let made = durable::create_directory(&deployment.logs());
         made.unwrap_or_else(|error| panic!("cannot create {}: {error}", deployment.logs().display()));
         deployment.configure(scanners);
         deployment
+    }
+
+    /// The same deployment with another queue than the embedded one.
+    #[must_use]
+    pub fn with_queue(mut self, url: impl Into<String>) -> Self {
+        self.queue_url = Some(url.into());
+        self
+    }
+
+    /// The queue of the processes.
+    pub fn queue_url(&self) -> String {
+        let embedded = || format!("sqlite:{}", self.data().join("queue.db").display());
+        self.queue_url.clone().unwrap_or_else(embedded)
     }
 
     /// Replaces `scanners.yaml`.
@@ -59,7 +73,12 @@ impl Deployment {
     /// A binary that uses this deployment; a subcommand stands before the flags.
     pub fn program(&self, binary: &Path, subcommand: &[&str]) -> Program {
         let program = Program::new(binary).args(subcommand).current_dir(self.directory.path());
-        program.arg("--data-dir").arg(self.data()).arg("--scanner-config").arg(self.scanners_yaml())
+        let program = program.arg("--data-dir").arg(self.data()).arg("--scanner-config").arg(self.scanners_yaml());
+        match &self.queue_url {
+            // A flag would show the password to everybody who lists the processes.
+            Some(url) => program.env("QUEUE_URL", url),
+            None => program,
+        }
     }
 
     /// `serve` on a free port of loopback.

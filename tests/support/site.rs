@@ -17,7 +17,7 @@ use crate::{
     sim::{NessusSim, SimConfig},
 };
 
-/// The processes share a data directory and its embedded queue; the scanner lives in the test.
+/// The processes share a data directory and a queue; the scanner lives in the test.
 #[derive(Debug)]
 pub struct Site {
     /// The scanner.
@@ -34,6 +34,13 @@ impl Site {
     pub async fn start(config: SimConfig) -> Self {
         let sim = NessusSim::start(config).await;
         let deployment = Deployment::new(&sim.scanners_yaml());
+        Self::start_with(sim, deployment, &[]).await
+    }
+
+    /// The same with this queue.
+    pub async fn start_on(queue_url: &str, config: SimConfig) -> Self {
+        let sim = NessusSim::start(config).await;
+        let deployment = Deployment::new(&sim.scanners_yaml()).with_queue(queue_url);
         Self::start_with(sim, deployment, &[]).await
     }
 

@@ -194,6 +194,7 @@ impl ScanService {
                  results; a new scan needs a new idempotency key"
             }
         };
+        let mut in_queue = task.status == TaskStatus::Queued;
         if !task.status.is_terminal()
             && let Err(error) = self.enqueue(&task).await
         {
@@ -201,12 +202,12 @@ impl ScanService {
             warn!(task_id = %task.task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
             message = "the scan is accepted and kept, but the queue does not answer; it starts when the queue is back; ask \
                        get_scan_status with this task_id";
+            // A queue that did not answer would keep the caller waiting once more.
+            in_queue = false;
         }
         info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "scan submitted");
-        let queue_position = match task.status {
-            TaskStatus::Queued => self.queue.position(&task.scanner_pool, &task.task_id).await.ok().flatten(),
-            _ => None,
-        };
+        let queue_position =
+            if in_queue { self.queue.position(&task.scanner_pool, &task.task_id).await.ok().flatten() } else { None };
         let estimated_wait_seconds = match queue_position {
             Some(position) => self.estimated_wait(&task, position).await,
             None => None,
