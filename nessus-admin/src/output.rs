@@ -29,6 +29,11 @@ pub(crate) fn pretty(document: &impl serde::Serialize) -> Result<(), Failure> {
     lines([text])
 }
 
+/// Says what is wrong with something that works all the same.
+pub(crate) fn warning(text: &str) {
+    eprintln!("warning: {text}");
+}
+
 /// The same leniency for a conversion to stdout.
 pub(crate) fn unless_reader_left(converted: Result<(), ConvertFailure>) -> Result<(), Failure> {
     match converted {

@@ -13,17 +13,23 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
         let stats = queue.stats(&pool).await?;
         rows.push((pool, stats));
     }
-    if args.json { output::lines([json(&rows)]) } else { output::lines(table(&rows)) }
+    let warnings = queue.warnings().await?;
+    if args.json {
+        return output::lines([json(&rows, &warnings)]);
+    }
+    output::lines(table(&rows))?;
+    warnings.iter().for_each(|warning| output::warning(warning));
+    Ok(())
 }
 
-fn json(rows: &[(PoolName, QueueStats)]) -> String {
+fn json(rows: &[(PoolName, QueueStats)], warnings: &[String]) -> String {
     let pools = rows.iter().map(|(pool, stats)| {
         serde_json::json!({
             "pool": pool, "queued": stats.ready, "delayed": stats.delayed, "leased": stats.leased, "dead": stats.dead,
             "paused": stats.paused,
         })
     });
-    serde_json::json!({ "pools": pools.collect::<Vec<_>>() }).to_string()
+    serde_json::json!({ "pools": pools.collect::<Vec<_>>(), "warnings": warnings }).to_string()
 }
 
 fn table(rows: &[(PoolName, QueueStats)]) -> Vec<String> {

@@ -25,14 +25,19 @@ impl ScanService {
 
     /// Whether scans can be submitted now: the queue answers and the data directory is there.
     pub async fn ready(&self) -> bool {
-        self.queue_check().await.status != CheckStatus::Unhealthy && self.disk_space().await.is_ok()
+        self.queue.ping().await.is_ok() && self.disk_space().await.is_ok()
     }
 
     async fn queue_check(&self) -> HealthCheck {
         match self.queue.ping().await {
             Ok(latency) => {
                 let millis = (latency.as_secs_f64() * 100_000.0).round() / 100.0;
-                HealthCheck::new(CheckStatus::Healthy).with("latency_ms", millis)
+                let check = |status| HealthCheck::new(status).with("latency_ms", millis);
+                match self.queue.warnings().await {
+                    Ok(warnings) if warnings.is_empty() => check(CheckStatus::Healthy),
+                    Ok(warnings) => check(CheckStatus::Degraded).with("warnings", warnings),
+                    Err(error) => check(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code()),
+                }
             }
             Err(error) => {
                 HealthCheck::new(CheckStatus::Unhealthy).with("error", chain(&error)).with("code", error.code())
