@@ -3,4 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod faults;
+mod groups;
 mod redis;
+mod valkey;

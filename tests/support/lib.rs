@@ -7,6 +7,7 @@
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
 //! proxy        a way to a server on which replies get lost
 //! redis        Redis servers that a test starts itself
+//! redis_groups a cluster, and a master with a replica and a sentinel
 //! site         a whole site: scanner, server, workers
 //! ```
 
@@ -15,5 +16,6 @@ pub mod deployment;
 pub mod processes;
 pub mod proxy;
 pub mod redis;
+pub mod redis_groups;
 pub mod sim;
 pub mod site;

@@ -44,6 +44,8 @@ pub(super) struct Reply {
 #[derive(Clone, Copy)]
 enum Request<'a> {
     Command(&'a Cmd),
+    /// To every server that holds data.
+    Each(&'a Cmd),
     Script(&'a Invocation),
 }
 
@@ -51,6 +53,7 @@ impl Request<'_> {
     async fn send(self, mut link: Link) -> Result<Value, RedisError> {
         match self {
             Self::Command(command) => link.ask(command).await,
+            Self::Each(command) => link.ask_each(command).await,
             Self::Script(script) => match link.ask(&script.by_hash()).await {
                 Err(error) if errors::unknown_script(&error) => link.ask(&script.with_text()).await,
                 answered => answered,
@@ -100,6 +103,12 @@ impl Calls {
     /// Sends a command that may be repeated.
     pub(super) async fn ask<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, QueueError> {
         let reply = self.until_answered(LostReply::Repeat, Request::Command(command)).await?;
+        self.read(reply.value)
+    }
+
+    /// Sends a command that may be repeated to every server that holds data.
+    pub(super) async fn ask_each<T: FromRedisValue>(&self, command: &Cmd) -> Result<Vec<T>, QueueError> {
+        let reply = self.until_answered(LostReply::Repeat, Request::Each(command)).await?;
         self.read(reply.value)
     }
 

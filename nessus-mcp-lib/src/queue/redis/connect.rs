@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use redis::{
     AsyncConnectionConfig, Client, Cmd, ConnectionAddr, ConnectionInfo, ErrorKind, FromRedisValue, IntoConnectionInfo,
-    RedisError, RedisResult, TlsMode, aio::MultiplexedConnection, cluster::ClusterClientBuilder,
-    cluster_async::ClusterConnection, io::tcp::TcpSettings,
+    RedisError, RedisResult, TlsMode, Value,
+    aio::MultiplexedConnection,
+    cluster::ClusterClientBuilder,
+    cluster_async::ClusterConnection,
+    cluster_routing::{MultipleNodeRoutingInfo, RoutingInfo},
+    io::tcp::TcpSettings,
 };
 
 use super::target::{Sentinel, Topology};
@@ -34,6 +38,19 @@ impl Link {
             Self::Server(connection) => command.query_async(connection).await,
             Self::Cluster(connection) => command.query_async(connection).await,
         }
+    }
+
+    /// Sends a command to every server that holds data, and returns the replies as a list.
+    pub(super) async fn ask_each(&mut self, command: &Cmd) -> RedisResult<Value> {
+        let connection = match self {
+            Self::Server(connection) => return Ok(Value::Array(vec![command.query_async(connection).await?])),
+            Self::Cluster(connection) => connection,
+        };
+        let primaries = RoutingInfo::MultiNode((MultipleNodeRoutingInfo::AllMasters, None));
+        Ok(match connection.route_command(command.clone(), primaries).await? {
+            Value::Map(replies) => Value::Array(replies.into_iter().map(|(_, reply)| reply).collect()),
+            reply => Value::Array(vec![reply]),
+        })
     }
 }
 
@@ -118,7 +135,7 @@ async fn master_by(node: &ConnectionInfo, sentinel: &Sentinel, replies: Replies)
     let server = address.into_connection_info()?.set_redis_settings(sentinel.login.clone());
     let mut master = dial(&server, replies).await?;
     // A login that may not ask for the role learns it from the first write.
-    if let Ok(role) = redis::cmd("ROLE").query_async::<Vec<redis::Value>>(&mut master).await
+    if let Ok(role) = redis::cmd("ROLE").query_async::<Vec<Value>>(&mut master).await
         && !role.first().is_some_and(|role| String::from_redis_value_ref(role).is_ok_and(|role| role == "master"))
     {
         return Err((ErrorKind::MasterNameNotFoundBySentinel, "the sentinel names a server that is no master").into());
