@@ -5,4 +5,5 @@
 mod faults;
 mod groups;
 mod redis;
+mod tls;
 mod valkey;
