@@ -75,6 +75,10 @@ pub async fn open(url: &QueueUrl) -> Result<Arc<dyn Queue>, QueueError> {
     Ok(queue)
 }
 
+#[cfg_attr(
+    not(any(feature = "sqlite", feature = "redis")),
+    expect(clippy::unused_async, reason = "without a backend there is nothing to wait for")
+)]
 async fn open_backend(url: &QueueUrl) -> Result<Arc<dyn Queue>, QueueError> {
     match url {
         #[cfg(feature = "sqlite")]
