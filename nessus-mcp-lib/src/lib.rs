@@ -28,7 +28,7 @@
 //!
 //! | modules | what they hold |
 //! |---|---|
-//! | [`ids`], [`time`], [`error`], [`secret`], [`targets`], [`durable`] | names, clock, error kinds, secrets, target sets, files that are whole or absent |
+//! | [`ids`], [`time`], [`error`], [`secret`], [`targets`], [`durable`], [`fail_points`] | names, clock, error kinds, secrets, target sets, files that are whole or absent, places where tests let a process die |
 //! | [`telemetry`] | metrics, log lines, health reports |
 //! | [`config`] | `scanners.yaml`, settings of the binaries |
 //! | [`results`] | .nessus exports as lines of JSON: [`JsonNlConverter`] |
@@ -40,7 +40,8 @@
 //!
 //! # Features
 //! `sqlite` (the embedded queue), `redis` (the shared queue) and `nessus` (scanners over HTTP) are on by default. `client`, `cli` (flags that
-//! binaries share), `schema` (JSON schemas of the views) and `testing` are not.
+//! binaries share), `schema` (JSON schemas of the views) and `testing` are not. `fail-points` lets tests abort the process
+//! at a named step; it is not for production.
 //!
 //! # Guarantees
 //! - An accepted task reaches a terminal state, whatever is killed; one task launches one scan.
@@ -54,6 +55,7 @@ pub mod client;
 pub mod config;
 pub mod durable;
 pub mod error;
+pub mod fail_points;
 pub mod housekeeping;
 pub mod ids;
 pub mod queue;

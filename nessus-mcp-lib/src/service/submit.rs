@@ -178,6 +178,7 @@ impl ScanService {
                 repeated = true;
             }
         }
+        crate::fail_points::fail_point!("submit_key_claimed");
         match self.tasks.create(task.clone()).await {
             Ok(()) => self.metrics.task_reached(task.scan_type.as_str(), TaskStatus::Queued.as_str()),
             // Under a key, whoever comes first writes the task, be it the one who claimed the key or one who repeats.
@@ -186,6 +187,7 @@ impl ScanService {
             }
             Err(error) => return Err(error.into()),
         }
+        crate::fail_points::fail_point!("submit_task_written");
         let mut message = match task.status {
             TaskStatus::Queued | TaskStatus::Running => ACCEPTED,
             TaskStatus::Completed => "this request was made before and its scan is completed; read get_scan_results",
@@ -205,6 +207,7 @@ impl ScanService {
             // A queue that did not answer would keep the caller waiting once more.
             in_queue = false;
         }
+        crate::fail_points::fail_point!("submit_enqueued");
         info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "scan submitted");
         let queue_position =
             if in_queue { self.queue.position(&task.scanner_pool, &task.task_id).await.ok().flatten() } else { None };
@@ -212,6 +215,7 @@ impl ScanService {
             Some(position) => self.estimated_wait(&task, position).await,
             None => None,
         };
+        crate::fail_points::fail_point!("submit_before_reply");
         Ok(Submission {
             estimated_wait_seconds,
             task_id: task.task_id,

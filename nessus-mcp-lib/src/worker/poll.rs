@@ -107,6 +107,7 @@ pub(super) async fn until_ended(
                     return Ok(Ended { status, stopped: stopping.map(|stopping| stopping.reason) });
                 }
                 held.record_progress(&status).await?;
+                crate::fail_points::fail_point!("worker_polled");
             }
             Err(ScannerError::NotFound(what)) => {
                 return Err(stopping.map_or(ScannerError::NotFound(what).into(), |stopping| stopping.reason.error()));
@@ -156,7 +157,10 @@ async fn stop(held: &Held<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result
     }
     held.confirm().await?;
     match held.instance.scanner.stop(scan).await {
-        Ok(()) => stopping.asked = Some(Instant::now()),
+        Ok(()) => {
+            crate::fail_points::fail_point!("worker_scan_stopped");
+            stopping.asked = Some(Instant::now());
+        }
         // Seen as such, and decided upon, when it is looked at the next time.
         Err(ScannerError::NotFound(_)) => {}
         Err(error) => warn!(%scan, error = chain(&error), "the scan could not be stopped yet"),

@@ -50,6 +50,7 @@ struct Collected {
 /// Fetches the export, checks it, converts it to the profile that was asked for and completes the task.
 pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<(), StepError> {
     let found = collect(held, task, scan, end, TaskStatus::Completed, None).await?;
+    crate::fail_points::fail_point!("worker_before_final_state");
     held.update(move |task| {
         task.status = TaskStatus::Completed;
         task.progress = Some(100);
@@ -60,6 +61,7 @@ pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &
         task.error_message = None;
     })
     .await?;
+    crate::fail_points::fail_point!("worker_after_final_state");
     Ok(())
 }
 
@@ -130,10 +132,13 @@ async fn collect(
     let index = index(held, task, &export).await?;
     let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
     held.publish(export).await?;
+    crate::fail_points::fail_point!("worker_export_published");
     if let Some(index) = index {
         held.publish(index).await?;
+        crate::fail_points::fail_point!("worker_index_published");
     }
     held.publish(converted).await?;
+    crate::fail_points::fail_point!("worker_profile_published");
     Ok(Collected { stats: stats_of(&report), warnings, authentication })
 }
 
@@ -159,6 +164,7 @@ async fn export_once(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Arti
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
+    crate::fail_points::fail_point!("worker_exported");
     info!(%scan, bytes = summary.bytes, "export fetched");
     Ok(artifact)
 }

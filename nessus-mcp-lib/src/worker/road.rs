@@ -99,11 +99,13 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
     let marker = marker(task, task.attempt);
     if let Some(scan) = held.unless_stopped(held.instance.scanner.find_by_marker(&marker)).await?? {
         info!(%scan, "adopted a scan that exists on the scanner");
+        crate::fail_points::fail_point!("worker_scan_adopted");
         held.bind(Some(scan.clone())).await?;
         return Ok(scan);
     }
     // Written before the scan is created: whoever comes after us must look for it on this scanner.
     held.bind(None).await?;
+    crate::fail_points::fail_point!("worker_bound");
     let mut request = ScanRequest::new(marker, &task.payload.name, &task.payload.targets);
     request.description.clone_from(&task.payload.description);
     request.template = task.payload.template.clone().unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
@@ -117,8 +119,10 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
             return Err(error.into());
         }
     };
+    crate::fail_points::fail_point!("worker_created");
     info!(%scan, instance = %held.instance.instance_id, "scan created");
     held.bind(Some(scan.clone())).await?;
+    crate::fail_points::fail_point!("worker_scan_saved");
     Ok(scan)
 }
 
@@ -153,6 +157,7 @@ async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
         held.confirm().await?;
         match held.instance.scanner.launch(scan).await {
             Ok(run_uuid) => {
+                crate::fail_points::fail_point!("worker_launched");
                 info!(%scan, "scan launched");
                 run_uuid
             }
@@ -171,6 +176,7 @@ async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
     };
     if run_uuid.is_some() {
         held.update(move |task| task.scan_uuid = run_uuid).await?;
+        crate::fail_points::fail_point!("worker_launch_saved");
     }
     Ok(())
 }

@@ -68,6 +68,7 @@ impl TaskRun {
     }
 
     pub(super) async fn run(mut self) {
+        crate::fail_points::fail_point!("worker_claimed");
         let task = match self.load().await {
             Ok(Loaded::ToDo(task)) => task,
             Ok(Loaded::Over(outcome)) => return self.finish(outcome, None).await,
@@ -77,6 +78,7 @@ impl TaskRun {
             }
         };
         Span::current().record("trace_id", task.trace_id.as_str());
+        crate::fail_points::fail_point!("worker_fence_written");
         if self.claim.deliveries > POISON_DELIVERIES {
             let outcome = self.bury(&task).await;
             return self.finish(outcome, None).await;
@@ -157,6 +159,7 @@ impl TaskRun {
             Ok(Placed::Wait(pause)) => return (Outcome::HandBack(pause), None),
             Err(error) => return (self.after(error, None).await, None),
         };
+        crate::fail_points::fail_point!("worker_slot_acquired");
         heartbeat
             .hold_slot(HeldSlot { instance: instance.instance_id.clone(), capacity: instance.max_concurrent_scans });
         let started_at = task.started_at.unwrap_or_else(|| self.shared.clock.now());
@@ -326,6 +329,7 @@ impl TaskRun {
         if let Some(instance) = instance {
             self.release_slot(instance, &how).await;
         }
+        crate::fail_points::fail_point!("worker_before_acknowledge");
         for tried in 1..=FINISH_TRIES {
             match self.shared.queue.finish(&self.claim.lease, how.clone()).await {
                 Ok(FinishOutcome::Done) => return,

@@ -1,0 +1,107 @@
+//! Places where a test lets the process die (feature `fail-points`, for tests only).
+//!
+//! What a crash leaves behind is only known of moments that were tried. Each step of a submit and of a task's road on
+//! its scanner carries a named point; `NESSUS_MCP_FAIL_POINT=name[:n]` aborts the process when that point is passed for
+//! the n-th time (the first unless said). Nothing is flushed, closed or released, as with `kill -9`. In a build without
+//! the feature a point is nothing at all.
+
+/// Marks a point by its name, which stands in [`POINTS`].
+macro_rules! fail_point {
+    ($name:literal) => {
+        #[cfg(feature = "fail-points")]
+        $crate::fail_points::pass($name);
+    };
+}
+pub(crate) use fail_point;
+
+#[cfg(feature = "fail-points")]
+pub(crate) use self::armed::pass;
+#[cfg(feature = "fail-points")]
+pub use self::armed::{POINTS, VARIABLE};
+
+#[cfg(feature = "fail-points")]
+mod armed {
+    use std::sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    };
+
+    /// The environment variable that names the point.
+    pub const VARIABLE: &str = "NESSUS_MCP_FAIL_POINT";
+
+    /// Every point there is, in the order in which a task passes them.
+    pub const POINTS: [&str; 22] = [
+        "submit_key_claimed",
+        "submit_task_written",
+        "submit_enqueued",
+        "submit_before_reply",
+        "worker_claimed",
+        "worker_fence_written",
+        "worker_slot_acquired",
+        "worker_bound",
+        "worker_created",
+        "worker_scan_adopted",
+        "worker_scan_saved",
+        "worker_launched",
+        "worker_launch_saved",
+        "worker_polled",
+        "worker_scan_stopped",
+        "worker_exported",
+        "worker_export_published",
+        "worker_index_published",
+        "worker_profile_published",
+        "worker_before_final_state",
+        "worker_after_final_state",
+        "worker_before_acknowledge",
+    ];
+
+    /// The point this process dies at, and how often it may still be passed.
+    #[derive(Debug)]
+    struct Armed {
+        name: String,
+        left: AtomicU32,
+    }
+
+    impl Armed {
+        /// Reads `name` or `name:n`.
+        fn parse(text: &str) -> Option<Self> {
+            let (name, times) = match text.split_once(':') {
+                Some((name, times)) => (name, times.parse().ok()?),
+                None => (text, 1),
+            };
+            Some(Self { name: name.to_owned(), left: AtomicU32::new(times) })
+        }
+
+        /// Whether the process is to die, now that it passes the point `name`.
+        fn is_due(&self, name: &str) -> bool {
+            self.name == name && self.left.fetch_sub(1, Ordering::Relaxed) == 1
+        }
+    }
+
+    /// Passes a point: the last thing the process does, if it is told so.
+    pub(crate) fn pass(name: &str) {
+        static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
+        let armed = ARMED.get_or_init(|| std::env::var(VARIABLE).ok().as_deref().and_then(Armed::parse));
+        if armed.as_ref().is_some_and(|armed| armed.is_due(name)) {
+            tracing::error!(name, "the process dies at a fail point");
+            std::process::abort();
+        }
+    }
+
+    #[cfg(test)]
+    mod tests {
+        use super::*;
+
+        fn deaths(text: &str, passed: &[&str]) -> Vec<bool> {
+            let armed = Armed::parse(text).unwrap();
+            passed.iter().map(|name| armed.is_due(name)).collect()
+        }
+
+        #[test]
+        fn a_point_is_due_once_at_the_passing_that_was_named() {
+            assert_eq!(deaths("a", &["b", "a", "a"]), [false, true, false]);
+            assert_eq!(deaths("a:3", &["a", "b", "a", "a", "a"]), [false, false, false, true, false]);
+            assert!(Armed::parse("a:many").is_none());
+        }
+    }
+}

@@ -1,0 +1,159 @@
+//! Processes that die at every single step, and what comes after.
+//!
+//! `tests/crash` kills at moments nobody chose; here the moments are chosen, so that none is missed. Each step of a submit
+//! and of a task's road carries a fail point; a process is started to die there, and then another without it. The task
+//! must end, with one create and one launch on the scanner, and one task for each idempotency key.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod points;
+
+use std::{collections::BTreeSet, sync::Mutex, thread, time::Duration};
+
+use nessus_mcp_lib::{
+    client::{ScanArguments, ScanClient},
+    fail_points::{POINTS, VARIABLE},
+    ids::TaskId,
+    task::TaskStatus,
+};
+use nessus_mcp_tests::{
+    binaries,
+    deployment::{Deployment, Server},
+    processes::{Process, until},
+    sim::{NessusSim, SimConfig},
+    site::Site,
+};
+use tokio::runtime::Builder;
+
+/// How many sites are tried at a time.
+const AT_A_TIME: usize = 3;
+/// Leases that end soon after their holder is dead.
+const SHORT_LEASE: [&str; 2] = ["--lease-seconds", "1s"];
+
+/// Runs `check` for each of the points whose names begin with `prefix`, a few at a time.
+fn for_each_point(prefix: &str, check: impl AsyncFn(&'static str) + Sync) {
+    let chosen: Vec<_> = POINTS.into_iter().filter(|point| point.starts_with(prefix)).collect();
+    assert!(chosen.len() >= 4, "{chosen:?}");
+    let left = Mutex::new(chosen.into_iter());
+    thread::scope(|scope| {
+        for _ in 0..AT_A_TIME {
+            scope.spawn(|| {
+                let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+                // The lock is given back before the check begins.
+                while let Some(point) = { left.lock().unwrap().next() } {
+                    runtime.block_on(check(point));
+                }
+            });
+        }
+    });
+}
+
+/// Starts a worker that dies at a point.
+fn doomed_worker(site: &Site, point: &str, more: &[&str]) -> Process {
+    let worker = site.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
+    site.deployment.start(&worker.args(SHORT_LEASE).args(more).env(VARIABLE, point))
+}
+
+/// Waits until a process has died, and sees to it that it died where it was to.
+fn died_at(process: &mut Process, point: &str) {
+    let status = process.wait();
+    let log = process.log();
+    let at = format!("\"name\":\"{point}\"");
+    assert!(status.code().is_none() && log.contains(&at), "{point}: {status}\n{}", process.tail());
+}
+
+#[test]
+fn a_worker_that_dies_at_any_step_is_replaced() {
+    for_each_point("worker_", async |point| match point {
+        "worker_scan_adopted" => dies_adopting(point).await,
+        "worker_scan_stopped" => dies_stopping(point).await,
+        _ => dies_on_the_road(point).await,
+    });
+}
+
+async fn dies_on_the_road(point: &'static str) {
+    let site = Site::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let task = site.submit(point, "192.0.2.1").await;
+    let mut first = doomed_worker(&site, point, &[]);
+    died_at(&mut first, point);
+    ends_as(&site, &task, TaskStatus::Completed, &[], &first).await;
+}
+
+/// Two deaths: one between create and its record, so that there is something to adopt, and one right after the adoption.
+async fn dies_adopting(point: &'static str) {
+    let site = Site::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let task = site.submit(point, "192.0.2.1").await;
+    let mut first = doomed_worker(&site, "worker_created", &[]);
+    died_at(&mut first, "worker_created");
+    let mut second = doomed_worker(&site, point, &[]);
+    died_at(&mut second, point);
+    ends_as(&site, &task, TaskStatus::Completed, &[], &second).await;
+}
+
+/// A scan that has used up its time is stopped, and the task ends as timed out, whoever says so in the end.
+async fn dies_stopping(point: &'static str) {
+    const SHORT_TIME: [&str; 2] = ["--scan-timeout-hours", "300ms"];
+    let site = Site::start(SimConfig::new().scan_duration(Duration::from_secs(3600))).await;
+    let task = site.submit(point, "192.0.2.1").await;
+    let mut first = doomed_worker(&site, point, &SHORT_TIME);
+    died_at(&mut first, point);
+    ends_as(&site, &task, TaskStatus::Timeout, &SHORT_TIME, &first).await;
+    assert_eq!(site.sim.stats().running, 0, "{point}: the scan goes on unwatched");
+}
+
+/// A worker without fail points brings the task to its end; the scanner has created and launched one scan for it.
+async fn ends_as(site: &Site, task: &TaskId, status: TaskStatus, more: &[&str], dead: &Process) {
+    let arguments: Vec<_> = SHORT_LEASE.iter().chain(more).copied().collect();
+    let last = site.start_worker(&arguments);
+    let view = site.ended(task, &[dead, &last]).await;
+    assert_eq!(view.status, status, "{view:?}\n{}", last.tail());
+    assert_eq!(view.attempt, 1, "a crash of ours is no attempt of the scan");
+    site.queue_is_empty(&[&last]).await;
+    site.each_scan_ran_once(1);
+    let history = site.deployment.task(task).history;
+    assert_eq!(history.iter().filter(|step| step.to.is_terminal()).count(), 1, "{history:?}");
+}
+
+/// The client has no answer, and asks again under the same key until it gets one.
+#[test]
+fn a_server_that_dies_at_any_step_of_a_submit_takes_one_task_into_custody() {
+    for_each_point("submit_", dies_in_a_submit);
+}
+
+async fn dies_in_a_submit(point: &'static str) {
+    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let deployment = Deployment::new(&sim.scanners_yaml());
+    let doomed = deployment.server(binaries::server()).env(VARIABLE, point);
+    let mut server = deployment.serve(&doomed);
+    let unanswered = submit(&server).await;
+    assert!(unanswered.is_err(), "{point}: {unanswered:?}");
+    died_at(&mut server.process, point);
+    let site = Site::start_with(sim, deployment, &[]).await;
+    let worker = site.start_worker(&SHORT_LEASE);
+    let task = submit(&site.server).await.unwrap();
+    assert_eq!(submit(&site.server).await.unwrap(), task);
+    site.completed(&task, &[&worker]).await;
+    until("the queue is empty", &[&worker], async || {
+        site.client().get_queue_status().await.ok().filter(|queue| queue.pools.iter().all(|pool| pool.leased == 0))
+    })
+    .await;
+    assert_eq!(site.deployment.task_directories(), [task.to_string()], "{point}: one key, one task");
+    site.each_scan_ran_once(1);
+}
+
+async fn submit(server: &Server) -> Result<TaskId, String> {
+    let client = ScanClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
+    let mut arguments = ScanArguments::new("once", "192.0.2.1");
+    arguments.idempotency_key = Some("the-key".to_owned());
+    let submitted = client.run_untrusted_scan(&arguments).await;
+    submitted.map(|submission| submission.task_id).map_err(|error| error.to_string())
+}
+
+/// A point that no test passes is a step that nobody tried.
+#[test]
+fn every_point_of_the_source_is_in_the_list() {
+    let in_the_source = points::in_the_source();
+    let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
+    assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
+    assert!(listed.iter().all(|name| name.starts_with("submit_") || name.starts_with("worker_")), "no test tries it");
+}

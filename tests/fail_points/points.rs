@@ -1,0 +1,28 @@
+//! The fail points that stand in the library's source.
+
+use std::{collections::BTreeSet, fs, path::Path};
+
+/// The names in all `fail_point!("…")` of the library.
+pub(crate) fn in_the_source() -> BTreeSet<String> {
+    let mut names = BTreeSet::new();
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../nessus-mcp-lib/src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                let named = text.split("fail_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());
+                for name in named {
+                    assert!(
+                        names.insert(name.to_owned()),
+                        "`{name}` stands twice, the second time in {}",
+                        path.display()
+                    );
+                }
+            }
+        }
+    }
+    names
+}
