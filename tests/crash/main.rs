@@ -7,6 +7,7 @@
 
 use std::{
     fs::File,
+    ops::Range,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,7 @@ use nessus_mcp_lib::{
     time::{Clock as _, SystemClock, Timestamp},
 };
 use nessus_mcp_tests::{
+    chaos::{self, BackendKind, Moments, Plan},
     processes::{PATIENCE, Process, until},
     sim::{SimConfig, Stats},
     site::Site,
@@ -29,6 +31,21 @@ const SHORTEST_LEASE: [&str; 2] = ["--lease-seconds", "1s"];
 
 fn scans_of(duration: Duration) -> SimConfig {
     SimConfig::new().scan_duration(duration)
+}
+
+/// Everything at once: workers killed and frozen, the server killed during submits, clients that ask again. The long
+/// version, with hundreds of tasks, is `cargo run -p nessus-mcp-tests --example crash-suite`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_site_under_every_fault_loses_nothing_and_repeats_nothing() {
+    let every_fault = BackendKind::Sqlite.faults().to_vec();
+    let plan = Plan::new(BackendKind::Sqlite, every_fault).tasks(24).workers(3).capacity(6);
+    let verdict = chaos::run(&plan.worker_faults(millis(500..2500)).submit_pause(millis(0..1000))).await;
+    assert!(verdict.is_clean(), "{}", verdict.report());
+    assert!(verdict.faults.iter().all(|(_, count)| *count > 0), "the test tests nothing\n{}", verdict.report());
+}
+
+fn millis(range: Range<u64>) -> Range<Duration> {
+    Duration::from_millis(range.start)..Duration::from_millis(range.end)
 }
 
 /// The worker's machine loses power while the scan runs: the next worker takes the scan over where it stands.
@@ -56,7 +73,7 @@ async fn workers_killed_at_any_moment_lose_nothing_and_repeat_nothing() {
     for number in 1..=SCANS {
         tasks.push(site.submit(&format!("scan {number}"), &format!("192.0.2.{number}")).await);
     }
-    let mut moments = Moments(0x5EED);
+    let mut moments = Moments::new(0x5EED);
     for _ in 0..KILLS {
         let mut worker = site.start_worker(&SHORTEST_LEASE);
         worker.wait_for_log("worker started");
@@ -115,18 +132,6 @@ fn spin_until(process: &Process, condition: impl Fn() -> bool) {
     }
 }
 
-/// Reproducible moments; xorshift is random enough for that.
-struct Moments(u64);
-
-impl Moments {
-    fn next_below(&mut self, limit: Duration) -> Duration {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        limit * u32::try_from(self.0 & 0xFFFF).unwrap() / 0x1_0000
-    }
-}
-
 /// An update of the gateway: the scan goes on without it, and the next worker takes it over at once. The leases are an
 /// hour long, so one that waited for them would never come to an end here.
 #[tokio::test]
@@ -150,7 +155,7 @@ async fn a_worker_that_is_told_to_stop_hands_its_scan_over() {
 async fn a_worker_that_is_told_to_stop_at_once_loses_nothing() {
     let site = Site::start(scans_of(Duration::from_millis(300))).await;
     let mut tasks = Vec::new();
-    let mut moments = Moments(0xCAFE);
+    let mut moments = Moments::new(0xCAFE);
     for number in 1..=4 {
         tasks.push(site.submit(&format!("scan {number}"), &format!("192.0.2.{number}")).await);
         let mut worker = site.start_worker(&[]);

@@ -13,8 +13,7 @@ pub(crate) fn in_the_source() -> BTreeSet<String> {
                 folders.push(path);
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let text = fs::read_to_string(&path).unwrap();
-                let named = text.split("fail_point!(\"").skip(1).filter_map(|rest| rest.split('"').next());
-                for name in named {
+                for name in text.split("fail_point!(\"").skip(1).filter_map(|rest| rest.split('"').next()) {
                     assert!(
                         names.insert(name.to_owned()),
                         "`{name}` stands twice, the second time in {}",

@@ -43,6 +43,16 @@ impl Deployment {
         self.queue_url.clone().unwrap_or_else(embedded)
     }
 
+    /// Lets the directory stay when this is dropped, or not: what a failing run has written tells why.
+    pub fn keep_files(&mut self, keep: bool) {
+        self.directory.disable_cleanup(keep);
+    }
+
+    /// The directory itself.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     /// Replaces `scanners.yaml`.
     pub fn configure(&self, scanners: &str) {
         let path = self.scanners_yaml();

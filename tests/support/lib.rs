@@ -9,9 +9,11 @@
 //! redis        Redis servers that a test starts itself
 //! redis_groups a cluster, and a master with a replica and a sentinel
 //! site         a whole site: scanner, server, workers
+//! chaos        many tasks on a site whose processes are killed, frozen and emptied, and what must hold afterwards
 //! ```
 
 pub mod binaries;
+pub mod chaos;
 pub mod deployment;
 pub mod processes;
 pub mod proxy;

@@ -62,6 +62,7 @@ pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &
     })
     .await?;
     crate::fail_points::fail_point!("worker_after_final_state");
+    info!("task completed");
     Ok(())
 }
 
