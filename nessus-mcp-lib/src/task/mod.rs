@@ -14,6 +14,8 @@ mod error;
 mod lock;
 mod manager;
 mod model;
+#[cfg(test)]
+mod property_tests;
 mod state;
 mod store;
 
