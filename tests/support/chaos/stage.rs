@@ -150,6 +150,12 @@ fn start_server(deployment: &Deployment, queue_url: Option<&str>, address: &str)
     })
 }
 
+/// Tells a worker to stop, once it listens to that: before, SIGTERM kills it like any process.
+fn end_worker(worker: &mut Process) {
+    worker.wait_for_log("worker started");
+    assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+}
+
 impl Common {
     fn start_worker(&self) -> Process {
         let worker = self.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
@@ -192,7 +198,7 @@ impl Common {
             let current = self.round.load(Ordering::Relaxed);
             if current != round {
                 round = current;
-                assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+                end_worker(&mut worker);
                 worker = self.start_worker();
             }
             let pause = moments.next_in(&self.plan.worker_faults);
@@ -217,7 +223,7 @@ impl Common {
                 }
             }
         }
-        assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+        end_worker(&mut worker);
     }
 
     fn torment_server(&self, mut server: Server, mut moments: Moments) {
