@@ -38,7 +38,8 @@ fn scans_of(duration: Duration) -> SimConfig {
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_site_under_every_fault_loses_nothing_and_repeats_nothing() {
     let every_fault = BackendKind::Sqlite.faults().to_vec();
-    let plan = Plan::new(BackendKind::Sqlite, every_fault).tasks(24).workers(3).capacity(6);
+    let plan =
+        Plan::new(BackendKind::Sqlite, every_fault).tasks(16).workers(3).capacity(6).faults_for(Duration::from_secs(8));
     let verdict = chaos::run(&plan.worker_faults(millis(500..2500)).submit_pause(millis(0..1000))).await;
     assert!(verdict.is_clean(), "{}", verdict.report());
     assert!(verdict.faults.iter().all(|(_, count)| *count > 0), "the test tests nothing\n{}", verdict.report());

@@ -86,7 +86,7 @@ impl Plan {
             server_faults: millis(300..1500),
             queue_faults: millis(3000..9000),
             submit_pause: millis(0..2000),
-            faults_for: Duration::from_secs(240),
+            faults_for: Duration::from_secs(180),
         }
     }
 
