@@ -2,8 +2,9 @@
 //!
 //! What a crash leaves behind is only known of moments that were tried. Each step of a submit and of a task's road on
 //! its scanner carries a named point; `NESSUS_MCP_FAIL_POINT=name[:n]` aborts the process when that point is passed for
-//! the n-th time (the first unless said). Nothing is flushed, closed or released, as with `kill -9`. In a build without
-//! the feature a point is nothing at all.
+//! the n-th time (the first unless said). Nothing is flushed, closed or released, as with `kill -9`. With
+//! `NESSUS_MCP_FREEZE_POINT` it stands still there instead (SIGSTOP), until somebody sends SIGCONT. In a build without the
+//! feature a point is nothing at all.
 
 /// Marks a point by its name, which stands in [`POINTS`].
 macro_rules! fail_point {
@@ -17,7 +18,7 @@ pub(crate) use fail_point;
 #[cfg(feature = "fail-points")]
 pub(crate) use self::armed::pass;
 #[cfg(feature = "fail-points")]
-pub use self::armed::{POINTS, VARIABLE};
+pub use self::armed::{FREEZE_VARIABLE, POINTS, VARIABLE};
 
 #[cfg(feature = "fail-points")]
 mod armed {
@@ -29,8 +30,11 @@ mod armed {
     /// The environment variable that names the point.
     pub const VARIABLE: &str = "NESSUS_MCP_FAIL_POINT";
 
+    /// The environment variable that names the point where the process stands still.
+    pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
+
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 22] = [
+    pub const POINTS: [&str; 24] = [
         "submit_key_claimed",
         "submit_task_written",
         "submit_enqueued",
@@ -39,9 +43,11 @@ mod armed {
         "worker_fence_written",
         "worker_slot_acquired",
         "worker_bound",
+        "worker_create_confirmed",
         "worker_created",
         "worker_scan_adopted",
         "worker_scan_saved",
+        "worker_launch_confirmed",
         "worker_launched",
         "worker_launch_saved",
         "worker_polled",
@@ -80,11 +86,22 @@ mod armed {
 
     /// Passes a point: the last thing the process does, if it is told so.
     pub(crate) fn pass(name: &str) {
-        static ARMED: OnceLock<Option<Armed>> = OnceLock::new();
-        let armed = ARMED.get_or_init(|| std::env::var(VARIABLE).ok().as_deref().and_then(Armed::parse));
-        if armed.as_ref().is_some_and(|armed| armed.is_due(name)) {
+        static DEADLY: OnceLock<Option<Armed>> = OnceLock::new();
+        static FREEZING: OnceLock<Option<Armed>> = OnceLock::new();
+        let is_due = |armed: &'static OnceLock<Option<Armed>>, variable: &str| {
+            let armed = armed.get_or_init(|| std::env::var(variable).ok().as_deref().and_then(Armed::parse));
+            armed.as_ref().is_some_and(|armed| armed.is_due(name))
+        };
+        if is_due(&DEADLY, VARIABLE) {
             tracing::error!(name, "the process dies at a fail point");
             std::process::abort();
+        }
+        if is_due(&FREEZING, FREEZE_VARIABLE) {
+            tracing::error!(name, "the process stands still at a fail point");
+            // A process that cannot stop itself goes on, and its test says so.
+            let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+            // The signal may reach another thread first, and this one must not get any further meanwhile.
+            std::thread::sleep(std::time::Duration::from_millis(100));
         }
     }
 

@@ -12,7 +12,7 @@ use std::{collections::BTreeSet, sync::Mutex, thread, time::Duration};
 
 use nessus_mcp_lib::{
     client::{ScanArguments, ScanClient},
-    fail_points::{POINTS, VARIABLE},
+    fail_points::{FREEZE_VARIABLE, POINTS, VARIABLE},
     ids::TaskId,
     task::TaskStatus,
 };
@@ -112,6 +112,32 @@ async fn ends_as(site: &Site, task: &TaskId, status: TaskStatus, more: &[&str], 
     site.each_scan_ran_once(1);
     let history = site.deployment.task(task).history;
     assert_eq!(history.iter().filter(|step| step.to.is_terminal()).count(), 1, "{history:?}");
+}
+
+/// The worst moment to stand still: the queue has just confirmed that the task is ours, and nothing has been sent yet.
+/// When the worker goes on, another has created, launched and completed the scan.
+#[tokio::test]
+async fn a_worker_that_stands_still_before_it_creates_or_launches_does_neither_afterwards() {
+    for point in ["worker_create_confirmed", "worker_launch_confirmed"] {
+        let site = Site::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+        let task = site.submit(point, "192.0.2.1").await;
+        let worker = site.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
+        let mut first = site.deployment.start(&worker.args(SHORT_LEASE).env(FREEZE_VARIABLE, point));
+        first.wait_for_log("the process stands still at a fail point");
+        let second = site.start_worker(&SHORT_LEASE);
+        site.completed(&task, &[&first, &second]).await;
+        let before = site.deployment.task(&task);
+        first.thaw();
+        let noticed = ["another worker holds the task", "could not be renewed in time", "came too late"];
+        until("it has noticed", &[&first], async || {
+            let log = first.log();
+            noticed.iter().any(|text| log.contains(text)).then_some(())
+        })
+        .await;
+        assert_eq!(first.terminate(), Some(0), "{}", first.tail());
+        site.each_scan_ran_once(1);
+        assert_eq!(site.deployment.task(&task), before, "{point}: it has written");
+    }
 }
 
 /// The client has no answer, and asks again under the same key until it gets one.

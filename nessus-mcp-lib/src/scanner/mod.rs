@@ -8,6 +8,7 @@ mod interface;
 mod mock;
 #[cfg(feature = "nessus")]
 mod nessus;
+mod permit;
 mod registry;
 mod selection;
 
@@ -15,6 +16,7 @@ mod selection;
 pub use self::interface::MockScannerInterface;
 #[cfg(feature = "nessus")]
 pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
+pub(crate) use self::permit::act_until;
 pub use self::{
     error::{RequestSent, ScannerError},
     interface::{

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The part of a lease after which a worker that could not renew it stops acting, in tenths.
-const TRUSTED_TENTHS: u32 = 8;
+pub(super) const TRUSTED_TENTHS: u32 = 8;
 
 /// How often a lease is renewed in its length.
 const BEATS: u32 = 3;

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use super::{
     engine::Shared,
+    heartbeat::TRUSTED_TENTHS,
     outcome::StepError,
     poll::{self, StopReason},
     results,
@@ -15,7 +17,7 @@ use crate::{
     error::chain,
     ids::ScanId,
     queue::{Lease, RenewOutcome},
-    scanner::{DEFAULT_TEMPLATE, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
+    scanner::{self, DEFAULT_TEMPLATE, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
     task::{Artifact, Task, TaskStatus, Writer},
     time::Timestamp,
 };
@@ -109,11 +111,13 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
     let mut request = ScanRequest::new(marker, &task.payload.name, &task.payload.targets);
     request.description.clone_from(&task.payload.description);
     request.template = task.payload.template.clone().unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
-    held.confirm().await?;
-    let scan = match held.instance.scanner.create(&request).await {
+    let until = held.confirm().await?;
+    crate::fail_points::fail_point!("worker_create_confirmed");
+    let scan = match scanner::act_until(until, held.instance.scanner.create(&request)).await {
         Ok(scan) => scan,
         Err(error) => {
             if !error.may_have_acted() {
+                held.still_in_time(until)?;
                 held.unbind().await?;
             }
             return Err(error.into());
@@ -154,8 +158,9 @@ async fn stop_earlier(held: &Held<'_>, task: &Task) -> Result<(), StepError> {
 async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
     let status = held.unless_stopped(held.instance.scanner.status(scan)).await??;
     let run_uuid = if status.state == ScanState::Created {
-        held.confirm().await?;
-        match held.instance.scanner.launch(scan).await {
+        let until = held.confirm().await?;
+        crate::fail_points::fail_point!("worker_launch_confirmed");
+        match scanner::act_until(until, held.instance.scanner.launch(scan)).await {
             Ok(run_uuid) => {
                 crate::fail_points::fail_point!("worker_launched");
                 info!(%scan, "scan launched");
@@ -169,7 +174,10 @@ async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
                 }
                 status.run_uuid
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => {
+                held.still_in_time(until)?;
+                return Err(error.into());
+            }
         }
     } else {
         status.run_uuid
@@ -240,16 +248,27 @@ impl<'a> Held<'a> {
 
     /// Makes sure that we hold the task at this moment: asked right before the scanner is told to create or launch.
     ///
-    /// The heartbeat is not enough: after a pause of the machine its verdict may come later than our next step.
-    pub(super) async fn confirm(&self) -> Result<(), StepError> {
+    /// The heartbeat is not enough: after a pause of the machine its verdict may come later than our next step. Returns
+    /// until when we may act on the answer.
+    pub(super) async fn confirm(&self) -> Result<Instant, StepError> {
         if self.shared.stop.is_cancelled() {
             return Err(StepError::Stopped);
         }
+        let asked = Instant::now();
         let renewed = self.shared.queue.renew(std::slice::from_ref(self.lease), self.shared.settings.lease).await?;
         if self.lost.is_cancelled() || renewed.first() != Some(&RenewOutcome::Held) {
             return Err(StepError::LeaseLost);
         }
-        Ok(())
+        Ok(asked + self.shared.settings.lease * TRUSTED_TENTHS / 10)
+    }
+
+    /// Makes sure that an error is not the scanner's but ours, because we came too late.
+    fn still_in_time(&self, until: Instant) -> Result<(), StepError> {
+        if Instant::now() < until {
+            return Ok(());
+        }
+        warn!("the worker stood still and came too late: nothing was sent to the scanner");
+        Err(StepError::LeaseLost)
     }
 
     /// Waits, unless the worker stops.

@@ -15,7 +15,7 @@ use super::{
     config::NessusConfig,
     http::{Access, Answer, Call, Exchange},
 };
-use crate::scanner::{RequestSent, ScannerError};
+use crate::scanner::{RequestSent, ScannerError, permit};
 
 /// How often a read is attempted.
 const ATTEMPTS: u32 = 3;
@@ -60,6 +60,10 @@ impl Client {
         let (mut session_renewed, mut token_renewed) = (false, false);
         loop {
             let grant = self.auth.grant(&self.exchange, access).await.map_err(before_the_call)?;
+            if access == Access::Control && !permit::may_act() {
+                let message = "it came too late to be sent".to_owned();
+                return Err(ScannerError::Transport { call: call.name(), message, sent: RequestSent::No });
+            }
             let refusal = match self.exchange.send(call, &grant.credentials).await? {
                 Answer::Success(response) => return Ok(response),
                 Answer::Refused(refusal) => refusal,
