@@ -117,7 +117,7 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
         Ok(scan) => scan,
         Err(error) => {
             if !error.may_have_acted() {
-                held.still_in_time(until)?;
+                still_in_time(until)?;
                 held.unbind().await?;
             }
             return Err(error.into());
@@ -175,7 +175,7 @@ async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
                 status.run_uuid
             }
             Err(error) => {
-                held.still_in_time(until)?;
+                still_in_time(until)?;
                 return Err(error.into());
             }
         }
@@ -187,6 +187,15 @@ async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
         crate::fail_points::fail_point!("worker_launch_saved");
     }
     Ok(())
+}
+
+/// Makes sure that an error is not the scanner's but ours, because we came too late.
+fn still_in_time(until: Instant) -> Result<(), StepError> {
+    if Instant::now() < until {
+        return Ok(());
+    }
+    warn!("the worker stood still and came too late: nothing was sent to the scanner");
+    Err(StepError::LeaseLost)
 }
 
 impl<'a> Held<'a> {
@@ -260,15 +269,6 @@ impl<'a> Held<'a> {
             return Err(StepError::LeaseLost);
         }
         Ok(asked + self.shared.settings.lease * TRUSTED_TENTHS / 10)
-    }
-
-    /// Makes sure that an error is not the scanner's but ours, because we came too late.
-    fn still_in_time(&self, until: Instant) -> Result<(), StepError> {
-        if Instant::now() < until {
-            return Ok(());
-        }
-        warn!("the worker stood still and came too late: nothing was sent to the scanner");
-        Err(StepError::LeaseLost)
     }
 
     /// Waits, unless the worker stops.
