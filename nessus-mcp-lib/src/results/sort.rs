@@ -77,7 +77,14 @@ impl fmt::Display for SortOrder {
         match self {
             Self::WorstFirst => f.write_str("worst_first"),
             Self::File => f.write_str("file"),
-            Self::By(by) => write!(f, "{}{}", if by.descending { "-" } else { "" }, by.field.name()),
+            Self::By(by) if by.descending => write!(f, "-{}", by.field.name()),
+            Self::By(by) => {
+                let name = by.field.name();
+                // An export may have elements that are called like an order; alone, the name would be read as that.
+                let is_order =
+                    matches!(name, "worst_first" | "file") || name.ends_with(":asc") || name.ends_with(":desc");
+                write!(f, "{name}{}", if is_order { ":asc" } else { "" })
+            }
         }
     }
 }
@@ -273,8 +280,16 @@ mod tests {
             ("epss-score:desc", "-epss_score"),
             ("host:asc", "host"),
             ("unheard_of", "unheard_of"),
+            ("file:asc", "file:asc"),
+            ("-file", "-file"),
+            ("worst_first:asc", "worst_first:asc"),
+            ("x:desc:asc", "x:desc:asc"),
+            ("x:desc:desc", "-x:desc"),
+            ("x:asc:asc", "x:asc:asc"),
         ] {
-            assert_eq!(text.parse::<SortOrder>().unwrap().to_string(), shown);
+            let order = text.parse::<SortOrder>().unwrap();
+            assert_eq!(order.to_string(), shown);
+            assert_eq!(shown.parse::<SortOrder>().unwrap(), order, "{text} is read as it is written");
         }
         for text in ["", "-", "--host", "host desc", ":desc"] {
             assert!(text.parse::<SortOrder>().is_err(), "{text}");
