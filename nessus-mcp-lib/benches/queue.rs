@@ -4,12 +4,7 @@
 //! `cargo bench --bench queue`. It starts `redis-server` itself. The figures that count are the ratios of one run: the
 //! machine may be busy, and disks differ.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::print_stdout,
-    clippy::cast_precision_loss,
-    reason = "a benchmark, for those who work on the library"
-)]
+#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark, for those who work on the library")]
 
 use std::{
     net::{TcpListener, TcpStream},
@@ -60,23 +55,23 @@ fn row(place: &str, step: &str, rate: f64, bare: f64) {
 }
 
 fn steps(runtime: &tokio::runtime::Runtime, place: &str, queue: &Arc<dyn Queue>, bare: f64) {
-    let enqueue = runtime.block_on(rate(queue, async |queue, number| {
+    let enqueue = runtime.block_on(rate(queue, &async |queue, number| {
         queue.enqueue(&pool("enqueue"), &body(number)).await.unwrap();
     }));
     row(place, "enqueue", enqueue, bare);
     // What a submit asks of the queue: its key, then its place.
-    let submit = runtime.block_on(rate(queue, async |queue, number| {
+    let submit = runtime.block_on(rate(queue, &async |queue, number| {
         let body = body(number);
         let entry = IdempotencyEntry::new(body.task_id().clone(), "hash", Timestamp::from_millis(5));
         queue.claim_idempotency_key(&format!("key {number}"), &entry, LEASE).await.unwrap();
         queue.enqueue(&pool("submit"), &body).await.unwrap();
     }));
     row(place, "submit (key and enqueue)", submit, bare);
-    let claim = runtime.block_on(rate(queue, async |queue, _| {
+    let claim = runtime.block_on(rate(queue, &async |queue, _| {
         queue.claim(&pool("enqueue"), &worker(), LEASE).await.unwrap().unwrap();
     }));
     row(place, "claim", claim, bare);
-    let done = runtime.block_on(rate(queue, async |queue, _| {
+    let done = runtime.block_on(rate(queue, &async |queue, _| {
         let claim = queue.claim(&pool("submit"), &worker(), LEASE).await.unwrap().unwrap();
         queue.finish(&claim.lease, Finish::Ack).await.unwrap();
     }));
@@ -84,7 +79,7 @@ fn steps(runtime: &tokio::runtime::Runtime, place: &str, queue: &Arc<dyn Queue>,
 }
 
 /// How often a second all callers together do a step.
-async fn rate<F>(queue: &Arc<dyn Queue>, step: F) -> f64
+async fn rate<F>(queue: &Arc<dyn Queue>, step: &F) -> f64
 where
     F: AsyncFn(&dyn Queue, u32),
 {
@@ -95,12 +90,12 @@ where
         }
     };
     // All on one thread: the work is elsewhere.
-    futures_of(CALLERS, caller).await;
+    futures_of(CALLERS, &caller).await;
     f64::from(CALLERS * CALLS) / began.elapsed().as_secs_f64()
 }
 
 /// Runs as many futures at once.
-async fn futures_of<F: AsyncFn(u32)>(count: u32, make: F) {
+async fn futures_of<F: AsyncFn(u32)>(count: u32, make: &F) {
     let mut running: Vec<_> = (0..count).map(|number| Some(Box::pin(make(number)))).collect();
     std::future::poll_fn(|context| {
         let mut pending = false;
@@ -135,7 +130,7 @@ fn bare_insert(path: &Path) -> f64 {
 async fn bare_set(url: &str) -> f64 {
     let connection = redis::Client::open(url).unwrap().get_multiplexed_async_connection().await.unwrap();
     let began = Instant::now();
-    futures_of(CALLERS, async |caller| {
+    futures_of(CALLERS, &async |caller| {
         let mut connection = connection.clone();
         for call in 0..CALLS {
             let body = body(caller * CALLS + call);

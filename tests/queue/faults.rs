@@ -249,8 +249,11 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
         queue.finish(&delayed, Finish::Retry { delay: SHORT }).await.unwrap();
         queue.claim(&pool(), &worker(), SHORT).await.unwrap().unwrap();
         assert_eq!(server.ask(&["DEL", lost]).number(), 1);
+        // As the reconciler does: out of the dead letters, else as if it were new.
         for number in 1..=3 {
-            queue.enqueue(&pool(), &body(number)).await.unwrap();
+            if queue.retry_dead(&pool(), &body(number)).await.unwrap() == RetryDeadOutcome::NotFound {
+                queue.enqueue(&pool(), &body(number)).await.unwrap();
+            }
         }
         tokio::time::sleep(SHORT + Duration::from_millis(5)).await;
         let mut claimed = Vec::new();

@@ -17,9 +17,9 @@ fn certificate(directory: &Path) -> [String; 2] {
     let text = "[req]\ndistinguished_name = name\nx509_extensions = extensions\nprompt = no\n[name]\nCN = redis\n\
                 [extensions]\nbasicConstraints = critical,CA:FALSE\nsubjectAltName = IP:127.0.0.1\n";
     durable::replace(&directory.join("openssl.cnf"), text.as_bytes()).unwrap();
-    let make = "req -x509 -config openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
+    let arguments = "req -x509 -config openssl.cnf -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 \
                 -keyout key.pem -out certificate.pem";
-    let made = Program::new("openssl").args(make.split_whitespace()).current_dir(directory).run();
+    let made = Program::new("openssl").args(arguments.split_whitespace()).current_dir(directory).run();
     assert_eq!(made.code, Some(0), "{made:?}");
     ["certificate.pem", "key.pem"].map(|name| directory.join(name).display().to_string())
 }

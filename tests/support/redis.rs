@@ -154,8 +154,8 @@ pub fn is_installed(program: &str) -> bool {
 pub fn free_port() -> u16 {
     let is_free = |port: u16| TcpListener::bind(("127.0.0.1", port)).is_ok();
     let random = || u16::try_from(uuid::Uuid::new_v4().as_u128() % 10_000).unwrap_or_default();
-    let ports = std::iter::repeat_with(|| 12_000 + random()).take(1000);
-    ports.into_iter().find(|port| is_free(*port) && is_free(port + 10_000)).unwrap_or_else(|| panic!("no port is free"))
+    let mut ports = std::iter::repeat_with(|| 12_000 + random()).take(1000);
+    ports.find(|port| is_free(*port) && is_free(port + 10_000)).unwrap_or_else(|| panic!("no port is free"))
 }
 
 /// A connection that speaks the protocol of Redis.
@@ -184,7 +184,7 @@ impl Connection {
     fn try_ask(&mut self, command: &[&str]) -> std::io::Result<Reply> {
         let mut text = format!("*{}\r\n", command.len());
         for word in command {
-            text.push_str(&format!("${}\r\n{word}\r\n", word.len()));
+            text.extend(["$", &word.len().to_string(), "\r\n", word, "\r\n"]);
         }
         self.stream.get_mut().write_all(text.as_bytes())?;
         self.read()

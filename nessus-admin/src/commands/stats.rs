@@ -18,7 +18,9 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
         return output::lines([json(&rows, &warnings)]);
     }
     output::lines(table(&rows))?;
-    warnings.iter().for_each(|warning| output::warning(warning));
+    for warning in &warnings {
+        output::warning(warning);
+    }
     Ok(())
 }
 
