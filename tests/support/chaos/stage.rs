@@ -5,7 +5,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, AtomicU32, Ordering},
     },
     thread::{self, JoinHandle},
@@ -43,6 +43,8 @@ pub(super) struct Common {
     over: AtomicBool,
     /// The queue outlives those who use it.
     queue_over: AtomicBool,
+    /// Held while a server starts and while the queue is away: a server without its queue does not start.
+    queue_there: Mutex<()>,
     /// Restarts every worker once when it is raised: a new worker compares files and queue.
     round: AtomicU32,
 }
@@ -72,6 +74,7 @@ impl Stage {
             submitting: AtomicBool::new(true),
             over: AtomicBool::new(false),
             queue_over: AtomicBool::new(false),
+            queue_there: Mutex::new(()),
             round: AtomicU32::new(0),
         });
         let mut seed = plan.seed;
@@ -150,10 +153,30 @@ fn start_server(deployment: &Deployment, queue_url: Option<&str>, address: &str)
     })
 }
 
+/// The exit code of a process whose queue was away when it started; whoever runs it starts it again.
+const QUEUE_AWAY: i32 = 69;
+
+/// Whether a process still runs.
+///
+/// # Panics
+/// When it has ended for another reason than a queue that was away.
+fn is_running(process: &mut Process) -> bool {
+    if process.is_running() {
+        return true;
+    }
+    assert_eq!(process.wait().code(), Some(QUEUE_AWAY), "it has ended, and nobody had killed it\n{}", process.tail());
+    false
+}
+
 /// Tells a worker to stop, once it listens to that: before, SIGTERM kills it like any process.
 fn end_worker(worker: &mut Process) {
-    worker.wait_for_log("worker started");
-    assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+    while is_running(worker) {
+        if worker.log().contains("worker started") {
+            assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+            return;
+        }
+        thread::sleep(LOOK);
+    }
 }
 
 impl Common {
@@ -203,7 +226,10 @@ impl Common {
             }
             let pause = moments.next_in(&self.plan.worker_faults);
             let struck = self.wait(pause, |common| common.is_calm() || common.round.load(Ordering::Relaxed) != round);
-            assert!(worker.is_running(), "a worker has ended that nobody had killed\n{}", worker.tail());
+            if !is_running(&mut worker) {
+                worker = self.start_worker();
+                continue;
+            }
             match moments.pick(&faults).filter(|_| struck) {
                 Some(Fault::WorkerKilled) => {
                     worker.kill();
@@ -236,6 +262,7 @@ impl Common {
                 server.process.kill();
                 self.count(Fault::ServerKilled);
                 self.wait(moments.next_below(PAUSE_OF_SERVER), |_| false);
+                let _there = self.queue_there.lock();
                 server = start_server(&self.deployment, self.queue_url.as_deref(), &self.address);
             } else {
                 self.wait(LOOK * 5, |_| false);
@@ -250,6 +277,7 @@ impl Common {
             let struck = self.wait(moments.next_in(&self.plan.queue_faults), Self::is_calm);
             match moments.pick(&faults).filter(|_| struck) {
                 Some(fault) => {
+                    let _away = self.queue_there.lock();
                     redis.strike(&self.deployment, fault, moments.next_below(self.plan.lease / 2));
                     self.count(fault);
                 }
