@@ -15,13 +15,11 @@ use nessus_mcp_lib::{
     testing::queue_conformance::{self, QueueHarness},
     time::Timestamp,
 };
-use nessus_mcp_tests::redis_groups::{RedisCluster, RedisWithSentinel};
+use nessus_mcp_tests::redis_groups::{GROUP_PATIENCE, RedisCluster, RedisWithSentinel};
 
 use super::faults::{body, open, pool};
 
 const LONG: Duration = Duration::from_secs(3600);
-/// Far more than a failover takes.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 struct ClusterHarness {
     cluster: Arc<RedisCluster>,
@@ -93,7 +91,7 @@ async fn redis_cluster_keeps_a_pool_together_and_survives_a_node() {
     queue.enqueue(&pool(), &body(100)).await.unwrap();
     let node = cluster.node_of("{nessus}:queue");
     cluster.nodes[node].kill();
-    let error = tokio::time::timeout(PATIENCE, queue.enqueue(&pool(), &body(101))).await.unwrap().unwrap_err();
+    let error = tokio::time::timeout(GROUP_PATIENCE, queue.enqueue(&pool(), &body(101))).await.unwrap().unwrap_err();
     assert_eq!(error.code(), "queue_unavailable", "{}", chain(&error));
     cluster.nodes[node].restart();
     cluster.wait_until_whole();
@@ -107,7 +105,7 @@ async fn redis_cluster_wakes_those_who_wait_for_pools_on_several_nodes() {
     let cluster = RedisCluster::start();
     let (here, there) = (open(&cluster.url()).await, open(&cluster.url()).await);
     let pools: Vec<_> = (0..6).map(|number| PoolName::new(format!("pool{number}")).unwrap()).collect();
-    let waits = async { tokio::time::timeout(PATIENCE, here.wait_for_work(&pools, LONG)).await.is_ok() };
+    let waits = async { tokio::time::timeout(GROUP_PATIENCE, here.wait_for_work(&pools, LONG)).await.is_ok() };
     let (woken, enqueued) = tokio::join!(waits, async { there.enqueue(&pools[5], &body(1)).await });
     enqueued.unwrap();
     assert!(woken);
@@ -158,7 +156,7 @@ async fn until_it_works(call: impl AsyncFn() -> Result<Enqueued, QueueError>) {
         match call().await {
             Ok(_) => return,
             Err(error) => {
-                assert!(began.elapsed() < PATIENCE, "{}", chain(&error));
+                assert!(began.elapsed() < GROUP_PATIENCE, "{}", chain(&error));
                 assert_eq!(error.code(), "queue_unavailable", "{}", chain(&error));
             }
         }
