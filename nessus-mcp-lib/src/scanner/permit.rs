@@ -16,8 +16,11 @@ pub(crate) async fn act_until<T>(until: Instant, act: impl Future<Output = T>) -
     UNTIL.scope(until, act).await
 }
 
-/// Whether what is about to be sent may still be sent; always where no limit was set.
-pub(super) fn may_act() -> bool {
+/// Whether a request that creates or launches may still be sent: for implementors of
+/// [`ScannerInterface`](super::ScannerInterface), who ask right before they send it, and fail with nothing sent otherwise.
+///
+/// A worker sets the limit from what the queue has confirmed; where nobody has set one, everything may be sent.
+pub fn may_act() -> bool {
     UNTIL.try_with(|until| Instant::now() < *until).unwrap_or(true)
 }
 
