@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{ScanService, ServiceError};
 use crate::{
-    error::{chain, excerpt},
+    error::chain,
     ids::{PoolName, TaskId},
     queue::{self, DeadLetter, TaskBody},
     task::{Task, TaskError, TaskStatus, Writer},
@@ -75,13 +75,10 @@ impl ScanService {
         let update = self.tasks.update(task_id, Writer::FrontDoor, move |task| match task.status {
             // A scanner is written down before anything is created on it, so without one there is nothing to stop.
             TaskStatus::Queued | TaskStatus::Running if !may_have_a_scan(task) => {
-                task.error_message = Some(match &reason {
-                    Some(reason) => format!("cancelled on request: {}", excerpt(reason)),
-                    None => "cancelled on request".to_owned(),
-                });
-                task.error_code = Some("cancelled".to_owned());
                 task.cancel_requested_at = Some(now);
                 task.cancel_reason = reason;
+                task.error_code = Some("cancelled".to_owned());
+                task.error_message = Some(task.cancel_message());
                 task.status = TaskStatus::Cancelled;
             }
             TaskStatus::Running if task.cancel_requested_at.is_none() => {

@@ -19,6 +19,7 @@ mod property_tests;
 mod state;
 mod store;
 
+pub(crate) use self::model::CANCELLED;
 pub use self::{
     error::TaskError,
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},

@@ -15,6 +15,9 @@ use crate::{
 /// The version of `task.json` this library writes.
 pub const TASK_SCHEMA_VERSION: u32 = 1;
 
+/// What is said of a task that somebody has cancelled.
+pub(crate) const CANCELLED: &str = "cancelled on request";
+
 /// What a scan may use on its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -278,6 +281,14 @@ impl Task {
     pub fn pin(&mut self, instance: InstanceId) {
         self.scanner_instance_id = Some(instance.clone());
         self.pinned_instance_id = Some(instance);
+    }
+
+    /// What is said of a task that was cancelled: that somebody wanted it, and why if that was said.
+    pub(crate) fn cancel_message(&self) -> String {
+        match &self.cancel_reason {
+            Some(reason) => format!("{CANCELLED}: {}", excerpt(reason)),
+            None => CANCELLED.to_owned(),
+        }
     }
 
     /// The entry of this task in the queue: enough for an operator to read, never a secret.

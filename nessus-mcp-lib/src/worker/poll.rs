@@ -28,8 +28,8 @@ const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 /// Why a scan is stopped before its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum StopReason {
-    /// Somebody asked for it, with the words given.
-    Requested(Option<String>),
+    /// Somebody asked for it; what is said of the task.
+    Requested(String),
     /// It has used up its time.
     OutOfTime(Duration),
 }
@@ -38,14 +38,9 @@ impl StopReason {
     /// How the task ends when its scan does not end by itself first.
     pub(super) fn error(&self) -> StepError {
         match self {
-            Self::Requested(reason) => StepError::Scan {
-                status: TaskStatus::Cancelled,
-                code: "cancelled",
-                message: match reason {
-                    Some(reason) => format!("cancelled on request: {}", excerpt(reason)),
-                    None => "cancelled on request".to_owned(),
-                },
-            },
+            Self::Requested(message) => {
+                StepError::Scan { status: TaskStatus::Cancelled, code: "cancelled", message: message.clone() }
+            }
             Self::OutOfTime(limit) => StepError::Scan {
                 status: TaskStatus::Timeout,
                 code: "scan_timeout",
@@ -96,7 +91,7 @@ pub(super) async fn until_ended(
     let mut last_state = None;
     let mut stopping = reason.map(Stopping::new);
     loop {
-        match held.unless_stopped(held.instance.scanner.status(scan)).await? {
+        let task = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
                 last_answer = Instant::now();
                 if last_state != Some(status.state) {
@@ -106,19 +101,21 @@ pub(super) async fn until_ended(
                 if status.state.is_terminal() {
                     return Ok(Ended { status, stopped: stopping.map(|stopping| stopping.reason) });
                 }
-                held.record_progress(&status).await?;
+                let task = held.record_progress(&status).await?;
                 crate::fail_points::fail_point!("worker_polled");
+                task
             }
             Err(ScannerError::NotFound(what)) => {
                 return Err(stopping.map_or(ScannerError::NotFound(what).into(), |stopping| stopping.reason.error()));
             }
             Err(error) if stopping.is_some() || (error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT) => {
                 warn!(%scan, error = chain(&error), "the scanner does not answer; the scan goes on");
+                held.task().await?
             }
             Err(error) => return Err(error.into()),
-        }
+        };
         if stopping.is_none()
-            && let Some(reason) = held.reason_to_stop().await?
+            && let Some(reason) = held.reason_to_stop(&task)
         {
             info!(%scan, ?reason, "the scan is stopped");
             stopping = Some(Stopping::new(reason));
@@ -174,7 +171,7 @@ async fn pause(held: &Held<'_>, duration: Duration, watches: bool) -> Result<(),
     loop {
         let left = until.saturating_duration_since(Instant::now());
         held.pause(left.min(WATCH_INTERVAL)).await?;
-        if left <= WATCH_INTERVAL || (watches && held.reason_to_stop().await?.is_some()) {
+        if left <= WATCH_INTERVAL || (watches && held.reason_to_stop(&held.task().await?).is_some()) {
             return Ok(());
         }
     }

@@ -41,7 +41,7 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
         })
         .await?;
     held.remove_leftovers().await?;
-    let reason = held.reason_to_stop().await?;
+    let reason = held.reason_to_stop(&task);
     let scan = match &reason {
         None => {
             let scan = find_or_create(held, &task).await?;
@@ -54,7 +54,7 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
         },
     };
     let ended = poll::until_ended(held, &scan, reason).await?;
-    let task = held.shared.tasks.get(&task.task_id).await?;
+    let task = held.task().await?;
     if let Err(error) = poll::check_end(&ended) {
         if let StepError::Scan { status, .. } = &error {
             results::keep_partial(held, &task, &scan, &ended.status, *status).await?;
@@ -209,6 +209,11 @@ impl<'a> Held<'a> {
         Self { shared, instance, lease, lost, started_at }
     }
 
+    /// The task as it stands now.
+    pub(super) async fn task(&self) -> Result<Task, StepError> {
+        Ok(self.shared.tasks.get(&self.lease.task_id).await?)
+    }
+
     /// Changes the task in our name.
     pub(super) async fn update(&self, change: impl FnOnce(&mut Task) + Send + 'static) -> Result<Task, StepError> {
         let writer = Writer::Worker(self.lease.fence);
@@ -285,27 +290,26 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Writes progress down when it has grown. Without any it only notices that somebody ended the task or took it over.
-    pub(super) async fn record_progress(&self, status: &ScanStatus) -> Result<(), StepError> {
+    /// Writes progress down when it has grown, and returns the task. Without any it only notices that somebody ended the
+    /// task or took it over.
+    pub(super) async fn record_progress(&self, status: &ScanStatus) -> Result<Task, StepError> {
         let progress = status.progress.map(|progress| progress.min(99));
-        self.update(move |task| task.progress = task.progress.max(progress)).await?;
-        Ok(())
+        self.update(move |task| task.progress = task.progress.max(progress)).await
     }
 
     /// Why the scan shall not go on, if so: somebody wants it cancelled, or its time is over.
-    pub(super) async fn reason_to_stop(&self) -> Result<Option<StopReason>, StepError> {
-        let task = self.shared.tasks.get(&self.lease.task_id).await?;
+    pub(super) fn reason_to_stop(&self, task: &Task) -> Option<StopReason> {
         if task.cancel_requested_at.is_some() {
-            return Ok(Some(StopReason::Requested(task.cancel_reason)));
+            return Some(StopReason::Requested(task.cancel_message()));
         }
         let limit = self.shared.settings.scan_timeout;
         let is_over = self.shared.clock.now().since(self.started_at) >= limit;
-        Ok(is_over.then_some(StopReason::OutOfTime(limit)))
+        is_over.then_some(StopReason::OutOfTime(limit))
     }
 
     /// Stops the scan of a task that goes on without us.
     pub(super) async fn stop_scan(&self) {
-        let scan = self.shared.tasks.get(&self.lease.task_id).await.ok().and_then(|task| task.nessus_scan_id);
+        let scan = self.task().await.ok().and_then(|task| task.nessus_scan_id);
         if let Some(scan) = scan
             && let Err(error) = self.instance.scanner.stop(&scan).await
         {

@@ -19,7 +19,7 @@ use crate::{
     error::{Classified, ErrorKind, chain},
     queue::{Claim, DeadReason, Finish, FinishOutcome, SlotOutcome},
     scanner::{ScannerError, ScannerInstance},
-    task::{Task, TaskError, TaskStatus, Writer},
+    task::{CANCELLED, Task, TaskError, TaskStatus, Writer},
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
@@ -192,14 +192,14 @@ impl TaskRun {
             StepError::failed("unknown_pool", format!("the pool `{}` is not configured any more", task.scanner_pool))
         })?;
         let candidates = match &task.scanner_instance_id {
-            // Its scan shall be stopped, if there is one: that must not wait for room to run one.
-            Some(id) if task.cancel_requested_at.is_some() && pool.instance(id).is_some() => {
-                return Ok(pool.instance(id).map_or(Placed::Wait(DISABLED_PAUSE), Placed::On));
-            }
             Some(id) => {
                 let bound = pool.instance(id).ok_or_else(|| {
                     StepError::failed("unknown_instance", format!("the scanner `{id}` is not configured any more"))
                 })?;
+                // Its scan shall be stopped, if there is one: that must not wait for room to run one.
+                if task.cancel_requested_at.is_some() {
+                    return Ok(Placed::On(bound));
+                }
                 if !bound.enabled && task.nessus_scan_id.is_none() {
                     warn!(instance = %id, "the task waits for a scanner that is disabled");
                     return Ok(Placed::Wait(DISABLED_PAUSE));
@@ -290,9 +290,11 @@ impl TaskRun {
         };
         let (mut status, mut code, mut message) = (status, error.code(), error.message());
         // Whoever wanted it to end shall not be told that it failed, but what could not be done.
-        let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
-        if status == TaskStatus::Failed && task.is_ok_and(|task| task.cancel_requested_at.is_some()) {
-            (status, code, message) = (TaskStatus::Cancelled, "cancelled", format!("cancelled on request; {message}"));
+        if status == TaskStatus::Failed
+            && let Ok(task) = self.shared.tasks.get(&self.claim.lease.task_id).await
+            && task.cancel_requested_at.is_some()
+        {
+            (status, code, message) = (TaskStatus::Cancelled, "cancelled", format!("{CANCELLED}; {message}"));
         }
         error!(%status, code, error = message, "the task has failed");
         let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
