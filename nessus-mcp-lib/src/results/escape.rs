@@ -5,11 +5,26 @@
 
 /// Appends a text as a JSON string, quotes included, as serde_json writes it.
 pub(super) fn text(line: &mut Vec<u8>, text: &str) {
+    write::<false>(line, text);
+}
+
+/// As [`text`], if the text is of printable ASCII, line feeds and tabs alone; whether it is. If not, nothing is appended.
+pub(super) fn plain_text(line: &mut Vec<u8>, text: &str) -> bool {
+    let begin = line.len();
+    let is_plain = write::<true>(line, text);
+    if !is_plain {
+        line.truncate(begin);
+    }
+    is_plain
+}
+
+fn write<const PLAIN: bool>(line: &mut Vec<u8>, text: &str) -> bool {
     const HEX: &[u8; 16] = b"0123456789abcdef";
+    line.reserve(text.len() + 2);
     line.push(b'"');
     let mut rest = text.as_bytes();
     loop {
-        let at = plain_length(rest);
+        let at = plain_length::<PLAIN>(rest);
         line.extend_from_slice(&rest[..at]);
         let Some(special) = rest.get(at) else { break };
         match special {
@@ -17,6 +32,7 @@ pub(super) fn text(line: &mut Vec<u8>, text: &str) {
             b'"' => line.extend_from_slice(b"\\\""),
             b'\\' => line.extend_from_slice(b"\\\\"),
             b'\t' => line.extend_from_slice(b"\\t"),
+            _ if PLAIN => return false,
             b'\r' => line.extend_from_slice(b"\\r"),
             0x08 => line.extend_from_slice(b"\\b"),
             0x0C => line.extend_from_slice(b"\\f"),
@@ -28,32 +44,37 @@ pub(super) fn text(line: &mut Vec<u8>, text: &str) {
         rest = &rest[at + 1..];
     }
     line.push(b'"');
+    true
 }
 
-/// The number of bytes before the first that must be escaped.
-fn plain_length(bytes: &[u8]) -> usize {
+/// The number of bytes before the first that must be escaped, or is not plain where that is asked.
+fn plain_length<const PLAIN: bool>(bytes: &[u8]) -> usize {
     let mut chunks = bytes.chunks_exact(8);
     let mut at = 0;
     for chunk in &mut chunks {
         let word = chunk.try_into().map_or(0, u64::from_le_bytes);
-        let found = specials(word);
+        let found = specials::<PLAIN>(word);
         if found != 0 {
             return at + found.trailing_zeros() as usize / 8;
         }
         at += 8;
     }
     let rest = chunks.remainder();
-    at + rest.iter().position(|byte| *byte < 0x20 || matches!(byte, b'"' | b'\\')).unwrap_or(rest.len())
+    let is_special = |byte: &u8| *byte < 0x20 || matches!(byte, b'"' | b'\\') || (PLAIN && *byte >= 0x7F);
+    at + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
-/// The highest bit of each byte that must be escaped; bits above the lowest one set may be wrong.
-const fn specials(word: u64) -> u64 {
+/// The highest bit of each byte that [`plain_length`] looks for; bits above the lowest one set may be wrong.
+const fn specials<const PLAIN: bool>(word: u64) -> u64 {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHS: u64 = 0x8080_8080_8080_8080;
     let quotes = word ^ (ONES * b'"' as u64);
     let backslashes = word ^ (ONES * b'\\' as u64);
     let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    ((quotes.wrapping_sub(ONES) & !quotes) | (backslashes.wrapping_sub(ONES) & !backslashes) | controls) & HIGHS
+    let escaped = (quotes.wrapping_sub(ONES) & !quotes) | (backslashes.wrapping_sub(ONES) & !backslashes) | controls;
+    // Of a byte below 0x80, one more than 0x7E has the highest bit.
+    let beyond = if PLAIN { word | (word & !HIGHS).wrapping_add(ONES) } else { 0 };
+    (escaped | beyond) & HIGHS
 }
 
 #[cfg(test)]
@@ -74,6 +95,20 @@ mod tests {
             for before in 0..9 {
                 let text = format!("{}{character}tail\u{1}", "x".repeat(before));
                 assert_eq!(written(&text), serde_json::to_string(&text).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn only_plain_texts_are_written_as_such() {
+        for character in ('\0'..='\u{FF}').chain(['\u{2028}', '\u{1F600}']) {
+            let is_plain = matches!(character, '\n' | '\t' | ' '..='~');
+            for before in 0..9 {
+                let found = format!("{}{character}tail", "x".repeat(before));
+                let mut line = b"before".to_vec();
+                assert_eq!(plain_text(&mut line, &found), is_plain, "{found:?}");
+                let expected = if is_plain { written(&found) } else { String::new() };
+                assert_eq!(String::from_utf8(line).unwrap(), format!("before{expected}"));
             }
         }
     }

@@ -187,11 +187,11 @@ impl<'r> Record<'r> {
                 self.item.occurrences(id).any(|occurrence| take(Value::Element(occurrence)))
             }
             Origin::List => {
-                let mut values = self.item.values(id).map(str::trim).filter(|text| !text.is_empty());
+                let mut values = self.item.values(id).map(trim).filter(|text| !text.is_empty());
                 values.any(|text| take(typed(field.kind, text)))
             }
             Origin::Lines => {
-                let mut values = self.item.values(id).flat_map(str::lines).map(str::trim);
+                let mut values = self.item.values(id).flat_map(str::lines).map(trim);
                 values.any(|text| !text.is_empty() && take(Value::Text(text)))
             }
         }
@@ -260,6 +260,7 @@ impl<'r> Record<'r> {
                 attribute.is_some() && self.item.values(id).any(|text| Some(text) != attribute)
             }
             _ => match id.field().origin {
+                Origin::Host => self.host.get(id).is_some(),
                 Origin::Element => self.item.first(id).is_some(),
                 _ => self.first(id).is_some(),
             },
@@ -278,10 +279,7 @@ impl<'r> Record<'r> {
     pub(crate) fn best_score(&self) -> Option<f64> {
         const SCORES: [FieldId; 5] =
             [FieldId::Cvss4BaseScore, FieldId::Cvss3BaseScore, FieldId::Cvssv3, FieldId::CvssBaseScore, FieldId::Cvss];
-        SCORES.into_iter().find_map(|id| match self.first(id) {
-            Some(Value::Number(score)) => Some(score),
-            _ => None,
-        })
+        SCORES.into_iter().find_map(|id| number(trim(self.item.first(id)?)))
     }
 
     /// Whether the item is the outcome of a compliance check.
@@ -321,7 +319,7 @@ pub(crate) fn is_called(found: &str, name: &str) -> bool {
 
 /// Gives a text its type.
 fn typed(kind: Kind, text: &str) -> Value<'_> {
-    let trimmed = text.trim();
+    let trimmed = trim(text);
     let value = match kind {
         Kind::Text | Kind::Host | Kind::Attachment => Some(Value::Text(text)),
         Kind::Integer => trimmed.parse().ok().map(Value::Integer),
@@ -331,6 +329,12 @@ fn typed(kind: Kind, text: &str) -> Value<'_> {
         Kind::Date => day(trimmed).map(|day| Value::Date(text, day)),
     };
     value.unwrap_or(Value::Misfit(text))
+}
+
+/// The text without white space around it, which few texts have.
+fn trim(text: &str) -> &str {
+    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    if is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last()) { text } else { text.trim() }
 }
 
 /// A decimal number; `inf` and `nan` are none.

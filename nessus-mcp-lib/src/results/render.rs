@@ -272,6 +272,9 @@ impl Renderer<'_> {
     }
 
     fn text(&mut self, found: &str, is_untrusted: bool) {
+        if is_untrusted && found.len() <= self.limit.text && escape::plain_text(self.line, found) {
+            return;
+        }
         let cleaned = if is_untrusted { untrusted::clean(found) } else { Cow::Borrowed(found) };
         let mut shown = &*cleaned;
         // There are never more characters than bytes.

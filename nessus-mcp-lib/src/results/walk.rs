@@ -11,7 +11,7 @@ use super::{
 };
 
 /// Bytes read at once.
-pub(super) const READ_BYTES: usize = 128 << 10;
+pub(super) const READ_BYTES: usize = 512 << 10;
 
 /// One step through an export.
 #[derive(Debug, Clone, Copy)]

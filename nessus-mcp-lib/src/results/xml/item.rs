@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::quick::Place;
+use super::quick::{Place, is_same};
 use crate::results::fields::{ALL, FieldId, FieldSet};
 
 /// No further occurrence.
@@ -54,8 +54,9 @@ pub(crate) struct Item {
     others: Vec<u32>,
     present: FieldSet,
     is_as_written: bool,
-    /// What came after each field in the items before, as attribute and as child; the last is what came first.
-    next: [Vec<Option<FieldId>>; 2],
+    /// What came after each field in the items before, as attribute and as child: the last two. At the end stands what
+    /// came first.
+    next: [Vec<[Option<FieldId>; 2]>; 2],
     /// The field read last in each place, or the number of fields at the beginning.
     previous: [usize; 2],
     /// Where the item's bytes begin in the file.
@@ -76,7 +77,7 @@ impl Default for Item {
             others: Vec::new(),
             present: FieldSet::default(),
             is_as_written: false,
-            next: [vec![None; ALL.len() + 1], vec![None; ALL.len() + 1]],
+            next: [vec![[None; 2]; ALL.len() + 1], vec![[None; 2]; ALL.len() + 1]],
             previous: [ALL.len(); 2],
             offset: 0,
             length: 0,
@@ -207,12 +208,12 @@ impl Item {
         self.push(id, Occurrence { name, value, attributes: 0..0, next: NONE });
     }
 
-    /// The field that came next in the items before.
-    pub(super) fn expected(&self, place: Place) -> Option<FieldId> {
-        self.next[place as usize][self.previous[place as usize]]
+    /// The fields that came next in the items before, the likelier first.
+    pub(super) fn expected(&self, place: Place) -> impl Iterator<Item = FieldId> + use<> {
+        self.next[place as usize][self.previous[place as usize]].into_iter().flatten()
     }
 
-    /// Goes on to the field that was expected.
+    /// Goes on to a field that was expected.
     pub(super) fn take(&mut self, id: FieldId, place: Place) {
         self.previous[place as usize] = id as usize;
     }
@@ -224,11 +225,16 @@ impl Item {
         look_up: impl Fn(&str) -> Option<FieldId>,
         place: Place,
     ) -> Option<FieldId> {
-        let id = match self.expected(place) {
-            Some(id) if id.field().xml == name => id,
-            _ => look_up(name)?,
+        let expected = self.expected(place).find(|id| is_same(id.field().xml.as_bytes(), name.as_bytes()));
+        let id = match expected {
+            Some(id) => id,
+            None => {
+                let id = look_up(name)?;
+                let next = &mut self.next[place as usize][self.previous[place as usize]];
+                *next = [Some(id), next[0]];
+                id
+            }
         };
-        self.next[place as usize][self.previous[place as usize]] = Some(id);
         self.take(id, place);
         Some(id)
     }

@@ -35,10 +35,10 @@ pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, mended: &mut Mend
         tag.length..tag.length + if tag.is_empty { 0 } else { memchr::memmem::find(bytes.get(tag.length..)?, END)? };
     let length = children.end + if tag.is_empty { 0 } else { END.len() };
     let bytes = &bytes[..length];
-    let text = std::str::from_utf8(bytes).ok()?;
+    let text = simdutf8::basic::from_utf8(bytes).ok()?;
     item.clear(offset);
     item.text_mut().push_str(text);
-    let mut values = Values::new(bytes, tag.length);
+    let mut values = Values::new(text, tag.length);
     for (name, value) in tag.attributes.into_iter().take(tag.count) {
         let shown = &text[name.clone()];
         if shown.starts_with("xmlns") {
@@ -75,13 +75,14 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
         }
         let begin = rest.start + 1;
         // There is an end tag behind the range, so there are bytes to look at.
-        let expected = item.expected(Place::Child).filter(|id| {
+        let expected = item.expected(Place::Child).find(|id| {
             let name = id.field().xml.as_bytes();
-            bytes[begin..].starts_with(name) && bytes.get(begin + name.len()) == Some(&b'>')
+            let end = begin + name.len();
+            bytes.get(end) == Some(&b'>') && is_same(&bytes[begin..end], name)
         });
         let (id, name) = if let Some(id) = expected {
             item.take(id, Place::Child);
-            (expected, begin..begin + id.field().xml.len())
+            (Some(id), begin..begin + id.field().xml.len())
         } else {
             let name = name(bytes, begin)?;
             (item.look_up(&text[name.clone()], FieldId::of_element, Place::Child), name)
@@ -89,9 +90,9 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
         let (value, end) = match bytes.get(name.end..)? {
             [b'>', ..] => {
                 let begin = name.end + 1;
-                let end = begin + memchr::memchr(b'<', bytes.get(begin..)?)?;
-                let tag = bytes.get(end..)?.strip_prefix(b"</")?.strip_prefix(&bytes[name.clone()])?;
-                if *tag.first()? != b'>' {
+                let end = begin + find(b'<', bytes.get(begin..)?)?;
+                let [b'<', b'/', tag @ ..] = bytes.get(end..)? else { return None };
+                if *tag.get(name.len())? != b'>' || !is_same(&tag[..name.len()], &bytes[name.clone()]) {
                     return None;
                 }
                 (begin..end, end + name.len() + 3)
@@ -112,7 +113,7 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
 ///
 /// What is looked for in every value is looked for in the whole item at once.
 struct Values<'b> {
-    bytes: &'b [u8],
+    text: &'b str,
     /// Whether no value in the start tag needs a copy.
     is_plain_tag: bool,
     has_controls: bool,
@@ -122,11 +123,12 @@ struct Values<'b> {
 }
 
 impl<'b> Values<'b> {
-    fn new(bytes: &'b [u8], tag: usize) -> Self {
+    fn new(text: &'b str, tag: usize) -> Self {
+        let bytes = text.as_bytes();
         let start = bytes.get(1..tag).unwrap_or_default();
         let is_plain_tag = memchr::memchr2(b'&', b'<', start).is_none() && !text::has_controls(start, Piece::Attribute);
         let has_controls = text::has_controls(bytes.get(tag..).unwrap_or_default(), Piece::Text);
-        Self { bytes, is_plain_tag, has_controls, reference: 0, mended: Mended::default() }
+        Self { text, is_plain_tag, has_controls, reference: 0, mended: Mended::default() }
     }
 
     fn attribute(&mut self, raw: Range<usize>, item: &mut Item) -> Option<Range<usize>> {
@@ -134,26 +136,28 @@ impl<'b> Values<'b> {
             return Some(raw);
         }
         // What a start tag may hold beside this is for the general reader to judge.
-        if self.bytes[raw.clone()].contains(&b'<') {
+        let raw = &self.text[raw];
+        if raw.contains('<') {
             return None;
         }
-        self.copy(raw, Piece::Attribute, item)
+        let has_controls = text::has_controls(raw.as_bytes(), Piece::Attribute);
+        self.copy(raw, Piece::Attribute, has_controls, item)
     }
 
     fn text(&mut self, raw: Range<usize>, item: &mut Item) -> Option<Range<usize>> {
         if self.reference < raw.start {
-            let next = memchr::memchr(b'&', &self.bytes[raw.start..]);
+            let next = memchr::memchr(b'&', &self.text.as_bytes()[raw.start..]);
             self.reference = next.map_or(usize::MAX, |at| raw.start + at);
         }
         if raw.end <= self.reference && !self.has_controls {
             return Some(raw);
         }
-        self.copy(raw, Piece::Text, item)
+        self.copy(&self.text[raw], Piece::Text, self.has_controls, item)
     }
 
-    fn copy(&mut self, raw: Range<usize>, piece: Piece, item: &mut Item) -> Option<Range<usize>> {
+    fn copy(&mut self, raw: &str, piece: Piece, has_controls: bool, item: &mut Item) -> Option<Range<usize>> {
         let begin = item.begin();
-        text::push(item.text_mut(), &self.bytes[raw], piece, &mut self.mended).ok()?;
+        text::push_str(item.text_mut(), raw, piece, has_controls, &mut self.mended).ok()?;
         Some(begin..item.begin())
     }
 }
@@ -199,9 +203,9 @@ impl Tag {
         let name = name(bytes, self.length)?;
         let [b'=', quote @ (b'"' | b'\''), ..] = bytes.get(name.end..)? else { return None };
         let begin = name.end + 2;
-        let end = begin + memchr::memchr(*quote, bytes.get(begin..)?)?;
+        let end = begin + find(*quote, bytes.get(begin..)?)?;
         let known = self.attributes.get(..self.count)?;
-        if known.iter().any(|(known, _)| bytes[known.clone()] == bytes[name.clone()]) {
+        if known.iter().any(|(known, _)| is_same(&bytes[known.clone()], &bytes[name.clone()])) {
             return None;
         }
         *self.attributes.get_mut(self.count)? = (name, begin..end);
@@ -228,6 +232,36 @@ static IS_NAME: [bool; 256] = {
     }
     table
 };
+
+/// The place of a byte. Most values are so short that it is found in their first words, without a call.
+fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGHS: u64 = 0x8080_8080_8080_8080;
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut at = 0;
+    for word in words.iter().take(2) {
+        let differences = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
+        // The lowest bit that is set tells the first zero; bits above it may be wrong.
+        let zeros = differences.wrapping_sub(ONES) & !differences & HIGHS;
+        if zeros != 0 {
+            return Some(at + zeros.trailing_zeros() as usize / 8);
+        }
+        at += 8;
+    }
+    memchr::memchr(byte, &bytes[at..]).map(|found| at + found)
+}
+
+/// Whether two names are the same; most have 8 to 16 bytes, which are two pairs of words that may overlap.
+pub(super) fn is_same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() || left.len() > 16 {
+        return left == right;
+    }
+    let ends = |name: &'_ [u8]| Some((*name.first_chunk::<8>()?, *name.last_chunk::<8>()?));
+    match (ends(left), ends(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => left.iter().eq(right),
+    }
+}
 
 fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\n' | b'\r' | b'\t')

@@ -21,11 +21,25 @@ pub(super) enum Piece {
 /// # Errors
 /// The reason, when `raw` is not UTF-8, or holds a reference to an entity or to a forbidden character.
 pub(super) fn push(target: &mut String, raw: &[u8], piece: Piece, mended: &mut Mended) -> Result<(), String> {
-    let text = std::str::from_utf8(raw).map_err(|invalid| {
+    let text = simdutf8::compat::from_utf8(raw).map_err(|invalid| {
         format!("text is not valid UTF-8 ({} bytes into a text of {} bytes)", invalid.valid_up_to(), raw.len())
     })?;
+    push_str(target, text, piece, has_controls(raw, piece), mended)
+}
+
+/// As [`push`], of a text of which is known whether it [has](has_controls) what is replaced.
+///
+/// # Errors
+/// The reason, when it holds a reference to an entity or to a forbidden character.
+pub(super) fn push_str(
+    target: &mut String,
+    text: &str,
+    piece: Piece,
+    has_controls: bool,
+    mended: &mut Mended,
+) -> Result<(), String> {
     let mut rest = text;
-    if !has_controls(raw, piece) {
+    if !has_controls {
         if piece != Piece::CData {
             while let Some(at) = memchr::memchr(b'&', rest.as_bytes()) {
                 target.push_str(&rest[..at]);
@@ -85,26 +99,26 @@ fn is_special(byte: u8, piece: Piece) -> bool {
 
 /// Resolves the reference whose `&` stands before `rest`; gives the character and the length up to and with `;`.
 fn reference(rest: &str) -> Result<(char, usize), String> {
+    // Nearly all are of these.
+    match rest.as_bytes() {
+        [b'l', b't', b';', ..] => return Ok(('<', 3)),
+        [b'g', b't', b';', ..] => return Ok(('>', 3)),
+        [b'a', b'm', b'p', b';', ..] => return Ok(('&', 4)),
+        [b'q', b'u', b'o', b't', b';', ..] => return Ok(('"', 5)),
+        [b'a', b'p', b'o', b's', b';', ..] => return Ok(('\'', 5)),
+        _ => {}
+    }
     let end = rest.bytes().take(16).position(|byte| byte == b';');
     let Some(end) = end else { return Err("`&` does not begin a reference".to_owned()) };
     let name = &rest[..end];
-    let character = match name {
-        "amp" => Some('&'),
-        "lt" => Some('<'),
-        "gt" => Some('>'),
-        "quot" => Some('"'),
-        "apos" => Some('\''),
-        _ => {
-            let Some(number) = name.strip_prefix('#') else {
-                return Err(format!("the entity `&{};` is not defined", crate::error::excerpt(name)));
-            };
-            let code = match number.strip_prefix('x') {
-                Some(hex) => u32::from_str_radix(hex, 16),
-                None => number.parse(),
-            };
-            code.ok().and_then(char::from_u32).filter(|character| is_legal(*character))
-        }
+    let Some(number) = name.strip_prefix('#') else {
+        return Err(format!("the entity `&{};` is not defined", crate::error::excerpt(name)));
     };
+    let code = match number.strip_prefix('x') {
+        Some(hex) => u32::from_str_radix(hex, 16),
+        None => number.parse(),
+    };
+    let character = code.ok().and_then(char::from_u32).filter(|character| is_legal(*character));
     let illegal = || format!("`&{};` refers to no character", crate::error::excerpt(name));
     character.map(|character| (character, end + 1)).ok_or_else(illegal)
 }
