@@ -40,14 +40,28 @@ pub enum ScannerError {
     /// The request is not allowed for this user or licence.
     #[error("not allowed by the scanner: {0}")]
     Forbidden(String),
+    /// The scanner's licence does not allow it, such as an export in trial mode.
+    #[error("the scanner's licence does not allow it: {0}")]
+    Licence(String),
     /// The scanner says the request is wrong.
     #[error("the scanner rejects the request: {0}")]
     Rejected(String),
-    /// The scanner runs but cannot scan: still loading, feed expired, locked.
+    /// The scanner is starting or compiling its plugins: it becomes ready by itself.
     #[error("the scanner is not ready: {0}")]
     NotReady(String),
+    /// The scanner runs but cannot scan before a person has mended it: not registered, feed expired, locked.
+    #[error("the scanner cannot be used: {0}")]
+    Unusable(String),
+    /// The scanner has as many open sessions as it allows. More logins would only keep it so.
+    #[error("the scanner allows no further session: {message}; it is asked again in {} s", retry_after.as_secs())]
+    TooManySessions {
+        /// Its words.
+        message: String,
+        /// How long no login is tried.
+        retry_after: Duration,
+    },
     /// Too many requests.
-    #[error("the scanner asks for fewer requests")]
+    #[error("the scanner asks for fewer requests{}", later(*retry_after))]
     RateLimited {
         /// How long it asks to wait, if it says so.
         retry_after: Option<Duration>,
@@ -136,6 +150,34 @@ impl ScannerError {
                 | Self::TimedOut { .. }
         )
     }
+
+    /// Whether the failure says that the scanner, or the way to it, is in trouble: no answer, a 5xx, too many requests,
+    /// an answer that took too long. What a healthy scanner answers to a wrong request or a wrong login is none.
+    pub const fn is_outage(&self) -> bool {
+        matches!(
+            self,
+            Self::Transport { .. }
+                | Self::Server { .. }
+                | Self::RateLimited { .. }
+                | Self::TooManySessions { .. }
+                | Self::NotReady(_)
+                | Self::Truncated(_)
+                | Self::TimedOut { .. }
+        )
+    }
+
+    /// How long the scanner asks to be left alone, if it does.
+    pub const fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            Self::TooManySessions { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+}
+
+fn later(retry_after: Option<Duration>) -> String {
+    retry_after.map(|wait| format!(", and to come back in {} s", wait.as_secs())).unwrap_or_default()
 }
 
 impl Classified for ScannerError {
@@ -147,8 +189,11 @@ impl Classified for ScannerError {
             Self::NotFound(_) => "scan_vanished",
             Self::Conflict(_) => "scanner_conflict",
             Self::Forbidden(_) => "scanner_forbidden",
+            Self::Licence(_) => "scanner_licence",
             Self::Rejected(_) => "scanner_rejected",
             Self::NotReady(_) => "scanner_not_ready",
+            Self::Unusable(_) => "scanner_unusable",
+            Self::TooManySessions { .. } => "scanner_too_many_sessions",
             Self::RateLimited { .. } => "scanner_rate_limited",
             Self::Server { .. } => "scanner_server_error",
             Self::Transport { .. } => "scanner_unreachable",
@@ -167,6 +212,7 @@ impl Classified for ScannerError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotReady(_)
+            | Self::TooManySessions { .. }
             | Self::RateLimited { .. }
             | Self::Server { .. }
             | Self::Transport { .. }
@@ -177,12 +223,82 @@ impl Classified for ScannerError {
             | Self::SessionRefused(_)
             | Self::ApiNotAvailable(_)
             | Self::Forbidden(_)
+            | Self::Licence(_)
+            | Self::Unusable(_)
             | Self::ExportTooLarge { .. }
             | Self::Configuration(_) => ErrorKind::Configuration,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) | Self::AmbiguousMarker { .. } => ErrorKind::Conflict,
             Self::Rejected(_) | Self::UnknownTemplate { .. } | Self::Unsupported(_) => ErrorKind::InvalidInput,
             Self::Storage(_) => ErrorKind::Internal,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::AuthenticationRefused(_) => {
+                "check user name and password of this scanner; the login is not tried again before its configuration changes \
+                 or an operator asks for it, because Nessus locks accounts"
+            }
+            Self::SessionRefused(_) => {
+                "somebody may log in with the same account elsewhere; give this program one of its own"
+            }
+            Self::ApiNotAvailable(_) => {
+                "scans are created and launched with user name and password; if they are given, this edition does not \
+                 allow it"
+            }
+            Self::NotFound(_) => "the scan may have been deleted on the scanner; submit it again",
+            Self::Forbidden(_) => "give the account on the scanner the right to do this",
+            Self::Licence(_) => "the scan is kept on the scanner: look at it there, or change the licence",
+            Self::NotReady(_) => "wait: plugins may take many minutes after a start or an update",
+            Self::Unusable(_) => "open the scanner's user interface and mend what it says, then try again",
+            Self::TooManySessions { .. } => "end sessions on the scanner, or give this program an account of its own",
+            Self::RateLimited { .. } => "fewer tasks at once, or ask whoever runs the proxy before the scanner",
+            Self::Transport { .. } => "check that the scanner runs, its URL, and the network between",
+            Self::Truncated(_) => "a proxy before the scanner may cut long downloads; its limits must be higher",
+            Self::ExportTooLarge { .. } => "scan fewer hosts at once, or allow larger exports",
+            Self::UnknownTemplate { .. } => "use one of the templates listed",
+            Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
+            Self::Storage(_) => "make room on the disk of the worker",
+            Self::Conflict(_)
+            | Self::Rejected(_)
+            | Self::Server { .. }
+            | Self::Decode { .. }
+            | Self::TimedOut { .. }
+            | Self::Unsupported(_)
+            | Self::Configuration(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_healthy_scanner_refuses_is_no_outage() {
+        let text = || "because".to_owned();
+        let transport = ScannerError::Transport { call: text(), message: text(), sent: RequestSent::No };
+        let rate_limited = ScannerError::RateLimited { retry_after: Some(Duration::from_secs(7)) };
+        let sessions = ScannerError::TooManySessions { message: text(), retry_after: Duration::from_secs(60) };
+        assert_eq!(rate_limited.retry_after(), Some(Duration::from_secs(7)));
+        assert_eq!(rate_limited.to_string(), "the scanner asks for fewer requests, and to come back in 7 s");
+        assert_eq!(sessions.retry_after(), Some(Duration::from_secs(60)));
+        let timed_out = ScannerError::TimedOut { what: text(), waited: Duration::from_secs(1) };
+        let server = ScannerError::Server { status: 502, message: text() };
+        for error in [transport, rate_limited, sessions, timed_out, server, ScannerError::NotReady(text())] {
+            assert!(error.is_outage() && error.is_retryable(), "{error:?}");
+        }
+        for error in [
+            ScannerError::AuthenticationRefused(text()),
+            ScannerError::Conflict(text()),
+            ScannerError::NotFound(text()),
+            ScannerError::Licence(text()),
+            ScannerError::Unusable(text()),
+            ScannerError::Rejected(text()),
+        ] {
+            assert!(!error.is_outage() && !error.is_retryable(), "{error:?}");
         }
     }
 }

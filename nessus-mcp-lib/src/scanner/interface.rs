@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use tokio::io::AsyncWrite;
+use tokio::io::{AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::ScannerError;
 use crate::ids::ScanId;
@@ -128,12 +128,20 @@ impl ScanStatus {
 pub struct ExportSummary {
     /// Bytes written.
     pub bytes: u64,
+    /// The SHA-256 of these bytes in lower case hexadecimal; `None` when nobody has computed it.
+    pub sha256: Option<String>,
 }
 
 impl ExportSummary {
     /// An export of this many bytes.
     pub const fn new(bytes: u64) -> Self {
-        Self { bytes }
+        Self { bytes, sha256: None }
+    }
+
+    /// With the SHA-256 of its bytes, in lower case hexadecimal.
+    pub fn sha256(mut self, hash: impl Into<String>) -> Self {
+        self.sha256 = Some(hash.into());
+        self
     }
 }
 
@@ -155,8 +163,33 @@ pub struct ScannerProperties {
     pub licensed_hosts: Option<u64>,
 }
 
-/// Where an export is written to: an open file, a `Vec<u8>`, or any other writer without borrowed parts.
-pub type ExportSink = dyn AsyncWrite + Send + Unpin;
+/// A writer that can begin again, so that a download that breaks off need not be the caller's affair.
+#[async_trait]
+pub trait RestartableWrite: AsyncWrite + Send + Unpin {
+    /// Throws away everything that was written.
+    async fn restart(&mut self) -> std::io::Result<()>;
+}
+
+#[async_trait]
+impl RestartableWrite for Vec<u8> {
+    async fn restart(&mut self) -> std::io::Result<()> {
+        self.clear();
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl RestartableWrite for tokio::fs::File {
+    async fn restart(&mut self) -> std::io::Result<()> {
+        // What is still on its way into the file must not arrive after it was emptied.
+        self.flush().await?;
+        self.set_len(0).await?;
+        self.rewind().await.map(drop)
+    }
+}
+
+/// Where an export is written to: an open file, a `Vec<u8>`, or any other [`RestartableWrite`] without borrowed parts.
+pub type ExportSink = dyn RestartableWrite;
 
 /// A vulnerability scanner. One value serves many tasks at once and lives as long as the process.
 ///
@@ -187,11 +220,12 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
 
     /// Writes the scan's results as a .nessus document (version 2) into `sink`, flushed and checked for completeness.
     ///
-    /// After an error the sink may hold a part; the caller throws it away.
+    /// The sink is restarted when the scanner breaks off on the way and is asked again. After an error it may hold a
+    /// part; the caller throws it away.
     ///
     /// # Errors
     /// [`ScannerError::Conflict`] while the scan is active, [`ScannerError::Truncated`] for an incomplete document,
-    /// [`ScannerError::Storage`] when the sink fails.
+    /// [`ScannerError::Licence`] when the licence allows no exports, [`ScannerError::Storage`] when the sink fails.
     async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError>;
 
     /// Asks the scanner to stop the scan; it may take minutes. Fine when the scan is not active.
@@ -220,6 +254,11 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// What the scanner tells about itself; fails when it cannot be reached or is not ready to scan.
     async fn properties(&self) -> Result<ScannerProperties, ScannerError>;
 
+    /// Lets the next call log in again after a login was refused: an operator has mended the account.
+    ///
+    /// A refused login is otherwise remembered, because scanners lock accounts after a few tries.
+    async fn retry_login(&self) {}
+
     /// Releases what is held on the scanner, such as a login session. The value may be used again afterwards.
     async fn close(&self);
 }
@@ -243,6 +282,21 @@ mod tests {
         assert_eq!(short, format!("nightly [{MARKER}]"));
         let full = ScanRequest::new(MARKER, "x".repeat(400), "192.0.2.1").scan_name();
         assert_eq!(full.chars().count(), MAX_SCAN_NAME_CHARS);
+    }
+
+    #[tokio::test]
+    async fn a_restarted_sink_holds_only_what_comes_after() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut open = tokio::fs::File::create(file.path()).await.unwrap();
+        let mut memory = Vec::new();
+        for sink in [&mut open as &mut ExportSink, &mut memory] {
+            sink.write_all(&[b'x'; 100_000]).await.unwrap();
+            sink.restart().await.unwrap();
+            sink.write_all(b"whole").await.unwrap();
+            sink.flush().await.unwrap();
+        }
+        assert_eq!(std::fs::read(file.path()).unwrap(), b"whole");
+        assert_eq!(memory, b"whole");
     }
 
     #[test]

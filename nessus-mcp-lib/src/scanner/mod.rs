@@ -21,8 +21,8 @@ pub use self::permit::may_act;
 pub use self::{
     error::{RequestSent, ScannerError},
     interface::{
-        DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, ScanRequest, ScanState, ScanStatus,
-        ScannerInterface, ScannerProperties,
+        DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,
+        ScanStatus, ScannerInterface, ScannerProperties,
     },
     mock::{MockConfig, MockOperation, MockScanner},
     registry::{ScannerInstance, ScannerPool, ScannerRegistry},

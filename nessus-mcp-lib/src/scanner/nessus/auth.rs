@@ -11,22 +11,35 @@ use std::{
 
 use reqwest::Method;
 use serde_json::json;
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    http::{Access, Answer, Call, Credentials, Exchange},
+    http::{Access, Answer, Call, Credentials, Exchange, Expected, decode_error},
+    ready,
     wire::Login,
 };
 use crate::{scanner::ScannerError, secret::Secret};
 
 /// How long a logout may hold up the end of a process.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
+/// How long no login is tried when the scanner has too many sessions; it doubles with each further time.
+const FIRST_FULL_PAUSE: Duration = Duration::from_secs(60);
+/// The longest of these pauses.
+const LAST_FULL_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// Who this program is for the scanner: at least one of the two.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    /// User name and password: for everything.
+    pub(super) login: Option<(String, Secret)>,
+    /// The value of `X-ApiKeys`: reads and exports go with them when they are there, without a session.
+    pub(super) api_keys: Option<Secret>,
+}
 
 /// Who logs in, and what is known of it.
 #[derive(Debug)]
 pub(super) struct Auth {
-    username: String,
-    password: Secret,
+    account: Account,
     state: Mutex<State>,
     /// How many logins and fetches of the token have ended, read by those who wait for one.
     attempts: AtomicU64,
@@ -40,6 +53,10 @@ struct State {
     last_number: u64,
     /// Why the last attempt failed, if it did.
     failure: Option<ScannerError>,
+    /// Why the login was refused: it is not tried again.
+    refused: Option<ScannerError>,
+    /// When the scanner had too many sessions, and how long it is left alone for that.
+    full: Option<(Instant, Duration, ScannerError)>,
 }
 
 #[derive(Debug, Clone)]
@@ -53,6 +70,18 @@ impl State {
         self.last_number += 1;
         Numbered { value, number: self.last_number }
     }
+
+    /// # Errors
+    /// While a scanner with too many sessions is not to be asked for another.
+    fn leave_alone_when_full(&self) -> Result<(), ScannerError> {
+        match &self.full {
+            Some((until, _, ScannerError::TooManySessions { message, .. })) if Instant::now() < *until => {
+                let retry_after = until.saturating_duration_since(Instant::now());
+                Err(ScannerError::TooManySessions { message: message.clone(), retry_after })
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 /// What to show to the scanner, and which generation it is of.
@@ -64,23 +93,24 @@ pub(super) struct Grant {
 }
 
 impl Auth {
-    pub(super) fn new(username: &str, password: &Secret) -> Self {
-        Self {
-            username: username.to_owned(),
-            password: password.clone(),
-            state: Mutex::default(),
-            attempts: AtomicU64::new(0),
-        }
+    pub(super) fn new(account: Account) -> Self {
+        Self { account, state: Mutex::default(), attempts: AtomicU64::new(0) }
     }
 
     /// What a call with this access has to show; logs in and fetches the token when needed.
     ///
     /// # Errors
-    /// [`ScannerError::AuthenticationRefused`], for ever after once a login was refused (until [`Self::logout`]), or
+    /// [`ScannerError::AuthenticationRefused`], for ever after once a login was refused (until [`Self::forgive`]), or
     /// why the login could not be made.
     pub(super) async fn grant(&self, exchange: &Exchange, access: Access) -> Result<Grant, ScannerError> {
         let mut grant = Grant::default();
         if access == Access::Open {
+            return Ok(grant);
+        }
+        if let Some(keys) = &self.account.api_keys
+            && (access == Access::Session || self.account.login.is_none())
+        {
+            grant.credentials.api_keys = Some(keys.clone());
             return Ok(grant);
         }
         let attempts_before = self.attempts.load(Ordering::Acquire);
@@ -88,14 +118,17 @@ impl Auth {
         // Who has waited for somebody's failure does not try in turn: a silent scanner would hold up each a little longer.
         let waited = self.attempts.load(Ordering::Acquire) != attempts_before;
         if state.session.is_none() {
+            if let Some(refused) = &state.refused {
+                return Err(refused.clone());
+            }
+            state.leave_alone_when_full()?;
             match &state.failure {
-                Some(failure) if waited || matches!(failure, ScannerError::AuthenticationRefused(_)) => {
-                    return Err(failure.clone());
-                }
+                Some(failure) if waited => return Err(failure.clone()),
                 _ => {}
             }
             let outcome = self.login(exchange).await;
-            let token = self.attempted(&mut state, outcome)?;
+            let token = self.attempted(exchange.base(), &mut state, outcome)?;
+            exchange.redactor.learn(&token);
             state.session = Some(state.next(token));
         }
         if access == Access::Control && state.api_token.is_none() {
@@ -104,7 +137,10 @@ impl Auth {
                 _ => {}
             }
             let outcome = fetch_api_token(exchange).await;
-            let token = self.attempted(&mut state, outcome)?;
+            let token = self.attempted(exchange.base(), &mut state, outcome)?;
+            if let Some(token) = &token {
+                exchange.redactor.learn(token);
+            }
             state.api_token = Some(state.next(token));
         }
         if let Some(session) = state.session.clone() {
@@ -121,10 +157,59 @@ impl Auth {
     }
 
     /// Remembers how an attempt ended, for those who wait.
-    fn attempted<T>(&self, state: &mut State, outcome: Result<T, ScannerError>) -> Result<T, ScannerError> {
+    fn attempted<T>(
+        &self,
+        scanner: &str,
+        state: &mut State,
+        outcome: Result<T, ScannerError>,
+    ) -> Result<T, ScannerError> {
         self.attempts.fetch_add(1, Ordering::Release);
         state.failure = outcome.as_ref().err().cloned();
+        match &state.failure {
+            Some(refused @ ScannerError::AuthenticationRefused(_)) => state.refused = Some(refused.clone()),
+            Some(ScannerError::TooManySessions { message, .. }) => {
+                let pause =
+                    state.full.as_ref().map_or(FIRST_FULL_PAUSE, |(_, pause, _)| *pause * 2).min(LAST_FULL_PAUSE);
+                let failure = ScannerError::TooManySessions { message: message.clone(), retry_after: pause };
+                tracing::warn!(scanner, "{failure}");
+                state.full = Some((Instant::now() + pause, pause, failure.clone()));
+                return Err(failure);
+            }
+            Some(_) => {}
+            None => state.full = None,
+        }
         outcome
+    }
+
+    /// Whether another login may help a call that was refused with this grant.
+    pub(super) fn can_renew(&self, grant: &Grant) -> bool {
+        grant.credentials.session.is_some() && self.account.login.is_some()
+    }
+
+    /// Says what a refusal means for what was shown.
+    pub(super) fn explain(&self, grant: &Grant, error: ScannerError) -> ScannerError {
+        let shown = &grant.credentials;
+        match error {
+            ScannerError::SessionRefused(said) if shown.api_keys.is_some() => {
+                ScannerError::AuthenticationRefused(format!("the API keys are not accepted, {said}"))
+            }
+            ScannerError::ApiNotAvailable(said) if shown.api_keys.is_some() => ScannerError::ApiNotAvailable(format!(
+                "{said}; only API keys are configured, and with them this edition allows to read and to export, not to \
+                 create, launch or stop scans: configure `username` and `password`"
+            )),
+            ScannerError::ApiNotAvailable(said) if shown.session.is_some() && shown.api_token.is_none() => {
+                ScannerError::ApiNotAvailable(format!(
+                    "{said}; there is no X-API-Token in the `nessus6.js` of this scanner"
+                ))
+            }
+            other => other,
+        }
+    }
+
+    /// Lets a login be tried again that was refused, or that had to wait for sessions to end.
+    pub(super) async fn forgive(&self) {
+        let mut state = self.state.lock().await;
+        (state.refused, state.full, state.failure) = (None, None, None);
     }
 
     /// The scanner no longer accepts the session of this grant.
@@ -139,45 +224,59 @@ impl Auth {
         state.api_token.take_if(|token| token.number == grant.api_token);
     }
 
-    /// Ends the session on the scanner, as far as that is possible in a few seconds, and forgets everything.
+    /// Ends the session on the scanner, as far as that is possible in a few seconds. A refused login stays refused.
     pub(super) async fn logout(&self, exchange: &Exchange) {
-        let Some(session) = std::mem::take(&mut *self.state.lock().await).session else {
-            return;
+        let session = {
+            let mut state = self.state.lock().await;
+            state.api_token = None;
+            state.session.take()
         };
-        let credentials = Credentials { session: Some(session.value), api_token: None };
-        let call = Call::new(Method::DELETE, "/session", Access::Session);
+        let Some(session) = session else { return };
+        let credentials = Credentials { session: Some(session.value), ..Credentials::default() };
+        let call = Call::new(Method::DELETE, "/session", Access::Session).expects(Expected::Consent);
         match tokio::time::timeout(LOGOUT_LIMIT, exchange.send(&call, &credentials)).await {
-            Ok(Ok(Answer::Success(_))) => tracing::debug!(scanner = exchange.base(), "logged out"),
+            Ok(Ok(Answer::Body(_))) => tracing::debug!(scanner = exchange.base(), "logged out"),
             // 401: it had expired already.
             Ok(Ok(Answer::Refused(refusal))) if refusal.status == 401 => {}
             _ => tracing::warn!(scanner = exchange.base(), "the session on the scanner could not be ended"),
         }
     }
 
-    /// `POST /session`, once.
+    /// `POST /session`, once; not while the scanner is starting, when it would refuse good passwords too.
     async fn login(&self, exchange: &Exchange) -> Result<Secret, ScannerError> {
-        let body = json!({ "username": self.username, "password": self.password.expose() });
+        let Some((username, password)) = &self.account.login else {
+            return Err(ScannerError::Configuration(
+                "neither user name and password nor API keys are given".to_owned(),
+            ));
+        };
+        ready::ask(exchange).await?;
+        let body = json!({ "username": username, "password": password.expose() });
         let call = Call::new(Method::POST, "/session", Access::Open).json(&body);
-        let response = match exchange.send(&call, &Credentials::default()).await? {
-            Answer::Success(response) => response,
+        let refusal = match exchange.send(&call, &Credentials::default()).await? {
+            Answer::Body(body) => {
+                let login: Login = exchange.decode(&call, &body)?;
+                let token = login.token.filter(|token| !token.is_empty());
+                let token = token.ok_or_else(|| decode_error(&call, "there is no `token` in it"))?;
+                tracing::info!(scanner = exchange.base(), "logged in");
+                return Ok(Secret::new(token));
+            }
+            Answer::Refused(refusal) => refusal,
+            Answer::Stream(_) => return Err(decode_error(&call, "it was not read")),
+        };
+        match refusal.status {
             // 400 is what Nessus says to a user name of a wrong form.
-            Answer::Refused(refusal) if matches!(refusal.status, 400 | 401 | 403) => {
-                let said = format!("{} (HTTP {}, user `{}`)", refusal.words, refusal.status, self.username);
+            400 | 401 | 403 => {
+                let said = format!("{} (HTTP {}, user `{username}`)", refusal.words, refusal.status);
                 tracing::error!(
                     scanner = exchange.base(),
                     "the scanner refused the login and is not asked again: {said}"
                 );
-                return Err(ScannerError::AuthenticationRefused(said));
+                Err(ScannerError::AuthenticationRefused(said))
             }
-            Answer::Refused(refusal) => return Err(refusal.into_error(&call)),
-        };
-        let login: Login = exchange.decode(&call, response).await?;
-        match login.token.filter(|token| !token.is_empty()) {
-            Some(token) => {
-                tracing::info!(scanner = exchange.base(), "logged in");
-                Ok(Secret::new(token))
+            500 if refusal.words.to_ascii_lowercase().contains("too many") => {
+                Err(ScannerError::TooManySessions { message: refusal.words, retry_after: FIRST_FULL_PAUSE })
             }
-            None => Err(ScannerError::Decode { call: call.name(), message: "there is no `token` in it".to_owned() }),
+            _ => Err(refusal.into_error(&call)),
         }
     }
 }
@@ -186,14 +285,11 @@ impl Auth {
 ///
 /// A call that needs it is then sent without, and the scanner's own refusal says the rest.
 async fn fetch_api_token(exchange: &Exchange) -> Result<Option<Secret>, ScannerError> {
-    let call = Call::get("/nessus6.js", Access::Open);
+    let call = Call::get("/nessus6.js", Access::Open).expects(Expected::Text);
     let token = match exchange.send(&call, &Credentials::default()).await? {
-        Answer::Success(response) => {
-            let script = exchange.body(&call, response).await?;
-            find_api_token(&String::from_utf8_lossy(&script)).map(Secret::new)
-        }
-        Answer::Refused(refusal) if refusal.status == 404 => None,
-        Answer::Refused(refusal) => return Err(refusal.into_error(&call)),
+        Answer::Body(script) => find_api_token(&String::from_utf8_lossy(&script)).map(Secret::new),
+        Answer::Refused(refusal) if refusal.status != 404 => return Err(refusal.into_error(&call)),
+        Answer::Refused(_) | Answer::Stream(_) => None,
     };
     if token.is_none() {
         tracing::warn!(scanner = exchange.base(), "no X-API-Token found in `nessus6.js`");

@@ -1,8 +1,8 @@
 //! Calls to the scanner with a login behind them.
 //!
 //! What a refusal proves decides what is repeated: a 401 or a 412 says that the scanner did *not* act, so the same call
-//! is sent once more with a new session or web token, whatever it is. A failure that proves nothing is repeated for
-//! reads only; a create or launch is left to the caller, who looks for its effect first.
+//! is sent once more with a new session or web token, whatever it is. A failure that proves nothing is repeated only
+//! where a second time does no harm; after a create or launch its effect is looked for first.
 
 use std::time::Duration;
 
@@ -13,9 +13,13 @@ use tokio::time::Instant;
 use super::{
     auth::Auth,
     config::NessusConfig,
-    http::{Access, Answer, Call, Exchange},
+    http::{Access, Answer, Call, Exchange, decode_error},
+    ready::{self, Gate, ReadyLimits},
 };
-use crate::scanner::{RequestSent, ScannerError, permit};
+use crate::{
+    scanner::{RequestSent, ScannerError, permit},
+    secret::Secret,
+};
 
 /// How often a read is attempted.
 const ATTEMPTS: u32 = 3;
@@ -26,6 +30,8 @@ pub(super) struct Client {
     exchange: Exchange,
     auth: Auth,
     retry_pause: Duration,
+    ready: Gate,
+    ready_limits: ReadyLimits,
 }
 
 impl Client {
@@ -34,8 +40,10 @@ impl Client {
     pub(super) fn new(config: &NessusConfig) -> Result<Self, ScannerError> {
         Ok(Self {
             exchange: Exchange::new(config)?,
-            auth: Auth::new(&config.username, &config.password),
+            auth: Auth::new(config.account()?),
             retry_pause: config.retry_pause,
+            ready: Gate::default(),
+            ready_limits: config.ready.clone(),
         })
     }
 
@@ -46,7 +54,12 @@ impl Client {
 
     /// Somebody's text made fit for a message.
     pub(super) fn shown(&self, text: &[u8]) -> String {
-        self.exchange.shown(text, &super::http::Credentials::default())
+        self.exchange.redactor.shown(text, &[])
+    }
+
+    /// Remembers what must not be shown.
+    pub(super) fn learn(&self, secret: &Secret) {
+        self.exchange.redactor.learn(secret);
     }
 
     /// Sorts a failure while a body is read.
@@ -54,8 +67,21 @@ impl Client {
         self.exchange.transport_error(call, error)
     }
 
-    /// Sends the call; returns the answer to it once the scanner has agreed.
-    pub(super) async fn open(&self, call: &Call) -> Result<Response, ScannerError> {
+    /// Asks the scanner once whether it can scan, without a login.
+    ///
+    /// # Errors
+    /// [`ScannerError::NotReady`] or [`ScannerError::Unusable`] when it cannot.
+    pub(super) async fn check_ready(&self) -> Result<(), ScannerError> {
+        ready::ask(&self.exchange).await
+    }
+
+    /// Waits until a scanner that is loading has done so, for its own long limit.
+    pub(super) async fn wait_ready(&self) -> Result<(), ScannerError> {
+        self.ready.wait(&self.exchange, &self.ready_limits).await
+    }
+
+    /// Sends the call; returns the answer to it once the scanner has agreed, never a refusal.
+    async fn send(&self, call: &Call) -> Result<Answer, ScannerError> {
         let mut access = call.access;
         let (mut session_renewed, mut token_renewed) = (false, false);
         loop {
@@ -64,21 +90,28 @@ impl Client {
                 let message = "it came too late to be sent".to_owned();
                 return Err(ScannerError::Transport { call: call.name(), message, sent: RequestSent::No });
             }
-            let refusal = match self.exchange.send(call, &grant.credentials).await? {
-                Answer::Success(response) => return Ok(response),
-                Answer::Refused(refusal) => refusal,
+            let refusal = match self.exchange.send(call, &grant.credentials).await {
+                Ok(Answer::Refused(refusal)) => refusal,
+                Ok(answer) => return Ok(answer),
+                Err(error) => {
+                    // Some versions say nothing at all where others say 412: the next call brings a fresh token.
+                    if access == Access::Control && matches!(error, ScannerError::Transport { .. }) {
+                        self.auth.api_token_refused(&grant).await;
+                    }
+                    return Err(error);
+                }
             };
             match refusal.status {
                 401 if access != Access::Open => {
-                    if session_renewed {
-                        return Err(refusal.into_error(call));
+                    if session_renewed || !self.auth.can_renew(&grant) {
+                        return Err(self.auth.explain(&grant, refusal.into_error(call)));
                     }
                     session_renewed = true;
                     self.auth.session_refused(&grant).await;
                 }
                 412 if access != Access::Open => {
                     if token_renewed {
-                        return Err(refusal.into_error(call));
+                        return Err(self.auth.explain(&grant, refusal.into_error(call)));
                     }
                     token_renewed = true;
                     if access == Access::Control {
@@ -87,38 +120,48 @@ impl Client {
                     // Which calls ask for the web token differs between versions.
                     access = Access::Control;
                 }
-                _ => return Err(refusal.into_error(call)),
+                _ => {
+                    // A login page says that the session is over, a scanner that starts says that all are.
+                    if refusal.is_page || refusal.server.is_some() {
+                        self.auth.session_refused(&grant).await;
+                    }
+                    return Err(refusal.into_error(call));
+                }
             }
+        }
+    }
+
+    /// Sends the call and leaves its body to the caller.
+    pub(super) async fn open(&self, call: &Call) -> Result<Response, ScannerError> {
+        match self.send(call).await? {
+            Answer::Stream(response) => Ok(response),
+            Answer::Body(_) | Answer::Refused(_) => Err(decode_error(call, "it was read already")),
+        }
+    }
+
+    /// Sends the call; what the answer says does not matter, and it may be empty.
+    pub(super) async fn act(&self, call: &Call) -> Result<Vec<u8>, ScannerError> {
+        match self.send(call).await? {
+            Answer::Body(body) => Ok(body),
+            Answer::Stream(_) | Answer::Refused(_) => Ok(Vec::new()),
         }
     }
 
     /// Sends the call and reads its JSON answer.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ScannerError> {
-        let response = self.open(call).await?;
-        self.exchange.decode(call, response).await
+        let body = self.act(call).await?;
+        self.exchange.decode(call, &body)
     }
 
-    /// Sends the call; what the answer says does not matter, and it may be empty.
-    pub(super) async fn act(&self, call: &Call) -> Result<Vec<u8>, ScannerError> {
-        let response = self.open(call).await?;
-        // The scanner has agreed: a body that breaks off takes nothing back.
-        Ok(self.exchange.body(call, response).await.unwrap_or_default())
-    }
-
-    /// Reads, a few times when that may help and has not taken long.
-    pub(super) async fn get<T: DeserializeOwned>(
-        &self,
-        path: impl Into<String>,
-        access: Access,
-    ) -> Result<T, ScannerError> {
-        let call = Call::get(path, access);
+    /// Sends a call that does no harm a second time, again when that may help and has not taken long.
+    pub(super) async fn fetch_repeated<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ScannerError> {
         let started = Instant::now();
         let mut pause = self.retry_pause;
         let mut attempt = 1;
         loop {
-            match self.fetch(&call).await {
+            match self.fetch(call).await {
                 Err(error) if attempt < ATTEMPTS && may_pass(&error) && started.elapsed() < self.exchange.timeout => {
-                    tracing::debug!(scanner = self.base(), attempt, %error, "a read is repeated");
+                    tracing::debug!(scanner = self.base(), attempt, %error, "a call is repeated");
                     tokio::time::sleep(pause).await;
                     pause *= 4;
                     attempt += 1;
@@ -128,9 +171,34 @@ impl Client {
         }
     }
 
+    /// Reads.
+    pub(super) async fn get<T: DeserializeOwned>(
+        &self,
+        path: impl Into<String>,
+        access: Access,
+    ) -> Result<T, ScannerError> {
+        self.fetch_repeated(&Call::get(path, access)).await
+    }
+
+    /// Reads, once the scanner is ready: for what a scan cannot begin or end without.
+    pub(super) async fn get_when_ready<T: DeserializeOwned>(&self, path: &str) -> Result<T, ScannerError> {
+        match self.get(path, Access::Session).await {
+            Err(ScannerError::NotReady(_)) => {
+                self.wait_ready().await?;
+                self.get(path, Access::Session).await
+            }
+            outcome => outcome,
+        }
+    }
+
     /// Ends the session on the scanner.
     pub(super) async fn logout(&self) {
         self.auth.logout(&self.exchange).await;
+    }
+
+    /// Lets a login that was refused be tried again.
+    pub(super) async fn forgive(&self) {
+        self.auth.forgive().await;
     }
 }
 
@@ -144,7 +212,7 @@ pub(super) fn before_the_call(error: ScannerError) -> ScannerError {
     }
 }
 
-/// Whether the same read may succeed in a moment. A scanner that says when to come back is left alone until then.
+/// Whether the same call may succeed in a moment. A scanner that says when to come back is left alone until then.
 fn may_pass(error: &ScannerError) -> bool {
     matches!(error, ScannerError::Transport { .. } | ScannerError::Server { .. } | ScannerError::Decode { .. })
 }

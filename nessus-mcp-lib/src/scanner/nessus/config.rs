@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::{auth::Account, ready::ReadyLimits};
 use crate::{
     scanner::ScannerError,
     secret::{Secret, redact_url},
@@ -39,6 +40,7 @@ pub struct NessusConfig {
     pub(super) tls_trust: TlsTrust,
     pub(super) request_timeout: Duration,
     pub(super) retry_pause: Duration,
+    pub(super) ready: ReadyLimits,
     pub(super) export: ExportLimits,
 }
 
@@ -61,6 +63,7 @@ impl NessusConfig {
             tls_trust: TlsTrust::default(),
             request_timeout: Duration::from_secs(20),
             retry_pause: Duration::from_millis(250),
+            ready: ReadyLimits { poll_interval: Duration::from_secs(5), max_wait: Duration::from_secs(30 * 60) },
             export: ExportLimits {
                 poll_interval: Duration::from_secs(2),
                 max_wait: Duration::from_secs(15 * 60),
@@ -90,6 +93,20 @@ impl NessusConfig {
         self
     }
 
+    /// How often a scanner that is loading is asked whether it is ready; 5 seconds unless said otherwise.
+    pub fn ready_poll_interval(mut self, interval: Duration) -> Self {
+        self.ready.poll_interval = interval;
+        self
+    }
+
+    /// How long a scanner that is loading is waited for; 30 minutes unless said otherwise.
+    ///
+    /// Only what a scan cannot begin or end without waits: the look for it, the templates, the export.
+    pub fn ready_max_wait(mut self, wait: Duration) -> Self {
+        self.ready.max_wait = wait;
+        self
+    }
+
     /// How often the scanner is asked whether an export is ready; 2 seconds unless said otherwise.
     pub fn export_poll_interval(mut self, interval: Duration) -> Self {
         self.export.poll_interval = interval;
@@ -112,6 +129,16 @@ impl NessusConfig {
     pub fn export_max_bytes(mut self, bytes: u64) -> Self {
         self.export.max_bytes = Some(bytes);
         self
+    }
+
+    /// Who logs in.
+    pub(super) fn account(&self) -> Result<Account, ScannerError> {
+        Ok(Account { login: Some((self.username.clone(), self.password.clone())), api_keys: None })
+    }
+
+    /// What must never be shown.
+    pub(super) fn secrets(&self) -> Vec<Secret> {
+        vec![self.password.clone()]
     }
 
     /// The URL without a slash at its end, checked.

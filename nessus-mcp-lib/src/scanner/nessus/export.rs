@@ -1,34 +1,58 @@
 //! An export: asked for, waited for, downloaded into a sink and checked for completeness.
 //!
-//! The scanner prepares a file first, which lives only a short while. What goes wrong *before* a byte of it has been
-//! written (the file vanished, the session expired, the download came too early) is mended here; afterwards the sink
-//! holds a part, and only the caller can begin again. HTTP alone does not prove that an export is whole: the closing
-//! tag of the document does, so it is looked for while the bytes pass through.
+//! The scanner prepares a file first, which lives only a short while. Whatever goes wrong is mended here, within bounds:
+//! a download that breaks off is repeated, a file that vanished, failed or is no whole document is asked for again, and
+//! the sink begins again each time. HTTP alone does not prove that an export is whole: the closing tag of the document
+//! does, so it is looked for while the bytes pass through.
+
+use std::time::Duration;
 
 use reqwest::{Method, Response};
 use serde_json::json;
+use sha2::{Digest as _, Sha256};
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 
 use super::{
     client::Client,
     config::ExportLimits,
-    http::{Access, Call, Patience},
+    details_path,
+    http::{Access, Call, Expected, decode_error},
     status::summarise,
     wire::{Details, ExportRequested, ExportStatus},
 };
-use crate::scanner::{ExportSink, ExportSummary, ScannerError};
+use crate::{
+    error::Classified as _,
+    scanner::{ExportSink, ExportSummary, ScanState, ScannerError},
+    secret::Secret,
+};
 
 /// The last bytes of a whole document, white space aside.
 const CLOSING_TAG: &[u8] = b"</NessusClientData_v2>";
+/// What a host begins with.
+const HOST_TAG: &[u8] = b"<ReportHost";
 /// How many bytes of a document's end are kept.
 const TAIL: usize = 64;
 /// How many bytes are looked at before the first is written.
 const HEAD: usize = 64;
+/// How many files are asked for at the most.
+const MAX_FILES: u32 = 3;
+/// How often one file is downloaded at the most.
+const MAX_DOWNLOADS: u32 = 3;
+/// How many looks at the status of a file may fail in a row.
+const MAX_LOOKS_FAILED: u32 = 3;
+/// How much longer a file may take for each host.
+const WAIT_PER_HOST: Duration = Duration::from_secs(1);
+/// The longest pause that a scanner which asks for one is granted.
+const MAX_PAUSE: Duration = Duration::from_secs(120);
 
 /// Why an attempt at an export ended.
 enum Failure {
+    /// The download broke off; the file may still be there.
+    Cut(ScannerError),
     /// The file on the scanner is of no use any more; another can be asked for.
     FileLost(ScannerError),
+    /// The document is whole and has no hosts, although the scanner lists some.
+    NoHosts(ExportSummary),
     /// The file is not ready, whatever the scanner said before.
     TooEarly,
     /// It cannot be mended here.
@@ -41,6 +65,27 @@ impl From<ScannerError> for Failure {
     }
 }
 
+/// Where the scanner keeps a file it prepares.
+#[derive(Debug, Clone)]
+enum Route {
+    /// `/scans/{id}/export/{file}/...`, with a login.
+    File(u64),
+    /// `/tokens/{token}/...`: whoever knows the token may fetch it.
+    Token(Secret),
+}
+
+impl Route {
+    fn call(&self, scan: u64, step: &'static str) -> Call {
+        match self {
+            Self::File(file) => Call::get(format!("/scans/{scan}/export/{file}/{step}"), Access::Session),
+            Self::Token(token) => {
+                let shown = if step == "status" { "/tokens/[redacted]/status" } else { "/tokens/[redacted]/download" };
+                Call::get(format!("/tokens/{}/{step}", token.expose()), Access::Open).shown_as(shown)
+            }
+        }
+    }
+}
+
 /// Exports a scan into `sink`.
 pub(super) async fn export(
     client: &Client,
@@ -48,26 +93,47 @@ pub(super) async fn export(
     scan: u64,
     sink: &mut ExportSink,
 ) -> Result<ExportSummary, ScannerError> {
-    let started = Instant::now();
-    let export = Export { client, limits, scan, started };
-    let mut restarted = false;
+    let path = details_path(scan);
+    let details: Details = client.get_when_ready(&path).await?;
+    let state = summarise(&format!("GET {path}"), &details)?.state;
+    let hosts = details.hosts.as_ref().map_or(0, Vec::len);
+    let wait = limits.max_wait.saturating_add(WAIT_PER_HOST * u32::try_from(hosts).unwrap_or(u32::MAX));
+    let export = Export {
+        client,
+        limits,
+        scan,
+        wait: wait.min(limits.max_wait * 4),
+        has_hosts: state == ScanState::Completed && hosts > 0,
+    };
+    let (mut asked, mut is_dirty, mut late) = (0, false, false);
     loop {
-        let file = export.request().await?;
-        let error = match export.take(file, sink).await {
-            Ok(bytes) => return Ok(ExportSummary::new(bytes)),
-            Err(Failure::FileLost(error)) => error,
+        let route = export.request(asked).await?;
+        asked += 1;
+        let error = match export.take(&route, sink, &mut is_dirty).await {
+            Ok(summary) => return Ok(summary),
+            Err(Failure::NoHosts(summary)) if asked >= 2 => {
+                tracing::warn!(
+                    scanner = client.base(),
+                    scan,
+                    hosts,
+                    "the export has none of the hosts the scanner lists"
+                );
+                return Ok(summary);
+            }
+            Err(Failure::NoHosts(_)) => ScannerError::Truncated(format!("it has none of {hosts} hosts")),
+            Err(Failure::Cut(error) | Failure::FileLost(error)) => error,
+            Err(Failure::TooEarly) if !std::mem::replace(&mut late, true) => export.gave_up(),
             Err(Failure::TooEarly) => return Err(export.gave_up()),
             Err(Failure::Final(error)) => return Err(error),
         };
-        if restarted {
+        if asked >= MAX_FILES {
             return Err(match error {
                 // A `NotFound` would say that the scan is gone.
-                ScannerError::NotFound(text) => ScannerError::Truncated(format!("the file was lost twice, {text}")),
+                ScannerError::NotFound(text) => ScannerError::Truncated(format!("the file was lost each time, {text}")),
                 other => other,
             });
         }
-        restarted = true;
-        tracing::info!(scanner = client.base(), scan, %error, "the scanner lost the export file: asking for another");
+        tracing::warn!(scanner = client.base(), scan, %error, "the export failed: the scanner is asked for another file");
     }
 }
 
@@ -76,60 +142,91 @@ struct Export<'a> {
     client: &'a Client,
     limits: &'a ExportLimits,
     scan: u64,
-    started: Instant,
+    /// How long a file may take until it is ready.
+    wait: Duration,
+    /// Whether an export without a host is suspicious.
+    has_hosts: bool,
 }
 
 impl Export<'_> {
-    /// Asks for a file: `POST /scans/{id}/export`.
+    /// Asks for a file: `POST /scans/{id}/export`. Once more does no harm.
     ///
-    /// A 409 means that the scan is active, or that a report of it is already being made; only the second passes.
-    async fn request(&self) -> Result<u64, ScannerError> {
+    /// A 409 means that the scan is active, or that a report of it is already being made; only the second passes. The
+    /// way by the file's number is taken at first, the one by its token when that has failed: versions differ.
+    async fn request(&self, asked: u32) -> Result<Route, ScannerError> {
         let call = Call::new(Method::POST, format!("/scans/{}/export", self.scan), Access::Session)
             .json(&json!({ "format": "nessus" }));
-        loop {
-            match self.client.fetch::<ExportRequested>(&call).await {
-                Ok(answer) => {
-                    return answer.file.ok_or_else(|| ScannerError::Decode {
-                        call: call.name(),
-                        message: "there is no `file` in it".to_owned(),
-                    });
-                }
+        let until = Instant::now() + self.wait;
+        let answer = loop {
+            match self.client.fetch_repeated::<ExportRequested>(&call).await {
+                Ok(answer) => break answer,
                 Err(conflict @ ScannerError::Conflict(_)) => {
-                    let path = format!("/scans/{}", self.scan);
+                    let path = details_path(self.scan);
                     let details: Details = self.client.get(&path, Access::Session).await?;
                     let over = summarise(&path, &details)?.state.is_terminal();
-                    if !over || !self.pause().await {
+                    if !over || !self.pause(until).await {
                         return Err(conflict);
                     }
                 }
                 Err(error) => return Err(error),
             }
-        }
+        };
+        let file = answer.file.map(Route::File);
+        // Anything else than letters, digits and dashes would change the path.
+        let fits = |token: &String| {
+            !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        let token = answer.token.or(answer.temp_token).filter(fits).map(|token| {
+            let token = Secret::new(token);
+            self.client.learn(&token);
+            Route::Token(token)
+        });
+        let route = if asked.is_multiple_of(2) { file.or(token) } else { token.or(file) };
+        route.ok_or_else(|| decode_error(&call, "there is no `file` in it, and no `token`"))
     }
 
-    /// Waits for the file and downloads it; returns its size.
-    async fn take(&self, file: u64, sink: &mut ExportSink) -> Result<u64, Failure> {
+    /// Waits for the file and downloads it, again when the download breaks off.
+    async fn take(&self, route: &Route, sink: &mut ExportSink, is_dirty: &mut bool) -> Result<ExportSummary, Failure> {
+        let until = Instant::now() + self.wait;
+        let mut downloads = 0;
         loop {
-            self.wait_ready(file).await?;
-            match self.download(file, sink).await {
-                Err(Failure::TooEarly) if self.pause().await => {}
-                outcome => return outcome,
+            self.wait_ready(route, until).await?;
+            if std::mem::take(is_dirty) {
+                sink.restart().await.map_err(storage)?;
             }
+            let error = match self.download(route, sink, is_dirty).await {
+                Err(Failure::TooEarly) if self.pause(until).await => continue,
+                Err(Failure::Cut(error)) => error,
+                outcome => return outcome,
+            };
+            downloads += 1;
+            if downloads >= MAX_DOWNLOADS {
+                return Err(Failure::Cut(error));
+            }
+            tracing::warn!(scanner = self.client.base(), scan = self.scan, %error, "the download is repeated");
+            tokio::time::sleep(self.pause_after(&error)).await;
         }
     }
 
-    /// Polls `GET /scans/{id}/export/{file}/status`.
-    async fn wait_ready(&self, file: u64) -> Result<(), Failure> {
-        let path = format!("/scans/{}/export/{file}/status", self.scan);
+    /// Polls the file's status.
+    async fn wait_ready(&self, route: &Route, until: Instant) -> Result<(), Failure> {
+        let call = route.call(self.scan, "status");
+        let mut failed = 0;
         loop {
-            let status = match self.client.get::<ExportStatus>(&path, Access::Session).await {
-                Ok(status) => status.status.unwrap_or_default(),
+            let status = match self.client.fetch_repeated::<ExportStatus>(&call).await {
+                Ok(status) => status.status.unwrap_or_default().to_ascii_lowercase(),
                 // 500 is how a failed preparation is told, 404 what follows it.
                 Err(error @ (ScannerError::NotFound(_) | ScannerError::Server { status: 500, .. })) => {
                     return Err(Failure::FileLost(error));
                 }
+                Err(error) if error.is_retryable() && failed < MAX_LOOKS_FAILED => {
+                    failed += 1;
+                    tokio::time::sleep(self.pause_after(&error)).await;
+                    continue;
+                }
                 Err(error) => return Err(error.into()),
             };
+            failed = 0;
             match status.as_str() {
                 "ready" => return Ok(()),
                 "error" => {
@@ -137,19 +234,24 @@ impl Export<'_> {
                     return Err(Failure::FileLost(ScannerError::Server { status: 500, message }));
                 }
                 // `loading`, and whatever word a later version finds for it.
-                _ if self.pause().await => {}
-                _ => return Err(self.gave_up().into()),
+                _ if self.pause(until).await => {}
+                _ => return Err(Failure::TooEarly),
             }
         }
     }
 
-    /// `GET /scans/{id}/export/{file}/download`.
-    async fn download(&self, file: u64, sink: &mut ExportSink) -> Result<u64, Failure> {
-        let call = Call::get(format!("/scans/{}/export/{file}/download", self.scan), Access::Session)
-            .patience(Patience::UntilHeaders(self.limits.idle_timeout));
+    /// Downloads the file into the sink, which is empty; `is_dirty` tells when it is not any more.
+    async fn download(
+        &self,
+        route: &Route,
+        sink: &mut ExportSink,
+        is_dirty: &mut bool,
+    ) -> Result<ExportSummary, Failure> {
+        let call = route.call(self.scan, "download").expects(Expected::Stream(self.limits.idle_timeout));
         let response = match self.client.open(&call).await {
             Ok(response) => response,
             Err(error @ ScannerError::NotFound(_)) => return Err(Failure::FileLost(error)),
+            Err(error) if error.is_retryable() => return Err(Failure::Cut(error)),
             Err(error) => return Err(error.into()),
         };
         let announced = response.content_length();
@@ -168,22 +270,27 @@ impl Export<'_> {
         }
         self.check_head(&call, &head)?;
 
-        let mut tail = Tail::default();
+        let (mut tail, mut hosts, mut hash) = (Tail::default(), Hosts::default(), Sha256::new());
         let mut chunk = bytes::Bytes::from(head);
+        *is_dirty = true;
         loop {
             tail.push(&chunk);
-            sink.write_all(&chunk).await.map_err(|error| ScannerError::Storage(error.to_string()))?;
+            hosts.push(&chunk);
+            hash.update(&chunk);
+            sink.write_all(&chunk).await.map_err(storage)?;
             match body.next().await? {
                 Some(next) => chunk = next,
                 None => break,
             }
         }
         if !tail.is_whole() {
-            let bytes = body.read;
-            return Err(ScannerError::Truncated(format!("the document breaks off after {bytes} bytes")).into());
+            // As far as HTTP knows it is all there: another download would bring the same.
+            let error = ScannerError::Truncated(format!("the document breaks off after {} bytes", body.read));
+            return Err(Failure::FileLost(error));
         }
-        sink.flush().await.map_err(|error| ScannerError::Storage(error.to_string()))?;
-        Ok(body.read)
+        sink.flush().await.map_err(storage)?;
+        let summary = ExportSummary::new(body.read).sha256(hexadecimal(&hash.finalize()));
+        if self.has_hosts && !hosts.seen { Err(Failure::NoHosts(summary)) } else { Ok(summary) }
     }
 
     /// Whether this can be the beginning of an export; a scanner or proxy may say other things with a 200.
@@ -193,27 +300,43 @@ impl Export<'_> {
             return Ok(());
         }
         if text.is_empty() {
-            return Err(ScannerError::Truncated("the download is empty".to_owned()).into());
+            return Err(Failure::FileLost(ScannerError::Truncated("the download is empty".to_owned())));
         }
         if text.to_ascii_lowercase().windows(9).any(|words| words == b"not ready") {
             return Err(Failure::TooEarly);
         }
         let message = format!("it is no export, it begins with `{}`", self.client.shown(text));
-        Err(ScannerError::Decode { call: call.name(), message }.into())
+        Err(Failure::FileLost(decode_error(call, &message)))
     }
 
     /// Waits for the next look; `false` when the export has taken too long.
-    async fn pause(&self) -> bool {
-        let in_time = self.started.elapsed() < self.limits.max_wait;
+    async fn pause(&self, until: Instant) -> bool {
+        let in_time = Instant::now() < until;
         if in_time {
             tokio::time::sleep(self.limits.poll_interval).await;
         }
         in_time
     }
 
-    fn gave_up(&self) -> ScannerError {
-        ScannerError::TimedOut { what: format!("the export of scan {}", self.scan), waited: self.started.elapsed() }
+    /// How long a scanner that stumbled is left alone.
+    fn pause_after(&self, error: &ScannerError) -> Duration {
+        error
+            .retry_after()
+            .unwrap_or_default()
+            .clamp(self.limits.poll_interval, MAX_PAUSE.max(self.limits.poll_interval))
     }
+
+    fn gave_up(&self) -> ScannerError {
+        ScannerError::TimedOut { what: format!("the export of scan {}", self.scan), waited: self.wait }
+    }
+}
+
+fn storage(error: std::io::Error) -> ScannerError {
+    ScannerError::Storage(error.to_string())
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A download's bytes, watched for silence, size and an early end.
@@ -227,30 +350,55 @@ struct Body<'a> {
 }
 
 impl Body<'_> {
-    async fn next(&mut self) -> Result<Option<bytes::Bytes>, ScannerError> {
+    async fn next(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
         let idle = self.limits.idle_timeout;
         let chunk = match tokio::time::timeout(idle, self.response.chunk()).await {
             Ok(Ok(chunk)) => chunk,
             Ok(Err(error)) => {
                 let cause = self.client.transport_error(self.call, error);
-                return Err(ScannerError::Truncated(format!("after {} bytes, {cause}", self.read)));
+                return Err(Failure::Cut(ScannerError::Truncated(format!("after {} bytes, {cause}", self.read))));
             }
             Err(_) => {
                 let what = format!("more of the export than its first {} bytes", self.read);
-                return Err(ScannerError::TimedOut { what, waited: idle });
+                return Err(Failure::Cut(ScannerError::TimedOut { what, waited: idle }));
             }
         };
         match (&chunk, self.announced) {
             (Some(chunk), _) => self.read += chunk.len() as u64,
             (None, Some(announced)) if announced != self.read => {
-                return Err(ScannerError::Truncated(format!("{} of {announced} bytes came", self.read)));
+                return Err(Failure::Cut(ScannerError::Truncated(format!("{} of {announced} bytes came", self.read))));
             }
             (None, _) => {}
         }
         match self.limits.max_bytes {
-            Some(limit) if self.read > limit => Err(ScannerError::ExportTooLarge { limit }),
+            Some(limit) if self.read > limit => Err(ScannerError::ExportTooLarge { limit }.into()),
             _ => Ok(chunk),
         }
+    }
+}
+
+/// Whether a document that passes by in pieces has a host.
+#[derive(Debug, Default)]
+struct Hosts {
+    seen: bool,
+    kept: Vec<u8>,
+}
+
+impl Hosts {
+    fn push(&mut self, chunk: &[u8]) {
+        if self.seen {
+            return;
+        }
+        // The tag may begin in one piece and end in the next.
+        let overlap = HOST_TAG.len() - 1;
+        self.kept.extend_from_slice(&chunk[..chunk.len().min(overlap)]);
+        self.seen = [&self.kept, chunk].iter().any(|bytes| memchr::memmem::find(bytes, HOST_TAG).is_some());
+        if chunk.len() > overlap {
+            self.kept.clear();
+            self.kept.extend_from_slice(&chunk[chunk.len() - overlap..]);
+        }
+        let surplus = self.kept.len().saturating_sub(overlap);
+        self.kept.drain(..surplus);
     }
 }
 
@@ -286,6 +434,19 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+
+    #[rstest]
+    #[case("<Report><ReportHost name=\"a\">", true)]
+    #[case("<Report><ReportHos><HostProperties>", false)]
+    fn a_host_is_found_however_the_bytes_are_cut(#[case] document: &str, #[case] found: bool) {
+        let padded = format!("{}{document}{}", "x".repeat(50), "y".repeat(50));
+        for size in 1..padded.len() {
+            let mut hosts = Hosts::default();
+            padded.as_bytes().chunks(size).for_each(|chunk| hosts.push(chunk));
+            assert_eq!(hosts.seen, found, "in pieces of {size}");
+            assert!(hosts.kept.len() < HOST_TAG.len());
+        }
+    }
 
     #[rstest]
     #[case("<a></NessusClientData_v2>", true)]

@@ -3,30 +3,31 @@
 //! Nothing here knows sessions or repeats anything: it sends what it is given once, refuses redirects, bounds time and
 //! memory, and sorts what comes back. Every text that goes into an error has the secrets of the exchange removed.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use jiff::fmt::rfc2822::DateTimeParser;
 use reqwest::{
-    Client, Method, Response, StatusCode,
+    Client, Method, Response,
     header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::config::{NessusConfig, TlsTrust};
+use super::{
+    config::{NessusConfig, TlsTrust},
+    redactor::Redactor,
+    refusal::{self, Disguise, Refusal},
+};
 use crate::{
-    error::{chain, excerpt},
+    error::chain,
     scanner::{RequestSent, ScannerError},
-    secret::{REDACTED, Secret, redact_url},
+    secret::{Secret, redact_url},
 };
 
 /// The most bytes of an answer that are read into memory.
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// The most bytes of a refusal that are read: its first words are enough.
 const MAX_REFUSAL: usize = 64 * 1024;
-/// The longest a scanner may ask us to stay away.
-const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
 
 /// What must be shown to the scanner for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,49 +40,93 @@ pub(super) enum Access {
     Control,
 }
 
-/// How long a call may take.
+/// What is expected of a success.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Patience {
-    /// The request timeout, from connecting to the last byte.
-    Request,
-    /// This long until the answer begins; whoever reads the body watches the time.
-    UntilHeaders(Duration),
+pub(super) enum Expected {
+    /// A JSON object.
+    Json,
+    /// The scanner's consent: an empty body does, and one that breaks off.
+    Consent,
+    /// Any text.
+    Text,
+    /// A body that is read by whoever asked, who watches the time; the answer begins within this time.
+    Stream(Duration),
 }
 
 /// A request.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Call {
     pub(super) method: Method,
-    /// The path under the base URL, such as `/scans/57`. It stands in errors: no secrets in it.
-    pub(super) path: String,
+    /// The path under the base URL, such as `/scans/57`.
+    path: String,
+    /// The path as it stands in errors and logs: no secrets in it.
+    shown_path: Option<&'static str>,
     pub(super) access: Access,
-    pub(super) patience: Patience,
-    /// A JSON document. It may hold a password and is never shown.
-    body: Option<Vec<u8>>,
+    pub(super) expected: Expected,
+    body: Option<Body>,
+    /// Secrets in the body, which the scanner may echo.
+    secrets: Vec<Secret>,
+}
+
+/// What a request carries. It may hold a password and is never shown.
+#[derive(Clone)]
+struct Body {
+    content_type: String,
+    bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name())
+    }
 }
 
 impl Call {
     pub(super) fn new(method: Method, path: impl Into<String>, access: Access) -> Self {
-        Self { method, path: path.into(), access, patience: Patience::Request, body: None }
+        Self {
+            method,
+            path: path.into(),
+            shown_path: None,
+            access,
+            expected: Expected::Json,
+            body: None,
+            secrets: Vec::new(),
+        }
     }
 
     pub(super) fn get(path: impl Into<String>, access: Access) -> Self {
         Self::new(Method::GET, path, access)
     }
 
-    pub(super) fn json(mut self, body: &Value) -> Self {
-        self.body = Some(body.to_string().into_bytes());
+    pub(super) fn expects(mut self, expected: Expected) -> Self {
+        self.expected = expected;
         self
     }
 
-    pub(super) fn patience(mut self, patience: Patience) -> Self {
-        self.patience = patience;
+    pub(super) fn json(self, body: &Value) -> Self {
+        self.body("application/json", body.to_string().into_bytes())
+    }
+
+    pub(super) fn body(mut self, content_type: impl Into<String>, bytes: Vec<u8>) -> Self {
+        self.body = Some(Body { content_type: content_type.into(), bytes });
+        self
+    }
+
+    /// Names what must not be shown although the scanner may say it.
+    pub(super) fn secrets(mut self, secrets: Vec<Secret>) -> Self {
+        self.secrets = secrets;
+        self
+    }
+
+    /// Shows another path than the real one, which holds a secret.
+    pub(super) fn shown_as(mut self, path: &'static str) -> Self {
+        self.shown_path = Some(path);
         self
     }
 
     /// How errors name it: `POST /scans`.
     pub(super) fn name(&self) -> String {
-        format!("{} {}", self.method, self.path)
+        format!("{} {}", self.method, self.shown_path.unwrap_or(&self.path))
     }
 }
 
@@ -90,43 +135,18 @@ impl Call {
 pub(super) struct Credentials {
     pub(super) session: Option<Secret>,
     pub(super) api_token: Option<Secret>,
+    pub(super) api_keys: Option<Secret>,
 }
 
 /// What came back.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// A 2xx; its body has not been read.
-    Success(Response),
+    /// The body of a 2xx; a JSON object where one is expected.
+    Body(Vec<u8>),
+    /// A 2xx whose body has not been read.
+    Stream(Response),
     /// Anything else, read as far as its reason.
     Refused(Refusal),
-}
-
-/// A refusal: the status counts even when the connection died before its body.
-#[derive(Debug)]
-pub(super) struct Refusal {
-    pub(super) status: u16,
-    pub(super) words: String,
-    pub(super) retry_after: Option<Duration>,
-}
-
-impl Refusal {
-    /// What the status means where nothing more is known about the call.
-    pub(super) fn into_error(self, call: &Call) -> ScannerError {
-        let words = if self.words.is_empty() { format!("HTTP {}", self.status) } else { self.words };
-        let said = format!("{}: {words}", call.name());
-        match self.status {
-            300..=399 => ScannerError::Configuration(format!("{said}; give the scanner's final URL")),
-            401 => ScannerError::SessionRefused(said),
-            403 => ScannerError::Forbidden(said),
-            404 => ScannerError::NotFound(said),
-            409 => ScannerError::Conflict(said),
-            412 => ScannerError::ApiNotAvailable(said),
-            429 => ScannerError::RateLimited { retry_after: self.retry_after },
-            503 => ScannerError::NotReady(said),
-            408 | 500.. => ScannerError::Server { status: self.status, message: said },
-            _ => ScannerError::Rejected(said),
-        }
-    }
 }
 
 /// The way to one scanner.
@@ -135,8 +155,7 @@ pub(super) struct Exchange {
     client: Client,
     base: String,
     pub(super) timeout: Duration,
-    /// Known here only so that it can be removed from whatever the scanner says.
-    password: Secret,
+    pub(super) redactor: Redactor,
 }
 
 impl Exchange {
@@ -158,6 +177,11 @@ impl Exchange {
             .referer(false)
             .no_proxy()
             .http1_only()
+            // Not advertised either: an export is checked as it comes.
+            .no_gzip()
+            .no_brotli()
+            .no_deflate()
+            .no_zstd()
             .connect_timeout(config.request_timeout.min(Duration::from_secs(10)))
             // Shorter than any scanner's keep-alive, so that a write does not meet a connection about to be closed.
             .pool_idle_timeout(Duration::from_secs(15))
@@ -165,7 +189,8 @@ impl Exchange {
             .tls_danger_accept_invalid_certs(unverified || url.scheme() == "http")
             .build()
             .map_err(|error| ScannerError::Configuration(chain(&error.without_url())))?;
-        Ok(Self { client, base, timeout: config.request_timeout, password: config.password.clone() })
+        let redactor = Redactor::new(config.secrets());
+        Ok(Self { client, base, timeout: config.request_timeout, redactor })
     }
 
     /// The scanner's URL, without a slash at its end.
@@ -176,8 +201,8 @@ impl Exchange {
     /// Sends the call once.
     ///
     /// # Errors
-    /// When there is no answer at all: [`ScannerError::Transport`], or [`ScannerError::Configuration`] for a
-    /// certificate that is not trusted.
+    /// When there is no usable answer: [`ScannerError::Transport`], [`ScannerError::Decode`] for a 2xx with something
+    /// else than what is expected, [`ScannerError::Configuration`] for a certificate that is not trusted.
     pub(super) async fn send(&self, call: &Call, credentials: &Credentials) -> Result<Answer, ScannerError> {
         let mut request = self.client.request(call.method.clone(), format!("{}{}", self.base, call.path));
         if let Some(token) = &credentials.session {
@@ -186,31 +211,54 @@ impl Exchange {
         if let Some(token) = &credentials.api_token {
             request = request.header("X-API-Token", sensitive(call, token.expose())?);
         }
-        if let Some(body) = &call.body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.clone());
+        if let Some(keys) = &credentials.api_keys {
+            request = request.header("X-ApiKeys", sensitive(call, keys.expose())?);
         }
-        let response = match call.patience {
-            Patience::Request => request.timeout(self.timeout).send().await,
-            Patience::UntilHeaders(limit) => match tokio::time::timeout(limit, request.send()).await {
+        if let Some(body) = &call.body {
+            request = request.header(CONTENT_TYPE, &body.content_type).body(body.bytes.clone());
+        }
+        let response = match call.expected {
+            Expected::Json | Expected::Consent | Expected::Text => request.timeout(self.timeout).send().await,
+            Expected::Stream(limit) => match tokio::time::timeout(limit, request.send()).await {
                 Ok(response) => response,
                 Err(_) => return Err(silence(call, limit)),
             },
         }
         .map_err(|error| self.transport_error(call, error))?;
-        if response.status().is_success() {
-            Ok(Answer::Success(response))
-        } else {
-            Ok(Answer::Refused(self.refusal(response, credentials).await))
+        if !response.status().is_success() {
+            return Ok(Answer::Refused(self.refusal(call, response).await));
+        }
+        let body = match call.expected {
+            Expected::Stream(_) => return Ok(Answer::Stream(response)),
+            Expected::Text => return Ok(Answer::Body(self.body(call, response).await?)),
+            // The scanner has agreed: a body that breaks off takes nothing back.
+            Expected::Consent => self.body(call, response).await.unwrap_or_default(),
+            Expected::Json => self.body(call, response).await?,
+        };
+        match refusal::disguise(&body) {
+            None => Ok(Answer::Body(body)),
+            Some(Disguise::Empty | Disguise::NotAnObject) if call.expected == Expected::Consent => {
+                Ok(Answer::Body(body))
+            }
+            Some(Disguise::Refusal(status, words)) => {
+                let words = self.redactor.shown(words.as_bytes(), &call.secrets);
+                Ok(Answer::Refused(Refusal { status, words, ..Refusal::default() }))
+            }
+            Some(Disguise::Page) => {
+                let words = "a page instead of an API answer".to_owned();
+                Ok(Answer::Refused(Refusal { status: 200, words, is_page: true, ..Refusal::default() }))
+            }
+            Some(Disguise::Empty) => Err(decode_error(call, "it is empty")),
+            Some(Disguise::NotAnObject) => Err(self.unreadable(call, &body, "not a JSON object")),
         }
     }
 
     /// Reads a whole body, at most `MAX_BODY` bytes of it.
-    pub(super) async fn body(&self, call: &Call, mut response: Response) -> Result<Vec<u8>, ScannerError> {
+    async fn body(&self, call: &Call, mut response: Response) -> Result<Vec<u8>, ScannerError> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| self.transport_error(call, error))? {
             if body.len() + chunk.len() > MAX_BODY {
-                let message = format!("it has more than {MAX_BODY} bytes");
-                return Err(ScannerError::Decode { call: call.name(), message });
+                return Err(decode_error(call, &format!("it has more than {MAX_BODY} bytes")));
             }
             body.extend_from_slice(&chunk);
         }
@@ -218,65 +266,43 @@ impl Exchange {
     }
 
     /// Reads a JSON body by its content, whatever its declared type.
-    pub(super) async fn decode<T: DeserializeOwned>(&self, call: &Call, response: Response) -> Result<T, ScannerError> {
-        let body = self.body(call, response).await?;
-        serde_json::from_slice(&body).map_err(|error| {
-            // The answer to a login is a token: neither it nor serde's words, which quote it, may be shown.
-            let seen = match call.access {
-                Access::Open => String::new(),
-                Access::Session | Access::Control => {
-                    format!(", it begins with `{}`", self.shown(&body, &Credentials::default()))
-                }
-            };
-            let message = format!("not the expected JSON at line {} column {}{seen}", error.line(), error.column());
-            ScannerError::Decode { call: call.name(), message }
+    pub(super) fn decode<T: DeserializeOwned>(&self, call: &Call, body: &[u8]) -> Result<T, ScannerError> {
+        serde_json::from_slice(body).map_err(|error| {
+            let place = format!("not the expected JSON at line {} column {}", error.line(), error.column());
+            self.unreadable(call, body, &place)
         })
     }
 
-    /// Somebody's text made fit for a message: secrets removed, short, printable.
-    pub(super) fn shown(&self, text: &[u8], credentials: &Credentials) -> String {
-        // More than an excerpt needs, so that a secret at its edge is still removed whole.
-        let mut text = String::from_utf8_lossy(&text[..text.len().min(4096)]).into_owned();
-        for secret in [Some(&self.password), credentials.session.as_ref(), credentials.api_token.as_ref()] {
-            if let Some(secret) = secret.filter(|secret| !secret.is_empty()) {
-                text = text.replace(secret.expose(), REDACTED);
+    fn unreadable(&self, call: &Call, body: &[u8], what: &str) -> ScannerError {
+        // The answer to a login is a token: neither it nor serde's words, which quote it, may be shown.
+        match call.access {
+            Access::Open => decode_error(call, what),
+            Access::Session | Access::Control => {
+                let shown = self.redactor.shown(body, &call.secrets);
+                decode_error(call, &format!("{what}, it begins with `{shown}`"))
             }
         }
-        excerpt(text.trim()).to_string()
     }
 
-    async fn refusal(&self, mut response: Response, credentials: &Credentials) -> Refusal {
+    async fn refusal(&self, call: &Call, mut response: Response) -> Refusal {
         let status = response.status();
-        let retry_after = response.headers().get(RETRY_AFTER).and_then(retry_after);
+        let retry_after = response.headers().get(RETRY_AFTER).and_then(refusal::retry_after);
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(redact_url);
         let mut body = Vec::new();
+        let limit = tokio::time::Instant::now() + self.timeout;
         // Real scanners close the connection between the headers of a 412 and its body: what came is enough.
         while body.len() < MAX_REFUSAL {
-            match response.chunk().await {
-                Ok(Some(chunk)) => body.extend_from_slice(&chunk),
-                Ok(None) | Err(_) => break,
+            match tokio::time::timeout_at(limit, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
+                Ok(Ok(None) | Err(_)) | Err(_) => break,
             }
         }
         let words = match location.filter(|_| status.is_redirection()) {
-            Some(location) => format!("redirects to {}", self.shown(location.as_bytes(), credentials)),
-            None => self.words(status, &body, credentials),
+            Some(location) => format!("redirects to {}", self.redactor.shown(location.as_bytes(), &[])),
+            None => refusal::words(status, &body, &self.redactor, &call.secrets),
         };
-        Refusal { status: status.as_u16(), words, retry_after }
-    }
-
-    /// The reason in a refusal: the field `error` of its JSON, else its text, unless that is a proxy's page.
-    fn words(&self, status: StatusCode, body: &[u8], credentials: &Credentials) -> String {
-        if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
-            for field in ["error", "message", "status"] {
-                if let Some(Value::String(text)) = fields.get(field).filter(|value| value.as_str() != Some("")) {
-                    return self.shown(text.as_bytes(), credentials);
-                }
-            }
-        }
-        if body.trim_ascii_start().starts_with(b"<") {
-            return format!("HTTP {} with a page instead of an API answer", status.as_u16());
-        }
-        self.shown(body, credentials)
+        let server = refusal::server_status(status, &body);
+        Refusal { status: status.as_u16(), words, retry_after, server, ..Refusal::default() }
     }
 
     /// Sorts a failure without an answer by its cause and by whether the scanner may have acted.
@@ -285,9 +311,9 @@ impl Exchange {
         if error.is_timeout() && !error.is_connect() {
             return silence(call, self.timeout);
         }
-        let message = self.shown(chain(&error).as_bytes(), &Credentials::default());
+        let message = self.redactor.shown(chain(&error).as_bytes(), &call.secrets);
         if error.is_connect() && message.contains("certificate") {
-            let advice = "trust its authority on this machine, or accept any certificate for this scanner";
+            let advice = "trust its authority on this machine or in `ca_file`, or pin it with `tls_pin_sha256`";
             return ScannerError::Configuration(format!(
                 "the certificate of {} is refused: {message}; {advice}",
                 self.base
@@ -296,6 +322,11 @@ impl Exchange {
         let sent = if error.is_connect() || error.is_builder() { RequestSent::No } else { RequestSent::Maybe };
         ScannerError::Transport { call: call.name(), message, sent }
     }
+}
+
+/// The error for an answer that is not what the API promises.
+pub(super) fn decode_error(call: &Call, message: &str) -> ScannerError {
+    ScannerError::Decode { call: call.name(), message: message.to_owned() }
 }
 
 /// The error for a scanner that said nothing in time.
@@ -309,77 +340,15 @@ fn silence(call: &Call, limit: Duration) -> ScannerError {
 
 /// A header value that no log shows.
 fn sensitive(call: &Call, text: &str) -> Result<HeaderValue, ScannerError> {
-    let mut value = HeaderValue::from_str(text).map_err(|_| ScannerError::Decode {
-        call: call.name(),
-        message: "the token the scanner gave cannot stand in a header".to_owned(),
-    })?;
+    let mut value =
+        HeaderValue::from_str(text).map_err(|_| decode_error(call, "a token or key cannot stand in a header"))?;
     value.set_sensitive(true);
     Ok(value)
 }
 
-/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), capped.
-fn retry_after(value: &HeaderValue) -> Option<Duration> {
-    let text = value.to_str().ok()?.trim();
-    let wait = if let Ok(seconds) = text.parse() {
-        Duration::from_secs(seconds)
-    } else {
-        let until = DateTimeParser::new().parse_timestamp(text).ok()?;
-        Duration::try_from(until.duration_since(jiff::Timestamp::now())).unwrap_or_default()
-    };
-    Some(wait.min(MAX_RETRY_AFTER))
-}
-
 #[cfg(test)]
 mod tests {
-    use rstest::rstest;
-
     use super::*;
-
-    fn exchange() -> Exchange {
-        Exchange::new(&NessusConfig::new("http://127.0.0.1:1", "admin", Secret::new("planted-password"))).unwrap()
-    }
-
-    #[rstest]
-    #[case(302, "scanner_configuration")]
-    #[case(400, "scanner_rejected")]
-    #[case(401, "scanner_session_refused")]
-    #[case(403, "scanner_forbidden")]
-    #[case(404, "scan_vanished")]
-    #[case(409, "scanner_conflict")]
-    #[case(412, "scanner_api_not_available")]
-    #[case(429, "scanner_rate_limited")]
-    #[case(500, "scanner_server_error")]
-    #[case(502, "scanner_server_error")]
-    #[case(503, "scanner_not_ready")]
-    fn each_status_has_its_error(#[case] status: u16, #[case] code: &str) {
-        use crate::error::Classified as _;
-        let refusal = Refusal { status, words: "because".to_owned(), retry_after: None };
-        let error = refusal.into_error(&Call::get("/scans", Access::Session));
-        assert_eq!(error.code(), code);
-        assert!(status == 429 || error.to_string().contains("because"), "{error}");
-    }
-
-    #[rstest]
-    #[case(r#"{"error":"API is not available"}"#, "API is not available")]
-    #[case(r#"{"code":503,"status":"loading"}"#, "loading")]
-    #[case("  <html><body>502 Bad Gateway</body></html>", "HTTP 500 with a page instead of an API answer")]
-    #[case(r#"{"error":"no such user planted-password"}"#, "no such user [redacted]")]
-    #[case("session planted-session is over", "session [redacted] is over")]
-    #[case("", "")]
-    fn the_reason_is_found_and_secrets_are_not(#[case] body: &str, #[case] words: &str) {
-        let credentials = Credentials { session: Some(Secret::new("planted-session")), api_token: None };
-        assert_eq!(exchange().words(StatusCode::INTERNAL_SERVER_ERROR, body.as_bytes(), &credentials), words);
-    }
-
-    #[rstest]
-    #[case("7", Some(7))]
-    #[case("86400", Some(900))]
-    #[case("Mon, 30 Nov 2099 23:59:59 GMT", Some(900))]
-    #[case("Sun, 06 Nov 1994 08:49:37 GMT", Some(0))]
-    #[case("soon", None)]
-    fn retry_after_is_read_in_both_forms_and_capped(#[case] value: &'static str, #[case] seconds: Option<u64>) {
-        assert_eq!(retry_after(&HeaderValue::from_static(value)), seconds.map(Duration::from_secs));
-    }
 
     #[tokio::test]
     async fn a_refused_connection_was_not_sent() {
@@ -391,5 +360,14 @@ mod tests {
         let call = Call::get("/server/status", Access::Open);
         let error = Exchange::new(&config).unwrap().send(&call, &Credentials::default()).await.unwrap_err();
         assert!(matches!(error, ScannerError::Transport { sent: RequestSent::No, .. }), "{error:?}");
+    }
+
+    #[test]
+    fn a_call_shows_neither_its_body_nor_a_secret_path() {
+        let call = Call::new(Method::POST, "/tokens/planted/download", Access::Open)
+            .json(&serde_json::json!({ "password": "planted" }))
+            .secrets(vec![Secret::new("planted")])
+            .shown_as("/tokens/[redacted]/download");
+        assert_eq!(format!("{call:?}"), "POST /tokens/[redacted]/download");
     }
 }

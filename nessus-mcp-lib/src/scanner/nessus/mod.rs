@@ -1,7 +1,8 @@
 //! [`NessusScanner`]: a Nessus scanner over its HTTP API, the only place that speaks HTTP to one.
 //!
-//! From the ground up: `wire` (what the answers look like), `http` (one exchange and what its failure means), `auth`
-//! (session and web token), `client` (calls with a login behind them, repeated where that is safe), then the meaning:
+//! From the ground up: `wire` (what the answers look like), `redactor` (no secret in a message), `refusal` (what a
+//! refusal means), `http` (one exchange), `ready` (waiting for a scanner that is loading), `auth` (session, web token, API
+//! keys), `client` (calls with a login behind them, repeated where that is safe), then the meaning:
 //! `status`, `adopt`, `export`. This file maps [`ScannerInterface`] onto them.
 //!
 //! A session suffices to read and to export. Whatever creates, controls or deletes also needs the token of the web
@@ -13,23 +14,27 @@ mod client;
 mod config;
 mod export;
 mod http;
+mod ready;
+mod redactor;
+mod refusal;
 mod status;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::Method;
 use serde_json::json;
+use tokio::time::Instant;
 
 pub use self::config::{NessusConfig, TlsTrust};
 use self::{
     client::{Client, before_the_call},
     config::ExportLimits,
-    http::{Access, Call},
+    http::{Access, Call, Expected, decode_error},
 };
 use super::{
     ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInterface, ScannerProperties,
@@ -60,7 +65,7 @@ impl NessusScanner {
 
     /// The uuid of a template, from `GET /editor/scan/templates`.
     async fn template(&self, name: &str) -> Result<String, ScannerError> {
-        let answer: wire::Templates = self.client.get("/editor/scan/templates", Access::Session).await?;
+        let answer: wire::Templates = self.client.get_when_ready("/editor/scan/templates").await?;
         let mut available = Vec::new();
         for template in answer.templates {
             let usable = template.unsupported != Some(true) && template.license_fulfilled != Some(false);
@@ -73,16 +78,61 @@ impl NessusScanner {
         Err(ScannerError::UnknownTemplate { name: excerpt(name).to_string(), available })
     }
 
+    async fn details(&self, scan: u64) -> Result<wire::Details, ScannerError> {
+        self.client.get(details_path(scan), Access::Session).await
+    }
+
+    /// Where the scan stands. That it is gone is believed when the list of scans does not have it either.
     async fn status_of(&self, scan: u64) -> Result<ScanStatus, ScannerError> {
-        let path = format!("/scans/{scan}");
-        let details: wire::Details = self.client.get(&path, Access::Session).await?;
-        status::summarise(&format!("GET {path}"), &details)
+        let call = Call::get(details_path(scan), Access::Session);
+        let details = match self.details(scan).await {
+            Err(gone @ ScannerError::NotFound(_)) => {
+                if !adopt::lists(&scan_list(), &self.list().await?, scan)? {
+                    return Err(gone);
+                }
+                let message = format!("it says 404, but the scanner lists the scan; {gone}");
+                return Err(decode_error(&call, &message));
+            }
+            details => details?,
+        };
+        status::summarise(&call.name(), &details)
+    }
+
+    async fn list(&self) -> Result<wire::ScanList, ScannerError> {
+        self.client.fetch_repeated(&scan_list()).await
+    }
+
+    /// The scan that a create with an unclear outcome has made after all, `age` after it was begun; else its error.
+    async fn created_after_all(
+        &self,
+        marker: &str,
+        age: Duration,
+        unclear: ScannerError,
+    ) -> Result<ScanId, ScannerError> {
+        tracing::warn!(scanner = self.client.base(), error = %unclear, "it is unclear whether a scan was created");
+        let found = match self.list().await {
+            Ok(list) => adopt::find_new(&scan_list(), &list, marker, age),
+            Err(error) => Err(error),
+        };
+        match found {
+            Ok(Some(scan)) => {
+                tracing::info!(scanner = self.client.base(), %scan, "it was created");
+                Ok(scan)
+            }
+            // It may still arrive: whoever wants it looks for it again before the next try.
+            Ok(None) => Err(unclear),
+            Err(ambiguous @ ScannerError::AmbiguousMarker { .. }) => Err(ambiguous),
+            Err(error) => {
+                tracing::warn!(scanner = self.client.base(), %error, "the scans could not be listed");
+                Err(unclear)
+            }
+        }
     }
 
     /// `POST /scans/{id}/{verb}`. A 409 says that the scan is not active: fine when it is where it was to be brought.
     async fn control(&self, scan: &ScanId, verb: &str, fine: fn(ScanState) -> bool) -> Result<(), ScannerError> {
         let scan = number(scan)?;
-        let call = Call::new(Method::POST, format!("/scans/{scan}/{verb}"), Access::Control);
+        let call = Call::new(Method::POST, format!("/scans/{scan}/{verb}"), Access::Control).expects(Expected::Consent);
         match self.client.act(&call).await {
             Err(conflict @ ScannerError::Conflict(_)) => {
                 let state = self.status_of(scan).await?.state;
@@ -109,21 +159,42 @@ impl ScannerInterface for NessusScanner {
             },
         });
         let call = Call::new(Method::POST, "/scans", Access::Control).json(&body);
-        let created: wire::Created = self.client.fetch(&call).await?;
-        let id = created.scan.and_then(|scan| scan.id);
-        id.map(ScanId::from).ok_or_else(|| ScannerError::Decode {
-            call: call.name(),
-            message: "there is no `scan.id` in it".to_owned(),
-        })
+        let begun = Instant::now();
+        let created = self.client.fetch::<wire::Created>(&call).await.and_then(|created| {
+            let id = created.scan.and_then(|scan| scan.id);
+            id.map(ScanId::from).ok_or_else(|| decode_error(&call, "there is no `scan.id` in it"))
+        });
+        match created {
+            Err(unclear) if unclear.may_have_acted() => {
+                self.created_after_all(&request.marker, begun.elapsed(), unclear).await
+            }
+            outcome => outcome,
+        }
     }
 
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
-        let path = format!("/scans/{}/launch", number(scan)?);
-        let call = Call::new(Method::POST, path, Access::Control).json(&json!({}));
-        let answer = self.client.act(&call).await?;
-        // The scan runs whether or not the scanner tells the name of the run.
-        let launched: Option<wire::Launched> = serde_json::from_slice(&answer).ok();
-        Ok(launched.and_then(|launched| launched.scan_uuid))
+        let scan = number(scan)?;
+        let before = adopt::Runs::of(&self.details(scan).await.map_err(before_the_call)?);
+        let call = Call::new(Method::POST, format!("/scans/{scan}/launch"), Access::Control)
+            .json(&json!({}))
+            .expects(Expected::Consent);
+        let unclear = match self.client.act(&call).await {
+            Ok(answer) => {
+                // The scan runs whether or not the scanner tells the name of the run.
+                let launched: Option<wire::Launched> = serde_json::from_slice(&answer).ok();
+                return Ok(launched.and_then(|launched| launched.scan_uuid));
+            }
+            Err(unclear) if unclear.may_have_acted() => unclear,
+            Err(error) => return Err(error),
+        };
+        tracing::warn!(scanner = self.client.base(), scan, error = %unclear, "it is unclear whether a scan was launched");
+        match self.details(scan).await.map(|details| before.new_in(&details)) {
+            Ok(Some(run)) => {
+                tracing::info!(scanner = self.client.base(), scan, run, "it was launched");
+                Ok(Some(run))
+            }
+            Ok(None) | Err(_) => Err(unclear),
+        }
     }
 
     async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
@@ -147,7 +218,7 @@ impl ScannerInterface for NessusScanner {
     }
 
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        let call = Call::new(Method::DELETE, format!("/scans/{}", number(scan)?), Access::Control);
+        let call = Call::new(Method::DELETE, details_path(number(scan)?), Access::Control).expects(Expected::Consent);
         match self.client.act(&call).await {
             Err(ScannerError::NotFound(_)) => Ok(()),
             outcome => outcome.map(drop),
@@ -155,13 +226,12 @@ impl ScannerInterface for NessusScanner {
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-        let list: wire::ScanList = self.client.get("/scans", Access::Session).await?;
-        adopt::find(&list, marker)
+        let list = self.client.get_when_ready("/scans").await?;
+        adopt::find(&scan_list(), &list, marker)
     }
 
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
-        let status: wire::ServerStatus = self.client.get("/server/status", Access::Open).await?;
-        status::readiness(&status)?;
+        self.client.check_ready().await?;
         let answer: wire::Properties = self.client.get("/server/properties", Access::Session).await?;
         let (licence, licensed_hosts) = answer.license.map_or((None, None), |license| (license.name, license.ips));
         Ok(ScannerProperties {
@@ -173,9 +243,21 @@ impl ScannerInterface for NessusScanner {
         })
     }
 
+    async fn retry_login(&self) {
+        self.client.forgive().await;
+    }
+
     async fn close(&self) {
         self.client.logout().await;
     }
+}
+
+fn scan_list() -> Call {
+    Call::get("/scans", Access::Session)
+}
+
+fn details_path(scan: u64) -> String {
+    format!("/scans/{scan}")
 }
 
 /// Nessus numbers its scans; anything else must not get into a path.

@@ -1,4 +1,4 @@
-//! What a scan's details and the server's status word mean.
+//! What a scan's details mean.
 //!
 //! Nessus has no field for progress: it is computed from the checks of the hosts. Only hosts already begun are listed,
 //! so it can fall back, and reach the end before the scan does; keeping it from falling is the caller's part, who
@@ -6,7 +6,10 @@
 
 use serde_json::Value;
 
-use super::wire::{Details, Host, ServerStatus};
+use super::{
+    adopt::current,
+    wire::{Details, Host},
+};
 use crate::{
     error::excerpt,
     scanner::{ScanState, ScanStatus, ScannerError},
@@ -42,9 +45,7 @@ pub(super) fn summarise(call: &str, details: &Details) -> Result<ScanStatus, Sca
     let mut status = ScanStatus::new(state);
     status.progress = progress(state, details.hosts.as_deref().unwrap_or_default());
     status.hosts = details.hosts.as_ref().map(|hosts| hosts.len() as u64);
-    // Before its first run a scan bears the name of its template.
-    status.run_uuid =
-        info.and_then(|info| info.uuid.clone()).filter(|uuid| !uuid.is_empty() && !uuid.starts_with("template-"));
+    status.run_uuid = current(details);
     let notes = notes(&details.notes);
     let said = if notes.is_empty() { word.to_owned() } else { format!("{word}: {notes}") };
     status.detail = Some(excerpt(&said).to_string());
@@ -75,32 +76,6 @@ fn notes(notes: &Value) -> String {
         }
         _ => String::new(),
     }
-}
-
-/// Whether the scanner can scan, by `GET /server/status`.
-///
-/// # Errors
-/// [`ScannerError::NotReady`] with what is to be done about it.
-pub(super) fn readiness(status: &ServerStatus) -> Result<(), ScannerError> {
-    let word = status.status.as_deref().unwrap_or_default();
-    let advice = match word {
-        "ready" => return Ok(()),
-        "loading" => {
-            return Err(ScannerError::NotReady(match status.progress {
-                Some(percent) => format!("loading, {percent} %"),
-                None => "loading".to_owned(),
-            }));
-        }
-        "register" | "register-locked" => "it must be registered",
-        "feed-expired" => "its plugin feed has expired",
-        "eval-expired" => "its evaluation licence has expired",
-        "locked" => "it is locked by its master password",
-        "corrupt-db" => "its database is damaged",
-        "download-failed" | "feed-error" => "its plugins could not be downloaded",
-        "" => "it does not say its status",
-        _ => "it says a status this program does not know",
-    };
-    Err(ScannerError::NotReady(format!("{advice} (status `{}`)", excerpt(word))))
 }
 
 #[cfg(test)]
@@ -188,16 +163,5 @@ mod tests {
     fn details_without_a_status_are_no_answer(#[case] json: &str) {
         let details: Details = serde_json::from_str(json).unwrap();
         assert!(matches!(summarise("GET /scans/1", &details), Err(ScannerError::Decode { .. })));
-    }
-
-    #[rstest]
-    #[case(r#"{"status":"loading","progress":37}"#, "loading, 37 %")]
-    #[case(r#"{"status":"loading","progress":null}"#, "loading")]
-    #[case(r#"{"status":"feed-expired"}"#, "its plugin feed has expired")]
-    #[case(r#"{"status":"brooding"}"#, "`brooding`")]
-    #[case("{}", "does not say")]
-    fn a_scanner_that_cannot_scan_says_why(#[case] json: &str, #[case] words: &str) {
-        let error = readiness(&serde_json::from_str(json).unwrap()).unwrap_err();
-        assert!(matches!(&error, ScannerError::NotReady(text) if text.contains(words)), "{error}");
     }
 }

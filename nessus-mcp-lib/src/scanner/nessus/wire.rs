@@ -21,6 +21,8 @@ pub(super) struct ServerStatus {
     pub(super) status: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub(super) progress: Option<u64>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) must_destroy_session: Option<bool>,
 }
 
 /// `GET /server/properties`.
@@ -93,8 +95,12 @@ pub(super) struct Launched {
 pub(super) struct ScanList {
     #[serde(default, deserialize_with = "list")]
     pub(super) folders: Vec<Folder>,
-    #[serde(default, deserialize_with = "list")]
-    pub(super) scans: Vec<ListedScan>,
+    /// `None` when there is no such field, which is no list at all; `null` is an empty one.
+    #[serde(default, deserialize_with = "present_list")]
+    pub(super) scans: Option<Vec<ListedScan>>,
+    /// The scanner's clock, in seconds since 1970.
+    #[serde(default, deserialize_with = "number")]
+    pub(super) timestamp: Option<u64>,
 }
 
 /// A folder within [`ScanList`].
@@ -115,6 +121,9 @@ pub(super) struct ListedScan {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub(super) folder_id: Option<u64>,
+    /// By the scanner's clock, in seconds since 1970.
+    #[serde(default, deserialize_with = "number")]
+    pub(super) creation_date: Option<u64>,
 }
 
 /// `GET /scans/{id}`.
@@ -125,6 +134,17 @@ pub(super) struct Details {
     pub(super) hosts: Option<Vec<Host>>,
     #[serde(default)]
     pub(super) notes: Value,
+    #[serde(default, deserialize_with = "list")]
+    pub(super) history: Vec<HistoryEntry>,
+}
+
+/// A run within [`Details`].
+#[derive(Debug, Deserialize)]
+pub(super) struct HistoryEntry {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) history_id: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) uuid: Option<String>,
 }
 
 /// The head of [`Details`].
@@ -146,13 +166,18 @@ pub(super) struct Host {
 }
 
 /// `POST /scans/{id}/export`.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(super) struct ExportRequested {
     #[serde(default, deserialize_with = "number")]
     pub(super) file: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) token: Option<String>,
+    /// What versions before 8 call it.
+    #[serde(default, deserialize_with = "text")]
+    pub(super) temp_token: Option<String>,
 }
 
-/// `GET /scans/{id}/export/{file}/status`.
+/// `GET /scans/{id}/export/{file}/status` and `GET /tokens/{token}/status`.
 #[derive(Debug, Deserialize)]
 pub(super) struct ExportStatus {
     #[serde(default, deserialize_with = "text")]
@@ -204,6 +229,11 @@ fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Resu
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
+/// A list where there is a field for one, empty when it is `null`.
+fn present_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
+    list(deserializer).map(Some)
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -211,13 +241,13 @@ mod tests {
     use super::*;
 
     #[rstest]
-    #[case(r#"{"scans":null,"folders":null}"#, 0)]
-    #[case(r"{}", 0)]
-    #[case(r#"{"scans":[{"id":"5","name":7,"folder_id":null,"starttime":{"odd":1}}]}"#, 1)]
-    fn a_scan_list_is_read_leniently(#[case] json: &str, #[case] scans: usize) {
+    #[case(r#"{"scans":null,"folders":null,"timestamp":"0"}"#, Some(0))]
+    #[case(r"{}", None)]
+    #[case(r#"{"scans":[{"id":"5","name":7,"folder_id":null,"starttime":{"odd":1}}]}"#, Some(1))]
+    fn a_scan_list_is_read_leniently(#[case] json: &str, #[case] scans: Option<usize>) {
         let list: ScanList = serde_json::from_str(json).unwrap();
-        assert_eq!(list.scans.len(), scans);
-        for scan in &list.scans {
+        assert_eq!(list.scans.as_ref().map(Vec::len), scans);
+        for scan in list.scans.iter().flatten() {
             assert_eq!((scan.id, scan.name.as_deref(), scan.folder_id), (Some(5), Some("7"), None));
         }
     }

@@ -42,6 +42,8 @@ async fn the_whole_road_of_a_scan() {
         .expect(1)
         .mount(&server)
         .await;
+    let empty = json!({ "info": { "status": "empty", "uuid": "template-1" } });
+    call("GET", "/scans/57").respond_with(ok(empty)).up_to_n_times(1).mount(&server).await;
     call("GET", "/scans/57").respond_with(ok(running(42))).up_to_n_times(1).mount(&server).await;
     call("GET", "/scans/57").respond_with(ok(completed())).mount(&server).await;
     call_with("POST", "/scans/57/export", "first")
@@ -159,7 +161,9 @@ async fn a_read_is_repeated_when_the_scanner_stumbles() {
 #[rstest]
 #[case(refusal(404, "The requested file was not found"), "scan_vanished")]
 #[case(refusal(429, "slow down"), "scanner_rate_limited")]
-#[case(refusal(503, "starting"), "scanner_not_ready")]
+#[case(ResponseTemplate::new(503).insert_header("Retry-After", "7"), "scanner_rate_limited")]
+#[case(ResponseTemplate::new(503).set_body_json(json!({ "status": "loading" })), "scanner_not_ready")]
+#[case(ResponseTemplate::new(503).set_body_json(json!({ "status": "locked" })), "scanner_unusable")]
 #[tokio::test]
 async fn a_read_that_is_refused_is_not_repeated(#[case] answer: ResponseTemplate, #[case] code: &str) {
     use crate::error::Classified as _;
@@ -256,11 +260,13 @@ async fn a_ready_scanner_tells_about_itself() {
 #[case(503, "locked")]
 #[tokio::test]
 async fn a_scanner_that_is_not_ready_is_not_logged_in_to(#[case] code: u16, #[case] word: &str) {
+    use crate::error::Classified as _;
     let server = MockServer::start().await;
     let answer = ResponseTemplate::new(code).set_body_json(json!({ "code": code, "progress": 37, "status": word }));
     call("GET", "/server/status").respond_with(answer).expect(1).mount(&server).await;
     let error = client(server.uri()).properties().await.unwrap_err();
-    assert!(matches!(&error, ScannerError::NotReady(text) if text.contains(word)), "{error:?}");
+    let kind = if word == "loading" { "scanner_not_ready" } else { "scanner_unusable" };
+    assert!(error.code() == kind && error.to_string().contains(word), "{error:?}");
     assert_eq!(requests(&server, "POST", "/session").await, 0);
 }
 

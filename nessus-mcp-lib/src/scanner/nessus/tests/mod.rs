@@ -1,6 +1,7 @@
 //! The client against a scripted scanner: wiremock where answers are whole, a raw socket where they break off.
 
 mod export;
+mod faults;
 mod lifecycle;
 mod session;
 
@@ -29,6 +30,7 @@ fn config(url: impl Into<String>) -> NessusConfig {
     NessusConfig::new(url, "admin", Secret::new(PASSWORD))
         .retry_pause(Duration::from_millis(1))
         .export_poll_interval(Duration::from_millis(5))
+        .ready_poll_interval(Duration::from_millis(5))
 }
 
 fn client(url: impl Into<String>) -> NessusScanner {
@@ -57,14 +59,23 @@ fn script(token: &str) -> ResponseTemplate {
     ResponseTemplate::new(200).set_body_raw(script, "application/javascript")
 }
 
+/// A scanner with a scan that was never launched; whatever else a test wants of it comes first.
+async fn scanner() -> MockServer {
+    let server = MockServer::start().await;
+    let empty = json!({ "info": { "status": "empty" }, "hosts": null, "history": null });
+    call("GET", "/scans/1").respond_with(ok(empty)).with_priority(200).mount(&server).await;
+    call("GET", "/scans").respond_with(ok(json!({ "scans": null }))).with_priority(200).mount(&server).await;
+    call("GET", "/nessus6.js").respond_with(script(API_TOKEN)).with_priority(200).mount(&server).await;
+    server
+}
+
 /// A scanner that gives the session `first` to one login, and `second` to the next; each at most `logins` times in all.
 async fn scanner_with_logins(logins: u64) -> MockServer {
-    let server = MockServer::start().await;
+    let server = scanner().await;
     call("POST", "/session").respond_with(ok(json!({ "token": "first" }))).up_to_n_times(1).mount(&server).await;
     if logins > 1 {
         call("POST", "/session").respond_with(ok(json!({ "token": "second" }))).expect(logins - 1).mount(&server).await;
     }
-    call("GET", "/nessus6.js").respond_with(script(API_TOKEN)).mount(&server).await;
     server
 }
 
@@ -87,7 +98,7 @@ fn completed() -> Value {
 fn document() -> String {
     let items = "<ReportItem port=\"0\"/>\n".repeat(500);
     format!(
-        "<?xml version=\"1.0\" ?>\n<NessusClientData_v2>\n<Report name=\"r\">{items}</Report>\n</NessusClientData_v2>\n\n"
+        "<?xml version=\"1.0\" ?>\n<NessusClientData_v2>\n<Report name=\"r\"><ReportHost name=\"h\">{items}</ReportHost></Report>\n</NessusClientData_v2>\n\n"
     )
 }
 
@@ -96,6 +107,11 @@ fn assert_keeps_secrets(error: &ScannerError) {
     for secret in SECRETS {
         assert!(!shown.contains(secret), "`{secret}` in {shown}");
     }
+}
+
+/// What a raw scanner answers before and to the first login.
+fn raw_login() -> Vec<String> {
+    vec![raw(r#"{"code":200,"progress":null,"status":"ready"}"#), raw(r#"{"token":"first"}"#)]
 }
 
 /// A scanner that answers the connections it gets, one request each, with these bytes in turn, and hangs up; an

@@ -38,10 +38,11 @@ async fn a_session_refused_right_after_a_new_login_is_given_up() {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_never_repeated() {
-    let server = MockServer::start().await;
+async fn a_refused_login_is_not_repeated_before_an_operator_wants_it() {
+    let server = scanner().await;
     let words = format!("Invalid Credentials {PASSWORD}");
-    call("POST", "/session").respond_with(refusal(401, &words)).expect(1).mount(&server).await;
+    call("POST", "/session").respond_with(refusal(401, &words)).up_to_n_times(1).expect(1).mount(&server).await;
+    call("POST", "/session").respond_with(ok(json!({ "token": "first" }))).expect(1).mount(&server).await;
     let scanner = client(server.uri());
     let scan = ScanId::from(1);
     let (one, two) = tokio::join!(scanner.status(&scan), scanner.launch(&scan));
@@ -49,15 +50,18 @@ async fn a_refused_login_is_never_repeated() {
         assert!(matches!(&error, ScannerError::AuthenticationRefused(text) if text.contains("Invalid")), "{error:?}");
         assert_keeps_secrets(&error);
     }
+    scanner.close().await;
+    scanner.status(&scan).await.unwrap_err();
+    scanner.retry_login().await;
+    scanner.status(&scan).await.unwrap();
 }
 
 #[tokio::test]
 async fn who_waits_for_a_login_shares_its_failure_and_a_later_call_tries_again() {
-    let server = MockServer::start().await;
-    let full = refusal(500, "too many users connected").set_delay(Duration::from_millis(100));
-    call("POST", "/session").respond_with(full).up_to_n_times(1).mount(&server).await;
+    let server = scanner().await;
+    let broken = refusal(500, "database is locked").set_delay(Duration::from_millis(100));
+    call("POST", "/session").respond_with(broken).up_to_n_times(1).mount(&server).await;
     call("POST", "/session").respond_with(ok(json!({ "token": "second" }))).mount(&server).await;
-    call("GET", "/nessus6.js").respond_with(script(API_TOKEN)).mount(&server).await;
     call_with("POST", "/scans/1/stop", "second").respond_with(ResponseTemplate::new(200)).mount(&server).await;
     let scanner = client(server.uri());
     let scan = ScanId::from(1);
@@ -70,8 +74,31 @@ async fn who_waits_for_a_login_shares_its_failure_and_a_later_call_tries_again()
 }
 
 #[tokio::test]
+async fn a_scanner_with_too_many_sessions_is_left_alone_for_minutes() {
+    let server = scanner().await;
+    let full = refusal(500, "too many users connected");
+    call("POST", "/session").respond_with(full).up_to_n_times(2).expect(2).mount(&server).await;
+    call("POST", "/session").respond_with(ok(json!({ "token": "first" }))).expect(1).mount(&server).await;
+    let scanner = client(server.uri());
+    let scan = ScanId::from(1);
+    for _ in 0..3 {
+        let error = scanner.status(&scan).await.unwrap_err();
+        assert!(error.retry_after().is_some_and(|wait| wait <= Duration::from_secs(60)), "{error:?}");
+        assert!(matches!(error, ScannerError::TooManySessions { .. }), "{error:?}");
+    }
+    assert_eq!(requests(&server, "POST", "/session").await, 1);
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(61)).await;
+    tokio::time::resume();
+    let error = scanner.status(&scan).await.unwrap_err();
+    assert_eq!(error.retry_after(), Some(Duration::from_secs(120)), "{error:?}");
+    scanner.retry_login().await;
+    scanner.status(&scan).await.unwrap();
+}
+
+#[tokio::test]
 async fn who_waits_for_the_web_token_shares_its_failure_and_a_later_call_tries_again() {
-    let server = MockServer::start().await;
+    let server = scanner().await;
     call("POST", "/session").respond_with(ok(json!({ "token": "first" }))).expect(1).mount(&server).await;
     let broken = refusal(500, "no").set_delay(Duration::from_millis(100));
     call("GET", "/nessus6.js").respond_with(broken).up_to_n_times(1).mount(&server).await;
@@ -88,7 +115,7 @@ async fn who_waits_for_the_web_token_shares_its_failure_and_a_later_call_tries_a
 #[tokio::test]
 async fn a_login_answer_that_cannot_be_read_shows_nothing_of_itself() {
     for answer in [json!("first"), json!({ "token": null }), json!(["first"]), json!({ "token": "first\n" })] {
-        let server = MockServer::start().await;
+        let server = scanner().await;
         call("POST", "/session").respond_with(ok(answer)).mount(&server).await;
         let error = client(server.uri()).launch(&ScanId::from(1)).await.unwrap_err();
         assert!(matches!(error, ScannerError::Decode { .. } | ScannerError::NotFound(_)), "{error:?}");
@@ -98,7 +125,7 @@ async fn a_login_answer_that_cannot_be_read_shows_nothing_of_itself() {
 
 #[tokio::test]
 async fn a_web_token_that_changed_is_fetched_again() {
-    let server = MockServer::start().await;
+    let server = scanner().await;
     let upgraded = API_TOKEN.replace('7', "8");
     call("POST", "/session").respond_with(ok(json!({ "token": "first" }))).expect(1).mount(&server).await;
     call("GET", "/nessus6.js").respond_with(script(API_TOKEN)).up_to_n_times(1).mount(&server).await;
@@ -127,7 +154,9 @@ async fn a_scanner_without_control_by_api_is_told_after_one_repetition() {
 async fn a_412_counts_when_the_connection_dies_before_its_body() {
     let cut = "HTTP/1.1 412 Precondition Failed\r\nContent-Length: 32\r\nConnection: close\r\n\r\n".to_owned();
     let script = format!(r#"{{key:"getApiToken",value:function(){{return"{API_TOKEN}"}}}}"#);
-    let url = raw_scanner(vec![raw(r#"{"token":"first"}"#), raw(&script), cut.clone(), raw(&script), cut]);
+    let empty = raw(r#"{"info":{"status":"empty"}}"#);
+    let answers = [raw_login(), vec![empty, raw(&script), cut.clone(), raw(&script), cut]].concat();
+    let url = raw_scanner(answers);
     let error = client(url).launch(&ScanId::from(1)).await.unwrap_err();
     assert!(matches!(error, ScannerError::ApiNotAvailable(_)), "{error:?}");
 }
@@ -151,10 +180,10 @@ async fn a_read_that_wants_the_web_token_gets_it() {
 
 #[tokio::test]
 async fn without_a_script_the_scanner_has_the_last_word() {
-    let server = MockServer::start().await;
+    let server = scanner().await;
     call("POST", "/session").respond_with(ok(json!({ "token": "first" }))).mount(&server).await;
     call("POST", "/scans/1/launch").respond_with(ok(json!({}))).mount(&server).await;
-    // Any other path, such as the script, is a 404.
+    call("GET", "/nessus6.js").respond_with(ResponseTemplate::new(404)).mount(&server).await;
     assert_eq!(client(server.uri()).launch(&ScanId::from(1)).await.unwrap(), None);
 }
 

@@ -1,0 +1,224 @@
+//! What a scanner's refusal means, also one that is disguised as a success.
+//!
+//! Proxies and old versions say with a 200 what a status should have said: an error as JSON, a login page, nothing at
+//! all. Taken at its word, an error in the place of a list would be an empty list.
+
+use std::time::Duration;
+
+use jiff::fmt::rfc2822::DateTimeParser;
+use reqwest::{StatusCode, header::HeaderValue};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{http::Call, ready, redactor::Redactor, wire::ServerStatus};
+use crate::{scanner::ScannerError, secret::Secret};
+
+/// The longest a scanner may ask us to stay away.
+const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
+
+/// A refusal: the status counts even when the connection died before its body.
+#[derive(Debug, Default)]
+pub(super) struct Refusal {
+    pub(super) status: u16,
+    pub(super) words: String,
+    pub(super) retry_after: Option<Duration>,
+    /// It came as a page with a 2xx, as a login page does.
+    pub(super) is_page: bool,
+    /// What a scanner that is not ready says of itself.
+    pub(super) server: Option<ServerStatus>,
+}
+
+impl Refusal {
+    /// What the status means where nothing more is known about the call.
+    pub(super) fn into_error(self, call: &Call) -> ScannerError {
+        let words = if self.words.is_empty() { format!("HTTP {}", self.status) } else { self.words };
+        let said = format!("{}: {words}", call.name());
+        if let Some(error) = self.server.as_ref().and_then(|server| ready::check(server).err()) {
+            return error;
+        }
+        match self.status {
+            200..=299 => ScannerError::Decode { call: call.name(), message: format!("it says: {words}") },
+            300..=399 => ScannerError::Configuration(format!("{said}; give the scanner's final URL")),
+            401 => ScannerError::SessionRefused(said),
+            403 if speaks_of_a_licence(&words) => ScannerError::Licence(said),
+            403 => ScannerError::Forbidden(said),
+            404 => ScannerError::NotFound(said),
+            409 => ScannerError::Conflict(said),
+            412 => ScannerError::ApiNotAvailable(said),
+            429 => ScannerError::RateLimited { retry_after: self.retry_after },
+            503 if self.retry_after.is_some() => ScannerError::RateLimited { retry_after: self.retry_after },
+            408 | 500.. => ScannerError::Server { status: self.status, message: said },
+            _ => ScannerError::Rejected(said),
+        }
+    }
+}
+
+/// "Export is not allowed in trial mode. Please purchase a full Nessus license to enable exports."
+fn speaks_of_a_licence(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    ["license", "licence", "trial mode", "evaluation"].iter().any(|word| words.contains(word))
+}
+
+/// The reason in a refusal: the field `error` of its JSON, else its text, unless that is a proxy's page.
+pub(super) fn words(status: StatusCode, body: &[u8], redactor: &Redactor, secrets: &[Secret]) -> String {
+    if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
+        for field in ["error", "message", "status"] {
+            if let Some(Value::String(text)) = fields.get(field).filter(|value| value.as_str() != Some("")) {
+                return redactor.shown(text.as_bytes(), secrets);
+            }
+        }
+    }
+    if body.trim_ascii_start().starts_with(b"<") {
+        return format!("HTTP {} with a page instead of an API answer", status.as_u16());
+    }
+    redactor.shown(body, secrets)
+}
+
+/// What a 503 says of the scanner's own state, if it comes from the scanner.
+pub(super) fn server_status(status: StatusCode, body: &[u8]) -> Option<ServerStatus> {
+    let server: Option<ServerStatus> =
+        (status == StatusCode::SERVICE_UNAVAILABLE).then(|| serde_json::from_slice(body).ok()).flatten();
+    server.filter(|server| server.status.is_some() || server.must_destroy_session == Some(true))
+}
+
+/// A body that came with a 2xx and is no answer to a JSON call.
+#[derive(Debug)]
+pub(super) enum Disguise {
+    /// Nothing.
+    Empty,
+    /// A login page, or a proxy's.
+    Page,
+    /// An error with this status and these words.
+    Refusal(u16, String),
+    /// Something that is not a JSON object.
+    NotAnObject,
+}
+
+/// Looks through a disguise; `None` for what may be an answer.
+pub(super) fn disguise(body: &[u8]) -> Option<Disguise> {
+    /// `status` stands beside `error` in answers that are none: `{"error":"","status":"ready"}`.
+    #[derive(Deserialize)]
+    struct Said {
+        error: Option<Value>,
+        status: Option<serde::de::IgnoredAny>,
+    }
+
+    match body.trim_ascii_start().first() {
+        None => return Some(Disguise::Empty),
+        Some(b'<') => return Some(Disguise::Page),
+        Some(b'{') => {}
+        Some(_) => return Some(Disguise::NotAnObject),
+    }
+    let said: Said = serde_json::from_slice(body).ok()?;
+    let Some(Value::String(error)) = said.error.filter(|_| said.status.is_none()) else { return None };
+    let lower = error.to_ascii_lowercase();
+    let mentions = |words: &[&str]| words.iter().any(|word| lower.contains(word));
+    let status = match () {
+        () if error.trim().is_empty() => return None,
+        () if mentions(&["api is not available"]) => 412,
+        () if mentions(&["invalid credentials", "need to log in", "not logged in", "session"]) => 401,
+        () => 200,
+    };
+    Some(Disguise::Refusal(status, error))
+}
+
+/// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), capped.
+pub(super) fn retry_after(value: &HeaderValue) -> Option<Duration> {
+    let text = value.to_str().ok()?.trim();
+    let wait = if let Ok(seconds) = text.parse() {
+        Duration::from_secs(seconds)
+    } else {
+        let until = DateTimeParser::new().parse_timestamp(text).ok()?;
+        Duration::try_from(until.duration_since(jiff::Timestamp::now())).unwrap_or_default()
+    };
+    Some(wait.min(MAX_RETRY_AFTER))
+}
+
+#[cfg(test)]
+mod tests {
+    use reqwest::Method;
+    use rstest::rstest;
+
+    use super::*;
+    use crate::{error::Classified as _, scanner::nessus::http::Access};
+
+    fn error(status: u16, words: &str, retry_after: Option<Duration>) -> ScannerError {
+        let refusal = Refusal { status, words: words.to_owned(), retry_after, ..Refusal::default() };
+        refusal.into_error(&Call::new(Method::GET, "/scans", Access::Session))
+    }
+
+    #[rstest]
+    #[case(200, "scanner_bad_answer")]
+    #[case(302, "scanner_configuration")]
+    #[case(400, "scanner_rejected")]
+    #[case(401, "scanner_session_refused")]
+    #[case(403, "scanner_forbidden")]
+    #[case(404, "scan_vanished")]
+    #[case(408, "scanner_server_error")]
+    #[case(409, "scanner_conflict")]
+    #[case(412, "scanner_api_not_available")]
+    #[case(429, "scanner_rate_limited")]
+    #[case(500, "scanner_server_error")]
+    #[case(502, "scanner_server_error")]
+    #[case(503, "scanner_server_error")]
+    fn each_status_has_its_error(#[case] status: u16, #[case] code: &str) {
+        let error = error(status, "because", None);
+        assert_eq!(error.code(), code);
+        assert!(status == 429 || error.to_string().contains("because"), "{error}");
+    }
+
+    #[rstest]
+    #[case(429, Some(7))]
+    #[case(503, Some(7))]
+    #[case(500, None)]
+    fn who_is_asked_to_come_later_knows_when(#[case] status: u16, #[case] seconds: Option<u64>) {
+        let error = error(status, "later", Some(Duration::from_secs(7)));
+        assert_eq!(error.retry_after(), seconds.map(Duration::from_secs));
+    }
+
+    #[test]
+    fn a_licence_has_an_error_of_its_own() {
+        let words = "Export is not allowed in trial mode. Please purchase a full Nessus license to enable exports.";
+        assert_eq!(error(403, words, None).code(), "scanner_licence");
+        assert_eq!(error(403, "The scan is disabled", None).code(), "scanner_forbidden");
+    }
+
+    #[rstest]
+    #[case(r#"{"error":"API is not available"}"#, "API is not available")]
+    #[case(r#"{"code":503,"status":"loading"}"#, "loading")]
+    #[case("  <html><body>502 Bad Gateway</body></html>", "HTTP 500 with a page instead of an API answer")]
+    #[case(r#"{"error":"no such user planted-password"}"#, "no such user [redacted]")]
+    #[case("session planted-session is over", "session [redacted] is over")]
+    #[case("", "")]
+    fn the_reason_is_found_and_secrets_are_not(#[case] body: &str, #[case] expected: &str) {
+        let redactor = Redactor::new([Secret::new("planted-password")]);
+        redactor.learn(&Secret::new("planted-session"));
+        assert_eq!(words(StatusCode::INTERNAL_SERVER_ERROR, body.as_bytes(), &redactor, &[]), expected);
+    }
+
+    #[rstest]
+    #[case(" ", "Some(Empty)")]
+    #[case("<!DOCTYPE html>", "Some(Page)")]
+    #[case("[]", "Some(NotAnObject)")]
+    #[case("not ready", "Some(NotAnObject)")]
+    #[case(r#"{"error":"Invalid Credentials"}"#, r#"Some(Refusal(401, "Invalid Credentials"))"#)]
+    #[case(r#"{"error":"API is not available"}"#, r#"Some(Refusal(412, "API is not available"))"#)]
+    #[case(r#"{"error":"disk full"}"#, r#"Some(Refusal(200, "disk full"))"#)]
+    #[case(r#"{"error":"","message":"The download is ready.","status":"ready"}"#, "None")]
+    #[case(r#"{"error":"failed","status":"error"}"#, "None")]
+    #[case(r#"{"error":null,"scans":null}"#, "None")]
+    #[case(r#"{"scans":["#, "None")]
+    fn a_disguise_is_seen_through(#[case] body: &str, #[case] expected: &str) {
+        assert_eq!(format!("{:?}", disguise(body.as_bytes())), expected);
+    }
+
+    #[rstest]
+    #[case("7", Some(7))]
+    #[case("86400", Some(900))]
+    #[case("Mon, 30 Nov 2099 23:59:59 GMT", Some(900))]
+    #[case("Sun, 06 Nov 1994 08:49:37 GMT", Some(0))]
+    #[case("soon", None)]
+    fn retry_after_is_read_in_both_forms_and_capped(#[case] value: &'static str, #[case] seconds: Option<u64>) {
+        assert_eq!(retry_after(&HeaderValue::from_static(value)), seconds.map(Duration::from_secs));
+    }
+}
