@@ -14,7 +14,7 @@ const FLOORS: [&[&str]; 9] = [
     &["telemetry"],
     &["config"],
     &["results"],
-    &["queue", "task"],
+    &["circuit_breaker", "queue", "retry", "task"],
     &["scanner"],
     &["service"],
     &["housekeeping", "worker"],

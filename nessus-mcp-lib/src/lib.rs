@@ -32,7 +32,7 @@
 //! | [`telemetry`] | metrics, log lines, health reports |
 //! | [`config`] | `scanners.yaml`, settings of the binaries |
 //! | [`results`] | .nessus exports as lines of JSON: [`JsonNlConverter`] |
-//! | [`task`], [`queue`] | [`TaskManager`] and the state machine; the trait [`Queue`] and its backends |
+//! | [`task`], [`queue`], [`circuit_breaker`], [`retry`] | [`TaskManager`] and the state machine; the trait [`Queue`] and its backends; [`CircuitBreaker`]; repetitions within a budget |
 //! | [`scanner`] | the trait [`ScannerInterface`], Nessus, mock, pools |
 //! | [`service`] | [`ScanService`]: what every front door calls |
 //! | [`housekeeping`], [`worker`] | what must be done now and then; the engine [`Worker`] |
@@ -50,6 +50,7 @@
 //! - No type of a pre-1.0 crate is in a public signature.
 
 mod blocking;
+pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod config;
@@ -60,6 +61,7 @@ pub mod housekeeping;
 pub mod ids;
 pub mod queue;
 pub mod results;
+pub mod retry;
 pub mod scanner;
 pub mod secret;
 pub mod service;
@@ -71,6 +73,7 @@ pub mod testing;
 pub mod time;
 pub mod worker;
 
+pub use circuit_breaker::CircuitBreaker;
 pub use queue::Queue;
 pub use results::JsonNlConverter;
 pub use scanner::ScannerInterface;

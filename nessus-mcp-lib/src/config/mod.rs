@@ -6,6 +6,7 @@
 //! Every [`ConfigError`] names the file, line and key, or the variable, that must be mended; none shows a value that
 //! may be secret. The binaries end with exit code 78 on it.
 
+mod circuit;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;
@@ -15,6 +16,7 @@ mod settings;
 mod yaml;
 
 pub use self::{
+    circuit::CircuitSettings,
     error::ConfigError,
     scanners::{DEFAULT_MAX_CONCURRENT_SCANS, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     settings::{Settings, WorkerSettings},

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use crate::{
-    error::{Classified, ErrorKind},
+    circuit_breaker::{CircuitOpen, Judged, Verdict},
+    error::{Classified, ErrorKind, chain},
     ids::ScanId,
 };
 
@@ -134,6 +135,9 @@ pub enum ScannerError {
     /// The instance is configured wrongly.
     #[error("wrong scanner configuration: {0}")]
     Configuration(String),
+    /// The call was not made: the scanner is left alone for now.
+    #[error(transparent)]
+    CircuitOpen(#[from] CircuitOpen),
 }
 
 impl ScannerError {
@@ -206,6 +210,7 @@ impl Classified for ScannerError {
             Self::Storage(_) => "storage_error",
             Self::Unsupported(_) => "unsupported",
             Self::Configuration(_) => "scanner_configuration",
+            Self::CircuitOpen(_) => "circuit_open",
         }
     }
 
@@ -218,7 +223,8 @@ impl Classified for ScannerError {
             | Self::Transport { .. }
             | Self::Decode { .. }
             | Self::Truncated(_)
-            | Self::TimedOut { .. } => ErrorKind::Unavailable,
+            | Self::TimedOut { .. }
+            | Self::CircuitOpen(_) => ErrorKind::Unavailable,
             Self::AuthenticationRefused(_)
             | Self::SessionRefused(_)
             | Self::ApiNotAvailable(_)
@@ -299,6 +305,78 @@ mod tests {
             ScannerError::Rejected(text()),
         ] {
             assert!(!error.is_outage() && !error.is_retryable(), "{error:?}");
+        }
+    }
+}
+
+/// What an error says about the scanner. One that answers, even with a refusal, works; our own disk and the size of an
+/// export are none of its business.
+impl Judged for ScannerError {
+    fn verdict(&self) -> Verdict {
+        let retry_after = match self {
+            Self::RateLimited { retry_after } => *retry_after,
+            _ => None,
+        };
+        match self {
+            Self::NotReady(_)
+            | Self::RateLimited { .. }
+            | Self::Server { .. }
+            | Self::Transport { .. }
+            | Self::Decode { .. }
+            | Self::Truncated(_)
+            | Self::TimedOut { .. } => Verdict::Failure { reason: chain(self), retry_after },
+            Self::AuthenticationRefused(_) => Verdict::Fault { reason: chain(self) },
+            Self::SessionRefused(_)
+            | Self::ApiNotAvailable(_)
+            | Self::NotFound(_)
+            | Self::Conflict(_)
+            | Self::Forbidden(_)
+            | Self::Rejected(_)
+            | Self::ExportTooLarge { .. }
+            | Self::UnknownTemplate { .. }
+            | Self::AmbiguousMarker { .. }
+            | Self::Storage(_)
+            | Self::Unsupported(_)
+            | Self::Configuration(_)
+            | Self::CircuitOpen(_) => Verdict::Excluded,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_scanner_is_to_blame_for_counts_against_it() {
+        let lost = |sent| ScannerError::Transport { call: "GET /scans".to_owned(), message: "reset".to_owned(), sent };
+        let wait = Some(Duration::from_secs(7));
+        for (error, expected) in [
+            (lost(RequestSent::No), "failure"),
+            (lost(RequestSent::Maybe), "failure"),
+            (ScannerError::Server { status: 503, message: String::new() }, "failure"),
+            (ScannerError::RateLimited { retry_after: wait }, "failure"),
+            (ScannerError::TimedOut { what: "the export".to_owned(), waited: Duration::ZERO }, "failure"),
+            (ScannerError::NotReady("loading".to_owned()), "failure"),
+            (ScannerError::AuthenticationRefused("no".to_owned()), "fault"),
+            (ScannerError::SessionRefused("no".to_owned()), "excluded"),
+            (ScannerError::Forbidden("no".to_owned()), "excluded"),
+            (ScannerError::NotFound("no".to_owned()), "excluded"),
+            (ScannerError::Conflict("no".to_owned()), "excluded"),
+            (ScannerError::Rejected("no".to_owned()), "excluded"),
+            (ScannerError::Storage("no".to_owned()), "excluded"),
+        ] {
+            let verdict = error.verdict();
+            let word = match &verdict {
+                Verdict::Success => "success",
+                Verdict::Failure { retry_after, .. } => {
+                    assert_eq!(*retry_after, wait.filter(|_| matches!(error, ScannerError::RateLimited { .. })));
+                    "failure"
+                }
+                Verdict::Excluded => "excluded",
+                Verdict::Fault { .. } => "fault",
+            };
+            assert_eq!(word, expected, "{error}");
         }
     }
 }

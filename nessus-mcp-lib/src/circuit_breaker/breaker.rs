@@ -1,0 +1,344 @@
+//! The guard around calls: the [`Machine`] behind a lock, with a clock, a lot and log lines.
+
+use std::{
+    fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::time::Instant;
+use tracing::{error, info, warn};
+
+use super::{
+    machine::{Effects, Event, Jitter, Machine, News, Rejection, Ticket},
+    state::{CircuitOrder, CircuitState, Verdict},
+};
+use crate::config::CircuitSettings;
+
+/// A call that was not made, because its scanner is left alone.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("no calls are made to `{scanner}` now, its circuit is {state}: {reason}{}", after(*retry_after))]
+#[non_exhaustive]
+pub struct CircuitOpen {
+    /// The name of the breaker, `pool:instance`.
+    pub scanner: String,
+    /// The state of the circuit.
+    pub state: CircuitState,
+    /// Why it is in this state.
+    pub reason: String,
+    /// When to try again; `None` when an operator has to do something first.
+    pub retry_after: Option<Duration>,
+}
+
+fn after(retry_after: Option<Duration>) -> String {
+    retry_after.map_or_else(String::new, |wait| format!("; try again in {} s", wait.as_secs_f64().ceil()))
+}
+
+/// Errors that say what they mean for a circuit.
+pub trait Judged: From<CircuitOpen> {
+    /// What this end of a call says about the scanner.
+    fn verdict(&self) -> Verdict;
+}
+
+/// What an operator sees of a circuit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CircuitView {
+    /// The state.
+    pub state: CircuitState,
+    /// Why; empty for a circuit that has always been closed.
+    pub reason: String,
+    /// How long it has been in this state.
+    pub lasted: Duration,
+    /// What is left of the state's time; zero for one that has none.
+    pub left: Duration,
+    /// Failures that counted, in this process.
+    pub failures: u64,
+    /// The order that led to this state, if one did.
+    pub order: Option<CircuitOrder>,
+    /// Whether a call has succeeded in this state.
+    pub has_worked: bool,
+    /// How often the state has changed or begun anew.
+    pub changes: u64,
+}
+
+/// Decides before each call to a scanner whether it is made. Cheap to clone; all clones are one circuit.
+///
+/// # Example
+/// ```
+/// use nessus_mcp_lib::{CircuitBreaker, circuit_breaker::{CircuitOpen, CircuitState, Judged, Verdict}, config::CircuitSettings};
+///
+/// #[derive(Debug)]
+/// enum CallError { NoAnswer, NotFound, Rejected(CircuitOpen) }
+/// impl From<CircuitOpen> for CallError {
+///     fn from(open: CircuitOpen) -> Self { Self::Rejected(open) }
+/// }
+/// impl Judged for CallError {
+///     fn verdict(&self) -> Verdict {
+///         match self {
+///             Self::NoAnswer => Verdict::failure("no answer"),
+///             Self::NotFound | Self::Rejected(_) => Verdict::Excluded,
+///         }
+///     }
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")] async fn main() {
+/// let breaker = CircuitBreaker::new("nessus:scanner1", CircuitSettings::default().with_failures(2));
+/// for _ in 0..2 {
+///     let call = async { Err::<(), _>(CallError::NoAnswer) };
+///     assert!(matches!(breaker.call(call).await, Err(CallError::NoAnswer)));
+/// }
+/// // From now on nothing is sent.
+/// assert_eq!(breaker.view().state, CircuitState::Open);
+/// let Err(CallError::Rejected(open)) = breaker.call(async { Ok::<_, CallError>(1) }).await else { panic!() };
+/// assert_eq!(open.scanner, "nessus:scanner1");
+/// assert!(open.retry_after.is_some());
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct CircuitBreaker {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    name: String,
+    clock: Box<dyn Fn() -> Instant + Send + Sync>,
+    on_change: Box<dyn Fn() + Send + Sync>,
+    machine: Mutex<Machine>,
+}
+
+impl fmt::Debug for CircuitBreaker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CircuitBreaker").field("name", &self.inner.name).field("state", &self.view().state).finish()
+    }
+}
+
+impl CircuitBreaker {
+    /// A closed circuit under this name, with tokio's clock.
+    pub fn new(name: impl Into<String>, settings: CircuitSettings) -> Self {
+        Self::with_clock(name, settings, Instant::now, Box::new(by_lot))
+    }
+
+    /// The same with a clock and a lot of the caller's.
+    pub fn with_clock(
+        name: impl Into<String>,
+        settings: CircuitSettings,
+        clock: impl Fn() -> Instant + Send + Sync + 'static,
+        jitter: Jitter,
+    ) -> Self {
+        let machine = Mutex::new(Machine::new(settings, clock(), jitter));
+        let inner = Inner { name: name.into(), clock: Box::new(clock), on_change: Box::new(|| {}), machine };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Calls `on_change` after each change of state that this value has found by itself. Only before the first clone.
+    pub fn with_listener(self, on_change: impl Fn() + Send + Sync + 'static) -> Self {
+        match Arc::try_unwrap(self.inner) {
+            Ok(inner) => Self { inner: Arc::new(Inner { on_change: Box::new(on_change), ..inner }) },
+            Err(inner) => Self { inner },
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.inner.name
+    }
+
+    /// Makes a call, unless the circuit forbids it, and takes note of how it ends.
+    ///
+    /// A future that is dropped halfway counts as nothing.
+    ///
+    /// # Errors
+    /// That of the call, or [`CircuitOpen`].
+    pub async fn call<T, E: Judged>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let permit = self.try_acquire()?;
+        let attempt = Attempt { breaker: self.clone(), ticket: permit.ticket };
+        let result = ATTEMPT.scope(attempt, work).await;
+        permit.report(result.as_ref().err().map_or(Verdict::Success, Judged::verdict));
+        result
+    }
+
+    /// The right to make one call now.
+    ///
+    /// # Errors
+    /// [`CircuitOpen`] when none is to be made.
+    pub fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
+        match self.tell(Event::Asked).answer {
+            Some(Ok(ticket)) => Ok(Permit { breaker: self.clone(), ticket, reported: false }),
+            Some(Err(rejection)) => Err(self.open_error(rejection)),
+            None => Err(self.open_error(self.look(|machine, now| machine.rejection(now)).unwrap_or(Rejection {
+                state: CircuitState::Closed,
+                reason: String::new(),
+                retry_after: None,
+            }))),
+        }
+    }
+
+    /// Whether a call would be made now; else why not. Nothing is taken.
+    ///
+    /// # Errors
+    /// [`CircuitOpen`] when none would be.
+    pub fn check(&self) -> Result<(), CircuitOpen> {
+        match self.look(|machine, now| machine.rejection(now)) {
+            None => Ok(()),
+            Some(rejection) => Err(self.open_error(rejection)),
+        }
+    }
+
+    /// How it stands.
+    pub fn view(&self) -> CircuitView {
+        self.look(|machine, now| CircuitView {
+            state: machine.state(),
+            reason: machine.reason().to_owned(),
+            lasted: now.saturating_duration_since(machine.since()),
+            left: machine.left(now),
+            failures: machine.failures(),
+            order: machine.order(),
+            has_worked: machine.has_worked(),
+            changes: machine.changes(),
+        })
+    }
+
+    /// How often everything was forgotten, by a reset or for another configuration.
+    pub fn resets(&self) -> u64 {
+        self.look(|machine, _| machine.resets())
+    }
+
+    /// Lets no calls through until it is closed or reset.
+    pub fn isolate(&self, reason: impl Into<String>) {
+        self.order(CircuitOrder::Isolate, reason);
+    }
+
+    /// Lets calls through again.
+    pub fn close(&self, reason: impl Into<String>) {
+        self.order(CircuitOrder::Close, reason);
+    }
+
+    /// Lets calls through again and forgets everything.
+    pub fn reset(&self, reason: impl Into<String>) {
+        self.order(CircuitOrder::Reset, reason);
+    }
+
+    fn order(&self, order: CircuitOrder, reason: impl Into<String>) {
+        let _ = self.tell(Event::Ordered { order, reason: reason.into() });
+    }
+
+    /// Forgets what was learnt: the scanner has another configuration now. An isolated circuit stays so.
+    pub fn reconfigured(&self) {
+        let _ = self.tell(Event::Reconfigured);
+    }
+
+    /// Lets time pass: a trial that takes too long ends.
+    pub fn tick(&self) {
+        let _ = self.tell(Event::Ticked);
+    }
+
+    /// Takes over what another process says; it is not told to others.
+    pub fn hear(&self, news: News) {
+        let effects = self.apply(Event::Heard(news));
+        if effects.changed {
+            self.log();
+        }
+    }
+
+    fn tell(&self, event: Event) -> Effects {
+        let effects = self.apply(event);
+        if effects.changed {
+            self.log();
+            (self.inner.on_change)();
+        }
+        effects
+    }
+
+    fn apply(&self, event: Event) -> Effects {
+        let now = (self.inner.clock)();
+        self.inner.machine.lock().unwrap_or_else(PoisonError::into_inner).on_event(now, event)
+    }
+
+    fn look<T>(&self, look: impl FnOnce(&Machine, Instant) -> T) -> T {
+        let now = (self.inner.clock)();
+        look(&self.inner.machine.lock().unwrap_or_else(PoisonError::into_inner), now)
+    }
+
+    fn open_error(&self, rejection: Rejection) -> CircuitOpen {
+        let Rejection { state, reason, retry_after } = rejection;
+        CircuitOpen { scanner: self.inner.name.clone(), state, reason, retry_after }
+    }
+
+    fn log(&self) {
+        let (scanner, CircuitView { state, reason, left, .. }) = (self.name(), self.view());
+        match state {
+            CircuitState::Closed => info!(scanner, reason, "the circuit is closed: calls are made"),
+            CircuitState::Open => warn!(scanner, reason, ?left, "the circuit is open: no calls are made"),
+            CircuitState::HalfOpen => info!(scanner, "the circuit is half-open: a few calls are made"),
+            CircuitState::Isolated => warn!(scanner, reason, "the circuit is isolated: no calls are made"),
+            CircuitState::Unusable => {
+                error!(
+                    scanner,
+                    reason, "the scanner is unusable until its configuration changes or its circuit is reset"
+                );
+            }
+        }
+    }
+}
+
+/// The right to make one call. Dropped without a report it gives itself back and counts as nothing.
+#[derive(Debug)]
+#[must_use = "a permit that is dropped says that no call was made"]
+pub struct Permit {
+    breaker: CircuitBreaker,
+    ticket: Ticket,
+    reported: bool,
+}
+
+impl Permit {
+    /// Says how the call ended.
+    pub fn report(mut self, verdict: Verdict) {
+        self.reported = true;
+        let _ = self.breaker.tell(Event::Ended { ticket: self.ticket, verdict });
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if !self.reported {
+            let _ = self.breaker.tell(Event::Dropped { ticket: self.ticket });
+        }
+    }
+}
+
+/// The guarded call that is being made.
+struct Attempt {
+    breaker: CircuitBreaker,
+    ticket: Ticket,
+}
+
+tokio::task_local! {
+    static ATTEMPT: Attempt;
+}
+
+/// Tells the breaker around this call, if there is one, that a try has failed and another will be made.
+///
+/// # Errors
+/// [`CircuitOpen`] when the circuit has opened meanwhile: no further try is to be made.
+pub(crate) fn try_failed(verdict: Verdict) -> Result<(), CircuitOpen> {
+    let told = ATTEMPT.try_with(|attempt| {
+        let _ = attempt.breaker.tell(Event::Tried { ticket: attempt.ticket, verdict });
+        match attempt.breaker.view().state {
+            CircuitState::Closed => Ok(()),
+            _ => attempt.breaker.check(),
+        }
+    });
+    told.unwrap_or(Ok(()))
+}
+
+/// Any source of chance will do; the keys of a new hasher differ each time.
+pub(crate) fn by_lot() -> f64 {
+    let chance = RandomState::new().build_hasher().finish() % 1_000_000;
+    f64::from(u32::try_from(chance).unwrap_or_default()) / 1_000_000.0
+}
+
+#[cfg(test)]
+#[path = "breaker_tests.rs"]
+mod tests;

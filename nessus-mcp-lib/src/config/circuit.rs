@@ -1,0 +1,144 @@
+//! When the circuit of a scanner opens and closes.
+
+use std::time::Duration;
+
+use super::ConfigError;
+
+/// When a circuit opens, for how long, and what closes it again.
+///
+/// ```
+/// use std::time::Duration;
+/// use nessus_mcp_lib::config::CircuitSettings;
+/// let settings = CircuitSettings::default().with_failures(3).with_open_time(Duration::from_secs(10), Duration::from_secs(60));
+/// assert!(settings.check().is_ok());
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CircuitSettings {
+    /// Opens after so many failures in a row.
+    pub failures: u32,
+    /// Opens when this share of the calls within [`window`](Self::window) failed, in percent.
+    pub failure_rate_percent: u8,
+    /// A share counts from so many calls on.
+    pub minimum_calls: u32,
+    /// How long a call counts for the share.
+    pub window: Duration,
+    /// The longest time the first opening lasts; it doubles with each further one. The time itself is drawn by lot
+    /// between a tenth of that and the whole, so that many processes do not come back at once.
+    pub open: Duration,
+    /// What the doubling ends at.
+    pub open_longest: Duration,
+    /// The longest time that a scanner may ask to be left alone (`Retry-After`).
+    pub retry_after_longest: Duration,
+    /// How many calls may be under way at once while it is tried whether the scanner is back.
+    pub half_open_permits: u32,
+    /// How many of them must succeed to close the circuit.
+    pub half_open_successes: u32,
+    /// How long the trying may take before the circuit opens again.
+    pub half_open_longest: Duration,
+}
+
+impl Default for CircuitSettings {
+    fn default() -> Self {
+        Self {
+            failures: 5,
+            failure_rate_percent: 50,
+            minimum_calls: 20,
+            window: Duration::from_secs(60),
+            open: Duration::from_secs(30),
+            open_longest: Duration::from_secs(600),
+            retry_after_longest: Duration::from_secs(3600),
+            half_open_permits: 2,
+            half_open_successes: 2,
+            half_open_longest: Duration::from_secs(120),
+        }
+    }
+}
+
+impl CircuitSettings {
+    /// Opens after this many failures in a row.
+    pub fn with_failures(mut self, failures: u32) -> Self {
+        self.failures = failures;
+        self
+    }
+
+    /// Opens when `percent` of at least `minimum_calls` calls within `window` failed.
+    pub fn with_failure_rate(mut self, percent: u8, minimum_calls: u32, window: Duration) -> Self {
+        (self.failure_rate_percent, self.minimum_calls, self.window) = (percent, minimum_calls, window);
+        self
+    }
+
+    /// Stays open for at most `first`, later for at most `longest`.
+    pub fn with_open_time(mut self, first: Duration, longest: Duration) -> Self {
+        (self.open, self.open_longest) = (first, longest);
+        self
+    }
+
+    /// Lets `permits` calls at once try whether the scanner is back, for at most `longest`, and closes after
+    /// `successes`.
+    pub fn with_half_open(mut self, permits: u32, successes: u32, longest: Duration) -> Self {
+        (self.half_open_permits, self.half_open_successes, self.half_open_longest) = (permits, successes, longest);
+        self
+    }
+
+    /// Refuses values that cannot work.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable, or of what stands for it.
+    pub fn check(self) -> Result<Self, ConfigError> {
+        let wrong = [
+            (self.failures == 0, "CIRCUIT_FAILURES", "must be at least 1"),
+            (!(1..=100).contains(&self.failure_rate_percent), "CIRCUIT_FAILURE_RATE_PERCENT", "must be from 1 to 100"),
+            (self.minimum_calls == 0, "CIRCUIT_MINIMUM_CALLS", "must be at least 1"),
+            (self.window < Duration::from_millis(100), "CIRCUIT_WINDOW_SECONDS", "must be at least 100ms"),
+            (self.open < Duration::from_millis(10), "CIRCUIT_OPEN_SECONDS", "must be at least 10ms"),
+            (
+                self.open_longest < self.open,
+                "CIRCUIT_OPEN_MAX_SECONDS",
+                "must not be shorter than `CIRCUIT_OPEN_SECONDS`",
+            ),
+            (self.open_longest > LONGEST_OPEN, "CIRCUIT_OPEN_MAX_SECONDS", "must be at most 24h"),
+            (self.retry_after_longest > LONGEST_OPEN, "CIRCUIT_RETRY_AFTER_MAX_SECONDS", "must be at most 24h"),
+            (self.half_open_permits == 0, "CIRCUIT_HALF_OPEN_PERMITS", "must be at least 1"),
+            (self.half_open_successes == 0, "CIRCUIT_HALF_OPEN_SUCCESSES", "must be at least 1"),
+            (self.half_open_longest.is_zero(), "CIRCUIT_HALF_OPEN_SECONDS", "must be longer than zero"),
+        ];
+        match wrong.into_iter().find(|(is_wrong, ..)| *is_wrong) {
+            Some((_, name, message)) => {
+                Err(ConfigError::Setting { name: name.to_owned(), message: message.to_owned() })
+            }
+            None => Ok(self),
+        }
+    }
+}
+
+/// A circuit that is open for longer is one that an operator should isolate.
+const LONGEST_OPEN: Duration = Duration::from_secs(24 * 3600);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_that_cannot_work_are_refused_by_name() {
+        let second = Duration::from_secs(1);
+        let base = CircuitSettings::default;
+        assert_eq!(base().check().unwrap(), base());
+        for (settings, name) in [
+            (base().with_failures(0), "CIRCUIT_FAILURES"),
+            (base().with_failure_rate(0, 1, second), "CIRCUIT_FAILURE_RATE_PERCENT"),
+            (base().with_failure_rate(101, 1, second), "CIRCUIT_FAILURE_RATE_PERCENT"),
+            (base().with_failure_rate(50, 0, second), "CIRCUIT_MINIMUM_CALLS"),
+            (base().with_failure_rate(50, 1, Duration::ZERO), "CIRCUIT_WINDOW_SECONDS"),
+            (base().with_open_time(Duration::ZERO, second), "CIRCUIT_OPEN_SECONDS"),
+            (base().with_open_time(second * 2, second), "CIRCUIT_OPEN_MAX_SECONDS"),
+            (base().with_open_time(second, second * 100_000), "CIRCUIT_OPEN_MAX_SECONDS"),
+            (base().with_half_open(0, 1, second), "CIRCUIT_HALF_OPEN_PERMITS"),
+            (base().with_half_open(1, 0, second), "CIRCUIT_HALF_OPEN_SUCCESSES"),
+            (base().with_half_open(1, 1, Duration::ZERO), "CIRCUIT_HALF_OPEN_SECONDS"),
+        ] {
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.starts_with(&format!("`{name}`")), "{error}");
+        }
+    }
+}
