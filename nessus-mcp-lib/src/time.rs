@@ -161,6 +161,8 @@ impl Clock for ManualClock {
 pub enum DurationUnit {
     /// Seconds.
     Seconds,
+    /// Minutes.
+    Minutes,
     /// Hours.
     Hours,
     /// Days.
@@ -192,7 +194,7 @@ pub fn parse_duration(text: &str, unit: DurationUnit) -> Result<Duration, Durati
     let seconds = match (suffix.trim(), unit) {
         ("ms", _) => 0.001,
         ("s", _) | ("", DurationUnit::Seconds) => 1.0,
-        ("m", _) => 60.0,
+        ("m", _) | ("", DurationUnit::Minutes) => 60.0,
         ("h", _) | ("", DurationUnit::Hours) => 3_600.0,
         ("d", _) | ("", DurationUnit::Days) => 86_400.0,
         _ => return Err(DurationError(crate::error::excerpt(text).to_string())),

@@ -87,6 +87,18 @@ pub struct WorkerArgs {
     /// How long a scan may take before it is stopped (hours, or with a unit)
     #[arg(long, env = "SCAN_TIMEOUT_HOURS", default_value = "24", value_name = "TIME")]
     pub scan_timeout_hours: String,
+
+    /// How long a launched scan may wait for its scanner before it is stopped (minutes, or with a unit)
+    #[arg(long, env = "PENDING_TIMEOUT_MINUTES", default_value = "60", value_name = "TIME")]
+    pub pending_timeout_minutes: String,
+
+    /// How long a running scan may show no change before it is stopped (minutes, or with a unit)
+    #[arg(long, env = "STALL_TIMEOUT_MINUTES", default_value = "240", value_name = "TIME")]
+    pub stall_timeout_minutes: String,
+
+    /// How long a scan may be held by somebody on the scanner before it is stopped (hours, or with a unit)
+    #[arg(long, env = "PAUSED_TIMEOUT_HOURS", default_value = "8", value_name = "TIME")]
+    pub paused_timeout_hours: String,
 }
 
 impl WorkerArgs {
@@ -98,7 +110,14 @@ impl WorkerArgs {
         let mut settings = WorkerSettings::default()
             .with_poll_interval(duration("POLL_INTERVAL_SECONDS", &self.poll_interval_seconds, DurationUnit::Seconds)?)
             .with_lease(duration("LEASE_SECONDS", &self.lease_seconds, DurationUnit::Seconds)?)
-            .with_scan_timeout(duration("SCAN_TIMEOUT_HOURS", &self.scan_timeout_hours, DurationUnit::Hours)?);
+            .with_scan_timeout(duration("SCAN_TIMEOUT_HOURS", &self.scan_timeout_hours, DurationUnit::Hours)?)
+            .with_pending_timeout(duration(
+                "PENDING_TIMEOUT_MINUTES",
+                &self.pending_timeout_minutes,
+                DurationUnit::Minutes,
+            )?)
+            .with_stall_timeout(duration("STALL_TIMEOUT_MINUTES", &self.stall_timeout_minutes, DurationUnit::Minutes)?)
+            .with_paused_timeout(duration("PAUSED_TIMEOUT_HOURS", &self.paused_timeout_hours, DurationUnit::Hours)?);
         if let Some(pools) = self.worker_pools.as_deref().filter(|text| !text.trim().is_empty()) {
             let pools = pools.split(',').map(|name| PoolName::new(name.trim())).collect::<Result<Vec<_>, _>>();
             settings = settings.with_pools(pools.map_err(|error| setting("WORKER_POOLS", error.to_string()))?);

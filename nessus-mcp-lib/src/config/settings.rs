@@ -58,6 +58,12 @@ pub struct WorkerSettings {
     pub lease: Duration,
     /// How long a scan may take before it is stopped.
     pub scan_timeout: Duration,
+    /// How long a launched scan may wait for its scanner before it is stopped.
+    pub pending_timeout: Duration,
+    /// How long a running scan may show no change before it is stopped.
+    pub stall_timeout: Duration,
+    /// How long a scan may be held by somebody on the scanner before it is stopped.
+    pub paused_timeout: Duration,
 }
 
 impl Default for WorkerSettings {
@@ -67,6 +73,9 @@ impl Default for WorkerSettings {
             poll_interval: Duration::from_secs(30),
             lease: Duration::from_secs(60),
             scan_timeout: Duration::from_secs(24 * 3600),
+            pending_timeout: Duration::from_secs(3600),
+            stall_timeout: Duration::from_secs(4 * 3600),
+            paused_timeout: Duration::from_secs(8 * 3600),
         }
     }
 }
@@ -99,6 +108,24 @@ impl WorkerSettings {
         self
     }
 
+    /// Stops scans that their scanner does not begin within this time.
+    pub fn with_pending_timeout(mut self, timeout: Duration) -> Self {
+        self.pending_timeout = timeout;
+        self
+    }
+
+    /// Stops scans that show no change for this long.
+    pub fn with_stall_timeout(mut self, timeout: Duration) -> Self {
+        self.stall_timeout = timeout;
+        self
+    }
+
+    /// Stops scans that are held on their scanner for this long.
+    pub fn with_paused_timeout(mut self, timeout: Duration) -> Self {
+        self.paused_timeout = timeout;
+        self
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors
@@ -110,11 +137,16 @@ impl WorkerSettings {
         if self.lease < MIN_LEASE {
             return refuse("LEASE_SECONDS", "must be at least 1s");
         }
-        if self.poll_interval.is_zero() {
-            return refuse("POLL_INTERVAL_SECONDS", "must be longer than zero");
-        }
-        if self.scan_timeout.is_zero() {
-            return refuse("SCAN_TIMEOUT_HOURS", "must be longer than zero");
+        for (name, time) in [
+            ("POLL_INTERVAL_SECONDS", self.poll_interval),
+            ("SCAN_TIMEOUT_HOURS", self.scan_timeout),
+            ("PENDING_TIMEOUT_MINUTES", self.pending_timeout),
+            ("STALL_TIMEOUT_MINUTES", self.stall_timeout),
+            ("PAUSED_TIMEOUT_HOURS", self.paused_timeout),
+        ] {
+            if time.is_zero() {
+                return refuse(name, "must be longer than zero");
+            }
         }
         if self.pools.as_ref().is_some_and(Vec::is_empty) {
             return refuse("WORKER_POOLS", "names no pool");

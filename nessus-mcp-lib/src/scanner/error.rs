@@ -155,8 +155,9 @@ impl ScannerError {
         )
     }
 
-    /// Whether the failure says that the scanner, or the way to it, is in trouble: no answer, a 5xx, too many requests,
-    /// an answer that took too long. What a healthy scanner answers to a wrong request or a wrong login is none.
+    /// Whether the failure says that the scanner, or the way to it, is in trouble: no answer, one that makes no sense or
+    /// took too long, a 5xx, too many requests, a scanner that cannot scan at the moment. What a healthy scanner answers
+    /// to a wrong request or a wrong login is none.
     pub const fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -165,6 +166,8 @@ impl ScannerError {
                 | Self::RateLimited { .. }
                 | Self::TooManySessions { .. }
                 | Self::NotReady(_)
+                | Self::Unusable(_)
+                | Self::Decode { .. }
                 | Self::Truncated(_)
                 | Self::TimedOut { .. }
         )
@@ -265,6 +268,7 @@ impl Classified for ScannerError {
             Self::ExportTooLarge { .. } => "scan fewer hosts at once, or allow larger exports",
             Self::UnknownTemplate { .. } => "use one of the templates listed",
             Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
+            Self::CircuitOpen(_) => "the scanner is asked again by itself; `list_scanners` shows when",
             Self::Storage(_) => "make room on the disk of the worker",
             Self::Conflict(_)
             | Self::Rejected(_)
@@ -275,6 +279,18 @@ impl Classified for ScannerError {
             | Self::Configuration(_) => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// What an error says about the scanner. One that answers, even with a refusal, works; our own disk and the size of an
+/// export are none of its business.
+impl Judged for ScannerError {
+    fn verdict(&self) -> Verdict {
+        match self {
+            Self::AuthenticationRefused(_) => Verdict::Fault { reason: chain(self) },
+            error if error.is_outage() => Verdict::Failure { reason: chain(self), retry_after: error.retry_after() },
+            _ => Verdict::Excluded,
+        }
     }
 }
 
@@ -301,51 +317,11 @@ mod tests {
             ScannerError::Conflict(text()),
             ScannerError::NotFound(text()),
             ScannerError::Licence(text()),
-            ScannerError::Unusable(text()),
             ScannerError::Rejected(text()),
         ] {
             assert!(!error.is_outage() && !error.is_retryable(), "{error:?}");
         }
     }
-}
-
-/// What an error says about the scanner. One that answers, even with a refusal, works; our own disk and the size of an
-/// export are none of its business.
-impl Judged for ScannerError {
-    fn verdict(&self) -> Verdict {
-        let retry_after = match self {
-            Self::RateLimited { retry_after } => *retry_after,
-            _ => None,
-        };
-        match self {
-            Self::NotReady(_)
-            | Self::RateLimited { .. }
-            | Self::Server { .. }
-            | Self::Transport { .. }
-            | Self::Decode { .. }
-            | Self::Truncated(_)
-            | Self::TimedOut { .. } => Verdict::Failure { reason: chain(self), retry_after },
-            Self::AuthenticationRefused(_) => Verdict::Fault { reason: chain(self) },
-            Self::SessionRefused(_)
-            | Self::ApiNotAvailable(_)
-            | Self::NotFound(_)
-            | Self::Conflict(_)
-            | Self::Forbidden(_)
-            | Self::Rejected(_)
-            | Self::ExportTooLarge { .. }
-            | Self::UnknownTemplate { .. }
-            | Self::AmbiguousMarker { .. }
-            | Self::Storage(_)
-            | Self::Unsupported(_)
-            | Self::Configuration(_)
-            | Self::CircuitOpen(_) => Verdict::Excluded,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn only_what_the_scanner_is_to_blame_for_counts_against_it() {

@@ -93,6 +93,21 @@ pub enum ScanState {
 }
 
 impl ScanState {
+    /// The word in `task.json` and in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Stopping => "stopping",
+            Self::Completed => "completed",
+            Self::Cancelled => "cancelled",
+            Self::Aborted => "aborted",
+            Self::Unknown => "unknown",
+        }
+    }
+
     /// Whether the scan will not change any more.
     pub const fn is_terminal(self) -> bool {
         matches!(self, Self::Completed | Self::Cancelled | Self::Aborted)

@@ -25,6 +25,13 @@ pub struct TaskView {
     /// 0 to 100; absent until the scanner reports any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
+    /// What the scanner says of the scan: pending, running, paused, stopping; only while running, once it has said
+    /// something. Somebody may hold a scan on the scanner.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan_state: Option<String>,
+    /// Since when neither that nor the scan's progress has changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scan_unchanged_since: Option<Timestamp>,
     /// Place in the pool's queue, 1 being next; only while queued.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue_position: Option<u64>,
@@ -123,7 +130,12 @@ impl ScanService {
     }
 
     fn view(&self, task: Task, queue_position: Option<u64>, results_available: bool) -> TaskView {
+        let is_running = task.status == TaskStatus::Running;
+        let observation = task.observation.clone().filter(|_| is_running);
+        let (scan_state, scan_unchanged_since) = observation.map(|seen| (seen.state, seen.unchanged_since)).unzip();
         TaskView {
+            scan_state,
+            scan_unchanged_since,
             results_available,
             next_poll_seconds: next_poll(&task, self.clock.now()),
             task_id: task.task_id,

@@ -233,6 +233,7 @@ impl TaskManager {
             task.validation_warnings.clear();
             task.authentication_status = None;
             task.progress = None;
+            task.observation = None;
             task.cancel_requested_at = None;
             task.cancel_reason = None;
             // What an earlier attempt found must not be taken for the findings of this one.

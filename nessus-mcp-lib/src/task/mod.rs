@@ -23,7 +23,7 @@ pub(crate) use self::model::CANCELLED;
 pub use self::{
     error::TaskError,
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
-    model::{CredentialReference, HistoryEntry, ScanPayload, ScanType, TASK_SCHEMA_VERSION, Task},
+    model::{CredentialReference, HistoryEntry, Observation, ScanPayload, ScanType, TASK_SCHEMA_VERSION, Task},
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE, profile_file_name},
 };

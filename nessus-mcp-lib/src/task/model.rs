@@ -136,6 +136,37 @@ pub struct HistoryEntry {
     pub error_code: Option<String>,
 }
 
+/// What the scanner said of a task's scan when it was last looked at, and since when it has said so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Observation {
+    /// `created`, `pending`, `running`, `paused`, `stopping`, `unknown`, or how it ended.
+    pub state: String,
+    /// The progress it told, 0 to 100; unlike [`Task::progress`] it may fall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+    /// How many hosts it had results for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<u64>,
+    /// Since when none of this has changed.
+    pub unchanged_since: Timestamp,
+}
+
+impl Observation {
+    /// Something seen for the first time, at this moment.
+    pub fn new(state: impl Into<String>, progress: Option<u8>, hosts: Option<u64>, now: Timestamp) -> Self {
+        Self { state: state.into(), progress, hosts, unchanged_since: now }
+    }
+
+    /// The same as `before`, unless something has changed since.
+    #[must_use]
+    pub fn after(self, before: Option<Self>) -> Self {
+        let is_same =
+            |before: &Self| (&before.state, before.progress, before.hosts) == (&self.state, self.progress, self.hosts);
+        before.filter(is_same).unwrap_or(self)
+    }
+}
+
 /// A task as it stands in `task.json`. Fields this version does not know survive in `extra`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -201,6 +232,9 @@ pub struct Task {
     /// 0 to 100, never falling within an attempt, 100 only when completed.
     #[serde(default)]
     pub progress: Option<u8>,
+    /// What the scanner last said of the running scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observation: Option<Observation>,
     /// Who submitted it, when the front door knows.
     #[serde(default)]
     pub submitted_by: Option<String>,
@@ -267,6 +301,7 @@ impl Task {
             validation_warnings: Vec::new(),
             authentication_status: None,
             progress: None,
+            observation: None,
             submitted_by: None,
             last_accessed_at: None,
             cancel_requested_at: None,

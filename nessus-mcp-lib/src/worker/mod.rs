@@ -18,6 +18,7 @@ mod poll;
 mod results;
 mod road;
 mod run_task;
+mod standstill;
 
 pub use self::engine::{Worker, WorkerError};
 

@@ -5,8 +5,9 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{outcome::StepError, road::Held};
+use super::{outcome::StepError, road::Held, standstill::Standstill};
 use crate::{
+    circuit_breaker::by_lot,
     error::{Classified, chain, excerpt},
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError},
@@ -32,6 +33,8 @@ pub(super) enum StopReason {
     Requested(String),
     /// It has used up its time.
     OutOfTime(Duration),
+    /// It has shown no change for as long as it may in this state.
+    Standstill { state: ScanState, progress: Option<u8>, limit: Duration },
 }
 
 impl StopReason {
@@ -46,6 +49,26 @@ impl StopReason {
                 code: "scan_timeout",
                 message: format!("the scan took longer than {} seconds", limit.as_secs()),
             },
+            Self::Standstill { state, progress, limit } => {
+                let seconds = limit.as_secs();
+                let (code, message) = match state {
+                    ScanState::Pending => (
+                        "scan_pending",
+                        format!(
+                            "the scanner did not begin the scan within {seconds} seconds: it is busy with other scans, or \
+                             its licence does not let it scan"
+                        ),
+                    ),
+                    ScanState::Paused => {
+                        ("scan_paused", format!("the scan was held on the scanner for longer than {seconds} seconds"))
+                    }
+                    _ => {
+                        let at = progress.map(|progress| format!(" at {progress} %")).unwrap_or_default();
+                        ("scan_stalled", format!("the scan has stood still{at} for {seconds} seconds"))
+                    }
+                };
+                StepError::Scan { status: TaskStatus::Timeout, code, message }
+            }
         }
     }
 }
@@ -90,8 +113,9 @@ pub(super) async fn until_ended(
     let mut last_answer = Instant::now();
     let mut last_state = None;
     let mut stopping = reason.map(Stopping::new);
+    let mut standstill = Standstill::new(&held.shared.settings);
     loop {
-        let task = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
+        let (task, stands_still) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
                 last_answer = Instant::now();
                 if last_state != Some(status.state) {
@@ -101,21 +125,22 @@ pub(super) async fn until_ended(
                 if status.state.is_terminal() {
                     return Ok(Ended { status, stopped: stopping.map(|stopping| stopping.reason) });
                 }
-                let task = held.record_progress(&status).await?;
+                let task = held.record(&status).await?;
                 crate::fail_points::fail_point!("worker_polled");
-                task
+                let stands_still = standstill.check(&task, status.state, held.shared.clock.now());
+                (task, stands_still)
             }
             Err(ScannerError::NotFound(what)) => {
                 return Err(stopping.map_or(ScannerError::NotFound(what).into(), |stopping| stopping.reason.error()));
             }
             Err(error) if stopping.is_some() || (error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT) => {
                 warn!(%scan, error = chain(&error), "the scanner does not answer; the scan goes on");
-                held.task().await?
+                (held.task().await?, None)
             }
             Err(error) => return Err(error.into()),
         };
         if stopping.is_none()
-            && let Some(reason) = held.reason_to_stop(&task)
+            && let Some(reason) = held.reason_to_stop(&task).or(stands_still)
         {
             info!(%scan, ?reason, "the scan is stopped");
             stopping = Some(Stopping::new(reason));
@@ -127,7 +152,7 @@ pub(super) async fn until_ended(
                 return Err(unstopped(held, scan, &stopping.reason).await?);
             }
         }
-        pause(held, interval.next(), stopping.is_none()).await?;
+        pause(held, spread(interval.next()), stopping.is_none()).await?;
     }
 }
 
@@ -194,6 +219,11 @@ pub(super) fn check_end(ended: &Ended) -> Result<(), StepError> {
         }
         (other, None) => Err(StepError::failed("scan_not_ended", format!("the scan is {other:?} and has no results"))),
     }
+}
+
+/// Up to a fifth less, by lot: scans that were launched together shall not be looked at together for ever.
+fn spread(interval: Duration) -> Duration {
+    interval.mul_f64(1.0 - by_lot() / 5.0)
 }
 
 /// Intervals that grow by half from [`FIRST_INTERVAL`] to a limit: short scans are noticed soon, long ones cost little.

@@ -18,7 +18,7 @@ use crate::{
     ids::ScanId,
     queue::{Lease, RenewOutcome},
     scanner::{self, DEFAULT_TEMPLATE, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
-    task::{Artifact, Task, TaskStatus, Writer},
+    task::{Artifact, Observation, Task, TaskStatus, Writer},
     time::Timestamp,
 };
 
@@ -290,11 +290,16 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Writes progress down when it has grown, and returns the task. Without any it only notices that somebody ended the
-    /// task or took it over.
-    pub(super) async fn record_progress(&self, status: &ScanStatus) -> Result<Task, StepError> {
+    /// Writes down what was seen of the scan, and progress when it has grown; returns the task. Without a change it only
+    /// notices that somebody ended the task or took it over.
+    pub(super) async fn record(&self, status: &ScanStatus) -> Result<Task, StepError> {
         let progress = status.progress.map(|progress| progress.min(99));
-        self.update(move |task| task.progress = task.progress.max(progress)).await
+        let seen = Observation::new(status.state.as_str(), status.progress, status.hosts, self.shared.clock.now());
+        self.update(move |task| {
+            task.progress = task.progress.max(progress);
+            task.observation = Some(seen.after(task.observation.take()));
+        })
+        .await
     }
 
     /// Why the scan shall not go on, if so: somebody wants it cancelled, or its time is over.

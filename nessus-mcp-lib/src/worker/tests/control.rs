@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     error::Classified,
     queue::{EntryState, Finish},
+    scanner::ScannerInterface as _,
     service::ServiceError,
 };
 
@@ -378,4 +379,49 @@ async fn a_retry_that_was_cut_short_leaves_no_dead_letter() {
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     assert!(f.dead_codes().await.is_empty());
     worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
+    let minutes = |count: u64| Duration::from_secs(count * 60);
+    let settings = || {
+        WorkerSettings::default()
+            .with_pending_timeout(minutes(20))
+            .with_stall_timeout(minutes(30))
+            .with_paused_timeout(minutes(40))
+    };
+    // The first twentieth of a mock scan is spent pending, and a percent of the last takes longer than it may.
+    for (scan, held, code, state) in [
+        (minutes(1000), false, "scan_pending", "pending"),
+        (minutes(300), true, "scan_paused", "paused"),
+        (minutes(3200), false, "scan_stalled", "running"),
+    ] {
+        let f = fixture_with(2, scan);
+        let task_id = f.submit().await;
+        let settings = if code == "scan_stalled" { settings().with_pending_timeout(scan) } else { settings() };
+        let worker = f.start_with(settings);
+        f.wait_for_launch().await;
+        if held {
+            let id = f.task(&task_id).await.nessus_scan_id.unwrap();
+            tokio::time::sleep(minutes(30)).await;
+            f.scanner.pause(&id).await.unwrap();
+        }
+        let mut seen = Vec::new();
+        for _ in 0..2000 {
+            let view = f.service.status(&task_id).await.unwrap();
+            if view.status.is_terminal() {
+                break;
+            }
+            seen.push((view.scan_state, view.scan_unchanged_since));
+            tokio::time::sleep(minutes(1)).await;
+        }
+        let ended = f.ended(&task_id).await;
+        let last = seen.last().unwrap();
+        assert_eq!(last.0.as_deref(), Some(state));
+        assert!(seen.iter().filter(|shown| *shown == last).count() >= 15, "nothing has changed for long: {seen:?}");
+        assert_eq!((ended.status, ended.error_code.as_deref()), (TaskStatus::Timeout, Some(code)), "{ended:?}");
+        assert_eq!((ended.scan_state, f.scanner.running()), (None, 0));
+        assert!(ended.results_available, "what was found is kept");
+        worker.stop().await;
+    }
 }

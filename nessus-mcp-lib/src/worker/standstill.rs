@@ -1,0 +1,51 @@
+//! Scans that do not move: how long one may wait for its scanner, be held, or stand still before it is stopped.
+//!
+//! The time counts from the last change that was seen, which stands in `task.json`: another worker goes on counting.
+
+use std::time::Duration;
+
+use tracing::warn;
+
+use super::poll::StopReason;
+use crate::{config::WorkerSettings, scanner::ScanState, task::Task, time::Timestamp};
+
+/// Looks whether a scan moves.
+pub(super) struct Standstill<'s> {
+    settings: &'s WorkerSettings,
+    /// Whether it was said that the scan has used up half of its time.
+    has_warned: bool,
+}
+
+impl<'s> Standstill<'s> {
+    pub(super) fn new(settings: &'s WorkerSettings) -> Self {
+        Self { settings, has_warned: false }
+    }
+
+    /// Why a scan that was just seen in this state shall be stopped, if so.
+    pub(super) fn check(&mut self, task: &Task, state: ScanState, now: Timestamp) -> Option<StopReason> {
+        let limit = self.limit(state)?;
+        let lasted = now.since(task.observation.as_ref()?.unchanged_since);
+        if lasted >= limit {
+            return Some(StopReason::Standstill { state, progress: task.progress, limit });
+        }
+        let is_long = lasted >= limit / 2;
+        if is_long && !self.has_warned {
+            let (seconds, limit) = (lasted.as_secs(), limit.as_secs());
+            warn!(?state, progress = task.progress, seconds, limit, "the scan does not move");
+        }
+        self.has_warned = is_long;
+        None
+    }
+
+    /// How long a scan may be in this state without a change.
+    fn limit(&self, state: ScanState) -> Option<Duration> {
+        match state {
+            ScanState::Completed | ScanState::Cancelled | ScanState::Aborted => None,
+            ScanState::Pending => Some(self.settings.pending_timeout),
+            ScanState::Paused => Some(self.settings.paused_timeout),
+            ScanState::Created | ScanState::Running | ScanState::Stopping | ScanState::Unknown => {
+                Some(self.settings.stall_timeout)
+            }
+        }
+    }
+}
