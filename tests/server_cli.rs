@@ -127,16 +127,29 @@ fn a_broken_scanner_configuration_is_named_with_file_line_and_key() {
     }
 }
 
-/// Without a configuration a newcomer needs to know what to do.
+/// Without a configuration a newcomer needs to know what to do, and must not be served by scanners that only play.
 #[test]
-fn a_missing_scanner_configuration_ends_with_78_and_a_hint() {
+fn without_a_scanner_configuration_an_example_is_written_and_it_ends_with_78() {
     let deployment = Deployment::new(MOCK);
     let missing = deployment.path("nowhere.yaml");
-    let serve = Program::new(binary()).args(["serve", "--mcp-bind", "127.0.0.1:0", "--scanner-config"]).arg(&missing);
-    let text = refusal(&serve.arg("--data-dir").arg(deployment.data()).run(), 78);
-    assert!(text.starts_with(&format!("error: cannot read `{}`: No such file", missing.display())), "{text}");
-    assert!(text.contains("hint: ") && text.contains("SCANNER_CONFIG"), "{text}");
-    assert!(!deployment.data().exists());
+    for (command, first) in [("serve", true), ("stdio", false)] {
+        let program = Program::new(binary()).args([command, "--scanner-config"]).arg(&missing);
+        let program = program.env("MCP_BIND", "127.0.0.1:0").arg("--data-dir").arg(deployment.data());
+        let text = refusal(&program.run(), 78);
+        let shown = missing.display();
+        if first {
+            assert!(text.starts_with(&format!("error: there is no `{shown}`: an example was written there")), "{text}");
+            assert!(text.contains("hint: ") && text.contains("SCANNER_CONFIG"), "{text}");
+        } else {
+            assert!(text.starts_with(&format!("error: {shown}:1: the file has no pools")), "not edited yet: {text}");
+        }
+        assert_eq!(std::fs::read_to_string(&missing).unwrap(), nessus_mcp_lib::config::EXAMPLE_SCANNERS);
+        assert!(!deployment.data().exists());
+    }
+    let elsewhere = deployment.path("no/folder.yaml");
+    let serve = Program::new(binary()).args(["serve", "--scanner-config"]).arg(&elsewhere);
+    let text = refusal(&serve.env("MCP_BIND", "127.0.0.1:0").arg("--data-dir").arg(deployment.data()).run(), 78);
+    assert!(text.starts_with(&format!("error: cannot read `{}`: No such file", elsewhere.display())), "{text}");
 }
 
 /// The tests may run as root, whom no permission stops: a directory below a file cannot be made by anybody.

@@ -56,3 +56,16 @@ fn sigterm_while_idle_ends_with_0() {
     assert_eq!(process.terminate(), Some(0), "{}", process.tail());
     assert_eq!(process.stdout(), "", "a worker has no data to write");
 }
+
+/// The same file as the server writes, and never a silent fall-back to scanners that only play.
+#[test]
+fn without_a_scanner_configuration_an_example_is_written_and_it_ends_with_78() {
+    let deployment = Deployment::new(SCANNERS);
+    let missing = deployment.path("nowhere.yaml");
+    let program = Program::new(Path::new(env!("CARGO_BIN_EXE_nessus-worker")));
+    let program = program.arg("--data-dir").arg(deployment.data()).arg("--scanner-config").arg(&missing);
+    let finished = program.run();
+    assert_eq!(finished.code, Some(78), "{finished:?}");
+    assert!(finished.stderr.contains("an example was written there"), "{}", finished.stderr);
+    assert!(missing.is_file() && !deployment.data().exists());
+}

@@ -64,6 +64,16 @@ impl DurableFile {
         self.file.persist(&self.destination).map_err(|failed| failed.error)?;
         sync_directory(parent(&self.destination))
     }
+
+    /// As [`DurableFile::commit`], but never over a file that is there.
+    ///
+    /// # Errors
+    /// With [`io::ErrorKind::AlreadyExists`] when one is; it stays as it is.
+    pub fn commit_new(self) -> io::Result<()> {
+        self.sync()?;
+        self.file.persist_noclobber(&self.destination).map_err(|failed| failed.error)?;
+        sync_directory(parent(&self.destination))
+    }
 }
 
 impl Write for DurableFile {
@@ -137,6 +147,21 @@ mod tests {
             assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         }
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+
+    #[test]
+    fn a_new_file_replaces_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("new");
+        let write = |text: &[u8]| {
+            let mut file = DurableFile::create(&path).unwrap();
+            file.write_all(text).unwrap();
+            file.commit_new()
+        };
+        write(b"one").unwrap();
+        assert_eq!(write(b"two").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 use std::{
     fmt,
+    hash::{BuildHasher as _, Hasher as _, RandomState},
     str::FromStr,
     sync::{
         Arc,
@@ -115,6 +116,13 @@ impl schemars::JsonSchema for Timestamp {
     fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
         schemars::json_schema!({ "type": "string", "format": "date-time" })
     }
+}
+
+/// A duration up to a quarter shorter or longer, by chance: what was begun together shall not come back together.
+pub(crate) fn varied(duration: Duration) -> Duration {
+    // Any source of chance will do; the keys of a new hasher differ each time.
+    let chance = RandomState::new().build_hasher().finish() % 1000;
+    duration.mul_f64(0.75 + f64::from(u32::try_from(chance).unwrap_or_default()) / 2000.0)
 }
 
 /// Tells what time it is.

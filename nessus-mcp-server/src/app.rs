@@ -36,6 +36,25 @@ impl App {
         })))
     }
 
+    /// Checks the scanners regularly, for what this process shows of them.
+    pub(crate) fn watch_scanners(&self, interval: Duration) {
+        let (service, stop) = (self.service.clone(), self.stop.clone());
+        tokio::spawn(stop.run_until_cancelled_owned(async move { service.watch_scanners(interval).await }));
+    }
+
+    /// Reads the scanner configuration again on SIGHUP.
+    pub(crate) fn reload_on_signal(&self) -> Result<(), Failure> {
+        let mut hangup = signal::unix::signal(signal::unix::SignalKind::hangup())?;
+        let (service, stop) = (self.service.clone(), self.stop.clone());
+        tokio::spawn(stop.run_until_cancelled_owned(async move {
+            while hangup.recv().await.is_some() {
+                // It logs how it went; a file that cannot be used changes nothing.
+                let _ = service.reload_scanners().await;
+            }
+        }));
+        Ok(())
+    }
+
     /// Cancels `stop` on SIGTERM or Ctrl-C.
     pub(crate) fn stop_on_signal(&self) -> Result<(), Failure> {
         let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

@@ -29,15 +29,22 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let address = parse_address(&command.bind.mcp_bind)?;
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref());
     let worker_settings = command.worker.settings()?;
-    let app = App::new(ScanService::open(&command.common.settings()).await?);
+    let app = App::new(ScanService::open(&command.common.scanning_settings()?).await?);
     let listener = listen(address).await?;
     app.stop_on_signal()?;
+    app.reload_on_signal()?;
+    let health_interval = worker_settings.health_interval;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
+    // A worker checks the scanners itself.
+    if let (None, Some(interval)) = (&worker, health_interval) {
+        app.watch_scanners(interval);
+    }
     // With port 0 this line is the only way to know the port.
     output::line(format!("listening on http://{}/mcp", listener.local_addr()?));
     until_stopped(&app, listener, hosts).await?;
-    if let Some(worker) = worker {
-        worker.stopped().await;
+    match worker {
+        Some(worker) => worker.stopped().await,
+        None => app.service.scanners().close().await,
     }
     Ok(())
 }

@@ -19,8 +19,15 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.log.init()?;
     let settings = arguments.worker.settings()?;
-    let service = ScanService::open(&arguments.common.settings()).await?;
+    let service = ScanService::open(&arguments.common.scanning_settings()?).await?;
     let worker = Worker::new(&service, settings)?;
+    let mut hangup = signal(SignalKind::hangup())?;
+    let reload = async move {
+        while hangup.recv().await.is_some() {
+            // It logs how it went; a file that cannot be used changes nothing.
+            let _ = service.reload_scanners().await;
+        }
+    };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let shutdown = async move {
         tokio::select! {
@@ -36,6 +43,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             output::stop_at_once();
         });
     };
+    let reloading = tokio::spawn(reload);
     worker.run(shutdown).await;
+    reloading.abort();
     Ok(())
 }

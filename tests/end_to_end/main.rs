@@ -5,5 +5,6 @@
 mod crowds;
 mod failures;
 mod redis;
+mod reload;
 mod scans;
 mod secrets;

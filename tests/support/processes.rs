@@ -225,6 +225,11 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// SIGHUP: it reads its configuration again.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         if let Err(error) = kill_process(Pid::from_child(&self.child), signal) {
             self.fail(&format!("that it can be sent a signal ({error})"));

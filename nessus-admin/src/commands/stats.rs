@@ -1,6 +1,6 @@
 //! `stats`: how full the queues are.
 
-use nessus_mcp_lib::{error::Failure, ids::PoolName, queue::QueueStats};
+use nessus_mcp_lib::{error::Failure, ids::PoolName, queue::QueueStats, service::UnservedView};
 
 use super::queue;
 use crate::{args::StatsArgs, output};
@@ -13,7 +13,12 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
         let stats = queue.stats(&pool).await?;
         rows.push((pool, stats));
     }
-    let warnings = queue.warnings().await?;
+    let mut warnings = queue.warnings().await?;
+    // Only where the tasks are: an operator's own machine may have the queue alone.
+    if args.pool.is_empty() && settings.data_dir.join("tasks").is_dir() {
+        let unserved = queue::open_service(&settings).await?.unserved().await?;
+        warnings.extend(unserved.iter().map(waiting));
+    }
     if args.json {
         return output::lines([json(&rows, &warnings)]);
     }
@@ -22,6 +27,16 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
         output::warning(warning);
     }
     Ok(())
+}
+
+fn waiting(unserved: &UnservedView) -> String {
+    let (tasks, pool) = (unserved.tasks, &unserved.scanner_pool);
+    match &unserved.scanner_instance {
+        Some(id) => format!(
+            "{tasks} unfinished tasks are bound to the scanner `{id}` of pool `{pool}`, which is not configured"
+        ),
+        None => format!("{tasks} unfinished tasks wait in the pool `{pool}`, which is not configured"),
+    }
 }
 
 fn json(rows: &[(PoolName, QueueStats)], warnings: &[String]) -> String {

@@ -24,7 +24,7 @@ use serde_json::{Map, Value};
 pub use self::error::ClientError;
 use crate::{
     ids::TaskId,
-    service::{QueueView, Submission, TaskView},
+    service::{PoolsView, QueueView, ScannersView, Submission, TaskView},
 };
 
 /// The arguments of `run_untrusted_scan`.
@@ -155,6 +155,16 @@ impl ScanClient {
     /// The queues of all pools.
     pub async fn get_queue_status(&self) -> Result<QueueView, ClientError> {
         decode(&self.call("get_queue_status", &Map::new()).await?)
+    }
+
+    /// The scanners of all pools.
+    pub async fn list_scanners(&self) -> Result<ScannersView, ClientError> {
+        decode(&self.call("list_scanners", &Map::new()).await?)
+    }
+
+    /// The pools.
+    pub async fn list_pools(&self) -> Result<PoolsView, ClientError> {
+        decode(&self.call("list_pools", &Map::new()).await?)
     }
 
     /// Calls any tool and returns its text.

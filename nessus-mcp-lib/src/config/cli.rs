@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{ConfigError, Settings, WorkerSettings};
+use super::{ConfigError, Settings, WorkerSettings, write_example_if_missing};
 use crate::{
     ids::PoolName,
     telemetry,
@@ -39,6 +39,15 @@ impl CommonArgs {
             Some(url) => settings.with_queue_url(url),
             None => settings,
         }
+    }
+
+    /// The settings of a process that needs scanners: where there is no scanner configuration, an example is left.
+    ///
+    /// # Errors
+    /// [`ConfigError::ExampleWritten`].
+    pub fn scanning_settings(&self) -> Result<Settings, ConfigError> {
+        write_example_if_missing(&self.scanner_config)?;
+        Ok(self.settings())
     }
 }
 
@@ -99,6 +108,10 @@ pub struct WorkerArgs {
     /// How long a scan may be held by somebody on the scanner before it is stopped (hours, or with a unit)
     #[arg(long, env = "PAUSED_TIMEOUT_HOURS", default_value = "8", value_name = "TIME")]
     pub paused_timeout_hours: String,
+
+    /// The time between two health checks of a scanner (seconds, or with a unit); 0 for no checks
+    #[arg(long, env = "HEALTH_CHECK_INTERVAL_SECONDS", default_value = "60", value_name = "TIME")]
+    pub health_check_interval_seconds: String,
 }
 
 impl WorkerArgs {
@@ -118,6 +131,9 @@ impl WorkerArgs {
             )?)
             .with_stall_timeout(duration("STALL_TIMEOUT_MINUTES", &self.stall_timeout_minutes, DurationUnit::Minutes)?)
             .with_paused_timeout(duration("PAUSED_TIMEOUT_HOURS", &self.paused_timeout_hours, DurationUnit::Hours)?);
+        let interval = &self.health_check_interval_seconds;
+        let interval = duration("HEALTH_CHECK_INTERVAL_SECONDS", interval, DurationUnit::Seconds)?;
+        settings = settings.with_health_interval(Some(interval).filter(|interval| !interval.is_zero()));
         if let Some(pools) = self.worker_pools.as_deref().filter(|text| !text.trim().is_empty()) {
             let pools = pools.split(',').map(|name| PoolName::new(name.trim())).collect::<Result<Vec<_>, _>>();
             settings = settings.with_pools(pools.map_err(|error| setting("WORKER_POOLS", error.to_string()))?);

@@ -16,6 +16,12 @@ pub enum ConfigError {
         /// Why.
         source: Arc<io::Error>,
     },
+    /// There was no file; now there is an example, which somebody has to edit.
+    #[error("there is no `{}`: an example was written there", path.display())]
+    ExampleWritten {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file is no YAML of the expected shape.
     #[error("{}:{line}: {message}", path.display())]
     Syntax {
@@ -62,6 +68,11 @@ impl Classified for ConfigError {
             Self::Unreadable { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("give the path of your `scanners.yaml` with `--scanner-config` or `SCANNER_CONFIG`; README.md shows one".to_owned())
             }
+            Self::ExampleWritten { .. } => Some(
+                "write your scanners into it and start again, or name another file with `--scanner-config` or \
+                 `SCANNER_CONFIG`"
+                    .to_owned(),
+            ),
             _ => None,
         }
     }

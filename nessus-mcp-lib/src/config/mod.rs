@@ -10,6 +10,7 @@ mod circuit;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod error;
+mod example;
 mod expand;
 mod scanners;
 mod settings;
@@ -18,6 +19,7 @@ mod yaml;
 pub use self::{
     circuit::CircuitSettings,
     error::ConfigError,
+    example::{EXAMPLE_SCANNERS, write_example_if_missing},
     scanners::{DEFAULT_MAX_CONCURRENT_SCANS, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     settings::{Settings, WorkerSettings},
 };

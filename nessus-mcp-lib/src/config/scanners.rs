@@ -114,6 +114,41 @@ impl InstanceConfig {
             scan_duration,
         }
     }
+
+    /// The keys of the file in which `other` has other values. The values are not told: they may be secret.
+    pub fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
+        // Every field is named here, so that a new one is not forgotten.
+        let Self {
+            instance_id,
+            name,
+            scanner_type,
+            url,
+            username,
+            password,
+            enabled,
+            max_concurrent_scans,
+            verify_tls,
+            scan_duration,
+        } = self;
+        let keys = [
+            ("instance_id", *instance_id != other.instance_id),
+            ("name", *name != other.name),
+            ("type", *scanner_type != other.scanner_type),
+            ("url", *url != other.url),
+            ("username", *username != other.username),
+            ("password", *password != other.password),
+            ("enabled", *enabled != other.enabled),
+            ("max_concurrent_scans", *max_concurrent_scans != other.max_concurrent_scans),
+            ("verify_tls", *verify_tls != other.verify_tls),
+            ("scan_duration", *scan_duration != other.scan_duration),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+
+    /// Whether both entries speak to the same scanner in the same way: they differ at most in what only we look at.
+    pub(crate) fn is_same_scanner(&self, other: &Self) -> bool {
+        self.changed_keys(other).iter().all(|key| matches!(*key, "name" | "enabled" | "max_concurrent_scans"))
+    }
 }
 
 /// A pool: scanners of one type that stand in for each other.

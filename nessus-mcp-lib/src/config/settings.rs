@@ -64,6 +64,8 @@ pub struct WorkerSettings {
     pub stall_timeout: Duration,
     /// How long a scan may be held by somebody on the scanner before it is stopped.
     pub paused_timeout: Duration,
+    /// The time between two health checks of a scanner; `None` for no checks.
+    pub health_interval: Option<Duration>,
 }
 
 impl Default for WorkerSettings {
@@ -76,12 +78,16 @@ impl Default for WorkerSettings {
             pending_timeout: Duration::from_secs(3600),
             stall_timeout: Duration::from_secs(4 * 3600),
             paused_timeout: Duration::from_secs(8 * 3600),
+            health_interval: Some(Duration::from_secs(60)),
         }
     }
 }
 
 /// The shortest lease: shorter ones would be lost to an ordinary pause of the machine.
 pub(super) const MIN_LEASE: Duration = Duration::from_secs(1);
+
+/// The shortest time between two health checks: they must not keep a scanner busy.
+const MIN_HEALTH_INTERVAL: Duration = Duration::from_millis(100);
 
 impl WorkerSettings {
     /// Serves only these pools.
@@ -126,6 +132,12 @@ impl WorkerSettings {
         self
     }
 
+    /// Checks scanners this often; never with `None`.
+    pub fn with_health_interval(mut self, interval: Option<Duration>) -> Self {
+        self.health_interval = interval;
+        self
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors
@@ -147,6 +159,9 @@ impl WorkerSettings {
             if time.is_zero() {
                 return refuse(name, "must be longer than zero");
             }
+        }
+        if self.health_interval.is_some_and(|interval| interval < MIN_HEALTH_INTERVAL) {
+            return refuse("HEALTH_CHECK_INTERVAL_SECONDS", "must be at least 100ms, or 0 for no checks");
         }
         if self.pools.as_ref().is_some_and(Vec::is_empty) {
             return refuse("WORKER_POOLS", "names no pool");

@@ -3,7 +3,9 @@
 //! The worker knows only the trait. [`MockScanner`] plays scans without a network, [`NessusScanner`] drives a real
 //! Nessus over HTTP and is the only place that does so.
 
+mod changes;
 mod error;
+mod health;
 mod interface;
 mod mock;
 #[cfg(feature = "nessus")]
@@ -19,7 +21,9 @@ pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
 pub(crate) use self::permit::act_until;
 pub use self::permit::may_act;
 pub use self::{
+    changes::{ChangedScanner, ScannerChanges},
     error::{RequestSent, ScannerError},
+    health::{HealthFailure, ScannerHealth, watch_health},
     interface::{
         DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,
         ScanStatus, ScannerInterface, ScannerProperties,

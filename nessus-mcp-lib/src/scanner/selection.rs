@@ -1,5 +1,7 @@
-//! Which scanner of a pool takes the next scan: the least utilised, then the one that was used least recently. One
-//! that has just failed rests for a while: a broken scanner is always the least utilised, and would draw in every task.
+//! Which scanner of a pool takes the next scan: the least utilised healthy one, then the one that was used least recently.
+//! One that has just failed rests for a while: a broken scanner is always the least utilised, and would draw in every
+//! task. Where no scanner is known to be well, those that were found unhealthy are tried all the same: they may be back
+//! before they are checked again.
 
 use std::{
     collections::HashMap,
@@ -34,17 +36,21 @@ struct Turn {
 }
 
 impl Selection {
-    /// The scanners of a pool with a free slot that do not rest, the best first; each comes with the number of scans it
-    /// runs now.
+    /// The scanners of a pool with a free slot that do not rest and are not unhealthy, the best first; each comes with the
+    /// number of scans it runs now. A scanner that is full is still a reason not to try an unhealthy one.
     pub fn rank<'a>(
         &self,
         pool: &PoolName,
         candidates: impl IntoIterator<Item = (&'a ScannerInstance, usize)>,
     ) -> Vec<&'a ScannerInstance> {
+        let mut candidates: Vec<_> = candidates.into_iter().collect();
+        candidates.retain(|(instance, _)| !self.is_resting(pool, &instance.instance_id));
+        if candidates.iter().any(|(instance, _)| !instance.is_unhealthy()) {
+            candidates.retain(|(instance, _)| !instance.is_unhealthy());
+        }
         let mut ranked: Vec<_> = candidates
             .into_iter()
             .filter(|(instance, active)| (*active as u64) < u64::from(instance.max_concurrent_scans))
-            .filter(|(instance, _)| !self.is_resting(pool, &instance.instance_id))
             .map(|(instance, active)| {
                 // Utilisation as parts of 10,000, so that it can be ordered.
                 let utilisation = active as u64 * 10_000 / u64::from(instance.max_concurrent_scans.max(1));
@@ -104,6 +110,29 @@ mod tests {
 
     fn names(ranked: &[&ScannerInstance]) -> Vec<String> {
         ranked.iter().map(|instance| instance.instance_id.to_string()).collect()
+    }
+
+    #[test]
+    fn an_unhealthy_scanner_is_used_only_where_there_is_no_other() {
+        use crate::{
+            scanner::{HealthFailure, ScannerHealth},
+            time::Timestamp,
+        };
+        let (a, b) = (instance("a", 4), instance("b", 1));
+        let pool = PoolName::new("p").unwrap();
+        let selection = Selection::default();
+        let check = |instance: &ScannerInstance, failure: Option<HealthFailure>| {
+            let checked_at = Timestamp::from_millis(0);
+            instance.set_health(ScannerHealth { checked_at, latency: Duration::ZERO, properties: None, failure });
+        };
+        let failure = || Some(HealthFailure { code: "scanner_not_ready", message: "loading".to_owned() });
+        check(&a, failure());
+        assert_eq!(names(&selection.rank(&pool, [(&a, 0), (&b, 0)])), ["b"], "not checked yet is no reason against it");
+        assert!(selection.rank(&pool, [(&a, 0), (&b, 1)]).is_empty(), "the healthy one is full: the task waits for it");
+        check(&b, failure());
+        assert_eq!(names(&selection.rank(&pool, [(&a, 1), (&b, 0)])), ["b", "a"], "one of them may be back");
+        check(&a, None);
+        assert_eq!(names(&selection.rank(&pool, [(&a, 1), (&b, 0)])), ["a"]);
     }
 
     #[tokio::test(start_paused = true)]

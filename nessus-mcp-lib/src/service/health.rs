@@ -6,7 +6,8 @@ use super::{ScanService, ServiceError};
 use crate::{
     blocking,
     error::{Classified, chain},
-    telemetry::{CheckStatus, DiskSpace, HealthCheck, HealthReport, ScannerGauges},
+    scanner::{ScannerHealth, watch_health},
+    telemetry::{CheckStatus, DiskSpace, HealthCheck, HealthGauges, HealthReport, ScannerGauges},
 };
 
 /// How long the file system may take to answer.
@@ -59,11 +60,30 @@ impl ScanService {
         asked.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer"))??
     }
 
+    /// Those that no check has looked at yet are taken to be well.
     fn scanners_check(&self) -> HealthCheck {
-        let instances = || self.scanners.pools().iter().flat_map(|pool| &pool.instances);
-        let enabled = instances().filter(|instance| instance.enabled).count();
-        let status = if enabled == 0 { CheckStatus::Unhealthy } else { CheckStatus::Healthy };
-        HealthCheck::new(status).with("enabled", enabled).with("total", instances().count())
+        let pools = self.scanners.pools();
+        let instances = || pools.iter().flat_map(|pool| pool.instances.iter().map(|instance| (&pool.name, instance)));
+        let enabled = instances().filter(|(_, instance)| instance.enabled).count();
+        let unhealthy: Vec<_> = instances()
+            .filter(|(_, instance)| instance.enabled && instance.is_unhealthy())
+            .map(|(pool, instance)| format!("{pool}:{}", instance.instance_id))
+            .collect();
+        let available = enabled - unhealthy.len();
+        let status = match available {
+            0 => CheckStatus::Unhealthy,
+            available if available < enabled => CheckStatus::Degraded,
+            _ => CheckStatus::Healthy,
+        };
+        let check = HealthCheck::new(status).with("available", available).with("enabled", enabled);
+        let check = check.with("total", instances().count());
+        if unhealthy.is_empty() { check } else { check.with("unhealthy", unhealthy) }
+    }
+
+    /// Checks the scanners about every `interval`, for as long as it is polled; never returns. A process with a worker has
+    /// no need of it: the worker does so. Close the [scanners](Self::scanners) when the process ends, which logs out.
+    pub async fn watch_scanners(&self, interval: Duration) {
+        watch_health(&self.scanners, None, interval, &self.clock, &self.metrics).await;
     }
 
     /// All metrics in Prometheus' text format; the gauges are read from the queue now.
@@ -72,14 +92,16 @@ impl ScanService {
     /// [`ServiceError::Queue`] when the queue does not answer: old gauges would be wrong ones.
     pub async fn render_metrics(&self) -> Result<String, ServiceError> {
         let queues = self.queue_status(None).await?;
-        for pool in &queues.pools {
-            self.metrics.set_pool_depths(&pool.scanner_pool, pool.queued, pool.dead);
-        }
+        let depths = queues.pools.iter().map(|pool| (&pool.scanner_pool, pool.queued, pool.dead));
+        self.metrics.set_pool_depths(depths);
         self.metrics.set_total_depths(queues.total_queued, queues.total_dead);
         let scanners = self.list_scanners(None).await?.scanners;
         self.metrics.set_scanners(scanners.iter().map(|view| {
             let capacity = if view.enabled { view.max_concurrent_scans } else { 0 };
-            ScannerGauges::new(&view.scanner_pool, &view.scanner_instance, view.active_scans, capacity)
+            let gauges = ScannerGauges::new(&view.scanner_pool, &view.scanner_instance, view.active_scans, capacity);
+            let pool = self.scanners.pool(&view.scanner_pool);
+            let health = pool.and_then(|pool| pool.instance(&view.scanner_instance)?.health());
+            gauges.with_health(health.map(|health| health_gauges(&health)))
         }));
         let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for view in &scanners {
@@ -91,4 +113,10 @@ impl ScanService {
         }
         Ok(self.metrics.render()?)
     }
+}
+
+fn health_gauges(health: &ScannerHealth) -> HealthGauges {
+    let mut gauges = HealthGauges::new(health.is_healthy(), health.latency, health.checked_at);
+    gauges.plugin_set_at = health.plugin_set_at();
+    gauges
 }

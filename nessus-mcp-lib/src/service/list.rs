@@ -1,10 +1,13 @@
 //! What there is: tasks, scanners, pools, queues.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ScanService, ServiceError};
+use super::{ScanService, ServiceError, UnservedView};
 use crate::{
     ids::{InstanceId, PoolName, TaskId},
+    scanner::{ScannerHealth, ScannerPool},
     task::{Task, TaskQuery, TaskStatus},
     time::Timestamp,
 };
@@ -97,6 +100,65 @@ pub struct InstanceView {
     pub max_concurrent_scans: u32,
     /// Slots free now; 0 when it is disabled.
     pub available_slots: u32,
+    /// What the last health check found; absent before the first one and where this process makes none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub health: Option<HealthView>,
+}
+
+/// What a scanner said of itself when it was asked whether it could scan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct HealthView {
+    /// Whether it could scan.
+    pub healthy: bool,
+    /// When it was asked.
+    pub checked_at: Timestamp,
+    /// How long it took to answer, in milliseconds.
+    pub latency_ms: u64,
+    /// The product and its edition.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub product: Option<String>,
+    /// The version people see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The plugin set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_set: Option<String>,
+    /// How old the plugin set is: what was published later is not found.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub plugin_set_age_days: Option<u64>,
+    /// The most hosts the licence allows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub licensed_hosts: Option<u64>,
+    /// Why it could not scan, as a stable code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+    /// Why it could not scan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl HealthView {
+    fn new(health: ScannerHealth, now: Timestamp) -> Self {
+        const DAY: u64 = 24 * 3600;
+        let age = health.plugin_set_at().map(|at| now.since(at).as_secs() / DAY);
+        let healthy = health.is_healthy();
+        let properties = health.properties.unwrap_or_default();
+        let (error_code, error) = health.failure.map(|failure| (failure.code.to_owned(), failure.message)).unzip();
+        Self {
+            healthy,
+            checked_at: health.checked_at,
+            latency_ms: u64::try_from(health.latency.as_millis()).unwrap_or(u64::MAX),
+            product: properties.product,
+            version: properties.version,
+            plugin_set: properties.plugin_set,
+            plugin_set_age_days: age,
+            licensed_hosts: properties.licensed_hosts,
+            error_code,
+            error,
+        }
+    }
 }
 
 /// The answer of [`ScanService::list_scanners`].
@@ -144,6 +206,9 @@ pub struct PoolsView {
     pub pools: Vec<PoolView>,
     /// The pool of scans that name none.
     pub default_pool: PoolName,
+    /// Tasks that wait because their pool or scanner is not configured any more.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unserved: Vec<UnservedView>,
 }
 
 /// The queue of one pool.
@@ -208,9 +273,13 @@ impl ScanService {
     /// [`ServiceError::UnknownPool`] when there is no such pool.
     pub async fn list_scanners(&self, pool: Option<&str>) -> Result<ScannersView, ServiceError> {
         let pools = match pool {
-            Some(name) => std::slice::from_ref(self.pool_of(Some(name))?),
+            Some(name) => vec![self.pool_of(Some(name))?],
             None => self.scanners.pools(),
         };
+        self.scanners_of(&pools).await
+    }
+
+    async fn scanners_of(&self, pools: &[Arc<ScannerPool>]) -> Result<ScannersView, ServiceError> {
         let mut scanners = Vec::new();
         for pool in pools {
             for instance in &pool.instances {
@@ -227,6 +296,7 @@ impl ScanService {
                     active_scans: active,
                     max_concurrent_scans: instance.max_concurrent_scans,
                     available_slots: capacity.saturating_sub(used),
+                    health: instance.health().map(|health| HealthView::new(health, self.clock.now())),
                 });
             }
         }
@@ -240,9 +310,10 @@ impl ScanService {
     /// The pools and their load.
     pub async fn list_pools(&self) -> Result<PoolsView, ServiceError> {
         let default_pool = self.scanners.default_pool().name.clone();
-        let scanners = self.list_scanners(None).await?.scanners;
+        let configured = self.scanners.pools();
+        let scanners = self.scanners_of(&configured).await?.scanners;
         let mut pools = Vec::new();
-        for pool in self.scanners.pools() {
+        for pool in configured {
             let active = scanners.iter().filter(|view| view.scanner_pool == pool.name).map(|view| view.active_scans);
             pools.push(PoolView {
                 scanner_pool: pool.name.clone(),
@@ -255,7 +326,7 @@ impl ScanService {
                 queue_depth: self.queue.stats(&pool.name).await?.ready,
             });
         }
-        Ok(PoolsView { pools, default_pool })
+        Ok(PoolsView { pools, default_pool, unserved: self.unserved().await? })
     }
 
     /// The queues, of one pool or all.
@@ -264,7 +335,7 @@ impl ScanService {
     /// [`ServiceError::UnknownPool`] when there is no such pool.
     pub async fn queue_status(&self, pool: Option<&str>) -> Result<QueueView, ServiceError> {
         let chosen = match pool {
-            Some(name) => std::slice::from_ref(self.pool_of(Some(name))?),
+            Some(name) => vec![self.pool_of(Some(name))?],
             None => self.scanners.pools(),
         };
         let mut pools = Vec::new();

@@ -8,9 +8,11 @@ mod error;
 mod estimate;
 mod health;
 mod list;
+mod reload;
 mod results;
 mod status;
 mod submit;
+mod unserved;
 mod views;
 
 use std::{
@@ -24,16 +26,20 @@ use tokio::sync::Semaphore;
 pub use self::{
     control::{ControlView, Purged},
     error::ServiceError,
-    list::{InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView, TaskSummary},
+    list::{
+        HealthView, InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView,
+        TaskSummary,
+    },
     results::ResultsRequest,
     status::TaskView,
     submit::{IdempotencyKey, Submission, SubmitRequest},
+    unserved::UnservedView,
     views::{TaskComparison, TaskSummaryView},
 };
 pub(crate) use self::{results::scan_metadata, views::login_expected};
 use crate::{
     blocking,
-    config::{ScannersConfig, Settings},
+    config::Settings,
     ids::PoolName,
     queue::{self, Queue},
     scanner::ScannerRegistry,
@@ -54,10 +60,13 @@ pub struct ScanService {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     data_dir: Arc<Path>,
+    /// The file the scanners come from, if they do.
+    scanner_config: Option<Arc<Path>>,
     /// A turn for each conversion that may run at once.
     conversions: Arc<Semaphore>,
     /// How long the scans of each pool take.
     typical: Arc<Mutex<HashMap<PoolName, estimate::Typical>>>,
+    unserved: Arc<Mutex<Option<unserved::Unserved>>>,
 }
 
 /// What a [`ScanService`] is made of.
@@ -101,10 +110,11 @@ impl ScanService {
     /// [`ServiceError`] of the first that cannot be used; its kind tells a wrong configuration from an unreachable
     /// queue.
     pub async fn open(settings: &Settings) -> Result<Self, ServiceError> {
-        let path = settings.scanner_config.clone();
-        let config = blocking::run(move || ScannersConfig::load(&path)).await.map_err(ServiceError::stopping)??;
-        let scanners = ScannerRegistry::from_config(&config)?;
-        Self::open_with_scanners(settings, scanners).await
+        let path: Arc<Path> = settings.scanner_config.clone().into();
+        let scanners = ScannerRegistry::from_config(&reload::load(&path).await?)?;
+        let mut service = Self::open_with_scanners(settings, scanners).await?;
+        service.scanner_config = Some(path);
+        Ok(service)
     }
 
     /// As [`ScanService::open`], with scanners that do not come from a file.
@@ -132,8 +142,10 @@ impl ScanService {
             metrics: Arc::new(Metrics::new()?),
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
+            scanner_config: None,
             conversions: Arc::new(Semaphore::new(PARALLEL_CONVERSIONS)),
             typical: Arc::default(),
+            unserved: Arc::default(),
         })
     }
 

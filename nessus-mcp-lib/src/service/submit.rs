@@ -4,7 +4,7 @@
 //! `task.json` is written and synced, then the task is enqueued, then the caller gets its answer. Each later step can
 //! be repeated under the same task id without harm; what was written but not enqueued, the reconciler enqueues.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -256,7 +256,7 @@ impl ScanService {
         let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;
-        let instance = request.instance.as_deref().map(|id| enabled_instance(pool, id)).transpose()?;
+        let instance = request.instance.as_deref().map(|id| enabled_instance(&pool, id)).transpose()?;
         if pool.capacity() == 0 {
             return Err(ServiceError::PoolDisabled { pool: pool.name.to_string() });
         }
@@ -280,7 +280,7 @@ impl ScanService {
     }
 
     /// The pool of this name, or the default pool.
-    pub(super) fn pool_of(&self, name: Option<&str>) -> Result<&ScannerPool, ServiceError> {
+    pub(super) fn pool_of(&self, name: Option<&str>) -> Result<Arc<ScannerPool>, ServiceError> {
         let Some(name) = name else {
             return Ok(self.scanners.default_pool());
         };

@@ -3,11 +3,20 @@
 //! Counters count what this process did. Gauges are set from the shared state right before they are written out, so
 //! that a server and a worker show the same.
 
+use std::{
+    collections::BTreeSet,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
 };
 
-use crate::ids::{InstanceId, PoolName};
+use crate::{
+    ids::{InstanceId, PoolName},
+    time::Timestamp,
+};
 
 /// The figures of one scanner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,12 +30,41 @@ pub struct ScannerGauges<'a> {
     pub active: usize,
     /// The most it may run.
     pub capacity: u32,
+    /// What its last health check found, if there was one.
+    pub health: Option<HealthGauges>,
+}
+
+/// What a health check found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthGauges {
+    /// Whether the scanner could scan.
+    pub healthy: bool,
+    /// How long it took to answer.
+    pub latency: Duration,
+    /// When the check ended.
+    pub checked_at: Timestamp,
+    /// When its plugin set was made, if it says so.
+    pub plugin_set_at: Option<Timestamp>,
+}
+
+impl HealthGauges {
+    /// What a check found that ended at this moment.
+    pub const fn new(healthy: bool, latency: Duration, checked_at: Timestamp) -> Self {
+        Self { healthy, latency, checked_at, plugin_set_at: None }
+    }
 }
 
 impl<'a> ScannerGauges<'a> {
     /// The figures of this scanner.
     pub fn new(pool: &'a PoolName, instance: &'a InstanceId, active: usize, capacity: u32) -> Self {
-        Self { pool, instance, active, capacity }
+        Self { pool, instance, active, capacity, health: None }
+    }
+
+    /// The same with what its last health check found.
+    pub fn with_health(mut self, health: Option<HealthGauges>) -> Self {
+        self.health = health;
+        self
     }
 }
 
@@ -48,6 +86,29 @@ pub struct Metrics {
     total_capacity: IntGauge,
     total_active: IntGauge,
     scanner_instances: IntGaugeVec,
+    scanner_up: IntGaugeVec,
+    scanner_check_seconds: GaugeVec,
+    scanner_checked_at: GaugeVec,
+    scanner_plugin_set_at: GaugeVec,
+    scanner_checks: IntCounterVec,
+    config_reloads: IntCounterVec,
+    config_changes: IntCounterVec,
+    shown_pools: Shown,
+    shown_scanners: Shown,
+}
+
+/// The label values that gauges show, so that those of what is not configured any more can be taken back.
+#[derive(Debug, Default)]
+struct Shown(Mutex<BTreeSet<String>>);
+
+impl Shown {
+    /// Remembers the values of now; returns those that are gone.
+    fn replace(&self, now: BTreeSet<String>) -> Vec<String> {
+        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let gone = shown.difference(&now).cloned().collect();
+        *shown = now;
+        gone
+    }
 }
 
 const DURATION_BUCKETS: [f64; 7] = [60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0];
@@ -85,11 +146,11 @@ impl Metrics {
             &["scan_type", "status"],
         )?;
         registry.register(Box::new(task_duration.clone()))?;
-        let scanner_utilization = GaugeVec::new(
-            Opts::new("nessus_scanner_utilization_pct", "Share of a scanner's scan slots in use, in percent"),
-            &["scanner_instance"],
-        )?;
-        registry.register(Box::new(scanner_utilization.clone()))?;
+        let of_scanners = |name: &str, help: &str| {
+            let metric = GaugeVec::new(Opts::new(name, help), &["scanner_instance"])?;
+            registry.register(Box::new(metric.clone()))?;
+            Ok::<_, prometheus::Error>(metric)
+        };
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
@@ -103,8 +164,42 @@ impl Metrics {
             total_capacity: gauge("nessus_pool_total_capacity", "Scan slots of all scanners")?,
             total_active: gauge("nessus_pool_total_active", "Scans running on all scanners")?,
             scanner_instances: gauges("nessus_scanner_instances", "Configured scanners", &["scanner_type", "enabled"])?,
+            config_reloads: counter(
+                "nessus_config_reloads_total",
+                "How often the scanner configuration was read again",
+                &["status"],
+            )?,
+            config_changes: counter(
+                "nessus_config_scanner_changes_total",
+                "Scanners that were added, removed or changed while the process ran",
+                &["change"],
+            )?,
+            scanner_up: gauges(
+                "nessus_scanner_up",
+                "Whether a scanner could scan at its last health check",
+                &["scanner_instance"],
+            )?,
+            scanner_check_seconds: of_scanners("nessus_scanner_check_seconds", "How long the last health check took")?,
+            scanner_checked_at: of_scanners(
+                "nessus_scanner_last_check_timestamp_seconds",
+                "When the last health check of a scanner ended",
+            )?,
+            scanner_plugin_set_at: of_scanners(
+                "nessus_scanner_plugin_set_timestamp_seconds",
+                "When the plugin set of a scanner was made",
+            )?,
+            scanner_checks: counter(
+                "nessus_scanner_checks_total",
+                "Health checks of a scanner by this process",
+                &["scanner_instance", "status"],
+            )?,
             task_duration,
-            scanner_utilization,
+            scanner_utilization: of_scanners(
+                "nessus_scanner_utilization_pct",
+                "Share of a scanner's scan slots in use, in percent",
+            )?,
+            shown_pools: Shown::default(),
+            shown_scanners: Shown::default(),
             registry: registry.clone(),
         })
     }
@@ -124,10 +219,40 @@ impl Metrics {
         self.api_requests.with_label_values(&[tool, outcome.as_str()]).inc();
     }
 
-    /// Sets the depth of a pool's queue and dead letters.
-    pub fn set_pool_depths(&self, pool: &PoolName, waiting: u64, dead: u64) {
-        self.pool_queue_depth.with_label_values(&[pool.as_str()]).set(saturate(waiting));
-        self.pool_dlq_depth.with_label_values(&[pool.as_str()]).set(saturate(dead));
+    /// Counts a health check of a scanner, named `pool:instance`.
+    pub fn scanner_checked(&self, scanner: &str, healthy: bool) {
+        let status = if healthy { "success" } else { "error" };
+        self.scanner_checks.with_label_values(&[scanner, status]).inc();
+    }
+
+    /// Counts that the scanner configuration was read again and is in use.
+    pub fn config_accepted(&self) {
+        self.config_reloads.with_label_values(&["success"]).inc();
+    }
+
+    /// Counts that the scanner configuration was read again and cannot be used.
+    pub fn config_refused(&self) {
+        self.config_reloads.with_label_values(&["error"]).inc();
+    }
+
+    /// Counts scanners that were `added`, `removed` or `changed` by that.
+    pub fn scanners_changed(&self, change: &str, count: usize) {
+        self.config_changes.with_label_values(&[change]).inc_by(count as u64);
+    }
+
+    /// Sets the depths of the queue and the dead letters of all pools; a pool that is not among them is forgotten.
+    pub fn set_pool_depths<'a>(&self, pools: impl IntoIterator<Item = (&'a PoolName, u64, u64)>) {
+        let mut shown = BTreeSet::new();
+        for (pool, waiting, dead) in pools {
+            self.pool_queue_depth.with_label_values(&[pool.as_str()]).set(saturate(waiting));
+            self.pool_dlq_depth.with_label_values(&[pool.as_str()]).set(saturate(dead));
+            shown.insert(pool.to_string());
+        }
+        for gone in self.shown_pools.replace(shown) {
+            // It fails where a series was never made.
+            let _ = self.pool_queue_depth.remove_label_values(&[&gone]);
+            let _ = self.pool_dlq_depth.remove_label_values(&[&gone]);
+        }
     }
 
     /// Sets the depths summed over all pools.
@@ -137,10 +262,11 @@ impl Metrics {
         self.dlq_size.set(saturate(dead));
     }
 
-    /// Sets the figures of all scanners, and their sums.
+    /// Sets the figures of all scanners, and their sums; a scanner that is not among them is forgotten.
     #[expect(clippy::cast_precision_loss, reason = "counts of scans are far below 2^52")]
     pub fn set_scanners<'a>(&self, scanners: impl IntoIterator<Item = ScannerGauges<'a>>) {
         let (mut active, mut capacity) = (0_u64, 0_u64);
+        let mut shown = BTreeSet::new();
         for scanner in scanners {
             let label = format!("{}:{}", scanner.pool, scanner.instance);
             active += scanner.active as u64;
@@ -149,10 +275,38 @@ impl Metrics {
             self.scanner_capacity.with_label_values(&[&label]).set(i64::from(scanner.capacity));
             let share = 100.0 * scanner.active as f64 / f64::from(scanner.capacity.max(1));
             self.scanner_utilization.with_label_values(&[&label]).set(share);
+            self.set_health(&label, scanner.health);
+            shown.insert(label);
+        }
+        for gone in self.shown_scanners.replace(shown) {
+            let _ = self.scanner_active.remove_label_values(&[&gone]);
+            let _ = self.scanner_capacity.remove_label_values(&[&gone]);
+            let _ = self.scanner_utilization.remove_label_values(&[&gone]);
+            self.set_health(&gone, None);
         }
         self.active_scans.set(saturate(active));
         self.total_active.set(saturate(active));
         self.total_capacity.set(saturate(capacity));
+    }
+
+    fn set_health(&self, label: &str, health: Option<HealthGauges>) {
+        let labels = [label];
+        let plugin_set_at = health.and_then(|health| health.plugin_set_at);
+        let seconds = |at: Timestamp| Duration::from_millis(u64::try_from(at.as_millis()).unwrap_or(0)).as_secs_f64();
+        // What was never checked is neither up nor down. Removing fails where a series was never made.
+        if let Some(health) = health {
+            self.scanner_up.with_label_values(&labels).set(health.healthy.into());
+            self.scanner_check_seconds.with_label_values(&labels).set(health.latency.as_secs_f64());
+            self.scanner_checked_at.with_label_values(&labels).set(seconds(health.checked_at));
+        } else {
+            let _ = self.scanner_up.remove_label_values(&labels);
+            let _ = self.scanner_check_seconds.remove_label_values(&labels);
+            let _ = self.scanner_checked_at.remove_label_values(&labels);
+        }
+        match plugin_set_at {
+            Some(at) => self.scanner_plugin_set_at.with_label_values(&labels).set(seconds(at)),
+            None => drop(self.scanner_plugin_set_at.remove_label_values(&labels)),
+        }
     }
 
     /// Sets how many scanners are configured of a type.
@@ -208,7 +362,7 @@ mod tests {
         metrics.task_reached("untrusted", "completed");
         metrics.task_took("untrusted", "completed", 90.0);
         metrics.tool_called("list_tasks", ToolOutcome::Error);
-        metrics.set_pool_depths(&pool, 3, 1);
+        metrics.set_pool_depths([(&pool, 3, 1)]);
         metrics.set_total_depths(3, 1);
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, 1, 4)]);
         metrics.set_instances("nessus", 1, 0);
@@ -226,5 +380,20 @@ mod tests {
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn what_is_not_configured_any_more_is_not_shown() {
+        let metrics = Metrics::new().unwrap();
+        let (pool, other) = (PoolName::new("nessus").unwrap(), PoolName::new("dmz").unwrap());
+        let instance = InstanceId::new("a").unwrap();
+        metrics.set_pool_depths([(&pool, 3, 1), (&other, 2, 0)]);
+        metrics
+            .set_scanners([(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, 1, room)));
+        metrics.set_pool_depths([(&pool, 3, 1)]);
+        metrics.set_scanners([ScannerGauges::new(&pool, &instance, 1, 4)]);
+        let text = metrics.render().unwrap();
+        assert!(!text.contains("nessus_scanner_up{"), "what is not checked any more is neither up nor down: {text}");
+        assert!(text.contains("nessus:a") && !text.contains("dmz"), "{text}");
     }
 }

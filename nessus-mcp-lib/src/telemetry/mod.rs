@@ -7,5 +7,5 @@ mod metrics;
 pub use self::{
     health::{CheckStatus, DiskSpace, HealthCheck, HealthReport},
     logging::{LogFormat, LoggingError, init_logging},
-    metrics::{Metrics, MetricsError, ScannerGauges, ToolOutcome},
+    metrics::{HealthGauges, Metrics, MetricsError, ScannerGauges, ToolOutcome},
 };

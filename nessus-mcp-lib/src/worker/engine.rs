@@ -1,6 +1,6 @@
 //! Claiming tasks and looking after those that run.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::{
     task::{JoinError, JoinSet},
@@ -16,7 +16,7 @@ use crate::{
     housekeeping,
     ids::{PoolName, WorkerId},
     queue::{Claim, Queue, QueueError, TaskBody},
-    scanner::{ScannerInstance, ScannerPool, ScannerRegistry, Selection},
+    scanner::{self, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
     task::TaskManager,
     telemetry::Metrics,
@@ -96,7 +96,6 @@ pub(super) struct Shared {
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
-    pools: Vec<PoolName>,
 }
 
 impl Worker {
@@ -106,10 +105,9 @@ impl Worker {
     /// [`WorkerError`] when it is to serve a pool that is not configured, or its settings cannot work.
     pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, WorkerError> {
         let settings = settings.check()?;
-        let configured = || service.scanners().pools().iter().map(|pool| pool.name.clone());
-        let pools: Vec<_> = settings.pools.clone().unwrap_or_else(|| configured().collect());
-        if let Some(unknown) = pools.iter().find(|pool| service.scanners().pool(pool).is_none()) {
-            let available = configured().map(|name| name.to_string()).collect();
+        let named = settings.pools.iter().flatten();
+        if let Some(unknown) = named.into_iter().find(|pool| service.scanners().pool(pool).is_none()) {
+            let available = service.scanners().pools().iter().map(|pool| pool.name.to_string()).collect();
             return Err(WorkerError::UnknownPool { pool: unknown.clone(), available });
         }
         let shared = Shared {
@@ -123,15 +121,12 @@ impl Worker {
             clock: Arc::clone(service.clock()),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), pools })
+        Ok(Self { shared: Arc::new(shared) })
     }
 
     /// Works until `shutdown` is ready, then hands back what is running and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        for pool in self.shared.scanners.pools().iter().filter(|pool| pool.capacity() == 0) {
-            warn!(pool = %pool.name, "every scanner of this pool is disabled: its tasks wait");
-        }
-        info!(worker = %self.shared.id, pools = ?self.pools.iter().map(PoolName::as_str).collect::<Vec<_>>(), "worker started");
+        info!(worker = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
         let stop = self.shared.stop.clone();
         let stop_on_shutdown = async {
@@ -142,6 +137,7 @@ impl Worker {
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.reconcile_regularly() => {}
+            () = self.watch_scanners() => {}
             () = self.claim_until_stopped(&mut runs) => {}
         }
         info!(worker = %self.shared.id, running = runs.len(), "worker stops; scans go on on their scanners");
@@ -159,11 +155,18 @@ impl Worker {
     /// Returns only when the worker shall stop, and never in the middle of a claim: its answer would be lost, and the
     /// task would wait for the end of a lease that nobody holds.
     async fn claim_until_stopped(&self, runs: &mut JoinSet<()>) {
-        let mut order: VecDeque<_> = self.pools.iter().cloned().collect();
-        while !self.shared.stop.is_cancelled() {
+        let mut served = Served::default();
+        for turn in 0_usize.. {
             let mut started = false;
             let mut open = Vec::new();
-            for pool in &order {
+            // Asked for each time: the configuration may have been read again.
+            let mut pools = self.pools();
+            served.tell(&pools, self.shared.settings.pools.as_deref());
+            if !pools.is_empty() {
+                let first = turn % pools.len();
+                pools.rotate_left(first);
+            }
+            for pool in &pools {
                 if self.shared.stop.is_cancelled() {
                     return;
                 }
@@ -172,22 +175,33 @@ impl Worker {
                         started = true;
                         self.start(*claim, claimed_at, runs);
                     }
-                    Ok(Claimed::Nothing) => open.push(pool.clone()),
+                    Ok(Claimed::Nothing) => open.push(pool.name.clone()),
                     Ok(Claimed::NoRoom) => {}
                     Err(message) => {
-                        warn!(%pool, error = message, "nothing could be claimed");
+                        warn!(pool = %pool.name, error = message, "nothing could be claimed");
                         tokio::time::sleep(FAILURE_WAIT).await;
                     }
                 }
             }
-            order.rotate_left(1);
             while let Some(ended) = runs.try_join_next() {
                 report_panic(ended);
+            }
+            if self.shared.stop.is_cancelled() {
+                return;
             }
             if !started {
                 self.wait(&open, runs).await;
             }
         }
+    }
+
+    /// The pools it serves, as they are configured now.
+    fn pools(&self) -> Vec<Arc<ScannerPool>> {
+        let mut pools = self.shared.scanners.pools();
+        if let Some(named) = &self.shared.settings.pools {
+            pools.retain(|pool| named.contains(&pool.name));
+        }
+        pools
     }
 
     /// Waits for work in pools that have room, for a run to end, or for a while.
@@ -202,22 +216,31 @@ impl Worker {
     }
 
     /// Claims the next task of a pool if one of its scanners has a free slot.
-    async fn claim_for(&self, pool: &PoolName) -> Result<Claimed, String> {
-        let Some(scanners) = self.shared.scanners.pool(pool) else {
-            return Ok(Claimed::NoRoom);
-        };
+    async fn claim_for(&self, pool: &ScannerPool) -> Result<Claimed, String> {
         let failed = |error| chain(&error);
-        if !self.shared.has_room(scanners).await.map_err(failed)? {
+        if !self.shared.has_room(pool).await.map_err(failed)? {
             return Ok(Claimed::NoRoom);
         }
         let claimed_at = Instant::now();
-        let claim = self.shared.queue.claim(pool, &self.shared.id, self.shared.settings.lease).await.map_err(failed)?;
+        let claim =
+            self.shared.queue.claim(&pool.name, &self.shared.id, self.shared.settings.lease).await.map_err(failed)?;
         Ok(claim.map_or(Claimed::Nothing, |claim| Claimed::Task(Box::new(claim), claimed_at)))
     }
 
     fn start(&self, claim: Claim, claimed_at: Instant, runs: &mut JoinSet<()>) {
         let span = info_span!("task", task_id = %claim.lease.task_id, trace_id = tracing::field::Empty, fence = %claim.lease.fence);
         runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
+    }
+
+    /// Never returns.
+    async fn watch_scanners(&self) {
+        let Shared { scanners, settings, clock, metrics, .. } = self.shared.as_ref();
+        match settings.health_interval {
+            Some(interval) => {
+                scanner::watch_health(scanners, settings.pools.as_deref(), interval, clock, metrics).await;
+            }
+            None => std::future::pending().await,
+        }
     }
 
     /// Never returns.
@@ -237,6 +260,29 @@ impl Worker {
 fn report_panic(ended: Result<(), JoinError>) {
     if let Err(failed) = ended {
         error!(error = %failed, "the run of a task panicked; its lease will run out");
+    }
+}
+
+/// The pools that were served last, so that a change is told once.
+#[derive(Default)]
+struct Served(Option<Vec<(PoolName, u32)>>);
+
+impl Served {
+    fn tell(&mut self, pools: &[Arc<ScannerPool>], wanted: Option<&[PoolName]>) {
+        let now: Vec<_> = pools.iter().map(|pool| (pool.name.clone(), pool.capacity())).collect();
+        if self.0.as_ref() == Some(&now) {
+            return;
+        }
+        let named = |pool: &PoolName| now.iter().any(|(name, _)| name == pool);
+        for pool in wanted.into_iter().flatten().filter(|pool| !named(pool)) {
+            warn!(%pool, "a pool of `WORKER_POOLS` is not configured any more: its tasks wait");
+        }
+        for (pool, _) in now.iter().filter(|(_, capacity)| *capacity == 0) {
+            warn!(%pool, "every scanner of this pool is disabled: its tasks wait");
+        }
+        let shown: Vec<_> = now.iter().map(|(name, capacity)| format!("{name} ({capacity})")).collect();
+        info!(pools = shown.join(", "), "pools served, with the scans they may run at once");
+        self.0 = Some(now);
     }
 }
 

@@ -1,10 +1,6 @@
 //! One claimed task: from the claim to what the queue is told about it.
 
-use std::{
-    hash::{BuildHasher as _, Hasher as _, RandomState},
-    sync::Arc,
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use tracing::{Span, error, info, warn};
@@ -17,9 +13,11 @@ use super::{
 };
 use crate::{
     error::{Classified, ErrorKind, chain},
+    ids::InstanceId,
     queue::{Claim, DeadReason, Finish, FinishOutcome, SlotOutcome},
     scanner::{ScannerError, ScannerInstance},
     task::{CANCELLED, Task, TaskError, TaskStatus, Writer},
+    time::varied,
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
@@ -37,7 +35,7 @@ const UNCLEAR_PAUSE: Duration = Duration::from_secs(30);
 const NEXT_SCANNER_PAUSE: Duration = Duration::from_millis(100);
 /// The pause before a scan that exists is looked at again after an error.
 const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
-/// How long a task waits for a scanner that was disabled.
+/// How long a task waits for a scanner that was disabled or is not configured.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
 /// How often the end of a task is told to a queue that does not answer.
 const FINISH_TRIES: u32 = 5;
@@ -57,8 +55,8 @@ enum Loaded {
 }
 
 /// Whether a slot was found for a task.
-enum Placed<'a> {
-    On(&'a ScannerInstance),
+enum Placed {
+    On(ScannerInstance),
     Wait(Duration),
 }
 
@@ -98,7 +96,7 @@ impl TaskRun {
         if matches!(outcome, Outcome::Ended | Outcome::Dead { .. }) {
             self.count_end().await;
         }
-        self.finish(outcome, instance).await;
+        self.finish(outcome, instance.as_ref()).await;
     }
 
     /// Reads the task and writes our fence into it: from then on no earlier claim can write.
@@ -137,8 +135,8 @@ impl TaskRun {
 
     /// Gives up a task that no worker has brought to an end, and stops its scan if it has one.
     async fn bury(&self, task: &Task) -> Outcome {
-        let pool = self.shared.scanners.pool(&task.scanner_pool);
-        let bound = task.scanner_instance_id.as_ref().and_then(|id| pool?.instance(id));
+        let bound = task.scanner_instance_id.as_ref();
+        let bound = bound.and_then(|id| self.shared.scanners.bound_instance(&task.scanner_pool, id));
         if let (Some(instance), Some(scan)) = (bound, &task.nessus_scan_id)
             && let Err(error) = instance.scanner.stop(scan).await
         {
@@ -153,7 +151,9 @@ impl TaskRun {
     }
 
     /// Gives the task a slot and drives it; says on which scanner.
-    async fn work(&self, task: Task, heartbeat: &Heartbeat) -> (Outcome, Option<&ScannerInstance>) {
+    ///
+    /// The task keeps this scanner to its end, whatever becomes of the configuration meanwhile.
+    async fn work(&self, task: Task, heartbeat: &Heartbeat) -> (Outcome, Option<ScannerInstance>) {
         let instance = match self.place(&task).await {
             Ok(Placed::On(instance)) => instance,
             Ok(Placed::Wait(pause)) => return (Outcome::HandBack(pause), None),
@@ -163,18 +163,23 @@ impl TaskRun {
         heartbeat
             .hold_slot(HeldSlot { instance: instance.instance_id.clone(), capacity: instance.max_concurrent_scans });
         let started_at = task.started_at.unwrap_or_else(|| self.shared.clock.now());
-        let held = Held::new(&self.shared, &self.claim.lease, instance, heartbeat.lost(), started_at);
+        let held = Held::new(&self.shared, &self.claim.lease, &instance, heartbeat.lost(), started_at);
+        let outcome = self.drive(&held).await;
+        (outcome, Some(instance))
+    }
+
+    async fn drive(&self, held: &Held<'_>) -> Outcome {
         loop {
-            let error = match road::drive(&held).await {
-                Ok(()) => return (Outcome::Ended, Some(instance)),
+            let error = match road::drive(held).await {
+                Ok(()) => return Outcome::Ended,
                 Err(error) => error,
             };
             if !self.scan_goes_on(&error).await {
-                return (self.after(error, Some(&held)).await, Some(instance));
+                return self.after(error, Some(held)).await;
             }
             warn!(error = error.message(), pause = ?WATCH_AGAIN_PAUSE, "the scan goes on and will be looked at again");
             if let Err(stopped) = held.pause(WATCH_AGAIN_PAUSE).await {
-                return (self.after(stopped, Some(&held)).await, Some(instance));
+                return self.after(stopped, Some(held)).await;
             }
         }
     }
@@ -187,15 +192,13 @@ impl TaskRun {
     }
 
     /// Gives the task a slot on a scanner: the one it is bound to, else the best of its pool.
-    async fn place(&self, task: &Task) -> Result<Placed<'_>, StepError> {
-        let pool = self.shared.scanners.pool(&task.scanner_pool).ok_or_else(|| {
-            StepError::failed("unknown_pool", format!("the pool `{}` is not configured any more", task.scanner_pool))
-        })?;
+    async fn place(&self, task: &Task) -> Result<Placed, StepError> {
+        let pool = &task.scanner_pool;
         let candidates = match &task.scanner_instance_id {
             Some(id) => {
-                let bound = pool.instance(id).ok_or_else(|| {
-                    StepError::failed("unknown_instance", format!("the scanner `{id}` is not configured any more"))
-                })?;
+                let Some(bound) = self.shared.scanners.bound_instance(pool, id) else {
+                    return self.without_scanner(task, id);
+                };
                 // Its scan shall be stopped, if there is one: that must not wait for room to run one.
                 if task.cancel_requested_at.is_some() {
                     return Ok(Placed::On(bound));
@@ -206,22 +209,44 @@ impl TaskRun {
                 }
                 vec![bound]
             }
-            None => self.shared.free_instances(pool).await?,
+            None => match self.shared.scanners.pool(pool) {
+                Some(scanners) => self.shared.free_instances(&scanners).await?.into_iter().cloned().collect(),
+                None => Vec::new(),
+            },
         };
         for instance in candidates {
             let slot = self.shared.queue.acquire_slot(
-                &pool.name,
+                pool,
                 &instance.instance_id,
                 &task.task_id,
                 instance.max_concurrent_scans,
                 self.shared.settings.lease,
             );
             if slot.await? == SlotOutcome::Acquired {
-                self.shared.selection.used(&pool.name, &instance.instance_id);
+                self.shared.selection.used(pool, &instance.instance_id);
                 return Ok(Placed::On(instance));
             }
         }
         Ok(Placed::Wait(self.no_slot_pause(task)))
+    }
+
+    /// What becomes of a task that is bound to a scanner this process has never known: the file may have lost it by
+    /// mistake, and nobody else can stop its scan. So the task waits until the scanner is configured again, its time is
+    /// over or somebody cancels it.
+    fn without_scanner(&self, task: &Task, id: &InstanceId) -> Result<Placed, StepError> {
+        let warning = match &task.nessus_scan_id {
+            Some(scan) => format!("the scanner `{id}` is not configured any more; its scan {scan} may still run there"),
+            None => format!("the scanner `{id}` is not configured any more"),
+        };
+        if task.cancel_requested_at.is_some() {
+            return Err(StepError::failed("unknown_instance", warning));
+        }
+        let since = task.started_at.unwrap_or(task.created_at);
+        if self.shared.clock.now().since(since) >= self.shared.settings.scan_timeout {
+            return Err(StepError::failed("unknown_instance", warning));
+        }
+        warn!(instance = %id, "{warning}: the task waits until it is");
+        Ok(Placed::Wait(DISABLED_PAUSE))
     }
 
     /// The longer a task waits for its scanner, the less often it asks.
@@ -385,7 +410,5 @@ fn dead_letter(task: &Task) -> Outcome {
 /// Doubles with each delivery, and varies by a quarter, so that what failed together does not come back together.
 fn retry_pause(deliveries: u32) -> Duration {
     let pause = (RETRY_PAUSE * 2_u32.saturating_pow(deliveries.saturating_sub(1).min(16))).min(MAX_RETRY_PAUSE);
-    // Any source of chance will do; the keys of a new hasher differ each time.
-    let chance = RandomState::new().build_hasher().finish() % 1000;
-    pause.mul_f64(0.75 + f64::from(u32::try_from(chance).unwrap_or_default()) / 2000.0)
+    varied(pause)
 }

@@ -1,6 +1,7 @@
 //! The road of a task on a mock scanner and a real SQLite queue, in paused time.
 
 mod control;
+mod reload;
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,0 +1,171 @@
+//! Health checks: each scanner is asked regularly whether it could scan now and what it is.
+//!
+//! The answer is kept beside the scanner, in memory, and says when it was given. It decides which scanner of a pool gets
+//! the next scan, and is shown wherever scanners are listed. A check is one call of
+//! [`ScannerInterface::properties`](super::ScannerInterface::properties) on the value that scans as well: it shares the
+//! scanner's session, begins no scan and takes no slot. Each check is bounded in time, and all end with the future of
+//! [`watch_health`].
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use tokio::{
+    sync::Semaphore,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+use tracing::{error, info, warn};
+
+use super::{ScannerError, ScannerInstance, ScannerProperties, ScannerRegistry};
+use crate::{
+    error::{Classified, chain},
+    ids::{InstanceId, PoolName},
+    telemetry::Metrics,
+    time::{Clock, Timestamp, varied},
+};
+
+/// How long a scanner may take to answer.
+const CHECK_LIMIT: Duration = Duration::from_secs(45);
+/// How many scanners are asked at once.
+const PARALLEL_CHECKS: usize = 8;
+/// How soon a scanner that was configured meanwhile is noticed.
+const NOTICE: Duration = Duration::from_secs(2);
+
+/// What the last check of a scanner found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScannerHealth {
+    /// When it ended.
+    pub checked_at: Timestamp,
+    /// How long the scanner took to answer, or to fail.
+    pub latency: Duration,
+    /// What the scanner told about itself the last time it answered.
+    pub properties: Option<ScannerProperties>,
+    /// Why it could not scan, if it could not.
+    pub failure: Option<HealthFailure>,
+}
+
+/// Why a scanner cannot scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthFailure {
+    /// The code of the [`ScannerError`].
+    pub code: &'static str,
+    /// Its message.
+    pub message: String,
+}
+
+impl ScannerHealth {
+    /// Whether the scanner could scan.
+    pub const fn is_healthy(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// When the scanner's plugin set was made, if it says so in the form of Nessus, `YYYYMMDDhhmm` in UTC.
+    pub fn plugin_set_at(&self) -> Option<Timestamp> {
+        let text = self.properties.as_ref()?.plugin_set.as_deref()?;
+        if text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let (date, time) = text.split_at(8);
+        format!("{}-{}-{}T{}:{}:00Z", &date[..4], &date[4..6], &date[6..], &time[..2], &time[2..]).parse().ok()
+    }
+}
+
+/// Checks the scanners of these pools (all when `None`) about every `interval`, each at a moment of its own, for as long
+/// as it is polled; never returns. Disabled scanners are left alone. Scanners that are configured later are checked as
+/// well, those that are taken away no more.
+pub async fn watch_health(
+    registry: &ScannerRegistry,
+    pools: Option<&[PoolName]>,
+    interval: Duration,
+    clock: &Arc<dyn Clock>,
+    metrics: &Arc<Metrics>,
+) {
+    let turns = Arc::new(Semaphore::new(PARALLEL_CHECKS));
+    let mut checks = JoinSet::new();
+    // When each scanner is to be checked next; `None` while it is.
+    let mut due: HashMap<(PoolName, InstanceId), Option<Instant>> = HashMap::new();
+    loop {
+        let now = Instant::now();
+        let watched = watched(registry, pools);
+        due.retain(|key, _| watched.iter().any(|(pool, instance)| (pool, &instance.instance_id) == (&key.0, &key.1)));
+        for (pool, instance) in watched {
+            let key = (pool.clone(), instance.instance_id.clone());
+            let next = due.entry(key.clone()).or_insert(Some(now));
+            // A scanner that was configured otherwise is another one.
+            if next.is_some_and(|next| next <= now || instance.health().is_none()) {
+                *next = None;
+                let (turns, clock, metrics) = (Arc::clone(&turns), Arc::clone(clock), Arc::clone(metrics));
+                checks.spawn(async move {
+                    let _turn = turns.acquire_owned().await;
+                    let pause = check(&pool, &instance, clock.as_ref(), &metrics).await.unwrap_or_default();
+                    (key, pause)
+                });
+            }
+        }
+        let soonest = due.values().flatten().min().copied().map_or(now + NOTICE, |next| next.min(now + NOTICE));
+        tokio::select! {
+            Some(ended) = checks.join_next(), if !checks.is_empty() => match ended {
+                Ok((key, pause)) => {
+                    due.insert(key, Some(Instant::now() + varied(interval).max(pause)));
+                }
+                Err(failed) => {
+                    error!(error = %failed, "a health check panicked");
+                    // Which one is not known: all that wait for an answer are begun again in their time.
+                    due.values_mut().filter(|next| next.is_none()).for_each(|next| *next = Some(now + interval));
+                }
+            },
+            () = sleep_until(soonest) => {}
+        }
+    }
+}
+
+fn watched(registry: &ScannerRegistry, pools: Option<&[PoolName]>) -> Vec<(PoolName, ScannerInstance)> {
+    let is_watched = |name: &PoolName| pools.is_none_or(|pools| pools.contains(name));
+    let pools = registry.pools().into_iter().filter(|pool| is_watched(&pool.name));
+    pools.flat_map(|pool| pool.enabled().map(|one| (pool.name.clone(), one.clone())).collect::<Vec<_>>()).collect()
+}
+
+/// Checks one scanner; returns how long it asks to be left alone, if it does.
+async fn check(pool: &PoolName, instance: &ScannerInstance, clock: &dyn Clock, metrics: &Metrics) -> Option<Duration> {
+    let asked = Instant::now();
+    let answer = timeout(CHECK_LIMIT, instance.scanner.properties()).await;
+    let latency = asked.elapsed();
+    let answer = answer.unwrap_or_else(|_| {
+        Err(ScannerError::TimedOut { what: "the answer to a health check".to_owned(), waited: CHECK_LIMIT })
+    });
+    let before = instance.health();
+    let pause = match &answer {
+        Err(ScannerError::RateLimited { retry_after }) => *retry_after,
+        _ => None,
+    };
+    let scanner = format!("{pool}:{}", instance.instance_id);
+    let was_healthy = before.as_ref().map(ScannerHealth::is_healthy);
+    let (properties, failure) = match answer {
+        Ok(properties) => {
+            if was_healthy != Some(true) {
+                info!(
+                    scanner,
+                    product = properties.product,
+                    version = properties.version,
+                    plugin_set = properties.plugin_set,
+                    "the scanner is healthy"
+                );
+            }
+            (Some(properties), None)
+        }
+        Err(error) => {
+            let failure = HealthFailure { code: error.code(), message: chain(&error) };
+            if was_healthy != Some(false) {
+                warn!(scanner, code = failure.code, error = failure.message, "the scanner cannot scan");
+            }
+            (before.and_then(|before| before.properties), Some(failure))
+        }
+    };
+    metrics.scanner_checked(&scanner, failure.is_none());
+    instance.set_health(ScannerHealth { checked_at: clock.now(), latency, properties, failure });
+    pause
+}
+
+#[cfg(test)]
+mod tests;

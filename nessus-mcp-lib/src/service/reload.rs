@@ -1,0 +1,68 @@
+//! Reading the scanner configuration again while scans run.
+
+use std::{path::Path, sync::Arc};
+
+use tracing::{error, info, warn};
+
+use super::{ScanService, ServiceError};
+use crate::{blocking, config::ScannersConfig, error::chain, scanner::ScannerChanges};
+
+impl ScanService {
+    /// Reads the file again that [`open`](Self::open) took the scanners from, and goes by it from now on, a worker of this
+    /// service included. What changed is logged, by the names of scanners and keys, and counted.
+    ///
+    /// The file is checked as a whole: when anything in it is wrong, everything stays as it is. Scans that run keep the
+    /// scanner that runs them until they end. What is removed is best disabled first, until no scan runs on it: a worker
+    /// that starts later does not know the scanner, and the tasks with scans on it wait until it is configured again.
+    ///
+    /// # Errors
+    /// [`ServiceError::Config`] with file, line and key, [`ServiceError::Scanner`] when a scanner cannot be built from its
+    /// entry, [`ServiceError::Invalid`] for a service whose scanners do not come from a file.
+    pub async fn reload_scanners(&self) -> Result<ScannerChanges, ServiceError> {
+        let outcome = self.read_scanners_again().await;
+        match &outcome {
+            Ok(changes) => self.tell(changes),
+            Err(error) => {
+                self.metrics.config_refused();
+                error!(error = chain(error), "the scanner configuration is refused; everything stays as it was");
+            }
+        }
+        outcome
+    }
+
+    async fn read_scanners_again(&self) -> Result<ScannerChanges, ServiceError> {
+        let Some(path) = &self.scanner_config else {
+            return Err(ServiceError::invalid("scanner_config", "is not a file here", None));
+        };
+        let changes = self.scanners.reload(&load(path).await?)?;
+        if let Ok(mut unserved) = self.unserved.lock() {
+            *unserved = None;
+        }
+        Ok(changes)
+    }
+
+    fn tell(&self, changes: &ScannerChanges) {
+        let other: Vec<_> =
+            changes.changed.iter().map(|change| format!("{} ({})", change.scanner, change.keys.join(", "))).collect();
+        self.metrics.config_accepted();
+        self.metrics.scanners_changed("added", changes.added.len());
+        self.metrics.scanners_changed("removed", changes.removed.len());
+        self.metrics.scanners_changed("changed", other.len());
+        info!(
+            added = changes.added.join(", "),
+            removed = changes.removed.join(", "),
+            changed = other.join(", "),
+            unchanged = changes.unchanged,
+            "scanner configuration read again"
+        );
+        for pool in &changes.removed_pools {
+            warn!(%pool, "the pool is not configured any more: the tasks that wait in it wait until it is");
+        }
+    }
+}
+
+/// Reads `scanners.yaml`.
+pub(super) async fn load(path: &Arc<Path>) -> Result<ScannersConfig, ServiceError> {
+    let path = Arc::clone(path);
+    Ok(blocking::run(move || ScannersConfig::load(&path)).await.map_err(ServiceError::stopping)??)
+}

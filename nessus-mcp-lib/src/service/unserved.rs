@@ -1,0 +1,76 @@
+//! Tasks that nothing can work on, because their pool or scanner was taken out of the configuration: they wait, which
+//! nobody would see in a list of what is configured.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+
+use super::{ScanService, ServiceError};
+use crate::{
+    ids::{InstanceId, PoolName},
+    task::{Task, TaskQuery},
+    time::Timestamp,
+};
+
+/// How old the answer may be: it takes a look at every task.
+const KEPT: Duration = Duration::from_secs(10);
+
+/// Tasks that wait for a pool or scanner that is not configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct UnservedView {
+    /// The pool.
+    pub scanner_pool: PoolName,
+    /// The scanner they are bound to, when that is what is missing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scanner_instance: Option<InstanceId>,
+    /// How many there are.
+    pub tasks: u64,
+}
+
+/// What was found out last, and when.
+#[derive(Debug, Clone)]
+pub(super) struct Unserved {
+    at: Timestamp,
+    views: Vec<UnservedView>,
+}
+
+impl ScanService {
+    /// The tasks that wait because their pool or scanner is not configured, counted by what is missing. Up to ten seconds
+    /// old, unless the configuration was read again meanwhile.
+    ///
+    /// # Errors
+    /// [`ServiceError::Task`] when the tasks cannot be read.
+    pub async fn unserved(&self) -> Result<Vec<UnservedView>, ServiceError> {
+        let now = self.clock.now();
+        let known = self.unserved.lock().ok().and_then(|unserved| unserved.clone());
+        if let Some(known) = known.filter(|known| now.since(known.at) < KEPT) {
+            return Ok(known.views);
+        }
+        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        for task in self.tasks.list(TaskQuery::default().unfinished()).await?.tasks {
+            if let Some(missing) = self.missing(&task) {
+                *counts.entry(missing).or_default() += 1;
+            }
+        }
+        let view = |((scanner_pool, scanner_instance), tasks)| UnservedView { scanner_pool, scanner_instance, tasks };
+        let views: Vec<_> = counts.into_iter().map(view).collect();
+        if let Ok(mut unserved) = self.unserved.lock() {
+            *unserved = Some(Unserved { at: now, views: views.clone() });
+        }
+        Ok(views)
+    }
+
+    /// The pool or scanner a task needs and that is not there.
+    fn missing(&self, task: &Task) -> Option<(PoolName, Option<InstanceId>)> {
+        let bound = task.scanner_instance_id.as_ref();
+        match (self.scanners.pool(&task.scanner_pool), bound) {
+            (None, _) => Some((task.scanner_pool.clone(), None)),
+            (Some(pool), Some(id)) if pool.instance(id).is_none() => {
+                Some((task.scanner_pool.clone(), Some(id.clone())))
+            }
+            _ => None,
+        }
+    }
+}
