@@ -23,7 +23,8 @@ use self::{
     state::{End, Fault, Run, State},
 };
 use super::{
-    ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInterface, ScannerProperties,
+    ExportSink, ExportSummary, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInterface,
+    ScannerProperties, may_act,
 };
 use crate::{
     error::excerpt,
@@ -248,12 +249,16 @@ struct Export {
 impl ScannerInterface for MockScanner {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
         let hosts = expand(&request.targets, self.config.hosts_per_range);
-        self.perform(MockOperation::Create, |state| Ok(state.create(request, hosts)))
+        self.perform(MockOperation::Create, |state| {
+            in_time(MockOperation::Create)?;
+            Ok(state.create(request, hosts))
+        })
     }
 
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
         let whole = self.config.scan_duration;
         self.perform(MockOperation::Launch, |state| {
+            in_time(MockOperation::Launch)?;
             let now = Instant::now();
             let known = state.find(scan)?;
             if known.run.as_ref().is_some_and(|run| !run.state(now, whole).is_terminal()) {
@@ -354,6 +359,15 @@ impl ScannerInterface for MockScanner {
     }
 
     async fn close(&self) {}
+}
+
+/// Refuses what would change something for a worker that comes too late.
+fn in_time(operation: MockOperation) -> Result<(), ScannerError> {
+    if may_act() {
+        return Ok(());
+    }
+    let message = "it came too late to be done".to_owned();
+    Err(ScannerError::Transport { call: format!("{operation:?}"), message, sent: RequestSent::No })
 }
 
 /// Writes the document host by host, so that memory does not grow with the number of hosts.

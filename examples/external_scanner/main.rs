@@ -1,0 +1,31 @@
+//! A scanner of one's own: nothing in the library knows it, and yet it takes tasks from the queue and leaves findings.
+//!
+//! ```console
+//! cargo run --example external_scanner
+//! ```
+//!
+//! `port_scanner.rs` implements `ScannerInterface` by connecting to ports of loopback; `drive.rs` puts it into a pool and
+//! has a worker use it. `docs/scanners.md` tells how to add a backend, and `tests/scanner/external.rs` holds this one
+//! against the conformance suite.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+mod drive;
+mod port_scanner;
+
+use std::{net::TcpListener, time::Duration};
+
+use self::port_scanner::PortScanner;
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // Something to find, and a port behind which nothing listens.
+    let (open, closed) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
+    let ports = vec![open.local_addr()?.port(), closed.local_addr()?.port()];
+    drop(closed);
+    println!("scanning the ports {ports:?} of 127.0.0.1");
+    let data = std::env::temp_dir().join(format!("external-scanner-{}", std::process::id()));
+    let findings = drive::scan(PortScanner::new(ports, Duration::from_millis(200)), &data).await?;
+    println!("{findings}");
+    std::fs::remove_dir_all(data)?;
+    Ok(())
+}

@@ -1,0 +1,79 @@
+//! What a scan has found.
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll},
+};
+
+use tokio::io::AsyncWrite;
+
+use super::{ScannerHarness, completed, launched, reached};
+use crate::{
+    ids::ScanId,
+    results::validate,
+    scanner::{ExportSummary, ScanState, ScannerError, ScannerInterface},
+};
+
+/// A sink that takes so many bytes and then fails, as a full disk does.
+struct Full(usize);
+
+impl AsyncWrite for Full {
+    fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if self.0 == 0 {
+            return Poll::Ready(Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full")));
+        }
+        let taken = bytes.len().min(self.0);
+        self.0 -= taken;
+        Poll::Ready(Ok(taken))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+}
+
+async fn export(scanner: &dyn ScannerInterface, scan: &ScanId) -> Result<(ExportSummary, Vec<u8>), ScannerError> {
+    let mut document = Vec::new();
+    let summary = scanner.export(scan, &mut document).await?;
+    Ok((summary, document))
+}
+
+/// The document is a .nessus export from its beginning to its end, and the summary speaks of it.
+pub async fn an_export_is_whole_and_can_be_repeated(harness: &dyn ScannerHarness) {
+    let scanner = harness.scanner();
+    let scan = completed(harness, 1).await;
+    let hosts = scanner.status(&scan).await.unwrap().hosts;
+    for _ in 0..2 {
+        let (summary, document) = export(scanner.as_ref(), &scan).await.unwrap();
+        assert_eq!(summary.bytes, document.len() as u64);
+        let stats = validate(document.as_slice()).expect("it is a .nessus document");
+        if let Some(hosts) = hosts {
+            assert_eq!(stats.hosts, hosts, "the hosts that the status told of");
+        }
+    }
+}
+
+/// What is found later would be missing in it.
+pub async fn a_running_scan_is_not_exported(harness: &dyn ScannerHarness) {
+    let scanner = harness.scanner();
+    let scan = launched(harness, 1).await;
+    let error = export(scanner.as_ref(), &scan).await.map(drop).unwrap_err();
+    assert!(matches!(error, ScannerError::Conflict(_)), "{error:?}");
+    reached(harness, &scan, |state| state == ScanState::Completed).await;
+}
+
+/// A full disk here is mended here: it must not look like a failure of the scanner.
+pub async fn a_sink_that_fails_is_told_from_a_scanner_that_does(harness: &dyn ScannerHarness) {
+    let scanner = harness.scanner();
+    let scan = completed(harness, 1).await;
+    for room in [0, 300] {
+        let error = scanner.export(&scan, &mut Full(room)).await.unwrap_err();
+        assert!(matches!(error, ScannerError::Storage(_)), "{error:?}");
+    }
+    assert!(export(scanner.as_ref(), &scan).await.is_ok(), "with room it goes well");
+}

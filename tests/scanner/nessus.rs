@@ -1,0 +1,52 @@
+//! Nessus over HTTP.
+
+use std::{net::TcpListener, sync::Arc, time::Duration};
+
+use async_trait::async_trait;
+use nessus_mcp_lib::{
+    ScannerInterface,
+    scanner::{NessusConfig, NessusScanner},
+    secret::Secret,
+    testing::scanner_conformance::{Counted, ScannerHarness},
+};
+use nessus_mcp_tests::sim::{NessusSim, SimConfig};
+
+struct NessusHarness {
+    sim: NessusSim,
+    scanner: Arc<NessusScanner>,
+}
+
+fn scanner(url: &str) -> Arc<NessusScanner> {
+    let config = NessusConfig::new(url, "admin", Secret::new("nessus"));
+    Arc::new(NessusScanner::new(config.export_poll_interval(Duration::from_millis(50))).unwrap())
+}
+
+impl NessusHarness {
+    async fn start() -> Self {
+        let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(1500))).await;
+        Self { scanner: scanner(&sim.url()), sim }
+    }
+}
+
+#[async_trait]
+impl ScannerHarness for NessusHarness {
+    fn scanner(&self) -> Arc<dyn ScannerInterface> {
+        Arc::clone(&self.scanner) as Arc<dyn ScannerInterface>
+    }
+
+    async fn counted(&self, marker: &str) -> Option<Counted> {
+        let (stats, carried) = (self.sim.stats(), format!("[{marker}]"));
+        let of = |counts: &std::collections::BTreeMap<String, u64>| {
+            counts.iter().filter(|(name, _)| name.ends_with(&carried)).map(|(_, count)| count).sum()
+        };
+        Some(Counted::new(of(&stats.creates), of(&stats.launches)))
+    }
+
+    async fn unreachable(&self) -> Option<Arc<dyn ScannerInterface>> {
+        // A port that was free a moment ago, and that nobody listens on any more.
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        Some(scanner(&format!("http://127.0.0.1:{port}")))
+    }
+}
+
+nessus_mcp_lib::scanner_conformance_tests!(NessusHarness::start());
