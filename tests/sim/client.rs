@@ -1,6 +1,6 @@
 //! A client without cleverness: it sends what it is told and returns what comes back.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use nessus_mcp_lib::time::{ManualClock, Timestamp};
 use nessus_mcp_tests::sim::{NessusSim, SimConfig};
@@ -97,8 +97,12 @@ impl Answer {
 
 impl Client {
     pub(crate) fn stranger(sim: &NessusSim) -> Self {
+        Self::at(&sim.url())
+    }
+
+    pub(crate) fn at(url: &str) -> Self {
         let http = reqwest::Client::builder().no_proxy().build().unwrap();
-        Self { http, base: sim.url(), headers: Vec::new() }
+        Self { http, base: url.to_owned(), headers: Vec::new() }
     }
 
     pub(crate) async fn logged_in(sim: &NessusSim) -> Self {
@@ -117,6 +121,28 @@ impl Client {
     pub(crate) fn without(mut self, name: &str) -> Self {
         self.headers.retain(|(existing, _)| *existing != name);
         self
+    }
+
+    /// A request as it goes over the wire, the last one on its connection.
+    pub(crate) fn raw(&self, method: &str, path: &str, body: &str) -> String {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
+        let headers = headers.concat();
+        let length = body.len();
+        format!(
+            "{method} {path} HTTP/1.1\r\nHost: scanner\r\n{headers}Connection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+        )
+    }
+
+    /// Status, headers (without the date) and body of a GET.
+    pub(crate) async fn get_all(&self, path: &str) -> (u16, BTreeMap<String, String>, String) {
+        let mut request = self.http.get(format!("{}{path}", self.base));
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        let response = request.send().await.unwrap();
+        let headers = response.headers().iter().filter(|(name, _)| *name != "date");
+        let headers = headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        (response.status().as_u16(), headers, response.text().await.unwrap())
     }
 
     pub(crate) async fn get(&self, path: &str) -> Answer {

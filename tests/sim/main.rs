@@ -6,5 +6,7 @@
 
 mod client;
 mod export;
+mod faults;
 mod life;
+mod raw;
 mod session;

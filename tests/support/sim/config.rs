@@ -1,11 +1,13 @@
 //! What can be chosen about the simulated scanner.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
     secret::Secret,
     time::{Clock, SystemClock},
 };
+
+use super::authentication::Authentication;
 
 /// The product the scanner says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,6 +72,8 @@ pub struct SimConfig {
     pub(super) findings_per_host: usize,
     pub(super) host_limit: Option<usize>,
     pub(super) seed: u64,
+    pub(super) authentication: Authentication,
+    pub(super) authentication_by_host: BTreeMap<String, Authentication>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -90,6 +94,8 @@ impl Default for SimConfig {
             findings_per_host: 12,
             host_limit: None,
             seed: 0,
+            authentication: Authentication::Succeeds,
+            authentication_by_host: BTreeMap::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -181,6 +187,18 @@ impl SimConfig {
         self
     }
 
+    /// How the logins of a scan with credentials end; they succeed unless set.
+    pub fn authentication(mut self, outcome: Authentication) -> Self {
+        self.authentication = outcome;
+        self
+    }
+
+    /// How they end on one host, named as in the target list.
+    pub fn authentication_of(mut self, host: impl Into<String>, outcome: Authentication) -> Self {
+        self.authentication_by_host.insert(host.into(), outcome);
+        self
+    }
+
     /// The clock that moves scans, sessions and exports.
     pub fn clock(mut self, clock: impl Clock + 'static) -> Self {
         self.clock = Arc::new(clock);
@@ -197,6 +215,10 @@ impl SimConfig {
             quoted(&self.username),
             quoted(self.password.expose()),
         )
+    }
+
+    pub(super) fn authentication_on(&self, host: &str) -> Authentication {
+        self.authentication_by_host.get(host).copied().unwrap_or(self.authentication)
     }
 
     pub(super) fn hosts_allowed(&self) -> usize {

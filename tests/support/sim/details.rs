@@ -6,12 +6,13 @@ use nessus_mcp_lib::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::{
-    findings::{Finding, findings},
+    findings::Finding,
     plugins::Plugin,
+    reply::Reply,
     report::{ReportHost, ReportInput, address_of, nessus_time, output},
     run::{HostProgress, Run},
     state::{Scan, State, seconds},
-    wire::{ApiError, Call, Outcome, Reply},
+    wire::{ApiError, Call, Outcome},
 };
 
 /// Hosts are numbered from 2: a client that takes the id for a position is found out.
@@ -28,6 +29,7 @@ pub(super) fn report_of(state: &State, scan: &Scan, run: &Run, now: Timestamp) -
         found: found(findings_per_host, progress),
         start: run.launched,
         end: run.ended.unwrap_or(now),
+        authentication: run.authentication(&state.config, &run.expansion.hosts[progress.index]),
     };
     ReportInput {
         scan_name: scan.name.clone(),
@@ -51,17 +53,23 @@ pub(super) fn scan(state: &mut State, call: &Call<'_>) -> Outcome {
     let run = scan.run_of(call.request.query("history_id"))?;
     let history: Vec<Value> = scan.runs.iter().map(history_entry).collect();
     let nothing = |list: Vec<Value>| if run.is_some() { Value::from(list) } else { Value::Null };
-    let (hosts, vulnerabilities) = run.map(|run| results(state, run, call.now)).unwrap_or_default();
+    let (hosts, vulnerabilities) = run.map(|run| results(state, scan, run, call.now)).unwrap_or_default();
     Ok(Reply::json(&json!({
         "info": info(state, scan, run, call.now),
         "hosts": nothing(hosts),
         "vulnerabilities": nothing(vulnerabilities),
         "history": nothing(history),
-        "comphosts": [], "compliance": [], "filters": [], "notes": null,
+        "comphosts": [], "compliance": [], "filters": [], "notes": run.and_then(notes),
         "remediations": {
             "remediations": null, "num_hosts": 0, "num_cves": 0, "num_impacted_hosts": 0, "num_remediated_cves": 0,
         },
     })))
+}
+
+/// What the scanner remarks about a run.
+fn notes(run: &Run) -> Option<Value> {
+    let note = run.note.as_ref()?;
+    Some(json!([{ "title": "Scan Aborted", "message": note, "severity": 3 }]))
 }
 
 fn info(state: &State, scan: &Scan, run: Option<&Run>, now: Timestamp) -> Value {
@@ -91,17 +99,17 @@ fn history_entry(run: &Run) -> Value {
 }
 
 /// The rows of `hosts` and `vulnerabilities`.
-fn results(state: &State, run: &Run, now: Timestamp) -> (Vec<Value>, Vec<Value>) {
+fn results(state: &State, scan: &Scan, run: &Run, now: Timestamp) -> (Vec<Value>, Vec<Value>) {
     let mut hosts = Vec::new();
     let mut counts = Counts::new();
-    for progress in run.progress(now) {
-        let name = &run.expansion.hosts[progress.index];
+    let report = report_of(state, scan, run, now);
+    for (progress, host) in run.progress(now).into_iter().zip(&report.hosts) {
         let mut by_severity = [0_u64; 5];
-        for finding in found_on(state, name, progress) {
+        for finding in report.findings_of(host) {
             by_severity[usize::from(finding.plugin.severity.min(4))] += 1;
             counts.entry(finding.plugin.id).or_insert((finding.plugin, 0)).1 += 1;
         }
-        hosts.push(host_row(name, progress, by_severity));
+        hosts.push(host_row(host, progress, by_severity));
     }
     let vulnerabilities = counts
         .into_values()
@@ -111,13 +119,9 @@ fn results(state: &State, run: &Run, now: Timestamp) -> (Vec<Value>, Vec<Value>)
     (hosts, vulnerabilities)
 }
 
-fn found_on(state: &State, host: &str, progress: HostProgress) -> impl Iterator<Item = Finding> + use<> {
-    let all = state.config.findings_per_host;
-    findings(state.config.seed, host, all).take(found(all, progress))
-}
-
-fn host_row(name: &str, progress: HostProgress, by_severity: [u64; 5]) -> Value {
+fn host_row(host: &ReportHost, progress: HostProgress, by_severity: [u64; 5]) -> Value {
     let HostProgress { index, done, total } = progress;
+    let name = &host.name;
     let [info, low, medium, high, critical] = by_severity;
     let items: Vec<Value> = by_severity
         .iter()
@@ -129,7 +133,7 @@ fn host_row(name: &str, progress: HostProgress, by_severity: [u64; 5]) -> Value 
         "progress": format!("{done}-{done}/{total}-{total}"), "scanprogresscurrent": done, "scanprogresstotal": total,
         "numchecksconsidered": done, "totalchecksconsidered": total, "critical": critical, "high": high,
         "medium": medium, "low": low, "info": info, "severity": by_severity.iter().sum::<u64>(),
-        "score": critical * 10_000 + high * 1_000 + medium * 100 + low * 10 + info, "credential": "false",
+        "score": critical * 10_000 + high * 1_000 + medium * 100 + low * 10 + info, "credential": host.authentication.works().to_string(),
         "severitycount": { "item": items },
     })
 }
@@ -143,22 +147,24 @@ fn vulnerability_row(index: usize, plugin: &Plugin, count: u64) -> Value {
     })
 }
 
-/// The scan, run and host that a path of the form `/scans/{id}/hosts/{host}/…` names.
-fn host_of<'a>(state: &'a State, call: &Call<'_>) -> Result<(&'a Scan, &'a Run, HostProgress), ApiError> {
+/// The report of the run that a path of the form `/scans/{id}/hosts/{host}/…` names, and the host's place in it.
+fn host_of(state: &State, call: &Call<'_>) -> Result<(ReportInput, usize), ApiError> {
     let scan = state.scan(call.id(0)?)?;
     let run = scan.run_of(call.request.query("history_id"))?.ok_or_else(ApiError::not_found)?;
     let host_id = usize::try_from(call.id(1)?).unwrap_or(usize::MAX);
-    let progress = run.progress(call.now).into_iter().find(|progress| progress.index + FIRST_HOST_ID == host_id);
-    Ok((scan, run, progress.ok_or_else(ApiError::not_found)?))
+    let report = report_of(state, scan, run, call.now);
+    // Hosts begin in the order of the targets.
+    let index = host_id.checked_sub(FIRST_HOST_ID).filter(|index| *index < report.hosts.len());
+    Ok((report, index.ok_or_else(ApiError::not_found)?))
 }
 
 /// `GET /scans/{id}/hosts/{host}`.
 pub(super) fn host(state: &mut State, call: &Call<'_>) -> Outcome {
-    let (_, run, progress) = host_of(state, call)?;
-    let name = &run.expansion.hosts[progress.index];
-    let host_id = progress.index + FIRST_HOST_ID;
+    let (report, index) = host_of(state, call)?;
+    let host = &report.hosts[index];
+    let (name, host_id) = (&host.name, index + FIRST_HOST_ID);
     let mut counts = Counts::new();
-    for finding in found_on(state, name, progress) {
+    for finding in report.findings_of(host) {
         counts.entry(finding.plugin.id).or_insert((finding.plugin, 0)).1 += 1;
     }
     let rows: Vec<Value> = counts
@@ -174,7 +180,7 @@ pub(super) fn host(state: &mut State, call: &Call<'_>) -> Outcome {
         .collect();
     Ok(Reply::json(&json!({
         "info": {
-            "host_start": nessus_time(run.launched), "host_end": run.ended.map(nessus_time),
+            "host_start": nessus_time(host.start), "host_end": nessus_time(host.end),
             "host-ip": address_of(name), "host-fqdn": (address_of(name) != *name).then_some(name),
             "mac-address": null, "netbios-name": null, "operating-system": "Larch Linux 7",
         },
@@ -184,13 +190,11 @@ pub(super) fn host(state: &mut State, call: &Call<'_>) -> Outcome {
 
 /// `GET /scans/{id}/hosts/{host}/plugins/{plugin}`.
 pub(super) fn plugin_output(state: &mut State, call: &Call<'_>) -> Outcome {
-    let (scan, run, progress) = host_of(state, call)?;
+    let (input, index) = host_of(state, call)?;
+    let host = &input.hosts[index];
     let plugin_id = call.id(2)?;
-    let input = report_of(state, scan, run, call.now);
-    let host = input.hosts.iter().find(|host| host.name == run.expansion.hosts[progress.index]);
-    let host = host.ok_or_else(ApiError::not_found)?;
     let of_plugin: Vec<Finding> =
-        found_on(state, &host.name, progress).filter(|finding| u64::from(finding.plugin.id) == plugin_id).collect();
+        input.findings_of(host).filter(|finding| u64::from(finding.plugin.id) == plugin_id).collect();
     let plugin = of_plugin.first().ok_or_else(ApiError::not_found)?.plugin;
     let outputs: Vec<Value> = of_plugin
         .iter()

@@ -3,9 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    reply::Reply,
     state::{CredentialInstance, MY_SCANS, Scan, State, TRASH},
     templates::{TEMPLATES, Template, template_by_uuid},
-    wire::{ApiError, Call, Outcome, Reply},
+    wire::{ApiError, Call, Outcome},
 };
 
 /// `GET /editor/scan/templates` and `GET /editor/policy/templates`.

@@ -5,8 +5,9 @@ use serde_json::{Value, json};
 use super::{
     details::report_of,
     files::Format,
+    reply::Reply,
     state::State,
-    wire::{ApiError, Call, Outcome, Reply},
+    wire::{ApiError, Call, Outcome},
 };
 
 /// `GET /scans/{id}/export/formats`.
@@ -40,7 +41,11 @@ pub(super) fn request(state: &mut State, call: &Call<'_>) -> Outcome {
 
 /// `GET /scans/{id}/export/{file}/status`.
 pub(super) fn file_status(state: &mut State, call: &Call<'_>) -> Outcome {
-    let file = state.exports.by_number(call.id(0)?, call.id(1)?, call.now)?;
+    let (scan_id, number) = (call.id(0)?, call.id(1)?);
+    if state.exports.take_spoiled(|spoiled, _| spoiled == number) {
+        return Ok(Reply::json(&json!({ "status": "error" })).with_status(500));
+    }
+    let file = state.exports.by_number(scan_id, number, call.now)?;
     Ok(Reply::json(&json!({ "status": if file.is_ready(call.now) { "ready" } else { "loading" } })))
 }
 
@@ -57,6 +62,10 @@ pub(super) fn file_download(state: &mut State, call: &Call<'_>) -> Outcome {
 
 /// `GET /tokens/{token}/status`.
 pub(super) fn token_status(state: &mut State, call: &Call<'_>) -> Outcome {
+    if state.exports.take_spoiled(|_, token| token == call.arg(0)) {
+        let body = json!({ "error": "The report could not be made", "message": "", "status": "error" });
+        return Ok(Reply::json(&body).with_status(500));
+    }
     let ready = state.exports.by_token(call.arg(0), call.now)?.is_ready(call.now);
     let (message, status) =
         if ready { ("The download is ready.", "ready") } else { ("The download is not ready yet.", "loading") };

@@ -1,13 +1,19 @@
 //! Export files that wait to be fetched.
 
-use std::{collections::HashMap, io, time::Duration};
+use std::{
+    collections::HashMap,
+    io::{self, Write},
+    sync::Arc,
+    time::Duration,
+};
 
 use nessus_mcp_lib::time::Timestamp;
 
 use super::{
+    reply::{Body, Reply},
     report::{ReportInput, write_csv, write_nessus},
     tokens::random_hex,
-    wire::{ApiError, Outcome, Reply},
+    wire::{ApiError, Outcome},
 };
 
 /// How long a file can be fetched.
@@ -23,8 +29,20 @@ pub(super) struct File {
     token: String,
     format: Format,
     ready: Timestamp,
+    fate: Fate,
     /// What it holds; written when it is fetched, so that a waiting file costs little.
-    input: ReportInput,
+    input: Arc<ReportInput>,
+}
+
+/// What becomes of a requested file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is ready in its time.
+    Ready,
+    /// It never is.
+    Held,
+    /// It cannot be made.
+    Spoiled,
 }
 
 /// What a file is written as.
@@ -49,6 +67,13 @@ impl Format {
             Self::Csv => "csv",
         }
     }
+
+    fn write(self, out: &mut dyn Write, input: &ReportInput) -> io::Result<()> {
+        match self {
+            Self::Nessus => write_nessus(out, input),
+            Self::Csv => write_csv(out, input),
+        }
+    }
 }
 
 impl Exports {
@@ -63,8 +88,42 @@ impl Exports {
     ) -> String {
         self.0.retain(|_, file| !file.is_expired(ready));
         let token = random_hex(64);
-        self.0.insert(number, File { scan_id, token: token.clone(), format, ready, input });
+        self.0.insert(
+            number,
+            File { scan_id, token: token.clone(), format, ready, fate: Fate::Ready, input: Arc::new(input) },
+        );
         token
+    }
+
+    /// The scan's latest file is never ready; `false` when there is none.
+    pub(super) fn hold_latest(&mut self, scan_id: u64) -> bool {
+        self.doom_latest(scan_id, Fate::Held)
+    }
+
+    /// The scan's latest file cannot be made; `false` when there is none.
+    pub(super) fn spoil_latest(&mut self, scan_id: u64) -> bool {
+        self.doom_latest(scan_id, Fate::Spoiled)
+    }
+
+    fn doom_latest(&mut self, scan_id: u64, fate: Fate) -> bool {
+        let files = self.0.iter_mut().filter(|(_, file)| file.scan_id == scan_id);
+        files.max_by_key(|(number, _)| **number).map(|(_, file)| file.fate = fate).is_some()
+    }
+
+    /// Forgets all files; `false` when there was none.
+    pub(super) fn clear(&mut self) -> bool {
+        let any = !self.0.is_empty();
+        self.0.clear();
+        any
+    }
+
+    /// Forgets the spoiled file when it is asked for: the first who asks learns why, the next that it is not there.
+    pub(super) fn take_spoiled(&mut self, is_it: impl Fn(u64, &str) -> bool) -> bool {
+        let files = self.0.iter();
+        let number = files
+            .filter(|(_, file)| file.fate == Fate::Spoiled)
+            .find_map(|(number, file)| is_it(*number, &file.token).then_some(*number));
+        number.is_some_and(|number| self.0.remove(&number).is_some())
     }
 
     pub(super) fn by_number(&self, scan_id: u64, number: u64, now: Timestamp) -> Result<&File, ApiError> {
@@ -80,7 +139,7 @@ impl Exports {
 
 impl File {
     pub(super) fn is_ready(&self, now: Timestamp) -> bool {
-        now >= self.ready
+        self.fate == Fate::Ready && now >= self.ready
     }
 
     fn is_expired(&self, now: Timestamp) -> bool {
@@ -89,18 +148,27 @@ impl File {
 
     /// The file as an answer.
     pub(super) fn download(&self) -> Outcome {
-        let mut body = Vec::new();
-        self.write(&mut body).map_err(|error| ApiError::new(500, error.to_string()))?;
+        let (format, input) = (self.format, Arc::clone(&self.input));
+        let mut counted = Counter(0);
+        format.write(&mut counted, &input).map_err(|error| ApiError::new(500, error.to_string()))?;
+        let body = Body::Written { length: counted.0, write: Box::new(move |out| format.write(out, &input)) };
         let safe = |c: char| if c.is_ascii_alphanumeric() || "-._".contains(c) { c } else { '_' };
         let name: String = self.input.scan_name.chars().map(safe).take(100).collect();
         let disposition = format!("attachment; filename=\"{name}_{}.{}\"", &self.token[..6], self.format.extension());
-        Ok(Reply::text("application/octet-stream", body).with_header("Content-Disposition", disposition))
+        Ok(Reply::of("application/octet-stream", body).with_header("Content-Disposition", disposition))
+    }
+}
+
+/// Counts bytes.
+struct Counter(u64);
+
+impl Write for Counter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len() as u64;
+        Ok(bytes.len())
     }
 
-    fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        match self.format {
-            Format::Nessus => write_nessus(out, &self.input),
-            Format::Csv => write_csv(out, &self.input),
-        }
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }

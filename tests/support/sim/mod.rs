@@ -1,4 +1,4 @@
-//! A simulated Nessus scanner: stateful, on loopback, over plain HTTP.
+//! A simulated Nessus scanner: stateful, on loopback, and as unreliable as a test wants it.
 //!
 //! It exists because no test may need a real scanner, and because a mock that answers canned replies cannot show
 //! what the gateway promises: that a scan is created and launched once, whatever is killed. The simulator keeps
@@ -17,13 +17,16 @@
 //!
 //! The rooms, from the ground up; a room uses only those above it:
 //! ```text
-//! wire      what comes in and goes out, free of any HTTP library but at its edge
-//! config    what can be chosen              targets   the hosts behind `text_targets`
-//! plugins   texts of the findings           findings  which finding stands on which host
-//! report    the .nessus and csv writers     files     export files that wait to be fetched
+//! wire      requests, free of any HTTP library     reply     what comes back, and how it travels
+//! front     the HTTP server                         wiremock_fixture  wiremock's server instead
+//! config    what can be chosen                      targets   the hosts behind `text_targets`
+//! plugins   texts of the findings                   findings  which finding stands on which host
+//! authentication  how the logins on a host end
+//! report    the .nessus and csv writers             files     export files that wait to be fetched
 //! run       the life of one launch, computed from the clock
-//! templates, tokens, stats                  state     everything remembered between requests
-//! session server editor scans details export          the endpoints, one room for each kind
+//! templates, tokens, stats                          state     everything remembered between requests
+//! session server editor scans details export        the endpoints, one room for each kind
+//! faults    everything that can go wrong
 //! routes    the table of endpoints and who may call them
 //! control   the second port, for tests in other processes
 //! ```
@@ -31,21 +34,26 @@
 //! Nothing runs in the background: a scan's status is computed when somebody asks. A test that injects a
 //! [`ManualClock`](nessus_mcp_lib::time::ManualClock) therefore decides when a scan completes.
 //!
-//! Known limit: wiremock keeps a copy of each request it has matched, so memory grows by about a kilobyte a call.
+//! No request is kept: a scanner that has answered for a day is as large as before. Only the counts of
+//! [`Stats::creates`] and the tokens of [`NessusSim::session_tokens`] grow, by a line for each scan and session.
 
 #![expect(
     clippy::unnecessary_wraps,
     reason = "the endpoints share one signature, whether or not each can fail, and so do the score constants"
 )]
 
+mod authentication;
 mod config;
 mod control;
 mod details;
 mod editor;
 mod export;
+mod faults;
 mod files;
 mod findings;
+mod front;
 mod plugins;
+mod reply;
 mod report;
 mod routes;
 mod run;
@@ -58,16 +66,19 @@ mod targets;
 mod templates;
 mod tokens;
 mod wire;
+mod wiremock_fixture;
 
 use std::{
     io,
     net::{Ipv4Addr, TcpListener},
 };
 
-use wiremock::{Mock, MockServer, matchers::any};
+use wiremock::MockServer;
 
 pub use self::{
+    authentication::Authentication,
     config::{Edition, SimConfig},
+    faults::{Fault, FaultError, When},
     findings::{Finding, findings},
     plugins::{Plugin, Score},
     report::{ReportHost, ReportInput, write_csv, write_nessus},
@@ -75,16 +86,28 @@ pub use self::{
     targets::{Expansion, TargetsError, expand},
 };
 use self::{
+    control::Control,
+    faults::Faults,
+    front::{Door, Front},
+    routes::Scanner,
     state::{Shared, State},
-    wire::{Answer, OnWiremock},
 };
 
-/// A running simulated scanner. Dropping it closes its connections and, a moment later, its ports.
+/// A running simulated scanner. Dropping it breaks its connections and frees its ports.
 #[derive(Debug)]
 pub struct NessusSim {
     shared: Shared,
-    scanner: MockServer,
-    control: Option<MockServer>,
+    faults: Faults,
+    scanner: Served,
+    control: Option<Front>,
+}
+
+/// Who serves the scanner's port.
+#[derive(Debug)]
+enum Served {
+    Own(Front),
+    /// A server of wiremock, at this URL.
+    Wiremock(String),
 }
 
 impl NessusSim {
@@ -103,34 +126,82 @@ impl NessusSim {
     ///
     /// # Errors
     /// When the port or the control port cannot be bound; the message names the port.
+    #[expect(clippy::unused_async, reason = "a caller shall not care whether starting takes time")]
     pub async fn try_start(config: SimConfig) -> io::Result<Self> {
         let port = config.port;
         let control_port = config.control_port;
         // Both ports are bound before either is served, so that a failure leaves nothing behind.
         let listener = bind(port)?;
         let control_listener = control_port.map(bind).transpose()?;
-        let shared = Shared::new(State::new(config));
-        let scanner = serve(listener, routes::Scanner::new(shared.clone())).await;
-        let control = match control_listener {
-            Some(listener) => Some(serve(listener, control::Control::new(shared.clone())).await),
-            None => None,
-        };
-        Ok(Self { shared, scanner, control })
+        let door = Door::new();
+        let (shared, faults) = (Shared::new(State::new(config)), Faults::new(door.clone()));
+        let scanner = Front::start(listener, Scanner::new(shared.clone(), faults.clone()), door)?;
+        let control = Control::new(shared.clone(), faults.clone());
+        let control = control_listener.map(|listener| Front::start(listener, control, Door::new())).transpose()?;
+        Ok(Self { shared, faults, scanner: Served::Own(scanner), control })
+    }
+
+    /// A scanner that answers on a server of wiremock, behind the other mocks of the server.
+    ///
+    /// wiremock has no hold on its connections: a fault that would break one is answered with 501. The ports of the
+    /// configuration do not matter, and there is no control port.
+    pub async fn mount_on(server: &MockServer, config: SimConfig) -> Self {
+        let (shared, faults) = (Shared::new(State::new(config)), Faults::new(Door::new()));
+        wiremock_fixture::mount(Scanner::new(shared.clone(), faults.clone()), server).await;
+        Self { shared, faults, scanner: Served::Wiremock(server.uri()), control: None }
     }
 
     /// The scanner's base URL, without a slash at the end.
     pub fn url(&self) -> String {
-        self.scanner.uri()
+        match &self.scanner {
+            Served::Own(front) => format!("http://{}", front.address()),
+            Served::Wiremock(url) => url.clone(),
+        }
     }
 
-    /// The base URL of the control port, where `GET /stats` answers [`Stats`] as JSON; none unless configured.
+    /// The base URL of the control port; none unless configured.
+    ///
+    /// There `GET /stats` answers [`Stats`], `GET /faults` lists the faults that can be injected, and `POST /faults`
+    /// injects them, all as JSON.
     pub fn control_url(&self) -> Option<String> {
-        self.control.as_ref().map(MockServer::uri)
+        self.control.as_ref().map(|front| format!("http://{}", front.address()))
     }
 
     /// What the scanner has seen so far.
     pub fn stats(&self) -> Stats {
-        self.shared.lock().stats()
+        Control::new(self.shared.clone(), self.faults.clone()).stats()
+    }
+
+    /// Injects a fault; it is effective when this returns.
+    ///
+    /// # Panics
+    /// When there is no such fault; [`try_inject`](Self::try_inject) says so instead.
+    pub fn inject(&self, fault: Fault) {
+        if let Err(error) = self.try_inject(fault) {
+            panic!("{error}");
+        }
+    }
+
+    /// Injects a fault; it is effective when this returns.
+    ///
+    /// # Errors
+    /// When there is no such fault.
+    pub fn try_inject(&self, fault: Fault) -> Result<(), FaultError> {
+        self.faults.inject(&mut self.shared.lock(), vec![fault])?;
+        self.settle();
+        Ok(())
+    }
+
+    /// Ends all faults. What they have done to scans and sessions stays.
+    pub fn clear_faults(&self) {
+        self.faults.clear(None);
+        self.settle();
+    }
+
+    fn settle(&self) {
+        if matches!(self.scanner, Served::Own(_)) {
+            self.faults.settle();
+        }
     }
 
     /// The `X-API-Token` that `/nessus6.js` gives away.
@@ -162,10 +233,4 @@ impl NessusSim {
 fn bind(port: u16) -> io::Result<TcpListener> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port))
         .map_err(|error| io::Error::new(error.kind(), format!("cannot listen on 127.0.0.1:{port}: {error}")))
-}
-
-async fn serve(listener: TcpListener, answer: impl Answer) -> MockServer {
-    let server = MockServer::builder().listener(listener).disable_request_recording().start().await;
-    Mock::given(any()).respond_with(OnWiremock(answer)).mount(&server).await;
-    server
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 use nessus_mcp_lib::time::Timestamp;
 
 use super::{
+    authentication::Authentication,
     findings::{Finding, findings, hash},
     plugins::{self, Plugin, SCAN_INFORMATION, Score},
 };
@@ -40,11 +41,17 @@ pub struct ReportHost {
     pub start: Timestamp,
     /// When its scan ended.
     pub end: Timestamp,
+    /// How the logins on it ended.
+    pub authentication: Authentication,
 }
 
 impl ReportInput {
-    fn findings_of<'a>(&'a self, host: &'a ReportHost) -> impl Iterator<Item = Finding> + 'a {
-        findings(self.seed, &host.name, self.findings_per_host).take(host.found)
+    /// What was found on a host: its findings and, when its scan is complete, how the logins went.
+    pub(super) fn findings_of(&self, host: &ReportHost) -> impl Iterator<Item = Finding> + use<> {
+        let complete = host.found == self.findings_per_host;
+        let logins = if complete { host.authentication.plugins() } else { &[] };
+        let logins = logins.iter().map(|&plugin| Finding { plugin, port: plugin.port });
+        findings(self.seed, &host.name, self.findings_per_host).take(host.found).chain(logins)
     }
 }
 
@@ -97,13 +104,14 @@ fn write_policy(out: &mut impl Write, input: &ReportInput) -> io::Result<()> {
 fn host_properties(input: &ReportInput, host: &ReportHost) -> Vec<(&'static str, String)> {
     let seconds = |at: Timestamp| at.as_millis().div_euclid(1000).to_string();
     let address = address_of(&host.name);
+    let works = host.authentication.works();
     let mut tags = vec![
         ("HOST_START_TIMESTAMP", seconds(host.start)),
         ("HOST_START", nessus_time(host.start)),
         ("HOST_END_TIMESTAMP", seconds(host.end)),
         ("HOST_END", nessus_time(host.end)),
-        ("Credentialed_Scan", "false".to_owned()),
-        ("LastUnauthenticatedResults", seconds(host.end)),
+        ("Credentialed_Scan", works.to_string()),
+        (if works { "LastAuthenticatedResults" } else { "LastUnauthenticatedResults" }, seconds(host.end)),
         ("policy-used", input.policy_name.clone()),
         ("operating-system", "Larch Linux 7\nLarch Linux 8".to_owned()),
         ("os", "linux".to_owned()),
@@ -195,11 +203,12 @@ pub(super) fn output(input: &ReportInput, host: &ReportHost, finding: Finding) -
         return finding.plugin.output.replace("{host}", &host.name).replace("{port}", &port);
     }
     let seconds = host.end.since(host.start).as_secs();
+    let credentialed = if host.authentication.works() { "yes" } else { "no" };
     format!(
         "Information about this scan :\n\nNessus version : 10.9.4\nPlugin feed version : 202511200505\n\
          Scanner edition used : Nessus\nScan type : Normal\nScan name : {}\nScan policy used : {}\n\
          Scanner IP : 127.0.0.1\nPort range : default\nThorough tests : no\nExperimental tests : no\n\
-         Safe checks : yes\nCredentialed checks : no\nPatch management checks : None\nMax hosts : 30\n\
+         Safe checks : yes\nCredentialed checks : {credentialed}\nPatch management checks : None\nMax hosts : 30\n\
          Max checks : 5\nScan Start Date : {}\nScan duration : {seconds} sec\n",
         // One line each, whatever a name holds: readers take this text line by line.
         input.scan_name.replace(['\r', '\n'], " "),

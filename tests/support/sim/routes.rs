@@ -1,9 +1,12 @@
 //! The table of endpoints: what they are called, who may call them, who answers.
 
 use super::{
-    details, editor, export, scans, server, session,
+    details, editor, export,
+    faults::{Asked, Faults},
+    reply::Reply,
+    scans, server, session,
     state::{Shared, State},
-    wire::{Answer, ApiError, Call, Incoming, Outcome, Reply},
+    wire::{Answer, ApiError, Call, Incoming, Outcome},
 };
 
 /// Who may call an endpoint.
@@ -19,80 +22,92 @@ enum Access {
 use Access::{Interface, Open, User};
 
 struct Route {
-    method: &'static str,
-    /// The path; `*` is a part that is left open.
-    pattern: &'static str,
+    /// Method and path; `*` is a part that is left open.
+    name: &'static str,
     access: Access,
     endpoint: fn(&mut State, &Call<'_>) -> Outcome,
 }
 
-const fn route(
-    method: &'static str,
-    pattern: &'static str,
-    access: Access,
-    endpoint: fn(&mut State, &Call<'_>) -> Outcome,
-) -> Route {
-    Route { method, pattern, access, endpoint }
+const fn route(name: &'static str, access: Access, endpoint: fn(&mut State, &Call<'_>) -> Outcome) -> Route {
+    Route { name, access, endpoint }
 }
 
 /// The first match answers: fixed parts stand before open ones.
 static ROUTES: [Route; 36] = [
-    route("GET", "/", Open, server::index),
-    route("GET", "/nessus6.js", Open, server::script),
-    route("GET", "/server/status", Open, server::status),
-    route("GET", "/server/properties", Open, server::properties),
-    route("POST", "/session", Open, session::login),
-    route("GET", "/session", User, session::show),
-    route("DELETE", "/session", User, session::logout),
-    route("PUT", "/session/keys", User, session::new_keys),
-    route("GET", "/editor/scan/templates", User, editor::templates),
-    route("GET", "/editor/policy/templates", User, editor::templates),
-    route("GET", "/editor/scan/templates/*", User, editor::template_details),
-    route("GET", "/editor/scan/*", User, editor::scan_details),
-    route("GET", "/folders", User, editor::folders),
-    route("GET", "/policies", User, editor::policies),
-    route("GET", "/scanners", User, server::scanners),
-    route("GET", "/scans", User, scans::list),
-    route("POST", "/scans", Interface, scans::create),
-    route("DELETE", "/scans", Interface, scans::delete_many),
-    route("GET", "/scans/*", User, details::scan),
-    route("PUT", "/scans/*", Interface, scans::configure),
-    route("DELETE", "/scans/*", Interface, scans::delete),
-    route("PUT", "/scans/*/folder", User, scans::move_to_folder),
-    route("PUT", "/scans/*/status", Interface, scans::mark_read),
-    route("POST", "/scans/*/launch", Interface, scans::launch),
-    route("POST", "/scans/*/pause", Interface, scans::pause),
-    route("POST", "/scans/*/resume", Interface, scans::resume),
-    route("POST", "/scans/*/stop", Interface, scans::stop),
-    route("POST", "/scans/*/kill", Interface, scans::kill),
-    route("GET", "/scans/*/hosts/*", User, details::host),
-    route("GET", "/scans/*/hosts/*/plugins/*", User, details::plugin_output),
-    route("POST", "/scans/*/export", User, export::request),
-    route("GET", "/scans/*/export/formats", User, export::formats),
-    route("GET", "/scans/*/export/*/status", User, export::file_status),
-    route("GET", "/scans/*/export/*/download", User, export::file_download),
-    route("GET", "/tokens/*/status", Open, export::token_status),
-    route("GET", "/tokens/*/download", Open, export::token_download),
+    route("GET /", Open, server::index),
+    route("GET /nessus6.js", Open, server::script),
+    route("GET /server/status", Open, server::status),
+    route("GET /server/properties", Open, server::properties),
+    route("POST /session", Open, session::login),
+    route("GET /session", User, session::show),
+    route("DELETE /session", User, session::logout),
+    route("PUT /session/keys", User, session::new_keys),
+    route("GET /editor/scan/templates", User, editor::templates),
+    route("GET /editor/policy/templates", User, editor::templates),
+    route("GET /editor/scan/templates/*", User, editor::template_details),
+    route("GET /editor/scan/*", User, editor::scan_details),
+    route("GET /folders", User, editor::folders),
+    route("GET /policies", User, editor::policies),
+    route("GET /scanners", User, server::scanners),
+    route("GET /scans", User, scans::list),
+    route("POST /scans", Interface, scans::create),
+    route("DELETE /scans", Interface, scans::delete_many),
+    route("GET /scans/*", User, details::scan),
+    route("PUT /scans/*", Interface, scans::configure),
+    route("DELETE /scans/*", Interface, scans::delete),
+    route("PUT /scans/*/folder", User, scans::move_to_folder),
+    route("PUT /scans/*/status", Interface, scans::mark_read),
+    route("POST /scans/*/launch", Interface, scans::launch),
+    route("POST /scans/*/pause", Interface, scans::pause),
+    route("POST /scans/*/resume", Interface, scans::resume),
+    route("POST /scans/*/stop", Interface, scans::stop),
+    route("POST /scans/*/kill", Interface, scans::kill),
+    route("GET /scans/*/hosts/*", User, details::host),
+    route("GET /scans/*/hosts/*/plugins/*", User, details::plugin_output),
+    route("POST /scans/*/export", User, export::request),
+    route("GET /scans/*/export/formats", User, export::formats),
+    route("GET /scans/*/export/*/status", User, export::file_status),
+    route("GET /scans/*/export/*/download", User, export::file_download),
+    route("GET /tokens/*/status", Open, export::token_status),
+    route("GET /tokens/*/download", Open, export::token_download),
 ];
 
 /// The scanner's port.
-pub(super) struct Scanner(Shared);
+pub(super) struct Scanner {
+    shared: Shared,
+    faults: Faults,
+}
 
 impl Scanner {
-    pub(super) fn new(shared: Shared) -> Self {
-        Self(shared)
+    pub(super) fn new(shared: Shared, faults: Faults) -> Self {
+        Self { shared, faults }
     }
 }
 
 impl Answer for Scanner {
     fn answer(&self, request: &Incoming) -> Reply {
-        dispatch(&mut self.0.lock(), request).unwrap_or_else(Reply::from)
+        let mut state = self.shared.lock();
+        let matched = ROUTES.iter().find_map(|route| Some((route, open_parts(route, request)?)));
+        match &matched {
+            Some((route, _)) => state.counted.count_call(route.name),
+            None => state.counted.count_call("other"),
+        }
+        let access = matched.as_ref().map_or(Open, |(route, _)| route.access);
+        let asked = Asked { request, needs_login: access != Open, is_write: access == Interface };
+        // Before any fault looks at the runs.
+        state.advance();
+        self.faults.answer(&mut state, &asked, |state| match matched {
+            Some((route, args)) => dispatch(state, request, route, args).unwrap_or_else(Reply::from),
+            None => ApiError::new(404, "The requested resource was not found").into(),
+        })
+    }
+
+    fn connected(&self) {
+        self.shared.lock().counted.connections += 1;
     }
 }
 
-fn dispatch(state: &mut State, request: &Incoming) -> Outcome {
-    let matched = ROUTES.iter().find_map(|route| Some((route, open_parts(route, request)?)));
-    let (route, args) = matched.ok_or_else(|| ApiError::new(404, "The requested resource was not found"))?;
+fn dispatch<'a>(state: &mut State, request: &'a Incoming, route: &Route, args: Vec<&'a str>) -> Outcome {
     let now = state.advance();
     let session = session::cookie(request).filter(|token| state.sessions.touch(token, now));
     let keys = session::api_keys_valid(request, state.api_keys.as_ref()).unwrap_or(false);
@@ -107,11 +122,12 @@ fn dispatch(state: &mut State, request: &Incoming) -> Outcome {
 
 /// The parts of the request's path that the pattern leaves open, when it fits.
 fn open_parts<'a>(route: &Route, request: &'a Incoming) -> Option<Vec<&'a str>> {
-    if route.method != request.method {
+    let (method, pattern) = route.name.split_once(' ')?;
+    if method != request.method {
         return None;
     }
     let mut args = Vec::new();
-    let mut pattern = route.pattern.split('/');
+    let mut pattern = pattern.split('/');
     let mut path = request.path.split('/');
     loop {
         match (pattern.next(), path.next()) {

@@ -7,6 +7,8 @@
 //!                ▼ │
 //!               paused          every state before completed ──> stopping ──> canceled
 //! ```
+//! A [`Plight`] changes that: a run that never begins, never ends, or is aborted.
+//!
 //! Nothing moves by itself: [`Run::advance`] walks the states up to the moment it is called, with the instants at
 //! which they would have changed, so that a run looks the same however often it is polled.
 
@@ -14,7 +16,7 @@ use std::{sync::Arc, time::Duration};
 
 use nessus_mcp_lib::time::Timestamp;
 
-use super::{config::SimConfig, findings::hash, targets::Expansion};
+use super::{authentication::Authentication, config::SimConfig, findings::hash, targets::Expansion};
 
 /// How long the states last.
 #[derive(Debug, Clone, Copy)]
@@ -47,6 +49,7 @@ pub(super) enum Phase {
     Stopping,
     Completed,
     Canceled,
+    Aborted,
 }
 
 impl Phase {
@@ -61,13 +64,34 @@ impl Phase {
             Self::Stopping => "stopping",
             Self::Completed => "completed",
             Self::Canceled => "canceled",
+            Self::Aborted => "aborted",
         }
     }
 
     /// Whether the run has not ended.
     pub(super) fn is_active(self) -> bool {
-        !matches!(self, Self::Completed | Self::Canceled)
+        !matches!(self, Self::Completed | Self::Canceled | Self::Aborted)
     }
+}
+
+/// What is wrong with a run; nothing unless a fault says so.
+#[derive(Debug, Default)]
+pub(super) struct Plight {
+    /// Where it stays for ever, if nobody stops it.
+    pub(super) stuck: Option<Stuck>,
+    /// Why it is aborted when it should begin.
+    pub(super) aborted_at_start: Option<String>,
+    /// How long stopping takes.
+    pub(super) stop_takes: Option<Duration>,
+    /// How the logins on its hosts end.
+    pub(super) authentication: Option<Authentication>,
+}
+
+/// Where a run stays.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stuck {
+    Pending,
+    AlmostDone,
 }
 
 /// One launch of a scan.
@@ -81,12 +105,17 @@ pub(super) struct Run {
     pub(super) targets: String,
     pub(super) expansion: Arc<Expansion>,
     pub(super) alt_targets: bool,
+    /// Whether the scan had credentials when it was launched.
+    pub(super) has_credentials: bool,
     pub(super) phase: Phase,
     /// When the phase was entered.
     pub(super) since: Timestamp,
     /// Time spent running in earlier phases.
     worked: Duration,
     pace: Pace,
+    pub(super) plight: Plight,
+    /// What the scanner remarks about it.
+    pub(super) note: Option<String>,
 }
 
 /// What one host shows of its scan.
@@ -99,6 +128,8 @@ pub(super) struct HostProgress {
 
 /// Progress is computed in millionths.
 const WHOLE: u64 = 1_000_000;
+/// How much of the work is done when it seems that only the last hundredth is left, rounding included.
+const ALMOST: u64 = 996_000;
 /// Hosts start one after another within this part of the run.
 const STAGGER: u64 = 600_000;
 
@@ -118,10 +149,13 @@ impl Run {
             targets: targets.0,
             expansion: targets.1,
             alt_targets: false,
+            has_credentials: false,
             phase: Phase::Pending,
             since: now,
             worked: Duration::ZERO,
             pace,
+            plight: Plight::default(),
+            note: None,
         }
     }
 
@@ -129,16 +163,22 @@ impl Run {
     pub(super) fn advance(&mut self, now: Timestamp) {
         loop {
             let (lasts, next) = match self.phase {
+                Phase::Pending if self.plight.stuck == Some(Stuck::Pending) => return,
+                Phase::Running if self.plight.stuck == Some(Stuck::AlmostDone) => return,
+                Phase::Pending if self.plight.aborted_at_start.is_some() => (self.pace.pending, Phase::Aborted),
                 Phase::Pending => (self.pace.pending, Phase::Running),
                 Phase::Running => (self.pace.work.saturating_sub(self.worked), Phase::Completed),
                 Phase::Pausing => (self.pace.transition, Phase::Paused),
                 Phase::Resuming => (self.pace.transition, Phase::Running),
-                Phase::Stopping => (self.pace.transition, Phase::Canceled),
-                Phase::Paused | Phase::Completed | Phase::Canceled => return,
+                Phase::Stopping => (self.plight.stop_takes.unwrap_or(self.pace.transition), Phase::Canceled),
+                Phase::Paused | Phase::Completed | Phase::Canceled | Phase::Aborted => return,
             };
             let at = self.since.plus(lasts);
             if now < at {
                 return;
+            }
+            if next == Phase::Aborted {
+                self.note = self.plight.aborted_at_start.take();
             }
             self.enter(next, at);
         }
@@ -164,6 +204,34 @@ impl Run {
     /// Ends at once; false when it has ended already.
     pub(super) fn kill(&mut self, now: Timestamp) -> bool {
         self.enter_if(self.phase.is_active(), Phase::Canceled, now)
+    }
+
+    /// How the logins on a host end.
+    pub(super) fn authentication(&self, config: &SimConfig, host: &str) -> Authentication {
+        match self.plight.authentication {
+            Some(plight) => plight,
+            None if self.has_credentials => config.authentication_on(host),
+            None => Authentication::NotTried,
+        }
+    }
+
+    /// Whether it scans.
+    pub(super) fn is_running(&self) -> bool {
+        self.phase == Phase::Running
+    }
+
+    /// Completes before its time; false when it has ended already.
+    pub(super) fn complete(&mut self, now: Timestamp) -> bool {
+        self.enter_if(self.phase.is_active(), Phase::Completed, now)
+    }
+
+    /// Aborts, for this reason; false when it has ended already.
+    pub(super) fn abort(&mut self, reason: &str, now: Timestamp) -> bool {
+        let allowed = self.phase.is_active();
+        if allowed {
+            self.note = Some(reason.to_owned());
+        }
+        self.enter_if(allowed, Phase::Aborted, now)
     }
 
     fn enter_if(&mut self, allowed: bool, next: Phase, now: Timestamp) -> bool {
@@ -212,7 +280,8 @@ impl Run {
             return WHOLE;
         }
         let work = self.pace.work.as_micros().max(1);
-        u64::try_from(self.worked_until(now).as_micros() * u128::from(WHOLE) / work).unwrap_or(WHOLE).min(WHOLE)
+        let most = if self.plight.stuck == Some(Stuck::AlmostDone) { ALMOST } else { WHOLE };
+        u64::try_from(self.worked_until(now).as_micros() * u128::from(WHOLE) / work).unwrap_or(most).min(most)
     }
 }
 

@@ -8,12 +8,13 @@ use serde_json::{Map, Value, json};
 
 use super::{
     editor,
+    reply::Reply,
     run::Run,
     state::{MY_SCANS, Scan, State, TRASH, seconds},
     targets::{Expansion, expand},
     templates::template_by_uuid,
     tokens::long_uuid,
-    wire::{ApiError, Call, Outcome, Reply},
+    wire::{ApiError, Call, Outcome},
 };
 
 #[derive(Deserialize)]
@@ -228,7 +229,35 @@ pub(super) fn launch(state: &mut State, call: &Call<'_>) -> Outcome {
     Ok(Reply::json(&json!({ "scan_uuid": uuid })))
 }
 
-fn start(
+/// Makes another scan of the same definition as the one created last, in this folder or in the same.
+pub(super) fn copy_latest(state: &mut State, folder_id: Option<u64>) -> bool {
+    let Some(latest) = state.scans.last_key_value().map(|(id, _)| *id) else { return false };
+    copy(state, latest, folder_id).is_ok()
+}
+
+/// Makes another scan of the same definition; returns its id.
+fn copy(state: &mut State, original: u64, folder_id: Option<u64>) -> Result<u64, ApiError> {
+    let (id, policy_id) = (state.next_id(), state.next_id());
+    let original = state.scan(original)?;
+    let copy = Scan {
+        id,
+        policy_id,
+        template_uuid: format!("template-{}", long_uuid()),
+        folder_id: folder_id.unwrap_or(original.folder_id),
+        name: original.name.clone(),
+        description: original.description.clone(),
+        targets: original.targets.clone(),
+        expansion: Arc::clone(&original.expansion),
+        credentials: original.credentials.clone(),
+        runs: Vec::new(),
+        ..*original
+    };
+    state.scans.insert(id, copy);
+    Ok(id)
+}
+
+/// Launches a scan; returns the run's UUID.
+pub(super) fn start(
     state: &mut State,
     id: u64,
     now: Timestamp,
@@ -243,6 +272,7 @@ fn start(
     let targets = alternative.unwrap_or_else(|| (scan.targets.clone(), Arc::clone(&scan.expansion)));
     let mut run = Run::new(history_id, uuid.clone(), now, targets, pace);
     run.alt_targets = alt_targets;
+    run.has_credentials = !scan.credentials.is_empty();
     // Counted before it can complete: a scan without duration is over at the next request.
     scan.runs.push(run);
     scan.read = false;

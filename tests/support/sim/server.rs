@@ -4,8 +4,9 @@ use serde_json::{Value, json};
 
 use super::{
     config::Edition,
+    reply::Reply,
     state::{State, seconds},
-    wire::{Call, Outcome, Reply},
+    wire::{Call, Outcome},
 };
 
 const UI_VERSION: &str = "10.9.4";

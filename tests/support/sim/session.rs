@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::{
+    reply::Reply,
     state::{State, seconds},
     tokens::random_hex,
-    wire::{ApiError, Call, Incoming, Outcome, Reply},
+    wire::{ApiError, Call, Incoming, Outcome},
 };
 
 /// The session token of `X-Cookie: token=…`.

@@ -83,6 +83,7 @@ pub(super) struct Scan {
 }
 
 /// A credential of a scan. Secrets are masked when they come in: what is not kept cannot leak.
+#[derive(Clone)]
 pub(super) struct CredentialInstance {
     pub(super) id: String,
     pub(super) category: String,

@@ -37,6 +37,12 @@ pub struct Stats {
     pub running: u64,
     /// The most runs that had not ended at one time.
     pub max_running: u64,
+    /// Connections that were made.
+    pub connections: u64,
+    /// Requests, by method and kind of path, as in `POST /scans/*/launch`; those to no endpoint as `other`.
+    pub calls: BTreeMap<String, u64>,
+    /// How often each fault has struck, by name.
+    pub faults: BTreeMap<String, u64>,
 }
 
 impl Stats {
@@ -50,6 +56,13 @@ impl Stats {
         self.total_launches += 1;
         *self.launches.entry(name.to_owned()).or_default() += 1;
         self.max_running = self.max_running.max(as_u64(running));
+    }
+
+    pub(super) fn count_call(&mut self, name: &str) {
+        match self.calls.get_mut(name) {
+            Some(count) => *count += 1,
+            None => drop(self.calls.insert(name.to_owned(), 1)),
+        }
     }
 }
 

@@ -1,50 +1,33 @@
-//! Requests and replies as the simulator sees them.
+//! Requests as the simulator sees them, and who answers them.
 //!
-//! They are the simulator's own types, so that the endpoints do not care which server carries them: today
-//! wiremock, and whatever can do to a connection what wiremock cannot (reset it, cut a body short) beside it.
+//! They are the simulator's own types, so that the endpoints do not care which server brings them: the front of its own,
+//! which can do anything to a connection, or wiremock.
 
+use std::borrow::Cow;
+
+use bytes::Bytes;
 use nessus_mcp_lib::time::Timestamp;
 use serde::de::DeserializeOwned;
-use serde_json::{Value, json};
-use wiremock::{Respond, ResponseTemplate};
 
-/// The headers that every answer of a Nessus carries.
-const HEADERS: [(&str, &str); 10] = [
-    ("Server", "NessusWWW"),
-    ("Cache-Control", "no-cache, no-store, must-revalidate"),
-    ("Pragma", "no-cache"),
-    ("Expires", "0"),
-    ("X-Frame-Options", "DENY"),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-XSS-Protection", "1; mode=block"),
-    ("Expect-CT", "max-age=0"),
-    ("Strict-Transport-Security", "max-age=31536000"),
-    ("Content-Security-Policy", "upgrade-insecure-requests; block-all-mixed-content; default-src 'self'"),
-];
-
-const JSON: &str = "application/json";
+use super::reply::Reply;
 
 /// A request, taken in whole.
+#[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) method: String,
     pub(super) path: String,
     query: Vec<(String, String)>,
     headers: Vec<(String, String)>,
-    body: Vec<u8>,
+    body: Bytes,
+    /// Whether another request came on its connection before it.
+    pub(super) on_used_connection: bool,
 }
 
 impl Incoming {
-    pub(super) fn from_wiremock(request: &wiremock::Request) -> Self {
-        let header = |(name, value): (&wiremock::http::HeaderName, &wiremock::http::HeaderValue)| {
-            (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        Self {
-            method: request.method.to_string(),
-            path: request.url.path().to_owned(),
-            query: pairs(request.url.query_pairs()),
-            headers: request.headers.iter().map(header).collect(),
-            body: request.body.clone(),
-        }
+    /// A request with these headers, their names in lower case.
+    pub(super) fn new(method: &str, path: &str, query: &str, headers: Vec<(String, String)>, body: Bytes) -> Self {
+        let (method, path) = (method.to_owned(), path.to_owned());
+        Self { method, path, query: pairs(query.as_bytes()), headers, body, on_used_connection: false }
     }
 
     /// The header's first value; `name` in lower case.
@@ -63,20 +46,23 @@ impl Incoming {
         serde_json::from_slice(body).map_err(|error| ApiError::new(400, format!("Invalid JSON in request: {error}")))
     }
 
-    /// The fields of a form-encoded body; nothing when it is not UTF-8.
+    /// The fields of a form-encoded body.
     pub(super) fn form(&self) -> Vec<(String, String)> {
-        let text = std::str::from_utf8(&self.body).unwrap_or_default();
-        // The query parser of the URL crate is the form parser: borrow it through a URL.
-        let Ok(mut url) = wiremock::http::Url::parse("http://form/") else { return Vec::new() };
-        url.set_query(Some(text));
-        pairs(url.query_pairs())
+        pairs(&self.body)
+    }
+
+    /// Everything that was sent, as a text: what a careless proxy shows in its error page.
+    pub(super) fn echo(&self) -> String {
+        let headers: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        let (headers, body) = (headers.join("\n"), String::from_utf8_lossy(&self.body));
+        format!("{} {}\n{headers}\n\n{body}", self.method, self.path)
     }
 }
 
-fn pairs<'a>(
-    pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
-) -> Vec<(String, String)> {
-    pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+fn pairs(encoded: &[u8]) -> Vec<(String, String)> {
+    form_urlencoded::parse(encoded)
+        .map(|(name, value): (Cow<'_, str>, _)| (name.into_owned(), value.into_owned()))
+        .collect()
 }
 
 fn first<'a>(list: &'a [(String, String)], name: &str) -> Option<&'a str> {
@@ -110,53 +96,11 @@ impl Call<'_> {
 /// What an endpoint gives back.
 pub(super) type Outcome = Result<Reply, ApiError>;
 
-/// An answer.
-#[derive(Debug)]
-pub(super) struct Reply {
-    status: u16,
-    mime: &'static str,
-    headers: Vec<(&'static str, String)>,
-    body: Vec<u8>,
-}
-
-impl Reply {
-    /// 200 with a JSON body.
-    pub(super) fn json(body: &Value) -> Self {
-        Self { status: 200, mime: JSON, headers: Vec::new(), body: body.to_string().into_bytes() }
-    }
-
-    /// 200 with no body, still called JSON: so does Nessus.
-    pub(super) fn empty() -> Self {
-        Self { status: 200, mime: JSON, headers: Vec::new(), body: Vec::new() }
-    }
-
-    /// 200 with a text of another type.
-    pub(super) fn text(mime: &'static str, body: impl Into<Vec<u8>>) -> Self {
-        Self { status: 200, mime, headers: Vec::new(), body: body.into() }
-    }
-
-    pub(super) fn with_header(mut self, name: &'static str, value: String) -> Self {
-        self.headers.push((name, value));
-        self
-    }
-
-    pub(super) fn into_wiremock(self) -> ResponseTemplate {
-        let mut template = ResponseTemplate::new(self.status);
-        for (name, value) in HEADERS {
-            template = template.insert_header(name, value);
-        }
-        for (name, value) in self.headers {
-            template = template.insert_header(name, value.as_str());
-        }
-        template.set_body_raw(self.body, self.mime)
-    }
-}
-
 /// A refusal: Nessus answers `{"error":"<text>"}`.
 #[derive(Debug)]
 pub(super) struct ApiError {
-    status: u16,
-    text: String,
+    pub(super) status: u16,
+    pub(super) text: String,
 }
 
 impl ApiError {
@@ -185,35 +129,11 @@ impl ApiError {
     }
 }
 
-impl From<ApiError> for Reply {
-    fn from(error: ApiError) -> Self {
-        let mut reply = Self::json(&json!({ "error": error.text }));
-        reply.status = error.status;
-        reply
-    }
-}
-
 /// Something that answers requests, whichever server brings them.
 pub(super) trait Answer: Send + Sync + 'static {
+    /// The answer to a request.
     fn answer(&self, request: &Incoming) -> Reply;
-}
 
-/// Makes an [`Answer`] known to wiremock.
-pub(super) struct OnWiremock<A>(pub(super) A);
-
-impl<A: Answer> Respond for OnWiremock<A> {
-    fn respond(&self, request: &wiremock::Request) -> ResponseTemplate {
-        self.0.answer(&Incoming::from_wiremock(request)).into_wiremock()
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_refusal_of_writes_is_32_bytes_long() {
-        assert_eq!(Reply::from(ApiError::not_available()).body, br#"{"error":"API is not available"}"#);
-        assert_eq!(Reply::from(ApiError::not_available()).body.len(), 32);
-    }
+    /// A connection was made.
+    fn connected(&self) {}
 }

@@ -5,8 +5,11 @@
 //! The set is small but covers what a reader of exports must survive: every severity, lists with several members,
 //! missing scores, all three CVSS versions, line breaks, and characters that XML must escape.
 
+mod logins;
 mod minor;
 mod serious;
+
+pub(super) use self::logins::{LOCAL_CHECKS_FAILED, LOGIN_FAILED, LOGIN_WORKED, PRIVILEGE_LACKING};
 
 /// A base score and its vector, both as the export writes them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

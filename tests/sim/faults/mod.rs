@@ -1,0 +1,4 @@
+//! Every fault does on the wire what the catalogue says.
+
+mod control;
+mod wire;

@@ -1,0 +1,22 @@
+//! Faults: everything that can go wrong between a gateway and a scanner, on demand.
+//!
+//! The [`catalogue`] names them; a [`Fault`] sets one, for so many requests of a kind. What a fault does is one of a few
+//! things (see [`Does`](entry::Does)): something happens to the scanner, somebody else answers, the answer is changed, or
+//! it travels badly. Several faults may meet in one request; of those that answer, and of those that make an answer travel
+//! badly, the first that was set counts.
+
+mod answers;
+mod armed;
+mod catalogue;
+mod changes;
+mod entry;
+mod fault;
+mod journeys;
+mod plights;
+mod times;
+
+pub(super) use self::armed::{Asked, Faults};
+pub use self::{
+    entry::When,
+    fault::{Fault, FaultError},
+};
