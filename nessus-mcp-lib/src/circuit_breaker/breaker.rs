@@ -53,6 +53,8 @@ pub struct CircuitView {
     pub lasted: Duration,
     /// What is left of the state's time; zero for one that has none.
     pub left: Duration,
+    /// How often it opened, in this process.
+    pub opens: u64,
     /// Failures that counted, in this process.
     pub failures: u64,
     /// The order that led to this state, if one did.
@@ -164,15 +166,8 @@ impl CircuitBreaker {
     /// # Errors
     /// [`CircuitOpen`] when none is to be made.
     pub fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
-        match self.tell(Event::Asked).answer {
-            Some(Ok(ticket)) => Ok(Permit { breaker: self.clone(), ticket, reported: false }),
-            Some(Err(rejection)) => Err(self.open_error(rejection)),
-            None => Err(self.open_error(self.look(|machine, now| machine.rejection(now)).unwrap_or(Rejection {
-                state: CircuitState::Closed,
-                reason: String::new(),
-                retry_after: None,
-            }))),
-        }
+        let ticket = self.tell(Event::Asked).answer.transpose().map_err(|rejection| self.open_error(rejection))?;
+        Ok(Permit { breaker: self.clone(), ticket })
     }
 
     /// Whether a call would be made now; else why not. Nothing is taken.
@@ -180,7 +175,7 @@ impl CircuitBreaker {
     /// # Errors
     /// [`CircuitOpen`] when none would be.
     pub fn check(&self) -> Result<(), CircuitOpen> {
-        match self.look(|machine, now| machine.rejection(now)) {
+        match self.look(Machine::rejection) {
             None => Ok(()),
             Some(rejection) => Err(self.open_error(rejection)),
         }
@@ -193,6 +188,7 @@ impl CircuitBreaker {
             reason: machine.reason().to_owned(),
             lasted: now.saturating_duration_since(machine.since()),
             left: machine.left(now),
+            opens: machine.opens(),
             failures: machine.failures(),
             order: machine.order(),
             has_worked: machine.has_worked(),
@@ -288,22 +284,23 @@ impl CircuitBreaker {
 #[must_use = "a permit that is dropped says that no call was made"]
 pub struct Permit {
     breaker: CircuitBreaker,
-    ticket: Ticket,
-    reported: bool,
+    /// Taken by the report.
+    ticket: Option<Ticket>,
 }
 
 impl Permit {
     /// Says how the call ended.
     pub fn report(mut self, verdict: Verdict) {
-        self.reported = true;
-        let _ = self.breaker.tell(Event::Ended { ticket: self.ticket, verdict });
+        if let Some(ticket) = self.ticket.take() {
+            let _ = self.breaker.tell(Event::Ended { ticket, verdict });
+        }
     }
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        if !self.reported {
-            let _ = self.breaker.tell(Event::Dropped { ticket: self.ticket });
+        if let Some(ticket) = self.ticket.take() {
+            let _ = self.breaker.tell(Event::Dropped { ticket });
         }
     }
 }
@@ -311,7 +308,7 @@ impl Drop for Permit {
 /// The guarded call that is being made.
 struct Attempt {
     breaker: CircuitBreaker,
-    ticket: Ticket,
+    ticket: Option<Ticket>,
 }
 
 tokio::task_local! {
@@ -324,7 +321,9 @@ tokio::task_local! {
 /// [`CircuitOpen`] when the circuit has opened meanwhile: no further try is to be made.
 pub(crate) fn try_failed(verdict: Verdict) -> Result<(), CircuitOpen> {
     let told = ATTEMPT.try_with(|attempt| {
-        let _ = attempt.breaker.tell(Event::Tried { ticket: attempt.ticket, verdict });
+        if let Some(ticket) = attempt.ticket {
+            let _ = attempt.breaker.tell(Event::Tried { ticket, verdict });
+        }
         match attempt.breaker.view().state {
             CircuitState::Closed => Ok(()),
             _ => attempt.breaker.check(),

@@ -146,6 +146,8 @@ pub struct Machine {
     openings: u32,
     /// Until when the scanner has asked to be left alone.
     not_before: Option<Instant>,
+    /// How often it opened at all.
+    opens: u64,
     /// Failures that counted.
     failures: u64,
     /// The order that led to this state, if one did.
@@ -179,6 +181,7 @@ impl Machine {
             reason: String::new(),
             openings: 0,
             not_before: None,
+            opens: 0,
             failures: 0,
             order: None,
             worked: false,
@@ -254,6 +257,11 @@ impl Machine {
             }
             State::Closed { .. } | State::Isolated | State::Unusable => Duration::ZERO,
         }
+    }
+
+    /// How often it opened by itself, since this value was made.
+    pub fn opens(&self) -> u64 {
+        self.opens
     }
 
     /// Failures that counted, since this value was made.
@@ -443,6 +451,7 @@ impl Machine {
         let drawn = longest.mul_f64((self.jitter)().clamp(0.0, 1.0)).max(longest / 10);
         let until = (now + drawn).max(self.not_before.unwrap_or(now));
         self.openings = self.openings.saturating_add(1);
+        self.opens += 1;
         self.reason = reason;
         self.become_state(now, State::Open { until });
     }

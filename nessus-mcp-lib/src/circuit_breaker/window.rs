@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 /// In how many parts the window moves on.
-pub(super) const PARTS: u64 = 10;
+const PARTS: usize = 10;
 
 /// Calls and failures of the last while, in [`PARTS`] parts that are forgotten one by one: its size does not depend on
 /// how many calls are made, and what is old counts no more, however long nobody has called.
@@ -13,7 +13,7 @@ pub(super) const PARTS: u64 = 10;
 pub(super) struct Window {
     begin: Instant,
     part: Duration,
-    parts: [Part; PARTS as usize],
+    parts: [Part; PARTS],
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -27,7 +27,7 @@ struct Part {
 impl Window {
     pub(super) fn new(begin: Instant, length: Duration) -> Self {
         let part = (length / u32::try_from(PARTS).unwrap_or(u32::MAX)).max(Duration::from_millis(1));
-        Self { begin, part, parts: [Part::default(); PARTS as usize] }
+        Self { begin, part, parts: [Part::default(); PARTS] }
     }
 
     /// The part of time that `now` lies in.
@@ -39,8 +39,7 @@ impl Window {
     /// Counts a call.
     pub(super) fn add(&mut self, now: Instant, failed: bool) {
         let number = self.number(now);
-        let index = usize::try_from(number % PARTS).unwrap_or_default();
-        let part = &mut self.parts[index];
+        let part = &mut self.parts[usize::try_from(number).unwrap_or_default() % PARTS];
         if part.number != number {
             *part = Part { number, ..Part::default() };
         }
@@ -51,7 +50,7 @@ impl Window {
     /// Calls and failures that count now.
     pub(super) fn counts(&self, now: Instant) -> (u64, u64) {
         let number = self.number(now);
-        let counting = self.parts.iter().filter(|part| part.number + PARTS > number);
+        let counting = self.parts.iter().filter(|part| part.number + PARTS as u64 > number);
         counting.fold((0, 0), |(calls, failures), part| {
             (calls + u64::from(part.calls), failures + u64::from(part.failures))
         })

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
-    IdempotencyOutcome, Lease, LeaseInfo, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,
-    SlotOutcome, TaskBody,
+    CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
+    IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, QueueError, QueueStats, RemoveOutcome,
+    RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -140,6 +140,26 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         entry: &IdempotencyEntry,
         ttl: Duration,
     ) -> Result<IdempotencyOutcome, QueueError>;
+
+    /// Tells all processes that a scanner's circuit has changed, unless another change came before this one.
+    ///
+    /// A change without an order stands only when nothing is known of the circuit, or when what is known is the change
+    /// it follows ([`CircuitChange::after`](super::CircuitChange::after)) and no isolation. An order always stands. The
+    /// record's generation is larger than that of the record it replaces and of the change it follows, and at least the
+    /// clock's microseconds since 1970; its `opens` and `failures` are the sums of those of the changes that stood.
+    async fn publish_circuit(
+        &self,
+        pool: &PoolName,
+        instance: &InstanceId,
+        change: &CircuitChange,
+    ) -> Result<PublishOutcome, QueueError>;
+
+    /// How the circuits of these scanners stand, in the order of `instances`; `None` where nobody has told of a change.
+    async fn circuits(
+        &self,
+        pool: &PoolName,
+        instances: &[InstanceId],
+    ) -> Result<Vec<Option<CircuitRecord>>, QueueError>;
 
     /// Returns when one of the pools may have something to claim, at the latest after `timeout`.
     ///

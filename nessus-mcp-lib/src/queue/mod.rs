@@ -23,6 +23,7 @@
 //! [`open`] chooses one by URL. No type of a backend's crate appears in a signature.
 
 mod body;
+mod circuit;
 mod entry;
 mod error;
 mod interface;
@@ -37,6 +38,7 @@ pub use self::interface::MockQueue;
 pub(crate) use self::interface::revive;
 pub use self::{
     body::{BodyError, TaskBody},
+    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
     entry::{
         Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
         IdempotencyOutcome, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome,

@@ -4,7 +4,9 @@
 //! Nessus over HTTP and is the only place that does so.
 
 mod changes;
+mod circuits;
 mod error;
+mod guarded;
 mod health;
 mod interface;
 mod mock;
@@ -22,7 +24,9 @@ pub(crate) use self::permit::act_until;
 pub use self::permit::may_act;
 pub use self::{
     changes::{ChangedScanner, ScannerChanges},
+    circuits::Circuits,
     error::{RequestSent, ScannerError},
+    guarded::Guarded,
     health::{HealthFailure, ScannerHealth, watch_health},
     interface::{
         DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,

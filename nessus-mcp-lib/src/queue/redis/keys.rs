@@ -32,6 +32,14 @@ impl Naming {
         self.companion(pool, &format!("slots:{instance}"))
     }
 
+    /// The circuit of a scanner.
+    pub(super) fn circuit(self, pool: &PoolName, instance: &InstanceId) -> String {
+        match self {
+            Self::Plain => format!("nessus:circuit:{pool}:{instance}"),
+            Self::Tagged => format!("nessus:circuit:{{{pool}}}:{instance}"),
+        }
+    }
+
     /// The keys that every script on entries gets, in the order of `prelude.lua`.
     pub(super) fn entries(self, pool: &PoolName) -> [String; 11] {
         let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake] =
@@ -60,6 +68,8 @@ mod tests {
             assert_eq!(keys[9..], [format!("{queue}:fence"), format!("{queue}:wake")]);
             assert_eq!(naming.slots(&pool, &instance), format!("{queue}:slots:scanner1"));
         }
+        assert_eq!(Naming::Plain.circuit(&pool, &instance), "nessus:circuit:nessus:scanner1");
+        assert_eq!(Naming::Tagged.circuit(&pool, &instance), "nessus:circuit:{nessus}:scanner1");
         assert_eq!(idempotency("a key"), "idemp:a key");
     }
 }

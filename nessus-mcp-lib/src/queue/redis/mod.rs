@@ -16,9 +16,10 @@
 //! | `{pool}:queue:attempts` | hash | task: deliveries |
 //! | `{pool}:queue:delayed` | sorted set | bodies, by when they are due in ms |
 //! | `{pool}:queue:slots:{instance}` | sorted set | tasks that hold a slot of a scanner, by its end in ms |
+//! | `nessus:circuit:{pool}:{instance}` | hash | how a scanner's circuit stands: `state`, `until` in ms, `generation`, `reason`, `by`, ... |
 //! | `{pool}:queue:paused`, `:fence`, `:wake` | | reason of a pause, last fence, marker that wakes a worker |
 //!
-//! In a cluster the pool stands in braces, `{nessus}:queue`, so that all keys of a pool lie in one slot.
+//! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot.
 //!
 //! # How it works
 //! Each step is one Lua script, which runs whole or not at all and goes by the server's clock. All steps go over one
@@ -40,6 +41,7 @@
 
 mod calls;
 mod check;
+mod circuits;
 mod connect;
 mod errors;
 mod keys;
@@ -64,9 +66,9 @@ use self::{
     target::Target,
 };
 use super::{
-    Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
-    IdempotencyOutcome, Lease, LeaseInfo, Queue, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,
-    SlotOutcome, TaskBody,
+    CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
+    IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats,
+    RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -358,6 +360,31 @@ impl Queue for RedisQueue {
             return Ok(IdempotencyOutcome::Claimed);
         }
         Ok(IdempotencyOutcome::Existing(existing))
+    }
+
+    async fn publish_circuit(
+        &self,
+        pool: &PoolName,
+        instance: &InstanceId,
+        change: &CircuitChange,
+    ) -> Result<PublishOutcome, QueueError> {
+        let publish = scripts::PUBLISH_CIRCUIT.on([self.naming.circuit(pool, instance)], circuits::arguments(change));
+        let reply = self.calls.reply_to(&publish, LostReply::Repeat).await?;
+        circuits::outcome(reply.value).map_err(|error| errors::unexpected(self.calls.location(), error))
+    }
+
+    async fn circuits(
+        &self,
+        pool: &PoolName,
+        instances: &[InstanceId],
+    ) -> Result<Vec<Option<CircuitRecord>>, QueueError> {
+        if instances.is_empty() {
+            return Ok(Vec::new());
+        }
+        let keys: Vec<_> = instances.iter().map(|instance| self.naming.circuit(pool, instance)).collect();
+        let stored: Vec<Value> = self.calls.run(&scripts::CIRCUITS.on(keys, []), LostReply::Repeat).await?;
+        let read = stored.into_iter().map(circuits::record).collect::<Result<_, _>>();
+        read.map_err(|error| errors::unexpected(self.calls.location(), error))
     }
 
     async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration) {

@@ -40,6 +40,8 @@ script!(RESUME, "prelude.lua", "resume.lua");
 script!(ACQUIRE_SLOT, "acquire_slot.lua");
 script!(SLOTS_IN_USE, "slots_in_use.lua");
 script!(CLAIM_KEY, "claim_key.lua");
+script!(PUBLISH_CIRCUIT, "circuit.lua", "publish_circuit.lua");
+script!(CIRCUITS, "circuit.lua", "circuits.lua");
 
 impl Script {
     fn new(text: &'static str) -> Self {

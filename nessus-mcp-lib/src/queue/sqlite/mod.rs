@@ -8,6 +8,7 @@
 //! Processes do not signal each other; [`wait_for_work`](Queue::wait_for_work) looks every 250 ms, and is woken at
 //! once by work that comes from the same [`SqliteQueue`].
 
+mod circuits;
 mod connection;
 mod schema;
 mod shared;
@@ -29,9 +30,9 @@ use tokio::sync::Notify;
 
 use self::connection::Store;
 use super::{
-    Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
-    IdempotencyOutcome, Lease, LeaseInfo, Queue, QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,
-    SlotOutcome, TaskBody,
+    CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
+    IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats,
+    RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -262,6 +263,28 @@ impl Queue for SqliteQueue {
     ) -> Result<IdempotencyOutcome, QueueError> {
         let (key, entry) = (key.to_owned(), entry.clone());
         self.write(move |step, now| shared::claim_idempotency_key(step, now, &key, &entry, now.plus(ttl))).await
+    }
+
+    async fn publish_circuit(
+        &self,
+        pool: &PoolName,
+        instance: &InstanceId,
+        change: &CircuitChange,
+    ) -> Result<PublishOutcome, QueueError> {
+        let (pool, instance, change) = (pool.clone(), instance.clone(), change.clone());
+        self.write(move |step, now| circuits::publish(step, now, &pool, &instance, &change)).await
+    }
+
+    async fn circuits(
+        &self,
+        pool: &PoolName,
+        instances: &[InstanceId],
+    ) -> Result<Vec<Option<CircuitRecord>>, QueueError> {
+        let (pool, instances) = (pool.clone(), instances.to_vec());
+        self.read(move |view, now| {
+            instances.iter().map(|instance| circuits::read(view, now, &pool, instance)).collect()
+        })
+        .await
     }
 
     async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration) {

@@ -5,13 +5,35 @@ use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 use super::connection::describe;
 use crate::queue::QueueError;
 
-/// The version this program writes. Version matrix: 1 is the first.
-pub(super) const VERSION: i64 = 1;
+/// The version this program writes. Version matrix: 1 is the first; 2 adds the circuits of scanners.
+pub(super) const VERSION: i64 = 2;
 
+/// What each older version lacks: the statement at index 0 makes version 2 of version 1.
+const MIGRATIONS: [&str; 1] = [CIRCUITS];
+
+const CIRCUITS: &str = "
+CREATE TABLE circuits (
+    pool       TEXT    NOT NULL,
+    instance   TEXT    NOT NULL,
+    generation INTEGER NOT NULL,
+    state      TEXT    NOT NULL,
+    until_ms   INTEGER,
+    reason     TEXT    NOT NULL,
+    changed_by TEXT    NOT NULL,
+    ordered    TEXT,
+    since_ms   INTEGER NOT NULL,
+    opens      INTEGER NOT NULL,
+    failures   INTEGER NOT NULL,
+    PRIMARY KEY (pool, instance)
+) STRICT, WITHOUT ROWID;
+";
+
+/// The tables of version 1.
+///
 /// An entry is in exactly one state, and a task has at most one entry in a pool. `place` orders the ready ones; the
 /// front is the smallest and may be negative. `task_id` is NULL for a body that was put there by other means than
 /// `enqueue`; the claim that meets it fills it in or throws the body out.
-const TABLES: &str = "
+pub(super) const FIRST_VERSION: &str = "
 CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;
 
 CREATE TABLE pools (
@@ -70,7 +92,7 @@ CREATE TABLE idempotency (
 CREATE INDEX idempotency_by_expiry ON idempotency (expires_ms);
 ";
 
-/// Creates the tables in an empty file, or checks that the file is ours.
+/// Creates the tables in an empty file, brings those of an older version up to date, or checks that the file is ours.
 pub(super) fn install(connection: &mut Connection, location: &str) -> Result<(), QueueError> {
     let found = install_or_read(connection).map_err(|error| describe(location, error))?;
     let location = location.to_owned();
@@ -100,13 +122,26 @@ fn install_or_read(connection: &mut Connection) -> rusqlite::Result<Option<i64>>
         |row| Ok((row.get(0)?, row.get(1)?)),
     )?;
     if ours > 0 {
-        return version(&step);
+        return migrate(step);
     }
     if tables > 0 {
         return Ok(None);
     }
-    step.execute_batch(TABLES)?;
+    step.execute_batch(FIRST_VERSION)?;
+    MIGRATIONS.iter().try_for_each(|migration| step.execute_batch(migration))?;
     step.execute("INSERT INTO schema_version (version) VALUES (?1)", [VERSION])?;
+    step.commit()?;
+    Ok(Some(VERSION))
+}
+
+/// Brings an older version up to date; returns the version that stands in the file then. A process of the older version
+/// that has the file open goes on: what it knows is as it was.
+fn migrate(step: Transaction<'_>) -> rusqlite::Result<Option<i64>> {
+    let found = version(&step)?;
+    let Some(older @ 1..VERSION) = found else { return Ok(found) };
+    let known = usize::try_from(older - 1).unwrap_or_default();
+    MIGRATIONS[known..].iter().try_for_each(|migration| step.execute_batch(migration))?;
+    step.execute("UPDATE schema_version SET version = ?1", [VERSION])?;
     step.commit()?;
     Ok(Some(VERSION))
 }

@@ -78,7 +78,7 @@ mod conformance {
             self.connection()
                 .execute_batch(
                     "BEGIN IMMEDIATE; DELETE FROM entries; DELETE FROM pools; DELETE FROM dead; DELETE FROM slots;
-                     DELETE FROM idempotency; COMMIT;",
+                     DELETE FROM idempotency; DELETE FROM circuits; COMMIT;",
                 )
                 .unwrap();
         }
@@ -289,4 +289,24 @@ async fn work_of_another_process_is_noticed() {
     let (noticed, enqueued) = tokio::join!(waits, works);
     enqueued.unwrap();
     assert!(noticed);
+}
+
+/// What the first version of the program left behind is brought up to date and loses nothing.
+#[tokio::test]
+async fn a_file_of_the_first_version_gets_what_it_lacks() {
+    let directory = directory();
+    let path = directory.path().join("queue.db");
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch(schema::FIRST_VERSION).unwrap();
+    older
+        .execute_batch(
+            "INSERT INTO schema_version (version) VALUES (1); INSERT INTO pools (pool, paused) VALUES ('nessus', 'x')",
+        )
+        .unwrap();
+    let queues = [SqliteQueue::open(&path).unwrap(), SqliteQueue::open(&path).unwrap()];
+    assert_eq!(queues[0].stats(&pool()).await.unwrap().paused.as_deref(), Some("x"));
+    let scanners = [InstanceId::new("a").unwrap()];
+    assert_eq!(queues[1].circuits(&pool(), &scanners).await.unwrap(), [None]);
+    let version: i64 = older.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).unwrap();
+    assert_eq!(version, schema::VERSION);
 }

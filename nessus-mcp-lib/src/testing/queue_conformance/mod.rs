@@ -13,6 +13,7 @@
 //! hold for a backend whose clock cannot be set and on a machine that is slow.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 
+mod circuits;
 mod dead_letters;
 mod entries;
 mod leases;
@@ -22,7 +23,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::{dead_letters::*, entries::*, leases::*, shared::*};
+pub use self::{circuits::*, dead_letters::*, entries::*, leases::*, shared::*};
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
     queue::{Claim, EnqueueOutcome, Queue, TaskBody},
@@ -103,6 +104,11 @@ macro_rules! queue_conformance_tests {
             an_idempotency_key_has_one_winner
             an_idempotency_key_expires
             a_paused_pool_gives_nothing
+            a_circuit_is_told_to_all
+            a_circuits_time_goes_by_the_backends_clock
+            of_two_changes_of_a_circuit_one_stands
+            an_isolation_is_ended_by_an_order_only
+            circuits_go_on_after_a_loss_of_data
             waiting_ends_when_there_is_work
             the_queue_gives_a_sign_of_life
         }
