@@ -5,8 +5,9 @@
 use std::{path::Path, time::Duration};
 
 use nessus_mcp_lib::{
-    ids::{PoolName, TaskId, WorkerId},
-    queue::{self, DeadReason, Finish, TaskBody},
+    circuit_breaker::{CircuitOrder, CircuitState},
+    ids::{InstanceId, PoolName, TaskId, WorkerId},
+    queue::{self, CircuitChange, DeadReason, Finish, PublishOutcome, TaskBody},
 };
 use nessus_mcp_tests::{
     deployment::Deployment,
@@ -115,6 +116,8 @@ fn where_no_queue_is_none_is_made() {
         &["retry-dlq", "x"],
         &["cancel", "x"],
         &["resume-pool", "lab"],
+        &["list-circuits"],
+        &["isolate-scanner", "lab", "mock-1", "--reason", "x"],
         &["purge-dlq", "--older-than", "1d"],
     ] {
         let finished = admin(&deployment, command);
@@ -194,4 +197,44 @@ async fn tasks_that_are_not_there_are_said() {
     assert!(finished.stderr.contains(task(1).as_str()) && finished.stderr.contains("no-task"), "{}", finished.stderr);
     let finished = admin(&deployment, &["cancel", task(1).as_str()]);
     assert!(finished.code == Some(1) && finished.stderr.contains("there is no task"), "{finished:?}");
+}
+
+/// What an operator orders stands in the queue for every process, and is shown with its reason.
+#[tokio::test]
+async fn circuits_are_listed_isolated_closed_and_reset() {
+    let deployment = filled().await;
+    let closed = "lab     mock-1    closed\noffice  mock-2    closed\n";
+    let listed = data(admin(&deployment, &["list-circuits"]));
+    assert_eq!(listed, format!("pool    instance  state\n{closed}"));
+    let text = data(admin(&deployment, &["isolate-scanner", "lab", "mock-1", "--reason", "a new\nfirewall"]));
+    assert_eq!(text, "lab:mock-1 is isolated: a new\\nfirewall\n");
+    let listed = data(admin(&deployment, &["circuits"]));
+    assert!(listed.contains("lab     mock-1    isolated   since="), "{listed}");
+    assert!(listed.contains("by=operator  a new\\nfirewall\n"), "{listed}");
+
+    let queue = queue::open(&deployment.queue_url().parse().unwrap()).await.unwrap();
+    let (lab, scanner) = (PoolName::new("lab").unwrap(), InstanceId::new("mock-1").unwrap());
+    let found = CircuitChange::found(0, CircuitState::Closed, "it works", "a worker");
+    let refused = queue.publish_circuit(&lab, &scanner, &found).await.unwrap();
+    assert!(matches!(refused, PublishOutcome::Superseded(_)), "an isolation stands: {refused:?}");
+
+    assert_eq!(data(admin(&deployment, &["close-circuit", "lab", "mock-1"])), "lab:mock-1 is closed\n");
+    let closed = queue.circuits(&lab, &[scanner.clone()]).await.unwrap().pop().unwrap().unwrap();
+    assert_eq!((closed.state, closed.order), (CircuitState::Closed, Some(CircuitOrder::Close)));
+
+    let unusable = CircuitChange::found(closed.generation, CircuitState::Unusable, "the login was refused", "a worker");
+    queue.publish_circuit(&lab, &scanner, &unusable).await.unwrap();
+    let json = data(admin(&deployment, &["list-circuits", "--pool", "lab", "--json"]));
+    let json: Value = serde_json::from_str(&json).unwrap();
+    assert_eq!((&json["scanner_pool"], &json["scanner_instance"]), (&json!("lab"), &json!("mock-1")));
+    assert_eq!((&json["state"], &json["reason"]), (&json!("unusable"), &json!("the login was refused")));
+    let finished = admin(&deployment, &["close-circuit", "lab", "mock-1"]);
+    assert!(finished.code == Some(1) && finished.stderr.contains("refused the login"), "{finished:?}");
+    assert!(finished.stderr.contains("hint: "), "{finished:?}");
+    assert_eq!(data(admin(&deployment, &["reset-circuit", "lab", "mock-1"])), "lab:mock-1 is closed\n");
+    assert!(data(admin(&deployment, &["circuits"])).contains("lab     mock-1    closed  "));
+
+    let unknown = admin(&deployment, &["reset-circuit", "lab", "mock-9"]);
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("mock-1"), "{unknown:?}");
+    assert_eq!(admin(&deployment, &["isolate-scanner", "lab", "mock-1"]).code, Some(2), "a reason is asked for");
 }

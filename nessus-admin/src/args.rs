@@ -5,7 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::cli::CommonArgs,
-    ids::PoolName,
+    ids::{InstanceId, PoolName},
     results::{DEFAULT_CHARS, Format},
     task::ScanType,
 };
@@ -58,6 +58,56 @@ pub(crate) enum Command {
     PausePool(PausePoolArgs),
     /// Let workers take tasks of a pool again
     ResumePool(ResumePoolArgs),
+    /// List the circuits of the scanners: to which calls are made, to which not, and why
+    #[command(visible_alias = "circuits")]
+    ListCircuits(ListCircuitsArgs),
+    /// Let no process call a scanner until close-circuit or reset-circuit; scans that run there go on unwatched
+    IsolateScanner(IsolateScannerArgs),
+    /// Let calls to a scanner be made again, also before its time is over
+    CloseCircuit(CircuitArgs),
+    /// Let calls to a scanner be made again, and forget everything, also that it refused the login
+    ResetCircuit(CircuitArgs),
+}
+
+/// Options of `list-circuits`.
+#[derive(Debug, Args)]
+pub(crate) struct ListCircuitsArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// Only this pool
+    #[arg(long, value_name = "POOL")]
+    pub(crate) pool: Option<PoolName>,
+
+    /// Write one JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `isolate-scanner`.
+#[derive(Debug, Args)]
+pub(crate) struct IsolateScannerArgs {
+    #[command(flatten)]
+    pub(crate) scanner: CircuitArgs,
+
+    /// Why, shown wherever the scanner is shown
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// The scanner a command is about.
+#[derive(Debug, Args)]
+pub(crate) struct CircuitArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// The pool
+    #[arg(value_name = "POOL")]
+    pub(crate) pool: PoolName,
+
+    /// The scanner within the pool
+    #[arg(value_name = "INSTANCE")]
+    pub(crate) instance: InstanceId,
 }
 
 /// Options of `retry-dlq`.

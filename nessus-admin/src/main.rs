@@ -30,6 +30,10 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Cancel(args) => block_on(commands::control::cancel(args)),
         Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
         Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),
+        Command::ListCircuits(args) => block_on(commands::circuits::list(args)),
+        Command::IsolateScanner(args) => block_on(commands::circuits::isolate(args)),
+        Command::CloseCircuit(args) => block_on(commands::circuits::close(args)),
+        Command::ResetCircuit(args) => block_on(commands::circuits::reset(args)),
     }
 }
 

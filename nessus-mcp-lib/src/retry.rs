@@ -13,8 +13,9 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    circuit_breaker::{Judged, by_lot, try_failed},
+    circuit_breaker::{Judged, try_failed},
     config::ConfigError,
+    time::by_lot,
 };
 
 /// What a call pays into the budget, in hundredths of a repetition: five calls pay for one.

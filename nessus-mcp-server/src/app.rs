@@ -55,6 +55,17 @@ impl App {
         Ok(())
     }
 
+    /// Keeps in step with what other processes say of the circuits of scanners, until the process stops.
+    pub(crate) fn follow_circuits(&self) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = app.service.follow_circuits() => {}
+                () = app.stop.cancelled() => {}
+            }
+        });
+    }
+
     /// Cancels `stop` on SIGTERM or Ctrl-C.
     pub(crate) fn stop_on_signal(&self) -> Result<(), Failure> {
         let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;

@@ -29,10 +29,12 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let address = parse_address(&command.bind.mcp_bind)?;
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref());
     let worker_settings = command.worker.settings()?;
-    let app = App::new(ScanService::open(&command.common.scanning_settings()?).await?);
+    let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
+    let app = App::new(ScanService::open(&settings).await?);
     let listener = listen(address).await?;
     app.stop_on_signal()?;
     app.reload_on_signal()?;
+    app.follow_circuits();
     let health_interval = worker_settings.health_interval;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     // A worker checks the scanners itself.

@@ -13,7 +13,8 @@ use crate::{app::App, args::Stdio, tools::ScanTools};
 pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     command.log.init()?;
     let worker_settings = command.worker.settings()?;
-    let app = App::new(ScanService::open(&command.common.scanning_settings()?).await?);
+    let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
+    let app = App::new(ScanService::open(&settings).await?);
     app.stop_on_signal()?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     let served = serve(&app).await;

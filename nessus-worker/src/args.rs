@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use nessus_mcp_lib::config::cli::{CommonArgs, LogArgs, WorkerArgs};
+use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, WorkerArgs};
 
 /// Take scans from the queue and drive the scanners until SIGTERM
 ///
@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
     pub(crate) common: CommonArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) circuits: CircuitArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,
 }

@@ -19,7 +19,8 @@ async fn main() -> ExitCode {
 async fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.log.init()?;
     let settings = arguments.worker.settings()?;
-    let service = ScanService::open(&arguments.common.scanning_settings()?).await?;
+    let circuits = arguments.circuits.settings()?;
+    let service = ScanService::open(&arguments.common.scanning_settings()?.with_circuits(circuits)).await?;
     let worker = Worker::new(&service, settings)?;
     let mut hangup = signal(SignalKind::hangup())?;
     let reload = async move {

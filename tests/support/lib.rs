@@ -5,16 +5,18 @@
 //! processes    a binary as a process: clean environment, bounded waits, signals
 //! binaries     the binaries of the workspace, built when they are needed
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
-//! proxy        a way to a server on which replies get lost
+//! proxy        a way to a server on which replies get lost, or that is cut for a while
 //! redis        Redis servers that a test starts itself
 //! redis_groups a cluster, and a master with a replica and a sentinel
 //! site         a whole site: scanner, server, workers
 //! chaos        many tasks on a site whose processes are killed, frozen and emptied, and what must hold afterwards
+//! outage       two scanners, one of which is out of reach for a while, under a load of tasks
 //! ```
 
 pub mod binaries;
 pub mod chaos;
 pub mod deployment;
+pub mod outage;
 pub mod processes;
 pub mod proxy;
 pub mod redis;

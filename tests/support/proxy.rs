@@ -1,12 +1,12 @@
-//! A way to a server on which replies get lost.
+//! A way to a server on which replies get lost, or that is cut for a while.
 #![expect(clippy::missing_panics_doc, reason = "a test without its proxy cannot go on")]
 
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
     sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     thread,
 };
@@ -16,6 +16,26 @@ use std::{
 pub struct Proxy {
     port: u16,
     to_lose: Arc<AtomicUsize>,
+    cut: Arc<Cut>,
+}
+
+/// Whether nothing gets through, and the connections that are open.
+#[derive(Debug, Default)]
+struct Cut {
+    is_cut: AtomicBool,
+    open: Mutex<Vec<TcpStream>>,
+}
+
+impl Cut {
+    /// Keeps a hold of a connection, or closes it at once.
+    fn admit(&self, client: &TcpStream) -> bool {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.is_cut.load(Ordering::SeqCst) {
+            return false;
+        }
+        open.retain(|stream| stream.take_error().is_ok() && stream.peer_addr().is_ok());
+        client.try_clone().map(|client| open.push(client)).is_ok()
+    }
 }
 
 impl Proxy {
@@ -24,10 +44,13 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap_or_else(|error| panic!("cannot listen: {error}"));
         let address = listener.local_addr().unwrap_or_else(|error| panic!("no address: {error}"));
         let to_lose = Arc::new(AtomicUsize::new(0));
-        let proxy = Self { port: address.port(), to_lose: Arc::clone(&to_lose) };
+        let cut = Arc::new(Cut::default());
+        let proxy = Self { port: address.port(), to_lose: Arc::clone(&to_lose), cut: Arc::clone(&cut) };
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
-                if let Ok(server) = TcpStream::connect(("127.0.0.1", target)) {
+                if cut.admit(&client)
+                    && let Ok(server) = TcpStream::connect(("127.0.0.1", target))
+                {
                     connect(client, server, &to_lose);
                 }
             }
@@ -38,6 +61,21 @@ impl Proxy {
     /// The port to connect to.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Breaks all connections and lets none through until [`mend`](Self::mend): the server is out of reach, and knows
+    /// nothing of it.
+    pub fn cut(&self) {
+        let mut open = self.cut.open.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cut.is_cut.store(true, Ordering::SeqCst);
+        for stream in open.drain(..) {
+            let _ = stream.shutdown(Shutdown::Both);
+        }
+    }
+
+    /// Lets connections through again.
+    pub fn mend(&self) {
+        self.cut.is_cut.store(false, Ordering::SeqCst);
     }
 
     /// Swallows the next `count` replies, each with the connection it comes on. The server has done what it was told: an

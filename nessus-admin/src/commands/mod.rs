@@ -1,5 +1,6 @@
 //! What can be done, one module a command.
 
+pub(crate) mod circuits;
 pub(crate) mod control;
 pub(crate) mod convert;
 pub(crate) mod dead_letters;

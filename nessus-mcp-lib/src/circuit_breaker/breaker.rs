@@ -2,7 +2,6 @@
 
 use std::{
     fmt,
-    hash::{BuildHasher as _, Hasher as _, RandomState},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -14,7 +13,7 @@ use super::{
     machine::{Effects, Event, Jitter, Machine, News, Rejection, Ticket},
     state::{CircuitOrder, CircuitState, Verdict},
 };
-use crate::config::CircuitSettings;
+use crate::{config::CircuitSettings, time::by_lot};
 
 /// A call that was not made, because its scanner is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -330,12 +329,6 @@ pub(crate) fn try_failed(verdict: Verdict) -> Result<(), CircuitOpen> {
         }
     });
     told.unwrap_or(Ok(()))
-}
-
-/// Any source of chance will do; the keys of a new hasher differ each time.
-pub(crate) fn by_lot() -> f64 {
-    let chance = RandomState::new().build_hasher().finish() % 1_000_000;
-    f64::from(u32::try_from(chance).unwrap_or_default()) / 1_000_000.0
 }
 
 #[cfg(test)]

@@ -43,7 +43,7 @@ mod machine;
 mod state;
 mod window;
 
-pub(crate) use self::breaker::{by_lot, try_failed};
+pub(crate) use self::breaker::try_failed;
 pub use self::{
     breaker::{CircuitBreaker, CircuitOpen, CircuitView, Judged, Permit},
     machine::{Effects, Event, Jitter, Machine, News, Rejection, Ticket},

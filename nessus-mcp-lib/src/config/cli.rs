@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{ConfigError, Settings, WorkerSettings, write_example_if_missing};
+use super::{CircuitSettings, ConfigError, Settings, WorkerSettings, write_example_if_missing};
 use crate::{
     ids::PoolName,
     telemetry,
@@ -75,6 +75,37 @@ impl LogArgs {
             .map_err(|error: telemetry::LoggingError| setting("LOG_FORMAT", format!("is refused: {error}")))?;
         telemetry::init_logging(&self.log_level, format)
             .map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))
+    }
+}
+
+/// When a scanner that fails is left alone.
+#[derive(Debug, Clone, Args)]
+pub struct CircuitArgs {
+    /// After how many failed calls in a row a scanner is left alone
+    #[arg(long, env = "CIRCUIT_FAILURES", default_value = "5", value_name = "N")]
+    pub circuit_failures: String,
+
+    /// The longest time it is left alone at first; it doubles with each further time (seconds, or with a unit)
+    #[arg(long, env = "CIRCUIT_OPEN_SECONDS", default_value = "30", value_name = "TIME")]
+    pub circuit_open_seconds: String,
+
+    /// The longest time it is left alone at all (seconds, or with a unit)
+    #[arg(long, env = "CIRCUIT_OPEN_MAX_SECONDS", default_value = "600", value_name = "TIME")]
+    pub circuit_open_max_seconds: String,
+}
+
+impl CircuitArgs {
+    /// The settings these flags stand for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn settings(&self) -> Result<CircuitSettings, ConfigError> {
+        let failures = self.circuit_failures.trim().parse();
+        let failures =
+            failures.map_err(|_| setting("CIRCUIT_FAILURES", "must be a whole number from 1 on".to_owned()))?;
+        let open = duration("CIRCUIT_OPEN_SECONDS", &self.circuit_open_seconds, DurationUnit::Seconds)?;
+        let longest = duration("CIRCUIT_OPEN_MAX_SECONDS", &self.circuit_open_max_seconds, DurationUnit::Seconds)?;
+        CircuitSettings::default().with_failures(failures).with_open_time(open, longest).check()
     }
 }
 

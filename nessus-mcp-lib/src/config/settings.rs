@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::ConfigError;
+use super::{CircuitSettings, ConfigError};
 use crate::{ids::PoolName, secret::redact_url};
 
 /// What every process of a deployment must agree on.
@@ -15,6 +15,8 @@ pub struct Settings {
     pub queue_url: String,
     /// The path of `scanners.yaml`.
     pub scanner_config: PathBuf,
+    /// When circuits of scanners open and close.
+    pub circuits: CircuitSettings,
 }
 
 impl fmt::Debug for Settings {
@@ -24,6 +26,7 @@ impl fmt::Debug for Settings {
             // The URL may hold a password.
             .field("queue_url", &redact_url(&self.queue_url))
             .field("scanner_config", &self.scanner_config)
+            .field("circuits", &self.circuits)
             .finish()
     }
 }
@@ -32,7 +35,14 @@ impl Settings {
     /// Settings with the embedded queue inside `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>, scanner_config: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
-        Self { queue_url: embedded_queue_url(&data_dir), data_dir, scanner_config: scanner_config.into() }
+        let (queue_url, scanner_config) = (embedded_queue_url(&data_dir), scanner_config.into());
+        Self { data_dir, queue_url, scanner_config, circuits: CircuitSettings::default() }
+    }
+
+    /// The same settings with other circuits.
+    pub fn with_circuits(mut self, circuits: CircuitSettings) -> Self {
+        self.circuits = circuits;
+        self
     }
 
     /// The same settings with another queue.

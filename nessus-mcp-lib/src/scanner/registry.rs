@@ -15,7 +15,7 @@ use arc_swap::ArcSwap;
 use tokio::{runtime::Handle, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 
-use super::{MockConfig, MockScanner, ScannerChanges, ScannerError, ScannerHealth, ScannerInterface};
+use super::{Circuits, MockConfig, MockScanner, ScannerChanges, ScannerError, ScannerHealth, ScannerInterface};
 #[cfg(feature = "nessus")]
 use super::{NessusConfig, NessusScanner, TlsTrust};
 use crate::{
@@ -42,6 +42,8 @@ pub struct ScannerInstance {
     pub max_concurrent_scans: u32,
     /// The scanner itself.
     pub scanner: Arc<dyn ScannerInterface>,
+    /// What stands behind `scanner` where that is a guard of the registry: both, so that a replaced `scanner` is noticed.
+    guard: Option<(Arc<dyn ScannerInterface>, Arc<dyn ScannerInterface>)>,
     /// The entry it was built from, if it was.
     origin: Option<Arc<InstanceConfig>>,
     /// Shared by all who may use `scanner`.
@@ -71,6 +73,7 @@ impl ScannerInstance {
             enabled: true,
             max_concurrent_scans,
             scanner,
+            guard: None,
             origin: None,
             life: Arc::default(),
         }
@@ -84,6 +87,14 @@ impl ScannerInstance {
     /// Remembers what a health check found, for all who use this scanner.
     pub(super) fn set_health(&self, health: ScannerHealth) {
         *self.life.health.lock().unwrap_or_else(PoisonError::into_inner) = Some(health);
+    }
+
+    /// The scanner without the guard of the registry.
+    fn bare(&self) -> &Arc<dyn ScannerInterface> {
+        match &self.guard {
+            Some((guard, bare)) if Arc::ptr_eq(guard, &self.scanner) => bare,
+            _ => &self.scanner,
+        }
     }
 
     /// Whether the last health check found that the scanner cannot scan.
@@ -101,7 +112,7 @@ impl ScannerInstance {
             ("url", self.url != other.url),
             ("enabled", self.enabled != other.enabled),
             ("max_concurrent_scans", self.max_concurrent_scans != other.max_concurrent_scans),
-            ("scanner", !Arc::ptr_eq(&self.scanner, &other.scanner)),
+            ("scanner", !Arc::ptr_eq(self.bare(), other.bare())),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
@@ -176,6 +187,8 @@ pub struct ScannerRegistry {
 #[derive(Debug)]
 struct Shared {
     pools: ArcSwap<Pools>,
+    /// The breakers that stand before the scanners, once there are any.
+    circuits: Mutex<Option<Circuits>>,
     /// Scanners that are no longer configured, by pool and name. Held while the pools are replaced.
     retired: Mutex<HashMap<(PoolName, InstanceId), Retired>>,
 }
@@ -226,7 +239,11 @@ impl ScannerRegistry {
     /// # Errors
     /// [`ScannerError::Configuration`] when there is no pool, or two of one name.
     pub fn new(pools: Vec<ScannerPool>) -> Result<Self, ScannerError> {
-        let shared = Shared { pools: ArcSwap::from_pointee(Pools::new(pools)?), retired: Mutex::default() };
+        let shared = Shared {
+            pools: ArcSwap::from_pointee(Pools::new(pools)?),
+            circuits: Mutex::default(),
+            retired: Mutex::default(),
+        };
         Ok(Self { shared: Arc::new(shared) })
     }
 
@@ -249,6 +266,12 @@ impl ScannerRegistry {
         self.swap(|current| build_pools(config, Some(current)))
     }
 
+    /// Puts each scanner behind its breaker of `circuits`, those to come as well.
+    pub(crate) fn guard(&self, circuits: &Circuits) -> Result<(), ScannerError> {
+        *self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner) = Some(circuits.clone());
+        self.swap(|current| Ok(current.all.iter().map(|pool| pool.as_ref().clone()).collect())).map(drop)
+    }
+
     /// As [`reload`](Self::reload), with pools of the caller's: a scanner that is in both is the same value in both.
     ///
     /// # Errors
@@ -264,11 +287,27 @@ impl ScannerRegistry {
         // One at a time.
         let mut retired = self.retired();
         let before = self.shared.pools.load_full();
-        let after = Arc::new(Pools::new(make(&before)?)?);
+        let mut pools = make(&before)?;
+        let circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        for pool in &mut pools {
+            for instance in &mut pool.instances {
+                let bare = Arc::clone(instance.bare());
+                let known = before.instance(&pool.name, &instance.instance_id);
+                if let Some(circuits) = &circuits {
+                    if known.is_some_and(|known| !Arc::ptr_eq(known.bare(), &bare)) {
+                        // What was wrong with its address or login may be mended.
+                        circuits.breaker(&pool.name, &instance.instance_id).reconfigured();
+                    }
+                    instance.scanner = circuits.guard(&pool.name, &instance.instance_id, Arc::clone(&bare));
+                    instance.guard = Some((Arc::clone(&instance.scanner), bare));
+                }
+            }
+        }
+        let after = Arc::new(Pools::new(pools)?);
         let changes = ScannerChanges::between(&before.all, &after.all);
         retired.retain(|(pool, id), _| after.instance(pool, id).is_none());
         for (pool, instance) in before.instances() {
-            let is_kept = |kept: &ScannerInstance| Arc::ptr_eq(&kept.scanner, &instance.scanner);
+            let is_kept = |kept: &ScannerInstance| Arc::ptr_eq(kept.bare(), instance.bare());
             if !after.instances().any(|(_, kept)| is_kept(kept)) {
                 instance.close_after_use();
             }
@@ -359,7 +398,7 @@ fn build_pool(config: &PoolConfig, current: Option<&Pools>) -> Result<ScannerPoo
 fn build_instance(config: &InstanceConfig, known: Option<&ScannerInstance>) -> Result<ScannerInstance, ScannerError> {
     let is_same = |known: &&ScannerInstance| known.origin.as_ref().is_some_and(|origin| origin.is_same_scanner(config));
     let (scanner, life) = match known.filter(is_same) {
-        Some(known) => (Arc::clone(&known.scanner), Arc::clone(&known.life)),
+        Some(known) => (Arc::clone(known.bare()), Arc::clone(&known.life)),
         None => (build_scanner(config)?, Arc::default()),
     };
     Ok(ScannerInstance {
@@ -369,6 +408,7 @@ fn build_instance(config: &InstanceConfig, known: Option<&ScannerInstance>) -> R
         enabled: config.enabled,
         max_concurrent_scans: config.max_concurrent_scans,
         scanner,
+        guard: None,
         origin: Some(Arc::new(config.clone())),
         life,
     })

@@ -1,7 +1,9 @@
 //! Which scanner of a pool takes the next scan: the least utilised healthy one, then the one that was used least recently.
-//! One that has just failed rests for a while: a broken scanner is always the least utilised, and would draw in every
-//! task. Where no scanner is known to be well, those that were found unhealthy are tried all the same: they may be back
-//! before they are checked again.
+//!
+//! A broken scanner is always the least utilised, and would draw in every task. One that does not answer is left alone by
+//! its circuit ([`Circuits`](super::Circuits)); one that answers and refuses, which is no outage, rests here for a while.
+//! Where no scanner is known to be well, those that were found unhealthy are tried all the same: they may be back before
+//! they are checked again.
 
 use std::{
     collections::HashMap,
@@ -14,10 +16,10 @@ use tokio::time::Instant;
 use super::ScannerInstance;
 use crate::ids::{InstanceId, PoolName};
 
-/// How long a scanner rests after a failure.
+/// How long a scanner rests after a refusal.
 const REST: Duration = Duration::from_secs(30);
 
-/// Remembers when this process last gave each scanner a scan, and when it last failed.
+/// Remembers when this process last gave each scanner a scan, and when it last refused one.
 #[derive(Debug, Default)]
 pub struct Selection {
     turns: Mutex<Turns>,
@@ -70,15 +72,15 @@ impl Selection {
         });
     }
 
-    /// Lets a scanner that has failed rest for 30 seconds.
-    pub fn failed(&self, pool: &PoolName, instance: &InstanceId) {
+    /// Lets a scanner that has refused a scan rest for 30 seconds.
+    pub fn refused(&self, pool: &PoolName, instance: &InstanceId) {
         let until = Instant::now() + REST;
         self.with(|turns| {
             turns.scanners.entry((pool.clone(), instance.clone())).or_default().rests_until = Some(until);
         });
     }
 
-    /// Whether a scanner rests after a failure.
+    /// Whether a scanner rests after a refusal.
     pub fn is_resting(&self, pool: &PoolName, instance: &InstanceId) -> bool {
         let now = Instant::now();
         self.with(|turns| {
@@ -146,7 +148,7 @@ mod tests {
         selection.used(&pool, &b.instance_id);
         assert_eq!(names(&selection.rank(&pool, [(&a, 0), (&b, 0)])), ["a", "b"]);
         let elsewhere = PoolName::new("q").unwrap();
-        selection.failed(&pool, &a.instance_id);
+        selection.refused(&pool, &a.instance_id);
         assert_eq!(names(&selection.rank(&pool, [(&a, 0), (&b, 0)])), ["b"]);
         assert_eq!(names(&selection.rank(&elsewhere, [(&a, 0)])), ["a"], "another pool's scanner of that name");
         tokio::time::advance(REST).await;

@@ -1,13 +1,19 @@
 //! Health and metrics, read from the shared state when they are asked for.
 
-use std::{collections::BTreeMap, io, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{ScanService, ServiceError};
 use crate::{
     blocking,
     error::{Classified, chain},
-    scanner::{ScannerHealth, watch_health},
-    telemetry::{CheckStatus, DiskSpace, HealthCheck, HealthGauges, HealthReport, ScannerGauges},
+    ids::PoolName,
+    scanner::{ScannerHealth, ScannerInstance, watch_health},
+    telemetry::{CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, ScannerGauges},
 };
 
 /// How long the file system may take to answer.
@@ -19,7 +25,7 @@ impl ScanService {
         let checks = BTreeMap::from([
             ("queue", self.queue_check().await),
             ("disk", self.disk_check().await),
-            ("scanners", self.scanners_check()),
+            ("scanners", self.scanners_check().await),
         ]);
         HealthReport::new(checks, self.clock.now())
     }
@@ -61,23 +67,37 @@ impl ScanService {
     }
 
     /// Those that no check has looked at yet are taken to be well.
-    fn scanners_check(&self) -> HealthCheck {
+    async fn scanners_check(&self) -> HealthCheck {
         let pools = self.scanners.pools();
         let instances = || pools.iter().flat_map(|pool| pool.instances.iter().map(|instance| (&pool.name, instance)));
-        let enabled = instances().filter(|(_, instance)| instance.enabled).count();
-        let unhealthy: Vec<_> = instances()
-            .filter(|(_, instance)| instance.enabled && instance.is_unhealthy())
-            .map(|(pool, instance)| format!("{pool}:{}", instance.instance_id))
-            .collect();
-        let available = enabled - unhealthy.len();
+        let enabled = || instances().filter(|(_, instance)| instance.enabled);
+        let named = |(pool, instance): (&PoolName, &ScannerInstance)| format!("{pool}:{}", instance.instance_id);
+        // The check of the queue says what is wrong with it; what this process knows must do then.
+        let left_alone: Vec<_> = match self.list_scanners(None).await {
+            Ok(view) => {
+                let closed = view.scanners.iter().filter(|scanner| scanner.enabled && !scanner.is_available());
+                closed.map(|scanner| format!("{}:{}", scanner.scanner_pool, scanner.scanner_instance)).collect()
+            }
+            Err(_) => {
+                let is_open = |(pool, instance): &(&PoolName, &ScannerInstance)| {
+                    self.circuits.check(pool, &instance.instance_id).is_err()
+                };
+                enabled().filter(is_open).map(named).collect()
+            }
+        };
+        let unhealthy: Vec<_> = enabled().filter(|(_, instance)| instance.is_unhealthy()).map(named).collect();
+        let out_of_use = unhealthy.iter().chain(&left_alone).collect::<BTreeSet<_>>().len();
+        let count = enabled().count();
+        let available = count.saturating_sub(out_of_use);
         let status = match available {
             0 => CheckStatus::Unhealthy,
-            available if available < enabled => CheckStatus::Degraded,
+            available if available < count => CheckStatus::Degraded,
             _ => CheckStatus::Healthy,
         };
-        let check = HealthCheck::new(status).with("available", available).with("enabled", enabled);
+        let check = HealthCheck::new(status).with("available", available).with("enabled", count);
         let check = check.with("total", instances().count());
-        if unhealthy.is_empty() { check } else { check.with("unhealthy", unhealthy) }
+        let check = if unhealthy.is_empty() { check } else { check.with("unhealthy", unhealthy) };
+        if left_alone.is_empty() { check } else { check.with("left_alone", left_alone) }
     }
 
     /// Checks the scanners about every `interval`, for as long as it is polled; never returns. A process with a worker has
@@ -102,6 +122,10 @@ impl ScanService {
             let pool = self.scanners.pool(&view.scanner_pool);
             let health = pool.and_then(|pool| pool.instance(&view.scanner_instance)?.health());
             gauges.with_health(health.map(|health| health_gauges(&health)))
+        }));
+        self.metrics.set_circuits(scanners.iter().map(|view| {
+            let (state, totals) = (view.circuit.state.gauge(), (view.circuit.opens, view.circuit.failures));
+            CircuitGauges::new(&view.scanner_pool, &view.scanner_instance, state, totals)
         }));
         let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for view in &scanners {

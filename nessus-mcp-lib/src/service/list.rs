@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ScanService, ServiceError, UnservedView};
+use super::{CircuitStatus, ScanService, ServiceError, UnservedView};
 use crate::{
+    circuit_breaker::CircuitState,
     ids::{InstanceId, PoolName, TaskId},
     scanner::{ScannerHealth, ScannerPool},
     task::{Task, TaskQuery, TaskStatus},
@@ -98,11 +99,20 @@ pub struct InstanceView {
     pub active_scans: usize,
     /// The most it runs at once.
     pub max_concurrent_scans: u32,
-    /// Slots free now; 0 when it is disabled.
+    /// Slots free now; 0 when it is disabled or left alone.
     pub available_slots: u32,
+    /// Whether calls are made to it, and why not.
+    pub circuit: CircuitStatus,
     /// What the last health check found; absent before the first one and where this process makes none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthView>,
+}
+
+impl InstanceView {
+    /// Whether it takes new scans now, as far as it has a free slot.
+    pub fn is_available(&self) -> bool {
+        self.enabled && matches!(self.circuit.state, CircuitState::Closed | CircuitState::HalfOpen)
+    }
 }
 
 /// What a scanner said of itself when it was asked whether it could scan.
@@ -282,11 +292,12 @@ impl ScanService {
     async fn scanners_of(&self, pools: &[Arc<ScannerPool>]) -> Result<ScannersView, ServiceError> {
         let mut scanners = Vec::new();
         for pool in pools {
-            for instance in &pool.instances {
+            let ids: Vec<_> = pool.instances.iter().map(|instance| instance.instance_id.clone()).collect();
+            let circuits = self.circuit_statuses(&pool.name, &ids).await?;
+            for (instance, circuit) in pool.instances.iter().zip(circuits) {
                 let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
                 let used = u32::try_from(active).unwrap_or(u32::MAX);
-                let capacity = if instance.enabled { instance.max_concurrent_scans } else { 0 };
-                scanners.push(InstanceView {
+                let mut view = InstanceView {
                     scanner_pool: pool.name.clone(),
                     scanner_instance: instance.instance_id.clone(),
                     name: instance.name.clone(),
@@ -295,9 +306,14 @@ impl ScanService {
                     enabled: instance.enabled,
                     active_scans: active,
                     max_concurrent_scans: instance.max_concurrent_scans,
-                    available_slots: capacity.saturating_sub(used),
+                    available_slots: 0,
+                    circuit,
                     health: instance.health().map(|health| HealthView::new(health, self.clock.now())),
-                });
+                };
+                if view.is_available() {
+                    view.available_slots = instance.max_concurrent_scans.saturating_sub(used);
+                }
+                scanners.push(view);
             }
         }
         Ok(ScannersView {

@@ -3,6 +3,7 @@
 //! The MCP server maps its tools onto [`ScanService`] and adds nothing; a program that embeds this library has the
 //! same power without MCP. Every error carries a stable code, a message and, where there is something to do, a hint.
 
+mod circuits;
 mod control;
 mod error;
 mod estimate;
@@ -24,6 +25,7 @@ use std::{
 use tokio::sync::Semaphore;
 
 pub use self::{
+    circuits::CircuitStatus,
     control::{ControlView, Purged},
     error::ServiceError,
     list::{
@@ -42,7 +44,7 @@ use crate::{
     config::Settings,
     ids::PoolName,
     queue::{self, Queue},
-    scanner::ScannerRegistry,
+    scanner::{Circuits, ScannerRegistry},
     task::TaskManager,
     telemetry::Metrics,
     time::{Clock, SystemClock},
@@ -57,6 +59,7 @@ pub struct ScanService {
     tasks: TaskManager,
     queue: Arc<dyn Queue>,
     scanners: ScannerRegistry,
+    circuits: Circuits,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     data_dir: Arc<Path>,
@@ -79,8 +82,10 @@ pub struct ServiceParts {
     pub tasks: TaskManager,
     /// The queue.
     pub queue: Arc<dyn Queue>,
-    /// The scanners.
+    /// The scanners; the service puts each behind its breaker of `circuits`.
     pub scanners: ScannerRegistry,
+    /// The circuits of the scanners.
+    pub circuits: Circuits,
     /// The clock everything goes by; the tasks should go by the same.
     pub clock: Arc<dyn Clock>,
 }
@@ -93,7 +98,14 @@ impl ServiceParts {
         queue: Arc<dyn Queue>,
         scanners: ScannerRegistry,
     ) -> Self {
-        Self { data_dir: data_dir.into(), tasks, queue, scanners, clock: Arc::new(SystemClock) }
+        let (circuits, clock) = (Circuits::default(), Arc::new(SystemClock));
+        Self { data_dir: data_dir.into(), tasks, queue, scanners, circuits, clock }
+    }
+
+    /// The same parts with circuits of other settings, or with those of a service before this one.
+    pub fn with_circuits(mut self, circuits: Circuits) -> Self {
+        self.circuits = circuits;
+        self
     }
 
     /// The same parts with another clock.
@@ -127,7 +139,8 @@ impl ScanService {
             .await
             .map_err(ServiceError::stopping)?
             .map_err(ServiceError::DataDirectory)?;
-        Self::new(ServiceParts { data_dir: settings.data_dir.clone(), tasks, queue, scanners, clock })
+        let circuits = Circuits::new(settings.circuits.clone().check()?);
+        Self::new(ServiceParts { data_dir: settings.data_dir.clone(), tasks, queue, scanners, circuits, clock })
     }
 
     /// A service on parts of the caller's, such as a queue backend of its own.
@@ -135,10 +148,12 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
+        parts.scanners.guard(&parts.circuits)?;
         Ok(Self {
             tasks: parts.tasks,
             queue: parts.queue,
             scanners: parts.scanners,
+            circuits: parts.circuits,
             metrics: Arc::new(Metrics::new()?),
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
@@ -162,6 +177,17 @@ impl ScanService {
     /// The scanners, for a worker in the same process.
     pub fn scanners(&self) -> &ScannerRegistry {
         &self.scanners
+    }
+
+    /// The circuits of the scanners.
+    pub fn circuits(&self) -> &Circuits {
+        &self.circuits
+    }
+
+    /// Takes over what other processes and operators say of the circuits, and tells them what this process finds. Never
+    /// returns; a worker does this by itself.
+    pub async fn follow_circuits(&self) {
+        self.circuits.follow(self.queue.as_ref()).await;
     }
 
     /// The metrics of this process.

@@ -10,7 +10,8 @@ use std::{
 };
 
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry, TextEncoder,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
 };
 
 use crate::{
@@ -68,6 +69,29 @@ impl<'a> ScannerGauges<'a> {
     }
 }
 
+/// The circuit of one scanner.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CircuitGauges<'a> {
+    /// Its pool.
+    pub pool: &'a PoolName,
+    /// Its name.
+    pub instance: &'a InstanceId,
+    /// 0 closed, 1 open, 2 half-open.
+    pub state: i64,
+    /// How often it opened, over all processes.
+    pub opens: u64,
+    /// How many calls failed, over all processes.
+    pub failures: u64,
+}
+
+impl<'a> CircuitGauges<'a> {
+    /// The circuit of this scanner, with how often it opened and how many calls failed.
+    pub fn new(pool: &'a PoolName, instance: &'a InstanceId, state: i64, (opens, failures): (u64, u64)) -> Self {
+        Self { pool, instance, state, opens, failures }
+    }
+}
+
 /// All metrics of a process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -95,6 +119,11 @@ pub struct Metrics {
     config_changes: IntCounterVec,
     shown_pools: Shown,
     shown_scanners: Shown,
+    circuit_state: IntGaugeVec,
+    circuit_opens: IntCounterVec,
+    circuit_failures: IntCounterVec,
+    /// Held while counters are brought up to what all processes together have counted.
+    catching_up: Mutex<()>,
 }
 
 /// The label values that gauges show, so that those of what is not configured any more can be taken back.
@@ -193,6 +222,18 @@ impl Metrics {
                 "Health checks of a scanner by this process",
                 &["scanner_instance", "status"],
             )?,
+            circuit_state: gauges(
+                "nessus_circuit_state",
+                "Circuit of a scanner: 0 closed, 1 open (isolated and unusable too), 2 half-open",
+                &["scanner_instance"],
+            )?,
+            circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", &["scanner_instance"])?,
+            circuit_failures: counter(
+                "nessus_circuit_failures_total",
+                "Failed calls to scanners, as of the last change of their circuit",
+                &["scanner_instance"],
+            )?,
+            catching_up: Mutex::default(),
             task_duration,
             scanner_utilization: of_scanners(
                 "nessus_scanner_utilization_pct",
@@ -289,6 +330,17 @@ impl Metrics {
         self.total_capacity.set(saturate(capacity));
     }
 
+    /// Sets the circuits of scanners. Their counts are those of all processes; they begin anew when the queue has lost them.
+    pub fn set_circuits<'a>(&self, circuits: impl IntoIterator<Item = CircuitGauges<'a>>) {
+        let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        for circuit in circuits {
+            let label = format!("{}:{}", circuit.pool, circuit.instance);
+            self.circuit_state.with_label_values(&[&label]).set(circuit.state);
+            catch_up(&self.circuit_opens.with_label_values(&[&label]), circuit.opens);
+            catch_up(&self.circuit_failures.with_label_values(&[&label]), circuit.failures);
+        }
+    }
+
     fn set_health(&self, label: &str, health: Option<HealthGauges>) {
         let labels = [label];
         let plugin_set_at = health.and_then(|health| health.plugin_set_at);
@@ -347,6 +399,14 @@ impl ToolOutcome {
 #[error("metrics: {0}")]
 pub struct MetricsError(String);
 
+/// Brings a counter to a count that somebody else keeps.
+fn catch_up(counter: &IntCounter, count: u64) {
+    if counter.get() > count {
+        counter.reset();
+    }
+    counter.inc_by(count - counter.get());
+}
+
 fn saturate(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
@@ -366,6 +426,8 @@ mod tests {
         metrics.set_total_depths(3, 1);
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, 1, 4)]);
         metrics.set_instances("nessus", 1, 0);
+        metrics.set_circuits([CircuitGauges::new(&pool, &instance, 2, (9, 9))]);
+        metrics.set_circuits([CircuitGauges::new(&pool, &instance, 1, (2, 10))]);
         let text = metrics.render().unwrap();
         for line in [
             "nessus_scans_total{scan_type=\"untrusted\",status=\"completed\"} 1",
@@ -375,6 +437,9 @@ mod tests {
             "nessus_queue_depth{queue=\"dead\"} 1",
             "nessus_scanner_utilization_pct{scanner_instance=\"nessus:a\"} 25",
             "nessus_active_scans 1",
+            "nessus_circuit_state{scanner_instance=\"nessus:a\"} 1",
+            "nessus_circuit_opens_total{scanner_instance=\"nessus:a\"} 2",
+            "nessus_circuit_failures_total{scanner_instance=\"nessus:a\"} 10",
             "nessus_pool_total_capacity 4",
             "nessus_scanner_instances{enabled=\"true\",scanner_type=\"nessus\"} 1",
         ] {

@@ -7,5 +7,5 @@ mod metrics;
 pub use self::{
     health::{CheckStatus, DiskSpace, HealthCheck, HealthReport},
     logging::{LogFormat, LoggingError, init_logging},
-    metrics::{HealthGauges, Metrics, MetricsError, ScannerGauges, ToolOutcome},
+    metrics::{CircuitGauges, HealthGauges, Metrics, MetricsError, ScannerGauges, ToolOutcome},
 };

@@ -16,7 +16,7 @@ use crate::{
     housekeeping,
     ids::{PoolName, WorkerId},
     queue::{Claim, Queue, QueueError, TaskBody},
-    scanner::{self, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
+    scanner::{self, Circuits, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
     task::TaskManager,
     telemetry::Metrics,
@@ -73,6 +73,7 @@ pub(super) struct Shared {
     pub(super) tasks: TaskManager,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) scanners: ScannerRegistry,
+    pub(super) circuits: Circuits,
     pub(super) selection: Selection,
     pub(super) settings: WorkerSettings,
     pub(super) metrics: Arc<Metrics>,
@@ -115,6 +116,7 @@ impl Worker {
             tasks: service.tasks().clone(),
             queue: Arc::clone(service.queue()),
             scanners: service.scanners().clone(),
+            circuits: service.circuits().clone(),
             selection: Selection::default(),
             settings,
             metrics: Arc::clone(service.metrics()),
@@ -138,6 +140,7 @@ impl Worker {
             () = stop_on_shutdown => {}
             () = self.reconcile_regularly() => {}
             () = self.watch_scanners() => {}
+            () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
         }
         info!(worker = %self.shared.id, running = runs.len(), "worker stops; scans go on on their scanners");
@@ -218,6 +221,9 @@ impl Worker {
     /// Claims the next task of a pool if one of its scanners has a free slot.
     async fn claim_for(&self, pool: &ScannerPool) -> Result<Claimed, String> {
         let failed = |error| chain(&error);
+        // An operator's order, or what another worker has just found, counts from the next claim on.
+        let instances: Vec<_> = pool.instances.iter().map(|instance| instance.instance_id.clone()).collect();
+        self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await.map_err(failed)?;
         if !self.shared.has_room(pool).await.map_err(failed)? {
             return Ok(Claimed::NoRoom);
         }
@@ -311,13 +317,16 @@ impl Shared {
         Ok(false)
     }
 
-    /// The scanners of a pool that have a free slot, the best first.
+    /// The scanners of a pool that have a free slot and are not left alone, the best first.
     pub(super) async fn free_instances<'a>(
         &self,
         pool: &'a ScannerPool,
     ) -> Result<Vec<&'a ScannerInstance>, QueueError> {
         let mut loads = Vec::new();
         for instance in pool.enabled() {
+            if self.circuits.check(&pool.name, &instance.instance_id).is_err() {
+                continue;
+            }
             let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
             loads.push((instance, active));
         }

@@ -7,11 +7,11 @@ use tracing::{info, warn};
 
 use super::{outcome::StepError, road::Held, standstill::Standstill};
 use crate::{
-    circuit_breaker::by_lot,
     error::{Classified, chain, excerpt},
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError},
     task::TaskStatus,
+    time::by_lot,
 };
 
 /// The first time between two looks; it grows up to the configured interval.

@@ -12,6 +12,7 @@ use super::{
     road::{self, Held},
 };
 use crate::{
+    circuit_breaker::{CircuitOpen, Judged as _, Verdict},
     error::{Classified, ErrorKind, chain},
     ids::InstanceId,
     queue::{Claim, DeadReason, Finish, FinishOutcome, SlotOutcome},
@@ -37,6 +38,8 @@ const NEXT_SCANNER_PAUSE: Duration = Duration::from_millis(100);
 const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
 /// How long a task waits for a scanner that was disabled or is not configured.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
+/// The shortest and the longest pause of a task whose scanner is left alone.
+const LEFT_ALONE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How often the end of a task is told to a queue that does not answer.
 const FINISH_TRIES: u32 = 5;
 
@@ -185,10 +188,12 @@ impl TaskRun {
     }
 
     /// Whether an error says nothing about a scan that exists. Such a task keeps its lease and its slot, however long the
-    /// error lasts; only the scan's time limit ends it.
+    /// error lasts; only the scan's time limit ends it. A login that is refused now was accepted when the scan began.
     async fn scan_goes_on(&self, error: &StepError) -> bool {
+        let passes =
+            error.is_retryable() || matches!(error, StepError::Scanner(ScannerError::AuthenticationRefused(_)));
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
-        error.is_retryable() && task.is_ok_and(|task| task.nessus_scan_id.is_some())
+        passes && task.is_ok_and(|task| task.nessus_scan_id.is_some())
     }
 
     /// Gives the task a slot on a scanner: the one it is bound to, else the best of its pool.
@@ -206,6 +211,13 @@ impl TaskRun {
                 if !bound.enabled && task.nessus_scan_id.is_none() {
                     warn!(instance = %id, "the task waits for a scanner that is disabled");
                     return Ok(Placed::Wait(DISABLED_PAUSE));
+                }
+                // A scan that runs there is kept and watched.
+                if task.nessus_scan_id.is_none()
+                    && let Err(open) = self.shared.circuits.check(pool, id)
+                {
+                    info!(reason = %open, "the task waits for its scanner");
+                    return Ok(Placed::Wait(left_alone_pause(&open)));
                 }
                 vec![bound]
             }
@@ -284,17 +296,9 @@ impl TaskRun {
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok()?;
         if let (StepError::Scanner(failure), Some(held)) = (error, held)
             && blames_the_scanner(failure)
+            && let Some(outcome) = self.without_this_scanner(&task, failure, held)
         {
-            let (pool, id) = (&task.scanner_pool, &held.instance.instance_id);
-            self.shared.selection.failed(pool, id);
-            let others = self.shared.scanners.pool(pool).is_some_and(|scanners| {
-                let mut others = scanners.enabled().filter(|other| other.instance_id != *id);
-                others.any(|other| !self.shared.selection.is_resting(pool, &other.instance_id))
-            });
-            if others && task.scanner_instance_id.is_none() {
-                warn!(instance = %id, error = error.message(), "another scanner will be tried");
-                return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
-            }
+            return Some(outcome);
         }
         if !error.is_retryable() || self.claim.deliveries >= MAX_DELIVERIES {
             return None;
@@ -305,6 +309,37 @@ impl TaskRun {
         }
         warn!(error = error.message(), deliveries = self.claim.deliveries, ?pause, "the task will be tried again");
         Some(Outcome::Retry(pause))
+    }
+
+    /// How the task goes on when its scanner is to blame: on another one, or on this one when it is left alone no more.
+    /// Neither uses up a try.
+    fn without_this_scanner(&self, task: &Task, failure: &ScannerError, held: &Held<'_>) -> Option<Outcome> {
+        let (pool, id) = (&task.scanner_pool, &held.instance.instance_id);
+        let left_alone = self.shared.circuits.check(pool, id).err();
+        let not_made = matches!(failure, ScannerError::CircuitOpen(_));
+        if failure.verdict() == Verdict::Excluded && !not_made {
+            self.shared.selection.refused(pool, id);
+        }
+        let others = self.shared.scanners.pool(pool).is_some_and(|scanners| {
+            let mut others = scanners.enabled().filter(|other| other.instance_id != *id);
+            others.any(|other| {
+                !self.shared.selection.is_resting(pool, &other.instance_id)
+                    && self.shared.circuits.check(pool, &other.instance_id).is_ok()
+            })
+        });
+        if others && task.scanner_instance_id.is_none() {
+            warn!(instance = %id, error = chain(failure), "another scanner will be tried");
+            return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
+        }
+        if !failure.is_retryable() || left_alone.is_none() && !not_made {
+            return None;
+        }
+        let mut pause = left_alone.as_ref().map_or(LEFT_ALONE_PAUSE.0, left_alone_pause);
+        if failure.may_have_acted() {
+            pause = pause.max(UNCLEAR_PAUSE);
+        }
+        warn!(instance = %id, error = chain(failure), ?pause, "the task waits until its scanner is back");
+        Some(Outcome::HandBack(pause))
     }
 
     /// Writes the failure down.
@@ -397,6 +432,12 @@ impl TaskRun {
 /// Whether another scanner may do what this one did not: it cannot be reached, is not ready, or is set up wrongly.
 fn blames_the_scanner(error: &ScannerError) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Configuration)
+}
+
+/// How long a task waits for a scanner that is left alone: until it is not, but not so long that an operator who ends it
+/// sees nothing happen.
+fn left_alone_pause(open: &CircuitOpen) -> Duration {
+    open.retry_after.unwrap_or(LEFT_ALONE_PAUSE.1).clamp(LEFT_ALONE_PAUSE.0, LEFT_ALONE_PAUSE.1)
 }
 
 fn dead_letter(task: &Task) -> Outcome {

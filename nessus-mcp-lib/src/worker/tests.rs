@@ -1,5 +1,6 @@
 //! The road of a task on a mock scanner and a real SQLite queue, in paused time.
 
+mod circuits;
 mod control;
 mod reload;
 
@@ -10,11 +11,11 @@ use tokio::{sync::oneshot, task::JoinHandle, time::Instant};
 use super::Worker;
 use crate::{
     ScanService,
-    config::WorkerSettings,
+    config::{CircuitSettings, WorkerSettings},
     ids::{InstanceId, PoolName, TaskId},
     queue::{self, RemoveOutcome},
     scanner::{
-        MockConfig, MockOperation, MockScanner, RequestSent, ScannerError, ScannerInstance, ScannerPool,
+        Circuits, MockConfig, MockOperation, MockScanner, RequestSent, ScannerError, ScannerInstance, ScannerPool,
         ScannerRegistry,
     },
     service::{ResultsRequest, ServiceParts, SubmitRequest, TaskView},
@@ -57,6 +58,10 @@ fn fixture(capacity: u32) -> Fixture {
 }
 
 fn fixture_with(capacity: u32, scan: Duration) -> Fixture {
+    fixture_of(capacity, scan, Circuits::default())
+}
+
+fn fixture_of(capacity: u32, scan: Duration, circuits: Circuits) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
     let tasks = TaskManager::open_with_clock(directory.path(), Arc::clone(&clock)).unwrap();
@@ -66,8 +71,8 @@ fn fixture_with(capacity: u32, scan: Duration) -> Fixture {
     let instance = ScannerInstance::new(InstanceId::new("one").unwrap(), capacity, scanner.clone());
     let pool = ScannerPool::new(pool(), "mock", vec![instance]);
     let scanners = ScannerRegistry::new(vec![pool]).unwrap();
-    let parts = ServiceParts::new(directory.path(), tasks, Arc::new(opened), scanners).with_clock(clock);
-    Fixture { service: ScanService::new(parts).unwrap(), scanner, directory }
+    let parts = ServiceParts::new(directory.path(), tasks, Arc::new(opened), scanners).with_circuits(circuits);
+    Fixture { service: ScanService::new(parts.with_clock(clock)).unwrap(), scanner, directory }
 }
 
 fn pool() -> PoolName {
@@ -420,7 +425,9 @@ async fn a_pinned_task_does_not_leave_its_scanner() {
 
 #[tokio::test(start_paused = true)]
 async fn an_outage_longer_than_all_tries_loses_no_scan_that_runs() {
-    let f = fixture(1);
+    // Short, so that the tries come soon enough.
+    let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));
+    let f = fixture_of(1, SCAN, Circuits::new(circuits));
     let task_id = f.submit().await;
     let worker = f.start();
     f.wait_for_launch().await;

@@ -6,25 +6,37 @@ use std::{
     task::{Context, Poll},
 };
 
+use async_trait::async_trait;
 use tokio::io::AsyncWrite;
 
 use super::{ScannerHarness, completed, launched, reached};
 use crate::{
     ids::ScanId,
     results::validate,
-    scanner::{ExportSummary, ScanState, ScannerError, ScannerInterface},
+    scanner::{ExportSummary, RestartableWrite, ScanState, ScannerError, ScannerInterface},
 };
 
 /// A sink that takes so many bytes and then fails, as a full disk does.
-struct Full(usize);
+struct Full {
+    room: usize,
+    left: usize,
+}
+
+#[async_trait]
+impl RestartableWrite for Full {
+    async fn restart(&mut self) -> io::Result<()> {
+        self.left = self.room;
+        Ok(())
+    }
+}
 
 impl AsyncWrite for Full {
     fn poll_write(mut self: Pin<&mut Self>, _: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.0 == 0 {
+        if self.left == 0 {
             return Poll::Ready(Err(io::Error::new(io::ErrorKind::StorageFull, "the disk is full")));
         }
-        let taken = bytes.len().min(self.0);
-        self.0 -= taken;
+        let taken = bytes.len().min(self.left);
+        self.left -= taken;
         Poll::Ready(Ok(taken))
     }
 
@@ -72,7 +84,7 @@ pub async fn a_sink_that_fails_is_told_from_a_scanner_that_does(harness: &dyn Sc
     let scanner = harness.scanner();
     let scan = completed(harness, 1).await;
     for room in [0, 300] {
-        let error = scanner.export(&scan, &mut Full(room)).await.unwrap_err();
+        let error = scanner.export(&scan, &mut Full { room, left: room }).await.unwrap_err();
         assert!(matches!(error, ScannerError::Storage(_)), "{error:?}");
     }
     assert!(export(scanner.as_ref(), &scan).await.is_ok(), "with room it goes well");
