@@ -12,6 +12,7 @@ pub mod cli;
 mod error;
 mod example;
 mod expand;
+mod nessus;
 mod scanners;
 mod settings;
 mod yaml;
@@ -20,6 +21,7 @@ pub use self::{
     circuit::CircuitSettings,
     error::ConfigError,
     example::{EXAMPLE_SCANNERS, write_example_if_missing},
+    nessus::{ApiKeys, NessusOptions},
     scanners::{DEFAULT_MAX_CONCURRENT_SCANS, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     settings::{Settings, WorkerSettings},
 };

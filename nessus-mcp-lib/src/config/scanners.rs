@@ -10,8 +10,22 @@
 //!     password: ${NESSUS_PASSWORD}
 //!     enabled: true                    # default
 //!     max_concurrent_scans: 2          # default
-//!     verify_tls: true                 # default
+//!     verify_tls: true                 # default; false accepts any certificate
 //! ```
+//!
+//! Further keys of a Nessus, none of which is needed:
+//!
+//! | key | meaning |
+//! |---|---|
+//! | `password_file` | a file whose first line is the password, instead of `password` |
+//! | `access_key`, `secret_key` | API keys: the scanner is read with them. Alone, without a login, they cannot create or launch scans on most editions |
+//! | `ca_file` | the certificates, in PEM, of the authorities that vouch for this scanner, instead of the machine's |
+//! | `tls_pin_sha256` | the SHA-256 of the scanner's certificate (`openssl x509 -fingerprint -sha256`): no other is accepted |
+//! | `proxy` | `http://[USER:PASSWORD@]HOST[:PORT]`; without it none is used, whatever the environment says |
+//! | `allowed_templates` | a list of the templates that scans may use, such as `[basic, discovery]` |
+//! | `folder` | the folder for scans, by its type or name |
+//!
+//! Paths are relative to the directory of this file.
 //!
 //! A mock scanner needs only `instance_id` and `type: mock`; `scan_duration` (default `2s`) says how long its scans take.
 
@@ -22,6 +36,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ConfigError,
     expand::expand,
+    nessus::{self, ApiKeys, NessusOptions},
     yaml::{self, Ordered, Scalar},
 };
 use crate::{
@@ -96,6 +111,8 @@ pub struct InstanceConfig {
     pub verify_tls: bool,
     /// How long a mock's scans take.
     pub scan_duration: Duration,
+    /// What only a Nessus has.
+    pub nessus: NessusOptions,
 }
 
 impl InstanceConfig {
@@ -112,6 +129,7 @@ impl InstanceConfig {
             max_concurrent_scans: DEFAULT_MAX_CONCURRENT_SCANS,
             verify_tls: true,
             scan_duration,
+            nessus: NessusOptions::default(),
         }
     }
 
@@ -129,6 +147,7 @@ impl InstanceConfig {
             max_concurrent_scans,
             verify_tls,
             scan_duration,
+            nessus,
         } = self;
         let keys = [
             ("instance_id", *instance_id != other.instance_id),
@@ -142,7 +161,8 @@ impl InstanceConfig {
             ("verify_tls", *verify_tls != other.verify_tls),
             ("scan_duration", *scan_duration != other.scan_duration),
         ];
-        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+        let changed = keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key);
+        changed.chain(nessus.changed_keys(&other.nessus)).collect()
     }
 
     /// Whether both entries speak to the same scanner in the same way: they differ at most in what only we look at.
@@ -254,6 +274,14 @@ struct RawInstance {
     max_concurrent_scans: Option<Scalar>,
     verify_tls: Option<Scalar>,
     scan_duration: Option<Scalar>,
+    password_file: Option<Scalar>,
+    access_key: Option<Scalar>,
+    secret_key: Option<Scalar>,
+    ca_file: Option<Scalar>,
+    tls_pin_sha256: Option<Scalar>,
+    proxy: Option<Scalar>,
+    allowed_templates: Option<Vec<Scalar>>,
+    folder: Option<Scalar>,
 }
 
 /// Turns one entry into an [`InstanceConfig`], naming file, line and key of what is wrong.
@@ -264,9 +292,12 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn instance(&self, raw: RawInstance) -> Result<InstanceConfig, ConfigError> {
+    fn instance(&self, mut raw: RawInstance) -> Result<InstanceConfig, ConfigError> {
         let line = raw.first_line();
         let missing = |key: &str| self.error(key, line, "is missing");
+        let verify_tls = self.value("verify_tls", raw.verify_tls.take(), parse_bool)?.unwrap_or(true);
+        let password = self.password(&mut raw)?;
+        let nessus = self.nessus(&mut raw, verify_tls)?;
         let instance_id = self
             .value("instance_id", raw.instance_id, |text| InstanceId::new(text).map_err(|error| error.to_string()))?
             .ok_or_else(|| missing("instance_id"))?;
@@ -274,12 +305,11 @@ impl Reader<'_> {
         let enabled = self.value("enabled", raw.enabled, parse_bool)?.unwrap_or(true);
         let url = self.value("url", raw.url, parse_url)?;
         let username = self.value("username", raw.username, |text| Ok(text.to_owned()))?.unwrap_or_default();
-        let password =
-            self.value("password", raw.password, |text| Ok(Secret::new(text)))?.unwrap_or_else(|| Secret::new(""));
         if scanner_type == ScannerType::Nessus && url.is_none() {
             return Err(missing("url"));
         }
-        if scanner_type == ScannerType::Nessus && enabled {
+        let has_login = !username.is_empty() || !password.is_empty();
+        if scanner_type == ScannerType::Nessus && enabled && (has_login || nessus.api_keys.is_none()) {
             if username.is_empty() {
                 return Err(missing("username"));
             }
@@ -298,12 +328,63 @@ impl Reader<'_> {
             max_concurrent_scans: self
                 .value("max_concurrent_scans", raw.max_concurrent_scans, parse_count)?
                 .unwrap_or(DEFAULT_MAX_CONCURRENT_SCANS),
-            verify_tls: self.value("verify_tls", raw.verify_tls, parse_bool)?.unwrap_or(true),
+            verify_tls,
             scan_duration: self
                 .value("scan_duration", raw.scan_duration, |text| {
                     parse_duration(text, DurationUnit::Seconds).map_err(|error| error.to_string())
                 })?
                 .unwrap_or(Duration::from_secs(2)),
+            nessus,
+        })
+    }
+
+    /// The password, from its key or from its file.
+    fn password(&self, raw: &mut RawInstance) -> Result<Secret, ConfigError> {
+        if let (Some(_), Some(file)) = (&raw.password, &raw.password_file) {
+            return Err(self.error("password_file", file.line, "stands beside `password`: give only one of them"));
+        }
+        let from_file = |path: &str| nessus::password_in(self.path, path);
+        Ok(match self.value("password_file", raw.password_file.take(), from_file)? {
+            Some(password) => password,
+            None => self
+                .value("password", raw.password.take(), |text| Ok(Secret::new(text)))?
+                .unwrap_or_else(|| Secret::new("")),
+        })
+    }
+
+    fn nessus(&self, raw: &mut RawInstance, verify_tls: bool) -> Result<NessusOptions, ConfigError> {
+        let trusts = [("ca_file", &raw.ca_file), ("tls_pin_sha256", &raw.tls_pin_sha256)];
+        let trusts: Vec<_> = trusts.into_iter().filter_map(|(key, raw)| Some((key, raw.as_ref()?.line))).collect();
+        match trusts[..] {
+            [(key, line), ..] if !verify_tls => {
+                return Err(self.error(key, line, "stands beside `verify_tls: false`, which accepts any certificate"));
+            }
+            [_, (key, line)] => {
+                return Err(self.error(key, line, "stands beside `ca_file`: give only one of them"));
+            }
+            _ => {}
+        }
+        let key_lines = (raw.access_key.as_ref().map(|key| key.line), raw.secret_key.as_ref().map(|key| key.line));
+        let access_key = self.value("access_key", raw.access_key.take(), nessus::parse_api_key)?;
+        let secret_key = self.value("secret_key", raw.secret_key.take(), nessus::parse_api_key)?;
+        let api_keys = match (access_key, secret_key) {
+            (Some(access_key), Some(secret_key)) => Some(ApiKeys::new(access_key, secret_key)),
+            (None, None) => None,
+            (Some(_), None) => return Err(self.error("secret_key", key_lines.0.unwrap_or(1), "is missing")),
+            (None, Some(_)) => return Err(self.error("access_key", key_lines.1.unwrap_or(1), "is missing")),
+        };
+        let templates = raw.allowed_templates.take().map(|templates| {
+            let name = |raw| self.value("allowed_templates", Some(raw), not_empty);
+            templates.into_iter().filter_map(|raw| name(raw).transpose()).collect::<Result<Vec<_>, _>>()
+        });
+        Ok(NessusOptions {
+            ca_certificates: self
+                .value("ca_file", raw.ca_file.take(), |path| nessus::certificates_in(self.path, path))?,
+            tls_pin_sha256: self.value("tls_pin_sha256", raw.tls_pin_sha256.take(), nessus::parse_pin)?,
+            api_keys,
+            proxy: self.value("proxy", raw.proxy.take(), nessus::parse_proxy)?,
+            allowed_templates: templates.transpose()?,
+            folder: self.value("folder", raw.folder.take(), not_empty)?,
         })
     }
 
@@ -334,13 +415,14 @@ impl Reader<'_> {
 impl RawInstance {
     /// The line the entry begins on, for errors about keys that are not there.
     fn first_line(&self) -> u64 {
-        [&self.instance_id, &self.name, &self.scanner_type, &self.url, &self.username, &self.password, &self.enabled]
-            .into_iter()
-            .flatten()
-            .map(|scalar| scalar.line)
-            .min()
-            .unwrap_or(1)
+        let head = [&self.instance_id, &self.name, &self.scanner_type, &self.url, &self.username, &self.password];
+        let rest = [&self.enabled, &self.password_file, &self.access_key, &self.secret_key];
+        head.into_iter().chain(rest).flatten().map(|scalar| scalar.line).min().unwrap_or(1)
     }
+}
+
+fn not_empty(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn parse_bool(text: &str) -> Result<bool, String> {
@@ -404,6 +486,50 @@ mod tests {
         assert_eq!(config.pools[1].scanner_type, ScannerType::Mock);
         assert_eq!(config.pools[1].instances[0].scan_duration, Duration::from_millis(500));
         assert_eq!(config.default_pool().unwrap().name.as_str(), "nessus");
+    }
+
+    #[test]
+    fn the_keys_of_a_nessus_are_read() {
+        let directory = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| crate::durable::replace(&directory.path().join(name), text.as_bytes());
+        write("password", "hunter2: [\nsecond line\n").unwrap();
+        write("ca.pem", "-----BEGIN CERTIFICATE-----\n").unwrap();
+        let pin = ["AB"; 32].join(":");
+        let text = format!(
+            "nessus:\n  - instance_id: a\n    url: https://a\n    username: u\n    password_file: password\n    ca_file: ca.pem\n    \
+             proxy: http://me:hunter2@proxy:3128\n    allowed_templates: [basic, \"${{NONE:-discovery}}\"]\n    folder: main\n  \
+             - {{instance_id: b, url: https://b, access_key: k1, secret_key: k2, tls_pin_sha256: '{pin}'}}\n"
+        );
+        let config = ScannersConfig::parse(&text, &directory.path().join("scanners.yaml"), &|_| None).unwrap();
+        let [first, second] = &config.pools[0].instances[..] else { panic!("{config:?}") };
+        assert_eq!(first.password.expose(), "hunter2: [");
+        assert_eq!(first.nessus.ca_certificates.as_deref(), Some("-----BEGIN CERTIFICATE-----\n"));
+        assert_eq!(first.nessus.allowed_templates.as_deref().unwrap(), ["basic", "discovery"]);
+        assert_eq!(first.nessus.folder.as_deref(), Some("main"));
+        assert_eq!(second.nessus.tls_pin_sha256, Some([0xab; 32]));
+        assert_eq!(second.nessus.api_keys.as_ref().unwrap().secret_key.expose(), "k2");
+        assert!(second.username.is_empty(), "keys do without a login");
+        assert!(!format!("{config:?}").contains("hunter2"), "{config:?}");
+    }
+
+    #[rstest]
+    #[case("password: x\n    password_file: y", "scanners.yaml:6: `nessus[0].password_file` stands beside `password`")]
+    #[case("password_file: /no/such/file", "scanners.yaml:5: `nessus[0].password_file` names the file `/no/such/file`")]
+    #[case("access_key: abc", "scanners.yaml:5: `nessus[0].secret_key` is missing")]
+    #[case("access_key: a-c\n    secret_key: x", "`nessus[0].access_key` must be a key")]
+    #[case(
+        "verify_tls: false\n    ca_file: x",
+        "scanners.yaml:6: `nessus[0].ca_file` stands beside `verify_tls: false`"
+    )]
+    #[case("ca_file: x\n    tls_pin_sha256: y", "scanners.yaml:6: `nessus[0].tls_pin_sha256` stands beside `ca_file`")]
+    #[case("tls_pin_sha256: abc", "`nessus[0].tls_pin_sha256` must be the SHA-256")]
+    #[case("proxy: hunter2@proxy", "`nessus[0].proxy` must begin with")]
+    #[case("allowed_templates:\n      - ''", "scanners.yaml:6: `nessus[0].allowed_templates` must not be empty")]
+    #[case("folder: ''", "`nessus[0].folder` must not be empty")]
+    fn a_wrong_key_of_a_nessus_is_named(#[case] keys: &str, #[case] expected: &str) {
+        let text = format!("nessus:\n  - instance_id: a\n    url: https://a\n    username: u\n    {keys}\n");
+        let message = parse(&text).unwrap_err().to_string();
+        assert!(message.contains(expected) && !message.contains("hunter2"), "{message}");
     }
 
     #[rstest]

@@ -110,12 +110,12 @@ pub enum ScannerError {
         /// For how long.
         waited: Duration,
     },
-    /// A scan template the scanner does not have.
-    #[error("the scanner has no template `{name}`; it has: {}", available.join(", "))]
+    /// A scan template the scanner does not have, or that the operator does not allow.
+    #[error("the scanner offers no template `{name}`; it offers: {}", available.join(", "))]
     UnknownTemplate {
         /// The name asked for.
         name: String,
-        /// The names it has.
+        /// The names there are.
         available: Vec<String>,
     },
     /// Several scans carry the marker of one task: none can be adopted safely.
@@ -247,7 +247,7 @@ impl Classified for ScannerError {
         let hint = match self {
             Self::AuthenticationRefused(_) => {
                 "check user name and password of this scanner; the login is not tried again before its configuration changes \
-                 or an operator asks for it, because Nessus locks accounts"
+                 or an operator resets its circuit, because Nessus locks accounts"
             }
             Self::SessionRefused(_) => {
                 "somebody may log in with the same account elsewhere; give this program one of its own"

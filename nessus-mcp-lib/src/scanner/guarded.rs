@@ -7,7 +7,10 @@ use std::sync::{
 
 use async_trait::async_trait;
 
-use super::{ExportSink, ExportSummary, ScanRequest, ScanStatus, ScannerError, ScannerInterface, ScannerProperties};
+use super::{
+    ExportSink, ExportSummary, ScanHost, ScanHostDetails, ScanRequest, ScanRun, ScanStatus, ScannerError,
+    ScannerInterface, ScannerProperties,
+};
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitState},
     ids::ScanId,
@@ -40,6 +43,14 @@ impl Guarded {
         }
         self.breaker.call(work).await
     }
+
+    /// Whoever ends a scan must not wait until something else is found to work.
+    async fn end(&self, work: impl Future<Output = Result<(), ScannerError>>) -> Result<(), ScannerError> {
+        match self.breaker.check() {
+            Err(open) if matches!(open.state, CircuitState::Open | CircuitState::HalfOpen) => work.await,
+            _ => self.call(work).await,
+        }
+    }
 }
 
 #[async_trait]
@@ -61,13 +72,11 @@ impl ScannerInterface for Guarded {
     }
 
     async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        match self.breaker.check() {
-            // Whoever stops a scan must not wait until something else is found to work.
-            Err(open) if matches!(open.state, CircuitState::Open | CircuitState::HalfOpen) => {
-                self.scanner.stop(scan).await
-            }
-            _ => self.call(self.scanner.stop(scan)).await,
-        }
+        self.end(self.scanner.stop(scan)).await
+    }
+
+    async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.end(self.scanner.kill(scan)).await
     }
 
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
@@ -80,6 +89,26 @@ impl ScannerInterface for Guarded {
 
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
         self.call(self.scanner.delete(scan)).await
+    }
+
+    async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.call(self.scanner.trash(scan)).await
+    }
+
+    async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.call(self.scanner.forget_credentials(scan)).await
+    }
+
+    async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
+        self.call(self.scanner.history(scan)).await
+    }
+
+    async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
+        self.call(self.scanner.hosts(scan)).await
+    }
+
+    async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
+        self.call(self.scanner.host_details(scan, host)).await
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
@@ -108,6 +137,21 @@ mod tests {
         let breaker = CircuitBreaker::new("lab:one", CircuitSettings::default().with_failures(2));
         let guarded = Guarded::new(scanner.clone(), breaker.clone());
         (scanner, breaker, guarded)
+    }
+
+    /// A method with a default would otherwise do nothing, and say that it had.
+    #[tokio::test(start_paused = true)]
+    async fn what_has_a_default_reaches_the_scanner_too() {
+        let (scanner, _, guarded) = guarded();
+        let scan = guarded.create(&ScanRequest::new("m", "n", "192.0.2.1")).await.unwrap();
+        guarded.launch(&scan).await.unwrap();
+        guarded.kill(&scan).await.unwrap();
+        guarded.forget_credentials(&scan).await.unwrap();
+        for operation in [MockOperation::Kill, MockOperation::ForgetCredentials] {
+            assert_eq!(scanner.calls(operation), 1, "{operation:?}");
+        }
+        guarded.remove(&scan, std::time::Duration::from_secs(1)).await.unwrap();
+        assert_eq!(scanner.calls(MockOperation::Delete), 1);
     }
 
     #[tokio::test(start_paused = true)]

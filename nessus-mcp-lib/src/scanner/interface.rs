@@ -1,10 +1,12 @@
 //! The contract between the worker and a scanner.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::ScannerError;
+use super::{ScanCredential, ScanHost, ScanHostDetails, ScanRun, ScannerError, ScannerProperties, removal};
 use crate::ids::ScanId;
 
 /// What to scan and how.
@@ -21,6 +23,8 @@ pub struct ScanRequest {
     pub targets: String,
     /// The scanner's name for the kind of scan, such as `basic` or `discovery` on Nessus.
     pub template: String,
+    /// What the scanner logs in to the targets with; `None` for a look from outside.
+    pub credential: Option<ScanCredential>,
 }
 
 impl ScanRequest {
@@ -32,6 +36,7 @@ impl ScanRequest {
             description: String::new(),
             targets: targets.into(),
             template: DEFAULT_TEMPLATE.to_owned(),
+            credential: None,
         }
     }
 
@@ -160,24 +165,6 @@ impl ExportSummary {
     }
 }
 
-/// What a scanner tells about itself. Everything is optional: scanners differ, and some say little without a login.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ScannerProperties {
-    /// The product and its edition, such as `Nessus Professional`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub product: Option<String>,
-    /// The version a person sees in the user interface.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub version: Option<String>,
-    /// The plugin set, `YYYYMMDDhhmm` on Nessus.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plugin_set: Option<String>,
-    /// The most hosts the licence allows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub licensed_hosts: Option<u64>,
-}
-
 /// A writer that can begin again, so that a download that breaks off need not be the caller's affair.
 #[async_trait]
 pub trait RestartableWrite: AsyncWrite + Send + Unpin {
@@ -219,6 +206,9 @@ pub type ExportSink = dyn RestartableWrite;
 #[async_trait]
 pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// Creates a scan that can be found by its marker, and does not launch it.
+    ///
+    /// # Errors
+    /// [`ScannerError::Unsupported`] when the request has a credential and the scanner cannot use it.
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError>;
 
     /// Launches a created scan; returns the scanner's name for the run, if it has one.
@@ -246,6 +236,12 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// Asks the scanner to stop the scan; it may take minutes. Fine when the scan is not active.
     async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
+    /// Asks the scanner to end the scan at once, after a [`stop`](Self::stop) that takes too long. Fine when the scan is not
+    /// active. A scanner that knows no other way is asked to stop once more.
+    async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.stop(scan).await
+    }
+
     /// Asks the scanner to hold the scan.
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
@@ -258,6 +254,52 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// [`ScannerError::Conflict`] while the scan is active.
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
+    /// Moves the scan to the scanner's trash, where [`find_by_marker`](Self::find_by_marker) does not see it.
+    ///
+    /// # Errors
+    /// [`ScannerError::Unsupported`] when the scanner has none.
+    async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let _ = scan;
+        Err(ScannerError::Unsupported("a trash"))
+    }
+
+    /// Deletes the scan whatever it does: stops it, waits until it has ended, kills it after half of `limit`, then moves it
+    /// to the trash, if there is one, and deletes it. Fine when it is gone already.
+    ///
+    /// # Errors
+    /// [`ScannerError::TimedOut`] when it has not ended within `limit`.
+    async fn remove(&self, scan: &ScanId, limit: Duration) -> Result<(), ScannerError> {
+        removal::remove(self, scan, limit).await
+    }
+
+    /// Removes the login from a scan that has ended, so that its secrets do not stay on the scanner. Fine when there is
+    /// none, and by default that is so: only a scanner that takes [`ScanRequest::credential`] has one.
+    ///
+    /// # Errors
+    /// [`ScannerError::Conflict`] while the scan is active.
+    async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let _ = scan;
+        Ok(())
+    }
+
+    /// The runs of the scan, the first first.
+    async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
+        let _ = scan;
+        Err(ScannerError::Unsupported("the history of a scan"))
+    }
+
+    /// The hosts the scan has results for, with their counts: also where an export is not allowed.
+    async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
+        let _ = scan;
+        Err(ScannerError::Unsupported("the hosts of a scan"))
+    }
+
+    /// What the scan has found on one of its [`hosts`](Self::hosts), by the id it has there.
+    async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
+        let _ = (scan, host);
+        Err(ScannerError::Unsupported("the details of a host"))
+    }
+
     /// The scan that was created with `marker`, deleted ones left out.
     ///
     /// On a scanner with free scan names it is the one whose name ends with the marker in brackets.
@@ -269,12 +311,8 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// What the scanner tells about itself; fails when it cannot be reached or is not ready to scan.
     async fn properties(&self) -> Result<ScannerProperties, ScannerError>;
 
-    /// Lets the next call log in again after a login was refused: an operator has mended the account.
-    ///
-    /// A refused login is otherwise remembered, because scanners lock accounts after a few tries.
-    async fn retry_login(&self) {}
-
-    /// Releases what is held on the scanner, such as a login session. The value may be used again afterwards.
+    /// Releases what is held on the scanner, such as a login session. The value may be used again afterwards, and then
+    /// logs in again, also when its login was refused before.
     async fn close(&self);
 }
 
@@ -305,7 +343,7 @@ mod tests {
         let mut open = tokio::fs::File::create(file.path()).await.unwrap();
         let mut memory = Vec::new();
         for sink in [&mut open as &mut ExportSink, &mut memory] {
-            sink.write_all(&[b'x'; 100_000]).await.unwrap();
+            sink.write_all(&vec![b'x'; 100_000]).await.unwrap();
             sink.restart().await.unwrap();
             sink.write_all(b"whole").await.unwrap();
             sink.flush().await.unwrap();

@@ -5,7 +5,9 @@
 
 mod changes;
 mod circuits;
+mod credential;
 mod error;
+mod facts;
 mod guarded;
 mod health;
 mod interface;
@@ -14,6 +16,7 @@ mod mock;
 mod nessus;
 mod permit;
 mod registry;
+mod removal;
 mod selection;
 
 #[cfg(feature = "testing")]
@@ -25,12 +28,14 @@ pub use self::permit::may_act;
 pub use self::{
     changes::{ChangedScanner, ScannerChanges},
     circuits::Circuits,
+    credential::{Escalation, EscalationMethod, ScanCredential, SshCredential, SshLogin},
     error::{RequestSent, ScannerError},
+    facts::{HostFinding, ScanHost, ScanHostDetails, ScanRun, ScannerProperties},
     guarded::Guarded,
     health::{HealthFailure, ScannerHealth, watch_health},
     interface::{
         DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,
-        ScanStatus, ScannerInterface, ScannerProperties,
+        ScanStatus, ScannerInterface,
     },
     mock::{MockConfig, MockOperation, MockScanner},
     registry::{ScannerInstance, ScannerPool, ScannerRegistry},

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Circuits, MockConfig, MockScanner, ScannerChanges, ScannerError, ScannerHealth, ScannerInterface};
 #[cfg(feature = "nessus")]
-use super::{NessusConfig, NessusScanner, TlsTrust};
+use super::{NessusConfig, NessusScanner};
 use crate::{
     config::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     ids::{InstanceId, PoolName},
@@ -418,11 +418,7 @@ fn build_scanner(config: &InstanceConfig) -> Result<Arc<dyn ScannerInterface>, S
     match config.scanner_type {
         ScannerType::Mock => Ok(Arc::new(MockScanner::new(MockConfig::new().scan_duration(config.scan_duration)))),
         #[cfg(feature = "nessus")]
-        ScannerType::Nessus => {
-            let trust = if config.verify_tls { TlsTrust::Verified } else { TlsTrust::AnyCertificate };
-            let nessus = NessusConfig::new(&config.url, &config.username, config.password.clone()).tls_trust(trust);
-            Ok(Arc::new(NessusScanner::new(nessus)?))
-        }
+        ScannerType::Nessus => Ok(Arc::new(NessusScanner::new(NessusConfig::from_instance(config))?)),
         #[cfg(not(feature = "nessus"))]
         ScannerType::Nessus => Err(ScannerError::Configuration("this build has no Nessus backend".to_owned())),
     }

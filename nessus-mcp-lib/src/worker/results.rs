@@ -166,7 +166,7 @@ async fn export_once(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Arti
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
     crate::fail_points::fail_point!("worker_exported");
-    info!(%scan, bytes = summary.bytes, "export fetched");
+    info!(%scan, bytes = summary.bytes, sha256 = summary.sha256, "export fetched");
     Ok(artifact)
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     engine::Shared,
@@ -14,13 +14,17 @@ use super::{
     results,
 };
 use crate::{
-    error::chain,
+    error::{Classified as _, chain},
     ids::ScanId,
     queue::{Lease, RenewOutcome},
     scanner::{self, DEFAULT_TEMPLATE, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
-    task::{Artifact, Observation, Task, TaskStatus, Writer},
+    task::{Artifact, Observation, ScanType, Task, TaskStatus, Writer},
     time::Timestamp,
 };
+
+/// The pauses before the tries to remove the login from a scan that has ended.
+const FORGET_PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
 
 /// A task we hold, with a slot on a scanner.
 pub(super) struct Held<'a> {
@@ -55,6 +59,9 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
     };
     let ended = poll::until_ended(held, &scan, reason).await?;
     let task = held.task().await?;
+    if task.scan_type != ScanType::Untrusted {
+        forget_credentials(held, &scan).await?;
+    }
     if let Err(error) = poll::check_end(&ended) {
         if let StepError::Scan { status, .. } = &error {
             results::keep_partial(held, &task, &scan, &ended.status, *status).await?;
@@ -62,6 +69,25 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
         return Err(error);
     }
     results::complete(held, &task, &scan, &ended.status).await
+}
+
+/// Removes the login from a scan that has ended: its secrets have no business on the scanner any more. The results are
+/// worth having also when that fails.
+async fn forget_credentials(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
+    for pause in FORGET_PAUSES {
+        held.pause(pause).await?;
+        match held.instance.scanner.forget_credentials(scan).await {
+            Ok(()) | Err(ScannerError::NotFound(_)) => return Ok(()),
+            Err(error) => {
+                let instance = &held.instance.instance_id;
+                error!(%scan, %instance, error = chain(&error), "the login could not be removed from the scan");
+                if !error.is_retryable() && !matches!(error, ScannerError::Conflict(_)) {
+                    break;
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The scan of a task that shall not go on, if it was launched. One that was not is taken off the scanner.

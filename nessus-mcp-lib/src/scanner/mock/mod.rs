@@ -23,8 +23,8 @@ use self::{
     state::{End, Fault, Run, State},
 };
 use super::{
-    ExportSink, ExportSummary, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInterface,
-    ScannerProperties, may_act,
+    ExportSink, ExportSummary, RequestSent, ScanCredential, ScanRequest, ScanState, ScanStatus, ScannerError,
+    ScannerInterface, ScannerProperties, may_act,
 };
 use crate::{
     error::excerpt,
@@ -46,6 +46,7 @@ pub struct MockConfig {
     scan_duration: Duration,
     hosts_per_range: usize,
     document: Document,
+    stop_duration: Duration,
 }
 
 /// Where results come from.
@@ -69,7 +70,12 @@ impl fmt::Debug for Document {
 
 impl Default for MockConfig {
     fn default() -> Self {
-        Self { scan_duration: Duration::from_secs(5), hosts_per_range: 16, document: Document::Generated }
+        Self {
+            scan_duration: Duration::from_secs(5),
+            hosts_per_range: 16,
+            document: Document::Generated,
+            stop_duration: Duration::ZERO,
+        }
     }
 }
 
@@ -82,6 +88,12 @@ impl MockConfig {
     /// The time from launch to completion.
     pub fn scan_duration(mut self, duration: Duration) -> Self {
         self.scan_duration = duration;
+        self
+    }
+
+    /// The time from a stop to the scan's end; none unless said otherwise.
+    pub fn stop_duration(mut self, duration: Duration) -> Self {
+        self.stop_duration = duration;
         self
     }
 
@@ -118,12 +130,16 @@ pub enum MockOperation {
     Export,
     /// [`ScannerInterface::stop`].
     Stop,
+    /// [`ScannerInterface::kill`].
+    Kill,
     /// [`ScannerInterface::pause`].
     Pause,
     /// [`ScannerInterface::resume`].
     Resume,
     /// [`ScannerInterface::delete`].
     Delete,
+    /// [`ScannerInterface::forget_credentials`].
+    ForgetCredentials,
     /// [`ScannerInterface::find_by_marker`].
     FindByMarker,
     /// [`ScannerInterface::properties`].
@@ -166,6 +182,11 @@ impl MockScanner {
         if let Some(run) = self.state().scans.get_mut(scan.as_str()).and_then(|scan| scan.run.as_mut()) {
             run.end(now, whole, End::Aborted(reason.into()));
         }
+    }
+
+    /// The login that the scan still holds.
+    pub fn credential_of(&self, scan: &ScanId) -> Option<ScanCredential> {
+        self.state().scans.get(scan.as_str()).and_then(|scan| scan.request.credential.clone())
     }
 
     /// How many scans were created.
@@ -231,7 +252,7 @@ impl MockScanner {
                 let stands = run.state(now, whole);
                 change(run, stands, now)
             }
-            None if operation == MockOperation::Stop => Ok(()),
+            None if matches!(operation, MockOperation::Stop | MockOperation::Kill) => Ok(()),
             None => Err(ScannerError::Conflict(format!("scan {scan} was not launched"))),
         })
     }
@@ -306,9 +327,17 @@ impl ScannerInterface for MockScanner {
     }
 
     async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        let whole = self.config.scan_duration;
+        let (whole, takes) = (self.config.scan_duration, self.config.stop_duration);
         self.change(MockOperation::Stop, scan, |run, _, now| {
-            run.end(now, whole, End::Cancelled);
+            run.stop(now, whole, takes);
+            Ok(())
+        })
+    }
+
+    async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let whole = self.config.scan_duration;
+        self.change(MockOperation::Kill, scan, |run, _, now| {
+            run.kill(now, whole);
             Ok(())
         })
     }
@@ -343,6 +372,18 @@ impl ScannerInterface for MockScanner {
         })
     }
 
+    async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let whole = self.config.scan_duration;
+        self.perform(MockOperation::ForgetCredentials, |state| {
+            let known = state.find(scan)?;
+            if known.run.as_ref().is_some_and(|run| !run.state(Instant::now(), whole).is_terminal()) {
+                return Err(ScannerError::Conflict(format!("scan {scan} is running")));
+            }
+            known.request.credential = None;
+            Ok(())
+        })
+    }
+
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
         self.perform(MockOperation::FindByMarker, |state| state.find_by_marker(marker))
     }
@@ -353,7 +394,7 @@ impl ScannerInterface for MockScanner {
                 product: Some("Mock scanner".to_owned()),
                 version: Some(env!("CARGO_PKG_VERSION").to_owned()),
                 plugin_set: Some("202511200505".to_owned()),
-                licensed_hosts: None,
+                ..ScannerProperties::default()
             })
         })
     }

@@ -116,6 +116,8 @@ pub(super) struct Run {
     /// Since when it runs; `None` while it is held and after its end.
     since: Option<Instant>,
     ended: Option<End>,
+    /// Until when it is being stopped.
+    stops_until: Instant,
 }
 
 /// An end before completion.
@@ -127,7 +129,7 @@ pub(super) enum End {
 
 impl Run {
     pub(super) fn new(uuid: String, now: Instant) -> Self {
-        Self { uuid, before: Duration::ZERO, since: Some(now), ended: None }
+        Self { uuid, before: Duration::ZERO, since: Some(now), ended: None, stops_until: now }
     }
 
     fn elapsed(&self, now: Instant) -> Duration {
@@ -138,6 +140,7 @@ impl Run {
     pub(super) fn state(&self, now: Instant, whole: Duration) -> ScanState {
         let elapsed = self.elapsed(now);
         match (&self.ended, self.since) {
+            (Some(End::Cancelled), _) if now < self.stops_until => ScanState::Stopping,
             (Some(End::Cancelled), _) => ScanState::Cancelled,
             (Some(End::Aborted(_)), _) => ScanState::Aborted,
             _ if elapsed >= whole => ScanState::Completed,
@@ -185,6 +188,20 @@ impl Run {
             self.hold(now);
             self.ended = Some(end);
         }
+    }
+
+    /// Stops it unless it has ended or is being stopped; it takes this long.
+    pub(super) fn stop(&mut self, now: Instant, whole: Duration, takes: Duration) {
+        if self.ended.is_none() {
+            self.end(now, whole, End::Cancelled);
+            self.stops_until = now + takes;
+        }
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self, now: Instant, whole: Duration) {
+        self.end(now, whole, End::Cancelled);
+        self.stops_until = now;
     }
 
     pub(super) fn hold(&mut self, now: Instant) {

@@ -191,3 +191,18 @@ async fn an_own_document_is_exported_as_it_is(#[case] bytes: bool) {
 async fn it_tells_about_itself() {
     assert_eq!(scanner().properties().await.unwrap().product.as_deref(), Some("Mock scanner"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_login_is_forgotten_when_the_scan_has_ended() {
+    let scanner = scanner();
+    let mut request = request("m");
+    let login = crate::scanner::SshLogin::Password(crate::secret::Secret::new("planted"));
+    request.credential = Some(ScanCredential::Ssh(crate::scanner::SshCredential::new("scan", login)));
+    let scan = scanner.create(&request).await.unwrap();
+    scanner.launch(&scan).await.unwrap();
+    assert!(matches!(scanner.forget_credentials(&scan).await, Err(ScannerError::Conflict(_))));
+    assert_eq!(scanner.credential_of(&scan), request.credential);
+    scanner.kill(&scan).await.unwrap();
+    scanner.forget_credentials(&scan).await.unwrap();
+    assert_eq!(scanner.credential_of(&scan), None);
+}

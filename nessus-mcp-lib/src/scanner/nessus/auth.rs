@@ -92,6 +92,28 @@ pub(super) struct Grant {
     api_token: u64,
 }
 
+impl Grant {
+    /// Says what a refusal means for what was shown.
+    pub(super) fn explain(&self, error: ScannerError) -> ScannerError {
+        let shown = &self.credentials;
+        match error {
+            ScannerError::SessionRefused(said) if shown.api_keys.is_some() => {
+                ScannerError::AuthenticationRefused(format!("the API keys are not accepted, {said}"))
+            }
+            ScannerError::ApiNotAvailable(said) if shown.api_keys.is_some() => ScannerError::ApiNotAvailable(format!(
+                "{said}; only API keys are configured, and with them this edition allows to read and to export, not to \
+                 create, launch or stop scans: configure `username` and `password`"
+            )),
+            ScannerError::ApiNotAvailable(said) if shown.session.is_some() && shown.api_token.is_none() => {
+                ScannerError::ApiNotAvailable(format!(
+                    "{said}; there is no X-API-Token in the `nessus6.js` of this scanner"
+                ))
+            }
+            other => other,
+        }
+    }
+}
+
 impl Auth {
     pub(super) fn new(account: Account) -> Self {
         Self { account, state: Mutex::default(), attempts: AtomicU64::new(0) }
@@ -100,7 +122,7 @@ impl Auth {
     /// What a call with this access has to show; logs in and fetches the token when needed.
     ///
     /// # Errors
-    /// [`ScannerError::AuthenticationRefused`], for ever after once a login was refused (until [`Self::forgive`]), or
+    /// [`ScannerError::AuthenticationRefused`], for ever after once a login was refused (until [`Self::logout`]), or
     /// why the login could not be made.
     pub(super) async fn grant(&self, exchange: &Exchange, access: Access) -> Result<Grant, ScannerError> {
         let mut grant = Grant::default();
@@ -186,32 +208,6 @@ impl Auth {
         grant.credentials.session.is_some() && self.account.login.is_some()
     }
 
-    /// Says what a refusal means for what was shown.
-    pub(super) fn explain(&self, grant: &Grant, error: ScannerError) -> ScannerError {
-        let shown = &grant.credentials;
-        match error {
-            ScannerError::SessionRefused(said) if shown.api_keys.is_some() => {
-                ScannerError::AuthenticationRefused(format!("the API keys are not accepted, {said}"))
-            }
-            ScannerError::ApiNotAvailable(said) if shown.api_keys.is_some() => ScannerError::ApiNotAvailable(format!(
-                "{said}; only API keys are configured, and with them this edition allows to read and to export, not to \
-                 create, launch or stop scans: configure `username` and `password`"
-            )),
-            ScannerError::ApiNotAvailable(said) if shown.session.is_some() && shown.api_token.is_none() => {
-                ScannerError::ApiNotAvailable(format!(
-                    "{said}; there is no X-API-Token in the `nessus6.js` of this scanner"
-                ))
-            }
-            other => other,
-        }
-    }
-
-    /// Lets a login be tried again that was refused, or that had to wait for sessions to end.
-    pub(super) async fn forgive(&self) {
-        let mut state = self.state.lock().await;
-        (state.refused, state.full, state.failure) = (None, None, None);
-    }
-
     /// The scanner no longer accepts the session of this grant.
     pub(super) async fn session_refused(&self, grant: &Grant) {
         let mut state = self.state.lock().await;
@@ -224,14 +220,12 @@ impl Auth {
         state.api_token.take_if(|token| token.number == grant.api_token);
     }
 
-    /// Ends the session on the scanner, as far as that is possible in a few seconds. A refused login stays refused.
+    /// Ends the session on the scanner, as far as that is possible in a few seconds, and forgets everything, also that a
+    /// login was refused.
     pub(super) async fn logout(&self, exchange: &Exchange) {
-        let session = {
-            let mut state = self.state.lock().await;
-            state.api_token = None;
-            state.session.take()
+        let Some(session) = std::mem::take(&mut *self.state.lock().await).session else {
+            return;
         };
-        let Some(session) = session else { return };
         let credentials = Credentials { session: Some(session.value), ..Credentials::default() };
         let call = Call::new(Method::DELETE, "/session", Access::Session).expects(Expected::Consent);
         match tokio::time::timeout(LOGOUT_LIMIT, exchange.send(&call, &credentials)).await {

@@ -104,14 +104,14 @@ impl Client {
             match refusal.status {
                 401 if access != Access::Open => {
                     if session_renewed || !self.auth.can_renew(&grant) {
-                        return Err(self.auth.explain(&grant, refusal.into_error(call)));
+                        return Err(grant.explain(refusal.into_error(call)));
                     }
                     session_renewed = true;
                     self.auth.session_refused(&grant).await;
                 }
                 412 if access != Access::Open => {
                     if token_renewed {
-                        return Err(self.auth.explain(&grant, refusal.into_error(call)));
+                        return Err(grant.explain(refusal.into_error(call)));
                     }
                     token_renewed = true;
                     if access == Access::Control {
@@ -194,11 +194,6 @@ impl Client {
     /// Ends the session on the scanner.
     pub(super) async fn logout(&self) {
         self.auth.logout(&self.exchange).await;
-    }
-
-    /// Lets a login that was refused be tried again.
-    pub(super) async fn forgive(&self) {
-        self.auth.forgive().await;
     }
 }
 

@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use super::{auth::Account, ready::ReadyLimits};
 use crate::{
+    config::{ApiKeys, InstanceConfig},
     scanner::ScannerError,
     secret::{Secret, redact_url},
 };
 
 /// Which scanner certificates are trusted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsTrust {
     /// Those that the machine's certificate authorities vouch for, with the right host name.
     #[default]
     Verified,
+    /// Those that the authorities in this text, in PEM, vouch for, with the right host name.
+    Authorities(String),
+    /// The one whose DER form has this SHA-256, whatever its name and dates.
+    Pinned([u8; 32]),
     /// Any. A Nessus comes with a self-signed certificate; whoever sits on the way can then read the password.
     AnyCertificate,
 }
@@ -37,7 +42,11 @@ pub struct NessusConfig {
     pub(super) url: String,
     pub(super) username: String,
     pub(super) password: Secret,
+    pub(super) api_keys: Option<ApiKeys>,
     pub(super) tls_trust: TlsTrust,
+    pub(super) proxy: Option<Secret>,
+    pub(super) allowed_templates: Option<Vec<String>>,
+    pub(super) folder: Option<String>,
     pub(super) request_timeout: Duration,
     pub(super) retry_pause: Duration,
     pub(super) ready: ReadyLimits,
@@ -60,7 +69,11 @@ impl NessusConfig {
             url: url.into(),
             username: username.into(),
             password,
+            api_keys: None,
             tls_trust: TlsTrust::default(),
+            proxy: None,
+            allowed_templates: None,
+            folder: None,
             request_timeout: Duration::from_secs(20),
             retry_pause: Duration::from_millis(250),
             ready: ReadyLimits { poll_interval: Duration::from_secs(5), max_wait: Duration::from_secs(30 * 60) },
@@ -71,6 +84,53 @@ impl NessusConfig {
                 max_bytes: None,
             },
         }
+    }
+
+    /// The scanner of an entry of `scanners.yaml`.
+    pub fn from_instance(instance: &InstanceConfig) -> Self {
+        let options = &instance.nessus;
+        let trust = match (&options.tls_pin_sha256, &options.ca_certificates) {
+            (Some(sha256), _) => TlsTrust::Pinned(*sha256),
+            (None, Some(authorities)) => TlsTrust::Authorities(authorities.clone()),
+            (None, None) if instance.verify_tls => TlsTrust::Verified,
+            (None, None) => TlsTrust::AnyCertificate,
+        };
+        Self {
+            api_keys: options.api_keys.clone(),
+            tls_trust: trust,
+            proxy: options.proxy.clone(),
+            allowed_templates: options.allowed_templates.clone(),
+            folder: options.folder.clone(),
+            ..Self::new(&instance.url, &instance.username, instance.password.clone())
+        }
+    }
+
+    /// API keys, with which the scanner is read instead of with a session.
+    ///
+    /// With an empty user name and password everything is tried with them; most editions then refuse to create, launch
+    /// and stop scans.
+    pub fn api_keys(mut self, keys: ApiKeys) -> Self {
+        self.api_keys = Some(keys);
+        self
+    }
+
+    /// The proxy on the way, `http://[USER:PASSWORD@]HOST[:PORT]`; none unless said otherwise, whatever the environment
+    /// says.
+    pub fn proxy(mut self, url: Secret) -> Self {
+        self.proxy = Some(url);
+        self
+    }
+
+    /// The templates that scans may use; all unless said otherwise.
+    pub fn allowed_templates(mut self, names: impl IntoIterator<Item = String>) -> Self {
+        self.allowed_templates = Some(names.into_iter().collect());
+        self
+    }
+
+    /// The folder for scans, by its type, such as `main`, or its name; the account's own unless said otherwise.
+    pub fn folder(mut self, folder: impl Into<String>) -> Self {
+        self.folder = Some(folder.into());
+        self
     }
 
     /// Which certificates are trusted; [`TlsTrust::Verified`] unless said otherwise.
@@ -132,13 +192,26 @@ impl NessusConfig {
     }
 
     /// Who logs in.
+    ///
+    /// # Errors
+    /// [`ScannerError::Configuration`] when there is neither a login nor a pair of keys.
     pub(super) fn account(&self) -> Result<Account, ScannerError> {
-        Ok(Account { login: Some((self.username.clone(), self.password.clone())), api_keys: None })
+        let login = (!self.username.is_empty()).then(|| (self.username.clone(), self.password.clone()));
+        let api_keys = self.api_keys.as_ref().map(|keys| {
+            Secret::new(format!("accessKey={}; secretKey={}", keys.access_key.expose(), keys.secret_key.expose()))
+        });
+        if login.is_none() && api_keys.is_none() {
+            let message = "neither user name and password nor API keys are given".to_owned();
+            return Err(ScannerError::Configuration(message));
+        }
+        Ok(Account { login, api_keys })
     }
 
     /// What must never be shown.
     pub(super) fn secrets(&self) -> Vec<Secret> {
-        vec![self.password.clone()]
+        let keys = self.api_keys.iter().flat_map(|keys| [keys.access_key.clone(), keys.secret_key.clone()]);
+        let proxy = self.proxy.as_ref().and_then(password_of).into_iter();
+        std::iter::once(self.password.clone()).chain(keys).chain(proxy).collect()
     }
 
     /// The URL without a slash at its end, checked.
@@ -165,6 +238,12 @@ impl NessusConfig {
         url.set_path(&path);
         Ok(url)
     }
+}
+
+/// The password in a URL.
+fn password_of(url: &Secret) -> Option<Secret> {
+    let url = reqwest::Url::parse(url.expose()).ok()?;
+    url.password().map(Secret::new)
 }
 
 #[cfg(test)]

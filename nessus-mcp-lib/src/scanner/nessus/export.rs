@@ -192,7 +192,7 @@ impl Export<'_> {
         loop {
             self.wait_ready(route, until).await?;
             if std::mem::take(is_dirty) {
-                sink.restart().await.map_err(storage)?;
+                sink.restart().await.map_err(|error| storage(&error))?;
             }
             let error = match self.download(route, sink, is_dirty).await {
                 Err(Failure::TooEarly) if self.pause(until).await => continue,
@@ -277,7 +277,7 @@ impl Export<'_> {
             tail.push(&chunk);
             hosts.push(&chunk);
             hash.update(&chunk);
-            sink.write_all(&chunk).await.map_err(storage)?;
+            sink.write_all(&chunk).await.map_err(|error| storage(&error))?;
             match body.next().await? {
                 Some(next) => chunk = next,
                 None => break,
@@ -288,7 +288,7 @@ impl Export<'_> {
             let error = ScannerError::Truncated(format!("the document breaks off after {} bytes", body.read));
             return Err(Failure::FileLost(error));
         }
-        sink.flush().await.map_err(storage)?;
+        sink.flush().await.map_err(|error| storage(&error))?;
         let summary = ExportSummary::new(body.read).sha256(hexadecimal(&hash.finalize()));
         if self.has_hosts && !hosts.seen { Err(Failure::NoHosts(summary)) } else { Ok(summary) }
     }
@@ -331,12 +331,16 @@ impl Export<'_> {
     }
 }
 
-fn storage(error: std::io::Error) -> ScannerError {
+fn storage(error: &std::io::Error) -> ScannerError {
     ScannerError::Storage(error.to_string())
 }
 
 fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15])
+        .filter_map(|digit| char::from_digit(digit.into(), 16))
+        .collect()
 }
 
 /// A download's bytes, watched for silence, size and an early end.

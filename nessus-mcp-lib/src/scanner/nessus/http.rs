@@ -6,7 +6,7 @@
 use std::{fmt, time::Duration};
 
 use reqwest::{
-    Client, Method, Response,
+    Certificate, Client, ClientBuilder, Method, Proxy, Response,
     header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
@@ -17,6 +17,7 @@ use super::{
     config::{NessusConfig, TlsTrust},
     redactor::Redactor,
     refusal::{self, Disguise, Refusal},
+    tls,
 };
 use crate::{
     error::chain,
@@ -164,14 +165,13 @@ impl Exchange {
     pub(super) fn new(config: &NessusConfig) -> Result<Self, ScannerError> {
         let url = config.base_url()?;
         let base = url.as_str().trim_end_matches('/').to_owned();
-        let unverified = url.scheme() == "https" && config.tls_trust == TlsTrust::AnyCertificate;
-        if unverified {
+        if url.scheme() == "https" && config.tls_trust == TlsTrust::AnyCertificate {
             tracing::warn!(
                 scanner = %base,
                 "the scanner's certificate is not verified: whoever sits on the way can read the password"
             );
         }
-        let client = Client::builder()
+        let builder = Client::builder()
             .user_agent(concat!("nessus-mcp/", env!("CARGO_PKG_VERSION")))
             .redirect(Policy::none())
             .referer(false)
@@ -184,9 +184,12 @@ impl Exchange {
             .no_zstd()
             .connect_timeout(config.request_timeout.min(Duration::from_secs(10)))
             // Shorter than any scanner's keep-alive, so that a write does not meet a connection about to be closed.
-            .pool_idle_timeout(Duration::from_secs(15))
-            // Without TLS there is nothing to verify, and a machine without certificate authorities must do.
-            .tls_danger_accept_invalid_certs(unverified || url.scheme() == "http")
+            .pool_idle_timeout(Duration::from_secs(15));
+        let builder = match &config.proxy {
+            Some(proxy) => builder.proxy(through(proxy)?),
+            None => builder,
+        };
+        let client = trusting(builder, url.scheme(), &config.tls_trust)?
             .build()
             .map_err(|error| ScannerError::Configuration(chain(&error.without_url())))?;
         let redactor = Redactor::new(config.secrets());
@@ -322,6 +325,37 @@ impl Exchange {
         let sent = if error.is_connect() || error.is_builder() { RequestSent::No } else { RequestSent::Maybe };
         ScannerError::Transport { call: call.name(), message, sent }
     }
+}
+
+/// All requests through a proxy.
+fn through(proxy: &Secret) -> Result<Proxy, ScannerError> {
+    Proxy::all(proxy.expose()).map_err(|error| {
+        let shown = redact_url(proxy.expose());
+        ScannerError::Configuration(format!("the proxy `{shown}` cannot be used: {}", chain(&error.without_url())))
+    })
+}
+
+/// Whom the client believes to be the scanner.
+fn trusting(builder: ClientBuilder, scheme: &str, trust: &TlsTrust) -> Result<ClientBuilder, ScannerError> {
+    let wrong = |error: String| ScannerError::Configuration(error);
+    Ok(match trust {
+        // Without TLS there is nothing to verify, and a machine without certificate authorities must do.
+        _ if scheme == "http" => builder.tls_danger_accept_invalid_certs(true),
+        TlsTrust::AnyCertificate => builder.tls_danger_accept_invalid_certs(true),
+        TlsTrust::Verified => builder,
+        TlsTrust::Authorities(authorities) => {
+            let certificates = Certificate::from_pem_bundle(authorities.as_bytes())
+                .map_err(|error| wrong(format!("the certificates of `ca_file` cannot be read: {}", chain(&error))))?;
+            if certificates.is_empty() {
+                return Err(wrong("there is no certificate in `ca_file`".to_owned()));
+            }
+            builder.tls_certs_only(certificates)
+        }
+        TlsTrust::Pinned(sha256) => {
+            let config = tls::pinned(*sha256).map_err(|error| wrong(format!("TLS cannot be used: {error}")))?;
+            builder.tls_backend_preconfigured(config)
+        }
+    })
 }
 
 /// The error for an answer that is not what the API promises.

@@ -3,7 +3,7 @@
 //! From the ground up: `wire` (what the answers look like), `redactor` (no secret in a message), `refusal` (what a
 //! refusal means), `http` (one exchange), `ready` (waiting for a scanner that is loading), `auth` (session, web token, API
 //! keys), `client` (calls with a login behind them, repeated where that is safe), then the meaning:
-//! `status`, `adopt`, `export`. This file maps [`ScannerInterface`] onto them.
+//! `status`, `facts`, `adopt`, `credentials`, `export`. This file maps [`ScannerInterface`] onto them.
 //!
 //! A session suffices to read and to export. Whatever creates, controls or deletes also needs the token of the web
 //! interface (`X-API-Token`), which the scanner's own script holds; an edition without scan control answers 412.
@@ -12,12 +12,15 @@ mod adopt;
 mod auth;
 mod client;
 mod config;
+mod credentials;
 mod export;
+mod facts;
 mod http;
 mod ready;
 mod redactor;
 mod refusal;
 mod status;
+mod tls;
 mod wire;
 
 #[cfg(test)]
@@ -37,7 +40,8 @@ use self::{
     http::{Access, Call, Expected, decode_error},
 };
 use super::{
-    ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInterface, ScannerProperties,
+    ExportSink, ExportSummary, ScanHost, ScanHostDetails, ScanRequest, ScanRun, ScanState, ScanStatus, ScannerError,
+    ScannerInterface, ScannerProperties,
 };
 use crate::{error::excerpt, ids::ScanId};
 
@@ -45,6 +49,8 @@ use crate::{error::excerpt, ids::ScanId};
 pub struct NessusScanner {
     client: Client,
     export: ExportLimits,
+    allowed_templates: Option<Vec<String>>,
+    folder: Option<String>,
 }
 
 impl fmt::Debug for NessusScanner {
@@ -60,7 +66,12 @@ impl NessusScanner {
     /// [`ScannerError::Configuration`] for a URL that cannot be used, or when no certificate authority is known on
     /// this machine while certificates are to be verified.
     pub fn new(config: NessusConfig) -> Result<Self, ScannerError> {
-        Ok(Self { client: Client::new(&config)?, export: config.export })
+        Ok(Self {
+            client: Client::new(&config)?,
+            export: config.export,
+            allowed_templates: config.allowed_templates,
+            folder: config.folder,
+        })
     }
 
     /// The uuid of a template, from `GET /editor/scan/templates`.
@@ -68,7 +79,12 @@ impl NessusScanner {
         let answer: wire::Templates = self.client.get_when_ready("/editor/scan/templates").await?;
         let mut available = Vec::new();
         for template in answer.templates {
-            let usable = template.unsupported != Some(true) && template.license_fulfilled != Some(false);
+            let is_allowed = |name: &str| {
+                self.allowed_templates.as_ref().is_none_or(|allowed| allowed.iter().any(|allowed| allowed == name))
+            };
+            let usable = template.unsupported != Some(true)
+                && template.license_fulfilled != Some(false)
+                && template.name.as_deref().is_some_and(is_allowed);
             let (true, Some(known), Some(uuid)) = (usable, template.name, template.uuid) else { continue };
             if known == name {
                 return Ok(uuid);
@@ -76,6 +92,31 @@ impl NessusScanner {
             available.push(excerpt(&known).to_string());
         }
         Err(ScannerError::UnknownTemplate { name: excerpt(name).to_string(), available })
+    }
+
+    /// The id of the folder that scans are to be created in, from `GET /folders`: ids differ from user to user.
+    async fn folder(&self) -> Result<Option<u64>, ScannerError> {
+        let Some(wanted) = &self.folder else { return Ok(None) };
+        let folders = self.folders().await?;
+        let is_wanted = |text: &Option<String>| text.as_ref().is_some_and(|text| text.eq_ignore_ascii_case(wanted));
+        let found = folders
+            .iter()
+            .find(|folder| is_wanted(&folder.kind))
+            .or_else(|| folders.iter().find(|folder| is_wanted(&folder.name)));
+        if let Some(id) = found.and_then(|folder| folder.id) {
+            return Ok(Some(id));
+        }
+        let names = folders.iter().filter_map(|folder| folder.name.as_deref()).collect::<Vec<_>>().join(", ");
+        Err(ScannerError::Configuration(format!(
+            "there is no folder `{}` on the scanner; it has: {}",
+            excerpt(wanted),
+            excerpt(&names)
+        )))
+    }
+
+    async fn folders(&self) -> Result<Vec<wire::Folder>, ScannerError> {
+        let answer: wire::Folders = self.client.get("/folders", Access::Session).await?;
+        Ok(answer.folders)
     }
 
     async fn details(&self, scan: u64) -> Result<wire::Details, ScannerError> {
@@ -147,18 +188,24 @@ impl NessusScanner {
 impl ScannerInterface for NessusScanner {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
         let template = self.template(&request.template).await.map_err(before_the_call)?;
-        let body = json!({
-            "uuid": template,
-            "settings": {
-                "name": request.scan_name(),
-                "description": request.description,
-                "text_targets": request.targets,
-                // Switches a schedule on, not the scan.
-                "enabled": false,
-                "launch_now": false,
-            },
+        let mut settings = json!({
+            "name": request.scan_name(),
+            "description": request.description,
+            "text_targets": request.targets,
+            // Switches a schedule on, not the scan.
+            "enabled": false,
+            "launch_now": false,
         });
-        let call = Call::new(Method::POST, "/scans", Access::Control).json(&body);
+        if let Some(folder) = self.folder().await.map_err(before_the_call)? {
+            settings["folder_id"] = folder.into();
+        }
+        let mut body = json!({ "uuid": template, "settings": settings });
+        let mut secrets = Vec::new();
+        if let Some(credential) = &request.credential {
+            body["credentials"] = credentials::added(&self.client, credential).await.map_err(before_the_call)?;
+            secrets = credential.secrets();
+        }
+        let call = Call::new(Method::POST, "/scans", Access::Control).json(&body).secrets(secrets);
         let begun = Instant::now();
         let created = self.client.fetch::<wire::Created>(&call).await.and_then(|created| {
             let id = created.scan.and_then(|scan| scan.id);
@@ -209,6 +256,10 @@ impl ScannerInterface for NessusScanner {
         self.control(scan, "stop", |state| matches!(state, ScanState::Stopping | ScanState::Created)).await
     }
 
+    async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.control(scan, "kill", |state| matches!(state, ScanState::Stopping | ScanState::Created)).await
+    }
+
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
         self.control(scan, "pause", |state| state == ScanState::Paused).await
     }
@@ -225,6 +276,34 @@ impl ScannerInterface for NessusScanner {
         }
     }
 
+    async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let scan = number(scan)?;
+        let folders = self.folders().await?;
+        let trash = folders.iter().find(|folder| folder.kind.as_deref() == Some("trash")).and_then(|folder| folder.id);
+        let Some(trash) = trash else { return Err(ScannerError::Unsupported("a trash")) };
+        let call = Call::new(Method::PUT, format!("/scans/{scan}/folder"), Access::Control)
+            .json(&json!({ "folder_id": trash }))
+            .expects(Expected::Consent);
+        self.client.act(&call).await.map(drop)
+    }
+
+    async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        credentials::forget(&self.client, number(scan)?).await
+    }
+
+    async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
+        Ok(facts::runs(self.details(number(scan)?).await?))
+    }
+
+    async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
+        Ok(facts::hosts(self.details(number(scan)?).await?))
+    }
+
+    async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
+        let path = format!("/scans/{}/hosts/{host}", number(scan)?);
+        Ok(facts::host_details(self.client.get(path, Access::Session).await?))
+    }
+
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
         let list = self.client.get_when_ready("/scans").await?;
         adopt::find(&scan_list(), &list, marker)
@@ -232,19 +311,7 @@ impl ScannerInterface for NessusScanner {
 
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
         self.client.check_ready().await?;
-        let answer: wire::Properties = self.client.get("/server/properties", Access::Session).await?;
-        let (licence, licensed_hosts) = answer.license.map_or((None, None), |license| (license.name, license.ips));
-        Ok(ScannerProperties {
-            product: answer.nessus_type.or(licence),
-            // The engine has a version of its own (19.x), which no person knows.
-            version: answer.nessus_ui_version.or(answer.server_version),
-            plugin_set: answer.loaded_plugin_set.or(answer.plugin_set),
-            licensed_hosts,
-        })
-    }
-
-    async fn retry_login(&self) {
-        self.client.forgive().await;
+        Ok(facts::properties(self.client.get("/server/properties", Access::Session).await?))
     }
 
     async fn close(&self) {

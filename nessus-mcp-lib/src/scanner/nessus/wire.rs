@@ -38,6 +38,8 @@ pub(super) struct Properties {
     pub(super) loaded_plugin_set: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) plugin_set: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) used_ip_count: Option<u64>,
     pub(super) license: Option<License>,
 }
 
@@ -48,6 +50,16 @@ pub(super) struct License {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub(super) ips: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) expiration_date: Option<u64>,
+    pub(super) features: Option<Features>,
+}
+
+/// What the licence allows.
+#[derive(Debug, Deserialize)]
+pub(super) struct Features {
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) scan_api: Option<bool>,
 }
 
 /// `GET /editor/scan/templates`.
@@ -103,9 +115,18 @@ pub(super) struct ScanList {
     pub(super) timestamp: Option<u64>,
 }
 
-/// A folder within [`ScanList`].
+/// `GET /folders`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Folders {
+    #[serde(default, deserialize_with = "list")]
+    pub(super) folders: Vec<Folder>,
+}
+
+/// A folder within [`ScanList`] and [`Folders`].
 #[derive(Debug, Deserialize)]
 pub(super) struct Folder {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub(super) id: Option<u64>,
     #[serde(rename = "type", default, deserialize_with = "text")]
@@ -145,6 +166,10 @@ pub(super) struct HistoryEntry {
     pub(super) history_id: Option<u64>,
     #[serde(default, deserialize_with = "text")]
     pub(super) uuid: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) status: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) creation_date: Option<u64>,
 }
 
 /// The head of [`Details`].
@@ -154,6 +179,45 @@ pub(super) struct Info {
     pub(super) status: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) uuid: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) targets: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) policy_template_uuid: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) folder_id: Option<u64>,
+}
+
+/// `POST /file/upload`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Uploaded {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) fileuploaded: Option<String>,
+}
+
+/// `GET /editor/scan/{id}`, as far as its credentials go.
+#[derive(Debug, Deserialize)]
+pub(super) struct Editor {
+    #[serde(default, deserialize_with = "text")]
+    pub(super) uuid: Option<String>,
+    #[serde(default)]
+    credentials: Value,
+}
+
+impl Editor {
+    /// The ids of the stored credentials: `credentials.data[].types[].instances[].id`.
+    pub(super) fn credential_ids(&self) -> Vec<String> {
+        let list = |value: &Value, field: &str| value.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+        let types = list(&self.credentials, "data").into_iter().flat_map(|category| list(&category, "types"));
+        let instances = types.flat_map(|kind| list(&kind, "instances"));
+        let id = |instance: Value| match instance.get("id")? {
+            Value::String(id) => Some(id.clone()),
+            Value::Number(id) => Some(id.to_string()),
+            _ => None,
+        };
+        instances.filter_map(id).collect()
+    }
 }
 
 /// A host within [`Details`]. The scale of its progress is checks, not per cent.
@@ -163,6 +227,54 @@ pub(super) struct Host {
     pub(super) scanprogresscurrent: Option<u64>,
     #[serde(default, deserialize_with = "number")]
     pub(super) scanprogresstotal: Option<u64>,
+    #[serde(rename = "host_id", default, deserialize_with = "number")]
+    pub(super) id: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) hostname: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) info: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) low: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) medium: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) high: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) critical: Option<u64>,
+}
+
+/// `GET /scans/{id}/hosts/{host}`.
+#[derive(Debug, Deserialize)]
+pub(super) struct HostAnswer {
+    pub(super) info: Option<HostInfo>,
+    #[serde(default, deserialize_with = "list")]
+    pub(super) vulnerabilities: Vec<HostVulnerability>,
+}
+
+/// The head of [`HostAnswer`].
+#[derive(Debug, Deserialize)]
+pub(super) struct HostInfo {
+    #[serde(rename = "host-ip", default, deserialize_with = "text")]
+    pub(super) address: Option<String>,
+    #[serde(rename = "host-fqdn", default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(rename = "operating-system", default, deserialize_with = "text")]
+    pub(super) operating_system: Option<String>,
+}
+
+/// A finding within [`HostAnswer`].
+#[derive(Debug, Deserialize)]
+pub(super) struct HostVulnerability {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) plugin_id: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) plugin_name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) plugin_family: Option<String>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) severity: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    pub(super) count: Option<u64>,
 }
 
 /// `POST /scans/{id}/export`.

@@ -67,7 +67,8 @@ async fn a_whole_document_is_taken_as_it_is(#[case] body: String) {
 
 fn summary_of(body: &str) -> ExportSummary {
     use sha2::Digest as _;
-    let hash: String = sha2::Sha256::digest(body.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let bytes = sha2::Sha256::digest(body.as_bytes());
+    let hash = bytes.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     ExportSummary::new(body.len() as u64).sha256(hash)
 }
 

@@ -1,5 +1,8 @@
 //! The client against a scripted scanner: wiremock where answers are whole, a raw socket where they break off.
 
+mod access;
+mod calls;
+mod credentials;
 mod export;
 mod faults;
 mod lifecycle;

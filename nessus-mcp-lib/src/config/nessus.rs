@@ -1,0 +1,147 @@
+//! The keys of a scanner's entry that only a Nessus has.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::secret::Secret;
+
+/// How a Nessus is reached and what it may be used for, beyond its URL and its login.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NessusOptions {
+    /// The certificates, in PEM, of the authorities that vouch for the scanner (`ca_file`); `None` for those of the
+    /// machine.
+    pub ca_certificates: Option<String>,
+    /// The SHA-256 of the scanner's certificate in its DER form: the only one that is accepted (`tls_pin_sha256`).
+    pub tls_pin_sha256: Option<[u8; 32]>,
+    /// API keys, with which the scanner is read (`access_key`, `secret_key`).
+    pub api_keys: Option<ApiKeys>,
+    /// The proxy on the way to the scanner; it may hold a password.
+    pub proxy: Option<Secret>,
+    /// The templates that scans may use; `None` for all.
+    pub allowed_templates: Option<Vec<String>>,
+    /// The folder that scans are created in, by its type or its name; `None` for the account's own.
+    pub folder: Option<String>,
+}
+
+/// What `PUT /session/keys` gives to a user of Nessus.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ApiKeys {
+    /// The access key.
+    pub access_key: Secret,
+    /// The secret key.
+    pub secret_key: Secret,
+}
+
+impl ApiKeys {
+    /// This pair.
+    pub fn new(access_key: Secret, secret_key: Secret) -> Self {
+        Self { access_key, secret_key }
+    }
+}
+
+impl NessusOptions {
+    /// The keys of the file in which `other` has other values.
+    pub fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
+        // Every field is named here, so that a new one is not forgotten.
+        let Self { ca_certificates, tls_pin_sha256, api_keys, proxy, allowed_templates, folder } = self;
+        let keys = [
+            ("ca_file", *ca_certificates != other.ca_certificates),
+            ("tls_pin_sha256", *tls_pin_sha256 != other.tls_pin_sha256),
+            ("access_key", *api_keys != other.api_keys),
+            ("proxy", *proxy != other.proxy),
+            ("allowed_templates", *allowed_templates != other.allowed_templates),
+            ("folder", *folder != other.folder),
+        ];
+        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
+    }
+}
+
+/// The content of a file beside `scanners.yaml`; a relative path begins in the directory of that file.
+///
+/// # Errors
+/// A sentence fragment with the path and why it cannot be read.
+pub(super) fn read_beside(config: &Path, path: &str) -> Result<String, String> {
+    let path: PathBuf = config.parent().unwrap_or(Path::new("")).join(path);
+    fs::read_to_string(&path)
+        .map_err(|error| format!("names the file `{}`, which cannot be read: {error}", path.display()))
+}
+
+/// The password in a file: its first line.
+pub(super) fn password_in(config: &Path, path: &str) -> Result<Secret, String> {
+    let text = read_beside(config, path)?;
+    match text.lines().next().filter(|line| !line.is_empty()) {
+        Some(password) => Ok(Secret::new(password)),
+        None => Err("names a file without a password in its first line".to_owned()),
+    }
+}
+
+/// Certificates in PEM.
+pub(super) fn certificates_in(config: &Path, path: &str) -> Result<String, String> {
+    let text = read_beside(config, path)?;
+    if text.contains("-----BEGIN CERTIFICATE-----") {
+        Ok(text)
+    } else {
+        Err("names a file without a certificate in PEM".to_owned())
+    }
+}
+
+/// 64 hexadecimal digits, with or without colons between the bytes, as `openssl x509 -fingerprint -sha256` writes them.
+pub(super) fn parse_pin(text: &str) -> Result<[u8; 32], String> {
+    let wrong = || "must be the SHA-256 of the scanner's certificate: 64 hexadecimal digits".to_owned();
+    let digits: String = text.chars().filter(|c| *c != ':').collect();
+    if digits.len() != 64 || !digits.is_ascii() {
+        return Err(wrong());
+    }
+    let mut pin = [0; 32];
+    for (byte, at) in pin.iter_mut().zip((0..64).step_by(2)) {
+        *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| wrong())?;
+    }
+    Ok(pin)
+}
+
+/// `http://[USER:PASSWORD@]HOST[:PORT]` or https.
+pub(super) fn parse_proxy(text: &str) -> Result<Secret, String> {
+    let rest = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') => Ok(Secret::new(text)),
+        _ => Err("must begin with `http://` or `https://` and name a host".to_owned()),
+    }
+}
+
+/// A key of the API, which stands in a header.
+pub(super) fn parse_api_key(text: &str) -> Result<Secret, String> {
+    if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        Ok(Secret::new(text))
+    } else {
+        Err("must be a key of letters and digits".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rstest::rstest;
+
+    use super::*;
+
+    #[rstest]
+    #[case(&"ab".repeat(32), true)]
+    #[case(&["AB"; 32].join(":"), true)]
+    #[case(&"ab".repeat(31), false)]
+    #[case(&"zz".repeat(32), false)]
+    #[case("", false)]
+    fn a_pin_is_read_as_openssl_writes_it(#[case] text: &str, #[case] good: bool) {
+        assert_eq!(parse_pin(text).ok(), good.then_some([0xab; 32]));
+    }
+
+    #[test]
+    fn a_change_is_named_and_shows_no_value() {
+        let keys = ApiKeys::new(Secret::new("planted"), Secret::new("planted"));
+        let one = NessusOptions { api_keys: Some(keys), folder: Some("x".to_owned()), ..NessusOptions::default() };
+        assert_eq!(one.changed_keys(&NessusOptions::default()), ["access_key", "folder"]);
+        assert!(!format!("{one:?}").contains("planted"));
+    }
+}
