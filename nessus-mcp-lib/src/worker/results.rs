@@ -17,6 +17,7 @@ use tracing::{info, warn};
 use super::{outcome::StepError, road::Held};
 use crate::{
     blocking,
+    error::chain,
     ids::ScanId,
     results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
     scanner::{ScanStatus, ScannerError},
@@ -116,11 +117,12 @@ async fn collect(
     status: TaskStatus,
     partial: Option<String>,
 ) -> Result<Collected, StepError> {
-    let export = fetch(held, task, scan).await?;
-    let path = export.temporary_path().to_owned();
-    let validation = validation(task, end);
-    let report = blocking(move || Ok(validation.run(open(&path)?)?)).await?;
-    let warnings: Vec<String> = partial.into_iter().chain(report.warnings.iter().map(ToString::to_string)).collect();
+    let (export, report) = fetch_sound(held, task, scan, end).await?;
+    let left_out = end.left_out_hosts.filter(|hosts| *hosts > 0);
+    let left_out =
+        left_out.map(|hosts| format!("the licence of the scanner left out {hosts} hosts: they were not scanned"));
+    let found = report.warnings.iter().map(ToString::to_string);
+    let warnings: Vec<String> = partial.into_iter().chain(left_out).chain(found).collect();
     let authentication = report.authentication.status;
     info!(
         hosts = report.stats.hosts,
@@ -141,6 +143,29 @@ async fn collect(
     held.publish(converted).await?;
     crate::fail_points::fail_point!("worker_profile_published");
     Ok(Collected { stats: stats_of(&report), warnings, authentication })
+}
+
+/// Fetches an export that can be read to its end; one that cannot is made again once.
+async fn fetch_sound(
+    held: &Held<'_>,
+    task: &Task,
+    scan: &ScanId,
+    end: &ScanStatus,
+) -> Result<(Artifact, ValidationReport), StepError> {
+    let mut is_first = true;
+    loop {
+        let export = fetch(held, task, scan).await?;
+        let path = export.temporary_path().to_owned();
+        let validation = validation(task, end);
+        match blocking(move || Ok(validation.run(open(&path)?)?)).await {
+            Ok(report) => return Ok((export, report)),
+            Err(StepError::Results(error)) if is_first && !error.is_input_output() => {
+                warn!(%scan, error = chain(&error), "the export is broken: the scanner is asked for another");
+                is_first = false;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 async fn fetch(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {

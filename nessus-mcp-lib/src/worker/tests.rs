@@ -312,14 +312,23 @@ async fn an_export_that_is_cut_is_fetched_again_and_one_that_is_no_export_fails(
     let worker = f.start();
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     assert_eq!(f.scanner.calls(MockOperation::Export), 2);
+    f.scanner.spoil_next_export("<?xml version=\"1.0\"?><NessusClientData_v2><Report></NessusClientData_v2>");
+    f.scanner.leave_out_hosts(3);
+    let task_id = f.submit().await;
+    let view = f.ended(&task_id).await;
+    assert_eq!(view.status, TaskStatus::Completed);
+    assert!(
+        view.validation_warnings.iter().any(|warning| warning.contains("left out 3 hosts")),
+        "{:?}",
+        view.validation_warnings
+    );
+    assert_eq!(f.scanner.calls(MockOperation::Export), 4);
     worker.stop().await;
 
-    let html = MockScanner::new(MockConfig::new().scan_duration(SCAN).export_bytes("<html><body>login</body></html>"));
-    let pool = ScannerPool::new(
-        pool(),
-        "mock",
-        vec![ScannerInstance::new(InstanceId::new("one").unwrap(), 1, Arc::new(html))],
-    );
+    let page = "<html><body>login</body></html>";
+    let html = Arc::new(MockScanner::new(MockConfig::new().scan_duration(SCAN).export_bytes(page)));
+    let pool =
+        ScannerPool::new(pool(), "mock", vec![ScannerInstance::new(InstanceId::new("one").unwrap(), 1, html.clone())]);
     let directory = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
     let tasks = TaskManager::open_with_clock(directory.path(), Arc::clone(&clock)).unwrap();
@@ -332,6 +341,7 @@ async fn an_export_that_is_cut_is_fetched_again_and_one_that_is_no_export_fails(
     let view = f.ended(&task_id).await;
     assert_eq!((view.status, view.results_available), (TaskStatus::Failed, false));
     assert_eq!(view.error_code.as_deref(), Some("not_a_nessus_export"));
+    assert_eq!(html.calls(MockOperation::Export), 2);
     worker.stop().await;
 }
 

@@ -171,6 +171,16 @@ impl MockScanner {
         self.state().script(operation, Fault::After(error));
     }
 
+    /// The next export has these bytes. Several calls queue several.
+    pub fn spoil_next_export(&self, document: impl Into<Vec<u8>>) {
+        self.state().spoilt.push_back(document.into());
+    }
+
+    /// Tells that the licence left out this many hosts of every scan.
+    pub fn leave_out_hosts(&self, hosts: u64) {
+        self.state().left_out_hosts = Some(hosts);
+    }
+
     /// Calls that were to fail do not any more.
     pub fn forget_faults(&self) {
         self.state().forget_faults();
@@ -298,18 +308,21 @@ impl ScannerInterface for MockScanner {
         let whole = self.config.scan_duration;
         self.perform(MockOperation::Status, |state| {
             let scan = state.find(scan)?;
-            Ok(scan.run.as_ref().map_or_else(
+            let mut status = scan.run.as_ref().map_or_else(
                 || ScanStatus::new(ScanState::Created),
                 |run| run.status(Instant::now(), whole, scan.hosts.len()),
-            ))
+            );
+            status.left_out_hosts = state.left_out_hosts;
+            Ok(status)
         })
     }
 
     async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
         let whole = self.config.scan_duration;
-        let export = {
+        let (export, spoilt) = {
             let mut state = self.state();
             let lost = state.enter(MockOperation::Export)?;
+            let spoilt = state.spoilt.pop_front().map(|bytes| Document::Bytes(bytes.into()));
             let known = state.find(scan)?;
             let now = Instant::now();
             let run = known.run.as_ref().filter(|run| run.state(now, whole).is_terminal());
@@ -318,9 +331,10 @@ impl ScannerInterface for MockScanner {
             };
             // A scan that was stopped knows the hosts it got to.
             let hosts = known.hosts.iter().take(run.hosts(now, whole, known.hosts.len())).cloned().collect();
-            Export { name: known.request.scan_name(), targets: known.request.targets.clone(), hosts, lost }
+            let (name, targets) = (known.request.scan_name(), known.request.targets.clone());
+            (Export { name, targets, hosts, lost }, spoilt)
         };
-        let bytes = write(&self.config.document, &export, sink)
+        let bytes = write(spoilt.as_ref().unwrap_or(&self.config.document), &export, sink)
             .await
             .map_err(|error| ScannerError::Storage(excerpt(&error.to_string()).to_string()))?;
         export.lost.map_or(Ok(ExportSummary::new(bytes)), Err)

@@ -26,6 +26,9 @@ pub(super) struct State {
     pub(super) creates: HashMap<String, u64>,
     /// By marker.
     pub(super) launches: HashMap<String, u64>,
+    /// What the next exports hold instead of their document.
+    pub(super) spoilt: VecDeque<Vec<u8>>,
+    pub(super) left_out_hosts: Option<u64>,
 }
 
 /// A failure that waits for its call.
@@ -57,6 +60,8 @@ impl State {
             calls: HashMap::new(),
             creates: HashMap::new(),
             launches: HashMap::new(),
+            spoilt: VecDeque::new(),
+            left_out_hosts: None,
         }
     }
 

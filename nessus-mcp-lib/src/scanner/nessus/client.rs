@@ -95,7 +95,9 @@ impl Client {
                 Ok(answer) => return Ok(answer),
                 Err(error) => {
                     // Some versions say nothing at all where others say 412: the next call brings a fresh token.
-                    if access == Access::Control && matches!(error, ScannerError::Transport { .. }) {
+                    if access == Access::Control
+                        && matches!(error, ScannerError::Transport { sent: RequestSent::Maybe, .. })
+                    {
                         self.auth.api_token_refused(&grant).await;
                     }
                     return Err(error);

@@ -45,6 +45,7 @@ pub(super) fn summarise(call: &str, details: &Details) -> Result<ScanStatus, Sca
     let mut status = ScanStatus::new(state);
     status.progress = progress(state, details.hosts.as_deref().unwrap_or_default());
     status.hosts = details.hosts.as_ref().map(|hosts| hosts.len() as u64);
+    status.left_out_hosts = info.and_then(|info| info.license_info.as_ref()?.trimmed);
     status.run_uuid = current(details);
     let notes = notes(&details.notes);
     let said = if notes.is_empty() { word.to_owned() } else { format!("{word}: {notes}") };
@@ -146,6 +147,16 @@ mod tests {
     fn the_reason_of_an_abort_is_told(#[case] json: &str, #[case] detail: &str) {
         let details: Details = serde_json::from_str(json).unwrap();
         assert_eq!(summarise("GET /scans/1", &details).unwrap().detail.as_deref(), Some(detail));
+    }
+
+    #[rstest]
+    #[case(r#"{"limit":16,"trimmed":"3"}"#, Some(3))]
+    #[case(r#"{"limit":16,"trimmed":0}"#, Some(0))]
+    #[case("null", None)]
+    fn what_the_licence_left_out_is_told(#[case] info: &str, #[case] hosts: Option<u64>) {
+        let info: Value = serde_json::from_str(info).unwrap();
+        let details = details(&serde_json::json!({ "info": { "status": "running", "license_info": info } }));
+        assert_eq!(summarise("GET /scans/1", &details).unwrap().left_out_hosts, hosts);
     }
 
     #[test]

@@ -183,10 +183,19 @@ pub(super) struct Info {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) targets: Option<String>,
+    pub(super) license_info: Option<LicenseInfo>,
     #[serde(default, deserialize_with = "text")]
     pub(super) policy_template_uuid: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub(super) folder_id: Option<u64>,
+}
+
+/// What the licence did to a scan.
+#[derive(Debug, Deserialize)]
+pub(super) struct LicenseInfo {
+    /// How many hosts it left out.
+    #[serde(default, deserialize_with = "number")]
+    pub(super) trimmed: Option<u64>,
 }
 
 /// `POST /file/upload`.
