@@ -49,14 +49,6 @@ impl AsyncWrite for Full {
     }
 }
 
-/// What was taken does not come back: the disk is as full as it was.
-#[async_trait]
-impl RestartableWrite for Full {
-    async fn restart(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 async fn export(scanner: &dyn ScannerInterface, scan: &ScanId) -> Result<(ExportSummary, Vec<u8>), ScannerError> {
     let mut document = Vec::new();
     let summary = scanner.export(scan, &mut document).await?;
