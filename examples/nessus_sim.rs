@@ -10,12 +10,14 @@
 
 use std::{
     io::{self, Write},
+    path::PathBuf,
     process::ExitCode,
     time::Duration,
 };
 
 use clap::{Parser, ValueEnum};
-use nessus_mcp_tests::sim::{Edition, NessusSim, SimConfig};
+use nessus_mcp_lib::durable;
+use nessus_mcp_tests::sim::{Certificate, Edition, NessusSim, SimConfig, Trust};
 
 /// The service cannot be offered, in the words of sysexits.h.
 const EXIT_UNAVAILABLE: u8 = 69;
@@ -60,6 +62,15 @@ struct Args {
     /// Another seed invents other findings.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Speak https, with a certificate that is made at the start.
+    #[arg(long)]
+    https: bool,
+    /// The kind of certificate.
+    #[arg(long, value_enum, default_value_t = Shown::Sound, requires = "https")]
+    certificate: Shown,
+    /// File to write the certificate to, in PEM.
+    #[arg(long, requires = "https")]
+    certificate_file: Option<PathBuf>,
     /// Print a scanners.yaml for this scanner and exit.
     #[arg(long)]
     print_config: bool,
@@ -71,6 +82,16 @@ enum Product {
     Professional,
     Expert,
     Manager,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Shown {
+    /// For 127.0.0.1, valid.
+    Sound,
+    /// For 127.0.0.1, expired.
+    Expired,
+    /// For another host.
+    WrongHost,
 }
 
 fn seconds(text: &str) -> Result<Duration, String> {
@@ -100,10 +121,32 @@ impl Args {
         if let (Some(access), Some(secret)) = (&self.access_key, &self.secret_key) {
             config = config.api_keys(access, secret);
         }
+        if self.https {
+            config = config.certificate(match self.certificate {
+                Shown::Sound => Certificate::Sound,
+                Shown::Expired => Certificate::Expired,
+                Shown::WrongHost => Certificate::WrongHost,
+            });
+        }
         if let Some(limit) = self.host_limit {
             config = config.host_limit(limit);
         }
         config
+    }
+}
+
+impl Args {
+    /// What a gateway needs to know. The certificate is made at the start: only its file can be named before.
+    fn scanners_yaml(&self, config: &SimConfig) -> String {
+        let (scheme, trust) = match (self.https, &self.certificate_file) {
+            (false, _) => ("http", None),
+            (true, None) => ("https", Some(Trust::Anything)),
+            (true, Some(file)) => {
+                let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
+                ("https", Some(Trust::Authority(file.display().to_string())))
+            }
+        };
+        config.scanners_yaml(&format!("{scheme}://127.0.0.1:{}", self.port), trust.as_ref())
     }
 }
 
@@ -123,11 +166,14 @@ async fn main() -> ExitCode {
 async fn run(args: &Args) -> io::Result<()> {
     let config = args.config();
     if args.print_config {
-        return io::stdout().write_all(config.scanners_yaml(&format!("http://127.0.0.1:{}", args.port)).as_bytes());
+        return io::stdout().write_all(args.scanners_yaml(&config).as_bytes());
     }
     // Before the ready line: whoever reads it may send the signal at once.
     let ended = shutdown_signal()?;
     let sim = NessusSim::try_start(config).await?;
+    if let (Some(file), Some(pem)) = (&args.certificate_file, sim.certificate_pem()) {
+        durable::replace(file, pem.as_bytes())?;
+    }
     let control = sim.control_url().unwrap_or_default();
     let mut out = io::stdout();
     writeln!(out, "nessus-sim ready: scanner {} control {control}", sim.url())?;

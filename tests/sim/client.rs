@@ -106,10 +106,20 @@ impl Client {
     }
 
     pub(crate) async fn logged_in(sim: &NessusSim) -> Self {
-        let stranger = Self::stranger(sim);
+        Self::stranger(sim).log_in(sim).await
+    }
+
+    /// The same client after a login.
+    pub(crate) async fn log_in(&self, sim: &NessusSim) -> Self {
+        let stranger = self.clone();
         let answer = stranger.post("/session", json!({ "username": "admin", "password": "nessus" })).await.ok();
         let token = answer["token"].as_str().unwrap();
         stranger.with("X-Cookie", format!("token={token}")).with("X-API-Token", sim.api_token())
+    }
+
+    /// The same headers to the same scanner, over this HTTP client.
+    pub(crate) fn over(self, http: reqwest::Client) -> Self {
+        Self { http, ..self }
     }
 
     pub(crate) fn with(mut self, name: &'static str, value: String) -> Self {

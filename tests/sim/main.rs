@@ -7,6 +7,7 @@
 mod client;
 mod export;
 mod faults;
+mod https;
 mod life;
 mod raw;
 mod session;

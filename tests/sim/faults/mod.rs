@@ -1,4 +1,6 @@
 //! Every fault does on the wire what the catalogue says.
 
+mod answers;
 mod control;
+mod states;
 mod wire;

@@ -7,7 +7,7 @@ use nessus_mcp_lib::{
     time::{Clock, SystemClock},
 };
 
-use super::authentication::Authentication;
+use super::{authentication::Authentication, certificates::Certificate};
 
 /// The product the scanner says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,6 +50,18 @@ impl Edition {
     }
 }
 
+/// Why a gateway may trust the scanner's certificate.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Trust {
+    /// Its SHA-256 is known, in hex.
+    Pin(String),
+    /// It stands in this file, in PEM.
+    Authority(String),
+    /// For no reason.
+    Anything,
+}
+
 /// How many hosts a scan of an edition without a licence limit keeps; a `/16` would be a useless export.
 const DEFAULT_HOST_LIMIT: usize = 1024;
 const ESSENTIALS_HOST_LIMIT: usize = 16;
@@ -72,6 +84,7 @@ pub struct SimConfig {
     pub(super) findings_per_host: usize,
     pub(super) host_limit: Option<usize>,
     pub(super) seed: u64,
+    pub(super) certificate: Option<Certificate>,
     pub(super) authentication: Authentication,
     pub(super) authentication_by_host: BTreeMap<String, Authentication>,
     pub(super) clock: Arc<dyn Clock>,
@@ -94,6 +107,7 @@ impl Default for SimConfig {
             findings_per_host: 12,
             host_limit: None,
             seed: 0,
+            certificate: None,
             authentication: Authentication::Succeeds,
             authentication_by_host: BTreeMap::new(),
             clock: Arc::new(SystemClock),
@@ -187,6 +201,17 @@ impl SimConfig {
         self
     }
 
+    /// Speaks https only, with a certificate of its own making.
+    pub fn https(self) -> Self {
+        self.certificate(Certificate::Sound)
+    }
+
+    /// Speaks https only, with a certificate of this kind.
+    pub fn certificate(mut self, certificate: Certificate) -> Self {
+        self.certificate = Some(certificate);
+        self
+    }
+
     /// How the logins of a scan with credentials end; they succeed unless set.
     pub fn authentication(mut self, outcome: Authentication) -> Self {
         self.authentication = outcome;
@@ -206,14 +231,22 @@ impl SimConfig {
     }
 
     /// A `scanners.yaml` with a scanner of this configuration at `url` as the only instance of the pool `nessus`.
-    pub fn scanners_yaml(&self, url: &str) -> String {
+    ///
+    /// `trust` says why the gateway may trust the scanner's certificate; with plain HTTP there is nothing to trust.
+    pub fn scanners_yaml(&self, url: &str, trust: Option<&Trust>) -> String {
         // A JSON string is a YAML string, whatever characters a password has.
         let quoted = |text: &str| serde_json::Value::from(text).to_string();
         format!(
             "nessus:\n  - instance_id: sim\n    type: nessus\n    name: Simulated Nessus\n    url: {url}\n    \
-             username: {}\n    password: {}\n    enabled: true\n    max_concurrent_scans: 2\n",
+             username: {}\n    password: {}\n    enabled: true\n    max_concurrent_scans: 2\n{}",
             quoted(&self.username),
             quoted(self.password.expose()),
+            match trust {
+                None => String::new(),
+                Some(Trust::Pin(sha256)) => format!("    tls_pin_sha256: {}\n", quoted(sha256)),
+                Some(Trust::Authority(file)) => format!("    ca_file: {}\n", quoted(file)),
+                Some(Trust::Anything) => "    verify_tls: false\n".to_owned(),
+            },
         )
     }
 

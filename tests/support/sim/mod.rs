@@ -21,7 +21,7 @@
 //! front     the HTTP server                         wiremock_fixture  wiremock's server instead
 //! config    what can be chosen                      targets   the hosts behind `text_targets`
 //! plugins   texts of the findings                   findings  which finding stands on which host
-//! authentication  how the logins on a host end
+//! authentication  how the logins on a host end      certificates  for https
 //! report    the .nessus and csv writers             files     export files that wait to be fetched
 //! run       the life of one launch, computed from the clock
 //! templates, tokens, stats                          state     everything remembered between requests
@@ -43,6 +43,7 @@
 )]
 
 mod authentication;
+mod certificates;
 mod config;
 mod control;
 mod details;
@@ -77,7 +78,8 @@ use wiremock::MockServer;
 
 pub use self::{
     authentication::Authentication,
-    config::{Edition, SimConfig},
+    certificates::Certificate,
+    config::{Edition, SimConfig, Trust},
     faults::{Fault, FaultError, When},
     findings::{Finding, findings},
     plugins::{Plugin, Score},
@@ -86,9 +88,10 @@ pub use self::{
     targets::{Expansion, TargetsError, expand},
 };
 use self::{
+    certificates::Certificates,
     control::Control,
     faults::Faults,
-    front::{Door, Front},
+    front::{Door, Front, Gate},
     routes::Scanner,
     state::{Shared, State},
 };
@@ -105,7 +108,8 @@ pub struct NessusSim {
 /// Who serves the scanner's port.
 #[derive(Debug)]
 enum Served {
-    Own(Front),
+    /// The own server, and what it shows when it speaks TLS.
+    Own(Front, Option<Certificates>),
     /// A server of wiremock, at this URL.
     Wiremock(String),
 }
@@ -133,12 +137,14 @@ impl NessusSim {
         // Both ports are bound before either is served, so that a failure leaves nothing behind.
         let listener = bind(port)?;
         let control_listener = control_port.map(bind).transpose()?;
+        let certificates = config.certificate.map(|_| Certificates::make()).transpose()?;
         let door = Door::new();
         let (shared, faults) = (Shared::new(State::new(config)), Faults::new(door.clone()));
-        let scanner = Front::start(listener, Scanner::new(shared.clone(), faults.clone()), door)?;
+        let gate = Gate { door, certificates: certificates.clone() };
+        let scanner = Front::start(listener, Scanner::new(shared.clone(), faults.clone()), gate)?;
         let control = Control::new(shared.clone(), faults.clone());
-        let control = control_listener.map(|listener| Front::start(listener, control, Door::new())).transpose()?;
-        Ok(Self { shared, faults, scanner: Served::Own(scanner), control })
+        let control = control_listener.map(|listener| Front::start(listener, control, Gate::open())).transpose()?;
+        Ok(Self { shared, faults, scanner: Served::Own(scanner, certificates), control })
     }
 
     /// A scanner that answers on a server of wiremock, behind the other mocks of the server.
@@ -154,7 +160,8 @@ impl NessusSim {
     /// The scanner's base URL, without a slash at the end.
     pub fn url(&self) -> String {
         match &self.scanner {
-            Served::Own(front) => format!("http://{}", front.address()),
+            Served::Own(front, None) => format!("http://{}", front.address()),
+            Served::Own(front, Some(_)) => format!("https://{}", front.address()),
             Served::Wiremock(url) => url.clone(),
         }
     }
@@ -199,7 +206,7 @@ impl NessusSim {
     }
 
     fn settle(&self) {
-        if matches!(self.scanner, Served::Own(_)) {
+        if matches!(self.scanner, Served::Own(..)) {
             self.faults.settle();
         }
     }
@@ -224,9 +231,29 @@ impl NessusSim {
         self.shared.lock().rotate_api_token()
     }
 
-    /// A `scanners.yaml` with this scanner as the only instance of the pool `nessus`.
+    /// A `scanners.yaml` that trusts the certificate, if there is one, with this scanner as the only instance of the pool `nessus`.
     pub fn scanners_yaml(&self) -> String {
-        self.shared.lock().config.scanners_yaml(&self.url())
+        let trust = self.certificate_sha256().map(|sha256| Trust::Pin(sha256.to_owned()));
+        self.shared.lock().config.scanners_yaml(&self.url(), trust.as_ref())
+    }
+
+    /// The certificate that the configuration chose, in PEM; none without https.
+    pub fn certificate_pem(&self) -> Option<&str> {
+        let kind = self.shared.lock().config.certificate.unwrap_or_default();
+        self.certificates().map(|made| made.pem(kind))
+    }
+
+    /// The SHA-256 of that certificate in its DER form, in lower-case hex; none without https.
+    pub fn certificate_sha256(&self) -> Option<&str> {
+        let kind = self.shared.lock().config.certificate.unwrap_or_default();
+        self.certificates().map(|made| made.sha256(kind))
+    }
+
+    fn certificates(&self) -> Option<&Certificates> {
+        match &self.scanner {
+            Served::Own(_, certificates) => certificates.as_ref(),
+            Served::Wiremock(_) => None,
+        }
     }
 }
 

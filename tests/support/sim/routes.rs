@@ -1,6 +1,7 @@
 //! The table of endpoints: what they are called, who may call them, who answers.
 
 use super::{
+    certificates::Certificate,
     details, editor, export,
     faults::{Asked, Faults},
     reply::Reply,
@@ -102,8 +103,10 @@ impl Answer for Scanner {
         })
     }
 
-    fn connected(&self) {
-        self.shared.lock().counted.connections += 1;
+    fn connected(&self) -> Certificate {
+        let mut state = self.shared.lock();
+        state.counted.connections += 1;
+        self.faults.certificate(&state).or(state.config.certificate).unwrap_or_default()
     }
 }
 

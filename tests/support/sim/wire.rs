@@ -9,7 +9,7 @@ use bytes::Bytes;
 use nessus_mcp_lib::time::Timestamp;
 use serde::de::DeserializeOwned;
 
-use super::reply::Reply;
+use super::{certificates::Certificate, reply::Reply};
 
 /// A request, taken in whole.
 #[derive(Debug)]
@@ -134,6 +134,8 @@ pub(super) trait Answer: Send + Sync + 'static {
     /// The answer to a request.
     fn answer(&self, request: &Incoming) -> Reply;
 
-    /// A connection was made.
-    fn connected(&self) {}
+    /// A connection was made; tells which certificate it sees, if it is one with TLS.
+    fn connected(&self) -> Certificate {
+        Certificate::Sound
+    }
 }

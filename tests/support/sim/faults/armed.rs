@@ -17,6 +17,7 @@ use super::{
     plights,
 };
 use crate::sim::{
+    certificates::Certificate,
     front::Door,
     reply::{End, Parting, Reply},
     state::State,
@@ -117,6 +118,22 @@ impl Faults {
         self.door.settle();
     }
 
+    /// The certificate that a new connection sees, when a fault chooses it.
+    pub(crate) fn certificate(&self, state: &State) -> Option<Certificate> {
+        // Plain HTTP shows none.
+        state.config.certificate?;
+        let mut set = self.set();
+        let (now, mut shown) = (state.config.clock.now(), None);
+        set.strike_if(now, |armed| match armed.entry.does {
+            Does::Shows(certificate) if shown.is_none() => {
+                shown = Some(certificate);
+                true
+            }
+            _ => false,
+        });
+        shown
+    }
+
     /// Forgets all faults, or those of one name; what they have done to scans and sessions stays.
     pub(crate) fn clear(&self, name: Option<&str>) {
         self.set().armed.retain(|armed| name.is_some_and(|name| armed.entry.name != name));
@@ -210,7 +227,7 @@ impl Set {
 
     /// The faults that strike the request; what happens before it has happened then.
     fn hits(&mut self, state: &mut State, asked: &Asked<'_>, now: Timestamp) -> Vec<Hit> {
-        self.armed.retain(|armed| armed.ends.is_none_or(|end| now < end));
+        self.forget_ended(now);
         let mut hits: Vec<Hit> = Vec::new();
         let precedes = |does: Does| !matches!(does, Does::Follows(_));
         self.strike(asked, precedes, |armed| {
@@ -219,7 +236,7 @@ impl Set {
                 Does::Answers(_) => !hits.iter().any(|(entry, _)| matches!(entry.does, Does::Answers(_))),
                 Does::Travels(_) => travels(&hits).is_none(),
                 Does::Changes(_) => true,
-                Does::Follows(_) | Does::Refuses | Does::Restarts => false,
+                Does::Follows(_) | Does::Shows(_) | Does::Refuses | Does::Restarts => false,
             };
             if strikes {
                 hits.push((armed.entry, armed.settings.clone()));
@@ -238,20 +255,52 @@ impl Set {
         });
     }
 
-    /// Counts the faults of this kind that fit the request and of which `strikes` says that they do.
-    fn strike(&mut self, asked: &Asked<'_>, kind: fn(Does) -> bool, mut strikes: impl FnMut(&Armed) -> bool) {
+    fn forget_ended(&mut self, now: Timestamp) {
+        self.armed.retain(|armed| armed.ends.is_none_or(|end| now < end));
+    }
+
+    /// Counts the faults of which `strikes` says that they do.
+    fn strike_if(&mut self, now: Timestamp, mut strikes: impl FnMut(&Armed) -> bool) {
+        self.forget_ended(now);
         let mut all = mem::take(&mut self.armed);
-        for armed in all.iter_mut().filter(|armed| kind(armed.entry.does) && armed.fits(asked)) {
-            if armed.skip > 0 {
-                armed.skip -= 1;
-            } else if strikes(armed) {
-                armed.struck += 1;
-                armed.left = armed.left.map(|left| left - 1);
-                self.count(armed.entry);
-            }
+        for armed in &mut all {
+            self.strike_one(armed, &mut strikes);
         }
+        self.keep(all);
+    }
+
+    fn strike_one(&mut self, armed: &mut Armed, strikes: &mut impl FnMut(&Armed) -> bool) -> bool {
+        if !strikes(armed) {
+            return false;
+        }
+        armed.struck += 1;
+        armed.left = armed.left.map(|left| left - 1);
+        self.count(armed.entry);
+        true
+    }
+
+    fn keep(&mut self, mut all: Vec<Armed>) {
         all.retain(|armed| armed.left != Some(0));
         self.armed = all;
+    }
+
+    /// Counts the faults of this kind that fit the request and of which `strikes` says that they do. One that is set twice
+    /// strikes two requests.
+    fn strike(&mut self, asked: &Asked<'_>, kind: fn(Does) -> bool, mut strikes: impl FnMut(&Armed) -> bool) {
+        let mut all = mem::take(&mut self.armed);
+        let mut struck = Vec::new();
+        for armed in all.iter_mut().filter(|armed| kind(armed.entry.does) && armed.fits(asked)) {
+            let name = armed.entry.name;
+            if struck.contains(&name) {
+                continue;
+            }
+            if armed.skip > 0 {
+                armed.skip -= 1;
+            } else if self.strike_one(armed, &mut strikes) {
+                struck.push(name);
+            }
+        }
+        self.keep(all);
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::fault::Fault;
 use crate::sim::{
+    certificates::Certificate,
     reply::{Delivery, Drip, Extent, Reply},
     state::State,
     wire::Incoming,
@@ -67,6 +68,8 @@ pub(super) enum Does {
     Changes(fn(Reply, &Settings) -> Reply),
     /// The answer travels in another way.
     Travels(fn(&Settings) -> Delivery),
+    /// Connections see another certificate.
+    Shows(Certificate),
     /// Connections are refused.
     Refuses,
     /// The scanner restarts: it refuses connections, then it loads, and its runs are aborted.
@@ -200,7 +203,7 @@ impl Entry {
     /// The entry as `GET /faults` shows it.
     pub(super) fn shown(&self) -> Value {
         let kind = match self.does {
-            Does::Travels(_) | Does::Refuses => "wire",
+            Does::Travels(_) | Does::Shows(_) | Does::Refuses => "wire",
             Does::Answers(_) | Does::Changes(_) => "answer",
             Does::Happens(_) | Does::Follows(_) | Does::Restarts => "state",
         };

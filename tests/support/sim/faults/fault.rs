@@ -129,15 +129,12 @@ fn millis(time: Duration) -> u64 {
 pub enum FaultError {
     /// There is none with this name.
     Unknown(String),
-    /// It shows a certificate, and this scanner has none.
-    NeedsHttps(String),
 }
 
 impl std::fmt::Display for FaultError {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Unknown(name) => write!(f, "there is no fault `{name}`; GET /faults lists them"),
-            Self::NeedsHttps(name) => write!(f, "the fault `{name}` needs a scanner with https"),
         }
     }
 }

@@ -18,6 +18,8 @@ use tokio::{
     time::sleep,
 };
 
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
+
 use super::{body, broken};
 use crate::sim::{
     reply::{Delay, Reply},
@@ -31,6 +33,12 @@ const LONGEST_REQUEST: usize = 64 << 20;
 pub(super) trait Transport: AsyncRead + AsyncWrite + Send + Unpin + 'static {
     /// From now on the end of the connection is a reset.
     fn reset_at_end(&self) -> io::Result<()>;
+}
+
+impl Transport for TlsStream<TcpStream> {
+    fn reset_at_end(&self) -> io::Result<()> {
+        self.get_ref().0.set_zero_linger()
+    }
 }
 
 impl Transport for TcpStream {
@@ -50,6 +58,14 @@ impl fmt::Display for TakenOver {
 }
 
 impl std::error::Error for TakenOver {}
+
+/// Serves a connection with TLS until it ends.
+pub(super) async fn serve_tls(stream: TcpStream, acceptor: TlsAcceptor, answer: Arc<impl Answer>) {
+    // A client that does not trust the certificate says so to its user.
+    if let Ok(stream) = acceptor.accept(stream).await {
+        serve(stream, answer).await;
+    }
+}
 
 /// Serves a connection until it ends.
 pub(super) async fn serve(stream: impl Transport, answer: Arc<impl Answer>) {

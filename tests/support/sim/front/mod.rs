@@ -23,12 +23,27 @@ use std::{
 use tokio::{net::TcpListener, runtime, sync::oneshot, task::JoinSet};
 
 pub(super) use self::door::Door;
-use super::wire::Answer;
+use super::{certificates::Certificates, wire::Answer};
 
 /// How long bodies that are being written may take to notice that nobody reads them.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// How often a port that was given up is tried again, and how long apart.
 const REBINDS: (u32, Duration) = (500, Duration::from_millis(20));
+
+/// How one gets to a server.
+pub(super) struct Gate {
+    /// Whether one does.
+    pub(super) door: Door,
+    /// What it shows of itself; without them it does not speak TLS.
+    pub(super) certificates: Option<Certificates>,
+}
+
+impl Gate {
+    /// One that is always open, and speaks no TLS.
+    pub(super) fn open() -> Self {
+        Self { door: Door::new(), certificates: None }
+    }
+}
 
 /// A running server. Dropping it breaks its connections and frees its port.
 #[derive(Debug)]
@@ -39,8 +54,8 @@ pub(super) struct Front {
 }
 
 impl Front {
-    /// Serves what comes to `listener`, as long as `door` is open.
-    pub(super) fn start(listener: StdListener, answer: impl Answer, door: Door) -> io::Result<Self> {
+    /// Serves what comes to `listener`, as the gate says.
+    pub(super) fn start(listener: StdListener, answer: impl Answer, gate: Gate) -> io::Result<Self> {
         let address = listener.local_addr()?;
         listener.set_nonblocking(true)?;
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
@@ -48,7 +63,7 @@ impl Front {
         let serve = move || {
             runtime.block_on(async {
                 tokio::select! {
-                    () = accept(listener, address, Arc::new(answer), &door) => {}
+                    () = accept(listener, address, Arc::new(answer), &gate) => {}
                     // An error means that the handle is gone.
                     _ = stopped => {}
                 }
@@ -76,7 +91,8 @@ impl Drop for Front {
 }
 
 /// Accepts connections until the door is closed; then none, until it is opened again.
-async fn accept(listener: StdListener, address: SocketAddr, answer: Arc<impl Answer>, door: &Door) {
+async fn accept(listener: StdListener, address: SocketAddr, answer: Arc<impl Answer>, gate: &Gate) {
+    let door = &gate.door;
     let mut listener = TcpListener::from_std(listener).ok();
     while let Some(open) = listener.take() {
         let mut connections = JoinSet::new();
@@ -86,10 +102,14 @@ async fn accept(listener: StdListener, address: SocketAddr, answer: Arc<impl Ans
                 accepted = open.accept() => {
                     // A client that was gone before it was let in is its own affair.
                     if let Ok((stream, _)) = accepted {
-                        answer.connected();
+                        let shown = answer.connected();
                         // Without it only small answers are slower.
                         let _ = stream.set_nodelay(true);
-                        connections.spawn(connection::serve(stream, Arc::clone(&answer)));
+                        let answer = Arc::clone(&answer);
+                        match gate.certificates.as_ref().map(|certificates| certificates.acceptor(shown)) {
+                            Some(acceptor) => connections.spawn(connection::serve_tls(stream, acceptor, answer)),
+                            None => connections.spawn(connection::serve(stream, answer)),
+                        };
                     }
                 }
                 Some(_) = connections.join_next() => {}

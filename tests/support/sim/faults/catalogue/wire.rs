@@ -6,15 +6,32 @@ use super::{
     super::{
         entry::{
             At::{Any, Nothing, Writes},
-            Does::{Refuses, Travels},
+            Does::{Refuses, Shows, Travels},
             Entry, entry,
         },
         journeys,
     },
     CREATE, DOWNLOAD, LAUNCH,
 };
+use crate::sim::certificates::Certificate;
 
-pub(super) static FAULTS: [Entry; 30] = [
+pub(super) static FAULTS: [Entry; 32] = [
+    entry(
+        "certificate_expired",
+        &[2],
+        Nothing,
+        Shows(Certificate::Expired),
+        "new connections see an expired certificate, until cleared; with https only",
+    )
+    .times(0),
+    entry(
+        "certificate_wrong_host",
+        &[2],
+        Nothing,
+        Shows(Certificate::WrongHost),
+        "new connections see the certificate of another host, until cleared; with https only",
+    )
+    .times(0),
     entry(
         "refuse_connections",
         &[1, 29],
