@@ -24,6 +24,7 @@
 //! applied is never an empty result.
 
 mod authentication;
+mod beside;
 mod budget;
 mod clean;
 mod conversion;

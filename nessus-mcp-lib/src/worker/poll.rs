@@ -23,6 +23,8 @@ const UNREACHABLE_LIMIT: Duration = Duration::from_secs(15 * 60);
 const STOP_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// When a scan that still runs is told to stop again: the first time may not have arrived.
 const STOP_AGAIN: Duration = Duration::from_secs(30);
+/// When a scan that is being stopped and still does not end is killed: some plugins take minutes to stop by themselves.
+const KILL_AFTER: Duration = Duration::from_secs(5 * 60);
 /// How soon a wish to cancel is noticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
@@ -172,13 +174,20 @@ async fn unstopped(held: &Held<'_>, scan: &ScanId, reason: &StopReason) -> Resul
     })
 }
 
-/// Tells the scanner to stop the scan, and again after a while.
+/// Tells the scanner to stop the scan, and again after a while; in the end, to kill it.
 async fn stop(held: &Held<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result<(), StepError> {
     if stopping.asked.is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
         return Ok(());
     }
     held.confirm().await?;
-    match held.instance.scanner.stop(scan).await {
+    let scanner = &held.instance.scanner;
+    let told = if stopping.since.elapsed() < KILL_AFTER {
+        scanner.stop(scan).await
+    } else {
+        info!(%scan, "the scan does not stop and is killed");
+        scanner.kill(scan).await
+    };
+    match told {
         Ok(()) => {
             crate::fail_points::fail_point!("worker_scan_stopped");
             stopping.asked = Some(Instant::now());

@@ -4,10 +4,7 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{
-    error::{Classified, ErrorKind, chain},
-    time::ManualClock,
-};
+use crate::error::{Classified, ErrorKind, chain};
 
 fn pool() -> PoolName {
     PoolName::new("nessus").unwrap()
@@ -24,7 +21,7 @@ fn directory() -> TempDir {
 #[cfg(feature = "testing")]
 mod conformance {
     use super::*;
-    use crate::testing::queue_conformance::QueueHarness;
+    use crate::{testing::queue_conformance::QueueHarness, time::ManualClock};
 
     /// Asks through two open queues in turn, as two processes would.
     struct SqliteHarness {

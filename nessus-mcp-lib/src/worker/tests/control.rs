@@ -179,6 +179,7 @@ async fn a_scan_that_cannot_be_stopped_ends_its_task_which_says_so() {
         tokio::time::sleep(Duration::from_secs(100)).await;
         for _ in 0..20_000 {
             f.scanner.fail_next(operation, unreachable(RequestSent::No));
+            f.scanner.fail_next(MockOperation::Kill, unreachable(RequestSent::No));
         }
         tokio::time::sleep(Duration::from_secs(1000)).await;
         let ended = f.ended(&task_id).await;
@@ -193,7 +194,8 @@ async fn a_scan_that_cannot_be_stopped_ends_its_task_which_says_so() {
         f.scanner.forget_faults();
         f.service.retry(&task_id).await.unwrap();
         let worker = f.start();
-        for _ in 0..2000 {
+        // Its circuit may be open still.
+        for _ in 0..20_000 {
             if f.scanner.launches() == 2 {
                 break;
             }
@@ -383,18 +385,18 @@ async fn a_retry_that_was_cut_short_leaves_no_dead_letter() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
-    let minutes = |count: u64| Duration::from_secs(count * 60);
+    let turns = |count: u64| Duration::from_secs(count * 15);
     let settings = || {
         WorkerSettings::default()
-            .with_pending_timeout(minutes(20))
-            .with_stall_timeout(minutes(30))
-            .with_paused_timeout(minutes(40))
+            .with_pending_timeout(turns(20))
+            .with_stall_timeout(turns(30))
+            .with_paused_timeout(turns(40))
     };
     // The first twentieth of a mock scan is spent pending, and a percent of the last takes longer than it may.
     for (scan, held, code, state) in [
-        (minutes(1000), false, "scan_pending", "pending"),
-        (minutes(300), true, "scan_paused", "paused"),
-        (minutes(3200), false, "scan_stalled", "running"),
+        (turns(1000), false, "scan_pending", "pending"),
+        (turns(300), true, "scan_paused", "paused"),
+        (turns(3200), false, "scan_stalled", "running"),
     ] {
         let f = fixture_with(2, scan);
         let task_id = f.submit().await;
@@ -403,7 +405,7 @@ async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
         f.wait_for_launch().await;
         if held {
             let id = f.task(&task_id).await.nessus_scan_id.unwrap();
-            tokio::time::sleep(minutes(30)).await;
+            tokio::time::sleep(turns(30)).await;
             f.scanner.pause(&id).await.unwrap();
         }
         let mut seen = Vec::new();
@@ -413,7 +415,7 @@ async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
                 break;
             }
             seen.push((view.scan_state, view.scan_unchanged_since));
-            tokio::time::sleep(minutes(1)).await;
+            tokio::time::sleep(turns(1)).await;
         }
         let ended = f.ended(&task_id).await;
         let last = seen.last().unwrap();
@@ -424,4 +426,20 @@ async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
         assert!(ended.results_available, "what was found is kept");
         worker.stop().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_does_not_stop_is_killed() {
+    let f = fixture_with(2, Duration::from_secs(100 * 3600));
+    let task_id = f.submit().await;
+    let worker = f.start();
+    f.wait_for_launch().await;
+    for _ in 0..1000 {
+        f.scanner.fail_next(MockOperation::Stop, unreachable(RequestSent::Maybe));
+    }
+    f.service.cancel(&task_id, None).await.unwrap();
+    let ended = f.ended(&task_id).await;
+    assert_eq!((ended.status, f.scanner.running()), (TaskStatus::Cancelled, 0));
+    assert!(f.scanner.calls(MockOperation::Kill) == 1 && f.scanner.calls(MockOperation::Stop) > 1);
+    worker.stop().await;
 }
