@@ -4,6 +4,8 @@
 //! cargo run --example nessus-sim -- --port 18834 --control-port 18835
 //! cargo run --example nessus-sim -- --print-config > scanners.yaml
 //! curl -s http://127.0.0.1:18835/stats
+//! curl -s http://127.0.0.1:18835/faults
+//! curl -s http://127.0.0.1:18835/faults -d '{"name": "create_lost", "count": 2}'
 //! ```
 //! It listens on 127.0.0.1 only, forgets everything when it ends, and invents its findings. When it is ready it prints
 //! one line with both URLs; it ends with exit code 0 on Ctrl-C or SIGTERM, and with 69 when a port is in use.
@@ -17,7 +19,9 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use nessus_mcp_lib::durable;
-use nessus_mcp_tests::sim::{Certificate, Edition, NessusSim, SimConfig, Trust};
+use nessus_mcp_tests::sim::{
+    Acknowledgement, Authentication, Certificate, DoubleLaunch, Edition, Exporting, NessusSim, SimConfig, Trust,
+};
 
 /// The service cannot be offered, in the words of sysexits.h.
 const EXIT_UNAVAILABLE: u8 = 69;
@@ -25,6 +29,7 @@ const EXIT_UNAVAILABLE: u8 = 69;
 /// A simulated Nessus scanner on 127.0.0.1.
 #[derive(Debug, Parser)]
 #[command(name = "nessus-sim")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 struct Args {
     /// Port of the scanner; 0 takes a free one.
     #[arg(long, default_value_t = 18_834)]
@@ -62,6 +67,39 @@ struct Args {
     /// Another seed invents other findings.
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// The plugin set it says it has.
+    #[arg(long, default_value = "202511200505")]
+    plugin_set: String,
+    /// For how many seconds it is loading after its start.
+    #[arg(long, value_parser = seconds)]
+    starting_seconds: Option<Duration>,
+    /// The status with which it says that it is loading: 200 or 503.
+    #[arg(long, default_value_t = 200, requires = "starting_seconds")]
+    starting_status: u16,
+    /// How the logins of a scan with credentials end.
+    #[arg(long, value_enum, default_value_t = Logins::Succeed)]
+    logins: Logins,
+    /// How they end on one host, as in `192.0.2.7=fail`; may be repeated.
+    #[arg(long, value_parser = logins_of, value_name = "HOST=HOW")]
+    logins_of: Vec<(String, Logins)>,
+    /// A .nessus file that stands for every export.
+    #[arg(long)]
+    export_file: Option<PathBuf>,
+    /// How long an export file can be fetched, in seconds.
+    #[arg(long, default_value = "600", value_parser = seconds)]
+    export_lifetime_seconds: Duration,
+    /// The content type of a download.
+    #[arg(long, default_value = "application/octet-stream")]
+    download_type: String,
+    /// Refuse exports, as some licences do.
+    #[arg(long)]
+    block_exports: bool,
+    /// Answer a launch of a running scan with its run instead of 409.
+    #[arg(long)]
+    ignore_double_launch: bool,
+    /// Answer `{}` where nothing is to be said, instead of nothing.
+    #[arg(long)]
+    acknowledge_with_object: bool,
     /// Speak https, with a certificate that is made at the start.
     #[arg(long)]
     https: bool,
@@ -94,6 +132,37 @@ enum Shown {
     WrongHost,
 }
 
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Logins {
+    /// They work.
+    Succeed,
+    /// They are refused (plugin 104410).
+    Fail,
+    /// They are refused, and local checks do not run (104410 and 21745).
+    FailLocally,
+    /// They work, but the account sees too little (110385).
+    LackPrivilege,
+    /// None is tried.
+    None,
+}
+
+impl From<Logins> for Authentication {
+    fn from(logins: Logins) -> Self {
+        match logins {
+            Logins::Succeed => Self::Succeeds,
+            Logins::Fail => Self::Fails,
+            Logins::FailLocally => Self::FailsLocally,
+            Logins::LackPrivilege => Self::LacksPrivilege,
+            Logins::None => Self::NotTried,
+        }
+    }
+}
+
+fn logins_of(text: &str) -> Result<(String, Logins), String> {
+    let (host, how) = text.split_once('=').ok_or("must be HOST=HOW")?;
+    Ok((host.to_owned(), Logins::from_str(how, true)?))
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse::<f64>()
         .ok()
@@ -117,7 +186,29 @@ impl Args {
             .scan_duration(self.scan_seconds)
             .session_idle(self.session_idle_seconds)
             .findings_per_host(self.findings_per_host)
-            .seed(self.seed);
+            .seed(self.seed)
+            .plugin_set(&self.plugin_set)
+            .authentication(self.logins.into())
+            .export_lifetime(self.export_lifetime_seconds)
+            .download_type(&self.download_type);
+        for (host, how) in &self.logins_of {
+            config = config.authentication_of(host, (*how).into());
+        }
+        if let Some(duration) = self.starting_seconds {
+            config = config.starting(duration, self.starting_status);
+        }
+        if let Some(file) = &self.export_file {
+            config = config.export_file(file);
+        }
+        if self.block_exports {
+            config = config.exports(Exporting::Blocked);
+        }
+        if self.ignore_double_launch {
+            config = config.double_launch(DoubleLaunch::Ignored);
+        }
+        if self.acknowledge_with_object {
+            config = config.acknowledgement(Acknowledgement::Object);
+        }
         if let (Some(access), Some(secret)) = (&self.access_key, &self.secret_key) {
             config = config.api_keys(access, secret);
         }

@@ -171,6 +171,19 @@ impl Client {
         self.send(reqwest::Method::DELETE, path, None).await
     }
 
+    /// Uploads a file.
+    pub(crate) async fn upload(&self, name: &str, content: &str) -> Answer {
+        let body = format!(
+            "--XYZ\r\nContent-Disposition: form-data; name=\"no_enc\"\r\n\r\n0\r\n--XYZ\r\nContent-Disposition: form-data; \
+             name=\"Filedata\"; filename=\"{name}\"\r\nContent-Type: application/octet-stream\r\n\r\n{content}\r\n--XYZ--\r\n"
+        );
+        let mut request = self.http.post(format!("{}/file/upload", self.base)).body(body);
+        for (name, value) in &self.headers {
+            request = request.header(*name, value);
+        }
+        Self::answer(request.header("Content-Type", "multipart/form-data; boundary=XYZ")).await
+    }
+
     /// Sends a form, as browsers do.
     pub(crate) async fn post_form(&self, path: &str, form: &'static str) -> Answer {
         let request = self.http.post(format!("{}{path}", self.base)).body(form);

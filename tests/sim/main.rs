@@ -5,9 +5,11 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
 
 mod client;
+mod credentials;
 mod export;
 mod faults;
 mod https;
 mod life;
 mod raw;
 mod session;
+mod switches;

@@ -1,6 +1,6 @@
 //! What can be chosen about the simulated scanner.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
     secret::Secret,
@@ -62,6 +62,39 @@ pub enum Trust {
     Anything,
 }
 
+/// What the scanner answers when it has done what it was asked and has nothing to say; nobody knows for sure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Acknowledgement {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// `{}`.
+    Object,
+}
+
+/// What a launch of a scan that runs does; nobody knows for sure.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum DoubleLaunch {
+    /// It is refused with 409.
+    #[default]
+    Refused,
+    /// It is answered with the run there is.
+    Ignored,
+}
+
+/// Whether scans can be exported; those of some licences cannot.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Exporting {
+    /// They can.
+    #[default]
+    Allowed,
+    /// They are refused with 403.
+    Blocked,
+}
+
 /// How many hosts a scan of an edition without a licence limit keeps; a `/16` would be a useless export.
 const DEFAULT_HOST_LIMIT: usize = 1024;
 const ESSENTIALS_HOST_LIMIT: usize = 16;
@@ -85,6 +118,14 @@ pub struct SimConfig {
     pub(super) host_limit: Option<usize>,
     pub(super) seed: u64,
     pub(super) certificate: Option<Certificate>,
+    pub(super) plugin_set: String,
+    pub(super) starting: Option<(Duration, u16)>,
+    pub(super) export_file: Option<PathBuf>,
+    pub(super) export_lifetime: Duration,
+    pub(super) download_type: String,
+    pub(super) exports: Exporting,
+    pub(super) double_launch: DoubleLaunch,
+    pub(super) acknowledgement: Acknowledgement,
     pub(super) authentication: Authentication,
     pub(super) authentication_by_host: BTreeMap<String, Authentication>,
     pub(super) clock: Arc<dyn Clock>,
@@ -108,6 +149,14 @@ impl Default for SimConfig {
             host_limit: None,
             seed: 0,
             certificate: None,
+            plugin_set: "202511200505".to_owned(),
+            starting: None,
+            export_file: None,
+            export_lifetime: Duration::from_secs(10 * 60),
+            download_type: "application/octet-stream".to_owned(),
+            exports: Exporting::Allowed,
+            double_launch: DoubleLaunch::Refused,
+            acknowledgement: Acknowledgement::Empty,
             authentication: Authentication::Succeeds,
             authentication_by_host: BTreeMap::new(),
             clock: Arc::new(SystemClock),
@@ -198,6 +247,54 @@ impl SimConfig {
     /// Another seed gives the same hosts other findings.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
+        self
+    }
+
+    /// The plugin set it says it has, twelve digits: year, month, day, hour, minute.
+    pub fn plugin_set(mut self, plugin_set: impl Into<String>) -> Self {
+        self.plugin_set = plugin_set.into();
+        self
+    }
+
+    /// For how long it is `loading` after its start, and with which status (200 or 503) it says so.
+    pub fn starting(mut self, duration: Duration, status: u16) -> Self {
+        self.starting = Some((duration, status));
+        self
+    }
+
+    /// A .nessus file that stands for every export of that format; it is read while it is sent, whatever its size.
+    pub fn export_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.export_file = Some(path.into());
+        self
+    }
+
+    /// How long an export file can be fetched once it is ready; 10 minutes unless set.
+    pub fn export_lifetime(mut self, lifetime: Duration) -> Self {
+        self.export_lifetime = lifetime;
+        self
+    }
+
+    /// The content type of a download; `application/octet-stream` unless set.
+    pub fn download_type(mut self, mime: impl Into<String>) -> Self {
+        self.download_type = mime.into();
+        self
+    }
+
+    /// Whether scans can be exported.
+    pub fn exports(mut self, exports: Exporting) -> Self {
+        self.exports = exports;
+        self
+    }
+
+    /// What a launch of a scan that runs does.
+    pub fn double_launch(mut self, double_launch: DoubleLaunch) -> Self {
+        self.double_launch = double_launch;
+        self
+    }
+
+    /// What pause, resume, stop, kill, delete and logout answer.
+    pub fn acknowledgement(mut self, acknowledgement: Acknowledgement) -> Self {
+        self.acknowledgement = acknowledgement;
         self
     }
 

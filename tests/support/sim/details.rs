@@ -35,6 +35,7 @@ pub(super) fn report_of(state: &State, scan: &Scan, run: &Run, now: Timestamp) -
         scan_name: scan.name.clone(),
         policy_name: scan.template.title.to_owned(),
         targets: run.targets.clone(),
+        plugin_set: state.config.plugin_set.clone(),
         seed: state.config.seed,
         findings_per_host,
         hosts: run.progress(now).into_iter().map(host).collect(),

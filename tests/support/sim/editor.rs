@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    credentials::SentCredential,
     reply::Reply,
     state::{CredentialInstance, MY_SCANS, Scan, State, TRASH},
     templates::{TEMPLATES, Template, template_by_uuid},
@@ -62,15 +63,19 @@ fn form(template: &Template, values: [&str; 3], credentials: &[CredentialInstanc
     })
 }
 
-const SSH_INPUTS: [&str; 8] = [
+const SSH_INPUTS: [&str; 12] = [
     "auth_method",
     "username",
     "password",
     "private_key",
     "private_key_passphrase",
+    "user_cert",
     "elevate_privileges_with",
     "escalation_account",
     "escalation_password",
+    "su_user",
+    "bin_directory",
+    "custom_password_prompt",
 ];
 const WINDOWS_INPUTS: [&str; 4] = ["auth_method", "username", "password", "domain"];
 
@@ -102,22 +107,12 @@ fn is_secret(id: &str) -> bool {
     id != "custom_password_prompt" && ["password", "passphrase", "secret", "hash"].iter().any(|word| id.contains(word))
 }
 
-/// Reads `credentials.add` of a request, with every secret masked.
-pub(super) fn credentials_to_add(credentials: &Value, mut next_id: impl FnMut() -> u64) -> Vec<CredentialInstance> {
-    let empty = Map::new();
-    let object = |value: &Value| value.as_object().cloned().unwrap_or_default();
-    let mut instances = Vec::new();
-    for (category, kinds) in credentials["add"].as_object().unwrap_or(&empty) {
-        for (kind, list) in &object(kinds) {
-            for given in list.as_array().into_iter().flatten() {
-                let mut fields = object(given);
-                mask(&mut fields);
-                let id = next_id().to_string();
-                instances.push(CredentialInstance { id, category: category.clone(), kind: kind.clone(), fields });
-            }
-        }
-    }
-    instances
+/// A credential as the scanner keeps it: every secret masked.
+pub(super) fn masked(sent: &SentCredential) -> CredentialInstance {
+    let SentCredential { id, category, kind, fields, .. } = sent.clone();
+    let mut instance = CredentialInstance { id, category, kind, fields };
+    mask(&mut instance.fields);
+    instance
 }
 
 pub(super) fn mask(fields: &mut Map<String, Value>) {

@@ -3,12 +3,16 @@
 use serde_json::{Value, json};
 
 use super::{
+    config::Exporting,
     details::report_of,
     files::Format,
     reply::Reply,
     state::State,
     wire::{ApiError, Call, Outcome},
 };
+
+const TRIAL_MODE: &str =
+    "Export is not allowed in trial mode. Please purchase a full Nessus license to enable exports.";
 
 /// `GET /scans/{id}/export/formats`.
 pub(super) fn formats(state: &mut State, call: &Call<'_>) -> Outcome {
@@ -22,6 +26,9 @@ pub(super) fn formats(state: &mut State, call: &Call<'_>) -> Outcome {
 /// `POST /scans/{id}/export`.
 pub(super) fn request(state: &mut State, call: &Call<'_>) -> Outcome {
     let id = call.id(0)?;
+    if state.config.exports == Exporting::Blocked {
+        return Err(ApiError::new(403, TRIAL_MODE));
+    }
     let scan = state.scan(id)?;
     let run = scan.run_of(call.request.query("history_id"))?;
     let body: Value = call.request.json()?;
@@ -55,7 +62,7 @@ pub(super) fn file_download(state: &mut State, call: &Call<'_>) -> Outcome {
     if !file.is_ready(call.now) {
         return Err(ApiError::new(409, "The report is still being generated"));
     }
-    let reply = file.download()?;
+    let reply = file.download(&state.config.download_type, state.config.export_file.as_deref())?;
     state.counted.downloads += 1;
     Ok(reply)
 }
@@ -78,7 +85,7 @@ pub(super) fn token_download(state: &mut State, call: &Call<'_>) -> Outcome {
     if !file.is_ready(call.now) {
         return Ok(Reply::text("text/plain", "The download is not ready yet."));
     }
-    let reply = file.download()?;
+    let reply = file.download(&state.config.download_type, state.config.export_file.as_deref())?;
     state.counted.downloads += 1;
     Ok(reply)
 }

@@ -26,6 +26,7 @@
 //! run       the life of one launch, computed from the clock
 //! templates, tokens, stats                          state     everything remembered between requests
 //! session server editor scans details export        the endpoints, one room for each kind
+//! credentials  what scans log in with, and what of it may be seen
 //! faults    everything that can go wrong
 //! routes    the table of endpoints and who may call them
 //! control   the second port, for tests in other processes
@@ -46,6 +47,7 @@ mod authentication;
 mod certificates;
 mod config;
 mod control;
+mod credentials;
 mod details;
 mod editor;
 mod export;
@@ -79,7 +81,8 @@ use wiremock::MockServer;
 pub use self::{
     authentication::Authentication,
     certificates::Certificate,
-    config::{Edition, SimConfig, Trust},
+    config::{Acknowledgement, DoubleLaunch, Edition, Exporting, SimConfig, Trust},
+    credentials::SentCredential,
     faults::{Fault, FaultError, When},
     findings::{Finding, findings},
     plugins::{Plugin, Score},
@@ -139,7 +142,7 @@ impl NessusSim {
         let control_listener = control_port.map(bind).transpose()?;
         let certificates = config.certificate.map(|_| Certificates::make()).transpose()?;
         let door = Door::new();
-        let (shared, faults) = (Shared::new(State::new(config)), Faults::new(door.clone()));
+        let (shared, faults) = memory(config, door.clone());
         let gate = Gate { door, certificates: certificates.clone() };
         let scanner = Front::start(listener, Scanner::new(shared.clone(), faults.clone()), gate)?;
         let control = Control::new(shared.clone(), faults.clone());
@@ -152,7 +155,7 @@ impl NessusSim {
     /// wiremock has no hold on its connections: a fault that would break one is answered with 501. The ports of the
     /// configuration do not matter, and there is no control port.
     pub async fn mount_on(server: &MockServer, config: SimConfig) -> Self {
-        let (shared, faults) = (Shared::new(State::new(config)), Faults::new(Door::new()));
+        let (shared, faults) = memory(config, Door::new());
         wiremock_fixture::mount(Scanner::new(shared.clone(), faults.clone()), server).await;
         Self { shared, faults, scanner: Served::Wiremock(server.uri()), control: None }
     }
@@ -221,6 +224,16 @@ impl NessusSim {
         self.shared.lock().sessions.given().to_vec()
     }
 
+    /// The credentials that were sent for a scan, in clear, those that were removed since included.
+    pub fn credentials(&self, scan_id: u64) -> Vec<SentCredential> {
+        self.shared.lock().sent.of_scan(scan_id)
+    }
+
+    /// The content of a file that was uploaded under this name.
+    pub fn uploaded(&self, name: &str) -> Option<Vec<u8>> {
+        self.shared.lock().sent.file(name).map(<[u8]>::to_vec)
+    }
+
     /// Ends every session, as a restart of the scanner does.
     pub fn drop_sessions(&self) {
         self.shared.lock().sessions.clear();
@@ -255,6 +268,16 @@ impl NessusSim {
             Served::Wiremock(_) => None,
         }
     }
+}
+
+/// What a scanner of this configuration has in mind when it starts.
+fn memory(config: SimConfig, door: Door) -> (Shared, Faults) {
+    let starting = config.starting;
+    let (mut state, faults) = (State::new(config), Faults::new(door));
+    if let Some((duration, status)) = starting {
+        faults.start_loading(&mut state, duration, status);
+    }
+    (Shared::new(state), faults)
 }
 
 fn bind(port: u16) -> io::Result<TcpListener> {

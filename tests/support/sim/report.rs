@@ -22,6 +22,8 @@ pub struct ReportInput {
     pub policy_name: String,
     /// The target list as it was given.
     pub targets: String,
+    /// The plugin set it ran with.
+    pub plugin_set: String,
     /// Decides the findings, together with the host names.
     pub seed: u64,
     /// How many findings a host has when its scan is complete.
@@ -205,11 +207,12 @@ pub(super) fn output(input: &ReportInput, host: &ReportHost, finding: Finding) -
     let seconds = host.end.since(host.start).as_secs();
     let credentialed = if host.authentication.works() { "yes" } else { "no" };
     format!(
-        "Information about this scan :\n\nNessus version : 10.9.4\nPlugin feed version : 202511200505\n\
+        "Information about this scan :\n\nNessus version : 10.9.4\nPlugin feed version : {}\n\
          Scanner edition used : Nessus\nScan type : Normal\nScan name : {}\nScan policy used : {}\n\
          Scanner IP : 127.0.0.1\nPort range : default\nThorough tests : no\nExperimental tests : no\n\
          Safe checks : yes\nCredentialed checks : {credentialed}\nPatch management checks : None\nMax hosts : 30\n\
          Max checks : 5\nScan Start Date : {}\nScan duration : {seconds} sec\n",
+        input.plugin_set,
         // One line each, whatever a name holds: readers take this text line by line.
         input.scan_name.replace(['\r', '\n'], " "),
         input.policy_name.replace(['\r', '\n'], " "),

@@ -2,7 +2,7 @@
 
 use super::{
     certificates::Certificate,
-    details, editor, export,
+    credentials, details, editor, export,
     faults::{Asked, Faults},
     reply::Reply,
     scans, server, session,
@@ -34,7 +34,7 @@ const fn route(name: &'static str, access: Access, endpoint: fn(&mut State, &Cal
 }
 
 /// The first match answers: fixed parts stand before open ones.
-static ROUTES: [Route; 36] = [
+static ROUTES: [Route; 40] = [
     route("GET /", Open, server::index),
     route("GET /nessus6.js", Open, server::script),
     route("GET /server/status", Open, server::status),
@@ -50,12 +50,16 @@ static ROUTES: [Route; 36] = [
     route("GET /folders", User, editor::folders),
     route("GET /policies", User, editor::policies),
     route("GET /scanners", User, server::scanners),
+    route("GET /scanners/*/scans", User, server::running_scans),
+    route("POST /file/upload", User, credentials::upload),
     route("GET /scans", User, scans::list),
     route("POST /scans", Interface, scans::create),
     route("DELETE /scans", Interface, scans::delete_many),
     route("GET /scans/*", User, details::scan),
     route("PUT /scans/*", Interface, scans::configure),
     route("DELETE /scans/*", Interface, scans::delete),
+    route("POST /scans/*/copy", Interface, scans::duplicate),
+    route("DELETE /scans/*/history/*", Interface, scans::forget_run),
     route("PUT /scans/*/folder", User, scans::move_to_folder),
     route("PUT /scans/*/status", Interface, scans::mark_read),
     route("POST /scans/*/launch", Interface, scans::launch),

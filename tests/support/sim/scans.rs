@@ -7,7 +7,8 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    editor,
+    config::DoubleLaunch,
+    credentials, editor,
     reply::Reply,
     run::Run,
     state::{MY_SCANS, Scan, State, TRASH, seconds},
@@ -77,6 +78,7 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
     let template = template_by_uuid(&given.uuid).ok_or_else(|| ApiError::invalid_field("uuid"))?;
     let (name, targets, expansion) = given.name_and_targets(state.config.hosts_allowed())?;
     let folder_id = given.folder()?;
+    let sent = credentials::to_add(state, &given.credentials)?;
     let id = state.next_id();
     let scan = Scan {
         id,
@@ -90,12 +92,13 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
         expansion,
         scheduled: given.switch("enabled"),
         read: true,
-        credentials: editor::credentials_to_add(&given.credentials, || state.next_id()),
+        credentials: sent.iter().map(editor::masked).collect(),
         created: call.now,
         modified: call.now,
         runs: Vec::new(),
     };
     state.counted.count_create(&scan.name);
+    state.sent.remember(id, sent);
     let reply = Reply::json(&json!({ "scan": flat(&scan, state) }));
     state.scans.insert(id, scan);
     if given.switch("launch_now") {
@@ -124,7 +127,7 @@ pub(super) fn configure(state: &mut State, call: &Call<'_>) -> Outcome {
     state.scan(id)?;
     let given: Definition = call.request.json()?;
     let (name, targets, expansion) = given.name_and_targets(state.config.hosts_allowed())?;
-    let added = editor::credentials_to_add(&given.credentials, || state.next_id());
+    let added = credentials::to_add(state, &given.credentials)?;
     let scan = state.scan_mut(id)?;
     scan.name = name;
     scan.description = given.description();
@@ -141,7 +144,12 @@ pub(super) fn configure(state: &mut State, call: &Call<'_>) -> Outcome {
             editor::mask(&mut instance.fields);
         }
     }
-    scan.credentials.extend(added);
+    scan.credentials.extend(added.iter().map(editor::masked));
+    state.sent.remember(id, added);
+    state.sent.removed(id, |sent| deleted.contains(&sent));
+    for (edited, fields) in given.credentials["edit"].as_object().into_iter().flatten() {
+        state.sent.edited(id, edited, fields.as_object().unwrap_or(&Map::new()));
+    }
     Ok(Reply::json(&flat(state.scan(id)?, state)))
 }
 
@@ -178,9 +186,36 @@ pub(super) fn delete(state: &mut State, call: &Call<'_>) -> Outcome {
     if state.scan(id)?.is_active() {
         return Err(ApiError::new(409, "Can not delete an active scan"));
     }
+    remove(state, id);
+    Ok(state.done())
+}
+
+fn remove(state: &mut State, id: u64) {
     state.scans.remove(&id);
+    state.sent.removed(id, |_| true);
     state.counted.deletes += 1;
-    Ok(Reply::empty())
+}
+
+/// `POST /scans/{id}/copy`: a scan of the same definition, without its runs.
+pub(super) fn duplicate(state: &mut State, call: &Call<'_>) -> Outcome {
+    let body: Value = call.request.json()?;
+    let folder_id = known_folder(&body["folder_id"]);
+    let id = copy(state, call.id(0)?, folder_id)?;
+    let scan = state.scan_mut(id)?;
+    scan.name = body["name"].as_str().map_or_else(|| format!("Copy of {}", scan.name), str::to_owned);
+    Ok(Reply::json(&flat(state.scan(id)?, state)))
+}
+
+/// `DELETE /scans/{id}/history/{run}`; the run that is active stays.
+pub(super) fn forget_run(state: &mut State, call: &Call<'_>) -> Outcome {
+    let wanted = call.id(1)?;
+    let scan = state.scan_mut(call.id(0)?)?;
+    let at = scan.runs.iter().position(|run| run.history_id == wanted).ok_or_else(ApiError::not_found)?;
+    if scan.runs[at].phase.is_active() {
+        return Err(ApiError::new(409, "Can not delete an active scan"));
+    }
+    scan.runs.remove(at);
+    Ok(state.done())
 }
 
 /// `DELETE /scans` with a list of ids; active scans stay.
@@ -190,8 +225,7 @@ pub(super) fn delete_many(state: &mut State, call: &Call<'_>) -> Outcome {
     let mut deleted = Vec::new();
     for id in ids.iter().filter_map(Value::as_u64) {
         if state.scan(id).is_ok_and(|scan| !scan.is_active()) {
-            state.scans.remove(&id);
-            state.counted.deletes += 1;
+            remove(state, id);
             deleted.push(id);
         }
     }
@@ -263,8 +297,11 @@ pub(super) fn start(
     now: Timestamp,
     alternative: Option<(String, Arc<Expansion>)>,
 ) -> Result<String, ApiError> {
-    if state.scan(id)?.is_active() {
-        return Err(ApiError::new(409, "The scan is already active"));
+    if let Some(run) = state.scan(id)?.run().filter(|run| run.phase.is_active()) {
+        return match state.config.double_launch {
+            DoubleLaunch::Refused => Err(ApiError::new(409, "The scan is already active")),
+            DoubleLaunch::Ignored => Ok(run.uuid.clone()),
+        };
     }
     let (history_id, pace, uuid) = (state.next_id(), state.pace(), long_uuid());
     let scan = state.scan_mut(id)?;
@@ -305,7 +342,7 @@ pub(super) fn kill(state: &mut State, call: &Call<'_>) -> Outcome {
 fn steer(state: &mut State, call: &Call<'_>, how: fn(&mut Run, Timestamp) -> bool) -> Outcome {
     let scan = state.scan_mut(call.id(0)?)?;
     if scan.runs.last_mut().is_some_and(|run| how(run, call.now)) {
-        Ok(Reply::empty())
+        Ok(state.done())
     } else {
         Err(ApiError::new(409, "Scan is not active"))
     }

@@ -11,7 +11,6 @@ use super::{
 
 const UI_VERSION: &str = "10.9.4";
 const ENGINE_VERSION: &str = "19.12.4";
-const PLUGIN_SET: &str = "202511200505";
 
 /// `GET /`: the page that loads the web interface.
 pub(super) fn index(_state: &mut State, _call: &Call<'_>) -> Outcome {
@@ -62,13 +61,14 @@ pub(super) fn properties(state: &mut State, call: &Call<'_>) -> Outcome {
         })));
     }
     let managed = edition.scan_api();
+    let plugin_set = &state.config.plugin_set;
     Ok(Reply::json(&json!({
         "nessus_type": edition.name(), "server_version": ENGINE_VERSION, "nessus_ui_version": UI_VERSION,
         "nessus_ui_build": "20", "server_build": "20020", "server_uuid": state.server_uuid, "platform": "LINUX",
-        "plugin_set": PLUGIN_SET, "loaded_plugin_set": PLUGIN_SET, "used_ip_count": 0,
+        "plugin_set": plugin_set, "loaded_plugin_set": plugin_set, "used_ip_count": 0,
         "idle_timeout": (state.config.session_idle.as_secs() / 60).to_string(),
         "scanner_boottime": seconds(state.started), "feed_error": 0, "notifications": [],
-        "template_version": PLUGIN_SET, "restart_pending": { "reason": null, "type": null },
+        "template_version": plugin_set, "restart_pending": { "reason": null, "type": null },
         "update": { "href": null, "new_version": 0, "restart": 0 },
         "capabilities": { "multi_scanner": managed, "multi_user": "full", "report_email_config": false },
         "license": license(edition, state.config.hosts_allowed()),
@@ -96,8 +96,22 @@ pub(super) fn scanners(state: &mut State, call: &Call<'_>) -> Outcome {
         "scanners": [{
             "id": 1, "name": "Local Scanner", "status": "on", "type": "local", "uuid": state.server_uuid,
             "num_scans": active, "scan_count": active, "engine_version": ENGINE_VERSION, "platform": "LINUX",
-            "ui_version": UI_VERSION, "loaded_plugin_set": PLUGIN_SET, "owner": "system", "linked": 1, "key": null,
+            "ui_version": UI_VERSION, "loaded_plugin_set": state.config.plugin_set, "owner": "system", "linked": 1, "key": null,
             "num_hosts": 0, "num_sessions": sessions, "last_connect": null,
         }],
     })))
+}
+
+/// `GET /scanners/{id}/scans`: what runs now.
+pub(super) fn running_scans(state: &mut State, _call: &Call<'_>) -> Outcome {
+    let active = state.scans.values().filter_map(|scan| Some((scan, scan.run().filter(|run| run.phase.is_active())?)));
+    let scans: Vec<Value> = active
+        .map(|(scan, run)| {
+            json!({
+                "id": run.uuid, "scan_id": scan.id, "name": scan.name, "status": run.phase.word(), "remote": false,
+                "network_id": null, "start_time": seconds(run.launched), "last_modification_date": seconds(run.since),
+            })
+        })
+        .collect();
+    Ok(Reply::json(&json!({ "scans": scans })))
 }

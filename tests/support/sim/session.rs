@@ -75,7 +75,7 @@ pub(super) fn logout(state: &mut State, call: &Call<'_>) -> Outcome {
     let token = call.session.ok_or_else(ApiError::unauthorized)?;
     state.sessions.close(token);
     state.counted.logouts += 1;
-    Ok(Reply::empty())
+    Ok(state.done())
 }
 
 /// `PUT /session/keys`: a new pair; the old one dies.

@@ -7,12 +7,14 @@ use std::{
 };
 
 use nessus_mcp_lib::{secret::Secret, time::Timestamp};
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::{
-    config::SimConfig,
+    config::{Acknowledgement, SimConfig},
+    credentials::Sent,
     files::Exports,
+    reply::Reply,
     run::{Pace, Run},
     stats::{Stats, as_u64},
     targets::Expansion,
@@ -55,6 +57,7 @@ pub(super) struct State {
     pub(super) sessions: Sessions,
     pub(super) scans: BTreeMap<u64, Scan>,
     pub(super) exports: Exports,
+    pub(super) sent: Sent,
     pub(super) counted: Stats,
     pub(super) server_uuid: String,
     pub(super) started: Timestamp,
@@ -126,7 +129,8 @@ impl State {
             api_keys: config.api_keys.clone(),
             sessions: Sessions::new(config.session_idle),
             scans: BTreeMap::new(),
-            exports: Exports::default(),
+            exports: Exports::new(config.export_lifetime),
+            sent: Sent::default(),
             counted: Stats::default(),
             server_uuid: Uuid::new_v4().to_string(),
             started: config.clock.now(),
@@ -162,6 +166,14 @@ impl State {
     /// How many runs have not ended.
     pub(super) fn active(&self) -> usize {
         self.scans.values().filter(|scan| scan.is_active()).count()
+    }
+
+    /// The answer to a request that was done and has nothing to say.
+    pub(super) fn done(&self) -> Reply {
+        match self.config.acknowledgement {
+            Acknowledgement::Empty => Reply::empty(),
+            Acknowledgement::Object => Reply::json(&json!({})),
+        }
     }
 
     pub(super) fn pace(&self) -> Pace {

@@ -51,6 +51,11 @@ impl Incoming {
         pairs(&self.body)
     }
 
+    /// The body as it came.
+    pub(super) fn body(&self) -> &[u8] {
+        &self.body
+    }
+
     /// Everything that was sent, as a text: what a careless proxy shows in its error page.
     pub(super) fn echo(&self) -> String {
         let headers: Vec<_> = self.headers.iter().map(|(name, value)| format!("{name}: {value}")).collect();

@@ -88,6 +88,13 @@ impl Faults {
         Ok(())
     }
 
+    /// The scanner loads for so long, and says so with this status.
+    pub(crate) fn start_loading(&self, state: &mut State, duration: Duration, status: u16) {
+        if let Some(loading) = catalogue::find("loading") {
+            self.arm(state, loading, Fault::new(loading.name).lasting(duration).status(status));
+        }
+    }
+
     fn arm(&self, state: &mut State, entry: &'static Entry, fault: Fault) {
         let settings = Settings::of(entry, &fault);
         match entry.does {
@@ -99,10 +106,7 @@ impl Faults {
                 plights::restart(state, &settings);
                 self.door.shut(Some(settings.delay));
                 self.set().count(entry);
-                if let Some(loading) = catalogue::find("loading") {
-                    let loads = settings.delay + settings.lasting.unwrap_or(LOADING);
-                    self.arm(state, loading, Fault::new(loading.name).lasting(loads));
-                }
+                self.start_loading(state, settings.delay + settings.lasting.unwrap_or(LOADING), 200);
             }
             _ => {
                 let count = fault.count.unwrap_or(entry.count);
