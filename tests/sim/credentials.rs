@@ -27,6 +27,7 @@ fn ssh(more: &Value) -> Value {
 #[case("sudo", json!({ "escalation_account": "root", "escalation_password": SECRET }))]
 #[case("su", json!({ "escalation_password": SECRET }))]
 #[case("su+sudo", json!({ "su_user": "oper", "escalation_password": SECRET }))]
+#[case("su", json!({ "escalation_password": "" }))]
 #[case("dzdo", json!({}))]
 #[case("pbrun", json!({}))]
 #[case(".k5login", json!({ "escalation_account": "root" }))]

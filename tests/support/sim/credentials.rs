@@ -114,8 +114,13 @@ fn text<'a>(fields: &'a Map<String, Value>, name: &str) -> &'a str {
     fields.get(name).and_then(Value::as_str).unwrap_or_default()
 }
 
+/// All must be there. An account may do without a password when it becomes another one, but the field is to be sent.
 fn require(fields: &Map<String, Value>, names: &[&str]) -> Result<(), ApiError> {
-    match names.iter().find(|name| text(fields, name).is_empty()) {
+    let lacks = |name: &str| match name {
+        "escalation_password" => !fields.get(name).is_some_and(Value::is_string),
+        _ => text(fields, name).is_empty(),
+    };
+    match names.iter().find(|name| lacks(name)) {
         Some(name) => Err(ApiError::invalid_field(name)),
         None => Ok(()),
     }
