@@ -14,7 +14,6 @@ use tokio::time::Instant;
 
 use crate::{
     circuit_breaker::{Judged, try_failed},
-    config::ConfigError,
     time::by_lot,
 };
 
@@ -69,16 +68,9 @@ pub struct RetrySettings {
 }
 
 impl RetrySettings {
-    /// These settings.
-    ///
-    /// # Errors
-    /// [`ConfigError::Setting`] when `tries` is zero.
-    pub fn new(tries: u32, pause: Duration, within: Duration) -> Result<Self, ConfigError> {
-        if tries == 0 {
-            let message = "must be at least 1".to_owned();
-            return Err(ConfigError::Setting { name: "RETRY_TRIES".to_owned(), message });
-        }
-        Ok(Self { tries, pause, within })
+    /// These settings; a call is tried at least once.
+    pub const fn new(tries: u32, pause: Duration, within: Duration) -> Self {
+        Self { tries, pause, within }
     }
 }
 
@@ -88,7 +80,7 @@ impl RetrySettings {
 /// use std::{cell::Cell, time::Duration};
 /// use nessus_mcp_lib::{retry::{Retries, RetrySettings}, scanner::{RequestSent, ScannerError}};
 /// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let retries = Retries::new(RetrySettings::new(3, Duration::from_millis(1), Duration::from_secs(10))?);
+/// let retries = Retries::new(RetrySettings::new(3, Duration::from_millis(1), Duration::from_secs(10)));
 /// let tries = Cell::new(0);
 /// let read = || async {
 ///     tries.set(tries.get() + 1);
@@ -165,7 +157,7 @@ mod tests {
     }
 
     fn retries() -> Retries {
-        Retries::new(RetrySettings::new(3, Duration::from_millis(100), Duration::from_secs(60)).unwrap())
+        Retries::new(RetrySettings::new(3, Duration::from_millis(100), Duration::from_secs(60)))
     }
 
     async fn fail(retries: &Retries, tries: &Cell<u32>) {
@@ -208,10 +200,5 @@ mod tests {
         };
         assert_eq!(breaker.call(retries.run(call, |_| true)).await, Err(NoAnswer));
         assert_eq!((tries.get(), breaker.view().state, breaker.view().failures), (2, CircuitState::Open, 2));
-    }
-
-    #[test]
-    fn no_try_at_all_is_refused() {
-        assert!(RetrySettings::new(0, Duration::ZERO, Duration::ZERO).is_err());
     }
 }

@@ -67,7 +67,9 @@ async fn a_refused_password_is_not_shown() {
     let sim = NessusSim::start(SimConfig::new().login("gateway", "another")).await;
     let scanners = sim.scanners_yaml().replace("\"another\"", &json!(PASSWORD).to_string());
     let site = Site::start_with(sim, Deployment::new(&scanners), &EVERYTHING).await;
-    let mut worker = site.start_worker(&EVERYTHING);
+    // Without health checks, so that it is the task that meets the refusal.
+    let arguments = [&EVERYTHING[..], &["--health-check-interval-seconds", "0"]].concat();
+    let mut worker = site.start_worker(&arguments);
     let task = site.submit("refused", "192.0.2.1").await;
     let view = site.ended(&task, &[&worker]).await;
     assert_eq!(view.error_code.as_deref(), Some("scanner_login_refused"));

@@ -268,6 +268,9 @@ impl Classified for ScannerError {
             Self::ExportTooLarge { .. } => "scan fewer hosts at once, or allow larger exports",
             Self::UnknownTemplate { .. } => "use one of the templates listed",
             Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
+            Self::CircuitOpen(open) if open.retry_after.is_none() => {
+                "an operator ends this with `nessus-admin close-circuit` or `reset-circuit`, or by mending the configuration"
+            }
             Self::CircuitOpen(_) => "the scanner is asked again by itself; `list_scanners` shows when",
             Self::Storage(_) => "make room on the disk of the worker",
             Self::Conflict(_)
@@ -283,11 +286,13 @@ impl Classified for ScannerError {
 }
 
 /// What an error says about the scanner. One that answers, even with a refusal, works; our own disk and the size of an
-/// export are none of its business.
+/// export are none of its business. One that answers with something else than the API, or that a person has to mend first,
+/// is of as little use as one that is away: it is tried now and then instead of failing one task after the other.
 impl Judged for ScannerError {
     fn verdict(&self) -> Verdict {
         match self {
             Self::AuthenticationRefused(_) => Verdict::Fault { reason: chain(self) },
+            Self::Decode { .. } | Self::Unusable(_) => Verdict::failure(chain(self)),
             error if error.is_outage() => Verdict::Failure { reason: chain(self), retry_after: error.retry_after() },
             _ => Verdict::Excluded,
         }
@@ -335,6 +340,8 @@ mod tests {
             (ScannerError::TimedOut { what: "the export".to_owned(), waited: Duration::ZERO }, "failure"),
             (ScannerError::NotReady("loading".to_owned()), "failure"),
             (ScannerError::AuthenticationRefused("no".to_owned()), "fault"),
+            (ScannerError::Unusable("not registered".to_owned()), "failure"),
+            (ScannerError::Licence("no".to_owned()), "excluded"),
             (ScannerError::SessionRefused("no".to_owned()), "excluded"),
             (ScannerError::Forbidden("no".to_owned()), "excluded"),
             (ScannerError::NotFound("no".to_owned()), "excluded"),

@@ -19,8 +19,8 @@ use crate::{
 /// Lets each call to a scanner through its breaker; one that the breaker forbids is [`ScannerError::CircuitOpen`].
 ///
 /// Stopping a scan is tried although the circuit is open, and then counts as nothing: it is rare, it matters, and a scanner
-/// that fails to tell a scan's status may stop it all the same. Logging out is no call: it is done when nothing else is. After a reset the scanner forgets its session, and with it
-/// that its login was refused, so that it is tried once more.
+/// that fails to tell a scan's status may stop it all the same. Logging out is no call: it is done when nothing else is.
+/// After a reset the scanner forgets its session, and with it that its login was refused, so that it is tried once more.
 #[derive(Debug)]
 pub struct Guarded {
     scanner: Arc<dyn ScannerInterface>,

@@ -4,11 +4,8 @@
 //! is sent once more with a new session or web token, whatever it is. A failure that proves nothing is repeated only
 //! where a second time does no harm; after a create or launch its effect is looked for first.
 
-use std::time::Duration;
-
 use reqwest::Response;
 use serde::de::DeserializeOwned;
-use tokio::time::Instant;
 
 use super::{
     auth::Auth,
@@ -17,6 +14,7 @@ use super::{
     ready::{self, Gate, ReadyLimits},
 };
 use crate::{
+    retry::{Retries, RetrySettings},
     scanner::{RequestSent, ScannerError, permit},
     secret::Secret,
 };
@@ -29,7 +27,7 @@ const ATTEMPTS: u32 = 3;
 pub(super) struct Client {
     exchange: Exchange,
     auth: Auth,
-    retry_pause: Duration,
+    retries: Retries,
     ready: Gate,
     ready_limits: ReadyLimits,
 }
@@ -38,10 +36,11 @@ impl Client {
     /// # Errors
     /// [`ScannerError::Configuration`], see [`Exchange::new`].
     pub(super) fn new(config: &NessusConfig) -> Result<Self, ScannerError> {
+        let exchange = Exchange::new(config)?;
         Ok(Self {
-            exchange: Exchange::new(config)?,
+            retries: Retries::new(RetrySettings::new(ATTEMPTS, config.retry_pause, exchange.timeout)),
+            exchange,
             auth: Auth::new(config.account()?),
-            retry_pause: config.retry_pause,
             ready: Gate::default(),
             ready_limits: config.ready.clone(),
         })
@@ -157,20 +156,7 @@ impl Client {
 
     /// Sends a call that does no harm a second time, again when that may help and has not taken long.
     pub(super) async fn fetch_repeated<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ScannerError> {
-        let started = Instant::now();
-        let mut pause = self.retry_pause;
-        let mut attempt = 1;
-        loop {
-            match self.fetch(call).await {
-                Err(error) if attempt < ATTEMPTS && may_pass(&error) && started.elapsed() < self.exchange.timeout => {
-                    tracing::debug!(scanner = self.base(), attempt, %error, "a call is repeated");
-                    tokio::time::sleep(pause).await;
-                    pause *= 4;
-                    attempt += 1;
-                }
-                outcome => return outcome,
-            }
-        }
+        self.retries.run(|| self.fetch(call), may_pass).await
     }
 
     /// Reads.

@@ -172,7 +172,9 @@ async fn a_scan_that_takes_too_long_keeps_what_it_found() {
 #[tokio::test(start_paused = true)]
 async fn a_scan_that_cannot_be_stopped_ends_its_task_which_says_so() {
     for operation in [MockOperation::Stop, MockOperation::Status] {
-        let f = fixture_with(2, Duration::from_secs(100 * 3600));
+        // Short, so that the scanner is tried again soon when it is back.
+        let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));
+        let f = fixture_of(2, Duration::from_secs(100 * 3600), Circuits::new(circuits));
         let task_id = f.submit().await;
         let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(300)));
         f.wait_for_launch().await;
