@@ -87,12 +87,17 @@ async fn sighup_under_load_loses_nothing() {
     let in_lab = site.client().run_untrusted_scan(&arguments).await.unwrap().task_id;
 
     let all: Vec<_> = workers.iter().collect();
+    until("the new room is used", &all, async || {
+        let scanners = site.client().list_scanners().await.unwrap().scanners;
+        (scanners[0].active_scans == 3).then_some(())
+    })
+    .await;
     for task in tasks.iter().chain([&in_lab]) {
         site.completed(task, &all).await;
     }
     site.queue_is_empty(&all).await;
     let (kept, removed_stats) = (site.sim.stats(), removed.stats());
-    assert_eq!(kept.max_running, 3, "the room was used");
+    assert!(kept.max_running <= 3, "{kept:?}");
     assert_eq!(removed_stats.total_launches, launched_on_removed, "nothing new began on the removed one");
     assert_eq!(
         (kept.total_launches + removed_stats.total_launches, kept.total_creates + removed_stats.total_creates),

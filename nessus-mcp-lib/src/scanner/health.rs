@@ -135,10 +135,7 @@ async fn check(pool: &PoolName, instance: &ScannerInstance, clock: &dyn Clock, m
         Err(ScannerError::TimedOut { what: "the answer to a health check".to_owned(), waited: CHECK_LIMIT })
     });
     let before = instance.health();
-    let pause = match &answer {
-        Err(ScannerError::RateLimited { retry_after }) => *retry_after,
-        _ => None,
-    };
+    let pause = answer.as_ref().err().and_then(ScannerError::retry_after);
     let scanner = format!("{pool}:{}", instance.instance_id);
     let was_healthy = before.as_ref().map(ScannerHealth::is_healthy);
     let (properties, failure) = match answer {

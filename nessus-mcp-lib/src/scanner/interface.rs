@@ -204,6 +204,8 @@ pub type ExportSink = dyn RestartableWrite;
 /// - Errors are classified: what may succeed later is retryable ([`Classified`](crate::error::Classified)), a refused
 ///   login is not. No message carries a password, token or cookie.
 /// - Dropping a returned future stops the call; the scan on the scanner goes on.
+///
+/// The suite in `testing::scanner_conformance` (feature `testing`) checks all of this.
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
 pub trait ScannerInterface: Send + Sync + std::fmt::Debug {

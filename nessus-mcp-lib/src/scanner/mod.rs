@@ -2,6 +2,30 @@
 //!
 //! The worker knows only the trait. [`MockScanner`] plays scans without a network, [`NessusScanner`] drives a real
 //! Nessus over HTTP and is the only place that does so.
+//!
+//! [`ScannerRegistry`] holds the pools of a process, which can be replaced while scans run; [`watch_health`] asks their
+//! scanners whether they could scan; [`Selection`] says which of them takes the next scan.
+//!
+//! # A scanner of your own
+//! Implement [`ScannerInterface`], hold it against the suite in `testing::scanner_conformance` (feature `testing`),
+//! and put it into a pool:
+//!
+//! ```
+//! use std::sync::Arc;
+//! use nessus_mcp_lib::{ScannerInterface, ids::{InstanceId, PoolName}};
+//! use nessus_mcp_lib::scanner::{MockConfig, MockScanner, ScannerInstance, ScannerPool, ScannerRegistry};
+//!
+//! # fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let mine: Arc<dyn ScannerInterface> = Arc::new(MockScanner::new(MockConfig::new()));
+//! let instance = ScannerInstance::new(InstanceId::new("first")?, 2, mine);
+//! let scanners = ScannerRegistry::new(vec![ScannerPool::new(PoolName::new("mine")?, "my-type", vec![instance])])?;
+//! assert_eq!(scanners.default_pool().capacity(), 2);
+//! # Ok(()) }
+//! # run().unwrap();
+//! ```
+//!
+//! `ScanService::open_with_scanners` and a worker do the rest. The
+//! example `external_scanner` is such a scanner, and `docs/scanners.md` says what is easily got wrong.
 
 mod changes;
 mod circuits;

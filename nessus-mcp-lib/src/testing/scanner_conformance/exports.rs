@@ -7,6 +7,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWrite;
 
 use super::{ScannerHarness, completed, launched, reached};
@@ -63,6 +64,11 @@ pub async fn an_export_is_whole_and_can_be_repeated(harness: &dyn ScannerHarness
     for _ in 0..2 {
         let (summary, document) = export(scanner.as_ref(), &scan).await.unwrap();
         assert_eq!(summary.bytes, document.len() as u64);
+        if let Some(said) = summary.sha256 {
+            let byte = |at: usize| u8::from_str_radix(said.get(at..at + 2).unwrap_or_default(), 16).unwrap();
+            let said: Vec<_> = (0..said.len()).step_by(2).map(byte).collect();
+            assert_eq!(said, Sha256::digest(&document).to_vec());
+        }
         let stats = validate(document.as_slice()).expect("it is a .nessus document");
         if let Some(hosts) = hosts {
             assert_eq!(stats.hosts, hosts, "the hosts that the status told of");

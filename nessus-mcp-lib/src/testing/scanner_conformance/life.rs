@@ -8,12 +8,13 @@ use crate::{
     scanner::{ScanState, ScannerError},
 };
 
-/// Progress never falls and is 100 only at the end; the name of the run stays the same.
+/// Progress is 100 only at the end; the name of the run stays the same. Progress may fall, as when more hosts are found:
+/// the worker does not show that.
 pub async fn a_scan_runs_to_its_end(harness: &dyn ScannerHarness) {
     let scanner = harness.scanner();
     let scan = created(harness, 1).await;
     let run = scanner.launch(&scan).await.unwrap();
-    let (mut highest, mut ended) = (0, false);
+    let mut ended = false;
     for _ in 0..1200 {
         let status = scanner.status(&scan).await.unwrap();
         assert_ne!(status.state, ScanState::Created, "it was launched");
@@ -21,9 +22,7 @@ pub async fn a_scan_runs_to_its_end(harness: &dyn ScannerHarness) {
             assert_eq!(run, shown);
         }
         if let Some(progress) = status.progress {
-            assert!((highest..=100).contains(&progress), "{progress} after {highest}");
-            assert!(progress < 100 || status.state == ScanState::Completed, "{status:?}");
-            highest = progress;
+            assert!(progress < 100 || (progress == 100 && status.state == ScanState::Completed), "{status:?}");
         }
         ended = status.state.is_terminal();
         if ended {
