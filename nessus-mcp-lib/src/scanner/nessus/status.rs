@@ -45,7 +45,7 @@ pub(super) fn summarise(call: &str, details: &Details) -> Result<ScanStatus, Sca
     let mut status = ScanStatus::new(state);
     status.progress = progress(state, details.hosts.as_deref().unwrap_or_default());
     status.hosts = details.hosts.as_ref().map(|hosts| hosts.len() as u64);
-    status.left_out_hosts = info.and_then(|info| info.license_info.as_ref()?.trimmed);
+    status.left_out_hosts = info.and_then(|info| info.license.as_ref()?.trimmed);
     status.run_uuid = current(details);
     let notes = notes(&details.notes);
     let said = if notes.is_empty() { word.to_owned() } else { format!("{word}: {notes}") };

@@ -183,7 +183,8 @@ pub(super) struct Info {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) targets: Option<String>,
-    pub(super) license_info: Option<LicenseInfo>,
+    #[serde(rename = "license_info")]
+    pub(super) license: Option<LicenseInfo>,
     #[serde(default, deserialize_with = "text")]
     pub(super) policy_template_uuid: Option<String>,
     #[serde(default, deserialize_with = "number")]
