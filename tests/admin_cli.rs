@@ -219,7 +219,7 @@ async fn circuits_are_listed_isolated_closed_and_reset() {
     assert!(matches!(refused, PublishOutcome::Superseded(_)), "an isolation stands: {refused:?}");
 
     assert_eq!(data(admin(&deployment, &["close-circuit", "lab", "mock-1"])), "lab:mock-1 is closed\n");
-    let closed = queue.circuits(&lab, &[scanner.clone()]).await.unwrap().pop().unwrap().unwrap();
+    let closed = queue.circuits(&lab, std::slice::from_ref(&scanner)).await.unwrap().pop().unwrap().unwrap();
     assert_eq!((closed.state, closed.order), (CircuitState::Closed, Some(CircuitOrder::Close)));
 
     let unusable = CircuitChange::found(closed.generation, CircuitState::Unusable, "the login was refused", "a worker");

@@ -61,13 +61,13 @@ async fn a_mended_password_lets_the_scanner_be_used_again() {
     let mut worker = site.start_worker(&[]);
     worker.wait_for_log("the scanner is unusable");
     let waits = site.submit("waits", "192.0.2.2").await;
-    let listed = || site.deployment.program(binaries::admin(), &["list-circuits"]).run().stdout;
-    until("the refusal is shown", &[&worker], async || listed().contains("unusable").then_some(())).await;
+    let listed = |site: &Site| site.deployment.program(binaries::admin(), &["list-circuits"]).run().stdout;
+    until("the refusal is shown", &[&worker], async || listed(&site).contains("unusable").then_some(())).await;
     assert_eq!((site.view(&waits).await.status, worker.terminate()), (TaskStatus::Queued, Some(0)));
 
     site.deployment.configure(&right);
     site.restart_server().await;
     let worker = site.start_worker(&[]);
     site.completed(&waits, &[&worker]).await;
-    until("the refusal is shown no more", &[&worker], async || listed().contains("closed").then_some(())).await;
+    until("the refusal is shown no more", &[&worker], async || listed(&site).contains("closed").then_some(())).await;
 }

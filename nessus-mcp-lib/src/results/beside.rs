@@ -94,11 +94,11 @@ pub(super) fn render(
     }
     thread::scope(|scope| {
         let (read, to_render) = sync_channel::<Batch>(UNDER_WAY);
-        let (rendered, to_write) = sync_channel::<Batch>(UNDER_WAY);
+        let (done, to_write) = sync_channel::<Batch>(UNDER_WAY);
         let renderer = move || {
             for mut batch in to_render {
                 batch.render(projection);
-                if rendered.send(batch).is_err() {
+                if done.send(batch).is_err() {
                     return;
                 }
             }

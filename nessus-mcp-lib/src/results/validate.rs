@@ -122,17 +122,21 @@ impl Validation {
     /// When it is not a complete .nessus export of version 2.
     pub fn run<R: Read>(&self, input: R) -> Result<ValidationReport, ResultsError> {
         let mut tally = Tally::default();
-        let mut judge = Judge::new(self.hosts_listed);
+        let mut judge = self.judge();
         walk(input, |visit: Visit<'_>| {
             tally.visit(visit);
             judge.visit(visit);
         })?;
-        Ok(self.report(tally, judge))
+        Ok(self.report(tally.finish(), judge))
+    }
+
+    /// What sees the hosts of an export and judges their logins.
+    pub(super) fn judge(&self) -> Judge {
+        Judge::new(self.hosts_listed)
     }
 
     /// The report on what was counted and judged.
-    pub(super) fn report(&self, tally: Tally, judge: Judge) -> ValidationReport {
-        let stats = tally.finish();
+    pub(super) fn report(&self, stats: ExportStats, judge: Judge) -> ValidationReport {
         let (authentication, contradictions) = judge.finish(self.login, self.authenticated_share);
         let warnings = validation_warnings::warnings(self, &stats, &authentication, &contradictions);
         let troubleshooting = validation_warnings::troubleshooting(self.login, &authentication);

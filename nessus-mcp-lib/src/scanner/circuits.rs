@@ -242,6 +242,7 @@ impl Circuit {
     }
 }
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 #[path = "circuits_tests.rs"]
 mod tests;

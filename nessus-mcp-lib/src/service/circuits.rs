@@ -41,7 +41,8 @@ impl CircuitStatus {
     fn of(record: Option<CircuitRecord>, local: CircuitView, now: Timestamp) -> Self {
         let (opens, failures) = record.as_ref().map_or((0, 0), |record| (record.opens, record.failures));
         let retry_after = |left: std::time::Duration, state| {
-            matches!(state, CircuitState::Open | CircuitState::HalfOpen).then(|| left.as_millis().div_ceil(1000) as u64)
+            let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
+            matches!(state, CircuitState::Open | CircuitState::HalfOpen).then_some(whole)
         };
         match record {
             Some(record) if record.state != CircuitState::Closed || local.state == CircuitState::Closed => Self {

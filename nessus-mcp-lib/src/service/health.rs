@@ -73,17 +73,14 @@ impl ScanService {
         let enabled = || instances().filter(|(_, instance)| instance.enabled);
         let named = |(pool, instance): (&PoolName, &ScannerInstance)| format!("{pool}:{}", instance.instance_id);
         // The check of the queue says what is wrong with it; what this process knows must do then.
-        let left_alone: Vec<_> = match self.list_scanners(None).await {
-            Ok(view) => {
-                let closed = view.scanners.iter().filter(|scanner| scanner.enabled && !scanner.is_available());
-                closed.map(|scanner| format!("{}:{}", scanner.scanner_pool, scanner.scanner_instance)).collect()
-            }
-            Err(_) => {
-                let is_open = |(pool, instance): &(&PoolName, &ScannerInstance)| {
-                    self.circuits.check(pool, &instance.instance_id).is_err()
-                };
-                enabled().filter(is_open).map(named).collect()
-            }
+        let left_alone: Vec<_> = if let Ok(view) = self.list_scanners(None).await {
+            let closed = view.scanners.iter().filter(|scanner| scanner.enabled && !scanner.is_available());
+            closed.map(|scanner| format!("{}:{}", scanner.scanner_pool, scanner.scanner_instance)).collect()
+        } else {
+            let is_open = |(pool, instance): &(&PoolName, &ScannerInstance)| {
+                self.circuits.check(pool, &instance.instance_id).is_err()
+            };
+            enabled().filter(is_open).map(named).collect()
         };
         let unhealthy: Vec<_> = enabled().filter(|(_, instance)| instance.is_unhealthy()).map(named).collect();
         let out_of_use = unhealthy.iter().chain(&left_alone).collect::<BTreeSet<_>>().len();

@@ -117,7 +117,7 @@ async fn collect(
     status: TaskStatus,
     partial: Option<String>,
 ) -> Result<Collected, StepError> {
-    let (export, report) = fetch_sound(held, task, scan, end).await?;
+    let Fetched { export, index, report } = fetch_sound(held, task, scan, end).await?;
     let left_out = end.left_out_hosts.filter(|hosts| *hosts > 0);
     let left_out =
         left_out.map(|hosts| format!("the licence of the scanner left out {hosts} hosts: they were not scanned"));
@@ -132,7 +132,6 @@ async fn collect(
         %status,
         "results are here"
     );
-    let index = index(held, task, &export).await?;
     let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
     held.publish(export).await?;
     crate::fail_points::fail_point!("worker_export_published");
@@ -145,20 +144,26 @@ async fn collect(
     Ok(Collected { stats: stats_of(&report), warnings, authentication })
 }
 
-/// Fetches an export that can be read to its end; one that cannot is made again once.
-async fn fetch_sound(
-    held: &Held<'_>,
-    task: &Task,
-    scan: &ScanId,
-    end: &ScanStatus,
-) -> Result<(Artifact, ValidationReport), StepError> {
+/// An export that was read to its end.
+struct Fetched {
+    export: Artifact,
+    /// Where it can have one.
+    index: Option<Artifact>,
+    report: ValidationReport,
+}
+
+/// Fetches an export and reads it once, which judges it and makes its index. One that cannot be read to its end is made
+/// again once.
+async fn fetch_sound(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<Fetched, StepError> {
     let mut is_first = true;
     loop {
         let export = fetch(held, task, scan).await?;
+        let index = held.shared.tasks.begin_artifact(&task.task_id, INDEX_FILE).await?;
+        let output = index.writer().map_err(|error| ScannerError::Storage(error.to_string()))?;
         let path = export.temporary_path().to_owned();
         let validation = validation(task, end);
-        match blocking(move || Ok(validation.run(open(&path)?)?)).await {
-            Ok(report) => return Ok((export, report)),
+        match blocking(move || Ok(ExportIndex::build_validated(&open(&path)?, output, &validation)?)).await {
+            Ok((report, is_usable)) => return Ok(Fetched { export, index: is_usable.then_some(index), report }),
             Err(StepError::Results(error)) if is_first && !error.is_input_output() => {
                 warn!(%scan, error = chain(&error), "the export is broken: the scanner is asked for another");
                 is_first = false;
@@ -193,15 +198,6 @@ async fn export_once(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Arti
     crate::fail_points::fail_point!("worker_exported");
     info!(%scan, bytes = summary.bytes, sha256 = summary.sha256, "export fetched");
     Ok(artifact)
-}
-
-/// Writes the index of the export, where it can have one.
-async fn index(held: &Held<'_>, task: &Task, export: &Artifact) -> Result<Option<Artifact>, StepError> {
-    let index = held.shared.tasks.begin_artifact(&task.task_id, INDEX_FILE).await?;
-    let output = index.writer().map_err(|error| ScannerError::Storage(error.to_string()))?;
-    let path = export.temporary_path().to_owned();
-    let summary = blocking(move || Ok(ExportIndex::build(&open(&path)?, output)?)).await?;
-    Ok(summary.is_usable.then_some(index))
 }
 
 async fn convert(held: &Held<'_>, task: &Task, export: &Artifact) -> Result<Artifact, StepError> {

@@ -43,7 +43,8 @@ use super::{
     fields::FieldSet,
     record::{Host, Record},
     survey::Warnings,
-    validate::{self, ExportStats, READ_BYTES, Tally},
+    validate::{ExportStats, READ_BYTES, Tally, Validation, ValidationReport},
+    walk::{Visit, walk},
     xml::{ExportReader, Header, Item, Step},
 };
 
@@ -162,20 +163,50 @@ impl ExportIndex {
     /// # Errors
     /// When it is not a complete .nessus export of version 2, or `output` cannot be written.
     pub fn build<W: Write>(export: &File, output: W) -> Result<IndexSummary, ResultsError> {
+        Self::build_showing(export, output, |_| {})
+    }
+
+    /// Judges an export as [`Validation::run`] does, and writes its index in the same reading; whether that is usable.
+    ///
+    /// # Errors
+    /// Those of [`ExportIndex::build`].
+    pub fn build_validated<W: Write>(
+        export: &File,
+        output: W,
+        validation: &Validation,
+    ) -> Result<(ValidationReport, bool), ResultsError> {
+        let mut judge = validation.judge();
+        let summary = Self::build_showing(export, output, |visit| {
+            judge.visit(visit);
+        })?;
+        Ok((validation.report(summary.stats, judge), summary.is_usable))
+    }
+
+    /// As [`ExportIndex::build`], and shows `look` everything on the way.
+    fn build_showing<W: Write>(
+        export: &File,
+        output: W,
+        mut look: impl FnMut(Visit<'_>),
+    ) -> Result<IndexSummary, ResultsError> {
+        let mut tally = Tally::default();
         let Utf8::Direct(input, base) = encoding::open(export, false)? else {
             let mut export = export;
             std::io::Seek::rewind(&mut export).map_err(ResultsError::Read)?;
-            return Ok(IndexSummary { stats: validate::validate(export)?, is_usable: false });
+            walk(export, |visit| {
+                tally.visit(visit);
+                look(visit);
+            })?;
+            return Ok(IndexSummary { stats: tally.finish(), is_usable: false });
         };
         // Before the content is read: what changes meanwhile makes the index stale, not wrong.
         let identity = ExportIdentity::of(export, base)?;
         std::io::Seek::seek(&mut &*input, std::io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
         let mut reader = ExportReader::new(BufReader::with_capacity(READ_BYTES, input), base);
         let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
-        let mut tally = Tally::default();
         loop {
             let step = reader.next()?;
             tally.count(step, &reader);
+            look(Visit::of(step, &reader));
             match step {
                 Step::HostStart | Step::HostEnd => {}
                 Step::Item => builder.item(&Record { host: reader.host(), item: reader.item() })?,

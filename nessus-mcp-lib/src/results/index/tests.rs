@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::results::{FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder};
+use crate::results::{FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, validate};
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 
@@ -289,7 +289,25 @@ fn an_export_that_is_not_utf_8_has_no_index() {
     let wide: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let summary = ExportIndex::build(&file(&wide), Vec::new()).unwrap();
     assert!(!summary.is_usable);
-    assert_eq!(summary.stats, validate::validate(OFFICE).unwrap());
+    assert_eq!(summary.stats, validate(OFFICE).unwrap());
     assert_eq!(ExportIndex::build(&file(OFFICE), Vec::new()).unwrap().stats, summary.stats);
     assert!(ExportIndex::build(&file(&OFFICE[..OFFICE.len() - 20]), Vec::new()).is_err());
+}
+
+#[test]
+fn one_reading_judges_and_indexes() {
+    let latin: Vec<u8> = [
+        b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>",
+        &OFFICE[OFFICE.iter().position(|byte| *byte == b'\n').unwrap()..],
+    ]
+    .concat();
+    for (export, is_usable) in [(OFFICE, true), (&latin[..], false)] {
+        let validation = Validation::new().targets(40).hosts_listed(3);
+        let mut index = Vec::new();
+        let (report, usable) = ExportIndex::build_validated(&file(export), &mut index, &validation).unwrap();
+        assert_eq!((report, usable), (validation.run(export).unwrap(), is_usable));
+        let mut alone = Vec::new();
+        ExportIndex::build(&file(export), &mut alone).unwrap();
+        assert_eq!(index.len(), alone.len());
+    }
 }

@@ -231,14 +231,13 @@ impl Item {
         place: Place,
     ) -> Option<FieldId> {
         let expected = self.expected(place).find(|id| is_same(id.field().xml.as_bytes(), name.as_bytes()));
-        let id = match expected {
-            Some(id) => id,
-            None => {
-                let id = look_up(name)?;
-                let next = &mut self.next[place as usize][self.previous[place as usize]];
-                *next = [Some(id), next[0]];
-                id
-            }
+        let id = if let Some(id) = expected {
+            id
+        } else {
+            let id = look_up(name)?;
+            let next = &mut self.next[place as usize][self.previous[place as usize]];
+            *next = [Some(id), next[0]];
+            id
         };
         self.take(id, place);
         Some(id)
