@@ -22,7 +22,7 @@ async fn a_refused_login_fails_one_task_and_is_not_repeated() {
     let deployment = Deployment::new(&sim.scanners_yaml().replace("\"nessus\"", "an-old-password"));
     // A health check would log in as well.
     let unchecked = ["--health-check-interval-seconds", "0"];
-    let site = Site::start_with(sim, deployment, &unchecked).await;
+    let site = Site::start_with(sim, deployment, &[]).await;
     let mut worker = site.start_worker(&unchecked);
     let first = site.submit("first", "192.0.2.1").await;
     let view = site.ended(&first, &[&worker]).await;

@@ -24,7 +24,8 @@ async fn planted_secrets_are_found_nowhere() {
     let config = SimConfig::new().scan_duration(Duration::from_millis(300)).login("gateway", PASSWORD);
     let sim = NessusSim::start(config).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
-    let site = Site::start_with(sim, deployment, &EVERYTHING).await;
+    let checked = ["--health-check-interval-seconds", "60"];
+    let site = Site::start_with(sim, deployment, &[EVERYTHING, checked].concat()).await;
     let mut worker = site.start_worker(&EVERYTHING);
     let task = site.submit("planted", "192.0.2.1").await;
     site.completed(&task, &[&worker]).await;
@@ -36,7 +37,7 @@ async fn planted_secrets_are_found_nowhere() {
     // What is looked for in the logs is looked for after the last line was written.
     assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
     let sessions = site.sim.session_tokens();
-    assert_eq!(sessions.len(), 2, "the worker has not logged in twice");
+    assert!(sessions.len() >= 3, "the worker has not logged in twice, or the server not at all");
     secrets.extend(sessions);
 
     let mut places = Vec::new();

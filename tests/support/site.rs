@@ -13,7 +13,7 @@ use nessus_mcp_lib::{
 use crate::{
     binaries,
     deployment::{Deployment, Server},
-    processes::{Process, until},
+    processes::{Process, Program, until},
     sim::{NessusSim, SimConfig},
 };
 
@@ -31,6 +31,8 @@ pub struct Site {
 
 impl Site {
     /// A scanner of this configuration, and a server that knows it.
+    ///
+    /// The server makes no health checks unless it is told to, so that what the scanner counts is the workers' doing.
     pub async fn start(config: SimConfig) -> Self {
         let sim = NessusSim::start(config).await;
         let deployment = Deployment::new(&sim.scanners_yaml());
@@ -46,7 +48,7 @@ impl Site {
 
     /// A server with more arguments, on a deployment that a test has prepared.
     pub async fn start_with(sim: NessusSim, deployment: Deployment, arguments: &[&str]) -> Self {
-        let server = deployment.serve(&deployment.server(binaries::server()).args(arguments));
+        let server = deployment.serve(&unchecked(deployment.server(binaries::server()).args(arguments)));
         let client = connect(&server).await;
         Self { sim, deployment, server, client }
     }
@@ -54,7 +56,7 @@ impl Site {
     /// Kills the server and starts another one on the same data.
     pub async fn restart_server(&mut self) {
         self.server.process.kill();
-        self.server = self.deployment.serve(&self.deployment.server(binaries::server()));
+        self.server = self.deployment.serve(&unchecked(self.deployment.server(binaries::server())));
         self.client = connect(&self.server).await;
     }
 
@@ -127,6 +129,11 @@ impl Site {
         let once = |counts: &BTreeMap<String, u64>| counts.len() == tasks && counts.values().all(|count| *count == 1);
         assert!(once(&stats.creates) && once(&stats.launches), "{tasks} tasks: {stats:#?}");
     }
+}
+
+/// An argument overrides this.
+fn unchecked(server: Program) -> Program {
+    server.env("HEALTH_CHECK_INTERVAL_SECONDS", "0")
 }
 
 async fn connect(server: &Server) -> ScanClient {

@@ -3,6 +3,7 @@
 use nessus_mcp_lib::{
     circuit_breaker::CircuitOrder,
     error::{Failure, excerpt},
+    ids::PoolName,
     service::InstanceView,
 };
 
@@ -14,7 +15,7 @@ use crate::{
 
 pub(crate) async fn list(args: &ListCircuitsArgs) -> Result<(), Failure> {
     let service = queue::open_service(&args.common.settings()).await?;
-    let scanners = service.list_scanners(args.pool.as_ref().map(|pool| pool.as_str())).await?.scanners;
+    let scanners = service.list_scanners(args.pool.as_ref().map(PoolName::as_str)).await?.scanners;
     if args.json {
         return output::lines(scanners.iter().map(json));
     }
