@@ -34,12 +34,14 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let listener = listen(address).await?;
     app.stop_on_signal()?;
     app.reload_on_signal()?;
-    app.follow_circuits();
     let health_interval = worker_settings.health_interval;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
-    // A worker checks the scanners itself.
-    if let (None, Some(interval)) = (&worker, health_interval) {
-        app.watch_scanners(interval);
+    // A worker does both itself.
+    if worker.is_none() {
+        app.follow_circuits();
+        if let Some(interval) = health_interval {
+            app.watch_scanners(interval);
+        }
     }
     // With port 0 this line is the only way to know the port.
     output::line(format!("listening on http://{}/mcp", listener.local_addr()?));

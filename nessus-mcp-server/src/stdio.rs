@@ -16,6 +16,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let app = App::new(ScanService::open(&settings).await?);
     app.stop_on_signal()?;
+    app.reload_on_signal()?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     let served = serve(&app).await;
     app.stop.cancel();

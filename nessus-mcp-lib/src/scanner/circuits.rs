@@ -230,7 +230,8 @@ impl Circuit {
         let reason = if let_in { LET_IN.to_owned() } else { view.reason };
         let (opens, failures) = told.counts;
         let mut change = CircuitChange::found(told.generation, view.state, reason, us);
-        change.order = view.order;
+        // An order is passed on; that this process is let in is none, and must not make others try again.
+        change.order = view.order.filter(|_| !let_in);
         Some((change.lasting(view.left).with_counts(view.opens - opens, view.failures - failures), view.changes))
     }
 

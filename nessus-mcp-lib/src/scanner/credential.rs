@@ -243,6 +243,7 @@ impl ScanCredential {
     }
 
     /// What of it must not be shown.
+    #[cfg(feature = "nessus")]
     pub(super) fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Windows { password, .. } => vec![password.clone()],

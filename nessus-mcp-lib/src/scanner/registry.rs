@@ -294,7 +294,7 @@ impl ScannerRegistry {
                 let bare = Arc::clone(instance.bare());
                 let known = before.instance(&pool.name, &instance.instance_id);
                 if let Some(circuits) = &circuits {
-                    if known.is_some_and(|known| !Arc::ptr_eq(known.bare(), &bare)) {
+                    if known.is_none_or(|known| !Arc::ptr_eq(known.bare(), &bare)) {
                         // What was wrong with its address or login may be mended.
                         circuits.breaker(&pool.name, &instance.instance_id).reconfigured();
                     }

@@ -7,7 +7,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::run_task::TaskRun;
 use crate::{
@@ -223,7 +223,9 @@ impl Worker {
         let failed = |error| chain(&error);
         // An operator's order, or what another worker has just found, counts from the next claim on.
         let instances: Vec<_> = pool.instances.iter().map(|instance| instance.instance_id.clone()).collect();
-        self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await.map_err(failed)?;
+        if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
+            debug!(pool = %pool.name, error = failed(error), "what others say of the scanners is not known");
+        }
         if !self.shared.has_room(pool).await.map_err(failed)? {
             return Ok(Claimed::NoRoom);
         }

@@ -170,7 +170,10 @@ async fn stop_earlier(held: &Held<'_>, task: &Task) -> Result<(), StepError> {
     for attempt in 1..task.attempt {
         let found = held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task, attempt))).await??;
         let Some(scan) = found else { continue };
-        let state = held.unless_stopped(held.instance.scanner.status(&scan)).await??.state;
+        let state = match held.unless_stopped(held.instance.scanner.status(&scan)).await? {
+            Err(ScannerError::NotFound(_)) => continue,
+            status => status?.state,
+        };
         if !state.is_terminal() && state != ScanState::Created {
             held.confirm().await?;
             info!(%scan, attempt, "the scan of an earlier attempt is stopped");

@@ -188,10 +188,19 @@ impl TaskRun {
     }
 
     /// Whether an error says nothing about a scan that exists. Such a task keeps its lease and its slot, however long the
-    /// error lasts; only the scan's time limit ends it. A login that is refused now was accepted when the scan began.
+    /// error lasts; only the scan's time limit ends it. A login that is refused now was accepted when the scan began, and
+    /// so was a certificate.
     async fn scan_goes_on(&self, error: &StepError) -> bool {
-        let passes =
-            error.is_retryable() || matches!(error, StepError::Scanner(ScannerError::AuthenticationRefused(_)));
+        let may_be_mended = |failure: &ScannerError| {
+            matches!(
+                failure,
+                ScannerError::AuthenticationRefused(_)
+                    | ScannerError::SessionRefused(_)
+                    | ScannerError::Unusable(_)
+                    | ScannerError::Configuration(_)
+            )
+        };
+        let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_mended(failure));
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
         passes && task.is_ok_and(|task| task.nessus_scan_id.is_some())
     }
@@ -331,10 +340,14 @@ impl TaskRun {
             warn!(instance = %id, error = chain(failure), "another scanner will be tried");
             return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
         }
-        if !failure.is_retryable() || left_alone.is_none() && !not_made {
+        // A person has to mend it, on the scanner: that is no reason to fail whatever waits for it.
+        let is_unusable = matches!(failure, ScannerError::Unusable(_));
+        let waits = failure.is_retryable() && (left_alone.is_some() || not_made);
+        if !waits && !is_unusable {
             return None;
         }
-        let mut pause = left_alone.as_ref().map_or(LEFT_ALONE_PAUSE.0, left_alone_pause);
+        let shortest = if is_unusable { LEFT_ALONE_PAUSE.1 } else { LEFT_ALONE_PAUSE.0 };
+        let mut pause = left_alone.as_ref().map_or(shortest, left_alone_pause);
         if failure.may_have_acted() {
             pause = pause.max(UNCLEAR_PAUSE);
         }

@@ -14,6 +14,7 @@ use super::{
     ready::{self, Gate, ReadyLimits},
 };
 use crate::{
+    error::chain,
     retry::{Retries, RetrySettings},
     scanner::{RequestSent, ScannerError, permit},
     secret::Secret,
@@ -40,7 +41,7 @@ impl Client {
         Ok(Self {
             retries: Retries::new(RetrySettings::new(ATTEMPTS, config.retry_pause, exchange.timeout)),
             exchange,
-            auth: Auth::new(config.account()?),
+            auth: Auth::new(config.account()),
             ready: Gate::default(),
             ready_limits: config.ready.clone(),
         })
@@ -191,6 +192,11 @@ pub(super) fn before_the_call(error: ScannerError) -> ScannerError {
         ScannerError::Transport { call, message, .. } => {
             ScannerError::Transport { call, message, sent: RequestSent::No }
         }
+        other if other.may_have_acted() => ScannerError::Transport {
+            call: "what has to come first".to_owned(),
+            message: chain(&other),
+            sent: RequestSent::No,
+        },
         other => other,
     }
 }

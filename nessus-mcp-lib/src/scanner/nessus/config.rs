@@ -195,16 +195,12 @@ impl NessusConfig {
     ///
     /// # Errors
     /// [`ScannerError::Configuration`] when there is neither a login nor a pair of keys.
-    pub(super) fn account(&self) -> Result<Account, ScannerError> {
+    pub(super) fn account(&self) -> Account {
         let login = (!self.username.is_empty()).then(|| (self.username.clone(), self.password.clone()));
         let api_keys = self.api_keys.as_ref().map(|keys| {
             Secret::new(format!("accessKey={}; secretKey={}", keys.access_key.expose(), keys.secret_key.expose()))
         });
-        if login.is_none() && api_keys.is_none() {
-            let message = "neither user name and password nor API keys are given".to_owned();
-            return Err(ScannerError::Configuration(message));
-        }
-        Ok(Account { login, api_keys })
+        Account { login, api_keys }
     }
 
     /// What must never be shown.

@@ -76,7 +76,7 @@ impl NessusScanner {
 
     /// The uuid of a template, from `GET /editor/scan/templates`.
     async fn template(&self, name: &str) -> Result<String, ScannerError> {
-        let answer: wire::Templates = self.client.get_when_ready("/editor/scan/templates").await?;
+        let answer: wire::Templates = always_there(self.client.get_when_ready("/editor/scan/templates").await)?;
         let mut available = Vec::new();
         for template in answer.templates {
             let is_allowed = |name: &str| {
@@ -115,7 +115,7 @@ impl NessusScanner {
     }
 
     async fn folders(&self) -> Result<Vec<wire::Folder>, ScannerError> {
-        let answer: wire::Folders = self.client.get("/folders", Access::Session).await?;
+        let answer: wire::Folders = always_there(self.client.get("/folders", Access::Session).await)?;
         Ok(answer.folders)
     }
 
@@ -140,7 +140,7 @@ impl NessusScanner {
     }
 
     async fn list(&self) -> Result<wire::ScanList, ScannerError> {
-        self.client.fetch_repeated(&scan_list()).await
+        always_there(self.client.fetch_repeated(&scan_list()).await)
     }
 
     /// The scan that a create with an unclear outcome has made after all, `age` after it was begun; else its error.
@@ -305,7 +305,7 @@ impl ScannerInterface for NessusScanner {
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-        let list = self.client.get_when_ready("/scans").await?;
+        let list = always_there(self.client.get_when_ready("/scans").await)?;
         adopt::find(&scan_list(), &list, marker)
     }
 
@@ -317,6 +317,17 @@ impl ScannerInterface for NessusScanner {
     async fn close(&self) {
         self.client.logout().await;
     }
+}
+
+/// What every Nessus has: that it is not there says that something else has answered, such as a proxy, and nothing of scans.
+fn always_there<T>(answer: Result<T, ScannerError>) -> Result<T, ScannerError> {
+    answer.map_err(|error| match error {
+        ScannerError::NotFound(message) | ScannerError::Rejected(message) => ScannerError::Decode {
+            call: "a list that every Nessus has".to_owned(),
+            message: format!("it is refused: {message}"),
+        },
+        other => other,
+    })
 }
 
 fn scan_list() -> Call {
