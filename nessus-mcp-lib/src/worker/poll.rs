@@ -20,7 +20,7 @@ const FIRST_INTERVAL: Duration = Duration::from_millis(500);
 const UNREACHABLE_LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// How long a scan that shall stop may take for it, and its scanner may be out of reach, before its task ends without.
-const STOP_LIMIT: Duration = Duration::from_secs(30 * 60);
+pub(super) const STOP_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// When a scan that still runs is told to stop again: the first time may not have arrived.
 const STOP_AGAIN: Duration = Duration::from_secs(30);
 /// When a scan that is being stopped and still does not end is killed: some plugins take minutes to stop by themselves.
@@ -73,6 +73,16 @@ impl StopReason {
             }
         }
     }
+
+    /// The same, with what else is to be said of it.
+    pub(super) fn error_with(&self, more: &str) -> StepError {
+        match self.error() {
+            StepError::Scan { status, code, message } => {
+                StepError::Scan { status, code, message: format!("{message}; {more}") }
+            }
+            other => other,
+        }
+    }
 }
 
 /// A scan that does not change any more.
@@ -117,7 +127,7 @@ pub(super) async fn until_ended(
     let mut stopping = reason.map(Stopping::new);
     let mut standstill = Standstill::new(&held.shared.settings);
     loop {
-        let (task, stands_still) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
+        let (task, stands_still, left_alone) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
                 last_answer = Instant::now();
                 if last_state != Some(status.state) {
@@ -130,14 +140,14 @@ pub(super) async fn until_ended(
                 let task = held.record(&status).await?;
                 crate::fail_points::fail_point!("worker_polled");
                 let stands_still = standstill.check(&task, status.state, held.shared.clock.now());
-                (task, stands_still)
+                (task, stands_still, None)
             }
             Err(ScannerError::NotFound(what)) => {
                 return Err(stopping.map_or(ScannerError::NotFound(what).into(), |stopping| stopping.reason.error()));
             }
             Err(error) if stopping.is_some() || (error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT) => {
                 warn!(%scan, error = chain(&error), "the scanner does not answer; the scan goes on");
-                (held.task().await?, None)
+                (held.task().await?, None, error.retry_after())
             }
             Err(error) => return Err(error.into()),
         };
@@ -154,7 +164,8 @@ pub(super) async fn until_ended(
                 return Err(unstopped(held, scan, &stopping.reason).await?);
             }
         }
-        pause(held, spread(interval.next()), stopping.is_none()).await?;
+        let wait = spread(interval.next()).max(left_alone.unwrap_or_default());
+        pause(held, wait, stopping.is_none()).await?;
     }
 }
 
@@ -166,12 +177,7 @@ async fn unstopped(held: &Held<'_>, scan: &ScanId, reason: &StopReason) -> Resul
     warn!(%scan, %instance, "the scan does not stop; the task ends without it");
     let said = warning.clone();
     held.update(move |task| task.validation_warnings.push(said)).await?;
-    Ok(match reason.error() {
-        StepError::Scan { status, code, message } => {
-            StepError::Scan { status, code, message: format!("{message}; {warning}") }
-        }
-        other => other,
-    })
+    Ok(reason.error_with(&warning))
 }
 
 /// Tells the scanner to stop the scan, and again after a while; in the end, to kill it.

@@ -9,6 +9,7 @@ use super::{
     engine::Shared,
     heartbeat::{Heartbeat, HeldSlot},
     outcome::{Outcome, StepError},
+    poll::{STOP_LIMIT, StopReason},
     road::{self, Held},
 };
 use crate::{
@@ -172,6 +173,7 @@ impl TaskRun {
     }
 
     async fn drive(&self, held: &Held<'_>) -> Outcome {
+        let mut over_since = None;
         loop {
             let error = match road::drive(held).await {
                 Ok(()) => return Outcome::Ended,
@@ -179,6 +181,12 @@ impl TaskRun {
             };
             if !self.scan_goes_on(&error).await {
                 return self.after(error, Some(held)).await;
+            }
+            // The scan shall not go on, but what it has found cannot be had.
+            if let Some(reason) = self.reason_to_give_up(held, &error).await
+                && over_since.get_or_insert_with(Instant::now).elapsed() >= STOP_LIMIT
+            {
+                return self.after(reason.error_with(&error.message()), Some(held)).await;
             }
             warn!(error = error.message(), pause = ?WATCH_AGAIN_PAUSE, "the scan goes on and will be looked at again");
             if let Err(stopped) = held.pause(WATCH_AGAIN_PAUSE).await {
@@ -203,6 +211,13 @@ impl TaskRun {
         let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_mended(failure));
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
         passes && task.is_ok_and(|task| task.nessus_scan_id.is_some())
+    }
+
+    /// Why a task whose scanner fails is not to be kept for ever. A queue or a task's file that fails says nothing of it.
+    async fn reason_to_give_up(&self, held: &Held<'_>, error: &StepError) -> Option<StopReason> {
+        let is_about_results = matches!(error, StepError::Scanner(_) | StepError::Results(_));
+        let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok().filter(|_| is_about_results)?;
+        held.reason_to_stop(&task)
     }
 
     /// Gives the task a slot on a scanner: the one it is bound to, else the best of its pool.
@@ -313,8 +328,11 @@ impl TaskRun {
             return None;
         }
         let mut pause = retry_pause(self.claim.deliveries);
-        if matches!(error, StepError::Scanner(failure) if failure.may_have_acted()) {
-            pause = pause.max(UNCLEAR_PAUSE);
+        if let StepError::Scanner(failure) = error {
+            pause = pause.max(failure.retry_after().unwrap_or_default());
+            if failure.may_have_acted() {
+                pause = pause.max(UNCLEAR_PAUSE);
+            }
         }
         warn!(error = error.message(), deliveries = self.claim.deliveries, ?pause, "the task will be tried again");
         Some(Outcome::Retry(pause))

@@ -1,9 +1,13 @@
 //! One HTTP exchange with the scanner, and what its failure means.
 //!
 //! Nothing here knows sessions or repeats anything: it sends what it is given once, refuses redirects, bounds time and
-//! memory, and sorts what comes back. Every text that goes into an error has the secrets of the exchange removed.
+//! memory, keeps quiet for as long as it is asked to, and sorts what comes back. Every text that goes into an error has the secrets of the exchange removed.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use reqwest::{
     Certificate, Client, ClientBuilder, Method, Proxy, Response,
@@ -12,6 +16,7 @@ use reqwest::{
 };
 use serde::de::DeserializeOwned;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::{
     config::{NessusConfig, TlsTrust},
@@ -157,6 +162,8 @@ pub(super) struct Exchange {
     base: String,
     pub(super) timeout: Duration,
     pub(super) redactor: Redactor,
+    /// Until when the scanner, or a proxy before it, wants no requests.
+    quiet_until: Mutex<Option<Instant>>,
 }
 
 impl Exchange {
@@ -193,7 +200,7 @@ impl Exchange {
             .build()
             .map_err(|error| ScannerError::Configuration(chain(&error.without_url())))?;
         let redactor = Redactor::new(config.secrets());
-        Ok(Self { client, base, timeout: config.request_timeout, redactor })
+        Ok(Self { client, base, timeout: config.request_timeout, redactor, quiet_until: Mutex::default() })
     }
 
     /// The scanner's URL, without a slash at its end.
@@ -205,8 +212,10 @@ impl Exchange {
     ///
     /// # Errors
     /// When there is no usable answer: [`ScannerError::Transport`], [`ScannerError::Decode`] for a 2xx with something
-    /// else than what is expected, [`ScannerError::Configuration`] for a certificate that is not trusted.
+    /// else than what is expected, [`ScannerError::Configuration`] for a certificate that is not trusted. Nothing is sent,
+    /// [`ScannerError::RateLimited`], while an earlier answer asks for no requests.
     pub(super) async fn send(&self, call: &Call, credentials: &Credentials) -> Result<Answer, ScannerError> {
+        self.check_quiet()?;
         let mut request = self.client.request(call.method.clone(), format!("{}{}", self.base, call.path));
         if let Some(token) = &credentials.session {
             request = request.header("X-Cookie", sensitive(call, &format!("token={}", token.expose()))?);
@@ -229,7 +238,11 @@ impl Exchange {
         }
         .map_err(|error| self.transport_error(call, error))?;
         if !response.status().is_success() {
-            return Ok(Answer::Refused(self.refusal(call, response).await));
+            let refusal = self.refusal(call, response).await;
+            if let (429 | 503, Some(wait)) = (refusal.status, refusal.retry_after) {
+                self.keep_quiet(wait);
+            }
+            return Ok(Answer::Refused(refusal));
         }
         let body = match call.expected {
             Expected::Stream(_) => return Ok(Answer::Stream(response)),
@@ -254,6 +267,17 @@ impl Exchange {
             Some(Disguise::Empty) => Err(decode_error(call, "it is empty")),
             Some(Disguise::NotAnObject) => Err(self.unreadable(call, &body, "not a JSON object")),
         }
+    }
+
+    fn check_quiet(&self) -> Result<(), ScannerError> {
+        let until = *self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = until.map(|until| until.saturating_duration_since(Instant::now())).filter(|left| !left.is_zero());
+        left.map_or(Ok(()), |left| Err(ScannerError::RateLimited { retry_after: Some(left) }))
+    }
+
+    fn keep_quiet(&self, wait: Duration) {
+        let mut until = self.quiet_until.lock().unwrap_or_else(PoisonError::into_inner);
+        *until = (*until).max(Some(Instant::now() + wait));
     }
 
     /// Reads a whole body, at most `MAX_BODY` bytes of it.
@@ -292,7 +316,7 @@ impl Exchange {
         let retry_after = response.headers().get(RETRY_AFTER).and_then(refusal::retry_after);
         let location = response.headers().get(LOCATION).and_then(|value| value.to_str().ok()).map(redact_url);
         let mut body = Vec::new();
-        let limit = tokio::time::Instant::now() + self.timeout;
+        let limit = Instant::now() + self.timeout;
         // Real scanners close the connection between the headers of a 412 and its body: what came is enough.
         while body.len() < MAX_REFUSAL {
             match tokio::time::timeout_at(limit, response.chunk()).await {
