@@ -47,7 +47,7 @@ impl Guarded {
     /// Whoever ends a scan must not wait until something else is found to work.
     async fn end(&self, work: impl Future<Output = Result<(), ScannerError>>) -> Result<(), ScannerError> {
         match self.breaker.check() {
-            Err(open) if open.state != CircuitState::Unusable => work.await,
+            Err(open) if matches!(open.state, CircuitState::Open | CircuitState::HalfOpen) => work.await,
             _ => self.call(work).await,
         }
     }
