@@ -193,7 +193,7 @@ pub(super) fn before_the_call(error: ScannerError) -> ScannerError {
             ScannerError::Transport { call, message, sent: RequestSent::No }
         }
         other if other.may_have_acted() => ScannerError::Transport {
-            call: "what has to come first".to_owned(),
+            call: "a call that goes before".to_owned(),
             message: chain(&other),
             sent: RequestSent::No,
         },
