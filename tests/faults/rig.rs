@@ -1,6 +1,7 @@
 //! A simulated Nessus, the client over real HTTP, a worker and a queue in a file, in one process and in fast time.
 
 use std::{
+    collections::BTreeMap,
     io::{self, Write},
     path::Path,
     sync::{Arc, Mutex},
@@ -13,10 +14,10 @@ use nessus_mcp_lib::{
     error::Classified as _,
     ids::{InstanceId, PoolName, ScanId, TaskId},
     queue::sqlite::SqliteQueue,
-    scanner::{Circuits, NessusConfig, NessusScanner, ScannerInstance, ScannerPool, ScannerRegistry},
+    scanner::{Circuits, NessusConfig, NessusScanner, ScanRequest, ScannerInstance, ScannerPool, ScannerRegistry},
     secret::Secret,
     service::{ResultsRequest, ServiceParts, SubmitRequest, TaskView},
-    task::{TaskManager, TaskStatus},
+    task::{ScanType, Task, TaskManager, TaskStatus, Writer},
     time::{Clock, Timestamp},
 };
 use nessus_mcp_tests::sim::{Fault, NessusSim, SimConfig, Stats};
@@ -30,15 +31,18 @@ pub(crate) const PASSWORD: &str = "planted-password";
 /// The targets of a scan unless a test says otherwise: four hosts.
 pub(crate) const TARGETS: &str = "192.0.2.1-192.0.2.4";
 /// How fast time passes unless a test says otherwise.
-const SPEED: u32 = 40;
+const SPEED: u32 = 80;
 /// How often a condition is looked at, and how many times before it is given up.
 const LOOK: Duration = Duration::from_millis(400);
 const LOOKS: u32 = 20_000;
 
+/// Changes the configuration of the client, knowing the scanner.
+type Configures = Box<dyn FnOnce(&NessusSim, NessusConfig) -> NessusConfig>;
+
 /// What a test wants to be other than usual.
 pub(crate) struct Setup {
     sim: SimConfig,
-    client: Box<dyn FnOnce(&NessusSim, NessusConfig) -> NessusConfig>,
+    client: Configures,
     before: Box<dyn FnOnce(Arc<NessusScanner>) -> Arc<dyn ScannerInterface>>,
     worker: WorkerSettings,
     circuits: CircuitSettings,
@@ -47,7 +51,7 @@ pub(crate) struct Setup {
 }
 
 impl Setup {
-    /// A scan takes 20 seconds, a worker looks every 2 seconds, a request may take 30.
+    /// A scan takes 20 seconds, a worker looks every 2 seconds, a request may take 60.
     pub(crate) fn new() -> Self {
         Self {
             sim: SimConfig::new().scan_duration(Duration::from_secs(20)).findings_per_host(3),
@@ -55,7 +59,7 @@ impl Setup {
             before: Box::new(|scanner| scanner),
             worker: WorkerSettings::default()
                 .with_poll_interval(Duration::from_secs(2))
-                .with_lease(Duration::from_secs(300))
+                .with_lease(Duration::from_secs(600))
                 .with_health_interval(None),
             circuits: CircuitSettings::default(),
             speed: SPEED,
@@ -87,6 +91,11 @@ impl Setup {
         self
     }
 
+    pub(crate) fn circuits(mut self, change: impl FnOnce(CircuitSettings) -> CircuitSettings) -> Self {
+        self.circuits = change(self.circuits);
+        self
+    }
+
     /// Time passes so many times as fast as on the wall.
     pub(crate) fn speed(mut self, speed: u32) -> Self {
         self.speed = speed;
@@ -109,7 +118,8 @@ impl Setup {
         let time = FastTime::start(self.speed);
         let sim = NessusSim::start(self.sim.login("scan", PASSWORD).clock(time.clock())).await;
         let config = NessusConfig::new(sim.url(), "scan", Secret::new(PASSWORD))
-            .request_timeout(Duration::from_secs(30))
+            .request_timeout(Duration::from_secs(60))
+            .export_idle_timeout(Duration::from_secs(60))
             .retry_pause(Duration::from_millis(500));
         let config = (self.client)(&sim, config);
         let scanner = Arc::new(NessusScanner::new(config.clone()).unwrap());
@@ -140,6 +150,15 @@ impl Setup {
     }
 }
 
+impl Setup {
+    /// The same, with a fault that is set before anything happens.
+    pub(crate) async fn start_with(self, fault: Fault) -> Rig {
+        let rig = self.start().await;
+        rig.sim.inject(fault);
+        rig
+    }
+}
+
 /// All of it, running.
 pub(crate) struct Rig {
     pub(crate) sim: NessusSim,
@@ -162,18 +181,26 @@ pub(crate) fn pool() -> PoolName {
 impl Rig {
     /// A rig on which this fault is set before anything happens.
     pub(crate) async fn with(fault: Fault) -> Self {
-        let rig = Setup::new().start().await;
-        rig.sim.inject(fault);
-        rig
+        Setup::new().start_with(fault).await
     }
 
-    fn start_worker(&mut self) {
+    pub(crate) fn start_worker(&mut self) {
         let worker = Worker::new(&self.service, self.settings.clone()).unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
         let worker = tokio::spawn(worker.run(async move {
             let _ = stopped.await;
         }));
         self.worker = Some((stop, worker));
+    }
+
+    /// A client of its own for the same scanner, which knows neither session nor token yet.
+    pub(crate) fn another_client(&self) -> NessusScanner {
+        NessusScanner::new(self.config.clone()).unwrap()
+    }
+
+    /// Creates a scan of no task.
+    pub(crate) async fn create(&self) -> ScanId {
+        self.scanner.create(&ScanRequest::new("ne_of_no_task", "by hand", TARGETS)).await.unwrap()
     }
 
     /// Ends the worker in the middle of whatever it does, and starts another one.
@@ -191,6 +218,16 @@ impl Rig {
 
     pub(crate) async fn submit_for(&self, targets: &str) -> TaskId {
         self.service.submit(SubmitRequest::untrusted("nightly", targets)).await.unwrap().task_id
+    }
+
+    /// Submits a scan that logs in to its targets, as the front doors do not yet: no worker sees it before it is one.
+    pub(crate) async fn submit_as(&mut self, scan_type: ScanType) -> TaskId {
+        self.stop_worker().await;
+        let task = self.submit().await;
+        let change = move |task: &mut Task| task.scan_type = scan_type;
+        self.service.tasks().update(&task, Writer::FrontDoor, change).await.unwrap();
+        self.start_worker();
+        task
     }
 
     pub(crate) async fn view(&self, task: &TaskId) -> TaskView {
@@ -272,7 +309,12 @@ impl Rig {
     /// A scan from its submit to its completion; the fault is set already.
     pub(crate) async fn completes(self) -> Stats {
         let task = self.submit().await;
-        self.completed(&task).await;
+        self.completes_as(&task).await
+    }
+
+    /// The same for a scan that was submitted already.
+    pub(crate) async fn completes_as(self, task: &TaskId) -> Stats {
+        self.completed(task).await;
         let stats = self.close().await;
         assert_eq!((stats.total_creates, stats.total_launches), (1, 1), "{stats:#?}");
         stats
@@ -286,16 +328,23 @@ impl Rig {
     }
 
     /// Stops the worker. Whatever happened: no scan was created or launched twice, and no session is left.
-    pub(crate) async fn close(mut self) -> Stats {
-        self.stop_worker().await;
-        let stats = self.sim.stats();
-        let once = |counts: &std::collections::BTreeMap<String, u64>| counts.values().all(|count| *count == 1);
-        assert!(once(&stats.creates) && once(&stats.launches), "{stats:#?}");
-        assert_eq!(stats.sessions, 0, "{stats:#?}\n{}", self.log.text());
+    pub(crate) async fn close(self) -> Stats {
+        let log = self.log.clone();
+        let stats = self.stop().await;
+        assert_eq!(stats.sessions, 0, "{stats:#?}\n{}", log.text());
         stats
     }
 
-    /// The same, after calls that only the client made.
+    /// Stops the worker, where the scanner has a session that nobody can end. No scan was created or launched twice.
+    pub(crate) async fn stop(mut self) -> Stats {
+        self.stop_worker().await;
+        let stats = self.sim.stats();
+        let once = |counts: &BTreeMap<String, u64>| counts.values().all(|count| *count == 1);
+        assert!(once(&stats.creates) && once(&stats.launches), "{stats:#?}");
+        stats
+    }
+
+    /// [`close`](Self::close), after calls that only the client made.
     pub(crate) async fn close_client(self) -> Stats {
         self.scanner.close().await;
         self.close().await
