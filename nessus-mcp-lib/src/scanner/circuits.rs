@@ -232,7 +232,12 @@ impl Circuit {
         let mut change = CircuitChange::found(told.generation, view.state, reason, us);
         // An order is passed on; that this process is let in is none, and must not make others try again.
         change.order = view.order.filter(|_| !let_in);
-        Some((change.lasting(view.left).with_counts(view.opens - opens, view.failures - failures), view.changes))
+        Some((
+            change
+                .lasting(view.left)
+                .with_counts(view.opens.saturating_sub(opens), view.failures.saturating_sub(failures)),
+            view.changes,
+        ))
     }
 
     fn was_told(&self, generation: u64, changes: u64, change: &CircuitChange) {

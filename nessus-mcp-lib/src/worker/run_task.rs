@@ -358,14 +358,10 @@ impl TaskRun {
             warn!(instance = %id, error = chain(failure), "another scanner will be tried");
             return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
         }
-        // A person has to mend it, on the scanner: that is no reason to fail whatever waits for it.
-        let is_unusable = matches!(failure, ScannerError::Unusable(_));
-        let waits = failure.is_retryable() && (left_alone.is_some() || not_made);
-        if !waits && !is_unusable {
+        if !failure.is_retryable() || left_alone.is_none() && !not_made {
             return None;
         }
-        let shortest = if is_unusable { LEFT_ALONE_PAUSE.1 } else { LEFT_ALONE_PAUSE.0 };
-        let mut pause = left_alone.as_ref().map_or(shortest, left_alone_pause);
+        let mut pause = left_alone.as_ref().map_or(LEFT_ALONE_PAUSE.0, left_alone_pause);
         if failure.may_have_acted() {
             pause = pause.max(UNCLEAR_PAUSE);
         }
