@@ -99,10 +99,11 @@ async fn row_27_scanner_that_is_loading(#[case] status: u16) {
     let rig = Setup::new().sim(|sim| sim.starting(Duration::from_secs(300), status)).speed(200).start().await;
     let began = rig.now();
     let task = rig.submit().await;
-    rig.until("it waits", async || rig.log.text().contains("waiting for the scanner: loading").then_some(())).await;
+    rig.until("it waits", async || (calls(&rig.sim.stats(), "GET /server/status") > 3).then_some(())).await;
     assert_eq!(rig.view(&task).await.status, TaskStatus::Running);
     rig.completed(&task).await;
     assert!(rig.now().since(began) >= Duration::from_secs(300));
+    assert!(rig.log.text().contains("waiting for the scanner: loading"), "{}", rig.log.text());
     let stats = rig.close().await;
     assert_eq!((calls(&stats, "POST /session"), stats.total_creates, stats.total_launches), (1, 1, 1), "{stats:#?}");
 }

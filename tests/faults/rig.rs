@@ -127,8 +127,8 @@ impl Setup {
         let clock: Arc<dyn Clock> = Arc::new(time.clock());
         let tasks = TaskManager::open_with_clock(directory.path(), Arc::clone(&clock)).unwrap();
         let queue = SqliteQueue::open_with_clock(&directory.path().join("queue.db"), Arc::clone(&clock)).unwrap();
-        let instance = ScannerInstance::new(InstanceId::new("sim").unwrap(), 2, (self.before)(Arc::clone(&scanner)));
-        let scanners = ScannerRegistry::new(vec![ScannerPool::new(pool(), "nessus", vec![instance])]).unwrap();
+        let scanner_instance = ScannerInstance::new(instance(), 2, (self.before)(Arc::clone(&scanner)));
+        let scanners = ScannerRegistry::new(vec![ScannerPool::new(pool(), "nessus", vec![scanner_instance])]).unwrap();
         let parts = ServiceParts::new(directory.path(), tasks, Arc::new(queue), scanners)
             .with_circuits(Circuits::new(self.circuits))
             .with_clock(clock);
@@ -176,6 +176,10 @@ pub(crate) struct Rig {
 
 pub(crate) fn pool() -> PoolName {
     PoolName::new("nessus").unwrap()
+}
+
+pub(crate) fn instance() -> InstanceId {
+    InstanceId::new("sim").unwrap()
 }
 
 impl Rig {
@@ -337,6 +341,8 @@ impl Rig {
 
     /// Stops the worker, where the scanner has a session that nobody can end. No scan was created or launched twice.
     pub(crate) async fn stop(mut self) -> Stats {
+        // A logout has only seconds.
+        self.time.speed(20);
         self.stop_worker().await;
         let stats = self.sim.stats();
         let once = |counts: &BTreeMap<String, u64>| counts.values().all(|count| *count == 1);

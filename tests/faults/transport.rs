@@ -9,7 +9,7 @@ use nessus_mcp_lib::{
 use nessus_mcp_tests::sim::{Certificate, Fault, When};
 use rstest::rstest;
 
-use crate::rig::{Rig, Setup, calls, struck};
+use crate::rig::{Rig, Setup, calls, instance, pool, struck};
 
 /// Longer than a request may take: four minutes of the test's time.
 const TOO_LATE: Duration = Duration::from_secs(3);
@@ -23,10 +23,8 @@ async fn row_01_unreachable_before_the_scan_is_created() {
     rig.sim.inject(Fault::new("refuse_connections"));
     let task = rig.submit().await;
     let began = rig.now();
-    rig.until("its circuit has opened", async || {
-        rig.log.text().contains("waits until its scanner is back").then_some(())
-    })
-    .await;
+    let circuit = rig.service.circuits().breaker(&pool(), &instance());
+    rig.until("its circuit has opened", async || (circuit.view().opens > 0).then_some(())).await;
     // Longer than all of a task's tries would last.
     rig.time.speed(400);
     rig.until("the outage has lasted", async || (rig.now().since(began).as_secs() > 1500).then_some(())).await;
