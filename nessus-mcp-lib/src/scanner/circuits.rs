@@ -47,6 +47,8 @@ struct Inner {
     name: String,
     known: Mutex<HashMap<(PoolName, InstanceId), Arc<Circuit>>>,
     changed: Arc<Notify>,
+    /// Held while records are compared, so that nothing is told twice.
+    exchanging: tokio::sync::Mutex<()>,
 }
 
 /// A breaker and what was told of it.
@@ -81,7 +83,13 @@ impl Circuits {
     /// No breakers yet; those to come have these settings.
     pub fn new(settings: CircuitSettings) -> Self {
         let name = format!("process:{}", WorkerId::generate());
-        let inner = Inner { settings, name, known: Mutex::default(), changed: Arc::default() };
+        let inner = Inner {
+            settings,
+            name,
+            known: Mutex::default(),
+            changed: Arc::default(),
+            exchanging: tokio::sync::Mutex::default(),
+        };
         Self { inner: Arc::new(inner) }
     }
 
@@ -118,6 +126,7 @@ impl Circuits {
         pool: &PoolName,
         instances: &[InstanceId],
     ) -> Result<(), QueueError> {
+        let _alone = self.inner.exchanging.lock().await;
         let records = queue.circuits(pool, instances).await?;
         for (instance, record) in instances.iter().zip(records) {
             let circuit = self.circuit(pool, instance);

@@ -14,7 +14,6 @@ use super::{
     ready::{self, Gate, ReadyLimits},
 };
 use crate::{
-    error::chain,
     retry::{Retries, RetrySettings},
     scanner::{RequestSent, ScannerError, permit},
     secret::Secret,
@@ -192,11 +191,6 @@ pub(super) fn before_the_call(error: ScannerError) -> ScannerError {
         ScannerError::Transport { call, message, .. } => {
             ScannerError::Transport { call, message, sent: RequestSent::No }
         }
-        other if other.may_have_acted() => ScannerError::Transport {
-            call: "a call that goes before".to_owned(),
-            message: chain(&other),
-            sent: RequestSent::No,
-        },
         other => other,
     }
 }
