@@ -1,23 +1,17 @@
 //! From an export and a query to an output, whatever its format: two readings, a selection, a page.
 //!
 //! The first reading checks the whole export, counts, and remembers what matches; only then is anything written. The
-//! second reads the selected items again, in their order, and hands them to a [`Sink`]. Where all are wanted as they stand
-//! in the file, another thread makes lines of them meanwhile.
+//! second reads the selected items again, in their order, and hands them to a [`Sink`].
 
-use std::{
-    io::{BufReader, Read, Seek, SeekFrom},
-    sync::Arc,
-};
+use std::io::{BufReader, Read, Seek, SeekFrom};
 
 use serde::Serialize;
 
 use super::{
-    beside::{self, Batch},
     cursor::{Cursor, Identity},
     encoding::{self, Utf8},
     error::{Location, ResultsError},
     index::Window,
-    profile::Projection,
     query::Query,
     record::Record,
     survey::{Selection, Survey, survey},
@@ -87,19 +81,8 @@ pub(super) trait Sink {
     /// Takes a selected finding; false when there is no room for it.
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError>;
 
-    /// How records become lines, where that needs nothing but the record, and what takes the lines.
-    fn lines(&mut self) -> Option<(&Projection, &mut dyn TakeLines)> {
-        None
-    }
-
     /// All is written.
     fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError>;
-}
-
-/// Takes lines that were made elsewhere.
-pub(super) trait TakeLines {
-    /// Writes whole lines.
-    fn take(&mut self, lines: &[u8]) -> Result<(), ResultsError>;
 }
 
 /// What to do with which export.
@@ -188,11 +171,6 @@ impl Conversion<'_> {
         matched: u64,
         sink: &mut impl Sink,
     ) -> Result<(u64, bool), ResultsError> {
-        if let Some((projection, output)) = sink.lines()
-            && let Some(done) = self.write_beside(&mut reader, matched, projection, output)
-        {
-            return done.map(|written| (written, false));
-        }
         let mut written = 0;
         // What follows the last match was looked at before, and may be broken.
         while written < matched {
@@ -211,40 +189,6 @@ impl Conversion<'_> {
             }
         }
         Ok((written, false))
-    }
-
-    /// As [`Conversion::write_all`], with another thread that makes lines of what was read; `None` when there is none.
-    fn write_beside<R: Read>(
-        self,
-        reader: &mut ExportReader<BufReader<R>>,
-        matched: u64,
-        projection: &Projection,
-        output: &mut dyn TakeLines,
-    ) -> Option<Result<u64, ResultsError>> {
-        let mut written = 0;
-        let mut host = Arc::default();
-        let fill = |batch: &mut Batch| {
-            while written < matched && !batch.is_full() {
-                match reader.next()? {
-                    Step::HostStart | Step::HostEnd => {}
-                    Step::End => return Ok(false),
-                    Step::Item => {
-                        if !self.query.filters.matches(&Record { host: reader.host(), item: reader.item() }) {
-                            continue;
-                        }
-                        // Properties that come late change the host in the midst of its items.
-                        if *host != *reader.host() {
-                            host = Arc::new(reader.host().clone());
-                        }
-                        batch.exchange(reader.item_mut(), Arc::clone(&host));
-                        written += 1;
-                    }
-                }
-            }
-            Ok(written < matched)
-        };
-        let done = beside::render(projection, fill, &mut |lines| output.take(lines))?;
-        Some(done.map(|()| written))
     }
 }
 

@@ -6,12 +6,11 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    conversion::{Conversion, ConversionSummary, Damage, Sink, TakeLines},
+    conversion::{Conversion, ConversionSummary, Damage, Sink},
     error::ResultsError,
     fields::FieldRef,
     index::{ExportIndex, search},
     lines::Lines,
-    profile::Projection,
     query::Query,
     record::Record,
     survey::{Survey, Warnings},
@@ -180,10 +179,6 @@ impl<W: Write> Sink for JsonNl<'_, W> {
 
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
         self.lines.record(record, &self.query.projection)
-    }
-
-    fn lines(&mut self) -> Option<(&Projection, &mut dyn TakeLines)> {
-        if self.lines.is_limited() { None } else { Some((&self.query.projection, &mut self.lines)) }
     }
 
     fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError> {

@@ -4,7 +4,7 @@ use std::{io::Write, mem};
 
 use serde::Serialize;
 
-use super::{conversion::TakeLines, error::ResultsError, profile::Projection, record::Record, render};
+use super::{error::ResultsError, profile::Projection, record::Record, render};
 
 /// Bytes written at once.
 const WRITE_BYTES: usize = 64 << 10;
@@ -24,11 +24,6 @@ impl<W: Write> Lines<W> {
     pub(super) fn new(output: W, max_chars: Option<u64>) -> Self {
         let left = max_chars.map(|most| most.saturating_sub(LAST_LINE));
         Self { output, buffer: Vec::with_capacity(WRITE_BYTES * 2), left, has_records: false }
-    }
-
-    /// Whether there is a budget.
-    pub(super) fn is_limited(&self) -> bool {
-        self.left.is_some()
     }
 
     /// Writes a line that is not a record.
@@ -81,12 +76,5 @@ impl<W: Write> Lines<W> {
     pub(super) fn finish(&mut self) -> Result<(), ResultsError> {
         let buffer = mem::take(&mut self.buffer);
         self.output.write_all(&buffer).and_then(|()| self.output.flush()).map_err(ResultsError::Write)
-    }
-}
-
-impl<W: Write> TakeLines for Lines<W> {
-    fn take(&mut self, lines: &[u8]) -> Result<(), ResultsError> {
-        self.buffer.extend_from_slice(lines);
-        self.write_if_full()
     }
 }

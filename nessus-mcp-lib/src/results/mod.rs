@@ -24,7 +24,6 @@
 //! applied is never an empty result.
 
 mod authentication;
-mod beside;
 mod budget;
 mod clean;
 mod conversion;

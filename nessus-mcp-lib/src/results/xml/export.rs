@@ -120,11 +120,6 @@ impl<R: BufRead> ExportReader<R> {
         &self.item
     }
 
-    /// The item read last, to be taken out: another in its place is read into.
-    pub(crate) fn item_mut(&mut self) -> &mut Item {
-        &mut self.item
-    }
-
     /// What was found outside the hosts so far.
     pub(crate) fn header(&self) -> &Header {
         &self.header

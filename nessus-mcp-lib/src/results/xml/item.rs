@@ -166,11 +166,6 @@ impl Item {
         self.length = 0;
     }
 
-    /// How many bytes its buffers of texts and places take.
-    pub(crate) fn buffered(&self) -> usize {
-        self.text.capacity() + self.occurrences.capacity() * size_of::<Occurrence>()
-    }
-
     /// How many elements and attributes there are so far.
     pub(super) fn len(&self) -> usize {
         self.occurrences.len()
