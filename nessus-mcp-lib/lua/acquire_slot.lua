@@ -1,7 +1,5 @@
 -- KEYS slots of a scanner; ARGV task, capacity, lease in ms. Returns 1 (acquired or prolonged) or 0 (full).
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now)
 if not redis.call('ZSCORE', KEYS[1], ARGV[1]) and redis.call('ZCARD', KEYS[1]) >= tonumber(ARGV[2]) then return 0 end
-redis.call('ZADD', KEYS[1], string.format('%.0f', now + tonumber(ARGV[3])), ARGV[1])
+redis.call('ZADD', KEYS[1], exact(now + tonumber(ARGV[3])), ARGV[1])
 return 1

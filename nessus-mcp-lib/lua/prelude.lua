@@ -1,4 +1,4 @@
--- Begins every script on the entries of a pool. A script is one step: it runs whole, and nothing runs beside it.
+-- Begins, after the clock, every script on the entries of a pool. A script is one step: it runs whole, and nothing runs beside it.
 --
 -- A script that fails midway is not undone. What makes one fail midway is a server whose memory is full, and that
 -- refuses commands that store, never those that remove. So every script stores first and removes afterwards.
@@ -6,16 +6,6 @@
 -- Bodies are moved as the exact strings they are: cjson would write `[]` as `{}` and large integers as floats.
 local queue, dead, ids, inflight, leases, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local attempts, delayed, paused, fence, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-
--- The server's clock is the only one that all callers share.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local now_micros = time[1] * 1000000 + time[2]
-
--- `..` would write a large number as 1.8e+15.
-local function exact(number)
-  return string.format('%.0f', number)
-end
 
 -- Wakes one of those who wait. One marker is enough: who finds more than one task passes the marker on.
 local function wake_one()

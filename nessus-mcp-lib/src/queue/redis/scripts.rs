@@ -22,26 +22,33 @@ macro_rules! script {
     };
 }
 
-script!(ENQUEUE, "prelude.lua", "whole.lua", "enqueue.lua");
-script!(AUDIT, "prelude.lua", "audit.lua");
-script!(CLAIM, "prelude.lua", "due.lua", "dead.lua", "claim.lua");
-script!(RAISE_FENCE, "prelude.lua", "raise_fence.lua");
-script!(RENEW, "prelude.lua", "renew.lua");
-script!(FINISH, "prelude.lua", "dead.lua", "finish.lua");
-script!(REAP, "prelude.lua", "due.lua", "reap.lua");
-script!(REMOVE, "prelude.lua", "find.lua", "remove.lua");
-script!(RETRY_DEAD, "prelude.lua", "whole.lua", "dead.lua", "retry_dead.lua");
-script!(STATS, "prelude.lua", "stats.lua");
-script!(POSITION, "prelude.lua", "find.lua", "position.lua");
-script!(STATE, "prelude.lua", "dead.lua", "state.lua");
-script!(LEASES, "prelude.lua", "leases.lua");
-script!(NEXT_DUE, "prelude.lua", "next_due.lua");
-script!(RESUME, "prelude.lua", "resume.lua");
-script!(ACQUIRE_SLOT, "acquire_slot.lua");
-script!(SLOTS_IN_USE, "slots_in_use.lua");
+/// Declares a script on the entries of a pool.
+macro_rules! pool_script {
+    ($name:ident, $($file:literal),+) => {
+        script!($name, "clock.lua", "prelude.lua", $($file),+);
+    };
+}
+
+pool_script!(ENQUEUE, "whole.lua", "enqueue.lua");
+pool_script!(AUDIT, "audit.lua");
+pool_script!(CLAIM, "due.lua", "dead.lua", "claim.lua");
+pool_script!(RAISE_FENCE, "raise_fence.lua");
+pool_script!(RENEW, "renew.lua");
+pool_script!(FINISH, "dead.lua", "finish.lua");
+pool_script!(REAP, "due.lua", "reap.lua");
+pool_script!(REMOVE, "find.lua", "remove.lua");
+pool_script!(RETRY_DEAD, "whole.lua", "dead.lua", "retry_dead.lua");
+pool_script!(STATS, "stats.lua");
+pool_script!(POSITION, "find.lua", "position.lua");
+pool_script!(STATE, "dead.lua", "state.lua");
+pool_script!(LEASES, "leases.lua");
+pool_script!(NEXT_DUE, "next_due.lua");
+pool_script!(RESUME, "resume.lua");
+script!(ACQUIRE_SLOT, "clock.lua", "acquire_slot.lua");
+script!(SLOTS_IN_USE, "clock.lua", "slots_in_use.lua");
 script!(CLAIM_KEY, "claim_key.lua");
-script!(PUBLISH_CIRCUIT, "circuit.lua", "publish_circuit.lua");
-script!(CIRCUITS, "circuit.lua", "circuits.lua");
+script!(PUBLISH_CIRCUIT, "clock.lua", "circuit.lua", "publish_circuit.lua");
+script!(CIRCUITS, "clock.lua", "circuit.lua", "circuits.lua");
 
 impl Script {
     fn new(text: &'static str) -> Self {
