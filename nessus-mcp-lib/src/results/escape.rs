@@ -3,6 +3,8 @@
 //! Escaping is a third of the time of a conversion when it looks at one byte after the other: texts of findings are
 //! long, and most of what needs escaping is the line feeds.
 
+use super::words;
+
 /// Appends a text as a JSON string, quotes included, as serde_json writes it.
 pub(super) fn text(line: &mut Vec<u8>, text: &str) {
     write::<false>(line, text);
@@ -53,9 +55,8 @@ fn plain_length<const PLAIN: bool>(bytes: &[u8]) -> usize {
     let mut at = 0;
     for chunk in &mut chunks {
         let word = chunk.try_into().map_or(0, u64::from_le_bytes);
-        let found = specials::<PLAIN>(word);
-        if found != 0 {
-            return at + found.trailing_zeros() as usize / 8;
+        if let Some(found) = words::first(specials::<PLAIN>(word)) {
+            return at + found;
         }
         at += 8;
     }
@@ -64,17 +65,10 @@ fn plain_length<const PLAIN: bool>(bytes: &[u8]) -> usize {
     at + rest.iter().position(is_special).unwrap_or(rest.len())
 }
 
-/// The highest bit of each byte that [`plain_length`] looks for; bits above the lowest one set may be wrong.
+/// The bytes that [`plain_length`] looks for.
 const fn specials<const PLAIN: bool>(word: u64) -> u64 {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let quotes = word ^ (ONES * b'"' as u64);
-    let backslashes = word ^ (ONES * b'\\' as u64);
-    let controls = word.wrapping_sub(ONES * 0x20) & !word;
-    let escaped = (quotes.wrapping_sub(ONES) & !quotes) | (backslashes.wrapping_sub(ONES) & !backslashes) | controls;
-    // Of a byte below 0x80, one more than 0x7E has the highest bit.
-    let beyond = if PLAIN { word | (word & !HIGHS).wrapping_add(ONES) } else { 0 };
-    (escaped | beyond) & HIGHS
+    let escaped = words::equal(word, b'"') | words::equal(word, b'\\') | words::below(word, 0x20);
+    if PLAIN { escaped | words::beyond_printable(word) } else { escaped }
 }
 
 #[cfg(test)]

@@ -53,6 +53,7 @@ mod untrusted;
 mod validate;
 mod validation_warnings;
 mod walk;
+mod words;
 mod xml;
 
 pub use authentication::{

@@ -17,7 +17,7 @@ use super::{
     limits,
     text::{self, Piece},
 };
-use crate::results::fields::FieldId;
+use crate::results::{fields::FieldId, words};
 
 /// Items beyond this are left to the general reader, whose limits on texts and tags lie above it.
 pub(super) const MOST_BYTES: usize = limits::TAG_BYTES;
@@ -235,16 +235,11 @@ static IS_NAME: [bool; 256] = {
 
 /// The place of a byte. Most values are so short that it is found in their first words, without a call.
 fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let (words, _) = bytes.as_chunks::<8>();
+    let (chunks, _) = bytes.as_chunks::<8>();
     let mut at = 0;
-    for word in words.iter().take(2) {
-        let differences = u64::from_le_bytes(*word) ^ (ONES * u64::from(byte));
-        // The lowest bit that is set tells the first zero; bits above it may be wrong.
-        let zeros = differences.wrapping_sub(ONES) & !differences & HIGHS;
-        if zeros != 0 {
-            return Some(at + zeros.trailing_zeros() as usize / 8);
+    for chunk in chunks.iter().take(2) {
+        if let Some(found) = words::first(words::equal(u64::from_le_bytes(*chunk), byte)) {
+            return Some(at + found);
         }
         at += 8;
     }
