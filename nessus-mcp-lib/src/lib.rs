@@ -57,6 +57,7 @@ pub mod config;
 pub mod durable;
 pub mod error;
 pub mod fail_points;
+mod hex;
 pub mod housekeeping;
 pub mod ids;
 pub mod queue;

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::secret::Secret;
+use crate::{hex, secret::Secret};
 
 /// How a Nessus is reached and what it may be used for, beyond its URL and its login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -91,16 +91,8 @@ pub(super) fn certificates_in(config: &Path, path: &str) -> Result<String, Strin
 
 /// 64 hexadecimal digits, with or without colons between the bytes, as `openssl x509 -fingerprint -sha256` writes them.
 pub(super) fn parse_pin(text: &str) -> Result<[u8; 32], String> {
-    let wrong = || "must be the SHA-256 of the scanner's certificate: 64 hexadecimal digits".to_owned();
-    let digits: String = text.chars().filter(|c| *c != ':').collect();
-    if digits.len() != 64 || !digits.is_ascii() {
-        return Err(wrong());
-    }
-    let mut pin = [0; 32];
-    for (byte, at) in pin.iter_mut().zip((0..64).step_by(2)) {
-        *byte = u8::from_str_radix(&digits[at..at + 2], 16).map_err(|_| wrong())?;
-    }
-    Ok(pin)
+    hex::decode(&text.replace(':', ""))
+        .ok_or_else(|| "must be the SHA-256 of the scanner's certificate: 64 hexadecimal digits".to_owned())
 }
 
 /// `http://[USER:PASSWORD@]HOST[:PORT]` or https.

@@ -8,6 +8,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 use super::{error::ResultsError, filter::FilterSet, sort::SortOrder};
+use crate::hex;
 
 /// Bytes at each end of an export that tell it from others.
 const END_BYTES: u64 = 64 << 10;
@@ -66,7 +67,7 @@ impl Cursor {
     /// Reads a cursor for a query with these filters and this order.
     pub(super) fn read(text: &str, filters: &FilterSet, sort: &SortOrder) -> Result<Self, ResultsError> {
         let invalid = |reason| Err(ResultsError::InvalidCursor { reason });
-        let Some(bytes) = decode(text.trim()) else { return invalid("it is not a cursor, or not a whole one") };
+        let Some(bytes) = hex::decode(text.trim()) else { return invalid("it is not a cursor, or not a whole one") };
         let cursor = Self {
             query: std::array::from_fn(|at| bytes[1 + at]),
             export: std::array::from_fn(|at| bytes[7 + at]),
@@ -106,7 +107,7 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.encode().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        f.write_str(&hex::encode(&self.encode()))
     }
 }
 
@@ -121,19 +122,6 @@ fn question(filters: &FilterSet, sort: &SortOrder) -> [u8; 6] {
 
 fn first<const N: usize>(hash: &[u8; 32]) -> [u8; N] {
     std::array::from_fn(|at| hash[at])
-}
-
-fn decode(text: &str) -> Option<[u8; 20]> {
-    let digits = text.as_bytes();
-    if digits.len() != 40 {
-        return None;
-    }
-    let mut bytes = [0; 20];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |digit: u8| char::from(digit).to_digit(16).and_then(|value| u8::try_from(value).ok());
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use tracing::{info, warn};
 use super::{ScanService, ServiceError};
 use crate::{
     error::chain,
+    hex,
     ids::{PoolName, TaskId},
     queue::{self, DeadLetter, TaskBody},
     task::{Task, TaskError, TaskStatus, Writer},
@@ -202,8 +203,7 @@ impl ScanService {
 fn archive_name(pool: &PoolName, letter: &DeadLetter, twins: usize) -> String {
     let task = letter.task_id.as_ref().map_or("unreadable", |task_id| task_id.as_str());
     let hash = Sha256::digest(format!("{pool}\n{twins}\n{}\n{}", letter.reason.error_code, letter.body));
-    let short = hash.iter().take(4).fold(0_u32, |short, byte| short << 8 | u32::from(*byte));
-    format!("dead_{task}_{}_{short:08x}", letter.failed_at.as_millis())
+    format!("dead_{task}_{}_{}", letter.failed_at.as_millis(), hex::encode(&hash[..4]))
 }
 
 /// Whether a scan of this task may exist on a scanner.

@@ -12,11 +12,12 @@ use tracing::{info, warn};
 
 use super::{ScanService, ServiceError};
 use crate::{
-    error::chain,
+    error::{chain, excerpt},
+    hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
     queue::{IdempotencyEntry, IdempotencyOutcome, TaskBody},
     results::Profile,
-    scanner::ScannerPool,
+    scanner::{ScannerInstance, ScannerPool},
     targets::TargetSet,
     task::{ScanPayload, ScanType, Task, TaskError, TaskStatus},
 };
@@ -256,7 +257,7 @@ impl ScanService {
         let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;
-        let instance = request.instance.as_deref().map(|id| enabled_instance(&pool, id)).transpose()?;
+        let instance = request.instance.as_deref().map(|id| instance_of(&pool, id, |one| one.enabled)).transpose()?;
         if pool.capacity() == 0 {
             return Err(ServiceError::PoolDisabled { pool: pool.name.to_string() });
         }
@@ -292,12 +293,17 @@ impl ScanService {
     }
 }
 
-fn enabled_instance(pool: &ScannerPool, id: &str) -> Result<InstanceId, ServiceError> {
-    let known = InstanceId::new(id).ok().filter(|id| pool.instance(id).is_some_and(|instance| instance.enabled));
-    known.ok_or_else(|| ServiceError::UnknownInstance {
+/// The scanner of this name among those of the pool that are eligible.
+pub(super) fn instance_of(
+    pool: &ScannerPool,
+    id: &str,
+    eligible: fn(&ScannerInstance) -> bool,
+) -> Result<InstanceId, ServiceError> {
+    let candidates = || pool.instances.iter().filter(|instance| eligible(instance)).map(|one| &one.instance_id);
+    candidates().find(|candidate| candidate.as_str() == id).cloned().ok_or_else(|| ServiceError::UnknownInstance {
         pool: pool.name.to_string(),
-        instance: crate::error::excerpt(id).to_string(),
-        available: pool.enabled().map(|instance| instance.instance_id.to_string()).collect(),
+        instance: excerpt(id).to_string(),
+        available: candidates().map(InstanceId::to_string).collect(),
     })
 }
 
@@ -329,10 +335,5 @@ fn check_template(template: &str) -> Result<&str, ServiceError> {
 /// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else.
 fn request_hash(task: &Task) -> String {
     let chosen = serde_json::json!([task.scan_type, task.scanner_pool, task.pinned_instance_id, task.payload]);
-    let digest = Sha256::digest(chosen.to_string().as_bytes());
-    digest.iter().fold(String::with_capacity(64), |mut hex, byte| {
-        use fmt::Write as _;
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex::encode(&Sha256::digest(chosen.to_string().as_bytes()))
 }

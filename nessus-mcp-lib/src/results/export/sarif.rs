@@ -17,6 +17,7 @@ use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use super::cells;
+use crate::hex;
 use crate::results::{
     conversion::{ConversionSummary, Sink},
     error::ResultsError,
@@ -289,10 +290,7 @@ fn fingerprint(record: &Record<'_>, id: &str) -> String {
         hash.update((part.len() as u64).to_le_bytes());
         hash.update(part);
     }
-    hash.finalize().iter().take(16).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex::encode(&hash.finalize()[..16])
 }
 
 /// A host as a relative reference: everything that is not plain is written in hexadecimal.

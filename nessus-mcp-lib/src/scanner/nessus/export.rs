@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     error::Classified as _,
+    hex,
     scanner::{ExportSink, ExportSummary, ScanState, ScannerError},
     secret::Secret,
 };
@@ -289,7 +290,7 @@ impl Export<'_> {
             return Err(Failure::FileLost(error));
         }
         sink.flush().await.map_err(|error| storage(&error))?;
-        let summary = ExportSummary::new(body.read).sha256(hexadecimal(&hash.finalize()));
+        let summary = ExportSummary::new(body.read).sha256(hex::encode(&hash.finalize()));
         if self.has_hosts && !hosts.seen { Err(Failure::NoHosts(summary)) } else { Ok(summary) }
     }
 
@@ -333,14 +334,6 @@ impl Export<'_> {
 
 fn storage(error: &std::io::Error) -> ScannerError {
     ScannerError::Storage(error.to_string())
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15])
-        .filter_map(|digit| char::from_digit(digit.into(), 16))
-        .collect()
 }
 
 /// A download's bytes, watched for silence, size and an early end.
