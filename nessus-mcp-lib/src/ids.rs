@@ -118,6 +118,11 @@ text_id! {
     InstanceId, "instance id", "1 to 64 letters, digits, `_`, `-` or `.`", is_plain_name
 }
 
+/// `pool:instance`: how logs, metrics and answers name a scanner.
+pub(crate) fn scanner_name(pool: &PoolName, instance: &InstanceId) -> String {
+    format!("{pool}:{instance}")
+}
+
 text_id! {
     /// The name of a task, `{type}_{label}_{YYYYMMDD}_{HHMMSS}_{8 hex}`; it is not a capability.
     TaskId, "task id", "expected a form like ne_ness_20251201_143022_a1b2c3d4", is_task_id

@@ -30,20 +30,23 @@ impl Classified for NoQueue {
     }
 }
 
+/// The address of a queue that exists; whether one on Redis does shows when it is opened.
+fn existing(settings: &Settings) -> Result<QueueUrl, Failure> {
+    let url: QueueUrl = settings.queue_url.parse()?;
+    match &url {
+        QueueUrl::Sqlite(path) if !path.is_file() => Err(NoQueue(path.clone()).into()),
+        _ => Ok(url),
+    }
+}
+
 /// Opens the queue that exists.
 pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure> {
-    let url: QueueUrl = settings.queue_url.parse()?;
-    if let QueueUrl::Sqlite(path) = &url
-        && !path.is_file()
-    {
-        return Err(NoQueue(path.clone()).into());
-    }
-    Ok(queue::open(&url).await?)
+    Ok(queue::open(&existing(settings)?).await?)
 }
 
 /// Opens everything that commands on tasks need, of a deployment that exists.
 pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Failure> {
-    open(settings).await?;
+    existing(settings)?;
     Ok(ScanService::open(settings).await?)
 }
 

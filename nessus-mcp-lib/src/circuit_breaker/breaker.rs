@@ -323,10 +323,7 @@ pub(crate) fn try_failed(verdict: Verdict) -> Result<(), CircuitOpen> {
         if let Some(ticket) = attempt.ticket {
             let _ = attempt.breaker.tell(Event::Tried { ticket, verdict });
         }
-        match attempt.breaker.view().state {
-            CircuitState::Closed => Ok(()),
-            _ => attempt.breaker.check(),
-        }
+        attempt.breaker.check()
     });
     told.unwrap_or(Ok(()))
 }

@@ -13,7 +13,8 @@ use super::{
     error::{Location, ResultsError},
     index::Window,
     query::Query,
-    record::Record,
+    record::{Host, Record},
+    sort::Place,
     survey::{Selection, Survey, survey},
     validate::{ExportStats, READ_BYTES},
     walk::Visit,
@@ -142,7 +143,7 @@ impl Conversion<'_> {
         let window = query.window(survey.matched);
         let (written, is_full) = match &survey.selection {
             Selection::Stream => self.write_all(reader(input, base)?, survey.matched, sink)?,
-            Selection::Items(_) => write_items(input, &survey, sink)?,
+            Selection::Items(keys) => write_items(input, keys.iter().map(|key| key.place), &survey.hosts, sink)?,
         };
         if !is_full && written != window.end - window.start {
             return Err(ResultsError::Changed);
@@ -195,15 +196,15 @@ impl Conversion<'_> {
 /// Hands on the selected items; how many there were, and whether the sink was full.
 fn write_items<R: Read + Seek>(
     input: &mut R,
-    survey: &Survey,
+    places: impl Iterator<Item = Place>,
+    hosts: &[Host],
     sink: &mut impl Sink,
 ) -> Result<(u64, bool), ResultsError> {
-    let Selection::Items(keys) = &survey.selection else { return Ok((0, false)) };
     let mut items = ItemReader::default();
     let mut window = Window::new(ITEM_BYTES);
     let mut written = 0;
-    for place in keys.iter().map(|key| key.place) {
-        let Some(host) = survey.hosts.get(place.host as usize) else { return Err(ResultsError::Changed) };
+    for place in places {
+        let Some(host) = hosts.get(place.host as usize) else { return Err(ResultsError::Changed) };
         let bytes = window.read(input, place.offset, place.length, place.check)?;
         let item = items.read(bytes, place.offset)?;
         if !sink.record(&Record { host, item })? {

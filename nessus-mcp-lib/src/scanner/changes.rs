@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc};
 
 use super::ScannerPool;
-use crate::ids::PoolName;
+use crate::ids::{PoolName, scanner_name};
 
 /// What changed when the pools were replaced. Scanners are named `pool:instance`; no value of an entry is told.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl ScannerChanges {
         for pool in after {
             let earlier = find(before, &pool.name);
             for instance in &pool.instances {
-                let scanner = format!("{}:{}", pool.name, instance.instance_id);
+                let scanner = scanner_name(&pool.name, &instance.instance_id);
                 match earlier.as_ref().and_then(|earlier| earlier.instance(&instance.instance_id)) {
                     None => changes.added.push(scanner),
                     Some(known) => match known.changed_keys(instance) {
@@ -53,7 +53,7 @@ impl ScannerChanges {
             let kept: BTreeSet<_> =
                 later.iter().flat_map(|later| &later.instances).map(|kept| &kept.instance_id).collect();
             let gone = pool.instances.iter().filter(|instance| !kept.contains(&instance.instance_id));
-            changes.removed.extend(gone.map(|instance| format!("{}:{}", pool.name, instance.instance_id)));
+            changes.removed.extend(gone.map(|instance| scanner_name(&pool.name, &instance.instance_id)));
             if later.is_none() {
                 changes.removed_pools.push(pool.name.clone());
             }

@@ -24,7 +24,7 @@ use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, News},
     config::CircuitSettings,
     error::chain,
-    ids::{InstanceId, PoolName, WorkerId},
+    ids::{InstanceId, PoolName, WorkerId, scanner_name},
     queue::{CircuitChange, CircuitRecord, PublishOutcome, Queue, QueueError},
 };
 
@@ -186,7 +186,7 @@ impl Circuits {
     fn circuit(&self, pool: &PoolName, instance: &InstanceId) -> Arc<Circuit> {
         let make = || {
             let changed = Arc::clone(&self.inner.changed);
-            let breaker = CircuitBreaker::new(format!("{pool}:{instance}"), self.inner.settings.clone())
+            let breaker = CircuitBreaker::new(scanner_name(pool, instance), self.inner.settings.clone())
                 .with_listener(move || changed.notify_waiters());
             Arc::new(Circuit { breaker, told: Mutex::default() })
         };

@@ -18,7 +18,7 @@ use tracing::{error, info, warn};
 use super::{ScannerError, ScannerInstance, ScannerProperties, ScannerRegistry};
 use crate::{
     error::{Classified, chain},
-    ids::{InstanceId, PoolName},
+    ids::{InstanceId, PoolName, scanner_name},
     telemetry::Metrics,
     time::{Clock, Timestamp, varied},
 };
@@ -136,7 +136,7 @@ async fn check(pool: &PoolName, instance: &ScannerInstance, clock: &dyn Clock, m
     });
     let before = instance.health();
     let pause = answer.as_ref().err().and_then(ScannerError::retry_after);
-    let scanner = format!("{pool}:{}", instance.instance_id);
+    let scanner = scanner_name(pool, &instance.instance_id);
     let was_healthy = before.as_ref().map(ScannerHealth::is_healthy);
     let (properties, failure) = match answer {
         Ok(properties) => {

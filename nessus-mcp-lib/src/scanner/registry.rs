@@ -167,6 +167,11 @@ impl ScannerPool {
         self.instances.iter().find(|instance| instance.instance_id == *instance_id)
     }
 
+    /// The names of its scanners.
+    pub(crate) fn instance_ids(&self) -> Vec<InstanceId> {
+        self.instances.iter().map(|instance| instance.instance_id.clone()).collect()
+    }
+
     /// The scanners that take new scans.
     pub fn enabled(&self) -> impl Iterator<Item = &ScannerInstance> {
         self.instances.iter().filter(|instance| instance.enabled)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ScanService, ServiceError};
+use super::{ScanService, ServiceError, submit::instance_of};
 use crate::{
     circuit_breaker::{CircuitOrder, CircuitState, CircuitView},
     ids::{InstanceId, PoolName},
@@ -37,6 +37,11 @@ pub struct CircuitStatus {
 }
 
 impl CircuitStatus {
+    /// Whether new scans are begun there, as far as the circuit decides.
+    pub const fn lets_through(&self) -> bool {
+        matches!(self.state, CircuitState::Closed | CircuitState::HalfOpen)
+    }
+
     /// What processes have told, unless this one has found something that it has not told yet.
     fn of(record: Option<CircuitRecord>, local: CircuitView, now: Timestamp) -> Self {
         let (opens, failures) = record.as_ref().map_or((0, 0), |record| (record.opens, record.failures));
@@ -96,13 +101,7 @@ impl ScanService {
         reason: &str,
     ) -> Result<CircuitStatus, ServiceError> {
         let pool = self.pool_of(Some(pool))?;
-        let known = pool.instances.iter().find(|known| known.instance_id.as_str() == instance);
-        let Some(known) = known else {
-            let available = pool.instances.iter().map(|known| known.instance_id.to_string()).collect();
-            let (pool, instance) = (pool.name.to_string(), instance.to_owned());
-            return Err(ServiceError::UnknownInstance { pool, instance, available });
-        };
-        let id = known.instance_id.clone();
+        let id = instance_of(&pool, instance, |_| true)?;
         if order == CircuitOrder::Close {
             let standing = self.circuit_statuses(&pool.name, std::slice::from_ref(&id)).await?;
             if standing.iter().any(|status| status.state == CircuitState::Unusable) {

@@ -11,8 +11,8 @@ use super::{ScanService, ServiceError};
 use crate::{
     blocking,
     error::{Classified, chain},
-    ids::PoolName,
-    scanner::{ScannerHealth, ScannerInstance, watch_health},
+    ids::{InstanceId, PoolName, scanner_name},
+    scanner::{ScannerHealth, ScannerInstance, ScannerPool, watch_health},
     telemetry::{CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, ScannerGauges},
 };
 
@@ -71,17 +71,11 @@ impl ScanService {
         let pools = self.scanners.pools();
         let instances = || pools.iter().flat_map(|pool| pool.instances.iter().map(|instance| (&pool.name, instance)));
         let enabled = || instances().filter(|(_, instance)| instance.enabled);
-        let named = |(pool, instance): (&PoolName, &ScannerInstance)| format!("{pool}:{}", instance.instance_id);
-        // The check of the queue says what is wrong with it; what this process knows must do then.
-        let left_alone: Vec<_> = if let Ok(view) = self.list_scanners(None).await {
-            let closed = view.scanners.iter().filter(|scanner| scanner.enabled && !scanner.is_available());
-            closed.map(|scanner| format!("{}:{}", scanner.scanner_pool, scanner.scanner_instance)).collect()
-        } else {
-            let is_open = |(pool, instance): &(&PoolName, &ScannerInstance)| {
-                self.circuits.check(pool, &instance.instance_id).is_err()
-            };
-            enabled().filter(is_open).map(named).collect()
-        };
+        let named = |(pool, instance): (&PoolName, &ScannerInstance)| scanner_name(pool, &instance.instance_id);
+        let mut left_alone = Vec::new();
+        for pool in &pools {
+            left_alone.extend(self.left_alone(pool).await.iter().map(|instance| scanner_name(&pool.name, instance)));
+        }
         let unhealthy: Vec<_> = enabled().filter(|(_, instance)| instance.is_unhealthy()).map(named).collect();
         let out_of_use = unhealthy.iter().chain(&left_alone).collect::<BTreeSet<_>>().len();
         let count = enabled().count();
@@ -95,6 +89,19 @@ impl ScanService {
         let check = check.with("total", instances().count());
         let check = if unhealthy.is_empty() { check } else { check.with("unhealthy", unhealthy) };
         if left_alone.is_empty() { check } else { check.with("left_alone", left_alone) }
+    }
+
+    /// The enabled scanners of a pool that take no scans now. The check of the queue says what is wrong with it; what this
+    /// process knows by itself must do then.
+    async fn left_alone(&self, pool: &ScannerPool) -> Vec<InstanceId> {
+        let enabled: Vec<_> = pool.enabled().map(|instance| instance.instance_id.clone()).collect();
+        match self.circuit_statuses(&pool.name, &enabled).await {
+            Ok(statuses) => {
+                let closed = enabled.into_iter().zip(statuses).filter(|(_, status)| !status.lets_through());
+                closed.map(|(instance, _)| instance).collect()
+            }
+            Err(_) => enabled.into_iter().filter(|one| self.circuits.check(&pool.name, one).is_err()).collect(),
+        }
     }
 
     /// Checks the scanners about every `interval`, for as long as it is polled; never returns. A process with a worker has
@@ -118,11 +125,8 @@ impl ScanService {
             let gauges = ScannerGauges::new(&view.scanner_pool, &view.scanner_instance, view.active_scans, capacity);
             let pool = self.scanners.pool(&view.scanner_pool);
             let health = pool.and_then(|pool| pool.instance(&view.scanner_instance)?.health());
-            gauges.with_health(health.map(|health| health_gauges(&health)))
-        }));
-        self.metrics.set_circuits(scanners.iter().map(|view| {
-            let (state, totals) = (view.circuit.state.gauge(), (view.circuit.opens, view.circuit.failures));
-            CircuitGauges::new(&view.scanner_pool, &view.scanner_instance, state, totals)
+            let circuit = CircuitGauges::new(view.circuit.state.gauge(), view.circuit.opens, view.circuit.failures);
+            gauges.with_health(health.map(|health| health_gauges(&health))).with_circuit(circuit)
         }));
         let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for view in &scanners {

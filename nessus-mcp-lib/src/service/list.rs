@@ -6,7 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{CircuitStatus, ScanService, ServiceError, UnservedView};
 use crate::{
-    circuit_breaker::CircuitState,
     ids::{InstanceId, PoolName, TaskId},
     scanner::{ScannerHealth, ScannerPool},
     task::{Task, TaskQuery, TaskStatus},
@@ -111,7 +110,7 @@ pub struct InstanceView {
 impl InstanceView {
     /// Whether it takes new scans now, as far as it has a free slot.
     pub fn is_available(&self) -> bool {
-        self.enabled && matches!(self.circuit.state, CircuitState::Closed | CircuitState::HalfOpen)
+        self.enabled && self.circuit.lets_through()
     }
 }
 
@@ -282,18 +281,18 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::UnknownPool`] when there is no such pool.
     pub async fn list_scanners(&self, pool: Option<&str>) -> Result<ScannersView, ServiceError> {
-        let pools = match pool {
-            Some(name) => vec![self.pool_of(Some(name))?],
-            None => self.scanners.pools(),
-        };
-        self.scanners_of(&pools).await
+        self.scanners_of(&self.pools_of(pool)?).await
+    }
+
+    /// The pool of this name, or all.
+    fn pools_of(&self, pool: Option<&str>) -> Result<Vec<Arc<ScannerPool>>, ServiceError> {
+        pool.map_or_else(|| Ok(self.scanners.pools()), |name| Ok(vec![self.pool_of(Some(name))?]))
     }
 
     async fn scanners_of(&self, pools: &[Arc<ScannerPool>]) -> Result<ScannersView, ServiceError> {
         let mut scanners = Vec::new();
         for pool in pools {
-            let ids: Vec<_> = pool.instances.iter().map(|instance| instance.instance_id.clone()).collect();
-            let circuits = self.circuit_statuses(&pool.name, &ids).await?;
+            let circuits = self.circuit_statuses(&pool.name, &pool.instance_ids()).await?;
             for (instance, circuit) in pool.instances.iter().zip(circuits) {
                 let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
                 let used = u32::try_from(active).unwrap_or(u32::MAX);
@@ -350,12 +349,8 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::UnknownPool`] when there is no such pool.
     pub async fn queue_status(&self, pool: Option<&str>) -> Result<QueueView, ServiceError> {
-        let chosen = match pool {
-            Some(name) => vec![self.pool_of(Some(name))?],
-            None => self.scanners.pools(),
-        };
         let mut pools = Vec::new();
-        for pool in chosen {
+        for pool in self.pools_of(pool)? {
             let stats = self.queue.stats(&pool.name).await?;
             let next = self.queue.peek(&pool.name, NEXT_SHOWN).await?;
             pools.push(PoolQueueView {

@@ -15,7 +15,7 @@ use prometheus::{
 };
 
 use crate::{
-    ids::{InstanceId, PoolName},
+    ids::{InstanceId, PoolName, scanner_name},
     time::Timestamp,
 };
 
@@ -33,6 +33,8 @@ pub struct ScannerGauges<'a> {
     pub capacity: u32,
     /// What its last health check found, if there was one.
     pub health: Option<HealthGauges>,
+    /// How its circuit stands, where calls to it are guarded by one.
+    pub circuit: Option<CircuitGauges>,
 }
 
 /// What a health check found.
@@ -59,7 +61,7 @@ impl HealthGauges {
 impl<'a> ScannerGauges<'a> {
     /// The figures of this scanner.
     pub fn new(pool: &'a PoolName, instance: &'a InstanceId, active: usize, capacity: u32) -> Self {
-        Self { pool, instance, active, capacity, health: None }
+        Self { pool, instance, active, capacity, health: None, circuit: None }
     }
 
     /// The same with what its last health check found.
@@ -67,16 +69,19 @@ impl<'a> ScannerGauges<'a> {
         self.health = health;
         self
     }
+
+    /// The same with how its circuit stands.
+    pub fn with_circuit(mut self, circuit: CircuitGauges) -> Self {
+        self.circuit = Some(circuit);
+        self
+    }
 }
 
-/// The circuit of one scanner.
+/// How the circuit of a scanner stands. The counts are those of all processes; they begin anew when the queue has lost
+/// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CircuitGauges<'a> {
-    /// Its pool.
-    pub pool: &'a PoolName,
-    /// Its name.
-    pub instance: &'a InstanceId,
+pub struct CircuitGauges {
     /// 0 closed, 1 open, 2 half-open.
     pub state: i64,
     /// How often it opened, over all processes.
@@ -85,10 +90,10 @@ pub struct CircuitGauges<'a> {
     pub failures: u64,
 }
 
-impl<'a> CircuitGauges<'a> {
-    /// The circuit of this scanner, with how often it opened and how many calls failed.
-    pub fn new(pool: &'a PoolName, instance: &'a InstanceId, state: i64, (opens, failures): (u64, u64)) -> Self {
-        Self { pool, instance, state, opens, failures }
+impl CircuitGauges {
+    /// A circuit in this state, which opened so often and under which so many calls failed.
+    pub const fn new(state: i64, opens: u64, failures: u64) -> Self {
+        Self { state, opens, failures }
     }
 }
 
@@ -309,7 +314,7 @@ impl Metrics {
         let (mut active, mut capacity) = (0_u64, 0_u64);
         let mut shown = BTreeSet::new();
         for scanner in scanners {
-            let label = format!("{}:{}", scanner.pool, scanner.instance);
+            let label = scanner_name(scanner.pool, scanner.instance);
             active += scanner.active as u64;
             capacity += u64::from(scanner.capacity);
             self.scanner_active.with_label_values(&[&label]).set(saturate(scanner.active as u64));
@@ -317,6 +322,7 @@ impl Metrics {
             let share = 100.0 * scanner.active as f64 / f64::from(scanner.capacity.max(1));
             self.scanner_utilization.with_label_values(&[&label]).set(share);
             self.set_health(&label, scanner.health);
+            self.set_circuit(&label, scanner.circuit);
             shown.insert(label);
         }
         for gone in self.shown_scanners.replace(shown) {
@@ -324,20 +330,24 @@ impl Metrics {
             let _ = self.scanner_capacity.remove_label_values(&[&gone]);
             let _ = self.scanner_utilization.remove_label_values(&[&gone]);
             self.set_health(&gone, None);
+            self.set_circuit(&gone, None);
         }
         self.active_scans.set(saturate(active));
         self.total_active.set(saturate(active));
         self.total_capacity.set(saturate(capacity));
     }
 
-    /// Sets the circuits of scanners. Their counts are those of all processes; they begin anew when the queue has lost them.
-    pub fn set_circuits<'a>(&self, circuits: impl IntoIterator<Item = CircuitGauges<'a>>) {
+    fn set_circuit(&self, label: &str, circuit: Option<CircuitGauges>) {
+        let labels = [label];
         let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
-        for circuit in circuits {
-            let label = format!("{}:{}", circuit.pool, circuit.instance);
-            self.circuit_state.with_label_values(&[&label]).set(circuit.state);
-            catch_up(&self.circuit_opens.with_label_values(&[&label]), circuit.opens);
-            catch_up(&self.circuit_failures.with_label_values(&[&label]), circuit.failures);
+        if let Some(circuit) = circuit {
+            self.circuit_state.with_label_values(&labels).set(circuit.state);
+            catch_up(&self.circuit_opens.with_label_values(&labels), circuit.opens);
+            catch_up(&self.circuit_failures.with_label_values(&labels), circuit.failures);
+        } else {
+            let _ = self.circuit_state.remove_label_values(&labels);
+            let _ = self.circuit_opens.remove_label_values(&labels);
+            let _ = self.circuit_failures.remove_label_values(&labels);
         }
     }
 
@@ -424,10 +434,10 @@ mod tests {
         metrics.tool_called("list_tasks", ToolOutcome::Error);
         metrics.set_pool_depths([(&pool, 3, 1)]);
         metrics.set_total_depths(3, 1);
-        metrics.set_scanners([ScannerGauges::new(&pool, &instance, 1, 4)]);
+        let scanner = ScannerGauges::new(&pool, &instance, 1, 4);
+        metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(2, 9, 9))]);
+        metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(1, 2, 10))]);
         metrics.set_instances("nessus", 1, 0);
-        metrics.set_circuits([CircuitGauges::new(&pool, &instance, 2, (9, 9))]);
-        metrics.set_circuits([CircuitGauges::new(&pool, &instance, 1, (2, 10))]);
         let text = metrics.render().unwrap();
         for line in [
             "nessus_scans_total{scan_type=\"untrusted\",status=\"completed\"} 1",
@@ -453,8 +463,9 @@ mod tests {
         let (pool, other) = (PoolName::new("nessus").unwrap(), PoolName::new("dmz").unwrap());
         let instance = InstanceId::new("a").unwrap();
         metrics.set_pool_depths([(&pool, 3, 1), (&other, 2, 0)]);
-        metrics
-            .set_scanners([(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, 1, room)));
+        let circuit = CircuitGauges::new(1, 2, 10);
+        let scanners = [(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, 1, room));
+        metrics.set_scanners(scanners.map(|scanner| scanner.with_circuit(circuit)));
         metrics.set_pool_depths([(&pool, 3, 1)]);
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, 1, 4)]);
         let text = metrics.render().unwrap();

@@ -222,7 +222,7 @@ impl Worker {
     async fn claim_for(&self, pool: &ScannerPool) -> Result<Claimed, String> {
         let failed = |error| chain(&error);
         // An operator's order, or what another worker has just found, counts from the next claim on.
-        let instances: Vec<_> = pool.instances.iter().map(|instance| instance.instance_id.clone()).collect();
+        let instances = pool.instance_ids();
         if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
             debug!(pool = %pool.name, error = failed(error), "what others say of the scanners is not known");
         }

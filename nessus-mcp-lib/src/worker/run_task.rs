@@ -9,7 +9,7 @@ use super::{
     engine::Shared,
     heartbeat::{Heartbeat, HeldSlot},
     outcome::{Outcome, StepError},
-    poll::{STOP_LIMIT, StopReason},
+    poll::STOP_LIMIT,
     road::{self, Held},
 };
 use crate::{
@@ -179,11 +179,13 @@ impl TaskRun {
                 Ok(()) => return Outcome::Ended,
                 Err(error) => error,
             };
-            if !self.scan_goes_on(&error).await {
+            let Some(task) = self.task_whose_scan_goes_on(&error).await else {
                 return self.after(error, Some(held)).await;
-            }
-            // The scan shall not go on, but what it has found cannot be had.
-            if let Some(reason) = self.reason_to_give_up(held, &error).await
+            };
+            // The scan shall not go on, but what it has found cannot be had. A queue or a task's file that fails says
+            // nothing of it.
+            if matches!(error, StepError::Scanner(_) | StepError::Results(_))
+                && let Some(reason) = held.reason_to_stop(&task)
                 && over_since.get_or_insert_with(Instant::now).elapsed() >= STOP_LIMIT
             {
                 return self.after(reason.error_with(&error.message()), Some(held)).await;
@@ -195,10 +197,10 @@ impl TaskRun {
         }
     }
 
-    /// Whether an error says nothing about a scan that exists. Such a task keeps its lease and its slot, however long the
-    /// error lasts; only the scan's time limit ends it. A login that is refused now was accepted when the scan began, and
-    /// so was a certificate.
-    async fn scan_goes_on(&self, error: &StepError) -> bool {
+    /// The task, if the error says nothing about its scan and there is one. Such a task keeps its lease and its slot,
+    /// however long the error lasts; only the scan's time limit ends it. A login that is refused now was accepted when
+    /// the scan began, and so was a certificate.
+    async fn task_whose_scan_goes_on(&self, error: &StepError) -> Option<Task> {
         let may_be_mended = |failure: &ScannerError| {
             matches!(
                 failure,
@@ -209,15 +211,11 @@ impl TaskRun {
             )
         };
         let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_mended(failure));
-        let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
-        passes && task.is_ok_and(|task| task.nessus_scan_id.is_some())
-    }
-
-    /// Why a task whose scanner fails is not to be kept for ever. A queue or a task's file that fails says nothing of it.
-    async fn reason_to_give_up(&self, held: &Held<'_>, error: &StepError) -> Option<StopReason> {
-        let is_about_results = matches!(error, StepError::Scanner(_) | StepError::Results(_));
-        let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok().filter(|_| is_about_results)?;
-        held.reason_to_stop(&task)
+        if !passes {
+            return None;
+        }
+        let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok()?;
+        task.nessus_scan_id.is_some().then_some(task)
     }
 
     /// Gives the task a slot on a scanner: the one it is bound to, else the best of its pool.
