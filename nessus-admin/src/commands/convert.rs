@@ -3,7 +3,9 @@
 use std::{
     fs::{self, File},
     io::{self, IsTerminal as _, Write},
+    num::NonZeroUsize,
     path::Path,
+    thread,
 };
 
 use nessus_mcp_lib::{
@@ -18,8 +20,11 @@ use crate::{
     output::{self, ConvertFailure},
 };
 
+/// More threads are not kept busy by the one that reads and writes, and each holds about two megabytes.
+const MOST_THREADS: usize = 4;
+
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let converter = Converter::new(query(args)?, args.format).lenient(args.lenient);
+    let converter = Converter::new(query(args)?, args.format).lenient(args.lenient).threads(threads());
     let convert = |output: &mut dyn Write, is_shown| convert(&converter, &args.file, output, is_shown);
     let complete = |summary| complete(args.format, summary);
     let Some(path) = &args.output else {
@@ -70,6 +75,11 @@ fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
         query = query.filters(filters.parse()?);
     }
     query.build()
+}
+
+/// Threads that write findings: one for each processor, as far as that makes it faster; the memory of each counts.
+fn threads() -> usize {
+    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS)
 }
 
 fn convert(

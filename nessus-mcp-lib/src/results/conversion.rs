@@ -11,19 +11,16 @@ use super::{
     cursor::{Cursor, Identity},
     encoding::{self, Utf8},
     error::{Location, ResultsError},
-    index::Window,
+    parts::survey_in_parts,
     query::Query,
-    record::{Host, Record},
-    sort::Place,
-    survey::{Selection, Survey, survey},
+    record::Record,
+    second_reading::SecondReading,
+    survey::{Survey, survey},
     validate::{ExportStats, READ_BYTES},
     walk::Visit,
-    xml::{ExportReader, ItemReader, Step},
+    xml::ExportReader,
 };
 use crate::error::Classified as _;
-
-/// Bytes read at once for an item; most are shorter.
-const ITEM_BYTES: usize = 8 << 10;
 
 /// What a conversion has found and written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -73,7 +70,12 @@ impl Damage {
 
 /// Where findings go: one for each format.
 pub(super) trait Sink {
-    /// Sees everything in the first reading, and whether an item matches.
+    /// Whether [`look`](Self::look) does anything.
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// Sees everything in the first reading, in file order, and whether an item matches.
     fn look(&mut self, _visit: Visit<'_>, _matches: bool) {}
 
     /// The first reading is over and the second begins.
@@ -82,8 +84,24 @@ pub(super) trait Sink {
     /// Takes a selected finding; false when there is no room for it.
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError>;
 
+    /// What writes findings elsewhere as [`record`](Self::record) would do, where nothing depends on those before them.
+    fn encoder(&self) -> Option<Box<dyn Encode>> {
+        None
+    }
+
+    /// Takes findings that an encoder has written.
+    fn encoded(&mut self, _findings: &[u8]) -> Result<(), ResultsError> {
+        Ok(())
+    }
+
     /// All is written.
     fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError>;
+}
+
+/// Writes findings in the form of a sink.
+pub(super) trait Encode: Send {
+    /// Appends a finding.
+    fn encode(&mut self, record: &Record<'_>, bytes: &mut Vec<u8>) -> Result<(), ResultsError>;
 }
 
 /// What to do with which export.
@@ -93,6 +111,8 @@ pub(super) struct Conversion<'q> {
     pub query: &'q Query,
     /// Whether a broken export gives the findings before the damage.
     pub is_lenient: bool,
+    /// How many threads may write findings at once.
+    pub threads: usize,
 }
 
 impl Conversion<'_> {
@@ -120,6 +140,11 @@ impl Conversion<'_> {
         sink: &mut impl Sink,
     ) -> Result<ConversionSummary, ResultsError> {
         self.write(input, base, sink, |input, sink| {
+            if !sink.looks()
+                && let Some(survey) = survey_in_parts(input, base, self.query, self.threads)
+            {
+                return Ok(survey);
+            }
             survey(reader(input, base)?, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
         })
     }
@@ -141,10 +166,8 @@ impl Conversion<'_> {
         let survey = survey(input, sink)?;
         sink.begin(&survey)?;
         let window = query.window(survey.matched);
-        let (written, is_full) = match &survey.selection {
-            Selection::Stream => self.write_all(reader(input, base)?, survey.matched, sink)?,
-            Selection::Items(keys) => write_items(input, keys.iter().map(|key| key.place), &survey.hosts, sink)?,
-        };
+        let second = SecondReading { selection: &survey.selection, hosts: &survey.hosts, filters: &query.filters };
+        let (written, is_full) = second.write(input, self.threads, sink)?;
         if !is_full && written != window.end - window.start {
             return Err(ResultsError::Changed);
         }
@@ -164,55 +187,6 @@ impl Conversion<'_> {
         sink.end(&summary)?;
         Ok(summary)
     }
-
-    /// Hands on the `matched` items in file order; how many there were, and whether the sink was full.
-    fn write_all<R: Read>(
-        self,
-        mut reader: ExportReader<BufReader<R>>,
-        matched: u64,
-        sink: &mut impl Sink,
-    ) -> Result<(u64, bool), ResultsError> {
-        let mut written = 0;
-        // What follows the last match was looked at before, and may be broken.
-        while written < matched {
-            match reader.next()? {
-                Step::HostStart | Step::HostEnd => {}
-                Step::End => break,
-                Step::Item => {
-                    let record = Record { host: reader.host(), item: reader.item() };
-                    if self.query.filters.matches(&record) {
-                        if !sink.record(&record)? {
-                            return Ok((written, true));
-                        }
-                        written += 1;
-                    }
-                }
-            }
-        }
-        Ok((written, false))
-    }
-}
-
-/// Hands on the selected items; how many there were, and whether the sink was full.
-fn write_items<R: Read + Seek>(
-    input: &mut R,
-    places: impl Iterator<Item = Place>,
-    hosts: &[Host],
-    sink: &mut impl Sink,
-) -> Result<(u64, bool), ResultsError> {
-    let mut items = ItemReader::default();
-    let mut window = Window::new(ITEM_BYTES);
-    let mut written = 0;
-    for place in places {
-        let Some(host) = hosts.get(place.host as usize) else { return Err(ResultsError::Changed) };
-        let bytes = window.read(input, place.offset, place.length, place.check)?;
-        let item = items.read(bytes, place.offset)?;
-        if !sink.record(&Record { host, item })? {
-            return Ok((written, true));
-        }
-        written += 1;
-    }
-    Ok((written, false))
 }
 
 fn reader<R: Read + Seek>(input: &mut R, base: u64) -> Result<ExportReader<BufReader<&mut R>>, ResultsError> {

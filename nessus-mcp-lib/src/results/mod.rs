@@ -13,10 +13,11 @@
 //!
 //! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
 //! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
-//! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading of a
-//! whole export), `scan_information`, `counts`, `authentication`, `validate`, `budget` and `clean` (views of bounded
-//! size), `summary`, `diff`, `survey`, `index`, `conversion` (two readings, a page, and a sink for what is found),
-//! `json_nl`, `export` (the sinks of other formats).
+//! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading
+//! of a whole export), `scan_information`, `counts`, `authentication`, `validate`, `budget` and `clean` (views of bounded
+//! size), `summary`, `diff`, `selection` (where the wanted items stand), `survey` (the first reading), `index` (which
+//! stands for it), `lanes` (work for several threads), `parts` (the first reading by several), `second_reading`,
+//! `conversion` (two readings, a page, and a sink for what is found), `json_nl`, `export` (the sinks of other formats).
 //!
 //! # How it fails
 //! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
@@ -39,13 +40,17 @@ mod filter;
 mod host_time;
 mod index;
 mod json_nl;
+mod lanes;
 mod lines;
 mod page;
+mod parts;
 mod profile;
 mod query;
 mod record;
 mod render;
 mod scan_information;
+mod second_reading;
+mod selection;
 mod sort;
 mod summary;
 mod survey;

@@ -2,7 +2,7 @@
 //!
 //! The header line of the output needs totals that are known only at the end, and an output that was begun cannot be
 //! taken back when the export turns out to be broken. So an export is read twice: here everything is checked and
-//! counted, and matching items are remembered by their [`Key`], 40 bytes each; only then is anything written.
+//! counted, and it is remembered where matching items stand; only then is anything written.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -18,7 +18,8 @@ use super::{
     profile::Projection,
     query::Query,
     record::{Host, Record},
-    sort::{Key, SortOrder, Sorter},
+    selection::{Picker, Selection, Wanted},
+    sort::SortOrder,
     validate::{ExportStats, Tally},
     walk::Visit,
     xml::{ExportReader, Header, Mended, Step},
@@ -46,15 +47,6 @@ pub(super) struct Survey {
     pub damage: Option<Damage>,
 }
 
-/// The items to be shown.
-#[derive(Debug)]
-pub(super) enum Selection {
-    /// All that match, in file order: found again by reading the file again.
-    Stream,
-    /// These, in this order.
-    Items(Vec<Key>),
-}
-
 /// What was irregular.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Warnings {
@@ -67,6 +59,109 @@ impl Warnings {
     pub(super) fn add(&mut self, record: &Record<'_>) {
         record.misfits(|id| *self.misfits.entry(id).or_default() += 1);
     }
+
+    fn append(&mut self, later: Self) {
+        for (id, count) in later.misfits {
+            *self.misfits.entry(id).or_default() += count;
+        }
+        self.mended.add_all(later.mended);
+    }
+}
+
+/// What a reading has found so far.
+pub(super) struct Findings<'q> {
+    query: &'q Query,
+    tally: Tally,
+    warnings: Warnings,
+    picker: Picker<'q>,
+    names: Names<'q>,
+    hosts: Vec<Host>,
+}
+
+impl<'q> Findings<'q> {
+    pub(super) fn new(query: &'q Query) -> Self {
+        Self {
+            query,
+            tally: Tally::default(),
+            warnings: Warnings::default(),
+            picker: Picker::new(query),
+            names: Names::new(query),
+            hosts: Vec::new(),
+        }
+    }
+
+    /// Takes what a reader has just read; whether it is an item that matches.
+    pub(super) fn take<R: BufRead>(&mut self, step: Step, reader: &ExportReader<R>) -> bool {
+        self.tally.count(step, reader);
+        if step != Step::Item {
+            return false;
+        }
+        let record = Record { host: reader.host(), item: reader.item() };
+        self.warnings.add(&record);
+        self.names.look_for_wanted(&record);
+        if !self.query.filters.matches(&record) {
+            return false;
+        }
+        self.names.look_at_present(&record);
+        let (offset, length) = (record.item.offset, record.item.length);
+        let wanted = self.picker.count(offset, length);
+        if wanted == Wanted::Nothing {
+            return true;
+        }
+        // Properties that come late change the host in the midst of its items.
+        if self.hosts.last() != Some(record.host) {
+            self.hosts.push(record.host.clone());
+        }
+        let host = narrow(self.hosts.len() - 1);
+        if wanted == Wanted::Host {
+            self.picker.begin_stretch(offset, length, host);
+        } else {
+            let key = self.picker.sorter().key(&record, host, 0);
+            self.picker.push(key);
+        }
+        true
+    }
+
+    /// Takes over what was mended.
+    pub(super) fn mended(&mut self, mended: Mended) {
+        self.warnings.mended.add_all(mended);
+    }
+
+    /// Whether findings in parts of an export make up those of the whole: the order and page must not need numbers or texts
+    /// of what came before.
+    pub(super) fn can_be_put_together(query: &Query) -> bool {
+        match query.sort {
+            SortOrder::File => query.page.is_all(),
+            SortOrder::WorstFirst => true,
+            SortOrder::By(_) => false,
+        }
+    }
+
+    /// Adds the findings in the part of the export that follows. False when one reading of both parts would perhaps have
+    /// remembered other names, of which there are too many.
+    #[must_use]
+    pub(super) fn append(&mut self, later: Self) -> bool {
+        self.tally.append(later.tally);
+        self.warnings.append(later.warnings);
+        self.picker.append(later.picker, narrow(self.hosts.len()));
+        self.hosts.extend(later.hosts);
+        self.names.append(later.names)
+    }
+
+    /// The whole, with what the reader says of the file.
+    pub(super) fn finish(self, header: Header, damage: Option<Damage>) -> Result<Survey, ResultsError> {
+        self.names.check()?;
+        self.query.filters.check()?;
+        let (present, has_more_fields) = self.names.present();
+        let (matched, selection) = self.picker.finish(&self.hosts);
+        let (stats, warnings, hosts) = (self.tally.finish(), self.warnings, self.hosts);
+        Ok(Survey { header, stats, matched, warnings, selection, hosts, present, has_more_fields, damage })
+    }
+}
+
+/// There are far fewer than four milliards of hosts.
+fn narrow(hosts: usize) -> u32 {
+    u32::try_from(hosts).unwrap_or(u32::MAX)
 }
 
 /// Reads the whole export and shows `look` each step, and whether it is an item that matches.
@@ -79,106 +174,26 @@ pub(super) fn survey<R: BufRead>(
     mut look: impl FnMut(Visit<'_>, bool),
 ) -> Result<Survey, ResultsError> {
     let mut damage = None;
-    let mut tally = Tally::default();
-    let mut warnings = Warnings::default();
-    let mut picker = Picker::new(query);
-    let mut names = Names::new(query);
-    let mut hosts: Vec<Host> = Vec::new();
+    let mut findings = Findings::new(query);
     loop {
         let step = match reader.next() {
             Ok(step) => step,
             Err(error) => {
-                damage = Damage::of(&error).filter(|_| is_lenient && tally.hosts() > 0);
+                damage = Damage::of(&error).filter(|_| is_lenient && findings.tally.hosts() > 0);
                 if damage.is_none() {
                     return Err(error);
                 }
                 break;
             }
         };
-        tally.count(step, &reader);
-        match step {
-            Step::HostStart | Step::HostEnd => look(Visit::of(step, &reader), false),
-            Step::End => {
-                look(Visit::of(step, &reader), false);
-                break;
-            }
-            Step::Item => {
-                let record = Record { host: reader.host(), item: reader.item() };
-                warnings.add(&record);
-                names.look_for_wanted(&record);
-                let matches = query.filters.matches(&record);
-                look(Visit::Item(record), matches);
-                if matches {
-                    names.look_at_present(&record);
-                    if picker.wants_key() {
-                        // Properties that come late change the host in the midst of its items.
-                        if hosts.last() != Some(record.host) {
-                            hosts.push(record.host.clone());
-                        }
-                        let host = u32::try_from(hosts.len() - 1).unwrap_or(u32::MAX);
-                        let key = picker.sorter().key(&record, host, 0);
-                        picker.push(key);
-                    }
-                }
-            }
+        let matches = findings.take(step, &reader);
+        look(Visit::of(step, &reader), matches);
+        if step == Step::End {
+            break;
         }
     }
-    names.check()?;
-    query.filters.check()?;
-    warnings.mended = reader.mended();
-    let (present, has_more_fields) = names.present();
-    let (matched, selection) = picker.finish(&hosts);
-    let (header, stats) = (reader.header().clone(), tally.finish());
-    Ok(Survey { header, stats, matched, warnings, selection, hosts, present, has_more_fields, damage })
-}
-
-/// Keeps the keys of matching items, as few as the order and page allow.
-pub(super) struct Picker<'q> {
-    query: &'q Query,
-    matched: u64,
-    keys: Vec<Key>,
-    sorter: Sorter<'q>,
-}
-
-impl<'q> Picker<'q> {
-    pub(super) fn new(query: &'q Query) -> Self {
-        Self { query, matched: 0, keys: Vec::new(), sorter: Sorter::new(&query.sort) }
-    }
-
-    /// Counts a matching item; whether its key is wanted.
-    pub(super) fn wants_key(&mut self) -> bool {
-        let number = self.matched;
-        self.matched += 1;
-        // The total is not known yet, but the window of a page does not depend on what follows it.
-        self.query.sort != SortOrder::File
-            || (!self.query.page.is_all() && self.query.window(u64::MAX).contains(&number))
-    }
-
-    /// Makes the keys.
-    pub(super) fn sorter(&mut self) -> &mut Sorter<'q> {
-        &mut self.sorter
-    }
-
-    /// Takes a wanted key.
-    pub(super) fn push(&mut self, key: Key) {
-        self.keys.push(key);
-    }
-
-    /// How many items match, and those to be shown.
-    pub(super) fn finish(self, hosts: &[Host]) -> (u64, Selection) {
-        let Self { query, matched, mut keys, sorter } = self;
-        if query.sort == SortOrder::File {
-            return (matched, if query.page.is_all() { Selection::Stream } else { Selection::Items(keys) });
-        }
-        sorter.sort(&mut keys, hosts);
-        if !query.page.is_all() {
-            let window = query.window(matched);
-            let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(keys.len());
-            let range = index(window.start)..index(window.end);
-            keys = keys[range].to_vec();
-        }
-        (matched, Selection::Items(keys))
-    }
+    findings.mended(reader.mended());
+    findings.finish(reader.header().clone(), damage)
 }
 
 /// Which names the export has: those a query asks for on the export's word, and those that `full` shows.
@@ -221,6 +236,16 @@ impl<'q> Names<'q> {
             self.declared.insert(id);
         }
         self.has_more |= !remember_others(&mut self.others, record);
+    }
+
+    /// Adds the names in a later part; false when there are more than are remembered, of which the first would be.
+    fn append(&mut self, later: Self) -> bool {
+        self.wanted.retain(|name| later.wanted.contains(name));
+        self.declared = self.declared.union(later.declared);
+        self.others.extend(later.others);
+        self.known.extend(later.known);
+        let is_few = |names: &BTreeSet<String>| names.len() < OTHER_NAMES;
+        !self.has_more && !later.has_more && is_few(&self.others) && is_few(&self.known)
     }
 
     fn check(&self) -> Result<(), ResultsError> {

@@ -99,12 +99,13 @@ pub struct Converter {
     query: Query,
     format: Format,
     is_lenient: bool,
+    threads: usize,
 }
 
 impl Converter {
     /// For this query and format.
     pub fn new(query: Query, format: Format) -> Self {
-        Self { query, format, is_lenient: false }
+        Self { query, format, ..Self::default() }
     }
 
     /// Converts the complete findings of a broken export, up to where it is broken. The output says so (but for CSV,
@@ -112,6 +113,13 @@ impl Converter {
     #[must_use]
     pub fn lenient(mut self, is_lenient: bool) -> Self {
         self.is_lenient = is_lenient;
+        self
+    }
+
+    /// Writes lines of JSON with so many threads, see [`JsonNlConverter::threads`]. The other formats take one.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
         self
     }
 
@@ -142,11 +150,11 @@ impl Converter {
     }
 
     fn conversion(&self) -> Conversion<'_> {
-        Conversion { query: &self.query, is_lenient: self.is_lenient }
+        Conversion { query: &self.query, is_lenient: self.is_lenient, threads: self.threads }
     }
 
     fn json_nl(&self) -> JsonNlConverter {
-        JsonNlConverter::new(self.query.clone()).lenient(self.is_lenient)
+        JsonNlConverter::new(self.query.clone()).lenient(self.is_lenient).threads(self.threads)
     }
 }
 

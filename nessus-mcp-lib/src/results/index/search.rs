@@ -17,8 +17,9 @@ use crate::results::{
     profile::Projection,
     query::Query,
     record::{Host, Record, Value, is_called},
+    selection::{Picker, Wanted},
     sort::{Key, SortOrder, Sorter},
-    survey::{OTHER_NAMES, Picker, Survey, full_fields, unknown_field},
+    survey::{OTHER_NAMES, Survey, full_fields, unknown_field},
     xml::{Item, ItemReader},
 };
 
@@ -57,8 +58,13 @@ pub(in crate::results) fn search<R: Read + Seek>(
             continue;
         }
         present.add(row.shape);
-        if !picker.wants_key() {
-            continue;
+        match picker.count(row.offset, u64::from(row.length)) {
+            Wanted::Nothing => continue,
+            Wanted::Host => {
+                picker.begin_stretch(row.offset, u64::from(row.length), row.host);
+                continue;
+            }
+            Wanted::Key => {}
         }
         let key = if let Some(key) = view.key(picker.sorter(), &query.sort) {
             key

@@ -1,6 +1,6 @@
 //! The structure of an export: what may stand where, and how it must end.
 
-use std::io::BufRead;
+use std::io::{BufRead, Chain, Read as _};
 
 use quick_xml::events::{BytesStart, Event};
 use serde::{Deserialize, Serialize};
@@ -34,7 +34,7 @@ pub(crate) enum Step {
 }
 
 /// What an export says about itself outside its hosts.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Header {
     /// `Report/@name`, usually the scan's name.
     pub report_name: Option<String>,
@@ -82,8 +82,28 @@ pub(crate) struct ExportReader<R> {
     content: Content,
     /// A self-closed host has its end still to be told.
     pending_end: bool,
+    /// How many `Report` elements were begun.
+    reports: u64,
+    /// Where the present host begins.
+    host_offset: u64,
+    /// Where the input must end: behind the root, or, of a part of a file that others follow, between two hosts.
+    end: Place,
     /// Whether items in their usual form are read the quick way; otherwise only in tests.
     is_quick: bool,
+}
+
+impl<'p> ExportReader<Chain<&'p [u8], &'p [u8]>> {
+    /// Reads a part of a file that begins at `base` with the start of a host in a `Report`: to its end, or, if more parts
+    /// follow, to where it must end, between two hosts.
+    pub(crate) fn part(bytes: &'p [u8], base: u64, is_last: bool) -> Self {
+        // A file has at least as many bytes before its first host.
+        let before: &[u8] = b"<NessusClientData_v2><Report>";
+        let mut reader = Self::new(before.chain(bytes), base - before.len() as u64);
+        if !is_last {
+            reader.end = Place::Report;
+        }
+        reader
+    }
 }
 
 impl<R: BufRead> ExportReader<R> {
@@ -100,8 +120,28 @@ impl<R: BufRead> ExportReader<R> {
             header: Header::default(),
             content: Content::Nothing,
             pending_end: false,
+            reports: 0,
+            host_offset: base,
+            end: Place::Epilog,
             is_quick: true,
         }
+    }
+
+    /// Reads a stretch of a file that was read before: it begins with an item of `host`, at `base` in the file.
+    pub(crate) fn within(host: Host, input: R, base: u64) -> Self {
+        let mut reader = Self::new(input, base);
+        reader.source.allow_ends_only();
+        Self { place: Place::Host, host, content: Content::Report, ..reader }
+    }
+
+    /// Where the present host begins, when that is in the only `Report` so far.
+    pub(crate) fn host_offset(&self) -> Option<u64> {
+        (self.host_parent == Place::Report && self.reports == 1).then_some(self.host_offset)
+    }
+
+    /// Whether the part read says nothing about the file but what is in its hosts.
+    pub(crate) fn has_only_hosts(&self) -> bool {
+        self.reports == 1 && self.header == Header::default()
     }
 
     /// Reads every item in the general way, to compare.
@@ -219,6 +259,7 @@ impl<R: BufRead> ExportReader<R> {
             }
             (Place::Root, "Report") => {
                 self.content = Content::Report;
+                self.reports += 1;
                 self.header.report_name = self.source.attribute(tag, "name")?;
                 self.header.report_type = self.source.attribute(tag, "type")?;
                 Ok(Element::Container(Place::Report))
@@ -228,6 +269,7 @@ impl<R: BufRead> ExportReader<R> {
                 self.content = Content::Report;
                 self.host = Host::named(self.source.attribute(tag, "name")?.unwrap_or_default());
                 self.host_items = 0;
+                self.host_offset = offset;
                 self.host_parent = self.place;
                 self.place = Place::Host;
                 Ok(Element::Host)
@@ -273,6 +315,7 @@ impl<R: BufRead> ExportReader<R> {
                 Content::Policy => Err(ResultsError::PolicyOnly),
                 Content::Nothing => Err(ResultsError::NoReport),
             },
+            Place::Report if self.end == Place::Report => Ok(Step::End),
             _ => Err(self.source.truncated()),
         }
     }
@@ -384,12 +427,16 @@ fn root(name: &str) -> Result<Element, ResultsError> {
 pub(super) fn read_single_item<R: BufRead>(source: &mut Source<R>, item: &mut Item) -> Result<(), ResultsError> {
     let mut buffer = source.take_buffer();
     let offset = source.position();
-    let empty = match source.event(&mut buffer)? {
-        Event::Start(tag) => source.item_attributes(&tag, item, offset).map(|()| false),
-        Event::Empty(tag) => source.item_attributes(&tag, item, offset).map(|()| true),
-        // The bytes were an item when the file was first read.
-        _ => Err(ResultsError::Changed),
-    }?;
+    let (tag, empty) = match source.event(&mut buffer)? {
+        Event::Start(tag) => (tag, false),
+        Event::Empty(tag) => (tag, true),
+        _ => return Err(ResultsError::Changed),
+    };
+    // The bytes were an item when the file was first read.
+    if tag.name().into_inner() != "ReportItem" {
+        return Err(ResultsError::Changed);
+    }
+    source.item_attributes(&tag, item, offset)?;
     if !empty {
         source.item_children(item, &mut buffer)?;
     }

@@ -56,6 +56,11 @@ impl<R: BufRead> Source<R> {
         Self { xml, base, text: buffers.text, event: buffers.event, mended: Mended::default() }
     }
 
+    /// Allows ends of elements whose starts were before the first byte.
+    pub(super) fn allow_ends_only(&mut self) {
+        self.xml.config_mut().allow_unmatched_ends = true;
+    }
+
     pub(super) fn into_buffers(self) -> Buffers {
         Buffers { event: self.event, text: self.text }
     }

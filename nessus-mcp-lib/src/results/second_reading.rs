@@ -1,0 +1,258 @@
+//! Reading the selected items again and handing them on, several batches at once where the sink allows it.
+//!
+//! Which bytes are to be read is known by then. One thread reads them and writes what others make of them, in their
+//! order; each of the others parses and encodes batches that need nothing of each other.
+
+use std::{
+    io::{Read, Seek, SeekFrom},
+    mem,
+    ops::Range,
+};
+
+use super::{
+    conversion::{Encode, Sink},
+    error::ResultsError,
+    filter::FilterSet,
+    index::Window,
+    lanes::{self, Foreman},
+    record::{Host, Record},
+    selection::{Selection, Stretch},
+    sort::{Key, Place},
+    xml::{ExportReader, ItemReader, Step},
+};
+
+/// Bytes read at once for an item; most are shorter.
+const ITEM_BYTES: usize = 8 << 10;
+/// Single items are put together in batches of about so many bytes; in tests of so few that small exports have several.
+const BATCH_BYTES: usize = if cfg!(test) { 1 << 10 } else { 128 << 10 };
+/// Buffers that are larger than this are given back after the batch that needed it.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// The selected items of an export, and what they are read with.
+#[derive(Clone, Copy)]
+pub(super) struct SecondReading<'s> {
+    pub selection: &'s Selection,
+    pub hosts: &'s [Host],
+    pub filters: &'s FilterSet,
+}
+
+impl SecondReading<'_> {
+    /// Hands the items on, one by one or in batches that so many threads encode; how many there were, and whether the sink
+    /// was full.
+    pub(super) fn write<R: Read + Seek>(
+        self,
+        input: &mut R,
+        threads: usize,
+        sink: &mut impl Sink,
+    ) -> Result<(u64, bool), ResultsError> {
+        let mut batches = Batches::new(input, self.selection);
+        if threads > 1
+            && self.is_long()
+            && let Some(encoders) = (0..threads).map(|_| sink.encoder()).collect::<Option<Vec<_>>>()
+        {
+            let mut writer = Writer { batches, sink, spare: Vec::new(), written: 0 };
+            let workers = encoders.into_iter().map(|mut encoder| {
+                let mut parser = Parser::default();
+                move |batch| encode(batch, &mut parser, self, encoder.as_mut())
+            });
+            lanes::work(&mut writer, workers.collect())?;
+            return Ok((writer.written, false));
+        }
+        let mut parser = Parser::default();
+        let mut written = 0;
+        let mut batch = Batch::default();
+        while batches.next(&mut batch)? {
+            let takes_more = parser.parse(&batch, self, |record| {
+                let is_taken = sink.record(record)?;
+                written += u64::from(is_taken);
+                Ok(is_taken)
+            })?;
+            if !takes_more {
+                return Ok((written, true));
+            }
+        }
+        Ok((written, false))
+    }
+
+    /// Whether it is worth while to begin threads.
+    fn is_long(self) -> bool {
+        match self.selection {
+            Selection::Stretches(stretches) => stretches.len() > lanes::AHEAD,
+            Selection::Items(keys) => {
+                keys.iter().map(|key| u64::from(key.place.length)).sum::<u64>() > (lanes::AHEAD * BATCH_BYTES) as u64
+            }
+        }
+    }
+}
+
+/// Reads batches for others to encode, and writes what they have encoded.
+struct Writer<'s, R, S> {
+    batches: Batches<'s, R>,
+    sink: &'s mut S,
+    /// Batches that are written, for their buffers.
+    spare: Vec<Batch>,
+    written: u64,
+}
+
+impl<R: Read + Seek, S: Sink> Foreman for Writer<'_, R, S> {
+    type Work = Batch;
+    type Result = Result<Batch, ResultsError>;
+    type Error = ResultsError;
+
+    fn next(&mut self) -> Result<Option<Batch>, ResultsError> {
+        let mut batch = self.spare.pop().unwrap_or_default();
+        Ok(self.batches.next(&mut batch)?.then_some(batch))
+    }
+
+    fn take(&mut self, result: Result<Batch, ResultsError>) -> Result<(), ResultsError> {
+        let batch = result?;
+        self.sink.encoded(&batch.encoded)?;
+        self.written += batch.count;
+        self.spare.push(batch);
+        Ok(())
+    }
+}
+
+/// Bytes of the export and the items that are wanted of them.
+#[derive(Debug, Default)]
+struct Batch {
+    bytes: Vec<u8>,
+    pieces: Vec<Piece>,
+    /// The items as the sink wants them, and how many they are.
+    encoded: Vec<u8>,
+    count: u64,
+}
+
+#[derive(Debug)]
+enum Piece {
+    /// An item whose bytes stand here in the batch.
+    Item(Range<usize>, Place),
+    /// All bytes of the batch.
+    Stretch(Stretch),
+}
+
+impl Batch {
+    fn clear(&mut self) {
+        for buffer in [&mut self.bytes, &mut self.encoded] {
+            buffer.clear();
+            buffer.shrink_to(KEPT_BYTES);
+        }
+        self.pieces.clear();
+        self.count = 0;
+    }
+}
+
+/// Reads batch after batch.
+struct Batches<'s, R> {
+    input: &'s mut R,
+    window: Window,
+    keys: std::slice::Iter<'s, Key>,
+    stretches: std::slice::Iter<'s, Stretch>,
+}
+
+impl<'s, R: Read + Seek> Batches<'s, R> {
+    fn new(input: &'s mut R, selection: &'s Selection) -> Self {
+        let (keys, stretches) = match selection {
+            Selection::Items(keys) => (keys.as_slice(), [].as_slice()),
+            Selection::Stretches(stretches) => ([].as_slice(), stretches.as_slice()),
+        };
+        Self { input, window: Window::new(ITEM_BYTES), keys: keys.iter(), stretches: stretches.iter() }
+    }
+
+    /// Reads the next batch; whether there was one.
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, ResultsError> {
+        batch.clear();
+        if let Some(stretch) = self.stretches.next() {
+            self.input.seek(SeekFrom::Start(stretch.offset)).map_err(ResultsError::Read)?;
+            let read = self.input.by_ref().take(stretch.length).read_to_end(&mut batch.bytes);
+            if read.map_err(ResultsError::Read)? as u64 != stretch.length {
+                return Err(ResultsError::Changed);
+            }
+            batch.pieces.push(Piece::Stretch(*stretch));
+        }
+        while batch.bytes.len() < BATCH_BYTES
+            && let Some(Key { place, .. }) = self.keys.next()
+        {
+            let bytes = self.window.read(self.input, place.offset, place.length, place.check)?;
+            let begin = batch.bytes.len();
+            batch.bytes.extend_from_slice(bytes);
+            batch.pieces.push(Piece::Item(begin..batch.bytes.len(), *place));
+        }
+        Ok(!batch.pieces.is_empty())
+    }
+}
+
+/// Finds the items in batches.
+#[derive(Debug, Default)]
+struct Parser {
+    items: ItemReader,
+}
+
+impl Parser {
+    /// Gives the items of a batch to `take` until it takes no more; whether it took all.
+    fn parse(
+        &mut self,
+        batch: &Batch,
+        reading: SecondReading<'_>,
+        mut take: impl FnMut(&Record<'_>) -> Result<bool, ResultsError>,
+    ) -> Result<bool, ResultsError> {
+        let host = |number: u32| reading.hosts.get(number as usize).ok_or(ResultsError::Changed);
+        for piece in &batch.pieces {
+            let goes_on = match piece {
+                Piece::Item(range, place) => {
+                    let item = self.items.read(&batch.bytes[range.clone()], place.offset)?;
+                    take(&Record { host: host(place.host)?, item })?
+                }
+                Piece::Stretch(stretch) => {
+                    let reader =
+                        ExportReader::within(host(stretch.host)?.clone(), batch.bytes.as_slice(), stretch.offset);
+                    parse_stretch(reader, stretch.matches, reading.filters, &mut take)?
+                }
+            };
+            if !goes_on {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+}
+
+fn parse_stretch(
+    mut reader: ExportReader<&[u8]>,
+    matches: u64,
+    filters: &FilterSet,
+    take: &mut impl FnMut(&Record<'_>) -> Result<bool, ResultsError>,
+) -> Result<bool, ResultsError> {
+    let mut found = 0;
+    while found < matches {
+        match reader.next()? {
+            Step::HostStart | Step::HostEnd => {}
+            Step::End => return Err(ResultsError::Changed),
+            Step::Item => {
+                let record = Record { host: reader.host(), item: reader.item() };
+                if filters.matches(&record) {
+                    if !take(&record)? {
+                        return Ok(false);
+                    }
+                    found += 1;
+                }
+            }
+        }
+    }
+    Ok(true)
+}
+
+fn encode(
+    mut batch: Batch,
+    parser: &mut Parser,
+    reading: SecondReading<'_>,
+    encoder: &mut dyn Encode,
+) -> Result<Batch, ResultsError> {
+    let mut bytes = mem::take(&mut batch.encoded);
+    let mut count = 0;
+    parser.parse(&batch, reading, |record| {
+        count += 1;
+        encoder.encode(record, &mut bytes).map(|()| true)
+    })?;
+    Ok(Batch { encoded: bytes, count, ..batch })
+}

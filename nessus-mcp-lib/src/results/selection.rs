@@ -1,0 +1,124 @@
+//! What a first reading remembers of the items that are to be shown.
+
+use super::{
+    query::Query,
+    record::Host,
+    sort::{Key, SortOrder, Sorter},
+};
+
+/// How long a stretch of the export grows while matching items follow each other in it, in bytes; in tests so short that
+/// small exports have several.
+const STRETCH_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
+
+/// The items to be shown.
+#[derive(Debug)]
+pub(super) enum Selection {
+    /// All that match, in file order.
+    Stretches(Vec<Stretch>),
+    /// These, in this order.
+    Items(Vec<Key>),
+}
+
+/// A stretch of the export from the first byte of a matching item to the last byte of the same or another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// Where it begins.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+    /// How many items in it match.
+    pub matches: u64,
+    /// The host it begins in, as an index into the survey's hosts.
+    pub host: u32,
+}
+
+/// What is to be told of a matching item that was counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Nothing more.
+    Nothing,
+    /// Its host, for [`Picker::begin_stretch`].
+    Host,
+    /// Its key, for [`Picker::push`].
+    Key,
+}
+
+/// Remembers matching items in as little as the order and page allow: 40 bytes each, and in file order 32 bytes for each
+/// 256 KiB of the export.
+pub(super) struct Picker<'q> {
+    query: &'q Query,
+    matched: u64,
+    keys: Vec<Key>,
+    stretches: Vec<Stretch>,
+    sorter: Sorter<'q>,
+}
+
+impl<'q> Picker<'q> {
+    pub(super) fn new(query: &'q Query) -> Self {
+        Self { query, matched: 0, keys: Vec::new(), stretches: Vec::new(), sorter: Sorter::new(&query.sort) }
+    }
+
+    /// Counts a matching item of so many bytes.
+    pub(super) fn count(&mut self, offset: u64, length: u64) -> Wanted {
+        let number = self.matched;
+        self.matched += 1;
+        if self.query.sort != SortOrder::File {
+            return Wanted::Key;
+        }
+        if !self.query.page.is_all() {
+            // The total is not known yet, but the window of a page does not depend on what follows it.
+            return if self.query.window(u64::MAX).contains(&number) { Wanted::Key } else { Wanted::Nothing };
+        }
+        match self.stretches.last_mut() {
+            Some(stretch) if offset + length - stretch.offset <= STRETCH_BYTES => {
+                stretch.length = offset + length - stretch.offset;
+                stretch.matches += 1;
+                Wanted::Nothing
+            }
+            _ => Wanted::Host,
+        }
+    }
+
+    /// Takes the host of an item that was counted and begins a stretch.
+    pub(super) fn begin_stretch(&mut self, offset: u64, length: u64, host: u32) {
+        self.stretches.push(Stretch { offset, length, matches: 1, host });
+    }
+
+    /// Makes the keys.
+    pub(super) fn sorter(&mut self) -> &mut Sorter<'q> {
+        &mut self.sorter
+    }
+
+    /// Takes a wanted key.
+    pub(super) fn push(&mut self, key: Key) {
+        self.keys.push(key);
+    }
+
+    /// Adds what was picked in the part of the export that follows, whose hosts have numbers from `hosts` on.
+    pub(super) fn append(&mut self, later: Self, hosts: u32) {
+        self.matched += later.matched;
+        self.keys.extend(later.keys.into_iter().map(|mut key| {
+            key.place.host += hosts;
+            key
+        }));
+        let stretches = later.stretches.into_iter();
+        self.stretches.extend(stretches.map(|stretch| Stretch { host: stretch.host + hosts, ..stretch }));
+    }
+
+    /// How many items match, and those to be shown.
+    pub(super) fn finish(self, hosts: &[Host]) -> (u64, Selection) {
+        let Self { query, matched, mut keys, stretches, sorter } = self;
+        if query.sort == SortOrder::File {
+            let is_all = query.page.is_all();
+            return (matched, if is_all { Selection::Stretches(stretches) } else { Selection::Items(keys) });
+        }
+        sorter.sort(&mut keys, hosts);
+        if !query.page.is_all() {
+            let window = query.window(matched);
+            let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(keys.len());
+            let range = index(window.start)..index(window.end);
+            keys = keys[range].to_vec();
+        }
+        (matched, Selection::Items(keys))
+    }
+}
