@@ -263,6 +263,10 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_chars: Option<u64>,
 
+    /// Threads that parse and write findings as lines of JSON [default: one for each processor, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) threads: Option<u8>,
+
     /// Write to this file, which is replaced only when everything went well, or as well as --lenient allows
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,

@@ -20,11 +20,11 @@ use crate::{
     output::{self, ConvertFailure},
 };
 
-/// More threads are not kept busy by the one that reads and writes, and each holds about two megabytes.
+/// More threads are hardly kept busy by the one that reads and writes, and each holds a megabyte or two.
 const MOST_THREADS: usize = 4;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let converter = Converter::new(query(args)?, args.format).lenient(args.lenient).threads(threads());
+    let converter = Converter::new(query(args)?, args.format).lenient(args.lenient).threads(threads(args));
     let convert = |output: &mut dyn Write, is_shown| convert(&converter, &args.file, output, is_shown);
     let complete = |summary| complete(args.format, summary);
     let Some(path) = &args.output else {
@@ -77,9 +77,9 @@ fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
     query.build()
 }
 
-/// Threads that write findings: one for each processor, as far as that makes it faster; the memory of each counts.
-fn threads() -> usize {
-    thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS)
+fn threads(args: &ConvertArgs) -> usize {
+    let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
+    args.threads.map_or_else(processors, usize::from)
 }
 
 fn convert(

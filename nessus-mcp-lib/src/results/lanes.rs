@@ -2,7 +2,7 @@
 
 use std::{sync::mpsc::sync_channel, thread};
 
-/// How many pieces of work each thread has in hand, so that it need not wait for the next.
+/// How many pieces of work there are beyond those that are worked on, so that nobody need wait for the next.
 pub(super) const AHEAD: usize = 2;
 
 /// Who gives out work and takes what became of it.
@@ -30,8 +30,9 @@ pub(super) fn work<F: Foreman>(
         let lanes: Vec<_> = workers
             .into_iter()
             .map(|mut worker| {
-                let (given, work) = sync_channel::<F::Work>(AHEAD);
-                let (done, results) = sync_channel(AHEAD);
+                // With one lane or more, no lane has more work than this.
+                let (given, work) = sync_channel::<F::Work>(1 + AHEAD);
+                let (done, results) = sync_channel(1 + AHEAD);
                 // It ends when nobody gives it work or takes its results any more.
                 scope.spawn(move || work.into_iter().try_for_each(|work| done.send(worker(work))));
                 (given, results)
@@ -39,7 +40,7 @@ pub(super) fn work<F: Foreman>(
             .collect();
         let (mut begun, mut ended, mut is_over) = (0, 0, lanes.is_empty());
         loop {
-            while !is_over && begun - ended < lanes.len() * AHEAD {
+            while !is_over && begun - ended < lanes.len() + AHEAD {
                 let work = foreman.next()?;
                 // A worker that is gone has panicked, and so will this thread at the end of the scope.
                 is_over = work.is_none_or(|work| lanes[begun % lanes.len()].0.send(work).is_err());

@@ -22,9 +22,9 @@ use super::{
 };
 
 /// The parts are about so long; in tests so short that small exports have several.
-const PART_BYTES: usize = if cfg!(test) { 2 << 10 } else { 512 << 10 };
+const PART_BYTES: usize = if cfg!(test) { 2 << 10 } else { 128 << 10 };
 /// No part is longer. Hosts are far shorter, but for those with reports of tens of thousands of files or accounts.
-const MOST_BYTES: usize = 8 * PART_BYTES;
+const MOST_BYTES: usize = 32 * PART_BYTES;
 const HOST: &[u8] = b"<ReportHost";
 
 /// What is in an export, whose first byte of UTF-8 is the one at `base`; `None` when it is for one to read.

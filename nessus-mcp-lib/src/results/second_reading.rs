@@ -26,7 +26,7 @@ const ITEM_BYTES: usize = 8 << 10;
 /// Single items are put together in batches of about so many bytes; in tests of so few that small exports have several.
 const BATCH_BYTES: usize = if cfg!(test) { 1 << 10 } else { 128 << 10 };
 /// Buffers that are larger than this are given back after the batch that needed it.
-const KEPT_BYTES: usize = 1 << 20;
+const KEPT_BYTES: usize = 256 << 10;
 
 /// The selected items of an export, and what they are read with.
 #[derive(Clone, Copy)]
