@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::client::ScanArguments;
+use nessus_mcp_lib::{circuit_breaker::CircuitState, client::ScanArguments, task::TaskStatus};
 use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{Process, until},
-    sim::{NessusSim, SimConfig},
+    sim::{Fault, NessusSim, SimConfig},
     site::Site,
 };
 
@@ -127,6 +127,65 @@ async fn sighup_under_load_loses_nothing() {
     for worker in &mut workers {
         assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
     }
+}
+
+/// A password is changed on the scanner and in the file while a scan runs: the scan goes on with the new one, and the
+/// circuit under which the old one is refused is not that of the new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_scan_goes_on_with_a_changed_password() {
+    let config = SimConfig::new().login("admin", "old-password").scan_duration(Duration::from_secs(6));
+    let sim = NessusSim::start(config).await;
+    let old = sim.scanners_yaml();
+    let mut site = Site::start_with(sim, Deployment::new(&old), &[]).await;
+    let mut workers = [site.start_worker(&[])];
+    let runs = site.submit("runs", "192.0.2.1").await;
+    site.running(1, &[&workers[0]]).await;
+    site.sim.change_password("new-password");
+    workers[0].wait_for_log("the scanner is unusable");
+    assert_eq!(site.sim.stats().failed_logins, 1);
+
+    let new = old.replace("old-password", "new-password");
+    reload(&mut site, &mut workers, &new, "scanner configuration read again").await;
+    let after = site.submit("after", "192.0.2.2").await;
+    for task in [&runs, &after] {
+        site.completed(task, &[&workers[0]]).await;
+    }
+    site.each_scan_ran_once(2);
+    let stats = site.sim.stats();
+    assert_eq!((stats.failed_logins, stats.logins), (1, 2), "{stats:#?}");
+    assert_eq!(workers[0].log().matches("the scanner is unusable").count(), 1, "{}", workers[0].tail());
+    let scanners = site.client().list_scanners().await.unwrap().scanners;
+    assert_eq!(scanners[0].circuit.state, CircuitState::Closed, "{scanners:?}");
+    assert_eq!(workers[0].terminate(), Some(0), "{}", workers[0].tail());
+    assert_eq!(site.sim.stats().sessions, 0);
+}
+
+/// Another address is another scanner: the scan goes on where it is, and that this is gone one day says nothing of the
+/// new one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_running_scan_stays_on_the_scanner_that_moved_away_from_its_name() {
+    let start =
+        async |scan| NessusSim::start(SimConfig::new().login("admin", "planted-password").scan_duration(scan)).await;
+    let (new, old) = (start(Duration::from_millis(300)).await, start(Duration::from_secs(6)).await);
+    let deployment = Deployment::new(&scanners(&[("one", &old, 1)], ""));
+    let mut site = Site::start_with(new, deployment, &["--circuit-failures", "3"]).await;
+    let mut workers = [site.start_worker(&["--circuit-failures", "3"])];
+    let runs = site.submit("runs", "192.0.2.1").await;
+    until("it runs", &[&workers[0]], async || (old.stats().running == 1).then_some(())).await;
+    let moved = scanners(&[("one", &site.sim, 2)], "");
+    reload(&mut site, &mut workers, &moved, "scanner configuration read again").await;
+    old.inject(Fault::new("reset").count(0));
+    workers[0].wait_for_log("one as configured before");
+    let after = site.submit("after", "192.0.2.2").await;
+    site.completed(&after, &[&workers[0]]).await;
+    let scanners = site.client().list_scanners().await.unwrap().scanners;
+    assert_eq!((scanners[0].circuit.state, scanners[0].circuit.opens), (CircuitState::Closed, 0), "{scanners:?}");
+    old.clear_faults();
+    let cancel = site.deployment.program(nessus_mcp_tests::binaries::admin(), &["cancel", runs.as_str()]).run();
+    assert_eq!(cancel.code, Some(0), "{cancel:?}");
+    assert_eq!(site.ended(&runs, &[&workers[0]]).await.status, TaskStatus::Cancelled);
+    until("its scan was stopped", &[&workers[0]], async || (old.stats().running == 0).then_some(())).await;
+    assert_eq!((old.stats().total_launches, site.sim.stats().total_launches), (1, 1));
 }
 
 /// Tasks that wait for a pool that is gone would be seen by nobody who looks at what is configured.

@@ -146,6 +146,11 @@ impl CircuitBreaker {
         &self.inner.name
     }
 
+    /// Whether both are the same circuit.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+
     /// Makes a call, unless the circuit forbids it, and takes note of how it ends.
     ///
     /// A future that is dropped halfway counts as nothing.
@@ -153,11 +158,7 @@ impl CircuitBreaker {
     /// # Errors
     /// That of the call, or [`CircuitOpen`].
     pub async fn call<T, E: Judged>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let permit = self.try_acquire()?;
-        let attempt = Attempt { breaker: self.clone(), ticket: permit.ticket };
-        let result = ATTEMPT.scope(attempt, work).await;
-        permit.report(result.as_ref().err().map_or(Verdict::Success, Judged::verdict));
-        result
+        self.try_acquire()?.call(work).await
     }
 
     /// The right to make one call now.
@@ -195,7 +196,7 @@ impl CircuitBreaker {
         })
     }
 
-    /// How often everything was forgotten, by a reset or for another configuration.
+    /// How often it was reset by an operator.
     pub fn resets(&self) -> u64 {
         self.look(|machine, _| machine.resets())
     }
@@ -288,6 +289,17 @@ pub struct Permit {
 }
 
 impl Permit {
+    /// Makes the call and takes note of how it ends. A future that is dropped halfway counts as nothing.
+    ///
+    /// # Errors
+    /// That of the call.
+    pub async fn call<T, E: Judged>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+        let attempt = Attempt { breaker: self.breaker.clone(), ticket: self.ticket };
+        let result = ATTEMPT.scope(attempt, work).await;
+        self.report(result.as_ref().err().map_or(Verdict::Success, Judged::verdict));
+        result
+    }
+
     /// Says how the call ended.
     pub fn report(mut self, verdict: Verdict) {
         if let Some(ticket) = self.ticket.take() {

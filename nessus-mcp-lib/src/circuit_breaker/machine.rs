@@ -154,7 +154,7 @@ pub struct Machine {
     order: Option<CircuitOrder>,
     /// Whether a call has succeeded in this state.
     worked: bool,
-    /// How often everything was forgotten.
+    /// How often an operator has reset it.
     resets: u64,
 }
 
@@ -279,7 +279,7 @@ impl Machine {
         self.worked
     }
 
-    /// How often everything was forgotten: by a reset, or for another configuration.
+    /// How often an operator has reset it.
     pub fn resets(&self) -> u64 {
         self.resets
     }
@@ -405,6 +405,7 @@ impl Machine {
             CircuitOrder::Close if matches!(self.state, State::Unusable) => return,
             CircuitOrder::Close => self.close(now, reason),
             CircuitOrder::Reset => {
+                self.resets += 1;
                 self.forget();
                 self.close(now, reason);
             }
@@ -465,7 +466,6 @@ impl Machine {
     fn forget(&mut self) {
         self.openings = 0;
         self.not_before = None;
-        self.resets += 1;
     }
 
     fn become_state(&mut self, now: Instant, state: State) {

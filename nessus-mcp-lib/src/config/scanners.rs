@@ -165,6 +165,12 @@ impl InstanceConfig {
         changed.chain(nessus.changed_keys(&other.nessus)).collect()
     }
 
+    /// Whether both entries speak to the same Nessus as the same user, so that each sees the scans of the other.
+    pub(crate) fn is_same_account(&self, other: &Self) -> bool {
+        self.scanner_type == ScannerType::Nessus
+            && (self.scanner_type, &self.url, &self.username) == (other.scanner_type, &other.url, &other.username)
+    }
+
     /// Whether both entries speak to the same scanner in the same way: they differ at most in what only we look at.
     pub(crate) fn is_same_scanner(&self, other: &Self) -> bool {
         self.changed_keys(other).iter().all(|key| matches!(*key, "name" | "enabled" | "max_concurrent_scans"))

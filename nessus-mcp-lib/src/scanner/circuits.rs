@@ -99,13 +99,14 @@ impl Circuits {
     }
 
     /// Puts the breaker of a scanner in front of it.
-    pub fn guard(
-        &self,
-        pool: &PoolName,
-        instance: &InstanceId,
-        scanner: Arc<dyn ScannerInterface>,
-    ) -> Arc<dyn ScannerInterface> {
+    pub fn guard(&self, pool: &PoolName, instance: &InstanceId, scanner: Arc<dyn ScannerInterface>) -> Arc<Guarded> {
         Arc::new(Guarded::new(scanner, self.breaker(pool, instance)))
+    }
+
+    /// A breaker that nobody is told of, for what has had this name before.
+    pub(super) fn former(&self, pool: &PoolName, instance: &InstanceId) -> CircuitBreaker {
+        let name = format!("{} as configured before", scanner_name(pool, instance));
+        CircuitBreaker::new(name, self.inner.settings.clone())
     }
 
     /// Whether calls to a scanner would be made now.

@@ -5,14 +5,17 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
+use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use tokio_util::sync::CancellationToken;
 
 use super::{
     ExportSink, ExportSummary, ScanHost, ScanHostDetails, ScanRequest, ScanRun, ScanStatus, ScannerError,
-    ScannerInterface, ScannerProperties,
+    ScannerInterface, ScannerProperties, leaving::InUse,
 };
 use crate::{
-    circuit_breaker::{CircuitBreaker, CircuitState},
+    circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, Permit},
+    error::chain,
     ids::ScanId,
 };
 
@@ -21,33 +24,128 @@ use crate::{
 /// Stopping a scan is tried although the circuit is open, and then counts as nothing: it is rare, it matters, and a scanner
 /// that fails to tell a scan's status may stop it all the same. Logging out is no call: it is done when nothing else is.
 /// After a reset the scanner forgets its session, and with it that its login was refused, so that it is tried once more.
+///
+/// What stands behind it can be exchanged while it is used: a call that has begun ends where it began, and its end says
+/// nothing about what has come since.
 #[derive(Debug)]
 pub struct Guarded {
+    front: ArcSwap<Front>,
+}
+
+/// A scanner and what decides about calls to it, between two exchanges.
+#[derive(Debug)]
+struct Front {
     scanner: Arc<dyn ScannerInterface>,
     breaker: CircuitBreaker,
-    /// The resets of the breaker that the scanner has been told of.
+    /// The circuit under the scanner's name, where that belongs to another scanner by now: operators speak to this one.
+    named: Option<CircuitBreaker>,
+    /// The resets that the scanner has been told of.
     resets: AtomicU64,
+    in_use: InUse,
+}
+
+impl Front {
+    fn new(scanner: Arc<dyn ScannerInterface>, breaker: CircuitBreaker, named: Option<CircuitBreaker>) -> Self {
+        let resets = AtomicU64::new(named.as_ref().unwrap_or(&breaker).resets());
+        Self { scanner, breaker, named, resets, in_use: InUse::default() }
+    }
+
+    /// Does what an operator has ordered since the last call.
+    ///
+    /// # Errors
+    /// [`CircuitOpen`] while the scanner's name is isolated.
+    async fn obey(&self) -> Result<(), CircuitOpen> {
+        let resets = self.named.as_ref().unwrap_or(&self.breaker).resets();
+        if self.resets.swap(resets, Ordering::AcqRel) != resets {
+            if self.named.is_some() {
+                self.breaker.reset("an operator has reset the circuit of its name");
+            }
+            self.scanner.close().await;
+        }
+        self.isolation().map_or(Ok(()), Err)
+    }
+
+    /// Why no calls are made under the scanner's name, where an operator wants none.
+    fn isolation(&self) -> Option<CircuitOpen> {
+        let open = self.named.as_ref().unwrap_or(&self.breaker).check().err()?;
+        (open.state == CircuitState::Isolated).then_some(open)
+    }
 }
 
 impl Guarded {
     /// Puts `breaker` in front of `scanner`.
     pub fn new(scanner: Arc<dyn ScannerInterface>, breaker: CircuitBreaker) -> Self {
-        let resets = AtomicU64::new(breaker.resets());
-        Self { scanner, breaker, resets }
+        Self { front: ArcSwap::from_pointee(Front::new(scanner, breaker, None)) }
     }
 
-    async fn call<T>(&self, work: impl Future<Output = Result<T, ScannerError>>) -> Result<T, ScannerError> {
-        let resets = self.breaker.resets();
-        if self.resets.swap(resets, Ordering::AcqRel) != resets {
-            self.scanner.close().await;
+    /// Whether it is `breaker` that stands in front.
+    pub(super) fn is_behind(&self, breaker: &CircuitBreaker) -> bool {
+        self.front.load().breaker.is_same(breaker)
+    }
+
+    /// Puts another value for the same scanner behind the same breaker: all who use this one go on with it. Returns what
+    /// is cancelled when the last call to the former one has ended.
+    pub(super) fn exchange(&self, scanner: Arc<dyn ScannerInterface>) -> CancellationToken {
+        let former = self.front.load_full();
+        let unused = former.in_use.over();
+        self.front.store(Arc::new(Front::new(scanner, former.breaker.clone(), former.named.clone())));
+        unused
+    }
+
+    /// Gives the scanner a breaker of its own, because its name now belongs to another one. An operator's isolation and
+    /// reset of the name still hold for it.
+    pub(super) fn detach(&self, breaker: CircuitBreaker) {
+        let former = self.front.load_full();
+        let named = former.named.clone().unwrap_or_else(|| former.breaker.clone());
+        self.front.store(Arc::new(Front::new(Arc::clone(&former.scanner), breaker, Some(named))));
+    }
+
+    fn is_current(&self, front: &Arc<Front>) -> bool {
+        Arc::ptr_eq(front, &self.front.load())
+    }
+
+    /// The right to make a call, and on what.
+    async fn enter(&self) -> Result<(Arc<Front>, Permit), CircuitOpen> {
+        loop {
+            let front = self.front.load_full();
+            front.obey().await?;
+            let permit = front.breaker.try_acquire()?;
+            // A permit that is younger than the exchange would count a call to the former scanner for the new one.
+            if self.is_current(&front) {
+                return Ok((front, permit));
+            }
         }
-        self.breaker.call(work).await
+    }
+
+    async fn call<T, F>(&self, work: impl FnOnce(Arc<dyn ScannerInterface>) -> F) -> Result<T, ScannerError>
+    where
+        F: Future<Output = Result<T, ScannerError>>,
+    {
+        let (front, permit) = self.enter().await?;
+        let result = permit.call(work(Arc::clone(&front.scanner))).await;
+        match result {
+            // The next call is made with the new login.
+            Err(refused @ ScannerError::AuthenticationRefused(_))
+                if !Arc::ptr_eq(&front.scanner, &self.front.load().scanner) =>
+            {
+                Err(ScannerError::NotReady(format!("its configuration has changed meanwhile: {}", chain(&refused))))
+            }
+            result => result,
+        }
     }
 
     /// Whoever ends a scan must not wait until something else is found to work.
-    async fn end(&self, work: impl Future<Output = Result<(), ScannerError>>) -> Result<(), ScannerError> {
-        match self.breaker.check() {
-            Err(open) if matches!(open.state, CircuitState::Open | CircuitState::HalfOpen) => work.await,
+    async fn end<F>(&self, work: impl FnOnce(Arc<dyn ScannerInterface>) -> F) -> Result<(), ScannerError>
+    where
+        F: Future<Output = Result<(), ScannerError>>,
+    {
+        let front = self.front.load_full();
+        match front.breaker.check() {
+            Err(open)
+                if matches!(open.state, CircuitState::Open | CircuitState::HalfOpen) && front.isolation().is_none() =>
+            {
+                work(Arc::clone(&front.scanner)).await
+            }
             _ => self.call(work).await,
         }
     }
@@ -56,71 +154,72 @@ impl Guarded {
 #[async_trait]
 impl ScannerInterface for Guarded {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
-        self.call(self.scanner.create(request)).await
+        self.call(|scanner| async move { scanner.create(request).await }).await
     }
 
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
-        self.call(self.scanner.launch(scan)).await
+        self.call(|scanner| async move { scanner.launch(scan).await }).await
     }
 
     async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
-        self.call(self.scanner.status(scan)).await
+        self.call(|scanner| async move { scanner.status(scan).await }).await
     }
 
     async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
-        self.call(self.scanner.export(scan, sink)).await
+        self.call(|scanner| async move { scanner.export(scan, sink).await }).await
     }
 
     async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.end(self.scanner.stop(scan)).await
+        self.end(|scanner| async move { scanner.stop(scan).await }).await
     }
 
     async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.end(self.scanner.kill(scan)).await
+        self.end(|scanner| async move { scanner.kill(scan).await }).await
     }
 
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(self.scanner.pause(scan)).await
+        self.call(|scanner| async move { scanner.pause(scan).await }).await
     }
 
     async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(self.scanner.resume(scan)).await
+        self.call(|scanner| async move { scanner.resume(scan).await }).await
     }
 
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(self.scanner.delete(scan)).await
+        self.call(|scanner| async move { scanner.delete(scan).await }).await
     }
 
     async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(self.scanner.trash(scan)).await
+        self.call(|scanner| async move { scanner.trash(scan).await }).await
     }
 
     async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(self.scanner.forget_credentials(scan)).await
+        self.call(|scanner| async move { scanner.forget_credentials(scan).await }).await
     }
 
     async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
-        self.call(self.scanner.history(scan)).await
+        self.call(|scanner| async move { scanner.history(scan).await }).await
     }
 
     async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
-        self.call(self.scanner.hosts(scan)).await
+        self.call(|scanner| async move { scanner.hosts(scan).await }).await
     }
 
     async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
-        self.call(self.scanner.host_details(scan, host)).await
+        self.call(|scanner| async move { scanner.host_details(scan, host).await }).await
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-        self.call(self.scanner.find_by_marker(marker)).await
+        self.call(|scanner| async move { scanner.find_by_marker(marker).await }).await
     }
 
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
-        self.call(self.scanner.properties()).await
+        self.call(|scanner| async move { scanner.properties().await }).await
     }
 
     async fn close(&self) {
-        self.scanner.close().await;
+        let front = self.front.load_full();
+        front.scanner.close().await;
     }
 }
 
@@ -186,5 +285,51 @@ mod tests {
         assert_eq!((open.state, open.retry_after), (CircuitState::Unusable, None));
         breaker.reset("the password is right again");
         assert_eq!(guarded.find_by_marker("x").await.unwrap(), None);
+    }
+
+    fn refused() -> ScannerError {
+        ScannerError::AuthenticationRefused("no".to_owned())
+    }
+
+    /// A call is under way when the password is changed: that it is refused concerns the old one.
+    #[tokio::test(start_paused = true)]
+    async fn an_exchanged_scanner_is_used_at_once_and_the_former_one_says_nothing_of_it() {
+        let (former, breaker, guarded) = guarded();
+        let under_way = guarded.call(|_| async {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+            Err::<(), _>(refused())
+        });
+        let later = Arc::new(MockScanner::new(MockConfig::new()));
+        let exchanged = async {
+            let unused = guarded.exchange(later.clone());
+            breaker.reconfigured();
+            guarded.find_by_marker("x").await.unwrap();
+            assert!(!unused.is_cancelled(), "a call is under way");
+            unused
+        };
+        let (outcome, unused) = tokio::join!(under_way, exchanged);
+        assert!(matches!(outcome, Err(ScannerError::NotReady(_))), "it may be tried again: {outcome:?}");
+        assert!(unused.is_cancelled());
+        assert_eq!(breaker.view().state, CircuitState::Closed);
+        let calls = [&former, &later].map(|scanner| scanner.calls(MockOperation::FindByMarker));
+        assert_eq!(calls, [0, 1]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_detached_scanner_harms_no_other_and_obeys_still() {
+        let (former, named, guarded) = guarded();
+        guarded.detach(CircuitBreaker::new("lab:one as configured before", CircuitSettings::default()));
+        named.reconfigured();
+        former.fail_next(MockOperation::FindByMarker, refused());
+        assert!(matches!(guarded.find_by_marker("x").await, Err(ScannerError::AuthenticationRefused(_))));
+        let Err(ScannerError::CircuitOpen(open)) = guarded.find_by_marker("x").await else { panic!("it was sent") };
+        assert_eq!((&*open.scanner, open.state), ("lab:one as configured before", CircuitState::Unusable));
+        assert_eq!(named.view().state, CircuitState::Closed);
+        named.reset("mended");
+        guarded.find_by_marker("x").await.unwrap();
+        named.isolate("maintenance");
+        for outcome in [guarded.find_by_marker("x").await.map(drop), guarded.stop(&ScanId::new("1")).await] {
+            assert!(matches!(outcome, Err(ScannerError::CircuitOpen(_))), "{outcome:?}");
+        }
     }
 }

@@ -34,7 +34,9 @@ mod error;
 mod facts;
 mod guarded;
 mod health;
+mod instance;
 mod interface;
+mod leaving;
 mod mock;
 #[cfg(feature = "nessus")]
 mod nessus;
@@ -57,11 +59,12 @@ pub use self::{
     facts::{HostFinding, ScanHost, ScanHostDetails, ScanRun, ScannerProperties},
     guarded::Guarded,
     health::{HealthFailure, ScannerHealth, watch_health},
+    instance::ScannerInstance,
     interface::{
         DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,
         ScanStatus, ScannerInterface,
     },
     mock::{MockConfig, MockOperation, MockScanner},
-    registry::{ScannerInstance, ScannerPool, ScannerRegistry},
+    registry::{ScannerPool, ScannerRegistry},
     selection::Selection,
 };

@@ -1,148 +1,30 @@
 //! The pools of this process: which scanners there are and what they can take.
 //!
 //! The pools are replaced as a whole when the configuration is read again. Who has taken a scanner out of the registry
-//! keeps it: a scan is watched to its end by the value that began it. A scanner that is no longer configured is asked
-//! to release its session when its last user is done, and may be used again afterwards for a task that is bound to it.
+//! keeps it to the end of its scan. Where only the way to the scanner has changed, such as a password, it goes on in the
+//! new way; where its name is now that of another scanner or account, it goes on with the old one, and what becomes of
+//! that says nothing about the new one. A scanner that is no longer configured is asked to release its session when its
+//! last user is done, and may be used again afterwards for a task that is bound to it.
 
 use std::{
     collections::{HashMap, HashSet},
-    fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
-    time::Duration,
 };
 
 use arc_swap::ArcSwap;
-use tokio::{runtime::Handle, task::JoinSet};
-use tokio_util::sync::CancellationToken;
+use tokio::task::JoinSet;
 
-use super::{Circuits, MockConfig, MockScanner, ScannerChanges, ScannerError, ScannerHealth, ScannerInterface};
+use super::{
+    Circuits, MockConfig, MockScanner, ScannerChanges, ScannerError, ScannerInstance, ScannerInterface,
+    instance::Life,
+    leaving::{CLOSE_WAIT, Leaving, close},
+};
 #[cfg(feature = "nessus")]
 use super::{NessusConfig, NessusScanner};
 use crate::{
     config::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     ids::{InstanceId, PoolName},
 };
-
-/// How long logging out may take.
-const CLOSE_WAIT: Duration = Duration::from_secs(5);
-
-/// A scanner as the registry knows it.
-#[derive(Clone)]
-#[non_exhaustive]
-pub struct ScannerInstance {
-    /// Its name within the pool.
-    pub instance_id: InstanceId,
-    /// Its name for people.
-    pub name: String,
-    /// Its address, for people; empty for a mock.
-    pub url: String,
-    /// A disabled scanner is listed but not used for new scans.
-    pub enabled: bool,
-    /// The most scans it runs at once, over all workers.
-    pub max_concurrent_scans: u32,
-    /// The scanner itself.
-    pub scanner: Arc<dyn ScannerInterface>,
-    /// What stands behind `scanner` where that is a guard of the registry: both, so that a replaced `scanner` is noticed.
-    guard: Option<(Arc<dyn ScannerInterface>, Arc<dyn ScannerInterface>)>,
-    /// The entry it was built from, if it was.
-    origin: Option<Arc<InstanceConfig>>,
-    /// Shared by all who may use `scanner`.
-    life: Arc<Life>,
-}
-
-/// Lives as long as somebody may use a scanner: the registry, or a run that began before the pools were replaced.
-#[derive(Debug, Default)]
-struct Life {
-    over: CancellationToken,
-    health: Mutex<Option<ScannerHealth>>,
-}
-
-impl Drop for Life {
-    fn drop(&mut self) {
-        self.over.cancel();
-    }
-}
-
-impl ScannerInstance {
-    /// An enabled scanner under this name.
-    pub fn new(instance_id: InstanceId, max_concurrent_scans: u32, scanner: Arc<dyn ScannerInterface>) -> Self {
-        Self {
-            name: instance_id.to_string(),
-            instance_id,
-            url: String::new(),
-            enabled: true,
-            max_concurrent_scans,
-            scanner,
-            guard: None,
-            origin: None,
-            life: Arc::default(),
-        }
-    }
-
-    /// What the last health check found; `None` before the first one, and where none are made.
-    pub fn health(&self) -> Option<ScannerHealth> {
-        self.life.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// Remembers what a health check found, for all who use this scanner.
-    pub(super) fn set_health(&self, health: ScannerHealth) {
-        *self.life.health.lock().unwrap_or_else(PoisonError::into_inner) = Some(health);
-    }
-
-    /// The scanner without the guard of the registry.
-    fn bare(&self) -> &Arc<dyn ScannerInterface> {
-        match &self.guard {
-            Some((guard, bare)) if Arc::ptr_eq(guard, &self.scanner) => bare,
-            _ => &self.scanner,
-        }
-    }
-
-    /// Whether the last health check found that the scanner cannot scan.
-    pub fn is_unhealthy(&self) -> bool {
-        self.health().is_some_and(|health| !health.is_healthy())
-    }
-
-    /// The keys in which `other`, an instance of the same name, differs; values are not told, they may be secret.
-    pub(super) fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
-        if let (Some(ours), Some(theirs)) = (&self.origin, &other.origin) {
-            return ours.changed_keys(theirs);
-        }
-        let keys = [
-            ("name", self.name != other.name),
-            ("url", self.url != other.url),
-            ("enabled", self.enabled != other.enabled),
-            ("max_concurrent_scans", self.max_concurrent_scans != other.max_concurrent_scans),
-            ("scanner", !Arc::ptr_eq(self.bare(), other.bare())),
-        ];
-        keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
-    }
-
-    /// Closes the scanner when nobody may use it any more. Outside a runtime it stays open until the registry is closed.
-    fn close_after_use(&self) {
-        let (over, scanner) = (self.life.over.clone(), Arc::clone(&self.scanner));
-        if let Ok(runtime) = Handle::try_current() {
-            runtime.spawn(async move {
-                over.cancelled().await;
-                close(scanner.as_ref()).await;
-            });
-        }
-    }
-}
-
-/// Logs out, for as long as that may take. A scanner that does not answer ends the session by itself.
-async fn close(scanner: &dyn ScannerInterface) {
-    let _ = tokio::time::timeout(CLOSE_WAIT, scanner.close()).await;
-}
-
-impl fmt::Debug for ScannerInstance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ScannerInstance")
-            .field("instance_id", &self.instance_id)
-            .field("enabled", &self.enabled)
-            .field("max_concurrent_scans", &self.max_concurrent_scans)
-            .finish_non_exhaustive()
-    }
-}
 
 /// Scanners of one type that stand in for each other.
 #[derive(Debug, Clone)]
@@ -196,6 +78,7 @@ struct Shared {
     circuits: Mutex<Option<Circuits>>,
     /// Scanners that are no longer configured, by pool and name. Held while the pools are replaced.
     retired: Mutex<HashMap<(PoolName, InstanceId), Retired>>,
+    leaving: Leaving,
 }
 
 /// The pools between two replacements.
@@ -215,10 +98,7 @@ struct Retired {
 
 impl Pools {
     fn new(pools: Vec<ScannerPool>) -> Result<Self, ScannerError> {
-        let names: HashSet<_> = pools.iter().map(|pool| pool.name.clone()).collect();
-        if names.len() != pools.len() {
-            return Err(ScannerError::Configuration("two pools have the same name".to_owned()));
-        }
+        check_names(&pools)?;
         let all: Vec<_> = pools.into_iter().map(Arc::new).collect();
         let default = all.iter().find(|pool| pool.name.as_str() == "nessus").or_else(|| all.first());
         let default = default.ok_or_else(|| ScannerError::Configuration("there is no pool".to_owned()))?;
@@ -248,6 +128,7 @@ impl ScannerRegistry {
             pools: ArcSwap::from_pointee(Pools::new(pools)?),
             circuits: Mutex::default(),
             retired: Mutex::default(),
+            leaving: Leaving::default(),
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -263,7 +144,9 @@ impl ScannerRegistry {
     /// Replaces the pools by those of a configuration, all at once or, after an error, not at all. Nothing is contacted.
     ///
     /// A scanner whose entry has not changed, but for its name, `enabled` and `max_concurrent_scans`, stays the same
-    /// value and keeps its session. One that has changed or is gone is closed when the last of its scans is done.
+    /// value and keeps its session. In the service, scans on one whose URL and user name have not changed go on with the
+    /// new password, keys or certificates at once. Any other that has changed or is gone is closed when the last of its
+    /// scans is done.
     ///
     /// # Errors
     /// [`ScannerError::Configuration`] when a scanner cannot be built from its entry.
@@ -293,18 +176,16 @@ impl ScannerRegistry {
         let mut retired = self.retired();
         let before = self.shared.pools.load_full();
         let mut pools = make(&before)?;
+        check_names(&pools)?;
         let circuits = self.shared.circuits.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        for pool in &mut pools {
-            for instance in &mut pool.instances {
-                let bare = Arc::clone(instance.bare());
-                let known = before.instance(&pool.name, &instance.instance_id);
-                if let Some(circuits) = &circuits {
-                    if known.is_none_or(|known| !Arc::ptr_eq(known.bare(), &bare)) {
-                        // What was wrong with its address or login may be mended.
-                        circuits.breaker(&pool.name, &instance.instance_id).reconfigured();
-                    }
-                    instance.scanner = circuits.guard(&pool.name, &instance.instance_id, Arc::clone(&bare));
-                    instance.guard = Some((Arc::clone(&instance.scanner), bare));
+        if let Some(circuits) = circuits {
+            for pool in &mut pools {
+                for instance in &mut pool.instances {
+                    let known = before.instance(&pool.name, &instance.instance_id).or_else(|| {
+                        let key = (pool.name.clone(), instance.instance_id.clone());
+                        retired.get(&key).map(|known| &known.instance)
+                    });
+                    self.put_guard(&circuits, &pool.name, known, instance);
                 }
             }
         }
@@ -312,18 +193,54 @@ impl ScannerRegistry {
         let changes = ScannerChanges::between(&before.all, &after.all);
         retired.retain(|(pool, id), _| after.instance(pool, id).is_none());
         for (pool, instance) in before.instances() {
+            let later = after.instance(pool, &instance.instance_id);
             let is_kept = |kept: &ScannerInstance| Arc::ptr_eq(kept.bare(), instance.bare());
-            if !after.instances().any(|(_, kept)| is_kept(kept)) {
-                instance.close_after_use();
+            let goes_on = later.is_some_and(|later| later.has_guard_of(instance));
+            if !goes_on && !after.instances().any(|(_, kept)| is_kept(kept)) {
+                self.shared.leaving.close_when(instance.life.over(), Arc::clone(instance.bare()));
             }
-            if after.instance(pool, &instance.instance_id).is_none() {
+            if later.is_none() {
                 let life = Arc::downgrade(&instance.life);
-                let instance = ScannerInstance { life: Arc::default(), ..instance.clone() };
+                let instance = instance.with_life(Arc::default());
                 retired.insert((pool.clone(), instance.instance_id.clone()), Retired { instance, life });
             }
         }
         self.shared.pools.store(after);
         Ok(changes)
+    }
+
+    /// Puts the circuit of its name before an instance: with the guard of `known`, the last one of this name, where those
+    /// who use that can go on through the new one, so that they do.
+    fn put_guard(
+        &self,
+        circuits: &Circuits,
+        pool: &PoolName,
+        known: Option<&ScannerInstance>,
+        instance: &mut ScannerInstance,
+    ) {
+        let breaker = circuits.breaker(pool, &instance.instance_id);
+        let is_same = known.is_some_and(|known| Arc::ptr_eq(known.bare(), instance.bare()));
+        let guard = known.and_then(|known| Some((known, known.guarded().filter(|guard| guard.is_behind(&breaker))?)));
+        let guarded = match guard {
+            Some((known, guarded)) if known.can_go_on_through(instance) => {
+                if !is_same {
+                    let unused = guarded.exchange(Arc::clone(instance.bare()));
+                    self.shared.leaving.close_when(unused, Arc::clone(known.bare()));
+                }
+                Arc::clone(guarded)
+            }
+            other => {
+                if let Some((_, guarded)) = other {
+                    guarded.detach(circuits.former(pool, &instance.instance_id));
+                }
+                circuits.guard(pool, &instance.instance_id, Arc::clone(instance.bare()))
+            }
+        };
+        if !is_same {
+            // What was wrong with its address or login may be mended.
+            breaker.reconfigured();
+        }
+        instance.set_guard(guarded);
     }
 
     fn retired(&self) -> MutexGuard<'_, HashMap<(PoolName, InstanceId), Retired>> {
@@ -355,30 +272,35 @@ impl ScannerRegistry {
         let known = retired.get_mut(&(pool.clone(), id.clone()))?;
         let used = known.life.upgrade();
         let is_new = used.is_none();
-        let instance = ScannerInstance { life: used.unwrap_or_default(), ..known.instance.clone() };
+        let instance = known.instance.with_life(used.unwrap_or_default());
         if is_new {
             known.life = Arc::downgrade(&instance.life);
-            instance.close_after_use();
+            self.shared.leaving.close_when(instance.life.over(), Arc::clone(instance.bare()));
         }
         Some(instance)
     }
 
-    /// Logs out of all scanners, those that are no longer configured but in use included, at once and for five seconds
-    /// at the most.
+    /// Logs out of all scanners, those that are no longer configured but in use or just being closed included, at once
+    /// and for five seconds at the most.
     pub async fn close(&self) {
         let mut closing = JoinSet::new();
-        let mut add = |scanner: &Arc<dyn ScannerInterface>| {
-            let scanner = Arc::clone(scanner);
-            closing.spawn(async move { close(scanner.as_ref()).await });
-        };
         for (_, instance) in self.shared.pools.load().instances() {
-            add(&instance.scanner);
+            let scanner = Arc::clone(&instance.scanner);
+            closing.spawn(async move { close(scanner.as_ref()).await });
         }
-        for known in self.retired().values().filter(|known| known.life.strong_count() > 0) {
-            add(&known.instance.scanner);
-        }
-        closing.join_all().await;
+        self.shared.leaving.close(&mut closing);
+        let _ = tokio::time::timeout(CLOSE_WAIT, closing.join_all()).await;
     }
+}
+
+/// # Errors
+/// [`ScannerError::Configuration`] when two pools have the same name.
+fn check_names(pools: &[ScannerPool]) -> Result<(), ScannerError> {
+    let names: HashSet<_> = pools.iter().map(|pool| &pool.name).collect();
+    if names.len() == pools.len() {
+        return Ok(());
+    }
+    Err(ScannerError::Configuration("two pools have the same name".to_owned()))
 }
 
 fn build_pools(config: &ScannersConfig, current: Option<&Pools>) -> Result<Vec<ScannerPool>, ScannerError> {
@@ -406,17 +328,7 @@ fn build_instance(config: &InstanceConfig, known: Option<&ScannerInstance>) -> R
         Some(known) => (Arc::clone(known.bare()), Arc::clone(&known.life)),
         None => (build_scanner(config)?, Arc::default()),
     };
-    Ok(ScannerInstance {
-        instance_id: config.instance_id.clone(),
-        name: config.name.clone(),
-        url: config.url.clone(),
-        enabled: config.enabled,
-        max_concurrent_scans: config.max_concurrent_scans,
-        scanner,
-        guard: None,
-        origin: Some(Arc::new(config.clone())),
-        life,
-    })
+    Ok(ScannerInstance::of_entry(config, scanner, life))
 }
 
 fn build_scanner(config: &InstanceConfig) -> Result<Arc<dyn ScannerInterface>, ScannerError> {

@@ -76,6 +76,7 @@ use std::{
     net::{Ipv4Addr, TcpListener},
 };
 
+use nessus_mcp_lib::secret::Secret;
 use wiremock::MockServer;
 
 pub use self::{
@@ -237,6 +238,13 @@ impl NessusSim {
     /// Ends every session, as a restart of the scanner does.
     pub fn drop_sessions(&self) {
         self.shared.lock().sessions.clear();
+    }
+
+    /// Gives the account another password, and ends its sessions.
+    pub fn change_password(&self, password: impl Into<String>) {
+        let mut state = self.shared.lock();
+        state.config.password = Secret::new(password);
+        state.sessions.clear();
     }
 
     /// Replaces the `X-API-Token`, as an upgrade of the scanner does; returns the new one.

@@ -3,10 +3,14 @@
 use std::{
     path::Path,
     sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
 };
 
 use super::*;
-use crate::scanner::MockScannerInterface;
+use crate::{
+    ids::ScanId,
+    scanner::{ExportSink, ExportSummary, MockScannerInterface, ScanRequest, ScanStatus, ScannerProperties},
+};
 
 const FILE: &str = "nessus:
   - {instance_id: a, url: 'https://a.example:8834', username: scan, password: hunter2, max_concurrent_scans: 2}
@@ -121,4 +125,109 @@ async fn a_closed_scanner_may_be_used_again_and_is_closed_again() {
     assert_eq!((settled(&gone_closed).await, settled(&kept_closed).await), (2, 2), "the process ends under a run");
     drop(run);
     assert_eq!(settled(&gone_closed).await, 3);
+}
+
+/// What those who use a scanner go on with, after each change of its entry.
+#[tokio::test]
+async fn who_uses_a_scanner_follows_it_as_long_as_it_is_the_same() {
+    let registry = ScannerRegistry::from_config(&config(FILE)).unwrap();
+    let circuits = Circuits::default();
+    registry.guard(&circuits).unwrap();
+    let (pool, id) = names("nessus", "a");
+    let breaker = circuits.breaker(&pool, &id);
+    let mut text = FILE.to_owned();
+    let mut reloaded = |from: &str, to: &str| {
+        let before = bound(&registry, "nessus", "a").unwrap();
+        let changes = breaker.view().changes;
+        text = text.replacen(from, to, 1);
+        registry.reload(&config(&text)).unwrap();
+        let after = bound(&registry, "nessus", "a").unwrap();
+        let is_same_value = Arc::ptr_eq(before.bare(), after.bare());
+        (is_same_value, Arc::ptr_eq(&before.scanner, &after.scanner), breaker.view().changes - changes)
+    };
+    assert_eq!(reloaded("max_concurrent_scans: 2", "max_concurrent_scans: 3"), (true, true, 0), "as it was");
+    assert_eq!(reloaded("password: hunter2", "password: mended"), (false, true, 1), "with the new password");
+    assert_eq!(reloaded("password: mended", "password: mended, verify_tls: false"), (false, true, 1));
+    assert_eq!(reloaded("username: scan", "username: other"), (false, false, 1), "may not see the scans");
+    assert_eq!(reloaded("a.example", "c.example"), (false, false, 1), "may be another scanner");
+
+    let used = bound(&registry, "nessus", "a").unwrap();
+    registry.reload(&config(FILE.replace("instance_id: a", "instance_id: z").as_str())).unwrap();
+    registry.reload(&config(&text)).unwrap();
+    let back = bound(&registry, "nessus", "a").unwrap();
+    assert!(Arc::ptr_eq(&used.scanner, &back.scanner), "configured again, it is the same scanner");
+    assert!(!Arc::ptr_eq(used.bare(), back.bare()));
+}
+
+#[tokio::test]
+async fn pools_that_cannot_be_leave_circuits_alone() {
+    let registry = ScannerRegistry::from_config(&config(FILE)).unwrap();
+    let circuits = Circuits::default();
+    registry.guard(&circuits).unwrap();
+    let (pool, id) = names("nessus", "a");
+    circuits.breaker(&pool, &id).close("before");
+    let [mut one, two] = [(); 2].map(|()| closing("a").0);
+    one.name = "One".to_owned();
+    let twice = [one, two].map(|instance| ScannerPool::new(pool.clone(), "nessus", vec![instance]));
+    assert!(registry.replace(twice.to_vec()).is_err());
+    assert_eq!(circuits.breaker(&pool, &id).view().reason, "before");
+}
+
+/// A scanner whose logout takes a while, and how many logouts have ended.
+fn closing_slowly(id: &str) -> (ScannerInstance, Arc<AtomicUsize>) {
+    #[derive(Debug)]
+    struct Slow(MockScanner, Arc<AtomicUsize>, AtomicUsize);
+    #[async_trait::async_trait]
+    impl ScannerInterface for Slow {
+        async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
+            self.0.create(request).await
+        }
+        async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
+            self.0.launch(scan).await
+        }
+        async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
+            self.0.status(scan).await
+        }
+        async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
+            self.0.export(scan, sink).await
+        }
+        async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
+            self.0.stop(scan).await
+        }
+        async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
+            self.0.pause(scan).await
+        }
+        async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
+            self.0.resume(scan).await
+        }
+        async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
+            self.0.delete(scan).await
+        }
+        async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
+            self.0.find_by_marker(marker).await
+        }
+        async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
+            self.0.properties().await
+        }
+        async fn close(&self) {
+            // As with a session: who comes later finds nothing to do.
+            if self.2.fetch_add(1, Ordering::Relaxed) == 0 {
+                tokio::time::sleep(Duration::from_secs(2)).await;
+                self.1.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    let closed = Arc::new(AtomicUsize::new(0));
+    let scanner = Slow(MockScanner::new(MockConfig::new()), Arc::clone(&closed), AtomicUsize::new(0));
+    (ScannerInstance::new(InstanceId::new(id).unwrap(), 1, Arc::new(scanner)), closed)
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_end_of_the_process_waits_for_a_logout_that_has_begun() {
+    let ((gone, gone_closed), (kept, _)) = (closing_slowly("gone"), closing("kept"));
+    let registry = ScannerRegistry::new(pool(vec![gone, kept.clone()])).unwrap();
+    registry.replace(pool(vec![kept])).unwrap();
+    assert_eq!(settled(&gone_closed).await, 0, "it has begun");
+    registry.close().await;
+    assert_eq!(gone_closed.load(Ordering::Relaxed), 1);
 }
