@@ -65,6 +65,8 @@ struct Told {
     changes: u64,
     /// Openings and failures that others know of.
     counts: (u64, u64),
+    /// Whether the queue has lost what was told: it is told again.
+    is_lost: bool,
 }
 
 impl fmt::Debug for Circuits {
@@ -204,14 +206,23 @@ impl Circuit {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over a record that is newer than what is known.
+    /// Takes over a record that is newer than what is known. An older one says that the queue has lost what came after it,
+    /// in a failover for example: what is known is told again, as following that record.
     fn take_over(&self, record: Option<&CircuitRecord>, us: &str) {
         let Some(record) = record else { return };
         let mut told = self.told();
-        if record.generation <= told.generation {
+        if record.generation == told.generation {
             return;
         }
+        let went_back = record.generation < told.generation;
         told.generation = record.generation;
+        let view = self.breaker.view();
+        // Only an order ends an isolation: one that was lost has to be given again.
+        if went_back && (record.state != CircuitState::Isolated || view.order.is_some()) {
+            told.is_lost = view.state != record.state;
+            return;
+        }
+        told.is_lost = false;
         if record.order.is_none() && record.by == us {
             return;
         }
@@ -229,7 +240,7 @@ impl Circuit {
     fn untold(&self, record: Option<&CircuitRecord>, us: &str) -> Option<(CircuitChange, u64)> {
         let told = self.told();
         let view = self.breaker.view();
-        let lost = record.is_none() && view.state != CircuitState::Closed;
+        let lost = told.is_lost || record.is_none() && view.state != CircuitState::Closed;
         // Somebody was refused, and we are let in.
         let let_in = view.state == CircuitState::Closed
             && view.has_worked
@@ -254,6 +265,7 @@ impl Circuit {
         let mut told = self.told();
         told.generation = told.generation.max(generation);
         told.changes = changes;
+        told.is_lost = false;
         told.counts = (told.counts.0 + change.opens, told.counts.1 + change.failures);
     }
 }

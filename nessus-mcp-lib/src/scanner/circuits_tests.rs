@@ -143,6 +143,63 @@ async fn what_the_queue_has_lost_is_told_again() {
     assert_eq!(emptied.record().await.order, Some(CircuitOrder::Isolate), "and stays an order");
 }
 
+/// A failover to a copy of the queue that lacks the last changes.
+#[tokio::test(start_paused = true)]
+async fn what_a_copy_of_the_queue_lacks_is_told_again() {
+    let (site, copy, a, b) = (Site::new(), Site::new(), process(), process());
+    for site in [&site, &copy] {
+        site.order(CircuitOrder::Reset).await;
+    }
+    site.exchange(&[&a, &b]).await;
+    site.pass(SECOND).await;
+    // Both know what the copy does not.
+    fail(&a);
+    site.exchange(&[&a, &b]).await;
+    let lost = site.record().await;
+    assert!(copy.record().await.generation < lost.generation);
+    copy.exchange(&[&a, &b]).await;
+    assert_eq!((copy.record().await.state, copy.record().await.reason), (CircuitState::Open, lost.reason));
+    is(&b, CircuitState::Open);
+
+    // And what is found from now on is told.
+    for both in [&site, &copy] {
+        both.clock.advance(20 * SECOND);
+    }
+    tokio::time::advance(20 * SECOND).await;
+    end(&a, Verdict::Success);
+    end(&a, Verdict::Success);
+    copy.exchange(&[&a, &b]).await;
+    assert_eq!(copy.record().await.state, CircuitState::Closed);
+    is(&b, CircuitState::Closed);
+    let generation = copy.record().await.generation;
+    copy.exchange(&[&a, &b, &a]).await;
+    assert_eq!(copy.record().await.generation, generation);
+}
+
+#[tokio::test(start_paused = true)]
+async fn orders_are_told_again_and_an_isolation_that_is_left_stands() {
+    for last in [CircuitOrder::Isolate, CircuitOrder::Close] {
+        let (site, copy, a) = (Site::new(), Site::new(), process());
+        copy.order(CircuitOrder::Reset).await;
+        site.pass(SECOND).await;
+        site.order(last).await;
+        site.exchange(&[&a]).await;
+        copy.exchange(&[&a]).await;
+        assert_eq!(copy.record().await.order.map(CircuitOrder::state), Some(last.state()));
+    }
+    let (site, copy, a) = (Site::new(), Site::new(), process());
+    copy.order(CircuitOrder::Isolate).await;
+    site.pass(SECOND).await;
+    site.order(CircuitOrder::Close).await;
+    site.exchange(&[&a]).await;
+    // What it has found since is no order.
+    fail(&a);
+    site.exchange(&[&a]).await;
+    copy.exchange(&[&a]).await;
+    is(&a, CircuitState::Isolated);
+    assert_eq!(copy.record().await.state, CircuitState::Isolated);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_is_shown_to_all_and_believed_by_one() {
     let (site, a, b) = (Site::new(), process(), process());
