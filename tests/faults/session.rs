@@ -1,17 +1,20 @@
 //! Rows 7 to 15: the token of the web interface, the session and the login.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
+    Queue as _,
     circuit_breaker::{CircuitOrder, CircuitState},
     error::Classified as _,
-    scanner::{ScanRequest, ScannerInterface as _},
+    queue::{CircuitChange, sqlite::SqliteQueue},
+    scanner::{Circuits, Guarded, NessusConfig, NessusScanner, ScanRequest, ScannerInterface as _},
+    secret::Secret,
     task::TaskStatus,
 };
-use nessus_mcp_tests::sim::Fault;
+use nessus_mcp_tests::sim::{Fault, NessusSim, SimConfig};
 use rstest::rstest;
 
-use crate::rig::{Rig, Setup, TARGETS, calls, pool, struck};
+use crate::rig::{PASSWORD, Rig, Setup, TARGETS, calls, instance, pool, struck};
 
 #[rstest]
 #[case::refused_once(Fault::new("api_not_available"))]
@@ -138,6 +141,55 @@ async fn row_13_login_refused() {
     assert_eq!(order.state, CircuitState::Closed);
     rig.completed(&next).await;
     assert_eq!(calls(&rig.close().await, "POST /session"), 2);
+}
+
+/// Five processes that start together with the same wrong password, and one later: what Nessus allows is not used up.
+#[tokio::test]
+async fn row_13_login_refused_to_several_processes() {
+    let sim = NessusSim::start(SimConfig::new().login("scan", PASSWORD)).await;
+    let directory = tempfile::tempdir().unwrap();
+    let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
+    let start = async |password: &str| {
+        let circuits = Circuits::default();
+        let scanner = NessusScanner::new(NessusConfig::new(sim.url(), "scan", Secret::new(password))).unwrap();
+        let scanner = circuits.guard(&pool(), &instance(), Arc::new(scanner));
+        circuits.exchange(&queue, &pool(), &[instance()]).await.unwrap();
+        (circuits, scanner)
+    };
+    let uses = async |process: &(Circuits, Arc<Guarded>)| {
+        let (circuits, scanner) = process;
+        circuits.exchange(&queue, &pool(), &[instance()]).await.unwrap();
+        let answer = scanner.properties().await.map(drop);
+        circuits.exchange(&queue, &pool(), &[instance()]).await.unwrap();
+        answer.map_err(|error| error.code())
+    };
+    let mut processes = Vec::new();
+    for _ in 0..5 {
+        processes.push(start("wrong").await);
+    }
+    assert_eq!(uses(&processes[0]).await, Err("scanner_login_refused"));
+    for process in &processes {
+        assert_eq!(uses(process).await, Err("circuit_open"));
+    }
+    assert_eq!(sim.stats().failed_logins, 1);
+
+    // It may have been started with the right one.
+    processes.push(start("wrong").await);
+    assert_eq!(uses(&processes[5]).await, Err("scanner_login_refused"));
+    assert_eq!(sim.stats().failed_logins, 2);
+
+    let reset = CircuitChange::ordered(CircuitOrder::Reset, "mended", "operator");
+    queue.publish_circuit(&pool(), &instance(), &reset).await.unwrap();
+    for process in &processes {
+        uses(process).await.unwrap_err();
+    }
+    assert_eq!(sim.stats().failed_logins, 3, "one more");
+
+    let right = start(PASSWORD).await;
+    assert_eq!(uses(&right).await, Ok(()));
+    let record = queue.circuits(&pool(), &[instance()]).await.unwrap().pop().unwrap().unwrap();
+    assert_eq!(record.state, CircuitState::Closed);
+    right.1.close().await;
 }
 
 #[tokio::test(start_paused = true)]

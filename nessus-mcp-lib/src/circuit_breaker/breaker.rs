@@ -58,7 +58,7 @@ pub struct CircuitView {
     pub failures: u64,
     /// The order that led to this state, if one did.
     pub order: Option<CircuitOrder>,
-    /// Whether a call has succeeded in this state.
+    /// Whether a call has succeeded in this state, since it was last heard of another process that its login was refused.
     pub has_worked: bool,
     /// How often the state has changed or begun anew.
     pub changes: u64,

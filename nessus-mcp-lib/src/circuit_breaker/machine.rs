@@ -74,12 +74,20 @@ pub struct News {
     pub reason: String,
     /// The order, when it was an operator's.
     pub order: Option<CircuitOrder>,
+    /// Whether it was told while this process ran already.
+    pub since_start: bool,
 }
 
 impl News {
-    /// A state that a process has found by itself.
+    /// A state that a process has found by itself, before this one started.
     pub fn new(state: CircuitState, left: Duration, reason: impl Into<String>) -> Self {
-        Self { state, left, reason: reason.into(), order: None }
+        Self { state, left, reason: reason.into(), order: None, since_start: false }
+    }
+
+    /// The same with whether it was told while this process ran already.
+    pub fn told_since_start(mut self, since_start: bool) -> Self {
+        self.since_start = since_start;
+        self
     }
 
     /// The same by an operator's order.
@@ -130,7 +138,10 @@ enum State {
         until: Instant,
     },
     Isolated,
-    Unusable,
+    Unusable {
+        /// Whether it was another process that was refused.
+        elsewhere: bool,
+    },
 }
 
 /// One circuit.
@@ -152,8 +163,10 @@ pub struct Machine {
     failures: u64,
     /// The order that led to this state, if one did.
     order: Option<CircuitOrder>,
-    /// Whether a call has succeeded in this state.
+    /// Whether a call has succeeded in this state, since it was heard of another process that it was refused.
     worked: bool,
+    /// Whether a call has ever succeeded: not before the last reset, configuration or refusal.
+    let_in: bool,
     /// How often an operator has reset it.
     resets: u64,
 }
@@ -185,6 +198,7 @@ impl Machine {
             failures: 0,
             order: None,
             worked: false,
+            let_in: false,
             resets: 0,
         }
     }
@@ -235,7 +249,7 @@ impl Machine {
             State::Open { .. } => CircuitState::Open,
             State::HalfOpen { .. } | State::TriedElsewhere { .. } => CircuitState::HalfOpen,
             State::Isolated => CircuitState::Isolated,
-            State::Unusable => CircuitState::Unusable,
+            State::Unusable { .. } => CircuitState::Unusable,
         }
     }
 
@@ -255,7 +269,7 @@ impl Machine {
             State::Open { until } | State::HalfOpen { until, .. } | State::TriedElsewhere { until } => {
                 until.saturating_duration_since(now)
             }
-            State::Closed { .. } | State::Isolated | State::Unusable => Duration::ZERO,
+            State::Closed { .. } | State::Isolated | State::Unusable { .. } => Duration::ZERO,
         }
     }
 
@@ -274,7 +288,7 @@ impl Machine {
         self.order
     }
 
-    /// Whether a call has succeeded in this state.
+    /// Whether a call has succeeded in this state, since it was last heard of another process that its login was refused.
     pub fn has_worked(&self) -> bool {
         self.worked
     }
@@ -302,7 +316,7 @@ impl Machine {
             }
             State::Open { until } => Some(until.duration_since(now)),
             State::TriedElsewhere { until } => Some(until.duration_since(now).min(SOON)),
-            State::Isolated | State::Unusable => None,
+            State::Isolated | State::Unusable { .. } => None,
         };
         Some(Rejection { state: self.state(), reason: self.reason.clone(), retry_after })
     }
@@ -349,13 +363,14 @@ impl Machine {
             Verdict::Excluded => {}
             Verdict::Fault { reason } => {
                 self.reason = reason;
-                self.become_state(now, State::Unusable);
+                self.let_in = false;
+                self.become_state(now, State::Unusable { elsewhere: false });
             }
         }
     }
 
     fn succeeded(&mut self, now: Instant) {
-        self.worked = true;
+        (self.worked, self.let_in) = (true, true);
         match &mut self.state {
             State::Closed { failures, window } => {
                 *failures = 0;
@@ -402,7 +417,7 @@ impl Machine {
                 self.become_state(now, State::Isolated);
             }
             // What the scanner refused it will refuse again: only a reset may try.
-            CircuitOrder::Close if matches!(self.state, State::Unusable) => return,
+            CircuitOrder::Close if matches!(self.state, State::Unusable { .. }) => return,
             CircuitOrder::Close => self.close(now, reason),
             CircuitOrder::Reset => {
                 self.resets += 1;
@@ -417,10 +432,22 @@ impl Machine {
         if let Some(order) = news.order {
             return self.ordered(now, order, news.reason);
         }
-        // That another process was refused says nothing of our login, which may have been mended; and that another is
-        // let in says nothing either.
-        if news.state == CircuitState::Unusable || matches!(self.state, State::Unusable) {
-            return;
+        match (&self.state, news.state) {
+            // Another try by each process would lock the account. But whoever was let in knows better, and whoever was
+            // started since may have been given another login.
+            (State::Unusable { .. } | State::Isolated, CircuitState::Unusable) => return,
+            (_, CircuitState::Unusable) => {
+                self.worked = false;
+                if news.since_start && !self.let_in {
+                    self.reason = news.reason;
+                    self.become_state(now, State::Unusable { elsewhere: true });
+                }
+                return;
+            }
+            // Somebody was let in: worth a try of our own, if there was none yet.
+            (State::Unusable { elsewhere: true }, CircuitState::Closed) => {}
+            (State::Unusable { .. }, _) => return,
+            _ => {}
         }
         let until = now + news.left;
         let state = match news.state {
@@ -466,6 +493,7 @@ impl Machine {
     fn forget(&mut self) {
         self.openings = 0;
         self.not_before = None;
+        self.let_in = false;
     }
 
     fn become_state(&mut self, now: Instant, state: State) {

@@ -219,6 +219,36 @@ async fn a_refused_login_makes_unusable_until_reset_or_reconfigured() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn that_another_was_refused_is_believed_by_who_was_never_let_in() {
+    let refused = |since_start| {
+        Event::Heard(
+            News::new(CircuitState::Unusable, Duration::ZERO, "another was refused").told_since_start(since_start),
+        )
+    };
+    let let_in = Event::Heard(News::new(CircuitState::Closed, Duration::ZERO, "another was let in"));
+    let mut circuit = Circuit::new(settings());
+    assert!(!circuit.tell(refused(false)).changed, "it may have another login");
+    let _ = circuit.tell(refused(true));
+    let rejection = circuit.ask().unwrap_err();
+    assert_eq!((rejection.state, &*rejection.reason), (CircuitState::Unusable, "another was refused"));
+    let open = News::new(CircuitState::Open, SECOND, "another found");
+    assert!(!circuit.tell(Event::Heard(open)).changed, "nobody was let in");
+    let _ = circuit.tell(let_in.clone());
+    circuit.call(Verdict::Fault { reason: "refused".to_owned() });
+    assert!(!circuit.tell(let_in).changed, "one try is enough");
+
+    let _ = circuit.tell(Event::Reconfigured);
+    circuit.call(Verdict::Success);
+    assert!(circuit.machine.has_worked());
+    assert!(!circuit.tell(refused(true)).changed, "it was let in");
+    assert!(!circuit.machine.has_worked(), "but not since");
+    let _ = circuit.tell(Event::Reconfigured);
+    assert!(circuit.tell(refused(true)).changed, "with the former login");
+    circuit.order(CircuitOrder::Reset);
+    circuit.is(CircuitState::Closed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_isolated_circuit_yields_to_an_operator_only() {
     let mut circuit = Circuit::new(settings());
     circuit.order(CircuitOrder::Isolate);
@@ -259,7 +289,7 @@ enum Step {
     Drop { which: usize },
     Order(CircuitOrder),
     Reconfigure,
-    Hear { state: CircuitState, left: u64 },
+    Hear { state: CircuitState, left: u64, since_start: bool },
 }
 
 /// A circuit in a few words: it remembers every call of its state, and counts them anew each time.
@@ -276,6 +306,9 @@ struct Model {
     under_way: usize,
     openings: u32,
     state_number: u64,
+    let_in: bool,
+    /// Whether it is unusable because another process was refused.
+    believes: bool,
 }
 
 impl Model {
@@ -284,6 +317,7 @@ impl Model {
         self.calls.clear();
         self.under_way = 0;
         self.state_number += 1;
+        self.believes = false;
     }
 
     fn open(&mut self, now: Instant) {
@@ -328,8 +362,12 @@ impl Model {
         match verdict {
             0 | 1 => self.calls.push((now, verdict == 1)),
             2 => return,
-            _ => return self.enter(now, CircuitState::Unusable, None),
+            _ => {
+                self.let_in = false;
+                return self.enter(now, CircuitState::Unusable, None);
+            }
         }
+        self.let_in |= verdict == 0;
         if self.state == CircuitState::HalfOpen {
             if verdict == 1 {
                 self.open(now);
@@ -386,7 +424,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         2 => any::<usize>().prop_map(|which| Step::Drop { which }),
         1 => order.prop_map(Step::Order),
         1 => Just(Step::Reconfigure),
-        1 => (state, 0..8000_u64).prop_map(|(state, left)| Step::Hear { state, left }),
+        1 => (state, 0..8000_u64, any::<bool>())
+            .prop_map(|(state, left, since_start)| Step::Hear { state, left, since_start }),
     ];
     vec(step, 1..250)
 }
@@ -403,6 +442,7 @@ proptest! {
         let mut model = Model {
             settings: settings(), begin: now, lots: lots(), state: CircuitState::Closed, elsewhere: false, entered: now,
             until: None, calls: Vec::new(), under_way: 0, openings: 0, state_number: 0,
+            let_in: false, believes: false,
         };
         // Tickets that are out, with the state that gave them.
         let mut out: Vec<(Ticket, u64)> = Vec::new();
@@ -453,7 +493,7 @@ proptest! {
                 }
                 Step::Order(order) => {
                     let _ = machine.on_event(now, Event::Ticked);
-                    if order == CircuitOrder::Reset { model.openings = 0; }
+                    if order == CircuitOrder::Reset { (model.openings, model.let_in) = (0, false); }
                     if !(order == CircuitOrder::Close && model.state == CircuitState::Unusable) {
                         model.enter(now, order.state(), None);
                     }
@@ -462,23 +502,29 @@ proptest! {
                 Step::Reconfigure => {
                     let _ = machine.on_event(now, Event::Ticked);
                     if model.state != CircuitState::Isolated {
-                        model.openings = 0;
+                        (model.openings, model.let_in) = (0, false);
                         model.enter(now, CircuitState::Closed, None);
                     }
                     machine.on_event(now, Event::Reconfigured)
                 }
-                Step::Hear { state, left } => {
+                Step::Hear { state, left, since_start } => {
                     let _ = machine.on_event(now, Event::Ticked);
                     let left = Duration::from_millis(left);
-                    let deaf = state == CircuitState::Unusable || model.state == CircuitState::Unusable
-                        || state == CircuitState::Closed && model.state == CircuitState::Closed;
+                    let deaf = match (model.state, state) {
+                        (CircuitState::Unusable | CircuitState::Isolated, CircuitState::Unusable)
+                            | (CircuitState::Closed, CircuitState::Closed) => true,
+                        (_, CircuitState::Unusable) => model.let_in || !since_start,
+                        (CircuitState::Unusable, state) => !(model.believes && state == CircuitState::Closed),
+                        _ => false,
+                    };
                     if !deaf {
                         model.openings += u32::from(state == CircuitState::Open);
                         let timed = matches!(state, CircuitState::Open | CircuitState::HalfOpen);
                         model.enter(now, state, timed.then(|| now + left));
                         model.elsewhere = state == CircuitState::HalfOpen;
+                        model.believes = state == CircuitState::Unusable;
                     }
-                    machine.on_event(now, Event::Heard(News::new(state, left, "")))
+                    machine.on_event(now, Event::Heard(News::new(state, left, "").told_since_start(since_start)))
                 }
             };
             prop_assert_eq!(effects.changed, model.state_number != before);

@@ -34,7 +34,9 @@
 //!   circuit, late successes do not close it.
 //! - Half-open ends: when it cannot be told in time whether the scanner is back, the circuit opens again.
 //! - A refused login is no outage. It does not open the circuit but makes the scanner unusable: each further try would
-//!   bring its account closer to being locked.
+//!   bring its account closer to being locked. That holds for all processes together: one that has never been let in
+//!   believes another that was refused meanwhile, until an operator resets it, its own configuration changes or somebody
+//!   is let in. One that is started afterwards may try once, for it may have been given another login.
 //!
 //! The decisions are made by a pure [`Machine`], which never looks at a clock; this is what tests hold against a model.
 

@@ -6,8 +6,8 @@
 //! Each process finds by itself that a scanner is broken, and tells the others through the queue; they leave it alone
 //! at once instead of each burning a few tasks to learn the same. What an operator orders goes the same way. One process
 //! tries whether the scanner is back while the others wait. A queue that does not answer leaves each process with what it
-//! finds by itself, and is told when it is back. That a login was refused is shown to all but believed only by the
-//! process that was refused: another may have been started with the right password since.
+//! finds by itself, and is told when it is back. That a login was refused is believed by those that ran already and were
+//! never let in, so that they do not lock the account together; one that is started later may have the right password.
 
 use std::{
     collections::HashMap,
@@ -67,6 +67,8 @@ struct Told {
     counts: (u64, u64),
     /// Whether the queue has lost what was told: it is told again.
     is_lost: bool,
+    /// Whether this process has looked at what was told: what it finds new is younger than itself.
+    has_looked: bool,
 }
 
 impl fmt::Debug for Circuits {
@@ -209,8 +211,9 @@ impl Circuit {
     /// Takes over a record that is newer than what is known. An older one says that the queue has lost what came after it,
     /// in a failover for example: what is known is told again, as following that record.
     fn take_over(&self, record: Option<&CircuitRecord>, us: &str) {
-        let Some(record) = record else { return };
         let mut told = self.told();
+        let since_start = std::mem::replace(&mut told.has_looked, true);
+        let Some(record) = record else { return };
         if record.generation == told.generation {
             return;
         }
@@ -226,7 +229,8 @@ impl Circuit {
         if record.order.is_none() && record.by == us {
             return;
         }
-        let news = News::new(record.state, record.left, record.reason.clone()).with_order(record.order);
+        let news = News::new(record.state, record.left, record.reason.clone());
+        let news = news.with_order(record.order).told_since_start(since_start);
         self.breaker.hear(news);
         // What this process had found before is superseded, unless it does not believe what it hears.
         let view = self.breaker.view();
@@ -241,11 +245,12 @@ impl Circuit {
         let told = self.told();
         let view = self.breaker.view();
         let lost = told.is_lost || record.is_none() && view.state != CircuitState::Closed;
-        // Somebody was refused, and we are let in.
-        let let_in = view.state == CircuitState::Closed
-            && view.has_worked
-            && record.is_some_and(|record| record.state == CircuitState::Unusable);
-        if view.changes == told.changes && !lost && !let_in {
+        // Somebody was refused, and our calls are made: that is news when one of them was let in, or by order.
+        let is_doubted =
+            view.state == CircuitState::Closed && record.is_some_and(|record| record.state == CircuitState::Unusable);
+        let let_in = is_doubted && view.has_worked;
+        let says_nothing = is_doubted && !view.has_worked && view.order.is_none();
+        if says_nothing || view.changes == told.changes && !lost && !let_in {
             return None;
         }
         let reason = if let_in { LET_IN.to_owned() } else { view.reason };

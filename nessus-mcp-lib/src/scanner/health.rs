@@ -4,9 +4,14 @@
 //! the next scan, and is shown wherever scanners are listed. A check is one call of
 //! [`ScannerInterface::properties`](super::ScannerInterface::properties) on the value that scans as well: it shares the
 //! scanner's session, begins no scan and takes no slot. Each check is bounded in time, and all end with the future of
-//! [`watch_health`].
+//! [`watch_health`]. The first one logs in, and processes that start together with a wrong password shall not lock the
+//! account together: each waits for a time drawn by lot, in which it may hear that another was refused.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use tokio::{
     sync::Semaphore,
@@ -15,18 +20,20 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{ScannerError, ScannerInstance, ScannerProperties, ScannerRegistry};
+use super::{ScannerError, ScannerInstance, ScannerProperties, ScannerRegistry, instance::Life};
 use crate::{
     error::{Classified, chain},
     ids::{InstanceId, PoolName, scanner_name},
     telemetry::Metrics,
-    time::{Clock, Timestamp, varied},
+    time::{Clock, Timestamp, by_lot, varied},
 };
 
 /// How long a scanner may take to answer.
 const CHECK_LIMIT: Duration = Duration::from_secs(45);
 /// How many scanners are asked at once.
 const PARALLEL_CHECKS: usize = 8;
+/// The longest time before the first check of a process.
+const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// How soon a scanner that was configured meanwhile is noticed.
 const NOTICE: Duration = Duration::from_secs(2);
 
@@ -71,9 +78,17 @@ impl ScannerHealth {
     }
 }
 
+/// When a scanner is checked.
+struct Turn {
+    /// The next time; `None` while it is.
+    next: Option<Instant>,
+    /// What was checked last, or is to be: a scanner that was configured otherwise is another one.
+    of: Weak<Life>,
+}
+
 /// Checks the scanners of these pools (all when `None`) about every `interval`, each at a moment of its own, for as long
-/// as it is polled; never returns. Disabled scanners are left alone. Scanners that are configured later are checked as
-/// well, those that are taken away no more.
+/// as it is polled; never returns. It begins within five seconds. Disabled scanners are left alone. Scanners that are
+/// configured later are checked as well, those that are taken away no more.
 pub async fn watch_health(
     registry: &ScannerRegistry,
     pools: Option<&[PoolName]>,
@@ -83,18 +98,18 @@ pub async fn watch_health(
 ) {
     let turns = Arc::new(Semaphore::new(PARALLEL_CHECKS));
     let mut checks = JoinSet::new();
-    // When each scanner is to be checked next; `None` while it is.
-    let mut due: HashMap<(PoolName, InstanceId), Option<Instant>> = HashMap::new();
+    let first = Instant::now() + FIRST_WAIT.min(interval).mul_f64(by_lot());
+    let mut due: HashMap<(PoolName, InstanceId), Turn> = HashMap::new();
     loop {
         let now = Instant::now();
         let watched = watched(registry, pools);
         due.retain(|key, _| watched.iter().any(|(pool, instance)| (pool, &instance.instance_id) == (&key.0, &key.1)));
         for (pool, instance) in watched {
             let key = (pool.clone(), instance.instance_id.clone());
-            let next = due.entry(key.clone()).or_insert(Some(now));
-            // A scanner that was configured otherwise is another one.
-            if next.is_some_and(|next| next <= now || instance.health().is_none()) {
-                *next = None;
+            let life = Arc::downgrade(&instance.life);
+            let turn = due.entry(key.clone()).or_insert_with(|| Turn { next: Some(first.max(now)), of: life.clone() });
+            if turn.next.is_some_and(|next| next <= now || !turn.of.ptr_eq(&life)) {
+                *turn = Turn { next: None, of: life };
                 let (turns, clock, metrics) = (Arc::clone(&turns), Arc::clone(clock), Arc::clone(metrics));
                 checks.spawn(async move {
                     let _turn = turns.acquire_owned().await;
@@ -103,16 +118,19 @@ pub async fn watch_health(
                 });
             }
         }
-        let soonest = due.values().flatten().min().copied().map_or(now + NOTICE, |next| next.min(now + NOTICE));
+        let soonest = due.values().filter_map(|turn| turn.next).fold(now + NOTICE, Instant::min);
         tokio::select! {
             Some(ended) = checks.join_next(), if !checks.is_empty() => match ended {
                 Ok((key, pause)) => {
-                    due.insert(key, Some(Instant::now() + varied(interval).max(pause)));
+                    if let Some(turn) = due.get_mut(&key) {
+                        turn.next = Some(Instant::now() + varied(interval).max(pause));
+                    }
                 }
                 Err(failed) => {
                     error!(error = %failed, "a health check panicked");
                     // Which one is not known: all that wait for an answer are begun again in their time.
-                    due.values_mut().filter(|next| next.is_none()).for_each(|next| *next = Some(now + interval));
+                    let stuck = due.values_mut().filter(|turn| turn.next.is_none());
+                    stuck.for_each(|turn| turn.next = Some(now + interval));
                 }
             },
             () = sleep_until(soonest) => {}

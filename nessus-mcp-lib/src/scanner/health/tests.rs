@@ -57,7 +57,7 @@ fn unreachable() -> ScannerError {
 #[tokio::test(start_paused = true)]
 async fn each_enabled_scanner_is_asked_about_once_an_interval() {
     let f = watch();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(FIRST_WAIT).await;
     let health = f.health("p", "a").unwrap();
     assert!(health.is_healthy());
     assert_eq!(health.plugin_set_at().unwrap().to_string(), "2025-11-20T05:05:00.000Z");
@@ -75,7 +75,7 @@ async fn each_enabled_scanner_is_asked_about_once_an_interval() {
 #[tokio::test(start_paused = true)]
 async fn a_scanner_that_fails_is_unhealthy_until_it_answers_and_is_remembered() {
     let f = watch();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(FIRST_WAIT).await;
     f.scanners[0].fail_next(MockOperation::Properties, unreachable());
     tokio::time::sleep(INTERVAL * 2).await;
     f.scanners[0].fail_next(MockOperation::Properties, unreachable());
@@ -104,7 +104,7 @@ async fn a_scanner_that_asks_for_fewer_requests_is_left_alone() {
 #[tokio::test(start_paused = true)]
 async fn scanners_come_and_go() {
     let f = watch();
-    tokio::time::sleep(Duration::from_secs(1)).await;
+    tokio::time::sleep(FIRST_WAIT).await;
     let before = f.checks()[0];
     f.registry.replace(vec![ScannerPool::new(name("new"), "mock", vec![instance("c", &f.scanners[1])])]).unwrap();
     tokio::time::sleep(INTERVAL * 4).await;
@@ -125,4 +125,22 @@ fn only_a_plugin_set_of_the_known_form_has_an_age() {
     for text in ["", "20251120", "202513200505", "2025112005é5", "latest-build"] {
         assert_eq!(health(text).plugin_set_at(), None, "{text}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn processes_that_start_together_do_not_check_together() {
+    let processes = [(); 20].map(|()| watch());
+    let checked = async || {
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        processes.iter().filter(|process| process.checks()[0] > 0).count()
+    };
+    let mut seen = Vec::new();
+    for _ in 0..5 {
+        seen.push(checked().await);
+        tokio::time::sleep(FIRST_WAIT / 5).await;
+    }
+    assert!(seen[0] < 10 && seen[4] > 0, "{seen:?}");
+    assert_eq!(checked().await, 20);
 }
