@@ -37,7 +37,7 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// How soon a scanner that was configured meanwhile is noticed.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// What the last check of a scanner found.
+/// What the last check of a scanner found. While its circuit is open no check is made, and this stays as it was.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ScannerHealth {
@@ -169,6 +169,8 @@ async fn check(pool: &PoolName, instance: &ScannerInstance, clock: &dyn Clock, m
             }
             (Some(properties), None)
         }
+        // Nothing was asked: what was found last holds, and the circuit says the rest.
+        Err(ScannerError::CircuitOpen(open)) => return open.retry_after,
         Err(error) => {
             let failure = HealthFailure { code: error.code(), message: chain(&error) };
             if was_healthy != Some(false) {

@@ -2,7 +2,7 @@
 
 use std::{
     fmt, ptr,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,10 @@ impl Life {
     pub(super) fn over(&self) -> CancellationToken {
         self.in_use.over()
     }
+
+    fn health(&self) -> MutexGuard<'_, Option<ScannerHealth>> {
+        self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl ScannerInstance {
@@ -89,14 +93,19 @@ impl ScannerInstance {
         Self { life, ..self.clone() }
     }
 
-    /// What the last health check found; `None` before the first one, and where none are made.
+    /// What the last health check found; `None` before the first one, and where none are made, as on a disabled scanner.
     pub fn health(&self) -> Option<ScannerHealth> {
-        self.life.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.life.health().clone().filter(|_| self.enabled)
     }
 
     /// Remembers what a health check found, for all who use this scanner.
     pub(super) fn set_health(&self, health: ScannerHealth) {
-        *self.life.health.lock().unwrap_or_else(PoisonError::into_inner) = Some(health);
+        *self.life.health() = Some(health);
+    }
+
+    /// Forgets what was found: when it is enabled again that is long ago.
+    pub(super) fn forget_health(&self) {
+        *self.life.health() = None;
     }
 
     /// Whether the last health check found that the scanner cannot scan.

@@ -191,6 +191,7 @@ impl ScannerRegistry {
         }
         let after = Arc::new(Pools::new(pools)?);
         let changes = ScannerChanges::between(&before.all, &after.all);
+        after.instances().filter(|(_, instance)| !instance.enabled).for_each(|(_, instance)| instance.forget_health());
         retired.retain(|(pool, id), _| after.instance(pool, id).is_none());
         for (pool, instance) in before.instances() {
             let later = after.instance(pool, &instance.instance_id);

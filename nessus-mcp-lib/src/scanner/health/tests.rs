@@ -1,7 +1,7 @@
 //! Checks in paused time.
 
 use super::*;
-use crate::scanner::{MockConfig, MockOperation, MockScanner, RequestSent, ScannerPool};
+use crate::scanner::{Circuits, MockConfig, MockOperation, MockScanner, RequestSent, ScannerPool};
 use crate::time::ManualClock;
 
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -111,6 +111,45 @@ async fn scanners_come_and_go() {
     assert_eq!(f.checks()[0], before, "it is not configured any more");
     assert!(f.checks()[1] >= 3, "{:?}", f.checks());
     assert!(f.health("new", "c").unwrap().is_healthy());
+}
+
+/// What is known of a scanner that is left alone, and of one that is not used, is not overwritten by that.
+#[tokio::test(start_paused = true)]
+async fn an_open_circuit_is_no_finding() {
+    let f = watch();
+    let circuits = Circuits::default();
+    f.registry.guard(&circuits).unwrap();
+    tokio::time::sleep(FIRST_WAIT).await;
+    f.scanners[0].fail_next(MockOperation::Properties, unreachable());
+    tokio::time::sleep(INTERVAL * 5 / 4).await;
+    let found = f.health("p", "a").unwrap();
+    assert_eq!(found.failure.as_ref().map(|failure| failure.code), Some("scanner_unreachable"));
+    let breaker = circuits.breaker(&name("p"), &InstanceId::new("a").unwrap());
+    breaker.isolate("maintenance");
+    let asked = f.checks()[0];
+    tokio::time::sleep(INTERVAL * 10).await;
+    assert_eq!((f.health("p", "a"), f.checks()[0]), (Some(found), asked));
+    let counted = f.metrics.render().unwrap();
+    assert!(counted.contains("nessus_scanner_checks_total{scanner_instance=\"p:a\",status=\"error\"} 1"), "{counted}");
+    breaker.close("done");
+    tokio::time::sleep(INTERVAL * 5 / 4).await;
+    assert!(f.health("p", "a").unwrap().is_healthy());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disabled_scanner_has_no_health() {
+    let f = watch();
+    tokio::time::sleep(FIRST_WAIT).await;
+    let turn = |enabled| {
+        let mut instance = f.registry.pool(&name("p")).unwrap().instances[0].clone();
+        instance.enabled = enabled;
+        f.registry.replace(vec![ScannerPool::new(name("p"), "mock", vec![instance])]).unwrap();
+        f.health("p", "a")
+    };
+    assert!(f.health("p", "a").is_some());
+    assert_eq!((turn(false), turn(true)), (None, None), "what was found before is long ago");
+    tokio::time::sleep(INTERVAL * 2).await;
+    assert!(f.health("p", "a").is_some());
 }
 
 #[test]
