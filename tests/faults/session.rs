@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use nessus_mcp_lib::{
     Queue as _,
     circuit_breaker::{CircuitOrder, CircuitState},
+    config::ApiKeys,
     error::Classified as _,
     queue::{CircuitChange, sqlite::SqliteQueue},
     scanner::{Circuits, Guarded, NessusConfig, NessusScanner, ScanRequest, ScannerInterface as _},
@@ -106,6 +107,47 @@ async fn row_11_session_expired_at_a_poll_of_two_tasks(#[case] fault: &str) {
     }
     let stats = rig.stop().await;
     assert_eq!((stats.total_creates, stats.total_launches, stats.logins), (2, 2, 2), "{stats:#?}");
+}
+
+/// A scanner that restarts refuses good keys: it is asked whether it is ready before they count as wrong.
+#[rstest]
+#[case::ready(0)]
+#[case::starting(3)]
+#[tokio::test(start_paused = true)]
+async fn row_11_api_keys_refused_at_a_poll(#[case] loading: u64) {
+    let with_keys = |config: NessusConfig| config.api_keys(ApiKeys::new(Secret::new("access"), Secret::new("secret")));
+    let rig = Setup::new().sim(|sim| sim.api_keys("access", "secret")).client(move |_, config| with_keys(config));
+    let rig = rig.start().await;
+    let task = rig.submit().await;
+    rig.running(&task).await;
+    rig.sim.inject(Fault::new("unauthorized").method("GET").path("/scans/*"));
+    if loading > 0 {
+        rig.sim.inject(Fault::new("loading").count(loading));
+    }
+    rig.completed(&task).await;
+    let circuits = rig.service.list_scanners(None).await.unwrap().scanners;
+    assert_eq!(circuits[0].circuit.state, CircuitState::Closed);
+    let stats = rig.close().await;
+    assert_eq!(
+        (struck(&stats, "unauthorized"), struck(&stats, "loading"), stats.logins),
+        (1, loading, 1),
+        "{stats:#?}"
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn row_13_api_keys_refused() {
+    let keys = ApiKeys::new(Secret::new("access"), Secret::new("wrong"));
+    let rig = Setup::new().sim(|sim| sim.api_keys("access", "secret")).client(move |_, config| config.api_keys(keys));
+    let rig = rig.start().await;
+    let task = rig.submit().await;
+    let message = rig.failed(&task, "scanner_login_refused").await;
+    assert!(message.contains("API keys"), "{message}");
+    let next = rig.submit().await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(rig.view(&next).await.status, TaskStatus::Queued, "the others wait");
+    let stats = rig.close().await;
+    assert_eq!((calls(&stats, "GET /scans"), calls(&stats, "GET /server/status")), (2, 2), "{stats:#?}");
 }
 
 #[rstest]

@@ -3,9 +3,12 @@
 //! A scanner locks an account after a few refused logins and turns users away after too many open sessions. So one
 //! lock stands around login and token: who comes while a login is under way waits for its outcome and shares it, good
 //! or bad. Whoever finds a session expired says *which* one it used, so that a session renewed in the meantime stays.
+//!
+//! A scanner that is starting refuses good logins and API keys too, so it is asked whether it is ready before either is
+//! shown to it for the first time, and before keys that it has refused are shown once more.
 
 use std::{
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -43,6 +46,8 @@ pub(super) struct Auth {
     state: Mutex<State>,
     /// How many logins and fetches of the token have ended, read by those who wait for one.
     attempts: AtomicU64,
+    /// Whether the scanner has said that it is ready since the API keys were last refused.
+    keys_may_be_shown: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -116,7 +121,12 @@ impl Grant {
 
 impl Auth {
     pub(super) fn new(account: Account) -> Self {
-        Self { account, state: Mutex::default(), attempts: AtomicU64::new(0) }
+        Self {
+            account,
+            state: Mutex::default(),
+            attempts: AtomicU64::new(0),
+            keys_may_be_shown: AtomicBool::new(false),
+        }
     }
 
     /// What a call with this access has to show; logs in and fetches the token when needed.
@@ -132,6 +142,10 @@ impl Auth {
         if let Some(keys) = &self.account.api_keys
             && (access == Access::Session || self.account.login.is_none())
         {
+            if !self.keys_may_be_shown.load(Ordering::Acquire) {
+                ready::ask(exchange).await?;
+                self.keys_may_be_shown.store(true, Ordering::Release);
+            }
             grant.credentials.api_keys = Some(keys.clone());
             return Ok(grant);
         }
@@ -203,13 +217,18 @@ impl Auth {
         outcome
     }
 
-    /// Whether another login may help a call that was refused with this grant.
+    /// Whether another grant may help a call that was refused with this one: after a new login, or with the same keys once
+    /// the scanner is ready.
     pub(super) fn can_renew(&self, grant: &Grant) -> bool {
-        grant.credentials.session.is_some() && self.account.login.is_some()
+        let shown = &grant.credentials;
+        shown.api_keys.is_some() || shown.session.is_some() && self.account.login.is_some()
     }
 
-    /// The scanner no longer accepts the session of this grant.
+    /// The scanner does not accept the session or the keys of this grant.
     pub(super) async fn session_refused(&self, grant: &Grant) {
+        if grant.credentials.api_keys.is_some() {
+            self.keys_may_be_shown.store(false, Ordering::Release);
+        }
         let mut state = self.state.lock().await;
         state.session.take_if(|session| session.number == grant.session);
     }
@@ -223,6 +242,7 @@ impl Auth {
     /// Ends the session on the scanner, as far as that is possible in a few seconds, and forgets everything, also that a
     /// login was refused.
     pub(super) async fn logout(&self, exchange: &Exchange) {
+        self.keys_may_be_shown.store(false, Ordering::Release);
         let Some(session) = std::mem::take(&mut *self.state.lock().await).session else {
             return;
         };

@@ -142,10 +142,33 @@ async fn api_keys_read_without_a_session_and_say_what_they_cannot_do() {
 #[tokio::test]
 async fn api_keys_that_are_refused_are_no_expired_session() {
     let server = scanner().await;
-    call("GET", "/scans/1").respond_with(refusal(401, "Invalid Credentials")).expect(1).mount(&server).await;
+    call("GET", "/scans/1").respond_with(refusal(401, "Invalid Credentials")).expect(2).mount(&server).await;
     let config = NessusConfig::new(server.uri(), "", Secret::new("")).api_keys(keys());
     let error = NessusScanner::new(config).unwrap().status(&ScanId::from(1)).await.unwrap_err();
     assert!(matches!(&error, ScannerError::AuthenticationRefused(text) if text.contains("API keys")), "{error:?}");
+    assert_eq!(requests(&server, "GET", "/server/status").await, 2, "before the first use, and after the refusal");
+}
+
+/// A scanner that starts refuses keys that it will accept in a moment.
+#[tokio::test]
+async fn api_keys_are_shown_to_a_scanner_that_is_ready() {
+    let server = scanner().await;
+    let says = |status: &str| ok(json!({ "status": status }));
+    for status in ["loading", "ready", "loading", "ready"] {
+        call("GET", "/server/status").respond_with(says(status)).up_to_n_times(1).expect(1).mount(&server).await;
+    }
+    call("GET", "/scans/1").respond_with(refusal(401, "Invalid Credentials")).up_to_n_times(1).mount(&server).await;
+    call("GET", "/scans/1").respond_with(ok(running(7))).expect(2).mount(&server).await;
+    let scanner = NessusScanner::new(NessusConfig::new(server.uri(), "", Secret::new("")).api_keys(keys())).unwrap();
+    let scan = ScanId::from(1);
+    for shown in [0, 1] {
+        let error = scanner.status(&scan).await.unwrap_err();
+        assert!(matches!(error, ScannerError::NotReady(_)), "{error:?}");
+        assert_eq!(requests(&server, "GET", "/scans/1").await, shown);
+    }
+    for _ in 0..2 {
+        assert_eq!(scanner.status(&scan).await.unwrap().progress, Some(7));
+    }
 }
 
 #[tokio::test]
