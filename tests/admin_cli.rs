@@ -52,7 +52,7 @@ async fn filled() -> Deployment {
     for how in [
         Finish::Dead(DeadReason::new("the scanner refused\nthe login", "scanner_login_refused", 1)),
         Finish::Dead(DeadReason::new("the scan took too long", "scan_timeout", 2)),
-        Finish::Retry { delay: lease },
+        Finish::Retry { delay: lease, begun: false },
     ] {
         let claim = queue.claim(&lab, &worker, lease).await.unwrap().unwrap();
         queue.finish(&claim.lease, how).await.unwrap();

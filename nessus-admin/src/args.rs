@@ -54,7 +54,7 @@ pub(crate) enum Command {
     PurgeDlq(PurgeDlqArgs),
     /// Cancel a task: at once while it waits; while it runs, its scan is stopped and what it has found is kept
     Cancel(CancelArgs),
-    /// Stop workers from taking tasks of a pool; what they hold goes on, what a stopping worker hands back waits
+    /// Let workers begin no more scans in a pool; those that run are watched to their end, whichever worker began them
     PausePool(PausePoolArgs),
     /// Let workers take tasks of a pool again
     ResumePool(ResumePoolArgs),

@@ -4,12 +4,13 @@ local where = {}
 local ready = redis.call('LRANGE', queue, 0, -1)
 for i = 1, #ready do
   local id = task_of(ready[i])
-  if id then where[id] = 'ready' end
+  if id then where[id] = is_begun(ready[i]) and 'begun' or 'ready' end
 end
 local waiting = redis.call('ZRANGE', delayed, 0, -1)
 for i = 1, #waiting do
   local id = task_of(waiting[i])
-  if id then where[id] = redis.call('HGET', ids, id) == 'delayed_front' and 'delayed_front' or 'delayed' end
+  local state = id and redis.call('HGET', ids, id)
+  if id then where[id] = state and string.match(state, '^delayed') and state or 'delayed' end
 end
 local held = redis.call('HKEYS', inflight)
 for i = 1, #held do

@@ -1,6 +1,6 @@
--- ARGV worker, lease in ms. Returns {id, body, fence, deliveries}, nil when there is nothing, or {} when there may be more
--- behind what was thrown out.
-if redis.call('EXISTS', paused) == 1 then return false end
+-- ARGV worker, lease in ms, and `begun` for a task that has begun only, or `all`. Returns {id, body, fence, deliveries},
+-- nil when there is nothing, or {} when there may be more behind what was thrown out.
+local begun_only = ARGV[3] == 'begun' or redis.call('EXISTS', paused) == 1
 promote(100)
 take_back(100)
 for _ = 1, 1000 do
@@ -11,9 +11,11 @@ for _ = 1, 1000 do
   if not id then
     bury_raw(body)
     redis.call('RPOP', queue)
-  elseif state and state ~= 'ready' then
+  elseif state and state ~= 'ready' and state ~= 'begun' then
     -- A copy of a task that a worker holds or that waits for its time.
     redis.call('RPOP', queue)
+  elseif begun_only and state ~= 'begun' then
+    return false
   else
     local token = next_fence(0)
     redis.call('HSET', ids, id, 'leased')

@@ -3,32 +3,32 @@
 -- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first.
 local function promote(most)
   local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, most)
-  local front = {}
-  local function move(body, id, push)
-    redis.call(push, queue, body)
-    if id then redis.call('HSET', ids, id, 'ready') end
+  local first, places = {}, { delayed_front = 'front', delayed_begun = 'begun' }
+  local function move(body, id, place)
+    make_ready(body, id, place)
     redis.call('ZREM', delayed, body)
   end
   for i = 1, #due do
     local id = task_of(due[i])
-    if id and redis.call('HGET', ids, id) == 'delayed_front' then
-      front[#front + 1] = { due[i], id }
+    local place = id and places[redis.call('HGET', ids, id)]
+    if place then
+      first[#first + 1] = { due[i], id, place }
     else
-      move(due[i], id, 'LPUSH')
+      move(due[i], id, 'back')
     end
   end
-  for i = #front, 1, -1 do move(front[i][1], front[i][2], 'RPUSH') end
+  for i = #first, 1, -1 do move(first[i][1], first[i][2], first[i][3]) end
 end
 
--- Takes expired leases back to the front, so that the one that ended first is next; returns the tasks.
+-- Takes expired leases back as those of tasks that have begun, for nobody says how far they came; the one that ended
+-- first is next. Returns the tasks.
 local function take_back(most)
   local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, most)
   for i = #expired, 1, -1 do
     local id = expired[i]
     local body = redis.call('HGET', inflight, id)
     if body then
-      redis.call('RPUSH', queue, body)
-      redis.call('HSET', ids, id, 'ready')
+      make_ready(body, id, 'begun')
     else
       -- Its body is lost: forgotten, it can be enqueued again.
       redis.call('HDEL', ids, id)

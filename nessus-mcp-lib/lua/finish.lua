@@ -1,7 +1,7 @@
 -- ARGV id, owner, way, then what the way needs:
 --   ack
---   retry     delay in ms
---   release   delay in ms; to the front, and this delivery is not counted
+--   retry     delay in ms, where it goes
+--   release   delay in ms, where it goes; this delivery is not counted
 --   dead      the parts of the letter before and after its time
 --   corrupted the body is no body after all
 -- Returns 1 (done) or 0 (the lease is lost).
@@ -15,14 +15,13 @@ if way == 'dead' then
 elseif way == 'corrupted' then
   bury_raw(body or id)
 elseif keep then
-  local delay = tonumber(ARGV[4])
+  local delay, place = tonumber(ARGV[4]), ARGV[5]
   if way == 'release' and delay == 0 then
-    redis.call('RPUSH', queue, body)
-    redis.call('HSET', ids, id, 'ready')
+    make_ready(body, id, place)
     wake_one()
   else
     redis.call('ZADD', delayed, exact(now + delay), body)
-    redis.call('HSET', ids, id, way == 'release' and 'delayed_front' or 'delayed')
+    redis.call('HSET', ids, id, place == 'back' and 'delayed' or 'delayed_' .. place)
   end
   if way == 'release' then redis.call('HINCRBY', attempts, id, -1) end
 end

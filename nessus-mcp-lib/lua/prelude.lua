@@ -20,10 +20,17 @@ local function task_of(body)
   return string.match(id, '^[%w._-]+_%d%d%d%d%d%d%d%d_%d%d%d%d%d%d_%x%x%x%x%x%x%x%x$')
 end
 
--- `ready`, `leased`, `delayed`, `delayed_front` (goes to the front when it is due), or false.
+-- `ready`, `begun` (ready, and it has begun), `leased`, `delayed`, `delayed_front` and `delayed_begun` (where it goes when
+-- it is due), or false.
 local function state_of(id)
   if redis.call('HEXISTS', inflight, id) == 1 then return 'leased' end
   return redis.call('HGET', ids, id)
+end
+
+-- Whether a body is the ready one of a task that has begun.
+local function is_begun(body)
+  local id = task_of(body)
+  return id ~= nil and redis.call('HGET', ids, id) == 'begun'
 end
 
 -- Larger than any fence of the pool, than `above`, and than any given before a loss of data, which the clock stands for.

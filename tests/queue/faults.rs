@@ -216,8 +216,8 @@ async fn a_full_server_refuses_and_keeps() {
     full(queue.enqueue(&pool(), &body(9)).await.unwrap_err());
     full(queue.claim(&pool(), &worker(), LONG).await.unwrap_err());
     full(queue.reap(&pool(), 10).await.unwrap_err());
-    full(queue.finish(&held, Finish::Retry { delay: SHORT }).await.unwrap_err());
-    full(queue.finish(&held, Finish::Release { delay: Duration::ZERO }).await.unwrap_err());
+    full(queue.finish(&held, Finish::Retry { delay: SHORT, begun: false }).await.unwrap_err());
+    full(queue.finish(&held, Finish::Release { delay: Duration::ZERO, begun: false }).await.unwrap_err());
     full(queue.finish(&held, Finish::Dead(DeadReason::new("no", "bad", 1))).await.unwrap_err());
     let entry = IdempotencyEntry::new(task(9), "hash", Timestamp::from_millis(5));
     full(queue.claim_idempotency_key("k", &entry, LONG).await.unwrap_err());
@@ -246,7 +246,7 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
             queue.enqueue(&pool(), &body(number)).await.unwrap();
         }
         let delayed = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
-        queue.finish(&delayed, Finish::Retry { delay: SHORT }).await.unwrap();
+        queue.finish(&delayed, Finish::Retry { delay: SHORT, begun: false }).await.unwrap();
         queue.claim(&pool(), &worker(), SHORT).await.unwrap().unwrap();
         assert_eq!(server.ask(&["DEL", lost]).number(), 1);
         // As the reconciler does: out of the dead letters, else as if it were new.

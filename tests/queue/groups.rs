@@ -75,7 +75,7 @@ async fn redis_cluster_keeps_a_pool_together_and_survives_a_node() {
         let pool = PoolName::new(format!("pool{number}")).unwrap();
         queue.enqueue(&pool, &body(number)).await.unwrap();
         let lease = queue.claim(&pool, &worker, LONG).await.unwrap().unwrap().lease;
-        queue.finish(&lease, Finish::Retry { delay: LONG }).await.unwrap();
+        queue.finish(&lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
         let entry = IdempotencyEntry::new(lease.task_id, "hash", Timestamp::from_millis(5));
         queue.claim_idempotency_key(&format!("key {number}"), &entry, LONG).await.unwrap();
         let node = cluster.node_of(&format!("{{pool{number}}}:queue"));

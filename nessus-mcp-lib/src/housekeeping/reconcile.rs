@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use crate::{
     queue::{self, BodyError, EnqueueOutcome, Queue, QueueError, TaskBody},
-    task::{TaskError, TaskManager, TaskQuery},
+    task::{TaskError, TaskManager, TaskQuery, TaskStatus},
     time::Timestamp,
 };
 
@@ -37,15 +37,17 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
     // Oldest first, so that the order of submission is kept.
     for task in list.tasks.iter().rev().filter(|task| now.since(task.created_at) >= GRACE) {
         // It may have ended since the list was made; enqueued again, it would be buried a second time.
-        let now_terminal = tasks.get(&task.task_id).await.map_or(true, |task| task.status.is_terminal());
-        if now_terminal {
+        let Some(task) = tasks.get(&task.task_id).await.ok().filter(|task| !task.status.is_terminal()) else {
             continue;
-        }
+        };
         let body = TaskBody::parse(task.queue_entry().to_string())?;
-        // A retry that was cut short has left its dead letter; a first attempt cannot have one.
-        let is_new = match task.attempt {
-            0 | 1 => queue.enqueue(&task.scanner_pool, &body).await?.outcome == EnqueueOutcome::Added,
-            _ => queue::revive(queue, &task.scanner_pool, &body).await?,
+        let pool = &task.scanner_pool;
+        let is_new = match (task.status, task.attempt) {
+            // Its scan may run: it is handed out also where no other may begin.
+            (TaskStatus::Running, _) => queue.enqueue_begun(pool, &body).await?.outcome == EnqueueOutcome::Added,
+            (_, 0 | 1) => queue.enqueue(pool, &body).await?.outcome == EnqueueOutcome::Added,
+            // A retry that was cut short has left its dead letter; a first attempt cannot have one.
+            _ => queue::revive(queue, pool, &body).await?,
         };
         enqueued += usize::from(is_new);
     }

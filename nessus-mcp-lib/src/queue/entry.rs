@@ -111,17 +111,22 @@ pub enum RenewOutcome {
 pub enum Finish {
     /// The task is in a terminal state: forget it.
     Ack,
-    /// It failed for now: ready again, at the end of the queue, after `delay`.
+    /// It failed for now: ready again after `delay`, at the end of the queue, or before all others when it has begun.
     Retry {
         /// How long to wait.
         delay: Duration,
+        /// Whether the task has begun: see [`Queue::claim_begun`](super::Queue::claim_begun).
+        begun: bool,
     },
     /// It failed for good: into the dead letters.
     Dead(DeadReason),
-    /// Nothing was tried (shutdown, no free slot): ready again at the front after `delay`, this delivery not counted.
+    /// Nothing was tried (shutdown, no free slot): ready again after `delay`, before all tasks that have not begun, this
+    /// delivery not counted.
     Release {
         /// How long to wait; zero for at once.
         delay: Duration,
+        /// Whether the task has begun: see [`Queue::claim_begun`](super::Queue::claim_begun).
+        begun: bool,
     },
 }
 

@@ -41,9 +41,14 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// A repeated call answers [`EnqueueOutcome::AlreadyKnown`](super::EnqueueOutcome::AlreadyKnown).
     async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
 
-    /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none or the pool is paused.
+    /// As [`enqueue`](Self::enqueue), for a task that has begun: before all others, for [`claim_begun`](Self::claim_begun)
+    /// to find.
+    async fn enqueue_begun(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
+
+    /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none. From a paused pool, only as
+    /// [`claim_begun`](Self::claim_begun) does.
     ///
-    /// In the same step, expired leases are taken back (to the front), delayed entries that are due become ready, and
+    /// Tasks that have begun come before all others. In the same step, expired leases are taken back (to the front), delayed entries that are due become ready, and
     /// entries whose body cannot be read go to the dead letters with the error
     /// [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fence is larger than any fence this pool has given
     /// and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
@@ -51,6 +56,18 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     ///
     /// After a lost reply do not expect the same task again: it is delivered when its lease is over.
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError>;
+
+    /// As [`claim`](Self::claim), of the tasks that have begun only, whether the pool is paused or not: their scans run,
+    /// so they are watched, stopped and ended also where no new scan may begin.
+    ///
+    /// A task has begun when it was enqueued or parted with as such ([`Finish`]), and when the lease on it has expired:
+    /// nobody has said how far its worker came.
+    async fn claim_begun(
+        &self,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, QueueError>;
 
     /// Gives the holder of a lease a fence larger than `above`; `None` when the lease is lost.
     ///
@@ -125,7 +142,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// The tasks that hold a slot of the scanner, in the order of their ids; expired slots are left out.
     async fn slots_in_use(&self, pool: &PoolName, instance: &InstanceId) -> Result<Vec<TaskId>, QueueError>;
 
-    /// Stops claims from the pool until [`resume_pool`](Self::resume_pool); a second pause replaces the reason.
+    /// Stops claims of tasks that have not begun from the pool until [`resume_pool`](Self::resume_pool); a second pause
+    /// replaces the reason.
     async fn pause_pool(&self, pool: &PoolName, reason: &str) -> Result<(), QueueError>;
 
     /// Allows claims from the pool again; fine when it is not paused.

@@ -15,7 +15,7 @@ use crate::{
     error::{Classified, ErrorKind, chain},
     housekeeping,
     ids::{PoolName, WorkerId},
-    queue::{Claim, Queue, QueueError, TaskBody},
+    queue::{Claim, Queue, QueueError},
     scanner::{self, Circuits, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
     task::TaskManager,
@@ -218,7 +218,7 @@ impl Worker {
         }
     }
 
-    /// Claims the next task of a pool if one of its scanners has a free slot.
+    /// Claims the next task of a pool if one of its scanners has a free slot, else the next whose scan may run already.
     async fn claim_for(&self, pool: &ScannerPool) -> Result<Claimed, String> {
         let failed = |error| chain(&error);
         // An operator's order, or what another worker has just found, counts from the next claim on.
@@ -226,13 +226,19 @@ impl Worker {
         if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
             debug!(pool = %pool.name, error = failed(error), "what others say of the scanners is not known");
         }
-        if !self.shared.has_room(pool).await.map_err(failed)? {
-            return Ok(Claimed::NoRoom);
-        }
+        let has_room = !self.shared.free_instances(pool).await.map_err(failed)?.is_empty();
         let claimed_at = Instant::now();
-        let claim =
-            self.shared.queue.claim(&pool.name, &self.shared.id, self.shared.settings.lease).await.map_err(failed)?;
-        Ok(claim.map_or(Claimed::Nothing, |claim| Claimed::Task(Box::new(claim), claimed_at)))
+        let Shared { queue, id, settings, .. } = self.shared.as_ref();
+        let claim = if has_room {
+            queue.claim(&pool.name, id, settings.lease).await
+        } else {
+            queue.claim_begun(&pool.name, id, settings.lease).await
+        };
+        Ok(match claim.map_err(failed)? {
+            Some(claim) => Claimed::Task(Box::new(claim), claimed_at),
+            None if has_room => Claimed::Nothing,
+            None => Claimed::NoRoom,
+        })
     }
 
     fn start(&self, claim: Claim, claimed_at: Instant, runs: &mut JoinSet<()>) {
@@ -301,24 +307,6 @@ enum Claimed {
 }
 
 impl Shared {
-    /// Whether the next task of the pool could run now: a slot is free, or the task holds one already, because another
-    /// worker handed it back while its scan goes on.
-    async fn has_room(&self, pool: &ScannerPool) -> Result<bool, QueueError> {
-        if !self.free_instances(pool).await?.is_empty() {
-            return Ok(true);
-        }
-        let next = self.queue.peek(&pool.name, 1).await?.pop();
-        let Some(next) = next.and_then(|body| TaskBody::parse(body).ok()) else {
-            return Ok(false);
-        };
-        for instance in &pool.instances {
-            if self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.contains(next.task_id()) {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
     /// The scanners of a pool that have a free slot and are not left alone, the best first.
     pub(super) async fn free_instances<'a>(
         &self,

@@ -227,6 +227,18 @@ fn still_in_time(until: Instant) -> Result<(), StepError> {
     Err(StepError::LeaseLost)
 }
 
+impl Shared {
+    /// Why this task shall not go on, and since when, if so: somebody wants it cancelled, or its time is over.
+    pub(super) fn over(&self, task: &Task) -> Option<(StopReason, Timestamp)> {
+        if let Some(since) = task.cancel_requested_at {
+            return Some((StopReason::Requested(task.cancel_message()), since));
+        }
+        let limit = self.settings.scan_timeout;
+        let since = task.started_at?.plus(limit);
+        (self.clock.now() >= since).then_some((StopReason::OutOfTime(limit), since))
+    }
+}
+
 impl<'a> Held<'a> {
     pub(super) fn new(
         shared: &'a Shared,
@@ -333,12 +345,7 @@ impl<'a> Held<'a> {
 
     /// Why the scan shall not go on, if so: somebody wants it cancelled, or its time is over.
     pub(super) fn reason_to_stop(&self, task: &Task) -> Option<StopReason> {
-        if task.cancel_requested_at.is_some() {
-            return Some(StopReason::Requested(task.cancel_message()));
-        }
-        let limit = self.shared.settings.scan_timeout;
-        let is_over = self.shared.clock.now().since(self.started_at) >= limit;
-        is_over.then_some(StopReason::OutOfTime(limit))
+        self.shared.over(task).map(|(reason, _)| reason)
     }
 
     /// Stops the scan of a task that goes on without us.

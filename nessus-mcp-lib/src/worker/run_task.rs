@@ -37,7 +37,7 @@ const UNCLEAR_PAUSE: Duration = Duration::from_secs(30);
 const NEXT_SCANNER_PAUSE: Duration = Duration::from_millis(100);
 /// The pause before a scan that exists is looked at again after an error.
 const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
-/// How long a task waits for a scanner that was disabled or is not configured.
+/// How long a task waits for a scanner that was disabled or is not configured, and for the end of a pause.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
 /// The shortest and the longest pause of a task whose scanner is left alone.
 const LEFT_ALONE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -219,25 +219,41 @@ impl TaskRun {
     }
 
     /// Gives the task a slot on a scanner: the one it is bound to, else the best of its pool.
+    ///
+    /// What stands against new scans, such as a pause, an open circuit or no free slot, does not keep one that exists from
+    /// being watched or stopped.
     async fn place(&self, task: &Task) -> Result<Placed, StepError> {
         let pool = &task.scanner_pool;
-        let candidates = match &task.scanner_instance_id {
-            Some(id) => {
-                let Some(bound) = self.shared.scanners.bound_instance(pool, id) else {
-                    return self.without_scanner(task, id);
-                };
-                // Its scan shall be stopped, if there is one: that must not wait for room to run one.
-                if task.cancel_requested_at.is_some() {
-                    return Ok(Placed::On(bound));
-                }
-                if !bound.enabled && task.nessus_scan_id.is_none() {
+        let bound = match &task.scanner_instance_id {
+            Some(id) => match self.shared.scanners.bound_instance(pool, id) {
+                Some(bound) => Some(bound),
+                None => return self.without_scanner(task, id),
+            },
+            None => None,
+        };
+        match (&bound, self.shared.over(task)) {
+            // Its scan shall be stopped, if there is one: that must not wait for room to run one.
+            (Some(bound), Some(_)) => return Ok(Placed::On(bound.clone())),
+            (None, Some((reason, _))) => return Err(reason.error()),
+            (Some(bound), None) if task.nessus_scan_id.is_some() => {
+                // It runs, whoever took its slot meanwhile.
+                self.takes_slot(task, bound, u32::MAX).await?;
+                return Ok(Placed::On(bound.clone()));
+            }
+            (_, None) => {}
+        }
+        if self.is_paused_for(task).await? {
+            info!("the task waits until its pool is resumed");
+            return Ok(Placed::Wait(DISABLED_PAUSE));
+        }
+        let candidates = match bound {
+            Some(bound) => {
+                let id = &bound.instance_id;
+                if !bound.enabled {
                     warn!(instance = %id, "the task waits for a scanner that is disabled");
                     return Ok(Placed::Wait(DISABLED_PAUSE));
                 }
-                // A scan that runs there is kept and watched.
-                if task.nessus_scan_id.is_none()
-                    && let Err(open) = self.shared.circuits.check(pool, id)
-                {
+                if let Err(open) = self.shared.circuits.check(pool, id) {
                     info!(reason = %open, "the task waits for its scanner");
                     return Ok(Placed::Wait(left_alone_pause(&open)));
                 }
@@ -249,19 +265,27 @@ impl TaskRun {
             },
         };
         for instance in candidates {
-            let slot = self.shared.queue.acquire_slot(
-                pool,
-                &instance.instance_id,
-                &task.task_id,
-                instance.max_concurrent_scans,
-                self.shared.settings.lease,
-            );
-            if slot.await? == SlotOutcome::Acquired {
+            if self.takes_slot(task, &instance, instance.max_concurrent_scans).await? {
                 self.shared.selection.used(pool, &instance.instance_id);
                 return Ok(Placed::On(instance));
             }
         }
         Ok(Placed::Wait(self.no_slot_pause(task)))
+    }
+
+    /// Whether the task gets one of so many slots of a scanner, or holds one.
+    async fn takes_slot(&self, task: &Task, instance: &ScannerInstance, slots: u32) -> Result<bool, StepError> {
+        let Shared { queue, settings, .. } = self.shared.as_ref();
+        let taken =
+            queue.acquire_slot(&task.scanner_pool, &instance.instance_id, &task.task_id, slots, settings.lease).await?;
+        Ok(taken == SlotOutcome::Acquired)
+    }
+
+    /// Whether a pause of its pool keeps the task from beginning its scan. The queue hands out from a paused pool only what
+    /// may have begun.
+    async fn is_paused_for(&self, task: &Task) -> Result<bool, StepError> {
+        let may_have_begun = task.status == TaskStatus::Running || self.claim.deliveries > 1;
+        Ok(may_have_begun && self.shared.queue.stats(&task.scanner_pool).await?.paused.is_some())
     }
 
     /// What becomes of a task that is bound to a scanner this process has never known: the file may have lost it by
@@ -303,6 +327,11 @@ impl TaskRun {
             }
             _ => {}
         }
+        if let StepError::Scanner(failure) = &error
+            && let Some(end) = self.end_without_scanner(failure).await
+        {
+            return self.fail(&end).await;
+        }
         if let Some(outcome) = self.another_try(&error, held).await {
             return outcome;
         }
@@ -311,6 +340,16 @@ impl TaskRun {
             held.stop_scan().await;
         }
         self.fail(&error).await
+    }
+
+    /// The end of a task that shall not go on, and whose scanner has not said for too long whether it has a scan there.
+    async fn end_without_scanner(&self, failure: &ScannerError) -> Option<StepError> {
+        let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok()?;
+        let (reason, since) = self.shared.over(&task)?;
+        let waited = self.shared.clock.now().since(since);
+        let instance = task.scanner_instance_id.filter(|_| task.nessus_scan_id.is_none() && waited >= STOP_LIMIT)?;
+        let failure = chain(failure);
+        Some(reason.error_with(&format!("whether a scan of it is on `{instance}` could not be found out: {failure}")))
     }
 
     /// How the task goes on after an error that need not be its end.
@@ -399,6 +438,13 @@ impl TaskRun {
         }
     }
 
+    /// Whether the task is to be claimed also where no new scan may begin, because its time runs, or because its file
+    /// cannot be read and does not say that it has not.
+    async fn has_begun(&self) -> bool {
+        let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
+        task.map_or(true, |task| task.status == TaskStatus::Running)
+    }
+
     fn writer(&self) -> Writer {
         Writer::Worker(self.claim.lease.fence)
     }
@@ -410,8 +456,8 @@ impl TaskRun {
             Outcome::Lost => return,
             Outcome::Ended => Finish::Ack,
             Outcome::Dead { code, message, attempt } => Finish::Dead(DeadReason::new(message, code, attempt)),
-            Outcome::Retry(delay) => Finish::Retry { delay },
-            Outcome::HandBack(delay) => Finish::Release { delay },
+            Outcome::Retry(delay) => Finish::Retry { delay, begun: self.has_begun().await },
+            Outcome::HandBack(delay) => Finish::Release { delay, begun: self.has_begun().await },
         };
         if let Some(instance) = instance {
             self.release_slot(instance, &how).await;

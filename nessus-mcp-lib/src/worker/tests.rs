@@ -1,5 +1,6 @@
 //! The road of a task on a mock scanner and a real SQLite queue, in paused time.
 
+mod begun;
 mod circuits;
 mod control;
 mod reload;

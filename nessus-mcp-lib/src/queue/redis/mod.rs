@@ -9,7 +9,7 @@
 //! | `{pool}:queue` | list | ready bodies, pushed left, taken right: `LLEN` is the depth |
 //! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
-//! | `{pool}:queue:ids` | hash | task: `ready`, `leased`, `delayed`, `delayed_front` |
+//! | `{pool}:queue:ids` | hash | task: `ready`, `begun` (ready, before all others), `leased`, `delayed`, `delayed_front`, `delayed_begun` |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
 //! | `{pool}:queue:owners` | hash | leased task: `fence:worker` |
@@ -109,6 +109,47 @@ impl RedisQueue {
         script.on(self.naming.entries(pool), arguments)
     }
 
+    /// Adds an entry at the `back`, or as that of a task that has `begun`.
+    async fn enqueue_at(&self, pool: &PoolName, body: &TaskBody, place: &str) -> Result<Enqueued, QueueError> {
+        let arguments = [body.task_id().to_string(), body.as_str().to_owned(), place.to_owned()];
+        let enqueue = self.script(&scripts::ENQUEUE, pool, arguments);
+        let (mut added, mut depth): (i64, u64) = self.calls.run(&enqueue, LostReply::Repeat).await?;
+        if added < 0 {
+            self.audit(pool).await?;
+            (added, depth) = self.calls.run(&enqueue, LostReply::Repeat).await?;
+        }
+        let outcome = if added == 1 { EnqueueOutcome::Added } else { EnqueueOutcome::AlreadyKnown };
+        Ok(Enqueued::new(outcome, depth))
+    }
+
+    /// Claims a task, of `all` or of those that have `begun`.
+    async fn claim_of(
+        &self,
+        which: &str,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, QueueError> {
+        let claim = self.script(&scripts::CLAIM, pool, [worker.to_string(), millis(lease), which.to_owned()]);
+        loop {
+            let claimed: Value = self.calls.run(&claim, LostReply::Tell).await?;
+            match &claimed {
+                Value::Nil => return Ok(None),
+                Value::Array(parts) if parts.is_empty() => continue,
+                _ => {}
+            }
+            let (id, body, fence, deliveries): (String, Vec<u8>, u64, u32) = self.calls.read(claimed)?;
+            let body = String::from_utf8(body).ok().and_then(|body| TaskBody::parse(body).ok());
+            // The script reads bodies less strictly.
+            let Some(body) = body.filter(|body| body.task_id().as_str() == id) else {
+                self.bury_unreadable(pool, id, format!("{fence}:{worker}")).await?;
+                continue;
+            };
+            let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), Fence(fence));
+            return Ok(Some(Claim::new(lease, body, deliveries)));
+        }
+    }
+
     /// Throws out an entry that was leased and then could not be read.
     async fn bury_unreadable(&self, pool: &PoolName, id: String, owner: String) -> Result<(), QueueError> {
         let finish = self.script(&scripts::FINISH, pool, [id, owner, "corrupted".to_owned()]);
@@ -133,35 +174,24 @@ impl fmt::Debug for RedisQueue {
 #[async_trait]
 impl Queue for RedisQueue {
     async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
-        let enqueue = self.script(&scripts::ENQUEUE, pool, [body.task_id().to_string(), body.as_str().to_owned()]);
-        let (mut added, mut depth): (i64, u64) = self.calls.run(&enqueue, LostReply::Repeat).await?;
-        if added < 0 {
-            self.audit(pool).await?;
-            (added, depth) = self.calls.run(&enqueue, LostReply::Repeat).await?;
-        }
-        let outcome = if added == 1 { EnqueueOutcome::Added } else { EnqueueOutcome::AlreadyKnown };
-        Ok(Enqueued::new(outcome, depth))
+        self.enqueue_at(pool, body, "back").await
+    }
+
+    async fn enqueue_begun(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+        self.enqueue_at(pool, body, "begun").await
     }
 
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
-        let claim = self.script(&scripts::CLAIM, pool, [worker.to_string(), millis(lease)]);
-        loop {
-            let claimed: Value = self.calls.run(&claim, LostReply::Tell).await?;
-            match &claimed {
-                Value::Nil => return Ok(None),
-                Value::Array(parts) if parts.is_empty() => continue,
-                _ => {}
-            }
-            let (id, body, fence, deliveries): (String, Vec<u8>, u64, u32) = self.calls.read(claimed)?;
-            let body = String::from_utf8(body).ok().and_then(|body| TaskBody::parse(body).ok());
-            // The script reads bodies less strictly.
-            let Some(body) = body.filter(|body| body.task_id().as_str() == id) else {
-                self.bury_unreadable(pool, id, format!("{fence}:{worker}")).await?;
-                continue;
-            };
-            let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), Fence(fence));
-            return Ok(Some(Claim::new(lease, body, deliveries)));
-        }
+        self.claim_of("all", pool, worker, lease).await
+    }
+
+    async fn claim_begun(
+        &self,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, QueueError> {
+        self.claim_of("begun", pool, worker, lease).await
     }
 
     async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError> {
@@ -202,8 +232,14 @@ impl Queue for RedisQueue {
         let mut arguments = vec![lease.task_id.to_string(), owner(lease)];
         match how {
             Finish::Ack => arguments.push("ack".to_owned()),
-            Finish::Retry { delay } => arguments.extend(["retry".to_owned(), millis(delay)]),
-            Finish::Release { delay } => arguments.extend(["release".to_owned(), millis(delay)]),
+            Finish::Retry { delay, begun } => {
+                let place = if begun { "begun" } else { "back" };
+                arguments.extend(["retry".to_owned(), millis(delay), place.to_owned()]);
+            }
+            Finish::Release { delay, begun } => {
+                let place = if begun { "begun" } else { "front" };
+                arguments.extend(["release".to_owned(), millis(delay), place.to_owned()]);
+            }
             Finish::Dead(reason) => {
                 arguments.push("dead".to_owned());
                 arguments.extend(letters::appended(&reason));
@@ -290,7 +326,7 @@ impl Queue for RedisQueue {
         Ok(state.map(|state| match state.as_str() {
             "leased" => EntryState::Leased,
             "dead" => EntryState::Dead,
-            "ready" => EntryState::Ready,
+            "ready" | "begun" => EntryState::Ready,
             _ => EntryState::Delayed,
         }))
     }

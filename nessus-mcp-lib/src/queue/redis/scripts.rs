@@ -29,13 +29,13 @@ macro_rules! pool_script {
     };
 }
 
-pool_script!(ENQUEUE, "whole.lua", "enqueue.lua");
+pool_script!(ENQUEUE, "place.lua", "whole.lua", "enqueue.lua");
 pool_script!(AUDIT, "audit.lua");
-pool_script!(CLAIM, "due.lua", "dead.lua", "claim.lua");
+pool_script!(CLAIM, "place.lua", "due.lua", "dead.lua", "claim.lua");
 pool_script!(RAISE_FENCE, "raise_fence.lua");
 pool_script!(RENEW, "renew.lua");
-pool_script!(FINISH, "dead.lua", "finish.lua");
-pool_script!(REAP, "due.lua", "reap.lua");
+pool_script!(FINISH, "place.lua", "dead.lua", "finish.lua");
+pool_script!(REAP, "place.lua", "due.lua", "reap.lua");
 pool_script!(REMOVE, "find.lua", "remove.lua");
 pool_script!(RETRY_DEAD, "whole.lua", "dead.lua", "retry_dead.lua");
 pool_script!(STATS, "stats.lua");

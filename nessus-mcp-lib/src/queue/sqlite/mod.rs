@@ -28,7 +28,10 @@ use async_trait::async_trait;
 use rusqlite::Transaction;
 use tokio::sync::Notify;
 
-use self::connection::Store;
+use self::{
+    connection::Store,
+    statements::{End, Which},
+};
 use super::{
     CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
     IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats,
@@ -92,6 +95,26 @@ impl SqliteQueue {
         self.on_blocking_thread(move |store| store.read(|view| look(view, clock.now()))).await
     }
 
+    async fn enqueue_at(&self, pool: &PoolName, body: &TaskBody, end: End) -> Result<Enqueued, QueueError> {
+        let (pool, body) = (pool.clone(), body.clone());
+        let enqueued = self.write(move |step, _| statements::enqueue(step, &pool, &body, end)).await?;
+        if enqueued.outcome == EnqueueOutcome::Added {
+            self.work.notify_waiters();
+        }
+        Ok(enqueued)
+    }
+
+    async fn claim_of(
+        &self,
+        which: Which,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, QueueError> {
+        let (pool, worker) = (pool.clone(), worker.clone());
+        self.write(move |step, now| statements::claim(step, now, &pool, &worker, now.plus(lease), which)).await
+    }
+
     async fn on_blocking_thread<T, F>(&self, call: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
@@ -118,17 +141,24 @@ impl fmt::Debug for SqliteQueue {
 #[async_trait]
 impl Queue for SqliteQueue {
     async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
-        let (pool, body) = (pool.clone(), body.clone());
-        let enqueued = self.write(move |step, _| statements::enqueue(step, &pool, &body)).await?;
-        if enqueued.outcome == EnqueueOutcome::Added {
-            self.work.notify_waiters();
-        }
-        Ok(enqueued)
+        self.enqueue_at(pool, body, End::Back).await
+    }
+
+    async fn enqueue_begun(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+        self.enqueue_at(pool, body, End::Begun).await
     }
 
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
-        let (pool, worker) = (pool.clone(), worker.clone());
-        self.write(move |step, now| statements::claim(step, now, &pool, &worker, now.plus(lease))).await
+        self.claim_of(Which::All, pool, worker, lease).await
+    }
+
+    async fn claim_begun(
+        &self,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+    ) -> Result<Option<Claim>, QueueError> {
+        self.claim_of(Which::Begun, pool, worker, lease).await
     }
 
     async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError> {

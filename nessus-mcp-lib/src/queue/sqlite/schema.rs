@@ -31,7 +31,8 @@ CREATE TABLE circuits (
 /// The tables of version 1.
 ///
 /// An entry is in exactly one state, and a task has at most one entry in a pool. `place` orders the ready ones; the
-/// front is the smallest and may be negative. `task_id` is NULL for a body that was put there by other means than
+/// front is the smallest and may be negative. Those that have begun are far below all others, see `statements`, and
+/// `at_front` says where an entry goes when it is due. `task_id` is NULL for a body that was put there by other means than
 /// `enqueue`; the claim that meets it fills it in or throws the body out.
 pub(super) const FIRST_VERSION: &str = "
 CREATE TABLE schema_version (version INTEGER NOT NULL) STRICT;

@@ -16,11 +16,39 @@ use crate::{
 /// How many expired leases and due entries one claim moves: it stays short however many there are.
 const MOVED_PER_CLAIM: u32 = 100;
 
-/// Which end of the queue an entry goes to.
-#[derive(Clone, Copy)]
-enum End {
-    Front,
-    Back,
+/// The place above which the tasks stand that have not begun. Those that have are all before it.
+const FIRST_PLACE: i64 = -(1 << 40);
+
+/// Where in the queue an entry goes; stored with those that wait for their time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum End {
+    /// Behind all others.
+    Back = 0,
+    /// Before all that have not begun.
+    Front = 1,
+    /// Before all others: it has begun.
+    Begun = 2,
+}
+
+impl End {
+    const fn of(begun: bool, otherwise: Self) -> Self {
+        if begun { Self::Begun } else { otherwise }
+    }
+
+    const fn read(stored: i64) -> Self {
+        match stored {
+            0 => Self::Back,
+            1 => Self::Front,
+            _ => Self::Begun,
+        }
+    }
+}
+
+/// Which tasks a claim may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    All,
+    Begun,
 }
 
 /// A row's id and what a step must know of it.
@@ -30,11 +58,16 @@ struct Held {
     deliveries: u32,
 }
 
-pub(super) fn enqueue(step: &Transaction<'_>, pool: &PoolName, body: &TaskBody) -> rusqlite::Result<Enqueued> {
+pub(super) fn enqueue(
+    step: &Transaction<'_>,
+    pool: &PoolName,
+    body: &TaskBody,
+    end: End,
+) -> rusqlite::Result<Enqueued> {
     let outcome = if entry_state(step, pool, body.task_id())?.is_some() {
         EnqueueOutcome::AlreadyKnown
     } else {
-        add(step, pool, body)?;
+        add(step, pool, body, end)?;
         EnqueueOutcome::Added
     };
     Ok(Enqueued::new(outcome, depth(step, pool)?))
@@ -46,19 +79,18 @@ pub(super) fn claim(
     pool: &PoolName,
     worker: &WorkerId,
     expires: Timestamp,
+    which: Which,
 ) -> rusqlite::Result<Option<Claim>> {
-    if paused(step, pool)?.is_some() {
-        return Ok(None);
-    }
+    let before = claimable_before(step, pool, which)?;
     promote(step, now, pool)?;
     reap(step, now, pool, MOVED_PER_CLAIM)?;
     loop {
         let next = step
             .prepare_cached(
                 "SELECT id, task_id, body, deliveries FROM entries
-                 WHERE pool = ?1 AND state = 'ready' ORDER BY place LIMIT 1",
+                 WHERE pool = ?1 AND state = 'ready' AND place < ?2 ORDER BY place LIMIT 1",
             )?
-            .query_row([pool.as_str()], |row| {
+            .query_row(params![pool.as_str(), before], |row| {
                 Ok((known_name(row, 1)?, Held { id: row.get(0)?, body: lossy(row, 2)?, deliveries: row.get(3)? }))
             })
             .optional()?;
@@ -139,13 +171,14 @@ pub(super) fn finish(
     match how {
         Finish::Ack => delete(step, held.id)?,
         Finish::Dead(reason) => bury(step, now, &lease.pool, Some(&lease.task_id), &held, &reason)?,
-        Finish::Retry { delay } => delay_until(step, held.id, now.plus(delay), End::Back)?,
-        Finish::Release { delay } => {
+        Finish::Retry { delay, begun } => delay_until(step, held.id, now.plus(delay), End::of(begun, End::Back))?,
+        Finish::Release { delay, begun } => {
+            let end = End::of(begun, End::Front);
             step.prepare_cached("UPDATE entries SET deliveries = deliveries - 1 WHERE id = ?1")?.execute([held.id])?;
             if delay.is_zero() {
-                make_ready(step, &lease.pool, held.id, End::Front)?;
+                make_ready(step, &lease.pool, held.id, end)?;
             } else {
-                delay_until(step, held.id, now.plus(delay), End::Front)?;
+                delay_until(step, held.id, now.plus(delay), end)?;
             }
         }
     }
@@ -163,7 +196,7 @@ pub(super) fn reap(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, max:
     )?;
     // Each goes before the last, so the one that waited longest goes in last.
     for (id, _) in expired.iter().rev() {
-        make_ready(step, pool, *id, End::Front)?;
+        make_ready(step, pool, *id, End::Begun)?;
     }
     Ok(expired.into_iter().map(|(_, task)| task).collect())
 }
@@ -195,7 +228,7 @@ pub(super) fn retry_dead(
     if risen == 0 {
         return Ok(RetryDeadOutcome::NotFound);
     }
-    add(step, pool, body)?;
+    add(step, pool, body, End::Back)?;
     Ok(RetryDeadOutcome::Requeued)
 }
 
@@ -285,16 +318,16 @@ pub(super) fn leases(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Resul
     )
 }
 
-/// Whether a claim from one of the pools would find something.
+/// Whether a claim from one of the pools would find something; from a paused one, perhaps, where something becomes due.
 pub(super) fn any_claimable(view: &Transaction<'_>, now: Timestamp, pools: &[PoolName]) -> rusqlite::Result<bool> {
     let mut statement = view.prepare_cached(
-        "SELECT (EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'ready')
-              OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'delayed' AND due_ms <= ?2)
-              OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2))
-            AND NOT EXISTS (SELECT 1 FROM pools WHERE pool = ?1 AND paused IS NOT NULL)",
+        "SELECT EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'ready' AND place < ?3)
+             OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'delayed' AND due_ms <= ?2)
+             OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2)",
     )?;
     for pool in pools {
-        if statement.query_row(params![pool.as_str(), now.as_millis()], |row| row.get(0))? {
+        let before = claimable_before(view, pool, Which::All)?;
+        if statement.query_row(params![pool.as_str(), now.as_millis(), before], |row| row.get(0))? {
             return Ok(true);
         }
     }
@@ -309,20 +342,26 @@ fn promote(step: &Transaction<'_>, now: Timestamp, pool: &PoolName) -> rusqlite:
              WHERE pool = ?1 AND state = 'delayed' AND due_ms <= ?2 ORDER BY due_ms, id LIMIT ?3",
         )?,
         params![pool.as_str(), now.as_millis(), MOVED_PER_CLAIM],
-        |row| Ok((row.get::<_, i64>(0)?, row.get::<_, bool>(1)?)),
+        |row| Ok((row.get::<_, i64>(0)?, End::read(row.get(1)?))),
     )?;
-    for (id, _) in due.iter().filter(|(_, at_front)| !at_front) {
-        make_ready(step, pool, *id, End::Back)?;
+    for (id, end) in due.iter().filter(|(_, end)| *end == End::Back) {
+        make_ready(step, pool, *id, *end)?;
     }
-    for (id, _) in due.iter().rev().filter(|(_, at_front)| *at_front) {
-        make_ready(step, pool, *id, End::Front)?;
+    for (id, end) in due.iter().rev().filter(|(_, end)| *end != End::Back) {
+        make_ready(step, pool, *id, *end)?;
     }
     Ok(())
 }
 
-fn add(step: &Transaction<'_>, pool: &PoolName, body: &TaskBody) -> rusqlite::Result<()> {
+/// The place before which a claim may take what is ready.
+fn claimable_before(view: &Transaction<'_>, pool: &PoolName, which: Which) -> rusqlite::Result<i64> {
+    let begun_only = which == Which::Begun || paused(view, pool)?.is_some();
+    Ok(if begun_only { FIRST_PLACE } else { i64::MAX })
+}
+
+fn add(step: &Transaction<'_>, pool: &PoolName, body: &TaskBody, end: End) -> rusqlite::Result<()> {
     step.prepare_cached("INSERT INTO entries (pool, task_id, body, state, place) VALUES (?1, ?2, ?3, 'ready', ?4)")?
-        .execute(params![pool.as_str(), body.task_id().as_str(), body.as_str(), place_at(step, pool, End::Back)?])?;
+        .execute(params![pool.as_str(), body.task_id().as_str(), body.as_str(), place_at(step, pool, end)?])?;
     Ok(())
 }
 
@@ -340,16 +379,23 @@ fn delay_until(step: &Transaction<'_>, id: i64, due: Timestamp, end: End) -> rus
         "UPDATE entries SET state = 'delayed', due_ms = ?1, at_front = ?2,
              worker = NULL, fence = NULL, expires_ms = NULL WHERE id = ?3",
     )?
-    .execute(params![due.as_millis(), matches!(end, End::Front), id])?;
+    .execute(params![due.as_millis(), end as i64, id])?;
     Ok(())
 }
 
 fn place_at(step: &Transaction<'_>, pool: &PoolName, end: End) -> rusqlite::Result<i64> {
     let statement = match end {
-        End::Front => "SELECT COALESCE(MIN(place), 1) - 1 FROM entries WHERE pool = ?1 AND state = 'ready'",
-        End::Back => "SELECT COALESCE(MAX(place), 0) + 1 FROM entries WHERE pool = ?1 AND state = 'ready'",
+        End::Begun => {
+            "SELECT COALESCE(MIN(place), ?2) - 1 FROM entries WHERE pool = ?1 AND state = 'ready' AND place < ?2"
+        }
+        End::Front => {
+            "SELECT COALESCE(MIN(place), 1) - 1 FROM entries WHERE pool = ?1 AND state = 'ready' AND place >= ?2"
+        }
+        End::Back => {
+            "SELECT COALESCE(MAX(place), 0) + 1 FROM entries WHERE pool = ?1 AND state = 'ready' AND place >= ?2"
+        }
     };
-    step.prepare_cached(statement)?.query_row([pool.as_str()], |row| row.get(0))
+    step.prepare_cached(statement)?.query_row(params![pool.as_str(), FIRST_PLACE], |row| row.get(0))
 }
 
 fn bury(

@@ -129,10 +129,10 @@ async fn a_future_that_is_dropped_midway_leaves_a_whole_step() {
     let (begun, has_begun) = tokio::sync::oneshot::channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let step = queue.write(move |step, _| {
-        statements::enqueue(step, &pool(), &body(1))?;
+        statements::enqueue(step, &pool(), &body(1), statements::End::Back)?;
         begun.send(()).unwrap();
         may_go_on.recv().unwrap();
-        statements::enqueue(step, &pool(), &body(2))
+        statements::enqueue(step, &pool(), &body(2), statements::End::Back)
     });
     tokio::select! {
         _ = step => panic!("the step is held"),

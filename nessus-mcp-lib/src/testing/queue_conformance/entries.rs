@@ -36,7 +36,7 @@ pub async fn enqueue_is_idempotent(harness: &dyn QueueHarness) {
     assert_known().await;
     assert_eq!(queue.depth(&pool()).await.unwrap(), 0);
 
-    queue.finish(&claimed.lease, Finish::Retry { delay: LONG }).await.unwrap();
+    queue.finish(&claimed.lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
     assert_known().await;
     assert_eq!(queue.depth(&pool()).await.unwrap(), 0);
 }
@@ -66,7 +66,7 @@ pub async fn bodies_keep_every_byte(harness: &dyn QueueHarness) {
     queue.enqueue(&pool(), &TaskBody::parse(text.as_str()).unwrap()).await.unwrap();
     assert_eq!(queue.peek(&pool(), 1).await.unwrap(), [text.as_str()]);
     let claimed = claim(&*queue, "w", LONG).await;
-    queue.finish(&claimed.lease, Finish::Release { delay: std::time::Duration::ZERO }).await.unwrap();
+    queue.finish(&claimed.lease, Finish::Release { delay: std::time::Duration::ZERO, begun: false }).await.unwrap();
     assert_eq!(claim(&*queue, "w", LONG).await.body.as_str(), text);
 }
 
@@ -102,7 +102,7 @@ pub async fn only_what_nobody_holds_can_be_removed(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=3).await;
     let delayed = claim(&*queue, "w", LONG).await;
-    queue.finish(&delayed.lease, Finish::Retry { delay: LONG }).await.unwrap();
+    queue.finish(&delayed.lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
     let leased = claim(&*queue, "w", LONG).await;
     for (number, outcome) in [
         (1, RemoveOutcome::Removed),
@@ -127,7 +127,7 @@ pub async fn states_and_counts_agree(harness: &dyn QueueHarness) {
     let reason = crate::queue::DeadReason::new("no", "bad", 1);
     queue.finish(&dead.lease, Finish::Dead(reason)).await.unwrap();
     let delayed = claim(&*queue, "w", LONG).await;
-    queue.finish(&delayed.lease, Finish::Retry { delay: LONG }).await.unwrap();
+    queue.finish(&delayed.lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
     claim(&*queue, "w", LONG).await;
 
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(2, 1, 1, 1));

@@ -125,8 +125,8 @@ pub async fn the_former_holder_cannot_finish(harness: &dyn QueueHarness) {
     let new = claim(&*queue, "w", LONG).await.lease;
     for how in [
         Finish::Ack,
-        Finish::Retry { delay: Duration::ZERO },
-        Finish::Release { delay: Duration::ZERO },
+        Finish::Retry { delay: Duration::ZERO, begun: false },
+        Finish::Release { delay: Duration::ZERO, begun: false },
         Finish::Dead(crate::queue::DeadReason::new("no", "bad", 1)),
     ] {
         assert_eq!(queue.finish(&old, how).await.unwrap(), FinishOutcome::LeaseLost);
@@ -190,13 +190,13 @@ pub async fn a_retry_waits_and_is_counted(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
     let lease = claim(&*queue, "w", LONG).await.lease;
-    assert_eq!(queue.finish(&lease, Finish::Retry { delay: LONG }).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.finish(&lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap(), FinishOutcome::Done);
     assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Delayed));
     assert_nothing_to_claim(&*queue).await;
 
     enqueue(&*queue, 2..=3).await;
     let lease = claim(&*queue, "w", LONG).await.lease;
-    queue.finish(&lease, Finish::Retry { delay: SHORT }).await.unwrap();
+    queue.finish(&lease, Finish::Retry { delay: SHORT, begun: false }).await.unwrap();
     harness.let_pass(SHORT).await;
     assert_eq!(claim(&*queue, "w", LONG).await.body, body(3));
     let again = claim(&*queue, "w", LONG).await;
@@ -212,7 +212,10 @@ pub async fn a_release_goes_to_the_front_uncounted(harness: &dyn QueueHarness) {
     let first = claim(&*queue, "w", LONG).await.lease;
     let second = claim(&*queue, "w", LONG).await.lease;
     for lease in [&second, &first] {
-        assert_eq!(queue.finish(lease, Finish::Release { delay: Duration::ZERO }).await.unwrap(), FinishOutcome::Done);
+        assert_eq!(
+            queue.finish(lease, Finish::Release { delay: Duration::ZERO, begun: false }).await.unwrap(),
+            FinishOutcome::Done
+        );
     }
     for number in 1..=3 {
         let claimed = claim(&*queue, "w", LONG).await;
@@ -225,10 +228,10 @@ pub async fn a_delayed_release_goes_to_the_front(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=3).await;
     let first = claim(&*queue, "w", LONG).await.lease;
-    queue.finish(&first, Finish::Release { delay: LONG }).await.unwrap();
+    queue.finish(&first, Finish::Release { delay: LONG, begun: false }).await.unwrap();
     let second = claim(&*queue, "w", LONG).await;
     assert_eq!(second.body, body(2));
-    queue.finish(&second.lease, Finish::Release { delay: SHORT }).await.unwrap();
+    queue.finish(&second.lease, Finish::Release { delay: SHORT, begun: false }).await.unwrap();
     harness.let_pass(SHORT).await;
     let again = claim(&*queue, "w", LONG).await;
     assert_eq!((again.body, again.deliveries), (body(2), 1));

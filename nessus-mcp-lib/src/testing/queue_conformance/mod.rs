@@ -13,6 +13,7 @@
 //! hold for a backend whose clock cannot be set and on a machine that is slow.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 
+mod begun;
 mod circuits;
 mod dead_letters;
 mod entries;
@@ -23,7 +24,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::{circuits::*, dead_letters::*, entries::*, leases::*, shared::*};
+pub use self::{begun::*, circuits::*, dead_letters::*, entries::*, leases::*, shared::*};
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
     queue::{Claim, EnqueueOutcome, Queue, TaskBody},
@@ -90,6 +91,10 @@ macro_rules! queue_conformance_tests {
             a_retry_waits_and_is_counted
             a_release_goes_to_the_front_uncounted
             a_delayed_release_goes_to_the_front
+            what_has_begun_comes_first
+            only_what_has_begun_is_claimed_as_such
+            a_pause_does_not_hold_back_what_has_begun
+            an_expired_lease_counts_as_begun
             dead_letters_say_why
             dead_letters_come_newest_first_in_parts
             a_dead_letter_is_retried_once

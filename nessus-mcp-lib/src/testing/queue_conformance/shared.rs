@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Only so that a check of a broken queue fails instead of hanging.
-const PATIENCE: Duration = Duration::from_secs(120);
+pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 fn scanner(name: &str) -> InstanceId {
     InstanceId::new(name).unwrap()

@@ -311,7 +311,7 @@ async fn a_task_that_no_worker_survives_is_buried() {
     worker.stop().await;
     for _ in 0..30 {
         let claim = f.service.queue().claim(&pool(), &dying, lease).await.unwrap().expect("the task");
-        f.service.queue().finish(&claim.lease, Finish::Release { delay: Duration::ZERO }).await.unwrap();
+        f.service.queue().finish(&claim.lease, Finish::Release { delay: Duration::ZERO, begun: false }).await.unwrap();
     }
     let worker = f.start();
     assert_eq!(f.ended(&other).await.status, TaskStatus::Completed);
