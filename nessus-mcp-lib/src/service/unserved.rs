@@ -1,7 +1,10 @@
 //! Tasks that nothing can work on, because their pool or scanner was taken out of the configuration: they wait, which
 //! nobody would see in a list of what is configured.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -15,7 +18,7 @@ use crate::{
 /// How old the answer may be: it takes a look at every task.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// Tasks that wait for a pool or scanner that is not configured.
+/// Tasks that wait for a pool or scanner that is not configured; those in the hands of a worker do not wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -48,10 +51,20 @@ impl ScanService {
         if let Some(known) = known.filter(|known| now.since(known.at) < KEPT) {
             return Ok(known.views);
         }
-        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        let mut without: BTreeMap<PoolName, Vec<_>> = BTreeMap::new();
         for task in self.tasks.list(TaskQuery::default().unfinished()).await?.tasks {
-            if let Some(missing) = self.missing(&task) {
-                *counts.entry(missing).or_default() += 1;
+            if let Some((pool, instance)) = self.missing(&task) {
+                without.entry(pool).or_default().push((instance, task.task_id));
+            }
+        }
+        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        for (pool, mut tasks) in without {
+            // A worker that has known the pool or scanner watches the scans there to their end.
+            let leases = self.queue.leases(&pool).await.unwrap_or_default().into_iter();
+            let held: HashSet<_> = leases.filter(|held| held.expires_at > now).map(|held| held.lease.task_id).collect();
+            tasks.retain(|(_, task_id)| !held.contains(task_id));
+            for (instance, _) in tasks {
+                *counts.entry((pool.clone(), instance)).or_default() += 1;
             }
         }
         let view = |((scanner_pool, scanner_instance), tasks)| UnservedView { scanner_pool, scanner_instance, tasks };

@@ -65,6 +65,7 @@ async fn a_scan_of_a_removed_pool_ends_well_and_a_task_that_waits_there_is_seen(
     f.wait_for_launch().await;
     let queued = f.submit().await;
     f.replace(vec![pool_of("other", instance(&f, "elsewhere", 1))]);
+    assert_eq!(f.waiting().await, [("lab".to_owned(), None, 1)], "the one that runs is in a worker's hands");
     assert_eq!(f.ended(&running).await.status, TaskStatus::Completed);
     assert_eq!(f.waiting().await, [("lab".to_owned(), None, 1)]);
     assert_eq!(f.service.status(&queued).await.unwrap().status, TaskStatus::Queued);
