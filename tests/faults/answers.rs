@@ -1,12 +1,18 @@
 //! Rows 24 to 28 and 48 to 51: answers that ask for patience, make no sense or lead elsewhere.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use nessus_mcp_lib::task::TaskStatus;
+use nessus_mcp_lib::{
+    ScannerInterface,
+    ids::InstanceId,
+    scanner::{NessusConfig, NessusScanner, ScannerInstance, ScannerPool},
+    secret::Secret,
+    task::TaskStatus,
+};
 use nessus_mcp_tests::sim::{Fault, NessusSim, SimConfig, Stats, When};
 use rstest::rstest;
 
-use crate::rig::{Rig, Setup, calls, struck};
+use crate::rig::{PASSWORD, Rig, Setup, calls, instance, pool, struck};
 
 fn all_calls(stats: &Stats) -> u64 {
     stats.calls.values().sum()
@@ -76,6 +82,30 @@ async fn row_25_server_errors(#[case] method: &str, #[case] path: &str, #[case] 
         .completes()
         .await;
     assert_eq!(struck(&stats, "server_error"), count);
+}
+
+/// The scan was never asked for: the task is bound to nothing, and runs on the other scanner.
+#[rstest]
+#[case::server_error("server_error")]
+#[case::no_sense("empty_list")]
+#[case::reset("reset")]
+#[tokio::test(start_paused = true)]
+async fn row_25_errors_before_the_create_on_one_of_two_scanners(#[case] fault: &str) {
+    let rig = Rig::with(Fault::new(fault).method("GET").path("/editor/scan/templates").count(0)).await;
+    let other = NessusSim::start(SimConfig::new().login("scan", PASSWORD).clock(rig.time.clock())).await;
+    let config = NessusConfig::new(other.url(), "scan", Secret::new(PASSWORD));
+    let other_scanner = Arc::new(NessusScanner::new(config).unwrap());
+    let other_id = InstanceId::new("other").unwrap();
+    let instances = vec![
+        ScannerInstance::new(instance(), 2, Arc::clone(&rig.scanner) as Arc<dyn ScannerInterface>),
+        ScannerInstance::new(other_id.clone(), 2, other_scanner),
+    ];
+    rig.service.scanners().replace(vec![ScannerPool::new(pool(), "nessus", instances)]).unwrap();
+    let task = rig.submit().await;
+    assert_eq!(rig.completed(&task).await.scanner_instance, Some(other_id));
+    assert!(struck(&rig.sim.stats(), fault) > 0, "it was tried first");
+    let stats = rig.stop().await;
+    assert_eq!((stats.total_creates, other.stats().total_creates, other.stats().total_launches), (0, 1, 1));
 }
 
 #[rstest]

@@ -50,7 +50,7 @@ pub use self::interface::MockScannerInterface;
 #[cfg(feature = "nessus")]
 pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
 pub(crate) use self::permit::act_until;
-pub use self::permit::may_act;
+pub use self::permit::{may_act, nothing_sent};
 pub use self::{
     changes::{ChangedScanner, ScannerChanges},
     circuits::Circuits,

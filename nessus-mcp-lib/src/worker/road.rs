@@ -17,7 +17,7 @@ use crate::{
     error::{Classified as _, chain},
     ids::ScanId,
     queue::{Lease, RenewOutcome},
-    scanner::{self, DEFAULT_TEMPLATE, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
+    scanner::{self, DEFAULT_TEMPLATE, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
     task::{Artifact, Observation, ScanType, Task, TaskStatus, Writer},
     time::Timestamp,
 };
@@ -139,10 +139,11 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
     request.template = task.payload.template.clone().unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
     let until = held.confirm().await?;
     crate::fail_points::fail_point!("worker_create_confirmed");
-    let scan = match scanner::act_until(until, held.instance.scanner.create(&request)).await {
+    let (created, sent) = scanner::act_until(until, held.instance.scanner.create(&request)).await;
+    let scan = match created {
         Ok(scan) => scan,
         Err(error) => {
-            if !error.may_have_acted() {
+            if sent == RequestSent::No || !error.may_have_acted() {
                 still_in_time(until)?;
                 held.unbind().await?;
             }
@@ -189,7 +190,7 @@ async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
     let run_uuid = if status.state == ScanState::Created {
         let until = held.confirm().await?;
         crate::fail_points::fail_point!("worker_launch_confirmed");
-        match scanner::act_until(until, held.instance.scanner.launch(scan)).await {
+        match scanner::act_until(until, held.instance.scanner.launch(scan)).await.0 {
             Ok(run_uuid) => {
                 crate::fail_points::fail_point!("worker_launched");
                 info!(%scan, "scan launched");

@@ -187,6 +187,7 @@ impl Client {
 
 /// A failure of what had to come first: whatever it was, the call itself was never sent.
 pub(super) fn before_the_call(error: ScannerError) -> ScannerError {
+    permit::nothing_sent();
     match error {
         ScannerError::Transport { call, message, .. } => {
             ScannerError::Transport { call, message, sent: RequestSent::No }
