@@ -162,9 +162,29 @@ async fn row_27_scanner_that_loads_while_the_scan_runs(#[case] fault: &str) {
 #[case("server_feed_error", "could not be downloaded")]
 #[tokio::test(start_paused = true)]
 async fn row_28_scanner_that_somebody_must_mend(#[case] fault: &str, #[case] words: &str) {
-    let (message, stats) = Rig::with(Fault::new(fault)).await.fails("scanner_unusable").await;
-    assert!(message.contains(words) && message.contains("status `"), "{message}");
-    assert_eq!((calls(&stats, "GET /server/status"), calls(&stats, "POST /session")), (1, 0), "{stats:#?}");
+    let rig = Rig::with(Fault::new(fault).count(0)).await;
+    let task = rig.submit().await;
+    let told = rig.until("it says what it waits for", async || rig.view(&task).await.waiting_for).await;
+    assert!(told.contains("the circuit of the scanner `sim` is") && told.contains(words), "{told}");
+    let view = rig.view(&task).await;
+    assert_eq!((view.status, view.error_code), (TaskStatus::Running, None));
+    assert_eq!(calls(&rig.sim.stats(), "POST /session"), 0);
+    assert!(rig.service.queue().dead_letters(&pool(), 0, 1).await.unwrap().is_empty());
+    rig.sim.clear_faults();
+    assert_eq!(rig.completed(&task).await.waiting_for, None);
+    assert!(struck(&rig.close().await, fault) >= 1);
+}
+
+/// It waits as long as a scan may take, and says what it has waited for.
+#[tokio::test(start_paused = true)]
+async fn row_28_scanner_that_nobody_mends() {
+    let limit = Duration::from_secs(3600);
+    let setup = Setup::new().worker(|worker| worker.with_scan_timeout(limit)).speed(400);
+    let rig = setup.start_with(Fault::new("server_locked").count(0)).await;
+    let task = rig.submit().await;
+    let message = rig.ended_as(&task, TaskStatus::Timeout, "scan_timeout").await;
+    assert!(message.contains("3600 seconds") && message.contains("master password"), "{message}");
+    assert_eq!(calls(&rig.close().await, "POST /session"), 0);
 }
 
 #[rstest]

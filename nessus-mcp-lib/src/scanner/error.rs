@@ -53,6 +53,9 @@ pub enum ScannerError {
     /// The scanner runs but cannot scan before a person has mended it: not registered, feed expired, locked.
     #[error("the scanner cannot be used: {0}")]
     Unusable(String),
+    /// The certificate of the scanner is not trusted: nothing was sent, and somebody has to renew it or say what to trust.
+    #[error("{0}")]
+    Certificate(String),
     /// The scanner has as many open sessions as it allows. More logins would only keep it so.
     #[error("the scanner allows no further session: {message}; it is asked again in {} s", retry_after.as_secs())]
     TooManySessions {
@@ -167,10 +170,17 @@ impl ScannerError {
                 | Self::TooManySessions { .. }
                 | Self::NotReady(_)
                 | Self::Unusable(_)
+                | Self::Certificate(_)
                 | Self::Decode { .. }
                 | Self::Truncated(_)
                 | Self::TimedOut { .. }
         )
+    }
+
+    /// Whether the scanner, or the way to it, has to be mended by somebody before any scan can be run there. What is asked
+    /// of it is fine: it can wait.
+    pub const fn needs_mending(&self) -> bool {
+        matches!(self, Self::Unusable(_) | Self::Certificate(_))
     }
 
     /// How long the scanner asks to be left alone, if it does.
@@ -212,7 +222,7 @@ impl Classified for ScannerError {
             Self::AmbiguousMarker { .. } => "ambiguous_scan",
             Self::Storage(_) => "storage_error",
             Self::Unsupported(_) => "unsupported",
-            Self::Configuration(_) => "scanner_configuration",
+            Self::Certificate(_) | Self::Configuration(_) => "scanner_configuration",
             Self::CircuitOpen(_) => "circuit_open",
         }
     }
@@ -234,6 +244,7 @@ impl Classified for ScannerError {
             | Self::Forbidden(_)
             | Self::Licence(_)
             | Self::Unusable(_)
+            | Self::Certificate(_)
             | Self::ExportTooLarge { .. }
             | Self::Configuration(_) => ErrorKind::Configuration,
             Self::NotFound(_) => ErrorKind::NotFound,
@@ -279,6 +290,7 @@ impl Classified for ScannerError {
             | Self::Decode { .. }
             | Self::TimedOut { .. }
             | Self::Unsupported(_)
+            | Self::Certificate(_)
             | Self::Configuration(_) => return None,
         };
         Some(hint.to_owned())
@@ -292,7 +304,7 @@ impl Judged for ScannerError {
     fn verdict(&self) -> Verdict {
         match self {
             Self::AuthenticationRefused(_) => Verdict::Fault { reason: chain(self) },
-            Self::Decode { .. } | Self::Unusable(_) => Verdict::failure(chain(self)),
+            Self::Decode { .. } | Self::Unusable(_) | Self::Certificate(_) => Verdict::failure(chain(self)),
             error if error.is_outage() => Verdict::Failure { reason: chain(self), retry_after: error.retry_after() },
             _ => Verdict::Excluded,
         }
@@ -341,6 +353,7 @@ mod tests {
             (ScannerError::NotReady("loading".to_owned()), "failure"),
             (ScannerError::AuthenticationRefused("no".to_owned()), "fault"),
             (ScannerError::Unusable("not registered".to_owned()), "failure"),
+            (ScannerError::Certificate("expired".to_owned()), "failure"),
             (ScannerError::Licence("no".to_owned()), "excluded"),
             (ScannerError::SessionRefused("no".to_owned()), "excluded"),
             (ScannerError::Forbidden("no".to_owned()), "excluded"),

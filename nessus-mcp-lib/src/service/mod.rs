@@ -15,6 +15,7 @@ mod status;
 mod submit;
 mod unserved;
 mod views;
+mod waiting;
 
 use std::{
     collections::HashMap,

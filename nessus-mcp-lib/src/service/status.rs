@@ -38,6 +38,10 @@ pub struct TaskView {
     /// Seconds until it is likely to begin, from what the pool's last scans took; only while queued, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
+    /// Why its scan cannot begin now, when that is more than its turn: the pool is paused, or each scanner that may run it
+    /// is missing, disabled or left alone, with the last failure. The task waits, up to its time limit once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// When somebody asked for it to be cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_requested_at: Option<Timestamp>,
@@ -115,7 +119,8 @@ impl ScanService {
             },
             _ => None,
         };
-        Ok(TaskView { estimated_wait_seconds, ..self.view(task, queue_position, results_available) })
+        let waiting_for = self.waiting_for(&task).await;
+        Ok(TaskView { estimated_wait_seconds, waiting_for, ..self.view(task, queue_position, results_available) })
     }
 
     /// Reads a task id as a front door gets it.
@@ -144,6 +149,7 @@ impl ScanService {
             progress: task.progress,
             queue_position,
             estimated_wait_seconds: None,
+            waiting_for: None,
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
             name: task.payload.name,

@@ -9,7 +9,7 @@ use super::{
     engine::Shared,
     heartbeat::{Heartbeat, HeldSlot},
     outcome::{Outcome, StepError},
-    poll::STOP_LIMIT,
+    poll::{STOP_LIMIT, StopReason},
     road::{self, Held},
 };
 use crate::{
@@ -206,9 +206,8 @@ impl TaskRun {
                 failure,
                 ScannerError::AuthenticationRefused(_)
                     | ScannerError::SessionRefused(_)
-                    | ScannerError::Unusable(_)
                     | ScannerError::Configuration(_)
-            )
+            ) || failure.needs_mending()
         };
         let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_mended(failure));
         if !passes {
@@ -234,7 +233,7 @@ impl TaskRun {
         match (&bound, self.shared.over(task)) {
             // Its scan shall be stopped, if there is one: that must not wait for room to run one.
             (Some(bound), Some(_)) => return Ok(Placed::On(bound.clone())),
-            (None, Some((reason, _))) => return Err(reason.error()),
+            (None, Some((reason, _))) => return Err(self.end_without_scan(task, &reason)),
             (Some(bound), None) if task.nessus_scan_id.is_some() => {
                 // It runs, whoever took its slot meanwhile.
                 self.takes_slot(task, bound, u32::MAX).await?;
@@ -271,6 +270,18 @@ impl TaskRun {
             }
         }
         Ok(Placed::Wait(self.no_slot_pause(task)))
+    }
+
+    /// The end of a task that has no scan, with what is known of why it has none.
+    fn end_without_scan(&self, task: &Task, reason: &StopReason) -> StepError {
+        let pool = &task.scanner_pool;
+        let Some(scanners) = self.shared.scanners.pool(pool) else { return reason.error() };
+        let left_alone = scanners.enabled().filter_map(|scanner| {
+            let open = self.shared.circuits.check(pool, &scanner.instance_id).err()?;
+            Some(open.to_string())
+        });
+        let left_alone: Vec<_> = left_alone.collect();
+        if left_alone.is_empty() { reason.error() } else { reason.error_with(&left_alone.join("; ")) }
     }
 
     /// Whether the task gets one of so many slots of a scanner, or holds one.
@@ -395,7 +406,8 @@ impl TaskRun {
             warn!(instance = %id, error = chain(failure), "another scanner will be tried");
             return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
         }
-        if !failure.is_retryable() || left_alone.is_none() && !not_made {
+        let comes_back = failure.is_retryable() && (left_alone.is_some() || not_made);
+        if !comes_back && !failure.needs_mending() {
             return None;
         }
         let mut pause = left_alone.as_ref().map_or(LEFT_ALONE_PAUSE.0, left_alone_pause);

@@ -212,7 +212,7 @@ impl Exchange {
     ///
     /// # Errors
     /// When there is no usable answer: [`ScannerError::Transport`], [`ScannerError::Decode`] for a 2xx with something
-    /// else than what is expected, [`ScannerError::Configuration`] for a certificate that is not trusted. Nothing is sent,
+    /// else than what is expected, [`ScannerError::Certificate`] for one that is not trusted. Nothing is sent,
     /// [`ScannerError::RateLimited`], while an earlier answer asks for no requests.
     pub(super) async fn send(&self, call: &Call, credentials: &Credentials) -> Result<Answer, ScannerError> {
         self.check_quiet()?;
@@ -341,7 +341,7 @@ impl Exchange {
         let message = self.redactor.shown(chain(&error).as_bytes(), &call.secrets);
         if error.is_connect() && message.contains("certificate") {
             let advice = "trust its authority on this machine or in `ca_file`, or pin it with `tls_pin_sha256`";
-            return ScannerError::Configuration(format!(
+            return ScannerError::Certificate(format!(
                 "the certificate of {} is refused: {message}; {advice}",
                 self.base
             ));

@@ -39,7 +39,9 @@ async fn a_scan_is_watched_to_its_end_while_its_pool_is_paused() {
     let worker = f.start();
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     tokio::time::sleep(10 * MINUTE).await;
-    assert_eq!(f.service.status(&waits).await.unwrap().status, TaskStatus::Queued);
+    let view = f.service.status(&waits).await.unwrap();
+    let paused = Some("the pool `lab` is paused: maintenance");
+    assert_eq!((view.status, view.waiting_for.as_deref()), (TaskStatus::Queued, paused));
     assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
     f.service.queue().resume_pool(&pool()).await.unwrap();
     assert_eq!(f.ended(&waits).await.status, TaskStatus::Completed);

@@ -51,7 +51,9 @@ async fn an_isolated_scanner_gets_nothing_until_an_operator_says_so() {
     let task_id = f.submit().await;
     let worker = f.start();
     tokio::time::sleep(600 * SECOND).await;
-    assert_eq!(f.service.status(&task_id).await.unwrap().status, TaskStatus::Queued);
+    let view = f.service.status(&task_id).await.unwrap();
+    let isolated = Some("the circuit of the scanner `one` is isolated: maintenance");
+    assert_eq!((view.status, view.waiting_for.as_deref()), (TaskStatus::Queued, isolated));
     assert_eq!(f.scanner.calls(MockOperation::FindByMarker), 0);
     let scanners = f.service.list_scanners(None).await.unwrap().scanners;
     assert_eq!((scanners[0].circuit.state, scanners[0].available_slots), (CircuitState::Isolated, 0));
@@ -110,6 +112,25 @@ async fn a_refused_login_fails_one_task_and_lets_the_others_wait() {
         assert_eq!(f.ended(task_id).await.status, TaskStatus::Completed);
     }
     worker.stop().await;
+}
+
+/// What a person has to mend costs no task, however many there are, and whatever they have met before.
+#[tokio::test(start_paused = true)]
+async fn tasks_wait_for_a_scanner_that_has_to_be_mended() {
+    for error in [ScannerError::Unusable("not registered".to_owned()), ScannerError::Certificate("expired".to_owned())]
+    {
+        let f = impatient();
+        for _ in 0..60 {
+            f.scanner.fail_next(MockOperation::FindByMarker, error.clone());
+        }
+        let tasks = [f.submit().await, f.submit().await, f.submit().await];
+        let worker = f.start();
+        for task_id in &tasks {
+            assert_eq!(f.ended(task_id).await.status, TaskStatus::Completed);
+        }
+        assert_eq!((f.scanner.creates(), f.dead_codes().await), (3, Vec::<String>::new()));
+        worker.stop().await;
+    }
 }
 
 /// What is learnt on one scanner keeps the others' tasks away from it; a pinned task waits for it.

@@ -89,7 +89,7 @@ async fn a_scanner_is_believed_by_its_authority_or_its_fingerprint() {
         if is_trusted {
             assert!(matches!(error, ScannerError::NotReady(_)), "case {number}: {error:?}");
         } else {
-            let ScannerError::Configuration(message) = &error else { panic!("case {number}: {error:?}") };
+            let ScannerError::Certificate(message) = &error else { panic!("case {number}: {error:?}") };
             assert!(message.contains("certificate") && message.contains("tls_pin_sha256"), "case {number}: {message}");
             assert!(!error.is_retryable());
         }
