@@ -129,6 +129,7 @@ async fn row_46_login_page_instead_of_a_poll() {
 
 #[rstest]
 #[case::trickles(Fault::new("trickle").bytes(4096).delay(Duration::from_millis(1)), 1)]
+#[case::hardly_moves(Fault::new("trickle").bytes(1).delay(Duration::from_millis(50)), 2)]
 #[case::stalls(Fault::new("download_stalls").percent(50), 2)]
 #[case::stalls_after_its_head(Fault::new("headers_then_silence").method("GET").path(DOWNLOAD), 2)]
 #[case::huge(Fault::new("huge_download").bytes(24 << 20), 1)]

@@ -46,6 +46,11 @@ const WAIT_PER_HOST: Duration = Duration::from_secs(1);
 /// The longest pause that a scanner which asks for one is granted.
 const MAX_PAUSE: Duration = Duration::from_secs(120);
 
+/// How often a download is looked at whether it moves on.
+const PACE_WINDOW: Duration = Duration::from_secs(5 * 60);
+/// The least it must have brought in that time: 14 KiB a second, at which a gigabyte takes 20 hours.
+const PACE_BYTES: u64 = 4 << 20;
+
 /// Why an attempt at an export ended.
 enum Failure {
     /// The download broke off; the file may still be there.
@@ -261,7 +266,9 @@ impl Export<'_> {
         {
             return Err(ScannerError::ExportTooLarge { limit }.into());
         }
-        let mut body = Body { client: self.client, call: &call, limits: self.limits, response, announced, read: 0 };
+        let pace = Pace { since: Instant::now(), read: 0 };
+        let (client, limits) = (self.client, self.limits);
+        let mut body = Body { client, call: &call, limits, response, announced, read: 0, pace };
         let mut head = Vec::new();
         while head.len() < HEAD {
             match body.next().await? {
@@ -336,13 +343,20 @@ fn storage(error: &std::io::Error) -> ScannerError {
     ScannerError::Storage(error.to_string())
 }
 
-/// A download's bytes, watched for silence, size and an early end.
+/// A download's bytes, watched for silence, slowness, size and an early end.
 struct Body<'a> {
     client: &'a Client,
     call: &'a Call,
     limits: &'a ExportLimits,
     response: Response,
     announced: Option<u64>,
+    read: u64,
+    pace: Pace,
+}
+
+/// Where a download stood at the beginning of a [`PACE_WINDOW`].
+struct Pace {
+    since: Instant,
     read: u64,
 }
 
@@ -368,9 +382,28 @@ impl Body<'_> {
             (None, _) => {}
         }
         match self.limits.max_bytes {
-            Some(limit) if self.read > limit => Err(ScannerError::ExportTooLarge { limit }.into()),
-            _ => Ok(chunk),
+            Some(limit) if self.read > limit => return Err(ScannerError::ExportTooLarge { limit }.into()),
+            _ => {}
         }
+        if chunk.is_some() {
+            self.check_pace()?;
+        }
+        Ok(chunk)
+    }
+
+    /// Gives up a download that is never silent for long, but would not end in days either.
+    fn check_pace(&mut self) -> Result<(), Failure> {
+        let waited = self.pace.since.elapsed();
+        if waited < PACE_WINDOW {
+            return Ok(());
+        }
+        let came = self.read - self.pace.read;
+        if came < PACE_BYTES {
+            let what = format!("more of the export than {came} bytes, after its first {}", self.pace.read);
+            return Err(Failure::Cut(ScannerError::TimedOut { what, waited }));
+        }
+        self.pace = Pace { since: Instant::now(), read: self.read };
+        Ok(())
     }
 }
 
