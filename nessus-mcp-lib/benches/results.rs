@@ -103,8 +103,8 @@ fn export() -> (File, u64) {
     (file, size)
 }
 
-fn convert(file: &File, query: QueryBuilder) -> u64 {
-    let converter = JsonNlConverter::new(query.build().unwrap());
+fn convert(file: &File, query: QueryBuilder, threads: usize) -> u64 {
+    let converter = JsonNlConverter::new(query.build().unwrap()).threads(threads);
     converter.convert(file.try_clone().unwrap(), io::sink()).unwrap().written
 }
 
@@ -119,10 +119,17 @@ fn conversion(criterion: &mut Criterion) {
         });
     });
     let full = || Query::builder().profile(Profile::Full).sort(SortOrder::File);
-    group.bench_function("convert full, file order", |bencher| bencher.iter(|| convert(&file, full())));
-    group.bench_function("convert brief, worst first", |bencher| bencher.iter(|| convert(&file, Query::builder())));
     let text = || full().filters(r#"{"plugin_output": "nowhere to be found"}"#.parse().unwrap());
-    group.bench_function("convert full, text filter", |bencher| bencher.iter(|| convert(&file, text())));
+    for threads in [1, 2] {
+        let mut bench = |name: &str, query: &dyn Fn() -> QueryBuilder| {
+            group.bench_function(format!("{name}, threads: {threads}"), |bencher| {
+                bencher.iter(|| convert(&file, query(), threads));
+            });
+        };
+        bench("convert full, file order", &full);
+        bench("convert brief, worst first", &Query::builder);
+        bench("convert full, text filter", &text);
+    }
     group.bench_function("validate", |bencher| {
         bencher.iter(|| {
             file.rewind().unwrap();
