@@ -146,8 +146,13 @@ async fn a_disabled_scanner_has_no_health() {
         f.registry.replace(vec![ScannerPool::new(name("p"), "mock", vec![instance])]).unwrap();
         f.health("p", "a")
     };
-    assert!(f.health("p", "a").is_some());
+    let found = f.health("p", "a").unwrap();
+    let before = f.registry.pool(&name("p")).unwrap().instances[0].clone();
     assert_eq!((turn(false), turn(true)), (None, None), "what was found before is long ago");
+    turn(false);
+    before.set_health(found);
+    assert_eq!(f.health("p", "a"), None, "a check was under way");
+    turn(true);
     tokio::time::sleep(INTERVAL * 2).await;
     assert!(f.health("p", "a").is_some());
 }
