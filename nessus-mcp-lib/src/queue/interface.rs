@@ -48,9 +48,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none. From a paused pool, only as
     /// [`claim_begun`](Self::claim_begun) does.
     ///
-    /// Tasks that have begun come before all others. In the same step, expired leases are taken back (to the front), delayed entries that are due become ready, and
-    /// entries whose body cannot be read go to the dead letters with the error
-    /// [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fence is larger than any fence this pool has given
+    /// Tasks that have begun come before all others. In the same step, expired leases are taken back (to the front),
+    /// delayed entries that are due become ready, and entries whose body cannot be read go to the dead letters with the
+    /// error [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fence is larger than any fence this pool has given
     /// and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
     /// An entry for a task that is leased already is dropped.
     ///
