@@ -263,7 +263,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_chars: Option<u64>,
 
-    /// Threads that parse and write findings as lines of JSON [default: one for each processor, at most 4]
+    /// Threads that parse and write findings as lines of JSON [default: 2, with one processor 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) threads: Option<u8>,
 

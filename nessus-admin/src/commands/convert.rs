@@ -20,8 +20,8 @@ use crate::{
     output::{self, ConvertFailure},
 };
 
-/// More threads are hardly kept busy by the one that reads and writes, and each holds a megabyte or two.
-const MOST_THREADS: usize = 4;
+/// Each thread holds about a megabyte, and a conversion is to need no more than 16 unless it is told to.
+const MOST_THREADS: usize = 2;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
     let converter = Converter::new(query(args)?, args.format).lenient(args.lenient).threads(threads(args));

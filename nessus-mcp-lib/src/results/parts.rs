@@ -93,6 +93,7 @@ impl<'q, R: Read> Foreman for Cutter<'q, '_, R> {
         let mut wanted = PART_BYTES.max(self.next.len());
         let cut = loop {
             let missing = wanted - self.next.len();
+            self.next.reserve_exact(missing);
             let read = self.input.by_ref().take(missing as u64).read_to_end(&mut self.next);
             if read.map_err(|_| NotInParts)? < missing {
                 self.is_over = true;
@@ -100,7 +101,7 @@ impl<'q, R: Read> Foreman for Cutter<'q, '_, R> {
             }
             match last_host(&self.next) {
                 Some(cut) => break cut,
-                None if wanted < MOST_BYTES => wanted *= 2,
+                None if wanted < MOST_BYTES => wanted += PART_BYTES,
                 None => return Err(NotInParts),
             }
         };

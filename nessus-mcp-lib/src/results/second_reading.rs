@@ -164,6 +164,7 @@ impl<'s, R: Read + Seek> Batches<'s, R> {
         batch.clear();
         if let Some(stretch) = self.stretches.next() {
             self.input.seek(SeekFrom::Start(stretch.offset)).map_err(ResultsError::Read)?;
+            batch.bytes.reserve_exact(usize::try_from(stretch.length).map_err(|_| ResultsError::Changed)?);
             let read = self.input.by_ref().take(stretch.length).read_to_end(&mut batch.bytes);
             if read.map_err(ResultsError::Read)? as u64 != stretch.length {
                 return Err(ResultsError::Changed);
