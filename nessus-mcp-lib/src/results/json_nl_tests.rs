@@ -665,7 +665,7 @@ fn an_export_that_cannot_be_cut_where_it_seems_is_read_as_a_whole() {
         "</Report><Report>".to_owned(),
         "</Report><Policy><policyName>late</policyName></Policy><Report name='r'>".to_owned(),
         format!("</Report>{}<Report name='r'>", many("<ReportHost name='under-the-root'></ReportHost>")),
-        format!("<ReportHost name='long'>{}</ReportHost>", many("<ReportItem pluginID='#' severity='2'><a>text</a></ReportItem>")),
+        format!("<ReportHost name='long'>{0}{0}</ReportHost>", many("<ReportItem pluginID='#' severity='2'><a>text</a></ReportItem>")),
         format!("{}{}", own_names(1), own_names(2)),
         "<ReportHost name='19506'><ReportItem pluginID='19506'><plugin_output>Nessus version : 1.2\nPlugin feed version : 3</plugin_output></ReportItem></ReportHost>".to_owned(),
         "</Report>".to_owned(),

@@ -3,7 +3,7 @@
 use std::{sync::mpsc::sync_channel, thread};
 
 /// How many pieces of work there are beyond those that are worked on, so that nobody need wait for the next.
-pub(super) const AHEAD: usize = 1;
+pub(super) const AHEAD: usize = 2;
 
 /// Who gives out work and takes what became of it.
 pub(super) trait Foreman {

@@ -22,9 +22,9 @@ use super::{
 };
 
 /// The parts are about so long; in tests so short that small exports have several.
-const PART_BYTES: usize = if cfg!(test) { 2 << 10 } else { 128 << 10 };
-/// No part is longer. Hosts are far shorter, but for those with reports of tens of thousands of files or accounts.
-const MOST_BYTES: usize = 32 * PART_BYTES;
+const PART_BYTES: usize = if cfg!(test) { 2 << 10 } else { 256 << 10 };
+/// No part is longer, for several are held at once: an export with a longer host is for one to read.
+const MOST_BYTES: usize = 4 * PART_BYTES;
 const HOST: &[u8] = b"<ReportHost";
 
 /// What is in an export, whose first byte of UTF-8 is the one at `base`; `None` when it is for one to read.
@@ -93,7 +93,6 @@ impl<'q, R: Read> Foreman for Cutter<'q, '_, R> {
         let mut wanted = PART_BYTES.max(self.next.len());
         let cut = loop {
             let missing = wanted - self.next.len();
-            self.next.reserve_exact(missing);
             let read = self.input.by_ref().take(missing as u64).read_to_end(&mut self.next);
             if read.map_err(|_| NotInParts)? < missing {
                 self.is_over = true;
@@ -101,7 +100,7 @@ impl<'q, R: Read> Foreman for Cutter<'q, '_, R> {
             }
             match last_host(&self.next) {
                 Some(cut) => break cut,
-                None if wanted < MOST_BYTES => wanted += PART_BYTES,
+                None if wanted < MOST_BYTES => wanted *= 2,
                 None => return Err(NotInParts),
             }
         };

@@ -26,7 +26,7 @@ const ITEM_BYTES: usize = 8 << 10;
 /// Single items are put together in batches of about so many bytes; in tests of so few that small exports have several.
 const BATCH_BYTES: usize = if cfg!(test) { 1 << 10 } else { 128 << 10 };
 /// Buffers that are larger than this are given back after the batch that needed it.
-const KEPT_BYTES: usize = 256 << 10;
+const KEPT_BYTES: usize = 1 << 20;
 
 /// The selected items of an export, and what they are read with.
 #[derive(Clone, Copy)]
@@ -164,7 +164,6 @@ impl<'s, R: Read + Seek> Batches<'s, R> {
         batch.clear();
         if let Some(stretch) = self.stretches.next() {
             self.input.seek(SeekFrom::Start(stretch.offset)).map_err(ResultsError::Read)?;
-            batch.bytes.reserve_exact(usize::try_from(stretch.length).map_err(|_| ResultsError::Changed)?);
             let read = self.input.by_ref().take(stretch.length).read_to_end(&mut batch.bytes);
             if read.map_err(ResultsError::Read)? as u64 != stretch.length {
                 return Err(ResultsError::Changed);

@@ -8,7 +8,7 @@ use super::{
 
 /// How long a stretch of the export grows while matching items follow each other in it, in bytes; in tests so short that
 /// small exports have several.
-const STRETCH_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 128 << 10 };
+const STRETCH_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 
 /// The items to be shown.
 #[derive(Debug)]
@@ -44,7 +44,7 @@ pub(super) enum Wanted {
 }
 
 /// Remembers matching items in as little as the order and page allow: 40 bytes each, and in file order 32 bytes for each
-/// 128 KiB of the export.
+/// 256 KiB of the export.
 pub(super) struct Picker<'q> {
     query: &'q Query,
     matched: u64,
