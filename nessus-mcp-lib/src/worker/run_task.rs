@@ -13,7 +13,7 @@ use super::{
     road::{self, Held},
 };
 use crate::{
-    circuit_breaker::{CircuitOpen, Judged as _, Verdict},
+    circuit_breaker::{CircuitOpen, CircuitState, Judged as _, Verdict},
     error::{Classified, ErrorKind, chain},
     ids::InstanceId,
     queue::{Claim, DeadReason, Finish, FinishOutcome, SlotOutcome},
@@ -276,12 +276,15 @@ impl TaskRun {
     fn end_without_scan(&self, task: &Task, reason: &StopReason) -> StepError {
         let pool = &task.scanner_pool;
         let Some(scanners) = self.shared.scanners.pool(pool) else { return reason.error() };
-        let left_alone = scanners.enabled().filter_map(|scanner| {
-            let open = self.shared.circuits.check(pool, &scanner.instance_id).err()?;
-            Some(open.to_string())
+        // One that may be tried again has failed all the same.
+        let failing = scanners.enabled().filter_map(|scanner| {
+            let breaker = self.shared.circuits.breaker(pool, &scanner.instance_id);
+            let view = breaker.view();
+            let is_failing = view.state != CircuitState::Closed;
+            is_failing.then(|| format!("the circuit of `{}` is {}: {}", breaker.name(), view.state, view.reason))
         });
-        let left_alone: Vec<_> = left_alone.collect();
-        if left_alone.is_empty() { reason.error() } else { reason.error_with(&left_alone.join("; ")) }
+        let failing: Vec<_> = failing.collect();
+        if failing.is_empty() { reason.error() } else { reason.error_with(&failing.join("; ")) }
     }
 
     /// Whether the task gets one of so many slots of a scanner, or holds one.
