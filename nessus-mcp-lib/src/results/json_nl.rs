@@ -47,7 +47,7 @@ use super::{
 /// counted in `data_warnings`.
 ///
 /// The export is read twice, and nothing is written before the first reading has found it complete and in order.
-/// Memory is 40 bytes for each matching finding; in file order it is less than 1 KiB for each 256 KiB of the export.
+/// Memory is 40 bytes for each matching finding; in file order it does not grow beyond a few megabytes.
 ///
 /// ```
 /// use nessus_mcp_lib::{JsonNlConverter, results::{Profile, Query}};

@@ -4,7 +4,7 @@
 //! order; each of the others parses and encodes batches that need nothing of each other.
 
 use std::{
-    io::{Read, Seek, SeekFrom},
+    io::{BufRead, BufReader, Read, Seek, SeekFrom},
     mem,
     ops::Range,
 };
@@ -18,6 +18,7 @@ use super::{
     record::{Host, Record},
     selection::{Selection, Stretch},
     sort::{Key, Place},
+    walk::READ_BYTES,
     xml::{ExportReader, ItemReader, Step},
 };
 
@@ -40,6 +41,31 @@ impl SecondReading<'_> {
     /// Hands the items on, one by one or in batches that so many threads encode; how many there were, and whether the sink
     /// was full.
     pub(super) fn write<R: Read + Seek>(
+        self,
+        input: &mut R,
+        threads: usize,
+        sink: &mut impl Sink,
+    ) -> Result<(u64, bool), ResultsError> {
+        let (mut written, is_full) = self.write_batches(input, threads, sink)?;
+        let rest = self.selection.stretches().1.filter(|_| !is_full);
+        let Some(rest) = rest else { return Ok((written, is_full)) };
+        input.seek(SeekFrom::Start(rest.offset)).map_err(ResultsError::Read)?;
+        let bytes = BufReader::with_capacity(READ_BYTES, input.by_ref().take(rest.length));
+        let reader = ExportReader::within(self.host(rest.host)?.clone(), bytes, rest.offset);
+        let takes_more = parse_stretch(reader, rest.matches, self.filters, &mut |record| {
+            let is_taken = sink.record(record)?;
+            written += u64::from(is_taken);
+            Ok(is_taken)
+        })?;
+        Ok((written, !takes_more))
+    }
+
+    fn host(&self, number: u32) -> Result<&Host, ResultsError> {
+        self.hosts.get(number as usize).ok_or(ResultsError::Changed)
+    }
+
+    /// Does so with all but a last stretch that is too long for a batch.
+    fn write_batches<R: Read + Seek>(
         self,
         input: &mut R,
         threads: usize,
@@ -152,10 +178,8 @@ struct Batches<'s, R> {
 
 impl<'s, R: Read + Seek> Batches<'s, R> {
     fn new(input: &'s mut R, selection: &'s Selection) -> Self {
-        let (keys, stretches) = match selection {
-            Selection::Items(keys) => (keys.as_slice(), [].as_slice()),
-            Selection::Stretches(stretches) => ([].as_slice(), stretches.as_slice()),
-        };
+        let keys = if let Selection::Items(keys) = selection { keys.as_slice() } else { &[] };
+        let (stretches, _) = selection.stretches();
         Self { input, window: Window::new(ITEM_BYTES), keys: keys.iter(), stretches: stretches.iter() }
     }
 
@@ -196,16 +220,18 @@ impl Parser {
         reading: SecondReading<'_>,
         mut take: impl FnMut(&Record<'_>) -> Result<bool, ResultsError>,
     ) -> Result<bool, ResultsError> {
-        let host = |number: u32| reading.hosts.get(number as usize).ok_or(ResultsError::Changed);
         for piece in &batch.pieces {
             let goes_on = match piece {
                 Piece::Item(range, place) => {
                     let item = self.items.read(&batch.bytes[range.clone()], place.offset)?;
-                    take(&Record { host: host(place.host)?, item })?
+                    take(&Record { host: reading.host(place.host)?, item })?
                 }
                 Piece::Stretch(stretch) => {
-                    let reader =
-                        ExportReader::within(host(stretch.host)?.clone(), batch.bytes.as_slice(), stretch.offset);
+                    let reader = ExportReader::within(
+                        reading.host(stretch.host)?.clone(),
+                        batch.bytes.as_slice(),
+                        stretch.offset,
+                    );
                     parse_stretch(reader, stretch.matches, reading.filters, &mut take)?
                 }
             };
@@ -217,8 +243,8 @@ impl Parser {
     }
 }
 
-fn parse_stretch(
-    mut reader: ExportReader<&[u8]>,
+fn parse_stretch<R: BufRead>(
+    mut reader: ExportReader<R>,
     matches: u64,
     filters: &FilterSet,
     take: &mut impl FnMut(&Record<'_>) -> Result<bool, ResultsError>,

@@ -10,6 +10,9 @@ use super::{
 /// small exports have several.
 const STRETCH_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 
+/// The most stretches that are kept; the last of so many goes on to the last matching item, however long it is.
+const MOST_STRETCHES: usize = if cfg!(test) { 8 } else { 4 << 10 };
+
 /// The items to be shown.
 #[derive(Debug)]
 pub(super) enum Selection {
@@ -19,6 +22,17 @@ pub(super) enum Selection {
     Items(Vec<Key>),
 }
 
+impl Selection {
+    /// The stretches, and the last one apart when it is too long to be held.
+    pub(super) fn stretches(&self) -> (&[Stretch], Option<&Stretch>) {
+        let Self::Stretches(stretches) = self else { return (&[], None) };
+        match stretches.split_last() {
+            Some((last, others)) if last.matches > 1 && last.length > STRETCH_BYTES => (others, Some(last)),
+            _ => (stretches, None),
+        }
+    }
+}
+
 /// A stretch of the export from the first byte of a matching item to the last byte of the same or another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
@@ -26,7 +40,7 @@ pub(super) struct Stretch {
     pub offset: u64,
     /// How many bytes it has.
     pub length: u64,
-    /// How many items in it match.
+    /// How many items in it match: an item that is longer than a stretch is one of its own.
     pub matches: u64,
     /// The host it begins in, as an index into the survey's hosts.
     pub host: u32,
@@ -43,8 +57,15 @@ pub(super) enum Wanted {
     Key,
 }
 
-/// Remembers matching items in as little as the order and page allow: 40 bytes each, and in file order 32 bytes for each
-/// 256 KiB of the export.
+impl Stretch {
+    /// Goes on to the end of another, or of an item.
+    fn extend(&mut self, end: u64, matches: u64) {
+        self.length = end - self.offset;
+        self.matches += matches;
+    }
+}
+
+/// Remembers matching items in as little as the order and page allow: 40 bytes each, and in file order next to nothing.
 pub(super) struct Picker<'q> {
     query: &'q Query,
     matched: u64,
@@ -69,14 +90,19 @@ impl<'q> Picker<'q> {
             // The total is not known yet, but the window of a page does not depend on what follows it.
             return if self.query.window(u64::MAX).contains(&number) { Wanted::Key } else { Wanted::Nothing };
         }
+        let is_full = self.is_full();
         match self.stretches.last_mut() {
-            Some(stretch) if offset + length - stretch.offset <= STRETCH_BYTES => {
-                stretch.length = offset + length - stretch.offset;
-                stretch.matches += 1;
+            Some(stretch) if is_full || offset + length - stretch.offset <= STRETCH_BYTES => {
+                stretch.extend(offset + length, 1);
                 Wanted::Nothing
             }
             _ => Wanted::Host,
         }
+    }
+
+    /// Whether no further stretch is begun, so that no further host is needed.
+    pub(super) fn is_full(&self) -> bool {
+        self.stretches.len() >= MOST_STRETCHES
     }
 
     /// Takes the host of an item that was counted and begins a stretch.
@@ -101,8 +127,13 @@ impl<'q> Picker<'q> {
             key.place.host += hosts;
             key
         }));
-        let stretches = later.stretches.into_iter();
-        self.stretches.extend(stretches.map(|stretch| Stretch { host: stretch.host + hosts, ..stretch }));
+        for stretch in later.stretches {
+            let is_full = self.is_full();
+            match self.stretches.last_mut() {
+                Some(last) if is_full => last.extend(stretch.offset + stretch.length, stretch.matches),
+                _ => self.stretches.push(Stretch { host: stretch.host + hosts, ..stretch }),
+            }
+        }
     }
 
     /// How many items match, and those to be shown.

@@ -143,8 +143,11 @@ impl<'q> Findings<'q> {
     pub(super) fn append(&mut self, later: Self) -> bool {
         self.tally.append(later.tally);
         self.warnings.append(later.warnings);
+        let needs_hosts = !self.picker.is_full();
         self.picker.append(later.picker, narrow(self.hosts.len()));
-        self.hosts.extend(later.hosts);
+        if needs_hosts {
+            self.hosts.extend(later.hosts);
+        }
         self.names.append(later.names)
     }
 
