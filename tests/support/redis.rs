@@ -108,11 +108,19 @@ impl RedisServer {
 
     /// Sends a command and returns the reply.
     pub fn ask(&self, command: &[&str]) -> Reply {
+        self.try_ask(command).unwrap_or_else(|error| panic!("{command:?}: {error}"))
+    }
+
+    /// As [`ask`](Self::ask), of a server that may be breaking off its connections.
+    ///
+    /// # Errors
+    /// When it has done so.
+    pub fn try_ask(&self, command: &[&str]) -> std::io::Result<Reply> {
         let mut connection = self.connect();
         if let Some(password) = &self.password {
-            connection.ask(&["AUTH", password]);
+            connection.try_ask(&["AUTH", password])?;
         }
-        connection.ask(command)
+        connection.try_ask(command)
     }
 
     /// A connection for several commands.
