@@ -121,8 +121,11 @@ async fn redis_sentinel_failover_is_followed() {
         queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
     let held = queue.claim(&pool(), &worker, LONG).await.unwrap().unwrap().lease;
-    // What the replica has not got yet would be lost, and brought back by the reconciler.
-    assert_eq!(group.servers[0].ask(&["WAIT", "1", "0"]).number(), 1);
+    // What the replica has not got yet would be lost, and brought back by the reconciler. `WAIT` waits for the writes of
+    // its own connection, and so for all before them.
+    let mut master = group.servers[0].connect();
+    master.ask(&["SET", "written", "last"]);
+    assert_eq!(master.ask(&["WAIT", "1", "0"]).number(), 1);
     group.servers[0].kill();
     until_it_works(async || queue.enqueue(&pool(), &body(4)).await).await;
     assert_eq!(group.master(), 1);
