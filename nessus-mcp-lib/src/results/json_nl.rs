@@ -328,5 +328,4 @@ fn warnings(found: &Warnings) -> Vec<Warning> {
 }
 
 #[cfg(test)]
-#[path = "json_nl_tests.rs"]
 mod tests;
