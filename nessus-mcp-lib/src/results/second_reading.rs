@@ -46,58 +46,57 @@ impl SecondReading<'_> {
         threads: usize,
         sink: &mut impl Sink,
     ) -> Result<(u64, bool), ResultsError> {
-        let (mut written, is_full) = self.write_batches(input, threads, sink)?;
-        let rest = self.selection.stretches().1.filter(|_| !is_full);
-        let Some(rest) = rest else { return Ok((written, is_full)) };
-        input.seek(SeekFrom::Start(rest.offset)).map_err(ResultsError::Read)?;
-        let bytes = BufReader::with_capacity(READ_BYTES, input.by_ref().take(rest.length));
-        let reader = ExportReader::within(self.host(rest.host)?.clone(), bytes, rest.offset);
-        let takes_more = parse_stretch(reader, rest.matches, self.filters, &mut |record| {
-            let is_taken = sink.record(record)?;
-            written += u64::from(is_taken);
-            Ok(is_taken)
-        })?;
-        Ok((written, !takes_more))
+        let mut counting = Counting { sink, written: 0 };
+        let takes_more =
+            self.write_batches(input, threads, &mut counting)? && self.write_rest(input, &mut counting)?;
+        Ok((counting.written, !takes_more))
     }
 
     fn host(&self, number: u32) -> Result<&Host, ResultsError> {
         self.hosts.get(number as usize).ok_or(ResultsError::Changed)
     }
 
-    /// Does so with all but a last stretch that is too long for a batch.
+    /// Hands on all but a last stretch that is too long for a batch; whether the sink takes more.
     fn write_batches<R: Read + Seek>(
         self,
         input: &mut R,
         threads: usize,
-        sink: &mut impl Sink,
-    ) -> Result<(u64, bool), ResultsError> {
+        counting: &mut Counting<'_, impl Sink>,
+    ) -> Result<bool, ResultsError> {
         let mut batches = Batches::new(input, self.selection);
         if threads > 1
             && self.is_long()
-            && let Some(encoders) = (0..threads).map(|_| sink.encoder()).collect::<Option<Vec<_>>>()
+            && let Some(encoders) = (0..threads).map(|_| counting.sink.encoder()).collect::<Option<Vec<_>>>()
         {
-            let mut writer = Writer { batches, sink, spare: Vec::new(), written: 0 };
+            let mut writer = Writer { batches, counting, spare: Vec::new() };
             let workers = encoders.into_iter().map(|mut encoder| {
                 let mut parser = Parser::default();
                 move |batch| encode(batch, &mut parser, self, encoder.as_mut())
             });
             lanes::work(&mut writer, workers.collect())?;
-            return Ok((writer.written, false));
+            return Ok(true);
         }
         let mut parser = Parser::default();
-        let mut written = 0;
         let mut batch = Batch::default();
         while batches.next(&mut batch)? {
-            let takes_more = parser.parse(&batch, self, |record| {
-                let is_taken = sink.record(record)?;
-                written += u64::from(is_taken);
-                Ok(is_taken)
-            })?;
-            if !takes_more {
-                return Ok((written, true));
+            if !parser.parse(&batch, self, |record| counting.record(record))? {
+                return Ok(false);
             }
         }
-        Ok((written, false))
+        Ok(true)
+    }
+
+    /// Hands on the last stretch, if it was too long for a batch; whether the sink takes more.
+    fn write_rest<R: Read + Seek>(
+        self,
+        input: &mut R,
+        counting: &mut Counting<'_, impl Sink>,
+    ) -> Result<bool, ResultsError> {
+        let Some(rest) = self.selection.stretches().1 else { return Ok(true) };
+        input.seek(SeekFrom::Start(rest.offset)).map_err(ResultsError::Read)?;
+        let bytes = BufReader::with_capacity(READ_BYTES, input.by_ref().take(rest.length));
+        let reader = ExportReader::within(self.host(rest.host)?.clone(), bytes, rest.offset);
+        parse_stretch(reader, rest.matches, self.filters, &mut |record| counting.record(record))
     }
 
     /// Whether it is worth while to begin threads.
@@ -111,16 +110,36 @@ impl SecondReading<'_> {
     }
 }
 
-/// Reads batches for others to encode, and writes what they have encoded.
-struct Writer<'s, R, S> {
-    batches: Batches<'s, R>,
+/// A sink, and how many items it has taken.
+struct Counting<'s, S> {
     sink: &'s mut S,
-    /// Batches that are written, for their buffers.
-    spare: Vec<Batch>,
     written: u64,
 }
 
-impl<R: Read + Seek, S: Sink> Foreman for Writer<'_, R, S> {
+impl<S: Sink> Counting<'_, S> {
+    /// Whether the sink took it; else it is full.
+    fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
+        let is_taken = self.sink.record(record)?;
+        self.written += u64::from(is_taken);
+        Ok(is_taken)
+    }
+
+    fn encoded(&mut self, batch: &Batch) -> Result<(), ResultsError> {
+        self.sink.encoded(&batch.encoded)?;
+        self.written += batch.count;
+        Ok(())
+    }
+}
+
+/// Reads batches for others to encode, and writes what they have encoded.
+struct Writer<'s, 'c, R, S> {
+    batches: Batches<'s, R>,
+    counting: &'s mut Counting<'c, S>,
+    /// Batches that are written, for their buffers.
+    spare: Vec<Batch>,
+}
+
+impl<R: Read + Seek, S: Sink> Foreman for Writer<'_, '_, R, S> {
     type Work = Batch;
     type Result = Result<Batch, ResultsError>;
     type Error = ResultsError;
@@ -132,8 +151,7 @@ impl<R: Read + Seek, S: Sink> Foreman for Writer<'_, R, S> {
 
     fn take(&mut self, result: Result<Batch, ResultsError>) -> Result<(), ResultsError> {
         let batch = result?;
-        self.sink.encoded(&batch.encoded)?;
-        self.written += batch.count;
+        self.counting.encoded(&batch)?;
         self.spare.push(batch);
         Ok(())
     }
