@@ -10,7 +10,7 @@ local waiting = redis.call('ZRANGE', delayed, 0, -1)
 for i = 1, #waiting do
   local id = task_of(waiting[i])
   local state = id and redis.call('HGET', ids, id)
-  if id then where[id] = state and string.match(state, '^delayed') and state or 'delayed' end
+  if id then where[id] = is_delayed(state) and state or 'delayed' end
 end
 local held = redis.call('HKEYS', inflight)
 for i = 1, #held do

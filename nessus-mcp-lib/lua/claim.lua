@@ -11,7 +11,7 @@ for _ = 1, 1000 do
   if not id then
     bury_raw(body)
     redis.call('RPOP', queue)
-  elseif state and state ~= 'ready' and state ~= 'begun' then
+  elseif state and not is_ready(state) then
     -- A copy of a task that a worker holds or that waits for its time.
     redis.call('RPOP', queue)
   elseif begun_only and state ~= 'begun' then

@@ -27,6 +27,10 @@ local function state_of(id)
   return redis.call('HGET', ids, id)
 end
 
+local function is_ready(state) return state == 'ready' or state == 'begun' end
+
+local function is_delayed(state) return state and string.match(state, '^delayed') end
+
 -- Whether a body is the ready one of a task that has begun.
 local function is_begun(body)
   local id = task_of(body)

@@ -5,7 +5,7 @@ if state == 'leased' then return state end
 local removed = state and 1 or 0
 local _, body = find_ready(id)
 if body then removed = redis.call('LREM', queue, -1, body) end
-if state and string.match(state, '^delayed') then
+if is_delayed(state) then
   local waiting = redis.call('ZRANGE', delayed, 0, -1)
   for i = 1, #waiting do
     if task_of(waiting[i]) == id then redis.call('ZREM', delayed, waiting[i]) end
