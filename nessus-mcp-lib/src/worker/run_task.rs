@@ -341,13 +341,15 @@ impl TaskRun {
             }
             _ => {}
         }
-        if let StepError::Scanner(failure) = &error
-            && let Some(end) = self.end_without_scanner(failure).await
-        {
-            return self.fail(&end).await;
-        }
-        if let Some(outcome) = self.another_try(&error, held).await {
-            return outcome;
+        if let Ok(task) = self.shared.tasks.get(&self.claim.lease.task_id).await {
+            if let StepError::Scanner(failure) = &error
+                && let Some(end) = self.end_without_scanner(&task, failure)
+            {
+                return self.fail(&end).await;
+            }
+            if let Some(outcome) = self.another_try(&task, &error, held) {
+                return outcome;
+            }
         }
         // The scan of a task that has failed must not run on unwatched.
         if let (Some(held), false) = (held, matches!(error, StepError::Scan { .. })) {
@@ -357,21 +359,20 @@ impl TaskRun {
     }
 
     /// The end of a task that shall not go on, and whose scanner has not said for too long whether it has a scan there.
-    async fn end_without_scanner(&self, failure: &ScannerError) -> Option<StepError> {
-        let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok()?;
-        let (reason, since) = self.shared.over(&task)?;
+    fn end_without_scanner(&self, task: &Task, failure: &ScannerError) -> Option<StepError> {
+        let (reason, since) = self.shared.over(task)?;
         let waited = self.shared.clock.now().since(since);
-        let instance = task.scanner_instance_id.filter(|_| task.nessus_scan_id.is_none() && waited >= STOP_LIMIT)?;
+        let bound = task.scanner_instance_id.as_ref();
+        let instance = bound.filter(|_| task.nessus_scan_id.is_none() && waited >= STOP_LIMIT)?;
         let failure = chain(failure);
         Some(reason.error_with(&format!("whether a scan of it is on `{instance}` could not be found out: {failure}")))
     }
 
     /// How the task goes on after an error that need not be its end.
-    async fn another_try(&self, error: &StepError, held: Option<&Held<'_>>) -> Option<Outcome> {
-        let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok()?;
+    fn another_try(&self, task: &Task, error: &StepError, held: Option<&Held<'_>>) -> Option<Outcome> {
         if let (StepError::Scanner(failure), Some(held)) = (error, held)
             && blames_the_scanner(failure)
-            && let Some(outcome) = self.without_this_scanner(&task, failure, held)
+            && let Some(outcome) = self.without_this_scanner(task, failure, held)
         {
             return Some(outcome);
         }
