@@ -97,8 +97,9 @@ struct Retired {
 }
 
 impl Pools {
+    /// # Errors
+    /// When there is none.
     fn new(pools: Vec<ScannerPool>) -> Result<Self, ScannerError> {
-        check_names(&pools)?;
         let all: Vec<_> = pools.into_iter().map(Arc::new).collect();
         let default = all.iter().find(|pool| pool.name.as_str() == "nessus").or_else(|| all.first());
         let default = default.ok_or_else(|| ScannerError::Configuration("there is no pool".to_owned()))?;
@@ -124,6 +125,7 @@ impl ScannerRegistry {
     /// # Errors
     /// [`ScannerError::Configuration`] when there is no pool, or two of one name.
     pub fn new(pools: Vec<ScannerPool>) -> Result<Self, ScannerError> {
+        check_names(&pools)?;
         let shared = Shared {
             pools: ArcSwap::from_pointee(Pools::new(pools)?),
             circuits: Mutex::default(),
