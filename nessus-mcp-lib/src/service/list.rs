@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{CircuitStatus, ScanService, ServiceError, UnservedView};
 use crate::{
     ids::{InstanceId, PoolName, TaskId},
-    scanner::{ScannerHealth, ScannerPool},
+    scanner::{ScannerHealth, ScannerInstance, ScannerPool},
     task::{Task, TaskQuery, TaskStatus},
     time::Timestamp,
 };
@@ -281,20 +281,11 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::UnknownPool`] when there is no such pool.
     pub async fn list_scanners(&self, pool: Option<&str>) -> Result<ScannersView, ServiceError> {
-        self.scanners_of(&self.pools_of(pool)?).await
-    }
-
-    /// The pool of this name, or all.
-    fn pools_of(&self, pool: Option<&str>) -> Result<Vec<Arc<ScannerPool>>, ServiceError> {
-        pool.map_or_else(|| Ok(self.scanners.pools()), |name| Ok(vec![self.pool_of(Some(name))?]))
-    }
-
-    async fn scanners_of(&self, pools: &[Arc<ScannerPool>]) -> Result<ScannersView, ServiceError> {
         let mut scanners = Vec::new();
-        for pool in pools {
+        for pool in self.pools_of(pool)? {
             let circuits = self.circuit_statuses(&pool.name, &pool.instance_ids()).await?;
             for (instance, circuit) in pool.instances.iter().zip(circuits) {
-                let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
+                let active = self.active_scans(&pool, instance).await?;
                 let used = u32::try_from(active).unwrap_or(u32::MAX);
                 let mut view = InstanceView {
                     scanner_pool: pool.name.clone(),
@@ -322,21 +313,32 @@ impl ScanService {
         })
     }
 
+    /// The pool of this name, or all.
+    fn pools_of(&self, pool: Option<&str>) -> Result<Vec<Arc<ScannerPool>>, ServiceError> {
+        pool.map_or_else(|| Ok(self.scanners.pools()), |name| Ok(vec![self.pool_of(Some(name))?]))
+    }
+
+    /// How many scans run on a scanner, over all workers.
+    async fn active_scans(&self, pool: &ScannerPool, instance: &ScannerInstance) -> Result<usize, ServiceError> {
+        Ok(self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len())
+    }
+
     /// The pools and their load.
     pub async fn list_pools(&self) -> Result<PoolsView, ServiceError> {
         let default_pool = self.scanners.default_pool().name.clone();
-        let configured = self.scanners.pools();
-        let scanners = self.scanners_of(&configured).await?.scanners;
         let mut pools = Vec::new();
-        for pool in configured {
-            let active = scanners.iter().filter(|view| view.scanner_pool == pool.name).map(|view| view.active_scans);
+        for pool in self.scanners.pools() {
+            let mut active_scans = 0;
+            for instance in &pool.instances {
+                active_scans += self.active_scans(&pool, instance).await?;
+            }
             pools.push(PoolView {
                 scanner_pool: pool.name.clone(),
                 scanner_type: pool.scanner_type.clone(),
                 default: pool.name == default_pool,
                 scanners: pool.instances.len(),
                 enabled_scanners: pool.enabled().count(),
-                active_scans: active.sum(),
+                active_scans,
                 capacity: pool.capacity(),
                 queue_depth: self.queue.stats(&pool.name).await?.ready,
             });
