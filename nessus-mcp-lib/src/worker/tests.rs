@@ -112,13 +112,22 @@ impl Fixture {
     }
 
     async fn wait_for_launch(&self) {
-        for _ in 0..2000 {
-            if self.scanner.launches() > 0 {
+        self.wait_until(|| self.scanner.launches() > 0, "nothing was launched").await;
+    }
+
+    /// Waits until the scanner was asked for it, with or without success.
+    async fn wait_for_call(&self, operation: MockOperation) {
+        self.wait_until(|| self.scanner.calls(operation) > 0, "the scanner was not asked").await;
+    }
+
+    async fn wait_until(&self, is_so: impl Fn() -> bool, otherwise: &str) {
+        for _ in 0..20_000 {
+            if is_so() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(100)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        panic!("nothing was launched");
+        panic!("{otherwise}");
     }
 
     async fn dead_codes(&self) -> Vec<String> {

@@ -118,12 +118,7 @@ async fn a_task_that_waits_for_another_try_begins_no_scan_while_its_pool_is_paus
     f.scanner.fail_next(MockOperation::Create, unreachable(RequestSent::No));
     let task_id = f.submit().await;
     let worker = f.start();
-    for _ in 0..100 {
-        if f.scanner.calls(MockOperation::Create) > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    f.wait_for_call(MockOperation::Create).await;
     f.pause().await;
     tokio::time::sleep(30 * MINUTE).await;
     assert_eq!((f.scanner.calls(MockOperation::Create), f.scanner.creates()), (1, 0));
@@ -143,12 +138,7 @@ async fn a_cancel_ends_also_where_nobody_can_tell_whether_there_is_a_scan() {
     f.scanner.fail_next(MockOperation::Create, unreachable(RequestSent::Maybe));
     let task_id = f.submit().await;
     let worker = f.start();
-    for _ in 0..100 {
-        if f.scanner.calls(MockOperation::Create) > 0 {
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    f.wait_for_call(MockOperation::Create).await;
     f.isolate().await;
     let cancelled_at = Instant::now();
     assert_eq!(f.service.cancel(&task_id, None).await.unwrap().status, TaskStatus::Running);
