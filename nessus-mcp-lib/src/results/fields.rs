@@ -329,6 +329,35 @@ pub(crate) const FIELD_WORDS: usize = 3;
 const _: () = assert!(FIELDS.len() <= FIELD_WORDS * 64, "a field has no bit");
 
 impl FieldSet {
+    /// Those with values that may not fit their type.
+    pub(crate) const TYPED: Self = {
+        let mut set = Self([0; FIELD_WORDS]);
+        let mut at = 0;
+        while at < ALL.len() {
+            if !matches!(FIELDS[at].kind, Kind::Text | Kind::Host | Kind::Attachment) {
+                set.insert(ALL[at]);
+            }
+            at += 1;
+        }
+        set
+    };
+
+    /// Those that have a value wherever they occur: the attributes, and the elements that are no lists and repeat no
+    /// attribute.
+    pub(crate) const SINGLE: Self = {
+        let mut set = Self([0; FIELD_WORDS]);
+        let mut at = 0;
+        while at < ALL.len() {
+            if matches!(FIELDS[at].origin, Origin::Attribute | Origin::Element)
+                && !matches!(ALL[at], FieldId::PluginNameElement)
+            {
+                set.insert(ALL[at]);
+            }
+            at += 1;
+        }
+        set
+    };
+
     pub(crate) const fn of(ids: &[FieldId]) -> Self {
         let mut set = Self([0; FIELD_WORDS]);
         let mut at = 0;
@@ -351,20 +380,29 @@ impl FieldSet {
         Self(std::array::from_fn(|at| self.0[at] | other.0[at]))
     }
 
+    pub(crate) fn intersection(self, other: Self) -> Self {
+        Self(std::array::from_fn(|at| self.0[at] & other.0[at]))
+    }
+
     pub(crate) fn without(self, other: Self) -> Self {
         Self(std::array::from_fn(|at| self.0[at] & !other.0[at]))
     }
 
     /// The fields in the order of the table.
     pub(crate) fn iter(self) -> impl Iterator<Item = FieldId> {
-        (0..FIELD_WORDS).flat_map(move |word| {
-            let mut bits = self.0[word];
-            std::iter::from_fn(move || {
-                let at = word * 64 + bits.trailing_zeros() as usize;
-                // Without the lowest bit; nothing is left of nothing.
-                bits &= bits.checked_sub(1)?;
-                ALL.get(at).copied()
-            })
+        let Self(mut words) = self;
+        let mut at = 0;
+        std::iter::from_fn(move || {
+            while at < FIELD_WORDS {
+                let bits = words[at];
+                if bits != 0 {
+                    // Without the lowest bit.
+                    words[at] &= bits - 1;
+                    return ALL.get(at * 64 + bits.trailing_zeros() as usize).copied();
+                }
+                at += 1;
+            }
+            None
         })
     }
 }

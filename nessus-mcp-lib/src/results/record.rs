@@ -222,10 +222,18 @@ impl<'r> Record<'r> {
     }
 
     /// The declared fields that the `full` profile shows of this record, but for those that are `known`.
-    pub(crate) fn shown_beside(&self, known: FieldSet) -> impl Iterator<Item = FieldId> {
+    pub(crate) fn shown_beside(&self, known: FieldSet) -> FieldSet {
+        /// Shown in every record.
+        const ALWAYS: FieldSet = FieldSet::of(&[
+            FieldId::Host,
+            FieldId::Port,
+            FieldId::PluginId,
+            FieldId::Severity,
+            FieldId::Cve,
+            FieldId::ExploitAvailable,
+        ]);
         /// Those that may be shown without an occurrence of their own.
         const OTHERS: FieldSet = FieldSet::of(&[
-            FieldId::Host,
             FieldId::HostIp,
             FieldId::HostFqdn,
             FieldId::OperatingSystem,
@@ -234,36 +242,27 @@ impl<'r> Record<'r> {
             FieldId::HostStart,
             FieldId::HostEnd,
             FieldId::Credentialed,
-            FieldId::Port,
-            FieldId::PluginId,
             FieldId::PluginName,
-            FieldId::Severity,
-            FieldId::Cve,
             FieldId::CvssScore,
-            FieldId::ExploitAvailable,
         ]);
-        self.item.present().union(OTHERS).without(known).iter().filter(|id| self.shows(*id))
+        let present = self.item.present();
+        let mut shown = ALWAYS.union(present.intersection(FieldSet::SINGLE)).without(known);
+        for id in present.union(OTHERS).without(shown).without(known).iter().filter(|id| self.has_value(*id)) {
+            shown.insert(id);
+        }
+        shown
     }
 
-    /// Whether the `full` profile shows a declared field of this record.
-    pub(crate) fn shows(&self, id: FieldId) -> bool {
+    /// Whether a field has a value that is shown.
+    fn has_value(&self, id: FieldId) -> bool {
         match id {
-            FieldId::Host
-            | FieldId::Port
-            | FieldId::PluginId
-            | FieldId::Severity
-            | FieldId::Cve
-            | FieldId::ExploitAvailable => true,
             // Mostly it repeats the attribute.
             FieldId::PluginNameElement => {
                 let attribute = self.item.first(FieldId::PluginName);
                 attribute.is_some() && self.item.values(id).any(|text| Some(text) != attribute)
             }
-            _ => match id.field().origin {
-                Origin::Host => self.host.get(id).is_some(),
-                Origin::Element => self.item.first(id).is_some(),
-                _ => self.first(id).is_some(),
-            },
+            _ if id.field().origin == Origin::Host => self.host.get(id).is_some(),
+            _ => self.first(id).is_some(),
         }
     }
 
@@ -284,15 +283,12 @@ impl<'r> Record<'r> {
 
     /// Whether the item is the outcome of a compliance check.
     pub(crate) fn is_compliance(&self) -> bool {
-        self.item.first(FieldId::ComplianceResult).is_some()
+        self.item.has(FieldId::ComplianceResult)
     }
 
     /// Calls `report` with each field whose value does not fit its type.
     pub(crate) fn misfits(&self, mut report: impl FnMut(FieldId)) {
-        for id in self.item.present().iter() {
-            if matches!(id.field().kind, Kind::Text | Kind::Host | Kind::Attachment) {
-                continue;
-            }
+        for id in self.item.present().intersection(FieldSet::TYPED).iter() {
             self.any(id, |value| {
                 if matches!(value, Value::Misfit(_)) {
                     report(id);
@@ -300,7 +296,7 @@ impl<'r> Record<'r> {
                 false
             });
         }
-        if self.item.first(FieldId::Severity).is_none() {
+        if !self.item.has(FieldId::Severity) {
             report(FieldId::Severity);
         }
     }

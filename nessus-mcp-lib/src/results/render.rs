@@ -94,7 +94,7 @@ impl Renderer<'_> {
         self.line.extend_from_slice(br#"{"type":"vulnerability""#);
         match projection {
             Projection::Full => {
-                for id in record.shown_beside(FieldSet::default()) {
+                for id in record.shown_beside(FieldSet::default()).iter() {
                     self.field(record, id)?;
                 }
                 self.others(record)?;
@@ -244,7 +244,7 @@ impl Renderer<'_> {
     fn value(&mut self, value: Value<'_>, record: &Record<'_>, is_untrusted: bool) -> io::Result<()> {
         match value {
             Value::Text(found) | Value::Misfit(found) | Value::Date(found, _) => self.text(found, is_untrusted),
-            Value::Integer(number) => write!(self.line, "{number}")?,
+            Value::Integer(number) => serde_json::to_writer(&mut *self.line, &number).map_err(io::Error::from)?,
             Value::Number(number) => serde_json::to_writer(&mut *self.line, &number).map_err(io::Error::from)?,
             Value::Severity(severity) => {
                 self.line.push(b'"');

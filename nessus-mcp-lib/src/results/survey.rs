@@ -235,9 +235,7 @@ impl<'q> Names<'q> {
         if !self.full {
             return;
         }
-        for id in record.shown_beside(self.declared) {
-            self.declared.insert(id);
-        }
+        self.declared = self.declared.union(record.shown_beside(self.declared));
         self.has_more |= !remember_others(&mut self.others, record);
     }
 

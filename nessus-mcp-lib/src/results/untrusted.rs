@@ -19,7 +19,12 @@ pub(super) fn clean(text: &str) -> Cow<'_, str> {
     }
     let mut cleaned = String::with_capacity(text.len());
     let mut rest = text;
-    while let Some(character) = rest.chars().next() {
+    loop {
+        // Every sequence begins with a character that is not plain.
+        let plain = rest.bytes().position(|byte| !is_plain(&[byte])).unwrap_or(rest.len());
+        cleaned.push_str(&rest[..plain]);
+        rest = &rest[plain..];
+        let Some(character) = rest.chars().next() else { break };
         let sequence = sequence(rest);
         if sequence == 0 && !is_hidden(character) {
             cleaned.push(character);

@@ -307,10 +307,7 @@ impl<W: Write> Builder<W> {
             }
         }
         self.shape.present = item.present();
-        self.shape.shown = FieldSet::default();
-        for id in record.shown_beside(FieldSet::default()) {
-            self.shape.shown.insert(id);
-        }
+        self.shape.shown = record.shown_beside(FieldSet::default());
         if let Some(known) = self.known.get(&self.shape) {
             return *known;
         }

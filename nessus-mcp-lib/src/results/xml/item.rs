@@ -49,8 +49,8 @@ pub(crate) struct Item {
     text: String,
     occurrences: Vec<Occurrence>,
     attributes: Vec<(Span, Span)>,
-    first: Vec<u32>,
-    last: Vec<u32>,
+    /// The first and the last occurrence of each declared field that is `present`.
+    ends: Vec<(u32, u32)>,
     others: Vec<u32>,
     present: FieldSet,
     is_as_written: bool,
@@ -67,13 +67,11 @@ pub(crate) struct Item {
 
 impl Default for Item {
     fn default() -> Self {
-        let none = vec![NONE; ALL.len()];
         Self {
             text: String::new(),
             occurrences: Vec::new(),
             attributes: Vec::new(),
-            first: none.clone(),
-            last: none,
+            ends: vec![(NONE, NONE); ALL.len()],
             others: Vec::new(),
             present: FieldSet::default(),
             is_as_written: false,
@@ -112,9 +110,14 @@ impl Item {
         self.present
     }
 
+    /// Whether a declared field has an occurrence.
+    pub(crate) fn has(&self, id: FieldId) -> bool {
+        self.present.contains(id)
+    }
+
     /// The occurrences of a declared field, in file order.
     pub(crate) fn occurrences(&self, id: FieldId) -> impl Iterator<Item = &Occurrence> {
-        let mut at = self.first[id as usize];
+        let mut at = if self.has(id) { self.ends[id as usize].0 } else { NONE };
         std::iter::from_fn(move || {
             let occurrence = self.occurrences.get(at as usize)?;
             at = occurrence.next;
@@ -157,8 +160,6 @@ impl Item {
         self.occurrences.shrink_to(KEPT / 64);
         self.attributes.clear();
         self.others.clear();
-        self.first.fill(NONE);
-        self.last.fill(NONE);
         self.present = FieldSet::default();
         self.is_as_written = false;
         self.previous = [ALL.len(); 2];
@@ -245,12 +246,14 @@ impl Item {
             self.others.push(at);
             return;
         };
-        self.present.insert(id);
-        let last = std::mem::replace(&mut self.last[id as usize], at);
-        match self.occurrences.get_mut(last as usize) {
-            Some(previous) => previous.next = at,
-            None => self.first[id as usize] = at,
+        let (first, last) = &mut self.ends[id as usize];
+        if self.present.contains(id) {
+            self.occurrences[*last as usize].next = at;
+        } else {
+            *first = at;
+            self.present.insert(id);
         }
+        *last = at;
     }
 
     fn keep(&mut self, name: &str) -> Span {

@@ -9,7 +9,9 @@
 //! the buffer) or is wrong in any way is left to the general reader, which begins again at the same byte. So this
 //! reader has no errors and no limits of its own, and both give the same items: a test holds them together.
 
-use std::ops::Range;
+use std::{ops::Range, sync::LazyLock};
+
+use memchr::memmem::Finder;
 
 use super::{
     Mended,
@@ -25,14 +27,15 @@ pub(super) const MOST_BYTES: usize = limits::TAG_BYTES;
 const ATTRIBUTES: usize = 16;
 const START: &[u8] = b"<ReportItem";
 const END: &[u8] = b"</ReportItem>";
+/// Made once: to make one takes as long as to find the end of a short item.
+static END_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END));
 
 /// Reads an item whose first byte is that of `bytes` and stands at `offset` in the file; gives its length.
 ///
 /// `None` says nothing about the item but that it is to be read in the general way; `item` holds nothing of use then.
 pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, mended: &mut Mended) -> Option<usize> {
     let tag = Tag::read(bytes)?;
-    let children =
-        tag.length..tag.length + if tag.is_empty { 0 } else { memchr::memmem::find(bytes.get(tag.length..)?, END)? };
+    let children = tag.length..tag.length + if tag.is_empty { 0 } else { END_FINDER.find(bytes.get(tag.length..)?)? };
     let length = children.end + if tag.is_empty { 0 } else { END.len() };
     let bytes = &bytes[..length];
     let text = simdutf8::basic::from_utf8(bytes).ok()?;

@@ -18,7 +18,7 @@ use super::cells;
 use crate::results::{
     conversion::{ConversionSummary, Sink},
     error::ResultsError,
-    fields::{FieldId, FieldRef},
+    fields::{FieldId, FieldRef, FieldSet},
     profile::Projection,
     query::Query,
     record::{Record, Severity},
@@ -118,11 +118,10 @@ impl<'q, W: Write> Html<'q, W> {
             escape(&name),
             record.best_score().map(|score| format!("{score:.1}")).unwrap_or_default(),
         )?;
-        let is_full = self.query.projection == Projection::Full;
+        let shown = (self.query.projection == Projection::Full).then(|| record.shown_beside(FieldSet::default()));
         for field in &self.columns {
             if let FieldRef::Declared(id) = field
-                && is_full
-                && !record.shows(*id)
+                && shown.is_some_and(|shown| !shown.contains(*id))
             {
                 continue;
             }
