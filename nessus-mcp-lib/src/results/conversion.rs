@@ -3,7 +3,7 @@
 //! The first reading checks the whole export, counts, and remembers what matches; only then is anything written. The
 //! second reads the selected items again, in their order, and hands them to a [`Sink`].
 
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use serde::Serialize;
 
@@ -16,8 +16,8 @@ use super::{
     record::Record,
     second_reading::SecondReading,
     survey::{Survey, survey},
-    validate::{ExportStats, READ_BYTES},
-    walk::Visit,
+    validate::ExportStats,
+    walk::{Visit, buffered},
     xml::ExportReader,
 };
 use crate::error::Classified as _;
@@ -189,7 +189,7 @@ impl Conversion<'_> {
     }
 }
 
-fn reader<R: Read + Seek>(input: &mut R, base: u64) -> Result<ExportReader<BufReader<&mut R>>, ResultsError> {
+fn reader<R: Read + Seek>(input: &mut R, base: u64) -> Result<ExportReader<impl BufRead>, ResultsError> {
     input.seek(SeekFrom::Start(base)).map_err(ResultsError::Read)?;
-    Ok(ExportReader::new(BufReader::with_capacity(READ_BYTES, input), base))
+    Ok(ExportReader::new(buffered(input)?, base))
 }

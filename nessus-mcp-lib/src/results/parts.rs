@@ -7,7 +7,7 @@
 //! second report, a defect) nothing that was found is used, and the export is read from the beginning by one.
 
 use std::{
-    io::{BufReader, Read, Seek, SeekFrom},
+    io::{Read, Seek, SeekFrom},
     mem,
 };
 
@@ -17,7 +17,7 @@ use super::{
     lanes::{self, Foreman},
     query::Query,
     survey::{Findings, Survey},
-    walk::READ_BYTES,
+    walk::buffered,
     xml::{ExportReader, Mended, Step},
 };
 
@@ -39,7 +39,7 @@ pub(super) fn survey_in_parts<R: Read + Seek>(
     }
     let end = input.seek(SeekFrom::End(0)).ok()?;
     input.seek(SeekFrom::Start(base)).ok()?;
-    let mut reader = ExportReader::new(BufReader::with_capacity(READ_BYTES, &mut *input), base);
+    let mut reader = ExportReader::new(buffered(&mut *input).ok()?, base);
     if reader.next().ok()? != Step::HostStart {
         return None;
     }

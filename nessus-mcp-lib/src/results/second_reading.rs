@@ -4,7 +4,7 @@
 //! order; each of the others parses and encodes batches that need nothing of each other.
 
 use std::{
-    io::{BufRead, BufReader, Read, Seek, SeekFrom},
+    io::{BufRead, ErrorKind, Read, Seek, SeekFrom},
     mem,
     ops::Range,
 };
@@ -18,7 +18,7 @@ use super::{
     record::{Host, Record},
     selection::{Selection, Stretch},
     sort::{Key, Place},
-    walk::READ_BYTES,
+    walk::buffered,
     xml::{ExportReader, ItemReader, Step},
 };
 
@@ -47,8 +47,7 @@ impl SecondReading<'_> {
         sink: &mut impl Sink,
     ) -> Result<(u64, bool), ResultsError> {
         let mut counting = Counting { sink, written: 0 };
-        let takes_more =
-            self.write_batches(input, threads, &mut counting)? && self.write_rest(input, &mut counting)?;
+        let takes_more = self.write_batches(input, threads, &mut counting)? && self.write_rest(input, &mut counting)?;
         Ok((counting.written, !takes_more))
     }
 
@@ -94,7 +93,7 @@ impl SecondReading<'_> {
     ) -> Result<bool, ResultsError> {
         let Some(rest) = self.selection.stretches().1 else { return Ok(true) };
         input.seek(SeekFrom::Start(rest.offset)).map_err(ResultsError::Read)?;
-        let bytes = BufReader::with_capacity(READ_BYTES, input.by_ref().take(rest.length));
+        let bytes = buffered(input.by_ref().take(rest.length))?;
         let reader = ExportReader::within(self.host(rest.host)?.clone(), bytes, rest.offset);
         parse_stretch(reader, rest.matches, self.filters, &mut |record| counting.record(record))
     }
@@ -161,6 +160,8 @@ impl<R: Read + Seek, S: Sink> Foreman for Writer<'_, '_, R, S> {
 #[derive(Debug, Default)]
 struct Batch {
     bytes: Vec<u8>,
+    /// How many of the bytes are of this batch; those behind them are left from earlier ones.
+    filled: usize,
     pieces: Vec<Piece>,
     /// The items as the sink wants them, and how many they are.
     encoded: Vec<u8>,
@@ -177,12 +178,23 @@ enum Piece {
 
 impl Batch {
     fn clear(&mut self) {
-        for buffer in [&mut self.bytes, &mut self.encoded] {
-            buffer.clear();
-            buffer.shrink_to(KEPT_BYTES);
-        }
+        self.bytes.truncate(KEPT_BYTES);
+        self.bytes.shrink_to(KEPT_BYTES);
+        self.filled = 0;
         self.pieces.clear();
+        self.encoded.clear();
+        self.encoded.shrink_to(KEPT_BYTES);
         self.count = 0;
+    }
+
+    /// Room for so many more bytes.
+    fn room(&mut self, length: usize) -> &mut [u8] {
+        let begin = self.filled;
+        self.filled += length;
+        if self.bytes.len() < self.filled {
+            self.bytes.resize(self.filled, 0);
+        }
+        &mut self.bytes[begin..self.filled]
     }
 }
 
@@ -206,19 +218,20 @@ impl<'s, R: Read + Seek> Batches<'s, R> {
         batch.clear();
         if let Some(stretch) = self.stretches.next() {
             self.input.seek(SeekFrom::Start(stretch.offset)).map_err(ResultsError::Read)?;
-            let read = self.input.by_ref().take(stretch.length).read_to_end(&mut batch.bytes);
-            if read.map_err(ResultsError::Read)? as u64 != stretch.length {
-                return Err(ResultsError::Changed);
-            }
+            let length = usize::try_from(stretch.length).map_err(|_| ResultsError::Changed)?;
+            self.input.read_exact(batch.room(length)).map_err(|error| match error.kind() {
+                ErrorKind::UnexpectedEof => ResultsError::Changed,
+                _ => ResultsError::Read(error),
+            })?;
             batch.pieces.push(Piece::Stretch(*stretch));
         }
-        while batch.bytes.len() < BATCH_BYTES
+        while batch.filled < BATCH_BYTES
             && let Some(Key { place, .. }) = self.keys.next()
         {
             let bytes = self.window.read(self.input, place.offset, place.length, place.check)?;
-            let begin = batch.bytes.len();
-            batch.bytes.extend_from_slice(bytes);
-            batch.pieces.push(Piece::Item(begin..batch.bytes.len(), *place));
+            let begin = batch.filled;
+            batch.room(bytes.len()).copy_from_slice(bytes);
+            batch.pieces.push(Piece::Item(begin..batch.filled, *place));
         }
         Ok(!batch.pieces.is_empty())
     }
@@ -247,7 +260,7 @@ impl Parser {
                 Piece::Stretch(stretch) => {
                     let reader = ExportReader::within(
                         reading.host(stretch.host)?.clone(),
-                        batch.bytes.as_slice(),
+                        &batch.bytes[..batch.filled],
                         stretch.offset,
                     );
                     parse_stretch(reader, stretch.matches, reading.filters, &mut take)?

@@ -8,6 +8,7 @@ use std::io::Read;
 
 use serde::Serialize;
 
+pub(super) use super::counts::Tally;
 pub use super::counts::{ComplianceCounts, ExportStats, SeverityCounts};
 use super::{
     authentication::{AuthenticationReport, Judge, LoginExpected},
@@ -15,7 +16,6 @@ use super::{
     validation_warnings::{self, ValidationWarning},
     walk::{Visit, walk},
 };
-pub(super) use super::{counts::Tally, walk::READ_BYTES};
 
 /// How many hosts are listed with their verdicts when nothing else is asked for.
 const HOSTS_LISTED: usize = 50;

@@ -19,12 +19,7 @@ mod file;
 mod row;
 mod search;
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{BufReader, Write},
-    time::UNIX_EPOCH,
-};
+use std::{collections::HashMap, fs::File, io::Write, time::UNIX_EPOCH};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,8 +38,8 @@ use super::{
     fields::FieldSet,
     record::{Host, Record},
     survey::Warnings,
-    validate::{ExportStats, READ_BYTES, Tally, Validation, ValidationReport},
-    walk::{Visit, walk},
+    validate::{ExportStats, Tally, Validation, ValidationReport},
+    walk::{Visit, buffered, walk},
     xml::{ExportReader, Header, Item, Step},
 };
 
@@ -201,7 +196,7 @@ impl ExportIndex {
         // Before the content is read: what changes meanwhile makes the index stale, not wrong.
         let identity = ExportIdentity::of(export, base)?;
         std::io::Seek::seek(&mut &*input, std::io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
-        let mut reader = ExportReader::new(BufReader::with_capacity(READ_BYTES, input), base);
+        let mut reader = ExportReader::new(buffered(input)?, base);
         let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
         loop {
             let step = reader.next()?;
