@@ -166,7 +166,8 @@ async fn a_running_scan_goes_on_with_a_changed_password() {
 async fn a_running_scan_stays_on_the_scanner_that_moved_away_from_its_name() {
     let start =
         async |scan| NessusSim::start(SimConfig::new().login("admin", "planted-password").scan_duration(scan)).await;
-    let (new, old) = (start(Duration::from_millis(300)).await, start(Duration::from_secs(6)).await);
+    // The old one scans until it is told to stop.
+    let (new, old) = (start(Duration::from_millis(300)).await, start(Duration::from_secs(600)).await);
     let deployment = Deployment::new(&scanners(&[("one", &old, 1)], ""));
     let mut site = Site::start_with(new, deployment, &["--circuit-failures", "3"]).await;
     let mut workers = [site.start_worker(&["--circuit-failures", "3"])];

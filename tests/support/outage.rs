@@ -69,8 +69,9 @@ impl fmt::Display for Outcome {
 
 /// Runs `tasks` tasks with two workers, on this queue or the embedded one.
 pub async fn run(tasks: usize, queue_url: Option<&str>) -> Outcome {
-    let config = || SimConfig::new().scan_duration(Duration::from_millis(600));
-    let (away, here) = (NessusSim::start(config()).await, NessusSim::start(config()).await);
+    let start = async |scan| NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(scan))).await;
+    // Long enough there that scans still run when they are looked for.
+    let (away, here) = (start(3000).await, start(600).await);
     let proxy = Proxy::to(away.url().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default());
     let mut deployment = Deployment::new(&scanners(&format!("http://127.0.0.1:{}", proxy.port()), &here.url()));
     if let Some(url) = queue_url {
@@ -87,7 +88,7 @@ pub async fn run(tasks: usize, queue_url: Option<&str>) -> Outcome {
     }
 
     until("scans run on both scanners", &watched, async || {
-        (away.stats().running >= 2 && site.sim.stats().running >= 2).then_some(())
+        (away.stats().running >= 2 && site.sim.stats().total_launches >= 2).then_some(())
     })
     .await;
     proxy.cut();

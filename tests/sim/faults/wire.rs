@@ -156,7 +156,10 @@ async fn a_download_that_breaks_off(#[case] fault: &str, #[case] percent: usize,
     let quiet = if ending == Ending::Silent { QUIET } else { PATIENCE };
     let seen = exchange(&fixture, "GET", &path, "", quiet).await;
     assert_eq!((seen.status(), seen.ending), (200, ending));
-    assert_eq!(seen.body.len(), seen.promised() / 100 * percent + seen.promised() % 100 * percent / 100);
+    let sent = seen.promised() / 100 * percent + seen.promised() % 100 * percent / 100;
+    // What is on its way when a connection is reset is lost.
+    let arrived = if ending == Ending::Reset { 1..=sent } else { sent..=sent };
+    assert!(arrived.contains(&seen.body.len()), "{} of {sent}", seen.body.len());
     // The same file can be fetched again.
     let whole = exchange(&fixture, "GET", &path, "", PATIENCE).await;
     assert_eq!((whole.body.len(), whole.promised()), (seen.promised(), seen.promised()));
