@@ -47,7 +47,7 @@ use super::{
 /// counted in `data_warnings`.
 ///
 /// The export is read twice, and nothing is written before the first reading has found it complete and in order.
-/// Memory is 40 bytes for each matching finding; in file order it does not grow beyond a few megabytes.
+/// Memory is 40 bytes for each matching finding; in file order it does not grow with the export.
 ///
 /// ```
 /// use nessus_mcp_lib::{JsonNlConverter, results::{Profile, Query}};
