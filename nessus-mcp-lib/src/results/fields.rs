@@ -328,35 +328,32 @@ pub(crate) struct FieldSet([u64; FIELD_WORDS]);
 pub(crate) const FIELD_WORDS: usize = 3;
 const _: () = assert!(FIELDS.len() <= FIELD_WORDS * 64, "a field has no bit");
 
-impl FieldSet {
-    /// Those with values that may not fit their type.
-    pub(crate) const TYPED: Self = {
-        let mut set = Self([0; FIELD_WORDS]);
+/// The fields for which something holds, known when the program is compiled; closures cannot be called then.
+macro_rules! fields_that {
+    (|$id:ident, $field:ident| $holds:expr) => {{
+        let mut set = FieldSet([0; FIELD_WORDS]);
         let mut at = 0;
         while at < ALL.len() {
-            if !matches!(FIELDS[at].kind, Kind::Text | Kind::Host | Kind::Attachment) {
-                set.insert(ALL[at]);
+            let ($id, $field) = (ALL[at], &FIELDS[at]);
+            if $holds {
+                set.insert($id);
             }
             at += 1;
         }
         set
-    };
+    }};
+}
+
+impl FieldSet {
+    /// Those with values that may not fit their type.
+    pub(crate) const TYPED: Self =
+        fields_that!(|id, field| !matches!(field.kind, Kind::Text | Kind::Host | Kind::Attachment));
 
     /// Those that have a value wherever they occur: the attributes, and the elements that are no lists and repeat no
     /// attribute.
-    pub(crate) const SINGLE: Self = {
-        let mut set = Self([0; FIELD_WORDS]);
-        let mut at = 0;
-        while at < ALL.len() {
-            if matches!(FIELDS[at].origin, Origin::Attribute | Origin::Element)
-                && !matches!(ALL[at], FieldId::PluginNameElement)
-            {
-                set.insert(ALL[at]);
-            }
-            at += 1;
-        }
-        set
-    };
+    pub(crate) const SINGLE: Self = fields_that!(|id, field| {
+        matches!(field.origin, Origin::Attribute | Origin::Element) && !matches!(id, FieldId::PluginNameElement)
+    });
 
     pub(crate) const fn of(ids: &[FieldId]) -> Self {
         let mut set = Self([0; FIELD_WORDS]);

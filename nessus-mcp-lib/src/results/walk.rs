@@ -40,11 +40,14 @@ impl<'v> Visit<'v> {
     }
 }
 
+/// An input behind a buffer, and behind its first bytes.
+type Buffered<R> = BufReader<Chain<Cursor<Vec<u8>>, R>>;
+
 /// Buffers an input that is read from its beginning to its end.
 ///
 /// The reads begin in the midst of a page of the file. Large buffers begin a few bytes behind the beginning of a page of
 /// memory, and to copy from a page to just behind the same place in another takes some processors three times as long.
-pub(super) fn buffered<R: Read>(mut input: R) -> Result<BufReader<Chain<Cursor<Vec<u8>>, R>>, ResultsError> {
+pub(super) fn buffered<R: Read>(mut input: R) -> Result<Buffered<R>, ResultsError> {
     let mut head = Vec::new();
     input.by_ref().take(READ_OFFSET).read_to_end(&mut head).map_err(ResultsError::Read)?;
     Ok(BufReader::with_capacity(READ_BYTES, Cursor::new(head).chain(input)))
