@@ -152,14 +152,23 @@ async fn a_connection_that_ends_unannounced() {
 async fn a_download_that_breaks_off(#[case] fault: &str, #[case] percent: usize, #[case] ending: Ending) {
     let fixture = Fixture::start(SimConfig::new()).await;
     let path = export(&fixture).await;
-    fixture.sim.inject(Fault::new(fault).percent(percent as u64));
     let quiet = if ending == Ending::Silent { QUIET } else { PATIENCE };
-    let seen = exchange(&fixture, "GET", &path, "", quiet).await;
-    assert_eq!((seen.status(), seen.ending), (200, ending));
-    let sent = seen.promised() / 100 * percent + seen.promised() % 100 * percent / 100;
-    // What is on its way when a connection is reset is lost.
-    let arrived = if ending == Ending::Reset { 1..=sent } else { sent..=sent };
-    assert!(arrived.contains(&seen.body.len()), "{} of {sent}", seen.body.len());
+    let fetch = async || {
+        fixture.sim.inject(Fault::new(fault).percent(percent as u64));
+        let seen = exchange(&fixture, "GET", &path, "", quiet).await;
+        assert_eq!((seen.status(), seen.ending), (200, ending));
+        let sent = seen.promised() / 100 * percent + seen.promised() % 100 * percent / 100;
+        assert!(seen.body.len() <= sent, "{} of {sent}", seen.body.len());
+        (seen, sent)
+    };
+    let (mut seen, sent) = fetch().await;
+    // What is on its way when a connection is reset may be lost, but not each time.
+    for _ in 0..20 {
+        if ending == Ending::Reset && seen.body.len() < sent {
+            (seen, _) = fetch().await;
+        }
+    }
+    assert_eq!(seen.body.len(), sent);
     // The same file can be fetched again.
     let whole = exchange(&fixture, "GET", &path, "", PATIENCE).await;
     assert_eq!((whole.body.len(), whole.promised()), (seen.promised(), seen.promised()));
