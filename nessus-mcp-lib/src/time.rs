@@ -182,15 +182,19 @@ pub enum DurationUnit {
     Days,
 }
 
+/// The longest duration that is read: ten years of 365 days. A longer one is a mistake, and no sum of it with a moment of
+/// this century overflows.
+pub const MAX_DURATION: Duration = Duration::from_secs(3650 * 86_400);
+
 /// A text that is not a duration.
 #[derive(Debug, Clone, thiserror::Error)]
-#[error("`{0}` is not a duration: write a number with a unit, such as 500ms, 30s, 5m, 24h or 7d")]
+#[error("`{0}` is not a duration: write a number with a unit, such as 500ms, 30s, 5m, 24h or 7d, and at most 3650d")]
 pub struct DurationError(String);
 
 /// Reads `500ms`, `2s`, `5m`, `24h`, `7d`, or a bare number in `unit`.
 ///
 /// # Errors
-/// When the text is empty, negative, not a number, or has another unit.
+/// When the text is empty, negative, not a number, has another unit, or is longer than [`MAX_DURATION`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -216,6 +220,7 @@ pub fn parse_duration(text: &str, unit: DurationUnit) -> Result<Duration, Durati
         .parse::<f64>()
         .ok()
         .and_then(|value| Duration::try_from_secs_f64(value * seconds).ok())
+        .filter(|duration| *duration <= MAX_DURATION)
         .ok_or_else(|| DurationError(crate::error::excerpt(text).to_string()))
 }
 
@@ -249,7 +254,7 @@ mod tests {
 
     #[test]
     fn words_are_not_durations() {
-        for text in ["", "fast", "-1s", "5 parsecs", "1.2.3s", "s"] {
+        for text in ["", "fast", "-1s", "5 parsecs", "1.2.3s", "s", "3651d", "99999999999999d", "1e9s"] {
             assert!(parse_duration(text, DurationUnit::Seconds).is_err(), "{text}");
         }
     }

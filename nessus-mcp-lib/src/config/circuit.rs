@@ -90,7 +90,11 @@ impl CircuitSettings {
             (self.failures == 0, "CIRCUIT_FAILURES", "must be at least 1"),
             (!(1..=100).contains(&self.failure_rate_percent), "CIRCUIT_FAILURE_RATE_PERCENT", "must be from 1 to 100"),
             (self.minimum_calls == 0, "CIRCUIT_MINIMUM_CALLS", "must be at least 1"),
-            (self.window < Duration::from_millis(100), "CIRCUIT_WINDOW_SECONDS", "must be at least 100ms"),
+            (
+                self.window < Duration::from_millis(100) || self.window > LONGEST_OPEN,
+                "CIRCUIT_WINDOW_SECONDS",
+                "must be from 100ms to 24h",
+            ),
             (self.open < Duration::from_millis(10), "CIRCUIT_OPEN_SECONDS", "must be at least 10ms"),
             (
                 self.open_longest < self.open,
@@ -101,7 +105,11 @@ impl CircuitSettings {
             (self.retry_after_longest > LONGEST_OPEN, "CIRCUIT_RETRY_AFTER_MAX_SECONDS", "must be at most 24h"),
             (self.half_open_permits == 0, "CIRCUIT_HALF_OPEN_PERMITS", "must be at least 1"),
             (self.half_open_successes == 0, "CIRCUIT_HALF_OPEN_SUCCESSES", "must be at least 1"),
-            (self.half_open_longest.is_zero(), "CIRCUIT_HALF_OPEN_SECONDS", "must be longer than zero"),
+            (
+                self.half_open_longest.is_zero() || self.half_open_longest > LONGEST_OPEN,
+                "CIRCUIT_HALF_OPEN_SECONDS",
+                "must be longer than zero and at most 24h",
+            ),
         ];
         match wrong.into_iter().find(|(is_wrong, ..)| *is_wrong) {
             Some((_, name, message)) => {

@@ -93,11 +93,15 @@ impl Default for WorkerSettings {
     }
 }
 
-/// The shortest lease: shorter ones would be lost to an ordinary pause of the machine.
-pub(super) const MIN_LEASE: Duration = Duration::from_secs(1);
-
-/// The shortest time between two health checks: they must not keep a scanner busy.
-const MIN_HEALTH_INTERVAL: Duration = Duration::from_millis(100);
+/// A lease that is shorter would be lost to an ordinary pause of the machine; one that is longer would keep the tasks of a
+/// worker that died waiting for hours.
+const LEASE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(3600));
+/// The range of the time between two looks at a scan.
+const POLL_INTERVAL: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(86_400));
+/// The range of the limits after which a scan is stopped.
+const SCAN_LIMIT: (Duration, Duration) = (Duration::from_millis(1), Duration::from_secs(365 * 86_400));
+/// The range of the time between two health checks: they must not keep a scanner busy.
+const HEALTH_INTERVAL: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(86_400));
 
 impl WorkerSettings {
     /// Serves only these pools.
@@ -153,30 +157,34 @@ impl WorkerSettings {
     /// # Errors
     /// [`ConfigError::Setting`] with the name of the variable.
     pub fn check(self) -> Result<Self, ConfigError> {
-        let refuse = |name: &str, message: &str| {
-            Err(ConfigError::Setting { name: name.to_owned(), message: message.to_owned() })
-        };
-        if self.lease < MIN_LEASE {
-            return refuse("LEASE_SECONDS", "must be at least 1s");
-        }
-        for (name, time) in [
-            ("POLL_INTERVAL_SECONDS", self.poll_interval),
-            ("SCAN_TIMEOUT_HOURS", self.scan_timeout),
-            ("PENDING_TIMEOUT_MINUTES", self.pending_timeout),
-            ("STALL_TIMEOUT_MINUTES", self.stall_timeout),
-            ("PAUSED_TIMEOUT_HOURS", self.paused_timeout),
+        let refuse = |name: &str, message: String| Err(ConfigError::Setting { name: name.to_owned(), message });
+        for (name, time, (shortest, longest)) in [
+            ("LEASE_SECONDS", self.lease, LEASE),
+            ("POLL_INTERVAL_SECONDS", self.poll_interval, POLL_INTERVAL),
+            ("SCAN_TIMEOUT_HOURS", self.scan_timeout, SCAN_LIMIT),
+            ("PENDING_TIMEOUT_MINUTES", self.pending_timeout, SCAN_LIMIT),
+            ("STALL_TIMEOUT_MINUTES", self.stall_timeout, SCAN_LIMIT),
+            ("PAUSED_TIMEOUT_HOURS", self.paused_timeout, SCAN_LIMIT),
+            ("HEALTH_CHECK_INTERVAL_SECONDS", self.health_interval.unwrap_or(HEALTH_INTERVAL.0), HEALTH_INTERVAL),
         ] {
-            if time.is_zero() {
-                return refuse(name, "must be longer than zero");
+            if !(shortest..=longest).contains(&time) {
+                return refuse(name, format!("must be from {} to {}", in_words(shortest), in_words(longest)));
             }
         }
-        if self.health_interval.is_some_and(|interval| interval < MIN_HEALTH_INTERVAL) {
-            return refuse("HEALTH_CHECK_INTERVAL_SECONDS", "must be at least 100ms, or 0 for no checks");
-        }
         if self.pools.as_ref().is_some_and(Vec::is_empty) {
-            return refuse("WORKER_POOLS", "names no pool");
+            return refuse("WORKER_POOLS", "names no pool".to_owned());
         }
         Ok(self)
+    }
+}
+
+/// A duration in the largest unit in which it is a whole number, as settings are written.
+fn in_words(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (0, millis) => format!("{millis}ms"),
+        (seconds, _) if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        (seconds, _) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        (seconds, _) => format!("{seconds}s"),
     }
 }
 
@@ -191,7 +199,22 @@ mod tests {
 
     #[test]
     fn values_that_cannot_work_are_refused_by_name() {
-        let error = WorkerSettings::default().with_lease(Duration::from_millis(10)).check().unwrap_err();
-        assert_eq!(error.to_string(), "`LEASE_SECONDS` must be at least 1s");
+        let (tick, age) = (Duration::from_nanos(1), Duration::from_secs(366 * 86_400));
+        let base = WorkerSettings::default;
+        assert_eq!(base().check().unwrap(), base());
+        assert_eq!(base().with_health_interval(None).check().unwrap().health_interval, None);
+        for time in [Duration::ZERO, tick, age, Duration::MAX] {
+            for (settings, message) in [
+                (base().with_lease(time), "`LEASE_SECONDS` must be from 1s to 1h"),
+                (base().with_poll_interval(time), "`POLL_INTERVAL_SECONDS` must be from 1ms to 1d"),
+                (base().with_scan_timeout(time), "`SCAN_TIMEOUT_HOURS` must be from 1ms to 365d"),
+                (base().with_pending_timeout(time), "`PENDING_TIMEOUT_MINUTES` must be from 1ms to 365d"),
+                (base().with_stall_timeout(time), "`STALL_TIMEOUT_MINUTES` must be from 1ms to 365d"),
+                (base().with_paused_timeout(time), "`PAUSED_TIMEOUT_HOURS` must be from 1ms to 365d"),
+                (base().with_health_interval(Some(time)), "`HEALTH_CHECK_INTERVAL_SECONDS` must be from 100ms to 1d"),
+            ] {
+                assert_eq!(settings.check().unwrap_err().to_string(), message, "{time:?}");
+            }
+        }
     }
 }
