@@ -8,6 +8,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use tempfile::NamedTempFile;
@@ -97,10 +98,24 @@ pub fn replace(destination: &Path, content: &[u8]) -> io::Result<()> {
 ///
 /// Only the one who may write such files in this directory calls it: a file in use would be removed as well.
 pub fn remove_leftovers(directory: &Path, prefix: &str) -> io::Result<usize> {
+    remove_files(directory, |entry| entry.file_name().to_string_lossy().starts_with(prefix))
+}
+
+/// Removes the files of a directory that begin with `prefix` and were last written before `before`; returns how many.
+///
+/// For files that any process may be writing: one that nobody has written to for a day has no writer any more.
+pub fn remove_stale(directory: &Path, prefix: &str, before: SystemTime) -> io::Result<usize> {
+    remove_files(directory, |entry| {
+        let is_stale = || entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|at| at < before);
+        entry.file_name().to_string_lossy().starts_with(prefix) && is_stale()
+    })
+}
+
+fn remove_files(directory: &Path, is_wanted: impl Fn(&fs::DirEntry) -> bool) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if entry.file_name().to_string_lossy().starts_with(prefix) {
+        if is_wanted(&entry) {
             fs::remove_file(entry.path())?;
             removed += 1;
         }

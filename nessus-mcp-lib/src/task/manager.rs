@@ -5,14 +5,15 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::Arc,
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
 
 use super::{
-    EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, profile_file_name, state::StateTransitionError,
-    store::TaskStore,
+    EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, profile_file_name,
+    state::StateTransitionError,
+    store::{ARTIFACT_PREFIX, TaskStore},
 };
 use crate::{
     blocking,
@@ -90,10 +91,10 @@ pub struct TaskList {
     pub unreadable: Vec<(TaskId, String)>,
 }
 
+/// How long an unfinished file is left alone: no download or conversion takes as long.
+const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// For each duration that is wanted, this many tasks are looked at: others may be of other pools, or not completed.
 const LOOKED_AT: usize = 100;
-/// The temporary names of artifacts begin with it.
-const ARTIFACT_PREFIX: &str = ".artifact-";
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
 #[derive(Debug)]
@@ -327,6 +328,14 @@ impl TaskManager {
                 .map_err(TaskError::storage("cannot clean", &directory))
         })
         .await
+    }
+
+    /// Removes what killed processes left in the data directory and nobody has touched for a day: unfinished files, and
+    /// directories of tasks that were never accepted. Returns how many files and directories.
+    ///
+    /// The age is told by the file system's own times, so any number of processes may do this at once.
+    pub async fn remove_abandoned(&self) -> Result<usize, TaskError> {
+        self.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
     }
 
     /// Gives a written file its name, durably, if the writer still holds the task.

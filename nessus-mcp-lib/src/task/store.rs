@@ -7,13 +7,14 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
+    time::SystemTime,
 };
 
 use serde_json::Value;
 
 use super::{Task, TaskError, lock::TaskLock};
 use crate::{
-    durable::{self, DurableFile},
+    durable::{self, DurableFile, TEMPORARY_PREFIX},
     ids::TaskId,
 };
 
@@ -27,6 +28,9 @@ pub const INDEX_FILE: &str = "scan_native.idx";
 pub fn profile_file_name(profile: &str) -> String {
     format!("scan_schema_{profile}.jsonl")
 }
+
+/// The temporary names of artifacts begin with it.
+pub(super) const ARTIFACT_PREFIX: &str = ".artifact-";
 
 const TASK_FILE: &str = "task.json";
 const LOCK_FILE: &str = "task.lock";
@@ -114,12 +118,55 @@ impl TaskStore {
         }
     }
 
+    fn archive_directory(&self) -> PathBuf {
+        self.root.with_file_name("archive")
+    }
+
     /// Writes a document to `archive/`, beside the tasks.
     pub(super) fn archive(&self, name: &str, document: &Value) -> Result<(), TaskError> {
-        let directory = self.root.with_file_name("archive");
+        let directory = self.archive_directory();
         durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
         let path = directory.join(format!("{name}.json"));
         durable::replace(&path, format!("{document:#}\n").as_bytes()).map_err(TaskError::storage("cannot write", &path))
+    }
+
+    /// Removes what killed processes left and nobody has touched since `before`: unfinished files, and directories of tasks
+    /// that were never accepted. Returns how many files and directories.
+    pub(super) fn remove_abandoned(&self, before: SystemTime) -> Result<usize, TaskError> {
+        let stale = |directory: &Path, prefix| match durable::remove_stale(directory, prefix, before) {
+            // Somebody else has just removed it.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+            removed => removed.map_err(TaskError::storage("cannot clean", directory)),
+        };
+        let mut removed = stale(&self.root, TEMPORARY_PREFIX)?;
+        let archive = self.archive_directory();
+        removed += stale(&archive, TEMPORARY_PREFIX)?;
+        for task_id in self.list()? {
+            let directory = self.directory(&task_id);
+            // Asked first: what is removed below touches the directory.
+            let touched = fs::metadata(&directory).and_then(|metadata| metadata.modified());
+            removed += stale(&directory, TEMPORARY_PREFIX)? + stale(&directory, ARTIFACT_PREFIX)?;
+            if touched.is_ok_and(|at| at < before) && !self.path(&task_id, TASK_FILE).exists() {
+                removed += usize::from(self.remove_empty(&task_id)?);
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Removes the directory of a task that has no file; whether it was empty but for its lock.
+    fn remove_empty(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        let directory = self.directory(task_id);
+        let lock = match self.lock(task_id) {
+            Err(TaskError::NotFound(_)) => return Ok(false),
+            lock => lock?,
+        };
+        if self.path(task_id, TASK_FILE).exists() {
+            return Ok(false);
+        }
+        self.remove(task_id, LOCK_FILE)?;
+        drop(lock);
+        // It stays where something else lies in it: that is not ours to throw away.
+        Ok(fs::remove_dir(&directory).is_ok())
     }
 
     /// The ids of all tasks, newest first by the time in their names.
@@ -140,4 +187,69 @@ impl TaskStore {
 fn time_part(id: &TaskId) -> &str {
     let text = id.as_str();
     &text[text.len().saturating_sub(24)..]
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs::File, time::Duration};
+
+    use super::*;
+    use crate::{
+        ids::{PoolName, TraceId},
+        task::{ScanPayload, ScanType},
+        time::Timestamp,
+    };
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    fn age(path: &Path) {
+        File::open(path).unwrap().set_modified(SystemTime::now() - 2 * DAY).unwrap();
+    }
+
+    #[test]
+    fn what_killed_processes_left_is_removed_when_nobody_has_touched_it_for_a_day() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = TaskStore::open(directory.path()).unwrap();
+        let id = |second: i64| TaskId::generate("nessus", "nessus", Timestamp::from_millis(second * 1000));
+        let (alive, abandoned, foreign, young) = (id(1), id(2), id(3), id(4));
+        let payload = ScanPayload::new("office", "192.0.2.1");
+        let pool = PoolName::new("nessus").unwrap();
+        let now = Timestamp::from_millis(1000);
+        let trace_id = TraceId::generate();
+        store.create(&Task::new(alive.clone(), trace_id, ScanType::Untrusted, "nessus", pool, payload, now)).unwrap();
+        store.archive("letter", &serde_json::json!({})).unwrap();
+        for task_id in [&abandoned, &foreign, &young] {
+            durable::create_directory(&store.directory(task_id)).unwrap();
+            drop(store.lock(task_id).unwrap());
+        }
+        let old = [
+            store.path(&alive, ".tmp-old"),
+            store.path(&alive, ".artifact-old"),
+            store.path(&abandoned, ".tmp-old"),
+            store.root().join(".tmp-old"),
+            directory.path().join("archive/.tmp-old"),
+        ];
+        let kept = [
+            store.path(&alive, ".tmp-new"),
+            store.path(&alive, EXPORT_FILE),
+            store.path(&foreign, "notes"),
+            store.path(&young, LOCK_FILE),
+        ];
+        for path in old.iter().chain(&kept[..3]) {
+            File::create(path).unwrap();
+        }
+        for path in old.iter().chain(&kept[1..3]) {
+            age(path);
+        }
+        for task_id in [&abandoned, &foreign] {
+            age(&store.directory(task_id));
+        }
+
+        assert_eq!(store.remove_abandoned(SystemTime::now() - DAY).unwrap(), old.len() + 1);
+        assert!(old.iter().all(|path| !path.exists()), "{old:?}");
+        assert!(kept.iter().all(|path| path.exists()), "{kept:?}");
+        assert!(!store.directory(&abandoned).exists());
+        assert_eq!(store.read(&alive).unwrap().task_id, alive);
+        assert_eq!(store.remove_abandoned(SystemTime::now() - DAY).unwrap(), 0);
+    }
 }

@@ -31,6 +31,8 @@ const FAILURE_WAIT: Duration = Duration::from_secs(1);
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// The time between two comparisons of the task files with the queue.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
+/// The time between two searches for what killed processes left.
+const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// A worker that cannot run.
 #[derive(Debug, thiserror::Error)]
@@ -139,6 +141,7 @@ impl Worker {
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.reconcile_regularly() => {}
+            () = clean(&self.shared.tasks) => {}
             () = self.watch_scanners() => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
@@ -268,6 +271,18 @@ impl Worker {
             }
             tokio::time::sleep(RECONCILE_INTERVAL).await;
         }
+    }
+}
+
+/// Removes what killed processes left. Never returns.
+async fn clean(tasks: &TaskManager) {
+    loop {
+        match tasks.remove_abandoned().await {
+            Ok(0) => {}
+            Ok(count) => info!(count, "unfinished files of killed processes were removed"),
+            Err(error) => warn!(error = chain(&error), "unfinished files of killed processes could not be removed"),
+        }
+        tokio::time::sleep(CLEAN_INTERVAL).await;
     }
 }
 
