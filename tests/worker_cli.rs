@@ -28,10 +28,11 @@ fn a_bad_setting_ends_with_78_and_its_name() {
     for (name, value) in [
         ("POLL_INTERVAL_SECONDS", "often"),
         ("POLL_INTERVAL_SECONDS", "0"),
-        ("POLL_INTERVAL_SECONDS", ""),
         ("LEASE_SECONDS", "10ms"),
         ("LEASE_SECONDS", "-5"),
         ("LEASE_SECONDS", "5 parsecs"),
+        ("LEASE_SECONDS", "99999999999999d"),
+        ("LEASE_SECONDS", "2h"),
         ("SCAN_TIMEOUT_HOURS", "0"),
         ("SCAN_TIMEOUT_HOURS", "1e400"),
         ("WORKER_POOLS", "lab,not a pool"),
@@ -45,6 +46,21 @@ fn a_bad_setting_ends_with_78_and_its_name() {
         assert!(first.starts_with(&format!("error: `{name}` ")), "{name}={value}: {}", finished.stderr);
         assert!(!deployment.data().exists(), "something was made for {name}={value}");
     }
+}
+
+/// Compose files and service units write `NAME=` for a variable that has no value. A flag is written on purpose.
+#[test]
+fn an_empty_variable_counts_as_unset_and_an_empty_flag_does_not() {
+    let deployment = Deployment::new(SCANNERS);
+    let program = worker(&deployment).env("POLL_INTERVAL_SECONDS", "").env("LOG_LEVEL", "").env("WORKER_POOLS", "");
+    let finished = program.env("QUEUE_URL", "").env("REDIS_URL", "amqp://queue.example").run();
+    assert_eq!(finished.code, Some(78), "{finished:?}");
+    assert!(finished.stderr.contains("`amqp://queue.example` is not a queue URL"), "{finished:?}");
+    assert!(!deployment.data().exists());
+
+    let finished = worker(&deployment).args(["--poll-interval-seconds", ""]).run();
+    assert_eq!(finished.code, Some(78), "{finished:?}");
+    assert!(finished.stderr.starts_with("error: `POLL_INTERVAL_SECONDS` "), "{finished:?}");
 }
 
 /// Every supervisor stops a worker with SIGTERM; another code than 0 would be a failure to it.

@@ -6,13 +6,11 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 use args::{Cli, Command};
-use nessus_mcp_lib::error::Failure;
+use nessus_mcp_lib::{config::cli, error::Failure};
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = cli::parse();
     cli.check();
     output::exit_code(run(&cli.command))
 }

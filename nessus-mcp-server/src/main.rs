@@ -12,12 +12,12 @@ mod tools;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use nessus_mcp_lib::config::cli;
 
 use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments: Arguments = cli::parse();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return output::exit_code(Err(error.into())),

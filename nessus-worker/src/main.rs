@@ -5,15 +5,14 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use nessus_mcp_lib::{ScanService, Worker, error::Failure};
+use nessus_mcp_lib::{ScanService, Worker, config::cli, error::Failure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Arguments;
 
 #[tokio::main]
 async fn main() -> ExitCode {
-    output::exit_code(run(Arguments::parse()).await)
+    output::exit_code(run(cli::parse()).await)
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

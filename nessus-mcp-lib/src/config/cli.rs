@@ -2,10 +2,11 @@
 //!
 //! Flags have the names of the variables in kebab-case. Values are taken as text and checked by the methods here, so
 //! that a bad one ends the process with exit code 78 and its name, whether it came from a flag or a variable.
+//! An empty variable counts as one that is not set: compose files and service units write `REDIS_URL=` for "none".
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::Args;
+use clap::{Args, Command, Parser, builder::Resettable};
 
 use super::{CircuitSettings, ConfigError, Settings, WorkerSettings, write_example_if_missing};
 use crate::{
@@ -13,6 +14,21 @@ use crate::{
     telemetry,
     time::{DurationUnit, parse_duration},
 };
+
+/// Parses the command line of a binary as [`Parser::parse`] does, and takes an empty variable for one that is not set.
+pub fn parse<A: Parser>() -> A {
+    let matches = without_empty_variables(A::command()).get_matches();
+    A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// The command without the variables that are set to nothing, in its subcommands too.
+fn without_empty_variables(command: Command) -> Command {
+    let command = command.mut_args(|arg| {
+        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
+        if is_empty { arg.env(Resettable::<clap::builder::OsStr>::Reset) } else { arg }
+    });
+    command.mut_subcommands(without_empty_variables)
+}
 
 /// What every binary needs to find its data.
 #[derive(Debug, Clone, Args)]
@@ -34,8 +50,9 @@ impl CommonArgs {
     /// The settings these flags stand for.
     pub fn settings(&self) -> Settings {
         let settings = Settings::new(&self.data_dir, &self.scanner_config);
-        let older = || std::env::var("REDIS_URL").ok();
-        match self.queue_url.clone().or_else(older).filter(|url| !url.is_empty()) {
+        let given = |url: &String| !url.trim().is_empty();
+        let older = || std::env::var("REDIS_URL").ok().filter(given);
+        match self.queue_url.clone().filter(given).or_else(older) {
             Some(url) => settings.with_queue_url(url),
             None => settings,
         }
