@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use nessus_mcp_lib::client::ResultsArguments;
 use nessus_mcp_tests::{
-    sim::{SimConfig, expand, findings},
+    deployment::Deployment,
+    processes::until,
+    sim::{NessusSim, SimConfig, expand, findings},
     site::Site,
 };
 use serde_json::Value;
@@ -60,6 +62,26 @@ async fn a_scan_is_completed_by_the_worker_and_its_findings_are_the_scanners() {
     assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
     let stats = site.sim.stats();
     assert_eq!((stats.logouts, stats.sessions), (1, 0), "scanners turn users away after too many open sessions");
+}
+
+/// The scanner that plays is part of the worker's process, and its scans must not die with it.
+#[tokio::test]
+async fn scans_of_the_scanner_that_plays_outlive_their_worker() {
+    let lab = "lab:\n  - {instance_id: play, type: mock, scan_duration: 3s}\n";
+    let sim = NessusSim::start(SimConfig::new()).await;
+    let site = Site::start_with(sim, Deployment::new(lab), &[]).await;
+    let mut first = site.start_worker(&["--lease-seconds", "1s"]);
+    let tasks = [site.submit("one", "192.0.2.1").await, site.submit("other", "192.0.2.2").await];
+    for task in &tasks {
+        until("it runs", &[&first], async || site.view(task).await.nessus_scan_id).await;
+    }
+    first.kill();
+    let second = site.start_worker(&["--lease-seconds", "1s"]);
+    for task in &tasks {
+        let scan = site.view(task).await.nessus_scan_id;
+        assert_eq!(site.completed(task, &[&second]).await.nessus_scan_id, scan, "{}", second.tail());
+    }
+    assert_eq!(std::fs::read_dir(site.deployment.data().join("mock/lab/play")).unwrap().count(), 2);
 }
 
 /// Two workers that know nothing of each other together never run more on a scanner than it is allowed.

@@ -8,24 +8,48 @@ use nessus_mcp_lib::{
     scanner::{MockConfig, MockScanner},
     testing::scanner_conformance::{Counted, ScannerHarness},
 };
+use tempfile::TempDir;
 
-struct MockHarness(Arc<MockScanner>);
+struct MockHarness {
+    scanner: Arc<MockScanner>,
+    _directory: Option<TempDir>,
+}
 
 impl MockHarness {
     fn start() -> Self {
-        Self(Arc::new(MockScanner::new(MockConfig::new().scan_duration(Duration::from_millis(700)))))
+        Self { scanner: Arc::new(MockScanner::new(config())), _directory: None }
     }
+
+    fn start_on_a_disk() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let scanner = Arc::new(MockScanner::new(config().keep_in(directory.path().join("lab/play"))));
+        Self { scanner, _directory: Some(directory) }
+    }
+}
+
+fn config() -> MockConfig {
+    MockConfig::new().scan_duration(Duration::from_millis(700))
 }
 
 #[async_trait]
 impl ScannerHarness for MockHarness {
     fn scanner(&self) -> Arc<dyn ScannerInterface> {
-        Arc::clone(&self.0) as Arc<dyn ScannerInterface>
+        Arc::clone(&self.scanner) as Arc<dyn ScannerInterface>
     }
 
     async fn counted(&self, marker: &str) -> Option<Counted> {
-        Some(Counted::new(self.0.creates_of(marker), self.0.launches_of(marker)))
+        Some(Counted::new(self.scanner.creates_of(marker), self.scanner.launches_of(marker)))
     }
 }
 
-nessus_mcp_lib::scanner_conformance_tests!(std::future::ready(MockHarness::start()));
+mod in_memory {
+    use super::MockHarness;
+
+    nessus_mcp_lib::scanner_conformance_tests!(std::future::ready(MockHarness::start()));
+}
+
+mod on_a_disk {
+    use super::MockHarness;
+
+    nessus_mcp_lib::scanner_conformance_tests!(std::future::ready(MockHarness::start_on_a_disk()));
+}

@@ -28,8 +28,15 @@
 //! Paths are relative to the directory of this file.
 //!
 //! A mock scanner needs only `instance_id` and `type: mock`; `scan_duration` (default `2s`) says how long its scans take.
+//! The service lets it keep its scans in the data directory, so that they outlive the process.
 
-use std::{fmt, fs, path::Path, str::FromStr, sync::Arc, time::Duration};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+    str::FromStr,
+    sync::Arc,
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -111,6 +118,8 @@ pub struct InstanceConfig {
     pub verify_tls: bool,
     /// How long a mock's scans take.
     pub scan_duration: Duration,
+    /// Where a mock keeps its scans; in memory only with `None`. Not a key of the file: the service sets it.
+    pub mock_directory: Option<PathBuf>,
     /// What only a Nessus has.
     pub nessus: NessusOptions,
 }
@@ -129,6 +138,7 @@ impl InstanceConfig {
             max_concurrent_scans: DEFAULT_MAX_CONCURRENT_SCANS,
             verify_tls: true,
             scan_duration,
+            mock_directory: None,
             nessus: NessusOptions::default(),
         }
     }
@@ -147,6 +157,7 @@ impl InstanceConfig {
             max_concurrent_scans,
             verify_tls,
             scan_duration,
+            mock_directory: _,
             nessus,
         } = self;
         let keys = [
@@ -250,6 +261,17 @@ impl ScannersConfig {
         Ok(Self { pools })
     }
 
+    /// Lets mock scanners keep their scans in a directory each below this one, so that they outlive the process.
+    pub fn keep_mock_scans_in(mut self, directory: &Path) -> Self {
+        for pool in &mut self.pools {
+            for instance in &mut pool.instances {
+                let own = directory.join(pool.name.as_str()).join(instance.instance_id.as_str());
+                instance.mock_directory = (instance.scanner_type == ScannerType::Mock).then_some(own);
+            }
+        }
+        self
+    }
+
     /// The pool of a request that names none: `nessus` when there is one, else the first.
     pub fn default_pool(&self) -> Option<&PoolConfig> {
         self.pools.iter().find(|pool| pool.name.as_str() == "nessus").or_else(|| self.pools.first())
@@ -340,6 +362,7 @@ impl Reader<'_> {
                     parse_duration(text, DurationUnit::Seconds).map_err(|error| error.to_string())
                 })?
                 .unwrap_or(Duration::from_secs(2)),
+            mock_directory: None,
             nessus,
         })
     }

@@ -336,7 +336,11 @@ fn build_instance(config: &InstanceConfig, known: Option<&ScannerInstance>) -> R
 
 fn build_scanner(config: &InstanceConfig) -> Result<Arc<dyn ScannerInterface>, ScannerError> {
     match config.scanner_type {
-        ScannerType::Mock => Ok(Arc::new(MockScanner::new(MockConfig::new().scan_duration(config.scan_duration)))),
+        ScannerType::Mock => {
+            let mock = MockConfig::new().scan_duration(config.scan_duration);
+            let kept = config.mock_directory.iter().fold(mock, MockConfig::keep_in);
+            Ok(Arc::new(MockScanner::new(kept)))
+        }
         #[cfg(feature = "nessus")]
         ScannerType::Nessus => Ok(Arc::new(NessusScanner::new(NessusConfig::from_instance(config))?)),
         #[cfg(not(feature = "nessus"))]

@@ -124,7 +124,7 @@ impl ScanService {
     /// queue.
     pub async fn open(settings: &Settings) -> Result<Self, ServiceError> {
         let path: Arc<Path> = settings.scanner_config.clone().into();
-        let scanners = ScannerRegistry::from_config(&reload::load(&path).await?)?;
+        let scanners = ScannerRegistry::from_config(&reload::load(&path, &settings.data_dir).await?)?;
         let mut service = Self::open_with_scanners(settings, scanners).await?;
         service.scanner_config = Some(path);
         Ok(service)

@@ -7,6 +7,9 @@ use tracing::{error, info, warn};
 use super::{ScanService, ServiceError};
 use crate::{blocking, config::ScannersConfig, error::chain, scanner::ScannerChanges};
 
+/// Where mock scanners keep their scans, in the data directory.
+const MOCK_DIRECTORY: &str = "mock";
+
 impl ScanService {
     /// Reads the file again that [`open`](Self::open) took the scanners from, and goes by it from now on, a worker of this
     /// service included. What changed is logged, by the names of scanners and keys, and counted.
@@ -34,7 +37,7 @@ impl ScanService {
         let Some(path) = &self.scanner_config else {
             return Err(ServiceError::invalid("scanner_config", "is not a file here", None));
         };
-        let changes = self.scanners.reload(&load(path).await?)?;
+        let changes = self.scanners.reload(&load(path, &self.data_dir).await?)?;
         if let Ok(mut unserved) = self.unserved.lock() {
             *unserved = None;
         }
@@ -61,8 +64,9 @@ impl ScanService {
     }
 }
 
-/// Reads `scanners.yaml`.
-pub(super) async fn load(path: &Arc<Path>) -> Result<ScannersConfig, ServiceError> {
+/// Reads `scanners.yaml`. Mock scanners keep their scans in the data directory.
+pub(super) async fn load(path: &Arc<Path>, data_dir: &Path) -> Result<ScannersConfig, ServiceError> {
     let path = Arc::clone(path);
-    Ok(blocking::run(move || ScannersConfig::load(&path)).await.map_err(ServiceError::stopping)??)
+    let config = blocking::run(move || ScannersConfig::load(&path)).await.map_err(ServiceError::stopping)??;
+    Ok(config.keep_mock_scans_in(&data_dir.join(MOCK_DIRECTORY)))
 }

@@ -3,13 +3,17 @@
 //! A scan takes a configured time from launch to completion, less what it is held; its results are made from its
 //! targets and are the same in every run. Time is tokio's, so that a test may pause it. Tests can make any operation
 //! fail, before it takes effect or after, and read how often what was done.
+//!
+//! With a directory ([`MockConfig::keep_in`]) scans are kept there too, and the scanners of several processes with the same
+//! directory are one.
 
+mod disk;
 mod expand;
 mod report;
 mod state;
 
 use std::{
-    fmt,
+    fmt, io,
     path::PathBuf,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
@@ -19,6 +23,7 @@ use async_trait::async_trait;
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 
 use self::{
+    disk::Disk,
     expand::{MockHost, expand},
     state::{End, Fault, Run, State},
 };
@@ -27,6 +32,7 @@ use super::{
     ScannerInterface, ScannerProperties, may_act,
 };
 use crate::{
+    blocking,
     error::excerpt,
     ids::ScanId,
     time::{Clock as _, SystemClock},
@@ -47,6 +53,7 @@ pub struct MockConfig {
     hosts_per_range: usize,
     document: Document,
     stop_duration: Duration,
+    directory: Option<PathBuf>,
 }
 
 /// Where results come from.
@@ -75,6 +82,7 @@ impl Default for MockConfig {
             hosts_per_range: 16,
             document: Document::Generated,
             stop_duration: Duration::ZERO,
+            directory: None,
         }
     }
 }
@@ -100,6 +108,12 @@ impl MockConfig {
     /// How many hosts of a network or range are found at most; 16 unless said otherwise.
     pub fn hosts_per_range(mut self, hosts: usize) -> Self {
         self.hosts_per_range = hosts;
+        self
+    }
+
+    /// Keeps scans in this directory as well, so that they outlive the process. Faults and counts are not kept.
+    pub fn keep_in(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.directory = Some(directory.into());
         self
     }
 
@@ -151,6 +165,7 @@ pub enum MockOperation {
 pub struct MockScanner {
     config: MockConfig,
     state: Mutex<State>,
+    disk: Option<Disk>,
 }
 
 impl MockScanner {
@@ -158,7 +173,8 @@ impl MockScanner {
     pub fn new(config: MockConfig) -> Self {
         // A task of an earlier process may still know a scan of its scanner: it must not find somebody else's.
         let first_id = u64::try_from(SystemClock.now().as_millis()).unwrap_or(1);
-        Self { config, state: Mutex::new(State::new(first_id)) }
+        let disk = config.directory.clone().map(Disk::new);
+        Self { config, state: Mutex::new(State::new(first_id)), disk }
     }
 
     /// The next call of `operation` fails with `error` and does nothing. Several calls queue several failures.
@@ -248,15 +264,61 @@ impl MockScanner {
         lost.map_or(Ok(outcome), Err)
     }
 
+    /// Does something with the files of the scans, where it may block; nothing when scans are not kept.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Disk) -> io::Result<T> + Send + 'static,
+    ) -> Result<Option<T>, ScannerError> {
+        let Some(disk) = self.disk.clone() else { return Ok(None) };
+        let done = blocking::run(move || work(&disk)).await.and_then(|done| done);
+        done.map(Some).map_err(|error| ScannerError::Storage(excerpt(&error.to_string()).to_string()))
+    }
+
+    /// Takes over what another process has done with a scan.
+    async fn recall(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let (id, hosts) = (scan.clone(), self.config.hosts_per_range);
+        if let Some(kept) = self.on_disk(move |disk| disk.read(&id, hosts)).await? {
+            let known = &mut self.state().scans;
+            let before = known.remove(scan.as_str());
+            if let Some(mut kept) = kept {
+                kept.request.credential = before.and_then(|before| before.request.credential);
+                known.insert(scan.as_str().to_owned(), kept);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes down where a scan stands.
+    async fn keep(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        let known = self.state().scans.get(scan.as_str()).cloned();
+        if let Some(known) = known {
+            let id = scan.clone();
+            self.on_disk(move |disk| disk.write(&id, &known)).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes down a new scan, under another id where another process has taken this one.
+    async fn keep_new(&self, mut id: ScanId) -> Result<ScanId, ScannerError> {
+        loop {
+            let (wanted, known) = (id.clone(), self.state().scans.get(id.as_str()).cloned());
+            let Some(known) = known else { return Ok(id) };
+            match self.on_disk(move |disk| disk.create(&wanted, &known)).await? {
+                Some(false) => id = self.state().renumber(&id),
+                Some(true) | None => return Ok(id),
+            }
+        }
+    }
+
     /// Changes a scan that was launched: `change` gets its run and where it stands.
-    fn change(
+    async fn change(
         &self,
         operation: MockOperation,
         scan: &ScanId,
-        change: impl FnOnce(&mut Run, ScanState, Instant) -> Result<(), ScannerError>,
+        change: impl FnOnce(&mut Run, ScanState, Instant) -> Result<(), ScannerError> + Send,
     ) -> Result<(), ScannerError> {
         let whole = self.config.scan_duration;
-        self.perform(operation, |state| match state.find(scan)?.run.as_mut() {
+        self.perform_on(scan, operation, |state| match state.find(scan)?.run.as_mut() {
             Some(run) => {
                 let now = Instant::now();
                 let stands = run.state(now, whole);
@@ -265,6 +327,21 @@ impl MockScanner {
             None if matches!(operation, MockOperation::Stop | MockOperation::Kill) => Ok(()),
             None => Err(ScannerError::Conflict(format!("scan {scan} was not launched"))),
         })
+        .await
+    }
+
+    /// As [`perform`](Self::perform), on a scan that may be kept on the disk and that `action` may change.
+    async fn perform_on<T>(
+        &self,
+        scan: &ScanId,
+        operation: MockOperation,
+        action: impl FnOnce(&mut State) -> Result<T, ScannerError> + Send,
+    ) -> Result<T, ScannerError> {
+        self.recall(scan).await?;
+        // An answer that is lost says nothing about the effect.
+        let outcome = self.perform(operation, action);
+        self.keep(scan).await?;
+        outcome
     }
 }
 
@@ -280,15 +357,23 @@ struct Export {
 impl ScannerInterface for MockScanner {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
         let hosts = expand(&request.targets, self.config.hosts_per_range);
-        self.perform(MockOperation::Create, |state| {
+        let mut created = None;
+        let outcome = self.perform(MockOperation::Create, |state| {
             in_time(MockOperation::Create)?;
-            Ok(state.create(request, hosts))
-        })
+            created = Some(state.create(request, hosts));
+            Ok(())
+        });
+        let kept = match created {
+            Some(id) => Some(self.keep_new(id).await?),
+            None => None,
+        };
+        outcome?;
+        kept.ok_or_else(|| ScannerError::NotReady("no scan was created".to_owned()))
     }
 
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
         let whole = self.config.scan_duration;
-        self.perform(MockOperation::Launch, |state| {
+        self.perform_on(scan, MockOperation::Launch, |state| {
             in_time(MockOperation::Launch)?;
             let now = Instant::now();
             let known = state.find(scan)?;
@@ -302,10 +387,12 @@ impl ScannerInterface for MockScanner {
             *state.launches.entry(marker).or_default() += 1;
             Ok(Some(uuid))
         })
+        .await
     }
 
     async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
         let whole = self.config.scan_duration;
+        self.recall(scan).await?;
         self.perform(MockOperation::Status, |state| {
             let scan = state.find(scan)?;
             let mut status = scan.run.as_ref().map_or_else(
@@ -319,6 +406,7 @@ impl ScannerInterface for MockScanner {
 
     async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
         let whole = self.config.scan_duration;
+        self.recall(scan).await?;
         let (export, spoilt) = {
             let mut state = self.state();
             let lost = state.enter(MockOperation::Export)?;
@@ -346,6 +434,7 @@ impl ScannerInterface for MockScanner {
             run.stop(now, whole, takes);
             Ok(())
         })
+        .await
     }
 
     async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
@@ -354,6 +443,7 @@ impl ScannerInterface for MockScanner {
             run.kill(now, whole);
             Ok(())
         })
+        .await
     }
 
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
@@ -363,6 +453,7 @@ impl ScannerInterface for MockScanner {
             }
             Ok(())
         })
+        .await
     }
 
     async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
@@ -372,22 +463,30 @@ impl ScannerInterface for MockScanner {
             }
             Ok(())
         })
+        .await
     }
 
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
         let whole = self.config.scan_duration;
-        self.perform(MockOperation::Delete, |state| {
+        self.recall(scan).await?;
+        let outcome = self.perform(MockOperation::Delete, |state| {
             let run = state.scans.get(scan.as_str()).and_then(|scan| scan.run.as_ref());
             if run.is_some_and(|run| !run.state(Instant::now(), whole).is_terminal()) {
                 return Err(ScannerError::Conflict(format!("scan {scan} is running")));
             }
             state.scans.remove(scan.as_str());
             Ok(())
-        })
+        });
+        if !self.state().scans.contains_key(scan.as_str()) {
+            let id = scan.clone();
+            self.on_disk(move |disk| disk.remove(&id)).await?;
+        }
+        outcome
     }
 
     async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
         let whole = self.config.scan_duration;
+        self.recall(scan).await?;
         self.perform(MockOperation::ForgetCredentials, |state| {
             let known = state.find(scan)?;
             if known.run.as_ref().is_some_and(|run| !run.state(Instant::now(), whole).is_terminal()) {
@@ -399,6 +498,13 @@ impl ScannerInterface for MockScanner {
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
+        for scan in self.on_disk(Disk::list).await?.unwrap_or_default() {
+            // The marker of a scan does not change, so those that are known need not be read again.
+            let is_known = self.state().scans.contains_key(scan.as_str());
+            if !is_known {
+                self.recall(&scan).await?;
+            }
+        }
         self.perform(MockOperation::FindByMarker, |state| state.find_by_marker(marker))
     }
 
@@ -448,5 +554,7 @@ async fn write(document: &Document, export: &Export, sink: &mut ExportSink) -> s
     Ok(bytes)
 }
 
+#[cfg(test)]
+mod disk_tests;
 #[cfg(test)]
 mod tests;

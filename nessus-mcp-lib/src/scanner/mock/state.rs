@@ -5,13 +5,15 @@ use std::{
     time::Duration,
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::{MockOperation, expand::MockHost};
+use super::{MockOperation, disk::SavedRun, expand::MockHost};
 use crate::{
     error::excerpt,
     ids::ScanId,
     scanner::{ScanRequest, ScanState, ScanStatus, ScannerError, interface::name_carries},
+    time::Timestamp,
 };
 
 /// Everything behind the lock.
@@ -41,7 +43,7 @@ pub(super) enum Fault {
 }
 
 /// A scan on the mock scanner.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Scan {
     pub(super) request: ScanRequest,
     pub(super) hosts: Vec<MockHost>,
@@ -95,6 +97,16 @@ impl State {
         id
     }
 
+    /// Gives a new scan another id: its first is another process's.
+    pub(super) fn renumber(&mut self, id: &ScanId) -> ScanId {
+        let other = ScanId::from(self.next_id);
+        self.next_id += 1;
+        if let Some(scan) = self.scans.remove(id.as_str()) {
+            self.scans.insert(other.as_str().to_owned(), scan);
+        }
+        other
+    }
+
     pub(super) fn find(&mut self, scan: &ScanId) -> Result<&mut Scan, ScannerError> {
         let missing = || ScannerError::NotFound(format!("scan {}", excerpt(scan.as_str())));
         self.scans.get_mut(scan.as_str()).ok_or_else(missing)
@@ -113,7 +125,7 @@ impl State {
 }
 
 /// A scan under way, or how it ended. The time it was held does not count.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Run {
     uuid: String,
     /// The time it ran before `since`.
@@ -126,7 +138,8 @@ pub(super) struct Run {
 }
 
 /// An end before completion.
-#[derive(Debug)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(super) enum End {
     Cancelled,
     Aborted(String),
@@ -135,6 +148,31 @@ pub(super) enum End {
 impl Run {
     pub(super) fn new(uuid: String, now: Instant) -> Self {
         Self { uuid, before: Duration::ZERO, since: Some(now), ended: None, stops_until: now }
+    }
+
+    /// What is to be written of it at this moment.
+    pub(super) fn saved(&self, at: Timestamp) -> SavedRun {
+        let now = Instant::now();
+        SavedRun {
+            uuid: self.uuid.clone(),
+            elapsed: self.elapsed(now),
+            is_held: self.since.is_none(),
+            ended: self.ended.clone(),
+            stops_in: self.stops_until.saturating_duration_since(now),
+            saved_at: at,
+        }
+    }
+
+    /// A run that was written earlier. It has gone on since, unless it was held or had ended.
+    pub(super) fn of_saved(saved: SavedRun, at: Timestamp) -> Self {
+        let (now, passed) = (Instant::now(), at.since(saved.saved_at));
+        Self {
+            uuid: saved.uuid,
+            before: if saved.is_held { saved.elapsed } else { saved.elapsed + passed },
+            since: (!saved.is_held).then_some(now),
+            ended: saved.ended,
+            stops_until: now + saved.stops_in.saturating_sub(passed),
+        }
     }
 
     fn elapsed(&self, now: Instant) -> Duration {

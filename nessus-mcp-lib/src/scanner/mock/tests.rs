@@ -3,17 +3,17 @@ use rstest::rstest;
 use super::*;
 use crate::scanner::RequestSent;
 
-const WHOLE: Duration = Duration::from_secs(100);
+pub(super) const WHOLE: Duration = Duration::from_secs(100);
 
 fn scanner() -> MockScanner {
     MockScanner::new(MockConfig::new().scan_duration(WHOLE))
 }
 
-fn request(marker: &str) -> ScanRequest {
+pub(super) fn request(marker: &str) -> ScanRequest {
     ScanRequest::new(marker, "nightly", "192.0.2.0/28")
 }
 
-async fn launched(scanner: &MockScanner, marker: &str) -> ScanId {
+pub(super) async fn launched(scanner: &MockScanner, marker: &str) -> ScanId {
     let scan = scanner.create(&request(marker)).await.unwrap();
     scanner.launch(&scan).await.unwrap();
     scan
@@ -23,12 +23,12 @@ async fn pass(seconds: u64) {
     tokio::time::advance(Duration::from_secs(seconds)).await;
 }
 
-async fn seen(scanner: &MockScanner, scan: &ScanId) -> (ScanState, Option<u8>) {
+pub(super) async fn seen(scanner: &MockScanner, scan: &ScanId) -> (ScanState, Option<u8>) {
     let status = scanner.status(scan).await.unwrap();
     (status.state, status.progress)
 }
 
-async fn export(scanner: &MockScanner, scan: &ScanId) -> Result<String, ScannerError> {
+pub(super) async fn export(scanner: &MockScanner, scan: &ScanId) -> Result<String, ScannerError> {
     let mut sink = Vec::new();
     let summary = scanner.export(scan, &mut sink).await?;
     assert_eq!(summary.bytes, sink.len() as u64);
