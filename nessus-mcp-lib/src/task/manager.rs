@@ -1,14 +1,16 @@
 //! The only writer of tasks.
 
 use std::{
+    collections::HashSet,
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
+use tracing::warn;
 
 use super::{
     EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, profile_file_name,
@@ -140,6 +142,8 @@ impl Artifact {
 pub struct TaskManager {
     store: TaskStore,
     clock: Arc<dyn Clock>,
+    /// The tasks that could not be read, each of which was said in the log once.
+    unreadable: Arc<Mutex<HashSet<TaskId>>>,
 }
 
 impl TaskManager {
@@ -153,7 +157,7 @@ impl TaskManager {
 
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
-        Ok(Self { store: TaskStore::open(data_dir)?, clock })
+        Ok(Self { store: TaskStore::open(data_dir)?, clock, unreadable: Arc::default() })
     }
 
     /// Writes a new task, durably.
@@ -249,8 +253,19 @@ impl TaskManager {
         .await
     }
 
-    /// The tasks that match, newest first.
+    /// The tasks that match, newest first. A task that cannot be read is said in the list, and once in the log.
     pub async fn list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
+        let list = self.read_list(query).await?;
+        let mut told = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        for (task_id, reason) in &list.unreadable {
+            if told.insert(task_id.clone()) {
+                warn!(%task_id, reason, "a task cannot be read: it is in no list until its file is repaired");
+            }
+        }
+        Ok(list)
+    }
+
+    async fn read_list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
         self.blocking(move |store| {
             let mut list = TaskList::default();
             for task_id in store.list()? {
