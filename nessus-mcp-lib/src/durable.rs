@@ -62,8 +62,10 @@ impl DurableFile {
     /// Syncs the content, gives it the final name (replacing what is there) and syncs the directory.
     pub fn commit(self) -> io::Result<()> {
         self.sync()?;
+        // Opened first: what cannot be made durable for want of a descriptor shall not have happened.
+        let directory = File::open(parent(&self.destination))?;
         self.file.persist(&self.destination).map_err(|failed| failed.error)?;
-        sync_directory(parent(&self.destination))
+        directory.sync_all()
     }
 
     /// As [`DurableFile::commit`], but never over a file that is there.
@@ -72,8 +74,9 @@ impl DurableFile {
     /// With [`io::ErrorKind::AlreadyExists`] when one is; it stays as it is.
     pub fn commit_new(self) -> io::Result<()> {
         self.sync()?;
+        let directory = File::open(parent(&self.destination))?;
         self.file.persist_noclobber(&self.destination).map_err(|failed| failed.error)?;
-        sync_directory(parent(&self.destination))
+        directory.sync_all()
     }
 }
 

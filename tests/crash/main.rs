@@ -5,6 +5,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+#[cfg(target_os = "linux")]
+mod descriptors;
+
 use std::{
     fs::File,
     ops::Range,

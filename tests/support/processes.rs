@@ -16,6 +16,8 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+#[cfg(target_os = "linux")]
+use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
 
 /// How long anything may take before the test fails. Far more than is needed, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -228,6 +230,16 @@ impl Process {
     /// SIGHUP: it reads its configuration again.
     pub fn hang_up(&self) {
         self.signal(Signal::HUP);
+    }
+
+    /// Lets it have at most so many files open from now on; those it has open stay so. Returns the former limit.
+    #[cfg(target_os = "linux")]
+    pub fn limit_open_files(&self, most: Option<u64>) -> Option<u64> {
+        let limit = Rlimit { current: most, ..getrlimit(Resource::Nofile) };
+        match prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, limit) {
+            Ok(former) => former.current,
+            Err(error) => self.fail(&format!("that its open files are limited ({error})")),
+        }
     }
 
     fn signal(&self, signal: Signal) {

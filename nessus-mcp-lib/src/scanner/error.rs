@@ -132,6 +132,10 @@ pub enum ScannerError {
     /// The export could not be written to this machine's disk.
     #[error("could not store the export: {0}")]
     Storage(String),
+    /// This machine has no descriptor, port or memory left for a connection: nothing was sent, and the scanner is not to
+    /// blame.
+    #[error("this machine cannot make a connection: {0}")]
+    OutOfResources(String),
     /// This scanner implementation does not know the operation.
     #[error("this scanner does not support {0}")]
     Unsupported(&'static str),
@@ -221,6 +225,7 @@ impl Classified for ScannerError {
             Self::UnknownTemplate { .. } => "unknown_template",
             Self::AmbiguousMarker { .. } => "ambiguous_scan",
             Self::Storage(_) => "storage_error",
+            Self::OutOfResources(_) => "out_of_resources",
             Self::Unsupported(_) => "unsupported",
             Self::Certificate(_) | Self::Configuration(_) => "scanner_configuration",
             Self::CircuitOpen(_) => "circuit_open",
@@ -250,8 +255,13 @@ impl Classified for ScannerError {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) | Self::AmbiguousMarker { .. } => ErrorKind::Conflict,
             Self::Rejected(_) | Self::UnknownTemplate { .. } | Self::Unsupported(_) => ErrorKind::InvalidInput,
-            Self::Storage(_) => ErrorKind::Internal,
+            Self::Storage(_) | Self::OutOfResources(_) => ErrorKind::Internal,
         }
+    }
+
+    fn is_retryable(&self) -> bool {
+        // Not the scanner's fault, but it passes like one that does not answer.
+        self.kind() == ErrorKind::Unavailable || matches!(self, Self::OutOfResources(_))
     }
 
     fn hint(&self) -> Option<String> {
@@ -284,6 +294,9 @@ impl Classified for ScannerError {
             }
             Self::CircuitOpen(_) => "the scanner is asked again by itself; `list_scanners` shows when",
             Self::Storage(_) => "make room on the disk of the worker",
+            Self::OutOfResources(_) => {
+                "raise the limit of open files of this process, or see what uses up this machine"
+            }
             Self::Conflict(_)
             | Self::Rejected(_)
             | Self::Server { .. }
@@ -361,6 +374,7 @@ mod tests {
             (ScannerError::Conflict("no".to_owned()), "excluded"),
             (ScannerError::Rejected("no".to_owned()), "excluded"),
             (ScannerError::Storage("no".to_owned()), "excluded"),
+            (ScannerError::OutOfResources("no".to_owned()), "excluded"),
         ] {
             let verdict = error.verdict();
             let word = match &verdict {

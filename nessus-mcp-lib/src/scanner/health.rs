@@ -171,6 +171,11 @@ async fn check(pool: &PoolName, instance: &ScannerInstance, clock: &dyn Clock, m
         }
         // Nothing was asked: what was found last holds, and the circuit says the rest.
         Err(ScannerError::CircuitOpen(open)) => return open.retry_after,
+        // Neither: this machine could not ask.
+        Err(error @ ScannerError::OutOfResources(_)) => {
+            warn!(scanner, error = chain(&error), "the scanner could not be checked");
+            return None;
+        }
         Err(error) => {
             let failure = HealthFailure { code: error.code(), message: chain(&error) };
             if was_healthy != Some(false) {

@@ -191,7 +191,11 @@ impl ScanService {
 
     async fn archive(&self, name: &str, letter: &DeadLetter) -> Result<(), ServiceError> {
         let task = match &letter.task_id {
-            Some(task_id) => self.tasks.get(task_id).await.ok(),
+            Some(task_id) => match self.tasks.get(task_id).await {
+                Err(error @ TaskError::Storage { .. }) => return Err(error.into()),
+                // What cannot be read as a task is no reason to keep its letter.
+                read => read.ok(),
+            },
             None => None,
         };
         let document = json!({"dead_letter": letter.to_json(), "task": task, "archived_at": self.clock.now()});

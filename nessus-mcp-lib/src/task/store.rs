@@ -76,19 +76,23 @@ impl TaskStore {
     /// Takes the task's lock.
     pub(super) fn lock(&self, task_id: &TaskId) -> Result<TaskLock, TaskError> {
         let path = self.path(task_id, LOCK_FILE);
-        TaskLock::acquire(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => TaskError::NotFound(task_id.clone()),
-            _ => TaskError::storage("cannot lock", path)(error),
-        })
+        TaskLock::acquire(&path).map_err(|error| self.missing_or(task_id, error, "cannot lock", &path))
+    }
+
+    /// There is no such task, if its file is missing. Where the whole directory of tasks is missing, such as that of a disk
+    /// that is not mounted, nothing is known of it.
+    fn missing_or(&self, task_id: &TaskId, error: io::Error, action: &'static str, path: &Path) -> TaskError {
+        if error.kind() == io::ErrorKind::NotFound && self.root.is_dir() {
+            TaskError::NotFound(task_id.clone())
+        } else {
+            TaskError::storage(action, path)(error)
+        }
     }
 
     /// Reads a task. Readers need no lock: the file is replaced as a whole.
     pub(super) fn read(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let path = self.path(task_id, TASK_FILE);
-        let bytes = fs::read(&path).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => TaskError::NotFound(task_id.clone()),
-            _ => TaskError::storage("cannot read", &path)(error),
-        })?;
+        let bytes = fs::read(&path).map_err(|error| self.missing_or(task_id, error, "cannot read", &path))?;
         let task: Task = serde_json::from_slice(&bytes)
             .map_err(|error| TaskError::Damaged { path: path.clone(), message: error.to_string() })?;
         if task.task_id != *task_id {

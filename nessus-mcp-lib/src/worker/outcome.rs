@@ -65,17 +65,21 @@ impl StepError {
         }
     }
 
-    /// Whether another try may help without anybody changing anything.
-    pub(super) fn is_retryable(&self) -> bool {
+    /// Whether it says nothing about the scan or its scanner: the disk, the descriptors or the memory of this machine
+    /// failed, or the queue, which is only an index. The scan goes on meanwhile, and no try is used up.
+    pub(super) fn is_local(&self) -> bool {
         match self {
-            // A full or failing disk is mended by an operator, and a queue is only an index: neither says anything about
-            // the scan, which goes on meanwhile.
-            Self::Scanner(ScannerError::Storage(_)) | Self::Queue(_) => true,
+            Self::Queue(_) => true,
+            Self::Scanner(error) => matches!(error, ScannerError::Storage(_) | ScannerError::OutOfResources(_)),
             Self::Task(error) => matches!(error, TaskError::Storage { .. }),
             Self::Results(error) => error.is_input_output(),
-            Self::Scanner(error) => error.is_retryable(),
             Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
         }
+    }
+
+    /// Whether another try may help without anybody changing anything.
+    pub(super) fn is_retryable(&self) -> bool {
+        self.is_local() || matches!(self, Self::Scanner(error) if error.is_retryable())
     }
 
     pub(super) fn message(&self) -> String {

@@ -91,6 +91,8 @@ pub(super) async fn keep_partial(
         warn!(%scan, error = error.message(), "the results of a scan that ended early cannot be kept");
         match pauses.next() {
             Some(pause) if error.is_retryable() => held.pause(*pause).await?,
+            // What the scan has found is still on the scanner when this machine has recovered.
+            None if error.is_local() => return Err(error),
             _ => {
                 let warning = format!("what the scan has found could not be kept: {}", error.message());
                 held.update(move |task| task.validation_warnings = vec![warning]).await?;

@@ -350,10 +350,9 @@ impl<'a> Held<'a> {
     }
 
     /// Stops the scan of a task that goes on without us.
-    pub(super) async fn stop_scan(&self) {
-        let scan = self.task().await.ok().and_then(|task| task.nessus_scan_id);
-        if let Some(scan) = scan
-            && let Err(error) = self.instance.scanner.stop(&scan).await
+    pub(super) async fn stop_scan(&self, task: &Task) {
+        if let Some(scan) = &task.nessus_scan_id
+            && let Err(error) = self.instance.scanner.stop(scan).await
         {
             warn!(%scan, error = chain(&error), "the scan could not be stopped");
         }

@@ -37,6 +37,8 @@ const UNCLEAR_PAUSE: Duration = Duration::from_secs(30);
 const NEXT_SCANNER_PAUSE: Duration = Duration::from_millis(100);
 /// The pause before a scan that exists is looked at again after an error.
 const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
+/// How long a task waits when this machine or the queue is at fault: shorter than a lease, so that a scan keeps its slot.
+const LOCAL_PAUSE: Duration = Duration::from_secs(10);
 /// How long a task waits for a scanner that was disabled or is not configured, and for the end of a pause.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
 /// The shortest and the longest pause of a task whose scanner is left alone.
@@ -56,6 +58,14 @@ pub(super) struct TaskRun {
 enum Loaded {
     ToDo(Box<Task>),
     Over(Outcome),
+}
+
+/// What the queue must know of a task that is not over.
+struct Standing {
+    /// Whether it is to be claimed also where no new scan may begin, because its time runs.
+    begun: bool,
+    /// Whether its scan goes on.
+    has_scan: bool,
 }
 
 /// Whether a slot was found for a task.
@@ -126,12 +136,14 @@ impl TaskRun {
         }
     }
 
-    /// What becomes of a task whose file cannot be read. A file that is missing may be on a disk that is not mounted, so
-    /// it is waited for before the task is buried.
+    /// What becomes of a task whose file cannot be read or written. Nothing is known of its scan then, which goes on. A file
+    /// that is missing may be on a disk that is not mounted, so it is waited for before the task is buried.
     fn outcome_without_file(&self, error: &StepError) -> Outcome {
+        if error.is_local() {
+            return wait_for_this_machine(error);
+        }
         error!(error = error.message(), deliveries = self.claim.deliveries, "the task cannot be read");
-        let missing = matches!(error, StepError::Task(TaskError::NotFound(_)));
-        if (missing || error.is_retryable()) && self.claim.deliveries < MAX_DELIVERIES {
+        if matches!(error, StepError::Task(TaskError::NotFound(_))) && self.claim.deliveries < MAX_DELIVERIES {
             return Outcome::Retry(retry_pause(self.claim.deliveries));
         }
         Outcome::Dead { code: error.code().to_owned(), message: error.message(), attempt: 0 }
@@ -179,13 +191,17 @@ impl TaskRun {
                 Ok(()) => return Outcome::Ended,
                 Err(error) => error,
             };
-            let Some(task) = self.task_whose_scan_goes_on(&error).await else {
-                return self.after(error, Some(held)).await;
+            let task = match self.task_whose_scan_goes_on(&error).await {
+                Ok(Some(task)) => Some(task),
+                Ok(None) => return self.after(error, Some(held)).await,
+                // It may have one: in our hands it keeps its slot.
+                Err(TaskError::Storage { .. }) => None,
+                Err(unread) => return self.outcome_without_file(&unread.into()),
             };
             // The scan shall not go on, but what it has found cannot be had. A queue or a task's file that fails says
             // nothing of it.
             if matches!(error, StepError::Scanner(_) | StepError::Results(_))
-                && let Some(reason) = held.reason_to_stop(&task)
+                && let Some(reason) = task.and_then(|task| held.reason_to_stop(&task))
                 && over_since.get_or_insert_with(Instant::now).elapsed() >= STOP_LIMIT
             {
                 return self.after(reason.error_with(&error.message()), Some(held)).await;
@@ -200,7 +216,7 @@ impl TaskRun {
     /// The task, if the error says nothing about its scan and there is one. Such a task keeps its lease and its slot,
     /// however long the error lasts; only the scan's time limit ends it. A login that is refused now was accepted when
     /// the scan began, and so was a certificate.
-    async fn task_whose_scan_goes_on(&self, error: &StepError) -> Option<Task> {
+    async fn task_whose_scan_goes_on(&self, error: &StepError) -> Result<Option<Task>, TaskError> {
         let may_be_mended = |failure: &ScannerError| {
             matches!(
                 failure,
@@ -211,10 +227,10 @@ impl TaskRun {
         };
         let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_mended(failure));
         if !passes {
-            return None;
+            return Ok(None);
         }
-        let task = self.shared.tasks.get(&self.claim.lease.task_id).await.ok()?;
-        task.nessus_scan_id.is_some().then_some(task)
+        let task = self.shared.tasks.get(&self.claim.lease.task_id).await?;
+        Ok(task.nessus_scan_id.is_some().then_some(task))
     }
 
     /// Gives the task a slot on a scanner: the one it is bound to, else the best of its pool.
@@ -334,28 +350,50 @@ impl TaskRun {
             StepError::LeaseLost | StepError::Task(TaskError::StaleFence { .. }) => return Outcome::Lost,
             StepError::Task(TaskError::Transition(refused)) => {
                 info!(status = %refused.from, "the task was ended by somebody else");
-                if let Some(held) = held {
-                    held.stop_scan().await;
-                }
-                return Outcome::Ended;
+                return match held {
+                    Some(held) => self.stop_of_ended(held).await,
+                    None => Outcome::Ended,
+                };
             }
+            local if local.is_local() => return wait_for_this_machine(local),
             _ => {}
         }
-        if let Ok(task) = self.shared.tasks.get(&self.claim.lease.task_id).await {
-            if let StepError::Scanner(failure) = &error
-                && let Some(end) = self.end_without_scanner(&task, failure)
-            {
-                return self.fail(&end).await;
-            }
-            if let Some(outcome) = self.another_try(&task, &error, held) {
-                return outcome;
-            }
+        let task = match self.shared.tasks.get(&self.claim.lease.task_id).await {
+            Ok(task) => task,
+            Err(unread) => return self.outcome_without_file(&unread.into()),
+        };
+        if let StepError::Scanner(failure) = &error
+            && let Some(end) = self.end_without_scanner(&task, failure)
+        {
+            return self.fail(&end).await;
+        }
+        if let Some(outcome) = self.another_try(&task, &error, held) {
+            return outcome;
         }
         // The scan of a task that has failed must not run on unwatched.
         if let (Some(held), false) = (held, matches!(error, StepError::Scan { .. })) {
-            held.stop_scan().await;
+            held.stop_scan(&task).await;
         }
         self.fail(&error).await
+    }
+
+    /// Stops the scan of a task that somebody has ended. Nobody else will, so a file that cannot be read now is read later.
+    async fn stop_of_ended(&self, held: &Held<'_>) -> Outcome {
+        loop {
+            match held.task().await {
+                Ok(task) => {
+                    held.stop_scan(&task).await;
+                    return Outcome::Ended;
+                }
+                Err(error) if error.is_local() => {
+                    warn!(error = error.message(), "the scan of a task that has ended is not known yet");
+                    if held.pause(LOCAL_PAUSE).await.is_err() {
+                        return Outcome::HandBack(Duration::ZERO);
+                    }
+                }
+                Err(error) => return self.outcome_without_file(&error),
+            }
+        }
     }
 
     /// The end of a task that shall not go on, and whose scanner has not said for too long whether it has a scan there.
@@ -428,37 +466,36 @@ impl TaskRun {
             StepError::Scan { status, .. } => *status,
             _ => TaskStatus::Failed,
         };
-        let (mut status, mut code, mut message) = (status, error.code(), error.message());
-        // Whoever wanted it to end shall not be told that it failed, but what could not be done.
-        if status == TaskStatus::Failed
-            && let Ok(task) = self.shared.tasks.get(&self.claim.lease.task_id).await
-            && task.cancel_requested_at.is_some()
-        {
-            (status, code, message) = (TaskStatus::Cancelled, "cancelled", format!("{CANCELLED}; {message}"));
-        }
+        let (code, message) = (error.code(), error.message());
         error!(%status, code, error = message, "the task has failed");
         let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
+            // Whoever wanted it to end shall not be told that it failed, but what could not be done.
+            let (status, code, message) = match status {
+                TaskStatus::Failed if task.cancel_requested_at.is_some() => {
+                    (TaskStatus::Cancelled, "cancelled", format!("{CANCELLED}; {message}"))
+                }
+                status => (status, code, message),
+            };
             task.status = status;
             task.error_code = Some(code.to_owned());
             task.error_message = Some(message);
         });
         match update.await {
-            Ok(_) if status == TaskStatus::Cancelled => Outcome::Ended,
+            Ok(task) if task.status == TaskStatus::Cancelled => Outcome::Ended,
             Ok(task) => dead_letter(&task),
             Err(TaskError::StaleFence { .. }) => Outcome::Lost,
             Err(TaskError::Transition(_)) => Outcome::Ended,
-            Err(error) => {
-                warn!(error = chain(&error), "the failure could not be written down yet");
-                Outcome::Retry(retry_pause(self.claim.deliveries))
-            }
+            Err(error) => self.outcome_without_file(&error.into()),
         }
     }
 
-    /// Whether the task is to be claimed also where no new scan may begin, because its time runs, or because its file
-    /// cannot be read and does not say that it has not.
-    async fn has_begun(&self) -> bool {
+    /// What the queue must know of a task that is not over. A file that cannot be read does not say that nothing has begun.
+    async fn standing(&self) -> Standing {
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
-        task.map_or(true, |task| task.status == TaskStatus::Running)
+        task.map_or(Standing { begun: true, has_scan: true }, |task| Standing {
+            begun: task.status == TaskStatus::Running,
+            has_scan: task.nessus_scan_id.is_some(),
+        })
     }
 
     fn writer(&self) -> Writer {
@@ -468,15 +505,22 @@ impl TaskRun {
     /// Tells the queue how the task ended. The file was written before, so a queue that never hears it only delivers
     /// the task once more, and whoever claims it sees that it is over.
     async fn finish(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
-        let how = match outcome {
+        let (how, has_scan) = match outcome {
             Outcome::Lost => return,
-            Outcome::Ended => Finish::Ack,
-            Outcome::Dead { code, message, attempt } => Finish::Dead(DeadReason::new(message, code, attempt)),
-            Outcome::Retry(delay) => Finish::Retry { delay, begun: self.has_begun().await },
-            Outcome::HandBack(delay) => Finish::Release { delay, begun: self.has_begun().await },
+            Outcome::Ended => (Finish::Ack, false),
+            Outcome::Dead { code, message, attempt } => (Finish::Dead(DeadReason::new(message, code, attempt)), false),
+            Outcome::Retry(delay) => {
+                let Standing { begun, has_scan } = self.standing().await;
+                (Finish::Retry { delay, begun }, has_scan)
+            }
+            Outcome::HandBack(delay) => {
+                let Standing { begun, has_scan } = self.standing().await;
+                (Finish::Release { delay, begun }, has_scan)
+            }
         };
-        if let Some(instance) = instance {
-            self.release_slot(instance, &how).await;
+        // A scan that goes on keeps its slot: the next worker takes it over, or it ends with its lease.
+        if let Some(instance) = instance.filter(|_| !has_scan) {
+            self.release_slot(instance).await;
         }
         crate::fail_points::fail_point!("worker_before_acknowledge");
         for tried in 1..=FINISH_TRIES {
@@ -489,15 +533,8 @@ impl TaskRun {
         }
     }
 
-    /// Frees the slot, unless a scan goes on in it: then the next worker takes it over, or it ends with its lease.
-    async fn release_slot(&self, instance: &ScannerInstance, how: &Finish) {
+    async fn release_slot(&self, instance: &ScannerInstance) {
         let lease = &self.claim.lease;
-        if matches!(how, Finish::Release { .. } | Finish::Retry { .. }) {
-            let goes_on = self.shared.tasks.get(&lease.task_id).await.is_ok_and(|task| task.nessus_scan_id.is_some());
-            if goes_on {
-                return;
-            }
-        }
         let released = self.shared.queue.release_slot(&lease.pool, &instance.instance_id, &lease.task_id).await;
         if let Err(error) = released {
             warn!(error = chain(&error), "the scanner's slot was not released; it ends with its lease");
@@ -514,6 +551,17 @@ impl TaskRun {
             self.shared.metrics.task_took(scan_type, status, seconds);
         }
     }
+}
+
+/// How a task goes on when this machine or the queue has failed it: whoever claims it next finds it as it stands.
+fn wait_for_this_machine(error: &StepError) -> Outcome {
+    let pause = varied(LOCAL_PAUSE);
+    warn!(
+        error = error.message(),
+        ?pause,
+        "this machine or the queue has failed: the task waits, and its scan goes on"
+    );
+    Outcome::HandBack(pause)
 }
 
 /// Whether another scanner may do what this one did not: it cannot be reached, is not ready, or is set up wrongly.

@@ -4,6 +4,7 @@ mod begun;
 mod circuits;
 mod control;
 mod reload;
+mod storage;
 
 use std::{sync::Arc, time::Duration};
 

@@ -71,14 +71,26 @@ impl Store {
             transaction.commit()?;
             Ok(result)
         };
-        run().map_err(|error| describe(&self.location, error))
+        run().map_err(|error| self.failed(error))
     }
 
     /// Looks at one consistent state.
     pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, QueueError> {
         let mut connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let run = || look(&connection.transaction()?);
-        run().map_err(|error| describe(&self.location, error))
+        run().map_err(|error| self.failed(error))
+    }
+
+    /// What a step reports. The file was opened before, so one that cannot be opened now lacks a descriptor, not a person.
+    fn failed(&self, error: rusqlite::Error) -> QueueError {
+        match error.sqlite_error_code() {
+            Some(ErrorCode::CannotOpen) => QueueError::Unavailable {
+                location: self.location.clone(),
+                problem: "a file of it cannot be opened now".to_owned(),
+                source: Some(error.into()),
+            },
+            _ => describe(&self.location, error),
+        }
     }
 
     /// Whether the file is there, is the one that was opened, and answers.

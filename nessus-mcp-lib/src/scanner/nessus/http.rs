@@ -4,7 +4,7 @@
 //! memory, keeps quiet for as long as it is asked to, and sorts what comes back. Every text that goes into an error has the secrets of the exchange removed.
 
 use std::{
-    fmt,
+    fmt, io,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -14,6 +14,7 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
+use rustix::io::Errno;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::time::Instant;
@@ -34,6 +35,8 @@ use crate::{
 const MAX_BODY: usize = 32 * 1024 * 1024;
 /// The most bytes of a refusal that are read: its first words are enough.
 const MAX_REFUSAL: usize = 64 * 1024;
+/// The codes of a process, and of a machine, that has as many files open as it may.
+const NO_DESCRIPTOR: [i32; 2] = [Errno::MFILE.raw_os_error(), Errno::NFILE.raw_os_error()];
 
 /// What must be shown to the scanner for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -339,6 +342,9 @@ impl Exchange {
             return silence(call, self.timeout);
         }
         let message = self.redactor.shown(chain(&error).as_bytes(), &call.secrets);
+        if error.is_connect() && is_out_of_resources(&error) {
+            return ScannerError::OutOfResources(message);
+        }
         if error.is_connect() && message.contains("certificate") {
             let advice = "trust its authority on this machine or in `ca_file`, or pin it with `tls_pin_sha256`";
             return ScannerError::Certificate(format!(
@@ -349,6 +355,15 @@ impl Exchange {
         let sent = if error.is_connect() || error.is_builder() { RequestSent::No } else { RequestSent::Maybe };
         ScannerError::Transport { call: call.name(), message, sent }
     }
+}
+
+/// Whether a connection was not made because this machine has no descriptor, port or memory left for it.
+fn is_out_of_resources(error: &reqwest::Error) -> bool {
+    let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
+    causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|cause| {
+        let kinds = [io::ErrorKind::AddrNotAvailable, io::ErrorKind::OutOfMemory];
+        kinds.contains(&cause.kind()) || cause.raw_os_error().is_some_and(|code| NO_DESCRIPTOR.contains(&code))
+    })
 }
 
 /// All requests through a proxy.

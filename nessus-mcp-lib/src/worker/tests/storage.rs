@@ -1,0 +1,155 @@
+//! A disk or a machine that fails for a while: it says nothing about a scan, which goes on and keeps its slot.
+
+use std::{fs, path::PathBuf};
+
+use super::*;
+use crate::{ids::InstanceId, queue::EntryState};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A directory that cannot be read, because something else stands in its place.
+struct Hidden {
+    place: PathBuf,
+    aside: PathBuf,
+}
+
+impl Hidden {
+    fn new(place: PathBuf) -> Self {
+        let hidden = Self { aside: place.with_extension("aside"), place };
+        hidden.rename(&hidden.place, &hidden.aside);
+        fs::File::create_new(&hidden.place).unwrap();
+        hidden
+    }
+
+    fn show(self) {
+        fs::remove_file(&self.place).unwrap();
+        self.rename(&self.aside, &self.place);
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "the disk of a test needs no sync")]
+    fn rename(&self, from: &PathBuf, to: &PathBuf) {
+        fs::rename(from, to).unwrap();
+    }
+}
+
+impl Fixture {
+    /// Makes every file of a task unreadable.
+    fn hide(&self, task_id: &TaskId) -> Hidden {
+        Hidden::new(self.directory.path().join("tasks").join(task_id.as_str()))
+    }
+
+    async fn slots(&self) -> Vec<TaskId> {
+        self.service.queue().slots_in_use(&pool(), &InstanceId::new("one").unwrap()).await.unwrap()
+    }
+
+    /// A task whose scan runs under the hands of a worker that knows it.
+    async fn in_mid_scan(&self) -> (TaskId, Running) {
+        let task_id = self.submit().await;
+        let worker = self.start();
+        for _ in 0..20_000 {
+            if self.service.status(&task_id).await.unwrap().scan_state.is_some() {
+                return (task_id, worker);
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("the scan does not run");
+    }
+
+    async fn completes_on_its_one_scan(&self, task_id: &TaskId) {
+        let view = self.ended(task_id).await;
+        assert_eq!(view.status, TaskStatus::Completed, "{:?}", view.error_message);
+        assert_eq!((self.scanner.creates(), self.scanner.launches()), (1, 1));
+        assert_eq!(self.scanner.calls(MockOperation::Stop), 0);
+        assert_eq!(self.dead_codes().await, Vec::<String>::new());
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_goes_on_while_its_task_cannot_be_read() {
+    let f = fixture(1);
+    let (task_id, worker) = f.in_mid_scan().await;
+    let hidden = f.hide(&task_id);
+    // Far longer than all tries of a task that fails.
+    for _ in 0..60 {
+        tokio::time::sleep(MINUTE).await;
+        assert_eq!(f.slots().await, [task_id.clone()], "its slot is not given to another scan");
+    }
+    hidden.show();
+    f.completes_on_its_one_scan(&task_id).await;
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_scan_goes_on_while_the_disk_of_all_tasks_is_missing() {
+    let f = fixture_with(1, 10 * MINUTE);
+    let (task_id, worker) = f.in_mid_scan().await;
+    let tasks = f.directory.path().join("tasks");
+    let hidden = Hidden::new(tasks.clone());
+    tokio::time::sleep(MINUTE).await;
+    fs::remove_file(&tasks).unwrap();
+    tokio::time::sleep(60 * MINUTE).await;
+    fs::File::create_new(&tasks).unwrap();
+    hidden.show();
+    f.completes_on_its_one_scan(&task_id).await;
+    worker.stop().await;
+}
+
+/// The step has failed for good, as far as the scanner says; but whether the task has a scan cannot be read.
+#[tokio::test(start_paused = true)]
+async fn a_failure_that_cannot_be_judged_stops_no_scan() {
+    let f = fixture_with(1, 10 * MINUTE);
+    let (task_id, worker) = f.in_mid_scan().await;
+    let asked = f.scanner.calls(MockOperation::Status);
+    f.scanner.fail_next(MockOperation::Status, ScannerError::Rejected("no".to_owned()));
+    let hidden = f.hide(&task_id);
+    f.wait_until(|| f.scanner.calls(MockOperation::Status) > asked, "the scanner was not asked").await;
+    tokio::time::sleep(5 * MINUTE).await;
+    hidden.show();
+    f.completes_on_its_one_scan(&task_id).await;
+    worker.stop().await;
+}
+
+/// It fails in the middle of a scan's creation, and each time: no try is used up.
+#[tokio::test(start_paused = true)]
+async fn a_machine_without_descriptors_blames_no_scanner_and_uses_up_no_try() {
+    let f = fixture(1);
+    for _ in 0..100 {
+        f.scanner
+            .fail_next(MockOperation::FindByMarker, ScannerError::OutOfResources("too many open files".to_owned()));
+    }
+    let task_id = f.submit().await;
+    let worker = f.start();
+    f.completes_on_its_one_scan(&task_id).await;
+    assert_eq!(f.scanner.calls(MockOperation::FindByMarker), 101);
+    let circuit = f.service.circuits().breaker(&pool(), &InstanceId::new("one").unwrap()).view();
+    assert_eq!((circuit.failures, circuit.opens), (0, 0));
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_waits_outlasts_a_disk_that_fails_for_hours() {
+    let f = fixture(1);
+    let task_id = f.submit().await;
+    let hidden = f.hide(&task_id);
+    let worker = f.start();
+    tokio::time::sleep(60 * MINUTE).await;
+    assert_ne!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), Some(EntryState::Dead));
+    hidden.show();
+    f.completes_on_its_one_scan(&task_id).await;
+    worker.stop().await;
+}
+
+/// Somebody ends the task while its scan runs, right before its file cannot be read: its scan is stopped all the same.
+#[tokio::test(start_paused = true)]
+async fn the_scan_of_a_task_that_was_ended_is_stopped_once_its_file_can_be_read() {
+    let f = fixture_with(1, 600 * MINUTE);
+    let (task_id, worker) = f.in_mid_scan().await;
+    let cancel = |task: &mut Task| task.status = TaskStatus::Cancelled;
+    f.service.tasks().update(&task_id, Writer::FrontDoor, cancel).await.unwrap();
+    let hidden = f.hide(&task_id);
+    tokio::time::sleep(5 * MINUTE).await;
+    hidden.show();
+    f.ended(&task_id).await;
+    assert_eq!((f.scanner.running(), f.scanner.calls(MockOperation::Stop)), (0, 1));
+    worker.stop().await;
+}

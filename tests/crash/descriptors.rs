@@ -1,0 +1,45 @@
+//! A worker that may open no further file, again and again, for moments: what it runs is none of the worse for it.
+
+use std::time::Duration;
+
+use nessus_mcp_tests::{
+    chaos::Moments,
+    deployment::Deployment,
+    sim::{NessusSim, SimConfig},
+    site::Site,
+};
+
+const SCANS: u32 = 10;
+/// How often the worker is without descriptors.
+const SHORTAGES: usize = 100;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_worker_that_runs_out_of_descriptors_loses_no_scan() {
+    let config = SimConfig::new().scan_duration(Duration::from_secs(4));
+    let sim = NessusSim::start(config).await;
+    let scanners = sim.scanners_yaml().replace("max_concurrent_scans: 2", &format!("max_concurrent_scans: {SCANS}"));
+    let deployment = Deployment::new(&scanners);
+    let site = Site::start_with(sim, deployment, &[]).await;
+    let worker = site.start_worker(&[]);
+    let mut tasks = Vec::new();
+    for number in 1..=SCANS {
+        tasks.push(site.submit(&format!("scan {number}"), &format!("192.0.2.{number}")).await);
+    }
+    site.running(u64::from(SCANS), &[&worker]).await;
+    let mut moments = Moments::new(0xF11E5);
+    for _ in 0..SHORTAGES {
+        // The limit forbids new files and leaves those that are open.
+        let before = worker.limit_open_files(Some(8));
+        tokio::time::sleep(moments.next_below(Duration::from_millis(30))).await;
+        worker.limit_open_files(before);
+        tokio::time::sleep(moments.next_below(Duration::from_millis(150))).await;
+    }
+    for task in &tasks {
+        site.completed(task, &[&worker]).await;
+    }
+    site.each_scan_ran_once(tasks.len());
+    assert_eq!(site.sim.stats().calls.get("POST /scans/*/stop"), None);
+    let log = worker.log();
+    assert!(log.contains("os error 24"), "the test tests nothing\n{}", worker.tail());
+    assert!(!log.contains("the circuit is open"), "the scanner is blamed\n{}", worker.tail());
+}
