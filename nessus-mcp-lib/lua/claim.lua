@@ -1,5 +1,5 @@
--- ARGV worker, lease in ms, and `begun` for a task that has begun only, or `all`. Returns {id, body, fence, deliveries},
--- nil when there is nothing, or {} when there may be more behind what was thrown out.
+-- ARGV worker, lease in ms, and `begun` for a task that has begun only, or `all`. Returns {id, body, fence,
+-- deliveries, losses before this claim}, nil when there is nothing, or {} when there may be more behind what was thrown out.
 local begun_only = ARGV[3] == 'begun' or redis.call('EXISTS', paused) == 1
 promote(100)
 take_back(100)
@@ -22,10 +22,11 @@ for _ = 1, 1000 do
     redis.call('HSET', inflight, id, body)
     redis.call('HSET', owners, id, token .. ':' .. ARGV[1])
     redis.call('ZADD', leases, exact(now + tonumber(ARGV[2])), id)
-    local deliveries = redis.call('HINCRBY', attempts, id, 1)
+    local deliveries = tonumber(redis.call('HGET', attempts, id) or '0') + 1
+    local lost = redis.call('HINCRBY', losses, id, 1) - 1
     redis.call('RPOP', queue)
     if redis.call('LLEN', queue) > 0 then wake_one() end
-    return { id, body, token, deliveries }
+    return { id, body, token, deliveries, lost }
   end
 end
 return {}

@@ -20,6 +20,12 @@ local function promote(most)
   for i = #first, 1, -1 do move(first[i][1], first[i][2], first[i][3]) end
 end
 
+-- How long a task waits after so many workers in a row were lost with it, in ms; nil when it does not. As
+-- `pause_after_losses` in `queue/entry.rs`.
+local function pause_after(lost)
+  if lost > 20 then return math.min(15 * 60 * 1000, 1000 * 2 ^ (lost - 21)) end
+end
+
 -- Takes expired leases back as those of tasks that have begun, for nobody says how far they came; the one that ended
 -- first is next. Returns the tasks.
 local function take_back(most)
@@ -27,7 +33,11 @@ local function take_back(most)
   for i = #expired, 1, -1 do
     local id = expired[i]
     local body = redis.call('HGET', inflight, id)
-    if body then
+    local pause = pause_after(tonumber(redis.call('HGET', losses, id) or '0'))
+    if body and pause then
+      redis.call('ZADD', delayed, exact(now + pause), body)
+      redis.call('HSET', ids, id, 'delayed_begun')
+    elseif body then
       make_ready(body, id, 'begun')
     else
       -- Its body is lost: forgotten, it can be enqueued again.

@@ -23,11 +23,16 @@ elseif keep then
     redis.call('ZADD', delayed, exact(now + delay), body)
     redis.call('HSET', ids, id, place == 'back' and 'delayed' or 'delayed_' .. place)
   end
-  if way == 'release' then redis.call('HINCRBY', attempts, id, -1) end
+  if way == 'retry' then redis.call('HINCRBY', attempts, id, 1) end
 end
 redis.call('HDEL', inflight, id)
 redis.call('ZREM', leases, id)
 redis.call('HDEL', owners, id)
+if keep and way == 'release' and tonumber(redis.call('HGET', losses, id) or '0') > 1 then
+  redis.call('HINCRBY', losses, id, -1)
+else
+  redis.call('HDEL', losses, id)
+end
 if not keep then
   redis.call('HDEL', ids, id)
   redis.call('HDEL', attempts, id)

@@ -4,7 +4,8 @@ local held = redis.call('ZRANGE', leases, 0, -1, 'WITHSCORES')
 for i = 1, #held, 2 do
   local owner = redis.call('HGET', owners, held[i])
   if owner then
-    listed[#listed + 1] = { held[i], owner, exact(tonumber(held[i + 1])), redis.call('HGET', attempts, held[i]) or '0' }
+    local tried = tonumber(redis.call('HGET', attempts, held[i]) or '0') + 1
+    listed[#listed + 1] = { held[i], owner, exact(tonumber(held[i + 1])), tried }
   end
 end
 return listed

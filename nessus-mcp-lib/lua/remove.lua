@@ -13,4 +13,5 @@ if is_delayed(state) then
 end
 redis.call('HDEL', ids, id)
 redis.call('HDEL', attempts, id)
+redis.call('HDEL', losses, id)
 return removed > 0 and 'removed'

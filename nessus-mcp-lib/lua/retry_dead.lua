@@ -7,6 +7,7 @@ if #letters > 0 and not state then
   redis.call('HSET', ids, ARGV[1], 'ready')
   redis.call('LPUSH', queue, ARGV[2])
   redis.call('HDEL', attempts, ARGV[1])
+  redis.call('HDEL', losses, ARGV[1])
   wake_one()
 end
 for i = 1, #letters do redis.call('ZREM', dead, letters[i]) end

@@ -14,6 +14,7 @@ use nessus_mcp_lib::{
     client::{ScanArguments, ScanClient},
     fail_points::{FREEZE_VARIABLE, POINTS, VARIABLE},
     ids::TaskId,
+    queue::LOSSES_ALLOWED,
     task::TaskStatus,
 };
 use nessus_mcp_tests::{
@@ -182,4 +183,22 @@ fn every_point_of_the_source_is_in_the_list() {
     let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
     assert!(listed.iter().all(|name| name.starts_with("submit_") || name.starts_with("worker_")), "no test tries it");
+}
+
+/// A bad deploy: each worker dies as soon as it has a task. The task waits in the end, says why, and runs once.
+#[tokio::test]
+async fn a_crash_loop_of_workers_buries_no_task() {
+    const DEATHS: u32 = LOSSES_ALLOWED + 2;
+    let site = Site::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let task = site.submit("crash loop", "192.0.2.1").await;
+    let mut last = None;
+    for death in 0..DEATHS {
+        let point = ["worker_claimed", "worker_slot_acquired", "worker_bound"][death as usize % 3];
+        let mut worker = doomed_worker(&site, point, &[]);
+        died_at(&mut worker, point);
+        last = Some(worker);
+    }
+    let waiting = site.view(&task).await.waiting_for.unwrap_or_default();
+    assert!(waiting.contains("workers in a row were lost with it"), "{waiting}");
+    ends_as(&site, &task, TaskStatus::Completed, &[], &last.unwrap()).await;
 }

@@ -98,7 +98,7 @@ async fn a_claim_whose_reply_is_lost_waits_for_its_lease() {
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(1, 0, 1, 0));
     tokio::time::sleep(SHORT + Duration::from_millis(5)).await;
     let claim = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap();
-    assert_eq!((claim.body, claim.deliveries), (body(1), 2));
+    assert_eq!((claim.body, claim.losses), (body(1), 1));
 }
 
 /// A server that hangs is not waited for without end, and a waiting worker is not held up by it.

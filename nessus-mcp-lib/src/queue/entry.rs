@@ -58,6 +58,21 @@ impl Lease {
     }
 }
 
+/// How many workers in a row may be lost with a task before it waits: one whose workers die of it must not take them all
+/// down, and one that was in the hands of workers that died of something else must not suffer for it.
+pub const LOSSES_ALLOWED: u32 = 20;
+
+/// The pause before a task is handed out again whose last worker was lost with it, as so many in a row before: none up to
+/// [`LOSSES_ALLOWED`], then a second that doubles with each further one, up to 15 minutes. The Redis backend has the same
+/// in `due.lua`.
+pub const fn pause_after_losses(losses: u32) -> Option<Duration> {
+    match losses.checked_sub(LOSSES_ALLOWED + 1) {
+        None => None,
+        Some(more @ 0..=9) => Some(Duration::from_secs(1 << more)),
+        Some(_) => Some(Duration::from_secs(15 * 60)),
+    }
+}
+
 /// A task handed to a worker.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -66,14 +81,25 @@ pub struct Claim {
     pub lease: Lease,
     /// The entry, byte for byte as it was enqueued.
     pub body: TaskBody,
-    /// How often the task was handed out, this time included; releases are not counted.
+    /// How often the task was tried, this time included: what ended in a retry is counted, releases and workers that were
+    /// lost are not.
     pub deliveries: u32,
+    /// How many workers in a row, up to this claim, were lost with the task before they got anywhere with it: their leases
+    /// ran out without a word. See [`Queue::note_progress`](super::Queue::note_progress).
+    pub losses: u32,
 }
 
 impl Claim {
-    /// A claim of these parts.
+    /// A claim of these parts, of a task with which no worker was lost.
     pub const fn new(lease: Lease, body: TaskBody, deliveries: u32) -> Self {
-        Self { lease, body, deliveries }
+        Self { lease, body, deliveries, losses: 0 }
+    }
+
+    /// The same of a task with which so many workers in a row were lost.
+    #[must_use]
+    pub const fn with_losses(mut self, losses: u32) -> Self {
+        self.losses = losses;
+        self
     }
 }
 
@@ -85,7 +111,7 @@ pub struct LeaseInfo {
     pub lease: Lease,
     /// When it ends unless it is renewed, by the clock of the backend.
     pub expires_at: Timestamp,
-    /// How often the task was handed out.
+    /// How often the task was tried, this time included.
     pub deliveries: u32,
 }
 

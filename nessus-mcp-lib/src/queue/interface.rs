@@ -81,9 +81,26 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// Prolongs leases to `lease` from now; the answers stand in the order of `leases`.
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError>;
 
+    /// Says that a worker gets somewhere with a task: it has held it for a while, or has written something new. Workers that
+    /// were lost with the task until now do not count any more, nor does this one. Fine when the lease is lost.
+    ///
+    /// A task with which too many workers in a row are lost ([`LOSSES_ALLOWED`](super::LOSSES_ALLOWED)) waits when a lease
+    /// on it has expired, before it is ready again as one that has begun ([`pause_after_losses`](super::pause_after_losses)).
+    /// A retry begins the count anew; a release leaves it as it was before the claim. A backend that does not count needs
+    /// neither this method nor [`suspects`](Self::suspects).
+    async fn note_progress(&self, _lease: &Lease) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    /// The tasks of the pool with which more than [`LOSSES_ALLOWED`](super::LOSSES_ALLOWED) workers in a row were lost, and
+    /// how many. A worker that holds one counts as lost until it gets somewhere.
+    async fn suspects(&self, _pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
+        Ok(Vec::new())
+    }
+
     /// Ends a lease; see [`Finish`] for the ways.
     ///
-    /// Ack and dead letter reset the count of deliveries, retry keeps it, release takes this delivery back.
+    /// Ack and dead letter reset the count of deliveries, retry counts this one, release does not.
     /// A repeated call answers [`FinishOutcome::LeaseLost`].
     async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError>;
 

@@ -41,7 +41,8 @@ pub use self::{
     circuit::{CircuitChange, CircuitRecord, PublishOutcome},
     entry::{
         Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
-        IdempotencyOutcome, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome,
+        IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome,
+        RetryDeadOutcome, SlotOutcome, pause_after_losses,
     },
     error::{BoxError, QueueError},
     interface::Queue,

@@ -118,6 +118,10 @@ impl ScanService {
         let queues = self.queue_status(None).await?;
         let depths = queues.pools.iter().map(|pool| (&pool.scanner_pool, pool.queued, pool.dead));
         self.metrics.set_pool_depths(depths);
+        for pool in &queues.pools {
+            let suspects = self.queue.suspects(&pool.scanner_pool).await?;
+            self.metrics.set_suspects(&pool.scanner_pool, suspects.len());
+        }
         self.metrics.set_total_depths(queues.total_queued, queues.total_dead);
         let scanners = self.list_scanners(None).await?.scanners;
         self.metrics.set_scanners(scanners.iter().map(|view| {

@@ -39,7 +39,8 @@ pub struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
     /// Why its scan cannot begin now, when that is more than its turn: the pool is paused, or each scanner that may run it
-    /// is missing, disabled or left alone, with the last failure. The task waits, up to its time limit once it has begun.
+    /// is missing, disabled or left alone, with the last failure; or worker after worker was lost with it. The task waits, up
+    /// to its time limit once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// When somebody asked for it to be cancelled.

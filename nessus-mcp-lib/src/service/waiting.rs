@@ -1,13 +1,28 @@
 //! What a task waits for beside its turn.
 
+use std::time::Duration;
+
 use super::ScanService;
 use crate::{circuit_breaker::CircuitState, task::Task};
 
+/// A scan that has shown a change since is in a worker's hands: the queue need not be asked.
+const LIVELY: Duration = Duration::from_secs(60);
+
 impl ScanService {
     /// Why no scan of this task can begin now, if so: what is missing, paused, disabled or left alone, with the reason.
-    /// `None` for a task that has a scan or has ended, and when a queue that does not answer cannot tell.
+    /// Why nobody looks at it for a while, if worker after worker was lost with it. `None` for a task that has a scan or has
+    /// ended, and when a queue that does not answer cannot tell.
     pub(super) async fn waiting_for(&self, task: &Task) -> Option<String> {
-        if task.status.is_terminal() || task.nessus_scan_id.is_some() {
+        if task.status.is_terminal() {
+            return None;
+        }
+        if let Some(lost) = self.workers_lost_with(task).await {
+            return Some(format!(
+                "{lost} workers in a row were lost with it before they got anywhere: it is handed out again after pauses \
+                 of up to 15 minutes, and its scan, if it has one, goes on"
+            ));
+        }
+        if task.nessus_scan_id.is_some() {
             return None;
         }
         let name = &task.scanner_pool;
@@ -36,5 +51,15 @@ impl ScanService {
             });
         }
         Some(reasons.join("; "))
+    }
+
+    /// How many workers in a row were lost with a task, if that is why it waits.
+    async fn workers_lost_with(&self, task: &Task) -> Option<u32> {
+        let changed = task.observation.as_ref().map(|seen| seen.unchanged_since);
+        if changed.is_some_and(|changed| self.clock.now().since(changed) < LIVELY) {
+            return None;
+        }
+        let suspects = self.queue.suspects(&task.scanner_pool).await.ok()?;
+        suspects.into_iter().find_map(|(suspect, lost)| (suspect == task.task_id).then_some(lost))
     }
 }

@@ -95,6 +95,8 @@ pub struct TaskList {
 
 /// How long an unfinished file is left alone: no download or conversion takes as long.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
+/// The code of a task with which worker after worker was lost: nothing was said against its scan.
+pub(crate) const LOST_WITH_WORKERS: &str = "poison_task";
 /// For each duration that is wanted, this many tasks are looked at: others may be of other pools, or not completed.
 const LOOKED_AT: usize = 100;
 
@@ -229,9 +231,12 @@ impl TaskManager {
             task.started_at = None;
             task.completed_at = None;
             task.execution_time = None;
-            task.scanner_instance_id.clone_from(&task.pinned_instance_id);
-            task.nessus_scan_id = None;
-            task.scan_uuid = None;
+            // A scan that was left alone goes on.
+            if task.error_code.as_deref() != Some(LOST_WITH_WORKERS) {
+                task.scanner_instance_id.clone_from(&task.pinned_instance_id);
+                task.nessus_scan_id = None;
+                task.scan_uuid = None;
+            }
             task.error_message = None;
             task.error_code = None;
             task.validation_stats = None;

@@ -19,7 +19,6 @@ mod property_tests;
 mod state;
 mod store;
 
-pub(crate) use self::model::CANCELLED;
 pub use self::{
     error::TaskError,
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
@@ -27,3 +26,4 @@ pub use self::{
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE, profile_file_name},
 };
+pub(crate) use self::{manager::LOST_WITH_WORKERS, model::CANCELLED};

@@ -109,6 +109,7 @@ pub struct Metrics {
     dlq_size: IntGauge,
     pool_queue_depth: IntGaugeVec,
     pool_dlq_depth: IntGaugeVec,
+    pool_suspects: IntGaugeVec,
     scanner_active: IntGaugeVec,
     scanner_capacity: IntGaugeVec,
     scanner_utilization: GaugeVec,
@@ -193,6 +194,11 @@ impl Metrics {
             dlq_size: gauge("nessus_dlq_size", "Dead letters of all pools")?,
             pool_queue_depth: gauges("nessus_pool_queue_depth", "Entries waiting in a pool", &["pool"])?,
             pool_dlq_depth: gauges("nessus_pool_dlq_depth", "Dead letters of a pool", &["pool"])?,
+            pool_suspects: gauges(
+                "nessus_pool_suspect_tasks",
+                "Tasks of a pool that wait because worker after worker was lost with them",
+                &["pool"],
+            )?,
             scanner_active: gauges("nessus_scanner_active_scans", "Scans on a scanner", &["scanner_instance"])?,
             scanner_capacity: gauges("nessus_scanner_capacity", "Scan slots of a scanner", &["scanner_instance"])?,
             total_capacity: gauge("nessus_pool_total_capacity", "Scan slots of all scanners")?,
@@ -298,7 +304,13 @@ impl Metrics {
             // It fails where a series was never made.
             let _ = self.pool_queue_depth.remove_label_values(&[&gone]);
             let _ = self.pool_dlq_depth.remove_label_values(&[&gone]);
+            let _ = self.pool_suspects.remove_label_values(&[&gone]);
         }
+    }
+
+    /// Sets how many tasks of a pool wait because worker after worker was lost with them.
+    pub fn set_suspects(&self, pool: &PoolName, suspects: usize) {
+        self.pool_suspects.with_label_values(&[pool.as_str()]).set(saturate(suspects as u64));
     }
 
     /// Sets the depths summed over all pools.

@@ -25,7 +25,8 @@ pub(super) struct HeldSlot {
     pub(super) capacity: u32,
 }
 
-/// Renews a claim and its slot in the background until it is dropped.
+/// Renews a claim and its slot in the background until it is dropped. The first renewal proves that the worker survives the
+/// task.
 #[derive(Debug)]
 pub(super) struct Heartbeat {
     lost: CancellationToken,
@@ -82,6 +83,7 @@ impl Beats {
         // Measured from before the call that confirmed the lease, so that a slow answer counts against us.
         let mut confirmed = self.claimed_at;
         let mut pause = self.length / BEATS;
+        let mut is_noted = false;
         loop {
             let deadline = confirmed + self.length * TRUSTED_TENTHS / 10;
             tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
@@ -90,6 +92,11 @@ impl Beats {
                 Ok(Ok(RenewOutcome::Held)) => {
                     confirmed = began;
                     pause = self.length / BEATS;
+                    if !is_noted {
+                        is_noted = tokio::time::timeout_at(deadline, self.queue.note_progress(&self.lease))
+                            .await
+                            .is_ok_and(|noted| noted.is_ok());
+                    }
                 }
                 Ok(Ok(RenewOutcome::Lost)) => {
                     warn!(task_id = %self.lease.task_id, fence = %self.lease.fence, "another worker holds the task");

@@ -30,6 +30,7 @@ async fn lost_after(queue: MockQueue) -> Duration {
 async fn a_claim_that_another_holds_is_lost_at_the_next_beat() {
     let mut queue = MockQueue::new();
     let mut beats = 0;
+    queue.expect_note_progress().times(1).returning(|_| Ok(()));
     queue.expect_renew().returning(move |_, _| {
         beats += 1;
         Ok(vec![if beats < 3 { RenewOutcome::Held } else { RenewOutcome::Lost }])
@@ -48,6 +49,7 @@ async fn a_queue_that_fails_is_trusted_for_most_of_the_lease_only() {
 async fn a_queue_that_recovers_loses_nothing() {
     let mut queue = MockQueue::new();
     let mut beats = 0;
+    queue.expect_note_progress().times(1).returning(|_| Ok(()));
     queue.expect_renew().returning(move |_, _| {
         beats += 1;
         if beats % 2 == 0 { Ok(vec![RenewOutcome::Held]) } else { Err(unavailable()) }
@@ -61,6 +63,7 @@ async fn a_queue_that_recovers_loses_nothing() {
 async fn a_slot_is_renewed_with_the_claim() {
     let mut queue = MockQueue::new();
     queue.expect_renew().returning(|_, _| Ok(vec![RenewOutcome::Held]));
+    queue.expect_note_progress().times(1).returning(|_| Ok(()));
     queue
         .expect_acquire_slot()
         .times(3)

@@ -1,10 +1,13 @@
 //! The road of a task on its scanner: find or create, launch, watch, fetch, complete.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
 
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tracing::{error, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     engine::Shared,
@@ -33,6 +36,8 @@ pub(super) struct Held<'a> {
     lease: &'a Lease,
     lost: CancellationToken,
     started_at: Timestamp,
+    /// Whether the queue knows that we get somewhere with the task.
+    is_noted: AtomicBool,
 }
 
 /// Drives the task from where it stands to its completion.
@@ -248,7 +253,7 @@ impl<'a> Held<'a> {
         lost: CancellationToken,
         started_at: Timestamp,
     ) -> Self {
-        Self { shared, instance, lease, lost, started_at }
+        Self { shared, instance, lease, lost, started_at, is_noted: AtomicBool::new(false) }
     }
 
     /// The task as it stands now.
@@ -336,12 +341,29 @@ impl<'a> Held<'a> {
     /// notices that somebody ended the task or took it over.
     pub(super) async fn record(&self, status: &ScanStatus) -> Result<Task, StepError> {
         let progress = status.progress.map(|progress| progress.min(99));
-        let seen = Observation::new(status.state.as_str(), status.progress, status.hosts, self.shared.clock.now());
-        self.update(move |task| {
-            task.progress = task.progress.max(progress);
-            task.observation = Some(seen.after(task.observation.take()));
-        })
-        .await
+        let now = self.shared.clock.now();
+        let seen = Observation::new(status.state.as_str(), status.progress, status.hosts, now);
+        let task = self
+            .update(move |task| {
+                task.progress = task.progress.max(progress);
+                task.observation = Some(seen.after(task.observation.take()));
+            })
+            .await?;
+        if task.observation.as_ref().is_some_and(|seen| seen.unchanged_since == now) {
+            self.note_progress().await;
+        }
+        Ok(task)
+    }
+
+    /// Tells the queue once that we get somewhere with the task. When it does not hear it, the next renewal tells it.
+    async fn note_progress(&self) {
+        if self.is_noted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = self.shared.queue.note_progress(self.lease).await {
+            debug!(error = chain(&error), "the queue does not know yet that the task goes on");
+            self.is_noted.store(false, Ordering::Relaxed);
+        }
     }
 
     /// Why the scan shall not go on, if so: somebody wants it cancelled, or its time is over.

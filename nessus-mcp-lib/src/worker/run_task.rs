@@ -16,16 +16,14 @@ use crate::{
     circuit_breaker::{CircuitOpen, CircuitState, Judged as _, Verdict},
     error::{Classified, ErrorKind, chain},
     ids::InstanceId,
-    queue::{Claim, DeadReason, Finish, FinishOutcome, SlotOutcome},
+    queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED, SlotOutcome},
     scanner::{ScannerError, ScannerInstance},
-    task::{CANCELLED, Task, TaskError, TaskStatus, Writer},
+    task::{CANCELLED, LOST_WITH_WORKERS, Task, TaskError, TaskStatus, Writer},
     time::varied,
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
 const MAX_DELIVERIES: u32 = 10;
-/// How often a task is handed out at all: one whose workers die of it must not take them all down, for ever.
-const POISON_DELIVERIES: u32 = 20;
 /// The pause before the second try; it doubles with each further one.
 const RETRY_PAUSE: Duration = Duration::from_secs(5);
 /// The longest pause before a further try.
@@ -91,8 +89,8 @@ impl TaskRun {
         };
         Span::current().record("trace_id", task.trace_id.as_str());
         crate::fail_points::fail_point!("worker_fence_written");
-        if self.claim.deliveries > POISON_DELIVERIES {
-            let outcome = self.bury(&task).await;
+        if let Some(end) = self.end_of_suspect(&task) {
+            let outcome = self.fail(&end).await;
             return self.finish(outcome, None).await;
         }
         let heartbeat = Heartbeat::start(
@@ -149,21 +147,27 @@ impl TaskRun {
         Outcome::Dead { code: error.code().to_owned(), message: error.message(), attempt: 0 }
     }
 
-    /// Gives up a task that no worker has brought to an end, and stops its scan if it has one.
-    async fn bury(&self, task: &Task) -> Outcome {
-        let bound = task.scanner_instance_id.as_ref();
-        let bound = bound.and_then(|id| self.shared.scanners.bound_instance(&task.scanner_pool, id));
-        if let (Some(instance), Some(scan)) = (bound, &task.nessus_scan_id)
-            && let Err(error) = instance.scanner.stop(scan).await
-        {
-            warn!(%scan, error = chain(&error), "the scan could not be stopped");
+    /// The end of a task with which worker after worker was lost until its time was over. The queue has let it wait between
+    /// them, so before that it is worked on like any other. Its scan is left alone: it may be complete.
+    fn end_of_suspect(&self, task: &Task) -> Option<StepError> {
+        let lost = self.claim.losses;
+        if lost <= LOSSES_ALLOWED {
+            return None;
         }
-        let taken = self.claim.deliveries - 1;
-        self.fail(&StepError::failed(
-            "poison_task",
-            format!("{taken} workers took this task, and each of them died or lost it before its end"),
-        ))
-        .await
+        let since = task.started_at.unwrap_or(task.created_at);
+        if self.shared.clock.now().since(since) < self.shared.settings.scan_timeout {
+            warn!(lost, "worker after worker was lost with this task");
+            return None;
+        }
+        let scan = match (&task.nessus_scan_id, &task.scanner_instance_id) {
+            (Some(scan), Some(instance)) => {
+                format!("; its scan {scan} on `{instance}` was left alone, and a retry goes on with it")
+            }
+            _ => String::new(),
+        };
+        let message =
+            format!("{lost} workers in a row were lost with this task before they got anywhere with it{scan}");
+        Some(StepError::failed(LOST_WITH_WORKERS, message))
     }
 
     /// Gives the task a slot and drives it; says on which scanner.
@@ -314,7 +318,7 @@ impl TaskRun {
     /// Whether a pause of its pool keeps the task from beginning its scan. The queue hands out from a paused pool only what
     /// may have begun.
     async fn is_paused_for(&self, task: &Task) -> Result<bool, StepError> {
-        let may_have_begun = task.status == TaskStatus::Running || self.claim.deliveries > 1;
+        let may_have_begun = task.status == TaskStatus::Running || self.claim.deliveries > 1 || self.claim.losses > 0;
         Ok(may_have_begun && self.shared.queue.stats(&task.scanner_pool).await?.paused.is_some())
     }
 

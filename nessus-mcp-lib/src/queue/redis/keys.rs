@@ -41,11 +41,11 @@ impl Naming {
     }
 
     /// The keys that every script on entries gets, in the order of `prelude.lua`.
-    pub(super) fn entries(self, pool: &PoolName) -> [String; 11] {
-        let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake] =
-            ["dead", "ids", "inflight", "leases", "owners", "attempts", "delayed", "paused", "fence", "wake"]
+    pub(super) fn entries(self, pool: &PoolName) -> [String; 12] {
+        let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses] =
+            ["dead", "ids", "inflight", "leases", "owners", "attempts", "delayed", "paused", "fence", "wake", "losses"]
                 .map(|name| self.companion(pool, name));
-        [self.queue(pool), dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake]
+        [self.queue(pool), dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses]
     }
 }
 
@@ -65,7 +65,7 @@ mod tests {
         for (naming, queue) in [(Naming::Plain, "nessus:queue"), (Naming::Tagged, "{nessus}:queue")] {
             let keys = naming.entries(&pool);
             assert_eq!(keys[..9], names.map(|name| format!("{queue}{name}")));
-            assert_eq!(keys[9..], [format!("{queue}:fence"), format!("{queue}:wake")]);
+            assert_eq!(keys[9..], [":fence", ":wake", ":losses"].map(|name| format!("{queue}{name}")));
             assert_eq!(naming.slots(&pool, &instance), format!("{queue}:slots:scanner1"));
         }
         assert_eq!(Naming::Plain.circuit(&pool, &instance), "nessus:circuit:nessus:scanner1");

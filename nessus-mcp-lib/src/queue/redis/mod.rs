@@ -13,7 +13,8 @@
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
 //! | `{pool}:queue:owners` | hash | leased task: `fence:worker` |
-//! | `{pool}:queue:attempts` | hash | task: deliveries |
+//! | `{pool}:queue:attempts` | hash | task: how often it was tried |
+//! | `{pool}:queue:losses` | hash | task: claims in a row of which nothing was heard any more, the one that stands included |
 //! | `{pool}:queue:delayed` | sorted set | bodies, by when they are due in ms |
 //! | `{pool}:queue:slots:{instance}` | sorted set | tasks that hold a slot of a scanner, by its end in ms |
 //! | `nessus:circuit:{pool}:{instance}` | hash | how a scanner's circuit stands: `state`, `until` in ms, `generation`, `reason`, `by`, ... |
@@ -67,8 +68,8 @@ use self::{
 };
 use super::{
     CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
-    IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats,
-    RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, PublishOutcome, Queue, QueueError,
+    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -138,7 +139,7 @@ impl RedisQueue {
                 Value::Array(parts) if parts.is_empty() => continue,
                 _ => {}
             }
-            let (id, body, fence, deliveries): (String, Vec<u8>, u64, u32) = self.calls.read(claimed)?;
+            let (id, body, fence, deliveries, losses): (String, Vec<u8>, u64, u32, u32) = self.calls.read(claimed)?;
             let body = String::from_utf8(body).ok().and_then(|body| TaskBody::parse(body).ok());
             // The script reads bodies less strictly.
             let Some(body) = body.filter(|body| body.task_id().as_str() == id) else {
@@ -146,7 +147,7 @@ impl RedisQueue {
                 continue;
             };
             let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), Fence(fence));
-            return Ok(Some(Claim::new(lease, body, deliveries)));
+            return Ok(Some(Claim::new(lease, body, deliveries).with_losses(losses)));
         }
     }
 
@@ -226,6 +227,19 @@ impl Queue for RedisQueue {
             }
         }
         Ok(outcomes)
+    }
+
+    async fn note_progress(&self, lease: &Lease) -> Result<(), QueueError> {
+        let note = self.script(&scripts::NOTE_PROGRESS, &lease.pool, [lease.task_id.to_string(), owner(lease)]);
+        self.calls.run::<u64>(&note, LostReply::Repeat).await?;
+        Ok(())
+    }
+
+    async fn suspects(&self, pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
+        let losses: Vec<(String, u32)> =
+            self.calls.ask(cmd("HGETALL").arg(self.naming.companion(pool, "losses"))).await?;
+        let suspects = losses.into_iter().filter(|(_, losses)| *losses > LOSSES_ALLOWED);
+        Ok(suspects.filter_map(|(id, losses)| Some((TaskId::new(id).ok()?, losses))).collect())
     }
 
     async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError> {

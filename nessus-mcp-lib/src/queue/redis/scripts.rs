@@ -34,6 +34,7 @@ pool_script!(AUDIT, "audit.lua");
 pool_script!(CLAIM, "place.lua", "due.lua", "dead.lua", "claim.lua");
 pool_script!(RAISE_FENCE, "raise_fence.lua");
 pool_script!(RENEW, "renew.lua");
+pool_script!(NOTE_PROGRESS, "note_progress.lua");
 pool_script!(FINISH, "place.lua", "dead.lua", "finish.lua");
 pool_script!(REAP, "place.lua", "due.lua", "reap.lua");
 pool_script!(REMOVE, "find.lua", "remove.lua");

@@ -178,6 +178,16 @@ impl Queue for SqliteQueue {
         self.write(move |step, now| statements::renew(step, &leases, now.plus(lease))).await
     }
 
+    async fn note_progress(&self, lease: &Lease) -> Result<(), QueueError> {
+        let lease = lease.clone();
+        self.write(move |step, _| statements::note_progress(step, &lease)).await
+    }
+
+    async fn suspects(&self, pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
+        let pool = pool.clone();
+        self.read(move |view, _| statements::suspects(view, &pool)).await
+    }
+
     async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError> {
         let lease = lease.clone();
         let made_ready = matches!(how, Finish::Release { .. });

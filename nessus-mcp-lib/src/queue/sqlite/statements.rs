@@ -6,7 +6,7 @@ use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, named_param
 
 use super::super::{
     Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, Lease, LeaseInfo,
-    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, TaskBody,
+    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, TaskBody, pause_after_losses,
 };
 use crate::{
     ids::{Fence, PoolName, TaskId, WorkerId},
@@ -56,6 +56,15 @@ struct Held {
     id: i64,
     body: String,
     deliveries: u32,
+    losses: u32,
+}
+
+impl Held {
+    /// The columns of a row that begin at `first`: id, body, deliveries, losses.
+    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+        let (id, body) = (row.get(first)?, lossy(row, first + 1)?);
+        Ok(Self { id, body, deliveries: row.get(first + 2)?, losses: row.get(first + 3)? })
+    }
 }
 
 pub(super) fn enqueue(
@@ -87,12 +96,10 @@ pub(super) fn claim(
     loop {
         let next = step
             .prepare_cached(
-                "SELECT id, task_id, body, deliveries FROM entries
+                "SELECT task_id, id, body, deliveries, losses FROM entries
                  WHERE pool = ?1 AND state = 'ready' AND place < ?2 ORDER BY place LIMIT 1",
             )?
-            .query_row(params![pool.as_str(), before], |row| {
-                Ok((known_name(row, 1)?, Held { id: row.get(0)?, body: lossy(row, 2)?, deliveries: row.get(3)? }))
-            })
+            .query_row(params![pool.as_str(), before], |row| Ok((known_name(row, 0)?, Held::read(row, 1)?)))
             .optional()?;
         let Some((known, held)) = next else {
             return Ok(None);
@@ -106,17 +113,17 @@ pub(super) fn claim(
             continue;
         }
         let fence = next_fence(step, now, pool, Fence(0))?;
-        let deliveries = held.deliveries.saturating_add(1);
         step.prepare_cached(
             "UPDATE entries SET state = 'leased', task_id = :task, worker = :worker, fence = :fence,
-                 expires_ms = :expires, deliveries = :deliveries WHERE id = :id",
+                 expires_ms = :expires, losses = losses + 1 WHERE id = :id",
         )?
         .execute(named_params! {
             ":task": body.task_id().as_str(), ":worker": worker.as_str(), ":fence": stored(fence),
-            ":expires": expires.as_millis(), ":deliveries": deliveries, ":id": held.id,
+            ":expires": expires.as_millis(), ":id": held.id,
         })?;
         let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), fence);
-        return Ok(Some(Claim::new(lease, body, deliveries)));
+        let claim = Claim::new(lease, body, held.deliveries.saturating_add(1));
+        return Ok(Some(claim.with_losses(held.losses)));
     }
 }
 
@@ -171,10 +178,14 @@ pub(super) fn finish(
     match how {
         Finish::Ack => delete(step, held.id)?,
         Finish::Dead(reason) => bury(step, now, &lease.pool, Some(&lease.task_id), &held, &reason)?,
-        Finish::Retry { delay, begun } => delay_until(step, held.id, now.plus(delay), End::of(begun, End::Back))?,
+        Finish::Retry { delay, begun } => {
+            step.prepare_cached("UPDATE entries SET deliveries = deliveries + 1, losses = 0 WHERE id = ?1")?
+                .execute([held.id])?;
+            delay_until(step, held.id, now.plus(delay), End::of(begun, End::Back))?;
+        }
         Finish::Release { delay, begun } => {
             let end = End::of(begun, End::Front);
-            step.prepare_cached("UPDATE entries SET deliveries = deliveries - 1 WHERE id = ?1")?.execute([held.id])?;
+            step.prepare_cached("UPDATE entries SET losses = MAX(losses - 1, 0) WHERE id = ?1")?.execute([held.id])?;
             if delay.is_zero() {
                 make_ready(step, &lease.pool, held.id, end)?;
             } else {
@@ -188,17 +199,36 @@ pub(super) fn finish(
 pub(super) fn reap(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, max: u32) -> rusqlite::Result<Vec<TaskId>> {
     let expired = rows(
         step.prepare_cached(
-            "SELECT id, task_id FROM entries
+            "SELECT id, losses, task_id FROM entries
              WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2 ORDER BY expires_ms, id LIMIT ?3",
         )?,
         params![pool.as_str(), now.as_millis(), max],
-        |row| Ok((row.get::<_, i64>(0)?, name(row, 1)?)),
+        |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, name(row, 2)?)),
     )?;
     // Each goes before the last, so the one that waited longest goes in last.
-    for (id, _) in expired.iter().rev() {
-        make_ready(step, pool, *id, End::Begun)?;
+    for (id, losses, _) in expired.iter().rev() {
+        match pause_after_losses(*losses) {
+            None => make_ready(step, pool, *id, End::Begun)?,
+            Some(pause) => delay_until(step, *id, now.plus(pause), End::Begun)?,
+        }
     }
-    Ok(expired.into_iter().map(|(_, task)| task).collect())
+    Ok(expired.into_iter().map(|(_, _, task)| task).collect())
+}
+
+pub(super) fn note_progress(step: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<()> {
+    if let Some(held) = held(step, lease)? {
+        step.prepare_cached("UPDATE entries SET losses = 0 WHERE id = ?1")?.execute([held.id])?;
+    }
+    Ok(())
+}
+
+pub(super) fn suspects(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Vec<(TaskId, u32)>> {
+    rows(
+        // As the index has it.
+        view.prepare_cached("SELECT task_id, losses FROM entries WHERE pool = ?1 AND losses > 20 ORDER BY id")?,
+        [pool.as_str()],
+        |row| Ok((name(row, 0)?, row.get(1)?)),
+    )
 }
 
 pub(super) fn remove(step: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<RemoveOutcome> {
@@ -307,7 +337,7 @@ pub(super) fn state_of(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -
 pub(super) fn leases(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Vec<LeaseInfo>> {
     rows(
         view.prepare_cached(
-            "SELECT task_id, worker, fence, expires_ms, deliveries FROM entries
+            "SELECT task_id, worker, fence, expires_ms, deliveries + 1 FROM entries
              WHERE pool = ?1 AND state = 'leased' ORDER BY expires_ms, id",
         )?,
         [pool.as_str()],
@@ -431,12 +461,10 @@ fn delete(step: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
 fn held(step: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<Option<Held>> {
     let Lease { pool, task_id, worker, fence } = lease;
     step.prepare_cached(
-        "SELECT id, body, deliveries FROM entries
+        "SELECT id, body, deliveries, losses FROM entries
          WHERE pool = ?1 AND task_id = ?2 AND state = 'leased' AND worker = ?3 AND fence = ?4",
     )?
-    .query_row(params![pool.as_str(), task_id.as_str(), worker.as_str(), stored(*fence)], |row| {
-        Ok(Held { id: row.get(0)?, body: lossy(row, 1)?, deliveries: row.get(2)? })
-    })
+    .query_row(params![pool.as_str(), task_id.as_str(), worker.as_str(), stored(*fence)], |row| Held::read(row, 0))
     .optional()
 }
 

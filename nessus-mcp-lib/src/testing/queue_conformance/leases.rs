@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, time::Duration};
 use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task, worker};
 use crate::{
     ids::Fence,
-    queue::{EntryState, Finish, FinishOutcome, Lease, QueueStats, RenewOutcome},
+    queue::{EntryState, Finish, FinishOutcome, LOSSES_ALLOWED, Lease, QueueStats, RenewOutcome, pause_after_losses},
 };
 
 /// Many workers at once share out the tasks, each task once and each fence once.
@@ -113,7 +113,56 @@ pub async fn an_expired_lease_is_delivered_again(harness: &dyn QueueHarness) {
     let second = claim(&*queue, "alive", LONG).await;
     assert_eq!(second.body, body(1));
     assert!(second.lease.fence > first.lease.fence);
-    assert_eq!((first.deliveries, second.deliveries), (1, 2));
+    assert_eq!((first.losses, second.losses), (0, 1));
+    assert_eq!((first.deliveries, second.deliveries), (1, 1), "a worker that is lost is no try");
+}
+
+/// A task whose workers are lost one after the other waits in the end, for none of them to be claimed meanwhile; others do
+/// not. It is one that has begun. Whoever gets somewhere with it clears it.
+pub async fn a_task_with_which_workers_are_lost_waits(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let suspects = async || queue.suspects(&pool()).await.unwrap();
+    for lost in 0..=LOSSES_ALLOWED {
+        assert_eq!(suspects().await, []);
+        assert_eq!(claim(&*queue, "dead", SHORT).await.losses, lost);
+        harness.let_pass(SHORT).await;
+    }
+    let lost = LOSSES_ALLOWED + 1;
+    enqueue(&*queue, [2]).await;
+    assert_eq!(claim(&*queue, "alive", LONG).await.body, body(2));
+    assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Delayed));
+    assert_eq!(suspects().await, [(task(1), lost)]);
+    assert_eq!(queue.reap(&pool(), 10).await.unwrap(), []);
+
+    harness.let_pass(pause_after_losses(lost).unwrap()).await;
+    let again = queue.claim_begun(&pool(), &worker("alive"), LONG).await.unwrap().expect("it is due");
+    assert_eq!((again.losses, again.deliveries), (lost, 1));
+    // A release is no loss, and clears nothing.
+    let at_once = Finish::Release { delay: Duration::ZERO, begun: true };
+    assert_eq!(queue.finish(&again.lease, at_once).await.unwrap(), FinishOutcome::Done);
+    let held = claim(&*queue, "alive", SHORT).await;
+    assert_eq!(held.losses, lost);
+    queue.note_progress(&again.lease).await.unwrap();
+    assert_eq!(suspects().await, [(task(1), lost + 1)], "its lease is lost");
+    queue.note_progress(&held.lease).await.unwrap();
+    assert_eq!(suspects().await, []);
+    harness.let_pass(SHORT).await;
+    assert_eq!(claim(&*queue, "alive", LONG).await.losses, 0);
+}
+
+/// A try that has failed says that its worker lives.
+pub async fn a_retry_forgets_lost_workers(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    claim(&*queue, "dead", SHORT).await;
+    harness.let_pass(SHORT).await;
+    let held = claim(&*queue, "alive", LONG).await;
+    assert_eq!((held.losses, held.deliveries), (1, 1));
+    queue.finish(&held.lease, Finish::Retry { delay: SHORT, begun: true }).await.unwrap();
+    harness.let_pass(SHORT).await;
+    let again = claim(&*queue, "alive", LONG).await;
+    assert_eq!((again.losses, again.deliveries), (0, 2));
 }
 
 /// A worker that wakes up after its lease was taken cannot finish, renew or raise, even under the same name.

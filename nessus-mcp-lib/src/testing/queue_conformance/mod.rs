@@ -84,6 +84,8 @@ macro_rules! queue_conformance_tests {
             renew_says_held_or_lost
             a_renewed_lease_lasts
             an_expired_lease_is_delivered_again
+            a_task_with_which_workers_are_lost_waits
+            a_retry_forgets_lost_workers
             the_former_holder_cannot_finish
             reap_takes_back_expired_leases_only
             leases_are_listed

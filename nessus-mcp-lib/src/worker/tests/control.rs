@@ -1,12 +1,7 @@
-//! Cancels, timeouts, retries and poison, against a worker that runs, that does not, and that comes later.
+//! Cancels, timeouts and retries, against a worker that runs, that does not, and that comes later.
 
 use super::*;
-use crate::{
-    error::Classified,
-    queue::{EntryState, Finish},
-    scanner::ScannerInterface as _,
-    service::ServiceError,
-};
+use crate::{error::Classified, queue::EntryState, scanner::ScannerInterface as _, service::ServiceError};
 
 impl Fixture {
     async fn wait_for_progress(&self, task_id: &TaskId) {
@@ -289,32 +284,6 @@ async fn attempts_have_a_maximum() {
     assert_eq!(f.ended(&task_id).await.attempt, 5);
     let error = f.service.retry(&task_id).await.unwrap_err();
     assert!(error.to_string().contains("begun 5 times"), "{error}");
-    worker.stop().await;
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_task_that_no_worker_survives_is_buried() {
-    let f = fixture(2);
-    let task_id = f.submit().await;
-    let dying = crate::ids::WorkerId::new("dying").unwrap();
-    let lease = Duration::from_secs(10);
-    for _ in 0..20 {
-        f.service.queue().claim(&pool(), &dying, lease).await.unwrap().expect("the task");
-        tokio::time::sleep(lease * 2).await;
-    }
-    let worker = f.start();
-    let ended = f.ended(&task_id).await;
-    assert_eq!((ended.status, ended.error_code.as_deref()), (TaskStatus::Failed, Some("poison_task")));
-    assert_eq!((f.dead_codes().await, f.scanner.creates()), (vec!["poison_task".to_owned()], 0));
-    // Handing it back is no death.
-    let other = f.submit().await;
-    worker.stop().await;
-    for _ in 0..30 {
-        let claim = f.service.queue().claim(&pool(), &dying, lease).await.unwrap().expect("the task");
-        f.service.queue().finish(&claim.lease, Finish::Release { delay: Duration::ZERO, begun: false }).await.unwrap();
-    }
-    let worker = f.start();
-    assert_eq!(f.ended(&other).await.status, TaskStatus::Completed);
     worker.stop().await;
 }
 
