@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::run_task::TaskRun;
+use super::{run_task::TaskRun, turns::Turns};
 use crate::{
     config::{ConfigError, WorkerSettings},
     error::{Classified, ErrorKind, chain},
@@ -77,6 +77,7 @@ pub(super) struct Shared {
     pub(super) scanners: ScannerRegistry,
     pub(super) circuits: Circuits,
     pub(super) selection: Selection,
+    pub(super) turns: Turns,
     pub(super) settings: WorkerSettings,
     pub(super) metrics: Arc<Metrics>,
     pub(super) clock: Arc<dyn Clock>,
@@ -120,6 +121,7 @@ impl Worker {
             scanners: service.scanners().clone(),
             circuits: service.circuits().clone(),
             selection: Selection::default(),
+            turns: Turns::default(),
             settings,
             metrics: Arc::clone(service.metrics()),
             clock: Arc::clone(service.clock()),

@@ -19,6 +19,7 @@ mod results;
 mod road;
 mod run_task;
 mod standstill;
+mod turns;
 
 pub use self::engine::{Worker, WorkerError};
 

@@ -49,6 +49,11 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
             task.started_at = Some(started_at);
         })
         .await?;
+    // From here on no earlier claim can write. One that has until now may have gone on elsewhere.
+    crate::fail_points::fail_point!("worker_fence_written");
+    if task.scanner_instance_id.as_ref().is_some_and(|bound| *bound != held.instance.instance_id) {
+        return Err(StepError::Stopped);
+    }
     held.remove_leftovers().await?;
     let reason = held.reason_to_stop(&task);
     let scan = match &reason {

@@ -88,7 +88,6 @@ impl TaskRun {
             }
         };
         Span::current().record("trace_id", task.trace_id.as_str());
-        crate::fail_points::fail_point!("worker_fence_written");
         if let Some(end) = self.end_of_suspect(&task) {
             let outcome = self.fail(&end).await;
             return self.finish(outcome, None).await;
@@ -111,7 +110,8 @@ impl TaskRun {
         self.finish(outcome, instance.as_ref()).await;
     }
 
-    /// Reads the task and writes our fence into it: from then on no earlier claim can write.
+    /// Reads the task. Our fence is written with the first change: a claim that changes nothing, because there is no slot,
+    /// costs no write.
     async fn load(&mut self) -> Result<Loaded, StepError> {
         let task_id = self.claim.lease.task_id.clone();
         let task = self.shared.tasks.get(&task_id).await?;
@@ -127,11 +127,7 @@ impl TaskRun {
                 None => return Ok(Loaded::Over(Outcome::Lost)),
             }
         }
-        match self.shared.tasks.update(&task_id, self.writer(), |_| {}).await {
-            Ok(task) => Ok(Loaded::ToDo(Box::new(task))),
-            Err(TaskError::StaleFence { .. }) => Ok(Loaded::Over(Outcome::Lost)),
-            Err(error) => Err(error.into()),
-        }
+        Ok(Loaded::ToDo(Box::new(task)))
     }
 
     /// What becomes of a task whose file cannot be read or written. Nothing is known of its scan then, which goes on. A file
@@ -176,7 +172,12 @@ impl TaskRun {
     async fn work(&self, task: Task, heartbeat: &Heartbeat) -> (Outcome, Option<ScannerInstance>) {
         let instance = match self.place(&task).await {
             Ok(Placed::On(instance)) => instance,
-            Ok(Placed::Wait(pause)) => return (Outcome::HandBack(pause), None),
+            // Its time runs, which must be noticed.
+            Ok(Placed::Wait(pause)) if task.status == TaskStatus::Running => return (Outcome::HandBack(pause), None),
+            Ok(Placed::Wait(pause)) => {
+                let place = (task.scanner_pool.clone(), task.scanner_instance_id.clone());
+                return (Outcome::HandBack(self.shared.turns.next(place, pause)), None);
+            }
             Err(error) => return (self.after(error, None).await, None),
         };
         crate::fail_points::fail_point!("worker_slot_acquired");
@@ -286,6 +287,7 @@ impl TaskRun {
         for instance in candidates {
             if self.takes_slot(task, &instance, instance.max_concurrent_scans).await? {
                 self.shared.selection.used(pool, &instance.instance_id);
+                self.shared.turns.found_room(&(pool.clone(), task.scanner_instance_id.clone()));
                 return Ok(Placed::On(instance));
             }
         }

@@ -3,6 +3,7 @@
 mod begun;
 mod circuits;
 mod control;
+mod idle;
 mod losses;
 mod reload;
 mod storage;

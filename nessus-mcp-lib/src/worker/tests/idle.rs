@@ -1,0 +1,59 @@
+//! Tasks that wait for a scanner that is full: they cost next to nothing, hold nobody up and are not forgotten.
+
+use std::{collections::BTreeMap, fs, time::SystemTime};
+
+use super::*;
+
+const MINUTE: Duration = Duration::from_secs(60);
+const WAITING: usize = 40;
+
+impl Fixture {
+    /// Gives all slots of a scanner to scans that nobody here knows.
+    async fn fill(&self, instance: &InstanceId, slots: u32) -> Vec<TaskId> {
+        let strangers = (0..slots).map(|number| format!("ne_lab_20251201_143022_{number:08x}").parse().unwrap());
+        let strangers: Vec<TaskId> = strangers.collect();
+        for stranger in &strangers {
+            self.service.queue().acquire_slot(&pool(), instance, stranger, slots, 600 * MINUTE).await.unwrap();
+        }
+        strangers
+    }
+
+    /// When each file below `tasks` was written.
+    fn written(&self) -> BTreeMap<String, SystemTime> {
+        let tasks = fs::read_dir(self.directory.path().join("tasks")).unwrap();
+        let files = tasks.flat_map(|task| fs::read_dir(task.unwrap().path()).unwrap());
+        files
+            .map(|file| file.unwrap())
+            .map(|file| (file.path().display().to_string(), file.metadata().unwrap().modified().unwrap()))
+            .collect()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn tasks_that_wait_for_a_full_scanner_write_nothing_and_hold_nobody_up() {
+    let (f, busy) = with_a_broken_scanner(fixture(2));
+    let instance = InstanceId::new("broken").unwrap();
+    let strangers = f.fill(&instance, 5).await;
+    let mut pinned = Vec::new();
+    for number in 0..WAITING {
+        let mut request = SubmitRequest::untrusted("pinned", &format!("192.0.2.{number}"));
+        request.instance = Some(instance.to_string());
+        pinned.push(f.service.submit(request).await.unwrap().task_id);
+    }
+    let before = f.written();
+    let worker = f.start();
+    tokio::time::sleep(60 * MINUTE).await;
+    assert_eq!(f.written(), before);
+
+    let free = f.submit().await;
+    assert_eq!(f.ended(&free).await.status, TaskStatus::Completed, "it stands behind {WAITING} that wait");
+    assert_eq!(busy.creates(), 0);
+    for stranger in &strangers {
+        f.service.queue().release_slot(&pool(), &instance, stranger).await.unwrap();
+    }
+    for task_id in &pinned {
+        assert_eq!(f.ended(task_id).await.status, TaskStatus::Completed);
+    }
+    assert_eq!((busy.creates(), busy.launches()), (WAITING as u64, WAITING as u64));
+    worker.stop().await;
+}
