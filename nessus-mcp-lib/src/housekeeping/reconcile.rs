@@ -46,9 +46,13 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
             // Its scan may run: it is handed out also where no other may begin.
             (TaskStatus::Running, _) => queue.enqueue_begun(pool, &body).await?.outcome == EnqueueOutcome::Added,
             (_, 0 | 1) => queue.enqueue(pool, &body).await?.outcome == EnqueueOutcome::Added,
-            // A retry that was cut short has left its dead letter; a first attempt cannot have one.
+            // A retry that was cut short has left its dead letter.
             _ => queue::revive(queue, pool, &body).await?,
         };
+        if is_new {
+            // It was buried because its file was missing, and it is back: a task that is alive has no letter.
+            queue.retry_dead(pool, &body).await?;
+        }
         enqueued += usize::from(is_new);
     }
     Ok(enqueued)

@@ -31,7 +31,15 @@ pub enum TaskError {
         /// The fence of the writer.
         ours: Fence,
     },
-    /// The file is not a task: damaged, or written by a newer version.
+    /// A newer version of this program has written the file, and only such a one knows what to do with the task: it waits.
+    #[error("`{}` was written by a newer version of this program: {message}", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// What this version does not know.
+        message: String,
+    },
+    /// The file is not a task: it is damaged.
     #[error("`{}` is not readable as a task: {message}", path.display())]
     Damaged {
         /// The file.
@@ -65,6 +73,7 @@ impl Classified for TaskError {
             Self::AlreadyExists(_) => "task_exists",
             Self::Transition(_) => "invalid_state",
             Self::StaleFence { .. } => "lease_lost",
+            Self::Newer { .. } => "task_newer",
             Self::Damaged { .. } => "task_damaged",
             Self::Storage { .. } => "storage_error",
         }
@@ -74,6 +83,7 @@ impl Classified for TaskError {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::AlreadyExists(_) | Self::Transition(_) | Self::StaleFence { .. } => ErrorKind::Conflict,
+            Self::Newer { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }
     }
@@ -81,6 +91,9 @@ impl Classified for TaskError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::NotFound(_) => Some("use `list_tasks` to see the tasks there are".to_owned()),
+            Self::Newer { .. } => {
+                Some("bring this program up to date, as others that use the data directory are".to_owned())
+            }
             Self::Storage { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("give this user write access to the data directory, or name another with `--data-dir`".to_owned())
             }

@@ -12,9 +12,10 @@ use std::{
 
 use serde_json::Value;
 
-use super::{Task, TaskError, lock::TaskLock};
+use super::{ScanType, TASK_SCHEMA_VERSION, Task, TaskError, TaskStatus, lock::TaskLock};
 use crate::{
     durable::{self, DurableFile, TEMPORARY_PREFIX},
+    error::excerpt,
     ids::TaskId,
 };
 
@@ -93,8 +94,18 @@ impl TaskStore {
     pub(super) fn read(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let path = self.path(task_id, TASK_FILE);
         let bytes = fs::read(&path).map_err(|error| self.missing_or(task_id, error, "cannot read", &path))?;
-        let task: Task = serde_json::from_slice(&bytes)
-            .map_err(|error| TaskError::Damaged { path: path.clone(), message: error.to_string() })?;
+        let task: Task = match serde_json::from_slice(&bytes) {
+            Ok(task) => task,
+            Err(error) => {
+                return Err(match newer_words(&bytes) {
+                    Some(message) => TaskError::Newer { path, message },
+                    None => TaskError::Damaged { path, message: error.to_string() },
+                });
+            }
+        };
+        if task.schema_version > TASK_SCHEMA_VERSION {
+            return Err(TaskError::Newer { path, message: newer_schema(task.schema_version.into()) });
+        }
         if task.task_id != *task_id {
             let message = format!("it holds the task `{}`", task.task_id);
             return Err(TaskError::Damaged { path, message });
@@ -185,6 +196,26 @@ impl TaskStore {
         ids.sort_by(|a, b| time_part(b).cmp(time_part(a)));
         Ok(ids)
     }
+}
+
+/// What a task that cannot be read holds that only a newer version knows.
+fn newer_words(bytes: &[u8]) -> Option<String> {
+    let document: Value = serde_json::from_slice(bytes).ok()?;
+    let schema = document["schema_version"].as_u64().filter(|version| *version > TASK_SCHEMA_VERSION.into());
+    let unknown = |name: &str, value: &Value, is_known: fn(&str) -> bool| {
+        let word = value.as_str().filter(|word| !is_known(word))?;
+        Some(format!("it has the unknown {name} `{}`", excerpt(word)))
+    };
+    let is_status = |word: &str| word.parse::<TaskStatus>().is_ok();
+    let steps = document["history"].as_array().into_iter().flatten().flat_map(|step| [&step["from"], &step["to"]]);
+    schema
+        .map(newer_schema)
+        .or_else(|| unknown("scan type", &document["scan_type"], |word| word.parse::<ScanType>().is_ok()))
+        .or_else(|| [&document["status"]].into_iter().chain(steps).find_map(|word| unknown("status", word, is_status)))
+}
+
+fn newer_schema(version: u64) -> String {
+    format!("it has the schema version {version}, and this one knows versions up to {TASK_SCHEMA_VERSION}")
 }
 
 /// `YYYYMMDD_HHMMSS_xxxxxxxx` of a task id.

@@ -2,9 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, time::Instant};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, warn};
+use tracing::{debug, error, warn};
 
 use crate::{
     error::chain,
@@ -32,6 +32,7 @@ pub(super) struct Heartbeat {
     lost: CancellationToken,
     stop: CancellationToken,
     slot: watch::Sender<Option<HeldSlot>>,
+    beats: JoinHandle<()>,
 }
 
 impl Heartbeat {
@@ -39,17 +40,22 @@ impl Heartbeat {
     pub(super) fn start(queue: Arc<dyn Queue>, lease: Lease, length: Duration, claimed_at: Instant) -> Self {
         let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
         let (slot, held) = watch::channel(None);
-        let beats = Beats { queue, lease, length, held, claimed_at };
+        let beats = Beats { queue, lease, length, held, claimed_at, stop: stop.clone() };
         // However the beats end, by a panic too, the claim is not to be acted on any more.
-        let (lost_at_the_end, stopped) = (lost.clone().drop_guard(), stop.clone());
-        tokio::spawn(async move {
+        let lost_at_the_end = lost.clone().drop_guard();
+        let beats = tokio::spawn(async move {
             let _lost_at_the_end = lost_at_the_end;
-            tokio::select! {
-                () = stopped.cancelled() => {}
-                () = beats.run() => {}
-            }
+            beats.run().await;
         });
-        Self { lost, stop, slot }
+        Self { lost, stop, slot, beats }
+    }
+
+    /// Ends when the last beat has: from then on nothing of the claim or its slot is renewed.
+    pub(super) async fn end(mut self) {
+        self.stop.cancel();
+        if let Err(failed) = (&mut self.beats).await {
+            error!(error = %failed, "the heartbeat panicked");
+        }
     }
 
     /// Renews this slot as well from now on.
@@ -75,10 +81,12 @@ struct Beats {
     length: Duration,
     held: watch::Receiver<Option<HeldSlot>>,
     claimed_at: Instant,
+    stop: CancellationToken,
 }
 
 impl Beats {
-    /// Returns when the claim must not be acted on any more.
+    /// Returns when the claim must not be acted on any more, or need not be renewed. A beat is never left halfway: the queue
+    /// might carry it out later.
     async fn run(self) {
         // Measured from before the call that confirmed the lease, so that a slow answer counts against us.
         let mut confirmed = self.claimed_at;
@@ -86,7 +94,10 @@ impl Beats {
         let mut is_noted = false;
         loop {
             let deadline = confirmed + self.length * TRUSTED_TENTHS / 10;
-            tokio::time::sleep_until(deadline.min(Instant::now() + pause)).await;
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline.min(Instant::now() + pause)) => {}
+                () = self.stop.cancelled() => return,
+            }
             let began = Instant::now();
             match tokio::time::timeout_at(deadline, self.beat()).await {
                 Ok(Ok(RenewOutcome::Held)) => {

@@ -66,12 +66,13 @@ impl StepError {
     }
 
     /// Whether it says nothing about the scan or its scanner: the disk, the descriptors or the memory of this machine
-    /// failed, or the queue, which is only an index. The scan goes on meanwhile, and no try is used up.
+    /// failed, this program is too old to read the task, or the queue failed, which is only an index. The scan goes on
+    /// meanwhile, and no try is used up.
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Queue(_) => true,
             Self::Scanner(error) => matches!(error, ScannerError::Storage(_) | ScannerError::OutOfResources(_)),
-            Self::Task(error) => matches!(error, TaskError::Storage { .. }),
+            Self::Task(error) => matches!(error, TaskError::Storage { .. } | TaskError::Newer { .. }),
             Self::Results(error) => error.is_input_output(),
             Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
         }

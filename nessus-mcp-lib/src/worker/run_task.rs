@@ -104,6 +104,8 @@ impl TaskRun {
             () = lost.cancelled() => (Outcome::Lost, None),
             done = self.work(*task, &heartbeat) => done,
         };
+        // Before the slot is given back: a beat under way would take it again.
+        heartbeat.end().await;
         if matches!(outcome, Outcome::Ended | Outcome::Dead { .. }) {
             self.count_end().await;
         }
@@ -200,7 +202,7 @@ impl TaskRun {
                 Ok(Some(task)) => Some(task),
                 Ok(None) => return self.after(error, Some(held)).await,
                 // It may have one: in our hands it keeps its slot.
-                Err(TaskError::Storage { .. }) => None,
+                Err(TaskError::Storage { .. } | TaskError::Newer { .. }) => None,
                 Err(unread) => return self.outcome_without_file(&unread.into()),
             };
             // The scan shall not go on, but what it has found cannot be had. A queue or a task's file that fails says
@@ -559,14 +561,10 @@ impl TaskRun {
     }
 }
 
-/// How a task goes on when this machine or the queue has failed it: whoever claims it next finds it as it stands.
+/// How a task goes on when the error says nothing about it: whoever claims it next finds it as it stands.
 fn wait_for_this_machine(error: &StepError) -> Outcome {
     let pause = varied(LOCAL_PAUSE);
-    warn!(
-        error = error.message(),
-        ?pause,
-        "this machine or the queue has failed: the task waits, and its scan goes on"
-    );
+    warn!(error = error.message(), ?pause, "nothing is known of the task for now: it waits, and its scan goes on");
     Outcome::HandBack(pause)
 }
 

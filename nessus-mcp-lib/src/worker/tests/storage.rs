@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use super::*;
-use crate::{ids::InstanceId, queue::EntryState};
+use crate::{error::Classified as _, queue::EntryState, task::TaskQuery};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -151,5 +151,62 @@ async fn the_scan_of_a_task_that_was_ended_is_stopped_once_its_file_can_be_read(
     hidden.show();
     f.ended(&task_id).await;
     assert_eq!((f.scanner.running(), f.scanner.calls(MockOperation::Stop)), (0, 1));
+    worker.stop().await;
+}
+
+/// A task that a newer version has changed, in the hands of an older worker: a rolling upgrade. It waits for a newer one.
+#[tokio::test(start_paused = true)]
+async fn what_a_newer_version_wrote_waits_and_is_never_buried() {
+    for (member, value, said) in [
+        ("status", serde_json::json!("awaiting_approval"), "the unknown status `awaiting_approval`"),
+        ("scan_type", serde_json::json!("cloud"), "the unknown scan type `cloud`"),
+        ("schema_version", serde_json::json!(2), "the schema version 2"),
+        (
+            "history",
+            serde_json::json!([{"at": "2025-12-01T14:30:22.000Z", "from": "paused", "to": "queued", "attempt": 1}]),
+            "the unknown status `paused`",
+        ),
+    ] {
+        let f = fixture(1);
+        let task_id = f.submit().await;
+        let path = f.service.tasks().artifact_path(&task_id, "task.json");
+        let older = fs::read(&path).unwrap();
+        let mut newer: serde_json::Value = serde_json::from_slice(&older).unwrap();
+        newer[member] = value;
+        crate::durable::replace(&path, newer.to_string().as_bytes()).unwrap();
+        let error = f.service.tasks().get(&task_id).await.unwrap_err();
+        assert_eq!((error.code(), error.is_retryable()), ("task_newer", true), "{error}");
+        let list = f.service.tasks().list(TaskQuery::default()).await.unwrap();
+        assert!(list.unreadable[0].1.contains("by a newer version") && list.unreadable[0].1.contains(said), "{list:?}");
+
+        let worker = f.start();
+        tokio::time::sleep(60 * MINUTE).await;
+        assert_ne!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), Some(EntryState::Dead), "{member}");
+        assert_eq!(fs::read(&path).unwrap(), newer.to_string().as_bytes(), "it was left as it was");
+        // Whoever knows the word has brought it forward.
+        crate::durable::replace(&path, &older).unwrap();
+        f.completes_on_its_one_scan(&task_id).await;
+        worker.stop().await;
+    }
+}
+
+/// A directory that is missing for so long that the task is buried, and comes back.
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_back_has_no_dead_letter() {
+    let f = fixture(1);
+    let task_id = f.submit().await;
+    let hidden = f.hide(&task_id);
+    fs::remove_file(&hidden.place).unwrap();
+    let worker = f.start();
+    for _ in 0..120 {
+        tokio::time::sleep(MINUTE).await;
+        if !f.dead_codes().await.is_empty() {
+            break;
+        }
+    }
+    assert_eq!(f.dead_codes().await, ["task_not_found"]);
+    fs::File::create_new(&hidden.place).unwrap();
+    hidden.show();
+    f.completes_on_its_one_scan(&task_id).await;
     worker.stop().await;
 }
