@@ -20,7 +20,8 @@ use std::{
 use clap::{Parser, ValueEnum};
 use nessus_mcp_lib::durable;
 use nessus_mcp_tests::sim::{
-    Acknowledgement, Authentication, Certificate, DoubleLaunch, Edition, Exporting, NessusSim, SimConfig, Trust,
+    Acknowledgement, Authentication, BodyLength, Certificate, DoubleLaunch, Edition, Exporting, NessusSim, SimConfig,
+    Trust,
 };
 
 /// The service cannot be offered, in the words of sysexits.h.
@@ -100,6 +101,9 @@ struct Args {
     /// Answer `{}` where nothing is to be said, instead of nothing.
     #[arg(long)]
     acknowledge_with_object: bool,
+    /// Accept a POST or PUT that does not say how long its body is, instead of refusing it with 411.
+    #[arg(long)]
+    accept_missing_length: bool,
     /// Speak https, with a certificate that is made at the start.
     #[arg(long)]
     https: bool,
@@ -208,6 +212,9 @@ impl Args {
         }
         if self.acknowledge_with_object {
             config = config.acknowledgement(Acknowledgement::Object);
+        }
+        if self.accept_missing_length {
+            config = config.body_length(BodyLength::Optional);
         }
         if let (Some(access), Some(secret)) = (&self.access_key, &self.secret_key) {
             config = config.api_keys(access, secret);

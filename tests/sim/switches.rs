@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, time::Duration};
 
-use nessus_mcp_tests::sim::{Acknowledgement, DoubleLaunch, Edition, Exporting, NessusSim, SimConfig};
+use nessus_mcp_tests::sim::{Acknowledgement, BodyLength, DoubleLaunch, Edition, Exporting, NessusSim, SimConfig};
 use rstest::rstest;
 use serde_json::json;
 
@@ -46,6 +46,21 @@ async fn a_scanner_loads_when_it_starts(#[case] status: u16) {
     clock.advance(Duration::from_secs(20));
     assert_eq!(stranger.get("/server/status").await.ok()["status"], "ready");
     Client::logged_in(&sim).await;
+}
+
+#[rstest]
+#[case(BodyLength::Required, 411)]
+#[case(BodyLength::Optional, 200)]
+#[tokio::test]
+async fn a_request_without_a_length_may_be_refused(#[case] length: BodyLength, #[case] status: u16) {
+    let fixture = Fixture::start(SimConfig::new().body_length(length)).await;
+    let scan = fixture.create("unmeasured", "192.0.2.1").await;
+    let path = format!("/scans/{scan}/launch");
+    let request = fixture.client.raw("POST", &path, "").replace("Content-Length: 0\r\n", "");
+    let mut connection = Raw::connect(&fixture.sim).await.unwrap();
+    connection.send(&request).await;
+    assert_eq!(connection.read(PATIENCE).await.status(), status);
+    assert_eq!(fixture.sim.stats().total_launches, u64::from(status == 200));
 }
 
 #[tokio::test]

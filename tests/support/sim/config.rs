@@ -95,6 +95,17 @@ pub enum Exporting {
     Blocked,
 }
 
+/// Whether a request that may carry a body must say how long it is; many a proxy before a scanner wants to know.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum BodyLength {
+    /// Without a `Content-Length` it is refused with 411.
+    #[default]
+    Required,
+    /// It is taken for an empty one.
+    Optional,
+}
+
 /// How many hosts a scan of an edition without a licence limit keeps; a `/16` would be a useless export.
 const DEFAULT_HOST_LIMIT: usize = 1024;
 const ESSENTIALS_HOST_LIMIT: usize = 16;
@@ -126,6 +137,7 @@ pub struct SimConfig {
     pub(super) exports: Exporting,
     pub(super) double_launch: DoubleLaunch,
     pub(super) acknowledgement: Acknowledgement,
+    pub(super) body_length: BodyLength,
     pub(super) authentication: Authentication,
     pub(super) authentication_by_host: BTreeMap<String, Authentication>,
     pub(super) clock: Arc<dyn Clock>,
@@ -157,6 +169,7 @@ impl Default for SimConfig {
             exports: Exporting::Allowed,
             double_launch: DoubleLaunch::Refused,
             acknowledgement: Acknowledgement::Empty,
+            body_length: BodyLength::Required,
             authentication: Authentication::Succeeds,
             authentication_by_host: BTreeMap::new(),
             clock: Arc::new(SystemClock),
@@ -295,6 +308,12 @@ impl SimConfig {
     /// What pause, resume, stop, kill, delete and logout answer.
     pub fn acknowledgement(mut self, acknowledgement: Acknowledgement) -> Self {
         self.acknowledgement = acknowledgement;
+        self
+    }
+
+    /// Whether a request that may carry a body must say how long it is; it must unless set.
+    pub fn body_length(mut self, body_length: BodyLength) -> Self {
+        self.body_length = body_length;
         self
     }
 

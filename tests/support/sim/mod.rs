@@ -82,7 +82,7 @@ use wiremock::MockServer;
 pub use self::{
     authentication::Authentication,
     certificates::Certificate,
-    config::{Acknowledgement, DoubleLaunch, Edition, Exporting, SimConfig, Trust},
+    config::{Acknowledgement, BodyLength, DoubleLaunch, Edition, Exporting, SimConfig, Trust},
     credentials::SentCredential,
     faults::{Fault, FaultError, When},
     findings::{Finding, findings},

@@ -2,6 +2,7 @@
 
 use super::{
     certificates::Certificate,
+    config::BodyLength,
     credentials, details, editor, export,
     faults::{Asked, Faults},
     reply::Reply,
@@ -92,6 +93,9 @@ impl Scanner {
 impl Answer for Scanner {
     fn answer(&self, request: &Incoming) -> Reply {
         let mut state = self.shared.lock();
+        if state.config.body_length == BodyLength::Required && request.lacks_length() {
+            return ApiError::new(411, "Length Required").into();
+        }
         let matched = ROUTES.iter().find_map(|route| Some((route, open_parts(route, request)?)));
         match &matched {
             Some((route, _)) => state.counted.count_call(route.name),

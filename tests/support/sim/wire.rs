@@ -35,6 +35,11 @@ impl Incoming {
         first(&self.headers, name)
     }
 
+    /// Whether its method calls for a body and it does not say how long that is.
+    pub(super) fn lacks_length(&self) -> bool {
+        matches!(self.method.as_str(), "POST" | "PUT" | "PATCH") && self.header("content-length").is_none()
+    }
+
     /// The query parameter's first value.
     pub(super) fn query(&self, name: &str) -> Option<&str> {
         first(&self.query, name)

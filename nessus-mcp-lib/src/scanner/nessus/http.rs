@@ -91,8 +91,11 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
+    /// A call that has nothing to say yet. Where its method calls for a body it says `{}`: without a body it would have no
+    /// `Content-Length`, and a proxy refuses it with 411.
     pub(super) fn new(method: Method, path: impl Into<String>, access: Access) -> Self {
-        Self {
+        let has_body = method == Method::POST || method == Method::PUT;
+        let call = Self {
             method,
             path: path.into(),
             shown_path: None,
@@ -100,7 +103,8 @@ impl Call {
             expected: Expected::Json,
             body: None,
             secrets: Vec::new(),
-        }
+        };
+        if has_body { call.json(&Value::Object(serde_json::Map::new())) } else { call }
     }
 
     pub(super) fn get(path: impl Into<String>, access: Access) -> Self {

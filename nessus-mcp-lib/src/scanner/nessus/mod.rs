@@ -222,9 +222,7 @@ impl ScannerInterface for NessusScanner {
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
         let scan = number(scan)?;
         let before = adopt::Runs::of(&self.details(scan).await.map_err(before_the_call)?);
-        let call = Call::new(Method::POST, format!("/scans/{scan}/launch"), Access::Control)
-            .json(&json!({}))
-            .expects(Expected::Consent);
+        let call = Call::new(Method::POST, format!("/scans/{scan}/launch"), Access::Control).expects(Expected::Consent);
         let unclear = match self.client.act(&call).await {
             Ok(answer) => {
                 // The scan runs whether or not the scanner tells the name of the run.

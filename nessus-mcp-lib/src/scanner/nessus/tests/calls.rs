@@ -21,6 +21,35 @@ async fn a_scan_is_killed() {
     scanner.kill(&scan()).await.unwrap();
 }
 
+/// A proxy refuses a request that may carry a body and does not say how long it is.
+#[tokio::test]
+async fn whatever_acts_says_how_long_its_body_is() {
+    let server = scanner_with_logins(1).await;
+    for verb in ["launch", "stop", "kill", "pause", "resume"] {
+        let plain = call("POST", &format!("/scans/57/{verb}")).and(body_json(json!({})));
+        plain
+            .and(header("Content-Type", "application/json"))
+            .respond_with(ok(json!({})))
+            .expect(1)
+            .mount(&server)
+            .await;
+    }
+    call("PUT", "/scans/57/folder").respond_with(ok(json!({}))).expect(1).mount(&server).await;
+    call("GET", "/folders").respond_with(ok(json!({ "folders": [{ "id": 2, "type": "trash" }] }))).mount(&server).await;
+    call("GET", SCAN).respond_with(ok(json!({ "info": { "status": "empty" } }))).mount(&server).await;
+    let scanner = client(server.uri());
+    scanner.launch(&scan()).await.unwrap();
+    scanner.stop(&scan()).await.unwrap();
+    scanner.kill(&scan()).await.unwrap();
+    scanner.pause(&scan()).await.unwrap();
+    scanner.resume(&scan()).await.unwrap();
+    scanner.trash(&scan()).await.unwrap();
+    for request in server.received_requests().await.unwrap() {
+        let has_body = request.method.as_str() != "GET";
+        assert_eq!(request.headers.contains_key("content-length"), has_body, "{} {}", request.method, request.url);
+    }
+}
+
 #[tokio::test]
 async fn history_and_hosts_are_read_leniently() {
     let server = scanner_with_logins(1).await;
