@@ -34,6 +34,10 @@ impl ScannerHarness for NessusHarness {
         Arc::clone(&self.scanner) as Arc<dyn ScannerInterface>
     }
 
+    fn targets(&self) -> String {
+        "192.0.2.1-192.0.2.2,2001:db8::10/127".to_owned()
+    }
+
     async fn counted(&self, marker: &str) -> Option<Counted> {
         let (stats, carried) = (self.sim.stats(), format!("[{marker}]"));
         let of = |counts: &std::collections::BTreeMap<String, u64>| {

@@ -61,6 +61,7 @@ async fn a_submit_is_on_the_disk_and_in_the_queue() {
 
 #[rstest]
 #[case("targets", |r: &mut SubmitRequest| r.targets.clear(), "invalid_targets")]
+#[case("IPv6 network", |r: &mut SubmitRequest| r.targets = "2001:db8::/64".to_owned(), "invalid_targets")]
 #[case("range", |r: &mut SubmitRequest| r.targets = "10.0.0.999".to_owned(), "invalid_targets")]
 #[case("no name", |r: &mut SubmitRequest| r.name = "  ".to_owned(), "invalid_argument")]
 #[case("long name", |r: &mut SubmitRequest| r.name = "x".repeat(256), "invalid_argument")]

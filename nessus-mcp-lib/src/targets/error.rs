@@ -1,6 +1,6 @@
 //! What can be wrong with a target text.
 
-use super::{MAX_PIECES, MAX_TEXT_BYTES};
+use super::{MAX_IPV6_ADDRESSES, MAX_PIECES, MAX_TEXT_BYTES};
 use crate::error::{Classified, ErrorKind, excerpt};
 
 /// A text that is not a set of targets.
@@ -19,6 +19,12 @@ pub enum TargetError {
     /// It has more pieces than [`MAX_PIECES`].
     #[error("there are more than {MAX_PIECES} targets, use networks or ranges, or several scans")]
     TooMany,
+    /// It has more IPv6 addresses than [`MAX_IPV6_ADDRESSES`].
+    #[error(
+        "there are more than {MAX_IPV6_ADDRESSES} IPv6 addresses; scanners take IPv6 addresses one by one, not as networks \
+         or ranges"
+    )]
+    TooManyIpv6,
     /// A piece of it is nothing that can be scanned.
     #[error("`{piece}` is not a valid target: {reason}")]
     Invalid {
@@ -45,6 +51,11 @@ impl Classified for TargetError {
     }
 
     fn hint(&self) -> Option<String> {
+        if *self == Self::TooManyIpv6 {
+            return Some(
+                "name the IPv6 hosts that exist, or use smaller networks: a /115 has 8192 addresses".to_owned(),
+            );
+        }
         Some(
             "separate targets by commas; valid are addresses (10.0.0.1), networks (10.0.0.0/24), ranges \
              (10.0.0.1-10.0.0.50, 10.0.0.1-50), IPv6 addresses and networks, and host names (db.example.com)"

@@ -29,6 +29,9 @@ pub const MAX_PIECES: usize = 10_000;
 /// The most bytes a target text may have.
 pub const MAX_TEXT_BYTES: usize = 1 << 20;
 
+/// The most IPv6 addresses that a scan may have: they are named to the scanner one by one.
+pub const MAX_IPV6_ADDRESSES: u128 = 10_000;
+
 /// A set of IPv4 and IPv6 addresses and host names, without overlaps and in order.
 ///
 /// The text form is a list separated by commas, white space or line ends, of
@@ -140,6 +143,28 @@ impl TargetSet {
         let v6 = self.v6.iter().map(move |(first, last)| TargetPiece::Addresses { first: v6(first), last: v6(last) });
         let names = self.names.iter().map(|name| TargetPiece::Name(name));
         v4.chain(v6).chain(names).chain(self.patterns.iter().map(|pattern| TargetPiece::Pattern(pattern)))
+    }
+
+    /// The form that scanners read: the normal form, with IPv6 addresses one by one. Tenable documents networks and ranges
+    /// for IPv4 only (Tenable documentation, "Scan Targets").
+    ///
+    /// # Errors
+    /// [`TargetError::TooManyIpv6`] when there are more than [`MAX_IPV6_ADDRESSES`] of them.
+    pub fn for_scanner(&self) -> Result<String, TargetError> {
+        if self.v6.count() > MAX_IPV6_ADDRESSES {
+            return Err(TargetError::TooManyIpv6);
+        }
+        let mut texts = Vec::new();
+        for piece in self.pieces() {
+            match piece {
+                TargetPiece::Addresses { first: IpAddr::V6(first), last: IpAddr::V6(last) } => {
+                    let single = |bits| Ipv6Addr::from_bits(bits).to_string();
+                    texts.extend((first.to_bits()..=last.to_bits()).map(single));
+                }
+                other => texts.push(other.to_string()),
+            }
+        }
+        Ok(texts.join(","))
     }
 
     fn has_name(&self, name: &str) -> bool {

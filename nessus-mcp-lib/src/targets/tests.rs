@@ -134,6 +134,30 @@ fn empty_and_huge_texts_are_refused() {
 }
 
 #[test]
+fn a_scanner_is_told_ipv6_addresses_one_by_one() {
+    for (text, told) in [
+        ("10.0.0.0/24,10.0.2.1-9,a.example", "10.0.0.0/24,10.0.2.1-10.0.2.9,a.example"),
+        ("2001:db8::1-2001:db8::3", "2001:db8::1,2001:db8::2,2001:db8::3"),
+        ("::10/127 ::1,::2 10.0.0.1 b", "10.0.0.1,::1,::2,::10,::11,b"),
+        ("::fffe:ffff:ffff-::ffff:0:1", "0.0.0.0/31,::fffe:ffff:ffff"),
+        ("ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff", "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff"),
+    ] {
+        let set = set(text);
+        assert_eq!(set.for_scanner().as_deref(), Ok(told), "{text}");
+        assert_eq!(told.parse(), Ok(set), "{text}");
+    }
+    let many = set("2001:db8::/115, 2001:db9::/118, 10.0.0.0/8");
+    assert_eq!(many.for_scanner().unwrap().split(',').count(), 8192 + 1024 + 1);
+    for text in ["2001:db8::/114", "2001:db8::/115,2001:db9::-2001:db9::710", "::/0"] {
+        let error = set(text).for_scanner().unwrap_err();
+        assert_eq!((&error, error.code()), (&TargetError::TooManyIpv6, "invalid_targets"), "{text}");
+        assert!(error.to_string().contains("more than 10000") && error.hint().unwrap().contains("hosts that exist"));
+    }
+    let most = set("2001:db8::-2001:db8::270f").for_scanner().unwrap();
+    assert_eq!(most.parse::<TargetSet>().unwrap().host_count(), MAX_IPV6_ADDRESSES, "what is told can be read again");
+}
+
+#[test]
 fn hosts_are_counted_once() {
     for (text, count) in [
         ("10.0.0.0/24,10.0.0.5,10.0.0.128-10.0.1.0", 257),

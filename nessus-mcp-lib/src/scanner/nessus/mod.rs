@@ -43,7 +43,7 @@ use super::{
     ExportSink, ExportSummary, ScanHost, ScanHostDetails, ScanRequest, ScanRun, ScanState, ScanStatus, ScannerError,
     ScannerInterface, ScannerProperties,
 };
-use crate::{error::excerpt, ids::ScanId};
+use crate::{error::excerpt, ids::ScanId, targets::TargetSet};
 
 /// A Nessus scanner. Logs in at the first call that needs it and keeps one session for all tasks.
 pub struct NessusScanner {
@@ -187,11 +187,12 @@ impl NessusScanner {
 #[async_trait]
 impl ScannerInterface for NessusScanner {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
+        let targets = targets_of(request).map_err(before_the_call)?;
         let template = self.template(&request.template).await.map_err(before_the_call)?;
         let mut settings = json!({
             "name": request.scan_name(),
             "description": request.description,
-            "text_targets": request.targets,
+            "text_targets": targets,
             // Switches a schedule on, not the scan.
             "enabled": false,
             "launch_now": false,
@@ -326,6 +327,12 @@ fn always_there<T>(answer: Result<T, ScannerError>) -> Result<T, ScannerError> {
         },
         other => other,
     })
+}
+
+/// The targets as Nessus reads them.
+fn targets_of(request: &ScanRequest) -> Result<String, ScannerError> {
+    let targets = request.targets.parse::<TargetSet>().and_then(|targets| targets.for_scanner());
+    targets.map_err(|error| ScannerError::Rejected(error.to_string()))
 }
 
 fn scan_list() -> Call {

@@ -8,7 +8,7 @@ use super::*;
 const MARKER: &str = "ne_ness_20251201_143022_a1b2c3d4";
 
 fn request() -> ScanRequest {
-    ScanRequest::new(MARKER, "nightly", "192.0.2.10,192.0.2.0/28")
+    ScanRequest::new(MARKER, "nightly", "192.0.2.0/28,2001:db8::a/127")
 }
 
 async fn with_templates(server: &MockServer) {
@@ -29,7 +29,7 @@ async fn the_whole_road_of_a_scan() {
     call_with("POST", "/scans", "first")
         .and(header("X-API-Token", API_TOKEN))
         .and(body_json(json!({ "uuid": "uuid-basic", "settings": {
-            "name": format!("nightly [{MARKER}]"), "description": "", "text_targets": "192.0.2.10,192.0.2.0/28",
+            "name": format!("nightly [{MARKER}]"), "description": "", "text_targets": "192.0.2.0/28,2001:db8::a,2001:db8::b",
             "enabled": false, "launch_now": false,
         }})))
         .respond_with(ok(json!({ "scan": { "id": "57", "uuid": "template-1" } })))
