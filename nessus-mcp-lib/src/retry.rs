@@ -121,7 +121,7 @@ impl Retries {
                 Err(error) => error,
             };
             let again = tried < self.settings.tries && began.elapsed() < self.settings.within && may_pass(&error);
-            if !again || !self.budget.take() || try_failed(error.verdict()).is_err() {
+            if !again || !self.budget.take() || try_failed(&error).is_err() {
                 return Err(error);
             }
             tokio::time::sleep(pause.mul_f64(0.5 + by_lot() / 2.0)).await;

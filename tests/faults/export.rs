@@ -52,9 +52,9 @@ async fn row_40_export_that_is_never_ready(#[case] is_cancelled: bool) {
     }
     rig.time.speed(800);
     let (status, code, said) = if is_cancelled {
-        (TaskStatus::Cancelled, "cancelled", "cancelled on request: enough; gave up waiting for the export")
+        (TaskStatus::Cancelled, "cancelled", "cancelled on request: enough; the export is lost: gave up waiting for")
     } else {
-        (TaskStatus::Timeout, "scan_timeout", "longer than 400 seconds; gave up waiting for the export")
+        (TaskStatus::Timeout, "scan_timeout", "longer than 400 seconds; the export is lost: gave up waiting for")
     };
     let message = rig.ended_as(&task, status, code).await;
     assert!(message.contains(said), "{message}");
@@ -76,6 +76,29 @@ async fn row_41_export_that_fails(#[case] fault: &str) {
 #[tokio::test(start_paused = true)]
 async fn row_42_export_file_that_has_expired(#[case] fault: &str, #[case] downloads: u64) {
     completes_with(Fault::new(fault), 2, downloads).await;
+}
+
+/// One scan whose export is lost for ever is not its scanner's fault: others go on there.
+#[rstest]
+#[case::not_found(vec![Fault::new("export_not_found").count(0)])]
+#[case::never_named(vec![
+    Fault::new("field_missing").count(0),
+    Fault::new("token_missing").method("POST").path("/scans/*/export").count(0),
+])]
+#[case::failed(vec![Fault::new("export_error").count(0)])]
+#[tokio::test(start_paused = true)]
+async fn row_42_export_that_is_lost_again_and_again_leaves_the_scanner_alone(#[case] faults: Vec<Fault>) {
+    let rig = Setup::new().circuits(|circuits| circuits.with_failures(2)).start().await;
+    for fault in faults {
+        rig.sim.inject(fault);
+    }
+    let task = rig.submit().await;
+    // Three files are asked for each time that the worker tries.
+    let asked = async || (calls(&rig.sim.stats(), "POST /scans/*/export") > 6).then_some(());
+    rig.until("it was tried several times", asked).await;
+    assert!(!rig.log.text().contains("the circuit is open"), "{}", rig.log.text());
+    rig.sim.clear_faults();
+    rig.completes_as(&task).await;
 }
 
 #[rstest]

@@ -38,6 +38,30 @@ fn after(retry_after: Option<Duration>) -> String {
 pub trait Judged: From<CircuitOpen> {
     /// What this end of a call says about the scanner.
     fn verdict(&self) -> Verdict;
+
+    /// The same where the call concerned one scan of the scanner, or one file: what is the matter with that says nothing
+    /// about the scanner.
+    fn verdict_on_one(&self) -> Verdict {
+        self.verdict()
+    }
+}
+
+/// What a call concerns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Concern {
+    /// The scanner.
+    Scanner,
+    /// One of its scans, or a file.
+    One,
+}
+
+impl Concern {
+    fn judge(self, error: &impl Judged) -> Verdict {
+        match self {
+            Self::Scanner => error.verdict(),
+            Self::One => error.verdict_on_one(),
+        }
+    }
 }
 
 /// What an operator sees of a circuit.
@@ -167,7 +191,7 @@ impl CircuitBreaker {
     /// [`CircuitOpen`] when none is to be made.
     pub fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
         let ticket = self.tell(Event::Asked).answer.transpose().map_err(|rejection| self.open_error(rejection))?;
-        Ok(Permit { breaker: self.clone(), ticket })
+        Ok(Permit { breaker: self.clone(), ticket, concern: Concern::Scanner })
     }
 
     /// Whether a call would be made now; else why not. Nothing is taken.
@@ -286,17 +310,25 @@ pub struct Permit {
     breaker: CircuitBreaker,
     /// Taken by the report.
     ticket: Option<Ticket>,
+    concern: Concern,
 }
 
 impl Permit {
+    /// For a call that concerns one scan of the scanner, or one file: see [`Judged::verdict_on_one`].
+    pub fn on_one(mut self) -> Self {
+        self.concern = Concern::One;
+        self
+    }
+
     /// Makes the call and takes note of how it ends. A future that is dropped halfway counts as nothing.
     ///
     /// # Errors
     /// That of the call.
     pub async fn call<T, E: Judged>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
-        let attempt = Attempt { breaker: self.breaker.clone(), ticket: self.ticket };
+        let concern = self.concern;
+        let attempt = Attempt { breaker: self.breaker.clone(), ticket: self.ticket, concern };
         let result = ATTEMPT.scope(attempt, work).await;
-        self.report(result.as_ref().err().map_or(Verdict::Success, Judged::verdict));
+        self.report(result.as_ref().err().map_or(Verdict::Success, |error| concern.judge(error)));
         result
     }
 
@@ -320,20 +352,21 @@ impl Drop for Permit {
 struct Attempt {
     breaker: CircuitBreaker,
     ticket: Option<Ticket>,
+    concern: Concern,
 }
 
 tokio::task_local! {
     static ATTEMPT: Attempt;
 }
 
-/// Tells the breaker around this call, if there is one, that a try has failed and another will be made.
+/// Tells the breaker around this call, if there is one, how a try has failed and that another will be made.
 ///
 /// # Errors
 /// [`CircuitOpen`] when the circuit has opened meanwhile: no further try is to be made.
-pub(crate) fn try_failed(verdict: Verdict) -> Result<(), CircuitOpen> {
+pub(crate) fn try_failed(error: &impl Judged) -> Result<(), CircuitOpen> {
     let told = ATTEMPT.try_with(|attempt| {
         if let Some(ticket) = attempt.ticket {
-            let _ = attempt.breaker.tell(Event::Tried { ticket, verdict });
+            let _ = attempt.breaker.tell(Event::Tried { ticket, verdict: attempt.concern.judge(error) });
         }
         attempt.breaker.check()
     });

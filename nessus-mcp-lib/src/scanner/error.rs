@@ -99,6 +99,10 @@ pub enum ScannerError {
     /// An export that ends too early.
     #[error("the export is incomplete: {0}")]
     Truncated(String),
+    /// The scanner answers, and does not manage to give the results of this scan: their file is lost each time, fails, is
+    /// never ready or is no export. They are on the scanner still.
+    #[error("the export is lost: {0}")]
+    ExportLost(String),
     /// An export larger than this machine is told to accept.
     #[error("the export has more than the allowed {limit} bytes")]
     ExportTooLarge {
@@ -164,7 +168,7 @@ impl ScannerError {
 
     /// Whether the failure says that the scanner, or the way to it, is in trouble: no answer, one that makes no sense or
     /// took too long, a 5xx, too many requests, a scanner that cannot scan at the moment. What a healthy scanner answers
-    /// to a wrong request or a wrong login is none.
+    /// to a wrong request or a wrong login is none, nor is an export that cannot be had.
     pub const fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -176,7 +180,6 @@ impl ScannerError {
                 | Self::Unusable(_)
                 | Self::Certificate(_)
                 | Self::Decode { .. }
-                | Self::Truncated(_)
                 | Self::TimedOut { .. }
         )
     }
@@ -220,6 +223,7 @@ impl Classified for ScannerError {
             Self::Transport { .. } => "scanner_unreachable",
             Self::Decode { .. } => "scanner_bad_answer",
             Self::Truncated(_) => "export_truncated",
+            Self::ExportLost(_) => "export_lost",
             Self::ExportTooLarge { .. } => "export_too_large",
             Self::TimedOut { .. } => "scanner_timed_out",
             Self::UnknownTemplate { .. } => "unknown_template",
@@ -241,6 +245,7 @@ impl Classified for ScannerError {
             | Self::Transport { .. }
             | Self::Decode { .. }
             | Self::Truncated(_)
+            | Self::ExportLost(_)
             | Self::TimedOut { .. }
             | Self::CircuitOpen(_) => ErrorKind::Unavailable,
             Self::AuthenticationRefused(_)
@@ -286,6 +291,7 @@ impl Classified for ScannerError {
             Self::RateLimited { .. } => "fewer tasks at once, or ask whoever runs the proxy before the scanner",
             Self::Transport { .. } => "check that the scanner runs, its URL, and the network between",
             Self::Truncated(_) => "a proxy before the scanner may cut long downloads; its limits must be higher",
+            Self::ExportLost(_) => "the scan and its results are on the scanner still: look at them there",
             Self::ExportTooLarge { .. } => "scan fewer hosts at once, or allow larger exports",
             Self::UnknownTemplate { .. } => "use one of the templates listed",
             Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
@@ -310,8 +316,8 @@ impl Classified for ScannerError {
     }
 }
 
-/// What an error says about the scanner. One that answers, even with a refusal, works; our own disk and the size of an
-/// export are none of its business. One that answers with something else than the API, or that a person has to mend first,
+/// What an error says about the scanner. One that answers, even with a refusal, works; our own disk, the size of an export
+/// and an export that is lost say nothing about it. One that answers with something else than the API, or that a person has to mend first,
 /// is of as little use as one that is away: it is tried now and then instead of failing one task after the other.
 impl Judged for ScannerError {
     fn verdict(&self) -> Verdict {
@@ -320,6 +326,17 @@ impl Judged for ScannerError {
             Self::Decode { .. } | Self::Unusable(_) | Self::Certificate(_) => Verdict::failure(chain(self)),
             error if error.is_outage() => Verdict::Failure { reason: chain(self), retry_after: error.retry_after() },
             _ => Verdict::Excluded,
+        }
+    }
+
+    /// An answer that cannot be read, or a 500, may come from what is wrong with that scan alone. When the scanner itself is
+    /// in trouble, calls that concern it say so too, the health checks among them. A gateway's 502 to 504 speak of the way
+    /// to the scanner, and so does a 408.
+    fn verdict_on_one(&self) -> Verdict {
+        match self {
+            Self::Server { status: 408 | 502..=504, .. } => self.verdict(),
+            Self::Server { .. } | Self::Decode { .. } => Verdict::Excluded,
+            error => error.verdict(),
         }
     }
 }
@@ -353,6 +370,38 @@ mod tests {
         }
     }
 
+    fn word(verdict: &Verdict) -> &'static str {
+        match verdict {
+            Verdict::Success => "success",
+            Verdict::Failure { .. } => "failure",
+            Verdict::Excluded => "excluded",
+            Verdict::Fault { .. } => "fault",
+        }
+    }
+
+    #[test]
+    fn what_is_the_matter_with_one_scan_says_nothing_about_its_scanner() {
+        let text = || "because".to_owned();
+        let server = |status| ScannerError::Server { status, message: text() };
+        for (error, of_scanner, of_scan) in [
+            (server(500), "failure", "excluded"),
+            (server(502), "failure", "failure"),
+            (server(504), "failure", "failure"),
+            (server(408), "failure", "failure"),
+            (server(507), "failure", "excluded"),
+            (ScannerError::Decode { call: text(), message: text() }, "failure", "excluded"),
+            (ScannerError::Transport { call: text(), message: text(), sent: RequestSent::Maybe }, "failure", "failure"),
+            (ScannerError::TimedOut { what: text(), waited: Duration::ZERO }, "failure", "failure"),
+            (ScannerError::NotReady(text()), "failure", "failure"),
+            (ScannerError::AuthenticationRefused(text()), "fault", "fault"),
+            (ScannerError::ExportLost(text()), "excluded", "excluded"),
+            (ScannerError::Truncated(text()), "excluded", "excluded"),
+        ] {
+            assert_eq!((word(&error.verdict()), word(&error.verdict_on_one())), (of_scanner, of_scan), "{error}");
+        }
+        assert!(ScannerError::ExportLost(text()).is_retryable());
+    }
+
     #[test]
     fn only_what_the_scanner_is_to_blame_for_counts_against_it() {
         let lost = |sent| ScannerError::Transport { call: "GET /scans".to_owned(), message: "reset".to_owned(), sent };
@@ -377,16 +426,10 @@ mod tests {
             (ScannerError::OutOfResources("no".to_owned()), "excluded"),
         ] {
             let verdict = error.verdict();
-            let word = match &verdict {
-                Verdict::Success => "success",
-                Verdict::Failure { retry_after, .. } => {
-                    assert_eq!(*retry_after, wait.filter(|_| matches!(error, ScannerError::RateLimited { .. })));
-                    "failure"
-                }
-                Verdict::Excluded => "excluded",
-                Verdict::Fault { .. } => "fault",
-            };
-            assert_eq!(word, expected, "{error}");
+            assert_eq!(word(&verdict), expected, "{error}");
+            if let Verdict::Failure { retry_after, .. } = verdict {
+                assert_eq!(retry_after, wait.filter(|_| matches!(error, ScannerError::RateLimited { .. })));
+            }
         }
     }
 }

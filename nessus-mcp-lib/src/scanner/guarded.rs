@@ -21,6 +21,9 @@ use crate::{
 
 /// Lets each call to a scanner through its breaker; one that the breaker forbids is [`ScannerError::CircuitOpen`].
 ///
+/// A call that concerns one scan says less about the scanner than one that concerns all of it: see
+/// [`Judged::verdict_on_one`](crate::circuit_breaker::Judged::verdict_on_one).
+///
 /// Stopping a scan is tried although the circuit is open, and then counts as nothing: it is rare, it matters, and a scanner
 /// that fails to tell a scan's status may stop it all the same. Logging out is no call: it is done when nothing else is.
 /// After a reset the scanner forgets its session, and with it that its login was refused, so that it is tried once more.
@@ -117,11 +120,33 @@ impl Guarded {
         }
     }
 
+    /// A call that concerns the scanner.
     async fn call<T, F>(&self, work: impl FnOnce(Arc<dyn ScannerInterface>) -> F) -> Result<T, ScannerError>
     where
         F: Future<Output = Result<T, ScannerError>>,
     {
         let (front, permit) = self.enter().await?;
+        self.make(front, permit, work).await
+    }
+
+    /// A call that concerns one scan.
+    async fn call_on_scan<T, F>(&self, work: impl FnOnce(Arc<dyn ScannerInterface>) -> F) -> Result<T, ScannerError>
+    where
+        F: Future<Output = Result<T, ScannerError>>,
+    {
+        let (front, permit) = self.enter().await?;
+        self.make(front, permit.on_one(), work).await
+    }
+
+    async fn make<T, F>(
+        &self,
+        front: Arc<Front>,
+        permit: Permit,
+        work: impl FnOnce(Arc<dyn ScannerInterface>) -> F,
+    ) -> Result<T, ScannerError>
+    where
+        F: Future<Output = Result<T, ScannerError>>,
+    {
         let result = permit.call(work(Arc::clone(&front.scanner))).await;
         match result {
             // The next call is made with the new login.
@@ -146,7 +171,7 @@ impl Guarded {
             {
                 work(Arc::clone(&front.scanner)).await
             }
-            _ => self.call(work).await,
+            _ => self.call_on_scan(work).await,
         }
     }
 }
@@ -158,15 +183,15 @@ impl ScannerInterface for Guarded {
     }
 
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
-        self.call(|scanner| async move { scanner.launch(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.launch(scan).await }).await
     }
 
     async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
-        self.call(|scanner| async move { scanner.status(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.status(scan).await }).await
     }
 
     async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
-        self.call(|scanner| async move { scanner.export(scan, sink).await }).await
+        self.call_on_scan(|scanner| async move { scanner.export(scan, sink).await }).await
     }
 
     async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
@@ -178,35 +203,35 @@ impl ScannerInterface for Guarded {
     }
 
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(|scanner| async move { scanner.pause(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.pause(scan).await }).await
     }
 
     async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(|scanner| async move { scanner.resume(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.resume(scan).await }).await
     }
 
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(|scanner| async move { scanner.delete(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.delete(scan).await }).await
     }
 
     async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(|scanner| async move { scanner.trash(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.trash(scan).await }).await
     }
 
     async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call(|scanner| async move { scanner.forget_credentials(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.forget_credentials(scan).await }).await
     }
 
     async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
-        self.call(|scanner| async move { scanner.history(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.history(scan).await }).await
     }
 
     async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
-        self.call(|scanner| async move { scanner.hosts(scan).await }).await
+        self.call_on_scan(|scanner| async move { scanner.hosts(scan).await }).await
     }
 
     async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
-        self.call(|scanner| async move { scanner.host_details(scan, host).await }).await
+        self.call_on_scan(|scanner| async move { scanner.host_details(scan, host).await }).await
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
@@ -274,6 +299,25 @@ mod tests {
         assert_eq!(scanner.calls(MockOperation::Stop), 1, "but a stop is tried");
         breaker.isolate("maintenance");
         assert!(matches!(guarded.stop(&ScanId::new("1")).await, Err(ScannerError::CircuitOpen(_))));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_the_matter_with_one_scan_does_not_open_the_circuit() {
+        let (scanner, breaker, guarded) = guarded();
+        let scan = ScanId::new("1");
+        let broken = || ScannerError::Server { status: 500, message: "database is locked".to_owned() };
+        for _ in 0..4 {
+            scanner.fail_next(MockOperation::Status, broken());
+            guarded.status(&scan).await.unwrap_err();
+            scanner.fail_next(MockOperation::Export, ScannerError::ExportLost("404 each time".to_owned()));
+            guarded.export(&scan, &mut Vec::new()).await.unwrap_err();
+        }
+        assert_eq!((breaker.view().state, breaker.view().failures), (CircuitState::Closed, 0));
+        for _ in 0..2 {
+            scanner.fail_next(MockOperation::FindByMarker, broken());
+            guarded.find_by_marker("x").await.unwrap_err();
+        }
+        assert_eq!(breaker.view().state, CircuitState::Open, "the same of the scanner itself does");
     }
 
     #[tokio::test(start_paused = true)]

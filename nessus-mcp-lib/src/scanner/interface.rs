@@ -234,7 +234,8 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`ScannerError::Conflict`] while the scan is active, [`ScannerError::Truncated`] for an incomplete document,
-    /// [`ScannerError::Licence`] when the licence allows no exports, [`ScannerError::Storage`] when the sink fails.
+    /// [`ScannerError::ExportLost`] when the scanner answers and does not manage to give one, [`ScannerError::Licence`]
+    /// when the licence allows no exports, [`ScannerError::Storage`] when the sink fails.
     async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError>;
 
     /// Asks the scanner to stop the scan; it may take minutes. Fine when the scan is not active.

@@ -43,7 +43,9 @@ const MAX_DOWNLOADS: u32 = 3;
 const MAX_LOOKS_FAILED: u32 = 3;
 /// How much longer a file may take for each host.
 const WAIT_PER_HOST: Duration = Duration::from_secs(1);
-/// The longest pause that a scanner which asks for one is granted.
+/// How many times longer each pause is than the one before it.
+const PAUSE_GROWTH: u32 = 3;
+/// The longest pause, also that a scanner which asks for one is granted.
 const MAX_PAUSE: Duration = Duration::from_secs(120);
 
 /// How often a download is looked at whether it moves on.
@@ -112,10 +114,14 @@ pub(super) async fn export(
         has_hosts: state == ScanState::Completed && hosts > 0,
     };
     let (mut asked, mut is_dirty, mut late) = (0, false, false);
+    let mut pause = limits.poll_interval;
     loop {
-        let route = export.request(asked).await?;
+        let taken = match export.request(asked).await {
+            Ok(route) => export.take(&route, sink, &mut is_dirty).await,
+            Err(failure) => Err(failure),
+        };
         asked += 1;
-        let error = match export.take(&route, sink, &mut is_dirty).await {
+        let error = match taken {
             Ok(summary) => return Ok(summary),
             Err(Failure::NoHosts(summary)) if asked >= 2 => {
                 tracing::warn!(
@@ -129,17 +135,27 @@ pub(super) async fn export(
             Err(Failure::NoHosts(_)) => ScannerError::Truncated(format!("it has none of {hosts} hosts")),
             Err(Failure::Cut(error) | Failure::FileLost(error)) => error,
             Err(Failure::TooEarly) if !std::mem::replace(&mut late, true) => export.gave_up(),
-            Err(Failure::TooEarly) => return Err(export.gave_up()),
+            Err(Failure::TooEarly) => return Err(lost(export.gave_up())),
             Err(Failure::Final(error)) => return Err(error),
         };
         if asked >= MAX_FILES {
-            return Err(match error {
-                // A `NotFound` would say that the scan is gone.
-                ScannerError::NotFound(text) => ScannerError::Truncated(format!("the file was lost each time, {text}")),
-                other => other,
-            });
+            return Err(lost(error));
         }
-        tracing::warn!(scanner = client.base(), scan, %error, "the export failed: the scanner is asked for another file");
+        pause = (pause * PAUSE_GROWTH).min(MAX_PAUSE);
+        tracing::warn!(scanner = client.base(), scan, %error, ?pause, "the scanner will be asked for another file");
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// The end of an export that the scanner did not manage to give. What says that the scanner is in trouble stays what it is;
+/// a file that is not found must not look like a scan that is gone.
+fn lost(error: ScannerError) -> ScannerError {
+    match error {
+        ScannerError::NotFound(_)
+        | ScannerError::Server { status: 500, .. }
+        | ScannerError::Decode { .. }
+        | ScannerError::TimedOut { .. } => ScannerError::ExportLost(error.to_string()),
+        other => other,
     }
 }
 
@@ -159,7 +175,7 @@ impl Export<'_> {
     ///
     /// A 409 means that the scan is active, or that a report of it is already being made; only the second passes. The
     /// way by the file's number is taken at first, the one by its token when that has failed: versions differ.
-    async fn request(&self, asked: u32) -> Result<Route, ScannerError> {
+    async fn request(&self, asked: u32) -> Result<Route, Failure> {
         let call = Call::new(Method::POST, format!("/scans/{}/export", self.scan), Access::Session)
             .json(&json!({ "format": "nessus" }));
         let until = Instant::now() + self.wait;
@@ -171,10 +187,10 @@ impl Export<'_> {
                     let details: Details = self.client.get(&path, Access::Session).await?;
                     let over = summarise(&path, &details)?.state.is_terminal();
                     if !over || !self.pause(until).await {
-                        return Err(conflict);
+                        return Err(conflict.into());
                     }
                 }
-                Err(error) => return Err(error),
+                Err(error) => return Err(error.into()),
             }
         };
         let file = answer.file.map(Route::File);
@@ -188,7 +204,7 @@ impl Export<'_> {
             Route::Token(token)
         });
         let route = if asked.is_multiple_of(2) { file.or(token) } else { token.or(file) };
-        route.ok_or_else(|| decode_error(&call, "there is no `file` in it, and no `token`"))
+        route.ok_or_else(|| Failure::FileLost(decode_error(&call, "there is no `file` in it, and no `token`")))
     }
 
     /// Waits for the file and downloads it, again when the download breaks off.
@@ -210,7 +226,7 @@ impl Export<'_> {
                 return Err(Failure::Cut(error));
             }
             tracing::warn!(scanner = self.client.base(), scan = self.scan, %error, "the download is repeated");
-            tokio::time::sleep(self.pause_after(&error)).await;
+            tokio::time::sleep(self.pause_after(&error) * PAUSE_GROWTH.pow(downloads - 1)).await;
         }
     }
 

@@ -40,9 +40,9 @@ async fn export(config: NessusConfig) -> (Vec<u8>, Result<ExportSummary, Scanner
 #[case::without_its_last_bytes(document().trim_end().trim_end_matches('>').to_owned(), "export_truncated")]
 #[case::empty(String::new(), "export_truncated")]
 #[case::white(" \n".to_owned(), "export_truncated")]
-#[case::page("<!DOCTYPE html><html><body>Nessus</body></html>".to_owned(), "scanner_bad_answer")]
-#[case::json(r#"{"error":"no"}"#.to_owned(), "scanner_bad_answer")]
-#[case::csv("Plugin ID,CVE\n".repeat(100), "scanner_bad_answer")]
+#[case::page("<!DOCTYPE html><html><body>Nessus</body></html>".to_owned(), "export_lost")]
+#[case::json(r#"{"error":"no"}"#.to_owned(), "export_lost")]
+#[case::csv("Plugin ID,CVE\n".repeat(100), "export_lost")]
 #[tokio::test]
 async fn what_is_no_whole_document_is_an_error(#[case] body: String, #[case] code: &str) {
     use crate::error::Classified as _;
@@ -106,7 +106,7 @@ async fn waiting_has_an_end() {
     call("POST", REQUEST).respond_with(ok(json!({ "file": 9 }))).mount(&server).await;
     call("GET", STATUS).respond_with(ok(json!({ "status": "loading" }))).mount(&server).await;
     let (_, outcome) = export(config(server.uri()).export_max_wait(Duration::ZERO)).await;
-    assert!(matches!(outcome, Err(ScannerError::TimedOut { .. })), "{outcome:?}");
+    assert!(matches!(&outcome, Err(ScannerError::ExportLost(why)) if why.contains("gave up waiting")), "{outcome:?}");
 }
 
 #[rstest]
@@ -124,14 +124,33 @@ async fn a_lost_file_is_asked_for_again(#[case] answer: ResponseTemplate) {
     export(config(server.uri())).await.1.unwrap();
 }
 
+/// Neither a lost scan nor a scanner in trouble.
+#[rstest]
+#[case::at_its_status(json!({ "file": 9 }), Some(STATUS), "GET /scans/57/export/9/status")]
+#[case::at_the_download(json!({ "file": 9 }), Some(DOWNLOAD), "GET /scans/57/export/9/download")]
+#[case::never_named(json!({ "file": null, "token": {} }), None, "no `file` in it")]
 #[tokio::test]
-async fn a_file_that_is_always_lost_is_not_a_lost_scan() {
-    let server = scanner_with_file().await;
-    call("GET", DOWNLOAD).respond_with(refusal(404, "not found")).expect(3).mount(&server).await;
-    let (sink, outcome) = export(config(server.uri())).await;
-    assert!(matches!(outcome, Err(ScannerError::Truncated(_))), "{outcome:?}");
-    assert!(sink.is_empty());
-    assert_eq!(requests(&server, "POST", REQUEST).await, 3);
+async fn an_export_that_is_always_lost_says_so_and_nothing_of_the_scanner(
+    #[case] named: Value,
+    #[case] gone: Option<&str>,
+    #[case] why: &str,
+) {
+    use crate::{circuit_breaker::*, config::CircuitSettings, scanner::Guarded};
+    let server = scanner_with_results().await;
+    call("POST", REQUEST).respond_with(ok(named)).expect(3 * 3).mount(&server).await;
+    if let Some(gone) = gone {
+        call("GET", gone).respond_with(refusal(404, "not found")).expect(3 * 3).mount(&server).await;
+    }
+    call("GET", STATUS).respond_with(ok(json!({ "status": "ready" }))).with_priority(200).mount(&server).await;
+    let breaker = CircuitBreaker::new("nessus:a", CircuitSettings::default().with_failures(1));
+    let guarded = Guarded::new(std::sync::Arc::new(client(server.uri())), breaker.clone());
+    for _ in 0..3 {
+        let mut sink = Vec::new();
+        let outcome = guarded.export(&ScanId::from(57), &mut sink).await;
+        assert!(matches!(&outcome, Err(ScannerError::ExportLost(text)) if text.contains(why)), "{outcome:?}");
+        assert!(sink.is_empty());
+    }
+    assert_eq!((breaker.view().state, breaker.view().failures), (CircuitState::Closed, 0));
 }
 
 #[tokio::test]
