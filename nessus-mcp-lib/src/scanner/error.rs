@@ -125,6 +125,16 @@ pub enum ScannerError {
         /// The names there are.
         available: Vec<String>,
     },
+    /// A scan template that the scanner has and that cannot be used here.
+    #[error("the template `{name}` cannot be used: {reason}; the scanner offers: {}", available.join(", "))]
+    UnusableTemplate {
+        /// The name asked for.
+        name: String,
+        /// Why not.
+        reason: &'static str,
+        /// The names of those that can.
+        available: Vec<String>,
+    },
     /// Several scans carry the marker of one task: none can be adopted safely.
     #[error("{} scans carry the marker `{marker}`", scans.len())]
     AmbiguousMarker {
@@ -227,6 +237,7 @@ impl Classified for ScannerError {
             Self::ExportTooLarge { .. } => "export_too_large",
             Self::TimedOut { .. } => "scanner_timed_out",
             Self::UnknownTemplate { .. } => "unknown_template",
+            Self::UnusableTemplate { .. } => "unusable_template",
             Self::AmbiguousMarker { .. } => "ambiguous_scan",
             Self::Storage(_) => "storage_error",
             Self::OutOfResources(_) => "out_of_resources",
@@ -259,7 +270,9 @@ impl Classified for ScannerError {
             | Self::Configuration(_) => ErrorKind::Configuration,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) | Self::AmbiguousMarker { .. } => ErrorKind::Conflict,
-            Self::Rejected(_) | Self::UnknownTemplate { .. } | Self::Unsupported(_) => ErrorKind::InvalidInput,
+            Self::Rejected(_) | Self::UnknownTemplate { .. } | Self::UnusableTemplate { .. } | Self::Unsupported(_) => {
+                ErrorKind::InvalidInput
+            }
             Self::Storage(_) | Self::OutOfResources(_) => ErrorKind::Internal,
         }
     }
@@ -293,7 +306,7 @@ impl Classified for ScannerError {
             Self::Truncated(_) => "a proxy before the scanner may cut long downloads; its limits must be higher",
             Self::ExportLost(_) => "the scan and its results are on the scanner still: look at them there",
             Self::ExportTooLarge { .. } => "scan fewer hosts at once, or allow larger exports",
-            Self::UnknownTemplate { .. } => "use one of the templates listed",
+            Self::UnknownTemplate { .. } | Self::UnusableTemplate { .. } => "use one of the templates listed",
             Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
             Self::CircuitOpen(open) if open.retry_after.is_none() => {
                 "an operator ends this with `nessus-admin close-circuit` or `reset-circuit`, or by mending the configuration"

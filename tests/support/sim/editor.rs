@@ -12,7 +12,7 @@ use super::{
 
 /// `GET /editor/scan/templates` and `GET /editor/policy/templates`.
 pub(super) fn templates(_state: &mut State, _call: &Call<'_>) -> Outcome {
-    let all: Vec<Value> = TEMPLATES
+    let mut all: Vec<Value> = TEMPLATES
         .iter()
         .enumerate()
         .map(|(order, template)| {
@@ -26,8 +26,16 @@ pub(super) fn templates(_state: &mut State, _call: &Call<'_>) -> Outcome {
             })
         })
         .collect();
+    // What cannot be used here stands first, where a client that takes the first of a name finds it.
+    let agents = json!({ "name": "basic", "title": "Basic Agent Scan", "uuid": OF_AGENTS, "is_agent": true });
+    let mobile = json!({ "name": "mobile", "title": "Mobile Device Scan", "uuid": OF_MANAGER, "manager_only": true });
+    all.splice(0..0, [agents, mobile]);
     Ok(Reply::json(&json!({ "templates": all })))
 }
+
+/// The ids of templates that no scan here can be made from.
+const OF_AGENTS: &str = "00000000-0000-0000-0000-00000000000000000000000a6e47";
+const OF_MANAGER: &str = "00000000-0000-0000-0000-0000000000000000000000003061";
 
 /// `GET /editor/scan/templates/{uuid}`.
 pub(super) fn template_details(_state: &mut State, call: &Call<'_>) -> Outcome {

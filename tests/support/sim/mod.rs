@@ -235,6 +235,11 @@ impl NessusSim {
         self.shared.lock().sent.file(name).map(<[u8]>::to_vec)
     }
 
+    /// Makes so many scans of somebody else's, copies of the one that was created last.
+    pub fn crowd(&self, scans: usize) {
+        scans::crowd(&mut self.shared.lock(), scans);
+    }
+
     /// Ends every session, as a restart of the scanner does.
     pub fn drop_sessions(&self) {
         self.shared.lock().sessions.clear();

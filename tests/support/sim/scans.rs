@@ -269,6 +269,18 @@ pub(super) fn copy_latest(state: &mut State, folder_id: Option<u64>) -> bool {
     copy(state, latest, folder_id).is_ok()
 }
 
+/// Makes so many scans of somebody else's, of the same definition as the one created last.
+pub(super) fn crowd(state: &mut State, scans: usize) {
+    let Some(latest) = state.scans.last_key_value().map(|(id, _)| *id) else { return };
+    for _ in 0..scans {
+        if let Ok(id) = copy(state, latest, None)
+            && let Ok(scan) = state.scan_mut(id)
+        {
+            scan.name = format!("somebody else's scan, number {id}");
+        }
+    }
+}
+
 /// Makes another scan of the same definition; returns its id.
 fn copy(state: &mut State, original: u64, folder_id: Option<u64>) -> Result<u64, ApiError> {
     let (id, policy_id) = (state.next_id(), state.next_id());

@@ -61,7 +61,7 @@ fn carrying<'a>(call: &Call, list: &'a ScanList, marker: &str) -> Result<Vec<&'a
     // Folder ids differ from user to user; only the type says which one is the trash.
     let is_trash = |folder: Option<u64>| {
         folder.is_some()
-            && list.folders.iter().any(|known| known.id == folder && known.kind.as_deref() == Some("trash"))
+            && list.folders.iter().flatten().any(|known| known.id == folder && known.kind.as_deref() == Some("trash"))
     };
     let carries = |scan: &&ListedScan| scan.name.as_deref().is_some_and(|name| name_carries(name, marker));
     Ok(scans(call, list)?.iter().filter(|scan| !is_trash(scan.folder_id)).filter(carries).collect())
@@ -79,20 +79,25 @@ fn one(call: &Call, found: Vec<&ListedScan>, marker: &str) -> Result<Option<Scan
 
 /// The runs a scan has had: what the scanner calls them.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Runs(BTreeSet<String>);
+pub(super) struct Runs {
+    names: BTreeSet<String>,
+    /// Whether there is none that could not be read: it would look new when it can be read again.
+    are_all: bool,
+}
 
 impl Runs {
     pub(super) fn of(details: &Details) -> Self {
-        let entries = details.history.iter().filter_map(|entry| {
+        let entries = details.history.runs.iter().filter_map(|entry| {
             entry.uuid.clone().or_else(|| entry.history_id.map(|id| id.to_string())).filter(|name| !name.is_empty())
         });
-        Self(entries.chain(current(details)).collect())
+        Self { names: entries.chain(current(details)).collect(), are_all: details.history.is_whole }
     }
 
     /// The run that is in `details` and not among these.
     pub(super) fn new_in(&self, details: &Details) -> Option<String> {
-        let is_new = |name: &String| !self.0.contains(name);
-        current(details).filter(is_new).or_else(|| Self::of(details).0.into_iter().find(is_new))
+        let is_new = |name: &String| !self.names.contains(name);
+        let earlier = || Self::of(details).names.into_iter().find(is_new).filter(|_| self.are_all);
+        current(details).filter(is_new).or_else(earlier)
     }
 }
 
@@ -105,9 +110,10 @@ pub(super) fn current(details: &Details) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
+    use serde::de::DeserializeSeed as _;
 
     use super::*;
-    use crate::scanner::nessus::http::Access;
+    use crate::scanner::nessus::{http::Access, wire::Wanted};
 
     const LIST: &str = r#"{
         "folders": [{"id": 2, "type": "trash"}, {"id": 3, "type": "main"}],
@@ -132,8 +138,9 @@ mod tests {
         Call::get("/scans", Access::Session)
     }
 
-    fn list(json: &str) -> ScanList {
-        serde_json::from_str(json).unwrap()
+    fn list(json: &str, marker: &str) -> ScanList {
+        let wanted = Wanted::Marker(marker.to_owned());
+        wanted.deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap()
     }
 
     #[rstest]
@@ -146,7 +153,7 @@ mod tests {
     #[case("ne_e_1", Some(5))]
     #[case("ne_g_1", Some(10))]
     fn a_scan_is_found_by_its_whole_marker(#[case] marker: &str, #[case] scan: Option<u64>) {
-        assert_eq!(find(&call(), &list(LIST), marker).unwrap(), scan.map(ScanId::from));
+        assert_eq!(find(&call(), &list(LIST, marker), marker).unwrap(), scan.map(ScanId::from));
     }
 
     #[rstest]
@@ -159,27 +166,28 @@ mod tests {
         #[case] seconds: u64,
         #[case] scan: Option<u64>,
     ) {
-        let found = find_new(&call(), &list(LIST), marker, Duration::from_secs(seconds)).unwrap();
+        let found = find_new(&call(), &list(LIST, marker), marker, Duration::from_secs(seconds)).unwrap();
         assert_eq!(found, scan.map(ScanId::from));
-        let timeless = list(&LIST.replace("\"1000\"", "0"));
+        let timeless = list(&LIST.replace("\"1000\"", "0"), "ne_h_1");
         let found = find_new(&call(), &timeless, "ne_h_1", Duration::from_secs(seconds)).unwrap();
         assert_eq!(found, Some(11.into()), "a scanner without a clock");
     }
 
     #[test]
     fn of_two_scans_neither_is_taken() {
-        let error = find(&call(), &list(LIST), "ne_f_1").unwrap_err();
+        let error = find(&call(), &list(LIST, "ne_f_1"), "ne_f_1").unwrap_err();
         assert!(matches!(error, ScannerError::AmbiguousMarker { scans, .. } if scans == [6.into(), 7.into()]));
     }
 
     #[test]
     fn what_is_no_list_is_not_an_empty_one() {
-        for json in ["{}", r#"{"folders":[]}"#] {
-            let error = find(&call(), &list(json), "ne_a_1").unwrap_err();
+        let no_lists = ["{}", r#"{"folders":[]}"#, r#"{"scans":{}}"#, r#"{"scans":false}"#, r#"{"scans":[null,1]}"#];
+        for json in no_lists {
+            let error = find(&call(), &list(json, "ne_a_1"), "ne_a_1").unwrap_err();
             assert!(matches!(error, ScannerError::Decode { .. }), "{error:?}");
         }
-        assert_eq!(find(&call(), &list(r#"{"scans":null}"#), "ne_a_1").unwrap(), None);
-        let error = find(&call(), &list(LIST), "ne_j_1").unwrap_err();
+        assert_eq!(find(&call(), &list(r#"{"scans":null}"#, "ne_a_1"), "ne_a_1").unwrap(), None);
+        let error = find(&call(), &list(LIST, "ne_j_1"), "ne_j_1").unwrap_err();
         assert!(matches!(error, ScannerError::Decode { .. }), "{error:?}");
     }
 
@@ -189,8 +197,18 @@ mod tests {
     #[case(r#"{"info":{"uuid":"run-1"},"history":[{"uuid":"run-1"},{"history_id":9,"uuid":null}]}"#, Some("9"))]
     #[case(r#"{"info":{"uuid":"template-1"},"history":null}"#, None)]
     fn a_run_is_new_when_it_was_not_there_before(#[case] after: &str, #[case] run: Option<&str>) {
-        let before: Details = serde_json::from_str(r#"{"info":{"uuid":"run-1"}}"#).unwrap();
+        let before: Details = serde_json::from_str(r#"{"info":{"uuid":"run-1"},"history":[]}"#).unwrap();
         let after: Details = serde_json::from_str(after).unwrap();
         assert_eq!(Runs::of(&before).new_in(&after).as_deref(), run);
+    }
+
+    #[rstest]
+    #[case(r#"{"info":{"uuid":"run-2"},"history":{}}"#)]
+    #[case(r#"{"info":{"uuid":"run-2"},"history":[{"uuid":"run-2"},[]]}"#)]
+    fn a_run_that_could_not_be_read_before_is_not_new(#[case] before: &str) {
+        let before: Details = serde_json::from_str(before).unwrap();
+        let after = r#"{"info":{"uuid":"run-2"},"history":[{"uuid":"run-1"},{"uuid":"run-2"}]}"#;
+        let after: Details = serde_json::from_str(after).unwrap();
+        assert_eq!(Runs::of(&before).new_in(&after), None);
     }
 }

@@ -4,8 +4,10 @@
 //! is sent once more with a new session or web token, whatever it is. A failure that proves nothing is repeated only
 //! where a second time does no harm; after a create or launch its effect is looked for first.
 
+use std::marker::PhantomData;
+
 use reqwest::Response;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::{
     auth::Auth,
@@ -135,7 +137,7 @@ impl Client {
     /// Sends the call and leaves its body to the caller.
     pub(super) async fn open(&self, call: &Call) -> Result<Response, ScannerError> {
         match self.send(call).await? {
-            Answer::Stream(response) => Ok(response),
+            Answer::Stream(answer) => Ok(answer.rest),
             Answer::Body(_) | Answer::Refused(_) => Err(decode_error(call, "it was read already")),
         }
     }
@@ -149,31 +151,58 @@ impl Client {
     }
 
     /// Sends the call and reads its JSON answer.
-    pub(super) async fn fetch<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ScannerError> {
-        let body = self.act(call).await?;
-        self.exchange.decode(call, &body)
+    pub(super) async fn fetch<T: DeserializeOwned + Send + 'static>(&self, call: &Call) -> Result<T, ScannerError> {
+        self.fetch_as(call, PhantomData).await
+    }
+
+    /// The same into what `seed` makes of it.
+    async fn fetch_as<T, S>(&self, call: &Call, seed: S) -> Result<T, ScannerError>
+    where
+        T: Send + 'static,
+        S: for<'de> DeserializeSeed<'de, Value = T> + Send + 'static,
+    {
+        match self.send(call).await? {
+            Answer::Body(body) => self.exchange.decode_as(call, &body, seed),
+            Answer::Stream(answer) => self.exchange.decode_large(call, answer, seed).await,
+            Answer::Refused(_) => Err(decode_error(call, "it was not read")),
+        }
     }
 
     /// Sends a call that does no harm a second time, again when that may help and has not taken long.
-    pub(super) async fn fetch_repeated<T: DeserializeOwned>(&self, call: &Call) -> Result<T, ScannerError> {
-        self.retries.run(|| self.fetch(call), may_pass).await
+    pub(super) async fn fetch_repeated<T>(&self, call: &Call) -> Result<T, ScannerError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
+        self.fetch_repeated_as(call, PhantomData).await
+    }
+
+    /// The same into what `seed` makes of it.
+    pub(super) async fn fetch_repeated_as<T, S>(&self, call: &Call, seed: S) -> Result<T, ScannerError>
+    where
+        T: Send + 'static,
+        S: for<'de> DeserializeSeed<'de, Value = T> + Clone + Send + 'static,
+    {
+        self.retries.run(|| self.fetch_as(call, seed.clone()), may_pass).await
     }
 
     /// Reads.
-    pub(super) async fn get<T: DeserializeOwned>(
-        &self,
-        path: impl Into<String>,
-        access: Access,
-    ) -> Result<T, ScannerError> {
+    pub(super) async fn get<T>(&self, path: impl Into<String>, access: Access) -> Result<T, ScannerError>
+    where
+        T: DeserializeOwned + Send + 'static,
+    {
         self.fetch_repeated(&Call::get(path, access)).await
     }
 
     /// Reads, once the scanner is ready: for what a scan cannot begin or end without.
-    pub(super) async fn get_when_ready<T: DeserializeOwned>(&self, path: &str) -> Result<T, ScannerError> {
-        match self.get(path, Access::Session).await {
+    pub(super) async fn fetch_when_ready<T, S>(&self, call: &Call, seed: S) -> Result<T, ScannerError>
+    where
+        T: Send + 'static,
+        S: for<'de> DeserializeSeed<'de, Value = T> + Clone + Send + 'static,
+    {
+        match self.fetch_repeated_as(call, seed.clone()).await {
             Err(ScannerError::NotReady(_)) => {
                 self.wait_ready().await?;
-                self.get(path, Access::Session).await
+                self.fetch_repeated_as(call, seed).await
             }
             outcome => outcome,
         }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{
     client::{Client, before_the_call},
-    details_path,
+    details_call, details_path,
     http::{Access, Call, Expected, decode_error},
     wire::{Details, Editor, Uploaded},
 };
@@ -111,13 +111,14 @@ async fn upload(client: &Client, private_key: &Secret) -> Result<String, Scanner
 /// # Errors
 /// [`ScannerError::Decode`] when the scanner shows some afterwards; [`ScannerError::NotFound`] when the scan is gone.
 pub(super) async fn forget(client: &Client, scan: u64) -> Result<(), ScannerError> {
-    let path = format!("/editor/scan/{scan}");
-    let editor: Editor = client.get(&path, Access::Session).await?;
-    let stored = editor.credential_ids();
+    let read = Call::get(format!("/editor/scan/{scan}"), Access::Session);
+    let without_id = || decode_error(&read, "there is a credential without an `id` in it");
+    let editor: Editor = client.fetch_repeated(&read).await?;
+    let stored = editor.credential_ids().ok_or_else(without_id)?;
     if stored.is_empty() {
         return Ok(());
     }
-    let details: Details = client.get(details_path(scan), Access::Session).await?;
+    let details: Details = client.fetch_repeated(&details_call(scan)).await?;
     let call = Call::new(Method::PUT, details_path(scan), Access::Control);
     let info = details.info.ok_or_else(|| decode_error(&call, "the scan has no `info` to configure it with"))?;
     let template = editor.uuid.or(info.policy_template_uuid);
@@ -134,9 +135,9 @@ pub(super) async fn forget(client: &Client, scan: u64) -> Result<(), ScannerErro
         "credentials": { "add": {}, "edit": {}, "delete": stored },
     });
     client.act(&call.json(&body).expects(Expected::Consent)).await?;
-    let editor: Editor = client.get(&path, Access::Session).await?;
-    match editor.credential_ids().len() {
+    let editor: Editor = client.fetch_repeated(&read).await?;
+    match editor.credential_ids().ok_or_else(without_id)?.len() {
         0 => Ok(()),
-        left => Err(decode_error(&Call::get(path, Access::Session), &format!("{left} credentials are still there"))),
+        left => Err(decode_error(&read, &format!("{left} credentials are still there"))),
     }
 }

@@ -5,7 +5,7 @@
 //! the sink begins again each time. HTTP alone does not prove that an export is whole: the closing tag of the document
 //! does, so it is looked for while the bytes pass through.
 
-use std::time::Duration;
+use std::{marker::PhantomData, time::Duration};
 
 use reqwest::{Method, Response};
 use serde_json::json;
@@ -15,7 +15,7 @@ use tokio::{io::AsyncWriteExt as _, time::Instant};
 use super::{
     client::Client,
     config::ExportLimits,
-    details_path,
+    details_call,
     http::{Access, Call, Expected, decode_error},
     status::summarise,
     wire::{Details, ExportRequested, ExportStatus},
@@ -101,10 +101,10 @@ pub(super) async fn export(
     scan: u64,
     sink: &mut ExportSink,
 ) -> Result<ExportSummary, ScannerError> {
-    let path = details_path(scan);
-    let details: Details = client.get_when_ready(&path).await?;
-    let state = summarise(&format!("GET {path}"), &details)?.state;
-    let hosts = details.hosts.as_ref().map_or(0, Vec::len);
+    let call = details_call(scan);
+    let details: Details = client.fetch_when_ready(&call, PhantomData).await?;
+    let status = summarise(&call.name(), &details)?;
+    let (state, hosts) = (status.state, status.hosts.unwrap_or_default());
     let wait = limits.max_wait.saturating_add(WAIT_PER_HOST * u32::try_from(hosts).unwrap_or(u32::MAX));
     let export = Export {
         client,
@@ -183,9 +183,8 @@ impl Export<'_> {
             match self.client.fetch_repeated::<ExportRequested>(&call).await {
                 Ok(answer) => break answer,
                 Err(conflict @ ScannerError::Conflict(_)) => {
-                    let path = details_path(self.scan);
-                    let details: Details = self.client.get(&path, Access::Session).await?;
-                    let over = summarise(&path, &details)?.state.is_terminal();
+                    let call = details_call(self.scan);
+                    let over = summarise(&call.name(), &self.client.fetch_repeated(&call).await?)?.state.is_terminal();
                     if !over || !self.pause(until).await {
                         return Err(conflict.into());
                     }

@@ -30,12 +30,12 @@ pub(super) fn runs(details: Details) -> Vec<ScanRun> {
         status: entry.status,
         started: time(entry.creation_date),
     };
-    let mut runs: Vec<_> = details.history.into_iter().map(run).collect();
+    let mut runs: Vec<_> = details.history.runs.into_iter().map(run).collect();
     runs.sort_by_key(|run| (run.started, run.id));
     runs
 }
 
-pub(super) fn hosts(details: Details) -> Vec<ScanHost> {
+pub(super) fn hosts(hosts: Vec<Host>) -> Vec<ScanHost> {
     let host = |host: Host| {
         let counts = [host.info, host.low, host.medium, host.high, host.critical];
         Some(ScanHost {
@@ -44,7 +44,7 @@ pub(super) fn hosts(details: Details) -> Vec<ScanHost> {
             findings: counts.map(Option::unwrap_or_default),
         })
     };
-    details.hosts.into_iter().flatten().filter_map(host).collect()
+    hosts.into_iter().filter_map(host).collect()
 }
 
 pub(super) fn host_details(answer: HostAnswer) -> ScanHostDetails {
@@ -58,7 +58,7 @@ pub(super) fn host_details(answer: HostAnswer) -> ScanHostDetails {
         })
     };
     let mut details = ScanHostDetails {
-        findings: answer.vulnerabilities.into_iter().filter_map(finding).collect(),
+        findings: answer.vulnerabilities.into_iter().flatten().filter_map(finding).collect(),
         ..ScanHostDetails::default()
     };
     if let Some(info) = answer.info {

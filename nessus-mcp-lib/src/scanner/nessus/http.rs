@@ -5,24 +5,27 @@
 
 use std::{
     fmt, io,
+    marker::PhantomData,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use reqwest::{
-    Certificate, Client, ClientBuilder, Method, Proxy, Response,
+    Certificate, Client, ClientBuilder, Method, Proxy, RequestBuilder, Response,
     header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
 use rustix::io::Errno;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
     config::{NessusConfig, TlsTrust},
+    lenient,
     redactor::Redactor,
     refusal::{self, Disguise, Refusal},
+    stream::{self, Begun, Broken},
     tls,
 };
 use crate::{
@@ -31,8 +34,12 @@ use crate::{
     secret::{Secret, redact_url},
 };
 
-/// The most bytes of an answer that are read into memory.
+/// How much of an answer of any size is looked at before it is read; most are shorter.
+const HEAD: usize = 64 * 1024;
+/// The most bytes of another answer, which is read into memory.
 const MAX_BODY: usize = 32 * 1024 * 1024;
+/// How much of an answer that cannot be read is kept to be shown.
+const SHOWN: usize = 1024;
 /// The most bytes of a refusal that are read: its first words are enough.
 const MAX_REFUSAL: usize = 64 * 1024;
 /// The codes of a process, and of a machine, that has as many files open as it may.
@@ -54,6 +61,8 @@ pub(super) enum Access {
 pub(super) enum Expected {
     /// A JSON object.
     Json,
+    /// A JSON object of any size.
+    Large,
     /// The scanner's consent: an empty body does, and one that breaks off.
     Consent,
     /// Any text.
@@ -156,8 +165,8 @@ pub(super) struct Credentials {
 pub(super) enum Answer {
     /// The body of a 2xx; a JSON object where one is expected.
     Body(Vec<u8>),
-    /// A 2xx whose body has not been read.
-    Stream(Response),
+    /// A 2xx whose body has not been read, or not to its end; a JSON object where one is expected.
+    Stream(Begun),
     /// Anything else, read as far as its reason.
     Refused(Refusal),
 }
@@ -236,12 +245,14 @@ impl Exchange {
         if let Some(body) = &call.body {
             request = request.header(CONTENT_TYPE, &body.content_type).body(body.bytes.clone());
         }
+        let begun = Instant::now();
+        let within = async |limit, request: RequestBuilder| {
+            tokio::time::timeout(limit, request.send()).await.map_err(|_| silence(call, limit))
+        };
         let response = match call.expected {
             Expected::Json | Expected::Consent | Expected::Text => request.timeout(self.timeout).send().await,
-            Expected::Stream(limit) => match tokio::time::timeout(limit, request.send()).await {
-                Ok(response) => response,
-                Err(_) => return Err(silence(call, limit)),
-            },
+            Expected::Large => within(self.timeout, request).await?,
+            Expected::Stream(limit) => within(limit, request).await?,
         }
         .map_err(|error| self.transport_error(call, error))?;
         if !response.status().is_success() {
@@ -251,28 +262,35 @@ impl Exchange {
             }
             return Ok(Answer::Refused(refusal));
         }
-        let body = match call.expected {
-            Expected::Stream(_) => return Ok(Answer::Stream(response)),
+        let (body, rest) = match call.expected {
+            Expected::Stream(_) => return Ok(Answer::Stream(Begun { head: Vec::new(), rest: response })),
             Expected::Text => return Ok(Answer::Body(self.body(call, response).await?)),
             // The scanner has agreed: a body that breaks off takes nothing back.
-            Expected::Consent => self.body(call, response).await.unwrap_or_default(),
-            Expected::Json => self.body(call, response).await?,
+            Expected::Consent => (self.body(call, response).await.unwrap_or_default(), None),
+            Expected::Json => (self.body(call, response).await?, None),
+            Expected::Large => self.head(call, response, begun + self.timeout).await?,
         };
-        match refusal::disguise(&body) {
-            None => Ok(Answer::Body(body)),
-            Some(Disguise::Empty | Disguise::NotAnObject) if call.expected == Expected::Consent => {
-                Ok(Answer::Body(body))
-            }
-            Some(Disguise::Refusal(status, words)) => {
+        match (refusal::disguise(&body), rest) {
+            (None, None) => Ok(Answer::Body(body)),
+            (None, Some(rest)) => Ok(Answer::Stream(Begun { head: body, rest })),
+            (Some(disguise), _) => self.undisguised(call, body, disguise),
+        }
+    }
+
+    /// What an answer is that is none.
+    fn undisguised(&self, call: &Call, body: Vec<u8>, disguise: Disguise) -> Result<Answer, ScannerError> {
+        match disguise {
+            Disguise::Empty | Disguise::NotAnObject if call.expected == Expected::Consent => Ok(Answer::Body(body)),
+            Disguise::Refusal(status, words) => {
                 let words = self.redactor.shown(words.as_bytes(), &call.secrets);
                 Ok(Answer::Refused(Refusal { status, words, ..Refusal::default() }))
             }
-            Some(Disguise::Page) => {
+            Disguise::Page => {
                 let words = "a page instead of an API answer".to_owned();
                 Ok(Answer::Refused(Refusal { status: 200, words, is_page: true, ..Refusal::default() }))
             }
-            Some(Disguise::Empty) => Err(decode_error(call, "it is empty")),
-            Some(Disguise::NotAnObject) => Err(self.unreadable(call, &body, "not a JSON object")),
+            Disguise::Empty => Err(decode_error(call, "it is empty")),
+            Disguise::NotAnObject => Err(self.unreadable(call, &body, "not a JSON object")),
         }
     }
 
@@ -299,12 +317,60 @@ impl Exchange {
         Ok(body)
     }
 
+    /// Reads the beginning of a body, until `deadline`; returns the response when there is more.
+    async fn head(
+        &self,
+        call: &Call,
+        mut response: Response,
+        deadline: Instant,
+    ) -> Result<(Vec<u8>, Option<Response>), ScannerError> {
+        let mut head = Vec::new();
+        while head.len() < HEAD {
+            match tokio::time::timeout_at(deadline, response.chunk()).await {
+                Ok(Ok(Some(chunk))) => head.extend_from_slice(&chunk),
+                Ok(Ok(None)) => return Ok((head, None)),
+                Ok(Err(error)) => return Err(self.transport_error(call, error)),
+                Err(_) => return Err(silence(call, self.timeout)),
+            }
+        }
+        Ok((head, Some(response)))
+    }
+
     /// Reads a JSON body by its content, whatever its declared type.
     pub(super) fn decode<T: DeserializeOwned>(&self, call: &Call, body: &[u8]) -> Result<T, ScannerError> {
-        serde_json::from_slice(body).map_err(|error| {
-            let place = format!("not the expected JSON at line {} column {}", error.line(), error.column());
-            self.unreadable(call, body, &place)
+        self.decode_as(call, body, PhantomData)
+    }
+
+    /// The same into what `seed` makes of it.
+    pub(super) fn decode_as<T>(
+        &self,
+        call: &Call,
+        body: &[u8],
+        seed: impl for<'de> DeserializeSeed<'de, Value = T>,
+    ) -> Result<T, ScannerError> {
+        let text = lenient::text_of(body);
+        let mut json = serde_json::Deserializer::from_str(&text);
+        let read = seed.deserialize(&mut json).and_then(|value| json.end().map(|()| value));
+        read.map_err(|error| self.not_the_json(call, body, &error))
+    }
+
+    /// The same for one that is too large for memory.
+    pub(super) async fn decode_large<T, S>(&self, call: &Call, answer: Begun, seed: S) -> Result<T, ScannerError>
+    where
+        T: Send + 'static,
+        S: for<'de> DeserializeSeed<'de, Value = T> + Send + 'static,
+    {
+        let beginning = answer.head[..answer.head.len().min(SHOWN)].to_vec();
+        stream::decode(answer, seed, self.timeout).await.map_err(|broken| match broken {
+            Broken::Cut(error) => self.transport_error(call, error),
+            Broken::Silent(patience) => silence(call, patience),
+            Broken::Unreadable(error) => self.not_the_json(call, &beginning, &error),
         })
+    }
+
+    fn not_the_json(&self, call: &Call, body: &[u8], error: &serde_json::Error) -> ScannerError {
+        let place = format!("not the expected JSON at line {} column {}", error.line(), error.column());
+        self.unreadable(call, body, &place)
     }
 
     fn unreadable(&self, call: &Call, body: &[u8], what: &str) -> ScannerError {

@@ -1,7 +1,7 @@
 //! [`NessusScanner`]: a Nessus scanner over its HTTP API, the only place that speaks HTTP to one.
 //!
-//! From the ground up: `wire` (what the answers look like), `redactor` (no secret in a message), `refusal` (what a
-//! refusal means), `http` (one exchange), `ready` (waiting for a scanner that is loading), `auth` (session, web token, API
+//! From the ground up: `lenient` (reading what is not quite as promised), `wire` (what the answers look like), `redactor` (no
+//! secret in a message), `refusal` (what a refusal means), `stream` (answers of any size), `http` (one exchange), `ready` (waiting for a scanner that is loading), `auth` (session, web token, API
 //! keys), `client` (calls with a login behind them, repeated where that is safe), then the meaning:
 //! `status`, `facts`, `adopt`, `credentials`, `export`. This file maps [`ScannerInterface`] onto them.
 //!
@@ -16,17 +16,19 @@ mod credentials;
 mod export;
 mod facts;
 mod http;
+mod lenient;
 mod ready;
 mod redactor;
 mod refusal;
 mod status;
+mod stream;
 mod tls;
 mod wire;
 
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, time::Duration};
+use std::{fmt, marker::PhantomData, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -38,6 +40,7 @@ use self::{
     client::{Client, before_the_call},
     config::ExportLimits,
     http::{Access, Call, Expected, decode_error},
+    wire::Wanted,
 };
 use super::{
     ExportSink, ExportSummary, ScanHost, ScanHostDetails, ScanRequest, ScanRun, ScanState, ScanStatus, ScannerError,
@@ -76,22 +79,30 @@ impl NessusScanner {
 
     /// The uuid of a template, from `GET /editor/scan/templates`.
     async fn template(&self, name: &str) -> Result<String, ScannerError> {
-        let answer: wire::Templates = always_there(self.client.get_when_ready("/editor/scan/templates").await)?;
-        let mut available = Vec::new();
-        for template in answer.templates {
-            let is_allowed = |name: &str| {
-                self.allowed_templates.as_ref().is_none_or(|allowed| allowed.iter().any(|allowed| allowed == name))
-            };
-            let usable = template.unsupported != Some(true)
-                && template.license_fulfilled != Some(false)
-                && template.name.as_deref().is_some_and(is_allowed);
-            let (true, Some(known), Some(uuid)) = (usable, template.name, template.uuid) else { continue };
-            if known == name {
-                return Ok(uuid);
+        let call = Call::get("/editor/scan/templates", Access::Session);
+        let answer: wire::Templates = always_there(self.client.fetch_when_ready(&call, PhantomData).await)?;
+        let no_list = || decode_error(&call, "there is no list of `templates` in it");
+        let templates = answer.templates.filter(|templates| !templates.is_empty()).ok_or_else(no_list)?;
+        let (mut available, mut refused) = (Vec::new(), None);
+        for template in templates {
+            let obstacle = obstacle(&template);
+            let (Some(known), Some(uuid)) = (template.name, template.uuid) else { continue };
+            let is_allowed = |allowed: &Vec<String>| allowed.contains(&known);
+            if !self.allowed_templates.as_ref().is_none_or(is_allowed) {
+                continue;
             }
-            available.push(excerpt(&known).to_string());
+            match obstacle {
+                None if known == name => return Ok(uuid),
+                None => available.push(excerpt(&known).to_string()),
+                Some(reason) if known == name => refused = Some(reason),
+                Some(_) => {}
+            }
         }
-        Err(ScannerError::UnknownTemplate { name: excerpt(name).to_string(), available })
+        let name = excerpt(name).to_string();
+        Err(match refused {
+            Some(reason) => ScannerError::UnusableTemplate { name, reason, available },
+            None => ScannerError::UnknownTemplate { name, available },
+        })
     }
 
     /// The id of the folder that scans are to be created in, from `GET /folders`: ids differ from user to user.
@@ -115,20 +126,21 @@ impl NessusScanner {
     }
 
     async fn folders(&self) -> Result<Vec<wire::Folder>, ScannerError> {
-        let answer: wire::Folders = always_there(self.client.get("/folders", Access::Session).await)?;
-        Ok(answer.folders)
+        let call = Call::get("/folders", Access::Session);
+        let answer: wire::Folders = always_there(self.client.fetch_repeated(&call).await)?;
+        answer.folders.ok_or_else(|| decode_error(&call, "there is no list of `folders` in it"))
     }
 
     async fn details(&self, scan: u64) -> Result<wire::Details, ScannerError> {
-        self.client.get(details_path(scan), Access::Session).await
+        self.client.fetch_repeated(&details_call(scan)).await
     }
 
     /// Where the scan stands. That it is gone is believed when the list of scans does not have it either.
     async fn status_of(&self, scan: u64) -> Result<ScanStatus, ScannerError> {
-        let call = Call::get(details_path(scan), Access::Session);
+        let call = details_call(scan);
         let details = match self.details(scan).await {
             Err(gone @ ScannerError::NotFound(_)) => {
-                if !adopt::lists(&scan_list(), &self.list().await?, scan)? {
+                if !adopt::lists(&scan_list(), &self.list(Wanted::Scan(scan)).await?, scan)? {
                     return Err(gone);
                 }
                 let message = format!("it says 404, but the scanner lists the scan; {gone}");
@@ -139,8 +151,8 @@ impl NessusScanner {
         status::summarise(&call.name(), &details)
     }
 
-    async fn list(&self) -> Result<wire::ScanList, ScannerError> {
-        always_there(self.client.fetch_repeated(&scan_list()).await)
+    async fn list(&self, wanted: Wanted) -> Result<wire::ScanList, ScannerError> {
+        always_there(self.client.fetch_repeated_as(&scan_list(), wanted).await)
     }
 
     /// The scan that a create with an unclear outcome has made after all, `age` after it was begun; else its error.
@@ -151,7 +163,7 @@ impl NessusScanner {
         unclear: ScannerError,
     ) -> Result<ScanId, ScannerError> {
         tracing::warn!(scanner = self.client.base(), error = %unclear, "it is unclear whether a scan was created");
-        let found = match self.list().await {
+        let found = match self.list(Wanted::Marker(marker.to_owned())).await {
             Ok(list) => adopt::find_new(&scan_list(), &list, marker, age),
             Err(error) => Err(error),
         };
@@ -227,7 +239,7 @@ impl ScannerInterface for NessusScanner {
         let unclear = match self.client.act(&call).await {
             Ok(answer) => {
                 // The scan runs whether or not the scanner tells the name of the run.
-                let launched: Option<wire::Launched> = serde_json::from_slice(&answer).ok();
+                let launched: Option<wire::Launched> = serde_json::from_str(&lenient::text_of(&answer)).ok();
                 return Ok(launched.and_then(|launched| launched.scan_uuid));
             }
             Err(unclear) if unclear.may_have_acted() => unclear,
@@ -291,20 +303,29 @@ impl ScannerInterface for NessusScanner {
     }
 
     async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
-        Ok(facts::runs(self.details(number(scan)?).await?))
+        let scan = number(scan)?;
+        let details = self.details(scan).await?;
+        require(&details_call(scan), details.info.is_some())?;
+        Ok(facts::runs(details))
     }
 
     async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
-        Ok(facts::hosts(self.details(number(scan)?).await?))
+        let call = details_call(number(scan)?);
+        let answer: wire::HostList = self.client.fetch_repeated(&call).await?;
+        require(&call, answer.info.is_some() && answer.hosts.is_some())?;
+        Ok(facts::hosts(answer.hosts.unwrap_or_default()))
     }
 
     async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
-        let path = format!("/scans/{}/hosts/{host}", number(scan)?);
-        Ok(facts::host_details(self.client.get(path, Access::Session).await?))
+        let call = Call::get(format!("/scans/{}/hosts/{host}", number(scan)?), Access::Session);
+        let answer: wire::HostAnswer = self.client.fetch_repeated(&call).await?;
+        require(&call, answer.vulnerabilities.is_some())?;
+        Ok(facts::host_details(answer))
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-        let list = always_there(self.client.get_when_ready("/scans").await)?;
+        let wanted = Wanted::Marker(marker.to_owned());
+        let list = always_there(self.client.fetch_when_ready(&scan_list(), wanted).await)?;
         adopt::find(&scan_list(), &list, marker)
     }
 
@@ -335,8 +356,31 @@ fn targets_of(request: &ScanRequest) -> Result<String, ScannerError> {
     targets.map_err(|error| ScannerError::Rejected(error.to_string()))
 }
 
+/// Why a scan of targets cannot be made from this template, if so.
+fn obstacle(template: &wire::Template) -> Option<&'static str> {
+    let is = |flag: Option<bool>| flag == Some(true);
+    match template {
+        _ if template.license_fulfilled == Some(false) => Some("the scanner's licence does not cover it"),
+        _ if is(template.unsupported) => Some("the scanner does not support it"),
+        _ if is(template.is_agent) => Some("it is for scans by agents"),
+        _ if is(template.manager_only) => Some("it is for Nessus Manager"),
+        _ if template.name.as_deref() == Some("custom") => Some("it needs a policy"),
+        _ => None,
+    }
+}
+
+/// Refuses an answer without what was asked for: it is none, not an empty one.
+fn require(call: &Call, is_there: bool) -> Result<(), ScannerError> {
+    if is_there { Ok(()) } else { Err(decode_error(call, "what was asked for is not in it")) }
+}
+
 fn scan_list() -> Call {
-    Call::get("/scans", Access::Session)
+    Call::get("/scans", Access::Session).expects(Expected::Large)
+}
+
+/// `GET /scans/{id}`: with all hosts of the scan, however many there are.
+fn details_call(scan: u64) -> Call {
+    Call::get(details_path(scan), Access::Session).expects(Expected::Large)
 }
 
 fn details_path(scan: u64) -> String {

@@ -10,7 +10,7 @@ use reqwest::{StatusCode, header::HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{http::Call, ready, redactor::Redactor, wire::ServerStatus};
+use super::{http::Call, lenient, ready, redactor::Redactor, wire::ServerStatus};
 use crate::{scanner::ScannerError, secret::Secret};
 
 /// The longest a scanner may ask us to stay away.
@@ -61,7 +61,7 @@ fn speaks_of_a_licence(words: &str) -> bool {
 
 /// The reason in a refusal: the field `error` of its JSON, else its text, unless that is a proxy's page.
 pub(super) fn words(status: StatusCode, body: &[u8], redactor: &Redactor, secrets: &[Secret]) -> String {
-    if let Ok(Value::Object(fields)) = serde_json::from_slice(body) {
+    if let Ok(Value::Object(fields)) = serde_json::from_str(&lenient::text_of(body)) {
         for field in ["error", "message", "status"] {
             if let Some(Value::String(text)) = fields.get(field).filter(|value| value.as_str() != Some("")) {
                 return redactor.shown(text.as_bytes(), secrets);
@@ -76,8 +76,9 @@ pub(super) fn words(status: StatusCode, body: &[u8], redactor: &Redactor, secret
 
 /// What a 503 says of the scanner's own state, if it comes from the scanner.
 pub(super) fn server_status(status: StatusCode, body: &[u8]) -> Option<ServerStatus> {
-    let server: Option<ServerStatus> =
-        (status == StatusCode::SERVICE_UNAVAILABLE).then(|| serde_json::from_slice(body).ok()).flatten();
+    let server: Option<ServerStatus> = (status == StatusCode::SERVICE_UNAVAILABLE)
+        .then(|| serde_json::from_str(&lenient::text_of(body)).ok())
+        .flatten();
     server.filter(|server| server.status.is_some() || server.must_destroy_session == Some(true))
 }
 
@@ -99,18 +100,19 @@ pub(super) fn disguise(body: &[u8]) -> Option<Disguise> {
     /// `status` stands beside `error` in answers that are none: `{"error":"","status":"ready"}`.
     #[derive(Deserialize)]
     struct Said {
-        error: Option<Value>,
+        #[serde(default, deserialize_with = "lenient::value")]
+        error: Value,
         status: Option<serde::de::IgnoredAny>,
     }
 
-    match body.trim_ascii_start().first() {
+    match body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start().first() {
         None => return Some(Disguise::Empty),
         Some(b'<') => return Some(Disguise::Page),
         Some(b'{') => {}
         Some(_) => return Some(Disguise::NotAnObject),
     }
-    let said: Said = serde_json::from_slice(body).ok()?;
-    let Some(Value::String(error)) = said.error.filter(|_| said.status.is_none()) else { return None };
+    let said: Said = serde_json::from_str(&lenient::text_of(body)).ok()?;
+    let (Value::String(error), None) = (said.error, said.status) else { return None };
     let lower = error.to_ascii_lowercase();
     let mentions = |words: &[&str]| words.iter().any(|word| lower.contains(word));
     let status = match () {

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::{
     adopt::current,
-    wire::{Details, Host},
+    wire::{Details, HostSums},
 };
 use crate::{
     error::excerpt,
@@ -43,8 +43,8 @@ pub(super) fn summarise(call: &str, details: &Details) -> Result<ScanStatus, Sca
         })?;
     let state = state_of(word);
     let mut status = ScanStatus::new(state);
-    status.progress = progress(state, details.hosts.as_deref().unwrap_or_default());
-    status.hosts = details.hosts.as_ref().map(|hosts| hosts.len() as u64);
+    status.progress = progress(state, details.hosts.unwrap_or_default());
+    status.hosts = details.hosts.map(|sums| sums.hosts);
     status.left_out_hosts = info.and_then(|info| info.license.as_ref()?.trimmed);
     status.run_uuid = current(details);
     let notes = notes(&details.notes);
@@ -54,26 +54,34 @@ pub(super) fn summarise(call: &str, details: &Details) -> Result<ScanStatus, Sca
 }
 
 /// `floor(100 * done / total)` over the hosts: at most 99 before the end, 100 when completed, nothing without hosts.
-fn progress(state: ScanState, hosts: &[Host]) -> Option<u8> {
+fn progress(state: ScanState, sums: HostSums) -> Option<u8> {
     if state == ScanState::Completed {
         return Some(100);
     }
-    let sum = |of: fn(&Host) -> Option<u64>| hosts.iter().filter_map(of).map(u128::from).sum::<u128>();
-    let total = sum(|host| host.scanprogresstotal);
-    let percent = (sum(|host| host.scanprogresscurrent) * 100).checked_div(total)?;
+    let percent = (sums.checks_done * 100).checked_div(sums.checks)?;
     u8::try_from(percent.min(99)).ok()
 }
 
-/// The scanner's remarks: nothing, a text, or a list of texts or of objects with a `title` and a `message`.
+/// The fields of a remark that hold its words, in this order.
+const WORDS: [&str; 6] = ["title", "message", "note", "notes", "text", "error"];
+
+/// The scanner's remarks: nothing, a text, a list of them, or objects with a `title` and a `message`, however deep they are
+/// wrapped.
 fn notes(notes: &Value) -> String {
+    let all = |found: Vec<String>, separator| {
+        found.into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join(separator)
+    };
     match notes {
         Value::String(text) => text.clone(),
-        Value::Array(entries) => {
-            entries.iter().map(self::notes).filter(|text| !text.is_empty()).collect::<Vec<_>>().join("; ")
-        }
+        Value::Array(entries) => all(entries.iter().map(self::notes).collect(), "; "),
         Value::Object(fields) => {
-            let texts = ["title", "message"].into_iter().filter_map(|field| fields.get(field)?.as_str());
-            texts.collect::<Vec<_>>().join(": ")
+            let words = WORDS.iter().filter_map(|field| fields.get(*field)).map(self::notes).collect();
+            let words = all(words, ": ");
+            if !words.is_empty() {
+                return words;
+            }
+            let wrapped = fields.values().filter(|value| value.is_object() || value.is_array());
+            all(wrapped.map(self::notes).collect(), "; ")
         }
         _ => String::new(),
     }
@@ -143,6 +151,18 @@ mod tests {
     #[case(
         r#"{"info":{"status":"aborted"},"notes":[{"title":"Licence","message":"16 hosts"},{"x":1}]}"#,
         "aborted: Licence: 16 hosts"
+    )]
+    #[case(
+        r#"{"info":{"status":"aborted"},"notes":{"note":[{"title":"Licence","message":"16 hosts","severity":3}]}}"#,
+        "aborted: Licence: 16 hosts"
+    )]
+    #[case(
+        r#"{"info":{"status":"aborted"},"notes":[[{"title":"Licence","message":{"text":"16 hosts"}}],null,{}]}"#,
+        "aborted: Licence: 16 hosts"
+    )]
+    #[case(
+        r#"{"info":{"status":"aborted"},"notes":{"1":{"message":"engine restarted"}}}"#,
+        "aborted: engine restarted"
     )]
     fn the_reason_of_an_abort_is_told(#[case] json: &str, #[case] detail: &str) {
         let details: Details = serde_json::from_str(json).unwrap();

@@ -1,11 +1,19 @@
 //! The answers of the Nessus API as far as this client reads them.
 //!
-//! Types vary between versions (integers as strings, 0 for false) and any list may be `null` or absent, so every
-//! field is optional and read leniently. What must be there is checked where it is used.
+//! Every field is optional and read leniently (see `lenient`), down to the elements of lists. What must be there is checked
+//! where it is used. Of what may be large only what is needed is kept: counts of hosts, and of all scans those looked for.
 //! Source of the shapes: Tenable's `/api` document of Nessus 10.12 and wire recordings of older versions.
 
-use serde::{Deserialize, Deserializer};
+use std::fmt;
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeSeed, IgnoredAny, MapAccess, Visitor},
+};
 use serde_json::Value;
+
+use super::lenient::{Each, Elements, flag, list, number, object, text, value};
+use crate::scanner::interface::name_carries;
 
 /// `POST /session`.
 #[derive(Deserialize)]
@@ -40,6 +48,7 @@ pub(super) struct Properties {
     pub(super) plugin_set: Option<String>,
     #[serde(default, deserialize_with = "number")]
     pub(super) used_ip_count: Option<u64>,
+    #[serde(default, deserialize_with = "object")]
     pub(super) license: Option<License>,
 }
 
@@ -52,6 +61,7 @@ pub(super) struct License {
     pub(super) ips: Option<u64>,
     #[serde(default, deserialize_with = "number")]
     pub(super) expiration_date: Option<u64>,
+    #[serde(default, deserialize_with = "object")]
     pub(super) features: Option<Features>,
 }
 
@@ -66,7 +76,7 @@ pub(super) struct Features {
 #[derive(Debug, Deserialize)]
 pub(super) struct Templates {
     #[serde(default, deserialize_with = "list")]
-    pub(super) templates: Vec<Template>,
+    pub(super) templates: Option<Vec<Template>>,
 }
 
 /// One scan template; its icon (most of the answer) is skipped.
@@ -80,11 +90,16 @@ pub(super) struct Template {
     pub(super) unsupported: Option<bool>,
     #[serde(default, deserialize_with = "flag")]
     pub(super) license_fulfilled: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) is_agent: Option<bool>,
+    #[serde(default, deserialize_with = "flag")]
+    pub(super) manager_only: Option<bool>,
 }
 
 /// `POST /scans`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Created {
+    #[serde(default, deserialize_with = "object")]
     pub(super) scan: Option<CreatedScan>,
 }
 
@@ -102,24 +117,84 @@ pub(super) struct Launched {
     pub(super) scan_uuid: Option<String>,
 }
 
-/// `GET /scans`.
-#[derive(Debug, Deserialize)]
+/// `GET /scans`, as far as the scans go that are looked for.
+#[derive(Debug, Default)]
 pub(super) struct ScanList {
-    #[serde(default, deserialize_with = "list")]
-    pub(super) folders: Vec<Folder>,
-    /// `None` when there is no such field, which is no list at all; `null` is an empty one.
-    #[serde(default, deserialize_with = "present_list")]
+    pub(super) folders: Option<Vec<Folder>>,
+    /// Those looked for; `None` when there is no list of scans, `null` being an empty one.
     pub(super) scans: Option<Vec<ListedScan>>,
     /// The scanner's clock, in seconds since 1970.
-    #[serde(default, deserialize_with = "number")]
     pub(super) timestamp: Option<u64>,
 }
+
+/// Reads a [`ScanList`]: which of its scans are looked for.
+#[derive(Debug, Clone)]
+pub(super) enum Wanted {
+    /// Those whose name carries this marker.
+    Marker(String),
+    /// The one with this id.
+    Scan(u64),
+}
+
+impl Wanted {
+    fn wants(&self, scan: &ListedScan) -> bool {
+        match self {
+            Self::Marker(marker) => scan.name.as_deref().is_some_and(|name| name_carries(name, marker)),
+            Self::Scan(id) => scan.id == Some(*id),
+        }
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Wanted {
+    type Value = ScanList;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<ScanList, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Wanted {
+    type Value = ScanList;
+
+    fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str("a list of scans")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<ScanList, A::Error> {
+        let mut read = ScanList::default();
+        while let Some(key) = map.next_key::<String>()? {
+            match key.as_str() {
+                "folders" => read.folders = map.next_value::<List<Folder>>()?.0,
+                "timestamp" => read.timestamp = map.next_value::<Number>()?.0,
+                "scans" => {
+                    let mut scans = Vec::new();
+                    let keep = |scan| {
+                        if self.wants(&scan) {
+                            scans.push(scan);
+                        }
+                    };
+                    let seen = map.next_value_seed(Each::new(keep))?;
+                    read.scans = seen.is_some_and(Elements::is_an_answer).then_some(scans);
+                }
+                _ => drop(map.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(read)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(bound = "T: serde::de::DeserializeOwned")]
+struct List<T>(#[serde(deserialize_with = "list")] Option<Vec<T>>);
+
+#[derive(Deserialize)]
+struct Number(#[serde(deserialize_with = "number")] Option<u64>);
 
 /// `GET /folders`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Folders {
     #[serde(default, deserialize_with = "list")]
-    pub(super) folders: Vec<Folder>,
+    pub(super) folders: Option<Vec<Folder>>,
 }
 
 /// A folder within [`ScanList`] and [`Folders`].
@@ -147,16 +222,51 @@ pub(super) struct ListedScan {
     pub(super) creation_date: Option<u64>,
 }
 
-/// `GET /scans/{id}`.
+/// `GET /scans/{id}`; of its hosts only the sums.
 #[derive(Debug, Deserialize)]
 pub(super) struct Details {
+    #[serde(default, deserialize_with = "object")]
     pub(super) info: Option<Info>,
     /// `None` when the scanner says `null` or nothing, as it does for a scan that never ran.
-    pub(super) hosts: Option<Vec<Host>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "host_sums")]
+    pub(super) hosts: Option<HostSums>,
+    #[serde(default, deserialize_with = "value")]
     pub(super) notes: Value,
-    #[serde(default, deserialize_with = "list")]
-    pub(super) history: Vec<HistoryEntry>,
+    #[serde(default, deserialize_with = "history")]
+    pub(super) history: History,
+}
+
+/// How many hosts [`Details`] have, and how far they are. The scale of their progress is checks, not per cent.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct HostSums {
+    pub(super) hosts: u64,
+    pub(super) checks_done: u128,
+    pub(super) checks: u128,
+}
+
+fn host_sums<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HostSums>, D::Error> {
+    let mut sums = HostSums::default();
+    let add = |host: HostProgress| {
+        sums.hosts += 1;
+        sums.checks_done += u128::from(host.scanprogresscurrent.unwrap_or_default());
+        sums.checks += u128::from(host.scanprogresstotal.unwrap_or_default());
+    };
+    let seen = Each::new(add).deserialize(deserializer)?;
+    Ok(seen.filter(|seen| !seen.is_null).map(|_| sums))
+}
+
+/// The runs within [`Details`].
+#[derive(Debug, Default)]
+pub(super) struct History {
+    pub(super) runs: Vec<HistoryEntry>,
+    /// Whether these are all there are: nothing in the list was unreadable.
+    pub(super) is_whole: bool,
+}
+
+fn history<'de, D: Deserializer<'de>>(deserializer: D) -> Result<History, D::Error> {
+    let mut runs = Vec::new();
+    let seen = Each::new(|run| runs.push(run)).deserialize(deserializer)?;
+    Ok(History { runs, is_whole: seen.is_some_and(|seen| seen.read == seen.all) })
 }
 
 /// A run within [`Details`].
@@ -183,7 +293,7 @@ pub(super) struct Info {
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) targets: Option<String>,
-    #[serde(rename = "license_info")]
+    #[serde(rename = "license_info", default, deserialize_with = "object")]
     pub(super) license: Option<LicenseInfo>,
     #[serde(default, deserialize_with = "text")]
     pub(super) policy_template_uuid: Option<String>,
@@ -211,32 +321,53 @@ pub(super) struct Uploaded {
 pub(super) struct Editor {
     #[serde(default, deserialize_with = "text")]
     pub(super) uuid: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "value")]
     credentials: Value,
 }
 
 impl Editor {
-    /// The ids of the stored credentials: `credentials.data[].types[].instances[].id`.
-    pub(super) fn credential_ids(&self) -> Vec<String> {
+    /// The ids of the stored credentials: `credentials.data[].types[].instances[].id`. `None` when there is one without an
+    /// id that can be read: it could not be deleted.
+    pub(super) fn credential_ids(&self) -> Option<Vec<String>> {
         let list = |value: &Value, field: &str| value.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
         let types = list(&self.credentials, "data").into_iter().flat_map(|category| list(&category, "types"));
-        let instances = types.flat_map(|kind| list(&kind, "instances"));
+        let instances = types.flat_map(|kind| list(&kind, "instances")).filter(|instance| !instance.is_null());
         let id = |instance: Value| match instance.get("id")? {
             Value::String(id) => Some(id.clone()),
             Value::Number(id) => Some(id.to_string()),
             _ => None,
         };
-        instances.filter_map(id).collect()
+        instances.map(id).collect()
     }
 }
 
-/// A host within [`Details`]. The scale of its progress is checks, not per cent.
+/// `GET /scans/{id}` once more, for its hosts one by one.
+#[derive(Debug, Deserialize)]
+pub(super) struct HostList {
+    #[serde(default, deserialize_with = "object")]
+    pub(super) info: Option<Info>,
+    /// Empty when there is no such field, as for a scan that never ran; `None` for what is no list.
+    #[serde(default = "no_hosts", deserialize_with = "list")]
+    pub(super) hosts: Option<Vec<Host>>,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "serde wants the type of the field")]
+fn no_hosts() -> Option<Vec<Host>> {
+    Some(Vec::new())
+}
+
+/// How far a host within [`Details`] is.
+#[derive(Debug, Deserialize)]
+struct HostProgress {
+    #[serde(default, deserialize_with = "number")]
+    scanprogresscurrent: Option<u64>,
+    #[serde(default, deserialize_with = "number")]
+    scanprogresstotal: Option<u64>,
+}
+
+/// A host within [`HostList`].
 #[derive(Debug, Deserialize)]
 pub(super) struct Host {
-    #[serde(default, deserialize_with = "number")]
-    pub(super) scanprogresscurrent: Option<u64>,
-    #[serde(default, deserialize_with = "number")]
-    pub(super) scanprogresstotal: Option<u64>,
     #[serde(rename = "host_id", default, deserialize_with = "number")]
     pub(super) id: Option<u64>,
     #[serde(default, deserialize_with = "text")]
@@ -256,9 +387,10 @@ pub(super) struct Host {
 /// `GET /scans/{id}/hosts/{host}`.
 #[derive(Debug, Deserialize)]
 pub(super) struct HostAnswer {
+    #[serde(default, deserialize_with = "object")]
     pub(super) info: Option<HostInfo>,
     #[serde(default, deserialize_with = "list")]
-    pub(super) vulnerabilities: Vec<HostVulnerability>,
+    pub(super) vulnerabilities: Option<Vec<HostVulnerability>>,
 }
 
 /// The head of [`HostAnswer`].
@@ -306,56 +438,6 @@ pub(super) struct ExportStatus {
     pub(super) status: Option<String>,
 }
 
-/// A whole number, also when it is written as text or with a fraction; anything else is `None`.
-fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Number(number) => number.as_u64().or_else(|| whole(number.as_f64()?)),
-        Value::String(text) => text.trim().parse().ok(),
-        _ => None,
-    })
-}
-
-/// The whole part of a number that fits.
-fn whole(number: f64) -> Option<u64> {
-    // 2^53: larger ones are no exact integers any more.
-    let exact = (0.0..=9_007_199_254_740_992.0).contains(&number);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked to be in range")]
-    exact.then_some(number as u64)
-}
-
-/// A text, also when it is written as a number; anything else is `None`.
-fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::String(text) => Some(text),
-        Value::Number(number) => Some(number.to_string()),
-        _ => None,
-    })
-}
-
-/// A truth value, also when it is written as 0, 1 or text; anything else is `None`.
-fn flag<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<bool>, D::Error> {
-    Ok(match Value::deserialize(deserializer)? {
-        Value::Bool(flag) => Some(flag),
-        Value::Number(number) => number.as_f64().map(|number| number != 0.0),
-        Value::String(text) => match text.trim() {
-            "true" | "yes" | "1" => Some(true),
-            "false" | "no" | "0" => Some(false),
-            _ => None,
-        },
-        _ => None,
-    })
-}
-
-/// A list, empty when it is `null`.
-fn list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Vec<T>, D::Error> {
-    Ok(Option::deserialize(deserializer)?.unwrap_or_default())
-}
-
-/// A list where there is a field for one, empty when it is `null`.
-fn present_list<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Vec<T>>, D::Error> {
-    list(deserializer).map(Some)
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
@@ -367,7 +449,7 @@ mod tests {
     #[case(r"{}", None)]
     #[case(r#"{"scans":[{"id":"5","name":7,"folder_id":null,"starttime":{"odd":1}}]}"#, Some(1))]
     fn a_scan_list_is_read_leniently(#[case] json: &str, #[case] scans: Option<usize>) {
-        let list: ScanList = serde_json::from_str(json).unwrap();
+        let list = Wanted::Scan(5).deserialize(&mut serde_json::Deserializer::from_str(json)).unwrap();
         assert_eq!(list.scans.as_ref().map(Vec::len), scans);
         for scan in list.scans.iter().flatten() {
             assert_eq!((scan.id, scan.name.as_deref(), scan.folder_id), (Some(5), Some("7"), None));

@@ -13,7 +13,11 @@ fn request() -> ScanRequest {
 
 async fn with_templates(server: &MockServer) {
     let templates = json!({ "templates": [
+        null,
+        { "name": "basic", "uuid": "uuid-agent", "is_agent": true },
         { "name": "basic", "uuid": "uuid-old", "unsupported": true },
+        { "name": "custom", "uuid": "uuid-custom", "is_agent": {} },
+        { "name": "mobile", "uuid": "uuid-mobile", "manager_only": 1 },
         { "name": "basic", "uuid": "uuid-basic", "unsupported": 0, "license_fulfilled": 1, "icon": "x" },
         { "name": "pci", "uuid": "uuid-pci", "license_fulfilled": false },
         { "name": "discovery", "uuid": "uuid-discovery" },
@@ -89,16 +93,41 @@ async fn a_path_in_the_url_is_kept() {
     client(format!("{}/nessus-eu/", server.uri())).find_by_marker(MARKER).await.unwrap();
 }
 
+#[rstest]
+#[case::unknown("nmap", "unknown_template", "offers no template")]
+#[case::licence("pci", "unusable_template", "licence does not cover it")]
+#[case::policy("custom", "unusable_template", "needs a policy")]
+#[case::manager("mobile", "unusable_template", "is for Nessus Manager")]
 #[tokio::test]
-async fn a_template_the_scanner_does_not_offer_is_refused_with_those_it_has() {
+async fn a_template_that_cannot_be_used_is_refused_with_the_reason_and_those_that_can(
+    #[case] template: &str,
+    #[case] code: &str,
+    #[case] reason: &str,
+) {
+    use crate::error::Classified as _;
     let server = scanner_with_logins(1).await;
     with_templates(&server).await;
     let mut request = request();
-    request.template = "pci".to_owned();
+    request.template = template.to_owned();
     let error = client(server.uri()).create(&request).await.unwrap_err();
-    let ScannerError::UnknownTemplate { name, available } = error else { panic!("{error:?}") };
-    assert_eq!((name.as_str(), available), ("pci", vec!["basic".to_owned(), "discovery".to_owned()]));
+    assert_eq!((error.code(), error.is_retryable()), (code, false), "{error:?}");
+    let said = error.to_string();
+    assert!(said.contains(reason) && said.ends_with("offers: basic, discovery") && said.contains(template), "{said}");
     assert_eq!(requests(&server, "POST", "/scans").await, 0);
+}
+
+#[rstest]
+#[case(json!({}))]
+#[case(json!({ "templates": {} }))]
+#[case(json!({ "templates": [] }))]
+#[case(json!({ "templates": [null, "basic"] }))]
+#[tokio::test]
+async fn an_answer_without_templates_is_none_and_may_be_another_next_time(#[case] answer: Value) {
+    use crate::error::Classified as _;
+    let server = scanner_with_logins(1).await;
+    call("GET", "/editor/scan/templates").respond_with(ok(answer)).mount(&server).await;
+    let error = client(server.uri()).create(&request()).await.unwrap_err();
+    assert!(matches!(error, ScannerError::Decode { .. }) && error.is_retryable(), "{error:?}");
 }
 
 #[rstest]

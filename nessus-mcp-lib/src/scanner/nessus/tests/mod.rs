@@ -5,8 +5,10 @@ mod calls;
 mod credentials;
 mod export;
 mod faults;
+mod large;
 mod lifecycle;
 mod session;
+mod shapes;
 
 use std::{
     io::{Read as _, Write as _},
