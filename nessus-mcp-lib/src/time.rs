@@ -6,15 +6,17 @@
 use std::{
     fmt,
     hash::{BuildHasher as _, Hasher as _, RandomState},
+    ops::Add,
     str::FromStr,
     sync::{
-        Arc,
-        atomic::{AtomicI64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+use tokio::time::Instant;
 
 /// An instant in UTC, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,6 +171,92 @@ impl Clock for ManualClock {
     }
 }
 
+/// A moment on a clock that goes on while the machine is suspended: what was confirmed before is as old as it is.
+///
+/// It is tokio's [`Instant`], whose clock stands still meanwhile, moved later by the time that the machine has slept. Where
+/// that cannot be told (off Linux) it is no more than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct BootInstant(Instant);
+
+impl BootInstant {
+    /// Now.
+    pub(crate) fn now() -> Self {
+        // Read first: whatever happens between the two makes the moment earlier, which is what a deadline is counted from.
+        let slept = slept();
+        Self(Instant::now() + slept)
+    }
+
+    /// How long it is until then; zero when it is over.
+    pub(crate) fn left(self) -> Duration {
+        self.0.saturating_duration_since(Self::now().0)
+    }
+}
+
+impl Add<Duration> for BootInstant {
+    type Output = Self;
+
+    fn add(self, duration: Duration) -> Self {
+        Self(self.0 + duration)
+    }
+}
+
+/// How long the machine has slept since this process began to ask.
+fn slept() -> Duration {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let measured = {
+        static SLEEP: Sleep = Sleep::new();
+        let read = |clock| Duration::try_from(rustix::time::clock_gettime(clock)).unwrap_or_default();
+        // In this order: who is stopped between the two must not seem to have slept.
+        let boot = read(rustix::time::ClockId::Boottime);
+        SLEEP.measured(boot, read(rustix::time::ClockId::Monotonic))
+    };
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let measured = Duration::ZERO;
+    #[cfg(test)]
+    let measured = measured + SUSPENDED.get();
+    measured
+}
+
+/// What two clocks say of a machine's sleep: one that goes on meanwhile, and one that does not.
+#[derive(Debug)]
+struct Sleep {
+    /// How far apart they were at first and are now, in milliseconds.
+    first: OnceLock<u64>,
+    last: AtomicU64,
+}
+
+impl Sleep {
+    /// Less than this is not the sleep of a machine: the clocks are not read at the same moment.
+    const LEAST_MILLIS: u64 = 100;
+
+    const fn new() -> Self {
+        Self { first: OnceLock::new(), last: AtomicU64::new(0) }
+    }
+
+    /// Takes a reading of both in; returns the sleep since the first one. It never falls.
+    fn measured(&self, boot: Duration, monotonic: Duration) -> Duration {
+        let apart = u64::try_from(boot.saturating_sub(monotonic).as_millis()).unwrap_or(u64::MAX);
+        let first = *self.first.get_or_init(|| apart);
+        let slept = apart.saturating_sub(first);
+        let known = self.last.load(Ordering::Relaxed);
+        if slept >= known + Self::LEAST_MILLIS {
+            self.last.fetch_max(slept, Ordering::Relaxed);
+        }
+        Duration::from_millis(self.last.load(Ordering::Relaxed))
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    static SUSPENDED: std::cell::Cell<Duration> = const { std::cell::Cell::new(Duration::ZERO) };
+}
+
+/// The machine is suspended for so long, as far as this thread can tell.
+#[cfg(test)]
+pub(crate) fn suspend(by: Duration) {
+    SUSPENDED.set(SUSPENDED.get() + by);
+}
+
 /// The unit of a duration that was written as a bare number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DurationUnit {
@@ -233,6 +321,31 @@ mod tests {
         let lots: Vec<f64> = std::iter::repeat_with(by_lot).take(100).collect();
         assert!(lots.iter().all(|lot| (0.0..1.0).contains(lot)), "{lots:?}");
         assert!(lots.iter().any(|lot| *lot < 0.5) && lots.iter().any(|lot| *lot >= 0.5), "{lots:?}");
+    }
+
+    #[test]
+    fn a_machine_that_sleeps_is_told_from_clocks_that_are_read_apart() {
+        let (sleep, second) = (Sleep::new(), Duration::from_secs(1));
+        let at = |boot, monotonic| sleep.measured(Duration::from_millis(boot), Duration::from_millis(monotonic));
+        assert_eq!(at(500_000, 100_000), Duration::ZERO, "what was before does not count");
+        assert_eq!(at(501_000, 101_000), Duration::ZERO);
+        assert_eq!(at(502_003, 102_000), Duration::ZERO, "the second clock was read late");
+        assert_eq!(at(502_000, 162_000), Duration::ZERO, "the process was stopped between the two");
+        assert_eq!(at(623_000, 163_000), 60 * second);
+        assert_eq!(at(623_990, 164_000), 60 * second, "it never falls");
+        assert_eq!(at(634_000, 164_000), 70 * second);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sleep_counts_as_time() {
+        let (before, ordinary) = (BootInstant::now(), Instant::now());
+        let then = before + Duration::from_secs(60);
+        assert_eq!(then.left(), Duration::from_secs(60));
+        suspend(Duration::from_secs(50));
+        tokio::time::advance(Duration::from_secs(5)).await;
+        assert_eq!((then.left(), ordinary.elapsed()), (Duration::from_secs(5), Duration::from_secs(5)));
+        suspend(Duration::from_secs(3600));
+        assert!(then.left().is_zero() && then < BootInstant::now());
     }
 
     #[test]

@@ -3,23 +3,22 @@
 //! A worker asks the queue whether it holds its task right before it creates or launches. But a call is several requests
 //! (a login, a list of templates), and a machine may stand still between any two: the scan would then be created or
 //! launched a second time, by a worker whose task has long been another's. So the scanner looks at the clock once more,
-//! right before the one request that acts.
+//! right before the one request that acts; at one that goes on while the machine is suspended.
 //!
 //! For the same reason an error may come from a request before that one. It then looks as if the scanner might have acted,
 //! and only the scanner's own code knows better: it says so here, beside the error, which stays what it is.
 
 use std::cell::Cell;
 
-use tokio::time::Instant;
-
 use super::RequestSent;
+use crate::time::BootInstant;
 
 tokio::task_local! {
     static PERMIT: Permit;
 }
 
 struct Permit {
-    until: Instant,
+    until: BootInstant,
     /// How far the call has come, as far as it has said so.
     reached: Cell<Reached>,
 }
@@ -36,7 +35,7 @@ enum Reached {
 
 /// Runs `act`, which must not change anything on the scanner from `until` on. Says as well whether the request that acts
 /// may have been sent; [`RequestSent::No`] is certain, whatever error `act` has ended with.
-pub(crate) async fn act_until<T>(until: Instant, act: impl Future<Output = T>) -> (T, RequestSent) {
+pub(crate) async fn act_until<T>(until: BootInstant, act: impl Future<Output = T>) -> (T, RequestSent) {
     let permit = Permit { until, reached: Cell::new(Reached::Unknown) };
     PERMIT
         .scope(permit, async {
@@ -53,7 +52,7 @@ pub(crate) async fn act_until<T>(until: Instant, act: impl Future<Output = T>) -
 /// A worker sets the limit from what the queue has confirmed; where nobody has set one, everything may be sent.
 pub fn may_act() -> bool {
     let ask = |permit: &Permit| {
-        let may = Instant::now() < permit.until;
+        let may = BootInstant::now() < permit.until;
         if may {
             permit.reached.set(Reached::Allowed);
         }
@@ -80,11 +79,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::time::suspend;
 
     #[tokio::test(start_paused = true)]
     async fn a_permit_ends_with_its_time() {
         assert!(may_act());
-        let seen = act_until(Instant::now() + Duration::from_secs(1), async {
+        let seen = act_until(BootInstant::now() + Duration::from_secs(1), async {
             let before = may_act();
             tokio::time::sleep(Duration::from_secs(2)).await;
             (before, may_act())
@@ -93,13 +93,25 @@ mod tests {
         assert!(may_act());
     }
 
+    /// Between the confirmation and the request the lid is closed for an hour: no other clock has moved.
+    #[tokio::test(start_paused = true)]
+    async fn a_permit_ends_while_the_machine_is_suspended() {
+        let until = BootInstant::now() + Duration::from_secs(48);
+        let seen = act_until(until, async {
+            let before = may_act();
+            suspend(Duration::from_secs(3600));
+            (before, may_act())
+        });
+        assert_eq!(seen.await.0, (true, false));
+    }
+
     #[tokio::test(start_paused = true)]
     async fn what_was_sent_is_certain_only_where_it_was_said() {
         let asked_first = || {
             may_act();
             nothing_sent();
         };
-        let late = Instant::now();
+        let late = BootInstant::now();
         let in_time = late + Duration::from_secs(1);
         let sent = async |until, act: fn()| act_until(until, async move { act() }).await.1;
         assert_eq!(sent(in_time, || ()).await, RequestSent::Maybe, "who says nothing may have sent anything");

@@ -20,7 +20,7 @@ use crate::{
     service::ScanService,
     task::TaskManager,
     telemetry::Metrics,
-    time::Clock,
+    time::{BootInstant, Clock},
 };
 
 /// How long a worker sleeps at most before it looks at its queues again.
@@ -232,7 +232,7 @@ impl Worker {
             debug!(pool = %pool.name, error = failed(error), "what others say of the scanners is not known");
         }
         let has_room = !self.shared.free_instances(pool).await.map_err(failed)?.is_empty();
-        let claimed_at = Instant::now();
+        let claimed_at = BootInstant::now();
         let Shared { queue, id, settings, .. } = self.shared.as_ref();
         let claim = if has_room {
             queue.claim(&pool.name, id, settings.lease).await
@@ -246,7 +246,7 @@ impl Worker {
         })
     }
 
-    fn start(&self, claim: Claim, claimed_at: Instant, runs: &mut JoinSet<()>) {
+    fn start(&self, claim: Claim, claimed_at: BootInstant, runs: &mut JoinSet<()>) {
         let span = info_span!("task", task_id = %claim.lease.task_id, trace_id = tracing::field::Empty, fence = %claim.lease.fence);
         runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
     }
@@ -318,7 +318,7 @@ impl Served {
 }
 
 enum Claimed {
-    Task(Box<Claim>, Instant),
+    Task(Box<Claim>, BootInstant),
     Nothing,
     NoRoom,
 }

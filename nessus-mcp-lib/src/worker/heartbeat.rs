@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinHandle, time::Instant};
+use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, warn};
 
@@ -10,6 +10,7 @@ use crate::{
     error::chain,
     ids::{InstanceId, TaskId},
     queue::{Lease, Queue, RenewOutcome, SlotOutcome},
+    time::BootInstant,
 };
 
 /// The part of a lease after which a worker that could not renew it stops acting, in tenths.
@@ -37,7 +38,7 @@ pub(super) struct Heartbeat {
 
 impl Heartbeat {
     /// Starts to renew `lease`, which was asked for at `claimed_at`.
-    pub(super) fn start(queue: Arc<dyn Queue>, lease: Lease, length: Duration, claimed_at: Instant) -> Self {
+    pub(super) fn start(queue: Arc<dyn Queue>, lease: Lease, length: Duration, claimed_at: BootInstant) -> Self {
         let (lost, stop) = (CancellationToken::new(), CancellationToken::new());
         let (slot, held) = watch::channel(None);
         let beats = Beats { queue, lease, length, held, claimed_at, stop: stop.clone() };
@@ -80,7 +81,7 @@ struct Beats {
     lease: Lease,
     length: Duration,
     held: watch::Receiver<Option<HeldSlot>>,
-    claimed_at: Instant,
+    claimed_at: BootInstant,
     stop: CancellationToken,
 }
 
@@ -95,11 +96,11 @@ impl Beats {
         loop {
             let deadline = confirmed + self.length * TRUSTED_TENTHS / 10;
             tokio::select! {
-                () = tokio::time::sleep_until(deadline.min(Instant::now() + pause)) => {}
+                () = tokio::time::sleep(deadline.left().min(pause)) => {}
                 () = self.stop.cancelled() => return,
             }
-            let began = Instant::now();
-            match tokio::time::timeout_at(deadline, self.beat()).await {
+            let began = BootInstant::now();
+            match tokio::time::timeout(deadline.left(), self.beat()).await {
                 Ok(Ok(RenewOutcome::Held)) => {
                     confirmed = began;
                     pause = self.length / BEATS;

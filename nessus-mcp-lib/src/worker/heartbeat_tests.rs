@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     ids::{Fence, PoolName, WorkerId},
     queue::{MockQueue, QueueError},
-    time::Timestamp,
+    time::{Timestamp, suspend},
 };
 
 const LENGTH: Duration = Duration::from_secs(60);
@@ -20,8 +20,8 @@ fn unavailable() -> QueueError {
 
 /// How long after its start the heartbeat says that the claim is lost.
 async fn lost_after(queue: MockQueue) -> Duration {
-    let start = Instant::now();
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, Instant::now());
+    let start = tokio::time::Instant::now();
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, BootInstant::now());
     tokio::time::timeout(LENGTH * 100, heartbeat.lost().cancelled()).await.unwrap();
     start.elapsed()
 }
@@ -45,6 +45,22 @@ async fn a_queue_that_fails_is_trusted_for_most_of_the_lease_only() {
     assert!(lost_after(queue).await < LENGTH);
 }
 
+/// The second beat is told nothing, and the machine is suspended: the first one is older than tokio's clock says.
+#[tokio::test(start_paused = true)]
+async fn what_was_confirmed_grows_old_while_the_machine_is_suspended() {
+    let mut queue = MockQueue::new();
+    let mut beats = 0;
+    queue.expect_renew().returning(move |_, _| {
+        beats += 1;
+        if beats == 1 {
+            return Ok(vec![RenewOutcome::Held]);
+        }
+        suspend(LENGTH);
+        Err(unavailable())
+    });
+    assert_eq!(lost_after(queue).await, LENGTH / BEATS * 2);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_queue_that_recovers_loses_nothing() {
     let mut queue = MockQueue::new();
@@ -54,7 +70,7 @@ async fn a_queue_that_recovers_loses_nothing() {
         beats += 1;
         if beats % 2 == 0 { Ok(vec![RenewOutcome::Held]) } else { Err(unavailable()) }
     });
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, Instant::now());
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, BootInstant::now());
     tokio::time::sleep(LENGTH * 10).await;
     assert!(!heartbeat.lost().is_cancelled());
 }
@@ -69,7 +85,7 @@ async fn a_slot_is_renewed_with_the_claim() {
         .times(3)
         .withf(|_, instance, _, capacity, _| instance.as_str() == "one" && *capacity == 2)
         .returning(|_, _, _, _, _| Ok(SlotOutcome::Acquired));
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, Instant::now());
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, BootInstant::now());
     heartbeat.hold_slot(HeldSlot { instance: InstanceId::new("one").unwrap(), capacity: 2 });
     tokio::time::sleep(LENGTH + Duration::from_secs(1)).await;
 }

@@ -5,7 +5,6 @@ use std::{
     time::Duration,
 };
 
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, error, info, warn};
 
@@ -22,7 +21,7 @@ use crate::{
     queue::{Lease, RenewOutcome},
     scanner::{self, DEFAULT_TEMPLATE, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
     task::{Artifact, Observation, ScanType, Task, TaskStatus, Writer},
-    time::Timestamp,
+    time::{BootInstant, Timestamp},
 };
 
 /// The pauses before the tries to remove the login from a scan that has ended.
@@ -230,8 +229,8 @@ async fn launch_once(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
 }
 
 /// Makes sure that an error is not the scanner's but ours, because we came too late.
-fn still_in_time(until: Instant) -> Result<(), StepError> {
-    if Instant::now() < until {
+fn still_in_time(until: BootInstant) -> Result<(), StepError> {
+    if BootInstant::now() < until {
         return Ok(());
     }
     warn!("the worker stood still and came too late: nothing was sent to the scanner");
@@ -316,11 +315,11 @@ impl<'a> Held<'a> {
     ///
     /// The heartbeat is not enough: after a pause of the machine its verdict may come later than our next step. Returns
     /// until when we may act on the answer.
-    pub(super) async fn confirm(&self) -> Result<Instant, StepError> {
+    pub(super) async fn confirm(&self) -> Result<BootInstant, StepError> {
         if self.shared.stop.is_cancelled() {
             return Err(StepError::Stopped);
         }
-        let asked = Instant::now();
+        let asked = BootInstant::now();
         let renewed = self.shared.queue.renew(std::slice::from_ref(self.lease), self.shared.settings.lease).await?;
         if self.lost.is_cancelled() || renewed.first() != Some(&RenewOutcome::Held) {
             return Err(StepError::LeaseLost);

@@ -19,7 +19,7 @@ use crate::{
     queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED, SlotOutcome},
     scanner::{ScannerError, ScannerInstance},
     task::{CANCELLED, LOST_WITH_WORKERS, Task, TaskError, TaskStatus, Writer},
-    time::varied,
+    time::{BootInstant, varied},
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
@@ -50,7 +50,7 @@ pub(super) struct TaskRun {
     shared: Arc<Shared>,
     claim: Claim,
     /// When the claim was asked for: from then on the lease counts.
-    claimed_at: Instant,
+    claimed_at: BootInstant,
 }
 
 enum Loaded {
@@ -73,7 +73,7 @@ enum Placed {
 }
 
 impl TaskRun {
-    pub(super) fn new(shared: Arc<Shared>, claim: Claim, claimed_at: Instant) -> Self {
+    pub(super) fn new(shared: Arc<Shared>, claim: Claim, claimed_at: BootInstant) -> Self {
         Self { shared, claim, claimed_at }
     }
 

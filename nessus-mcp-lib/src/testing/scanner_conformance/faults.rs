@@ -2,16 +2,14 @@
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use tokio::{
-    task::JoinSet,
-    time::{Instant, timeout},
-};
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{ScannerHarness, assert_counted, completed, created, launched, marker, reached, request};
 use crate::{
     error::{Classified, ErrorKind},
     ids::ScanId,
     scanner::{ScanState, ScannerError, act_until},
+    time::BootInstant,
 };
 
 /// Every call says that it may be repeated, and a create that it did nothing.
@@ -39,15 +37,15 @@ pub async fn a_scanner_out_of_reach_is_retryable_and_has_not_acted(harness: &dyn
 /// A worker that stood still must not create or launch when it goes on: see [`crate::scanner::may_act`].
 pub async fn nothing_is_created_or_launched_too_late(harness: &dyn ScannerHarness) {
     let scanner = harness.scanner();
-    let error = act_until(Instant::now(), scanner.create(&request(harness, 1))).await.0.unwrap_err();
+    let error = act_until(BootInstant::now(), scanner.create(&request(harness, 1))).await.0.unwrap_err();
     assert!(!error.may_have_acted(), "{error:?}");
     assert_eq!(scanner.find_by_marker(&marker(1)).await.unwrap(), None);
     let scan = created(harness, 1).await;
-    let error = act_until(Instant::now(), scanner.launch(&scan)).await.0.unwrap_err();
+    let error = act_until(BootInstant::now(), scanner.launch(&scan)).await.0.unwrap_err();
     assert!(!error.may_have_acted(), "{error:?}");
     assert_eq!(scanner.status(&scan).await.unwrap().state, ScanState::Created);
     assert_counted(harness, 1, 1, 0).await;
-    let in_time = Instant::now() + Duration::from_secs(3600);
+    let in_time = BootInstant::now() + Duration::from_secs(3600);
     act_until(in_time, scanner.launch(&scan)).await.0.unwrap();
     assert_counted(harness, 1, 1, 1).await;
 }
