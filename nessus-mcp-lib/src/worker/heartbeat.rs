@@ -105,7 +105,7 @@ impl Beats {
                     confirmed = began;
                     pause = self.length / BEATS;
                     if !is_noted {
-                        is_noted = tokio::time::timeout_at(deadline, self.queue.note_progress(&self.lease))
+                        is_noted = tokio::time::timeout(deadline.left(), self.queue.note_progress(&self.lease))
                             .await
                             .is_ok_and(|noted| noted.is_ok());
                     }

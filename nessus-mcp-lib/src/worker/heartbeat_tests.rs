@@ -107,7 +107,7 @@ async fn it_has_not_ended_while_a_beat_is_under_way() {
         takes.store(true, std::sync::atomic::Ordering::SeqCst);
         Ok(SlotOutcome::Acquired)
     });
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, Instant::now() - LENGTH / 2);
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, BootInstant::now());
     heartbeat.hold_slot(HeldSlot { instance: InstanceId::new("one").unwrap(), capacity: 2 });
     tokio::task::spawn_blocking(move || has_begun.recv()).await.unwrap().unwrap();
     let ending = tokio::spawn(heartbeat.end());
