@@ -48,7 +48,11 @@ pub struct Section<T> {
 impl<T> Section<T> {
     /// The first `most` of the entries.
     pub(super) fn of(entries: impl ExactSizeIterator<Item = T>, most: usize) -> Self {
-        let total = entries.len() as u64;
+        Self::of_first(entries.len() as u64, entries, most)
+    }
+
+    /// The first `most` of so many entries, of which not all may be there.
+    pub(super) fn of_first(total: u64, entries: impl Iterator<Item = T>, most: usize) -> Self {
         let shown: Vec<T> = entries.take(most).collect();
         Self { total, left_out: total.saturating_sub(shown.len() as u64), shown }
     }

@@ -1,16 +1,19 @@
 //! The decision about each finding.
 
-use std::{collections::HashMap, io::Read};
+use std::{cmp::Ordering, collections::HashMap, io::Read};
 
 use serde::Serialize;
 
-use super::keep::{About, CheckStatus, Kept, Key, Names, State, keep, read_scan};
+use super::keep::{About, CheckStatus, Findings, Key, Names, State, read_scan};
 use crate::results::{
     authentication::{Judgement, LoginExpected},
     counts::SeverityCounts,
     error::ResultsError,
     record::Severity,
 };
+
+/// The longest list that is shown, whatever room there is.
+pub(super) const MOST_LISTED: usize = 1000;
 
 /// Why findings of a host cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -83,80 +86,144 @@ pub(super) struct NotComparable {
     pub checks: u64,
 }
 
+/// Changes of one kind: how many there are, and the first of them.
+#[derive(Debug)]
+pub(super) struct Changes<T> {
+    pub total: u64,
+    /// In order, when the comparison is over.
+    pub first: Vec<T>,
+}
+
+impl<T> Default for Changes<T> {
+    fn default() -> Self {
+        Self { total: 0, first: Vec::new() }
+    }
+}
+
+impl<T> Changes<T> {
+    /// Takes one in; `order` is that of the changes.
+    fn push(&mut self, change: T, order: impl Fn(&T, &T) -> Ordering) {
+        self.total += 1;
+        self.first.push(change);
+        if self.first.len() >= 4 * MOST_LISTED {
+            self.sort(order);
+        }
+    }
+
+    fn sort(&mut self, order: impl Fn(&T, &T) -> Ordering) {
+        self.first.sort_unstable_by(order);
+        self.first.truncate(MOST_LISTED);
+    }
+}
+
 /// Everything a view shows.
 #[derive(Debug)]
 pub(super) struct Outcome {
     pub names: Names,
     pub before: About,
     pub after: About,
-    pub new: Vec<Change>,
-    pub fixed: Vec<Change>,
-    pub changed: Vec<Change>,
+    pub new: Changes<Change>,
+    pub fixed: Changes<Change>,
+    pub changed: Changes<Change>,
+    /// By the later severity, where there is one.
+    pub counts_new: SeverityCounts,
+    pub counts_fixed: SeverityCounts,
+    pub counts_changed: SeverityCounts,
     pub still_there: SeverityCounts,
+    /// Findings that were too many.
+    pub not_compared: u64,
     /// New findings on hosts that the first scan did not see alive.
     pub new_on_unseen_hosts: u64,
     /// New findings on hosts that the second scan could look at more closely.
     pub new_by_better_login: u64,
     pub not_comparable: HashMap<u32, NotComparable>,
-    pub newly_failed: Vec<CheckChange>,
-    pub newly_passed: Vec<CheckChange>,
+    pub newly_failed: Changes<CheckChange>,
+    pub newly_passed: Changes<CheckChange>,
     pub checks_changed_otherwise: u64,
     pub checks_unchanged: u64,
     pub checks_gone: u64,
 }
 
-/// Reads the later scan and decides.
-pub(super) fn compare<R: Read>(kept: Kept, after: R, login: LoginExpected) -> Result<Outcome, ResultsError> {
-    let Kept { mut names, about: before, findings } = kept;
-    let mut seen: HashMap<Key, State> = HashMap::new();
-    let after = read_scan(after, login, &mut names, |key, state| keep(&mut seen, key, state))?;
+/// Reads both scans and decides.
+pub(super) fn compare<B: Read, A: Read>(
+    before: (B, LoginExpected),
+    after: (A, LoginExpected),
+) -> Result<Outcome, ResultsError> {
+    let mut names = Names::default();
+    let (before, had) = read_scan(before.0, before.1, &mut names)?;
+    let (after, has) = read_scan(after.0, after.1, &mut names)?;
     let mut outcome = Outcome {
         names,
         before,
         after,
-        new: Vec::new(),
-        fixed: Vec::new(),
-        changed: Vec::new(),
+        new: Changes::default(),
+        fixed: Changes::default(),
+        changed: Changes::default(),
+        counts_new: SeverityCounts::default(),
+        counts_fixed: SeverityCounts::default(),
+        counts_changed: SeverityCounts::default(),
         still_there: SeverityCounts::default(),
+        not_compared: had.left_out + has.left_out,
         new_on_unseen_hosts: 0,
         new_by_better_login: 0,
         not_comparable: HashMap::new(),
-        newly_failed: Vec::new(),
-        newly_passed: Vec::new(),
+        newly_failed: Changes::default(),
+        newly_passed: Changes::default(),
         checks_changed_otherwise: 0,
         checks_unchanged: 0,
         checks_gone: 0,
     };
-    for (key, was) in findings {
-        match seen.remove(&key) {
-            Some(is) => outcome.in_both(key, was, is),
-            None => outcome.only_before(key, was),
-        }
-    }
-    for (key, is) in seen {
-        outcome.only_after(key, is);
-    }
+    outcome.decide(&had, &has);
     outcome.sort();
     Ok(outcome)
 }
 
 impl Outcome {
+    /// Walks through both at once.
+    fn decide(&mut self, had: &Findings, has: &Findings) {
+        let (mut before, mut after) = (had.kept.iter().peekable(), has.kept.iter().peekable());
+        loop {
+            let order = match (before.peek(), after.peek()) {
+                (None, None) => return,
+                (Some(_), None) => Ordering::Less,
+                (None, Some(_)) => Ordering::Greater,
+                (Some((before, _)), Some((after, _))) => before.cmp(after),
+            };
+            let was = if order.is_le() { before.next() } else { None };
+            let is = if order.is_ge() { after.next() } else { None };
+            match (was, is) {
+                (Some((key, was)), Some((_, is))) => self.in_both(*key, *was, *is),
+                (Some((key, was)), None) => self.only_before(*key, *was),
+                (None, Some((key, is))) => self.only_after(*key, *is),
+                (None, None) => {}
+            }
+        }
+    }
+
     fn in_both(&mut self, key: Key, was: State, is: State) {
         match (was, is) {
             (State::Finding(before), State::Finding(after)) if before == after => self.still_there.add(after),
-            (State::Finding(before), State::Finding(after)) => self.changed.push(Change { key, before, after }),
-            (State::Check(before), State::Check(after)) if before == after => self.checks_unchanged += 1,
-            (State::Check(before), State::Check(after)) => {
-                let change = CheckChange { key, before: Some(before), after };
-                match after {
-                    CheckStatus::Failed => self.newly_failed.push(change),
-                    CheckStatus::Passed => self.newly_passed.push(change),
-                    _ => self.checks_changed_otherwise += 1,
-                }
+            (State::Finding(before), State::Finding(after)) => {
+                self.counts_changed.add(after);
+                self.changed.push(Change { key, before, after }, worst_first(&self.names));
             }
+            (State::Check(before), State::Check(after)) if before == after => self.checks_unchanged += 1,
+            (State::Check(before), State::Check(after)) => self.check(key, Some(before), after),
             // A key is of a finding or of a check, never of both.
             _ => {}
         }
+    }
+
+    fn check(&mut self, key: Key, before: Option<CheckStatus>, after: CheckStatus) {
+        let changes = match after {
+            CheckStatus::Failed => &mut self.newly_failed,
+            CheckStatus::Passed if before.is_some() => &mut self.newly_passed,
+            _ => {
+                self.checks_changed_otherwise += 1;
+                return;
+            }
+        };
+        changes.push(CheckChange { key, before, after }, by_host(&self.names));
     }
 
     fn only_before(&mut self, key: Key, was: State) {
@@ -171,7 +238,10 @@ impl Outcome {
             return;
         }
         match was {
-            State::Finding(before) => self.fixed.push(Change { key, before, after: None }),
+            State::Finding(before) => {
+                self.counts_fixed.add(before);
+                self.fixed.push(Change { key, before, after: None }, worst_first(&self.names));
+            }
             State::Check(_) => self.checks_gone += 1,
         }
     }
@@ -185,29 +255,31 @@ impl Outcome {
                 } else if reach(before) < reach(self.after.judgement(key.host)) {
                     self.new_by_better_login += 1;
                 }
-                self.new.push(Change { key, before: None, after });
+                self.counts_new.add(after);
+                self.new.push(Change { key, before: None, after }, worst_first(&self.names));
             }
-            State::Check(CheckStatus::Failed) => {
-                self.newly_failed.push(CheckChange { key, before: None, after: CheckStatus::Failed });
-            }
-            State::Check(_) => self.checks_changed_otherwise += 1,
+            State::Check(after) => self.check(key, None, after),
         }
     }
 
-    /// Worst first, then by host, plugin and port, so that two readings give the same.
     fn sort(&mut self) {
-        let hosts = &self.names.hosts;
-        let host = |key: &Key| hosts.get(key.host as usize);
         for changes in [&mut self.new, &mut self.fixed, &mut self.changed] {
-            changes.sort_unstable_by(|left, right| {
-                let severity = |change: &Change| change.after.max(change.before);
-                let by_severity = severity(right).cmp(&severity(left));
-                by_severity.then_with(|| host(&left.key).cmp(&host(&right.key))).then(left.key.cmp(&right.key))
-            });
+            changes.sort(worst_first(&self.names));
         }
         for changes in [&mut self.newly_failed, &mut self.newly_passed] {
-            changes
-                .sort_unstable_by(|left, right| host(&left.key).cmp(&host(&right.key)).then(left.key.cmp(&right.key)));
+            changes.sort(by_host(&self.names));
         }
     }
+}
+
+/// Worst first, then by host, plugin and port, so that two readings give the same.
+fn worst_first(names: &Names) -> impl Fn(&Change, &Change) -> Ordering {
+    move |left, right| {
+        let severity = |change: &Change| change.after.max(change.before);
+        severity(right).cmp(&severity(left)).then_with(|| names.order(&left.key, &right.key))
+    }
+}
+
+fn by_host(names: &Names) -> impl Fn(&CheckChange, &CheckChange) -> Ordering {
+    move |left, right| names.order(&left.key, &right.key)
 }

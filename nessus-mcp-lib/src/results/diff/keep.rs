@@ -1,9 +1,11 @@
 //! A scan in as little memory as a comparison needs.
 
 use std::{
+    cmp::Ordering,
     collections::HashMap,
     hash::{DefaultHasher, Hash, Hasher},
     io::Read,
+    sync::Arc,
 };
 
 use crate::results::{
@@ -19,7 +21,7 @@ use crate::results::{
 };
 
 /// The most findings of one scan that are compared; more are counted and said.
-pub(super) const MOST_FINDINGS: usize = 4_000_000;
+pub(super) const MOST_FINDINGS: usize = if cfg!(test) { 3_000 } else { 4_000_000 };
 /// The most plugins and checks whose names are kept.
 const MOST_NAMES: usize = 200_000;
 
@@ -31,8 +33,9 @@ pub(super) struct Key {
     pub plugin: u32,
     pub port: u16,
     pub protocol: Protocol,
-    /// A hash of what tells checks of a compliance plugin apart, or of a number that is out of its range; else 0.
-    pub check: u64,
+    /// A hash of what tells checks of a compliance plugin apart, or of a number that is out of its range; else 0. As bytes
+    /// it leaves no gap.
+    pub check: [u8; 8],
 }
 
 /// How a service is reached.
@@ -112,10 +115,10 @@ impl CheckStatus {
 /// The names behind the numbers, of both scans.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    pub hosts: Vec<Box<str>>,
-    pub host_index: HashMap<Box<str>, u32>,
+    pub hosts: Vec<Arc<str>>,
+    host_index: HashMap<Arc<str>, u32>,
     pub plugins: HashMap<u32, Box<str>>,
-    pub checks: HashMap<u64, Box<str>>,
+    pub checks: HashMap<[u8; 8], Box<str>>,
     /// The host looked up last: items of a host come together.
     present: Option<u32>,
 }
@@ -126,14 +129,21 @@ impl Names {
         if let Some(present) = self.present {
             return present;
         }
-        let index = self.host_index.get(&host.name).copied().unwrap_or_else(|| {
+        let index = self.host_index.get(&*host.name).copied().unwrap_or_else(|| {
             let index = u32::try_from(self.hosts.len()).unwrap_or(u32::MAX);
-            self.hosts.push(host.name.clone());
-            self.host_index.insert(host.name.clone(), index);
+            let name: Arc<str> = Arc::from(&*host.name);
+            self.hosts.push(Arc::clone(&name));
+            self.host_index.insert(name, index);
             index
         });
         self.present = Some(index);
         index
+    }
+
+    /// How keys are listed: by the name of the host.
+    pub(super) fn order(&self, left: &Key, right: &Key) -> Ordering {
+        let host = |key: &Key| self.hosts.get(key.host as usize);
+        host(left).cmp(&host(right)).then_with(|| left.cmp(right))
     }
 
     pub(super) fn next_host(&mut self) {
@@ -173,7 +183,7 @@ impl Names {
             note(item.first(FieldId::ComplianceCheckId).or(check_name).unwrap_or_default());
             note(item.first(FieldId::ComplianceAuditFile).unwrap_or_default());
         }
-        let check = if is_unusual { unusual.finish().max(1) } else { 0 };
+        let check = if is_unusual { unusual.finish().max(1) } else { 0 }.to_be_bytes();
         if let Some(name) = check_name
             && self.checks.len() < MOST_NAMES
         {
@@ -200,8 +210,6 @@ pub(super) struct About {
     pub judgements: HashMap<u32, Judgement>,
     /// The first start of a host, in a form that sorts.
     pub start: Option<String>,
-    /// Findings that were too many.
-    pub not_compared: u64,
 }
 
 impl About {
@@ -210,19 +218,18 @@ impl About {
     }
 }
 
-/// Reads a scan and shows `take` each finding.
+/// Reads a scan.
 pub(super) fn read_scan<R: Read>(
     input: R,
     login: LoginExpected,
     names: &mut Names,
-    mut take: impl FnMut(Key, State) -> bool,
-) -> Result<About, ResultsError> {
+) -> Result<(About, Findings), ResultsError> {
+    let mut findings = Findings::default();
     let mut tally = Tally::default();
     let mut judge = Judge::new(0);
     let mut header = Header::default();
     let mut judgements: HashMap<u32, Judgement> = HashMap::new();
     let mut start: Option<String> = None;
-    let mut not_compared = 0;
     walk(input, |visit| {
         tally.visit(visit);
         let judgement = judge.visit(visit);
@@ -230,7 +237,7 @@ pub(super) fn read_scan<R: Read>(
             Visit::HostStart => names.next_host(),
             Visit::Item(record) => {
                 let (key, state) = names.finding(&record);
-                not_compared += u64::from(!take(key, state));
+                findings.push(key, state);
             }
             Visit::HostEnd(host) => {
                 let index = names.host(host);
@@ -252,35 +259,33 @@ pub(super) fn read_scan<R: Read>(
         }
     })?;
     let (authentication, _) = judge.finish(login, 1.0);
-    Ok(About { header, stats: tally.finish(), authentication, judgements, start, not_compared })
+    findings.put_in_order();
+    Ok((About { header, stats: tally.finish(), authentication, judgements, start }, findings))
 }
 
-/// The earlier scan.
-#[derive(Debug)]
-pub(super) struct Kept {
-    pub names: Names,
-    pub about: About,
-    pub findings: HashMap<Key, State>,
+/// The findings of a scan: 24 bytes each.
+#[derive(Debug, Default)]
+pub(super) struct Findings {
+    /// In the order of the keys, and each key once, when the scan was read.
+    pub kept: Vec<(Key, State)>,
+    /// How many were too many.
+    pub left_out: u64,
 }
 
-impl Kept {
-    pub(super) fn read<R: Read>(input: R, login: LoginExpected) -> Result<Self, ResultsError> {
-        let mut names = Names::default();
-        let mut findings = HashMap::new();
-        let about = read_scan(input, login, &mut names, |key, state| keep(&mut findings, key, state))?;
-        Ok(Self { names, about, findings })
+impl Findings {
+    fn push(&mut self, key: Key, state: State) {
+        self.kept.push((key, state));
+        if self.kept.len() >= MOST_FINDINGS + MOST_FINDINGS / 8 {
+            self.put_in_order();
+        }
     }
-}
 
-/// Keeps the worst of what has one key; whether there was room.
-pub(super) fn keep(findings: &mut HashMap<Key, State>, key: Key, state: State) -> bool {
-    if let Some(known) = findings.get_mut(&key) {
-        *known = (*known).max(state);
-        return true;
+    /// Keeps the worst of what has one key, and of those the first that there is room for.
+    fn put_in_order(&mut self) {
+        // Of one key the worst comes first.
+        self.kept.sort_unstable_by(|left, right| left.0.cmp(&right.0).then(right.1.cmp(&left.1)));
+        self.kept.dedup_by_key(|finding| finding.0);
+        self.left_out += self.kept.len().saturating_sub(MOST_FINDINGS) as u64;
+        self.kept.truncate(MOST_FINDINGS);
     }
-    if findings.len() >= MOST_FINDINGS {
-        return false;
-    }
-    findings.insert(key, state);
-    true
 }

@@ -5,8 +5,8 @@
 //! could not be logged in to any more, the finding is not comparable. Different plugins, policies or ways to derive
 //! severities are said, because they change results without any change of the hosts.
 //!
-//! Both exports are read once. In memory are the keys of the first one's findings and of what is new in the second,
-//! about 40 bytes each and no more than [`MOST_FINDINGS`](keep::MOST_FINDINGS); texts are kept for plugins and hosts.
+//! Both exports are read once. In memory are the keys of both, 24 bytes each and no more than
+//! [`MOST_FINDINGS`](keep::MOST_FINDINGS), the changes that can be shown, and texts for plugins and hosts.
 
 mod compare;
 mod differences;
@@ -61,8 +61,7 @@ impl ScanDiff {
         after: A,
         after_login: LoginExpected,
     ) -> Result<Self, ResultsError> {
-        let kept = keep::Kept::read(before, before_login)?;
-        Ok(Self { outcome: compare::compare(kept, after, after_login)? })
+        Ok(Self { outcome: compare::compare((before, before_login), (after, after_login))? })
     }
 }
 

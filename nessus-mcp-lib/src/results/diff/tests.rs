@@ -153,3 +153,22 @@ fn the_budget_is_kept_and_what_is_cut_is_said() {
         assert_eq!(view.new.left_out + view.new.shown.len() as u64, 2000);
     }
 }
+
+#[test]
+fn findings_beyond_the_limit_are_left_aside_and_counted() {
+    let items = |count: usize, severity: u8| {
+        let item = |port| format!("<ReportItem pluginID='9' severity='{severity}' port='{port}' protocol='tcp'/>");
+        export(&[&host("h", "", &(1..=count).map(item).collect::<Vec<_>>().concat())])
+    };
+    // With the one that says that the host is there.
+    let most = super::keep::MOST_FINDINGS - 1;
+    let counts = |before: &str, after: &str| diff(before.as_bytes(), after.as_bytes()).counts;
+    let found = counts(&items(most + 500, 2), &items(most, 3));
+    assert_eq!((found.not_compared, found.severity_changed.high, found.fixed.total()), (500, most as u64, 0));
+    // Each port twice is no more findings, however often they are put in order.
+    let twice = [items(most, 2), items(most, 2)]
+        .concat()
+        .replace("</Report></NessusClientData_v2><NessusClientData_v2><Report>", "");
+    let found = counts(&twice, &items(most, 2));
+    assert_eq!((found.not_compared, found.still_there.medium), (0, most as u64));
+}

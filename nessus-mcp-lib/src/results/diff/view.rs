@@ -5,7 +5,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     ScanDiff,
-    compare::{Change, CheckChange, Incomparable, NotComparable, Outcome},
+    compare::{Change, Changes, CheckChange, Incomparable, MOST_LISTED, NotComparable, Outcome},
     differences::{Difference, differences},
     keep::{About, CheckStatus, Key},
 };
@@ -16,9 +16,6 @@ use crate::results::{
     counts::{SeverityCounts, is_zero},
     record::Severity,
 };
-
-/// The longest list, whatever room there is.
-const MOST: usize = 1000;
 
 /// One of the two scans.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -195,13 +192,15 @@ impl ScanDiff {
             counts(&right.1).cmp(&counts(&left.1)).then_with(|| outcome.name(left.0).cmp(outcome.name(right.0)))
         });
         let counts = outcome.counts();
-        fit(MOST, max_chars, |most| outcome.view(&hosts, &counts, most))
+        fit(MOST_LISTED, max_chars, |most| outcome.view(&hosts, &counts, most))
     }
 }
 
 impl Outcome {
     fn view(&self, hosts: &[(u32, NotComparable)], counts: &ChangeCounts, most: usize) -> DiffView {
-        let findings = |changes: &[Change]| Section::of(changes.iter().map(|change| self.finding(change)), most);
+        let findings = |changes: &Changes<Change>| {
+            Section::of_first(changes.total, changes.first.iter().map(|change| self.finding(change)), most)
+        };
         let mut view = DiffView {
             before: side(&self.before),
             after: side(&self.after),
@@ -233,26 +232,19 @@ impl Outcome {
     }
 
     fn counts(&self) -> ChangeCounts {
-        let count = |changes: &[Change], severity: fn(&Change) -> Option<Severity>| {
-            let mut counts = SeverityCounts::default();
-            for change in changes {
-                counts.add(severity(change));
-            }
-            counts
-        };
         let mut not_comparable = SeverityCounts::default();
         for host in self.not_comparable.values() {
             not_comparable.add_all(&host.counts);
         }
         ChangeCounts {
-            new: count(&self.new, |change| change.after),
-            fixed: count(&self.fixed, |change| change.before),
+            new: self.counts_new,
+            fixed: self.counts_fixed,
             still_there: self.still_there,
-            severity_changed: count(&self.changed, |change| change.after),
+            severity_changed: self.counts_changed,
             not_comparable,
             new_on_unseen_hosts: self.new_on_unseen_hosts,
             new_by_better_login: self.new_by_better_login,
-            not_compared: self.before.not_compared + self.after.not_compared,
+            not_compared: self.not_compared,
         }
     }
 
@@ -309,8 +301,8 @@ impl Outcome {
             changed_otherwise: self.checks_changed_otherwise,
             gone: self.checks_gone,
             not_comparable: self.not_comparable.values().map(|host| host.checks).sum(),
-            newly_failed: Section::of(self.newly_failed.iter().map(row), most),
-            newly_passed: Section::of(self.newly_passed.iter().map(row), most),
+            newly_failed: Section::of_first(self.newly_failed.total, self.newly_failed.first.iter().map(row), most),
+            newly_passed: Section::of_first(self.newly_passed.total, self.newly_passed.first.iter().map(row), most),
         })
     }
 }

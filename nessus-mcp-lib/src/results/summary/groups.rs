@@ -1,6 +1,9 @@
 //! Findings gathered into groups while they pass by.
 
-use std::collections::{BTreeSet, HashMap};
+use std::{
+    collections::{BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
 
 use crate::results::{
     authentication::Judgement,
@@ -46,9 +49,11 @@ pub(super) struct Plugin {
 #[derive(Debug)]
 pub(super) struct HostGroup {
     /// As it stands in the export.
-    pub name: Box<str>,
-    pub address: Option<String>,
-    pub system: Option<String>,
+    pub name: Arc<str>,
+    /// Where it is not the name.
+    pub address: Option<Box<str>>,
+    /// Shared by the hosts that have the same.
+    pub system: Option<Arc<str>>,
     pub counts: SeverityCounts,
     pub exploitable: u64,
     pub known_exploited: u64,
@@ -58,7 +63,7 @@ pub(super) struct HostGroup {
 /// Findings that one solution clears.
 #[derive(Debug)]
 pub(super) struct Solution {
-    pub text: String,
+    pub text: Arc<str>,
     pub counts: SeverityCounts,
     pub hosts: u64,
     last_host: Option<u32>,
@@ -78,8 +83,9 @@ pub(super) struct Groups {
     /// Findings that found no group because there were too many.
     pub not_grouped: u64,
     plugin_index: HashMap<Option<i64>, usize>,
-    host_index: HashMap<Box<str>, u32>,
-    solution_index: HashMap<String, usize>,
+    host_index: HashMap<Arc<str>, u32>,
+    solution_index: HashMap<Arc<str>, usize>,
+    systems: HashSet<Arc<str>>,
     present: Option<u32>,
 }
 
@@ -114,10 +120,12 @@ impl Groups {
     /// The present host's properties are complete, and it was judged.
     pub(super) fn end_host(&mut self, host: &Host, judgement: Option<Judgement>) {
         let index = self.host(host);
+        let text = |id| host.get(id).map(|text| clean(text.lines().next().unwrap_or_default(), 100));
+        let system = index.and_then(|_| text(FieldId::OperatingSystem)).map(|system| self.system(&system));
         if let Some(group) = index.and_then(|index| self.hosts.get_mut(index as usize)) {
-            let text = |id| host.get(id).map(|text| clean(text.lines().next().unwrap_or_default(), 100));
-            group.address = text(FieldId::HostIp);
-            group.system = text(FieldId::OperatingSystem);
+            group.address =
+                text(FieldId::HostIp).filter(|address| **address != *group.name).map(String::into_boxed_str);
+            group.system = system;
             // A host that is listed twice was seen when it was seen once.
             if let Some(judgement @ Judgement::Live(..)) = judgement {
                 group.judgement = judgement;
@@ -128,16 +136,26 @@ impl Groups {
         self.present = None;
     }
 
+    fn system(&mut self, name: &str) -> Arc<str> {
+        if let Some(known) = self.systems.get(name) {
+            return Arc::clone(known);
+        }
+        let system: Arc<str> = Arc::from(name);
+        self.systems.insert(Arc::clone(&system));
+        system
+    }
+
     fn host(&mut self, host: &Host) -> Option<u32> {
         if let Some(present) = self.present {
             return Some(present);
         }
-        if let Some(known) = self.host_index.get(&host.name) {
+        if let Some(known) = self.host_index.get(&*host.name) {
             self.present = Some(*known);
         } else if self.hosts.len() < MOST {
             let index = u32::try_from(self.hosts.len()).ok()?;
+            let name: Arc<str> = Arc::from(&*host.name);
             self.hosts.push(HostGroup {
-                name: host.name.clone(),
+                name: Arc::clone(&name),
                 address: None,
                 system: None,
                 counts: SeverityCounts::default(),
@@ -145,7 +163,7 @@ impl Groups {
                 known_exploited: 0,
                 judgement: Judgement::NotScanned,
             });
-            self.host_index.insert(host.name.clone(), index);
+            self.host_index.insert(name, index);
             self.present = Some(index);
         }
         self.present
@@ -198,11 +216,12 @@ impl Groups {
             self.without_solution += 1;
             return;
         }
-        let index = match self.solution_index.get(&text) {
+        let index = match self.solution_index.get(&*text) {
             Some(index) => *index,
             None if self.solutions.len() < MOST => {
                 let index = self.solutions.len();
-                self.solution_index.insert(text.clone(), index);
+                let text: Arc<str> = text.into();
+                self.solution_index.insert(Arc::clone(&text), index);
                 self.solutions.push(Solution {
                     text,
                     counts: SeverityCounts::default(),
@@ -237,6 +256,7 @@ impl Groups {
         self.plugin_index = HashMap::new();
         self.host_index = HashMap::new();
         self.solution_index = HashMap::new();
+        self.systems = HashSet::new();
         self.plugins.sort_by(|left, right| {
             let key = |plugin: &Plugin| (plugin.severity, plugin.hosts, plugin.findings);
             let score = |plugin: &Plugin| plugin.cvss.unwrap_or(-1.0);

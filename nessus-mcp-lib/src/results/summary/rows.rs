@@ -187,9 +187,9 @@ impl HostRow {
         // A name that had to be cleaned would not be found by what is left of it.
         let filters = (*name == *host.name && !name.is_empty()).then(|| json!({ "host": format!("={name}") }));
         Self {
-            host_ip: host.address.clone().filter(|address| *address != name),
+            host_ip: host.address.as_deref().filter(|address| *address != name).map(str::to_owned),
             host: name,
-            operating_system: host.system.clone(),
+            operating_system: host.system.as_deref().map(str::to_owned),
             severity_counts: host.counts,
             exploitable: host.exploitable,
             known_exploited: host.known_exploited,
@@ -210,7 +210,7 @@ impl SolutionRow {
             many => json!({ "plugin_id": many }),
         });
         Self {
-            solution: solution.text.clone(),
+            solution: solution.text.to_string(),
             clears: solution.counts.total(),
             severity_counts: solution.counts,
             hosts: solution.hosts,
