@@ -54,7 +54,7 @@ pub fn unsealed_index() -> Vec<u8> {
 pub fn sealed(body: &[u8]) -> Vec<u8> {
     const FACTORS: [u64; 4] =
         [0x9E37_79B9_7F4A_7C15, 0xC2B2_AE3D_27D4_EB4F, 0x1656_67B1_9E37_79F9, 0x27D4_EB2F_1656_67C5];
-    const LENGTHS: usize = 16;
+    const LENGTHS: usize = 32;
     let mut lanes = FACTORS;
     let mut take = |bytes: &[u8]| {
         for block in bytes.chunks(32) {

@@ -7,7 +7,7 @@ use std::{
 
 use nessus_mcp_lib::{
     JsonNlConverter,
-    results::{ExportIndex, QueryBuilder, ResultsError},
+    results::{ExportIndex, IndexError, QueryBuilder, ResultsError},
 };
 
 use crate::engine::Answer;
@@ -34,7 +34,11 @@ impl Indexed {
         let mut file = tempfile::tempfile().unwrap();
         let summary = ExportIndex::build(&self.export, &file)?;
         file.rewind().unwrap();
-        self.index = summary.is_usable.then(|| ExportIndex::load(&file, &self.export).unwrap());
+        self.index = match ExportIndex::load(&file, &self.export) {
+            Ok(index) if summary.is_usable => Some(index),
+            Err(IndexError::Impossible) if !summary.is_usable => None,
+            other => panic!("{other:?}, but usable: {}", summary.is_usable),
+        };
         Ok(())
     }
 

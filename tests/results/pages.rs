@@ -162,6 +162,56 @@ proptest! {
     }
 }
 
+/// More hosts and findings than are held at once for a page, in UTF-8 and in an encoding that has no index.
+#[test]
+fn pages_of_many_hosts_are_parts_of_everything() {
+    let item = |host: usize, item: usize| {
+        let (severity, port) = ((host * 7 + item) % 5, (host + item * 31) % 1000);
+        format!(
+            "<ReportItem severity='{severity}' port='{port}' pluginID='{item}'><solution>{port}</solution></ReportItem>\n"
+        )
+    };
+    let host = |host: usize| {
+        let (name, system) = (format!("10.{}.{}.9", host * 7919 % 251, host % 256), host % 9);
+        let items: String = (0..5).map(|number| item(host, number)).collect();
+        format!(
+            "<ReportHost name='{name}'><HostProperties><tag name='operating-system'>System {system}</tag>\
+             <tag name='host-fqdn'>{host}.example</tag></HostProperties>{items}</ReportHost>"
+        )
+    };
+    let hosts: String = (0..3_400).map(host).collect();
+    let export = format!("<NessusClientData_v2><Report>{hosts}</Report></NessusClientData_v2>");
+    let wide: Vec<u8> = format!("\u{FEFF}{export}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let exports = [export.as_bytes(), &wide].map(|export| Indexed::new(export).unwrap());
+    let in_file = engine::ask(export.as_bytes(), Query::builder().profile(Profile::Full).sort("file".parse().unwrap()));
+    let in_file: Vec<_> = in_file.unwrap().findings().cloned().collect();
+    for (sort, filters) in [
+        ("worst_first", json!({})),
+        ("-operating_system", json!({"host": "10.0.0.0/11"})),
+        ("file", json!({"operating_system": "=System 4"})),
+    ] {
+        let question = Question { sort, filters: &filters };
+        let mut expected = in_file.clone();
+        if let Some(system) = filters.get("operating_system") {
+            expected.retain(|finding| format!("={}", finding["operating_system"].as_str().unwrap()) == *system);
+        }
+        if filters.get("host").is_some() {
+            let second = |host: &str| host.split('.').nth(1).unwrap().parse::<u8>().unwrap();
+            expected.retain(|finding| second(finding["host"].as_str().unwrap()) < 32);
+        }
+        order::sort(&mut expected, sort);
+        let last = expected.len().div_ceil(10);
+        for number in [1, 2, last / 2, last] {
+            let window = &expected[(number - 1) * 10..(number * 10).min(expected.len())];
+            for indexed in exports.iter().take(if number == 2 { 2 } else { 1 }) {
+                let query = question.query().page(page(i64::try_from(number).unwrap())).max_chars(0);
+                let found: Vec<_> = indexed.ask(query).unwrap().findings().cloned().collect();
+                assert_eq!(found, window, "{question:?} {number}");
+            }
+        }
+    }
+}
+
 /// Every field that there is, in both directions.
 #[test]
 fn the_fixtures_are_paged_in_every_order() {

@@ -79,7 +79,7 @@ pub(super) trait Sink {
     fn look(&mut self, _visit: Visit<'_>, _matches: bool) {}
 
     /// The first reading is over and the second begins.
-    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError>;
+    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError>;
 
     /// Takes a selected finding; false when there is no room for it.
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError>;
@@ -150,12 +150,12 @@ impl Conversion<'_> {
     }
 
     /// Writes what `survey` selects. The first byte of UTF-8 is the one at `base`.
-    pub(super) fn write<R: Read + Seek, S: Sink>(
+    pub(super) fn write<'h, R: Read + Seek, S: Sink>(
         self,
         input: &mut R,
         base: u64,
         sink: &mut S,
-        survey: impl FnOnce(&mut R, &mut S) -> Result<Survey, ResultsError>,
+        survey: impl FnOnce(&mut R, &mut S) -> Result<Survey<'h>, ResultsError>,
     ) -> Result<ConversionSummary, ResultsError> {
         let query = self.query;
         let is_whole = query.page.is_all() && query.max_chars.is_none();
@@ -166,7 +166,7 @@ impl Conversion<'_> {
         let survey = survey(input, sink)?;
         sink.begin(&survey)?;
         let window = query.window(survey.matched);
-        let second = SecondReading { selection: &survey.selection, hosts: &survey.hosts, filters: &query.filters };
+        let second = SecondReading { selection: &survey.selection, hosts: &*survey.hosts, filters: &query.filters };
         let (written, is_full) = second.write(input, self.threads, sink)?;
         if !is_full && written != window.end - window.start {
             return Err(ResultsError::Changed);

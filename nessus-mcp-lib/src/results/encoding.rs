@@ -48,6 +48,13 @@ pub(super) fn open<R: Read + Seek>(mut input: R, is_lenient: bool) -> Result<Utf
     transcode(input, charset.encoding, is_lenient).map(Utf8::Copy)
 }
 
+/// The length of the byte order mark, when `input` is UTF-8.
+pub(super) fn mark_of_utf8<R: Read + Seek>(input: &mut R) -> Result<Option<u64>, ResultsError> {
+    input.rewind().map_err(ResultsError::Read)?;
+    let charset = detect(&read_head(input)?)?;
+    Ok((charset.encoding == UTF_8).then_some(charset.mark as u64))
+}
+
 /// Copies an input that can be read only once into a temporary file, in UTF-8 and without a byte order mark.
 pub(super) fn spool<R: Read>(mut input: R, is_lenient: bool) -> Result<File, ResultsError> {
     let head = read_head(&mut input)?;

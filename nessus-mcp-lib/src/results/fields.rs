@@ -435,6 +435,11 @@ impl FieldRef {
         }
     }
 
+    /// Whether it is a property of the host, so that all items of a host have the same.
+    pub(crate) fn is_of_host(&self) -> bool {
+        matches!(self, Self::Declared(id) if id.field().origin == Origin::Host)
+    }
+
     /// The name in JSON.
     pub(crate) fn name(&self) -> &str {
         match self {

@@ -47,7 +47,8 @@ use super::{
 /// counted in `data_warnings`.
 ///
 /// The export is read twice, and nothing is written before the first reading has found it complete and in order.
-/// Memory is 40 bytes for each matching finding; in file order it does not grow with the export.
+/// Memory is 40 bytes for each matching finding up to the end of the page; in file order it does not grow with the
+/// export.
 ///
 /// ```
 /// use nessus_mcp_lib::{JsonNlConverter, results::{Profile, Query}};
@@ -149,7 +150,7 @@ struct JsonNl<'c, W> {
 }
 
 impl<W: Write> Sink for JsonNl<'_, W> {
-    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
         let query = self.query;
         let shown = query.projection.shown(&survey.present);
         let name = |field: &FieldRef| field.name().to_owned();

@@ -33,7 +33,7 @@ pub(super) fn survey_in_parts<R: Read + Seek>(
     base: u64,
     query: &Query,
     threads: usize,
-) -> Option<Survey> {
+) -> Option<Survey<'static>> {
     if threads < 2 || !Findings::can_be_put_together(query) {
         return None;
     }

@@ -58,6 +58,15 @@ impl Query {
         begin..begin.saturating_add(self.page.size()).min(total)
     }
 
+    /// How many findings can decide what is shown as lines of JSON, from the first in their order.
+    pub(crate) fn keys_wanted(&self) -> u64 {
+        /// Every line of a finding has at least so many characters.
+        const SHORTEST: u64 = r#"{"type":"vulnerability"}"#.len() as u64;
+        let window = self.window(u64::MAX);
+        let fitting = self.max_chars.map_or(u64::MAX, |most| most / SHORTEST + 1);
+        window.end.min(window.start.saturating_add(fitting))
+    }
+
     /// The names that only the export can vouch for, with the option they stand in.
     pub(crate) fn undeclared(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let fields = match &self.projection {

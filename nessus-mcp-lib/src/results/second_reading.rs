@@ -7,6 +7,7 @@ use std::{
     io::{BufRead, ErrorKind, Read, Seek, SeekFrom},
     mem,
     ops::Range,
+    sync::Arc,
 };
 
 use super::{
@@ -17,7 +18,8 @@ use super::{
     lanes::{self, Foreman},
     record::{Host, Record},
     selection::{Selection, Stretch},
-    sort::{Key, Place},
+    sort::Key,
+    survey::HostOf,
     walk::buffered,
     xml::{ExportReader, ItemReader, Step},
 };
@@ -33,7 +35,7 @@ const KEPT_BYTES: usize = 1 << 20;
 #[derive(Clone, Copy)]
 pub(super) struct SecondReading<'s> {
     pub selection: &'s Selection,
-    pub hosts: &'s [Host],
+    pub hosts: &'s HostOf<'s>,
     pub filters: &'s FilterSet,
 }
 
@@ -51,10 +53,6 @@ impl SecondReading<'_> {
         Ok((counting.written, !takes_more))
     }
 
-    fn host(&self, number: u32) -> Result<&Host, ResultsError> {
-        self.hosts.get(number as usize).ok_or(ResultsError::Changed)
-    }
-
     /// Hands on all but a last stretch that is too long for a batch; whether the sink takes more.
     fn write_batches<R: Read + Seek>(
         self,
@@ -62,7 +60,8 @@ impl SecondReading<'_> {
         threads: usize,
         counting: &mut Counting<'_, impl Sink>,
     ) -> Result<bool, ResultsError> {
-        let mut batches = Batches::new(input, self.selection);
+        let mut batches = Batches::new(input, self);
+        let filters = self.filters;
         if threads > 1
             && self.is_long()
             && let Some(encoders) = (0..threads).map(|_| counting.sink.encoder()).collect::<Option<Vec<_>>>()
@@ -70,7 +69,7 @@ impl SecondReading<'_> {
             let mut writer = Writer { batches, counting, spare: Vec::new() };
             let workers = encoders.into_iter().map(|mut encoder| {
                 let mut parser = Parser::default();
-                move |batch| encode(batch, &mut parser, self, encoder.as_mut())
+                move |batch| encode(batch, &mut parser, filters, encoder.as_mut())
             });
             lanes::work(&mut writer, workers.collect())?;
             return Ok(true);
@@ -78,7 +77,7 @@ impl SecondReading<'_> {
         let mut parser = Parser::default();
         let mut batch = Batch::default();
         while batches.next(&mut batch)? {
-            if !parser.parse(&batch, self, |record| counting.record(record))? {
+            if !parser.parse(&batch, filters, |record| counting.record(record))? {
                 return Ok(false);
             }
         }
@@ -94,7 +93,8 @@ impl SecondReading<'_> {
         let Some(rest) = self.selection.stretches().1 else { return Ok(true) };
         input.seek(SeekFrom::Start(rest.offset)).map_err(ResultsError::Read)?;
         let bytes = buffered(input.by_ref().take(rest.length))?;
-        let reader = ExportReader::within(self.host(rest.host)?.clone(), bytes, rest.offset);
+        let host = (self.hosts)(rest.host)?;
+        let reader = ExportReader::within(Host::clone(&host), bytes, rest.offset);
         parse_stretch(reader, rest.matches, self.filters, &mut |record| counting.record(record))
     }
 
@@ -170,10 +170,10 @@ struct Batch {
 
 #[derive(Debug)]
 enum Piece {
-    /// An item whose bytes stand here in the batch.
-    Item(Range<usize>, Place),
-    /// All bytes of the batch.
-    Stretch(Stretch),
+    /// An item whose bytes stand here in the batch, where it begins in the export, and its host.
+    Item(Range<usize>, u64, Arc<Host>),
+    /// All bytes of the batch, and the host they begin in.
+    Stretch(Stretch, Arc<Host>),
 }
 
 impl Batch {
@@ -204,13 +204,29 @@ struct Batches<'s, R> {
     window: Window,
     keys: std::slice::Iter<'s, Key>,
     stretches: std::slice::Iter<'s, Stretch>,
+    hosts: &'s HostOf<'s>,
+    /// The host read last, with its number.
+    host: Option<(u32, Arc<Host>)>,
 }
 
 impl<'s, R: Read + Seek> Batches<'s, R> {
-    fn new(input: &'s mut R, selection: &'s Selection) -> Self {
+    fn new(input: &'s mut R, reading: SecondReading<'s>) -> Self {
+        let SecondReading { selection, hosts, .. } = reading;
         let keys = if let Selection::Items(keys) = selection { keys.as_slice() } else { &[] };
         let (stretches, _) = selection.stretches();
-        Self { input, window: Window::new(ITEM_BYTES), keys: keys.iter(), stretches: stretches.iter() }
+        let (keys, stretches) = (keys.iter(), stretches.iter());
+        Self { input, window: Window::new(ITEM_BYTES), keys, stretches, hosts, host: None }
+    }
+
+    fn host(&mut self, number: u32) -> Result<Arc<Host>, ResultsError> {
+        if let Some((known, host)) = &self.host
+            && *known == number
+        {
+            return Ok(Arc::clone(host));
+        }
+        let host = (self.hosts)(number)?;
+        self.host = Some((number, Arc::clone(&host)));
+        Ok(host)
     }
 
     /// Reads the next batch; whether there was one.
@@ -223,15 +239,16 @@ impl<'s, R: Read + Seek> Batches<'s, R> {
                 ErrorKind::UnexpectedEof => ResultsError::Changed,
                 _ => ResultsError::Read(error),
             })?;
-            batch.pieces.push(Piece::Stretch(*stretch));
+            batch.pieces.push(Piece::Stretch(*stretch, self.host(stretch.host)?));
         }
         while batch.filled < BATCH_BYTES
             && let Some(Key { place, .. }) = self.keys.next()
         {
+            let host = self.host(place.host)?;
             let bytes = self.window.read(self.input, place.offset, place.length, place.check)?;
             let begin = batch.filled;
             batch.room(bytes.len()).copy_from_slice(bytes);
-            batch.pieces.push(Piece::Item(begin..batch.filled, *place));
+            batch.pieces.push(Piece::Item(begin..batch.filled, place.offset, host));
         }
         Ok(!batch.pieces.is_empty())
     }
@@ -248,22 +265,19 @@ impl Parser {
     fn parse(
         &mut self,
         batch: &Batch,
-        reading: SecondReading<'_>,
+        filters: &FilterSet,
         mut take: impl FnMut(&Record<'_>) -> Result<bool, ResultsError>,
     ) -> Result<bool, ResultsError> {
         for piece in &batch.pieces {
             let goes_on = match piece {
-                Piece::Item(range, place) => {
-                    let item = self.items.read(&batch.bytes[range.clone()], place.offset)?;
-                    take(&Record { host: reading.host(place.host)?, item })?
+                Piece::Item(range, offset, host) => {
+                    let item = self.items.read(&batch.bytes[range.clone()], *offset)?;
+                    take(&Record { host, item })?
                 }
-                Piece::Stretch(stretch) => {
-                    let reader = ExportReader::within(
-                        reading.host(stretch.host)?.clone(),
-                        &batch.bytes[..batch.filled],
-                        stretch.offset,
-                    );
-                    parse_stretch(reader, stretch.matches, reading.filters, &mut take)?
+                Piece::Stretch(stretch, host) => {
+                    let bytes = &batch.bytes[..batch.filled];
+                    let reader = ExportReader::within(Host::clone(host), bytes, stretch.offset);
+                    parse_stretch(reader, stretch.matches, filters, &mut take)?
                 }
             };
             if !goes_on {
@@ -302,12 +316,12 @@ fn parse_stretch<R: BufRead>(
 fn encode(
     mut batch: Batch,
     parser: &mut Parser,
-    reading: SecondReading<'_>,
+    filters: &FilterSet,
     encoder: &mut dyn Encode,
 ) -> Result<Batch, ResultsError> {
     let mut bytes = mem::take(&mut batch.encoded);
     let mut count = 0;
-    parser.parse(&batch, reading, |record| {
+    parser.parse(&batch, filters, |record| {
         count += 1;
         encoder.encode(record, &mut bytes).map(|()| true)
     })?;

@@ -2,7 +2,6 @@
 
 use super::{
     query::Query,
-    record::Host,
     sort::{Key, SortOrder, Sorter},
 };
 
@@ -12,6 +11,9 @@ const STRETCH_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
 
 /// The most stretches that are kept; the last of so many goes on to the last matching item, however long it is.
 const MOST_STRETCHES: usize = if cfg!(test) { 8 } else { 4 << 10 };
+
+/// How many keys more than are wanted are held before those that cannot be on the page are dropped.
+const SPARE_KEYS: usize = if cfg!(test) { 4 } else { 16 << 10 };
 
 /// The items to be shown.
 #[derive(Debug)]
@@ -42,7 +44,7 @@ pub(super) struct Stretch {
     pub length: u64,
     /// How many items in it match: an item that is longer than a stretch is one of its own.
     pub matches: u64,
-    /// The host it begins in, as an index into the survey's hosts.
+    /// The number of the host it begins in.
     pub host: u32,
 }
 
@@ -65,9 +67,12 @@ impl Stretch {
     }
 }
 
-/// Remembers matching items in as little as the order and page allow: 40 bytes each, and in file order next to nothing.
+/// Remembers matching items in as little as the order and page allow: 40 bytes for each up to the end of the page, and in
+/// file order next to nothing.
 pub(super) struct Picker<'q> {
     query: &'q Query,
+    /// How many keys decide the page.
+    wanted: usize,
     matched: u64,
     keys: Vec<Key>,
     stretches: Vec<Stretch>,
@@ -76,7 +81,19 @@ pub(super) struct Picker<'q> {
 
 impl<'q> Picker<'q> {
     pub(super) fn new(query: &'q Query) -> Self {
-        Self { query, matched: 0, keys: Vec::new(), stretches: Vec::new(), sorter: Sorter::new(&query.sort) }
+        Self {
+            query,
+            wanted: usize::MAX,
+            matched: 0,
+            keys: Vec::new(),
+            stretches: Vec::new(),
+            sorter: Sorter::new(&query.sort),
+        }
+    }
+
+    /// The same for a page of which no keys but the first so many are wanted.
+    pub(super) fn at_most(self, wanted: u64) -> Self {
+        Self { wanted: usize::try_from(wanted).unwrap_or(usize::MAX), ..self }
     }
 
     /// Counts a matching item of so many bytes.
@@ -120,6 +137,22 @@ impl<'q> Picker<'q> {
         self.keys.push(key);
     }
 
+    /// Whether there are so many keys that it is time to [drop](Self::drop_keys) some.
+    pub(super) fn has_spare_keys(&self) -> bool {
+        let spare = SPARE_KEYS.max(self.wanted / 2);
+        self.query.sort != SortOrder::File && self.keys.len() >= self.wanted.saturating_add(spare)
+    }
+
+    /// Drops the keys that cannot be on the page; `rank` gives the place of a host among the hosts.
+    pub(super) fn drop_keys(&mut self, rank: impl Fn(u32) -> u32) {
+        self.sorter.sort(&mut self.keys, rank, Some(self.wanted));
+    }
+
+    /// The numbers of the keys' hosts, to be changed.
+    pub(super) fn hosts_of_keys(&mut self) -> impl Iterator<Item = &mut u32> {
+        self.keys.iter_mut().map(|key| &mut key.place.host)
+    }
+
     /// Adds what was picked in the part of the export that follows, whose hosts have numbers from `hosts` on.
     pub(super) fn append(&mut self, later: Self, hosts: u32) {
         self.matched += later.matched;
@@ -136,14 +169,14 @@ impl<'q> Picker<'q> {
         }
     }
 
-    /// How many items match, and those to be shown.
-    pub(super) fn finish(self, hosts: &[Host]) -> (u64, Selection) {
-        let Self { query, matched, mut keys, stretches, sorter } = self;
+    /// How many items match, and those to be shown; `rank` gives the place of a host among the hosts.
+    pub(super) fn finish(self, rank: impl Fn(u32) -> u32) -> (u64, Selection) {
+        let Self { query, matched, mut keys, stretches, mut sorter, .. } = self;
         if query.sort == SortOrder::File {
             let is_all = query.page.is_all();
             return (matched, if is_all { Selection::Stretches(stretches) } else { Selection::Items(keys) });
         }
-        sorter.sort(&mut keys, hosts);
+        sorter.sort(&mut keys, rank, None);
         if !query.page.is_all() {
             let window = query.window(matched);
             let index = |number: u64| usize::try_from(number).unwrap_or(usize::MAX).min(keys.len());

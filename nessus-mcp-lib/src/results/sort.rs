@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
 use super::{
     error::ResultsError,
     fields::{FieldId, FieldRef},
-    record::{Host, Record, Value},
+    record::{Record, Value},
     xml::Item,
 };
 
@@ -106,7 +106,7 @@ pub(crate) struct Place {
     pub port: u32,
     /// The plugin.
     pub plugin: u32,
-    /// The item's host, as an index into the survey's hosts.
+    /// The number of the item's host.
     pub host: u32,
     /// Where the item's bytes begin.
     pub offset: u64,
@@ -123,6 +123,7 @@ const ABSENT: u64 = u64::MAX;
 #[derive(Debug)]
 pub(crate) struct Sorter<'q> {
     by: Option<&'q SortField>,
+    /// The texts of the keys, numbered as they come.
     texts: HashMap<Box<str>, u64>,
 }
 
@@ -187,55 +188,80 @@ impl<'q> Sorter<'q> {
         *self.texts.entry(folded.into_boxed_str()).or_insert(next)
     }
 
-    /// Sorts the keys.
-    pub(crate) fn sort(self, keys: &mut [Key], hosts: &[Host]) {
-        if let (Some(by), false) = (self.by, self.texts.is_empty()) {
-            let ranks = text_ranks(&self.texts);
-            for key in keys.iter_mut().filter(|key| key.primary != ABSENT) {
-                let rank = usize::try_from(key.primary).ok().and_then(|number| ranks.get(number).copied());
-                let rank = rank.unwrap_or_default();
-                key.primary = if by.descending { ABSENT - 1 - rank } else { rank };
+    /// Puts the keys in order; `rank` gives the place of a host among the hosts. When only the first `most` are wanted, the
+    /// others are dropped, and the rest need not be in order.
+    pub(crate) fn sort(&mut self, keys: &mut Vec<Key>, rank: impl Fn(u32) -> u32, most: Option<usize>) {
+        let texts = text_ranks(&self.texts);
+        let primary = |key: &Key| {
+            if texts.is_empty() || key.primary == ABSENT {
+                return key.primary;
             }
+            let rank = usize::try_from(key.primary).ok().and_then(|number| texts.get(number).copied());
+            let rank = u64::from(rank.unwrap_or_default());
+            if self.by.is_some_and(|by| by.descending) { ABSENT - 1 - rank } else { rank }
+        };
+        let order = |left: &Key, right: &Key| {
+            let place = |key: &Key| {
+                let place = &key.place;
+                (rank(place.host), place.port, place.plugin, place.offset)
+            };
+            let worst = (primary(left), left.place.worst).cmp(&(primary(right), right.place.worst));
+            // Most are decided by then.
+            worst.then_with(|| place(left).cmp(&place(right)))
+        };
+        let Some(most) = most else { return keys.sort_unstable_by(order) };
+        if most < keys.len() {
+            keys.select_nth_unstable_by(most, order);
+            keys.truncate(most);
+            self.forget_texts(keys);
         }
-        let names: Vec<HostKey> = hosts.iter().map(|host| HostKey::of(&host.name)).collect();
-        let mut order: Vec<usize> = (0..names.len()).collect();
-        order.sort_by(|left, right| names[*left].cmp(&names[*right]));
-        let mut ranks = vec![0_u32; names.len()];
-        let mut rank = 0;
-        for pair in order.windows(2) {
-            rank += u32::from(names[pair[0]] != names[pair[1]]);
-            ranks[pair[1]] = rank;
+    }
+
+    /// Keeps only the texts of these keys, and numbers them again.
+    fn forget_texts(&mut self, keys: &mut [Key]) {
+        if self.texts.is_empty() {
+            return;
         }
-        keys.sort_unstable_by_key(|key| {
-            let place = &key.place;
-            let host = ranks.get(place.host as usize).copied();
-            (key.primary, place.worst, host, place.port, place.plugin, place.offset)
-        });
+        let mut numbers: HashMap<u64, u64> = HashMap::new();
+        for key in keys.iter_mut().filter(|key| key.primary != ABSENT) {
+            let next = numbers.len() as u64;
+            key.primary = *numbers.entry(key.primary).or_insert(next);
+        }
+        let texts = std::mem::take(&mut self.texts).into_iter();
+        self.texts = texts.filter_map(|(text, number)| Some((text, *numbers.get(&number)?))).collect();
     }
 }
 
-/// Maps the number of each text to its place among the texts.
-fn text_ranks(texts: &HashMap<Box<str>, u64>) -> Vec<u64> {
-    let mut sorted: Vec<(HostKey, u64)> = texts.iter().map(|(text, number)| (HostKey::of(text), *number)).collect();
-    sorted.sort_by(|left, right| left.0.cmp(&right.0));
-    let mut ranks = vec![0; sorted.len()];
-    for (rank, (_, number)) in (0..).zip(&sorted) {
-        if let Some(place) = usize::try_from(*number).ok().and_then(|number| ranks.get_mut(number)) {
-            *place = rank;
-        }
+/// The place of each name among all; those that sort alike have the same.
+pub(crate) fn ranks(names: &[NameKey]) -> Vec<u32> {
+    let mut order: Vec<usize> = (0..names.len()).collect();
+    order.sort_by(|left, right| names[*left].cmp(&names[*right]));
+    let mut ranks = vec![0_u32; names.len()];
+    let mut rank = 0;
+    for pair in order.windows(2) {
+        rank += u32::from(names[pair[0]] != names[pair[1]]);
+        ranks[pair[1]] = rank;
     }
     ranks
 }
 
+/// The place of each text among the texts, by its number.
+fn text_ranks(texts: &HashMap<Box<str>, u64>) -> Vec<u32> {
+    let mut numbered: Vec<(u64, &str)> = texts.iter().map(|(text, number)| (*number, &**text)).collect();
+    numbered.sort_unstable();
+    let names: Vec<NameKey> = numbered.into_iter().map(|(_, text)| NameKey::of(text)).collect();
+    ranks(&names)
+}
+
 /// A host name or other text as it sorts: addresses by number before names without regard to case.
 #[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum HostKey {
+pub(crate) enum NameKey {
     Address(IpAddr),
     Name(Box<str>),
 }
 
-impl HostKey {
-    fn of(text: &str) -> Self {
+impl NameKey {
+    pub(crate) fn of(text: &str) -> Self {
         text.parse().map_or_else(|_| Self::Name(text.to_lowercase().into_boxed_str()), Self::Address)
     }
 }
@@ -297,9 +323,31 @@ mod tests {
     }
 
     #[test]
+    fn only_the_first_are_kept() {
+        let order: SortOrder = "-plugin_name".parse().unwrap();
+        let mut sorter = Sorter::new(&order);
+        let place = |offset| Place { worst: 0, port: 0, plugin: 0, host: 0, offset, length: 0, check: 0 };
+        let mut keys = Vec::new();
+        for (offset, text) in (0..).zip(["b", "a", "e", "c", "e", "d"]) {
+            keys.push(sorter.key_at(Some(Value::Text(text)), &Item::default(), place(offset)));
+            if keys.len() > 3 {
+                sorter.sort(&mut keys, |_| 0, Some(3));
+            }
+        }
+        assert_eq!(sorter.texts.len(), 2, "the texts of the others are forgotten");
+        sorter.sort(&mut keys, |_| 0, None);
+        assert_eq!(keys.iter().map(|key| key.place.offset).collect::<Vec<_>>(), [2, 4, 5]);
+    }
+
+    #[test]
+    fn names_that_sort_alike_have_one_rank() {
+        assert_eq!(ranks(&["b", "::1", "B", "0:0:0:0:0:0:0:1", "a"].map(NameKey::of)), [2, 0, 2, 0, 1]);
+    }
+
+    #[test]
     fn addresses_sort_by_number_and_before_names() {
-        let mut hosts = ["web", "10.0.0.10", "App", "10.0.0.9", "::1"].map(HostKey::of);
+        let mut hosts = ["web", "10.0.0.10", "App", "10.0.0.9", "::1"].map(NameKey::of);
         hosts.sort();
-        assert_eq!(hosts, ["10.0.0.9", "10.0.0.10", "::1", "App", "web"].map(HostKey::of));
+        assert_eq!(hosts, ["10.0.0.9", "10.0.0.10", "::1", "App", "web"].map(NameKey::of));
     }
 }

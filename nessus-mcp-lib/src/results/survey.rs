@@ -5,8 +5,9 @@
 //! counted, and it is remembered where matching items stand; only then is anything written.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     io::BufRead,
+    sync::Arc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -19,7 +20,7 @@ use super::{
     query::Query,
     record::{Host, Record},
     selection::{Picker, Selection, Wanted},
-    sort::SortOrder,
+    sort::{NameKey, SortOrder, ranks},
     validate::{ExportStats, Tally},
     walk::Visit,
     xml::{ExportReader, Header, Mended, Step},
@@ -28,9 +29,11 @@ use super::{
 /// How many names of undeclared elements are remembered.
 pub(super) const OTHER_NAMES: usize = 256;
 
+/// Gives the host of a number. An error says that there is none, or that it cannot be read any more.
+pub(super) type HostOf<'h> = dyn Fn(u32) -> Result<Arc<Host>, ResultsError> + 'h;
+
 /// What was found.
-#[derive(Debug)]
-pub(super) struct Survey {
+pub(super) struct Survey<'h> {
     pub header: Header,
     pub stats: ExportStats,
     /// How many items match.
@@ -38,7 +41,7 @@ pub(super) struct Survey {
     pub warnings: Warnings,
     pub selection: Selection,
     /// The hosts of the selected items.
-    pub hosts: Vec<Host>,
+    pub hosts: Box<HostOf<'h>>,
     /// The fields that matching items have; filled for the `full` profile only.
     pub present: Vec<FieldRef>,
     /// Whether there are more of them than are remembered.
@@ -75,7 +78,8 @@ pub(super) struct Findings<'q> {
     warnings: Warnings,
     picker: Picker<'q>,
     names: Names<'q>,
-    hosts: Vec<Host>,
+    /// Those of the items that are remembered.
+    hosts: Vec<Arc<Host>>,
 }
 
 impl<'q> Findings<'q> {
@@ -84,7 +88,7 @@ impl<'q> Findings<'q> {
             query,
             tally: Tally::default(),
             warnings: Warnings::default(),
-            picker: Picker::new(query),
+            picker: Picker::new(query).at_most(query.window(u64::MAX).end),
             names: Names::new(query),
             hosts: Vec::new(),
         }
@@ -109,8 +113,8 @@ impl<'q> Findings<'q> {
             return true;
         }
         // Properties that come late change the host in the midst of its items.
-        if self.hosts.last() != Some(record.host) {
-            self.hosts.push(record.host.clone());
+        if self.hosts.last().map(Arc::as_ref) != Some(record.host) {
+            self.hosts.push(Arc::new(record.host.clone()));
         }
         let host = narrow(self.hosts.len() - 1);
         if wanted == Wanted::Host {
@@ -118,8 +122,26 @@ impl<'q> Findings<'q> {
         } else {
             let key = self.picker.sorter().key(&record, host, 0);
             self.picker.push(key);
+            self.drop_spare();
         }
         true
+    }
+
+    /// Forgets items that cannot be on the page, and their hosts, when there are many.
+    fn drop_spare(&mut self) {
+        if !self.picker.has_spare_keys() {
+            return;
+        }
+        self.picker.drop_keys(host_ranks(&self.hosts));
+        let mut numbers: HashMap<u32, u32> = HashMap::new();
+        let mut kept = Vec::new();
+        for number in self.picker.hosts_of_keys() {
+            *number = *numbers.entry(*number).or_insert_with(|| {
+                kept.extend(self.hosts.get(*number as usize).cloned());
+                narrow(kept.len().saturating_sub(1))
+            });
+        }
+        self.hosts = kept;
     }
 
     /// Takes over what was mended.
@@ -148,18 +170,26 @@ impl<'q> Findings<'q> {
         if needs_hosts {
             self.hosts.extend(later.hosts);
         }
+        self.drop_spare();
         self.names.append(later.names)
     }
 
     /// The whole, with what the reader says of the file.
-    pub(super) fn finish(self, header: Header, damage: Option<Damage>) -> Result<Survey, ResultsError> {
+    pub(super) fn finish(self, header: Header, damage: Option<Damage>) -> Result<Survey<'static>, ResultsError> {
         self.names.check()?;
         self.query.filters.check()?;
         let (present, has_more_fields) = self.names.present();
-        let (matched, selection) = self.picker.finish(&self.hosts);
         let (stats, warnings, hosts) = (self.tally.finish(), self.warnings, self.hosts);
+        let (matched, selection) = self.picker.finish(host_ranks(&hosts));
+        let hosts = Box::new(move |number: u32| hosts.get(number as usize).cloned().ok_or(ResultsError::Changed));
         Ok(Survey { header, stats, matched, warnings, selection, hosts, present, has_more_fields, damage })
     }
+}
+
+/// The place of each host among the hosts.
+fn host_ranks(hosts: &[Arc<Host>]) -> impl Fn(u32) -> u32 + use<> {
+    let ranks = ranks(&hosts.iter().map(|host| NameKey::of(&host.name)).collect::<Vec<_>>());
+    move |host| ranks.get(host as usize).copied().unwrap_or_default()
 }
 
 /// There are far fewer than four milliards of hosts.
@@ -175,7 +205,7 @@ pub(super) fn survey<R: BufRead>(
     query: &Query,
     is_lenient: bool,
     mut look: impl FnMut(Visit<'_>, bool),
-) -> Result<Survey, ResultsError> {
+) -> Result<Survey<'static>, ResultsError> {
     let mut damage = None;
     let mut findings = Findings::new(query);
     loop {

@@ -169,6 +169,7 @@ impl ScanService {
         });
         let reason = match loaded.await {
             Ok(Ok(index)) => return Some(index),
+            Ok(Err(IndexError::Impossible)) => return None,
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
@@ -190,15 +191,12 @@ impl ScanService {
         let output = artifact.writer().map_err(ResultsError::Write)?;
         let made = blocking::run(move || -> Result<_, ServiceError> {
             let export = open(&export)?;
-            if !ExportIndex::build(&export, output)?.is_usable {
-                return Ok(None);
-            }
+            ExportIndex::build(&export, output)?;
             Ok(ExportIndex::load(&open(&path)?, &export).ok())
         });
         let index = made.await.map_err(ResultsError::Read)??;
-        if index.is_some() {
-            self.tasks.publish(artifact, Writer::FrontDoor).await?;
-        }
+        // One that is of no use is kept too: it says so.
+        self.tasks.publish(artifact, Writer::FrontDoor).await?;
         Ok(index)
     }
 

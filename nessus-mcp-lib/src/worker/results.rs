@@ -137,10 +137,8 @@ async fn collect(
     let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
     held.publish(export).await?;
     crate::fail_points::fail_point!("worker_export_published");
-    if let Some(index) = index {
-        held.publish(index).await?;
-        crate::fail_points::fail_point!("worker_index_published");
-    }
+    held.publish(index).await?;
+    crate::fail_points::fail_point!("worker_index_published");
     held.publish(converted).await?;
     crate::fail_points::fail_point!("worker_profile_published");
     Ok(Collected { stats: stats_of(&report), warnings, authentication })
@@ -149,8 +147,8 @@ async fn collect(
 /// An export that was read to its end.
 struct Fetched {
     export: Artifact,
-    /// Where it can have one.
-    index: Option<Artifact>,
+    /// One that is of no use says so, for those who would make it again.
+    index: Artifact,
     report: ValidationReport,
 }
 
@@ -165,7 +163,7 @@ async fn fetch_sound(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStat
         let path = export.temporary_path().to_owned();
         let validation = validation(task, end);
         match blocking(move || Ok(ExportIndex::build_validated(&open(&path)?, output, &validation)?)).await {
-            Ok((report, is_usable)) => return Ok(Fetched { export, index: is_usable.then_some(index), report }),
+            Ok((report, _is_usable)) => return Ok(Fetched { export, index, report }),
             Err(StepError::Results(error)) if is_first && !error.is_input_output() => {
                 warn!(%scan, error = chain(&error), "the export is broken: the scanner is asked for another");
                 is_first = false;

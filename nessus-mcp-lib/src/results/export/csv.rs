@@ -36,7 +36,7 @@ impl<'q, W: Write> Csv<'q, W> {
 }
 
 impl<W: Write> Sink for Csv<'_, W> {
-    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
         if survey.has_more_fields {
             return Err(ResultsError::TooManyFields { limit: OTHER_NAMES });
         }

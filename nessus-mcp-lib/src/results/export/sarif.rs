@@ -124,7 +124,7 @@ impl<'q, W: Write> Sarif<'q, W> {
 }
 
 impl<W: Write> Sink for Sarif<'_, W> {
-    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
         let stats = &survey.stats;
         self.driver = members(json!({
             "name": "Nessus",

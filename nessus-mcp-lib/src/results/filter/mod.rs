@@ -38,7 +38,7 @@ use serde_json::{Map, Value as Json};
 use self::condition::{Test, invalid, type_of};
 use super::{
     error::ResultsError,
-    fields::{FieldRef, Origin},
+    fields::FieldRef,
     record::{Record, Value},
 };
 
@@ -252,11 +252,6 @@ impl Filter {
     /// Whether it holds for a field that has this one value or none; not for fields of the host.
     pub(crate) fn holds_for(&self, value: Option<Value<'_>>) -> bool {
         self.condition.evaluate(&|test| test.holds_for(value))
-    }
-
-    /// Whether it looks at the host only, so that it holds for all items of a host or for none.
-    pub(crate) fn is_of_host(&self) -> bool {
-        matches!(&self.field, FieldRef::Declared(id) if id.field().origin == Origin::Host)
     }
 
     /// Whether it holds for a record.

@@ -1,31 +1,49 @@
-//! The bytes of an index: a head, the rows, a description as JSON, and a tail that holds all together.
+//! The bytes of an index: a head, rows of items, hosts and where each stands, a description, and a tail that holds all
+//! together.
 //!
 //! ```text
-//! head  32  magic "nmcp-idx", version, hash of the table of fields
-//! rows      64 bytes each
-//! about     JSON, filled up with spaces to a multiple of 32
-//! tail  48  bytes of rows, bytes of about, checksum over all before it
+//! head   32  magic "nmcp-idx", version, hash of the table of fields
+//! rows       64 bytes an item
+//! hosts      JSON of each host
+//! places     16 bytes a host: where its JSON begins, how long it is, its place in the order of hosts
+//! about      JSON
+//! tail   64  bytes of rows, hosts, places and about, checksum over all before it
 //! ```
-//! The rows are written as the items are read, so nothing is held for the end but hosts and combinations of fields.
+//! Hosts, places and about are filled up with spaces to a multiple of 32. The rows are written as the items are read, and
+//! the hosts wait in a temporary file, so that memory holds only 16 bytes and the name of each host.
 
 use std::{
     fs::File,
-    io::{self, BufWriter, Read, Write},
+    io::{self, BufWriter, Read, Seek, SeekFrom, Write},
+    ops::Range,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
+use tempfile::SpooledTempFile;
 
 use super::{
     IndexError,
     checksum::{BLOCK, Checksum},
-    row::ROW_BYTES,
+    row::{Columns, ROW_BYTES},
 };
-use crate::results::fields::FIELDS;
+use crate::results::{
+    error::ResultsError,
+    fields::FIELDS,
+    record::Host,
+    sort::{NameKey, ranks},
+};
 
 /// Grows with every change of the layout or of what the columns mean.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+const MAGIC: &[u8] = b"nmcp-idx";
 const HEAD_BYTES: usize = 32;
-const TAIL_BYTES: usize = 48;
+const PLACE_BYTES: usize = 16;
+const TAIL_BYTES: usize = 64;
+/// Bytes of hosts that wait in memory rather than in a temporary file; in tests so few that small exports need it.
+const SPOOL_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
+/// Bytes read at once; a multiple of [`ROW_BYTES`] and [`BLOCK`].
+const READ_BYTES: usize = if cfg!(test) { 8 << 10 } else { 256 << 10 };
 
 fn head() -> [u8; HEAD_BYTES] {
     let mut fields = Sha256::new();
@@ -33,7 +51,7 @@ fn head() -> [u8; HEAD_BYTES] {
         fields.update(format!("{} {} {:?} {:?};", field.name, field.xml, field.kind, field.origin));
     }
     let mut head = [0; HEAD_BYTES];
-    head[..8].copy_from_slice(b"nmcp-idx");
+    head[..8].copy_from_slice(MAGIC);
     head[8..12].copy_from_slice(&VERSION.to_le_bytes());
     head[16..].copy_from_slice(&fields.finalize()[..16]);
     head
@@ -43,66 +61,223 @@ fn head() -> [u8; HEAD_BYTES] {
 pub(super) struct Output<W: Write> {
     inner: BufWriter<W>,
     checksum: Checksum,
-    rows: u64,
+    /// Bytes written.
+    written: u64,
+    hosts: BufWriter<SpooledTempFile>,
+    /// Where each host stands among the hosts, and how long it is.
+    places: Vec<(u64, u32)>,
+    names: Vec<NameKey>,
+    hosts_end: u64,
 }
 
 impl<W: Write> Output<W> {
     pub(super) fn begin(output: W) -> io::Result<Self> {
-        let mut this = Self { inner: BufWriter::with_capacity(64 << 10, output), checksum: Checksum::new(), rows: 0 };
+        let mut this = Self {
+            inner: BufWriter::with_capacity(64 << 10, output),
+            checksum: Checksum::new(),
+            written: 0,
+            hosts: BufWriter::with_capacity(64 << 10, SpooledTempFile::new(SPOOL_BYTES)),
+            places: Vec::new(),
+            names: Vec::new(),
+            hosts_end: 0,
+        };
         this.append(&head())?;
         Ok(this)
     }
 
-    /// Writes a row.
-    pub(super) fn write(&mut self, row: &[u8; ROW_BYTES]) -> io::Result<()> {
-        self.rows += row.len() as u64;
+    /// Writes the row of an item.
+    pub(super) fn row(&mut self, row: &[u8; ROW_BYTES]) -> io::Result<()> {
         self.append(row)
     }
 
+    /// Writes a host; its number is how many there were before.
+    pub(super) fn host(&mut self, host: &Host) -> io::Result<()> {
+        let bytes = serde_json::to_vec(host)?;
+        self.hosts.write_all(&bytes)?;
+        self.places.push((self.hosts_end, u32::try_from(bytes.len()).map_err(io::Error::other)?));
+        self.names.push(NameKey::of(&host.name));
+        self.hosts_end += bytes.len() as u64;
+        Ok(())
+    }
+
+    /// How many hosts were written.
+    pub(super) fn host_count(&self) -> usize {
+        self.places.len()
+    }
+
+    /// `bytes` are a multiple of [`BLOCK`] in length, or the checksum would depend on how they are cut.
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.checksum.update(bytes);
+        self.written += bytes.len() as u64;
         self.inner.write_all(bytes)
     }
 
+    /// Writes the last bytes of a section that has begun at `begin`, filled up; how many bytes it has.
+    fn end_section(&mut self, begin: u64, mut last: Vec<u8>) -> io::Result<u64> {
+        last.resize(last.len().next_multiple_of(BLOCK), b' ');
+        self.append(&last)?;
+        Ok(self.written - begin)
+    }
+
     pub(super) fn finish(mut self, about: &[u8]) -> io::Result<()> {
-        let mut about = about.to_vec();
-        about.resize(about.len().next_multiple_of(BLOCK), b' ');
-        self.append(&about)?;
+        let rows = self.written - HEAD_BYTES as u64;
+        let mut hosts = std::mem::replace(&mut self.hosts, BufWriter::new(SpooledTempFile::new(0)));
+        hosts.rewind()?;
+        let mut hosts = hosts.into_inner().map_err(io::IntoInnerError::into_error)?;
+        let begin = self.written;
+        let mut bytes = Vec::with_capacity(READ_BYTES);
+        while Read::take(&mut hosts, READ_BYTES as u64).read_to_end(&mut bytes)? == READ_BYTES {
+            self.append(&bytes)?;
+            bytes.clear();
+        }
+        let hosts = self.end_section(begin, bytes)?;
+        let begin = self.written;
+        let ranks = ranks(&std::mem::take(&mut self.names));
+        let mut bytes = Vec::with_capacity(ranks.len() * PLACE_BYTES);
+        for ((place, length), rank) in std::mem::take(&mut self.places).into_iter().zip(ranks) {
+            bytes.extend(place.to_le_bytes().into_iter().chain(length.to_le_bytes()).chain(rank.to_le_bytes()));
+        }
+        let places = self.end_section(begin, bytes)?;
+        let about = self.end_section(self.written, about.to_vec())?;
         let mut tail = [0; TAIL_BYTES];
-        tail[..8].copy_from_slice(&self.rows.to_le_bytes());
-        tail[8..16].copy_from_slice(&(about.len() as u64).to_le_bytes());
-        self.checksum.update(&tail[..16]);
-        tail[16..].copy_from_slice(&self.checksum.finish());
+        for (bytes, length) in tail.chunks_exact_mut(8).zip([rows, hosts, places, about]) {
+            bytes.copy_from_slice(&length.to_le_bytes());
+        }
+        self.checksum.update(&tail[..BLOCK]);
+        tail[BLOCK..].copy_from_slice(&self.checksum.finish());
         self.inner.write_all(&tail)?;
         self.inner.flush()
     }
 }
 
-/// Reads an index; gives the description and the rows.
-pub(super) fn read(mut index: &File) -> Result<(Vec<u8>, Vec<u8>), IndexError> {
-    let size = index.metadata().map_err(IndexError::Read)?.len();
-    let mut bytes = Vec::with_capacity(usize::try_from(size).map_err(|_| IndexError::Damaged)?);
-    index.read_to_end(&mut bytes).map_err(IndexError::Read)?;
-    let body = bytes.len().checked_sub(TAIL_BYTES).ok_or(IndexError::Damaged)?;
-    let (body, tail) = bytes.split_at(body);
+/// An index that was written.
+#[derive(Debug)]
+pub(super) struct Stored {
+    /// The position of a file is its own only while it is locked.
+    file: Mutex<File>,
+    rows: Range<u64>,
+    hosts: Range<u64>,
+    /// [`PLACE_BYTES`] for each host, and what fills up.
+    places: Vec<u8>,
+}
+
+impl Stored {
+    /// Checks an index from its first byte to its last; gives the description too.
+    pub(super) fn open(index: &File) -> Result<(Self, Vec<u8>), IndexError> {
+        let mut file = index.try_clone().map_err(IndexError::Read)?;
+        let size = file.metadata().map_err(IndexError::Read)?.len();
+        let mut head_found = [0; HEAD_BYTES];
+        read_at(&mut file, 0, &mut head_found)?;
+        if head_found != head() {
+            let is_index = head_found.starts_with(MAGIC);
+            return Err(if is_index { IndexError::Version } else { IndexError::Damaged });
+        }
+        let tail_at = size.checked_sub(TAIL_BYTES as u64).ok_or(IndexError::Damaged)?;
+        let mut tail = [0; TAIL_BYTES];
+        read_at(&mut file, tail_at, &mut tail)?;
+        if tail[BLOCK..] != checksum(&mut file, tail_at, &tail[..BLOCK])? {
+            return Err(IndexError::Damaged);
+        }
+        let mut end = HEAD_BYTES as u64;
+        let mut section = |number: usize| {
+            let length = tail[number * 8..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+            let begin = end;
+            end = length.and_then(|length| begin.checked_add(length)).filter(|end| *end <= tail_at)?;
+            Some(begin..end)
+        };
+        let sections = (section(0), section(1), section(2), section(3));
+        let (Some(rows), Some(hosts), Some(places), Some(about)) = sections else { return Err(IndexError::Damaged) };
+        if about.end != tail_at || !(rows.end - rows.start).is_multiple_of(ROW_BYTES as u64) {
+            return Err(IndexError::Damaged);
+        }
+        let mut read = |range: Range<u64>| {
+            let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(|_| IndexError::Damaged)?];
+            read_at(&mut file, range.start, &mut bytes).map(|()| bytes)
+        };
+        let (places, about) = (read(places)?, read(about)?);
+        Ok((Self { file: Mutex::new(file), rows, hosts, places }, about))
+    }
+
+    /// How many rows there are.
+    pub(super) fn row_count(&self) -> u64 {
+        (self.rows.end - self.rows.start) / ROW_BYTES as u64
+    }
+
+    /// Shows `take` all rows, in file order.
+    pub(super) fn rows(&self, mut take: impl FnMut(Columns) -> Result<(), ResultsError>) -> Result<(), ResultsError> {
+        let mut at = self.rows.start;
+        let mut bytes = Vec::new();
+        while at < self.rows.end {
+            let length = usize::try_from(self.rows.end - at).unwrap_or(READ_BYTES).min(READ_BYTES);
+            bytes.resize(length, 0);
+            self.read(at, &mut bytes)?;
+            bytes.chunks_exact(ROW_BYTES).map(Columns::decode).try_for_each(&mut take)?;
+            at += length as u64;
+        }
+        Ok(())
+    }
+
+    /// The host of a number.
+    pub(super) fn host(&self, number: u32) -> Result<Arc<Host>, ResultsError> {
+        let (place, length, _) = self.place(number).ok_or(ResultsError::Changed)?;
+        let at = self.hosts.start.checked_add(place).ok_or(ResultsError::Changed)?;
+        if at.checked_add(length.into()).is_none_or(|end| end > self.hosts.end) {
+            return Err(ResultsError::Changed);
+        }
+        let mut bytes = vec![0; length as usize];
+        self.read(at, &mut bytes)?;
+        serde_json::from_slice(&bytes).map(Arc::new).map_err(|_| ResultsError::Changed)
+    }
+
+    /// The place of a host in the order of hosts.
+    pub(super) fn rank(&self, number: u32) -> u32 {
+        self.place(number).map_or(0, |(_, _, rank)| rank)
+    }
+
+    fn place(&self, number: u32) -> Option<(u64, u32, u32)> {
+        let begin = (number as usize).checked_mul(PLACE_BYTES)?;
+        let (place, rest) = self.places.get(begin..)?.split_first_chunk()?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let rank = rest.first_chunk()?;
+        Some((u64::from_le_bytes(*place), u32::from_le_bytes(*length), u32::from_le_bytes(*rank)))
+    }
+
+    fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), ResultsError> {
+        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
+        read_at(&mut file, at, bytes).map_err(|error| match error {
+            IndexError::Read(error) => ResultsError::Read(error),
+            _ => ResultsError::Changed,
+        })
+    }
+}
+
+/// The checksum of a file's first `length` bytes and what follows them.
+fn checksum(file: &mut File, length: u64, rest: &[u8]) -> Result<[u8; 32], IndexError> {
     let mut checksum = Checksum::new();
-    checksum.update(body);
-    checksum.update(&tail[..16]);
-    if tail[16..] != checksum.finish() {
-        return Err(IndexError::Damaged);
+    file.rewind().map_err(IndexError::Read)?;
+    let mut input = file.take(length);
+    let mut bytes = vec![0; READ_BYTES];
+    loop {
+        let mut filled = 0;
+        while filled < bytes.len() {
+            match input.read(&mut bytes[filled..]).map_err(IndexError::Read)? {
+                0 => break,
+                read => filled += read,
+            }
+        }
+        checksum.update(&bytes[..filled]);
+        if filled < bytes.len() {
+            checksum.update(rest);
+            return Ok(checksum.finish());
+        }
     }
-    if body.get(..HEAD_BYTES) != Some(&head()) {
-        return Err(IndexError::Version);
-    }
-    let length = |at: usize| {
-        let bytes = tail.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-        bytes.and_then(|bytes| usize::try_from(u64::from_le_bytes(bytes)).ok()).ok_or(IndexError::Damaged)
-    };
-    let (rows, about) = (length(0)?, length(8)?);
-    let end = HEAD_BYTES.checked_add(rows).filter(|end| end.checked_add(about) == Some(body.len()));
-    let end = end.filter(|_| rows % ROW_BYTES == 0).ok_or(IndexError::Damaged)?;
-    let about = body[end..].to_vec();
-    bytes.truncate(end);
-    bytes.drain(..HEAD_BYTES);
-    Ok((about, bytes))
+}
+
+/// Reads exactly these bytes; an index that ends before is damaged.
+fn read_at(file: &mut File, at: u64, bytes: &mut [u8]) -> Result<(), IndexError> {
+    let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes));
+    read.map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => IndexError::Damaged,
+        _ => IndexError::Read(error),
+    })
 }

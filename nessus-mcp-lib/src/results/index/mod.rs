@@ -1,7 +1,7 @@
 //! The index of an export: where its items stand, and what most filters and orders ask of them.
 //!
-//! Without it, a page costs a reading of the whole export. With it, a page costs a pass over 64 bytes an item, held in
-//! memory, and the reading of the items shown. What the columns cannot decide (a text, a field with several values, a
+//! Without it, a page costs a reading of the whole export. With it, a page costs two passes over 64 bytes an item, of which
+//! a stretch is in memory, and the reading of the items shown and their hosts. In memory are 16 bytes a host. What the columns cannot decide (a text, a field with several values, a
 //! value that does not fit its type) is read from the item itself, so both ways give the same answers.
 //!
 //! # Trust
@@ -19,7 +19,12 @@ mod file;
 mod row;
 mod search;
 
-use std::{collections::HashMap, fs::File, io::Write, time::UNIX_EPOCH};
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Seek as _, Write},
+    time::UNIX_EPOCH,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -28,12 +33,12 @@ pub(super) use self::{
     search::{Window, search},
 };
 use self::{
-    file::Output,
-    row::{Columns, ROW_BYTES},
+    file::{Output, Stored},
+    row::Columns,
 };
 use super::{
     cursor::Identity,
-    encoding::{self, Utf8},
+    encoding,
     error::ResultsError,
     fields::FieldSet,
     record::{Host, Record},
@@ -43,8 +48,6 @@ use super::{
     xml::{ExportReader, Header, Item, Step},
 };
 
-/// Items beyond this are not indexed: the index would take more memory than it is worth.
-const MOST_ITEMS: u64 = 2_000_000;
 /// Combinations of fields beyond this are not indexed; exports have some hundreds.
 const MOST_SHAPES: usize = 1 << 16;
 
@@ -69,8 +72,7 @@ const MOST_SHAPES: usize = 1 << 16;
 #[derive(Debug)]
 pub struct ExportIndex {
     about: About,
-    /// [`ROW_BYTES`] for each item, in file order.
-    rows: Vec<u8>,
+    stored: Stored,
 }
 
 /// What [`ExportIndex::build`] has found.
@@ -80,7 +82,8 @@ pub struct IndexSummary {
     /// What the export holds.
     pub stats: ExportStats,
     /// Whether there is an index now. Not for exports in another encoding than UTF-8, whose bytes are not those that
-    /// are read, nor for those with more than two million items.
+    /// are read, nor for those with tens of thousands of kinds of undeclared elements: what was written says so, so that
+    /// nobody tries again.
     pub is_usable: bool,
 }
 
@@ -100,20 +103,23 @@ pub enum IndexError {
     /// The export is not the one it was made of.
     #[error("the index is of another export")]
     Stale,
+    /// The export can have none: making it again is of no use.
+    #[error("the export can have no index")]
+    Impossible,
     /// The export cannot be read.
     #[error(transparent)]
     Export(#[from] ResultsError),
 }
 
-/// All but the rows.
+/// All but the rows and hosts.
 #[derive(Debug, Serialize, Deserialize)]
 struct About {
     export: ExportIdentity,
+    /// Whether the rest is there.
+    is_usable: bool,
     header: Header,
     stats: ExportStats,
     warnings: Warnings,
-    /// As they were when their items were read.
-    hosts: Vec<Host>,
     /// Undeclared elements and attributes, in the order of the file.
     names: Vec<String>,
     shapes: Vec<Shape>,
@@ -153,7 +159,8 @@ impl ExportIdentity {
 
 impl ExportIndex {
     /// Validates an export as [`validate`](super::validate) does, and writes its index on the way, in memory that does
-    /// not grow with it. `output` holds nothing of use when the index is not usable.
+    /// not grow with it but for some 50 bytes a host. `output` is to be kept also when the index is not usable, because it
+    /// says so.
     ///
     /// # Errors
     /// When it is not a complete .nessus export of version 2, or `output` cannot be written.
@@ -184,20 +191,21 @@ impl ExportIndex {
         mut look: impl FnMut(Visit<'_>),
     ) -> Result<IndexSummary, ResultsError> {
         let mut tally = Tally::default();
-        let Utf8::Direct(input, base) = encoding::open(export, false)? else {
-            let mut export = export;
-            std::io::Seek::rewind(&mut export).map_err(ResultsError::Read)?;
+        let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
+        // Before the content is read: what changes meanwhile makes the index stale, not wrong.
+        let Some(base) = encoding::mark_of_utf8(&mut &*export)? else {
+            let identity = ExportIdentity::of(export, 0)?;
+            (&*export).rewind().map_err(ResultsError::Read)?;
             walk(export, |visit| {
                 tally.visit(visit);
                 look(visit);
             })?;
-            return Ok(IndexSummary { stats: tally.finish(), is_usable: false });
+            builder.is_possible = false;
+            return builder.finish(identity, Header::default(), tally.finish());
         };
-        // Before the content is read: what changes meanwhile makes the index stale, not wrong.
         let identity = ExportIdentity::of(export, base)?;
-        std::io::Seek::seek(&mut &*input, std::io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
-        let mut reader = ExportReader::new(buffered(input)?, base);
-        let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
+        (&*export).seek(io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
+        let mut reader = ExportReader::new(buffered(export)?, base);
         loop {
             let step = reader.next()?;
             tally.count(step, &reader);
@@ -212,20 +220,23 @@ impl ExportIndex {
         builder.finish(identity, reader.header().clone(), tally.finish())
     }
 
-    /// Reads an index and compares it with its export.
+    /// Checks an index and compares it with its export. The index is read again while it is used, and its position changes.
     ///
     /// # Errors
     /// When it is not to be used for this export, and is to be made again.
     pub fn load(index: &File, export: &File) -> Result<Self, IndexError> {
-        let (about, rows) = file::read(index)?;
+        let (stored, about) = Stored::open(index)?;
         let about: About = serde_json::from_slice(&about).map_err(|_| IndexError::Damaged)?;
         if ExportIdentity::of(export, about.export.base)? != about.export {
             return Err(IndexError::Stale);
         }
-        if rows.len() as u64 != about.stats.items.saturating_mul(ROW_BYTES as u64) {
+        if !about.is_usable {
+            return Err(IndexError::Impossible);
+        }
+        if stored.row_count() != about.stats.items {
             return Err(IndexError::Damaged);
         }
-        Ok(Self { about, rows })
+        Ok(Self { about, stored })
     }
 
     /// What the export holds.
@@ -241,13 +252,14 @@ impl ExportIndex {
 /// Gathers what is known of items.
 struct Builder<W: Write> {
     output: Output<W>,
+    /// Whether the rows can stand for the items.
+    is_possible: bool,
     warnings: Warnings,
-    hosts: Vec<Host>,
+    host: Option<Host>,
     names: Vec<String>,
     numbers: HashMap<String, u32>,
     shapes: Vec<Shape>,
     known: HashMap<Shape, u32>,
-    items: u64,
     /// Used again for every item.
     shape: Shape,
 }
@@ -256,34 +268,32 @@ impl<W: Write> Builder<W> {
     fn new(output: Output<W>) -> Self {
         Self {
             output,
+            is_possible: true,
             warnings: Warnings::default(),
-            hosts: Vec::new(),
+            host: None,
             names: Vec::new(),
             numbers: HashMap::new(),
             shapes: Vec::new(),
             known: HashMap::new(),
-            items: 0,
             shape: Shape::default(),
         }
     }
 
-    fn is_usable(&self) -> bool {
-        self.items <= MOST_ITEMS && self.shapes.len() <= MOST_SHAPES && self.names.len() <= MOST_SHAPES
-    }
-
     fn item(&mut self, record: &Record<'_>) -> Result<(), ResultsError> {
-        self.items += 1;
         self.warnings.add(record);
-        if !self.is_usable() {
+        if !self.is_possible {
             return Ok(());
         }
-        if self.hosts.last() != Some(record.host) {
-            self.hosts.push(record.host.clone());
+        // Properties that come late change the host in the midst of its items.
+        if self.host.as_ref() != Some(record.host) {
+            self.output.host(record.host).map_err(ResultsError::Write)?;
+            self.host = Some(record.host.clone());
         }
-        let host = u32::try_from(self.hosts.len() - 1).unwrap_or(u32::MAX);
+        let host = u32::try_from(self.output.host_count() - 1).unwrap_or(u32::MAX);
         let shape = self.shape(record);
+        self.is_possible = self.shapes.len() <= MOST_SHAPES && self.names.len() <= MOST_SHAPES;
         let columns = Columns::of(record, host, shape, record.item.as_written().map_or(0, short));
-        self.output.write(&columns.encode()).map_err(ResultsError::Write)
+        self.output.row(&columns.encode()).map_err(ResultsError::Write)
     }
 
     fn shape(&mut self, record: &Record<'_>) -> u32 {
@@ -313,13 +323,13 @@ impl<W: Write> Builder<W> {
     }
 
     fn finish(self, export: ExportIdentity, header: Header, stats: ExportStats) -> Result<IndexSummary, ResultsError> {
-        let is_usable = self.is_usable();
-        if is_usable {
-            let Self { output, warnings, hosts, names, shapes, .. } = self;
-            let about = About { export, header, stats: stats.clone(), warnings, hosts, names, shapes };
-            let about = serde_json::to_vec(&about).map_err(|error| ResultsError::Write(error.into()))?;
-            output.finish(&about).map_err(ResultsError::Write)?;
+        let Self { output, is_possible: is_usable, warnings, names, shapes, .. } = self;
+        let mut about = About { export, is_usable, header, stats: stats.clone(), warnings, names, shapes };
+        if !is_usable {
+            (about.names, about.shapes) = (Vec::new(), Vec::new());
         }
+        let about = serde_json::to_vec(&about).map_err(|error| ResultsError::Write(error.into()))?;
+        output.finish(&about).map_err(ResultsError::Write)?;
         Ok(IndexSummary { stats, is_usable })
     }
 }

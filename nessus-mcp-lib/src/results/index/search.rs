@@ -3,12 +3,13 @@
 use std::{
     collections::BTreeSet,
     io::{Read, Seek, SeekFrom},
+    sync::Arc,
 };
 
 use super::{
     ExportIndex, Shape,
     checksum::short,
-    row::{Columns, Known, ROW_BYTES},
+    row::{Columns, Known},
 };
 use crate::results::{
     error::ResultsError,
@@ -27,24 +28,31 @@ use crate::results::{
 const WINDOW_BYTES: usize = 256 << 10;
 
 /// What [`survey`](crate::results::survey::survey) finds by reading the whole export.
-pub(in crate::results) fn search<R: Read + Seek>(
-    index: &ExportIndex,
+pub(in crate::results) fn search<'i, R: Read + Seek>(
+    index: &'i ExportIndex,
     query: &Query,
     export: &mut R,
-) -> Result<Survey, ResultsError> {
-    let about = &index.about;
+) -> Result<Survey<'i>, ResultsError> {
+    let (about, stored) = (&index.about, &index.stored);
     let missing = |name: &str| !about.names.iter().any(|found| is_called(found, name));
     if let Some((place, name)) = query.undeclared().find(|(_, name)| missing(name)) {
         let known: BTreeSet<&str> = about.names.iter().take(OTHER_NAMES).map(String::as_str).collect();
         return Err(unknown_field(name, place, known.into_iter()));
     }
     query.filters.check()?;
-    let mut picker = Picker::new(query);
+    let rank = |host| stored.rank(host);
+    let mut picker = Picker::new(query).at_most(query.keys_wanted());
     let mut present = Present::new(query, index);
     let mut items = Items { export, window: Window::new(WINDOW_BYTES), reader: ItemReader::default() };
     let nothing = Item::default();
-    for row in index.rows.chunks_exact(ROW_BYTES).map(Columns::decode) {
-        let host = about.hosts.get(row.host as usize).ok_or(ResultsError::Changed)?;
+    // Where neither filters nor order look at it, any will do.
+    let needs_host = query.filters.fields().into_iter().chain(query.sort.field()).any(FieldRef::is_of_host);
+    let mut host = (None, Arc::new(Host::default()));
+    stored.rows(|row| {
+        if needs_host && host.0 != Some(row.host) {
+            host = (Some(row.host), stored.host(row.host)?);
+        }
+        let host = &*host.1;
         let shape = about.shapes.get(row.shape as usize).ok_or(ResultsError::Changed)?;
         let view = View { row: &row, shape, names: &about.names, record: Record { host, item: &nothing } };
         let mut verdict = query.filters.verdict(&|filter| view.ask(filter));
@@ -55,14 +63,14 @@ pub(in crate::results) fn search<R: Read + Seek>(
             record = Some(read);
         }
         if verdict != Some(true) {
-            continue;
+            return Ok(());
         }
         present.add(row.shape);
         match picker.count(row.offset, u64::from(row.length)) {
-            Wanted::Nothing => continue,
+            Wanted::Nothing => return Ok(()),
             Wanted::Host => {
                 picker.begin_stretch(row.offset, u64::from(row.length), row.host);
-                continue;
+                return Ok(());
             }
             Wanted::Key => {}
         }
@@ -73,15 +81,19 @@ pub(in crate::results) fn search<R: Read + Seek>(
             picker.sorter().key(&record, row.host, row.check)
         };
         picker.push(key);
-    }
-    let (matched, selection) = picker.finish(&about.hosts);
+        if picker.has_spare_keys() {
+            picker.drop_keys(rank);
+        }
+        Ok(())
+    })?;
+    let (matched, selection) = picker.finish(rank);
     Ok(Survey {
         header: about.header.clone(),
         stats: about.stats.clone(),
         matched,
         warnings: about.warnings.clone(),
         selection,
-        hosts: about.hosts.clone(),
+        hosts: Box::new(|number| stored.host(number)),
         has_more_fields: present.has_more,
         present: present.fields(),
         damage: None,
@@ -93,14 +105,14 @@ struct View<'i> {
     row: &'i Columns,
     shape: &'i Shape,
     names: &'i [String],
-    /// With the host, and an item that has nothing.
+    /// With the host, if that is needed, and an item that has nothing.
     record: Record<'i>,
 }
 
 impl View<'_> {
     /// Whether a filter holds, when that can be said.
     fn ask(&self, filter: &Filter) -> Option<bool> {
-        if filter.is_of_host() {
+        if filter.field().is_of_host() {
             return Some(filter.holds(&self.record));
         }
         let known = match filter.field() {
@@ -140,9 +152,7 @@ impl View<'_> {
         let mut key = |first: Option<Value<'_>>| sorter.key_at(first, self.record.item, place);
         match order.field() {
             None => Some(key(None)),
-            Some(field @ FieldRef::Declared(id)) if id.field().origin == Origin::Host => {
-                Some(key(self.record.first_of(field)))
-            }
+            Some(field) if field.is_of_host() => Some(key(self.record.first_of(field))),
             Some(FieldRef::Declared(id)) => self.value(*id).map(key),
             Some(FieldRef::Other(name)) => self.other(name).map(key),
         }

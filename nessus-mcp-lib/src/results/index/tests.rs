@@ -23,9 +23,7 @@ fn built(export: &File) -> Vec<u8> {
 }
 
 fn load(index: &[u8], export: &File) -> Result<ExportIndex, IndexError> {
-    let mut index = file(index);
-    index.rewind().unwrap();
-    ExportIndex::load(&index, export)
+    ExportIndex::load(&file(index), export)
 }
 
 type Answer = Result<String, String>;
@@ -236,13 +234,13 @@ proptest! {
     fn a_forged_index_is_harmless(at in any::<prop::sample::Index>(), put in any::<[u8; 8]>(), sort in sorts()) {
         let export = file(OFFICE);
         let mut forged = built(&export);
-        let end = forged.len() - 48;
+        let end = forged.len() - 64;
         let at = at.index(end - 8);
         forged[at..at + 8].copy_from_slice(&put);
         let mut checksum = checksum::Checksum::new();
-        checksum.update(&forged[..end + 16]);
+        checksum.update(&forged[..end + 32]);
         let sum = checksum.finish();
-        forged[end + 16..].copy_from_slice(&sum);
+        forged[end + 32..].copy_from_slice(&sum);
         if let Ok(index) = load(&forged, &export) {
             let query = Query::builder().sort(sort.parse().unwrap()).filters(r#"{"plugin_output": "a"}"#.parse().unwrap());
             let _ = indexed(&export, &index, query);
@@ -284,14 +282,69 @@ fn an_index_of_another_export_is_stale() {
 }
 
 #[test]
-fn an_export_that_is_not_utf_8_has_no_index() {
+fn an_index_of_another_version_is_made_again() {
+    let export = file(OFFICE);
+    let mut older = built(&export);
+    older[8] = 1;
+    assert!(matches!(load(&older, &export), Err(IndexError::Version)));
+    assert!(matches!(load(b"<NessusClientData_v2>", &export), Err(IndexError::Damaged)));
+}
+
+#[test]
+fn an_export_that_is_not_utf_8_has_no_index_and_says_so() {
     let text = String::from_utf8(OFFICE.to_vec()).unwrap();
     let wide: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
-    let summary = ExportIndex::build(&file(&wide), Vec::new()).unwrap();
+    let (export, mut index) = (file(&wide), Vec::new());
+    let summary = ExportIndex::build(&export, &mut index).unwrap();
     assert!(!summary.is_usable);
+    assert!(matches!(load(&index, &export), Err(IndexError::Impossible)), "so that nobody tries again");
     assert_eq!(summary.stats, validate(OFFICE).unwrap());
     assert_eq!(ExportIndex::build(&file(OFFICE), Vec::new()).unwrap().stats, summary.stats);
     assert!(ExportIndex::build(&file(&OFFICE[..OFFICE.len() - 20]), Vec::new()).is_err());
+}
+
+/// So many hosts that they are read from the index in several stretches, and only some findings of each match.
+#[test]
+fn hosts_are_read_where_they_are_needed() {
+    let items = |host: u32| {
+        let item =
+            |port| format!("<ReportItem severity='{}' port='{port}' pluginID='{}'/>\n", (host + port) % 5, host % 7);
+        (0..3).map(item).collect::<Vec<_>>().concat()
+    };
+    let host = |host: u32| {
+        let name = format!("10.{}.{}.7", host * 7919 % 251, host % 256);
+        let system = host % 3;
+        format!(
+            "<ReportHost name='{name}'><HostProperties><tag name='operating-system'>System {system}</tag></HostProperties>\
+             {}</ReportHost>",
+            items(host)
+        )
+    };
+    let xml = format!(
+        "<NessusClientData_v2><Report>{}</Report></NessusClientData_v2>",
+        (0..900).map(host).collect::<Vec<_>>().concat()
+    );
+    let export = file(xml.as_bytes());
+    let index = load(&built(&export), &export).unwrap();
+    for (sort, filters, page) in [
+        ("worst_first", json!({}), 1),
+        ("worst_first", json!({}), 0),
+        ("worst_first", json!({}), 25),
+        ("-host", json!({"severity": ">=High"}), 3),
+        ("operating_system", json!({}), 2),
+        ("file", json!({"operating_system": "=System 1"}), 0),
+        ("file", json!({"host": "10.0.0.0/9"}), 2),
+        ("port", json!({"any": [{"host": "10.128.0.0/9"}, {"severity": "Critical"}]}), 5),
+    ] {
+        let query = || {
+            let filters = FilterSet::from_json(&filters).unwrap();
+            let page = Page::new(page, Some(100)).unwrap();
+            Query::builder().profile(Profile::Full).filters(filters).sort(sort.parse().unwrap()).page(page)
+        };
+        let found = indexed(&export, &index, query()).unwrap();
+        assert!(found == plain(xml.as_bytes(), query()).unwrap(), "{sort} {filters} {page}");
+        assert!(!findings(&found).is_empty(), "{sort} {filters} {page}");
+    }
 }
 
 #[test]

@@ -44,7 +44,7 @@ impl<'q, W: Write> Html<'q, W> {
         Self { query, output, overview: Overview::default(), columns: Vec::new() }
     }
 
-    fn head(&mut self, survey: &Survey) -> io::Result<()> {
+    fn head(&mut self, survey: &Survey<'_>) -> io::Result<()> {
         let output = &mut self.output;
         let name = survey.header.report_name.as_deref().unwrap_or("Scan without a name");
         let name = escape(name);
@@ -72,7 +72,7 @@ impl<'q, W: Write> Html<'q, W> {
     }
 
     /// What the list of findings shows.
-    fn list_head(&mut self, survey: &Survey) -> io::Result<()> {
+    fn list_head(&mut self, survey: &Survey<'_>) -> io::Result<()> {
         let query = self.query;
         let output = &mut self.output;
         let total = survey.stats.items;
@@ -179,7 +179,7 @@ impl<W: Write> Sink for Html<'_, W> {
         self.overview.look(visit, matches);
     }
 
-    fn begin(&mut self, survey: &Survey) -> Result<(), ResultsError> {
+    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
         self.columns = self.query.projection.shown(&survey.present).to_vec();
         self.head(survey).map_err(ResultsError::Write)
     }

@@ -99,7 +99,7 @@ impl Overview {
     }
 
     /// What the scan was.
-    pub(super) fn facts(&self, survey: &Survey, output: &mut impl Write) -> io::Result<()> {
+    pub(super) fn facts(&self, survey: &Survey<'_>, output: &mut impl Write) -> io::Result<()> {
         let (header, stats) = (&survey.header, &survey.stats);
         let plugins = stats.plugin_feed_version.as_deref();
         let facts = [
@@ -120,7 +120,7 @@ impl Overview {
     }
 
     /// Counts, charts, and what the reader must know.
-    pub(super) fn write(&mut self, survey: &Survey, output: &mut impl Write) -> io::Result<()> {
+    pub(super) fn write(&mut self, survey: &Survey<'_>, output: &mut impl Write) -> io::Result<()> {
         let stats = &survey.stats;
         let judge = mem::replace(&mut self.judge, Judge::new(0));
         let (authentication, _) = judge.finish(LoginExpected::NotSaid, 1.0);
@@ -159,7 +159,7 @@ impl Overview {
 
     fn write_notes(
         &self,
-        survey: &Survey,
+        survey: &Survey<'_>,
         authentication: &AuthenticationReport,
         output: &mut impl Write,
     ) -> io::Result<()> {
