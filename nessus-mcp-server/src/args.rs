@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
-use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, WorkerArgs};
+use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ResultsArgs, WorkerArgs};
 
 /// Safe, asynchronous use of Nessus scanners by AI agents, over the Model Context Protocol
 ///
@@ -37,6 +37,8 @@ pub(crate) struct Serve {
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
     #[command(flatten)]
+    pub(crate) results: ResultsArgs,
+    #[command(flatten)]
     pub(crate) circuits: CircuitArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,
@@ -64,6 +66,8 @@ pub(crate) struct Stdio {
     /// Run the worker engine in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
+    #[command(flatten)]
+    pub(crate) results: ResultsArgs,
     #[command(flatten)]
     pub(crate) circuits: CircuitArgs,
     #[command(flatten)]

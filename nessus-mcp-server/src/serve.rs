@@ -30,6 +30,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref());
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
+    let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
     let app = App::new(ScanService::open(&settings).await?);
     let listener = listen(address).await?;
     app.stop_on_signal()?;

@@ -14,6 +14,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     command.log.init()?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
+    let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
     let app = App::new(ScanService::open(&settings).await?);
     app.stop_on_signal()?;
     app.reload_on_signal()?;

@@ -126,6 +126,25 @@ impl CircuitArgs {
     }
 }
 
+/// What a process that answers questions about results may take.
+#[derive(Debug, Clone, Args)]
+pub struct ResultsArgs {
+    /// How much memory requests for results may take together, in MiB, from 16 on; more at once have to wait
+    #[arg(long, env = "RESULTS_MEMORY_MIB", default_value = "256", value_name = "MIB")]
+    pub results_memory_mib: String,
+}
+
+impl ResultsArgs {
+    /// The number these flags stand for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn memory_mib(&self) -> Result<u32, ConfigError> {
+        let mib = self.results_memory_mib.trim().parse().ok().filter(|mib| (16..=1 << 20).contains(mib));
+        mib.ok_or_else(|| setting("RESULTS_MEMORY_MIB", "must be a whole number from 16 to 1048576".to_owned()))
+    }
+}
+
 /// How a worker works.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {

@@ -17,6 +17,9 @@ pub struct Settings {
     pub scanner_config: PathBuf,
     /// When circuits of scanners open and close.
     pub circuits: CircuitSettings,
+    /// How much memory those who read results may take together, in MiB; not less than 16. Who would need more than there
+    /// is at the moment waits.
+    pub results_memory_mib: u32,
 }
 
 impl fmt::Debug for Settings {
@@ -27,21 +30,32 @@ impl fmt::Debug for Settings {
             .field("queue_url", &redact_url(&self.queue_url))
             .field("scanner_config", &self.scanner_config)
             .field("circuits", &self.circuits)
+            .field("results_memory_mib", &self.results_memory_mib)
             .finish()
     }
 }
 
 impl Settings {
+    /// What readers of results may take together when nothing else is asked for, in MiB.
+    pub const DEFAULT_RESULTS_MEMORY_MIB: u32 = 256;
+
     /// Settings with the embedded queue inside `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>, scanner_config: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
         let (queue_url, scanner_config) = (embedded_queue_url(&data_dir), scanner_config.into());
-        Self { data_dir, queue_url, scanner_config, circuits: CircuitSettings::default() }
+        let results_memory_mib = Self::DEFAULT_RESULTS_MEMORY_MIB;
+        Self { data_dir, queue_url, scanner_config, circuits: CircuitSettings::default(), results_memory_mib }
     }
 
     /// The same settings with other circuits.
     pub fn with_circuits(mut self, circuits: CircuitSettings) -> Self {
         self.circuits = circuits;
+        self
+    }
+
+    /// The same settings with so many MiB for those who read results.
+    pub fn with_results_memory_mib(mut self, mib: u32) -> Self {
+        self.results_memory_mib = mib;
         self
     }
 

@@ -16,7 +16,7 @@
 //! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading
 //! of a whole export), `scan_information`, `counts`, `authentication`, `validate`, `budget` and `clean` (views of bounded
 //! size), `summary`, `diff`, `selection` (where the wanted items stand), `survey` (the first reading), `index` (which
-//! stands for it), `lanes` (work for several threads), `parts` (the first reading by several), `second_reading`,
+//! stands for it), `memory` (what readings take), `lanes` (work for several threads), `parts` (the first reading by several), `second_reading`,
 //! `conversion` (two readings, a page, and a sink for what is found), `json_nl`, `export` (the sinks of other formats).
 //!
 //! # How it fails
@@ -42,6 +42,7 @@ mod index;
 mod json_nl;
 mod lanes;
 mod lines;
+mod memory;
 mod page;
 mod parts;
 mod profile;
@@ -76,6 +77,7 @@ pub use export::{Converter, Format};
 pub use filter::FilterSet;
 pub use index::{ExportIndex, IndexError, IndexSummary};
 pub use json_nl::JsonNlConverter;
+pub(crate) use memory::Extent;
 pub use page::Page;
 pub use profile::Profile;
 pub use query::{Query, QueryBuilder};

@@ -58,6 +58,11 @@ impl Query {
         begin..begin.saturating_add(self.page.size()).min(total)
     }
 
+    /// The most bytes of what is shown as lines of JSON, when there is a limit of characters.
+    pub(crate) fn max_bytes(&self) -> Option<usize> {
+        self.max_chars.and_then(|most| usize::try_from(most).ok()?.checked_mul(4))
+    }
+
     /// How many findings can decide what is shown as lines of JSON, from the first in their order.
     pub(crate) fn keys_wanted(&self) -> u64 {
         /// Every line of a finding has at least so many characters.

@@ -1,5 +1,7 @@
 //! Errors an agent or an operator can act on.
 
+use std::time::Duration;
+
 use crate::{
     config::ConfigError,
     error::{Classified, ErrorKind, excerpt},
@@ -58,6 +60,12 @@ pub enum ServiceError {
     TooLarge {
         /// The most bytes.
         limit: usize,
+    },
+    /// Others read results, and there is no memory for one more reader.
+    #[error("the server is busy with other requests for results: there was no memory for this one in {} seconds", waited.as_secs())]
+    Busy {
+        /// How long the request has waited.
+        waited: Duration,
     },
     /// The key was used for another request.
     #[error("the idempotency key was used for another request, which became task `{task_id}`")]
@@ -167,6 +175,7 @@ impl Classified for ServiceError {
             Self::UnknownInstance { .. } => "unknown_instance",
             Self::PoolDisabled { .. } => "pool_disabled",
             Self::TooLarge { .. } => "too_large",
+            Self::Busy { .. } => "busy",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::AlreadyEnded { .. } => "already_ended",
             Self::NotRetryable { .. } => "not_retryable",
@@ -188,6 +197,7 @@ impl Classified for ServiceError {
             | Self::NotRetryable { .. }
             | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
+            Self::Busy { .. } => ErrorKind::Unavailable,
             Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
         }
@@ -207,6 +217,9 @@ impl Classified for ServiceError {
             Self::PoolDisabled { .. } => Some("use another pool; `list_pools` shows them".to_owned()),
             Self::TooLarge { .. } => {
                 Some("read page by page, or ask for fewer findings with `filters` or a smaller profile".to_owned())
+            }
+            Self::Busy { .. } => {
+                Some("ask again in a minute, with fewer requests at once; an operator can allow more memory with `RESULTS_MEMORY_MIB`".to_owned())
             }
             Self::IdempotencyConflict { .. } => {
                 Some("use a new key for a new scan, or repeat the first request unchanged".to_owned())

@@ -7,6 +7,7 @@ mod circuits;
 mod control;
 mod error;
 mod estimate;
+mod gate;
 mod health;
 mod list;
 mod reload;
@@ -23,12 +24,11 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use tokio::sync::Semaphore;
-
 pub use self::{
     circuits::CircuitStatus,
     control::{ControlView, Purged},
     error::ServiceError,
+    gate::{MemoryGate, MemoryShare},
     list::{
         HealthView, InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView,
         TaskSummary,
@@ -51,9 +51,6 @@ use crate::{
     time::{Clock, SystemClock},
 };
 
-/// How many exports are converted at once.
-const PARALLEL_CONVERSIONS: usize = 4;
-
 /// Accepts scans and answers questions about them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ScanService {
@@ -66,8 +63,8 @@ pub struct ScanService {
     data_dir: Arc<Path>,
     /// The file the scanners come from, if they do.
     scanner_config: Option<Arc<Path>>,
-    /// A turn for each conversion that may run at once.
-    conversions: Arc<Semaphore>,
+    /// What those who read exports take together.
+    memory: MemoryGate,
     /// How long the scans of each pool take.
     typical: Arc<Mutex<HashMap<PoolName, estimate::Typical>>>,
     unserved: Arc<Mutex<Option<unserved::Unserved>>>,
@@ -89,6 +86,8 @@ pub struct ServiceParts {
     pub circuits: Circuits,
     /// The clock everything goes by; the tasks should go by the same.
     pub clock: Arc<dyn Clock>,
+    /// What all who read exports take together, in MiB.
+    pub results_memory_mib: u32,
 }
 
 impl ServiceParts {
@@ -100,7 +99,8 @@ impl ServiceParts {
         scanners: ScannerRegistry,
     ) -> Self {
         let (circuits, clock) = (Circuits::default(), Arc::new(SystemClock));
-        Self { data_dir: data_dir.into(), tasks, queue, scanners, circuits, clock }
+        let (data_dir, results_memory_mib) = (data_dir.into(), Settings::DEFAULT_RESULTS_MEMORY_MIB);
+        Self { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib }
     }
 
     /// The same parts with circuits of other settings, or with those of a service before this one.
@@ -141,7 +141,8 @@ impl ScanService {
             .map_err(ServiceError::stopping)?
             .map_err(ServiceError::DataDirectory)?;
         let circuits = Circuits::new(settings.circuits.clone().check()?);
-        Self::new(ServiceParts { data_dir: settings.data_dir.clone(), tasks, queue, scanners, circuits, clock })
+        let Settings { data_dir, results_memory_mib, .. } = settings.clone();
+        Self::new(ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib })
     }
 
     /// A service on parts of the caller's, such as a queue backend of its own.
@@ -159,7 +160,7 @@ impl ScanService {
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
             scanner_config: None,
-            conversions: Arc::new(Semaphore::new(PARALLEL_CONVERSIONS)),
+            memory: MemoryGate::new(parts.results_memory_mib),
             typical: Arc::default(),
             unserved: Arc::default(),
         })
@@ -194,6 +195,12 @@ impl ScanService {
     /// The metrics of this process.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// The gate before the memory of those who read results: for answers that stay in memory after they were made, see
+    /// [`MemoryShare`].
+    pub fn memory(&self) -> &MemoryGate {
+        &self.memory
     }
 
     /// The clock everything here goes by.

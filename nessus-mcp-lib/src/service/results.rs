@@ -10,11 +10,13 @@ use std::{
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-use super::{ScanService, ServiceError};
+use super::{MemoryShare, ScanService, ServiceError};
 use crate::{
     blocking,
     ids::TaskId,
-    results::{ConversionSummary, ExportIndex, FilterSet, IndexError, JsonNlConverter, Page, Query, ResultsError},
+    results::{
+        ConversionSummary, ExportIndex, Extent, FilterSet, IndexError, JsonNlConverter, Page, Query, ResultsError,
+    },
     task::{EXPORT_FILE, INDEX_FILE, Task, TaskError, Writer},
 };
 
@@ -114,39 +116,69 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::TooLarge`] for more than that, which [`write_results`](Self::write_results) can still write.
     /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
-    /// [`ServiceError::Results`] for a query that cannot be answered or a damaged export.
+    /// [`ServiceError::Busy`] when others read too much, [`ServiceError::Results`] for a query that cannot be answered or a
+    /// damaged export.
     pub async fn results(&self, request: ResultsRequest) -> Result<String, ServiceError> {
-        let (text, _) = self.write_results(request, Capped(Vec::new())).await.map_err(|error| match error {
-            ServiceError::Results(ResultsError::Write(_)) => ServiceError::TooLarge { limit: MAX_TEXT_BYTES },
-            other => other,
+        Ok(self.results_held(request).await?.0)
+    }
+
+    /// As [`results`](Self::results), with the share of the memory that the text takes: to be dropped with it, once it is on
+    /// its way.
+    pub async fn results_held(&self, request: ResultsRequest) -> Result<(String, MemoryShare), ServiceError> {
+        let query = request.query()?;
+        let most = query.max_bytes().map_or(MAX_TEXT_BYTES, |most| most.min(MAX_TEXT_BYTES));
+        // A text that grows has twice its size for a moment.
+        let (text, _, mut share) =
+            self.write(&request, query, Capped(Vec::new()), 2 * most).await.map_err(|error| match error {
+                ServiceError::Results(ResultsError::Write(_)) => ServiceError::TooLarge { limit: MAX_TEXT_BYTES },
+                other => other,
+            })?;
+        share.shrink(text.0.len());
+        let text = String::from_utf8(text.0).map_err(|_| {
+            ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned()))
         })?;
-        String::from_utf8(text.0)
-            .map_err(|_| ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned())))
+        Ok((text, share))
     }
 
     /// Writes the findings as JSON-NL into `output`, however many there are, in bounded memory; returns it again.
+    ///
+    /// # Errors
+    /// Those of [`results`](Self::results), but for [`ServiceError::TooLarge`].
     pub async fn write_results<W: Write + Send + 'static>(
         &self,
         request: ResultsRequest,
-        mut output: W,
+        output: W,
     ) -> Result<(W, ConversionSummary), ServiceError> {
-        // A wrong question is refused before anything is looked at, so that it gets the same answer at any time.
         let query = request.query()?;
+        let (output, summary, _) = self.write(&request, query, output, 0).await?;
+        Ok((output, summary))
+    }
+
+    /// Writes the findings into `output`, which takes so many bytes of memory. The query was made first: a wrong question
+    /// is refused before anything is looked at, so that it gets the same answer at any time.
+    async fn write<W: Write + Send + 'static>(
+        &self,
+        request: &ResultsRequest,
+        query: Query,
+        mut output: W,
+        output_bytes: usize,
+    ) -> Result<(W, ConversionSummary, MemoryShare), ServiceError> {
         let task = self.tasks.get(&request.task_id).await?;
         let export = self.export_of(&task).await?;
-        // Each conversion reads the whole export: more at once than there are processors only take each other's time.
-        let _turn = self.conversions.acquire().await;
+        let memory = self.extent_of(&task.task_id, &export).await?.for_query(&query);
+        let share = self.memory.enter(memory.saturating_add(output_bytes as u64)).await?;
         self.note_access(&task).await;
         let index = self.index_of(&task.task_id, &export).await;
         let converter = JsonNlConverter::new(query).with_metadata(scan_metadata(&task));
         let path = export.clone();
+        // The work goes on when nobody waits for it any more, so the share is its own.
         let work = blocking::run(move || {
             let file = open(&export)?;
             let summary = match &index {
                 Some(index) => converter.convert_indexed(file, index, &mut output)?,
                 None => converter.convert(file, &mut output)?,
             };
-            Ok((output, summary))
+            Ok((output, summary, share))
         });
         let result: Result<_, ServiceError> = work.await.map_err(ResultsError::Read)?;
         if let Err(ServiceError::Results(ResultsError::Changed)) = &result {
@@ -157,6 +189,13 @@ impl ScanService {
             }
         }
         result
+    }
+
+    /// How large an export is, for what reading it takes.
+    pub(super) async fn extent_of(&self, task_id: &TaskId, export: &Path) -> Result<Extent, ServiceError> {
+        let (index, export) = (self.tasks.artifact_path(task_id, INDEX_FILE), export.to_owned());
+        let extent = blocking::run(move || Ok(Extent::of(&open(&export)?, File::open(index).ok().as_ref())));
+        extent.await.map_err(ServiceError::stopping)?
     }
 
     /// The index of an export. One that is missing or does not fit is made again; `None` when that cannot be done, and

@@ -143,6 +143,67 @@ async fn results_are_refused_until_the_scan_has_ended() {
     assert_eq!(f.service.status(&unknown).await.unwrap_err().code(), "task_not_found");
 }
 
+const OFFICE: &[u8] = include_bytes!("../../../fixtures/exports/office.nessus");
+
+/// A task that was stopped and has kept this export.
+async fn task_with(f: &Fixture, export: &[u8]) -> TaskId {
+    let task_id = f.service.submit(request()).await.unwrap().task_id;
+    let path = f.service.tasks().artifact_path(&task_id, crate::task::EXPORT_FILE);
+    tokio::fs::write(path, export).await.unwrap();
+    let cancel = |task: &mut crate::task::Task| task.status = TaskStatus::Cancelled;
+    f.service.tasks().update(&task_id, crate::task::Writer::FrontDoor, cancel).await.unwrap();
+    task_id
+}
+
+#[tokio::test]
+async fn all_who_read_results_share_the_memory_and_are_busy_without() {
+    let mut f = fixture().await;
+    let (task_id, other) = (task_with(&f, OFFICE).await, task_with(&f, OFFICE).await);
+    f.service.memory = f.service.memory.clone().with_patience(std::time::Duration::from_millis(1));
+    let service = &f.service;
+    let request = || ResultsRequest::new(task_id.clone());
+    let everything = || ResultsRequest { page: 0, ..request() };
+    let all = service.memory().enter(u64::MAX).await.unwrap();
+    let codes = [
+        service.results(request()).await.unwrap_err().code(),
+        service.results(everything()).await.unwrap_err().code(),
+        service.write_results(everything(), Vec::new()).await.map(drop).unwrap_err().code(),
+        service.summary(&task_id, 0).await.map(drop).unwrap_err().code(),
+        service.compare(&task_id, &other, 0).await.map(drop).unwrap_err().code(),
+    ];
+    assert_eq!(codes, ["busy"; 5]);
+    drop(all);
+    service.summary(&task_id, 0).await.unwrap();
+    service.compare(&task_id, &other, 0).await.unwrap();
+    let (text, share) = service.results_held(everything()).await.unwrap();
+    assert!(text.contains(r#""type":"vulnerability""#));
+    assert!(service.memory().enter(u64::MAX).await.is_err(), "the text holds its share");
+    drop(share);
+    let all = service.memory().enter(u64::MAX).await;
+    assert!(all.is_ok(), "and nothing else is held when the work is over");
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_index_that_cannot_be_is_not_made_again() {
+    use std::os::unix::fs::MetadataExt as _;
+    let f = fixture().await;
+    let text = String::from_utf8(OFFICE.to_vec()).unwrap();
+    let wide: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (export, made) in [(OFFICE, "is used"), (&wide, "says that there is none")] {
+        let task_id = task_with(&f, export).await;
+        let path = f.service.tasks().artifact_path(&task_id, crate::task::INDEX_FILE);
+        let mut pages = Vec::new();
+        let mut indexes = Vec::new();
+        for _ in 0..2 {
+            pages.push(f.service.results(ResultsRequest::new(task_id.clone())).await.unwrap());
+            indexes.push(std::fs::metadata(&path).unwrap().ino());
+        }
+        assert_eq!(pages[0], pages[1]);
+        assert_eq!(indexes[0], indexes[1], "what was made {made}");
+    }
+}
+
 #[tokio::test]
 async fn what_there_is_can_be_seen() {
     let f = fixture().await;

@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{ScanService, ServiceError};
+use super::{MemoryShare, ScanService, ServiceError};
 use crate::{
     blocking,
     ids::TaskId,
@@ -54,10 +54,12 @@ impl ScanService {
     ///
     /// # Errors
     /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
-    /// [`ServiceError::Results`] for a damaged export.
+    /// [`ServiceError::Busy`] when others read too much, [`ServiceError::Results`] for a damaged export.
     pub async fn summary(&self, task_id: &TaskId, max_chars: usize) -> Result<TaskSummaryView, ServiceError> {
         let task = self.tasks.get(task_id).await?;
         let export = self.export_of(&task).await?;
+        let memory = self.extent_of(task_id, &export).await?.for_summary();
+        let share = self.memory.enter(memory).await?;
         self.note_access(&task).await;
         let mut view = TaskSummaryView {
             task_id: task.task_id.clone(),
@@ -69,7 +71,7 @@ impl ScanService {
         };
         let room = room(max_chars, &view);
         let login = login_expected(task.scan_type);
-        view.summary = Some(read(move || Ok(ScanSummary::read(open(export)?, login)?.view(room))).await?);
+        view.summary = Some(read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view(room))).await?);
         Ok(view)
     }
 
@@ -89,6 +91,8 @@ impl ScanService {
         }
         let (first, second) = (self.tasks.get(before).await?, self.tasks.get(after).await?);
         let (first_export, second_export) = (self.export_of(&first).await?, self.export_of(&second).await?);
+        let extents = (self.extent_of(before, &first_export).await?, self.extent_of(after, &second_export).await?);
+        let share = self.memory.enter(extents.0.for_comparison(extents.1)).await?;
         self.note_access(&first).await;
         self.note_access(&second).await;
         let mut comparison =
@@ -96,7 +100,7 @@ impl ScanService {
         let differences = differences(&first, &second);
         let room = room(max_chars, &(&comparison, &differences));
         let logins = (login_expected(first.scan_type), login_expected(second.scan_type));
-        let diff = read(move || {
+        let diff = read(share, move || {
             let (first, second) = (open(first_export)?, open(second_export)?);
             Ok(ScanDiff::read_as(first, logins.0, second, logins.1)?.view(room))
         });
@@ -160,8 +164,14 @@ fn open(path: PathBuf) -> Result<File, ServiceError> {
     File::open(&path).map_err(|source| TaskError::Storage { action: "cannot read", path, source: source.into() }.into())
 }
 
+/// Runs `work` with its share of the memory, which it has to its end even when nobody waits for it any more.
 async fn read<T: Send + 'static>(
+    share: MemoryShare,
     work: impl FnOnce() -> Result<T, ServiceError> + Send + 'static,
 ) -> Result<T, ServiceError> {
+    let work = move || {
+        let _share = share;
+        work()
+    };
     blocking::run(work).await.map_err(ResultsError::Read)?
 }

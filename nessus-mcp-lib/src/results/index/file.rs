@@ -251,6 +251,18 @@ impl Stored {
     }
 }
 
+/// The numbers of rows and hosts that an index has by its tail; `None` when it is of another version or has no rows.
+pub(super) fn extent(mut index: &File) -> Option<(u64, u64)> {
+    let mut head_found = [0; HEAD_BYTES];
+    index.rewind().and_then(|()| index.read_exact(&mut head_found)).ok()?;
+    let mut lengths = [0; BLOCK];
+    let tail = i64::try_from(TAIL_BYTES).ok()?;
+    index.seek(SeekFrom::End(-tail)).and_then(|_| index.read_exact(&mut lengths)).ok()?;
+    let length = |at: usize| lengths[at * 8..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
+    let (rows, places) = (length(0)? / ROW_BYTES as u64, length(2)? / PLACE_BYTES as u64);
+    (head_found == head() && rows > 0).then_some((rows, places))
+}
+
 /// The checksum of a file's first `length` bytes and what follows them.
 fn checksum(file: &mut File, length: u64, rest: &[u8]) -> Result<[u8; 32], IndexError> {
     let mut checksum = Checksum::new();

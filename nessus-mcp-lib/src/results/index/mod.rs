@@ -239,6 +239,11 @@ impl ExportIndex {
         Ok(Self { about, stored })
     }
 
+    /// How many items and hosts an index says it has, without looking whether it is to be believed.
+    pub(super) fn extent(index: &File) -> Option<(u64, u64)> {
+        file::extent(index)
+    }
+
     /// What the export holds.
     pub fn stats(&self) -> &ExportStats {
         &self.about.stats
