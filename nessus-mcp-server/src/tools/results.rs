@@ -15,13 +15,18 @@ use serde_json::{Map, Value};
 
 use super::{ScanTools, answer::refuse};
 
+/// Most characters of page 0 when nothing is asked for: about 100,000 tokens.
+const PAGE_0_CHARS: u64 = 400_000;
+/// Most characters whatever is asked for: an answer is in memory as a whole, and more than once.
+const MOST_CHARS: u64 = 4_000_000;
+
 /// Arguments of `get_scan_results`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Results {
     /// The task_id that a submit returned
     task_id: String,
-    /// Page, from 1 (default); 0 for everything at once, which may be very large
+    /// Page, from 1 (default); 0 for everything at once, as far as max_chars allows
     #[serde(default)]
     #[schemars(range(min = 0))]
     page: Option<i64>,
@@ -51,8 +56,8 @@ pub(crate) struct Results {
     /// next_cursor of the page before, to go on exactly there; instead of page, with the same filters and sort
     #[serde(default)]
     cursor: Option<String>,
-    /// Most characters of the answer (default 40000; for page 0 no limit; 0 is no limit). A page that is full ends with
-    /// truncated and next_cursor
+    /// Most characters of the answer, up to 4000000, which 0 stands for (default 40000; for page 0 400000). A page that is
+    /// full ends with truncated and next_cursor
     #[serde(default)]
     max_chars: Option<u64>,
 }
@@ -89,8 +94,36 @@ fn results_request(arguments: Results) -> Result<ResultsRequest, ServiceError> {
     request.fields = arguments.custom_fields;
     request.extra_fields = arguments.extra_fields.unwrap_or_default();
     request.cursor = arguments.cursor;
-    request.max_chars = arguments.max_chars;
+    request.max_chars = match arguments.max_chars {
+        None => (request.page == 0).then_some(PAGE_0_CHARS),
+        Some(0) => Some(MOST_CHARS),
+        Some(asked) => Some(asked.min(MOST_CHARS)),
+    };
     request.filters = arguments.filters.unwrap_or_default();
     request.sort = arguments.sort;
     Ok(request)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn no_answer_is_without_a_limit() {
+        for (page, asked, given) in [
+            (json!(null), json!(null), None),
+            (json!(3), json!(5_000), Some(5_000)),
+            (json!(0), json!(null), Some(400_000)),
+            (json!(0), json!(0), Some(4_000_000)),
+            (json!(1), json!(0), Some(4_000_000)),
+            (json!(0), json!(9_000_000), Some(4_000_000)),
+        ] {
+            let arguments = json!({ "task_id": "ne_ness_20251201_143022_a1b2c3d4", "page": page, "max_chars": asked });
+            let request = results_request(serde_json::from_value(arguments).unwrap()).unwrap();
+            // A page without a number gets that of the library.
+            assert_eq!(request.max_chars, given, "{page} {asked}");
+        }
+    }
 }
