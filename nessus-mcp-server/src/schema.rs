@@ -1,27 +1,17 @@
-//! Schemas that every client can read: the generator writes forms that some clients warn about or refuse.
+//! Schemas of arguments that every client can read: the generator writes forms that some clients warn about or refuse.
 
 use std::sync::Arc;
 
 use rmcp::model::Tool;
 use serde_json::{Map, Value};
 
-/// Rewrites the input and output schema of a tool.
+/// Rewrites the input schema of a tool.
 pub(crate) fn normalise(tool: &mut Tool) {
-    tool.input_schema = with_properties(&rewritten(&tool.input_schema));
-    tool.output_schema = tool.output_schema.as_ref().map(rewritten);
-}
-
-/// Says of a tool without arguments that it has none: OpenAI's function calling refuses an object without `properties`.
-fn with_properties(schema: &Arc<Map<String, Value>>) -> Arc<Map<String, Value>> {
-    let mut schema = schema.as_ref().clone();
-    schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
-    Arc::new(schema)
-}
-
-fn rewritten(schema: &Arc<Map<String, Value>>) -> Arc<Map<String, Value>> {
-    let mut schema = schema.as_ref().clone();
+    let mut schema = tool.input_schema.as_ref().clone();
     rewrite(&mut schema);
-    Arc::new(schema)
+    // OpenAI's function calling refuses an object without it, also where there are no arguments.
+    schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
+    tool.input_schema = Arc::new(schema);
 }
 
 /// Drops `$schema`, number formats and null defaults, and turns `[T, "null"]` into `T`: an optional member is left out,
@@ -42,16 +32,6 @@ fn rewrite(schema: &mut Map<String, Value>) {
         if let [only] = types.as_slice() {
             let only = only.clone();
             schema.insert("type".to_owned(), only);
-        }
-    }
-    if let Some(Value::Array(options)) = schema.get_mut("anyOf") {
-        options.retain(|option| option.get("type").is_none_or(|name| name != "null"));
-        if let [Value::Object(only)] = options.as_slice() {
-            let only = only.clone();
-            schema.remove("anyOf");
-            for (key, value) in only {
-                schema.entry(key).or_insert(value);
-            }
         }
     }
     for value in schema.values_mut() {
@@ -77,7 +57,6 @@ mod tests {
             "$schema": "x", "type": "object",
             "properties": {
                 "page": { "type": ["integer", "null"], "format": "int64", "default": null },
-                "id": { "anyOf": [{ "type": "string" }, { "type": "null" }], "description": "d" },
                 "at": { "type": "string", "format": "date-time" },
             },
         });
@@ -89,7 +68,6 @@ mod tests {
                 "type": "object",
                 "properties": {
                     "page": { "type": "integer" },
-                    "id": { "type": "string", "description": "d" },
                     "at": { "type": "string", "format": "date-time" },
                 },
             })

@@ -34,6 +34,7 @@ fn chars(view: &impl Serialize) -> usize {
 
 /// The first entries of a list, with how many there are in all.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Section<T> {
     /// How many there are.

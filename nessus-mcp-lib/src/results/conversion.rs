@@ -44,6 +44,7 @@ pub struct ConversionSummary {
 
 /// Where and how an export is broken, of which only the findings before that place were converted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Damage {
     /// The stable code of the error, such as `truncated_export`.

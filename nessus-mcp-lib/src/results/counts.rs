@@ -17,6 +17,7 @@ const NAMES: usize = 20;
 
 /// The number of items of each severity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "PascalCase", default)]
 #[non_exhaustive]
 pub struct SeverityCounts {
@@ -87,6 +88,7 @@ impl SeverityCounts {
 
 /// Outcomes of compliance checks (`cm:compliance-result`).
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE", default)]
 #[non_exhaustive]
 pub struct ComplianceCounts {
@@ -127,6 +129,7 @@ impl ComplianceCounts {
 
 /// What a whole export holds, whatever a query asks for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(default)]
 #[non_exhaustive]
 pub struct ExportStats {

@@ -8,6 +8,7 @@ use crate::error::{Classified, ErrorKind};
 
 /// Where in an export something was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Location {
     /// Bytes from the start of the file; from the start of its UTF-8 form when it is in another encoding.

@@ -236,46 +236,67 @@ impl Encode for JsonEncoder {
 
 /// The first line.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Schema {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The profile, or `custom`.
     profile: &'static str,
+    /// The fields of the findings, in order; in `full`, those that the matching findings have.
     fields: Vec<String>,
+    /// Those of them whose texts come from scanned machines: evidence, never instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     untrusted_fields: Vec<String>,
+    /// The filters in their normal form.
     filters_applied: Map<String, Json>,
+    /// Findings that match.
     matched: u64,
+    /// Findings in all.
     total: u64,
+    /// The order.
     sort: String,
+    /// As `matched`.
     total_vulnerabilities: u64,
+    /// Pages that the matching findings fill.
     total_pages: u64,
 }
 
 /// The second line.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Metadata<'s> {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// Whether the export is broken and only what comes before that place is here.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
+    /// Where and how it is broken.
     #[serde(skip_serializing_if = "Option::is_none")]
     damage: Option<&'s Damage>,
+    /// The name of the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     report_name: Option<&'s str>,
+    /// Its kind.
     #[serde(skip_serializing_if = "Option::is_none")]
     report_type: Option<&'s str>,
+    /// The policy.
     #[serde(skip_serializing_if = "Option::is_none")]
     policy_name: Option<&'s str>,
+    /// How severities were derived.
     #[serde(skip_serializing_if = "Option::is_none")]
     severity_basis: Option<&'s str>,
+    /// The plugins that were enabled, where the list is short.
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin_set: Option<&'s str>,
+    /// How many plugins were enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin_set_size: Option<u64>,
+    /// The same for the same plugins.
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin_set_fingerprint: Option<String>,
     #[serde(flatten)]
     stats: &'s ExportStats,
+    /// What was irregular in the export.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     data_warnings: Vec<Warning>,
     #[serde(flatten)]
@@ -283,31 +304,54 @@ struct Metadata<'s> {
 }
 
 #[derive(Debug, Clone, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Warning {
+    /// What, as a stable code.
     #[serde(rename = "warning")]
     what: &'static str,
+    /// The field.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'static str>,
+    /// How often.
     count: u64,
 }
 
 /// The last line of a page.
 #[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct Pagination<'s> {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// The page, from 1; absent after a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u64>,
+    /// The most findings a page has.
     page_size: u64,
+    /// What was asked for, when it was out of bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     page_size_requested: Option<i64>,
+    /// Pages in all.
     total_pages: u64,
+    /// Whether the page ends early, because it is full.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
+    /// Whether there is more.
     has_next: bool,
+    /// The next page, where one can be asked for by its number.
     next_page: Option<u64>,
+    /// Where to go on, as `cursor` of the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'s str>,
+}
+
+/// The schemas of the lines that are no findings, by their `type`: for documentation that is generated.
+#[cfg(feature = "schema")]
+pub fn line_schemas(generator: &mut schemars::SchemaGenerator) -> [(&'static str, schemars::Schema); 3] {
+    [
+        ("schema", generator.root_schema_for::<Schema>()),
+        ("scan_metadata", generator.root_schema_for::<Metadata<'_>>()),
+        ("pagination", generator.root_schema_for::<Pagination<'_>>()),
+    ]
 }
 
 fn warnings(found: &Warnings) -> Vec<Warning> {

@@ -35,6 +35,8 @@ mod encoding;
 mod error;
 mod escape;
 mod export;
+#[cfg(feature = "schema")]
+mod field_list;
 mod fields;
 mod filter;
 mod host_time;
@@ -74,9 +76,13 @@ pub use diff::{
 };
 pub use error::{Location, ResultsError};
 pub use export::{Converter, Format};
+#[cfg(feature = "schema")]
+pub use field_list::{DeclaredField, declared_fields};
 pub use filter::FilterSet;
 pub use index::{ExportIndex, IndexError, IndexSummary};
 pub use json_nl::JsonNlConverter;
+#[cfg(feature = "schema")]
+pub use json_nl::line_schemas;
 pub(crate) use memory::Extent;
 pub use page::Page;
 pub use profile::Profile;

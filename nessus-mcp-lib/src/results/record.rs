@@ -14,6 +14,7 @@ use super::{
 ///
 /// Nessus derives it by the scan's `severity_basis` and by rules of the operator; it is never derived here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 pub enum Severity {
     /// 0
     Info,

@@ -17,6 +17,7 @@ const TARGETS_CHARS: usize = 500;
 
 /// A task's scan, grouped.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TaskSummaryView {
     /// The task.
@@ -32,11 +33,13 @@ pub struct TaskSummaryView {
     pub warnings: Vec<String>,
     /// What was found.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schemars(with = "SummaryView"))]
     pub summary: Option<SummaryView>,
 }
 
 /// The scans of two tasks, compared.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TaskComparison {
     /// The task of the first scan.
@@ -45,6 +48,7 @@ pub struct TaskComparison {
     pub after_task_id: TaskId,
     /// What changed.
     #[serde(flatten)]
+    #[cfg_attr(feature = "schema", schemars(with = "DiffView"))]
     pub diff: Option<DiffView>,
 }
 

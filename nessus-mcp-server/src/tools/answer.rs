@@ -10,8 +10,21 @@ use rmcp::{
     model::{CallToolResponse, CallToolResult, ContentBlock},
     service::RequestContext,
 };
+use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{error, info};
+
+/// A small answer as structured content, and the same JSON as text.
+///
+/// No tool declares an output schema. Clients that validate hold a refusal against it too, and throw its code, message
+/// and hint away; others make objects of their own of what is a plain dictionary without one.
+pub(super) fn structured(view: Result<impl Serialize, ServiceError>) -> CallToolResult {
+    let value = view.and_then(|view| {
+        serde_json::to_value(view)
+            .map_err(|error| ServiceError::invalid("view", format!("cannot be written: {error}"), None))
+    });
+    value.map_or_else(|error| refuse(&error), CallToolResult::structured)
+}
 
 /// An error as a tool result: a stable code, a message, and what to do.
 ///

@@ -1,8 +1,7 @@
 //! Stopping scans and trying them again.
 
-use nessus_mcp_lib::{ScanService, service::ControlView};
+use nessus_mcp_lib::ScanService;
 use rmcp::{
-    Json,
     handler::server::wrapper::Parameters,
     model::CallToolResult,
     schemars::{self, JsonSchema},
@@ -10,7 +9,7 @@ use rmcp::{
 };
 use serde::Deserialize;
 
-use super::{ScanTools, answer::refuse};
+use super::{ScanTools, answer::structured};
 
 /// Arguments of `cancel_scan`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -40,15 +39,12 @@ impl ScanTools {
         title = "Cancel a scan",
         annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
     )]
-    async fn cancel_scan(
-        &self,
-        Parameters(arguments): Parameters<CancelArguments>,
-    ) -> Result<Json<ControlView>, CallToolResult> {
+    async fn cancel_scan(&self, Parameters(arguments): Parameters<CancelArguments>) -> CallToolResult {
         let cancelled = async {
             let task_id = ScanService::parse_task_id(&arguments.task_id)?;
             self.service.cancel(&task_id, arguments.reason.as_deref()).await
         };
-        cancelled.await.map(Json).map_err(|error| refuse(&error))
+        structured(cancelled.await)
     }
 
     /// Try a scan again that is failed or timeout, under the same task_id; its earlier results are removed.
@@ -59,11 +55,8 @@ impl ScanTools {
         title = "Retry a scan",
         annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = false, open_world_hint = true)
     )]
-    async fn retry_scan(
-        &self,
-        Parameters(arguments): Parameters<RetryArguments>,
-    ) -> Result<Json<ControlView>, CallToolResult> {
+    async fn retry_scan(&self, Parameters(arguments): Parameters<RetryArguments>) -> CallToolResult {
         let retried = async { self.service.retry(&ScanService::parse_task_id(&arguments.task_id)?).await };
-        retried.await.map(Json).map_err(|error| refuse(&error))
+        structured(retried.await)
     }
 }

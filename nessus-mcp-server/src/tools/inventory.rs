@@ -1,8 +1,6 @@
 //! What there is to scan with, and how busy it is.
 
-use nessus_mcp_lib::service::{PoolsView, QueueView, ScannersView};
 use rmcp::{
-    Json,
     handler::server::wrapper::Parameters,
     model::CallToolResult,
     schemars::{self, JsonSchema},
@@ -10,7 +8,7 @@ use rmcp::{
 };
 use serde::Deserialize;
 
-use super::{ScanTools, answer::refuse};
+use super::{ScanTools, answer::structured};
 
 /// Arguments of the tools that look at one pool or all.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -34,12 +32,8 @@ impl ScanTools {
         title = "List scanners",
         annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
     )]
-    async fn list_scanners(
-        &self,
-        Parameters(arguments): Parameters<PoolArgument>,
-    ) -> Result<Json<ScannersView>, CallToolResult> {
-        let scanners = self.service.list_scanners(arguments.scanner_pool.as_deref()).await;
-        scanners.map(Json).map_err(|error| refuse(&error))
+    async fn list_scanners(&self, Parameters(arguments): Parameters<PoolArgument>) -> CallToolResult {
+        structured(self.service.list_scanners(arguments.scanner_pool.as_deref()).await)
     }
 
     /// List the scanner pools with their capacity, load and the default pool.
@@ -48,11 +42,8 @@ impl ScanTools {
         title = "List scanner pools",
         annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
     )]
-    async fn list_pools(
-        &self,
-        Parameters(NoArguments {}): Parameters<NoArguments>,
-    ) -> Result<Json<PoolsView>, CallToolResult> {
-        self.service.list_pools().await.map(Json).map_err(|error| refuse(&error))
+    async fn list_pools(&self, Parameters(NoArguments {}): Parameters<NoArguments>) -> CallToolResult {
+        structured(self.service.list_pools().await)
     }
 
     /// How many scans wait, run, are delayed or have failed, by pool, and which come next.
@@ -61,11 +52,7 @@ impl ScanTools {
         title = "Queue status",
         annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
     )]
-    async fn get_queue_status(
-        &self,
-        Parameters(arguments): Parameters<PoolArgument>,
-    ) -> Result<Json<QueueView>, CallToolResult> {
-        let queues = self.service.queue_status(arguments.scanner_pool.as_deref()).await;
-        queues.map(Json).map_err(|error| refuse(&error))
+    async fn get_queue_status(&self, Parameters(arguments): Parameters<PoolArgument>) -> CallToolResult {
+        structured(self.service.queue_status(arguments.scanner_pool.as_deref()).await)
     }
 }

@@ -2,6 +2,8 @@
 
 mod answer;
 mod control;
+#[cfg(test)]
+mod documentation;
 mod inventory;
 mod results;
 mod scan;
@@ -47,6 +49,10 @@ pub(crate) struct ScanTools {
 
 impl ScanTools {
     pub(crate) fn new(service: ScanService) -> Self {
+        Self { service, router: Arc::new(Self::router()) }
+    }
+
+    fn router() -> ToolRouter<Self> {
         let mut router = Self::scan_router()
             + Self::status_router()
             + Self::results_router()
@@ -56,7 +62,7 @@ impl ScanTools {
         for route in router.map.values_mut() {
             schema::normalise(&mut route.attr);
         }
-        Self { service, router: Arc::new(router) }
+        router
     }
 }
 

@@ -1,8 +1,8 @@
 //! Submitting scans.
 
-use nessus_mcp_lib::service::{IdempotencyKey, ServiceError, Submission, SubmitRequest};
+use nessus_mcp_lib::service::{IdempotencyKey, ServiceError, SubmitRequest};
 use rmcp::{
-    Json, RoleServer,
+    RoleServer,
     handler::server::wrapper::Parameters,
     model::CallToolResult,
     schemars::{self, JsonSchema},
@@ -13,7 +13,7 @@ use serde::Deserialize;
 
 use super::{
     ScanTools,
-    answer::{Envelope, refuse},
+    answer::{Envelope, structured},
 };
 
 /// Arguments of `run_untrusted_scan`.
@@ -60,9 +60,9 @@ impl ScanTools {
         &self,
         Parameters(arguments): Parameters<UntrustedScan>,
         context: RequestContext<RoleServer>,
-    ) -> Result<Json<Submission>, CallToolResult> {
-        let request = submit_request(arguments, Envelope::of(&context)).map_err(|error| refuse(&error))?;
-        self.service.submit(request).await.map(Json).map_err(|error| refuse(&error))
+    ) -> CallToolResult {
+        let submitted = async { self.service.submit(submit_request(arguments, Envelope::of(&context))?).await };
+        structured(submitted.await)
     }
 }
 

@@ -3,11 +3,10 @@
 use nessus_mcp_lib::{
     ScanService,
     ids::PoolName,
-    service::{ServiceError, TaskListView, TaskView},
+    service::ServiceError,
     task::{TaskQuery, TaskStatus},
 };
 use rmcp::{
-    Json,
     handler::server::wrapper::Parameters,
     model::CallToolResult,
     schemars::{self, JsonSchema},
@@ -15,7 +14,7 @@ use rmcp::{
 };
 use serde::Deserialize;
 
-use super::{ScanTools, answer::refuse};
+use super::{ScanTools, answer::structured};
 
 /// Arguments of `get_scan_status`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -55,12 +54,9 @@ impl ScanTools {
         title = "Scan status",
         annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
     )]
-    async fn get_scan_status(
-        &self,
-        Parameters(arguments): Parameters<TaskArgument>,
-    ) -> Result<Json<TaskView>, CallToolResult> {
+    async fn get_scan_status(&self, Parameters(arguments): Parameters<TaskArgument>) -> CallToolResult {
         let status = async { self.service.status(&ScanService::parse_task_id(&arguments.task_id)?).await };
-        status.await.map(Json).map_err(|error| refuse(&error))
+        structured(status.await)
     }
 
     /// List scan tasks, newest first, by state or pool.
@@ -69,12 +65,9 @@ impl ScanTools {
         title = "List scan tasks",
         annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
     )]
-    async fn list_tasks(
-        &self,
-        Parameters(arguments): Parameters<ListTasks>,
-    ) -> Result<Json<TaskListView>, CallToolResult> {
+    async fn list_tasks(&self, Parameters(arguments): Parameters<ListTasks>) -> CallToolResult {
         let list = async { self.service.list_tasks(task_query(&arguments)?).await };
-        list.await.map(Json).map_err(|error| refuse(&error))
+        structured(list.await)
     }
 }
 

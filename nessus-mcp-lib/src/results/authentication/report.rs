@@ -30,6 +30,7 @@ pub enum LoginExpected {
 
 /// Whether the login of a scan worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AuthenticationStatus {
@@ -69,17 +70,18 @@ impl fmt::Display for AuthenticationStatus {
 
 /// Live hosts by verdict.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct VerdictCounts {
-    /// [`Verdict::Authenticated`].
+    /// The login worked on them: [`Verdict::Authenticated`].
     pub authenticated: u64,
-    /// [`Verdict::Partial`].
+    /// It worked in part: [`Verdict::Partial`].
     pub partial: u64,
-    /// [`Verdict::Failed`].
+    /// It failed: [`Verdict::Failed`].
     pub failed: u64,
-    /// [`Verdict::NotAttempted`].
+    /// None was tried: [`Verdict::NotAttempted`].
     pub not_attempted: u64,
-    /// [`Verdict::Unknown`].
+    /// Nothing is known: [`Verdict::Unknown`].
     pub unknown: u64,
 }
 
@@ -103,6 +105,7 @@ impl VerdictCounts {
 
 /// How many hosts are not authenticated for one cause.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CauseCount {
     /// The cause.
@@ -113,6 +116,7 @@ pub struct CauseCount {
 
 /// Whether the login worked, over all hosts.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuthenticationReport {
     /// The verdict on the scan.

@@ -6,6 +6,7 @@ use super::signs::Signs;
 
 /// Whether the login on a host worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Verdict {
@@ -48,6 +49,7 @@ impl Verdict {
 
 /// Why a host is not authenticated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Cause {
@@ -90,6 +92,7 @@ impl Cause {
 
 /// One thing that the verdict on a host rests on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Evidence {
     /// Where it stands: `plugin 104410`, `tag Credentialed_Scan`.
@@ -109,6 +112,7 @@ pub struct Evidence {
 
 /// The verdict on one host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostAuthentication {
     /// The host's name in the export.

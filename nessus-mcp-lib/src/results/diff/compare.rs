@@ -17,6 +17,7 @@ pub(super) const MOST_LISTED: usize = 1000;
 
 /// Why findings of a host cannot be compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Incomparable {

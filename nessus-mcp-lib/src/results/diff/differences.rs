@@ -12,6 +12,7 @@ type Side<'a> = (&'static str, &'a dyn Fn(&About) -> Option<String>, &'static st
 
 /// Something in which the scans differ beside their findings.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Difference {
     /// What it is, as a stable code: `policy`, `plugin_set`, `plugin_feed_version`, ...

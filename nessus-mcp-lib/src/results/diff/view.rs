@@ -19,6 +19,7 @@ use crate::results::{
 
 /// One of the two scans.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ScanSide {
     /// `Report/@name`.
@@ -39,6 +40,7 @@ pub struct ScanSide {
 
 /// How many findings by severity; host, port, protocol and plugin make one.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ChangeCounts {
     /// Only in the second scan.
@@ -64,6 +66,7 @@ pub struct ChangeCounts {
 
 /// Hosts by the scans they are in.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostsCompared {
     /// Alive in both.
@@ -76,6 +79,7 @@ pub struct HostsCompared {
 
 /// A finding that changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct FindingRow {
     /// The host's name in the export.
@@ -98,6 +102,7 @@ pub struct FindingRow {
 
 /// A host about whose missing findings nothing can be said.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostNotComparable {
     /// The host's name in the export.
@@ -117,6 +122,7 @@ pub struct HostNotComparable {
 
 /// A compliance check that changed.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ComplianceRow {
     /// The host's name in the export.
@@ -132,6 +138,7 @@ pub struct ComplianceRow {
 
 /// What became of compliance checks.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ComplianceChanges {
     /// The same in both.
@@ -150,6 +157,7 @@ pub struct ComplianceChanges {
 
 /// Two scans compared, within a number of characters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DiffView {
     /// The first scan.

@@ -16,6 +16,7 @@ const HOSTS_NAMED: usize = 3;
 
 /// All findings of one severity.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SeverityRow {
     /// The severity.
@@ -32,6 +33,7 @@ pub struct SeverityRow {
 
 /// All findings of one plugin.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct PluginRow {
     /// The plugin; absent when the export does not number it.
@@ -63,6 +65,7 @@ pub struct PluginRow {
 
 /// A plugin in a list of what to look at first.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RiskRow {
     /// The plugin.
@@ -91,6 +94,7 @@ pub struct RiskRow {
 
 /// All findings on one host.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostRow {
     /// Its name in the export.
@@ -122,6 +126,7 @@ pub struct HostRow {
 
 /// All findings that one solution clears.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SolutionRow {
     /// The solution's text.

@@ -25,6 +25,7 @@ const FEW: usize = 3;
 
 /// Counts over the whole scan.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SummaryCounts {
     /// Hosts in the export.
@@ -53,6 +54,7 @@ pub struct SummaryCounts {
 
 /// Findings that share a risk.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RiskView {
     /// How many.
@@ -67,6 +69,7 @@ pub struct RiskView {
 
 /// Whether the login worked.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuthenticationView {
     /// Status, counts and causes.
@@ -80,6 +83,7 @@ pub struct AuthenticationView {
 
 /// One host's verdict.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuthenticationRow {
     /// The host.
@@ -93,6 +97,7 @@ pub struct AuthenticationRow {
 
 /// What to do, by how much it helps.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SolutionsView {
     /// How many solutions the next count is about: at most three.
@@ -108,6 +113,7 @@ pub struct SolutionsView {
 
 /// A scan, grouped, within a number of characters.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SummaryView {
     /// `Report/@name`.
