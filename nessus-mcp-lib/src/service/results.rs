@@ -127,12 +127,13 @@ impl ScanService {
     pub async fn results_held(&self, request: ResultsRequest) -> Result<(String, MemoryShare), ServiceError> {
         let query = request.query()?;
         let most = query.max_bytes().map_or(MAX_TEXT_BYTES, |most| most.min(MAX_TEXT_BYTES));
-        // A text that grows has twice its size for a moment.
-        let (text, _, mut share) =
-            self.write(&request, query, Capped(Vec::new()), 2 * most).await.map_err(|error| match error {
-                ServiceError::Results(ResultsError::Write(_)) => ServiceError::TooLarge { limit: MAX_TEXT_BYTES },
-                other => other,
-            })?;
+        // All at once, and only what is written is really taken: a text that grows leaves gaps behind everywhere.
+        let text = Capped(Vec::with_capacity(most));
+        let (mut text, _, mut share) = self.write(&request, query, text, most).await.map_err(|error| match error {
+            ServiceError::Results(ResultsError::Write(_)) => ServiceError::TooLarge { limit: MAX_TEXT_BYTES },
+            other => other,
+        })?;
+        text.0.shrink_to_fit();
         share.shrink(text.0.len());
         let text = String::from_utf8(text.0).map_err(|_| {
             ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned()))
