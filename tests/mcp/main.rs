@@ -7,5 +7,6 @@ mod control;
 mod doors;
 mod fixture;
 mod hostile;
+mod npm_clients;
 mod scans;
 mod tools;

