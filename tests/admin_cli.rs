@@ -36,6 +36,12 @@ fn task(number: u32) -> TaskId {
     TaskId::new(format!("mo_lab_20261120_1825{number:02}_0000000{number}")).unwrap()
 }
 
+/// What a task is about, with more targets than anybody reads.
+fn payload() -> Value {
+    let targets: Vec<String> = (0..9_999).map(|number| format!("host-{number:05}.example")).collect();
+    json!({ "name": "x", "targets": targets.join(",") })
+}
+
 /// Pool `lab`: two ready, one leased, one delayed, two dead. Pool `office`: one ready.
 async fn filled() -> Deployment {
     let deployment = Deployment::new(SCANNERS);
@@ -43,8 +49,7 @@ async fn filled() -> Deployment {
     let queue = queue::open(&url.parse().unwrap()).await.unwrap();
     let (lab, office) = (PoolName::new("lab").unwrap(), PoolName::new("office").unwrap());
     let (worker, lease) = (WorkerId::generate(), Duration::from_secs(600));
-    let body =
-        |number| TaskBody::parse(json!({ "task_id": task(number), "payload": { "name": "x" } }).to_string()).unwrap();
+    let body = |number| TaskBody::parse(json!({ "task_id": task(number), "payload": payload() }).to_string()).unwrap();
     for number in 1..=6 {
         queue.enqueue(&lab, &body(number)).await.unwrap();
     }
@@ -102,6 +107,8 @@ async fn list_dlq_shows_the_newest_first_one_a_line() {
     let letter = &letters[0];
     assert_eq!((&letter["task_id"], &letter["error_code"]), (&json!(task(2)), &json!("scan_timeout")));
     assert_eq!((&letter["attempt"], &letter["payload"]["name"]), (&json!(2), &json!("x")));
+    let targets = letter["payload"]["targets"].as_str().unwrap();
+    assert!(targets.starts_with("host-00000.example,") && targets.ends_with(" … and 9973 more"), "{targets}");
     assert_eq!(data(admin(&deployment, &["list-dlq", "--pool", "office"])), "no dead letters\n");
     assert_eq!(data(admin(&deployment, &["list-dlq", "--pool", "office", "--json"])), "", "no line is no letter");
 }
@@ -182,6 +189,7 @@ async fn old_dead_letters_are_purged_into_the_archive() {
     let mut codes: Vec<String> = Vec::new();
     for entry in std::fs::read_dir(deployment.data().join("archive")).unwrap() {
         let archived: Value = serde_json::from_slice(&std::fs::read(entry.unwrap().path()).unwrap()).unwrap();
+        assert_eq!(archived["dead_letter"]["payload"], payload());
         codes.push(archived["dead_letter"]["error_code"].as_str().unwrap().to_owned());
     }
     codes.sort();

@@ -5,7 +5,9 @@ use nessus_mcp_lib::{
     error::{Failure, excerpt},
     ids::PoolName,
     queue::DeadLetter,
+    targets::shortened,
 };
+use serde_json::Value;
 
 use super::queue;
 use crate::{
@@ -24,7 +26,7 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
     letters.sort_by_key(|(_, letter)| std::cmp::Reverse(letter.failed_at));
     letters.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
     if args.json {
-        return output::lines(letters.iter().map(|(_, letter)| letter.to_json().to_string()));
+        return output::lines(letters.iter().map(|(_, letter)| json(letter).to_string()));
     }
     if letters.is_empty() {
         return output::lines(["no dead letters"]);
@@ -59,6 +61,15 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
         output::lines([format!("pool {pool}: {archived} dead letters archived, {removed} removed")])?;
     }
     Ok(())
+}
+
+/// The documented form, with the first targets only; `task.json` has them all, and so has the archive.
+fn json(letter: &DeadLetter) -> Value {
+    let mut json = letter.to_json();
+    if let Some(Value::String(targets)) = json.pointer_mut("/payload/targets") {
+        *targets = shortened(targets);
+    }
+    json
 }
 
 fn line(pool: &PoolName, letter: &DeadLetter) -> String {

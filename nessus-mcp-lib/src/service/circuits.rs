@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ScanService, ServiceError, submit::instance_of};
+use super::{ScanService, ServiceError, shorten, submit::instance_of};
 use crate::{
     circuit_breaker::{CircuitOrder, CircuitState, CircuitView},
     ids::{InstanceId, PoolName},
@@ -43,7 +43,7 @@ impl CircuitStatus {
     }
 
     /// What processes have told, unless this one has found something that it has not told yet.
-    fn of(record: Option<CircuitRecord>, local: CircuitView, now: Timestamp) -> Self {
+    fn of(record: Option<CircuitRecord>, local: &CircuitView, now: Timestamp) -> Self {
         let (opens, failures) = record.as_ref().map_or((0, 0), |record| (record.opens, record.failures));
         let retry_after = |left: std::time::Duration, state| {
             let whole = left.as_secs() + u64::from(left.subsec_nanos() > 0);
@@ -54,8 +54,8 @@ impl CircuitStatus {
                 state: record.state,
                 since: Some(record.since),
                 retry_after_seconds: retry_after(record.left, record.state),
-                reason: record.reason,
-                changed_by: record.by,
+                reason: shorten::text(&record.reason),
+                changed_by: shorten::text(&record.by),
                 opens,
                 failures,
             },
@@ -63,7 +63,7 @@ impl CircuitStatus {
                 state: local.state,
                 since: (!local.reason.is_empty()).then(|| now.minus(local.lasted)),
                 retry_after_seconds: retry_after(local.left, local.state),
-                reason: local.reason,
+                reason: shorten::text(&local.reason),
                 changed_by: String::new(),
                 opens: opens.max(local.opens),
                 failures: failures.max(local.failures),
@@ -84,7 +84,7 @@ impl ScanService {
         let statuses = instances
             .iter()
             .zip(records)
-            .map(|(instance, record)| CircuitStatus::of(record, self.circuits.breaker(pool, instance).view(), now));
+            .map(|(instance, record)| CircuitStatus::of(record, &self.circuits.breaker(pool, instance).view(), now));
         Ok(statuses.collect())
     }
 
@@ -117,7 +117,7 @@ impl ScanService {
         let record = self.queue.publish_circuit(&pool.name, &id, &change).await?.into_record();
         let local = self.circuits.breaker(&pool.name, &id);
         self.circuits.exchange(self.queue.as_ref(), &pool.name, &[id]).await?;
-        Ok(CircuitStatus::of(Some(record), local.view(), self.clock.now()))
+        Ok(CircuitStatus::of(Some(record), &local.view(), self.clock.now()))
     }
 }
 

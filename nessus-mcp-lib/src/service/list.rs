@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CircuitStatus, ScanService, ServiceError, UnservedView};
+use super::{CircuitStatus, ScanService, ServiceError, UnservedView, shorten};
 use crate::{
+    blocking,
     ids::{InstanceId, PoolName, TaskId},
     scanner::{ScannerHealth, ScannerInstance, ScannerPool},
+    targets,
     task::{Task, TaskQuery, TaskStatus},
     time::Timestamp,
 };
@@ -26,7 +28,7 @@ pub struct TaskSummary {
     /// 0 to 100; absent until the scanner reports any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
-    /// The normalised targets.
+    /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.
     pub targets: String,
     /// The pool.
     pub scanner_pool: PoolName,
@@ -47,10 +49,10 @@ impl From<Task> for TaskSummary {
     fn from(task: Task) -> Self {
         Self {
             task_id: task.task_id,
-            name: task.payload.name,
+            name: shorten::text(&task.payload.name),
             status: task.status,
             progress: task.progress,
-            targets: task.payload.targets,
+            targets: targets::shortened(&task.payload.targets),
             scanner_pool: task.scanner_pool,
             scanner_instance: task.scanner_instance_id,
             created_at: task.created_at,
@@ -71,9 +73,12 @@ pub struct TaskListView {
     pub total: usize,
     /// Whether `tasks` holds fewer than `total`.
     pub truncated: bool,
-    /// Tasks whose file could not be read; an operator must look.
+    /// Tasks whose file could not be read, at most twenty; an operator must look.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<TaskId>,
+    /// How many more of these there are.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unreadable_left_out: usize,
 }
 
 /// A scanner and what it does.
@@ -154,14 +159,15 @@ impl HealthView {
         let age = health.plugin_set_at().map(|at| now.since(at).as_secs() / DAY);
         let healthy = health.is_healthy();
         let properties = health.properties.unwrap_or_default();
-        let (error_code, error) = health.failure.map(|failure| (failure.code.to_owned(), failure.message)).unzip();
+        let (error_code, error) =
+            health.failure.map(|failure| (failure.code.to_owned(), shorten::text(&failure.message))).unzip();
         Self {
             healthy,
             checked_at: health.checked_at,
             latency_ms: u64::try_from(health.latency.as_millis()).unwrap_or(u64::MAX),
-            product: properties.product,
-            version: properties.version,
-            plugin_set: properties.plugin_set,
+            product: properties.product.as_deref().map(shorten::text),
+            version: properties.version.as_deref().map(shorten::text),
+            plugin_set: properties.plugin_set.as_deref().map(shorten::text),
             plugin_set_age_days: age,
             licensed_hosts: properties.licensed_hosts,
             error_code,
@@ -255,6 +261,13 @@ pub struct QueueView {
     pub pools: Vec<PoolQueueView>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
+/// How many tasks that cannot be read are named.
+const UNREADABLE_SHOWN: usize = 20;
 /// How many of the next tasks a queue shows.
 const NEXT_SHOWN: u32 = 10;
 
@@ -268,11 +281,16 @@ impl ScanService {
             self.pool_of(Some(pool.as_str()))?;
         }
         let list = self.tasks.list(query).await?;
+        let found = list.tasks;
+        // Their targets may be long.
+        let tasks = blocking::run(move || found.into_iter().map(TaskSummary::from).collect::<Vec<_>>());
+        let tasks = tasks.await.map_err(ServiceError::stopping)?;
         Ok(TaskListView {
-            truncated: list.tasks.len() < list.total,
+            truncated: tasks.len() < list.total,
             total: list.total,
-            tasks: list.tasks.into_iter().map(TaskSummary::from).collect(),
-            unreadable: list.unreadable.into_iter().map(|(task_id, _)| task_id).collect(),
+            tasks,
+            unreadable_left_out: list.unreadable.len().saturating_sub(UNREADABLE_SHOWN),
+            unreadable: list.unreadable.into_iter().map(|(task_id, _)| task_id).take(UNREADABLE_SHOWN).collect(),
         })
     }
 
@@ -361,7 +379,7 @@ impl ScanService {
                 delayed: stats.delayed,
                 leased: stats.leased,
                 dead: stats.dead,
-                paused: stats.paused,
+                paused: stats.paused.as_deref().map(shorten::text),
                 next: next.iter().filter_map(|body| task_id_of(body)).collect(),
             });
         }
@@ -376,5 +394,5 @@ impl ScanService {
 /// The task a queue entry names; entries of another form are shown by nothing.
 fn task_id_of(body: &str) -> Option<String> {
     let body: serde_json::Value = serde_json::from_str(body).ok()?;
-    body["task_id"].as_str().map(str::to_owned)
+    body["task_id"].as_str().map(shorten::text)
 }

@@ -12,6 +12,7 @@ mod health;
 mod list;
 mod reload;
 mod results;
+mod shorten;
 mod status;
 mod submit;
 mod unserved;

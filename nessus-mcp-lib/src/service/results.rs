@@ -10,13 +10,14 @@ use std::{
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-use super::{MemoryShare, ScanService, ServiceError};
+use super::{MemoryShare, ScanService, ServiceError, shorten};
 use crate::{
     blocking,
     ids::TaskId,
     results::{
         ConversionSummary, ExportIndex, Extent, FilterSet, IndexError, JsonNlConverter, Page, Query, ResultsError,
     },
+    targets,
     task::{EXPORT_FILE, INDEX_FILE, Task, TaskError, Writer},
 };
 
@@ -125,11 +126,11 @@ impl ScanService {
     /// As [`results`](Self::results), with the share of the memory that the text takes: to be dropped with it, once it is on
     /// its way.
     pub async fn results_held(&self, request: ResultsRequest) -> Result<(String, MemoryShare), ServiceError> {
-        let query = request.query()?;
+        let (task_id, query) = read(request).await?;
         let most = query.max_bytes().map_or(MAX_TEXT_BYTES, |most| most.min(MAX_TEXT_BYTES));
         // All at once, and only what is written is really taken: a text that grows leaves gaps behind everywhere.
         let text = Capped(Vec::with_capacity(most));
-        let (mut text, _, mut share) = self.write(&request, query, text, most).await.map_err(|error| match error {
+        let (mut text, _, mut share) = self.write(&task_id, query, text, most).await.map_err(|error| match error {
             ServiceError::Results(ResultsError::Write(_)) => ServiceError::TooLarge { limit: MAX_TEXT_BYTES },
             other => other,
         })?;
@@ -150,8 +151,8 @@ impl ScanService {
         request: ResultsRequest,
         output: W,
     ) -> Result<(W, ConversionSummary), ServiceError> {
-        let query = request.query()?;
-        let (output, summary, _) = self.write(&request, query, output, 0).await?;
+        let (task_id, query) = read(request).await?;
+        let (output, summary, _) = self.write(&task_id, query, output, 0).await?;
         Ok((output, summary))
     }
 
@@ -159,12 +160,12 @@ impl ScanService {
     /// is refused before anything is looked at, so that it gets the same answer at any time.
     async fn write<W: Write + Send + 'static>(
         &self,
-        request: &ResultsRequest,
+        task_id: &TaskId,
         query: Query,
         mut output: W,
         output_bytes: usize,
     ) -> Result<(W, ConversionSummary, MemoryShare), ServiceError> {
-        let task = self.tasks.get(&request.task_id).await?;
+        let task = self.tasks.get(task_id).await?;
         let export = self.export_of(&task).await?;
         let memory = self.extent_of(&task.task_id, &export).await?.for_query(&query);
         let share = self.memory.enter(memory.saturating_add(output_bytes as u64)).await?;
@@ -184,9 +185,9 @@ impl ScanService {
         let result: Result<_, ServiceError> = work.await.map_err(ResultsError::Read)?;
         if let Err(ServiceError::Results(ResultsError::Changed)) = &result {
             // The index was right by all that is looked at beforehand, and would be so the next time.
-            warn!(task_id = %request.task_id, "the results do not fit their index");
-            if let Err(error) = self.make_index(&request.task_id, &path).await {
-                warn!(task_id = %request.task_id, %error, "the index of the results could not be made again");
+            warn!(%task_id, "the results do not fit their index");
+            if let Err(error) = self.make_index(task_id, &path).await {
+                warn!(%task_id, %error, "the index of the results could not be made again");
             }
         }
         result
@@ -268,6 +269,12 @@ impl ScanService {
     }
 }
 
+/// Reads a question, which may be as long as a request, where that holds up nobody.
+async fn read(request: ResultsRequest) -> Result<(TaskId, Query), ServiceError> {
+    let read = blocking::run(move || request.query().map(|query| (request.task_id, query)));
+    Ok(read.await.map_err(ServiceError::stopping)??)
+}
+
 fn open(path: &Path) -> Result<File, TaskError> {
     File::open(path).map_err(|source| TaskError::Storage {
         action: "cannot read",
@@ -281,15 +288,15 @@ pub(crate) fn scan_metadata(task: &Task) -> Map<String, Value> {
     let Value::Object(metadata) = serde_json::json!({
         "task_id": task.task_id,
         "scan_type": task.scan_type,
-        "scan_name": task.payload.name,
-        "targets": task.payload.targets,
+        "scan_name": shorten::text(&task.payload.name),
+        "targets": targets::shortened(&task.payload.targets),
         "status": task.status,
         "scanner_pool": task.scanner_pool,
         "scanner_instance": task.scanner_instance_id,
         "started_at": task.started_at,
         "completed_at": task.completed_at,
         "authentication_status": task.authentication_status,
-        "warnings": task.validation_warnings,
+        "warnings": shorten::list(&task.validation_warnings),
     }) else {
         return Map::new();
     };

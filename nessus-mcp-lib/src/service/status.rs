@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ScanService, ServiceError};
+use super::{ScanService, ServiceError, shorten};
 use crate::{
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
     queue::EntryState,
+    targets,
     task::{EXPORT_FILE, ScanType, Task, TaskStatus},
     time::Timestamp,
 };
@@ -55,7 +56,7 @@ pub struct TaskView {
     pub scan_type: ScanType,
     /// The name a person gave.
     pub name: String,
-    /// The normalised targets.
+    /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.
     pub targets: String,
     /// The type of scanner.
     pub scanner_type: String,
@@ -138,7 +139,8 @@ impl ScanService {
     fn view(&self, task: Task, queue_position: Option<u64>, results_available: bool) -> TaskView {
         let is_running = task.status == TaskStatus::Running;
         let observation = task.observation.clone().filter(|_| is_running);
-        let (scan_state, scan_unchanged_since) = observation.map(|seen| (seen.state, seen.unchanged_since)).unzip();
+        let observation = observation.map(|seen| (shorten::text(&seen.state), seen.unchanged_since));
+        let (scan_state, scan_unchanged_since) = observation.unzip();
         TaskView {
             scan_state,
             scan_unchanged_since,
@@ -153,8 +155,8 @@ impl ScanService {
             waiting_for: None,
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
-            name: task.payload.name,
-            targets: task.payload.targets,
+            name: shorten::text(&task.payload.name),
+            targets: targets::shortened(&task.payload.targets),
             scanner_type: task.scanner_type,
             scanner_pool: task.scanner_pool,
             scanner_instance: task.scanner_instance_id,
@@ -165,10 +167,10 @@ impl ScanService {
             execution_time: task.execution_time,
             attempt: task.attempt,
             error_code: task.error_code,
-            error_message: task.error_message,
+            error_message: task.error_message.as_deref().map(shorten::text),
             authentication_status: task.authentication_status,
             validation_stats: task.validation_stats,
-            validation_warnings: task.validation_warnings,
+            validation_warnings: shorten::list(&task.validation_warnings),
         }
     }
 }

@@ -12,13 +12,14 @@ use tracing::{info, warn};
 
 use super::{ScanService, ServiceError};
 use crate::{
+    blocking,
     error::{chain, excerpt},
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
     queue::{IdempotencyEntry, IdempotencyOutcome, TaskBody},
     results::Profile,
     scanner::{ScannerInstance, ScannerPool},
-    targets::TargetSet,
+    targets::{self, TargetSet},
     task::{ScanPayload, ScanType, Task, TaskError, TaskStatus},
 };
 
@@ -140,7 +141,7 @@ pub struct Submission {
     pub estimated_wait_seconds: Option<u64>,
     /// How many hosts the targets stand for; the largest exact JSON integer for more than that.
     pub target_hosts: u64,
-    /// The normalised targets.
+    /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.
     pub targets: String,
     /// Whether an earlier request under the same key made this task.
     pub idempotent: bool,
@@ -165,7 +166,11 @@ impl ScanService {
     /// that fails before the task was written. When the queue fails later the task is accepted: it is on the disk, and
     /// the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
-        let Accepted { mut task, target_hosts, request_hash } = self.accept(&request)?;
+        // Targets may be as long as a request, so they are read where that holds up nobody.
+        let service = self.clone();
+        let read = blocking::run(move || service.accept(&request).map(|accepted| (accepted, request)));
+        let (accepted, request) = read.await.map_err(ServiceError::stopping)??;
+        let Accepted { mut task, target_hosts, request_hash } = accepted;
         let mut repeated = false;
         if let Some(key) = &request.idempotency_key {
             let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash.clone(), task.created_at);
@@ -227,7 +232,7 @@ impl ScanService {
             scanner_instance: task.scanner_instance_id,
             queue_position,
             target_hosts: u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER),
-            targets: task.payload.targets,
+            targets: targets::shortened(&task.payload.targets),
             idempotent: repeated,
             next_poll_seconds: FIRST_POLL_SECONDS,
             message: message.to_owned(),

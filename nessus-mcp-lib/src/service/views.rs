@@ -4,16 +4,14 @@ use std::{fs::File, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{MemoryShare, ScanService, ServiceError};
+use super::{MemoryShare, ScanService, ServiceError, shorten};
 use crate::{
     blocking,
     ids::TaskId,
     results::{DiffView, Difference, LoginExpected, MIN_CHARS, ResultsError, ScanDiff, ScanSummary, SummaryView},
+    targets,
     task::{ScanType, Task, TaskError, TaskStatus},
 };
-
-/// The most characters of a list of targets in a view.
-const TARGETS_CHARS: usize = 500;
 
 /// A task's scan, grouped.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -26,7 +24,7 @@ pub struct TaskSummaryView {
     pub status: TaskStatus,
     /// untrusted, trusted or privileged.
     pub scan_type: ScanType,
-    /// The targets, cut after 500 characters.
+    /// The targets: the first of them, and how many more, where there are many.
     pub targets: String,
     /// What a reader must know.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -69,8 +67,8 @@ impl ScanService {
             task_id: task.task_id.clone(),
             status: task.status,
             scan_type: task.scan_type,
-            targets: shortened(&task.payload.targets),
-            warnings: task.validation_warnings.clone(),
+            targets: targets::shortened(&task.payload.targets),
+            warnings: shorten::list(&task.validation_warnings),
             summary: None,
         };
         let room = room(max_chars, &view);
@@ -126,36 +124,21 @@ pub(crate) const fn login_expected(scan_type: ScanType) -> LoginExpected {
 /// In what the tasks differ beside their results.
 fn differences(before: &Task, after: &Task) -> Vec<Difference> {
     let mut found = Vec::new();
-    let mut differ = |what, before: String, after: String, message| {
-        if before != after {
-            found.push(Difference::new(what, before, after, message));
-        }
-    };
-    differ(
-        "scan_type",
-        before.scan_type.to_string(),
-        after.scan_type.to_string(),
-        "a scan with a login finds what one without it cannot",
-    );
-    differ(
-        "targets",
-        shortened(&before.payload.targets),
-        shortened(&after.payload.targets),
-        "hosts that are in one list only cannot be compared",
-    );
+    if before.scan_type != after.scan_type {
+        let message = "a scan with a login finds what one without it cannot";
+        found.push(Difference::new("scan_type", before.scan_type.to_string(), after.scan_type.to_string(), message));
+    }
+    // Compared as a whole: what differs may stand behind what is shown.
+    if before.payload.targets != after.payload.targets {
+        let shown = |task: &Task| targets::shortened(&task.payload.targets);
+        let message = "hosts that are in one list only cannot be compared";
+        found.push(Difference::new("targets", shown(before), shown(after), message));
+    }
     for task in [before, after].into_iter().filter(|task| task.status != TaskStatus::Completed) {
         let message = "this scan did not complete: what it did not reach looks like mended";
         found.push(Difference::new("status", task.task_id.to_string(), task.status.to_string(), message));
     }
     found
-}
-
-fn shortened(targets: &str) -> String {
-    let mut text: String = targets.chars().take(TARGETS_CHARS).collect();
-    if text.len() < targets.len() {
-        text.push('…');
-    }
-    text
 }
 
 /// What is left of the room for characters beside `view`.

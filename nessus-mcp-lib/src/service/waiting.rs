@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::ScanService;
+use super::{ScanService, shorten};
 use crate::{circuit_breaker::CircuitState, task::Task};
 
 /// A scan that has shown a change since is in a worker's hands: the queue need not be asked.
@@ -13,6 +13,10 @@ impl ScanService {
     /// Why nobody looks at it for a while, if worker after worker was lost with it. `None` for a task that has a scan or has
     /// ended, and when a queue that does not answer cannot tell.
     pub(super) async fn waiting_for(&self, task: &Task) -> Option<String> {
+        self.reason_to_wait(task).await.map(|reason| shorten::text(&reason))
+    }
+
+    async fn reason_to_wait(&self, task: &Task) -> Option<String> {
         if task.status.is_terminal() {
             return None;
         }

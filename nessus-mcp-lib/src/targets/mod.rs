@@ -10,6 +10,7 @@
 mod error;
 mod parse;
 mod ranges;
+mod shortened;
 #[cfg(test)]
 mod tests;
 
@@ -20,7 +21,7 @@ use std::{
     str::FromStr,
 };
 
-pub use self::error::TargetError;
+pub use self::{error::TargetError, shortened::shortened};
 use self::{parse::Piece, ranges::Ranges};
 
 /// The most pieces a target text may have.
