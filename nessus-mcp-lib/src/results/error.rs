@@ -4,6 +4,7 @@ use std::{fmt, io};
 
 use serde::Serialize;
 
+use super::fields::{MOST_NAMES, NAME_BYTES};
 use crate::error::{Classified, ErrorKind};
 
 /// Where in an export something was found.
@@ -99,6 +100,9 @@ pub enum ResultsError {
     /// Custom fields were asked for, and none was named.
     #[error("`fields` names no field")]
     NoFields,
+    /// A list of fields is too long, or a name in it.
+    #[error("invalid list of fields: {0}")]
+    InvalidFields(String),
     /// The page or its size cannot be used.
     #[error("invalid page: {0}")]
     InvalidPage(String),
@@ -224,6 +228,7 @@ impl Classified for ResultsError {
             Self::TooManyFields { .. } => "too_many_fields",
             Self::ProfileAndFields => "conflicting_options",
             Self::NoFields => "no_fields",
+            Self::InvalidFields(_) => "invalid_fields",
             Self::InvalidPage(_) => "invalid_page",
             Self::InvalidCursor { .. } => "invalid_cursor",
             Self::InvalidSort(_) => "invalid_sort",
@@ -265,6 +270,9 @@ impl Classified for ResultsError {
             Self::TooManyFields { .. } => "name the fields that are wanted, or use another format".to_owned(),
             Self::ProfileAndFields => "give a profile, or the list of fields, not both".to_owned(),
             Self::NoFields => "name at least one field, such as `host`".to_owned(),
+            Self::InvalidFields(_) => {
+                format!("name at most {MOST_NAMES} fields, each with at most {NAME_BYTES} bytes")
+            }
             Self::InvalidPage(_) => "pages are counted from 1; 0 gives everything".to_owned(),
             Self::InvalidCursor { .. } => {
                 "give `next_cursor` of the page before, whole, with the same task, filters and sort; or begin again without it"

@@ -13,6 +13,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+/// The most names in a list of fields that somebody asks for; nearly all are declared.
+pub(super) const MOST_NAMES: usize = 256;
+/// The most bytes of a name that somebody asks for.
+pub(super) const NAME_BYTES: usize = 200;
+
 /// The type of a field, which decides its JSON type and the filters it takes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -405,7 +410,7 @@ impl FieldSet {
 }
 
 /// A declared field, or the name of an element or attribute that only the export can vouch for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) enum FieldRef {
     /// In the table.
     Declared(FieldId),

@@ -1,10 +1,10 @@
 //! Which fields of a record are shown.
 
-use std::{fmt, str::FromStr};
+use std::{collections::HashSet, fmt, str::FromStr};
 
 use super::{
     error::ResultsError,
-    fields::{FieldId, FieldRef},
+    fields::{FieldId, FieldRef, MOST_NAMES, NAME_BYTES},
 };
 
 /// A named choice of fields.
@@ -149,30 +149,32 @@ impl Projection {
 
     /// The caller's own fields.
     pub(crate) fn custom(names: &[String]) -> Result<Self, ResultsError> {
-        let mut fields: Vec<FieldRef> = Vec::new();
-        for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
-            let field = FieldRef::named(name);
-            if !fields.contains(&field) {
-                fields.push(field);
-            }
-        }
-        if fields.is_empty() {
+        let fields = Self::Fields { name: "custom", fields: Vec::new() }.with_extra(names)?;
+        if matches!(&fields, Self::Fields { fields, .. } if fields.is_empty()) {
             return Err(ResultsError::NoFields);
         }
-        Ok(Self::Fields { name: "custom", fields })
+        Ok(fields)
     }
 
     /// These fields after those that are shown already; `full` shows everything an item has anyway.
-    pub(crate) fn with_extra(mut self, names: &[String]) -> Self {
+    pub(crate) fn with_extra(mut self, names: &[String]) -> Result<Self, ResultsError> {
+        if names.len() > MOST_NAMES {
+            return Err(ResultsError::InvalidFields(format!("{} names are more than {MOST_NAMES}", names.len())));
+        }
+        if let Some(name) = names.iter().find(|name| name.len() > NAME_BYTES) {
+            let (name, length) = (crate::error::excerpt(name), name.len());
+            return Err(ResultsError::InvalidFields(format!("`{name}` has {length} bytes, more than {NAME_BYTES}")));
+        }
         if let Self::Fields { fields, .. } = &mut self {
+            let mut known: HashSet<FieldRef> = fields.iter().cloned().collect();
             for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
                 let field = FieldRef::named(name);
-                if !fields.contains(&field) {
+                if known.insert(field.clone()) {
                     fields.push(field);
                 }
             }
         }
-        self
+        Ok(self)
     }
 
     /// The fields, in order; `present` are those that `full` shows.
@@ -209,6 +211,20 @@ mod tests {
         assert_eq!(name, "custom");
         assert_eq!(fields.iter().map(FieldRef::name).collect::<Vec<_>>(), ["cve", "new-one"]);
         assert!(matches!(Projection::custom(&[String::new()]), Err(ResultsError::NoFields)));
+    }
+
+    #[test]
+    fn lists_of_fields_have_a_limit() {
+        let names = |count: usize| (0..count).map(|number| format!("field-{number}")).collect::<Vec<_>>();
+        let brief = || Projection::of(Profile::Brief);
+        assert!(Projection::custom(&names(MOST_NAMES)).is_ok());
+        assert!(brief().with_extra(&names(MOST_NAMES)).is_ok());
+        for list in [names(MOST_NAMES + 1), vec!["cve".to_owned(); 100_000], vec!["x".repeat(NAME_BYTES + 1)]] {
+            for refused in [Projection::custom(&list), brief().with_extra(&list)] {
+                let message = refused.unwrap_err().to_string();
+                assert!(message.starts_with("invalid list of fields: ") && message.len() < 400, "{message}");
+            }
+        }
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl QueryBuilder {
         self
     }
 
-    /// Shows these fields. Excludes [`QueryBuilder::profile`].
+    /// Shows these fields, at most 256, each with a name of at most 200 bytes. Excludes [`QueryBuilder::profile`].
     ///
     /// A name is a field's, or that of an element or attribute of this export that is not declared; whether it
     /// occurs is found out when the export is read.
@@ -132,7 +132,7 @@ impl QueryBuilder {
         self
     }
 
-    /// Shows these fields after those of the profile; in `full`, which shows what there is, they change nothing.
+    /// Shows these fields, as many as [`QueryBuilder::fields`], after those of the profile; in `full`, which shows what there is, they change nothing.
     pub fn extra_fields<I>(mut self, names: I) -> Self
     where
         I: IntoIterator,
@@ -180,7 +180,7 @@ impl QueryBuilder {
     /// Finishes the query.
     ///
     /// # Errors
-    /// When both a profile and fields were given, an empty list of fields, both a cursor and a page, or a cursor that
+    /// When both a profile and fields were given, an empty or too long list of fields, both a cursor and a page, or a cursor that
     /// is none of a query with these filters in this order.
     pub fn build(self) -> Result<Query, ResultsError> {
         let projection = match (self.profile, &self.fields) {
@@ -188,7 +188,7 @@ impl QueryBuilder {
             (None, Some(fields)) => Projection::custom(fields)?,
             (profile, None) => Projection::of(profile.unwrap_or_default()),
         };
-        let projection = projection.with_extra(&self.extra_fields);
+        let projection = projection.with_extra(&self.extra_fields)?;
         let mut page = self.page;
         let cursor = match &self.cursor {
             Some(_) if page.number() > 1 => {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
 
 use super::{
     error::ResultsError,
-    fields::{FieldId, FieldRef},
+    fields::{FieldId, FieldRef, NAME_BYTES},
     record::{Record, Value},
     xml::Item,
 };
@@ -65,7 +65,7 @@ impl FromStr for SortOrder {
         } else {
             (wanted.strip_suffix(":asc").unwrap_or(wanted), false)
         };
-        if name.is_empty() || name.contains(char::is_whitespace) || name.starts_with('-') {
+        if name.is_empty() || name.len() > NAME_BYTES || name.contains(char::is_whitespace) || name.starts_with('-') {
             return Err(invalid());
         }
         Ok(Self::By(SortField { field: FieldRef::named(name), descending }))

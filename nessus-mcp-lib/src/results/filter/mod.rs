@@ -28,6 +28,9 @@
 //! | date | `">=2025/01/31"` | the same operators, with `/` or `-`; the day counts, not the time |
 //! | truth value | `true`, `"false"` | an absent value is false |
 //! | `host`, `host_ip` | `"10.0.0.0/24"`, `"10.0.0.7"` | the host's address is in it, is it |
+//!
+//! Combinations are at most 16 deep inside each other, and there are at most 1,000 conditions, whose names and values have
+//! at most 50,000 bytes in all.
 
 mod condition;
 
@@ -46,6 +49,8 @@ use super::{
 const DEPTH: usize = 16;
 /// Conditions in one filter.
 const CONDITIONS: usize = 1000;
+/// Bytes of all names and values in one filter.
+const BYTES: usize = 50_000;
 const VALID_COMBINATION: &str =
     r#"{"any": [{"severity": "Critical"}, {"cvss_score": ">=9"}]}, {"all": [{..}, {..}]} or {"not": {"host": "lab"}}"#;
 
@@ -95,9 +100,26 @@ enum Condition {
 struct Allowance {
     depth: usize,
     conditions: usize,
+    bytes: usize,
 }
 
 impl Allowance {
+    /// Takes a condition, if it is still allowed.
+    fn condition(&mut self) -> Result<(), ResultsError> {
+        let left = self.conditions.checked_sub(1);
+        self.conditions =
+            left.ok_or_else(|| combination("filters", format!("there are more than {CONDITIONS} conditions")))?;
+        Ok(())
+    }
+
+    /// Takes a name or a value, if it is still allowed.
+    fn text(&mut self, text: &str) -> Result<(), ResultsError> {
+        let left = self.bytes.checked_sub(text.len());
+        self.bytes = left
+            .ok_or_else(|| combination("filters", format!("names and values have more than {BYTES} bytes in all")))?;
+        Ok(())
+    }
+
     fn nested<T>(&mut self, read: impl FnOnce(&mut Self) -> Result<T, ResultsError>) -> Result<T, ResultsError> {
         self.depth = self.depth.checked_sub(1).ok_or_else(|| {
             combination("filters", format!("combinations are more than {DEPTH} deep inside each other"))
@@ -116,7 +138,7 @@ impl FilterSet {
     /// to be wrong when the export is read, because elements of newer scanners may be filtered by too; whether a value
     /// fits such a name is said then as well.
     pub fn from_json(filters: &Json) -> Result<Self, ResultsError> {
-        Self::read(filters, &mut Allowance { depth: DEPTH, conditions: CONDITIONS })
+        Self::read(filters, &mut Allowance { depth: DEPTH, conditions: CONDITIONS, bytes: BYTES })
     }
 
     fn read(filters: &Json, allowance: &mut Allowance) -> Result<Self, ResultsError> {
@@ -126,6 +148,7 @@ impl FilterSet {
         let mut set = Self::default();
         let mut seen = HashSet::new();
         for (name, value) in filters {
+            allowance.text(name)?;
             set.members.push(match name.as_str() {
                 "any" => Member::Any(Self::read_several("any", value, allowance)?),
                 "all" => Member::All(Self::read_several("all", value, allowance)?),
@@ -262,10 +285,10 @@ impl Filter {
 
 impl Condition {
     fn read(field: &FieldRef, value: &Json, allowance: &mut Allowance) -> Result<Self, ResultsError> {
-        allowance.conditions = allowance
-            .conditions
-            .checked_sub(1)
-            .ok_or_else(|| combination("filters", format!("there are more than {CONDITIONS} conditions")))?;
+        allowance.condition()?;
+        if let Json::String(text) = value {
+            allowance.text(text)?;
+        }
         match value {
             Json::Array(values) if values.is_empty() => Err(invalid(field, "an empty list matches nothing")),
             Json::Array(values) => Self::read_several(field, values, allowance).map(Self::Any),

@@ -189,6 +189,13 @@ fn combinations_are_bounded() {
     assert_eq!(FilterSet::from_json(&json!({"any": [deep]})).unwrap_err().code(), "invalid_filter");
     let many: Vec<usize> = (0..=CONDITIONS).collect();
     assert_eq!(FilterSet::from_json(&json!({"port": many})).unwrap_err().code(), "invalid_filter");
+    let (name, value) = ("n".repeat(BYTES / 2), "v".repeat(BYTES / 2));
+    let pair = |value: &str| json!({"any": [{name.clone(): value}]});
+    assert!(FilterSet::from_json(&pair(&value[3..])).is_ok());
+    for filter in [pair(&value), json!({"host": "x".repeat(500_000)}), json!({"n".repeat(500_000): 1})] {
+        let error = FilterSet::from_json(&filter).unwrap_err();
+        assert_eq!(error.to_string(), "filter on `filters`: names and values have more than 50000 bytes in all");
+    }
 }
 
 #[test]
