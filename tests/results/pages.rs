@@ -1,8 +1,11 @@
 //! Pages, cursors and orders, with and without the index.
 
-use std::{fs, path::Path};
+use std::{fs, io::Cursor, path::Path};
 
-use nessus_mcp_lib::results::{FilterSet, Page, Profile, Query, QueryBuilder, ResultsError};
+use nessus_mcp_lib::{
+    JsonNlConverter,
+    results::{FilterSet, Page, Profile, Query, QueryBuilder, ResultsError},
+};
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
@@ -57,9 +60,17 @@ fn by_pages(
     unreachable!()
 }
 
-/// From cursor to cursor, with pages as short as the budget makes them, and a new index for each.
-fn by_cursor(indexed: &mut Indexed, export: &[u8], question: Question<'_>, budget: u64) -> Vec<Map<String, Value>> {
+/// From cursor to cursor, with pages as short as the budget makes them, and a new index for each. A budget that is too
+/// small is refused with one that is not.
+fn by_cursor(indexed: &mut Indexed, export: &[u8], question: Question<'_>, mut budget: u64) -> Vec<Map<String, Value>> {
     let (mut findings, mut cursor) = (Vec::new(), None::<String>);
+    match engine::ask(export, question.query().page(page(1)).max_chars(budget)) {
+        Err(ResultsError::BudgetTooSmall { asked, least }) => {
+            assert!(asked == budget && least > budget, "{asked} {least} for {budget}");
+            budget = least;
+        }
+        answer => drop(answer.unwrap()),
+    }
     for turn in 0.. {
         let mut query = question.query().page(page(1)).max_chars(budget);
         if let Some(cursor) = &cursor {
@@ -69,9 +80,15 @@ fn by_cursor(indexed: &mut Indexed, export: &[u8], question: Question<'_>, budge
         let answer = if turn % 3 == 2 { engine::ask(export, query) } else { indexed.ask(query) }.unwrap();
         indexed.rebuild().unwrap();
         let shown = answer.findings().count();
-        assert!(budget == 0 || shown < 2 || answer.characters as u64 <= budget, "{} for {budget}", answer.characters);
+        assert!(budget == 0 || answer.characters as u64 <= budget, "{} for {budget}", answer.characters);
         findings.extend(answer.findings().cloned());
         let last = answer.pagination().unwrap();
+        // By number or by cursor, but nothing of both.
+        let goes_by_number = turn == 0 && last.get("truncated").is_none();
+        for member in ["total_pages", "next_page"] {
+            assert_eq!(last.get(member).is_some(), goes_by_number, "{last}");
+        }
+        assert_eq!(last["has_next"], json!(last.get("next_cursor").is_some()), "{last}");
         cursor = last["next_cursor"].as_str().map(str::to_owned);
         if cursor.is_none() {
             return findings;
@@ -159,6 +176,42 @@ proptest! {
     ) {
         let mut indexed = Indexed::new(export.as_bytes()).unwrap();
         check(export.as_bytes(), &mut indexed, Question { sort: &sort, filters: &filters }, budget);
+    }
+
+    #[test]
+    fn no_answer_is_longer_than_its_budget(
+        export in export(Texts::Any),
+        profile in select(Profile::ALL.to_vec()),
+        number in 0..3_i64,
+        budget in 1..50_000_u64,
+        long in select(vec![0, 100, 40_000]),
+        metadata in select(vec![0, 300, 9_000]),
+    ) {
+        let filters = json!({"not": {"synopsis": format!("no such text{}", "\"".repeat(long))}});
+        let ask = |budget| {
+            let query = Query::builder().profile(profile).filters(FilterSet::from_json(&filters).unwrap());
+            let query = query.page(page(number)).max_chars(budget).build().unwrap();
+            let Value::Object(metadata) = json!({
+                "scan_name": "\"".repeat(metadata), "warnings": vec!["\"".repeat(metadata / 20); 40],
+            }) else { unreachable!() };
+            let mut output = Vec::new();
+            let converter = JsonNlConverter::new(query).with_metadata(metadata);
+            converter.convert(Cursor::new(export.as_bytes()), &mut output).map(|_| Answer::read(&output))
+        };
+        let (answer, most) = match ask(budget) {
+            Err(ResultsError::BudgetTooSmall { asked, least }) => {
+                prop_assert!(asked == budget && least > budget && least < Query::DEFAULT_MAX_CHARS, "{budget} {least}");
+                (ask(least).unwrap(), least)
+            }
+            answer => (answer.unwrap(), budget),
+        };
+        prop_assert!(answer.characters as u64 <= most, "{} for {most}", answer.characters);
+        let whole = ask(0).unwrap();
+        let shown = answer.findings().count();
+        prop_assert!(shown > 0 || whole.findings().count() == 0, "a page without findings");
+        if answer.pagination().is_none_or(|last| last.get("truncated").is_none()) {
+            prop_assert_eq!(shown, whole.findings().count());
+        }
     }
 }
 

@@ -103,6 +103,14 @@ pub enum ResultsError {
     /// A list of fields is too long, or a name in it.
     #[error("invalid list of fields: {0}")]
     InvalidFields(String),
+    /// The lines about the scan and one finding need more characters than the answer may have.
+    #[error("{asked} characters are too few: the lines about the scan and one finding need {least} here")]
+    BudgetTooSmall {
+        /// How many it may have.
+        asked: u64,
+        /// How many suffice.
+        least: u64,
+    },
     /// The page or its size cannot be used.
     #[error("invalid page: {0}")]
     InvalidPage(String),
@@ -229,6 +237,7 @@ impl Classified for ResultsError {
             Self::ProfileAndFields => "conflicting_options",
             Self::NoFields => "no_fields",
             Self::InvalidFields(_) => "invalid_fields",
+            Self::BudgetTooSmall { .. } => "max_chars_too_small",
             Self::InvalidPage(_) => "invalid_page",
             Self::InvalidCursor { .. } => "invalid_cursor",
             Self::InvalidSort(_) => "invalid_sort",
@@ -272,6 +281,9 @@ impl Classified for ResultsError {
             Self::NoFields => "name at least one field, such as `host`".to_owned(),
             Self::InvalidFields(_) => {
                 format!("name at most {MOST_NAMES} fields, each with at most {NAME_BYTES} bytes")
+            }
+            Self::BudgetTooSmall { least, .. } => {
+                format!("give `max_chars` of {least} or more, or leave it out; 0 is no limit")
             }
             Self::InvalidPage(_) => "pages are counted from 1; 0 gives everything".to_owned(),
             Self::InvalidCursor { .. } => {

@@ -34,7 +34,11 @@ use super::{
 /// 3. `vulnerability`: one finding a line, with the fields of the [profile](super::Profile).
 /// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`, and
 ///    `next_cursor` when there is more. A page that has reached its [budget](super::QueryBuilder::max_chars) says
-///    `"truncated": true`, has no `next_page`, and goes on at `next_cursor`.
+///    `"truncated": true` and goes on at `next_cursor`; what follows it by number would leave findings out, so it has
+///    neither `total_pages` nor `next_page`. Nor has a page that a cursor has begun, because it has no number.
+///
+/// With a budget, the first two lines have at most 12,000 characters each. Longer ones have their lists cut, and say by how
+/// much: `"filters_applied_left_out": 3`. A field that is left out of `untrusted_fields` so is untrusted all the same.
 ///
 /// Untrusted texts are shown without control characters, terminal escape sequences, and characters that have no
 /// width or change the direction of writing; filters look at them as they are in the export. A finding that alone is
@@ -187,7 +191,8 @@ impl<W: Write> Sink for JsonNl<'_, W> {
         let own = serde_json::to_value(&metadata).map_err(|error| ResultsError::Write(error.into()))?;
         let added = self.metadata.iter().filter(|(name, _)| own.get(name).is_none());
         let added = added.map(|(name, value)| (name.clone(), value.clone())).collect();
-        self.lines.line(&Metadata { added: &added, ..metadata })
+        self.lines.line(&Metadata { added: &added, ..metadata })?;
+        self.lines.begin_records(!query.window(survey.matched).is_empty())
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
@@ -206,18 +211,21 @@ impl<W: Write> Sink for JsonNl<'_, W> {
     fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError> {
         let query = self.query;
         if summary.truncated || !query.page.is_all() {
-            // A cursor stands between pages, and after a page that was cut short the next would leave findings out.
+            // A cursor stands between pages.
             let is_numbered = query.cursor.is_none() && !query.page.is_all();
             let has_next = summary.next_cursor.is_some();
+            // After a page that was cut short, the next by number would leave findings out.
+            let goes_by_number = is_numbered && !summary.truncated;
+            let next_page = has_next.then(|| query.page.number() + 1);
             self.lines.line(&Pagination {
                 kind: "pagination",
                 page: is_numbered.then(|| query.page.number()),
                 page_size: query.page.size(),
                 page_size_requested: query.page.requested_size(),
-                total_pages: summary.total_pages,
+                total_pages: goes_by_number.then_some(summary.total_pages),
                 truncated: summary.truncated,
                 has_next,
-                next_page: (has_next && is_numbered && !summary.truncated).then(|| query.page.number() + 1),
+                next_page: goes_by_number.then_some(NextPage { next_page }),
                 next_cursor: summary.next_cursor.as_deref(),
             })?;
         }
@@ -330,18 +338,27 @@ struct Pagination<'s> {
     /// What was asked for, when it was out of bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     page_size_requested: Option<i64>,
-    /// Pages in all.
-    total_pages: u64,
+    /// Pages in all; absent where pages do not go by number, because a limit of characters ends them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_pages: Option<u64>,
     /// Whether the page ends early, because it is full.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
     /// Whether there is more.
     has_next: bool,
-    /// The next page, where one can be asked for by its number.
-    next_page: Option<u64>,
+    /// The next page; absent like `total_pages`.
+    #[serde(flatten)]
+    next_page: Option<NextPage>,
     /// Where to go on, as `cursor` of the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'s str>,
+}
+
+/// Where pages go by number: the next one, or null.
+#[derive(Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+struct NextPage {
+    next_page: Option<u64>,
 }
 
 /// The schemas of the lines that are no findings, by their `type`: for documentation that is generated.

@@ -168,8 +168,9 @@ impl QueryBuilder {
         self
     }
 
-    /// Ends the page before it has more characters than this; 0 is no limit. At least one finding is shown, with its
-    /// long texts cut if they do not fit. The schema and metadata lines count, and are always whole.
+    /// Ends the page before the answer, with all its lines, has more characters than this; 0 is no limit. At least one
+    /// finding is shown, with its long texts cut if they do not fit; where there is no room for that, reading is refused
+    /// with [`ResultsError::BudgetTooSmall`], which says how many characters suffice.
     ///
     /// The default is [`Query::DEFAULT_MAX_CHARS`] for a page, and no limit for everything.
     pub fn max_chars(mut self, characters: u64) -> Self {

@@ -17,7 +17,7 @@ use super::{
 /// A record cannot be made shorter than this many characters.
 pub(super) const SHORTEST: u64 = 1000;
 /// The shortest that a text is cut to, in characters.
-const SHORTEST_TEXT: usize = 64;
+const SHORTEST_TEXT: usize = 48;
 
 /// Appends the `vulnerability` line of a record, with its line end.
 pub(super) fn write_record(line: &mut Vec<u8>, record: &Record<'_>, projection: &Projection) -> io::Result<()> {

@@ -56,7 +56,7 @@ fn walk(input: &[u8], query: impl Fn() -> QueryBuilder, size: i64) -> Vec<Json> 
 #[test]
 fn a_walk_by_cursor_is_everything() {
     for sort in ["worst_first", "file", "host", "-plugin_name", "-epss_score"] {
-        for budget in [0, 1, 4_000, 12_000] {
+        for budget in [0, 4_000, 12_000] {
             let query = || {
                 let filters = filters(&json!({"severity": "<Critical"}));
                 Query::builder().profile(Profile::Triage).sort(sort.parse().unwrap()).filters(filters)
@@ -80,7 +80,12 @@ fn a_page_ends_before_its_budget_and_says_where_to_go_on() {
     let (text, summary) = lines(page().max_chars(5_000));
     assert!(text.chars().count() <= 5_000 && summary.truncated && (1..10).contains(&summary.written), "{summary:?}");
     let last: Json = serde_json::from_str(text.lines().last().unwrap()).unwrap();
-    assert_eq!((&last["truncated"], &last["has_next"], &last["next_page"]), (&json!(true), &json!(true), &Json::Null));
+    assert_eq!((&last["truncated"], &last["has_next"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (last.get("next_page"), last.get("total_pages")),
+        (None, None),
+        "pages by number leave findings out now"
+    );
     assert_eq!(last["next_cursor"].as_str(), summary.next_cursor.as_deref());
     assert_eq!(lines(page().max_chars(1_000_000)).0, whole);
     let (rest, _) = lines(page().cursor(summary.next_cursor.unwrap()).profile(Profile::Minimal));
@@ -90,6 +95,50 @@ fn a_page_ends_before_its_budget_and_says_where_to_go_on() {
     assert_eq!((&first["host"], &first["plugin_id"]), (&expected["host"], &expected["plugin_id"]));
     let (everything, summary) = lines(Query::builder().sort(SortOrder::File).max_chars(5_000));
     assert!(summary.truncated && everything.contains(r#""truncated":true"#) && !everything.contains(r#""page":"#));
+}
+
+#[test]
+fn a_budget_without_room_for_a_finding_is_refused_with_one_that_suffices() {
+    for characters in [1, 1_000, 2_000] {
+        let page = |budget| Query::builder().page(Page::new(2, Some(10)).unwrap()).max_chars(budget);
+        let error = convert(OFFICE, page(characters)).unwrap_err();
+        let ResultsError::BudgetTooSmall { asked, least } = error else { panic!("{error}") };
+        assert!(asked == characters && least < 3_000, "{error}");
+        assert_eq!(error.code(), "max_chars_too_small");
+        assert!(error.hint().unwrap().contains(&least.to_string()), "{error}");
+        assert!(!findings(&convert(OFFICE, page(least)).unwrap()).is_empty());
+        assert_eq!(convert(OFFICE, page(least - 1)).unwrap_err().code(), "max_chars_too_small");
+    }
+}
+
+#[test]
+fn the_worst_finding_fits_the_smallest_budget() {
+    let worst = "&quot;".repeat(3_000);
+    let elements =
+        ["cve", "cvss_base_score", "exploit_available"].map(|name| format!("<{name}>{worst}</{name}>")).concat();
+    let others = (0..300).map(|number| format!("<e{number}{}>{worst}</e{number}{0}>", "n".repeat(500)));
+    let others = others.collect::<Vec<_>>().concat();
+    let input = format!(
+        "<NessusClientData_v2><Report name='{worst}'><ReportHost name='{worst}'>\
+         <ReportItem severity='{worst}' pluginID='{worst}' port='{worst}'>{elements}<cve>x</cve>{others}</ReportItem>\
+         </ReportHost></Report></NessusClientData_v2>"
+    );
+    for profile in Profile::ALL {
+        let text = |budget| {
+            let query = Query::builder().profile(profile).page(Page::new(1, None).unwrap()).max_chars(budget);
+            let mut output = Vec::new();
+            let written = JsonNlConverter::new(query.build().unwrap()).convert(Cursor::new(&input), &mut output);
+            written.map(|_| String::from_utf8(output).unwrap())
+        };
+        let Err(ResultsError::BudgetTooSmall { least, .. }) = text(1) else { panic!("{profile}") };
+        let shortest = text(least).unwrap();
+        assert!(shortest.chars().count() as u64 <= least && shortest.contains("vulnerability"), "{least}: {shortest}");
+        let usual = text(Query::DEFAULT_MAX_CHARS).unwrap();
+        assert!(usual.chars().count() as u64 <= Query::DEFAULT_MAX_CHARS, "{profile}: {}", usual.len());
+        let schema: Json = serde_json::from_str(usual.lines().next().unwrap()).unwrap();
+        // Names of that length are in no scanner's exports.
+        assert_eq!(schema.get("fields_left_out").is_some(), profile == Profile::Full, "{schema}");
+    }
 }
 
 #[test]
