@@ -9,4 +9,5 @@ mod fixture;
 mod hostile;
 mod npm_clients;
 mod scans;
+mod sizes;
 mod tools;

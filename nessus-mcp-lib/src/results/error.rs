@@ -283,7 +283,7 @@ impl Classified for ResultsError {
                 format!("name at most {MOST_NAMES} fields, each with at most {NAME_BYTES} bytes")
             }
             Self::BudgetTooSmall { least, .. } => {
-                format!("give `max_chars` of {least} or more, or leave it out; 0 is no limit")
+                format!("give `max_chars` of {least} or more, or leave it out")
             }
             Self::InvalidPage(_) => "pages are counted from 1; 0 gives everything".to_owned(),
             Self::InvalidCursor { .. } => {

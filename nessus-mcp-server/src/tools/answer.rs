@@ -14,6 +14,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{error, info};
 
+/// The most characters of a message or a hint. Errors keep what they quote short, but not what they list.
+const MOST_CHARS: usize = 4_000;
+
 /// A small answer as structured content, and the same JSON as text.
 ///
 /// No tool declares an output schema. Clients that validate hold a refusal against it too, and throw its code, message
@@ -41,11 +44,19 @@ pub(super) fn refuse(error: &ServiceError) -> CallToolResult {
     };
     let mut answer = Map::new();
     answer.insert("error".to_owned(), Value::from(error.code()));
-    answer.insert("message".to_owned(), Value::from(message));
+    answer.insert("message".to_owned(), Value::from(cut(message)));
     if let Some(hint) = hint {
-        answer.insert("hint".to_owned(), Value::from(hint));
+        answer.insert("hint".to_owned(), Value::from(cut(hint)));
     }
     CallToolResult::structured_error(Value::Object(answer))
+}
+
+fn cut(mut text: String) -> String {
+    if let Some((end, _)) = text.char_indices().nth(MOST_CHARS) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }
 
 /// Gives the error of arguments that could not be read, which the MCP library words, the form of all our errors.

@@ -12,13 +12,13 @@ mod views;
 
 use std::sync::Arc;
 
-use nessus_mcp_lib::{ScanService, ids::TraceId, telemetry::ToolOutcome};
+use nessus_mcp_lib::{ScanService, error::excerpt, ids::TraceId, telemetry::ToolOutcome};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, Implementation, ListToolsResult, PaginatedRequestParams,
-        ServerCapabilities, ServerConfig,
+        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, Implementation,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
     tool_handler,
@@ -93,7 +93,7 @@ impl ServerHandler for ScanTools {
     ) -> Result<CallToolResponse, ErrorData> {
         if !self.router.has_route(&request.name) {
             // Not counted: the name is the caller's, and a metric label must not be.
-            let name = nessus_mcp_lib::error::excerpt(&request.name).to_string();
+            let name = excerpt(&request.name).to_string();
             return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None));
         }
         let tool = request.name.clone();
@@ -107,5 +107,14 @@ impl ServerHandler for ScanTools {
         };
         self.service.metrics().tool_called(&tool, outcome);
         result
+    }
+
+    /// Nobody's method: the library's own answer repeats its name, however long.
+    async fn on_custom_request(
+        &self,
+        request: CustomRequest,
+        _context: RequestContext<RoleServer>,
+    ) -> Result<CustomResult, ErrorData> {
+        Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, excerpt(&request.method).to_string(), None))
     }
 }

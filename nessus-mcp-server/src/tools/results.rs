@@ -38,16 +38,17 @@ pub(crate) struct Results {
     #[serde(default)]
     #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
-    /// Exactly these fields instead of a profile
+    /// Exactly these fields instead of a profile, at most 256
     #[serde(default)]
     custom_fields: Option<Vec<String>>,
-    /// Fields to show beside those of the profile
+    /// Fields to show beside those of the profile, at most 256
     #[serde(default)]
     extra_fields: Option<Vec<String>>,
     /// Conditions by field, all of which must match, on any field whatever the profile shows. Text: substring, or =text
     /// for exact. Numbers, dates and severities: >, >=, <, <=, =, != before the value. host: name, IP or CIDR. A list
     /// means any of its values, `{"all": [">=5", "<8"]}` a range. {"any": [{..}, {..}]} and {"not": {..}} combine whole
-    /// filters. Example: {"severity": ">=High", "exploit_available": true, "not": {"host": "10.0.0.0/24"}}
+    /// filters; at most 1000 conditions and 50000 bytes. Example: {"severity": ">=High", "exploit_available": true,
+    /// "not": {"host": "10.0.0.0/24"}}
     #[serde(default)]
     filters: Option<Map<String, Value>>,
     /// Order: worst_first (default), file, or a field, with - before it for descending
@@ -56,8 +57,9 @@ pub(crate) struct Results {
     /// next_cursor of the page before, to go on exactly there; instead of page, with the same filters and sort
     #[serde(default)]
     cursor: Option<String>,
-    /// Most characters of the answer, up to 4000000, which 0 stands for (default 40000; for page 0 400000). A page that is
-    /// full ends with truncated and next_cursor
+    /// Most characters of the whole answer, up to 4000000, which 0 stands for (default 40000; for page 0 400000). A page that
+    /// is full ends with truncated and next_cursor instead of next_page and total_pages. Too few are refused with the number
+    /// that suffices
     #[serde(default)]
     max_chars: Option<u64>,
 }
