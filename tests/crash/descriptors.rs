@@ -11,11 +11,11 @@ use nessus_mcp_tests::{
 
 const SCANS: u32 = 10;
 /// How often the worker is without descriptors.
-const SHORTAGES: usize = 100;
+const SHORTAGES: usize = 1000;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_runs_out_of_descriptors_loses_no_scan() {
-    let config = SimConfig::new().scan_duration(Duration::from_secs(4));
+    let config = SimConfig::new().scan_duration(Duration::from_secs(6));
     let sim = NessusSim::start(config).await;
     let scanners = sim.scanners_yaml().replace("max_concurrent_scans: 2", &format!("max_concurrent_scans: {SCANS}"));
     let deployment = Deployment::new(&scanners);
@@ -30,9 +30,9 @@ async fn a_worker_that_runs_out_of_descriptors_loses_no_scan() {
     for _ in 0..SHORTAGES {
         // The limit forbids new files and leaves those that are open.
         let before = worker.limit_open_files(Some(8));
-        tokio::time::sleep(moments.next_below(Duration::from_millis(30))).await;
+        tokio::time::sleep(moments.next_below(Duration::from_millis(4))).await;
         worker.limit_open_files(before);
-        tokio::time::sleep(moments.next_below(Duration::from_millis(150))).await;
+        tokio::time::sleep(moments.next_below(Duration::from_millis(10))).await;
     }
     for task in &tasks {
         site.completed(task, &[&worker]).await;
