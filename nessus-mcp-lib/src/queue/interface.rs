@@ -88,13 +88,15 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// on it has expired, before it is ready again as one that has begun ([`pause_after_losses`](super::pause_after_losses)).
     /// A retry begins the count anew; a release leaves it as it was before the claim. A backend that does not count needs
     /// neither this method nor [`suspects`](Self::suspects).
-    async fn note_progress(&self, _lease: &Lease) -> Result<(), QueueError> {
+    async fn note_progress(&self, lease: &Lease) -> Result<(), QueueError> {
+        let _ = lease;
         Ok(())
     }
 
     /// The tasks of the pool with which more than [`LOSSES_ALLOWED`](super::LOSSES_ALLOWED) workers in a row were lost, and
     /// how many. A worker that holds one counts as lost until it gets somewhere.
-    async fn suspects(&self, _pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
+    async fn suspects(&self, pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
+        let _ = pool;
         Ok(Vec::new())
     }
 

@@ -50,6 +50,7 @@ async fn a_queue_that_fails_is_trusted_for_most_of_the_lease_only() {
 async fn what_was_confirmed_grows_old_while_the_machine_is_suspended() {
     let mut queue = MockQueue::new();
     let mut beats = 0;
+    queue.expect_note_progress().times(1).returning(|_| Ok(()));
     queue.expect_renew().returning(move |_, _| {
         beats += 1;
         if beats == 1 {
@@ -100,14 +101,14 @@ async fn it_has_not_ended_while_a_beat_is_under_way() {
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let may_go_on = std::sync::Mutex::new(may_go_on);
     let taken = Arc::new(std::sync::atomic::AtomicBool::new(false));
-    let takes = Arc::clone(&taken);
+    let slot = Arc::clone(&taken);
     queue.expect_acquire_slot().times(1).returning(move |_, _, _, _, _| {
         begun.send(()).unwrap();
         may_go_on.lock().unwrap().recv().unwrap();
-        takes.store(true, std::sync::atomic::Ordering::SeqCst);
+        slot.store(true, std::sync::atomic::Ordering::SeqCst);
         Ok(SlotOutcome::Acquired)
     });
-    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), LENGTH, BootInstant::now());
+    let heartbeat = Heartbeat::start(Arc::new(queue), lease(), Duration::from_secs(3), BootInstant::now());
     heartbeat.hold_slot(HeldSlot { instance: InstanceId::new("one").unwrap(), capacity: 2 });
     tokio::task::spawn_blocking(move || has_begun.recv()).await.unwrap().unwrap();
     let ending = tokio::spawn(heartbeat.end());

@@ -36,7 +36,7 @@ async fn tasks_that_wait_for_a_full_scanner_write_nothing_and_hold_nobody_up() {
     let strangers = f.fill(&instance, 5).await;
     let mut pinned = Vec::new();
     for number in 0..WAITING {
-        let mut request = SubmitRequest::untrusted("pinned", &format!("192.0.2.{number}"));
+        let mut request = SubmitRequest::untrusted("pinned", format!("192.0.2.{number}"));
         request.instance = Some(instance.to_string());
         pinned.push(f.service.submit(request).await.unwrap().task_id);
     }

@@ -1,6 +1,9 @@
 //! A disk or a machine that fails for a while: it says nothing about a scan, which goes on and keeps its slot.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
 
 use super::*;
 use crate::{error::Classified as _, queue::EntryState, task::TaskQuery};
@@ -16,20 +19,20 @@ struct Hidden {
 impl Hidden {
     fn new(place: PathBuf) -> Self {
         let hidden = Self { aside: place.with_extension("aside"), place };
-        hidden.rename(&hidden.place, &hidden.aside);
+        rename(&hidden.place, &hidden.aside);
         fs::File::create_new(&hidden.place).unwrap();
         hidden
     }
 
     fn show(self) {
         fs::remove_file(&self.place).unwrap();
-        self.rename(&self.aside, &self.place);
+        rename(&self.aside, &self.place);
     }
+}
 
-    #[expect(clippy::disallowed_methods, reason = "the disk of a test needs no sync")]
-    fn rename(&self, from: &PathBuf, to: &PathBuf) {
-        fs::rename(from, to).unwrap();
-    }
+#[expect(clippy::disallowed_methods, reason = "the disk of a test needs no sync")]
+fn rename(from: &Path, to: &Path) {
+    fs::rename(from, to).unwrap();
 }
 
 impl Fixture {
@@ -72,7 +75,7 @@ async fn a_scan_goes_on_while_its_task_cannot_be_read() {
     // Far longer than all tries of a task that fails.
     for _ in 0..60 {
         tokio::time::sleep(MINUTE).await;
-        assert_eq!(f.slots().await, [task_id.clone()], "its slot is not given to another scan");
+        assert_eq!(f.slots().await, std::slice::from_ref(&task_id), "its slot is not given to another scan");
     }
     hidden.show();
     f.completes_on_its_one_scan(&task_id).await;
