@@ -33,7 +33,9 @@ pub(super) fn structured(view: Result<impl Serialize, ServiceError>) -> CallTool
 ///
 /// The message is for an agent; what only an operator can act on, such as a path, is in the log.
 pub(super) fn refuse(error: &ServiceError) -> CallToolResult {
-    let for_operators = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration);
+    let for_operators = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration)
+        // What a caller can do about it, its own hint says.
+        && !matches!(error, ServiceError::Busy { .. });
     let (message, hint) = if for_operators {
         error!(code = error.code(), error = chain(error), hint = error.hint(), "tool call failed");
         let hint = "try again later; if it goes on, an operator finds the cause in the server's log".to_owned();
