@@ -21,7 +21,8 @@ use nessus_mcp_tests::{
     binaries,
     deployment::{Deployment, Server},
     processes::{Process, until},
-    sim::{NessusSim, SimConfig},
+    redis::RedisServer,
+    sim::{Fault, NessusSim, SimConfig},
     site::Site,
 };
 use tokio::runtime::Builder;
@@ -138,6 +139,34 @@ async fn a_worker_that_stands_still_before_it_creates_or_launches_does_neither_a
         assert_eq!(first.terminate(), Some(0), "{}", first.tail());
         site.each_scan_ran_once(1);
         assert_eq!(site.deployment.task(&task), before, "{point}: it has written");
+    }
+}
+
+/// A worker stands still with the failure in the file and not in the queue yet: the retry that comes now is carried out.
+#[tokio::test]
+async fn a_retry_before_the_queue_has_heard_of_the_failure_is_not_lost() {
+    let redis = RedisServer::start();
+    for queue in [None, Some(redis.url())] {
+        let config = SimConfig::new().scan_duration(Duration::from_millis(300));
+        let site = match &queue {
+            None => Site::start(config).await,
+            Some(url) => Site::start_on(url, config).await,
+        };
+        site.sim.inject(Fault::new("aborted_at_start"));
+        let task = site.submit("retried", "192.0.2.1").await;
+        let worker = site.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
+        let mut first = site.deployment.start(&worker.env(FREEZE_VARIABLE, "worker_before_acknowledge"));
+        first.wait_for_log("the process stands still at a fail point");
+        assert_eq!(site.ended(&task, &[&first]).await.status, TaskStatus::Failed);
+        site.client().call("retry_scan", &serde_json::json!({ "task_id": task })).await.unwrap();
+        // Its lease of a minute has not ended: only the retry makes it free.
+        let second = site.start_worker(&[]);
+        assert_eq!(site.completed(&task, &[&first, &second]).await.attempt, 2);
+        first.thaw();
+        first.wait_for_log("the lease had ended before the task did");
+        site.queue_is_empty(&[&first, &second]).await;
+        let status = site.client().get_queue_status().await.unwrap();
+        assert!(status.pools.iter().all(|pool| pool.dead == 0), "{status:?}");
     }
 }
 

@@ -100,7 +100,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         Ok(Vec::new())
     }
 
-    /// Ends a lease; see [`Finish`] for the ways.
+    /// Ends a lease; see [`Finish`] for the ways. Whoever knows a lease may end it, such as one of
+    /// [`leases`](Self::leases).
     ///
     /// Ack and dead letter reset the count of deliveries, retry counts this one, release does not.
     /// A repeated call answers [`FinishOutcome::LeaseLost`].

@@ -16,7 +16,7 @@ use crate::{
     error::chain,
     hex,
     ids::{PoolName, TaskId},
-    queue::{self, DeadLetter, TaskBody},
+    queue::{self, DeadLetter, Finish, TaskBody},
     task::{Task, TaskError, TaskStatus, Writer},
     time::Timestamp,
 };
@@ -137,8 +137,15 @@ impl ScanService {
         Ok(view(task, message))
     }
 
+    /// Whoever holds the task at this moment may have read the file before the retry: it would acknowledge or bury the
+    /// entry. So its lease is ended first. One that had read the file afterwards loses its claim to the next worker, which
+    /// larger fences make harmless.
     async fn enqueue_again(&self, task: &Task) -> Result<(), ServiceError> {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
+        let leases = self.queue.leases(&task.scanner_pool).await?;
+        for held in leases.iter().filter(|held| held.lease.task_id == task.task_id) {
+            self.queue.finish(&held.lease, Finish::Ack).await?;
+        }
         queue::revive(self.queue.as_ref(), &task.scanner_pool, &body).await?;
         Ok(())
     }

@@ -220,6 +220,19 @@ pub async fn leases_are_listed(harness: &dyn QueueHarness) {
     assert_eq!(listed[0].deliveries, 1);
 }
 
+/// A lease that is listed can be ended by whoever reads it: its holder has lost it, and the task can be enqueued again.
+pub async fn a_listed_lease_can_be_ended(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let held = claim(&*queue, "w", LONG).await.lease;
+    let listed = queue.leases(&pool()).await.unwrap();
+    assert_eq!(queue.finish(&listed[0].lease, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    enqueue(&*queue, [1]).await;
+    let dead = Finish::Dead(crate::queue::DeadReason::new("no", "bad", 1));
+    assert_eq!(queue.finish(&held, dead).await.unwrap(), FinishOutcome::LeaseLost);
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(1, 0, 0, 0));
+}
+
 /// After an acknowledge the queue knows nothing of the task; repeating it says so.
 pub async fn an_acknowledged_task_is_gone(harness: &dyn QueueHarness) {
     let queue = harness.queue();

@@ -89,6 +89,7 @@ macro_rules! queue_conformance_tests {
             the_former_holder_cannot_finish
             reap_takes_back_expired_leases_only
             leases_are_listed
+            a_listed_lease_can_be_ended
             an_acknowledged_task_is_gone
             a_retry_waits_and_is_counted
             a_release_goes_to_the_front_uncounted

@@ -1,7 +1,12 @@
 //! Cancels, timeouts and retries, against a worker that runs, that does not, and that comes later.
 
 use super::*;
-use crate::{error::Classified, queue::EntryState, scanner::ScannerInterface as _, service::ServiceError};
+use crate::{
+    error::Classified,
+    queue::{EntryState, Finish},
+    scanner::ScannerInterface as _,
+    service::ServiceError,
+};
 
 impl Fixture {
     async fn wait_for_progress(&self, task_id: &TaskId) {
@@ -270,6 +275,52 @@ async fn a_retry_is_a_new_scan_with_a_history_and_without_a_dead_letter() {
     assert_eq!((f.scanner.creates(), f.scanner.launches()), (2, 2));
     assert_eq!(f.service.retry(&task_id).await.unwrap_err().code(), "not_retryable");
     worker.stop().await;
+}
+
+/// The file says `failed` before the queue has heard of it. What comes in between must not be lost, whoever holds the task:
+/// the worker that failed it, or the next one, which has read the file and is about to write the dead letter.
+#[tokio::test(start_paused = true)]
+async fn a_retry_between_the_file_and_the_queue_is_not_lost() {
+    for (lease, next_reads) in [(Duration::from_secs(600), false), (Duration::from_secs(1), true)] {
+        let f = fixture(2);
+        let task_id = f.submit().await;
+        let slow = crate::ids::WorkerId::new("slow").unwrap();
+        let mut claim = f.service.queue().claim(&pool(), &slow, lease).await.unwrap().expect("the task");
+        let fail = |task: &mut Task| {
+            task.status = TaskStatus::Failed;
+            task.error_code = Some("scan_aborted".to_owned());
+        };
+        f.service.tasks().update(&task_id, Writer::Worker(claim.lease.fence), fail).await.unwrap();
+        if next_reads {
+            tokio::time::sleep(lease * 2).await;
+            claim = f.service.queue().claim(&pool(), &slow, SCAN).await.unwrap().expect("the task");
+        }
+        let view = f.service.retry(&task_id).await.unwrap();
+        assert_eq!((view.status, view.attempt), (TaskStatus::Queued, 2));
+        assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), Some(EntryState::Ready));
+        let dead = Finish::Dead(crate::queue::DeadReason::new("aborted", "scan_aborted", 1));
+        let late = f.service.queue().finish(&claim.lease, dead).await.unwrap();
+        assert_eq!(late, crate::queue::FinishOutcome::LeaseLost);
+        assert!(f.dead_codes().await.is_empty(), "it lives");
+        let worker = f.start();
+        assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
+        worker.stop().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_after_a_retry_between_the_file_and_the_queue_leaves_nothing_behind() {
+    let f = fixture(2);
+    let task_id = f.submit().await;
+    let slow = crate::ids::WorkerId::new("slow").unwrap();
+    let claim = f.service.queue().claim(&pool(), &slow, SCAN).await.unwrap().expect("the task");
+    let fail = |task: &mut Task| task.status = TaskStatus::Failed;
+    f.service.tasks().update(&task_id, Writer::Worker(claim.lease.fence), fail).await.unwrap();
+    f.service.retry(&task_id).await.unwrap();
+    assert_eq!(f.service.cancel(&task_id, None).await.unwrap().status, TaskStatus::Cancelled);
+    assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), None);
+    f.service.queue().finish(&claim.lease, Finish::Ack).await.unwrap();
+    assert_eq!(f.service.queue().stats(&pool()).await.unwrap().dead, 0);
 }
 
 #[tokio::test(start_paused = true)]
