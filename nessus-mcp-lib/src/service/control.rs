@@ -82,7 +82,7 @@ impl ScanService {
                 task.error_message = Some(task.cancel_message());
                 task.status = TaskStatus::Cancelled;
             }
-            TaskStatus::Running if task.cancel_requested_at.is_none() => {
+            TaskStatus::Queued | TaskStatus::Running if task.cancel_requested_at.is_none() => {
                 task.cancel_requested_at = Some(now);
                 task.cancel_reason = reason;
             }
@@ -90,7 +90,7 @@ impl ScanService {
         });
         let task = update.await?;
         let message = match task.status {
-            TaskStatus::Running => {
+            TaskStatus::Queued | TaskStatus::Running => {
                 "the scan is stopped as soon as a worker and its scanner can be reached; what it has found is kept; ask \
                  get_scan_status"
             }
@@ -112,7 +112,8 @@ impl ScanService {
     }
 
     /// Puts a task that failed or took too long back into the queue, with its history and `attempt` + 1. Its earlier
-    /// results are removed.
+    /// results are removed. A scan of it that is complete on its scanner, or that may run there and was not told to stop,
+    /// is taken up again; another that may run is stopped before the next is created.
     ///
     /// # Errors
     /// [`ServiceError::NotRetryable`] for a task in another state or with too many attempts.
@@ -129,7 +130,16 @@ impl ScanService {
         };
         self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
         info!(%task_id, attempt = task.attempt, "retry requested");
-        let mut message = "the scan is queued again; ask get_scan_status";
+        let mut message = match (&task.nessus_scan_id, task.open_scans.first()) {
+            (Some(_), _) => {
+                "the task is queued again and goes on with the scan it has on its scanner; ask get_scan_status"
+            }
+            (None, Some(_)) => {
+                "the scan is queued again; that of an earlier attempt may still run and is stopped first; ask \
+                 get_scan_status"
+            }
+            (None, None) => "the scan is queued again; ask get_scan_status",
+        };
         if let Err(error) = self.enqueue_again(&task).await {
             warn!(%task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
             message = "the scan will be queued again as soon as the queue answers; ask get_scan_status";
@@ -145,6 +155,10 @@ impl ScanService {
         let leases = self.queue.leases(&task.scanner_pool).await?;
         for held in leases.iter().filter(|held| held.lease.task_id == task.task_id) {
             self.queue.finish(&held.lease, Finish::Ack).await?;
+        }
+        if task.has_scan() {
+            // Looked after also where no new scan may begin. What follows only removes its dead letter.
+            self.queue.enqueue_begun(&task.scanner_pool, &body).await?;
         }
         queue::revive(self.queue.as_ref(), &task.scanner_pool, &body).await?;
         Ok(())
@@ -217,9 +231,9 @@ fn archive_name(pool: &PoolName, letter: &DeadLetter, twins: usize) -> String {
     format!("dead_{task}_{}_{}", letter.failed_at.as_millis(), hex::encode(&hash[..4]))
 }
 
-/// Whether a scan of this task may exist on a scanner.
+/// Whether a scan of this task may exist on a scanner. A retried one that waits may have that of an earlier attempt.
 fn may_have_a_scan(task: &Task) -> bool {
-    task.status == TaskStatus::Running && (task.nessus_scan_id.is_some() || task.scanner_instance_id.is_some())
+    task.has_scan() || (task.status == TaskStatus::Running && task.scanner_instance_id.is_some())
 }
 
 fn view(task: Task, message: &str) -> ControlView {

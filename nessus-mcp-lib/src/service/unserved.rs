@@ -77,7 +77,7 @@ impl ScanService {
 
     /// The pool or scanner a task needs and that is not there.
     fn missing(&self, task: &Task) -> Option<(PoolName, Option<InstanceId>)> {
-        let bound = task.scanner_instance_id.as_ref();
+        let bound = task.next_instance();
         match (self.scanners.pool(&task.scanner_pool), bound) {
             (None, _) => Some((task.scanner_pool.clone(), None)),
             (Some(pool), Some(id)) if pool.instance(id).is_none() => {

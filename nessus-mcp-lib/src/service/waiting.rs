@@ -9,9 +9,9 @@ use crate::{circuit_breaker::CircuitState, task::Task};
 const LIVELY: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// Why no scan of this task can begin now, if so: what is missing, paused, disabled or left alone, with the reason.
-    /// Why nobody looks at it for a while, if worker after worker was lost with it. `None` for a task that has a scan or has
-    /// ended, and when a queue that does not answer cannot tell.
+    /// Why no scan of this task can begin now, if so: what is missing, paused, disabled or left alone, with the reason, and
+    /// a scan of an earlier attempt that has to be stopped first. Why nobody looks at it for a while, if worker after worker
+    /// was lost with it. `None` for a task that has a scan or has ended, and when a queue that does not answer cannot tell.
     pub(super) async fn waiting_for(&self, task: &Task) -> Option<String> {
         self.reason_to_wait(task).await.map(|reason| shorten::text(&reason))
     }
@@ -29,6 +29,17 @@ impl ScanService {
         if task.nessus_scan_id.is_some() {
             return None;
         }
+        let earlier = task.open_scans.first().map(|open| {
+            let (scan, attempt, id) = (&open.scan_id, open.attempt, &open.instance_id);
+            format!("the scan {scan} of attempt {attempt} may still run on the scanner `{id}` and is stopped first")
+        });
+        let reasons = [earlier, self.kept_from_beginning(task).await];
+        let reasons: Vec<_> = reasons.into_iter().flatten().collect();
+        (!reasons.is_empty()).then(|| reasons.join("; "))
+    }
+
+    /// What keeps a task without a scan from beginning one.
+    async fn kept_from_beginning(&self, task: &Task) -> Option<String> {
         let name = &task.scanner_pool;
         let Some(pool) = self.scanners.pool(name) else {
             return Some(format!("the pool `{name}` is not configured"));
@@ -36,7 +47,7 @@ impl ScanService {
         if let Some(reason) = self.queue.stats(name).await.ok()?.paused {
             return Some(format!("the pool `{name}` is paused: {reason}"));
         }
-        let candidates: Vec<_> = match &task.scanner_instance_id {
+        let candidates: Vec<_> = match task.next_instance() {
             Some(id) => match pool.instance(id) {
                 Some(bound) => vec![bound],
                 None => return Some(format!("the scanner `{id}` is not configured")),

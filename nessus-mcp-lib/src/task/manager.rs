@@ -95,8 +95,6 @@ pub struct TaskList {
 
 /// How long an unfinished file is left alone: no download or conversion takes as long.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// The code of a task with which worker after worker was lost: nothing was said against its scan.
-pub(crate) const LOST_WITH_WORKERS: &str = "poison_task";
 /// For each duration that is wanted, this many tasks are looked at: others may be of other pools, or not completed.
 const LOOKED_AT: usize = 100;
 
@@ -212,7 +210,8 @@ impl TaskManager {
         .await
     }
 
-    /// Puts a failed or timed out task back into the queue: `attempt` grows, the history stays.
+    /// Puts a failed or timed out task back into the queue: `attempt` grows, the history stays. A scan that is complete, or
+    /// that may run and was not told to stop, stays the task's; any other that may run stands in [`Task::open_scans`].
     ///
     /// # Errors
     /// [`TaskError::Transition`] when the task is in another state.
@@ -227,16 +226,11 @@ impl TaskManager {
             }
             task.status = TaskStatus::Queued;
             record_step(&mut task, from, clock.as_ref());
+            task.pass_on_scan();
             task.attempt += 1;
             task.started_at = None;
             task.completed_at = None;
             task.execution_time = None;
-            // A scan that was left alone goes on.
-            if task.error_code.as_deref() != Some(LOST_WITH_WORKERS) {
-                task.scanner_instance_id.clone_from(&task.pinned_instance_id);
-                task.nessus_scan_id = None;
-                task.scan_uuid = None;
-            }
             task.error_message = None;
             task.error_code = None;
             task.validation_stats = None;
@@ -422,8 +416,8 @@ mod tests {
 
     use super::*;
     use crate::{
-        ids::TraceId,
-        task::{ScanPayload, ScanType},
+        ids::{InstanceId, ScanId, TraceId},
+        task::{Observation, ScanPayload, ScanType},
         time::{ManualClock, Timestamp},
     };
 
@@ -532,6 +526,47 @@ mod tests {
         assert_eq!((again.status, again.attempt, again.error_code), (TaskStatus::Queued, 2, None));
         assert_eq!(again.history[0].error_code.as_deref(), Some("scanner_unreachable"));
         assert!(f.tasks.retry(&f.id).await.is_err());
+    }
+
+    /// What becomes of the scan of an attempt that has ended, by what is known of it.
+    #[tokio::test]
+    async fn a_retry_leaves_no_scan_unattended() {
+        let (one, scan) = (InstanceId::new("one").unwrap(), ScanId::from(7));
+        let seen = |state: &str| Some(Observation::new(state, None, None, Timestamp::from_millis(0)));
+        for (case, known, stopped, closed, observation, goes_on, open) in [
+            ("none was made", false, false, false, None, false, 0),
+            ("it runs", true, false, false, seen("running"), true, 1),
+            ("it may have been launched", true, false, false, None, false, 1),
+            ("it was told to stop", true, true, false, seen("running"), false, 1),
+            ("it was stopped", true, true, true, seen("cancelled"), false, 0),
+            ("it was given up", true, false, true, seen("aborted"), false, 0),
+            ("it is complete", true, false, true, seen("completed"), true, 0),
+            ("it was to be stopped and is complete", true, true, true, seen("completed"), true, 0),
+            ("an older version did not say", true, false, true, seen("running"), false, 1),
+        ] {
+            let f = fixture().await;
+            let (instance, id) = (one.clone(), scan.clone());
+            let fail = move |task: &mut Task| {
+                task.scanner_instance_id = Some(instance.clone());
+                if known {
+                    task.open_scan(&instance, &id);
+                }
+                if stopped {
+                    task.give_up_scan(&instance, &id);
+                }
+                if closed {
+                    task.close_scan(&instance, &id);
+                }
+                task.observation = observation;
+                task.status = TaskStatus::Failed;
+            };
+            f.tasks.update(&f.id, worker(1), fail).await.unwrap();
+            let again = f.tasks.retry(&f.id).await.unwrap();
+            let kept = (again.scanner_instance_id.is_some(), again.nessus_scan_id.is_some());
+            assert_eq!((kept, again.open_scans.len()), ((goes_on, goes_on), open), "{case}");
+            assert_eq!(again.next_instance().is_some(), goes_on || open > 0, "{case}");
+            assert!(again.open_scans.iter().all(|open| open.attempt == 1), "{case}: {:?}", again.open_scans);
+        }
     }
 
     #[tokio::test]

@@ -19,11 +19,13 @@ mod property_tests;
 mod state;
 mod store;
 
+pub(crate) use self::model::{CANCELLED, LOST_WITH_WORKERS};
 pub use self::{
     error::TaskError,
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
-    model::{CredentialReference, HistoryEntry, Observation, ScanPayload, ScanType, TASK_SCHEMA_VERSION, Task},
+    model::{
+        CredentialReference, HistoryEntry, Observation, OpenScan, ScanPayload, ScanType, TASK_SCHEMA_VERSION, Task,
+    },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE, profile_file_name},
 };
-pub(crate) use self::{manager::LOST_WITH_WORKERS, model::CANCELLED};

@@ -18,6 +18,9 @@ pub const TASK_SCHEMA_VERSION: u32 = 1;
 /// What is said of a task that somebody has cancelled.
 pub(crate) const CANCELLED: &str = "cancelled on request";
 
+/// The code of a task with which worker after worker was lost: nothing was said against its scan.
+pub(crate) const LOST_WITH_WORKERS: &str = "poison_task";
+
 /// What a scan may use on its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -158,12 +161,43 @@ impl Observation {
         Self { state: state.into(), progress, hosts, unchanged_since: now }
     }
 
+    /// Whether the scan is complete on its scanner.
+    pub(crate) fn is_completed(&self) -> bool {
+        self.state == "completed"
+    }
+
+    /// Whether the scan has ended there.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_completed() || matches!(self.state.as_str(), "cancelled" | "aborted")
+    }
+
     /// The same as `before`, unless something has changed since.
     #[must_use]
     pub fn after(self, before: Option<Self>) -> Self {
         let is_same =
             |before: &Self| (&before.state, before.progress, before.hosts) == (&self.state, self.progress, self.hosts);
         before.filter(is_same).unwrap_or(self)
+    }
+}
+
+/// A scan that was made for a task and is not known to have ended: it may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OpenScan {
+    /// The scanner it is on.
+    pub instance_id: InstanceId,
+    /// Its id there.
+    pub scan_id: ScanId,
+    /// The attempt of the task in which it was made.
+    pub attempt: u32,
+    /// Whether it was to be stopped: a retry does not go on with it.
+    #[serde(default)]
+    pub told_to_stop: bool,
+}
+
+impl OpenScan {
+    fn is(&self, instance: &InstanceId, scan: &ScanId) -> bool {
+        (&self.instance_id, &self.scan_id) == (instance, scan)
     }
 }
 
@@ -208,6 +242,10 @@ pub struct Task {
     /// The scanner's name for the run of the scan.
     #[serde(default)]
     pub scan_uuid: Option<String>,
+    /// The scans that were made for it, in this attempt or an earlier one, and are not known to have ended. Before another
+    /// is made, those of earlier attempts are stopped.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub open_scans: Vec<OpenScan>,
     /// What went wrong, in words.
     #[serde(default)]
     pub error_message: Option<String>,
@@ -293,6 +331,7 @@ impl Task {
             execution_time: None,
             nessus_scan_id: None,
             scan_uuid: None,
+            open_scans: Vec::new(),
             error_message: None,
             error_code: None,
             attempt: 1,
@@ -316,6 +355,68 @@ impl Task {
     pub fn pin(&mut self, instance: InstanceId) {
         self.scanner_instance_id = Some(instance.clone());
         self.pinned_instance_id = Some(instance);
+    }
+
+    /// The scanner on which the next step is due: where a scan of an earlier attempt has to be stopped first, that one's.
+    pub(crate) fn next_instance(&self) -> Option<&InstanceId> {
+        match (&self.nessus_scan_id, self.open_scans.first()) {
+            (None, Some(earlier)) => Some(&earlier.instance_id),
+            _ => self.scanner_instance_id.as_ref(),
+        }
+    }
+
+    /// Whether there is a scan of it on a scanner that has to be looked after, whatever keeps new ones from beginning.
+    pub(crate) const fn has_scan(&self) -> bool {
+        self.nessus_scan_id.is_some() || !self.open_scans.is_empty()
+    }
+
+    /// Writes down that its scan is this one, and may run.
+    pub(crate) fn open_scan(&mut self, instance: &InstanceId, scan: &ScanId) {
+        self.nessus_scan_id = Some(scan.clone());
+        if !self.open_scans.iter().any(|open| open.is(instance, scan)) {
+            self.open_scans.push(OpenScan {
+                instance_id: instance.clone(),
+                scan_id: scan.clone(),
+                attempt: self.attempt,
+                told_to_stop: false,
+            });
+        }
+    }
+
+    /// Writes down that a scan of it shall stop.
+    pub(crate) fn give_up_scan(&mut self, instance: &InstanceId, scan: &ScanId) {
+        for open in self.open_scans.iter_mut().filter(|open| open.is(instance, scan)) {
+            open.told_to_stop = true;
+        }
+    }
+
+    /// Writes down that a scan of it does not run any more.
+    pub(crate) fn close_scan(&mut self, instance: &InstanceId, scan: &ScanId) {
+        self.open_scans.retain(|open| !open.is(instance, scan));
+    }
+
+    /// Leaves the scan of an attempt that has ended to the next one: to go on with when nothing was said against it and it
+    /// is complete or may still be, else to be stopped if it may run.
+    pub(super) fn pass_on_scan(&mut self) {
+        if let (Some(instance), Some(scan)) = (&self.scanner_instance_id, &self.nessus_scan_id) {
+            let open = self.open_scans.iter().find(|open| open.is(instance, scan));
+            // What workers are lost with is nothing against the scan, nor that none of them came to look at it.
+            let was_lost = self.error_code.as_deref() == Some(LOST_WITH_WORKERS);
+            let is_wanted = open.map_or(was_lost, |open| !open.told_to_stop);
+            match &self.observation {
+                Some(seen) if seen.is_completed() => return,
+                Some(seen) if seen.is_over() => {}
+                seen if is_wanted && (seen.is_some() || was_lost) => return,
+                // An older version did not write down which scans may run.
+                _ => {
+                    let (instance, scan) = (instance.clone(), scan.clone());
+                    self.open_scan(&instance, &scan);
+                }
+            }
+        }
+        self.scanner_instance_id.clone_from(&self.pinned_instance_id);
+        self.nessus_scan_id = None;
+        self.scan_uuid = None;
     }
 
     /// What is said of a task that was cancelled: that somebody wanted it, and why if that was said.

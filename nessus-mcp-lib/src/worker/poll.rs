@@ -135,6 +135,7 @@ pub(super) async fn until_ended(
                     last_state = Some(status.state);
                 }
                 if status.state.is_terminal() {
+                    held.record(&status).await?;
                     return Ok(Ended { status, stopped: stopping.map(|stopping| stopping.reason) });
                 }
                 let task = held.record(&status).await?;
@@ -143,6 +144,7 @@ pub(super) async fn until_ended(
                 (task, stands_still, None)
             }
             Err(ScannerError::NotFound(what)) => {
+                held.close_scan(scan).await?;
                 return Err(stopping.map_or(ScannerError::NotFound(what).into(), |stopping| stopping.reason.error()));
             }
             Err(error) if stopping.is_some() || (error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT) => {
@@ -169,6 +171,27 @@ pub(super) async fn until_ended(
     }
 }
 
+/// Stops a scan of an earlier attempt, if it runs, and waits until it has ended.
+pub(super) async fn until_stopped(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
+    let mut interval = Interval::new(held.shared.settings.poll_interval);
+    let mut stopping = Stopping::new(StopReason::Requested(String::new()));
+    loop {
+        match held.unless_stopped(held.instance.scanner.status(scan)).await? {
+            Err(ScannerError::NotFound(_)) => return Ok(()),
+            Ok(status) if status.state.is_terminal() || status.state == ScanState::Created => return Ok(()),
+            Ok(_) => stop(held, scan, &mut stopping).await?,
+            Err(error) => return Err(error.into()),
+        }
+        if stopping.since.elapsed() >= STOP_LIMIT {
+            let instance = &held.instance.instance_id;
+            let message =
+                format!("the scan {scan} of an earlier attempt does not stop: it may still run on `{instance}`");
+            return Err(StepError::failed("earlier_scan_runs", message));
+        }
+        held.pause(spread(interval.next())).await?;
+    }
+}
+
 /// The end of a task whose scan may still run, which it says.
 async fn unstopped(held: &Held<'_>, scan: &ScanId, reason: &StopReason) -> Result<StepError, StepError> {
     let instance = &held.instance.instance_id;
@@ -186,6 +209,7 @@ async fn stop(held: &Held<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result
         return Ok(());
     }
     held.confirm().await?;
+    held.give_up_scan(scan).await?;
     let scanner = &held.instance.scanner;
     let told = if stopping.since.elapsed() < KILL_AFTER {
         scanner.stop(scan).await

@@ -50,10 +50,11 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
         .await?;
     // From here on no earlier claim can write. One that has until now may have gone on elsewhere.
     crate::fail_points::fail_point!("worker_fence_written");
-    if task.scanner_instance_id.as_ref().is_some_and(|bound| *bound != held.instance.instance_id) {
+    if task.next_instance().is_some_and(|bound| *bound != held.instance.instance_id) {
         return Err(StepError::Stopped);
     }
     held.remove_leftovers().await?;
+    let task = if task.nessus_scan_id.is_none() { end_earlier(held, task).await? } else { task };
     let reason = held.reason_to_stop(&task);
     let scan = match &reason {
         None => {
@@ -99,32 +100,38 @@ async fn forget_credentials(held: &Held<'_>, scan: &ScanId) -> Result<(), StepEr
     Ok(())
 }
 
-/// The scan of a task that shall not go on, if it was launched. One that was not is taken off the scanner.
+/// The scan of a task that shall not go on, if it was launched.
 async fn launched(held: &Held<'_>, task: &Task) -> Result<Option<ScanId>, StepError> {
     let known = match &task.nessus_scan_id {
         Some(scan) => Some(scan.clone()),
-        None => held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task, task.attempt))).await??,
+        None => held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task))).await??,
     };
     let Some(scan) = known else { return Ok(None) };
-    match held.unless_stopped(held.instance.scanner.status(&scan)).await? {
+    if is_launched(held, &scan).await? {
+        held.bind(Some(scan.clone())).await?;
+        return Ok(Some(scan));
+    }
+    held.close_scan(&scan).await?;
+    Ok(None)
+}
+
+/// Whether a scan was launched. One that was not is taken off the scanner.
+async fn is_launched(held: &Held<'_>, scan: &ScanId) -> Result<bool, StepError> {
+    match held.unless_stopped(held.instance.scanner.status(scan)).await? {
         Ok(status) if status.state == ScanState::Created => {
             held.confirm().await?;
-            match held.instance.scanner.delete(&scan).await {
-                Ok(()) | Err(ScannerError::NotFound(_)) => return Ok(None),
+            match held.instance.scanner.delete(scan).await {
+                Ok(()) | Err(ScannerError::NotFound(_)) => return Ok(false),
                 // Refused perhaps because a launch whose answer was lost has taken effect: then it has to be stopped.
                 Err(error) => warn!(%scan, error = chain(&error), "a scan that was not launched cannot be deleted"),
             }
-            let status = held.unless_stopped(held.instance.scanner.status(&scan)).await??;
-            if status.state == ScanState::Created {
-                return Ok(None);
-            }
+            let status = held.unless_stopped(held.instance.scanner.status(scan)).await??;
+            Ok(status.state != ScanState::Created)
         }
-        Err(ScannerError::NotFound(_)) => return Ok(None),
+        Err(ScannerError::NotFound(_)) => Ok(false),
         // Whoever stops it waits for the scanner.
-        Ok(_) | Err(_) => {}
+        Ok(_) | Err(_) => Ok(true),
     }
-    held.bind(Some(scan.clone())).await?;
-    Ok(Some(scan))
 }
 
 /// The scan of this task: the one its file names, the one that carries its marker, else a new one.
@@ -132,8 +139,7 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
     if let Some(scan) = &task.nessus_scan_id {
         return Ok(scan.clone());
     }
-    stop_earlier(held, task).await?;
-    let marker = marker(task, task.attempt);
+    let marker = marker(task);
     if let Some(scan) = held.unless_stopped(held.instance.scanner.find_by_marker(&marker)).await?? {
         info!(%scan, "adopted a scan that exists on the scanner");
         crate::fail_points::fail_point!("worker_scan_adopted");
@@ -167,30 +173,23 @@ async fn find_or_create(held: &Held<'_>, task: &Task) -> Result<ScanId, StepErro
 }
 
 /// The text by which a task's scan is known on the scanner. A retried task must not adopt the scan that failed.
-fn marker(task: &Task, attempt: u32) -> String {
-    match attempt {
+fn marker(task: &Task) -> String {
+    match task.attempt {
         0 | 1 => task.task_id.to_string(),
         attempt => format!("{}.{attempt}", task.task_id),
     }
 }
 
-/// Stops the scans of earlier attempts that run on this scanner still, because it did not answer when they should have
-/// been stopped: a task never has two.
-async fn stop_earlier(held: &Held<'_>, task: &Task) -> Result<(), StepError> {
-    for attempt in 1..task.attempt {
-        let found = held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task, attempt))).await??;
-        let Some(scan) = found else { continue };
-        let state = match held.unless_stopped(held.instance.scanner.status(&scan)).await? {
-            Err(ScannerError::NotFound(_)) => continue,
-            status => status?.state,
-        };
-        if !state.is_terminal() && state != ScanState::Created {
-            held.confirm().await?;
-            info!(%scan, attempt, "the scan of an earlier attempt is stopped");
-            held.instance.scanner.stop(&scan).await?;
-        }
+/// Ends the scans of earlier attempts, which may run because their scanner did not answer when they should have been
+/// stopped: a task never has two. Where one is on another scanner, the task is handed back to be taken there.
+async fn end_earlier(held: &Held<'_>, mut task: Task) -> Result<Task, StepError> {
+    let ours = &held.instance.instance_id;
+    for earlier in task.open_scans.clone().into_iter().filter(|open| open.instance_id == *ours) {
+        info!(scan = %earlier.scan_id, attempt = earlier.attempt, "the scan of an earlier attempt is ended first");
+        poll::until_stopped(held, &earlier.scan_id).await?;
+        task = held.close_scan(&earlier.scan_id).await?;
     }
-    Ok(())
+    if task.open_scans.is_empty() { Ok(task) } else { Err(StepError::Stopped) }
 }
 
 /// Launches the scan if nobody has.
@@ -276,14 +275,16 @@ impl<'a> Held<'a> {
         Ok(self.shared.tasks.publish(artifact, Writer::Worker(self.lease.fence)).await?)
     }
 
-    /// Binds the task to our scanner, and to its scan there when it is known.
+    /// Binds the task to our scanner, and to its scan there when it is known, which may run from then on.
     async fn bind(&self, scan: Option<ScanId>) -> Result<(), StepError> {
         let ours = self.instance.instance_id.clone();
         let task = self
             .update(move |task| {
                 let bound = task.scanner_instance_id.get_or_insert_with(|| ours.clone());
-                if *bound == ours {
-                    task.nessus_scan_id = scan.or(task.nessus_scan_id.take());
+                if *bound == ours
+                    && let Some(scan) = scan
+                {
+                    task.open_scan(&ours, &scan);
                 }
             })
             .await?;
@@ -347,10 +348,14 @@ impl<'a> Held<'a> {
         let progress = status.progress.map(|progress| progress.min(99));
         let now = self.shared.clock.now();
         let seen = Observation::new(status.state.as_str(), status.progress, status.hosts, now);
+        let (instance, is_over) = (self.instance.instance_id.clone(), status.state.is_terminal());
         let task = self
             .update(move |task| {
                 task.progress = task.progress.max(progress);
                 task.observation = Some(seen.after(task.observation.take()));
+                if let Some(scan) = task.nessus_scan_id.clone().filter(|_| is_over) {
+                    task.close_scan(&instance, &scan);
+                }
             })
             .await?;
         if task.observation.as_ref().is_some_and(|seen| seen.unchanged_since == now) {
@@ -370,6 +375,18 @@ impl<'a> Held<'a> {
         }
     }
 
+    /// Writes down that a scan on our scanner shall stop.
+    pub(super) async fn give_up_scan(&self, scan: &ScanId) -> Result<Task, StepError> {
+        let (instance, scan) = (self.instance.instance_id.clone(), scan.clone());
+        self.update(move |task| task.give_up_scan(&instance, &scan)).await
+    }
+
+    /// Writes down that a scan on our scanner does not run any more.
+    pub(super) async fn close_scan(&self, scan: &ScanId) -> Result<Task, StepError> {
+        let (instance, scan) = (self.instance.instance_id.clone(), scan.clone());
+        self.update(move |task| task.close_scan(&instance, &scan)).await
+    }
+
     /// Why the scan shall not go on, if so: somebody wants it cancelled, or its time is over.
     pub(super) fn reason_to_stop(&self, task: &Task) -> Option<StopReason> {
         self.shared.over(task).map(|(reason, _)| reason)
@@ -377,9 +394,12 @@ impl<'a> Held<'a> {
 
     /// Stops the scan of a task that goes on without us.
     pub(super) async fn stop_scan(&self, task: &Task) {
-        if let Some(scan) = &task.nessus_scan_id
-            && let Err(error) = self.instance.scanner.stop(scan).await
-        {
+        let Some(scan) = &task.nessus_scan_id else { return };
+        // Refused for a task that has ended, whose scan is to be stopped all the same.
+        if let Err(error) = self.give_up_scan(scan).await {
+            debug!(%scan, error = error.message(), "it was not written down that the scan shall stop");
+        }
+        if let Err(error) = self.instance.scanner.stop(scan).await {
             warn!(%scan, error = chain(&error), "the scan could not be stopped");
         }
     }

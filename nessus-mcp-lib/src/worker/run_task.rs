@@ -240,13 +240,14 @@ impl TaskRun {
         Ok(task.nessus_scan_id.is_some().then_some(task))
     }
 
-    /// Gives the task a slot on a scanner: the one it is bound to, else the best of its pool.
+    /// Gives the task a slot on a scanner: the one it is bound to, or on which a scan of an earlier attempt may run, else
+    /// the best of its pool.
     ///
     /// What stands against new scans, such as a pause, an open circuit or no free slot, does not keep one that exists from
     /// being watched or stopped.
     async fn place(&self, task: &Task) -> Result<Placed, StepError> {
         let pool = &task.scanner_pool;
-        let bound = match &task.scanner_instance_id {
+        let bound = match task.next_instance() {
             Some(id) => match self.shared.scanners.bound_instance(pool, id) {
                 Some(bound) => Some(bound),
                 None => return self.without_scanner(task, id),
@@ -330,7 +331,8 @@ impl TaskRun {
     /// mistake, and nobody else can stop its scan. So the task waits until the scanner is configured again, its time is
     /// over or somebody cancels it.
     fn without_scanner(&self, task: &Task, id: &InstanceId) -> Result<Placed, StepError> {
-        let warning = match &task.nessus_scan_id {
+        let scan = task.nessus_scan_id.as_ref().or(task.open_scans.first().map(|open| &open.scan_id));
+        let warning = match scan {
             Some(scan) => format!("the scanner `{id}` is not configured any more; its scan {scan} may still run there"),
             None => format!("the scanner `{id}` is not configured any more"),
         };
@@ -408,8 +410,7 @@ impl TaskRun {
     fn end_without_scanner(&self, task: &Task, failure: &ScannerError) -> Option<StepError> {
         let (reason, since) = self.shared.over(task)?;
         let waited = self.shared.clock.now().since(since);
-        let bound = task.scanner_instance_id.as_ref();
-        let instance = bound.filter(|_| task.nessus_scan_id.is_none() && waited >= STOP_LIMIT)?;
+        let instance = task.next_instance().filter(|_| task.nessus_scan_id.is_none() && waited >= STOP_LIMIT)?;
         let failure = chain(failure);
         Some(reason.error_with(&format!("whether a scan of it is on `{instance}` could not be found out: {failure}")))
     }
@@ -452,7 +453,7 @@ impl TaskRun {
                     && self.shared.circuits.check(pool, &other.instance_id).is_ok()
             })
         });
-        if others && task.scanner_instance_id.is_none() {
+        if others && task.next_instance().is_none() {
             warn!(instance = %id, error = chain(failure), "another scanner will be tried");
             return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
         }
@@ -476,6 +477,7 @@ impl TaskRun {
         };
         let (code, message) = (error.code(), error.message());
         error!(%status, code, error = message, "the task has failed");
+        let is_gone = matches!(error, StepError::Scanner(ScannerError::NotFound(_)));
         let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
             // Whoever wanted it to end shall not be told that it failed, but what could not be done.
             let (status, code, message) = match status {
@@ -484,6 +486,11 @@ impl TaskRun {
                 }
                 status => (status, code, message),
             };
+            if let Some(instance) = task.scanner_instance_id.clone().filter(|_| is_gone)
+                && let Some(scan) = task.nessus_scan_id.clone()
+            {
+                task.close_scan(&instance, &scan);
+            }
             task.status = status;
             task.error_code = Some(code.to_owned());
             task.error_message = Some(message);
@@ -501,7 +508,7 @@ impl TaskRun {
     async fn standing(&self) -> Standing {
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
         task.map_or(Standing { begun: true, has_scan: true }, |task| Standing {
-            begun: task.status == TaskStatus::Running,
+            begun: task.status == TaskStatus::Running || task.has_scan(),
             has_scan: task.nessus_scan_id.is_some(),
         })
     }

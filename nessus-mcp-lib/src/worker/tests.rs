@@ -383,7 +383,11 @@ async fn a_worker_for_an_unknown_pool_is_refused() {
 
 /// Two scanners in one pool, the first of which is broken.
 fn with_a_broken_scanner(f: Fixture) -> (Fixture, Arc<MockScanner>) {
-    let broken = Arc::new(MockScanner::new(MockConfig::new().scan_duration(SCAN)));
+    with_another_scanner(f, SCAN)
+}
+
+fn with_another_scanner(f: Fixture, scan: Duration) -> (Fixture, Arc<MockScanner>) {
+    let broken = Arc::new(MockScanner::new(MockConfig::new().scan_duration(scan)));
     let instances = vec![
         ScannerInstance::new(InstanceId::new("broken").unwrap(), 5, broken.clone()),
         ScannerInstance::new(InstanceId::new("one").unwrap(), 5, f.scanner.clone()),

@@ -209,6 +209,86 @@ async fn a_scan_that_cannot_be_stopped_ends_its_task_which_says_so() {
     }
 }
 
+/// A scan that could not be stopped, on one of two scanners.
+async fn left_running() -> (Fixture, TaskId, Arc<MockScanner>, Arc<MockScanner>) {
+    let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));
+    let long = Duration::from_secs(3000);
+    let (f, other) = with_another_scanner(fixture_of(2, long, Circuits::new(circuits)), long);
+    let task_id = f.submit().await;
+    let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(300)));
+    f.wait_until(|| f.scanner.launches() + other.launches() > 0, "nothing was launched").await;
+    let (busy, idle) = if f.scanner.launches() > 0 { (f.scanner.clone(), other) } else { (other, f.scanner.clone()) };
+    for _ in 0..20_000 {
+        busy.fail_next(MockOperation::Stop, unreachable(RequestSent::No));
+        busy.fail_next(MockOperation::Kill, unreachable(RequestSent::No));
+    }
+    tokio::time::sleep(Duration::from_secs(1000)).await;
+    assert_eq!(f.ended(&task_id).await.error_code.as_deref(), Some("scan_timeout"));
+    worker.stop().await;
+    assert_eq!((busy.running(), f.task(&task_id).await.open_scans.len()), (1, 1));
+    (f, task_id, busy, idle)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_retry_goes_back_to_the_scanner_on_which_its_scan_may_run() {
+    let (f, task_id, busy, idle) = left_running().await;
+    for _ in 0..20_000 {
+        busy.fail_next(MockOperation::Status, unreachable(RequestSent::No));
+    }
+    let view = f.service.retry(&task_id).await.unwrap();
+    assert!(view.message.contains("is stopped first"), "{view:?}");
+    let worker = f.start();
+    // Longer than all tries of a task that has begun nothing.
+    tokio::time::sleep(Duration::from_secs(600)).await;
+    let waits = f.service.status(&task_id).await.unwrap();
+    assert!(!waits.status.is_terminal(), "{waits:?}");
+    assert!(waits.waiting_for.as_ref().unwrap().contains("of attempt 1 may still run on the scanner"), "{waits:?}");
+    assert_eq!((busy.running(), idle.creates()), (1, 0), "the other scanner must not run it as well");
+    busy.forget_faults();
+    f.wait_until(|| busy.launches() + idle.launches() == 2, "the second attempt was not launched").await;
+    assert_eq!(busy.running() + idle.running(), 1, "the first has ended before the second begins");
+    tokio::time::sleep(Duration::from_secs(2000)).await;
+    assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
+    assert!(f.task(&task_id).await.open_scans.is_empty());
+    worker.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_cancel_of_a_retry_stops_the_scan_of_the_attempt_before() {
+    let (f, task_id, busy, idle) = left_running().await;
+    busy.forget_faults();
+    f.service.retry(&task_id).await.unwrap();
+    assert_eq!(f.service.cancel(&task_id, None).await.unwrap().status, TaskStatus::Queued);
+    // No new scan may begin, and this is none.
+    f.service.queue().pause_pool(&pool(), "maintenance").await.unwrap();
+    let worker = f.start();
+    assert_eq!(f.ended(&task_id).await.status, TaskStatus::Cancelled);
+    assert_eq!((busy.running(), busy.launches() + idle.launches()), (0, 1));
+    worker.stop().await;
+}
+
+/// Nothing was said against the scan, so that the next attempt goes on with it.
+#[tokio::test(start_paused = true)]
+async fn a_retry_goes_on_with_a_scan_that_runs_or_is_complete() {
+    for waits in [Duration::ZERO, SCAN * 2] {
+        let f = fixture(2);
+        let task_id = f.submit().await;
+        let worker = f.start();
+        f.wait_for_progress(&task_id).await;
+        worker.stop().await;
+        let fail = |task: &mut Task| task.status = TaskStatus::Failed;
+        f.service.tasks().update(&task_id, Writer::FrontDoor, fail).await.unwrap();
+        tokio::time::sleep(waits).await;
+        let view = f.service.retry(&task_id).await.unwrap();
+        assert!(view.message.contains("goes on with the scan"), "{view:?}");
+        let worker = f.start();
+        let ended = f.ended(&task_id).await;
+        assert_eq!((ended.status, ended.attempt), (TaskStatus::Completed, 2), "{ended:?}");
+        assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
+        worker.stop().await;
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_reason_of_a_stop_survives_the_worker() {
     let f = fixture(2);
