@@ -84,6 +84,26 @@ async fn row_25_server_errors(#[case] method: &str, #[case] path: &str, #[case] 
     assert_eq!(struck(&stats, "server_error"), count);
 }
 
+/// What keeps a task from beginning stands in its status while it is tried again, and not afterwards.
+#[rstest]
+#[case::server_error(Fault::new("server_error").method("POST").path("/scans"), "scanner_server_error")]
+#[case::page(Fault::new("html_login").method("GET").path("/editor/scan/templates"), "")]
+#[tokio::test(start_paused = true)]
+async fn row_25_errors_that_are_told_while_they_last(#[case] fault: Fault, #[case] code: &str) {
+    let rig = Rig::with(fault.count(0)).await;
+    let task = rig.submit().await;
+    let told = rig
+        .until("two tries have failed", async || rig.view(&task).await.last_error.filter(|last| last.count > 1))
+        .await;
+    assert_eq!(told.step, "begin");
+    assert!(told.code == code || code.is_empty(), "{told:?}");
+    let view = rig.view(&task).await;
+    assert!(view.waiting_for.is_some() && view.last_error.is_some(), "{view:#?}");
+    rig.sim.clear_faults();
+    assert_eq!(rig.completed(&task).await.last_error, None);
+    rig.close().await;
+}
+
 /// The scan was never asked for: the task is bound to nothing, and runs on the other scanner.
 #[rstest]
 #[case::server_error("server_error")]

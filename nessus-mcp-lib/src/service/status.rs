@@ -8,7 +8,7 @@ use crate::{
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
     queue::EntryState,
     targets,
-    task::{EXPORT_FILE, ScanType, Task, TaskStatus},
+    task::{EXPORT_FILE, LastError, ScanType, Task, TaskStatus},
     time::Timestamp,
 };
 
@@ -26,8 +26,8 @@ pub struct TaskView {
     /// 0 to 100; absent until the scanner reports any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
-    /// What the scanner says of the scan: pending, running, paused, stopping; only while running, once it has said
-    /// something. Somebody may hold a scan on the scanner.
+    /// What the scanner says of the scan: pending, running, paused, stopping, or how it has ended while its results are
+    /// fetched; only while running, once it has said something. Somebody may hold a scan on the scanner.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan_state: Option<String>,
     /// Since when neither that nor the scan's progress has changed.
@@ -40,10 +40,14 @@ pub struct TaskView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
     /// Why its scan cannot begin now, when that is more than its turn: the pool is paused, or each scanner that may run it
-    /// is missing, disabled or left alone, with the last failure; or worker after worker was lost with it. The task waits, up
-    /// to its time limit once it has begun.
+    /// is missing, disabled or left alone, with the last failure; or worker after worker was lost with it; or its next try,
+    /// after one that has failed. The task waits, up to its time limit once it has begun.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
+    /// What went wrong last while it goes on: code, message, how often in a row, and when the next try is. Absent as soon as
+    /// the step succeeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
     /// When somebody asked for it to be cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_requested_at: Option<Timestamp>,
@@ -153,6 +157,7 @@ impl ScanService {
             queue_position,
             estimated_wait_seconds: None,
             waiting_for: None,
+            last_error: task.last_error,
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
             name: shorten::text(&task.payload.name),

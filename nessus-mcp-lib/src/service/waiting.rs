@@ -3,15 +3,19 @@
 use std::time::Duration;
 
 use super::{ScanService, shorten};
-use crate::{circuit_breaker::CircuitState, task::Task};
+use crate::{
+    circuit_breaker::CircuitState,
+    task::{Step, Task},
+};
 
 /// A scan that has shown a change since is in a worker's hands: the queue need not be asked.
 const LIVELY: Duration = Duration::from_secs(60);
 
 impl ScanService {
     /// Why no scan of this task can begin now, if so: what is missing, paused, disabled or left alone, with the reason, and
-    /// a scan of an earlier attempt that has to be stopped first. Why nobody looks at it for a while, if worker after worker
-    /// was lost with it. `None` for a task that has a scan or has ended, and when a queue that does not answer cannot tell.
+    /// a scan of an earlier attempt that has to be stopped first; or when its next try is, after one that has failed, also
+    /// one to have the results. Why nobody looks at it for a while, if worker after worker was lost with it. `None` for a task
+    /// whose scan goes on or that has ended, and when a queue that does not answer cannot tell.
     pub(super) async fn waiting_for(&self, task: &Task) -> Option<String> {
         self.reason_to_wait(task).await.map(|reason| shorten::text(&reason))
     }
@@ -26,8 +30,10 @@ impl ScanService {
                  of up to 15 minutes, and its scan, if it has one, goes on"
             ));
         }
+        let failed = task.last_error.as_ref().filter(|last| !last.is_in(Step::Watch));
+        let next_try = failed.map(|last| format!("it is tried again at {}: {}", last.next_try_at, last.message));
         if task.nessus_scan_id.is_some() {
-            return None;
+            return next_try;
         }
         let earlier = task.open_scans.first().map(|open| {
             let (scan, attempt, id) = (&open.scan_id, open.attempt, &open.instance_id);
@@ -35,7 +41,7 @@ impl ScanService {
         });
         let reasons = [earlier, self.kept_from_beginning(task).await];
         let reasons: Vec<_> = reasons.into_iter().flatten().collect();
-        (!reasons.is_empty()).then(|| reasons.join("; "))
+        if reasons.is_empty() { next_try } else { Some(reasons.join("; ")) }
     }
 
     /// What keeps a task without a scan from beginning one.

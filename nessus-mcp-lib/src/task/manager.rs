@@ -406,6 +406,7 @@ fn record_step(task: &mut Task, from: TaskStatus, clock: &dyn Clock) {
     }
     if task.status.is_terminal() {
         task.completed_at = Some(now);
+        task.last_error = None;
         task.execution_time = task.started_at.map(|started| now.since(started).as_secs_f64());
     }
 }

@@ -24,7 +24,8 @@ pub use self::{
     error::TaskError,
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
     model::{
-        CredentialReference, HistoryEntry, Observation, OpenScan, ScanPayload, ScanType, TASK_SCHEMA_VERSION, Task,
+        CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, Step,
+        TASK_SCHEMA_VERSION, Task,
     },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE, profile_file_name},

@@ -180,6 +180,64 @@ impl Observation {
     }
 }
 
+/// What went wrong last in a task that goes on, until the step succeeds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
+#[non_exhaustive]
+pub struct LastError {
+    /// `begin`, `watch` (the scan) or `results`.
+    pub step: String,
+    /// A stable code.
+    pub code: String,
+    /// In words.
+    pub message: String,
+    /// How often this step has failed in a row.
+    pub count: u32,
+    /// When it failed first.
+    pub since: Timestamp,
+    /// When it failed last.
+    pub at: Timestamp,
+    /// When it is tried again.
+    pub next_try_at: Timestamp,
+}
+
+impl LastError {
+    /// Something that went wrong for the first time, at this moment.
+    pub fn new(step: Step, code: impl Into<String>, message: impl Into<String>, now: Timestamp) -> Self {
+        let (step, code, message) = (step.as_str().to_owned(), code.into(), message.into());
+        Self { step, code, message, count: 1, since: now, at: now, next_try_at: now }
+    }
+
+    /// Whether it was in this step.
+    pub(crate) fn is_in(&self, step: Step) -> bool {
+        self.step == step.as_str()
+    }
+}
+
+/// A part of a task's road that is tried again when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Until the scan is launched.
+    Begin,
+    /// Until the scan has ended.
+    Watch,
+    /// Until its results are here.
+    Results,
+}
+
+impl Step {
+    /// The word in `task.json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Watch => "watch",
+            Self::Results => "results",
+        }
+    }
+}
+
 /// A scan that was made for a task and is not known to have ended: it may run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -273,6 +331,9 @@ pub struct Task {
     /// What the scanner last said of the running scan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observation: Option<Observation>,
+    /// What went wrong last, while it is tried again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<LastError>,
     /// Who submitted it, when the front door knows.
     #[serde(default)]
     pub submitted_by: Option<String>,
@@ -341,6 +402,7 @@ impl Task {
             authentication_status: None,
             progress: None,
             observation: None,
+            last_error: None,
             submitted_by: None,
             last_accessed_at: None,
             cancel_requested_at: None,
@@ -368,6 +430,13 @@ impl Task {
     /// Whether there is a scan of it on a scanner that has to be looked after, whatever keeps new ones from beginning.
     pub(crate) const fn has_scan(&self) -> bool {
         self.nessus_scan_id.is_some() || !self.open_scans.is_empty()
+    }
+
+    /// Writes down that a step has failed, and when it is tried again.
+    pub(crate) fn step_failed(&mut self, step: Step, error: LastError, next_try_at: Timestamp) {
+        let before = self.last_error.take().filter(|last| last.is_in(step));
+        let (count, since) = before.map_or((0, error.since), |last| (last.count, last.since));
+        self.last_error = Some(LastError { count: count.saturating_add(1), since, next_try_at, ..error });
     }
 
     /// Writes down that its scan is this one, and may run.

@@ -10,6 +10,9 @@ use crate::{
     task::{TaskError, TaskStatus},
 };
 
+/// The most characters of a message in a task's file.
+const SHOWN_CHARS: usize = 1000;
+
 /// What becomes of a claimed task.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -85,5 +88,43 @@ impl StepError {
 
     pub(super) fn message(&self) -> String {
         chain(self)
+    }
+
+    /// The message for whoever asks for the task: short, and without what only concerns this machine, such as paths. The log
+    /// has the whole.
+    pub(super) fn shown(&self) -> String {
+        let whole = match self {
+            Self::Task(TaskError::Storage { action, source, .. }) => {
+                format!("the worker {action} the files of the task: {source}")
+            }
+            Self::Task(TaskError::Damaged { .. }) => "the file of the task is damaged".to_owned(),
+            Self::Queue(_) => "the queue failed".to_owned(),
+            _ => self.message(),
+        };
+        match whole.char_indices().nth(SHOWN_CHARS) {
+            Some((end, _)) => format!("{}…", &whole[..end]),
+            None => whole,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_for_a_task_sees_no_path_and_no_endless_text() {
+        let full = std::io::Error::from(std::io::ErrorKind::StorageFull);
+        let storage =
+            TaskError::Storage { action: "cannot write", path: "/srv/data/task.json".into(), source: full.into() };
+        let location = "/srv/data/queue.db".to_owned();
+        let damaged = TaskError::Damaged { path: "/srv/data/task.json".into(), message: "no JSON".to_owned() };
+        for error in
+            [StepError::from(storage), damaged.into(), QueueError::StorageFull { location, source: None }.into()]
+        {
+            assert!(error.message().contains("/srv/data") && !error.shown().contains('/'), "{}", error.shown());
+        }
+        let long = StepError::failed("scan_aborted", "x".repeat(5000));
+        assert_eq!(long.shown().chars().count(), SHOWN_CHARS + 1);
     }
 }

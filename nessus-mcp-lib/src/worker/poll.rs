@@ -10,7 +10,7 @@ use crate::{
     error::{Classified, chain, excerpt},
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError},
-    task::TaskStatus,
+    task::{Step, TaskStatus},
     time::by_lot,
 };
 
@@ -127,7 +127,7 @@ pub(super) async fn until_ended(
     let mut stopping = reason.map(Stopping::new);
     let mut standstill = Standstill::new(&held.shared.settings);
     loop {
-        let (task, stands_still, left_alone) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
+        let (task, stands_still, failure) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
                 last_answer = Instant::now();
                 if last_state != Some(status.state) {
@@ -149,7 +149,7 @@ pub(super) async fn until_ended(
             }
             Err(error) if stopping.is_some() || (error.is_retryable() && last_answer.elapsed() < UNREACHABLE_LIMIT) => {
                 warn!(%scan, error = chain(&error), "the scanner does not answer; the scan goes on");
-                (held.task().await?, None, error.retry_after())
+                (held.task().await?, None, Some(error))
             }
             Err(error) => return Err(error.into()),
         };
@@ -166,7 +166,11 @@ pub(super) async fn until_ended(
                 return Err(unstopped(held, scan, &stopping.reason).await?);
             }
         }
-        let wait = spread(interval.next()).max(left_alone.unwrap_or_default());
+        let mut wait = spread(interval.next());
+        if let Some(failure) = failure {
+            wait = wait.max(failure.retry_after().unwrap_or_default());
+            held.step_failed(Step::Watch, &failure.into(), wait).await;
+        }
         pause(held, wait, stopping.is_none()).await?;
     }
 }

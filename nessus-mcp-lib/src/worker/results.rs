@@ -23,7 +23,7 @@ use crate::{
     scanner::{ScanStatus, ScannerError},
     service,
     targets::TargetSet,
-    task::{Artifact, EXPORT_FILE, INDEX_FILE, Task, TaskError, TaskStatus, profile_file_name},
+    task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, profile_file_name},
 };
 
 /// How often an export is tried before the task is given back.
@@ -90,11 +90,14 @@ pub(super) async fn keep_partial(
         };
         warn!(%scan, error = error.message(), "the results of a scan that ended early cannot be kept");
         match pauses.next() {
-            Some(pause) if error.is_retryable() => held.pause(*pause).await?,
+            Some(pause) if error.is_retryable() => {
+                held.step_failed(Step::Results, &error, *pause).await;
+                held.pause(*pause).await?;
+            }
             // What the scan has found is still on the scanner when this machine has recovered.
             None if error.is_local() => return Err(error),
             _ => {
-                let warning = format!("what the scan has found could not be kept: {}", error.message());
+                let warning = format!("what the scan has found could not be kept: {}", error.shown());
                 held.update(move |task| task.validation_warnings = vec![warning]).await?;
                 return Ok(());
             }

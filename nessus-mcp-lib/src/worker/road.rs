@@ -12,7 +12,7 @@ use super::{
     engine::Shared,
     heartbeat::TRUSTED_TENTHS,
     outcome::StepError,
-    poll::{self, StopReason},
+    poll::{self, Ended, StopReason},
     results,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
     ids::ScanId,
     queue::{Lease, RenewOutcome},
     scanner::{self, DEFAULT_TEMPLATE, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
-    task::{Artifact, Observation, ScanType, Task, TaskStatus, Writer},
+    task::{Artifact, LastError, Observation, ScanType, Step, Task, TaskStatus, Writer},
     time::{BootInstant, Timestamp},
 };
 
@@ -39,8 +39,8 @@ pub(super) struct Held<'a> {
     is_noted: AtomicBool,
 }
 
-/// Drives the task from where it stands to its completion.
-pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
+/// Drives the task from where it stands to the end of its scan.
+pub(super) async fn drive(held: &Held<'_>) -> Result<(ScanId, Ended), StepError> {
     let started_at = held.started_at;
     let task = held
         .update(move |task| {
@@ -68,17 +68,22 @@ pub(super) async fn drive(held: &Held<'_>) -> Result<(), StepError> {
         },
     };
     let ended = poll::until_ended(held, &scan, reason).await?;
+    Ok((scan, ended))
+}
+
+/// Brings the task of a scan that has ended to its completion.
+pub(super) async fn complete(held: &Held<'_>, scan: &ScanId, ended: &Ended) -> Result<(), StepError> {
     let task = held.task().await?;
     if task.scan_type != ScanType::Untrusted {
-        forget_credentials(held, &scan).await?;
+        forget_credentials(held, scan).await?;
     }
-    if let Err(error) = poll::check_end(&ended) {
+    if let Err(error) = poll::check_end(ended) {
         if let StepError::Scan { status, .. } = &error {
-            results::keep_partial(held, &task, &scan, &ended.status, *status).await?;
+            results::keep_partial(held, &task, scan, &ended.status, *status).await?;
         }
         return Err(error);
     }
-    results::complete(held, &task, &scan, &ended.status).await
+    results::complete(held, &task, scan, &ended.status).await
 }
 
 /// Removes the login from a scan that has ended: its secrets have no business on the scanner any more. The results are
@@ -237,6 +242,21 @@ fn still_in_time(until: BootInstant) -> Result<(), StepError> {
 }
 
 impl Shared {
+    /// Writes down that a step of a task has failed and is tried again after `pause`. A call that was not made because the
+    /// scanner is left alone does not hide the failure that led to this.
+    pub(super) async fn step_failed(&self, lease: &Lease, step: Step, error: &StepError, pause: Duration) {
+        let now = self.clock.now();
+        let (seen, next_try_at) = (LastError::new(step, error.code(), error.shown(), now), now.plus(pause));
+        let not_made = matches!(error, StepError::Scanner(ScannerError::CircuitOpen(_)));
+        let change = move |task: &mut Task| match &mut task.last_error {
+            Some(last) if not_made => last.next_try_at = next_try_at,
+            _ => task.step_failed(step, seen, next_try_at),
+        };
+        if let Err(error) = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), change).await {
+            debug!(task_id = %lease.task_id, error = chain(&error), "a failure was not written down");
+        }
+    }
+
     /// Why this task shall not go on, and since when, if so: somebody wants it cancelled, or its time is over.
     pub(super) fn over(&self, task: &Task) -> Option<(StopReason, Timestamp)> {
         if let Some(since) = task.cancel_requested_at {
@@ -353,6 +373,8 @@ impl<'a> Held<'a> {
             .update(move |task| {
                 task.progress = task.progress.max(progress);
                 task.observation = Some(seen.after(task.observation.take()));
+                // That the scan has ended says nothing about its results.
+                task.last_error = task.last_error.take().filter(|last| is_over && last.is_in(Step::Results));
                 if let Some(scan) = task.nessus_scan_id.clone().filter(|_| is_over) {
                     task.close_scan(&instance, &scan);
                 }
@@ -373,6 +395,11 @@ impl<'a> Held<'a> {
             debug!(error = chain(&error), "the queue does not know yet that the task goes on");
             self.is_noted.store(false, Ordering::Relaxed);
         }
+    }
+
+    /// Writes down that a step has failed and is tried again after `pause`.
+    pub(super) async fn step_failed(&self, step: Step, error: &StepError, pause: Duration) {
+        self.shared.step_failed(self.lease, step, error, pause).await;
     }
 
     /// Writes down that a scan on our scanner shall stop.

@@ -18,7 +18,7 @@ use crate::{
     ids::InstanceId,
     queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED, SlotOutcome},
     scanner::{ScannerError, ScannerInstance},
-    task::{CANCELLED, LOST_WITH_WORKERS, Task, TaskError, TaskStatus, Writer},
+    task::{CANCELLED, LOST_WITH_WORKERS, Step, Task, TaskError, TaskStatus, Writer},
     time::{BootInstant, varied},
 };
 
@@ -194,9 +194,12 @@ impl TaskRun {
     async fn drive(&self, held: &Held<'_>) -> Outcome {
         let mut over_since = None;
         loop {
-            let error = match road::drive(held).await {
-                Ok(()) => return Outcome::Ended,
-                Err(error) => error,
+            let (is_over, error) = match road::drive(held).await {
+                Ok((scan, ended)) => match road::complete(held, &scan, &ended).await {
+                    Ok(()) => return Outcome::Ended,
+                    Err(error) => (true, error),
+                },
+                Err(error) => (false, error),
             };
             let task = match self.task_whose_scan_goes_on(&error).await {
                 Ok(Some(task)) => Some(task),
@@ -208,12 +211,16 @@ impl TaskRun {
             // The scan shall not go on, but what it has found cannot be had. A queue or a task's file that fails says
             // nothing of it.
             if matches!(error, StepError::Scanner(_) | StepError::Results(_))
-                && let Some(reason) = task.and_then(|task| held.reason_to_stop(&task))
+                && let Some(reason) = task.as_ref().and_then(|task| held.reason_to_stop(task))
                 && over_since.get_or_insert_with(Instant::now).elapsed() >= STOP_LIMIT
             {
-                return self.after(reason.error_with(&error.message()), Some(held)).await;
+                return self.after(reason.error_with(&error.shown()), Some(held)).await;
             }
             warn!(error = error.message(), pause = ?WATCH_AGAIN_PAUSE, "the scan goes on and will be looked at again");
+            if let Some(task) = &task {
+                let step = if is_over { Step::Results } else { step_of(task) };
+                held.step_failed(step, &error, WATCH_AGAIN_PAUSE).await;
+            }
             if let Err(stopped) = held.pause(WATCH_AGAIN_PAUSE).await {
                 return self.after(stopped, Some(held)).await;
             }
@@ -378,6 +385,9 @@ impl TaskRun {
             return self.fail(&end).await;
         }
         if let Some(outcome) = self.another_try(&task, &error, held) {
+            if let Outcome::Retry(pause) | Outcome::HandBack(pause) = outcome {
+                self.shared.step_failed(&self.claim.lease, step_of(&task), &error, pause).await;
+            }
             return outcome;
         }
         // The scan of a task that has failed must not run on unwatched.
@@ -475,8 +485,8 @@ impl TaskRun {
             StepError::Scan { status, .. } => *status,
             _ => TaskStatus::Failed,
         };
-        let (code, message) = (error.code(), error.message());
-        error!(%status, code, error = message, "the task has failed");
+        let (code, message) = (error.code(), error.shown());
+        error!(%status, code, error = error.message(), "the task has failed");
         let is_gone = matches!(error, StepError::Scanner(ScannerError::NotFound(_)));
         let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
             // Whoever wanted it to end shall not be told that it failed, but what could not be done.
@@ -573,6 +583,11 @@ fn wait_for_this_machine(error: &StepError) -> Outcome {
     let pause = varied(LOCAL_PAUSE);
     warn!(error = error.message(), ?pause, "nothing is known of the task for now: it waits, and its scan goes on");
     Outcome::HandBack(pause)
+}
+
+/// The step a task is at, as far as its file tells.
+const fn step_of(task: &Task) -> Step {
+    if task.observation.is_some() { Step::Watch } else { Step::Begin }
 }
 
 /// Whether another scanner may do what this one did not: it cannot be reached, is not ready, or is set up wrongly.

@@ -198,6 +198,42 @@ async fn what_fails_for_now_is_tried_a_few_times() {
     worker.stop().await;
 }
 
+/// From the first failure on, and until it goes on.
+#[tokio::test(start_paused = true)]
+async fn what_fails_for_now_is_told() {
+    let f = fixture(2);
+    for _ in 0..3 {
+        f.scanner.fail_next(MockOperation::Create, ScannerError::Server { status: 500, message: "full".to_owned() });
+    }
+    let task_id = f.submit().await;
+    let worker = f.start();
+    for failures in 1..=3 {
+        f.wait_until(|| f.scanner.calls(MockOperation::Create) == failures, "it was not tried").await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        let view = f.service.status(&task_id).await.unwrap();
+        let told = view.last_error.unwrap();
+        let seen = (told.step.as_str(), told.code.as_str(), u64::from(told.count));
+        assert_eq!(seen, ("begin", "scanner_server_error", failures));
+        assert!(told.message.contains("full") && told.since <= told.at && told.at < told.next_try_at, "{told:?}");
+        let waiting_for = view.waiting_for.unwrap();
+        assert!(waiting_for.contains(&told.next_try_at.to_string()) && waiting_for.contains("full"), "{waiting_for}");
+    }
+    f.wait_for_launch().await;
+    for _ in 0..3 {
+        f.scanner.fail_next(MockOperation::Status, unreachable(RequestSent::Maybe));
+    }
+    let told = loop {
+        match f.service.status(&task_id).await.unwrap().last_error {
+            Some(told) if told.step == "watch" => break told,
+            _ => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    };
+    assert_eq!(told.code, "scanner_unreachable");
+    let view = f.ended(&task_id).await;
+    assert_eq!((view.status, view.last_error, view.waiting_for), (TaskStatus::Completed, None, None));
+    worker.stop().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_scanner_that_does_not_answer_for_a_while_loses_no_scan() {
     let f = fixture(2);
