@@ -45,7 +45,6 @@ async fn row_40_export_that_is_never_ready(#[case] is_cancelled: bool) {
         .start_with(Fault::new("export_stuck").count(0))
         .await;
     let task = rig.submit().await;
-    // All tries of one round are six files.
     rig.until("it is tried again", async || (rig.sim.stats().exports > 6).then_some(())).await;
     if is_cancelled {
         rig.service.cancel(&task, Some("enough")).await.unwrap();
@@ -99,6 +98,35 @@ async fn row_42_export_that_is_lost_again_and_again_leaves_the_scanner_alone(#[c
     assert!(!rig.log.text().contains("the circuit is open"), "{}", rig.log.text());
     rig.sim.clear_faults();
     rig.completes_as(&task).await;
+}
+
+/// Nobody gets a file of this scan, ever. The scanner is asked now and then, others are not held up, and after an hour the
+/// task ends; its scan stays on the scanner.
+#[rstest]
+#[case::lost_each_time(Fault::new("export_not_found"))]
+#[case::neither_file_nor_token(Fault::new("empty_list").method("POST").path("/scans/*/export"))]
+#[tokio::test(start_paused = true)]
+async fn row_42_export_that_cannot_be_had(#[case] fault: Fault) {
+    let rig = Rig::with(fault.count(0)).await;
+    let task = rig.submit().await;
+    let view = rig.until("it is told", async || {
+        let view = rig.view(&task).await;
+        view.last_error.is_some().then_some(view)
+    });
+    let view = view.await;
+    assert_eq!((view.status, view.scan_state.as_deref()), (TaskStatus::Running, Some("completed")), "{view:#?}");
+    rig.time.speed(800);
+    let view = rig.ended(&task).await;
+    assert_eq!((view.status, view.results_available), (TaskStatus::Failed, false), "{view:#?}");
+    let message = view.error_message.unwrap();
+    let scan = view.nessus_scan_id.unwrap();
+    assert!(message.contains(&format!("the scan {scan} is kept on the scanner `sim`")), "{message}");
+    rig.time.speed(80);
+    rig.sim.clear_faults();
+    rig.service.retry(&task).await.unwrap();
+    rig.completed(&task).await;
+    let stats = rig.close().await;
+    assert!(calls(&stats, "POST /scans/*/export") < 100, "{stats:#?}");
 }
 
 #[rstest]

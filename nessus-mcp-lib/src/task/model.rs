@@ -427,15 +427,24 @@ impl Task {
         }
     }
 
+    /// Whether its scan has ended, so that only its results are missing.
+    pub(crate) fn scan_is_over(&self) -> bool {
+        self.nessus_scan_id.is_some() && self.observation.as_ref().is_some_and(Observation::is_over)
+    }
+
     /// Whether there is a scan of it on a scanner that has to be looked after, whatever keeps new ones from beginning.
     pub(crate) const fn has_scan(&self) -> bool {
         self.nessus_scan_id.is_some() || !self.open_scans.is_empty()
     }
 
+    /// How often this step has failed in a row, and since when.
+    pub(crate) fn failures(&self, step: Step) -> Option<(u32, Timestamp)> {
+        self.last_error.as_ref().filter(|last| last.is_in(step)).map(|last| (last.count, last.since))
+    }
+
     /// Writes down that a step has failed, and when it is tried again.
     pub(crate) fn step_failed(&mut self, step: Step, error: LastError, next_try_at: Timestamp) {
-        let before = self.last_error.take().filter(|last| last.is_in(step));
-        let (count, since) = before.map_or((0, error.since), |last| (last.count, last.since));
+        let (count, since) = self.failures(step).unwrap_or((0, error.since));
         self.last_error = Some(LastError { count: count.saturating_add(1), since, next_try_at, ..error });
     }
 

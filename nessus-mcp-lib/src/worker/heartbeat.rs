@@ -64,6 +64,11 @@ impl Heartbeat {
         self.slot.send_replace(Some(slot));
     }
 
+    /// Renews no slot any more.
+    pub(super) fn leave_slot(&self) {
+        self.slot.send_replace(None);
+    }
+
     /// Ready when the claim is lost or could not be renewed for too long.
     pub(super) fn lost(&self) -> CancellationToken {
         self.lost.clone()

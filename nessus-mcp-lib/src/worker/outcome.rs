@@ -86,6 +86,27 @@ impl StepError {
         self.is_local() || matches!(self, Self::Scanner(error) if error.is_retryable())
     }
 
+    /// Whether a scanner that answers has no results of one scan to give: nothing that says that the scanner, the way to it,
+    /// or this machine is in trouble.
+    pub(super) const fn is_about_results(&self) -> bool {
+        use ScannerError as E;
+        let Self::Scanner(error) = self else { return false };
+        !matches!(
+            error,
+            E::AuthenticationRefused(_)
+                | E::SessionRefused(_)
+                | E::NotReady(_)
+                | E::Unusable(_)
+                | E::Certificate(_)
+                | E::TooManySessions { .. }
+                | E::RateLimited { .. }
+                | E::Transport { .. }
+                | E::Storage(_)
+                | E::Configuration(_)
+                | E::CircuitOpen(_)
+        )
+    }
+
     pub(super) fn message(&self) -> String {
         chain(self)
     }

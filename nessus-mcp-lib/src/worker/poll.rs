@@ -234,7 +234,7 @@ async fn stop(held: &Held<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result
 }
 
 /// Waits for the next look, or less when somebody wants the scan to be cancelled meanwhile.
-async fn pause(held: &Held<'_>, duration: Duration, watches: bool) -> Result<(), StepError> {
+pub(super) async fn pause(held: &Held<'_>, duration: Duration, watches: bool) -> Result<(), StepError> {
     let until = Instant::now() + duration;
     loop {
         let left = until.saturating_duration_since(Instant::now());

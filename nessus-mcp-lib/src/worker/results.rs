@@ -26,10 +26,6 @@ use crate::{
     task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, profile_file_name},
 };
 
-/// How often an export is tried before the task is given back.
-const EXPORT_TRIES: u32 = 3;
-/// The pause before an export is tried again; it doubles.
-const EXPORT_PAUSE: Duration = Duration::from_secs(1);
 /// The pauses between tries to keep the results of a scan that ended early.
 const PARTIAL_PAUSES: [Duration; 5] = [
     Duration::from_secs(5),
@@ -160,7 +156,7 @@ struct Fetched {
 async fn fetch_sound(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<Fetched, StepError> {
     let mut is_first = true;
     loop {
-        let export = fetch(held, task, scan).await?;
+        let export = export(held, task, scan).await?;
         let index = held.shared.tasks.begin_artifact(&task.task_id, INDEX_FILE).await?;
         let output = index.writer().map_err(|error| ScannerError::Storage(error.to_string()))?;
         let path = export.temporary_path().to_owned();
@@ -176,23 +172,7 @@ async fn fetch_sound(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStat
     }
 }
 
-async fn fetch(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
-    let mut pause = EXPORT_PAUSE;
-    for tried in 1.. {
-        match export_once(held, task, scan).await {
-            Ok(artifact) => return Ok(artifact),
-            Err(error) if error.is_retryable() && tried < EXPORT_TRIES => {
-                warn!(%scan, error = error.message(), tried, "the export is tried again");
-            }
-            Err(error) => return Err(error),
-        }
-        held.pause(pause).await?;
-        pause *= 2;
-    }
-    Err(StepError::Stopped)
-}
-
-async fn export_once(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
+async fn export(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);

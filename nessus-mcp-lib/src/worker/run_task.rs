@@ -9,13 +9,13 @@ use super::{
     engine::Shared,
     heartbeat::{Heartbeat, HeldSlot},
     outcome::{Outcome, StepError},
-    poll::{STOP_LIMIT, StopReason},
+    poll::{self, STOP_LIMIT, StopReason},
     road::{self, Held},
 };
 use crate::{
     circuit_breaker::{CircuitOpen, CircuitState, Judged as _, Verdict},
     error::{Classified, ErrorKind, chain},
-    ids::InstanceId,
+    ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED, SlotOutcome},
     scanner::{ScannerError, ScannerInstance},
     task::{CANCELLED, LOST_WITH_WORKERS, Step, Task, TaskError, TaskStatus, Writer},
@@ -33,10 +33,13 @@ const MAX_RETRY_PAUSE: Duration = Duration::from_secs(300);
 const UNCLEAR_PAUSE: Duration = Duration::from_secs(30);
 /// The pause before another scanner is tried.
 const NEXT_SCANNER_PAUSE: Duration = Duration::from_millis(100);
-/// The pause before a scan that exists is looked at again after an error.
+/// The pause before a scan that exists is looked at again after an error; it doubles with each further one where only its
+/// results are missing.
 const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
 /// How long a task waits when this machine or the queue is at fault: shorter than a lease, so that a scan keeps its slot.
 const LOCAL_PAUSE: Duration = Duration::from_secs(10);
+/// How long the results of a scan are asked for that its scanner has and does not give.
+const RESULTS_LIMIT: Duration = Duration::from_secs(3600);
 /// How long a task waits for a scanner that was disabled or is not configured, and for the end of a pause.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
 /// The shortest and the longest pause of a task whose scanner is left alone.
@@ -183,22 +186,31 @@ impl TaskRun {
             Err(error) => return (self.after(error, None).await, None),
         };
         crate::fail_points::fail_point!("worker_slot_acquired");
-        heartbeat
-            .hold_slot(HeldSlot { instance: instance.instance_id.clone(), capacity: instance.max_concurrent_scans });
+        if !task.scan_is_over() {
+            heartbeat.hold_slot(HeldSlot {
+                instance: instance.instance_id.clone(),
+                capacity: instance.max_concurrent_scans,
+            });
+        }
         let started_at = task.started_at.unwrap_or_else(|| self.shared.clock.now());
         let held = Held::new(&self.shared, &self.claim.lease, &instance, heartbeat.lost(), started_at);
-        let outcome = self.drive(&held).await;
+        let outcome = self.drive(&held, heartbeat).await;
         (outcome, Some(instance))
     }
 
-    async fn drive(&self, held: &Held<'_>) -> Outcome {
+    async fn drive(&self, held: &Held<'_>, heartbeat: &Heartbeat) -> Outcome {
         let mut over_since = None;
         loop {
             let (is_over, error) = match road::drive(held).await {
-                Ok((scan, ended)) => match road::complete(held, &scan, &ended).await {
-                    Ok(()) => return Outcome::Ended,
-                    Err(error) => (true, error),
-                },
+                Ok((scan, ended)) => {
+                    // It does not run any more, and its results may take their time.
+                    heartbeat.leave_slot();
+                    self.release_slot(held.instance).await;
+                    match road::complete(held, &scan, &ended).await {
+                        Ok(()) => return Outcome::Ended,
+                        Err(error) => (true, error),
+                    }
+                }
                 Err(error) => (false, error),
             };
             let task = match self.task_whose_scan_goes_on(&error).await {
@@ -216,12 +228,25 @@ impl TaskRun {
             {
                 return self.after(reason.error_with(&error.shown()), Some(held)).await;
             }
-            warn!(error = error.message(), pause = ?WATCH_AGAIN_PAUSE, "the scan goes on and will be looked at again");
+            let mut pause = WATCH_AGAIN_PAUSE.max(retry_after(&error));
             if let Some(task) = &task {
                 let step = if is_over { Step::Results } else { step_of(task) };
-                held.step_failed(step, &error, WATCH_AGAIN_PAUSE).await;
+                if is_over && error.is_about_results() {
+                    let (failures, since) = task.failures(step).unwrap_or((0, self.shared.clock.now()));
+                    if self.shared.clock.now().since(since) >= RESULTS_LIMIT {
+                        return self.fail(&kept_on_the_scanner(task, &error, failures + 1)).await;
+                    }
+                    pause = pause.max(doubled(WATCH_AGAIN_PAUSE, failures));
+                }
+                held.step_failed(step, &error, pause).await;
             }
-            if let Err(stopped) = held.pause(WATCH_AGAIN_PAUSE).await {
+            warn!(error = error.message(), ?pause, "the scan goes on and will be looked at again");
+            let paused = match &task {
+                Some(task) => poll::pause(held, pause, held.reason_to_stop(task).is_none()).await,
+                None => held.pause(pause).await,
+            };
+            // A file that cannot be read meanwhile is seen as such in the next round.
+            if let Err(stopped @ StepError::Stopped) = paused {
                 return self.after(stopped, Some(held)).await;
             }
         }
@@ -267,7 +292,9 @@ impl TaskRun {
             (None, Some((reason, _))) => return Err(self.end_without_scan(task, &reason)),
             (Some(bound), None) if task.nessus_scan_id.is_some() => {
                 // It runs, whoever took its slot meanwhile.
-                self.takes_slot(task, bound, u32::MAX).await?;
+                if !task.scan_is_over() {
+                    self.takes_slot(task, bound, u32::MAX).await?;
+                }
                 return Ok(Placed::On(bound.clone()));
             }
             (_, None) => {}
@@ -438,7 +465,7 @@ impl TaskRun {
         }
         let mut pause = retry_pause(self.claim.deliveries);
         if let StepError::Scanner(failure) = error {
-            pause = pause.max(failure.retry_after().unwrap_or_default());
+            pause = pause.max(retry_after(error));
             if failure.may_have_acted() {
                 pause = pause.max(UNCLEAR_PAUSE);
             }
@@ -611,6 +638,31 @@ fn dead_letter(task: &Task) -> Outcome {
 
 /// Doubles with each delivery, and varies by a quarter, so that what failed together does not come back together.
 fn retry_pause(deliveries: u32) -> Duration {
-    let pause = (RETRY_PAUSE * 2_u32.saturating_pow(deliveries.saturating_sub(1).min(16))).min(MAX_RETRY_PAUSE);
-    varied(pause)
+    varied(doubled(RETRY_PAUSE, deliveries.saturating_sub(1)))
+}
+
+/// A pause that doubles with each failure before it.
+fn doubled(first: Duration, failures: u32) -> Duration {
+    (first * 2_u32.saturating_pow(failures.min(16))).min(MAX_RETRY_PAUSE)
+}
+
+/// How long the scanner asks to be left alone.
+fn retry_after(error: &StepError) -> Duration {
+    match error {
+        StepError::Scanner(failure) => failure.retry_after().unwrap_or_default(),
+        _ => Duration::ZERO,
+    }
+}
+
+/// The end of a task whose scan is complete, and whose scanner does not give its results.
+fn kept_on_the_scanner(task: &Task, error: &StepError, tries: u32) -> StepError {
+    let name = |name: Option<&str>| name.unwrap_or("?").to_owned();
+    let scan = name(task.nessus_scan_id.as_ref().map(ScanId::as_str));
+    let instance = name(task.scanner_instance_id.as_ref().map(InstanceId::as_str));
+    let message = format!(
+        "{}; the results could not be fetched in {tries} tries; the scan {scan} is kept on the scanner `{instance}`, and a \
+         retry fetches its results from there",
+        error.shown()
+    );
+    StepError::failed(error.code(), message)
 }
