@@ -186,6 +186,11 @@ impl BootInstant {
         Self(Instant::now() + slept)
     }
 
+    /// How long it has been since then; zero when it is still to come.
+    pub(crate) fn elapsed(self) -> Duration {
+        Self::now().0.saturating_duration_since(self.0)
+    }
+
     /// How long it is until then; zero when it is over.
     pub(crate) fn left(self) -> Duration {
         self.0.saturating_duration_since(Self::now().0)
@@ -346,6 +351,7 @@ mod tests {
         assert_eq!((then.left(), ordinary.elapsed()), (Duration::from_secs(5), Duration::from_secs(5)));
         suspend(Duration::from_secs(3600));
         assert!(then.left().is_zero() && then < BootInstant::now());
+        assert_eq!(before.elapsed(), Duration::from_secs(3655));
     }
 
     #[test]

@@ -209,6 +209,12 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// Asks for a sign of life and returns how long it took.
     async fn ping(&self) -> Result<Duration, QueueError>;
 
+    /// What time it is by the backend's clock; `None` where that cannot be told, which is the default. A worker measures how
+    /// long scans have taken by it.
+    async fn now(&self) -> Result<Option<Timestamp>, QueueError> {
+        Ok(None)
+    }
+
     /// What an operator should change about the backend, one sentence each: that it may lose what it was given, for
     /// example. A backend that has nothing to say needs no method of its own.
     async fn warnings(&self) -> Result<Vec<String>, QueueError> {

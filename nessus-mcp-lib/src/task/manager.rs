@@ -160,6 +160,11 @@ impl TaskManager {
         Ok(Self { store: TaskStore::open(data_dir)?, clock, unreadable: Arc::default() })
     }
 
+    /// The same tasks, with changes dated by another clock.
+    pub(crate) fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
+        Self { clock, ..self.clone() }
+    }
+
     /// Writes a new task, durably.
     ///
     /// # Errors

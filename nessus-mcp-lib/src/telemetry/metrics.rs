@@ -10,7 +10,7 @@ use std::{
 };
 
 use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -123,6 +123,7 @@ pub struct Metrics {
     scanner_checks: IntCounterVec,
     config_reloads: IntCounterVec,
     config_changes: IntCounterVec,
+    clock_offset: Gauge,
     shown_pools: Shown,
     shown_scanners: Shown,
     circuit_state: IntGaugeVec,
@@ -186,6 +187,11 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok::<_, prometheus::Error>(metric)
         };
+        let clock_offset = Gauge::new(
+            "nessus_clock_offset_seconds",
+            "How far the clock of this worker is ahead of the queue's; beyond a minute it ends no scan for its time",
+        )?;
+        registry.register(Box::new(clock_offset.clone()))?;
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
@@ -214,6 +220,7 @@ impl Metrics {
                 "Scanners that were added, removed or changed while the process ran",
                 &["change"],
             )?,
+            clock_offset,
             scanner_up: gauges(
                 "nessus_scanner_up",
                 "Whether a scanner could scan at its last health check",
@@ -264,6 +271,11 @@ impl Metrics {
     /// Records how many seconds a task took from its start to its end.
     pub fn task_took(&self, scan_type: &str, status: &str, seconds: f64) {
         self.task_duration.with_label_values(&[scan_type, status]).observe(seconds);
+    }
+
+    /// Sets by how many seconds the clock of this process is ahead of the queue's.
+    pub fn set_clock_offset(&self, seconds: f64) {
+        self.clock_offset.set(seconds);
     }
 
     /// Counts a tool call.

@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::{run_task::TaskRun, turns::Turns};
+use super::{queue_clock::QueueClock, run_task::TaskRun, turns::Turns};
 use crate::{
     config::{ConfigError, WorkerSettings},
     error::{Classified, ErrorKind, chain},
@@ -80,7 +80,8 @@ pub(super) struct Shared {
     pub(super) turns: Turns,
     pub(super) settings: WorkerSettings,
     pub(super) metrics: Arc<Metrics>,
-    pub(super) clock: Arc<dyn Clock>,
+    /// The queue's, by which everything here goes.
+    pub(super) clock: Arc<QueueClock>,
     /// Cancelled when the worker shall stop.
     pub(super) stop: CancellationToken,
 }
@@ -114,9 +115,10 @@ impl Worker {
             let available = service.scanners().pools().iter().map(|pool| pool.name.to_string()).collect();
             return Err(WorkerError::UnknownPool { pool: unknown.clone(), available });
         }
+        let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let shared = Shared {
             id: WorkerId::generate(),
-            tasks: service.tasks().clone(),
+            tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>),
             queue: Arc::clone(service.queue()),
             scanners: service.scanners().clone(),
             circuits: service.circuits().clone(),
@@ -124,7 +126,7 @@ impl Worker {
             turns: Turns::default(),
             settings,
             metrics: Arc::clone(service.metrics()),
-            clock: Arc::clone(service.clock()),
+            clock,
             stop: CancellationToken::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -145,6 +147,7 @@ impl Worker {
             () = self.reconcile_regularly() => {}
             () = clean(&self.shared.tasks) => {}
             () = self.watch_scanners() => {}
+            () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
         }
@@ -163,6 +166,14 @@ impl Worker {
     /// Returns only when the worker shall stop, and never in the middle of a claim: its answer would be lost, and the
     /// task would wait for the end of a lease that nobody holds.
     async fn claim_until_stopped(&self, runs: &mut JoinSet<()>) {
+        // Before anything is dated.
+        while let Err(error) = self.shared.clock.look(self.shared.queue.as_ref(), &self.shared.metrics).await {
+            warn!(error = chain(&error), "the queue does not tell the time");
+            tokio::time::sleep(FAILURE_WAIT).await;
+            if self.shared.stop.is_cancelled() {
+                return;
+            }
+        }
         let mut served = Served::default();
         for turn in 0_usize.. {
             let mut started = false;
@@ -253,10 +264,11 @@ impl Worker {
 
     /// Never returns.
     async fn watch_scanners(&self) {
-        let Shared { scanners, settings, clock, metrics, .. } = self.shared.as_ref();
+        let Shared { scanners, settings, metrics, .. } = self.shared.as_ref();
+        let clock: Arc<dyn Clock> = Arc::clone(&self.shared.clock) as _;
         match settings.health_interval {
             Some(interval) => {
-                scanner::watch_health(scanners, settings.pools.as_deref(), interval, clock, metrics).await;
+                scanner::watch_health(scanners, settings.pools.as_deref(), interval, &clock, metrics).await;
             }
             None => std::future::pending().await,
         }

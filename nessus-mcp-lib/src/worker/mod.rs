@@ -15,6 +15,7 @@ mod engine;
 mod heartbeat;
 mod outcome;
 mod poll;
+mod queue_clock;
 mod results;
 mod road;
 mod run_task;

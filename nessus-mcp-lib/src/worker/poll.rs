@@ -11,7 +11,7 @@ use crate::{
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError},
     task::{Step, TaskStatus},
-    time::by_lot,
+    time::{Clock as _, by_lot},
 };
 
 /// The first time between two looks; it grows up to the configured interval.
@@ -140,7 +140,8 @@ pub(super) async fn until_ended(
                 }
                 let task = held.record(&status).await?;
                 crate::fail_points::fail_point!("worker_polled");
-                let stands_still = standstill.check(&task, status.state, held.shared.clock.now());
+                let clock = &held.shared.clock;
+                let stands_still = standstill.check(&task, status.state, clock.now()).filter(|_| clock.is_trusted());
                 (task, stands_still, None)
             }
             Err(ScannerError::NotFound(what)) => {

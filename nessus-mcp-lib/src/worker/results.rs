@@ -24,6 +24,7 @@ use crate::{
     service,
     targets::TargetSet,
     task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, profile_file_name},
+    time::Clock as _,
 };
 
 /// The pauses between tries to keep the results of a scan that ended early.

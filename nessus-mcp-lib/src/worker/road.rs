@@ -21,7 +21,7 @@ use crate::{
     queue::{Lease, RenewOutcome},
     scanner::{self, DEFAULT_TEMPLATE, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerInstance},
     task::{Artifact, LastError, Observation, ScanType, Step, Task, TaskStatus, Writer},
-    time::{BootInstant, Timestamp},
+    time::{BootInstant, Clock as _, Timestamp},
 };
 
 /// The pauses before the tries to remove the login from a scan that has ended.
@@ -263,8 +263,13 @@ impl Shared {
             return Some((StopReason::Requested(task.cancel_message()), since));
         }
         let limit = self.settings.scan_timeout;
-        let since = task.started_at?.plus(limit);
-        (self.clock.now() >= since).then_some((StopReason::OutOfTime(limit), since))
+        let started_at = task.started_at?;
+        self.has_passed(started_at, limit).then(|| (StopReason::OutOfTime(limit), started_at.plus(limit)))
+    }
+
+    /// Whether as much time has passed, as far as we may judge.
+    pub(super) fn has_passed(&self, since: Timestamp, time: Duration) -> bool {
+        self.clock.is_trusted() && self.clock.now().since(since) >= time
     }
 }
 

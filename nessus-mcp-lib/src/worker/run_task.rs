@@ -19,7 +19,7 @@ use crate::{
     queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED, SlotOutcome},
     scanner::{ScannerError, ScannerInstance},
     task::{CANCELLED, LOST_WITH_WORKERS, Step, Task, TaskError, TaskStatus, Writer},
-    time::{BootInstant, varied},
+    time::{BootInstant, Clock as _, varied},
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
@@ -156,7 +156,7 @@ impl TaskRun {
             return None;
         }
         let since = task.started_at.unwrap_or(task.created_at);
-        if self.shared.clock.now().since(since) < self.shared.settings.scan_timeout {
+        if !self.shared.has_passed(since, self.shared.settings.scan_timeout) {
             warn!(lost, "worker after worker was lost with this task");
             return None;
         }
@@ -233,7 +233,7 @@ impl TaskRun {
                 let step = if is_over { Step::Results } else { step_of(task) };
                 if is_over && error.is_about_results() {
                     let (failures, since) = task.failures(step).unwrap_or((0, self.shared.clock.now()));
-                    if self.shared.clock.now().since(since) >= RESULTS_LIMIT {
+                    if self.shared.has_passed(since, RESULTS_LIMIT) {
                         return self.fail(&kept_on_the_scanner(task, &error, failures + 1)).await;
                     }
                     pause = pause.max(doubled(WATCH_AGAIN_PAUSE, failures));
@@ -374,7 +374,7 @@ impl TaskRun {
             return Err(StepError::failed("unknown_instance", warning));
         }
         let since = task.started_at.unwrap_or(task.created_at);
-        if self.shared.clock.now().since(since) >= self.shared.settings.scan_timeout {
+        if self.shared.has_passed(since, self.shared.settings.scan_timeout) {
             return Err(StepError::failed("unknown_instance", warning));
         }
         warn!(instance = %id, "{warning}: the task waits until it is");
@@ -446,8 +446,8 @@ impl TaskRun {
     /// The end of a task that shall not go on, and whose scanner has not said for too long whether it has a scan there.
     fn end_without_scanner(&self, task: &Task, failure: &ScannerError) -> Option<StepError> {
         let (reason, since) = self.shared.over(task)?;
-        let waited = self.shared.clock.now().since(since);
-        let instance = task.next_instance().filter(|_| task.nessus_scan_id.is_none() && waited >= STOP_LIMIT)?;
+        let is_enough = self.shared.has_passed(since, STOP_LIMIT);
+        let instance = task.next_instance().filter(|_| task.nessus_scan_id.is_none() && is_enough)?;
         let failure = chain(failure);
         Some(reason.error_with(&format!("whether a scan of it is on `{instance}` could not be found out: {failure}")))
     }

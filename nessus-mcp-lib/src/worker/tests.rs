@@ -2,6 +2,7 @@
 
 mod begun;
 mod circuits;
+mod clocks;
 mod control;
 mod idle;
 mod losses;

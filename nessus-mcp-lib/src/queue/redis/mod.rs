@@ -448,6 +448,11 @@ impl Queue for RedisQueue {
         Ok(asked.elapsed())
     }
 
+    async fn now(&self) -> Result<Option<Timestamp>, QueueError> {
+        let (seconds, micros): (i64, i64) = self.calls.ask_once(&cmd("TIME"), PING_TIMEOUT).await?;
+        Ok(Some(Timestamp::from_millis(seconds.saturating_mul(1000).saturating_add(micros / 1000))))
+    }
+
     async fn warnings(&self) -> Result<Vec<String>, QueueError> {
         check::warnings(&self.calls).await
     }

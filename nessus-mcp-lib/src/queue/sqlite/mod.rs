@@ -351,4 +351,8 @@ impl Queue for SqliteQueue {
         self.on_blocking_thread(Store::check).await?;
         Ok(asked.elapsed())
     }
+
+    async fn now(&self) -> Result<Option<Timestamp>, QueueError> {
+        Ok(Some(self.clock.now()))
+    }
 }

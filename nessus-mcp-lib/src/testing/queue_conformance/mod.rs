@@ -118,6 +118,7 @@ macro_rules! queue_conformance_tests {
             an_isolation_is_ended_by_an_order_only
             circuits_go_on_after_a_loss_of_data
             waiting_ends_when_there_is_work
+            the_time_is_that_of_the_leases
             the_queue_gives_a_sign_of_life
         }
     };

@@ -154,6 +154,17 @@ pub async fn waiting_ends_when_there_is_work(harness: &dyn QueueHarness) {
     assert!(ends(LONG).await, "waiting goes on although work is there");
 }
 
+/// A backend that tells the time tells that of the clock by which its leases end.
+pub async fn the_time_is_that_of_the_leases(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    let Some(before) = queue.now().await.unwrap() else { return };
+    claim(&*queue, "w", LONG).await;
+    let after = queue.now().await.unwrap().expect("it told the time before");
+    let ends = queue.leases(&pool()).await.unwrap()[0].expires_at;
+    assert!((before.plus(LONG)..=after.plus(LONG)).contains(&ends), "{before} {ends} {after}");
+}
+
 /// A ping is answered.
 pub async fn the_queue_gives_a_sign_of_life(harness: &dyn QueueHarness) {
     harness.queue().ping().await.unwrap();
