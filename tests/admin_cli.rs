@@ -2,7 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
-use std::{path::Path, time::Duration};
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, pipe},
+    path::Path,
+    time::Duration,
+};
 
 use nessus_mcp_lib::{
     circuit_breaker::{CircuitOrder, CircuitState},
@@ -11,7 +16,7 @@ use nessus_mcp_lib::{
 };
 use nessus_mcp_tests::{
     deployment::Deployment,
-    processes::{Finished, Program},
+    processes::{Finished, Program, full_pipe, until},
 };
 use serde_json::{Value, json};
 
@@ -194,6 +199,36 @@ async fn old_dead_letters_are_purged_into_the_archive() {
     }
     codes.sort();
     assert_eq!(codes, ["scan_timeout", "scanner_login_refused"]);
+}
+
+/// Whoever pages through the output holds it up, and nothing else.
+#[tokio::test]
+async fn a_reader_that_stops_does_not_hold_up_the_command() {
+    let deployment = filled().await;
+    let (output, full) = full_pipe();
+    let purge = ["purge-dlq", "--older-than", "0m", "--pool", "office", "--pool", "lab"];
+    let mut process = deployment.start(&program(&deployment, &purge).stdout_to(full));
+    until("both pools are purged", &[&process], async || {
+        data(admin(&deployment, &["list-dlq"])).starts_with("no dead letters").then_some(())
+    })
+    .await;
+    let lines: Vec<_> = BufReader::new(output).lines().map_while(Result::ok).filter(|line| !line.is_empty()).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[1].starts_with("pool lab: 2 dead letters archived"), "{lines:?}");
+    assert_eq!(process.wait().code(), Some(0), "{}", process.tail());
+}
+
+/// A disk that is full loses the data, which must not look like success; a reader that has had enough does.
+#[tokio::test]
+async fn data_that_cannot_be_written_is_a_failure() {
+    let deployment = filled().await;
+    let full_disk = File::options().write(true).open("/dev/full").unwrap();
+    let finished = program(&deployment, &["stats"]).stdout_to(full_disk).run();
+    assert_eq!((finished.code, finished.stderr.contains("No space left")), (Some(1), true), "{finished:?}");
+    let (reader, closed) = pipe().unwrap();
+    drop(reader);
+    let finished = program(&deployment, &["stats"]).stdout_to(closed).run();
+    assert_eq!((finished.code, &*finished.stderr), (Some(0), ""), "{finished:?}");
 }
 
 /// A task without a file cannot be tried again or cancelled, and the others are not kept from it.

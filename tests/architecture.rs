@@ -10,7 +10,7 @@ use std::{
 
 /// The floors from the ground up. A module may use those on its own floor or below it.
 const FLOORS: [&[&str]; 9] = [
-    &["blocking", "durable", "error", "fail_points", "hex", "ids", "secret", "targets", "time"],
+    &["blocking", "durable", "error", "fail_points", "hex", "ids", "secret", "streams", "targets", "time"],
     &["telemetry"],
     &["config"],
     &["results"],

@@ -1,37 +1,53 @@
 //! Everything that is printed: data on stdout, talk on stderr, and the exit code.
-#![expect(clippy::print_stderr, reason = "the one place that may")]
 
 use std::{
     io::{self, Write},
     process::ExitCode,
+    time::Duration,
 };
 
-use nessus_mcp_lib::{error::Failure, results::ResultsError};
+use nessus_mcp_lib::{error::Failure, results::ResultsError, streams};
 
-/// Where data goes.
+/// How long the end of the process may wait for a reader of stderr.
+const EXIT_WAIT: Duration = Duration::from_secs(5);
+
+/// Where the findings of a conversion go, which has nothing else to do while nobody reads them.
 pub(crate) fn stdout() -> impl Write {
     io::stdout().lock()
 }
 
-/// Writes lines of data. A reader that went away, as `head` does, is no failure for a program in a pipe.
-pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) -> Result<(), Failure> {
-    let mut stdout = stdout();
-    let written = lines.into_iter().try_for_each(|line| writeln!(stdout, "{}", line.as_ref()));
-    match written.and_then(|()| stdout.flush()) {
+/// Hands over lines of data: a reader that stops holds up the output, not what a command still has to do.
+pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) {
+    for line in lines {
+        streams::stdout().write(format!("{}\n", line.as_ref()).as_bytes());
+    }
+}
+
+/// Waits until all lines are written. A reader that went away, as `head` does, is no failure for a program in a pipe.
+fn all_written() -> Result<(), Failure> {
+    match streams::stdout().finish(None) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => Ok(written?),
     }
 }
 
+/// Talk stands behind the data that was written before it.
+fn say(text: &str) {
+    // A failure is told at the end.
+    let _ = all_written();
+    streams::stderr().write(format!("{text}\n").as_bytes());
+}
+
 /// Writes one JSON document, indented.
 pub(crate) fn pretty(document: &impl serde::Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
-    lines([text])
+    lines([text]);
+    Ok(())
 }
 
 /// Says what is wrong with something that works all the same.
 pub(crate) fn warning(text: &str) {
-    eprintln!("warning: {text}");
+    say(&format!("warning: {text}"));
 }
 
 /// The same leniency for a conversion to stdout.
@@ -74,16 +90,18 @@ impl From<ConvertFailure> for Failure {
 
 /// Prints a failure that does not end the process.
 pub(crate) fn failure(failure: &Failure) {
-    eprintln!("{failure}");
+    say(&failure.to_string());
 }
 
 /// Prints what went wrong, if anything did, and gives the exit code of the process.
 pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
-    match outcome {
+    let code = match outcome.and_then(|()| all_written()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("{failure}");
+            self::failure(&failure);
             failure.exit_code()
         }
-    }
+    };
+    let _ = streams::stderr().finish(Some(EXIT_WAIT));
+    code
 }

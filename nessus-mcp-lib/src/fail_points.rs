@@ -2,7 +2,7 @@
 //!
 //! What a crash leaves behind is only known of moments that were tried. Each step of a submit and of a task's road on
 //! its scanner carries a named point; `NESSUS_MCP_FAIL_POINT=name[:n]` aborts the process when that point is passed for
-//! the n-th time (the first unless said). Nothing is flushed, closed or released, as with `kill -9`. With
+//! the n-th time (the first unless said). But for the log line that says so, nothing is flushed, closed or released, as with `kill -9`. With
 //! `NESSUS_MCP_FREEZE_POINT` it stands still there instead (SIGSTOP), until somebody sends SIGCONT. In a build without the
 //! feature a point is nothing at all.
 
@@ -22,10 +22,16 @@ pub use self::armed::{FREEZE_VARIABLE, POINTS, VARIABLE};
 
 #[cfg(feature = "fail-points")]
 mod armed {
-    use std::sync::{
-        OnceLock,
-        atomic::{AtomicU32, Ordering},
+    use std::{
+        sync::{
+            OnceLock,
+            atomic::{AtomicU32, Ordering},
+        },
+        time::Duration,
     };
+
+    /// How long the log line that names the point may take to be written.
+    const PATIENCE: Duration = Duration::from_secs(1);
 
     /// The environment variable that names the point.
     pub const VARIABLE: &str = "NESSUS_MCP_FAIL_POINT";
@@ -94,10 +100,12 @@ mod armed {
         };
         if is_due(&DEADLY, VARIABLE) {
             tracing::error!(name, "the process dies at a fail point");
+            let _ = crate::streams::stderr().finish(Some(PATIENCE));
             std::process::abort();
         }
         if is_due(&FREEZING, FREEZE_VARIABLE) {
             tracing::error!(name, "the process stands still at a fail point");
+            let _ = crate::streams::stderr().finish(Some(PATIENCE));
             // A process that cannot stop itself goes on, and its test says so.
             let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
             // The signal may reach another thread first, and this one must not get any further meanwhile.

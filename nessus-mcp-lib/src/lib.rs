@@ -28,7 +28,7 @@
 //!
 //! | modules | what they hold |
 //! |---|---|
-//! | [`ids`], [`time`], [`error`], [`secret`], [`targets`], [`durable`], [`fail_points`] | names, clock, error kinds, secrets, target sets, files that are whole or absent, places where tests let a process die |
+//! | [`ids`], [`time`], [`error`], [`secret`], [`targets`], [`durable`], [`streams`], [`fail_points`] | names, clock, error kinds, secrets, target sets, files that are whole or absent, stdout and stderr that nobody waits for, places where tests let a process die |
 //! | [`telemetry`] | metrics, log lines, health reports |
 //! | [`config`] | `scanners.yaml`, settings of the binaries |
 //! | [`results`] | .nessus exports as lines of JSON: [`JsonNlConverter`] |
@@ -66,6 +66,7 @@ pub mod retry;
 pub mod scanner;
 pub mod secret;
 pub mod service;
+pub mod streams;
 pub mod targets;
 pub mod task;
 pub mod telemetry;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::{ScanService, Worker, config::WorkerSettings, error::Failure};
+use nessus_mcp_lib::{ScanService, Worker, config::WorkerSettings, error::Failure, streams};
 use tokio::{signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -18,11 +18,14 @@ pub(crate) struct App {
     pub(crate) service: ScanService,
     /// Cancelled when the process shall stop.
     pub(crate) stop: CancellationToken,
+    /// Cancelled when a signal says so; `stop` is then cancelled as well.
+    signalled: CancellationToken,
 }
 
 impl App {
     pub(crate) fn new(service: ScanService) -> Self {
-        Self { service, stop: CancellationToken::new() }
+        let signalled = CancellationToken::new();
+        Self { service, stop: signalled.child_token(), signalled }
     }
 
     /// Starts a worker that stops with the process.
@@ -66,18 +69,25 @@ impl App {
         });
     }
 
+    /// Waits until all data on stdout is read, or a signal says that nobody shall wait for it.
+    pub(crate) async fn output_read(&self) {
+        tokio::select! {
+            () = streams::stdout().drained(0) => {}
+            () = self.signalled.cancelled() => {}
+        }
+    }
+
     /// Cancels `stop` on SIGTERM or Ctrl-C.
     pub(crate) fn stop_on_signal(&self) -> Result<(), Failure> {
         let mut terminate = signal::unix::signal(signal::unix::SignalKind::terminate())?;
         let mut interrupt = signal::unix::signal(signal::unix::SignalKind::interrupt())?;
-        let stop = self.stop.clone();
+        let signalled = self.signalled.clone();
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => info!("SIGTERM: stopping"),
                 _ = interrupt.recv() => info!("SIGINT: stopping"),
-                () = stop.cancelled() => {}
             }
-            stop.cancel();
+            signalled.cancel();
             // Somebody who asks twice does not want to wait.
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -65,6 +65,7 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     }
     server.await.map_err(|failed| Failure::new(failed.to_string()))??;
     worker.stopped().await;
+    app.output_read().await;
     shown
 }
 

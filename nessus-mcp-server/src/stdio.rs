@@ -1,13 +1,27 @@
 //! `stdio`: MCP over stdin and stdout, for one agent that starts this process.
+//!
+//! An agent that stops reading holds up nobody: its answers wait in memory, and while many do, no further requests of
+//! its are read.
+
+use std::{
+    fmt, io,
+    pin::{Pin, pin},
+    task::{Context, Poll, ready},
+};
 
 use nessus_mcp_lib::{
     ScanService,
     error::{Failure, chain},
+    streams,
 };
 use rmcp::{ServiceExt, service::ServerInitializeError};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::info;
 
 use crate::{app::App, args::Stdio, tools::ScanTools};
+
+/// While more bytes of answers wait to be read, no request is.
+const MOST_UNREAD: usize = 32 << 20;
 
 /// Runs the command until the agent closes stdin or the process is told to stop.
 pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
@@ -24,14 +38,24 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     if let Some(worker) = worker {
         worker.stopped().await;
     }
+    app.output_read().await;
     served
 }
 
+/// Serves until the agent closes stdin or stdout, or the process is told to stop.
 async fn serve(app: &App) -> Result<(), Failure> {
+    let stopped = async {
+        tokio::select! {
+            () = app.stop.cancelled() => {}
+            () = streams::stdout().broken() => info!("the client does not read any more"),
+        }
+    };
+    let mut stopped = pin!(stopped);
     let tools = ScanTools::new(app.service.clone());
+    let requests = Requests { input: rmcp::transport::stdio_pipes().0, room: None };
     let started = tokio::select! {
-        started = tools.serve(rmcp::transport::stdio_pipes()) => started,
-        () = app.stop.cancelled() => return Ok(()),
+        started = tools.serve((requests, Answers)) => started,
+        () = &mut stopped => return Ok(()),
     };
     let running = match started {
         Ok(running) => running,
@@ -45,7 +69,55 @@ async fn serve(app: &App) -> Result<(), Failure> {
     let cancel = running.cancellation_token();
     tokio::select! {
         ended = running.waiting() => { ended.map_err(|failed| Failure::new(failed.to_string()))?; }
-        () = app.stop.cancelled() => cancel.cancel(),
+        () = stopped => cancel.cancel(),
     }
     Ok(())
+}
+
+/// Stdin, as long as the answers are read.
+struct Requests<R> {
+    input: R,
+    room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl<R> fmt::Debug for Requests<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Requests").finish_non_exhaustive()
+    }
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Requests<R> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.room.is_none() && streams::stdout().pending() > MOST_UNREAD {
+            self.room = Some(Box::pin(streams::stdout().drained(MOST_UNREAD)));
+        }
+        if let Some(room) = &mut self.room {
+            ready!(room.as_mut().poll(context));
+            self.room = None;
+        }
+        Pin::new(&mut self.input).poll_read(context, buffer)
+    }
+}
+
+/// Stdout, which takes everything at once.
+#[derive(Debug)]
+struct Answers;
+
+impl AsyncWrite for Answers {
+    fn poll_write(self: Pin<&mut Self>, _context: &mut Context<'_>, answer: &[u8]) -> Poll<io::Result<usize>> {
+        streams::stdout().write(answer);
+        Poll::Ready(Ok(answer.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
 }

@@ -9,3 +9,4 @@ mod redis;
 mod reload;
 mod scans;
 mod secrets;
+mod unread;

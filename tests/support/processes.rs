@@ -7,7 +7,8 @@
 use std::{
     ffi::OsString,
     fs::{self, File},
-    io::{BufRead, BufReader, ErrorKind, Write},
+    io::{BufRead, BufReader, ErrorKind, PipeReader, PipeWriter, Write, pipe},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
     process::{Child, ChildStdin, Command, ExitStatus, Stdio},
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -15,9 +16,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 #[cfg(target_os = "linux")]
 use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid},
+};
 
 /// How long anything may take before the test fails. Far more than is needed, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -38,12 +42,22 @@ pub struct Program {
     environment: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     input: bool,
+    stdout: Option<Arc<OwnedFd>>,
+    stderr: Option<Arc<OwnedFd>>,
 }
 
 impl Program {
     /// The binary at `path`, without arguments.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), arguments: Vec::new(), environment: Vec::new(), directory: None, input: false }
+        Self {
+            path: path.into(),
+            arguments: Vec::new(),
+            environment: Vec::new(),
+            directory: None,
+            input: false,
+            stdout: None,
+            stderr: None,
+        }
     }
 
     /// One more argument.
@@ -76,14 +90,28 @@ impl Program {
         self
     }
 
+    /// Its standard output goes here, such as into a pipe that a test does not read, and [`Process::stdout`] is empty.
+    pub fn stdout_to(mut self, place: impl Into<OwnedFd>) -> Self {
+        self.stdout = Some(Arc::new(place.into()));
+        self
+    }
+
+    /// The same for its standard error and [`Process::log`].
+    pub fn stderr_to(mut self, place: impl Into<OwnedFd>) -> Self {
+        self.stderr = Some(Arc::new(place.into()));
+        self
+    }
+
     /// Starts it, with its standard error in the new file `log`.
     pub fn start(&self, log: &Path) -> Process {
         let stderr = File::create_new(log).unwrap_or_else(|error| panic!("cannot create {}: {error}", log.display()));
         let mut child = self.spawn(stderr);
         let output = Arc::new(Output::default());
-        let stdout = child.stdout.take().unwrap_or_else(|| panic!("{}: no stdout", self.name()));
         let reader = Arc::clone(&output);
-        thread::spawn(move || reader.fill(BufReader::new(stdout)));
+        match child.stdout.take() {
+            Some(stdout) => drop(thread::spawn(move || reader.fill(BufReader::new(stdout)))),
+            None => reader.fill(std::io::empty()),
+        }
         Process { name: self.name(), stdin: child.stdin.take(), child, output, log: log.to_owned() }
     }
 
@@ -113,7 +141,9 @@ impl Program {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        command.stdin(if self.input { Stdio::piped() } else { Stdio::null() }).stdout(Stdio::piped()).stderr(stderr);
+        command.stdin(if self.input { Stdio::piped() } else { Stdio::null() });
+        command.stdout(self.stdout.as_deref().map_or_else(Stdio::piped, handed_on));
+        command.stderr(self.stderr.as_deref().map_or_else(|| stderr.into(), handed_on));
         let began = Instant::now();
         loop {
             match command.spawn() {
@@ -129,6 +159,10 @@ impl Program {
             }
         }
     }
+}
+
+fn handed_on(place: &OwnedFd) -> Stdio {
+    place.try_clone().unwrap_or_else(|error| panic!("no second descriptor: {error}")).into()
 }
 
 /// A process that has ended.
@@ -341,6 +375,21 @@ impl Output {
             lines = self.changed.wait_timeout(lines, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
+}
+
+/// A pipe that takes no further byte until it is read.
+pub fn full_pipe() -> (PipeReader, PipeWriter) {
+    let filled = || {
+        let (reader, mut writer) = pipe()?;
+        let flags = fcntl_getfl(&writer)?;
+        fcntl_setfl(&writer, flags | OFlags::NONBLOCK)?;
+        while writer.write(&[b'\n'; 4096]).is_ok() {}
+        while writer.write(b"\n").is_ok() {}
+        // Processes get it as they get any other pipe.
+        fcntl_setfl(&writer, flags)?;
+        Ok::<_, std::io::Error>((reader, writer))
+    };
+    filled().unwrap_or_else(|error| panic!("no full pipe: {error}"))
 }
 
 /// The names in a directory, sorted; none when it does not exist.

@@ -17,9 +17,11 @@ pub(crate) async fn list(args: &ListCircuitsArgs) -> Result<(), Failure> {
     let service = queue::open_service(&args.common.settings()).await?;
     let scanners = service.list_scanners(args.pool.as_ref().map(PoolName::as_str)).await?.scanners;
     if args.json {
-        return output::lines(scanners.iter().map(json));
+        output::lines(scanners.iter().map(json));
+    } else {
+        output::lines(table(&scanners));
     }
-    output::lines(table(&scanners))
+    Ok(())
 }
 
 pub(crate) async fn isolate(args: &IsolateScannerArgs) -> Result<(), Failure> {
@@ -39,7 +41,8 @@ async fn order(args: &CircuitArgs, order: CircuitOrder, reason: &str) -> Result<
     let CircuitArgs { pool, instance, .. } = args;
     let status = service.order_circuit(pool.as_str(), instance.as_str(), order, reason).await?;
     let why = if order == CircuitOrder::Isolate { format!(": {}", excerpt(&status.reason)) } else { String::new() };
-    output::lines([format!("{pool}:{instance} is {}{why}", status.state)])
+    output::lines([format!("{pool}:{instance} is {}{why}", status.state)]);
+    Ok(())
 }
 
 fn json(view: &InstanceView) -> String {

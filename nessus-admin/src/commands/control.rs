@@ -12,7 +12,8 @@ pub(crate) async fn cancel(args: &CancelArgs) -> Result<(), Failure> {
     let service = queue::open_service(&args.common.settings()).await?;
     let task = ScanService::parse_task_id(&args.task)?;
     let view = service.cancel(&task, args.reason.as_deref()).await?;
-    output::lines([format!("{}  {}: {}", view.task_id, view.status, view.message)])
+    output::lines([format!("{}  {}: {}", view.task_id, view.status, view.message)]);
+    Ok(())
 }
 
 pub(crate) async fn pause_pool(args: &PausePoolArgs) -> Result<(), Failure> {
@@ -20,7 +21,7 @@ pub(crate) async fn pause_pool(args: &PausePoolArgs) -> Result<(), Failure> {
     let queue = queue::open(&settings).await?;
     for pool in queue::pools(&settings, std::slice::from_ref(&args.pool))? {
         queue.pause_pool(&pool, &args.reason).await?;
-        output::lines([format!("pool {pool} is paused: {}", args.reason)])?;
+        output::lines([format!("pool {pool} is paused: {}", args.reason)]);
     }
     Ok(())
 }
@@ -30,7 +31,7 @@ pub(crate) async fn resume_pool(args: &ResumePoolArgs) -> Result<(), Failure> {
     let queue = queue::open(&settings).await?;
     for pool in queue::pools(&settings, std::slice::from_ref(&args.pool))? {
         queue.resume_pool(&pool).await?;
-        output::lines([format!("pool {pool} takes tasks")])?;
+        output::lines([format!("pool {pool} takes tasks")]);
     }
     Ok(())
 }

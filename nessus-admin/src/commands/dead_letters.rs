@@ -26,12 +26,13 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
     letters.sort_by_key(|(_, letter)| std::cmp::Reverse(letter.failed_at));
     letters.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
     if args.json {
-        return output::lines(letters.iter().map(|(_, letter)| json(letter).to_string()));
+        output::lines(letters.iter().map(|(_, letter)| json(letter).to_string()));
+    } else if letters.is_empty() {
+        output::lines(["no dead letters"]);
+    } else {
+        output::lines(letters.iter().map(|(pool, letter)| line(pool, letter)));
     }
-    if letters.is_empty() {
-        return output::lines(["no dead letters"]);
-    }
-    output::lines(letters.iter().map(|(pool, letter)| line(pool, letter)))
+    Ok(())
 }
 
 /// Tries each task again; one that cannot be is said at the end, and does not keep the others.
@@ -41,7 +42,7 @@ pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
     for text in &args.tasks {
         let retried = async { service.retry(&ScanService::parse_task_id(text)?).await };
         match retried.await {
-            Ok(view) => output::lines([format!("{}  attempt={}  {}", view.task_id, view.attempt, view.message)])?,
+            Ok(view) => output::lines([format!("{}  attempt={}  {}", view.task_id, view.attempt, view.message)]),
             Err(error) => refused.push(error.into()),
         }
     }
@@ -58,7 +59,7 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     for pool in queue::pools(&settings, &args.pool)? {
         let purged = service.purge_dead(&pool, before).await?;
         let (archived, removed) = (purged.archived, purged.removed);
-        output::lines([format!("pool {pool}: {archived} dead letters archived, {removed} removed")])?;
+        output::lines([format!("pool {pool}: {archived} dead letters archived, {removed} removed")]);
     }
     Ok(())
 }

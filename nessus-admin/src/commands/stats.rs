@@ -20,9 +20,10 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
         warnings.extend(unserved.iter().map(waiting));
     }
     if args.json {
-        return output::lines([json(&rows, &warnings)]);
+        output::lines([json(&rows, &warnings)]);
+        return Ok(());
     }
-    output::lines(table(&rows))?;
+    output::lines(table(&rows));
     for warning in &warnings {
         output::warning(warning);
     }

@@ -28,5 +28,9 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<(), Failure> {
 }
 
 fn show(args: &ViewArgs, view: &(impl Display + Serialize)) -> Result<(), Failure> {
-    if args.json { output::pretty(view) } else { output::lines([view.to_string().trim_end()]) }
+    if args.json {
+        return output::pretty(view);
+    }
+    output::lines([view.to_string().trim_end()]);
+    Ok(())
 }

@@ -1,10 +1,22 @@
 //! Log lines on stderr; stdout belongs to data and to the stdio transport.
+//!
+//! Logging never waits: lines are handed to a thread that writes them, and dropped when too many wait.
 
-use std::str::FromStr;
+use std::{
+    backtrace::{Backtrace, BacktraceStatus},
+    io, panic,
+    str::FromStr,
+};
 
 use tracing_subscriber::{EnvFilter, filter::LevelFilter, fmt, prelude::*};
 
-use crate::error::{Classified, ErrorKind, excerpt};
+use crate::{
+    error::{Classified, ErrorKind, excerpt},
+    streams,
+};
+
+/// The most bytes of log lines that wait for a reader of stderr.
+const MOST_WAITING: usize = 1 << 20;
 
 /// How log lines are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -58,6 +70,10 @@ impl Classified for LoggingError {
 /// `level` is a level or a list of directives (`info,nessus_mcp_lib=debug`). The MCP library logs several lines a
 /// request at `info`; it is held at `warn` unless a directive names it.
 ///
+/// Nobody waits for a reader of stderr: where a megabyte waits already, further lines are dropped and counted. A panic
+/// is a log line too, for the same reason. A process that ends waits for its last lines with
+/// [`streams::stderr().finish`](streams::StreamWriter::finish).
+///
 /// # Errors
 /// When `level` cannot be read or the process logs already.
 pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> {
@@ -68,15 +84,35 @@ pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> 
     let started = match format {
         LogFormat::Json => {
             let lines = fmt::layer().json().flatten_event(true).with_current_span(true).with_span_list(false);
-            registry.with(lines.with_writer(std::io::stderr)).try_init()
+            registry.with(lines.with_writer(|| Lines)).try_init()
         }
         LogFormat::Text => {
             // Colour only for a person at a terminal who did not ask for none.
             let colour = std::io::IsTerminal::is_terminal(&std::io::stderr()) && std::env::var_os("NO_COLOR").is_none();
-            registry.with(fmt::layer().with_ansi(colour).with_writer(std::io::stderr)).try_init()
+            registry.with(fmt::layer().with_ansi(colour).with_writer(|| Lines)).try_init()
         }
     };
-    started.map_err(|error| LoggingError::Started(error.to_string()))
+    started.map_err(|error| LoggingError::Started(error.to_string()))?;
+    panic::set_hook(Box::new(|panicked| {
+        let backtrace = Backtrace::capture();
+        let backtrace = (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+        tracing::error!(panic = %panicked, backtrace, "a thread panicked");
+    }));
+    Ok(())
+}
+
+/// Hands log lines over. Each comes in one piece.
+struct Lines;
+
+impl io::Write for Lines {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        streams::stderr().offer(line, MOST_WAITING);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// Refuses a word that is neither a level nor a directive: it would be taken for the name of a module, and the process

@@ -16,6 +16,7 @@ use prometheus::{
 
 use crate::{
     ids::{InstanceId, PoolName, scanner_name},
+    streams,
     time::Timestamp,
 };
 
@@ -129,6 +130,7 @@ pub struct Metrics {
     circuit_state: IntGaugeVec,
     circuit_opens: IntCounterVec,
     circuit_failures: IntCounterVec,
+    dropped_log_lines: IntCounter,
     /// Held while counters are brought up to what all processes together have counted.
     catching_up: Mutex<()>,
 }
@@ -192,6 +194,11 @@ impl Metrics {
             "How far the clock of this worker is ahead of the queue's; beyond a minute it ends no scan for its time",
         )?;
         registry.register(Box::new(clock_offset.clone()))?;
+        let dropped_log_lines = IntCounter::new(
+            "nessus_log_lines_dropped_total",
+            "Log lines that were dropped because nobody read stderr in time",
+        )?;
+        registry.register(Box::new(dropped_log_lines.clone()))?;
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
@@ -251,6 +258,7 @@ impl Metrics {
                 "Failed calls to scanners, as of the last change of their circuit",
                 &["scanner_instance"],
             )?,
+            dropped_log_lines,
             catching_up: Mutex::default(),
             task_duration,
             scanner_utilization: of_scanners(
@@ -406,6 +414,10 @@ impl Metrics {
     /// # Errors
     /// When a metric cannot be written, which a test rules out.
     pub fn render(&self) -> Result<String, MetricsError> {
+        {
+            let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+            catch_up(&self.dropped_log_lines, streams::stderr().refused());
+        }
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| MetricsError(error.to_string()))
     }
 }
