@@ -175,6 +175,8 @@ fn a_bad_setting_ends_with_78_and_its_name() {
         ("MCP_BIND", "[::]:0", "loopback"),
         ("MCP_BIND", "192.0.2.1:8835", "loopback"),
         ("MCP_BIND", "8835", "127.0.0.1:8835"),
+        ("MCP_CLIENT_TIMEOUT_SECONDS", "0", "100ms to 1h"),
+        ("MCP_CLIENT_TIMEOUT_SECONDS", "2h", "100ms to 1h"),
         ("LOG_LEVEL", "loud", "info"),
         ("LOG_LEVEL", "info,nessus_mcp_lib=loud", "info"),
         ("LOG_FORMAT", "xml", "`json` or `text`"),

@@ -96,7 +96,7 @@ impl StreamWriter {
     }
 
     /// How many lines were refused since the process began.
-    pub fn refused(&self) -> u64 {
+    pub fn lines_refused(&self) -> u64 {
         self.0.lock().refused_at_all
     }
 
@@ -263,19 +263,19 @@ mod tests {
         for _ in 0..10_000 {
             writer.offer(&line, 10 * line.len());
         }
-        let taken = 10_000 - writer.refused();
+        let taken = 10_000 - writer.lines_refused();
         assert!((10..9_000).contains(&taken), "{taken} lines were taken");
         let mut read = vec![0; usize::try_from(taken).unwrap() * line.len()];
         reader.read_exact(&mut read).unwrap();
         writer.finish(None).unwrap();
         writer.offer(&line, 10 * line.len());
-        assert_eq!(writer.refused(), 10_000 - taken, "there is room again");
+        assert_eq!(writer.lines_refused(), 10_000 - taken, "there is room again");
     }
 
     #[tokio::test]
     async fn a_reader_that_leaves_ends_it() {
         let (writer, reader) = piped();
-        writer.write(&[b'x'; 1 << 20]);
+        writer.write(&vec![b'x'; 1 << 20]);
         drop(reader);
         writer.broken().await;
         writer.drained(0).await;

@@ -5,6 +5,8 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ResultsArgs, WorkerArgs};
 
+use crate::serve::CLIENT_TIMEOUT;
+
 /// Safe, asynchronous use of Nessus scanners by AI agents, over the Model Context Protocol
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 69 scanner or queue unavailable or port in use, 78 bad configuration.
@@ -45,6 +47,7 @@ pub(crate) struct Serve {
 }
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_field_names, reason = "flags have the names of the variables")]
 pub(crate) struct BindArgs {
     /// The address to listen on; only loopback is allowed, because this version has no tokens
     #[arg(long, env = "MCP_BIND", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"), value_name = "ADDRESS")]
@@ -52,6 +55,10 @@ pub(crate) struct BindArgs {
     /// Host names a client may use in `Host`, comma separated, besides loopback
     #[arg(long, env = "MCP_ALLOWED_HOSTS", value_name = "HOSTS")]
     pub(crate) mcp_allowed_hosts: Option<String>,
+    /// How long a client may take to send a request, to send the next one, or to read its answer (seconds, or with a
+    /// unit)
+    #[arg(long, env = "MCP_CLIENT_TIMEOUT_SECONDS", default_value_t = CLIENT_TIMEOUT.as_secs().to_string(), value_name = "TIME")]
+    pub(crate) mcp_client_timeout_seconds: String,
 }
 
 /// The port the server listens on unless it is told otherwise.

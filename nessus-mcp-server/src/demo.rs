@@ -50,7 +50,9 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
 
     let server = {
         let app = app.clone();
-        tokio::spawn(async move { serve::until_stopped(&app, listener, AllowedHosts::new(None)).await })
+        tokio::spawn(async move {
+            serve::until_stopped(&app, listener, AllowedHosts::new(None), serve::CLIENT_TIMEOUT).await
+        })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing is contacted on the network."));
     output::line(format!("Data: {}\n", data_dir.display()));

@@ -1,12 +1,12 @@
 //! `serve`: MCP over HTTP until the process is told to stop.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use axum::serve::ListenerExt;
 use nessus_mcp_lib::{
     ScanService,
     config::ConfigError,
     error::{Classified, ErrorKind, Failure},
+    time::{DurationUnit, parse_duration},
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -23,11 +23,15 @@ use crate::{
 /// after which Docker kills: a request that was only half sent, or a stream, never ends by itself.
 const DRAIN_WAIT: Duration = Duration::from_secs(3);
 
+/// How long a client may take to send a request, to send the next one, or to read its answer, unless told otherwise.
+pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Runs the command.
 pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
     let address = parse_address(&command.bind.mcp_bind)?;
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref());
+    let patience = parse_patience(&command.bind.mcp_client_timeout_seconds)?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
@@ -46,7 +50,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     }
     // With port 0 this line is the only way to know the port.
     output::line(format!("listening on http://{}/mcp", listener.local_addr()?));
-    until_stopped(&app, listener, hosts).await?;
+    until_stopped(&app, listener, hosts, patience).await?;
     match worker {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,
@@ -63,6 +67,16 @@ fn parse_address(text: &str) -> Result<SocketAddr, ConfigError> {
         return Err(refuse("must be a loopback address: without a token only this machine may connect"));
     }
     Ok(address)
+}
+
+fn parse_patience(text: &str) -> Result<Duration, ConfigError> {
+    let refuse = |message: String| ConfigError::Setting { name: "MCP_CLIENT_TIMEOUT_SECONDS".to_owned(), message };
+    let patience =
+        parse_duration(text, DurationUnit::Seconds).map_err(|error| refuse(format!("has a bad value: {error}")))?;
+    if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&patience) {
+        return Err(refuse("must be from 100ms to 1h".to_owned()));
+    }
+    Ok(patience)
 }
 
 /// An address that cannot be listened on.
@@ -97,19 +111,19 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError
 }
 
 /// Serves until `app.stop` is cancelled, lets open requests end, then closes what is still open.
-pub(crate) async fn until_stopped(app: &App, listener: TcpListener, hosts: AllowedHosts) -> Result<(), Failure> {
+pub(crate) async fn until_stopped(
+    app: &App,
+    listener: TcpListener,
+    hosts: AllowedHosts,
+    patience: Duration,
+) -> Result<(), Failure> {
     info!(address = %listener.local_addr()?, "serving");
     let streams = CancellationToken::new();
-    let router = http::router(app, hosts, &streams);
-    // Without it small answers wait for the peer's delayed acknowledgement.
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let accept = app.stop.clone();
-    let serving = axum::serve(listener, router).with_graceful_shutdown(async move { accept.cancelled().await });
-    let mut serving = tokio::spawn(async move { serving.await });
+    let router = http::router(app, hosts, patience, &streams);
+    let metrics = Arc::clone(app.service.metrics());
+    let mut serving = tokio::spawn(http::serve(listener, router, patience, metrics, app.stop.clone()));
     tokio::select! {
-        ended = &mut serving => return ended.map_err(|failed| Failure::new(failed.to_string()))?.map_err(Failure::from),
+        ended = &mut serving => return ended.map_err(|failed| Failure::new(failed.to_string())),
         () = app.stop.cancelled() => {}
     }
     if tokio::time::timeout(DRAIN_WAIT, &mut serving).await.is_ok() {

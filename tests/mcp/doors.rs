@@ -1,5 +1,7 @@
 //! Everything else HTTP serves: health, metrics, and who is let in.
 
+use std::io::Read as _;
+
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -93,6 +95,37 @@ async fn other_hosts_and_origins_are_turned_away() {
     assert_eq!(fixture.deployment.task_directories(), [""; 0], "a scan was accepted from there");
     assert_eq!(submit().header("origin", "http://localhost:5173").send().await.unwrap().status(), 200);
     assert_eq!(fixture.get("/metrics").header("host", "localhost:1").send().await.unwrap().status(), 200);
+    for path in ["/metrics", "/health", "/health/live"] {
+        for (origin, status) in [("https://evil.example", 403), ("null", 403), ("http://localhost:5173", 200)] {
+            let answer = fixture.get(path).header("origin", origin).send().await.unwrap();
+            let allowed = answer.status() != 403;
+            assert_eq!(allowed, status == 200, "GET {path} from {origin}: {}", answer.status());
+        }
+    }
+}
+
+/// Two parties on the way of a request must not take it for one to different hosts.
+#[test]
+fn a_request_that_names_two_hosts_is_refused() {
+    let fixture = Fixture::start();
+    let address = fixture.address();
+    for (target, hosts) in [
+        ("/health/live".to_owned(), format!("Host: {address}\r\nHost: evil.example\r\n")),
+        ("/health/live".to_owned(), format!("Host: {address}\r\nHost: {address}\r\n")),
+        ("http://evil.example/health/live".to_owned(), format!("Host: {address}\r\n")),
+        (format!("http://{address}/health/live"), "Host: localhost\r\n".to_owned()),
+        (format!("http://{address}/health/live"), String::new()),
+        ("/health/live".to_owned(), format!("Host: {address}@evil.example\r\n")),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\n{hosts}Connection: close\r\n\r\n");
+        let mut answer = String::new();
+        fixture.raw(&request).read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{request}{answer}");
+    }
+    let request = format!("GET http://{address}/health/live HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+    let mut answer = String::new();
+    fixture.raw(&request).read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
 }
 
 /// What is no request of ours is answered as such, and the server goes on.

@@ -1,11 +1,11 @@
 //! A server with a worker and mock scanners, and a client that shows answers as they are.
 
-use std::path::Path;
+use std::{io::Write as _, net::TcpStream, path::Path};
 
 use nessus_mcp_lib::{client::ScanClient, ids::TaskId};
 use nessus_mcp_tests::{
     deployment::{Deployment, Server},
-    processes::until,
+    processes::{PATIENCE, Program, until},
 };
 use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
@@ -65,11 +65,36 @@ impl Answer {
 
 impl Fixture {
     pub(crate) fn start() -> Self {
+        Self::start_with(|program| program)
+    }
+
+    /// The same with a program that `change` has changed.
+    pub(crate) fn start_with(change: impl FnOnce(Program) -> Program) -> Self {
         let deployment = Deployment::new(SCANNERS);
         let binary = Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server"));
         let program = deployment.server(binary).args(["--with-worker", "--poll-interval-seconds", "50ms"]);
-        let server = deployment.serve(&program);
+        let server = deployment.serve(&change(program));
         Self { deployment, server, http: reqwest::Client::new() }
+    }
+
+    /// A connection on which `text` was sent. Reading from it fails when nothing comes for too long.
+    pub(crate) fn raw(&self, text: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(self.address()).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(text.as_bytes()).unwrap();
+        stream
+    }
+
+    /// The address of the server, as it stands in `Host`.
+    pub(crate) fn address(&self) -> &str {
+        self.server.url().strip_prefix("http://").unwrap()
+    }
+
+    /// The value of a metric; 0 where nothing was counted yet.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.get("/metrics").send().await.unwrap().text().await.unwrap();
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '));
+        value.map_or(0, |value| value.parse().unwrap())
     }
 
     /// The typed client.

@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod answers;
 mod bad_input;
+mod connections;
 mod control;
 mod doors;
 mod fixture;

@@ -44,6 +44,7 @@ pub struct Program {
     input: bool,
     stdout: Option<Arc<OwnedFd>>,
     stderr: Option<Arc<OwnedFd>>,
+    open_files: Option<u32>,
 }
 
 impl Program {
@@ -57,6 +58,7 @@ impl Program {
             input: false,
             stdout: None,
             stderr: None,
+            open_files: None,
         }
     }
 
@@ -87,6 +89,12 @@ impl Program {
     /// Keeps its standard input open for [`Process::send`]; else it is empty.
     pub fn with_input(mut self) -> Self {
         self.input = true;
+        self
+    }
+
+    /// The most files it may have open.
+    pub fn with_open_files(mut self, most: u32) -> Self {
+        self.open_files = Some(most);
         self
     }
 
@@ -130,7 +138,15 @@ impl Program {
     }
 
     fn spawn(&self, stderr: File) -> Child {
-        let mut command = Command::new(&self.path);
+        let mut command = match self.open_files {
+            None => Command::new(&self.path),
+            Some(most) => {
+                let mut shell = Command::new("/bin/sh");
+                // The program takes the shell's place, with its process id.
+                shell.args(["-c", "ulimit -n \"$0\" && exec \"$@\"", &most.to_string()]).arg(&self.path);
+                shell
+            }
+        };
         command.args(&self.arguments).env_clear();
         for name in INHERITED {
             if let Some(value) = std::env::var_os(name) {

@@ -12,6 +12,8 @@
 
 mod error;
 
+use std::time::Duration;
+
 use rmcp::{
     RoleClient, ServiceExt,
     model::{CallToolRequestParams, CallToolResult, JsonObject},
@@ -117,6 +119,10 @@ pub struct ScanClient {
     connection: RunningService<RoleClient, ()>,
 }
 
+/// How long a connection is kept for the next call: less than the server keeps it, which would else close it while the
+/// call is on its way.
+const IDLE: Duration = Duration::from_secs(15);
+
 impl ScanClient {
     /// Connects to the MCP endpoint at `url`, such as `http://127.0.0.1:8835/mcp`.
     ///
@@ -124,7 +130,8 @@ impl ScanClient {
     /// [`ClientError::Connection`] when nobody answers or it is no MCP server.
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
         // The server listens on loopback, which a proxy of the environment would take for the proxy's own.
-        let http = reqwest::Client::builder().no_proxy().build().map_err(ClientError::connection)?;
+        let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(IDLE);
+        let http = http.build().map_err(ClientError::connection)?;
         let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned());
         let transport = StreamableHttpClientTransport::with_client(http, config);
         let connection = ().serve(transport).await.map_err(ClientError::connection)?;

@@ -14,6 +14,7 @@ use prometheus::{
     TextEncoder,
 };
 
+use super::process_metrics::ProcessMetrics;
 use crate::{
     ids::{InstanceId, PoolName, scanner_name},
     streams,
@@ -130,8 +131,8 @@ pub struct Metrics {
     circuit_state: IntGaugeVec,
     circuit_opens: IntCounterVec,
     circuit_failures: IntCounterVec,
-    dropped_log_lines: IntCounter,
-    /// Held while counters are brought up to what all processes together have counted.
+    process: ProcessMetrics,
+    /// Held while counters are brought up to what is counted elsewhere.
     catching_up: Mutex<()>,
 }
 
@@ -194,11 +195,6 @@ impl Metrics {
             "How far the clock of this worker is ahead of the queue's; beyond a minute it ends no scan for its time",
         )?;
         registry.register(Box::new(clock_offset.clone()))?;
-        let dropped_log_lines = IntCounter::new(
-            "nessus_log_lines_dropped_total",
-            "Log lines that were dropped because nobody read stderr in time",
-        )?;
-        registry.register(Box::new(dropped_log_lines.clone()))?;
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
@@ -258,7 +254,7 @@ impl Metrics {
                 "Failed calls to scanners, as of the last change of their circuit",
                 &["scanner_instance"],
             )?,
-            dropped_log_lines,
+            process: ProcessMetrics::build(registry)?,
             catching_up: Mutex::default(),
             task_duration,
             scanner_utilization: of_scanners(
@@ -289,6 +285,11 @@ impl Metrics {
     /// Counts a tool call.
     pub fn tool_called(&self, tool: &str, outcome: ToolOutcome) {
         self.api_requests.with_label_values(&[tool, outcome.as_str()]).inc();
+    }
+
+    /// The log lines and connections of this process.
+    pub fn process(&self) -> &ProcessMetrics {
+        &self.process
     }
 
     /// Counts a health check of a scanner, named `pool:instance`.
@@ -416,7 +417,7 @@ impl Metrics {
     pub fn render(&self) -> Result<String, MetricsError> {
         {
             let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
-            catch_up(&self.dropped_log_lines, streams::stderr().refused());
+            catch_up(self.process.log_lines_dropped(), streams::stderr().lines_refused());
         }
         TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| MetricsError(error.to_string()))
     }

@@ -3,9 +3,11 @@
 mod health;
 mod logging;
 mod metrics;
+mod process_metrics;
 
 pub use self::{
     health::{CheckStatus, DiskSpace, HealthCheck, HealthReport},
     logging::{LogFormat, LoggingError, init_logging},
     metrics::{CircuitGauges, HealthGauges, Metrics, MetricsError, ScannerGauges, ToolOutcome},
+    process_metrics::ProcessMetrics,
 };

@@ -1,5 +1,5 @@
-//! The check of `Host` on every route: a web page must not reach a server on loopback through a name of its own
-//! (DNS rebinding). The MCP library checks `/mcp` only.
+//! The check of `Host` and `Origin` on every route: a web page must not reach a server on loopback, neither through a
+//! name of its own (DNS rebinding) nor from its own origin.
 
 use std::sync::Arc;
 
@@ -8,7 +8,13 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use http::{StatusCode, header};
+use http::{
+    HeaderValue, StatusCode, Uri, header,
+    uri::{Authority, Scheme},
+};
+
+/// The names of this machine to itself.
+const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
 /// The names a client may use for this server. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -18,38 +24,57 @@ impl AllowedHosts {
     /// Loopback, and the names of this comma separated list.
     pub(crate) fn new(more: Option<&str>) -> Self {
         let more = more.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
-        let names = ["localhost", "127.0.0.1", "::1"].into_iter().chain(more);
-        Self(Arc::new(names.map(str::to_ascii_lowercase).collect()))
+        Self(Arc::new(LOOPBACK.into_iter().chain(more).map(str::to_ascii_lowercase).collect()))
     }
 
-    pub(crate) fn names(&self) -> Vec<String> {
-        self.0.as_ref().clone()
-    }
-
-    /// Whether `host`, with or without a port, is one of the names.
-    fn allow(&self, host: &str) -> bool {
-        let host = host.to_ascii_lowercase();
-        let name = match host.strip_prefix('[') {
-            Some(rest) => rest.split(']').next().unwrap_or_default(),
-            None => host.split(':').next().unwrap_or_default(),
-        };
-        self.0.iter().any(|allowed| allowed == name || *allowed == host)
+    /// Whether the host, with or without a port, is one of the names.
+    fn allow(&self, host: &Authority) -> bool {
+        let (whole, name) = (host.as_str().to_ascii_lowercase(), name_of(host));
+        self.0.iter().any(|allowed| *allowed == name || *allowed == whole)
     }
 }
 
-/// Answers 403 to a request for another host.
+fn name_of(host: &Authority) -> String {
+    host.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
+}
+
+/// Answers 403 to a request for another host or from another origin, and 400 to one that does not name one host.
 pub(super) async fn check(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
-    let host = request.headers().get(header::HOST).and_then(|value| value.to_str().ok());
-    let host = host.or_else(|| request.uri().host());
-    if host.is_some_and(|host| hosts.allow(host)) {
-        next.run(request).await
-    } else {
-        (StatusCode::FORBIDDEN, "this host name is not allowed; see MCP_ALLOWED_HOSTS\n").into_response()
+    let Some(host) = the_host(&request) else {
+        return (StatusCode::BAD_REQUEST, "a request names one host, and once\n").into_response();
+    };
+    if !hosts.allow(&host) {
+        return (StatusCode::FORBIDDEN, "this host name is not allowed; see MCP_ALLOWED_HOSTS\n").into_response();
     }
+    if !request.headers().get_all(header::ORIGIN).iter().all(is_of_this_machine) {
+        return (StatusCode::FORBIDDEN, "web pages of other origins are not allowed\n").into_response();
+    }
+    next.run(request).await
+}
+
+/// The host of the only `Host` header, with which the target must agree where it names one as well.
+fn the_host(request: &Request) -> Option<Authority> {
+    let mut headers = request.headers().get_all(header::HOST).iter();
+    let (Some(host), None) = (headers.next(), headers.next()) else { return None };
+    let host: Authority = host.to_str().ok()?.parse().ok()?;
+    let agrees = request.uri().authority().is_none_or(|target| *target == host);
+    // Before an `@` stands a user, whose name may look like a host.
+    (agrees && !host.as_str().contains('@')).then_some(host)
+}
+
+/// Whether an origin is a page that this machine serves, on any port.
+fn is_of_this_machine(origin: &HeaderValue) -> bool {
+    let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
+    uri.is_some_and(|uri| {
+        let host = uri.authority().filter(|host| !host.as_str().contains('@'));
+        uri.scheme() == Some(&Scheme::HTTP) && host.is_some_and(|host| LOOPBACK.contains(&&*name_of(host)))
+    })
 }
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+
     use super::*;
 
     #[test]
@@ -58,10 +83,45 @@ mod tests {
         for host in
             ["localhost", "LOCALHOST:8835", "127.0.0.1:1", "[::1]:8835", "scanner.example:9", "other.example:8443"]
         {
-            assert!(hosts.allow(host), "{host}");
+            assert!(hosts.allow(&host.parse().unwrap()), "{host}");
         }
-        for host in ["", "evil.example", "127.0.0.1.evil.example", "other.example", "localhost.evil.example:8835"] {
-            assert!(!hosts.allow(host), "{host}");
+        for host in ["evil.example", "127.0.0.1.evil.example", "other.example", "localhost.evil.example:8835"] {
+            assert!(!hosts.allow(&host.parse().unwrap()), "{host}");
+        }
+    }
+
+    #[test]
+    fn a_request_names_one_host_and_once() {
+        let host = |uri: &str, hosts: &[&str]| {
+            let request = hosts.iter().fold(Request::get(uri), |request, host| request.header("host", *host));
+            the_host(&request.body(Body::empty()).unwrap()).map(|host| host.to_string())
+        };
+        assert_eq!(host("/health", &["localhost:1"]).unwrap(), "localhost:1");
+        assert_eq!(host("http://localhost:1/health", &["LOCALHOST:1"]).unwrap(), "LOCALHOST:1");
+        for (uri, hosts) in [
+            ("/health", &[][..]),
+            ("/health", &[""]),
+            ("/health", &["localhost", "localhost"]),
+            ("/health", &["localhost", "evil.example"]),
+            ("/health", &["localhost@evil.example"]),
+            ("/health", &["local host"]),
+            ("http://evil.example/health", &["localhost"]),
+            ("http://localhost:2/health", &["localhost:1"]),
+            ("http://localhost/health", &[]),
+        ] {
+            assert_eq!(host(uri, hosts), None, "{uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn only_pages_of_this_machine_may_ask() {
+        for origin in ["http://localhost", "http://localhost:5173", "http://127.0.0.1:1", "http://[::1]:8080"] {
+            assert!(is_of_this_machine(&HeaderValue::from_static(origin)), "{origin}");
+        }
+        for origin in
+            ["null", "", "localhost", "https://localhost", "http://evil.example", "http://localhost@evil.example:1"]
+        {
+            assert!(!is_of_this_machine(&HeaderValue::from_static(origin)), "{origin}");
         }
     }
 }

@@ -1,10 +1,13 @@
 //! The HTTP front door: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`.
 
+mod bodies;
+mod connections;
 mod health;
 mod host;
+mod patient_stream;
 mod trace;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Router, middleware, routing::get};
 use rmcp::transport::streamable_http_server::{
@@ -12,25 +15,24 @@ use rmcp::transport::streamable_http_server::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::host::AllowedHosts;
+use self::bodies::Bodies;
+pub(crate) use self::{connections::serve, host::AllowedHosts};
 use crate::{app::App, tools::ScanTools};
 
-/// The most bytes of a request.
-const MAX_REQUEST_BYTES: usize = 1 << 20;
-
-/// All routes, each behind the check of `Host` and with a trace id.
-pub(crate) fn router(app: &App, hosts: AllowedHosts, streams: &CancellationToken) -> Router {
+/// All routes, each behind the checks of host and origin, with a trace id, and with bodies that are bounded in size and
+/// time.
+pub(crate) fn router(app: &App, hosts: AllowedHosts, patience: Duration, streams: &CancellationToken) -> Router {
     let config = StreamableHttpServerConfig::default()
         // Stateless: a session would be lost with the process, and would cut off silent tools.
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        .with_allowed_hosts(hosts.names())
-        .with_allowed_origins(["http://localhost:*", "http://127.0.0.1:*", "http://[::1]:*"])
-        .enforce_origin_validation()
-        .with_max_request_body_bytes(MAX_REQUEST_BYTES)
+        // Checked for every route, here.
+        .disable_allowed_hosts()
+        .disable_allowed_origins()
         .with_cancellation_token(streams.child_token());
     let tools = ScanTools::new(app.service.clone());
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
+    let bodies = Bodies::new(patience, app.service.metrics());
     Router::new()
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
@@ -38,6 +40,7 @@ pub(crate) fn router(app: &App, hosts: AllowedHosts, streams: &CancellationToken
         .route("/metrics", get(health::metrics))
         .with_state(app.clone())
         .route_service("/mcp", mcp)
+        .layer(middleware::from_fn_with_state(bodies, bodies::bounded))
         .layer(middleware::from_fn(trace::trace))
         .layer(middleware::from_fn_with_state(hosts, host::check))
 }

@@ -1,0 +1,60 @@
+//! Metrics of the process itself: its log and its connections.
+
+use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+
+/// What a process counts of itself, whatever it scans.
+#[derive(Debug)]
+pub struct ProcessMetrics {
+    log_lines_dropped: IntCounter,
+    http_connections: IntGauge,
+    http_answer_bytes: IntGauge,
+    http_refused: IntCounterVec,
+}
+
+impl ProcessMetrics {
+    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
+        let metrics = Self {
+            log_lines_dropped: IntCounter::new(
+                "nessus_log_lines_dropped_total",
+                "Log lines that were dropped because nobody read stderr in time",
+            )?,
+            http_connections: IntGauge::new("nessus_http_connections", "Connections that clients have open")?,
+            http_answer_bytes: IntGauge::new(
+                "nessus_http_answer_bytes",
+                "Bytes of large answers that are not written to their clients yet",
+            )?,
+            http_refused: IntCounterVec::new(
+                Opts::new(
+                    "nessus_http_refused_total",
+                    "What was refused for want of room: connections, requests, answers",
+                ),
+                &["what"],
+            )?,
+        };
+        registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
+        registry.register(Box::new(metrics.http_connections.clone()))?;
+        registry.register(Box::new(metrics.http_answer_bytes.clone()))?;
+        registry.register(Box::new(metrics.http_refused.clone()))?;
+        Ok(metrics)
+    }
+
+    /// So many connections of clients were opened, or closed where it is negative.
+    pub fn add_http_connections(&self, change: i64) {
+        self.http_connections.add(change);
+    }
+
+    /// So many bytes of large answers wait to be written, or do so no more where it is negative.
+    pub fn add_http_answer_bytes(&self, change: i64) {
+        self.http_answer_bytes.add(change);
+    }
+
+    /// Counts what there was no room for: `connections`, `requests` or `answers`.
+    pub fn http_refused(&self, what: &str) {
+        self.http_refused.with_label_values(&[what]).inc();
+    }
+
+    /// What the log itself counts.
+    pub(super) fn log_lines_dropped(&self) -> &IntCounter {
+        &self.log_lines_dropped
+    }
+}
