@@ -65,6 +65,10 @@ impl Classified for LoggingError {
     }
 }
 
+/// What is logged of the MCP library unless somebody asks for more: no line a request, and nothing of clients that went away
+/// before their answer came, which its service tells as errors.
+const MCP_LIBRARY: &str = "rmcp=warn,rmcp::service=off";
+
 /// Starts logging for the process.
 ///
 /// `level` is a level or a list of directives (`info,nessus_mcp_lib=debug`). The MCP library logs several lines a
@@ -78,7 +82,7 @@ impl Classified for LoggingError {
 /// When `level` cannot be read or the process logs already.
 pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> {
     check_words(level)?;
-    let directives = if level.contains("rmcp") { level.to_owned() } else { format!("{level},rmcp=warn") };
+    let directives = if level.contains("rmcp") { level.to_owned() } else { format!("{level},{MCP_LIBRARY}") };
     let filter = EnvFilter::builder().parse(&directives).map_err(|error| LoggingError::Level(error.to_string()))?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {

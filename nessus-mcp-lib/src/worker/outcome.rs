@@ -18,6 +18,8 @@ const SHOWN_CHARS: usize = 1000;
 pub(super) enum Outcome {
     /// It is in a terminal state, written to its file.
     Ended,
+    /// Somebody else has written its end, and counted it.
+    EndedElsewhere,
     /// It failed for good and its file says so; an operator shall see it among the dead letters.
     Dead { code: String, message: String, attempt: u32 },
     /// It failed for now.

@@ -396,7 +396,7 @@ impl TaskRun {
                 info!(status = %refused.from, "the task was ended by somebody else");
                 return match held {
                     Some(held) => self.stop_of_ended(held).await,
-                    None => Outcome::Ended,
+                    None => Outcome::EndedElsewhere,
                 };
             }
             local if local.is_local() => return wait_for_this_machine(local),
@@ -430,7 +430,7 @@ impl TaskRun {
             match held.task().await {
                 Ok(task) => {
                     held.stop_scan(&task).await;
-                    return Outcome::Ended;
+                    return Outcome::EndedElsewhere;
                 }
                 Err(error) if error.is_local() => {
                     warn!(error = error.message(), "the scan of a task that has ended is not known yet");
@@ -513,7 +513,6 @@ impl TaskRun {
             _ => TaskStatus::Failed,
         };
         let (code, message) = (error.code(), error.shown());
-        error!(%status, code, error = error.message(), "the task has failed");
         let is_gone = matches!(error, StepError::Scanner(ScannerError::NotFound(_)));
         let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
             // Whoever wanted it to end shall not be told that it failed, but what could not be done.
@@ -533,11 +532,20 @@ impl TaskRun {
             task.error_message = Some(message);
         });
         match update.await {
-            Ok(task) if task.status == TaskStatus::Cancelled => Outcome::Ended,
-            Ok(task) => dead_letter(&task),
+            Ok(task) if task.status == TaskStatus::Cancelled => {
+                info!(reason = error.message(), "the task is cancelled");
+                Outcome::Ended
+            }
+            Ok(task) => {
+                error!(status = %task.status, code, error = error.message(), "the task has failed");
+                dead_letter(&task)
+            }
             Err(TaskError::StaleFence { .. }) => Outcome::Lost,
-            Err(TaskError::Transition(_)) => Outcome::Ended,
-            Err(error) => self.outcome_without_file(&error.into()),
+            Err(TaskError::Transition(_)) => Outcome::EndedElsewhere,
+            Err(unwritten) => {
+                error!(code, error = error.message(), "the task has failed, which cannot be written down yet");
+                self.outcome_without_file(&unwritten.into())
+            }
         }
     }
 
@@ -559,7 +567,7 @@ impl TaskRun {
     async fn finish(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
         let (how, has_scan) = match outcome {
             Outcome::Lost => return,
-            Outcome::Ended => (Finish::Ack, false),
+            Outcome::Ended | Outcome::EndedElsewhere => (Finish::Ack, false),
             Outcome::Dead { code, message, attempt } => (Finish::Dead(DeadReason::new(message, code, attempt)), false),
             Outcome::Retry(delay) => {
                 let Standing { begun, has_scan } = self.standing().await;

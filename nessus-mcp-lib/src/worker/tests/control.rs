@@ -24,6 +24,9 @@ impl Fixture {
     }
 }
 
+/// The end of a task is counted by whoever writes it, and by nobody else.
+const CANCELLED_ONCE: &str = "nessus_scans_total{scan_type=\"untrusted\",status=\"cancelled\"} 1\n";
+
 #[tokio::test(start_paused = true)]
 async fn a_task_that_waits_is_cancelled_at_once_and_never_run() {
     let f = fixture(2);
@@ -56,6 +59,7 @@ async fn a_task_that_is_cancelled_between_claim_and_start_is_not_run() {
     tokio::time::sleep(Duration::from_secs(20)).await;
     assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), None);
     assert_eq!((f.scanner.creates(), f.task(&task_id).await.status), (0, TaskStatus::Cancelled));
+    assert!(f.service.metrics().render().unwrap().contains(CANCELLED_ONCE));
     worker.stop().await;
 }
 
@@ -77,6 +81,7 @@ async fn a_running_scan_is_stopped_and_what_it_found_is_kept() {
     assert!(text.contains("\"status\":\"cancelled\"") && text.contains("before it was complete"), "{text}");
     assert!(f.dead_codes().await.is_empty(), "a cancel is no failure");
     assert_eq!(f.service.cancel(&task_id, None).await.unwrap().status, TaskStatus::Cancelled);
+    assert!(f.service.metrics().render().unwrap().contains(CANCELLED_ONCE));
     worker.stop().await;
 }
 
