@@ -2,6 +2,7 @@
 local function circuit_of(key)
   local fields = redis.call('HMGET', key, 'generation', 'state', 'reason', 'by', 'order', 'since', 'opens', 'failures', 'until')
   if not fields[1] then return false end
-  fields[9] = exact(math.max(0, (tonumber(fields[9]) or 0) - now))
+  -- Never more than it was given, wherever the clock has stepped since.
+  fields[9] = exact(math.max(0, (tonumber(fields[9]) or 0) - math.max(now, tonumber(fields[6]) or 0)))
   return fields
 end

@@ -1,6 +1,7 @@
 -- ARGV worker, lease in ms, and `begun` for a task that has begun only, or `all`. Returns {id, body, fence,
 -- deliveries, losses before this claim}, nil when there is nothing, or {} when there may be more behind what was thrown out.
 local begun_only = ARGV[3] == 'begun' or redis.call('EXISTS', paused) == 1
+follow_clock(clock, { leases, delayed })
 promote(100)
 take_back(100)
 for _ = 1, 1000 do

@@ -6,7 +6,7 @@
 -- Bodies are moved as the exact strings they are: cjson would write `[]` as `{}` and large integers as floats.
 local queue, dead, ids, inflight, leases, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local attempts, delayed, paused, fence, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
-local losses = KEYS[12]
+local losses, clock = KEYS[12], KEYS[13]
 
 -- Wakes one of those who wait. One marker is enough: who finds more than one task passes the marker on.
 local function wake_one()

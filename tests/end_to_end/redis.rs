@@ -37,9 +37,9 @@ async fn scans_are_completed_over_redis() {
     site.each_scan_ran_once(tasks.len());
     site.queue_is_empty(&workers).await;
     assert!((1..=2).contains(&site.sim.stats().max_running), "{:#?}", site.sim.stats());
-    // Only what outlives a task is left: the last fence, and perhaps a marker or a slot that nobody needs.
+    // Only what outlives a task is left: the last fence and times, and perhaps a marker or a slot that nobody needs.
     for key in redis.ask(&["KEYS", "*"]).texts() {
-        assert!(key.ends_with(":fence") || key.ends_with(":wake"), "{key} is left");
+        assert!([":fence", ":wake", ":clock"].iter().any(|end| key.ends_with(end)), "{key} is left");
     }
 }
 

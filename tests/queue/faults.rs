@@ -265,6 +265,42 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
     }
 }
 
+/// The server's clock steps back by an hour, in a failover to another machine for example: what dead workers held is free
+/// after its lease all the same, and what waits is due after its pause.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_clock_that_steps_back_freezes_nothing() {
+    const HOUR_MS: &str = "3600000";
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    let scanner = InstanceId::new("a").unwrap();
+    for number in 1..=3 {
+        queue.enqueue(&pool(), &body(number)).await.unwrap();
+    }
+    let claim = async |lease| queue.claim(&pool(), &worker(), lease).await.unwrap().map(|claim| claim.lease);
+    let failed = claim(LONG).await.unwrap();
+    queue.finish(&failed, Finish::Retry { delay: SHORT, begun: false }).await.unwrap();
+    let (dead, alive) = (claim(SHORT).await.unwrap(), claim(LONG * 2).await.unwrap());
+    queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, SHORT).await.unwrap();
+    // A server's clock cannot be set: everything is made to look as if it had been ahead until now.
+    for key in ["nessus:queue:leases", "nessus:queue:delayed", "nessus:queue:slots:a"] {
+        for member in server.ask(&["ZRANGE", key, "0", "-1"]).texts() {
+            server.ask(&["ZINCRBY", key, HOUR_MS, &member]);
+        }
+    }
+    for key in ["nessus:queue:clock", "nessus:queue:slots:a:clock"] {
+        server.ask(&["INCRBY", key, HOUR_MS]).number();
+    }
+    assert_eq!(claim(LONG).await, None, "the step ends nothing before its time");
+    tokio::time::sleep(SHORT + Duration::from_millis(1100)).await;
+    assert_eq!(claim(LONG).await.map(|lease| lease.task_id), Some(dead.task_id));
+    assert_eq!(claim(LONG).await.map(|lease| lease.task_id), Some(failed.task_id));
+    assert_eq!(claim(LONG).await, None);
+    assert_eq!(queue.slots_in_use(&pool(), &scanner).await.unwrap(), []);
+    let listed = queue.leases(&pool()).await.unwrap();
+    let ends = listed.iter().find(|info| info.lease == alive).unwrap().expires_at;
+    assert!(ends < listed[0].expires_at.plus(LONG + SHORT * 5), "{listed:?}");
+}
+
 /// One marker wakes one worker, and that one wakes the next while there is more.
 #[tokio::test(flavor = "multi_thread")]
 async fn as_many_workers_wake_up_as_there_are_tasks() {

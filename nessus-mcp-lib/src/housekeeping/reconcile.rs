@@ -8,11 +8,12 @@ use std::time::Duration;
 
 use crate::{
     queue::{self, BodyError, EnqueueOutcome, Queue, QueueError, TaskBody},
-    task::{TaskError, TaskManager, TaskQuery, TaskStatus},
+    task::{Task, TaskError, TaskManager, TaskQuery, TaskStatus},
     time::Timestamp,
 };
 
-/// Tasks younger than this are left alone: their submit may be about to enqueue them.
+/// Tasks younger than this are left alone: their submit may be about to enqueue them. So are those whose submit seems to be
+/// about to come, by a clock that is ahead of ours by less; one that is further ahead says nothing about a task's age.
 const GRACE: Duration = Duration::from_secs(10);
 
 /// A comparison that could not be finished.
@@ -35,7 +36,7 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
     let mut enqueued = 0;
     let list = tasks.list(TaskQuery::default().unfinished()).await?;
     // Oldest first, so that the order of submission is kept.
-    for task in list.tasks.iter().rev().filter(|task| now.since(task.created_at) >= GRACE) {
+    for task in list.tasks.iter().rev().filter(|task| !is_young(task, now)) {
         // It may have ended since the list was made; enqueued again, it would be buried a second time.
         let Some(task) = tasks.get(&task.task_id).await.ok().filter(|task| !task.status.is_terminal()) else {
             continue;
@@ -56,4 +57,42 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
         enqueued += usize::from(is_new);
     }
     Ok(enqueued)
+}
+
+fn is_young(task: &Task, now: Timestamp) -> bool {
+    now.since(task.created_at).max(task.created_at.since(now)) < GRACE
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::{PoolName, TaskId, TraceId},
+        queue::sqlite::SqliteQueue,
+        task::{ScanPayload, ScanType},
+    };
+
+    /// The clock of whoever wrote `created_at` may be ahead of ours, by milliseconds or by a day.
+    #[tokio::test]
+    async fn a_task_from_the_future_is_enqueued_again_too() {
+        let now = Timestamp::from_millis(1_764_599_422_000);
+        let day = Duration::from_secs(26 * 3600);
+        for (created_at, enqueued) in [
+            (now.plus(day), 1),
+            (now.minus(day), 1),
+            (now, 0),
+            (now.plus(Duration::from_secs(3)), 0),
+            (now.minus(Duration::from_secs(3)), 0),
+        ] {
+            let directory = tempfile::tempdir().unwrap();
+            let tasks = TaskManager::open(directory.path()).unwrap();
+            let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
+            let (pool, payload) = (PoolName::new("lab").unwrap(), ScanPayload::new("office", "192.0.2.1"));
+            let id = TaskId::generate("mock", "lab", created_at);
+            let task = Task::new(id, TraceId::generate(), ScanType::Untrusted, "mock", pool, payload, created_at);
+            tasks.create(task).await.unwrap();
+            assert_eq!(reconcile(&tasks, &queue, now).await.unwrap(), enqueued, "created at {created_at}, now {now}");
+        }
+    }
 }

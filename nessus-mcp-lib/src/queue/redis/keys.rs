@@ -32,6 +32,12 @@ impl Naming {
         self.companion(pool, &format!("slots:{instance}"))
     }
 
+    /// The keys that scripts on slots get.
+    pub(super) fn timed_slots(self, pool: &PoolName, instance: &InstanceId) -> [String; 2] {
+        let slots = self.slots(pool, instance);
+        [slots.clone(), format!("{slots}:clock")]
+    }
+
     /// The circuit of a scanner.
     pub(super) fn circuit(self, pool: &PoolName, instance: &InstanceId) -> String {
         match self {
@@ -41,11 +47,13 @@ impl Naming {
     }
 
     /// The keys that every script on entries gets, in the order of `prelude.lua`.
-    pub(super) fn entries(self, pool: &PoolName) -> [String; 12] {
-        let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses] =
-            ["dead", "ids", "inflight", "leases", "owners", "attempts", "delayed", "paused", "fence", "wake", "losses"]
-                .map(|name| self.companion(pool, name));
-        [self.queue(pool), dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses]
+    pub(super) fn entries(self, pool: &PoolName) -> [String; 13] {
+        let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses, clock] = [
+            "dead", "ids", "inflight", "leases", "owners", "attempts", "delayed", "paused", "fence", "wake", "losses",
+            "clock",
+        ]
+        .map(|name| self.companion(pool, name));
+        [self.queue(pool), dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses, clock]
     }
 }
 
@@ -65,7 +73,7 @@ mod tests {
         for (naming, queue) in [(Naming::Plain, "nessus:queue"), (Naming::Tagged, "{nessus}:queue")] {
             let keys = naming.entries(&pool);
             assert_eq!(keys[..9], names.map(|name| format!("{queue}{name}")));
-            assert_eq!(keys[9..], [":fence", ":wake", ":losses"].map(|name| format!("{queue}{name}")));
+            assert_eq!(keys[9..], [":fence", ":wake", ":losses", ":clock"].map(|name| format!("{queue}{name}")));
             assert_eq!(naming.slots(&pool, &instance), format!("{queue}:slots:scanner1"));
         }
         assert_eq!(Naming::Plain.circuit(&pool, &instance), "nessus:circuit:nessus:scanner1");

@@ -19,6 +19,7 @@
 //! | `{pool}:queue:slots:{instance}` | sorted set | tasks that hold a slot of a scanner, by its end in ms |
 //! | `nessus:circuit:{pool}:{instance}` | hash | how a scanner's circuit stands: `state`, `until` in ms, `generation`, `reason`, `by`, ... |
 //! | `{pool}:queue:paused`, `:fence`, `:wake` | | reason of a pause, last fence, marker that wakes a worker |
+//! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases, pauses and slots move along |
 //!
 //! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot.
 //!
@@ -366,7 +367,7 @@ impl Queue for RedisQueue {
         lease: Duration,
     ) -> Result<SlotOutcome, QueueError> {
         let arguments = [task.to_string(), capacity.to_string(), millis(lease)];
-        let acquire = scripts::ACQUIRE_SLOT.on([self.naming.slots(pool, instance)], arguments);
+        let acquire = scripts::ACQUIRE_SLOT.on(self.naming.timed_slots(pool, instance), arguments);
         let acquired: u64 = self.calls.run(&acquire, LostReply::Repeat).await?;
         Ok(if acquired == 1 { SlotOutcome::Acquired } else { SlotOutcome::Full })
     }
@@ -376,7 +377,7 @@ impl Queue for RedisQueue {
     }
 
     async fn slots_in_use(&self, pool: &PoolName, instance: &InstanceId) -> Result<Vec<TaskId>, QueueError> {
-        let in_use = scripts::SLOTS_IN_USE.on([self.naming.slots(pool, instance)], []);
+        let in_use = scripts::SLOTS_IN_USE.on(self.naming.timed_slots(pool, instance), []);
         let tasks: Vec<String> = self.calls.run(&in_use, LostReply::Repeat).await?;
         let mut tasks: Vec<_> = tasks.into_iter().filter_map(|id| TaskId::new(id).ok()).collect();
         tasks.sort();

@@ -31,12 +31,12 @@ macro_rules! pool_script {
 
 pool_script!(ENQUEUE, "place.lua", "whole.lua", "enqueue.lua");
 pool_script!(AUDIT, "audit.lua");
-pool_script!(CLAIM, "place.lua", "due.lua", "dead.lua", "claim.lua");
+pool_script!(CLAIM, "follow_clock.lua", "place.lua", "due.lua", "dead.lua", "claim.lua");
 pool_script!(RAISE_FENCE, "raise_fence.lua");
 pool_script!(RENEW, "renew.lua");
 pool_script!(NOTE_PROGRESS, "note_progress.lua");
 pool_script!(FINISH, "place.lua", "dead.lua", "finish.lua");
-pool_script!(REAP, "place.lua", "due.lua", "reap.lua");
+pool_script!(REAP, "follow_clock.lua", "place.lua", "due.lua", "reap.lua");
 pool_script!(REMOVE, "find.lua", "remove.lua");
 pool_script!(RETRY_DEAD, "whole.lua", "dead.lua", "retry_dead.lua");
 pool_script!(STATS, "stats.lua");
@@ -45,8 +45,8 @@ pool_script!(STATE, "dead.lua", "state.lua");
 pool_script!(LEASES, "leases.lua");
 pool_script!(NEXT_DUE, "next_due.lua");
 pool_script!(RESUME, "resume.lua");
-script!(ACQUIRE_SLOT, "clock.lua", "acquire_slot.lua");
-script!(SLOTS_IN_USE, "clock.lua", "slots_in_use.lua");
+script!(ACQUIRE_SLOT, "clock.lua", "follow_clock.lua", "acquire_slot.lua");
+script!(SLOTS_IN_USE, "clock.lua", "follow_clock.lua", "slots_in_use.lua");
 script!(CLAIM_KEY, "claim_key.lua");
 script!(PUBLISH_CIRCUIT, "clock.lua", "circuit.lua", "publish_circuit.lua");
 script!(CIRCUITS, "clock.lua", "circuit.lua", "circuits.lua");

@@ -31,7 +31,9 @@ pub(super) fn read(
 fn record(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<CircuitRecord> {
     let order: Option<String> = row.get(5)?;
     let until: Option<i64> = row.get(2)?;
-    let left = until.map_or(Duration::ZERO, |until| Timestamp::from_millis(until).since(now));
+    let since = Timestamp::from_millis(row.get(6)?);
+    // Never more than it was given, wherever the clock has stepped since.
+    let left = until.map(Timestamp::from_millis).map_or(Duration::ZERO, |until| until.since(now.max(since)));
     let change = CircuitChange {
         after: 0,
         state: word(1, &row.get::<_, String>(1)?)?,
@@ -42,7 +44,7 @@ fn record(row: &Row<'_>, now: Timestamp) -> rusqlite::Result<CircuitRecord> {
         opens: 0,
         failures: 0,
     };
-    let record = CircuitRecord::new(count(row, 0)?, &change, Timestamp::from_millis(row.get(6)?));
+    let record = CircuitRecord::new(count(row, 0)?, &change, since);
     Ok(record.with_counts(count(row, 7)?, count(row, 8)?))
 }
 

@@ -9,6 +9,7 @@
 //! once by work that comes from the same [`SqliteQueue`].
 
 mod circuits;
+mod clock;
 mod connection;
 mod schema;
 mod shared;
@@ -82,7 +83,12 @@ impl SqliteQueue {
         F: FnOnce(&Transaction<'_>, Timestamp) -> rusqlite::Result<T> + Send + 'static,
     {
         let clock = Arc::clone(&self.clock);
-        self.on_blocking_thread(move |store| store.write(|step_of| step(step_of, clock.now()))).await
+        let run = move |transaction: &Transaction<'_>| {
+            let now = clock.now();
+            clock::follow(transaction, now)?;
+            step(transaction, now)
+        };
+        self.on_blocking_thread(move |store| store.write(run)).await
     }
 
     /// One look at a consistent state, which waits for no writer.

@@ -6,17 +6,25 @@ use super::connection::describe;
 use crate::queue::QueueError;
 
 /// The version this program writes. Version matrix: 1 is the first; 2 adds the circuits of scanners; 3 the losses of
-/// workers.
-pub(super) const VERSION: i64 = 3;
+/// workers; 4 what is known of the queue as a whole.
+pub(super) const VERSION: i64 = 4;
 
 /// What each older version lacks: the statement at index 0 makes version 2 of version 1.
-const MIGRATIONS: [&str; 2] = [CIRCUITS, LOSSES];
+const MIGRATIONS: [&str; 3] = [CIRCUITS, LOSSES, FACTS];
 
 /// `losses` counts the claims in a row of which nothing was heard any more, the one that stands included. The index is of
 /// those that are more than [`LOSSES_ALLOWED`](crate::queue::LOSSES_ALLOWED).
 const LOSSES: &str = "
 ALTER TABLE entries ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX entries_suspect ON entries (pool) WHERE losses > 20;
+";
+
+/// `clock` is the last time that was seen, in ms; see `clock`.
+const FACTS: &str = "
+CREATE TABLE facts (
+    name  TEXT NOT NULL PRIMARY KEY,
+    value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
 ";
 
 const CIRCUITS: &str = "

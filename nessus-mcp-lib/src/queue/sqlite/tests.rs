@@ -307,3 +307,39 @@ async fn a_file_of_the_first_version_gets_what_it_lacks() {
     let version: i64 = older.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).unwrap();
     assert_eq!(version, schema::VERSION);
 }
+
+/// An hour's step back of the clock: what dead workers held is free after a lease, what waits is due after its pause, and a
+/// lease that is renewed goes on.
+#[tokio::test]
+async fn a_clock_that_steps_back_freezes_nothing() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let directory = directory();
+    let clock = crate::time::ManualClock::new(Timestamp::from_millis(1_764_599_422_123));
+    let queue = SqliteQueue::open_with_clock(&directory.path().join("queue.db"), Arc::new(clock.clone())).unwrap();
+    let (worker, scanner) = (WorkerId::generate(), InstanceId::new("a").unwrap());
+    for number in 1..=3 {
+        queue.enqueue(&pool(), &body(number)).await.unwrap();
+    }
+    let claim = async || queue.claim(&pool(), &worker, MINUTE).await.unwrap().map(|claim| claim.lease);
+    let (dead, alive, failed) = (claim().await.unwrap(), claim().await.unwrap(), claim().await.unwrap());
+    queue.finish(&failed, Finish::Retry { delay: 2 * MINUTE, begun: false }).await.unwrap();
+    queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, MINUTE).await.unwrap();
+    let opened = CircuitChange::found(0, crate::circuit_breaker::CircuitState::Open, "no answer", "w").lasting(MINUTE);
+    queue.publish_circuit(&pool(), &scanner, &opened).await.unwrap();
+
+    clock.step_back(60 * MINUTE);
+    assert_eq!(queue.renew(std::slice::from_ref(&alive), MINUTE).await.unwrap(), [RenewOutcome::Held]);
+    let record = queue.circuits(&pool(), std::slice::from_ref(&scanner)).await.unwrap().remove(0).unwrap();
+    assert!(record.left <= MINUTE, "{record:?}");
+    clock.advance(MINUTE / 2);
+    assert_eq!(claim().await, None, "the step ends no lease before its time");
+    queue.renew(std::slice::from_ref(&alive), MINUTE).await.unwrap();
+    clock.advance(MINUTE / 2 + Duration::from_secs(1));
+    assert_eq!(claim().await.map(|lease| lease.task_id), Some(dead.task_id));
+    assert_eq!(queue.slots_in_use(&pool(), &scanner).await.unwrap(), []);
+    clock.advance(MINUTE);
+    queue.renew(std::slice::from_ref(&alive), MINUTE).await.unwrap();
+    clock.advance(Duration::from_secs(1));
+    let states = queue.stats(&pool()).await.unwrap();
+    assert!(claim().await.is_some(), "{states:?}");
+}
