@@ -15,9 +15,9 @@ const FLOORS: [&[&str]; 9] = [
     &["config"],
     &["results"],
     &["circuit_breaker", "queue", "retry", "task"],
-    &["scanner"],
+    &["housekeeping", "scanner"],
     &["service"],
-    &["housekeeping", "worker"],
+    &["worker"],
     &["client", "testing"],
 ];
 

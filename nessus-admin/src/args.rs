@@ -52,6 +52,9 @@ pub(crate) enum Command {
     RetryDlq(RetryDlqArgs),
     /// Remove old dead letters, after each was written to the archive of the data directory
     PurgeDlq(PurgeDlqArgs),
+    /// What data directory the queue belongs to
+    #[command(subcommand)]
+    Queue(QueueCommand),
     /// Cancel a task: at once while it waits; while it runs, its scan is stopped and what it has found is kept
     Cancel(CancelArgs),
     /// Let workers begin no more scans in a pool; those that run are watched to their end, whichever worker began them
@@ -67,6 +70,22 @@ pub(crate) enum Command {
     CloseCircuit(CircuitArgs),
     /// Let calls to a scanner be made again, and forget everything, also that it refused the login
     ResetCircuit(CircuitArgs),
+}
+
+/// What to do with the queue as a whole.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueueCommand {
+    /// Let the queue belong to this data directory from now on, whatever it belonged to before
+    ///
+    /// Processes on another data directory stop taking tasks from it.
+    Rebind(RebindArgs),
+}
+
+/// Options of `queue rebind`.
+#[derive(Debug, Args)]
+pub(crate) struct RebindArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
 }
 
 /// Options of `list-circuits`.

@@ -6,7 +6,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command};
+use args::{Cli, Command, QueueCommand};
 use nessus_mcp_lib::{config::cli, error::Failure};
 
 fn main() -> ExitCode {
@@ -25,6 +25,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::ListDlq(args) => block_on(commands::dead_letters::list(args)),
         Command::RetryDlq(args) => block_on(commands::dead_letters::retry(args)),
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
+        Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
         Command::Cancel(args) => block_on(commands::control::cancel(args)),
         Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
         Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),

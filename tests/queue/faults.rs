@@ -291,6 +291,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
         server.ask(&["INCRBY", key, HOUR_MS]).number();
     }
     assert_eq!(claim(LONG).await, None, "the step ends nothing before its time");
+    assert_eq!(queue.slots_in_use(&pool(), &scanner).await.unwrap(), std::slice::from_ref(&dead.task_id));
     tokio::time::sleep(SHORT + Duration::from_millis(1100)).await;
     assert_eq!(claim(LONG).await.map(|lease| lease.task_id), Some(dead.task_id));
     assert_eq!(claim(LONG).await.map(|lease| lease.task_id), Some(failed.task_id));

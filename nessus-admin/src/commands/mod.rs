@@ -6,7 +6,7 @@ pub(crate) mod convert;
 pub(crate) mod dead_letters;
 mod export_file;
 mod progress;
-mod queue;
+pub(crate) mod queue;
 pub(crate) mod stats;
 pub(crate) mod validate;
 pub(crate) mod views;

@@ -1,4 +1,4 @@
-//! Finding the queue and the pools that a command is about.
+//! Finding the queue and the pools that a command is about; `queue rebind`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -6,9 +6,14 @@ use nessus_mcp_lib::{
     Queue, ScanService,
     config::{ScannersConfig, Settings},
     error::{Classified, ErrorKind, Failure},
+    housekeeping::{self, QueueIndex},
     ids::PoolName,
     queue::{self, QueueUrl},
+    task::TaskManager,
+    time::SystemClock,
 };
+
+use crate::{args::RebindArgs, output};
 
 /// A queue that nobody has made yet. It is not made by looking at it: an empty new queue in the wrong place would look
 /// like one that has nothing to do.
@@ -39,9 +44,29 @@ fn existing(settings: &Settings) -> Result<QueueUrl, Failure> {
     }
 }
 
-/// Opens the queue that exists.
+/// Opens the queue that exists, if it is that of the data directory. An operator's own machine may have no such directory.
 pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure> {
-    Ok(queue::open(&existing(settings)?).await?)
+    let queue = queue::open(&existing(settings)?).await?;
+    if settings.data_dir.join("tasks").is_dir() {
+        housekeeping::binding_of(&settings.data_dir, queue.as_ref()).await?;
+    }
+    Ok(queue)
+}
+
+/// `queue rebind`: lets the queue belong to this data directory.
+pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
+    let settings = args.common.settings();
+    let queue = queue::open(&existing(&settings)?).await?;
+    let before = queue.binding().await?;
+    let index = QueueIndex::new(TaskManager::open(&settings.data_dir)?, queue, Arc::new(SystemClock));
+    let id = index.rebind().await?.directory;
+    let before = match before {
+        Some(before) if before.directory == id => "it did before".to_owned(),
+        Some(before) => format!("before to `{}`", before.directory),
+        None => "before to none".to_owned(),
+    };
+    output::lines([format!("the queue belongs to {} (`{id}`), {before}", settings.data_dir.display())]);
+    Ok(())
 }
 
 /// Opens everything that commands on tasks need, of a deployment that exists.

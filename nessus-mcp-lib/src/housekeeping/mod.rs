@@ -1,5 +1,9 @@
 //! What has to be done now and then so that nothing is forgotten.
 
+mod index;
 mod reconcile;
 
-pub use self::reconcile::{ReconcileError, reconcile};
+pub use self::{
+    index::{QueueIndex, binding_of},
+    reconcile::{ReconcileError, reconcile},
+};

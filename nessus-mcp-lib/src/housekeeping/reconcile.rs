@@ -14,9 +14,9 @@ use crate::{
 
 /// Tasks younger than this are left alone: their submit may be about to enqueue them. So are those whose submit seems to be
 /// about to come, by a clock that is ahead of ours by less; one that is further ahead says nothing about a task's age.
-const GRACE: Duration = Duration::from_secs(10);
+pub(super) const GRACE: Duration = Duration::from_secs(10);
 
-/// A comparison that could not be finished.
+/// Task files and queue that could not be compared, or do not belong together.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ReconcileError {
@@ -29,6 +29,23 @@ pub enum ReconcileError {
     /// A task could not be written as a queue entry.
     #[error(transparent)]
     Body(#[from] BodyError),
+    /// The queue belongs to another data directory.
+    #[error(
+        "the queue belongs to another data directory: its id is `{queue}`, this directory {}",
+        directory.as_ref().map_or("has none".to_owned(), |id| format!("has `{id}`"))
+    )]
+    Mismatch {
+        /// The id of this directory, if it has one.
+        directory: Option<String>,
+        /// The id of the queue's directory.
+        queue: String,
+    },
+    /// The data directory is not the one it was when the process started.
+    #[error("the data directory is not the one it was: it has no longer the id `{before}`")]
+    DirectoryChanged {
+        /// The id it had.
+        before: String,
+    },
 }
 
 /// Enqueues every task that is not terminal and that the queue does not know; returns how many those were.

@@ -5,9 +5,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
-    IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, QueueError, QueueStats, RemoveOutcome,
-    RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish,
+    FinishOutcome, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, QueueError, QueueStats,
+    RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -198,6 +198,15 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         pool: &PoolName,
         instances: &[InstanceId],
     ) -> Result<Vec<Option<CircuitRecord>>, QueueError>;
+
+    /// The data directory this queue belongs to; `None` when it is new, comes from an older version, or has lost its data.
+    async fn binding(&self) -> Result<Option<Binding>, QueueError>;
+
+    /// Lets the queue belong to a data directory, if what stands is `expected` (`None` for no binding), and returns what
+    /// stands then.
+    ///
+    /// Of several callers at once that expect the same, one succeeds; the others get its binding.
+    async fn bind(&self, expected: Option<Binding>, binding: &Binding) -> Result<Option<Binding>, QueueError>;
 
     /// Returns when one of the pools may have something to claim, at the latest after `timeout`.
     ///

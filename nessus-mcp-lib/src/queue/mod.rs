@@ -22,6 +22,7 @@
 //! Backends implement [`Queue`] and pass the suite in [`crate::testing::queue_conformance`] (feature `testing`).
 //! [`open`] chooses one by URL. No type of a backend's crate appears in a signature.
 
+mod binding;
 mod body;
 mod circuit;
 mod entry;
@@ -37,6 +38,7 @@ mod url;
 pub use self::interface::MockQueue;
 pub(crate) use self::interface::revive;
 pub use self::{
+    binding::Binding,
     body::{BodyError, TaskBody},
     circuit::{CircuitChange, CircuitRecord, PublishOutcome},
     entry::{

@@ -5,6 +5,7 @@ use std::time::Duration;
 use crate::{
     config::ConfigError,
     error::{Classified, ErrorKind, excerpt},
+    housekeeping::ReconcileError,
     ids::{IdError, TaskId},
     queue::{BodyError, QueueError},
     results::ResultsError,
@@ -116,6 +117,9 @@ pub enum ServiceError {
     /// The queue failed.
     #[error(transparent)]
     Queue(#[from] QueueError),
+    /// The queue is not that of the data directory, or could not be bound to it.
+    #[error(transparent)]
+    Index(#[from] ReconcileError),
     /// A task could not be written as a queue entry.
     #[error(transparent)]
     Body(#[from] BodyError),
@@ -159,6 +163,7 @@ impl ServiceError {
             Self::Task(error) => Some(error),
             Self::Queue(error) => Some(error),
             Self::Body(error) => Some(error),
+            Self::Index(error) => Some(error),
             Self::Results(error) => Some(error),
             Self::Config(error) => Some(error),
             Self::Scanner(error) => Some(error),

@@ -30,13 +30,29 @@ impl ScanService {
         HealthReport::new(checks, self.clock.now())
     }
 
-    /// Whether scans can be submitted now: the queue answers and the data directory is there.
+    /// Whether scans can be submitted now: the queue answers and is that of the data directory, which is there.
     pub async fn ready(&self) -> bool {
-        self.queue.ping().await.is_ok() && self.disk_space().await.is_ok()
+        matches!(self.index.look().await, Ok(Some(_))) && self.disk_space().await.is_ok()
     }
 
     async fn queue_check(&self) -> HealthCheck {
-        match self.queue.ping().await {
+        let unhealthy = |error: &dyn Classified, message| {
+            HealthCheck::new(CheckStatus::Unhealthy).with("error", message).with("code", error.code())
+        };
+        let answered = self.queue.ping().await;
+        if answered.is_ok() {
+            match self.index.look().await {
+                Ok(Some(_)) => {}
+                Ok(None) => {
+                    let problem = "the queue has lost what it knew, and is not rebuilt yet";
+                    return HealthCheck::new(CheckStatus::Degraded)
+                        .with("error", problem)
+                        .with("code", "queue_unbound");
+                }
+                Err(error) => return unhealthy(&error, chain(&error)),
+            }
+        }
+        match answered {
             Ok(latency) => {
                 let millis = (latency.as_secs_f64() * 100_000.0).round() / 100.0;
                 let check = |status| HealthCheck::new(status).with("latency_ms", millis);
@@ -46,9 +62,7 @@ impl ScanService {
                     Err(error) => check(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code()),
                 }
             }
-            Err(error) => {
-                HealthCheck::new(CheckStatus::Unhealthy).with("error", chain(&error)).with("code", error.code())
-            }
+            Err(error) => unhealthy(&error, chain(&error)),
         }
     }
 

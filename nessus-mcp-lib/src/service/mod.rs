@@ -44,6 +44,7 @@ pub(crate) use self::{results::scan_metadata, views::login_expected};
 use crate::{
     blocking,
     config::Settings,
+    housekeeping::{QueueIndex, binding_of},
     ids::PoolName,
     queue::{self, Queue},
     scanner::{Circuits, ScannerRegistry},
@@ -57,6 +58,7 @@ use crate::{
 pub struct ScanService {
     tasks: TaskManager,
     queue: Arc<dyn Queue>,
+    index: QueueIndex,
     scanners: ScannerRegistry,
     circuits: Circuits,
     metrics: Arc<Metrics>,
@@ -136,6 +138,8 @@ impl ScanService {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         // The queue first: a URL that cannot be used must not leave a data directory behind.
         let queue = queue::open(&settings.queue_url.parse()?).await?;
+        // Nor must one that belongs to another.
+        binding_of(&settings.data_dir, queue.as_ref()).await?;
         let (data_dir, tasks_clock) = (settings.data_dir.clone(), Arc::clone(&clock));
         let tasks = blocking::run(move || TaskManager::open_with_clock(&data_dir, tasks_clock))
             .await
@@ -143,7 +147,10 @@ impl ScanService {
             .map_err(ServiceError::DataDirectory)?;
         let circuits = Circuits::new(settings.circuits.clone().check()?);
         let Settings { data_dir, results_memory_mib, .. } = settings.clone();
-        Self::new(ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib })
+        let parts = ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib };
+        let service = Self::new(parts)?;
+        service.index.ensure().await?;
+        Ok(service)
     }
 
     /// A service on parts of the caller's, such as a queue backend of its own.
@@ -152,9 +159,11 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
         parts.scanners.guard(&parts.circuits)?;
+        let index = QueueIndex::new(parts.tasks.clone(), Arc::clone(&parts.queue), Arc::clone(&parts.clock));
         Ok(Self {
             tasks: parts.tasks,
             queue: parts.queue,
+            index,
             scanners: parts.scanners,
             circuits: parts.circuits,
             metrics: Arc::new(Metrics::new()?),
@@ -177,6 +186,11 @@ impl ScanService {
         &self.queue
     }
 
+    /// Whether the queue is that of the data directory and whole.
+    pub fn index(&self) -> &QueueIndex {
+        &self.index
+    }
+
     /// The scanners, for a worker in the same process.
     pub fn scanners(&self) -> &ScannerRegistry {
         &self.scanners
@@ -187,10 +201,10 @@ impl ScanService {
         &self.circuits
     }
 
-    /// Takes over what other processes and operators say of the circuits, and tells them what this process finds. Never
-    /// returns; a worker does this by itself.
+    /// Takes over what other processes and operators say of the circuits, and tells them what this process finds; sees to it
+    /// that the queue is whole. Never returns; a worker does this by itself.
     pub async fn follow_circuits(&self) {
-        self.circuits.follow(self.queue.as_ref()).await;
+        tokio::join!(self.circuits.follow(self.queue.as_ref()), self.index.watch(None));
     }
 
     /// The metrics of this process.

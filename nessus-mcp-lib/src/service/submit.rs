@@ -1,8 +1,10 @@
 //! Taking a scan into custody.
 //!
-//! Order matters, because the process may die between any two steps: the idempotency key is claimed first, then
-//! `task.json` is written and synced, then the task is enqueued, then the caller gets its answer. Each later step can
-//! be repeated under the same task id without harm; what was written but not enqueued, the reconciler enqueues.
+//! Order matters, because the process may die between any two steps: the queue is asked whether it is there and ours, then
+//! the idempotency key is claimed, then `task.json` is written and synced, then the task is enqueued, then the caller gets its
+//! answer. A queue that fails before the file is written refuses the submit, with a key and without one, and nothing is left
+//! behind. Each later step can be repeated under the same task id without harm; what was written but not enqueued, the
+//! reconciler enqueues.
 
 use std::{fmt, sync::Arc, time::Duration};
 
@@ -162,15 +164,16 @@ impl ScanService {
     /// Checks a scan, writes it down durably and enqueues it.
     ///
     /// # Errors
-    /// [`ServiceError`] for a wrong request, in which case nothing is left behind, and for a disk that fails, or a queue
-    /// that fails before the task was written. When the queue fails later the task is accepted: it is on the disk, and
-    /// the reconciler enqueues it; the submission's message says so.
+    /// [`ServiceError`] for a wrong request or a queue that does not answer or belongs to another data directory, in which
+    /// cases nothing is left behind, and for a disk that fails. When the queue fails later the task is accepted: it is on the
+    /// disk, and the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
         // Targets may be as long as a request, so they are read where that holds up nobody.
         let service = self.clone();
         let read = blocking::run(move || service.accept(&request).map(|accepted| (accepted, request)));
         let (accepted, request) = read.await.map_err(ServiceError::stopping)??;
         let Accepted { mut task, target_hosts, request_hash } = accepted;
+        self.index.ensure().await?;
         let mut repeated = false;
         if let Some(key) = &request.idempotency_key {
             let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash.clone(), task.created_at);

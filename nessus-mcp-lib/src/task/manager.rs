@@ -13,7 +13,7 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{
-    EXPORT_FILE, HistoryEntry, INDEX_FILE, Task, TaskError, TaskStatus, profile_file_name,
+    EXPORT_FILE, HistoryEntry, INDEX_FILE, QueueFile, Task, TaskError, TaskStatus, profile_file_name,
     state::StateTransitionError,
     store::{ARTIFACT_PREFIX, TaskStore},
 };
@@ -309,6 +309,19 @@ impl TaskManager {
     pub async fn archive(&self, name: &str, document: Value) -> Result<(), TaskError> {
         let name = name.to_owned();
         self.blocking(move |store| store.archive(&name, &document)).await
+    }
+
+    /// What the data directory remembers of its queue.
+    pub async fn queue_file(&self) -> Result<QueueFile, TaskError> {
+        self.blocking(TaskStore::queue_file).await
+    }
+
+    /// Changes what the data directory remembers of its queue, durably; returns it as it then is.
+    pub async fn update_queue_file(
+        &self,
+        change: impl FnOnce(&mut QueueFile) + Send + 'static,
+    ) -> Result<QueueFile, TaskError> {
+        self.blocking(move |store| store.update_queue_file(change)).await
     }
 
     /// Whether a file of a task is there.

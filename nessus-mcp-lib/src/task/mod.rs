@@ -16,6 +16,7 @@ mod manager;
 mod model;
 #[cfg(test)]
 mod property_tests;
+mod queue_file;
 mod state;
 mod store;
 
@@ -27,6 +28,7 @@ pub use self::{
         CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, Step,
         TASK_SCHEMA_VERSION, Task,
     },
+    queue_file::QueueFile,
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE, profile_file_name},
 };

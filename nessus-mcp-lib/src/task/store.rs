@@ -1,4 +1,4 @@
-//! The files of tasks: the only code that writes under `tasks/`.
+//! The files of tasks, and what lies beside them: the only code that writes under `tasks/`, `archive/` and to `queue.json`.
 //!
 //! ```text
 //! tasks/{task_id}/task.json  scan_native.nessus  scan_native.idx  scan_schema_{profile}.jsonl  task.lock
@@ -12,7 +12,11 @@ use std::{
 
 use serde_json::Value;
 
-use super::{ScanType, TASK_SCHEMA_VERSION, Task, TaskError, TaskStatus, lock::TaskLock};
+use super::{
+    ScanType, TASK_SCHEMA_VERSION, Task, TaskError, TaskStatus,
+    lock::TaskLock,
+    queue_file::{QUEUE_FILE, QueueFile},
+};
 use crate::{
     durable::{self, DurableFile, TEMPORARY_PREFIX},
     error::excerpt,
@@ -35,6 +39,7 @@ pub(super) const ARTIFACT_PREFIX: &str = ".artifact-";
 
 const TASK_FILE: &str = "task.json";
 const LOCK_FILE: &str = "task.lock";
+const QUEUE_LOCK: &str = "queue.lock";
 
 /// The directory `tasks/`.
 #[derive(Debug, Clone)]
@@ -153,7 +158,7 @@ impl TaskStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
             removed => removed.map_err(TaskError::storage("cannot clean", directory)),
         };
-        let mut removed = stale(&self.root, TEMPORARY_PREFIX)?;
+        let mut removed = stale(&self.root, TEMPORARY_PREFIX)? + stale(self.data_dir(), TEMPORARY_PREFIX)?;
         let archive = self.archive_directory();
         removed += stale(&archive, TEMPORARY_PREFIX)?;
         for task_id in self.list()? {
@@ -182,6 +187,31 @@ impl TaskStore {
         drop(lock);
         // It stays where something else lies in it: that is not ours to throw away.
         Ok(fs::remove_dir(&directory).is_ok())
+    }
+
+    /// Reads what the directory remembers of its queue.
+    pub(super) fn queue_file(&self) -> Result<QueueFile, TaskError> {
+        QueueFile::read(self.data_dir())
+    }
+
+    /// Changes it under its lock; returns it as it then is.
+    pub(super) fn update_queue_file(&self, change: impl FnOnce(&mut QueueFile)) -> Result<QueueFile, TaskError> {
+        let (path, lock) = (self.root.with_file_name(QUEUE_FILE), self.root.with_file_name(QUEUE_LOCK));
+        let _lock = TaskLock::acquire(&lock).map_err(TaskError::storage("cannot lock", lock))?;
+        let before = self.queue_file()?;
+        let mut file = before.clone();
+        change(&mut file);
+        if file != before {
+            let text = serde_json::to_string_pretty(&file)
+                .map_err(|error| TaskError::Damaged { path: path.clone(), message: error.to_string() })?;
+            durable::replace(&path, format!("{text}\n").as_bytes())
+                .map_err(TaskError::storage("cannot write", &path))?;
+        }
+        Ok(file)
+    }
+
+    fn data_dir(&self) -> &Path {
+        self.root.parent().unwrap_or(Path::new("."))
     }
 
     /// The ids of all tasks, newest first by the time in their names.

@@ -13,12 +13,12 @@ use super::{queue_clock::QueueClock, run_task::TaskRun, turns::Turns};
 use crate::{
     config::{ConfigError, WorkerSettings},
     error::{Classified, ErrorKind, chain},
-    housekeeping,
+    housekeeping::{QueueIndex, ReconcileError},
     ids::{PoolName, WorkerId},
-    queue::{Claim, Queue, QueueError},
+    queue::{Claim, Finish, Queue, QueueError},
     scanner::{self, Circuits, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
-    task::TaskManager,
+    task::{TaskManager, TaskStatus},
     telemetry::Metrics,
     time::{BootInstant, Clock},
 };
@@ -74,6 +74,7 @@ pub(super) struct Shared {
     pub(super) id: WorkerId,
     pub(super) tasks: TaskManager,
     pub(super) queue: Arc<dyn Queue>,
+    pub(super) index: QueueIndex,
     pub(super) scanners: ScannerRegistry,
     pub(super) circuits: Circuits,
     pub(super) selection: Selection,
@@ -120,6 +121,7 @@ impl Worker {
             id: WorkerId::generate(),
             tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>),
             queue: Arc::clone(service.queue()),
+            index: service.index().clone(),
             scanners: service.scanners().clone(),
             circuits: service.circuits().clone(),
             selection: Selection::default(),
@@ -144,7 +146,7 @@ impl Worker {
         };
         tokio::select! {
             () = stop_on_shutdown => {}
-            () = self.reconcile_regularly() => {}
+            () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
             () = clean(&self.shared.tasks) => {}
             () = self.watch_scanners() => {}
             () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
@@ -235,8 +237,20 @@ impl Worker {
     }
 
     /// Claims the next task of a pool if one of its scanners has a free slot, else the next whose scan may run already.
+    ///
+    /// Nothing is claimed from a queue that is not whole, be it that it lost what it knew, a pause among it, between the look
+    /// and the claim: then the task is handed back.
     async fn claim_for(&self, pool: &ScannerPool) -> Result<Claimed, String> {
-        let failed = |error| chain(&error);
+        let failed = |error| {
+            self.shared.index.notice_failure();
+            chain(&error)
+        };
+        let bound = match self.shared.index.look().await {
+            Ok(Some(bound)) => bound,
+            Err(ReconcileError::Queue(error)) => return Err(failed(error)),
+            // Whoever watches the queue says why.
+            Ok(None) | Err(_) => return Ok(Claimed::NoRoom),
+        };
         // An operator's order, or what another worker has just found, counts from the next claim on.
         let instances = pool.instance_ids();
         if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
@@ -250,7 +264,18 @@ impl Worker {
         } else {
             queue.claim_begun(&pool.name, id, settings.lease).await
         };
-        Ok(match claim.map_err(failed)? {
+        let claim = claim.map_err(failed)?;
+        if let Some(claim) = &claim
+            && queue.binding().await.map_err(failed)?.as_ref() != Some(&bound)
+        {
+            info!(task_id = %claim.lease.task_id, "the queue has lost what it knew: the task is handed back");
+            let task = self.shared.tasks.get(&claim.lease.task_id).await;
+            let begun = task.map_or(true, |task| task.status == TaskStatus::Running);
+            let release = Finish::Release { delay: Duration::ZERO, begun };
+            queue.finish(&claim.lease, release).await.map_err(failed)?;
+            return Ok(Claimed::NoRoom);
+        }
+        Ok(match claim {
             Some(claim) => Claimed::Task(Box::new(claim), claimed_at),
             None if has_room => Claimed::Nothing,
             None => Claimed::NoRoom,
@@ -271,19 +296,6 @@ impl Worker {
                 scanner::watch_health(scanners, settings.pools.as_deref(), interval, &clock, metrics).await;
             }
             None => std::future::pending().await,
-        }
-    }
-
-    /// Never returns.
-    async fn reconcile_regularly(&self) {
-        loop {
-            match housekeeping::reconcile(&self.shared.tasks, self.shared.queue.as_ref(), self.shared.clock.now()).await
-            {
-                Ok(0) => {}
-                Ok(count) => warn!(count, "tasks the queue had forgotten were enqueued again"),
-                Err(error) => warn!(error = chain(&error), "task files and queue could not be compared"),
-            }
-            tokio::time::sleep(RECONCILE_INTERVAL).await;
         }
     }
 }

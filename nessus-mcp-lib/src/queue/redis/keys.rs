@@ -57,6 +57,9 @@ impl Naming {
     }
 }
 
+/// The key of the binding. It belongs to no pool, and lies in a slot of its own in a cluster.
+pub(super) const BINDING: &str = "nessus:binding";
+
 /// The key of an idempotency key. It belongs to no pool, and lies in a slot of its own in a cluster.
 pub(super) fn idempotency(key: &str) -> String {
     format!("idemp:{key}")

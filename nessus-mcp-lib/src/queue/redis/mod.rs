@@ -9,6 +9,7 @@
 //! | `{pool}:queue` | list | ready bodies, pushed left, taken right: `LLEN` is the depth |
 //! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
+//! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
 //! | `{pool}:queue:ids` | hash | task: `ready`, `begun` (ready, before all others), `leased`, `delayed`, `delayed_front`, `delayed_begun` |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
@@ -68,9 +69,9 @@ use self::{
     target::Target,
 };
 use super::{
-    CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
-    IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, PublishOutcome, Queue, QueueError,
-    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish,
+    FinishOutcome, IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, PublishOutcome, Queue,
+    QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -150,6 +151,11 @@ impl RedisQueue {
             let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), Fence(fence));
             return Ok(Some(Claim::new(lease, body, deliveries).with_losses(losses)));
         }
+    }
+
+    fn read_binding(&self, text: Option<String>) -> Result<Option<Binding>, QueueError> {
+        let binding = text.map(|text| serde_json::from_str(&text)).transpose();
+        binding.map_err(|error| errors::unexpected(self.calls.location(), error))
     }
 
     /// Throws out an entry that was leased and then could not be read.
@@ -436,6 +442,17 @@ impl Queue for RedisQueue {
         let stored: Vec<Value> = self.calls.run(&scripts::CIRCUITS.on(keys, []), LostReply::Repeat).await?;
         let read = stored.into_iter().map(circuits::record).collect::<Result<_, _>>();
         read.map_err(|error| errors::unexpected(self.calls.location(), error))
+    }
+
+    async fn binding(&self) -> Result<Option<Binding>, QueueError> {
+        self.read_binding(self.calls.ask(cmd("GET").arg(keys::BINDING)).await?)
+    }
+
+    async fn bind(&self, expected: Option<Binding>, binding: &Binding) -> Result<Option<Binding>, QueueError> {
+        let text = |binding: &Binding| serde_json::json!(binding).to_string();
+        let bind = scripts::BIND
+            .on([keys::BINDING.to_owned()], [expected.as_ref().map(text).unwrap_or_default(), text(binding)]);
+        self.read_binding(self.calls.run(&bind, LostReply::Repeat).await?)
     }
 
     async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration) {

@@ -48,6 +48,7 @@ pool_script!(RESUME, "resume.lua");
 script!(ACQUIRE_SLOT, "clock.lua", "follow_clock.lua", "acquire_slot.lua");
 script!(SLOTS_IN_USE, "clock.lua", "follow_clock.lua", "slots_in_use.lua");
 script!(CLAIM_KEY, "claim_key.lua");
+script!(BIND, "bind.lua");
 script!(PUBLISH_CIRCUIT, "clock.lua", "circuit.lua", "publish_circuit.lua");
 script!(CIRCUITS, "clock.lua", "circuit.lua", "circuits.lua");
 

@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions},
     io,
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, RwLock},
     thread,
     time::{Duration, Instant},
 };
@@ -20,11 +20,16 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long opening waits for other processes that open the same new file.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// An open queue file.
+/// The queue's file, and the connections to the one that lies there now.
 #[derive(Debug)]
 pub(super) struct Store {
     location: String,
     path: PathBuf,
+    open: RwLock<Arc<Connections>>,
+}
+
+#[derive(Debug)]
+struct Connections {
     identity: Option<(u64, u64)>,
     writer: Mutex<Connection>,
     /// A second connection, so that looking does not wait for a writer's sync.
@@ -34,25 +39,14 @@ pub(super) struct Store {
 impl Store {
     pub(super) fn open(path: &Path) -> Result<Self, QueueError> {
         let location = path.display().to_string();
-        let unusable = |problem: &str, error: io::Error| QueueError::Unusable {
-            location: location.clone(),
-            problem: format!("{problem}: {error}"),
-            source: Some(error.into()),
-        };
-        create_private(path).map_err(|error| unusable("the file cannot be created", error))?;
+        create_private(path).map_err(|error| unusable(&location, "the file cannot be created", error))?;
         // Absolute, so that neither a later change of directory nor a name such as `file:x` misleads SQLite.
-        let path = fs::canonicalize(path).map_err(|error| unusable("the file cannot be found", error))?;
+        let path = fs::canonicalize(path).map_err(|error| unusable(&location, "the file cannot be found", error))?;
         if path.is_dir() {
             return Err(QueueError::Unusable { location, problem: "it is a directory".to_owned(), source: None });
         }
-        let failed = |error| describe(&location, error);
-        let mut writer = connect(&path).map_err(failed)?;
-        switch_to_wal(&writer, &location)?;
-        schema::install(&mut writer, &location)?;
-        let reader = connect(&path).map_err(failed)?;
-        reader.pragma_update(None, "query_only", true).map_err(failed)?;
-        let identity = identity(&path);
-        Ok(Self { location, path, identity, writer: Mutex::new(writer), reader: Mutex::new(reader) })
+        let open = RwLock::new(Arc::new(Connections::open(&path, &location)?));
+        Ok(Self { location, path, open })
     }
 
     /// The path as it was given.
@@ -62,9 +56,9 @@ impl Store {
 
     /// Runs a step in a transaction of its own; an error undoes all of it.
     pub(super) fn write<T>(&self, step: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, QueueError> {
-        self.check_in_place()?;
+        let connections = self.connections()?;
         // A panic in a step has undone its transaction: the connection is as good as before.
-        let mut connection = self.writer.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connection = connections.writer.lock().unwrap_or_else(PoisonError::into_inner);
         let run = || {
             let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
             let result = step(&transaction)?;
@@ -76,7 +70,8 @@ impl Store {
 
     /// Looks at one consistent state.
     pub(super) fn read<T>(&self, look: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, QueueError> {
-        let mut connection = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let connections = self.connections()?;
+        let mut connection = connections.reader.lock().unwrap_or_else(PoisonError::into_inner);
         let run = || look(&connection.transaction()?);
         run().map_err(|error| self.failed(error))
     }
@@ -93,28 +88,63 @@ impl Store {
         }
     }
 
-    /// Whether the file is there, is the one that was opened, and answers.
+    /// Whether the file is there and answers.
     pub(super) fn check(&self) -> Result<(), QueueError> {
-        self.check_in_place()?;
         self.read(|view| schema::version(view).map(drop))
     }
 
-    /// The connection that writes, to set limits on it.
+    /// Calls `set` with the connection that writes, to set limits on it.
     #[cfg(test)]
-    pub(super) fn writer(&self) -> std::sync::MutexGuard<'_, Connection> {
-        self.writer.lock().unwrap()
+    pub(super) fn with_writer<T>(&self, set: impl FnOnce(&Connection) -> T) -> T {
+        set(&self.connections().unwrap().writer.lock().unwrap())
     }
 
-    /// SQLite goes on writing into a file that was deleted, and everything written there is lost.
-    fn check_in_place(&self) -> Result<(), QueueError> {
-        if identity(&self.path) == self.identity {
-            return Ok(());
+    /// The connections to the file that lies at the path now. SQLite goes on writing into a file that was moved away or
+    /// deleted, and everything written there is lost; so the one in its place is opened, or made.
+    fn connections(&self) -> Result<Arc<Connections>, QueueError> {
+        let open = Arc::clone(&self.open.read().unwrap_or_else(PoisonError::into_inner));
+        if identity(&self.path) == open.identity {
+            return Ok(open);
         }
-        Err(QueueError::Unavailable {
-            location: self.location.clone(),
-            problem: "the file was removed or replaced while it was open, restart to use the new one".to_owned(),
-            source: None,
-        })
+        let mut open = self.open.write().unwrap_or_else(PoisonError::into_inner);
+        if identity(&self.path) != open.identity {
+            let gone = |problem: &str, source| QueueError::Unavailable {
+                location: self.location.clone(),
+                problem: format!("the file was removed or replaced while it was open, and {problem}"),
+                source,
+            };
+            // A directory that is not there may be on a disk that is not mounted.
+            if !self.path.parent().is_some_and(Path::is_dir) {
+                return Err(gone("its directory too", None));
+            }
+            create_private(&self.path).map_err(|error| gone("no new one can be made", Some(error.into())))?;
+            *open = Arc::new(Connections::open(&self.path, &self.location)?);
+            tracing::warn!(
+                queue = self.location,
+                "the file was removed or replaced while it was open; a new one is used"
+            );
+        }
+        Ok(Arc::clone(&open))
+    }
+}
+
+impl Connections {
+    fn open(path: &Path, location: &str) -> Result<Self, QueueError> {
+        let failed = |error| describe(location, error);
+        let mut writer = connect(path).map_err(failed)?;
+        switch_to_wal(&writer, location)?;
+        schema::install(&mut writer, location)?;
+        let reader = connect(path).map_err(failed)?;
+        reader.pragma_update(None, "query_only", true).map_err(failed)?;
+        Ok(Self { identity: identity(path), writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+}
+
+fn unusable(location: &str, problem: &str, error: io::Error) -> QueueError {
+    QueueError::Unusable {
+        location: location.to_owned(),
+        problem: format!("{problem}: {error}"),
+        source: Some(error.into()),
     }
 }
 

@@ -34,9 +34,9 @@ use self::{
     statements::{End, Which},
 };
 use super::{
-    CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome,
-    IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats,
-    RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish,
+    FinishOutcome, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError,
+    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
 };
 use crate::{
     ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
@@ -331,6 +331,15 @@ impl Queue for SqliteQueue {
             instances.iter().map(|instance| circuits::read(view, now, &pool, instance)).collect()
         })
         .await
+    }
+
+    async fn binding(&self) -> Result<Option<Binding>, QueueError> {
+        self.read(|view, _| shared::binding(view)).await
+    }
+
+    async fn bind(&self, expected: Option<Binding>, binding: &Binding) -> Result<Option<Binding>, QueueError> {
+        let binding = binding.clone();
+        self.write(move |step, _| shared::bind(step, expected.as_ref(), &binding)).await
     }
 
     async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration) {

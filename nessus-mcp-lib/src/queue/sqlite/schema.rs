@@ -19,7 +19,7 @@ ALTER TABLE entries ADD COLUMN losses INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX entries_suspect ON entries (pool) WHERE losses > 20;
 ";
 
-/// `clock` is the last time that was seen, in ms; see `clock`.
+/// `clock` is the last time that was seen, in ms, see `clock`; `binding` the data directory the queue belongs to, as JSON.
 const FACTS: &str = "
 CREATE TABLE facts (
     name  TEXT NOT NULL PRIMARY KEY,

@@ -1,11 +1,11 @@
-//! The steps on what workers and servers share beside entries: pauses, scanner slots and idempotency keys.
+//! The steps on what workers and servers share beside entries: pauses, scanner slots, idempotency keys and the binding.
 
 use std::time::Duration;
 
-use rusqlite::{OptionalExtension, Transaction, params};
+use rusqlite::{OptionalExtension, Transaction, params, types::Type};
 
 use super::{
-    super::{IdempotencyEntry, IdempotencyOutcome, SlotOutcome},
+    super::{Binding, IdempotencyEntry, IdempotencyOutcome, SlotOutcome},
     statements::{count, name, rows},
 };
 use crate::{
@@ -117,4 +117,27 @@ pub(super) fn claim_idempotency_key(
         expires.as_millis()
     ])?;
     Ok(IdempotencyOutcome::Claimed)
+}
+
+pub(super) fn binding(view: &Transaction<'_>) -> rusqlite::Result<Option<Binding>> {
+    view.prepare_cached("SELECT value FROM facts WHERE name = 'binding'")?
+        .query_row([], |row| {
+            serde_json::from_str(row.get_ref(0)?.as_str()?)
+                .map_err(|error| rusqlite::Error::FromSqlConversionFailure(0, Type::Text, error.into()))
+        })
+        .optional()
+}
+
+pub(super) fn bind(
+    step: &Transaction<'_>,
+    expected: Option<&Binding>,
+    new: &Binding,
+) -> rusqlite::Result<Option<Binding>> {
+    let standing = binding(step)?;
+    if standing.as_ref() != expected {
+        return Ok(standing);
+    }
+    step.prepare_cached("INSERT OR REPLACE INTO facts (name, value) VALUES ('binding', ?1)")?
+        .execute([serde_json::json!(new).to_string()])?;
+    Ok(Some(new.clone()))
 }

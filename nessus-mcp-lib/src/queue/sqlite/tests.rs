@@ -75,7 +75,7 @@ mod conformance {
             self.connection()
                 .execute_batch(
                     "BEGIN IMMEDIATE; DELETE FROM entries; DELETE FROM pools; DELETE FROM dead; DELETE FROM slots;
-                     DELETE FROM idempotency; DELETE FROM circuits; COMMIT;",
+                     DELETE FROM idempotency; DELETE FROM circuits; DELETE FROM facts; COMMIT;",
                 )
                 .unwrap();
         }
@@ -118,8 +118,8 @@ async fn what_was_confirmed_is_there_after_opening_again() {
     let connection = Connection::open(&path).unwrap();
     let mode: String = connection.query_row("PRAGMA journal_mode", [], |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
-    let store = queue.store.writer();
-    assert_eq!(store.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0)).unwrap(), 2, "FULL");
+    let synchronous = |writer: &Connection| writer.query_row("PRAGMA synchronous", [], |row| row.get::<_, i64>(0));
+    assert_eq!(queue.store.with_writer(synchronous).unwrap(), 2, "FULL");
 }
 
 #[tokio::test]
@@ -237,11 +237,10 @@ async fn a_full_disk_refuses_the_step_and_keeps_the_rest() {
     let directory = directory();
     let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
     queue.enqueue(&pool(), &body(1)).await.unwrap();
-    {
-        let writer = queue.store.writer();
+    queue.store.with_writer(|writer| {
         let pages: i64 = writer.query_row("PRAGMA page_count", [], |row| row.get(0)).unwrap();
         writer.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
-    }
+    });
     let filler = "x".repeat(100_000);
     let large =
         TaskBody::parse(format!(r#"{{"task_id":"ne_ness_20251201_143022_ffffffff","filler":"{filler}"}}"#)).unwrap();
@@ -253,20 +252,32 @@ async fn a_full_disk_refuses_the_step_and_keeps_the_rest() {
     assert_eq!(claim.body, body(1));
 }
 
+/// Nothing is written into a file that is gone: the one that lies there instead is used, by all who had the first one open.
 #[tokio::test]
-async fn a_file_that_was_removed_is_not_written_to() {
+async fn a_file_that_was_moved_away_is_replaced() {
     let directory = directory();
     let path = directory.path().join("queue.db");
-    let queue = SqliteQueue::open(&path).unwrap();
-    queue.ping().await.unwrap();
-    fs::remove_file(&path).unwrap();
-    for error in [queue.enqueue(&pool(), &body(1)).await.map(drop), queue.ping().await.map(drop)] {
-        let error = error.unwrap_err();
-        assert_eq!((error.code(), error.kind()), ("queue_unavailable", ErrorKind::Unavailable));
+    let queues = [SqliteQueue::open(&path).unwrap(), SqliteQueue::open(&path).unwrap()];
+    queues[0].enqueue(&pool(), &body(1)).await.unwrap();
+    queues[0].bind(None, &Binding::new("one")).await.unwrap();
+    let moved = directory.path().join("moved.db");
+    // The log beside it stays behind, as it does when an operator moves the one file that has the name.
+    #[expect(clippy::disallowed_methods, reason = "as an operator does")]
+    fs::rename(&path, &moved).unwrap();
+    assert_eq!(queues[1].binding().await.unwrap(), None);
+    for (number, queue) in (2..).zip(&queues) {
+        queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
-    // A new file in its place is another queue.
-    let _new = SqliteQueue::open(&path).unwrap();
-    queue.enqueue(&pool(), &body(1)).await.unwrap_err();
+    let third = SqliteQueue::open(&path).unwrap();
+    assert_eq!(third.peek(&pool(), 9).await.unwrap(), [body(2).into_string(), body(3).into_string()]);
+    drop(queues);
+    assert_eq!(third.depth(&pool()).await.unwrap(), 2, "whoever closes it leaves the log of the others alone");
+
+    let nested = directory.path().join("data/queue.db");
+    let queue = SqliteQueue::open(&nested).unwrap();
+    fs::remove_dir_all(nested.parent().unwrap()).unwrap();
+    let error = queue.enqueue(&pool(), &body(1)).await.unwrap_err();
+    assert_eq!((error.code(), error.kind()), ("queue_unavailable", ErrorKind::Unavailable), "{}", chain(&error));
 }
 
 #[tokio::test]

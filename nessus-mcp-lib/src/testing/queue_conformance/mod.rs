@@ -117,6 +117,8 @@ macro_rules! queue_conformance_tests {
             of_two_changes_of_a_circuit_one_stands
             an_isolation_is_ended_by_an_order_only
             circuits_go_on_after_a_loss_of_data
+            a_queue_is_bound_to_one_directory
+            a_queue_that_lost_its_data_is_not_bound
             waiting_ends_when_there_is_work
             the_time_is_that_of_the_leases
             the_queue_gives_a_sign_of_life

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task};
 use crate::{
     ids::InstanceId,
-    queue::{Finish, IdempotencyEntry, IdempotencyOutcome, QueueStats, SlotOutcome},
+    queue::{Binding, Finish, IdempotencyEntry, IdempotencyOutcome, QueueStats, SlotOutcome},
     time::Timestamp,
 };
 
@@ -134,6 +134,41 @@ pub async fn a_paused_pool_gives_nothing(harness: &dyn QueueHarness) {
     let resumed = claim(&*queue, "w", LONG).await;
     assert_eq!(resumed.body, body(2));
     assert!(resumed.lease.fence > held.fence);
+}
+
+/// Of many who bind a new queue at once one succeeds, and the others get its binding; only who knows what stands replaces it.
+pub async fn a_queue_is_bound_to_one_directory(harness: &dyn QueueHarness) {
+    assert_eq!(harness.queue().binding().await.unwrap(), None);
+    let calls: Vec<_> = (0..12)
+        .map(|number| {
+            let queue = harness.queue();
+            let ours = Binding::new(format!("directory {number}: \"☃\""));
+            tokio::spawn(async move { (ours.clone(), queue.bind(None, &ours).await.unwrap().unwrap()) })
+        })
+        .collect();
+    let mut all = Vec::new();
+    for call in calls {
+        all.push(call.await.unwrap());
+    }
+    let standing = harness.queue().binding().await.unwrap().unwrap();
+    assert!(all.iter().all(|(_, answer)| *answer == standing), "{all:?}");
+    assert_eq!(all.iter().filter(|(ours, _)| *ours == standing).count(), 1);
+
+    let other = Binding::new("another");
+    let wrong = Binding::new(standing.directory.clone());
+    assert_ne!(wrong, standing, "each binding has an epoch of its own");
+    assert_eq!(harness.queue().bind(Some(wrong), &other).await.unwrap(), Some(standing.clone()));
+    assert_eq!(harness.queue().bind(Some(standing), &other).await.unwrap(), Some(other.clone()));
+    assert_eq!(harness.queue().binding().await.unwrap(), Some(other));
+}
+
+/// Whoever finds no binding knows that the queue has lost what it knew.
+pub async fn a_queue_that_lost_its_data_is_not_bound(harness: &dyn QueueHarness) {
+    let bound = Binding::new("one");
+    harness.queue().bind(None, &bound).await.unwrap();
+    harness.wipe().await;
+    assert_eq!(harness.queue().binding().await.unwrap(), None);
+    assert_eq!(harness.queue().bind(Some(bound), &Binding::new("two")).await.unwrap(), None);
 }
 
 /// Waiting ends for work that is there or comes, and when the time is over.

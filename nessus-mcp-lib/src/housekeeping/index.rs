@@ -1,0 +1,231 @@
+//! The queue as an index of the task files: whether it is the one of this data directory, and what is done when it has lost
+//! what it knew.
+//!
+//! Data directory and queue carry one id. A new queue gets that of its directory, whoever comes first; a queue that has lost its
+//! data has lost the id as well, is rebuilt from the files, and gets it again at the very end. Until then nothing is
+//! claimed from it. A queue that has another id belongs to another directory: its tasks are not here, and ours are not
+//! there, so nothing is done with it until an operator decides.
+
+use std::{
+    path::Path,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Notify, time::Instant};
+use tracing::{debug, error, warn};
+
+use super::reconcile::{GRACE, ReconcileError, reconcile};
+use crate::{
+    error::{Classified, ErrorKind, chain},
+    queue::{Binding, Queue},
+    task::{QueueFile, TaskManager},
+    time::Clock,
+};
+
+/// How often it is looked whether the queue is still whole.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// The queue of a data directory. Cheap to clone; all clones are the same.
+#[derive(Debug, Clone)]
+pub struct QueueIndex {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    tasks: TaskManager,
+    queue: Arc<dyn Queue>,
+    clock: Arc<dyn Clock>,
+    /// The id of the directory, once it was seen to be that of the queue.
+    id: OnceLock<String>,
+    /// Held while the queue is bound, so that this process does it once.
+    binding: tokio::sync::Mutex<()>,
+    has_failed: AtomicBool,
+    failure: Notify,
+}
+
+impl QueueIndex {
+    /// The queue of these tasks; nothing is looked at yet.
+    pub fn new(tasks: TaskManager, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Self {
+        let (id, binding, has_failed, failure) = Default::default();
+        Self { inner: Arc::new(Inner { tasks, queue, clock, id, binding, has_failed, failure }) }
+    }
+
+    /// The binding of the queue; `None` while it has none and nothing may be claimed from it.
+    ///
+    /// # Errors
+    /// [`ReconcileError::Mismatch`] for a queue of another directory, [`ReconcileError::DirectoryChanged`], and when queue or
+    /// directory cannot be read.
+    pub async fn look(&self) -> Result<Option<Binding>, ReconcileError> {
+        let Inner { tasks, queue, id: known, .. } = self.inner.as_ref();
+        let file = tasks.queue_file().await?;
+        let binding = queue.binding().await?;
+        if let Some(before) = known.get()
+            && file.id.as_ref() != Some(before)
+        {
+            return Err(ReconcileError::DirectoryChanged { before: before.clone() });
+        }
+        let binding = check(&file, binding)?;
+        if let Some(binding) = &binding {
+            known.get_or_init(|| binding.directory.clone());
+        }
+        Ok(binding)
+    }
+
+    /// The binding of the queue, after it was bound to this directory if it was to none.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look), and when the queue cannot be bound.
+    pub async fn ensure(&self) -> Result<Binding, ReconcileError> {
+        if let Some(binding) = self.look().await? {
+            return Ok(binding);
+        }
+        let _alone = self.inner.binding.lock().await;
+        if let Some(binding) = self.look().await? {
+            return Ok(binding);
+        }
+        self.bind(None).await
+    }
+
+    /// Lets the queue belong to this directory, whatever it belonged to before.
+    ///
+    /// # Errors
+    /// When queue or directory cannot be read or written, or another process binds the queue at the same moment.
+    pub async fn rebind(&self) -> Result<Binding, ReconcileError> {
+        let standing = self.inner.queue.binding().await?;
+        self.bind(standing).await
+    }
+
+    /// Binds the queue to this directory. Of several processes that do so at once one succeeds, and the others find that it
+    /// has done the same.
+    async fn bind(&self, standing: Option<Binding>) -> Result<Binding, ReconcileError> {
+        let Inner { tasks, queue, .. } = self.inner.as_ref();
+        let new_id = || uuid::Uuid::new_v4().simple().to_string();
+        let file = tasks.update_queue_file(move |file| _ = file.id.get_or_insert_with(new_id)).await?;
+        let binding = Binding::new(file.id.clone().unwrap_or_default());
+        let stands = queue.bind(standing, &binding).await?;
+        debug!(directory = binding.directory, "the queue is bound to the data directory");
+        Ok(check(&file, stands)?.unwrap_or(binding))
+    }
+
+    /// Says that the queue did not do what it was asked for, so that it is compared with the files as soon as it answers.
+    pub fn notice_failure(&self) {
+        self.inner.has_failed.store(true, Ordering::Relaxed);
+        self.inner.failure.notify_one();
+    }
+
+    /// Sees to it that the queue is bound and knows all tasks: at once, when it answers again after a failure, when it was
+    /// bound anew, and regularly if a time is given. Never returns.
+    pub async fn watch(&self, regularly: Option<Duration>) {
+        let Inner { tasks, queue, clock, has_failed, failure, .. } = self.inner.as_ref();
+        let mut bound: Option<Binding> = None;
+        let mut said = None;
+        let (mut compared, mut next): (Option<Instant>, Option<Instant>) = (None, None);
+        let mut is_urgent = false;
+        loop {
+            match self.ensure().await {
+                Ok(binding) => {
+                    said = None;
+                    let now = Instant::now();
+                    if bound.as_ref() != Some(&binding) {
+                        bound = Some(binding);
+                        (is_urgent, next) = (true, Some(now));
+                    } else if has_failed.swap(false, Ordering::Relaxed) {
+                        // A queue that refuses one thing again and again need not be compared each time.
+                        (is_urgent, next) = (true, Some(compared.map_or(now, |compared| compared + GRACE)));
+                    }
+                    if next.is_some_and(|next| next <= now) {
+                        match reconcile(tasks, queue.as_ref(), clock.now()).await {
+                            Ok(0) => {}
+                            Ok(count) => warn!(count, "tasks the queue had forgotten were enqueued again"),
+                            Err(error) => {
+                                has_failed.store(true, Ordering::Relaxed);
+                                warn!(error = chain(&error), "task files and queue could not be compared");
+                            }
+                        }
+                        compared = Some(now);
+                        // What was too young for this time must not wait for the next regular one.
+                        let pause = if std::mem::take(&mut is_urgent) { Some(GRACE) } else { regularly };
+                        next = pause.map(|pause| now + pause);
+                    }
+                }
+                Err(failed) => {
+                    has_failed.store(true, Ordering::Relaxed);
+                    let code = failed.code();
+                    if said == Some(code) {
+                        debug!(error = chain(&failed), "the queue still cannot be used");
+                    } else if failed.kind() == ErrorKind::Configuration {
+                        let hint = failed.hint().unwrap_or_default();
+                        error!(error = chain(&failed), hint, "nothing is claimed from this queue");
+                    } else {
+                        warn!(error = chain(&failed), "the queue cannot be used for now");
+                    }
+                    said = Some(code);
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+                () = failure.notified(), if said.is_none() => {}
+            }
+        }
+    }
+}
+
+/// The binding of the queue of a data directory, which need not exist.
+///
+/// # Errors
+/// [`ReconcileError::Mismatch`] for a queue of another directory, and when queue or directory cannot be read.
+pub async fn binding_of(data_dir: &Path, queue: &dyn Queue) -> Result<Option<Binding>, ReconcileError> {
+    check(&QueueFile::read(data_dir)?, queue.binding().await?)
+}
+
+/// The binding, unless it is to another directory. A directory without an id is not the one that gave the queue its own.
+fn check(file: &QueueFile, binding: Option<Binding>) -> Result<Option<Binding>, ReconcileError> {
+    match binding {
+        Some(binding) if file.id.as_ref() != Some(&binding.directory) => {
+            Err(ReconcileError::Mismatch { directory: file.id.clone(), queue: binding.directory })
+        }
+        binding => Ok(binding),
+    }
+}
+
+impl Classified for ReconcileError {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::Task(error) => error.code(),
+            Self::Queue(error) => error.code(),
+            Self::Body(error) => error.code(),
+            Self::Mismatch { .. } => "queue_mismatch",
+            Self::DirectoryChanged { .. } => "data_directory_changed",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Task(error) => error.kind(),
+            Self::Queue(error) => error.kind(),
+            Self::Body(error) => error.kind(),
+            Self::Mismatch { .. } | Self::DirectoryChanged { .. } => ErrorKind::Configuration,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        match self {
+            Self::Task(error) => error.hint(),
+            Self::Queue(error) => error.hint(),
+            Self::Body(error) => error.hint(),
+            Self::Mismatch { .. } => Some(
+                "look at `DATA_DIR` and `QUEUE_URL`; to let the queue belong to this data directory from now on, run \
+                 `nessus-admin queue rebind`"
+                    .to_owned(),
+            ),
+            Self::DirectoryChanged { .. } => {
+                Some("see whether the disk of the data directory is mounted, then restart the process".to_owned())
+            }
+        }
+    }
+}

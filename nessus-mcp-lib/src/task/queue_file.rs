@@ -1,0 +1,38 @@
+//! `queue.json`: what a data directory remembers of its queue.
+
+use std::{fs, io, path::Path};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::TaskError;
+
+pub(super) const QUEUE_FILE: &str = "queue.json";
+
+/// What a data directory remembers of its queue, so that another queue is noticed. Fields this version does not know
+/// survive in `extra`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct QueueFile {
+    /// The name of this directory in the queue's binding; `None` until it had a queue.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// What a newer version wrote.
+    #[serde(flatten)]
+    pub extra: Map<String, Value>,
+}
+
+impl QueueFile {
+    /// Reads the file of a data directory; empty when there is none.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when it cannot be read, [`TaskError::Damaged`] when it makes no sense.
+    pub fn read(data_dir: &Path) -> Result<Self, TaskError> {
+        let path = data_dir.join(QUEUE_FILE);
+        let text = match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            read => read.map_err(TaskError::storage("cannot read", &path))?,
+        };
+        serde_json::from_slice(&text).map_err(|error| TaskError::Damaged { path, message: error.to_string() })
+    }
+}
