@@ -141,6 +141,7 @@ impl ScanService {
             (None, None) => "the scan is queued again; ask get_scan_status",
         };
         if let Err(error) = self.enqueue_again(&task).await {
+            self.index.notice_failure();
             warn!(%task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
             message = "the scan will be queued again as soon as the queue answers; ask get_scan_status";
         }

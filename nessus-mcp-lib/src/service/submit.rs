@@ -209,6 +209,7 @@ impl ScanService {
         if !task.status.is_terminal()
             && let Err(error) = self.enqueue(&task).await
         {
+            self.index.notice_failure();
             // The task is on the disk and will run: an error here would make the caller submit it a second time.
             warn!(task_id = %task.task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
             message = "the scan is accepted and kept, but the queue does not answer; it starts when the queue is back; ask \
