@@ -18,10 +18,11 @@ local function rfc3339(ms)
     math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
 end
 
--- Puts a body that is a JSON object beside the reason. `before` and `after` surround the time and are JSON already.
-local function bury(body, before, after)
+-- Puts a body that is a JSON object beside the reason. `before` and `after` surround the time, now or `at`, and are JSON already.
+local function bury(body, before, after, at)
+  at = at or now
   local open = string.match(body, '^(.*)}%s*$') or '{'
-  redis.call('ZADD', dead, string.format('%.3f', now / 1000), open .. before .. rfc3339(now) .. after)
+  redis.call('ZADD', dead, string.format('%.3f', at / 1000), open .. before .. rfc3339(at) .. after)
 end
 
 -- Puts a text that is no body there.

@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 24] = [
+    pub const POINTS: [&str; 27] = [
         "submit_key_claimed",
         "submit_task_written",
         "submit_enqueued",
@@ -65,6 +65,9 @@ mod armed {
         "worker_before_final_state",
         "worker_after_final_state",
         "worker_before_acknowledge",
+        "rebuild_orders_restored",
+        "rebuild_letters_restored",
+        "rebuild_tasks_enqueued",
     ];
 
     /// The point this process dies at, and how often it may still be passed.

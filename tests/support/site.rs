@@ -53,9 +53,11 @@ impl Site {
         Self { sim, deployment, server, client }
     }
 
-    /// Kills the server and starts another one on the same data.
+    /// Kills the server, unless it is dead already, and starts another one on the same data.
     pub async fn restart_server(&mut self) {
-        self.server.process.kill();
+        if self.server.process.is_running() {
+            self.server.process.kill();
+        }
         self.server = self.deployment.serve(&unchecked(self.deployment.server(binaries::server())));
         self.client = connect(&self.server).await;
     }

@@ -18,9 +18,9 @@ pub(crate) async fn cancel(args: &CancelArgs) -> Result<(), Failure> {
 
 pub(crate) async fn pause_pool(args: &PausePoolArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
-    let queue = queue::open(&settings).await?;
+    let index = queue::open_index(&settings).await?;
     for pool in queue::pools(&settings, std::slice::from_ref(&args.pool))? {
-        queue.pause_pool(&pool, &args.reason).await?;
+        index.pause_pool(&pool, &args.reason).await?;
         output::lines([format!("pool {pool} is paused: {}", args.reason)]);
     }
     Ok(())
@@ -28,9 +28,9 @@ pub(crate) async fn pause_pool(args: &PausePoolArgs) -> Result<(), Failure> {
 
 pub(crate) async fn resume_pool(args: &ResumePoolArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
-    let queue = queue::open(&settings).await?;
+    let index = queue::open_index(&settings).await?;
     for pool in queue::pools(&settings, std::slice::from_ref(&args.pool))? {
-        queue.resume_pool(&pool).await?;
+        index.resume_pool(&pool).await?;
         output::lines([format!("pool {pool} takes tasks")]);
     }
     Ok(())

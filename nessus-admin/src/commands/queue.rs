@@ -35,6 +35,25 @@ impl Classified for NoQueue {
     }
 }
 
+/// A data directory that nobody has made yet.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no data directory at `{}`", .0.display())]
+struct NoDirectory(PathBuf);
+
+impl Classified for NoDirectory {
+    fn code(&self) -> &'static str {
+        "no_data_directory"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Configuration
+    }
+
+    fn hint(&self) -> Option<String> {
+        NoQueue(self.0.clone()).hint()
+    }
+}
+
 /// The address of a queue that exists; whether one on Redis does shows when it is opened.
 fn existing(settings: &Settings) -> Result<QueueUrl, Failure> {
     let url: QueueUrl = settings.queue_url.parse()?;
@@ -58,7 +77,7 @@ pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let queue = queue::open(&existing(&settings)?).await?;
     let before = queue.binding().await?;
-    let index = QueueIndex::new(TaskManager::open(&settings.data_dir)?, queue, Arc::new(SystemClock));
+    let index = index(&settings, queue)?;
     let id = index.rebind().await?.directory;
     let before = match before {
         Some(before) if before.directory == id => "it did before".to_owned(),
@@ -69,9 +88,32 @@ pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Opens what orders about pools are written to: the queue and its data directory, which exist.
+pub(super) async fn open_index(settings: &Settings) -> Result<QueueIndex, Failure> {
+    check_directory(settings).await?;
+    let queue = queue::open(&existing(settings)?).await?;
+    housekeeping::binding_of(&settings.data_dir, queue.as_ref()).await?;
+    index(settings, queue)
+}
+
+fn index(settings: &Settings, queue: Arc<dyn Queue>) -> Result<QueueIndex, Failure> {
+    Ok(QueueIndex::new(TaskManager::open(&settings.data_dir)?, queue, Arc::new(SystemClock)))
+}
+
+/// A queue that has just lost its data would be bound to a directory that is made by looking for it.
+async fn check_directory(settings: &Settings) -> Result<(), Failure> {
+    if settings.data_dir.is_dir() {
+        return Ok(());
+    }
+    let queue = queue::open(&existing(settings)?).await?;
+    housekeeping::binding_of(&settings.data_dir, queue.as_ref()).await?;
+    Err(NoDirectory(settings.data_dir.clone()).into())
+}
+
 /// Opens everything that commands on tasks need, of a deployment that exists.
 pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Failure> {
     existing(settings)?;
+    check_directory(settings).await?;
     Ok(ScanService::open(settings).await?)
 }
 

@@ -18,11 +18,15 @@ use std::{
 use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, error, warn};
 
-use super::reconcile::{GRACE, ReconcileError, reconcile};
+use super::{
+    rebuild::rebuild,
+    reconcile::{GRACE, ReconcileError, keeps_its_key, reconcile},
+};
 use crate::{
     error::{Classified, ErrorKind, chain},
-    queue::{Binding, Queue},
-    task::{QueueFile, TaskManager},
+    ids::{InstanceId, PoolName},
+    queue::{Binding, Queue, QueueError},
+    task::{QueueFile, Task, TaskManager},
     time::Clock,
 };
 
@@ -76,7 +80,7 @@ impl QueueIndex {
         Ok(binding)
     }
 
-    /// The binding of the queue, after it was bound to this directory if it was to none.
+    /// The binding of the queue, after it was rebuilt from the files and bound to this directory if it was to none.
     ///
     /// # Errors
     /// As [`look`](Self::look), and when the queue cannot be bound.
@@ -88,15 +92,80 @@ impl QueueIndex {
         if let Some(binding) = self.look().await? {
             return Ok(binding);
         }
+        // Where both are new, or of an older version, there is nothing to restore.
+        if self.inner.tasks.queue_file().await?.id.is_some() {
+            self.rebuild().await?;
+        }
         self.bind(None).await
     }
 
-    /// Lets the queue belong to this directory, whatever it belonged to before.
+    /// Whether the queue's binding is still this one: what it was asked for meanwhile, it still knows.
+    pub(crate) async fn is_still(&self, binding: &Binding) -> Result<bool, QueueError> {
+        Ok(self.inner.queue.binding().await?.as_ref() == Some(binding))
+    }
+
+    /// Whether the task is the one that its idempotency key stands for, in a queue that is whole. It is cancelled if not.
+    pub(crate) async fn settle(&self, task: &Task) -> Result<bool, ReconcileError> {
+        self.ensure().await?;
+        let Inner { tasks, queue, clock, .. } = self.inner.as_ref();
+        keeps_its_key(tasks, queue.as_ref(), task, clock.now()).await
+    }
+
+    /// Stops claims of tasks that have not begun from the pool, durably: a queue that is rebuilt is paused again.
+    ///
+    /// # Errors
+    /// When directory or queue cannot be written; the pause may hold then, and the call can be repeated.
+    pub async fn pause_pool(&self, pool: &PoolName, reason: &str) -> Result<(), ReconcileError> {
+        self.ensure().await?;
+        let (paused, text) = (pool.clone(), reason.to_owned());
+        self.inner.tasks.update_queue_file(move |file| _ = file.paused.insert(paused, text)).await?;
+        Ok(self.inner.queue.pause_pool(pool, reason).await?)
+    }
+
+    /// Allows claims from the pool again.
+    ///
+    /// # Errors
+    /// As [`pause_pool`](Self::pause_pool).
+    pub async fn resume_pool(&self, pool: &PoolName) -> Result<(), ReconcileError> {
+        self.ensure().await?;
+        let resumed = pool.clone();
+        self.inner.tasks.update_queue_file(move |file| _ = file.paused.remove(&resumed)).await?;
+        Ok(self.inner.queue.resume_pool(pool).await?)
+    }
+
+    /// Writes down whether an operator has isolated a scanner, and why; the queue is told by the caller.
+    pub(crate) async fn record_isolation(
+        &self,
+        pool: &PoolName,
+        instance: &InstanceId,
+        reason: Option<&str>,
+    ) -> Result<(), ReconcileError> {
+        self.ensure().await?;
+        let (pool, instance, reason) = (pool.clone(), instance.clone(), reason.map(str::to_owned));
+        let change = move |file: &mut QueueFile| {
+            let isolated = file.isolated.entry(pool.clone()).or_default();
+            match reason {
+                Some(reason) => _ = isolated.insert(instance, reason),
+                None => _ = isolated.remove(&instance),
+            }
+            file.isolated.retain(|_, instances| !instances.is_empty());
+        };
+        self.inner.tasks.update_queue_file(change).await?;
+        Ok(())
+    }
+
+    async fn rebuild(&self) -> Result<(), ReconcileError> {
+        let Inner { tasks, queue, clock, .. } = self.inner.as_ref();
+        rebuild(tasks, queue.as_ref(), clock.now()).await
+    }
+
+    /// Lets the queue belong to this directory, whatever it belonged to before, with all that the directory remembers.
     ///
     /// # Errors
     /// When queue or directory cannot be read or written, or another process binds the queue at the same moment.
     pub async fn rebind(&self) -> Result<Binding, ReconcileError> {
         let standing = self.inner.queue.binding().await?;
+        self.rebuild().await?;
         self.bind(standing).await
     }
 

@@ -1,6 +1,7 @@
 //! What has to be done now and then so that nothing is forgotten.
 
 mod index;
+mod rebuild;
 mod reconcile;
 
 pub use self::{

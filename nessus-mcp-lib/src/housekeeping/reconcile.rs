@@ -6,15 +6,23 @@
 
 use std::time::Duration;
 
+use tracing::warn;
+
 use crate::{
-    queue::{self, BodyError, EnqueueOutcome, Queue, QueueError, TaskBody},
-    task::{Task, TaskError, TaskManager, TaskQuery, TaskStatus},
+    queue::{
+        self, BodyError, EnqueueOutcome, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue, QueueError,
+        TaskBody,
+    },
+    task::{Task, TaskError, TaskKey, TaskManager, TaskQuery, TaskStatus, Writer},
     time::Timestamp,
 };
 
 /// Tasks younger than this are left alone: their submit may be about to enqueue them. So are those whose submit seems to be
 /// about to come, by a clock that is ahead of ours by less; one that is further ahead says nothing about a task's age.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// A key that is about to expire decides nothing any more: the queue may have given it away rightly.
+const KEY_MARGIN: Duration = Duration::from_secs(3600);
 
 /// Task files and queue that could not be compared, or do not belong together.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +58,27 @@ pub enum ReconcileError {
 
 /// Enqueues every task that is not terminal and that the queue does not know; returns how many those were.
 pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
+    enqueue_unfinished(tasks, queue, now, Some(GRACE)).await
+}
+
+/// As [`reconcile`], with those that are younger than `grace` left alone.
+pub(super) async fn enqueue_unfinished(
+    tasks: &TaskManager,
+    queue: &dyn Queue,
+    now: Timestamp,
+    grace: Option<Duration>,
+) -> Result<usize, ReconcileError> {
     let mut enqueued = 0;
     let list = tasks.list(TaskQuery::default().unfinished()).await?;
     // Oldest first, so that the order of submission is kept.
-    for task in list.tasks.iter().rev().filter(|task| !is_young(task, now)) {
+    for task in list.tasks.iter().rev().filter(|task| grace.is_none_or(|grace| !is_young(task, now, grace))) {
         // It may have ended since the list was made; enqueued again, it would be buried a second time.
         let Some(task) = tasks.get(&task.task_id).await.ok().filter(|task| !task.status.is_terminal()) else {
             continue;
         };
+        if !keeps_its_key(tasks, queue, &task, now).await? {
+            continue;
+        }
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let pool = &task.scanner_pool;
         let is_new = match (task.status, task.attempt) {
@@ -76,8 +97,48 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
     Ok(enqueued)
 }
 
-fn is_young(task: &Task, now: Timestamp) -> bool {
-    now.since(task.created_at).max(task.created_at.since(now)) < GRACE
+/// Whether the task is the one that its idempotency key stands for. A queue that lost its keys while the task was written
+/// may have given its key to another: then this one, which nobody was told of, is cancelled before it runs.
+pub(super) async fn keeps_its_key(
+    tasks: &TaskManager,
+    queue: &dyn Queue,
+    task: &Task,
+    now: Timestamp,
+) -> Result<bool, ReconcileError> {
+    // What the queue knows or has begun is the one that the key was given to.
+    let may_be_second = task.status == TaskStatus::Queued && task.attempt <= 1;
+    let Some((key, entry, left)) = key_of(task, now).filter(|(_, _, left)| may_be_second && *left > KEY_MARGIN) else {
+        return Ok(true);
+    };
+    if queue.state_of(&task.scanner_pool, &task.task_id).await?.is_some() {
+        return Ok(true);
+    }
+    let first = match queue.claim_idempotency_key(key, &entry, left).await? {
+        IdempotencyOutcome::Existing(first) if first.task_id != task.task_id => first.task_id,
+        _ => return Ok(true),
+    };
+    warn!(task_id = %task.task_id, %first, "the request was submitted twice under one key: this task is cancelled");
+    let update = tasks.update(&task.task_id, Writer::FrontDoor, move |task| {
+        if task.status == TaskStatus::Queued {
+            task.status = TaskStatus::Cancelled;
+            task.idempotency = None;
+            task.error_code = Some("duplicate_request".to_owned());
+            task.error_message = Some(format!("the request became task `{first}`, under the same idempotency key"));
+        }
+    });
+    Ok(update.await?.status != TaskStatus::Cancelled)
+}
+
+/// The idempotency key of a task, what it stands for, and for how long.
+pub(super) fn key_of(task: &Task, now: Timestamp) -> Option<(&str, IdempotencyEntry, Duration)> {
+    let TaskKey { key, request_hash, claimed_at, .. } = task.idempotency.as_ref()?;
+    let left = IDEMPOTENCY_TTL.saturating_sub(now.since(*claimed_at));
+    let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash, *claimed_at);
+    (!left.is_zero()).then_some((key, entry, left))
+}
+
+fn is_young(task: &Task, now: Timestamp, grace: Duration) -> bool {
+    now.since(task.created_at).max(task.created_at.since(now)) < grace
 }
 
 #[cfg(test)]
@@ -111,5 +172,35 @@ mod tests {
             tasks.create(task).await.unwrap();
             assert_eq!(reconcile(&tasks, &queue, now).await.unwrap(), enqueued, "created at {created_at}, now {now}");
         }
+    }
+
+    /// A queue that was emptied between the claim of a key and the write of its task gives the key to another request. Of the
+    /// two one runs, also when the process of the other has died before it could see that.
+    #[tokio::test]
+    async fn of_two_tasks_with_one_key_the_queues_is_run() {
+        let now = Timestamp::from_millis(1_764_599_422_000);
+        let directory = tempfile::tempdir().unwrap();
+        let tasks = TaskManager::open(directory.path()).unwrap();
+        let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
+        let (pool, created_at) = (PoolName::new("lab").unwrap(), now.minus(GRACE));
+        let keyed = async || {
+            let id = TaskId::generate("mock", "lab", created_at);
+            let payload = ScanPayload::new("office", "192.0.2.1");
+            let mut task =
+                Task::new(id, TraceId::generate(), ScanType::Untrusted, "mock", pool.clone(), payload, created_at);
+            task.idempotency = Some(TaskKey::new("key", "hash", created_at));
+            tasks.create(task.clone()).await.unwrap();
+            task
+        };
+        let (first, second) = (keyed().await, keyed().await);
+        let entry = IdempotencyEntry::new(first.task_id.clone(), "hash", created_at);
+        queue.claim_idempotency_key("key", &entry, IDEMPOTENCY_TTL).await.unwrap();
+        for enqueued in [1, 0] {
+            assert_eq!(reconcile(&tasks, &queue, now).await.unwrap(), enqueued);
+        }
+        assert_eq!(tasks.get(&first.task_id).await.unwrap().status, TaskStatus::Queued);
+        let second = tasks.get(&second.task_id).await.unwrap();
+        assert_eq!((second.status, second.error_code.as_deref()), (TaskStatus::Cancelled, Some("duplicate_request")));
+        assert!(second.error_message.unwrap().contains(first.task_id.as_str()));
     }
 }

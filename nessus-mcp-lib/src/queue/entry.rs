@@ -300,6 +300,9 @@ pub enum SlotOutcome {
     Full,
 }
 
+/// How long an idempotency key keeps meaning the same request.
+pub(crate) const IDEMPOTENCY_TTL: Duration = Duration::from_secs(48 * 3600);
+
 /// What an idempotency key stands for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

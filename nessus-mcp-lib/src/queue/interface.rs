@@ -179,6 +179,19 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         ttl: Duration,
     ) -> Result<IdempotencyOutcome, QueueError>;
 
+    /// Lets `key` stand for `entry` for `ttl` from now, whatever it stood for: a queue that has lost its data gets the keys back
+    /// that task files remember.
+    async fn restore_idempotency_key(
+        &self,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl: Duration,
+    ) -> Result<(), QueueError>;
+
+    /// Puts a dead letter back that was lost, as old as it was, unless its task is ready, delayed or leased. The letter names a
+    /// task. Repeated, it changes nothing.
+    async fn restore_dead_letter(&self, pool: &PoolName, letter: &DeadLetter) -> Result<(), QueueError>;
+
     /// Tells all processes that a scanner's circuit has changed, unless another change came before this one.
     ///
     /// A change without an order stands only when nothing is known of the circuit, or when what is known is the change

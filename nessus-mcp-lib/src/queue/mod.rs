@@ -36,7 +36,6 @@ mod url;
 
 #[cfg(feature = "testing")]
 pub use self::interface::MockQueue;
-pub(crate) use self::interface::revive;
 pub use self::{
     binding::Binding,
     body::{BodyError, TaskBody},
@@ -50,3 +49,4 @@ pub use self::{
     interface::Queue,
     url::{QueueUrl, open},
 };
+pub(crate) use self::{entry::IDEMPOTENCY_TTL, interface::revive};

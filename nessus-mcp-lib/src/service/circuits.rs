@@ -113,6 +113,8 @@ impl ScanService {
                 });
             }
         }
+        let isolation = (order == CircuitOrder::Isolate).then_some(reason);
+        self.index.record_isolation(&pool.name, &id, isolation).await?;
         let change = CircuitChange::ordered(order, reason, OPERATOR);
         let record = self.queue.publish_circuit(&pool.name, &id, &change).await?.into_record();
         let local = self.circuits.breaker(&pool.name, &id);

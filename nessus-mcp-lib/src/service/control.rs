@@ -205,9 +205,27 @@ impl ScanService {
                 let name = archive_name(pool, letter, twins);
                 if !archived.contains(&name) {
                     self.archive(&name, letter).await?;
+                    self.dismiss(letter).await?;
                     archived.insert(name);
                 }
             }
+        }
+    }
+
+    /// Writes into the task that its dead letter was cleared away, so that a queue that is rebuilt does not bring it back.
+    async fn dismiss(&self, letter: &DeadLetter) -> Result<(), ServiceError> {
+        let Some(task_id) = &letter.task_id else { return Ok(()) };
+        let (now, attempt) = (self.clock.now(), letter.reason.attempt);
+        let update = self.tasks.update(task_id, Writer::FrontDoor, move |task| {
+            let is_of_this_failure = task.status.allows_retry() && (attempt == 0 || attempt == task.attempt);
+            if is_of_this_failure {
+                task.dismissed_at.get_or_insert(now);
+            }
+        });
+        match update.await {
+            // What has no file is not brought back.
+            Ok(_) | Err(TaskError::NotFound(_) | TaskError::Damaged { .. }) => Ok(()),
+            Err(error) => Err(error.into()),
         }
     }
 

@@ -6,7 +6,7 @@
 //! behind. Each later step can be repeated under the same task id without harm; what was written but not enqueued, the
 //! reconciler enqueues.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -18,15 +18,13 @@ use crate::{
     error::{chain, excerpt},
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
-    queue::{IdempotencyEntry, IdempotencyOutcome, TaskBody},
+    queue::{IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
     results::Profile,
     scanner::{ScannerInstance, ScannerPool},
     targets::{self, TargetSet},
-    task::{ScanPayload, ScanType, Task, TaskError, TaskStatus},
+    task::{ScanPayload, ScanType, Task, TaskError, TaskKey, TaskStatus},
 };
 
-/// How long a key keeps meaning the same request.
-const IDEMPOTENCY_TTL: Duration = Duration::from_secs(48 * 3600);
 /// The most characters of a scan's name: what Nessus takes.
 const MAX_NAME: usize = 255;
 /// The most characters of a description.
@@ -173,10 +171,11 @@ impl ScanService {
         let read = blocking::run(move || service.accept(&request).map(|accepted| (accepted, request)));
         let (accepted, request) = read.await.map_err(ServiceError::stopping)??;
         let Accepted { mut task, target_hosts, request_hash } = accepted;
-        self.index.ensure().await?;
+        let bound = self.index.ensure().await?;
         let mut repeated = false;
         if let Some(key) = &request.idempotency_key {
-            let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash.clone(), task.created_at);
+            let mut claimed_at = task.created_at;
+            let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash.clone(), claimed_at);
             let outcome = self.queue.claim_idempotency_key(key.as_str(), &entry, IDEMPOTENCY_TTL).await?;
             if let IdempotencyOutcome::Existing(existing) = outcome {
                 if existing.request_hash != request_hash {
@@ -184,8 +183,10 @@ impl ScanService {
                 }
                 // The first caller may have died before its task was written: go on under its id.
                 task.task_id = existing.task_id;
+                claimed_at = existing.created_at;
                 repeated = true;
             }
+            task.idempotency = Some(TaskKey::new(key.as_str(), request_hash, claimed_at));
         }
         crate::fail_points::fail_point!("submit_key_claimed");
         match self.tasks.create(task.clone()).await {
@@ -197,6 +198,15 @@ impl ScanService {
             Err(error) => return Err(error.into()),
         }
         crate::fail_points::fail_point!("submit_task_written");
+        if task.idempotency.is_some()
+            && task.status == TaskStatus::Queued
+            && self.index.is_still(&bound).await.is_ok_and(|still| !still)
+            // A queue that fails now is settled with by the reconciler.
+            && self.index.settle(&task).await.is_ok_and(|keeps| !keeps)
+        {
+            // The queue was emptied meanwhile, and the key given to another request: that is the one to answer for.
+            return Box::pin(self.submit(request)).await;
+        }
         let mut message = match task.status {
             TaskStatus::Queued | TaskStatus::Running => ACCEPTED,
             TaskStatus::Completed => "this request was made before and its scan is completed; read get_scan_results",

@@ -217,3 +217,52 @@ async fn what_there_is_can_be_seen() {
     assert!(f.service.ready().await);
     assert!(f.service.health().await.checks.contains_key("queue"));
 }
+
+/// The queue is emptied and rebuilt after a submit has claimed its key and before its task is written; the key is another
+/// task's by then. The caller hears of that task, and nothing runs twice.
+#[cfg(feature = "testing")]
+#[tokio::test]
+async fn a_key_that_is_lost_in_a_submit_is_still_one_task() {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use crate::queue::{Binding, EnqueueOutcome, Enqueued, IdempotencyEntry, IdempotencyOutcome, MockQueue};
+
+    let real = fixture().await;
+    let other = real.service.submit(keyed("k")).await.unwrap().task_id;
+    let task = real.service.tasks().get(&other).await.unwrap();
+    let key = task.idempotency.clone().unwrap();
+    let standing = real.service.queue().binding().await.unwrap().unwrap();
+
+    let (mut queue, looks, claims) = (MockQueue::new(), AtomicU32::new(0), AtomicU32::new(0));
+    let rebuilt = Binding::new(standing.directory.clone());
+    queue.expect_binding().returning(move || {
+        let is_first = looks.fetch_add(1, Ordering::Relaxed) == 0;
+        Ok(Some(if is_first { standing.clone() } else { rebuilt.clone() }))
+    });
+    let entry = IdempotencyEntry::new(other.clone(), key.request_hash, key.claimed_at);
+    queue.expect_claim_idempotency_key().returning(move |_, _, _| {
+        let is_first = claims.fetch_add(1, Ordering::Relaxed) == 0;
+        Ok(if is_first { IdempotencyOutcome::Claimed } else { IdempotencyOutcome::Existing(entry.clone()) })
+    });
+    queue.expect_state_of().returning(|_, _| Ok(None));
+    let enqueued = other.clone();
+    queue
+        .expect_enqueue()
+        .withf(move |_, body| *body.task_id() == enqueued)
+        .times(1)
+        .returning(|_, _| Ok(Enqueued::new(EnqueueOutcome::Added, 1)));
+    queue.expect_position().returning(|_, _| Ok(None));
+    let parts = ServiceParts::new(
+        real.directory.path(),
+        real.service.tasks().clone(),
+        Arc::new(queue),
+        real.service.scanners().clone(),
+    );
+    let service = ScanService::new(parts).unwrap();
+    let answer = service.submit(keyed("k")).await.unwrap();
+    assert_eq!((answer.task_id, answer.idempotent), (other, true));
+    let list = service.list_tasks(TaskQuery::default()).await.unwrap();
+    let states: Vec<_> = list.tasks.iter().map(|task| task.status).collect();
+    assert_eq!(states.iter().filter(|status| **status == TaskStatus::Cancelled).count(), 1, "{states:?}");
+    assert_eq!(list.total, 2);
+}

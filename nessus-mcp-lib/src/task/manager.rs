@@ -245,6 +245,7 @@ impl TaskManager {
             task.observation = None;
             task.cancel_requested_at = None;
             task.cancel_reason = None;
+            task.dismissed_at = None;
             // What an earlier attempt found must not be taken for the findings of this one.
             store.remove(&task_id, EXPORT_FILE)?;
             store.remove(&task_id, INDEX_FILE)?;
@@ -255,6 +256,11 @@ impl TaskManager {
             Ok(task)
         })
         .await
+    }
+
+    /// The ids of all tasks, newest first by the time in their names.
+    pub(crate) async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
+        self.blocking(TaskStore::list).await
     }
 
     /// The tasks that match, newest first. A task that cannot be read is said in the list, and once in the log.

@@ -26,7 +26,7 @@ pub use self::{
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
     model::{
         CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, Step,
-        TASK_SCHEMA_VERSION, Task,
+        TASK_SCHEMA_VERSION, Task, TaskKey,
     },
     queue_file::QueueFile,
     state::{StateTransitionError, TaskStatus},

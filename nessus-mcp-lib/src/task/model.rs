@@ -122,6 +122,25 @@ impl ScanPayload {
     }
 }
 
+/// The idempotency key that a task was submitted under.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct TaskKey {
+    /// The key.
+    pub key: String,
+    /// The hash of the request it stands for.
+    pub request_hash: String,
+    /// When it was first used: from then on it counts.
+    pub claimed_at: Timestamp,
+}
+
+impl TaskKey {
+    /// A key of these parts.
+    pub fn new(key: impl Into<String>, request_hash: impl Into<String>, claimed_at: Timestamp) -> Self {
+        Self { key: key.into(), request_hash: request_hash.into(), claimed_at }
+    }
+}
+
 /// A step in a task's life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -346,6 +365,12 @@ pub struct Task {
     /// Why, in the words of whoever asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
+    /// The caller's own name for the request, when there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<TaskKey>,
+    /// When an operator cleared the dead letter of this failure away; a retry clears this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dismissed_at: Option<Timestamp>,
     /// The fence of the last claim that wrote here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<Fence>,
@@ -407,6 +432,8 @@ impl Task {
             last_accessed_at: None,
             cancel_requested_at: None,
             cancel_reason: None,
+            idempotency: None,
+            dismissed_at: None,
             fence: None,
             schema_version: TASK_SCHEMA_VERSION,
             extra: Map::new(),

@@ -1,22 +1,29 @@
 //! `queue.json`: what a data directory remembers of its queue.
 
-use std::{fs, io, path::Path};
+use std::{collections::BTreeMap, fs, io, path::Path};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::TaskError;
+use crate::ids::{InstanceId, PoolName};
 
 pub(super) const QUEUE_FILE: &str = "queue.json";
 
-/// What a data directory remembers of its queue, so that another queue is noticed. Fields this version does not know
-/// survive in `extra`.
+/// What a data directory remembers of its queue: so that another queue is noticed, and so that one that has lost its data
+/// gets back what operators have ordered. Fields this version does not know survive in `extra`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueueFile {
     /// The name of this directory in the queue's binding; `None` until it had a queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<String>,
+    /// The pools that are paused, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub paused: BTreeMap<PoolName, String>,
+    /// The scanners that operators have isolated, by pool, with the reason.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub isolated: BTreeMap<PoolName, BTreeMap<InstanceId, String>>,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Map<String, Value>,

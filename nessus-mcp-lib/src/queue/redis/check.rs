@@ -26,7 +26,7 @@ pub(super) async fn warnings(calls: &Calls) -> Result<Vec<String>, QueueError> {
         match configured(calls, "save").await? {
             Some(saves) if saves.iter().any(String::is_empty) => found.push(
                 "Redis writes nothing to its disk (`appendonly no`, no `save`): set `appendonly yes`, else a restart loses \
-                 the queue, which is then rebuilt from the task files, and the idempotency keys, which are not"
+                 the queue until it is rebuilt from the task files"
                     .to_owned(),
             ),
             Some(_) => {}

@@ -37,7 +37,7 @@
 //! a broken connection, with the same effect.) What Redis confirms it keeps as well as it is told to: with
 //! `appendonly yes` a killed server loses nothing it had confirmed, and a machine without power the last second unless
 //! `appendfsync always` is set. A failover loses what the replica had not received. All of that is rebuilt from the task
-//! files, except idempotency keys. [`warnings`](Queue::warnings) says when the server may evict or does not persist.
+//! files, idempotency keys too. [`warnings`](Queue::warnings) says when the server may evict or does not persist.
 //!
 //! A server whose memory is full refuses new tasks, claims and renewals ([`QueueError::StorageFull`]), but not the
 //! acknowledgement that frees some.
@@ -417,6 +417,27 @@ impl Queue for RedisQueue {
             return Ok(IdempotencyOutcome::Claimed);
         }
         Ok(IdempotencyOutcome::Existing(existing))
+    }
+
+    async fn restore_idempotency_key(
+        &self,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl: Duration,
+    ) -> Result<(), QueueError> {
+        let mut set = cmd("SET");
+        set.arg(keys::idempotency(key)).arg(serde_json::json!(entry).to_string()).arg("PX").arg(millis(ttl));
+        self.calls.ask(&set).await
+    }
+
+    async fn restore_dead_letter(&self, pool: &PoolName, letter: &DeadLetter) -> Result<(), QueueError> {
+        let Some(task) = &letter.task_id else { return Ok(()) };
+        let [before, after] = letters::appended(&letter.reason);
+        let failed_at = letter.failed_at.as_millis().to_string();
+        let arguments = [task.to_string(), letter.body.clone(), before, after, failed_at];
+        let restore = self.script(&scripts::RESTORE_LETTER, pool, arguments);
+        self.calls.run::<u64>(&restore, LostReply::Repeat).await?;
+        Ok(())
     }
 
     async fn publish_circuit(

@@ -39,6 +39,7 @@ pool_script!(FINISH, "place.lua", "dead.lua", "finish.lua");
 pool_script!(REAP, "follow_clock.lua", "place.lua", "due.lua", "reap.lua");
 pool_script!(REMOVE, "find.lua", "remove.lua");
 pool_script!(RETRY_DEAD, "whole.lua", "dead.lua", "retry_dead.lua");
+pool_script!(RESTORE_LETTER, "dead.lua", "restore_letter.lua");
 pool_script!(STATS, "stats.lua");
 pool_script!(POSITION, "find.lua", "position.lua");
 pool_script!(STATE, "dead.lua", "state.lua");

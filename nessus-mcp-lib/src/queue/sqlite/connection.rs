@@ -1,7 +1,7 @@
 //! Opening the file, running steps on it, and telling what went wrong.
 
 use std::{
-    fs::{self, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError, RwLock},
@@ -161,6 +161,9 @@ fn identity(_path: &Path) -> Option<(u64, u64)> {
 }
 
 /// Creates the file and its directory unless they are there.
+///
+/// Of several processes one makes the file, and it clears away what lies beside it of a file that was moved: others may
+/// still have that open, and SQLite would take its log for the new one's.
 fn create_private(path: &Path) -> io::Result<()> {
     let directory = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
@@ -169,16 +172,27 @@ fn create_private(path: &Path) -> io::Result<()> {
     if !directory.is_dir() {
         durable::create_directory(directory)?;
     }
+    // Dropped, and the lock with it, when the file is there.
+    let locked = File::open(directory)?;
+    locked.lock()?;
+    if path.exists() {
+        return Ok(());
+    }
+    for suffix in ["-wal", "-shm"] {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(suffix);
+        match fs::remove_file(beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
     let mut options = OpenOptions::new();
     // Only ever a new file: closing a second handle on an open database would drop SQLite's locks on it.
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
-        Ok(_) => durable::sync_directory(directory),
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(error),
-    }
+    options.open(path)?;
+    durable::sync_directory(directory)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {

@@ -311,6 +311,21 @@ impl Queue for SqliteQueue {
         self.write(move |step, now| shared::claim_idempotency_key(step, now, &key, &entry, now.plus(ttl))).await
     }
 
+    async fn restore_idempotency_key(
+        &self,
+        key: &str,
+        entry: &IdempotencyEntry,
+        ttl: Duration,
+    ) -> Result<(), QueueError> {
+        let (key, entry) = (key.to_owned(), entry.clone());
+        self.write(move |step, now| shared::set_idempotency_key(step, &key, &entry, now.plus(ttl))).await
+    }
+
+    async fn restore_dead_letter(&self, pool: &PoolName, letter: &DeadLetter) -> Result<(), QueueError> {
+        let (pool, letter) = (pool.clone(), letter.clone());
+        self.write(move |step, _| statements::restore_dead_letter(step, &pool, &letter)).await
+    }
+
     async fn publish_circuit(
         &self,
         pool: &PoolName,

@@ -105,6 +105,16 @@ pub(super) fn claim_idempotency_key(
          WHERE key IN (SELECT key FROM idempotency WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT ?2)",
     )?
     .execute(params![now.as_millis(), SWEPT_PER_KEY])?;
+    set_idempotency_key(step, key, entry, expires)?;
+    Ok(IdempotencyOutcome::Claimed)
+}
+
+pub(super) fn set_idempotency_key(
+    step: &Transaction<'_>,
+    key: &str,
+    entry: &IdempotencyEntry,
+    expires: Timestamp,
+) -> rusqlite::Result<()> {
     step.prepare_cached(
         "INSERT OR REPLACE INTO idempotency (key, task_id, request_hash, created_at_ms, expires_ms)
          VALUES (?1, ?2, ?3, ?4, ?5)",
@@ -116,7 +126,7 @@ pub(super) fn claim_idempotency_key(
         entry.created_at.as_millis(),
         expires.as_millis()
     ])?;
-    Ok(IdempotencyOutcome::Claimed)
+    Ok(())
 }
 
 pub(super) fn binding(view: &Transaction<'_>) -> rusqlite::Result<Option<Binding>> {

@@ -436,20 +436,37 @@ fn bury(
     held: &Held,
     reason: &DeadReason,
 ) -> rusqlite::Result<()> {
+    write_letter(step, pool, &DeadLetter::new(task.cloned(), held.body.clone(), reason.clone(), now))?;
+    delete(step, held.id)
+}
+
+pub(super) fn restore_dead_letter(
+    step: &Transaction<'_>,
+    pool: &PoolName,
+    letter: &DeadLetter,
+) -> rusqlite::Result<()> {
+    match &letter.task_id {
+        Some(task) if state_of(step, pool, task)?.is_none() => write_letter(step, pool, letter),
+        _ => Ok(()),
+    }
+}
+
+fn write_letter(step: &Transaction<'_>, pool: &PoolName, letter: &DeadLetter) -> rusqlite::Result<()> {
+    let DeadLetter { task_id, body, reason, failed_at } = letter;
     step.prepare_cached(
         "INSERT INTO dead (pool, task_id, body, error, error_code, attempt, failed_at_ms)
          VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
     )?
     .execute(params![
         pool.as_str(),
-        task.map(TaskId::as_str),
-        held.body,
+        task_id.as_ref().map(TaskId::as_str),
+        body,
         reason.error,
         reason.error_code,
         reason.attempt,
-        now.as_millis()
+        failed_at.as_millis()
     ])?;
-    delete(step, held.id)
+    Ok(())
 }
 
 fn delete(step: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {

@@ -162,3 +162,23 @@ pub async fn a_purge_removes_what_is_old(harness: &dyn QueueHarness) {
     assert_eq!(queue.purge_dead(&pool(), newest.plus(LONG)).await.unwrap(), 1);
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(0, 0, 0, 0));
 }
+
+/// A letter that comes back is as it was, with its time, and once; a task that waits or runs has none.
+pub async fn a_dead_letter_is_restored_as_it_was(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    enqueue(&*queue, [1]).await;
+    fail(&*queue, DeadReason::new("the \"login\" was refused\n", "refused", 3)).await;
+    let letter = only_letter(&*queue).await;
+    harness.wipe().await;
+    for _ in 0..2 {
+        queue.restore_dead_letter(&pool(), &letter).await.unwrap();
+        assert_eq!(only_letter(&*queue).await, letter);
+    }
+    enqueue(&*queue, [2]).await;
+    let queued = DeadLetter::new(Some(task(2)), body(2).into_string(), letter.reason.clone(), letter.failed_at);
+    queue.restore_dead_letter(&pool(), &queued).await.unwrap();
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(1, 0, 0, 1));
+    let again = TaskBody::parse(format!(r#"{{"task_id":"{}","attempt":4}}"#, task(1))).unwrap();
+    assert_eq!(queue.retry_dead(&pool(), &again).await.unwrap(), RetryDeadOutcome::Requeued);
+    assert_eq!(queue.purge_dead(&pool(), letter.failed_at.plus(LONG)).await.unwrap(), 0);
+}

@@ -103,6 +103,7 @@ macro_rules! queue_conformance_tests {
             a_dead_letter_is_retried_once
             a_dead_letter_of_a_queued_task_is_dropped_by_a_retry
             a_purge_removes_what_is_old
+            a_dead_letter_is_restored_as_it_was
             an_unreadable_body_becomes_a_dead_letter
             a_body_of_an_older_producer_is_claimed
             a_copy_of_a_leased_task_is_dropped
@@ -111,6 +112,7 @@ macro_rules! queue_conformance_tests {
             slots_are_counted_by_scanner
             an_idempotency_key_has_one_winner
             an_idempotency_key_expires
+            an_idempotency_key_is_restored
             a_paused_pool_gives_nothing
             a_circuit_is_told_to_all
             a_circuits_time_goes_by_the_backends_clock

@@ -115,6 +115,20 @@ pub async fn an_idempotency_key_expires(harness: &dyn QueueHarness) {
     assert_eq!(existing, IdempotencyOutcome::Existing(entry(2)));
 }
 
+/// A key that comes back from the files stands for what it stood for, whoever took it meanwhile, and for no longer than told.
+pub async fn an_idempotency_key_is_restored(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    let entry = |number: u32| IdempotencyEntry::new(task(number), "hash", Timestamp::from_millis(5));
+    assert_eq!(queue.claim_idempotency_key("k", &entry(1), LONG).await.unwrap(), IdempotencyOutcome::Claimed);
+    queue.restore_idempotency_key("k", &entry(2), LONG).await.unwrap();
+    queue.restore_idempotency_key("k", &entry(2), LONG).await.unwrap();
+    let existing = queue.claim_idempotency_key("k", &entry(3), LONG).await.unwrap();
+    assert_eq!(existing, IdempotencyOutcome::Existing(entry(2)));
+    queue.restore_idempotency_key("short", &entry(4), SHORT).await.unwrap();
+    harness.let_pass(SHORT).await;
+    assert_eq!(queue.claim_idempotency_key("short", &entry(5), LONG).await.unwrap(), IdempotencyOutcome::Claimed);
+}
+
 /// A paused pool accepts tasks and lets workers finish, but hands out nothing until it is resumed.
 pub async fn a_paused_pool_gives_nothing(harness: &dyn QueueHarness) {
     let queue = harness.queue();

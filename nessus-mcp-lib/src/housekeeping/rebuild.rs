@@ -1,0 +1,105 @@
+//! Giving a queue that has lost its data back what it knew.
+//!
+//! Every step may be repeated, and several processes may take it at once. What keeps tasks from running comes before the
+//! tasks, and the caller binds the queue at the very end, so that a crash in between begins again from the start.
+
+use std::collections::{HashMap, HashSet};
+
+use tracing::{info, warn};
+
+use super::reconcile::{ReconcileError, enqueue_unfinished, key_of};
+use crate::{
+    circuit_breaker::{CircuitOrder, CircuitState},
+    error::chain,
+    fail_points::fail_point,
+    ids::{PoolName, TaskId},
+    queue::{CircuitChange, DeadLetter, DeadReason, Queue, QueueError, TaskBody},
+    task::{QueueFile, Task, TaskError, TaskManager},
+    time::Timestamp,
+};
+
+/// Who isolates a scanner again.
+const REBUILT: &str = "operator, before the queue was rebuilt";
+/// Dead letters that are looked at at once.
+const LETTERS: u32 = 500;
+
+/// Restores pauses and isolations, then idempotency keys and dead letters, then the tasks that have not ended.
+pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<(), ReconcileError> {
+    let file = tasks.queue_file().await?;
+    restore_orders(&file, queue).await?;
+    fail_point!("rebuild_orders_restored");
+    let (mut keys, mut letters) = (0_u64, 0_u64);
+    let mut known = KnownLetters::default();
+    // Newest first: of two tasks with one key the older has the last word.
+    for task_id in tasks.ids().await? {
+        let task = match tasks.get(&task_id).await {
+            Ok(task) => task,
+            Err(TaskError::NotFound(_)) => continue,
+            Err(error) => {
+                warn!(%task_id, error = chain(&error), "what the queue knew of this task cannot be restored");
+                continue;
+            }
+        };
+        if let Some((key, entry, left)) = key_of(&task, now) {
+            queue.restore_idempotency_key(key, &entry, left).await?;
+            keys += 1;
+        }
+        if task.status.allows_retry() && task.dismissed_at.is_none() && known.lacks(queue, &task).await? {
+            queue.restore_dead_letter(&task.scanner_pool, &letter_of(&task)?).await?;
+            letters += 1;
+        }
+    }
+    fail_point!("rebuild_letters_restored");
+    let enqueued = enqueue_unfinished(tasks, queue, now, None).await?;
+    fail_point!("rebuild_tasks_enqueued");
+    info!(keys, letters, tasks = enqueued, "the queue was rebuilt from the files");
+    Ok(())
+}
+
+/// Pauses pools and isolates scanners as operators have ordered.
+async fn restore_orders(file: &QueueFile, queue: &dyn Queue) -> Result<(), QueueError> {
+    for (pool, reason) in &file.paused {
+        queue.pause_pool(pool, reason).await?;
+    }
+    for (pool, instances) in &file.isolated {
+        for (instance, reason) in instances {
+            let standing = queue.circuits(pool, std::slice::from_ref(instance)).await?.pop().flatten();
+            if standing.is_none_or(|circuit| circuit.state != CircuitState::Isolated) {
+                let isolate = CircuitChange::ordered(CircuitOrder::Isolate, reason, REBUILT);
+                queue.publish_circuit(pool, instance, &isolate).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The dead letter of a task that has failed.
+fn letter_of(task: &Task) -> Result<DeadLetter, ReconcileError> {
+    let body = TaskBody::parse(task.queue_entry().to_string())?;
+    let code = task.error_code.clone().unwrap_or_else(|| task.status.to_string());
+    let reason = DeadReason::new(task.error_message.clone().unwrap_or_default(), code, task.attempt);
+    let failed_at = task.completed_at.unwrap_or(task.created_at);
+    Ok(DeadLetter::new(Some(task.task_id.clone()), body.into_string(), reason, failed_at))
+}
+
+/// The tasks with a dead letter, of each pool that was asked for: a queue that is given to another directory may have some.
+#[derive(Default)]
+struct KnownLetters(HashMap<PoolName, HashSet<TaskId>>);
+
+impl KnownLetters {
+    async fn lacks(&mut self, queue: &dyn Queue, task: &Task) -> Result<bool, QueueError> {
+        let pool = &task.scanner_pool;
+        if !self.0.contains_key(pool) {
+            let mut found = HashSet::new();
+            for offset in (0..).step_by(LETTERS as usize) {
+                let letters = queue.dead_letters(pool, offset, LETTERS).await?;
+                if letters.is_empty() {
+                    break;
+                }
+                found.extend(letters.into_iter().filter_map(|letter| letter.task_id));
+            }
+            self.0.insert(pool.clone(), found);
+        }
+        Ok(self.0.get(pool).is_none_or(|found| !found.contains(&task.task_id)))
+    }
+}
