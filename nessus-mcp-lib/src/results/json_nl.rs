@@ -338,7 +338,7 @@ struct Pagination<'s> {
     /// What was asked for, when it was out of bounds.
     #[serde(skip_serializing_if = "Option::is_none")]
     page_size_requested: Option<i64>,
-    /// Pages in all; absent where pages do not go by number, because a limit of characters ends them.
+    /// Pages in all; absent where pages do not go by number: when this one ends early, and after a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_pages: Option<u64>,
     /// Whether the page ends early, because it is full.
@@ -346,7 +346,6 @@ struct Pagination<'s> {
     truncated: bool,
     /// Whether there is more.
     has_next: bool,
-    /// The next page; absent like `total_pages`.
     #[serde(flatten)]
     next_page: Option<NextPage>,
     /// Where to go on, as `cursor` of the next call.
@@ -358,6 +357,7 @@ struct Pagination<'s> {
 #[derive(Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 struct NextPage {
+    /// The number of the next page, null after the last; absent like `total_pages`.
     next_page: Option<u64>,
 }
 

@@ -157,7 +157,7 @@ impl ScanService {
             queue_position,
             estimated_wait_seconds: None,
             waiting_for: None,
-            last_error: task.last_error,
+            last_error: task.last_error.map(|last| LastError { message: shorten::text(&last.message), ..last }),
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
             name: shorten::text(&task.payload.name),

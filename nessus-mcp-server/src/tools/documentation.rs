@@ -124,11 +124,13 @@ fn facts() -> Vec<Facts> {
                 "unknown_field",
                 "too_many_fields",
                 "no_fields",
+                "invalid_fields",
                 "conflicting_options",
                 "invalid_filter",
                 "invalid_sort",
                 "invalid_page",
                 "invalid_cursor",
+                "max_chars_too_small",
                 "too_large",
             ],
         ),
@@ -178,7 +180,9 @@ fn lines() -> Vec<(String, String)> {
             format!(
                 "The second is `{}`. Beside these it has, of the task, `task_id`, `scan_type`, `scan_name`, `targets`, \
                  `status`, `scanner_pool`, `scanner_instance`, `started_at`, `completed_at`, `authentication_status` and \
-                 `warnings`, which say what was not scanned:",
+                 `warnings`, which say what was not scanned. When one of these two lines would have more than 12,000 \
+                 characters, its lists are cut, and `NAME_left_out` says how many entries are missing; a field missing in \
+                 `untrusted_fields` is untrusted all the same:",
                 metadata.0
             ),
             metadata.1,
