@@ -10,7 +10,7 @@ use std::{
 };
 
 use prometheus::{
-    Gauge, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -125,7 +125,6 @@ pub struct Metrics {
     scanner_checks: IntCounterVec,
     config_reloads: IntCounterVec,
     config_changes: IntCounterVec,
-    clock_offset: Gauge,
     shown_pools: Shown,
     shown_scanners: Shown,
     circuit_state: IntGaugeVec,
@@ -190,11 +189,6 @@ impl Metrics {
             registry.register(Box::new(metric.clone()))?;
             Ok::<_, prometheus::Error>(metric)
         };
-        let clock_offset = Gauge::new(
-            "nessus_clock_offset_seconds",
-            "How far the clock of this worker is ahead of the queue's; beyond a minute it ends no scan for its time",
-        )?;
-        registry.register(Box::new(clock_offset.clone()))?;
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
@@ -223,7 +217,6 @@ impl Metrics {
                 "Scanners that were added, removed or changed while the process ran",
                 &["change"],
             )?,
-            clock_offset,
             scanner_up: gauges(
                 "nessus_scanner_up",
                 "Whether a scanner could scan at its last health check",
@@ -279,7 +272,7 @@ impl Metrics {
 
     /// Sets by how many seconds the clock of this process is ahead of the queue's.
     pub fn set_clock_offset(&self, seconds: f64) {
-        self.clock_offset.set(seconds);
+        self.process.set_clock_offset(seconds);
     }
 
     /// Counts a tool call.
@@ -287,7 +280,7 @@ impl Metrics {
         self.api_requests.with_label_values(&[tool, outcome.as_str()]).inc();
     }
 
-    /// The log lines and connections of this process.
+    /// The connections of this process.
     pub fn process(&self) -> &ProcessMetrics {
         &self.process
     }

@@ -1,11 +1,12 @@
-//! Metrics of the process itself: its log and its connections.
+//! Metrics of the process itself: its log, its clock and its connections.
 
-use prometheus::{IntCounter, IntCounterVec, IntGauge, Opts, Registry};
+use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry};
 
 /// What a process counts of itself, whatever it scans.
 #[derive(Debug)]
 pub struct ProcessMetrics {
     log_lines_dropped: IntCounter,
+    clock_offset: Gauge,
     http_connections: IntGauge,
     http_answer_bytes: IntGauge,
     http_refused: IntCounterVec,
@@ -17,6 +18,10 @@ impl ProcessMetrics {
             log_lines_dropped: IntCounter::new(
                 "nessus_log_lines_dropped_total",
                 "Log lines that were dropped because nobody read stderr in time",
+            )?,
+            clock_offset: Gauge::new(
+                "nessus_clock_offset_seconds",
+                "How far the clock of this worker is ahead of the queue's; beyond a minute it ends no scan for its time",
             )?,
             http_connections: IntGauge::new("nessus_http_connections", "Connections that clients have open")?,
             http_answer_bytes: IntGauge::new(
@@ -32,10 +37,15 @@ impl ProcessMetrics {
             )?,
         };
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
+        registry.register(Box::new(metrics.clock_offset.clone()))?;
         registry.register(Box::new(metrics.http_connections.clone()))?;
         registry.register(Box::new(metrics.http_answer_bytes.clone()))?;
         registry.register(Box::new(metrics.http_refused.clone()))?;
         Ok(metrics)
+    }
+
+    pub(super) fn set_clock_offset(&self, seconds: f64) {
+        self.clock_offset.set(seconds);
     }
 
     /// So many connections of clients were opened, or closed where it is negative.
