@@ -170,9 +170,10 @@ fn backend_crates_stay_in_their_rooms() {
     }
 }
 
-/// Whether a name at this place is a crate's: a room of ours may have the same name, but is not the first of a path.
+/// Whether a name at this place is a crate's: a room of ours may have the same name, but is not the first of a path; and
+/// what follows a quote or a comma without a space stands in a text, such as the directives of a log.
 fn begins_a_path(code: &str, at: usize) -> bool {
-    !code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':'))
+    !code[..at].ends_with(|c: char| c.is_alphanumeric() || matches!(c, '_' | ':' | '"' | ','))
 }
 
 #[test]
