@@ -104,6 +104,13 @@ async fn a_repeated_request_is_the_same_task() {
     assert_eq!(task_id(again.ok()), task_id(first.ok()));
     let other = [("x-idempotency-key", "k-2")];
     assert_eq!(fixture.call_with("run_untrusted_scan", request.clone(), &other).await.refusal().0, "invalid_argument");
+    // Nor is one dropped that cannot be read, or a second one.
+    for keys in [&["k-1", "k-2"][..], &["ключ"], &[""], &["k 1"]] {
+        let keys: Vec<_> = keys.iter().map(|key| ("x-idempotency-key", *key)).collect();
+        let answer = fixture.call_with("run_untrusted_scan", by_header.clone(), &keys).await;
+        let (code, message, _) = answer.refusal();
+        assert!(code == "invalid_argument" && message.contains("`X-Idempotency-Key`"), "{keys:?}: {answer:?}");
+    }
 
     let mut changed = request.clone();
     changed["targets"] = json!("192.0.2.2");

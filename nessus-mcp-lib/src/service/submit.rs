@@ -20,7 +20,7 @@ use crate::{
     ids::{InstanceId, PoolName, TaskId, TraceId},
     queue::{IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
     results::Profile,
-    scanner::{ScannerInstance, ScannerPool},
+    scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
     targets::{self, TargetSet},
     task::{ScanPayload, ScanType, Task, TaskError, TaskKey, TaskStatus},
 };
@@ -145,8 +145,9 @@ pub struct Submission {
     pub targets: String,
     /// Whether an earlier request under the same key made this task.
     pub idempotent: bool,
-    /// Seconds to wait before the status is asked for.
-    pub next_poll_seconds: u64,
+    /// Seconds to wait before the status is asked for; absent when the task has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_poll_seconds: Option<u64>,
     /// What to do next.
     pub message: String,
 }
@@ -178,7 +179,9 @@ impl ScanService {
             let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash.clone(), claimed_at);
             let outcome = self.queue.claim_idempotency_key(key.as_str(), &entry, IDEMPOTENCY_TTL).await?;
             if let IdempotencyOutcome::Existing(existing) = outcome {
-                if existing.request_hash != request_hash {
+                let is_same = existing.request_hash == request_hash
+                    || older_request_hash(&task).is_some_and(|older| existing.request_hash == older);
+                if !is_same {
                     return Err(ServiceError::IdempotencyConflict { task_id: existing.task_id });
                 }
                 // The first caller may have died before its task was written: go on under its id.
@@ -248,7 +251,7 @@ impl ScanService {
             target_hosts: u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER),
             targets: targets::shortened(&task.payload.targets),
             idempotent: repeated,
-            next_poll_seconds: FIRST_POLL_SECONDS,
+            next_poll_seconds: (!task.status.is_terminal()).then_some(FIRST_POLL_SECONDS),
             message: message.to_owned(),
         })
     }
@@ -353,8 +356,21 @@ fn check_template(template: &str) -> Result<&str, ServiceError> {
     }
 }
 
-/// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else.
+/// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else. A default
+/// that is spelled out is no choice; pool and profile are filled in by now, and the default template counts as none.
 fn request_hash(task: &Task) -> String {
-    let chosen = serde_json::json!([task.scan_type, task.scanner_pool, task.pinned_instance_id, task.payload]);
+    hash_with(task, task.payload.template.as_deref().filter(|template| *template != DEFAULT_TEMPLATE))
+}
+
+/// What an older version made of a request that spells out the default template: a key that it has claimed stands for 48
+/// hours. Its hash of a request that names no template is the one of today.
+fn older_request_hash(task: &Task) -> Option<String> {
+    let is_default = task.payload.template.as_deref().is_none_or(|template| template == DEFAULT_TEMPLATE);
+    is_default.then(|| hash_with(task, Some(DEFAULT_TEMPLATE)))
+}
+
+fn hash_with(task: &Task, template: Option<&str>) -> String {
+    let payload = ScanPayload { template: template.map(str::to_owned), ..task.payload.clone() };
+    let chosen = serde_json::json!([task.scan_type, task.scanner_pool, task.pinned_instance_id, payload]);
     hex::encode(&Sha256::digest(chosen.to_string().as_bytes()))
 }

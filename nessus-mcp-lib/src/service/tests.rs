@@ -8,7 +8,7 @@ use super::*;
 use crate::{
     error::{Classified, ErrorKind},
     ids::{InstanceId, PoolName, TaskId},
-    queue::QueueStats,
+    queue::{IdempotencyEntry, IdempotencyOutcome, QueueStats},
     scanner::{MockConfig, MockScanner, ScannerInstance, ScannerPool},
     task::{TaskQuery, TaskStatus},
 };
@@ -122,6 +122,55 @@ async fn a_key_means_one_request() {
     let error = f.service.submit(other).await.unwrap_err();
     assert_eq!(error.code(), "idempotency_conflict");
     assert!(error.to_string().contains(first.task_id.as_str()));
+}
+
+/// What a caller leaves out and what it spells out are the same request when they mean the same.
+#[tokio::test]
+async fn spelling_out_the_defaults_is_no_conflict() {
+    let f = fixture().await;
+    let mut spelled = keyed("key");
+    spelled.pool = Some("lab".to_owned());
+    spelled.schema_profile = Some("brief".to_owned());
+    spelled.template = Some("basic".to_owned());
+    spelled.description = " ".to_owned();
+    let first = f.service.submit(keyed("key")).await.unwrap();
+    let again = f.service.submit(spelled).await.unwrap();
+    assert_eq!((again.idempotent, &again.task_id), (true, &first.task_id));
+    let mut other = keyed("key");
+    other.template = Some("discovery".to_owned());
+    assert_eq!(f.service.submit(other).await.unwrap_err().code(), "idempotency_conflict");
+}
+
+/// The hashes are those that version 0.1 has claimed keys with.
+#[rstest]
+#[case::no_template("e32379d49f4639071d3015eb11568f2e1537f1284ab56118aa34275abd33d2aa")]
+#[case::spelled_out("0f92b6208fef374fe7f689a14e5d5a08c1385d3fd442e10f1ad180ec1049de40")]
+#[tokio::test]
+async fn keys_that_an_older_version_has_claimed_are_known(
+    #[case] hash: &str,
+    #[values(None, Some("basic"))] template: Option<&str>,
+) {
+    let f = fixture().await;
+    let task_id = TaskId::new("mo_lab_20251201_143022_a1b2c3d4").unwrap();
+    let entry = IdempotencyEntry::new(task_id.clone(), hash, f.service.clock.now());
+    let claimed = f.service.queue().claim_idempotency_key("key", &entry, std::time::Duration::from_secs(60)).await;
+    assert_eq!(claimed.unwrap(), IdempotencyOutcome::Claimed);
+    let mut request = keyed("key");
+    request.template = template.map(str::to_owned);
+    let again = f.service.submit(request).await.unwrap();
+    assert_eq!((again.idempotent, again.task_id), (true, task_id));
+}
+
+/// Nobody has to ask again for what has ended.
+#[tokio::test]
+async fn a_repeated_submit_says_when_to_ask_only_of_a_task_that_goes_on() {
+    let f = fixture().await;
+    let first = f.service.submit(keyed("key")).await.unwrap();
+    let again = f.service.submit(keyed("key")).await.unwrap();
+    assert!(first.next_poll_seconds.is_some() && again.next_poll_seconds.is_some());
+    f.service.cancel(&first.task_id, None).await.unwrap();
+    let ended = f.service.submit(keyed("key")).await.unwrap();
+    assert_eq!((ended.status, ended.next_poll_seconds), (TaskStatus::Cancelled, None));
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! How tools answer and refuse.
 
+use http::HeaderValue;
 use nessus_mcp_lib::{
     error::{Classified, ErrorKind, chain, excerpt},
     ids::TraceId,
@@ -81,16 +82,17 @@ pub(super) fn with_code(response: CallToolResponse) -> CallToolResponse {
 /// What HTTP put beside the call; empty over stdio.
 pub(super) struct Envelope {
     pub(super) trace_id: Option<TraceId>,
-    pub(super) idempotency_key: Option<String>,
+    /// The headers `X-Idempotency-Key`.
+    pub(super) idempotency_keys: Vec<HeaderValue>,
 }
 
 impl Envelope {
     pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
         let parts = context.extensions.get::<http::request::Parts>();
-        let header = |name: &str| parts.and_then(|parts| parts.headers.get(name)).and_then(|value| value.to_str().ok());
+        let keys = parts.map(|parts| parts.headers.get_all("x-idempotency-key"));
         Self {
             trace_id: parts.and_then(|parts| parts.extensions.get::<TraceId>()).cloned(),
-            idempotency_key: header("x-idempotency-key").map(str::to_owned),
+            idempotency_keys: keys.into_iter().flatten().cloned().collect(),
         }
     }
 }

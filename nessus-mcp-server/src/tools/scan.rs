@@ -1,5 +1,6 @@
 //! Submitting scans.
 
+use http::HeaderValue;
 use nessus_mcp_lib::service::{IdempotencyKey, ServiceError, SubmitRequest};
 use rmcp::{
     RoleServer,
@@ -45,6 +46,9 @@ pub(crate) struct UntrustedScan {
     idempotency_key: Option<String>,
 }
 
+/// The header that may carry the key.
+const HEADER: &str = "X-Idempotency-Key";
+
 #[tool_router(router = scan_router, vis = "pub(super)")]
 impl ScanTools {
     /// Submit a network-only vulnerability scan (no login on the targets).
@@ -73,20 +77,25 @@ fn submit_request(arguments: UntrustedScan, envelope: Envelope) -> Result<Submit
     request.template = arguments.template;
     request.pool = arguments.scanner_pool;
     request.instance = arguments.scanner_instance;
-    request.idempotency_key = one_key(arguments.idempotency_key, envelope.idempotency_key)?;
+    request.idempotency_key = one_key(arguments.idempotency_key, &envelope.idempotency_keys)?;
     request.trace_id = envelope.trace_id;
     Ok(request)
 }
 
-/// The key of the argument or of the header; both may be given if they are the same.
-fn one_key(argument: Option<String>, header: Option<String>) -> Result<Option<IdempotencyKey>, ServiceError> {
-    if let (Some(argument), Some(header)) = (&argument, &header)
-        && argument != header
-    {
-        let message = "differs from the header `X-Idempotency-Key`";
-        return Err(ServiceError::invalid("idempotency_key", message, "send only one of the two".to_owned()));
+/// The key of the argument and of the headers, which may be given more than once if they are the same. One that cannot be
+/// used is refused: a caller who believes that its request has a key repeats it, and it would run twice.
+fn one_key(argument: Option<String>, headers: &[HeaderValue]) -> Result<Option<IdempotencyKey>, ServiceError> {
+    let mut key = argument.map(IdempotencyKey::new).transpose()?;
+    for header in headers {
+        let refused = |message| ServiceError::invalid(HEADER, message, "send one key, in one place".to_owned());
+        let sent = header.to_str().ok().and_then(|text| IdempotencyKey::new(text).ok());
+        let sent = sent.ok_or_else(|| refused("must be 1 to 255 visible ASCII characters"))?;
+        if key.as_ref().is_some_and(|key| *key != sent) {
+            return Err(refused("differs from the other key of this request"));
+        }
+        key = Some(sent);
     }
-    argument.or(header).map(IdempotencyKey::new).transpose()
+    Ok(key)
 }
 
 #[cfg(test)]
@@ -94,11 +103,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn two_different_keys_are_refused() {
-        let key = |text: &str| Some(text.to_owned());
-        assert!(one_key(key("a"), key("b")).is_err());
-        assert_eq!(one_key(key("a"), key("a")).unwrap().unwrap().as_str(), "a");
-        assert_eq!(one_key(None, key("b")).unwrap().unwrap().as_str(), "b");
-        assert!(one_key(None, None).unwrap().is_none());
+    fn keys_that_differ_or_cannot_be_used_are_refused() {
+        let key = |argument: Option<&str>, headers: &[&'static str]| {
+            let headers: Vec<_> = headers.iter().map(|text| HeaderValue::from_static(text)).collect();
+            let key = one_key(argument.map(str::to_owned), &headers).map_err(|_| ())?;
+            Ok(key.map(|key| key.as_str().to_owned()))
+        };
+        for (argument, headers) in [
+            (Some("a"), &["b"][..]),
+            (None, &["a", "b"]),
+            (Some("a"), &["a", "b"]),
+            (None, &[""]),
+            (Some("a"), &["a, a"]),
+            (Some(""), &["a"]),
+        ] {
+            assert_eq!(key(argument, headers), Err(()), "{argument:?} {headers:?}");
+        }
+        for (argument, headers) in [(Some("a"), &[][..]), (Some("a"), &["a"]), (None, &["a"]), (None, &["a", "a"])] {
+            assert_eq!(key(argument, headers), Ok(Some("a".to_owned())), "{argument:?} {headers:?}");
+        }
+        assert_eq!(key(None, &[]), Ok(None));
     }
 }
