@@ -19,7 +19,16 @@ async fn check(fixture: &Fixture, mistakes: Vec<Mistake>) {
         let told = said_message.contains(right) || said_hint.is_some_and(|hint| hint.contains(right));
         assert!(told, "{context}\nexpected: {right}");
         assert!(!said_message.contains('\n') && said_message.len() < 600, "{context}");
+        assert!(documented(tool).contains(&format!("`{code}`")), "docs/tools.md does not know\n{context}");
     }
+}
+
+/// What `docs/tools.md` says of the errors of all tools and of this one.
+fn documented(tool: &str) -> String {
+    let text = include_str!("../../docs/tools.md");
+    let section = |title: &str| text.split("\n## ").find_map(|section| section.strip_prefix(title));
+    let own = section(&format!("`{tool}`\n")).unwrap_or_else(|| panic!("docs/tools.md has no section `{tool}`"));
+    [section("Errors\n").unwrap(), own].concat()
 }
 
 /// A scan with these arguments in place of good ones; `null` leaves one out.

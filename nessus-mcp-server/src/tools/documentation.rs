@@ -276,7 +276,6 @@ impl<'s> Rows<'s> {
             (kind, true) if kind == "object" => "list of objects".to_owned(),
             (kind, true) => format!("list of {kind}"),
         };
-        let path = if is_list { format!("{path}[]") } else { path.to_owned() };
         let is_known = item.name.and_then(|name| self.shown.get(name)).cloned();
         let like = match &is_known {
             Some(other) if item.schema["properties"].is_object() => format!(", as `{other}`"),
@@ -288,9 +287,9 @@ impl<'s> Rows<'s> {
         let _ = writeln!(self.text, "| `{path}` | {kind}{null}{like}{absent} | {meaning} |");
         if like.is_empty() && item.schema["properties"].is_object() {
             if let Some(name) = item.name {
-                self.shown.insert(name, path.clone());
+                self.shown.insert(name, path.to_owned());
             }
-            self.members(item.schema, &format!("{path}."));
+            self.members(item.schema, &format!("{path}{}", if is_list { "[]." } else { "." }));
         }
     }
 
