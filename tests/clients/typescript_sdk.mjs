@@ -1,11 +1,12 @@
 // Calls every tool of a server wrongly, through the TypeScript SDK, and prints as JSON what an agent gets to see.
 //
-//   node typescript_sdk.mjs 1|2 URL
-//   node typescript_sdk.mjs 1|2 COMMAND ARGUMENT...
+//   node typescript_sdk.mjs VERSION URL
+//   node typescript_sdk.mjs VERSION COMMAND ARGUMENT...
 //
-// The first argument is the major version of the SDK.
+// The version is 1 or 2, the major one of the SDK, which begin with a handshake, or 2-modern, which does without.
 
-const [major, target, ...rest] = process.argv.slice(2);
+const [version, target, ...rest] = process.argv.slice(2);
+const [major, modern] = version.split("-");
 
 const modules = {
   1: {
@@ -30,7 +31,8 @@ async function transport() {
   return new StdioClientTransport({ command: target, args: rest, stderr: "ignore" });
 }
 
-const client = new Client({ name: "client-tests", version: "1.0.0" });
+const options = modern ? { versionNegotiation: { mode: { pin: "2026-07-28" } } } : {};
+const client = new Client({ name: "client-tests", version: "1.0.0" }, options);
 await client.connect(await transport());
 // From the list the client learns what it would hold answers against.
 const { tools } = await client.listTools();

@@ -1,5 +1,5 @@
 //! The server as clients of other people see it: the TypeScript SDK 1.x and 2.x over HTTP and stdio, and the command line of
-//! MCP Inspector in both its generations.
+//! MCP Inspector in both its generations; the newer ones of both also without the handshake of older protocols.
 //!
 //! Their versions stand in `tests/clients/package-lock.json`; npm installs them below the target directory. Without npm
 //! the test says so and passes.
@@ -17,8 +17,12 @@ use crate::fixture::Fixture;
 
 const SERVER: &str = env!("CARGO_BIN_EXE_nessus-mcp-server");
 const FILES: [&str; 3] = ["package.json", "package-lock.json", "typescript_sdk.mjs"];
-/// The command lines of Inspector, below `node_modules`.
-const INSPECTORS: [&str; 2] = ["inspector-1/cli/build/index.js", "inspector-2/clients/cli/build/index.js"];
+/// The command lines of Inspector, below `node_modules`, with their flags.
+const INSPECTORS: [(&str, &[&str]); 3] = [
+    ("inspector-1/cli/build/index.js", &[]),
+    ("inspector-2/clients/cli/build/index.js", &["--protocol-era", "legacy"]),
+    ("inspector-2/clients/cli/build/index.js", &["--protocol-era", "modern"]),
+];
 
 /// Installed clients, and the Node.js to run them with.
 struct Clients {
@@ -58,7 +62,10 @@ impl Clients {
 
     /// The JSON that a script writes to stdout.
     fn run(&self, script: &str, arguments: &[&str]) -> Value {
-        let output = Command::new(&self.node).arg(self.directory.join(script)).args(arguments).output().unwrap();
+        let mut node = Command::new(&self.node);
+        // Inspector keeps files in the home directory.
+        node.arg(self.directory.join(script)).args(arguments).env("HOME", &self.directory);
+        let output = node.output().unwrap();
         let stdout = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str(&stdout).unwrap_or_else(|error| {
             panic!("{script} {arguments:?}: {error}\n{stdout}\n{}", String::from_utf8_lossy(&output.stderr))
@@ -78,9 +85,9 @@ async fn clients_from_npm_show_the_errors_of_every_tool() {
     let tools: Vec<String> = fixture.client().await.tool_names().await.unwrap();
     let (data, scanners) = (fixture.deployment.path("data of stdio"), fixture.deployment.scanners_yaml());
     let stdio = [SERVER, "stdio", "--data-dir", data.to_str().unwrap(), "--scanner-config", scanners.to_str().unwrap()];
-    for major in ["1", "2"] {
+    for version in ["1", "2", "2-modern"] {
         for target in [&[url.as_str()][..], &stdio] {
-            let arguments: Vec<_> = [&[major][..], target].concat();
+            let arguments: Vec<_> = [&[version][..], target].concat();
             let seen = tokio::task::block_in_place(|| clients.run("typescript_sdk.mjs", &arguments));
             let seen: BTreeMap<String, Value> = serde_json::from_value(seen).unwrap();
             assert_eq!(
@@ -88,11 +95,11 @@ async fn clients_from_npm_show_the_errors_of_every_tool() {
                 tools.iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
             );
             for (tool, answer) in &seen {
-                shows_a_refusal(answer, &format!("{tool} through SDK {major}"));
+                shows_a_refusal(answer, &format!("{tool} through SDK {version}"));
             }
         }
     }
-    for inspector in INSPECTORS {
+    for (inspector, flags) in INSPECTORS {
         for tool in &tools {
             let call = [
                 "--transport",
@@ -104,9 +111,9 @@ async fn clients_from_npm_show_the_errors_of_every_tool() {
                 "--tool-arg",
                 "no_such_argument=x",
             ];
-            let arguments: Vec<_> = [&[url.as_str()][..], &call].concat();
+            let arguments: Vec<_> = [&[url.as_str()][..], flags, &call].concat();
             let answer = tokio::task::block_in_place(|| clients.run(&format!("node_modules/{inspector}"), &arguments));
-            shows_a_refusal(&answer, &format!("{tool} through {inspector}"));
+            shows_a_refusal(&answer, &format!("{tool} through {inspector} {flags:?}"));
         }
     }
 }
