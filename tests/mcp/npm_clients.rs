@@ -8,7 +8,7 @@ use std::{
     collections::BTreeMap,
     env, fs,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, ExitStatus, Stdio},
 };
 
 use serde_json::Value;
@@ -33,7 +33,7 @@ struct Clients {
 impl Clients {
     /// Installs the clients; `None` without npm.
     fn install() -> Option<Self> {
-        Command::new("npm").arg("--version").stdout(Stdio::null()).status().ok().filter(|status| status.success())?;
+        Command::new("npm").arg("--version").stdout(Stdio::null()).status().ok().filter(ExitStatus::success)?;
         let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-clients");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients");
         nessus_mcp_lib::durable::create_directory(&directory).unwrap();

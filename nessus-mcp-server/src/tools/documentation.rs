@@ -271,7 +271,7 @@ impl<'s> Rows<'s> {
 
     fn member(&mut self, path: &str, member: &'s Value, is_required: bool) {
         let (item, is_list, is_null) = self.resolved(member);
-        let kind = match (kind_of(&item.schema), is_list) {
+        let kind = match (kind_of(item.schema), is_list) {
             (kind, false) => kind,
             (kind, true) if kind == "object" => "list of objects".to_owned(),
             (kind, true) => format!("list of {kind}"),
