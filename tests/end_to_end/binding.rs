@@ -89,6 +89,8 @@ async fn a_queue_that_is_rebound_is_left_by_those_it_belonged_to() {
     let redis = RedisServer::start();
     let first = Site::start_on(&redis.url(), SimConfig::new()).await;
     let mut old_worker = first.start_worker(&[]);
+    // One that is only starting would end with 78.
+    old_worker.wait_for_log("worker started");
     let before = bound(&redis);
 
     let deployment = Deployment::new(&first.sim.scanners_yaml()).with_queue(redis.url());

@@ -66,8 +66,10 @@ impl QueueIndex {
     /// directory cannot be read.
     pub async fn look(&self) -> Result<Option<Binding>, ReconcileError> {
         let Inner { tasks, queue, id: known, .. } = self.inner.as_ref();
-        let file = tasks.queue_file().await?;
+        // In this order: the directory has its id before the queue is bound to it, so what is bound is found there, also
+        // while another process is just doing both.
         let binding = queue.binding().await?;
+        let file = tasks.queue_file().await?;
         if let Some(before) = known.get()
             && file.id.as_ref() != Some(before)
         {
@@ -249,7 +251,8 @@ impl QueueIndex {
 /// # Errors
 /// [`ReconcileError::Mismatch`] for a queue of another directory, and when queue or directory cannot be read.
 pub async fn binding_of(data_dir: &Path, queue: &dyn Queue) -> Result<Option<Binding>, ReconcileError> {
-    check(&QueueFile::read(data_dir)?, queue.binding().await?)
+    let binding = queue.binding().await?;
+    check(&QueueFile::read(data_dir)?, binding)
 }
 
 /// The binding, unless it is to another directory. A directory without an id is not the one that gave the queue its own.
