@@ -11,6 +11,7 @@ use std::{
     time::SystemTime,
 };
 
+use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 /// The prefix of temporary names; what a killed process leaves behind begins with it.
@@ -95,6 +96,13 @@ pub fn replace(destination: &Path, content: &[u8]) -> io::Result<()> {
     let mut file = DurableFile::create(destination)?;
     file.write_all(content)?;
     file.commit()
+}
+
+/// Whether this process, or this machine, had nothing left to open a file or a connection with: that says nothing about the
+/// file or the peer.
+pub(crate) fn is_shortage(error: &io::Error) -> bool {
+    let no_descriptor = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
+    error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| no_descriptor.contains(&code))
 }
 
 /// Removes the files of a directory whose names begin with `prefix`; returns how many.

@@ -35,6 +35,8 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
         let task = match tasks.get(&task_id).await {
             Ok(task) => task,
             Err(TaskError::NotFound(_)) => continue,
+            // What is left out now would stay lost.
+            Err(error) if error.is_shortage() => return Err(error.into()),
             Err(error) => {
                 warn!(%task_id, error = chain(&error), "what the queue knew of this task cannot be restored");
                 continue;

@@ -73,8 +73,10 @@ pub(super) async fn enqueue_unfinished(
     // Oldest first, so that the order of submission is kept.
     for task in list.tasks.iter().rev().filter(|task| grace.is_none_or(|grace| !is_young(task, now, grace))) {
         // It may have ended since the list was made; enqueued again, it would be buried a second time.
-        let Some(task) = tasks.get(&task.task_id).await.ok().filter(|task| !task.status.is_terminal()) else {
-            continue;
+        let task = match tasks.get(&task.task_id).await {
+            Ok(task) if !task.status.is_terminal() => task,
+            Err(error) if error.is_shortage() => return Err(error.into()),
+            Ok(_) | Err(_) => continue,
         };
         if !keeps_its_key(tasks, queue, &task, now).await? {
             continue;

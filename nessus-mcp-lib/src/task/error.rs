@@ -4,6 +4,7 @@ use std::{io, path::PathBuf, sync::Arc};
 
 use super::state::StateTransitionError;
 use crate::{
+    durable,
     error::{Classified, ErrorKind},
     ids::{Fence, TaskId},
 };
@@ -63,6 +64,11 @@ impl TaskError {
     pub(super) fn storage(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Storage { action, path, source: Arc::new(source) }
+    }
+
+    /// Whether this process could open no file at all: that says nothing about the one that is named.
+    pub(crate) fn is_shortage(&self) -> bool {
+        matches!(self, Self::Storage { source, .. } if durable::is_shortage(source))
     }
 }
 

@@ -263,7 +263,8 @@ impl TaskManager {
         self.blocking(TaskStore::list).await
     }
 
-    /// The tasks that match, newest first. A task that cannot be read is said in the list, and once in the log.
+    /// The tasks that match, newest first. A task that cannot be read is said in the list, and once in the log; where no file
+    /// can be opened for now, there is no list.
     pub async fn list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
         let list = self.read_list(query).await?;
         let mut told = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
@@ -288,6 +289,7 @@ impl TaskManager {
                     }
                     // A directory without a file is a task that was never accepted, or is just being created.
                     Ok(_) | Err(TaskError::NotFound(_)) => {}
+                    Err(error) if error.is_shortage() => return Err(error),
                     Err(error) => list.unreadable.push((task_id, error.to_string())),
                 }
             }

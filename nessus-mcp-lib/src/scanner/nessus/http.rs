@@ -15,7 +15,6 @@ use reqwest::{
     header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
-use rustix::io::Errno;
 use serde::de::{DeserializeOwned, DeserializeSeed};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -29,6 +28,7 @@ use super::{
     tls,
 };
 use crate::{
+    durable,
     error::chain,
     scanner::{RequestSent, ScannerError},
     secret::{Secret, redact_url},
@@ -42,8 +42,6 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 const SHOWN: usize = 1024;
 /// The most bytes of a refusal that are read: its first words are enough.
 const MAX_REFUSAL: usize = 64 * 1024;
-/// The codes of a process, and of a machine, that has as many files open as it may.
-const NO_DESCRIPTOR: [i32; 2] = [Errno::MFILE.raw_os_error(), Errno::NFILE.raw_os_error()];
 
 /// What must be shown to the scanner for a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -430,10 +428,9 @@ impl Exchange {
 /// Whether a connection was not made because this machine has no descriptor, port or memory left for it.
 fn is_out_of_resources(error: &reqwest::Error) -> bool {
     let causes = std::iter::successors(std::error::Error::source(error), |cause| cause.source());
-    causes.filter_map(|cause| cause.downcast_ref::<io::Error>()).any(|cause| {
-        let kinds = [io::ErrorKind::AddrNotAvailable, io::ErrorKind::OutOfMemory];
-        kinds.contains(&cause.kind()) || cause.raw_os_error().is_some_and(|code| NO_DESCRIPTOR.contains(&code))
-    })
+    causes
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::AddrNotAvailable || durable::is_shortage(cause))
 }
 
 /// All requests through a proxy.
