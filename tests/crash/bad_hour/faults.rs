@@ -198,6 +198,7 @@ async fn crash_loop(hour: &mut Hour, until: Instant) -> usize {
             times += 1;
         }
     }
+    hour.await_workers();
     times
 }
 

@@ -145,8 +145,16 @@ impl Hour {
             let worker = self.start(&worker);
             self.workers.push(worker);
         }
+        self.await_workers();
         let workers: Vec<_> = self.workers.iter().collect();
         until("the scanners are full", &workers, async || (self.running() >= self.plan.running).then_some(())).await;
+    }
+
+    /// Waits until all workers are at work: one that cannot even start may end.
+    pub(crate) fn await_workers(&mut self) {
+        for worker in &mut self.workers {
+            worker.wait_for_log("worker started");
+        }
     }
 
     /// Submits scans, as a client does that repeats what was refused.
