@@ -15,19 +15,29 @@ use nessus_mcp_lib::{
 
 use crate::{args::RebindArgs, output};
 
-/// A queue that nobody has made yet. It is not made by looking at it: an empty new queue in the wrong place would look
-/// like one that has nothing to do.
+/// What nobody has made yet. It is not made by looking at it: an empty new queue in the wrong place would look like one that
+/// has nothing to do.
 #[derive(Debug, thiserror::Error)]
-#[error("there is no queue at `{}`", .0.display())]
-struct NoQueue(PathBuf);
+enum Missing {
+    #[error("there is no queue at `{}`", .0.display())]
+    Queue(PathBuf),
+    #[error("there is no data directory at `{}`", .0.display())]
+    Directory(PathBuf),
+}
 
-impl Classified for NoQueue {
+impl Classified for Missing {
     fn code(&self) -> &'static str {
-        "no_queue"
+        match self {
+            Self::Queue(_) => "no_queue",
+            Self::Directory(_) => "no_data_directory",
+        }
     }
 
     fn kind(&self) -> ErrorKind {
-        ErrorKind::Unavailable
+        match self {
+            Self::Queue(_) => ErrorKind::Unavailable,
+            Self::Directory(_) => ErrorKind::Configuration,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -35,30 +45,11 @@ impl Classified for NoQueue {
     }
 }
 
-/// A data directory that nobody has made yet.
-#[derive(Debug, thiserror::Error)]
-#[error("there is no data directory at `{}`", .0.display())]
-struct NoDirectory(PathBuf);
-
-impl Classified for NoDirectory {
-    fn code(&self) -> &'static str {
-        "no_data_directory"
-    }
-
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Configuration
-    }
-
-    fn hint(&self) -> Option<String> {
-        NoQueue(self.0.clone()).hint()
-    }
-}
-
 /// The address of a queue that exists; whether one on Redis does shows when it is opened.
 fn existing(settings: &Settings) -> Result<QueueUrl, Failure> {
     let url: QueueUrl = settings.queue_url.parse()?;
     match &url {
-        QueueUrl::Sqlite(path) if !path.is_file() => Err(NoQueue(path.clone()).into()),
+        QueueUrl::Sqlite(path) if !path.is_file() => Err(Missing::Queue(path.clone()).into()),
         _ => Ok(url),
     }
 }
@@ -107,7 +98,7 @@ async fn check_directory(settings: &Settings) -> Result<(), Failure> {
     }
     let queue = queue::open(&existing(settings)?).await?;
     housekeeping::binding_of(&settings.data_dir, queue.as_ref()).await?;
-    Err(NoDirectory(settings.data_dir.clone()).into())
+    Err(Missing::Directory(settings.data_dir.clone()).into())
 }
 
 /// Opens everything that commands on tasks need, of a deployment that exists.
