@@ -83,17 +83,16 @@ pub(super) async fn enqueue_unfinished(
         }
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let pool = &task.scanner_pool;
-        let is_new = match (task.status, task.attempt) {
-            // Its scan may run: it is handed out also where no other may begin.
-            (TaskStatus::Running, _) => queue.enqueue_begun(pool, &body).await?.outcome == EnqueueOutcome::Added,
-            (_, 0 | 1) => queue.enqueue(pool, &body).await?.outcome == EnqueueOutcome::Added,
-            // A retry that was cut short has left its dead letter.
-            _ => queue::revive(queue, pool, &body).await?,
+        // A task that is alive has no letter: that of a retry that was cut short, or from when its file was missing.
+        let is_new = if task.has_begun() {
+            let is_new = queue.enqueue_begun(pool, &body).await?.outcome == EnqueueOutcome::Added;
+            if is_new {
+                queue.retry_dead(pool, &body).await?;
+            }
+            is_new
+        } else {
+            queue::revive(queue, pool, &body).await?
         };
-        if is_new {
-            // It was buried because its file was missing, and it is back: a task that is alive has no letter.
-            queue.retry_dead(pool, &body).await?;
-        }
         enqueued += usize::from(is_new);
     }
     Ok(enqueued)

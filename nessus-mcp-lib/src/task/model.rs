@@ -464,6 +464,11 @@ impl Task {
         self.nessus_scan_id.is_some() || !self.open_scans.is_empty()
     }
 
+    /// Whether it is to be claimed also where no new scan may begin: its time runs, or a scan of it has to be looked after.
+    pub(crate) fn has_begun(&self) -> bool {
+        self.status == TaskStatus::Running || self.has_scan()
+    }
+
     /// How often this step has failed in a row, and since when.
     pub(crate) fn failures(&self, step: Step) -> Option<(u32, Timestamp)> {
         self.last_error.as_ref().filter(|last| last.is_in(step)).map(|last| (last.count, last.since))

@@ -18,7 +18,7 @@ use crate::{
     queue::{Claim, Finish, Queue, QueueError},
     scanner::{self, Circuits, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
-    task::{TaskManager, TaskStatus},
+    task::TaskManager,
     telemetry::Metrics,
     time::{BootInstant, Clock},
 };
@@ -266,11 +266,11 @@ impl Worker {
         };
         let claim = claim.map_err(failed)?;
         if let Some(claim) = &claim
-            && queue.binding().await.map_err(failed)?.as_ref() != Some(&bound)
+            && !self.shared.index.is_still(&bound).await.map_err(failed)?
         {
             info!(task_id = %claim.lease.task_id, "the queue has lost what it knew: the task is handed back");
             let task = self.shared.tasks.get(&claim.lease.task_id).await;
-            let begun = task.map_or(true, |task| task.status == TaskStatus::Running);
+            let begun = task.map_or(true, |task| task.has_begun());
             let release = Finish::Release { delay: Duration::ZERO, begun };
             queue.finish(&claim.lease, release).await.map_err(failed)?;
             return Ok(Claimed::NoRoom);

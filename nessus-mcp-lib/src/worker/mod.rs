@@ -14,6 +14,7 @@
 mod engine;
 mod heartbeat;
 mod outcome;
+mod place;
 mod poll;
 mod queue_clock;
 mod results;

@@ -9,14 +9,15 @@ use super::{
     engine::Shared,
     heartbeat::{Heartbeat, HeldSlot},
     outcome::{Outcome, StepError},
-    poll::{self, STOP_LIMIT, StopReason},
+    place::{LEFT_ALONE_PAUSE, Placed, left_alone_pause},
+    poll::{self, STOP_LIMIT},
     road::{self, Held},
 };
 use crate::{
-    circuit_breaker::{CircuitOpen, CircuitState, Judged as _, Verdict},
+    circuit_breaker::{Judged as _, Verdict},
     error::{Classified, ErrorKind, chain},
     ids::{InstanceId, ScanId},
-    queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED, SlotOutcome},
+    queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED},
     scanner::{ScannerError, ScannerInstance},
     task::{CANCELLED, LOST_WITH_WORKERS, Step, Task, TaskError, TaskStatus, Writer},
     time::{BootInstant, Clock as _, varied},
@@ -40,10 +41,6 @@ const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
 const LOCAL_PAUSE: Duration = Duration::from_secs(10);
 /// How long the results of a scan are asked for that its scanner has and does not give.
 const RESULTS_LIMIT: Duration = Duration::from_secs(3600);
-/// How long a task waits for a scanner that was disabled or is not configured, and for the end of a pause.
-const DISABLED_PAUSE: Duration = Duration::from_secs(30);
-/// The shortest and the longest pause of a task whose scanner is left alone.
-const LEFT_ALONE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// How often the end of a task is told to a queue that does not answer.
 const FINISH_TRIES: u32 = 5;
 
@@ -67,12 +64,6 @@ struct Standing {
     begun: bool,
     /// Whether its scan goes on.
     has_scan: bool,
-}
-
-/// Whether a slot was found for a task.
-enum Placed {
-    On(ScannerInstance),
-    Wait(Duration),
 }
 
 impl TaskRun {
@@ -175,7 +166,7 @@ impl TaskRun {
     ///
     /// The task keeps this scanner to its end, whatever becomes of the configuration meanwhile.
     async fn work(&self, task: Task, heartbeat: &Heartbeat) -> (Outcome, Option<ScannerInstance>) {
-        let instance = match self.place(&task).await {
+        let instance = match self.shared.place(&task, &self.claim).await {
             Ok(Placed::On(instance)) => instance,
             // Its time runs, which must be noticed.
             Ok(Placed::Wait(pause)) if task.status == TaskStatus::Running => return (Outcome::HandBack(pause), None),
@@ -270,121 +261,6 @@ impl TaskRun {
         }
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await?;
         Ok(task.nessus_scan_id.is_some().then_some(task))
-    }
-
-    /// Gives the task a slot on a scanner: the one it is bound to, or on which a scan of an earlier attempt may run, else
-    /// the best of its pool.
-    ///
-    /// What stands against new scans, such as a pause, an open circuit or no free slot, does not keep one that exists from
-    /// being watched or stopped.
-    async fn place(&self, task: &Task) -> Result<Placed, StepError> {
-        let pool = &task.scanner_pool;
-        let bound = match task.next_instance() {
-            Some(id) => match self.shared.scanners.bound_instance(pool, id) {
-                Some(bound) => Some(bound),
-                None => return self.without_scanner(task, id),
-            },
-            None => None,
-        };
-        match (&bound, self.shared.over(task)) {
-            // Its scan shall be stopped, if there is one: that must not wait for room to run one.
-            (Some(bound), Some(_)) => return Ok(Placed::On(bound.clone())),
-            (None, Some((reason, _))) => return Err(self.end_without_scan(task, &reason)),
-            (Some(bound), None) if task.nessus_scan_id.is_some() => {
-                // It runs, whoever took its slot meanwhile.
-                if !task.scan_is_over() {
-                    self.takes_slot(task, bound, u32::MAX).await?;
-                }
-                return Ok(Placed::On(bound.clone()));
-            }
-            (_, None) => {}
-        }
-        if self.is_paused_for(task).await? {
-            info!("the task waits until its pool is resumed");
-            return Ok(Placed::Wait(DISABLED_PAUSE));
-        }
-        let candidates = match bound {
-            Some(bound) => {
-                let id = &bound.instance_id;
-                if !bound.enabled {
-                    warn!(instance = %id, "the task waits for a scanner that is disabled");
-                    return Ok(Placed::Wait(DISABLED_PAUSE));
-                }
-                if let Err(open) = self.shared.circuits.check(pool, id) {
-                    info!(reason = %open, "the task waits for its scanner");
-                    return Ok(Placed::Wait(left_alone_pause(&open)));
-                }
-                vec![bound]
-            }
-            None => match self.shared.scanners.pool(pool) {
-                Some(scanners) => self.shared.free_instances(&scanners).await?.into_iter().cloned().collect(),
-                None => Vec::new(),
-            },
-        };
-        for instance in candidates {
-            if self.takes_slot(task, &instance, instance.max_concurrent_scans).await? {
-                self.shared.selection.used(pool, &instance.instance_id);
-                self.shared.turns.found_room(&(pool.clone(), task.scanner_instance_id.clone()));
-                return Ok(Placed::On(instance));
-            }
-        }
-        Ok(Placed::Wait(self.no_slot_pause(task)))
-    }
-
-    /// The end of a task that has no scan, with what is known of why it has none.
-    fn end_without_scan(&self, task: &Task, reason: &StopReason) -> StepError {
-        let pool = &task.scanner_pool;
-        let Some(scanners) = self.shared.scanners.pool(pool) else { return reason.error() };
-        // One that may be tried again has failed all the same.
-        let failing = scanners.enabled().filter_map(|scanner| {
-            let breaker = self.shared.circuits.breaker(pool, &scanner.instance_id);
-            let view = breaker.view();
-            let is_failing = view.state != CircuitState::Closed;
-            is_failing.then(|| format!("the circuit of `{}` is {}: {}", breaker.name(), view.state, view.reason))
-        });
-        let failing: Vec<_> = failing.collect();
-        if failing.is_empty() { reason.error() } else { reason.error_with(&failing.join("; ")) }
-    }
-
-    /// Whether the task gets one of so many slots of a scanner, or holds one.
-    async fn takes_slot(&self, task: &Task, instance: &ScannerInstance, slots: u32) -> Result<bool, StepError> {
-        let Shared { queue, settings, .. } = self.shared.as_ref();
-        let taken =
-            queue.acquire_slot(&task.scanner_pool, &instance.instance_id, &task.task_id, slots, settings.lease).await?;
-        Ok(taken == SlotOutcome::Acquired)
-    }
-
-    /// Whether a pause of its pool keeps the task from beginning its scan. The queue hands out from a paused pool only what
-    /// may have begun.
-    async fn is_paused_for(&self, task: &Task) -> Result<bool, StepError> {
-        let may_have_begun = task.status == TaskStatus::Running || self.claim.deliveries > 1 || self.claim.losses > 0;
-        Ok(may_have_begun && self.shared.queue.stats(&task.scanner_pool).await?.paused.is_some())
-    }
-
-    /// What becomes of a task that is bound to a scanner this process has never known: the file may have lost it by
-    /// mistake, and nobody else can stop its scan. So the task waits until the scanner is configured again, its time is
-    /// over or somebody cancels it.
-    fn without_scanner(&self, task: &Task, id: &InstanceId) -> Result<Placed, StepError> {
-        let scan = task.nessus_scan_id.as_ref().or(task.open_scans.first().map(|open| &open.scan_id));
-        let warning = match scan {
-            Some(scan) => format!("the scanner `{id}` is not configured any more; its scan {scan} may still run there"),
-            None => format!("the scanner `{id}` is not configured any more"),
-        };
-        if task.cancel_requested_at.is_some() {
-            return Err(StepError::failed("unknown_instance", warning));
-        }
-        let since = task.started_at.unwrap_or(task.created_at);
-        if self.shared.has_passed(since, self.shared.settings.scan_timeout) {
-            return Err(StepError::failed("unknown_instance", warning));
-        }
-        warn!(instance = %id, "{warning}: the task waits until it is");
-        Ok(Placed::Wait(DISABLED_PAUSE))
-    }
-
-    /// The longer a task waits for its scanner, the less often it asks.
-    fn no_slot_pause(&self, task: &Task) -> Duration {
-        let age = self.shared.clock.now().since(task.created_at);
-        (age / 20).clamp(Duration::from_secs(1), Duration::from_secs(30))
     }
 
     /// Decides what follows from an error and writes it down if it is final.
@@ -553,7 +429,7 @@ impl TaskRun {
     async fn standing(&self) -> Standing {
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
         task.map_or(Standing { begun: true, has_scan: true }, |task| Standing {
-            begun: task.status == TaskStatus::Running || task.has_scan(),
+            begun: task.has_begun(),
             has_scan: task.nessus_scan_id.is_some(),
         })
     }
@@ -628,12 +504,6 @@ const fn step_of(task: &Task) -> Step {
 /// Whether another scanner may do what this one did not: it cannot be reached, is not ready, or is set up wrongly.
 fn blames_the_scanner(error: &ScannerError) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Configuration)
-}
-
-/// How long a task waits for a scanner that is left alone: until it is not, but not so long that an operator who ends it
-/// sees nothing happen.
-fn left_alone_pause(open: &CircuitOpen) -> Duration {
-    open.retry_after.unwrap_or(LEFT_ALONE_PAUSE.1).clamp(LEFT_ALONE_PAUSE.0, LEFT_ALONE_PAUSE.1)
 }
 
 fn dead_letter(task: &Task) -> Outcome {
