@@ -145,7 +145,12 @@ fn turn_away_at_once(stream: TcpStream) -> io::Result<()> {
     stream.write_all(TOO_MANY)?;
     stream.shutdown(Shutdown::Write)?;
     let mut request = [0; 1024];
-    while stream.read(&mut request)? > 0 {}
+    // One that never stops sending must not hold up those who are accepted after it.
+    for _ in 0..MOST_BUFFERED / request.len() {
+        if stream.read(&mut request)? == 0 {
+            break;
+        }
+    }
     Ok(())
 }
 
