@@ -52,8 +52,15 @@ pub(crate) enum Origin {
     List,
     /// A repeating child element whose text holds one value a line: always a JSON list.
     Lines,
-    /// Computed from other fields.
-    Derived,
+    /// Computed from other fields, as [`Record::any`](super::record::Record::any) says for each.
+    Derived(Derived),
+}
+
+/// What a field is computed as: one for each derived field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Derived {
+    /// The best CVSS base score there is.
+    BestScore,
 }
 
 /// One row of the table.
@@ -72,7 +79,7 @@ pub(crate) struct Field {
 }
 
 macro_rules! fields {
-    ($($id:ident $name:literal $xml:literal $kind:ident $origin:ident;)*) => {
+    ($($id:ident $name:literal $xml:literal $kind:ident $origin:ident $(($derived:ident))?;)*) => {
         /// A declared field; the order is that of the keys in the `full` profile.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
@@ -84,7 +91,7 @@ macro_rules! fields {
                 name: $name,
                 xml: $xml,
                 kind: Kind::$kind,
-                origin: Origin::$origin,
+                origin: Origin::$origin $((Derived::$derived))?,
                 key: concat!(",\"", $name, "\":"),
             }),*
         ];
@@ -114,7 +121,7 @@ fields! {
     Severity "severity" "severity" Severity Attribute;
     RiskFactor "risk_factor" "risk_factor" Text Element;
     Cve "cve" "cve" Text List;
-    CvssScore "cvss_score" "" Number Derived;
+    CvssScore "cvss_score" "" Number Derived(BestScore);
     Cvss4BaseScore "cvss4_base_score" "cvss4_base_score" Number Element;
     Cvss4Vector "cvss4_vector" "cvss4_vector" Text Element;
     Cvss4ThreatScore "cvss4_threat_score" "cvss4_threat_score" Number Element;
@@ -297,7 +304,7 @@ impl FieldId {
     pub(crate) fn named(text: &str) -> Option<Self> {
         let wanted = plain(text);
         ALL.iter().copied().find(|id| plain(id.name()) == wanted).or_else(|| {
-            let in_item = |id: &Self| !matches!(id.field().origin, Origin::Host | Origin::Derived);
+            let in_item = |id: &Self| !matches!(id.field().origin, Origin::Host | Origin::Derived(_));
             ALL.iter().copied().filter(in_item).find(|id| plain(id.field().xml) == wanted)
         })
     }
@@ -358,6 +365,11 @@ impl FieldSet {
     /// attribute.
     pub(crate) const SINGLE: Self = fields_that!(|id, field| {
         matches!(field.origin, Origin::Attribute | Origin::Element) && !matches!(id, FieldId::PluginNameElement)
+    });
+
+    /// Those that may have a value without an occurrence of their own in the item.
+    pub(crate) const BESIDE: Self = fields_that!(|id, field| {
+        matches!(field.origin, Origin::Host | Origin::Derived(_)) || matches!(id, FieldId::PluginName)
     });
 
     pub(crate) const fn of(ids: &[FieldId]) -> Self {

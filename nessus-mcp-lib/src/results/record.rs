@@ -5,7 +5,7 @@ use std::{fmt, net::IpAddr};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    fields::{FieldId, FieldRef, FieldSet, Kind, Origin, key_of_other},
+    fields::{Derived, FieldId, FieldRef, FieldSet, Kind, Origin, key_of_other},
     host_time,
     xml::{Attribute, Item, Occurrence},
 };
@@ -168,7 +168,7 @@ impl<'r> Record<'r> {
         let field = id.field();
         match field.origin {
             Origin::Host => self.host.get(id).is_some_and(|text| take(typed(field.kind, text))),
-            Origin::Derived => self.best_score().is_some_and(|score| take(Value::Number(score))),
+            Origin::Derived(Derived::BestScore) => self.best_score().is_some_and(|score| take(Value::Number(score))),
             Origin::Attribute => match self.item.first(id) {
                 Some(text) => take(typed(field.kind, text)),
                 None if id == FieldId::PluginName => {
@@ -233,22 +233,10 @@ impl<'r> Record<'r> {
             FieldId::Cve,
             FieldId::ExploitAvailable,
         ]);
-        /// Those that may be shown without an occurrence of their own.
-        const OTHERS: FieldSet = FieldSet::of(&[
-            FieldId::HostIp,
-            FieldId::HostFqdn,
-            FieldId::OperatingSystem,
-            FieldId::NetbiosName,
-            FieldId::MacAddress,
-            FieldId::HostStart,
-            FieldId::HostEnd,
-            FieldId::Credentialed,
-            FieldId::PluginName,
-            FieldId::CvssScore,
-        ]);
         let present = self.item.present();
         let mut shown = ALWAYS.union(present.intersection(FieldSet::SINGLE)).without(known);
-        for id in present.union(OTHERS).without(shown).without(known).iter().filter(|id| self.has_value(*id)) {
+        for id in present.union(FieldSet::BESIDE).without(shown).without(known).iter().filter(|id| self.has_value(*id))
+        {
             shown.insert(id);
         }
         shown
@@ -368,6 +356,8 @@ pub(crate) fn day(text: &str) -> Option<u32> {
     ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(year * 10_000 + month * 100 + day)
 }
 
+#[cfg(test)]
+mod each_field;
 #[cfg(test)]
 mod tests {
     use super::*;
