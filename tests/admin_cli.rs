@@ -11,12 +11,13 @@ use std::{
 
 use nessus_mcp_lib::{
     circuit_breaker::{CircuitOrder, CircuitState},
+    durable,
     ids::{InstanceId, PoolName, TaskId, WorkerId},
     queue::{self, CircuitChange, DeadReason, Finish, PublishOutcome, TaskBody},
 };
 use nessus_mcp_tests::{
     deployment::Deployment,
-    processes::{Finished, Program, full_pipe, until},
+    processes::{Finished, Program, entries, full_pipe, until},
 };
 use serde_json::{Value, json};
 
@@ -138,6 +139,24 @@ fn where_no_queue_is_none_is_made() {
         assert!(finished.stderr.starts_with(&format!("error: there is no queue at `{}`\n\nhint: ", queue.display())));
         assert!(finished.stderr.contains("DATA_DIR"), "{}", finished.stderr);
         assert!(!deployment.data().exists());
+    }
+}
+
+/// An order that is refused makes nothing in a directory that is nobody's data.
+#[test]
+fn an_unknown_pool_makes_nothing_in_an_empty_directory() {
+    let deployment = Deployment::new(SCANNERS).with_queue("redis://127.0.0.1:9");
+    durable::create_directory(&deployment.data()).unwrap();
+    for (command, code) in [
+        (&["pause-pool", "nowhere", "--reason", "x"][..], 1),
+        (&["resume-pool", "nowhere"], 1),
+        (&["purge-dlq", "--older-than", "1d", "--pool", "nowhere"], 1),
+        (&["resume-pool", "lab"], 69),
+        (&["queue", "rebind"], 69),
+        (&["cancel", "x"], 69),
+    ] {
+        assert_eq!(admin(&deployment, command).code, Some(code), "{command:?}");
+        assert_eq!(entries(&deployment.data()), [""; 0], "{command:?}");
     }
 }
 

@@ -77,6 +77,56 @@ fn a_taken_port_ends_with_69() {
     assert!(refusal(&demo, 69).contains("cannot listen on"));
 }
 
+/// A start that fails, for whatever reason, leaves nothing behind: neither a data directory nor anything beside it.
+#[test]
+fn a_start_that_fails_makes_nothing() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = taken.local_addr().unwrap().to_string();
+    let nessus = |rest: &str| {
+        format!("lab:\n  - {{instance_id: a, url: 'https://127.0.0.1:9', username: u, password: p, {rest}}}\n")
+    };
+    let no_password = "lab:\n  - {instance_id: a, url: 'https://s', username: u, password_file: nowhere}\n";
+    let unusable = nessus("ca_file: scanners.yaml");
+    let both = ["serve --with-worker", "stdio --with-worker"];
+    for (commands, scanners, (name, value), code, said) in [
+        (&both[..], MOCK, ("WORKER_POOLS", "lab,nowhere"), 78, "the pool `nowhere`, which is not configured"),
+        (&both, MOCK, ("WORKER_POOLS", "lab,no where"), 78, "`WORKER_POOLS`"),
+        (&both, MOCK, ("LEASE_SECONDS", "soon"), 78, "`LEASE_SECONDS`"),
+        (&both, MOCK, ("CIRCUIT_FAILURES", "0"), 78, "`CIRCUIT_FAILURES`"),
+        (&both, MOCK, ("RESULTS_MEMORY_MIB", "1"), 78, "`RESULTS_MEMORY_MIB`"),
+        (&both, MOCK, ("LOG_FORMAT", "xml"), 78, "`LOG_FORMAT`"),
+        (&both, MOCK, ("QUEUE_URL", "amqp://queue.example"), 78, "`amqp://queue.example`"),
+        (&both, MOCK, ("QUEUE_URL", "redis://127.0.0.1/database"), 78, "redis://"),
+        (&both, MOCK, ("QUEUE_URL", "redis://127.0.0.1:9"), 69, "is not available"),
+        (&both, "lab: []\n", ("", ""), 78, "scanners.yaml:1"),
+        (&both, no_password, ("", ""), 78, "`lab[0].password_file`"),
+        (&both, &unusable, ("", ""), 78, "scanners.yaml"),
+        (&both[..1], MOCK, ("MCP_BIND", &taken), 69, "cannot listen on"),
+        (&both[..1], MOCK, ("MCP_BIND", "0.0.0.0:0"), 78, "`MCP_BIND`"),
+        (&both[..1], MOCK, ("MCP_ALLOWED_HOSTS", "https://gateway.example"), 78, "`MCP_ALLOWED_HOSTS`"),
+        (&both[..1], MOCK, ("MCP_CLIENT_TIMEOUT_SECONDS", "0"), 78, "`MCP_CLIENT_TIMEOUT_SECONDS`"),
+    ] {
+        for command in commands {
+            let deployment = Deployment::new(scanners);
+            let command: Vec<_> = command.split(' ').collect();
+            let mut program = deployment.program(binary(), &command);
+            for (name, value) in [("MCP_BIND", "127.0.0.1:0"), (name, value)] {
+                program = if name.is_empty() { program } else { program.env(name, value) };
+            }
+            let text = refusal(&program.run(), code);
+            assert!(text.contains(said), "{command:?} {name}={value}: {text}");
+            assert_eq!(entries(deployment.directory()), ["logs", "scanners.yaml"], "{command:?} {name}={value}");
+        }
+    }
+    for (flag, value, code) in [("--mcp-bind", &*taken, 69), ("--mcp-bind", "0.0.0.0:0", 1), ("--targets", "a b/c", 1)]
+    {
+        let directory = tempfile::tempdir().unwrap();
+        let demo = Program::new(binary()).args(["demo", "--once", "--data-dir", "data", flag, value]);
+        refusal(&demo.env("TMPDIR", directory.path()).current_dir(directory.path()).run(), code);
+        assert_eq!(entries(directory.path()), [""; 0], "demo {flag} {value}");
+    }
+}
+
 /// A mistyped scanner configuration must not start a server without scanners, nor show the passwords in the file.
 #[test]
 fn a_broken_scanner_configuration_is_named_with_file_line_and_key() {

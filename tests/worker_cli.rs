@@ -2,12 +2,35 @@
 
 use std::path::Path;
 
-use nessus_mcp_tests::{deployment::Deployment, processes::Program};
+use nessus_mcp_tests::{
+    deployment::Deployment,
+    processes::{Program, entries},
+};
 
 const SCANNERS: &str = "lab:\n  - {instance_id: mock-1, type: mock}\noffice:\n  - {instance_id: mock-2, type: mock}\n";
 
 fn worker(deployment: &Deployment) -> Program {
     deployment.program(Path::new(env!("CARGO_BIN_EXE_nessus-worker")), &[])
+}
+
+/// A start that fails, for whatever reason, leaves nothing behind.
+#[test]
+fn a_start_that_fails_makes_nothing() {
+    let no_password = "lab:\n  - {instance_id: a, url: 'https://s', username: u, password_file: nowhere}\n";
+    for (scanners, (name, value), code, said) in [
+        ("lab: []\n", ("LOG_LEVEL", "info"), 78, "scanners.yaml:1"),
+        (no_password, ("LOG_LEVEL", "info"), 78, "`lab[0].password_file`"),
+        (SCANNERS, ("WORKER_POOLS", "nowhere"), 78, "the pool `nowhere`, which is not configured"),
+        (SCANNERS, ("CIRCUIT_OPEN_SECONDS", "soon"), 78, "`CIRCUIT_OPEN_SECONDS`"),
+        (SCANNERS, ("QUEUE_URL", "redis://127.0.0.1/database"), 78, "redis://"),
+        (SCANNERS, ("QUEUE_URL", "redis://127.0.0.1:9"), 69, "is not available"),
+    ] {
+        let deployment = Deployment::new(scanners);
+        let finished = worker(&deployment).env(name, value).run();
+        assert_eq!(finished.code, Some(code), "{finished:?}");
+        assert!(finished.stderr.starts_with("error: ") && finished.stderr.contains(said), "{finished:?}");
+        assert_eq!(entries(deployment.directory()), ["logs", "scanners.yaml"], "{finished:?}");
+    }
 }
 
 /// A worker that serves a pool nobody has would wait for ever for work that never comes.

@@ -16,6 +16,7 @@ use nessus_mcp_lib::{
     ids::{InstanceId, PoolName, TaskId},
     scanner::ScannerRegistry,
     service::TaskView,
+    targets::TargetSet,
     task::TaskStatus,
     telemetry::{self, LogFormat},
 };
@@ -41,8 +42,11 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     telemetry::init_logging(&command.log_level, LogFormat::Text)?;
     let fresh = tempfile::Builder::new().prefix("nessus-mcp-demo-").tempdir()?;
     let data_dir = command.data_dir.as_deref().unwrap_or(fresh.path());
-    let app = App::new(open(data_dir).await?);
+    let _: TargetSet = command.targets.parse()?;
+    let hosts = AllowedHosts::new(None)?;
+    // Before anything is made: a start that fails leaves no data directory.
     let listener = listen(command.mcp_bind).await?;
+    let app = App::new(open(data_dir).await?);
     let url = format!("http://{}/mcp", listener.local_addr()?);
     app.stop_on_signal()?;
     let settings = WorkerSettings::default().with_poll_interval(LOOK_INTERVAL);
@@ -50,9 +54,7 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
 
     let server = {
         let app = app.clone();
-        tokio::spawn(async move {
-            serve::until_stopped(&app, listener, AllowedHosts::new(None), serve::CLIENT_TIMEOUT).await
-        })
+        tokio::spawn(async move { serve::until_stopped(&app, listener, hosts, serve::CLIENT_TIMEOUT).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing is contacted on the network."));
     output::line(format!("Data: {}\n", data_dir.display()));

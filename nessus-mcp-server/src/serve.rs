@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
-    ScanService,
+    ScanService, Worker,
     config::ConfigError,
     error::{Classified, ErrorKind, Failure},
     time::{DurationUnit, parse_duration},
@@ -30,13 +30,18 @@ pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
     let address = parse_address(&command.bind.mcp_bind)?;
-    let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref());
+    let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref())?;
     let patience = parse_patience(&command.bind.mcp_client_timeout_seconds)?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
-    let app = App::new(ScanService::open(&settings).await?);
+    let scanners = ScanService::load_scanners(&settings).await?;
+    if command.with_worker {
+        Worker::check_pools(&scanners, &worker_settings)?;
+    }
+    // Before anything is made: a start that fails leaves no data directory.
     let listener = listen(address).await?;
+    let app = App::new(ScanService::open_with_scanners(&settings, scanners).await?);
     app.stop_on_signal()?;
     app.reload_on_signal()?;
     let health_interval = worker_settings.health_interval;

@@ -10,7 +10,7 @@ use std::{
 };
 
 use nessus_mcp_lib::{
-    ScanService,
+    ScanService, Worker,
     error::{Failure, chain},
     streams,
 };
@@ -29,7 +29,11 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
-    let app = App::new(ScanService::open(&settings).await?);
+    let scanners = ScanService::load_scanners(&settings).await?;
+    if command.with_worker {
+        Worker::check_pools(&scanners, &worker_settings)?;
+    }
+    let app = App::new(ScanService::open_with_scanners(&settings, scanners).await?);
     app.stop_on_signal()?;
     app.reload_on_signal()?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };

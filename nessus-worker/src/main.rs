@@ -19,7 +19,11 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     arguments.log.init()?;
     let settings = arguments.worker.settings()?;
     let circuits = arguments.circuits.settings()?;
-    let service = ScanService::open(&arguments.common.scanning_settings()?.with_circuits(circuits)).await?;
+    let service_settings = arguments.common.scanning_settings()?.with_circuits(circuits);
+    let scanners = ScanService::load_scanners(&service_settings).await?;
+    // Before anything is made: a start that fails leaves no data directory.
+    Worker::check_pools(&scanners, &settings)?;
+    let service = ScanService::open_with_scanners(&service_settings, scanners).await?;
     let worker = Worker::new(&service, settings)?;
     let mut hangup = signal(SignalKind::hangup())?;
     let reload = async move {

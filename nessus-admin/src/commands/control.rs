@@ -18,8 +18,9 @@ pub(crate) async fn cancel(args: &CancelArgs) -> Result<(), Failure> {
 
 pub(crate) async fn pause_pool(args: &PausePoolArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
+    let pools = queue::pools(&settings, std::slice::from_ref(&args.pool))?;
     let index = queue::open_index(&settings).await?;
-    for pool in queue::pools(&settings, std::slice::from_ref(&args.pool))? {
+    for pool in pools {
         index.pause_pool(&pool, &args.reason).await?;
         output::lines([format!("pool {pool} is paused: {}", args.reason)]);
     }
@@ -28,8 +29,9 @@ pub(crate) async fn pause_pool(args: &PausePoolArgs) -> Result<(), Failure> {
 
 pub(crate) async fn resume_pool(args: &ResumePoolArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
+    let pools = queue::pools(&settings, std::slice::from_ref(&args.pool))?;
     let index = queue::open_index(&settings).await?;
-    for pool in queue::pools(&settings, std::slice::from_ref(&args.pool))? {
+    for pool in pools {
         index.resume_pool(&pool).await?;
         output::lines([format!("pool {pool} takes tasks")]);
     }

@@ -54,9 +54,10 @@ pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
 
 pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
+    let pools = queue::pools(&settings, &args.pool)?;
     let service = queue::open_service(&settings).await?;
     let before = service.clock().now().minus(args.older_than);
-    for pool in queue::pools(&settings, &args.pool)? {
+    for pool in pools {
         let purged = service.purge_dead(&pool, before).await?;
         let (archived, removed) = (purged.archived, purged.removed);
         output::lines([format!("pool {pool}: {archived} dead letters archived, {removed} removed")]);

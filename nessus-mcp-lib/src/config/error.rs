@@ -2,7 +2,10 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use crate::error::{Classified, ErrorKind};
+use crate::{
+    error::{Classified, ErrorKind},
+    ids::PoolName,
+};
 
 /// A configuration that cannot be used. Values are not shown: they may be secret.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,6 +55,14 @@ pub enum ConfigError {
         /// What is wrong with its value.
         message: String,
     },
+    /// A worker is to serve a pool that is not configured.
+    #[error("`WORKER_POOLS` names the pool `{pool}`, which is not configured")]
+    UnknownPool {
+        /// The pool.
+        pool: PoolName,
+        /// The pools there are.
+        available: Vec<String>,
+    },
 }
 
 impl Classified for ConfigError {
@@ -73,6 +84,7 @@ impl Classified for ConfigError {
                  `SCANNER_CONFIG`"
                     .to_owned(),
             ),
+            Self::UnknownPool { available, .. } => Some(format!("the pools are: {}", available.join(", "))),
             _ => None,
         }
     }

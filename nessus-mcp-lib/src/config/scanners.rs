@@ -215,12 +215,14 @@ impl PoolConfig {
 pub struct ScannersConfig {
     /// The pools, at least one.
     pub pools: Vec<PoolConfig>,
+    /// The file they were read from, if they were.
+    pub file: Option<PathBuf>,
 }
 
 impl ScannersConfig {
     /// These pools.
     pub fn new(pools: Vec<PoolConfig>) -> Self {
-        Self { pools }
+        Self { pools, file: None }
     }
 
     /// Reads and checks the file, with variables from the environment.
@@ -230,7 +232,8 @@ impl ScannersConfig {
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path)
             .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source: Arc::new(source) })?;
-        Self::parse(&text, path, &|name| std::env::var(name).ok())
+        let config = Self::parse(&text, path, &|name| std::env::var(name).ok())?;
+        Ok(Self { file: Some(path.to_owned()), ..config })
     }
 
     /// Checks the text of a file; `lookup` answers for the environment.
@@ -258,7 +261,7 @@ impl ScannersConfig {
         if pools.is_empty() {
             return Err(syntax(1, "the file has no pools: write a pool name and a list of scanners"));
         }
-        Ok(Self { pools })
+        Ok(Self::new(pools))
     }
 
     /// Lets mock scanners keep their scans in a directory each below this one, so that they outlive the process.

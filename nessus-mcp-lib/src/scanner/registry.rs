@@ -8,6 +8,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -79,6 +80,8 @@ struct Shared {
     /// Scanners that are no longer configured, by pool and name. Held while the pools are replaced.
     retired: Mutex<HashMap<(PoolName, InstanceId), Retired>>,
     leaving: Leaving,
+    /// The file the pools come from, if they do.
+    file: Option<Arc<Path>>,
 }
 
 /// The pools between two replacements.
@@ -125,12 +128,17 @@ impl ScannerRegistry {
     /// # Errors
     /// [`ScannerError::Configuration`] when there is no pool, or two of one name.
     pub fn new(pools: Vec<ScannerPool>) -> Result<Self, ScannerError> {
+        Self::of(pools, None)
+    }
+
+    fn of(pools: Vec<ScannerPool>, file: Option<Arc<Path>>) -> Result<Self, ScannerError> {
         check_names(&pools)?;
         let shared = Shared {
             pools: ArcSwap::from_pointee(Pools::new(pools)?),
             circuits: Mutex::default(),
             retired: Mutex::default(),
             leaving: Leaving::default(),
+            file,
         };
         Ok(Self { shared: Arc::new(shared) })
     }
@@ -140,7 +148,12 @@ impl ScannerRegistry {
     /// # Errors
     /// [`ScannerError::Configuration`] when a scanner cannot be built from its entry.
     pub fn from_config(config: &ScannersConfig) -> Result<Self, ScannerError> {
-        Self::new(build_pools(config, None)?)
+        Self::of(build_pools(config, None)?, config.file.as_deref().map(Arc::from))
+    }
+
+    /// The file the pools come from, if they do.
+    pub(crate) fn file(&self) -> Option<&Arc<Path>> {
+        self.shared.file.as_ref()
     }
 
     /// Replaces the pools by those of a configuration, all at once or, after an error, not at all. Nothing is contacted.

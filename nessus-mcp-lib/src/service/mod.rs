@@ -64,8 +64,6 @@ pub struct ScanService {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     data_dir: Arc<Path>,
-    /// The file the scanners come from, if they do.
-    scanner_config: Option<Arc<Path>>,
     /// What those who read exports take together.
     memory: MemoryGate,
     /// How long the scans of each pool take.
@@ -126,16 +124,22 @@ impl ScanService {
     /// [`ServiceError`] of the first that cannot be used; its kind tells a wrong configuration from an unreachable
     /// queue.
     pub async fn open(settings: &Settings) -> Result<Self, ServiceError> {
-        let path: Arc<Path> = settings.scanner_config.clone().into();
-        let scanners = ScannerRegistry::from_config(&reload::load(&path, &settings.data_dir).await?)?;
-        let mut service = Self::open_with_scanners(settings, scanners).await?;
-        service.scanner_config = Some(path);
-        Ok(service)
+        Self::open_with_scanners(settings, Self::load_scanners(settings).await?).await
     }
 
-    /// As [`ScanService::open`], with scanners that do not come from a file.
+    /// Reads the scanner configuration and builds its scanners. Nothing is contacted, opened or made.
+    ///
+    /// # Errors
+    /// As [`ScanService::open`].
+    pub async fn load_scanners(settings: &Settings) -> Result<ScannerRegistry, ServiceError> {
+        let config = reload::load(&settings.scanner_config.clone().into(), &settings.data_dir).await?;
+        Ok(ScannerRegistry::from_config(&config)?)
+    }
+
+    /// As [`ScanService::open`], with scanners that were loaded before or do not come from a file.
     pub async fn open_with_scanners(settings: &Settings, scanners: ScannerRegistry) -> Result<Self, ServiceError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let circuits = Circuits::new(settings.circuits.clone().check()?);
         // The queue first: a URL that cannot be used must not leave a data directory behind.
         let queue = queue::open(&settings.queue_url.parse()?).await?;
         // Nor must one that belongs to another.
@@ -145,7 +149,6 @@ impl ScanService {
             .await
             .map_err(ServiceError::stopping)?
             .map_err(ServiceError::DataDirectory)?;
-        let circuits = Circuits::new(settings.circuits.clone().check()?);
         let Settings { data_dir, results_memory_mib, .. } = settings.clone();
         let parts = ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib };
         let service = Self::new(parts)?;
@@ -169,7 +172,6 @@ impl ScanService {
             metrics: Arc::new(Metrics::new()?),
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
-            scanner_config: None,
             memory: MemoryGate::new(parts.results_memory_mib),
             typical: Arc::default(),
             unserved: Arc::default(),

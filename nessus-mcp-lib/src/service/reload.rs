@@ -34,7 +34,7 @@ impl ScanService {
     }
 
     async fn read_scanners_again(&self) -> Result<ScannerChanges, ServiceError> {
-        let Some(path) = &self.scanner_config else {
+        let Some(path) = self.scanners.file() else {
             return Err(ServiceError::invalid("scanner_config", "is not a file here", None));
         };
         let changes = self.scanners.reload(&load(path, &self.data_dir).await?)?;

@@ -12,7 +12,7 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 use super::{queue_clock::QueueClock, run_task::TaskRun, turns::Turns};
 use crate::{
     config::{ConfigError, WorkerSettings},
-    error::{Classified, ErrorKind, chain},
+    error::chain,
     housekeeping::{QueueIndex, ReconcileError},
     ids::{PoolName, WorkerId},
     queue::{Claim, Finish, Queue, QueueError},
@@ -33,40 +33,6 @@ const STOP_WAIT: Duration = Duration::from_secs(30);
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
 /// The time between two searches for what killed processes left.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-
-/// A worker that cannot run.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum WorkerError {
-    /// It is to serve a pool that is not configured.
-    #[error("`WORKER_POOLS` names the pool `{pool}`, which is not configured")]
-    UnknownPool {
-        /// The pool.
-        pool: PoolName,
-        /// The pools there are.
-        available: Vec<String>,
-    },
-    /// Its settings cannot work.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-}
-
-impl Classified for WorkerError {
-    fn code(&self) -> &'static str {
-        "bad_configuration"
-    }
-
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Configuration
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::UnknownPool { available, .. } => Some(format!("the pools are: {}", available.join(", "))),
-            Self::Config(error) => error.hint(),
-        }
-    }
-}
 
 /// What all runs of a worker share.
 #[derive(Debug)]
@@ -108,14 +74,10 @@ impl Worker {
     /// A worker on the same tasks, queue and scanners as `service`.
     ///
     /// # Errors
-    /// [`WorkerError`] when it is to serve a pool that is not configured, or its settings cannot work.
-    pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, WorkerError> {
+    /// As [`check_pools`](Self::check_pools), and [`ConfigError::Setting`] when its settings cannot work.
+    pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, ConfigError> {
         let settings = settings.check()?;
-        let named = settings.pools.iter().flatten();
-        if let Some(unknown) = named.into_iter().find(|pool| service.scanners().pool(pool).is_none()) {
-            let available = service.scanners().pools().iter().map(|pool| pool.name.to_string()).collect();
-            return Err(WorkerError::UnknownPool { pool: unknown.clone(), available });
-        }
+        Self::check_pools(service.scanners(), &settings)?;
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let shared = Shared {
             id: WorkerId::generate(),
@@ -132,6 +94,21 @@ impl Worker {
             stop: CancellationToken::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
+    }
+
+    /// Whether there are the pools it is to serve: for those who want to know before they open a service.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownPool`] when one is not configured.
+    pub fn check_pools(scanners: &ScannerRegistry, settings: &WorkerSettings) -> Result<(), ConfigError> {
+        let mut named = settings.pools.iter().flatten();
+        match named.find(|pool| scanners.pool(pool).is_none()) {
+            None => Ok(()),
+            Some(unknown) => {
+                let available = scanners.pools().iter().map(|pool| pool.name.to_string()).collect();
+                Err(ConfigError::UnknownPool { pool: unknown.clone(), available })
+            }
+        }
     }
 
     /// Works until `shutdown` is ready, then hands back what is running and returns.

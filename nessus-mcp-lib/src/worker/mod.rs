@@ -23,7 +23,7 @@ mod run_task;
 mod standstill;
 mod turns;
 
-pub use self::engine::{Worker, WorkerError};
+pub use self::engine::Worker;
 
 #[cfg(test)]
 mod tests;

@@ -1,7 +1,7 @@
 //! The check of `Host` and `Origin` on every route: a web page must not reach a server on loopback, neither through a
 //! name of its own (DNS rebinding) nor from its own origin.
 
-use std::sync::Arc;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::{
     extract::{Request, State},
@@ -12,6 +12,7 @@ use http::{
     HeaderValue, StatusCode, Uri, header,
     uri::{Authority, Scheme},
 };
+use nessus_mcp_lib::config::ConfigError;
 
 /// The names of this machine to itself.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -22,9 +23,17 @@ pub(crate) struct AllowedHosts(Arc<Vec<String>>);
 
 impl AllowedHosts {
     /// Loopback, and the names of this comma separated list.
-    pub(crate) fn new(more: Option<&str>) -> Self {
+    ///
+    /// # Errors
+    /// When one could stand in no `Host`, such as a URL.
+    pub(crate) fn new(more: Option<&str>) -> Result<Self, ConfigError> {
         let more = more.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
-        Self(Arc::new(LOOPBACK.into_iter().chain(more).map(str::to_ascii_lowercase).collect()))
+        let is_host = |name: &str| name.parse::<IpAddr>().is_ok() || name.parse::<Authority>().is_ok();
+        if more.clone().any(|name| !is_host(name) || name.contains('@')) {
+            let message = "must be host names, such as gateway.example or gateway.example:8835".to_owned();
+            return Err(ConfigError::Setting { name: "MCP_ALLOWED_HOSTS".to_owned(), message });
+        }
+        Ok(Self(Arc::new(LOOPBACK.into_iter().chain(more).map(str::to_ascii_lowercase).collect())))
     }
 
     /// Whether the host, with or without a port, is one of the names.
@@ -79,7 +88,7 @@ mod tests {
 
     #[test]
     fn only_named_hosts_are_allowed() {
-        let hosts = AllowedHosts::new(Some("scanner.example, other.example:8443"));
+        let hosts = AllowedHosts::new(Some("scanner.example, other.example:8443, fe80::1")).unwrap();
         for host in
             ["localhost", "LOCALHOST:8835", "127.0.0.1:1", "[::1]:8835", "scanner.example:9", "other.example:8443"]
         {
@@ -87,6 +96,13 @@ mod tests {
         }
         for host in ["evil.example", "127.0.0.1.evil.example", "other.example", "localhost.evil.example:8835"] {
             assert!(!hosts.allow(&host.parse().unwrap()), "{host}");
+        }
+    }
+
+    #[test]
+    fn names_that_no_request_could_have_are_refused() {
+        for names in ["https://gateway.example", "gateway.example/mcp", "me@gateway.example", "localhost, a b"] {
+            assert!(AllowedHosts::new(Some(names)).is_err(), "{names}");
         }
     }
 
