@@ -127,6 +127,19 @@ fn a_start_that_fails_makes_nothing() {
     }
 }
 
+/// With hardly any file to open, a process says so, whatever it would have needed first.
+#[test]
+fn without_descriptors_nothing_is_started() {
+    for most in [8, 34] {
+        for command in [&["serve", "--mcp-bind", "127.0.0.1:0"][..], &["stdio"]] {
+            let deployment = Deployment::new(MOCK);
+            let text = refusal(&deployment.program(binary(), command).with_open_files(most).run(), 1);
+            assert!(text.contains("`ulimit -n`") && text.ends_with("Too many open files (os error 24)\n"), "{text}");
+            assert!(!deployment.data().exists());
+        }
+    }
+}
+
 /// A mistyped scanner configuration must not start a server without scanners, nor show the passwords in the file.
 #[test]
 fn a_broken_scanner_configuration_is_named_with_file_line_and_key() {

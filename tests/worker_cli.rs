@@ -17,16 +17,18 @@ fn worker(deployment: &Deployment) -> Program {
 #[test]
 fn a_start_that_fails_makes_nothing() {
     let no_password = "lab:\n  - {instance_id: a, url: 'https://s', username: u, password_file: nowhere}\n";
-    for (scanners, (name, value), code, said) in [
-        ("lab: []\n", ("LOG_LEVEL", "info"), 78, "scanners.yaml:1"),
-        (no_password, ("LOG_LEVEL", "info"), 78, "`lab[0].password_file`"),
-        (SCANNERS, ("WORKER_POOLS", "nowhere"), 78, "the pool `nowhere`, which is not configured"),
-        (SCANNERS, ("CIRCUIT_OPEN_SECONDS", "soon"), 78, "`CIRCUIT_OPEN_SECONDS`"),
-        (SCANNERS, ("QUEUE_URL", "redis://127.0.0.1/database"), 78, "redis://"),
-        (SCANNERS, ("QUEUE_URL", "redis://127.0.0.1:9"), 69, "is not available"),
+    for (scanners, (name, value), open_files, code, said) in [
+        ("lab: []\n", ("LOG_LEVEL", "info"), 1024, 78, "scanners.yaml:1"),
+        (no_password, ("LOG_LEVEL", "info"), 1024, 78, "`lab[0].password_file`"),
+        (SCANNERS, ("WORKER_POOLS", "nowhere"), 1024, 78, "the pool `nowhere`, which is not configured"),
+        (SCANNERS, ("CIRCUIT_OPEN_SECONDS", "soon"), 1024, 78, "`CIRCUIT_OPEN_SECONDS`"),
+        (SCANNERS, ("QUEUE_URL", "redis://127.0.0.1/database"), 1024, 78, "redis://"),
+        (SCANNERS, ("QUEUE_URL", "redis://127.0.0.1:9"), 1024, 69, "is not available"),
+        (SCANNERS, ("LOG_LEVEL", "info"), 8, 1, "Too many open files"),
+        (SCANNERS, ("LOG_LEVEL", "info"), 34, 1, "Too many open files"),
     ] {
         let deployment = Deployment::new(scanners);
-        let finished = worker(&deployment).env(name, value).run();
+        let finished = worker(&deployment).env(name, value).with_open_files(open_files).run();
         assert_eq!(finished.code, Some(code), "{finished:?}");
         assert!(finished.stderr.starts_with("error: ") && finished.stderr.contains(said), "{finished:?}");
         assert_eq!(entries(deployment.directory()), ["logs", "scanners.yaml"], "{finished:?}");

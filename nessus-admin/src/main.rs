@@ -7,7 +7,10 @@ mod output;
 use std::process::ExitCode;
 
 use args::{Cli, Command, QueueCommand};
-use nessus_mcp_lib::{config::cli, error::Failure};
+use nessus_mcp_lib::{
+    config::cli::{self, block_on},
+    error::Failure,
+};
 
 fn main() -> ExitCode {
     let cli: Cli = cli::parse();
@@ -34,9 +37,4 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::CloseCircuit(args) => block_on(commands::circuits::close(args)),
         Command::ResetCircuit(args) => block_on(commands::circuits::reset(args)),
     }
-}
-
-/// Runs a command that asks the queue. One thread is enough for one question after the other.
-fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(command)
 }

@@ -18,18 +18,11 @@ use crate::args::{Arguments, Command};
 
 fn main() -> ExitCode {
     let arguments: Arguments = cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return output::exit_code(Err(error.into())),
-    };
-    let result = runtime.block_on(async {
+    output::exit_code(cli::block_on(async {
         match arguments.command {
             Command::Serve(command) => serve::run(command).await,
             Command::Stdio(command) => stdio::run(command).await,
             Command::Demo(command) => demo::run(command).await,
         }
-    });
-    // A blocking read of stdin must not hold the process back.
-    runtime.shutdown_background();
-    output::exit_code(result)
+    }))
 }

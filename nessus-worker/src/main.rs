@@ -10,9 +10,9 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Arguments;
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    output::exit_code(run(cli::parse()).await)
+fn main() -> ExitCode {
+    let arguments = cli::parse();
+    output::exit_code(cli::block_on(run(arguments)))
 }
 
 async fn run(arguments: Arguments) -> Result<(), Failure> {

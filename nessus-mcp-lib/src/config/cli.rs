@@ -1,15 +1,16 @@
-//! The flags and environment variables that several binaries share (feature `cli`).
+//! The flags and environment variables that several binaries share, and how they start (feature `cli`).
 //!
 //! Flags have the names of the variables in kebab-case. Values are taken as text and checked by the methods here, so
 //! that a bad one ends the process with exit code 78 and its name, whether it came from a flag or a variable.
 //! An empty variable counts as one that is not set: compose files and service units write `REDIS_URL=` for "none".
 
-use std::{path::PathBuf, time::Duration};
+use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
 
 use clap::{Args, Command, Parser, builder::Resettable};
 
 use super::{CircuitSettings, ConfigError, Settings, WorkerSettings, write_example_if_missing};
 use crate::{
+    error::Failure,
     ids::PoolName,
     telemetry,
     time::{DurationUnit, parse_duration},
@@ -19,6 +20,28 @@ use crate::{
 pub fn parse<A: Parser>() -> A {
     let matches = without_empty_variables(A::command()).get_matches();
     A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+}
+
+/// How many files a process must be able to open beside those it has, to start at all: more than it needs to come up.
+const FREE_DESCRIPTORS: usize = 32;
+
+/// Runs a command to its end. What it still reads, such as stdin, does not hold the process back.
+///
+/// # Errors
+/// What the command ends with, and when hardly any file can be opened: a process that starts and then lacks them would
+/// leave half of what it makes, and the runtime panics.
+pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+    let input = io::stdin();
+    let free = (0..FREE_DESCRIPTORS).map(|_| input.as_fd().try_clone_to_owned()).collect::<io::Result<Vec<_>>>();
+    drop(free.map_err(|error| {
+        Failure::new(format!(
+            "cannot start: fewer than {FREE_DESCRIPTORS} more files can be opened; `ulimit -n` shows the limit: {error}"
+        ))
+    })?);
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let outcome = runtime.block_on(command);
+    runtime.shutdown_background();
+    outcome
 }
 
 /// The command without the variables that are set to nothing, in its subcommands too.
