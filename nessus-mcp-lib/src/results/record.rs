@@ -357,7 +357,7 @@ pub(crate) fn day(text: &str) -> Option<u32> {
 }
 
 #[cfg(test)]
-mod each_field;
+mod field_tests;
 #[cfg(test)]
 mod tests {
     use super::*;
