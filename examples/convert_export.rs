@@ -1,4 +1,4 @@
-//! Findings of a .nessus file as JSON lines: the worst first, high and critical only.
+//! Prints the high and critical findings of a .nessus file as JSON lines, worst first.
 //!
 //! ```console
 //! cargo run --example convert_export -- fixtures/exports/office.nessus

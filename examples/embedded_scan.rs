@@ -1,4 +1,4 @@
-//! Scanning from inside a program: service and worker in one process, on a mock scanner.
+//! How to scan from your own program: service and worker in one process, with a mock scanner.
 //!
 //! ```console
 //! cargo run --example embedded_scan
@@ -26,7 +26,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let service =
         ScanService::open_with_scanners(&Settings::new(&data, "unused"), ScannerRegistry::new(vec![pool])?).await?;
 
-    // The worker stops when this future is ready, and hands back what it has not finished.
+    // The worker stops when this future completes. It hands unfinished tasks back to the queue.
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let settings = WorkerSettings::default().with_poll_interval(Duration::from_millis(200));
     let worker = tokio::spawn(Worker::new(&service, settings)?.run(async move {

@@ -1,4 +1,4 @@
-//! A simulated Nessus scanner as a program: try the gateway without a scanner.
+//! A simulated Nessus scanner, to try the gateway without a real one.
 //!
 //! ```text
 //! cargo run --example nessus-sim -- --port 18834 --control-port 18835
@@ -7,8 +7,8 @@
 //! curl -s http://127.0.0.1:18835/faults
 //! curl -s http://127.0.0.1:18835/faults -d '{"name": "create_lost", "count": 2}'
 //! ```
-//! It listens on 127.0.0.1 only, forgets everything when it ends, and invents its findings. When it is ready it prints
-//! one line with both URLs; it ends with exit code 0 on Ctrl-C or SIGTERM, and with 69 when a port is in use.
+//! It listens on 127.0.0.1 only, keeps nothing after it ends, and invents its findings. When it is ready it prints one line
+//! with both URLs. It exits with code 0 on Ctrl-C or SIGTERM, and with 69 when a port is in use.
 
 use std::{
     io::{self, Write},
@@ -24,7 +24,7 @@ use nessus_mcp_tests::sim::{
     Trust,
 };
 
-/// The service cannot be offered, in the words of sysexits.h.
+/// EX_UNAVAILABLE of sysexits.h.
 const EXIT_UNAVAILABLE: u8 = 69;
 
 /// A simulated Nessus scanner on 127.0.0.1.
@@ -35,22 +35,22 @@ struct Args {
     /// Port of the scanner; 0 takes a free one.
     #[arg(long, default_value_t = 18_834)]
     port: u16,
-    /// Port where `GET /stats` tells what the scanner saw; 0 takes a free one.
+    /// Port of `GET /stats` (what the scanner has seen) and `/faults`; 0 takes a free one.
     #[arg(long, default_value_t = 18_835)]
     control_port: u16,
-    /// From a scan's launch to its end, in seconds; fractions are allowed.
+    /// How long a scan takes, in seconds; fractions are allowed.
     #[arg(long, default_value = "10", value_parser = seconds)]
     scan_seconds: Duration,
     /// Findings under each host.
     #[arg(long, default_value_t = 12)]
     findings_per_host: usize,
-    /// The account.
+    /// The user name of the account.
     #[arg(long, default_value = "admin")]
     username: String,
     /// The account's password.
     #[arg(long, default_value = "nessus")]
     password: String,
-    /// Access key of an API key pair that is valid.
+    /// Access key of a valid API key pair.
     #[arg(long, requires = "secret_key")]
     access_key: Option<String>,
     /// Secret key of the pair.
@@ -59,52 +59,52 @@ struct Args {
     /// How long a session lives without a call, in seconds.
     #[arg(long, default_value = "1800", value_parser = seconds)]
     session_idle_seconds: Duration,
-    /// The product it says it is.
+    /// The edition it reports.
     #[arg(long, value_enum, default_value_t = Product::Professional)]
     edition: Product,
-    /// Hosts a scan keeps at most; the rest is trimmed.
+    /// The most hosts that a scan covers, as a licence limit; further hosts are trimmed.
     #[arg(long)]
     host_limit: Option<usize>,
-    /// Another seed invents other findings.
+    /// Seed of the invented findings.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// The plugin set it says it has.
+    /// The plugin set it reports.
     #[arg(long, default_value = "202511200505")]
     plugin_set: String,
-    /// For how many seconds it is loading after its start.
+    /// How long it reports to be loading after its start, in seconds.
     #[arg(long, value_parser = seconds)]
     starting_seconds: Option<Duration>,
-    /// The status with which it says that it is loading: 200 or 503.
+    /// HTTP status of its answers while it is loading: 200 or 503.
     #[arg(long, default_value_t = 200, requires = "starting_seconds")]
     starting_status: u16,
-    /// How the logins of a scan with credentials end.
+    /// The outcome of logins in scans with credentials.
     #[arg(long, value_enum, default_value_t = Logins::Succeed)]
     logins: Logins,
-    /// How they end on one host, as in `192.0.2.7=fail`; may be repeated.
+    /// The outcome of logins on one host, as in `192.0.2.7=fail`; may be repeated.
     #[arg(long, value_parser = logins_of, value_name = "HOST=HOW")]
     logins_of: Vec<(String, Logins)>,
-    /// A .nessus file that stands for every export.
+    /// A .nessus file to return for every export.
     #[arg(long)]
     export_file: Option<PathBuf>,
-    /// How long an export file can be fetched, in seconds.
+    /// How long an export can be downloaded after it was made, in seconds.
     #[arg(long, default_value = "600", value_parser = seconds)]
     export_lifetime_seconds: Duration,
-    /// The content type of a download.
+    /// Content type of a download.
     #[arg(long, default_value = "application/octet-stream")]
     download_type: String,
     /// Refuse exports, as some licences do.
     #[arg(long)]
     block_exports: bool,
-    /// Answer a launch of a running scan with its run instead of 409.
+    /// Answer the launch of a running scan with the current run, instead of 409.
     #[arg(long)]
     ignore_double_launch: bool,
-    /// Answer `{}` where nothing is to be said, instead of nothing.
+    /// Answer `{}` instead of an empty body.
     #[arg(long)]
     acknowledge_with_object: bool,
-    /// Accept a POST or PUT that does not say how long its body is, instead of refusing it with 411.
+    /// Accept a POST or PUT without a Content-Length, instead of answering 411.
     #[arg(long)]
     accept_missing_length: bool,
-    /// Speak https, with a certificate that is made at the start.
+    /// Serve HTTPS, with a certificate generated at the start.
     #[arg(long)]
     https: bool,
     /// The kind of certificate.
@@ -234,7 +234,7 @@ impl Args {
 }
 
 impl Args {
-    /// What a gateway needs to know. The certificate is made at the start: only its file can be named before.
+    /// The `scanners.yaml` for a gateway. The certificate does not exist yet, so only its file can be named.
     fn scanners_yaml(&self, config: &SimConfig) -> String {
         let (scheme, trust) = match (self.https, &self.certificate_file) {
             (false, _) => ("http", None),
@@ -254,7 +254,7 @@ async fn main() -> ExitCode {
     match run(&args).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Nothing is left to be done when even stderr is closed.
+            // If even stderr is closed, nobody can be told.
             let _ = writeln!(io::stderr(), "error: {error}");
             ExitCode::from(EXIT_UNAVAILABLE)
         }
@@ -266,7 +266,7 @@ async fn run(args: &Args) -> io::Result<()> {
     if args.print_config {
         return io::stdout().write_all(args.scanners_yaml(&config).as_bytes());
     }
-    // Before the ready line: whoever reads it may send the signal at once.
+    // Registered before the ready line is printed: its reader may send the signal at once.
     let ended = shutdown_signal()?;
     let sim = NessusSim::try_start(config).await?;
     if let (Some(file), Some(pem)) = (&args.certificate_file, sim.certificate_pem()) {
@@ -280,7 +280,7 @@ async fn run(args: &Args) -> io::Result<()> {
     Ok(())
 }
 
-/// Completes on Ctrl-C or SIGTERM; listens from the moment it is called.
+/// Completes on Ctrl-C or SIGTERM. The handlers are registered by the call itself, not by the first poll.
 #[cfg(unix)]
 fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -298,7 +298,7 @@ fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
 #[cfg(not(unix))]
 fn shutdown_signal() -> io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Without a handler the process ends by the signal itself.
+        // If the handler cannot be registered, the signal ends the process by itself.
         let _ = tokio::signal::ctrl_c().await;
     })
 }

@@ -1,4 +1,4 @@
-//! A scanner in a pool, a service and a worker around it, and one scan from its submit to its findings.
+//! Puts a scanner into a pool, starts a service and a worker, and runs one scan from submit to findings.
 
 use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
@@ -13,7 +13,7 @@ use nessus_mcp_lib::{
 
 /// Scans 127.0.0.1 with this scanner and returns what it found, as lines of JSON.
 pub(crate) async fn scan(scanner: impl ScannerInterface + 'static, data: &Path) -> Result<String, Box<dyn Error>> {
-    // This is all that tells the library of the scanner: a pool, of a type with any name.
+    // This is all the library needs to know of the scanner. The type's name ("tcp") is free to choose.
     let instance = ScannerInstance::new(InstanceId::new("loopback")?, 2, Arc::new(scanner));
     let scanners = ScannerRegistry::new(vec![ScannerPool::new(PoolName::new("ports")?, "tcp", vec![instance])])?;
     let service = ScanService::open_with_scanners(&Settings::new(data, "unused"), scanners).await?;

@@ -1,12 +1,12 @@
-//! A scanner of one's own: nothing in the library knows it, and yet it takes tasks from the queue and leaves findings.
+//! How to add your own type of scanner. The library does not know it, but runs tasks on it and serves its findings.
 //!
 //! ```console
 //! cargo run --example external_scanner
 //! ```
 //!
-//! `port_scanner.rs` implements `ScannerInterface` by connecting to ports of loopback; `drive.rs` puts it into a pool and
-//! has a worker use it. `docs/scanners.md` tells how to add a backend, and `tests/scanner/external.rs` holds this one
-//! against the conformance suite.
+//! `port_scanner.rs` implements `ScannerInterface` by connecting to ports of loopback. `drive.rs` puts it into a pool and
+//! lets a worker use it. `docs/scanners.md` explains each step. `tests/scanner/external.rs` runs the conformance suite on
+//! this scanner.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 mod drive;
@@ -18,7 +18,7 @@ use self::port_scanner::PortScanner;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Something to find, and a port behind which nothing listens.
+    // One open port to find, and one closed port.
     let (open, closed) = (TcpListener::bind("127.0.0.1:0")?, TcpListener::bind("127.0.0.1:0")?);
     let ports = vec![open.local_addr()?.port(), closed.local_addr()?.port()];
     drop(closed);

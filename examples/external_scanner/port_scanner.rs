@@ -32,7 +32,7 @@ struct Scan {
     request: ScanRequest,
     hosts: Vec<IpAddr>,
     state: ScanState,
-    /// How many of all connections were tried.
+    /// How many connections were tried so far.
     tried: usize,
     open: Vec<(IpAddr, u16)>,
 }
@@ -43,7 +43,7 @@ impl PortScanner {
         Self { ports: ports.into(), pause, scans: Arc::default() }
     }
 
-    /// Looks at a scan; never held across a connection.
+    /// Calls `look` with a scan, under the lock. The lock is never held while a connection is tried.
     fn with<T>(
         &self,
         scan: &ScanId,
@@ -58,12 +58,12 @@ fn lock(scans: &Mutex<HashMap<String, Scan>>) -> MutexGuard<'_, HashMap<String, 
     scans.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whoever comes too late must not begin anything: another worker may have taken the task.
+/// Fails when this worker's lease may have expired: another worker may hold the task, and the scan would run twice.
 fn in_time(call: &str) -> Result<(), ScannerError> {
     if may_act() {
         return Ok(());
     }
-    let message = "it came too late".to_owned();
+    let message = "the lease may have expired".to_owned();
     Err(ScannerError::Transport { call: call.to_owned(), message, sent: RequestSent::No })
 }
 
@@ -85,13 +85,13 @@ impl ScannerInterface for PortScanner {
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
         let hosts = self.with(scan, |scan| {
             if scan.state != ScanState::Created {
-                return Err(ScannerError::Conflict("it was launched before".to_owned()));
+                return Err(ScannerError::Conflict("it is already launched".to_owned()));
             }
             in_time("launch")?;
             scan.state = ScanState::Running;
             Ok(scan.hosts.clone())
         })?;
-        // The scan goes on whatever becomes of the caller.
+        // The scan goes on even when the caller is dropped.
         let run = Run { scans: Arc::clone(&self.scans), id: scan.to_string(), pause: self.pause };
         tokio::spawn(run.through(hosts, Arc::clone(&self.ports)));
         Ok(Some(format!("run-{scan}")))
@@ -107,7 +107,7 @@ impl ScannerInterface for PortScanner {
                 status.hosts = Some(known.begun(ports).len() as u64);
                 status.run_uuid = Some(format!("run-{scan}"));
             }
-            // The last connection is tried a moment before the scan is complete.
+            // The last connection is tried a moment before the scan is complete: 100 % is for completed scans only.
             if known.state != ScanState::Completed {
                 status.progress = status.progress.map(|progress| progress.min(99));
             }
@@ -172,7 +172,7 @@ impl ScannerInterface for PortScanner {
     async fn close(&self) {}
 }
 
-/// A scan that runs.
+/// A running scan.
 struct Run {
     scans: Arc<Mutex<HashMap<String, Scan>>>,
     id: String,
@@ -197,7 +197,7 @@ impl Run {
         self.goes_on(|scan| scan.state = ScanState::Completed);
     }
 
-    /// Changes the scan, unless it was stopped.
+    /// Changes the scan if it is still running, and returns whether it is.
     fn goes_on(&self, change: impl FnOnce(&mut Scan)) -> bool {
         let mut scans = lock(&self.scans);
         let running = scans.get_mut(&self.id).filter(|scan| scan.state == ScanState::Running);

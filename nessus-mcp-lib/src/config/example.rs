@@ -1,21 +1,20 @@
-//! The example that a process leaves where it found no `scanners.yaml`.
+//! The example that a process writes when there is no `scanners.yaml`.
 
 use std::{io, io::Write as _, path::Path};
 
 use super::ConfigError;
 use crate::durable::DurableFile;
 
-/// A `scanners.yaml` in which everything is commented out, so that it is of no effect before somebody has edited it.
+/// A `scanners.yaml` in which everything is commented out, so that it has no effect until somebody edits it.
 pub const EXAMPLE_SCANNERS: &str = include_str!("scanners.example.yaml");
 
-/// Makes sure that there is something at the path of `scanners.yaml`: where there is nothing, an example is written,
-/// readable for its owner only.
+/// Writes an example to the path of `scanners.yaml` if there is no file. Only its owner can read it.
 ///
 /// # Errors
-/// [`ConfigError::ExampleWritten`] when there was nothing. When nothing can be written there either, it is left to whoever
-/// reads the file to say that it is not there.
+/// [`ConfigError::ExampleWritten`] when an example was written. When it cannot be written, this succeeds: reading the
+/// missing file then fails with its own error.
 pub fn write_example_if_missing(path: &Path) -> Result<(), ConfigError> {
-    // A link that leads nowhere is somebody's mistake, not a missing file.
+    // A dangling link is a mistake of the operator's, not a missing file.
     let is_missing = path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let write = || {
         let mut file = DurableFile::create(path)?;
@@ -40,7 +39,7 @@ mod tests {
     }
 
     #[test]
-    fn the_example_does_nothing_until_its_lines_are_taken_into_use() {
+    fn the_example_has_no_effect_until_it_is_uncommented() {
         assert!(parse(EXAMPLE_SCANNERS).unwrap_err().to_string().contains("no pools"));
         let used = |line: &str| line.strip_prefix('#').filter(|line| !line.starts_with('#')).map(str::to_owned);
         let text = EXAMPLE_SCANNERS.lines().filter_map(used).collect::<Vec<_>>().join("\n");
@@ -50,7 +49,7 @@ mod tests {
     }
 
     #[test]
-    fn an_example_is_written_once_and_never_over_something() {
+    fn an_example_is_written_once_and_never_overwrites_a_file() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("scanners.yaml");
         let error = write_example_if_missing(&path).unwrap_err();
