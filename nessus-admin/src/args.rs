@@ -20,14 +20,13 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Ends the process, as for any wrong usage, where options do not go together in a way that the table of options
-    /// cannot say.
+    /// Ends the process with a usage error if options conflict in a way that clap's attributes cannot express.
     pub(crate) fn check(&self) {
         if let Command::Convert(args) = &self.command
             && args.format != Format::JsonNl
             && args.max_chars.is_some()
         {
-            let message = "--max-chars is for --format jsonl only: other formats cannot say that a page was cut";
+            let message = "--max-chars is for --format jsonl only: other formats cannot show that a page was cut";
             Self::command().error(ErrorKind::ArgumentConflict, message).exit();
         }
     }
@@ -38,46 +37,46 @@ impl Cli {
 pub(crate) enum Command {
     /// Convert a .nessus export to newline-delimited JSON, CSV, SARIF or HTML
     Convert(ConvertArgs),
-    /// Say as JSON what a .nessus export holds, what is missing, and on which hosts the login worked
+    /// Check a .nessus export: print as JSON what it holds, what is missing, and on which hosts the login worked
     Validate(ValidateArgs),
     /// Group a .nessus export by severity, plugin, host and solution
     Summary(SummaryArgs),
-    /// Compare two .nessus exports: what is new, fixed, rated differently, and what cannot be told
+    /// Compare two .nessus exports: what is new, fixed or rated differently, and what cannot be compared
     Diff(DiffArgs),
-    /// Show how many scans wait, run and have failed
+    /// Show how many scans are queued, delayed, running and failed, by pool
     Stats(StatsArgs),
-    /// List the dead letters: tasks that failed for good, newest first
+    /// List the dead letters (tasks that failed for good), newest first
     ListDlq(ListDlqArgs),
-    /// Put tasks that failed or took too long back into the queue
+    /// Put failed or timed-out tasks back into the queue
     RetryDlq(RetryDlqArgs),
-    /// Remove old dead letters, after each was written to the archive of the data directory
+    /// Archive old dead letters in the data directory, then remove them from the queue
     PurgeDlq(PurgeDlqArgs),
-    /// What data directory the queue belongs to
+    /// Change which data directory the queue belongs to
     #[command(subcommand)]
     Queue(QueueCommand),
-    /// Cancel a task: at once while it waits; while it runs, its scan is stopped and what it has found is kept
+    /// Cancel a task; if it is running, stop its scan and keep its findings
     Cancel(CancelArgs),
-    /// Let workers begin no more scans in a pool; those that run are watched to their end, whichever worker began them
+    /// Stop workers from starting scans in a pool; running scans are watched until they end
     PausePool(PausePoolArgs),
-    /// Let workers take tasks of a pool again
+    /// Let workers start scans in a paused pool again
     ResumePool(ResumePoolArgs),
-    /// List the circuits of the scanners: to which calls are made, to which not, and why
+    /// List the scanners' circuits: which scanners are called, which are not, and why
     #[command(visible_alias = "circuits")]
     ListCircuits(ListCircuitsArgs),
-    /// Let no process call a scanner until close-circuit or reset-circuit; scans that run there go on unwatched
+    /// Stop all calls to a scanner until close-circuit or reset-circuit; its running scans go on unwatched
     IsolateScanner(IsolateScannerArgs),
-    /// Let calls to a scanner be made again, also before its time is over
+    /// Allow calls to a scanner again, without waiting until its circuit is due to be tried
     CloseCircuit(CircuitArgs),
-    /// Let calls to a scanner be made again, and forget everything, also that it refused the login
+    /// Allow calls to a scanner again and clear its history, including a refused login
     ResetCircuit(CircuitArgs),
 }
 
-/// What to do with the queue as a whole.
+/// Commands on the queue as a whole.
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueueCommand {
-    /// Let the queue belong to this data directory from now on, whatever it belonged to before
+    /// Bind the queue to this data directory, whichever directory it belonged to before
     ///
-    /// Processes on another data directory stop taking tasks from it.
+    /// Processes on another data directory then stop taking tasks from this queue.
     Rebind(RebindArgs),
 }
 
@@ -98,7 +97,7 @@ pub(crate) struct ListCircuitsArgs {
     #[arg(long, value_name = "POOL")]
     pub(crate) pool: Option<PoolName>,
 
-    /// Write one JSON object a line
+    /// Write JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -109,12 +108,12 @@ pub(crate) struct IsolateScannerArgs {
     #[command(flatten)]
     pub(crate) scanner: CircuitArgs,
 
-    /// Why, shown wherever the scanner is shown
+    /// The reason; it is shown wherever the scanner is shown
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
 }
 
-/// The scanner a command is about.
+/// The scanner that a command acts on.
 #[derive(Debug, Args)]
 pub(crate) struct CircuitArgs {
     #[command(flatten)]
@@ -124,7 +123,7 @@ pub(crate) struct CircuitArgs {
     #[arg(value_name = "POOL")]
     pub(crate) pool: PoolName,
 
-    /// The scanner within the pool
+    /// The scanner, by its instance_id within the pool
     #[arg(value_name = "INSTANCE")]
     pub(crate) instance: InstanceId,
 }
@@ -135,7 +134,7 @@ pub(crate) struct RetryDlqArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 
-    /// The tasks
+    /// The tasks, by task id
     #[arg(value_name = "TASK", required = true)]
     pub(crate) tasks: Vec<String>,
 }
@@ -150,7 +149,7 @@ pub(crate) struct PurgeDlqArgs {
     #[arg(long, value_name = "POOL")]
     pub(crate) pool: Vec<PoolName>,
 
-    /// Those that failed longer ago than this, such as 90m, 12h or 30d
+    /// Only those that failed longer ago than this, such as 90m, 12h or 30d
     #[arg(long, value_name = "AGE", value_parser = age)]
     pub(crate) older_than: Duration,
 }
@@ -161,11 +160,11 @@ pub(crate) struct CancelArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 
-    /// The task
+    /// The task, by its task id
     #[arg(value_name = "TASK")]
     pub(crate) task: String,
 
-    /// Why, for those who look at the task later
+    /// The reason, for people who look at the task later
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
 }
@@ -180,7 +179,7 @@ pub(crate) struct PausePoolArgs {
     #[arg(value_name = "POOL")]
     pub(crate) pool: PoolName,
 
-    /// Why, shown wherever the queue is shown
+    /// The reason; it is shown wherever the queue is shown
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: String,
 }
@@ -221,16 +220,16 @@ pub(crate) struct ListDlqArgs {
     #[arg(long, value_name = "POOL")]
     pub(crate) pool: Vec<PoolName>,
 
-    /// At most so many
+    /// The most dead letters to list
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 
-    /// Write one JSON object a line
+    /// Write JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }
 
-/// Options of `convert`; they mean what those of the tool `get_scan_results` mean.
+/// Options of `convert`; they have the meaning of those of the tool `get_scan_results`.
 #[derive(Debug, Args)]
 pub(crate) struct ConvertArgs {
     /// The export, or `-` for standard input
@@ -241,8 +240,8 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "FORMAT", default_value_t, value_parser = format)]
     pub(crate) format: Format,
 
-    /// Of a broken export, convert what stands before the place where it is broken; the exit code is 1 all the same, and
-    /// all formats but csv say so
+    /// Convert a broken export as far as it is complete; the exit code is still 1, and every format but csv marks the
+    /// output as truncated
     #[arg(long)]
     pub(crate) lenient: bool,
 
@@ -274,19 +273,19 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) page_size: Option<i64>,
 
-    /// Go on where a page has ended: its next_cursor, with the same filters and sort
+    /// Continue after a page: its next_cursor; give the same filters and sort
     #[arg(long, value_name = "CURSOR", conflicts_with = "page")]
     pub(crate) cursor: Option<String>,
 
-    /// The most characters of lines of JSON; 0 for no limit [default: 40000 for a page, no limit for everything]
+    /// The most characters of JSON lines; 0 for no limit [default: 40000 for a page, no limit for page 0]
     #[arg(long, value_name = "N")]
     pub(crate) max_chars: Option<u64>,
 
-    /// Threads that parse and write findings as lines of JSON [default: 2, with one processor 1]
+    /// Threads that parse findings and write JSON lines [default: 2, or 1 on a single processor]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     pub(crate) threads: Option<u8>,
 
-    /// Write to this file, which is replaced only when everything went well, or as well as --lenient allows
+    /// Write to this file; an existing file is replaced only if the conversion succeeds (or --lenient accepts it)
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,
 }
@@ -298,19 +297,19 @@ pub(crate) struct ValidateArgs {
     #[arg(value_name = "FILE|-")]
     pub(crate) file: PathBuf,
 
-    /// What the scan was to do: untrusted, trusted or privileged; the last two were to log in
+    /// The type of the scan: untrusted (no login), trusted or privileged (with login)
     #[arg(long, value_name = "TYPE")]
     pub(crate) scan_type: Option<ScanType>,
 
-    /// What the scan was to reach, to be told what is missing
+    /// The targets of the scan, to report hosts that are missing
     #[arg(long, value_name = "TARGETS")]
     pub(crate) targets: Option<String>,
 
-    /// The part of the live hosts, 0 to 1, that must be authenticated for a success [default: 1]
+    /// The share of live hosts, 0 to 1, whose login must have worked for `success` [default: 1]
     #[arg(long, value_name = "PART", value_parser = part)]
     pub(crate) min_authenticated: Option<f64>,
 
-    /// List the verdicts of at most so many hosts, those that need attention first
+    /// The most hosts to list with their verdict; those that need attention come first
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) hosts: usize,
 }
@@ -322,7 +321,7 @@ pub(crate) struct SummaryArgs {
     #[arg(value_name = "FILE|-")]
     pub(crate) file: PathBuf,
 
-    /// What the scan was to do: untrusted, trusted or privileged; the last two were to log in
+    /// The type of the scan: untrusted (no login), trusted or privileged (with login)
     #[arg(long, value_name = "TYPE")]
     pub(crate) scan_type: Option<ScanType>,
 
@@ -345,14 +344,14 @@ pub(crate) struct DiffArgs {
     pub(crate) view: ViewArgs,
 }
 
-/// How a view is shown.
+/// How to print a summary or a comparison.
 #[derive(Debug, Args)]
 pub(crate) struct ViewArgs {
     /// Write one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Cut lists so that the view has at most so many characters as compact JSON
+    /// The most characters, counted as compact JSON; lists are cut to fit
     #[arg(long, value_name = "N", default_value_t = DEFAULT_CHARS)]
     pub(crate) max_chars: usize,
 }
@@ -361,7 +360,7 @@ fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|_| format!("known formats: {}", Format::names().join(", ")))
 }
 
-/// An age in minutes, hours or days: a bare number is refused, because 0 would mean everything.
+/// Parses an age in minutes, hours or days. A number without a unit is refused: a bare 0 would purge everything.
 fn age(text: &str) -> Result<Duration, String> {
     let wrong = || "write a number and a unit: m for minutes, h for hours, d for days".to_owned();
     let unit = text.chars().last().ok_or_else(wrong)?;

@@ -1,4 +1,4 @@
-//! `nessus-admin`: what an operator does with queues, tasks and exports.
+//! `nessus-admin`: the operator's command line for queues, tasks, scanners and exports.
 
 mod args;
 mod commands;

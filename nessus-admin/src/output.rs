@@ -1,4 +1,4 @@
-//! Everything that is printed: data on stdout, talk on stderr, and the exit code.
+//! All printing: data goes to stdout, messages go to stderr. Also decides the exit code.
 
 use std::{
     io::{self, Write},
@@ -8,22 +8,22 @@ use std::{
 
 use nessus_mcp_lib::{error::Failure, results::ResultsError, streams};
 
-/// How long the end of the process may wait for a reader of stderr.
+/// How long the process waits at its end until stderr is read.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
 
-/// Where the findings of a conversion go, which has nothing else to do while nobody reads them.
+/// Stdout for the findings of a conversion. It blocks while nobody reads, because a conversion has nothing else to do.
 pub(crate) fn stdout() -> impl Write {
     io::stdout().lock()
 }
 
-/// Hands over lines of data: a reader that stops holds up the output, not what a command still has to do.
+/// Queues lines of data for stdout. A reader that stops delays the output, but not the command.
 pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) {
     for line in lines {
         streams::stdout().write(format!("{}\n", line.as_ref()).as_bytes());
     }
 }
 
-/// Waits until all lines are written. A reader that went away, as `head` does, is no failure for a program in a pipe.
+/// Waits until all lines are written. A closed pipe is not a failure: `head` closes it when it has enough.
 fn all_written() -> Result<(), Failure> {
     match streams::stdout().finish(None) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -31,9 +31,9 @@ fn all_written() -> Result<(), Failure> {
     }
 }
 
-/// Talk stands behind the data that was written before it.
-fn say(text: &str) {
-    // A failure is told at the end.
+/// Writes a message to stderr, after the data that was written before it.
+fn message(text: &str) {
+    // `exit_code` reports a failure to write.
     let _ = all_written();
     streams::stderr().write(format!("{text}\n").as_bytes());
 }
@@ -45,12 +45,12 @@ pub(crate) fn pretty(document: &impl serde::Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Says what is wrong with something that works all the same.
+/// Prints a warning: the command succeeds nevertheless.
 pub(crate) fn warning(text: &str) {
-    say(&format!("warning: {text}"));
+    message(&format!("warning: {text}"));
 }
 
-/// The same leniency for a conversion to stdout.
+/// Takes a closed pipe for success, for a conversion to stdout.
 pub(crate) fn unless_reader_left(converted: Result<(), ConvertFailure>) -> Result<(), Failure> {
     match converted {
         Err(ConvertFailure::Results(error)) if error.is_broken_pipe() => Ok(()),
@@ -58,7 +58,7 @@ pub(crate) fn unless_reader_left(converted: Result<(), ConvertFailure>) -> Resul
     }
 }
 
-/// What a conversion failed with, before it is decided whether that matters.
+/// Why a conversion failed. Whether it is a closed pipe can still be asked.
 #[derive(Debug)]
 pub(crate) enum ConvertFailure {
     /// The export or the query.
@@ -90,10 +90,10 @@ impl From<ConvertFailure> for Failure {
 
 /// Prints a failure that does not end the process.
 pub(crate) fn failure(failure: &Failure) {
-    say(&failure.to_string());
+    message(&failure.to_string());
 }
 
-/// Prints what went wrong, if anything did, and gives the exit code of the process.
+/// Prints the failure, if there is one, and returns the exit code of the process.
 pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     let code = match outcome.and_then(|()| all_written()) {
         Ok(()) => ExitCode::SUCCESS,

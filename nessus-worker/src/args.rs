@@ -3,10 +3,10 @@
 use clap::Parser;
 use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, WorkerArgs};
 
-/// Take scans from the queue and drive the scanners until SIGTERM
+/// Take tasks from the queue and run their scans, until SIGTERM
 ///
-/// Any number of workers share one queue. A stopped worker hands its tasks back; the scans go on on their scanners and
-/// the next worker adopts them.
+/// Any number of workers can share one queue. A worker that is stopped hands its tasks back. Their scans go on on the
+/// scanners, and the next worker adopts them.
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 69 queue unavailable, 78 bad configuration.
 #[derive(Debug, Parser)]

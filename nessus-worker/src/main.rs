@@ -28,7 +28,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut hangup = signal(SignalKind::hangup())?;
     let reload = async move {
         while hangup.recv().await.is_some() {
-            // It logs how it went; a file that cannot be used changes nothing.
+            // The result is logged; an invalid file changes nothing.
             let _ = service.reload_scanners().await;
         }
     };
@@ -38,7 +38,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             _ = terminate.recv() => tracing::info!("SIGTERM: stopping"),
             _ = interrupt.recv() => tracing::info!("SIGINT: stopping"),
         }
-        // Somebody who asks twice does not want to wait.
+        // A second signal ends the process at once.
         tokio::spawn(async move {
             tokio::select! {
                 _ = terminate.recv() => {}

@@ -1,13 +1,13 @@
-//! The only place of this binary that prints: talk on stderr. Nobody waits for those who read it.
+//! All printing of this binary: messages on stderr. A reader that stops never blocks the process.
 
 use std::{process::ExitCode, time::Duration};
 
 use nessus_mcp_lib::{error::Failure, streams};
 
-/// How long the end of the process may wait for a reader of stderr.
+/// How long the process waits at its end until stderr is read.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
 
-/// Says what went wrong, if anything did, and gives the exit code of the process.
+/// Prints the failure, if there is one, and returns the exit code of the process.
 pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -16,7 +16,7 @@ pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
             failure.exit_code()
         }
     };
-    // What is not read by now is lost: a process that is told to end ends.
+    // Output that is not read by then is lost: a process that was told to end must end.
     let _ = streams::stderr().finish(Some(EXIT_WAIT));
     code
 }

@@ -98,7 +98,7 @@ async fn a_queue_that_is_rebound_is_left_by_those_it_belonged_to() {
     let rebound = rebind.run();
     assert_eq!((rebound.code, &*rebound.stderr), (Some(0), ""), "{rebound:?}");
     assert!(rebound.stdout.contains(before["directory"].as_str().unwrap()), "{rebound:?}");
-    assert!(rebind.run().stdout.contains("it did before"));
+    assert!(rebind.run().stdout.contains("; as before"));
     assert_eq!(bound(&redis)["directory"], id(&deployment).unwrap().as_str());
 
     old_worker.wait_for_log("nothing is claimed from this queue");

@@ -1,4 +1,4 @@
-//! `list-circuits`, `isolate-scanner`, `close-circuit` and `reset-circuit`: which scanners are left alone, and which are to be.
+//! `list-circuits`, `isolate-scanner`, `close-circuit` and `reset-circuit`: which scanners are called, and which may be.
 
 use nessus_mcp_lib::{
     circuit_breaker::CircuitOrder,

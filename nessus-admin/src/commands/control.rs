@@ -1,4 +1,4 @@
-//! `cancel`, `pause-pool` and `resume-pool`: what an operator stops and lets go on.
+//! `cancel`, `pause-pool` and `resume-pool`.
 
 use nessus_mcp_lib::{ScanService, error::Failure};
 

@@ -1,4 +1,4 @@
-//! `convert`: an export in another format.
+//! `convert`: writes an export in another format.
 
 use std::{
     fs::{self, File},
@@ -20,7 +20,7 @@ use crate::{
     output::{self, ConvertFailure},
 };
 
-/// Each thread holds about a megabyte, and a conversion is to need no more than 16 unless it is told to.
+/// The default number of threads. Each takes about a megabyte, and a conversion should stay below 16 MB by default.
 const MOST_THREADS: usize = 2;
 
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
         return output::unless_reader_left(convert(&mut output::stdout(), is_shown).and_then(complete));
     };
     let unwritable = |error: io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
-    // A device or a pipe is written to, not replaced; a link keeps pointing to what it points to.
+    // A device or a pipe is written to, not replaced. A symbolic link is followed, not replaced.
     let path = &fs::canonicalize(path).unwrap_or_else(|_| path.clone());
     if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
         let mut device = fs::OpenOptions::new().write(true).open(path).map_err(unwritable)?;
@@ -44,16 +44,16 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
     Ok(complete(summary)?)
 }
 
-/// Part of an export is better than nothing, and still a failure.
+/// Turns a conversion of a broken export (`--lenient`) into a failure that says what was written.
 fn complete(format: Format, summary: ConversionSummary) -> Result<(), ConvertFailure> {
     let Some(damage) = summary.damage else { return Ok(()) };
     let (message, written) = (damage.message, summary.written);
     let sign = match format {
         Format::JsonNl | Format::Sarif => "marked \"truncated\": true",
         Format::Html => "and the report says so",
-        _ => "and nothing in the table says that there was more",
+        _ => "but the table cannot say that it is incomplete",
     };
-    Err(Failure::new(format!("{message}; written are {written} findings that stand before, {sign}")).into())
+    Err(Failure::new(format!("{message}; the {written} findings before that place are written, {sign}")).into())
 }
 
 fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
@@ -94,7 +94,7 @@ fn convert(
     let unreadable = |error: io::Error| Failure::new(format!("cannot read `{}`: {error}", input.display()));
     let file = File::open(input).map_err(unreadable)?;
     let about = file.metadata().map_err(unreadable)?;
-    // A pipe has a name too, and cannot be read twice.
+    // A named pipe cannot be read twice.
     Ok(if about.is_file() {
         converter.convert(Progress::of_file(file, about.len(), is_shown), output)?
     } else {

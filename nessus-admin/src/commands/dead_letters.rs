@@ -1,4 +1,4 @@
-//! `list-dlq`, `retry-dlq` and `purge-dlq`: the tasks that failed for good, and the ways out.
+//! `list-dlq`, `retry-dlq` and `purge-dlq`: the tasks that failed for good.
 
 use nessus_mcp_lib::{
     ScanService,
@@ -35,7 +35,7 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Tries each task again; one that cannot be is said at the end, and does not keep the others.
+/// Retries each task. Tasks that cannot be retried are reported at the end and do not hold back the others.
 pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
     let service = queue::open_service(&args.common.settings()).await?;
     let mut refused: Vec<Failure> = Vec::new();
@@ -46,7 +46,7 @@ pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
             Err(error) => refused.push(error.into()),
         }
     }
-    // The last is what the process ends with; the others are said before it.
+    // The process ends with the last failure; the others are printed before it.
     let Some(last) = refused.pop() else { return Ok(()) };
     refused.iter().for_each(output::failure);
     Err(last)
@@ -65,7 +65,7 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The documented form, with the first targets only; `task.json` has them all, and so has the archive.
+/// The documented form, with the first targets only. `task.json` and the archive have all of them.
 fn json(letter: &DeadLetter) -> Value {
     let mut json = letter.to_json();
     if let Some(Value::String(targets)) = json.pointer_mut("/payload/targets") {

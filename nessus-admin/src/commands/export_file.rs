@@ -1,4 +1,4 @@
-//! Opening an export that a command line names.
+//! Opens the export that the command line names.
 
 use std::{
     fs::File,
@@ -8,7 +8,7 @@ use std::{
 
 use nessus_mcp_lib::error::Failure;
 
-/// The file, or standard input for `-`.
+/// Opens the file, or standard input for `-`.
 pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
     if path == Path::new("-") {
         return Ok(Box::new(io::stdin().lock()));

@@ -1,4 +1,4 @@
-//! What can be done, one module a command.
+//! The commands.
 
 pub(crate) mod circuits;
 pub(crate) mod control;

@@ -1,5 +1,5 @@
-//! A bar on stderr that shows how far an export was read, when stderr is a terminal and the findings do not go to it too:
-//! drawing the bar would wipe them.
+//! A progress bar on stderr that shows how far an export was read. It is drawn only if stderr is a terminal and the findings
+//! do not go to the same terminal, because drawing would overwrite them.
 
 use std::{
     io::{self, Read, Seek, SeekFrom},
@@ -8,25 +8,25 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// Between two drawings.
+/// The time between two redraws.
 const TICK: Duration = Duration::from_millis(250);
 
-/// An input whose reading is shown.
+/// An input that reports how far it was read to a progress bar.
 ///
-/// The first reading of a conversion goes through the whole file, and the bar with it. The second jumps to the findings
-/// that are wanted, in their order, so that places say nothing any more.
+/// The first pass of a conversion reads the whole file, so the bar follows its position. The second pass jumps between the
+/// wanted findings, where a position tells nothing about progress.
 #[derive(Debug)]
 pub(super) struct Progress<R> {
     input: R,
     bar: ProgressBar,
     position: u64,
-    /// The farthest that was read, which only grows.
+    /// The largest position read so far.
     farthest: u64,
     size: Option<u64>,
 }
 
 impl<R> Progress<R> {
-    /// Of a file of so many bytes.
+    /// For a file of `size` bytes.
     pub(super) fn of_file(input: R, size: u64, is_shown: bool) -> Self {
         let bar = ProgressBar::new(size);
         let style =
@@ -34,7 +34,7 @@ impl<R> Progress<R> {
         Self::new(input, if is_shown { bar } else { ProgressBar::hidden() }, style, Some(size))
     }
 
-    /// Of an input whose end is not known.
+    /// For an input of unknown length.
     pub(super) fn of_stream(input: R, is_shown: bool) -> Self {
         let style = ProgressStyle::with_template("{msg} {spinner} {bytes}, {bytes_per_sec}");
         Self::new(input, if is_shown { ProgressBar::no_length() } else { ProgressBar::hidden() }, style, None)

@@ -1,4 +1,4 @@
-//! Finding the queue and the pools that a command is about; `queue rebind`.
+//! Opens the queue, the data directory and the pools that a command acts on; `queue rebind`.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -15,8 +15,8 @@ use nessus_mcp_lib::{
 
 use crate::{args::RebindArgs, output};
 
-/// What nobody has made yet. It is not made by looking at it: an empty new queue in the wrong place would look like one that
-/// has nothing to do.
+/// A queue or data directory that does not exist. Commands never create one: an empty new queue in the wrong place would
+/// look like a queue without work.
 #[derive(Debug, thiserror::Error)]
 enum Missing {
     #[error("there is no queue at `{}`", .0.display())]
@@ -45,7 +45,7 @@ impl Classified for Missing {
     }
 }
 
-/// The address of a queue that exists; whether one on Redis does shows when it is opened.
+/// The URL of the queue, if it exists. Whether one on Redis exists is known only when it is opened.
 fn existing(settings: &Settings) -> Result<QueueUrl, Failure> {
     let url: QueueUrl = settings.queue_url.parse()?;
     match &url {
@@ -54,7 +54,8 @@ fn existing(settings: &Settings) -> Result<QueueUrl, Failure> {
     }
 }
 
-/// Opens the queue that exists, if it is that of the data directory. An operator's own machine may have no such directory.
+/// Opens the existing queue and checks that it belongs to the data directory, if there is one: an operator's own machine may
+/// have none.
 pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure> {
     let queue = queue::open(&existing(settings)?).await?;
     if settings.data_dir.join("tasks").is_dir() {
@@ -63,7 +64,7 @@ pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure>
     Ok(queue)
 }
 
-/// `queue rebind`: lets the queue belong to this data directory.
+/// `queue rebind`: binds the queue to this data directory.
 pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let queue = queue::open(&existing(&settings)?).await?;
@@ -71,15 +72,15 @@ pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let index = index(&settings, queue)?;
     let id = index.rebind().await?.directory;
     let before = match before {
-        Some(before) if before.directory == id => "it did before".to_owned(),
-        Some(before) => format!("before to `{}`", before.directory),
-        None => "before to none".to_owned(),
+        Some(before) if before.directory == id => "as before".to_owned(),
+        Some(before) => format!("before it belonged to `{}`", before.directory),
+        None => "before it belonged to none".to_owned(),
     };
-    output::lines([format!("the queue belongs to {} (`{id}`), {before}", settings.data_dir.display())]);
+    output::lines([format!("the queue belongs to {} (`{id}`); {before}", settings.data_dir.display())]);
     Ok(())
 }
 
-/// Opens what orders about pools are written to: the queue and its data directory, which exist.
+/// Opens the existing queue together with its data directory: commands on pools are written to both.
 pub(super) async fn open_index(settings: &Settings) -> Result<QueueIndex, Failure> {
     check_directory(settings).await?;
     let queue = queue::open(&existing(settings)?).await?;
@@ -91,7 +92,8 @@ fn index(settings: &Settings, queue: Arc<dyn Queue>) -> Result<QueueIndex, Failu
     Ok(QueueIndex::new(TaskManager::open(&settings.data_dir)?, queue, Arc::new(SystemClock)))
 }
 
-/// A queue that has just lost its data would be bound to a directory that is made by looking for it.
+/// Fails if the data directory does not exist. Creating it here would bind a queue that has just lost its data to an empty
+/// directory.
 async fn check_directory(settings: &Settings) -> Result<(), Failure> {
     if settings.data_dir.is_dir() {
         return Ok(());
@@ -101,21 +103,21 @@ async fn check_directory(settings: &Settings) -> Result<(), Failure> {
     Err(Missing::Directory(settings.data_dir.clone()).into())
 }
 
-/// Opens everything that commands on tasks need, of a deployment that exists.
+/// Opens the service of an existing deployment, for commands on tasks and scanners.
 pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Failure> {
     existing(settings)?;
     check_directory(settings).await?;
     Ok(ScanService::open(settings).await?)
 }
 
-/// The pools named on the command line, else those of the scanner configuration.
+/// The pools named on the command line, or else all of the scanner configuration.
 pub(super) fn pools(settings: &Settings, named: &[PoolName]) -> Result<Vec<PoolName>, Failure> {
     let configured = ScannersConfig::load(&settings.scanner_config)
         .map(|config| config.pools.into_iter().map(|pool| pool.name).collect::<Vec<_>>());
     if named.is_empty() {
         return Ok(configured?);
     }
-    // A misspelt name would look like a pool without work. Where there is no configuration, names cannot be checked.
+    // A misspelt name would look like a pool without work. Without a configuration, names cannot be checked.
     if let Ok(known) = configured
         && let Some(unknown) = named.iter().find(|name| !known.contains(name))
     {

@@ -1,4 +1,4 @@
-//! `stats`: how full the queues are.
+//! `stats`: queue depths by pool, and warnings.
 
 use nessus_mcp_lib::{error::Failure, ids::PoolName, queue::QueueStats, service::UnservedView};
 
@@ -14,10 +14,10 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
         rows.push((pool, stats));
     }
     let mut warnings = queue.warnings().await?;
-    // Only where the tasks are: an operator's own machine may have the queue alone.
+    // Only where the data directory is: an operator's own machine may reach only the queue.
     if args.pool.is_empty() && settings.data_dir.join("tasks").is_dir() {
         let unserved = queue::open_service(&settings).await?.unserved().await?;
-        warnings.extend(unserved.iter().map(waiting));
+        warnings.extend(unserved.iter().map(warning));
     }
     if args.json {
         output::lines([json(&rows, &warnings)]);
@@ -30,7 +30,7 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn waiting(unserved: &UnservedView) -> String {
+fn warning(unserved: &UnservedView) -> String {
     let (tasks, pool) = (unserved.tasks, &unserved.scanner_pool);
     match &unserved.scanner_instance {
         Some(id) => format!(

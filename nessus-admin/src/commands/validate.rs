@@ -1,4 +1,4 @@
-//! `validate`: what an export holds and whether the login worked, as JSON.
+//! `validate`: prints as JSON what an export holds and whether the login worked.
 
 use nessus_mcp_lib::{
     error::Failure,
@@ -22,7 +22,7 @@ pub(crate) fn run(args: &ValidateArgs) -> Result<(), Failure> {
     output::pretty(&report)
 }
 
-/// An untrusted scan is not to log in, the others are; nobody knows without a type.
+/// Whether a scan of this type logs in on its targets. Without a type, this is not known.
 pub(super) fn login(scan_type: Option<ScanType>) -> LoginExpected {
     match scan_type {
         None => LoginExpected::NotSaid,

@@ -1,4 +1,4 @@
-//! `summary` and `diff`: one export grouped, two compared.
+//! `summary` groups one export; `diff` compares two.
 
 use std::{fmt::Display, path::Path};
 
