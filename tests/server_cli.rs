@@ -70,7 +70,7 @@ fn a_taken_port_ends_with_69() {
         refusal(&serve.run(), 69),
         format!(
             "error: cannot listen on {address}: Address already in use (os error 98)\n\n\
-             hint: another process listens there; stop it or give another `--mcp-bind`\n"
+             hint: another process listens there; stop it, or choose another address with `--mcp-bind`\n"
         )
     );
     let demo = Program::new(binary()).args(["demo", "--once", "--mcp-bind", &address]).run();
@@ -322,11 +322,11 @@ fn sigterm_ends_with_0_although_connections_are_open() {
     idle.read_exact(&mut answer).unwrap();
     assert_eq!(&answer, b"HTTP/1.1 200 OK");
     assert_eq!(server.process.terminate(), Some(0), "{}", server.process.tail());
-    assert!(!server.process.log().contains("cut off"), "{}", server.process.tail());
+    assert!(!server.process.log().contains("closed before their requests"), "{}", server.process.tail());
     drop((silent, idle));
 }
 
-/// A client that died in the middle of a request never sends the rest: it is cut off in the end.
+/// A client that died in the middle of a request never sends the rest: its connection is closed in the end.
 #[test]
 fn sigterm_ends_with_0_although_a_request_is_half_sent() {
     let deployment = Deployment::new(MOCK);

@@ -1,4 +1,4 @@
-//! What the server's front doors share.
+//! What `serve`, `stdio` and `demo` share.
 
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ const WORKER_STOP_WAIT: Duration = Duration::from_secs(40);
 #[derive(Debug, Clone)]
 pub(crate) struct App {
     pub(crate) service: ScanService,
-    /// Cancelled when the process shall stop.
+    /// Cancelled when the process should stop.
     pub(crate) stop: CancellationToken,
-    /// Cancelled when a signal says so; `stop` is then cancelled as well.
+    /// Cancelled by a signal, which cancels `stop` as well.
     signalled: CancellationToken,
 }
 
@@ -33,13 +33,13 @@ impl App {
         let worker = Worker::new(&self.service, settings)?;
         let (stop, stopped) = (self.stop.clone(), self.stop.clone());
         Ok(RunningWorker(tokio::spawn(async move {
-            // Dropped by a panic as well: a server whose worker is gone must not look healthy.
+            // A panic drops it as well, so the process stops: a server whose worker is gone must not look healthy.
             let _stop_with_the_worker = stop.drop_guard();
             worker.run(async move { stopped.cancelled().await }).await;
         })))
     }
 
-    /// Checks the scanners regularly, for what this process shows of them.
+    /// Runs health checks of the scanners regularly, so that this process can show their results.
     pub(crate) fn watch_scanners(&self, interval: Duration) {
         let (service, stop) = (self.service.clone(), self.stop.clone());
         tokio::spawn(stop.run_until_cancelled_owned(async move { service.watch_scanners(interval).await }));
@@ -51,14 +51,14 @@ impl App {
         let (service, stop) = (self.service.clone(), self.stop.clone());
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             while hangup.recv().await.is_some() {
-                // It logs how it went; a file that cannot be used changes nothing.
+                // The result is logged; an invalid file changes nothing.
                 let _ = service.reload_scanners().await;
             }
         }));
         Ok(())
     }
 
-    /// Keeps in step with what other processes say of the circuits of scanners, until the process stops.
+    /// Exchanges the states of the scanners' circuits with other processes, until the process stops.
     pub(crate) fn follow_circuits(&self) {
         let app = self.clone();
         tokio::spawn(async move {
@@ -69,7 +69,7 @@ impl App {
         });
     }
 
-    /// Waits until all data on stdout is read, or a signal says that nobody shall wait for it.
+    /// Waits until all data on stdout is read, or until a signal ends the wait.
     pub(crate) async fn output_read(&self) {
         tokio::select! {
             () = streams::stdout().drained(0) => {}
@@ -88,7 +88,7 @@ impl App {
                 _ = interrupt.recv() => info!("SIGINT: stopping"),
             }
             signalled.cancel();
-            // Somebody who asks twice does not want to wait.
+            // A second signal ends the process at once.
             tokio::select! {
                 _ = terminate.recv() => {}
                 _ = interrupt.recv() => {}
@@ -104,12 +104,12 @@ impl App {
 pub(crate) struct RunningWorker(JoinHandle<()>);
 
 impl RunningWorker {
-    /// Waits until its tasks are handed back.
+    /// Waits until the worker has handed back its tasks.
     pub(crate) async fn stopped(self) {
         match tokio::time::timeout(WORKER_STOP_WAIT, self.0).await {
             Ok(Ok(())) => {}
-            Ok(Err(failed)) => error!(error = %failed, "the worker panicked; its leases will run out"),
-            Err(_elapsed) => warn!("the worker did not stop in time; its leases will run out"),
+            Ok(Err(failed)) => error!(error = %failed, "the worker panicked; its leases will expire"),
+            Err(_elapsed) => warn!("the worker did not stop in time; its leases will expire"),
         }
     }
 }

@@ -7,7 +7,7 @@ use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ResultsArgs,
 
 use crate::serve::CLIENT_TIMEOUT;
 
-/// Safe, asynchronous use of Nessus scanners by AI agents, over the Model Context Protocol
+/// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 69 scanner or queue unavailable or port in use, 78 bad configuration.
 #[derive(Debug, Parser)]
@@ -19,11 +19,11 @@ pub(crate) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Serve MCP over HTTP, with /health and /metrics
+    /// Serve MCP, /health and /metrics over HTTP
     Serve(Serve),
-    /// Serve MCP over stdin and stdout, for one agent
+    /// Serve MCP over stdin and stdout, for the one agent that starts this process
     Stdio(Stdio),
-    /// Show one scan from submit to findings, on mock scanners, without any configuration
+    /// Run one scan from submit to findings on mock scanners; needs no configuration
     Demo(Demo),
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct Serve {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) bind: BindArgs,
-    /// Run the worker engine in this process
+    /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
     #[command(flatten)]
@@ -49,19 +49,19 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_field_names, reason = "flags have the names of the variables")]
 pub(crate) struct BindArgs {
-    /// The address to listen on; only loopback is allowed, because this version has no tokens
+    /// The address to listen on; loopback only, because this version has no access tokens
     #[arg(long, env = "MCP_BIND", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"), value_name = "ADDRESS")]
     pub(crate) mcp_bind: String,
-    /// Host names a client may use in `Host`, comma separated, besides loopback
+    /// Further host names, comma separated, that clients may send in `Host`; loopback names are always allowed
     #[arg(long, env = "MCP_ALLOWED_HOSTS", value_name = "HOSTS")]
     pub(crate) mcp_allowed_hosts: Option<String>,
-    /// How long a client may take to send a request, to send the next one, or to read its answer (seconds, or with a
-    /// unit)
+    /// How long a client may take to send a request, stay idle between two, or leave an answer unread (seconds, or with
+    /// a unit)
     #[arg(long, env = "MCP_CLIENT_TIMEOUT_SECONDS", default_value_t = CLIENT_TIMEOUT.as_secs().to_string(), value_name = "TIME")]
     pub(crate) mcp_client_timeout_seconds: String,
 }
 
-/// The port the server listens on unless it is told otherwise.
+/// The default port of the server.
 pub(crate) const DEFAULT_PORT: u16 = 8835;
 
 #[derive(Debug, Args)]
@@ -70,7 +70,7 @@ pub(crate) struct Stdio {
     pub(crate) common: CommonArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
-    /// Run the worker engine in this process
+    /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
     #[command(flatten)]
@@ -83,19 +83,19 @@ pub(crate) struct Stdio {
 
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
-    /// End after the scan instead of serving until Ctrl-C
+    /// Exit after the scan instead of serving until Ctrl-C
     #[arg(long)]
     pub(crate) once: bool,
     /// The address to listen on [default: 127.0.0.1:8835, or a free port when that is taken]
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) mcp_bind: Option<SocketAddr>,
-    /// Keep the data here instead of in a temporary directory
+    /// Keep the data in this directory instead of a temporary one
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
-    /// What to scan (nothing is contacted)
+    /// The targets of the scan (nothing is contacted)
     #[arg(long, default_value = "192.0.2.10-192.0.2.14", value_name = "TARGETS")]
     pub(crate) targets: String,
-    /// Which log lines are written to stderr
+    /// Which log lines are written to stderr: error, warn, info, debug, trace, or directives
     #[arg(long, env = "LOG_LEVEL", default_value = "warn", value_name = "LEVEL")]
     pub(crate) log_level: String,
 }

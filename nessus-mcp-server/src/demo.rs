@@ -1,4 +1,4 @@
-//! `demo`: one scan from submit to findings, through this process's own MCP endpoint.
+//! `demo`: runs one scan from submit to findings, through this process's own MCP endpoint.
 
 mod report;
 
@@ -32,10 +32,10 @@ use crate::{
 
 /// How long a mock scan takes.
 const SCAN_DURATION: Duration = Duration::from_secs(3);
-/// The time between two looks at the scan.
-const LOOK_INTERVAL: Duration = Duration::from_millis(400);
-/// When the demo gives up.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// The time between two polls of the scan.
+const POLL_INTERVAL: Duration = Duration::from_millis(400);
+/// When the demo gives up waiting for the scan.
+const SCAN_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Runs the command.
 pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
@@ -49,14 +49,14 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     let app = App::new(open(data_dir).await?);
     let url = format!("http://{}/mcp", listener.local_addr()?);
     app.stop_on_signal()?;
-    let settings = WorkerSettings::default().with_poll_interval(LOOK_INTERVAL);
+    let settings = WorkerSettings::default().with_poll_interval(POLL_INTERVAL);
     let worker = app.start_worker(settings)?;
 
     let server = {
         let app = app.clone();
         tokio::spawn(async move { serve::until_stopped(&app, listener, hosts, serve::CLIENT_TIMEOUT).await })
     };
-    output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing is contacted on the network."));
+    output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));
     output::line(format!("Data: {}\n", data_dir.display()));
     let shown = tokio::select! {
         shown = show_one_scan(&url, &command.targets) => shown,
@@ -73,7 +73,7 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     shown
 }
 
-/// The service on mock scanners, with its data where it is told.
+/// The service, with mock scanners and its data in `data_dir`.
 async fn open(data_dir: &Path) -> Result<ScanService, Failure> {
     let instance = |name: &str| Ok::<_, Failure>(InstanceConfig::mock(InstanceId::new(name)?, SCAN_DURATION));
     let instances = vec![instance("mock-1")?, instance("mock-2")?];
@@ -82,7 +82,7 @@ async fn open(data_dir: &Path) -> Result<ScanService, Failure> {
     Ok(ScanService::open_with_scanners(&Settings::new(data_dir, "unused"), scanners).await?)
 }
 
-/// Listens where it is told, else on the usual port, else on a free one.
+/// Listens on the address, if one is given. Otherwise takes the default port, or a free one if that is taken.
 async fn listen(address: Option<SocketAddr>) -> Result<TcpListener, Failure> {
     if let Some(address) = address {
         if !address.ip().is_loopback() {
@@ -99,7 +99,7 @@ async fn listen(address: Option<SocketAddr>) -> Result<TcpListener, Failure> {
     }
 }
 
-/// Submits, watches and reads one scan, as an agent would.
+/// Submits a scan, waits for it and reads its findings, as an agent would.
 async fn show_one_scan(url: &str, targets: &str) -> Result<(), Failure> {
     let client = ScanClient::connect(url).await?;
     output::line(format!("1. The agent finds these tools: {}", client.tool_names().await?.join(", ")));
@@ -118,9 +118,9 @@ async fn show_one_scan(url: &str, targets: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Looks at the task until it has ended, and prints each change.
+/// Polls the task until it has ended, and prints each change.
 async fn watch(client: &ScanClient, task_id: &TaskId) -> Result<TaskView, Failure> {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let deadline = tokio::time::Instant::now() + SCAN_TIMEOUT;
     let mut shown = None;
     while tokio::time::Instant::now() < deadline {
         let view = client.get_scan_status(task_id).await?;
@@ -132,9 +132,9 @@ async fn watch(client: &ScanClient, task_id: &TaskId) -> Result<TaskView, Failur
         if view.status.is_terminal() {
             return Ok(view);
         }
-        tokio::time::sleep(LOOK_INTERVAL).await;
+        tokio::time::sleep(POLL_INTERVAL).await;
     }
-    Err(Failure::new(format!("the scan did not end within {} seconds", PATIENCE.as_secs())))
+    Err(Failure::new(format!("the scan did not end within {} seconds", SCAN_TIMEOUT.as_secs())))
 }
 
 #[cfg(test)]

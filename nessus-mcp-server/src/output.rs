@@ -1,18 +1,18 @@
-//! The only place of this binary that prints: data on stdout, talk on stderr. Nobody waits for those who read them.
+//! All printing of this binary: data goes to stdout, messages go to stderr. A reader that stops never blocks the process.
 
 use std::{process::ExitCode, time::Duration};
 
 use nessus_mcp_lib::{error::Failure, streams};
 
-/// How long the end of the process may wait for a reader of stdout or stderr.
+/// How long the process waits at its end until stdout, and then stderr, is read.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
 
-/// A line of data. When nobody reads stdout any more, there is nobody to tell it to.
+/// Prints a line of data. It is dropped if stdout is closed.
 pub(crate) fn line(text: impl AsRef<str>) {
     streams::stdout().write(format!("{}\n", text.as_ref()).as_bytes());
 }
 
-/// Says what went wrong, if anything did, and gives the exit code of the process.
+/// Prints the failure, if there is one, and returns the exit code of the process.
 pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     let code = match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -21,7 +21,7 @@ pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
             failure.exit_code()
         }
     };
-    // What is not read by now is lost: a process that is told to end ends.
+    // Output that is not read by then is lost: a process that was told to end must end.
     let _ = streams::stdout().finish(Some(EXIT_WAIT));
     let _ = streams::stderr().finish(Some(EXIT_WAIT));
     code

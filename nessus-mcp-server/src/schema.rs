@@ -1,4 +1,5 @@
-//! Schemas of arguments that every client can read: the generator writes forms that some clients warn about or refuse.
+//! Rewrites the input schemas of tools so that every client can read them. Some clients warn about or refuse what the
+//! generator writes.
 
 use std::sync::Arc;
 
@@ -9,13 +10,13 @@ use serde_json::{Map, Value};
 pub(crate) fn normalise(tool: &mut Tool) {
     let mut schema = tool.input_schema.as_ref().clone();
     rewrite(&mut schema);
-    // OpenAI's function calling refuses an object without it, also where there are no arguments.
+    // OpenAI's function calling refuses an object without `properties`, even for a tool without arguments.
     schema.entry("properties").or_insert_with(|| Value::Object(Map::new()));
     tool.input_schema = Arc::new(schema);
 }
 
-/// Drops `$schema`, number formats and null defaults, and turns `[T, "null"]` into `T`: an optional member is left out,
-/// never null.
+/// Drops `$schema`, number formats and null defaults, and turns `[T, "null"]` into `T`: an optional member is omitted, never
+/// null.
 fn rewrite(schema: &mut Map<String, Value>) {
     schema.remove("$schema");
     let numeric = schema.get("format").and_then(Value::as_str).is_some_and(|format| {

@@ -1,4 +1,4 @@
-//! `serve`: MCP over HTTP until the process is told to stop.
+//! `serve`: serves MCP over HTTP until the process is told to stop.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -19,11 +19,11 @@ use crate::{
     output,
 };
 
-/// How long open requests may take to end after the process was told to stop. Twice this is less than the ten seconds
-/// after which Docker kills: a request that was only half sent, or a stream, never ends by itself.
+/// How long open requests may take to end after the process was told to stop. Then streams are cancelled, which may take as
+/// long again: together less than the ten seconds after which Docker kills a container.
 const DRAIN_WAIT: Duration = Duration::from_secs(3);
 
-/// How long a client may take to send a request, to send the next one, or to read its answer, unless told otherwise.
+/// How long a client may by default take to send a request, stay idle between two, or leave an answer unread.
 pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the command.
@@ -31,7 +31,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
     let address = parse_address(&command.bind.mcp_bind)?;
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref())?;
-    let patience = parse_patience(&command.bind.mcp_client_timeout_seconds)?;
+    let timeout = parse_client_timeout(&command.bind.mcp_client_timeout_seconds)?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
@@ -46,7 +46,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     app.reload_on_signal()?;
     let health_interval = worker_settings.health_interval;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
-    // A worker does both itself.
+    // A worker does both by itself.
     if worker.is_none() {
         app.follow_circuits();
         if let Some(interval) = health_interval {
@@ -55,7 +55,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     }
     // With port 0 this line is the only way to know the port.
     output::line(format!("listening on http://{}/mcp", listener.local_addr()?));
-    until_stopped(&app, listener, hosts, patience).await?;
+    until_stopped(&app, listener, hosts, timeout).await?;
     match worker {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,
@@ -74,17 +74,17 @@ fn parse_address(text: &str) -> Result<SocketAddr, ConfigError> {
     Ok(address)
 }
 
-fn parse_patience(text: &str) -> Result<Duration, ConfigError> {
+fn parse_client_timeout(text: &str) -> Result<Duration, ConfigError> {
     let refuse = |message: String| ConfigError::Setting { name: "MCP_CLIENT_TIMEOUT_SECONDS".to_owned(), message };
-    let patience =
+    let timeout =
         parse_duration(text, DurationUnit::Seconds).map_err(|error| refuse(format!("has a bad value: {error}")))?;
-    if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&patience) {
+    if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&timeout) {
         return Err(refuse("must be from 100ms to 1h".to_owned()));
     }
-    Ok(patience)
+    Ok(timeout)
 }
 
-/// An address that cannot be listened on.
+/// The server cannot listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {address}: {source}")]
 pub(crate) struct BindError {
@@ -103,30 +103,32 @@ impl Classified for BindError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self.source.kind() {
-            std::io::ErrorKind::AddrInUse => "another process listens there; stop it or give another `--mcp-bind`",
-            _ => "give another address with `--mcp-bind`",
+            std::io::ErrorKind::AddrInUse => {
+                "another process listens there; stop it, or choose another address with `--mcp-bind`"
+            }
+            _ => "choose another address with `--mcp-bind`",
         };
         Some(hint.to_owned())
     }
 }
 
-/// Listens on a loopback address.
+/// Listens on an address.
 pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
     TcpListener::bind(address).await.map_err(|source| BindError { address, source })
 }
 
-/// Serves until `app.stop` is cancelled, lets open requests end, then closes what is still open.
+/// Serves until `app.stop` is cancelled. Then waits for open requests to end, and closes what is still open.
 pub(crate) async fn until_stopped(
     app: &App,
     listener: TcpListener,
     hosts: AllowedHosts,
-    patience: Duration,
+    client_timeout: Duration,
 ) -> Result<(), Failure> {
     info!(address = %listener.local_addr()?, "serving");
     let streams = CancellationToken::new();
-    let router = http::router(app, hosts, patience, &streams);
+    let router = http::router(app, hosts, client_timeout, &streams);
     let metrics = Arc::clone(app.service.metrics());
-    let mut serving = tokio::spawn(http::serve(listener, router, patience, metrics, app.stop.clone()));
+    let mut serving = tokio::spawn(http::serve(listener, router, client_timeout, metrics, app.stop.clone()));
     tokio::select! {
         ended = &mut serving => return ended.map_err(|failed| Failure::new(failed.to_string())),
         () = app.stop.cancelled() => {}
@@ -134,10 +136,10 @@ pub(crate) async fn until_stopped(
     if tokio::time::timeout(DRAIN_WAIT, &mut serving).await.is_ok() {
         return Ok(());
     }
-    // Streams that a client keeps open never end by themselves.
+    // Streams and half-sent requests do not end by themselves.
     streams.cancel();
     if tokio::time::timeout(DRAIN_WAIT, &mut serving).await.is_err() {
-        warn!("connections were cut off");
+        warn!("connections were closed before their requests had ended");
         serving.abort();
     }
     Ok(())
@@ -148,7 +150,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_is_listened_on() {
+    fn only_loopback_addresses_are_accepted() {
         for text in ["127.0.0.1:0", "localhost:8835", "[::1]:8835"] {
             assert!(parse_address(text).is_ok(), "{text}");
         }

@@ -1,7 +1,7 @@
 //! `stdio`: MCP over stdin and stdout, for one agent that starts this process.
 //!
-//! An agent that stops reading holds up nobody: its answers wait in memory, and while many do, no further requests of
-//! its are read.
+//! What if the agent stops reading? Its answers are buffered in memory. While more than [`MAX_UNREAD_BYTES`] are buffered, no
+//! further request is read.
 
 use std::{
     fmt, io,
@@ -20,8 +20,8 @@ use tracing::info;
 
 use crate::{app::App, args::Stdio, tools::ScanTools};
 
-/// While more bytes of answers wait to be read, no request is.
-const MOST_UNREAD: usize = 32 << 20;
+/// The bytes of unread answers above which no further request is read.
+const MAX_UNREAD_BYTES: usize = 32 << 20;
 
 /// Runs the command until the agent closes stdin or the process is told to stop.
 pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
@@ -51,21 +51,21 @@ async fn serve(app: &App) -> Result<(), Failure> {
     let stopped = async {
         tokio::select! {
             () = app.stop.cancelled() => {}
-            () = streams::stdout().broken() => info!("the client does not read any more"),
+            () = streams::stdout().broken() => info!("the client has closed stdout"),
         }
     };
     let mut stopped = pin!(stopped);
     let tools = ScanTools::new(app.service.clone());
-    let requests = Requests { input: rmcp::transport::stdio_pipes().0, room: None };
+    let requests = Requests { input: rmcp::transport::stdio_pipes().0, until_drained: None };
     let started = tokio::select! {
         started = tools.serve((requests, Answers)) => started,
         () = &mut stopped => return Ok(()),
     };
     let running = match started {
         Ok(running) => running,
-        // A client that only looked whether we start.
+        // A client that only checked whether the server starts.
         Err(ServerInitializeError::ConnectionClosed(_)) => {
-            info!("the client left before it began");
+            info!("the client disconnected before it initialized");
             return Ok(());
         }
         Err(error) => return Err(Failure::new(chain(&error))),
@@ -78,10 +78,11 @@ async fn serve(app: &App) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Stdin, as long as the answers are read.
+/// Stdin, which is not read while too many answers are unread.
 struct Requests<R> {
     input: R,
-    room: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+    /// Completes when enough answers were read.
+    until_drained: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
 }
 
 impl<R> fmt::Debug for Requests<R> {
@@ -96,18 +97,18 @@ impl<R: AsyncRead + Unpin> AsyncRead for Requests<R> {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if self.room.is_none() && streams::stdout().pending() > MOST_UNREAD {
-            self.room = Some(Box::pin(streams::stdout().drained(MOST_UNREAD)));
+        if self.until_drained.is_none() && streams::stdout().pending() > MAX_UNREAD_BYTES {
+            self.until_drained = Some(Box::pin(streams::stdout().drained(MAX_UNREAD_BYTES)));
         }
-        if let Some(room) = &mut self.room {
-            ready!(room.as_mut().poll(context));
-            self.room = None;
+        if let Some(drained) = &mut self.until_drained {
+            ready!(drained.as_mut().poll(context));
+            self.until_drained = None;
         }
         Pin::new(&mut self.input).poll_read(context, buffer)
     }
 }
 
-/// Stdout, which takes everything at once.
+/// Stdout, buffered: a write never blocks.
 #[derive(Debug)]
 struct Answers;
 

@@ -1,8 +1,8 @@
 //! The flags and environment variables that several binaries share, and how they start (feature `cli`).
 //!
-//! Flags have the names of the variables in kebab-case. Values are taken as text and checked by the methods here, so
-//! that a bad one ends the process with exit code 78 and its name, whether it came from a flag or a variable.
-//! An empty variable counts as one that is not set: compose files and service units write `REDIS_URL=` for "none".
+//! Each flag has the name of its variable in kebab-case. Values are taken as text and checked by the methods here. So an
+//! invalid value ends the process with exit code 78 and its name, whether it came from a flag or a variable.
+//! An empty variable counts as not set: compose files and service units write `REDIS_URL=` for "none".
 
 use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
 
@@ -16,7 +16,7 @@ use crate::{
     time::{DurationUnit, parse_duration},
 };
 
-/// Parses the command line of a binary as [`Parser::parse`] does, and takes an empty variable for one that is not set.
+/// Parses the command line of a binary as [`Parser::parse`] does, but ignores empty variables.
 pub fn parse<A: Parser>() -> A {
     let matches = without_empty_variables(A::command()).get_matches();
     A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
@@ -44,7 +44,7 @@ pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<()
     outcome
 }
 
-/// The command without the variables that are set to nothing, in its subcommands too.
+/// The command and its subcommands, without the variables that are empty.
 fn without_empty_variables(command: Command) -> Command {
     let command = command.mut_args(|arg| {
         let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
@@ -53,18 +53,18 @@ fn without_empty_variables(command: Command) -> Command {
     command.mut_subcommands(without_empty_variables)
 }
 
-/// What every binary needs to find its data.
+/// Where a process finds its data; every binary has these flags.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
-    /// Where tasks, results and the embedded queue are kept
+    /// The directory of tasks, results and the embedded queue
     #[arg(long, env = "DATA_DIR", default_value = "./data", value_name = "DIR", global = true)]
     pub data_dir: PathBuf,
 
-    /// The queue [default: sqlite:{DATA_DIR}/queue.db; REDIS_URL is read as an older name]
+    /// The URL of the queue, SQLite or Redis [default: sqlite:{DATA_DIR}/queue.db; older variable: REDIS_URL]
     #[arg(long, env = "QUEUE_URL", value_name = "URL", global = true, hide_env_values = true)]
     pub queue_url: Option<String>,
 
-    /// The pools and their scanners
+    /// The file that lists the scanners, by pool
     #[arg(long, env = "SCANNER_CONFIG", default_value = "scanners.yaml", value_name = "FILE", global = true)]
     pub scanner_config: PathBuf,
 }
@@ -81,7 +81,7 @@ impl CommonArgs {
         }
     }
 
-    /// The settings of a process that needs scanners: where there is no scanner configuration, an example is left.
+    /// The settings of a process that needs scanners. If the scanner configuration is missing, an example is written.
     ///
     /// # Errors
     /// [`ConfigError::ExampleWritten`].
@@ -98,7 +98,7 @@ pub struct LogArgs {
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL", global = true)]
     pub log_level: String,
 
-    /// How log lines are written to stderr: json or text
+    /// The format of log lines on stderr: json or text
     #[arg(long, env = "LOG_FORMAT", default_value = "json", value_name = "FORMAT", global = true)]
     pub log_format: String,
 }
@@ -118,18 +118,18 @@ impl LogArgs {
     }
 }
 
-/// When a scanner that fails is left alone.
+/// When the circuit of a scanner opens, and for how long.
 #[derive(Debug, Clone, Args)]
 pub struct CircuitArgs {
-    /// After how many failed calls in a row a scanner is left alone
+    /// Failed calls in a row that open a scanner's circuit; while it is open, the scanner is not called
     #[arg(long, env = "CIRCUIT_FAILURES", default_value = "5", value_name = "N")]
     pub circuit_failures: String,
 
-    /// The longest time it is left alone at first; it doubles with each further time (seconds, or with a unit)
+    /// The longest a circuit stays open the first time; doubles each further time (seconds, or with a unit)
     #[arg(long, env = "CIRCUIT_OPEN_SECONDS", default_value = "30", value_name = "TIME")]
     pub circuit_open_seconds: String,
 
-    /// The longest time it is left alone at all (seconds, or with a unit)
+    /// The longest a circuit ever stays open (seconds, or with a unit)
     #[arg(long, env = "CIRCUIT_OPEN_MAX_SECONDS", default_value = "600", value_name = "TIME")]
     pub circuit_open_max_seconds: String,
 }
@@ -149,10 +149,10 @@ impl CircuitArgs {
     }
 }
 
-/// What a process that answers questions about results may take.
+/// How much memory a process may use to answer requests for results.
 #[derive(Debug, Clone, Args)]
 pub struct ResultsArgs {
-    /// How much memory requests for results may take together, in MiB, from 16 on; more at once have to wait
+    /// The memory that all requests for results may use together, in MiB, at least 16; further requests wait
     #[arg(long, env = "RESULTS_MEMORY_MIB", default_value = "256", value_name = "MIB")]
     pub results_memory_mib: String,
 }
@@ -171,35 +171,35 @@ impl ResultsArgs {
 /// How a worker works.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {
-    /// The pools to serve, comma separated [default: all of the scanner configuration]
+    /// The pools the worker serves, comma separated [default: all of the scanner configuration]
     #[arg(long, env = "WORKER_POOLS", value_name = "POOLS")]
     pub worker_pools: Option<String>,
 
-    /// The longest time between two looks at a running scan (seconds, or with a unit: 500ms, 2s)
+    /// The longest time between two polls of a running scan (seconds, or with a unit: 500ms, 2s)
     #[arg(long, env = "POLL_INTERVAL_SECONDS", default_value = "30", value_name = "TIME")]
     pub poll_interval_seconds: String,
 
-    /// How long a claim holds without being renewed (seconds, or with a unit)
+    /// How long a worker keeps a task without renewing its lease (seconds, or with a unit)
     #[arg(long, env = "LEASE_SECONDS", default_value = "60", value_name = "TIME")]
     pub lease_seconds: String,
 
-    /// How long a scan may take before it is stopped (hours, or with a unit)
+    /// Stop a scan that takes longer than this (hours, or with a unit)
     #[arg(long, env = "SCAN_TIMEOUT_HOURS", default_value = "24", value_name = "TIME")]
     pub scan_timeout_hours: String,
 
-    /// How long a launched scan may wait for its scanner before it is stopped (minutes, or with a unit)
+    /// Stop a launched scan that its scanner does not begin for this long (minutes, or with a unit)
     #[arg(long, env = "PENDING_TIMEOUT_MINUTES", default_value = "60", value_name = "TIME")]
     pub pending_timeout_minutes: String,
 
-    /// How long a running scan may show no change before it is stopped (minutes, or with a unit)
+    /// Stop a running scan that makes no progress for this long (minutes, or with a unit)
     #[arg(long, env = "STALL_TIMEOUT_MINUTES", default_value = "240", value_name = "TIME")]
     pub stall_timeout_minutes: String,
 
-    /// How long a scan may be held by somebody on the scanner before it is stopped (hours, or with a unit)
+    /// Stop a scan that somebody has paused on the scanner for this long (hours, or with a unit)
     #[arg(long, env = "PAUSED_TIMEOUT_HOURS", default_value = "8", value_name = "TIME")]
     pub paused_timeout_hours: String,
 
-    /// The time between two health checks of a scanner (seconds, or with a unit); 0 for no checks
+    /// The time between two health checks of a scanner (seconds, or with a unit); 0 turns them off
     #[arg(long, env = "HEALTH_CHECK_INTERVAL_SECONDS", default_value = "60", value_name = "TIME")]
     pub health_check_interval_seconds: String,
 }

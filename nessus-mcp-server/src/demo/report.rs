@@ -1,4 +1,4 @@
-//! What the demo shows a person.
+//! What the demo prints.
 
 use nessus_mcp_lib::{error::Failure, service::TaskView};
 use serde_json::Value;
@@ -11,7 +11,7 @@ const WORST: usize = 5;
 /// The width of the progress bar.
 const BAR: usize = 20;
 
-/// One line about where the scan stands.
+/// Prints one line with the state of the scan.
 pub(super) fn progress(view: &TaskView) {
     let percent = view.progress.unwrap_or(0);
     let filled = BAR * usize::from(percent) / 100;
@@ -19,7 +19,7 @@ pub(super) fn progress(view: &TaskView) {
     line(format!("   [{}{}] {percent:>3} % {}{scanner}", "#".repeat(filled), ".".repeat(BAR - filled), view.status));
 }
 
-/// Counts by severity and the worst findings, out of the JSON lines the tool returned.
+/// Prints counts by severity and the worst findings, from the JSON lines that the tool returned.
 pub(super) fn findings(view: &TaskView, lines: &str) -> Result<(), Failure> {
     let lines: Vec<Value> = lines
         .lines()
@@ -52,7 +52,7 @@ pub(super) fn findings(view: &TaskView, lines: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// How an agent gets to this server.
+/// Prints how to connect an agent to this server.
 pub(super) fn how_to_connect(url: &str) {
     line("Connect an agent while this runs (Ctrl-C ends it):\n");
     line(format!("  Claude Code     claude mcp add --transport http nessus {url}"));

@@ -1,7 +1,8 @@
-//! What requests and answers may hold of memory, and for how long.
+//! Bounds the memory of requests and answers in flight, and the time a request may take to arrive.
 //!
-//! A request is read whole before anybody works on it, within a time. A large answer counts until it is written or its
-//! connection is closed, and above a ceiling the next is refused: clients that never read would else hold everything.
+//! A request is read whole before it is handled. A large answer counts as in flight until it is written or its connection is
+//! closed. Once large answers fill their limit, further ones are refused: otherwise clients that never read could fill the
+//! memory.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,62 +21,62 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// The most bytes of a request.
-const MOST_REQUEST_BYTES: usize = 1 << 20;
-const TOO_LARGE: &str = "a request may have a megabyte\n";
-/// When to try again what there was no room for.
+/// The largest request, in bytes.
+const MAX_REQUEST_BYTES: usize = 1 << 20;
+const TOO_LARGE: &str = "the request is larger than 1 MiB\n";
+/// When to retry a request that was refused.
 const RETRY_AFTER_SECONDS: &str = "2";
-/// Smaller bodies are not counted: the number of connections bounds them.
-const SMALL: usize = 64 << 10;
-/// The most bytes of requests that are not small.
-const REQUESTS_ROOM: usize = 32 << 20;
-/// The most bytes of answers that are not small; a larger one is written when it is the only one.
-const ANSWERS_ROOM: usize = 64 << 20;
+/// Bodies up to this size are not counted: the number of connections bounds them.
+const UNCOUNTED_BYTES: usize = 64 << 10;
+/// The most bytes of counted requests in flight.
+const MAX_REQUESTS_IN_FLIGHT: usize = 32 << 20;
+/// The most bytes of counted answers in flight. A larger answer is written when it is the only one.
+const MAX_ANSWERS_IN_FLIGHT: usize = 64 << 20;
 
-/// The room for bodies. Cheap to clone.
+/// The bytes that bodies in flight may still take. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(super) struct Bodies {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
-    patience: Duration,
+    read_timeout: Duration,
     metrics: Arc<Metrics>,
 }
 
 impl Bodies {
-    /// Requests must have come in within `patience`.
-    pub(super) fn new(patience: Duration, metrics: &Arc<Metrics>) -> Self {
+    /// A request must arrive within `read_timeout`.
+    pub(super) fn new(read_timeout: Duration, metrics: &Arc<Metrics>) -> Self {
         Self {
-            requests: Arc::new(Semaphore::new(REQUESTS_ROOM)),
-            answers: Arc::new(Semaphore::new(ANSWERS_ROOM)),
-            patience,
+            requests: Arc::new(Semaphore::new(MAX_REQUESTS_IN_FLIGHT)),
+            answers: Arc::new(Semaphore::new(MAX_ANSWERS_IN_FLIGHT)),
+            read_timeout,
             metrics: Arc::clone(metrics),
         }
     }
 
     async fn read(&self, body: Body) -> Result<Bytes, Response> {
-        match tokio::time::timeout(self.patience, to_bytes(body, MOST_REQUEST_BYTES)).await {
+        match tokio::time::timeout(self.read_timeout, to_bytes(body, MAX_REQUEST_BYTES)).await {
             Ok(Ok(request)) => Ok(request),
             Ok(Err(_)) => Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)),
-            Err(_elapsed) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the request did not come in time\n")),
+            Err(_elapsed) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n")),
         }
     }
 }
 
-/// Reads the request, and counts the answer.
+/// Reads the whole request, and counts request and answer while they are in flight.
 pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let hint = body.size_hint();
-    if hint.lower() > MOST_REQUEST_BYTES as u64 {
+    if hint.lower() > MAX_REQUEST_BYTES as u64 {
         return refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
     }
-    // One that does not say how large it is may become the largest.
-    let size = hint.upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(MOST_REQUEST_BYTES);
-    let room = if size > SMALL {
-        let Some(room) = take(&bodies.requests, size, REQUESTS_ROOM) else {
+    // A body of unknown size counts as the largest one.
+    let size = hint.upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(MAX_REQUEST_BYTES);
+    let permit = if size > UNCOUNTED_BYTES {
+        let Some(permit) = take(&bodies.requests, size, MAX_REQUESTS_IN_FLIGHT) else {
             bodies.metrics.process().http_refused("requests");
-            return refuse(StatusCode::SERVICE_UNAVAILABLE, "many large requests are under way; try again soon\n");
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many large requests are in flight; try again soon\n");
         };
-        Some(room)
+        Some(permit)
     } else {
         None
     };
@@ -83,36 +84,36 @@ pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
-    let room = room.filter(|_| request.len() > SMALL);
+    let permit = permit.filter(|_| request.len() > UNCOUNTED_BYTES);
     let version = parts.headers.get("mcp-protocol-version").cloned();
     let answer = next.run(Request::from_parts(parts, Body::from(request.clone()))).await;
-    drop(room);
+    drop(permit);
     let Some(size) = answer.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()) else {
         return answer;
     };
-    if size <= SMALL {
+    if size <= UNCOUNTED_BYTES {
         return answer;
     }
-    let Some(room) = take(&bodies.answers, size, ANSWERS_ROOM) else {
+    let Some(permit) = take(&bodies.answers, size, MAX_ANSWERS_IN_FLIGHT) else {
         bodies.metrics.process().http_refused("answers");
         return busy(version.as_ref(), &request);
     };
     let (parts, body) = answer.into_parts();
     match to_bytes(body, size).await {
         Ok(bytes) => {
-            let bytes = Unwritten::new(bytes, room, &bodies.metrics);
+            let bytes = Unwritten::new(bytes, permit, &bodies.metrics);
             Response::from_parts(parts, Body::from(Bytes::from_owner(bytes)))
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
 }
 
-/// Room for so many bytes, or all there is.
-fn take(room: &Arc<Semaphore>, bytes: usize, all: usize) -> Option<OwnedSemaphorePermit> {
-    Arc::clone(room).try_acquire_many_owned(u32::try_from(bytes.min(all)).ok()?).ok()
+/// A permit for `bytes`, or for the whole limit if they are more; none if others hold too much.
+fn take(limit: &Arc<Semaphore>, bytes: usize, most: usize) -> Option<OwnedSemaphorePermit> {
+    Arc::clone(limit).try_acquire_many_owned(u32::try_from(bytes.min(most)).ok()?).ok()
 }
 
-/// A refusal of what may not even have come in: the connection ends with it.
+/// Refuses a request. It may not have been read to its end, so the connection is closed.
 fn refuse(status: StatusCode, message: &'static str) -> Response {
     let mut response = (status, [(header::CONNECTION, "close")], message).into_response();
     if status == StatusCode::SERVICE_UNAVAILABLE {
@@ -121,7 +122,7 @@ fn refuse(status: StatusCode, message: &'static str) -> Response {
     response
 }
 
-/// What stands in place of an answer that there is no room for: for a tool call an error that an agent understands.
+/// The answer when too many large answers are in flight: for a tool call, an error that an agent understands.
 fn busy(version: Option<&HeaderValue>, request: &[u8]) -> Response {
     #[derive(Deserialize)]
     struct Call {
@@ -130,17 +131,17 @@ fn busy(version: Option<&HeaderValue>, request: &[u8]) -> Response {
     }
     let call = serde_json::from_slice::<Call>(request).ok().filter(|call| call.method == "tools/call");
     let Some(call) = call else {
-        let message = "too many large answers wait for their readers; try again soon\n";
+        let message = "too many large answers have not been read yet; try again soon\n";
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], message)
             .into_response();
     };
     let error = CallToolResult::structured_error(json!({
         "error": "busy",
-        "message": "the answer is ready, but too many large answers wait for their readers",
+        "message": "the answer is ready, but too many large answers have not been read yet",
         "hint": "try again in a few seconds, or ask for less: a page, fewer fields, a filter",
     }));
     let mut result = json!(error);
-    // The MCP library does the same: clients before this version do not know it.
+    // Clients of older protocol versions do not know this member; the MCP library leaves it out for them as well.
     let knows_result_types = version.is_some_and(|version| version.as_bytes() >= b"2026-07-28".as_slice());
     if let (false, Some(result)) = (knows_result_types, result.as_object_mut()) {
         result.remove("resultType");
@@ -148,17 +149,17 @@ fn busy(version: Option<&HeaderValue>, request: &[u8]) -> Response {
     Json(json!({ "jsonrpc": "2.0", "id": call.id, "result": result })).into_response()
 }
 
-/// An answer with its room, both given back when it is written or its connection is closed.
+/// An answer and its permit. Both are released when the answer is written or its connection is closed.
 struct Unwritten {
     bytes: Bytes,
     metrics: Arc<Metrics>,
-    _room: OwnedSemaphorePermit,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Unwritten {
-    fn new(bytes: Bytes, room: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Self {
+    fn new(bytes: Bytes, permit: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Self {
         metrics.process().add_http_answer_bytes(signed(bytes.len()));
-        Self { bytes, metrics: Arc::clone(metrics), _room: room }
+        Self { bytes, metrics: Arc::clone(metrics), _permit: permit }
     }
 }
 

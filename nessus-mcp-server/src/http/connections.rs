@@ -1,7 +1,7 @@
-//! Connections: how many there may be, and for how long one may hold its place without doing anything.
+//! Limits how many connections may be open, and how long one may stay idle.
 //!
-//! Each connection is an open file, and so are task files and the queue. Where clients took them all, no scan could be
-//! accepted and none be watched: so at most half of what the process may open is for connections.
+//! Why a limit? Each connection is an open file, and so are task files and the queue. If clients took all descriptors, no
+//! scan could be accepted or watched. So connections get at most half of the files that the process may open.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -27,39 +27,39 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use super::patient_stream::PatientStream;
+use super::timeout_stream::TimeoutStream;
 
-/// The most connections, whatever the process may open.
-const MOST_CONNECTIONS: usize = 1024;
-/// How many clients are told at once that there are too many.
-const MOST_REFUSALS: usize = 32;
-/// How long such a client may take to hear it.
-const REFUSAL_WAIT: Duration = Duration::from_secs(1);
-/// What a connection may hold of a request's head.
-const MOST_BUFFERED: usize = 64 << 10;
-/// The pause after a connection that could not be accepted.
+/// The most connections, however many files the process may open.
+const MAX_CONNECTIONS: usize = 1024;
+/// How many refused clients may be waited for at a time.
+const MAX_REFUSALS: usize = 32;
+/// How long such a client may take to read its refusal.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// The most bytes of a request's head.
+const MAX_HEAD_BYTES: usize = 64 << 10;
+/// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// The answer above the ceiling; it is written without reading a request.
+/// The answer when too many connections are open; it is written without reading a request.
 const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\ncontent-type: text/plain; charset=utf-8\r\n\
 retry-after: 1\r\nconnection: close\r\ncontent-length: 45\r\n\r\n\
 too many connections are open; try again soon";
 
 /// Serves until `stop` is cancelled and all connections have ended.
 ///
-/// `patience` is how long a client may take to send the head of a request, be idle between two, or leave an answer
+/// `client_timeout` is how long a client may take to send the head of a request, stay idle between two, or leave an answer
 /// unread.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    patience: Duration,
+    client_timeout: Duration,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
     let open = Arc::new(Semaphore::new(most_connections()));
-    let refusals = Arc::new(Semaphore::new(MOST_REFUSALS));
+    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(patience).max_buf_size(MOST_BUFFERED);
+    protocol.timer(TokioTimer::new()).header_read_timeout(client_timeout).max_buf_size(MAX_HEAD_BYTES);
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let stream = match accepted {
@@ -70,11 +70,11 @@ pub(crate) async fn serve(
             }
         };
         if let Ok(permit) = Arc::clone(&open).try_acquire_owned() {
-            let place = Place::new(permit, &metrics);
+            let counted = OpenConnection::new(permit, &metrics);
             let (protocol, router, stop) = (protocol.clone(), router.clone(), stop.clone());
             connections.spawn(async move {
-                let ended = serve_one(stream, &protocol, router, patience, &stop).await;
-                drop(place);
+                let ended = serve_one(stream, &protocol, router, client_timeout, &stop).await;
+                drop(counted);
                 if let Err(error) = ended {
                     debug!(%error, "a connection ended early");
                 }
@@ -83,11 +83,11 @@ pub(crate) async fn serve(
             metrics.process().http_refused("connections");
             match Arc::clone(&refusals).try_acquire_owned() {
                 Ok(permit) => drop(connections.spawn(async move {
-                    let _ = tokio::time::timeout(REFUSAL_WAIT, turn_away(stream)).await;
+                    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refuse(stream)).await;
                     drop(permit);
                 })),
-                // A flood must not take the files that are left.
-                Err(_) => drop(turn_away_at_once(stream)),
+                // A flood of connections must not use up the remaining file descriptors.
+                Err(_) => drop(refuse_at_once(stream)),
             }
         }
     }
@@ -99,11 +99,11 @@ pub(crate) async fn serve(
 /// Half of the files that the process may open.
 fn most_connections() -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
-    files.map_or(MOST_CONNECTIONS, |files| (files / 2).clamp(1, MOST_CONNECTIONS))
+    files.map_or(MAX_CONNECTIONS, |files| (files / 2).clamp(1, MAX_CONNECTIONS))
 }
 
 async fn pause_after(error: &io::Error) {
-    // The client's doing, and over.
+    // The client has closed the connection: the next can be accepted at once.
     if matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset) {
         return;
     }
@@ -115,12 +115,12 @@ async fn serve_one(
     stream: TcpStream,
     protocol: &http1::Builder,
     router: Router,
-    patience: Duration,
+    client_timeout: Duration,
     stop: &CancellationToken,
 ) -> Result<(), hyper::Error> {
-    // Without it small answers wait for the peer's delayed acknowledgement.
+    // Otherwise small answers wait for the client's delayed acknowledgement (Nagle).
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(PatientStream::new(stream, patience));
+    let stream = TokioIo::new(TimeoutStream::new(stream, client_timeout));
     let mut connection = pin!(protocol.serve_connection(stream, TowerToHyperService::new(router)));
     tokio::select! {
         ended = &mut connection => return ended,
@@ -129,24 +129,24 @@ async fn serve_one(
     connection.await
 }
 
-async fn turn_away(mut stream: TcpStream) -> io::Result<()> {
+async fn refuse(mut stream: TcpStream) -> io::Result<()> {
     stream.write_all(TOO_MANY).await?;
     stream.shutdown().await?;
-    // The system would take the answer back if the connection were closed before the request was read.
+    // Closing a connection with unread input resets it, and the client might lose the answer.
     let mut request = [0; 1024];
     while stream.read(&mut request).await? > 0 {}
     Ok(())
 }
 
-/// The same without waiting for anything: a client that is slow to send may not hear it.
-fn turn_away_at_once(stream: TcpStream) -> io::Result<()> {
-    // It does not block.
+/// Refuses a client without waiting. One that is slow to send may not receive the answer.
+fn refuse_at_once(stream: TcpStream) -> io::Result<()> {
+    // The socket is non-blocking.
     let mut stream = stream.into_std()?;
     stream.write_all(TOO_MANY)?;
     stream.shutdown(Shutdown::Write)?;
     let mut request = [0; 1024];
-    // One that never stops sending must not hold up those who are accepted after it.
-    for _ in 0..MOST_BUFFERED / request.len() {
+    // Bounded, because a client that never stops sending must not delay the next ones.
+    for _ in 0..MAX_HEAD_BYTES / request.len() {
         if stream.read(&mut request)? == 0 {
             break;
         }
@@ -154,21 +154,21 @@ fn turn_away_at_once(stream: TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// One of the connections there may be.
+/// An open connection, counted in the metrics and against the limit.
 #[derive(Debug)]
-struct Place {
+struct OpenConnection {
     metrics: Arc<Metrics>,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Place {
+impl OpenConnection {
     fn new(permit: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Self {
         metrics.process().add_http_connections(1);
         Self { metrics: Arc::clone(metrics), _permit: permit }
     }
 }
 
-impl Drop for Place {
+impl Drop for OpenConnection {
     fn drop(&mut self) {
         self.metrics.process().add_http_connections(-1);
     }
@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_refusal_is_as_long_as_it_says() {
+    fn the_refusal_has_the_length_of_its_content_length() {
         let text = std::str::from_utf8(TOO_MANY).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.ends_with(&format!("content-length: {}", body.len())), "{text}");

@@ -1,4 +1,4 @@
-//! What load balancers and Prometheus ask.
+//! Endpoints for load balancers and Prometheus.
 
 use axum::{
     Json,
@@ -10,7 +10,7 @@ use nessus_mcp_lib::{error::chain, telemetry::CheckStatus};
 
 use crate::app::App;
 
-/// The state of the process and what it depends on; 503 when something does not work.
+/// The state of the process and of what it depends on; 503 when any of it is unhealthy.
 pub(super) async fn health(State(app): State<App>) -> Response {
     let report = app.service.health().await;
     let status = match report.status {
@@ -20,12 +20,12 @@ pub(super) async fn health(State(app): State<App>) -> Response {
     (status, Json(report)).into_response()
 }
 
-/// The process runs.
+/// The process is running.
 pub(super) async fn live() -> &'static str {
     "live\n"
 }
 
-/// Scans can be submitted; 503 when they cannot, or when the process is about to stop.
+/// Whether scans can be submitted; 503 when they cannot, or when the process is stopping.
 pub(super) async fn ready(State(app): State<App>) -> (StatusCode, &'static str) {
     if !app.stop.is_cancelled() && app.service.ready().await {
         (StatusCode::OK, "ready\n")
@@ -34,7 +34,7 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, &'static str) 
     }
 }
 
-/// All metrics in Prometheus' text format; 503 when the shared state cannot be read.
+/// All metrics in Prometheus' text format; 503 when the queue or the tasks cannot be read.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     match app.service.render_metrics().await {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),

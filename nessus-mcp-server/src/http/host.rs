@@ -1,5 +1,5 @@
-//! The check of `Host` and `Origin` on every route: a web page must not reach a server on loopback, neither through a
-//! name of its own (DNS rebinding) nor from its own origin.
+//! Checks `Host` and `Origin` on every route. A web page must not reach a server on loopback: neither through a host name of
+//! its own (DNS rebinding), nor with a request from its origin.
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -14,15 +14,15 @@ use http::{
 };
 use nessus_mcp_lib::config::ConfigError;
 
-/// The names of this machine to itself.
+/// The loopback names of this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// The names a client may use for this server. Cheap to clone.
+/// The host names that clients may use for this server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct AllowedHosts(Arc<Vec<String>>);
 
 impl AllowedHosts {
-    /// Loopback, and the names of this comma separated list.
+    /// The loopback names, and those of a comma separated list.
     ///
     /// # Errors
     /// When one could stand in no `Host`, such as a URL.
@@ -36,7 +36,7 @@ impl AllowedHosts {
         Ok(Self(Arc::new(LOOPBACK.into_iter().chain(more).map(str::to_ascii_lowercase).collect())))
     }
 
-    /// Whether the host, with or without a port, is one of the names.
+    /// Whether the host is one of the names, with or without its port.
     fn allow(&self, host: &Authority) -> bool {
         let (whole, name) = (host.as_str().to_ascii_lowercase(), name_of(host));
         self.0.iter().any(|allowed| *allowed == name || *allowed == whole)
@@ -47,10 +47,10 @@ fn name_of(host: &Authority) -> String {
     host.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
-/// Answers 403 to a request for another host or from another origin, and 400 to one that does not name one host.
+/// Answers 403 to a request for another host or from another origin, and 400 to one that does not name exactly one host.
 pub(super) async fn check(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
     let Some(host) = the_host(&request) else {
-        return (StatusCode::BAD_REQUEST, "a request names one host, and once\n").into_response();
+        return (StatusCode::BAD_REQUEST, "a request must name exactly one host\n").into_response();
     };
     if !hosts.allow(&host) {
         return (StatusCode::FORBIDDEN, "this host name is not allowed; see MCP_ALLOWED_HOSTS\n").into_response();
@@ -61,17 +61,17 @@ pub(super) async fn check(State(hosts): State<AllowedHosts>, request: Request, n
     next.run(request).await
 }
 
-/// The host of the only `Host` header, with which the target must agree where it names one as well.
+/// The host of the only `Host` header. If the request target names a host as well, it must be the same.
 fn the_host(request: &Request) -> Option<Authority> {
     let mut headers = request.headers().get_all(header::HOST).iter();
     let (Some(host), None) = (headers.next(), headers.next()) else { return None };
     let host: Authority = host.to_str().ok()?.parse().ok()?;
     let agrees = request.uri().authority().is_none_or(|target| *target == host);
-    // Before an `@` stands a user, whose name may look like a host.
+    // The user name before an `@` may look like a host.
     (agrees && !host.as_str().contains('@')).then_some(host)
 }
 
-/// Whether an origin is a page that this machine serves, on any port.
+/// Whether an origin is an HTTP server on this machine, on any port.
 fn is_of_this_machine(origin: &HeaderValue) -> bool {
     let uri = origin.to_str().ok().and_then(|origin| origin.parse::<Uri>().ok());
     uri.is_some_and(|uri| {
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn a_request_names_one_host_and_once() {
+    fn a_request_must_name_exactly_one_host() {
         let host = |uri: &str, hosts: &[&str]| {
             let request = hosts.iter().fold(Request::get(uri), |request, host| request.header("host", *host));
             the_host(&request.body(Body::empty()).unwrap()).map(|host| host.to_string())
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn only_pages_of_this_machine_may_ask() {
+    fn only_origins_on_this_machine_are_allowed() {
         for origin in ["http://localhost", "http://localhost:5173", "http://127.0.0.1:1", "http://[::1]:8080"] {
             assert!(is_of_this_machine(&HeaderValue::from_static(origin)), "{origin}");
         }

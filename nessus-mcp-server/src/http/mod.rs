@@ -1,10 +1,10 @@
-//! The HTTP front door: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`.
+//! The HTTP API: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`.
 
 mod bodies;
 mod connections;
 mod health;
 mod host;
-mod patient_stream;
+mod timeout_stream;
 mod trace;
 
 use std::{sync::Arc, time::Duration};
@@ -19,20 +19,19 @@ use self::bodies::Bodies;
 pub(crate) use self::{connections::serve, host::AllowedHosts};
 use crate::{app::App, tools::ScanTools};
 
-/// All routes, each behind the checks of host and origin, with a trace id, and with bodies that are bounded in size and
-/// time.
-pub(crate) fn router(app: &App, hosts: AllowedHosts, patience: Duration, streams: &CancellationToken) -> Router {
+/// All routes. Each request passes the checks of host and origin, gets a trace id, and is bounded in size and time.
+pub(crate) fn router(app: &App, hosts: AllowedHosts, client_timeout: Duration, streams: &CancellationToken) -> Router {
     let config = StreamableHttpServerConfig::default()
-        // Stateless: a session would be lost with the process, and would cut off silent tools.
+        // Stateless: a session would be lost with the process, and its idle timeout would end tools that take long.
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        // Checked for every route, here.
+        // `host::check` does both, for every route.
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_cancellation_token(streams.child_token());
     let tools = ScanTools::new(app.service.clone());
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
-    let bodies = Bodies::new(patience, app.service.metrics());
+    let bodies = Bodies::new(client_timeout, app.service.metrics());
     Router::new()
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))

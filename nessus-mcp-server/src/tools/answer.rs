@@ -1,4 +1,4 @@
-//! How tools answer and refuse.
+//! How tools return answers and errors.
 
 use http::HeaderValue;
 use nessus_mcp_lib::{
@@ -15,13 +15,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{error, info};
 
-/// The most characters of a message or a hint. Errors keep what they quote short, but not what they list.
+/// The most characters of a message or a hint. Errors shorten what they quote, but not what they list.
 const MOST_CHARS: usize = 4_000;
 
 /// A small answer as structured content, and the same JSON as text.
 ///
-/// No tool declares an output schema. Clients that validate hold a refusal against it too, and throw its code, message
-/// and hint away; others make objects of their own of what is a plain dictionary without one.
+/// Why has no tool an output schema? Clients that validate apply it to errors as well, and then drop their code, message
+/// and hint. Other clients turn dictionaries into objects of their own when there is a schema.
 pub(super) fn structured(view: Result<impl Serialize, ServiceError>) -> CallToolResult {
     let value = view.and_then(|view| {
         serde_json::to_value(view)
@@ -32,14 +32,14 @@ pub(super) fn structured(view: Result<impl Serialize, ServiceError>) -> CallTool
 
 /// An error as a tool result: a stable code, a message, and what to do.
 ///
-/// The message is for an agent; what only an operator can act on, such as a path, is in the log.
+/// The message is for an agent. What only an operator can act on, such as a path, goes to the log.
 pub(super) fn refuse(error: &ServiceError) -> CallToolResult {
     let for_operators = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration)
-        // What a caller can do about it, its own hint says.
+        // Its own hint says what the caller can do.
         && !matches!(error, ServiceError::Busy { .. });
     let (message, hint) = if for_operators {
         error!(code = error.code(), error = chain(error), hint = error.hint(), "tool call failed");
-        let hint = "try again later; if it goes on, an operator finds the cause in the server's log".to_owned();
+        let hint = "try again later; if the error persists, an operator finds the cause in the server's log".to_owned();
         ("the server could not do this now".to_owned(), Some(hint))
     } else {
         info!(code = error.code(), error = chain(error), "tool call refused");
@@ -62,7 +62,7 @@ fn cut(mut text: String) -> String {
     text
 }
 
-/// Gives the error of arguments that could not be read, which the MCP library words, the form of all our errors.
+/// Gives the MCP library's error about invalid arguments the form of our own errors.
 pub(super) fn with_code(response: CallToolResponse) -> CallToolResponse {
     match response {
         CallToolResponse::Complete(result) if result.is_error == Some(true) && result.structured_content.is_none() => {
@@ -79,7 +79,7 @@ pub(super) fn with_code(response: CallToolResponse) -> CallToolResponse {
     }
 }
 
-/// What HTTP put beside the call; empty over stdio.
+/// What came with the call in HTTP headers; empty over stdio.
 pub(super) struct Envelope {
     pub(super) trace_id: Option<TraceId>,
     /// The headers `X-Idempotency-Key`.

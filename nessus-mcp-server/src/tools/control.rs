@@ -1,4 +1,4 @@
-//! Stopping scans and trying them again.
+//! Cancels scans and retries them.
 
 use nessus_mcp_lib::ScanService;
 use rmcp::{
@@ -15,9 +15,9 @@ use super::{ScanTools, answer::structured};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CancelArguments {
-    /// The task_id that a submit returned
+    /// The task_id from the submit
     task_id: String,
-    /// Why, for people who look at the task later
+    /// The reason, for people who look at the task later
     #[serde(default)]
     reason: Option<String>,
 }
@@ -26,14 +26,14 @@ pub(crate) struct CancelArguments {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryArguments {
-    /// The task_id of a scan that is failed or timeout
+    /// The task_id of a scan with status failed or timeout
     task_id: String,
 }
 
 #[tool_router(router = control_router, vis = "pub(super)")]
 impl ScanTools {
-    /// Cancel a scan: at once while it is queued; while it runs, it is stopped on the scanner and what it has found so
-    /// far is kept, which takes up to some minutes. Repeating it is harmless.
+    /// Cancel a scan. A queued scan is cancelled at once. A running one is stopped on the scanner, which can take some
+    /// minutes; its findings so far are kept. Repeating this is harmless.
     #[tool(
         name = "cancel_scan",
         title = "Cancel a scan",
@@ -47,9 +47,9 @@ impl ScanTools {
         structured(cancelled.await)
     }
 
-    /// Try a scan again that is failed or timeout, under the same task_id; its earlier results are removed.
+    /// Retry a scan whose status is failed or timeout, under the same task_id. Its earlier results are removed.
     ///
-    /// Read error_code and error_message of get_scan_status first: what was refused for good fails again.
+    /// First read error_code and error_message of get_scan_status: a permanent error fails again.
     #[tool(
         name = "retry_scan",
         title = "Retry a scan",

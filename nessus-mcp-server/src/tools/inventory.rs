@@ -1,4 +1,4 @@
-//! What there is to scan with, and how busy it is.
+//! Lists scanners, pools and queues, and how busy they are.
 
 use rmcp::{
     handler::server::wrapper::Parameters,
@@ -10,11 +10,11 @@ use serde::Deserialize;
 
 use super::{ScanTools, answer::structured};
 
-/// Arguments of the tools that look at one pool or all.
+/// Arguments of the tools that show one pool or all.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct PoolArgument {
-    /// Only this pool; all when left out
+    /// Only this pool; default all
     #[serde(default)]
     scanner_pool: Option<String>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct NoArguments {}
 
 #[tool_router(router = inventory_router, vis = "pub(super)")]
 impl ScanTools {
-    /// List the scanners with their pool, address, capacity and the scans they run now.
+    /// List the scanners with their pool, address, capacity and running scans.
     #[tool(
         name = "list_scanners",
         title = "List scanners",
@@ -36,7 +36,7 @@ impl ScanTools {
         structured(self.service.list_scanners(arguments.scanner_pool.as_deref()).await)
     }
 
-    /// List the scanner pools with their capacity, load and the default pool.
+    /// List the scanner pools with their capacity and load, and which is the default.
     #[tool(
         name = "list_pools",
         title = "List scanner pools",
@@ -46,7 +46,7 @@ impl ScanTools {
         structured(self.service.list_pools().await)
     }
 
-    /// How many scans wait, run, are delayed or have failed, by pool, and which come next.
+    /// How many scans are queued, delayed, running or failed, by pool, and which come next.
     #[tool(
         name = "get_queue_status",
         title = "Queue status",

@@ -1,4 +1,4 @@
-//! Submitting scans.
+//! Submits scans.
 
 use http::HeaderValue;
 use nessus_mcp_lib::service::{IdempotencyKey, ServiceError, SubmitRequest};
@@ -23,25 +23,25 @@ use super::{
 pub(crate) struct UntrustedScan {
     /// What to scan: IP addresses, CIDR blocks, ranges (10.0.0.1-10.0.0.9 or 10.0.0.1-9) and host names, comma separated
     targets: String,
-    /// A name for people, 1 to 255 characters
+    /// A display name, 1 to 255 characters
     name: String,
     /// Free text
     #[serde(default)]
     description: Option<String>,
-    /// Result profile to prepare; brief when left out
+    /// Result profile to prepare; default brief
     #[serde(default)]
     #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
     /// Scanner template, such as basic (default), discovery or advanced
     #[serde(default)]
     template: Option<String>,
-    /// Scanner pool; see list_pools. The default pool when left out
+    /// Scanner pool, see list_pools; the default pool if omitted
     #[serde(default)]
     scanner_pool: Option<String>,
-    /// Scanner within the pool; see list_scanners. Any of the pool when left out
+    /// Scanner within the pool, see list_scanners; any if omitted
     #[serde(default)]
     scanner_instance: Option<String>,
-    /// Your own name for this request: repeat it with the same arguments and you get the same task, not a second scan
+    /// Your own name for this request. Repeated with the same arguments, it returns the same task instead of a second scan
     #[serde(default)]
     idempotency_key: Option<String>,
 }
@@ -53,8 +53,8 @@ const HEADER: &str = "X-Idempotency-Key";
 impl ScanTools {
     /// Submit a network-only vulnerability scan (no login on the targets).
     ///
-    /// Returns at once with a task_id; the scan itself takes minutes to hours in the background. The scan sends traffic
-    /// to the targets: scan only what you are allowed to.
+    /// Returns a task_id at once; the scan takes minutes to hours in the background. It sends traffic to the targets:
+    /// scan only what you are allowed to.
     #[tool(
         name = "run_untrusted_scan",
         title = "Run a network scan",
@@ -82,12 +82,12 @@ fn submit_request(arguments: UntrustedScan, envelope: Envelope) -> Result<Submit
     Ok(request)
 }
 
-/// The key of the argument and of the headers, which may be given more than once if they are the same. One that cannot be
-/// used is refused: a caller who believes that its request has a key repeats it, and it would run twice.
+/// The key from the argument or the headers. It may be given more than once, if all are the same. An invalid key is refused,
+/// not ignored: a caller that relies on it would repeat its request, and the scan would run twice.
 fn one_key(argument: Option<String>, headers: &[HeaderValue]) -> Result<Option<IdempotencyKey>, ServiceError> {
     let mut key = argument.map(IdempotencyKey::new).transpose()?;
     for header in headers {
-        let refused = |message| ServiceError::invalid(HEADER, message, "send one key, in one place".to_owned());
+        let refused = |message| ServiceError::invalid(HEADER, message, "send one key only".to_owned());
         let sent = header.to_str().ok().and_then(|text| IdempotencyKey::new(text).ok());
         let sent = sent.ok_or_else(|| refused("must be 1 to 255 visible ASCII characters"))?;
         if key.as_ref().is_some_and(|key| *key != sent) {
@@ -103,7 +103,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keys_that_differ_or_cannot_be_used_are_refused() {
+    fn keys_that_differ_or_are_invalid_are_refused() {
         let key = |argument: Option<&str>, headers: &[&'static str]| {
             let headers: Vec<_> = headers.iter().map(|text| HeaderValue::from_static(text)).collect();
             let key = one_key(argument.map(str::to_owned), &headers).map_err(|_| ())?;

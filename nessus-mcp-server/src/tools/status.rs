@@ -1,4 +1,4 @@
-//! Asking where scans stand.
+//! Returns the status of scans.
 
 use nessus_mcp_lib::{
     ScanService,
@@ -20,7 +20,7 @@ use super::{ScanTools, answer::structured};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct TaskArgument {
-    /// The task_id that a submit returned
+    /// The task_id from the submit
     task_id: String,
 }
 
@@ -35,7 +35,7 @@ pub(crate) struct ListTasks {
     /// Only tasks of this pool
     #[serde(default)]
     scanner_pool: Option<String>,
-    /// At most so many, the newest; 20 when left out
+    /// Most tasks to return; default 20
     #[serde(default)]
     #[schemars(range(min = 1, max = 100))]
     limit: Option<i64>,
@@ -46,9 +46,9 @@ const MAX_LIMIT: usize = 100;
 
 #[tool_router(router = status_router, vis = "pub(super)")]
 impl ScanTools {
-    /// Where a scan stands: status, progress, queue position, times, errors and warnings.
+    /// State of a scan: status, progress, queue position, times, errors and warnings.
     ///
-    /// Wait next_poll_seconds before asking again. When results_available is true, read get_scan_results.
+    /// Wait next_poll_seconds before asking again. If results_available, read get_scan_results.
     #[tool(
         name = "get_scan_status",
         title = "Scan status",

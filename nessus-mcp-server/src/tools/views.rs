@@ -1,4 +1,4 @@
-//! Whole scans at a glance: one summarised, two compared.
+//! Summarises one scan, compares two.
 
 use nessus_mcp_lib::{ScanService, results::DEFAULT_CHARS, service::ServiceError};
 use rmcp::{
@@ -15,9 +15,9 @@ use super::{ScanTools, answer::refuse};
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct SummaryArguments {
-    /// The task_id that a submit returned
+    /// The task_id from the submit
     task_id: String,
-    /// At most so many characters, 4000 to 400000; 40000 when left out. Lists are cut to fit, counts never
+    /// Most characters, 4000 to 400000; default 40000. Lists are cut to fit, counts never
     #[serde(default)]
     max_chars: Option<i64>,
 }
@@ -30,7 +30,7 @@ pub(crate) struct CompareArguments {
     before_task_id: String,
     /// The task_id of the later scan
     after_task_id: String,
-    /// At most so many characters, 4000 to 400000; 40000 when left out. Lists are cut to fit, counts never
+    /// Most characters, 4000 to 400000; default 40000. Lists are cut to fit, counts never
     #[serde(default)]
     max_chars: Option<i64>,
 }
@@ -39,11 +39,11 @@ const MOST_CHARS: usize = 400_000;
 
 #[tool_router(router = views_router, vis = "pub(super)")]
 impl ScanTools {
-    /// A completed scan grouped, counts first: by severity, plugin, host and solution, what is exploited, and logins.
+    /// Summary of a completed scan: counts, then groups by severity, plugin, host and solution, known exploits, logins.
     ///
-    /// Read this before get_scan_results. Each group has `filters` to give to get_scan_results for its findings; each
-    /// list says its `total` and how many it left out. `authentication` says on which hosts the login worked, and why
-    /// not.
+    /// Read this before get_scan_results. To get the findings of a group, pass its `filters` to get_scan_results. Each
+    /// list has its `total` and how many are left out. `authentication` says where the login worked, and why not
+    /// elsewhere.
     #[tool(
         name = "get_scan_summary",
         title = "Scan summary",
@@ -62,8 +62,8 @@ impl ScanTools {
 
     /// What changed between two scans of the same targets: new, fixed, still there, rated differently.
     ///
-    /// Read `differences` first: other plugins, policies or targets change results by themselves. Findings of hosts
-    /// that were down, not scanned or not logged in to in the later scan are not_comparable: never call them fixed.
+    /// Read `differences` first: other plugins, policies or targets alone change results. If a host was down, not scanned
+    /// or not logged in to in the later scan, its findings are not_comparable: never call them fixed.
     #[tool(
         name = "compare_scans",
         title = "Compare two scans",
@@ -90,7 +90,7 @@ fn chars(asked: Option<i64>) -> Result<usize, ServiceError> {
         .ok_or_else(|| ServiceError::invalid("max_chars", "must be from 4000 to 400000", None))
 }
 
-/// Text only, as the findings: some clients drop the text when structured content stands beside it.
+/// Text only, like the findings: some clients drop the text when there is structured content as well.
 fn answer<T: Serialize>(view: &Result<T, ServiceError>) -> Result<CallToolResult, CallToolResult> {
     let view = view.as_ref().map_err(refuse)?;
     let text = serde_json::to_string(view)

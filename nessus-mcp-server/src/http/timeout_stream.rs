@@ -1,4 +1,4 @@
-//! A connection whose client must read what it asked for.
+//! Closes a connection whose client does not read its answer.
 
 use std::{
     io::{self, IoSlice},
@@ -13,34 +13,38 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A stream on which a write fails that makes no progress for a while.
+/// A stream on which a write fails when it makes no progress for `timeout`.
 #[derive(Debug)]
-pub(super) struct PatientStream {
+pub(super) struct TimeoutStream {
     stream: TcpStream,
-    patience: Duration,
-    /// Runs while a write waits.
+    timeout: Duration,
+    /// Set while a write waits.
     deadline: Option<Pin<Box<Sleep>>>,
 }
 
-impl PatientStream {
-    pub(super) fn new(stream: TcpStream, patience: Duration) -> Self {
-        Self { stream, patience, deadline: None }
+impl TimeoutStream {
+    pub(super) fn new(stream: TcpStream, timeout: Duration) -> Self {
+        Self { stream, timeout, deadline: None }
     }
 
-    fn watched(&mut self, context: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
+    fn with_deadline(
+        &mut self,
+        context: &mut Context<'_>,
+        written: Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
         if written.is_ready() {
             self.deadline = None;
             return written;
         }
-        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.patience)));
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(self.timeout)));
         ready!(deadline.as_mut().poll(context));
-        // What the system still holds for the client is dropped as well.
+        // Drops what the kernel still buffers for the client, too.
         let _ = self.stream.set_zero_linger();
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not read its answer")))
     }
 }
 
-impl AsyncRead for PatientStream {
+impl AsyncRead for TimeoutStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -50,10 +54,10 @@ impl AsyncRead for PatientStream {
     }
 }
 
-impl AsyncWrite for PatientStream {
+impl AsyncWrite for TimeoutStream {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write(context, bytes);
-        self.watched(context, written)
+        self.with_deadline(context, written)
     }
 
     fn poll_write_vectored(
@@ -62,14 +66,14 @@ impl AsyncWrite for PatientStream {
         bytes: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.stream).poll_write_vectored(context, bytes);
-        self.watched(context, written)
+        self.with_deadline(context, written)
     }
 
     fn is_write_vectored(&self) -> bool {
         self.stream.is_write_vectored()
     }
 
-    // Both wait for nothing on a socket.
+    // Neither waits on a socket, so they need no deadline.
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_flush(context)
     }
