@@ -92,11 +92,11 @@ impl SeverityCounts {
 #[serde(rename_all = "UPPERCASE", default)]
 #[non_exhaustive]
 pub struct ComplianceCounts {
-    /// The setting is as the audit wants it.
+    /// The setting is as the audit requires.
     pub passed: u64,
-    /// It is not.
+    /// The setting is not as the audit requires.
     pub failed: u64,
-    /// A person must look.
+    /// Needs a person's judgement.
     pub warning: u64,
     /// The check could not be done.
     pub error: u64,
@@ -144,7 +144,7 @@ pub struct ExportStats {
     pub policy_used: Option<String>,
     /// `ReportHost` elements.
     pub hosts: u64,
-    /// Those without any item: they did not answer, or nothing could be learned.
+    /// Hosts without any item: they did not answer, or nothing was learned about them.
     pub hosts_without_findings: u64,
     /// The names of the first 20 of these.
     #[serde(skip_serializing_if = "Vec::is_empty")]

@@ -252,7 +252,7 @@ struct Schema {
     profile: &'static str,
     /// The fields of the findings, in order; in `full`, those that the matching findings have.
     fields: Vec<String>,
-    /// Those of them whose texts come from scanned machines: evidence, never instructions.
+    /// The fields whose texts scanned hosts wrote: evidence, never instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     untrusted_fields: Vec<String>,
     /// The filters in their normal form.
@@ -275,7 +275,7 @@ struct Schema {
 struct Metadata<'s> {
     #[serde(rename = "type")]
     kind: &'static str,
-    /// Whether the export is broken and only what comes before that place is here.
+    /// Whether the export is broken, so that only the part before that place is shown.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
     /// Where and how it is broken.
@@ -299,7 +299,7 @@ struct Metadata<'s> {
     /// How many plugins were enabled.
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin_set_size: Option<u64>,
-    /// The same for the same plugins.
+    /// A fingerprint of the plugin set: equal for equal sets.
     #[serde(skip_serializing_if = "Option::is_none")]
     plugin_set_fingerprint: Option<String>,
     #[serde(flatten)]
@@ -333,22 +333,22 @@ struct Pagination<'s> {
     /// The page, from 1; absent after a cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     page: Option<u64>,
-    /// The most findings a page has.
+    /// The most findings on a page.
     page_size: u64,
-    /// What was asked for, when it was out of bounds.
+    /// The page size that was asked for, if it was out of range.
     #[serde(skip_serializing_if = "Option::is_none")]
     page_size_requested: Option<i64>,
-    /// Pages in all; absent where pages do not go by number: when this one ends early, and after a cursor.
+    /// Pages in all; absent when this page ends early or was asked for by cursor.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_pages: Option<u64>,
-    /// Whether the page ends early, because it is full.
+    /// Whether the page ends early, because `max_chars` was reached.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
     /// Whether there is more.
     has_next: bool,
     #[serde(flatten)]
     next_page: Option<NextPage>,
-    /// Where to go on, as `cursor` of the next call.
+    /// The `cursor` for the next call.
     #[serde(skip_serializing_if = "Option::is_none")]
     next_cursor: Option<&'s str>,
 }

@@ -39,9 +39,9 @@ const LETTERS: u32 = 200;
 pub struct ControlView {
     /// The task.
     pub task_id: TaskId,
-    /// Where it stands now.
+    /// Its status now.
     pub status: TaskStatus,
-    /// How often it was begun on request.
+    /// The number of the attempt: 1, and 1 more for each retry.
     pub attempt: u32,
     /// Seconds to wait before the status is asked for; absent when the task has ended.
     #[serde(skip_serializing_if = "Option::is_none")]

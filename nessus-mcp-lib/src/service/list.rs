@@ -73,7 +73,7 @@ pub struct TaskListView {
     pub total: usize,
     /// Whether `tasks` holds fewer than `total`.
     pub truncated: bool,
-    /// Tasks whose file could not be read, at most twenty; an operator must look.
+    /// Tasks whose file cannot be read, at most twenty; an operator must repair them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<TaskId>,
     /// How many more of these there are.
@@ -99,11 +99,11 @@ pub struct InstanceView {
     pub url: String,
     /// Whether it takes new scans.
     pub enabled: bool,
-    /// Scans it runs for us, over all workers.
+    /// Scans it runs now, counted over all workers.
     pub active_scans: usize,
     /// The most it runs at once.
     pub max_concurrent_scans: u32,
-    /// Slots free now; 0 when it is disabled or left alone.
+    /// Free slots; 0 when it is disabled or not called because of its circuit.
     pub available_slots: u32,
     /// Whether calls are made to it, and why not.
     pub circuit: CircuitStatus,
@@ -126,20 +126,20 @@ impl InstanceView {
 pub struct HealthView {
     /// Whether it could scan.
     pub healthy: bool,
-    /// When it was asked.
+    /// When the scanner was checked.
     pub checked_at: Timestamp,
     /// How long it took to answer, in milliseconds.
     pub latency_ms: u64,
     /// The product and its edition.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub product: Option<String>,
-    /// The version people see.
+    /// The version, as Nessus displays it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
     /// The plugin set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin_set: Option<String>,
-    /// How old the plugin set is: what was published later is not found.
+    /// The age of the plugin set in days; the scanner cannot find what was published later.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plugin_set_age_days: Option<u64>,
     /// The most hosts the licence allows.
@@ -198,7 +198,7 @@ pub struct PoolView {
     pub scanner_pool: PoolName,
     /// The type of its scanners.
     pub scanner_type: String,
-    /// Whether it serves scans that name no pool.
+    /// Whether it is the default for scans that name no pool.
     pub default: bool,
     /// How many scanners it has.
     pub scanners: usize,
@@ -235,16 +235,16 @@ pub struct PoolQueueView {
     pub scanner_pool: PoolName,
     /// Scans waiting for a worker.
     pub queued: u64,
-    /// Scans waiting for the time of their next try.
+    /// Scans waiting until their next try is due.
     pub delayed: u64,
-    /// Scans a worker holds.
+    /// Scans that a worker holds under a lease.
     pub leased: u64,
-    /// Scans that failed and wait for an operator.
+    /// Dead letters: scans that failed and need an operator.
     pub dead: u64,
-    /// Why nothing is taken from this queue, when it is paused.
+    /// Why the pool is paused; absent when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<String>,
-    /// The next tasks, the first to be taken first; at most ten.
+    /// The next tasks in the order of the queue, at most ten.
     pub next: Vec<String>,
 }
 

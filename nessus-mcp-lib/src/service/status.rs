@@ -26,11 +26,11 @@ pub struct TaskView {
     /// 0 to 100; absent until the scanner reports any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
-    /// What the scanner says of the scan: pending, running, paused, stopping, or how it has ended while its results are
-    /// fetched; only while running, once it has said something. Somebody may hold a scan on the scanner.
+    /// The scan's state on the scanner: pending, running, paused (by somebody on the scanner), stopping, or its final state
+    /// while results are fetched. Only while the task is running, once the scanner has reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan_state: Option<String>,
-    /// Since when neither that nor the scan's progress has changed.
+    /// Since when neither `scan_state` nor `progress` has changed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scan_unchanged_since: Option<Timestamp>,
     /// Place in the pool's queue, 1 being next; only while queued.
@@ -39,13 +39,13 @@ pub struct TaskView {
     /// Seconds until it is likely to begin, from what the pool's last scans took; only while queued, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
-    /// Why its scan cannot begin now, when that is more than its turn: the pool is paused, or each scanner that may run it
-    /// is missing, disabled or left alone, with the last failure; or worker after worker was lost with it; or its next try,
-    /// after one that has failed. The task waits, up to its time limit once it has begun.
+    /// Why its scan cannot begin now, unless it only waits its turn. The pool is paused; or no scanner that may run it is
+    /// configured, enabled and called (with the last failure); or several workers in a row were lost with it; or the last
+    /// try failed, and the next is later. The task waits; once it has begun, up to its time limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
-    /// What went wrong last while it goes on: code, message, how often in a row, and when the next try is. Absent as soon as
-    /// the step succeeds.
+    /// The last error that is retried: code, message, how often in a row, and when the next try is. Absent as soon as the
+    /// step succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
     /// When somebody asked for it to be cancelled.
@@ -74,7 +74,7 @@ pub struct TaskView {
     pub nessus_scan_id: Option<ScanId>,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When a worker began with it.
+    /// When a worker started it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started_at: Option<Timestamp>,
     /// When it ended.
@@ -83,7 +83,7 @@ pub struct TaskView {
     /// Seconds from start to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<f64>,
-    /// How often it was begun on request.
+    /// The number of the attempt: 1, and 1 more for each retry.
     pub attempt: u32,
     /// What went wrong, as a stable code.
     #[serde(skip_serializing_if = "Option::is_none")]

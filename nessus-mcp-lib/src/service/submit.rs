@@ -120,11 +120,11 @@ impl SubmitRequest {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Submission {
-    /// The task, as it stands on the disk.
+    /// The task; it is already stored durably.
     pub task_id: TaskId,
     /// The request it came with.
     pub trace_id: TraceId,
-    /// Where the task stands: `queued`, or further when the request was a repetition.
+    /// The task's status: `queued`, or a later one when the request was a repetition.
     pub status: TaskStatus,
     /// The type of scanner.
     pub scanner_type: String,
@@ -139,11 +139,11 @@ pub struct Submission {
     /// Seconds until it is likely to begin, from what the pool's last scans took; absent when that is not known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
-    /// How many hosts the targets stand for; the largest exact JSON integer for more than that.
+    /// How many hosts the targets comprise, at most the largest exact JSON integer.
     pub target_hosts: u64,
     /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.
     pub targets: String,
-    /// Whether an earlier request under the same key made this task.
+    /// Whether an earlier request with the same key created this task.
     pub idempotent: bool,
     /// Seconds to wait before the status is asked for; absent when the task has ended.
     #[serde(skip_serializing_if = "Option::is_none")]

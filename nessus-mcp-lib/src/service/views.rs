@@ -20,7 +20,7 @@ use crate::{
 pub struct TaskSummaryView {
     /// The task.
     pub task_id: TaskId,
-    /// How it ended: only `completed` has everything that was asked for.
+    /// How it ended. Only `completed` has complete results.
     pub status: TaskStatus,
     /// untrusted, trusted or privileged.
     pub scan_type: ScanType,

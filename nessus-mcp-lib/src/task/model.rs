@@ -304,7 +304,7 @@ pub struct Task {
     pub payload: ScanPayload,
     /// When it was accepted.
     pub created_at: Timestamp,
-    /// When a worker began with it.
+    /// When a worker started it.
     #[serde(default)]
     pub started_at: Option<Timestamp>,
     /// When it reached a terminal state.

@@ -95,7 +95,7 @@ impl Cause {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Evidence {
-    /// Where it stands: `plugin 104410`, `tag Credentialed_Scan`.
+    /// Where the export says it: `plugin 104410`, `tag Credentialed_Scan`.
     pub source: String,
     /// What it means.
     pub says: &'static str,

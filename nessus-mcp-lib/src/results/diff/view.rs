@@ -25,7 +25,7 @@ pub struct ScanSide {
     /// `Report/@name`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub report_name: Option<String>,
-    /// When the first host was begun with, where the export says it with a time zone.
+    /// When the first host's scan started; absent if the export gives no time zone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub started: Option<String>,
     /// Hosts in the export.
@@ -34,7 +34,7 @@ pub struct ScanSide {
     pub dead_hosts: u64,
     /// Whether the login worked.
     pub authentication_status: AuthenticationStatus,
-    /// Findings by severity, as they stand in the export: two with one key are two.
+    /// Findings by severity, as the export lists them: duplicates count twice.
     pub severity_counts: SeverityCounts,
 }
 
@@ -45,21 +45,21 @@ pub struct ScanSide {
 pub struct ChangeCounts {
     /// Only in the second scan.
     pub new: SeverityCounts,
-    /// Only in the first scan, and the second looked.
+    /// Only in the first scan, on hosts that the second scanned as closely.
     pub fixed: SeverityCounts,
     /// In both with the same severity.
     pub still_there: SeverityCounts,
     /// In both with another severity, by the new one.
     pub severity_changed: SeverityCounts,
-    /// Only in the first scan, and the second did not look as closely.
+    /// Only in the first scan, on hosts that the second did not scan as closely.
     pub not_comparable: SeverityCounts,
     /// Of the new: on hosts that were not in the first scan, or down.
     #[serde(skip_serializing_if = "is_zero")]
     pub new_on_unseen_hosts: u64,
-    /// Of the new: on hosts that the second scan could log in to better, so that they may be old.
+    /// Of the new: on hosts where the login worked better in the second scan, so they may have been there before.
     #[serde(skip_serializing_if = "is_zero")]
     pub new_by_better_login: u64,
-    /// Findings left aside because there are too many.
+    /// Findings that were not compared, because there are too many.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_compared: u64,
 }
@@ -143,15 +143,15 @@ pub struct ComplianceRow {
 pub struct ComplianceChanges {
     /// The same in both.
     pub unchanged: u64,
-    /// Changed to something else than passed or failed, or new without failing.
+    /// Changed to a status other than passed or failed, or new and not failed.
     pub changed_otherwise: u64,
-    /// Not checked any more, on hosts that were looked at.
+    /// No longer checked, on hosts that were scanned as closely as before.
     pub gone: u64,
-    /// Not checked any more, on hosts that were not looked at as closely.
+    /// No longer checked, on hosts that were not scanned as closely as before.
     pub not_comparable: u64,
-    /// Failing now.
+    /// Failed now, but not in the first scan.
     pub newly_failed: Section<ComplianceRow>,
-    /// Passing now.
+    /// Passed now, but not in the first scan.
     pub newly_passed: Section<ComplianceRow>,
 }
 
@@ -164,7 +164,7 @@ pub struct DiffView {
     pub before: ScanSide,
     /// The second.
     pub after: ScanSide,
-    /// In what they differ beside their findings: read this before the counts.
+    /// How the scans differ besides their findings: read this before the counts.
     pub differences: Vec<Difference>,
     /// How many findings.
     pub counts: ChangeCounts,
@@ -178,7 +178,7 @@ pub struct DiffView {
     pub fixed: Section<FindingRow>,
     /// Those whose severity changed.
     pub severity_changed: Section<FindingRow>,
-    /// Hosts about whose missing findings nothing can be said.
+    /// Hosts whose missing findings cannot be judged.
     pub hosts_not_comparable: Section<HostNotComparable>,
     /// Compliance checks, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]

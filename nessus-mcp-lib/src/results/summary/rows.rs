@@ -84,7 +84,7 @@ pub struct RiskRow {
     /// Tenable's priority, 0.1 to 10 (VPR).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpr_score: Option<f64>,
-    /// The day by which CISA wants it mended (KEV).
+    /// The day by which CISA requires it to be fixed (KEV).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cisa_known_exploited: Option<String>,
     /// Filters that show its findings.

@@ -102,7 +102,7 @@ pub struct AuthenticationRow {
 pub struct SolutionsView {
     /// How many solutions the next count is about: at most three.
     pub first: u64,
-    /// How many findings above `Info` these clear.
+    /// How many findings above `Info` these solutions clear.
     pub first_clear: u64,
     /// Findings above `Info` without a solution.
     pub without_solution: u64,
