@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::{error::Classified as _, scanner::ScannerInterface as _, task::TaskStatus};
+use nessus_mcp_lib::{
+    error::Classified as _,
+    scanner::{ScannerInterface as _, remove_scan},
+    task::TaskStatus,
+};
 use nessus_mcp_tests::sim::{DoubleLaunch, Fault};
 use rstest::rstest;
 
@@ -25,7 +29,6 @@ async fn row_17_export_in_trial_mode() {
     let scan = rig.view(&task).await.nessus_scan_id.unwrap();
     let hosts = rig.scanner.hosts(&scan).await.unwrap();
     assert_eq!(hosts.len(), 4);
-    assert!(!rig.scanner.host_details(&scan, hosts[0].id).await.unwrap().findings.is_empty());
     let stats = rig.close_client().await;
     assert_eq!((stats.scans, stats.deletes), (1, 0), "{stats:#?}");
 }
@@ -133,7 +136,7 @@ async fn row_21_pause_and_resume_of_a_scan_that_has_ended() {
 async fn row_22_delete_of_an_active_scan(#[case] fault: &str) {
     let rig = Rig::with(Fault::new(fault)).await;
     let scan = rig.create().await;
-    rig.scanner.remove(&scan, Duration::from_secs(60)).await.unwrap();
+    remove_scan(rig.scanner.as_ref(), &scan, Duration::from_secs(60)).await.unwrap();
     let stats = rig.close_client().await;
     assert_eq!((struck(&stats, fault), stats.scans, stats.running, stats.deletes), (1, 0, 0, 1), "{stats:#?}");
 }

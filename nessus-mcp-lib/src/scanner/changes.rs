@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::ScannerPool;
+use super::registry::ScannerPool;
 use crate::ids::{PoolName, scanner_name};
 
 /// What changed when the pools were replaced. Scanners are named `pool:instance`; no value of an entry is told.

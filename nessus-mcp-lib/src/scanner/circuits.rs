@@ -19,7 +19,7 @@ use std::{
 use tokio::sync::{Notify, futures::OwnedNotified};
 use tracing::{debug, warn};
 
-use super::{Guarded, ScannerInterface};
+use super::{guarded::Guarded, interface::ScannerInterface};
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, News},
     config::CircuitSettings,

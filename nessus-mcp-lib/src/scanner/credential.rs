@@ -5,7 +5,7 @@
 
 use std::{fmt, str::FromStr};
 
-use super::ScannerError;
+use super::error::ScannerError;
 use crate::{error::excerpt, secret::Secret};
 
 /// A login on the targets of a scan.

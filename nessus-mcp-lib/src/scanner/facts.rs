@@ -55,20 +55,6 @@ impl ScannerProperties {
     }
 }
 
-/// One run of a scan.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ScanRun {
-    /// The scanner's number for it.
-    pub id: Option<u64>,
-    /// The scanner's name for it.
-    pub uuid: Option<String>,
-    /// The scanner's word for where it stands.
-    pub status: Option<String>,
-    /// When it was launched, by the scanner's clock.
-    pub started: Option<Timestamp>,
-}
-
 /// A host that a scan has results for.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -79,34 +65,4 @@ pub struct ScanHost {
     pub name: String,
     /// Findings by severity: informational, low, medium, high, critical.
     pub findings: [u64; 5],
-}
-
-/// What a scan has found on a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct ScanHostDetails {
-    /// Its address.
-    pub address: Option<String>,
-    /// Its full name.
-    pub name: Option<String>,
-    /// Its operating system, several lines when the scanner is not sure.
-    pub operating_system: Option<String>,
-    /// What was found, without the plugins' outputs.
-    pub findings: Vec<HostFinding>,
-}
-
-/// One plugin's finding on a host.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[non_exhaustive]
-pub struct HostFinding {
-    /// The plugin.
-    pub plugin_id: u64,
-    /// Its name.
-    pub plugin_name: String,
-    /// Its family.
-    pub plugin_family: String,
-    /// 0 informational to 4 critical.
-    pub severity: u8,
-    /// How often it was found there.
-    pub count: u64,
 }

@@ -10,8 +10,10 @@ use async_trait::async_trait;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ExportSink, ExportSummary, ScanHost, ScanHostDetails, ScanRequest, ScanRun, ScanStatus, ScannerError,
-    ScannerInterface, ScannerProperties, leaving::InUse,
+    error::ScannerError,
+    facts::{ScanHost, ScannerProperties},
+    interface::{ExportSink, ExportSummary, ScanRequest, ScanStatus, ScannerInterface},
+    leaving::InUse,
 };
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, Permit},
@@ -222,16 +224,8 @@ impl ScannerInterface for Guarded {
         self.call_on_scan(|scanner| async move { scanner.forget_credentials(scan).await }).await
     }
 
-    async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.history(scan).await }).await
-    }
-
     async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
         self.call_on_scan(|scanner| async move { scanner.hosts(scan).await }).await
-    }
-
-    async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.host_details(scan, host).await }).await
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
@@ -253,7 +247,7 @@ mod tests {
     use super::*;
     use crate::{
         config::CircuitSettings,
-        scanner::{MockConfig, MockOperation, MockScanner, RequestSent},
+        scanner::{MockConfig, MockOperation, MockScanner, RequestSent, remove_scan},
     };
 
     fn guarded() -> (Arc<MockScanner>, CircuitBreaker, Guarded) {
@@ -274,7 +268,7 @@ mod tests {
         for operation in [MockOperation::Kill, MockOperation::ForgetCredentials] {
             assert_eq!(scanner.calls(operation), 1, "{operation:?}");
         }
-        guarded.remove(&scan, std::time::Duration::from_secs(1)).await.unwrap();
+        remove_scan(&guarded, &scan, std::time::Duration::from_secs(1)).await.unwrap();
         assert_eq!(scanner.calls(MockOperation::Delete), 1);
     }
 

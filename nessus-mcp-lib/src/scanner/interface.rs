@@ -1,12 +1,14 @@
 //! The contract between the worker and a scanner.
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
-use super::{ScanCredential, ScanHost, ScanHostDetails, ScanRun, ScannerError, ScannerProperties, removal};
+use super::{
+    credential::ScanCredential,
+    error::ScannerError,
+    facts::{ScanHost, ScannerProperties},
+};
 use crate::ids::ScanId;
 
 /// What to scan and how.
@@ -268,15 +270,6 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
         Err(ScannerError::Unsupported("a trash"))
     }
 
-    /// Deletes the scan whatever it does: stops it, waits until it has ended, kills it after half of `limit`, then moves it
-    /// to the trash, if there is one, and deletes it. Fine when it is gone already.
-    ///
-    /// # Errors
-    /// [`ScannerError::TimedOut`] when it has not ended within `limit`.
-    async fn remove(&self, scan: &ScanId, limit: Duration) -> Result<(), ScannerError> {
-        removal::remove(self, scan, limit).await
-    }
-
     /// Removes the login from a scan that has ended, so that its secrets do not stay on the scanner. Fine when there is
     /// none, and by default that is so: only a scanner that takes [`ScanRequest::credential`] has one.
     ///
@@ -287,22 +280,10 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
         Ok(())
     }
 
-    /// The runs of the scan, the first first.
-    async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
-        let _ = scan;
-        Err(ScannerError::Unsupported("the history of a scan"))
-    }
-
     /// The hosts the scan has results for, with their counts: also where an export is not allowed.
     async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
         let _ = scan;
         Err(ScannerError::Unsupported("the hosts of a scan"))
-    }
-
-    /// What the scan has found on one of its [`hosts`](Self::hosts), by the id it has there.
-    async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
-        let _ = (scan, host);
-        Err(ScannerError::Unsupported("the details of a host"))
     }
 
     /// The scan that was created with `marker`, deleted ones left out.

@@ -56,7 +56,7 @@ pub use self::{
     circuits::Circuits,
     credential::{Escalation, EscalationMethod, ScanCredential, SshCredential, SshLogin},
     error::{RequestSent, ScannerError},
-    facts::{HostFinding, ScanHost, ScanHostDetails, ScanRun, ScannerProperties},
+    facts::{ScanHost, ScannerProperties},
     guarded::Guarded,
     health::{HealthFailure, ScannerHealth, watch_health},
     instance::ScannerInstance,
@@ -66,5 +66,6 @@ pub use self::{
     },
     mock::{MockConfig, MockOperation, MockScanner},
     registry::{ScannerPool, ScannerRegistry},
+    removal::remove_scan,
     selection::Selection,
 };

@@ -10,7 +10,7 @@
 
 use std::cell::Cell;
 
-use super::RequestSent;
+use super::error::RequestSent;
 use crate::time::BootInstant;
 
 tokio::task_local! {

@@ -1,10 +1,13 @@
-//! Getting rid of a scan whatever it does, within bounds.
+//! Deleting a scan whatever it does, within bounds.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 
-use super::{ScannerError, ScannerInterface};
+use super::{
+    error::ScannerError,
+    interface::{ScanState, ScannerInterface},
+};
 use crate::ids::ScanId;
 
 /// The first pause between two looks at a scan that is to end; it doubles.
@@ -12,12 +15,12 @@ const FIRST_PAUSE: Duration = Duration::from_millis(500);
 /// The longest of these pauses.
 const LAST_PAUSE: Duration = Duration::from_secs(10);
 
-/// See [`ScannerInterface::remove`].
-pub(super) async fn remove<S: ScannerInterface + ?Sized>(
-    scanner: &S,
-    scan: &ScanId,
-    limit: Duration,
-) -> Result<(), ScannerError> {
+/// Deletes a scan whatever it does: stops it, waits until it has ended, kills it after half of `limit`, then moves it to
+/// the trash, if there is one, and deletes it. Fine when it is gone already.
+///
+/// # Errors
+/// [`ScannerError::TimedOut`] when it has not ended within `limit`, or why the scanner could not be asked.
+pub async fn remove_scan(scanner: &dyn ScannerInterface, scan: &ScanId, limit: Duration) -> Result<(), ScannerError> {
     let since = Instant::now();
     let mut pause = FIRST_PAUSE;
     let mut is_killed = false;
@@ -53,16 +56,16 @@ pub(super) async fn remove<S: ScannerInterface + ?Sized>(
 }
 
 /// Whether a scan can be deleted; `None` when it is gone.
-async fn ended<S: ScannerInterface + ?Sized>(scanner: &S, scan: &ScanId) -> Result<Option<bool>, ScannerError> {
+async fn ended(scanner: &dyn ScannerInterface, scan: &ScanId) -> Result<Option<bool>, ScannerError> {
     match scanner.status(scan).await {
-        Ok(status) => Ok(Some(status.state.is_terminal() || status.state == super::ScanState::Created)),
+        Ok(status) => Ok(Some(status.state.is_terminal() || status.state == ScanState::Created)),
         Err(ScannerError::NotFound(_)) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 /// Through the trash: a scan that cannot be deleted after all is then not found by its marker any more.
-async fn delete<S: ScannerInterface + ?Sized>(scanner: &S, scan: &ScanId) -> Result<(), ScannerError> {
+async fn delete(scanner: &dyn ScannerInterface, scan: &ScanId) -> Result<(), ScannerError> {
     match scanner.trash(scan).await {
         Ok(()) | Err(ScannerError::Unsupported(_) | ScannerError::NotFound(_)) => {}
         // What counts is that it is deleted.
@@ -93,23 +96,23 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_running_scan_is_stopped_and_deleted() {
         let (scanner, scan) = launched(Duration::from_secs(20)).await;
-        scanner.remove(&scan, LIMIT).await.unwrap();
+        remove_scan(&scanner, &scan, LIMIT).await.unwrap();
         assert!(matches!(scanner.status(&scan).await, Err(ScannerError::NotFound(_))));
         assert_eq!((scanner.calls(MockOperation::Stop), scanner.calls(MockOperation::Kill)), (1, 0));
-        scanner.remove(&scan, LIMIT).await.unwrap();
+        remove_scan(&scanner, &scan, LIMIT).await.unwrap();
         let idle = scanner.create(&ScanRequest::new("m", "n", "192.0.2.1")).await.unwrap();
-        scanner.remove(&idle, LIMIT).await.unwrap();
+        remove_scan(&scanner, &idle, LIMIT).await.unwrap();
         assert_eq!(scanner.calls(MockOperation::Stop), 1, "what does not run is not stopped");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_scan_that_does_not_stop_is_killed_and_then_given_up() {
         let (scanner, scan) = launched(Duration::from_secs(3600)).await;
-        scanner.remove(&scan, LIMIT).await.unwrap();
+        remove_scan(&scanner, &scan, LIMIT).await.unwrap();
         assert_eq!(scanner.calls(MockOperation::Kill), 1);
 
         let (scanner, scan) = launched(Duration::from_secs(3600)).await;
-        let outcome = scanner.remove(&scan, Duration::ZERO).await;
+        let outcome = remove_scan(&scanner, &scan, Duration::ZERO).await;
         assert!(matches!(outcome, Err(ScannerError::TimedOut { .. })), "{outcome:?}");
         assert_eq!(scanner.status(&scan).await.unwrap().state, crate::scanner::ScanState::Stopping);
     }

@@ -7,20 +7,19 @@ use std::{
     fs, io,
     io::Write as _,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{
     expand::expand,
-    state::{End, Run, Scan},
+    run::{Run, SavedRun, Scan},
 };
 use crate::{
     durable::{self, DurableFile},
     ids::ScanId,
-    scanner::ScanRequest,
-    time::{Clock as _, SystemClock, Timestamp},
+    scanner::interface::ScanRequest,
+    time::{Clock as _, SystemClock},
 };
 
 /// Where the scans of one scanner are.
@@ -37,17 +36,6 @@ struct Document {
     targets: String,
     runs: u64,
     run: Option<SavedRun>,
-}
-
-/// A run as it is written: durations and one moment of the wall clock, because monotonic clocks end with the machine.
-#[derive(Debug, Serialize, Deserialize)]
-pub(super) struct SavedRun {
-    pub(super) uuid: String,
-    pub(super) elapsed: Duration,
-    pub(super) is_held: bool,
-    pub(super) ended: Option<End>,
-    pub(super) stops_in: Duration,
-    pub(super) saved_at: Timestamp,
 }
 
 impl Disk {

@@ -10,6 +10,7 @@
 mod disk;
 mod expand;
 mod report;
+mod run;
 mod state;
 
 use std::{
@@ -22,14 +23,19 @@ use std::{
 use async_trait::async_trait;
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 
+pub use self::state::MockOperation;
 use self::{
     disk::Disk,
     expand::{MockHost, expand},
-    state::{End, Fault, Run, State},
+    run::{End, Run},
+    state::{Fault, State},
 };
 use super::{
-    ExportSink, ExportSummary, RequestSent, ScanCredential, ScanRequest, ScanState, ScanStatus, ScannerError,
-    ScannerInterface, ScannerProperties, may_act,
+    credential::ScanCredential,
+    error::{RequestSent, ScannerError},
+    facts::ScannerProperties,
+    interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
+    permit::may_act,
 };
 use crate::{
     blocking,
@@ -128,36 +134,6 @@ impl MockConfig {
         self.document = Document::File(path.into());
         self
     }
-}
-
-/// An operation of a scanner, for [`MockScanner::fail_next`] and [`MockScanner::calls`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum MockOperation {
-    /// [`ScannerInterface::create`].
-    Create,
-    /// [`ScannerInterface::launch`].
-    Launch,
-    /// [`ScannerInterface::status`].
-    Status,
-    /// [`ScannerInterface::export`].
-    Export,
-    /// [`ScannerInterface::stop`].
-    Stop,
-    /// [`ScannerInterface::kill`].
-    Kill,
-    /// [`ScannerInterface::pause`].
-    Pause,
-    /// [`ScannerInterface::resume`].
-    Resume,
-    /// [`ScannerInterface::delete`].
-    Delete,
-    /// [`ScannerInterface::forget_credentials`].
-    ForgetCredentials,
-    /// [`ScannerInterface::find_by_marker`].
-    FindByMarker,
-    /// [`ScannerInterface::properties`].
-    Properties,
 }
 
 /// A scanner that plays.

@@ -3,12 +3,12 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    http::{Call, decode_error},
+    call::{Call, decode_error},
     wire::{Details, ListedScan, ScanList},
 };
 use crate::{
     ids::ScanId,
-    scanner::{ScannerError, interface::name_carries},
+    scanner::{error::ScannerError, interface::name_carries},
 };
 
 /// How far a scan may seem older than the request that created it: the scanner counts in whole seconds.
@@ -113,7 +113,7 @@ mod tests {
     use serde::de::DeserializeSeed as _;
 
     use super::*;
-    use crate::scanner::nessus::{http::Access, wire::Wanted};
+    use crate::scanner::nessus::{call::Access, wire::Wanted};
 
     const LIST: &str = r#"{
         "folders": [{"id": 2, "type": "trash"}, {"id": 3, "type": "main"}],

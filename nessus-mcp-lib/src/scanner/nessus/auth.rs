@@ -17,11 +17,13 @@ use serde_json::json;
 use tokio::{sync::Mutex, time::Instant};
 
 use super::{
-    http::{Access, Answer, Call, Credentials, Exchange, Expected, decode_error},
+    call::{Access, Call, Credentials, Expected, decode_error},
+    config::Account,
+    http::{Answer, Exchange},
     ready,
     wire::Login,
 };
-use crate::{scanner::ScannerError, secret::Secret};
+use crate::{scanner::error::ScannerError, secret::Secret};
 
 /// How long a logout may hold up the end of a process.
 const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
@@ -29,15 +31,6 @@ const LOGOUT_LIMIT: Duration = Duration::from_secs(3);
 const FIRST_FULL_PAUSE: Duration = Duration::from_secs(60);
 /// The longest of these pauses.
 const LAST_FULL_PAUSE: Duration = Duration::from_secs(15 * 60);
-
-/// Who this program is for the scanner: at least one of the two.
-#[derive(Debug, Clone)]
-pub(super) struct Account {
-    /// User name and password: for everything.
-    pub(super) login: Option<(String, Secret)>,
-    /// The value of `X-ApiKeys`: reads and exports go with them when they are there, without a session.
-    pub(super) api_keys: Option<Secret>,
-}
 
 /// Who logs in, and what is known of it.
 #[derive(Debug)]

@@ -11,13 +11,17 @@ use serde::de::{DeserializeOwned, DeserializeSeed};
 
 use super::{
     auth::Auth,
-    config::NessusConfig,
-    http::{Access, Answer, Call, Exchange, decode_error},
-    ready::{self, Gate, ReadyLimits},
+    call::{Access, Call, decode_error},
+    config::{NessusConfig, ReadyLimits},
+    http::{Answer, Exchange},
+    ready::{self, Gate},
 };
 use crate::{
     retry::{Retries, RetrySettings},
-    scanner::{RequestSent, ScannerError, permit},
+    scanner::{
+        error::{RequestSent, ScannerError},
+        permit,
+    },
     secret::Secret,
 };
 

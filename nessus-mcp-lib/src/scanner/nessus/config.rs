@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use super::{auth::Account, ready::ReadyLimits};
 use crate::{
     config::{ApiKeys, InstanceConfig},
-    scanner::ScannerError,
+    scanner::error::ScannerError,
     secret::{Secret, redact_url},
 };
 
@@ -51,6 +50,22 @@ pub struct NessusConfig {
     pub(super) retry_pause: Duration,
     pub(super) ready: ReadyLimits,
     pub(super) export: ExportLimits,
+}
+
+/// Who this program is for the scanner: at least one of the two.
+#[derive(Debug, Clone)]
+pub(super) struct Account {
+    /// User name and password: for everything.
+    pub(super) login: Option<(String, Secret)>,
+    /// The value of `X-ApiKeys`: reads and exports go with them when they are there, without a session.
+    pub(super) api_keys: Option<Secret>,
+}
+
+/// How long a scanner that is loading is waited for.
+#[derive(Debug, Clone)]
+pub(super) struct ReadyLimits {
+    pub(super) poll_interval: Duration,
+    pub(super) max_wait: Duration,
 }
 
 /// How long an export may take and how large it may be.

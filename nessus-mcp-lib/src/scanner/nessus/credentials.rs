@@ -7,15 +7,14 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::{
+    call::{Access, Call, Expected, decode_error, details_call},
     client::{Client, before_the_call},
-    details_call, details_path,
-    http::{Access, Call, Expected, decode_error},
     wire::{Details, Editor, Uploaded},
 };
 use crate::{
     scanner::{
-        ScanCredential, ScannerError,
-        credential::{Escalation, Field, SshCredential, SshLogin},
+        credential::{Escalation, Field, ScanCredential, SshCredential, SshLogin},
+        error::ScannerError,
     },
     secret::Secret,
 };
@@ -119,7 +118,7 @@ pub(super) async fn forget(client: &Client, scan: u64) -> Result<(), ScannerErro
         return Ok(());
     }
     let details: Details = client.fetch_repeated(&details_call(scan)).await?;
-    let call = Call::new(Method::PUT, details_path(scan), Access::Control);
+    let call = Call::new(Method::PUT, format!("/scans/{scan}"), Access::Control);
     let info = details.info.ok_or_else(|| decode_error(&call, "the scan has no `info` to configure it with"))?;
     let template = editor.uuid.or(info.policy_template_uuid);
     let (Some(template), Some(name), Some(targets)) = (template, info.name, info.targets) else {

@@ -13,17 +13,19 @@ use sha2::{Digest as _, Sha256};
 use tokio::{io::AsyncWriteExt as _, time::Instant};
 
 use super::{
+    call::{Access, Call, Expected, decode_error, details_call},
     client::Client,
     config::ExportLimits,
-    details_call,
-    http::{Access, Call, Expected, decode_error},
     status::summarise,
     wire::{Details, ExportRequested, ExportStatus},
 };
 use crate::{
     error::Classified as _,
     hex,
-    scanner::{ExportSink, ExportSummary, ScanState, ScannerError},
+    scanner::{
+        error::ScannerError,
+        interface::{ExportSink, ExportSummary, ScanState},
+    },
     secret::Secret,
 };
 

@@ -1,8 +1,8 @@
-//! What the scanner knows about itself, its scans and their hosts, as this library says it.
+//! What the scanner knows about itself and the hosts of its scans, as this library says it.
 
-use super::wire::{Details, HistoryEntry, Host, HostAnswer, HostVulnerability, Properties};
+use super::wire::{Host, Properties};
 use crate::{
-    scanner::{HostFinding, ScanHost, ScanHostDetails, ScanRun, ScannerProperties},
+    scanner::facts::{ScanHost, ScannerProperties},
     time::Timestamp,
 };
 
@@ -22,19 +22,6 @@ pub(super) fn properties(answer: Properties) -> ScannerProperties {
     properties
 }
 
-/// The first run first.
-pub(super) fn runs(details: Details) -> Vec<ScanRun> {
-    let run = |entry: HistoryEntry| ScanRun {
-        id: entry.history_id,
-        uuid: entry.uuid,
-        status: entry.status,
-        started: time(entry.creation_date),
-    };
-    let mut runs: Vec<_> = details.history.runs.into_iter().map(run).collect();
-    runs.sort_by_key(|run| (run.started, run.id));
-    runs
-}
-
 pub(super) fn hosts(hosts: Vec<Host>) -> Vec<ScanHost> {
     let host = |host: Host| {
         let counts = [host.info, host.low, host.medium, host.high, host.critical];
@@ -45,28 +32,6 @@ pub(super) fn hosts(hosts: Vec<Host>) -> Vec<ScanHost> {
         })
     };
     hosts.into_iter().filter_map(host).collect()
-}
-
-pub(super) fn host_details(answer: HostAnswer) -> ScanHostDetails {
-    let finding = |found: HostVulnerability| {
-        Some(HostFinding {
-            plugin_id: found.plugin_id?,
-            plugin_name: found.plugin_name.unwrap_or_default(),
-            plugin_family: found.plugin_family.unwrap_or_default(),
-            severity: found.severity.and_then(|severity| u8::try_from(severity).ok()).unwrap_or_default().min(4),
-            count: found.count.unwrap_or(1),
-        })
-    };
-    let mut details = ScanHostDetails {
-        findings: answer.vulnerabilities.into_iter().flatten().filter_map(finding).collect(),
-        ..ScanHostDetails::default()
-    };
-    if let Some(info) = answer.info {
-        details.address = info.address;
-        details.name = info.name;
-        details.operating_system = info.operating_system;
-    }
-    details
 }
 
 /// A time in seconds since 1970; 0 stands for none.

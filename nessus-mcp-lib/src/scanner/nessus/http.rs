@@ -4,22 +4,22 @@
 //! memory, keeps quiet for as long as it is asked to, and sorts what comes back. Every text that goes into an error has the secrets of the exchange removed.
 
 use std::{
-    fmt, io,
+    io,
     marker::PhantomData,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
 
 use reqwest::{
-    Certificate, Client, ClientBuilder, Method, Proxy, RequestBuilder, Response,
+    Certificate, Client, ClientBuilder, Proxy, RequestBuilder, Response,
     header::{CONTENT_TYPE, HeaderValue, LOCATION, RETRY_AFTER},
     redirect::Policy,
 };
 use serde::de::{DeserializeOwned, DeserializeSeed};
-use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
+    call::{Access, Call, Credentials, Expected, decode_error},
     config::{NessusConfig, TlsTrust},
     lenient,
     redactor::Redactor,
@@ -30,7 +30,7 @@ use super::{
 use crate::{
     durable,
     error::chain,
-    scanner::{RequestSent, ScannerError},
+    scanner::error::{RequestSent, ScannerError},
     secret::{Secret, redact_url},
 };
 
@@ -42,121 +42,6 @@ const MAX_BODY: usize = 32 * 1024 * 1024;
 const SHOWN: usize = 1024;
 /// The most bytes of a refusal that are read: its first words are enough.
 const MAX_REFUSAL: usize = 64 * 1024;
-
-/// What must be shown to the scanner for a call.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Access {
-    /// Nothing.
-    Open,
-    /// A login session: enough to read and export.
-    Session,
-    /// A login session and the web interface's own token: what creates, controls and deletes asks for both.
-    Control,
-}
-
-/// What is expected of a success.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Expected {
-    /// A JSON object.
-    Json,
-    /// A JSON object of any size.
-    Large,
-    /// The scanner's consent: an empty body does, and one that breaks off.
-    Consent,
-    /// Any text.
-    Text,
-    /// A body that is read by whoever asked, who watches the time; the answer begins within this time.
-    Stream(Duration),
-}
-
-/// A request.
-#[derive(Clone)]
-pub(super) struct Call {
-    pub(super) method: Method,
-    /// The path under the base URL, such as `/scans/57`.
-    path: String,
-    /// The path as it stands in errors and logs: no secrets in it.
-    shown_path: Option<&'static str>,
-    pub(super) access: Access,
-    pub(super) expected: Expected,
-    body: Option<Body>,
-    /// Secrets in the body, which the scanner may echo.
-    secrets: Vec<Secret>,
-}
-
-/// What a request carries. It may hold a password and is never shown.
-#[derive(Clone)]
-struct Body {
-    content_type: String,
-    bytes: Vec<u8>,
-}
-
-impl fmt::Debug for Call {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name())
-    }
-}
-
-impl Call {
-    /// A call that has nothing to say yet. Where its method calls for a body it says `{}`: without a body it would have no
-    /// `Content-Length`, and a proxy refuses it with 411.
-    pub(super) fn new(method: Method, path: impl Into<String>, access: Access) -> Self {
-        let has_body = method == Method::POST || method == Method::PUT;
-        let call = Self {
-            method,
-            path: path.into(),
-            shown_path: None,
-            access,
-            expected: Expected::Json,
-            body: None,
-            secrets: Vec::new(),
-        };
-        if has_body { call.json(&Value::Object(serde_json::Map::new())) } else { call }
-    }
-
-    pub(super) fn get(path: impl Into<String>, access: Access) -> Self {
-        Self::new(Method::GET, path, access)
-    }
-
-    pub(super) fn expects(mut self, expected: Expected) -> Self {
-        self.expected = expected;
-        self
-    }
-
-    pub(super) fn json(self, body: &Value) -> Self {
-        self.body("application/json", body.to_string().into_bytes())
-    }
-
-    pub(super) fn body(mut self, content_type: impl Into<String>, bytes: Vec<u8>) -> Self {
-        self.body = Some(Body { content_type: content_type.into(), bytes });
-        self
-    }
-
-    /// Names what must not be shown although the scanner may say it.
-    pub(super) fn secrets(mut self, secrets: Vec<Secret>) -> Self {
-        self.secrets = secrets;
-        self
-    }
-
-    /// Shows another path than the real one, which holds a secret.
-    pub(super) fn shown_as(mut self, path: &'static str) -> Self {
-        self.shown_path = Some(path);
-        self
-    }
-
-    /// How errors name it: `POST /scans`.
-    pub(super) fn name(&self) -> String {
-        format!("{} {}", self.method, self.shown_path.unwrap_or(&self.path))
-    }
-}
-
-/// What is shown to the scanner with a call.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Credentials {
-    pub(super) session: Option<Secret>,
-    pub(super) api_token: Option<Secret>,
-    pub(super) api_keys: Option<Secret>,
-}
 
 /// What came back.
 #[derive(Debug)]
@@ -464,11 +349,6 @@ fn trusting(builder: ClientBuilder, scheme: &str, trust: &TlsTrust) -> Result<Cl
     })
 }
 
-/// The error for an answer that is not what the API promises.
-pub(super) fn decode_error(call: &Call, message: &str) -> ScannerError {
-    ScannerError::Decode { call: call.name(), message: message.to_owned() }
-}
-
 /// The error for a scanner that said nothing in time.
 fn silence(call: &Call, limit: Duration) -> ScannerError {
     ScannerError::Transport {
@@ -500,14 +380,5 @@ mod tests {
         let call = Call::get("/server/status", Access::Open);
         let error = Exchange::new(&config).unwrap().send(&call, &Credentials::default()).await.unwrap_err();
         assert!(matches!(error, ScannerError::Transport { sent: RequestSent::No, .. }), "{error:?}");
-    }
-
-    #[test]
-    fn a_call_shows_neither_its_body_nor_a_secret_path() {
-        let call = Call::new(Method::POST, "/tokens/planted/download", Access::Open)
-            .json(&serde_json::json!({ "password": "planted" }))
-            .secrets(vec![Secret::new("planted")])
-            .shown_as("/tokens/[redacted]/download");
-        assert_eq!(format!("{call:?}"), "POST /tokens/[redacted]/download");
     }
 }

@@ -1,15 +1,25 @@
 //! [`NessusScanner`]: a Nessus scanner over its HTTP API, the only place that speaks HTTP to one.
 //!
-//! From the ground up: `lenient` (reading what is not quite as promised), `wire` (what the answers look like), `redactor` (no
-//! secret in a message), `refusal` (what a refusal means), `stream` (answers of any size), `http` (one exchange), `ready` (waiting for a scanner that is loading), `auth` (session, web token, API
-//! keys), `client` (calls with a login behind them, repeated where that is safe), then the meaning:
-//! `status`, `facts`, `adopt`, `credentials`, `export`. This file maps [`ScannerInterface`] onto them.
+//! Each file uses only files above it in this list:
+//!
+//! | file | what it does |
+//! |---|---|
+//! | `config`, `call` | what is known of a scanner before it is called; a request |
+//! | `lenient`, `wire` | reads answers that are not quite as documented; their shapes |
+//! | `redactor`, `tls`, `stream` | takes secrets out of messages; pins a certificate; reads answers of any size |
+//! | `refusal` | says what a refusal means |
+//! | `http` | makes one exchange |
+//! | `ready`, `auth` | waits for a scanner that is loading; keeps session, web token and API keys |
+//! | `client` | makes calls with a login, and repeats them where that is safe |
+//! | `adopt`, `status`, `facts`, `credentials`, `export` | say what answers mean |
+//! | this one | maps [`ScannerInterface`] onto them |
 //!
 //! A session suffices to read and to export. Whatever creates, controls or deletes also needs the token of the web
 //! interface (`X-API-Token`), which the scanner's own script holds; an edition without scan control answers 412.
 
 mod adopt;
 mod auth;
+mod call;
 mod client;
 mod config;
 mod credentials;
@@ -37,14 +47,15 @@ use tokio::time::Instant;
 
 pub use self::config::{NessusConfig, TlsTrust};
 use self::{
+    call::{Access, Call, Expected, decode_error, details_call, scan_list},
     client::{Client, before_the_call},
     config::ExportLimits,
-    http::{Access, Call, Expected, decode_error},
     wire::Wanted,
 };
 use super::{
-    ExportSink, ExportSummary, ScanHost, ScanHostDetails, ScanRequest, ScanRun, ScanState, ScanStatus, ScannerError,
-    ScannerInterface, ScannerProperties,
+    error::ScannerError,
+    facts::{ScanHost, ScannerProperties},
+    interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
 };
 use crate::{error::excerpt, ids::ScanId, targets::TargetSet};
 
@@ -280,7 +291,8 @@ impl ScannerInterface for NessusScanner {
     }
 
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        let call = Call::new(Method::DELETE, details_path(number(scan)?), Access::Control).expects(Expected::Consent);
+        let call =
+            Call::new(Method::DELETE, format!("/scans/{}", number(scan)?), Access::Control).expects(Expected::Consent);
         match self.client.act(&call).await {
             Err(ScannerError::NotFound(_)) => Ok(()),
             outcome => outcome.map(drop),
@@ -302,25 +314,11 @@ impl ScannerInterface for NessusScanner {
         credentials::forget(&self.client, number(scan)?).await
     }
 
-    async fn history(&self, scan: &ScanId) -> Result<Vec<ScanRun>, ScannerError> {
-        let scan = number(scan)?;
-        let details = self.details(scan).await?;
-        require(&details_call(scan), details.info.is_some())?;
-        Ok(facts::runs(details))
-    }
-
     async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
         let call = details_call(number(scan)?);
         let answer: wire::HostList = self.client.fetch_repeated(&call).await?;
         require(&call, answer.info.is_some() && answer.hosts.is_some())?;
         Ok(facts::hosts(answer.hosts.unwrap_or_default()))
-    }
-
-    async fn host_details(&self, scan: &ScanId, host: u64) -> Result<ScanHostDetails, ScannerError> {
-        let call = Call::get(format!("/scans/{}/hosts/{host}", number(scan)?), Access::Session);
-        let answer: wire::HostAnswer = self.client.fetch_repeated(&call).await?;
-        require(&call, answer.vulnerabilities.is_some())?;
-        Ok(facts::host_details(answer))
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
@@ -372,19 +370,6 @@ fn obstacle(template: &wire::Template) -> Option<&'static str> {
 /// Refuses an answer without what was asked for: it is none, not an empty one.
 fn require(call: &Call, is_there: bool) -> Result<(), ScannerError> {
     if is_there { Ok(()) } else { Err(decode_error(call, "what was asked for is not in it")) }
-}
-
-fn scan_list() -> Call {
-    Call::get("/scans", Access::Session).expects(Expected::Large)
-}
-
-/// `GET /scans/{id}`: with all hosts of the scan, however many there are.
-fn details_call(scan: u64) -> Call {
-    Call::get(details_path(scan), Access::Session).expects(Expected::Large)
-}
-
-fn details_path(scan: u64) -> String {
-    format!("/scans/{scan}")
 }
 
 /// Nessus numbers its scans; anything else must not get into a path.

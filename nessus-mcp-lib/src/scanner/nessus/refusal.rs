@@ -10,8 +10,8 @@ use reqwest::{StatusCode, header::HeaderValue};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{http::Call, lenient, ready, redactor::Redactor, wire::ServerStatus};
-use crate::{scanner::ScannerError, secret::Secret};
+use super::{call::Call, lenient, redactor::Redactor, wire::ServerStatus};
+use crate::{error::excerpt, scanner::error::ScannerError, secret::Secret};
 
 /// The longest a scanner may ask us to stay away.
 const MAX_RETRY_AFTER: Duration = Duration::from_secs(15 * 60);
@@ -33,7 +33,7 @@ impl Refusal {
     pub(super) fn into_error(self, call: &Call) -> ScannerError {
         let words = if self.words.is_empty() { format!("HTTP {}", self.status) } else { self.words };
         let said = format!("{}: {words}", call.name());
-        if let Some(error) = self.server.as_ref().and_then(|server| ready::check(server).err()) {
+        if let Some(error) = self.server.as_ref().and_then(|server| check_ready(server).err()) {
             return error;
         }
         match self.status {
@@ -51,6 +51,33 @@ impl Refusal {
             _ => ScannerError::Rejected(said),
         }
     }
+}
+
+/// Whether the scanner can scan, by its own words.
+///
+/// # Errors
+/// [`ScannerError::NotReady`] while it is loading, else [`ScannerError::Unusable`] with what is to be done about it.
+pub(super) fn check_ready(status: &ServerStatus) -> Result<(), ScannerError> {
+    let word = status.status.as_deref().unwrap_or_default().trim().to_ascii_lowercase();
+    let advice = match word.as_str() {
+        "ready" => return Ok(()),
+        "loading" => {
+            return Err(ScannerError::NotReady(match status.progress {
+                Some(percent) => format!("loading, {percent} %"),
+                None => "loading".to_owned(),
+            }));
+        }
+        "register" | "register-locked" => "it must be registered",
+        "feed-expired" => "its plugin feed has expired",
+        "eval-expired" => "its evaluation licence has expired",
+        "locked" => "it is locked by its master password",
+        "corrupt-db" => "its database is damaged",
+        "download-failed" | "feed-error" => "its plugins could not be downloaded",
+        // It answers, but not in words we know: perhaps it is just starting.
+        "" => return Err(ScannerError::NotReady("it does not say its status".to_owned())),
+        _ => return Err(ScannerError::NotReady(format!("it says the unknown status `{}`", excerpt(&word)))),
+    };
+    Err(ScannerError::Unusable(format!("{advice} (status `{word}`)")))
 }
 
 /// "Export is not allowed in trial mode. Please purchase a full Nessus license to enable exports."
@@ -142,7 +169,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::{error::Classified as _, scanner::nessus::http::Access};
+    use crate::{error::Classified as _, scanner::nessus::call::Access};
 
     fn error(status: u16, words: &str, retry_after: Option<Duration>) -> ScannerError {
         let refusal = Refusal { status, words: words.to_owned(), retry_after, ..Refusal::default() };
@@ -222,5 +249,21 @@ mod tests {
     #[case("soon", None)]
     fn retry_after_is_read_in_both_forms_and_capped(#[case] value: &'static str, #[case] seconds: Option<u64>) {
         assert_eq!(retry_after(&HeaderValue::from_static(value)), seconds.map(Duration::from_secs));
+    }
+
+    #[rstest]
+    #[case(r#"{"status":"loading","progress":37}"#, "loading, 37 %", true)]
+    #[case(r#"{"status":"Loading","progress":null}"#, "loading", true)]
+    #[case(r#"{"status":"brooding"}"#, "`brooding`", true)]
+    #[case("{}", "does not say", true)]
+    #[case(r#"{"status":"feed-expired"}"#, "its plugin feed has expired", false)]
+    #[case(r#"{"status":"register"}"#, "must be registered", false)]
+    #[case(r#"{"status":"corrupt-db"}"#, "damaged", false)]
+    #[case(r#"{"status":"locked"}"#, "master password", false)]
+    fn a_scanner_that_cannot_scan_says_why(#[case] json: &str, #[case] words: &str, #[case] passes: bool) {
+        let error = check_ready(&serde_json::from_str(json).unwrap()).unwrap_err();
+        assert!(error.to_string().contains(words), "{error}");
+        assert_eq!(error.is_retryable(), passes, "{error:?}");
+        assert!(error.hint().is_some());
     }
 }

@@ -12,7 +12,10 @@ use super::{
 };
 use crate::{
     error::excerpt,
-    scanner::{ScanState, ScanStatus, ScannerError},
+    scanner::{
+        error::ScannerError,
+        interface::{ScanState, ScanStatus},
+    },
 };
 
 /// The state behind a status word of `GET /scans/{id}`.

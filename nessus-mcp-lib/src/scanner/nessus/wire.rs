@@ -384,41 +384,6 @@ pub(super) struct Host {
     pub(super) critical: Option<u64>,
 }
 
-/// `GET /scans/{id}/hosts/{host}`.
-#[derive(Debug, Deserialize)]
-pub(super) struct HostAnswer {
-    #[serde(default, deserialize_with = "object")]
-    pub(super) info: Option<HostInfo>,
-    #[serde(default, deserialize_with = "list")]
-    pub(super) vulnerabilities: Option<Vec<HostVulnerability>>,
-}
-
-/// The head of [`HostAnswer`].
-#[derive(Debug, Deserialize)]
-pub(super) struct HostInfo {
-    #[serde(rename = "host-ip", default, deserialize_with = "text")]
-    pub(super) address: Option<String>,
-    #[serde(rename = "host-fqdn", default, deserialize_with = "text")]
-    pub(super) name: Option<String>,
-    #[serde(rename = "operating-system", default, deserialize_with = "text")]
-    pub(super) operating_system: Option<String>,
-}
-
-/// A finding within [`HostAnswer`].
-#[derive(Debug, Deserialize)]
-pub(super) struct HostVulnerability {
-    #[serde(default, deserialize_with = "number")]
-    pub(super) plugin_id: Option<u64>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) plugin_name: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) plugin_family: Option<String>,
-    #[serde(default, deserialize_with = "number")]
-    pub(super) severity: Option<u64>,
-    #[serde(default, deserialize_with = "number")]
-    pub(super) count: Option<u64>,
-}
-
 /// `POST /scans/{id}/export`.
 #[derive(Deserialize)]
 pub(super) struct ExportRequested {

@@ -3,6 +3,7 @@
 use wiremock::matchers::body_json;
 
 use super::*;
+use crate::scanner::removal::remove_scan;
 
 const SCAN: &str = "/scans/57";
 
@@ -51,44 +52,19 @@ async fn whatever_acts_says_how_long_its_body_is() {
 }
 
 #[tokio::test]
-async fn history_and_hosts_are_read_leniently() {
+async fn hosts_are_read_leniently() {
     let server = scanner_with_logins(1).await;
     let details = json!({
         "info": { "status": "completed" },
         "hosts": [{ "host_id": "2", "hostname": "192.0.2.10", "critical": 0, "high": 1, "medium": "4", "low": 2, "info": 38 }, {}],
-        "history": [
-            { "history_id": 59, "uuid": "run-2", "status": "completed", "creation_date": 1_589_900_100 },
-            { "history_id": 58, "uuid": "run-1", "status": "canceled", "creation_date": "1589900000" },
-        ],
     });
-    call("GET", SCAN).respond_with(ok(details)).up_to_n_times(2).mount(&server).await;
-    call("GET", SCAN).respond_with(ok(json!({ "info": {}, "hosts": null, "history": null }))).mount(&server).await;
+    call("GET", SCAN).respond_with(ok(details)).up_to_n_times(1).mount(&server).await;
+    call("GET", SCAN).respond_with(ok(json!({ "info": {}, "hosts": null }))).mount(&server).await;
     let scanner = client(server.uri());
-    let runs = scanner.history(&scan()).await.unwrap();
-    assert_eq!(runs.iter().map(|run| run.uuid.as_deref()).collect::<Vec<_>>(), [Some("run-1"), Some("run-2")]);
-    assert_eq!(runs[0].started.unwrap().to_string(), "2020-05-19T14:53:20.000Z");
     let hosts = scanner.hosts(&scan()).await.unwrap();
     assert_eq!(hosts.len(), 1);
     assert_eq!((hosts[0].id, hosts[0].name.as_str(), hosts[0].findings), (2, "192.0.2.10", [38, 2, 4, 1, 0]));
-    assert!(scanner.history(&scan()).await.unwrap().is_empty());
     assert!(scanner.hosts(&scan()).await.unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn a_host_is_described() {
-    let server = scanner_with_logins(1).await;
-    let host = json!({
-        "info": { "host-ip": "192.0.2.10", "host-fqdn": "a.example", "operating-system": "Linux", "host_start": "x" },
-        "vulnerabilities": [
-            { "plugin_id": 19506, "plugin_name": "Nessus Scan Information", "plugin_family": "Settings", "count": 1, "severity": 0 },
-            { "plugin_id": "51192", "severity": "2" },
-        ],
-    });
-    call("GET", "/scans/57/hosts/2").respond_with(ok(host)).mount(&server).await;
-    let details = client(server.uri()).host_details(&scan(), 2).await.unwrap();
-    assert_eq!((details.address.as_deref(), details.name.as_deref()), (Some("192.0.2.10"), Some("a.example")));
-    let found: Vec<_> = details.findings.iter().map(|found| (found.plugin_id, found.severity, found.count)).collect();
-    assert_eq!(found, [(19506, 0, 1), (51192, 2, 1)]);
 }
 
 #[tokio::test]
@@ -133,5 +109,5 @@ async fn an_active_scan_is_removed_in_its_order() {
     let busy = refusal(409, "Can not delete an active scan");
     call("DELETE", SCAN).respond_with(busy).up_to_n_times(1).expect(1).mount(&server).await;
     call("DELETE", SCAN).respond_with(ResponseTemplate::new(200)).expect(1).mount(&server).await;
-    client(server.uri()).remove(&scan(), Duration::from_secs(60)).await.unwrap();
+    remove_scan(&client(server.uri()), &scan(), Duration::from_secs(60)).await.unwrap();
 }

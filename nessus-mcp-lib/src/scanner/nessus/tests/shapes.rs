@@ -7,7 +7,7 @@ use serde::{Deserialize, de::DeserializeSeed};
 
 use super::*;
 use crate::scanner::nessus::{
-    http::{Access, Call},
+    call::{Access, Call},
     wire::*,
 };
 
@@ -239,22 +239,7 @@ fn a_status_is_told_unless_its_word_is_missing() {
 }
 
 #[test]
-fn hosts_and_files() {
-    let host = json!({
-        "info": { "host-ip": "192.0.2.1", "host-fqdn": "a.example", "operating-system": "Linux" },
-        "vulnerabilities": [{ "plugin_id": 1, "plugin_name": "n", "plugin_family": "f", "severity": 2, "count": 3 }],
-    });
-    the_rest_is_read(
-        &host,
-        read(|answer: HostAnswer| {
-            let info = answer.info.map(|info| facts([info.address, info.name, info.operating_system]));
-            let found = answer.vulnerabilities.into_iter().flatten().flat_map(|found| {
-                let numbers = facts([shown(found.plugin_id), shown(found.severity), shown(found.count)]);
-                numbers.into_iter().chain(facts([found.plugin_name, found.plugin_family])).collect::<Vec<_>>()
-            });
-            info.into_iter().flatten().chain(found).collect()
-        }),
-    );
+fn files_runs_and_scans() {
     let asked = json!({ "file": 9, "token": "t1", "temp_token": "t2" });
     the_rest_is_read(&asked, read(|file: ExportRequested| facts([shown(file.file), file.token, file.temp_token])));
     the_rest_is_read(&json!({ "status": "ready", "x": 1 }), read(|file: ExportStatus| facts([file.status])));
@@ -300,7 +285,7 @@ async fn what_somebody_else_has_called_a_scan_blocks_nobody() {
 }
 
 #[tokio::test]
-async fn an_answer_without_the_hosts_or_runs_that_were_asked_for_is_none() {
+async fn an_answer_without_the_hosts_that_were_asked_for_is_none() {
     for answer in
         [json!({}), json!({ "info": {}, "hosts": false }), json!({ "info": {}, "hosts": {} }), json!({ "info": 1 })]
     {
