@@ -1,11 +1,9 @@
 //! The command line.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
 use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ResultsArgs, WorkerArgs};
-
-use crate::serve::CLIENT_TIMEOUT;
 
 /// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
@@ -63,6 +61,9 @@ pub(crate) struct BindArgs {
 
 /// The default port of the server.
 pub(crate) const DEFAULT_PORT: u16 = 8835;
+
+/// How long a client may by default take to send a request, stay idle between two, or leave an answer unread.
+pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[derive(Debug, Args)]
 pub(crate) struct Stdio {

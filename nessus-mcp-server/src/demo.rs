@@ -24,7 +24,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     app::App,
-    args::{DEFAULT_PORT, Demo},
+    args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo},
     http::AllowedHosts,
     output,
     serve::{self, BindError},
@@ -54,7 +54,7 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
 
     let server = {
         let app = app.clone();
-        tokio::spawn(async move { serve::until_stopped(&app, listener, hosts, serve::CLIENT_TIMEOUT).await })
+        tokio::spawn(async move { serve::until_stopped(&app, listener, hosts, CLIENT_TIMEOUT).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));
     output::line(format!("Data: {}\n", data_dir.display()));

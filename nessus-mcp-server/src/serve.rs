@@ -23,9 +23,6 @@ use crate::{
 /// long again: together less than the ten seconds after which Docker kills a container.
 const DRAIN_WAIT: Duration = Duration::from_secs(3);
 
-/// How long a client may by default take to send a request, stay idle between two, or leave an answer unread.
-pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
-
 /// Runs the command.
 pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
