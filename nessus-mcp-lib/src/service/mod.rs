@@ -10,12 +10,12 @@ mod estimate;
 mod gate;
 mod health;
 mod list;
+mod orphaned;
 mod reload;
 mod results;
 mod shorten;
 mod status;
 mod submit;
-mod unserved;
 mod views;
 mod waiting;
 
@@ -34,10 +34,10 @@ pub use self::{
         HealthView, InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView,
         TaskSummary,
     },
+    orphaned::UnservedView,
     results::ResultsRequest,
     status::TaskView,
     submit::{IdempotencyKey, Submission, SubmitRequest},
-    unserved::UnservedView,
     views::{TaskComparison, TaskSummaryView},
 };
 pub(crate) use self::{results::scan_metadata, views::login_expected};
@@ -68,7 +68,7 @@ pub struct ScanService {
     memory: MemoryGate,
     /// How long the scans of each pool take.
     typical: Arc<Mutex<HashMap<PoolName, estimate::Typical>>>,
-    unserved: Arc<Mutex<Option<unserved::Unserved>>>,
+    unserved: Arc<Mutex<Option<orphaned::Unserved>>>,
 }
 
 /// What a [`ScanService`] is made of.

@@ -9,7 +9,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::{queue_clock::QueueClock, run_task::TaskRun, turns::Turns};
+use super::{pacing::Turns, queue_clock::QueueClock, run_task::TaskRun};
 use crate::{
     config::{ConfigError, WorkerSettings},
     error::chain,

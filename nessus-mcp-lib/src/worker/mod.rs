@@ -13,15 +13,15 @@
 
 mod engine;
 mod heartbeat;
+mod lifecycle;
 mod outcome;
-mod place;
+mod pacing;
+mod placement;
 mod poll;
 mod queue_clock;
 mod results;
-mod road;
 mod run_task;
-mod standstill;
-mod turns;
+mod stall;
 
 pub use self::engine::Worker;
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{outcome::StepError, road::Held, standstill::Standstill};
+use super::{lifecycle::Held, outcome::StepError, stall::Standstill};
 use crate::{
     error::{Classified, chain, excerpt},
     ids::ScanId,

@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tracing::{info, warn};
 
-use super::{outcome::StepError, road::Held};
+use super::{lifecycle::Held, outcome::StepError};
 use crate::{
     blocking,
     error::chain,

@@ -8,10 +8,10 @@ use tracing::{Span, error, info, warn};
 use super::{
     engine::Shared,
     heartbeat::{Heartbeat, HeldSlot},
+    lifecycle::{self, Held},
     outcome::{Outcome, StepError},
-    place::{LEFT_ALONE_PAUSE, Placed, left_alone_pause},
+    placement::{LEFT_ALONE_PAUSE, Placed, left_alone_pause},
     poll::{self, STOP_LIMIT},
-    road::{self, Held},
 };
 use crate::{
     circuit_breaker::{Judged as _, Verdict},
@@ -192,12 +192,12 @@ impl TaskRun {
     async fn drive(&self, held: &Held<'_>, heartbeat: &Heartbeat) -> Outcome {
         let mut over_since = None;
         loop {
-            let (is_over, error) = match road::drive(held).await {
+            let (is_over, error) = match lifecycle::drive(held).await {
                 Ok((scan, ended)) => {
                     // It does not run any more, and its results may take their time.
                     heartbeat.leave_slot();
                     self.release_slot(held.instance).await;
-                    match road::complete(held, &scan, &ended).await {
+                    match lifecycle::complete(held, &scan, &ended).await {
                         Ok(()) => return Outcome::Ended,
                         Err(error) => (true, error),
                     }

@@ -1,12 +1,12 @@
 //! The road of a task on a mock scanner and a real SQLite queue, in paused time.
 
-mod begun;
 mod circuits;
 mod clocks;
 mod control;
 mod idle;
 mod losses;
 mod reload;
+mod started;
 mod storage;
 
 use std::{sync::Arc, time::Duration};

@@ -13,18 +13,18 @@
 //! hold for a backend whose clock cannot be set and on a machine that is slow.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 
-mod begun;
 mod circuits;
 mod dead_letters;
 mod entries;
 mod leases;
 mod shared;
+mod started;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::{begun::*, circuits::*, dead_letters::*, entries::*, leases::*, shared::*};
+pub use self::{circuits::*, dead_letters::*, entries::*, leases::*, shared::*, started::*};
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
     queue::{Claim, EnqueueOutcome, Queue, TaskBody},
