@@ -13,7 +13,7 @@ use nessus_mcp_lib::{
     circuit_breaker::{CircuitOrder, CircuitState},
     durable,
     ids::{InstanceId, PoolName, TaskId, WorkerId},
-    queue::{self, CircuitChange, DeadReason, Finish, PublishOutcome, TaskBody},
+    queue::{self, CircuitChange, DeadReason, PublishOutcome, Settlement, TaskBody},
 };
 use nessus_mcp_tests::{
     deployment::Deployment,
@@ -61,12 +61,12 @@ async fn filled() -> Deployment {
     }
     queue.enqueue(&office, &body(7)).await.unwrap();
     for how in [
-        Finish::Dead(DeadReason::new("the scanner refused\nthe login", "scanner_login_refused", 1)),
-        Finish::Dead(DeadReason::new("the scan took too long", "scan_timeout", 2)),
-        Finish::Retry { delay: lease, begun: false },
+        Settlement::DeadLetter(DeadReason::new("the scanner refused\nthe login", "scanner_login_refused", 1)),
+        Settlement::DeadLetter(DeadReason::new("the scan took too long", "scan_timeout", 2)),
+        Settlement::Nack { delay: lease, started: false },
     ] {
         let claim = queue.claim(&lab, &worker, lease).await.unwrap().unwrap();
-        queue.finish(&claim.lease, how).await.unwrap();
+        queue.settle(&claim.lease, how).await.unwrap();
         // Dead letters are listed by time, which is kept in milliseconds.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }

@@ -17,7 +17,7 @@ use std::{
 use nessus_mcp_lib::{
     Queue,
     ids::{PoolName, TaskId, WorkerId},
-    queue::{Finish, IdempotencyEntry, TaskBody, redis::RedisQueue, sqlite::SqliteQueue},
+    queue::{IdempotencyEntry, Settlement, TaskBody, redis::RedisQueue, sqlite::SqliteQueue},
     secret::Secret,
     time::Timestamp,
 };
@@ -73,7 +73,7 @@ fn steps(runtime: &tokio::runtime::Runtime, place: &str, queue: &Arc<dyn Queue>,
     row(place, "claim", claim, bare);
     let done = runtime.block_on(rate(queue, &async |queue, _| {
         let claim = queue.claim(&pool("submit"), &worker(), LEASE).await.unwrap().unwrap();
-        queue.finish(&claim.lease, Finish::Ack).await.unwrap();
+        queue.settle(&claim.lease, Settlement::Ack).await.unwrap();
     }));
     row(place, "claim and acknowledge", done, bare);
 }

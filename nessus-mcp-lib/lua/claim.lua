@@ -10,7 +10,7 @@ for _ = 1, 1000 do
   local id = task_of(body)
   local state = id and state_of(id)
   if not id then
-    bury_raw(body)
+    dead_letter_raw(body)
     redis.call('RPOP', queue)
   elseif state and not is_ready(state) then
     -- A copy of a task that a worker holds or that waits for its time.

@@ -19,15 +19,15 @@ local function rfc3339(ms)
 end
 
 -- Puts a body that is a JSON object beside the reason. `before` and `after` surround the time, now or `at`, and are JSON already.
-local function bury(body, before, after, at)
+local function dead_letter(body, before, after, at)
   at = at or now
   local open = string.match(body, '^(.*)}%s*$') or '{'
   redis.call('ZADD', dead, string.format('%.3f', at / 1000), open .. before .. rfc3339(at) .. after)
 end
 
 -- Puts a text that is no body there.
-local function bury_raw(text)
-  bury('{"raw_data":' .. cjson.encode(text) .. '}',
+local function dead_letter_raw(text)
+  dead_letter('{"raw_data":' .. cjson.encode(text) .. '}',
     ',"error":"corrupted_json","error_code":"corrupted_json","failed_at":"', '","attempt":0}')
 end
 

@@ -1,4 +1,4 @@
 -- ARGV id, body, the parts of the letter before and after its time, when it failed in ms. Returns 1, or 0 when the task is in the queue.
 if state_of(ARGV[1]) then return 0 end
-bury(ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]))
+dead_letter(ARGV[2], ARGV[3], ARGV[4], tonumber(ARGV[5]))
 return 1

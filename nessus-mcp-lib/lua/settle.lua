@@ -1,6 +1,6 @@
 -- ARGV id, owner, way, then what the way needs:
 --   ack
---   retry     delay in ms, where it goes
+--   nack      delay in ms, where it goes
 --   release   delay in ms, where it goes; this delivery is not counted
 --   dead      the parts of the letter before and after its time
 --   corrupted the body is no body after all
@@ -9,11 +9,11 @@ local id, way = ARGV[1], ARGV[3]
 if redis.call('HGET', owners, id) ~= ARGV[2] then return 0 end
 -- Without its body, which was lost, the task is forgotten, so that it can be enqueued again.
 local body = redis.call('HGET', inflight, id)
-local keep = body and (way == 'retry' or way == 'release')
+local keep = body and (way == 'nack' or way == 'release')
 if way == 'dead' then
-  bury(body or '{"task_id":"' .. id .. '"}', ARGV[4], ARGV[5])
+  dead_letter(body or '{"task_id":"' .. id .. '"}', ARGV[4], ARGV[5])
 elseif way == 'corrupted' then
-  bury_raw(body or id)
+  dead_letter_raw(body or id)
 elseif keep then
   local delay, place = tonumber(ARGV[4]), ARGV[5]
   if way == 'release' and delay == 0 then
@@ -23,7 +23,7 @@ elseif keep then
     redis.call('ZADD', delayed, exact(now + delay), body)
     redis.call('HSET', ids, id, place == 'back' and 'delayed' or 'delayed_' .. place)
   end
-  if way == 'retry' then redis.call('HINCRBY', attempts, id, 1) end
+  if way == 'nack' then redis.call('HINCRBY', attempts, id, 1) end
 end
 redis.call('HDEL', inflight, id)
 redis.call('ZREM', leases, id)

@@ -253,9 +253,9 @@ impl schemars::JsonSchema for ScanId {
 /// A fencing token: of two claims of one task, the later has the larger fence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Fence(pub u64);
+pub struct FencingToken(pub u64);
 
-impl fmt::Display for Fence {
+impl fmt::Display for FencingToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

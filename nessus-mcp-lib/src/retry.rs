@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::{
     circuit_breaker::{Judged, try_failed},
-    time::by_lot,
+    time::random_fraction,
 };
 
 /// What a call pays into the budget, in hundredths of a repetition: five calls pay for one.
@@ -124,7 +124,7 @@ impl Retries {
             if !again || !self.budget.take() || try_failed(&error).is_err() {
                 return Err(error);
             }
-            tokio::time::sleep(pause.mul_f64(0.5 + by_lot() / 2.0)).await;
+            tokio::time::sleep(pause.mul_f64(0.5 + random_fraction() / 2.0)).await;
             pause = pause.saturating_mul(4);
             tried += 1;
         }

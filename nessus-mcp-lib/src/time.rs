@@ -121,15 +121,15 @@ impl schemars::JsonSchema for Timestamp {
 }
 
 /// A number from 0 to below 1, by chance: for what was begun together and shall not come back together, nothing else.
-pub(crate) fn by_lot() -> f64 {
+pub(crate) fn random_fraction() -> f64 {
     // Any source of chance will do; the keys of a new hasher differ each time.
     let chance = RandomState::new().build_hasher().finish() % 1_000_000;
     f64::from(u32::try_from(chance).unwrap_or_default()) / 1_000_000.0
 }
 
 /// A duration up to a quarter shorter or longer, by chance.
-pub(crate) fn varied(duration: Duration) -> Duration {
-    duration.mul_f64(0.75 + by_lot() / 2.0)
+pub(crate) fn with_jitter(duration: Duration) -> Duration {
+    duration.mul_f64(0.75 + random_fraction() / 2.0)
 }
 
 /// Tells what time it is.
@@ -329,7 +329,7 @@ mod tests {
 
     #[test]
     fn lots_differ_and_stay_in_their_range() {
-        let lots: Vec<f64> = std::iter::repeat_with(by_lot).take(100).collect();
+        let lots: Vec<f64> = std::iter::repeat_with(random_fraction).take(100).collect();
         assert!(lots.iter().all(|lot| (0.0..1.0).contains(lot)), "{lots:?}");
         assert!(lots.iter().any(|lot| *lot < 0.5) && lots.iter().any(|lot| *lot >= 0.5), "{lots:?}");
     }

@@ -198,8 +198,8 @@ async fn tasks_of_a_removed_pool_wait_and_are_seen() {
     let mut site = Site::start_with(sim, Deployment::new(lab), &[]).await;
     let task = site.submit("waits", "192.0.2.1").await;
     reload(&mut site, &mut [], other, "scanner configuration read again").await;
-    let unserved = site.client().list_pools().await.unwrap().unserved;
-    assert_eq!((unserved[0].scanner_pool.as_str(), unserved[0].tasks), ("lab", 1));
+    let orphaned = site.client().list_pools().await.unwrap().orphaned;
+    assert_eq!((orphaned[0].scanner_pool.as_str(), orphaned[0].tasks), ("lab", 1));
     let stats = site.deployment.program(nessus_mcp_tests::binaries::admin(), &["stats"]).run();
     assert_eq!(stats.code, Some(0), "{stats:?}");
     assert!(stats.stderr.contains("1 unfinished tasks wait in the pool `lab`"), "{stats:?}");

@@ -229,7 +229,7 @@ impl Rig {
         self.stop_worker().await;
         let task = self.submit().await;
         let change = move |task: &mut Task| task.scan_type = scan_type;
-        self.service.tasks().update(&task, Writer::FrontDoor, change).await.unwrap();
+        self.service.tasks().update(&task, Writer::Api, change).await.unwrap();
         self.start_worker();
         task
     }

@@ -63,7 +63,7 @@ async fn a_failed_scan_is_tried_again() {
     let task = fixture.submit(slow).await;
     // As a worker writes it whose scanner has refused the scan.
     let tasks = TaskManager::open(&fixture.deployment.data()).unwrap();
-    let failed = tasks.update(&task, Writer::FrontDoor, |task| {
+    let failed = tasks.update(&task, Writer::Api, |task| {
         task.status = TaskStatus::Failed;
         task.error_code = Some("scanner_refused".to_owned());
     });

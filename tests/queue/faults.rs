@@ -10,8 +10,8 @@ use nessus_mcp_lib::{
     error::{Classified as _, ErrorKind, chain},
     ids::{InstanceId, PoolName, TaskId, WorkerId},
     queue::{
-        DeadReason, EnqueueOutcome, EntryState, Finish, FinishOutcome, IdempotencyEntry, IdempotencyOutcome,
-        QueueError, QueueStats, RemoveOutcome, RetryDeadOutcome, SlotOutcome, TaskBody, redis::RedisQueue,
+        DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, QueueError, QueueStats,
+        RemoveOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody, redis::RedisQueue,
     },
     secret::Secret,
     time::Timestamp,
@@ -71,8 +71,8 @@ async fn a_lost_reply_is_asked_for_again() {
     let lease = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
     lose();
     assert_eq!(
-        queue.finish(&lease, Finish::Dead(DeadReason::new("no", "bad", 1))).await.unwrap(),
-        FinishOutcome::LeaseLost
+        queue.settle(&lease, Settlement::DeadLetter(DeadReason::new("no", "bad", 1))).await.unwrap(),
+        SettleOutcome::LeaseLost
     );
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(0, 0, 0, 1));
     lose();
@@ -143,7 +143,7 @@ async fn a_restarted_server_goes_on_where_it_was() {
         queue.renew(std::slice::from_ref(&held), LONG).await.unwrap(),
         [nessus_mcp_lib::queue::RenewOutcome::Held]
     );
-    assert_eq!(queue.finish(&held, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
     drop(server);
 }
 
@@ -216,13 +216,13 @@ async fn a_full_server_refuses_and_keeps() {
     full(queue.enqueue(&pool(), &body(9)).await.unwrap_err());
     full(queue.claim(&pool(), &worker(), LONG).await.unwrap_err());
     full(queue.reap(&pool(), 10).await.unwrap_err());
-    full(queue.finish(&held, Finish::Retry { delay: SHORT, begun: false }).await.unwrap_err());
-    full(queue.finish(&held, Finish::Release { delay: Duration::ZERO, begun: false }).await.unwrap_err());
-    full(queue.finish(&held, Finish::Dead(DeadReason::new("no", "bad", 1))).await.unwrap_err());
+    full(queue.settle(&held, Settlement::Nack { delay: SHORT, started: false }).await.unwrap_err());
+    full(queue.settle(&held, Settlement::Release { delay: Duration::ZERO, started: false }).await.unwrap_err());
+    full(queue.settle(&held, Settlement::DeadLetter(DeadReason::new("no", "bad", 1))).await.unwrap_err());
     let entry = IdempotencyEntry::new(task(9), "hash", Timestamp::from_millis(5));
     full(queue.claim_idempotency_key("k", &entry, LONG).await.unwrap_err());
     assert_eq!(queue.stats(&pool()).await.unwrap(), before);
-    assert_eq!(queue.finish(&held, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 
     assert_eq!(server.ask(&["CONFIG", "SET", "maxmemory", "0"]).text(), "OK");
     assert_eq!(queue.reap(&pool(), 10).await.unwrap(), [short.task_id]);
@@ -246,7 +246,7 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
             queue.enqueue(&pool(), &body(number)).await.unwrap();
         }
         let delayed = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
-        queue.finish(&delayed, Finish::Retry { delay: SHORT, begun: false }).await.unwrap();
+        queue.settle(&delayed, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
         queue.claim(&pool(), &worker(), SHORT).await.unwrap().unwrap();
         assert_eq!(server.ask(&["DEL", lost]).number(), 1);
         // As the reconciler does: out of the dead letters, else as if it were new.
@@ -278,7 +278,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     }
     let claim = async |lease| queue.claim(&pool(), &worker(), lease).await.unwrap().map(|claim| claim.lease);
     let failed = claim(LONG).await.unwrap();
-    queue.finish(&failed, Finish::Retry { delay: SHORT, begun: false }).await.unwrap();
+    queue.settle(&failed, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
     let (dead, alive) = (claim(SHORT).await.unwrap(), claim(LONG * 2).await.unwrap());
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, SHORT).await.unwrap();
     // A server's clock cannot be set: everything is made to look as if it had been ahead until now.
@@ -384,7 +384,10 @@ async fn redis_cli_tells_the_truth() {
         queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
     let dead = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
-    queue.finish(&dead, Finish::Dead(DeadReason::new("the \"login\" was refused", "refused", 3))).await.unwrap();
+    queue
+        .settle(&dead, Settlement::DeadLetter(DeadReason::new("the \"login\" was refused", "refused", 3)))
+        .await
+        .unwrap();
     let held = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
     let entry = IdempotencyEntry::new(task(1), "hash", Timestamp::from_millis(5));
     queue.claim_idempotency_key("a key", &entry, Duration::from_secs(172_800)).await.unwrap();

@@ -10,7 +10,7 @@ use nessus_mcp_lib::{
     Queue,
     error::{Classified as _, chain},
     ids::{PoolName, WorkerId},
-    queue::{Enqueued, Finish, FinishOutcome, IdempotencyEntry, QueueError, redis::RedisQueue},
+    queue::{Enqueued, IdempotencyEntry, QueueError, SettleOutcome, Settlement, redis::RedisQueue},
     secret::Secret,
     testing::queue_conformance::{self, QueueHarness},
     time::Timestamp,
@@ -75,7 +75,7 @@ async fn redis_cluster_keeps_a_pool_together_and_survives_a_node() {
         let pool = PoolName::new(format!("pool{number}")).unwrap();
         queue.enqueue(&pool, &body(number)).await.unwrap();
         let lease = queue.claim(&pool, &worker, LONG).await.unwrap().unwrap().lease;
-        queue.finish(&lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
+        queue.settle(&lease, Settlement::Nack { delay: LONG, started: false }).await.unwrap();
         let entry = IdempotencyEntry::new(lease.task_id, "hash", Timestamp::from_millis(5));
         queue.claim_idempotency_key(&format!("key {number}"), &entry, LONG).await.unwrap();
         let node = cluster.node_of(&format!("{{pool{number}}}:queue"));
@@ -129,7 +129,7 @@ async fn redis_sentinel_failover_is_followed() {
     group.servers[0].kill();
     until_it_works(async || queue.enqueue(&pool(), &body(4)).await).await;
     assert_eq!(group.master(), 1);
-    assert_eq!(queue.finish(&held, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
     let next = queue.claim(&pool(), &worker, LONG).await.unwrap().unwrap();
     assert!(next.body == body(2) && next.lease.fence > held.fence, "{next:?}");
 

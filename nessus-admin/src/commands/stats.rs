@@ -1,6 +1,6 @@
 //! `stats`: queue depths by pool, and warnings.
 
-use nessus_mcp_lib::{error::Failure, ids::PoolName, queue::QueueStats, service::UnservedView};
+use nessus_mcp_lib::{error::Failure, ids::PoolName, queue::QueueStats, service::OrphanedTasks};
 
 use super::queue;
 use crate::{args::StatsArgs, output};
@@ -16,8 +16,8 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
     let mut warnings = queue.warnings().await?;
     // Only where the data directory is: an operator's own machine may reach only the queue.
     if args.pool.is_empty() && settings.data_dir.join("tasks").is_dir() {
-        let unserved = queue::open_service(&settings).await?.unserved().await?;
-        warnings.extend(unserved.iter().map(warning));
+        let orphaned = queue::open_service(&settings).await?.orphaned_tasks().await?;
+        warnings.extend(orphaned.iter().map(warning));
     }
     if args.json {
         output::lines([json(&rows, &warnings)]);
@@ -30,9 +30,9 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-fn warning(unserved: &UnservedView) -> String {
-    let (tasks, pool) = (unserved.tasks, &unserved.scanner_pool);
-    match &unserved.scanner_instance {
+fn warning(orphaned: &OrphanedTasks) -> String {
+    let (tasks, pool) = (orphaned.tasks, &orphaned.scanner_pool);
+    match &orphaned.scanner_instance {
         Some(id) => format!(
             "{tasks} unfinished tasks are bound to the scanner `{id}` of pool `{pool}`, which is not configured"
         ),

@@ -13,7 +13,7 @@ use super::{
     machine::{Effects, Event, Jitter, Machine, News, Rejection, Ticket},
     state::{CircuitOrder, CircuitState, Verdict},
 };
-use crate::{config::CircuitSettings, time::by_lot};
+use crate::{config::CircuitSettings, time::random_fraction};
 
 /// A call that was not made, because its scanner is left alone.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -142,7 +142,7 @@ impl fmt::Debug for CircuitBreaker {
 impl CircuitBreaker {
     /// A closed circuit under this name, with tokio's clock.
     pub fn new(name: impl Into<String>, settings: CircuitSettings) -> Self {
-        Self::with_clock(name, settings, Instant::now, Box::new(by_lot))
+        Self::with_clock(name, settings, Instant::now, Box::new(random_fraction))
     }
 
     /// The same with a clock and a lot of the caller's.

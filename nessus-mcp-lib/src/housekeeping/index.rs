@@ -113,7 +113,7 @@ impl QueueIndex {
         keeps_its_key(tasks, queue.as_ref(), task, clock.now()).await
     }
 
-    /// Stops claims of tasks that have not begun from the pool, durably: a queue that is rebuilt is paused again.
+    /// Stops claims of tasks that have not started from the pool, durably: a queue that is rebuilt is paused again.
     ///
     /// # Errors
     /// When directory or queue cannot be written; the pause may hold then, and the call can be repeated.

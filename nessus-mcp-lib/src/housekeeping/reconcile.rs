@@ -84,8 +84,8 @@ pub(super) async fn enqueue_unfinished(
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let pool = &task.scanner_pool;
         // A task that is alive has no letter: that of a retry that was cut short, or from when its file was missing.
-        let is_new = if task.has_begun() {
-            let is_new = queue.enqueue_begun(pool, &body).await?.outcome == EnqueueOutcome::Added;
+        let is_new = if task.has_started() {
+            let is_new = queue.enqueue_started(pool, &body).await?.outcome == EnqueueOutcome::Added;
             if is_new {
                 queue.retry_dead(pool, &body).await?;
             }
@@ -106,7 +106,7 @@ pub(super) async fn keeps_its_key(
     task: &Task,
     now: Timestamp,
 ) -> Result<bool, ReconcileError> {
-    // What the queue knows or has begun is the one that the key was given to.
+    // What the queue knows or has started is the one that the key was given to.
     let may_be_second = task.status == TaskStatus::Queued && task.attempt <= 1;
     let Some((key, entry, left)) = key_of(task, now).filter(|(_, _, left)| may_be_second && *left > KEY_MARGIN) else {
         return Ok(true);
@@ -119,7 +119,7 @@ pub(super) async fn keeps_its_key(
         _ => return Ok(true),
     };
     warn!(task_id = %task.task_id, %first, "the request was submitted twice under one key: this task is cancelled");
-    let update = tasks.update(&task.task_id, Writer::FrontDoor, move |task| {
+    let update = tasks.update(&task.task_id, Writer::Api, move |task| {
         if task.status == TaskStatus::Queued {
             task.status = TaskStatus::Cancelled;
             task.idempotency = None;

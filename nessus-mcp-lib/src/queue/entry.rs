@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::TaskBody;
 use crate::{
-    ids::{Fence, PoolName, TaskId, WorkerId},
+    ids::{FencingToken, PoolName, TaskId, WorkerId},
     time::Timestamp,
 };
 
@@ -48,12 +48,12 @@ pub struct Lease {
     /// The holder.
     pub worker: WorkerId,
     /// The fencing token of the claim.
-    pub fence: Fence,
+    pub fence: FencingToken,
 }
 
 impl Lease {
     /// A lease of these parts.
-    pub const fn new(pool: PoolName, task_id: TaskId, worker: WorkerId, fence: Fence) -> Self {
+    pub const fn new(pool: PoolName, task_id: TaskId, worker: WorkerId, fence: FencingToken) -> Self {
         Self { pool, task_id, worker, fence }
     }
 }
@@ -131,36 +131,37 @@ pub enum RenewOutcome {
     Lost,
 }
 
-/// How a worker parts with a task.
+/// How a worker settles its claim of a task.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Finish {
+pub enum Settlement {
     /// The task is in a terminal state: forget it.
     Ack,
-    /// It failed for now: ready again after `delay`, at the end of the queue, or before all others when it has begun.
-    Retry {
+    /// It failed for now: ready again after `delay`, at the end of the queue, or before all others when it has started.
+    /// This delivery counts.
+    Nack {
         /// How long to wait.
         delay: Duration,
-        /// Whether the task has begun: see [`Queue::claim_begun`](super::Queue::claim_begun).
-        begun: bool,
+        /// Whether the task has started: see [`Queue::claim_started`](super::Queue::claim_started).
+        started: bool,
     },
     /// It failed for good: into the dead letters.
-    Dead(DeadReason),
-    /// Nothing was tried (shutdown, no free slot): ready again after `delay`, before all tasks that have not begun, this
+    DeadLetter(DeadReason),
+    /// Nothing was tried (shutdown, no free slot): ready again after `delay`, before all tasks that have not started, this
     /// delivery not counted.
     Release {
         /// How long to wait; zero for at once.
         delay: Duration,
-        /// Whether the task has begun: see [`Queue::claim_begun`](super::Queue::claim_begun).
-        begun: bool,
+        /// Whether the task has started: see [`Queue::claim_started`](super::Queue::claim_started).
+        started: bool,
     },
 }
 
-/// Whether the finish took place.
+/// Whether a settlement took place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FinishOutcome {
+pub enum SettleOutcome {
     /// It did.
-    Done,
+    Settled,
     /// The lease does not stand any more, and nothing was changed. Also the answer to a repeated call whose first
     /// reply was lost; either way there is nothing more to do.
     LeaseLost,

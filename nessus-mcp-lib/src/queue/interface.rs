@@ -5,12 +5,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish,
-    FinishOutcome, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, QueueError, QueueStats,
-    RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry,
+    IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, QueueError, QueueStats, RemoveOutcome, RenewOutcome,
+    RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
 };
 use crate::{
-    ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
+    ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
     time::Timestamp,
 };
 
@@ -41,14 +41,14 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// A repeated call answers [`EnqueueOutcome::AlreadyKnown`](super::EnqueueOutcome::AlreadyKnown).
     async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
 
-    /// As [`enqueue`](Self::enqueue), for a task that has begun: before all others, for [`claim_begun`](Self::claim_begun)
+    /// As [`enqueue`](Self::enqueue), for a task that has started: before all others, for [`claim_started`](Self::claim_started)
     /// to find.
-    async fn enqueue_begun(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
+    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
 
     /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none. From a paused pool, only as
-    /// [`claim_begun`](Self::claim_begun) does.
+    /// [`claim_started`](Self::claim_started) does.
     ///
-    /// Tasks that have begun come before all others. In the same step, expired leases are taken back (to the front),
+    /// Tasks that have started come before all others. In the same step, expired leases are taken back (to the front),
     /// delayed entries that are due become ready, and entries whose body cannot be read go to the dead letters with the
     /// error [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fence is larger than any fence this pool has given
     /// and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
@@ -57,12 +57,12 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// After a lost reply do not expect the same task again: it is delivered when its lease is over.
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError>;
 
-    /// As [`claim`](Self::claim), of the tasks that have begun only, whether the pool is paused or not: their scans run,
+    /// As [`claim`](Self::claim), of the tasks that have started only, whether the pool is paused or not: their scans run,
     /// so they are watched, stopped and ended also where no new scan may begin.
     ///
-    /// A task has begun when it was enqueued or parted with as such ([`Finish`]), and when the lease on it has expired:
+    /// A task has started when it was enqueued or parted with as such ([`Settlement`]), and when the lease on it has expired:
     /// nobody has said how far its worker came.
-    async fn claim_begun(
+    async fn claim_started(
         &self,
         pool: &PoolName,
         worker: &WorkerId,
@@ -76,7 +76,7 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`QueueError::Internal`] when no larger fence can be written (over 2^53, the largest exact integer of JSON).
-    async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError>;
+    async fn raise_fencing_token(&self, lease: &Lease, above: FencingToken) -> Result<Option<Lease>, QueueError>;
 
     /// Prolongs leases to `lease` from now; the answers stand in the order of `leases`.
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError>;
@@ -85,7 +85,7 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// were lost with the task until now do not count any more, nor does this one. Fine when the lease is lost.
     ///
     /// A task with which too many workers in a row are lost ([`LOSSES_ALLOWED`](super::LOSSES_ALLOWED)) waits when a lease
-    /// on it has expired, before it is ready again as one that has begun ([`pause_after_losses`](super::pause_after_losses)).
+    /// on it has expired, before it is ready again as one that has started ([`pause_after_losses`](super::pause_after_losses)).
     /// A retry begins the count anew; a release leaves it as it was before the claim. A backend that does not count needs
     /// neither this method nor [`suspects`](Self::suspects).
     async fn note_progress(&self, lease: &Lease) -> Result<(), QueueError> {
@@ -100,12 +100,12 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         Ok(Vec::new())
     }
 
-    /// Ends a lease; see [`Finish`] for the ways. Whoever knows a lease may end it, such as one of
+    /// Ends a lease; see [`Settlement`] for the ways. Whoever knows a lease may end it, such as one of
     /// [`leases`](Self::leases).
     ///
     /// Ack and dead letter reset the count of deliveries, retry counts this one, release does not.
-    /// A repeated call answers [`FinishOutcome::LeaseLost`].
-    async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError>;
+    /// A repeated call answers [`SettleOutcome::LeaseLost`].
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<SettleOutcome, QueueError>;
 
     /// Takes back at most `max` expired leases of the pool, to the front of the queue; returns the tasks.
     async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError>;
@@ -162,7 +162,7 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// The tasks that hold a slot of the scanner, in the order of their ids; expired slots are left out.
     async fn slots_in_use(&self, pool: &PoolName, instance: &InstanceId) -> Result<Vec<TaskId>, QueueError>;
 
-    /// Stops claims of tasks that have not begun from the pool until [`resume_pool`](Self::resume_pool); a second pause
+    /// Stops claims of tasks that have not started from the pool until [`resume_pool`](Self::resume_pool); a second pause
     /// replaces the reason.
     async fn pause_pool(&self, pool: &PoolName, reason: &str) -> Result<(), QueueError>;
 

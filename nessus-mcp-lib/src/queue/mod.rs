@@ -15,7 +15,7 @@
 //! ```
 //!
 //! Nothing is removed before it is finished: a claim only leases a task, and a worker that dies loses its lease, so
-//! that the task is delivered again with a larger [`Fence`](crate::ids::Fence). Exactly-once work needs the fence:
+//! that the task is delivered again with a larger [`FencingToken`](crate::ids::FencingToken). Exactly-once work needs the fence:
 //! a worker that was stopped for longer than its lease still believes it holds the task, and only the comparison of
 //! fences under the task's file lock stops it from writing.
 //!
@@ -41,9 +41,9 @@ pub use self::{
     body::{BodyError, TaskBody},
     circuit::{CircuitChange, CircuitRecord, PublishOutcome},
     entry::{
-        Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, IdempotencyEntry,
-        IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome,
-        RetryDeadOutcome, SlotOutcome, pause_after_losses,
+        Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry, IdempotencyOutcome,
+        LOSSES_ALLOWED, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome,
+        Settlement, SlotOutcome, pause_after_losses,
     },
     error::{BoxError, QueueError},
     interface::Queue,

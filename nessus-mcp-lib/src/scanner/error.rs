@@ -196,7 +196,7 @@ impl ScannerError {
 
     /// Whether the scanner, or the way to it, has to be mended by somebody before any scan can be run there. What is asked
     /// of it is fine: it can wait.
-    pub const fn needs_mending(&self) -> bool {
+    pub const fn needs_operator(&self) -> bool {
         matches!(self, Self::Unusable(_) | Self::Certificate(_))
     }
 

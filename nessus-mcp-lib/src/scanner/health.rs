@@ -25,7 +25,7 @@ use crate::{
     error::{Classified, chain},
     ids::{InstanceId, PoolName, scanner_name},
     telemetry::Metrics,
-    time::{Clock, Timestamp, by_lot, varied},
+    time::{Clock, Timestamp, random_fraction, with_jitter},
 };
 
 /// How long a scanner may take to answer.
@@ -98,7 +98,7 @@ pub async fn watch_health(
 ) {
     let turns = Arc::new(Semaphore::new(PARALLEL_CHECKS));
     let mut checks = JoinSet::new();
-    let first = Instant::now() + FIRST_WAIT.min(interval).mul_f64(by_lot());
+    let first = Instant::now() + FIRST_WAIT.min(interval).mul_f64(random_fraction());
     let mut due: HashMap<(PoolName, InstanceId), Turn> = HashMap::new();
     loop {
         let now = Instant::now();
@@ -123,7 +123,7 @@ pub async fn watch_health(
             Some(ended) = checks.join_next(), if !checks.is_empty() => match ended {
                 Ok((key, pause)) => {
                     if let Some(turn) = due.get_mut(&key) {
-                        turn.next = Some(Instant::now() + varied(interval).max(pause));
+                        turn.next = Some(Instant::now() + with_jitter(interval).max(pause));
                     }
                 }
                 Err(failed) => {

@@ -16,12 +16,12 @@ use crate::{
     error::chain,
     hex,
     ids::{PoolName, TaskId},
-    queue::{self, DeadLetter, Finish, TaskBody},
+    queue::{self, DeadLetter, Settlement, TaskBody},
     task::{Task, TaskError, TaskStatus, Writer},
     time::Timestamp,
 };
 
-/// How often a task may be begun on request.
+/// How often a task may be started on request.
 const MAX_ATTEMPTS: u32 = 5;
 /// The most characters of a reason.
 const MAX_REASON: usize = 500;
@@ -73,7 +73,7 @@ impl ScanService {
         let now = self.clock.now();
         let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
         let before = self.tasks.get(task_id).await?.status;
-        let update = self.tasks.update(task_id, Writer::FrontDoor, move |task| match task.status {
+        let update = self.tasks.update(task_id, Writer::Api, move |task| match task.status {
             // A scanner is written down before anything is created on it, so without one there is nothing to stop.
             TaskStatus::Queued | TaskStatus::Running if !may_have_a_scan(task) => {
                 task.cancel_requested_at = Some(now);
@@ -155,11 +155,11 @@ impl ScanService {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let leases = self.queue.leases(&task.scanner_pool).await?;
         for held in leases.iter().filter(|held| held.lease.task_id == task.task_id) {
-            self.queue.finish(&held.lease, Finish::Ack).await?;
+            self.queue.settle(&held.lease, Settlement::Ack).await?;
         }
         if task.has_scan() {
             // Looked after also where no new scan may begin. What follows only removes its dead letter.
-            self.queue.enqueue_begun(&task.scanner_pool, &body).await?;
+            self.queue.enqueue_started(&task.scanner_pool, &body).await?;
         }
         queue::revive(self.queue.as_ref(), &task.scanner_pool, &body).await?;
         Ok(())
@@ -216,7 +216,7 @@ impl ScanService {
     async fn dismiss(&self, letter: &DeadLetter) -> Result<(), ServiceError> {
         let Some(task_id) = &letter.task_id else { return Ok(()) };
         let (now, attempt) = (self.clock.now(), letter.reason.attempt);
-        let update = self.tasks.update(task_id, Writer::FrontDoor, move |task| {
+        let update = self.tasks.update(task_id, Writer::Api, move |task| {
             let is_of_this_failure = task.status.allows_retry() && (attempt == 0 || attempt == task.attempt);
             if is_of_this_failure {
                 task.dismissed_at.get_or_insert(now);

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CircuitStatus, ScanService, ServiceError, UnservedView, shorten};
+use super::{CircuitStatus, OrphanedTasks, ScanService, ServiceError, shorten};
 use crate::{
     blocking,
     ids::{InstanceId, PoolName, TaskId},
@@ -222,8 +222,8 @@ pub struct PoolsView {
     /// The pool of scans that name none.
     pub default_pool: PoolName,
     /// Tasks that wait because their pool or scanner is not configured any more.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unserved: Vec<UnservedView>,
+    #[serde(default, rename = "unserved", skip_serializing_if = "Vec::is_empty")]
+    pub orphaned: Vec<OrphanedTasks>,
 }
 
 /// The queue of one pool.
@@ -361,7 +361,7 @@ impl ScanService {
                 queue_depth: self.queue.stats(&pool.name).await?.ready,
             });
         }
-        Ok(PoolsView { pools, default_pool, unserved: self.unserved().await? })
+        Ok(PoolsView { pools, default_pool, orphaned: self.orphaned_tasks().await? })
     }
 
     /// The queues, of one pool or all.

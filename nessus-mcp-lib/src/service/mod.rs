@@ -34,7 +34,7 @@ pub use self::{
         HealthView, InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView,
         TaskSummary,
     },
-    orphaned::UnservedView,
+    orphaned::OrphanedTasks,
     results::ResultsRequest,
     status::TaskView,
     submit::{IdempotencyKey, Submission, SubmitRequest},
@@ -68,7 +68,7 @@ pub struct ScanService {
     memory: MemoryGate,
     /// How long the scans of each pool take.
     typical: Arc<Mutex<HashMap<PoolName, estimate::Typical>>>,
-    unserved: Arc<Mutex<Option<orphaned::Unserved>>>,
+    orphaned: Arc<Mutex<Option<orphaned::Cached>>>,
 }
 
 /// What a [`ScanService`] is made of.
@@ -174,7 +174,7 @@ impl ScanService {
             data_dir: parts.data_dir.into(),
             memory: MemoryGate::new(parts.results_memory_mib),
             typical: Arc::default(),
-            unserved: Arc::default(),
+            orphaned: Arc::default(),
         })
     }
 

@@ -1,5 +1,6 @@
-//! Tasks that nothing can work on, because their pool or scanner was taken out of the configuration: they wait, which
-//! nobody would see in a list of what is configured.
+//! Orphaned tasks: their pool or scanner was taken out of the configuration, so no worker can run them.
+//!
+//! They wait, and a list of what is configured would not show them.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -15,14 +16,14 @@ use crate::{
     time::Timestamp,
 };
 
-/// How old the answer may be: it takes a look at every task.
+/// How old the answer may be: it takes a read of every task.
 const KEPT: Duration = Duration::from_secs(10);
 
-/// Tasks that wait for a pool or scanner that is not configured; those in the hands of a worker do not wait.
+/// Tasks that wait for a pool or scanner that is not configured. A task that a worker holds does not wait.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct UnservedView {
+pub struct OrphanedTasks {
     /// The pool.
     pub scanner_pool: PoolName,
     /// The scanner they are bound to, when that is what is missing.
@@ -32,11 +33,11 @@ pub struct UnservedView {
     pub tasks: u64,
 }
 
-/// What was found out last, and when.
+/// The last answer, and when it was found.
 #[derive(Debug, Clone)]
-pub(super) struct Unserved {
+pub(super) struct Cached {
     at: Timestamp,
-    views: Vec<UnservedView>,
+    views: Vec<OrphanedTasks>,
 }
 
 impl ScanService {
@@ -45,9 +46,9 @@ impl ScanService {
     ///
     /// # Errors
     /// [`ServiceError::Task`] when the tasks cannot be read.
-    pub async fn unserved(&self) -> Result<Vec<UnservedView>, ServiceError> {
+    pub async fn orphaned_tasks(&self) -> Result<Vec<OrphanedTasks>, ServiceError> {
         let now = self.clock.now();
-        let known = self.unserved.lock().ok().and_then(|unserved| unserved.clone());
+        let known = self.orphaned.lock().ok().and_then(|cached| cached.clone());
         if let Some(known) = known.filter(|known| now.since(known.at) < KEPT) {
             return Ok(known.views);
         }
@@ -67,10 +68,10 @@ impl ScanService {
                 *counts.entry((pool.clone(), instance)).or_default() += 1;
             }
         }
-        let view = |((scanner_pool, scanner_instance), tasks)| UnservedView { scanner_pool, scanner_instance, tasks };
+        let view = |((scanner_pool, scanner_instance), tasks)| OrphanedTasks { scanner_pool, scanner_instance, tasks };
         let views: Vec<_> = counts.into_iter().map(view).collect();
-        if let Ok(mut unserved) = self.unserved.lock() {
-            *unserved = Some(Unserved { at: now, views: views.clone() });
+        if let Ok(mut cached) = self.orphaned.lock() {
+            *cached = Some(Cached { at: now, views: views.clone() });
         }
         Ok(views)
     }

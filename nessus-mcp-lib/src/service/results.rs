@@ -237,7 +237,7 @@ impl ScanService {
         });
         let index = made.await.map_err(ResultsError::Read)??;
         // One that is of no use is kept too: it says so.
-        self.tasks.publish(artifact, Writer::FrontDoor).await?;
+        self.tasks.publish(artifact, Writer::Api).await?;
         Ok(index)
     }
 
@@ -262,7 +262,7 @@ impl ScanService {
         if task.last_accessed_at.is_some_and(|last| now.since(last) < ACCESS_RESOLUTION) {
             return;
         }
-        let noted = self.tasks.update(&task.task_id, Writer::FrontDoor, move |task| task.last_accessed_at = Some(now));
+        let noted = self.tasks.update(&task.task_id, Writer::Api, move |task| task.last_accessed_at = Some(now));
         if let Err(error) = noted.await {
             warn!(task_id = %task.task_id, %error, "the time of access was not noted");
         }

@@ -41,7 +41,7 @@ pub struct TaskView {
     pub estimated_wait_seconds: Option<u64>,
     /// Why its scan cannot begin now, unless it only waits its turn. The pool is paused; or no scanner that may run it is
     /// configured, enabled and called (with the last failure); or several workers in a row were lost with it; or the last
-    /// try failed, and the next is later. The task waits; once it has begun, up to its time limit.
+    /// try failed, and the next is later. The task waits; once it has started, up to its time limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// The last error that is retried: code, message, how often in a row, and when the next try is. Absent as soon as the

@@ -185,7 +185,7 @@ async fn results_are_refused_until_the_scan_has_ended() {
     assert_eq!(results(&task_id, 1).await.unwrap_err().code(), "results_not_ready");
     assert_eq!(results(&task_id, -1).await.unwrap_err().code(), "invalid_page", "a wrong question first");
     let cancel = |task: &mut crate::task::Task| task.status = TaskStatus::Cancelled;
-    f.service.tasks().update(&task_id, crate::task::Writer::FrontDoor, cancel).await.unwrap();
+    f.service.tasks().update(&task_id, crate::task::Writer::Api, cancel).await.unwrap();
     assert_eq!(results(&task_id, 1).await.unwrap_err().code(), "no_results");
     let unknown = TaskId::new("ne_ness_20251201_143022_a1b2c3d4").unwrap();
     assert_eq!(results(&unknown, 1).await.unwrap_err().code(), "task_not_found");
@@ -200,7 +200,7 @@ async fn task_with(f: &Fixture, export: &[u8]) -> TaskId {
     let path = f.service.tasks().artifact_path(&task_id, crate::task::EXPORT_FILE);
     tokio::fs::write(path, export).await.unwrap();
     let cancel = |task: &mut crate::task::Task| task.status = TaskStatus::Cancelled;
-    f.service.tasks().update(&task_id, crate::task::Writer::FrontDoor, cancel).await.unwrap();
+    f.service.tasks().update(&task_id, crate::task::Writer::Api, cancel).await.unwrap();
     task_id
 }
 

@@ -6,7 +6,7 @@ use super::state::StateTransitionError;
 use crate::{
     durable,
     error::{Classified, ErrorKind},
-    ids::{Fence, TaskId},
+    ids::{FencingToken, TaskId},
 };
 
 /// A task that could not be read or changed.
@@ -24,13 +24,13 @@ pub enum TaskError {
     Transition(#[from] StateTransitionError),
     /// Another worker has claimed the task since: the writer must stop acting on it.
     #[error("task `{task_id}` is held by a later claim (fence {current}, ours {ours})")]
-    StaleFence {
+    StaleFencingToken {
         /// The task.
         task_id: TaskId,
         /// The fence in the file.
-        current: Fence,
+        current: FencingToken,
         /// The fence of the writer.
-        ours: Fence,
+        ours: FencingToken,
     },
     /// A newer version of this program has written the file, and only such a one knows what to do with the task: it waits.
     #[error("`{}` was written by a newer version of this program: {message}", path.display())]
@@ -78,7 +78,7 @@ impl Classified for TaskError {
             Self::NotFound(_) => "task_not_found",
             Self::AlreadyExists(_) => "task_exists",
             Self::Transition(_) => "invalid_state",
-            Self::StaleFence { .. } => "lease_lost",
+            Self::StaleFencingToken { .. } => "lease_lost",
             Self::Newer { .. } => "task_newer",
             Self::Damaged { .. } => "task_damaged",
             Self::Storage { .. } => "storage_error",
@@ -88,7 +88,7 @@ impl Classified for TaskError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
-            Self::AlreadyExists(_) | Self::Transition(_) | Self::StaleFence { .. } => ErrorKind::Conflict,
+            Self::AlreadyExists(_) | Self::Transition(_) | Self::StaleFencingToken { .. } => ErrorKind::Conflict,
             Self::Newer { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }

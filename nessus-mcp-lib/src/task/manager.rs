@@ -20,7 +20,7 @@ use super::{
 use crate::{
     blocking,
     durable::{self, DurableFile},
-    ids::{Fence, PoolName, TaskId},
+    ids::{FencingToken, PoolName, TaskId},
     results::Profile,
     time::{Clock, SystemClock},
 };
@@ -30,9 +30,9 @@ use crate::{
 pub enum Writer {
     /// A worker that holds the claim with this fence. It may only touch tasks that are not terminal, and only while
     /// no later claim has written.
-    Worker(Fence),
+    Worker(FencingToken),
     /// A front door or an operator, who holds no claim.
-    FrontDoor,
+    Api,
 }
 
 /// Which tasks [`TaskManager::list`] returns.
@@ -129,9 +129,9 @@ impl Artifact {
 /// let id = TaskId::generate("nessus", "nessus", now);
 /// let payload = ScanPayload::new("office", "192.0.2.0/24");
 /// tasks.create(Task::new(id.clone(), TraceId::generate(), ScanType::Untrusted, "nessus", PoolName::new("nessus")?, payload, now)).await?;
-/// let task = tasks.update(&id, Writer::FrontDoor, |task| task.status = TaskStatus::Cancelled).await?;
+/// let task = tasks.update(&id, Writer::Api, |task| task.status = TaskStatus::Cancelled).await?;
 /// assert!(task.completed_at.is_some());
-/// assert!(tasks.update(&id, Writer::FrontDoor, |task| task.status = TaskStatus::Running).await.is_err());
+/// assert!(tasks.update(&id, Writer::Api, |task| task.status = TaskStatus::Running).await.is_err());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// # });
 /// # fn tokio_test(f: impl Future<Output = Result<(), Box<dyn std::error::Error>>>) {
@@ -185,7 +185,7 @@ impl TaskManager {
     /// sets `completed_at` and `execution_time`. Everything else is as `change` leaves it.
     ///
     /// # Errors
-    /// [`TaskError::Transition`] for a step the state machine does not have, [`TaskError::StaleFence`] when a later
+    /// [`TaskError::Transition`] for a step the state machine does not have, [`TaskError::StaleFencingToken`] when a later
     /// claim has written since; the file is then as it was.
     pub async fn update(
         &self,
@@ -410,7 +410,7 @@ fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {
         return Ok(());
     };
     if let Some(current) = task.fence.filter(|current| *current > ours) {
-        return Err(TaskError::StaleFence { task_id: task.task_id.clone(), current, ours });
+        return Err(TaskError::StaleFencingToken { task_id: task.task_id.clone(), current, ours });
     }
     if task.status.is_terminal() {
         return Err(StateTransitionError { from: task.status, to: TaskStatus::Running }.into());

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use super::state::TaskStatus;
 use crate::{
     error::excerpt,
-    ids::{Fence, InstanceId, PoolName, ScanId, TaskId, TraceId},
+    ids::{FencingToken, InstanceId, PoolName, ScanId, TaskId, TraceId},
     time::Timestamp,
 };
 
@@ -373,7 +373,7 @@ pub struct Task {
     pub dismissed_at: Option<Timestamp>,
     /// The fence of the last claim that wrote here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub fence: Option<Fence>,
+    pub fence: Option<FencingToken>,
     /// The version of this document.
     #[serde(default = "current_version")]
     pub schema_version: u32,
@@ -465,7 +465,7 @@ impl Task {
     }
 
     /// Whether it is to be claimed also where no new scan may begin: its time runs, or a scan of it has to be looked after.
-    pub(crate) fn has_begun(&self) -> bool {
+    pub(crate) fn has_started(&self) -> bool {
         self.status == TaskStatus::Running || self.has_scan()
     }
 

@@ -10,7 +10,7 @@ use tokio::runtime::Builder;
 
 use super::{ScanPayload, ScanType, Task, TaskError, TaskManager, TaskStatus, Writer};
 use crate::{
-    ids::{Fence, PoolName, TaskId, TraceId},
+    ids::{FencingToken, PoolName, TaskId, TraceId},
     time::{Clock, ManualClock, Timestamp},
 };
 
@@ -33,7 +33,7 @@ enum Step {
     /// The holder of the claim that was given `age` claims ago writes.
     Worker { age: usize, change: Change },
     /// A front door writes.
-    FrontDoor(Change),
+    Api(Change),
     /// An operator asks for another attempt.
     Retry,
 }
@@ -130,7 +130,7 @@ fn steps() -> impl Strategy<Value = Step> {
         3 => (1..5_u64).prop_map(Step::Claim),
         6 => (prop_oneof![3 => Just(0_usize), 1 => 1..4_usize], changes())
             .prop_map(|(age, change)| Step::Worker { age, change }),
-        1 => changes().prop_map(Step::FrontDoor),
+        1 => changes().prop_map(Step::Api),
         2 => Just(Step::Retry),
     ]
 }
@@ -167,11 +167,12 @@ impl Real {
             }
             Step::Worker { age, change } => {
                 let fence = self.fences[self.fences.len().saturating_sub(age + 1)];
-                let written = self.tasks.update(id, Writer::Worker(Fence(fence)), move |task| make(task, change)).await;
+                let written =
+                    self.tasks.update(id, Writer::Worker(FencingToken(fence)), move |task| make(task, change)).await;
                 (answer(written), model.work(fence, change))
             }
-            Step::FrontDoor(change) => {
-                let written = self.tasks.update(id, Writer::FrontDoor, move |task| make(task, change)).await;
+            Step::Api(change) => {
+                let written = self.tasks.update(id, Writer::Api, move |task| make(task, change)).await;
                 (answer(written), model.change(change))
             }
             Step::Retry => (answer(self.tasks.retry(id).await), model.retry()),
@@ -198,7 +199,7 @@ fn answer<T>(result: Result<T, TaskError>) -> Answer {
     match result {
         Ok(_) => Answer::Done,
         Err(TaskError::AlreadyExists(_)) => Answer::Exists,
-        Err(TaskError::StaleFence { .. }) => Answer::Stale,
+        Err(TaskError::StaleFencingToken { .. }) => Answer::Stale,
         Err(TaskError::Transition(_)) => Answer::Refused,
         Err(error) => panic!("{error}"),
     }

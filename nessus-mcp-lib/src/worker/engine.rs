@@ -9,17 +9,16 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
-use super::{pacing::Turns, queue_clock::QueueClock, run_task::TaskRun};
+use super::{pacing::ClaimPacing, queue_clock::QueueClock, run_task::TaskRun, shared::Shared};
 use crate::{
     config::{ConfigError, WorkerSettings},
     error::chain,
-    housekeeping::{QueueIndex, ReconcileError},
+    housekeeping::ReconcileError,
     ids::{PoolName, WorkerId},
-    queue::{Claim, Finish, Queue, QueueError},
-    scanner::{self, Circuits, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
+    queue::{Claim, Settlement},
+    scanner::{self, ScannerPool, Selection},
     service::ScanService,
     task::TaskManager,
-    telemetry::Metrics,
     time::{BootInstant, Clock},
 };
 
@@ -33,25 +32,6 @@ const STOP_WAIT: Duration = Duration::from_secs(30);
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
 /// The time between two searches for what killed processes left.
 const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
-
-/// What all runs of a worker share.
-#[derive(Debug)]
-pub(super) struct Shared {
-    pub(super) id: WorkerId,
-    pub(super) tasks: TaskManager,
-    pub(super) queue: Arc<dyn Queue>,
-    pub(super) index: QueueIndex,
-    pub(super) scanners: ScannerRegistry,
-    pub(super) circuits: Circuits,
-    pub(super) selection: Selection,
-    pub(super) turns: Turns,
-    pub(super) settings: WorkerSettings,
-    pub(super) metrics: Arc<Metrics>,
-    /// The queue's, by which everything here goes.
-    pub(super) clock: Arc<QueueClock>,
-    /// Cancelled when the worker shall stop.
-    pub(super) stop: CancellationToken,
-}
 
 /// A queue consumer. Any number of them, in any number of processes, share one queue and one data directory.
 ///
@@ -87,7 +67,7 @@ impl Worker {
             scanners: service.scanners().clone(),
             circuits: service.circuits().clone(),
             selection: Selection::default(),
-            turns: Turns::default(),
+            pacing: ClaimPacing::default(),
             settings,
             metrics: Arc::clone(service.metrics()),
             clock,
@@ -174,7 +154,7 @@ impl Worker {
                         self.start(*claim, claimed_at, runs);
                     }
                     Ok(Claimed::Nothing) => open.push(pool.name.clone()),
-                    Ok(Claimed::NoRoom) => {}
+                    Ok(Claimed::NoCapacity) => {}
                     Err(message) => {
                         warn!(pool = %pool.name, error = message, "nothing could be claimed");
                         tokio::time::sleep(FAILURE_WAIT).await;
@@ -226,20 +206,20 @@ impl Worker {
             Ok(Some(bound)) => bound,
             Err(ReconcileError::Queue(error)) => return Err(failed(error)),
             // Whoever watches the queue says why.
-            Ok(None) | Err(_) => return Ok(Claimed::NoRoom),
+            Ok(None) | Err(_) => return Ok(Claimed::NoCapacity),
         };
         // An operator's order, or what another worker has just found, counts from the next claim on.
         let instances = pool.instance_ids();
         if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
             debug!(pool = %pool.name, error = failed(error), "what others say of the scanners is not known");
         }
-        let has_room = !self.shared.free_instances(pool).await.map_err(failed)?.is_empty();
+        let has_free_slot = !self.shared.free_instances(pool).await.map_err(failed)?.is_empty();
         let claimed_at = BootInstant::now();
         let Shared { queue, id, settings, .. } = self.shared.as_ref();
-        let claim = if has_room {
+        let claim = if has_free_slot {
             queue.claim(&pool.name, id, settings.lease).await
         } else {
-            queue.claim_begun(&pool.name, id, settings.lease).await
+            queue.claim_started(&pool.name, id, settings.lease).await
         };
         let claim = claim.map_err(failed)?;
         if let Some(claim) = &claim
@@ -247,15 +227,15 @@ impl Worker {
         {
             info!(task_id = %claim.lease.task_id, "the queue has lost what it knew: the task is handed back");
             let task = self.shared.tasks.get(&claim.lease.task_id).await;
-            let begun = task.map_or(true, |task| task.has_begun());
-            let release = Finish::Release { delay: Duration::ZERO, begun };
-            queue.finish(&claim.lease, release).await.map_err(failed)?;
-            return Ok(Claimed::NoRoom);
+            let started = task.map_or(true, |task| task.has_started());
+            let release = Settlement::Release { delay: Duration::ZERO, started };
+            queue.settle(&claim.lease, release).await.map_err(failed)?;
+            return Ok(Claimed::NoCapacity);
         }
         Ok(match claim {
             Some(claim) => Claimed::Task(Box::new(claim), claimed_at),
-            None if has_room => Claimed::Nothing,
-            None => Claimed::NoRoom,
+            None if has_free_slot => Claimed::Nothing,
+            None => Claimed::NoCapacity,
         })
     }
 
@@ -321,23 +301,5 @@ impl Served {
 enum Claimed {
     Task(Box<Claim>, BootInstant),
     Nothing,
-    NoRoom,
-}
-
-impl Shared {
-    /// The scanners of a pool that have a free slot and are not left alone, the best first.
-    pub(super) async fn free_instances<'a>(
-        &self,
-        pool: &'a ScannerPool,
-    ) -> Result<Vec<&'a ScannerInstance>, QueueError> {
-        let mut loads = Vec::new();
-        for instance in pool.enabled() {
-            if self.circuits.check(&pool.name, &instance.instance_id).is_err() {
-                continue;
-            }
-            let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
-            loads.push((instance, active));
-        }
-        Ok(self.selection.rank(&pool.name, loads))
-    }
+    NoCapacity,
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    ids::{Fence, PoolName, WorkerId},
+    ids::{FencingToken, PoolName, WorkerId},
     queue::{MockQueue, QueueError},
     time::{Timestamp, suspend},
 };
@@ -11,7 +11,7 @@ const LENGTH: Duration = Duration::from_secs(60);
 
 fn lease() -> Lease {
     let task = TaskId::generate("nessus", "nessus", Timestamp::from_millis(0));
-    Lease::new(PoolName::new("nessus").unwrap(), task, WorkerId::generate(), Fence(1))
+    Lease::new(PoolName::new("nessus").unwrap(), task, WorkerId::generate(), FencingToken(1))
 }
 
 fn unavailable() -> QueueError {

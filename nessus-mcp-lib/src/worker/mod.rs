@@ -13,6 +13,7 @@
 
 mod engine;
 mod heartbeat;
+mod held_task;
 mod lifecycle;
 mod outcome;
 mod pacing;
@@ -21,6 +22,7 @@ mod poll;
 mod queue_clock;
 mod results;
 mod run_task;
+mod shared;
 mod stall;
 
 pub use self::engine::Worker;

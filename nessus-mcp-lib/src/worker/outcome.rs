@@ -6,7 +6,7 @@ use crate::{
     error::{Classified, chain},
     queue::QueueError,
     results::ResultsError,
-    scanner::ScannerError,
+    scanner::{ScanState, ScannerError},
     task::{TaskError, TaskStatus},
 };
 
@@ -28,6 +28,63 @@ pub(super) enum Outcome {
     HandBack(Duration),
     /// Another worker holds it: no step may be taken any more.
     Lost,
+}
+
+/// Why a scan is stopped before its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum StopReason {
+    /// Somebody asked for it; what is said of the task.
+    Requested(String),
+    /// It has used up its time.
+    OutOfTime(Duration),
+    /// It has shown no change for as long as it may in this state.
+    Stalled { state: ScanState, progress: Option<u8>, limit: Duration },
+}
+
+impl StopReason {
+    /// How the task ends when its scan does not end by itself first.
+    pub(super) fn error(&self) -> StepError {
+        match self {
+            Self::Requested(message) => {
+                StepError::Scan { status: TaskStatus::Cancelled, code: "cancelled", message: message.clone() }
+            }
+            Self::OutOfTime(limit) => StepError::Scan {
+                status: TaskStatus::Timeout,
+                code: "scan_timeout",
+                message: format!("the scan took longer than {} seconds", limit.as_secs()),
+            },
+            Self::Stalled { state, progress, limit } => {
+                let seconds = limit.as_secs();
+                let (code, message) = match state {
+                    ScanState::Pending => (
+                        "scan_pending",
+                        format!(
+                            "the scanner did not begin the scan within {seconds} seconds: it is busy with other scans, or \
+                             its licence does not let it scan"
+                        ),
+                    ),
+                    ScanState::Paused => {
+                        ("scan_paused", format!("the scan was held on the scanner for longer than {seconds} seconds"))
+                    }
+                    _ => {
+                        let at = progress.map(|progress| format!(" at {progress} %")).unwrap_or_default();
+                        ("scan_stalled", format!("the scan has stood still{at} for {seconds} seconds"))
+                    }
+                };
+                StepError::Scan { status: TaskStatus::Timeout, code, message }
+            }
+        }
+    }
+
+    /// The same, with what else is to be said of it.
+    pub(super) fn error_with(&self, more: &str) -> StepError {
+        match self.error() {
+            StepError::Scan { status, code, message } => {
+                StepError::Scan { status, code, message: format!("{message}; {more}") }
+            }
+            other => other,
+        }
+    }
 }
 
 /// An error on the road, before it is decided what follows from it.

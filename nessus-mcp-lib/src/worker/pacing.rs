@@ -24,22 +24,22 @@ type Place = (PoolName, Option<InstanceId>);
 
 /// The last look that is due, by what is waited for.
 #[derive(Debug, Default)]
-pub(super) struct Turns(Mutex<HashMap<Place, Instant>>);
+pub(super) struct ClaimPacing(Mutex<HashMap<Place, Instant>>);
 
-impl Turns {
+impl ClaimPacing {
     /// How long the next task waits for its turn, `at_least` so long.
-    pub(super) fn next(&self, place: Place, at_least: Duration) -> Duration {
+    pub(super) fn next_delay(&self, place: Place, at_least: Duration) -> Duration {
         let now = Instant::now();
         let earliest = now + at_least;
-        let mut turns = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let last = turns.get(&place);
+        let mut due = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let last = due.get(&place);
         let next = last.map_or(earliest, |last| earliest.max(*last + DISTANCE).min(now + LONGEST.max(at_least)));
-        turns.insert(place, next);
+        due.insert(place, next);
         next - now
     }
 
     /// There was room for one: those that come now need not stand behind all that have come before.
-    pub(super) fn found_room(&self, place: &Place) {
+    pub(super) fn slot_found(&self, place: &Place) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(place);
     }
 }
@@ -54,17 +54,17 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn looks_follow_each_other_and_none_is_too_far_away() {
-        let turns = Turns::default();
+        let pacing = ClaimPacing::default();
         let pauses = |count: usize, at_least: u64| -> Vec<u64> {
-            let next = || turns.next(place("one"), Duration::from_secs(at_least)).as_secs();
+            let next = || pacing.next_delay(place("one"), Duration::from_secs(at_least)).as_secs();
             std::iter::repeat_with(next).take(count).collect()
         };
         assert_eq!(pauses(3, 30), [30, 31, 32]);
-        assert_eq!(turns.next(place("two"), DISTANCE), DISTANCE, "another scanner");
+        assert_eq!(pacing.next_delay(place("two"), DISTANCE), DISTANCE, "another scanner");
         tokio::time::advance(Duration::from_secs(2)).await;
         assert_eq!(pauses(2, 30), [31, 32]);
         assert_eq!(pauses(1000, 30).last(), Some(&LONGEST.as_secs()));
-        turns.found_room(&place("one"));
+        pacing.slot_found(&place("one"));
         assert_eq!(pauses(2, 1), [1, 2]);
     }
 }

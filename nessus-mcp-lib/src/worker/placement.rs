@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tracing::{info, warn};
 
-use super::{engine::Shared, outcome::StepError, poll::StopReason};
+use super::{
+    outcome::{StepError, StopReason},
+    shared::Shared,
+};
 use crate::{
     circuit_breaker::{CircuitOpen, CircuitState},
     ids::InstanceId,
@@ -17,10 +20,10 @@ use crate::{
 /// How long a task waits for a scanner that was disabled or is not configured, and for the end of a pause.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
 /// The shortest and the longest pause of a task whose scanner is left alone.
-pub(super) const LEFT_ALONE_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+pub(super) const OPEN_CIRCUIT_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// Whether a slot was found for a task.
-pub(super) enum Placed {
+pub(super) enum Placement {
     On(ScannerInstance),
     Wait(Duration),
 }
@@ -31,7 +34,7 @@ impl Shared {
     ///
     /// What stands against new scans, such as a pause, an open circuit or no free slot, does not keep one that exists from
     /// being watched or stopped.
-    pub(super) async fn place(&self, task: &Task, claim: &Claim) -> Result<Placed, StepError> {
+    pub(super) async fn place(&self, task: &Task, claim: &Claim) -> Result<Placement, StepError> {
         let pool = &task.scanner_pool;
         let bound = match task.next_instance() {
             Some(id) => match self.scanners.bound_instance(pool, id) {
@@ -42,31 +45,31 @@ impl Shared {
         };
         match (&bound, self.over(task)) {
             // Its scan shall be stopped, if there is one: that must not wait for room to run one.
-            (Some(bound), Some(_)) => return Ok(Placed::On(bound.clone())),
+            (Some(bound), Some(_)) => return Ok(Placement::On(bound.clone())),
             (None, Some((reason, _))) => return Err(self.end_without_scan(task, &reason)),
             (Some(bound), None) if task.nessus_scan_id.is_some() => {
                 // It runs, whoever took its slot meanwhile.
                 if !task.scan_is_over() {
-                    self.takes_slot(task, bound, u32::MAX).await?;
+                    self.acquire_slot(task, bound, u32::MAX).await?;
                 }
-                return Ok(Placed::On(bound.clone()));
+                return Ok(Placement::On(bound.clone()));
             }
             (_, None) => {}
         }
         if self.is_paused_for(task, claim).await? {
             info!("the task waits until its pool is resumed");
-            return Ok(Placed::Wait(DISABLED_PAUSE));
+            return Ok(Placement::Wait(DISABLED_PAUSE));
         }
         let candidates = match bound {
             Some(bound) => {
                 let id = &bound.instance_id;
                 if !bound.enabled {
                     warn!(instance = %id, "the task waits for a scanner that is disabled");
-                    return Ok(Placed::Wait(DISABLED_PAUSE));
+                    return Ok(Placement::Wait(DISABLED_PAUSE));
                 }
                 if let Err(open) = self.circuits.check(pool, id) {
                     info!(reason = %open, "the task waits for its scanner");
-                    return Ok(Placed::Wait(left_alone_pause(&open)));
+                    return Ok(Placement::Wait(open_circuit_pause(&open)));
                 }
                 vec![bound]
             }
@@ -76,13 +79,13 @@ impl Shared {
             },
         };
         for instance in candidates {
-            if self.takes_slot(task, &instance, instance.max_concurrent_scans).await? {
+            if self.acquire_slot(task, &instance, instance.max_concurrent_scans).await? {
                 self.selection.used(pool, &instance.instance_id);
-                self.turns.found_room(&(pool.clone(), task.scanner_instance_id.clone()));
-                return Ok(Placed::On(instance));
+                self.pacing.slot_found(&(pool.clone(), task.scanner_instance_id.clone()));
+                return Ok(Placement::On(instance));
             }
         }
-        Ok(Placed::Wait(self.no_slot_pause(task)))
+        Ok(Placement::Wait(self.no_slot_pause(task)))
     }
 
     /// The end of a task that has no scan, with what is known of why it has none.
@@ -101,7 +104,7 @@ impl Shared {
     }
 
     /// Whether the task gets one of so many slots of a scanner, or holds one.
-    async fn takes_slot(&self, task: &Task, instance: &ScannerInstance, slots: u32) -> Result<bool, StepError> {
+    async fn acquire_slot(&self, task: &Task, instance: &ScannerInstance, slots: u32) -> Result<bool, StepError> {
         let Self { queue, settings, .. } = self;
         let taken =
             queue.acquire_slot(&task.scanner_pool, &instance.instance_id, &task.task_id, slots, settings.lease).await?;
@@ -109,7 +112,7 @@ impl Shared {
     }
 
     /// Whether a pause of its pool keeps the task from beginning its scan. The queue hands out from a paused pool only what
-    /// may have begun.
+    /// may have started.
     async fn is_paused_for(&self, task: &Task, claim: &Claim) -> Result<bool, StepError> {
         let may_have_begun = task.status == TaskStatus::Running || claim.deliveries > 1 || claim.losses > 0;
         Ok(may_have_begun && self.queue.stats(&task.scanner_pool).await?.paused.is_some())
@@ -118,7 +121,7 @@ impl Shared {
     /// What becomes of a task that is bound to a scanner this process has never known: the file may have lost it by
     /// mistake, and nobody else can stop its scan. So the task waits until the scanner is configured again, its time is
     /// over or somebody cancels it.
-    fn without_scanner(&self, task: &Task, id: &InstanceId) -> Result<Placed, StepError> {
+    fn without_scanner(&self, task: &Task, id: &InstanceId) -> Result<Placement, StepError> {
         let scan = task.nessus_scan_id.as_ref().or(task.open_scans.first().map(|open| &open.scan_id));
         let warning = match scan {
             Some(scan) => format!("the scanner `{id}` is not configured any more; its scan {scan} may still run there"),
@@ -132,7 +135,7 @@ impl Shared {
             return Err(StepError::failed("unknown_instance", warning));
         }
         warn!(instance = %id, "{warning}: the task waits until it is");
-        Ok(Placed::Wait(DISABLED_PAUSE))
+        Ok(Placement::Wait(DISABLED_PAUSE))
     }
 
     /// The longer a task waits for its scanner, the less often it asks.
@@ -144,6 +147,6 @@ impl Shared {
 
 /// How long a task waits for a scanner that is left alone: until it is not, but not so long that an operator who ends it
 /// sees nothing happen.
-pub(super) fn left_alone_pause(open: &CircuitOpen) -> Duration {
-    open.retry_after.unwrap_or(LEFT_ALONE_PAUSE.1).clamp(LEFT_ALONE_PAUSE.0, LEFT_ALONE_PAUSE.1)
+pub(super) fn open_circuit_pause(open: &CircuitOpen) -> Duration {
+    open.retry_after.unwrap_or(OPEN_CIRCUIT_PAUSE.1).clamp(OPEN_CIRCUIT_PAUSE.0, OPEN_CIRCUIT_PAUSE.1)
 }

@@ -5,13 +5,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
-use super::{lifecycle::Held, outcome::StepError, stall::Standstill};
+use super::{
+    held_task::HeldTask,
+    outcome::{StepError, StopReason},
+    stall::StallDetector,
+};
 use crate::{
     error::{Classified, chain, excerpt},
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError},
     task::{Step, TaskStatus},
-    time::{Clock as _, by_lot},
+    time::{Clock as _, random_fraction},
 };
 
 /// The first time between two looks; it grows up to the configured interval.
@@ -27,63 +31,6 @@ const STOP_AGAIN: Duration = Duration::from_secs(30);
 const KILL_AFTER: Duration = Duration::from_secs(5 * 60);
 /// How soon a wish to cancel is noticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
-
-/// Why a scan is stopped before its end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum StopReason {
-    /// Somebody asked for it; what is said of the task.
-    Requested(String),
-    /// It has used up its time.
-    OutOfTime(Duration),
-    /// It has shown no change for as long as it may in this state.
-    Standstill { state: ScanState, progress: Option<u8>, limit: Duration },
-}
-
-impl StopReason {
-    /// How the task ends when its scan does not end by itself first.
-    pub(super) fn error(&self) -> StepError {
-        match self {
-            Self::Requested(message) => {
-                StepError::Scan { status: TaskStatus::Cancelled, code: "cancelled", message: message.clone() }
-            }
-            Self::OutOfTime(limit) => StepError::Scan {
-                status: TaskStatus::Timeout,
-                code: "scan_timeout",
-                message: format!("the scan took longer than {} seconds", limit.as_secs()),
-            },
-            Self::Standstill { state, progress, limit } => {
-                let seconds = limit.as_secs();
-                let (code, message) = match state {
-                    ScanState::Pending => (
-                        "scan_pending",
-                        format!(
-                            "the scanner did not begin the scan within {seconds} seconds: it is busy with other scans, or \
-                             its licence does not let it scan"
-                        ),
-                    ),
-                    ScanState::Paused => {
-                        ("scan_paused", format!("the scan was held on the scanner for longer than {seconds} seconds"))
-                    }
-                    _ => {
-                        let at = progress.map(|progress| format!(" at {progress} %")).unwrap_or_default();
-                        ("scan_stalled", format!("the scan has stood still{at} for {seconds} seconds"))
-                    }
-                };
-                StepError::Scan { status: TaskStatus::Timeout, code, message }
-            }
-        }
-    }
-
-    /// The same, with what else is to be said of it.
-    pub(super) fn error_with(&self, more: &str) -> StepError {
-        match self.error() {
-            StepError::Scan { status, code, message } => {
-                StepError::Scan { status, code, message: format!("{message}; {more}") }
-            }
-            other => other,
-        }
-    }
-}
 
 /// A scan that does not change any more.
 #[derive(Debug)]
@@ -117,7 +64,7 @@ impl Stopping {
 /// Also when a scan that is to be stopped does not end, or is gone: the task ends as its [`StopReason`] says. While it
 /// is being stopped, an error of the scanner is no reason to give up before [`STOP_LIMIT`] is over.
 pub(super) async fn until_ended(
-    held: &Held<'_>,
+    held: &HeldTask<'_>,
     scan: &ScanId,
     reason: Option<StopReason>,
 ) -> Result<Ended, StepError> {
@@ -125,9 +72,9 @@ pub(super) async fn until_ended(
     let mut last_answer = Instant::now();
     let mut last_state = None;
     let mut stopping = reason.map(Stopping::new);
-    let mut standstill = Standstill::new(&held.shared.settings);
+    let mut stall = StallDetector::new(&held.shared.settings);
     loop {
-        let (task, stands_still, failure) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
+        let (task, stalled, failure) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
                 last_answer = Instant::now();
                 if last_state != Some(status.state) {
@@ -141,8 +88,8 @@ pub(super) async fn until_ended(
                 let task = held.record(&status).await?;
                 crate::fail_points::fail_point!("worker_polled");
                 let clock = &held.shared.clock;
-                let stands_still = standstill.check(&task, status.state, clock.now()).filter(|_| clock.is_trusted());
-                (task, stands_still, None)
+                let stalled = stall.check(&task, status.state, clock.now()).filter(|_| clock.is_trusted());
+                (task, stalled, None)
             }
             Err(ScannerError::NotFound(what)) => {
                 held.close_scan(scan).await?;
@@ -155,7 +102,7 @@ pub(super) async fn until_ended(
             Err(error) => return Err(error.into()),
         };
         if stopping.is_none()
-            && let Some(reason) = held.reason_to_stop(&task).or(stands_still)
+            && let Some(reason) = held.reason_to_stop(&task).or(stalled)
         {
             info!(%scan, ?reason, "the scan is stopped");
             stopping = Some(Stopping::new(reason));
@@ -177,7 +124,7 @@ pub(super) async fn until_ended(
 }
 
 /// Stops a scan of an earlier attempt, if it runs, and waits until it has ended.
-pub(super) async fn until_stopped(held: &Held<'_>, scan: &ScanId) -> Result<(), StepError> {
+pub(super) async fn until_stopped(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
     let mut interval = Interval::new(held.shared.settings.poll_interval);
     let mut stopping = Stopping::new(StopReason::Requested(String::new()));
     loop {
@@ -198,7 +145,7 @@ pub(super) async fn until_stopped(held: &Held<'_>, scan: &ScanId) -> Result<(), 
 }
 
 /// The end of a task whose scan may still run, which it says.
-async fn unstopped(held: &Held<'_>, scan: &ScanId, reason: &StopReason) -> Result<StepError, StepError> {
+async fn unstopped(held: &HeldTask<'_>, scan: &ScanId, reason: &StopReason) -> Result<StepError, StepError> {
     let instance = &held.instance.instance_id;
     let warning =
         format!("the scan {scan} on `{instance}` did not confirm that it has stopped: it may still run there");
@@ -209,7 +156,7 @@ async fn unstopped(held: &Held<'_>, scan: &ScanId, reason: &StopReason) -> Resul
 }
 
 /// Tells the scanner to stop the scan, and again after a while; in the end, to kill it.
-async fn stop(held: &Held<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result<(), StepError> {
+async fn stop(held: &HeldTask<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result<(), StepError> {
     if stopping.asked.is_some_and(|asked| asked.elapsed() < STOP_AGAIN) {
         return Ok(());
     }
@@ -235,7 +182,7 @@ async fn stop(held: &Held<'_>, scan: &ScanId, stopping: &mut Stopping) -> Result
 }
 
 /// Waits for the next look, or less when somebody wants the scan to be cancelled meanwhile.
-pub(super) async fn pause(held: &Held<'_>, duration: Duration, watches: bool) -> Result<(), StepError> {
+pub(super) async fn pause(held: &HeldTask<'_>, duration: Duration, watches: bool) -> Result<(), StepError> {
     let until = Instant::now() + duration;
     loop {
         let left = until.saturating_duration_since(Instant::now());
@@ -267,7 +214,7 @@ pub(super) fn check_end(ended: &Ended) -> Result<(), StepError> {
 
 /// Up to a fifth less, by lot: scans that were launched together shall not be looked at together for ever.
 fn spread(interval: Duration) -> Duration {
-    interval.mul_f64(1.0 - by_lot() / 5.0)
+    interval.mul_f64(1.0 - random_fraction() / 5.0)
 }
 
 /// Intervals that grow by half from [`FIRST_INTERVAL`] to a limit: short scans are noticed soon, long ones cost little.

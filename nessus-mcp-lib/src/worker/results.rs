@@ -14,7 +14,7 @@ use serde_json::Value;
 use tokio::io::AsyncWriteExt;
 use tracing::{info, warn};
 
-use super::{lifecycle::Held, outcome::StepError};
+use super::{held_task::HeldTask, outcome::StepError};
 use crate::{
     blocking,
     error::chain,
@@ -46,7 +46,12 @@ struct Collected {
 }
 
 /// Fetches the export, checks it, converts it to the profile that was asked for and completes the task.
-pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<(), StepError> {
+pub(super) async fn complete(
+    held: &HeldTask<'_>,
+    task: &Task,
+    scan: &ScanId,
+    end: &ScanStatus,
+) -> Result<(), StepError> {
     let found = collect(held, task, scan, end, TaskStatus::Completed, None).await?;
     crate::fail_points::fail_point!("worker_before_final_state");
     held.update(move |task| {
@@ -67,7 +72,7 @@ pub(super) async fn complete(held: &Held<'_>, task: &Task, scan: &ScanId, end: &
 /// Keeps what a scan has found that ended before it was complete, for a task that will end as `status`. A scan without
 /// any results is no reason to fail: how the task ends is decided already, and what is missing is said in it.
 pub(super) async fn keep_partial(
-    held: &Held<'_>,
+    held: &HeldTask<'_>,
     task: &Task,
     scan: &ScanId,
     end: &ScanStatus,
@@ -80,7 +85,7 @@ pub(super) async fn keep_partial(
         let error = match collect(held, task, scan, end, status, Some(warning.clone())).await {
             Ok(found) => break found,
             Err(error @ (StepError::Stopped | StepError::LeaseLost)) => return Err(error),
-            Err(StepError::Task(error @ (TaskError::StaleFence { .. } | TaskError::Transition(_)))) => {
+            Err(StepError::Task(error @ (TaskError::StaleFencingToken { .. } | TaskError::Transition(_)))) => {
                 return Err(error.into());
             }
             Err(error) => error,
@@ -112,7 +117,7 @@ pub(super) async fn keep_partial(
 /// Fetches, checks, indexes, converts and publishes the results of a task that will be in `status`; `partial` is the
 /// warning that stands first.
 async fn collect(
-    held: &Held<'_>,
+    held: &HeldTask<'_>,
     task: &Task,
     scan: &ScanId,
     end: &ScanStatus,
@@ -154,7 +159,7 @@ struct Fetched {
 
 /// Fetches an export and reads it once, which judges it and makes its index. One that cannot be read to its end is made
 /// again once.
-async fn fetch_sound(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<Fetched, StepError> {
+async fn fetch_sound(held: &HeldTask<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<Fetched, StepError> {
     let mut is_first = true;
     loop {
         let export = export(held, task, scan).await?;
@@ -173,7 +178,7 @@ async fn fetch_sound(held: &Held<'_>, task: &Task, scan: &ScanId, end: &ScanStat
     }
 }
 
-async fn export(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
+async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);
@@ -184,7 +189,7 @@ async fn export(held: &Held<'_>, task: &Task, scan: &ScanId) -> Result<Artifact,
     Ok(artifact)
 }
 
-async fn convert(held: &Held<'_>, task: &Task, export: &Artifact) -> Result<Artifact, StepError> {
+async fn convert(held: &HeldTask<'_>, task: &Task, export: &Artifact) -> Result<Artifact, StepError> {
     let profile: Profile = task.payload.schema_profile.as_deref().map(str::parse).transpose()?.unwrap_or_default();
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, &profile_file_name(&profile.to_string())).await?;
     let converter =
@@ -216,7 +221,7 @@ async fn blocking<T: Send + 'static>(
 
 /// The task as it will be when it is complete, for the metadata line of its converted results.
 fn finished_view(
-    held: &Held<'_>,
+    held: &HeldTask<'_>,
     task: &Task,
     status: TaskStatus,
     warnings: &[String],

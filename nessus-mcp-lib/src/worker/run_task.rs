@@ -6,21 +6,22 @@ use tokio::time::Instant;
 use tracing::{Span, error, info, warn};
 
 use super::{
-    engine::Shared,
     heartbeat::{Heartbeat, HeldSlot},
-    lifecycle::{self, Held},
+    held_task::HeldTask,
+    lifecycle,
     outcome::{Outcome, StepError},
-    placement::{LEFT_ALONE_PAUSE, Placed, left_alone_pause},
+    placement::{OPEN_CIRCUIT_PAUSE, Placement, open_circuit_pause},
     poll::{self, STOP_LIMIT},
+    shared::Shared,
 };
 use crate::{
     circuit_breaker::{Judged as _, Verdict},
     error::{Classified, ErrorKind, chain},
     ids::{InstanceId, ScanId},
-    queue::{Claim, DeadReason, Finish, FinishOutcome, LOSSES_ALLOWED},
+    queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
     task::{CANCELLED, LOST_WITH_WORKERS, Step, Task, TaskError, TaskStatus, Writer},
-    time::{BootInstant, Clock as _, varied},
+    time::{BootInstant, Clock as _, with_jitter},
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
@@ -61,7 +62,7 @@ enum Loaded {
 /// What the queue must know of a task that is not over.
 struct Standing {
     /// Whether it is to be claimed also where no new scan may begin, because its time runs.
-    begun: bool,
+    started: bool,
     /// Whether its scan goes on.
     has_scan: bool,
 }
@@ -118,7 +119,7 @@ impl TaskRun {
             TaskStatus::Queued | TaskStatus::Running => {}
         }
         if let Some(written) = task.fence.filter(|written| *written >= self.claim.lease.fence) {
-            match self.shared.queue.raise_fence(&self.claim.lease, written).await? {
+            match self.shared.queue.raise_fencing_token(&self.claim.lease, written).await? {
                 Some(lease) => self.claim.lease = lease,
                 None => return Ok(Loaded::Over(Outcome::Lost)),
             }
@@ -167,12 +168,14 @@ impl TaskRun {
     /// The task keeps this scanner to its end, whatever becomes of the configuration meanwhile.
     async fn work(&self, task: Task, heartbeat: &Heartbeat) -> (Outcome, Option<ScannerInstance>) {
         let instance = match self.shared.place(&task, &self.claim).await {
-            Ok(Placed::On(instance)) => instance,
+            Ok(Placement::On(instance)) => instance,
             // Its time runs, which must be noticed.
-            Ok(Placed::Wait(pause)) if task.status == TaskStatus::Running => return (Outcome::HandBack(pause), None),
-            Ok(Placed::Wait(pause)) => {
+            Ok(Placement::Wait(pause)) if task.status == TaskStatus::Running => {
+                return (Outcome::HandBack(pause), None);
+            }
+            Ok(Placement::Wait(pause)) => {
                 let place = (task.scanner_pool.clone(), task.scanner_instance_id.clone());
-                return (Outcome::HandBack(self.shared.turns.next(place, pause)), None);
+                return (Outcome::HandBack(self.shared.pacing.next_delay(place, pause)), None);
             }
             Err(error) => return (self.after(error, None).await, None),
         };
@@ -184,12 +187,12 @@ impl TaskRun {
             });
         }
         let started_at = task.started_at.unwrap_or_else(|| self.shared.clock.now());
-        let held = Held::new(&self.shared, &self.claim.lease, &instance, heartbeat.lost(), started_at);
+        let held = HeldTask::new(&self.shared, &self.claim.lease, &instance, heartbeat.lost(), started_at);
         let outcome = self.drive(&held, heartbeat).await;
         (outcome, Some(instance))
     }
 
-    async fn drive(&self, held: &Held<'_>, heartbeat: &Heartbeat) -> Outcome {
+    async fn drive(&self, held: &HeldTask<'_>, heartbeat: &Heartbeat) -> Outcome {
         let mut over_since = None;
         loop {
             let (is_over, error) = match lifecycle::drive(held).await {
@@ -253,7 +256,7 @@ impl TaskRun {
                 ScannerError::AuthenticationRefused(_)
                     | ScannerError::SessionRefused(_)
                     | ScannerError::Configuration(_)
-            ) || failure.needs_mending()
+            ) || failure.needs_operator()
         };
         let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_mended(failure));
         if !passes {
@@ -264,10 +267,10 @@ impl TaskRun {
     }
 
     /// Decides what follows from an error and writes it down if it is final.
-    async fn after(&self, error: StepError, held: Option<&Held<'_>>) -> Outcome {
+    async fn after(&self, error: StepError, held: Option<&HeldTask<'_>>) -> Outcome {
         match &error {
             StepError::Stopped => return Outcome::HandBack(Duration::ZERO),
-            StepError::LeaseLost | StepError::Task(TaskError::StaleFence { .. }) => return Outcome::Lost,
+            StepError::LeaseLost | StepError::Task(TaskError::StaleFencingToken { .. }) => return Outcome::Lost,
             StepError::Task(TaskError::Transition(refused)) => {
                 info!(status = %refused.from, "the task was ended by somebody else");
                 return match held {
@@ -301,7 +304,7 @@ impl TaskRun {
     }
 
     /// Stops the scan of a task that somebody has ended. Nobody else will, so a file that cannot be read now is read later.
-    async fn stop_of_ended(&self, held: &Held<'_>) -> Outcome {
+    async fn stop_of_ended(&self, held: &HeldTask<'_>) -> Outcome {
         loop {
             match held.task().await {
                 Ok(task) => {
@@ -329,7 +332,7 @@ impl TaskRun {
     }
 
     /// How the task goes on after an error that need not be its end.
-    fn another_try(&self, task: &Task, error: &StepError, held: Option<&Held<'_>>) -> Option<Outcome> {
+    fn another_try(&self, task: &Task, error: &StepError, held: Option<&HeldTask<'_>>) -> Option<Outcome> {
         if let (StepError::Scanner(failure), Some(held)) = (error, held)
             && blames_the_scanner(failure)
             && let Some(outcome) = self.without_this_scanner(task, failure, held)
@@ -352,7 +355,7 @@ impl TaskRun {
 
     /// How the task goes on when its scanner is to blame: on another one, or on this one when it is left alone no more.
     /// Neither uses up a try.
-    fn without_this_scanner(&self, task: &Task, failure: &ScannerError, held: &Held<'_>) -> Option<Outcome> {
+    fn without_this_scanner(&self, task: &Task, failure: &ScannerError, held: &HeldTask<'_>) -> Option<Outcome> {
         let (pool, id) = (&task.scanner_pool, &held.instance.instance_id);
         let left_alone = self.shared.circuits.check(pool, id).err();
         let not_made = matches!(failure, ScannerError::CircuitOpen(_));
@@ -371,10 +374,10 @@ impl TaskRun {
             return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
         }
         let comes_back = failure.is_retryable() && (left_alone.is_some() || not_made);
-        if !comes_back && !failure.needs_mending() {
+        if !comes_back && !failure.needs_operator() {
             return None;
         }
-        let mut pause = left_alone.as_ref().map_or(LEFT_ALONE_PAUSE.0, left_alone_pause);
+        let mut pause = left_alone.as_ref().map_or(OPEN_CIRCUIT_PAUSE.0, open_circuit_pause);
         if failure.may_have_acted() {
             pause = pause.max(UNCLEAR_PAUSE);
         }
@@ -416,7 +419,7 @@ impl TaskRun {
                 error!(status = %task.status, code, error = error.message(), "the task has failed");
                 dead_letter(&task)
             }
-            Err(TaskError::StaleFence { .. }) => Outcome::Lost,
+            Err(TaskError::StaleFencingToken { .. }) => Outcome::Lost,
             Err(TaskError::Transition(_)) => Outcome::EndedElsewhere,
             Err(unwritten) => {
                 error!(code, error = error.message(), "the task has failed, which cannot be written down yet");
@@ -425,11 +428,11 @@ impl TaskRun {
         }
     }
 
-    /// What the queue must know of a task that is not over. A file that cannot be read does not say that nothing has begun.
+    /// What the queue must know of a task that is not over. A file that cannot be read does not say that nothing has started.
     async fn standing(&self) -> Standing {
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
-        task.map_or(Standing { begun: true, has_scan: true }, |task| Standing {
-            begun: task.has_begun(),
+        task.map_or(Standing { started: true, has_scan: true }, |task| Standing {
+            started: task.has_started(),
             has_scan: task.nessus_scan_id.is_some(),
         })
     }
@@ -443,15 +446,17 @@ impl TaskRun {
     async fn finish(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
         let (how, has_scan) = match outcome {
             Outcome::Lost => return,
-            Outcome::Ended | Outcome::EndedElsewhere => (Finish::Ack, false),
-            Outcome::Dead { code, message, attempt } => (Finish::Dead(DeadReason::new(message, code, attempt)), false),
+            Outcome::Ended | Outcome::EndedElsewhere => (Settlement::Ack, false),
+            Outcome::Dead { code, message, attempt } => {
+                (Settlement::DeadLetter(DeadReason::new(message, code, attempt)), false)
+            }
             Outcome::Retry(delay) => {
-                let Standing { begun, has_scan } = self.standing().await;
-                (Finish::Retry { delay, begun }, has_scan)
+                let Standing { started, has_scan } = self.standing().await;
+                (Settlement::Nack { delay, started }, has_scan)
             }
             Outcome::HandBack(delay) => {
-                let Standing { begun, has_scan } = self.standing().await;
-                (Finish::Release { delay, begun }, has_scan)
+                let Standing { started, has_scan } = self.standing().await;
+                (Settlement::Release { delay, started }, has_scan)
             }
         };
         // A scan that goes on keeps its slot: the next worker takes it over, or it ends with its lease.
@@ -460,9 +465,9 @@ impl TaskRun {
         }
         crate::fail_points::fail_point!("worker_before_acknowledge");
         for tried in 1..=FINISH_TRIES {
-            match self.shared.queue.finish(&self.claim.lease, how.clone()).await {
-                Ok(FinishOutcome::Done) => return,
-                Ok(FinishOutcome::LeaseLost) => return info!("the lease had ended before the task did"),
+            match self.shared.queue.settle(&self.claim.lease, how.clone()).await {
+                Ok(SettleOutcome::Settled) => return,
+                Ok(SettleOutcome::LeaseLost) => return info!("the lease had ended before the task did"),
                 Err(error) => warn!(error = chain(&error), tried, "the queue was not told the end of the task"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
@@ -491,7 +496,7 @@ impl TaskRun {
 
 /// How a task goes on when the error says nothing about it: whoever claims it next finds it as it stands.
 fn wait_for_this_machine(error: &StepError) -> Outcome {
-    let pause = varied(LOCAL_PAUSE);
+    let pause = with_jitter(LOCAL_PAUSE);
     warn!(error = error.message(), ?pause, "nothing is known of the task for now: it waits, and its scan goes on");
     Outcome::HandBack(pause)
 }
@@ -516,7 +521,7 @@ fn dead_letter(task: &Task) -> Outcome {
 
 /// Doubles with each delivery, and varies by a quarter, so that what failed together does not come back together.
 fn retry_pause(deliveries: u32) -> Duration {
-    varied(doubled(RETRY_PAUSE, deliveries.saturating_sub(1)))
+    with_jitter(doubled(RETRY_PAUSE, deliveries.saturating_sub(1)))
 }
 
 /// A pause that doubles with each failure before it.

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::poll::StopReason;
+use super::outcome::StopReason;
 use crate::{config::WorkerSettings, scanner::ScanState, task::Task, time::Timestamp};
 
 /// Looks whether a scan moves.
-pub(super) struct Standstill<'s> {
+pub(super) struct StallDetector<'s> {
     settings: &'s WorkerSettings,
     /// Whether it was said that the scan has used up half of its time.
     has_warned: bool,
 }
 
-impl<'s> Standstill<'s> {
+impl<'s> StallDetector<'s> {
     pub(super) fn new(settings: &'s WorkerSettings) -> Self {
         Self { settings, has_warned: false }
     }
@@ -26,7 +26,7 @@ impl<'s> Standstill<'s> {
         let limit = self.limit(state)?;
         let lasted = now.since(task.observation.as_ref()?.unchanged_since);
         if lasted >= limit {
-            return Some(StopReason::Standstill { state, progress: task.progress, limit });
+            return Some(StopReason::Stalled { state, progress: task.progress, limit });
         }
         let is_long = lasted >= limit / 2;
         if is_long && !self.has_warned {

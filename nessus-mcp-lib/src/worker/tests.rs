@@ -347,7 +347,7 @@ async fn a_task_that_somebody_cancels_is_left_alone_and_its_scan_is_stopped() {
     let worker = f.start();
     f.wait_for_launch().await;
     let cancel = |task: &mut Task| task.status = TaskStatus::Cancelled;
-    f.service.tasks().update(&task_id, Writer::FrontDoor, cancel).await.unwrap();
+    f.service.tasks().update(&task_id, Writer::Api, cancel).await.unwrap();
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Cancelled);
     assert_eq!(f.scanner.running(), 0);
     assert_eq!(f.dead_codes().await, Vec::<String>::new());
@@ -517,7 +517,7 @@ async fn the_login_of_a_scan_is_removed_when_it_has_ended() {
 
     let with = fixture.submit().await;
     let tasks = fixture.service.tasks();
-    tasks.update(&with, Writer::FrontDoor, |task| task.scan_type = crate::task::ScanType::Trusted).await.unwrap();
+    tasks.update(&with, Writer::Api, |task| task.scan_type = crate::task::ScanType::Trusted).await.unwrap();
     let busy = ScannerError::Server { status: 500, message: "busy".to_owned() };
     fixture.scanner.fail_next(MockOperation::ForgetCredentials, busy);
     let worker = fixture.start();

@@ -69,12 +69,12 @@ use self::{
     target::Target,
 };
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish,
-    FinishOutcome, IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, PublishOutcome, Queue,
-    QueueError, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry,
+    IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats, RemoveOutcome,
+    RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
 };
 use crate::{
-    ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
+    ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
     secret::Secret,
     time::Timestamp,
 };
@@ -83,7 +83,7 @@ use crate::{
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The largest fence: the largest integer that Lua and every JSON reader keep exactly.
-const LARGEST_FENCE: u64 = 1 << 53;
+const LARGEST_FENCING_TOKEN: u64 = 1 << 53;
 
 /// A [`Queue`] on Redis or Valkey, version 6.2 or later.
 pub struct RedisQueue {
@@ -145,10 +145,10 @@ impl RedisQueue {
             let body = String::from_utf8(body).ok().and_then(|body| TaskBody::parse(body).ok());
             // The script reads bodies less strictly.
             let Some(body) = body.filter(|body| body.task_id().as_str() == id) else {
-                self.bury_unreadable(pool, id, format!("{fence}:{worker}")).await?;
+                self.dead_letter_unreadable(pool, id, format!("{fence}:{worker}")).await?;
                 continue;
             };
-            let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), Fence(fence));
+            let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), FencingToken(fence));
             return Ok(Some(Claim::new(lease, body, deliveries).with_losses(losses)));
         }
     }
@@ -159,9 +159,9 @@ impl RedisQueue {
     }
 
     /// Throws out an entry that was leased and then could not be read.
-    async fn bury_unreadable(&self, pool: &PoolName, id: String, owner: String) -> Result<(), QueueError> {
-        let finish = self.script(&scripts::FINISH, pool, [id, owner, "corrupted".to_owned()]);
-        self.calls.run::<u64>(&finish, LostReply::Repeat).await?;
+    async fn dead_letter_unreadable(&self, pool: &PoolName, id: String, owner: String) -> Result<(), QueueError> {
+        let settle = self.script(&scripts::SETTLE, pool, [id, owner, "corrupted".to_owned()]);
+        self.calls.run::<u64>(&settle, LostReply::Repeat).await?;
         Ok(())
     }
 
@@ -185,7 +185,7 @@ impl Queue for RedisQueue {
         self.enqueue_at(pool, body, "back").await
     }
 
-    async fn enqueue_begun(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
         self.enqueue_at(pool, body, "begun").await
     }
 
@@ -193,7 +193,7 @@ impl Queue for RedisQueue {
         self.claim_of("all", pool, worker, lease).await
     }
 
-    async fn claim_begun(
+    async fn claim_started(
         &self,
         pool: &PoolName,
         worker: &WorkerId,
@@ -202,8 +202,8 @@ impl Queue for RedisQueue {
         self.claim_of("begun", pool, worker, lease).await
     }
 
-    async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError> {
-        if above.0 >= LARGEST_FENCE {
+    async fn raise_fencing_token(&self, lease: &Lease, above: FencingToken) -> Result<Option<Lease>, QueueError> {
+        if above.0 >= LARGEST_FENCING_TOKEN {
             return Err(QueueError::Internal {
                 location: self.calls.location().to_owned(),
                 problem: format!("no fence above {above} can be given"),
@@ -211,9 +211,9 @@ impl Queue for RedisQueue {
             });
         }
         let arguments = [lease.task_id.to_string(), owner(lease), above.to_string(), lease.worker.to_string()];
-        let raise = self.script(&scripts::RAISE_FENCE, &lease.pool, arguments);
+        let raise = self.script(&scripts::RAISE_FENCING_TOKEN, &lease.pool, arguments);
         let fence: Option<u64> = self.calls.run(&raise, LostReply::Tell).await?;
-        Ok(fence.map(|fence| Lease { fence: Fence(fence), ..lease.clone() }))
+        Ok(fence.map(|fence| Lease { fence: FencingToken(fence), ..lease.clone() }))
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError> {
@@ -249,26 +249,26 @@ impl Queue for RedisQueue {
         Ok(suspects.filter_map(|(id, losses)| Some((TaskId::new(id).ok()?, losses))).collect())
     }
 
-    async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError> {
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<SettleOutcome, QueueError> {
         let mut arguments = vec![lease.task_id.to_string(), owner(lease)];
-        match how {
-            Finish::Ack => arguments.push("ack".to_owned()),
-            Finish::Retry { delay, begun } => {
-                let place = if begun { "begun" } else { "back" };
-                arguments.extend(["retry".to_owned(), millis(delay), place.to_owned()]);
+        match settlement {
+            Settlement::Ack => arguments.push("ack".to_owned()),
+            Settlement::Nack { delay, started } => {
+                let place = if started { "begun" } else { "back" };
+                arguments.extend(["nack".to_owned(), millis(delay), place.to_owned()]);
             }
-            Finish::Release { delay, begun } => {
-                let place = if begun { "begun" } else { "front" };
+            Settlement::Release { delay, started } => {
+                let place = if started { "begun" } else { "front" };
                 arguments.extend(["release".to_owned(), millis(delay), place.to_owned()]);
             }
-            Finish::Dead(reason) => {
+            Settlement::DeadLetter(reason) => {
                 arguments.push("dead".to_owned());
                 arguments.extend(letters::appended(&reason));
             }
         }
-        let finish = scripts::FINISH.on(self.naming.entries(&lease.pool), arguments);
-        let done: u64 = self.calls.run(&finish, LostReply::Repeat).await?;
-        Ok(if done == 1 { FinishOutcome::Done } else { FinishOutcome::LeaseLost })
+        let settle = scripts::SETTLE.on(self.naming.entries(&lease.pool), arguments);
+        let done: u64 = self.calls.run(&settle, LostReply::Repeat).await?;
+        Ok(if done == 1 { SettleOutcome::Settled } else { SettleOutcome::LeaseLost })
     }
 
     async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError> {
@@ -358,7 +358,7 @@ impl Queue for RedisQueue {
         let read = |(id, owner, expires, deliveries): (String, String, i64, u32)| {
             let (fence, worker) = owner.split_once(':')?;
             let (task, worker) = (TaskId::new(id).ok()?, WorkerId::new(worker).ok()?);
-            let lease = Lease::new(pool.clone(), task, worker, Fence(fence.parse().ok()?));
+            let lease = Lease::new(pool.clone(), task, worker, FencingToken(fence.parse().ok()?));
             Some(LeaseInfo::new(lease, Timestamp::from_millis(expires), deliveries))
         };
         Ok(listed.into_iter().filter_map(read).collect())

@@ -32,10 +32,10 @@ macro_rules! pool_script {
 pool_script!(ENQUEUE, "place.lua", "whole.lua", "enqueue.lua");
 pool_script!(AUDIT, "audit.lua");
 pool_script!(CLAIM, "follow_clock.lua", "place.lua", "due.lua", "dead.lua", "claim.lua");
-pool_script!(RAISE_FENCE, "raise_fencing_token.lua");
+pool_script!(RAISE_FENCING_TOKEN, "raise_fencing_token.lua");
 pool_script!(RENEW, "renew.lua");
 pool_script!(NOTE_PROGRESS, "note_progress.lua");
-pool_script!(FINISH, "place.lua", "dead.lua", "settle.lua");
+pool_script!(SETTLE, "place.lua", "dead.lua", "settle.lua");
 pool_script!(REAP, "follow_clock.lua", "place.lua", "due.lua", "reap.lua");
 pool_script!(REMOVE, "find.lua", "remove.lua");
 pool_script!(RETRY_DEAD, "whole.lua", "dead.lua", "retry_dead.lua");

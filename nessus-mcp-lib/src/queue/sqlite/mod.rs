@@ -11,6 +11,7 @@
 mod circuits;
 mod clock;
 mod connection;
+mod errors;
 mod schema;
 mod shared;
 mod statements;
@@ -34,12 +35,12 @@ use self::{
     statements::{End, Which},
 };
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, Finish,
-    FinishOutcome, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError,
-    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SlotOutcome, TaskBody,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry,
+    IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats, RemoveOutcome, RenewOutcome,
+    RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
 };
 use crate::{
-    ids::{Fence, InstanceId, PoolName, TaskId, WorkerId},
+    ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -47,7 +48,7 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// The largest fence: the largest integer that every JSON reader keeps exactly.
-const LARGEST_FENCE: u64 = 1 << 53;
+const LARGEST_FENCING_TOKEN: u64 = 1 << 53;
 
 /// A [`Queue`] in one SQLite file.
 pub struct SqliteQueue {
@@ -150,25 +151,25 @@ impl Queue for SqliteQueue {
         self.enqueue_at(pool, body, End::Back).await
     }
 
-    async fn enqueue_begun(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
-        self.enqueue_at(pool, body, End::Begun).await
+    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+        self.enqueue_at(pool, body, End::Started).await
     }
 
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
         self.claim_of(Which::All, pool, worker, lease).await
     }
 
-    async fn claim_begun(
+    async fn claim_started(
         &self,
         pool: &PoolName,
         worker: &WorkerId,
         lease: Duration,
     ) -> Result<Option<Claim>, QueueError> {
-        self.claim_of(Which::Begun, pool, worker, lease).await
+        self.claim_of(Which::Started, pool, worker, lease).await
     }
 
-    async fn raise_fence(&self, lease: &Lease, above: Fence) -> Result<Option<Lease>, QueueError> {
-        if above.0 >= LARGEST_FENCE {
+    async fn raise_fencing_token(&self, lease: &Lease, above: FencingToken) -> Result<Option<Lease>, QueueError> {
+        if above.0 >= LARGEST_FENCING_TOKEN {
             return Err(QueueError::Internal {
                 location: self.store.location().to_owned(),
                 problem: format!("no fence above {above} can be given"),
@@ -176,7 +177,7 @@ impl Queue for SqliteQueue {
             });
         }
         let lease = lease.clone();
-        self.write(move |step, now| statements::raise_fence(step, now, lease, above)).await
+        self.write(move |step, now| statements::raise_fencing_token(step, now, lease, above)).await
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError> {
@@ -194,11 +195,11 @@ impl Queue for SqliteQueue {
         self.read(move |view, _| statements::suspects(view, &pool)).await
     }
 
-    async fn finish(&self, lease: &Lease, how: Finish) -> Result<FinishOutcome, QueueError> {
+    async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<SettleOutcome, QueueError> {
         let lease = lease.clone();
-        let made_ready = matches!(how, Finish::Release { .. });
-        let outcome = self.write(move |step, now| statements::finish(step, now, &lease, how)).await?;
-        if made_ready && outcome == FinishOutcome::Done {
+        let made_ready = matches!(settlement, Settlement::Release { .. });
+        let outcome = self.write(move |step, now| statements::settle(step, now, &lease, settlement)).await?;
+        if made_ready && outcome == SettleOutcome::Settled {
             self.work.notify_waiters();
         }
         Ok(outcome)

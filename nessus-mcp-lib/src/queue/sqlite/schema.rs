@@ -2,8 +2,8 @@
 
 use rusqlite::{Connection, OptionalExtension, Transaction, TransactionBehavior};
 
-use super::connection::describe;
-use crate::queue::QueueError;
+use super::errors::describe;
+use crate::queue::error::QueueError;
 
 /// The version this program writes. Version matrix: 1 is the first; 2 adds the circuits of scanners; 3 the losses of
 /// workers; 4 what is known of the queue as a whole.
@@ -47,7 +47,7 @@ CREATE TABLE circuits (
 /// The tables of version 1.
 ///
 /// An entry is in exactly one state, and a task has at most one entry in a pool. `place` orders the ready ones; the
-/// front is the smallest and may be negative. Those that have begun are far below all others, see `statements`, and
+/// front is the smallest and may be negative. Those that have started are far below all others, see `statements`, and
 /// `at_front` says where an entry goes when it is due. `task_id` is NULL for a body that was put there by other means than
 /// `enqueue`; the claim that meets it fills it in or throws the body out.
 pub(super) const FIRST_VERSION: &str = "

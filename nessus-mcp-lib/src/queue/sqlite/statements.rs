@@ -5,18 +5,18 @@ use std::{error::Error, str::FromStr};
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, named_params, params, types::Type};
 
 use super::super::{
-    Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Finish, FinishOutcome, Lease, LeaseInfo,
-    QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, TaskBody, pause_after_losses,
+    Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
+    RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, TaskBody, pause_after_losses,
 };
 use crate::{
-    ids::{Fence, PoolName, TaskId, WorkerId},
+    ids::{FencingToken, PoolName, TaskId, WorkerId},
     time::Timestamp,
 };
 
 /// How many expired leases and due entries one claim moves: it stays short however many there are.
 const MOVED_PER_CLAIM: u32 = 100;
 
-/// The place above which the tasks stand that have not begun. Those that have are all before it.
+/// The place above which the tasks stand that have not started. Those that have are all before it.
 const FIRST_PLACE: i64 = -(1 << 40);
 
 /// Where in the queue an entry goes; stored with those that wait for their time.
@@ -24,22 +24,22 @@ const FIRST_PLACE: i64 = -(1 << 40);
 pub(super) enum End {
     /// Behind all others.
     Back = 0,
-    /// Before all that have not begun.
+    /// Before all that have not started.
     Front = 1,
-    /// Before all others: it has begun.
-    Begun = 2,
+    /// Before all others: it has started.
+    Started = 2,
 }
 
 impl End {
-    const fn of(begun: bool, otherwise: Self) -> Self {
-        if begun { Self::Begun } else { otherwise }
+    const fn of(started: bool, otherwise: Self) -> Self {
+        if started { Self::Started } else { otherwise }
     }
 
     const fn read(stored: i64) -> Self {
         match stored {
             0 => Self::Back,
             1 => Self::Front,
-            _ => Self::Begun,
+            _ => Self::Started,
         }
     }
 }
@@ -48,7 +48,7 @@ impl End {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     All,
-    Begun,
+    Started,
 }
 
 /// A row's id and what a step must know of it.
@@ -105,14 +105,14 @@ pub(super) fn claim(
             return Ok(None);
         };
         let Ok(body) = TaskBody::parse(held.body.as_str()) else {
-            bury(step, now, pool, known.as_ref(), &held, &DeadReason::corrupted())?;
+            dead_letter(step, now, pool, known.as_ref(), &held, &DeadReason::corrupted())?;
             continue;
         };
         if known.is_none() && entry_state(step, pool, body.task_id())?.is_some() {
             delete(step, held.id)?;
             continue;
         }
-        let fence = next_fence(step, now, pool, Fence(0))?;
+        let fence = next_fence(step, now, pool, FencingToken(0))?;
         step.prepare_cached(
             "UPDATE entries SET state = 'leased', task_id = :task, worker = :worker, fence = :fence,
                  expires_ms = :expires, losses = losses + 1 WHERE id = :id",
@@ -127,11 +127,11 @@ pub(super) fn claim(
     }
 }
 
-pub(super) fn raise_fence(
+pub(super) fn raise_fencing_token(
     step: &Transaction<'_>,
     now: Timestamp,
     lease: Lease,
-    above: Fence,
+    above: FencingToken,
 ) -> rusqlite::Result<Option<Lease>> {
     let Some(held) = held(step, &lease)? else {
         return Ok(None);
@@ -166,25 +166,25 @@ pub(super) fn renew(
         .collect()
 }
 
-pub(super) fn finish(
+pub(super) fn settle(
     step: &Transaction<'_>,
     now: Timestamp,
     lease: &Lease,
-    how: Finish,
-) -> rusqlite::Result<FinishOutcome> {
+    settlement: Settlement,
+) -> rusqlite::Result<SettleOutcome> {
     let Some(held) = held(step, lease)? else {
-        return Ok(FinishOutcome::LeaseLost);
+        return Ok(SettleOutcome::LeaseLost);
     };
-    match how {
-        Finish::Ack => delete(step, held.id)?,
-        Finish::Dead(reason) => bury(step, now, &lease.pool, Some(&lease.task_id), &held, &reason)?,
-        Finish::Retry { delay, begun } => {
+    match settlement {
+        Settlement::Ack => delete(step, held.id)?,
+        Settlement::DeadLetter(reason) => dead_letter(step, now, &lease.pool, Some(&lease.task_id), &held, &reason)?,
+        Settlement::Nack { delay, started } => {
             step.prepare_cached("UPDATE entries SET deliveries = deliveries + 1, losses = 0 WHERE id = ?1")?
                 .execute([held.id])?;
-            delay_until(step, held.id, now.plus(delay), End::of(begun, End::Back))?;
+            delay_until(step, held.id, now.plus(delay), End::of(started, End::Back))?;
         }
-        Finish::Release { delay, begun } => {
-            let end = End::of(begun, End::Front);
+        Settlement::Release { delay, started } => {
+            let end = End::of(started, End::Front);
             step.prepare_cached("UPDATE entries SET losses = MAX(losses - 1, 0) WHERE id = ?1")?.execute([held.id])?;
             if delay.is_zero() {
                 make_ready(step, &lease.pool, held.id, end)?;
@@ -193,7 +193,7 @@ pub(super) fn finish(
             }
         }
     }
-    Ok(FinishOutcome::Done)
+    Ok(SettleOutcome::Settled)
 }
 
 pub(super) fn reap(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, max: u32) -> rusqlite::Result<Vec<TaskId>> {
@@ -208,8 +208,8 @@ pub(super) fn reap(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, max:
     // Each goes before the last, so the one that waited longest goes in last.
     for (id, losses, _) in expired.iter().rev() {
         match pause_after_losses(*losses) {
-            None => make_ready(step, pool, *id, End::Begun)?,
-            Some(pause) => delay_until(step, *id, now.plus(pause), End::Begun)?,
+            None => make_ready(step, pool, *id, End::Started)?,
+            Some(pause) => delay_until(step, *id, now.plus(pause), End::Started)?,
         }
     }
     Ok(expired.into_iter().map(|(_, _, task)| task).collect())
@@ -342,7 +342,7 @@ pub(super) fn leases(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Resul
         )?,
         [pool.as_str()],
         |row| {
-            let lease = Lease::new(pool.clone(), name(row, 0)?, name(row, 1)?, Fence(count(row, 2)?));
+            let lease = Lease::new(pool.clone(), name(row, 0)?, name(row, 1)?, FencingToken(count(row, 2)?));
             Ok(LeaseInfo::new(lease, Timestamp::from_millis(row.get(3)?), row.get(4)?))
         },
     )
@@ -385,8 +385,8 @@ fn promote(step: &Transaction<'_>, now: Timestamp, pool: &PoolName) -> rusqlite:
 
 /// The place before which a claim may take what is ready.
 fn claimable_before(view: &Transaction<'_>, pool: &PoolName, which: Which) -> rusqlite::Result<i64> {
-    let begun_only = which == Which::Begun || paused(view, pool)?.is_some();
-    Ok(if begun_only { FIRST_PLACE } else { i64::MAX })
+    let started_only = which == Which::Started || paused(view, pool)?.is_some();
+    Ok(if started_only { FIRST_PLACE } else { i64::MAX })
 }
 
 fn add(step: &Transaction<'_>, pool: &PoolName, body: &TaskBody, end: End) -> rusqlite::Result<()> {
@@ -415,7 +415,7 @@ fn delay_until(step: &Transaction<'_>, id: i64, due: Timestamp, end: End) -> rus
 
 fn place_at(step: &Transaction<'_>, pool: &PoolName, end: End) -> rusqlite::Result<i64> {
     let statement = match end {
-        End::Begun => {
+        End::Started => {
             "SELECT COALESCE(MIN(place), ?2) - 1 FROM entries WHERE pool = ?1 AND state = 'ready' AND place < ?2"
         }
         End::Front => {
@@ -428,7 +428,7 @@ fn place_at(step: &Transaction<'_>, pool: &PoolName, end: End) -> rusqlite::Resu
     step.prepare_cached(statement)?.query_row(params![pool.as_str(), FIRST_PLACE], |row| row.get(0))
 }
 
-fn bury(
+fn dead_letter(
     step: &Transaction<'_>,
     now: Timestamp,
     pool: &PoolName,
@@ -506,16 +506,21 @@ fn paused(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Option<St
 
 /// Larger than any fence of the pool, than `above`, and than any that was given before a loss of data, which the
 /// clock's microseconds stand for.
-fn next_fence(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, above: Fence) -> rusqlite::Result<Fence> {
+fn next_fence(
+    step: &Transaction<'_>,
+    now: Timestamp,
+    pool: &PoolName,
+    above: FencingToken,
+) -> rusqlite::Result<FencingToken> {
     let least = now.as_millis().saturating_mul(1000).max(stored(above).saturating_add(1));
     step.prepare_cached(
         "INSERT INTO pools (pool, fence) VALUES (?1, ?2)
          ON CONFLICT (pool) DO UPDATE SET fence = MAX(fence + 1, excluded.fence) RETURNING fence",
     )?
-    .query_row(params![pool.as_str(), least], |row| count(row, 0).map(Fence))
+    .query_row(params![pool.as_str(), least], |row| count(row, 0).map(FencingToken))
 }
 
-fn stored(fence: Fence) -> i64 {
+fn stored(fence: FencingToken) -> i64 {
     i64::try_from(fence.0).unwrap_or(i64::MAX)
 }
 

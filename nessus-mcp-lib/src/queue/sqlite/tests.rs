@@ -333,7 +333,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     }
     let claim = async || queue.claim(&pool(), &worker, MINUTE).await.unwrap().map(|claim| claim.lease);
     let (dead, alive, failed) = (claim().await.unwrap(), claim().await.unwrap(), claim().await.unwrap());
-    queue.finish(&failed, Finish::Retry { delay: 2 * MINUTE, begun: false }).await.unwrap();
+    queue.settle(&failed, Settlement::Nack { delay: 2 * MINUTE, started: false }).await.unwrap();
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, MINUTE).await.unwrap();
     let opened = CircuitChange::found(0, crate::circuit_breaker::CircuitState::Open, "no answer", "w").lasting(MINUTE);
     queue.publish_circuit(&pool(), &scanner, &opened).await.unwrap();

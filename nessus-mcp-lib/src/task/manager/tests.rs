@@ -30,7 +30,7 @@ async fn fixture() -> Fixture {
 }
 
 fn worker(fence: u64) -> Writer {
-    Writer::Worker(Fence(fence))
+    Writer::Worker(FencingToken(fence))
 }
 
 #[tokio::test]
@@ -59,7 +59,7 @@ async fn a_worker_with_an_older_fence_cannot_write() {
     let f = fixture().await;
     f.tasks.update(&f.id, worker(7), |task| task.status = TaskStatus::Running).await.unwrap();
     let late = f.tasks.update(&f.id, worker(6), |task| task.progress = Some(99)).await;
-    assert!(matches!(late, Err(TaskError::StaleFence { current: Fence(7), ours: Fence(6), .. })));
+    assert!(matches!(late, Err(TaskError::StaleFencingToken { current: FencingToken(7), ours: FencingToken(6), .. })));
     let artifact = f.tasks.begin_artifact(&f.id, EXPORT_FILE).await.unwrap();
     assert!(f.tasks.publish(artifact, worker(6)).await.is_err());
     assert!(!f.tasks.artifact_path(&f.id, EXPORT_FILE).exists());
@@ -82,7 +82,7 @@ async fn the_next_worker_removes_what_a_killed_one_left() {
 #[tokio::test]
 async fn a_terminal_task_is_not_touched_by_a_worker() {
     let f = fixture().await;
-    f.tasks.update(&f.id, Writer::FrontDoor, |task| task.status = TaskStatus::Cancelled).await.unwrap();
+    f.tasks.update(&f.id, Writer::Api, |task| task.status = TaskStatus::Cancelled).await.unwrap();
     let late = f.tasks.update(&f.id, worker(9), |task| task.progress = Some(50)).await;
     assert!(matches!(late, Err(TaskError::Transition(_))));
 }
@@ -107,7 +107,7 @@ async fn only_an_explicit_retry_revives_a_failed_task() {
         task.error_code = Some("scanner_unreachable".to_owned());
     };
     f.tasks.update(&f.id, worker(1), fail).await.unwrap();
-    assert!(f.tasks.update(&f.id, Writer::FrontDoor, |task| task.status = TaskStatus::Queued).await.is_err());
+    assert!(f.tasks.update(&f.id, Writer::Api, |task| task.status = TaskStatus::Queued).await.is_err());
     let again = f.tasks.retry(&f.id).await.unwrap();
     assert_eq!((again.status, again.attempt, again.error_code), (TaskStatus::Queued, 2, None));
     assert_eq!(again.history[0].error_code.as_deref(), Some("scanner_unreachable"));
@@ -180,7 +180,7 @@ async fn parallel_changes_are_all_kept() {
     for number in 0..20 {
         let (tasks, id) = (f.tasks.clone(), f.id.clone());
         changes.spawn(async move {
-            tasks.update(&id, Writer::FrontDoor, move |task| task.validation_warnings.push(number.to_string())).await
+            tasks.update(&id, Writer::Api, move |task| task.validation_warnings.push(number.to_string())).await
         });
     }
     while let Some(result) = changes.join_next().await {

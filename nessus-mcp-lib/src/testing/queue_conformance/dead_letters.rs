@@ -5,13 +5,13 @@ use serde_json::Value;
 use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task};
 use crate::ids::PoolName;
 use crate::queue::{
-    DeadLetter, DeadReason, EnqueueOutcome, EntryState, Finish, FinishOutcome, Queue, QueueStats, RetryDeadOutcome,
+    DeadLetter, DeadReason, EnqueueOutcome, EntryState, Queue, QueueStats, RetryDeadOutcome, SettleOutcome, Settlement,
     TaskBody,
 };
 
 async fn fail(queue: &dyn Queue, reason: DeadReason) {
     let lease = claim(queue, "w", LONG).await.lease;
-    assert_eq!(queue.finish(&lease, Finish::Dead(reason)).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&lease, Settlement::DeadLetter(reason)).await.unwrap(), SettleOutcome::Settled);
 }
 
 async fn only_letter(queue: &dyn Queue) -> DeadLetter {
@@ -26,8 +26,8 @@ pub async fn dead_letters_say_why(harness: &dyn QueueHarness) {
     enqueue(&*queue, [1]).await;
     let reason = DeadReason::new("the login was \"refused\"\n", "scanner_login_refused", 3);
     let lease = claim(&*queue, "w", LONG).await.lease;
-    assert_eq!(queue.finish(&lease, Finish::Dead(reason.clone())).await.unwrap(), FinishOutcome::Done);
-    assert_eq!(queue.finish(&lease, Finish::Dead(reason.clone())).await.unwrap(), FinishOutcome::LeaseLost);
+    assert_eq!(queue.settle(&lease, Settlement::DeadLetter(reason.clone())).await.unwrap(), SettleOutcome::Settled);
+    assert_eq!(queue.settle(&lease, Settlement::DeadLetter(reason.clone())).await.unwrap(), SettleOutcome::LeaseLost);
 
     let letter = only_letter(&*queue).await;
     assert_eq!((letter.task_id.as_ref(), &letter.reason), (Some(&task(1)), &reason));
@@ -85,7 +85,7 @@ pub async fn a_dead_letter_is_retried_once(harness: &dyn QueueHarness) {
     assert_eq!(claim(&*queue, "w", LONG).await.body, body(2));
     let again = claim(&*queue, "w", LONG).await;
     assert_eq!((&again.body, again.deliveries), (&second, 1));
-    queue.finish(&again.lease, Finish::Ack).await.unwrap();
+    queue.settle(&again.lease, Settlement::Ack).await.unwrap();
     assert_eq!(queue.retry_dead(&pool(), &second).await.unwrap(), RetryDeadOutcome::NotFound);
 }
 
@@ -128,7 +128,7 @@ pub async fn a_body_of_an_older_producer_is_claimed(harness: &dyn QueueHarness) 
     let claimed = claim(&*queue, "w", LONG).await;
     assert_eq!((&claimed.body, claimed.deliveries), (&body(1), 1));
     assert_eq!(queue.enqueue(&pool(), &body(1)).await.unwrap().outcome, EnqueueOutcome::AlreadyKnown);
-    assert_eq!(queue.finish(&claimed.lease, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&claimed.lease, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 }
 
 /// A second body of a task that a worker holds is not run beside it.
@@ -139,7 +139,7 @@ pub async fn a_copy_of_a_leased_task_is_dropped(harness: &dyn QueueHarness) {
     harness.push_raw(&pool(), body(1).as_str()).await;
     assert_nothing_to_claim(&*queue).await;
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(0, 0, 1, 0));
-    assert_eq!(queue.finish(&held, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 }
 
 /// A purge removes what failed before its moment, unreadable bodies too, and nothing of another pool or later.

@@ -3,7 +3,7 @@
 use super::{LONG, QueueHarness, body, claim, enqueue, pool, task};
 use crate::{
     ids::PoolName,
-    queue::{EnqueueOutcome, EntryState, Finish, QueueStats, RemoveOutcome, TaskBody},
+    queue::{EnqueueOutcome, EntryState, QueueStats, RemoveOutcome, Settlement, TaskBody},
 };
 
 /// Tasks are claimed in the order they were enqueued.
@@ -36,7 +36,7 @@ pub async fn enqueue_is_idempotent(harness: &dyn QueueHarness) {
     assert_known().await;
     assert_eq!(queue.depth(&pool()).await.unwrap(), 0);
 
-    queue.finish(&claimed.lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
+    queue.settle(&claimed.lease, Settlement::Nack { delay: LONG, started: false }).await.unwrap();
     assert_known().await;
     assert_eq!(queue.depth(&pool()).await.unwrap(), 0);
 }
@@ -66,7 +66,10 @@ pub async fn bodies_keep_every_byte(harness: &dyn QueueHarness) {
     queue.enqueue(&pool(), &TaskBody::parse(text.as_str()).unwrap()).await.unwrap();
     assert_eq!(queue.peek(&pool(), 1).await.unwrap(), [text.as_str()]);
     let claimed = claim(&*queue, "w", LONG).await;
-    queue.finish(&claimed.lease, Finish::Release { delay: std::time::Duration::ZERO, begun: false }).await.unwrap();
+    queue
+        .settle(&claimed.lease, Settlement::Release { delay: std::time::Duration::ZERO, started: false })
+        .await
+        .unwrap();
     assert_eq!(claim(&*queue, "w", LONG).await.body.as_str(), text);
 }
 
@@ -102,7 +105,7 @@ pub async fn only_what_nobody_holds_can_be_removed(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=3).await;
     let delayed = claim(&*queue, "w", LONG).await;
-    queue.finish(&delayed.lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
+    queue.settle(&delayed.lease, Settlement::Nack { delay: LONG, started: false }).await.unwrap();
     let leased = claim(&*queue, "w", LONG).await;
     for (number, outcome) in [
         (1, RemoveOutcome::Removed),
@@ -114,7 +117,7 @@ pub async fn only_what_nobody_holds_can_be_removed(harness: &dyn QueueHarness) {
         assert_eq!(queue.remove(&pool(), &task(number)).await.unwrap(), outcome, "task {number}");
     }
     super::assert_nothing_to_claim(&*queue).await;
-    assert_eq!(queue.finish(&leased.lease, Finish::Ack).await.unwrap(), crate::queue::FinishOutcome::Done);
+    assert_eq!(queue.settle(&leased.lease, Settlement::Ack).await.unwrap(), crate::queue::SettleOutcome::Settled);
     // A removed task may come again.
     enqueue(&*queue, [1, 3]).await;
 }
@@ -125,9 +128,9 @@ pub async fn states_and_counts_agree(harness: &dyn QueueHarness) {
     enqueue(&*queue, 1..=5).await;
     let dead = claim(&*queue, "w", LONG).await;
     let reason = crate::queue::DeadReason::new("no", "bad", 1);
-    queue.finish(&dead.lease, Finish::Dead(reason)).await.unwrap();
+    queue.settle(&dead.lease, Settlement::DeadLetter(reason)).await.unwrap();
     let delayed = claim(&*queue, "w", LONG).await;
-    queue.finish(&delayed.lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap();
+    queue.settle(&delayed.lease, Settlement::Nack { delay: LONG, started: false }).await.unwrap();
     claim(&*queue, "w", LONG).await;
 
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(2, 1, 1, 1));

@@ -4,8 +4,10 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task, worker};
 use crate::{
-    ids::Fence,
-    queue::{EntryState, Finish, FinishOutcome, LOSSES_ALLOWED, Lease, QueueStats, RenewOutcome, pause_after_losses},
+    ids::FencingToken,
+    queue::{
+        EntryState, LOSSES_ALLOWED, Lease, QueueStats, RenewOutcome, SettleOutcome, Settlement, pause_after_losses,
+    },
 };
 
 /// Many workers at once share out the tasks, each task once and each fence once.
@@ -36,10 +38,10 @@ pub async fn concurrent_claims_never_share_a_task(harness: &dyn QueueHarness) {
 }
 
 /// Every claim's fence is larger than the last one's.
-pub async fn fences_grow(harness: &dyn QueueHarness) {
+pub async fn fencing_tokens_grow(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=20).await;
-    let mut last = Fence(0);
+    let mut last = FencingToken(0);
     for _ in 1..=20 {
         let fence = claim(&*queue, "w", LONG).await.lease.fence;
         assert!(fence > last, "{fence} after {last}");
@@ -48,34 +50,34 @@ pub async fn fences_grow(harness: &dyn QueueHarness) {
 }
 
 /// Fences are larger than before also when the store was emptied in between.
-pub async fn fences_grow_after_a_loss_of_data(harness: &dyn QueueHarness) {
+pub async fn fencing_tokens_grow_after_a_loss_of_data(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
     let before = claim(&*queue, "w", LONG).await.lease;
     harness.let_pass(SHORT).await;
     harness.wipe().await;
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::default());
-    assert_eq!(queue.finish(&before, Finish::Ack).await.unwrap(), FinishOutcome::LeaseLost);
+    assert_eq!(queue.settle(&before, Settlement::Ack).await.unwrap(), SettleOutcome::LeaseLost);
     enqueue(&*queue, [1]).await;
     let after = claim(&*queue, "w", LONG).await.lease;
     assert!(after.fence > before.fence, "{} after {}", after.fence, before.fence);
 }
 
 /// A raised fence is above what was asked, voids the old lease, and later claims are above it too.
-pub async fn a_fence_can_be_raised(harness: &dyn QueueHarness) {
+pub async fn a_fencing_token_can_be_raised(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=2).await;
     let old = claim(&*queue, "w", LONG).await.lease;
-    let above = Fence(old.fence.0 + 1_000_000_000_000);
-    let raised = queue.raise_fence(&old, above).await.unwrap().expect("the lease stands");
+    let above = FencingToken(old.fence.0 + 1_000_000_000_000);
+    let raised = queue.raise_fencing_token(&old, above).await.unwrap().expect("the lease stands");
     assert!(raised.fence > above);
     assert_eq!(Lease::new(old.pool.clone(), old.task_id.clone(), old.worker.clone(), raised.fence), raised);
 
-    assert_eq!(queue.raise_fence(&old, above).await.unwrap(), None);
-    assert_eq!(queue.finish(&old, Finish::Ack).await.unwrap(), FinishOutcome::LeaseLost);
+    assert_eq!(queue.raise_fencing_token(&old, above).await.unwrap(), None);
+    assert_eq!(queue.settle(&old, Settlement::Ack).await.unwrap(), SettleOutcome::LeaseLost);
     assert!(claim(&*queue, "w", LONG).await.lease.fence > raised.fence);
-    assert_eq!(queue.finish(&raised, Finish::Ack).await.unwrap(), FinishOutcome::Done);
-    queue.raise_fence(&raised, Fence(u64::MAX)).await.unwrap_err();
+    assert_eq!(queue.settle(&raised, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
+    queue.raise_fencing_token(&raised, FencingToken(u64::MAX)).await.unwrap_err();
 }
 
 /// The answers stand in the order of the leases; a lease of another worker or fence is lost.
@@ -84,9 +86,9 @@ pub async fn renew_says_held_or_lost(harness: &dyn QueueHarness) {
     enqueue(&*queue, 1..=2).await;
     let first = claim(&*queue, "w", LONG).await.lease;
     let second = claim(&*queue, "w", LONG).await.lease;
-    queue.finish(&first, Finish::Ack).await.unwrap();
+    queue.settle(&first, Settlement::Ack).await.unwrap();
     let stranger = Lease { worker: worker("other"), ..second.clone() };
-    let older = Lease { fence: Fence(second.fence.0 - 1), ..second.clone() };
+    let older = Lease { fence: FencingToken(second.fence.0 - 1), ..second.clone() };
     let answers = queue.renew(&[first, second.clone(), stranger, older, second], LONG).await.unwrap();
     let states = answers.iter().map(|answer| *answer == RenewOutcome::Held);
     assert_eq!(states.collect::<Vec<_>>(), [false, true, false, false, true]);
@@ -101,7 +103,7 @@ pub async fn a_renewed_lease_lasts(harness: &dyn QueueHarness) {
     assert_eq!(queue.renew(std::slice::from_ref(&lease), LONG).await.unwrap(), [RenewOutcome::Held]);
     harness.let_pass(SHORT).await;
     assert_nothing_to_claim(&*queue).await;
-    assert_eq!(queue.finish(&lease, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&lease, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 }
 
 /// A worker that is silent loses its task to the next, before any that waits, with a larger fence and count.
@@ -118,7 +120,7 @@ pub async fn an_expired_lease_is_delivered_again(harness: &dyn QueueHarness) {
 }
 
 /// A task whose workers are lost one after the other waits in the end, for none of them to be claimed meanwhile; others do
-/// not. It is one that has begun. Whoever gets somewhere with it clears it.
+/// not. It is one that has started. Whoever gets somewhere with it clears it.
 pub async fn a_task_with_which_workers_are_lost_waits(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
@@ -136,11 +138,11 @@ pub async fn a_task_with_which_workers_are_lost_waits(harness: &dyn QueueHarness
     assert_eq!(queue.reap(&pool(), 10).await.unwrap(), []);
 
     harness.let_pass(pause_after_losses(lost).unwrap()).await;
-    let again = queue.claim_begun(&pool(), &worker("alive"), LONG).await.unwrap().expect("it is due");
+    let again = queue.claim_started(&pool(), &worker("alive"), LONG).await.unwrap().expect("it is due");
     assert_eq!((again.losses, again.deliveries), (lost, 1));
     // A release is no loss, and clears nothing.
-    let at_once = Finish::Release { delay: Duration::ZERO, begun: true };
-    assert_eq!(queue.finish(&again.lease, at_once).await.unwrap(), FinishOutcome::Done);
+    let at_once = Settlement::Release { delay: Duration::ZERO, started: true };
+    assert_eq!(queue.settle(&again.lease, at_once).await.unwrap(), SettleOutcome::Settled);
     let held = claim(&*queue, "alive", SHORT).await;
     assert_eq!(held.losses, lost);
     queue.note_progress(&again.lease).await.unwrap();
@@ -152,38 +154,38 @@ pub async fn a_task_with_which_workers_are_lost_waits(harness: &dyn QueueHarness
 }
 
 /// A try that has failed says that its worker lives.
-pub async fn a_retry_forgets_lost_workers(harness: &dyn QueueHarness) {
+pub async fn a_nack_forgets_lost_workers(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
     claim(&*queue, "dead", SHORT).await;
     harness.let_pass(SHORT).await;
     let held = claim(&*queue, "alive", LONG).await;
     assert_eq!((held.losses, held.deliveries), (1, 1));
-    queue.finish(&held.lease, Finish::Retry { delay: SHORT, begun: true }).await.unwrap();
+    queue.settle(&held.lease, Settlement::Nack { delay: SHORT, started: true }).await.unwrap();
     harness.let_pass(SHORT).await;
     let again = claim(&*queue, "alive", LONG).await;
     assert_eq!((again.losses, again.deliveries), (0, 2));
 }
 
 /// A worker that wakes up after its lease was taken cannot finish, renew or raise, even under the same name.
-pub async fn the_former_holder_cannot_finish(harness: &dyn QueueHarness) {
+pub async fn the_former_holder_cannot_settle(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
     let old = claim(&*queue, "w", SHORT).await.lease;
     harness.let_pass(SHORT).await;
     let new = claim(&*queue, "w", LONG).await.lease;
     for how in [
-        Finish::Ack,
-        Finish::Retry { delay: Duration::ZERO, begun: false },
-        Finish::Release { delay: Duration::ZERO, begun: false },
-        Finish::Dead(crate::queue::DeadReason::new("no", "bad", 1)),
+        Settlement::Ack,
+        Settlement::Nack { delay: Duration::ZERO, started: false },
+        Settlement::Release { delay: Duration::ZERO, started: false },
+        Settlement::DeadLetter(crate::queue::DeadReason::new("no", "bad", 1)),
     ] {
-        assert_eq!(queue.finish(&old, how).await.unwrap(), FinishOutcome::LeaseLost);
+        assert_eq!(queue.settle(&old, how).await.unwrap(), SettleOutcome::LeaseLost);
     }
-    assert_eq!(queue.raise_fence(&old, Fence(0)).await.unwrap(), None);
+    assert_eq!(queue.raise_fencing_token(&old, FencingToken(0)).await.unwrap(), None);
     assert_eq!(queue.renew(&[old, new.clone()], LONG).await.unwrap(), [RenewOutcome::Lost, RenewOutcome::Held]);
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(0, 0, 1, 0));
-    assert_eq!(queue.finish(&new, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&new, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 }
 
 /// Reaping moves expired leases to ready, no more than asked, and leaves the others.
@@ -205,7 +207,7 @@ pub async fn reap_takes_back_expired_leases_only(harness: &dyn QueueHarness) {
     assert_eq!(reaped, [task(1), task(2), task(3)]);
     assert_eq!(queue.reap(&pool(), 10).await.unwrap(), []);
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(3, 0, 1, 0));
-    assert_eq!(queue.finish(&kept, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&kept, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 }
 
 /// An operator sees who holds what, the lease that ends first first.
@@ -226,10 +228,10 @@ pub async fn a_listed_lease_can_be_ended(harness: &dyn QueueHarness) {
     enqueue(&*queue, [1]).await;
     let held = claim(&*queue, "w", LONG).await.lease;
     let listed = queue.leases(&pool()).await.unwrap();
-    assert_eq!(queue.finish(&listed[0].lease, Finish::Ack).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(queue.settle(&listed[0].lease, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
     enqueue(&*queue, [1]).await;
-    let dead = Finish::Dead(crate::queue::DeadReason::new("no", "bad", 1));
-    assert_eq!(queue.finish(&held, dead).await.unwrap(), FinishOutcome::LeaseLost);
+    let dead = Settlement::DeadLetter(crate::queue::DeadReason::new("no", "bad", 1));
+    assert_eq!(queue.settle(&held, dead).await.unwrap(), SettleOutcome::LeaseLost);
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(1, 0, 0, 0));
 }
 
@@ -238,8 +240,8 @@ pub async fn an_acknowledged_task_is_gone(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
     let lease = claim(&*queue, "w", LONG).await.lease;
-    assert_eq!(queue.finish(&lease, Finish::Ack).await.unwrap(), FinishOutcome::Done);
-    assert_eq!(queue.finish(&lease, Finish::Ack).await.unwrap(), FinishOutcome::LeaseLost);
+    assert_eq!(queue.settle(&lease, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
+    assert_eq!(queue.settle(&lease, Settlement::Ack).await.unwrap(), SettleOutcome::LeaseLost);
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::default());
     assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), None);
     // The count of deliveries went with it.
@@ -248,17 +250,20 @@ pub async fn an_acknowledged_task_is_gone(harness: &dyn QueueHarness) {
 }
 
 /// A retry is not ready before its time, then stands at the end, with the deliveries counted on.
-pub async fn a_retry_waits_and_is_counted(harness: &dyn QueueHarness) {
+pub async fn a_nack_waits_and_is_counted(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
     let lease = claim(&*queue, "w", LONG).await.lease;
-    assert_eq!(queue.finish(&lease, Finish::Retry { delay: LONG, begun: false }).await.unwrap(), FinishOutcome::Done);
+    assert_eq!(
+        queue.settle(&lease, Settlement::Nack { delay: LONG, started: false }).await.unwrap(),
+        SettleOutcome::Settled
+    );
     assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Delayed));
     assert_nothing_to_claim(&*queue).await;
 
     enqueue(&*queue, 2..=3).await;
     let lease = claim(&*queue, "w", LONG).await.lease;
-    queue.finish(&lease, Finish::Retry { delay: SHORT, begun: false }).await.unwrap();
+    queue.settle(&lease, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
     harness.let_pass(SHORT).await;
     assert_eq!(claim(&*queue, "w", LONG).await.body, body(3));
     let again = claim(&*queue, "w", LONG).await;
@@ -275,8 +280,8 @@ pub async fn a_release_goes_to_the_front_uncounted(harness: &dyn QueueHarness) {
     let second = claim(&*queue, "w", LONG).await.lease;
     for lease in [&second, &first] {
         assert_eq!(
-            queue.finish(lease, Finish::Release { delay: Duration::ZERO, begun: false }).await.unwrap(),
-            FinishOutcome::Done
+            queue.settle(lease, Settlement::Release { delay: Duration::ZERO, started: false }).await.unwrap(),
+            SettleOutcome::Settled
         );
     }
     for number in 1..=3 {
@@ -290,10 +295,10 @@ pub async fn a_delayed_release_goes_to_the_front(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=3).await;
     let first = claim(&*queue, "w", LONG).await.lease;
-    queue.finish(&first, Finish::Release { delay: LONG, begun: false }).await.unwrap();
+    queue.settle(&first, Settlement::Release { delay: LONG, started: false }).await.unwrap();
     let second = claim(&*queue, "w", LONG).await;
     assert_eq!(second.body, body(2));
-    queue.finish(&second.lease, Finish::Release { delay: SHORT, begun: false }).await.unwrap();
+    queue.settle(&second.lease, Settlement::Release { delay: SHORT, started: false }).await.unwrap();
     harness.let_pass(SHORT).await;
     let again = claim(&*queue, "w", LONG).await;
     assert_eq!((again.body, again.deliveries), (body(2), 1));

@@ -78,26 +78,26 @@ macro_rules! queue_conformance_tests {
             only_what_nobody_holds_can_be_removed
             states_and_counts_agree
             concurrent_claims_never_share_a_task
-            fences_grow
-            fences_grow_after_a_loss_of_data
-            a_fence_can_be_raised
+            fencing_tokens_grow
+            fencing_tokens_grow_after_a_loss_of_data
+            a_fencing_token_can_be_raised
             renew_says_held_or_lost
             a_renewed_lease_lasts
             an_expired_lease_is_delivered_again
             a_task_with_which_workers_are_lost_waits
-            a_retry_forgets_lost_workers
-            the_former_holder_cannot_finish
+            a_nack_forgets_lost_workers
+            the_former_holder_cannot_settle
             reap_takes_back_expired_leases_only
             leases_are_listed
             a_listed_lease_can_be_ended
             an_acknowledged_task_is_gone
-            a_retry_waits_and_is_counted
+            a_nack_waits_and_is_counted
             a_release_goes_to_the_front_uncounted
             a_delayed_release_goes_to_the_front
-            what_has_begun_comes_first
-            only_what_has_begun_is_claimed_as_such
-            a_pause_does_not_hold_back_what_has_begun
-            an_expired_lease_counts_as_begun
+            started_tasks_come_first
+            only_started_tasks_are_claimed_as_such
+            a_pause_does_not_hold_back_started_tasks
+            an_expired_lease_counts_as_started
             dead_letters_say_why
             dead_letters_come_newest_first_in_parts
             a_dead_letter_is_retried_once
@@ -123,7 +123,7 @@ macro_rules! queue_conformance_tests {
             a_queue_that_lost_its_data_is_not_bound
             waiting_ends_when_there_is_work
             the_time_is_that_of_the_leases
-            the_queue_gives_a_sign_of_life
+            the_queue_answers_a_ping
         }
     };
     ($harness:expr) => { $crate::queue_conformance_tests! { @all tests ($harness) } };

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task};
 use crate::{
     ids::InstanceId,
-    queue::{Binding, Finish, IdempotencyEntry, IdempotencyOutcome, QueueStats, SlotOutcome},
+    queue::{Binding, IdempotencyEntry, IdempotencyOutcome, QueueStats, Settlement, SlotOutcome},
     time::Timestamp,
 };
 
@@ -140,7 +140,7 @@ pub async fn a_paused_pool_gives_nothing(harness: &dyn QueueHarness) {
     assert_nothing_to_claim(&*queue).await;
     let paused = QueueStats::new(1, 0, 1, 0).with_paused(Some("scanner maintenance".to_owned()));
     assert_eq!(queue.stats(&pool()).await.unwrap(), paused);
-    assert_eq!(queue.finish(&held, Finish::Ack).await.unwrap(), crate::queue::FinishOutcome::Done);
+    assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), crate::queue::SettleOutcome::Settled);
 
     queue.resume_pool(&pool()).await.unwrap();
     queue.resume_pool(&pool()).await.unwrap();
@@ -215,6 +215,6 @@ pub async fn the_time_is_that_of_the_leases(harness: &dyn QueueHarness) {
 }
 
 /// A ping is answered.
-pub async fn the_queue_gives_a_sign_of_life(harness: &dyn QueueHarness) {
+pub async fn the_queue_answers_a_ping(harness: &dyn QueueHarness) {
     harness.queue().ping().await.unwrap();
 }

@@ -1,18 +1,18 @@
-//! Tasks that have begun: they are handed out before all others, and where no new scan may begin.
+//! Tasks that have started: they are handed out before all others, and where no new scan may begin.
 
 use std::time::Duration;
 
 use super::{
     LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, shared::PATIENCE, task, worker,
 };
-use crate::queue::{Claim, EnqueueOutcome, EntryState, Finish, FinishOutcome, Queue, RemoveOutcome};
+use crate::queue::{Claim, EnqueueOutcome, EntryState, Queue, RemoveOutcome, SettleOutcome, Settlement};
 
-async fn claim_begun(queue: &dyn Queue) -> Option<Claim> {
-    queue.claim_begun(&pool(), &worker("w"), LONG).await.unwrap()
+async fn claim_started(queue: &dyn Queue) -> Option<Claim> {
+    queue.claim_started(&pool(), &worker("w"), LONG).await.unwrap()
 }
 
-async fn hand_back(queue: &dyn Queue, claim: &Claim, how: Finish) {
-    assert_eq!(queue.finish(&claim.lease, how).await.unwrap(), FinishOutcome::Done);
+async fn hand_back(queue: &dyn Queue, claim: &Claim, how: Settlement) {
+    assert_eq!(queue.settle(&claim.lease, how).await.unwrap(), SettleOutcome::Settled);
 }
 
 /// Waits for work, which must come.
@@ -22,22 +22,22 @@ async fn hears(queue: &dyn Queue) {
         .expect("waiting goes on although work came");
 }
 
-const RELEASED: Finish = Finish::Release { delay: Duration::ZERO, begun: false };
-const BEGUN: Finish = Finish::Release { delay: Duration::ZERO, begun: true };
+const RELEASED: Settlement = Settlement::Release { delay: Duration::ZERO, started: false };
+const STARTED: Settlement = Settlement::Release { delay: Duration::ZERO, started: true };
 
-/// However they came back, those that have begun stand before those that were handed back, and these before the others.
-pub async fn what_has_begun_comes_first(harness: &dyn QueueHarness) {
+/// However they came back, those that have started stand before those that were handed back, and these before the others.
+pub async fn started_tasks_come_first(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=5).await;
     let mut claims = Vec::new();
     for _ in 1..=3 {
         claims.push(claim(&*queue, "w", LONG).await);
     }
-    hand_back(&*queue, &claims[0], BEGUN).await;
-    hand_back(&*queue, &claims[2], BEGUN).await;
+    hand_back(&*queue, &claims[0], STARTED).await;
+    hand_back(&*queue, &claims[2], STARTED).await;
     hand_back(&*queue, &claims[1], RELEASED).await;
-    assert_eq!(queue.enqueue_begun(&pool(), &body(6)).await.unwrap().outcome, EnqueueOutcome::Added);
-    assert_eq!(queue.enqueue_begun(&pool(), &body(4)).await.unwrap().outcome, EnqueueOutcome::AlreadyKnown);
+    assert_eq!(queue.enqueue_started(&pool(), &body(6)).await.unwrap().outcome, EnqueueOutcome::Added);
+    assert_eq!(queue.enqueue_started(&pool(), &body(4)).await.unwrap().outcome, EnqueueOutcome::AlreadyKnown);
 
     let order = [6, 3, 1, 2, 4, 5];
     assert_eq!(queue.depth(&pool()).await.unwrap(), 6);
@@ -53,35 +53,35 @@ pub async fn what_has_begun_comes_first(harness: &dyn QueueHarness) {
     assert_nothing_to_claim(&*queue).await;
 }
 
-/// Only those that have begun are found by those who have no room for others; the delay holds for them too.
-pub async fn only_what_has_begun_is_claimed_as_such(harness: &dyn QueueHarness) {
+/// Only those that have started are found by those who have no room for others; the delay holds for them too.
+pub async fn only_started_tasks_are_claimed_as_such(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=4).await;
-    assert_eq!(claim_begun(&*queue).await, None);
+    assert_eq!(claim_started(&*queue).await, None);
     let mut claims = Vec::new();
     for _ in 1..=3 {
         claims.push(claim(&*queue, "w", LONG).await);
     }
-    hand_back(&*queue, &claims[0], Finish::Retry { delay: LONG, begun: true }).await;
-    hand_back(&*queue, &claims[1], Finish::Retry { delay: SHORT, begun: true }).await;
+    hand_back(&*queue, &claims[0], Settlement::Nack { delay: LONG, started: true }).await;
+    hand_back(&*queue, &claims[1], Settlement::Nack { delay: SHORT, started: true }).await;
     hand_back(&*queue, &claims[2], RELEASED).await;
     harness.let_pass(SHORT).await;
-    let again = claim_begun(&*queue).await.expect("it is due");
+    let again = claim_started(&*queue).await.expect("it is due");
     assert_eq!((&again.body, again.deliveries), (&body(2), 2));
-    assert_eq!(claim_begun(&*queue).await, None);
+    assert_eq!(claim_started(&*queue).await, None);
 
-    // Parted with as one that has not begun, it waits like the others.
-    hand_back(&*queue, &again, Finish::Release { delay: SHORT, begun: false }).await;
+    // Parted with as one that has not started, it waits like the others.
+    hand_back(&*queue, &again, Settlement::Release { delay: SHORT, started: false }).await;
     harness.let_pass(SHORT).await;
-    assert_eq!(claim_begun(&*queue).await, None);
+    assert_eq!(claim_started(&*queue).await, None);
     for number in [2, 3, 4] {
         assert_eq!(claim(&*queue, "w", LONG).await.body, body(number));
     }
     assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Delayed));
 }
 
-/// A pause holds back what has not begun; a worker that waits hears of the rest.
-pub async fn a_pause_does_not_hold_back_what_has_begun(harness: &dyn QueueHarness) {
+/// A pause holds back what has not started; a worker that waits hears of the rest.
+pub async fn a_pause_does_not_hold_back_started_tasks(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=4).await;
     let mut claims = Vec::new();
@@ -91,14 +91,14 @@ pub async fn a_pause_does_not_hold_back_what_has_begun(harness: &dyn QueueHarnes
     queue.pause_pool(&pool(), "maintenance").await.unwrap();
     hand_back(&*queue, &claims[0], RELEASED).await;
     assert_nothing_to_claim(&*queue).await;
-    hand_back(&*queue, &claims[1], BEGUN).await;
-    hand_back(&*queue, &claims[2], Finish::Release { delay: SHORT, begun: true }).await;
+    hand_back(&*queue, &claims[1], STARTED).await;
+    hand_back(&*queue, &claims[2], Settlement::Release { delay: SHORT, started: true }).await;
     hears(&*queue).await;
     assert_eq!(claim(&*queue, "w", LONG).await.body, body(2));
     harness.let_pass(SHORT).await;
     hears(&*queue).await;
-    assert_eq!(claim_begun(&*queue).await.expect("it is due").body, body(3));
-    queue.enqueue_begun(&pool(), &body(5)).await.unwrap();
+    assert_eq!(claim_started(&*queue).await.expect("it is due").body, body(3));
+    queue.enqueue_started(&pool(), &body(5)).await.unwrap();
     assert_eq!(claim(&*queue, "w", LONG).await.body, body(5));
     assert_nothing_to_claim(&*queue).await;
 
@@ -108,8 +108,8 @@ pub async fn a_pause_does_not_hold_back_what_has_begun(harness: &dyn QueueHarnes
     }
 }
 
-/// A worker that died may have begun: somebody has to look.
-pub async fn an_expired_lease_counts_as_begun(harness: &dyn QueueHarness) {
+/// A worker that died may have started: somebody has to look.
+pub async fn an_expired_lease_counts_as_started(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=3).await;
     // Both are claimed before any may end: a claim would take an ended one back.
@@ -117,7 +117,7 @@ pub async fn an_expired_lease_counts_as_begun(harness: &dyn QueueHarness) {
     queue.renew(&leases, SHORT).await.unwrap();
     queue.pause_pool(&pool(), "maintenance").await.unwrap();
     harness.let_pass(SHORT).await;
-    let mut found = [claim_begun(&*queue).await, queue.claim(&pool(), &worker("w"), LONG).await.unwrap()]
+    let mut found = [claim_started(&*queue).await, queue.claim(&pool(), &worker("w"), LONG).await.unwrap()]
         .map(|claim| claim.expect("its lease is over"));
     found.sort_by_key(|claim| claim.lease.task_id.clone());
     assert_eq!(found.each_ref().map(|claim| (claim.body.clone(), claim.losses)), [(body(1), 1), (body(2), 1)]);

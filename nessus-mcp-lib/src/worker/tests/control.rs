@@ -3,7 +3,7 @@
 use super::*;
 use crate::{
     error::Classified,
-    queue::{EntryState, Finish},
+    queue::{EntryState, Settlement},
     scanner::ScannerInterface as _,
     service::ServiceError,
 };
@@ -243,7 +243,7 @@ async fn a_retry_goes_back_to_the_scanner_on_which_its_scan_may_run() {
     let view = f.service.retry(&task_id).await.unwrap();
     assert!(view.message.contains("is stopped first"), "{view:?}");
     let worker = f.start();
-    // Longer than all tries of a task that has begun nothing.
+    // Longer than all tries of a task that has started nothing.
     tokio::time::sleep(Duration::from_secs(600)).await;
     let waits = f.service.status(&task_id).await.unwrap();
     assert!(!waits.status.is_terminal(), "{waits:?}");
@@ -289,7 +289,7 @@ async fn a_retry_goes_on_with_a_scan_that_runs_or_is_complete() {
         f.wait_for_progress(&task_id).await;
         worker.stop().await;
         let fail = |task: &mut Task| task.status = TaskStatus::Failed;
-        f.service.tasks().update(&task_id, Writer::FrontDoor, fail).await.unwrap();
+        f.service.tasks().update(&task_id, Writer::Api, fail).await.unwrap();
         tokio::time::sleep(waits).await;
         let view = f.service.retry(&task_id).await.unwrap();
         assert!(view.message.contains("goes on with the scan"), "{view:?}");
@@ -447,9 +447,9 @@ async fn a_retry_between_the_file_and_the_queue_is_not_lost() {
         let view = f.service.retry(&task_id).await.unwrap();
         assert_eq!((view.status, view.attempt), (TaskStatus::Queued, 2));
         assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), Some(EntryState::Ready));
-        let dead = Finish::Dead(crate::queue::DeadReason::new("aborted", "scan_aborted", 1));
-        let late = f.service.queue().finish(&claim.lease, dead).await.unwrap();
-        assert_eq!(late, crate::queue::FinishOutcome::LeaseLost);
+        let dead = Settlement::DeadLetter(crate::queue::DeadReason::new("aborted", "scan_aborted", 1));
+        let late = f.service.queue().settle(&claim.lease, dead).await.unwrap();
+        assert_eq!(late, crate::queue::SettleOutcome::LeaseLost);
         assert!(f.dead_codes().await.is_empty(), "it lives");
         let worker = f.start();
         assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
@@ -468,7 +468,7 @@ async fn a_cancel_after_a_retry_between_the_file_and_the_queue_leaves_nothing_be
     f.service.retry(&task_id).await.unwrap();
     assert_eq!(f.service.cancel(&task_id, None).await.unwrap().status, TaskStatus::Cancelled);
     assert_eq!(f.service.queue().state_of(&pool(), &task_id).await.unwrap(), None);
-    f.service.queue().finish(&claim.lease, Finish::Ack).await.unwrap();
+    f.service.queue().settle(&claim.lease, Settlement::Ack).await.unwrap();
     assert_eq!(f.service.queue().stats(&pool()).await.unwrap().dead, 0);
 }
 

@@ -15,7 +15,7 @@ impl Fixture {
         let dying = WorkerId::new("dying").unwrap();
         let mut lost = 0;
         for _ in 0..1000 {
-            let claim = self.service.queue().claim_begun(&pool(), &dying, LEASE).await.unwrap();
+            let claim = self.service.queue().claim_started(&pool(), &dying, LEASE).await.unwrap();
             tokio::time::sleep(LEASE).await;
             lost += u32::from(claim.is_some());
             if lost == count {
@@ -105,7 +105,7 @@ async fn a_worker_that_got_somewhere_is_no_loss() {
         tokio::time::sleep(lives).await;
         worker.worker.abort();
         tokio::time::sleep(2 * MINUTE).await;
-        let claim = f.service.queue().claim_begun(&pool(), &WorkerId::generate(), LEASE).await.unwrap();
+        let claim = f.service.queue().claim_started(&pool(), &WorkerId::generate(), LEASE).await.unwrap();
         assert_eq!(claim.expect("it is ready at once").losses, 0, "{lives:?}");
     }
 }

@@ -18,8 +18,8 @@ impl Fixture {
     async fn waiting(&self) -> Vec<(String, Option<String>, u64)> {
         // What was found out last is kept for a while.
         tokio::time::sleep(Duration::from_secs(11)).await;
-        let unserved = self.service.list_pools().await.unwrap().unserved.into_iter();
-        let shown = unserved
+        let orphaned = self.service.list_pools().await.unwrap().orphaned.into_iter();
+        let shown = orphaned
             .map(|view| (view.scanner_pool.to_string(), view.scanner_instance.map(|id| id.to_string()), view.tasks));
         shown.collect()
     }

@@ -1,4 +1,4 @@
-//! Tasks that have begun, where no new scan may begin: their scans are watched, stopped and ended all the same.
+//! Tasks that have started, where no new scan may begin: their scans are watched, stopped and ended all the same.
 
 use super::*;
 use crate::{circuit_breaker::CircuitOrder, queue::SlotOutcome};

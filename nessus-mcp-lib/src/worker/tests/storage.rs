@@ -148,7 +148,7 @@ async fn the_scan_of_a_task_that_was_ended_is_stopped_once_its_file_can_be_read(
     let f = fixture_with(1, 600 * MINUTE);
     let (task_id, worker) = f.in_mid_scan().await;
     let cancel = |task: &mut Task| task.status = TaskStatus::Cancelled;
-    f.service.tasks().update(&task_id, Writer::FrontDoor, cancel).await.unwrap();
+    f.service.tasks().update(&task_id, Writer::Api, cancel).await.unwrap();
     let hidden = f.hide(&task_id);
     tokio::time::sleep(5 * MINUTE).await;
     hidden.show();

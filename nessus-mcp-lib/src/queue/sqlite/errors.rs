@@ -1,0 +1,46 @@
+//! SQLite's errors as those of the queue.
+
+use rusqlite::ErrorCode;
+
+use crate::queue::error::QueueError;
+
+/// The queue error for what SQLite reports.
+pub(super) fn describe(location: &str, error: rusqlite::Error) -> QueueError {
+    let location = location.to_owned();
+    let unusable = |problem: &str| (problem.to_owned(), true);
+    let unavailable = |problem: &str| (problem.to_owned(), false);
+    let (problem, needs_a_person) = match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => return QueueError::StorageFull { location, source: Some(error.into()) },
+        Some(ErrorCode::DatabaseCorrupt) => return QueueError::Damaged { location, source: Some(error.into()) },
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked | ErrorCode::FileLockingProtocolFailed) => {
+            unavailable("other processes hold it locked")
+        }
+        Some(ErrorCode::SystemIoFailure) => unavailable("the disk fails"),
+        Some(ErrorCode::OutOfMemory) => unavailable("out of memory"),
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => unusable("the file or its directory is read-only"),
+        Some(ErrorCode::CannotOpen) => unusable("the file cannot be opened"),
+        Some(ErrorCode::NotADatabase) => unusable("the file is not a SQLite database"),
+        _ if matches!(
+            error,
+            rusqlite::Error::FromSqlConversionFailure(..)
+                | rusqlite::Error::InvalidColumnType(..)
+                | rusqlite::Error::IntegralValueOutOfRange(..)
+        ) =>
+        {
+            return QueueError::Damaged { location, source: Some(error.into()) };
+        }
+        _ => {
+            return QueueError::Internal {
+                location,
+                problem: "SQLite reports an error".to_owned(),
+                source: Some(error.into()),
+            };
+        }
+    };
+    let source = Some(error.into());
+    if needs_a_person {
+        QueueError::Unusable { location, problem, source }
+    } else {
+        QueueError::Unavailable { location, problem, source }
+    }
+}

@@ -1,0 +1,199 @@
+//! A task that a worker holds: changing it in the worker's name, and making sure that it is still the worker's.
+
+use std::{
+    sync::atomic::{AtomicBool, Ordering},
+    time::Duration,
+};
+
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info, warn};
+
+use super::{
+    heartbeat::TRUSTED_TENTHS,
+    outcome::{StepError, StopReason},
+    shared::Shared,
+};
+use crate::{
+    error::chain,
+    ids::ScanId,
+    queue::{Lease, RenewOutcome},
+    scanner::{ScanStatus, ScannerInstance},
+    task::{Artifact, Observation, Step, Task, Writer},
+    time::{BootInstant, Clock as _, Timestamp},
+};
+
+/// A task we hold, with a slot on a scanner.
+pub(super) struct HeldTask<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) instance: &'a ScannerInstance,
+    lease: &'a Lease,
+    lost: CancellationToken,
+    /// When a worker began with it.
+    pub(super) started_at: Timestamp,
+    /// Whether the queue knows that we get somewhere with the task.
+    is_noted: AtomicBool,
+}
+
+impl<'a> HeldTask<'a> {
+    pub(super) fn new(
+        shared: &'a Shared,
+        lease: &'a Lease,
+        instance: &'a ScannerInstance,
+        lost: CancellationToken,
+        started_at: Timestamp,
+    ) -> Self {
+        Self { shared, instance, lease, lost, started_at, is_noted: AtomicBool::new(false) }
+    }
+
+    /// The task as it stands now.
+    pub(super) async fn task(&self) -> Result<Task, StepError> {
+        Ok(self.shared.tasks.get(&self.lease.task_id).await?)
+    }
+
+    /// Changes the task in our name.
+    pub(super) async fn update(&self, change: impl FnOnce(&mut Task) + Send + 'static) -> Result<Task, StepError> {
+        let writer = Writer::Worker(self.lease.fence);
+        Ok(self.shared.tasks.update(&self.lease.task_id, writer, change).await?)
+    }
+
+    /// Publishes a file of the task in our name.
+    pub(super) async fn publish(&self, artifact: Artifact) -> Result<(), StepError> {
+        Ok(self.shared.tasks.publish(artifact, Writer::Worker(self.lease.fence)).await?)
+    }
+
+    /// Binds the task to our scanner, and to its scan there when it is known, which may run from then on.
+    pub(super) async fn bind(&self, scan: Option<ScanId>) -> Result<(), StepError> {
+        let ours = self.instance.instance_id.clone();
+        let task = self
+            .update(move |task| {
+                let bound = task.scanner_instance_id.get_or_insert_with(|| ours.clone());
+                if *bound == ours
+                    && let Some(scan) = scan
+                {
+                    task.open_scan(&ours, &scan);
+                }
+            })
+            .await?;
+        // Another worker has bound it meanwhile: its scan, if there is one, is over there.
+        if task.scanner_instance_id.as_ref() == Some(&self.instance.instance_id) {
+            Ok(())
+        } else {
+            Err(StepError::Stopped)
+        }
+    }
+
+    /// Takes the binding back: the scanner has certainly done nothing, so another may be tried.
+    pub(super) async fn unbind(&self) -> Result<(), StepError> {
+        self.update(|task| task.scanner_instance_id.clone_from(&task.pinned_instance_id)).await?;
+        Ok(())
+    }
+
+    /// Removes what a worker before us left unfinished: half an export may be a gigabyte.
+    pub(super) async fn remove_leftovers(&self) -> Result<(), StepError> {
+        let writer = Writer::Worker(self.lease.fence);
+        let removed = self.shared.tasks.remove_leftovers(&self.lease.task_id, writer).await?;
+        if removed > 0 {
+            info!(removed, "unfinished files of an earlier worker were removed");
+        }
+        Ok(())
+    }
+
+    /// Makes sure that we hold the task at this moment: asked right before the scanner is told to create or launch.
+    ///
+    /// The heartbeat is not enough: after a pause of the machine its verdict may come later than our next step. Returns
+    /// until when we may act on the answer.
+    pub(super) async fn confirm(&self) -> Result<BootInstant, StepError> {
+        if self.shared.stop.is_cancelled() {
+            return Err(StepError::Stopped);
+        }
+        let asked = BootInstant::now();
+        let renewed = self.shared.queue.renew(std::slice::from_ref(self.lease), self.shared.settings.lease).await?;
+        if self.lost.is_cancelled() || renewed.first() != Some(&RenewOutcome::Held) {
+            return Err(StepError::LeaseLost);
+        }
+        Ok(asked + self.shared.settings.lease * TRUSTED_TENTHS / 10)
+    }
+
+    /// Waits, unless the worker stops.
+    pub(super) async fn pause(&self, duration: Duration) -> Result<(), StepError> {
+        self.unless_stopped(tokio::time::sleep(duration)).await
+    }
+
+    /// Runs something that may be dropped halfway when the worker stops: reading, never creating or launching.
+    pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, StepError> {
+        tokio::select! {
+            biased;
+            () = self.shared.stop.cancelled() => Err(StepError::Stopped),
+            result = work => Ok(result),
+        }
+    }
+
+    /// Writes down what was seen of the scan, and progress when it has grown; returns the task. Without a change it only
+    /// notices that somebody ended the task or took it over.
+    pub(super) async fn record(&self, status: &ScanStatus) -> Result<Task, StepError> {
+        let progress = status.progress.map(|progress| progress.min(99));
+        let now = self.shared.clock.now();
+        let seen = Observation::new(status.state.as_str(), status.progress, status.hosts, now);
+        let (instance, is_over) = (self.instance.instance_id.clone(), status.state.is_terminal());
+        let task = self
+            .update(move |task| {
+                task.progress = task.progress.max(progress);
+                task.observation = Some(seen.after(task.observation.take()));
+                // That the scan has ended says nothing about its results.
+                task.last_error = task.last_error.take().filter(|last| is_over && last.is_in(Step::Results));
+                if let Some(scan) = task.nessus_scan_id.clone().filter(|_| is_over) {
+                    task.close_scan(&instance, &scan);
+                }
+            })
+            .await?;
+        if task.observation.as_ref().is_some_and(|seen| seen.unchanged_since == now) {
+            self.note_progress().await;
+        }
+        Ok(task)
+    }
+
+    /// Tells the queue once that we get somewhere with the task. When it does not hear it, the next renewal tells it.
+    async fn note_progress(&self) {
+        if self.is_noted.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if let Err(error) = self.shared.queue.note_progress(self.lease).await {
+            debug!(error = chain(&error), "the queue does not know yet that the task goes on");
+            self.is_noted.store(false, Ordering::Relaxed);
+        }
+    }
+
+    /// Writes down that a step has failed and is tried again after `pause`.
+    pub(super) async fn step_failed(&self, step: Step, error: &StepError, pause: Duration) {
+        self.shared.step_failed(self.lease, step, error, pause).await;
+    }
+
+    /// Writes down that a scan on our scanner shall stop.
+    pub(super) async fn give_up_scan(&self, scan: &ScanId) -> Result<Task, StepError> {
+        let (instance, scan) = (self.instance.instance_id.clone(), scan.clone());
+        self.update(move |task| task.give_up_scan(&instance, &scan)).await
+    }
+
+    /// Writes down that a scan on our scanner does not run any more.
+    pub(super) async fn close_scan(&self, scan: &ScanId) -> Result<Task, StepError> {
+        let (instance, scan) = (self.instance.instance_id.clone(), scan.clone());
+        self.update(move |task| task.close_scan(&instance, &scan)).await
+    }
+
+    /// Why the scan shall not go on, if so: somebody wants it cancelled, or its time is over.
+    pub(super) fn reason_to_stop(&self, task: &Task) -> Option<StopReason> {
+        self.shared.over(task).map(|(reason, _)| reason)
+    }
+
+    /// Stops the scan of a task that goes on without us.
+    pub(super) async fn stop_scan(&self, task: &Task) {
+        let Some(scan) = &task.nessus_scan_id else { return };
+        // Refused for a task that has ended, whose scan is to be stopped all the same.
+        if let Err(error) = self.give_up_scan(scan).await {
+            debug!(%scan, error = error.message(), "it was not written down that the scan shall stop");
+        }
+        if let Err(error) = self.instance.scanner.stop(scan).await {
+            warn!(%scan, error = chain(&error), "the scan could not be stopped");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What all runs of a worker share, and what it tells of a task.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use super::{
+    outcome::{StepError, StopReason},
+    pacing::ClaimPacing,
+    queue_clock::QueueClock,
+};
+use crate::{
+    config::WorkerSettings,
+    error::chain,
+    housekeeping::QueueIndex,
+    ids::WorkerId,
+    queue::{Lease, Queue, QueueError},
+    scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
+    task::{LastError, Step, Task, TaskManager, Writer},
+    telemetry::Metrics,
+    time::{Clock as _, Timestamp},
+};
+
+/// What all runs of a worker share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) id: WorkerId,
+    pub(super) tasks: TaskManager,
+    pub(super) queue: Arc<dyn Queue>,
+    pub(super) index: QueueIndex,
+    pub(super) scanners: ScannerRegistry,
+    pub(super) circuits: Circuits,
+    pub(super) selection: Selection,
+    pub(super) pacing: ClaimPacing,
+    pub(super) settings: WorkerSettings,
+    pub(super) metrics: Arc<Metrics>,
+    /// The queue's, by which everything here goes.
+    pub(super) clock: Arc<QueueClock>,
+    /// Cancelled when the worker shall stop.
+    pub(super) stop: CancellationToken,
+}
+
+impl Shared {
+    /// The scanners of a pool that have a free slot and are not left alone, the best first.
+    pub(super) async fn free_instances<'a>(
+        &self,
+        pool: &'a ScannerPool,
+    ) -> Result<Vec<&'a ScannerInstance>, QueueError> {
+        let mut loads = Vec::new();
+        for instance in pool.enabled() {
+            if self.circuits.check(&pool.name, &instance.instance_id).is_err() {
+                continue;
+            }
+            let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
+            loads.push((instance, active));
+        }
+        Ok(self.selection.rank(&pool.name, loads))
+    }
+
+    /// Writes down that a step of a task has failed and is tried again after `pause`. A call that was not made because the
+    /// scanner is left alone does not hide the failure that led to this.
+    pub(super) async fn step_failed(&self, lease: &Lease, step: Step, error: &StepError, pause: Duration) {
+        let now = self.clock.now();
+        let (seen, next_try_at) = (LastError::new(step, error.code(), error.shown(), now), now.plus(pause));
+        let not_made = matches!(error, StepError::Scanner(ScannerError::CircuitOpen(_)));
+        let change = move |task: &mut Task| match &mut task.last_error {
+            Some(last) if not_made => last.next_try_at = next_try_at,
+            _ => task.step_failed(step, seen, next_try_at),
+        };
+        if let Err(error) = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), change).await {
+            debug!(task_id = %lease.task_id, error = chain(&error), "a failure was not written down");
+        }
+    }
+
+    /// Why this task shall not go on, and since when, if so: somebody wants it cancelled, or its time is over.
+    pub(super) fn over(&self, task: &Task) -> Option<(StopReason, Timestamp)> {
+        if let Some(since) = task.cancel_requested_at {
+            return Some((StopReason::Requested(task.cancel_message()), since));
+        }
+        let limit = self.settings.scan_timeout;
+        let started_at = task.started_at?;
+        self.has_passed(started_at, limit).then(|| (StopReason::OutOfTime(limit), started_at.plus(limit)))
+    }
+
+    /// Whether as much time has passed, as far as we may judge.
+    pub(super) fn has_passed(&self, since: Timestamp, time: Duration) -> bool {
+        self.clock.is_trusted() && self.clock.now().since(since) >= time
+    }
+}
