@@ -27,7 +27,7 @@ local function pause_after(lost)
 end
 
 -- Takes expired leases back as those of tasks that have begun, for nobody says how far they came; the one that ended
--- first is next. Returns the tasks.
+-- first is next.
 local function take_back(most)
   local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, most)
   for i = #expired, 1, -1 do
@@ -47,5 +47,4 @@ local function take_back(most)
     redis.call('HDEL', inflight, id)
     redis.call('HDEL', owners, id)
   end
-  return expired
 end

@@ -10,7 +10,7 @@ use nessus_mcp_lib::{
     Queue,
     error::{Classified as _, chain},
     ids::{PoolName, WorkerId},
-    queue::{Enqueued, IdempotencyEntry, QueueError, SettleOutcome, Settlement, redis::RedisQueue},
+    queue::{EnqueueOutcome, IdempotencyEntry, QueueError, SettleOutcome, Settlement, redis::RedisQueue},
     secret::Secret,
     testing::queue_conformance::{self, QueueHarness},
     time::Timestamp,
@@ -96,7 +96,7 @@ async fn redis_cluster_keeps_a_pool_together_and_survives_a_node() {
     cluster.nodes[node].restart();
     cluster.wait_until_whole();
     until_it_works(async || queue.enqueue(&pool(), &body(101)).await).await;
-    assert_eq!(queue.depth(&pool()).await.unwrap(), 2);
+    assert_eq!(queue.stats(&pool()).await.unwrap().ready, 2);
 }
 
 /// A worker waits where no command can wait for several nodes at once.
@@ -140,7 +140,7 @@ async fn redis_sentinel_failover_is_followed() {
     group.wait_until_replica(1);
     until_it_works(async || queue.enqueue(&pool(), &body(5)).await).await;
     assert_eq!(group.master(), 0);
-    assert_eq!(queue.depth(&pool()).await.unwrap(), 3);
+    assert_eq!(queue.stats(&pool()).await.unwrap().ready, 3);
 }
 
 /// A name that no sentinel knows cannot be waited for in vain.
@@ -153,7 +153,7 @@ async fn redis_sentinel_without_such_a_master_says_so() {
 }
 
 /// Repeats a call that ends with an error while a failover goes on.
-async fn until_it_works(call: impl AsyncFn() -> Result<Enqueued, QueueError>) {
+async fn until_it_works(call: impl AsyncFn() -> Result<EnqueueOutcome, QueueError>) {
     let began = Instant::now();
     loop {
         match call().await {

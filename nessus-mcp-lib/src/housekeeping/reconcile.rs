@@ -85,7 +85,7 @@ pub(super) async fn enqueue_unfinished(
         let pool = &task.scanner_pool;
         // A task that is alive has no letter: that of a retry that was cut short, or from when its file was missing.
         let is_new = if task.has_started() {
-            let is_new = queue.enqueue_started(pool, &body).await?.outcome == EnqueueOutcome::Added;
+            let is_new = queue.enqueue_started(pool, &body).await? == EnqueueOutcome::Added;
             if is_new {
                 queue.retry_dead(pool, &body).await?;
             }

@@ -20,23 +20,6 @@ pub enum EnqueueOutcome {
     AlreadyKnown,
 }
 
-/// The answer to an enqueue.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Enqueued {
-    /// Whether the entry is new.
-    pub outcome: EnqueueOutcome,
-    /// How many entries of the pool are ready now, this one included when it is.
-    pub depth: u64,
-}
-
-impl Enqueued {
-    /// An answer with this outcome and depth.
-    pub const fn new(outcome: EnqueueOutcome, depth: u64) -> Self {
-        Self { outcome, depth }
-    }
-}
-
 /// What proves that a worker holds a task: who, and by which claim.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -269,9 +252,9 @@ pub enum EntryState {
 pub struct QueueStats {
     /// Waiting to be claimed: the depth.
     pub ready: u64,
-    /// Waiting until they are due; an entry that is due is counted here until the next claim or reap.
+    /// Waiting until they are due; an entry that is due is counted here until the next claim.
     pub delayed: u64,
-    /// Held by workers, expired leases included until the next claim or reap.
+    /// Held by workers, expired leases included until the next claim.
     pub leased: u64,
     /// In the dead letters.
     pub dead: u64,

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry,
     IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, QueueError, QueueStats, RemoveOutcome, RenewOutcome,
     RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
 };
@@ -27,8 +27,8 @@ use crate::{
 /// - **Exact bodies**: a [`TaskBody`] comes out byte for byte as it went in.
 /// - **Bounded**: no call waits for ever; a backend that does not answer is [`QueueError::Unavailable`].
 ///
-/// A lease stands until somebody takes it: one whose time is over but that no [`claim`](Queue::claim) or
-/// [`reap`](Queue::reap) has noticed yet can still be renewed and finished. A worker must not rely on that.
+/// A lease stands until a [`claim`](Queue::claim) takes the task back: one that has expired and that no claim has noticed
+/// yet can still be renewed and settled. A worker must not rely on that.
 ///
 /// The suite in [`crate::testing::queue_conformance`] (feature `testing`) checks all of this.
 #[cfg_attr(feature = "testing", mockall::automock)]
@@ -39,11 +39,11 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// The bodies are not compared: the task id decides, so it is safe to enqueue a task again at any time. A dead
     /// letter of the task neither prevents the enqueue nor is it removed by it; see [`retry_dead`](Self::retry_dead).
     /// A repeated call answers [`EnqueueOutcome::AlreadyKnown`](super::EnqueueOutcome::AlreadyKnown).
-    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
+    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError>;
 
     /// As [`enqueue`](Self::enqueue), for a task that has started: before all others, for [`claim_started`](Self::claim_started)
     /// to find.
-    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError>;
+    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError>;
 
     /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none. From a paused pool, only as
     /// [`claim_started`](Self::claim_started) does.
@@ -107,9 +107,6 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// A repeated call answers [`SettleOutcome::LeaseLost`].
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<SettleOutcome, QueueError>;
 
-    /// Takes back at most `max` expired leases of the pool, to the front of the queue; returns the tasks.
-    async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError>;
-
     /// Removes a task that no worker holds. A repeated call answers [`RemoveOutcome::NotFound`].
     async fn remove(&self, pool: &PoolName, task: &TaskId) -> Result<RemoveOutcome, QueueError>;
 
@@ -127,9 +124,6 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
 
     /// How full the pool's queue is, and whether it is paused.
     async fn stats(&self, pool: &PoolName) -> Result<QueueStats, QueueError>;
-
-    /// How many entries are ready.
-    async fn depth(&self, pool: &PoolName) -> Result<u64, QueueError>;
 
     /// The place of a ready task, 1 for the next; `None` when it is not ready.
     async fn position(&self, pool: &PoolName, task: &TaskId) -> Result<Option<u64>, QueueError>;
@@ -250,6 +244,6 @@ pub(crate) async fn revive(queue: &dyn Queue, pool: &PoolName, body: &TaskBody) 
     Ok(match queue.retry_dead(pool, body).await? {
         RetryDeadOutcome::Requeued => true,
         RetryDeadOutcome::AlreadyQueued => false,
-        RetryDeadOutcome::NotFound => queue.enqueue(pool, body).await?.outcome == EnqueueOutcome::Added,
+        RetryDeadOutcome::NotFound => queue.enqueue(pool, body).await? == EnqueueOutcome::Added,
     })
 }

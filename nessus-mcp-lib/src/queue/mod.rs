@@ -41,7 +41,7 @@ pub use self::{
     body::{BodyError, TaskBody},
     circuit::{CircuitChange, CircuitRecord, PublishOutcome},
     entry::{
-        Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry, IdempotencyOutcome,
+        Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome,
         LOSSES_ALLOWED, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome,
         Settlement, SlotOutcome, pause_after_losses,
     },

@@ -274,7 +274,7 @@ async fn what_there_is_can_be_seen() {
 async fn a_key_that_is_lost_in_a_submit_is_still_one_task() {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use crate::queue::{Binding, EnqueueOutcome, Enqueued, IdempotencyEntry, IdempotencyOutcome, MockQueue};
+    use crate::queue::{Binding, EnqueueOutcome, IdempotencyEntry, IdempotencyOutcome, MockQueue};
 
     let real = fixture().await;
     let other = real.service.submit(keyed("k")).await.unwrap().task_id;
@@ -299,7 +299,7 @@ async fn a_key_that_is_lost_in_a_submit_is_still_one_task() {
         .expect_enqueue()
         .withf(move |_, body| *body.task_id() == enqueued)
         .times(1)
-        .returning(|_, _| Ok(Enqueued::new(EnqueueOutcome::Added, 1)));
+        .returning(|_, _| Ok(EnqueueOutcome::Added));
     queue.expect_position().returning(|_, _| Ok(None));
     let parts = ServiceParts::new(
         real.directory.path(),

@@ -69,7 +69,7 @@ use self::{
     target::Target,
 };
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry,
     IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats, RemoveOutcome,
     RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
 };
@@ -113,16 +113,15 @@ impl RedisQueue {
     }
 
     /// Adds an entry at the `back`, or as that of a task that has `begun`.
-    async fn enqueue_at(&self, pool: &PoolName, body: &TaskBody, place: &str) -> Result<Enqueued, QueueError> {
+    async fn enqueue_at(&self, pool: &PoolName, body: &TaskBody, place: &str) -> Result<EnqueueOutcome, QueueError> {
         let arguments = [body.task_id().to_string(), body.as_str().to_owned(), place.to_owned()];
         let enqueue = self.script(&scripts::ENQUEUE, pool, arguments);
-        let (mut added, mut depth): (i64, u64) = self.calls.run(&enqueue, LostReply::Repeat).await?;
+        let mut added: i64 = self.calls.run(&enqueue, LostReply::Repeat).await?;
         if added < 0 {
             self.audit(pool).await?;
-            (added, depth) = self.calls.run(&enqueue, LostReply::Repeat).await?;
+            added = self.calls.run(&enqueue, LostReply::Repeat).await?;
         }
-        let outcome = if added == 1 { EnqueueOutcome::Added } else { EnqueueOutcome::AlreadyKnown };
-        Ok(Enqueued::new(outcome, depth))
+        Ok(if added == 1 { EnqueueOutcome::Added } else { EnqueueOutcome::AlreadyKnown })
     }
 
     /// Claims a task, of `all` or of those that have `begun`.
@@ -181,11 +180,11 @@ impl fmt::Debug for RedisQueue {
 
 #[async_trait]
 impl Queue for RedisQueue {
-    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError> {
         self.enqueue_at(pool, body, "back").await
     }
 
-    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError> {
         self.enqueue_at(pool, body, "begun").await
     }
 
@@ -271,12 +270,6 @@ impl Queue for RedisQueue {
         Ok(if done == 1 { SettleOutcome::Settled } else { SettleOutcome::LeaseLost })
     }
 
-    async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError> {
-        let reap = self.script(&scripts::REAP, pool, [max.to_string()]);
-        let taken: Vec<String> = self.calls.run(&reap, LostReply::Repeat).await?;
-        Ok(taken.into_iter().filter_map(|id| TaskId::new(id).ok()).collect())
-    }
-
     async fn remove(&self, pool: &PoolName, task: &TaskId) -> Result<RemoveOutcome, QueueError> {
         let remove = self.script(&scripts::REMOVE, pool, [task.to_string()]);
         Ok(match self.calls.run::<Option<String>>(&remove, LostReply::Repeat).await?.as_deref() {
@@ -321,10 +314,6 @@ impl Queue for RedisQueue {
         let (ready, delayed, leased, dead, paused): (u64, u64, u64, u64, Option<String>) =
             self.calls.run(&stats, LostReply::Repeat).await?;
         Ok(QueueStats::new(ready, delayed, leased, dead).with_paused(paused))
-    }
-
-    async fn depth(&self, pool: &PoolName) -> Result<u64, QueueError> {
-        self.calls.ask(cmd("LLEN").arg(self.naming.queue(pool))).await
     }
 
     async fn position(&self, pool: &PoolName, task: &TaskId) -> Result<Option<u64>, QueueError> {

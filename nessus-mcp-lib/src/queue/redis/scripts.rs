@@ -36,7 +36,6 @@ pool_script!(RAISE_FENCING_TOKEN, "raise_fencing_token.lua");
 pool_script!(RENEW, "renew.lua");
 pool_script!(NOTE_PROGRESS, "note_progress.lua");
 pool_script!(SETTLE, "place.lua", "dead.lua", "settle.lua");
-pool_script!(REAP, "follow_clock.lua", "place.lua", "due.lua", "reap.lua");
 pool_script!(REMOVE, "find.lua", "remove.lua");
 pool_script!(RETRY_DEAD, "whole.lua", "dead.lua", "retry_dead.lua");
 pool_script!(RESTORE_LETTER, "dead.lua", "restore_letter.lua");

@@ -35,7 +35,7 @@ use self::{
     statements::{End, Which},
 };
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, Enqueued, EntryState, IdempotencyEntry,
+    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry,
     IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats, RemoveOutcome, RenewOutcome,
     RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
 };
@@ -102,13 +102,13 @@ impl SqliteQueue {
         self.on_blocking_thread(move |store| store.read(|view| look(view, clock.now()))).await
     }
 
-    async fn enqueue_at(&self, pool: &PoolName, body: &TaskBody, end: End) -> Result<Enqueued, QueueError> {
+    async fn enqueue_at(&self, pool: &PoolName, body: &TaskBody, end: End) -> Result<EnqueueOutcome, QueueError> {
         let (pool, body) = (pool.clone(), body.clone());
-        let enqueued = self.write(move |step, _| statements::enqueue(step, &pool, &body, end)).await?;
-        if enqueued.outcome == EnqueueOutcome::Added {
+        let outcome = self.write(move |step, _| statements::enqueue(step, &pool, &body, end)).await?;
+        if outcome == EnqueueOutcome::Added {
             self.work.notify_waiters();
         }
-        Ok(enqueued)
+        Ok(outcome)
     }
 
     async fn claim_of(
@@ -147,11 +147,11 @@ impl fmt::Debug for SqliteQueue {
 
 #[async_trait]
 impl Queue for SqliteQueue {
-    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+    async fn enqueue(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError> {
         self.enqueue_at(pool, body, End::Back).await
     }
 
-    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<Enqueued, QueueError> {
+    async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError> {
         self.enqueue_at(pool, body, End::Started).await
     }
 
@@ -205,15 +205,6 @@ impl Queue for SqliteQueue {
         Ok(outcome)
     }
 
-    async fn reap(&self, pool: &PoolName, max: u32) -> Result<Vec<TaskId>, QueueError> {
-        let pool = pool.clone();
-        let reaped = self.write(move |step, now| statements::reap(step, now, &pool, max)).await?;
-        if !reaped.is_empty() {
-            self.work.notify_waiters();
-        }
-        Ok(reaped)
-    }
-
     async fn remove(&self, pool: &PoolName, task: &TaskId) -> Result<RemoveOutcome, QueueError> {
         let (pool, task) = (pool.clone(), task.clone());
         self.write(move |step, _| statements::remove(step, &pool, &task)).await
@@ -241,11 +232,6 @@ impl Queue for SqliteQueue {
     async fn stats(&self, pool: &PoolName) -> Result<QueueStats, QueueError> {
         let pool = pool.clone();
         self.read(move |view, _| statements::stats(view, &pool)).await
-    }
-
-    async fn depth(&self, pool: &PoolName) -> Result<u64, QueueError> {
-        let pool = pool.clone();
-        self.read(move |view, _| statements::depth(view, &pool)).await
     }
 
     async fn position(&self, pool: &PoolName, task: &TaskId) -> Result<Option<u64>, QueueError> {

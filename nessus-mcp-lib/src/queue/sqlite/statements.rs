@@ -5,7 +5,7 @@ use std::{error::Error, str::FromStr};
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, named_params, params, types::Type};
 
 use super::super::{
-    Claim, DeadLetter, DeadReason, EnqueueOutcome, Enqueued, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
+    Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
     RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, TaskBody, pause_after_losses,
 };
 use crate::{
@@ -72,14 +72,12 @@ pub(super) fn enqueue(
     pool: &PoolName,
     body: &TaskBody,
     end: End,
-) -> rusqlite::Result<Enqueued> {
-    let outcome = if entry_state(step, pool, body.task_id())?.is_some() {
-        EnqueueOutcome::AlreadyKnown
-    } else {
-        add(step, pool, body, end)?;
-        EnqueueOutcome::Added
-    };
-    Ok(Enqueued::new(outcome, depth(step, pool)?))
+) -> rusqlite::Result<EnqueueOutcome> {
+    if entry_state(step, pool, body.task_id())?.is_some() {
+        return Ok(EnqueueOutcome::AlreadyKnown);
+    }
+    add(step, pool, body, end)?;
+    Ok(EnqueueOutcome::Added)
 }
 
 pub(super) fn claim(
@@ -92,7 +90,7 @@ pub(super) fn claim(
 ) -> rusqlite::Result<Option<Claim>> {
     let before = claimable_before(step, pool, which)?;
     promote(step, now, pool)?;
-    reap(step, now, pool, MOVED_PER_CLAIM)?;
+    take_back(step, now, pool)?;
     loop {
         let next = step
             .prepare_cached(
@@ -196,23 +194,24 @@ pub(super) fn settle(
     Ok(SettleOutcome::Settled)
 }
 
-pub(super) fn reap(step: &Transaction<'_>, now: Timestamp, pool: &PoolName, max: u32) -> rusqlite::Result<Vec<TaskId>> {
+/// Makes the tasks of expired leases ready again, as started ones: nobody has said how far their workers came.
+fn take_back(step: &Transaction<'_>, now: Timestamp, pool: &PoolName) -> rusqlite::Result<()> {
     let expired = rows(
         step.prepare_cached(
-            "SELECT id, losses, task_id FROM entries
+            "SELECT id, losses FROM entries
              WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2 ORDER BY expires_ms, id LIMIT ?3",
         )?,
-        params![pool.as_str(), now.as_millis(), max],
-        |row| Ok((row.get::<_, i64>(0)?, row.get(1)?, name(row, 2)?)),
+        params![pool.as_str(), now.as_millis(), MOVED_PER_CLAIM],
+        |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)),
     )?;
     // Each goes before the last, so the one that waited longest goes in last.
-    for (id, losses, _) in expired.iter().rev() {
+    for (id, losses) in expired.iter().rev() {
         match pause_after_losses(*losses) {
             None => make_ready(step, pool, *id, End::Started)?,
             Some(pause) => delay_until(step, *id, now.plus(pause), End::Started)?,
         }
     }
-    Ok(expired.into_iter().map(|(_, _, task)| task).collect())
+    Ok(())
 }
 
 pub(super) fn note_progress(step: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<()> {
@@ -301,11 +300,6 @@ pub(super) fn stats(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result
             Ok(QueueStats::new(count(row, 0)?, count(row, 1)?, count(row, 2)?, count(row, 3)?))
         })?;
     Ok(stats.with_paused(paused(view, pool)?))
-}
-
-pub(super) fn depth(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<u64> {
-    view.prepare_cached("SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'ready'")?
-        .query_row([pool.as_str()], |row| count(row, 0))
 }
 
 pub(super) fn position(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<Option<u64>> {

@@ -140,7 +140,8 @@ async fn a_future_that_is_dropped_midway_leaves_a_whole_step() {
     }
     // The future is gone. Another step waits for the one that still runs.
     go_on.send(()).unwrap();
-    assert_eq!(queue.enqueue(&pool(), &body(3)).await.unwrap().depth, 3);
+    queue.enqueue(&pool(), &body(3)).await.unwrap();
+    assert_eq!(queue.stats(&pool()).await.unwrap().ready, 3);
 }
 
 #[test]
@@ -192,7 +193,7 @@ fn processes_open_a_new_file_at_once() {
         assert!(child.wait().unwrap().success());
     }
     let queue = SqliteQueue::open(&path).unwrap();
-    assert_eq!(runtime.block_on(queue.depth(&pool())).unwrap(), 6);
+    assert_eq!(runtime.block_on(queue.stats(&pool())).unwrap().ready, 6);
 }
 
 #[test]
@@ -271,7 +272,7 @@ async fn a_file_that_was_moved_away_is_replaced() {
     let third = SqliteQueue::open(&path).unwrap();
     assert_eq!(third.peek(&pool(), 9).await.unwrap(), [body(2).into_string(), body(3).into_string()]);
     drop(queues);
-    assert_eq!(third.depth(&pool()).await.unwrap(), 2, "whoever closes it leaves the log of the others alone");
+    assert_eq!(third.stats(&pool()).await.unwrap().ready, 2, "whoever closes it leaves the log of the others alone");
 
     let nested = directory.path().join("data/queue.db");
     let queue = SqliteQueue::open(&nested).unwrap();

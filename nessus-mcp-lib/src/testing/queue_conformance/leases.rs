@@ -135,8 +135,6 @@ pub async fn a_task_with_which_workers_are_lost_waits(harness: &dyn QueueHarness
     assert_eq!(claim(&*queue, "alive", LONG).await.body, body(2));
     assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Delayed));
     assert_eq!(suspects().await, [(task(1), lost)]);
-    assert_eq!(queue.reap(&pool(), 10).await.unwrap(), []);
-
     harness.let_pass(pause_after_losses(lost).unwrap()).await;
     let again = queue.claim_started(&pool(), &worker("alive"), LONG).await.unwrap().expect("it is due");
     assert_eq!((again.losses, again.deliveries), (lost, 1));
@@ -188,8 +186,8 @@ pub async fn the_former_holder_cannot_settle(harness: &dyn QueueHarness) {
     assert_eq!(queue.settle(&new, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 }
 
-/// Reaping moves expired leases to ready, no more than asked, and leaves the others.
-pub async fn reap_takes_back_expired_leases_only(harness: &dyn QueueHarness) {
+/// A claim takes back all leases that have expired, and no others.
+pub async fn a_claim_takes_back_expired_leases_only(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=4).await;
     // All are claimed before any may end: a claim would take an ended one back.
@@ -200,13 +198,14 @@ pub async fn reap_takes_back_expired_leases_only(harness: &dyn QueueHarness) {
     let kept = claim(&*queue, "w", LONG).await.lease;
     queue.renew(&leases, SHORT).await.unwrap();
     harness.let_pass(SHORT).await;
-    let mut reaped = queue.reap(&pool(), 2).await.unwrap();
-    assert_eq!(reaped.len(), 2);
-    reaped.extend(queue.reap(&pool(), 10).await.unwrap());
-    reaped.sort();
-    assert_eq!(reaped, [task(1), task(2), task(3)]);
-    assert_eq!(queue.reap(&pool(), 10).await.unwrap(), []);
-    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(3, 0, 1, 0));
+    let mut taken = vec![claim(&*queue, "v", LONG).await.lease.task_id];
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(2, 0, 2, 0));
+    for _ in 2..=3 {
+        taken.push(claim(&*queue, "v", LONG).await.lease.task_id);
+    }
+    taken.sort();
+    assert_eq!(taken, [task(1), task(2), task(3)]);
+    super::assert_nothing_to_claim(&*queue).await;
     assert_eq!(queue.settle(&kept, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
 }
 

@@ -36,11 +36,11 @@ pub async fn started_tasks_come_first(harness: &dyn QueueHarness) {
     hand_back(&*queue, &claims[0], STARTED).await;
     hand_back(&*queue, &claims[2], STARTED).await;
     hand_back(&*queue, &claims[1], RELEASED).await;
-    assert_eq!(queue.enqueue_started(&pool(), &body(6)).await.unwrap().outcome, EnqueueOutcome::Added);
-    assert_eq!(queue.enqueue_started(&pool(), &body(4)).await.unwrap().outcome, EnqueueOutcome::AlreadyKnown);
+    assert_eq!(queue.enqueue_started(&pool(), &body(6)).await.unwrap(), EnqueueOutcome::Added);
+    assert_eq!(queue.enqueue_started(&pool(), &body(4)).await.unwrap(), EnqueueOutcome::AlreadyKnown);
 
     let order = [6, 3, 1, 2, 4, 5];
-    assert_eq!(queue.depth(&pool()).await.unwrap(), 6);
+    assert_eq!(queue.stats(&pool()).await.unwrap().ready, 6);
     assert_eq!(queue.peek(&pool(), 10).await.unwrap(), order.map(|number| body(number).into_string()));
     for (place, number) in (1..).zip(order) {
         assert_eq!(queue.position(&pool(), &task(number)).await.unwrap(), Some(place), "{number}");
