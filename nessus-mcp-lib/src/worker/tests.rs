@@ -1,11 +1,14 @@
 //! The road of a task on a mock scanner and a real SQLite queue, in paused time.
 
+mod cancels;
 mod circuits;
 mod clocks;
-mod control;
+mod fetching;
 mod idle;
+mod limits;
 mod losses;
 mod reload;
+mod retries;
 mod started;
 mod storage;
 
@@ -85,6 +88,20 @@ fn pool() -> PoolName {
 }
 
 impl Fixture {
+    async fn wait_for_progress(&self, task_id: &TaskId) {
+        for _ in 0..2000 {
+            if self.task(task_id).await.progress > Some(20) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+        }
+        panic!("no progress");
+    }
+
+    async fn task(&self, task_id: &TaskId) -> Task {
+        self.service.tasks().get(task_id).await.unwrap()
+    }
+
     fn start(&self) -> Running {
         self.start_with(WorkerSettings::default())
     }

@@ -57,3 +57,30 @@ async fn tasks_that_wait_for_a_full_scanner_write_nothing_and_hold_nobody_up() {
     assert_eq!((busy.creates(), busy.launches()), (WAITING as u64, WAITING as u64));
     worker.stop().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_wait_is_estimated_from_what_scans_took() {
+    let f = fixture(1);
+    let first = f.submit().await;
+    assert_eq!(f.service.status(&first).await.unwrap().estimated_wait_seconds, Some(0), "there is a free slot");
+    let second = f.submit().await;
+    assert_eq!(f.service.status(&second).await.unwrap().estimated_wait_seconds, None, "nothing is known yet");
+    let worker = f.start();
+    f.ended(&first).await;
+    f.ended(&second).await;
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    let ids = [f.submit().await, f.submit().await, f.submit().await];
+    f.wait_for_progress(&ids[0]).await;
+    let waits = [f.service.status(&ids[1]).await.unwrap(), f.service.status(&ids[2]).await.unwrap()];
+    let waits = waits.map(|view| Duration::from_secs(view.estimated_wait_seconds.unwrap()));
+    // A task that a worker has handed back for want of a slot has no place for a moment.
+    let took = f.service.status(&second).await.unwrap().execution_time.unwrap();
+    let took = Duration::from_secs_f64(took);
+    assert!(
+        waits[0] >= SCAN && waits[0] <= took * 2 && waits[0] <= waits[1] && waits[1] <= took * 4,
+        "{waits:?} {took:?}"
+    );
+    f.service.queue().pause_pool(&pool(), "maintenance").await.unwrap();
+    assert_eq!(f.service.status(&ids[2]).await.unwrap().estimated_wait_seconds, None);
+    worker.stop().await;
+}
