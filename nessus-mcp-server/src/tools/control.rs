@@ -17,7 +17,7 @@ use super::{ScanTools, answer::structured};
 pub(crate) struct CancelArguments {
     /// The task_id from the submit
     task_id: String,
-    /// The reason, for people who look at the task later
+    /// Reason, for people who read the task later
     #[serde(default)]
     reason: Option<String>,
 }
@@ -26,7 +26,7 @@ pub(crate) struct CancelArguments {
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct RetryArguments {
-    /// The task_id of a scan with status failed or timeout
+    /// The task_id of a failed or timeout scan
     task_id: String,
 }
 

@@ -36,7 +36,7 @@ impl ScanTools {
         structured(self.service.list_scanners(arguments.scanner_pool.as_deref()).await)
     }
 
-    /// List the scanner pools with their capacity and load, and which is the default.
+    /// List the scanner pools with capacity and load, and the default pool.
     #[tool(
         name = "list_pools",
         title = "List scanner pools",
@@ -46,7 +46,7 @@ impl ScanTools {
         structured(self.service.list_pools().await)
     }
 
-    /// How many scans are queued, delayed, running or failed, by pool, and which come next.
+    /// How many scans are queued, delayed, running or failed by pool, and which are next.
     #[tool(
         name = "get_queue_status",
         title = "Queue status",

@@ -30,7 +30,7 @@ pub(crate) struct Results {
     #[serde(default)]
     #[schemars(range(min = 0))]
     page: Option<i64>,
-    /// Findings per page, 10 to 100
+    /// Page size, 10 to 100
     #[serde(default)]
     #[schemars(range(min = 10, max = 100))]
     page_size: Option<i64>,
@@ -38,7 +38,7 @@ pub(crate) struct Results {
     #[serde(default)]
     #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
-    /// Show exactly these fields instead of a profile, at most 256
+    /// Exactly these fields, without a profile, at most 256
     #[serde(default)]
     custom_fields: Option<Vec<String>>,
     /// Fields to add to the profile, at most 256
@@ -57,8 +57,8 @@ pub(crate) struct Results {
     #[serde(default)]
     cursor: Option<String>,
     /// Most characters of the whole answer (default 40000; page 0: 400000; limit 4000000, also for 0). A page that does not
-    /// fit ends early, with truncated and next_cursor instead of next_page and total_pages. If too few for one finding, the
-    /// error says how many suffice
+    /// fit ends early, with truncated and next_cursor instead of next_page and total_pages. If too few, the error says how
+    /// many suffice
     #[serde(default)]
     max_chars: Option<u64>,
 }

@@ -41,7 +41,7 @@ pub(crate) struct UntrustedScan {
     /// Scanner within the pool, see list_scanners; any if omitted
     #[serde(default)]
     scanner_instance: Option<String>,
-    /// Your own name for this request. Repeated with the same arguments, it returns the same task instead of a second scan
+    /// Your own name for this request. Repeated with the same arguments, it returns the same task, not a second scan
     #[serde(default)]
     idempotency_key: Option<String>,
 }

@@ -42,8 +42,7 @@ impl ScanTools {
     /// Summary of a completed scan: counts, then groups by severity, plugin, host and solution, known exploits, logins.
     ///
     /// Read this before get_scan_results. To get the findings of a group, pass its `filters` to get_scan_results. Each
-    /// list has its `total` and how many are left out. `authentication` says where the login worked, and why not
-    /// elsewhere.
+    /// list has its `total` and how many are left out. `authentication` says where the login worked, or why not.
     #[tool(
         name = "get_scan_summary",
         title = "Scan summary",
