@@ -66,3 +66,44 @@ pub struct ScanHost {
     /// Findings by severity: informational, low, medium, high, critical.
     pub findings: [u64; 5],
 }
+
+/// What the last check of a scanner found. While its circuit is open no check is made, and this stays as it was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ScannerHealth {
+    /// When it ended.
+    pub checked_at: Timestamp,
+    /// How long the scanner took to answer, or to fail.
+    pub latency: Duration,
+    /// What the scanner told about itself the last time it answered.
+    pub properties: Option<ScannerProperties>,
+    /// Why it could not scan, if it could not.
+    pub failure: Option<HealthFailure>,
+}
+
+/// Why a scanner cannot scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HealthFailure {
+    /// The code of the [`ScannerError`](super::ScannerError).
+    pub code: &'static str,
+    /// Its message.
+    pub message: String,
+}
+
+impl ScannerHealth {
+    /// Whether the scanner could scan.
+    pub const fn is_healthy(&self) -> bool {
+        self.failure.is_none()
+    }
+
+    /// When the scanner's plugin set was made, if it says so in the form of Nessus, `YYYYMMDDhhmm` in UTC.
+    pub fn plugin_set_at(&self) -> Option<Timestamp> {
+        let text = self.properties.as_ref()?.plugin_set.as_deref()?;
+        if text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return None;
+        }
+        let (date, time) = text.split_at(8);
+        format!("{}-{}-{}T{}:{}:00Z", &date[..4], &date[4..6], &date[6..], &time[..2], &time[2..]).parse().ok()
+    }
+}

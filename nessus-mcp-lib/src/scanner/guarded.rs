@@ -7,13 +7,12 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
-use tokio_util::sync::CancellationToken;
 
 use super::{
+    connection::Connection,
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
     interface::{ExportSink, ExportSummary, ScanRequest, ScanStatus, ScannerInterface},
-    leaving::InUse,
 };
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, Permit},
@@ -40,19 +39,22 @@ pub struct Guarded {
 /// A scanner and what decides about calls to it, between two exchanges.
 #[derive(Debug)]
 struct Front {
-    scanner: Arc<dyn ScannerInterface>,
+    connection: Arc<Connection>,
     breaker: CircuitBreaker,
     /// The circuit under the scanner's name, where that belongs to another scanner by now: operators speak to this one.
     named: Option<CircuitBreaker>,
     /// The resets that the scanner has been told of.
     resets: AtomicU64,
-    in_use: InUse,
 }
 
 impl Front {
-    fn new(scanner: Arc<dyn ScannerInterface>, breaker: CircuitBreaker, named: Option<CircuitBreaker>) -> Self {
+    fn new(connection: Arc<Connection>, breaker: CircuitBreaker, named: Option<CircuitBreaker>) -> Self {
         let resets = AtomicU64::new(named.as_ref().unwrap_or(&breaker).resets());
-        Self { scanner, breaker, named, resets, in_use: InUse::default() }
+        Self { connection, breaker, named, resets }
+    }
+
+    fn scanner(&self) -> Arc<dyn ScannerInterface> {
+        Arc::clone(self.connection.scanner())
     }
 
     /// Does what an operator has ordered since the last call.
@@ -65,7 +67,7 @@ impl Front {
             if self.named.is_some() {
                 self.breaker.reset("an operator has reset the circuit of its name");
             }
-            self.scanner.close().await;
+            self.connection.scanner().close().await;
         }
         self.isolation().map_or(Ok(()), Err)
     }
@@ -80,7 +82,16 @@ impl Front {
 impl Guarded {
     /// Puts `breaker` in front of `scanner`.
     pub fn new(scanner: Arc<dyn ScannerInterface>, breaker: CircuitBreaker) -> Self {
-        Self { front: ArcSwap::from_pointee(Front::new(scanner, breaker, None)) }
+        Self::on(Connection::unregistered(scanner), breaker)
+    }
+
+    pub(super) fn on(connection: Arc<Connection>, breaker: CircuitBreaker) -> Self {
+        Self { front: ArcSwap::from_pointee(Front::new(connection, breaker, None)) }
+    }
+
+    /// What is called now.
+    pub(super) fn connection(&self) -> Arc<Connection> {
+        Arc::clone(&self.front.load().connection)
     }
 
     /// Whether it is `breaker` that stands in front.
@@ -88,13 +99,11 @@ impl Guarded {
         self.front.load().breaker.is_same(breaker)
     }
 
-    /// Puts another value for the same scanner behind the same breaker: all who use this one go on with it. Returns what
-    /// is cancelled when the last call to the former one has ended.
-    pub(super) fn exchange(&self, scanner: Arc<dyn ScannerInterface>) -> CancellationToken {
+    /// Puts another connection to the same scanner behind the same breaker: all who use this one go on with it. The former
+    /// one is let go when the last call on it has ended.
+    pub(super) fn exchange(&self, connection: Arc<Connection>) {
         let former = self.front.load_full();
-        let unused = former.in_use.over();
-        self.front.store(Arc::new(Front::new(scanner, former.breaker.clone(), former.named.clone())));
-        unused
+        self.front.store(Arc::new(Front::new(connection, former.breaker.clone(), former.named.clone())));
     }
 
     /// Gives the scanner a breaker of its own, because its name now belongs to another one. An operator's isolation and
@@ -102,7 +111,7 @@ impl Guarded {
     pub(super) fn detach(&self, breaker: CircuitBreaker) {
         let former = self.front.load_full();
         let named = former.named.clone().unwrap_or_else(|| former.breaker.clone());
-        self.front.store(Arc::new(Front::new(Arc::clone(&former.scanner), breaker, Some(named))));
+        self.front.store(Arc::new(Front::new(Arc::clone(&former.connection), breaker, Some(named))));
     }
 
     fn is_current(&self, front: &Arc<Front>) -> bool {
@@ -149,11 +158,11 @@ impl Guarded {
     where
         F: Future<Output = Result<T, ScannerError>>,
     {
-        let result = permit.call(work(Arc::clone(&front.scanner))).await;
+        let result = permit.call(work(front.scanner())).await;
         match result {
             // The next call is made with the new login.
             Err(refused @ ScannerError::AuthenticationRefused(_))
-                if !Arc::ptr_eq(&front.scanner, &self.front.load().scanner) =>
+                if !Arc::ptr_eq(&front.connection, &self.connection()) =>
             {
                 Err(ScannerError::NotReady(format!("its configuration has changed meanwhile: {}", chain(&refused))))
             }
@@ -171,7 +180,7 @@ impl Guarded {
             Err(open)
                 if matches!(open.state, CircuitState::Open | CircuitState::HalfOpen) && front.isolation().is_none() =>
             {
-                work(Arc::clone(&front.scanner)).await
+                work(front.scanner()).await
             }
             _ => self.call_on_scan(work).await,
         }
@@ -237,8 +246,8 @@ impl ScannerInterface for Guarded {
     }
 
     async fn close(&self) {
-        let front = self.front.load_full();
-        front.scanner.close().await;
+        let connection = self.connection();
+        connection.scanner().close().await;
     }
 }
 
@@ -339,15 +348,16 @@ mod tests {
         });
         let later = Arc::new(MockScanner::new(MockConfig::new()));
         let exchanged = async {
-            let unused = guarded.exchange(later.clone());
+            let used = Arc::downgrade(&guarded.connection());
+            guarded.exchange(Connection::unregistered(later.clone()));
             breaker.reconfigured();
             guarded.find_by_marker("x").await.unwrap();
-            assert!(!unused.is_cancelled(), "a call is under way");
-            unused
+            assert_eq!(used.strong_count(), 1, "a call is under way");
+            used
         };
-        let (outcome, unused) = tokio::join!(under_way, exchanged);
+        let (outcome, used) = tokio::join!(under_way, exchanged);
         assert!(matches!(outcome, Err(ScannerError::NotReady(_))), "it may be tried again: {outcome:?}");
-        assert!(unused.is_cancelled());
+        assert_eq!(used.strong_count(), 0);
         assert_eq!(breaker.view().state, CircuitState::Closed);
         let calls = [&former, &later].map(|scanner| scanner.calls(MockOperation::FindByMarker));
         assert_eq!(calls, [0, 1]);
@@ -363,7 +373,7 @@ mod tests {
         let Err(ScannerError::CircuitOpen(open)) = guarded.find_by_marker("x").await else { panic!("it was sent") };
         assert_eq!((&*open.scanner, open.state), ("lab:one as configured before", CircuitState::Unusable));
         assert_eq!(named.view().state, CircuitState::Closed);
-        named.reset("mended");
+        named.reset("repaired");
         guarded.find_by_marker("x").await.unwrap();
         named.isolate("maintenance");
         for outcome in [guarded.find_by_marker("x").await.map(drop), guarded.stop(&ScanId::new("1")).await] {

@@ -20,12 +20,19 @@ use tokio::{
 };
 use tracing::{error, info, warn};
 
-use super::{ScannerError, ScannerInstance, ScannerProperties, ScannerRegistry, instance::Life};
+use super::{
+    connection::Connection,
+    error::ScannerError,
+    facts::{HealthFailure, ScannerHealth},
+    interface::ScannerInterface as _,
+    pool::ScannerInstance,
+    registry::ScannerRegistry,
+};
 use crate::{
     error::{Classified, chain},
     ids::{InstanceId, PoolName, scanner_name},
     telemetry::Metrics,
-    time::{Clock, Timestamp, random_fraction, with_jitter},
+    time::{Clock, random_fraction, with_jitter},
 };
 
 /// How long a scanner may take to answer.
@@ -37,53 +44,12 @@ const FIRST_WAIT: Duration = Duration::from_secs(5);
 /// How soon a scanner that was configured meanwhile is noticed.
 const NOTICE: Duration = Duration::from_secs(2);
 
-/// What the last check of a scanner found. While its circuit is open no check is made, and this stays as it was.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ScannerHealth {
-    /// When it ended.
-    pub checked_at: Timestamp,
-    /// How long the scanner took to answer, or to fail.
-    pub latency: Duration,
-    /// What the scanner told about itself the last time it answered.
-    pub properties: Option<ScannerProperties>,
-    /// Why it could not scan, if it could not.
-    pub failure: Option<HealthFailure>,
-}
-
-/// Why a scanner cannot scan.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HealthFailure {
-    /// The code of the [`ScannerError`].
-    pub code: &'static str,
-    /// Its message.
-    pub message: String,
-}
-
-impl ScannerHealth {
-    /// Whether the scanner could scan.
-    pub const fn is_healthy(&self) -> bool {
-        self.failure.is_none()
-    }
-
-    /// When the scanner's plugin set was made, if it says so in the form of Nessus, `YYYYMMDDhhmm` in UTC.
-    pub fn plugin_set_at(&self) -> Option<Timestamp> {
-        let text = self.properties.as_ref()?.plugin_set.as_deref()?;
-        if text.len() != 12 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
-            return None;
-        }
-        let (date, time) = text.split_at(8);
-        format!("{}-{}-{}T{}:{}:00Z", &date[..4], &date[4..6], &date[6..], &time[..2], &time[2..]).parse().ok()
-    }
-}
-
 /// When a scanner is checked.
 struct Turn {
     /// The next time; `None` while it is.
     next: Option<Instant>,
     /// What was checked last, or is to be: a scanner that was configured otherwise is another one.
-    of: Weak<Life>,
+    of: Weak<Connection>,
 }
 
 /// Checks the scanners of these pools (all when `None`) about every `interval`, each at a moment of its own, for as long
@@ -106,14 +72,16 @@ pub async fn watch_health(
         due.retain(|key, _| watched.iter().any(|(pool, instance)| (pool, &instance.instance_id) == (&key.0, &key.1)));
         for (pool, instance) in watched {
             let key = (pool.clone(), instance.instance_id.clone());
-            let life = Arc::downgrade(&instance.life);
-            let turn = due.entry(key.clone()).or_insert_with(|| Turn { next: Some(first.max(now)), of: life.clone() });
-            if turn.next.is_some_and(|next| next <= now || !turn.of.ptr_eq(&life)) {
-                *turn = Turn { next: None, of: life };
+            let connection = instance.connection();
+            let of = Arc::downgrade(&connection);
+            let turn = due.entry(key.clone()).or_insert_with(|| Turn { next: Some(first.max(now)), of: of.clone() });
+            if turn.next.is_some_and(|next| next <= now || !turn.of.ptr_eq(&of)) {
+                *turn = Turn { next: None, of };
                 let (turns, clock, metrics) = (Arc::clone(&turns), Arc::clone(clock), Arc::clone(metrics));
                 checks.spawn(async move {
                     let _turn = turns.acquire_owned().await;
-                    let pause = check(&pool, &instance, clock.as_ref(), &metrics).await.unwrap_or_default();
+                    let pause =
+                        check(&pool, &instance, &connection, clock.as_ref(), &metrics).await.unwrap_or_default();
                     (key, pause)
                 });
             }
@@ -145,14 +113,20 @@ fn watched(registry: &ScannerRegistry, pools: Option<&[PoolName]>) -> Vec<(PoolN
 }
 
 /// Checks one scanner; returns how long it asks to be left alone, if it does.
-async fn check(pool: &PoolName, instance: &ScannerInstance, clock: &dyn Clock, metrics: &Metrics) -> Option<Duration> {
+async fn check(
+    pool: &PoolName,
+    instance: &ScannerInstance,
+    connection: &Connection,
+    clock: &dyn Clock,
+    metrics: &Metrics,
+) -> Option<Duration> {
     let asked = Instant::now();
     let answer = timeout(CHECK_LIMIT, instance.scanner.properties()).await;
     let latency = asked.elapsed();
     let answer = answer.unwrap_or_else(|_| {
         Err(ScannerError::TimedOut { what: "the answer to a health check".to_owned(), waited: CHECK_LIMIT })
     });
-    let before = instance.health();
+    let before = connection.health().clone();
     let pause = answer.as_ref().err().and_then(ScannerError::retry_after);
     let scanner = scanner_name(pool, &instance.instance_id);
     let was_healthy = before.as_ref().map(ScannerHealth::is_healthy);
@@ -185,7 +159,7 @@ async fn check(pool: &PoolName, instance: &ScannerInstance, clock: &dyn Clock, m
         }
     };
     metrics.scanner_checked(&scanner, failure.is_none());
-    instance.set_health(ScannerHealth { checked_at: clock.now(), latency, properties, failure });
+    *connection.health() = Some(ScannerHealth { checked_at: clock.now(), latency, properties, failure });
     pause
 }
 

@@ -27,20 +27,19 @@
 //! `ScanService::open_with_scanners` and a worker do the rest. The
 //! example `external_scanner` is such a scanner, and `docs/scanners.md` says what is easily got wrong.
 
-mod changes;
 mod circuits;
+mod connection;
 mod credential;
 mod error;
 mod facts;
 mod guarded;
 mod health;
-mod instance;
 mod interface;
-mod leaving;
 mod mock;
 #[cfg(feature = "nessus")]
 mod nessus;
 mod permit;
+mod pool;
 mod registry;
 mod removal;
 mod selection;
@@ -52,20 +51,19 @@ pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
 pub(crate) use self::permit::act_until;
 pub use self::permit::{may_act, nothing_sent};
 pub use self::{
-    changes::{ChangedScanner, ScannerChanges},
     circuits::Circuits,
     credential::{Escalation, EscalationMethod, ScanCredential, SshCredential, SshLogin},
     error::{RequestSent, ScannerError},
-    facts::{ScanHost, ScannerProperties},
+    facts::{HealthFailure, ScanHost, ScannerHealth, ScannerProperties},
     guarded::Guarded,
-    health::{HealthFailure, ScannerHealth, watch_health},
-    instance::ScannerInstance,
+    health::watch_health,
     interface::{
         DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,
         ScanStatus, ScannerInterface,
     },
     mock::{MockConfig, MockOperation, MockScanner},
-    registry::{ScannerPool, ScannerRegistry},
+    pool::{ChangedScanner, ScannerChanges, ScannerInstance, ScannerPool},
+    registry::ScannerRegistry,
     removal::remove_scan,
     selection::Selection,
 };

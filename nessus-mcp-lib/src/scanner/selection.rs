@@ -13,7 +13,7 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::ScannerInstance;
+use super::pool::ScannerInstance;
 use crate::ids::{InstanceId, PoolName};
 
 /// How long a scanner rests after a refusal.
@@ -125,7 +125,8 @@ mod tests {
         let selection = Selection::default();
         let check = |instance: &ScannerInstance, failure: Option<HealthFailure>| {
             let checked_at = Timestamp::from_millis(0);
-            instance.set_health(ScannerHealth { checked_at, latency: Duration::ZERO, properties: None, failure });
+            let health = ScannerHealth { checked_at, latency: Duration::ZERO, properties: None, failure };
+            *instance.connection().health() = Some(health);
         };
         let failure = || Some(HealthFailure { code: "scanner_not_ready", message: "loading".to_owned() });
         check(&a, failure());

@@ -16,7 +16,7 @@ use crate::{
     housekeeping::ReconcileError,
     ids::{PoolName, WorkerId},
     queue::{Claim, Settlement},
-    scanner::{self, ScannerPool, Selection},
+    scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
     task::TaskManager,
     time::{BootInstant, Clock},

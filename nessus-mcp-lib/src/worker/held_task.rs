@@ -17,7 +17,7 @@ use crate::{
     error::chain,
     ids::ScanId,
     queue::{Lease, RenewOutcome},
-    scanner::{ScanStatus, ScannerInstance},
+    scanner::{ScanStatus, ScannerInstance, ScannerInterface as _},
     task::{Artifact, Observation, Step, Task, Writer},
     time::{BootInstant, Clock as _, Timestamp},
 };

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Classified as _, chain},
     ids::ScanId,
-    scanner::{self, DEFAULT_TEMPLATE, RequestSent, ScanRequest, ScanState, ScannerError},
+    scanner::{self, DEFAULT_TEMPLATE, RequestSent, ScanRequest, ScanState, ScannerError, ScannerInterface as _},
     task::{ScanType, Task, TaskStatus},
     time::BootInstant,
 };

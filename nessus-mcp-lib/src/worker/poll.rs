@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::{Classified, chain, excerpt},
     ids::ScanId,
-    scanner::{ScanState, ScanStatus, ScannerError},
+    scanner::{ScanState, ScanStatus, ScannerError, ScannerInterface as _},
     task::{Step, TaskStatus},
     time::{Clock as _, random_fraction},
 };

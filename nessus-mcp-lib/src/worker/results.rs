@@ -20,7 +20,7 @@ use crate::{
     error::chain,
     ids::ScanId,
     results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
-    scanner::{ScanStatus, ScannerError},
+    scanner::{ScanStatus, ScannerError, ScannerInterface as _},
     service,
     targets::TargetSet,
     task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, profile_file_name},

@@ -1,7 +1,7 @@
 //! Checks in paused time.
 
 use super::*;
-use crate::scanner::{Circuits, MockConfig, MockOperation, MockScanner, RequestSent, ScannerPool};
+use crate::scanner::{Circuits, MockConfig, MockOperation, MockScanner, RequestSent, ScannerPool, ScannerProperties};
 use crate::time::ManualClock;
 
 const INTERVAL: Duration = Duration::from_secs(60);
@@ -150,7 +150,7 @@ async fn a_disabled_scanner_has_no_health() {
     let before = f.registry.pool(&name("p")).unwrap().instances[0].clone();
     assert_eq!((turn(false), turn(true)), (None, None), "what was found before is long ago");
     turn(false);
-    before.set_health(found);
+    *before.connection().health() = Some(found);
     assert_eq!(f.health("p", "a"), None, "a check was under way");
     turn(true);
     tokio::time::sleep(INTERVAL * 2).await;

@@ -36,7 +36,7 @@ fn bound(registry: &ScannerRegistry, pool: &str, id: &str) -> Option<ScannerInst
 fn what_changed_is_told_by_names_and_what_did_not_stays_the_same_value() {
     let registry = ScannerRegistry::from_config(&config(FILE)).unwrap();
     let clone = registry.clone();
-    let before = ["a", "b"].map(|id| bound(&registry, "nessus", id).unwrap().scanner);
+    let before = ["a", "b"].map(|id| bound(&registry, "nessus", id).unwrap().connection());
     let text = FILE
         .replace("max_concurrent_scans: 2", "max_concurrent_scans: 7, enabled: false, name: Old")
         .replace(
@@ -54,9 +54,9 @@ fn what_changed_is_told_by_names_and_what_did_not_stays_the_same_value() {
 
     // Every clone sees the new pools.
     let after = ["a", "b"].map(|id| bound(&clone, "nessus", id).unwrap());
-    assert!(Arc::ptr_eq(&before[0], &after[0].scanner), "its session lives on");
+    assert!(Arc::ptr_eq(&before[0], &after[0].connection()), "its session lives on");
     assert_eq!((after[0].max_concurrent_scans, after[0].enabled), (7, false));
-    assert!(!Arc::ptr_eq(&before[1], &after[1].scanner), "it logs in with another password");
+    assert!(!Arc::ptr_eq(&before[1], &after[1].connection()), "it logs in with another password");
     assert!(clone.pool(&PoolName::new("lab").unwrap()).is_none());
     assert!(bound(&clone, "lab", "m").is_some(), "a task with a scan on it can still reach it");
     assert!(bound(&clone, "lab", "x").is_none());
@@ -138,25 +138,27 @@ async fn who_uses_a_scanner_follows_it_as_long_as_it_is_the_same() {
     let mut text = FILE.to_owned();
     let mut reloaded = |from: &str, to: &str| {
         let before = bound(&registry, "nessus", "a").unwrap();
+        let value = before.connection();
         let changes = breaker.view().changes;
         text = text.replacen(from, to, 1);
         registry.reload(&config(&text)).unwrap();
         let after = bound(&registry, "nessus", "a").unwrap();
-        let is_same_value = Arc::ptr_eq(before.bare(), after.bare());
+        let is_same_value = Arc::ptr_eq(&value, &after.connection());
         (is_same_value, Arc::ptr_eq(&before.scanner, &after.scanner), breaker.view().changes - changes)
     };
     assert_eq!(reloaded("max_concurrent_scans: 2", "max_concurrent_scans: 3"), (true, true, 0), "as it was");
-    assert_eq!(reloaded("password: hunter2", "password: mended"), (false, true, 1), "with the new password");
-    assert_eq!(reloaded("password: mended", "password: mended, verify_tls: false"), (false, true, 1));
+    assert_eq!(reloaded("password: hunter2", "password: repaired"), (false, true, 1), "with the new password");
+    assert_eq!(reloaded("password: repaired", "password: repaired, verify_tls: false"), (false, true, 1));
     assert_eq!(reloaded("username: scan", "username: other"), (false, false, 1), "may not see the scans");
     assert_eq!(reloaded("a.example", "c.example"), (false, false, 1), "may be another scanner");
 
     let used = bound(&registry, "nessus", "a").unwrap();
+    let value = used.connection();
     registry.reload(&config(FILE.replace("instance_id: a", "instance_id: z").as_str())).unwrap();
     registry.reload(&config(&text)).unwrap();
     let back = bound(&registry, "nessus", "a").unwrap();
     assert!(Arc::ptr_eq(&used.scanner, &back.scanner), "configured again, it is the same scanner");
-    assert!(!Arc::ptr_eq(used.bare(), back.bare()));
+    assert!(!Arc::ptr_eq(&value, &back.connection()));
 }
 
 #[tokio::test]
