@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::scanner::{Circuits, MockConfig, MockOperation, MockScanner, RequestSent, ScannerPool, ScannerProperties};
-use crate::time::ManualClock;
+use crate::time::{ManualClock, Timestamp};
 
 const INTERVAL: Duration = Duration::from_secs(60);
 
