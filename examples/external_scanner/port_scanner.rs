@@ -14,7 +14,7 @@ use nessus_mcp_lib::{
     ids::ScanId,
     scanner::{
         ExportSink, ExportSummary, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerProperties,
-        may_act,
+        permit_is_valid,
     },
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -60,7 +60,7 @@ fn lock(scans: &Mutex<HashMap<String, Scan>>) -> MutexGuard<'_, HashMap<String, 
 
 /// Fails when this worker's lease may have expired: another worker may hold the task, and the scan would run twice.
 fn in_time(call: &str) -> Result<(), ScannerError> {
-    if may_act() {
+    if permit_is_valid() {
         return Ok(());
     }
     let message = "the lease may have expired".to_owned();

@@ -182,7 +182,7 @@ async fn row_27_scanner_that_loads_while_the_scan_runs(#[case] fault: &str) {
 #[case("server_download_failed", "could not be downloaded")]
 #[case("server_feed_error", "could not be downloaded")]
 #[tokio::test(start_paused = true)]
-async fn row_28_scanner_that_somebody_must_mend(#[case] fault: &str, #[case] words: &str) {
+async fn row_28_scanner_that_needs_an_operator(#[case] fault: &str, #[case] words: &str) {
     let rig = Rig::with(Fault::new(fault).count(0)).await;
     let task = rig.submit().await;
     // Before its circuit opens, the failure is told with the next try.
@@ -203,7 +203,7 @@ async fn row_28_scanner_that_somebody_must_mend(#[case] fault: &str, #[case] wor
 
 /// It waits as long as a scan may take, and says what it has waited for.
 #[tokio::test(start_paused = true)]
-async fn row_28_scanner_that_nobody_mends() {
+async fn row_28_scanner_that_nobody_fixes() {
     let limit = Duration::from_secs(3600);
     let setup = Setup::new().worker(|worker| worker.with_scan_timeout(limit)).speed(400);
     let rig = setup.start_with(Fault::new("server_locked").count(0)).await;

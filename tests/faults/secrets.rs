@@ -44,7 +44,7 @@ fn by_key() -> ScanCredential {
     ScanCredential::Ssh(SshCredential::new("audit", SshLogin::Key { private_key, passphrase }))
 }
 
-/// Gives every scan a login, as a front door with a store of credentials will.
+/// Gives every scan a login, as an API layer with a store of credentials will.
 #[derive(Debug)]
 pub(crate) struct WithLogin {
     scanner: Arc<NessusScanner>,

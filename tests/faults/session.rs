@@ -180,7 +180,7 @@ async fn row_13_login_refused() {
 
     rig.sim.clear_faults();
     let pool = pool();
-    let order = rig.service.order_circuit(pool.as_str(), "sim", CircuitOrder::Reset, "mended").await.unwrap();
+    let order = rig.service.order_circuit(pool.as_str(), "sim", CircuitOrder::Reset, "repaired").await.unwrap();
     assert_eq!(order.state, CircuitState::Closed);
     rig.completed(&next).await;
     assert_eq!(calls(&rig.close().await, "POST /session"), 2);
@@ -221,7 +221,7 @@ async fn row_13_login_refused_to_several_processes() {
     assert_eq!(uses(&processes[5]).await, Err("scanner_login_refused"));
     assert_eq!(sim.stats().failed_logins, 2);
 
-    let reset = CircuitChange::ordered(CircuitOrder::Reset, "mended", "operator");
+    let reset = CircuitChange::ordered(CircuitOrder::Reset, "repaired", "operator");
     queue.publish_circuit(&pool(), &instance(), &reset).await.unwrap();
     for process in &processes {
         uses(process).await.unwrap_err();
@@ -241,7 +241,7 @@ async fn row_14_too_many_users() {
     let began = rig.now();
     let task = rig.submit().await;
     rig.completed(&task).await;
-    assert!(rig.now().since(began) >= Duration::from_secs(60 + 120), "the scanner was left alone for minutes");
+    assert!(rig.now().since(began) >= Duration::from_secs(60 + 120), "the scanner was not called for minutes");
     let stats = rig.close().await;
     assert_eq!((calls(&stats, "POST /session"), stats.logins, stats.logouts), (3, 1, 1), "{stats:#?}");
 }

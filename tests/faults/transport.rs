@@ -80,9 +80,9 @@ async fn row_02_certificate_that_is_not_trusted(
     assert!(stats.calls.is_empty(), "{stats:#?}");
 
     let pin = bytes_of(rig.sim.certificate_sha256().unwrap());
-    let mended = Arc::new(NessusScanner::new(rig.config.clone().tls_trust(TlsTrust::Pinned(pin))).unwrap());
-    let mended = vec![ScannerInstance::new(instance(), 2, mended)];
-    rig.service.scanners().replace(vec![ScannerPool::new(pool(), "nessus", mended)]).unwrap();
+    let repaired = Arc::new(NessusScanner::new(rig.config.clone().tls_trust(TlsTrust::Pinned(pin))).unwrap());
+    let repaired = vec![ScannerInstance::new(instance(), 2, repaired)];
+    rig.service.scanners().replace(vec![ScannerPool::new(pool(), "nessus", repaired)]).unwrap();
     rig.completes_as(&task).await;
 }
 

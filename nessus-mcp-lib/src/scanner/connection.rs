@@ -67,8 +67,8 @@ impl Connections {
     /// The connection of this scanner: there is one at a time for each value.
     pub(super) fn connect(self: &Arc<Self>, scanner: &Arc<dyn ScannerInterface>) -> Arc<Connection> {
         let mut open = self.open();
-        let known = open.iter().filter(|known| Arc::ptr_eq(&known.scanner, scanner));
-        if let Some(connection) = known.filter_map(|known| known.connection.upgrade()).next() {
+        let mut known = open.iter().filter(|known| Arc::ptr_eq(&known.scanner, scanner));
+        if let Some(connection) = known.find_map(|known| known.connection.upgrade()) {
             return connection;
         }
         let (scanner, registered) = (Arc::clone(scanner), Some(Arc::clone(self)));

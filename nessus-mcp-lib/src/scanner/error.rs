@@ -50,10 +50,10 @@ pub enum ScannerError {
     /// The scanner is starting or compiling its plugins: it becomes ready by itself.
     #[error("the scanner is not ready: {0}")]
     NotReady(String),
-    /// The scanner runs but cannot scan before a person has mended it: not registered, feed expired, locked.
+    /// The scanner runs but cannot scan until an operator fixes it: not registered, feed expired, locked.
     #[error("the scanner cannot be used: {0}")]
     Unusable(String),
-    /// The certificate of the scanner is not trusted: nothing was sent, and somebody has to renew it or say what to trust.
+    /// The certificate of the scanner is not trusted. Nothing was sent. An operator has to renew it or configure what to trust.
     #[error("{0}")]
     Certificate(String),
     /// The scanner has as many open sessions as it allows. More logins would only keep it so.
@@ -99,8 +99,8 @@ pub enum ScannerError {
     /// An export that ends too early.
     #[error("the export is incomplete: {0}")]
     Truncated(String),
-    /// The scanner answers, and does not manage to give the results of this scan: their file is lost each time, fails, is
-    /// never ready or is no export. They are on the scanner still.
+    /// The scanner answers but does not deliver the results of this scan: their file is lost each time, fails, is never
+    /// ready or is not an export. The results are still on the scanner.
     #[error("the export is lost: {0}")]
     ExportLost(String),
     /// An export larger than this machine is told to accept.
@@ -146,8 +146,8 @@ pub enum ScannerError {
     /// The export could not be written to this machine's disk.
     #[error("could not store the export: {0}")]
     Storage(String),
-    /// This machine has no descriptor, port or memory left for a connection: nothing was sent, and the scanner is not to
-    /// blame.
+    /// This machine has no descriptor, port or memory left for a connection. Nothing was sent, and it says nothing about the
+    /// scanner.
     #[error("this machine cannot make a connection: {0}")]
     OutOfResources(String),
     /// This scanner implementation does not know the operation.
@@ -156,7 +156,7 @@ pub enum ScannerError {
     /// The instance is configured wrongly.
     #[error("wrong scanner configuration: {0}")]
     Configuration(String),
-    /// The call was not made: the scanner is left alone for now.
+    /// The call was not made, because the scanner's circuit is open.
     #[error(transparent)]
     CircuitOpen(#[from] CircuitOpen),
 }
@@ -176,9 +176,9 @@ impl ScannerError {
         )
     }
 
-    /// Whether the failure says that the scanner, or the way to it, is in trouble: no answer, one that makes no sense or
-    /// took too long, a 5xx, too many requests, a scanner that cannot scan at the moment. What a healthy scanner answers
-    /// to a wrong request or a wrong login is none, nor is an export that cannot be had.
+    /// Whether the failure means that the scanner, or the way to it, is in trouble: no answer, an unreadable or late one, a
+    /// 5xx, too many requests, a scanner that cannot scan at the moment. A healthy scanner's answer to a wrong request or
+    /// login is no such failure, nor is an export that cannot be delivered.
     pub const fn is_outage(&self) -> bool {
         matches!(
             self,
@@ -194,13 +194,13 @@ impl ScannerError {
         )
     }
 
-    /// Whether the scanner, or the way to it, has to be mended by somebody before any scan can be run there. What is asked
-    /// of it is fine: it can wait.
+    /// Whether an operator has to fix the scanner, or the way to it, before any scan can run there. The task is fine and
+    /// can wait.
     pub const fn needs_operator(&self) -> bool {
         matches!(self, Self::Unusable(_) | Self::Certificate(_))
     }
 
-    /// How long the scanner asks to be left alone, if it does.
+    /// How long the scanner asks not to be called, if it does.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { retry_after } => *retry_after,
@@ -299,7 +299,7 @@ impl Classified for ScannerError {
             Self::Forbidden(_) => "give the account on the scanner the right to do this",
             Self::Licence(_) => "the scan is kept on the scanner: look at it there, or change the licence",
             Self::NotReady(_) => "wait: plugins may take many minutes after a start or an update",
-            Self::Unusable(_) => "open the scanner's user interface and mend what it says, then try again",
+            Self::Unusable(_) => "open the scanner's user interface and fix what it reports, then try again",
             Self::TooManySessions { .. } => "end sessions on the scanner, or give this program an account of its own",
             Self::RateLimited { .. } => "fewer tasks at once, or ask whoever runs the proxy before the scanner",
             Self::Transport { .. } => "check that the scanner runs, its URL, and the network between",
@@ -309,10 +309,10 @@ impl Classified for ScannerError {
             Self::UnknownTemplate { .. } | Self::UnusableTemplate { .. } => "use one of the templates listed",
             Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
             Self::CircuitOpen(open) if open.retry_after.is_none() => {
-                "an operator ends this with `nessus-admin close-circuit` or `reset-circuit`, or by mending the configuration"
+                "an operator ends this with `nessus-admin close-circuit` or `reset-circuit`, or by fixing the configuration"
             }
             Self::CircuitOpen(_) => "the scanner is asked again by itself; `list_scanners` shows when",
-            Self::Storage(_) => "make room on the disk of the worker",
+            Self::Storage(_) => "free space on the disk of the worker",
             Self::OutOfResources(_) => {
                 "raise the limit of open files of this process, or see what uses up this machine"
             }
@@ -329,9 +329,9 @@ impl Classified for ScannerError {
     }
 }
 
-/// What an error says about the scanner. One that answers, even with a refusal, works; our own disk, the size of an export
-/// and an export that is lost say nothing about it. One that answers with something else than the API, or that a person has to mend first,
-/// is of as little use as one that is away: it is tried now and then instead of failing one task after the other.
+/// What an error says about the scanner. A scanner that answers works, even if it refuses. Our own disk, the size of an
+/// export and a lost export say nothing about it. A scanner that answers with something else than the API, or that needs an
+/// operator, is as useless as one that does not answer: it is tried now and then instead of failing task after task.
 impl Judged for ScannerError {
     fn verdict(&self) -> Verdict {
         match self {

@@ -1,11 +1,12 @@
 //! Health checks: each scanner is asked regularly whether it could scan now and what it is.
 //!
-//! The answer is kept beside the scanner, in memory, and says when it was given. It decides which scanner of a pool gets
-//! the next scan, and is shown wherever scanners are listed. A check is one call of
-//! [`ScannerInterface::properties`](super::ScannerInterface::properties) on the value that scans as well: it shares the
-//! scanner's session, begins no scan and takes no slot. Each check is bounded in time, and all end with the future of
-//! [`watch_health`]. The first one logs in, and processes that start together with a wrong password shall not lock the
-//! account together: each waits for a time drawn by lot, in which it may hear that another was refused.
+//! The result is kept in memory with the connection. It decides which scanner of a pool gets the next scan, and every
+//! list of scanners shows it. A check is one call of [`ScannerInterface::properties`](super::ScannerInterface::properties)
+//! through the connection that scans use: it shares their session, starts no scan and takes no slot. Each check has a time
+//! limit, and all end with the future of [`watch_health`].
+//!
+//! The first check logs in. Processes that start together with a wrong password must not lock the account together, so
+//! each waits for a random time first. Meanwhile it may learn that another was refused.
 
 use std::{
     collections::HashMap,
@@ -53,8 +54,8 @@ struct Turn {
 }
 
 /// Checks the scanners of these pools (all when `None`) about every `interval`, each at a moment of its own, for as long
-/// as it is polled; never returns. It begins within five seconds. Disabled scanners are left alone. Scanners that are
-/// configured later are checked as well, those that are taken away no more.
+/// as it is polled; never returns. It begins within five seconds. Disabled scanners are not checked. Scanners that are
+/// configured later are checked as well; those that are removed are not checked any more.
 pub async fn watch_health(
     registry: &ScannerRegistry,
     pools: Option<&[PoolName]>,
@@ -96,7 +97,7 @@ pub async fn watch_health(
                 }
                 Err(failed) => {
                     error!(error = %failed, "a health check panicked");
-                    // Which one is not known: all that wait for an answer are begun again in their time.
+                    // It is not known which one: all that wait for an answer are checked again in time.
                     let stuck = due.values_mut().filter(|turn| turn.next.is_none());
                     stuck.for_each(|turn| turn.next = Some(now + interval));
                 }
@@ -112,7 +113,7 @@ fn watched(registry: &ScannerRegistry, pools: Option<&[PoolName]>) -> Vec<(PoolN
     pools.flat_map(|pool| pool.enabled().map(|one| (pool.name.clone(), one.clone())).collect::<Vec<_>>()).collect()
 }
 
-/// Checks one scanner; returns how long it asks to be left alone, if it does.
+/// Checks one scanner; returns how long it asks not to be called, if it does.
 async fn check(
     pool: &PoolName,
     instance: &ScannerInstance,
@@ -143,9 +144,9 @@ async fn check(
             }
             (Some(properties), None)
         }
-        // Nothing was asked: what was found last holds, and the circuit says the rest.
+        // No call was made: the last result stays, and the circuit shows the reason.
         Err(ScannerError::CircuitOpen(open)) => return open.retry_after,
-        // Neither: this machine could not ask.
+        // No call was made here either, for a reason on this machine.
         Err(error @ ScannerError::OutOfResources(_)) => {
             warn!(scanner, error = chain(&error), "the scanner could not be checked");
             return None;

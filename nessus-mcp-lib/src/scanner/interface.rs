@@ -25,7 +25,7 @@ pub struct ScanRequest {
     pub targets: String,
     /// The scanner's name for the kind of scan, such as `basic` or `discovery` on Nessus.
     pub template: String,
-    /// What the scanner logs in to the targets with; `None` for a look from outside.
+    /// What the scanner logs in to the targets with; `None` for a scan from the network only.
     pub credential: Option<ScanCredential>,
 }
 
@@ -47,9 +47,9 @@ impl ScanRequest {
     /// The given name is cut so that the whole has at most [`MAX_SCAN_NAME_CHARS`] characters.
     pub fn scan_name(&self) -> String {
         let suffix = bracketed(&self.marker);
-        let room = MAX_SCAN_NAME_CHARS.saturating_sub(suffix.chars().count() + 1);
+        let longest = MAX_SCAN_NAME_CHARS.saturating_sub(suffix.chars().count() + 1);
         let cut =
-            self.name.trim().char_indices().nth(room).map_or(self.name.trim(), |(end, _)| &self.name.trim()[..end]);
+            self.name.trim().char_indices().nth(longest).map_or(self.name.trim(), |(end, _)| &self.name.trim()[..end]);
         match cut.trim_end() {
             "" => suffix,
             name => format!("{name} {suffix}"),

@@ -49,7 +49,7 @@ pub use self::interface::MockScannerInterface;
 #[cfg(feature = "nessus")]
 pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
 pub(crate) use self::permit::act_until;
-pub use self::permit::{may_act, nothing_sent};
+pub use self::permit::{permit_is_valid, request_not_sent};
 pub use self::{
     circuits::Circuits,
     credential::{Escalation, EscalationMethod, ScanCredential, SshCredential, SshLogin},

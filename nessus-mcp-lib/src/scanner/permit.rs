@@ -1,12 +1,12 @@
-//! Until when a worker may create or launch.
+//! Until when a worker may create or launch a scan.
 //!
-//! A worker asks the queue whether it holds its task right before it creates or launches. But a call is several requests
-//! (a login, a list of templates), and a machine may stand still between any two: the scan would then be created or
-//! launched a second time, by a worker whose task has long been another's. So the scanner looks at the clock once more,
-//! right before the one request that acts; at one that goes on while the machine is suspended.
+//! A worker asks the queue whether it still holds its task right before it creates or launches. A call is several requests
+//! (a login, a list of templates), and the machine may be suspended between any two of them. Another worker may then have
+//! the task, and the scan would be created or launched twice. So the scanner checks its permit once more right before the
+//! one request that acts, by a clock that does not stop while the machine is suspended.
 //!
-//! For the same reason an error may come from a request before that one. It then looks as if the scanner might have acted,
-//! and only the scanner's own code knows better: it says so here, beside the error, which stays what it is.
+//! An error may also come from one of the requests before. It looks as if the scanner might have acted, and only the
+//! scanner's own code knows that it has not. It says so here; the error itself stays as it is.
 
 use std::cell::Cell;
 
@@ -28,8 +28,8 @@ enum Reached {
     /// It has said nothing.
     Unknown,
     /// It failed on the way to the request that acts.
-    NothingSent,
-    /// It was allowed to send the request that acts.
+    NotSent,
+    /// It may have sent the request that acts.
     Allowed,
 }
 
@@ -40,17 +40,18 @@ pub(crate) async fn act_until<T>(until: BootInstant, act: impl Future<Output = T
     PERMIT
         .scope(permit, async {
             let ended = act.await;
-            let nothing_sent = PERMIT.with(|permit| permit.reached.get() == Reached::NothingSent);
-            (ended, if nothing_sent { RequestSent::No } else { RequestSent::Maybe })
+            let request_not_sent = PERMIT.with(|permit| permit.reached.get() == Reached::NotSent);
+            (ended, if request_not_sent { RequestSent::No } else { RequestSent::Maybe })
         })
         .await
 }
 
-/// Whether a request that creates or launches may still be sent: for implementors of
-/// [`ScannerInterface`](super::ScannerInterface), who ask right before they send it, and fail with nothing sent otherwise.
+/// Whether the request that creates or launches may still be sent. Implementors of
+/// [`ScannerInterface`](super::ScannerInterface) ask right before they send it. If not, they return an error with
+/// [`RequestSent::No`].
 ///
-/// A worker sets the limit from what the queue has confirmed; where nobody has set one, everything may be sent.
-pub fn may_act() -> bool {
+/// The worker sets the time limit from the queue's answer. Without a limit the permit is always valid.
+pub fn permit_is_valid() -> bool {
     let ask = |permit: &Permit| {
         let may = BootInstant::now() < permit.until;
         if may {
@@ -61,16 +62,16 @@ pub fn may_act() -> bool {
     PERMIT.try_with(ask).unwrap_or(true)
 }
 
-/// Says that a create or launch fails on the way to the request that acts, so that another scanner may be tried: for
-/// implementors of [`ScannerInterface`](super::ScannerInterface) whose calls need other requests first. It changes nothing
-/// once [`may_act`] has allowed that request.
-pub fn nothing_sent() {
+/// Says that a create or launch fails before the request that acts was sent, so that another scanner may be tried.
+/// Implementors of [`ScannerInterface`](super::ScannerInterface) whose calls need other requests first call it before they
+/// return the error. It has no effect after [`permit_is_valid`] has allowed the request.
+pub fn request_not_sent() {
     let note = |permit: &Permit| {
         if permit.reached.get() == Reached::Unknown {
-            permit.reached.set(Reached::NothingSent);
+            permit.reached.set(Reached::NotSent);
         }
     };
-    // Where nobody has asked, nobody wants to know.
+    // Outside `act_until` there is no permit.
     let _ = PERMIT.try_with(note);
 }
 
@@ -83,24 +84,24 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_permit_ends_with_its_time() {
-        assert!(may_act());
+        assert!(permit_is_valid());
         let seen = act_until(BootInstant::now() + Duration::from_secs(1), async {
-            let before = may_act();
+            let before = permit_is_valid();
             tokio::time::sleep(Duration::from_secs(2)).await;
-            (before, may_act())
+            (before, permit_is_valid())
         });
         assert_eq!(seen.await.0, (true, false));
-        assert!(may_act());
+        assert!(permit_is_valid());
     }
 
-    /// Between the confirmation and the request the lid is closed for an hour: no other clock has moved.
+    /// Between confirmation and request the machine is suspended for an hour: no other clock has moved.
     #[tokio::test(start_paused = true)]
     async fn a_permit_ends_while_the_machine_is_suspended() {
         let until = BootInstant::now() + Duration::from_secs(48);
         let seen = act_until(until, async {
-            let before = may_act();
+            let before = permit_is_valid();
             suspend(Duration::from_secs(3600));
-            (before, may_act())
+            (before, permit_is_valid())
         });
         assert_eq!(seen.await.0, (true, false));
     }
@@ -108,21 +109,21 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_was_sent_is_certain_only_where_it_was_said() {
         let asked_first = || {
-            may_act();
-            nothing_sent();
+            permit_is_valid();
+            request_not_sent();
         };
         let late = BootInstant::now();
         let in_time = late + Duration::from_secs(1);
         let sent = async |until, act: fn()| act_until(until, async move { act() }).await.1;
         assert_eq!(sent(in_time, || ()).await, RequestSent::Maybe, "who says nothing may have sent anything");
-        assert_eq!(sent(in_time, nothing_sent).await, RequestSent::No);
+        assert_eq!(sent(in_time, request_not_sent).await, RequestSent::No);
         assert_eq!(sent(late, asked_first).await, RequestSent::No);
         assert_eq!(sent(in_time, asked_first).await, RequestSent::Maybe);
         let on_the_way = || {
-            nothing_sent();
-            may_act();
+            request_not_sent();
+            permit_is_valid();
         };
         assert_eq!(sent(in_time, on_the_way).await, RequestSent::Maybe, "what failed first was repeated");
-        nothing_sent();
+        request_not_sent();
     }
 }

@@ -1,9 +1,8 @@
 //! Which scanner of a pool takes the next scan: the least utilised healthy one, then the one that was used least recently.
 //!
-//! A broken scanner is always the least utilised, and would draw in every task. One that does not answer is left alone by
-//! its circuit ([`Circuits`](super::Circuits)); one that answers and refuses, which is no outage, rests here for a while.
-//! Where no scanner is known to be well, those that were found unhealthy are tried all the same: they may be back before
-//! they are checked again.
+//! A broken scanner is always the least utilised, and would get every task. One that does not answer is not called while
+//! its circuit is open ([`Circuits`](super::Circuits)). One that answers and refuses gets no scan for a while. If no
+//! scanner is healthy, the unhealthy ones are tried: they may have recovered since their last check.
 
 use std::{
     collections::HashMap,

@@ -11,7 +11,7 @@ use rustls::{
 use sha2::{Digest as _, Sha256};
 use tokio_rustls::TlsAcceptor;
 
-/// A certificate that a scanner with https shows. All vouch for themselves only.
+/// A certificate that a scanner with https shows. All are self-signed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Certificate {

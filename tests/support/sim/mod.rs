@@ -15,7 +15,7 @@
 //! # }
 //! ```
 //!
-//! The rooms, from the ground up; a room uses only those above it:
+//! The modules, lowest first; each uses only those above it:
 //! ```text
 //! wire      requests, free of any HTTP library     reply     what comes back, and how it travels
 //! front     the HTTP server                         wiremock_fixture  wiremock's server instead
@@ -25,7 +25,7 @@
 //! report    the .nessus and csv writers             files     export files that wait to be fetched
 //! run       the life of one launch, computed from the clock
 //! templates, tokens, stats                          state     everything remembered between requests
-//! session server editor scans details export        the endpoints, one room for each kind
+//! session server editor scans details export        the endpoints, one module for each kind
 //! credentials  what scans log in with, and what of it may be seen
 //! faults    everything that can go wrong
 //! routes    the table of endpoints and who may call them

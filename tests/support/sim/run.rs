@@ -7,7 +7,7 @@
 //!                ▼ │
 //!               paused          every state before completed ──> stopping ──> canceled
 //! ```
-//! A [`Plight`] changes that: a run that never begins, never ends, or is aborted.
+//! A [`RunFaults`] changes that: a run that never begins, never ends, or is aborted.
 //!
 //! Nothing moves by itself: [`Run::advance`] walks the states up to the moment it is called, with the instants at
 //! which they would have changed, so that a run looks the same however often it is polled.
@@ -76,7 +76,7 @@ impl Phase {
 
 /// What is wrong with a run; nothing unless a fault says so.
 #[derive(Debug, Default)]
-pub(super) struct Plight {
+pub(super) struct RunFaults {
     /// Where it stays for ever, if nobody stops it.
     pub(super) stuck: Option<Stuck>,
     /// Why it is aborted when it should begin.
@@ -113,7 +113,7 @@ pub(super) struct Run {
     /// Time spent running in earlier phases.
     worked: Duration,
     pace: Pace,
-    pub(super) plight: Plight,
+    pub(super) faults: RunFaults,
     /// What the scanner remarks about it.
     pub(super) note: Option<String>,
 }
@@ -154,7 +154,7 @@ impl Run {
             since: now,
             worked: Duration::ZERO,
             pace,
-            plight: Plight::default(),
+            faults: RunFaults::default(),
             note: None,
         }
     }
@@ -163,14 +163,14 @@ impl Run {
     pub(super) fn advance(&mut self, now: Timestamp) {
         loop {
             let (lasts, next) = match self.phase {
-                Phase::Pending if self.plight.stuck == Some(Stuck::Pending) => return,
-                Phase::Running if self.plight.stuck == Some(Stuck::AlmostDone) => return,
-                Phase::Pending if self.plight.aborted_at_start.is_some() => (self.pace.pending, Phase::Aborted),
+                Phase::Pending if self.faults.stuck == Some(Stuck::Pending) => return,
+                Phase::Running if self.faults.stuck == Some(Stuck::AlmostDone) => return,
+                Phase::Pending if self.faults.aborted_at_start.is_some() => (self.pace.pending, Phase::Aborted),
                 Phase::Pending => (self.pace.pending, Phase::Running),
                 Phase::Running => (self.pace.work.saturating_sub(self.worked), Phase::Completed),
                 Phase::Pausing => (self.pace.transition, Phase::Paused),
                 Phase::Resuming => (self.pace.transition, Phase::Running),
-                Phase::Stopping => (self.plight.stop_takes.unwrap_or(self.pace.transition), Phase::Canceled),
+                Phase::Stopping => (self.faults.stop_takes.unwrap_or(self.pace.transition), Phase::Canceled),
                 Phase::Paused | Phase::Completed | Phase::Canceled | Phase::Aborted => return,
             };
             let at = self.since.plus(lasts);
@@ -178,7 +178,7 @@ impl Run {
                 return;
             }
             if next == Phase::Aborted {
-                self.note = self.plight.aborted_at_start.take();
+                self.note = self.faults.aborted_at_start.take();
             }
             self.enter(next, at);
         }
@@ -208,8 +208,8 @@ impl Run {
 
     /// How the logins on a host end.
     pub(super) fn authentication(&self, config: &SimConfig, host: &str) -> Authentication {
-        match self.plight.authentication {
-            Some(plight) => plight,
+        match self.faults.authentication {
+            Some(faults) => faults,
             None if self.has_credentials => config.authentication_on(host),
             None => Authentication::NotTried,
         }
@@ -280,7 +280,7 @@ impl Run {
             return WHOLE;
         }
         let work = self.pace.work.as_micros().max(1);
-        let most = if self.plight.stuck == Some(Stuck::AlmostDone) { ALMOST } else { WHOLE };
+        let most = if self.faults.stuck == Some(Stuck::AlmostDone) { ALMOST } else { WHOLE };
         u64::try_from(self.worked_until(now).as_micros() * u128::from(WHOLE) / work).unwrap_or(most).min(most)
     }
 }

@@ -91,7 +91,7 @@ async fn a_scanner_that_fails_is_unhealthy_until_it_answers_and_is_remembered() 
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scanner_that_asks_for_fewer_requests_is_left_alone() {
+async fn a_scanner_that_asks_for_fewer_requests_is_not_called() {
     let f = watch();
     let retry_after = Some(INTERVAL * 10);
     f.scanners[0].fail_next(MockOperation::Properties, ScannerError::RateLimited { retry_after });
@@ -113,7 +113,7 @@ async fn scanners_come_and_go() {
     assert!(f.health("new", "c").unwrap().is_healthy());
 }
 
-/// What is known of a scanner that is left alone, and of one that is not used, is not overwritten by that.
+/// What is known of a scanner whose circuit is open, and of one that is not used, stays.
 #[tokio::test(start_paused = true)]
 async fn an_open_circuit_is_no_finding() {
     let f = watch();

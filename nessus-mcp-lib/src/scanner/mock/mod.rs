@@ -35,7 +35,7 @@ use super::{
     error::{RequestSent, ScannerError},
     facts::ScannerProperties,
     interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
-    permit::may_act,
+    permit::permit_is_valid,
 };
 use crate::{
     blocking,
@@ -500,7 +500,7 @@ impl ScannerInterface for MockScanner {
 
 /// Refuses what would change something for a worker that comes too late.
 fn in_time(operation: MockOperation) -> Result<(), ScannerError> {
-    if may_act() {
+    if permit_is_valid() {
         return Ok(());
     }
     let message = "it came too late to be done".to_owned();

@@ -53,7 +53,7 @@ struct State {
     failure: Option<ScannerError>,
     /// Why the login was refused: it is not tried again.
     refused: Option<ScannerError>,
-    /// When the scanner had too many sessions, and how long it is left alone for that.
+    /// When the scanner had too many sessions, and how long no login is tried for that.
     full: Option<(Instant, Duration, ScannerError)>,
 }
 
@@ -71,7 +71,7 @@ impl State {
 
     /// # Errors
     /// While a scanner with too many sessions is not to be asked for another.
-    fn leave_alone_when_full(&self) -> Result<(), ScannerError> {
+    fn check_not_full(&self) -> Result<(), ScannerError> {
         match &self.full {
             Some((until, _, ScannerError::TooManySessions { message, .. })) if Instant::now() < *until => {
                 let retry_after = until.saturating_duration_since(Instant::now());
@@ -150,7 +150,7 @@ impl Auth {
             if let Some(refused) = &state.refused {
                 return Err(refused.clone());
             }
-            state.leave_alone_when_full()?;
+            state.check_not_full()?;
             match &state.failure {
                 Some(failure) if waited => return Err(failure.clone()),
                 _ => {}

@@ -91,7 +91,7 @@ impl Client {
         let (mut session_renewed, mut token_renewed) = (false, false);
         loop {
             let grant = self.auth.grant(&self.exchange, access).await.map_err(before_the_call)?;
-            if access == Access::Control && !permit::may_act() {
+            if access == Access::Control && !permit::permit_is_valid() {
                 let message = "it came too late to be sent".to_owned();
                 return Err(ScannerError::Transport { call: call.name(), message, sent: RequestSent::No });
             }
@@ -220,7 +220,7 @@ impl Client {
 
 /// A failure of what had to come first: whatever it was, the call itself was never sent.
 pub(super) fn before_the_call(error: ScannerError) -> ScannerError {
-    permit::nothing_sent();
+    permit::request_not_sent();
     match error {
         ScannerError::Transport { call, message, .. } => {
             ScannerError::Transport { call, message, sent: RequestSent::No }
@@ -229,7 +229,7 @@ pub(super) fn before_the_call(error: ScannerError) -> ScannerError {
     }
 }
 
-/// Whether the same call may succeed in a moment. A scanner that says when to come back is left alone until then.
+/// Whether the same call may succeed in a moment. A scanner that says when to come back is not called before.
 fn may_pass(error: &ScannerError) -> bool {
     matches!(error, ScannerError::Transport { .. } | ScannerError::Server { .. } | ScannerError::Decode { .. })
 }

@@ -12,14 +12,14 @@ use crate::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TlsTrust {
-    /// Those that the machine's certificate authorities vouch for, with the right host name.
+    /// Those signed by the machine's certificate authorities, with the right host name.
     #[default]
     Verified,
-    /// Those that the authorities in this text, in PEM, vouch for, with the right host name.
+    /// Those signed by the authorities in this text (PEM), with the right host name.
     Authorities(String),
     /// The one whose DER form has this SHA-256, whatever its name and dates.
     Pinned([u8; 32]),
-    /// Any. A Nessus comes with a self-signed certificate; whoever sits on the way can then read the password.
+    /// Any. Nessus comes with a self-signed certificate. Whoever controls the network can then read the password.
     AnyCertificate,
 }
 

@@ -1,6 +1,6 @@
 //! An export: asked for, waited for, downloaded into a sink and checked for completeness.
 //!
-//! The scanner prepares a file first, which lives only a short while. Whatever goes wrong is mended here, within bounds:
+//! The scanner prepares a file first, which lives only a short while. What goes wrong is repaired here, within limits:
 //! a download that breaks off is repeated, a file that vanished, failed or is no whole document is asked for again, and
 //! the sink begins again each time. HTTP alone does not prove that an export is whole: the closing tag of the document
 //! does, so it is looked for while the bytes pass through.
@@ -65,7 +65,7 @@ enum Failure {
     NoHosts(ExportSummary),
     /// The file is not ready, whatever the scanner said before.
     TooEarly,
-    /// It cannot be mended here.
+    /// It cannot be repaired here.
     Final(ScannerError),
 }
 
@@ -343,7 +343,7 @@ impl Export<'_> {
         in_time
     }
 
-    /// How long a scanner that stumbled is left alone.
+    /// How long to wait before a scanner that has failed is called again.
     fn pause_after(&self, error: &ScannerError) -> Duration {
         error
             .retry_after()

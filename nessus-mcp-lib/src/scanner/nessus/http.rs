@@ -23,7 +23,7 @@ use super::{
     config::{NessusConfig, TlsTrust},
     lenient,
     redactor::Redactor,
-    refusal::{self, Disguise, Refusal},
+    refusal::{self, NonAnswer, Refusal},
     stream::{self, Begun, Broken},
     tls,
 };
@@ -74,7 +74,7 @@ impl Exchange {
         if url.scheme() == "https" && config.tls_trust == TlsTrust::AnyCertificate {
             tracing::warn!(
                 scanner = %base,
-                "the scanner's certificate is not verified: whoever sits on the way can read the password"
+                "the scanner's certificate is not verified: whoever controls the network can read the password"
             );
         }
         let builder = Client::builder()
@@ -153,27 +153,27 @@ impl Exchange {
             Expected::Json => (self.body(call, response).await?, None),
             Expected::Large => self.head(call, response, begun + self.timeout).await?,
         };
-        match (refusal::disguise(&body), rest) {
+        match (refusal::non_answer(&body), rest) {
             (None, None) => Ok(Answer::Body(body)),
             (None, Some(rest)) => Ok(Answer::Stream(Begun { head: body, rest })),
-            (Some(disguise), _) => self.undisguised(call, body, disguise),
+            (Some(found), _) => self.non_answer(call, body, found),
         }
     }
 
-    /// What an answer is that is none.
-    fn undisguised(&self, call: &Call, body: Vec<u8>, disguise: Disguise) -> Result<Answer, ScannerError> {
-        match disguise {
-            Disguise::Empty | Disguise::NotAnObject if call.expected == Expected::Consent => Ok(Answer::Body(body)),
-            Disguise::Refusal(status, words) => {
+    /// What to do with a 2xx that is no answer.
+    fn non_answer(&self, call: &Call, body: Vec<u8>, found: NonAnswer) -> Result<Answer, ScannerError> {
+        match found {
+            NonAnswer::Empty | NonAnswer::NotAnObject if call.expected == Expected::Consent => Ok(Answer::Body(body)),
+            NonAnswer::Refusal(status, words) => {
                 let words = self.redactor.shown(words.as_bytes(), &call.secrets);
                 Ok(Answer::Refused(Refusal { status, words, ..Refusal::default() }))
             }
-            Disguise::Page => {
+            NonAnswer::Page => {
                 let words = "a page instead of an API answer".to_owned();
                 Ok(Answer::Refused(Refusal { status: 200, words, is_page: true, ..Refusal::default() }))
             }
-            Disguise::Empty => Err(decode_error(call, "it is empty")),
-            Disguise::NotAnObject => Err(self.unreadable(call, &body, "not a JSON object")),
+            NonAnswer::Empty => Err(decode_error(call, "it is empty")),
+            NonAnswer::NotAnObject => Err(self.unreadable(call, &body, "not a JSON object")),
         }
     }
 

@@ -27,7 +27,7 @@ impl Gate {
     /// Waits until the scanner no longer says `loading`.
     ///
     /// # Errors
-    /// [`ScannerError::Unusable`] when a person must mend it, [`ScannerError::TimedOut`] when it takes too long, or why
+    /// [`ScannerError::Unusable`] when an operator must fix it, [`ScannerError::TimedOut`] when it takes too long, or why
     /// it could not be asked.
     pub(super) async fn wait(&self, exchange: &Exchange, limits: &ReadyLimits) -> Result<(), ScannerError> {
         let waits_before = self.waits.load(Ordering::Acquire);
@@ -62,7 +62,7 @@ async fn until_ready(exchange: &Exchange, limits: &ReadyLimits) -> Result<(), Sc
 /// Asks the scanner once, without a login.
 ///
 /// # Errors
-/// [`ScannerError::NotReady`] while it is loading, [`ScannerError::Unusable`] when a person must mend it.
+/// [`ScannerError::NotReady`] while it is loading, [`ScannerError::Unusable`] when an operator must fix it.
 pub(super) async fn ask(exchange: &Exchange) -> Result<(), ScannerError> {
     let call = Call::get("/server/status", Access::Open);
     match exchange.send(&call, &Credentials::default()).await? {

@@ -1,7 +1,7 @@
-//! What a scanner's refusal means, also one that is disguised as a success.
+//! What a scanner's refusal means, also one that comes with status 200.
 //!
-//! Proxies and old versions say with a 200 what a status should have said: an error as JSON, a login page, nothing at
-//! all. Taken at its word, an error in the place of a list would be an empty list.
+//! Proxies and old versions answer 200 where they refuse: with an error as JSON, a login page, or an empty body. Without
+//! this check an error in the place of a list would be read as an empty list.
 
 use std::time::Duration;
 
@@ -111,7 +111,7 @@ pub(super) fn server_status(status: StatusCode, body: &[u8]) -> Option<ServerSta
 
 /// A body that came with a 2xx and is no answer to a JSON call.
 #[derive(Debug)]
-pub(super) enum Disguise {
+pub(super) enum NonAnswer {
     /// Nothing.
     Empty,
     /// A login page, or a proxy's.
@@ -122,8 +122,8 @@ pub(super) enum Disguise {
     NotAnObject,
 }
 
-/// Looks through a disguise; `None` for what may be an answer.
-pub(super) fn disguise(body: &[u8]) -> Option<Disguise> {
+/// Recognises a body that is no answer; `None` for what may be one.
+pub(super) fn non_answer(body: &[u8]) -> Option<NonAnswer> {
     /// `status` stands beside `error` in answers that are none: `{"error":"","status":"ready"}`.
     #[derive(Deserialize)]
     struct Said {
@@ -133,10 +133,10 @@ pub(super) fn disguise(body: &[u8]) -> Option<Disguise> {
     }
 
     match body.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(body).trim_ascii_start().first() {
-        None => return Some(Disguise::Empty),
-        Some(b'<') => return Some(Disguise::Page),
+        None => return Some(NonAnswer::Empty),
+        Some(b'<') => return Some(NonAnswer::Page),
         Some(b'{') => {}
-        Some(_) => return Some(Disguise::NotAnObject),
+        Some(_) => return Some(NonAnswer::NotAnObject),
     }
     let said: Said = serde_json::from_str(&lenient::text_of(body)).ok()?;
     let (Value::String(error), None) = (said.error, said.status) else { return None };
@@ -148,7 +148,7 @@ pub(super) fn disguise(body: &[u8]) -> Option<Disguise> {
         () if mentions(&["invalid credentials", "need to log in", "not logged in", "session"]) => 401,
         () => 200,
     };
-    Some(Disguise::Refusal(status, error))
+    Some(NonAnswer::Refusal(status, error))
 }
 
 /// `Retry-After` in seconds or as a date (RFC 9110, section 10.2.3), capped.
@@ -237,8 +237,8 @@ mod tests {
     #[case(r#"{"error":"failed","status":"error"}"#, "None")]
     #[case(r#"{"error":null,"scans":null}"#, "None")]
     #[case(r#"{"scans":["#, "None")]
-    fn a_disguise_is_seen_through(#[case] body: &str, #[case] expected: &str) {
-        assert_eq!(format!("{:?}", disguise(body.as_bytes())), expected);
+    fn a_non_answer_is_recognised(#[case] body: &str, #[case] expected: &str) {
+        assert_eq!(format!("{:?}", non_answer(body.as_bytes())), expected);
     }
 
     #[rstest]

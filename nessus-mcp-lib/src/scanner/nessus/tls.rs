@@ -1,4 +1,4 @@
-//! Trusting one certificate and no other, by its fingerprint: for a scanner with a certificate that vouches for itself.
+//! Trusting one certificate and no other, by its fingerprint: for a scanner with a self-signed certificate.
 
 use std::sync::Arc;
 
@@ -10,8 +10,8 @@ use rustls::{
 };
 use sha2::{Digest as _, Sha256};
 
-/// Accepts the certificate with this SHA-256 of its DER form. Its name and dates do not matter: whoever pins a certificate
-/// means this one. That the scanner holds its key is proved by the handshake.
+/// Accepts the certificate with this SHA-256 of its DER form. Its name and dates are not checked. The handshake
+/// proves that the scanner holds the key.
 #[derive(Debug)]
 struct Pinned {
     sha256: [u8; 32],

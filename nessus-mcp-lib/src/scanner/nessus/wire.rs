@@ -276,10 +276,6 @@ pub(super) struct HistoryEntry {
     pub(super) history_id: Option<u64>,
     #[serde(default, deserialize_with = "text")]
     pub(super) uuid: Option<String>,
-    #[serde(default, deserialize_with = "text")]
-    pub(super) status: Option<String>,
-    #[serde(default, deserialize_with = "number")]
-    pub(super) creation_date: Option<u64>,
 }
 
 /// The head of [`Details`].

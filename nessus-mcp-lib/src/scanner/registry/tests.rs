@@ -162,7 +162,7 @@ async fn who_uses_a_scanner_follows_it_as_long_as_it_is_the_same() {
 }
 
 #[tokio::test]
-async fn pools_that_cannot_be_leave_circuits_alone() {
+async fn pools_that_cannot_be_change_no_circuit() {
     let registry = ScannerRegistry::from_config(&config(FILE)).unwrap();
     let circuits = Circuits::default();
     registry.guard(&circuits).unwrap();

@@ -19,14 +19,14 @@ use crate::{
 
 /// A sink that takes so many bytes and then fails, as a full disk does.
 struct Full {
-    room: usize,
+    space: usize,
     left: usize,
 }
 
 #[async_trait]
 impl RestartableWrite for Full {
     async fn restart(&mut self) -> io::Result<()> {
-        self.left = self.room;
+        self.left = self.space;
         Ok(())
     }
 }
@@ -85,13 +85,13 @@ pub async fn a_running_scan_is_not_exported(harness: &dyn ScannerHarness) {
     reached(harness, &scan, |state| state == ScanState::Completed).await;
 }
 
-/// A full disk here is mended here: it must not look like a failure of the scanner.
+/// A full disk is a fault of this machine: it must not look like a failure of the scanner.
 pub async fn a_sink_that_fails_is_told_from_a_scanner_that_does(harness: &dyn ScannerHarness) {
     let scanner = harness.scanner();
     let scan = completed(harness, 1).await;
-    for room in [0, 300] {
-        let error = scanner.export(&scan, &mut Full { room, left: room }).await.unwrap_err();
+    for space in [0, 300] {
+        let error = scanner.export(&scan, &mut Full { space, left: space }).await.unwrap_err();
         assert!(matches!(error, ScannerError::Storage(_)), "{error:?}");
     }
-    assert!(export(scanner.as_ref(), &scan).await.is_ok(), "with room it goes well");
+    assert!(export(scanner.as_ref(), &scan).await.is_ok(), "with space it goes well");
 }

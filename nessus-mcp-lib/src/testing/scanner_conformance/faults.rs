@@ -34,7 +34,7 @@ pub async fn a_scanner_out_of_reach_is_retryable_and_has_not_acted(harness: &dyn
     scanner.close().await;
 }
 
-/// A worker that stood still must not create or launch when it goes on: see [`crate::scanner::may_act`].
+/// A worker that stood still must not create or launch when it goes on: see [`crate::scanner::permit_is_valid`].
 pub async fn nothing_is_created_or_launched_too_late(harness: &dyn ScannerHarness) {
     let scanner = harness.scanner();
     let error = act_until(BootInstant::now(), scanner.create(&request(harness, 1))).await.0.unwrap_err();

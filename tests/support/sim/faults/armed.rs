@@ -14,7 +14,7 @@ use super::{
     catalogue,
     entry::{At, Does, Entry, Settings, When},
     fault::{Fault, FaultError},
-    plights,
+    state_faults,
 };
 use crate::sim::{
     certificates::Certificate,
@@ -103,7 +103,7 @@ impl Faults {
                 self.set().count(entry);
             }
             Does::Restarts => {
-                plights::restart(state, &settings);
+                state_faults::restart(state, &settings);
                 self.door.shut(Some(settings.delay));
                 self.set().count(entry);
                 self.start_loading(state, settings.delay + settings.lasting.unwrap_or(LOADING), 200);

@@ -52,7 +52,7 @@ impl Fault {
         self
     }
 
-    /// How many requests it would fit are left alone first.
+    /// How many matching requests pass before it strikes.
     pub fn skip(mut self, requests: u64) -> Self {
         self.skip = requests;
         self

@@ -12,7 +12,7 @@ mod changes;
 mod entry;
 mod fault;
 mod journeys;
-mod plights;
+mod state_faults;
 mod times;
 
 pub(super) use self::armed::{Asked, Faults};

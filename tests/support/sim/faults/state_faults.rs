@@ -1,4 +1,4 @@
-//! What can happen to a scanner and its scans, while nobody looks.
+//! Faults that change the scanner's state: what may happen to it and its scans between two requests.
 
 use std::sync::Arc;
 
@@ -98,22 +98,22 @@ pub(super) fn run_completes(state: &mut State, request: &Incoming, _settings: &S
 
 /// The run stays pending.
 pub(super) fn run_stays_pending(state: &mut State, request: &Incoming, _settings: &Settings) -> bool {
-    with_run(state, request, |run, _| run.plight.stuck.replace(Stuck::Pending).is_none())
+    with_run(state, request, |run, _| run.faults.stuck.replace(Stuck::Pending).is_none())
 }
 
 /// The run never gets beyond its last hundredth.
 pub(super) fn run_never_completes(state: &mut State, request: &Incoming, _settings: &Settings) -> bool {
-    with_run(state, request, |run, _| run.plight.stuck.replace(Stuck::AlmostDone).is_none())
+    with_run(state, request, |run, _| run.faults.stuck.replace(Stuck::AlmostDone).is_none())
 }
 
 /// The run is aborted when it should begin.
 pub(super) fn run_never_begins(state: &mut State, request: &Incoming, settings: &Settings) -> bool {
-    with_run(state, request, |run, _| run.plight.aborted_at_start.replace(settings.text.clone()).is_none())
+    with_run(state, request, |run, _| run.faults.aborted_at_start.replace(settings.text.clone()).is_none())
 }
 
 /// Stopping the run takes long.
 pub(super) fn stopping_takes_long(state: &mut State, request: &Incoming, settings: &Settings) -> bool {
-    with_run(state, request, |run, _| run.plight.stop_takes.replace(settings.delay).is_none())
+    with_run(state, request, |run, _| run.faults.stop_takes.replace(settings.delay).is_none())
 }
 
 /// The run keeps as many of its hosts as `bytes` says.
@@ -140,7 +140,7 @@ pub(super) fn logins_lack_privilege(state: &mut State, request: &Incoming, _sett
 }
 
 fn logins_end(state: &mut State, request: &Incoming, how: Authentication) -> bool {
-    with_run(state, request, |run, _| run.plight.authentication.replace(how).is_none())
+    with_run(state, request, |run, _| run.faults.authentication.replace(how).is_none())
 }
 
 /// There is a second scan of the same name.
