@@ -56,7 +56,7 @@ struct Turn {
 /// Checks the scanners of these pools (all when `None`) about every `interval`, each at a moment of its own, for as long
 /// as it is polled; never returns. It begins within five seconds. Disabled scanners are not checked. Scanners that are
 /// configured later are checked as well; those that are removed are not checked any more.
-pub async fn watch_health(
+pub(crate) async fn watch_health(
     registry: &ScannerRegistry,
     pools: Option<&[PoolName]>,
     interval: Duration,

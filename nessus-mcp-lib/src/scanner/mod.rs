@@ -3,8 +3,8 @@
 //! The worker knows only the trait. [`MockScanner`] plays scans without a network, [`NessusScanner`] drives a real
 //! Nessus over HTTP and is the only place that does so.
 //!
-//! [`ScannerRegistry`] holds the pools of a process, which can be replaced while scans run; [`watch_health`] asks their
-//! scanners whether they could scan; [`Selection`] says which of them takes the next scan.
+//! [`ScannerRegistry`] holds the pools of a process, which can be replaced while scans run. `health` asks their scanners
+//! whether they can scan, and `selection` decides which of them takes the next scan.
 //!
 //! # A scanner of your own
 //! Implement [`ScannerInterface`], hold it against the suite in `testing::scanner_conformance` (feature `testing`),
@@ -48,7 +48,6 @@ mod selection;
 pub use self::interface::MockScannerInterface;
 #[cfg(feature = "nessus")]
 pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
-pub(crate) use self::permit::act_until;
 pub use self::permit::{permit_is_valid, request_not_sent};
 pub use self::{
     circuits::Circuits,
@@ -56,7 +55,6 @@ pub use self::{
     error::{RequestSent, ScannerError},
     facts::{HealthFailure, ScanHost, ScannerHealth, ScannerProperties},
     guarded::Guarded,
-    health::watch_health,
     interface::{
         DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,
         ScanStatus, ScannerInterface,
@@ -65,5 +63,5 @@ pub use self::{
     pool::{ChangedScanner, ScannerChanges, ScannerInstance, ScannerPool},
     registry::ScannerRegistry,
     removal::remove_scan,
-    selection::Selection,
 };
+pub(crate) use self::{health::watch_health, permit::act_until, selection::Selection};

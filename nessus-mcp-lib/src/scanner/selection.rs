@@ -20,7 +20,7 @@ const REST: Duration = Duration::from_secs(30);
 
 /// Remembers when this process last gave each scanner a scan, and when it last refused one.
 #[derive(Debug, Default)]
-pub struct Selection {
+pub(crate) struct Selection {
     turns: Mutex<Turns>,
 }
 
@@ -39,7 +39,7 @@ struct Turn {
 impl Selection {
     /// The scanners of a pool with a free slot that do not rest and are not unhealthy, the best first; each comes with the
     /// number of scans it runs now. A scanner that is full is still a reason not to try an unhealthy one.
-    pub fn rank<'a>(
+    pub(crate) fn rank<'a>(
         &self,
         pool: &PoolName,
         candidates: impl IntoIterator<Item = (&'a ScannerInstance, usize)>,
@@ -63,7 +63,7 @@ impl Selection {
     }
 
     /// Notes that a scanner was given a scan.
-    pub fn used(&self, pool: &PoolName, instance: &InstanceId) {
+    pub(crate) fn used(&self, pool: &PoolName, instance: &InstanceId) {
         self.with(|turns| {
             turns.next += 1;
             let turn = turns.next;
@@ -72,7 +72,7 @@ impl Selection {
     }
 
     /// Lets a scanner that has refused a scan rest for 30 seconds.
-    pub fn refused(&self, pool: &PoolName, instance: &InstanceId) {
+    pub(crate) fn refused(&self, pool: &PoolName, instance: &InstanceId) {
         let until = Instant::now() + REST;
         self.with(|turns| {
             turns.scanners.entry((pool.clone(), instance.clone())).or_default().rests_until = Some(until);
@@ -80,7 +80,7 @@ impl Selection {
     }
 
     /// Whether a scanner rests after a refusal.
-    pub fn is_resting(&self, pool: &PoolName, instance: &InstanceId) -> bool {
+    pub(crate) fn is_resting(&self, pool: &PoolName, instance: &InstanceId) -> bool {
         let now = Instant::now();
         self.with(|turns| {
             let turn = turns.scanners.get(&(pool.clone(), instance.clone()));
