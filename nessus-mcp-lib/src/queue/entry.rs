@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::TaskBody;
+use super::body::TaskBody;
 use crate::{
     ids::{FencingToken, PoolName, TaskId, WorkerId},
     time::Timestamp,

@@ -5,9 +5,14 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry,
-    IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, QueueError, QueueStats, RemoveOutcome, RenewOutcome,
-    RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
+    binding::Binding,
+    body::TaskBody,
+    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
+    entry::{
+        Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
+        QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
+    },
+    error::QueueError,
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, str::FromStr, sync::Arc};
 
-use super::{Queue, QueueError};
+use super::{error::QueueError, interface::Queue};
 use crate::secret::{Secret, redact_url};
 
 /// A parsed queue URL. Its `Display` shows no credentials.

@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{ScanService, ServiceError};
+use super::{ScanService, error::ServiceError};
 use crate::{
     error::chain,
     hex,

@@ -2,20 +2,13 @@
 
 use std::time::Duration;
 
-use super::ScanService;
-use crate::{error::chain, ids::PoolName, task::Task, time::Timestamp};
+use super::{ScanService, cached::Cached};
+use crate::{error::chain, ids::PoolName, task::Task};
 
 /// How many of a pool's last completed scans are looked at.
 const SCANS: usize = 20;
 /// How old a pool's typical duration may become before it is looked up again.
 const KEPT: Duration = Duration::from_secs(60);
-
-/// How long the scans of a pool take, and when that was found out.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Typical {
-    at: Timestamp,
-    duration: Option<Duration>,
-}
 
 impl ScanService {
     /// Seconds until the task at this place of the pool's queue is likely to begin, from the pool's slots and what its
@@ -43,9 +36,9 @@ impl ScanService {
 
     async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
         let now = self.clock.now();
-        let known = self.typical.lock().ok().and_then(|typical| typical.get(pool).copied());
-        if let Some(known) = known.filter(|known| now.since(known.at) < KEPT) {
-            return known.duration;
+        let known = self.typical.lock().ok().and_then(|typical| typical.get(pool).cloned());
+        if let Some(duration) = known.and_then(|known| known.younger_than(KEPT, now)) {
+            return duration;
         }
         let durations = match self.tasks.recent_durations(pool, SCANS).await {
             Ok(durations) => durations,
@@ -56,7 +49,7 @@ impl ScanService {
         };
         let duration = median(durations);
         if let Ok(mut typical) = self.typical.lock() {
-            typical.insert(pool.clone(), Typical { at: now, duration });
+            typical.insert(pool.clone(), Cached::new(duration, now));
         }
         duration
     }

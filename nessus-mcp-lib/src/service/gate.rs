@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::ServiceError;
+use super::error::ServiceError;
 
 /// The least that a reader counts as, in MiB: more readers at once only take each other's time.
 const LEAST_MIB: u32 = 16;

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{ScanService, ServiceError};
+use super::{ScanService, error::ServiceError};
 use crate::{
     blocking,
     error::{Classified, chain},

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CircuitStatus, OrphanedTasks, ScanService, ServiceError, shorten};
+use super::{ScanService, circuits::CircuitStatus, error::ServiceError, orphaned::OrphanedTasks, shorten};
 use crate::{
     blocking,
     ids::{InstanceId, PoolName, TaskId},

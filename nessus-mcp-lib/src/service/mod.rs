@@ -1,8 +1,9 @@
-//! What every front door calls: submit a scan, see where it stands, read its findings.
+//! What every API layer calls: submit a scan, see where it stands, read its findings.
 //!
-//! The MCP server maps its tools onto [`ScanService`] and adds nothing; a program that embeds this library has the
-//! same power without MCP. Every error carries a stable code, a message and, where there is something to do, a hint.
+//! The MCP server maps its tools onto [`ScanService`] and adds nothing. A program that embeds this library can do the same
+//! without MCP. Every error carries a stable code, a message and, where there is something to do, a hint.
 
+mod cached;
 mod circuits;
 mod control;
 mod error;
@@ -23,8 +24,10 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
+use self::cached::{Cached, OrphanCounts};
 pub use self::{
     circuits::CircuitStatus,
     control::{ControlView, Purged},
@@ -67,8 +70,9 @@ pub struct ScanService {
     /// What those who read exports take together.
     memory: MemoryGate,
     /// How long the scans of each pool take.
-    typical: Arc<Mutex<HashMap<PoolName, estimate::Typical>>>,
-    orphaned: Arc<Mutex<Option<orphaned::Cached>>>,
+    typical: Arc<Mutex<HashMap<PoolName, Cached<Option<Duration>>>>>,
+    /// The tasks whose pool or scanner is not configured.
+    orphaned: Arc<Mutex<Option<Cached<OrphanCounts>>>>,
 }
 
 /// What a [`ScanService`] is made of.
@@ -125,15 +129,6 @@ impl ScanService {
     /// queue.
     pub async fn open(settings: &Settings) -> Result<Self, ServiceError> {
         Self::open_with_scanners(settings, Self::load_scanners(settings).await?).await
-    }
-
-    /// Reads the scanner configuration and builds its scanners. Nothing is contacted, opened or made.
-    ///
-    /// # Errors
-    /// As [`ScanService::open`].
-    pub async fn load_scanners(settings: &Settings) -> Result<ScannerRegistry, ServiceError> {
-        let config = reload::load(&settings.scanner_config.clone().into(), &settings.data_dir).await?;
-        Ok(ScannerRegistry::from_config(&config)?)
     }
 
     /// As [`ScanService::open`], with scanners that were loaded before or do not come from a file.

@@ -9,7 +9,11 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{ScanService, ServiceError};
+use super::{
+    ScanService,
+    cached::{Cached, OrphanCounts},
+    error::ServiceError,
+};
 use crate::{
     ids::{InstanceId, PoolName},
     task::{Task, TaskQuery},
@@ -33,13 +37,6 @@ pub struct OrphanedTasks {
     pub tasks: u64,
 }
 
-/// The last answer, and when it was found.
-#[derive(Debug, Clone)]
-pub(super) struct Cached {
-    at: Timestamp,
-    views: Vec<OrphanedTasks>,
-}
-
 impl ScanService {
     /// The tasks that wait because their pool or scanner is not configured, counted by what is missing. Up to ten seconds
     /// old, unless the configuration was read again meanwhile.
@@ -49,16 +46,22 @@ impl ScanService {
     pub async fn orphaned_tasks(&self) -> Result<Vec<OrphanedTasks>, ServiceError> {
         let now = self.clock.now();
         let known = self.orphaned.lock().ok().and_then(|cached| cached.clone());
-        if let Some(known) = known.filter(|known| now.since(known.at) < KEPT) {
-            return Ok(known.views);
-        }
+        let counts = match known.and_then(|known| known.younger_than(KEPT, now)) {
+            Some(counts) => counts,
+            None => self.count_orphaned_tasks(now).await?,
+        };
+        let view = |((scanner_pool, scanner_instance), tasks)| OrphanedTasks { scanner_pool, scanner_instance, tasks };
+        Ok(counts.into_iter().map(view).collect())
+    }
+
+    async fn count_orphaned_tasks(&self, now: Timestamp) -> Result<OrphanCounts, ServiceError> {
         let mut without: BTreeMap<PoolName, Vec<_>> = BTreeMap::new();
         for task in self.tasks.list(TaskQuery::default().unfinished()).await?.tasks {
             if let Some((pool, instance)) = self.missing(&task) {
                 without.entry(pool).or_default().push((instance, task.task_id));
             }
         }
-        let mut counts: BTreeMap<_, u64> = BTreeMap::new();
+        let mut counts = OrphanCounts::new();
         for (pool, mut tasks) in without {
             // A worker that has known the pool or scanner watches the scans there to their end.
             let leases = self.queue.leases(&pool).await.unwrap_or_default().into_iter();
@@ -68,12 +71,10 @@ impl ScanService {
                 *counts.entry((pool.clone(), instance)).or_default() += 1;
             }
         }
-        let view = |((scanner_pool, scanner_instance), tasks)| OrphanedTasks { scanner_pool, scanner_instance, tasks };
-        let views: Vec<_> = counts.into_iter().map(view).collect();
         if let Ok(mut cached) = self.orphaned.lock() {
-            *cached = Some(Cached { at: now, views: views.clone() });
+            *cached = Some(Cached::new(counts.clone(), now));
         }
-        Ok(views)
+        Ok(counts)
     }
 
     /// The pool or scanner a task needs and that is not there.

@@ -4,8 +4,13 @@ use std::{path::Path, sync::Arc};
 
 use tracing::{error, info, warn};
 
-use super::{ScanService, ServiceError};
-use crate::{blocking, config::ScannersConfig, error::chain, scanner::ScannerChanges};
+use super::{ScanService, error::ServiceError};
+use crate::{
+    blocking,
+    config::{ScannersConfig, Settings},
+    error::chain,
+    scanner::{ScannerChanges, ScannerRegistry},
+};
 
 /// Where mock scanners keep their scans, in the data directory.
 const MOCK_DIRECTORY: &str = "mock";
@@ -31,6 +36,15 @@ impl ScanService {
             }
         }
         outcome
+    }
+
+    /// Reads the scanner configuration and builds its scanners. Nothing is contacted, opened or made.
+    ///
+    /// # Errors
+    /// As [`ScanService::open`].
+    pub async fn load_scanners(settings: &Settings) -> Result<ScannerRegistry, ServiceError> {
+        let config = load(&settings.scanner_config.clone().into(), &settings.data_dir).await?;
+        Ok(ScannerRegistry::from_config(&config)?)
     }
 
     async fn read_scanners_again(&self) -> Result<ScannerChanges, ServiceError> {
@@ -65,7 +79,7 @@ impl ScanService {
 }
 
 /// Reads `scanners.yaml`. Mock scanners keep their scans in the data directory.
-pub(super) async fn load(path: &Arc<Path>, data_dir: &Path) -> Result<ScannersConfig, ServiceError> {
+async fn load(path: &Arc<Path>, data_dir: &Path) -> Result<ScannersConfig, ServiceError> {
     let path = Arc::clone(path);
     let config = blocking::run(move || ScannersConfig::load(&path)).await.map_err(ServiceError::stopping)??;
     Ok(config.keep_mock_scans_in(&data_dir.join(MOCK_DIRECTORY)))

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-use super::{MemoryShare, ScanService, ServiceError, shorten};
+use super::{ScanService, error::ServiceError, gate::MemoryShare, shorten};
 use crate::{
     blocking,
     ids::TaskId,

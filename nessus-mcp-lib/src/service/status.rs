@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{ScanService, ServiceError, shorten};
+use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
     queue::EntryState,

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{ScanService, ServiceError};
+use super::{ScanService, error::ServiceError};
 use crate::{
     blocking,
     error::{chain, excerpt},

@@ -4,7 +4,7 @@ use std::{fs::File, path::PathBuf};
 
 use serde::Serialize;
 
-use super::{MemoryShare, ScanService, ServiceError, shorten};
+use super::{ScanService, error::ServiceError, gate::MemoryShare, shorten};
 use crate::{
     blocking,
     ids::TaskId,

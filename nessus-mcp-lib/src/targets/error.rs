@@ -1,7 +1,15 @@
 //! What can be wrong with a target text.
 
-use super::{MAX_IPV6_ADDRESSES, MAX_PIECES, MAX_TEXT_BYTES};
 use crate::error::{Classified, ErrorKind, excerpt};
+
+/// The most pieces a target text may have.
+pub const MAX_PIECES: usize = 10_000;
+
+/// The most bytes a target text may have.
+pub const MAX_TEXT_BYTES: usize = 1 << 20;
+
+/// The most IPv6 addresses that a scan may have: they are named to the scanner one by one.
+pub const MAX_IPV6_ADDRESSES: u128 = 10_000;
 
 /// A text that is not a set of targets.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -3,7 +3,7 @@
 //! An agent's text becomes a [`TargetSet`] of address ranges and host names, and scope policies are sets too, so that
 //! "is all of this allowed" is one comparison of ranges and not of texts. It fails closed: a text that some resolver
 //! might read as an address without being one (`10.1`, `0x7f000001`, `167772161`, `010.0.0.1`) is an error, never a
-//! host name, and an IPv4 address in IPv6 clothes (`::ffff:10.0.0.1`) is that IPv4 address.
+//! host name, and an IPv4-mapped IPv6 address (`::ffff:10.0.0.1`) is that IPv4 address.
 //!
 //! Names are compared as names. Nothing is resolved here: a policy of addresses does not contain any name.
 
@@ -21,17 +21,11 @@ use std::{
     str::FromStr,
 };
 
-pub use self::{error::TargetError, shortened::shortened};
+pub use self::{
+    error::{MAX_IPV6_ADDRESSES, MAX_PIECES, MAX_TEXT_BYTES, TargetError},
+    shortened::shortened,
+};
 use self::{parse::Piece, ranges::Ranges};
-
-/// The most pieces a target text may have.
-pub const MAX_PIECES: usize = 10_000;
-
-/// The most bytes a target text may have.
-pub const MAX_TEXT_BYTES: usize = 1 << 20;
-
-/// The most IPv6 addresses that a scan may have: they are named to the scanner one by one.
-pub const MAX_IPV6_ADDRESSES: u128 = 10_000;
 
 /// A set of IPv4 and IPv6 addresses and host names, without overlaps and in order.
 ///

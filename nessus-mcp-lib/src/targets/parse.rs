@@ -2,7 +2,10 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::{MAX_PIECES, MAX_TEXT_BYTES, TargetError, ranges::low_bits};
+use super::{
+    error::{MAX_PIECES, MAX_TEXT_BYTES, TargetError},
+    ranges::low_bits,
+};
 
 /// A piece of a target text.
 pub(super) enum Piece {

@@ -13,9 +13,11 @@ use serde_json::Value;
 use tracing::warn;
 
 use super::{
-    EXPORT_FILE, HistoryEntry, INDEX_FILE, QueueFile, Task, TaskError, TaskStatus, profile_file_name,
-    state::StateTransitionError,
-    store::{ARTIFACT_PREFIX, TaskStore},
+    error::TaskError,
+    model::{HistoryEntry, Task},
+    queue_file::QueueFile,
+    state::{StateTransitionError, TaskStatus},
+    store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
 };
 use crate::{
     blocking,

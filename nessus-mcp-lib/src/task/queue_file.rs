@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, io, path::Path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::TaskError;
+use super::error::TaskError;
 use crate::ids::{InstanceId, PoolName};
 
 pub(super) const QUEUE_FILE: &str = "queue.json";

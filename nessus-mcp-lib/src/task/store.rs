@@ -13,9 +13,11 @@ use std::{
 use serde_json::Value;
 
 use super::{
-    ScanType, TASK_SCHEMA_VERSION, Task, TaskError, TaskStatus,
+    error::TaskError,
     lock::TaskLock,
+    model::{ScanType, TASK_SCHEMA_VERSION, Task},
     queue_file::{QUEUE_FILE, QueueFile},
+    state::TaskStatus,
 };
 use crate::{
     durable::{self, DurableFile, TEMPORARY_PREFIX},

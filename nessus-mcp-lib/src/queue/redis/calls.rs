@@ -11,7 +11,7 @@ use super::{
     scripts::Invocation,
     target::{Target, Topology},
 };
-use crate::queue::QueueError;
+use crate::queue::error::QueueError;
 
 /// How long a call may take, everything included: connecting, waiting for a server that restarts, repeating. Well under
 /// a lease, so that a worker still hears of a failure while it holds its tasks.

@@ -3,7 +3,7 @@
 use redis::cmd;
 
 use super::calls::Calls;
-use crate::{error::chain, queue::QueueError};
+use crate::{error::chain, queue::error::QueueError};
 
 /// What an operator should change about the servers, or look at because they cannot be asked.
 pub(super) async fn warnings(calls: &Calls) -> Result<Vec<String>, QueueError> {

@@ -13,7 +13,7 @@ pub(super) fn arguments(change: &CircuitChange) -> [String; 8] {
     [
         change.after.to_string(),
         change.state.as_str().to_owned(),
-        super::millis(change.lasts),
+        super::scripts::millis(change.lasts),
         change.reason.clone(),
         change.by.clone(),
         order.to_owned(),

@@ -2,7 +2,7 @@
 
 use redis::{ErrorKind, RedisError, ServerErrorKind};
 
-use crate::queue::QueueError;
+use crate::queue::error::QueueError;
 
 /// What an error says about the call and the connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     ids::TaskId,
-    queue::{DeadLetter, DeadReason},
+    queue::entry::{DeadLetter, DeadReason},
     time::Timestamp,
 };
 

@@ -65,13 +65,19 @@ use redis::{Value, cmd};
 use self::{
     calls::{Calls, LostReply},
     keys::Naming,
-    scripts::{Invocation, Script},
+    scripts::{Invocation, Script, millis},
     target::Target,
 };
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry,
-    IdempotencyOutcome, LOSSES_ALLOWED, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats, RemoveOutcome,
-    RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
+    binding::Binding,
+    body::TaskBody,
+    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
+    entry::{
+        Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease,
+        LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
+    },
+    error::QueueError,
+    interface::Queue,
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
@@ -489,9 +495,4 @@ impl Queue for RedisQueue {
 /// What a script compares to know whether a lease stands.
 fn owner(lease: &Lease) -> String {
     format!("{}:{}", lease.fence, lease.worker)
-}
-
-/// Whole milliseconds, rounded up, and small enough to be added to a time exactly.
-fn millis(duration: Duration) -> String {
-    duration.as_nanos().div_ceil(1_000_000).min(1 << 50).to_string()
 }

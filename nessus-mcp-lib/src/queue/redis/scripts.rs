@@ -3,7 +3,7 @@
 //! Each step that touches more than one key is one script. It is called by its hash; a server that does not know it (a
 //! new one, one that was restarted, another primary of a cluster) is sent the text, and knows it from then on.
 
-use std::sync::LazyLock;
+use std::{sync::LazyLock, time::Duration};
 
 use redis::Cmd;
 
@@ -51,6 +51,11 @@ script!(CLAIM_KEY, "claim_key.lua");
 script!(BIND, "bind.lua");
 script!(PUBLISH_CIRCUIT, "clock.lua", "circuit.lua", "publish_circuit.lua");
 script!(CIRCUITS, "clock.lua", "circuit.lua", "circuits.lua");
+
+/// A duration as an argument: whole milliseconds, rounded up, and small enough to be added to a time exactly.
+pub(super) fn millis(duration: Duration) -> String {
+    duration.as_nanos().div_ceil(1_000_000).min(1 << 50).to_string()
+}
 
 impl Script {
     fn new(text: &'static str) -> Self {

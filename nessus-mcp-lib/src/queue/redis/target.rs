@@ -3,7 +3,7 @@
 use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
 
 use crate::{
-    queue::QueueError,
+    queue::error::QueueError,
     secret::{Secret, redact_url},
 };
 

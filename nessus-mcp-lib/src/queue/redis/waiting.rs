@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::{Value, cmd};
 
 use super::{RedisQueue, calls::LostReply, scripts};
-use crate::{ids::PoolName, queue::QueueError};
+use crate::{ids::PoolName, queue::error::QueueError};
 
 /// The longest blocking command; many proxies cut connections that are silent for longer.
 const LONGEST_BLOCK: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 use super::{errors::describe, schema};
-use crate::{durable, queue::QueueError};
+use crate::{durable, queue::error::QueueError};
 
 /// How long a step waits for the steps of other processes.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

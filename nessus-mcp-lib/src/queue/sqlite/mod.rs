@@ -35,9 +35,15 @@ use self::{
     statements::{End, Which},
 };
 use super::{
-    Binding, CircuitChange, CircuitRecord, Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry,
-    IdempotencyOutcome, Lease, LeaseInfo, PublishOutcome, Queue, QueueError, QueueStats, RemoveOutcome, RenewOutcome,
-    RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
+    binding::Binding,
+    body::TaskBody,
+    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
+    entry::{
+        Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
+        QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
+    },
+    error::QueueError,
+    interface::Queue,
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},

@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use rusqlite::{OptionalExtension, Transaction, params, types::Type};
 
-use super::{
-    super::{Binding, IdempotencyEntry, IdempotencyOutcome, SlotOutcome},
-    statements::{count, name, rows},
-};
+use super::statements::{count, name, rows};
 use crate::{
     ids::{InstanceId, PoolName, TaskId},
+    queue::{
+        binding::Binding,
+        entry::{IdempotencyEntry, IdempotencyOutcome, SlotOutcome},
+    },
     time::Timestamp,
 };
 

@@ -4,12 +4,15 @@ use std::{error::Error, str::FromStr};
 
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, named_params, params, types::Type};
 
-use super::super::{
-    Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
-    RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, TaskBody, pause_after_losses,
-};
 use crate::{
     ids::{FencingToken, PoolName, TaskId, WorkerId},
+    queue::{
+        body::TaskBody,
+        entry::{
+            Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
+            RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, pause_after_losses,
+        },
+    },
     time::Timestamp,
 };
 
