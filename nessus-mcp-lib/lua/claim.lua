@@ -1,4 +1,4 @@
--- ARGV worker, lease in ms, and `begun` for a task that has begun only, or `all`. Returns {id, body, fence,
+-- ARGV worker, lease in ms, and `begun` for started tasks only, or `all`. Returns {id, body, fence,
 -- deliveries, losses before this claim}, nil when there is nothing, or {} when there may be more behind what was thrown out.
 local begun_only = ARGV[3] == 'begun' or redis.call('EXISTS', paused) == 1
 follow_clock(clock, { leases, delayed })

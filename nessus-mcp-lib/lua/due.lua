@@ -26,8 +26,8 @@ local function pause_after(lost)
   if lost > 20 then return math.min(15 * 60 * 1000, 1000 * 2 ^ (lost - 21)) end
 end
 
--- Takes expired leases back as those of tasks that have begun, for nobody says how far they came; the one that ended
--- first is next.
+-- Makes the tasks of expired leases ready again, as started ones, for nobody knows how far they came; the one that
+-- ended first is next.
 local function take_back(most)
   local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, most)
   for i = #expired, 1, -1 do

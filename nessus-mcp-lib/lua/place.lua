@@ -1,6 +1,6 @@
--- Where ready entries stand: tasks that have begun before all others.
+-- The order of ready entries: started tasks before all others. The index calls them `begun`.
 
--- The body of the last of the tasks that have begun; nil when none of them is ready.
+-- The body of the last started task; nil when none of them is ready.
 local function last_begun()
   local last
   for i = 1, redis.call('LLEN', queue) do
@@ -11,7 +11,7 @@ local function last_begun()
   return last
 end
 
--- Makes an entry ready: at the `back`, at the `front` of those that have not begun, or, when it has `begun`, before all.
+-- Makes an entry ready: at the `back`, at the `front` of those that have not started, or, as `begun`, before all.
 local function make_ready(body, id, place)
   local behind = place == 'front' and last_begun()
   if place == 'back' then

@@ -21,7 +21,7 @@ local function task_of(body)
   return string.match(id, '^[%w._-]+_%d%d%d%d%d%d%d%d_%d%d%d%d%d%d_%x%x%x%x%x%x%x%x$')
 end
 
--- `ready`, `begun` (ready, and it has begun), `leased`, `delayed`, `delayed_front` and `delayed_begun` (where it goes when
+-- `ready`, `begun` (ready and started), `leased`, `delayed`, `delayed_front` and `delayed_begun` (where it goes when
 -- it is due), or false.
 local function state_of(id)
   if redis.call('HEXISTS', inflight, id) == 1 then return 'leased' end
@@ -32,13 +32,13 @@ local function is_ready(state) return state == 'ready' or state == 'begun' end
 
 local function is_delayed(state) return state and string.match(state, '^delayed') end
 
--- Whether a body is the ready one of a task that has begun.
+-- Whether a body is the ready one of a started task.
 local function is_begun(body)
   local id = task_of(body)
   return id ~= nil and redis.call('HGET', ids, id) == 'begun'
 end
 
--- Larger than any fence of the pool, than `above`, and than any given before a loss of data, which the clock stands for.
+-- Larger than any fencing token of the pool, than `above`, and than any given before a loss of data, which the clock stands for.
 local function next_fence(above)
   local last = tonumber(redis.call('GET', fence) or '0') or 0
   local next = exact(math.max(now_micros, last + 1, above + 1))

@@ -65,7 +65,7 @@ mod armed {
         "worker_before_final_state",
         "worker_after_final_state",
         "worker_before_acknowledge",
-        "rebuild_orders_restored",
+        "rebuild_pauses_restored",
         "rebuild_letters_restored",
         "rebuild_tasks_enqueued",
     ];

@@ -250,7 +250,7 @@ impl schemars::JsonSchema for ScanId {
     }
 }
 
-/// A fencing token: of two claims of one task, the later has the larger fence.
+/// A fencing token: of two claims of one task, the later has the larger one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct FencingToken(pub u64);

@@ -120,14 +120,14 @@ impl schemars::JsonSchema for Timestamp {
     }
 }
 
-/// A number from 0 to below 1, by chance: for what was begun together and shall not come back together, nothing else.
+/// A random number from 0 to below 1, for jitter: what was started together shall not be retried together.
 pub(crate) fn random_fraction() -> f64 {
     // Any source of chance will do; the keys of a new hasher differ each time.
     let chance = RandomState::new().build_hasher().finish() % 1_000_000;
     f64::from(u32::try_from(chance).unwrap_or_default()) / 1_000_000.0
 }
 
-/// A duration up to a quarter shorter or longer, by chance.
+/// A duration randomly up to a quarter shorter or longer.
 pub(crate) fn with_jitter(duration: Duration) -> Duration {
     duration.mul_f64(0.75 + random_fraction() / 2.0)
 }
@@ -179,7 +179,7 @@ impl Clock for ManualClock {
 
 /// A moment on a clock that goes on while the machine is suspended: what was confirmed before is as old as it is.
 ///
-/// It is tokio's [`Instant`], whose clock stands still meanwhile, moved later by the time that the machine has slept. Where
+/// It is tokio's [`Instant`], whose clock does not run meanwhile, moved later by the time that the machine has slept. Where
 /// that cannot be told (off Linux) it is no more than that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BootInstant(Instant);

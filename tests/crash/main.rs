@@ -190,7 +190,7 @@ async fn a_server_killed_right_after_its_answer_has_kept_the_scan() {
 #[tokio::test]
 async fn a_task_the_queue_never_heard_of_is_found() {
     let site = Site::start(scans_of(Duration::from_millis(300))).await;
-    // Younger tasks are left alone: their submit may be about to enqueue them.
+    // Younger tasks are skipped: their submit may be about to enqueue them.
     let created = Timestamp::from_millis(SystemClock.now().as_millis() - 60_000);
     let task = TaskId::generate("nessus", "nessus", created);
     let (payload, pool) = (ScanPayload::new("forgotten", "192.0.2.1"), PoolName::new("nessus").unwrap());

@@ -86,7 +86,7 @@ async fn what_only_the_queue_knew_comes_back(mut site: Site, lose: impl Fn(&Site
     admin(&site, &["pause-pool", "nessus", "--reason", "change freeze"]);
     admin(&site, &["isolate-scanner", "nessus", "sim", "--reason", "maintenance"]);
     let (waiting, plain) = (keyed(&site, "waiting").await.task_id, site.submit("plain", "192.0.2.2").await);
-    let begun = site.sim.stats().total_creates;
+    let creates = site.sim.stats().total_creates;
 
     if stopped {
         worker.kill();
@@ -114,14 +114,14 @@ async fn what_only_the_queue_knew_comes_back(mut site: Site, lose: impl Fn(&Site
     assert!(!letters.contains(cleared.as_str()) && !letters.contains(retried.as_str()), "{letters}");
     let circuits = admin(&site, &["list-circuits"]).stdout;
     assert!(circuits.contains("isolated") && circuits.contains("maintenance"), "{circuits}");
-    assert_eq!(site.sim.stats().total_creates, begun, "a scan was begun in the pause\n{}", worker.tail());
+    assert_eq!(site.sim.stats().total_creates, creates, "a scan was started in the pause\n{}", worker.tail());
 
     admin(&site, &["reset-circuit", "nessus", "sim"]);
     admin(&site, &["resume-pool", "nessus"]);
     for task in [&waiting, &plain] {
         site.completed(task, &[&worker]).await;
     }
-    assert_eq!(site.sim.stats().total_creates, begun + 2);
+    assert_eq!(site.sim.stats().total_creates, creates + 2);
     // What an operator has ended does not come back.
     lose(&site);
     let last = keyed(&site, "last").await.task_id;

@@ -16,7 +16,7 @@ use nessus_mcp_tests::{
 };
 use serde_json::{Value, json};
 
-/// The straight road with two workers on two connections, what `redis-cli` shows on the way, and nothing left at the end.
+/// The happy path with two workers on two connections, what `redis-cli` shows on the way, and nothing left at the end.
 #[tokio::test]
 async fn scans_are_completed_over_redis() {
     let redis = RedisServer::with(&DURABLE);

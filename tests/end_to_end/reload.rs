@@ -66,7 +66,7 @@ async fn sighup_under_load_loses_nothing() {
     }
     assert_eq!(site.client().list_scanners().await.unwrap().total, 2);
 
-    // One scanner gets more room, the other is taken away while a scan runs on it, and a pool is new.
+    // One scanner gets more slots, the other is taken away while a scan runs on it, and a pool is new.
     let lab = "lab:\n  - {instance_id: play, type: mock, scan_duration: 100ms}\n";
     let changed = scanners(&[("kept", &site.sim, 3)], lab);
     reload(&mut site, &mut workers, &changed, "scanner configuration read again").await;
@@ -87,7 +87,7 @@ async fn sighup_under_load_loses_nothing() {
     let in_lab = site.client().run_untrusted_scan(&arguments).await.unwrap().task_id;
 
     let all: Vec<_> = workers.iter().collect();
-    until("the new room is used", &all, async || {
+    until("the new slots are used", &all, async || {
         let scanners = site.client().list_scanners().await.unwrap().scanners;
         (scanners[0].active_scans == 3).then_some(())
     })

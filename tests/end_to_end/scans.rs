@@ -35,7 +35,7 @@ fn counts(lines: &[&Value], field: &str) -> BTreeMap<String, u64> {
     counts
 }
 
-/// The straight road through everything, and the data at its end: not one finding more, less, or of another severity.
+/// The happy path through everything, and the data at its end: not one finding more, less, or of another severity.
 #[tokio::test]
 async fn a_scan_is_completed_by_the_worker_and_its_findings_are_the_scanners() {
     let config = SimConfig::new().scan_duration(Duration::from_secs(1)).findings_per_host(FINDINGS);

@@ -1,7 +1,7 @@
 //! Processes that die at every single step, and what comes after.
 //!
 //! `tests/crash` kills at moments nobody chose; here the moments are chosen, so that none is missed. Each step of a submit
-//! and of a task's road carries a fail point; a process is started to die there, and then another without it. The task
+//! and of a task's lifecycle carries a fail point; a process is started to die there, and then another without it. The task
 //! must end, with one create and one launch on the scanner, and one task for each idempotency key.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
@@ -172,7 +172,7 @@ async fn a_retry_before_the_queue_has_heard_of_the_failure_is_not_lost() {
 
 /// The client has no answer, and asks again under the same key until it gets one.
 #[test]
-fn a_server_that_dies_at_any_step_of_a_submit_takes_one_task_into_custody() {
+fn a_server_that_dies_at_any_step_of_a_submit_accepts_one_task() {
     for_each_point("submit_", dies_in_a_submit);
 }
 

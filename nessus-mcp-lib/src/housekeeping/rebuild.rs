@@ -26,8 +26,8 @@ const LETTERS: u32 = 500;
 /// Restores pauses and isolations, then idempotency keys and dead letters, then the tasks that have not ended.
 pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<(), ReconcileError> {
     let file = tasks.queue_file().await?;
-    restore_orders(&file, queue).await?;
-    fail_point!("rebuild_orders_restored");
+    restore_pauses_and_isolations(&file, queue).await?;
+    fail_point!("rebuild_pauses_restored");
     let (mut keys, mut letters) = (0_u64, 0_u64);
     let mut known = KnownLetters::default();
     // Newest first: of two tasks with one key the older has the last word.
@@ -59,7 +59,7 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
 }
 
 /// Pauses pools and isolates scanners as operators have ordered.
-async fn restore_orders(file: &QueueFile, queue: &dyn Queue) -> Result<(), QueueError> {
+async fn restore_pauses_and_isolations(file: &QueueFile, queue: &dyn Queue) -> Result<(), QueueError> {
     for (pool, reason) in &file.paused {
         queue.pause_pool(pool, reason).await?;
     }

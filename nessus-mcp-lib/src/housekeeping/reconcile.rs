@@ -17,8 +17,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// Tasks younger than this are left alone: their submit may be about to enqueue them. So are those whose submit seems to be
-/// about to come, by a clock that is ahead of ours by less; one that is further ahead says nothing about a task's age.
+/// Tasks younger than this are skipped: their submit may be about to enqueue them. The same holds for a task that a clock
+/// ahead of ours has dated up to this much in the future; a clock further ahead says nothing about a task's age.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// A key that is about to expire decides nothing any more: the queue may have given it away rightly.
@@ -61,7 +61,7 @@ pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -
     enqueue_unfinished(tasks, queue, now, Some(GRACE)).await
 }
 
-/// As [`reconcile`], with those that are younger than `grace` left alone.
+/// As [`reconcile`], but tasks younger than `grace` are skipped.
 pub(super) async fn enqueue_unfinished(
     tasks: &TaskManager,
     queue: &dyn Queue,
@@ -72,7 +72,7 @@ pub(super) async fn enqueue_unfinished(
     let list = tasks.list(TaskQuery::default().unfinished()).await?;
     // Oldest first, so that the order of submission is kept.
     for task in list.tasks.iter().rev().filter(|task| grace.is_none_or(|grace| !is_young(task, now, grace))) {
-        // It may have ended since the list was made; enqueued again, it would be buried a second time.
+        // It may have ended since the list was made; enqueued again, it would be dead-lettered a second time.
         let task = match tasks.get(&task.task_id).await {
             Ok(task) if !task.status.is_terminal() => task,
             Err(error) if error.is_shortage() => return Err(error.into()),
@@ -91,7 +91,7 @@ pub(super) async fn enqueue_unfinished(
             }
             is_new
         } else {
-            queue::revive(queue, pool, &body).await?
+            queue::requeue(queue, pool, &body).await?
         };
         enqueued += usize::from(is_new);
     }
@@ -99,7 +99,7 @@ pub(super) async fn enqueue_unfinished(
 }
 
 /// Whether the task is the one that its idempotency key stands for. A queue that lost its keys while the task was written
-/// may have given its key to another: then this one, which nobody was told of, is cancelled before it runs.
+/// may have given its key to another: then this one, which no caller knows, is cancelled before it runs.
 pub(super) async fn keeps_its_key(
     tasks: &TaskManager,
     queue: &dyn Queue,

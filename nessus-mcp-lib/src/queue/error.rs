@@ -60,7 +60,7 @@ pub enum QueueError {
         #[source]
         source: Option<BoxError>,
     },
-    /// There is no room left to store the step.
+    /// No space is left to store the step.
     #[error("no space left for the queue at {location}")]
     StorageFull {
         /// Where the queue is.

@@ -55,8 +55,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     ///
     /// Tasks that have started come before all others. In the same step, expired leases are taken back (to the front),
     /// delayed entries that are due become ready, and entries whose body cannot be read go to the dead letters with the
-    /// error [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fence is larger than any fence this pool has given
-    /// and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
+    /// error [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fencing token is larger than any that this
+    /// pool has given and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
     /// An entry for a task that is leased already is dropped.
     ///
     /// After a lost reply do not expect the same task again: it is delivered when its lease is over.
@@ -65,8 +65,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// As [`claim`](Self::claim), of the tasks that have started only, whether the pool is paused or not: their scans run,
     /// so they are watched, stopped and ended also where no new scan may begin.
     ///
-    /// A task has started when it was enqueued or parted with as such ([`Settlement`]), and when the lease on it has expired:
-    /// nobody has said how far its worker came.
+    /// A task counts as started when it was enqueued or settled as such ([`Settlement`]), and when its lease has expired:
+    /// nobody knows how far its worker came.
     async fn claim_started(
         &self,
         pool: &PoolName,
@@ -74,24 +74,24 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         lease: Duration,
     ) -> Result<Option<Claim>, QueueError>;
 
-    /// Gives the holder of a lease a fence larger than `above`; `None` when the lease is lost.
+    /// Gives the holder of a lease a fencing token larger than `above`; `None` when the lease is lost.
     ///
-    /// Needed when `task.json` holds a fence at or above the one just claimed, after a loss of data and a clock that
-    /// went back. The old lease is void afterwards; after a lost reply the task is delivered again when its lease is over.
+    /// Needed when `task.json` holds a token at or above the one just claimed, after a loss of data and a clock that went
+    /// back. The old lease is void afterwards; after a lost reply the task is delivered again when its lease is over.
     ///
     /// # Errors
-    /// [`QueueError::Internal`] when no larger fence can be written (over 2^53, the largest exact integer of JSON).
+    /// [`QueueError::Internal`] when no larger token can be written (over 2^53, the largest exact integer of JSON).
     async fn raise_fencing_token(&self, lease: &Lease, above: FencingToken) -> Result<Option<Lease>, QueueError>;
 
     /// Prolongs leases to `lease` from now; the answers stand in the order of `leases`.
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError>;
 
-    /// Says that a worker gets somewhere with a task: it has held it for a while, or has written something new. Workers that
-    /// were lost with the task until now do not count any more, nor does this one. Fine when the lease is lost.
+    /// Says that a worker makes progress with a task: it has held it for a while, or has written something new. This resets
+    /// the count of workers that were lost with the task. Does nothing when the lease is lost.
     ///
-    /// A task with which too many workers in a row are lost ([`LOSSES_ALLOWED`](super::LOSSES_ALLOWED)) waits when a lease
-    /// on it has expired, before it is ready again as one that has started ([`pause_after_losses`](super::pause_after_losses)).
-    /// A retry begins the count anew; a release leaves it as it was before the claim. A backend that does not count needs
+    /// When too many workers in a row are lost with a task ([`LOSSES_ALLOWED`](super::LOSSES_ALLOWED)), the task waits after
+    /// its lease has expired, before it is ready again as a started one ([`pause_after_losses`](super::pause_after_losses)).
+    /// A nack resets the count; a release leaves it as it was before the claim. A backend that does not count needs
     /// neither this method nor [`suspects`](Self::suspects).
     async fn note_progress(&self, lease: &Lease) -> Result<(), QueueError> {
         let _ = lease;
@@ -99,16 +99,16 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     }
 
     /// The tasks of the pool with which more than [`LOSSES_ALLOWED`](super::LOSSES_ALLOWED) workers in a row were lost, and
-    /// how many. A worker that holds one counts as lost until it gets somewhere.
+    /// how many. A worker that holds one counts as lost until it makes progress.
     async fn suspects(&self, pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
         let _ = pool;
         Ok(Vec::new())
     }
 
-    /// Ends a lease; see [`Settlement`] for the ways. Whoever knows a lease may end it, such as one of
+    /// Settles a claim and so ends its lease; see [`Settlement`]. Whoever knows a lease may end it, such as one of
     /// [`leases`](Self::leases).
     ///
-    /// Ack and dead letter reset the count of deliveries, retry counts this one, release does not.
+    /// Ack and dead letter reset the count of deliveries, nack counts this one, release does not.
     /// A repeated call answers [`SettleOutcome::LeaseLost`].
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<SettleOutcome, QueueError>;
 
@@ -227,7 +227,7 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// returns at once. It holds nothing, so dropping the future is harmless.
     async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration);
 
-    /// Asks for a sign of life and returns how long it took.
+    /// Checks that the backend answers and returns how long that took.
     async fn ping(&self) -> Result<Duration, QueueError>;
 
     /// What time it is by the backend's clock; `None` where that cannot be told, which is the default. A worker measures how
@@ -243,9 +243,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     }
 }
 
-/// Enqueues a task that is to run (again): out of the dead letters when it is among them, so that no letter stays behind
-/// of a task that is alive. Whether the queue did not have it.
-pub(crate) async fn revive(queue: &dyn Queue, pool: &PoolName, body: &TaskBody) -> Result<bool, QueueError> {
+/// Enqueues a task that is to run (again). If it is among the dead letters, it leaves them: a task that is alive has none.
+/// Whether the queue did not have it.
+pub(crate) async fn requeue(queue: &dyn Queue, pool: &PoolName, body: &TaskBody) -> Result<bool, QueueError> {
     Ok(match queue.retry_dead(pool, body).await? {
         RetryDeadOutcome::Requeued => true,
         RetryDeadOutcome::AlreadyQueued => false,

@@ -5,16 +5,16 @@
 //! scanner at this moment.
 //!
 //! ```text
-//!                 enqueue                    claim                      finish(Ack)
+//!                 enqueue                    claim                      settle(Ack)
 //!   task.json  ------------>  ready  ----------------->  leased  ------------------->  gone
-//!                              ^  ^                      | |  | finish(Dead)
+//!                              ^  ^                      | |  | settle(DeadLetter)
 //!                              |  +-- release, lease ----+ |  +-------------------->  dead letters
-//!                              |      expired (front)      | finish(Retry)                |
+//!                              |      expired (front)      | settle(Nack)                |
 //!                              +------------ due -------- delayed                         |
 //!                              +--------------------- retry_dead -------------------------+
 //! ```
 //!
-//! Nothing is removed before it is finished: a claim only leases a task, and a worker that dies loses its lease, so
+//! Nothing is removed before it is settled: a claim only leases a task, and a worker that dies loses its lease, so
 //! that the task is delivered again with a larger [`FencingToken`](crate::ids::FencingToken). Exactly-once work needs the fence:
 //! a worker that was stopped for longer than its lease still believes it holds the task, and only the comparison of
 //! fences under the task's file lock stops it from writing.
@@ -49,4 +49,4 @@ pub use self::{
     interface::Queue,
     url::{QueueUrl, open},
 };
-pub(crate) use self::{entry::IDEMPOTENCY_TTL, interface::revive};
+pub(crate) use self::{entry::IDEMPOTENCY_TTL, interface::requeue};

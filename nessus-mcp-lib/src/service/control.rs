@@ -121,7 +121,7 @@ impl ScanService {
         let task = self.tasks.get(task_id).await?;
         let refused = |reason| ServiceError::NotRetryable { task_id: task_id.clone(), reason };
         if task.attempt >= MAX_ATTEMPTS {
-            return Err(refused(format!("it was begun {} times", task.attempt)));
+            return Err(refused(format!("it was started {} times", task.attempt)));
         }
         self.pool_of(Some(task.scanner_pool.as_str()))?;
         let task = match self.tasks.retry(task_id).await {
@@ -148,9 +148,9 @@ impl ScanService {
         Ok(view(task, message))
     }
 
-    /// Whoever holds the task at this moment may have read the file before the retry: it would acknowledge or bury the
-    /// entry. So its lease is ended first. One that had read the file afterwards loses its claim to the next worker, which
-    /// larger fences make harmless.
+    /// Whoever holds the task at this moment may have read the file before the retry: it would acknowledge or dead-letter the
+    /// entry. So its lease is ended first. One that had read the file afterwards loses its claim to the next worker; its smaller
+    /// fencing token makes that harmless.
     async fn enqueue_again(&self, task: &Task) -> Result<(), ServiceError> {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let leases = self.queue.leases(&task.scanner_pool).await?;
@@ -161,7 +161,7 @@ impl ScanService {
             // Looked after also where no new scan may begin. What follows only removes its dead letter.
             self.queue.enqueue_started(&task.scanner_pool, &body).await?;
         }
-        queue::revive(self.queue.as_ref(), &task.scanner_pool, &body).await?;
+        queue::requeue(self.queue.as_ref(), &task.scanner_pool, &body).await?;
         Ok(())
     }
 

@@ -244,7 +244,7 @@ impl Classified for ServiceError {
                 Some("name a directory this user can write to with `--data-dir` or `DATA_DIR`".to_owned())
             }
             Self::NoResults { .. } => {
-                Some("`get_scan_status` tells why; submit the scan again when the cause is mended".to_owned())
+                Some("`get_scan_status` tells why; submit the scan again when the cause is fixed".to_owned())
             }
             other => other.inner().and_then(Classified::hint),
         }

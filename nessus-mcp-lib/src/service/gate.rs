@@ -1,7 +1,7 @@
-//! The gate before the results of scans: who reads them says how much memory that takes, and waits until there is so much.
+//! The memory limit for reading results: a reader says how much memory it needs, and waits until that much is free.
 //!
-//! One number bounds what all readers of a process hold together, whether they are few with large exports or many with
-//! small ones. Who would have to wait too long is told so, and may come again.
+//! One number bounds what all readers of a process hold together, be it few large exports or many small ones. A reader
+//! that would wait too long gets the error `busy`, and may try again.
 
 use std::{sync::Arc, time::Duration};
 

@@ -43,7 +43,7 @@ impl Write for Capped {
     }
 }
 
-/// Which findings of which task, and how they are shown, as a front door gets it.
+/// Which findings of which task, and how they are shown, as the API layer gets it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ResultsRequest {

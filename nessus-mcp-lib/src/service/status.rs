@@ -12,7 +12,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// A task as a front door shows it.
+/// A task as the API layer shows it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -129,7 +129,7 @@ impl ScanService {
         Ok(TaskView { estimated_wait_seconds, waiting_for, ..self.view(task, queue_position, results_available) })
     }
 
-    /// Reads a task id as a front door gets it.
+    /// Reads a task id as the API layer gets it.
     ///
     /// # Errors
     /// [`ServiceError::Invalid`] when it has not the form of one.

@@ -1,10 +1,9 @@
-//! Taking a scan into custody.
+//! Submitting a scan: accepting it durably.
 //!
-//! Order matters, because the process may die between any two steps: the queue is asked whether it is there and ours, then
-//! the idempotency key is claimed, then `task.json` is written and synced, then the task is enqueued, then the caller gets its
-//! answer. A queue that fails before the file is written refuses the submit, with a key and without one, and nothing is left
-//! behind. Each later step can be repeated under the same task id without harm; what was written but not enqueued, the
-//! reconciler enqueues.
+//! The process may die between any two steps, so their order matters. First the queue is checked: it must answer and be
+//! ours. Then the idempotency key is claimed, `task.json` is written and synced, the task is enqueued, and the caller gets
+//! its answer. If the queue fails before the file is written, the submit is refused and nothing is left behind. Each later
+//! step can be repeated under the same task id without harm. The reconciler enqueues what was written but not enqueued.
 
 use std::{fmt, sync::Arc};
 
@@ -90,7 +89,7 @@ pub struct SubmitRequest {
     pub instance: Option<String>,
     /// The caller's own name for the request.
     pub idempotency_key: Option<IdempotencyKey>,
-    /// Who asks, when the front door knows.
+    /// Who asks, when the API layer knows.
     pub submitted_by: Option<String>,
     /// The request it came with; a new one when it is `None`.
     pub trace_id: Option<TraceId>,

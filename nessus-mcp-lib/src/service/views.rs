@@ -71,9 +71,9 @@ impl ScanService {
             warnings: shorten::list(&task.validation_warnings),
             summary: None,
         };
-        let room = room(max_chars, &view);
+        let left = chars_left(max_chars, &view);
         let login = login_expected(task.scan_type);
-        view.summary = Some(read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view(room))).await?);
+        view.summary = Some(read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view(left))).await?);
         Ok(view)
     }
 
@@ -100,11 +100,11 @@ impl ScanService {
         let mut comparison =
             TaskComparison { before_task_id: before.clone(), after_task_id: after.clone(), diff: None };
         let differences = differences(&first, &second);
-        let room = room(max_chars, &(&comparison, &differences));
+        let left = chars_left(max_chars, &(&comparison, &differences));
         let logins = (login_expected(first.scan_type), login_expected(second.scan_type));
         let diff = read(share, move || {
             let (first, second) = (open(first_export)?, open(second_export)?);
-            Ok(ScanDiff::read_as(first, logins.0, second, logins.1)?.view(room))
+            Ok(ScanDiff::read_as(first, logins.0, second, logins.1)?.view(left))
         });
         let mut diff = diff.await?;
         diff.differences.splice(0..0, differences);
@@ -135,14 +135,14 @@ fn differences(before: &Task, after: &Task) -> Vec<Difference> {
         found.push(Difference::new("targets", shown(before), shown(after), message));
     }
     for task in [before, after].into_iter().filter(|task| task.status != TaskStatus::Completed) {
-        let message = "this scan did not complete: what it did not reach looks like mended";
+        let message = "this scan did not complete: what it did not reach looks as if it were fixed";
         found.push(Difference::new("status", task.task_id.to_string(), task.status.to_string(), message));
     }
     found
 }
 
-/// What is left of the room for characters beside `view`.
-fn room(max_chars: usize, view: &impl Serialize) -> usize {
+/// How many characters are left beside `view`.
+fn chars_left(max_chars: usize, view: &impl Serialize) -> usize {
     let taken = serde_json::to_string(view).map_or(0, |text| text.chars().count());
     max_chars.max(MIN_CHARS).saturating_sub(taken)
 }

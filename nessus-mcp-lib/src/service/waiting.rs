@@ -1,4 +1,4 @@
-//! What a task waits for beside its turn.
+//! What a task waits for, apart from the tasks before it.
 
 use std::time::Duration;
 
@@ -8,14 +8,14 @@ use crate::{
     task::{Step, Task},
 };
 
-/// A scan that has shown a change since is in a worker's hands: the queue need not be asked.
-const LIVELY: Duration = Duration::from_secs(60);
+/// A scan that has changed within this time has a worker: the queue need not be asked.
+const RECENT: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// Why no scan of this task can begin now, if so: what is missing, paused, disabled or left alone, with the reason, and
-    /// a scan of an earlier attempt that has to be stopped first; or when its next try is, after one that has failed, also
-    /// one to have the results. Why nobody looks at it for a while, if worker after worker was lost with it. `None` for a task
-    /// whose scan goes on or that has ended, and when a queue that does not answer cannot tell.
+    /// Why no scan of this task can start now. Something it needs is missing, paused, disabled or has an open circuit; or a
+    /// scan of an earlier attempt has to be stopped first; or its last try has failed, and the next is later; or several
+    /// workers in a row were lost with it. `None` for a task whose scan goes on or that has ended, and when the queue does
+    /// not answer.
     pub(super) async fn waiting_for(&self, task: &Task) -> Option<String> {
         self.reason_to_wait(task).await.map(|reason| shorten::text(&reason))
     }
@@ -77,7 +77,7 @@ impl ScanService {
     /// How many workers in a row were lost with a task, if that is why it waits.
     async fn workers_lost_with(&self, task: &Task) -> Option<u32> {
         let changed = task.observation.as_ref().map(|seen| seen.unchanged_since);
-        if changed.is_some_and(|changed| self.clock.now().since(changed) < LIVELY) {
+        if changed.is_some_and(|changed| self.clock.now().since(changed) < RECENT) {
             return None;
         }
         let suspects = self.queue.suspects(&task.scanner_pool).await.ok()?;

@@ -23,13 +23,13 @@ pub enum TaskError {
     #[error(transparent)]
     Transition(#[from] StateTransitionError),
     /// Another worker has claimed the task since: the writer must stop acting on it.
-    #[error("task `{task_id}` is held by a later claim (fence {current}, ours {ours})")]
+    #[error("task `{task_id}` is held by a later claim (fencing token {current}, ours {ours})")]
     StaleFencingToken {
         /// The task.
         task_id: TaskId,
-        /// The fence in the file.
+        /// The fencing token in the file.
         current: FencingToken,
-        /// The fence of the writer.
+        /// The fencing token of the writer.
         ours: FencingToken,
     },
     /// A newer version of this program has written the file, and only such a one knows what to do with the task: it waits.

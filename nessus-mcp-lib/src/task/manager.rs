@@ -27,13 +27,13 @@ use crate::{
     time::{Clock, SystemClock},
 };
 
-/// In whose name a task is changed.
+/// Who changes a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Writer {
-    /// A worker that holds the claim with this fence. It may only touch tasks that are not terminal, and only while
-    /// no later claim has written.
+    /// A worker that holds the claim with this fencing token. It may only change tasks that are not terminal, and only
+    /// while no later claim has written.
     Worker(FencingToken),
-    /// A front door or an operator, who holds no claim.
+    /// The API layer or an operator, who hold no claim.
     Api,
 }
 
@@ -95,7 +95,7 @@ pub struct TaskList {
     pub unreadable: Vec<(TaskId, String)>,
 }
 
-/// How long an unfinished file is left alone: no download or conversion takes as long.
+/// How old an unfinished file must be before it is removed: no download or conversion takes as long.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 /// For each duration that is wanted, this many tasks are looked at: others may be of other pools, or not completed.
 const LOOKED_AT: usize = 100;
@@ -269,12 +269,12 @@ impl TaskManager {
     /// can be opened for now, there is no list.
     pub async fn list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
         let list = self.read_list(query).await?;
-        let mut told = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        for (task_id, reason) in list.unreadable.iter().filter(|(task_id, _)| !told.contains(task_id)) {
+        let mut logged = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
+        for (task_id, reason) in list.unreadable.iter().filter(|(task_id, _)| !logged.contains(task_id)) {
             warn!(%task_id, reason, "a task cannot be read: it is in no list until its file is repaired");
         }
         // One that can be read again, and is damaged later, is said again.
-        *told = list.unreadable.iter().map(|(task_id, _)| task_id.clone()).collect();
+        *logged = list.unreadable.iter().map(|(task_id, _)| task_id.clone()).collect();
         Ok(list)
     }
 
@@ -375,7 +375,7 @@ impl TaskManager {
     /// Removes what killed processes left in the data directory and nobody has touched for a day: unfinished files, and
     /// directories of tasks that were never accepted. Returns how many files and directories.
     ///
-    /// The age is told by the file system's own times, so any number of processes may do this at once.
+    /// The age is taken from the file system's own times, so any number of processes may do this at once.
     pub async fn remove_abandoned(&self) -> Result<usize, TaskError> {
         self.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
     }

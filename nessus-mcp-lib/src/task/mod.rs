@@ -20,7 +20,7 @@ mod queue_file;
 mod state;
 mod store;
 
-pub(crate) use self::model::{CANCELLED, LOST_WITH_WORKERS};
+pub(crate) use self::model::{CANCELLED, POISON_TASK};
 pub use self::{
     error::TaskError,
     manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},

@@ -18,8 +18,8 @@ pub const TASK_SCHEMA_VERSION: u32 = 1;
 /// What is said of a task that somebody has cancelled.
 pub(crate) const CANCELLED: &str = "cancelled on request";
 
-/// The code of a task with which worker after worker was lost: nothing was said against its scan.
-pub(crate) const LOST_WITH_WORKERS: &str = "poison_task";
+/// The code of a task with which worker after worker was lost. It says nothing against its scan.
+pub(crate) const POISON_TASK: &str = "poison_task";
 
 /// What a scan may use on its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -164,7 +164,7 @@ pub struct HistoryEntry {
 pub struct Observation {
     /// `created`, `pending`, `running`, `paused`, `stopping`, `unknown`, or how it ended.
     pub state: String,
-    /// The progress it told, 0 to 100; unlike [`Task::progress`] it may fall.
+    /// The progress it reported, 0 to 100; unlike [`Task::progress`] it may fall.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
     /// How many hosts it had results for.
@@ -199,7 +199,7 @@ impl Observation {
     }
 }
 
-/// What went wrong last in a task that goes on, until the step succeeds.
+/// The last error of a task that goes on, until the step succeeds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[cfg_attr(feature = "schema", schemars(inline))]
@@ -234,7 +234,7 @@ impl LastError {
     }
 }
 
-/// A part of a task's road that is tried again when it fails.
+/// A phase of a task that is retried when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Step {
@@ -329,7 +329,7 @@ pub struct Task {
     /// What went wrong, as a stable code.
     #[serde(default)]
     pub error_code: Option<String>,
-    /// How often the task was begun on request, from 1; an explicit retry raises it.
+    /// How often the task was started on request, from 1; an explicit retry raises it.
     #[serde(default = "first_attempt")]
     pub attempt: u32,
     /// Its steps, oldest first.
@@ -350,10 +350,10 @@ pub struct Task {
     /// What the scanner last said of the running scan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observation: Option<Observation>,
-    /// What went wrong last, while it is tried again.
+    /// The last error, while it is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
-    /// Who submitted it, when the front door knows.
+    /// Who submitted it, when the API layer knows.
     #[serde(default)]
     pub submitted_by: Option<String>,
     /// When its results were last read.
@@ -371,7 +371,7 @@ pub struct Task {
     /// When an operator cleared the dead letter of this failure away; a retry clears this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dismissed_at: Option<Timestamp>,
-    /// The fence of the last claim that wrote here.
+    /// The fencing token of the last claim that wrote here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<FencingToken>,
     /// The version of this document.
@@ -459,12 +459,13 @@ impl Task {
         self.nessus_scan_id.is_some() && self.observation.as_ref().is_some_and(Observation::is_over)
     }
 
-    /// Whether there is a scan of it on a scanner that has to be looked after, whatever keeps new ones from beginning.
+    /// Whether there is a scan of it on a scanner that has to be watched or stopped, whatever holds back new ones.
     pub(crate) const fn has_scan(&self) -> bool {
         self.nessus_scan_id.is_some() || !self.open_scans.is_empty()
     }
 
-    /// Whether it is to be claimed also where no new scan may begin: its time runs, or a scan of it has to be looked after.
+    /// Whether it is to be claimed also where no new scan may start: its time runs, or a scan of it has to be watched or
+    /// stopped.
     pub(crate) fn has_started(&self) -> bool {
         self.status == TaskStatus::Running || self.has_scan()
     }
@@ -510,8 +511,8 @@ impl Task {
     pub(super) fn pass_on_scan(&mut self) {
         if let (Some(instance), Some(scan)) = (&self.scanner_instance_id, &self.nessus_scan_id) {
             let open = self.open_scans.iter().find(|open| open.is(instance, scan));
-            // What workers are lost with is nothing against the scan, nor that none of them came to look at it.
-            let was_lost = self.error_code.as_deref() == Some(LOST_WITH_WORKERS);
+            // Lost workers say nothing against the scan, even if none of them ever looked at it.
+            let was_lost = self.error_code.as_deref() == Some(POISON_TASK);
             let is_wanted = open.map_or(was_lost, |open| !open.told_to_stop);
             match &self.observation {
                 Some(seen) if seen.is_completed() => return,

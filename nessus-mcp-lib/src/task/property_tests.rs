@@ -1,7 +1,7 @@
 //! The state machine and the TaskManager against a model that is too simple to be wrong.
 //!
 //! Random sequences of what can happen to a task: created again, written by workers whose claims come and go, changed by
-//! a front door, retried. After each step the file must be what the model says, with its whole history.
+//! the API layer, retried. After each step the file must be what the model says, with its whole history.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ enum Step {
     Claim(u64),
     /// The holder of the claim that was given `age` claims ago writes.
     Worker { age: usize, change: Change },
-    /// A front door writes.
+    /// The API layer writes.
     Api(Change),
     /// An operator asks for another attempt.
     Retry,

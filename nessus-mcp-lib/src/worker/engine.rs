@@ -134,14 +134,14 @@ impl Worker {
             }
         }
         let mut served = Served::default();
-        for turn in 0_usize.. {
+        for round in 0_usize.. {
             let mut started = false;
             let mut open = Vec::new();
             // Asked for each time: the configuration may have been read again.
             let mut pools = self.pools();
-            served.tell(&pools, self.shared.settings.pools.as_deref());
+            served.log_change(&pools, self.shared.settings.pools.as_deref());
             if !pools.is_empty() {
-                let first = turn % pools.len();
+                let first = round % pools.len();
                 pools.rotate_left(first);
             }
             for pool in &pools {
@@ -182,7 +182,7 @@ impl Worker {
         pools
     }
 
-    /// Waits for work in pools that have room, for a run to end, or for a while.
+    /// Waits for work in pools with a free slot, for a run to end, or for a while.
     async fn wait(&self, open: &[PoolName], runs: &mut JoinSet<()>) {
         let until = Instant::now() + IDLE_WAIT.min(self.shared.settings.poll_interval.max(FAILURE_WAIT));
         tokio::select! {
@@ -195,8 +195,8 @@ impl Worker {
 
     /// Claims the next task of a pool if one of its scanners has a free slot, else the next whose scan may run already.
     ///
-    /// Nothing is claimed from a queue that is not whole, be it that it lost what it knew, a pause among it, between the look
-    /// and the claim: then the task is handed back.
+    /// Nothing is claimed from a queue that has lost its data and is not rebuilt: its pauses are lost too. If it loses them
+    /// between the check and the claim, the task is released.
     async fn claim_for(&self, pool: &ScannerPool) -> Result<Claimed, String> {
         let failed = |error| {
             self.shared.index.notice_failure();
@@ -208,7 +208,7 @@ impl Worker {
             // Whoever watches the queue says why.
             Ok(None) | Err(_) => return Ok(Claimed::NoCapacity),
         };
-        // An operator's order, or what another worker has just found, counts from the next claim on.
+        // An operator's command, or what another worker has just found, takes effect with the next claim.
         let instances = pool.instance_ids();
         if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
             debug!(pool = %pool.name, error = failed(error), "what others say of the scanners is not known");
@@ -275,12 +275,12 @@ fn report_panic(ended: Result<(), JoinError>) {
     }
 }
 
-/// The pools that were served last, so that a change is told once.
+/// The pools that were served last, so that a change is logged once.
 #[derive(Default)]
 struct Served(Option<Vec<(PoolName, u32)>>);
 
 impl Served {
-    fn tell(&mut self, pools: &[Arc<ScannerPool>], wanted: Option<&[PoolName]>) {
+    fn log_change(&mut self, pools: &[Arc<ScannerPool>], wanted: Option<&[PoolName]>) {
         let now: Vec<_> = pools.iter().map(|pool| (pool.name.clone(), pool.capacity())).collect();
         if self.0.as_ref() == Some(&now) {
             return;

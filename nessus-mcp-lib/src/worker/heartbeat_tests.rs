@@ -97,20 +97,20 @@ async fn it_has_not_ended_while_a_beat_is_under_way() {
     let mut queue = MockQueue::new();
     queue.expect_renew().returning(|_, _| Ok(vec![RenewOutcome::Held]));
     queue.expect_note_progress().returning(|_| Ok(()));
-    let (begun, has_begun) = std::sync::mpsc::channel();
+    let (started, has_started) = std::sync::mpsc::channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let may_go_on = std::sync::Mutex::new(may_go_on);
     let taken = Arc::new(std::sync::atomic::AtomicBool::new(false));
     let slot = Arc::clone(&taken);
     queue.expect_acquire_slot().times(1).returning(move |_, _, _, _, _| {
-        begun.send(()).unwrap();
+        started.send(()).unwrap();
         may_go_on.lock().unwrap().recv().unwrap();
         slot.store(true, std::sync::atomic::Ordering::SeqCst);
         Ok(SlotOutcome::Acquired)
     });
     let heartbeat = Heartbeat::start(Arc::new(queue), lease(), Duration::from_secs(3), BootInstant::now());
     heartbeat.hold_slot(HeldSlot { instance: InstanceId::new("one").unwrap(), capacity: 2 });
-    tokio::task::spawn_blocking(move || has_begun.recv()).await.unwrap().unwrap();
+    tokio::task::spawn_blocking(move || has_started.recv()).await.unwrap().unwrap();
     let ending = tokio::spawn(heartbeat.end());
     tokio::task::yield_now().await;
     assert!(!ending.is_finished());

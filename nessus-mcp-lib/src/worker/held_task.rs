@@ -30,7 +30,7 @@ pub(super) struct HeldTask<'a> {
     lost: CancellationToken,
     /// When a worker began with it.
     pub(super) started_at: Timestamp,
-    /// Whether the queue knows that we get somewhere with the task.
+    /// Whether the queue knows that the task makes progress.
     is_noted: AtomicBool,
 }
 
@@ -98,9 +98,9 @@ impl<'a> HeldTask<'a> {
         Ok(())
     }
 
-    /// Makes sure that we hold the task at this moment: asked right before the scanner is told to create or launch.
+    /// Makes sure that we hold the task at this moment. Called right before the scanner is told to create or launch.
     ///
-    /// The heartbeat is not enough: after a pause of the machine its verdict may come later than our next step. Returns
+    /// The heartbeat is not enough: after a pause of the machine it may notice the loss later than our next step. Returns
     /// until when we may act on the answer.
     pub(super) async fn confirm(&self) -> Result<BootInstant, StepError> {
         if self.shared.stop.is_cancelled() {
@@ -119,7 +119,7 @@ impl<'a> HeldTask<'a> {
         self.unless_stopped(tokio::time::sleep(duration)).await
     }
 
-    /// Runs something that may be dropped halfway when the worker stops: reading, never creating or launching.
+    /// Runs something that may be dropped halfway when the worker stops: a read, never a create or launch.
     pub(super) async fn unless_stopped<T>(&self, work: impl Future<Output = T>) -> Result<T, StepError> {
         tokio::select! {
             biased;
@@ -128,8 +128,8 @@ impl<'a> HeldTask<'a> {
         }
     }
 
-    /// Writes down what was seen of the scan, and progress when it has grown; returns the task. Without a change it only
-    /// notices that somebody ended the task or took it over.
+    /// Writes down the scan's state, and its progress when that has grown; returns the task. Without a change nothing is
+    /// written, but it is noticed when somebody has ended the task or taken it over.
     pub(super) async fn record(&self, status: &ScanStatus) -> Result<Task, StepError> {
         let progress = status.progress.map(|progress| progress.min(99));
         let now = self.shared.clock.now();
@@ -152,7 +152,7 @@ impl<'a> HeldTask<'a> {
         Ok(task)
     }
 
-    /// Tells the queue once that we get somewhere with the task. When it does not hear it, the next renewal tells it.
+    /// Tells the queue once that the task makes progress. If that fails, the heartbeat tells it.
     async fn note_progress(&self) {
         if self.is_noted.swap(true, Ordering::Relaxed) {
             return;

@@ -160,7 +160,7 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     Ok(scan)
 }
 
-/// The text by which a task's scan is known on the scanner. A retried task must not adopt the scan that failed.
+/// The text in a scan's name that says whose scan it is. A retried task must not adopt the scan that failed.
 fn marker(task: &Task) -> String {
     match task.attempt {
         0 | 1 => task.task_id.to_string(),
@@ -215,11 +215,11 @@ async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError
     Ok(())
 }
 
-/// Makes sure that an error is not the scanner's but ours, because we came too late.
+/// An error after the permit has expired is ours and not the scanner's.
 fn still_in_time(until: BootInstant) -> Result<(), StepError> {
     if BootInstant::now() < until {
         return Ok(());
     }
-    warn!("the worker stood still and came too late: nothing was sent to the scanner");
+    warn!("the worker was suspended and its lease may have expired: nothing was sent to the scanner");
     Err(StepError::LeaseLost)
 }

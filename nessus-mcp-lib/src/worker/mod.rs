@@ -1,15 +1,19 @@
 //! The engine that drives scans: behind `nessus-worker`, and inside the server with `--with-worker`.
 //!
-//! A worker claims a task under a lease, gives it a slot on a scanner, and walks the road
-//! find or create -> launch -> poll -> export -> validate and convert -> complete. It may be killed at any step:
-//! the lease runs out, another worker claims the task, finds the scan by its marker and goes on where it stands.
+//! A worker claims a task under a lease, gives it a slot on a scanner, and takes it through the steps
+//! find or create -> launch -> poll -> export -> validate and convert -> complete. It may be killed at any step. Then the
+//! lease expires, and another worker claims the task, finds its scan by the marker and continues.
 //!
-//! Three things together keep a scan from running twice: the lease (one holder at a time), the fence checked with every
-//! write to `task.json`, and the search for the scan on the scanner before one is created. A worker that cannot renew
-//! its lease stops acting before the lease is over.
+//! Three things together keep a scan from running twice: the lease (one holder at a time), the fencing token that every
+//! write to `task.json` is checked against, and the search for the scan on the scanner before one is created. A worker
+//! that cannot renew its lease stops before the lease expires.
 //!
-//! When it is told to stop, a worker claims nothing more, hands its leases back and leaves the scans running on their
-//! scanners; whoever claims the tasks next adopts them.
+//! A worker that is told to stop claims nothing more and releases its tasks. Their scans go on; the next workers adopt
+//! them.
+//!
+//! The files, from the lowest up: `outcome` (errors of a step, and what becomes of a task), `shared` and `held_task` (what
+//! a run may use), `placement` (a scanner and a slot), `stall`, `poll` and `results`, `lifecycle` (the steps in their
+//! order), `run_task` (retries and settlement), `engine` (claims).
 
 mod engine;
 mod heartbeat;

@@ -24,7 +24,7 @@ pub(super) enum Outcome {
     Dead { code: String, message: String, attempt: u32 },
     /// It failed for now.
     Retry(Duration),
-    /// Nothing was tried, or the worker stops: the next worker goes on.
+    /// Nothing was tried, or the worker stops: the next worker continues.
     HandBack(Duration),
     /// Another worker holds it: no step may be taken any more.
     Lost,
@@ -68,7 +68,7 @@ impl StopReason {
                     }
                     _ => {
                         let at = progress.map(|progress| format!(" at {progress} %")).unwrap_or_default();
-                        ("scan_stalled", format!("the scan has stood still{at} for {seconds} seconds"))
+                        ("scan_stalled", format!("the scan has made no progress{at} for {seconds} seconds"))
                     }
                 };
                 StepError::Scan { status: TaskStatus::Timeout, code, message }
@@ -87,7 +87,7 @@ impl StopReason {
     }
 }
 
-/// An error on the road, before it is decided what follows from it.
+/// An error of a step, before it is decided what follows from it.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum StepError {
     #[error(transparent)]
@@ -127,9 +127,9 @@ impl StepError {
         }
     }
 
-    /// Whether it says nothing about the scan or its scanner: the disk, the descriptors or the memory of this machine
-    /// failed, this program is too old to read the task, or the queue failed, which is only an index. The scan goes on
-    /// meanwhile, and no try is used up.
+    /// Whether it says nothing about the scan or its scanner: this machine lacks disk, descriptors or memory, this program is
+    /// too old to read the task, or the queue failed, which is only an index. The scan goes on meanwhile, and the delivery
+    /// is not counted.
     pub(super) fn is_local(&self) -> bool {
         match self {
             Self::Queue(_) => true,
@@ -170,8 +170,7 @@ impl StepError {
         chain(self)
     }
 
-    /// The message for whoever asks for the task: short, and without what only concerns this machine, such as paths. The log
-    /// has the whole.
+    /// The message for clients: short, and without what only concerns this machine, such as paths. The log has all of it.
     pub(super) fn shown(&self) -> String {
         let whole = match self {
             Self::Task(TaskError::Storage { action, source, .. }) => {

@@ -19,7 +19,7 @@ use crate::{
 
 /// How long a task waits for a scanner that was disabled or is not configured, and for the end of a pause.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
-/// The shortest and the longest pause of a task whose scanner is left alone.
+/// The shortest and the longest pause of a task whose scanner's circuit is open.
 pub(super) const OPEN_CIRCUIT_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
 /// Whether a slot was found for a task.
@@ -32,8 +32,8 @@ impl Shared {
     /// Gives the task a slot on a scanner: the one it is bound to, or on which a scan of an earlier attempt may run, else
     /// the best of its pool.
     ///
-    /// What stands against new scans, such as a pause, an open circuit or no free slot, does not keep one that exists from
-    /// being watched or stopped.
+    /// A pause, an open circuit or a lack of slots holds back new scans only. A scan that exists is watched and stopped all
+    /// the same.
     pub(super) async fn place(&self, task: &Task, claim: &Claim) -> Result<Placement, StepError> {
         let pool = &task.scanner_pool;
         let bound = match task.next_instance() {
@@ -44,7 +44,7 @@ impl Shared {
             None => None,
         };
         match (&bound, self.over(task)) {
-            // Its scan shall be stopped, if there is one: that must not wait for room to run one.
+            // Its scan, if there is one, shall be stopped: that needs no slot.
             (Some(bound), Some(_)) => return Ok(Placement::On(bound.clone())),
             (None, Some((reason, _))) => return Err(self.end_without_scan(task, &reason)),
             (Some(bound), None) if task.nessus_scan_id.is_some() => {
@@ -114,8 +114,8 @@ impl Shared {
     /// Whether a pause of its pool keeps the task from beginning its scan. The queue hands out from a paused pool only what
     /// may have started.
     async fn is_paused_for(&self, task: &Task, claim: &Claim) -> Result<bool, StepError> {
-        let may_have_begun = task.status == TaskStatus::Running || claim.deliveries > 1 || claim.losses > 0;
-        Ok(may_have_begun && self.queue.stats(&task.scanner_pool).await?.paused.is_some())
+        let may_have_started = task.status == TaskStatus::Running || claim.deliveries > 1 || claim.losses > 0;
+        Ok(may_have_started && self.queue.stats(&task.scanner_pool).await?.paused.is_some())
     }
 
     /// What becomes of a task that is bound to a scanner this process has never known: the file may have lost it by
@@ -145,8 +145,8 @@ impl Shared {
     }
 }
 
-/// How long a task waits for a scanner that is left alone: until it is not, but not so long that an operator who ends it
-/// sees nothing happen.
+/// How long a task waits for a scanner whose circuit is open: until it may be called again, but not so long that an operator
+/// who closes the circuit sees nothing happen.
 pub(super) fn open_circuit_pause(open: &CircuitOpen) -> Duration {
     open.retry_after.unwrap_or(OPEN_CIRCUIT_PAUSE.1).clamp(OPEN_CIRCUIT_PAUSE.0, OPEN_CIRCUIT_PAUSE.1)
 }

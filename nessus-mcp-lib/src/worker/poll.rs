@@ -29,7 +29,7 @@ pub(super) const STOP_LIMIT: Duration = Duration::from_secs(30 * 60);
 const STOP_AGAIN: Duration = Duration::from_secs(30);
 /// When a scan that is being stopped and still does not end is killed: some plugins take minutes to stop by themselves.
 const KILL_AFTER: Duration = Duration::from_secs(5 * 60);
-/// How soon a wish to cancel is noticed.
+/// How soon a cancel request is noticed.
 const WATCH_INTERVAL: Duration = Duration::from_secs(2);
 
 /// A scan that does not change any more.
@@ -212,7 +212,7 @@ pub(super) fn check_end(ended: &Ended) -> Result<(), StepError> {
     }
 }
 
-/// Up to a fifth less, by lot: scans that were launched together shall not be looked at together for ever.
+/// The interval, randomly up to a fifth shorter: scans that were launched together shall not be polled together for ever.
 fn spread(interval: Duration) -> Duration {
     interval.mul_f64(1.0 - random_fraction() / 5.0)
 }

@@ -35,7 +35,7 @@ const PARTIAL_PAUSES: [Duration; 5] = [
     Duration::from_secs(60),
     Duration::from_secs(120),
 ];
-/// How many hosts are listed with their verdicts in `task.json`, which every question about the status reads.
+/// How many hosts are listed with their login outcome in `task.json`, which every status request reads.
 const HOSTS_LISTED: usize = 10;
 
 /// What is known of the results of a scan once they are published.
@@ -157,8 +157,8 @@ struct Fetched {
     report: ValidationReport,
 }
 
-/// Fetches an export and reads it once, which judges it and makes its index. One that cannot be read to its end is made
-/// again once.
+/// Fetches an export and reads it once, which validates it and makes its index. If it cannot be read to its end, it is
+/// exported once more.
 async fn fetch_sound(held: &HeldTask<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<Fetched, StepError> {
     let mut is_first = true;
     loop {
@@ -247,8 +247,8 @@ fn validation(task: &Task, end: &ScanStatus) -> Validation {
     validation
 }
 
-/// The report without its warnings, which have a place of their own in the task, and for a scan without a login
-/// without the verdicts on one.
+/// The report without its warnings, which have their own field in the task. For a scan without a login also without its
+/// login outcomes.
 fn stats_of(report: &ValidationReport) -> Value {
     let mut stats = serde_json::to_value(report).unwrap_or(Value::Null);
     if let Value::Object(members) = &mut stats {

@@ -1,4 +1,4 @@
-//! One claimed task: from the claim to what the queue is told about it.
+//! One claimed task: from the claim to its settlement.
 
 use std::{sync::Arc, time::Duration};
 
@@ -20,7 +20,7 @@ use crate::{
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
-    task::{CANCELLED, LOST_WITH_WORKERS, Step, Task, TaskError, TaskStatus, Writer},
+    task::{CANCELLED, POISON_TASK, Step, Task, TaskError, TaskStatus, Writer},
     time::{BootInstant, Clock as _, with_jitter},
 };
 
@@ -42,8 +42,8 @@ const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
 const LOCAL_PAUSE: Duration = Duration::from_secs(10);
 /// How long the results of a scan are asked for that its scanner has and does not give.
 const RESULTS_LIMIT: Duration = Duration::from_secs(3600);
-/// How often the end of a task is told to a queue that does not answer.
-const FINISH_TRIES: u32 = 5;
+/// How often a claim is settled with a queue that does not answer.
+const SETTLE_TRIES: u32 = 5;
 
 /// A claimed task and the worker it belongs to.
 #[derive(Debug)]
@@ -60,8 +60,8 @@ enum Loaded {
 }
 
 /// What the queue must know of a task that is not over.
-struct Standing {
-    /// Whether it is to be claimed also where no new scan may begin, because its time runs.
+struct Unfinished {
+    /// Whether it is to be claimed also where no new scan may start, because its time runs.
     started: bool,
     /// Whether its scan goes on.
     has_scan: bool,
@@ -76,16 +76,16 @@ impl TaskRun {
         crate::fail_points::fail_point!("worker_claimed");
         let task = match self.load().await {
             Ok(Loaded::ToDo(task)) => task,
-            Ok(Loaded::Over(outcome)) => return self.finish(outcome, None).await,
+            Ok(Loaded::Over(outcome)) => return self.settle(outcome, None).await,
             Err(error) => {
                 let outcome = self.outcome_without_file(&error);
-                return self.finish(outcome, None).await;
+                return self.settle(outcome, None).await;
             }
         };
         Span::current().record("trace_id", task.trace_id.as_str());
-        if let Some(end) = self.end_of_suspect(&task) {
+        if let Some(end) = self.end_of_poison_task(&task) {
             let outcome = self.fail(&end).await;
-            return self.finish(outcome, None).await;
+            return self.settle(outcome, None).await;
         }
         let heartbeat = Heartbeat::start(
             Arc::clone(&self.shared.queue),
@@ -104,11 +104,11 @@ impl TaskRun {
         if matches!(outcome, Outcome::Ended | Outcome::Dead { .. }) {
             self.count_end().await;
         }
-        self.finish(outcome, instance.as_ref()).await;
+        self.settle(outcome, instance.as_ref()).await;
     }
 
-    /// Reads the task. Our fence is written with the first change: a claim that changes nothing, because there is no slot,
-    /// costs no write.
+    /// Reads the task. Our fencing token is written with the first change: a claim that changes nothing, because there is no
+    /// slot, costs no write.
     async fn load(&mut self) -> Result<Loaded, StepError> {
         let task_id = self.claim.lease.task_id.clone();
         let task = self.shared.tasks.get(&task_id).await?;
@@ -128,7 +128,7 @@ impl TaskRun {
     }
 
     /// What becomes of a task whose file cannot be read or written. Nothing is known of its scan then, which goes on. A file
-    /// that is missing may be on a disk that is not mounted, so it is waited for before the task is buried.
+    /// that is missing may be on a disk that is not mounted, so it is waited for before the task is dead-lettered.
     fn outcome_without_file(&self, error: &StepError) -> Outcome {
         if error.is_local() {
             return wait_for_this_machine(error);
@@ -140,9 +140,9 @@ impl TaskRun {
         Outcome::Dead { code: error.code().to_owned(), message: error.message(), attempt: 0 }
     }
 
-    /// The end of a task with which worker after worker was lost until its time was over. The queue has let it wait between
-    /// them, so before that it is worked on like any other. Its scan is left alone: it may be complete.
-    fn end_of_suspect(&self, task: &Task) -> Option<StepError> {
+    /// The end of a poison task: worker after worker was lost with it until its time was over. The queue has delayed it
+    /// between them, so before that it is run like any other. Its scan is not stopped: it may be complete.
+    fn end_of_poison_task(&self, task: &Task) -> Option<StepError> {
         let lost = self.claim.losses;
         if lost <= LOSSES_ALLOWED {
             return None;
@@ -154,13 +154,13 @@ impl TaskRun {
         }
         let scan = match (&task.nessus_scan_id, &task.scanner_instance_id) {
             (Some(scan), Some(instance)) => {
-                format!("; its scan {scan} on `{instance}` was left alone, and a retry goes on with it")
+                format!("; its scan {scan} on `{instance}` was not stopped, and a retry goes on with it")
             }
             _ => String::new(),
         };
         let message =
             format!("{lost} workers in a row were lost with this task before they got anywhere with it{scan}");
-        Some(StepError::failed(LOST_WITH_WORKERS, message))
+        Some(StepError::failed(POISON_TASK, message))
     }
 
     /// Gives the task a slot and drives it; says on which scanner.
@@ -214,8 +214,7 @@ impl TaskRun {
                 Err(TaskError::Storage { .. } | TaskError::Newer { .. }) => None,
                 Err(unread) => return self.outcome_without_file(&unread.into()),
             };
-            // The scan shall not go on, but what it has found cannot be had. A queue or a task's file that fails says
-            // nothing of it.
+            // The scan shall end, but its results cannot be fetched. A failing queue or task file says nothing about that.
             if matches!(error, StepError::Scanner(_) | StepError::Results(_))
                 && let Some(reason) = task.as_ref().and_then(|task| held.reason_to_stop(task))
                 && over_since.get_or_insert_with(Instant::now).elapsed() >= STOP_LIMIT
@@ -234,7 +233,7 @@ impl TaskRun {
                 }
                 held.step_failed(step, &error, pause).await;
             }
-            warn!(error = error.message(), ?pause, "the scan goes on and will be looked at again");
+            warn!(error = error.message(), ?pause, "the scan goes on and will be checked again");
             let paused = match &task {
                 Some(task) => poll::pause(held, pause, held.reason_to_stop(task).is_none()).await,
                 None => held.pause(pause).await,
@@ -250,7 +249,7 @@ impl TaskRun {
     /// however long the error lasts; only the scan's time limit ends it. A login that is refused now was accepted when
     /// the scan began, and so was a certificate.
     async fn task_whose_scan_goes_on(&self, error: &StepError) -> Result<Option<Task>, TaskError> {
-        let may_be_mended = |failure: &ScannerError| {
+        let may_be_fixed = |failure: &ScannerError| {
             matches!(
                 failure,
                 ScannerError::AuthenticationRefused(_)
@@ -258,7 +257,7 @@ impl TaskRun {
                     | ScannerError::Configuration(_)
             ) || failure.needs_operator()
         };
-        let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_mended(failure));
+        let passes = error.is_retryable() || matches!(error, StepError::Scanner(failure) if may_be_fixed(failure));
         if !passes {
             return Ok(None);
         }
@@ -331,10 +330,10 @@ impl TaskRun {
         Some(reason.error_with(&format!("whether a scan of it is on `{instance}` could not be found out: {failure}")))
     }
 
-    /// How the task goes on after an error that need not be its end.
+    /// How the task goes on after an error that is not final.
     fn another_try(&self, task: &Task, error: &StepError, held: Option<&HeldTask<'_>>) -> Option<Outcome> {
         if let (StepError::Scanner(failure), Some(held)) = (error, held)
-            && blames_the_scanner(failure)
+            && is_scanner_fault(failure)
             && let Some(outcome) = self.without_this_scanner(task, failure, held)
         {
             return Some(outcome);
@@ -353,11 +352,11 @@ impl TaskRun {
         Some(Outcome::Retry(pause))
     }
 
-    /// How the task goes on when its scanner is to blame: on another one, or on this one when it is left alone no more.
-    /// Neither uses up a try.
+    /// How the task goes on when its scanner is at fault: on another one, or on this one once its circuit closes. Neither
+    /// counts as a delivery.
     fn without_this_scanner(&self, task: &Task, failure: &ScannerError, held: &HeldTask<'_>) -> Option<Outcome> {
         let (pool, id) = (&task.scanner_pool, &held.instance.instance_id);
-        let left_alone = self.shared.circuits.check(pool, id).err();
+        let open_circuit = self.shared.circuits.check(pool, id).err();
         let not_made = matches!(failure, ScannerError::CircuitOpen(_));
         if failure.verdict() == Verdict::Excluded && !not_made {
             self.shared.selection.refused(pool, id);
@@ -373,11 +372,11 @@ impl TaskRun {
             warn!(instance = %id, error = chain(failure), "another scanner will be tried");
             return Some(Outcome::HandBack(NEXT_SCANNER_PAUSE));
         }
-        let comes_back = failure.is_retryable() && (left_alone.is_some() || not_made);
+        let comes_back = failure.is_retryable() && (open_circuit.is_some() || not_made);
         if !comes_back && !failure.needs_operator() {
             return None;
         }
-        let mut pause = left_alone.as_ref().map_or(OPEN_CIRCUIT_PAUSE.0, open_circuit_pause);
+        let mut pause = open_circuit.as_ref().map_or(OPEN_CIRCUIT_PAUSE.0, open_circuit_pause);
         if failure.may_have_acted() {
             pause = pause.max(UNCLEAR_PAUSE);
         }
@@ -394,7 +393,7 @@ impl TaskRun {
         let (code, message) = (error.code(), error.shown());
         let is_gone = matches!(error, StepError::Scanner(ScannerError::NotFound(_)));
         let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
-            // Whoever wanted it to end shall not be told that it failed, but what could not be done.
+            // A cancelled task is not reported as failed; the message says what could not be done.
             let (status, code, message) = match status {
                 TaskStatus::Failed if task.cancel_requested_at.is_some() => {
                     (TaskStatus::Cancelled, "cancelled", format!("{CANCELLED}; {message}"))
@@ -429,9 +428,9 @@ impl TaskRun {
     }
 
     /// What the queue must know of a task that is not over. A file that cannot be read does not say that nothing has started.
-    async fn standing(&self) -> Standing {
+    async fn unfinished(&self) -> Unfinished {
         let task = self.shared.tasks.get(&self.claim.lease.task_id).await;
-        task.map_or(Standing { started: true, has_scan: true }, |task| Standing {
+        task.map_or(Unfinished { started: true, has_scan: true }, |task| Unfinished {
             started: task.has_started(),
             has_scan: task.nessus_scan_id.is_some(),
         })
@@ -441,9 +440,9 @@ impl TaskRun {
         Writer::Worker(self.claim.lease.fence)
     }
 
-    /// Tells the queue how the task ended. The file was written before, so a queue that never hears it only delivers
-    /// the task once more, and whoever claims it sees that it is over.
-    async fn finish(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
+    /// Settles the claim. The file was written before, so a queue that never learns of it only delivers the task once more,
+    /// and whoever claims it sees that it is over.
+    async fn settle(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
         let (how, has_scan) = match outcome {
             Outcome::Lost => return,
             Outcome::Ended | Outcome::EndedElsewhere => (Settlement::Ack, false),
@@ -451,11 +450,11 @@ impl TaskRun {
                 (Settlement::DeadLetter(DeadReason::new(message, code, attempt)), false)
             }
             Outcome::Retry(delay) => {
-                let Standing { started, has_scan } = self.standing().await;
+                let Unfinished { started, has_scan } = self.unfinished().await;
                 (Settlement::Nack { delay, started }, has_scan)
             }
             Outcome::HandBack(delay) => {
-                let Standing { started, has_scan } = self.standing().await;
+                let Unfinished { started, has_scan } = self.unfinished().await;
                 (Settlement::Release { delay, started }, has_scan)
             }
         };
@@ -464,11 +463,11 @@ impl TaskRun {
             self.release_slot(instance).await;
         }
         crate::fail_points::fail_point!("worker_before_acknowledge");
-        for tried in 1..=FINISH_TRIES {
+        for tried in 1..=SETTLE_TRIES {
             match self.shared.queue.settle(&self.claim.lease, how.clone()).await {
                 Ok(SettleOutcome::Settled) => return,
                 Ok(SettleOutcome::LeaseLost) => return info!("the lease had ended before the task did"),
-                Err(error) => warn!(error = chain(&error), tried, "the queue was not told the end of the task"),
+                Err(error) => warn!(error = chain(&error), tried, "the claim could not be settled yet"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }
@@ -497,7 +496,7 @@ impl TaskRun {
 /// How a task goes on when the error says nothing about it: whoever claims it next finds it as it stands.
 fn wait_for_this_machine(error: &StepError) -> Outcome {
     let pause = with_jitter(LOCAL_PAUSE);
-    warn!(error = error.message(), ?pause, "nothing is known of the task for now: it waits, and its scan goes on");
+    warn!(error = error.message(), ?pause, "the task cannot be judged now: it waits, and its scan goes on");
     Outcome::HandBack(pause)
 }
 
@@ -507,7 +506,7 @@ const fn step_of(task: &Task) -> Step {
 }
 
 /// Whether another scanner may do what this one did not: it cannot be reached, is not ready, or is set up wrongly.
-fn blames_the_scanner(error: &ScannerError) -> bool {
+fn is_scanner_fault(error: &ScannerError) -> bool {
     matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Configuration)
 }
 
@@ -529,7 +528,7 @@ fn doubled(first: Duration, failures: u32) -> Duration {
     (first * 2_u32.saturating_pow(failures.min(16))).min(MAX_RETRY_PAUSE)
 }
 
-/// How long the scanner asks to be left alone.
+/// How long the scanner asks not to be called (`Retry-After`).
 fn retry_after(error: &StepError) -> Duration {
     match error {
         StepError::Scanner(failure) => failure.retry_after().unwrap_or_default(),

@@ -1,4 +1,4 @@
-//! What all runs of a worker share, and what it tells of a task.
+//! What all runs of a worker share.
 
 use std::{sync::Arc, time::Duration};
 
@@ -35,14 +35,14 @@ pub(super) struct Shared {
     pub(super) pacing: ClaimPacing,
     pub(super) settings: WorkerSettings,
     pub(super) metrics: Arc<Metrics>,
-    /// The queue's, by which everything here goes.
+    /// The queue's clock, which dates everything here.
     pub(super) clock: Arc<QueueClock>,
     /// Cancelled when the worker shall stop.
     pub(super) stop: CancellationToken,
 }
 
 impl Shared {
-    /// The scanners of a pool that have a free slot and are not left alone, the best first.
+    /// The scanners of a pool that have a free slot and whose circuit lets calls through, the best first.
     pub(super) async fn free_instances<'a>(
         &self,
         pool: &'a ScannerPool,
@@ -58,8 +58,8 @@ impl Shared {
         Ok(self.selection.rank(&pool.name, loads))
     }
 
-    /// Writes down that a step of a task has failed and is tried again after `pause`. A call that was not made because the
-    /// scanner is left alone does not hide the failure that led to this.
+    /// Writes down that a step of a task has failed and is retried after `pause`. A call that an open circuit has refused does
+    /// not hide the failure that opened it.
     pub(super) async fn step_failed(&self, lease: &Lease, step: Step, error: &StepError, pause: Duration) {
         let now = self.clock.now();
         let (seen, next_try_at) = (LastError::new(step, error.code(), error.shown(), now), now.plus(pause));
@@ -73,7 +73,7 @@ impl Shared {
         }
     }
 
-    /// Why this task shall not go on, and since when, if so: somebody wants it cancelled, or its time is over.
+    /// Why this task shall not go on, and since when, if so: somebody has cancelled it, or its time is over.
     pub(super) fn over(&self, task: &Task) -> Option<(StopReason, Timestamp)> {
         if let Some(since) = task.cancel_requested_at {
             return Some((StopReason::Requested(task.cancel_message()), since));

@@ -1,6 +1,6 @@
-//! Scans that do not move: how long one may wait for its scanner, be held, or stand still before it is stopped.
+//! Stall detection: how long a scan may stay in one state without progress before it is stopped.
 //!
-//! The time counts from the last change that was seen, which stands in `task.json`: another worker goes on counting.
+//! The time counts from the last change that was seen. It stands in `task.json`, so another worker continues the count.
 
 use std::time::Duration;
 
@@ -9,10 +9,10 @@ use tracing::warn;
 use super::outcome::StopReason;
 use crate::{config::WorkerSettings, scanner::ScanState, task::Task, time::Timestamp};
 
-/// Looks whether a scan moves.
+/// Detects that a scan makes no progress.
 pub(super) struct StallDetector<'s> {
     settings: &'s WorkerSettings,
-    /// Whether it was said that the scan has used up half of its time.
+    /// Whether the log has said that half of the limit is over.
     has_warned: bool,
 }
 
@@ -31,7 +31,7 @@ impl<'s> StallDetector<'s> {
         let is_long = lasted >= limit / 2;
         if is_long && !self.has_warned {
             let (seconds, limit) = (lasted.as_secs(), limit.as_secs());
-            warn!(?state, progress = task.progress, seconds, limit, "the scan does not move");
+            warn!(?state, progress = task.progress, seconds, limit, "the scan makes no progress");
         }
         self.has_warned = is_long;
         None

@@ -1,4 +1,4 @@
-//! The road of a task on a mock scanner and a real SQLite queue, in paused time.
+//! The lifecycle of a task on a mock scanner and a real SQLite queue, in paused time.
 
 mod cancels;
 mod circuits;
@@ -522,7 +522,7 @@ async fn an_outage_longer_than_all_tries_loses_no_scan_that_runs() {
     worker.stop().await;
 }
 
-/// A login must not stay on the scanner; one that never had any is left alone.
+/// A login must not stay on the scanner. A scan without a login is not touched.
 #[tokio::test(start_paused = true)]
 async fn the_login_of_a_scan_is_removed_when_it_has_ended() {
     let fixture = fixture(1);

@@ -85,7 +85,7 @@ use crate::{
     time::Timestamp,
 };
 
-/// How long a sign of life may take; shorter than a call, because whoever asks wants to know how it is now.
+/// How long a ping may take. Shorter than other calls: whoever asks wants to know the state of now.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
 
 /// The largest fence: the largest integer that Lua and every JSON reader keep exactly.

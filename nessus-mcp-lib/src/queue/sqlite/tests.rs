@@ -126,17 +126,17 @@ async fn what_was_confirmed_is_there_after_opening_again() {
 async fn a_future_that_is_dropped_midway_leaves_a_whole_step() {
     let directory = directory();
     let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
-    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (started, has_started) = tokio::sync::oneshot::channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let step = queue.write(move |step, _| {
         statements::enqueue(step, &pool(), &body(1), statements::End::Back)?;
-        begun.send(()).unwrap();
+        started.send(()).unwrap();
         may_go_on.recv().unwrap();
         statements::enqueue(step, &pool(), &body(2), statements::End::Back)
     });
     tokio::select! {
         _ = step => panic!("the step is held"),
-        begun = has_begun => begun.unwrap(),
+        started = has_started => started.unwrap(),
     }
     // The future is gone. Another step waits for the one that still runs.
     go_on.send(()).unwrap();

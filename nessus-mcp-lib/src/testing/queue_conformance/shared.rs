@@ -115,7 +115,7 @@ pub async fn an_idempotency_key_expires(harness: &dyn QueueHarness) {
     assert_eq!(existing, IdempotencyOutcome::Existing(entry(2)));
 }
 
-/// A key that comes back from the files stands for what it stood for, whoever took it meanwhile, and for no longer than told.
+/// A key that comes back from the files stands for what it stood for, whoever took it meanwhile, and for no longer than said.
 pub async fn an_idempotency_key_is_restored(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     let entry = |number: u32| IdempotencyEntry::new(task(number), "hash", Timestamp::from_millis(5));

@@ -53,7 +53,7 @@ pub async fn started_tasks_come_first(harness: &dyn QueueHarness) {
     assert_nothing_to_claim(&*queue).await;
 }
 
-/// Only those that have started are found by those who have no room for others; the delay holds for them too.
+/// A worker without a free slot finds only started tasks; their delays hold for it too.
 pub async fn only_started_tasks_are_claimed_as_such(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, 1..=4).await;
@@ -70,7 +70,7 @@ pub async fn only_started_tasks_are_claimed_as_such(harness: &dyn QueueHarness) 
     assert_eq!((&again.body, again.deliveries), (&body(2), 2));
     assert_eq!(claim_started(&*queue).await, None);
 
-    // Parted with as one that has not started, it waits like the others.
+    // Released as not started, it waits like the others.
     hand_back(&*queue, &again, Settlement::Release { delay: SHORT, started: false }).await;
     harness.let_pass(SHORT).await;
     assert_eq!(claim_started(&*queue).await, None);

@@ -54,7 +54,7 @@ async fn a_worker_whose_clock_is_ahead_ends_no_scan_for_its_time() {
 
 /// Whatever its own clock says, what it writes down is right for those who judge by it.
 #[tokio::test(start_paused = true)]
-async fn what_a_worker_with_a_wrong_clock_has_begun_is_ended_in_time_by_others() {
+async fn what_a_worker_with_a_wrong_clock_has_started_is_ended_in_time_by_others() {
     for (ahead, behind) in [(26 * HOUR, Duration::ZERO), (Duration::ZERO, 26 * HOUR)] {
         let f = fixture_with(2, 1000 * HOUR);
         let wrong = on_a_machine(&f, ahead, behind);

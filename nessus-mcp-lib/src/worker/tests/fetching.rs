@@ -3,7 +3,7 @@
 use super::*;
 
 /// What cannot be had of one scan is asked for less and less often, takes no slot from others, and ends with the reason. The
-/// scan stays where it is, and a retry fetches what has been mended meanwhile.
+/// scan stays where it is, and a retry fetches them when the fault is fixed.
 #[tokio::test(start_paused = true)]
 async fn results_that_cannot_be_had_burden_nobody_and_end_the_task() {
     let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));

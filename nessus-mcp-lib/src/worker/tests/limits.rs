@@ -82,18 +82,18 @@ async fn the_reason_of_a_stop_survives_the_worker() {
 
 #[tokio::test(start_paused = true)]
 async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
-    let turns = |count: u64| Duration::from_secs(count * 15);
+    let intervals = |count: u64| Duration::from_secs(count * 15);
     let settings = || {
         WorkerSettings::default()
-            .with_pending_timeout(turns(20))
-            .with_stall_timeout(turns(30))
-            .with_paused_timeout(turns(40))
+            .with_pending_timeout(intervals(20))
+            .with_stall_timeout(intervals(30))
+            .with_paused_timeout(intervals(40))
     };
     // The first twentieth of a mock scan is spent pending, and a percent of the last takes longer than it may.
     for (scan, held, code, state) in [
-        (turns(1000), false, "scan_pending", "pending"),
-        (turns(300), true, "scan_paused", "paused"),
-        (turns(3200), false, "scan_stalled", "running"),
+        (intervals(1000), false, "scan_pending", "pending"),
+        (intervals(300), true, "scan_paused", "paused"),
+        (intervals(3200), false, "scan_stalled", "running"),
     ] {
         let f = fixture_with(2, scan);
         let task_id = f.submit().await;
@@ -102,7 +102,7 @@ async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
         f.wait_for_launch().await;
         if held {
             let id = f.task(&task_id).await.nessus_scan_id.unwrap();
-            tokio::time::sleep(turns(30)).await;
+            tokio::time::sleep(intervals(30)).await;
             f.scanner.pause(&id).await.unwrap();
         }
         let mut seen = Vec::new();
@@ -112,7 +112,7 @@ async fn a_scan_that_does_not_move_is_stopped_and_says_in_which_way() {
                 break;
             }
             seen.push((view.scan_state, view.scan_unchanged_since));
-            tokio::time::sleep(turns(1)).await;
+            tokio::time::sleep(intervals(1)).await;
         }
         let ended = f.ended(&task_id).await;
         let last = seen.last().unwrap();

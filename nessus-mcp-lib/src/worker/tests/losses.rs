@@ -85,7 +85,7 @@ async fn a_suspect_whose_time_is_over_fails_and_a_retry_goes_on_with_its_scan() 
     assert_eq!(f.dead_codes().await, ["poison_task"]);
     let scan = view.nessus_scan_id.unwrap();
     assert_eq!(view.scanner_instance.unwrap().as_str(), "one");
-    assert!(view.error_message.unwrap().contains(&format!("its scan {scan} on `one` was left alone")));
+    assert!(view.error_message.unwrap().contains(&format!("its scan {scan} on `one` was not stopped")));
     assert_eq!((f.scanner.running(), f.scanner.calls(MockOperation::Stop)), (1, 0));
     worker.stop().await;
 

@@ -175,7 +175,7 @@ async fn attempts_have_a_maximum() {
     }
     assert_eq!(f.ended(&task_id).await.attempt, 5);
     let error = f.service.retry(&task_id).await.unwrap_err();
-    assert!(error.to_string().contains("begun 5 times"), "{error}");
+    assert!(error.to_string().contains("started 5 times"), "{error}");
     worker.stop().await;
 }
 

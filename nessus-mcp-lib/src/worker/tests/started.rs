@@ -93,7 +93,7 @@ async fn time_ends_a_task_also_where_its_scanner_is_left_alone() {
     worker.stop().await;
 }
 
-/// It runs there whatever the slots say; but nothing new is begun meanwhile.
+/// It runs there whatever the slots say; but no new scan is started meanwhile.
 #[tokio::test(start_paused = true)]
 async fn a_scan_whose_slot_was_given_away_is_watched_all_the_same() {
     let f = fixture(1);

@@ -159,7 +159,7 @@ async fn the_scan_of_a_task_that_was_ended_is_stopped_once_its_file_can_be_read(
 
 /// A task that a newer version has changed, in the hands of an older worker: a rolling upgrade. It waits for a newer one.
 #[tokio::test(start_paused = true)]
-async fn what_a_newer_version_wrote_waits_and_is_never_buried() {
+async fn what_a_newer_version_wrote_waits_and_is_never_dead_lettered() {
     for (member, value, said) in [
         ("status", serde_json::json!("awaiting_approval"), "the unknown status `awaiting_approval`"),
         ("scan_type", serde_json::json!("cloud"), "the unknown scan type `cloud`"),
@@ -193,7 +193,7 @@ async fn what_a_newer_version_wrote_waits_and_is_never_buried() {
     }
 }
 
-/// A directory that is missing for so long that the task is buried, and comes back.
+/// A directory that is missing for so long that the task is dead-lettered, and comes back.
 #[tokio::test(start_paused = true)]
 async fn a_task_that_is_back_has_no_dead_letter() {
     let f = fixture(1);
