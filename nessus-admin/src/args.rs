@@ -281,10 +281,6 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "N")]
     pub(crate) max_chars: Option<u64>,
 
-    /// Threads that parse findings and write JSON lines [default: 2, or 1 on a single processor]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub(crate) threads: Option<u8>,
-
     /// Write to this file; an existing file is replaced only if the conversion succeeds (or --lenient accepts it)
     #[arg(short, long, value_name = "OUT")]
     pub(crate) output: Option<PathBuf>,

@@ -103,8 +103,8 @@ fn export() -> (File, u64) {
     (file, size)
 }
 
-fn convert(file: &File, query: QueryBuilder, threads: usize) -> u64 {
-    let converter = JsonNlConverter::new(query.build().unwrap()).threads(threads);
+fn convert(file: &File, query: QueryBuilder) -> u64 {
+    let converter = JsonNlConverter::new(query.build().unwrap());
     converter.convert(file.try_clone().unwrap(), io::sink()).unwrap().written
 }
 
@@ -120,16 +120,12 @@ fn conversion(criterion: &mut Criterion) {
     });
     let full = || Query::builder().profile(Profile::Full).sort(SortOrder::File);
     let text = || full().filters(r#"{"plugin_output": "nowhere to be found"}"#.parse().unwrap());
-    for threads in [1, 2] {
-        let mut bench = |name: &str, query: &dyn Fn() -> QueryBuilder| {
-            group.bench_function(format!("{name}, threads: {threads}"), |bencher| {
-                bencher.iter(|| convert(&file, query(), threads));
-            });
-        };
-        bench("convert full, file order", &full);
-        bench("convert brief, worst first", &Query::builder);
-        bench("convert full, text filter", &text);
-    }
+    let mut bench = |name: &str, query: &dyn Fn() -> QueryBuilder| {
+        group.bench_function(name, |bencher| bencher.iter(|| convert(&file, query())));
+    };
+    bench("convert full, file order", &full);
+    bench("convert brief, worst first", &Query::builder);
+    bench("convert full, text filter", &text);
     group.bench_function("validate", |bencher| {
         bencher.iter(|| {
             file.rewind().unwrap();

@@ -3,9 +3,7 @@
 use std::{
     fs::{self, File},
     io::{self, IsTerminal as _, Write},
-    num::NonZeroUsize,
     path::Path,
-    thread,
 };
 
 use nessus_mcp_lib::{
@@ -20,11 +18,8 @@ use crate::{
     output::{self, ConvertFailure},
 };
 
-/// The default number of threads. Each takes about a megabyte, and a conversion should stay below 16 MB by default.
-const MOST_THREADS: usize = 2;
-
 pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
-    let converter = Converter::new(query(args)?, args.format).lenient(args.lenient).threads(threads(args));
+    let converter = Converter::new(query(args)?, args.format).lenient(args.lenient);
     let convert = |output: &mut dyn Write, is_shown| convert(&converter, &args.file, output, is_shown);
     let complete = |summary| complete(args.format, summary);
     let Some(path) = &args.output else {
@@ -75,11 +70,6 @@ fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
         query = query.filters(filters.parse()?);
     }
     query.build()
-}
-
-fn threads(args: &ConvertArgs) -> usize {
-    let processors = || thread::available_parallelism().map_or(1, NonZeroUsize::get).min(MOST_THREADS);
-    args.threads.map_or_else(processors, usize::from)
 }
 
 fn convert(

@@ -11,7 +11,6 @@ use super::{
     cursor::{Cursor, Identity},
     encoding::{self, Utf8},
     error::{Location, ResultsError},
-    parts::survey_in_parts,
     query::Query,
     record::Record,
     second_reading::SecondReading,
@@ -71,11 +70,6 @@ impl Damage {
 
 /// Where findings go: one for each format.
 pub(super) trait Sink {
-    /// Whether [`look`](Self::look) does anything.
-    fn looks(&self) -> bool {
-        false
-    }
-
     /// Sees everything in the first reading, in file order, and whether an item matches.
     fn look(&mut self, _visit: Visit<'_>, _matches: bool) {}
 
@@ -85,24 +79,8 @@ pub(super) trait Sink {
     /// Takes a selected finding; false when there is no room for it.
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError>;
 
-    /// What writes findings elsewhere as [`record`](Self::record) would do, where nothing depends on those before them.
-    fn encoder(&self) -> Option<Box<dyn Encode>> {
-        None
-    }
-
-    /// Takes findings that an encoder has written.
-    fn encoded(&mut self, _findings: &[u8]) -> Result<(), ResultsError> {
-        Ok(())
-    }
-
     /// All is written.
     fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError>;
-}
-
-/// Writes findings in the form of a sink.
-pub(super) trait Encode: Send {
-    /// Appends a finding.
-    fn encode(&mut self, record: &Record<'_>, bytes: &mut Vec<u8>) -> Result<(), ResultsError>;
 }
 
 /// What to do with which export.
@@ -112,8 +90,6 @@ pub(super) struct Conversion<'q> {
     pub query: &'q Query,
     /// Whether a broken export gives the findings before the damage.
     pub is_lenient: bool,
-    /// How many threads may write findings at once.
-    pub threads: usize,
 }
 
 impl Conversion<'_> {
@@ -141,11 +117,6 @@ impl Conversion<'_> {
         sink: &mut impl Sink,
     ) -> Result<ConversionSummary, ResultsError> {
         self.write(input, base, sink, |input, sink| {
-            if !sink.looks()
-                && let Some(survey) = survey_in_parts(input, base, self.query, self.threads)
-            {
-                return Ok(survey);
-            }
             survey(reader(input, base)?, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
         })
     }
@@ -168,7 +139,7 @@ impl Conversion<'_> {
         sink.begin(&survey)?;
         let window = query.window(survey.matched);
         let second = SecondReading { selection: &survey.selection, hosts: &*survey.hosts, filters: &query.filters };
-        let (written, is_full) = second.write(input, self.threads, sink)?;
+        let (written, is_full) = second.write(input, sink)?;
         if !is_full && written != window.end - window.start {
             return Err(ResultsError::Changed);
         }

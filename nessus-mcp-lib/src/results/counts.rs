@@ -106,15 +106,6 @@ pub struct ComplianceCounts {
 }
 
 impl ComplianceCounts {
-    /// Adds other counts.
-    pub(super) fn add_all(&mut self, others: &Self) {
-        self.passed += others.passed;
-        self.failed += others.failed;
-        self.warning += others.warning;
-        self.error += others.error;
-        self.other += others.other;
-    }
-
     pub(super) fn add(&mut self, result: &str) {
         let count = match result.trim().to_ascii_uppercase().as_str() {
             "PASSED" => &mut self.passed,
@@ -215,35 +206,16 @@ impl Tally {
         self.stats.hosts
     }
 
+    /// The first that says its version counts, else the last that says anything.
     fn look_for_scanner(&mut self, record: &Record<'_>) {
         if walk::plugin(record) == Some(scan_information::PLUGIN) {
             let found = ScanInformation::read(walk::output(record));
-            self.set_scanner(found.scanner_version, found.plugin_feed_version, found.policy);
+            if found.scanner_version.is_some() || found.plugin_feed_version.is_some() || found.policy.is_some() {
+                self.stats.scanner_version = found.scanner_version;
+                self.stats.plugin_feed_version = found.plugin_feed_version;
+                self.stats.policy_used = found.policy;
+            }
         }
-    }
-
-    /// The first that says its version counts, else the last that says anything.
-    fn set_scanner(&mut self, version: Option<String>, feed: Option<String>, policy: Option<String>) {
-        if self.stats.scanner_version.is_none() && (version.is_some() || feed.is_some() || policy.is_some()) {
-            self.stats.scanner_version = version;
-            self.stats.plugin_feed_version = feed;
-            self.stats.policy_used = policy;
-        }
-    }
-
-    /// Adds what was counted in the part of the export that follows; neither part ends within a host.
-    pub(super) fn append(&mut self, later: Self) {
-        let later = later.stats;
-        self.set_scanner(later.scanner_version, later.plugin_feed_version, later.policy_used);
-        let stats = &mut self.stats;
-        stats.hosts += later.hosts;
-        stats.hosts_without_findings += later.hosts_without_findings;
-        stats.hosts_without_findings_names.extend(later.hosts_without_findings_names);
-        stats.hosts_without_findings_names.truncate(NAMES);
-        stats.items += later.items;
-        stats.compliance_items += later.compliance_items;
-        stats.compliance_counts.add_all(&later.compliance_counts);
-        stats.severity_counts.add_all(&later.severity_counts);
     }
 
     pub(super) fn finish(self) -> ExportStats {

@@ -6,15 +6,13 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    conversion::{Conversion, ConversionSummary, Damage, Encode, Sink},
+    conversion::{Conversion, ConversionSummary, Damage, Sink},
     error::ResultsError,
     fields::FieldRef,
     index::{ExportIndex, search},
     lines::Lines,
-    profile::Projection,
     query::Query,
     record::Record,
-    render,
     survey::{Survey, Warnings},
     validate::ExportStats,
     xml::PluginSetPrint,
@@ -72,7 +70,6 @@ pub struct JsonNlConverter {
     query: Query,
     metadata: Map<String, Json>,
     is_lenient: bool,
-    threads: usize,
 }
 
 impl JsonNlConverter {
@@ -93,15 +90,6 @@ impl JsonNlConverter {
     #[must_use]
     pub fn lenient(mut self, is_lenient: bool) -> Self {
         self.is_lenient = is_lenient;
-        self
-    }
-
-    /// Parses and writes the findings with so many threads beside the calling one, which reads and writes the files. With
-    /// fewer than two, as without this, and where there is little to write, the calling thread does all. The lines and
-    /// their order are the same.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
         self
     }
 
@@ -138,7 +126,7 @@ impl JsonNlConverter {
     }
 
     fn conversion(&self) -> Conversion<'_> {
-        Conversion { query: &self.query, is_lenient: self.is_lenient, threads: self.threads }
+        Conversion { query: &self.query, is_lenient: self.is_lenient }
     }
 
     fn sink<W: Write>(&self, output: W) -> JsonNl<'_, W> {
@@ -199,15 +187,6 @@ impl<W: Write> Sink for JsonNl<'_, W> {
         self.lines.record(record, &self.query.projection)
     }
 
-    fn encoder(&self) -> Option<Box<dyn Encode>> {
-        let is_unlimited = self.query.max_chars.is_none();
-        is_unlimited.then(|| Box::new(JsonEncoder(self.query.projection.clone())) as Box<dyn Encode>)
-    }
-
-    fn encoded(&mut self, findings: &[u8]) -> Result<(), ResultsError> {
-        self.lines.append(findings)
-    }
-
     fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError> {
         let query = self.query;
         if summary.truncated || !query.page.is_all() {
@@ -230,15 +209,6 @@ impl<W: Write> Sink for JsonNl<'_, W> {
             })?;
         }
         self.lines.finish()
-    }
-}
-
-/// Writes lines of findings.
-struct JsonEncoder(Projection);
-
-impl Encode for JsonEncoder {
-    fn encode(&mut self, record: &Record<'_>, bytes: &mut Vec<u8>) -> Result<(), ResultsError> {
-        render::write_record(bytes, record, &self.0).map_err(ResultsError::Write)
     }
 }
 

@@ -79,13 +79,6 @@ impl<W: Write> Lines<W> {
         Ok(true)
     }
 
-    /// Writes records that were rendered elsewhere. Only without a limit: they are not counted.
-    pub(super) fn append(&mut self, records: &[u8]) -> Result<(), ResultsError> {
-        self.output.write_all(&self.buffer).map_err(ResultsError::Write)?;
-        self.buffer.clear();
-        self.output.write_all(records).map_err(ResultsError::Write)
-    }
-
     /// Counts what was appended since `begin`, where that matters.
     fn count(&mut self, begin: usize) {
         if self.budget.is_some() {

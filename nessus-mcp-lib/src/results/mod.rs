@@ -16,7 +16,7 @@
 //! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading
 //! of a whole export), `scan_information`, `counts`, `authentication`, `validate`, `budget` and `clean` (views of bounded
 //! size), `summary`, `diff`, `selection` (where the wanted items stand), `survey` (the first reading), `index` (which
-//! stands for it), `memory` (what readings take), `lanes` (work for several threads), `parts` (the first reading by several), `second_reading`,
+//! stands for it), `memory` (what readings take), `second_reading`,
 //! `conversion` (two readings, a page, and a sink for what is found), `json_nl`, `export` (the sinks of other formats).
 //!
 //! # How it fails
@@ -42,11 +42,9 @@ mod filter;
 mod host_time;
 mod index;
 mod json_nl;
-mod lanes;
 mod lines;
 mod memory;
 mod page;
-mod parts;
 mod profile;
 mod query;
 mod record;

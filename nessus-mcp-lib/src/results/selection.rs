@@ -5,11 +5,11 @@ use super::{
     sort::{Key, SortOrder, Sorter},
 };
 
-/// How long a stretch of the export grows while matching items follow each other in it, in bytes; in tests so short that
+/// A stretch of the export goes on to the next matching item if that begins within so many bytes; in tests so few that
 /// small exports have several.
-const STRETCH_BYTES: u64 = if cfg!(test) { 1 << 10 } else { 256 << 10 };
+const GAP_BYTES: u64 = if cfg!(test) { 1 << 9 } else { 256 << 10 };
 
-/// The most stretches that are kept; the last of so many goes on to the last matching item, however long it is.
+/// The most stretches that are kept; the last of so many goes on to the last matching item, however far that is.
 const MOST_STRETCHES: usize = if cfg!(test) { 8 } else { 4 << 10 };
 
 /// How many keys more than are wanted are held before those that cannot be on the page are dropped.
@@ -24,17 +24,6 @@ pub(super) enum Selection {
     Items(Vec<Key>),
 }
 
-impl Selection {
-    /// The stretches, and the last one apart when it is too long to be held.
-    pub(super) fn stretches(&self) -> (&[Stretch], Option<&Stretch>) {
-        let Self::Stretches(stretches) = self else { return (&[], None) };
-        match stretches.split_last() {
-            Some((last, others)) if last.matches > 1 && last.length > STRETCH_BYTES => (others, Some(last)),
-            _ => (stretches, None),
-        }
-    }
-}
-
 /// A stretch of the export from the first byte of a matching item to the last byte of the same or another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Stretch {
@@ -42,7 +31,7 @@ pub(super) struct Stretch {
     pub offset: u64,
     /// How many bytes it has.
     pub length: u64,
-    /// How many items in it match: an item that is longer than a stretch is one of its own.
+    /// How many items in it match.
     pub matches: u64,
     /// The number of the host it begins in.
     pub host: u32,
@@ -57,14 +46,6 @@ pub(super) enum Wanted {
     Host,
     /// Its key, for [`Picker::push`].
     Key,
-}
-
-impl Stretch {
-    /// Goes on to the end of another, or of an item.
-    fn extend(&mut self, end: u64, matches: u64) {
-        self.length = end - self.offset;
-        self.matches += matches;
-    }
 }
 
 /// Remembers matching items in as little as the order and page allow: 40 bytes for each up to the end of the page, and in
@@ -107,19 +88,15 @@ impl<'q> Picker<'q> {
             // The total is not known yet, but the window of a page does not depend on what follows it.
             return if self.query.window(u64::MAX).contains(&number) { Wanted::Key } else { Wanted::Nothing };
         }
-        let is_full = self.is_full();
+        let is_full = self.stretches.len() >= MOST_STRETCHES;
         match self.stretches.last_mut() {
-            Some(stretch) if is_full || offset + length - stretch.offset <= STRETCH_BYTES => {
-                stretch.extend(offset + length, 1);
+            Some(stretch) if is_full || offset - stretch.offset <= stretch.length + GAP_BYTES => {
+                stretch.length = offset + length - stretch.offset;
+                stretch.matches += 1;
                 Wanted::Nothing
             }
             _ => Wanted::Host,
         }
-    }
-
-    /// Whether no further stretch is begun, so that no further host is needed.
-    pub(super) fn is_full(&self) -> bool {
-        self.stretches.len() >= MOST_STRETCHES
     }
 
     /// Takes the host of an item that was counted and begins a stretch.
@@ -151,22 +128,6 @@ impl<'q> Picker<'q> {
     /// The numbers of the keys' hosts, to be changed.
     pub(super) fn hosts_of_keys(&mut self) -> impl Iterator<Item = &mut u32> {
         self.keys.iter_mut().map(|key| &mut key.place.host)
-    }
-
-    /// Adds what was picked in the part of the export that follows, whose hosts have numbers from `hosts` on.
-    pub(super) fn append(&mut self, later: Self, hosts: u32) {
-        self.matched += later.matched;
-        self.keys.extend(later.keys.into_iter().map(|mut key| {
-            key.place.host += hosts;
-            key
-        }));
-        for stretch in later.stretches {
-            let is_full = self.is_full();
-            match self.stretches.last_mut() {
-                Some(last) if is_full => last.extend(stretch.offset + stretch.length, stretch.matches),
-                _ => self.stretches.push(Stretch { host: stretch.host + hosts, ..stretch }),
-            }
-        }
     }
 
     /// How many items match, and those to be shown; `rank` gives the place of a host among the hosts.

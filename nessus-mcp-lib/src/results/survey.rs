@@ -7,7 +7,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     io::BufRead,
-    sync::Arc,
+    rc::Rc,
 };
 
 use serde::{Deserialize, Serialize};
@@ -20,7 +20,7 @@ use super::{
     query::Query,
     record::{Host, Record},
     selection::{Picker, Selection, Wanted},
-    sort::{NameKey, SortOrder, ranks},
+    sort::{NameKey, ranks},
     validate::{ExportStats, Tally},
     walk::Visit,
     xml::{ExportReader, Header, Mended, Step},
@@ -30,7 +30,7 @@ use super::{
 pub(super) const OTHER_NAMES: usize = 256;
 
 /// Gives the host of a number. An error says that there is none, or that it cannot be read any more.
-pub(super) type HostOf<'h> = dyn Fn(u32) -> Result<Arc<Host>, ResultsError> + 'h;
+pub(super) type HostOf<'h> = dyn Fn(u32) -> Result<Rc<Host>, ResultsError> + 'h;
 
 /// What was found.
 pub(super) struct Survey<'h> {
@@ -62,28 +62,21 @@ impl Warnings {
     pub(super) fn add(&mut self, record: &Record<'_>) {
         record.misfits(|id| *self.misfits.entry(id).or_default() += 1);
     }
-
-    fn append(&mut self, later: Self) {
-        for (id, count) in later.misfits {
-            *self.misfits.entry(id).or_default() += count;
-        }
-        self.mended.add_all(later.mended);
-    }
 }
 
 /// What a reading has found so far.
-pub(super) struct Findings<'q> {
+struct Findings<'q> {
     query: &'q Query,
     tally: Tally,
     warnings: Warnings,
     picker: Picker<'q>,
     names: Names<'q>,
     /// Those of the items that are remembered.
-    hosts: Vec<Arc<Host>>,
+    hosts: Vec<Rc<Host>>,
 }
 
 impl<'q> Findings<'q> {
-    pub(super) fn new(query: &'q Query) -> Self {
+    fn new(query: &'q Query) -> Self {
         Self {
             query,
             tally: Tally::default(),
@@ -95,7 +88,7 @@ impl<'q> Findings<'q> {
     }
 
     /// Takes what a reader has just read; whether it is an item that matches.
-    pub(super) fn take<R: BufRead>(&mut self, step: Step, reader: &ExportReader<R>) -> bool {
+    fn take<R: BufRead>(&mut self, step: Step, reader: &ExportReader<R>) -> bool {
         self.tally.count(step, reader);
         if step != Step::Item {
             return false;
@@ -113,8 +106,8 @@ impl<'q> Findings<'q> {
             return true;
         }
         // Properties that come late change the host in the midst of its items.
-        if self.hosts.last().map(Arc::as_ref) != Some(record.host) {
-            self.hosts.push(Arc::new(record.host.clone()));
+        if self.hosts.last().map(Rc::as_ref) != Some(record.host) {
+            self.hosts.push(Rc::new(record.host.clone()));
         }
         let host = narrow(self.hosts.len() - 1);
         if wanted == Wanted::Host {
@@ -144,42 +137,13 @@ impl<'q> Findings<'q> {
         self.hosts = kept;
     }
 
-    /// Takes over what was mended.
-    pub(super) fn mended(&mut self, mended: Mended) {
-        self.warnings.mended.add_all(mended);
-    }
-
-    /// Whether findings in parts of an export make up those of the whole: the order and page must not need numbers or texts
-    /// of what came before.
-    pub(super) fn can_be_put_together(query: &Query) -> bool {
-        match query.sort {
-            SortOrder::File => query.page.is_all(),
-            SortOrder::WorstFirst => true,
-            SortOrder::By(_) => false,
-        }
-    }
-
-    /// Adds the findings in the part of the export that follows. False when one reading of both parts would perhaps have
-    /// remembered other names, of which there are too many.
-    #[must_use]
-    pub(super) fn append(&mut self, later: Self) -> bool {
-        self.tally.append(later.tally);
-        self.warnings.append(later.warnings);
-        let needs_hosts = !self.picker.is_full();
-        self.picker.append(later.picker, narrow(self.hosts.len()));
-        if needs_hosts {
-            self.hosts.extend(later.hosts);
-        }
-        self.drop_spare();
-        self.names.append(later.names)
-    }
-
     /// The whole, with what the reader says of the file.
-    pub(super) fn finish(self, header: Header, damage: Option<Damage>) -> Result<Survey<'static>, ResultsError> {
+    fn finish(self, header: Header, mended: Mended, damage: Option<Damage>) -> Result<Survey<'static>, ResultsError> {
         self.names.check()?;
         self.query.filters.check()?;
         let (present, has_more_fields) = self.names.present();
-        let (stats, warnings, hosts) = (self.tally.finish(), self.warnings, self.hosts);
+        let (stats, hosts) = (self.tally.finish(), self.hosts);
+        let warnings = Warnings { mended, ..self.warnings };
         let (matched, selection) = self.picker.finish(host_ranks(&hosts));
         let hosts = Box::new(move |number: u32| hosts.get(number as usize).cloned().ok_or(ResultsError::Changed));
         Ok(Survey { header, stats, matched, warnings, selection, hosts, present, has_more_fields, damage })
@@ -187,7 +151,7 @@ impl<'q> Findings<'q> {
 }
 
 /// The place of each host among the hosts.
-fn host_ranks(hosts: &[Arc<Host>]) -> impl Fn(u32) -> u32 + use<> {
+fn host_ranks(hosts: &[Rc<Host>]) -> impl Fn(u32) -> u32 + use<> {
     let ranks = ranks(&hosts.iter().map(|host| NameKey::of(&host.name)).collect::<Vec<_>>());
     move |host| ranks.get(host as usize).copied().unwrap_or_default()
 }
@@ -225,8 +189,7 @@ pub(super) fn survey<R: BufRead>(
             break;
         }
     }
-    findings.mended(reader.mended());
-    findings.finish(reader.header().clone(), damage)
+    findings.finish(reader.header().clone(), reader.mended(), damage)
 }
 
 /// Which names the export has: those a query asks for on the export's word, and those that `full` shows.
@@ -267,16 +230,6 @@ impl<'q> Names<'q> {
         }
         self.declared = self.declared.union(record.shown_beside(self.declared));
         self.has_more |= !remember_others(&mut self.others, record);
-    }
-
-    /// Adds the names in a later part; false when there are more than are remembered, of which the first would be.
-    fn append(&mut self, later: Self) -> bool {
-        self.wanted.retain(|name| later.wanted.contains(name));
-        self.declared = self.declared.union(later.declared);
-        self.others.extend(later.others);
-        self.known.extend(later.known);
-        let is_few = |names: &BTreeSet<String>| names.len() < OTHER_NAMES;
-        !self.has_more && !later.has_more && is_few(&self.others) && is_few(&self.known)
     }
 
     fn check(&self) -> Result<(), ResultsError> {

@@ -99,7 +99,6 @@ pub struct Converter {
     query: Query,
     format: Format,
     is_lenient: bool,
-    threads: usize,
 }
 
 impl Converter {
@@ -113,13 +112,6 @@ impl Converter {
     #[must_use]
     pub fn lenient(mut self, is_lenient: bool) -> Self {
         self.is_lenient = is_lenient;
-        self
-    }
-
-    /// Writes lines of JSON with so many threads, see [`JsonNlConverter::threads`]. The other formats take one.
-    #[must_use]
-    pub fn threads(mut self, threads: usize) -> Self {
-        self.threads = threads;
         self
     }
 
@@ -150,11 +142,11 @@ impl Converter {
     }
 
     fn conversion(&self) -> Conversion<'_> {
-        Conversion { query: &self.query, is_lenient: self.is_lenient, threads: self.threads }
+        Conversion { query: &self.query, is_lenient: self.is_lenient }
     }
 
     fn json_nl(&self) -> JsonNlConverter {
-        JsonNlConverter::new(self.query.clone()).lenient(self.is_lenient).threads(self.threads)
+        JsonNlConverter::new(self.query.clone()).lenient(self.is_lenient)
     }
 }
 

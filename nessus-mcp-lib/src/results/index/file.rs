@@ -16,7 +16,7 @@ use std::{
     fs::File,
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     ops::Range,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Mutex, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
@@ -218,7 +218,7 @@ impl Stored {
     }
 
     /// The host of a number.
-    pub(super) fn host(&self, number: u32) -> Result<Arc<Host>, ResultsError> {
+    pub(super) fn host(&self, number: u32) -> Result<Host, ResultsError> {
         let (place, length, _) = self.place(number).ok_or(ResultsError::Changed)?;
         let at = self.hosts.start.checked_add(place).ok_or(ResultsError::Changed)?;
         if at.checked_add(length.into()).is_none_or(|end| end > self.hosts.end) {
@@ -226,7 +226,7 @@ impl Stored {
         }
         let mut bytes = vec![0; length as usize];
         self.read(at, &mut bytes)?;
-        serde_json::from_slice(&bytes).map(Arc::new).map_err(|_| ResultsError::Changed)
+        serde_json::from_slice(&bytes).map_err(|_| ResultsError::Changed)
     }
 
     /// The place of a host in the order of hosts.

@@ -3,7 +3,7 @@
 use std::{
     collections::BTreeSet,
     io::{Read, Seek, SeekFrom},
-    sync::Arc,
+    rc::Rc,
 };
 
 use super::{
@@ -47,12 +47,12 @@ pub(in crate::results) fn search<'i, R: Read + Seek>(
     let nothing = Item::default();
     // Where neither filters nor order look at it, any will do.
     let needs_host = query.filters.fields().into_iter().chain(query.sort.field()).any(FieldRef::is_of_host);
-    let mut host = (None, Arc::new(Host::default()));
+    let mut host = (None, Host::default());
     stored.rows(|row| {
         if needs_host && host.0 != Some(row.host) {
             host = (Some(row.host), stored.host(row.host)?);
         }
-        let host = &*host.1;
+        let host = &host.1;
         let shape = about.shapes.get(row.shape as usize).ok_or(ResultsError::Changed)?;
         let view = View { row: &row, shape, names: &about.names, record: Record { host, item: &nothing } };
         let mut verdict = query.filters.verdict(&|filter| view.ask(filter));
@@ -93,7 +93,7 @@ pub(in crate::results) fn search<'i, R: Read + Seek>(
         matched,
         warnings: about.warnings.clone(),
         selection,
-        hosts: Box::new(|number| stored.host(number)),
+        hosts: Box::new(|number| stored.host(number).map(Rc::new)),
         has_more_fields: present.has_more,
         present: present.fields(),
         damage: None,

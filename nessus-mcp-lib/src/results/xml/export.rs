@@ -1,6 +1,6 @@
 //! The structure of an export: what may stand where, and how it must end.
 
-use std::io::{BufRead, Chain, Read as _};
+use std::io::BufRead;
 
 use quick_xml::events::{BytesStart, Event};
 use serde::{Deserialize, Serialize};
@@ -82,28 +82,8 @@ pub(crate) struct ExportReader<R> {
     content: Content,
     /// A self-closed host has its end still to be told.
     pending_end: bool,
-    /// How many `Report` elements were begun.
-    reports: u64,
-    /// Where the present host begins.
-    host_offset: u64,
-    /// Where the input must end: behind the root, or, of a part of a file that others follow, between two hosts.
-    end: Place,
     /// Whether items in their usual form are read the quick way; otherwise only in tests.
     is_quick: bool,
-}
-
-impl<'p> ExportReader<Chain<&'p [u8], &'p [u8]>> {
-    /// Reads a part of a file that begins at `base` with the start of a host in a `Report`: to its end, or, if more parts
-    /// follow, to where it must end, between two hosts.
-    pub(crate) fn part(bytes: &'p [u8], base: u64, is_last: bool) -> Self {
-        // A file has at least as many bytes before its first host.
-        let before: &[u8] = b"<NessusClientData_v2><Report>";
-        let mut reader = Self::new(before.chain(bytes), base - before.len() as u64);
-        if !is_last {
-            reader.end = Place::Report;
-        }
-        reader
-    }
 }
 
 impl<R: BufRead> ExportReader<R> {
@@ -120,9 +100,6 @@ impl<R: BufRead> ExportReader<R> {
             header: Header::default(),
             content: Content::Nothing,
             pending_end: false,
-            reports: 0,
-            host_offset: base,
-            end: Place::Epilog,
             is_quick: true,
         }
     }
@@ -132,16 +109,6 @@ impl<R: BufRead> ExportReader<R> {
         let mut reader = Self::new(input, base);
         reader.source.allow_ends_only();
         Self { place: Place::Host, host, content: Content::Report, ..reader }
-    }
-
-    /// Where the present host begins, when that is in the only `Report` so far.
-    pub(crate) fn host_offset(&self) -> Option<u64> {
-        (self.host_parent == Place::Report && self.reports == 1).then_some(self.host_offset)
-    }
-
-    /// Whether the part read says nothing about the file but what is in its hosts.
-    pub(crate) fn has_only_hosts(&self) -> bool {
-        self.reports == 1 && self.header == Header::default()
     }
 
     /// Reads every item in the general way, to compare.
@@ -259,7 +226,6 @@ impl<R: BufRead> ExportReader<R> {
             }
             (Place::Root, "Report") => {
                 self.content = Content::Report;
-                self.reports += 1;
                 self.header.report_name = self.source.attribute(tag, "name")?;
                 self.header.report_type = self.source.attribute(tag, "type")?;
                 Ok(Element::Container(Place::Report))
@@ -269,7 +235,6 @@ impl<R: BufRead> ExportReader<R> {
                 self.content = Content::Report;
                 self.host = Host::named(self.source.attribute(tag, "name")?.unwrap_or_default());
                 self.host_items = 0;
-                self.host_offset = offset;
                 self.host_parent = self.place;
                 self.place = Place::Host;
                 Ok(Element::Host)
@@ -315,7 +280,6 @@ impl<R: BufRead> ExportReader<R> {
                 Content::Policy => Err(ResultsError::PolicyOnly),
                 Content::Nothing => Err(ResultsError::NoReport),
             },
-            Place::Report if self.end == Place::Report => Ok(Step::End),
             _ => Err(self.source.truncated()),
         }
     }

@@ -64,17 +64,6 @@ pub(crate) struct Mended {
     pub late_properties: u64,
 }
 
-impl Mended {
-    /// Adds what was mended elsewhere.
-    pub(crate) fn add_all(&mut self, others: Self) {
-        self.control_characters += others.control_characters;
-        self.nested_elements += others.nested_elements;
-        self.stray_texts += others.stray_texts;
-        self.left_out_attributes += others.left_out_attributes;
-        self.late_properties += others.late_properties;
-    }
-}
-
 /// Reads single items from their bytes, wherever in the file those stand.
 #[derive(Debug, Default)]
 pub(crate) struct ItemReader {

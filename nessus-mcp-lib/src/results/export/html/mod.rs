@@ -171,10 +171,6 @@ impl<'q, W: Write> Html<'q, W> {
 }
 
 impl<W: Write> Sink for Html<'_, W> {
-    fn looks(&self) -> bool {
-        true
-    }
-
     fn look(&mut self, visit: Visit<'_>, matches: bool) {
         self.overview.look(visit, matches);
     }
