@@ -5,83 +5,17 @@
 
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
-use serde::Serialize;
-
 use super::{
     cursor::{Cursor, Identity},
     encoding::{self, Utf8},
-    error::{Location, ResultsError},
+    error::ResultsError,
     query::Query,
-    record::Record,
     second_reading::SecondReading,
+    sink::{ConversionSummary, Sink},
     survey::{Survey, survey},
-    validate::ExportStats,
-    walk::{Visit, buffered},
+    walk::buffered,
     xml::ExportReader,
 };
-use crate::error::Classified as _;
-
-/// What a conversion has found and written.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ConversionSummary {
-    /// Findings that match the filters.
-    pub total_vulnerabilities: u64,
-    /// Findings written: those of the page.
-    pub written: u64,
-    /// Pages that the matching findings fill; 1 when everything was asked for.
-    pub total_pages: u64,
-    /// Whether the page has ended early for its budget.
-    pub truncated: bool,
-    /// Where the next page begins, when there is more and not everything was asked for.
-    pub next_cursor: Option<String>,
-    /// What the whole export holds; of a broken one, what was read before the damage.
-    pub stats: ExportStats,
-    /// Where the export is broken, when it is and the conversion was allowed to go on.
-    pub damage: Option<Damage>,
-}
-
-/// Where and how an export is broken, of which only the findings before that place were converted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Damage {
-    /// The stable code of the error, such as `truncated_export`.
-    pub error: &'static str,
-    /// The error as a sentence, with the place.
-    pub message: String,
-    /// The place.
-    #[serde(flatten)]
-    pub at: Location,
-}
-
-impl Damage {
-    /// The damage an error tells of, when what comes before it can be relied on.
-    pub(super) fn of(error: &ResultsError) -> Option<Self> {
-        let at = match error {
-            ResultsError::Truncated(at)
-            | ResultsError::Malformed { at, .. }
-            | ResultsError::LimitExceeded { at, .. } => Location::clone(at),
-            _ => return None,
-        };
-        Some(Self { error: error.code(), message: error.to_string(), at })
-    }
-}
-
-/// Where findings go: one for each format.
-pub(super) trait Sink {
-    /// Sees everything in the first reading, in file order, and whether an item matches.
-    fn look(&mut self, _visit: Visit<'_>, _matches: bool) {}
-
-    /// The first reading is over and the second begins.
-    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError>;
-
-    /// Takes a selected finding; false when there is no room for it.
-    fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError>;
-
-    /// All is written.
-    fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError>;
-}
 
 /// What to do with which export.
 #[derive(Debug, Clone, Copy)]

@@ -83,11 +83,21 @@ pub enum ResultsError {
         source: serde_json::Error,
     },
     /// No profile of this name.
-    #[error("unknown profile `{0}`")]
-    UnknownProfile(String),
+    #[error("unknown profile `{name}`")]
+    UnknownProfile {
+        /// The name as it was given.
+        name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
     /// No format of this name.
-    #[error("unknown format `{0}`")]
-    UnknownFormat(String),
+    #[error("unknown format `{name}`")]
+    UnknownFormat {
+        /// The name as it was given.
+        name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
     /// The export has more undeclared elements than a table can have columns for.
     #[error("the findings have more than {limit} kinds of undeclared elements")]
     TooManyFields {
@@ -231,8 +241,8 @@ impl Classified for ResultsError {
             Self::InvalidFilter { .. } | Self::FiltersNotAnObject { .. } | Self::FiltersNotJson { .. } => {
                 "invalid_filter"
             }
-            Self::UnknownProfile(_) => "unknown_profile",
-            Self::UnknownFormat(_) => "unknown_format",
+            Self::UnknownProfile { .. } => "unknown_profile",
+            Self::UnknownFormat { .. } => "unknown_format",
             Self::TooManyFields { .. } => "too_many_fields",
             Self::ProfileAndFields => "conflicting_options",
             Self::NoFields => "no_fields",
@@ -274,8 +284,8 @@ impl Classified for ResultsError {
             Self::FiltersNotAnObject { .. } | Self::FiltersNotJson { .. } => {
                 r#"write something like {"severity": ">=High", "host": "10.0.0.0/24"}"#.to_owned()
             }
-            Self::UnknownProfile(_) => format!("profiles: {}", super::Profile::names().join(", ")),
-            Self::UnknownFormat(_) => format!("formats: {}", super::Format::names().join(", ")),
+            Self::UnknownProfile { known, .. } => format!("profiles: {}", known.join(", ")),
+            Self::UnknownFormat { known, .. } => format!("formats: {}", known.join(", ")),
             Self::TooManyFields { .. } => "name the fields that are wanted, or use another format".to_owned(),
             Self::ProfileAndFields => "give a profile, or the list of fields, not both".to_owned(),
             Self::NoFields => "name at least one field, such as `host`".to_owned(),
@@ -312,6 +322,33 @@ impl Classified for ResultsError {
 
 fn quoted(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+/// Where and how an export is broken, of which only the findings before that place were converted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Damage {
+    /// The stable code of the error, such as `truncated_export`.
+    pub error: &'static str,
+    /// The error as a sentence, with the place.
+    pub message: String,
+    /// The place.
+    #[serde(flatten)]
+    pub at: Location,
+}
+
+impl Damage {
+    /// The damage an error tells of, when what comes before it can be relied on.
+    pub(super) fn of(error: &ResultsError) -> Option<Self> {
+        let at = match error {
+            ResultsError::Truncated(at)
+            | ResultsError::Malformed { at, .. }
+            | ResultsError::LimitExceeded { at, .. } => Location::clone(at),
+            _ => return None,
+        };
+        Some(Self { error: error.code(), message: error.to_string(), at })
+    }
 }
 
 #[cfg(test)]

@@ -6,13 +6,14 @@ use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    conversion::{Conversion, ConversionSummary, Damage, Sink},
-    error::ResultsError,
+    conversion::Conversion,
+    error::{Damage, ResultsError},
     fields::FieldRef,
     index::{ExportIndex, search},
     lines::Lines,
     query::Query,
     record::Record,
+    sink::{ConversionSummary, Sink},
     survey::{Survey, Warnings},
     validate::ExportStats,
     xml::PluginSetPrint,

@@ -26,6 +26,7 @@
 
 mod authentication;
 mod budget;
+mod checksum;
 mod clean;
 mod conversion;
 mod counts;
@@ -52,6 +53,7 @@ mod render;
 mod scan_information;
 mod second_reading;
 mod selection;
+mod sink;
 mod sort;
 mod summary;
 mod survey;
@@ -59,6 +61,7 @@ mod untrusted;
 mod validate;
 mod validation_warnings;
 mod walk;
+mod window;
 mod words;
 mod xml;
 
@@ -67,12 +70,11 @@ pub use authentication::{
     Verdict, VerdictCounts,
 };
 pub use budget::{DEFAULT_CHARS, MIN_CHARS, Section};
-pub use conversion::{ConversionSummary, Damage};
 pub use diff::{
     ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, Difference, FindingRow, HostNotComparable, HostsCompared,
     Incomparable, ScanDiff, ScanSide,
 };
-pub use error::{Location, ResultsError};
+pub use error::{Damage, Location, ResultsError};
 pub use export::{Converter, Format};
 #[cfg(feature = "schema")]
 pub use field_list::{DeclaredField, declared_fields};
@@ -86,6 +88,7 @@ pub use page::Page;
 pub use profile::Profile;
 pub use query::{Query, QueryBuilder};
 pub use record::Severity;
+pub use sink::ConversionSummary;
 pub use sort::{SortField, SortOrder};
 pub use summary::{
     AuthenticationRow, AuthenticationView, HostRow, PluginRow, RiskRow, RiskView, ScanSummary, SeverityRow,

@@ -114,10 +114,10 @@ impl FromStr for Profile {
     type Err = ResultsError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|profile| profile.name() == text)
-            .ok_or_else(|| ResultsError::UnknownProfile(crate::error::excerpt(text).to_string()))
+        Self::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| ResultsError::UnknownProfile {
+            name: crate::error::excerpt(text).to_string(),
+            known: Self::names().into(),
+        })
     }
 }
 

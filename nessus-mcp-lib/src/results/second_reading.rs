@@ -6,15 +6,15 @@ use std::{
 };
 
 use super::{
-    conversion::{Damage, Sink},
-    error::ResultsError,
+    error::{Damage, ResultsError},
     filter::FilterSet,
-    index::Window,
     record::{Host, Record},
     selection::{Selection, Stretch},
+    sink::Sink,
     sort::Key,
     survey::HostOf,
     walk::buffered,
+    window::Window,
     xml::{ExportReader, ItemReader, Step},
 };
 

@@ -13,8 +13,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    conversion::Damage,
-    error::ResultsError,
+    error::{Damage, ResultsError},
     fields::{self, FieldId, FieldRef, FieldSet, key_of_other},
     profile::Projection,
     query::Query,

@@ -13,7 +13,7 @@ pub use super::counts::{ComplianceCounts, ExportStats, SeverityCounts};
 use super::{
     authentication::{AuthenticationReport, Judge, LoginExpected},
     error::ResultsError,
-    validation_warnings::{self, ValidationWarning},
+    validation_warnings::{self, Known, ValidationWarning},
     walk::{Visit, walk},
 };
 
@@ -53,10 +53,7 @@ pub fn validate<R: Read>(input: R) -> Result<ExportStats, ResultsError> {
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Validation {
-    pub(super) login: LoginExpected,
-    pub(super) targets: Option<u128>,
-    pub(super) reported_hosts: Option<u64>,
-    pub(super) licensed_hosts: Option<u64>,
+    known: Known,
     authenticated_share: f64,
     hosts_listed: usize,
 }
@@ -71,10 +68,7 @@ impl Validation {
     /// Nothing is known.
     pub const fn new() -> Self {
         Self {
-            login: LoginExpected::NotSaid,
-            targets: None,
-            reported_hosts: None,
-            licensed_hosts: None,
+            known: Known { login: LoginExpected::NotSaid, targets: None, reported_hosts: None, licensed_hosts: None },
             authenticated_share: 1.0,
             hosts_listed: HOSTS_LISTED,
         }
@@ -82,25 +76,25 @@ impl Validation {
 
     /// Whether the scan was to log in.
     pub const fn login(mut self, login: LoginExpected) -> Self {
-        self.login = login;
+        self.known.login = login;
         self
     }
 
     /// How many hosts were asked for.
     pub const fn targets(mut self, targets: u128) -> Self {
-        self.targets = Some(targets);
+        self.known.targets = Some(targets);
         self
     }
 
     /// How many hosts the scanner says it has results for.
     pub const fn reported_hosts(mut self, hosts: u64) -> Self {
-        self.reported_hosts = Some(hosts);
+        self.known.reported_hosts = Some(hosts);
         self
     }
 
     /// How many hosts the scanner's licence allows: a scan of more is cut short without a word.
     pub const fn licensed_hosts(mut self, hosts: u64) -> Self {
-        self.licensed_hosts = Some(hosts);
+        self.known.licensed_hosts = Some(hosts);
         self
     }
 
@@ -137,9 +131,9 @@ impl Validation {
 
     /// The report on what was counted and judged.
     pub(super) fn report(&self, stats: ExportStats, judge: Judge) -> ValidationReport {
-        let (authentication, contradictions) = judge.finish(self.login, self.authenticated_share);
-        let warnings = validation_warnings::warnings(self, &stats, &authentication, &contradictions);
-        let troubleshooting = validation_warnings::troubleshooting(self.login, &authentication);
+        let (authentication, contradictions) = judge.finish(self.known.login, self.authenticated_share);
+        let warnings = validation_warnings::warnings(self.known, &stats, &authentication, &contradictions);
+        let troubleshooting = validation_warnings::troubleshooting(self.known.login, &authentication);
         ValidationReport { stats, authentication, warnings, troubleshooting }
     }
 }

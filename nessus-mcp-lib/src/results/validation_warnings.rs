@@ -7,7 +7,6 @@ use serde::Serialize;
 use super::{
     authentication::{AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Contradictions, LoginExpected},
     counts::ExportStats,
-    validate::Validation,
 };
 
 /// Something a reader of the findings must know.
@@ -26,8 +25,21 @@ impl fmt::Display for ValidationWarning {
     }
 }
 
+/// What is known about a scan beside its export.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Known {
+    /// Whether it was to log in.
+    pub login: LoginExpected,
+    /// How many hosts were asked for.
+    pub targets: Option<u128>,
+    /// How many hosts the scanner says it has results for.
+    pub reported_hosts: Option<u64>,
+    /// How many hosts the scanner's licence allows.
+    pub licensed_hosts: Option<u64>,
+}
+
 pub(super) fn warnings(
-    known: &Validation,
+    known: Known,
     stats: &ExportStats,
     authentication: &AuthenticationReport,
     contradictions: &Contradictions,

@@ -31,6 +31,18 @@ pub(super) const fn first(found: u64) -> Option<usize> {
     if found == 0 { None } else { Some(found.trailing_zeros() as usize / 8) }
 }
 
+/// Whether two names are the same; most have 8 to 16 bytes, which are two pairs of words that may overlap.
+pub(super) fn is_same(left: &[u8], right: &[u8]) -> bool {
+    if left.len() != right.len() || left.len() > 16 {
+        return left == right;
+    }
+    let ends = |name: &'_ [u8]| Some((*name.first_chunk::<8>()?, *name.last_chunk::<8>()?));
+    match (ends(left), ends(right)) {
+        (Some(left), Some(right)) => left == right,
+        _ => left.iter().eq(right),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

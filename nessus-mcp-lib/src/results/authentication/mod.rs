@@ -17,7 +17,8 @@ mod verdict;
 
 pub use report::{AuthenticationReport, AuthenticationStatus, CauseCount, LoginExpected, VerdictCounts};
 pub(super) use report::{Contradictions, Judge, Judgement};
-pub use verdict::{Cause, Evidence, HostAuthentication, Verdict};
+pub use signs::Evidence;
+pub use verdict::{Cause, HostAuthentication, Verdict};
 
 #[cfg(test)]
 mod tests;

@@ -1,15 +1,34 @@
 //! What the plugins and tags of one host say about the login, gathered while its items pass by.
 
-use super::{
-    login::{Family, Login},
-    verdict::Evidence,
-};
+use serde::Serialize;
+
+use super::login::{Family, Login};
 use crate::results::{
     fields::FieldId,
     record::{Host, Record, boolean},
     scan_information::{self, ScanInformation},
     walk,
 };
+
+/// One thing that the verdict on a host rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct Evidence {
+    /// Where the export says it: `plugin 104410`, `tag Credentialed_Scan`.
+    pub source: String,
+    /// What it means.
+    pub says: &'static str,
+    /// The protocol, such as `SSH`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<String>,
+    /// The port.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub port: Option<u16>,
+    /// The account name. Sensitive: show it only to those who run the scans.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+}
 
 /// How much evidence is kept of a host.
 const EVIDENCE: usize = 12;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::signs::Signs;
+use super::signs::{Evidence, Signs};
 
 /// Whether the login on a host worked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
@@ -88,26 +88,6 @@ impl Cause {
             Self::NoEvidence => "no_evidence",
         }
     }
-}
-
-/// One thing that the verdict on a host rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct Evidence {
-    /// Where the export says it: `plugin 104410`, `tag Credentialed_Scan`.
-    pub source: String,
-    /// What it means.
-    pub says: &'static str,
-    /// The protocol, such as `SSH`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<String>,
-    /// The port.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub port: Option<u16>,
-    /// The account name. Sensitive: show it only to those who run the scans.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
 }
 
 /// The verdict on one host.

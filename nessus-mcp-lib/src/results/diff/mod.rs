@@ -11,59 +11,18 @@
 mod compare;
 mod differences;
 mod keep;
+mod scan_diff;
 mod text;
 mod view;
 
-use std::io::Read;
-
-use self::compare::Outcome;
 pub use self::{
     compare::Incomparable,
     differences::Difference,
+    scan_diff::ScanDiff,
     view::{
         ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, FindingRow, HostNotComparable, HostsCompared,
         ScanSide,
     },
 };
-use super::{authentication::LoginExpected, error::ResultsError};
-
-/// Two scans compared.
-///
-/// ```
-/// use nessus_mcp_lib::results::{DEFAULT_CHARS, ScanDiff};
-///
-/// let scan = |items: &str| format!("<NessusClientData_v2><Report><ReportHost name='h'>
-///     <ReportItem severity='0' pluginID='1' port='0'/>{items}</ReportHost></Report></NessusClientData_v2>");
-/// let before = scan("<ReportItem severity='3' pluginID='900001' port='443' protocol='tcp'/>");
-/// let after = scan("");
-/// let view = ScanDiff::read(before.as_bytes(), after.as_bytes())?.view(DEFAULT_CHARS);
-/// assert_eq!((view.counts.fixed.high, view.counts.new.total()), (1, 0));
-/// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
-/// ```
-#[derive(Debug)]
-pub struct ScanDiff {
-    outcome: Outcome,
-}
-
-impl ScanDiff {
-    /// Reads two whole exports: of the earlier and of the later scan.
-    ///
-    /// # Errors
-    /// When one of them is not a complete .nessus export of version 2.
-    pub fn read<B: Read, A: Read>(before: B, after: A) -> Result<Self, ResultsError> {
-        Self::read_as(before, LoginExpected::NotSaid, after, LoginExpected::NotSaid)
-    }
-
-    /// As [`ScanDiff::read`], knowing whether the scans were to log in.
-    pub fn read_as<B: Read, A: Read>(
-        before: B,
-        before_login: LoginExpected,
-        after: A,
-        after_login: LoginExpected,
-    ) -> Result<Self, ResultsError> {
-        Ok(Self { outcome: compare::compare((before, before_login), (after, after_login))? })
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,10 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    ScanDiff,
     compare::{Change, Changes, CheckChange, Incomparable, MOST_LISTED, NotComparable, Outcome},
     differences::{Difference, differences},
     keep::{About, CheckStatus, Key},
+    scan_diff::ScanDiff,
 };
 use crate::results::{
     authentication::{AuthenticationStatus, Judgement},

@@ -6,11 +6,11 @@ use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
 use super::cells;
 use crate::results::{
-    conversion::{ConversionSummary, Sink},
     error::ResultsError,
     fields::FieldRef,
     query::Query,
     record::Record,
+    sink::{ConversionSummary, Sink},
     survey::{OTHER_NAMES, Survey},
 };
 

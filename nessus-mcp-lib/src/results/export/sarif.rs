@@ -19,12 +19,12 @@ use sha2::{Digest, Sha256};
 use super::cells;
 use crate::hex;
 use crate::results::{
-    conversion::{ConversionSummary, Sink},
     error::ResultsError,
     fields::{FieldId, FieldRef},
     query::Query,
     record::{Record, Severity, Value},
     render,
+    sink::{ConversionSummary, Sink},
     survey::Survey,
     untrusted,
 };

@@ -6,7 +6,7 @@ use rstest::rstest;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::results::{FilterSet, Page, Profile, QueryBuilder, SortOrder};
+use crate::results::{FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, ResultsError, SortOrder};
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 const TRUNCATED: &[u8] = include_bytes!("../../../../fixtures/exports/truncated.nessus");

@@ -23,11 +23,11 @@ use sha2::{Digest, Sha256};
 use tempfile::SpooledTempFile;
 
 use super::{
-    IndexError,
-    checksum::{BLOCK, Checksum},
+    error::IndexError,
     row::{Columns, ROW_BYTES},
 };
 use crate::results::{
+    checksum::{BLOCK, Checksum},
     error::ResultsError,
     fields::FIELDS,
     record::Host,

@@ -2,13 +2,13 @@
 
 use std::{
     collections::BTreeSet,
-    io::{Read, Seek, SeekFrom},
+    io::{Read, Seek},
     rc::Rc,
 };
 
 use super::{
-    ExportIndex, Shape,
-    checksum::short,
+    about::Shape,
+    export_index::ExportIndex,
     row::{Columns, Known},
 };
 use crate::results::{
@@ -21,6 +21,7 @@ use crate::results::{
     selection::{Picker, Wanted},
     sort::{Key, SortOrder, Sorter},
     survey::{OTHER_NAMES, Survey, full_fields, unknown_field},
+    window::Window,
     xml::{Item, ItemReader},
 };
 
@@ -207,46 +208,5 @@ impl<R: Read + Seek> Items<'_, R> {
     fn read<'s>(&'s mut self, row: &Columns, host: &'s Host) -> Result<Record<'s>, ResultsError> {
         let bytes = self.window.read(self.export, row.offset, row.length, row.check)?;
         Ok(Record { host, item: self.reader.read(bytes, row.offset)? })
-    }
-}
-
-/// A stretch of the export, so that items that follow each other are read together.
-#[derive(Debug)]
-pub(in crate::results) struct Window {
-    bytes: Vec<u8>,
-    begin: u64,
-    /// Bytes read at once.
-    step: usize,
-}
-
-impl Window {
-    pub(in crate::results) fn new(step: usize) -> Self {
-        Self { bytes: Vec::new(), begin: 0, step }
-    }
-
-    /// The bytes of an item, which must have the hash `check` unless that is 0.
-    pub(in crate::results) fn read<R: Read + Seek>(
-        &mut self,
-        export: &mut R,
-        offset: u64,
-        length: u32,
-        check: u32,
-    ) -> Result<&[u8], ResultsError> {
-        let length = length as usize;
-        let at = |begin: u64| usize::try_from(offset.checked_sub(begin)?).ok();
-        let inside = |at: &usize| at.checked_add(length).is_some_and(|end| end <= self.bytes.len());
-        let at = if let Some(at) = at(self.begin).filter(inside) {
-            at
-        } else {
-            export.seek(SeekFrom::Start(offset)).map_err(ResultsError::Read)?;
-            self.begin = offset;
-            self.bytes.clear();
-            self.bytes.shrink_to(self.step);
-            let most = length.max(self.step) as u64;
-            export.by_ref().take(most).read_to_end(&mut self.bytes).map_err(ResultsError::Read)?;
-            0
-        };
-        let bytes = self.bytes.get(at..at + length).ok_or(ResultsError::Changed)?;
-        if check != 0 && short(bytes) != check { Err(ResultsError::Changed) } else { Ok(bytes) }
     }
 }

@@ -1,12 +1,19 @@
 //! Answers with an index are those without, and a damaged index is none.
 
-use std::io::{Cursor, Seek, SeekFrom, Write};
+use std::{
+    fs::File,
+    io::{Cursor, Seek, SeekFrom, Write},
+    time::UNIX_EPOCH,
+};
 
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::results::{FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, validate};
+use crate::results::{
+    FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, ResultsError, Validation, checksum::Checksum,
+    validate,
+};
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 
@@ -237,7 +244,7 @@ proptest! {
         let end = forged.len() - 64;
         let at = at.index(end - 8);
         forged[at..at + 8].copy_from_slice(&put);
-        let mut checksum = checksum::Checksum::new();
+        let mut checksum = Checksum::new();
         checksum.update(&forged[..end + 32]);
         let sum = checksum.finish();
         forged[end + 32..].copy_from_slice(&sum);

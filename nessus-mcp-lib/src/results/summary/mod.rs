@@ -7,71 +7,14 @@
 
 mod groups;
 mod rows;
+mod scan_summary;
 mod text;
 mod view;
 
-use std::io::Read;
-
-use self::groups::Groups;
 pub use self::{
     rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
+    scan_summary::ScanSummary,
     view::{AuthenticationRow, AuthenticationView, RiskView, SolutionsView, SummaryCounts, SummaryView},
 };
-use super::{
-    ExportStats,
-    authentication::{AuthenticationReport, Judge, LoginExpected},
-    counts::Tally,
-    error::ResultsError,
-    walk::{Visit, walk},
-    xml::Header,
-};
-
-/// What a whole export holds, grouped.
-///
-/// ```
-/// use nessus_mcp_lib::results::{DEFAULT_CHARS, LoginExpected, ScanSummary};
-///
-/// let export = br#"<NessusClientData_v2><Report><ReportHost name="192.0.2.1">
-///     <ReportItem severity="3" pluginID="900001" pluginName="Old" port="443"/></ReportHost></Report></NessusClientData_v2>"#;
-/// let summary = ScanSummary::read(&export[..], LoginExpected::No)?;
-/// let view = summary.view(DEFAULT_CHARS);
-/// assert_eq!(view.counts.severity_counts.high, 1);
-/// assert_eq!(view.plugins.shown[0].hosts, 1);
-/// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
-/// ```
-#[derive(Debug)]
-pub struct ScanSummary {
-    header: Header,
-    stats: ExportStats,
-    authentication: AuthenticationReport,
-    groups: Groups,
-}
-
-impl ScanSummary {
-    /// Reads a whole export.
-    ///
-    /// # Errors
-    /// When it is not a complete .nessus export of version 2.
-    pub fn read<R: Read>(input: R, login: LoginExpected) -> Result<Self, ResultsError> {
-        let mut tally = Tally::default();
-        let mut judge = Judge::new(0);
-        let mut groups = Groups::default();
-        let mut header = Header::default();
-        walk(input, |visit| {
-            tally.visit(visit);
-            let judgement = judge.visit(visit);
-            match visit {
-                Visit::HostStart => groups.begin_host(),
-                Visit::Item(record) => groups.add(&record),
-                Visit::HostEnd(host) => groups.end_host(host, judgement),
-                Visit::End(found) => header = found.clone(),
-            }
-        })?;
-        groups.sort();
-        let (authentication, _) = judge.finish(login, 1.0);
-        Ok(Self { header, stats: tally.finish(), authentication, groups })
-    }
-}
-
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::{fmt::Write as _, io::Cursor};
 use serde_json::Value as Json;
 
 use super::*;
-use crate::results::{DEFAULT_CHARS, FilterSet, JsonNlConverter, MIN_CHARS, Query};
+use crate::results::{DEFAULT_CHARS, FilterSet, JsonNlConverter, LoginExpected, MIN_CHARS, Query};
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 

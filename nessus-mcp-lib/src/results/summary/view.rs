@@ -6,9 +6,9 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{
-    ScanSummary,
     groups::{HostGroup, Plugin},
     rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
+    scan_summary::ScanSummary,
 };
 use crate::results::{
     authentication::{AuthenticationReport, AuthenticationStatus, Cause, Judgement, Verdict},

@@ -6,10 +6,10 @@ use quick_xml::events::{BytesStart, Event};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Mended,
     item::Item,
     limits,
     plugin_set::PluginSetPrint,
+    repairs::Mended,
     source::{Buffers, Source},
 };
 use crate::{

@@ -2,14 +2,23 @@
 
 use std::ops::Range;
 
-use super::quick::{Place, is_same};
-use crate::results::fields::{ALL, FieldId, FieldSet};
+use crate::results::{
+    fields::{ALL, FieldId, FieldSet},
+    words,
+};
 
 /// No further occurrence.
 const NONE: u32 = u32::MAX;
 
 /// A stretch of [`Item::text`].
 type Span = Range<u32>;
+
+/// Where a name stands; each has its own memory of what came next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Place {
+    Attribute,
+    Child,
+}
 
 /// One value that an element or attribute of the item holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -226,7 +235,7 @@ impl Item {
         look_up: impl Fn(&str) -> Option<FieldId>,
         place: Place,
     ) -> Option<FieldId> {
-        let expected = self.expected(place).find(|id| is_same(id.field().xml.as_bytes(), name.as_bytes()));
+        let expected = self.expected(place).find(|id| words::is_same(id.field().xml.as_bytes(), name.as_bytes()));
         let id = if let Some(id) = expected {
             id
         } else {

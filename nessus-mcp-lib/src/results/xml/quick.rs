@@ -14,9 +14,9 @@ use std::{ops::Range, sync::LazyLock};
 use memchr::memmem::Finder;
 
 use super::{
-    Mended,
-    item::Item,
+    item::{Item, Place},
     limits,
+    repairs::Mended,
     text::{self, Piece},
 };
 use crate::results::{fields::FieldId, words};
@@ -57,13 +57,6 @@ pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, mended: &mut Mend
     Some(length)
 }
 
-/// Where a name stands; each has its own memory of what came next.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
-    Attribute,
-    Child,
-}
-
 fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &mut Values<'_>) -> Option<()> {
     let bytes = text.as_bytes();
     loop {
@@ -81,7 +74,7 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
         let expected = item.expected(Place::Child).find(|id| {
             let name = id.field().xml.as_bytes();
             let end = begin + name.len();
-            bytes.get(end) == Some(&b'>') && is_same(&bytes[begin..end], name)
+            bytes.get(end) == Some(&b'>') && words::is_same(&bytes[begin..end], name)
         });
         let (id, name) = if let Some(id) = expected {
             item.take(id, Place::Child);
@@ -95,7 +88,7 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
                 let begin = name.end + 1;
                 let end = begin + find(b'<', bytes.get(begin..)?)?;
                 let [b'<', b'/', tag @ ..] = bytes.get(end..)? else { return None };
-                if *tag.get(name.len())? != b'>' || !is_same(&tag[..name.len()], &bytes[name.clone()]) {
+                if *tag.get(name.len())? != b'>' || !words::is_same(&tag[..name.len()], &bytes[name.clone()]) {
                     return None;
                 }
                 (begin..end, end + name.len() + 3)
@@ -208,7 +201,7 @@ impl Tag {
         let begin = name.end + 2;
         let end = begin + find(*quote, bytes.get(begin..)?)?;
         let known = self.attributes.get(..self.count)?;
-        if known.iter().any(|(known, _)| is_same(&bytes[known.clone()], &bytes[name.clone()])) {
+        if known.iter().any(|(known, _)| words::is_same(&bytes[known.clone()], &bytes[name.clone()])) {
             return None;
         }
         *self.attributes.get_mut(self.count)? = (name, begin..end);
@@ -247,18 +240,6 @@ fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
         at += 8;
     }
     memchr::memchr(byte, &bytes[at..]).map(|found| at + found)
-}
-
-/// Whether two names are the same; most have 8 to 16 bytes, which are two pairs of words that may overlap.
-pub(super) fn is_same(left: &[u8], right: &[u8]) -> bool {
-    if left.len() != right.len() || left.len() > 16 {
-        return left == right;
-    }
-    let ends = |name: &'_ [u8]| Some((*name.first_chunk::<8>()?, *name.last_chunk::<8>()?));
-    match (ends(left), ends(right)) {
-        (Some(left), Some(right)) => left == right,
-        _ => left.iter().eq(right),
-    }
 }
 
 fn is_space(byte: u8) -> bool {

@@ -8,10 +8,10 @@ use quick_xml::{
 };
 
 use super::{
-    Mended,
     capped::Capped,
     item::{Item, Opened},
     limits, quick,
+    repairs::Mended,
     text::{self, Piece},
 };
 use crate::{

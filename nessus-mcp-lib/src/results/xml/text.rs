@@ -1,6 +1,6 @@
 //! Character data: line ends, references, forbidden characters.
 
-use super::Mended;
+use super::repairs::Mended;
 
 /// What kind of character data a piece is; the rules differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

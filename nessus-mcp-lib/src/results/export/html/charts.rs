@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{class, escape};
+use super::markup::{class, escape};
 use crate::results::{clean::clean, counts::SeverityCounts, record::Severity};
 
 /// The width of a chart, in its own units.

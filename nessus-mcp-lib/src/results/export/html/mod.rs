@@ -5,6 +5,7 @@
 //! and a content security policy forbids everything but the styles.
 
 mod charts;
+mod markup;
 mod overview;
 mod style;
 
@@ -13,15 +14,18 @@ use std::{
     io::{self, BufWriter, Write},
 };
 
-use self::overview::Overview;
+use self::{
+    markup::{class, escape},
+    overview::Overview,
+};
 use super::cells;
 use crate::results::{
-    conversion::{ConversionSummary, Sink},
     error::ResultsError,
     fields::{FieldId, FieldRef, FieldSet},
     profile::Projection,
     query::Query,
     record::{Record, Severity},
+    sink::{ConversionSummary, Sink},
     survey::Survey,
     untrusted,
     walk::Visit,
@@ -198,33 +202,4 @@ fn rating<'r>(record: &Record<'r>) -> (&'static str, Cow<'r, str>) {
     }
     let severity = record.severity();
     (class(severity), severity.map_or("Unknown", Severity::name).into())
-}
-
-/// The class of a severity, for its colour.
-const fn class(severity: Option<Severity>) -> &'static str {
-    match severity {
-        Some(Severity::Critical) => "critical",
-        Some(Severity::High) => "high",
-        Some(Severity::Medium) => "medium",
-        Some(Severity::Low) => "low",
-        Some(Severity::Info) => "info",
-        None => "unknown",
-    }
-}
-
-/// A text for HTML, between tags or in quotes, without characters that are not to be seen.
-fn escape(text: &str) -> String {
-    let text = untrusted::clean(text);
-    let mut escaped = String::with_capacity(text.len() + 16);
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }

@@ -7,7 +7,7 @@ use std::{
     mem,
 };
 
-use super::{charts, escape};
+use super::{charts, markup::escape};
 use crate::results::{
     authentication::{AuthenticationReport, AuthenticationStatus, Judge, LoginExpected},
     counts::{ComplianceCounts, SeverityCounts},

@@ -50,7 +50,7 @@ impl Checksum {
 }
 
 /// A short hash of an item's bytes; never 0.
-pub(in crate::results) fn short(bytes: &[u8]) -> u32 {
+pub(super) fn short(bytes: &[u8]) -> u32 {
     let mut checksum = Checksum::new();
     checksum.update(bytes);
     let all = checksum

@@ -1,0 +1,55 @@
+//! What an index says of its export as a whole.
+
+use std::{fs::File, time::UNIX_EPOCH};
+
+use serde::{Deserialize, Serialize};
+
+use crate::results::{
+    cursor::Identity, error::ResultsError, fields::FieldSet, survey::Warnings, validate::ExportStats, xml::Header,
+};
+
+/// All but the rows and hosts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct About {
+    pub export: ExportIdentity,
+    /// Whether the rest is there.
+    pub is_usable: bool,
+    pub header: Header,
+    pub stats: ExportStats,
+    pub warnings: Warnings,
+    /// Undeclared elements and attributes, in the order of the file.
+    pub names: Vec<String>,
+    pub shapes: Vec<Shape>,
+}
+
+/// Which export it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct ExportIdentity {
+    pub size: u64,
+    pub hash: [u8; 32],
+    /// Bytes before the first character.
+    pub base: u64,
+    /// Nanoseconds since 1970.
+    pub modified: Option<u128>,
+}
+
+/// Which fields an item has.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Shape {
+    /// Declared fields with an occurrence.
+    pub present: FieldSet,
+    /// Declared fields that the `full` profile shows.
+    pub shown: FieldSet,
+    /// Undeclared ones, as indices of the names, in the order of the item.
+    pub others: Vec<u32>,
+}
+
+impl ExportIdentity {
+    pub(super) fn of(export: &File, base: u64) -> Result<Self, ResultsError> {
+        let modified = export.metadata().and_then(|metadata| metadata.modified()).ok();
+        let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|time| time.as_nanos());
+        let mut export = export;
+        let Identity { size, hash } = Identity::of(&mut export, base)?;
+        Ok(Self { size, hash, base, modified })
+    }
+}

@@ -1,0 +1,189 @@
+//! Making an index while an export is read.
+
+use std::{
+    collections::HashMap,
+    fs::File,
+    io::{self, Seek as _, Write},
+};
+
+use super::{
+    about::{About, ExportIdentity, Shape},
+    export_index::ExportIndex,
+    file::Output,
+    row::Columns,
+};
+use crate::results::{
+    checksum::short,
+    encoding,
+    error::ResultsError,
+    fields::FieldSet,
+    record::{Host, Record},
+    survey::Warnings,
+    validate::{ExportStats, Tally, Validation, ValidationReport},
+    walk::{Visit, buffered, walk},
+    xml::{ExportReader, Header, Item, Step},
+};
+
+/// Combinations of fields beyond this are not indexed; exports have some hundreds.
+const MOST_SHAPES: usize = 1 << 16;
+
+/// What [`ExportIndex::build`] has found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct IndexSummary {
+    /// What the export holds.
+    pub stats: ExportStats,
+    /// Whether there is an index now. Not for exports in another encoding than UTF-8, whose bytes are not those that
+    /// are read, nor for those with tens of thousands of kinds of undeclared elements: what was written says so, so that
+    /// nobody tries again.
+    pub is_usable: bool,
+}
+
+impl ExportIndex {
+    /// Validates an export as [`validate`](crate::results::validate) does, and writes its index on the way, in memory that does
+    /// not grow with it but for some 50 bytes a host. `output` is to be kept also when the index is not usable, because it
+    /// says so.
+    ///
+    /// # Errors
+    /// When it is not a complete .nessus export of version 2, or `output` cannot be written.
+    pub fn build<W: Write>(export: &File, output: W) -> Result<IndexSummary, ResultsError> {
+        Self::build_showing(export, output, |_| {})
+    }
+
+    /// Judges an export as [`Validation::run`] does, and writes its index in the same reading; whether that is usable.
+    ///
+    /// # Errors
+    /// Those of [`ExportIndex::build`].
+    pub fn build_validated<W: Write>(
+        export: &File,
+        output: W,
+        validation: &Validation,
+    ) -> Result<(ValidationReport, bool), ResultsError> {
+        let mut judge = validation.judge();
+        let summary = Self::build_showing(export, output, |visit| {
+            judge.visit(visit);
+        })?;
+        Ok((validation.report(summary.stats, judge), summary.is_usable))
+    }
+
+    /// As [`ExportIndex::build`], and shows `look` everything on the way.
+    fn build_showing<W: Write>(
+        export: &File,
+        output: W,
+        mut look: impl FnMut(Visit<'_>),
+    ) -> Result<IndexSummary, ResultsError> {
+        let mut tally = Tally::default();
+        let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
+        // Before the content is read: what changes meanwhile makes the index stale, not wrong.
+        let Some(base) = encoding::mark_of_utf8(&mut &*export)? else {
+            let identity = ExportIdentity::of(export, 0)?;
+            (&*export).rewind().map_err(ResultsError::Read)?;
+            walk(export, |visit| {
+                tally.visit(visit);
+                look(visit);
+            })?;
+            builder.is_possible = false;
+            return builder.finish(identity, Header::default(), tally.finish());
+        };
+        let identity = ExportIdentity::of(export, base)?;
+        (&*export).seek(io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
+        let mut reader = ExportReader::new(buffered(export)?, base);
+        loop {
+            let step = reader.next()?;
+            tally.count(step, &reader);
+            look(Visit::of(step, &reader));
+            match step {
+                Step::HostStart | Step::HostEnd => {}
+                Step::Item => builder.item(&Record { host: reader.host(), item: reader.item() })?,
+                Step::End => break,
+            }
+        }
+        builder.warnings.mended = reader.mended();
+        builder.finish(identity, reader.header().clone(), tally.finish())
+    }
+}
+
+/// Gathers what is known of items.
+struct Builder<W: Write> {
+    output: Output<W>,
+    /// Whether the rows can stand for the items.
+    is_possible: bool,
+    warnings: Warnings,
+    host: Option<Host>,
+    names: Vec<String>,
+    numbers: HashMap<String, u32>,
+    shapes: Vec<Shape>,
+    known: HashMap<Shape, u32>,
+    /// Used again for every item.
+    shape: Shape,
+}
+
+impl<W: Write> Builder<W> {
+    fn new(output: Output<W>) -> Self {
+        Self {
+            output,
+            is_possible: true,
+            warnings: Warnings::default(),
+            host: None,
+            names: Vec::new(),
+            numbers: HashMap::new(),
+            shapes: Vec::new(),
+            known: HashMap::new(),
+            shape: Shape::default(),
+        }
+    }
+
+    fn item(&mut self, record: &Record<'_>) -> Result<(), ResultsError> {
+        self.warnings.add(record);
+        if !self.is_possible {
+            return Ok(());
+        }
+        // Properties that come late change the host in the midst of its items.
+        if self.host.as_ref() != Some(record.host) {
+            self.output.host(record.host).map_err(ResultsError::Write)?;
+            self.host = Some(record.host.clone());
+        }
+        let host = u32::try_from(self.output.host_count() - 1).unwrap_or(u32::MAX);
+        let shape = self.shape(record);
+        self.is_possible = self.shapes.len() <= MOST_SHAPES && self.names.len() <= MOST_SHAPES;
+        let columns = Columns::of(record, host, shape, record.item.as_written().map_or(0, short));
+        self.output.row(&columns.encode()).map_err(ResultsError::Write)
+    }
+
+    fn shape(&mut self, record: &Record<'_>) -> u32 {
+        let item: &Item = record.item;
+        self.shape.others.clear();
+        for other in item.others() {
+            let name = item.name(other);
+            let number = self.numbers.get(name).copied().unwrap_or_else(|| {
+                let number = u32::try_from(self.names.len()).unwrap_or(u32::MAX);
+                self.names.push(name.to_owned());
+                self.numbers.insert(name.to_owned(), number);
+                number
+            });
+            if !self.shape.others.contains(&number) {
+                self.shape.others.push(number);
+            }
+        }
+        self.shape.present = item.present();
+        self.shape.shown = record.shown_beside(FieldSet::default());
+        if let Some(known) = self.known.get(&self.shape) {
+            return *known;
+        }
+        let number = u32::try_from(self.shapes.len()).unwrap_or(u32::MAX);
+        self.shapes.push(self.shape.clone());
+        self.known.insert(self.shape.clone(), number);
+        number
+    }
+
+    fn finish(self, export: ExportIdentity, header: Header, stats: ExportStats) -> Result<IndexSummary, ResultsError> {
+        let Self { output, is_possible: is_usable, warnings, names, shapes, .. } = self;
+        let mut about = About { export, is_usable, header, stats: stats.clone(), warnings, names, shapes };
+        if !is_usable {
+            (about.names, about.shapes) = (Vec::new(), Vec::new());
+        }
+        let about = serde_json::to_vec(&about).map_err(|error| ResultsError::Write(error.into()))?;
+        output.finish(&about).map_err(ResultsError::Write)?;
+        Ok(IndexSummary { stats, is_usable })
+    }
+}

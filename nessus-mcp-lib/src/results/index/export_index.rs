@@ -1,0 +1,69 @@
+//! An index that was made, to be asked.
+
+use std::fs::File;
+
+use super::{
+    about::{About, ExportIdentity},
+    error::IndexError,
+    file::{self, Stored},
+};
+use crate::results::counts::ExportStats;
+
+/// An index that fits its export, for [`JsonNlConverter::convert_indexed`](crate::results::JsonNlConverter::convert_indexed).
+///
+/// ```
+/// use std::io::{Seek, Write};
+/// use nessus_mcp_lib::{JsonNlConverter, results::{ExportIndex, Query}};
+///
+/// let mut export = tempfile::tempfile()?;
+/// export.write_all(br#"<NessusClientData_v2><Report><ReportHost name="10.0.0.7">
+///     <ReportItem severity="3" pluginID="900001" port="443"/></ReportHost></Report></NessusClientData_v2>"#)?;
+/// let mut file = tempfile::tempfile()?;
+/// assert!(ExportIndex::build(&export, &file)?.is_usable);
+/// file.rewind()?;
+/// let index = ExportIndex::load(&file, &export)?;
+/// let query = Query::builder().filters(r#"{"severity": ">=High"}"#.parse()?).build()?;
+/// let summary = JsonNlConverter::new(query).convert_indexed(&export, &index, std::io::sink())?;
+/// assert_eq!(summary.total_vulnerabilities, 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct ExportIndex {
+    pub(super) about: About,
+    pub(super) stored: Stored,
+}
+
+impl ExportIndex {
+    /// Checks an index and compares it with its export. The index is read again while it is used, and its position changes.
+    ///
+    /// # Errors
+    /// When it is not to be used for this export, and is to be made again.
+    pub fn load(index: &File, export: &File) -> Result<Self, IndexError> {
+        let (stored, about) = Stored::open(index)?;
+        let about: About = serde_json::from_slice(&about).map_err(|_| IndexError::Damaged)?;
+        if ExportIdentity::of(export, about.export.base)? != about.export {
+            return Err(IndexError::Stale);
+        }
+        if !about.is_usable {
+            return Err(IndexError::Impossible);
+        }
+        if stored.row_count() != about.stats.items {
+            return Err(IndexError::Damaged);
+        }
+        Ok(Self { about, stored })
+    }
+
+    /// How many items and hosts an index says it has, without looking whether it is to be believed.
+    pub(in crate::results) fn extent(index: &File) -> Option<(u64, u64)> {
+        file::extent(index)
+    }
+
+    /// What the export holds.
+    pub fn stats(&self) -> &ExportStats {
+        &self.about.stats
+    }
+
+    pub(in crate::results) fn base(&self) -> u64 {
+        self.about.export.base
+    }
+}
