@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use serde::Serialize;
 
-use super::fields::{MOST_NAMES, NAME_BYTES};
+use super::record::{MOST_NAMES, NAME_BYTES};
 use crate::error::{Classified, ErrorKind};
 
 /// Where in an export something was found.
@@ -340,7 +340,7 @@ pub struct Damage {
 
 impl Damage {
     /// The damage an error tells of, when what comes before it can be relied on.
-    pub(super) fn of(error: &ResultsError) -> Option<Self> {
+    pub(crate) fn of(error: &ResultsError) -> Option<Self> {
         let at = match error {
             ResultsError::Truncated(at)
             | ResultsError::Malformed { at, .. }

@@ -6,93 +6,67 @@
 //! scanners.
 //!
 //! # How it works
-//! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export twice: a survey checks the whole file, counts,
+//! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export twice: a first pass checks the whole file, counts,
 //! applies the filters and remembers where matching items stand; then the items of the page are read again from
 //! their byte ranges and written. [`Converter`] does the same for other formats. [`Validation`] judges a whole export: counts, what is missing, and whether the login
 //! worked on each host. [`ScanSummary`] groups an export, [`ScanDiff`] compares two.
 //!
-//! From the ground up, each knowing only those before it: `error`, `fields` (the declared fields and their types),
-//! `encoding` (everything becomes UTF-8), `xml` (the only one that knows quick-xml), `record` (one item with types),
-//! `filter`, `profile`, `sort`, `page`, `cursor`, `query`, `untrusted`, `escape`, `render`, `lines`, `walk` (one reading
-//! of a whole export), `scan_information`, `counts`, `authentication`, `validate`, `budget` and `clean` (views of bounded
-//! size), `summary`, `diff`, `selection` (where the wanted items stand), `survey` (the first reading), `index` (which
-//! stands for it), `memory` (what readings take), `second_reading`,
-//! `conversion` (two readings, a page, and a sink for what is found), `json_nl`, `export` (the sinks of other formats).
+//! The modules, from the ground up; each knows only those before it:
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `texts` | cleans and escapes texts |
+//! | `record` | says what a finding is: item, host, fields, typed values |
+//! | `error` | says what can be wrong with an export or a query |
+//! | `xml` | reads bytes as items; the only one that knows quick-xml |
+//! | `judge` | counts, and says whether an export can be relied on |
+//! | `query` | holds what is asked: filters, order, page, fields |
+//! | `convert` | takes the two passes from an export to a sink |
+//! | `index` | stands for the first pass, when the export was read before |
+//! | `write` | writes lines of JSON, and views that fit a budget |
+//! | `export` | writes CSV, SARIF and HTML |
+//! | `summary`, `diff` | group one export, compare two |
 //!
 //! # How it fails
 //! [`ResultsError`] is either about the query, and lists what would be valid, or about the file, and says where. A
 //! broken file is converted in part only where that was asked for, and then the output says so; a filter that cannot be
 //! applied is never an empty result.
 
-mod authentication;
-mod budget;
-mod checksum;
-mod clean;
-mod conversion;
-mod counts;
-mod cursor;
+mod convert;
 mod diff;
-mod encoding;
 mod error;
-mod escape;
 mod export;
-#[cfg(feature = "schema")]
-mod field_list;
-mod fields;
-mod filter;
-mod host_time;
 mod index;
-mod json_nl;
-mod lines;
-mod memory;
-mod page;
-mod profile;
+mod judge;
 mod query;
 mod record;
-mod render;
-mod scan_information;
-mod second_reading;
-mod selection;
-mod sink;
-mod sort;
 mod summary;
-mod survey;
-mod untrusted;
-mod validate;
-mod validation_warnings;
-mod walk;
-mod window;
-mod words;
+mod texts;
+mod write;
 mod xml;
 
-pub use authentication::{
-    AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Evidence, HostAuthentication, LoginExpected,
-    Verdict, VerdictCounts,
-};
-pub use budget::{DEFAULT_CHARS, MIN_CHARS, Section};
+pub use convert::ConversionSummary;
 pub use diff::{
     ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, Difference, FindingRow, HostNotComparable, HostsCompared,
     Incomparable, ScanDiff, ScanSide,
 };
 pub use error::{Damage, Location, ResultsError};
 pub use export::{Converter, Format};
-#[cfg(feature = "schema")]
-pub use field_list::{DeclaredField, declared_fields};
-pub use filter::FilterSet;
+pub(crate) use index::Extent;
 pub use index::{ExportIndex, IndexError, IndexSummary};
-pub use json_nl::JsonNlConverter;
+pub use judge::{
+    AuthenticationReport, AuthenticationStatus, Cause, CauseCount, ComplianceCounts, Evidence, ExportStats,
+    HostAuthentication, LoginExpected, SeverityCounts, Validation, ValidationReport, ValidationWarning, Verdict,
+    VerdictCounts, validate,
+};
 #[cfg(feature = "schema")]
-pub use json_nl::line_schemas;
-pub(crate) use memory::Extent;
-pub use page::Page;
-pub use profile::Profile;
-pub use query::{Query, QueryBuilder};
+pub use query::{DeclaredField, declared_fields};
+pub use query::{FilterSet, Page, Profile, Query, QueryBuilder, SortField, SortOrder};
 pub use record::Severity;
-pub use sink::ConversionSummary;
-pub use sort::{SortField, SortOrder};
 pub use summary::{
     AuthenticationRow, AuthenticationView, HostRow, PluginRow, RiskRow, RiskView, ScanSummary, SeverityRow,
     SolutionRow, SolutionsView, SummaryCounts, SummaryView,
 };
-pub use validate::{ComplianceCounts, ExportStats, SeverityCounts, Validation, ValidationReport, validate};
-pub use validation_warnings::ValidationWarning;
+#[cfg(feature = "schema")]
+pub use write::line_schemas;
+pub use write::{DEFAULT_CHARS, JsonNlConverter, MIN_CHARS, Section};

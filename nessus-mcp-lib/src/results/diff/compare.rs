@@ -6,9 +6,8 @@ use serde::Serialize;
 
 use super::keep::{About, CheckStatus, Findings, Key, Names, State, read_scan};
 use crate::results::{
-    authentication::{Judgement, LoginExpected},
-    counts::SeverityCounts,
     error::ResultsError,
+    judge::{Judgement, LoginExpected, SeverityCounts},
     record::Severity,
 };
 

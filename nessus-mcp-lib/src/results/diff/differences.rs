@@ -5,7 +5,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::keep::About;
-use crate::results::clean::{NAME_CHARS, clean};
+use crate::results::texts::{NAME_CHARS, clean};
 
 /// A code, what a scan says about it, and what follows when two say different things.
 type Side<'a> = (&'static str, &'a dyn Fn(&About) -> Option<String>, &'static str);

@@ -9,15 +9,11 @@ use std::{
 };
 
 use crate::results::{
-    ExportStats,
-    authentication::{AuthenticationReport, Judge, Judgement, LoginExpected},
-    clean::{NAME_CHARS, clean},
-    counts::Tally,
     error::ResultsError,
-    fields::FieldId,
-    record::{Host, Record, Severity, Value},
-    walk::{Visit, walk},
-    xml::Header,
+    judge::{AuthenticationReport, ExportStats, Judge, Judgement, LoginExpected, Tally},
+    record::{FieldId, Host, Record, Severity, Value},
+    texts::{NAME_CHARS, clean},
+    xml::{Header, Visit, walk},
 };
 
 /// The most findings of one scan that are compared; more are counted and said.

@@ -3,7 +3,7 @@
 use std::io::Read;
 
 use super::compare::{self, Outcome};
-use crate::results::{authentication::LoginExpected, error::ResultsError};
+use crate::results::{error::ResultsError, judge::LoginExpected};
 
 /// Two scans compared.
 ///

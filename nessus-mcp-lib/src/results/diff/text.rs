@@ -3,7 +3,7 @@
 use std::fmt::{self, Write as _};
 
 use super::view::{ComplianceRow, DiffView, FindingRow, HostNotComparable, ScanSide};
-use crate::results::{budget::Section, counts::SeverityCounts, record::Severity};
+use crate::results::{judge::SeverityCounts, record::Severity, write::Section};
 
 /// Lines of at most a few hundred characters, without control characters and without colour.
 impl fmt::Display for DiffView {

@@ -10,11 +10,10 @@ use super::{
     scan_diff::ScanDiff,
 };
 use crate::results::{
-    authentication::{AuthenticationStatus, Judgement},
-    budget::{Section, fit},
-    clean::{NAME_CHARS, clean},
-    counts::{SeverityCounts, is_zero},
+    judge::{AuthenticationStatus, Judgement, SeverityCounts, is_zero},
     record::Severity,
+    texts::{NAME_CHARS, clean},
+    write::{Section, fit},
 };
 
 /// One of the two scans.

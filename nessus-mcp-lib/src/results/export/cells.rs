@@ -3,9 +3,8 @@
 use std::{borrow::Cow, fmt::Write as _};
 
 use crate::results::{
-    fields::FieldRef,
-    record::{Record, Value},
-    untrusted,
+    record::{FieldRef, Record, Value},
+    texts::untrusted,
 };
 
 /// Between the values of a field.

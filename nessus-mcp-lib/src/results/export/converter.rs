@@ -8,7 +8,10 @@ use std::{
 
 use super::{csv, html, sarif};
 use crate::results::{
-    conversion::Conversion, error::ResultsError, json_nl::JsonNlConverter, query::Query, sink::ConversionSummary,
+    convert::{Conversion, ConversionSummary},
+    error::ResultsError,
+    query::Query,
+    write::JsonNlConverter,
 };
 
 /// What a conversion writes.

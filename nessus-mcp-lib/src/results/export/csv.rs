@@ -6,12 +6,10 @@ use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
 use super::cells;
 use crate::results::{
+    convert::{ConversionSummary, OTHER_NAMES, Sink, Survey},
     error::ResultsError,
-    fields::FieldRef,
     query::Query,
-    record::Record,
-    sink::{ConversionSummary, Sink},
-    survey::{OTHER_NAMES, Survey},
+    record::{FieldRef, Record},
 };
 
 /// The characters that a formula or command begins with, also in their wide forms.

@@ -19,14 +19,12 @@ use sha2::{Digest, Sha256};
 use super::cells;
 use crate::hex;
 use crate::results::{
+    convert::{ConversionSummary, Sink, Survey},
     error::ResultsError,
-    fields::{FieldId, FieldRef},
     query::Query,
-    record::{Record, Severity, Value},
-    render,
-    sink::{ConversionSummary, Sink},
-    survey::Survey,
-    untrusted,
+    record::{FieldId, FieldRef, Record, Severity, Value},
+    texts::untrusted,
+    write::render,
 };
 
 /// Bytes written at once.

@@ -5,7 +5,7 @@ use std::{fs::File, time::UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::results::{
-    cursor::Identity, error::ResultsError, fields::FieldSet, survey::Warnings, validate::ExportStats, xml::Header,
+    convert::Warnings, error::ResultsError, judge::ExportStats, query::Identity, record::FieldSet, xml::Header,
 };
 
 /// All but the rows and hosts.

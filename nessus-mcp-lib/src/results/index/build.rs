@@ -13,15 +13,11 @@ use super::{
     row::Columns,
 };
 use crate::results::{
-    checksum::short,
-    encoding,
+    convert::{Warnings, short},
     error::ResultsError,
-    fields::FieldSet,
-    record::{Host, Record},
-    survey::Warnings,
-    validate::{ExportStats, Tally, Validation, ValidationReport},
-    walk::{Visit, buffered, walk},
-    xml::{ExportReader, Header, Item, Step},
+    judge::{ExportStats, Tally, Validation, ValidationReport},
+    record::{FieldSet, Host, Item, Record},
+    xml::{ExportReader, Header, Step, Visit, buffered, encoding, walk},
 };
 
 /// Combinations of fields beyond this are not indexed; exports have some hundreds.

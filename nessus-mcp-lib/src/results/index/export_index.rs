@@ -7,7 +7,7 @@ use super::{
     error::IndexError,
     file::{self, Stored},
 };
-use crate::results::counts::ExportStats;
+use crate::results::judge::ExportStats;
 
 /// An index that fits its export, for [`JsonNlConverter::convert_indexed`](crate::results::JsonNlConverter::convert_indexed).
 ///
@@ -54,7 +54,7 @@ impl ExportIndex {
     }
 
     /// How many items and hosts an index says it has, without looking whether it is to be believed.
-    pub(in crate::results) fn extent(index: &File) -> Option<(u64, u64)> {
+    pub(crate) fn extent(index: &File) -> Option<(u64, u64)> {
         file::extent(index)
     }
 
@@ -63,7 +63,7 @@ impl ExportIndex {
         &self.about.stats
     }
 
-    pub(in crate::results) fn base(&self) -> u64 {
+    pub(crate) fn base(&self) -> u64 {
         self.about.export.base
     }
 }

@@ -27,11 +27,10 @@ use super::{
     row::{Columns, ROW_BYTES},
 };
 use crate::results::{
-    checksum::{BLOCK, Checksum},
+    convert::{BLOCK, Checksum},
     error::ResultsError,
-    fields::FIELDS,
-    record::Host,
-    sort::{NameKey, ranks},
+    query::{NameKey, ranks},
+    record::{FIELDS, Host},
 };
 
 /// Grows with every change of the layout or of what the columns mean.

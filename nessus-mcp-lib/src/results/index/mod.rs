@@ -19,11 +19,12 @@ mod build;
 mod error;
 mod export_index;
 mod file;
+mod memory;
 mod row;
 mod search;
 
-pub(super) use self::search::search;
 pub use self::{build::IndexSummary, error::IndexError, export_index::ExportIndex};
+pub(crate) use self::{memory::Extent, search::search};
 
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,8 @@
 //! What is kept of an item: its place, and the fields that most filters and orders look at.
 
 use crate::results::{
-    fields::FieldId,
-    record::{Record, Severity, Value},
-    sort::{Place, worst},
+    query::{Place, worst},
+    record::{FieldId, Record, Severity, Value},
 };
 
 /// Bytes of a row.

@@ -12,24 +12,18 @@ use super::{
     row::{Columns, Known},
 };
 use crate::results::{
+    convert::{OTHER_NAMES, Picker, Survey, Wanted, Window, full_fields, unknown_field},
     error::ResultsError,
-    fields::{FieldId, FieldRef, FieldSet, Kind, Origin},
-    filter::Filter,
-    profile::Projection,
-    query::Query,
-    record::{Host, Record, Value, is_called},
-    selection::{Picker, Wanted},
-    sort::{Key, SortOrder, Sorter},
-    survey::{OTHER_NAMES, Survey, full_fields, unknown_field},
-    window::Window,
-    xml::{Item, ItemReader},
+    query::{Filter, Key, Projection, Query, SortOrder, Sorter},
+    record::{FieldId, FieldRef, FieldSet, Host, Item, Kind, Origin, Record, Value, is_called},
+    xml::ItemReader,
 };
 
 /// Bytes read at once when item after item is looked at.
 const WINDOW_BYTES: usize = 256 << 10;
 
 /// What [`survey`](crate::results::survey::survey) finds by reading the whole export.
-pub(in crate::results) fn search<'i, R: Read + Seek>(
+pub(crate) fn search<'i, R: Read + Seek>(
     index: &'i ExportIndex,
     query: &Query,
     export: &mut R,

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::*;
 use crate::results::{
-    FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, ResultsError, Validation, checksum::Checksum,
-    validate,
+    FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, ResultsError, Validation, convert::Checksum,
+    judge::validate,
 };
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");

@@ -6,11 +6,9 @@ use std::{
 };
 
 use crate::results::{
-    authentication::Judgement,
-    clean::{NAME_CHARS, clean},
-    counts::SeverityCounts,
-    fields::FieldId,
-    record::{Host, Record, Severity, Value},
+    judge::{Judgement, SeverityCounts},
+    record::{FieldId, Host, Record, Severity, Value},
+    texts::{NAME_CHARS, clean},
 };
 
 /// The most groups of a kind; findings beyond are counted as not grouped. A scan of 100,000 hosts with every plugin

@@ -5,10 +5,9 @@ use serde_json::{Value as Json, json};
 
 use super::groups::{Groups, HostGroup, Plugin, Solution};
 use crate::results::{
-    authentication::{Cause, Judgement, Verdict},
-    clean::{NAME_CHARS, clean},
-    counts::{SeverityCounts, is_zero},
+    judge::{Cause, Judgement, SeverityCounts, Verdict, is_zero},
     record::Severity,
+    texts::{NAME_CHARS, clean},
 };
 
 /// How many hosts a row names.

@@ -4,11 +4,9 @@ use std::io::Read;
 
 use super::groups::Groups;
 use crate::results::{
-    authentication::{AuthenticationReport, Judge, LoginExpected},
-    counts::{ExportStats, Tally},
     error::ResultsError,
-    walk::{Visit, walk},
-    xml::Header,
+    judge::{AuthenticationReport, ExportStats, Judge, LoginExpected, Tally},
+    xml::{Header, Visit, walk},
 };
 
 /// What a whole export holds, grouped.

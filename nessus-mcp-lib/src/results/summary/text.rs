@@ -6,7 +6,7 @@ use super::{
     rows::{HostRow, PluginRow, RiskRow, SolutionRow},
     view::{RiskView, SummaryView},
 };
-use crate::results::{budget::Section, counts::SeverityCounts, record::Severity};
+use crate::results::{judge::SeverityCounts, record::Severity, write::Section};
 
 /// Lines of at most a few hundred characters, without control characters and without colour.
 impl fmt::Display for SummaryView {

@@ -11,11 +11,13 @@ use super::{
     scan_summary::ScanSummary,
 };
 use crate::results::{
-    authentication::{AuthenticationReport, AuthenticationStatus, Cause, Judgement, Verdict},
-    budget::{Section, fit},
-    clean::{NAME_CHARS, clean},
-    counts::{ComplianceCounts, SeverityCounts, is_zero},
+    judge::{
+        AuthenticationReport, AuthenticationStatus, Cause, ComplianceCounts, Judgement, SeverityCounts, Verdict,
+        is_zero,
+    },
     record::Severity,
+    texts::{NAME_CHARS, clean},
+    write::{Section, fit},
 };
 
 /// The longest list, whatever room there is.

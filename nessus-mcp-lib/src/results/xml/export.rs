@@ -6,15 +6,18 @@ use quick_xml::events::{BytesStart, Event};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    item::Item,
     limits,
     plugin_set::PluginSetPrint,
     repairs::Mended,
     source::{Buffers, Source},
 };
+use crate::results::record::Item;
 use crate::{
     error::excerpt,
-    results::{error::ResultsError, fields::FieldId, record::Host},
+    results::{
+        error::ResultsError,
+        record::{FieldId, Host},
+    },
 };
 
 /// The longest text of the policy that is kept.

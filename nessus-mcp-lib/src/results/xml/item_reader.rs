@@ -2,12 +2,12 @@
 
 use super::{
     export::read_single_item,
-    item::Item,
     quick,
     repairs::Mended,
     source::{Buffers, Source},
 };
 use crate::results::error::ResultsError;
+use crate::results::record::Item;
 
 /// Reads single items from their bytes, wherever in the file those stand.
 #[derive(Debug, Default)]

@@ -1,4 +1,7 @@
-//! Reading the XML of an export: the only place that knows quick-xml.
+//! Bytes to items: the only place that knows quick-xml.
+//!
+//! Takes the bytes of a .nessus export, in any encoding it may have. Gives them back as UTF-8 (`encoding.rs`), and as
+//! steps through hosts and items ([`ExportReader`], [`walk`]), or as single items out of their bytes ([`ItemReader`]).
 //!
 //! An export is read once from front to back, one item at a time, into buffers that are used again, so memory does
 //! not grow with the file. quick-xml finds the markup; text between two tags is copied by [`source::Source`] itself,
@@ -12,8 +15,8 @@
 //! What is mended instead of refused, because the rest of a result is worth having, is counted in [`Mended`].
 
 mod capped;
+pub(crate) mod encoding;
 mod export;
-mod item;
 mod item_reader;
 mod limits;
 mod plugin_set;
@@ -21,9 +24,12 @@ mod quick;
 mod repairs;
 mod source;
 mod text;
+mod walk;
 
-pub(crate) use export::{ExportReader, Header, Step};
-pub(crate) use item::{Attribute, Item, Occurrence};
-pub(crate) use item_reader::ItemReader;
-pub(crate) use plugin_set::PluginSetPrint;
-pub(crate) use repairs::Mended;
+pub(crate) use self::{
+    export::{ExportReader, Header, Step},
+    item_reader::ItemReader,
+    plugin_set::PluginSetPrint,
+    repairs::Mended,
+    walk::{Visit, buffered, walk},
+};

@@ -14,12 +14,12 @@ use std::{ops::Range, sync::LazyLock};
 use memchr::memmem::Finder;
 
 use super::{
-    item::{Item, Place},
     limits,
     repairs::Mended,
     text::{self, Piece},
 };
-use crate::results::{fields::FieldId, words};
+use crate::results::record::{Item, Place};
+use crate::results::{record::FieldId, texts::words};
 
 /// Items beyond this are left to the general reader, whose limits on texts and tags lie above it.
 pub(super) const MOST_BYTES: usize = limits::TAG_BYTES;
@@ -253,10 +253,8 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::results::{
-        fields::ALL,
-        xml::{ExportReader, Step},
-    };
+    use crate::results::record::ALL;
+    use crate::results::xml::{ExportReader, Step};
 
     const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 

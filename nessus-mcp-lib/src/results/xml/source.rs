@@ -9,16 +9,16 @@ use quick_xml::{
 
 use super::{
     capped::Capped,
-    item::{Item, Opened},
     limits, quick,
     repairs::Mended,
     text::{self, Piece},
 };
+use crate::results::record::{Item, Opened};
 use crate::{
     error::excerpt,
     results::{
         error::{Location, ResultsError},
-        fields::{FieldId, Kind},
+        record::{FieldId, Kind},
     },
 };
 

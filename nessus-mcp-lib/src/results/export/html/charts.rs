@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::markup::{class, escape};
-use crate::results::{clean::clean, counts::SeverityCounts, record::Severity};
+use crate::results::{judge::SeverityCounts, record::Severity, texts::clean};
 
 /// The width of a chart, in its own units.
 const WIDTH: u64 = 640;

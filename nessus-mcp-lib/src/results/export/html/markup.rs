@@ -1,6 +1,6 @@
 //! What all parts of the report write alike.
 
-use crate::results::{record::Severity, untrusted};
+use crate::results::{record::Severity, texts::untrusted};
 
 /// The class of a severity, for its colour.
 pub(super) const fn class(severity: Option<Severity>) -> &'static str {

@@ -20,15 +20,12 @@ use self::{
 };
 use super::cells;
 use crate::results::{
+    convert::{ConversionSummary, Sink, Survey},
     error::ResultsError,
-    fields::{FieldId, FieldRef, FieldSet},
-    profile::Projection,
-    query::Query,
-    record::{Record, Severity},
-    sink::{ConversionSummary, Sink},
-    survey::Survey,
-    untrusted,
-    walk::Visit,
+    query::{Projection, Query},
+    record::{FieldId, FieldRef, FieldSet, Record, Severity},
+    texts::untrusted,
+    xml::Visit,
 };
 
 /// Bytes written at once.

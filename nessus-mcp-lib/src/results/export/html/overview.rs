@@ -9,12 +9,10 @@ use std::{
 
 use super::{charts, markup::escape};
 use crate::results::{
-    authentication::{AuthenticationReport, AuthenticationStatus, Judge, LoginExpected},
-    counts::{ComplianceCounts, SeverityCounts},
-    fields::FieldId,
-    record::{Record, Severity, Value},
-    survey::Survey,
-    walk::Visit,
+    convert::Survey,
+    judge::{AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judge, LoginExpected, SeverityCounts},
+    record::{FieldId, Record, Severity, Value},
+    xml::Visit,
 };
 
 /// The most hosts that are counted one by one; an export that was made to fill memory has more.

@@ -1,0 +1,103 @@
+//! From an export and a query to an output, whatever its format: two readings, a selection, a page.
+//!
+//! The first reading checks the whole export, counts, and remembers what matches; only then is anything written. The
+//! second reads the selected items again, in their order, and hands them to a [`Sink`].
+
+use std::io::{BufRead, Read, Seek, SeekFrom};
+
+use super::{
+    first_pass::{Survey, survey},
+    second_pass::SecondReading,
+    sink::{ConversionSummary, Sink},
+};
+use crate::results::{
+    error::ResultsError,
+    query::{Cursor, Identity, Query},
+    xml::{
+        ExportReader, buffered,
+        encoding::{self, Utf8},
+    },
+};
+
+/// What to do with which export.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Conversion<'q> {
+    /// What is wanted.
+    pub query: &'q Query,
+    /// Whether a broken export gives the findings before the damage.
+    pub is_lenient: bool,
+}
+
+impl Conversion<'_> {
+    /// Converts an export that can be read twice, from its first byte on.
+    pub(crate) fn file<R: Read + Seek>(
+        self,
+        input: R,
+        sink: &mut impl Sink,
+    ) -> Result<ConversionSummary, ResultsError> {
+        match encoding::open(input, self.is_lenient)? {
+            Utf8::Direct(mut input, base) => self.read(&mut input, base, sink),
+            Utf8::Copy(mut copy) => self.read(&mut copy, 0, sink),
+        }
+    }
+
+    /// Converts an export that can be read only once, by way of a temporary file.
+    pub(crate) fn stream<R: Read>(self, input: R, sink: &mut impl Sink) -> Result<ConversionSummary, ResultsError> {
+        self.read(&mut encoding::spool(input, self.is_lenient)?, 0, sink)
+    }
+
+    fn read<R: Read + Seek>(
+        self,
+        input: &mut R,
+        base: u64,
+        sink: &mut impl Sink,
+    ) -> Result<ConversionSummary, ResultsError> {
+        self.write(input, base, sink, |input, sink| {
+            survey(reader(input, base)?, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
+        })
+    }
+
+    /// Writes what `survey` selects. The first byte of UTF-8 is the one at `base`.
+    pub(crate) fn write<'h, R: Read + Seek, S: Sink>(
+        self,
+        input: &mut R,
+        base: u64,
+        sink: &mut S,
+        survey: impl FnOnce(&mut R, &mut S) -> Result<Survey<'h>, ResultsError>,
+    ) -> Result<ConversionSummary, ResultsError> {
+        let query = self.query;
+        let is_whole = query.page.is_all() && query.max_chars.is_none();
+        let identity = if is_whole { None } else { Some(Identity::of(input, base)?) };
+        if let (Some(cursor), Some(identity)) = (&query.cursor, &identity) {
+            cursor.check(identity)?;
+        }
+        let survey = survey(input, sink)?;
+        sink.begin(&survey)?;
+        let window = query.window(survey.matched);
+        let second = SecondReading { selection: &survey.selection, hosts: &*survey.hosts, filters: &query.filters };
+        let (written, is_full) = second.write(input, sink)?;
+        if !is_full && written != window.end - window.start {
+            return Err(ResultsError::Changed);
+        }
+        let position = window.start + written;
+        let next_cursor = identity
+            .filter(|_| position < survey.matched)
+            .map(|identity| Cursor::new(&query.filters, &query.sort, &identity, position).to_string());
+        let summary = ConversionSummary {
+            total_vulnerabilities: survey.matched,
+            written,
+            total_pages: query.page.count(survey.matched),
+            truncated: is_full,
+            next_cursor,
+            stats: survey.stats,
+            damage: survey.damage,
+        };
+        sink.end(&summary)?;
+        Ok(summary)
+    }
+}
+
+fn reader<R: Read + Seek>(input: &mut R, base: u64) -> Result<ExportReader<impl BufRead>, ResultsError> {
+    input.seek(SeekFrom::Start(base)).map_err(ResultsError::Read)?;
+    Ok(ExportReader::new(buffered(input)?, base))
+}

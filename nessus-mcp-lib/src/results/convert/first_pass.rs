@@ -1,0 +1,268 @@
+//! The first reading of an export: what matches, how many there are, and where they stand.
+//!
+//! The header line of the output needs totals that are known only at the end, and an output that was begun cannot be
+//! taken back when the export turns out to be broken. So an export is read twice: here everything is checked and
+//! counted, and it is remembered where matching items stand; only then is anything written.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    io::BufRead,
+    rc::Rc,
+};
+
+use serde::{Deserialize, Serialize};
+
+use super::selection::{Picker, Selection, Wanted};
+use crate::results::{
+    error::{Damage, ResultsError},
+    judge::{ExportStats, Tally},
+    query::{NameKey, Projection, Query, ranks},
+    record::{FieldId, FieldRef, FieldSet, Host, Record, key_of_other, nearest},
+    xml::{ExportReader, Header, Mended, Step, Visit},
+};
+
+/// How many names of undeclared elements are remembered.
+pub(crate) const OTHER_NAMES: usize = 256;
+
+/// Gives the host of a number. An error says that there is none, or that it cannot be read any more.
+pub(crate) type HostOf<'h> = dyn Fn(u32) -> Result<Rc<Host>, ResultsError> + 'h;
+
+/// What was found.
+pub(crate) struct Survey<'h> {
+    pub header: Header,
+    pub stats: ExportStats,
+    /// How many items match.
+    pub matched: u64,
+    pub warnings: Warnings,
+    pub selection: Selection,
+    /// The hosts of the selected items.
+    pub hosts: Box<HostOf<'h>>,
+    /// The fields that matching items have; filled for the `full` profile only.
+    pub present: Vec<FieldRef>,
+    /// Whether there are more of them than are remembered.
+    pub has_more_fields: bool,
+    /// Where the export is broken, when that is no reason to stop.
+    pub damage: Option<Damage>,
+}
+
+/// What was irregular.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Warnings {
+    pub misfits: BTreeMap<FieldId, u64>,
+    pub mended: Mended,
+}
+
+impl Warnings {
+    /// Counts what is irregular in the values of a record.
+    pub(crate) fn add(&mut self, record: &Record<'_>) {
+        record.misfits(|id| *self.misfits.entry(id).or_default() += 1);
+    }
+}
+
+/// What a reading has found so far.
+struct Findings<'q> {
+    query: &'q Query,
+    tally: Tally,
+    warnings: Warnings,
+    picker: Picker<'q>,
+    names: Names<'q>,
+    /// Those of the items that are remembered.
+    hosts: Vec<Rc<Host>>,
+}
+
+impl<'q> Findings<'q> {
+    fn new(query: &'q Query) -> Self {
+        Self {
+            query,
+            tally: Tally::default(),
+            warnings: Warnings::default(),
+            picker: Picker::new(query).at_most(query.window(u64::MAX).end),
+            names: Names::new(query),
+            hosts: Vec::new(),
+        }
+    }
+
+    /// Takes what a reader has just read; whether it is an item that matches.
+    fn take<R: BufRead>(&mut self, step: Step, reader: &ExportReader<R>) -> bool {
+        self.tally.count(step, reader);
+        if step != Step::Item {
+            return false;
+        }
+        let record = Record { host: reader.host(), item: reader.item() };
+        self.warnings.add(&record);
+        self.names.look_for_wanted(&record);
+        if !self.query.filters.matches(&record) {
+            return false;
+        }
+        self.names.look_at_present(&record);
+        let (offset, length) = (record.item.offset, record.item.length);
+        let wanted = self.picker.count(offset, length);
+        if wanted == Wanted::Nothing {
+            return true;
+        }
+        // Properties that come late change the host in the midst of its items.
+        if self.hosts.last().map(Rc::as_ref) != Some(record.host) {
+            self.hosts.push(Rc::new(record.host.clone()));
+        }
+        let host = narrow(self.hosts.len() - 1);
+        if wanted == Wanted::Host {
+            self.picker.begin_stretch(offset, length, host);
+        } else {
+            let key = self.picker.sorter().key(&record, host, 0);
+            self.picker.push(key);
+            self.drop_spare();
+        }
+        true
+    }
+
+    /// Forgets items that cannot be on the page, and their hosts, when there are many.
+    fn drop_spare(&mut self) {
+        if !self.picker.has_spare_keys() {
+            return;
+        }
+        self.picker.drop_keys(host_ranks(&self.hosts));
+        let mut numbers: HashMap<u32, u32> = HashMap::new();
+        let mut kept = Vec::new();
+        for number in self.picker.hosts_of_keys() {
+            *number = *numbers.entry(*number).or_insert_with(|| {
+                kept.extend(self.hosts.get(*number as usize).cloned());
+                narrow(kept.len().saturating_sub(1))
+            });
+        }
+        self.hosts = kept;
+    }
+
+    /// The whole, with what the reader says of the file.
+    fn finish(self, header: Header, mended: Mended, damage: Option<Damage>) -> Result<Survey<'static>, ResultsError> {
+        self.names.check()?;
+        self.query.filters.check()?;
+        let (present, has_more_fields) = self.names.present();
+        let (stats, hosts) = (self.tally.finish(), self.hosts);
+        let warnings = Warnings { mended, ..self.warnings };
+        let (matched, selection) = self.picker.finish(host_ranks(&hosts));
+        let hosts = Box::new(move |number: u32| hosts.get(number as usize).cloned().ok_or(ResultsError::Changed));
+        Ok(Survey { header, stats, matched, warnings, selection, hosts, present, has_more_fields, damage })
+    }
+}
+
+/// The place of each host among the hosts.
+fn host_ranks(hosts: &[Rc<Host>]) -> impl Fn(u32) -> u32 + use<> {
+    let ranks = ranks(&hosts.iter().map(|host| NameKey::of(&host.name)).collect::<Vec<_>>());
+    move |host| ranks.get(host as usize).copied().unwrap_or_default()
+}
+
+/// There are far fewer than four milliards of hosts.
+fn narrow(hosts: usize) -> u32 {
+    u32::try_from(hosts).unwrap_or(u32::MAX)
+}
+
+/// Reads the whole export and shows `look` each step, and whether it is an item that matches.
+///
+/// A lenient survey of a broken export that has begun to tell of hosts ends where the export is broken.
+pub(crate) fn survey<R: BufRead>(
+    mut reader: ExportReader<R>,
+    query: &Query,
+    is_lenient: bool,
+    mut look: impl FnMut(Visit<'_>, bool),
+) -> Result<Survey<'static>, ResultsError> {
+    let mut damage = None;
+    let mut findings = Findings::new(query);
+    loop {
+        let step = match reader.next() {
+            Ok(step) => step,
+            Err(error) => {
+                damage = Damage::of(&error).filter(|_| is_lenient && findings.tally.hosts() > 0);
+                if damage.is_none() {
+                    return Err(error);
+                }
+                break;
+            }
+        };
+        let matches = findings.take(step, &reader);
+        look(Visit::of(step, &reader), matches);
+        if step == Step::End {
+            break;
+        }
+    }
+    findings.finish(reader.header().clone(), reader.mended(), damage)
+}
+
+/// Which names the export has: those a query asks for on the export's word, and those that `full` shows.
+struct Names<'q> {
+    /// Not seen yet.
+    wanted: Vec<(&'static str, &'q str)>,
+    full: bool,
+    declared: FieldSet,
+    others: BTreeSet<String>,
+    has_more: bool,
+    /// All that were seen while a wanted name was not.
+    known: BTreeSet<String>,
+}
+
+impl<'q> Names<'q> {
+    fn new(query: &'q Query) -> Self {
+        Self {
+            wanted: query.undeclared().collect(),
+            full: query.projection == Projection::Full,
+            declared: FieldSet::default(),
+            others: BTreeSet::new(),
+            has_more: false,
+            known: BTreeSet::new(),
+        }
+    }
+
+    fn look_for_wanted(&mut self, record: &Record<'_>) {
+        if self.wanted.is_empty() {
+            return;
+        }
+        self.wanted.retain(|(_, name)| record.others(name).next().is_none());
+        remember_others(&mut self.known, record);
+    }
+
+    fn look_at_present(&mut self, record: &Record<'_>) {
+        if !self.full {
+            return;
+        }
+        self.declared = self.declared.union(record.shown_beside(self.declared));
+        self.has_more |= !remember_others(&mut self.others, record);
+    }
+
+    fn check(&self) -> Result<(), ResultsError> {
+        let Some((place, name)) = self.wanted.first() else { return Ok(()) };
+        Err(unknown_field(name, place, self.known.iter().map(String::as_str)))
+    }
+
+    fn present(&self) -> (Vec<FieldRef>, bool) {
+        if self.full {
+            (full_fields(self.declared, self.others.iter().map(String::as_str)), self.has_more)
+        } else {
+            (Vec::new(), false)
+        }
+    }
+}
+
+/// Adds the names of an item; whether there was room for all.
+fn remember_others(names: &mut BTreeSet<String>, record: &Record<'_>) -> bool {
+    let mut has_room = true;
+    for other in record.item.others() {
+        let name = record.item.name(other);
+        if !names.contains(name) {
+            has_room &= names.len() < OTHER_NAMES;
+            if has_room {
+                names.insert(name.to_owned());
+            }
+        }
+    }
+    has_room
+}
+
+/// The error for a name that the export does not have.
+pub(crate) fn unknown_field<'n>(name: &str, place: &'static str, known: impl Iterator<Item = &'n str>) -> ResultsError {
+    ResultsError::UnknownField { field: crate::error::excerpt(name).to_string(), place, nearest: nearest(name, known) }
+}
+
+/// The declared and other fields that the `full` profile shows.
+pub(crate) fn full_fields<'n>(declared: FieldSet, others: impl Iterator<Item = &'n str>) -> Vec<FieldRef> {
+    let declared = declared.iter().map(FieldRef::Declared);
+    declared.chain(others.map(|name| FieldRef::Other(key_of_other(name).into()))).collect()
+}

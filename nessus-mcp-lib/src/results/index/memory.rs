@@ -1,0 +1,58 @@
+//! How much memory the reading of an export takes, told before it is begun.
+//!
+//! The figures are measured ones, rounded up: they decide how many exports are read at once, not what a reading may use.
+//! That is bounded by what each reading holds.
+
+use std::fs::File;
+
+use super::export_index::ExportIndex;
+use crate::results::query::Query;
+
+/// Buffers of a reading, whatever it is about.
+const BUFFERS: u64 = 4 << 20;
+/// What is held for an item up to the end of a sorted page: its key, and of those that are sorted by a text that.
+const KEY: u64 = 40;
+const TEXT: u64 = 160;
+/// Keys that are held before some are dropped, and the hosts of those.
+const SPARE: u64 = 16 << 10;
+const HOST: u64 = 400;
+/// An item and a host in an export without an index take at least about so many bytes of it.
+const ITEM_BYTES: u64 = 400;
+const HOST_BYTES: u64 = 2_000;
+
+/// How large an export is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Extent {
+    items: u64,
+    hosts: u64,
+    has_index: bool,
+}
+
+impl Extent {
+    /// Of an export with its index, as far as there is one. Both are only looked at, not read.
+    pub(crate) fn of(export: &File, index: Option<&File>) -> Self {
+        if let Some((items, hosts)) = index.and_then(ExportIndex::extent) {
+            return Self { items, hosts, has_index: true };
+        }
+        let bytes = export.metadata().map_or(0, |metadata| metadata.len());
+        Self { items: bytes / ITEM_BYTES, hosts: bytes / HOST_BYTES, has_index: false }
+    }
+
+    /// For a page, or everything, as lines of JSON.
+    pub(crate) fn for_query(self, query: &Query) -> u64 {
+        let keys = query.keys_wanted().saturating_add(SPARE).saturating_add(query.keys_wanted() / 2).min(self.items);
+        let text = if query.sort.field().is_some() { TEXT } else { 0 };
+        let index = if self.has_index { 16 * self.hosts } else { 64 * self.hosts + HOST * keys.min(self.hosts) };
+        BUFFERS + keys.saturating_mul(KEY + text) + index
+    }
+
+    /// For a summary.
+    pub(crate) fn for_summary(self) -> u64 {
+        BUFFERS + 280 * self.hosts + 40 * self.items.min(200_000)
+    }
+
+    /// For a comparison with a later scan.
+    pub(crate) fn for_comparison(self, later: Self) -> u64 {
+        BUFFERS + 32 * (self.items + later.items) + 60 * (self.hosts + later.hosts)
+    }
+}

@@ -1,0 +1,25 @@
+//! What an export holds, and whether it can be relied on.
+//!
+//! Takes the steps of one reading ([`Visit`](super::xml::Visit)). Gives counts ([`Tally`] to [`ExportStats`]), a verdict
+//! on the login at each host ([`Judge`] to [`AuthenticationReport`]), and both together with what a reader must know
+//! ([`Validation`] to [`ValidationReport`]). It shows no findings.
+
+mod authentication;
+mod counts;
+mod scan_information;
+mod validation;
+mod warnings;
+
+pub use self::{
+    authentication::{
+        AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Evidence, HostAuthentication, LoginExpected,
+        Verdict, VerdictCounts,
+    },
+    counts::{ComplianceCounts, ExportStats, SeverityCounts},
+    validation::{Validation, ValidationReport, validate},
+    warnings::ValidationWarning,
+};
+pub(crate) use self::{
+    authentication::{Judge, Judgement},
+    counts::{Tally, is_zero},
+};

@@ -1,0 +1,155 @@
+//! Whether an export can be relied on: what it holds, what is missing, and whether the login worked.
+//!
+//! The findings of a scan that reached half of its hosts, or that could not log in, look like those of a good one. So
+//! every completed scan is validated, and what a reader must know is said in sentences beside the findings. A failed
+//! login is no reason to throw network findings away: it is a warning, never an error.
+
+use std::io::Read;
+
+use serde::Serialize;
+
+use super::{
+    authentication::{AuthenticationReport, Judge, LoginExpected},
+    counts::{ExportStats, Tally},
+    warnings::{self, Known, ValidationWarning},
+};
+use crate::results::{
+    error::ResultsError,
+    xml::{Visit, walk},
+};
+
+/// How many hosts are listed with their verdicts when nothing else is asked for.
+const HOSTS_LISTED: usize = 50;
+
+/// Reads a whole export and counts what it holds, in memory that does not grow with it.
+///
+/// ```
+/// let export = br#"<NessusClientData_v2><Report><ReportHost name="a">
+///     <ReportItem severity="3" pluginID="1" port="0"/></ReportHost><ReportHost name="b"/></Report></NessusClientData_v2>"#;
+/// let stats = nessus_mcp_lib::results::validate(&export[..])?;
+/// assert_eq!((stats.hosts, stats.hosts_without_findings, stats.severity_counts.high), (2, 1, 1));
+/// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
+/// ```
+///
+/// # Errors
+/// When it is not a complete .nessus export of version 2.
+pub fn validate<R: Read>(input: R) -> Result<ExportStats, ResultsError> {
+    let mut tally = Tally::default();
+    walk(input, |visit| tally.visit(visit))?;
+    Ok(tally.finish())
+}
+
+/// What is known about a scan beside its export, to hold the export against.
+///
+/// ```
+/// use nessus_mcp_lib::results::{AuthenticationStatus, LoginExpected, Validation};
+///
+/// let export = br#"<NessusClientData_v2><Report><ReportHost name="192.0.2.1">
+///     <ReportItem severity="0" pluginID="104410" port="22" svc_name="ssh"/></ReportHost></Report></NessusClientData_v2>"#;
+/// let report = Validation::new().login(LoginExpected::Yes).targets(2).run(&export[..])?;
+/// assert_eq!(report.authentication.status, AuthenticationStatus::Failed);
+/// assert!(report.warnings.iter().any(|warning| warning.code == "targets_without_results"));
+/// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
+/// ```
+#[derive(Debug, Clone)]
+#[must_use]
+pub struct Validation {
+    known: Known,
+    authenticated_share: f64,
+    hosts_listed: usize,
+}
+
+impl Default for Validation {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Validation {
+    /// Nothing is known.
+    pub const fn new() -> Self {
+        Self {
+            known: Known { login: LoginExpected::NotSaid, targets: None, reported_hosts: None, licensed_hosts: None },
+            authenticated_share: 1.0,
+            hosts_listed: HOSTS_LISTED,
+        }
+    }
+
+    /// Whether the scan was to log in.
+    pub const fn login(mut self, login: LoginExpected) -> Self {
+        self.known.login = login;
+        self
+    }
+
+    /// How many hosts were asked for.
+    pub const fn targets(mut self, targets: u128) -> Self {
+        self.known.targets = Some(targets);
+        self
+    }
+
+    /// How many hosts the scanner says it has results for.
+    pub const fn reported_hosts(mut self, hosts: u64) -> Self {
+        self.known.reported_hosts = Some(hosts);
+        self
+    }
+
+    /// How many hosts the scanner's licence allows: a scan of more is cut short without a word.
+    pub const fn licensed_hosts(mut self, hosts: u64) -> Self {
+        self.known.licensed_hosts = Some(hosts);
+        self
+    }
+
+    /// The part of the live hosts, from 0 to 1, that must be authenticated for a success; all of them by default.
+    pub const fn authenticated_share(mut self, share: f64) -> Self {
+        self.authenticated_share = share;
+        self
+    }
+
+    /// How many hosts are listed with their verdicts, 50 by default; the rest is counted.
+    pub const fn hosts_listed(mut self, most: usize) -> Self {
+        self.hosts_listed = most;
+        self
+    }
+
+    /// Reads a whole export and judges it, in memory that does not grow with it.
+    ///
+    /// # Errors
+    /// When it is not a complete .nessus export of version 2.
+    pub fn run<R: Read>(&self, input: R) -> Result<ValidationReport, ResultsError> {
+        let mut tally = Tally::default();
+        let mut judge = self.judge();
+        walk(input, |visit: Visit<'_>| {
+            tally.visit(visit);
+            judge.visit(visit);
+        })?;
+        Ok(self.report(tally.finish(), judge))
+    }
+
+    /// What sees the hosts of an export and judges their logins.
+    pub(crate) fn judge(&self) -> Judge {
+        Judge::new(self.hosts_listed)
+    }
+
+    /// The report on what was counted and judged.
+    pub(crate) fn report(&self, stats: ExportStats, judge: Judge) -> ValidationReport {
+        let (authentication, contradictions) = judge.finish(self.known.login, self.authenticated_share);
+        let warnings = warnings::warnings(self.known, &stats, &authentication, &contradictions);
+        let troubleshooting = warnings::troubleshooting(self.known.login, &authentication);
+        ValidationReport { stats, authentication, warnings, troubleshooting }
+    }
+}
+
+/// What a validation has found.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[non_exhaustive]
+pub struct ValidationReport {
+    /// What the export holds.
+    #[serde(flatten)]
+    pub stats: ExportStats,
+    /// Whether the login worked.
+    pub authentication: AuthenticationReport,
+    /// What a reader of the findings must know.
+    pub warnings: Vec<ValidationWarning>,
+    /// What to do about failed logins, the most frequent cause first. Empty when there is nothing to do.
+    pub troubleshooting: Vec<String>,
+}

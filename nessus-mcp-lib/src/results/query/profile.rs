@@ -1,0 +1,236 @@
+//! Which fields of a record are shown.
+
+use std::{collections::HashSet, fmt, str::FromStr};
+
+use crate::results::{
+    error::ResultsError,
+    record::{FieldId, FieldRef, MOST_NAMES, NAME_BYTES},
+};
+
+/// A named choice of fields.
+///
+/// In every profile but `full` each record has every field of the profile; a missing value is `null`, an empty list,
+/// or `false`. In `full` a record has what its item has.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Profile {
+    /// Host, plugin, severity, CVEs, score and exploit.
+    Minimal,
+    /// Minimal, with the plugin's name, CVSS 3 score and synopsis.
+    Summary,
+    /// Summary, with description and solution.
+    #[default]
+    Brief,
+    /// What it takes to decide what to mend first.
+    Triage,
+    /// Every element and attribute of the item, and the derived fields.
+    Full,
+}
+
+const MINIMAL: &[FieldId] =
+    &[FieldId::Host, FieldId::PluginId, FieldId::Severity, FieldId::Cve, FieldId::CvssScore, FieldId::ExploitAvailable];
+
+const SUMMARY: &[FieldId] = &[
+    FieldId::Host,
+    FieldId::PluginId,
+    FieldId::Severity,
+    FieldId::Cve,
+    FieldId::CvssScore,
+    FieldId::ExploitAvailable,
+    FieldId::PluginName,
+    FieldId::Cvss3BaseScore,
+    FieldId::Synopsis,
+];
+
+const BRIEF: &[FieldId] = &[
+    FieldId::Host,
+    FieldId::PluginId,
+    FieldId::Severity,
+    FieldId::Cve,
+    FieldId::CvssScore,
+    FieldId::ExploitAvailable,
+    FieldId::PluginName,
+    FieldId::Cvss3BaseScore,
+    FieldId::Synopsis,
+    FieldId::Description,
+    FieldId::Solution,
+];
+
+const TRIAGE: &[FieldId] = &[
+    FieldId::Host,
+    FieldId::Port,
+    FieldId::Protocol,
+    FieldId::PluginId,
+    FieldId::PluginName,
+    FieldId::Severity,
+    FieldId::Cve,
+    FieldId::CvssScore,
+    FieldId::VprScore,
+    FieldId::EpssScore,
+    FieldId::ExploitAvailable,
+    FieldId::CisaKnownExploited,
+    FieldId::Solution,
+];
+
+impl Profile {
+    /// From the shortest to the longest.
+    pub const ALL: [Self; 5] = [Self::Minimal, Self::Summary, Self::Brief, Self::Triage, Self::Full];
+
+    /// The profile's name.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Minimal => "minimal",
+            Self::Summary => "summary",
+            Self::Brief => "brief",
+            Self::Triage => "triage",
+            Self::Full => "full",
+        }
+    }
+
+    /// The names of all profiles.
+    pub fn names() -> [&'static str; 5] {
+        Self::ALL.map(Self::name)
+    }
+
+    /// The fields, in order; `None` is all there are.
+    pub(crate) const fn fields(self) -> Option<&'static [FieldId]> {
+        match self {
+            Self::Minimal => Some(MINIMAL),
+            Self::Summary => Some(SUMMARY),
+            Self::Brief => Some(BRIEF),
+            Self::Triage => Some(TRIAGE),
+            Self::Full => None,
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl FromStr for Profile {
+    type Err = ResultsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| ResultsError::UnknownProfile {
+            name: crate::error::excerpt(text).to_string(),
+            known: Self::names().into(),
+        })
+    }
+}
+
+/// The fields that are shown: a profile's or the caller's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Projection {
+    /// Everything the item has.
+    Full,
+    /// These, always.
+    Fields {
+        /// The profile's name, or `custom`.
+        name: &'static str,
+        /// The fields in order, each once.
+        fields: Vec<FieldRef>,
+    },
+}
+
+impl Projection {
+    /// The profile's fields.
+    pub(crate) fn of(profile: Profile) -> Self {
+        match profile.fields() {
+            None => Self::Full,
+            Some(fields) => {
+                let fields = fields.iter().copied().map(FieldRef::Declared).collect();
+                Self::Fields { name: profile.name(), fields }
+            }
+        }
+    }
+
+    /// The caller's own fields.
+    pub(crate) fn custom(names: &[String]) -> Result<Self, ResultsError> {
+        let fields = Self::Fields { name: "custom", fields: Vec::new() }.with_extra(names)?;
+        if matches!(&fields, Self::Fields { fields, .. } if fields.is_empty()) {
+            return Err(ResultsError::NoFields);
+        }
+        Ok(fields)
+    }
+
+    /// These fields after those that are shown already; `full` shows everything an item has anyway.
+    pub(crate) fn with_extra(mut self, names: &[String]) -> Result<Self, ResultsError> {
+        if names.len() > MOST_NAMES {
+            return Err(ResultsError::InvalidFields(format!("{} names are more than {MOST_NAMES}", names.len())));
+        }
+        if let Some(name) = names.iter().find(|name| name.len() > NAME_BYTES) {
+            let (name, length) = (crate::error::excerpt(name), name.len());
+            return Err(ResultsError::InvalidFields(format!("`{name}` has {length} bytes, more than {NAME_BYTES}")));
+        }
+        if let Self::Fields { fields, .. } = &mut self {
+            let mut known: HashSet<FieldRef> = fields.iter().cloned().collect();
+            for name in names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()) {
+                let field = FieldRef::named(name);
+                if known.insert(field.clone()) {
+                    fields.push(field);
+                }
+            }
+        }
+        Ok(self)
+    }
+
+    /// The fields, in order; `present` are those that `full` shows.
+    pub(crate) fn shown<'p>(&'p self, present: &'p [FieldRef]) -> &'p [FieldRef] {
+        match self {
+            Self::Full => present,
+            Self::Fields { fields, .. } => fields,
+        }
+    }
+
+    /// What the schema line calls it.
+    pub(crate) const fn name(&self) -> &'static str {
+        match self {
+            Self::Full => Profile::Full.name(),
+            Self::Fields { name, .. } => name,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn longer_profiles_contain_the_shorter_ones() {
+        assert!(SUMMARY.starts_with(MINIMAL));
+        assert!(BRIEF.starts_with(SUMMARY));
+    }
+
+    #[test]
+    fn custom_fields_are_shown_once_each() {
+        let names = ["cve", " CVE ", "new-one", ""].map(str::to_owned);
+        let Projection::Fields { name, fields } = Projection::custom(&names).unwrap() else { panic!() };
+        assert_eq!(name, "custom");
+        assert_eq!(fields.iter().map(FieldRef::name).collect::<Vec<_>>(), ["cve", "new-one"]);
+        assert!(matches!(Projection::custom(&[String::new()]), Err(ResultsError::NoFields)));
+    }
+
+    #[test]
+    fn lists_of_fields_have_a_limit() {
+        let names = |count: usize| (0..count).map(|number| format!("field-{number}")).collect::<Vec<_>>();
+        let brief = || Projection::of(Profile::Brief);
+        assert!(Projection::custom(&names(MOST_NAMES)).is_ok());
+        assert!(brief().with_extra(&names(MOST_NAMES)).is_ok());
+        for list in [names(MOST_NAMES + 1), vec!["cve".to_owned(); 100_000], vec!["x".repeat(NAME_BYTES + 1)]] {
+            for refused in [Projection::custom(&list), brief().with_extra(&list)] {
+                let message = refused.unwrap_err().to_string();
+                assert!(message.starts_with("invalid list of fields: ") && message.len() < 400, "{message}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_unknown_profile_lists_the_known_ones() {
+        use crate::error::Classified;
+        let error = "verbose".parse::<Profile>().unwrap_err();
+        assert_eq!(error.hint().unwrap(), "profiles: minimal, summary, brief, triage, full");
+    }
+}

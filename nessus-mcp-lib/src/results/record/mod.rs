@@ -1,0 +1,19 @@
+//! What a finding is: an item of an export with its host, and the declared fields with their types.
+//!
+//! Takes the texts that [`xml`](super::xml) finds, and keeps them in an [`Item`] and a [`Host`]. Gives a [`Record`],
+//! which answers for each [`FieldId`] of the table in `fields.rs` with typed [`Value`]s. What is not in the table is
+//! text under its own name.
+
+mod fields;
+mod finding;
+mod host_time;
+mod item;
+
+#[cfg(feature = "schema")]
+pub(crate) use self::fields::ALL;
+pub use self::finding::Severity;
+pub(crate) use self::{
+    fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},
+    finding::{Host, Record, Value, boolean, day, is_called, number},
+    item::{Item, Occurrence, Opened, Place},
+};

@@ -1,0 +1,290 @@
+//! Records as JSON, written straight into a buffer.
+
+use std::{
+    borrow::Cow,
+    io::{self, Write},
+};
+
+use crate::results::{
+    query::{Profile, Projection},
+    record::{FieldId, FieldRef, FieldSet, Kind, Occurrence, Origin, Record, Value, key_of_other},
+    texts::{escape, untrusted},
+};
+
+/// A record cannot be made shorter than this many characters.
+pub(crate) const SHORTEST: u64 = 1000;
+/// The shortest that a text is cut to, in characters.
+const SHORTEST_TEXT: usize = 48;
+
+/// Appends the `vulnerability` line of a record, with its line end.
+pub(crate) fn write_record(line: &mut Vec<u8>, record: &Record<'_>, projection: &Projection) -> io::Result<()> {
+    Renderer { line, limit: Limit::NONE, original: None, cut: Vec::new() }.record(record, projection)
+}
+
+/// As [`write_record`], in at most `room` characters, which must be [`SHORTEST`] or more.
+///
+/// Texts and lists are cut, and `truncated_fields` says what there was: `{"plugin_output": {"characters": 586723}}`.
+/// Of an item with so many fields that this is not enough, the fields of the profile `minimal` are left, and
+/// `truncated_record` says so.
+pub(crate) fn write_shortened(
+    line: &mut Vec<u8>,
+    record: &Record<'_>,
+    projection: &Projection,
+    room: u64,
+) -> io::Result<()> {
+    let begin = line.len();
+    let mut text = usize::try_from(room).unwrap_or(usize::MAX);
+    while text > SHORTEST_TEXT {
+        text /= 2;
+        let limit = Limit { text, entries: (text / 16).max(1), whole: true };
+        Renderer { line, limit, original: None, cut: Vec::new() }.record(record, projection)?;
+        if characters(&line[begin..]) <= room {
+            return Ok(());
+        }
+        line.truncate(begin);
+    }
+    let limit = Limit { text: SHORTEST_TEXT, entries: 1, whole: false };
+    Renderer { line, limit, original: None, cut: Vec::new() }.record(record, &Projection::of(Profile::Minimal))
+}
+
+/// How many characters a line has; it is UTF-8.
+pub(crate) fn characters(line: &[u8]) -> u64 {
+    // Branch-free, so that it is done many bytes at a time.
+    line.chunks(128)
+        .map(|chunk| u64::from(chunk.iter().fold(0_u8, |count, byte| count + u8::from(byte & 0xC0 != 0x80))))
+        .sum()
+}
+
+/// What is shown of long values.
+#[derive(Debug, Clone, Copy)]
+struct Limit {
+    /// Characters of a text.
+    text: usize,
+    /// Entries of a list.
+    entries: usize,
+    /// Whether all fields are there.
+    whole: bool,
+}
+
+impl Limit {
+    const NONE: Self = Self { text: usize::MAX, entries: usize::MAX, whole: true };
+}
+
+/// What a cut value had.
+#[derive(Debug, Clone, Copy)]
+enum Original {
+    Characters(usize),
+    Entries(usize),
+}
+
+struct Renderer<'l> {
+    line: &'l mut Vec<u8>,
+    limit: Limit,
+    /// What the field had that is being written, when it was cut.
+    original: Option<Original>,
+    /// The fields that were cut.
+    cut: Vec<(String, Original)>,
+}
+
+impl Renderer<'_> {
+    fn record(mut self, record: &Record<'_>, projection: &Projection) -> io::Result<()> {
+        self.line.extend_from_slice(br#"{"type":"vulnerability""#);
+        match projection {
+            Projection::Full => {
+                for id in record.shown_beside(FieldSet::default()).iter() {
+                    self.field(record, id)?;
+                }
+                self.others(record)?;
+            }
+            Projection::Fields { fields, .. } => {
+                for field in fields {
+                    match field {
+                        FieldRef::Declared(id) => self.field(record, *id)?,
+                        FieldRef::Other(name) => {
+                            self.key(name);
+                            self.values(record.others(name).map(Value::Text), record, true)?;
+                            self.end(name);
+                        }
+                    }
+                }
+            }
+        }
+        if !self.cut.is_empty() {
+            self.line.extend_from_slice(br#","truncated_fields":{"#);
+            for (at, (name, original)) in self.cut.iter().enumerate() {
+                if at > 0 {
+                    self.line.push(b',');
+                }
+                escape::text(self.line, name);
+                match original {
+                    Original::Characters(count) => write!(self.line, r#":{{"characters":{count}}}"#)?,
+                    Original::Entries(count) => write!(self.line, r#":{{"entries":{count}}}"#)?,
+                }
+            }
+            self.line.push(b'}');
+        }
+        if !self.limit.whole {
+            self.line.extend_from_slice(br#","truncated_record":true"#);
+        }
+        self.line.extend_from_slice(b"}\n");
+        Ok(())
+    }
+
+    /// A key and the value of a declared field: a list, or one value, or null; all values of a field that should have
+    /// had one.
+    fn field(&mut self, record: &Record<'_>, id: FieldId) -> io::Result<()> {
+        let is_untrusted = id.is_untrusted();
+        let field = id.field();
+        self.line.extend_from_slice(field.key.as_bytes());
+        if field.origin == Origin::Element && field.kind == Kind::Text {
+            // Most fields by far, so they go the short way.
+            let mut values = record.item.values(id);
+            if let (Some(only), None) = (values.next(), values.next()) {
+                self.text(only, is_untrusted);
+                self.end(id.name());
+                return Ok(());
+            }
+        }
+        if id.is_list() {
+            self.line.push(b'[');
+            let mut result = Ok(());
+            let mut count = 0;
+            record.any(id, |value| {
+                count += 1;
+                if count <= self.limit.entries {
+                    if count > 1 {
+                        self.line.push(b',');
+                    }
+                    result = self.value(value, record, is_untrusted);
+                }
+                result.is_err()
+            });
+            self.line.push(b']');
+            if count > self.limit.entries {
+                self.original = Some(Original::Entries(count));
+            }
+            result?;
+        } else if field.origin == Origin::Element && record.item.values(id).nth(1).is_some() {
+            let mut values = Vec::new();
+            record.any(id, |value| {
+                values.push(value);
+                false
+            });
+            self.values(values.into_iter(), record, is_untrusted)?;
+        } else {
+            self.values(record.first(id).into_iter(), record, is_untrusted)?;
+        }
+        self.end(id.name());
+        Ok(())
+    }
+
+    /// The undeclared elements and attributes, by name; several of one name are a list.
+    fn others(&mut self, record: &Record<'_>) -> io::Result<()> {
+        let item = record.item;
+        let mut others: Vec<&Occurrence> = item.others().collect();
+        others.sort_by(|left, right| item.name(left).cmp(item.name(right)));
+        for same in others.chunk_by(|left, right| item.name(left) == item.name(right)) {
+            let Some(first) = same.first() else { continue };
+            let name = item.name(first);
+            let name = key_of_other(name);
+            self.key(&name);
+            let values = same.iter().map(|other| {
+                if item.attributes(other).len() > 0 { Value::Element(other) } else { Value::Text(item.value(other)) }
+            });
+            self.values(values, record, true)?;
+            self.end(&name);
+        }
+        Ok(())
+    }
+
+    fn values<'r>(
+        &mut self,
+        mut values: impl Iterator<Item = Value<'r>>,
+        record: &Record<'r>,
+        is_untrusted: bool,
+    ) -> io::Result<()> {
+        let Some(first) = values.next() else {
+            self.line.extend_from_slice(b"null");
+            return Ok(());
+        };
+        let Some(second) = values.next() else { return self.value(first, record, is_untrusted) };
+        self.line.push(b'[');
+        self.value(first, record, is_untrusted)?;
+        let mut count = 1;
+        for value in std::iter::once(second).chain(values) {
+            count += 1;
+            if count <= self.limit.entries {
+                self.line.push(b',');
+                self.value(value, record, is_untrusted)?;
+            }
+        }
+        self.line.push(b']');
+        if count > self.limit.entries {
+            self.original = Some(Original::Entries(count));
+        }
+        Ok(())
+    }
+
+    fn key(&mut self, name: &str) {
+        self.line.push(b',');
+        escape::text(self.line, name);
+        self.line.push(b':');
+    }
+
+    /// Notes that the field just written was cut, if it was.
+    fn end(&mut self, name: &str) {
+        if let Some(original) = self.original.take() {
+            self.cut.push((name.to_owned(), original));
+        }
+    }
+
+    fn value(&mut self, value: Value<'_>, record: &Record<'_>, is_untrusted: bool) -> io::Result<()> {
+        match value {
+            Value::Text(found) | Value::Misfit(found) | Value::Date(found, _) => self.text(found, is_untrusted),
+            Value::Integer(number) => serde_json::to_writer(&mut *self.line, &number).map_err(io::Error::from)?,
+            Value::Number(number) => serde_json::to_writer(&mut *self.line, &number).map_err(io::Error::from)?,
+            Value::Severity(severity) => {
+                self.line.push(b'"');
+                self.line.extend_from_slice(severity.name().as_bytes());
+                self.line.push(b'"');
+            }
+            Value::Boolean(value) => self.line.extend_from_slice(if value { b"true" } else { b"false" }),
+            Value::Element(occurrence) => {
+                self.line.push(b'{');
+                for attribute in record.attributes(occurrence) {
+                    // The text has the key `value`; an attribute of that name must not stand in its place.
+                    let is_taken = attribute.name.trim_end_matches("_attribute") == "value";
+                    let name = if is_taken { &*format!("{}_attribute", attribute.name) } else { attribute.name };
+                    escape::text(self.line, name);
+                    self.line.push(b':');
+                    self.text(attribute.value, is_untrusted);
+                    self.line.push(b',');
+                }
+                self.line.extend_from_slice(b"\"value\":");
+                self.text(record.item.value(occurrence), is_untrusted);
+                self.line.push(b'}');
+            }
+        }
+        Ok(())
+    }
+
+    fn text(&mut self, found: &str, is_untrusted: bool) {
+        if is_untrusted && found.len() <= self.limit.text && escape::plain_text(self.line, found) {
+            return;
+        }
+        let cleaned = if is_untrusted { untrusted::clean(found) } else { Cow::Borrowed(found) };
+        let mut shown = &*cleaned;
+        // There are never more characters than bytes.
+        if shown.len() > self.limit.text
+            && let Some((end, _)) = shown.char_indices().nth(self.limit.text)
+        {
+            let count = shown.chars().count();
+            if let None | Some(Original::Characters(..)) = self.original {
+                let before = if let Some(Original::Characters(before)) = self.original { before } else { 0 };
+                self.original = Some(Original::Characters(count.max(before)));
+            }
+            shown = &shown[..end];
+        }
+        escape::text(self.line, shown);
+    }
+}
