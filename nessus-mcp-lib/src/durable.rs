@@ -15,7 +15,7 @@ use rustix::io::Errno;
 use tempfile::NamedTempFile;
 
 /// The prefix of temporary names; what a killed process leaves behind begins with it.
-pub const TEMPORARY_PREFIX: &str = ".tmp-";
+pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
 
 /// A file that takes its final name only with [`DurableFile::commit`], and vanishes when it is dropped before.
 #[derive(Debug)]
@@ -35,28 +35,23 @@ impl DurableFile {
 
     /// As [`DurableFile::create`], with a temporary name that begins with `prefix`, so that what a killed process
     /// leaves behind can be told from other temporary files and removed by [`remove_leftovers`].
-    pub fn create_with_prefix(destination: &Path, prefix: &str) -> io::Result<Self> {
+    pub(crate) fn create_with_prefix(destination: &Path, prefix: &str) -> io::Result<Self> {
         let file = tempfile::Builder::new().prefix(prefix).tempfile_in(parent(destination))?;
         Ok(Self { file, destination: destination.to_owned() })
     }
 
-    /// The open file, for reading what was written before it is committed.
-    pub fn as_file_mut(&mut self) -> &mut File {
-        self.file.as_file_mut()
-    }
-
     /// Another handle on the same open file.
-    pub fn try_clone(&self) -> io::Result<File> {
+    pub(crate) fn try_clone(&self) -> io::Result<File> {
         self.file.as_file().try_clone()
     }
 
     /// The temporary path, readable until [`DurableFile::commit`].
-    pub fn temporary_path(&self) -> &Path {
+    pub(crate) fn temporary_path(&self) -> &Path {
         self.file.path()
     }
 
     /// Syncs the content without giving it its name yet.
-    pub fn sync(&self) -> io::Result<()> {
+    pub(crate) fn sync(&self) -> io::Result<()> {
         self.file.as_file().sync_all()
     }
 
@@ -73,7 +68,7 @@ impl DurableFile {
     ///
     /// # Errors
     /// With [`io::ErrorKind::AlreadyExists`] when one is; it stays as it is.
-    pub fn commit_new(self) -> io::Result<()> {
+    pub(crate) fn commit_new(self) -> io::Result<()> {
         self.sync()?;
         let directory = File::open(parent(&self.destination))?;
         self.file.persist_noclobber(&self.destination).map_err(|failed| failed.error)?;
@@ -108,14 +103,14 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
 /// Removes the files of a directory whose names begin with `prefix`; returns how many.
 ///
 /// Only the one who may write such files in this directory calls it: a file in use would be removed as well.
-pub fn remove_leftovers(directory: &Path, prefix: &str) -> io::Result<usize> {
+pub(crate) fn remove_leftovers(directory: &Path, prefix: &str) -> io::Result<usize> {
     remove_files(directory, |entry| entry.file_name().to_string_lossy().starts_with(prefix))
 }
 
 /// Removes the files of a directory that begin with `prefix` and were last written before `before`; returns how many.
 ///
 /// For files that any process may be writing: one that nobody has written to for a day has no writer any more.
-pub fn remove_stale(directory: &Path, prefix: &str, before: SystemTime) -> io::Result<usize> {
+pub(crate) fn remove_stale(directory: &Path, prefix: &str, before: SystemTime) -> io::Result<usize> {
     remove_files(directory, |entry| {
         let is_stale = || entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|at| at < before);
         entry.file_name().to_string_lossy().starts_with(prefix) && is_stale()
@@ -145,7 +140,7 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Makes the names in a directory durable.
-pub fn sync_directory(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_directory(path: &Path) -> io::Result<()> {
     File::open(path)?.sync_all()
 }
 

@@ -100,7 +100,7 @@ impl From<std::io::Error> for Failure {
 }
 
 /// The most bytes of somebody else's data that go into a message.
-pub const EXCERPT_BYTES: usize = 200;
+pub(crate) const EXCERPT_BYTES: usize = 200;
 
 /// Shows at most [`EXCERPT_BYTES`] bytes of `text`, with control characters escaped.
 ///

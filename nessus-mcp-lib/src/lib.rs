@@ -23,20 +23,33 @@
 //! # Ok(()) }
 //! ```
 //!
+//! # Where to begin
+//! | to | see |
+//! |---|---|
+//! | submit scans, ask how they are, read their findings, cancel them | [`ScanService`] and its [`config::Settings`]; [`service::SubmitRequest`], [`service::ResultsRequest`] |
+//! | run the scans in this process | [`Worker`] |
+//! | turn a .nessus file into lines of JSON, without scanners and queue | [`JsonNlConverter`] |
+//! | connect another scanner, or another queue | the traits [`ScannerInterface`] and [`Queue`]; the suites in [`testing`] check them |
+//! | read what is stored about a task | [`TaskManager`] |
+//! | guard calls of your own | [`CircuitBreaker`] |
+//!
 //! # What is where
-//! From the ground up; a module uses only those on its own line or above it.
+//! From the lowest layer up; a module uses only those on its own line or above it.
 //!
 //! | modules | what they hold |
 //! |---|---|
-//! | [`ids`], [`time`], [`error`], [`secret`], [`targets`], [`durable`], [`streams`], [`fail_points`] | names, clock, error kinds, secrets, target sets, files that are whole or absent, stdout and stderr that nobody waits for, places where tests let a process die |
+//! | [`ids`], [`time`], [`error`], [`secret`], [`targets`] | names, clock, error kinds, secrets, target sets |
 //! | [`telemetry`] | metrics, log lines, health reports |
 //! | [`config`] | `scanners.yaml`, settings of the binaries |
-//! | [`results`] | .nessus exports as lines of JSON: [`JsonNlConverter`] |
-//! | [`task`], [`queue`], [`circuit_breaker`], [`retry`] | [`TaskManager`] and the state machine; the trait [`Queue`] and its backends; [`CircuitBreaker`]; repetitions within a budget |
-//! | [`scanner`] | the trait [`ScannerInterface`], Nessus, mock, pools |
-//! | [`service`] | [`ScanService`]: what every front door calls |
-//! | [`housekeeping`], [`worker`] | what must be done now and then; the engine [`Worker`] |
+//! | [`results`] | .nessus exports as lines of JSON |
+//! | [`task`], [`queue`], [`circuit_breaker`] | the state machine of a task and its file; the queue's backends; the breaker |
+//! | [`scanner`] | Nessus, mock, pools |
+//! | [`service`] | what every API layer calls |
+//! | [`housekeeping`], [`worker`] | what must be done now and then; the engine |
 //! | `client`, [`testing`] | a typed MCP client; conformance suites and mocks |
+//!
+//! Not shown here, because only the binaries and tests of this project need them: `config::cli`, `durable` (files that are whole or
+//! absent), `streams` (stdout and stderr that nobody waits for), `fail_points`.
 //!
 //! # Features
 //! `sqlite` (the embedded queue), `redis` (the shared queue) and `nessus` (scanners over HTTP) are on by default. `client`, `cli` (flags that
@@ -54,18 +67,21 @@ pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod config;
+#[doc(hidden)]
 pub mod durable;
 pub mod error;
+#[doc(hidden)]
 pub mod fail_points;
 mod hex;
 pub mod housekeeping;
 pub mod ids;
 pub mod queue;
 pub mod results;
-pub mod retry;
+mod retry;
 pub mod scanner;
 pub mod secret;
 pub mod service;
+#[doc(hidden)]
 pub mod streams;
 pub mod targets;
 pub mod task;

@@ -26,7 +26,7 @@ const MOST_SAVED: u32 = 10 * PRICE;
 
 /// How many repetitions may still be made. Starts full.
 #[derive(Debug)]
-pub struct RetryBudget {
+pub(crate) struct RetryBudget {
     saved: Mutex<u32>,
 }
 
@@ -57,19 +57,19 @@ impl RetryBudget {
 /// How calls are repeated.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct RetrySettings {
+pub(crate) struct RetrySettings {
     /// How often a call is tried at most.
-    pub tries: u32,
+    pub(crate) tries: u32,
     /// The longest pause before the second try; four times as long before each further one. It is drawn by lot between a
     /// half of that and the whole.
-    pub pause: Duration,
+    pub(crate) pause: Duration,
     /// No further try begins after this.
-    pub within: Duration,
+    pub(crate) within: Duration,
 }
 
 impl RetrySettings {
     /// These settings; a call is tried at least once.
-    pub const fn new(tries: u32, pause: Duration, within: Duration) -> Self {
+    pub(crate) const fn new(tries: u32, pause: Duration, within: Duration) -> Self {
         Self { tries, pause, within }
     }
 }
@@ -91,14 +91,14 @@ impl RetrySettings {
 /// # Ok(()) }
 /// ```
 #[derive(Debug)]
-pub struct Retries {
+pub(crate) struct Retries {
     settings: RetrySettings,
     budget: RetryBudget,
 }
 
 impl Retries {
     /// Repeats as these settings say, with a budget of its own.
-    pub fn new(settings: RetrySettings) -> Self {
+    pub(crate) fn new(settings: RetrySettings) -> Self {
         Self { settings, budget: RetryBudget::default() }
     }
 
@@ -106,7 +106,7 @@ impl Retries {
     ///
     /// # Errors
     /// That of the last try.
-    pub async fn run<T, E: Judged, F: Future<Output = Result<T, E>>>(
+    pub(crate) async fn run<T, E: Judged, F: Future<Output = Result<T, E>>>(
         &self,
         mut call: impl FnMut() -> F,
         may_pass: impl Fn(&E) -> bool,

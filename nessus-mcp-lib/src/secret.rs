@@ -8,7 +8,7 @@ use std::fmt;
 use secrecy::{ExposeSecret, SecretString};
 
 /// What is shown in the place of a secret.
-pub const REDACTED: &str = "[redacted]";
+pub(crate) const REDACTED: &str = "[redacted]";
 
 /// A password or token. Its memory is overwritten when it is dropped.
 #[derive(Clone)]
@@ -68,7 +68,7 @@ impl Eq for Secret {}
 /// assert_eq!(redact_url("sqlite:/var/lib/queue.db"), "sqlite:/var/lib/queue.db");
 /// assert_eq!(redact_url("redis:/:hunter2@db"), "[redacted]");
 /// ```
-pub fn redact_url(url: &str) -> String {
+pub(crate) fn redact_url(url: &str) -> String {
     let before_query = |text: &str| text.split(['?', '#']).next().unwrap_or_default().to_owned();
     let is_scheme = |text: &str| {
         text.starts_with(|first: char| first.is_ascii_alphabetic())

@@ -85,7 +85,7 @@ impl StreamWriter {
 
     /// Hands over a line, unless more than `most` bytes would wait. A refused one is counted, and a log line says how
     /// many there were as soon as there is room again.
-    pub fn offer(&self, line: &[u8], most: usize) {
+    pub(crate) fn offer(&self, line: &[u8], most: usize) {
         let mut state = self.0.lock();
         if state.error.is_some() || state.waiting.len() + line.len() > most {
             state.refused += 1;
@@ -96,7 +96,7 @@ impl StreamWriter {
     }
 
     /// How many lines were refused since the process began.
-    pub fn lines_refused(&self) -> u64 {
+    pub(crate) fn lines_refused(&self) -> u64 {
         self.0.lock().refused_at_all
     }
 

@@ -165,7 +165,8 @@ impl ManualClock {
     }
 
     /// Moves the clock back, as somebody who sets it does.
-    pub fn step_back(&self, by: Duration) {
+    #[cfg(test)]
+    pub(crate) fn step_back(&self, by: Duration) {
         let millis = i64::try_from(by.as_millis()).unwrap_or(i64::MAX);
         self.0.fetch_sub(millis, Ordering::SeqCst);
     }
@@ -283,7 +284,7 @@ pub enum DurationUnit {
 
 /// The longest duration that is read: ten years of 365 days. A longer one is a mistake, and no sum of it with a moment of
 /// this century overflows.
-pub const MAX_DURATION: Duration = Duration::from_secs(3650 * 86_400);
+pub(crate) const MAX_DURATION: Duration = Duration::from_secs(3650 * 86_400);
 
 /// A text that is not a duration.
 #[derive(Debug, Clone, thiserror::Error)]

@@ -1,4 +1,4 @@
-//! The flags and environment variables that several binaries share, and how they start (feature `cli`).
+//! The flags and environment variables that the binaries of this project share, and how they start (feature `cli`).
 //!
 //! Each flag has the name of its variable in kebab-case. Values are taken as text and checked by the methods here. So an
 //! invalid value ends the process with exit code 78 and its name, whether it came from a flag or a variable.
@@ -8,7 +8,7 @@ use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
 
 use clap::{Args, Command, Parser, builder::Resettable};
 
-use super::{CircuitSettings, ConfigError, Settings, WorkerSettings, write_example_if_missing};
+use super::{CircuitSettings, ConfigError, Settings, WorkerSettings, example::write_example_if_missing};
 use crate::{
     error::Failure,
     ids::PoolName,
@@ -58,15 +58,15 @@ fn without_empty_variables(command: Command) -> Command {
 pub struct CommonArgs {
     /// The directory of tasks, results and the embedded queue
     #[arg(long, env = "DATA_DIR", default_value = "./data", value_name = "DIR", global = true)]
-    pub data_dir: PathBuf,
+    data_dir: PathBuf,
 
     /// The URL of the queue, SQLite or Redis [default: sqlite:{DATA_DIR}/queue.db; older variable: REDIS_URL]
     #[arg(long, env = "QUEUE_URL", value_name = "URL", global = true, hide_env_values = true)]
-    pub queue_url: Option<String>,
+    queue_url: Option<String>,
 
     /// The file that lists the scanners, by pool
     #[arg(long, env = "SCANNER_CONFIG", default_value = "scanners.yaml", value_name = "FILE", global = true)]
-    pub scanner_config: PathBuf,
+    scanner_config: PathBuf,
 }
 
 impl CommonArgs {
@@ -96,11 +96,11 @@ impl CommonArgs {
 pub struct LogArgs {
     /// Which log lines are written: error, warn, info, debug, trace, or directives such as `info,nessus_mcp_lib=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL", global = true)]
-    pub log_level: String,
+    log_level: String,
 
     /// The format of log lines on stderr: json or text
     #[arg(long, env = "LOG_FORMAT", default_value = "json", value_name = "FORMAT", global = true)]
-    pub log_format: String,
+    log_format: String,
 }
 
 impl LogArgs {
@@ -120,18 +120,19 @@ impl LogArgs {
 
 /// When the circuit of a scanner opens, and for how long.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_field_names, reason = "flags have the names of the variables")]
 pub struct CircuitArgs {
     /// Failed calls in a row that open a scanner's circuit; while it is open, the scanner is not called
     #[arg(long, env = "CIRCUIT_FAILURES", default_value = "5", value_name = "N")]
-    pub circuit_failures: String,
+    circuit_failures: String,
 
     /// The longest a circuit stays open the first time; doubles each further time (seconds, or with a unit)
     #[arg(long, env = "CIRCUIT_OPEN_SECONDS", default_value = "30", value_name = "TIME")]
-    pub circuit_open_seconds: String,
+    circuit_open_seconds: String,
 
     /// The longest a circuit ever stays open (seconds, or with a unit)
     #[arg(long, env = "CIRCUIT_OPEN_MAX_SECONDS", default_value = "600", value_name = "TIME")]
-    pub circuit_open_max_seconds: String,
+    circuit_open_max_seconds: String,
 }
 
 impl CircuitArgs {
@@ -154,7 +155,7 @@ impl CircuitArgs {
 pub struct ResultsArgs {
     /// The memory that all requests for results may use together, in MiB, at least 16; further requests wait
     #[arg(long, env = "RESULTS_MEMORY_MIB", default_value = "256", value_name = "MIB")]
-    pub results_memory_mib: String,
+    results_memory_mib: String,
 }
 
 impl ResultsArgs {
@@ -173,35 +174,35 @@ impl ResultsArgs {
 pub struct WorkerArgs {
     /// The pools the worker serves, comma separated [default: all of the scanner configuration]
     #[arg(long, env = "WORKER_POOLS", value_name = "POOLS")]
-    pub worker_pools: Option<String>,
+    worker_pools: Option<String>,
 
     /// The longest time between two polls of a running scan (seconds, or with a unit: 500ms, 2s)
     #[arg(long, env = "POLL_INTERVAL_SECONDS", default_value = "30", value_name = "TIME")]
-    pub poll_interval_seconds: String,
+    poll_interval_seconds: String,
 
     /// How long a worker keeps a task without renewing its lease (seconds, or with a unit)
     #[arg(long, env = "LEASE_SECONDS", default_value = "60", value_name = "TIME")]
-    pub lease_seconds: String,
+    lease_seconds: String,
 
     /// Stop a scan that takes longer than this (hours, or with a unit)
     #[arg(long, env = "SCAN_TIMEOUT_HOURS", default_value = "24", value_name = "TIME")]
-    pub scan_timeout_hours: String,
+    scan_timeout_hours: String,
 
     /// Stop a launched scan that its scanner does not begin for this long (minutes, or with a unit)
     #[arg(long, env = "PENDING_TIMEOUT_MINUTES", default_value = "60", value_name = "TIME")]
-    pub pending_timeout_minutes: String,
+    pending_timeout_minutes: String,
 
     /// Stop a running scan that makes no progress for this long (minutes, or with a unit)
     #[arg(long, env = "STALL_TIMEOUT_MINUTES", default_value = "240", value_name = "TIME")]
-    pub stall_timeout_minutes: String,
+    stall_timeout_minutes: String,
 
     /// Stop a scan that somebody has paused on the scanner for this long (hours, or with a unit)
     #[arg(long, env = "PAUSED_TIMEOUT_HOURS", default_value = "8", value_name = "TIME")]
-    pub paused_timeout_hours: String,
+    paused_timeout_hours: String,
 
     /// The time between two health checks of a scanner (seconds, or with a unit); 0 turns them off
     #[arg(long, env = "HEALTH_CHECK_INTERVAL_SECONDS", default_value = "60", value_name = "TIME")]
-    pub health_check_interval_seconds: String,
+    health_check_interval_seconds: String,
 }
 
 impl WorkerArgs {

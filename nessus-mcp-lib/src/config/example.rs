@@ -13,7 +13,7 @@ pub const EXAMPLE_SCANNERS: &str = include_str!("scanners.example.yaml");
 /// # Errors
 /// [`ConfigError::ExampleWritten`] when an example was written. When it cannot be written, this succeeds: reading the
 /// missing file then fails with its own error.
-pub fn write_example_if_missing(path: &Path) -> Result<(), ConfigError> {
+pub(crate) fn write_example_if_missing(path: &Path) -> Result<(), ConfigError> {
     // A dangling link is a mistake of the operator's, not a missing file.
     let is_missing = path.symlink_metadata().is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
     let write = || {

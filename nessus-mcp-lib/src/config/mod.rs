@@ -8,6 +8,7 @@
 
 mod circuit;
 #[cfg(feature = "cli")]
+#[doc(hidden)]
 pub mod cli;
 mod error;
 mod example;
@@ -20,8 +21,8 @@ mod yaml;
 pub use self::{
     circuit::CircuitSettings,
     error::ConfigError,
-    example::{EXAMPLE_SCANNERS, write_example_if_missing},
-    nessus::{ApiKeys, NessusOptions},
-    scanners::{DEFAULT_MAX_CONCURRENT_SCANS, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    example::EXAMPLE_SCANNERS,
+    nessus::ApiKeys,
+    scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     settings::{Settings, WorkerSettings},
 };

@@ -10,20 +10,20 @@ use crate::{hex, secret::Secret};
 /// How a Nessus is reached and what it may be used for, beyond its URL and its login.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct NessusOptions {
+pub(crate) struct NessusOptions {
     /// The certificates, in PEM, of the authorities that vouch for the scanner (`ca_file`); `None` for those of the
     /// machine.
-    pub ca_certificates: Option<String>,
+    pub(crate) ca_certificates: Option<String>,
     /// The SHA-256 of the scanner's certificate in its DER form: the only one that is accepted (`tls_pin_sha256`).
-    pub tls_pin_sha256: Option<[u8; 32]>,
+    pub(crate) tls_pin_sha256: Option<[u8; 32]>,
     /// API keys, with which the scanner is read (`access_key`, `secret_key`).
-    pub api_keys: Option<ApiKeys>,
+    pub(crate) api_keys: Option<ApiKeys>,
     /// The proxy on the way to the scanner; it may hold a password.
-    pub proxy: Option<Secret>,
+    pub(crate) proxy: Option<Secret>,
     /// The templates that scans may use; `None` for all.
-    pub allowed_templates: Option<Vec<String>>,
+    pub(crate) allowed_templates: Option<Vec<String>>,
     /// The folder that scans are created in, by its type or its name; `None` for the account's own.
-    pub folder: Option<String>,
+    pub(crate) folder: Option<String>,
 }
 
 /// What `PUT /session/keys` gives to a user of Nessus.
@@ -45,7 +45,7 @@ impl ApiKeys {
 
 impl NessusOptions {
     /// The keys of the file in which `other` has other values.
-    pub fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
+    pub(crate) fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
         // Every field is named here, so that a new one is not forgotten.
         let Self { ca_certificates, tls_pin_sha256, api_keys, proxy, allowed_templates, folder } = self;
         let keys = [

@@ -53,7 +53,7 @@ use crate::{
 };
 
 /// How many scans at once a scanner is given when its entry does not say.
-pub const DEFAULT_MAX_CONCURRENT_SCANS: u32 = 2;
+pub(crate) const DEFAULT_MAX_CONCURRENT_SCANS: u32 = 2;
 
 /// The kind of scanner behind an instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -119,9 +119,9 @@ pub struct InstanceConfig {
     /// How long a mock's scans take.
     pub scan_duration: Duration,
     /// Where a mock keeps its scans; in memory only with `None`. Not a key of the file: the service sets it.
-    pub mock_directory: Option<PathBuf>,
+    pub(crate) mock_directory: Option<PathBuf>,
     /// What only a Nessus has.
-    pub nessus: NessusOptions,
+    pub(crate) nessus: NessusOptions,
 }
 
 impl InstanceConfig {
@@ -144,7 +144,7 @@ impl InstanceConfig {
     }
 
     /// The keys of the file in which `other` has other values. The values are not told: they may be secret.
-    pub fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
+    pub(crate) fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
         // Every field is named here, so that a new one is not forgotten.
         let Self {
             instance_id,
@@ -265,7 +265,7 @@ impl ScannersConfig {
     }
 
     /// Lets mock scanners keep their scans in a directory each below this one, so that they outlive the process.
-    pub fn keep_mock_scans_in(mut self, directory: &Path) -> Self {
+    pub(crate) fn keep_mock_scans_in(mut self, directory: &Path) -> Self {
         for pool in &mut self.pools {
             for instance in &mut pool.instances {
                 let own = directory.join(pool.name.as_str()).join(instance.instance_id.as_str());

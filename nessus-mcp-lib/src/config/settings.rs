@@ -16,10 +16,10 @@ pub struct Settings {
     /// The path of `scanners.yaml`.
     pub scanner_config: PathBuf,
     /// When circuits of scanners open and close.
-    pub circuits: CircuitSettings,
+    pub(crate) circuits: CircuitSettings,
     /// How much memory those who read results may take together, in MiB; not less than 16. Who would need more than there
     /// is at the moment waits.
-    pub results_memory_mib: u32,
+    pub(crate) results_memory_mib: u32,
 }
 
 impl fmt::Debug for Settings {
@@ -37,7 +37,7 @@ impl fmt::Debug for Settings {
 
 impl Settings {
     /// What readers of results may take together when nothing else is asked for, in MiB.
-    pub const DEFAULT_RESULTS_MEMORY_MIB: u32 = 256;
+    pub(crate) const DEFAULT_RESULTS_MEMORY_MIB: u32 = 256;
 
     /// Settings with the embedded queue inside `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>, scanner_config: impl Into<PathBuf>) -> Self {
@@ -75,19 +75,19 @@ fn embedded_queue_url(data_dir: &std::path::Path) -> String {
 #[non_exhaustive]
 pub struct WorkerSettings {
     /// The pools it serves; `None` for all of `scanners.yaml`.
-    pub pools: Option<Vec<PoolName>>,
+    pub(crate) pools: Option<Vec<PoolName>>,
     /// The longest time between two looks at a running scan.
-    pub poll_interval: Duration,
+    pub(crate) poll_interval: Duration,
     /// How long a claim holds without being renewed; it is renewed every third of it.
-    pub lease: Duration,
+    pub(crate) lease: Duration,
     /// How long a scan may take before it is stopped.
-    pub scan_timeout: Duration,
+    pub(crate) scan_timeout: Duration,
     /// How long a launched scan may wait for its scanner before it is stopped.
-    pub pending_timeout: Duration,
+    pub(crate) pending_timeout: Duration,
     /// How long a running scan may show no change before it is stopped.
-    pub stall_timeout: Duration,
+    pub(crate) stall_timeout: Duration,
     /// How long a scan may be held by somebody on the scanner before it is stopped.
-    pub paused_timeout: Duration,
+    pub(crate) paused_timeout: Duration,
     /// The time between two health checks of a scanner; `None` for no checks.
     pub health_interval: Option<Duration>,
 }

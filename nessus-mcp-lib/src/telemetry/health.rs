@@ -31,12 +31,12 @@ pub struct HealthCheck {
 
 impl HealthCheck {
     /// A check with no details.
-    pub fn new(status: CheckStatus) -> Self {
+    pub(crate) fn new(status: CheckStatus) -> Self {
         Self { status, details: BTreeMap::new() }
     }
 
     /// Adds a figure or reason.
-    pub fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
+    pub(crate) fn with(mut self, name: &str, value: impl Into<serde_json::Value>) -> Self {
         self.details.insert(name.to_owned(), value.into());
         self
     }
@@ -56,7 +56,7 @@ pub struct HealthReport {
 
 impl HealthReport {
     /// A report of these checks.
-    pub fn new(checks: BTreeMap<&'static str, HealthCheck>, timestamp: Timestamp) -> Self {
+    pub(crate) fn new(checks: BTreeMap<&'static str, HealthCheck>, timestamp: Timestamp) -> Self {
         let status = checks.values().map(|check| check.status).max().unwrap_or(CheckStatus::Healthy);
         Self { status, checks, timestamp }
     }
@@ -69,16 +69,16 @@ const DISK_FAIL_PERCENT: f64 = 90.0;
 
 /// The space on the disk of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DiskSpace {
+pub(crate) struct DiskSpace {
     /// Bytes an ordinary user may still write.
-    pub free_bytes: u64,
+    free_bytes: u64,
     /// Bytes in all.
-    pub total_bytes: u64,
+    total_bytes: u64,
 }
 
 impl DiskSpace {
     /// Asks the file system.
-    pub fn of(path: &Path) -> io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> io::Result<Self> {
         let figures = rustix::fs::statvfs(path)?;
         Ok(Self {
             free_bytes: figures.f_bavail.saturating_mul(figures.f_frsize),
@@ -88,7 +88,7 @@ impl DiskSpace {
 
     /// The check of a report: `free_gb`, `used_pct`; warns from 80 % in use, fails from 90 %.
     #[expect(clippy::cast_precision_loss, reason = "figures for people, rounded to two digits")]
-    pub fn check(self) -> HealthCheck {
+    pub(crate) fn check(self) -> HealthCheck {
         let used = 100.0 * (1.0 - self.free_bytes as f64 / (self.total_bytes.max(1)) as f64);
         let status = match used {
             used if used >= DISK_FAIL_PERCENT => CheckStatus::Unhealthy,

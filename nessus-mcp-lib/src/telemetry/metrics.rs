@@ -23,57 +23,55 @@ use crate::{
 
 /// The figures of one scanner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ScannerGauges<'a> {
+pub(crate) struct ScannerGauges<'a> {
     /// Its pool.
-    pub pool: &'a PoolName,
+    pub(crate) pool: &'a PoolName,
     /// Its name.
-    pub instance: &'a InstanceId,
+    pub(crate) instance: &'a InstanceId,
     /// Scans it runs for us.
-    pub active: usize,
+    pub(crate) active: usize,
     /// The most it may run.
-    pub capacity: u32,
+    pub(crate) capacity: u32,
     /// What its last health check found, if there was one.
-    pub health: Option<HealthGauges>,
+    pub(crate) health: Option<HealthGauges>,
     /// How its circuit stands, where calls to it are guarded by one.
-    pub circuit: Option<CircuitGauges>,
+    pub(crate) circuit: Option<CircuitGauges>,
 }
 
 /// What a health check found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct HealthGauges {
+pub(crate) struct HealthGauges {
     /// Whether the scanner could scan.
-    pub healthy: bool,
+    pub(crate) healthy: bool,
     /// How long it took to answer.
-    pub latency: Duration,
+    pub(crate) latency: Duration,
     /// When the check ended.
-    pub checked_at: Timestamp,
+    pub(crate) checked_at: Timestamp,
     /// When its plugin set was made, if it says so.
-    pub plugin_set_at: Option<Timestamp>,
+    pub(crate) plugin_set_at: Option<Timestamp>,
 }
 
 impl HealthGauges {
     /// What a check found that ended at this moment.
-    pub const fn new(healthy: bool, latency: Duration, checked_at: Timestamp) -> Self {
+    pub(crate) const fn new(healthy: bool, latency: Duration, checked_at: Timestamp) -> Self {
         Self { healthy, latency, checked_at, plugin_set_at: None }
     }
 }
 
 impl<'a> ScannerGauges<'a> {
     /// The figures of this scanner.
-    pub fn new(pool: &'a PoolName, instance: &'a InstanceId, active: usize, capacity: u32) -> Self {
+    pub(crate) fn new(pool: &'a PoolName, instance: &'a InstanceId, active: usize, capacity: u32) -> Self {
         Self { pool, instance, active, capacity, health: None, circuit: None }
     }
 
     /// The same with what its last health check found.
-    pub fn with_health(mut self, health: Option<HealthGauges>) -> Self {
+    pub(crate) fn with_health(mut self, health: Option<HealthGauges>) -> Self {
         self.health = health;
         self
     }
 
     /// The same with how its circuit stands.
-    pub fn with_circuit(mut self, circuit: CircuitGauges) -> Self {
+    pub(crate) fn with_circuit(mut self, circuit: CircuitGauges) -> Self {
         self.circuit = Some(circuit);
         self
     }
@@ -82,19 +80,18 @@ impl<'a> ScannerGauges<'a> {
 /// How the circuit of a scanner stands. The counts are those of all processes; they begin anew when the queue has lost
 /// them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct CircuitGauges {
+pub(crate) struct CircuitGauges {
     /// 0 closed, 1 open, 2 half-open.
-    pub state: i64,
+    pub(crate) state: i64,
     /// How often it opened, over all processes.
-    pub opens: u64,
+    pub(crate) opens: u64,
     /// How many calls failed, over all processes.
-    pub failures: u64,
+    pub(crate) failures: u64,
 }
 
 impl CircuitGauges {
     /// A circuit in this state, which opened so often and under which so many calls failed.
-    pub const fn new(state: i64, opens: u64, failures: u64) -> Self {
+    pub(crate) const fn new(state: i64, opens: u64, failures: u64) -> Self {
         Self { state, opens, failures }
     }
 }
@@ -261,17 +258,17 @@ impl Metrics {
     }
 
     /// Counts a task that has reached a state, named by its word in `task.json`.
-    pub fn task_reached(&self, scan_type: &str, status: &str) {
+    pub(crate) fn task_reached(&self, scan_type: &str, status: &str) {
         self.scans.with_label_values(&[scan_type, status]).inc();
     }
 
     /// Records how many seconds a task took from its start to its end.
-    pub fn task_took(&self, scan_type: &str, status: &str, seconds: f64) {
+    pub(crate) fn task_took(&self, scan_type: &str, status: &str, seconds: f64) {
         self.task_duration.with_label_values(&[scan_type, status]).observe(seconds);
     }
 
     /// Sets by how many seconds the clock of this process is ahead of the queue's.
-    pub fn set_clock_offset(&self, seconds: f64) {
+    pub(crate) fn set_clock_offset(&self, seconds: f64) {
         self.process.set_clock_offset(seconds);
     }
 
@@ -286,28 +283,28 @@ impl Metrics {
     }
 
     /// Counts a health check of a scanner, named `pool:instance`.
-    pub fn scanner_checked(&self, scanner: &str, healthy: bool) {
+    pub(crate) fn scanner_checked(&self, scanner: &str, healthy: bool) {
         let status = if healthy { "success" } else { "error" };
         self.scanner_checks.with_label_values(&[scanner, status]).inc();
     }
 
     /// Counts that the scanner configuration was read again and is in use.
-    pub fn config_accepted(&self) {
+    pub(crate) fn config_accepted(&self) {
         self.config_reloads.with_label_values(&["success"]).inc();
     }
 
     /// Counts that the scanner configuration was read again and cannot be used.
-    pub fn config_refused(&self) {
+    pub(crate) fn config_refused(&self) {
         self.config_reloads.with_label_values(&["error"]).inc();
     }
 
     /// Counts scanners that were `added`, `removed` or `changed` by that.
-    pub fn scanners_changed(&self, change: &str, count: usize) {
+    pub(crate) fn scanners_changed(&self, change: &str, count: usize) {
         self.config_changes.with_label_values(&[change]).inc_by(count as u64);
     }
 
     /// Sets the depths of the queue and the dead letters of all pools; a pool that is not among them is forgotten.
-    pub fn set_pool_depths<'a>(&self, pools: impl IntoIterator<Item = (&'a PoolName, u64, u64)>) {
+    pub(crate) fn set_pool_depths<'a>(&self, pools: impl IntoIterator<Item = (&'a PoolName, u64, u64)>) {
         let mut shown = BTreeSet::new();
         for (pool, waiting, dead) in pools {
             self.pool_queue_depth.with_label_values(&[pool.as_str()]).set(saturate(waiting));
@@ -323,12 +320,12 @@ impl Metrics {
     }
 
     /// Sets how many tasks of a pool wait because worker after worker was lost with them.
-    pub fn set_suspects(&self, pool: &PoolName, suspects: usize) {
+    pub(crate) fn set_suspects(&self, pool: &PoolName, suspects: usize) {
         self.pool_suspects.with_label_values(&[pool.as_str()]).set(saturate(suspects as u64));
     }
 
     /// Sets the depths summed over all pools.
-    pub fn set_total_depths(&self, waiting: u64, dead: u64) {
+    pub(crate) fn set_total_depths(&self, waiting: u64, dead: u64) {
         self.queue_depth.with_label_values(&["main"]).set(saturate(waiting));
         self.queue_depth.with_label_values(&["dead"]).set(saturate(dead));
         self.dlq_size.set(saturate(dead));
@@ -336,7 +333,7 @@ impl Metrics {
 
     /// Sets the figures of all scanners, and their sums; a scanner that is not among them is forgotten.
     #[expect(clippy::cast_precision_loss, reason = "counts of scans are far below 2^52")]
-    pub fn set_scanners<'a>(&self, scanners: impl IntoIterator<Item = ScannerGauges<'a>>) {
+    pub(crate) fn set_scanners<'a>(&self, scanners: impl IntoIterator<Item = ScannerGauges<'a>>) {
         let (mut active, mut capacity) = (0_u64, 0_u64);
         let mut shown = BTreeSet::new();
         for scanner in scanners {
@@ -398,7 +395,7 @@ impl Metrics {
     }
 
     /// Sets how many scanners are configured of a type.
-    pub fn set_instances(&self, scanner_type: &str, enabled: usize, disabled: usize) {
+    pub(crate) fn set_instances(&self, scanner_type: &str, enabled: usize, disabled: usize) {
         self.scanner_instances.with_label_values(&[scanner_type, "true"]).set(saturate(enabled as u64));
         self.scanner_instances.with_label_values(&[scanner_type, "false"]).set(saturate(disabled as u64));
     }

@@ -1,13 +1,17 @@
-//! What operators see: metrics, log lines and health. Used by every floor, uses none of the upper ones.
+//! What operators see: metrics, log lines and health.
 
 mod health;
 mod logging;
 mod metrics;
 mod process_metrics;
 
+pub(crate) use self::{
+    health::DiskSpace,
+    metrics::{CircuitGauges, HealthGauges, ScannerGauges},
+};
 pub use self::{
-    health::{CheckStatus, DiskSpace, HealthCheck, HealthReport},
+    health::{CheckStatus, HealthCheck, HealthReport},
     logging::{LogFormat, LoggingError, init_logging},
-    metrics::{CircuitGauges, HealthGauges, Metrics, MetricsError, ScannerGauges, ToolOutcome},
+    metrics::{Metrics, MetricsError, ToolOutcome},
     process_metrics::ProcessMetrics,
 };
