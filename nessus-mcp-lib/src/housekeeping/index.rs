@@ -9,7 +9,7 @@
 use std::{
     path::Path,
     sync::{
-        Arc, OnceLock,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -46,6 +46,8 @@ struct Inner {
     clock: Arc<dyn Clock>,
     /// The id of the directory, once it was seen to be that of the queue.
     id: OnceLock<String>,
+    /// When the queue was last seen to be whole, and how it was bound.
+    seen: Mutex<Option<(Instant, Binding)>>,
     /// Held while the queue is bound, so that this process does it once.
     binding: tokio::sync::Mutex<()>,
     has_failed: AtomicBool,
@@ -55,8 +57,8 @@ struct Inner {
 impl QueueIndex {
     /// The queue of these tasks; nothing is looked at yet.
     pub fn new(tasks: TaskManager, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Self {
-        let (id, binding, has_failed, failure) = Default::default();
-        Self { inner: Arc::new(Inner { tasks, queue, clock, id, binding, has_failed, failure }) }
+        let (id, seen, binding, has_failed, failure) = Default::default();
+        Self { inner: Arc::new(Inner { tasks, queue, clock, id, seen, binding, has_failed, failure }) }
     }
 
     /// The binding of the queue; `None` while it has none and nothing may be claimed from it.
@@ -65,6 +67,27 @@ impl QueueIndex {
     /// [`ReconcileError::Mismatch`] for a queue of another directory, [`ReconcileError::DirectoryChanged`], and when queue or
     /// directory cannot be read.
     pub async fn look(&self) -> Result<Option<Binding>, ReconcileError> {
+        let looked = self.read().await;
+        let whole = looked.as_ref().ok().cloned().flatten();
+        *self.seen() = whole.map(|binding| (Instant::now(), binding));
+        looked
+    }
+
+    /// As [`look`](Self::look), or as it was within the last second: for a step after which [`is_still`](Self::is_still) is
+    /// asked, so that what has changed since is noticed there.
+    pub(crate) async fn look_lately(&self) -> Result<Option<Binding>, ReconcileError> {
+        let seen = self.seen().clone();
+        match seen {
+            Some((at, binding)) if at.elapsed() < LOOK_EVERY => Ok(Some(binding)),
+            _ => self.look().await,
+        }
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<(Instant, Binding)>> {
+        self.inner.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn read(&self) -> Result<Option<Binding>, ReconcileError> {
         let Inner { tasks, queue, id: known, .. } = self.inner.as_ref();
         // In this order: the directory has its id before the queue is bound to it, so what is bound is found there, also
         // while another process is just doing both.
@@ -103,7 +126,11 @@ impl QueueIndex {
 
     /// Whether the queue's binding is still this one: what it was asked for meanwhile, it still knows.
     pub(crate) async fn is_still(&self, binding: &Binding) -> Result<bool, QueueError> {
-        Ok(self.inner.queue.binding().await?.as_ref() == Some(binding))
+        let is_still = self.inner.queue.binding().await?.as_ref() == Some(binding);
+        if !is_still {
+            *self.seen() = None;
+        }
+        Ok(is_still)
     }
 
     /// Whether the task is the one that its idempotency key stands for, in a queue that is whole. It is cancelled if not.
@@ -299,5 +326,29 @@ impl Classified for ReconcileError {
                 Some("see whether the disk of the data directory is mounted, then restart the process".to_owned())
             }
         }
+    }
+}
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use super::*;
+    use crate::{queue::sqlite::SqliteQueue, time::SystemClock};
+
+    /// What was seen a moment ago is enough before a claim because it is compared after it, and is not believed again then.
+    #[tokio::test]
+    async fn a_change_since_the_last_look_is_noticed_after_the_claim() {
+        let directory = tempfile::tempdir().unwrap();
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&directory.path().join("queue.db")).unwrap());
+        let tasks = TaskManager::open(directory.path()).unwrap();
+        let index = QueueIndex::new(tasks, Arc::clone(&queue), Arc::new(SystemClock));
+        assert_eq!(index.look_lately().await.unwrap(), None, "not bound yet");
+        let bound = index.ensure().await.unwrap();
+        assert_eq!(index.look_lately().await.unwrap().as_ref(), Some(&bound));
+        assert!(index.is_still(&bound).await.unwrap());
+
+        queue.bind(Some(bound.clone()), &Binding::new("another")).await.unwrap();
+        assert!(!index.is_still(&bound).await.unwrap());
+        assert!(matches!(index.look_lately().await, Err(ReconcileError::Mismatch { .. })));
     }
 }

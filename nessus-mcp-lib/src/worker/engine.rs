@@ -202,7 +202,7 @@ impl Worker {
             self.shared.index.notice_failure();
             chain(&error)
         };
-        let bound = match self.shared.index.look().await {
+        let bound = match self.shared.index.look_lately().await {
             Ok(Some(bound)) => bound,
             Err(ReconcileError::Queue(error)) => return Err(failed(error)),
             // Whoever watches the queue says why.
