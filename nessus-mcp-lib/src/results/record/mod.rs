@@ -6,14 +6,18 @@
 
 mod fields;
 mod finding;
+mod host;
 mod host_time;
 mod item;
+mod value;
 
 #[cfg(feature = "schema")]
 pub(crate) use self::fields::ALL;
-pub use self::finding::Severity;
+pub use self::value::Severity;
 pub(crate) use self::{
     fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},
-    finding::{Host, Record, Value, boolean, day, is_called, number},
+    finding::{Record, is_called},
+    host::Host,
     item::{Item, Occurrence, Opened, Place},
+    value::{Value, boolean, day, number},
 };

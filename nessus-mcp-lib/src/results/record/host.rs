@@ -1,0 +1,82 @@
+//! What is kept of a host.
+
+use std::net::IpAddr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{fields::FieldId, host_time};
+
+/// What is kept of a host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Host {
+    /// `ReportHost/@name`.
+    pub name: Box<str>,
+    ip: Option<Box<str>>,
+    fqdn: Option<Box<str>>,
+    operating_system: Option<Box<str>>,
+    netbios_name: Option<Box<str>>,
+    mac_address: Option<Box<str>>,
+    start: Option<Box<str>>,
+    end: Option<Box<str>>,
+    credentialed: Option<Box<str>>,
+}
+
+impl Host {
+    /// A host of which only the name is known.
+    pub(crate) fn named(name: String) -> Self {
+        Self { name: name.into_boxed_str(), ..Self::default() }
+    }
+
+    /// Sets a property; fields that are no host's are left alone.
+    pub(crate) fn set(&mut self, id: FieldId, value: String) {
+        if let FieldId::HostStart | FieldId::HostEnd = id {
+            let property = if id == FieldId::HostStart { &mut self.start } else { &mut self.end };
+            return host_time::keep(property, &value);
+        }
+        let property = match id {
+            FieldId::HostIp => &mut self.ip,
+            FieldId::HostFqdn => &mut self.fqdn,
+            FieldId::OperatingSystem => &mut self.operating_system,
+            FieldId::NetbiosName => &mut self.netbios_name,
+            FieldId::MacAddress => &mut self.mac_address,
+            FieldId::Credentialed => &mut self.credentialed,
+            _ => return,
+        };
+        *property = Some(value.into_boxed_str());
+    }
+
+    /// A property. The name stands in for a missing `host-ip` when it is an address.
+    pub(crate) fn get(&self, id: FieldId) -> Option<&str> {
+        match id {
+            FieldId::Host => Some(&self.name),
+            FieldId::HostIp => self.ip.as_deref().or_else(|| self.name.parse::<IpAddr>().ok().map(|_| &*self.name)),
+            FieldId::HostFqdn => self.fqdn.as_deref(),
+            FieldId::OperatingSystem => self.operating_system.as_deref(),
+            FieldId::NetbiosName => self.netbios_name.as_deref(),
+            FieldId::MacAddress => self.mac_address.as_deref(),
+            FieldId::HostStart => self.start.as_deref(),
+            FieldId::HostEnd => self.end.as_deref(),
+            FieldId::Credentialed => self.credentialed.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The address, when there is one.
+    pub(crate) fn address(&self) -> Option<IpAddr> {
+        self.get(FieldId::HostIp)?.trim().parse().ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_name_stands_in_for_a_missing_address() {
+        let mut host = Host::named("10.0.0.7".to_owned());
+        assert_eq!(host.get(FieldId::HostIp), Some("10.0.0.7"));
+        host.set(FieldId::HostIp, "10.0.0.8".to_owned());
+        assert_eq!(host.address(), Some("10.0.0.8".parse().unwrap()));
+        assert_eq!(Host::named("web01".to_owned()).address(), None);
+    }
+}
