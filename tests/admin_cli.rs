@@ -10,10 +10,10 @@ use std::{
 };
 
 use nessus_mcp_lib::{
-    circuit_breaker::{CircuitOrder, CircuitState},
+    circuit_breaker::{CircuitCommand, CircuitState},
     durable,
     ids::{InstanceId, PoolName, TaskId, WorkerId},
-    queue::{self, CircuitChange, DeadReason, PublishOutcome, Settlement, TaskBody},
+    queue::{self, CircuitNotice, CircuitReport, DeadReason, Settlement, TaskBody},
 };
 use nessus_mcp_tests::{
     deployment::Deployment,
@@ -276,24 +276,36 @@ async fn circuits_are_listed_isolated_closed_and_reset() {
 
     let queue = queue::open(&deployment.queue_url().parse().unwrap()).await.unwrap();
     let (lab, scanner) = (PoolName::new("lab").unwrap(), InstanceId::new("mock-1").unwrap());
-    let found = CircuitChange::found(0, CircuitState::Closed, "it works", "a worker");
-    let refused = queue.publish_circuit(&lab, &scanner, &found).await.unwrap();
-    assert!(matches!(refused, PublishOutcome::Superseded(_)), "an isolation stands: {refused:?}");
+    let refused = CircuitNotice::login_refused("the login was refused", "a worker");
+    let standing = queue.post_circuit_notice(&lab, &scanner, &refused).await.unwrap();
+    assert!(standing.isolates(), "an isolation stands: {standing:?}");
 
     assert_eq!(data(admin(&deployment, &["close-circuit", "lab", "mock-1"])), "lab:mock-1 is closed\n");
-    let closed = queue.circuits(&lab, std::slice::from_ref(&scanner)).await.unwrap().pop().unwrap().unwrap();
-    assert_eq!((closed.state, closed.order), (CircuitState::Closed, Some(CircuitOrder::Close)));
+    let closed = queue.circuit_notices(&lab, std::slice::from_ref(&scanner)).await.unwrap().pop().unwrap().unwrap();
+    assert_eq!(closed.notice, CircuitNotice::command(CircuitCommand::Close, "closed by an operator", "operator"));
 
-    let unusable = CircuitChange::found(closed.generation, CircuitState::Unusable, "the login was refused", "a worker");
-    queue.publish_circuit(&lab, &scanner, &unusable).await.unwrap();
+    let minute = Duration::from_secs(60);
+    let report = |state, reason| [CircuitReport::new(lab.clone(), scanner.clone(), state, reason)];
+    let refused = report(CircuitState::Unusable, "the login was refused");
+    queue.publish_circuit_states("a worker", &refused, minute).await.unwrap();
+    queue.publish_circuit_states("another", &report(CircuitState::Closed, ""), minute).await.unwrap();
+    let table = data(admin(&deployment, &["list-circuits"]));
+    assert!(table.contains("  by=a worker  the login was refused\n  a worker  unusable  since="), "{table}");
+    assert!(table.contains("  the login was refused\n  another  closed\noffice  mock-2    closed\n"), "{table}");
     let json = data(admin(&deployment, &["list-circuits", "--pool", "lab", "--json"]));
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((&json["scanner_pool"], &json["scanner_instance"]), (&json!("lab"), &json!("mock-1")));
     assert_eq!((&json["state"], &json["reason"]), (&json!("unusable"), &json!("the login was refused")));
+    assert_eq!(
+        (&json["processes"][0]["process"], &json["processes"][0]["state"]),
+        (&json!("a worker"), &json!("unusable"))
+    );
+    assert_eq!(json["processes"][1], json!({ "process": "another", "state": "closed" }));
     let finished = admin(&deployment, &["close-circuit", "lab", "mock-1"]);
     assert!(finished.code == Some(1) && finished.stderr.contains("refused the login"), "{finished:?}");
     assert!(finished.stderr.contains("hint: "), "{finished:?}");
     assert_eq!(data(admin(&deployment, &["reset-circuit", "lab", "mock-1"])), "lab:mock-1 is closed\n");
+    queue.publish_circuit_states("a worker", &[], minute).await.unwrap();
     assert!(data(admin(&deployment, &["circuits"])).contains("lab     mock-1    closed  "));
 
     let unknown = admin(&deployment, &["reset-circuit", "lab", "mock-9"]);

@@ -13,7 +13,7 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    circuit_breaker::{Judged, try_failed},
+    circuit_breaker::{ClassifyOutcome, try_failed},
     time::random_fraction,
 };
 
@@ -60,7 +60,7 @@ impl RetryBudget {
 pub(crate) struct RetrySettings {
     /// How often a call is tried at most.
     pub(crate) tries: u32,
-    /// The longest pause before the second try; four times as long before each further one. It is drawn by lot between a
+    /// The longest pause before the second try; four times as long before each further one. It is randomised between a
     /// half of that and the whole.
     pub(crate) pause: Duration,
     /// No further try begins after this.
@@ -106,7 +106,7 @@ impl Retries {
     ///
     /// # Errors
     /// That of the last try.
-    pub(crate) async fn run<T, E: Judged, F: Future<Output = Result<T, E>>>(
+    pub(crate) async fn run<T, E: ClassifyOutcome, F: Future<Output = Result<T, E>>>(
         &self,
         mut call: impl FnMut() -> F,
         may_pass: impl Fn(&E) -> bool,
@@ -137,7 +137,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, Verdict},
+        circuit_breaker::{CallOutcome, CircuitBreaker, CircuitOpen, CircuitState},
         config::CircuitSettings,
     };
 
@@ -150,9 +150,9 @@ mod tests {
         }
     }
 
-    impl Judged for NoAnswer {
-        fn verdict(&self) -> Verdict {
-            Verdict::failure("no answer")
+    impl ClassifyOutcome for NoAnswer {
+        fn outcome(&self) -> CallOutcome {
+            CallOutcome::failure("no answer")
         }
     }
 

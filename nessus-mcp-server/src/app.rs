@@ -58,12 +58,12 @@ impl App {
         Ok(())
     }
 
-    /// Exchanges the states of the scanners' circuits with other processes, until the process stops.
-    pub(crate) fn follow_circuits(&self) {
+    /// Sees to it that the queue is whole, until the process stops.
+    pub(crate) fn watch_queue(&self) {
         let app = self.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = app.service.follow_circuits() => {}
+                () = app.service.watch_queue() => {}
                 () = app.stop.cancelled() => {}
             }
         });

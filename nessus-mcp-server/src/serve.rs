@@ -45,7 +45,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     // A worker does both by itself.
     if worker.is_none() {
-        app.follow_circuits();
+        app.watch_queue();
         if let Some(interval) = health_interval {
             app.watch_scanners(interval);
         }

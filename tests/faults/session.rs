@@ -4,10 +4,10 @@ use std::{sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
     Queue as _,
-    circuit_breaker::{CircuitOrder, CircuitState},
+    circuit_breaker::{CircuitCommand, CircuitState},
     config::ApiKeys,
     error::Classified as _,
-    queue::{CircuitChange, sqlite::SqliteQueue},
+    queue::{CircuitNotice, CircuitNoticeKind, sqlite::SqliteQueue},
     scanner::{Circuits, Guarded, NessusConfig, NessusScanner, ScanRequest, ScannerInterface as _},
     secret::Secret,
     task::TaskStatus,
@@ -180,13 +180,13 @@ async fn row_13_login_refused() {
 
     rig.sim.clear_faults();
     let pool = pool();
-    let order = rig.service.order_circuit(pool.as_str(), "sim", CircuitOrder::Reset, "repaired").await.unwrap();
+    let order = rig.service.command_circuit(pool.as_str(), "sim", CircuitCommand::Reset, "corrected").await.unwrap();
     assert_eq!(order.state, CircuitState::Closed);
     rig.completed(&next).await;
     assert_eq!(calls(&rig.close().await, "POST /session"), 2);
 }
 
-/// Five processes that start together with the same wrong password, and one later: what Nessus allows is not used up.
+/// Eight processes that start together with the same wrong password, and one later: what Nessus allows is not used up.
 #[tokio::test]
 async fn row_13_login_refused_to_several_processes() {
     let sim = NessusSim::start(SimConfig::new().login("scan", PASSWORD)).await;
@@ -207,7 +207,7 @@ async fn row_13_login_refused_to_several_processes() {
         answer.map_err(|error| error.code())
     };
     let mut processes = Vec::new();
-    for _ in 0..5 {
+    for _ in 0..8 {
         processes.push(start("wrong").await);
     }
     assert_eq!(uses(&processes[0]).await, Err("scanner_login_refused"));
@@ -218,11 +218,11 @@ async fn row_13_login_refused_to_several_processes() {
 
     // It may have been started with the right one.
     processes.push(start("wrong").await);
-    assert_eq!(uses(&processes[5]).await, Err("scanner_login_refused"));
+    assert_eq!(uses(&processes[8]).await, Err("scanner_login_refused"));
     assert_eq!(sim.stats().failed_logins, 2);
 
-    let reset = CircuitChange::ordered(CircuitOrder::Reset, "repaired", "operator");
-    queue.publish_circuit(&pool(), &instance(), &reset).await.unwrap();
+    let reset = CircuitNotice::command(CircuitCommand::Reset, "corrected", "operator");
+    queue.post_circuit_notice(&pool(), &instance(), &reset).await.unwrap();
     for process in &processes {
         uses(process).await.unwrap_err();
     }
@@ -230,8 +230,10 @@ async fn row_13_login_refused_to_several_processes() {
 
     let right = start(PASSWORD).await;
     assert_eq!(uses(&right).await, Ok(()));
-    let record = queue.circuits(&pool(), &[instance()]).await.unwrap().pop().unwrap().unwrap();
-    assert_eq!(record.state, CircuitState::Closed);
+    assert_eq!(right.0.breaker(&pool(), &instance()).view().state, CircuitState::Closed);
+    let refusal = queue.circuit_notices(&pool(), &[instance()]).await.unwrap().pop().unwrap().unwrap();
+    assert_eq!(refusal.notice.kind, CircuitNoticeKind::LoginRefused);
+    assert_eq!(uses(&right).await, Ok(()), "it was let in");
     right.1.close().await;
 }
 

@@ -1,10 +1,10 @@
 //! `list-circuits`, `isolate-scanner`, `close-circuit` and `reset-circuit`: which scanners are called, and which may be.
 
 use nessus_mcp_lib::{
-    circuit_breaker::CircuitOrder,
+    circuit_breaker::CircuitCommand,
     error::{Failure, excerpt},
     ids::PoolName,
-    service::InstanceView,
+    service::{InstanceView, ProcessCircuit},
 };
 
 use super::queue;
@@ -25,22 +25,22 @@ pub(crate) async fn list(args: &ListCircuitsArgs) -> Result<(), Failure> {
 }
 
 pub(crate) async fn isolate(args: &IsolateScannerArgs) -> Result<(), Failure> {
-    order(&args.scanner, CircuitOrder::Isolate, &args.reason).await
+    command(&args.scanner, CircuitCommand::Isolate, &args.reason).await
 }
 
 pub(crate) async fn close(args: &CircuitArgs) -> Result<(), Failure> {
-    order(args, CircuitOrder::Close, "closed by an operator").await
+    command(args, CircuitCommand::Close, "closed by an operator").await
 }
 
 pub(crate) async fn reset(args: &CircuitArgs) -> Result<(), Failure> {
-    order(args, CircuitOrder::Reset, "reset by an operator").await
+    command(args, CircuitCommand::Reset, "reset by an operator").await
 }
 
-async fn order(args: &CircuitArgs, order: CircuitOrder, reason: &str) -> Result<(), Failure> {
+async fn command(args: &CircuitArgs, command: CircuitCommand, reason: &str) -> Result<(), Failure> {
     let service = queue::open_service(&args.common.settings()).await?;
     let CircuitArgs { pool, instance, .. } = args;
-    let status = service.order_circuit(pool.as_str(), instance.as_str(), order, reason).await?;
-    let why = if order == CircuitOrder::Isolate { format!(": {}", excerpt(&status.reason)) } else { String::new() };
+    let status = service.command_circuit(pool.as_str(), instance.as_str(), command, reason).await?;
+    let why = if command == CircuitCommand::Isolate { format!(": {}", excerpt(&status.reason)) } else { String::new() };
     output::lines([format!("{pool}:{instance} is {}{why}", status.state)]);
     Ok(())
 }
@@ -64,16 +64,30 @@ fn table(scanners: &[InstanceView]) -> Vec<String> {
         let name = format!("{:<pools$}  {:<instances$}", view.scanner_pool.as_str(), view.scanner_instance.as_str());
         let Some(since) = circuit.since else {
             lines.push(format!("{name}  {}", circuit.state));
+            lines.extend(circuit.processes.iter().map(of_process));
             continue;
         };
-        let retry = circuit.retry_after_seconds.map(|left| format!("  retry_after={left}s")).unwrap_or_default();
         let by = if circuit.changed_by.is_empty() { String::new() } else { format!("  by={}", circuit.changed_by) };
         let counts = format!("opens={} failures={}", circuit.opens, circuit.failures);
         lines.push(format!(
-            "{name}  {:<9}  since={since}{retry}  {counts}{by}  {}",
+            "{name}  {:<9}  since={since}{}  {counts}{by}  {}",
             circuit.state,
+            retry(circuit.retry_after_seconds),
             excerpt(&circuit.reason)
         ));
+        lines.extend(circuit.processes.iter().map(of_process));
     }
     lines
+}
+
+fn of_process(circuit: &ProcessCircuit) -> String {
+    let name = format!("  {}", excerpt(&circuit.process));
+    let Some(since) = circuit.since else { return format!("{name}  {}", circuit.state) };
+    let (state, reason) = (circuit.state, excerpt(&circuit.reason));
+    let counts = format!("opens={} failures={}", circuit.opens, circuit.failures);
+    format!("{name}  {state}  since={since}{}  {counts}  {reason}", retry(circuit.retry_after_seconds))
+}
+
+fn retry(seconds: Option<u64>) -> String {
+    seconds.map(|left| format!("  retry_after={left}s")).unwrap_or_default()
 }

@@ -1,8 +1,8 @@
-//! The guard around calls: the [`Machine`] behind a lock, with a clock, a lot and log lines.
+//! The guard around calls: the [`Machine`] behind a lock, with a clock, jitter and log lines.
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,12 +10,12 @@ use tokio::time::Instant;
 use tracing::{error, info, warn};
 
 use super::{
-    machine::{Effects, Event, Jitter, Machine, News, Rejection, Ticket},
-    state::{CircuitOrder, CircuitState, Verdict},
+    machine::{Event, Jitter, Machine, Rejection, Ticket},
+    state::{CallOutcome, CircuitCommand, CircuitState},
 };
 use crate::{config::CircuitSettings, time::random_fraction};
 
-/// A call that was not made, because its scanner is left alone.
+/// A call that was not made, because the circuit of its scanner is open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no calls are made to `{scanner}` now, its circuit is {state}: {reason}{}", after(*retry_after))]
 #[non_exhaustive]
@@ -35,14 +35,14 @@ fn after(retry_after: Option<Duration>) -> String {
 }
 
 /// Errors that say what they mean for a circuit.
-pub trait Judged: From<CircuitOpen> {
+pub trait ClassifyOutcome: From<CircuitOpen> {
     /// What this end of a call says about the scanner.
-    fn verdict(&self) -> Verdict;
+    fn outcome(&self) -> CallOutcome;
 
-    /// The same where the call concerned one scan of the scanner, or one file: what is the matter with that says nothing
-    /// about the scanner.
-    fn verdict_on_one(&self) -> Verdict {
-        self.verdict()
+    /// The same where the call concerned one scan of the scanner, or one file: what is wrong with that says nothing about
+    /// the scanner.
+    fn outcome_on_one(&self) -> CallOutcome {
+        self.outcome()
     }
 }
 
@@ -56,10 +56,10 @@ enum Concern {
 }
 
 impl Concern {
-    fn judge(self, error: &impl Judged) -> Verdict {
+    fn outcome_of(self, error: &impl ClassifyOutcome) -> CallOutcome {
         match self {
-            Self::Scanner => error.verdict(),
-            Self::One => error.verdict_on_one(),
+            Self::Scanner => error.outcome(),
+            Self::One => error.outcome_on_one(),
         }
     }
 }
@@ -80,30 +80,24 @@ pub struct CircuitView {
     pub opens: u64,
     /// Failures that counted, in this process.
     pub failures: u64,
-    /// The order that led to this state, if one did.
-    pub order: Option<CircuitOrder>,
-    /// Whether a call has succeeded in this state, since it was last heard of another process that its login was refused.
-    pub has_worked: bool,
-    /// How often the state has changed or begun anew.
-    pub changes: u64,
 }
 
 /// Decides before each call to a scanner whether it is made. Cheap to clone; all clones are one circuit.
 ///
 /// # Example
 /// ```
-/// use nessus_mcp_lib::{CircuitBreaker, circuit_breaker::{CircuitOpen, CircuitState, Judged, Verdict}, config::CircuitSettings};
+/// use nessus_mcp_lib::{CircuitBreaker, circuit_breaker::{CallOutcome, CircuitOpen, CircuitState, ClassifyOutcome}, config::CircuitSettings};
 ///
 /// #[derive(Debug)]
 /// enum CallError { NoAnswer, NotFound, Rejected(CircuitOpen) }
 /// impl From<CircuitOpen> for CallError {
 ///     fn from(open: CircuitOpen) -> Self { Self::Rejected(open) }
 /// }
-/// impl Judged for CallError {
-///     fn verdict(&self) -> Verdict {
+/// impl ClassifyOutcome for CallError {
+///     fn outcome(&self) -> CallOutcome {
 ///         match self {
-///             Self::NoAnswer => Verdict::failure("no answer"),
-///             Self::NotFound | Self::Rejected(_) => Verdict::Excluded,
+///             Self::NoAnswer => CallOutcome::failure("no answer"),
+///             Self::NotFound | Self::Rejected(_) => CallOutcome::Ignored,
 ///         }
 ///     }
 /// }
@@ -128,7 +122,6 @@ pub struct CircuitBreaker {
 
 struct Inner {
     name: String,
-    clock: Box<dyn Fn() -> Instant + Send + Sync>,
     on_change: Box<dyn Fn() + Send + Sync>,
     machine: Mutex<Machine>,
 }
@@ -142,23 +135,17 @@ impl fmt::Debug for CircuitBreaker {
 impl CircuitBreaker {
     /// A closed circuit under this name, with tokio's clock.
     pub fn new(name: impl Into<String>, settings: CircuitSettings) -> Self {
-        Self::with_clock(name, settings, Instant::now, Box::new(random_fraction))
+        Self::with_jitter(name, settings, Box::new(random_fraction))
     }
 
-    /// The same with a clock and a lot of the caller's.
-    pub fn with_clock(
-        name: impl Into<String>,
-        settings: CircuitSettings,
-        clock: impl Fn() -> Instant + Send + Sync + 'static,
-        jitter: Jitter,
-    ) -> Self {
-        let machine = Mutex::new(Machine::new(settings, clock(), jitter));
-        let inner = Inner { name: name.into(), clock: Box::new(clock), on_change: Box::new(|| {}), machine };
-        Self { inner: Arc::new(inner) }
+    /// The same with the caller's jitter.
+    pub(super) fn with_jitter(name: impl Into<String>, settings: CircuitSettings, jitter: Jitter) -> Self {
+        let machine = Mutex::new(Machine::new(settings, Instant::now(), jitter));
+        Self { inner: Arc::new(Inner { name: name.into(), on_change: Box::new(|| {}), machine }) }
     }
 
-    /// Calls `on_change` after each change of state that this value has found by itself. Only before the first clone.
-    pub fn with_listener(self, on_change: impl Fn() + Send + Sync + 'static) -> Self {
+    /// Calls `on_change` after each change of state. Only before the first clone.
+    pub(crate) fn with_listener(self, on_change: impl Fn() + Send + Sync + 'static) -> Self {
         match Arc::try_unwrap(self.inner) {
             Ok(inner) => Self { inner: Arc::new(Inner { on_change: Box::new(on_change), ..inner }) },
             Err(inner) => Self { inner },
@@ -181,7 +168,7 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// That of the call, or [`CircuitOpen`].
-    pub async fn call<T, E: Judged>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub async fn call<T, E: ClassifyOutcome>(&self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         self.try_acquire()?.call(work).await
     }
 
@@ -189,8 +176,8 @@ impl CircuitBreaker {
     ///
     /// # Errors
     /// [`CircuitOpen`] when none is to be made.
-    pub fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
-        let ticket = self.tell(Event::Asked).answer.transpose().map_err(|rejection| self.open_error(rejection))?;
+    pub(crate) fn try_acquire(&self) -> Result<Permit, CircuitOpen> {
+        let ticket = self.tell(Event::Asked).transpose().map_err(|rejection| self.open_error(rejection))?;
         Ok(Permit { breaker: self.clone(), ticket, concern: Concern::Scanner })
     }
 
@@ -214,71 +201,69 @@ impl CircuitBreaker {
             left: machine.left(now),
             opens: machine.opens(),
             failures: machine.failures(),
-            order: machine.order(),
-            has_worked: machine.has_worked(),
-            changes: machine.changes(),
         })
     }
 
     /// How often it was reset by an operator.
-    pub fn resets(&self) -> u64 {
+    pub(crate) fn resets(&self) -> u64 {
         self.look(|machine, _| machine.resets())
+    }
+
+    /// How often the scanner has refused the login of this process.
+    pub(crate) fn refusals(&self) -> u64 {
+        self.look(|machine, _| machine.refusals())
     }
 
     /// Lets no calls through until it is closed or reset.
     pub fn isolate(&self, reason: impl Into<String>) {
-        self.order(CircuitOrder::Isolate, reason);
+        self.command(CircuitCommand::Isolate, reason);
     }
 
     /// Lets calls through again.
     pub fn close(&self, reason: impl Into<String>) {
-        self.order(CircuitOrder::Close, reason);
+        self.command(CircuitCommand::Close, reason);
     }
 
     /// Lets calls through again and forgets everything.
     pub fn reset(&self, reason: impl Into<String>) {
-        self.order(CircuitOrder::Reset, reason);
+        self.command(CircuitCommand::Reset, reason);
     }
 
-    fn order(&self, order: CircuitOrder, reason: impl Into<String>) {
-        let _ = self.tell(Event::Ordered { order, reason: reason.into() });
+    pub(crate) fn command(&self, command: CircuitCommand, reason: impl Into<String>) {
+        self.tell(Event::Commanded { command, reason: reason.into() });
     }
 
     /// Forgets what was learnt: the scanner has another configuration now. An isolated circuit stays so.
-    pub fn reconfigured(&self) {
-        let _ = self.tell(Event::Reconfigured);
+    pub(crate) fn reconfigured(&self) {
+        self.tell(Event::Reconfigured);
     }
 
     /// Lets time pass: a trial that takes too long ends.
-    pub fn tick(&self) {
-        let _ = self.tell(Event::Ticked);
+    pub(crate) fn tick(&self) {
+        self.tell(Event::Ticked);
     }
 
-    /// Takes over what another process says; it is not told to others.
-    pub fn hear(&self, news: News) {
-        let effects = self.apply(Event::Heard(news));
-        if effects.changed {
-            self.log();
-        }
+    /// Says that the scanner has refused the login of another process.
+    pub(crate) fn refused_elsewhere(&self, reason: impl Into<String>) {
+        self.tell(Event::RefusedElsewhere { reason: reason.into() });
     }
 
-    fn tell(&self, event: Event) -> Effects {
-        let effects = self.apply(event);
+    /// Returns the answer to [`Event::Asked`].
+    fn tell(&self, event: Event) -> Option<Result<Ticket, Rejection>> {
+        let effects = self.machine().on_event(Instant::now(), event);
         if effects.changed {
             self.log();
             (self.inner.on_change)();
         }
-        effects
-    }
-
-    fn apply(&self, event: Event) -> Effects {
-        let now = (self.inner.clock)();
-        self.inner.machine.lock().unwrap_or_else(PoisonError::into_inner).on_event(now, event)
+        effects.answer
     }
 
     fn look<T>(&self, look: impl FnOnce(&Machine, Instant) -> T) -> T {
-        let now = (self.inner.clock)();
-        look(&self.inner.machine.lock().unwrap_or_else(PoisonError::into_inner), now)
+        look(&self.machine(), Instant::now())
+    }
+
+    fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.inner.machine.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn open_error(&self, rejection: Rejection) -> CircuitOpen {
@@ -306,7 +291,7 @@ impl CircuitBreaker {
 /// The right to make one call. Dropped without a report it gives itself back and counts as nothing.
 #[derive(Debug)]
 #[must_use = "a permit that is dropped says that no call was made"]
-pub struct Permit {
+pub(crate) struct Permit {
     breaker: CircuitBreaker,
     /// Taken by the report.
     ticket: Option<Ticket>,
@@ -314,8 +299,8 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// For a call that concerns one scan of the scanner, or one file: see [`Judged::verdict_on_one`].
-    pub fn on_one(mut self) -> Self {
+    /// For a call that concerns one scan of the scanner, or one file: see [`ClassifyOutcome::outcome_on_one`].
+    pub(crate) fn on_one(mut self) -> Self {
         self.concern = Concern::One;
         self
     }
@@ -324,18 +309,18 @@ impl Permit {
     ///
     /// # Errors
     /// That of the call.
-    pub async fn call<T, E: Judged>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
+    pub(crate) async fn call<T, E: ClassifyOutcome>(self, work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
         let concern = self.concern;
         let attempt = Attempt { breaker: self.breaker.clone(), ticket: self.ticket, concern };
         let result = ATTEMPT.scope(attempt, work).await;
-        self.report(result.as_ref().err().map_or(Verdict::Success, |error| concern.judge(error)));
+        self.report(result.as_ref().err().map_or(CallOutcome::Success, |error| concern.outcome_of(error)));
         result
     }
 
     /// Says how the call ended.
-    pub fn report(mut self, verdict: Verdict) {
+    pub(crate) fn report(mut self, outcome: CallOutcome) {
         if let Some(ticket) = self.ticket.take() {
-            let _ = self.breaker.tell(Event::Ended { ticket, verdict });
+            self.breaker.tell(Event::Ended { ticket, outcome });
         }
     }
 }
@@ -343,7 +328,7 @@ impl Permit {
 impl Drop for Permit {
     fn drop(&mut self) {
         if let Some(ticket) = self.ticket.take() {
-            let _ = self.breaker.tell(Event::Dropped { ticket });
+            self.breaker.tell(Event::Dropped { ticket });
         }
     }
 }
@@ -363,10 +348,10 @@ tokio::task_local! {
 ///
 /// # Errors
 /// [`CircuitOpen`] when the circuit has opened meanwhile: no further try is to be made.
-pub(crate) fn try_failed(error: &impl Judged) -> Result<(), CircuitOpen> {
+pub(crate) fn try_failed(error: &impl ClassifyOutcome) -> Result<(), CircuitOpen> {
     let told = ATTEMPT.try_with(|attempt| {
         if let Some(ticket) = attempt.ticket {
-            let _ = attempt.breaker.tell(Event::Tried { ticket, verdict: attempt.concern.judge(error) });
+            attempt.breaker.tell(Event::Tried { ticket, outcome: attempt.concern.outcome_of(error) });
         }
         attempt.breaker.check()
     });

@@ -16,18 +16,18 @@ impl From<CircuitOpen> for Failed {
     }
 }
 
-impl Judged for Failed {
-    fn verdict(&self) -> Verdict {
+impl ClassifyOutcome for Failed {
+    fn outcome(&self) -> CallOutcome {
         match self {
-            Self::NoAnswer => Verdict::failure("no answer"),
-            Self::Open(_) => Verdict::Excluded,
+            Self::NoAnswer => CallOutcome::failure("no answer"),
+            Self::Open(_) => CallOutcome::Ignored,
         }
     }
 }
 
 fn breaker() -> CircuitBreaker {
     let settings = CircuitSettings::default().with_failures(2).with_half_open(1, 1, 60 * SECOND);
-    CircuitBreaker::with_clock("nessus:a", settings, Instant::now, Box::new(|| 1.0))
+    CircuitBreaker::with_jitter("nessus:a", settings, Box::new(|| 1.0))
 }
 
 async fn fail(breaker: &CircuitBreaker) {
@@ -93,16 +93,19 @@ async fn every_try_counts_and_an_open_circuit_ends_the_tries() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn changes_of_its_own_are_told_and_those_of_others_are_not() {
+async fn each_change_of_state_is_told_once() {
     let told = Arc::new(AtomicUsize::new(0));
     let counter = Arc::clone(&told);
     let breaker = breaker().with_listener(move || {
         counter.fetch_add(1, Ordering::Relaxed);
     });
-    breaker.hear(News::new(CircuitState::Open, SECOND, "another"));
-    assert_eq!((breaker.view().state, told.load(Ordering::Relaxed)), (CircuitState::Open, 0));
+    fail(&breaker).await;
+    assert_eq!(told.load(Ordering::Relaxed), 0, "a failure alone changes no state");
+    breaker.refused_elsewhere("no");
+    breaker.refused_elsewhere("no");
+    assert_eq!((breaker.view().state, told.load(Ordering::Relaxed)), (CircuitState::Unusable, 1));
     breaker.isolate("maintenance");
     breaker.close("done");
     breaker.reset("done");
-    assert_eq!((breaker.view().state, told.load(Ordering::Relaxed)), (CircuitState::Closed, 3));
+    assert_eq!((breaker.view().state, told.load(Ordering::Relaxed)), (CircuitState::Closed, 4));
 }

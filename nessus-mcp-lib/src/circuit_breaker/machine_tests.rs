@@ -12,12 +12,12 @@ fn settings() -> CircuitSettings {
         .with_half_open(2, 2, 6 * SECOND)
 }
 
-/// Draws the same numbers for the machine and the model.
-fn lots() -> Jitter {
-    let mut drawn = 0_u32;
+/// Gives the same numbers to the machine and the model.
+fn numbers() -> Jitter {
+    let mut given = 0_u32;
     Box::new(move || {
-        drawn += 37;
-        f64::from(drawn % 100) / 100.0
+        given += 37;
+        f64::from(given % 100) / 100.0
     })
 }
 
@@ -40,19 +40,19 @@ impl Circuit {
         self.tell(Event::Asked).answer.unwrap()
     }
 
-    fn call(&mut self, verdict: Verdict) {
+    fn call(&mut self, outcome: CallOutcome) {
         let ticket = self.ask().unwrap();
-        let _ = self.tell(Event::Ended { ticket, verdict });
+        let _ = self.tell(Event::Ended { ticket, outcome });
     }
 
     fn fail(&mut self, times: u32) {
         for _ in 0..times {
-            self.call(Verdict::failure("no answer"));
+            self.call(CallOutcome::failure("no answer"));
         }
     }
 
-    fn order(&mut self, order: CircuitOrder) {
-        let _ = self.tell(Event::Ordered { order, reason: "an operator".to_owned() });
+    fn command(&mut self, command: CircuitCommand) {
+        let _ = self.tell(Event::Commanded { command, reason: "an operator".to_owned() });
     }
 
     #[track_caller]
@@ -65,7 +65,7 @@ impl Circuit {
 async fn failures_in_a_row_open_and_successes_close() {
     let mut circuit = Circuit::new(settings());
     circuit.fail(3);
-    circuit.call(Verdict::Excluded);
+    circuit.call(CallOutcome::Ignored);
     circuit.is(CircuitState::Closed);
     circuit.fail(1);
     circuit.is(CircuitState::Open);
@@ -77,9 +77,9 @@ async fn failures_in_a_row_open_and_successes_close() {
     let (first, second) = (circuit.ask().unwrap(), circuit.ask().unwrap());
     circuit.is(CircuitState::HalfOpen);
     assert_eq!(circuit.ask().unwrap_err().state, CircuitState::HalfOpen, "two permits, no more");
-    let _ = circuit.tell(Event::Ended { ticket: first, verdict: Verdict::Success });
+    let _ = circuit.tell(Event::Ended { ticket: first, outcome: CallOutcome::Success });
     circuit.is(CircuitState::HalfOpen);
-    let _ = circuit.tell(Event::Ended { ticket: second, verdict: Verdict::Success });
+    let _ = circuit.tell(Event::Ended { ticket: second, outcome: CallOutcome::Success });
     circuit.is(CircuitState::Closed);
 }
 
@@ -87,15 +87,15 @@ async fn failures_in_a_row_open_and_successes_close() {
 async fn a_share_of_failures_opens_from_a_minimum_of_calls_on_and_expires_when_idle() {
     let mut circuit = Circuit::new(settings());
     for _ in 0..3 {
-        circuit.call(Verdict::Success);
+        circuit.call(CallOutcome::Success);
         circuit.fail(1);
     }
     circuit.now += 11 * SECOND;
-    circuit.call(Verdict::Success);
+    circuit.call(CallOutcome::Success);
     circuit.fail(1);
     circuit.is(CircuitState::Closed);
     for _ in 0..3 {
-        circuit.call(Verdict::Success);
+        circuit.call(CallOutcome::Success);
         circuit.fail(1);
     }
     circuit.is(CircuitState::Open);
@@ -112,40 +112,40 @@ async fn the_open_time_doubles_up_to_its_limit_and_is_forgotten_after_a_quiet_wh
         circuit.fail(1);
         circuit.is(CircuitState::Open);
     }
-    circuit.order(CircuitOrder::Close);
+    circuit.command(CircuitCommand::Close);
     circuit.fail(4);
     assert_eq!(circuit.machine.left(circuit.now), 20 * SECOND, "it failed again at once");
-    circuit.order(CircuitOrder::Close);
+    circuit.command(CircuitCommand::Close);
     circuit.now += 20 * SECOND;
     circuit.fail(4);
     assert_eq!(circuit.machine.left(circuit.now), 4 * SECOND);
-    circuit.order(CircuitOrder::Reset);
+    circuit.command(CircuitCommand::Reset);
     circuit.fail(4);
     assert_eq!(circuit.machine.left(circuit.now), 4 * SECOND, "a reset forgets");
 }
 
 #[tokio::test(start_paused = true)]
-async fn jitter_draws_from_the_whole_range_but_never_nothing() {
-    for (lot, millis) in [(0.0, 400), (0.5, 2000), (0.999, 3996), (7.0, 4000)] {
+async fn jitter_uses_the_whole_range_but_never_gives_nothing() {
+    for (number, millis) in [(0.0, 400), (0.5, 2000), (0.999, 3996), (7.0, 4000)] {
         let now = Instant::now();
-        let mut machine = Machine::new(settings(), now, Box::new(move || lot));
+        let mut machine = Machine::new(settings(), now, Box::new(move || number));
         for _ in 0..4 {
             let Some(Ok(ticket)) = machine.on_event(now, Event::Asked).answer else { panic!("{machine:?}") };
-            let _ = machine.on_event(now, Event::Ended { ticket, verdict: Verdict::failure("x") });
+            let _ = machine.on_event(now, Event::Ended { ticket, outcome: CallOutcome::failure("x") });
         }
-        assert_eq!(machine.left(now).as_millis(), millis, "{lot}");
+        assert_eq!(machine.left(now).as_millis(), millis, "{number}");
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scanner_that_says_when_to_come_back_is_left_alone_until_then() {
+async fn a_scanner_that_says_when_to_come_back_is_not_called_before_then() {
     let mut circuit = Circuit::new(settings());
-    circuit.call(Verdict::Failure { reason: "HTTP 429".to_owned(), retry_after: Some(60 * SECOND) });
+    circuit.call(CallOutcome::Failure { reason: "HTTP 429".to_owned(), retry_after: Some(60 * SECOND) });
     circuit.now += 10 * SECOND;
     circuit.fail(3);
     assert_eq!(circuit.machine.left(circuit.now), 50 * SECOND);
-    circuit.order(CircuitOrder::Reset);
-    let endless = Verdict::Failure { reason: "HTTP 429".to_owned(), retry_after: Some(Duration::MAX) };
+    circuit.command(CircuitCommand::Reset);
+    let endless = CallOutcome::Failure { reason: "HTTP 429".to_owned(), retry_after: Some(Duration::MAX) };
     for _ in 0..4 {
         circuit.call(endless.clone());
     }
@@ -159,12 +159,12 @@ async fn what_an_earlier_state_allowed_counts_as_nothing() {
     circuit.fail(4);
     let left = circuit.machine.left(circuit.now);
     circuit.now += SECOND;
-    let _ = circuit.tell(Event::Ended { ticket: late[0], verdict: Verdict::failure("late") });
+    let _ = circuit.tell(Event::Ended { ticket: late[0], outcome: CallOutcome::failure("late") });
     assert_eq!(circuit.machine.left(circuit.now) + SECOND, left, "it does not prolong the open time");
     circuit.now += left;
     let trial = circuit.ask().unwrap();
-    let _ = circuit.tell(Event::Ended { ticket: late[1], verdict: Verdict::Success });
-    let _ = circuit.tell(Event::Ended { ticket: trial, verdict: Verdict::Success });
+    let _ = circuit.tell(Event::Ended { ticket: late[1], outcome: CallOutcome::Success });
+    let _ = circuit.tell(Event::Ended { ticket: trial, outcome: CallOutcome::Success });
     circuit.is(CircuitState::HalfOpen);
 }
 
@@ -191,92 +191,65 @@ async fn tries_of_one_call_count_each() {
     let mut circuit = Circuit::new(settings());
     let ticket = circuit.ask().unwrap();
     for _ in 0..3 {
-        let _ = circuit.tell(Event::Tried { ticket, verdict: Verdict::failure("x") });
+        let _ = circuit.tell(Event::Tried { ticket, outcome: CallOutcome::failure("x") });
     }
     circuit.is(CircuitState::Closed);
-    let _ = circuit.tell(Event::Ended { ticket, verdict: Verdict::failure("x") });
+    let _ = circuit.tell(Event::Ended { ticket, outcome: CallOutcome::failure("x") });
     circuit.is(CircuitState::Open);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_refused_login_makes_unusable_until_reset_or_reconfigured() {
-    for mends in [
-        Event::Ordered { order: CircuitOrder::Reset, reason: String::new() },
-        Event::Reconfigured,
-        Event::Heard(News::new(CircuitState::Closed, Duration::ZERO, "").with_order(Some(CircuitOrder::Reset))),
-    ] {
+    for cure in [Event::Commanded { command: CircuitCommand::Reset, reason: String::new() }, Event::Reconfigured] {
         let mut circuit = Circuit::new(settings());
-        circuit.call(Verdict::Fault { reason: "refused".to_owned() });
+        circuit.call(CallOutcome::LoginRefused { reason: "refused".to_owned() });
         circuit.is(CircuitState::Unusable);
         circuit.now += 1_000_000 * SECOND;
-        circuit.order(CircuitOrder::Close);
-        let _ = circuit.tell(Event::Heard(News::new(CircuitState::Closed, Duration::ZERO, "another was let in")));
+        circuit.command(CircuitCommand::Close);
         let rejection = circuit.ask().unwrap_err();
         assert_eq!((rejection.retry_after, &*rejection.reason), (None, "refused"));
-        let _ = circuit.tell(mends);
+        let _ = circuit.tell(cure);
         circuit.is(CircuitState::Closed);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn that_another_was_refused_is_believed_by_who_was_never_let_in() {
-    let refused = |since_start| {
-        Event::Heard(
-            News::new(CircuitState::Unusable, Duration::ZERO, "another was refused").told_since_start(since_start),
-        )
-    };
-    let let_in = Event::Heard(News::new(CircuitState::Closed, Duration::ZERO, "another was let in"));
-    let mut circuit = Circuit::new(settings());
-    assert!(!circuit.tell(refused(false)).changed, "it may have another login");
-    let _ = circuit.tell(refused(true));
-    let rejection = circuit.ask().unwrap_err();
-    assert_eq!((rejection.state, &*rejection.reason), (CircuitState::Unusable, "another was refused"));
-    let open = News::new(CircuitState::Open, SECOND, "another found");
-    assert!(!circuit.tell(Event::Heard(open)).changed, "nobody was let in");
-    let _ = circuit.tell(let_in.clone());
-    circuit.call(Verdict::Fault { reason: "refused".to_owned() });
-    assert!(!circuit.tell(let_in).changed, "one try is enough");
+    let refused = || Event::RefusedElsewhere { reason: "another was refused".to_owned() };
+    for cure in [Event::Commanded { command: CircuitCommand::Reset, reason: String::new() }, Event::Reconfigured] {
+        let mut circuit = Circuit::new(settings());
+        let _ = circuit.tell(refused());
+        circuit.now += 1_000_000 * SECOND;
+        let rejection = circuit.ask().unwrap_err();
+        assert_eq!((rejection.state, &*rejection.reason), (CircuitState::Unusable, "another was refused"));
+        assert_eq!(circuit.machine.refusals(), 0, "it has not tried itself");
+        let _ = circuit.tell(cure.clone());
+        circuit.call(CallOutcome::LoginRefused { reason: "refused".to_owned() });
+        assert!(!circuit.tell(refused()).changed, "it knows already");
+        assert_eq!((circuit.machine.reason(), circuit.machine.refusals()), ("refused", 1));
 
-    let _ = circuit.tell(Event::Reconfigured);
-    circuit.call(Verdict::Success);
-    assert!(circuit.machine.has_worked());
-    assert!(!circuit.tell(refused(true)).changed, "it was let in");
-    assert!(!circuit.machine.has_worked(), "but not since");
-    let _ = circuit.tell(Event::Reconfigured);
-    assert!(circuit.tell(refused(true)).changed, "with the former login");
-    circuit.order(CircuitOrder::Reset);
-    circuit.is(CircuitState::Closed);
+        let _ = circuit.tell(Event::Reconfigured);
+        circuit.call(CallOutcome::Success);
+        assert!(!circuit.tell(refused()).changed, "it was let in");
+        let _ = circuit.tell(cure);
+        assert!(circuit.tell(refused()).changed, "but with the former login");
+    }
+    let mut circuit = Circuit::new(settings());
+    circuit.fail(4);
+    assert!(circuit.tell(refused()).changed, "an outage says nothing about the login");
+    circuit.command(CircuitCommand::Isolate);
+    assert!(!circuit.tell(refused()).changed, "an isolation stays one");
 }
 
 #[tokio::test(start_paused = true)]
 async fn an_isolated_circuit_yields_to_an_operator_only() {
     let mut circuit = Circuit::new(settings());
-    circuit.order(CircuitOrder::Isolate);
+    circuit.command(CircuitCommand::Isolate);
     circuit.now += 1_000_000 * SECOND;
     assert!(!circuit.tell(Event::Reconfigured).changed);
     assert_eq!(circuit.ask().unwrap_err().reason, "an operator");
-    circuit.order(CircuitOrder::Close);
+    circuit.command(CircuitCommand::Close);
     assert!(circuit.ask().is_ok());
-}
-
-#[tokio::test(start_paused = true)]
-async fn what_another_process_says_is_taken_over() {
-    let mut circuit = Circuit::new(settings());
-    let hear = |circuit: &mut Circuit, state, left| {
-        let _ = circuit.tell(Event::Heard(News::new(state, left, "said another")));
-    };
-    hear(&mut circuit, CircuitState::Unusable, Duration::ZERO);
-    circuit.is(CircuitState::Closed);
-    hear(&mut circuit, CircuitState::Open, 5 * SECOND);
-    assert_eq!(circuit.ask().unwrap_err().retry_after, Some(5 * SECOND));
-    hear(&mut circuit, CircuitState::HalfOpen, 5 * SECOND);
-    assert_eq!(circuit.ask().unwrap_err().state, CircuitState::HalfOpen, "one process tries");
-    circuit.now += 5 * SECOND;
-    assert!(circuit.ask().is_ok(), "that process is gone");
-    hear(&mut circuit, CircuitState::Closed, Duration::ZERO);
-    circuit.is(CircuitState::Closed);
-    hear(&mut circuit, CircuitState::Isolated, Duration::ZERO);
-    assert_eq!(circuit.ask().unwrap_err().retry_after, None);
 }
 
 /// What happens to a circuit in a random run.
@@ -284,21 +257,20 @@ async fn what_another_process_says_is_taken_over() {
 enum Step {
     Pass(u64),
     Ask,
-    End { which: usize, verdict: u8 },
+    End { which: usize, outcome: u8 },
     Try { which: usize },
     Drop { which: usize },
-    Order(CircuitOrder),
+    Command(CircuitCommand),
     Reconfigure,
-    Hear { state: CircuitState, left: u64, since_start: bool },
+    RefusedElsewhere,
 }
 
 /// A circuit in a few words: it remembers every call of its state, and counts them anew each time.
 struct Model {
     settings: CircuitSettings,
     begin: Instant,
-    lots: Jitter,
+    jitter: Jitter,
     state: CircuitState,
-    elsewhere: bool,
     entered: Instant,
     until: Option<Instant>,
     /// When each call that counted in this state ended, and whether it failed.
@@ -307,34 +279,31 @@ struct Model {
     openings: u32,
     state_number: u64,
     let_in: bool,
-    /// Whether it is unusable because another process was refused.
-    believes: bool,
 }
 
 impl Model {
     fn enter(&mut self, now: Instant, state: CircuitState, until: Option<Instant>) {
-        (self.state, self.until, self.entered, self.elsewhere) = (state, until, now, false);
+        (self.state, self.until, self.entered) = (state, until, now);
         self.calls.clear();
         self.under_way = 0;
         self.state_number += 1;
-        self.believes = false;
     }
 
     fn open(&mut self, now: Instant) {
-        if self.state == CircuitState::Closed && now - self.entered >= self.settings.open_longest {
+        if self.state == CircuitState::Closed && now - self.entered >= self.settings.max_open {
             self.openings = 0;
         }
         let mut longest = self.settings.open;
         for _ in 0..self.openings {
-            longest = (longest * 2).min(self.settings.open_longest);
+            longest = (longest * 2).min(self.settings.max_open);
         }
-        let drawn = longest.mul_f64((self.lots)()).max(longest / 10);
+        let randomised = longest.mul_f64((self.jitter)()).max(longest / 10);
         self.openings += 1;
-        self.enter(now, CircuitState::Open, Some(now + drawn));
+        self.enter(now, CircuitState::Open, Some(now + randomised));
     }
 
     fn expire(&mut self, now: Instant) {
-        if self.state == CircuitState::HalfOpen && !self.elsewhere && self.until.is_some_and(|until| now >= until) {
+        if self.state == CircuitState::HalfOpen && self.until.is_some_and(|until| now >= until) {
             self.openings = self.openings.saturating_sub(1);
             self.open(now);
         }
@@ -344,13 +313,13 @@ impl Model {
         let over = self.until.is_some_and(|until| now >= until);
         match self.state {
             CircuitState::Closed => true,
-            CircuitState::HalfOpen if !self.elsewhere => {
+            CircuitState::HalfOpen => {
                 let free = self.under_way < self.settings.half_open_permits as usize;
                 self.under_way += usize::from(free);
                 free
             }
-            CircuitState::Open | CircuitState::HalfOpen if over => {
-                self.enter(now, CircuitState::HalfOpen, Some(now + self.settings.half_open_longest));
+            CircuitState::Open if over => {
+                self.enter(now, CircuitState::HalfOpen, Some(now + self.settings.max_half_open));
                 self.under_way = 1;
                 true
             }
@@ -358,18 +327,18 @@ impl Model {
         }
     }
 
-    fn judge(&mut self, now: Instant, verdict: u8) {
-        match verdict {
-            0 | 1 => self.calls.push((now, verdict == 1)),
+    fn ended(&mut self, now: Instant, outcome: u8) {
+        match outcome {
+            0 | 1 => self.calls.push((now, outcome == 1)),
             2 => return,
             _ => {
                 self.let_in = false;
                 return self.enter(now, CircuitState::Unusable, None);
             }
         }
-        self.let_in |= verdict == 0;
+        self.let_in |= outcome == 0;
         if self.state == CircuitState::HalfOpen {
-            if verdict == 1 {
+            if outcome == 1 {
                 self.open(now);
             } else if self.calls.len() >= self.settings.half_open_successes as usize {
                 self.enter(now, CircuitState::Closed, None);
@@ -381,7 +350,7 @@ impl Model {
         let counting: Vec<_> = self.calls.iter().filter(|(at, _)| part(*at) + 10 > part(now)).collect();
         let failed = counting.iter().filter(|(_, failed)| *failed).count();
         let rate = counting.len() >= self.settings.minimum_calls as usize && failed * 2 >= counting.len();
-        if verdict == 1 && (in_a_row >= self.settings.failures as usize || rate) {
+        if outcome == 1 && (in_a_row >= self.settings.failures as usize || rate) {
             self.open(now);
         }
     }
@@ -392,40 +361,32 @@ impl Model {
     }
 }
 
-fn verdict_of(number: u8) -> Verdict {
+fn outcome_of(number: u8) -> CallOutcome {
     match number {
-        0 => Verdict::Success,
-        1 => Verdict::failure("no answer"),
-        2 => Verdict::Excluded,
-        _ => Verdict::Fault { reason: "refused".to_owned() },
+        0 => CallOutcome::Success,
+        1 => CallOutcome::failure("no answer"),
+        2 => CallOutcome::Ignored,
+        _ => CallOutcome::LoginRefused { reason: "refused".to_owned() },
     }
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let order = prop_oneof![
-        Just(CircuitOrder::Isolate),
-        Just(CircuitOrder::Close),
-        Just(CircuitOrder::Reset),
-        Just(CircuitOrder::Close)
+    let command = prop_oneof![
+        Just(CircuitCommand::Isolate),
+        Just(CircuitCommand::Close),
+        Just(CircuitCommand::Reset),
+        Just(CircuitCommand::Close)
     ];
-    let state = prop_oneof![
-        Just(CircuitState::Closed),
-        Just(CircuitState::Open),
-        Just(CircuitState::HalfOpen),
-        Just(CircuitState::Isolated),
-        Just(CircuitState::Unusable)
-    ];
-    let verdict = prop_oneof![5 => Just(0_u8), 8 => Just(1_u8), 2 => Just(2_u8), 1 => Just(3_u8)];
+    let outcome = prop_oneof![5 => Just(0_u8), 8 => Just(1_u8), 2 => Just(2_u8), 1 => Just(3_u8)];
     let step = prop_oneof![
         5 => (0..3000_u64).prop_map(Step::Pass),
         14 => Just(Step::Ask),
-        12 => (any::<usize>(), verdict).prop_map(|(which, verdict)| Step::End { which, verdict }),
+        12 => (any::<usize>(), outcome).prop_map(|(which, outcome)| Step::End { which, outcome }),
         2 => any::<usize>().prop_map(|which| Step::Try { which }),
         2 => any::<usize>().prop_map(|which| Step::Drop { which }),
-        1 => order.prop_map(Step::Order),
+        1 => command.prop_map(Step::Command),
         1 => Just(Step::Reconfigure),
-        1 => (state, 0..8000_u64, any::<bool>())
-            .prop_map(|(state, left, since_start)| Step::Hear { state, left, since_start }),
+        1 => Just(Step::RefusedElsewhere),
     ];
     vec(step, 1..250)
 }
@@ -438,11 +399,11 @@ proptest! {
     fn the_machine_does_what_a_model_does_that_counts_everything_anew(steps in steps()) {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
         let mut now = runtime.block_on(async { Instant::now() });
-        let mut machine = Machine::new(settings(), now, lots());
+        let mut machine = Machine::new(settings(), now, numbers());
         let mut model = Model {
-            settings: settings(), begin: now, lots: lots(), state: CircuitState::Closed, elsewhere: false, entered: now,
+            settings: settings(), begin: now, jitter: numbers(), state: CircuitState::Closed, entered: now,
             until: None, calls: Vec::new(), under_way: 0, openings: 0, state_number: 0,
-            let_in: false, believes: false,
+            let_in: false,
         };
         // Tickets that are out, with the state that gave them.
         let mut out: Vec<(Ticket, u64)> = Vec::new();
@@ -480,24 +441,24 @@ proptest! {
                         model.under_way -= usize::from(current && model.under_way > 0);
                     }
                     match step {
-                        Step::End { verdict, .. } => {
-                            if current { model.judge(now, verdict); }
-                            machine.on_event(now, Event::Ended { ticket, verdict: verdict_of(verdict) })
+                        Step::End { outcome, .. } => {
+                            if current { model.ended(now, outcome); }
+                            machine.on_event(now, Event::Ended { ticket, outcome: outcome_of(outcome) })
                         }
                         Step::Try { .. } => {
-                            if current { model.judge(now, 1); }
-                            machine.on_event(now, Event::Tried { ticket, verdict: verdict_of(1) })
+                            if current { model.ended(now, 1); }
+                            machine.on_event(now, Event::Tried { ticket, outcome: outcome_of(1) })
                         }
                         _ => machine.on_event(now, Event::Dropped { ticket }),
                     }
                 }
-                Step::Order(order) => {
+                Step::Command(command) => {
                     let _ = machine.on_event(now, Event::Ticked);
-                    if order == CircuitOrder::Reset { (model.openings, model.let_in) = (0, false); }
-                    if !(order == CircuitOrder::Close && model.state == CircuitState::Unusable) {
-                        model.enter(now, order.state(), None);
+                    if command == CircuitCommand::Reset { (model.openings, model.let_in) = (0, false); }
+                    if !(command == CircuitCommand::Close && model.state == CircuitState::Unusable) {
+                        model.enter(now, command.state(), None);
                     }
-                    machine.on_event(now, Event::Ordered { order, reason: String::new() })
+                    machine.on_event(now, Event::Commanded { command, reason: String::new() })
                 }
                 Step::Reconfigure => {
                     let _ = machine.on_event(now, Event::Ticked);
@@ -507,24 +468,12 @@ proptest! {
                     }
                     machine.on_event(now, Event::Reconfigured)
                 }
-                Step::Hear { state, left, since_start } => {
+                Step::RefusedElsewhere => {
                     let _ = machine.on_event(now, Event::Ticked);
-                    let left = Duration::from_millis(left);
-                    let deaf = match (model.state, state) {
-                        (CircuitState::Unusable | CircuitState::Isolated, CircuitState::Unusable)
-                            | (CircuitState::Closed, CircuitState::Closed) => true,
-                        (_, CircuitState::Unusable) => model.let_in || !since_start,
-                        (CircuitState::Unusable, state) => !(model.believes && state == CircuitState::Closed),
-                        _ => false,
-                    };
-                    if !deaf {
-                        model.openings += u32::from(state == CircuitState::Open);
-                        let timed = matches!(state, CircuitState::Open | CircuitState::HalfOpen);
-                        model.enter(now, state, timed.then(|| now + left));
-                        model.elsewhere = state == CircuitState::HalfOpen;
-                        model.believes = state == CircuitState::Unusable;
+                    if !(model.let_in || matches!(model.state, CircuitState::Isolated | CircuitState::Unusable)) {
+                        model.enter(now, CircuitState::Unusable, None);
                     }
-                    machine.on_event(now, Event::Heard(News::new(state, left, "").told_since_start(since_start)))
+                    machine.on_event(now, Event::RefusedElsewhere { reason: String::new() })
                 }
             };
             prop_assert_eq!(effects.changed, model.state_number != before);

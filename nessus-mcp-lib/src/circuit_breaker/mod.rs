@@ -1,4 +1,4 @@
-//! Leaving a broken scanner alone: a [`CircuitBreaker`] in front of every call.
+//! Making no calls to a broken scanner: a [`CircuitBreaker`] in front of every call.
 //!
 //! # Why
 //! A scanner that is down answers each call with a failure, often after a long time. Without a breaker a queue of a
@@ -24,30 +24,29 @@
 //!   isolated: by an operator, until an operator          unusable: the login was refused, until a reset or another
 //!   closes or resets it                                            configuration
 //! ```
-//! The open time is drawn by lot from a range that doubles with each opening (30 s to 10 minutes), so that many processes
-//! do not come back at once; a scanner that says `Retry-After` is left alone at least that long.
+//! The open time is randomised within a range that doubles with each opening (30 s to 10 minutes), so that many processes
+//! do not come back at once. A scanner that says `Retry-After` is not called before that.
 //!
 //! # What goes wrong elsewhere, and not here
-//! - A call that is given up by its caller gives its [`Permit`] back when it is dropped and counts as nothing: half-open
+//! - A call that is given up by its caller gives its permit back when it is dropped and counts as nothing: half-open
 //!   permits do not leak.
 //! - Each state has a generation, and what was allowed by an earlier one is ignored: late failures do not prolong an open
 //!   circuit, late successes do not close it.
 //! - Half-open ends: when it cannot be told in time whether the scanner is back, the circuit opens again.
 //! - A refused login is no outage. It does not open the circuit but makes the scanner unusable: each further try would
-//!   bring its account closer to being locked. That holds for all processes together: one that has never been let in
-//!   believes another that was refused meanwhile, until an operator resets it, its own configuration changes or somebody
-//!   is let in. One that is started afterwards may try once, for it may have been given another login.
+//!   bring its account closer to being locked. So a process that was never let in believes another that was refused,
+//!   until an operator resets the circuit or its own configuration changes. One that is started afterwards tries once,
+//!   for it may have been given another login.
 //!
-//! The decisions are made by a pure [`Machine`], which never looks at a clock; this is what tests hold against a model.
+//! The decisions are made by a pure machine, which never looks at a clock; tests hold it against a model.
 
 mod breaker;
 mod machine;
 mod state;
 mod window;
 
-pub(crate) use self::breaker::try_failed;
+pub(crate) use self::breaker::{Permit, try_failed};
 pub use self::{
-    breaker::{CircuitBreaker, CircuitOpen, CircuitView, Judged, Permit},
-    machine::{Effects, Event, Jitter, Machine, News, Rejection, Ticket},
-    state::{CircuitOrder, CircuitState, CircuitWordError, Verdict},
+    breaker::{CircuitBreaker, CircuitOpen, CircuitView, ClassifyOutcome},
+    state::{CallOutcome, CircuitCommand, CircuitState},
 };

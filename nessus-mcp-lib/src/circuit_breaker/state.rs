@@ -1,6 +1,6 @@
-//! The states of a circuit, what an operator can order, and how a call ended.
+//! The states of a circuit, what an operator can command, and how a call ended.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -23,9 +23,7 @@ pub enum CircuitState {
 }
 
 impl CircuitState {
-    const ALL: [Self; 5] = [Self::Closed, Self::Open, Self::HalfOpen, Self::Isolated, Self::Unusable];
-
-    /// The word for it in files, keys and answers.
+    /// The word for it in answers and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Closed => "closed",
@@ -52,43 +50,18 @@ impl fmt::Display for CircuitState {
     }
 }
 
-/// A word that names no state or order of a circuit.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no {1} of a circuit")]
-pub struct CircuitWordError(String, &'static str);
-
-impl FromStr for CircuitState {
-    type Err = CircuitWordError;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|state| state.as_str() == word);
-        known.ok_or_else(|| CircuitWordError(crate::error::excerpt(word).to_string(), "state"))
-    }
-}
-
-/// What an operator can order.
+/// What an operator can command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum CircuitOrder {
+pub enum CircuitCommand {
     /// Make no calls until told otherwise.
     Isolate,
-    /// Make calls again. A scanner that fails again soon is left alone for longer than the time before.
+    /// Make calls again. The circuit of a scanner that fails again soon stays open for longer than the time before.
     Close,
     /// Make calls again, and forget everything: also that the login was refused, and how often the circuit was open.
     Reset,
 }
 
-impl CircuitOrder {
-    const ALL: [Self; 3] = [Self::Isolate, Self::Close, Self::Reset];
-
-    /// The word for it in keys.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Isolate => "isolate",
-            Self::Close => "close",
-            Self::Reset => "reset",
-        }
-    }
-
+impl CircuitCommand {
     /// The state it leads to.
     pub const fn state(self) -> CircuitState {
         match self {
@@ -98,37 +71,28 @@ impl CircuitOrder {
     }
 }
 
-impl FromStr for CircuitOrder {
-    type Err = CircuitWordError;
-
-    fn from_str(word: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|order| order.as_str() == word);
-        known.ok_or_else(|| CircuitWordError(crate::error::excerpt(word).to_string(), "order"))
-    }
-}
-
-/// What a call's end says about the scanner.
+/// What the end of a call says about the scanner.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum CallOutcome {
     /// It works.
     Success,
     /// It does not: no answer, a 5xx, too many requests.
     Failure {
         /// What happened, for people; no secret.
         reason: String,
-        /// How long it asks to be left alone, if it says so.
+        /// For how long it asks for no further calls, if it says so.
         retry_after: Option<Duration>,
     },
     /// Nothing: the request was wrong, or nobody waited for the answer.
-    Excluded,
-    /// It works, but not for us: it refuses our login. Trying again makes it worse.
-    Fault {
+    Ignored,
+    /// It works, but refuses our login. Trying again brings the account closer to being locked.
+    LoginRefused {
         /// What it says; no secret.
         reason: String,
     },
 }
 
-impl Verdict {
+impl CallOutcome {
     /// A failure for this reason.
     pub fn failure(reason: impl Into<String>) -> Self {
         Self::Failure { reason: reason.into(), retry_after: None }
@@ -141,13 +105,15 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        for state in CircuitState::ALL {
-            assert_eq!(state.as_str().parse(), Ok(state));
+        for state in [
+            CircuitState::Closed,
+            CircuitState::Open,
+            CircuitState::HalfOpen,
+            CircuitState::Isolated,
+            CircuitState::Unusable,
+        ] {
             assert_eq!(serde_json::json!(state), state.as_str());
+            assert_eq!(serde_json::from_value::<CircuitState>(state.as_str().into()).unwrap(), state);
         }
-        for order in CircuitOrder::ALL {
-            assert_eq!(order.as_str().parse(), Ok(order));
-        }
-        assert!("ajar".parse::<CircuitState>().is_err() && "".parse::<CircuitOrder>().is_err());
     }
 }

@@ -23,19 +23,19 @@ pub struct CircuitSettings {
     pub minimum_calls: u32,
     /// How long a call counts for the share.
     pub window: Duration,
-    /// The longest time the first opening lasts; it doubles with each further one. The time itself is drawn by lot
+    /// The longest time the first opening lasts; it doubles with each further one. The time itself is randomised
     /// between a tenth of that and the whole, so that many processes do not come back at once.
     pub open: Duration,
     /// What the doubling ends at.
-    pub open_longest: Duration,
-    /// The longest time that a scanner may ask to be left alone (`Retry-After`).
-    pub retry_after_longest: Duration,
+    pub max_open: Duration,
+    /// The longest time for which a scanner may ask for no calls (`Retry-After`).
+    pub max_retry_after: Duration,
     /// How many calls may be under way at once while it is tried whether the scanner is back.
     pub half_open_permits: u32,
     /// How many of them must succeed to close the circuit.
     pub half_open_successes: u32,
     /// How long the trying may take before the circuit opens again.
-    pub half_open_longest: Duration,
+    pub max_half_open: Duration,
 }
 
 impl Default for CircuitSettings {
@@ -46,11 +46,11 @@ impl Default for CircuitSettings {
             minimum_calls: 20,
             window: Duration::from_secs(60),
             open: Duration::from_secs(30),
-            open_longest: Duration::from_secs(600),
-            retry_after_longest: Duration::from_secs(3600),
+            max_open: Duration::from_secs(600),
+            max_retry_after: Duration::from_secs(3600),
             half_open_permits: 2,
             half_open_successes: 2,
-            half_open_longest: Duration::from_secs(120),
+            max_half_open: Duration::from_secs(120),
         }
     }
 }
@@ -70,14 +70,14 @@ impl CircuitSettings {
 
     /// Stays open for at most `first`, later for at most `longest`.
     pub fn with_open_time(mut self, first: Duration, longest: Duration) -> Self {
-        (self.open, self.open_longest) = (first, longest);
+        (self.open, self.max_open) = (first, longest);
         self
     }
 
     /// Lets `permits` calls at once try whether the scanner is back, for at most `longest`, and closes after
     /// `successes`.
     pub fn with_half_open(mut self, permits: u32, successes: u32, longest: Duration) -> Self {
-        (self.half_open_permits, self.half_open_successes, self.half_open_longest) = (permits, successes, longest);
+        (self.half_open_permits, self.half_open_successes, self.max_half_open) = (permits, successes, longest);
         self
     }
 
@@ -91,22 +91,18 @@ impl CircuitSettings {
             (!(1..=100).contains(&self.failure_rate_percent), "CIRCUIT_FAILURE_RATE_PERCENT", "must be from 1 to 100"),
             (self.minimum_calls == 0, "CIRCUIT_MINIMUM_CALLS", "must be at least 1"),
             (
-                self.window < Duration::from_millis(100) || self.window > LONGEST_OPEN,
+                self.window < Duration::from_millis(100) || self.window > LIMIT,
                 "CIRCUIT_WINDOW_SECONDS",
                 "must be from 100ms to 24h",
             ),
             (self.open < Duration::from_millis(10), "CIRCUIT_OPEN_SECONDS", "must be at least 10ms"),
-            (
-                self.open_longest < self.open,
-                "CIRCUIT_OPEN_MAX_SECONDS",
-                "must not be shorter than `CIRCUIT_OPEN_SECONDS`",
-            ),
-            (self.open_longest > LONGEST_OPEN, "CIRCUIT_OPEN_MAX_SECONDS", "must be at most 24h"),
-            (self.retry_after_longest > LONGEST_OPEN, "CIRCUIT_RETRY_AFTER_MAX_SECONDS", "must be at most 24h"),
+            (self.max_open < self.open, "CIRCUIT_OPEN_MAX_SECONDS", "must not be shorter than `CIRCUIT_OPEN_SECONDS`"),
+            (self.max_open > LIMIT, "CIRCUIT_OPEN_MAX_SECONDS", "must be at most 24h"),
+            (self.max_retry_after > LIMIT, "CIRCUIT_RETRY_AFTER_MAX_SECONDS", "must be at most 24h"),
             (self.half_open_permits == 0, "CIRCUIT_HALF_OPEN_PERMITS", "must be at least 1"),
             (self.half_open_successes == 0, "CIRCUIT_HALF_OPEN_SUCCESSES", "must be at least 1"),
             (
-                self.half_open_longest.is_zero() || self.half_open_longest > LONGEST_OPEN,
+                self.max_half_open.is_zero() || self.max_half_open > LIMIT,
                 "CIRCUIT_HALF_OPEN_SECONDS",
                 "must be longer than zero and at most 24h",
             ),
@@ -121,7 +117,7 @@ impl CircuitSettings {
 }
 
 /// A circuit that is open for longer is one that an operator should isolate.
-const LONGEST_OPEN: Duration = Duration::from_secs(24 * 3600);
+const LIMIT: Duration = Duration::from_secs(24 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -9,11 +9,11 @@ use tracing::{info, warn};
 
 use super::reconcile::{ReconcileError, enqueue_unfinished, key_of};
 use crate::{
-    circuit_breaker::{CircuitOrder, CircuitState},
+    circuit_breaker::CircuitCommand,
     error::chain,
     fail_points::fail_point,
     ids::{PoolName, TaskId},
-    queue::{CircuitChange, DeadLetter, DeadReason, Queue, QueueError, TaskBody},
+    queue::{CircuitNotice, DeadLetter, DeadReason, Queue, QueueError, TaskBody},
     task::{QueueFile, Task, TaskError, TaskManager},
     time::Timestamp,
 };
@@ -65,10 +65,10 @@ async fn restore_pauses_and_isolations(file: &QueueFile, queue: &dyn Queue) -> R
     }
     for (pool, instances) in &file.isolated {
         for (instance, reason) in instances {
-            let standing = queue.circuits(pool, std::slice::from_ref(instance)).await?.pop().flatten();
-            if standing.is_none_or(|circuit| circuit.state != CircuitState::Isolated) {
-                let isolate = CircuitChange::ordered(CircuitOrder::Isolate, reason, REBUILT);
-                queue.publish_circuit(pool, instance, &isolate).await?;
+            let standing = queue.circuit_notices(pool, std::slice::from_ref(instance)).await?.pop().flatten();
+            if !standing.is_some_and(|posted| posted.isolates()) {
+                let isolate = CircuitNotice::command(CircuitCommand::Isolate, reason, REBUILT);
+                queue.post_circuit_notice(pool, instance, &isolate).await?;
             }
         }
     }

@@ -1,117 +1,178 @@
-//! What processes tell each other about the circuits of their scanners.
+//! What processes share about the circuits of their scanners.
 //!
-//! Only changes of state are told: how many calls failed is each process's own business. A change names the change it
-//! follows, and of two processes that change the same circuit at once one is refused and hears of the other's. An
-//! operator's order always stands, and only another order ends an isolation.
+//! A **notice** is what every process acts on: an operator's command, or that the scanner has refused a login. Only the last
+//! notice of a scanner is kept. A **report** is how a process's own circuit stands. It is shown to whoever asks, nobody acts
+//! on it, and it vanishes when its process has not renewed it for a while.
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::{
-    circuit_breaker::{CircuitOrder, CircuitState},
+    circuit_breaker::{CircuitCommand, CircuitState},
+    ids::{InstanceId, PoolName},
     time::Timestamp,
 };
 
-/// A change of a circuit that a process wants to tell.
+/// What a notice is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CircuitNoticeKind {
+    /// An operator has given a command.
+    Command(CircuitCommand),
+    /// The scanner has refused the login of a process.
+    LoginRefused,
+}
+
+impl CircuitNoticeKind {
+    const ALL: [Self; 4] = [
+        Self::Command(CircuitCommand::Isolate),
+        Self::Command(CircuitCommand::Close),
+        Self::Command(CircuitCommand::Reset),
+        Self::LoginRefused,
+    ];
+
+    /// The word for it in the queue.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Command(CircuitCommand::Isolate) => "isolate",
+            Self::Command(CircuitCommand::Close) => "close",
+            Self::Command(CircuitCommand::Reset) => "reset",
+            Self::LoginRefused => "refused",
+        }
+    }
+
+    /// What a word in the queue means.
+    pub(crate) fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+}
+
+/// What every process is to act on.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CircuitChange {
-    /// The generation of the change it follows; 0 when none is known.
-    pub after: u64,
-    /// The new state.
-    pub state: CircuitState,
-    /// How long the state lasts from now, where it has a time.
-    pub lasts: Duration,
+pub struct CircuitNotice {
+    /// What it is about.
+    pub kind: CircuitNoticeKind,
     /// Why; no secret.
     pub reason: String,
-    /// Who: the process, or an operator.
+    /// Who says so: an operator, or a process.
     pub by: String,
-    /// The order, when it is an operator's.
-    pub order: Option<CircuitOrder>,
-    /// Openings that this process has not told of yet: changes that follow each other fast are told as one.
-    pub opens: u64,
-    /// Failed calls that it has not told of yet.
-    pub failures: u64,
 }
 
-impl CircuitChange {
-    /// A change that a process has found by itself.
-    pub fn found(after: u64, state: CircuitState, reason: impl Into<String>, by: impl Into<String>) -> Self {
-        let (reason, by) = (reason.into(), by.into());
-        Self { after, state, lasts: Duration::ZERO, reason, by, order: None, opens: 0, failures: 0 }
+impl CircuitNotice {
+    /// An operator's command.
+    pub fn command(command: CircuitCommand, reason: impl Into<String>, by: impl Into<String>) -> Self {
+        Self { kind: CircuitNoticeKind::Command(command), reason: reason.into(), by: by.into() }
     }
 
-    /// What an operator orders.
-    pub fn ordered(order: CircuitOrder, reason: impl Into<String>, by: impl Into<String>) -> Self {
-        Self { order: Some(order), ..Self::found(0, order.state(), reason, by) }
-    }
-
-    /// The same with the time the state lasts.
-    pub fn lasting(mut self, lasts: Duration) -> Self {
-        self.lasts = lasts;
-        self
-    }
-
-    /// The same with openings and failed calls that were not told of yet.
-    pub fn with_counts(mut self, opens: u64, failures: u64) -> Self {
-        (self.opens, self.failures) = (opens, failures);
-        self
+    /// The scanner has refused the login of the process `by`.
+    pub fn login_refused(reason: impl Into<String>, by: impl Into<String>) -> Self {
+        Self { kind: CircuitNoticeKind::LoginRefused, reason: reason.into(), by: by.into() }
     }
 }
 
-/// How a circuit stands, as processes have told.
+/// A notice that stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct CircuitRecord {
-    /// Grows with each change, also after a loss of all data.
-    pub generation: u64,
+pub struct PostedNotice {
+    /// Grows with each notice of the scanner, also after a loss of all data.
+    pub version: u64,
+    /// When it was posted, by the backend's clock.
+    pub at: Timestamp,
+    /// What it says.
+    pub notice: CircuitNotice,
+}
+
+impl PostedNotice {
+    /// A notice that was posted at this time.
+    pub const fn new(version: u64, at: Timestamp, notice: CircuitNotice) -> Self {
+        Self { version, at, notice }
+    }
+
+    /// Whether it isolates the scanner.
+    pub fn isolates(&self) -> bool {
+        self.notice.kind == CircuitNoticeKind::Command(CircuitCommand::Isolate)
+    }
+}
+
+/// How a process's circuit of a scanner stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct CircuitReport {
+    /// The pool of the scanner.
+    pub pool: PoolName,
+    /// The scanner.
+    pub instance: InstanceId,
     /// The state.
     pub state: CircuitState,
-    /// What is left of the state's time by the backend's clock; zero for a state without one, or whose time is over.
-    pub left: Duration,
-    /// Why.
+    /// Why; empty for a circuit that has always been closed.
     pub reason: String,
-    /// Who told.
-    pub by: String,
-    /// The order, when it was an operator's.
-    pub order: Option<CircuitOrder>,
-    /// Since when, by the backend's clock.
-    pub since: Timestamp,
-    /// How often it opened.
+    /// How long it had been in this state when the report was made.
+    pub lasted_ms: u64,
+    /// What was left of the state's time then; 0 for a state without one.
+    pub left_ms: u64,
+    /// How often it opened, in this process.
     pub opens: u64,
-    /// How many failed calls were told of.
+    /// Failures that counted, in this process.
     pub failures: u64,
 }
 
-impl CircuitRecord {
-    /// What a backend stores for a change, but for the counts.
-    pub fn new(generation: u64, change: &CircuitChange, since: Timestamp) -> Self {
-        let CircuitChange { state, lasts, order, .. } = *change;
-        let (reason, by) = (change.reason.clone(), change.by.clone());
-        Self { generation, state, left: lasts, reason, by, order, since, opens: 0, failures: 0 }
+impl CircuitReport {
+    /// A circuit that has just come into this state.
+    pub fn new(pool: PoolName, instance: InstanceId, state: CircuitState, reason: impl Into<String>) -> Self {
+        Self { pool, instance, state, reason: reason.into(), lasted_ms: 0, left_ms: 0, opens: 0, failures: 0 }
     }
 
-    /// The same with these counts.
+    /// The same with how long it has been in this state, and what is left of its time.
+    pub fn with_times(mut self, lasted: Duration, left: Duration) -> Self {
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        (self.lasted_ms, self.left_ms) = (millis(lasted), millis(left));
+        self
+    }
+
+    /// The same with how often it opened and how many calls failed.
     pub fn with_counts(mut self, opens: u64, failures: u64) -> Self {
         (self.opens, self.failures) = (opens, failures);
         self
     }
 }
 
-/// What became of a change.
+/// What a process has published of its circuits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum PublishOutcome {
-    /// It stands.
-    Published(CircuitRecord),
-    /// It does not: another change, which stands, came before it, or an operator has isolated the scanner. Also the answer
-    /// to a repeated call whose first reply was lost: the record is the caller's then.
-    Superseded(CircuitRecord),
+#[non_exhaustive]
+pub struct ProcessCircuits {
+    /// The process.
+    pub process: String,
+    /// How long ago, by the backend's clock.
+    pub age: Duration,
+    /// Its circuits.
+    pub circuits: Vec<CircuitReport>,
 }
 
-impl PublishOutcome {
-    /// How the circuit stands now.
-    pub fn into_record(self) -> CircuitRecord {
-        match self {
-            Self::Published(record) | Self::Superseded(record) => record,
+impl ProcessCircuits {
+    /// These circuits of a process.
+    pub fn new(process: impl Into<String>, age: Duration, circuits: Vec<CircuitReport>) -> Self {
+        Self { process: process.into(), age, circuits }
+    }
+
+    /// What a backend has stored; `None` for what only another version of the program can read.
+    #[cfg(any(feature = "sqlite", feature = "redis"))]
+    pub(crate) fn parse(process: String, age_ms: u64, circuits: &str) -> Option<Self> {
+        let circuits = serde_json::from_str(circuits).ok()?;
+        Some(Self { process, age: Duration::from_millis(age_ms), circuits })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for kind in CircuitNoticeKind::ALL {
+            assert_eq!(CircuitNoticeKind::parse(kind.as_str()), Some(kind));
         }
+        assert_eq!(CircuitNoticeKind::parse("ajar"), None);
+        assert_eq!(CircuitNoticeKind::parse(""), None);
     }
 }

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use super::{
     binding::Binding,
     body::TaskBody,
-    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
+    circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
@@ -191,25 +191,35 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// task. Repeated, it changes nothing.
     async fn restore_dead_letter(&self, pool: &PoolName, letter: &DeadLetter) -> Result<(), QueueError>;
 
-    /// Tells all processes that a scanner's circuit has changed, unless another change came before this one.
+    /// Tells every process what to act on about a scanner's circuit, and returns the notice that stands.
     ///
-    /// A change without an order stands only when nothing is known of the circuit, or when what is known is the change
-    /// it follows ([`CircuitChange::after`](super::CircuitChange::after)) and no isolation. An order always stands. The
-    /// record's generation is larger than that of the record it replaces and of the change it follows, and at least the
-    /// clock's microseconds since 1970; its `opens` and `failures` are the sums of those of the changes that stood.
-    async fn publish_circuit(
+    /// It replaces the one before, but a refused login does not replace an isolation: only another command ends that. The
+    /// version is larger than that of the notice before, and at least the clock's microseconds since 1970, so that it keeps
+    /// growing after a loss of all data. A repeated call posts the notice anew.
+    async fn post_circuit_notice(
         &self,
         pool: &PoolName,
         instance: &InstanceId,
-        change: &CircuitChange,
-    ) -> Result<PublishOutcome, QueueError>;
+        notice: &CircuitNotice,
+    ) -> Result<PostedNotice, QueueError>;
 
-    /// How the circuits of these scanners stand, in the order of `instances`; `None` where nobody has told of a change.
-    async fn circuits(
+    /// The notices about the circuits of these scanners, in the order of `instances`; `None` where there is none.
+    async fn circuit_notices(
         &self,
         pool: &PoolName,
         instances: &[InstanceId],
-    ) -> Result<Vec<Option<CircuitRecord>>, QueueError>;
+    ) -> Result<Vec<Option<PostedNotice>>, QueueError>;
+
+    /// Shows for `lasts` from now how the circuits of a process stand, instead of what it has shown before.
+    async fn publish_circuit_states(
+        &self,
+        process: &str,
+        circuits: &[CircuitReport],
+        lasts: Duration,
+    ) -> Result<(), QueueError>;
+
+    /// How the circuits of all processes stand that have published lately, in the order of the processes' names.
+    async fn circuit_states(&self) -> Result<Vec<ProcessCircuits>, QueueError>;
 
     /// The data directory this queue belongs to; `None` when it is new, comes from an older version, or has lost its data.
     async fn binding(&self) -> Result<Option<Binding>, QueueError>;

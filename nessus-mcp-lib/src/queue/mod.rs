@@ -39,7 +39,7 @@ pub use self::interface::MockQueue;
 pub use self::{
     binding::Binding,
     body::{BodyError, TaskBody},
-    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
+    circuit::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome,
         LOSSES_ALLOWED, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome,

@@ -1,39 +1,48 @@
-//! The breakers of all scanners of a process, and what processes tell each other of them.
+//! The breakers of all scanners of a process, and what it shares of them with other processes.
 //!
 //! A breaker belongs to a scanner's name, `(pool, instance)`, and outlives the registry it was made for: a reload of the
 //! configuration that does not change a scanner does not change what is known of it.
 //!
-//! Each process finds by itself that a scanner is broken, and tells the others through the queue; they leave it alone
-//! at once instead of each burning a few tasks to learn the same. What an operator orders goes the same way. One process
-//! tries whether the scanner is back while the others wait. A queue that does not answer leaves each process with what it
-//! finds by itself, and is told when it is back. That a login was refused is believed by those that ran already and were
-//! never let in, so that they do not lock the account together; one that is started later may have the right password.
+//! Each process opens, tries and closes its own circuits. Through the queue it hears of two things only: what an operator
+//! commands, and that another process was refused its login, so that processes do not lock the account together. In the
+//! other direction it publishes how its circuits stand, for whoever looks. A queue that does not answer leaves each process
+//! with what it finds by itself.
 
 use std::{
     collections::HashMap,
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::sync::{Notify, futures::OwnedNotified};
+use tokio::{
+    sync::{Notify, futures::OwnedNotified},
+    time::Instant,
+};
 use tracing::{debug, warn};
 
 use super::{guarded::Guarded, interface::ScannerInterface};
 use crate::{
-    circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, News},
+    circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState},
     config::CircuitSettings,
     error::chain,
     ids::{InstanceId, PoolName, WorkerId, scanner_name},
-    queue::{CircuitChange, CircuitRecord, PublishOutcome, Queue, QueueError},
+    queue::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits, Queue, QueueError},
 };
 
-/// How often a process looks at what others have told.
+/// How often a process looks for notices.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How long a process waits after the queue did not answer.
 const FAILURE_WAIT: Duration = Duration::from_secs(5);
-/// Why a scanner that refused another process's login is not unusable after all.
-const LET_IN: &str = "the scanner accepts the login of another process";
+/// How often a process publishes the states of its circuits, beside after each change.
+const PUBLISH_EVERY: Duration = Duration::from_secs(5);
+/// How long they are shown after that, should the process be gone.
+const STATES_LAST: Duration = Duration::from_secs(15);
+/// How long the end of a process waits for a queue that does not answer.
+const WITHDRAW_WAIT: Duration = Duration::from_secs(1);
 
 /// The breakers of a process. Cheap to clone; all clones are the same.
 #[derive(Clone)]
@@ -43,32 +52,35 @@ pub struct Circuits {
 
 struct Inner {
     settings: CircuitSettings,
-    /// How this process signs what it tells.
+    /// The name of this process.
     name: String,
     known: Mutex<HashMap<(PoolName, InstanceId), Arc<Circuit>>>,
-    changed: Arc<Notify>,
-    /// Held while records are compared, so that nothing is told twice.
+    changes: Arc<Changes>,
+    /// Held while notices are read and posted, so that none is posted twice.
     exchanging: tokio::sync::Mutex<()>,
 }
 
-/// A breaker and what was told of it.
-struct Circuit {
-    breaker: CircuitBreaker,
-    told: Mutex<Told>,
+/// The changes of all breakers.
+#[derive(Default)]
+struct Changes {
+    count: AtomicU64,
+    notify: Arc<Notify>,
 }
 
-#[derive(Debug, Default)]
-struct Told {
-    /// The generation of the last record that was taken over or told.
-    generation: u64,
-    /// Changes of the breaker that are in that record.
-    changes: u64,
-    /// Openings and failures that others know of.
-    counts: (u64, u64),
-    /// Whether the queue has lost what was told: it is told again.
-    is_lost: bool,
-    /// Whether this process has looked at what was told: what it finds new is younger than itself.
+/// A breaker and what was shared of it.
+struct Circuit {
+    breaker: CircuitBreaker,
+    shared: Mutex<SharedNotices>,
+}
+
+#[derive(Default)]
+struct SharedNotices {
+    /// Whether this process has looked already: what it finds new from then on is younger than itself.
     has_looked: bool,
+    /// The last notice it has acted on.
+    last: Option<PostedNotice>,
+    /// Refusals of its own login that it has posted.
+    posted_refusals: u64,
 }
 
 impl fmt::Debug for Circuits {
@@ -91,7 +103,7 @@ impl Circuits {
             settings,
             name,
             known: Mutex::default(),
-            changed: Arc::default(),
+            changes: Arc::default(),
             exchanging: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -121,7 +133,7 @@ impl Circuits {
         self.circuit(pool, instance).breaker.check()
     }
 
-    /// Looks at what others have told of these scanners, takes it over, and tells what this process has found.
+    /// Acts on the notices about these scanners, and tells the others when one has refused the login of this process.
     ///
     /// # Errors
     /// When the queue does not answer; nothing is lost, the next call makes up for it.
@@ -132,31 +144,30 @@ impl Circuits {
         instances: &[InstanceId],
     ) -> Result<(), QueueError> {
         let _alone = self.inner.exchanging.lock().await;
-        let records = queue.circuits(pool, instances).await?;
-        for (instance, record) in instances.iter().zip(records) {
+        let notices = queue.circuit_notices(pool, instances).await?;
+        for (instance, posted) in instances.iter().zip(notices) {
             let circuit = self.circuit(pool, instance);
             circuit.breaker.tick();
-            circuit.take_over(record.as_ref(), &self.inner.name);
-            if let Some((change, changes)) = circuit.untold(record.as_ref(), &self.inner.name) {
-                let outcome = queue.publish_circuit(pool, instance, &change).await?;
-                if matches!(outcome, PublishOutcome::Published(_)) {
-                    circuit.was_told(outcome.into_record().generation, changes, &change);
-                } else {
-                    // Another was faster, or it is ours and the reply was lost.
-                    circuit.take_over(Some(&outcome.into_record()), &self.inner.name);
-                }
+            circuit.act_on(posted);
+            if let Some((reason, refusals)) = circuit.untold_refusal() {
+                let notice = CircuitNotice::login_refused(reason, &*self.inner.name);
+                let posted = queue.post_circuit_notice(pool, instance, &notice).await?;
+                circuit.shared().posted_refusals = refusals;
+                circuit.act_on(Some(posted));
             }
         }
         Ok(())
     }
 
-    /// Does so for all scanners at once after each change, and every second. Never returns.
+    /// Does so for all scanners, and publishes how their circuits stand: at once after each change, and again and again.
+    /// Never returns.
     pub async fn follow(&self, queue: &dyn Queue) {
         let mut reachable = true;
+        let mut published = None;
         loop {
             let changed = self.next_change();
-            let exchanged = self.exchange_all(queue).await;
-            match &exchanged {
+            let shared = self.share(queue, &mut published).await;
+            match &shared {
                 Ok(()) => reachable = true,
                 Err(error) if reachable => {
                     warn!(error = chain(error), "circuits are not shared with other processes for now");
@@ -164,20 +175,16 @@ impl Circuits {
                 }
                 Err(error) => debug!(error = chain(error), "circuits are still not shared"),
             }
-            let pause = if exchanged.is_ok() { LOOK_EVERY } else { FAILURE_WAIT };
+            let pause = if shared.is_ok() { LOOK_EVERY } else { FAILURE_WAIT };
             tokio::select! {
-                () = changed, if exchanged.is_ok() => {}
+                () = changed, if shared.is_ok() => {}
                 () = tokio::time::sleep(pause) => {}
             }
         }
     }
 
-    /// Ready after the next change of a breaker, from when this is called.
-    fn next_change(&self) -> OwnedNotified {
-        Arc::clone(&self.inner.changed).notified_owned()
-    }
-
-    async fn exchange_all(&self, queue: &dyn Queue) -> Result<(), QueueError> {
+    /// `published` is when the states were published last, and how many changes are in that.
+    async fn share(&self, queue: &dyn Queue, published: &mut Option<(Instant, u64)>) -> Result<(), QueueError> {
         let mut pools: HashMap<PoolName, Vec<InstanceId>> = HashMap::new();
         for (pool, instance) in self.known().keys() {
             pools.entry(pool.clone()).or_default().push(instance.clone());
@@ -185,93 +192,92 @@ impl Circuits {
         for (pool, instances) in pools {
             self.exchange(queue, &pool, &instances).await?;
         }
+        let changes = self.inner.changes.count.load(Ordering::Acquire);
+        if published.is_none_or(|(at, known)| known != changes || at.elapsed() >= PUBLISH_EVERY) {
+            let own = self.report();
+            queue.publish_circuit_states(&own.process, &own.circuits, STATES_LAST).await?;
+            *published = Some((Instant::now(), changes));
+        }
         Ok(())
+    }
+
+    /// Takes back what was published, when the process ends.
+    pub(crate) async fn withdraw(&self, queue: &dyn Queue) {
+        let withdrawn = queue.publish_circuit_states(&self.inner.name, &[], Duration::ZERO);
+        if !matches!(tokio::time::timeout(WITHDRAW_WAIT, withdrawn).await, Ok(Ok(()))) {
+            debug!("circuits of this process are shown for a few seconds more");
+        }
+    }
+
+    /// How the circuits of this process stand now, by scanner.
+    pub(crate) fn report(&self) -> ProcessCircuits {
+        let known = self.known();
+        let reports = known.iter().map(|((pool, instance), circuit)| {
+            let view = circuit.breaker.view();
+            CircuitReport::new(pool.clone(), instance.clone(), view.state, view.reason)
+                .with_times(view.lasted, view.left)
+                .with_counts(view.opens, view.failures)
+        });
+        ProcessCircuits::new(&*self.inner.name, Duration::ZERO, reports.collect())
+    }
+
+    /// Ready after the next change of a breaker, from when this is called.
+    fn next_change(&self) -> OwnedNotified {
+        Arc::clone(&self.inner.changes.notify).notified_owned()
     }
 
     fn circuit(&self, pool: &PoolName, instance: &InstanceId) -> Arc<Circuit> {
         let make = || {
-            let changed = Arc::clone(&self.inner.changed);
-            let breaker = CircuitBreaker::new(scanner_name(pool, instance), self.inner.settings.clone())
-                .with_listener(move || changed.notify_waiters());
-            Arc::new(Circuit { breaker, told: Mutex::default() })
+            let changes = Arc::clone(&self.inner.changes);
+            let breaker = CircuitBreaker::new(scanner_name(pool, instance), self.inner.settings.clone());
+            let breaker = breaker.with_listener(move || {
+                changes.count.fetch_add(1, Ordering::AcqRel);
+                changes.notify.notify_waiters();
+            });
+            Arc::new(Circuit { breaker, shared: Mutex::default() })
         };
         Arc::clone(self.known().entry((pool.clone(), instance.clone())).or_insert_with(make))
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<(PoolName, InstanceId), Arc<Circuit>>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<(PoolName, InstanceId), Arc<Circuit>>> {
         self.inner.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Circuit {
-    fn told(&self) -> std::sync::MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn shared(&self) -> MutexGuard<'_, SharedNotices> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes over a record that is newer than what is known. An older one says that the queue has lost what came after it,
-    /// in a failover for example: what is known is told again, as following that record.
-    fn take_over(&self, record: Option<&CircuitRecord>, us: &str) {
-        let mut told = self.told();
-        let since_start = std::mem::replace(&mut told.has_looked, true);
-        let Some(record) = record else { return };
-        if record.generation == told.generation {
+    /// Acts on a notice that is newer than the last one. An older one stands in a queue that has lost what came after it.
+    fn act_on(&self, posted: Option<PostedNotice>) {
+        let mut shared = self.shared();
+        let is_first_look = !std::mem::replace(&mut shared.has_looked, true);
+        let Some(posted) = posted else { return };
+        if shared.last.as_ref().is_some_and(|last| posted.version <= last.version) {
             return;
         }
-        let went_back = record.generation < told.generation;
-        told.generation = record.generation;
-        let view = self.breaker.view();
-        // Only an order ends an isolation: one that was lost has to be given again.
-        if went_back && (record.state != CircuitState::Isolated || view.order.is_some()) {
-            told.is_lost = view.state != record.state;
-            return;
-        }
-        told.is_lost = false;
-        if record.order.is_none() && record.by == us {
-            return;
-        }
-        let news = News::new(record.state, record.left, record.reason.clone());
-        let news = news.with_order(record.order).told_since_start(since_start);
-        self.breaker.hear(news);
-        // What this process had found before is superseded, unless it does not believe what it hears.
-        let view = self.breaker.view();
-        if view.state == record.state {
-            told.changes = view.changes;
+        let last = shared.last.replace(posted.clone());
+        let CircuitNotice { kind, reason, .. } = posted.notice;
+        match kind {
+            CircuitNoticeKind::Command(command) => self.breaker.command(command, reason),
+            // This process may have been given another login.
+            CircuitNoticeKind::LoginRefused if is_first_look => {}
+            CircuitNoticeKind::LoginRefused => {
+                if last.is_some_and(|last| last.isolates()) {
+                    // A refusal does not replace an isolation: a command in between has ended it.
+                    self.breaker.close("an operator has ended the isolation");
+                }
+                self.breaker.refused_elsewhere(reason);
+            }
         }
     }
 
-    /// What this process has found and nobody knows, with the number of changes it stands for. A record that was lost is
-    /// told again.
-    fn untold(&self, record: Option<&CircuitRecord>, us: &str) -> Option<(CircuitChange, u64)> {
-        let told = self.told();
-        let view = self.breaker.view();
-        let lost = told.is_lost || record.is_none() && view.state != CircuitState::Closed;
-        // Somebody was refused, and our calls are made: that is news when one of them was let in, or by order.
-        let is_doubted =
-            view.state == CircuitState::Closed && record.is_some_and(|record| record.state == CircuitState::Unusable);
-        let let_in = is_doubted && view.has_worked;
-        let says_nothing = is_doubted && !view.has_worked && view.order.is_none();
-        if says_nothing || view.changes == told.changes && !lost && !let_in {
-            return None;
-        }
-        let reason = if let_in { LET_IN.to_owned() } else { view.reason };
-        let (opens, failures) = told.counts;
-        let mut change = CircuitChange::found(told.generation, view.state, reason, us);
-        // An order is passed on; that this process is let in is none, and must not make others try again.
-        change.order = view.order.filter(|_| !let_in);
-        Some((
-            change
-                .lasting(view.left)
-                .with_counts(view.opens.saturating_sub(opens), view.failures.saturating_sub(failures)),
-            view.changes,
-        ))
-    }
-
-    fn was_told(&self, generation: u64, changes: u64, change: &CircuitChange) {
-        let mut told = self.told();
-        told.generation = told.generation.max(generation);
-        told.changes = changes;
-        told.is_lost = false;
-        told.counts = (told.counts.0 + change.opens, told.counts.1 + change.failures);
+    /// Why the scanner has refused the login of this process, where others do not know, and how often it has done so.
+    fn untold_refusal(&self) -> Option<(String, u64)> {
+        let (view, refusals) = (self.breaker.view(), self.breaker.refusals());
+        let is_untold = view.state == CircuitState::Unusable && refusals != self.shared().posted_refusals;
+        is_untold.then_some((view.reason, refusals))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    circuit_breaker::{CircuitOpen, Judged, Verdict},
+    circuit_breaker::{CallOutcome, CircuitOpen, ClassifyOutcome},
     error::{Classified, ErrorKind, chain},
     ids::ScanId,
 };
@@ -332,24 +332,26 @@ impl Classified for ScannerError {
 /// What an error says about the scanner. A scanner that answers works, even if it refuses. Our own disk, the size of an
 /// export and a lost export say nothing about it. A scanner that answers with something else than the API, or that needs an
 /// operator, is as useless as one that does not answer: it is tried now and then instead of failing task after task.
-impl Judged for ScannerError {
-    fn verdict(&self) -> Verdict {
+impl ClassifyOutcome for ScannerError {
+    fn outcome(&self) -> CallOutcome {
         match self {
-            Self::AuthenticationRefused(_) => Verdict::Fault { reason: chain(self) },
-            Self::Decode { .. } | Self::Unusable(_) | Self::Certificate(_) => Verdict::failure(chain(self)),
-            error if error.is_outage() => Verdict::Failure { reason: chain(self), retry_after: error.retry_after() },
-            _ => Verdict::Excluded,
+            Self::AuthenticationRefused(_) => CallOutcome::LoginRefused { reason: chain(self) },
+            Self::Decode { .. } | Self::Unusable(_) | Self::Certificate(_) => CallOutcome::failure(chain(self)),
+            error if error.is_outage() => {
+                CallOutcome::Failure { reason: chain(self), retry_after: error.retry_after() }
+            }
+            _ => CallOutcome::Ignored,
         }
     }
 
     /// An answer that cannot be read, or a 500, may come from what is wrong with that scan alone. When the scanner itself is
     /// in trouble, calls that concern it say so too, the health checks among them. A gateway's 502 to 504 speak of the way
     /// to the scanner, and so does a 408.
-    fn verdict_on_one(&self) -> Verdict {
+    fn outcome_on_one(&self) -> CallOutcome {
         match self {
-            Self::Server { status: 408 | 502..=504, .. } => self.verdict(),
-            Self::Server { .. } | Self::Decode { .. } => Verdict::Excluded,
-            error => error.verdict(),
+            Self::Server { status: 408 | 502..=504, .. } => self.outcome(),
+            Self::Server { .. } | Self::Decode { .. } => CallOutcome::Ignored,
+            error => error.outcome(),
         }
     }
 }
@@ -383,12 +385,12 @@ mod tests {
         }
     }
 
-    fn word(verdict: &Verdict) -> &'static str {
-        match verdict {
-            Verdict::Success => "success",
-            Verdict::Failure { .. } => "failure",
-            Verdict::Excluded => "excluded",
-            Verdict::Fault { .. } => "fault",
+    fn word(outcome: &CallOutcome) -> &'static str {
+        match outcome {
+            CallOutcome::Success => "success",
+            CallOutcome::Failure { .. } => "failure",
+            CallOutcome::Ignored => "ignored",
+            CallOutcome::LoginRefused { .. } => "login refused",
         }
     }
 
@@ -397,20 +399,20 @@ mod tests {
         let text = || "because".to_owned();
         let server = |status| ScannerError::Server { status, message: text() };
         for (error, of_scanner, of_scan) in [
-            (server(500), "failure", "excluded"),
+            (server(500), "failure", "ignored"),
             (server(502), "failure", "failure"),
             (server(504), "failure", "failure"),
             (server(408), "failure", "failure"),
-            (server(507), "failure", "excluded"),
-            (ScannerError::Decode { call: text(), message: text() }, "failure", "excluded"),
+            (server(507), "failure", "ignored"),
+            (ScannerError::Decode { call: text(), message: text() }, "failure", "ignored"),
             (ScannerError::Transport { call: text(), message: text(), sent: RequestSent::Maybe }, "failure", "failure"),
             (ScannerError::TimedOut { what: text(), waited: Duration::ZERO }, "failure", "failure"),
             (ScannerError::NotReady(text()), "failure", "failure"),
-            (ScannerError::AuthenticationRefused(text()), "fault", "fault"),
-            (ScannerError::ExportLost(text()), "excluded", "excluded"),
-            (ScannerError::Truncated(text()), "excluded", "excluded"),
+            (ScannerError::AuthenticationRefused(text()), "login refused", "login refused"),
+            (ScannerError::ExportLost(text()), "ignored", "ignored"),
+            (ScannerError::Truncated(text()), "ignored", "ignored"),
         ] {
-            assert_eq!((word(&error.verdict()), word(&error.verdict_on_one())), (of_scanner, of_scan), "{error}");
+            assert_eq!((word(&error.outcome()), word(&error.outcome_on_one())), (of_scanner, of_scan), "{error}");
         }
         assert!(ScannerError::ExportLost(text()).is_retryable());
     }
@@ -426,21 +428,21 @@ mod tests {
             (ScannerError::RateLimited { retry_after: wait }, "failure"),
             (ScannerError::TimedOut { what: "the export".to_owned(), waited: Duration::ZERO }, "failure"),
             (ScannerError::NotReady("loading".to_owned()), "failure"),
-            (ScannerError::AuthenticationRefused("no".to_owned()), "fault"),
+            (ScannerError::AuthenticationRefused("no".to_owned()), "login refused"),
             (ScannerError::Unusable("not registered".to_owned()), "failure"),
             (ScannerError::Certificate("expired".to_owned()), "failure"),
-            (ScannerError::Licence("no".to_owned()), "excluded"),
-            (ScannerError::SessionRefused("no".to_owned()), "excluded"),
-            (ScannerError::Forbidden("no".to_owned()), "excluded"),
-            (ScannerError::NotFound("no".to_owned()), "excluded"),
-            (ScannerError::Conflict("no".to_owned()), "excluded"),
-            (ScannerError::Rejected("no".to_owned()), "excluded"),
-            (ScannerError::Storage("no".to_owned()), "excluded"),
-            (ScannerError::OutOfResources("no".to_owned()), "excluded"),
+            (ScannerError::Licence("no".to_owned()), "ignored"),
+            (ScannerError::SessionRefused("no".to_owned()), "ignored"),
+            (ScannerError::Forbidden("no".to_owned()), "ignored"),
+            (ScannerError::NotFound("no".to_owned()), "ignored"),
+            (ScannerError::Conflict("no".to_owned()), "ignored"),
+            (ScannerError::Rejected("no".to_owned()), "ignored"),
+            (ScannerError::Storage("no".to_owned()), "ignored"),
+            (ScannerError::OutOfResources("no".to_owned()), "ignored"),
         ] {
-            let verdict = error.verdict();
-            assert_eq!(word(&verdict), expected, "{error}");
-            if let Verdict::Failure { retry_after, .. } = verdict {
+            let outcome = error.outcome();
+            assert_eq!(word(&outcome), expected, "{error}");
+            if let CallOutcome::Failure { retry_after, .. } = outcome {
                 assert_eq!(retry_after, wait.filter(|_| matches!(error, ScannerError::RateLimited { .. })));
             }
         }

@@ -23,7 +23,7 @@ use crate::{
 /// Lets each call to a scanner through its breaker; one that the breaker forbids is [`ScannerError::CircuitOpen`].
 ///
 /// A call that concerns one scan says less about the scanner than one that concerns all of it: see
-/// [`Judged::verdict_on_one`](crate::circuit_breaker::Judged::verdict_on_one).
+/// [`ClassifyOutcome::outcome_on_one`](crate::circuit_breaker::ClassifyOutcome::outcome_on_one).
 ///
 /// Stopping a scan is tried although the circuit is open, and then counts as nothing: it is rare, it matters, and a scanner
 /// that fails to tell a scan's status may stop it all the same. Logging out is no call: it is done when nothing else is.
@@ -57,7 +57,7 @@ impl Front {
         Arc::clone(self.connection.scanner())
     }
 
-    /// Does what an operator has ordered since the last call.
+    /// Does what an operator has commanded since the last call.
     ///
     /// # Errors
     /// [`CircuitOpen`] while the scanner's name is isolated.
@@ -112,6 +112,12 @@ impl Guarded {
         let former = self.front.load_full();
         let named = former.named.clone().unwrap_or_else(|| former.breaker.clone());
         self.front.store(Arc::new(Front::new(Arc::clone(&former.connection), breaker, Some(named))));
+    }
+
+    /// Whether the next call would try if the scanner is back.
+    pub(super) fn awaits_trial(&self) -> bool {
+        let breaker = &self.front.load().breaker;
+        breaker.check().is_ok() && breaker.view().state != CircuitState::Closed
     }
 
     fn is_current(&self, front: &Arc<Front>) -> bool {

@@ -7,6 +7,9 @@
 //!
 //! The first check logs in. Processes that start together with a wrong password must not lock the account together, so
 //! each waits for a random time first. Meanwhile it may learn that another was refused.
+//!
+//! Each process finds out by itself that a scanner is back: a check tries a circuit whose open time is over, where
+//! nothing else does.
 
 use std::{
     collections::HashMap,
@@ -42,13 +45,17 @@ const CHECK_LIMIT: Duration = Duration::from_secs(45);
 const PARALLEL_CHECKS: usize = 8;
 /// The longest time before the first check of a process.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// How soon a scanner that was configured meanwhile is noticed.
+/// The shortest time between checks that try whether a scanner is back.
+const TRIAL_PAUSE: Duration = Duration::from_secs(2);
+/// How soon a scanner that was configured meanwhile, or that is to be tried, is noticed.
 const NOTICE: Duration = Duration::from_secs(2);
 
 /// When a scanner is checked.
 struct Turn {
     /// The next time; `None` while it is.
     next: Option<Instant>,
+    /// Not before this is a circuit tried that waits for it.
+    next_trial: Instant,
     /// What was checked last, or is to be: a scanner that was configured otherwise is another one.
     of: Weak<Connection>,
 }
@@ -75,9 +82,14 @@ pub(crate) async fn watch_health(
             let key = (pool.clone(), instance.instance_id.clone());
             let connection = instance.connection();
             let of = Arc::downgrade(&connection);
-            let turn = due.entry(key.clone()).or_insert_with(|| Turn { next: Some(first.max(now)), of: of.clone() });
-            if turn.next.is_some_and(|next| next <= now || !turn.of.ptr_eq(&of)) {
-                *turn = Turn { next: None, of };
+            let turn = due.entry(key.clone()).or_insert_with(|| Turn {
+                next: Some(first.max(now)),
+                next_trial: first.max(now),
+                of: of.clone(),
+            });
+            let tries = turn.next_trial <= now && instance.scanner.awaits_trial();
+            if turn.next.is_some_and(|next| next <= now || tries || !turn.of.ptr_eq(&of)) {
+                *turn = Turn { next: None, next_trial: now + TRIAL_PAUSE, of };
                 let (turns, clock, metrics) = (Arc::clone(&turns), Arc::clone(clock), Arc::clone(metrics));
                 checks.spawn(async move {
                     let _turn = turns.acquire_owned().await;

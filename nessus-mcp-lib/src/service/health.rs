@@ -7,11 +7,12 @@ use std::{
     time::Duration,
 };
 
-use super::{ScanService, error::ServiceError};
+use super::{CircuitStatus, ScanService, error::ServiceError};
 use crate::{
     blocking,
+    circuit_breaker::CircuitState,
     error::{Classified, chain},
-    ids::{InstanceId, PoolName, scanner_name},
+    ids::{PoolName, scanner_name},
     scanner::{ScannerHealth, ScannerInstance, ScannerPool, watch_health},
     telemetry::{CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, ScannerGauges},
 };
@@ -86,9 +87,18 @@ impl ScanService {
         let instances = || pools.iter().flat_map(|pool| pool.instances.iter().map(|instance| (&pool.name, instance)));
         let enabled = || instances().filter(|(_, instance)| instance.enabled);
         let named = |(pool, instance): (&PoolName, &ScannerInstance)| scanner_name(pool, &instance.instance_id);
-        let mut left_alone = Vec::new();
+        let (mut left_alone, mut by_process) = (Vec::new(), BTreeMap::new());
         for pool in &pools {
-            left_alone.extend(self.left_alone(pool).await.iter().map(|instance| scanner_name(&pool.name, instance)));
+            for (scanner, status) in self.enabled_circuits(pool).await {
+                let impaired = status.processes.iter().filter(|one| one.state != CircuitState::Closed);
+                let impaired: BTreeMap<_, _> = impaired.map(|one| (one.process.clone(), one.state.as_str())).collect();
+                if !status.lets_through() {
+                    left_alone.push(scanner.clone());
+                }
+                if !impaired.is_empty() {
+                    by_process.insert(scanner, impaired);
+                }
+            }
         }
         let unhealthy: Vec<_> = enabled().filter(|(_, instance)| instance.is_unhealthy()).map(named).collect();
         let out_of_use = unhealthy.iter().chain(&left_alone).collect::<BTreeSet<_>>().len();
@@ -102,26 +112,30 @@ impl ScanService {
         let check = HealthCheck::new(status).with("available", available).with("enabled", count);
         let check = check.with("total", instances().count());
         let check = if unhealthy.is_empty() { check } else { check.with("unhealthy", unhealthy) };
-        if left_alone.is_empty() { check } else { check.with("left_alone", left_alone) }
+        let check = if left_alone.is_empty() { check } else { check.with("left_alone", left_alone) };
+        if by_process.is_empty() { check } else { check.with("circuits", serde_json::json!(by_process)) }
     }
 
-    /// The enabled scanners of a pool that take no scans now. The check of the queue says what is wrong with it; what this
+    /// The circuits of the enabled scanners of a pool, by name. The check of the queue says what is wrong with it; what this
     /// process knows by itself must do then.
-    async fn left_alone(&self, pool: &ScannerPool) -> Vec<InstanceId> {
+    async fn enabled_circuits(&self, pool: &ScannerPool) -> Vec<(String, CircuitStatus)> {
         let enabled: Vec<_> = pool.enabled().map(|instance| instance.instance_id.clone()).collect();
-        match self.circuit_statuses(&pool.name, &enabled).await {
-            Ok(statuses) => {
-                let closed = enabled.into_iter().zip(statuses).filter(|(_, status)| !status.lets_through());
-                closed.map(|(instance, _)| instance).collect()
-            }
-            Err(_) => enabled.into_iter().filter(|one| self.circuits.check(&pool.name, one).is_err()).collect(),
-        }
+        let statuses = match self.circuit_statuses(&pool.name, &enabled).await {
+            Ok(statuses) => statuses,
+            Err(_) => self.own_circuit_statuses(&pool.name, &enabled),
+        };
+        let names = enabled.iter().map(|instance| scanner_name(&pool.name, instance));
+        names.zip(statuses).collect()
     }
 
-    /// Checks the scanners about every `interval`, for as long as it is polled; never returns. A process with a worker has
-    /// no need of it: the worker does so. Close the [scanners](Self::scanners) when the process ends, which logs out.
+    /// Checks the scanners about every `interval`, for as long as it is polled; never returns. Meanwhile it acts on what
+    /// operators command about circuits, and publishes how those of this process stand. A process with a worker has no need
+    /// of it: the worker does so. Close the [scanners](Self::scanners) when the process ends, which logs out.
     pub async fn watch_scanners(&self, interval: Duration) {
-        watch_health(&self.scanners, None, interval, &self.clock, &self.metrics).await;
+        tokio::join!(
+            watch_health(&self.scanners, None, interval, &self.clock, &self.metrics),
+            self.circuits.follow(self.queue.as_ref())
+        );
     }
 
     /// All metrics in Prometheus' text format; the gauges are read from the queue now.
@@ -145,6 +159,11 @@ impl ScanService {
             let health = pool.and_then(|pool| pool.instance(&view.scanner_instance)?.health());
             let circuit = CircuitGauges::new(view.circuit.state.gauge(), view.circuit.opens, view.circuit.failures);
             gauges.with_health(health.map(|health| health_gauges(&health))).with_circuit(circuit)
+        }));
+        self.metrics.set_process_circuits(scanners.iter().flat_map(|view| {
+            let scanner = scanner_name(&view.scanner_pool, &view.scanner_instance);
+            let processes = view.circuit.processes.iter();
+            processes.map(move |one| (scanner.clone(), one.process.clone(), one.state.gauge()))
         }));
         let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
         for view in &scanners {

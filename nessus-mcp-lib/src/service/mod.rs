@@ -29,7 +29,7 @@ use std::{
 
 use self::cached::{Cached, OrphanCounts};
 pub use self::{
-    circuits::CircuitStatus,
+    circuits::{CircuitStatus, ProcessCircuit},
     control::{ControlView, Purged},
     error::ServiceError,
     gate::{MemoryGate, MemoryShare},
@@ -198,10 +198,9 @@ impl ScanService {
         &self.circuits
     }
 
-    /// Takes over what other processes and operators say of the circuits, and tells them what this process finds; sees to it
-    /// that the queue is whole. Never returns; a worker does this by itself.
-    pub async fn follow_circuits(&self) {
-        tokio::join!(self.circuits.follow(self.queue.as_ref()), self.index.watch(None));
+    /// Sees to it that the queue is whole. Never returns; a worker does this by itself.
+    pub async fn watch_queue(&self) {
+        self.index.watch(None).await;
     }
 
     /// The metrics of this process.

@@ -4,7 +4,7 @@
 //! that a server and a worker show the same.
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -77,15 +77,14 @@ impl<'a> ScannerGauges<'a> {
     }
 }
 
-/// How the circuit of a scanner stands. The counts are those of all processes; they begin anew when the queue has lost
-/// them.
+/// How the circuit of a scanner stands. The counts are the sums over the processes that run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CircuitGauges {
     /// 0 closed, 1 open, 2 half-open.
     pub(crate) state: i64,
-    /// How often it opened, over all processes.
+    /// How often it opened.
     pub(crate) opens: u64,
-    /// How many calls failed, over all processes.
+    /// How many calls failed.
     pub(crate) failures: u64,
 }
 
@@ -125,20 +124,22 @@ pub struct Metrics {
     shown_pools: Shown,
     shown_scanners: Shown,
     circuit_state: IntGaugeVec,
+    process_circuit_state: IntGaugeVec,
+    shown_process_circuits: Shown<[String; 2]>,
     circuit_opens: IntCounterVec,
     circuit_failures: IntCounterVec,
     process: ProcessMetrics,
-    /// Held while counters are brought up to what is counted elsewhere.
-    catching_up: Mutex<()>,
+    /// Held while counters are brought up to what is counted elsewhere: the counts of circuits that they have.
+    catching_up: Mutex<BTreeMap<String, [u64; 2]>>,
 }
 
 /// The label values that gauges show, so that those of what is not configured any more can be taken back.
 #[derive(Debug, Default)]
-struct Shown(Mutex<BTreeSet<String>>);
+struct Shown<T = String>(Mutex<BTreeSet<T>>);
 
-impl Shown {
+impl<T: Ord + Clone> Shown<T> {
     /// Remembers the values of now; returns those that are gone.
-    fn replace(&self, now: BTreeSet<String>) -> Vec<String> {
+    fn replace(&self, now: BTreeSet<T>) -> Vec<T> {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let gone = shown.difference(&now).cloned().collect();
         *shown = now;
@@ -238,10 +239,16 @@ impl Metrics {
                 "Circuit of a scanner: 0 closed, 1 open (isolated and unusable too), 2 half-open",
                 &["scanner_instance"],
             )?,
+            process_circuit_state: gauges(
+                "nessus_process_circuit_state",
+                "Circuit of a scanner in one process: 0 closed, 1 open (isolated and unusable too), 2 half-open",
+                &["process", "scanner_instance"],
+            )?,
+            shown_process_circuits: Shown::default(),
             circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", &["scanner_instance"])?,
             circuit_failures: counter(
                 "nessus_circuit_failures_total",
-                "Failed calls to scanners, as of the last change of their circuit",
+                "Failed calls to scanners",
                 &["scanner_instance"],
             )?,
             process: ProcessMetrics::build(registry)?,
@@ -360,14 +367,30 @@ impl Metrics {
         self.total_capacity.set(saturate(capacity));
     }
 
+    /// Sets how the circuits of scanners stand by process, each with the names of scanner and process; what is not among them
+    /// is forgotten.
+    pub(crate) fn set_process_circuits(&self, circuits: impl IntoIterator<Item = (String, String, i64)>) {
+        let mut shown = BTreeSet::new();
+        for (scanner, process, state) in circuits {
+            self.process_circuit_state.with_label_values(&[&process, &scanner]).set(state);
+            shown.insert([process, scanner]);
+        }
+        for gone in self.shown_process_circuits.replace(shown) {
+            let _ = self.process_circuit_state.remove_label_values(&gone.each_ref().map(String::as_str));
+        }
+    }
+
     fn set_circuit(&self, label: &str, circuit: Option<CircuitGauges>) {
         let labels = [label];
-        let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counted = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(circuit) = circuit {
             self.circuit_state.with_label_values(&labels).set(circuit.state);
-            catch_up(&self.circuit_opens.with_label_values(&labels), circuit.opens);
-            catch_up(&self.circuit_failures.with_label_values(&labels), circuit.failures);
+            // A process that has ended takes its counts along: a counter does not go back.
+            let known = counted.insert(label.to_owned(), [circuit.opens, circuit.failures]).unwrap_or_default();
+            self.circuit_opens.with_label_values(&labels).inc_by(circuit.opens.saturating_sub(known[0]));
+            self.circuit_failures.with_label_values(&labels).inc_by(circuit.failures.saturating_sub(known[1]));
         } else {
+            counted.remove(label);
             let _ = self.circuit_state.remove_label_values(&labels);
             let _ = self.circuit_opens.remove_label_values(&labels);
             let _ = self.circuit_failures.remove_label_values(&labels);
@@ -475,7 +498,7 @@ mod tests {
             "nessus_scanner_utilization_pct{scanner_instance=\"nessus:a\"} 25",
             "nessus_active_scans 1",
             "nessus_circuit_state{scanner_instance=\"nessus:a\"} 1",
-            "nessus_circuit_opens_total{scanner_instance=\"nessus:a\"} 2",
+            "nessus_circuit_opens_total{scanner_instance=\"nessus:a\"} 9",
             "nessus_circuit_failures_total{scanner_instance=\"nessus:a\"} 10",
             "nessus_pool_total_capacity 4",
             "nessus_scanner_instances{enabled=\"true\",scanner_type=\"nessus\"} 1",

@@ -119,6 +119,7 @@ impl Worker {
         if handed_back.await.is_err() {
             warn!(worker = %self.shared.id, "some tasks were not handed back in time; their leases will run out");
         }
+        self.shared.circuits.withdraw(self.shared.queue.as_ref()).await;
         self.shared.scanners.close().await;
     }
 
@@ -208,10 +209,10 @@ impl Worker {
             // Whoever watches the queue says why.
             Ok(None) | Err(_) => return Ok(Claimed::NoCapacity),
         };
-        // An operator's command, or what another worker has just found, takes effect with the next claim.
+        // An operator's command takes effect with the next claim.
         let instances = pool.instance_ids();
         if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
-            debug!(pool = %pool.name, error = failed(error), "what others say of the scanners is not known");
+            debug!(pool = %pool.name, error = failed(error), "what operators command about the scanners is not known");
         }
         let has_free_slot = !self.shared.free_instances(pool).await.map_err(failed)?.is_empty();
         let claimed_at = BootInstant::now();

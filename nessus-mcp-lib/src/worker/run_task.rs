@@ -15,7 +15,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    circuit_breaker::{Judged as _, Verdict},
+    circuit_breaker::{CallOutcome, ClassifyOutcome as _},
     error::{Classified, ErrorKind, chain},
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
@@ -358,7 +358,7 @@ impl TaskRun {
         let (pool, id) = (&task.scanner_pool, &held.instance.instance_id);
         let open_circuit = self.shared.circuits.check(pool, id).err();
         let not_made = matches!(failure, ScannerError::CircuitOpen(_));
-        if failure.verdict() == Verdict::Excluded && !not_made {
+        if failure.outcome() == CallOutcome::Ignored && !not_made {
             self.shared.selection.refused(pool, id);
         }
         let others = self.shared.scanners.pool(pool).is_some_and(|scanners| {

@@ -38,7 +38,7 @@ impl Naming {
         [slots.clone(), format!("{slots}:clock")]
     }
 
-    /// The circuit of a scanner.
+    /// The last notice about the circuit of a scanner.
     pub(super) fn circuit(self, pool: &PoolName, instance: &InstanceId) -> String {
         match self {
             Self::Plain => format!("nessus:circuit:{pool}:{instance}"),
@@ -59,6 +59,9 @@ impl Naming {
 
 /// The key of the binding. It belongs to no pool, and lies in a slot of its own in a cluster.
 pub(super) const BINDING: &str = "nessus:binding";
+
+/// The key of how the circuits of processes stand. It belongs to no pool, and lies in a slot of its own in a cluster.
+pub(super) const CIRCUIT_STATES: &str = "nessus:circuit-states";
 
 /// The key of an idempotency key. It belongs to no pool, and lies in a slot of its own in a cluster.
 pub(super) fn idempotency(key: &str) -> String {

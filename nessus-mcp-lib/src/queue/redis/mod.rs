@@ -18,7 +18,8 @@
 //! | `{pool}:queue:losses` | hash | task: claims in a row of which nothing was heard any more, the one that stands included |
 //! | `{pool}:queue:delayed` | sorted set | bodies, by when they are due in ms |
 //! | `{pool}:queue:slots:{instance}` | sorted set | tasks that hold a slot of a scanner, by its end in ms |
-//! | `nessus:circuit:{pool}:{instance}` | hash | how a scanner's circuit stands: `state`, `until` in ms, `generation`, `reason`, `by`, ... |
+//! | `nessus:circuit:{pool}:{instance}` | hash | the last command about a scanner's circuit, or that its login was refused: `order`, `reason`, `by`, `since` in ms, `generation` |
+//! | `nessus:circuit-states` | hash | process: how its circuits stand, when it said so and how long that lasts, in ms |
 //! | `{pool}:queue:paused`, `:fence`, `:wake` | | reason of a pause, last fence, marker that wakes a worker |
 //! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases, pauses and slots move along |
 //!
@@ -60,7 +61,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use redis::{Value, cmd};
+use redis::{ParsingError, Value, cmd};
 
 use self::{
     calls::{Calls, LostReply},
@@ -71,7 +72,7 @@ use self::{
 use super::{
     binding::Binding,
     body::TaskBody,
-    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
+    circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease,
         LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
@@ -435,29 +436,49 @@ impl Queue for RedisQueue {
         Ok(())
     }
 
-    async fn publish_circuit(
+    async fn post_circuit_notice(
         &self,
         pool: &PoolName,
         instance: &InstanceId,
-        change: &CircuitChange,
-    ) -> Result<PublishOutcome, QueueError> {
-        let publish = scripts::PUBLISH_CIRCUIT.on([self.naming.circuit(pool, instance)], circuits::arguments(change));
-        let reply = self.calls.reply_to(&publish, LostReply::Repeat).await?;
-        circuits::outcome(reply.value).map_err(|error| errors::unexpected(self.calls.location(), error))
+        notice: &CircuitNotice,
+    ) -> Result<PostedNotice, QueueError> {
+        let CircuitNotice { kind, reason, by } = notice.clone();
+        let post = scripts::POST_CIRCUIT_NOTICE
+            .on([self.naming.circuit(pool, instance)], [kind.as_str().to_owned(), reason, by]);
+        let standing = circuits::notice(self.calls.run(&post, LostReply::Repeat).await?);
+        let standing =
+            standing.and_then(|notice| notice.ok_or_else(|| ParsingError::from("a circuit without a notice")));
+        standing.map_err(|error| errors::unexpected(self.calls.location(), error))
     }
 
-    async fn circuits(
+    async fn circuit_notices(
         &self,
         pool: &PoolName,
         instances: &[InstanceId],
-    ) -> Result<Vec<Option<CircuitRecord>>, QueueError> {
+    ) -> Result<Vec<Option<PostedNotice>>, QueueError> {
         if instances.is_empty() {
             return Ok(Vec::new());
         }
         let keys: Vec<_> = instances.iter().map(|instance| self.naming.circuit(pool, instance)).collect();
-        let stored: Vec<Value> = self.calls.run(&scripts::CIRCUITS.on(keys, []), LostReply::Repeat).await?;
-        let read = stored.into_iter().map(circuits::record).collect::<Result<_, _>>();
+        let stored: Vec<Value> = self.calls.run(&scripts::CIRCUIT_NOTICES.on(keys, []), LostReply::Repeat).await?;
+        let read = stored.into_iter().map(circuits::notice).collect::<Result<_, _>>();
         read.map_err(|error| errors::unexpected(self.calls.location(), error))
+    }
+
+    async fn publish_circuit_states(
+        &self,
+        process: &str,
+        circuits: &[CircuitReport],
+        lasts: Duration,
+    ) -> Result<(), QueueError> {
+        let arguments = [process.to_owned(), millis(lasts), serde_json::json!(circuits).to_string()];
+        let publish = scripts::PUBLISH_CIRCUIT_STATES.on([keys::CIRCUIT_STATES.to_owned()], arguments);
+        self.calls.run(&publish, LostReply::Repeat).await
+    }
+
+    async fn circuit_states(&self) -> Result<Vec<ProcessCircuits>, QueueError> {
+        let read = scripts::CIRCUIT_STATES.on([keys::CIRCUIT_STATES.to_owned()], []);
+        Ok(circuits::processes(self.calls.run(&read, LostReply::Repeat).await?))
     }
 
     async fn binding(&self) -> Result<Option<Binding>, QueueError> {

@@ -49,8 +49,10 @@ script!(ACQUIRE_SLOT, "clock.lua", "follow_clock.lua", "acquire_slot.lua");
 script!(SLOTS_IN_USE, "clock.lua", "follow_clock.lua", "slots_in_use.lua");
 script!(CLAIM_KEY, "claim_key.lua");
 script!(BIND, "bind.lua");
-script!(PUBLISH_CIRCUIT, "clock.lua", "circuit.lua", "publish_circuit.lua");
-script!(CIRCUITS, "clock.lua", "circuit.lua", "circuits.lua");
+script!(POST_CIRCUIT_NOTICE, "clock.lua", "circuit_notice.lua", "post_circuit_notice.lua");
+script!(CIRCUIT_NOTICES, "circuit_notice.lua", "circuit_notices.lua");
+script!(PUBLISH_CIRCUIT_STATES, "clock.lua", "circuit_state.lua", "publish_circuit_states.lua");
+script!(CIRCUIT_STATES, "clock.lua", "circuit_state.lua", "circuit_states.lua");
 
 /// A duration as an argument: whole milliseconds, rounded up, and small enough to be added to a time exactly.
 pub(super) fn millis(duration: Duration) -> String {

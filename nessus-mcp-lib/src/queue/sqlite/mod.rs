@@ -37,7 +37,7 @@ use self::{
 use super::{
     binding::Binding,
     body::TaskBody,
-    circuit::{CircuitChange, CircuitRecord, PublishOutcome},
+    circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
@@ -319,26 +319,38 @@ impl Queue for SqliteQueue {
         self.write(move |step, _| statements::restore_dead_letter(step, &pool, &letter)).await
     }
 
-    async fn publish_circuit(
+    async fn post_circuit_notice(
         &self,
         pool: &PoolName,
         instance: &InstanceId,
-        change: &CircuitChange,
-    ) -> Result<PublishOutcome, QueueError> {
-        let (pool, instance, change) = (pool.clone(), instance.clone(), change.clone());
-        self.write(move |step, now| circuits::publish(step, now, &pool, &instance, &change)).await
+        notice: &CircuitNotice,
+    ) -> Result<PostedNotice, QueueError> {
+        let (pool, instance, notice) = (pool.clone(), instance.clone(), notice.clone());
+        self.write(move |step, now| circuits::post(step, now, &pool, &instance, notice)).await
     }
 
-    async fn circuits(
+    async fn circuit_notices(
         &self,
         pool: &PoolName,
         instances: &[InstanceId],
-    ) -> Result<Vec<Option<CircuitRecord>>, QueueError> {
+    ) -> Result<Vec<Option<PostedNotice>>, QueueError> {
         let (pool, instances) = (pool.clone(), instances.to_vec());
-        self.read(move |view, now| {
-            instances.iter().map(|instance| circuits::read(view, now, &pool, instance)).collect()
-        })
-        .await
+        self.read(move |view, _| instances.iter().map(|instance| circuits::notice(view, &pool, instance)).collect())
+            .await
+    }
+
+    async fn publish_circuit_states(
+        &self,
+        process: &str,
+        circuits: &[CircuitReport],
+        lasts: Duration,
+    ) -> Result<(), QueueError> {
+        let (process, circuits) = (process.to_owned(), circuits.to_vec());
+        self.write(move |step, now| circuits::publish(step, now, &process, &circuits, lasts)).await
+    }
+
+    async fn circuit_states(&self) -> Result<Vec<ProcessCircuits>, QueueError> {
+        self.read(circuits::published).await
     }
 
     async fn binding(&self) -> Result<Option<Binding>, QueueError> {

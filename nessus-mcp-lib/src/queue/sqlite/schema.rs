@@ -6,11 +6,11 @@ use super::errors::describe;
 use crate::queue::error::QueueError;
 
 /// The version this program writes. Version matrix: 1 is the first; 2 adds the circuits of scanners; 3 the losses of
-/// workers; 4 what is known of the queue as a whole.
-pub(super) const VERSION: i64 = 4;
+/// workers; 4 what is known of the queue as a whole; 5 keeps of circuits only what processes act on, and what each shows.
+pub(super) const VERSION: i64 = 5;
 
 /// What each older version lacks: the statement at index 0 makes version 2 of version 1.
-const MIGRATIONS: [&str; 3] = [CIRCUITS, LOSSES, FACTS];
+pub(super) const MIGRATIONS: [&str; 4] = [CIRCUITS, LOSSES, FACTS, NOTICES];
 
 /// `losses` counts the claims in a row of which nothing was heard any more, the one that stands included. The index is of
 /// those that are more than [`LOSSES_ALLOWED`](crate::queue::LOSSES_ALLOWED).
@@ -41,6 +41,30 @@ CREATE TABLE circuits (
     opens      INTEGER NOT NULL,
     failures   INTEGER NOT NULL,
     PRIMARY KEY (pool, instance)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Of what version 2 knew of circuits, operators' orders stay.
+const NOTICES: &str = "
+CREATE TABLE circuit_notices (
+    pool      TEXT    NOT NULL,
+    instance  TEXT    NOT NULL,
+    version   INTEGER NOT NULL,
+    notice    TEXT    NOT NULL,
+    reason    TEXT    NOT NULL,
+    posted_by TEXT    NOT NULL,
+    posted_ms INTEGER NOT NULL,
+    PRIMARY KEY (pool, instance)
+) STRICT, WITHOUT ROWID;
+INSERT INTO circuit_notices (pool, instance, version, notice, reason, posted_by, posted_ms)
+    SELECT pool, instance, generation, ordered, reason, changed_by, since_ms FROM circuits WHERE ordered IS NOT NULL;
+DROP TABLE circuits;
+
+CREATE TABLE circuit_states (
+    process      TEXT    NOT NULL PRIMARY KEY,
+    states       TEXT    NOT NULL,
+    published_ms INTEGER NOT NULL,
+    lasts_ms     INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 
@@ -151,8 +175,8 @@ fn install_or_read(connection: &mut Connection) -> rusqlite::Result<Option<i64>>
     Ok(Some(VERSION))
 }
 
-/// Brings an older version up to date; returns the version that stands in the file then. A process of the older version
-/// that has the file open goes on: what it knows is as it was.
+/// Brings an older version up to date; returns the version that stands in the file then. A process of version 4 that has the
+/// file open goes on, but hears of no more circuits.
 fn migrate(step: Transaction<'_>) -> rusqlite::Result<Option<i64>> {
     let found = version(&step)?;
     let Some(older @ 1..VERSION) = found else { return Ok(found) };

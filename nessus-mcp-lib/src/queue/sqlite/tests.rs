@@ -4,7 +4,10 @@ use rusqlite::Connection;
 use tempfile::TempDir;
 
 use super::*;
-use crate::error::{Classified, ErrorKind, chain};
+use crate::{
+    circuit_breaker::CircuitCommand,
+    error::{Classified, ErrorKind, chain},
+};
 
 fn pool() -> PoolName {
     PoolName::new("nessus").unwrap()
@@ -75,7 +78,8 @@ mod conformance {
             self.connection()
                 .execute_batch(
                     "BEGIN IMMEDIATE; DELETE FROM entries; DELETE FROM pools; DELETE FROM dead; DELETE FROM slots;
-                     DELETE FROM idempotency; DELETE FROM circuits; DELETE FROM facts; COMMIT;",
+                     DELETE FROM idempotency; DELETE FROM circuit_notices;
+                     DELETE FROM circuit_states; DELETE FROM facts; COMMIT;",
                 )
                 .unwrap();
         }
@@ -315,9 +319,37 @@ async fn a_file_of_the_first_version_gets_what_it_lacks() {
     let queues = [SqliteQueue::open(&path).unwrap(), SqliteQueue::open(&path).unwrap()];
     assert_eq!(queues[0].stats(&pool()).await.unwrap().paused.as_deref(), Some("x"));
     let scanners = [InstanceId::new("a").unwrap()];
-    assert_eq!(queues[1].circuits(&pool(), &scanners).await.unwrap(), [None]);
+    assert_eq!(queues[1].circuit_notices(&pool(), &scanners).await.unwrap(), [None]);
     let version: i64 = older.query_row("SELECT version FROM schema_version", [], |row| row.get(0)).unwrap();
     assert_eq!(version, schema::VERSION);
+}
+
+/// Of a file of version 4, what operators have ordered about circuits stays, and what processes have found is forgotten.
+#[tokio::test]
+async fn a_file_of_version_4_keeps_its_isolations() {
+    let directory = directory();
+    let path = directory.path().join("queue.db");
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch(schema::FIRST_VERSION).unwrap();
+    schema::MIGRATIONS[..3].iter().for_each(|migration| older.execute_batch(migration).unwrap());
+    older
+        .execute_batch(
+            "INSERT INTO schema_version (version) VALUES (4);
+             INSERT INTO circuits VALUES ('nessus', 'a', 1764599422123000, 'isolated', NULL, 'maintenance', 'operator',
+                 'isolate', 1764599422123, 3, 17);
+             INSERT INTO circuits VALUES ('nessus', 'b', 1764599422123001, 'open', 1764599452123, 'no answer',
+                 'process:w', NULL, 1764599422123, 1, 5);
+             INSERT INTO circuits VALUES ('nessus', 'c', 1764599422123002, 'unusable', NULL, 'refused', 'process:w',
+                 NULL, 1764599422123, 0, 0);",
+        )
+        .unwrap();
+    let queue = SqliteQueue::open(&path).unwrap();
+    let scanners = ["a", "b", "c"].map(|name| InstanceId::new(name).unwrap());
+    let notices = queue.circuit_notices(&pool(), &scanners).await.unwrap();
+    let isolation = CircuitNotice::command(CircuitCommand::Isolate, "maintenance", "operator");
+    let at = Timestamp::from_millis(1_764_599_422_123);
+    assert_eq!(notices, [Some(PostedNotice::new(1_764_599_422_123_000, at, isolation)), None, None]);
+    assert_eq!(queue.circuit_states().await.unwrap(), []);
 }
 
 /// An hour's step back of the clock: what dead workers held is free after a lease, what waits is due after its pause, and a
@@ -336,13 +368,11 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     let (dead, alive, failed) = (claim().await.unwrap(), claim().await.unwrap(), claim().await.unwrap());
     queue.settle(&failed, Settlement::Nack { delay: 2 * MINUTE, started: false }).await.unwrap();
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, MINUTE).await.unwrap();
-    let opened = CircuitChange::found(0, crate::circuit_breaker::CircuitState::Open, "no answer", "w").lasting(MINUTE);
-    queue.publish_circuit(&pool(), &scanner, &opened).await.unwrap();
+    queue.publish_circuit_states("dead", &[], MINUTE).await.unwrap();
 
     clock.step_back(60 * MINUTE);
     assert_eq!(queue.renew(std::slice::from_ref(&alive), MINUTE).await.unwrap(), [RenewOutcome::Held]);
-    let record = queue.circuits(&pool(), std::slice::from_ref(&scanner)).await.unwrap().remove(0).unwrap();
-    assert!(record.left <= MINUTE, "{record:?}");
+    assert_eq!(queue.circuit_states().await.unwrap(), [], "nobody renews it");
     clock.advance(MINUTE / 2);
     assert_eq!(claim().await, None, "the step ends no lease before its time");
     queue.renew(std::slice::from_ref(&alive), MINUTE).await.unwrap();

@@ -1,6 +1,8 @@
 //! Checks in paused time.
 
 use super::*;
+use crate::circuit_breaker::CircuitState;
+use crate::config::CircuitSettings;
 use crate::scanner::{Circuits, MockConfig, MockOperation, MockScanner, RequestSent, ScannerPool, ScannerProperties};
 use crate::time::{ManualClock, Timestamp};
 
@@ -134,6 +136,26 @@ async fn an_open_circuit_is_no_finding() {
     breaker.close("done");
     tokio::time::sleep(INTERVAL * 5 / 4).await;
     assert!(f.health("p", "a").unwrap().is_healthy());
+}
+
+/// Nobody but the checks calls it, and no other process says that it is back.
+#[tokio::test(start_paused = true)]
+async fn a_circuit_is_tried_when_its_time_is_over() {
+    let f = watch();
+    let time = Duration::from_secs(1);
+    let circuits = Circuits::new(CircuitSettings::default().with_failures(1).with_open_time(time, time));
+    f.registry.guard(&circuits).unwrap();
+    for _ in 0..3 {
+        f.scanners[0].fail_next(MockOperation::Properties, unreachable());
+    }
+    let breaker = circuits.breaker(&name("p"), &InstanceId::new("a").unwrap());
+    while breaker.view().opens < 3 {
+        tokio::time::sleep(time).await;
+    }
+    let asked = f.checks()[0];
+    tokio::time::sleep(INTERVAL / 2).await;
+    assert_eq!(breaker.view().state, CircuitState::Closed, "before the next regular check");
+    assert!(f.checks()[0] <= asked + 3, "{:?}", f.checks());
 }
 
 #[tokio::test(start_paused = true)]

@@ -114,11 +114,11 @@ macro_rules! queue_conformance_tests {
             an_idempotency_key_expires
             an_idempotency_key_is_restored
             a_paused_pool_gives_nothing
-            a_circuit_is_told_to_all
-            a_circuits_time_goes_by_the_backends_clock
-            of_two_changes_of_a_circuit_one_stands
-            an_isolation_is_ended_by_an_order_only
-            circuits_go_on_after_a_loss_of_data
+            a_circuit_notice_reaches_all
+            an_isolation_is_ended_by_a_command_only
+            circuit_notices_go_on_after_a_loss_of_data
+            circuits_are_shown_by_process
+            circuits_of_a_process_that_is_gone_vanish
             a_queue_is_bound_to_one_directory
             a_queue_that_lost_its_data_is_not_bound
             waiting_ends_when_there_is_work

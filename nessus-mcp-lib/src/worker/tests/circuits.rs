@@ -1,7 +1,7 @@
-//! A worker before scanners that are left alone.
+//! A worker before scanners that are not called.
 
 use super::*;
-use crate::circuit_breaker::{CircuitOrder, CircuitState};
+use crate::circuit_breaker::{CircuitCommand, CircuitState};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -12,8 +12,8 @@ fn impatient() -> Fixture {
 }
 
 impl Fixture {
-    async fn order(&self, order: CircuitOrder) {
-        self.service.order_circuit("lab", "one", order, "maintenance").await.unwrap();
+    async fn command(&self, command: CircuitCommand) {
+        self.service.command_circuit("lab", "one", command, "maintenance").await.unwrap();
     }
 
     async fn circuit(&self) -> CircuitState {
@@ -47,7 +47,7 @@ async fn an_outage_uses_up_no_try_of_any_task() {
 #[tokio::test(start_paused = true)]
 async fn an_isolated_scanner_gets_nothing_until_an_operator_says_so() {
     let f = impatient();
-    f.order(CircuitOrder::Isolate).await;
+    f.command(CircuitCommand::Isolate).await;
     let task_id = f.submit().await;
     let worker = f.start();
     tokio::time::sleep(600 * SECOND).await;
@@ -58,23 +58,23 @@ async fn an_isolated_scanner_gets_nothing_until_an_operator_says_so() {
     let scanners = f.service.list_scanners(None).await.unwrap().scanners;
     assert_eq!((scanners[0].circuit.state, scanners[0].available_slots), (CircuitState::Isolated, 0));
     assert_eq!((&*scanners[0].circuit.reason, &*scanners[0].circuit.changed_by), ("maintenance", "operator"));
-    f.order(CircuitOrder::Close).await;
+    f.command(CircuitCommand::Close).await;
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     worker.stop().await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_scan_that_runs_is_kept_while_its_scanner_is_left_alone() {
+async fn a_scan_that_runs_is_kept_while_its_scanner_is_not_called() {
     let f = impatient();
     let task_id = f.submit().await;
     let worker = f.start();
     f.wait_for_launch().await;
     tokio::time::sleep(SECOND).await;
-    f.order(CircuitOrder::Isolate).await;
+    f.command(CircuitCommand::Isolate).await;
     tokio::time::sleep(1800 * SECOND).await;
     assert_eq!(f.service.status(&task_id).await.unwrap().status, TaskStatus::Running);
     assert_eq!(f.service.queue().stats(&pool()).await.unwrap().leased, 1, "it stays in the worker's hands");
-    f.order(CircuitOrder::Reset).await;
+    f.command(CircuitCommand::Reset).await;
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
     worker.stop().await;
@@ -104,10 +104,10 @@ async fn a_refused_login_fails_one_task_and_lets_the_others_wait() {
     assert_eq!(f.service.status(&runs).await.unwrap().status, TaskStatus::Running);
     assert_eq!(f.circuit().await, CircuitState::Unusable);
     assert!(
-        f.service.order_circuit("lab", "one", CircuitOrder::Close, "x").await.is_err(),
+        f.service.command_circuit("lab", "one", CircuitCommand::Close, "x").await.is_err(),
         "closing mends no password"
     );
-    f.order(CircuitOrder::Reset).await;
+    f.command(CircuitCommand::Reset).await;
     for task_id in [&runs, &waits] {
         assert_eq!(f.ended(task_id).await.status, TaskStatus::Completed);
     }
@@ -137,7 +137,7 @@ async fn tasks_wait_for_a_scanner_that_has_to_be_mended() {
 #[tokio::test(start_paused = true)]
 async fn a_pinned_task_waits_for_its_scanner() {
     let (f, broken) = with_a_broken_scanner(fixture(2));
-    f.service.order_circuit("lab", "broken", CircuitOrder::Isolate, "maintenance").await.unwrap();
+    f.service.command_circuit("lab", "broken", CircuitCommand::Isolate, "maintenance").await.unwrap();
     let mut request = SubmitRequest::untrusted("pinned", "192.0.2.1");
     request.instance = Some("broken".to_owned());
     let pinned = f.service.submit(request).await.unwrap().task_id;
@@ -150,7 +150,7 @@ async fn a_pinned_task_waits_for_its_scanner() {
         tokio::time::sleep(SECOND).await;
     }
     assert_eq!(f.service.status(&pinned).await.unwrap().status, TaskStatus::Queued);
-    f.service.order_circuit("lab", "broken", CircuitOrder::Close, "done").await.unwrap();
+    f.service.command_circuit("lab", "broken", CircuitCommand::Close, "done").await.unwrap();
     assert_eq!(f.ended(&pinned).await.status, TaskStatus::Completed);
     assert_eq!((broken.creates(), f.scanner.creates()), (1, 1));
     worker.stop().await;

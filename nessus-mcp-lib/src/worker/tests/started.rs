@@ -1,7 +1,7 @@
 //! Tasks that have started, where no new scan may begin: their scans are watched, stopped and ended all the same.
 
 use super::*;
-use crate::{circuit_breaker::CircuitOrder, queue::SlotOutcome};
+use crate::{circuit_breaker::CircuitCommand, queue::SlotOutcome};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -17,7 +17,7 @@ impl Fixture {
     }
 
     async fn isolate(&self) {
-        self.service.order_circuit("lab", "one", CircuitOrder::Isolate, "maintenance").await.unwrap();
+        self.service.command_circuit("lab", "one", CircuitCommand::Isolate, "maintenance").await.unwrap();
     }
 
     async fn pause(&self) {
@@ -73,7 +73,7 @@ async fn a_scan_on_a_scanner_that_is_left_alone_is_in_a_workers_hands() {
     assert!(f.is_held(&task_id).await);
     tokio::time::sleep(10 * MINUTE).await;
     assert!(f.is_held(&task_id).await, "its worker keeps it");
-    f.service.order_circuit("lab", "one", CircuitOrder::Close, "done").await.unwrap();
+    f.service.command_circuit("lab", "one", CircuitCommand::Close, "done").await.unwrap();
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
     worker.stop().await;
