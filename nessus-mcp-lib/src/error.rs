@@ -102,7 +102,7 @@ impl From<std::io::Error> for Failure {
 /// The most bytes of somebody else's data that go into a message.
 pub(crate) const EXCERPT_BYTES: usize = 200;
 
-/// Shows at most [`EXCERPT_BYTES`] bytes of `text`, with control characters escaped.
+/// Shows at most 200 bytes of `text`, with control characters escaped.
 ///
 /// ```
 /// use nessus_mcp_lib::error::excerpt;

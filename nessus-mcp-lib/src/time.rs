@@ -294,7 +294,7 @@ pub struct DurationError(String);
 /// Reads `500ms`, `2s`, `5m`, `24h`, `7d`, or a bare number in `unit`.
 ///
 /// # Errors
-/// When the text is empty, negative, not a number, has another unit, or is longer than [`MAX_DURATION`].
+/// When the text is empty, negative, not a number, has another unit, or is longer than ten years.
 ///
 /// ```
 /// use std::time::Duration;

@@ -9,7 +9,7 @@
 //! each waits for a random time first. Meanwhile it may learn that another was refused.
 //!
 //! Each process finds out by itself that a scanner is back: a check tries a circuit whose open time is over, where
-//! nothing else does.
+//! no task does.
 
 use std::{
     collections::HashMap,
@@ -45,8 +45,8 @@ const CHECK_LIMIT: Duration = Duration::from_secs(45);
 const PARALLEL_CHECKS: usize = 8;
 /// The longest time before the first check of a process.
 const FIRST_WAIT: Duration = Duration::from_secs(5);
-/// The shortest time between checks that try whether a scanner is back.
-const TRIAL_PAUSE: Duration = Duration::from_secs(2);
+/// How long a circuit waits for somebody who tries whether its scanner is back, before a check does.
+const TRIAL_WAIT: Duration = Duration::from_secs(10);
 /// How soon a scanner that was configured meanwhile, or that is to be tried, is noticed.
 const NOTICE: Duration = Duration::from_secs(2);
 
@@ -54,8 +54,8 @@ const NOTICE: Duration = Duration::from_secs(2);
 struct Turn {
     /// The next time; `None` while it is.
     next: Option<Instant>,
-    /// Not before this is a circuit tried that waits for it.
-    next_trial: Instant,
+    /// When its circuit is tried, if it waits for that.
+    trial: Option<Instant>,
     /// What was checked last, or is to be: a scanner that was configured otherwise is another one.
     of: Weak<Connection>,
 }
@@ -84,12 +84,13 @@ pub(crate) async fn watch_health(
             let of = Arc::downgrade(&connection);
             let turn = due.entry(key.clone()).or_insert_with(|| Turn {
                 next: Some(first.max(now)),
-                next_trial: first.max(now),
+                trial: None,
                 of: of.clone(),
             });
-            let tries = turn.next_trial <= now && instance.scanner.awaits_trial();
+            turn.trial = instance.scanner.awaits_trial().then(|| turn.trial.unwrap_or(now + TRIAL_WAIT));
+            let tries = turn.trial.is_some_and(|trial| trial <= now);
             if turn.next.is_some_and(|next| next <= now || tries || !turn.of.ptr_eq(&of)) {
-                *turn = Turn { next: None, next_trial: now + TRIAL_PAUSE, of };
+                *turn = Turn { next: None, trial: None, of };
                 let (turns, clock, metrics) = (Arc::clone(&turns), Arc::clone(clock), Arc::clone(metrics));
                 checks.spawn(async move {
                     let _turn = turns.acquire_owned().await;
