@@ -51,10 +51,10 @@ fn compare_answers(
         fields += found.len();
     }
     let [schema, metadata, ..] = &*found.lines else { return Err("an answer without schema and metadata".to_owned()) };
-    let mut misfits: BTreeMap<String, u64> = BTreeMap::new();
+    let mut mismatches: BTreeMap<String, u64> = BTreeMap::new();
     for warning in metadata["data_warnings"].as_array().into_iter().flatten() {
         if let (Some(field), Some(count)) = (warning["field"].as_str(), warning["count"].as_u64()) {
-            misfits.insert(field.to_owned(), count);
+            mismatches.insert(field.to_owned(), count);
         }
     }
     let names: BTreeSet<&String> = expected.items.iter().flat_map(Map::keys).filter(|name| *name != "type").collect();
@@ -64,7 +64,7 @@ fn compare_answers(
         ("items", json!(expected.items.len()), json!(found.findings().count())),
         ("matched", json!(expected.items.len()), schema["matched"].clone()),
         ("hosts", json!(expected.hosts), metadata["hosts"].clone()),
-        ("values that do not fit", json!(expected.misfits), json!(misfits)),
+        ("values that do not fit", json!(expected.mismatches), json!(mismatches)),
         ("names of fields", json!(names), json!(shown)),
     ] {
         if expected != found {

@@ -41,8 +41,8 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
 
 /// Turns a conversion of a broken export (`--lenient`) into a failure that says what was written.
 fn complete(format: Format, summary: ConversionSummary) -> Result<(), ConvertFailure> {
-    let Some(damage) = summary.damage else { return Ok(()) };
-    let (message, written) = (damage.message, summary.written);
+    let Some(failure) = summary.failure else { return Ok(()) };
+    let (message, written) = (failure.message, summary.written);
     let sign = match format {
         Format::JsonNl | Format::Sarif => "marked \"truncated\": true",
         Format::Html => "and the report says so",

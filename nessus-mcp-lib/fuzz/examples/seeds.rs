@@ -32,7 +32,7 @@ fn main() -> io::Result<()> {
     let wide = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect::<Vec<_>>();
     fs::write(parser.join("utf16.nessus"), wide)?;
     fs::write(parser.join("mark.nessus"), format!("\u{FEFF}{text}"))?;
-    // Small ones are mended sooner: each item of the export alone.
+    // The fuzzer gets further with small ones: each item of the export alone.
     for (number, item) in text.split("<ReportItem").skip(1).enumerate() {
         let item = item.split("</ReportItem>").next().unwrap_or_default();
         let export = format!(

@@ -44,7 +44,7 @@ impl fmt::Display for Location {
 
 /// A failed question about an export, or an export that cannot be read.
 ///
-/// The first half is the caller's to mend, and its hints list what would be valid; the second half is about the
+/// The first half is for the caller to fix, and its hints list what would be valid; the second half is about the
 /// file. Messages hold at most 200 bytes of the file's or the caller's text.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -328,7 +328,7 @@ fn quoted(names: &[String]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
-pub struct Damage {
+pub struct ParseFailure {
     /// The stable code of the error, such as `truncated_export`.
     pub error: &'static str,
     /// The error as a sentence, with the place.
@@ -338,8 +338,8 @@ pub struct Damage {
     pub at: Location,
 }
 
-impl Damage {
-    /// The damage an error tells of, when what comes before it can be relied on.
+impl ParseFailure {
+    /// The failure that an error stands for, when what comes before its place can be relied on.
     pub(crate) fn of(error: &ResultsError) -> Option<Self> {
         let at = match error {
             ResultsError::Truncated(at)

@@ -6,10 +6,11 @@
 //! scanners.
 //!
 //! # How it works
-//! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export twice: a first pass checks the whole file, counts,
-//! applies the filters and remembers where matching items stand; then the items of the page are read again from
-//! their byte ranges and written. [`Converter`] does the same for other formats. [`Validation`] judges a whole export: counts, what is missing, and whether the login
-//! worked on each host. [`ScanSummary`] groups an export, [`ScanDiff`] compares two.
+//! [`Query`] says what is wanted. [`JsonNlConverter`] reads the export in two passes. The first checks the whole file,
+//! counts, applies the filters and remembers where matching items are. The second reads the items of the page again, from
+//! their byte ranges, and writes them. [`Converter`] does the same for other formats. [`Validation`] judges a whole export:
+//! counts, what is missing, and whether the login worked on each host. [`ScanSummary`] groups an export, [`ScanDiff`]
+//! compares two.
 //!
 //! The modules, from the ground up; each knows only those before it:
 //!
@@ -50,7 +51,7 @@ pub use diff::{
     ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, Difference, FindingRow, HostNotComparable, HostsCompared,
     Incomparable, ScanDiff, ScanSide,
 };
-pub use error::{Damage, Location, ResultsError};
+pub use error::{Location, ParseFailure, ResultsError};
 pub use export::{Converter, Format};
 pub(crate) use index::Extent;
 pub use index::{ExportIndex, IndexError, IndexSummary};

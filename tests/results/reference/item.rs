@@ -13,19 +13,19 @@ use super::{
 };
 
 /// Reads an item of a host; counts the values that do not fit their field.
-pub(crate) fn read(node: Node<'_, '_>, host: &Host, misfits: &mut BTreeMap<String, u64>) -> Map<String, Value> {
+pub(crate) fn read(node: Node<'_, '_>, host: &Host, mismatches: &mut BTreeMap<String, u64>) -> Map<String, Value> {
     let mut item = host.fields();
     item.insert("type".to_owned(), json!("vulnerability"));
     let mut values: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut others: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (name, value) in names::attributes(node) {
         match table::ATTRIBUTES.iter().find(|(attribute, _)| *attribute == name) {
-            Some((_, name)) => values.entry((*name).to_owned()).or_default().push(attribute(name, value, misfits)),
+            Some((_, name)) => values.entry((*name).to_owned()).or_default().push(attribute(name, value, mismatches)),
             None => others.entry(name.to_owned()).or_default().push(json!(text::shown(value))),
         }
     }
     if !values.contains_key("severity") {
-        *misfits.entry("severity".to_owned()).or_default() += 1;
+        *mismatches.entry("severity".to_owned()).or_default() += 1;
     }
     for child in node.children().filter(Node::is_element) {
         let (name, content) = (names::of(child), names::text(child));
@@ -41,7 +41,7 @@ pub(crate) fn read(node: Node<'_, '_>, host: &Host, misfits: &mut BTreeMap<Strin
         };
         let name = table::json_name(name);
         let found = values.entry(name.clone()).or_default();
-        let mut take = |content: &str| found.push(typed(&name, kind, content, misfits));
+        let mut take = |content: &str| found.push(typed(&name, kind, content, mismatches));
         match times {
             Times::Once => take(&content),
             Times::Often => Some(content.trim()).filter(|content| !content.is_empty()).into_iter().for_each(take),
@@ -121,21 +121,21 @@ fn object(node: Node<'_, '_>, content: &str) -> Value {
     Value::Object(object)
 }
 
-fn attribute(name: &str, value: &str, misfits: &mut BTreeMap<String, u64>) -> Value {
+fn attribute(name: &str, value: &str, mismatches: &mut BTreeMap<String, u64>) -> Value {
     if name == "severity" {
         let names = ["Info", "Low", "Medium", "High", "Critical"];
         let number = value.trim().parse::<i64>().ok().and_then(|number| usize::try_from(number).ok());
         return match number.and_then(|number| names.get(number)) {
             Some(name) => json!(name),
-            None => misfit(name, value, misfits),
+            None => mismatch(name, value, mismatches),
         };
     }
     let kind = if matches!(name, "port" | "plugin_id") { Type::Integer } else { Type::Text };
-    typed(name, kind, value, misfits)
+    typed(name, kind, value, mismatches)
 }
 
 /// A text as what it is; one that is not stays text.
-pub(crate) fn typed(name: &str, kind: Type, content: &str, misfits: &mut BTreeMap<String, u64>) -> Value {
+pub(crate) fn typed(name: &str, kind: Type, content: &str, mismatches: &mut BTreeMap<String, u64>) -> Value {
     let trimmed = content.trim();
     let value = match kind {
         Type::Text if table::is_untrusted(name) => Some(json!(text::shown(content))),
@@ -149,10 +149,10 @@ pub(crate) fn typed(name: &str, kind: Type, content: &str, misfits: &mut BTreeMa
         },
         Type::Date => text::day(trimmed).map(|_| json!(content)),
     };
-    value.unwrap_or_else(|| misfit(name, content, misfits))
+    value.unwrap_or_else(|| mismatch(name, content, mismatches))
 }
 
-fn misfit(name: &str, content: &str, misfits: &mut BTreeMap<String, u64>) -> Value {
-    *misfits.entry(name.to_owned()).or_default() += 1;
+fn mismatch(name: &str, content: &str, mismatches: &mut BTreeMap<String, u64>) -> Value {
+    *mismatches.entry(name.to_owned()).or_default() += 1;
     json!(content)
 }

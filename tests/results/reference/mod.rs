@@ -29,7 +29,7 @@ pub(crate) struct Export {
     /// As the profile `full` shows them, in the order of the file.
     pub(crate) items: Vec<Map<String, Value>>,
     /// How many values of each field do not fit its type; a missing severity counts.
-    pub(crate) misfits: BTreeMap<String, u64>,
+    pub(crate) mismatches: BTreeMap<String, u64>,
 }
 
 /// Reads an export.
@@ -46,7 +46,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Export, &'static str> {
     }
     // XML 1.0, 2.11: this comes before everything else.
     text = text.replace("\r\n", "\n").replace('\r', "\n");
-    // Characters that XML forbids are mended, whoever has written them.
+    // Characters that XML forbids are replaced, whoever has written them.
     text = text.chars().map(|found| if text::is_forbidden(found) { '\u{FFFD}' } else { found }).collect();
     loop {
         let error = match Document::parse(&text) {
@@ -102,7 +102,7 @@ fn read_host(node: Node<'_, '_>, export: &mut Export) -> Result<(), &'static str
         match names::of(child) {
             // What comes after an item says nothing of that item.
             "HostProperties" => child.children().filter(Node::is_element).for_each(|tag| host.take(tag)),
-            "ReportItem" => export.items.push(item::read(child, &host, &mut export.misfits)),
+            "ReportItem" => export.items.push(item::read(child, &host, &mut export.mismatches)),
             _ => {}
         }
     }

@@ -1,13 +1,13 @@
-//! From an export and a query to an output, whatever its format: two readings, a selection, a page.
+//! From an export and a query to an output, whatever its format: two passes, a selection, a page.
 //!
-//! The first reading checks the whole export, counts, and remembers what matches; only then is anything written. The
-//! second reads the selected items again, in their order, and hands them to a [`Sink`].
+//! The first pass checks the whole export, counts, and remembers what matches; only then is anything written. The
+//! second pass reads the selected items again, in their order, and hands them to a [`Sink`].
 
 use std::io::{BufRead, Read, Seek, SeekFrom};
 
 use super::{
-    first_pass::{Survey, survey},
-    second_pass::SecondReading,
+    first_pass::{FirstPass, first_pass},
+    second_pass::SecondPass,
     sink::{ConversionSummary, Sink},
 };
 use crate::results::{
@@ -24,7 +24,7 @@ use crate::results::{
 pub(crate) struct Conversion<'q> {
     /// What is wanted.
     pub query: &'q Query,
-    /// Whether a broken export gives the findings before the damage.
+    /// Whether a broken export gives the findings before that place.
     pub is_lenient: bool,
 }
 
@@ -53,17 +53,17 @@ impl Conversion<'_> {
         sink: &mut impl Sink,
     ) -> Result<ConversionSummary, ResultsError> {
         self.write(input, base, sink, |input, sink| {
-            survey(reader(input, base)?, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
+            first_pass(reader(input, base)?, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
         })
     }
 
-    /// Writes what `survey` selects. The first byte of UTF-8 is the one at `base`.
+    /// Writes what `first_pass` selects. The first byte of UTF-8 is the one at `base`.
     pub(crate) fn write<'h, R: Read + Seek, S: Sink>(
         self,
         input: &mut R,
         base: u64,
         sink: &mut S,
-        survey: impl FnOnce(&mut R, &mut S) -> Result<Survey<'h>, ResultsError>,
+        first_pass: impl FnOnce(&mut R, &mut S) -> Result<FirstPass<'h>, ResultsError>,
     ) -> Result<ConversionSummary, ResultsError> {
         let query = self.query;
         let is_whole = query.page.is_all() && query.max_chars.is_none();
@@ -71,26 +71,27 @@ impl Conversion<'_> {
         if let (Some(cursor), Some(identity)) = (&query.cursor, &identity) {
             cursor.check(identity)?;
         }
-        let survey = survey(input, sink)?;
-        sink.begin(&survey)?;
-        let window = query.window(survey.matched);
-        let second = SecondReading { selection: &survey.selection, hosts: &*survey.hosts, filters: &query.filters };
+        let first_pass = first_pass(input, sink)?;
+        sink.begin(&first_pass)?;
+        let window = query.window(first_pass.matched);
+        let second =
+            SecondPass { selection: &first_pass.selection, hosts: &*first_pass.hosts, filters: &query.filters };
         let (written, is_full) = second.write(input, sink)?;
         if !is_full && written != window.end - window.start {
             return Err(ResultsError::Changed);
         }
         let position = window.start + written;
         let next_cursor = identity
-            .filter(|_| position < survey.matched)
+            .filter(|_| position < first_pass.matched)
             .map(|identity| Cursor::new(&query.filters, &query.sort, &identity, position).to_string());
         let summary = ConversionSummary {
-            total_vulnerabilities: survey.matched,
+            total_vulnerabilities: first_pass.matched,
             written,
-            total_pages: query.page.count(survey.matched),
+            total_pages: query.page.count(first_pass.matched),
             truncated: is_full,
             next_cursor,
-            stats: survey.stats,
-            damage: survey.damage,
+            stats: first_pass.stats,
+            failure: first_pass.failure,
         };
         sink.end(&summary)?;
         Ok(summary)

@@ -1,8 +1,8 @@
-//! The first reading of an export: what matches, how many there are, and where they stand.
+//! The first pass over an export: what matches, how many items match, and where they are.
 //!
-//! The header line of the output needs totals that are known only at the end, and an output that was begun cannot be
-//! taken back when the export turns out to be broken. So an export is read twice: here everything is checked and
-//! counted, and it is remembered where matching items stand; only then is anything written.
+//! Why two passes? The header line of the output needs totals that are known only at the end of the export. And output
+//! that was written cannot be taken back when the export turns out to be broken. So the first pass checks and counts
+//! everything and remembers where matching items are. Only then is anything written.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -14,21 +14,21 @@ use serde::{Deserialize, Serialize};
 
 use super::selection::{Picker, Selection, Wanted};
 use crate::results::{
-    error::{Damage, ResultsError},
+    error::{ParseFailure, ResultsError},
     judge::{ExportStats, Tally},
     query::{NameKey, Projection, Query, ranks},
     record::{FieldId, FieldRef, FieldSet, Host, Record, key_of_other, nearest},
-    xml::{ExportReader, Header, Mended, Step, Visit},
+    xml::{ExportReader, Header, RepairCounts, Step, Visit},
 };
 
 /// How many names of undeclared elements are remembered.
 pub(crate) const OTHER_NAMES: usize = 256;
 
-/// Gives the host of a number. An error says that there is none, or that it cannot be read any more.
+/// Returns the host with this number; an error when there is none, or when it can no longer be read.
 pub(crate) type HostOf<'h> = dyn Fn(u32) -> Result<Rc<Host>, ResultsError> + 'h;
 
 /// What was found.
-pub(crate) struct Survey<'h> {
+pub(crate) struct FirstPass<'h> {
     pub header: Header,
     pub stats: ExportStats,
     /// How many items match.
@@ -42,24 +42,26 @@ pub(crate) struct Survey<'h> {
     /// Whether there are more of them than are remembered.
     pub has_more_fields: bool,
     /// Where the export is broken, when that is no reason to stop.
-    pub damage: Option<Damage>,
+    pub failure: Option<ParseFailure>,
 }
 
 /// What was irregular.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Warnings {
-    pub misfits: BTreeMap<FieldId, u64>,
-    pub mended: Mended,
+    #[serde(rename = "misfits")]
+    pub type_mismatches: BTreeMap<FieldId, u64>,
+    #[serde(rename = "mended")]
+    pub repairs: RepairCounts,
 }
 
 impl Warnings {
     /// Counts what is irregular in the values of a record.
     pub(crate) fn add(&mut self, record: &Record<'_>) {
-        record.misfits(|id| *self.misfits.entry(id).or_default() += 1);
+        record.type_mismatches(|id| *self.type_mismatches.entry(id).or_default() += 1);
     }
 }
 
-/// What a reading has found so far.
+/// What the pass has found so far.
 struct Findings<'q> {
     query: &'q Query,
     tally: Tally,
@@ -106,7 +108,7 @@ impl<'q> Findings<'q> {
         }
         let host = narrow(self.hosts.len() - 1);
         if wanted == Wanted::Host {
-            self.picker.begin_stretch(offset, length, host);
+            self.picker.begin_range(offset, length, host);
         } else {
             let key = self.picker.sorter().key(&record, host, 0);
             self.picker.push(key);
@@ -133,15 +135,20 @@ impl<'q> Findings<'q> {
     }
 
     /// The whole, with what the reader says of the file.
-    fn finish(self, header: Header, mended: Mended, damage: Option<Damage>) -> Result<Survey<'static>, ResultsError> {
+    fn finish(
+        self,
+        header: Header,
+        repairs: RepairCounts,
+        failure: Option<ParseFailure>,
+    ) -> Result<FirstPass<'static>, ResultsError> {
         self.names.check()?;
         self.query.filters.check()?;
         let (present, has_more_fields) = self.names.present();
         let (stats, hosts) = (self.tally.finish(), self.hosts);
-        let warnings = Warnings { mended, ..self.warnings };
+        let warnings = Warnings { repairs, ..self.warnings };
         let (matched, selection) = self.picker.finish(host_ranks(&hosts));
         let hosts = Box::new(move |number: u32| hosts.get(number as usize).cloned().ok_or(ResultsError::Changed));
-        Ok(Survey { header, stats, matched, warnings, selection, hosts, present, has_more_fields, damage })
+        Ok(FirstPass { header, stats, matched, warnings, selection, hosts, present, has_more_fields, failure })
     }
 }
 
@@ -151,28 +158,28 @@ fn host_ranks(hosts: &[Rc<Host>]) -> impl Fn(u32) -> u32 + use<> {
     move |host| ranks.get(host as usize).copied().unwrap_or_default()
 }
 
-/// There are far fewer than four milliards of hosts.
+/// There are far fewer than 2^32 hosts.
 fn narrow(hosts: usize) -> u32 {
     u32::try_from(hosts).unwrap_or(u32::MAX)
 }
 
-/// Reads the whole export and shows `look` each step, and whether it is an item that matches.
+/// Reads the whole export. Calls `look` with each step, and with whether it is an item that matches.
 ///
-/// A lenient survey of a broken export that has begun to tell of hosts ends where the export is broken.
-pub(crate) fn survey<R: BufRead>(
+/// With `is_lenient`, the pass over a broken export ends where it is broken, unless that is before the first host.
+pub(crate) fn first_pass<R: BufRead>(
     mut reader: ExportReader<R>,
     query: &Query,
     is_lenient: bool,
     mut look: impl FnMut(Visit<'_>, bool),
-) -> Result<Survey<'static>, ResultsError> {
-    let mut damage = None;
+) -> Result<FirstPass<'static>, ResultsError> {
+    let mut failure = None;
     let mut findings = Findings::new(query);
     loop {
         let step = match reader.next() {
             Ok(step) => step,
             Err(error) => {
-                damage = Damage::of(&error).filter(|_| is_lenient && findings.tally.hosts() > 0);
-                if damage.is_none() {
+                failure = ParseFailure::of(&error).filter(|_| is_lenient && findings.tally.hosts() > 0);
+                if failure.is_none() {
                     return Err(error);
                 }
                 break;
@@ -184,7 +191,7 @@ pub(crate) fn survey<R: BufRead>(
             break;
         }
     }
-    findings.finish(reader.header().clone(), reader.mended(), damage)
+    findings.finish(reader.header().clone(), reader.repairs(), failure)
 }
 
 /// Which names the export has: those a query asks for on the export's word, and those that `full` shows.

@@ -1,4 +1,4 @@
-//! The second reading of an export: the selected items are read again, in their order, and handed to a sink.
+//! The second pass over an export: reads the selected items again, in their order, and hands them to a sink.
 
 use std::{
     io::{BufRead, Read, Seek, SeekFrom},
@@ -7,12 +7,12 @@ use std::{
 
 use super::{
     first_pass::HostOf,
-    selection::{Selection, Stretch},
+    selection::{ByteRange, Selection},
     sink::Sink,
     window::Window,
 };
 use crate::results::{
-    error::{Damage, ResultsError},
+    error::{ParseFailure, ResultsError},
     query::{FilterSet, Key},
     record::{Host, Record},
     xml::{ExportReader, ItemReader, Step, buffered},
@@ -23,14 +23,14 @@ const ITEM_BYTES: usize = 8 << 10;
 
 /// The selected items of an export, and what they are read with.
 #[derive(Clone, Copy)]
-pub(crate) struct SecondReading<'s> {
+pub(crate) struct SecondPass<'s> {
     pub selection: &'s Selection,
     pub hosts: &'s HostOf<'s>,
     pub filters: &'s FilterSet,
 }
 
-impl SecondReading<'_> {
-    /// Hands the items on until the sink is full; how many it has taken, and whether it was full.
+impl SecondPass<'_> {
+    /// Hands the items to the sink until it is full. Returns how many it has taken, and whether it was full.
     pub(crate) fn write<R: Read + Seek>(
         self,
         input: &mut R,
@@ -38,30 +38,30 @@ impl SecondReading<'_> {
     ) -> Result<(u64, bool), ResultsError> {
         let mut counting = Counting { sink, written: 0 };
         let takes_more = match self.selection {
-            Selection::Stretches(stretches) => self.write_stretches(stretches, input, &mut counting),
+            Selection::Ranges(ranges) => self.write_ranges(ranges, input, &mut counting),
             Selection::Items(keys) => self.write_items(keys, input, &mut counting),
         };
         match takes_more {
             Ok(takes_more) => Ok((counting.written, !takes_more)),
-            // The items were in order when they were first read.
-            Err(error) if Damage::of(&error).is_some() => Err(ResultsError::Changed),
+            // The first pass has read these items without an error.
+            Err(error) if ParseFailure::of(&error).is_some() => Err(ResultsError::Changed),
             Err(error) => Err(error),
         }
     }
 
     /// Whether the sink has taken all.
-    fn write_stretches<R: Read + Seek>(
+    fn write_ranges<R: Read + Seek>(
         self,
-        stretches: &[Stretch],
+        ranges: &[ByteRange],
         input: &mut R,
         counting: &mut Counting<'_, impl Sink>,
     ) -> Result<bool, ResultsError> {
-        for stretch in stretches {
-            input.seek(SeekFrom::Start(stretch.offset)).map_err(ResultsError::Read)?;
-            let bytes = buffered(input.by_ref().take(stretch.length))?;
-            let host = Host::clone(&*(self.hosts)(stretch.host)?);
-            let reader = ExportReader::within(host, bytes, stretch.offset);
-            if !self.write_matches(reader, stretch.matches, counting)? {
+        for range in ranges {
+            input.seek(SeekFrom::Start(range.offset)).map_err(ResultsError::Read)?;
+            let bytes = buffered(input.by_ref().take(range.length))?;
+            let host = Host::clone(&*(self.hosts)(range.host)?);
+            let reader = ExportReader::within(host, bytes, range.offset);
+            if !self.write_matches(reader, range.matches, counting)? {
                 return Ok(false);
             }
         }

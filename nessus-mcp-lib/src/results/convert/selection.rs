@@ -1,29 +1,29 @@
-//! What a first reading remembers of the items that are to be shown.
+//! What the first pass remembers of the items to be shown.
 
 use crate::results::query::{Key, Query, SortOrder, Sorter};
 
-/// A stretch of the export goes on to the next matching item if that begins within so many bytes; in tests so few that
-/// small exports have several.
+/// Matching items with at most this many bytes between them are read as one range. Tests use a small value, so that
+/// small exports have several ranges.
 const GAP_BYTES: u64 = if cfg!(test) { 1 << 9 } else { 256 << 10 };
 
-/// The most stretches that are kept; the last of so many goes on to the last matching item, however far that is.
-const MOST_STRETCHES: usize = if cfg!(test) { 8 } else { 4 << 10 };
+/// The most ranges that are kept. The last one then extends to the last matching item, however far away that is.
+const MOST_RANGES: usize = if cfg!(test) { 8 } else { 4 << 10 };
 
-/// How many keys more than are wanted are held before those that cannot be on the page are dropped.
+/// How many keys are held beyond those wanted before the ones that cannot be on the page are dropped.
 const SPARE_KEYS: usize = if cfg!(test) { 4 } else { 16 << 10 };
 
 /// The items to be shown.
 #[derive(Debug)]
 pub(crate) enum Selection {
     /// All that match, in file order.
-    Stretches(Vec<Stretch>),
+    Ranges(Vec<ByteRange>),
     /// These, in this order.
     Items(Vec<Key>),
 }
 
-/// A stretch of the export from the first byte of a matching item to the last byte of the same or another.
+/// Bytes of the export, from the first byte of a matching item to the last byte of the same or a later one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stretch {
+pub(crate) struct ByteRange {
     /// Where it begins.
     pub offset: u64,
     /// How many bytes it has.
@@ -34,26 +34,26 @@ pub(crate) struct Stretch {
     pub host: u32,
 }
 
-/// What is to be told of a matching item that was counted.
+/// What the picker needs to know of a matching item that it has counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wanted {
     /// Nothing more.
     Nothing,
-    /// Its host, for [`Picker::begin_stretch`].
+    /// Its host, for [`Picker::begin_range`].
     Host,
     /// Its key, for [`Picker::push`].
     Key,
 }
 
-/// Remembers matching items in as little as the order and page allow: 40 bytes for each up to the end of the page, and in
-/// file order next to nothing.
+/// Remembers matching items in as little memory as order and page allow: 40 bytes for each item up to the end of the page;
+/// for a whole export in file order, only the ranges.
 pub(crate) struct Picker<'q> {
     query: &'q Query,
     /// How many keys decide the page.
     wanted: usize,
     matched: u64,
     keys: Vec<Key>,
-    stretches: Vec<Stretch>,
+    ranges: Vec<ByteRange>,
     sorter: Sorter<'q>,
 }
 
@@ -64,12 +64,12 @@ impl<'q> Picker<'q> {
             wanted: usize::MAX,
             matched: 0,
             keys: Vec::new(),
-            stretches: Vec::new(),
+            ranges: Vec::new(),
             sorter: Sorter::new(&query.sort),
         }
     }
 
-    /// The same for a page of which no keys but the first so many are wanted.
+    /// Limits the keys that are kept to the first `wanted` in the order.
     pub(crate) fn at_most(self, wanted: u64) -> Self {
         Self { wanted: usize::try_from(wanted).unwrap_or(usize::MAX), ..self }
     }
@@ -85,20 +85,20 @@ impl<'q> Picker<'q> {
             // The total is not known yet, but the window of a page does not depend on what follows it.
             return if self.query.window(u64::MAX).contains(&number) { Wanted::Key } else { Wanted::Nothing };
         }
-        let is_full = self.stretches.len() >= MOST_STRETCHES;
-        match self.stretches.last_mut() {
-            Some(stretch) if is_full || offset - stretch.offset <= stretch.length + GAP_BYTES => {
-                stretch.length = offset + length - stretch.offset;
-                stretch.matches += 1;
+        let is_full = self.ranges.len() >= MOST_RANGES;
+        match self.ranges.last_mut() {
+            Some(range) if is_full || offset - range.offset <= range.length + GAP_BYTES => {
+                range.length = offset + length - range.offset;
+                range.matches += 1;
                 Wanted::Nothing
             }
             _ => Wanted::Host,
         }
     }
 
-    /// Takes the host of an item that was counted and begins a stretch.
-    pub(crate) fn begin_stretch(&mut self, offset: u64, length: u64, host: u32) {
-        self.stretches.push(Stretch { offset, length, matches: 1, host });
+    /// Takes the host of an item that was counted, and begins a range with the item.
+    pub(crate) fn begin_range(&mut self, offset: u64, length: u64, host: u32) {
+        self.ranges.push(ByteRange { offset, length, matches: 1, host });
     }
 
     /// Makes the keys.
@@ -111,7 +111,7 @@ impl<'q> Picker<'q> {
         self.keys.push(key);
     }
 
-    /// Whether there are so many keys that it is time to [drop](Self::drop_keys) some.
+    /// Whether there are enough spare keys to [drop](Self::drop_keys) some.
     pub(crate) fn has_spare_keys(&self) -> bool {
         let spare = SPARE_KEYS.max(self.wanted / 2);
         self.query.sort != SortOrder::File && self.keys.len() >= self.wanted.saturating_add(spare)
@@ -129,10 +129,10 @@ impl<'q> Picker<'q> {
 
     /// How many items match, and those to be shown; `rank` gives the place of a host among the hosts.
     pub(crate) fn finish(self, rank: impl Fn(u32) -> u32) -> (u64, Selection) {
-        let Self { query, matched, mut keys, stretches, mut sorter, .. } = self;
+        let Self { query, matched, mut keys, ranges, mut sorter, .. } = self;
         if query.sort == SortOrder::File {
             let is_all = query.page.is_all();
-            return (matched, if is_all { Selection::Stretches(stretches) } else { Selection::Items(keys) });
+            return (matched, if is_all { Selection::Ranges(ranges) } else { Selection::Items(keys) });
         }
         sorter.sort(&mut keys, rank, None);
         if !query.page.is_all() {

@@ -1,8 +1,8 @@
-//! What formats have in common: each is a sink of findings, and ends with the same summary.
+//! What all output formats have in common: each is a sink of findings, and ends with the same summary.
 
-use super::first_pass::Survey;
+use super::first_pass::FirstPass;
 use crate::results::{
-    error::{Damage, ResultsError},
+    error::{ParseFailure, ResultsError},
     judge::ExportStats,
     record::Record,
     xml::Visit,
@@ -22,19 +22,19 @@ pub struct ConversionSummary {
     pub truncated: bool,
     /// Where the next page begins, when there is more and not everything was asked for.
     pub next_cursor: Option<String>,
-    /// What the whole export holds; of a broken one, what was read before the damage.
+    /// What the whole export holds; of a broken one, what was read before that place.
     pub stats: ExportStats,
     /// Where the export is broken, when it is and the conversion was allowed to go on.
-    pub damage: Option<Damage>,
+    pub failure: Option<ParseFailure>,
 }
 
 /// Where findings go: one for each format.
 pub(crate) trait Sink {
-    /// Sees everything in the first reading, in file order, and whether an item matches.
+    /// Sees everything in the first pass, in file order, and whether an item matches.
     fn look(&mut self, _visit: Visit<'_>, _matches: bool) {}
 
-    /// The first reading is over and the second begins.
-    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError>;
+    /// The first pass is over and the second begins.
+    fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError>;
 
     /// Takes a selected finding; false when there is no room for it.
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError>;

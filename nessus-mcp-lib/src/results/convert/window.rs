@@ -5,7 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use super::checksum::short;
 use crate::results::error::ResultsError;
 
-/// A stretch of the export, so that items that follow each other are read together.
+/// Bytes of the export that were read together, so that items that follow each other need one read.
 #[derive(Debug)]
 pub(crate) struct Window {
     bytes: Vec<u8>,

@@ -187,7 +187,7 @@ impl Names {
         }
         if self.plugins.len() < MOST_NAMES && !self.plugins.contains_key(&plugin) {
             let name = match record.first(FieldId::PluginName) {
-                Some(Value::Text(name) | Value::Misfit(name)) => clean(name, NAME_CHARS),
+                Some(Value::Text(name) | Value::TypeMismatch(name)) => clean(name, NAME_CHARS),
                 _ => String::new(),
             };
             self.plugins.insert(plugin, name.into());

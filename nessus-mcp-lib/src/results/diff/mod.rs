@@ -1,12 +1,13 @@
 //! What changed between two scans, and what cannot be told.
 //!
-//! A finding is the same when host, port, protocol and plugin are. That it is missing from the second scan means that
-//! it was mended only if the second scan looked as closely as the first: when the host was down, was not scanned, or
-//! could not be logged in to any more, the finding is not comparable. Different plugins, policies or ways to derive
-//! severities are said, because they change results without any change of the hosts.
+//! Two findings are the same when host, port, protocol and plugin are. A finding that is missing from the second scan was
+//! fixed only if the second scan looked as closely as the first. When the host was down, was not scanned, or the login
+//! no longer worked, the finding is not comparable. Different plugins, policies or ways to derive severities are
+//! reported, because they change results without any change of the hosts.
 //!
-//! Both exports are read once. In memory are the keys of both, 24 bytes each and no more than
-//! [`MOST_FINDINGS`](keep::MOST_FINDINGS), the changes that can be shown, and texts for plugins and hosts.
+//! Takes two exports, each read once; in memory are the keys of both, 24 bytes each and no more than
+//! [`MOST_FINDINGS`](keep::MOST_FINDINGS), the changes that can be shown, and texts for plugins and hosts. Gives a
+//! [`ScanDiff`], and of it a [`DiffView`].
 
 mod compare;
 mod differences;

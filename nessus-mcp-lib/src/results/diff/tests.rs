@@ -57,7 +57,7 @@ fn a_scan_does_not_differ_from_itself() {
 }
 
 #[test]
-fn what_is_missing_is_mended_only_where_the_second_scan_looked() {
+fn what_is_missing_is_fixed_only_where_the_second_scan_looked() {
     let had = host("h", "", FLAW);
     check_missing(&had, &[&host("h", "", "")], None);
     check_missing(&had, &[&host("other", "", "")], Some(Incomparable::HostNotScanned));

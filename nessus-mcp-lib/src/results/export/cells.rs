@@ -12,7 +12,7 @@ pub(super) const SEPARATOR: &str = "; ";
 
 /// Whether a text of a field is text, that is, no number, severity or truth value.
 pub(super) const fn is_text(value: &Value<'_>) -> bool {
-    matches!(value, Value::Text(_) | Value::Misfit(_) | Value::Date(..) | Value::Element(_))
+    matches!(value, Value::Text(_) | Value::TypeMismatch(_) | Value::Date(..) | Value::Element(_))
 }
 
 /// Calls `take` with every value of a field: one, unless it is a list or repeats.
@@ -31,7 +31,7 @@ pub(super) fn values<'r>(record: &Record<'r>, field: &FieldRef, mut take: impl F
 /// A value as text, without characters that are not to be seen.
 pub(super) fn text<'r>(value: Value<'r>, record: &Record<'r>) -> Cow<'r, str> {
     match value {
-        Value::Text(text) | Value::Misfit(text) | Value::Date(text, _) => untrusted::clean(text),
+        Value::Text(text) | Value::TypeMismatch(text) | Value::Date(text, _) => untrusted::clean(text),
         Value::Integer(number) => Cow::Owned(number.to_string()),
         // As in JSON: 10.0 for a score, not 10.
         Value::Number(number) => Cow::Owned(format!("{number:?}")),

@@ -104,7 +104,7 @@ impl Converter {
     }
 
     /// Converts the complete findings of a broken export, up to where it is broken. The output says so (but for CSV,
-    /// which has no place for it), and so does [`ConversionSummary::damage`].
+    /// which has no place for it), and so does [`ConversionSummary::failure`].
     #[must_use]
     pub fn lenient(mut self, is_lenient: bool) -> Self {
         self.is_lenient = is_lenient;

@@ -6,7 +6,7 @@ use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
 use super::cells;
 use crate::results::{
-    convert::{ConversionSummary, OTHER_NAMES, Sink, Survey},
+    convert::{ConversionSummary, FirstPass, OTHER_NAMES, Sink},
     error::ResultsError,
     query::Query,
     record::{FieldRef, Record},
@@ -34,11 +34,11 @@ impl<'q, W: Write> Csv<'q, W> {
 }
 
 impl<W: Write> Sink for Csv<'_, W> {
-    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
-        if survey.has_more_fields {
+    fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
+        if first_pass.has_more_fields {
             return Err(ResultsError::TooManyFields { limit: OTHER_NAMES });
         }
-        self.columns = self.query.projection.shown(&survey.present).to_vec();
+        self.columns = self.query.projection.shown(&first_pass.present).to_vec();
         if self.columns.is_empty() {
             // A profile that shows what there is, of nothing.
             return Ok(());

@@ -1,7 +1,7 @@
 //! Findings in other formats: for spreadsheets, for code scanning tools, for people.
 //!
-//! All formats take the same queries and are written by the same two readings as lines of JSON, so what one shows, in
-//! which order, is what the others show. None holds the findings in memory.
+//! Takes an export and a query, and a [`Format`]. Gives a file in that format. All formats take the same queries and the same
+//! two passes as lines of JSON, so they show the same findings in the same order. None holds the findings in memory.
 
 mod cells;
 mod converter;

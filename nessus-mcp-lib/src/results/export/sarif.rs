@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::cells;
 use crate::hex;
 use crate::results::{
-    convert::{ConversionSummary, Sink, Survey},
+    convert::{ConversionSummary, FirstPass, Sink},
     error::ResultsError,
     query::Query,
     record::{FieldId, FieldRef, Record, Severity, Value},
@@ -95,11 +95,11 @@ impl<'q, W: Write> Sarif<'q, W> {
     }
 
     fn finish(&mut self, summary: &ConversionSummary) -> io::Result<()> {
-        if let Some(damage) = &summary.damage {
-            self.notifications.push(notification("error", &damage.message));
+        if let Some(failure) = &summary.failure {
+            self.notifications.push(notification("error", &failure.message));
         }
         let invocation = json!({
-            "executionSuccessful": summary.damage.is_none(),
+            "executionSuccessful": summary.failure.is_none(),
             "toolExecutionNotifications": self.notifications,
         });
         self.run.insert("invocations".to_owned(), json!([invocation]));
@@ -122,8 +122,8 @@ impl<'q, W: Write> Sarif<'q, W> {
 }
 
 impl<W: Write> Sink for Sarif<'_, W> {
-    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
-        let stats = &survey.stats;
+    fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
+        let stats = &first_pass.stats;
         self.driver = members(json!({
             "name": "Nessus",
             "organization": "Tenable",
@@ -136,13 +136,13 @@ impl<W: Write> Sink for Sarif<'_, W> {
             "filters_applied": self.query.filters.to_json(),
             "sort": self.query.sort.to_string(),
             "profile": self.query.projection.name(),
-            "matched": survey.matched,
+            "matched": first_pass.matched,
             "total": stats.items,
             "hosts": stats.hosts,
             "severity_counts": stats.severity_counts,
-            "truncated": survey.damage.is_some(),
+            "truncated": first_pass.failure.is_some(),
         }));
-        let header = &survey.header;
+        let header = &first_pass.header;
         let texts = [
             ("report_name", header.report_name.as_deref()),
             ("policy_name", header.policy_name.as_deref().or(stats.policy_used.as_deref())),

@@ -294,8 +294,8 @@ fn a_broken_export_is_converted_in_part_only_when_asked(#[case] format: Format, 
 
         let lenient = strict.lenient(true);
         let summary = lenient.convert(Cursor::new(TRUNCATED), &mut output).unwrap();
-        let damage = summary.damage.unwrap();
-        assert_eq!((damage.error, damage.message), ("truncated_export", error.to_string()));
+        let failure = summary.failure.unwrap();
+        assert_eq!((failure.error, failure.message), ("truncated_export", error.to_string()));
         assert_eq!((summary.written, summary.total_vulnerabilities), (10, 10));
         let text = String::from_utf8(output.clone()).unwrap();
         assert!(text.contains(sign), "{text}");
@@ -304,7 +304,7 @@ fn a_broken_export_is_converted_in_part_only_when_asked(#[case] format: Format, 
             assert_valid(&serde_json::from_str(&text).unwrap());
         }
         let sound = lenient.convert(Cursor::new(OFFICE), &mut Vec::new()).unwrap();
-        assert_eq!((sound.damage, sound.written), (None, 23));
+        assert_eq!((sound.failure, sound.written), (None, 23));
     }
 }
 
@@ -330,7 +330,7 @@ fn every_cut_gives_the_items_before_it() {
             let lines = String::from_utf8(output).unwrap();
             let lines: Vec<Json> = lines.lines().skip(2).map(|line| serde_json::from_str(line).unwrap()).collect();
             assert_eq!(lines, whole[..complete], "cut at {cut}");
-            assert!(summary.damage.is_some() || cut > OFFICE.len() - 3, "{cut}");
+            assert!(summary.failure.is_some() || cut > OFFICE.len() - 3, "{cut}");
         }
     }
 }

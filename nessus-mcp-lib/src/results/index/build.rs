@@ -94,7 +94,7 @@ impl ExportIndex {
                 Step::End => break,
             }
         }
-        builder.warnings.mended = reader.mended();
+        builder.warnings.repairs = reader.repairs();
         builder.finish(identity, reader.header().clone(), tally.finish())
     }
 }

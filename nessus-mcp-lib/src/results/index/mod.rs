@@ -1,8 +1,12 @@
 //! The index of an export: where its items stand, and what most filters and orders ask of them.
 //!
 //! Without it, a page costs a reading of the whole export. With it, a page costs two passes over 64 bytes an item, of which
-//! a stretch is in memory, and the reading of the items shown and their hosts. In memory are 16 bytes a host. What the columns cannot decide (a text, a field with several values, a
-//! value that does not fit its type) is read from the item itself, so both ways give the same answers.
+//! a part is in memory at a time, and the reading of the items shown and their hosts; 16 bytes a host stay in memory. The
+//! columns cannot decide everything: a text, a field with several values, a value that does not fit its type. Those are
+//! read from the item itself, so both ways give the same answers.
+//!
+//! Takes an export once, to build the index, and then queries. Gives an [`ExportIndex`]; what the first pass would find for a
+//! query ([`search()`]); and how much memory an answer takes ([`Extent`]).
 //!
 //! # Trust
 //! An index is derived, so it is only believed while everything speaks for it: its version, the table of fields it was

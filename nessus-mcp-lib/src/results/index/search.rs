@@ -12,7 +12,7 @@ use super::{
     row::{Columns, Known},
 };
 use crate::results::{
-    convert::{OTHER_NAMES, Picker, Survey, Wanted, Window, full_fields, unknown_field},
+    convert::{FirstPass, OTHER_NAMES, Picker, Wanted, Window, full_fields, unknown_field},
     error::ResultsError,
     query::{Filter, Key, Projection, Query, SortOrder, Sorter},
     record::{FieldId, FieldRef, FieldSet, Host, Item, Kind, Origin, Record, Value, is_called},
@@ -22,12 +22,12 @@ use crate::results::{
 /// Bytes read at once when item after item is looked at.
 const WINDOW_BYTES: usize = 256 << 10;
 
-/// What [`survey`](crate::results::survey::survey) finds by reading the whole export.
+/// Finds with the index what the first pass finds by reading the whole export.
 pub(crate) fn search<'i, R: Read + Seek>(
     index: &'i ExportIndex,
     query: &Query,
     export: &mut R,
-) -> Result<Survey<'i>, ResultsError> {
+) -> Result<FirstPass<'i>, ResultsError> {
     let (about, stored) = (&index.about, &index.stored);
     let missing = |name: &str| !about.names.iter().any(|found| is_called(found, name));
     if let Some((place, name)) = query.undeclared().find(|(_, name)| missing(name)) {
@@ -64,7 +64,7 @@ pub(crate) fn search<'i, R: Read + Seek>(
         match picker.count(row.offset, u64::from(row.length)) {
             Wanted::Nothing => return Ok(()),
             Wanted::Host => {
-                picker.begin_stretch(row.offset, u64::from(row.length), row.host);
+                picker.begin_range(row.offset, u64::from(row.length), row.host);
                 return Ok(());
             }
             Wanted::Key => {}
@@ -82,7 +82,7 @@ pub(crate) fn search<'i, R: Read + Seek>(
         Ok(())
     })?;
     let (matched, selection) = picker.finish(rank);
-    Ok(Survey {
+    Ok(FirstPass {
         header: about.header.clone(),
         stats: about.stats.clone(),
         matched,
@@ -91,7 +91,7 @@ pub(crate) fn search<'i, R: Read + Seek>(
         hosts: Box::new(|number| stored.host(number).map(Rc::new)),
         has_more_fields: present.has_more,
         present: present.fields(),
-        damage: None,
+        failure: None,
     })
 }
 

@@ -310,7 +310,7 @@ fn an_export_that_is_not_utf_8_has_no_index_and_says_so() {
     assert!(ExportIndex::build(&file(&OFFICE[..OFFICE.len() - 20]), Vec::new()).is_err());
 }
 
-/// So many hosts that they are read from the index in several stretches, and only some findings of each match.
+/// So many hosts that they are read from the index in several parts, and only some findings of each match.
 #[test]
 fn hosts_are_read_where_they_are_needed() {
     let items = |host: u32| {

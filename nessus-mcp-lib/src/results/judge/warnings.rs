@@ -136,7 +136,7 @@ pub(crate) fn troubleshooting(expected: LoginExpected, found: &AuthenticationRep
     if expected == LoginExpected::No {
         return Vec::new();
     }
-    // Without a word from anybody that a login was wanted, its absence is nothing to mend.
+    // Nobody said that a login was wanted, so its absence is nothing to fix.
     let wanted = |cause: Cause| {
         expected == LoginExpected::Yes
             || !matches!(cause, Cause::NoCredentials | Cause::NoSignOfLogin | Cause::NoEvidence)

@@ -21,7 +21,7 @@ pub enum Profile {
     /// Summary, with description and solution.
     #[default]
     Brief,
-    /// What it takes to decide what to mend first.
+    /// What it takes to decide what to fix first.
     Triage,
     /// Every element and attribute of the item, and the derived fields.
     Full,

@@ -171,7 +171,7 @@ impl<'q> Sorter<'q> {
             // Texts are numbered as they come, and the numbers replaced by ranks when all are known.
             Some(Value::Text(text)) => return self.number(text),
             Some(Value::Element(occurrence)) => return self.number(item.value(occurrence)),
-            Some(Value::Misfit(_)) | None => return ABSENT,
+            Some(Value::TypeMismatch(_)) | None => return ABSENT,
         };
         if by.descending { ABSENT - 1 - rank } else { rank }
     }

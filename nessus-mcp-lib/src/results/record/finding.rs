@@ -143,10 +143,10 @@ impl<'r> Record<'r> {
     }
 
     /// Calls `report` with each field whose value does not fit its type.
-    pub(crate) fn misfits(&self, mut report: impl FnMut(FieldId)) {
+    pub(crate) fn type_mismatches(&self, mut report: impl FnMut(FieldId)) {
         for id in self.item.present().intersection(FieldSet::TYPED).iter() {
             self.any(id, |value| {
-                if matches!(value, Value::Misfit(_)) {
+                if matches!(value, Value::TypeMismatch(_)) {
                     report(id);
                 }
                 false

@@ -8,7 +8,7 @@ use crate::results::texts::words;
 /// No further occurrence.
 const NONE: u32 = u32::MAX;
 
-/// A stretch of [`Item::text`].
+/// A range of [`Item::text`].
 type Span = Range<u32>;
 
 /// Where a name stands; each has its own memory of what came next.
@@ -209,7 +209,7 @@ impl Item {
         self.push(id, Occurrence { name, value, attributes: attributes..narrow(self.attributes.len()), next: NONE });
     }
 
-    /// Takes two stretches of what was appended as the name and the value of the field `id`, or else of that name.
+    /// Takes two ranges of what was appended as the name and the value of the field `id`, or else of that name.
     pub(crate) fn add(&mut self, id: Option<FieldId>, name: Range<usize>, value: Range<usize>) {
         let name = if id.is_none() { narrow(name.start)..narrow(name.end) } else { 0..0 };
         let value = narrow(value.start)..narrow(value.end);

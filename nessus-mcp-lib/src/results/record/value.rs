@@ -81,7 +81,7 @@ pub(crate) enum Value<'r> {
     /// An element with its attributes.
     Element(&'r Occurrence),
     /// A text that does not fit the field's type.
-    Misfit(&'r str),
+    TypeMismatch(&'r str),
 }
 
 /// Gives a text its type.
@@ -95,7 +95,7 @@ pub(super) fn typed(kind: Kind, text: &str) -> Value<'_> {
         Kind::Boolean => boolean(trimmed).map(Value::Boolean),
         Kind::Date => day(trimmed).map(|day| Value::Date(text, day)),
     };
-    value.unwrap_or(Value::Misfit(text))
+    value.unwrap_or(Value::TypeMismatch(text))
 }
 
 /// The text without white space around it, which few texts have.
@@ -146,20 +146,20 @@ mod tests {
     fn texts_get_their_types() {
         for (kind, text, expected) in [
             (Kind::Integer, " 443 ", Value::Integer(443)),
-            (Kind::Integer, "44x", Value::Misfit("44x")),
+            (Kind::Integer, "44x", Value::TypeMismatch("44x")),
             (Kind::Number, "10.0", Value::Number(10.0)),
-            (Kind::Number, "NaN", Value::Misfit("NaN")),
-            (Kind::Number, "inf", Value::Misfit("inf")),
+            (Kind::Number, "NaN", Value::TypeMismatch("NaN")),
+            (Kind::Number, "inf", Value::TypeMismatch("inf")),
             (Kind::Severity, "4", Value::Severity(Severity::Critical)),
-            (Kind::Severity, "5", Value::Misfit("5")),
-            (Kind::Severity, "", Value::Misfit("")),
+            (Kind::Severity, "5", Value::TypeMismatch("5")),
+            (Kind::Severity, "", Value::TypeMismatch("")),
             (Kind::Boolean, "True", Value::Boolean(true)),
-            (Kind::Boolean, "maybe", Value::Misfit("maybe")),
+            (Kind::Boolean, "maybe", Value::TypeMismatch("maybe")),
             (Kind::Date, "2026/11/20", Value::Date("2026/11/20", 20_261_120)),
             (Kind::Date, "2026-11-20T18:00:00+02:00", Value::Date("2026-11-20T18:00:00+02:00", 20_261_120)),
-            (Kind::Date, "2026/13/01", Value::Misfit("2026/13/01")),
-            (Kind::Date, "20/11/2026", Value::Misfit("20/11/2026")),
-            (Kind::Date, "2026/11/20x", Value::Misfit("2026/11/20x")),
+            (Kind::Date, "2026/13/01", Value::TypeMismatch("2026/13/01")),
+            (Kind::Date, "20/11/2026", Value::TypeMismatch("20/11/2026")),
+            (Kind::Date, "2026/11/20x", Value::TypeMismatch("2026/11/20x")),
             (Kind::Text, " a ", Value::Text(" a ")),
         ] {
             assert_eq!(typed(kind, text), expected, "{kind:?} {text}");

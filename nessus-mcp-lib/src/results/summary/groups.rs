@@ -37,7 +37,7 @@ pub(super) struct Plugin {
     pub epss: Option<f64>,
     pub vpr: Option<f64>,
     pub exploitable: u64,
-    /// When authorities must have mended it, as written.
+    /// The date by which authorities must have fixed it, as written.
     pub known_exploited: Option<String>,
     /// Findings that bear that date.
     pub known_exploited_findings: u64,
@@ -272,7 +272,7 @@ impl Groups {
 impl Plugin {
     fn new(id: Option<i64>, record: &Record<'_>) -> Self {
         let name = match record.first(FieldId::PluginName) {
-            Some(Value::Text(name) | Value::Misfit(name)) => clean(name, NAME_CHARS),
+            Some(Value::Text(name) | Value::TypeMismatch(name)) => clean(name, NAME_CHARS),
             _ => String::new(),
         };
         let score = |field| match record.first(field) {

@@ -2,8 +2,10 @@
 //!
 //! A scan of a network has thousands of findings, most of them the same on many hosts. The groups say "this on 40
 //! hosts" and "these three updates clear 71 findings" in one answer of bounded size, counts first, each group with the
-//! filters that show its findings. The export is read once; memory grows with the number of plugins, hosts and
-//! solutions, within limits, not with the findings.
+//! filters that show its findings.
+//!
+//! Takes an export, which is read once; memory grows with the number of plugins, hosts and solutions, within limits, not
+//! with the findings. Gives a [`ScanSummary`], and of it a [`SummaryView`] that fits a number of characters.
 
 mod groups;
 mod rows;

@@ -208,7 +208,7 @@ impl SolutionRow {
     pub(super) fn new(solution: &Solution) -> Self {
         let plugins: Vec<i64> = solution.plugins.iter().copied().collect();
         let complete = !solution.more_plugins && !plugins.is_empty();
-        // Information has nothing to be mended, and a plugin may have other findings than these only there.
+        // Information has nothing to fix, and a plugin may have other findings than these only there.
         let filters = complete.then(|| match plugins.as_slice() {
             [one] => json!({ "plugin_id": one }),
             many => json!({ "plugin_id": many }),

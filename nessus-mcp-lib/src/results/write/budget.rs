@@ -4,7 +4,7 @@ use serde::Serialize;
 
 /// The characters of a view when nothing else is asked for: about 10,000 tokens.
 pub const DEFAULT_CHARS: usize = 40_000;
-/// The fewest characters that front doors let a view be asked to fit: its counts alone need about half of them.
+/// The fewest characters that the API lets a caller ask for: the counts of a view alone need about half of them.
 pub const MIN_CHARS: usize = 4_000;
 
 /// Builds the view with the longest lists, of at most `most` entries, that fits `budget` characters as JSON.

@@ -7,8 +7,8 @@ use serde_json::{Map, Value as Json};
 
 use super::lines::Lines;
 use crate::results::{
-    convert::{Conversion, ConversionSummary, Sink, Survey, Warnings},
-    error::{Damage, ResultsError},
+    convert::{Conversion, ConversionSummary, FirstPass, Sink, Warnings},
+    error::{ParseFailure, ResultsError},
     index::{ExportIndex, search},
     judge::ExportStats,
     query::Query,
@@ -46,7 +46,7 @@ use crate::results::{
 /// is the best base score present (version 4, else 3, else 2). A value that does not fit its type stays text and is
 /// counted in `data_warnings`.
 ///
-/// The export is read twice, and nothing is written before the first reading has found it complete and in order.
+/// The export is read twice, and nothing is written before the first pass has found it complete and in order.
 /// Memory is 40 bytes for each matching finding up to the end of the page; in file order it does not grow with the
 /// export.
 ///
@@ -84,7 +84,7 @@ impl JsonNlConverter {
     }
 
     /// Converts the complete findings of a broken export, up to where it is broken; `scan_metadata` then says
-    /// `"truncated": true`, with the error and the place in `damage`, and so does [`ConversionSummary::damage`].
+    /// `"truncated": true`, with the error and the place in `damage`, and so does [`ConversionSummary::failure`].
     #[must_use]
     pub fn lenient(mut self, is_lenient: bool) -> Self {
         self.is_lenient = is_lenient;
@@ -140,9 +140,9 @@ struct JsonNl<'c, W> {
 }
 
 impl<W: Write> Sink for JsonNl<'_, W> {
-    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
+    fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
         let query = self.query;
-        let shown = query.projection.shown(&survey.present);
+        let shown = query.projection.shown(&first_pass.present);
         let name = |field: &FieldRef| field.name().to_owned();
         let fields = shown.iter().map(name).collect();
         let untrusted_fields = shown.iter().filter(|field| field.is_untrusted()).map(name).collect();
@@ -152,17 +152,17 @@ impl<W: Write> Sink for JsonNl<'_, W> {
             fields,
             untrusted_fields,
             filters_applied: query.filters.to_json(),
-            matched: survey.matched,
-            total: survey.stats.items,
+            matched: first_pass.matched,
+            total: first_pass.stats.items,
             sort: query.sort.to_string(),
-            total_vulnerabilities: survey.matched,
-            total_pages: query.page.count(survey.matched),
+            total_vulnerabilities: first_pass.matched,
+            total_pages: query.page.count(first_pass.matched),
         })?;
-        let header = &survey.header;
+        let header = &first_pass.header;
         let metadata = Metadata {
             kind: "scan_metadata",
-            truncated: survey.damage.is_some(),
-            damage: survey.damage.as_ref(),
+            truncated: first_pass.failure.is_some(),
+            damage: first_pass.failure.as_ref(),
             report_name: header.report_name.as_deref(),
             report_type: header.report_type.as_deref(),
             policy_name: header.policy_name.as_deref(),
@@ -170,15 +170,15 @@ impl<W: Write> Sink for JsonNl<'_, W> {
             plugin_set: header.plugin_set.as_deref(),
             plugin_set_size: header.plugin_set_print.map(PluginSetPrint::plugins),
             plugin_set_fingerprint: header.plugin_set_print.map(|print| print.to_string()),
-            stats: &survey.stats,
-            data_warnings: warnings(&survey.warnings),
+            stats: &first_pass.stats,
+            data_warnings: warnings(&first_pass.warnings),
             added: &Map::new(),
         };
         let own = serde_json::to_value(&metadata).map_err(|error| ResultsError::Write(error.into()))?;
         let added = self.metadata.iter().filter(|(name, _)| own.get(name).is_none());
         let added = added.map(|(name, value)| (name.clone(), value.clone())).collect();
         self.lines.line(&Metadata { added: &added, ..metadata })?;
-        self.lines.begin_records(!query.window(survey.matched).is_empty())
+        self.lines.begin_records(!query.window(first_pass.matched).is_empty())
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
@@ -248,7 +248,7 @@ struct Metadata<'s> {
     truncated: bool,
     /// Where and how it is broken.
     #[serde(skip_serializing_if = "Option::is_none")]
-    damage: Option<&'s Damage>,
+    damage: Option<&'s ParseFailure>,
     /// The name of the report.
     #[serde(skip_serializing_if = "Option::is_none")]
     report_name: Option<&'s str>,
@@ -340,21 +340,21 @@ pub fn line_schemas(generator: &mut schemars::SchemaGenerator) -> [(&'static str
 }
 
 fn warnings(found: &Warnings) -> Vec<Warning> {
-    let misfits = found.misfits.iter().map(|(id, count)| Warning {
+    let type_mismatches = found.type_mismatches.iter().map(|(id, count)| Warning {
         what: "value_missing_or_not_of_type",
         field: Some(id.name()),
         count: *count,
     });
-    let mended = &found.mended;
+    let repairs = &found.repairs;
     let others = [
-        ("control_characters_replaced", mended.control_characters),
-        ("elements_in_text_left_out", mended.nested_elements),
-        ("text_between_elements_left_out", mended.stray_texts),
-        ("attributes_left_out", mended.left_out_attributes),
-        ("host_properties_after_items", mended.late_properties),
+        ("control_characters_replaced", repairs.control_characters),
+        ("elements_in_text_left_out", repairs.nested_elements),
+        ("text_between_elements_left_out", repairs.stray_texts),
+        ("attributes_left_out", repairs.left_out_attributes),
+        ("host_properties_after_items", repairs.late_properties),
     ];
     let others = others.into_iter().map(|(what, count)| Warning { what, field: None, count });
-    misfits.chain(others.filter(|warning| warning.count > 0)).collect()
+    type_mismatches.chain(others.filter(|warning| warning.count > 0)).collect()
 }
 
 #[cfg(test)]

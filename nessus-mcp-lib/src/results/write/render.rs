@@ -240,7 +240,7 @@ impl Renderer<'_> {
 
     fn value(&mut self, value: Value<'_>, record: &Record<'_>, is_untrusted: bool) -> io::Result<()> {
         match value {
-            Value::Text(found) | Value::Misfit(found) | Value::Date(found, _) => self.text(found, is_untrusted),
+            Value::Text(found) | Value::TypeMismatch(found) | Value::Date(found, _) => self.text(found, is_untrusted),
             Value::Integer(number) => serde_json::to_writer(&mut *self.line, &number).map_err(io::Error::from)?,
             Value::Number(number) => serde_json::to_writer(&mut *self.line, &number).map_err(io::Error::from)?,
             Value::Severity(severity) => {

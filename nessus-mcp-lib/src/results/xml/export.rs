@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     limits,
     plugin_set::PluginSetPrint,
-    repairs::Mended,
+    repairs::RepairCounts,
     source::{Buffers, Source},
 };
 use crate::results::record::Item;
@@ -107,7 +107,7 @@ impl<R: BufRead> ExportReader<R> {
         }
     }
 
-    /// Reads a stretch of a file that was read before: it begins with an item of `host`, at `base` in the file.
+    /// Reads a range of a file that was read before. It begins with an item of `host`, at `base` in the file.
     pub(crate) fn within(host: Host, input: R, base: u64) -> Self {
         let mut reader = Self::new(input, base);
         reader.source.allow_ends_only();
@@ -135,9 +135,9 @@ impl<R: BufRead> ExportReader<R> {
         &self.header
     }
 
-    /// What was mended so far.
-    pub(crate) fn mended(&self) -> Mended {
-        self.source.mended
+    /// What was repaired so far.
+    pub(crate) fn repairs(&self) -> RepairCounts {
+        self.source.repairs
     }
 
     /// Reads on to the next step; after [`Step::End`] or an error there is nothing more.
@@ -246,7 +246,7 @@ impl<R: BufRead> ExportReader<R> {
                 Err(self.source.malformed("a `ReportItem` outside a `ReportHost`"))
             }
             (Place::Host, "HostProperties") => {
-                self.source.mended.late_properties += u64::from(self.host_items > 0);
+                self.source.repairs.late_properties += u64::from(self.host_items > 0);
                 Ok(Element::Properties)
             }
             (Place::Host, "ReportItem") => {

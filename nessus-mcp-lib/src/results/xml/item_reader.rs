@@ -3,7 +3,7 @@
 use super::{
     export::read_single_item,
     quick,
-    repairs::Mended,
+    repairs::RepairCounts,
     source::{Buffers, Source},
 };
 use crate::results::error::ResultsError;
@@ -19,8 +19,8 @@ pub(crate) struct ItemReader {
 impl ItemReader {
     /// Parses the bytes of one `ReportItem`, which began at `offset` in the file.
     pub(crate) fn read(&mut self, bytes: &[u8], offset: u64) -> Result<&Item, ResultsError> {
-        let mut mended = Mended::default();
-        if quick::read(bytes, offset, &mut self.item, &mut mended) == Some(bytes.len()) {
+        let mut repairs = RepairCounts::default();
+        if quick::read(bytes, offset, &mut self.item, &mut repairs) == Some(bytes.len()) {
             return Ok(&self.item);
         }
         let mut source = Source::new(bytes, offset, std::mem::take(&mut self.buffers));

@@ -12,7 +12,8 @@
 //! Every event, text, item and count has a limit (see [`limits`]), a DOCTYPE is refused, and quick-xml's lenience
 //! (two roots, text around the root, an end in mid-document) is made up for in [`export::ExportReader`].
 //!
-//! What is mended instead of refused, because the rest of a result is worth having, is counted in [`Mended`].
+//! Some irregularities are repaired instead of refused, because the rest of a result is worth having; they are counted in
+//! [`RepairCounts`].
 
 mod capped;
 pub(crate) mod encoding;
@@ -30,6 +31,6 @@ pub(crate) use self::{
     export::{ExportReader, Header, Step},
     item_reader::ItemReader,
     plugin_set::PluginSetPrint,
-    repairs::Mended,
+    repairs::RepairCounts,
     walk::{Visit, buffered, walk},
 };

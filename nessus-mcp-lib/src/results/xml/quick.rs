@@ -15,7 +15,7 @@ use memchr::memmem::Finder;
 
 use super::{
     limits,
-    repairs::Mended,
+    repairs::RepairCounts,
     text::{self, Piece},
 };
 use crate::results::record::{Item, Place};
@@ -33,7 +33,7 @@ static END_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END)
 /// Reads an item whose first byte is that of `bytes` and stands at `offset` in the file; gives its length.
 ///
 /// `None` says nothing about the item but that it is to be read in the general way; `item` holds nothing of use then.
-pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, mended: &mut Mended) -> Option<usize> {
+pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, repairs: &mut RepairCounts) -> Option<usize> {
     let tag = Tag::read(bytes)?;
     let children = tag.length..tag.length + if tag.is_empty { 0 } else { END_FINDER.find(bytes.get(tag.length..)?)? };
     let length = children.end + if tag.is_empty { 0 } else { END.len() };
@@ -53,7 +53,7 @@ pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, mended: &mut Mend
     }
     read_children(text, children, item, &mut values)?;
     item.set_as_written(length);
-    mended.control_characters += values.mended.control_characters;
+    repairs.control_characters += values.repairs.control_characters;
     Some(length)
 }
 
@@ -105,7 +105,7 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
     }
 }
 
-/// Finds the characters that stretches of an item stand for: their own, or those of a copy behind the item.
+/// Finds the characters that a range of an item stands for: its own, or those of a copy behind the item.
 ///
 /// What is looked for in every value is looked for in the whole item at once.
 struct Values<'b> {
@@ -115,7 +115,7 @@ struct Values<'b> {
     has_controls: bool,
     /// The place of the next reference that is not before the value looked at.
     reference: usize,
-    mended: Mended,
+    repairs: RepairCounts,
 }
 
 impl<'b> Values<'b> {
@@ -124,7 +124,7 @@ impl<'b> Values<'b> {
         let start = bytes.get(1..tag).unwrap_or_default();
         let is_plain_tag = memchr::memchr2(b'&', b'<', start).is_none() && !text::has_controls(start, Piece::Attribute);
         let has_controls = text::has_controls(bytes.get(tag..).unwrap_or_default(), Piece::Text);
-        Self { text, is_plain_tag, has_controls, reference: 0, mended: Mended::default() }
+        Self { text, is_plain_tag, has_controls, reference: 0, repairs: RepairCounts::default() }
     }
 
     fn attribute(&mut self, raw: Range<usize>, item: &mut Item) -> Option<Range<usize>> {
@@ -153,7 +153,7 @@ impl<'b> Values<'b> {
 
     fn copy(&mut self, raw: &str, piece: Piece, has_controls: bool, item: &mut Item) -> Option<Range<usize>> {
         let begin = item.begin();
-        text::push_str(item.text_mut(), raw, piece, has_controls, &mut self.mended).ok()?;
+        text::push_str(item.text_mut(), raw, piece, has_controls, &mut self.repairs).ok()?;
         Some(begin..item.begin())
     }
 }
@@ -259,7 +259,7 @@ mod tests {
     const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 
     /// Everything that is read of an export, and how it ends.
-    fn read_all(input: &[u8], chunk: usize, slowly: bool) -> (Vec<String>, Mended) {
+    fn read_all(input: &[u8], chunk: usize, slowly: bool) -> (Vec<String>, RepairCounts) {
         let mut reader = ExportReader::new(BufReader::with_capacity(chunk, input), 0);
         if slowly {
             reader = reader.slowly();
@@ -272,11 +272,11 @@ mod tests {
                 Ok(step) => seen.push(format!("{step:?} {:?}", reader.host())),
                 Err(error) => {
                     seen.push(error.to_string());
-                    return (seen, Mended::default());
+                    return (seen, RepairCounts::default());
                 }
             }
         }
-        (seen, reader.mended())
+        (seen, reader.repairs())
     }
 
     fn everything(item: &Item) -> String {
@@ -297,7 +297,7 @@ mod tests {
 
     #[test]
     fn the_usual_form_is_read_the_quick_way() {
-        let (mut item, mut mended) = (Item::default(), Mended::default());
+        let (mut item, mut repairs) = (Item::default(), RepairCounts::default());
         for (xml, quick) in [
             ("<ReportItem/>", true),
             ("<ReportItem port='1' a=\"x>y\" >\n<cve>A</cve> <cve/><x.y>a &lt; b\r\n</x.y></ReportItem>", true),
@@ -317,10 +317,10 @@ mod tests {
             ("<ReportItem port='1'a='2'/>", false),
             ("<ReportItem port='<'/>", false),
         ] {
-            let length = read(xml.as_bytes(), 0, &mut item, &mut mended);
+            let length = read(xml.as_bytes(), 0, &mut item, &mut repairs);
             assert_eq!(length, quick.then_some(xml.len()), "{xml}");
         }
-        assert_eq!(mended.control_characters, 1);
+        assert_eq!(repairs.control_characters, 1);
     }
 
     /// Pieces of items, well-formed or not.

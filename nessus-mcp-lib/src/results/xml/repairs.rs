@@ -1,10 +1,10 @@
-//! What was irregular in an export and is read all the same.
+//! Irregularities that do not stop the reading of an export.
 
 use serde::{Deserialize, Serialize};
 
-/// Irregularities that were mended while reading.
+/// How often each irregularity was repaired while reading.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Mended {
+pub(crate) struct RepairCounts {
     /// Characters that XML forbids, each replaced by U+FFFD.
     pub control_characters: u64,
     /// Elements inside a text, left out with their content.

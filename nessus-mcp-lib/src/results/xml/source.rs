@@ -10,7 +10,7 @@ use quick_xml::{
 use super::{
     capped::Capped,
     limits, quick,
-    repairs::Mended,
+    repairs::RepairCounts,
     text::{self, Piece},
 };
 use crate::results::record::{Item, Opened};
@@ -46,14 +46,14 @@ pub(super) struct Source<R> {
     base: u64,
     text: Vec<u8>,
     event: Vec<u8>,
-    pub(super) mended: Mended,
+    pub(super) repairs: RepairCounts,
 }
 
 impl<R: BufRead> Source<R> {
     /// Reads from `inner`, whose first byte is the one at `base` in the file.
     pub(super) fn new(inner: R, base: u64, buffers: Buffers) -> Self {
         let xml = Reader::from_reader(Capped::new(inner));
-        Self { xml, base, text: buffers.text, event: buffers.event, mended: Mended::default() }
+        Self { xml, base, text: buffers.text, event: buffers.event, repairs: RepairCounts::default() }
     }
 
     /// Allows ends of elements whose starts were before the first byte.
@@ -218,7 +218,7 @@ impl<R: BufRead> Source<R> {
     }
 
     pub(super) fn push(&mut self, target: &mut String, raw: &[u8], piece: Piece) -> Result<(), ResultsError> {
-        text::push(target, raw, piece, &mut self.mended).map_err(|reason| self.malformed(reason))
+        text::push(target, raw, piece, &mut self.repairs).map_err(|reason| self.malformed(reason))
     }
 
     /// Calls `take` with the name and value of each attribute.
@@ -288,11 +288,11 @@ impl<R: BufRead> Source<R> {
                     false
                 }
                 Event::Start(_) => {
-                    self.mended.nested_elements += 1;
+                    self.repairs.nested_elements += 1;
                     true
                 }
                 Event::Empty(_) => {
-                    self.mended.nested_elements += 1;
+                    self.repairs.nested_elements += 1;
                     false
                 }
                 Event::Eof => return Err(self.truncated()),
@@ -314,7 +314,7 @@ impl<R: BufRead> Source<R> {
         // An error comes again when the item is read in the general way.
         let Ok(available) = stream.fill_buf() else { return false };
         let available = &available[..available.len().min(quick::MOST_BYTES)];
-        let Some(length) = quick::read(available, offset, item, &mut self.mended) else { return false };
+        let Some(length) = quick::read(available, offset, item, &mut self.repairs) else { return false };
         stream.consume(length);
         true
     }
@@ -343,7 +343,7 @@ impl<R: BufRead> Source<R> {
     pub(super) fn item_children(&mut self, item: &mut Item, buffer: &mut Vec<u8>) -> Result<(), ResultsError> {
         loop {
             if !self.skip_text()? {
-                self.mended.stray_texts += 1;
+                self.repairs.stray_texts += 1;
             }
             let (child, empty) = match self.event(buffer)? {
                 Event::Start(tag) => (self.open_child(item, &tag)?, false),
@@ -351,7 +351,7 @@ impl<R: BufRead> Source<R> {
                 Event::End(_) => break,
                 Event::Eof => return Err(self.truncated()),
                 Event::CData(_) => {
-                    self.mended.stray_texts += 1;
+                    self.repairs.stray_texts += 1;
                     continue;
                 }
                 _ => continue,
@@ -382,7 +382,7 @@ impl<R: BufRead> Source<R> {
                     return Ok(());
                 }
                 if !shown {
-                    source.mended.left_out_attributes += 1;
+                    source.repairs.left_out_attributes += 1;
                     return Ok(());
                 }
                 let begin = item.begin();

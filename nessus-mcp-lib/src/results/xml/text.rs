@@ -1,6 +1,6 @@
 //! Character data: line ends, references, forbidden characters.
 
-use super::repairs::Mended;
+use super::repairs::RepairCounts;
 
 /// What kind of character data a piece is; the rules differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -16,15 +16,15 @@ pub(super) enum Piece {
 /// Appends the characters that `raw` stands for.
 ///
 /// Line ends become `\n` (XML 1.0, 2.11), the five predefined entities and character references are resolved, and
-/// characters that XML forbids become U+FFFD, counted in `mended`.
+/// characters that XML forbids become U+FFFD, counted in `repairs`.
 ///
 /// # Errors
 /// The reason, when `raw` is not UTF-8, or holds a reference to an entity or to a forbidden character.
-pub(super) fn push(target: &mut String, raw: &[u8], piece: Piece, mended: &mut Mended) -> Result<(), String> {
+pub(super) fn push(target: &mut String, raw: &[u8], piece: Piece, repairs: &mut RepairCounts) -> Result<(), String> {
     let text = simdutf8::compat::from_utf8(raw).map_err(|invalid| {
         format!("text is not valid UTF-8 ({} bytes into a text of {} bytes)", invalid.valid_up_to(), raw.len())
     })?;
-    push_str(target, text, piece, has_controls(raw, piece), mended)
+    push_str(target, text, piece, has_controls(raw, piece), repairs)
 }
 
 /// As [`push`], of a text of which is known whether it [has](has_controls) what is replaced.
@@ -36,7 +36,7 @@ pub(super) fn push_str(
     text: &str,
     piece: Piece,
     has_controls: bool,
-    mended: &mut Mended,
+    repairs: &mut RepairCounts,
 ) -> Result<(), String> {
     let mut rest = text;
     if !has_controls {
@@ -67,7 +67,7 @@ pub(super) fn push_str(
             }
             b'\n' | b'\t' => target.push(' '),
             _ => {
-                mended.control_characters += 1;
+                repairs.control_characters += 1;
                 target.push('\u{FFFD}');
             }
         }
@@ -133,9 +133,9 @@ mod tests {
     use super::*;
 
     fn pushed(raw: &[u8], piece: Piece) -> (Result<String, String>, u64) {
-        let (mut target, mut mended) = (String::new(), Mended::default());
-        let result = push(&mut target, raw, piece, &mut mended);
-        (result.map(|()| target), mended.control_characters)
+        let (mut target, mut repairs) = (String::new(), RepairCounts::default());
+        let result = push(&mut target, raw, piece, &mut repairs);
+        (result.map(|()| target), repairs.control_characters)
     }
 
     #[test]

@@ -20,7 +20,7 @@ use self::{
 };
 use super::cells;
 use crate::results::{
-    convert::{ConversionSummary, Sink, Survey},
+    convert::{ConversionSummary, FirstPass, Sink},
     error::ResultsError,
     query::{Projection, Query},
     record::{FieldId, FieldRef, FieldSet, Record, Severity},
@@ -45,9 +45,9 @@ impl<'q, W: Write> Html<'q, W> {
         Self { query, output, overview: Overview::default(), columns: Vec::new() }
     }
 
-    fn head(&mut self, survey: &Survey<'_>) -> io::Result<()> {
+    fn head(&mut self, first_pass: &FirstPass<'_>) -> io::Result<()> {
         let output = &mut self.output;
-        let name = survey.header.report_name.as_deref().unwrap_or("Scan without a name");
+        let name = first_pass.header.report_name.as_deref().unwrap_or("Scan without a name");
         let name = escape(name);
         write!(
             output,
@@ -58,38 +58,38 @@ impl<'q, W: Write> Html<'q, W> {
              <header>\n<p class=\"kind\">Vulnerability scan</p>\n<h1>{name}</h1>\n",
             style::SHEET
         )?;
-        self.overview.facts(survey, output)?;
+        self.overview.facts(first_pass, output)?;
         output.write_all(b"</header>\n<main>\n")?;
-        if let Some(damage) = &survey.damage {
-            let message = escape(&damage.message);
+        if let Some(failure) = &first_pass.failure {
+            let message = escape(&failure.message);
             writeln!(
                 output,
                 "<p class=\"alarm\" role=\"alert\"><strong>This report is not complete.</strong> It shows what stands in the \
                  export before the place where it is broken: {message}.</p>"
             )?;
         }
-        self.overview.write(survey, output)?;
-        self.list_head(survey)
+        self.overview.write(first_pass, output)?;
+        self.list_head(first_pass)
     }
 
     /// What the list of findings shows.
-    fn list_head(&mut self, survey: &Survey<'_>) -> io::Result<()> {
+    fn list_head(&mut self, first_pass: &FirstPass<'_>) -> io::Result<()> {
         let query = self.query;
         let output = &mut self.output;
-        let total = survey.stats.items;
-        write!(output, "<section>\n<h2>Findings</h2>\n<p class=\"note\">{} of {total} findings", survey.matched)?;
+        let total = first_pass.stats.items;
+        write!(output, "<section>\n<h2>Findings</h2>\n<p class=\"note\">{} of {total} findings", first_pass.matched)?;
         let filters = query.filters.to_json();
         if !filters.is_empty() {
             let filters = serde_json::to_string(&filters)?;
             write!(output, " match <code>{}</code>", escape(&filters))?;
         }
-        let window = query.window(survey.matched);
-        if window.end - window.start < survey.matched {
+        let window = query.window(first_pass.matched);
+        if window.end - window.start < first_pass.matched {
             let first = if window.is_empty() { window.start } else { window.start + 1 };
             write!(output, ", shown are {first} to {}", window.end)?;
         }
         writeln!(output, "; order: <code>{}</code>.</p>", escape(&query.sort.to_string()))?;
-        if survey.has_more_fields {
+        if first_pass.has_more_fields {
             output.write_all(
                 b"<p class=\"alarm\">Findings have more kinds of elements than are shown here; lines of JSON have all.</p>\n",
             )?;
@@ -176,9 +176,9 @@ impl<W: Write> Sink for Html<'_, W> {
         self.overview.look(visit, matches);
     }
 
-    fn begin(&mut self, survey: &Survey<'_>) -> Result<(), ResultsError> {
-        self.columns = self.query.projection.shown(&survey.present).to_vec();
-        self.head(survey).map_err(ResultsError::Write)
+    fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
+        self.columns = self.query.projection.shown(&first_pass.present).to_vec();
+        self.head(first_pass).map_err(ResultsError::Write)
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {

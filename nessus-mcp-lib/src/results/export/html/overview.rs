@@ -9,7 +9,7 @@ use std::{
 
 use super::{charts, markup::escape};
 use crate::results::{
-    convert::Survey,
+    convert::FirstPass,
     judge::{AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judge, LoginExpected, SeverityCounts},
     record::{FieldId, Record, Severity, Value},
     xml::Visit,
@@ -20,7 +20,7 @@ const MOST_HOSTS: usize = 200_000;
 /// The hosts of the chart.
 const CHARTED: usize = 15;
 
-/// Counts of the matching findings, gathered in the first reading.
+/// Counts of the matching findings, gathered in the first pass.
 #[derive(Debug)]
 pub(super) struct Overview {
     counts: SeverityCounts,
@@ -97,8 +97,8 @@ impl Overview {
     }
 
     /// What the scan was.
-    pub(super) fn facts(&self, survey: &Survey<'_>, output: &mut impl Write) -> io::Result<()> {
-        let (header, stats) = (&survey.header, &survey.stats);
+    pub(super) fn facts(&self, first_pass: &FirstPass<'_>, output: &mut impl Write) -> io::Result<()> {
+        let (header, stats) = (&first_pass.header, &first_pass.stats);
         let plugins = stats.plugin_feed_version.as_deref();
         let facts = [
             ("Policy", header.policy_name.as_deref().or(stats.policy_used.as_deref())),
@@ -118,12 +118,12 @@ impl Overview {
     }
 
     /// Counts, charts, and what the reader must know.
-    pub(super) fn write(&mut self, survey: &Survey<'_>, output: &mut impl Write) -> io::Result<()> {
-        let stats = &survey.stats;
+    pub(super) fn write(&mut self, first_pass: &FirstPass<'_>, output: &mut impl Write) -> io::Result<()> {
+        let stats = &first_pass.stats;
         let judge = mem::replace(&mut self.judge, Judge::new(0));
         let (authentication, _) = judge.finish(LoginExpected::NotSaid, 1.0);
         // Where the export breaks, a host was not read to its end, so that nothing can be said about it.
-        let is_whole = survey.damage.is_none();
+        let is_whole = first_pass.failure.is_none();
         let answered = is_whole.then_some(("of them answered", authentication.counts.live()));
         let cards = [Some(("hosts in the export", stats.hosts)), answered].into_iter().flatten().chain([
             ("findings above Info", self.counts.above_info()),
@@ -135,7 +135,7 @@ impl Overview {
             write!(output, "<li><strong>{count}</strong> {what}</li>")?;
         }
         output.write_all(b"</ul>\n")?;
-        self.write_notes(survey, &authentication, output)?;
+        self.write_notes(first_pass, &authentication, output)?;
         output.write_all(b"<section class=\"charts\">\n")?;
         charts::severities(&self.counts, output)?;
         let mut hosts: Vec<(&str, SeverityCounts)> = self
@@ -157,11 +157,11 @@ impl Overview {
 
     fn write_notes(
         &self,
-        survey: &Survey<'_>,
+        first_pass: &FirstPass<'_>,
         authentication: &AuthenticationReport,
         output: &mut impl Write,
     ) -> io::Result<()> {
-        let stats = &survey.stats;
+        let stats = &first_pass.stats;
         output.write_all(b"<ul class=\"notes\">\n")?;
         if stats.hosts_without_findings > 0 {
             let names = &stats.hosts_without_findings_names;
@@ -176,7 +176,7 @@ impl Overview {
             )?;
         }
         let counts = &authentication.counts;
-        if counts.live() > 0 && survey.damage.is_none() {
+        if counts.live() > 0 && first_pass.failure.is_none() {
             let verdicts = [
                 ("authenticated", counts.authenticated),
                 ("partly", counts.partial),

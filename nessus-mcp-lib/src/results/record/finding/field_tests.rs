@@ -30,7 +30,7 @@ fn told(record: &Record<'_>, value: Value<'_>) -> (&'static str, String) {
         Value::Boolean(value) => ("boolean", value.to_string()),
         Value::Date(text, day) => ("date", format!("{text} {day}")),
         Value::Element(occurrence) => ("element", record.item.value(occurrence).to_owned()),
-        Value::Misfit(text) => ("misfit", text.to_owned()),
+        Value::TypeMismatch(text) => ("mismatch", text.to_owned()),
     }
 }
 
