@@ -109,7 +109,7 @@ impl QueueIndex {
     ///
     /// # Errors
     /// As [`look`](Self::look), and when the queue cannot be bound.
-    pub async fn ensure(&self) -> Result<Binding, ReconcileError> {
+    pub(crate) async fn ensure(&self) -> Result<Binding, ReconcileError> {
         if let Some(binding) = self.look().await? {
             return Ok(binding);
         }
@@ -211,7 +211,7 @@ impl QueueIndex {
     }
 
     /// Says that the queue did not do what it was asked for, so that it is compared with the files as soon as it answers.
-    pub fn notice_failure(&self) {
+    pub(crate) fn notice_failure(&self) {
         self.inner.has_failed.store(true, Ordering::Relaxed);
         self.inner.failure.notify_one();
     }

@@ -1,4 +1,4 @@
-//! What has to be done now and then so that nothing is forgotten.
+//! Keeping the queue in agreement with the task files: nothing is forgotten, and a lost queue is rebuilt.
 
 mod index;
 mod rebuild;
@@ -6,5 +6,5 @@ mod reconcile;
 
 pub use self::{
     index::{QueueIndex, binding_of},
-    reconcile::{ReconcileError, reconcile},
+    reconcile::ReconcileError,
 };

@@ -57,7 +57,7 @@ pub enum ReconcileError {
 }
 
 /// Enqueues every task that is not terminal and that the queue does not know; returns how many those were.
-pub async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
+pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
     enqueue_unfinished(tasks, queue, now, Some(GRACE)).await
 }
 

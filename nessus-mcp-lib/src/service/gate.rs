@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Hands out shares of a fixed amount of memory.
 #[derive(Debug, Clone)]
-pub struct MemoryGate {
+pub(super) struct MemoryGate {
     shares: Arc<Semaphore>,
     mib: u32,
     patience: Duration,
@@ -42,26 +42,23 @@ impl MemoryGate {
     ///
     /// # Errors
     /// [`ServiceError::Busy`] when others hold too much for 30 seconds.
-    pub async fn enter(&self, bytes: u64) -> Result<MemoryShare, ServiceError> {
+    pub(super) async fn enter(&self, bytes: u64) -> Result<MemoryShare, ServiceError> {
         let mib = u32::try_from(bytes.div_ceil(1 << 20)).unwrap_or(u32::MAX).clamp(LEAST_MIB, self.mib);
         let share = timeout(self.patience, Arc::clone(&self.shares).acquire_many_owned(mib)).await;
         // It is never closed, so only the time can be over.
-        share.ok().and_then(Result::ok).map(MemoryShare).ok_or(ServiceError::Busy { waited: self.patience })
+        share
+            .ok()
+            .and_then(Result::ok)
+            .map(|permit| MemoryShare { _permit: permit })
+            .ok_or(ServiceError::Busy { waited: self.patience })
     }
 }
 
-/// A share of a [`MemoryGate`], given back when it is dropped. It belongs to what takes the memory: to the work that reads
-/// an export, and then to the answer until that is on its way.
+/// A share of a [`MemoryGate`], given back when it is dropped. It belongs to the work that reads an export.
 #[derive(Debug)]
 #[must_use = "the memory is given back when this is dropped"]
-pub struct MemoryShare(OwnedSemaphorePermit);
-
-impl MemoryShare {
-    /// Gives back all but so many bytes, when the work is done and only its outcome is still there.
-    pub fn shrink(&mut self, bytes: usize) {
-        let kept = bytes.div_ceil(1 << 20);
-        drop(self.0.split(self.0.num_permits().saturating_sub(kept)));
-    }
+pub(super) struct MemoryShare {
+    _permit: OwnedSemaphorePermit,
 }
 
 #[cfg(test)]
@@ -72,14 +69,15 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn readers_wait_for_memory_and_not_for_ever() {
         let gate = MemoryGate::new(64);
-        let mut first = gate.enter(40 << 20).await.unwrap();
+        let first = gate.enter(19 << 20).await.unwrap();
+        let large = gate.enter(21 << 20).await.unwrap();
         let second = gate.enter(1).await.unwrap();
         let error = gate.enter(10 << 20).await.unwrap_err();
         assert_eq!((error.code(), error.is_retryable(), error.hint().is_some()), ("busy", true, true));
-        first.shrink(3 << 20);
-        let third = gate.enter(45 << 20).await.unwrap();
+        drop(large);
+        let third = gate.enter(29 << 20).await.unwrap();
         drop((first, second));
-        assert!(gate.enter(20 << 20).await.is_err());
+        assert!(gate.enter(36 << 20).await.is_err());
         drop(third);
         let all = gate.enter(u64::MAX).await.unwrap();
         assert!(gate.enter(0).await.is_err(), "who needs more than there is gets all");

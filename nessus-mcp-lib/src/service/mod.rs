@@ -27,12 +27,14 @@ use std::{
     time::Duration,
 };
 
-use self::cached::{Cached, OrphanCounts};
+use self::{
+    cached::{Cached, OrphanCounts},
+    gate::MemoryGate,
+};
 pub use self::{
     circuits::{CircuitStatus, ProcessCircuit},
     control::{ControlView, Purged},
     error::ServiceError,
-    gate::{MemoryGate, MemoryShare},
     list::{
         HealthView, InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView,
         TaskSummary,
@@ -206,12 +208,6 @@ impl ScanService {
     /// The metrics of this process.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
-    }
-
-    /// The gate before the memory of those who read results: for answers that stay in memory after they were made, see
-    /// [`MemoryShare`].
-    pub fn memory(&self) -> &MemoryGate {
-        &self.memory
     }
 
     /// The clock everything here goes by.

@@ -10,7 +10,7 @@ use std::{
 use serde_json::{Map, Value};
 use tracing::{info, warn};
 
-use super::{ScanService, error::ServiceError, gate::MemoryShare, shorten};
+use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     blocking,
     ids::TaskId,
@@ -120,26 +120,17 @@ impl ScanService {
     /// [`ServiceError::Busy`] when others read too much, [`ServiceError::Results`] for a query that cannot be answered or a
     /// damaged export.
     pub async fn results(&self, request: ResultsRequest) -> Result<String, ServiceError> {
-        Ok(self.results_held(request).await?.0)
-    }
-
-    /// As [`results`](Self::results), with the share of the memory that the text takes: to be dropped with it, once it is on
-    /// its way.
-    pub async fn results_held(&self, request: ResultsRequest) -> Result<(String, MemoryShare), ServiceError> {
         let (task_id, query) = read(request).await?;
         let most = query.max_bytes().map_or(MAX_TEXT_BYTES, |most| most.min(MAX_TEXT_BYTES));
         // All at once, and only what is written is really taken: a text that grows leaves gaps behind everywhere.
         let text = Capped(Vec::with_capacity(most));
-        let (mut text, _, mut share) = self.write(&task_id, query, text, most).await.map_err(|error| match error {
+        let (mut text, _) = self.write(&task_id, query, text, most).await.map_err(|error| match error {
             ServiceError::Results(ResultsError::Write(_)) => ServiceError::TooLarge { limit: MAX_TEXT_BYTES },
             other => other,
         })?;
         text.0.shrink_to_fit();
-        share.shrink(text.0.len());
-        let text = String::from_utf8(text.0).map_err(|_| {
-            ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned()))
-        })?;
-        Ok((text, share))
+        String::from_utf8(text.0)
+            .map_err(|_| ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned())))
     }
 
     /// Writes the findings as JSON-NL into `output`, however many there are, in bounded memory; returns it again.
@@ -152,8 +143,7 @@ impl ScanService {
         output: W,
     ) -> Result<(W, ConversionSummary), ServiceError> {
         let (task_id, query) = read(request).await?;
-        let (output, summary, _) = self.write(&task_id, query, output, 0).await?;
-        Ok((output, summary))
+        self.write(&task_id, query, output, 0).await
     }
 
     /// Writes the findings into `output`, which takes so many bytes of memory. The query was made first: a wrong question
@@ -164,7 +154,7 @@ impl ScanService {
         query: Query,
         mut output: W,
         output_bytes: usize,
-    ) -> Result<(W, ConversionSummary, MemoryShare), ServiceError> {
+    ) -> Result<(W, ConversionSummary), ServiceError> {
         let task = self.tasks.get(task_id).await?;
         let export = self.export_of(&task).await?;
         let memory = self.extent_of(&task.task_id, &export).await?.for_query(&query);
@@ -175,12 +165,13 @@ impl ScanService {
         let path = export.clone();
         // The work goes on when nobody waits for it any more, so the share is its own.
         let work = blocking::run(move || {
+            let _share = share;
             let file = open(&export)?;
             let summary = match &index {
                 Some(index) => converter.convert_indexed(file, index, &mut output)?,
                 None => converter.convert(file, &mut output)?,
             };
-            Ok((output, summary, share))
+            Ok((output, summary))
         });
         let result: Result<_, ServiceError> = work.await.map_err(ResultsError::Read)?;
         if let Err(ServiceError::Results(ResultsError::Changed)) = &result {

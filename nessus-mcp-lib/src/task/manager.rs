@@ -102,19 +102,19 @@ const LOOKED_AT: usize = 100;
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
 #[derive(Debug)]
-pub struct Artifact {
+pub(crate) struct Artifact {
     task_id: TaskId,
     file: DurableFile,
 }
 
 impl Artifact {
     /// A handle to write the content with.
-    pub fn writer(&self) -> io::Result<File> {
+    pub(crate) fn writer(&self) -> io::Result<File> {
         self.file.try_clone()
     }
 
     /// Where the content can be read before it is published.
-    pub fn temporary_path(&self) -> &Path {
+    pub(crate) fn temporary_path(&self) -> &Path {
         self.file.temporary_path()
     }
 }
@@ -222,7 +222,7 @@ impl TaskManager {
     ///
     /// # Errors
     /// [`TaskError::Transition`] when the task is in another state.
-    pub async fn retry(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+    pub(crate) async fn retry(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
         self.blocking(move |store| {
             let _lock = store.lock(&task_id)?;
@@ -301,7 +301,7 @@ impl TaskManager {
     }
 
     /// How long the last completed scans of a pool took, at most `most` of them, the newest first.
-    pub async fn recent_durations(&self, pool: &PoolName, most: usize) -> Result<Vec<Duration>, TaskError> {
+    pub(crate) async fn recent_durations(&self, pool: &PoolName, most: usize) -> Result<Vec<Duration>, TaskError> {
         let pool = pool.clone();
         self.blocking(move |store| {
             let recent = store.list()?.into_iter().take(most * LOOKED_AT);
@@ -316,18 +316,18 @@ impl TaskManager {
     }
 
     /// Writes a document about something that is removed to `archive/{name}.json`, durably; an older one is replaced.
-    pub async fn archive(&self, name: &str, document: Value) -> Result<(), TaskError> {
+    pub(crate) async fn archive(&self, name: &str, document: Value) -> Result<(), TaskError> {
         let name = name.to_owned();
         self.blocking(move |store| store.archive(&name, &document)).await
     }
 
     /// What the data directory remembers of its queue.
-    pub async fn queue_file(&self) -> Result<QueueFile, TaskError> {
+    pub(crate) async fn queue_file(&self) -> Result<QueueFile, TaskError> {
         self.blocking(TaskStore::queue_file).await
     }
 
     /// Changes what the data directory remembers of its queue, durably; returns it as it then is.
-    pub async fn update_queue_file(
+    pub(crate) async fn update_queue_file(
         &self,
         change: impl FnOnce(&mut QueueFile) + Send + 'static,
     ) -> Result<QueueFile, TaskError> {
@@ -335,7 +335,7 @@ impl TaskManager {
     }
 
     /// Whether a file of a task is there.
-    pub async fn has_artifact(&self, task_id: &TaskId, name: &str) -> Result<bool, TaskError> {
+    pub(crate) async fn has_artifact(&self, task_id: &TaskId, name: &str) -> Result<bool, TaskError> {
         let path = self.store.path(task_id, name);
         self.blocking(move |_| Ok(path.is_file())).await
     }
@@ -346,7 +346,7 @@ impl TaskManager {
     }
 
     /// Begins to write a file of a task.
-    pub async fn begin_artifact(&self, task_id: &TaskId, name: &str) -> Result<Artifact, TaskError> {
+    pub(crate) async fn begin_artifact(&self, task_id: &TaskId, name: &str) -> Result<Artifact, TaskError> {
         let (task_id, path) = (task_id.clone(), self.store.path(task_id, name));
         self.blocking(move |_| {
             let file = DurableFile::create_with_prefix(&path, ARTIFACT_PREFIX)
@@ -360,7 +360,7 @@ impl TaskManager {
     ///
     /// # Errors
     /// As [`TaskManager::update`] for a writer that does not hold the task: the files may be its successor's.
-    pub async fn remove_leftovers(&self, task_id: &TaskId, writer: Writer) -> Result<usize, TaskError> {
+    pub(crate) async fn remove_leftovers(&self, task_id: &TaskId, writer: Writer) -> Result<usize, TaskError> {
         let task_id = task_id.clone();
         self.blocking(move |store| {
             let _lock = store.lock(&task_id)?;
@@ -376,7 +376,7 @@ impl TaskManager {
     /// directories of tasks that were never accepted. Returns how many files and directories.
     ///
     /// The age is taken from the file system's own times, so any number of processes may do this at once.
-    pub async fn remove_abandoned(&self) -> Result<usize, TaskError> {
+    pub(crate) async fn remove_abandoned(&self) -> Result<usize, TaskError> {
         self.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
     }
 
@@ -384,7 +384,7 @@ impl TaskManager {
     ///
     /// # Errors
     /// As [`TaskManager::update`]; the file is then thrown away.
-    pub async fn publish(&self, artifact: Artifact, writer: Writer) -> Result<(), TaskError> {
+    pub(crate) async fn publish(&self, artifact: Artifact, writer: Writer) -> Result<(), TaskError> {
         self.blocking(move |store| {
             let directory = store.directory(&artifact.task_id);
             // Before the lock is taken: a gigabyte may take seconds to reach the disk.

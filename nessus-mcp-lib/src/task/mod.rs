@@ -20,15 +20,19 @@ mod queue_file;
 mod state;
 mod store;
 
-pub(crate) use self::model::{CANCELLED, POISON_TASK};
 pub use self::{
     error::TaskError,
-    manager::{Artifact, TaskList, TaskManager, TaskQuery, Writer},
+    manager::{TaskList, TaskManager, TaskQuery, Writer},
     model::{
         CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, Step,
         TASK_SCHEMA_VERSION, Task, TaskKey,
     },
     queue_file::QueueFile,
     state::{StateTransitionError, TaskStatus},
-    store::{EXPORT_FILE, INDEX_FILE, profile_file_name},
+    store::{EXPORT_FILE, INDEX_FILE},
+};
+pub(crate) use self::{
+    manager::Artifact,
+    model::{CANCELLED, POISON_TASK},
+    store::profile_file_name,
 };

@@ -136,7 +136,7 @@ pub struct TaskKey {
 
 impl TaskKey {
     /// A key of these parts.
-    pub fn new(key: impl Into<String>, request_hash: impl Into<String>, claimed_at: Timestamp) -> Self {
+    pub(crate) fn new(key: impl Into<String>, request_hash: impl Into<String>, claimed_at: Timestamp) -> Self {
         Self { key: key.into(), request_hash: request_hash.into(), claimed_at }
     }
 }
@@ -176,7 +176,7 @@ pub struct Observation {
 
 impl Observation {
     /// Something seen for the first time, at this moment.
-    pub fn new(state: impl Into<String>, progress: Option<u8>, hosts: Option<u64>, now: Timestamp) -> Self {
+    pub(crate) fn new(state: impl Into<String>, progress: Option<u8>, hosts: Option<u64>, now: Timestamp) -> Self {
         Self { state: state.into(), progress, hosts, unchanged_since: now }
     }
 
@@ -192,7 +192,7 @@ impl Observation {
 
     /// The same as `before`, unless something has changed since.
     #[must_use]
-    pub fn after(self, before: Option<Self>) -> Self {
+    pub(crate) fn after(self, before: Option<Self>) -> Self {
         let is_same =
             |before: &Self| (&before.state, before.progress, before.hosts) == (&self.state, self.progress, self.hosts);
         before.filter(is_same).unwrap_or(self)
@@ -223,7 +223,7 @@ pub struct LastError {
 
 impl LastError {
     /// Something that went wrong for the first time, at this moment.
-    pub fn new(step: Step, code: impl Into<String>, message: impl Into<String>, now: Timestamp) -> Self {
+    pub(crate) fn new(step: Step, code: impl Into<String>, message: impl Into<String>, now: Timestamp) -> Self {
         let (step, code, message) = (step.as_str().to_owned(), code.into(), message.into());
         Self { step, code, message, count: 1, since: now, at: now, next_try_at: now }
     }
@@ -539,7 +539,7 @@ impl Task {
     }
 
     /// The entry of this task in the queue: enough for an operator to read, never a secret.
-    pub fn queue_entry(&self) -> Value {
+    pub(crate) fn queue_entry(&self) -> Value {
         serde_json::json!({
             "task_id": self.task_id,
             "trace_id": self.trace_id,

@@ -32,7 +32,7 @@ pub const EXPORT_FILE: &str = "scan_native.nessus";
 pub const INDEX_FILE: &str = "scan_native.idx";
 
 /// The name of the export converted to JSON-NL under a profile.
-pub fn profile_file_name(profile: &str) -> String {
+pub(crate) fn profile_file_name(profile: &str) -> String {
     format!("scan_schema_{profile}.jsonl")
 }
 
