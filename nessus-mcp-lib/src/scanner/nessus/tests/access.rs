@@ -21,7 +21,7 @@ fn keys() -> ApiKeys {
     ApiKeys::new(Secret::new(ACCESS_KEY), Secret::new(SECRET_KEY))
 }
 
-/// A certificate for this address that vouches for itself, and its key, in PEM.
+/// A certificate for this address that is self-signed, and its key, in PEM.
 fn certificate(address: &str) -> (String, String) {
     let directory = tempfile::tempdir().unwrap();
     let file = |name: &str| directory.path().join(name);
