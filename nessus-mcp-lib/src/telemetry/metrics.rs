@@ -147,6 +147,8 @@ impl<T: Ord + Clone> Shown<T> {
     }
 }
 
+/// The label of what is said of each scanner.
+const SCANNER: &[&str] = &["scanner_instance"];
 const DURATION_BUCKETS: [f64; 7] = [60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0];
 
 impl Metrics {
@@ -183,7 +185,7 @@ impl Metrics {
         )?;
         registry.register(Box::new(task_duration.clone()))?;
         let of_scanners = |name: &str, help: &str| {
-            let metric = GaugeVec::new(Opts::new(name, help), &["scanner_instance"])?;
+            let metric = GaugeVec::new(Opts::new(name, help), SCANNER)?;
             registry.register(Box::new(metric.clone()))?;
             Ok::<_, prometheus::Error>(metric)
         };
@@ -200,8 +202,8 @@ impl Metrics {
                 "Tasks of a pool that wait because worker after worker was lost with them",
                 &["pool"],
             )?,
-            scanner_active: gauges("nessus_scanner_active_scans", "Scans on a scanner", &["scanner_instance"])?,
-            scanner_capacity: gauges("nessus_scanner_capacity", "Scan slots of a scanner", &["scanner_instance"])?,
+            scanner_active: gauges("nessus_scanner_active_scans", "Scans on a scanner", SCANNER)?,
+            scanner_capacity: gauges("nessus_scanner_capacity", "Scan slots of a scanner", SCANNER)?,
             total_capacity: gauge("nessus_pool_total_capacity", "Scan slots of all scanners")?,
             total_active: gauge("nessus_pool_total_active", "Scans running on all scanners")?,
             scanner_instances: gauges("nessus_scanner_instances", "Configured scanners", &["scanner_type", "enabled"])?,
@@ -215,11 +217,7 @@ impl Metrics {
                 "Scanners that were added, removed or changed while the process ran",
                 &["change"],
             )?,
-            scanner_up: gauges(
-                "nessus_scanner_up",
-                "Whether a scanner could scan at its last health check",
-                &["scanner_instance"],
-            )?,
+            scanner_up: gauges("nessus_scanner_up", "Whether a scanner could scan at its last health check", SCANNER)?,
             scanner_check_seconds: of_scanners("nessus_scanner_check_seconds", "How long the last health check took")?,
             scanner_checked_at: of_scanners(
                 "nessus_scanner_last_check_timestamp_seconds",
@@ -237,7 +235,7 @@ impl Metrics {
             circuit_state: gauges(
                 "nessus_circuit_state",
                 "Circuit of a scanner: 0 closed, 1 open (isolated and unusable too), 2 half-open",
-                &["scanner_instance"],
+                SCANNER,
             )?,
             process_circuit_state: gauges(
                 "nessus_process_circuit_state",
@@ -245,12 +243,8 @@ impl Metrics {
                 &["process", "scanner_instance"],
             )?,
             shown_process_circuits: Shown::default(),
-            circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", &["scanner_instance"])?,
-            circuit_failures: counter(
-                "nessus_circuit_failures_total",
-                "Failed calls to scanners",
-                &["scanner_instance"],
-            )?,
+            circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", SCANNER)?,
+            circuit_failures: counter("nessus_circuit_failures_total", "Failed calls to scanners", SCANNER)?,
             process: ProcessMetrics::build(registry)?,
             catching_up: Mutex::default(),
             task_duration,
