@@ -11,6 +11,7 @@ mod circuit;
 #[doc(hidden)]
 pub mod cli;
 mod error;
+#[cfg(feature = "cli")]
 mod example;
 mod expand;
 mod nessus;
@@ -18,10 +19,11 @@ mod scanners;
 mod settings;
 mod yaml;
 
+#[cfg(feature = "cli")]
+pub use self::example::EXAMPLE_SCANNERS;
 pub use self::{
     circuit::CircuitSettings,
     error::ConfigError,
-    example::EXAMPLE_SCANNERS,
     nessus::ApiKeys,
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     settings::{Settings, WorkerSettings},
