@@ -27,9 +27,9 @@ use crate::results::{
 ///    `plugin_set` (or only its size and a fingerprint) and the like where the export has them, the counts of
 ///    [`ExportStats`] over the whole export, `data_warnings` if there are any, and what the caller
 ///    [adds](JsonNlConverter::with_metadata).
-/// 3. `vulnerability`: one finding a line, with the fields of the [profile](super::Profile).
+/// 3. `vulnerability`: one finding a line, with the fields of the [profile](crate::results::Profile).
 /// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`, and
-///    `next_cursor` when there is more. A page that has reached its [budget](super::QueryBuilder::max_chars) says
+///    `next_cursor` when there is more. A page that has reached its [budget](crate::results::QueryBuilder::max_chars) says
 ///    `"truncated": true` and goes on at `next_cursor`; what follows it by number would leave findings out, so it has
 ///    neither `total_pages` nor `next_page`. Nor has a page that a cursor has begun, because it has no number.
 ///
