@@ -75,21 +75,6 @@ impl RetrySettings {
 }
 
 /// Repeats calls to one scanner.
-///
-/// ```
-/// use std::{cell::Cell, time::Duration};
-/// use nessus_mcp_lib::{retry::{Retries, RetrySettings}, scanner::{RequestSent, ScannerError}};
-/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let retries = Retries::new(RetrySettings::new(3, Duration::from_millis(1), Duration::from_secs(10)));
-/// let tries = Cell::new(0);
-/// let read = || async {
-///     tries.set(tries.get() + 1);
-///     let lost = ScannerError::Transport { call: "GET /scans".into(), message: "reset".into(), sent: RequestSent::Maybe };
-///     if tries.get() < 3 { Err(lost) } else { Ok("the list") }
-/// };
-/// assert_eq!(retries.run(read, |_| true).await?, "the list");
-/// # Ok(()) }
-/// ```
 #[derive(Debug)]
 pub(crate) struct Retries {
     settings: RetrySettings,
