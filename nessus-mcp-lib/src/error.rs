@@ -19,7 +19,7 @@ pub enum ErrorKind {
     Conflict,
     /// Something outside this process did not answer or refused for now; the same call may succeed later.
     Unavailable,
-    /// A configuration must be mended by a person first.
+    /// A person must fix a configuration first.
     Configuration,
     /// Anything else: disk errors, damaged files, defects.
     Internal,

@@ -1,9 +1,9 @@
 //! Places where a test lets the process die (feature `fail-points`, for tests only).
 //!
-//! What a crash leaves behind is only known of moments that were tried. Each step of a submit and of a task's road on
+//! What a crash leaves behind is only known of moments that were tried. Each step of a submit and of a task's lifecycle on
 //! its scanner carries a named point; `NESSUS_MCP_FAIL_POINT=name[:n]` aborts the process when that point is passed for
 //! the n-th time (the first unless said). But for the log line that says so, nothing is flushed, closed or released, as with `kill -9`. With
-//! `NESSUS_MCP_FREEZE_POINT` it stands still there instead (SIGSTOP), until somebody sends SIGCONT. In a build without the
+//! `NESSUS_MCP_FREEZE_POINT` the process stops there instead (SIGSTOP), until it gets SIGCONT. In a build without the
 //! feature a point is nothing at all.
 
 /// Marks a point by its name, which stands in [`POINTS`].

@@ -69,11 +69,11 @@ fn a_worker_that_dies_at_any_step_is_replaced() {
     for_each_point("worker_", async |point| match point {
         "worker_scan_adopted" => dies_adopting(point).await,
         "worker_scan_stopped" => dies_stopping(point).await,
-        _ => dies_on_the_road(point).await,
+        _ => dies_in_the_lifecycle(point).await,
     });
 }
 
-async fn dies_on_the_road(point: &'static str) {
+async fn dies_in_the_lifecycle(point: &'static str) {
     let site = Site::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let task = site.submit(point, "192.0.2.1").await;
     let mut first = doomed_worker(&site, point, &[]);

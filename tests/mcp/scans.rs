@@ -1,4 +1,4 @@
-//! The road every agent takes: submit, wait, read.
+//! The steps every agent takes: submit, wait, read.
 
 use nessus_mcp_lib::client::{ResultsArguments, ScanArguments};
 use nessus_mcp_tests::processes::until;

@@ -69,7 +69,7 @@ async fn a_bad_certificate_is_bad_even_when_its_maker_is_trusted(#[case] kind: C
 #[case("certificate_expired")]
 #[case("certificate_wrong_host")]
 #[tokio::test]
-async fn a_certificate_can_go_bad_and_be_mended(#[case] fault: &str) {
+async fn a_certificate_can_go_bad_and_be_replaced(#[case] fault: &str) {
     let sim = NessusSim::start(SimConfig::new().https()).await;
     let client = Client::stranger(&sim).over(trusting(&sim));
     client.get("/server/status").await.ok();

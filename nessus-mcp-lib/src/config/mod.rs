@@ -3,7 +3,7 @@
 //! - [`ScannersConfig`]: `scanners.yaml`, the pools and their scanners.
 //! - [`Settings`]: what the environment and the flags say; `cli::CommonArgs` (feature `cli`) reads it for the binaries.
 //!
-//! Every [`ConfigError`] names the file, line and key, or the variable, that must be mended; none shows a value that
+//! Every [`ConfigError`] names the file, line and key, or the variable, that must be fixed; none shows a value that
 //! may be secret. The binaries end with exit code 78 on it.
 
 mod circuit;

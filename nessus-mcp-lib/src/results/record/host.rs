@@ -27,7 +27,7 @@ impl Host {
         Self { name: name.into_boxed_str(), ..Self::default() }
     }
 
-    /// Sets a property; fields that are no host's are left alone.
+    /// Sets a property; fields that are not a host's are ignored.
     pub(crate) fn set(&mut self, id: FieldId, value: String) {
         if let FieldId::HostStart | FieldId::HostEnd = id {
             let property = if id == FieldId::HostStart { &mut self.start } else { &mut self.end };

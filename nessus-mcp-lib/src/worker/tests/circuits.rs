@@ -116,7 +116,7 @@ async fn a_refused_login_fails_one_task_and_lets_the_others_wait() {
 
 /// What a person has to mend costs no task, however many there are, and whatever they have met before.
 #[tokio::test(start_paused = true)]
-async fn tasks_wait_for_a_scanner_that_has_to_be_mended() {
+async fn tasks_wait_for_a_scanner_that_needs_an_operator() {
     for error in [ScannerError::Unusable("not registered".to_owned()), ScannerError::Certificate("expired".to_owned())]
     {
         let f = impatient();
