@@ -153,15 +153,15 @@ const fn severity(state: CircuitState) -> u8 {
 }
 
 impl ScanService {
-    /// How the circuits of these scanners stand, in their order.
+    /// How the circuits of these scanners stand in these processes, in the order of the scanners.
     pub(super) async fn circuit_statuses(
         &self,
         pool: &PoolName,
         instances: &[InstanceId],
+        processes: &[ProcessCircuits],
     ) -> Result<Vec<CircuitStatus>, ServiceError> {
         let notices = self.queue.circuit_notices(pool, instances).await?;
-        let processes = self.process_circuits().await?;
-        Ok(self.statuses_of(pool, instances, notices, &processes))
+        Ok(self.statuses_of(pool, instances, notices, processes))
     }
 
     /// The same as far as this process knows by itself.
@@ -188,7 +188,7 @@ impl ScanService {
     }
 
     /// What the processes have published, this one as it stands now. One that calls no scanner publishes nothing.
-    async fn process_circuits(&self) -> Result<Vec<ProcessCircuits>, ServiceError> {
+    pub(super) async fn process_circuits(&self) -> Result<Vec<ProcessCircuits>, ServiceError> {
         let mut processes = self.queue.circuit_states().await?;
         let own = self.circuits.report();
         if let Some(published) = processes.iter_mut().find(|process| process.process == own.process) {
@@ -212,7 +212,8 @@ impl ScanService {
         let pool = self.pool_of(Some(pool))?;
         let id = instance_of(&pool, instance, |_| true)?;
         if command == CircuitCommand::Close {
-            let standing = self.circuit_statuses(&pool.name, std::slice::from_ref(&id)).await?;
+            let processes = self.process_circuits().await?;
+            let standing = self.circuit_statuses(&pool.name, std::slice::from_ref(&id), &processes).await?;
             if standing.iter().any(|status| status.state == CircuitState::Unusable) {
                 return Err(ServiceError::Invalid {
                     field: "instance",
@@ -227,7 +228,7 @@ impl ScanService {
         let notice = CircuitNotice::command(command, reason, OPERATOR);
         let posted = self.queue.post_circuit_notice(&pool.name, &id, &notice).await?;
         self.circuits.exchange(self.queue.as_ref(), &pool.name, std::slice::from_ref(&id)).await?;
-        let mut statuses = self.circuit_statuses(&pool.name, &[id]).await?;
+        let mut statuses = self.circuit_statuses(&pool.name, &[id], &self.process_circuits().await?).await?;
         let mut status = statuses.pop().unwrap_or_else(|| CircuitStatus::of(None, Vec::new()));
         // Other processes notice within a second.
         status.say(&posted);

@@ -13,6 +13,7 @@ use crate::{
     circuit_breaker::CircuitState,
     error::{Classified, chain},
     ids::{PoolName, scanner_name},
+    queue::ProcessCircuits,
     scanner::{ScannerHealth, ScannerInstance, ScannerPool, watch_health},
     telemetry::{CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, ScannerGauges},
 };
@@ -88,8 +89,9 @@ impl ScanService {
         let enabled = || instances().filter(|(_, instance)| instance.enabled);
         let named = |(pool, instance): (&PoolName, &ScannerInstance)| scanner_name(pool, &instance.instance_id);
         let (mut left_alone, mut by_process) = (Vec::new(), BTreeMap::new());
+        let processes = self.process_circuits().await.ok();
         for pool in &pools {
-            for (scanner, status) in self.enabled_circuits(pool).await {
+            for (scanner, status) in self.enabled_circuits(pool, processes.as_deref()).await {
                 let impaired = status.processes.iter().filter(|one| one.state != CircuitState::Closed);
                 let impaired: BTreeMap<_, _> = impaired.map(|one| (one.process.clone(), one.state.as_str())).collect();
                 if !status.lets_through() {
@@ -118,12 +120,17 @@ impl ScanService {
 
     /// The circuits of the enabled scanners of a pool, by name. The check of the queue says what is wrong with it; what this
     /// process knows by itself must do then.
-    async fn enabled_circuits(&self, pool: &ScannerPool) -> Vec<(String, CircuitStatus)> {
+    async fn enabled_circuits(
+        &self,
+        pool: &ScannerPool,
+        processes: Option<&[ProcessCircuits]>,
+    ) -> Vec<(String, CircuitStatus)> {
         let enabled: Vec<_> = pool.enabled().map(|instance| instance.instance_id.clone()).collect();
-        let statuses = match self.circuit_statuses(&pool.name, &enabled).await {
-            Ok(statuses) => statuses,
-            Err(_) => self.own_circuit_statuses(&pool.name, &enabled),
+        let statuses = match processes {
+            Some(processes) => self.circuit_statuses(&pool.name, &enabled, processes).await.ok(),
+            None => None,
         };
+        let statuses = statuses.unwrap_or_else(|| self.own_circuit_statuses(&pool.name, &enabled));
         let names = enabled.iter().map(|instance| scanner_name(&pool.name, instance));
         names.zip(statuses).collect()
     }

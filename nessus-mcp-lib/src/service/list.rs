@@ -299,9 +299,11 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::UnknownPool`] when there is no such pool.
     pub async fn list_scanners(&self, pool: Option<&str>) -> Result<ScannersView, ServiceError> {
+        let pools = self.pools_of(pool)?;
+        let processes = self.process_circuits().await?;
         let mut scanners = Vec::new();
-        for pool in self.pools_of(pool)? {
-            let circuits = self.circuit_statuses(&pool.name, &pool.instance_ids()).await?;
+        for pool in pools {
+            let circuits = self.circuit_statuses(&pool.name, &pool.instance_ids(), &processes).await?;
             for (instance, circuit) in pool.instances.iter().zip(circuits) {
                 let active = self.active_scans(&pool, instance).await?;
                 let used = u32::try_from(active).unwrap_or(u32::MAX);

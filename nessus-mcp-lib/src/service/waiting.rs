@@ -61,7 +61,7 @@ impl ScanService {
             None => pool.instances.iter().collect(),
         };
         let ids: Vec<_> = candidates.iter().map(|scanner| scanner.instance_id.clone()).collect();
-        let circuits = self.circuit_statuses(name, &ids).await.ok()?;
+        let circuits = self.circuit_statuses(name, &ids, &self.process_circuits().await.ok()?).await.ok()?;
         let mut reasons = Vec::new();
         for (scanner, circuit) in candidates.into_iter().zip(circuits) {
             let id = &scanner.instance_id;
