@@ -221,7 +221,8 @@ fn a_data_directory_that_cannot_be_used_ends_with_78() {
     let deployment = Deployment::new(MOCK);
     let impossible = deployment.scanners_yaml().join("data");
     for command in ["serve", "stdio"] {
-        let program = Program::new(binary()).arg(command).arg("--data-dir").arg(&impossible);
+        let program =
+            Program::new(binary()).arg(command).env("MCP_BIND", "127.0.0.1:0").arg("--data-dir").arg(&impossible);
         let text = refusal(&program.arg("--scanner-config").arg(deployment.scanners_yaml()).run(), 78);
         assert!(text.contains(&*impossible.to_string_lossy()) && text.contains("`DATA_DIR`"), "{text}");
     }

@@ -64,7 +64,7 @@ async fn a_process_with_another_directory_is_refused() {
 
     let empty = Deployment::new(&site.sim.scanners_yaml()).with_queue(redis.url());
     refused(&empty.program(binaries::worker(), &[]).run());
-    refused(&empty.program(binaries::server(), &["serve"]).run());
+    refused(&empty.server(binaries::server()).run());
     refused(&empty.program(binaries::admin(), &["cancel", task.as_str()]).run());
     assert!(!empty.data().exists(), "{:?}", entries(&empty.data()));
     // An operator's own machine has no directory, and may look.
