@@ -100,6 +100,8 @@ async fn circuits_are_shown_by_process_until_the_process_is_gone() {
     let unusable: Vec<_> = both.processes.iter().filter(|one| one.state == CircuitState::Unusable).collect();
     let [unusable] = unusable[..] else { panic!("{both:?}") };
     assert!(both.changed_by == unusable.process && unusable.reason.contains("refused"), "{both:?}");
+    // An operator finds the process by its name.
+    killed.wait_for_log(&unusable.process);
     let listed = site.deployment.program(binaries::admin(), &["list-circuits"]).run().stdout;
     assert!(listed.contains(&format!("  {}  unusable  since=", unusable.process)), "{listed}");
     let get = async |path| reqwest::get(format!("{}{path}", site.server.url())).await.unwrap().text().await.unwrap();

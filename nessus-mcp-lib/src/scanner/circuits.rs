@@ -22,7 +22,7 @@ use tokio::{
     sync::{Notify, futures::OwnedNotified},
     time::Instant,
 };
-use tracing::{debug, warn};
+use tracing::{debug, info, warn};
 
 use super::{guarded::Guarded, interface::ScannerInterface};
 use crate::{
@@ -162,6 +162,7 @@ impl Circuits {
     /// Does so for all scanners, and publishes how their circuits stand: at once after each change, and again and again.
     /// Never returns.
     pub async fn follow(&self, queue: &dyn Queue) {
+        info!(process = self.inner.name, "the circuits of this process are shown under this name");
         let mut reachable = true;
         let mut published = None;
         loop {
