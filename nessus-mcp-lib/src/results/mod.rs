@@ -20,7 +20,6 @@
 //! | `record` | says what a finding is: item, host, fields, typed values |
 //! | `error` | says what can be wrong with an export or a query |
 //! | `xml` | reads bytes as items; the only one that knows quick-xml |
-//! | `identity` | says which hosts are one machine, and what a finding is known by |
 //! | `judge` | counts, and says whether an export can be relied on |
 //! | `query` | holds what is asked: filters, order, page, fields |
 //! | `convert` | takes the two passes from an export to a sink |
@@ -38,8 +37,6 @@ mod convert;
 mod diff;
 mod error;
 mod export;
-#[cfg_attr(not(test), expect(dead_code, unused_imports, reason = "the rules stand before the answers that use them"))]
-mod identity;
 mod index;
 mod judge;
 mod query;

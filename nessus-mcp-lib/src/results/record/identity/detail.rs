@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem, memrchr};
 
-use crate::results::record::{FieldId, Record};
+use super::super::{fields::FieldId, host::Host, item::Item};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,11 +64,11 @@ const PACKAGE: [&str; 2] = ["package", "package name"];
 /// A page of a web site.
 const PAGE: [&str; 8] = ["url", "uri", "page", "path", "source", "version source", "install url", "vulnerable url"];
 
-pub(super) fn detail<'r>(record: &Record<'r>, plugin: u32) -> Option<Detail<'r>> {
-    if let Some(check) = check(record) {
+pub(super) fn detail<'r>(item: &'r Item, host: &Host, plugin: u32) -> Option<Detail<'r>> {
+    if let Some(check) = check(item) {
         return Some(check);
     }
-    let first = |id| record.item.first(id);
+    let first = |id| item.first(id);
     let output = first(FieldId::PluginOutput).or_else(|| first(FieldId::Output))?;
     let alone = |kind, text: Cow<'r, str>| Detail { kind, text, more: Cow::Borrowed("") };
     if CERTIFICATE.contains(&plugin) {
@@ -88,7 +88,7 @@ pub(super) fn detail<'r>(record: &Record<'r>, plugin: u32) -> Option<Detail<'r>>
         _ => {}
     }
     let family = first(FieldId::PluginFamily).unwrap_or_default().trim();
-    if record.host.name.contains("://") {
+    if host.name.contains("://") {
         return input(output);
     }
     if WEB.contains(&family) {
@@ -106,12 +106,11 @@ pub(super) fn detail<'r>(record: &Record<'r>, plugin: u32) -> Option<Detail<'r>>
 
 /// A compliance check: its name and the audit it stands in. Its identifier in the export is a hash of all of the check, so
 /// that it changes with the value that is wanted; it stands in for a name.
-fn check<'r>(record: &Record<'r>) -> Option<Detail<'r>> {
-    let item = record.item;
+fn check(item: &Item) -> Option<Detail<'_>> {
     let first = |id| item.first(id).map(str::trim).filter(|text| !text.is_empty());
     let is_named = item.has(FieldId::ComplianceCheckName) || item.has(FieldId::ComplianceCheckId);
     let is_true = |text: &str| text.eq_ignore_ascii_case("true") || text == "1";
-    if !record.is_compliance() && !is_named && !first(FieldId::Compliance).is_some_and(is_true) {
+    if !item.has(FieldId::ComplianceResult) && !is_named && !first(FieldId::Compliance).is_some_and(is_true) {
         return None;
     }
     let name = first(FieldId::ComplianceCheckName).or_else(|| first(FieldId::ComplianceCheckId)).or_else(|| {

@@ -10,7 +10,7 @@ use super::evidence::{HostEvidence, Mac};
 
 /// Why a host of one export is a host of another, the strongest reason first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::results) enum Tie {
+pub(crate) enum Tie {
     /// Scanned under the same name, at the same address.
     NameAndAddress,
     /// Scanned under the same name; one export says no address.
@@ -57,7 +57,7 @@ fn tie(one: &HostEvidence, another: &HostEvidence) -> Option<Tie> {
 ///
 /// Reasons are tried from the strongest to the weakest. Where more than one pair would do, none is taken: the pairs do not
 /// depend on the order of the hosts, nor on which export is called `before`. Each list must have been [`group`]ed.
-pub(in crate::results) fn match_hosts(before: &[HostEvidence], after: &[HostEvidence]) -> Vec<(usize, usize, Tie)> {
+pub(crate) fn match_hosts(before: &[HostEvidence], after: &[HostEvidence]) -> Vec<(usize, usize, Tie)> {
     let (before, after) = (telling(before), telling(after));
     let mut taken: (HashSet<usize>, HashSet<usize>) = (HashSet::new(), HashSet::new());
     let mut pairs = Vec::new();
@@ -97,7 +97,7 @@ pub(in crate::results) fn match_hosts(before: &[HostEvidence], after: &[HostEvid
 /// Blocks are of one machine when they were scanned under the same name at the same address. A block that says no address
 /// belongs to the only one of its name. A block that was scanned by its address belongs to the one block that was scanned
 /// there under a name which is among its own. All others are machines of their own.
-pub(in crate::results) fn group(blocks: &[HostEvidence]) -> Vec<usize> {
+pub(crate) fn group(blocks: &[HostEvidence]) -> Vec<usize> {
     // The addresses of each name; at each address, what was scanned there by name, and what a scan by address was answered.
     let mut addresses: HashMap<&str, HashSet<IpAddr>> = HashMap::new();
     let mut by_name: HashMap<IpAddr, HashSet<&str>> = HashMap::new();

@@ -63,7 +63,7 @@ fn details(host: &str, findings: &[Finding]) -> Vec<String> {
     let mut shown = Vec::new();
     each_of(host, &findings.iter().map(Finding::xml).collect::<String>(), |record| {
         let plugin = record.item.first(FieldId::PluginId).unwrap().parse().unwrap();
-        shown.push(match detail(record, plugin) {
+        shown.push(match detail(record.item, record.host, plugin) {
             Some(detail) if detail.more.is_empty() => format!("{}: {}", detail.kind, detail.text),
             Some(detail) => format!("{}: {} ({})", detail.kind, detail.text, detail.more),
             None => String::new(),
@@ -76,7 +76,7 @@ fn keys(findings: &[Finding]) -> Vec<String> {
     let mut keys = Vec::new();
     each(&findings.iter().map(Finding::xml).collect::<String>(), |record| {
         let host = HostPart::of(&HostEvidence::of(record.host));
-        keys.push(FindingKey::new(host, &FindingPart::of(record)).to_string());
+        keys.push(FindingKey::new(host, &FindingPart::of(record.item, record.host)).to_string());
     });
     keys
 }
@@ -241,7 +241,7 @@ fn ports_and_plugins_that_are_no_numbers_are_told_apart_by_their_texts() {
     let mut parts = Vec::new();
     let items =
         [item("http", "1"), item("https", "1"), item("0", "x1"), item("0", "x2"), item("", "1"), item("0", "1")];
-    each(&items.concat(), |record| parts.push(FindingPart::of(record)));
+    each(&items.concat(), |record| parts.push(FindingPart::of(record.item, record.host)));
     assert_eq!(parts[4], parts[5], "no port is the host's");
     parts.sort_unstable();
     parts.dedup();

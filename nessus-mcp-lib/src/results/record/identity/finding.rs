@@ -4,15 +4,16 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::{detail::detail, evidence::HostEvidence};
-use crate::{
-    hex,
-    results::record::{FieldId, Record},
+use super::{
+    super::{fields::FieldId, host::Host, item::Item},
+    detail::detail,
+    evidence::HostEvidence,
 };
+use crate::hex;
 
 /// How a service is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::results) enum Protocol {
+pub(crate) enum Protocol {
     Tcp,
     Udp,
     Icmp,
@@ -36,7 +37,7 @@ impl Protocol {
 
 /// What tells a finding from the others of its host. Findings that nothing tells apart have the same.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(in crate::results) struct FindingPart {
+pub(crate) struct FindingPart {
     pub plugin: u32,
     pub port: u16,
     pub protocol: Protocol,
@@ -46,8 +47,8 @@ pub(in crate::results) struct FindingPart {
 }
 
 impl FindingPart {
-    pub(in crate::results) fn of(record: &Record<'_>) -> Self {
-        let item = record.item;
+    /// Of an item on a host.
+    pub(crate) fn of(item: &Item, host: &Host) -> Self {
         let mut parts = Parts::default();
         let text = |id| item.first(id).unwrap_or_default().trim();
         let plugin = text(FieldId::PluginId).parse().unwrap_or_else(|_| {
@@ -67,7 +68,7 @@ impl FindingPart {
         if protocol == Protocol::Other {
             parts.add(&text(FieldId::Protocol).to_ascii_lowercase());
         }
-        if let Some(detail) = detail(record, plugin) {
+        if let Some(detail) = detail(item, host, plugin) {
             parts.add(detail.kind);
             parts.add(&detail.text);
             parts.add(&detail.more);
@@ -79,10 +80,10 @@ impl FindingPart {
 /// What a key says of the host: its name in DNS and its address; where there is only one of them, that one; where there is
 /// none, what was scanned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::results) struct HostPart([u8; 16]);
+pub(crate) struct HostPart([u8; 16]);
 
 impl HostPart {
-    pub(in crate::results) fn of(host: &HostEvidence) -> Self {
+    pub(crate) fn of(host: &HostEvidence) -> Self {
         let address = host.address().map(|address| address.to_string()).unwrap_or_default();
         let fallback = if address.is_empty() { host.name() } else { "" };
         let mut parts = Parts::default();
@@ -94,10 +95,10 @@ impl HostPart {
 
 /// What a finding is called wherever it is kept: `v1:` and 32 hexadecimal digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(in crate::results) struct FindingKey([u8; 16]);
+pub(crate) struct FindingKey([u8; 16]);
 
 impl FindingKey {
-    pub(in crate::results) fn new(host: HostPart, finding: &FindingPart) -> Self {
+    pub(crate) fn new(host: HostPart, finding: &FindingPart) -> Self {
         // In all 31 bytes: one block of the hash.
         let mut hash = Sha256::new();
         hash.update(host.0);

@@ -4,7 +4,7 @@ use std::{borrow::Cow, net::IpAddr};
 
 use serde::Deserialize;
 
-use crate::results::record::{FieldId, Host};
+use super::super::{fields::FieldId, host::Host};
 
 /// Where a name of a machine was found, the most trusted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,7 +24,7 @@ pub(super) type Mac = [u8; 6];
 
 /// The evidence of one host, in a form that can be compared.
 #[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(in crate::results) struct HostEvidence {
+pub(crate) struct HostEvidence {
     /// What was scanned, in lower case and without a trailing dot: a name, an address, or the URL of a web application.
     name: Box<str>,
     address: Option<IpAddr>,
@@ -36,13 +36,13 @@ pub(in crate::results) struct HostEvidence {
 
 impl HostEvidence {
     /// Evidence of a host of which only `ReportHost/@name` is known.
-    pub(in crate::results) fn named(name: &str) -> Self {
+    pub(crate) fn named(name: &str) -> Self {
         let name = plain(name);
         Self { address: as_address(&name), name: name.into(), ..Self::default() }
     }
 
     /// What is kept of a host.
-    pub(in crate::results) fn of(host: &Host) -> Self {
+    pub(crate) fn of(host: &Host) -> Self {
         let mut evidence = Self::named(&host.name);
         for id in [FieldId::HostIp, FieldId::HostFqdn, FieldId::NetbiosName, FieldId::MacAddress] {
             if let Some(value) = host.get(id) {
@@ -53,7 +53,7 @@ impl HostEvidence {
     }
 
     /// Takes in a tag of the `HostProperties`; those that say nothing about the identity are left out.
-    pub(in crate::results) fn note(&mut self, tag: &str, value: &str) {
+    pub(crate) fn note(&mut self, tag: &str, value: &str) {
         match tag {
             "host-ip" => self.address = as_address(value).or(self.address),
             "host-fqdn" => self.add_name(Source::Fqdn, value),
@@ -83,7 +83,7 @@ impl HostEvidence {
     }
 
     /// Takes in the evidence of another block of the same host.
-    pub(in crate::results) fn merge(&mut self, other: &Self) {
+    pub(crate) fn merge(&mut self, other: &Self) {
         // A name says more than an address; of two that say as much, the order of the blocks must not decide.
         let rank = |evidence: &Self| (evidence.hostname().is_none(), evidence.name.clone());
         if rank(other) < rank(self) {
@@ -112,7 +112,7 @@ impl HostEvidence {
     }
 
     /// The address that was scanned.
-    pub(in crate::results) fn address(&self) -> Option<IpAddr> {
+    pub(crate) fn address(&self) -> Option<IpAddr> {
         self.address
     }
 

@@ -6,7 +6,7 @@
 //! plugin, and by what tells the plugin's findings at one port apart ([`FindingPart`], [`FindingKey`]), never by the
 //! plugin's output as such, which is different in every scan.
 //!
-//! Takes hosts and records, gives groups, pairs and keys; reads no file and keeps nothing. The rules are written down for
+//! Takes hosts and items, gives groups, pairs and keys; reads no file and keeps nothing. The rules are written down for
 //! users in `docs/identity.md`; a change of what a key is made of makes a new version of it.
 
 mod detail;
@@ -16,6 +16,6 @@ mod machines;
 #[cfg(test)]
 mod tests;
 
-pub(super) use evidence::HostEvidence;
-pub(super) use finding::{FindingKey, FindingPart, HostPart};
-pub(super) use machines::{Tie, group, match_hosts};
+pub(crate) use evidence::HostEvidence;
+pub(crate) use finding::{FindingKey, FindingPart, HostPart};
+pub(crate) use machines::{Tie, group, match_hosts};
