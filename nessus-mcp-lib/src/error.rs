@@ -125,6 +125,37 @@ pub fn excerpt(text: &str) -> impl fmt::Display + use<> {
     shown
 }
 
+/// Orders names by how much they are like `wanted`, the most like first, for a "did you mean". Case, and `-` for `_`, do not
+/// matter.
+///
+/// ```
+/// use nessus_mcp_lib::error::nearest;
+/// assert_eq!(nearest("tarjets", ["name", "targets"]), ["targets", "name"]);
+/// ```
+pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let plain = |name: &str| name.replace('-', "_").to_ascii_lowercase();
+    let wanted = plain(wanted);
+    let mut names: Vec<(usize, &str)> = names.into_iter().map(|name| (distance(&wanted, &plain(name)), name)).collect();
+    names.sort_by_key(|(distance, _)| *distance);
+    names.into_iter().map(|(_, name)| name).collect()
+}
+
+/// The Levenshtein distance, of the first 64 characters.
+fn distance(left: &str, right: &str) -> usize {
+    let right: Vec<char> = right.chars().take(64).collect();
+    let mut row: Vec<usize> = (0..=right.len()).collect();
+    for (i, from) in left.chars().take(64).enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in right.iter().enumerate() {
+            let replaced = diagonal + usize::from(from != *to);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
+        }
+    }
+    row[right.len()]
+}
+
 /// Joins an error and its sources into one line, `outer: inner: innermost`.
 ///
 /// A source whose text already stands at the end of the line is not repeated.

@@ -18,6 +18,9 @@ use tracing::{error, info};
 /// The most characters of a message or a hint. Errors shorten what they quote, but not what they list.
 const MOST_CHARS: usize = 4_000;
 
+/// The code of an error about the form of arguments.
+pub(super) const INVALID_ARGUMENTS: &str = "invalid_arguments";
+
 /// A small answer as structured content, and the same JSON as text.
 ///
 /// Why has no tool an output schema? Clients that validate apply it to errors as well, and then drop their code, message
@@ -45,8 +48,13 @@ pub(super) fn refuse(error: &ServiceError) -> CallToolResult {
         info!(code = error.code(), error = chain(error), "tool call refused");
         (chain(error), error.hint())
     };
+    refusal(error.code(), message, hint)
+}
+
+/// An error in its form.
+pub(super) fn refusal(code: &str, message: String, hint: Option<String>) -> CallToolResult {
     let mut answer = Map::new();
-    answer.insert("error".to_owned(), Value::from(error.code()));
+    answer.insert("error".to_owned(), Value::from(code));
     answer.insert("message".to_owned(), Value::from(cut(message)));
     if let Some(hint) = hint {
         answer.insert("hint".to_owned(), Value::from(cut(hint)));
@@ -68,12 +76,8 @@ pub(super) fn with_code(response: CallToolResponse) -> CallToolResponse {
         CallToolResponse::Complete(result) if result.is_error == Some(true) && result.structured_content.is_none() => {
             let message: String =
                 result.content.iter().filter_map(ContentBlock::as_text).map(|part| &*part.text).collect();
-            let answer = serde_json::json!({
-                "error": "invalid_arguments",
-                "message": excerpt(&message).to_string(),
-                "hint": "compare the arguments with the tool's input schema",
-            });
-            CallToolResult::structured_error(answer).into()
+            let hint = "compare the arguments with the tool's input schema".to_owned();
+            refusal(INVALID_ARGUMENTS, excerpt(&message).to_string(), Some(hint)).into()
         }
         other => other,
     }

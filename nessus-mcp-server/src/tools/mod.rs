@@ -1,6 +1,7 @@
 //! The MCP tools. They pass arguments to [`ScanService`] and return its views; they decide nothing.
 
 mod answer;
+mod arguments;
 mod control;
 #[cfg(test)]
 mod documentation;
@@ -88,19 +89,26 @@ impl ServerHandler for ScanTools {
 
     async fn call_tool(
         &self,
-        request: CallToolRequestParams,
+        mut request: CallToolRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
-        if !self.router.has_route(&request.name) {
+        let Some(tool) = self.router.get(&request.name) else {
             // Not counted: the caller chose the name, and callers must not create metric labels.
             let name = excerpt(&request.name).to_string();
             return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None));
-        }
+        };
+        let read = arguments::read(tool, request.arguments.take().unwrap_or_default());
         let tool = request.name.clone();
         let trace_id = answer::Envelope::of(&context).trace_id;
         let span = info_span!("tool", tool = %tool, trace_id = trace_id.as_ref().map(TraceId::as_str));
-        let call = self.router.call(ToolCallContext::new(self, request, context)).instrument(span);
-        let result = call.await.map(answer::with_code);
+        let result = match read {
+            Ok(arguments) => {
+                request.arguments = Some(arguments);
+                let call = self.router.call(ToolCallContext::new(self, request, context)).instrument(span);
+                call.await.map(answer::with_code)
+            }
+            Err(refusal) => Ok(refusal.into()),
+        };
         let outcome = match &result {
             Ok(CallToolResponse::Complete(result)) if result.is_error != Some(true) => ToolOutcome::Success,
             _ => ToolOutcome::Error,

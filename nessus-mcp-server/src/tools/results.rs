@@ -60,7 +60,8 @@ pub(crate) struct Results {
     /// fit ends early, with truncated and next_cursor instead of next_page and total_pages. If too few, the error says how
     /// many suffice
     #[serde(default)]
-    max_chars: Option<u64>,
+    #[schemars(range(min = 0))]
+    max_chars: Option<i64>,
 }
 
 #[tool_router(router = results_router, vis = "pub(super)")]
@@ -98,7 +99,11 @@ fn results_request(arguments: Results) -> Result<ResultsRequest, ServiceError> {
     request.max_chars = match arguments.max_chars {
         None => (request.page == 0).then_some(PAGE_0_CHARS),
         Some(0) => Some(MOST_CHARS),
-        Some(asked) => Some(asked.min(MOST_CHARS)),
+        Some(asked) => {
+            let asked = u64::try_from(asked);
+            let refused = |_| ServiceError::invalid("max_chars", "must not be below 0", None);
+            Some(asked.map_err(refused)?.min(MOST_CHARS))
+        }
     };
     request.filters = arguments.filters.unwrap_or_default();
     request.sort = arguments.sort;

@@ -29,7 +29,7 @@ pub(crate) struct TaskArgument {
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTasks {
     /// Only tasks in this state
-    #[serde(default, alias = "status_filter")]
+    #[serde(default)]
     #[schemars(extend("enum" = ["queued", "running", "completed", "failed", "timeout", "cancelled"]))]
     status: Option<String>,
     /// Only tasks of this pool

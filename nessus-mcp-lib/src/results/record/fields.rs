@@ -468,27 +468,8 @@ impl FieldRef {
 
 /// All declared names and these others, the ones most like `text` first.
 pub(crate) fn nearest<'a>(text: &str, others: impl Iterator<Item = &'a str>) -> Vec<String> {
-    let wanted = plain(text);
-    let mut names: Vec<(usize, &str)> =
-        ALL.iter().map(|id| id.name()).chain(others).map(|name| (distance(&wanted, &plain(name)), name)).collect();
-    names.sort_by_key(|(distance, _)| *distance);
-    names.into_iter().map(|(_, name)| name.to_owned()).collect()
-}
-
-/// The Levenshtein distance, of the first 64 characters.
-fn distance(left: &str, right: &str) -> usize {
-    let right: Vec<char> = right.chars().take(64).collect();
-    let mut row: Vec<usize> = (0..=right.len()).collect();
-    for (i, from) in left.chars().take(64).enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in right.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[right.len()]
+    let names = ALL.iter().map(|id| id.name()).chain(others);
+    crate::error::nearest(text.strip_prefix("cm:").unwrap_or(text), names).into_iter().map(str::to_owned).collect()
 }
 
 static ELEMENTS: LazyLock<HashMap<&'static str, FieldId, BuildHasherDefault<NameHasher>>> = LazyLock::new(|| {
