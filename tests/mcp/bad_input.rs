@@ -71,6 +71,8 @@ async fn a_bad_submit_is_refused_and_leaves_nothing() {
             submit(json!({ "name": long }), "invalid_argument", "256", "255"),
             submit(json!({ "name": "two\nlines" }), "invalid_argument", "`name`", "one line"),
             submit(json!({ "name": "escape \u{1b}[2J" }), "invalid_argument", "`name`", "one line"),
+            submit(json!({ "name": "\u{200B}\u{2060} \u{FEFF}" }), "invalid_argument", "invisible", "see"),
+            submit(json!({ "name": "\u{202E}ecffio\u{202C}" }), "invalid_argument", "direction", "without"),
             submit(json!({ "name": null }), "invalid_arguments", "`name` is missing", "\"name\""),
             submit(json!({ "targets": null }), "invalid_arguments", "`targets` is missing", "192.0.2.0/28"),
             submit(json!({ "name": 7 }), "invalid_arguments", "`name` must be a text", "\"name\""),

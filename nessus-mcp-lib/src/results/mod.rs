@@ -68,6 +68,7 @@ pub use summary::{
     AuthenticationRow, AuthenticationView, HostRow, PluginRow, RiskRow, RiskView, ScanSummary, SeverityRow,
     SolutionRow, SolutionsView, SummaryCounts, SummaryView,
 };
+pub(crate) use texts::untrusted::is_hidden;
 #[cfg(feature = "schema")]
 pub use write::line_schemas;
 pub use write::{DEFAULT_CHARS, JsonNlConverter, MIN_CHARS, Section};

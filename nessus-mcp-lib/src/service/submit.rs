@@ -18,7 +18,7 @@ use crate::{
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
     queue::{IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
-    results::Profile,
+    results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
     targets::{self, TargetSet},
     task::{ScanPayload, ScanType, Task, TaskError, TaskKey, TaskStatus},
@@ -340,6 +340,20 @@ fn check_text<'a>(field: &'static str, text: &'a str, most: usize) -> Result<&'a
         || (field == "name" && text.contains(['\n', '\t']))
     {
         return Err(ServiceError::invalid(field, "has control characters", Some("write it on one line".to_owned())));
+    }
+    if field == "name" {
+        let is_shown = |character: char| !character.is_whitespace() && !is_hidden(character);
+        if !text.is_empty() && !text.chars().any(is_shown) {
+            let hint = "give it letters or digits that a person can see".to_owned();
+            return Err(ServiceError::invalid(field, "has invisible characters only", hint));
+        }
+        // Such a name is shown as another one than it is.
+        if text.contains([
+            '\u{202A}', '\u{202B}', '\u{202C}', '\u{202D}', '\u{202E}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{2069}',
+        ]) {
+            let hint = "write it without them: they show a name as another one than it is".to_owned();
+            return Err(ServiceError::invalid(field, "has characters that change the direction of text", hint));
+        }
     }
     Ok(text)
 }

@@ -86,7 +86,7 @@ fn string(text: &str) -> Option<&str> {
 }
 
 /// Characters that say something to a program and nothing to a person.
-fn is_hidden(character: char) -> bool {
+pub(crate) fn is_hidden(character: char) -> bool {
     match character {
         '\n' | '\t' => false,
         // Controls, and the soft hyphen.
