@@ -55,7 +55,7 @@ async fn serve(app: &App) -> Result<(), Failure> {
         }
     };
     let mut stopped = pin!(stopped);
-    let tools = ScanTools::new(app.service.clone());
+    let tools = ScanTools::new(app);
     let requests = Requests { input: rmcp::transport::stdio_pipes().0, until_drained: None };
     let started = tokio::select! {
         started = tools.serve((requests, Answers)) => started,

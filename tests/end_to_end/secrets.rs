@@ -42,7 +42,7 @@ async fn planted_secrets_are_found_nowhere() {
 
     let mut places = Vec::new();
     let mut answer = |text: String| places.push(("an answer".to_owned(), text.into_bytes()));
-    for tool in ["list_tasks", "list_scanners", "list_pools", "get_queue_status"] {
+    for tool in ["list_tasks", "list_scanners", "list_pools", "get_pool_status", "get_queue_status", "health_check"] {
         answer(site.client().call(tool, &Map::new()).await.unwrap());
     }
     answer(site.client().call("get_scan_status", &json!({ "task_id": task })).await.unwrap());

@@ -177,10 +177,95 @@ async fn lists_show_tasks_scanners_pools_and_queues() {
     assert_eq!(names, ["lab", "slow"]);
     assert_eq!((&pools.ok()["pools"][1]["capacity"], &pools.ok()["pools"][1]["active_scans"]), (&json!(1), &json!(1)));
 
+    let status = fixture.call("get_pool_status", json!({ "scanner_pool": "slow" })).await;
+    let status = status.ok();
+    assert_eq!(
+        (&status["capacity"], &status["active_scans"], &status["queue_depth"]),
+        (&json!(1), &json!(1), &json!(1))
+    );
+    assert_eq!(status["queue"]["next"], json!([waiting]), "{status}");
+    assert_eq!(status["instances"][0]["scanner_instance"], "snail", "{status}");
+    let status = fixture.call("get_pool_status", json!({})).await;
+    assert_eq!((&status.ok()["scanner_pool"], &status.ok()["default"]), (&json!("lab"), &json!(true)));
+    let health = fixture.call("health_check", json!({})).await;
+    assert_eq!(health.ok()["checks"]["queue"]["status"], "healthy", "{:?}", health.ok());
+
     let queue = fixture.call("get_queue_status", json!({ "scanner_pool": "slow" })).await;
     let pool = &queue.ok()["pools"][0];
     assert_eq!((&pool["queued"], &pool["leased"], &pool["dead"]), (&json!(1), &json!(1), &json!(0)), "{pool}");
     assert_eq!(pool["next"], json!([waiting]));
     let view = fixture.call("get_scan_status", json!({ "task_id": waiting })).await;
     assert_eq!((&view.ok()["status"], &view.ok()["queue_position"]), (&json!("queued"), &json!(1)));
+}
+
+/// A caller that waits is answered as soon as something changes.
+#[tokio::test]
+async fn a_change_ends_the_wait() {
+    let fixture = Fixture::start();
+    let slow = json!({ "targets": "192.0.2.2", "name": "slow", "scanner_pool": "slow" });
+    let running = fixture.submit(slow.clone()).await;
+    fixture.wait_for(&running, "running").await;
+    let waiting = fixture.submit(slow).await;
+    let wait = fixture.call("get_scan_status", json!({ "task_id": waiting, "wait_seconds": 45 }));
+    let cancel = fixture.call("cancel_scan", json!({ "task_id": waiting }));
+    let (status, cancelled) = tokio::join!(wait, cancel);
+    assert_eq!((&status.ok()["status"], &cancelled.ok()["status"]), (&json!("cancelled"), &json!("cancelled")));
+    let refused = fixture.call("get_scan_status", json!({ "task_id": waiting, "wait_seconds": 46 })).await;
+    assert_eq!(refused.refusal().0, "invalid_argument");
+}
+
+/// Lists are filtered by what an agent knows of a scan, and read page by page, each task once.
+#[tokio::test]
+async fn tasks_are_found_by_target_name_and_time() {
+    let fixture = Fixture::start();
+    let mut submitted = Vec::new();
+    for (targets, name) in [
+        ("192.0.2.0/28", "Office"),
+        ("192.0.2.8, web01.example.com", "office printers"),
+        ("198.51.100.1", "lab"),
+        ("2001:db8::1", "lab 6"),
+    ] {
+        let scan = json!({ "targets": targets, "name": name, "scanner_pool": "slow" });
+        submitted.push(fixture.submit(scan).await.to_string());
+    }
+    let found = async |filter: Value| {
+        let list = fixture.call("list_tasks", filter).await;
+        let tasks = list.ok()["tasks"].as_array().unwrap().iter().map(|task| task["task_id"].as_str().unwrap());
+        let mut found: Vec<_> = tasks.filter_map(|id| submitted.iter().position(|known| known == id)).collect();
+        found.sort_unstable();
+        found
+    };
+    for (filter, expected) in [
+        (json!({ "targets": "192.0.2.8" }), vec![0, 1]),
+        (json!({ "targets": ["192.0.2.0/30", "2001:db8::/126"] }), vec![0, 3]),
+        (json!({ "targets": "WEB01.example.com." }), vec![1]),
+        (json!({ "targets": "*.example.com" }), vec![1]),
+        (json!({ "targets": "203.0.113.1" }), vec![]),
+        (json!({ "name": "OFFICE" }), vec![0, 1]),
+        (json!({ "name": "lab", "targets": "198.51.100.0/24" }), vec![2]),
+        (json!({ "created_from": "2020-01-01" }), vec![0, 1, 2, 3]),
+        (json!({ "created_from": "2020-01-01", "created_before": "2020-01-02T00:00:00Z" }), vec![]),
+    ] {
+        assert_eq!(found(filter.clone()).await, expected, "{filter}");
+    }
+
+    let (mut cursor, mut read) = (Value::Null, Vec::new());
+    for page in 1..=4 {
+        let list = fixture.call("list_tasks", json!({ "name": "o", "limit": 1, "cursor": cursor })).await;
+        let list = list.ok();
+        assert_eq!((&list["total"], list["tasks"].as_array().unwrap().len()), (&json!(2), 1), "page {page}: {list}");
+        read.push(list["tasks"][0]["task_id"].clone());
+        assert_eq!(list["truncated"], list["next_cursor"].is_string(), "{list}");
+        cursor = list["next_cursor"].clone();
+        if cursor.is_null() {
+            break;
+        }
+    }
+    read.sort_by_key(Value::to_string);
+    let mut expected = vec![json!(submitted[0]), json!(submitted[1])];
+    expected.sort_by_key(Value::to_string);
+    assert_eq!(read, expected);
+    let first = fixture.call("list_tasks", json!({ "limit": 1 })).await;
+    let other = json!({ "limit": 1, "name": "lab", "cursor": first.ok()["next_cursor"] });
+    assert_eq!(fixture.call("list_tasks", other).await.refusal().0, "invalid_argument");
 }

@@ -72,7 +72,7 @@ async fn answers_do_not_grow_with_the_targets() {
     call(&fixture, "get_scan_status", json!({ "task_id": waiting }), SHORT).await;
     let list = call(&fixture, "list_tasks", json!({}), 60_000).await;
     assert_eq!(serde_json::from_str::<Value>(&list).unwrap()["tasks"].as_array().unwrap().len(), 20);
-    for tool in ["list_scanners", "list_pools", "get_queue_status"] {
+    for tool in ["list_scanners", "list_pools", "get_pool_status", "get_queue_status", "health_check"] {
         call(&fixture, tool, json!({}), SHORT).await;
     }
     for characters in [4_000, 40_000] {
@@ -167,6 +167,7 @@ async fn answers_do_not_grow_with_the_question() {
         ("list_tasks", "scanner_pool"),
         ("list_scanners", "scanner_pool"),
         ("get_queue_status", "scanner_pool"),
+        ("get_pool_status", "scanner_pool"),
         ("list_pools", "scanner_pool"),
     ] {
         call(&fixture, tool, json!({ name: long }), SHORT).await;

@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use super::{ScanService, cached::Cached};
-use crate::{error::chain, ids::PoolName, task::Task};
+use crate::{
+    error::chain,
+    ids::{InstanceId, PoolName},
+    task::Task,
+};
 
 /// How many of a pool's last completed scans are looked at.
 const SCANS: usize = 20;
@@ -11,15 +15,18 @@ const SCANS: usize = 20;
 const KEPT: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// Seconds until the task at this place of the pool's queue is likely to begin, from the pool's slots and what its
-    /// last scans took; `None` when that is not known yet, or nothing is taken from the queue.
-    ///
-    /// A task that is pinned to a scanner waits for that one; those before it are taken to be its rivals.
+    /// Seconds until the task at this place of the pool's queue is likely to begin. A task that is pinned to a scanner waits
+    /// for that one; those before it are taken to be its rivals.
     pub(super) async fn estimated_wait(&self, task: &Task, position: u64) -> Option<u64> {
-        let pool = &task.scanner_pool;
+        self.wait_at(&task.scanner_pool, task.pinned_instance_id.as_ref(), position).await
+    }
+
+    /// Seconds until what stands at this place of a pool's queue is likely to begin, from the slots of the pool, or of the one
+    /// scanner, and what the pool's last scans took; `None` when that is not known yet, or nothing is taken from the queue.
+    pub(super) async fn wait_at(&self, pool: &PoolName, pinned: Option<&InstanceId>, position: u64) -> Option<u64> {
         let (mut capacity, mut used) = (0, 0);
         for instance in self.scanners.pool(pool)?.enabled() {
-            if task.pinned_instance_id.as_ref().is_none_or(|pinned| *pinned == instance.instance_id) {
+            if pinned.is_none_or(|pinned| *pinned == instance.instance_id) {
                 capacity += u64::from(instance.max_concurrent_scans);
                 used += self.queue.slots_in_use(pool, &instance.instance_id).await.ok()?.len() as u64;
             }

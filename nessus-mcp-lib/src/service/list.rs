@@ -8,9 +8,10 @@ use super::{ScanService, circuits::CircuitStatus, error::ServiceError, orphaned:
 use crate::{
     blocking,
     ids::{InstanceId, PoolName, TaskId},
+    queue::ProcessCircuits,
     scanner::{ScannerHealth, ScannerInstance, ScannerPool},
     targets,
-    task::{Task, TaskQuery, TaskStatus},
+    task::{Task, TaskCursor, TaskQuery, TaskStatus},
     time::Timestamp,
 };
 
@@ -71,8 +72,11 @@ pub struct TaskListView {
     pub tasks: Vec<TaskSummary>,
     /// How many match in all.
     pub total: usize,
-    /// Whether `tasks` holds fewer than `total`.
+    /// Whether more match behind these.
     pub truncated: bool,
+    /// Where these are: give it as `cursor`, with the same filters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
     /// Tasks whose file cannot be read, at most twenty; an operator must repair them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unreadable: Vec<TaskId>,
@@ -212,6 +216,21 @@ pub struct PoolView {
     pub queue_depth: u64,
 }
 
+impl PoolView {
+    fn new(pool: &ScannerPool, default: bool, active_scans: usize, queue_depth: u64) -> Self {
+        Self {
+            scanner_pool: pool.name.clone(),
+            scanner_type: pool.scanner_type.clone(),
+            default,
+            scanners: pool.instances.len(),
+            enabled_scanners: pool.enabled().count(),
+            active_scans,
+            capacity: pool.capacity(),
+            queue_depth,
+        }
+    }
+}
+
 /// The answer of [`ScanService::list_pools`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -246,6 +265,23 @@ pub struct PoolQueueView {
     pub paused: Option<String>,
     /// The next tasks in the order of the queue, at most ten.
     pub next: Vec<String>,
+}
+
+/// The answer of [`ScanService::pool_status`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[non_exhaustive]
+pub struct PoolStatusView {
+    /// The pool and its load.
+    #[serde(flatten)]
+    pub pool: PoolView,
+    /// Its queue.
+    pub queue: PoolQueueView,
+    /// Its scanners.
+    pub instances: Vec<InstanceView>,
+    /// Seconds until a scan that is submitted now is likely to begin; absent when that is not known, or the pool is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub estimated_wait_seconds: Option<u64>,
 }
 
 /// The answer of [`ScanService::queue_status`].
@@ -286,7 +322,8 @@ impl ScanService {
         let tasks = blocking::run(move || found.into_iter().map(TaskSummary::from).collect::<Vec<_>>());
         let tasks = tasks.await.map_err(ServiceError::stopping)?;
         Ok(TaskListView {
-            truncated: tasks.len() < list.total,
+            truncated: list.next.is_some(),
+            next_cursor: list.next.as_ref().map(TaskCursor::to_string),
             total: list.total,
             tasks,
             unreadable_left_out: list.unreadable.len().saturating_sub(UNREADABLE_SHOWN),
@@ -303,34 +340,44 @@ impl ScanService {
         let processes = self.process_circuits().await?;
         let mut scanners = Vec::new();
         for pool in pools {
-            let circuits = self.circuit_statuses(&pool.name, &pool.instance_ids(), &processes).await?;
-            for (instance, circuit) in pool.instances.iter().zip(circuits) {
-                let active = self.active_scans(&pool, instance).await?;
-                let used = u32::try_from(active).unwrap_or(u32::MAX);
-                let mut view = InstanceView {
-                    scanner_pool: pool.name.clone(),
-                    scanner_instance: instance.instance_id.clone(),
-                    name: instance.name.clone(),
-                    scanner_type: pool.scanner_type.clone(),
-                    url: instance.url.clone(),
-                    enabled: instance.enabled,
-                    active_scans: active,
-                    max_concurrent_scans: instance.max_concurrent_scans,
-                    available_slots: 0,
-                    circuit,
-                    health: instance.health().map(|health| HealthView::new(health, self.clock.now())),
-                };
-                if view.is_available() {
-                    view.available_slots = instance.max_concurrent_scans.saturating_sub(used);
-                }
-                scanners.push(view);
-            }
+            scanners.extend(self.scanners_of(&pool, &processes).await?);
         }
         Ok(ScannersView {
             total: scanners.len(),
             enabled: scanners.iter().filter(|scanner| scanner.enabled).count(),
             scanners,
         })
+    }
+
+    async fn scanners_of(
+        &self,
+        pool: &ScannerPool,
+        processes: &[ProcessCircuits],
+    ) -> Result<Vec<InstanceView>, ServiceError> {
+        let mut scanners = Vec::new();
+        let circuits = self.circuit_statuses(&pool.name, &pool.instance_ids(), processes).await?;
+        for (instance, circuit) in pool.instances.iter().zip(circuits) {
+            let active = self.active_scans(pool, instance).await?;
+            let used = u32::try_from(active).unwrap_or(u32::MAX);
+            let mut view = InstanceView {
+                scanner_pool: pool.name.clone(),
+                scanner_instance: instance.instance_id.clone(),
+                name: instance.name.clone(),
+                scanner_type: pool.scanner_type.clone(),
+                url: instance.url.clone(),
+                enabled: instance.enabled,
+                active_scans: active,
+                max_concurrent_scans: instance.max_concurrent_scans,
+                available_slots: 0,
+                circuit,
+                health: instance.health().map(|health| HealthView::new(health, self.clock.now())),
+            };
+            if view.is_available() {
+                view.available_slots = instance.max_concurrent_scans.saturating_sub(used);
+            }
+            scanners.push(view);
+        }
+        Ok(scanners)
     }
 
     /// The pool of this name, or all.
@@ -348,22 +395,32 @@ impl ScanService {
         let default_pool = self.scanners.default_pool().name.clone();
         let mut pools = Vec::new();
         for pool in self.scanners.pools() {
+            let queue_depth = self.queue.stats(&pool.name).await?.ready;
             let mut active_scans = 0;
             for instance in &pool.instances {
                 active_scans += self.active_scans(&pool, instance).await?;
             }
-            pools.push(PoolView {
-                scanner_pool: pool.name.clone(),
-                scanner_type: pool.scanner_type.clone(),
-                default: pool.name == default_pool,
-                scanners: pool.instances.len(),
-                enabled_scanners: pool.enabled().count(),
-                active_scans,
-                capacity: pool.capacity(),
-                queue_depth: self.queue.stats(&pool.name).await?.ready,
-            });
+            pools.push(PoolView::new(&pool, pool.name == default_pool, active_scans, queue_depth));
         }
         Ok(PoolsView { pools, default_pool, orphaned: self.orphaned_tasks().await? })
+    }
+
+    /// One pool: its load, its queue, its scanners, and how long a scan would wait. The default pool, if none is named.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPool`] when there is no such pool.
+    pub async fn pool_status(&self, pool: Option<&str>) -> Result<PoolStatusView, ServiceError> {
+        let pool = self.pool_of(pool)?;
+        let instances = self.scanners_of(&pool, &self.process_circuits().await?).await?;
+        let active_scans = instances.iter().map(|instance| instance.active_scans).sum();
+        let queue = self.queue_of(&pool).await?;
+        let is_default = pool.name == self.scanners.default_pool().name;
+        Ok(PoolStatusView {
+            estimated_wait_seconds: self.wait_at(&pool.name, None, queue.queued.saturating_add(1)).await,
+            pool: PoolView::new(&pool, is_default, active_scans, queue.queued),
+            queue,
+            instances,
+        })
     }
 
     /// The queues, of one pool or all.
@@ -373,22 +430,26 @@ impl ScanService {
     pub async fn queue_status(&self, pool: Option<&str>) -> Result<QueueView, ServiceError> {
         let mut pools = Vec::new();
         for pool in self.pools_of(pool)? {
-            let stats = self.queue.stats(&pool.name).await?;
-            let next = self.queue.peek(&pool.name, NEXT_SHOWN).await?;
-            pools.push(PoolQueueView {
-                scanner_pool: pool.name.clone(),
-                queued: stats.ready,
-                delayed: stats.delayed,
-                leased: stats.leased,
-                dead: stats.dead,
-                paused: stats.paused.as_deref().map(shorten::text),
-                next: next.iter().filter_map(|body| task_id_of(body)).collect(),
-            });
+            pools.push(self.queue_of(&pool).await?);
         }
         Ok(QueueView {
             total_queued: pools.iter().map(|pool| pool.queued).sum(),
             total_dead: pools.iter().map(|pool| pool.dead).sum(),
             pools,
+        })
+    }
+
+    async fn queue_of(&self, pool: &ScannerPool) -> Result<PoolQueueView, ServiceError> {
+        let stats = self.queue.stats(&pool.name).await?;
+        let next = self.queue.peek(&pool.name, NEXT_SHOWN).await?;
+        Ok(PoolQueueView {
+            scanner_pool: pool.name.clone(),
+            queued: stats.ready,
+            delayed: stats.delayed,
+            leased: stats.leased,
+            dead: stats.dead,
+            paused: stats.paused.as_deref().map(shorten::text),
+            next: next.iter().filter_map(|body| task_id_of(body)).collect(),
         })
     }
 }

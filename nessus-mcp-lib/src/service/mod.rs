@@ -17,8 +17,10 @@ mod results;
 mod shorten;
 mod status;
 mod submit;
+mod task_view;
 mod views;
 mod waiting;
+mod watch;
 
 use std::{
     collections::HashMap,
@@ -30,19 +32,20 @@ use std::{
 use self::{
     cached::{Cached, OrphanCounts},
     gate::MemoryGate,
+    watch::WatchedTasks,
 };
 pub use self::{
     circuits::{CircuitStatus, ProcessCircuit},
     control::{ControlView, Purged},
     error::ServiceError,
     list::{
-        HealthView, InstanceView, PoolQueueView, PoolView, PoolsView, QueueView, ScannersView, TaskListView,
-        TaskSummary,
+        HealthView, InstanceView, PoolQueueView, PoolStatusView, PoolView, PoolsView, QueueView, ScannersView,
+        TaskListView, TaskSummary,
     },
     orphaned::OrphanedTasks,
     results::ResultsRequest,
-    status::TaskView,
     submit::{IdempotencyKey, Submission, SubmitRequest},
+    task_view::TaskView,
     views::{TaskComparison, TaskSummaryView},
 };
 pub(crate) use self::{results::scan_metadata, views::login_expected};
@@ -75,6 +78,8 @@ pub struct ScanService {
     typical: Arc<Mutex<HashMap<PoolName, Cached<Option<Duration>>>>>,
     /// The tasks whose pool or scanner is not configured.
     orphaned: Arc<Mutex<Option<Cached<OrphanCounts>>>>,
+    /// The tasks whose status somebody waits for.
+    watched: WatchedTasks,
 }
 
 /// What a [`ScanService`] is made of.
@@ -172,6 +177,7 @@ impl ScanService {
             memory: MemoryGate::new(parts.results_memory_mib),
             typical: Arc::default(),
             orphaned: Arc::default(),
+            watched: WatchedTasks::default(),
         })
     }
 

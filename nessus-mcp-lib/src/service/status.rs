@@ -1,107 +1,17 @@
 //! Where a task stands.
 
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::time::Duration;
 
-use super::{ScanService, error::ServiceError, shorten};
+use tokio::time::{Instant, sleep_until};
+
+use super::{ScanService, error::ServiceError, shorten, task_view::TaskView, watch::EVERY};
 use crate::{
-    ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
+    ids::TaskId,
     queue::EntryState,
     targets,
-    task::{EXPORT_FILE, LastError, ScanType, Task, TaskStatus},
+    task::{EXPORT_FILE, LastError, Task, TaskStatus},
     time::Timestamp,
 };
-
-/// A task as the API layer shows it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct TaskView {
-    /// The task.
-    pub task_id: TaskId,
-    /// The request it came with.
-    pub trace_id: TraceId,
-    /// queued, running, completed, failed, timeout or cancelled.
-    pub status: TaskStatus,
-    /// 0 to 100; absent until the scanner reports any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub progress: Option<u8>,
-    /// The scan's state on the scanner: pending, running, paused (by somebody on the scanner), stopping, or its final state
-    /// while results are fetched. Only while the task is running, once the scanner has reported it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scan_state: Option<String>,
-    /// Since when neither `scan_state` nor `progress` has changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scan_unchanged_since: Option<Timestamp>,
-    /// Place in the pool's queue, 1 being next; only while queued.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub queue_position: Option<u64>,
-    /// Seconds until it is likely to begin, from what the pool's last scans took; only while queued, when known.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub estimated_wait_seconds: Option<u64>,
-    /// Why its scan cannot begin now, unless it only waits its turn. The pool is paused; or no scanner that may run it is
-    /// configured, enabled and called (with the last failure); or several workers in a row were lost with it; or the last
-    /// try failed, and the next is later. The task waits; once it has started, up to its time limit.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub waiting_for: Option<String>,
-    /// The last error that is retried: code, message, how often in a row, and when the next try is. Absent as soon as the
-    /// step succeeds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_error: Option<LastError>,
-    /// When somebody asked for it to be cancelled.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cancel_requested_at: Option<Timestamp>,
-    /// Whether `get_scan_results` has findings to return.
-    pub results_available: bool,
-    /// Seconds to wait before asking again; absent when the task has ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_poll_seconds: Option<u64>,
-    /// untrusted, trusted or privileged.
-    pub scan_type: ScanType,
-    /// The name a person gave.
-    pub name: String,
-    /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.
-    pub targets: String,
-    /// The type of scanner.
-    pub scanner_type: String,
-    /// The pool.
-    pub scanner_pool: PoolName,
-    /// The scanner, once one is chosen or pinned.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub scanner_instance: Option<InstanceId>,
-    /// The scan on the scanner.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nessus_scan_id: Option<ScanId>,
-    /// When it was accepted.
-    pub created_at: Timestamp,
-    /// When a worker started it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub completed_at: Option<Timestamp>,
-    /// Seconds from start to end.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub execution_time: Option<f64>,
-    /// The number of the attempt: 1, and 1 more for each retry.
-    pub attempt: u32,
-    /// What went wrong, as a stable code.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_code: Option<String>,
-    /// What went wrong, in words.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub error_message: Option<String>,
-    /// Whether the login on the targets worked.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub authentication_status: Option<String>,
-    /// Counts of the results.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "schema", schemars(with = "Option<serde_json::Map<String, Value>>"))]
-    pub validation_stats: Option<Value>,
-    /// What a reader of the results must know.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub validation_warnings: Vec<String>,
-}
 
 impl ScanService {
     /// Where a task stands.
@@ -127,6 +37,27 @@ impl ScanService {
         };
         let waiting_for = self.waiting_for(&task).await;
         Ok(TaskView { estimated_wait_seconds, waiting_for, ..self.view(task, queue_position, results_available) })
+    }
+
+    /// Where a task stands, as soon as that is something else than at the call, or after `wait`. A change of `next_poll_seconds`
+    /// and `estimated_wait_seconds`, which change by themselves, is none. A task that has ended is answered at once.
+    ///
+    /// # Errors
+    /// Those of [`ScanService::status`].
+    pub async fn status_change(&self, task_id: &TaskId, wait: Duration) -> Result<TaskView, ServiceError> {
+        let deadline = Instant::now() + wait;
+        let first = self.status(task_id).await?;
+        let watched = self.watched.enter(task_id);
+        let mut latest = first.clone();
+        while !latest.status.is_terminal() && is_same(&first, &latest) {
+            let next = Instant::now() + EVERY;
+            sleep_until(next.min(deadline)).await;
+            if Instant::now() >= deadline {
+                return self.status(task_id).await;
+            }
+            latest = watched.latest(async || self.status(task_id).await).await?;
+        }
+        Ok(latest)
     }
 
     /// Reads a task id as the API layer gets it.
@@ -183,4 +114,54 @@ impl ScanService {
 /// A tenth of the task's age, at least 2 and at most 60 seconds: quick scans are noticed quickly, long ones cost little.
 fn next_poll(task: &Task, now: Timestamp) -> Option<u64> {
     (!task.status.is_terminal()).then(|| (now.since(task.created_at).as_secs() / 10).clamp(2, 60))
+}
+
+fn is_same(first: &TaskView, latest: &TaskView) -> bool {
+    let lasting = |view: &TaskView| TaskView { next_poll_seconds: None, estimated_wait_seconds: None, ..view.clone() };
+    lasting(first) == lasting(latest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::Future, pin::pin, task::Poll};
+
+    use super::{super::tests::*, *};
+
+    /// All hear of the end, and nothing is kept of those who have waited.
+    #[tokio::test]
+    async fn all_who_wait_are_answered_when_the_task_changes() {
+        let f = fixture().await;
+        let task_id = f.service.submit(request()).await.unwrap().task_id;
+        let mut waiting = tokio::task::JoinSet::new();
+        for _ in 0..50 {
+            let (service, task_id) = (f.service.clone(), task_id.clone());
+            waiting.spawn(async move { service.status_change(&task_id, Duration::from_secs(600)).await.unwrap() });
+        }
+        while f.service.watched.callers(&task_id) < 50 {
+            tokio::task::yield_now().await;
+        }
+        f.service.cancel(&task_id, None).await.unwrap();
+        let answers = waiting.join_all().await;
+        assert!(answers.iter().all(|view| view.status == TaskStatus::Cancelled), "{answers:?}");
+        assert!(f.service.watched.is_empty());
+    }
+
+    #[tokio::test]
+    async fn who_gives_up_leaves_nothing_and_who_need_not_wait_does_not() {
+        let f = fixture().await;
+        let task_id = f.service.submit(request()).await.unwrap().task_id;
+        {
+            let mut waiting = pin!(f.service.status_change(&task_id, Duration::from_secs(600)));
+            while f.service.watched.is_empty() {
+                let polled = std::future::poll_fn(|context| Poll::Ready(waiting.as_mut().poll(context))).await;
+                assert!(polled.is_pending());
+                tokio::task::yield_now().await;
+            }
+        }
+        assert!(f.service.watched.is_empty());
+        assert_eq!(f.service.status_change(&task_id, Duration::ZERO).await.unwrap().status, TaskStatus::Queued);
+        f.service.cancel(&task_id, None).await.unwrap();
+        let ended = f.service.status_change(&task_id, Duration::from_secs(600)).await.unwrap();
+        assert_eq!(ended.status, TaskStatus::Cancelled);
+    }
 }

@@ -13,12 +13,12 @@ use crate::{
     task::{TaskQuery, TaskStatus},
 };
 
-struct Fixture {
+pub(super) struct Fixture {
     directory: tempfile::TempDir,
-    service: ScanService,
+    pub(super) service: ScanService,
 }
 
-async fn fixture() -> Fixture {
+pub(super) async fn fixture() -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let instance = |name: &str, enabled: bool| {
         let scanner = Arc::new(MockScanner::new(MockConfig::new()));
@@ -36,7 +36,7 @@ fn pool() -> PoolName {
     PoolName::new("lab").unwrap()
 }
 
-fn request() -> SubmitRequest {
+pub(super) fn request() -> SubmitRequest {
     SubmitRequest::untrusted("office", "192.0.2.0/30, db.example")
 }
 

@@ -15,6 +15,7 @@ use tracing::warn;
 use super::{
     error::TaskError,
     model::{HistoryEntry, Task},
+    query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     state::{StateTransitionError, TaskStatus},
     store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
@@ -37,60 +38,16 @@ pub enum Writer {
     Api,
 }
 
-/// Which tasks [`TaskManager::list`] returns.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct TaskQuery {
-    /// Only tasks in this state.
-    pub status: Option<TaskStatus>,
-    /// Only tasks that have not ended.
-    pub unfinished: bool,
-    /// Only tasks of this pool.
-    pub pool: Option<PoolName>,
-    /// At most so many, the newest; 0 for all.
-    pub limit: usize,
-}
-
-impl TaskQuery {
-    /// Only tasks in this state.
-    pub fn with_status(mut self, status: TaskStatus) -> Self {
-        self.status = Some(status);
-        self
-    }
-
-    /// Only tasks that have not ended.
-    pub fn unfinished(mut self) -> Self {
-        self.unfinished = true;
-        self
-    }
-
-    /// Only tasks of this pool.
-    pub fn with_pool(mut self, pool: PoolName) -> Self {
-        self.pool = Some(pool);
-        self
-    }
-
-    /// At most so many, the newest.
-    pub fn with_limit(mut self, limit: usize) -> Self {
-        self.limit = limit;
-        self
-    }
-
-    fn matches(&self, task: &Task) -> bool {
-        self.status.is_none_or(|status| status == task.status)
-            && !(self.unfinished && task.status.is_terminal())
-            && self.pool.as_ref().is_none_or(|pool| *pool == task.scanner_pool)
-    }
-}
-
 /// The answer of [`TaskManager::list`].
 #[derive(Debug, Clone, Default, PartialEq)]
 #[non_exhaustive]
 pub struct TaskList {
     /// The tasks, newest first.
     pub tasks: Vec<Task>,
-    /// How many match in all.
+    /// How many match in all, whatever the query's cursor and limit.
     pub total: usize,
+    /// The tasks behind these, to be asked for with [`TaskQuery::cursor`]; `None` behind the last.
+    pub next: Option<TaskCursor>,
     /// Tasks whose file could not be read, with the reason: they may belong here.
     pub unreadable: Vec<(TaskId, String)>,
 }
@@ -285,8 +242,13 @@ impl TaskManager {
                 match store.read(&task_id) {
                     Ok(task) if query.matches(&task) => {
                         list.total += 1;
+                        if query.is_before_cursor(&task_id) {
+                            continue;
+                        }
                         if query.limit == 0 || list.tasks.len() < query.limit {
                             list.tasks.push(task);
+                        } else if list.next.is_none() {
+                            list.next = list.tasks.last().map(|last| query.cursor_behind(&last.task_id));
                         }
                     }
                     // A directory without a file is a task that was never accepted, or is just being created.

@@ -16,17 +16,19 @@ mod manager;
 mod model;
 #[cfg(test)]
 mod property_tests;
+mod query;
 mod queue_file;
 mod state;
 mod store;
 
 pub use self::{
     error::TaskError,
-    manager::{TaskList, TaskManager, TaskQuery, Writer},
+    manager::{TaskList, TaskManager, Writer},
     model::{
         CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, Step,
         TASK_SCHEMA_VERSION, Task, TaskKey,
     },
+    query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},

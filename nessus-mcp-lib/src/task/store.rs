@@ -5,6 +5,7 @@
 //! ```
 
 use std::{
+    cmp::Ordering,
     fs, io,
     path::{Path, PathBuf},
     time::SystemTime,
@@ -225,9 +226,14 @@ impl TaskStore {
             // Names of another form are not ours.
             ids.extend(entry.file_name().to_str().and_then(|name| TaskId::new(name).ok()));
         }
-        ids.sort_by(|a, b| time_part(b).cmp(time_part(a)));
+        ids.sort_by(newest_first);
         Ok(ids)
     }
+}
+
+/// The order of lists: newest first by the time in the names, and of one second by name.
+pub(super) fn newest_first(a: &TaskId, b: &TaskId) -> Ordering {
+    time_part(b).cmp(time_part(a)).then_with(|| a.as_str().cmp(b.as_str()))
 }
 
 /// What a task that cannot be read holds that only a newer version knows.

@@ -1,4 +1,4 @@
-//! The answer of `/health`.
+//! The answer of `/health` and of the tool `health_check`.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -8,6 +8,7 @@ use crate::time::Timestamp;
 
 /// How well something is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
     /// Works.
@@ -20,6 +21,7 @@ pub enum CheckStatus {
 
 /// One part of a report.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HealthCheck {
     /// How well it is.
@@ -44,6 +46,7 @@ impl HealthCheck {
 
 /// The state of a process and what it depends on.
 #[derive(Debug, Clone, PartialEq, Serialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HealthReport {
     /// The worst of the checks.

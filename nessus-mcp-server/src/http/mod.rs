@@ -29,7 +29,7 @@ pub(crate) fn router(app: &App, hosts: AllowedHosts, client_timeout: Duration, s
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_cancellation_token(streams.child_token());
-    let tools = ScanTools::new(app.service.clone());
+    let tools = ScanTools::new(app);
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
     let bodies = Bodies::new(client_timeout, app.service.metrics());
     Router::new()

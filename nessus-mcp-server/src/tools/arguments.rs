@@ -7,7 +7,7 @@
 
 use nessus_mcp_lib::error::{excerpt, nearest};
 use rmcp::model::{CallToolResult, JsonObject, Tool};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use super::answer::{INVALID_ARGUMENTS, refusal};
 
@@ -234,6 +234,8 @@ fn hint(schema: Schema<'_>, name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::{super::ScanTools, *};
 
     /// What a tool reads, or the message and the hint.

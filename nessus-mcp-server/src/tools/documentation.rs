@@ -5,9 +5,10 @@ use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 use nessus_mcp_lib::{
     results::{declared_fields, line_schemas},
     service::{
-        ControlView, PoolsView, QueueView, ScannersView, Submission, TaskComparison, TaskListView, TaskSummaryView,
-        TaskView,
+        ControlView, PoolStatusView, PoolsView, QueueView, ScannersView, Submission, TaskComparison, TaskListView,
+        TaskSummaryView, TaskView,
     },
+    telemetry::HealthReport,
 };
 use rmcp::{
     model::Tool,
@@ -102,11 +103,15 @@ fn facts() -> Vec<Facts> {
                 "idempotency_conflict",
             ],
         ),
-        Facts::of::<status::TaskArgument, TaskView>("get_scan_status", json!({ "task_id": task }), OF_A_TASK),
+        Facts::of::<status::StatusArguments, TaskView>(
+            "get_scan_status",
+            json!({ "task_id": task, "wait_seconds": 30 }),
+            OF_A_TASK,
+        ),
         Facts::of::<status::ListTasks, TaskListView>(
             "list_tasks",
-            json!({ "status": "completed", "limit": 5 }),
-            &["invalid_argument", "unknown_pool"],
+            json!({ "status": "completed", "targets": "192.0.2.0/24", "limit": 5 }),
+            &["invalid_argument", "invalid_targets", "unknown_pool"],
         ),
         Facts::with::<results::Results>(
             "get_scan_results",
@@ -161,7 +166,13 @@ fn facts() -> Vec<Facts> {
             &["unknown_pool"],
         ),
         Facts::of::<inventory::NoArguments, PoolsView>("list_pools", json!({}), &[]),
+        Facts::of::<inventory::OnePool, PoolStatusView>(
+            "get_pool_status",
+            json!({ "scanner_pool": "nessus" }),
+            &["unknown_pool"],
+        ),
         Facts::of::<inventory::PoolArgument, QueueView>("get_queue_status", json!({}), &["unknown_pool"]),
+        Facts::of::<inventory::NoArguments, HealthReport>("health_check", json!({}), &[]),
     ]
 }
 

@@ -1,4 +1,4 @@
-//! Lists scanners, pools and queues, and how busy they are.
+//! Lists scanners, pools and queues, how busy they are, and whether everything works.
 
 use rmcp::{
     handler::server::wrapper::Parameters,
@@ -15,6 +15,15 @@ use super::{ScanTools, answer::structured};
 #[serde(deny_unknown_fields)]
 pub(crate) struct PoolArgument {
     /// Only this pool; default all
+    #[serde(default)]
+    scanner_pool: Option<String>,
+}
+
+/// Arguments of `get_pool_status`.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct OnePool {
+    /// The pool; the default pool if omitted
     #[serde(default)]
     scanner_pool: Option<String>,
 }
@@ -46,6 +55,16 @@ impl ScanTools {
         structured(self.service.list_pools().await)
     }
 
+    /// One pool: capacity, load, queue, scanners, and how long a scan submitted now would wait.
+    #[tool(
+        name = "get_pool_status",
+        title = "Pool status",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn get_pool_status(&self, Parameters(arguments): Parameters<OnePool>) -> CallToolResult {
+        structured(self.service.pool_status(arguments.scanner_pool.as_deref()).await)
+    }
+
     /// How many scans are queued, delayed, running or failed by pool, and which are next.
     #[tool(
         name = "get_queue_status",
@@ -54,5 +73,15 @@ impl ScanTools {
     )]
     async fn get_queue_status(&self, Parameters(arguments): Parameters<PoolArgument>) -> CallToolResult {
         structured(self.service.queue_status(arguments.scanner_pool.as_deref()).await)
+    }
+
+    /// Whether the server, its queue, its disk and its scanners work, and what is wrong.
+    #[tool(
+        name = "health_check",
+        title = "Health",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn health_check(&self, Parameters(NoArguments {}): Parameters<NoArguments>) -> CallToolResult {
+        structured(Ok(self.service.health().await))
     }
 }

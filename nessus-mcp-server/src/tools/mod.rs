@@ -24,16 +24,17 @@ use rmcp::{
     service::RequestContext,
     tool_handler,
 };
+use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span};
 
-use crate::schema;
+use crate::{app::App, schema};
 
 /// How long a client may cache the list of tools, in milliseconds. It changes only with the program.
 const TOOL_LIST_TTL_MS: u64 = 300_000;
 
 const INSTRUCTIONS: &str = "Vulnerability scans on Nessus scanners. Scans take minutes to hours and run in the background: \
-submit with run_untrusted_scan, which returns a task_id at once; ask get_scan_status no more often than its \
-next_poll_seconds; when the status is completed, read get_scan_summary for an overview, then get_scan_results page by page for the \
+submit with run_untrusted_scan, which returns a task_id at once; ask get_scan_status with wait_seconds, or no more often than \
+its next_poll_seconds; when the status is completed, read get_scan_summary for an overview, then get_scan_results page by page for the \
 findings, worst first. cancel_scan stops a scan and keeps its findings; retry_scan repeats a failed one. \
 compare_scans shows what changed since an earlier scan. \
 Use filters and the profiles minimal or summary first, brief or full for details. \
@@ -45,12 +46,14 @@ Errors have a stable `error` code, a `message` and often a `hint` that says what
 #[derive(Debug, Clone)]
 pub(crate) struct ScanTools {
     service: ScanService,
+    /// Cancelled when the process stops.
+    stop: CancellationToken,
     router: Arc<ToolRouter<Self>>,
 }
 
 impl ScanTools {
-    pub(crate) fn new(service: ScanService) -> Self {
-        Self { service, router: Arc::new(Self::router()) }
+    pub(crate) fn new(app: &App) -> Self {
+        Self { service: app.service.clone(), stop: app.stop.clone(), router: Arc::new(Self::router()) }
     }
 
     fn router() -> ToolRouter<Self> {

@@ -1,10 +1,14 @@
 //! Returns the status of scans.
 
+use std::time::Duration;
+
 use nessus_mcp_lib::{
     ScanService,
     ids::PoolName,
     service::ServiceError,
+    targets::TargetSet,
     task::{TaskQuery, TaskStatus},
+    time::Timestamp,
 };
 use rmcp::{
     handler::server::wrapper::Parameters,
@@ -19,9 +23,13 @@ use super::{ScanTools, answer::structured};
 /// Arguments of `get_scan_status`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct TaskArgument {
+pub(crate) struct StatusArguments {
     /// The task_id from the submit
     task_id: String,
+    /// Wait up to so many seconds for a change, 0 (default) to 45
+    #[serde(default)]
+    #[schemars(range(min = 0, max = 45))]
+    wait_seconds: Option<i64>,
 }
 
 /// Arguments of `list_tasks`.
@@ -35,31 +43,59 @@ pub(crate) struct ListTasks {
     /// Only tasks of this pool
     #[serde(default)]
     scanner_pool: Option<String>,
+    /// Only tasks that share an address or a name with these targets
+    #[serde(default)]
+    targets: Option<String>,
+    /// Only tasks with this text in their name
+    #[serde(default)]
+    name: Option<String>,
+    /// Only tasks accepted then or later: 2026-11-28 or 2026-11-28T14:30:00Z
+    #[serde(default)]
+    created_from: Option<String>,
+    /// Only tasks accepted before
+    #[serde(default)]
+    created_before: Option<String>,
     /// Most tasks to return; default 20
     #[serde(default)]
     #[schemars(range(min = 1, max = 100))]
     limit: Option<i64>,
+    /// next_cursor of the list before, with the same filters
+    #[serde(default)]
+    cursor: Option<String>,
 }
 
 const DEFAULT_LIMIT: usize = 20;
 const MAX_LIMIT: usize = 100;
+/// Below the minute after which clients give up on a call.
+const MAX_WAIT_SECONDS: u64 = 45;
 
 #[tool_router(router = status_router, vis = "pub(super)")]
 impl ScanTools {
     /// State of a scan: status, progress, queue position, times, errors and warnings.
     ///
-    /// Wait next_poll_seconds before asking again. If results_available, read get_scan_results.
+    /// Ask with wait_seconds, or wait next_poll_seconds before asking again. If results_available, read get_scan_results.
     #[tool(
         name = "get_scan_status",
         title = "Scan status",
         annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
     )]
-    async fn get_scan_status(&self, Parameters(arguments): Parameters<TaskArgument>) -> CallToolResult {
-        let status = async { self.service.status(&ScanService::parse_task_id(&arguments.task_id)?).await };
+    async fn get_scan_status(&self, Parameters(arguments): Parameters<StatusArguments>) -> CallToolResult {
+        let status = async {
+            let task_id = ScanService::parse_task_id(&arguments.task_id)?;
+            let wait = wait_of(arguments.wait_seconds)?;
+            if wait.is_zero() {
+                return self.service.status(&task_id).await;
+            }
+            // A server that stops answers with what it knows, and keeps nobody waiting.
+            match self.stop.run_until_cancelled(self.service.status_change(&task_id, wait)).await {
+                Some(changed) => changed,
+                None => self.service.status(&task_id).await,
+            }
+        };
         structured(status.await)
     }
 
-    /// List scan tasks, newest first, by state or pool.
+    /// List scan tasks, newest first, by state, pool, targets, name and time.
     #[tool(
         name = "list_tasks",
         title = "List scan tasks",
@@ -69,6 +105,12 @@ impl ScanTools {
         let list = async { self.service.list_tasks(task_query(&arguments)?).await };
         structured(list.await)
     }
+}
+
+fn wait_of(seconds: Option<i64>) -> Result<Duration, ServiceError> {
+    let seconds = u64::try_from(seconds.unwrap_or(0)).ok().filter(|seconds| *seconds <= MAX_WAIT_SECONDS);
+    let refused = || ServiceError::invalid("wait_seconds", format!("must be from 0 to {MAX_WAIT_SECONDS}"), None);
+    seconds.map(Duration::from_secs).ok_or_else(refused)
 }
 
 fn task_query(arguments: &ListTasks) -> Result<TaskQuery, ServiceError> {
@@ -89,5 +131,26 @@ fn task_query(arguments: &ListTasks) -> Result<TaskQuery, ServiceError> {
         let pool = PoolName::new(pool.as_str()).map_err(|error| ServiceError::invalid_id("scanner_pool", &error))?;
         query = query.with_pool(pool);
     }
-    Ok(query)
+    query.targets = arguments.targets.as_deref().map(TargetSet::policy).transpose()?;
+    query.name.clone_from(&arguments.name);
+    query.created_from = arguments.created_from.as_deref().map(|text| moment("created_from", text)).transpose()?;
+    query.created_before =
+        arguments.created_before.as_deref().map(|text| moment("created_before", text)).transpose()?;
+    let Some(cursor) = &arguments.cursor else { return Ok(query) };
+    let refused = |message| {
+        let hint = "give `next_cursor` of the list before, whole, with the same filters; or begin again without it";
+        ServiceError::invalid("cursor", message, hint.to_owned())
+    };
+    let cursor = cursor.parse().map_err(refused)?;
+    query.after(cursor).ok_or_else(|| refused("is that of a list with other filters"))
+}
+
+/// A moment, or the beginning of a day in UTC.
+fn moment(argument: &'static str, text: &str) -> Result<Timestamp, ServiceError> {
+    let text = text.trim();
+    let moment = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse());
+    moment.map_err(|_| {
+        let hint = "write 2026-11-28 or 2026-11-28T14:30:00Z".to_owned();
+        ServiceError::invalid(argument, "is no date and no time", hint)
+    })
 }

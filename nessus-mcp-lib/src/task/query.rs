@@ -1,0 +1,141 @@
+//! Which tasks a list shows.
+
+use std::{cmp::Ordering, fmt, str::FromStr};
+
+use sha2::{Digest, Sha256};
+
+use super::{model::Task, state::TaskStatus, store};
+use crate::{
+    hex,
+    ids::{PoolName, TaskId},
+    targets::TargetSet,
+    time::Timestamp,
+};
+
+/// Which tasks [`TaskManager::list`](super::TaskManager::list) returns: those for which all of this holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TaskQuery {
+    /// Only tasks in this state.
+    pub status: Option<TaskStatus>,
+    /// Only tasks that have not ended.
+    pub unfinished: bool,
+    /// Only tasks of this pool.
+    pub pool: Option<PoolName>,
+    /// Only tasks whose targets share an address or a name with these.
+    pub targets: Option<TargetSet>,
+    /// Only tasks with this in their name, in any case.
+    pub name: Option<String>,
+    /// Only tasks that were accepted then or later.
+    pub created_from: Option<Timestamp>,
+    /// Only tasks that were accepted before.
+    pub created_before: Option<Timestamp>,
+    /// Only tasks behind this place of the list; see [`TaskQuery::after`].
+    cursor: Option<TaskCursor>,
+    /// At most so many, the newest; 0 for all.
+    pub limit: usize,
+}
+
+impl TaskQuery {
+    /// Only tasks in this state.
+    pub fn with_status(mut self, status: TaskStatus) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Only tasks that have not ended.
+    pub fn unfinished(mut self) -> Self {
+        self.unfinished = true;
+        self
+    }
+
+    /// Only tasks of this pool.
+    pub fn with_pool(mut self, pool: PoolName) -> Self {
+        self.pool = Some(pool);
+        self
+    }
+
+    /// At most so many, the newest.
+    pub fn with_limit(mut self, limit: usize) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// Goes on behind the last task of another list. Everything else but the limit must be set as it was there, before this is
+    /// called: `None` if it is not.
+    pub fn after(mut self, cursor: TaskCursor) -> Option<Self> {
+        let is_ours = cursor.query == self.fingerprint();
+        self.cursor = Some(cursor);
+        is_ours.then_some(self)
+    }
+
+    pub(super) fn matches(&self, task: &Task) -> bool {
+        self.status.is_none_or(|status| status == task.status)
+            && !(self.unfinished && task.status.is_terminal())
+            && self.pool.as_ref().is_none_or(|pool| *pool == task.scanner_pool)
+            && self.created_from.is_none_or(|from| task.created_at >= from)
+            && self.created_before.is_none_or(|before| task.created_at < before)
+            && self.name.as_ref().is_none_or(|name| task.payload.name.to_lowercase().contains(&name.to_lowercase()))
+            && self.targets.as_ref().is_none_or(|targets| {
+                task.payload.targets.parse().is_ok_and(|theirs: TargetSet| targets.overlaps(&theirs))
+            })
+    }
+
+    /// Whether a task stands in the list before what the cursor leads to.
+    pub(super) fn is_before_cursor(&self, task_id: &TaskId) -> bool {
+        self.cursor.as_ref().is_some_and(|cursor| store::newest_first(task_id, &cursor.last) != Ordering::Greater)
+    }
+
+    /// The cursor of the tasks behind one.
+    pub(super) fn cursor_behind(&self, last: &TaskId) -> TaskCursor {
+        TaskCursor { query: self.fingerprint(), last: last.clone() }
+    }
+
+    /// Tells queries apart, whatever their cursor and limit.
+    fn fingerprint(&self) -> [u8; 4] {
+        let asked = Self { cursor: None, limit: 0, ..self.clone() };
+        let digest = Sha256::digest(format!("{asked:?}"));
+        std::array::from_fn(|at| digest[at])
+    }
+}
+
+/// A place in a list of tasks. Its text is opaque: what it is made of may change with its version, with which it begins.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskCursor {
+    query: [u8; 4],
+    last: TaskId,
+}
+
+impl fmt::Display for TaskCursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "v1.{}.{}", hex::encode(&self.query), self.last)
+    }
+}
+
+impl FromStr for TaskCursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.strip_prefix("v1.").and_then(|rest| rest.split_once('.'));
+        let parts = parts.and_then(|(query, last)| Some((hex::decode(query)?, TaskId::new(last).ok()?)));
+        let (query, last) = parts.ok_or("is no cursor of a list of tasks")?;
+        Ok(Self { query, last })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_survives_its_text_and_fits_its_query_only() {
+        let query = TaskQuery { name: Some("office".to_owned()), ..TaskQuery::default() };
+        let cursor = query.cursor_behind(&TaskId::new("ne_ness_20251201_143022_a1b2c3d4").unwrap());
+        assert_eq!(cursor.to_string().parse(), Ok(cursor.clone()));
+        assert!(query.clone().with_limit(5).after(cursor.clone()).is_some());
+        assert_eq!(query.with_status(TaskStatus::Failed).after(cursor), None);
+        for text in ["", "v1.", "v1.00000000", "v2.00000000.a", "v1.zz.a", "v1.00000000.", "v1.00000000.../x"] {
+            assert!(text.parse::<TaskCursor>().is_err(), "{text}");
+        }
+    }
+}
