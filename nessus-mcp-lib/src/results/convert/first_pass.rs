@@ -16,7 +16,7 @@ use super::selection::{Picker, Selection, Wanted};
 use crate::results::{
     error::{ParseFailure, ResultsError},
     judge::{ExportStats, Tally},
-    query::{NameKey, Projection, Query, ranks},
+    query::{NameKey, Query, ranks},
     record::{FieldId, FieldRef, FieldSet, Host, Record, key_of_other, nearest},
     xml::{ExportReader, Header, RepairCounts, Step, Visit},
 };
@@ -198,7 +198,8 @@ pub(crate) fn first_pass<R: BufRead>(
 struct Names<'q> {
     /// Not seen yet.
     wanted: Vec<(&'static str, &'q str)>,
-    full: bool,
+    /// In `full`: what is shown of every item.
+    full: Option<FieldSet>,
     declared: FieldSet,
     others: BTreeSet<String>,
     has_more: bool,
@@ -210,7 +211,7 @@ impl<'q> Names<'q> {
     fn new(query: &'q Query) -> Self {
         Self {
             wanted: query.undeclared().collect(),
-            full: query.projection == Projection::Full,
+            full: query.projection.beside_all(),
             declared: FieldSet::default(),
             others: BTreeSet::new(),
             has_more: false,
@@ -227,10 +228,8 @@ impl<'q> Names<'q> {
     }
 
     fn look_at_present(&mut self, record: &Record<'_>) {
-        if !self.full {
-            return;
-        }
-        self.declared = self.declared.union(record.shown_beside(self.declared));
+        let Some(beside) = self.full else { return };
+        self.declared = self.declared.union(beside).union(record.shown_beside(self.declared));
         self.has_more |= !remember_others(&mut self.others, record);
     }
 
@@ -240,7 +239,7 @@ impl<'q> Names<'q> {
     }
 
     fn present(&self) -> (Vec<FieldRef>, bool) {
-        if self.full {
+        if self.full.is_some() {
             (full_fields(self.declared, self.others.iter().map(String::as_str)), self.has_more)
         } else {
             (Vec::new(), false)

@@ -36,6 +36,7 @@ pub(super) fn text<'r>(value: Value<'r>, record: &Record<'r>) -> Cow<'r, str> {
         // As in JSON: 10.0 for a score, not 10.
         Value::Number(number) => Cow::Owned(format!("{number:?}")),
         Value::Severity(severity) => Cow::Borrowed(severity.name()),
+        Value::Key(key) => Cow::Owned(key.to_string()),
         Value::Boolean(value) => Cow::Borrowed(if value { "true" } else { "false" }),
         Value::Element(occurrence) => {
             let mut text = String::new();

@@ -14,7 +14,7 @@ use super::{
 use crate::results::{
     convert::{FirstPass, OTHER_NAMES, Picker, Wanted, Window, full_fields, unknown_field},
     error::ResultsError,
-    query::{Filter, Key, Projection, Query, SortOrder, Sorter},
+    query::{Filter, Key, Query, SortOrder, Sorter},
     record::{FieldId, FieldRef, FieldSet, Host, Item, Kind, Origin, Record, Value, is_called},
     xml::ItemReader,
 };
@@ -41,7 +41,7 @@ pub(crate) fn search<'i, R: Read + Seek>(
     let mut items = Items { export, window: Window::new(WINDOW_BYTES), reader: ItemReader::default() };
     let nothing = Item::default();
     // Where neither filters nor order look at it, any will do.
-    let needs_host = query.filters.fields().into_iter().chain(query.sort.field()).any(FieldRef::is_of_host);
+    let needs_host = query.filters.fields().into_iter().chain(query.sort.field()).any(FieldRef::needs_host);
     let mut host = (None, Host::default());
     stored.rows(|row| {
         if needs_host && host.0 != Some(row.host) {
@@ -157,7 +157,8 @@ impl View<'_> {
 /// Which fields matching items have, for the `full` profile.
 struct Present<'i> {
     index: &'i ExportIndex,
-    full: bool,
+    /// In `full`: what is shown of every item.
+    full: Option<FieldSet>,
     seen: Vec<bool>,
     declared: FieldSet,
     others: BTreeSet<&'i str>,
@@ -166,17 +167,19 @@ struct Present<'i> {
 
 impl<'i> Present<'i> {
     fn new(query: &Query, index: &'i ExportIndex) -> Self {
-        let full = query.projection == Projection::Full;
+        let full = query.projection.beside_all();
         let seen = vec![false; index.about.shapes.len()];
         Self { index, full, seen, declared: FieldSet::default(), others: BTreeSet::new(), has_more: false }
     }
 
     fn add(&mut self, shape: u32) {
         let about = &self.index.about;
-        let Some(seen) = self.seen.get_mut(shape as usize).filter(|seen| self.full && !**seen) else { return };
+        let (Some(beside), Some(seen)) = (self.full, self.seen.get_mut(shape as usize).filter(|seen| !**seen)) else {
+            return;
+        };
         *seen = true;
         let Some(shape) = about.shapes.get(shape as usize) else { return };
-        self.declared = self.declared.union(shape.shown);
+        self.declared = self.declared.union(beside).union(shape.shown);
         for name in shape.others.iter().filter_map(|number| about.names.get(*number as usize)) {
             if self.others.len() < OTHER_NAMES || self.others.contains(&**name) {
                 self.others.insert(name);
@@ -187,7 +190,7 @@ impl<'i> Present<'i> {
     }
 
     fn fields(&self) -> Vec<FieldRef> {
-        if self.full { full_fields(self.declared, self.others.iter().copied()) } else { Vec::new() }
+        if self.full.is_some() { full_fields(self.declared, self.others.iter().copied()) } else { Vec::new() }
     }
 }
 

@@ -163,6 +163,8 @@ fn sorts() -> impl Strategy<Value = &'static str> {
         "new",
         "-operating_system",
         "attachment",
+        "finding_key",
+        "-finding_key",
     ])
 }
 
@@ -183,6 +185,35 @@ proptest! {
         let export = file(xml.as_bytes());
         let index = load(&built(&export), &export).unwrap();
         prop_assert_eq!(indexed(&export, &index, query()), plain(xml.as_bytes(), query()));
+    }
+
+    /// Whoever holds a key finds the findings that have it, and no others.
+    #[test]
+    fn a_key_finds_its_findings(xml in export(), at in any::<prop::sample::Index>(), sort in sorts()) {
+        let export = file(xml.as_bytes());
+        let index = load(&built(&export), &export).unwrap();
+        let ask = |filters: serde_json::Value, profile| {
+            let filters = FilterSet::from_json(&filters).unwrap();
+            let query = Query::builder().filters(filters).sort(sort.parse().unwrap()).profile(profile);
+            let query = query.extra_fields(["finding_key"]);
+            let found = indexed(&export, &index, query.clone());
+            assert_eq!(found, plain(xml.as_bytes(), query));
+            found
+        };
+        let Ok(everything) = ask(json!({}), Profile::Full) else { return Ok(()) };
+        let key_of = |line: &str| serde_json::from_str::<serde_json::Value>(line).unwrap()["finding_key"].as_str().unwrap().to_owned();
+        let all: Vec<(String, &str)> = findings(&everything).into_iter().map(|line| (key_of(line), line)).collect();
+        if all.is_empty() {
+            return Ok(());
+        }
+        let (wanted, _) = &all[at.index(all.len())];
+        let with: Vec<&str> = all.iter().filter(|(key, _)| key == wanted).map(|(_, line)| *line).collect();
+        for filter in [json!(wanted), json!(format!("= {}", wanted.to_uppercase().replace("V1", "v1"))), json!([wanted, format!("v1:{:032x}", 1)])] {
+            let found = ask(json!({"finding_key": filter}), Profile::Full).unwrap();
+            prop_assert_eq!(findings(&found), with.clone());
+        }
+        let others = ask(json!({"finding_key": {"not": wanted}}), Profile::Triage).unwrap();
+        prop_assert_eq!(findings(&others).len(), all.len() - with.len());
     }
 
     #[test]

@@ -74,7 +74,7 @@ impl Query {
     /// The names that only the export can vouch for, with the option they stand in.
     pub(crate) fn undeclared(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let fields = match &self.projection {
-            Projection::Full => &[][..],
+            Projection::Full { .. } => &[][..],
             Projection::Fields { fields, .. } => fields,
         };
         let filters = self.filters.fields().into_iter().filter_map(FieldRef::undeclared).map(|name| ("filters", name));
@@ -131,7 +131,8 @@ impl QueryBuilder {
         self
     }
 
-    /// Shows these fields, as many as [`QueryBuilder::fields`], after those of the profile; in `full`, which shows what there is, they change nothing.
+    /// Shows these fields, as many as [`QueryBuilder::fields`], after those of the profile; in `full`, which shows what there
+    /// is, only `finding_key` makes a difference.
     pub fn extra_fields<I>(mut self, names: I) -> Self
     where
         I: IntoIterator,

@@ -32,6 +32,7 @@ fn declared(id: FieldId) -> DeclaredField {
         Kind::Boolean => "boolean",
         Kind::Date => "date",
         Kind::Attachment => "attachment",
+        Kind::Key => "key",
     };
     let shows = |profile: &Profile| profile.fields().is_some_and(|fields| fields.contains(&id));
     DeclaredField {

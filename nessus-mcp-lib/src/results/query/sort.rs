@@ -167,6 +167,8 @@ impl<'q> Sorter<'q> {
             Some(Value::Integer(number)) => ordered(number as f64),
             Some(Value::Severity(severity)) => severity as u64,
             Some(Value::Boolean(value)) => u64::from(value),
+            // Without the last bit, no key is like one that is absent.
+            Some(Value::Key(key)) => key.rank() >> 1,
             Some(Value::Date(_, day)) => u64::from(day),
             // Texts are numbered as they come, and the numbers replaced by ranks when all are known.
             Some(Value::Text(text)) => return self.number(text),

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Date,
     /// A file kept with the item: an object of its XML attributes and `value`.
     Attachment,
+    /// What a finding is known by; filters are equality.
+    Key,
 }
 
 /// Where a field's values come from.
@@ -61,6 +63,8 @@ pub(crate) enum Origin {
 pub(crate) enum Derived {
     /// The best CVSS base score there is.
     BestScore,
+    /// What the finding is known by in this and other exports.
+    FindingKey,
 }
 
 /// One row of the table.
@@ -102,6 +106,7 @@ macro_rules! fields {
 }
 
 fields! {
+    FindingKey "finding_key" "" Key Derived(FindingKey);
     Host "host" "name" Host Host;
     HostIp "host_ip" "host-ip" Host Host;
     HostFqdn "host_fqdn" "host-fqdn" Text Host;
@@ -370,7 +375,11 @@ impl FieldSet {
     /// Those that may have a value without an occurrence of their own in the item.
     pub(crate) const BESIDE: Self = fields_that!(|id, field| {
         matches!(field.origin, Origin::Host | Origin::Derived(_)) || matches!(id, FieldId::PluginName)
-    });
+    })
+    .without(Self::ON_REQUEST);
+
+    /// Those that cost so much that the `full` profile shows them only where they are asked for.
+    pub(crate) const ON_REQUEST: Self = Self::of(&[FieldId::FindingKey]);
 
     pub(crate) const fn of(ids: &[FieldId]) -> Self {
         let mut set = Self([0; FIELD_WORDS]);
@@ -398,8 +407,13 @@ impl FieldSet {
         Self(std::array::from_fn(|at| self.0[at] & other.0[at]))
     }
 
-    pub(crate) fn without(self, other: Self) -> Self {
-        Self(std::array::from_fn(|at| self.0[at] & !other.0[at]))
+    pub(crate) const fn without(mut self, other: Self) -> Self {
+        let mut at = 0;
+        while at < FIELD_WORDS {
+            self.0[at] &= !other.0[at];
+            at += 1;
+        }
+        self
     }
 
     /// The fields in the order of the table.
@@ -450,6 +464,11 @@ impl FieldRef {
             Self::Declared(id) => id.is_untrusted(),
             Self::Other(_) => true,
         }
+    }
+
+    /// Whether nothing can be said of it without the host.
+    pub(crate) fn needs_host(&self) -> bool {
+        self.is_of_host() || *self == Self::Declared(FieldId::FindingKey)
     }
 
     /// Whether it is a property of the host, so that all items of a host have the same.

@@ -3,6 +3,7 @@
 use super::{
     fields::{Derived, FieldId, FieldRef, FieldSet, Kind, Origin, key_of_other},
     host::Host,
+    identity::FindingKey,
     item::{Attribute, Item, Occurrence},
     value::{Severity, Value, number, trim, typed},
 };
@@ -25,6 +26,7 @@ impl<'r> Record<'r> {
         match field.origin {
             Origin::Host => self.host.get(id).is_some_and(|text| take(typed(field.kind, text))),
             Origin::Derived(Derived::BestScore) => self.best_score().is_some_and(|score| take(Value::Number(score))),
+            Origin::Derived(Derived::FindingKey) => take(Value::Key(self.key())),
             Origin::Attribute => match self.item.first(id) {
                 Some(text) => take(typed(field.kind, text)),
                 None if id == FieldId::PluginName => {
@@ -78,7 +80,8 @@ impl<'r> Record<'r> {
         }
     }
 
-    /// The declared fields that the `full` profile shows of this record, but for those that are `known`.
+    /// The declared fields that the `full` profile shows of this record without being asked for them, but for those that are
+    /// `known`.
     pub(crate) fn shown_beside(&self, known: FieldSet) -> FieldSet {
         /// Shown in every record.
         const ALWAYS: FieldSet = FieldSet::of(&[
@@ -109,6 +112,11 @@ impl<'r> Record<'r> {
             _ if id.field().origin == Origin::Host => self.host.get(id).is_some(),
             _ => self.first(id).is_some(),
         }
+    }
+
+    /// What the finding is known by in this and other exports.
+    pub(crate) fn key(&self) -> FindingKey {
+        FindingKey::of(self.item, self.host)
     }
 
     /// The number of the item's plugin as it is written.

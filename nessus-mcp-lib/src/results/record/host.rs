@@ -1,6 +1,6 @@
 //! What is kept of a host.
 
-use std::net::IpAddr;
+use std::{cell::OnceCell, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,21 @@ pub(crate) struct Host {
     start: Option<Box<str>>,
     end: Option<Box<str>>,
     credentialed: Option<Box<str>>,
+    #[serde(skip)]
+    part: Part,
 }
+
+/// What the keys of a host's findings say of it, once that was asked for. No property of its own: it follows from the others.
+#[derive(Debug, Clone, Default)]
+struct Part(OnceCell<[u8; 16]>);
+
+impl PartialEq for Part {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Part {}
 
 impl Host {
     /// A host of which only the name is known.
@@ -29,6 +43,7 @@ impl Host {
 
     /// Sets a property; fields that are not a host's are ignored.
     pub(crate) fn set(&mut self, id: FieldId, value: String) {
+        self.part = Part::default();
         if let FieldId::HostStart | FieldId::HostEnd = id {
             let property = if id == FieldId::HostStart { &mut self.start } else { &mut self.end };
             return host_time::keep(property, &value);
@@ -59,6 +74,11 @@ impl Host {
             FieldId::Credentialed => self.credentialed.as_deref(),
             _ => None,
         }
+    }
+
+    /// What the keys of its findings say of it, as `compute` says the first time.
+    pub(super) fn part(&self, compute: impl FnOnce() -> [u8; 16]) -> [u8; 16] {
+        *self.part.0.get_or_init(compute)
     }
 
     /// The address, when there is one.

@@ -15,8 +15,9 @@ mod value;
 
 #[cfg(feature = "schema")]
 pub(crate) use self::fields::ALL;
+pub(crate) use self::identity::FindingKey;
 #[expect(unused_imports, reason = "the rules stand before the answers that use them")]
-pub(crate) use self::identity::{FindingKey, FindingPart, HostEvidence, HostPart, Tie, group, match_hosts};
+pub(crate) use self::identity::{FindingPart, HostEvidence, HostPart, Tie, group, match_hosts};
 pub use self::value::Severity;
 pub(crate) use self::{
     fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},

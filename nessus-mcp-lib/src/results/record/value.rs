@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{fields::Kind, item::Occurrence};
+use super::{fields::Kind, identity::FindingKey, item::Occurrence};
 
 /// How bad a finding is, as `ReportItem/@severity` says it: 0 to 4.
 ///
@@ -80,6 +80,8 @@ pub(crate) enum Value<'r> {
     Date(&'r str, u32),
     /// An element with its attributes.
     Element(&'r Occurrence),
+    /// What a finding is known by.
+    Key(FindingKey),
     /// A text that does not fit the field's type.
     TypeMismatch(&'r str),
 }
@@ -94,6 +96,7 @@ pub(super) fn typed(kind: Kind, text: &str) -> Value<'_> {
         Kind::Severity => trimmed.parse().ok().and_then(Severity::from_number).map(Value::Severity),
         Kind::Boolean => boolean(trimmed).map(Value::Boolean),
         Kind::Date => day(trimmed).map(|day| Value::Date(text, day)),
+        Kind::Key => trimmed.parse().ok().map(Value::Key),
     };
     value.unwrap_or(Value::TypeMismatch(text))
 }

@@ -90,8 +90,8 @@ impl Renderer<'_> {
     fn record(mut self, record: &Record<'_>, projection: &Projection) -> io::Result<()> {
         self.line.extend_from_slice(br#"{"type":"vulnerability""#);
         match projection {
-            Projection::Full => {
-                for id in record.shown_beside(FieldSet::default()).iter() {
+            Projection::Full { asked } => {
+                for id in record.shown_beside(FieldSet::default()).union(*asked).iter() {
                     self.field(record, id)?;
                 }
                 self.others(record)?;
@@ -248,6 +248,7 @@ impl Renderer<'_> {
                 self.line.extend_from_slice(severity.name().as_bytes());
                 self.line.push(b'"');
             }
+            Value::Key(key) => write!(self.line, "\"{key}\"")?,
             Value::Boolean(value) => self.line.extend_from_slice(if value { b"true" } else { b"false" }),
             Value::Element(occurrence) => {
                 self.line.push(b'{');

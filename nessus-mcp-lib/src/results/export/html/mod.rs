@@ -22,7 +22,7 @@ use super::cells;
 use crate::results::{
     convert::{ConversionSummary, FirstPass, Sink},
     error::ResultsError,
-    query::{Projection, Query},
+    query::Query,
     record::{FieldId, FieldRef, FieldSet, Record, Severity},
     texts::untrusted,
     xml::Visit,
@@ -119,7 +119,8 @@ impl<'q, W: Write> Html<'q, W> {
             escape(&name),
             record.best_score().map(|score| format!("{score:.1}")).unwrap_or_default(),
         )?;
-        let shown = (self.query.projection == Projection::Full).then(|| record.shown_beside(FieldSet::default()));
+        let beside = self.query.projection.beside_all();
+        let shown = beside.map(|beside| record.shown_beside(FieldSet::default()).union(beside));
         for field in &self.columns {
             if let FieldRef::Declared(id) = field
                 && shown.is_some_and(|shown| !shown.contains(*id))

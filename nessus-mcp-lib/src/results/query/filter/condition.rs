@@ -9,7 +9,7 @@ use crate::{
     error::excerpt,
     results::{
         error::ResultsError,
-        record::{FieldId, FieldRef, Kind, Record, Severity, Value, boolean, day, number},
+        record::{FieldId, FieldRef, FindingKey, Kind, Record, Severity, Value, boolean, day, number},
     },
 };
 
@@ -22,6 +22,7 @@ pub(super) enum Test {
     Severity(Operator, Severity),
     Day(Operator, u32),
     Is(bool),
+    Key(FindingKey),
     Address(IpAddr),
     Network(IpNet),
     /// Does not fit a field that is text, as one is that only the export can vouch for. Whether the name or the value
@@ -96,6 +97,10 @@ impl Test {
                 let operand = text.trim().strip_prefix('=').unwrap_or(text).trim();
                 boolean(operand).map(Self::Is).ok_or_else(|| wrong("true or false"))
             }
+            Kind::Key => {
+                let operand = text.trim().strip_prefix('=').unwrap_or(text).trim();
+                operand.parse().map(Self::Key).map_err(|_| wrong("a finding key of version 1"))
+            }
         }
     }
 
@@ -143,6 +148,7 @@ impl Test {
                 Json::String(format!("{}{year:04}/{month:02}/{day:02}", operator.text()))
             }
             Self::Is(value) => Json::Bool(*value),
+            Self::Key(key) => Json::String(key.to_string()),
             Self::Address(address) => Json::String(address.to_string()),
             Self::Network(network) => Json::String(network.to_string()),
             Self::Unfit { value, .. } => value.clone(),
@@ -190,6 +196,7 @@ impl Test {
                 });
                 holds || (is_absent && !wanted)
             }
+            Self::Key(wanted) => record.any(id, |value| value == Value::Key(*wanted)),
             Self::Unfit { .. } => false,
         }
     }
@@ -201,6 +208,7 @@ impl Test {
                 operator.holds_in(|accepts| value.is_some_and(|value| accepts(self.compare(&value))))
             }
             Self::Is(wanted) => value == Some(Value::Boolean(*wanted)),
+            Self::Key(wanted) => value == Some(Value::Key(*wanted)),
             Self::Contains(_) | Self::Exactly(_) => {
                 matches!(value, Some(Value::Text(text)) if self.holds_for_text(text))
             }
@@ -326,6 +334,7 @@ pub(super) fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsErr
         Kind::Severity => r#"Info, Low, Medium, High, Critical or 0 to 4, with > >= < <= = !=, as in ">=High""#,
         Kind::Boolean => "true or false; an absent value counts as false",
         Kind::Date => r#"a day, with > >= < <= = !=, as in ">=2025/01/31""#,
+        Kind::Key => r#"a whole key, as `finding_key` shows it: "v1:" and 32 hexadecimal digits"#,
     };
     ResultsError::InvalidFilter { field: excerpt(field.name()).to_string(), reason: reason.into(), valid }
 }

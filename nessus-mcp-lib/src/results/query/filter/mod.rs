@@ -27,6 +27,7 @@
 //! | severity | `"High"`, `3`, `">=High"` | the same operators, with a name or 0 to 4 |
 //! | date | `">=2025/01/31"` | the same operators, with `/` or `-`; the day counts, not the time |
 //! | truth value | `true`, `"false"` | an absent value is false |
+//! | `finding_key` | `"v1:4bbf966120fe56efe59d4326b615ac40"` | is this one |
 //! | `host`, `host_ip` | `"10.0.0.0/24"`, `"10.0.0.7"` | the host's address is in it, is it |
 //!
 //! Combinations are at most 16 deep inside each other, and there are at most 1,000 conditions, whose names and values have

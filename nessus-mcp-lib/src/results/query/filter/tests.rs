@@ -179,6 +179,19 @@ fn what_does_not_fit_is_an_error_that_says_what_would() {
 }
 
 #[test]
+fn a_key_is_asked_for_as_a_whole() {
+    let key = "v1:4bbf966120fe56efe59d4326b615ac40";
+    for wrong in ["4bbf966120fe56efe59d4326b615ac40", "v1:4bbf", &key.replace("v1", "v2"), &format!("!={key}"), ""] {
+        let error = FilterSet::from_json(&json!({"finding_key": wrong})).unwrap_err();
+        assert!(error.to_string().contains("is not a finding key of version 1"), "{error}");
+        assert!(error.hint().unwrap().contains("32 hexadecimal digits"));
+    }
+    assert!(FilterSet::from_json(&json!({"finding_key": 7})).is_err());
+    let filters = FilterSet::from_json(&json!({"finding_key": [format!("={key}"), key]})).unwrap();
+    assert_eq!(filters.to_json()["finding_key"], json!([key, key]));
+}
+
+#[test]
 fn combinations_are_bounded() {
     let mut deep = json!({"port": 1});
     for _ in 0..DEPTH {

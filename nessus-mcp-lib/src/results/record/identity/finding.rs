@@ -1,6 +1,6 @@
 //! What a finding is known by.
 
-use std::fmt;
+use std::{fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
@@ -10,6 +10,9 @@ use super::{
     evidence::HostEvidence,
 };
 use crate::hex;
+
+/// What every key begins with: it changes when a rule does.
+const VERSION: &str = "v1:";
 
 /// How a service is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,6 +86,12 @@ impl FindingPart {
 pub(crate) struct HostPart([u8; 16]);
 
 impl HostPart {
+    /// Of the host of a finding; computed once for a host.
+    pub(crate) fn of_host(host: &Host) -> Self {
+        Self(host.part(|| Self::of(&HostEvidence::of(host)).0))
+    }
+
+    /// Of what an export says of a machine.
     pub(crate) fn of(host: &HostEvidence) -> Self {
         let address = host.address().map(|address| address.to_string()).unwrap_or_default();
         let fallback = if address.is_empty() { host.name() } else { "" };
@@ -98,6 +107,16 @@ impl HostPart {
 pub(crate) struct FindingKey([u8; 16]);
 
 impl FindingKey {
+    /// Of an item on a host.
+    pub(crate) fn of(item: &Item, host: &Host) -> Self {
+        Self::new(HostPart::of_host(host), &FindingPart::of(item, host))
+    }
+
+    /// A number that puts keys in the order of their texts.
+    pub(crate) fn rank(&self) -> u64 {
+        self.0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+    }
+
     pub(crate) fn new(host: HostPart, finding: &FindingPart) -> Self {
         // In all 31 bytes: one block of the hash.
         let mut hash = Sha256::new();
@@ -117,9 +136,21 @@ impl FindingKey {
 
 impl fmt::Display for FindingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "v1:{}", hex::encode(&self.0))
+        write!(f, "{VERSION}{}", hex::encode(&self.0))
     }
 }
+
+impl FromStr for FindingKey {
+    type Err = NotAKey;
+
+    fn from_str(text: &str) -> Result<Self, NotAKey> {
+        text.strip_prefix(VERSION).and_then(hex::decode).map(Self).ok_or(NotAKey)
+    }
+}
+
+/// A text that is no key of this version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NotAKey;
 
 /// A hash of texts, none of which runs into the next.
 #[derive(Default)]
