@@ -24,10 +24,15 @@ pub enum Format {
     /// Comma-separated values (RFC 4180), a line of field names first, a finding a row.
     ///
     /// Several values of a field are separated by `; `. A text that a spreadsheet would run as a formula has an
-    /// apostrophe before it. There is no place to say that an export was broken.
+    /// apostrophe before it. A text that has more characters than a spreadsheet takes (32,767 units of UTF-16, with quotation
+    /// marks doubled) is cut and says so: `… [cut, 586723 characters in all]`. There is no place to say that an export was
+    /// broken.
     Csv,
     /// The Static Analysis Results Interchange Format (OASIS), version 2.1.0: a rule for each plugin, a result for each
     /// finding with the fields of the profile as its property `finding`, what is missing as notifications.
+    ///
+    /// The fingerprint of a result is the finding's `finding_key`. Findings of a report that share a key have a running number
+    /// behind it that is no part of the key: `/2`, `/3`. A rule has the highest level and score of its results.
     Sarif,
     /// A report for people: one HTML file without scripts and references to other files.
     Html,

@@ -14,6 +14,8 @@ use crate::results::{
 
 /// The characters that a formula or command begins with, also in their wide forms.
 const MARKS: [char; 10] = ['=', '+', '-', '@', '|', '%', '\u{FF1D}', '\u{FF0B}', '\u{FF0D}', '\u{FF20}'];
+/// The most characters of a cell that spreadsheets take, as they count them: in units of UTF-16.
+const MOST_UNITS: usize = 32_767;
 /// Bytes written at once.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -46,6 +48,7 @@ impl<W: Write> Sink for Csv<'_, W> {
         let names = self.columns.iter().map(|field| {
             let mut name = field.name().to_owned();
             defuse(&mut name);
+            shorten(&mut name);
             name
         });
         self.output.write_record(names).map_err(unwritable)
@@ -66,6 +69,7 @@ impl<W: Write> Sink for Csv<'_, W> {
             });
             if is_text {
                 defuse(&mut self.cell);
+                shorten(&mut self.cell);
             }
             self.row.push_field(self.cell.as_bytes());
         }
@@ -112,6 +116,23 @@ fn defuse(text: &mut String) {
     *text = defused;
 }
 
+/// Cuts what a spreadsheet would cut, or go on with in another cell, and says how long it was. Quotation marks count twice,
+/// as they are written, and the mark is no formula, whatever stands before it.
+fn shorten(text: &mut String) {
+    let units = |found: char| found.len_utf16() + usize::from(found == '"');
+    // No character has fewer bytes than units, but for quotation marks.
+    let is_short = text.len() + 2 <= MOST_UNITS / 2 || text.chars().map(units).sum::<usize>() + 2 <= MOST_UNITS;
+    if is_short {
+        return;
+    }
+    let mark = format!("… [cut, {} characters in all]", text.chars().count());
+    let mut room = MOST_UNITS - 2 - mark.chars().map(units).sum::<usize>();
+    let fits = |(_, found): &(usize, char)| room.checked_sub(units(*found)).map(|left| room = left).is_none();
+    let end = text.char_indices().find(fits).map_or(text.len(), |(at, _)| at);
+    text.truncate(end);
+    text.push_str(&mark);
+}
+
 fn unwritable(error: csv::Error) -> ResultsError {
     ResultsError::Write(match error.into_kind() {
         csv::ErrorKind::Io(error) => error,
@@ -121,6 +142,8 @@ fn unwritable(error: csv::Error) -> ResultsError {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -136,6 +159,49 @@ mod tests {
             let mut text = text.to_owned();
             defuse(&mut text);
             assert_eq!(text, expected);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_cell_is_longer_than_a_spreadsheet_takes(
+            piece in "[a\"é;=\t\n\u{1F600}\u{4E00}-]{1,6}", length in 20_000..70_000_usize, begin in "[=a]",
+        ) {
+            let mut text: String = begin.chars().chain(piece.chars().cycle()).take(length).collect();
+            defuse(&mut text);
+            let whole = text.clone();
+            shorten(&mut text);
+            let mut row = Writer::from_writer(Vec::new());
+            row.write_record([&text, "end"]).unwrap();
+            let written = String::from_utf8(row.into_inner().unwrap()).unwrap();
+            let cell = written.strip_suffix(",end\n").unwrap();
+            prop_assert!(cell.encode_utf16().count() <= MOST_UNITS, "also as it is written");
+            if whole == text {
+                return Ok(());
+            }
+            let cut = text.strip_suffix(&format!("… [cut, {} characters in all]", whole.chars().count())).unwrap();
+            prop_assert!(whole.starts_with(cut));
+            let left = MOST_UNITS - cell.encode_utf16().count();
+            prop_assert!(left <= 3, "no more is cut than must be: {}", left);
+            let mut again = text.clone();
+            defuse(&mut again);
+            prop_assert_eq!(again, text, "what is left is no formula");
+        }
+    }
+
+    #[test]
+    fn what_fits_is_not_cut() {
+        for (mut text, fits) in [
+            ("a".repeat(MOST_UNITS - 2), true),
+            ("a".repeat(MOST_UNITS - 1), false),
+            ("é".repeat(MOST_UNITS - 2), true),
+            ("\u{1F600}".repeat(MOST_UNITS / 2 - 1), true),
+            ("\"".repeat(MOST_UNITS / 2 - 1), true),
+            ("\"".repeat(MOST_UNITS / 2), false),
+        ] {
+            let whole = text.clone();
+            shorten(&mut text);
+            assert_eq!(text == whole, fits, "{}", whole.len());
         }
     }
 

@@ -6,6 +6,7 @@
 mod cells;
 mod converter;
 mod csv;
+mod fingerprints;
 mod html;
 mod sarif;
 

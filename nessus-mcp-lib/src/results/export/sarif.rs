@@ -2,22 +2,21 @@
 //!
 //! A plugin is a rule, a finding is a result at a logical location (host, port and protocol) that is also given as an
 //! artifact, because some readers show nothing without. The order of members is free in JSON: results come first, and
-//! the rules that were met on the way, kept in a temporary file, afterwards.
+//! the rules that were met on the way, kept in a temporary file, afterwards, when the worst of their results is known.
 
 use std::{
     borrow::Cow,
     collections::HashMap,
     fmt::Write as _,
     fs::File,
-    io::{self, BufWriter, Seek, Write},
+    io::{self, BufRead, BufReader, BufWriter, Seek, Write},
+    net::Ipv6Addr,
 };
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json, json};
-use sha2::{Digest, Sha256};
 
-use super::cells;
-use crate::hex;
+use super::{cells, fingerprints::Fingerprints};
 use crate::results::{
     convert::{ConversionSummary, FirstPass, Sink},
     error::ResultsError,
@@ -25,6 +24,7 @@ use crate::results::{
     record::{FieldId, FieldRef, Record, Severity, Value},
     texts::untrusted,
     write::render,
+    xml::Visit,
 };
 
 /// Bytes written at once.
@@ -35,10 +35,13 @@ const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os
 pub(super) struct Sarif<'q, W: Write> {
     query: &'q Query,
     output: BufWriter<W>,
-    /// The rules so far, separated by commas.
+    /// The rules so far, one a line, without what the worst result decides and what closes them.
     rules: BufWriter<File>,
     /// The index of each rule, by its id.
     known: HashMap<String, usize>,
+    /// The worst results of each rule, by its index.
+    worst: Vec<Worst>,
+    fingerprints: Fingerprints,
     line: Vec<u8>,
     written: u64,
     /// The members of the run that come after the results.
@@ -54,6 +57,8 @@ impl<'q, W: Write> Sarif<'q, W> {
             output: BufWriter::with_capacity(WRITE_BYTES, output),
             rules: BufWriter::new(tempfile::tempfile().map_err(ResultsError::Spool)?),
             known: HashMap::new(),
+            worst: Vec::new(),
+            fingerprints: Fingerprints::new(),
             line: Vec::new(),
             written: 0,
             run: Map::new(),
@@ -68,11 +73,11 @@ impl<'q, W: Write> Sarif<'q, W> {
             return Ok(*index);
         }
         let index = self.known.len();
-        if index > 0 {
-            self.rules.write_all(b",\n")?;
-        }
-        serde_json::to_writer(&mut self.rules, &rule(record, id))?;
+        let rule = serde_json::to_vec(&rule(record, id))?;
+        self.rules.write_all(rule.strip_suffix(OPEN_END).unwrap_or(&rule))?;
+        self.rules.write_all(b"\n")?;
         self.known.insert(id.to_owned(), index);
+        self.worst.push(Worst::default());
         Ok(index)
     }
 
@@ -80,10 +85,14 @@ impl<'q, W: Write> Sarif<'q, W> {
         let id = record.item.first(FieldId::PluginId).map_or("unknown", str::trim);
         let id = if id.is_empty() { "unknown" } else { id };
         let index = self.rule(record, id)?;
+        if let Some(worst) = self.worst.get_mut(index) {
+            worst.add(record);
+        }
+        let fingerprint = self.fingerprints.next(record.key());
         self.output.write_all(if self.written == 0 { b"\n" } else { b",\n" })?;
         self.written += 1;
         self.line.clear();
-        serde_json::to_writer(&mut self.line, &result(record, id, index))?;
+        serde_json::to_writer(&mut self.line, &result(record, id, index, &fingerprint))?;
         // Its last member is the finding as it is in lines of JSON, one level down: a property bag has names of its own.
         self.line.pop();
         self.line.extend_from_slice(b",\"properties\":{\"finding\":");
@@ -111,7 +120,18 @@ impl<'q, W: Write> Sarif<'q, W> {
         self.rules.flush()?;
         let rules = self.rules.get_mut();
         rules.rewind()?;
-        io::copy(rules, &mut self.output)?;
+        let mut rules = BufReader::new(rules);
+        for (at, worst) in self.worst.iter().enumerate() {
+            self.line.clear();
+            rules.read_until(b'\n', &mut self.line)?;
+            self.output.write_all(if at == 0 { b"" } else { b",\n" })?;
+            self.output.write_all(self.line.trim_ascii_end())?;
+            if let Some(score) = worst.score {
+                // Code scanning services sort by this property, and want a text.
+                write!(self.output, ",\"security-severity\":\"{score:.1}\"")?;
+            }
+            write!(self.output, "}},\"defaultConfiguration\":{{\"level\":\"{}\"}}}}", worst.level.name())?;
+        }
         self.output.write_all(b"\n]")?;
         for (name, member) in &self.driver {
             write!(self.output, ",\n{}:{member}", Json::from(name.as_str()))?;
@@ -122,6 +142,14 @@ impl<'q, W: Write> Sarif<'q, W> {
 }
 
 impl<W: Write> Sink for Sarif<'_, W> {
+    fn look(&mut self, visit: Visit<'_>, matches: bool) {
+        if let Visit::Item(record) = visit
+            && matches
+        {
+            self.fingerprints.expect(record.key());
+        }
+    }
+
     fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
         let stats = &first_pass.stats;
         self.driver = members(json!({
@@ -173,7 +201,45 @@ impl<W: Write> Sink for Sarif<'_, W> {
     }
 }
 
-/// A `reportingDescriptor`.
+/// How much a result matters, the least first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+enum Level {
+    #[default]
+    None,
+    Note,
+    Warning,
+    Error,
+}
+
+impl Level {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// The highest level and score of a rule's results.
+#[derive(Debug, Clone, Copy, Default)]
+struct Worst {
+    level: Level,
+    score: Option<f64>,
+}
+
+impl Worst {
+    fn add(&mut self, record: &Record<'_>) {
+        self.level = self.level.max(level(record).1);
+        self.score = score(record).map(|score| self.score.map_or(score, |most| most.max(score))).or(self.score);
+    }
+}
+
+/// What closes a rule and its properties, before which more properties can stand.
+const OPEN_END: &[u8] = b"}}";
+
+/// A `reportingDescriptor`, but for what the worst of its results decides.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Rule<'r> {
@@ -186,8 +252,13 @@ struct Rule<'r> {
     help: Option<Message<'r>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     help_uri: Option<Cow<'r, str>>,
-    default_configuration: Json,
-    properties: Json,
+    /// The last, so that more can be added.
+    properties: Tags,
+}
+
+#[derive(Serialize)]
+struct Tags {
+    tags: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -201,16 +272,11 @@ fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
     for field in [FieldId::PluginFamily, FieldId::Cve, FieldId::Cwe] {
         cells::values(record, &FieldRef::Declared(field), |value| {
             let text = cells::text(value, record);
-            tags.push(if field == FieldId::Cwe { format!("CWE-{text}") } else { text.into_owned() });
+            tags.push(if field == FieldId::Cwe { cwe_tag(&text) } else { text.into_owned() });
         });
     }
     tags.sort();
     tags.dedup();
-    let mut properties = members(json!({"tags": tags}));
-    if let Some(score) = record.best_score() {
-        // Code scanning services sort by this property, and want a text.
-        properties.insert("security-severity".to_owned(), json!(format!("{score:.1}")));
-    }
     let mut links = Vec::new();
     cells::values(record, &FieldRef::Declared(FieldId::SeeAlso), |value| links.push(cells::text(value, record)));
     Rule {
@@ -219,17 +285,16 @@ fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
         full_description: text(FieldId::Description).or_else(|| text(FieldId::Synopsis)),
         help: text(FieldId::Solution),
         help_uri: links.into_iter().find(|link| cells::is_link(link)),
-        default_configuration: json!({"level": if record.is_compliance() { "error" } else { level(record).1 }}),
-        properties: properties.into(),
+        properties: Tags { tags },
     }
 }
 
 /// A `result`, but for its properties.
-fn result(record: &Record<'_>, id: &str, index: usize) -> Json {
+fn result(record: &Record<'_>, id: &str, index: usize, fingerprint: &str) -> Json {
     let host = untrusted::clean(&record.host.name);
     let text = |id| first(record, id);
     let place = match (text(FieldId::Port), text(FieldId::Protocol)) {
-        (Some(port), Some(protocol)) if port != "0" => format!("{host}:{port}/{protocol}"),
+        (Some(port), Some(protocol)) if port != "0" => format!("{}:{port}/{protocol}", before_port(&host)),
         _ => host.clone().into_owned(),
     };
     let mut message =
@@ -243,52 +308,55 @@ fn result(record: &Record<'_>, id: &str, index: usize) -> Json {
         "ruleId": id,
         "ruleIndex": index,
         "kind": kind,
-        "level": level,
+        "level": level.name(),
         "message": {"text": message},
         "locations": [{
             "physicalLocation": {"artifactLocation": {"uri": uri(&host)}},
             "logicalLocations": [{"name": host, "fullyQualifiedName": place, "kind": "resource"}],
         }],
-        "partialFingerprints": {"hostPortProtocolPluginCheck/v1": fingerprint(record, id)},
+        "partialFingerprints": {"findingKey/v1": fingerprint},
     });
-    if let (Some(score), Some(result)) = (record.best_score(), result.as_object_mut())
-        && (0.0..=10.0).contains(&score)
-    {
+    if let (Some(score), Some(result)) = (score(record), result.as_object_mut()) {
         result.insert("rank".to_owned(), json!((score * 100.0).round() / 10.0));
     }
     result
 }
 
 /// The kind of a result and its level, which is `none` for every kind but a failure.
-fn level(record: &Record<'_>) -> (&'static str, &'static str) {
+fn level(record: &Record<'_>) -> (&'static str, Level) {
     if let Some(outcome) = record.item.first(FieldId::ComplianceResult) {
         return match outcome.trim().to_ascii_uppercase().as_str() {
-            "PASSED" => ("pass", "none"),
-            "FAILED" => ("fail", "error"),
-            "WARNING" => ("review", "none"),
-            _ => ("open", "none"),
+            "PASSED" => ("pass", Level::None),
+            "FAILED" => ("fail", Level::Error),
+            "WARNING" => ("review", Level::None),
+            _ => ("open", Level::None),
         };
     }
     match record.severity() {
-        Some(Severity::Critical | Severity::High) => ("fail", "error"),
-        Some(Severity::Medium) | None => ("fail", "warning"),
-        Some(Severity::Low) => ("fail", "note"),
-        Some(Severity::Info) => ("informational", "none"),
+        Some(Severity::Critical | Severity::High) => ("fail", Level::Error),
+        Some(Severity::Medium) | None => ("fail", Level::Warning),
+        Some(Severity::Low) => ("fail", Level::Note),
+        Some(Severity::Info) => ("informational", Level::None),
     }
 }
 
-/// What makes a finding the same in another scan.
-fn fingerprint(record: &Record<'_>, id: &str) -> String {
-    let mut hash = Sha256::new();
-    let of = |id| record.item.first(id).unwrap_or_default().trim();
-    // The checks of a compliance plugin differ only in these.
-    let check = record.item.first(FieldId::ComplianceCheckId).unwrap_or(of(FieldId::ComplianceCheckName)).trim();
-    let audit = of(FieldId::ComplianceAuditFile);
-    for part in [&record.host.name, of(FieldId::Port), of(FieldId::Protocol), id, check, audit] {
-        hash.update((part.len() as u64).to_le_bytes());
-        hash.update(part);
-    }
-    hex::encode(&hash.finalize()[..16])
+/// The score of a finding, if it is one.
+fn score(record: &Record<'_>) -> Option<f64> {
+    record.best_score().filter(|score| (0.0..=10.0).contains(score))
+}
+
+/// A host as it stands before `:` and a port: an IPv6 address in brackets, because it has colons of its own.
+fn before_port(host: &str) -> Cow<'_, str> {
+    let host = host.trim();
+    let address = host.split('%').next().unwrap_or_default();
+    if address.parse::<Ipv6Addr>().is_ok() { Cow::Owned(format!("[{host}]")) } else { Cow::Borrowed(host) }
+}
+
+/// `CWE-20`, whether the export writes that or only the number.
+fn cwe_tag(text: &str) -> String {
+    let text = text.trim();
+    let has_prefix = text.get(..4).is_some_and(|prefix| prefix.eq_ignore_ascii_case("cwe-"));
+    format!("CWE-{}", if has_prefix { &text[4..] } else { text })
 }
 
 /// A host as a relative reference: everything that is not plain is written in hexadecimal.

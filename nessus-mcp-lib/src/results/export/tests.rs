@@ -91,6 +91,8 @@ fn cell(value: &Json) -> String {
 #[case(filtered())]
 #[case(paged())]
 #[case(Query::builder().fields(["plugin_output", "host", "see_also"]))]
+#[case(Query::builder().profile(Profile::Triage))]
+#[case(full().extra_fields(["finding_key"]))]
 fn a_table_has_what_lines_of_json_have(#[case] query: QueryBuilder) {
     let lookalikes = export(
         "<ReportItem severity=\"1\" pluginID=\"2\" port=\"0\"><CVE>other</CVE><cve>CVE-1</cve><see-also>more</see-also>\
@@ -150,6 +152,109 @@ fn checks_of_one_plugin_are_different_results() {
     assert_eq!(checks[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "hosts/%2E%2E");
 }
 
+fn log_of(items: &str, query: QueryBuilder) -> Json {
+    let log: Json = serde_json::from_str(&converted(Format::Sarif, &export(items), query)).unwrap();
+    assert_valid(&log);
+    log["runs"][0].clone()
+}
+
+fn fingerprints(run: &Json) -> Vec<&str> {
+    let results = run["results"].as_array().unwrap().iter();
+    results.map(|result| result["partialFingerprints"]["findingKey/v1"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn a_result_has_the_key_of_its_finding_and_a_number_where_that_is_shared() {
+    let page = |page: &str| {
+        format!(
+            "<ReportItem severity=\"2\" pluginID=\"900100\" port=\"443\" protocol=\"tcp\" pluginFamily=\"CGI abuses\">\
+             <plugin_output>  URL : https://h/{page}</plugin_output></ReportItem>"
+        )
+    };
+    let same = "<ReportItem severity=\"1\" pluginID=\"900200\" port=\"80\" protocol=\"tcp\"/>";
+    let items = [&page("a.cgi"), same, &page("b.cgi"), same, &page("a.cgi?x=1"), same];
+    let keys = || Query::builder().fields(["finding_key"]);
+    let mut sets = Vec::new();
+    for turned in [false, true] {
+        for sort in ["worst_first", "file", "-finding_key"] {
+            let mut items = items;
+            if turned {
+                items.reverse();
+            }
+            let run = log_of(&items.concat(), keys().sort(sort.parse().unwrap()));
+            let found = fingerprints(&run);
+            for (result, fingerprint) in run["results"].as_array().unwrap().iter().zip(&found) {
+                let key = result["properties"]["finding"]["finding_key"].as_str().unwrap();
+                assert_eq!(fingerprint.split('/').next(), Some(key));
+            }
+            sets.push(found.into_iter().map(str::to_owned).collect::<std::collections::BTreeSet<String>>());
+        }
+    }
+    assert_eq!(sets[0].len(), items.len(), "each once");
+    assert_eq!(sets[0].iter().filter(|fingerprint| fingerprint.contains('/')).count(), 3);
+    assert!(sets.iter().all(|set| *set == sets[0]), "the same ones in every order");
+}
+
+#[test]
+fn a_rule_has_the_worst_of_its_results_in_every_order() {
+    let scored = |severity: u8, score: &str| {
+        let score = format!("<cvss3_base_score>{score}</cvss3_base_score>");
+        format!("<ReportItem severity=\"{severity}\" pluginID=\"900100\" port=\"{severity}\">{score}</ReportItem>")
+    };
+    let items = [scored(1, "3.1"), scored(4, "9.8"), scored(0, ""), scored(2, "6.0"), scored(3, "99")];
+    for at in 0..items.len() {
+        let mut items = items.clone();
+        items.rotate_left(at);
+        for sort in ["worst_first", "file", "severity", "cvss_score"] {
+            let run = log_of(&items.concat(), Query::builder().sort(sort.parse().unwrap()));
+            let rule = &run["tool"]["driver"]["rules"][0];
+            assert_eq!(rule["properties"]["security-severity"], "9.8", "{at} {sort}");
+            assert_eq!(rule["defaultConfiguration"]["level"], "error", "{at} {sort}");
+        }
+    }
+    let run = log_of(&[scored(0, ""), scored(1, "3.1")].concat(), Query::builder());
+    let rule = &run["tool"]["driver"]["rules"][0];
+    assert_eq!(
+        (&rule["properties"]["security-severity"], &rule["defaultConfiguration"]["level"]),
+        (&json!("3.1"), &json!("note"))
+    );
+}
+
+#[rstest]
+#[case("2001:db8::7", "[2001:db8::7]:80/tcp")]
+#[case("fe80::1%eth0", "[fe80::1%eth0]:80/tcp")]
+#[case("::ffff:192.0.2.1", "[::ffff:192.0.2.1]:80/tcp")]
+#[case("192.0.2.1", "192.0.2.1:80/tcp")]
+#[case("web01.corp.example", "web01.corp.example:80/tcp")]
+fn a_port_is_told_from_an_address(#[case] host: &str, #[case] expected: &str) {
+    let item = "<ReportItem severity=\"2\" pluginID=\"1\" port=\"80\" protocol=\"tcp\" pluginName=\"n\"/>";
+    let export = String::from_utf8(export(item)).unwrap().replace("name=\"h\"", &format!("name=\"{host}\""));
+    let log: Json = serde_json::from_str(&converted(Format::Sarif, export.as_bytes(), Query::builder())).unwrap();
+    assert_valid(&log);
+    let result = &log["runs"][0]["results"][0];
+    assert_eq!(result["locations"][0]["logicalLocations"][0]["fullyQualifiedName"], expected);
+    assert_eq!(result["message"]["text"], format!("n on {expected}"));
+}
+
+#[test]
+fn a_weakness_is_one_tag() {
+    let item = "<ReportItem severity=\"2\" pluginID=\"1\" port=\"0\"><cwe>20</cwe><cwe>CWE-20</cwe><cwe>cwe-79</cwe></ReportItem>";
+    let run = log_of(item, Query::builder());
+    assert_eq!(run["tool"]["driver"]["rules"][0]["properties"]["tags"], json!(["CWE-20", "CWE-79"]));
+}
+
+#[test]
+fn a_long_cell_is_cut_and_says_so() {
+    let long = "=1;".repeat(20_000);
+    let item = format!(
+        "<ReportItem severity=\"2\" pluginID=\"1\" port=\"0\"><plugin_output>{long}</plugin_output></ReportItem>"
+    );
+    let rows = table(&converted(Format::Csv, &export(&item), Query::builder().fields(["plugin_output", "port"])));
+    assert!(rows[0][0].1.ends_with("… [cut, 80000 characters in all]"), "{rows:?}");
+    assert!(rows[0][0].1.encode_utf16().count() <= 32_767);
+    assert_eq!(rows[0][1].1, "0", "the next cell is its own");
+}
+
 #[test]
 fn no_cell_is_a_formula() {
     let text = converted(Format::Csv, &hostile(), full());
@@ -179,6 +284,7 @@ fn assert_valid(log: &Json) {
 #[case(OFFICE.to_vec(), paged())]
 #[case(OFFICE.to_vec(), Query::builder().filters(r#"{"host": "nowhere"}"#.parse().unwrap()))]
 #[case(hostile(), full())]
+#[case(OFFICE.to_vec(), full().extra_fields(["finding_key"]))]
 fn a_log_follows_the_schema_and_has_what_lines_of_json_have(#[case] export: Vec<u8>, #[case] query: QueryBuilder) {
     let findings = findings(&export, query.clone());
     let log: Json = serde_json::from_str(&converted(Format::Sarif, &export, query)).unwrap();
@@ -195,6 +301,17 @@ fn a_log_follows_the_schema_and_has_what_lines_of_json_have(#[case] export: Vec<
     }
     let ids: std::collections::BTreeSet<&str> = rules.iter().map(|rule| rule["id"].as_str().unwrap()).collect();
     assert_eq!(ids.len(), rules.len(), "each rule once");
+}
+
+#[test]
+fn full_shows_the_key_only_where_it_is_asked_for() {
+    for format in Format::ALL {
+        let is_shown = |text: &str| text.contains("finding_key") || text.contains("<dt>finding key</dt>");
+        assert!(!is_shown(&converted(format, OFFICE, full())), "{format}");
+        assert!(is_shown(&converted(format, OFFICE, full().extra_fields(["finding_key"]))), "{format}");
+    }
+    let nothing = || full().filters(r#"{"host": "nowhere"}"#.parse().unwrap()).extra_fields(["finding_key"]);
+    assert_eq!(converted(Format::Csv, OFFICE, nothing()), "", "of nothing there is nothing to show");
 }
 
 #[test]
