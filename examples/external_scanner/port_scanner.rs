@@ -11,6 +11,7 @@ use std::{
 use async_trait::async_trait;
 use nessus_mcp_lib::{
     ScannerInterface,
+    error::counted,
     ids::ScanId,
     scanner::{
         ExportSink, ExportSummary, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerProperties,
@@ -165,7 +166,8 @@ impl ScannerInterface for PortScanner {
 
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
         let mut properties = ScannerProperties::default();
-        properties.product = Some(format!("scanner of {} loopback ports", self.ports.len()));
+        properties.product =
+            Some(format!("scanner of {}", counted(self.ports.len(), "loopback port", "loopback ports")));
         Ok(properties)
     }
 

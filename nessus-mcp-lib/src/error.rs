@@ -156,6 +156,18 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
+/// A count before what is counted, in the number that it asks for.
+///
+/// ```
+/// use nessus_mcp_lib::error::counted;
+/// assert_eq!(counted(1, "host has", "hosts have"), "1 host has");
+/// assert_eq!(counted(0, "host has", "hosts have"), "0 hosts have");
+/// ```
+pub fn counted<N: fmt::Display + PartialEq + From<u8> + Copy>(count: N, one: &str, many: &str) -> String {
+    let what = if count == N::from(1) { one } else { many };
+    format!("{count} {what}")
+}
+
 /// Joins an error and its sources into one line, `outer: inner: innermost`.
 ///
 /// A source whose text already stands at the end of the line is not repeated.

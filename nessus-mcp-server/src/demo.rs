@@ -12,7 +12,7 @@ use nessus_mcp_lib::{
     ScanService,
     client::{ResultsArguments, ScanArguments, ScanClient},
     config::{InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings},
-    error::Failure,
+    error::{Failure, counted},
     ids::{InstanceId, PoolName, TaskId},
     scanner::ScannerRegistry,
     service::TaskView,
@@ -112,7 +112,7 @@ async fn show_one_scan(url: &str, targets: &str) -> Result<(), Failure> {
         return Err(Failure::new(format!("the scan ended as {}: {reason}", ended.status)));
     }
     let lines = client.get_scan_results(&ResultsArguments::new(submission.task_id.clone(), 0)).await?;
-    output::line(format!("4. get_scan_results -> {} JSON lines\n", lines.lines().count()));
+    output::line(format!("4. get_scan_results -> {}\n", counted(lines.lines().count(), "JSON line", "JSON lines")));
     report::findings(&ended, &lines)?;
     client.close().await;
     Ok(())
@@ -134,7 +134,7 @@ async fn watch(client: &ScanClient, task_id: &TaskId) -> Result<TaskView, Failur
         }
         tokio::time::sleep(POLL_INTERVAL).await;
     }
-    Err(Failure::new(format!("the scan did not end within {} seconds", SCAN_TIMEOUT.as_secs())))
+    Err(Failure::new(format!("the scan did not end within {}", counted(SCAN_TIMEOUT.as_secs(), "second", "seconds"))))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The order of the code: which module may use which, which crate belongs to which module, and how large a file may be.
 #![expect(clippy::unwrap_used, reason = "a file of this repository that cannot be read is a failed test")]
 
+mod counts;
 mod modules;
 mod order;
 mod tokens;

@@ -9,7 +9,12 @@ pub(crate) struct Token {
 
 /// The tokens of a source without comments, texts and what is compiled for tests only.
 pub(crate) fn read(source: &str) -> Vec<Token> {
-    without_tests(&all(source))
+    without_tests(&all(source)).into_iter().filter(|token| !is_quoted(&token.text)).collect()
+}
+
+/// The texts in a source, with their quotes, but for those that are compiled for tests only.
+pub(crate) fn texts(source: &str) -> Vec<Token> {
+    without_tests(&all(source)).into_iter().filter(|token| is_quoted(&token.text)).collect()
 }
 
 pub(crate) fn is_word(token: &str) -> bool {
@@ -22,7 +27,7 @@ fn all(source: &str) -> Vec<Token> {
         let length = length_of(rest, first);
         let text = &rest[..length];
         let is_code = !(first.is_whitespace() || text.starts_with("//") || text.starts_with("/*"));
-        if is_code && !is_quoted(text) {
+        if is_code {
             tokens.push(Token { line, text: text.to_owned() });
         }
         line += text.matches('\n').count();

@@ -202,7 +202,7 @@ async fn tasks_of_a_removed_pool_wait_and_are_seen() {
     assert_eq!((orphaned[0].scanner_pool.as_str(), orphaned[0].tasks), ("lab", 1));
     let stats = site.deployment.program(nessus_mcp_tests::binaries::admin(), &["stats"]).run();
     assert_eq!(stats.code, Some(0), "{stats:?}");
-    assert!(stats.stderr.contains("1 unfinished tasks wait in the pool `lab`"), "{stats:?}");
+    assert!(stats.stderr.contains("1 unfinished task waits in the pool `lab`"), "{stats:?}");
     let mut workers = [site.start_worker(&[])];
     workers[0].wait_for_log("worker started");
     reload(&mut site, &mut workers, lab, "scanner configuration read again").await;

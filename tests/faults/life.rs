@@ -193,7 +193,7 @@ async fn row_38_fewer_hosts_than_asked_for(#[case] fault: Fault, #[case] hosts: 
     let task = rig.submit().await;
     let view = rig.completed_with(&task, hosts).await;
     let warnings = view.validation_warnings.join("\n");
-    assert!(warnings.contains(&format!("left out {} hosts", 4 - hosts)), "{warnings}");
+    assert!(warnings.contains(&format!("left out {} hosts: they were not scanned", 4 - hosts)), "{warnings}");
     rig.close().await;
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use nessus_mcp_lib::{
     durable::DurableFile,
-    error::Failure,
+    error::{Failure, counted},
     results::{ConversionSummary, Converter, Format, Page, Query, ResultsError},
 };
 
@@ -42,13 +42,14 @@ pub(crate) fn run(args: &ConvertArgs) -> Result<(), Failure> {
 /// Turns a conversion of a broken export (`--lenient`) into a failure that says what was written.
 fn complete(format: Format, summary: ConversionSummary) -> Result<(), ConvertFailure> {
     let Some(failure) = summary.failure else { return Ok(()) };
-    let (message, written) = (failure.message, summary.written);
+    let written = counted(summary.written, "finding before that place is", "findings before that place are");
+    let message = failure.message;
     let sign = match format {
         Format::JsonNl | Format::Sarif => "marked \"truncated\": true",
         Format::Html => "and the report says so",
         _ => "but the table cannot say that it is incomplete",
     };
-    Err(Failure::new(format!("{message}; the {written} findings before that place are written, {sign}")).into())
+    Err(Failure::new(format!("{message}; the {written} written, {sign}")).into())
 }
 
 fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {

@@ -2,7 +2,7 @@
 
 use nessus_mcp_lib::{
     ScanService,
-    error::{Failure, excerpt},
+    error::{Failure, counted, excerpt},
     ids::PoolName,
     queue::DeadLetter,
     targets::shortened,
@@ -59,8 +59,8 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     let before = service.clock().now().minus(args.older_than);
     for pool in pools {
         let purged = service.purge_dead(&pool, before).await?;
-        let (archived, removed) = (purged.archived, purged.removed);
-        output::lines([format!("pool {pool}: {archived} dead letters archived, {removed} removed")]);
+        let archived = counted(purged.archived, "dead letter", "dead letters");
+        output::lines([format!("pool {pool}: {archived} archived, {} removed", purged.removed)]);
     }
     Ok(())
 }

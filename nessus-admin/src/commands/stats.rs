@@ -1,6 +1,11 @@
 //! `stats`: queue depths by pool, and warnings.
 
-use nessus_mcp_lib::{error::Failure, ids::PoolName, queue::QueueStats, service::OrphanedTasks};
+use nessus_mcp_lib::{
+    error::{Failure, counted},
+    ids::PoolName,
+    queue::QueueStats,
+    service::OrphanedTasks,
+};
 
 use super::queue;
 use crate::{args::StatsArgs, output};
@@ -34,9 +39,13 @@ fn warning(orphaned: &OrphanedTasks) -> String {
     let (tasks, pool) = (orphaned.tasks, &orphaned.scanner_pool);
     match &orphaned.scanner_instance {
         Some(id) => format!(
-            "{tasks} unfinished tasks are bound to the scanner `{id}` of pool `{pool}`, which is not configured"
+            "{} bound to the scanner `{id}` of pool `{pool}`, which is not configured",
+            counted(tasks, "unfinished task is", "unfinished tasks are")
         ),
-        None => format!("{tasks} unfinished tasks wait in the pool `{pool}`, which is not configured"),
+        None => format!(
+            "{} in the pool `{pool}`, which is not configured",
+            counted(tasks, "unfinished task waits", "unfinished tasks wait")
+        ),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     state::{CallOutcome, CircuitCommand, CircuitState},
     window::Window,
 };
-use crate::config::CircuitSettings;
+use crate::{config::CircuitSettings, error::counted};
 
 /// What a rejected caller is told to wait while others try whether the scanner is back.
 const SOON: Duration = Duration::from_secs(1);
@@ -336,9 +336,15 @@ impl Machine {
                 let (calls, failed) = window.counts(now);
                 let share = u64::from(self.settings.failure_rate_percent);
                 if in_a_row >= self.settings.failures {
-                    self.open(now, format!("{in_a_row} calls in a row failed, the last: {reason}"));
+                    self.open(
+                        now,
+                        format!("{} failed, the last: {reason}", counted(in_a_row, "call", "calls in a row")),
+                    );
                 } else if calls >= u64::from(self.settings.minimum_calls) && failed * 100 >= share * calls {
-                    self.open(now, format!("{failed} of the last {calls} calls failed, the last: {reason}"));
+                    self.open(
+                        now,
+                        format!("{failed} of the last {} failed, the last: {reason}", counted(calls, "call", "calls")),
+                    );
                 }
             }
             State::HalfOpen { .. } => self.open(now, format!("the scanner is not back: {reason}")),

@@ -5,7 +5,7 @@ use std::{fmt, io};
 use serde::Serialize;
 
 use super::record::{MOST_NAMES, NAME_BYTES};
-use crate::error::{Classified, ErrorKind};
+use crate::error::{Classified, ErrorKind, counted};
 
 /// Where in an export something was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
@@ -99,7 +99,7 @@ pub enum ResultsError {
         known: Vec<&'static str>,
     },
     /// The export has more undeclared elements than a table can have columns for.
-    #[error("the findings have more than {limit} kinds of undeclared elements")]
+    #[error("the findings have more than {} of undeclared elements", counted(*limit, "kind", "kinds"))]
     TooManyFields {
         /// The most.
         limit: usize,
@@ -114,7 +114,7 @@ pub enum ResultsError {
     #[error("invalid list of fields: {0}")]
     InvalidFields(String),
     /// The lines about the scan and one finding need more characters than the answer may have.
-    #[error("{asked} characters are too few: the lines about the scan and one finding need {least} here")]
+    #[error("{} too few: the lines about the scan and one finding need {least} here", counted(*asked, "character is", "characters are"))]
     BudgetTooSmall {
         /// How many it may have.
         asked: u64,

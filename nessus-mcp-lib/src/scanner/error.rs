@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     circuit_breaker::{CallOutcome, CircuitOpen, ClassifyOutcome},
-    error::{Classified, ErrorKind, chain},
+    error::{Classified, ErrorKind, chain, counted},
     ids::ScanId,
 };
 
@@ -104,7 +104,7 @@ pub enum ScannerError {
     #[error("the export is lost: {0}")]
     ExportLost(String),
     /// An export larger than this machine is told to accept.
-    #[error("the export has more than the allowed {limit} bytes")]
+    #[error("the export has more than the allowed {}", counted(*limit, "byte", "bytes"))]
     ExportTooLarge {
         /// The most bytes allowed.
         limit: u64,
@@ -136,7 +136,7 @@ pub enum ScannerError {
         available: Vec<String>,
     },
     /// Several scans carry the marker of one task: none can be adopted safely.
-    #[error("{} scans carry the marker `{marker}`", scans.len())]
+    #[error("{} the marker `{marker}`", counted(scans.len(), "scan carries", "scans carry"))]
     AmbiguousMarker {
         /// The marker.
         marker: String,

@@ -13,7 +13,7 @@ use tracing::{info, warn};
 
 use super::{ScanService, error::ServiceError};
 use crate::{
-    error::chain,
+    error::{chain, counted},
     hex,
     ids::{PoolName, TaskId},
     queue::{self, DeadLetter, Settlement, TaskBody},
@@ -121,7 +121,7 @@ impl ScanService {
         let task = self.tasks.get(task_id).await?;
         let refused = |reason| ServiceError::NotRetryable { task_id: task_id.clone(), reason };
         if task.attempt >= MAX_ATTEMPTS {
-            return Err(refused(format!("it was started {} times", task.attempt)));
+            return Err(refused(format!("it was started {}", counted(task.attempt, "time", "times"))));
         }
         self.pool_of(Some(task.scanner_pool.as_str()))?;
         let task = match self.tasks.retry(task_id).await {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::{
     config::ConfigError,
-    error::{Classified, ErrorKind, excerpt},
+    error::{Classified, ErrorKind, counted, excerpt},
     housekeeping::ReconcileError,
     ids::{IdError, TaskId},
     queue::{BodyError, QueueError},
@@ -57,13 +57,13 @@ pub enum ServiceError {
         pool: String,
     },
     /// The answer would be larger than one answer may be.
-    #[error("the results are larger than {limit} bytes")]
+    #[error("the results are larger than {}", counted(*limit, "byte", "bytes"))]
     TooLarge {
         /// The most bytes.
         limit: usize,
     },
     /// Others read results, and there is no memory for one more reader.
-    #[error("the server is busy with other requests for results: there was no memory for this one in {} seconds", waited.as_secs())]
+    #[error("the server is busy with other requests for results: there was no memory for this one in {}", counted(waited.as_secs(), "second", "seconds"))]
     Busy {
         /// How long the request has waited.
         waited: Duration,

@@ -14,7 +14,7 @@ use tracing::{info, warn};
 use super::{ScanService, error::ServiceError};
 use crate::{
     blocking,
-    error::{chain, excerpt},
+    error::{chain, counted, excerpt},
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
     queue::{IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
@@ -334,7 +334,11 @@ fn check_text<'a>(field: &'static str, text: &'a str, most: usize) -> Result<&'a
     let text = text.trim();
     let count = text.chars().count();
     if count > most {
-        return Err(ServiceError::invalid(field, format!("has {count} characters; {most} are allowed"), None));
+        return Err(ServiceError::invalid(
+            field,
+            format!("has {}; {most} are allowed", counted(count, "character", "characters")),
+            None,
+        ));
     }
     if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t'))
         || (field == "name" && text.contains(['\n', '\t']))

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::{ScanService, shorten};
 use crate::{
     circuit_breaker::CircuitState,
+    error::counted,
     task::{Step, Task},
 };
 
@@ -26,8 +27,9 @@ impl ScanService {
         }
         if let Some(lost) = self.workers_lost_with(task).await {
             return Some(format!(
-                "{lost} workers in a row were lost with it before they got anywhere: it is handed out again after pauses \
-                 of up to 15 minutes, and its scan, if it has one, goes on"
+                "{} lost with it before getting anywhere: it is handed out again after pauses of up to 15 minutes, and its \
+                 scan, if it has one, goes on",
+                counted(lost, "worker was", "workers in a row were")
             ));
         }
         let failed = task.last_error.as_ref().filter(|last| !last.is_in(Step::Watch));

@@ -1,6 +1,6 @@
 //! What can be wrong with a target text.
 
-use crate::error::{Classified, ErrorKind, excerpt};
+use crate::error::{Classified, ErrorKind, counted, excerpt};
 
 /// The most pieces a target text may have.
 pub const MAX_PIECES: usize = 10_000;
@@ -19,7 +19,7 @@ pub enum TargetError {
     #[error("no targets are given")]
     Empty,
     /// It is longer than [`MAX_TEXT_BYTES`].
-    #[error("the targets are {bytes} bytes long, at most {MAX_TEXT_BYTES} are accepted")]
+    #[error("the targets are {} long, at most {MAX_TEXT_BYTES} are accepted", counted(*bytes, "byte", "bytes"))]
     TooLong {
         /// Its length.
         bytes: usize,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::{
-    error::{Classified, chain},
+    error::{Classified, chain, counted},
     queue::QueueError,
     results::ResultsError,
     scanner::{ScanState, ScannerError},
@@ -51,24 +51,24 @@ impl StopReason {
             Self::OutOfTime(limit) => StepError::Scan {
                 status: TaskStatus::Timeout,
                 code: "scan_timeout",
-                message: format!("the scan took longer than {} seconds", limit.as_secs()),
+                message: format!("the scan took longer than {}", counted(limit.as_secs(), "second", "seconds")),
             },
             Self::Stalled { state, progress, limit } => {
-                let seconds = limit.as_secs();
+                let seconds = counted(limit.as_secs(), "second", "seconds");
                 let (code, message) = match state {
                     ScanState::Pending => (
                         "scan_pending",
                         format!(
-                            "the scanner did not begin the scan within {seconds} seconds: it is busy with other scans, or \
+                            "the scanner did not begin the scan within {seconds}: it is busy with other scans, or \
                              its licence does not let it scan"
                         ),
                     ),
                     ScanState::Paused => {
-                        ("scan_paused", format!("the scan was held on the scanner for longer than {seconds} seconds"))
+                        ("scan_paused", format!("the scan was held on the scanner for longer than {seconds}"))
                     }
                     _ => {
                         let at = progress.map(|progress| format!(" at {progress} %")).unwrap_or_default();
-                        ("scan_stalled", format!("the scan has made no progress{at} for {seconds} seconds"))
+                        ("scan_stalled", format!("the scan has made no progress{at} for {seconds}"))
                     }
                 };
                 StepError::Scan { status: TaskStatus::Timeout, code, message }

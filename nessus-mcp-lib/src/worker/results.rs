@@ -17,7 +17,7 @@ use tracing::{info, warn};
 use super::{held_task::HeldTask, outcome::StepError};
 use crate::{
     blocking,
-    error::chain,
+    error::{chain, counted},
     ids::ScanId,
     results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
     scanner::{ScanStatus, ScannerError, ScannerInterface as _},
@@ -126,8 +126,12 @@ async fn collect(
 ) -> Result<Collected, StepError> {
     let Fetched { export, index, report } = fetch_sound(held, task, scan, end).await?;
     let left_out = end.left_out_hosts.filter(|hosts| *hosts > 0);
-    let left_out =
-        left_out.map(|hosts| format!("the licence of the scanner left out {hosts} hosts: they were not scanned"));
+    let left_out = left_out.map(|hosts| {
+        format!(
+            "the licence of the scanner left out {} not scanned",
+            counted(hosts, "host: it was", "hosts: they were")
+        )
+    });
     let found = report.warnings.iter().map(ToString::to_string);
     let warnings: Vec<String> = partial.into_iter().chain(left_out).chain(found).collect();
     let authentication = report.authentication.status;

@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     circuit_breaker::{CallOutcome, ClassifyOutcome as _},
-    error::{Classified, ErrorKind, chain},
+    error::{Classified, ErrorKind, chain, counted},
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
@@ -158,8 +158,8 @@ impl TaskRun {
             }
             _ => String::new(),
         };
-        let message =
-            format!("{lost} workers in a row were lost with this task before they got anywhere with it{scan}");
+        let lost = counted(lost, "worker was", "workers in a row were");
+        let message = format!("{lost} lost with this task before getting anywhere with it{scan}");
         Some(StepError::failed(POISON_TASK, message))
     }
 
@@ -541,8 +541,9 @@ fn kept_on_the_scanner(task: &Task, error: &StepError, tries: u32) -> StepError 
     let name = |name: Option<&str>| name.unwrap_or("?").to_owned();
     let scan = name(task.nessus_scan_id.as_ref().map(ScanId::as_str));
     let instance = name(task.scanner_instance_id.as_ref().map(InstanceId::as_str));
+    let tries = counted(tries, "try", "tries");
     let message = format!(
-        "{}; the results could not be fetched in {tries} tries; the scan {scan} is kept on the scanner `{instance}`, and a \
+        "{}; the results could not be fetched in {tries}; the scan {scan} is kept on the scanner `{instance}`, and a \
          retry fetches its results from there",
         error.shown()
     );

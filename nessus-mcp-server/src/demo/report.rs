@@ -1,6 +1,9 @@
 //! What the demo prints.
 
-use nessus_mcp_lib::{error::Failure, service::TaskView};
+use nessus_mcp_lib::{
+    error::{Failure, counted},
+    service::TaskView,
+};
 use serde_json::Value;
 
 use crate::output::line;
@@ -28,7 +31,8 @@ pub(super) fn findings(view: &TaskView, lines: &str) -> Result<(), Failure> {
         .map_err(|error| Failure::new(format!("the results are not JSON lines: {error}")))?;
     let found: Vec<&Value> = lines.iter().filter(|line| line["type"] == "vulnerability").collect();
     let seconds = view.execution_time.unwrap_or_default();
-    line(format!("{} findings on {} in {seconds:.1} s\n", found.len(), view.targets));
+    let count = counted(found.len(), "finding", "findings");
+    line(format!("{count} on {} in {seconds:.1} s\n", view.targets));
     line("severity   findings");
     line("---------  --------");
     for severity in SEVERITIES {

@@ -46,7 +46,9 @@ pub(super) fn differences(before: &About, after: &About) -> Vec<Difference> {
     let text = |text: &Option<String>| text.as_deref().map(|text| clean(text, NAME_CHARS));
     let policy = |about: &About| text(&about.header.policy_name).or_else(|| about.stats.policy_used.clone());
     let plugin_set = |about: &About| {
-        about.header.plugin_set_print.map(|print| format!("{} plugins, fingerprint {print}", print.plugins()))
+        about.header.plugin_set_print.map(|print| {
+            format!("{}, fingerprint {print}", crate::error::counted(print.plugins(), "plugin", "plugins"))
+        })
     };
     let status = |about: &About| Some(about.authentication.status.to_string());
     let sides: [Side<'_>; 7] = [

@@ -3,7 +3,10 @@
 use std::fmt::{self, Write as _};
 
 use super::view::{ComplianceRow, DiffView, FindingRow, HostNotComparable, ScanSide};
-use crate::results::{judge::SeverityCounts, record::Severity, write::Section};
+use crate::{
+    error::counted,
+    results::{judge::SeverityCounts, record::Severity, write::Section},
+};
 
 /// Lines of at most a few hundred characters, without control characters and without colour.
 impl fmt::Display for DiffView {
@@ -33,13 +36,25 @@ impl fmt::Display for DiffView {
             let all = counts.total();
             writeln!(f, "{name:<16} {all:>8} {critical:>8} {high:>8} {medium:>8} {low:>8} {info:>8}")?;
         }
-        for (count, what) in [
-            (counts.new_on_unseen_hosts, "of the new are on hosts that the first scan did not see"),
-            (counts.new_by_better_login, "of the new are on hosts with a better login than before: they may be old"),
-            (counts.not_compared, "findings were left aside: there are too many"),
+        for (count, one, many) in [
+            (
+                counts.new_on_unseen_hosts,
+                "of the new is on a host that the first scan did not see",
+                "of the new are on hosts that the first scan did not see",
+            ),
+            (
+                counts.new_by_better_login,
+                "of the new is on a host with a better login than before: it may be old",
+                "of the new are on hosts with a better login than before: they may be old",
+            ),
+            (
+                counts.not_compared,
+                "finding was left aside: there are too many",
+                "findings were left aside: there are too many",
+            ),
         ] {
             if count > 0 {
-                writeln!(f, "{count} {what}")?;
+                writeln!(f, "{}", counted(count, one, many))?;
             }
         }
         let hosts = &self.hosts;
@@ -78,10 +93,10 @@ fn write_side(f: &mut fmt::Formatter<'_>, name: &str, side: &ScanSide) -> fmt::R
     let started = side.started.as_ref().map(|time| format!(", started {time}")).unwrap_or_default();
     writeln!(
         f,
-        "{name:<6}  {report}{started}, {} hosts ({} dead), {} findings, login {}",
-        side.hosts,
+        "{name:<6}  {report}{started}, {} ({} dead), {}, login {}",
+        counted(side.hosts, "host", "hosts"),
         side.dead_hosts,
-        side.severity_counts.total(),
+        counted(side.severity_counts.total(), "finding", "findings"),
         side.authentication_status
     )
 }

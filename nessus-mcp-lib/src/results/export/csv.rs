@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use csv::{ByteRecord, Terminator, Writer, WriterBuilder};
 
 use super::cells;
+use crate::error::counted;
 use crate::results::{
     convert::{ConversionSummary, FirstPass, OTHER_NAMES, Sink},
     error::ResultsError,
@@ -125,7 +126,7 @@ fn shorten(text: &mut String) {
     if is_short {
         return;
     }
-    let mark = format!("… [cut, {} characters in all]", text.chars().count());
+    let mark = format!("… [cut, {} in all]", counted(text.chars().count(), "character", "characters"));
     let mut room = MOST_UNITS - 2 - mark.chars().map(units).sum::<usize>();
     let fits = |(_, found): &(usize, char)| room.checked_sub(units(*found)).map(|left| room = left).is_none();
     let end = text.char_indices().find(fits).map_or(text.len(), |(at, _)| at);

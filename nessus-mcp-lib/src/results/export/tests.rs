@@ -385,6 +385,19 @@ fn a_report_shows_every_finding_and_runs_nothing() {
 }
 
 #[test]
+fn one_is_not_several() {
+    let item = "<ReportItem severity=\"3\" pluginID=\"1\" port=\"80\" protocol=\"tcp\"/>";
+    let html = converted(Format::Html, &export(item), filtered());
+    assert!(
+        html.contains("<strong>1</strong> host in the export")
+            && html.contains("<strong>1</strong> finding above Info")
+    );
+    assert!(html.contains("1 of 1 finding matches <code>"), "{html}");
+    let html = converted(Format::Html, &export(&item.repeat(2)), filtered());
+    assert!(html.contains("<strong>2</strong> findings above Info") && html.contains("2 of 2 findings match <code>"));
+}
+
+#[test]
 fn the_charts_count_what_matches() {
     let html = converted(Format::Html, OFFICE, filtered());
     assert!(

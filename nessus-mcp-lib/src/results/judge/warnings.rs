@@ -8,6 +8,7 @@ use super::{
     authentication::{AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Contradictions, LoginExpected},
     counts::ExportStats,
 };
+use crate::error::counted;
 
 /// Something a reader of the findings must know.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -53,7 +54,10 @@ pub(crate) fn warnings(
     {
         warn(
             "licence_limit",
-            format!("{asked} hosts were asked for and the licence allows {licensed}: the others were not scanned"),
+            format!(
+                "{} asked for and the licence allows {licensed}: the others were not scanned",
+                counted(asked, "host was", "hosts were")
+            ),
         );
     }
     if hosts == 0 {
@@ -61,8 +65,12 @@ pub(crate) fn warnings(
     } else if let Some(asked) = known.targets {
         let without = asked.saturating_sub(u128::from(hosts));
         if without > 0 {
-            let message =
-                format!("{without} of {asked} targets have no results: they did not answer or were not scanned");
+            let targets = counted(asked, "target", "targets");
+            let message = if without == 1 {
+                format!("1 of {targets} has no results: it did not answer or was not scanned")
+            } else {
+                format!("{without} of {targets} have no results: they did not answer or were not scanned")
+            };
             warn("targets_without_results", message);
         }
     }
@@ -76,7 +84,8 @@ pub(crate) fn warnings(
         warn("dead_hosts", format!("{hosts} nothing but the result of a ping: taken for dead"));
     }
     if let Some(reported) = known.reported_hosts.filter(|reported| *reported != hosts) {
-        warn("host_count_differs", format!("the scanner reported {reported} hosts, the export has {hosts}"));
+        let reported = counted(reported, "host", "hosts");
+        warn("host_count_differs", format!("the scanner reported {reported}, the export has {hosts}"));
     }
     if stats.severity_counts.unknown > 0 {
         let findings = counted(stats.severity_counts.unknown, "finding has", "findings have");
@@ -147,9 +156,4 @@ pub(crate) fn troubleshooting(expected: LoginExpected, found: &AuthenticationRep
         format!("{} ({hosts}): {}", count.cause.as_str(), count.cause.advice())
     };
     causes.map(step).collect()
-}
-
-/// `1 host`, `2 hosts`.
-pub(crate) fn counted(count: u64, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }

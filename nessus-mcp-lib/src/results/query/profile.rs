@@ -2,9 +2,12 @@
 
 use std::{collections::HashSet, fmt, str::FromStr};
 
-use crate::results::{
-    error::ResultsError,
-    record::{FieldId, FieldRef, FieldSet, MOST_NAMES, NAME_BYTES},
+use crate::{
+    error::{counted, excerpt},
+    results::{
+        error::ResultsError,
+        record::{FieldId, FieldRef, FieldSet, MOST_NAMES, NAME_BYTES},
+    },
 };
 
 /// A named choice of fields.
@@ -117,7 +120,7 @@ impl FromStr for Profile {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         Self::ALL.into_iter().find(|profile| profile.name() == text).ok_or_else(|| ResultsError::UnknownProfile {
-            name: crate::error::excerpt(text).to_string(),
+            name: excerpt(text).to_string(),
             known: Self::names().into(),
         })
     }
@@ -165,11 +168,14 @@ impl Projection {
     /// for.
     pub(crate) fn with_extra(mut self, names: &[String]) -> Result<Self, ResultsError> {
         if names.len() > MOST_NAMES {
-            return Err(ResultsError::InvalidFields(format!("{} names are more than {MOST_NAMES}", names.len())));
+            return Err(ResultsError::InvalidFields(format!(
+                "{} are more than {MOST_NAMES}",
+                counted(names.len(), "name", "names")
+            )));
         }
         if let Some(name) = names.iter().find(|name| name.len() > NAME_BYTES) {
-            let (name, length) = (crate::error::excerpt(name), name.len());
-            return Err(ResultsError::InvalidFields(format!("`{name}` has {length} bytes, more than {NAME_BYTES}")));
+            let (name, length) = (excerpt(name), counted(name.len(), "byte", "bytes"));
+            return Err(ResultsError::InvalidFields(format!("`{name}` has {length}, more than {NAME_BYTES}")));
         }
         let wanted = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).map(FieldRef::named);
         match &mut self {

@@ -117,3 +117,18 @@ fn names_cannot_forge_lines() {
     let row = view(export, DEFAULT_CHARS).hosts.shown.remove(0);
     assert_eq!((row.host.as_str(), row.filters), ("h x", None), "a name that was changed is no filter");
 }
+
+#[test]
+fn one_is_not_several() {
+    let export = br#"<NessusClientData_v2><Report name="r"><ReportHost name="h">
+        <ReportItem severity="3" pluginID="1" port="80"><solution>Update.</solution><exploit_available>true</exploit_available>
+        </ReportItem></ReportHost></Report></NessusClientData_v2>"#;
+    let text = view(&export[..], DEFAULT_CHARS).to_string();
+    for line in [
+        "\n1 host, 0 of them dead, 1 with vulnerabilities\n1 finding, 1 above Info by 1 plugin\n",
+        "\nExploits available: 1 finding on 1 host\n",
+        "\nSolutions: the first clears 1 finding\n  clears 1 on 1 host (1 high)  Update.\n",
+    ] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+}

@@ -6,7 +6,10 @@ use super::{
     rows::{HostRow, PluginRow, RiskRow, SolutionRow},
     view::{RiskView, SummaryView},
 };
-use crate::results::{judge::SeverityCounts, record::Severity, write::Section};
+use crate::{
+    error::counted,
+    results::{judge::SeverityCounts, record::Severity, write::Section},
+};
 
 /// Lines of at most a few hundred characters, without control characters and without colour.
 impl fmt::Display for SummaryView {
@@ -31,7 +34,9 @@ impl fmt::Display for SummaryView {
         write_section(f, "Highest VPR", &self.highest_vpr, risk)?;
         let solutions = &self.solutions;
         if solutions.section.total > 0 {
-            let title = format!("Solutions: the first {} clear {} findings", solutions.first, solutions.first_clear);
+            let first = if solutions.first == 1 { "clears".to_owned() } else { format!("{} clear", solutions.first) };
+            let title =
+                format!("Solutions: the first {first} {}", counted(solutions.first_clear, "finding", "findings"));
             write_section(f, &title, &solutions.section, solution)?;
         }
         write_section(f, "Plugins", &self.plugins, plugin)?;
@@ -48,19 +53,27 @@ impl SummaryView {
         let counts = &self.counts;
         writeln!(
             f,
-            "\n{} hosts, {} of them dead, {} with vulnerabilities",
-            counts.hosts, counts.dead_hosts, counts.hosts_with_vulnerabilities
+            "\n{}, {} of them dead, {} with vulnerabilities",
+            counted(counts.hosts, "host", "hosts"),
+            counts.dead_hosts,
+            counts.hosts_with_vulnerabilities
         )?;
         writeln!(
             f,
-            "{} findings, {} above Info by {} plugins",
-            counts.findings, counts.vulnerabilities, counts.distinct_vulnerabilities
+            "{}, {} above Info by {}",
+            counted(counts.findings, "finding", "findings"),
+            counts.vulnerabilities,
+            counted(counts.distinct_vulnerabilities, "plugin", "plugins")
         )?;
         if let Some(compliance) = &counts.compliance_counts {
             writeln!(
                 f,
-                "compliance checks: {}, of them {} passed, {} failed, {} warnings, {} errors",
-                counts.compliance_items, compliance.passed, compliance.failed, compliance.warning, compliance.error
+                "compliance checks: {}, of them {} passed, {} failed, {}, {}",
+                counts.compliance_items,
+                compliance.passed,
+                compliance.failed,
+                counted(compliance.warning, "warning", "warnings"),
+                counted(compliance.error, "error", "errors")
             )?;
         }
         writeln!(f, "\n{:<9} {:>9} {:>9} {:>9}", "severity", "findings", "plugins", "hosts")?;
@@ -95,7 +108,8 @@ fn write_risk(f: &mut fmt::Formatter<'_>, title: &str, view: &RiskView) -> fmt::
     if view.findings == 0 {
         return Ok(());
     }
-    let title = format!("{title}: {} findings on {} hosts", view.findings, view.hosts);
+    let hosts = counted(view.hosts, "host", "hosts");
+    let title = format!("{title}: {} on {hosts}", counted(view.findings, "finding", "findings"));
     write_section(f, &title, &view.plugins, risk)
 }
 
@@ -136,7 +150,7 @@ fn risk(row: &RiskRow) -> String {
 fn plugin(row: &PluginRow) -> String {
     let mut line = lead(row.plugin_id, row.severity, row.hosts);
     if row.findings != row.hosts {
-        let _ = write!(line, "  {} findings", row.findings);
+        let _ = write!(line, "  {}", counted(row.findings, "finding", "findings"));
     }
     let exploit = if row.exploit_available { "  [exploit]" } else { "" };
     let _ = write!(line, "  {}{exploit}  ({}", row.plugin_name, row.example_hosts.join(", "));
@@ -162,8 +176,8 @@ fn host(row: &HostRow) -> String {
 }
 
 fn solution(row: &SolutionRow) -> String {
-    let hosts = if row.hosts == 1 { "host" } else { "hosts" };
-    format!("clears {} on {} {hosts} ({})  {}", row.clears, row.hosts, severities(&row.severity_counts), row.solution)
+    let hosts = counted(row.hosts, "host", "hosts");
+    format!("clears {} on {hosts} ({})  {}", row.clears, severities(&row.severity_counts), row.solution)
 }
 
 /// `2 critical, 1 low`; information is left out.

@@ -22,7 +22,8 @@ pub(super) enum Piece {
 /// The reason, when `raw` is not UTF-8, or holds a reference to an entity or to a forbidden character.
 pub(super) fn push(target: &mut String, raw: &[u8], piece: Piece, repairs: &mut RepairCounts) -> Result<(), String> {
     let text = simdutf8::compat::from_utf8(raw).map_err(|invalid| {
-        format!("text is not valid UTF-8 ({} bytes into a text of {} bytes)", invalid.valid_up_to(), raw.len())
+        let bytes = |count: usize| crate::error::counted(count, "byte", "bytes");
+        format!("text is not valid UTF-8 ({} into a text of {})", bytes(invalid.valid_up_to()), bytes(raw.len()))
     })?;
     push_str(target, text, piece, has_controls(raw, piece), repairs)
 }

@@ -12,6 +12,7 @@ use super::{
     wire::{Details, Editor, Uploaded},
 };
 use crate::{
+    error::counted,
     scanner::{
         credential::{Escalation, Field, ScanCredential, SshCredential, SshLogin},
         error::ScannerError,
@@ -137,6 +138,6 @@ pub(super) async fn forget(client: &Client, scan: u64) -> Result<(), ScannerErro
     let editor: Editor = client.fetch_repeated(&read).await?;
     match editor.credential_ids().ok_or_else(without_id)?.len() {
         0 => Ok(()),
-        left => Err(decode_error(&read, &format!("{left} credentials are still there"))),
+        left => Err(decode_error(&read, &format!("{} still there", counted(left, "credential is", "credentials are")))),
     }
 }

@@ -20,7 +20,7 @@ use super::{
     wire::{Details, ExportRequested, ExportStatus},
 };
 use crate::{
-    error::Classified as _,
+    error::{Classified as _, counted},
     hex,
     scanner::{
         error::ScannerError,
@@ -134,7 +134,9 @@ pub(super) async fn export(
                 );
                 return Ok(summary);
             }
-            Err(Failure::NoHosts(_)) => ScannerError::Truncated(format!("it has none of {hosts} hosts")),
+            Err(Failure::NoHosts(_)) => {
+                ScannerError::Truncated(format!("it has none of {}", counted(hosts, "host", "hosts")))
+            }
             Err(Failure::Cut(error) | Failure::FileLost(error)) => error,
             Err(Failure::TooEarly) if !std::mem::replace(&mut late, true) => export.gave_up(),
             Err(Failure::TooEarly) => return Err(lost(export.gave_up())),
@@ -310,7 +312,7 @@ impl Export<'_> {
         }
         if !tail.is_whole() {
             // As far as HTTP knows it is all there: another download would bring the same.
-            let error = ScannerError::Truncated(format!("the document breaks off after {} bytes", body.read));
+            let error = ScannerError::Truncated(format!("the document breaks off after {}", bytes(body.read)));
             return Err(Failure::FileLost(error));
         }
         sink.flush().await.map_err(|error| storage(&error))?;
@@ -377,6 +379,10 @@ struct Pace {
     read: u64,
 }
 
+fn bytes(count: u64) -> String {
+    counted(count, "byte", "bytes")
+}
+
 impl Body<'_> {
     async fn next(&mut self) -> Result<Option<bytes::Bytes>, Failure> {
         let idle = self.limits.idle_timeout;
@@ -384,17 +390,21 @@ impl Body<'_> {
             Ok(Ok(chunk)) => chunk,
             Ok(Err(error)) => {
                 let cause = self.client.transport_error(self.call, error);
-                return Err(Failure::Cut(ScannerError::Truncated(format!("after {} bytes, {cause}", self.read))));
+                return Err(Failure::Cut(ScannerError::Truncated(format!("after {}, {cause}", bytes(self.read)))));
             }
             Err(_) => {
-                let what = format!("more of the export than its first {} bytes", self.read);
+                let what = format!("more of the export than its first {}", bytes(self.read));
                 return Err(Failure::Cut(ScannerError::TimedOut { what, waited: idle }));
             }
         };
         match (&chunk, self.announced) {
             (Some(chunk), _) => self.read += chunk.len() as u64,
             (None, Some(announced)) if announced != self.read => {
-                return Err(Failure::Cut(ScannerError::Truncated(format!("{} of {announced} bytes came", self.read))));
+                return Err(Failure::Cut(ScannerError::Truncated(format!(
+                    "{} of {} came",
+                    self.read,
+                    bytes(announced)
+                ))));
             }
             (None, _) => {}
         }
@@ -416,7 +426,7 @@ impl Body<'_> {
         }
         let came = self.read - self.pace.read;
         if came < PACE_BYTES {
-            let what = format!("more of the export than {came} bytes, after its first {}", self.pace.read);
+            let what = format!("more of the export than {}, after its first {}", bytes(came), self.pace.read);
             return Err(Failure::Cut(ScannerError::TimedOut { what, waited }));
         }
         self.pace = Pace { since: Instant::now(), read: self.read };

@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 
 use super::markup::{class, escape};
-use crate::results::{judge::SeverityCounts, record::Severity, texts::clean};
+use crate::{
+    error::counted,
+    results::{judge::SeverityCounts, record::Severity, texts::clean},
+};
 
 /// The width of a chart, in its own units.
 const WIDTH: u64 = 640;
@@ -68,7 +71,8 @@ pub(super) fn hosts(
     output.write_all(b"</svg>")?;
     if left_out > 0 || has_more {
         let more = if has_more { "more than " } else { "" };
-        write!(output, "<p class=\"note\">{more}{left_out} other hosts have findings above Info.</p>")?;
+        let hosts = counted(left_out as u64, "other host has findings", "other hosts have findings");
+        write!(output, "<p class=\"note\">{more}{hosts} above Info.</p>")?;
     }
     output.write_all(b"</figure>\n")
 }

@@ -19,6 +19,7 @@ use self::{
     overview::Overview,
 };
 use super::cells;
+use crate::error::counted;
 use crate::results::{
     convert::{ConversionSummary, FirstPass, Sink},
     error::ResultsError,
@@ -76,12 +77,13 @@ impl<'q, W: Write> Html<'q, W> {
     fn list_head(&mut self, first_pass: &FirstPass<'_>) -> io::Result<()> {
         let query = self.query;
         let output = &mut self.output;
-        let total = first_pass.stats.items;
-        write!(output, "<section>\n<h2>Findings</h2>\n<p class=\"note\">{} of {total} findings", first_pass.matched)?;
+        let total = counted(first_pass.stats.items, "finding", "findings");
+        write!(output, "<section>\n<h2>Findings</h2>\n<p class=\"note\">{} of {total}", first_pass.matched)?;
         let filters = query.filters.to_json();
         if !filters.is_empty() {
             let filters = serde_json::to_string(&filters)?;
-            write!(output, " match <code>{}</code>", escape(&filters))?;
+            let verb = if first_pass.matched == 1 { "matches" } else { "match" };
+            write!(output, " {verb} <code>{}</code>", escape(&filters))?;
         }
         let window = query.window(first_pass.matched);
         if window.end - window.start < first_pass.matched {

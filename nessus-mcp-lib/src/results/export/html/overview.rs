@@ -125,8 +125,10 @@ impl Overview {
         // Where the export breaks, a host was not read to its end, so that nothing can be said about it.
         let is_whole = first_pass.failure.is_none();
         let answered = is_whole.then_some(("of them answered", authentication.counts.live()));
-        let cards = [Some(("hosts in the export", stats.hosts)), answered].into_iter().flatten().chain([
-            ("findings above Info", self.counts.above_info()),
+        let (hosts, findings) = (stats.hosts, self.counts.above_info());
+        let hosts = (if hosts == 1 { "host in the export" } else { "hosts in the export" }, hosts);
+        let cards = [Some(hosts), answered].into_iter().flatten().chain([
+            (if findings == 1 { "finding above Info" } else { "findings above Info" }, findings),
             ("with a public exploit", self.exploitable),
             ("known to be exploited (CISA)", self.known_exploited),
         ]);
