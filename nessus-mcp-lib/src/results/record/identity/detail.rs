@@ -24,9 +24,9 @@ pub(super) struct Detail<'r> {
 const WEB: [&str; 3] = ["CGI abuses", "CGI abuses : XSS", "Web Servers"];
 
 /// Plugins about a certificate, or about certificates of a chain.
-const CERTIFICATE: [u32; 16] = [
-    10_863, 15_901, 35_291, 42_980, 42_981, 45_410, 45_411, 51_192, 56_472, 57_582, 69_551, 83_298, 86_067, 94_761,
-    95_631, 112_491,
+const CERTIFICATE: [u32; 23] = [
+    10_863, 15_901, 35_291, 42_053, 42_980, 42_981, 45_410, 45_411, 51_192, 51_356, 56_284, 56_471, 56_472, 57_582,
+    60_108, 69_551, 83_298, 86_067, 94_761, 95_631, 112_491, 121_009, 124_410,
 ];
 
 /// Plugins about the login by one protocol.
@@ -38,16 +38,25 @@ const SERVICES: u32 = 22_964;
 /// Web servers that answer a plugin in a way that makes no sense.
 const BROKEN_SERVERS: u32 = 42_799;
 
-/// The pages elsewhere that a site links to: one list.
-const EXTERNAL_URLS: u32 = 49_704;
+/// Plugins that report once at a port what they have found on a whole site: pages, cookies, addresses, requests.
+const LISTS_OF_SITES: [u32; 14] =
+    [10_662, 11_032, 33_817, 39_470, 40_406, 40_984, 49_704, 49_705, 50_344, 50_345, 85_582, 85_601, 85_602, 91_815];
+
+/// Programs that listen at a port: several may share it. Of Windows, and of systems with SSH.
+const WINDOWS_LISTENERS: u32 = 34_252;
+const LISTENERS: u32 = 25_221;
 
 /// The place of what is installed, as plugins call it.
-const INSTALLED: [&str; 10] = [
+const INSTALLED: [&str; 14] = [
     "path",
     "install path",
     "installed path",
     "installation path",
     "install location",
+    "installed location",
+    "installation location",
+    "install directory",
+    "installation directory",
     "application path",
     "file path",
     "file",
@@ -84,7 +93,15 @@ pub(super) fn detail<'r>(item: &'r Item, host: &Host, plugin: u32) -> Option<Det
             let script = output.split_ascii_whitespace().find(|word| word.strip_suffix(".nasl").is_some())?;
             return Some(alone("script", script.into()));
         }
-        EXTERNAL_URLS => return None,
+        WINDOWS_LISTENERS => {
+            let process = output.split_once("process '")?.1.split('\'').next()?;
+            return Some(alone("program", process.to_lowercase().into()));
+        }
+        LISTENERS => {
+            let [program] = least(output, [(&["executable"], |value| Some(installed(value)))]);
+            return program.map(|program| alone("program", program));
+        }
+        _ if LISTS_OF_SITES.contains(&plugin) => return None,
         _ => {}
     }
     let family = first(FieldId::PluginFamily).unwrap_or_default().trim();
@@ -119,16 +136,19 @@ fn check(item: &Item) -> Option<Detail<'_>> {
         Some(name.trim().trim_matches('"'))
     })?;
     let audit = first(FieldId::ComplianceAuditFile).unwrap_or_default();
-    Some(Detail { kind: "check", text: one_space(name), more: Cow::Borrowed(audit) })
+    Some(Detail { kind: "check", text: one_space(name), more: one_space(audit) })
 }
 
-/// The page that a finding of a web site is on: by its label, or else the first line that is nothing but a URL. The output
-/// may repeat what the server has answered, so a URL in the middle of a line is none.
+/// The page that a finding of a web site is on: by its label, or else the only one on lines that are nothing but a URL. A
+/// plugin that lists several pages reports once. The output may repeat what the server has answered, so a URL in the middle
+/// of a line is none.
 fn page_of_site(output: &str) -> Option<Cow<'_, str>> {
     let [labelled] = least(output, [(&PAGE, page)]);
     labelled.or_else(|| {
         let lines = output.lines().map(|line| line.trim_matches(is_decoration));
-        lines.filter(|line| !line.contains(char::is_whitespace)).find_map(page_of_url)
+        let mut pages = lines.filter(|line| !line.contains(char::is_whitespace)).filter_map(page_of_url);
+        let first = pages.next()?;
+        pages.all(|page| page == first).then_some(first)
     })
 }
 
@@ -162,9 +182,10 @@ fn path(value: &str) -> Cow<'_, str> {
     if path.is_empty() { Cow::Borrowed("/") } else { without_versions(path) }
 }
 
-/// The place of what is installed: that of another version is the same, and Windows does not tell letters apart by case.
+/// The place of what is installed: that of another version or revision is the same, and Windows does not tell letters apart
+/// by case.
 fn installed(value: &str) -> Cow<'_, str> {
-    let path = without_versions(value);
+    let path = without_revisions(without_versions(value));
     let is_windows = path.contains('\\');
     let path = if is_windows { Cow::Owned(path.to_lowercase()) } else { path };
     match path.trim_end_matches(['\\', '/']) {
@@ -250,17 +271,29 @@ fn least<'o, const N: usize>(output: &'o str, wanted: [Labelled<'_, 'o>; N]) -> 
     found
 }
 
+/// A path with `#` for every part that is a number, as snaps and processes have.
+fn without_revisions(path: Cow<'_, str>) -> Cow<'_, str> {
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    if !path.split(['/', '\\']).any(is_number) {
+        return path;
+    }
+    let parts = path.split_inclusive(['/', '\\']).map(|part| {
+        let name = part.trim_end_matches(['/', '\\']);
+        if is_number(name) { ["#", &part[name.len()..]].concat() } else { part.to_owned() }
+    });
+    Cow::Owned(parts.collect())
+}
+
 /// A text with `#` for every version (two numbers or more, with `.`, `_` or `-` between) and for every long row of
-/// hexadecimal digits, as containers and sessions have.
+/// hexadecimal digits, as containers, sessions and products have; these may have `-` between.
 fn without_versions(text: &str) -> Cow<'_, str> {
-    const HEX_DIGITS: usize = 16;
     let bytes = text.as_bytes();
     let mut shown: Option<String> = None;
     let (mut at, mut copied) = (0, 0);
     while at < bytes.len() {
         let run = |begin: usize, is_in: fn(&u8) -> bool| bytes[begin..].iter().take_while(|byte| is_in(byte)).count();
         let begins_word = at == 0 || !bytes[at - 1].is_ascii_alphanumeric();
-        let hex = if begins_word { run(at, u8::is_ascii_hexdigit) } else { 0 };
+        let hex = if begins_word { hex_digits(&bytes[at..]) } else { 0 };
         let mut end = at + run(at, u8::is_ascii_digit);
         let mut numbers = u32::from(end > at);
         while numbers > 0 && matches!(bytes.get(end), Some(b'.' | b'_' | b'-')) {
@@ -271,7 +304,7 @@ fn without_versions(text: &str) -> Cow<'_, str> {
             end += 1 + digits;
             numbers += 1;
         }
-        let found = if hex >= HEX_DIGITS { Some(at + hex) } else { (numbers > 1).then_some(end) };
+        let found = if hex > 0 { Some(at + hex) } else { (numbers > 1).then_some(end) };
         if let Some(end) = found {
             let shown = shown.get_or_insert_default();
             shown.push_str(&text[copied..at]);
@@ -285,6 +318,16 @@ fn without_versions(text: &str) -> Cow<'_, str> {
         Some(shown) => Cow::Owned(shown + &text[copied..]),
         None => Cow::Borrowed(text),
     }
+}
+
+/// How many bytes of a text begin it as a long row of hexadecimal digits; 0 when none do.
+fn hex_digits(text: &[u8]) -> usize {
+    const LEAST: usize = 16;
+    let row = text.iter().take_while(|byte| byte.is_ascii_hexdigit() || **byte == b'-').count();
+    let row = &text[..row];
+    let end = row.iter().rposition(|byte| *byte != b'-').map_or(0, |at| at + 1);
+    let digits = row[..end].iter().filter(|byte| **byte != b'-').count();
+    if digits >= LEAST { end } else { 0 }
 }
 
 /// A text with one space for every white space.

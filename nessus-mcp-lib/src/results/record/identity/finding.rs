@@ -55,8 +55,11 @@ impl FindingPart {
         let mut parts = Parts::default();
         let text = |id| item.first(id).unwrap_or_default().trim();
         let plugin = text(FieldId::PluginId).parse().unwrap_or_else(|_| {
-            parts.add(text(FieldId::PluginId));
-            parts.add(text(FieldId::PluginName));
+            let name = item.first(FieldId::PluginName).or_else(|| item.first(FieldId::PluginNameElement));
+            for text in [text(FieldId::PluginId), name.unwrap_or_default()] {
+                let words: Vec<&str> = text.split_whitespace().collect();
+                parts.add(&words.join(" ").to_lowercase());
+            }
             0
         });
         // A finding without a port is one of the host.

@@ -81,9 +81,17 @@ fn keys(findings: &[Finding]) -> Vec<String> {
     keys
 }
 
+/// Plugins with a family and an output, and what tells the finding apart.
+#[track_caller]
+fn check(cases: &[(u32, &'static str, &str, &str)]) {
+    for (plugin, family, output, expected) in cases {
+        assert_eq!(details("web01", &[Finding::new(*plugin, family, output)]), [*expected], "{family}: {output}");
+    }
+}
+
 #[test]
-fn each_family_is_told_apart_by_its_own() {
-    for (plugin, family, output, expected) in [
+fn pages_places_and_packages_tell_findings_apart() {
+    check(&[
         (
             900_100,
             "CGI abuses",
@@ -142,6 +150,12 @@ fn each_family_is_told_apart_by_its_own() {
         (900_100, "Misc.", "  Package : left-pad-1.3.0", "package: left-pad-#"),
         (900_100, "Debian Local Security Checks", "Remote package installed : a_1.2\nShould be : a_1.3", ""),
         (900_100, "General", "Nothing to tell apart: 12:30", ""),
+    ]);
+}
+
+#[test]
+fn certificates_services_and_programs_tell_findings_apart() {
+    check(&[
         (
             51_192,
             "General",
@@ -172,9 +186,55 @@ fn each_family_is_told_apart_by_its_own() {
         (141_118, "Settings", "Nessus was able to log in :\n\n  Protocol : SSH\n  Port : 22\n", "login: ssh"),
         (49_704, "Web Servers", "\nURLs :\n\nhttp://other.example/page\n", ""),
         (42_799, "Web Servers", "declared broken by first_9_4_2.nasl\n", "script: first_9_4_2.nasl"),
-    ] {
-        assert_eq!(details("web01", &[Finding::new(plugin, family, output)]), [expected], "{family}: {output}");
-    }
+        (900_100, "CGI abuses", "Pages without it :\n\n  - http://web01/\n  - http://web01/b/\n", ""),
+        (900_100, "CGI abuses", "http://web01/a?x=1\nhttp://web01/a?x=2\n", "page: /a"),
+        (
+            34_252,
+            "Windows",
+            "\nThe Win32 process 'Svchost.exe' is listening on this port (pid 1000).\n",
+            "program: svchost.exe",
+        ),
+        (
+            25_221,
+            "Service detection",
+            "  Process id : 12\n  Executable : /snap/lxd/21029/bin/lxd\n",
+            "program: /snap/lxd/#/bin/lxd",
+        ),
+        (900_100, "Misc.", "  Path : /proc/4711/root/app/7", "installed: /proc/#/root/app/#"),
+        (
+            900_100,
+            "Windows",
+            "Path : C:\\Package Cache\\{6fc2513a-87f4-11e7-9f74-806e6f6e6963}\\x.exe",
+            r"installed: c:\package cache\{#}\x.exe",
+        ),
+        (
+            60_108,
+            "General",
+            "|-Subject : CN=web01.corp.example\n|-RSA Key Length : 512 bits\n",
+            "certificate: web01.corp.example",
+        ),
+        // What a list, an algorithm, a share, a community or an update is about is no part of it.
+        (
+            70_658,
+            "Misc.",
+            "The following client-to-server algorithms are supported :\n\n  3des-cbc\n  aes128-cbc\n",
+            "",
+        ),
+        (
+            10_396,
+            "Windows",
+            "The following shares can be accessed :\n\n- C$  - (readable)\n  + Content of this share :\nboot\n",
+            "",
+        ),
+        (41_028, "SNMP", "The remote SNMP server replies to the following default community string :\n\npublic\n", ""),
+        (10_800, "SNMP", "System information :\n sysDescr     : Linux h 5.4.0\n sysUptime : 3d 2h\n", ""),
+        (
+            900_100,
+            "Red Hat Local Security Checks",
+            "Remote package installed : a-1.2\nShould be : a-1.3\nPackage : a",
+            "",
+        ),
+    ]);
 }
 
 #[test]

@@ -129,3 +129,137 @@ proptest! {
         prop_assert!(match_hosts(&machines, &machines).len() >= with_address, "all that say an address");
     }
 }
+
+/// A finding as two scans show it: the same, with what changes from one to the other.
+#[derive(Debug, Clone)]
+struct Seen {
+    rule: usize,
+    name: String,
+    more: Vec<String>,
+    port: u16,
+}
+
+/// What one scan adds to what it has found.
+#[derive(Debug, Clone)]
+struct Noise {
+    version: String,
+    time: String,
+    number: u32,
+    turns: usize,
+    is_loud: bool,
+}
+
+impl Seen {
+    fn xml(&self, noise: &Noise) -> String {
+        let Noise { version, time, number, turns, is_loud } = noise;
+        let label = |text: &str| if *is_loud { format!("   {}   ", text.to_uppercase()) } else { text.to_owned() };
+        let mut lines: Vec<String> = [&self.name].into_iter().chain(&self.more).cloned().collect();
+        let by = turns % lines.len();
+        lines.rotate_left(by);
+        let each = |show: &dyn Fn(&str) -> String| lines.iter().map(|name| show(name)).collect::<Vec<_>>().join("\n\n");
+        let (plugin, family, read) = match self.rule {
+            0 => (
+                900_001,
+                "CGI abuses",
+                each(&|name| format!("{}: http://h/{name}.cgi?n={number}#{time}", label("URL"))),
+            ),
+            1 => (900_002, "Windows", each(&|name| format!(r"{}: C:\{name}\prog-{version}\x.exe", label("Path")))),
+            2 => (
+                51_192,
+                "General",
+                each(&|name| format!("|-{}: C=XX/CN={name}.example\n|-Not After : {time}", label("Subject"))),
+            ),
+            3 => (900_003, "Misc.", each(&|name| format!("{}: {name}-{version}", label("Package")))),
+            4 => (900_004, "Web Servers", each(&|name| format!("  - http://h/{name}/"))),
+            5 => (
+                900_005,
+                "Ubuntu Local Security Checks",
+                each(&|name| format!("  - Installed package : {name}_{version}")),
+            ),
+            6 => (10_396, "Windows", each(&|name| format!("- {name}$  - (readable)"))),
+            7 => (
+                34_252,
+                "Windows",
+                format!("The Win32 process '{}' is listening on this port (pid {number}).", self.name),
+            ),
+            _ => (21_156, "Policy Compliance", format!("{} : [FAILED] {time}", self.name)),
+        };
+        let check = if self.rule > 7 {
+            let (gap, result) = if *is_loud { ("\n   ", "PASSED") } else { (" ", "FAILED") };
+            format!(
+                "<compliance>true</compliance><cm:compliance-check-name>{gap}1.1{gap}{}</cm:compliance-check-name><cm:compliance-result>{result}</cm:compliance-result><cm:compliance-actual-value>{number}</cm:compliance-actual-value>",
+                self.name
+            )
+        } else {
+            String::new()
+        };
+        let banner = format!(
+            "Banner : SSH-2.0-Prog_{version}\nInstalled version : {version}\nSeen {number} times until {time}\n"
+        );
+        let output = escaped(&if *is_loud { format!("\r\n\r\n{read}\r\n{banner}") } else { format!("{read}\n") });
+        let (port, protocol) =
+            if *is_loud { (format!(" {} ", self.port), "TCP") } else { (self.port.to_string(), "tcp") };
+        format!(
+            r#"<ReportItem port="{port}" protocol="{protocol}" severity="2" pluginID="{plugin}" pluginFamily="{family}"><script_version>1.{number}</script_version><plugin_modification_date>2026/01/{:02}</plugin_modification_date>{check}<plugin_output>{output}</plugin_output></ReportItem>"#,
+            number % 28 + 1
+        )
+    }
+}
+
+fn seen() -> impl Strategy<Value = Seen> {
+    (0..9_usize, "[a-z]{1,8}", prop::collection::vec("[a-z]{1,8}", 0..3), 1..4_u16)
+        .prop_map(|(rule, name, more, port)| Seen { rule, name, more, port })
+}
+
+fn noise() -> impl Strategy<Value = Noise> {
+    let version = "[0-9]\\.[0-9]{1,2}\\.[0-9]{1,3}";
+    (version, "[0-2][0-9]:[0-5][0-9]:[0-5][0-9]", 0..1000_u32, 0..6_usize, any::<bool>())
+        .prop_map(|(version, time, number, turns, is_loud)| Noise { version, time, number, turns, is_loud })
+}
+
+/// The keys of an export, sorted.
+fn keys_of(hosts: &[Vec<Seen>], noise: &Noise, turned: bool) -> Vec<String> {
+    let host = |number: usize, items: &Vec<Seen>| {
+        let name = format!("web{number}.corp.example");
+        let name = if noise.is_loud { format!(" {}. ", name.to_uppercase()) } else { name };
+        let mut items: Vec<String> = items.iter().map(|item| item.xml(noise)).collect();
+        if turned {
+            items.reverse();
+        }
+        format!(
+            r#"<ReportHost name="{name}"><HostProperties><tag name="host-ip"> 192.0.2.{number} </tag><tag name="HOST_START">{}</tag></HostProperties>{}</ReportHost>"#,
+            noise.time,
+            items.concat()
+        )
+    };
+    let mut blocks: Vec<String> = hosts.iter().enumerate().map(|(number, items)| host(number, items)).collect();
+    if turned {
+        blocks.reverse();
+    }
+    let export = format!("<NessusClientData_v2><Report>{}</Report></NessusClientData_v2>", blocks.concat());
+    let mut reader = ExportReader::new(export.as_bytes(), 0);
+    let mut keys = Vec::new();
+    loop {
+        match reader.next().unwrap() {
+            Step::Item => keys.push(Record { host: reader.host(), item: reader.item() }.key().to_string()),
+            Step::End => break,
+            Step::HostStart | Step::HostEnd => {}
+        }
+    }
+    keys.sort();
+    keys
+}
+
+proptest! {
+    #[test]
+    fn what_changes_from_scan_to_scan_changes_no_key(
+        hosts in prop::collection::vec(prop::collection::vec(seen(), 0..6), 1..4), before in noise(), after in noise(),
+        turned in any::<bool>(),
+    ) {
+        let first = keys_of(&hosts, &before, false);
+        prop_assert_eq!(&keys_of(&hosts, &after, turned), &first);
+        let parts: BTreeSet<&str> = first.iter().map(String::as_str).collect();
+        let places: BTreeSet<_> = hosts.iter().enumerate().flat_map(|(host, items)| items.iter().map(move |item| (host, item.rule, item.port))).collect();
+        prop_assert!(parts.len() >= places.len(), "hosts, plugins and ports are always told apart");
+    }
+}
