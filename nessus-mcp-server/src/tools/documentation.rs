@@ -202,7 +202,8 @@ fn lines() -> Vec<(String, String)> {
         (
             "Then follows a `vulnerability` line for each finding, with the fields of the profile. All profiles but `full` \
              show a missing value as `null`, an empty list or `false`. `filters`, `sort`, `custom_fields` and \
-             `extra_fields` accept each of these fields. They also accept any other element of the export by its own name."
+             `extra_fields` accept each of these fields. They also accept any other element of the export by its own name. \
+             `full` shows `finding_key` only if it is an extra field."
                 .to_owned(),
             fields,
         ),
