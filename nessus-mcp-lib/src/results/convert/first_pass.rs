@@ -223,7 +223,7 @@ impl<'q> Names<'q> {
         if self.wanted.is_empty() {
             return;
         }
-        self.wanted.retain(|(_, name)| record.others(name).next().is_none());
+        self.wanted.retain(|(_, name)| !record.has_other(name));
         remember_others(&mut self.known, record);
     }
 

@@ -109,7 +109,7 @@ impl SecondPass<'_> {
                 None => (self.hosts)(place.host)?,
             };
             let bytes = window.read(input, place.offset, place.length, place.check)?;
-            let item = items.read(bytes, place.offset)?;
+            let item = items.read(bytes, place.offset, &host.namespaces)?;
             if !counting.record(&Record { host: &host, item })? {
                 return Ok(false);
             }

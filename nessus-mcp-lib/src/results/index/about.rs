@@ -14,6 +14,8 @@ pub(super) struct About {
     pub export: ExportIdentity,
     /// Whether the rest is there.
     pub is_usable: bool,
+    /// Whether names of items mean something else than they say.
+    pub has_namespaces: bool,
     pub header: Header,
     pub stats: ExportStats,
     pub warnings: Warnings,

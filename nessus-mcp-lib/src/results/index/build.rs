@@ -106,6 +106,7 @@ struct Builder<W: Write> {
     is_possible: bool,
     warnings: Warnings,
     host: Option<Host>,
+    has_namespaces: bool,
     names: Vec<String>,
     numbers: HashMap<String, u32>,
     shapes: Vec<Shape>,
@@ -121,6 +122,7 @@ impl<W: Write> Builder<W> {
             is_possible: true,
             warnings: Warnings::default(),
             host: None,
+            has_namespaces: false,
             names: Vec::new(),
             numbers: HashMap::new(),
             shapes: Vec::new(),
@@ -138,6 +140,7 @@ impl<W: Write> Builder<W> {
         if self.host.as_ref() != Some(record.host) {
             self.output.host(record.host).map_err(ResultsError::Write)?;
             self.host = Some(record.host.clone());
+            self.has_namespaces |= !record.host.namespaces.is_usual();
         }
         let host = u32::try_from(self.output.host_count() - 1).unwrap_or(u32::MAX);
         let shape = self.shape(record);
@@ -173,8 +176,9 @@ impl<W: Write> Builder<W> {
     }
 
     fn finish(self, export: ExportIdentity, header: Header, stats: ExportStats) -> Result<IndexSummary, ResultsError> {
-        let Self { output, is_possible: is_usable, warnings, names, shapes, .. } = self;
-        let mut about = About { export, is_usable, header, stats: stats.clone(), warnings, names, shapes };
+        let Self { output, is_possible: is_usable, warnings, names, shapes, has_namespaces, .. } = self;
+        let mut about =
+            About { export, is_usable, has_namespaces, header, stats: stats.clone(), warnings, names, shapes };
         if !is_usable {
             (about.names, about.shapes) = (Vec::new(), Vec::new());
         }

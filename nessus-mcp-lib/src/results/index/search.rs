@@ -40,8 +40,9 @@ pub(crate) fn search<'i, R: Read + Seek>(
     let mut present = Present::new(query, index);
     let mut items = Items { export, window: Window::new(WINDOW_BYTES), reader: ItemReader::default() };
     let nothing = Item::default();
-    // Where neither filters nor order look at it, any will do.
-    let needs_host = query.filters.fields().into_iter().chain(query.sort.field()).any(FieldRef::needs_host);
+    // Where neither filters nor order look at it, and its items need nothing of it to be read, any will do.
+    let mut asked = query.filters.fields().into_iter().chain(query.sort.field());
+    let needs_host = about.has_namespaces || asked.any(FieldRef::needs_host);
     let mut host = (None, Host::default());
     stored.rows(|row| {
         if needs_host && host.0 != Some(row.host) {
@@ -204,6 +205,6 @@ struct Items<'e, R> {
 impl<R: Read + Seek> Items<'_, R> {
     fn read<'s>(&'s mut self, row: &Columns, host: &'s Host) -> Result<Record<'s>, ResultsError> {
         let bytes = self.window.read(self.export, row.offset, row.length, row.check)?;
-        Ok(Record { host, item: self.reader.read(bytes, row.offset)? })
+        Ok(Record { host, item: self.reader.read(bytes, row.offset, &host.namespaces)? })
     }
 }

@@ -381,6 +381,22 @@ impl FieldSet {
     /// Those that cost so much that the `full` profile shows them only where they are asked for.
     pub(crate) const ON_REQUEST: Self = Self::of(&[FieldId::FindingKey]);
 
+    /// Those whose texts are words and numbers of a register, which are the same in any case: references, and what has few
+    /// values.
+    pub(crate) const WORDS: Self = fields_that!(|id, field| {
+        matches!((field.origin, field.kind), (Origin::List, Kind::Text))
+            || matches!(
+                id,
+                FieldId::Protocol
+                    | FieldId::RiskFactor
+                    | FieldId::ExploitCodeMaturity
+                    | FieldId::PluginType
+                    | FieldId::Agent
+                    | FieldId::StigSeverity
+                    | FieldId::ComplianceResult
+            )
+    });
+
     pub(crate) const fn of(ids: &[FieldId]) -> Self {
         let mut set = Self([0; FIELD_WORDS]);
         let mut at = 0;

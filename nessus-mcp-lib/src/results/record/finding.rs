@@ -5,7 +5,7 @@ use super::{
     host::Host,
     identity::FindingKey,
     item::{Attribute, Item, Occurrence},
-    value::{Severity, Value, number, trim, typed},
+    value::{Severity, Value, decimal, typed},
 };
 
 /// One item with its host.
@@ -20,37 +20,27 @@ pub(crate) struct Record<'r> {
 impl<'r> Record<'r> {
     /// Calls `take` with every value of a field, until it returns true; whether it did.
     ///
-    /// An absent truth value is false. Empty values of lists are no values.
+    /// An absent truth value is false. What is empty is absent.
     pub(crate) fn any(&self, id: FieldId, mut take: impl FnMut(Value<'r>) -> bool) -> bool {
         let field = id.field();
         match field.origin {
-            Origin::Host => self.host.get(id).is_some_and(|text| take(typed(field.kind, text))),
+            Origin::Host => self.host.get(id).is_some_and(|text| take(typed(id, text))),
             Origin::Derived(Derived::BestScore) => self.best_score().is_some_and(|score| take(Value::Number(score))),
             Origin::Derived(Derived::FindingKey) => take(Value::Key(self.key())),
             Origin::Attribute => match self.item.first(id) {
-                Some(text) => take(typed(field.kind, text)),
+                Some(text) => take(typed(id, text)),
                 None if id == FieldId::PluginName => {
                     self.item.first(FieldId::PluginNameElement).is_some_and(|text| take(Value::Text(text)))
                 }
                 None => false,
             },
-            Origin::Element if field.kind == Kind::Boolean => {
-                let mut values = self.item.values(id).peekable();
-                if values.peek().is_none() {
-                    return take(Value::Boolean(false));
-                }
-                values.any(|text| take(typed(Kind::Boolean, text)))
-            }
-            Origin::Element => self.item.values(id).any(|text| take(typed(field.kind, text))),
+            Origin::Element if field.kind == Kind::Boolean && !self.item.has(id) => take(Value::Boolean(false)),
             Origin::List if field.kind == Kind::Attachment => {
                 self.item.occurrences(id).any(|occurrence| take(Value::Element(occurrence)))
             }
-            Origin::List => {
-                let mut values = self.item.values(id).map(trim).filter(|text| !text.is_empty());
-                values.any(|text| take(typed(field.kind, text)))
-            }
+            Origin::Element | Origin::List => self.item.values(id).any(|text| take(typed(id, text))),
             Origin::Lines => {
-                let mut values = self.item.values(id).flat_map(str::lines).map(trim);
+                let mut values = self.item.values(id).flat_map(str::lines).map(str::trim);
                 values.any(|text| !text.is_empty() && take(Value::Text(text)))
             }
         }
@@ -66,10 +56,16 @@ impl<'r> Record<'r> {
         found
     }
 
+    /// Whether the item has an element or attribute that is not in the table of fields, with a text or without.
+    pub(crate) fn has_other(&self, name: &str) -> bool {
+        self.item.others().any(|other| is_called(self.item.name(other), name))
+    }
+
     /// The texts of an element or attribute that is not in the table of fields.
     pub(crate) fn others<'n>(&self, name: &'n str) -> impl Iterator<Item = &'r str> + use<'r, 'n> {
         let item = self.item;
-        item.others().filter(move |other| is_called(item.name(other), name)).map(|other| item.value(other))
+        let called = item.others().filter(move |other| is_called(item.name(other), name));
+        called.map(|other| item.value(other)).filter(|text| !text.is_empty())
     }
 
     /// The first value of a declared or other field.
@@ -119,9 +115,9 @@ impl<'r> Record<'r> {
         FindingKey::of(self.item, self.host)
     }
 
-    /// The number of the item's plugin as it is written.
+    /// The number of the item's plugin, in digits without zeros before it.
     pub(crate) fn plugin(&self) -> Option<&'r str> {
-        self.item.first(FieldId::PluginId).map(str::trim)
+        self.item.first(FieldId::PluginId)
     }
 
     /// What the item's plugin has to say; programs that write exports by hand call it `output`.
@@ -142,7 +138,7 @@ impl<'r> Record<'r> {
     pub(crate) fn best_score(&self) -> Option<f64> {
         const SCORES: [FieldId; 5] =
             [FieldId::Cvss4BaseScore, FieldId::Cvss3BaseScore, FieldId::Cvssv3, FieldId::CvssBaseScore, FieldId::Cvss];
-        SCORES.into_iter().find_map(|id| number(trim(self.item.first(id)?)))
+        SCORES.into_iter().find_map(|id| decimal(self.item.first(id)?))
     }
 
     /// Whether the item is the outcome of a compliance check.

@@ -4,13 +4,16 @@ use std::{cell::OnceCell, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{fields::FieldId, host_time};
+use super::{fields::FieldId, host_time, namespaces::Namespaces};
 
 /// What is kept of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Host {
     /// `ReportHost/@name`.
     pub name: Box<str>,
+    /// The namespaces that are declared where its items stand.
+    #[serde(default, skip_serializing_if = "Namespaces::is_usual")]
+    pub namespaces: Namespaces,
     ip: Option<Box<str>>,
     fqdn: Option<Box<str>>,
     operating_system: Option<Box<str>>,
@@ -63,7 +66,7 @@ impl Host {
     /// A property. The name stands in for a missing `host-ip` when it is an address.
     pub(crate) fn get(&self, id: FieldId) -> Option<&str> {
         match id {
-            FieldId::Host => Some(&self.name),
+            FieldId::Host => Some(&*self.name).filter(|name| !name.is_empty()),
             FieldId::HostIp => self.ip.as_deref().or_else(|| self.name.parse::<IpAddr>().ok().map(|_| &*self.name)),
             FieldId::HostFqdn => self.fqdn.as_deref(),
             FieldId::OperatingSystem => self.operating_system.as_deref(),
@@ -83,7 +86,7 @@ impl Host {
 
     /// The address, when there is one.
     pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.get(FieldId::HostIp)?.trim().parse().ok()
+        self.get(FieldId::HostIp)?.parse().ok()
     }
 }
 

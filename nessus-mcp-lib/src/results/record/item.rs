@@ -2,7 +2,10 @@
 
 use std::ops::Range;
 
-use super::fields::{ALL, FieldId, FieldSet};
+use super::{
+    fields::{ALL, FieldId, FieldSet, Kind, Origin},
+    value::{each, may_hold_several, meant},
+};
 use crate::results::texts::words;
 
 /// No further occurrence.
@@ -48,6 +51,9 @@ pub(crate) struct Attribute<'i> {
 }
 
 /// The names and texts of one item.
+///
+/// Values are what texts mean: without white space around them, and one value where an element has several of a list in it.
+/// A declared field whose text says nothing has no occurrence.
 ///
 /// All texts lie behind each other in one buffer; declared fields are chained by field, so that a value is found
 /// without a search and nothing is allocated for an item once the buffers have grown.
@@ -191,7 +197,7 @@ impl Item {
 
     /// Takes what was appended since `begin` as an XML attribute of the element to come.
     pub(crate) fn end_attribute(&mut self, name: &str, begin: usize) {
-        let value = narrow(begin)..narrow(self.text.len());
+        let value = within(&(narrow(begin)..narrow(self.text.len())), meant(Kind::Text, &self.text[begin..]));
         let name = self.keep(name);
         self.attributes.push((name, value));
     }
@@ -246,13 +252,39 @@ impl Item {
         Some(id)
     }
 
-    fn push(&mut self, id: Option<FieldId>, occurrence: Occurrence) {
-        let at = narrow(self.occurrences.len());
-        self.occurrences.push(occurrence);
+    fn push(&mut self, id: Option<FieldId>, mut occurrence: Occurrence) {
+        let text = self.span(&occurrence.value);
         let Some(id) = id else {
-            self.others.push(at);
+            occurrence.value = within(&occurrence.value, meant(Kind::Text, text));
+            self.others.push(narrow(self.occurrences.len()));
+            self.occurrences.push(occurrence);
             return;
         };
+        let field = id.field();
+        if field.origin == Origin::List && field.kind != Kind::Attachment && may_hold_several(text) {
+            let mut rest = occurrence.value.clone();
+            while let Some((value, end)) = each(id, self.span(&rest)) {
+                let value = within(&rest, value);
+                self.chain(id, Occurrence { value, ..occurrence.clone() });
+                rest.start += narrow(end);
+            }
+            return;
+        }
+        let value = meant(field.kind, text);
+        if !value.is_empty() || field.kind == Kind::Attachment {
+            occurrence.value = within(&occurrence.value, value);
+            self.chain(id, occurrence);
+        }
+    }
+
+    /// Puts an occurrence behind the others of its field.
+    fn chain(&mut self, id: FieldId, mut occurrence: Occurrence) {
+        if id == FieldId::Cve && self.span(&occurrence.value).bytes().any(|byte| byte.is_ascii_lowercase()) {
+            let upper = self.span(&occurrence.value).to_ascii_uppercase();
+            occurrence.value = self.keep(&upper);
+        }
+        let at = narrow(self.occurrences.len());
+        self.occurrences.push(occurrence);
         let (first, last) = &mut self.ends[id as usize];
         if self.present.contains(id) {
             self.occurrences[*last as usize].next = at;
@@ -268,6 +300,11 @@ impl Item {
         self.text.push_str(name);
         begin..narrow(self.text.len())
     }
+}
+
+/// A range of the text of a span, as a span.
+fn within(span: &Span, range: Range<usize>) -> Span {
+    span.start + narrow(range.start)..span.start + narrow(range.end)
 }
 
 /// Items are far smaller than 4 GiB (see [`super::limits::ITEM_BYTES`]).

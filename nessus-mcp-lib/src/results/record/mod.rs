@@ -11,6 +11,7 @@ mod host_time;
 #[cfg_attr(not(test), expect(dead_code, reason = "the rules stand before the answers that use them"))]
 mod identity;
 mod item;
+mod namespaces;
 mod value;
 
 #[cfg(feature = "schema")]
@@ -24,5 +25,6 @@ pub(crate) use self::{
     finding::{Record, is_called},
     host::Host,
     item::{Item, Occurrence, Opened, Place},
-    value::{Value, boolean, day, number},
+    namespaces::{Level, NAMESPACE_BYTES, Namespaces, is_declaration, split},
+    value::{Value, boolean, day, decimal, integer, number, severity},
 };

@@ -188,8 +188,10 @@ impl Renderer<'_> {
             let name = item.name(first);
             let name = key_of_other(name);
             self.key(&name);
-            let values = same.iter().map(|other| {
-                if item.attributes(other).len() > 0 { Value::Element(other) } else { Value::Text(item.value(other)) }
+            let values = same.iter().filter_map(|other| match item.value(other) {
+                _ if item.attributes(other).len() > 0 => Some(Value::Element(other)),
+                "" => None,
+                text => Some(Value::Text(text)),
             });
             self.values(values, record, true)?;
             self.end(&name);
@@ -258,15 +260,23 @@ impl Renderer<'_> {
                     let name = if is_taken { &*format!("{}_attribute", attribute.name) } else { attribute.name };
                     escape::text(self.line, name);
                     self.line.push(b':');
-                    self.text(attribute.value, is_untrusted);
+                    self.text_or_null(attribute.value, is_untrusted);
                     self.line.push(b',');
                 }
                 self.line.extend_from_slice(b"\"value\":");
-                self.text(record.item.value(occurrence), is_untrusted);
+                self.text_or_null(record.item.value(occurrence), is_untrusted);
                 self.line.push(b'}');
             }
         }
         Ok(())
+    }
+
+    fn text_or_null(&mut self, found: &str, is_untrusted: bool) {
+        if found.is_empty() {
+            self.line.extend_from_slice(b"null");
+        } else {
+            self.text(found, is_untrusted);
+        }
     }
 
     fn text(&mut self, found: &str, is_untrusted: bool) {

@@ -11,12 +11,11 @@ use super::{
     repairs::RepairCounts,
     source::{Buffers, Source},
 };
-use crate::results::record::Item;
 use crate::{
     error::excerpt,
     results::{
         error::ResultsError,
-        record::{FieldId, Host},
+        record::{FieldId, Host, Item, Level, split},
     },
 };
 
@@ -111,6 +110,7 @@ impl<R: BufRead> ExportReader<R> {
     pub(crate) fn within(host: Host, input: R, base: u64) -> Self {
         let mut reader = Self::new(input, base);
         reader.source.allow_ends_only();
+        reader.source.names.clone_from(&host.namespaces);
         Self { place: Place::Host, host, content: Content::Report, ..reader }
     }
 
@@ -219,9 +219,13 @@ impl<R: BufRead> ExportReader<R> {
     }
 
     fn open(&mut self, tag: &BytesStart<'_>, offset: u64) -> Result<Element, ResultsError> {
-        let name = tag.name().into_inner();
+        // What an element is, its place and its local name say; only in items there may be names of two kinds.
+        let (_, name) = split(tag.name().into_inner());
         match (self.place, name) {
-            (Place::Prolog, _) => root(name),
+            (Place::Prolog, _) => {
+                self.source.declare(tag, Level::Root)?;
+                root(name)
+            }
             (Place::Epilog, _) => Err(self.source.malformed("a second root element")),
             (Place::Root, "Policy") => {
                 self.content = self.content.max(Content::Policy);
@@ -229,6 +233,7 @@ impl<R: BufRead> ExportReader<R> {
             }
             (Place::Root, "Report") => {
                 self.content = Content::Report;
+                self.source.declare(tag, Level::Report)?;
                 self.header.report_name = self.source.attribute(tag, "name")?;
                 self.header.report_type = self.source.attribute(tag, "type")?;
                 Ok(Element::Container(Place::Report))
@@ -236,7 +241,9 @@ impl<R: BufRead> ExportReader<R> {
             // Some programs write hosts right under the root.
             (Place::Root | Place::Report, "ReportHost") => {
                 self.content = Content::Report;
+                self.source.declare(tag, Level::Host)?;
                 self.host = Host::named(self.source.attribute(tag, "name")?.unwrap_or_default());
+                self.host.namespaces.clone_from(&self.source.names);
                 self.host_items = 0;
                 self.host_parent = self.place;
                 self.place = Place::Host;
@@ -264,7 +271,10 @@ impl<R: BufRead> ExportReader<R> {
                 self.end_host();
                 return Some(Step::HostEnd);
             }
-            Place::Report => self.place = Place::Root,
+            Place::Report => {
+                self.source.names.leave(Level::Report);
+                self.place = Place::Root;
+            }
             // quick-xml refuses an end tag without a start tag, so this is the root's.
             _ => self.place = Place::Epilog,
         }
@@ -272,6 +282,7 @@ impl<R: BufRead> ExportReader<R> {
     }
 
     fn end_host(&mut self) {
+        self.source.names.leave(Level::Host);
         self.place = self.host_parent;
     }
 
@@ -303,8 +314,9 @@ impl<R: BufRead> ExportReader<R> {
                     let mut value = String::new();
                     self.source.element_text(&mut value, buffer, limits::HOST_VALUE_BYTES, "a host property")?;
                     // An empty property says as little as one that is not there; a name can still stand in for it.
-                    if !value.trim().is_empty() {
-                        self.host.set(id, value);
+                    let value = value.trim();
+                    if !value.is_empty() {
+                        self.host.set(id, value.to_owned());
                     }
                 }
                 None if !empty => self.source.skip_element(buffer)?,
@@ -323,7 +335,7 @@ impl<R: BufRead> ExportReader<R> {
             let wanted = match self.source.event(buffer)? {
                 Event::Start(tag) => {
                     depth += 1;
-                    match (depth, tag.name().into_inner()) {
+                    match (depth, split(tag.name().into_inner()).1) {
                         (2, "policyName") => Wanted::PolicyName,
                         (5, "name") => Wanted::PreferenceName,
                         (5, "value") if preference == "severity_basis" => Wanted::SeverityBasis,
@@ -346,11 +358,14 @@ impl<R: BufRead> ExportReader<R> {
             }
             if wanted == Wanted::PluginSet {
                 let mut print = PluginSetPrint::default();
-                self.header.plugin_set = self.source.short_text_seen(SHORT_TEXT, |bytes| print.see(bytes))?;
+                let text = self.source.short_text(buffer, SHORT_TEXT, |bytes| print.see(bytes))?;
+                self.header.plugin_set = text.filter(|text| !text.is_empty());
                 self.header.plugin_set_print = print.finish();
+                depth -= 1;
                 continue;
             }
-            let text = self.source.short_text(SHORT_TEXT)?;
+            let text = self.source.short_text(buffer, SHORT_TEXT, |_bytes| {})?.filter(|text| !text.is_empty());
+            depth -= 1;
             match wanted {
                 Wanted::PolicyName => self.header.policy_name = text,
                 Wanted::SeverityBasis => self.header.severity_basis = text,
@@ -400,7 +415,7 @@ pub(super) fn read_single_item<R: BufRead>(source: &mut Source<R>, item: &mut It
         _ => return Err(ResultsError::Changed),
     };
     // The bytes were an item when the file was first read.
-    if tag.name().into_inner() != "ReportItem" {
+    if split(tag.name().into_inner()).1 != "ReportItem" {
         return Err(ResultsError::Changed);
     }
     source.item_attributes(&tag, item, offset)?;

@@ -18,8 +18,10 @@ use super::{
     repairs::RepairCounts,
     text::{self, Piece},
 };
-use crate::results::record::{Item, Place};
-use crate::results::{record::FieldId, texts::words};
+use crate::results::{
+    record::{FieldId, Item, Level, Namespaces, Place, is_declaration},
+    texts::words,
+};
 
 /// Items beyond this are left to the general reader, whose limits on texts and tags lie above it.
 pub(super) const MOST_BYTES: usize = limits::TAG_BYTES;
@@ -33,32 +35,57 @@ static END_FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(END)
 /// Reads an item whose first byte is that of `bytes` and stands at `offset` in the file; gives its length.
 ///
 /// `None` says nothing about the item but that it is to be read in the general way; `item` holds nothing of use then.
-pub(super) fn read(bytes: &[u8], offset: u64, item: &mut Item, repairs: &mut RepairCounts) -> Option<usize> {
+pub(super) fn read(
+    bytes: &[u8],
+    offset: u64,
+    item: &mut Item,
+    names: &mut Namespaces,
+    repairs: &mut RepairCounts,
+) -> Option<usize> {
     let tag = Tag::read(bytes)?;
     let children = tag.length..tag.length + if tag.is_empty { 0 } else { END_FINDER.find(bytes.get(tag.length..)?)? };
     let length = children.end + if tag.is_empty { 0 } else { END.len() };
     let bytes = &bytes[..length];
     let text = simdutf8::basic::from_utf8(bytes).ok()?;
     item.clear(offset);
+    names.leave(Level::Item);
     item.text_mut().push_str(text);
     let mut values = Values::new(text, tag.length);
-    for (name, value) in tag.attributes.into_iter().take(tag.count) {
+    for (name, value) in tag.attributes.iter().take(tag.count).cloned() {
         let shown = &text[name.clone()];
-        if shown.starts_with("xmlns") {
+        if is_declaration(shown) {
+            declare(names, shown, &text[value])?;
             continue;
         }
         let id = item.look_up(shown, FieldId::of_attribute, Place::Attribute);
         let value = values.attribute(value, item)?;
         item.add(id, name, value);
     }
-    read_children(text, children, item, &mut values)?;
+    // A name with a prefix may mean another one where namespaces are declared.
+    if !names.is_usual() && tag.has_prefixes(text) {
+        return None;
+    }
+    read_children(text, children, item, names, &mut values)?;
     item.set_as_written(length);
     repairs.control_characters += values.repairs.control_characters;
     Some(length)
 }
 
-fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &mut Values<'_>) -> Option<()> {
+/// Takes a declaration in the start tag.
+fn declare(names: &mut Namespaces, attribute: &str, uri: &str) -> Option<()> {
+    let is_plain = uri.bytes().all(|byte| byte > b' ' && byte != b'&' && byte != b'<');
+    (is_plain && names.declare(Level::Item, attribute, uri)).then_some(())
+}
+
+fn read_children(
+    text: &str,
+    mut rest: Range<usize>,
+    item: &mut Item,
+    names: &Namespaces,
+    values: &mut Values<'_>,
+) -> Option<()> {
     let bytes = text.as_bytes();
+    let is_usual = names.is_usual();
     loop {
         while rest.start < rest.end && is_space(bytes[rest.start]) {
             rest.start += 1;
@@ -74,14 +101,26 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
         let expected = item.expected(Place::Child).find(|id| {
             let name = id.field().xml.as_bytes();
             let end = begin + name.len();
-            bytes.get(end) == Some(&b'>') && words::is_same(&bytes[begin..end], name)
+            let is_meant = is_usual || !name.starts_with(b"cm:");
+            bytes.get(end) == Some(&b'>') && words::is_same(&bytes[begin..end], name) && is_meant
         });
-        let (id, name) = if let Some(id) = expected {
+        let (id, name, meant) = if let Some(id) = expected {
             item.take(id, Place::Child);
-            (Some(id), begin..begin + id.field().xml.len())
+            let name = begin..begin + id.field().xml.len();
+            (Some(id), name.clone(), name)
+        } else if is_usual {
+            let name = name(bytes, begin)?;
+            (item.look_up(&text[name.clone()], FieldId::of_element, Place::Child), name.clone(), name)
         } else {
             let name = name(bytes, begin)?;
-            (item.look_up(&text[name.clone()], FieldId::of_element, Place::Child), name)
+            let (id, meant) = names.child(&text[name.clone()], "");
+            let begin = item.begin();
+            if id.is_some() {
+                item.look_up(&meant, |_| id, Place::Child);
+            } else {
+                item.text_mut().push_str(&meant);
+            }
+            (id, name, begin..item.begin())
         };
         let (value, end) = match bytes.get(name.end..)? {
             [b'>', ..] => {
@@ -97,7 +136,7 @@ fn read_children(text: &str, mut rest: Range<usize>, item: &mut Item, values: &m
             _ => return None,
         };
         let value = values.text(value, item)?;
-        item.add(id, name, value);
+        item.add(id, meant, value);
         rest.start = end;
         if rest.start > rest.end {
             return None;
@@ -168,6 +207,12 @@ struct Tag {
 }
 
 impl Tag {
+    /// Whether an attribute that declares nothing has a prefix.
+    fn has_prefixes(&self, text: &str) -> bool {
+        let mut names = self.attributes.iter().take(self.count).map(|(name, _)| &text[name.clone()]);
+        names.any(|name| name.contains(':') && !is_declaration(name))
+    }
+
     fn read(bytes: &[u8]) -> Option<Self> {
         if !bytes.starts_with(START) {
             return None;
@@ -297,7 +342,7 @@ mod tests {
 
     #[test]
     fn the_usual_form_is_read_the_quick_way() {
-        let (mut item, mut repairs) = (Item::default(), RepairCounts::default());
+        let (mut item, mut names, mut repairs) = (Item::default(), Namespaces::default(), RepairCounts::default());
         for (xml, quick) in [
             ("<ReportItem/>", true),
             ("<ReportItem port='1' a=\"x>y\" >\n<cve>A</cve> <cve/><x.y>a &lt; b\r\n</x.y></ReportItem>", true),
@@ -317,7 +362,7 @@ mod tests {
             ("<ReportItem port='1'a='2'/>", false),
             ("<ReportItem port='<'/>", false),
         ] {
-            let length = read(xml.as_bytes(), 0, &mut item, &mut repairs);
+            let length = read(xml.as_bytes(), 0, &mut item, &mut names, &mut repairs);
             assert_eq!(length, quick.then_some(xml.len()), "{xml}");
         }
         assert_eq!(repairs.control_characters, 1);

@@ -13,13 +13,10 @@ use super::{
     repairs::RepairCounts,
     text::{self, Piece},
 };
-use crate::results::record::{Item, Opened};
+use crate::results::record::{FieldId, Item, Kind, Level, NAMESPACE_BYTES, Namespaces, Opened, is_declaration, split};
 use crate::{
     error::excerpt,
-    results::{
-        error::{Location, ResultsError},
-        record::{FieldId, Kind},
-    },
+    results::error::{Location, ResultsError},
 };
 
 /// A buffer larger than this is given back after the event that needed it.
@@ -47,13 +44,25 @@ pub(super) struct Source<R> {
     text: Vec<u8>,
     event: Vec<u8>,
     pub(super) repairs: RepairCounts,
+    /// What names mean at the place reached.
+    pub(super) names: Namespaces,
+    /// The prefix of the present item's name.
+    item_prefix: String,
 }
 
 impl<R: BufRead> Source<R> {
     /// Reads from `inner`, whose first byte is the one at `base` in the file.
     pub(super) fn new(inner: R, base: u64, buffers: Buffers) -> Self {
         let xml = Reader::from_reader(Capped::new(inner));
-        Self { xml, base, text: buffers.text, event: buffers.event, repairs: RepairCounts::default() }
+        Self {
+            xml,
+            base,
+            text: buffers.text,
+            event: buffers.event,
+            repairs: RepairCounts::default(),
+            names: Namespaces::default(),
+            item_prefix: String::new(),
+        }
     }
 
     /// Allows ends of elements whose starts were before the first byte.
@@ -160,34 +169,54 @@ impl<R: BufRead> Source<R> {
         Ok(blank)
     }
 
-    /// Reads text up to the next `<` and keeps its characters if there are no more than `most` bytes of it.
-    pub(super) fn short_text(&mut self, most: usize) -> Result<Option<String>, ResultsError> {
-        self.short_text_seen(most, |_bytes| {})
-    }
-
-    /// As [`Source::short_text`], and shows `see` all bytes, kept or not.
-    pub(super) fn short_text_seen(
+    /// Reads the text of an element whose start tag was read, up to its end tag, and keeps it without white space around it
+    /// if it has no more than `most` bytes. Shows `see` all bytes, kept or not.
+    pub(super) fn short_text(
         &mut self,
+        buffer: &mut Vec<u8>,
         most: usize,
         mut see: impl FnMut(&[u8]),
     ) -> Result<Option<String>, ResultsError> {
-        let (mut raw, mut total) = (Vec::new(), 0);
-        let end = self.raw_text(limits::SKIPPED_BYTES, |bytes| {
-            see(bytes);
-            total += bytes.len();
-            if total <= most {
-                raw.extend_from_slice(bytes);
+        let (mut text, mut total) = (String::new(), 0);
+        loop {
+            let mut raw = Vec::new();
+            let mut take = |bytes: &[u8]| {
+                see(bytes);
+                total += bytes.len();
+                if total <= most {
+                    raw.extend_from_slice(bytes);
+                }
+            };
+            if self.raw_text(limits::SKIPPED_BYTES, &mut take)? == TextEnd::File {
+                return Err(self.truncated());
             }
-        })?;
-        if end == TextEnd::File {
-            return Err(self.truncated());
+            let mut is_nested = false;
+            let (section, is_end) = match self.event(buffer)? {
+                Event::CData(section) => {
+                    take(section.as_bytes());
+                    (section.len(), false)
+                }
+                Event::End(_) => (0, true),
+                Event::Eof => return Err(self.truncated()),
+                Event::Start(_) => {
+                    is_nested = true;
+                    (0, false)
+                }
+                _ => (0, false),
+            };
+            if total <= most {
+                // A section has no references.
+                let (referring, plain) = raw.split_at(raw.len() - section);
+                self.push(&mut text, referring, Piece::Text)?;
+                self.push(&mut text, plain, Piece::CData)?;
+            }
+            if is_end {
+                return Ok((total <= most).then(|| text.trim().to_owned()));
+            }
+            if is_nested {
+                self.skip_element(buffer)?;
+            }
         }
-        if total > most {
-            return Ok(None);
-        }
-        let mut text = String::new();
-        self.push(&mut text, &raw, Piece::Text)?;
-        Ok(Some(text))
     }
 
     fn raw_text(&mut self, limit: u64, mut take: impl FnMut(&[u8])) -> Result<TextEnd, ResultsError> {
@@ -238,16 +267,36 @@ impl<R: BufRead> Source<R> {
         Ok(())
     }
 
-    /// The value of one attribute.
+    /// The value of one attribute, without white space around it, unless it is empty.
     pub(super) fn attribute(&mut self, tag: &BytesStart<'_>, wanted: &str) -> Result<Option<String>, ResultsError> {
-        let mut found = None;
+        let mut found = String::new();
         self.attributes(tag, |source, name, raw| {
-            if name == wanted {
-                source.push(found.get_or_insert_default(), raw, Piece::Attribute)?;
+            if split(name).1 == wanted && !is_declaration(name) && found.is_empty() {
+                source.push(&mut found, raw, Piece::Attribute)?;
             }
             Ok(())
         })?;
-        Ok(found)
+        let found = found.trim();
+        Ok((!found.is_empty()).then(|| found.to_owned()))
+    }
+
+    /// Takes the namespaces that a start tag declares, in place of those of elements at its level before.
+    pub(super) fn declare(&mut self, tag: &BytesStart<'_>, level: Level) -> Result<(), ResultsError> {
+        self.names.leave(level);
+        if !tag.attributes_raw().contains("xmlns") {
+            return Ok(());
+        }
+        self.attributes(tag, |source, name, raw| {
+            if !is_declaration(name) {
+                return Ok(());
+            }
+            let mut uri = String::new();
+            source.push(&mut uri, raw, Piece::Attribute)?;
+            if source.names.declare(level, name, &uri) {
+                return Ok(());
+            }
+            Err(source.exceeded("the declarations of namespaces", NAMESPACE_BYTES as u64))
+        })
     }
 
     /// Skips the rest of an element whose start tag was read, and everything in it.
@@ -314,7 +363,9 @@ impl<R: BufRead> Source<R> {
         // An error comes again when the item is read in the general way.
         let Ok(available) = stream.fill_buf() else { return false };
         let available = &available[..available.len().min(quick::MOST_BYTES)];
-        let Some(length) = quick::read(available, offset, item, &mut self.repairs) else { return false };
+        let Some(length) = quick::read(available, offset, item, &mut self.names, &mut self.repairs) else {
+            return false;
+        };
         stream.consume(length);
         true
     }
@@ -327,10 +378,14 @@ impl<R: BufRead> Source<R> {
         offset: u64,
     ) -> Result<(), ResultsError> {
         item.clear(offset);
+        self.declare(tag, Level::Item)?;
+        self.item_prefix.clear();
+        self.item_prefix.push_str(split(tag.name().into_inner()).0);
         self.attributes(tag, |source, name, raw| {
-            if name.starts_with("xmlns") {
+            if is_declaration(name) {
                 return Ok(());
             }
+            let name = source.names.attribute(name, &source.item_prefix);
             let opened = item.open(FieldId::of_attribute(name), name);
             let begin = item.begin();
             source.push(item.text_mut(), raw, Piece::Attribute)?;
@@ -372,13 +427,17 @@ impl<R: BufRead> Source<R> {
         if item.len() >= limits::CHILDREN {
             return Err(self.exceeded("the number of elements in an item", limits::CHILDREN as u64));
         }
-        let name = tag.name().into_inner();
-        let id = FieldId::of_element(name);
-        let opened = item.open(id, name);
+        let has_attributes = tag.attributes_raw().bytes().any(|byte| !byte.is_ascii_whitespace());
+        if has_attributes {
+            self.declare(tag, Level::Child)?;
+        }
+        let (id, name) = self.names.child(tag.name().into_inner(), &self.item_prefix);
+        self.names.leave(Level::Child);
+        let opened = item.open(id, &name);
         let shown = id.is_none_or(|id| id.field().kind == Kind::Attachment);
-        if tag.attributes_raw().bytes().any(|byte| !byte.is_ascii_whitespace()) {
+        if has_attributes {
             self.attributes(tag, |source, name, raw| {
-                if name.starts_with("xmlns") {
+                if is_declaration(name) {
                     return Ok(());
                 }
                 if !shown {

@@ -9,7 +9,10 @@ use crate::{
     error::excerpt,
     results::{
         error::ResultsError,
-        record::{FieldId, FieldRef, FindingKey, Kind, Record, Severity, Value, boolean, day, number},
+        record::{
+            FieldId, FieldRef, FieldSet, FindingKey, Kind, Record, Severity, Value, boolean, day, decimal, integer,
+            number, severity,
+        },
     },
 };
 
@@ -18,6 +21,8 @@ use crate::{
 pub(super) enum Test {
     Contains(Needle),
     Exactly(Box<str>),
+    /// In any case.
+    Word(Box<str>),
     Number(Operator, f64),
     Severity(Operator, Severity),
     Day(Operator, u32),
@@ -81,13 +86,19 @@ impl Test {
             Kind::Host => Self::host(field, text),
             Kind::Integer | Kind::Number => {
                 let (operator, operand) = Operator::split(text);
-                number(operand).map(|number| Self::Number(operator, number)).ok_or_else(|| wrong("a number"))
+                let number = match field {
+                    FieldRef::Declared(id) if kind == Kind::Integer => {
+                        #[expect(clippy::cast_precision_loss, reason = "ports and identifiers are far below 2^53")]
+                        let whole = integer(*id, operand).map(|number| number as f64);
+                        whole.or_else(|| number(operand))
+                    }
+                    _ => decimal(operand),
+                };
+                number.map(|number| Self::Number(operator, number)).ok_or_else(|| wrong("a number"))
             }
             Kind::Severity => {
                 let (operator, operand) = Operator::split(text);
-                let by_number = operand.parse().ok().and_then(Severity::from_number);
-                let severity = by_number.or_else(|| Severity::from_name(operand));
-                severity.map(|severity| Self::Severity(operator, severity)).ok_or_else(|| wrong("a severity"))
+                severity(operand).map(|found| Self::Severity(operator, found)).ok_or_else(|| wrong("a severity"))
             }
             Kind::Date => {
                 let (operator, operand) = Operator::split(text);
@@ -105,8 +116,11 @@ impl Test {
     }
 
     fn text(field: &FieldRef, text: &str) -> Result<Self, ResultsError> {
+        let text = text.trim();
         if let Some(exact) = text.strip_prefix('=') {
-            return Ok(Self::Exactly(exact.into()));
+            let exact = exact.trim_start().into();
+            let is_word = matches!(field, FieldRef::Declared(id) if FieldSet::WORDS.contains(*id));
+            return Ok(if is_word { Self::Word(exact) } else { Self::Exactly(exact) });
         }
         let quoted = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
         if quoted.is_none() && (text.starts_with(['<', '>']) || text.starts_with("!=")) {
@@ -138,9 +152,13 @@ impl Test {
             Self::Contains(needle) => {
                 let text = &needle.shown;
                 let looks_like_operator = text.starts_with(['<', '>', '=', '"']) || text.starts_with("!=");
-                Json::String(if looks_like_operator { format!("\"{text}\"") } else { text.to_string() })
+                Json::String(if looks_like_operator || text.trim() != &**text {
+                    format!("\"{text}\"")
+                } else {
+                    text.to_string()
+                })
             }
-            Self::Exactly(text) => Json::String(format!("={text}")),
+            Self::Exactly(text) | Self::Word(text) => Json::String(format!("={text}")),
             Self::Number(operator, number) => Json::String(format!("{}{number}", operator.text())),
             Self::Severity(operator, severity) => Json::String(format!("{}{severity}", operator.text())),
             Self::Day(operator, day) => {
@@ -176,7 +194,7 @@ impl Test {
                 needle.is_in(&record.host.name)
                     || record.host.get(FieldId::HostIp).is_some_and(|address| needle.is_in(address))
             }
-            Self::Contains(_) | Self::Exactly(_) => record.any(id, |value| match value {
+            Self::Contains(_) | Self::Exactly(_) | Self::Word(_) => record.any(id, |value| match value {
                 Value::Text(text) => self.holds_for_text(text),
                 Value::Element(occurrence) => {
                     self.holds_for_text(record.item.value(occurrence))
@@ -209,7 +227,7 @@ impl Test {
             }
             Self::Is(wanted) => value == Some(Value::Boolean(*wanted)),
             Self::Key(wanted) => value == Some(Value::Key(*wanted)),
-            Self::Contains(_) | Self::Exactly(_) => {
+            Self::Contains(_) | Self::Exactly(_) | Self::Word(_) => {
                 matches!(value, Some(Value::Text(text)) if self.holds_for_text(text))
             }
             Self::Address(_) | Self::Network(_) | Self::Unfit { .. } => false,
@@ -232,6 +250,7 @@ impl Test {
         match self {
             Self::Contains(needle) => needle.is_in(text),
             Self::Exactly(exact) => **exact == *text,
+            Self::Word(word) => word.eq_ignore_ascii_case(text),
             _ => false,
         }
     }

@@ -27,8 +27,8 @@ https://b.example/2</see_also>
 /// Whether the filter lets the item above through, on host web01 = 10.1.2.3.
 fn lets_through(filters: &Json) -> bool {
     let mut reader = ItemReader::default();
-    let item = reader.read(ITEM.as_bytes(), 0).unwrap();
     let mut host = Host::named("web01.Example".to_owned());
+    let item = reader.read(ITEM.as_bytes(), 0, &host.namespaces).unwrap();
     host.set(FieldId::HostIp, "10.1.2.3".to_owned());
     let filters = FilterSet::from_json(filters).unwrap();
     let again = FilterSet::from_json(&Json::Object(filters.to_json())).unwrap();
@@ -274,7 +274,7 @@ proptest! {
         );
         let mut reader = ItemReader::default();
         let host = Host::named("h".to_owned());
-        let record = Record { host: &host, item: reader.read(xml.as_bytes(), 0).unwrap() };
+        let record = Record { host: &host, item: reader.read(xml.as_bytes(), 0, &host.namespaces).unwrap() };
         let lower = |text: &str| text.to_lowercase();
         for (filter, expected) in [
             (json!({"severity": format!("{operator}{}", Severity::ALL[severity])}),
