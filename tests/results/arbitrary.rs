@@ -11,7 +11,7 @@ pub(crate) enum Texts {
     Plain,
 }
 
-const VALUES: [&str; 26] = [
+const VALUES: [&str; 40] = [
     "7.5",
     "10.0",
     "0",
@@ -38,6 +38,20 @@ const VALUES: [&str; 26] = [
     "10.0.0.7",
     "Apache",
     "apache 2.4",
+    "CWE-5",
+    "cwe:42, 7",
+    "CWE 1",
+    "BID-5; 42",
+    "EDB-ID:5",
+    "OSVDB-1",
+    "7,5",
+    "N/A",
+    "none",
+    "-",
+    "2025-1-5",
+    "+007",
+    "High",
+    "cve-2026-0001, CVE-2026-2",
 ];
 const WORDS: [&str; 8] =
     ["CVE-2026-0001", "Überlauf", "a\nb", "\n line \n\n next ", "x &amp; y", "&lt;b>", "ÖPNV", "'\""];
@@ -96,7 +110,7 @@ fn quoted(texts: Texts) -> BoxedStrategy<String> {
 }
 
 /// Elements that have a field, and such that have none but the name of one.
-const CHILDREN: [&str; 50] = [
+const CHILDREN: [&str; 55] = [
     "cve",
     "cve",
     "xref",
@@ -147,6 +161,11 @@ const CHILDREN: [&str; 50] = [
     "plugin_name_element",
     "truncated_fields",
     "cisa_known_exploited",
+    "ns0:compliance-result",
+    "ns0:description",
+    "compliance-result",
+    "cm:compliance-result",
+    "x:cve",
 ];
 /// Those whose texts mean something to the comparison of whole items with their JSON.
 const PLAIN_CHILDREN: usize = 41;
@@ -217,8 +236,11 @@ fn child(texts: Texts) -> BoxedStrategy<String> {
     let attributes =
         prop_oneof![3 => Just(String::new()), 1 => attributes(&["name", "type", "value", "kind"], 3, texts)];
     let content = prop_oneof![8 => text(texts).prop_map(Some), 1 => Just(None)];
-    (name, attributes, content)
-        .prop_map(|(name, attributes, content)| element(&name, &attributes, content.as_deref()))
+    let declared = if texts == Texts::Any { select(&DECLARATIONS[..]).boxed() } else { Just("").boxed() };
+    (name, attributes, declared, content)
+        .prop_map(|(name, attributes, declared, content)| {
+            element(&name, &format!("{attributes}{declared}"), content.as_deref())
+        })
         .boxed()
 }
 
@@ -238,8 +260,10 @@ fn item(texts: Texts) -> BoxedStrategy<String> {
         " severity='9'",
     ]);
     let names: &'static [&'static str] = if texts == Texts::Any { &ATTRIBUTES } else { &ATTRIBUTES[..7] };
-    (attributes(names, 7, texts), severity, vec((child(texts), between), 0..9))
-        .prop_map(|(mut attributes, severity, children)| {
+    let declared = if texts == Texts::Any { select(&DECLARATIONS[..]).boxed() } else { Just("").boxed() };
+    (attributes(names, 7, texts), declared, severity, vec((child(texts), between), 0..9))
+        .prop_map(|(mut attributes, declared, severity, children)| {
+            attributes.push_str(declared);
             if !attributes.contains("severity") {
                 attributes.push_str(severity);
             }
@@ -264,13 +288,29 @@ fn host(texts: Texts) -> BoxedStrategy<String> {
         Just(String::new())
     ];
     let part = prop_oneof![6 => item(texts), 1 => properties(texts), 1 => Just("\n<!-- -->".to_owned()), 1 => Just("<Other><ReportItem/>x</Other>".to_owned())];
-    (name, prop::option::of(properties(texts)), vec(part, 0..6))
-        .prop_map(|(name, properties, parts)| {
+    let declared = if texts == Texts::Any { select(&DECLARATIONS[..]).boxed() } else { Just("").boxed() };
+    (name, declared, prop::option::of(properties(texts)), vec(part, 0..6))
+        .prop_map(|(mut name, declared, properties, parts)| {
+            name.push_str(declared);
             let content = properties.unwrap_or_default() + &parts.concat();
             element("ReportHost", &name, (!content.is_empty()).then_some(&*content))
         })
         .boxed()
 }
+
+/// Declarations of namespaces; most elements have none.
+const DECLARATIONS: [&str; 10] = [
+    "",
+    "",
+    "",
+    "",
+    " xmlns:cm='http://www.nessus.org/cm'",
+    " xmlns:cm='urn:x'",
+    " xmlns='urn:x'",
+    " xmlns='http://www.nessus.org/cm'",
+    " xmlns:ns0='http://www.nessus.org/&#x63;m'",
+    " xmlns:ns0='urn:x' xmlns:cm='urn:x'",
+];
 
 /// A whole export, as text.
 pub(crate) fn export(texts: Texts) -> BoxedStrategy<String> {
@@ -280,7 +320,7 @@ pub(crate) fn export(texts: Texts) -> BoxedStrategy<String> {
         "<Policy><policyName>p &amp; q</policyName><Preferences><x>1<y/></x></Preferences></Policy>\n",
     ]);
     let head = select(vec!["", "<?xml version='1.0'?>\n", "<!-- c --><?p?>", "\n"]);
-    let namespace = select(vec!["", " xmlns:cm='http://www.nessus.org/cm'", " xmlns='urn:x'"]);
+    let namespace = if texts == Texts::Any { select(&DECLARATIONS[..]) } else { select(&DECLARATIONS[..5]) };
     (head, policy, namespace, vec(host(texts), 0..4), any::<bool>())
         .prop_map(move |(head, policy, namespace, hosts, in_report)| {
             let hosts = hosts.concat();

@@ -59,7 +59,7 @@ fn texts<'f>(field: &str, value: &'f Value) -> Vec<&'f str> {
     match value {
         Value::Object(members) => {
             let members = members.iter().filter(|(name, _)| field == "attachment" || *name == "value");
-            members.map(|(_, text)| text.as_str().unwrap()).collect()
+            members.filter_map(|(_, text)| text.as_str()).collect()
         }
         other => other.as_str().into_iter().collect(),
     }
@@ -75,9 +75,12 @@ fn test(field: &str, operand: &str, finding: &Finding) -> bool {
     match reference::kind(field) {
         Kind::Text => {
             let mut found: Vec<&str> = found.iter().flat_map(|value| texts(field, value)).collect();
-            let operand = if matches!(field, "host" | "host_ip") { operand.trim() } else { operand };
-            if let Some(exact) = operand.strip_prefix('=') {
-                return found.contains(&exact);
+            let operand = operand.trim();
+            if let Some(exact) = operand.strip_prefix('=').map(str::trim) {
+                let is_word = matches!(field, "protocol" | "cve" | "xref" | "cm:compliance-result");
+                let is_exact = |text: &&str| *text == exact || (is_word && text.eq_ignore_ascii_case(exact));
+                // An empty text is no text.
+                return found.iter().any(is_exact) || (exact.is_empty() && values(field, finding).is_empty());
             }
             if field == "host" {
                 found.extend(finding.get("host_ip").and_then(Value::as_str));
@@ -100,7 +103,8 @@ fn test(field: &str, operand: &str, finding: &Finding) -> bool {
             })
         }
         Kind::Integer | Kind::Number => {
-            compare(operand, found.iter().filter(|value| value.is_number()).map(ToString::to_string), str::to_owned)
+            let number = |text: &str| text.to_lowercase().replace("cwe-", "").replace(',', ".");
+            compare(operand, found.iter().filter(|value| value.is_number()).map(ToString::to_string), number)
         }
         Kind::Date => {
             let day = |text: &str| reference::day(text.trim()).map(|day| day.to_string());
@@ -172,8 +176,11 @@ fn operand(field: &'static str) -> BoxedStrategy<Value> {
             "=CVE-2026-0001",
             "\"<b>\"",
             "line",
-            " ",
+            " apache ",
             "=",
+            "= tcp",
+            "=cve-2026-0001",
+            "=passed",
             "tcp",
             "7",
             "2025/",
@@ -185,11 +192,14 @@ fn operand(field: &'static str) -> BoxedStrategy<Value> {
             prop_oneof![(0..5).prop_map(|number| json!(number)), compared(&["0", "2", "High", "medium", "CRITICAL"])]
                 .boxed()
         }
+        ("cwe", _) => compared(&["CWE-42", "cwe-5", "1"]),
         (_, Kind::Integer) => {
             prop_oneof![(-1..12).prop_map(|number| json!(number)), compared(&["0", "1", "42", "-1", "4294967296", "5"])]
                 .boxed()
         }
-        (_, Kind::Number) => prop_oneof![Just(json!(7.5)), compared(&["0", "7.5", "10", "-1", "1e3", "0.5"])].boxed(),
+        (_, Kind::Number) => {
+            prop_oneof![Just(json!(7.5)), compared(&["0", "7.5", "7,5", "10", "-1", "1e3", "0.5"])].boxed()
+        }
         (_, Kind::Date) => compared(&["2025/01/31", "2025-01-31", "2026/11/20", "1999/12/31"]),
     }
 }

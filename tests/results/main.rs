@@ -16,3 +16,4 @@ mod order;
 mod pages;
 mod parser;
 mod reference;
+mod spelling;

@@ -38,7 +38,11 @@ fn worst_first(left: &Finding, right: &Finding) -> Ordering {
     let severity = severity(left).cmp(&severity(right)).reverse();
     severity
         .then_with(|| score(left).partial_cmp(&score(right)).unwrap().reverse())
-        .then_with(|| text(left["host"].as_str().unwrap()).partial_cmp(&text(right["host"].as_str().unwrap())).unwrap())
+        .then_with(|| {
+            text(left["host"].as_str().unwrap_or_default())
+                .partial_cmp(&text(right["host"].as_str().unwrap_or_default()))
+                .unwrap()
+        })
         .then_with(|| number(left, "port").cmp(&number(right, "port")))
         .then_with(|| number(left, "plugin_id").cmp(&number(right, "plugin_id")))
 }
@@ -78,7 +82,7 @@ fn key(finding: &Finding, name: &str) -> Option<Key> {
         (Kind::Integer | Kind::Number, Some(Value::Number(value))) => number(value.as_f64().unwrap()),
         (Kind::Date, Some(Value::String(value))) => reference::day(value.trim()).map(f64::from).and_then(number),
         (Kind::Text, Some(Value::String(value))) => Some(by_text(value)),
-        (Kind::Text, Some(Value::Object(value))) => Some(by_text(value["value"].as_str().unwrap())),
+        (Kind::Text, Some(Value::Object(value))) => value["value"].as_str().map(by_text),
         _ => None,
     }
 }

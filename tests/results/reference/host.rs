@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::DateTime, fmt::strtime};
 use roxmltree::Node;
 use serde_json::{Map, Value, json};
 
-use super::{item::typed, names, table::Type};
+use super::{item::typed, names, spelling, table::Type};
 
 /// Tags that are fields, in the order of preference of those that say the same.
 const TAGS: [(&str, &str, Type); 8] = [
@@ -35,7 +35,9 @@ impl Host {
     /// Takes a tag; one without a value says nothing.
     pub(crate) fn take(&mut self, tag: Node<'_, '_>) {
         let (name, value) = (names::attribute(tag, "name").unwrap_or_default(), names::text(tag));
-        if !value.trim().is_empty() {
+        let is_text =
+            !matches!(TAGS.iter().find(|(tag, ..)| name.starts_with(tag)), Some((.., Type::Boolean | Type::Date)));
+        if !value.is_empty() && (is_text || !spelling::is_nothing(&value)) {
             self.tags.push((name, value));
         }
     }
@@ -47,7 +49,7 @@ impl Host {
     /// The fields of the host in every one of its items.
     pub(crate) fn fields(&self) -> Map<String, Value> {
         let mut fields = Map::new();
-        fields.insert("host".to_owned(), json!(self.name));
+        fields.insert("host".to_owned(), json!(Some(&self.name).filter(|name| !name.is_empty())));
         if self.name.parse::<IpAddr>().is_ok() {
             fields.insert("host_ip".to_owned(), json!(self.name));
         }
@@ -55,7 +57,8 @@ impl Host {
             if kind == Type::Date {
                 fields.extend(self.time(tag).map(|time| (name.to_owned(), json!(time))));
             } else if let Some(value) = self.last(tag) {
-                fields.insert(name.to_owned(), typed(name, kind, value, &mut BTreeMap::new()));
+                let value = typed(name, kind, value, &mut BTreeMap::new());
+                fields.extend(value.map(|value| (name.to_owned(), value)));
             }
         }
         fields

@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     host::Host,
-    names,
+    names, spelling,
     table::{self, Times, Type},
     text,
 };
@@ -20,34 +20,38 @@ pub(crate) fn read(node: Node<'_, '_>, host: &Host, mismatches: &mut BTreeMap<St
     let mut others: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (name, value) in names::attributes(node) {
         match table::ATTRIBUTES.iter().find(|(attribute, _)| *attribute == name) {
-            Some((_, name)) => values.entry((*name).to_owned()).or_default().push(attribute(name, value, mismatches)),
-            None => others.entry(name.to_owned()).or_default().push(json!(text::shown(value))),
+            Some((_, name)) => {
+                values.entry((*name).to_owned()).or_default().extend(attribute(name, value, mismatches));
+            }
+            None => others.entry(name.to_owned()).or_default().extend(shown(value)),
         }
     }
+    values.retain(|_, found| !found.is_empty());
     if !values.contains_key("severity") {
         *mismatches.entry("severity".to_owned()).or_default() += 1;
     }
     for child in node.children().filter(Node::is_element) {
-        let (name, content) = (names::of(child), names::text(child));
+        let ((name, may_be_known), content) = (names::in_item(child, node), names::text(child));
         if name == "attachment" {
-            values.entry(name.to_owned()).or_default().push(object(child, &content));
+            values.entry(name).or_default().push(object(child, &content));
             continue;
         }
-        let Some((kind, times)) = table::element(name) else {
+        let Some((kind, times)) = table::element(&name).filter(|_| may_be_known) else {
             let is_plain = names::attributes(child).next().is_none();
-            let value = if is_plain { json!(text::shown(&content)) } else { object(child, &content) };
-            others.entry(name.to_owned()).or_default().push(value);
+            let value = if is_plain { shown(&content) } else { Some(object(child, &content)) };
+            others.entry(name).or_default().extend(value);
             continue;
         };
-        let name = table::json_name(name);
+        let name = table::json_name(&name);
         let found = values.entry(name.clone()).or_default();
-        let mut take = |content: &str| found.push(typed(&name, kind, content, mismatches));
+        let mut take = |content: &str| found.extend(typed(&name, kind, content, mismatches));
         match times {
             Times::Once => take(&content),
-            Times::Often => Some(content.trim()).filter(|content| !content.is_empty()).into_iter().for_each(take),
+            Times::Often => spelling::references(&name, kind, &content).into_iter().for_each(|one| take(&one)),
             Times::Lines => content.lines().map(str::trim).filter(|line| !line.is_empty()).for_each(take),
         }
     }
+    values.retain(|_, found| !found.is_empty());
     names_of_plugin(&mut values);
     let score = best_score(&values);
     for (name, found) in values {
@@ -105,7 +109,11 @@ fn is_list(json_name: &str) -> bool {
 }
 
 fn one_or_all(mut values: Vec<Value>) -> Value {
-    if values.len() == 1 { values.remove(0) } else { Value::Array(values) }
+    match values.len() {
+        0 => Value::Null,
+        1 => values.remove(0),
+        _ => Value::Array(values),
+    }
 }
 
 /// An element with its attributes.
@@ -115,41 +123,47 @@ fn object(node: Node<'_, '_>, content: &str) -> Value {
         let is_taken = name.trim_end_matches("_attribute") == "value";
         if is_taken { format!("{name}_attribute") } else { name.to_owned() }
     };
-    let attributes = names::attributes(node).map(|(name, value)| (key(name), json!(text::shown(value))));
+    let attributes = names::attributes(node).map(|(name, value)| (key(name), json!(shown(value))));
     let mut object: Map<String, Value> = attributes.collect();
-    object.insert("value".to_owned(), json!(text::shown(content)));
+    object.insert("value".to_owned(), json!(shown(content)));
     Value::Object(object)
 }
 
-fn attribute(name: &str, value: &str, mismatches: &mut BTreeMap<String, u64>) -> Value {
+fn attribute(name: &str, value: &str, mismatches: &mut BTreeMap<String, u64>) -> Option<Value> {
     if name == "severity" {
-        let names = ["Info", "Low", "Medium", "High", "Critical"];
-        let number = value.trim().parse::<i64>().ok().and_then(|number| usize::try_from(number).ok());
-        return match number.and_then(|number| names.get(number)) {
-            Some(name) => json!(name),
-            None => mismatch(name, value, mismatches),
+        return match spelling::severity(value) {
+            Some(name) => Some(json!(name)),
+            None if spelling::is_nothing(value) => None,
+            None => Some(mismatch(name, value, mismatches)),
         };
     }
     let kind = if matches!(name, "port" | "plugin_id") { Type::Integer } else { Type::Text };
     typed(name, kind, value, mismatches)
 }
 
-/// A text as what it is; one that is not stays text.
-pub(crate) fn typed(name: &str, kind: Type, content: &str, mismatches: &mut BTreeMap<String, u64>) -> Value {
-    let trimmed = content.trim();
+/// What is shown of a text that has no type, unless it is empty.
+fn shown(text: &str) -> Option<Value> {
+    (!text.is_empty()).then(|| json!(text::shown(text)))
+}
+
+/// A text as what it is; one that is not stays text, and one that says nothing is nothing.
+pub(crate) fn typed(name: &str, kind: Type, text: &str, mismatches: &mut BTreeMap<String, u64>) -> Option<Value> {
+    if text.is_empty() || (kind != Type::Text && spelling::is_nothing(text)) {
+        return None;
+    }
     let value = match kind {
-        Type::Text if table::is_untrusted(name) => Some(json!(text::shown(content))),
-        Type::Text => Some(json!(content)),
-        Type::Integer => trimmed.parse::<i64>().ok().map(Value::from),
-        Type::Number => trimmed.parse::<f64>().ok().filter(|number| number.is_finite()).map(Value::from),
-        Type::Boolean => match trimmed.to_ascii_lowercase().as_str() {
-            "true" | "1" => Some(json!(true)),
-            "false" | "0" => Some(json!(false)),
+        Type::Text if table::is_untrusted(name) => Some(json!(text::shown(text))),
+        Type::Text => Some(json!(text)),
+        Type::Integer => spelling::integer(name, text).map(Value::from),
+        Type::Number => spelling::number(text).map(Value::from),
+        Type::Boolean => match text.to_ascii_lowercase().as_str() {
+            "true" | "1" | "yes" => Some(json!(true)),
+            "false" | "0" | "no" => Some(json!(false)),
             _ => None,
         },
-        Type::Date => text::day(trimmed).map(|_| json!(content)),
+        Type::Date => text::day(text).map(|_| json!(text)),
     };
-    value.unwrap_or_else(|| mismatch(name, content, mismatches))
+    Some(value.unwrap_or_else(|| mismatch(name, text, mismatches)))
 }
 
 fn mismatch(name: &str, content: &str, mismatches: &mut BTreeMap<String, u64>) -> Value {

@@ -7,6 +7,7 @@ mod decode;
 mod host;
 mod item;
 mod names;
+mod spelling;
 mod table;
 mod text;
 
@@ -39,7 +40,7 @@ pub(crate) struct Export {
 pub(crate) fn read(bytes: &[u8]) -> Result<Export, &'static str> {
     let mut text = decode::decode(bytes)?;
     // What a file is comes before what is wrong with it.
-    match text::root_name(&text)? {
+    match text::root_name(&text)?.rsplit(':').next().unwrap_or_default() {
         "NessusClientData_v2" => {}
         "NessusClientData" => return Err("unsupported_export_version"),
         _ => return Err("not_a_nessus_export"),

@@ -60,23 +60,25 @@ fn end_of_tag(text: &str) -> Option<usize> {
 
 /// The text with a namespace for a prefix on its root element.
 pub(crate) fn with_namespace(text: &str, prefix: &str) -> String {
-    let at = text.find("<NessusClientData_v2").expect("the root was found before") + "<NessusClientData_v2".len();
+    let at = text.find("NessusClientData_v2").expect("the root was found before") + "NessusClientData_v2".len();
     format!("{} xmlns:{prefix}=\"urn:unbound:{prefix}\"{}", &text[..at], &text[at..])
 }
 
 /// The calendar day that a text begins with, alone or before a time, as the number YYYYMMDD.
 pub(crate) fn day(text: &str) -> Option<u32> {
-    let (day, rest) = text.split_at_checked(10)?;
-    let separator = day.chars().nth(4);
-    let parts: Vec<&str> = day.split(separator.unwrap_or('?')).collect();
-    let &[year, month, day] = parts.as_slice() else { return None };
-    let number = |text: &str, length| {
-        (text.len() == length && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse::<u32>().unwrap())
+    let date = text.split(['T', 't', ' ']).next().unwrap_or_default();
+    let number = |text: &str| {
+        (!text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())).then(|| text.parse::<u32>().ok()).flatten()
     };
-    let (year, month, day) = (number(year, 4)?, number(month, 2)?, number(day, 2)?);
-    let is_day = (1..=12).contains(&month) && (1..=31).contains(&day);
-    let is_alone = matches!(separator, Some('/' | '-')) && matches!(rest.chars().next(), None | Some('T' | ' '));
-    (is_day && is_alone).then_some(year * 10_000 + month * 100 + day)
+    let by = |separator| {
+        let parts: Vec<&str> = date.split(separator).collect();
+        let &[year, month, day] = parts.as_slice() else { return None };
+        (year.len() == 4 && month.len() <= 2 && day.len() <= 2).then_some(())?;
+        Some(number(year)? * 10_000 + number(month)? * 100 + number(day)?)
+    };
+    let whole = || if date.len() == 8 { number(date) } else { None };
+    let day = by('/').or_else(|| by('-')).or_else(whole)?;
+    ((1..=12).contains(&(day / 100 % 100)) && (1..=31).contains(&(day % 100))).then_some(day)
 }
 
 /// A text of a scanned machine as it is shown: without sequences for a terminal, control characters, and characters

@@ -172,8 +172,10 @@ impl<'q> Sorter<'q> {
             Some(Value::Date(_, day)) => u64::from(day),
             // Texts are numbered as they come, and the numbers replaced by ranks when all are known.
             Some(Value::Text(text)) => return self.number(text),
-            Some(Value::Element(occurrence)) => return self.number(item.value(occurrence)),
-            Some(Value::TypeMismatch(_)) | None => return ABSENT,
+            Some(Value::Element(occurrence)) if !item.value(occurrence).is_empty() => {
+                return self.number(item.value(occurrence));
+            }
+            Some(Value::Element(_) | Value::TypeMismatch(_)) | None => return ABSENT,
         };
         if by.descending { ABSENT - 1 - rank } else { rank }
     }

@@ -25,15 +25,15 @@ pub(crate) enum Kind {
     Text,
     /// A host name or IP address: text that also takes CIDR filters.
     Host,
-    /// A whole number.
+    /// A whole number; in a list of references, the name of the register may stand before it, as in `CWE-20`.
     Integer,
-    /// A decimal number.
+    /// A decimal number, with a point or a comma.
     Number,
     /// `Info` to `Critical`.
     Severity,
-    /// `true`, `True` or `1`; absent counts as false.
+    /// `true`, `yes` or `1`, in any case; absent counts as false.
     Boolean,
-    /// A calendar day, `YYYY/MM/DD` or ISO 8601.
+    /// A calendar day, `YYYY/MM/DD` or ISO 8601, before a time or alone.
     Date,
     /// A file kept with the item: an object of its XML attributes and `value`.
     Attachment,
@@ -380,6 +380,11 @@ impl FieldSet {
 
     /// Those that cost so much that the `full` profile shows them only where they are asked for.
     pub(crate) const ON_REQUEST: Self = Self::of(&[FieldId::FindingKey]);
+
+    /// Those with one text, which means what it says but for white space around it.
+    pub(crate) const PLAIN: Self = fields_that!(
+        |id, field| matches!(field.kind, Kind::Text | Kind::Host) && !matches!(field.origin, Origin::List)
+    );
 
     /// Those whose texts are words and numbers of a register, which are the same in any case: references, and what has few
     /// values.

@@ -4,12 +4,15 @@ use std::ops::Range;
 
 use super::{
     fields::{ALL, FieldId, FieldSet, Kind, Origin},
-    value::{each, may_hold_several, meant},
+    value::{each, is_trimmed, may_hold_several, meant},
 };
 use crate::results::texts::words;
 
 /// No further occurrence.
 const NONE: u32 = u32::MAX;
+
+/// Values of an item up to which the text of a list is taken apart; what it has beyond stays one text.
+const MOST_VALUES: usize = 20_000;
 
 /// A range of [`Item::text`].
 type Span = Range<u32>;
@@ -65,6 +68,8 @@ pub(crate) struct Item {
     /// The first and the last occurrence of each declared field that is `present`.
     ends: Vec<(u32, u32)>,
     others: Vec<u32>,
+    /// How many elements and attributes were taken, and values that stood in one with others.
+    taken: usize,
     present: FieldSet,
     is_as_written: bool,
     /// What came after each field in the items before, as attribute and as child: the last two. At the end stands what
@@ -86,6 +91,7 @@ impl Default for Item {
             attributes: Vec::new(),
             ends: vec![(NONE, NONE); ALL.len()],
             others: Vec::new(),
+            taken: 0,
             present: FieldSet::default(),
             is_as_written: false,
             next: [vec![[None; 2]; ALL.len() + 1], vec![[None; 2]; ALL.len() + 1]],
@@ -173,6 +179,7 @@ impl Item {
         self.occurrences.shrink_to(KEPT / 64);
         self.attributes.clear();
         self.others.clear();
+        self.taken = 0;
         self.present = FieldSet::default();
         self.is_as_written = false;
         self.previous = [ALL.len(); 2];
@@ -180,9 +187,9 @@ impl Item {
         self.length = 0;
     }
 
-    /// How many elements and attributes there are so far.
+    /// How many elements and attributes there are so far, with a value or without, and values that stand in one with others.
     pub(crate) fn len(&self) -> usize {
-        self.occurrences.len()
+        self.taken
     }
 
     /// The buffer that values are appended to, before [`Item::end`] takes what was appended as a value.
@@ -253,7 +260,15 @@ impl Item {
     }
 
     fn push(&mut self, id: Option<FieldId>, mut occurrence: Occurrence) {
+        self.taken += 1;
         let text = self.span(&occurrence.value);
+        // Most of them by far, so they go the short way.
+        if let Some(id) = id
+            && FieldSet::PLAIN.contains(id)
+            && is_trimmed(text)
+        {
+            return self.chain(id, occurrence);
+        }
         let Some(id) = id else {
             occurrence.value = within(&occurrence.value, meant(Kind::Text, text));
             self.others.push(narrow(self.occurrences.len()));
@@ -264,8 +279,13 @@ impl Item {
         if field.origin == Origin::List && field.kind != Kind::Attachment && may_hold_several(text) {
             let mut rest = occurrence.value.clone();
             while let Some((value, end)) = each(id, self.span(&rest)) {
-                let value = within(&rest, value);
+                let is_last = self.taken >= MOST_VALUES;
+                let value = if is_last { rest.clone() } else { within(&rest, value) };
                 self.chain(id, Occurrence { value, ..occurrence.clone() });
+                if is_last {
+                    return;
+                }
+                self.taken += 1;
                 rest.start += narrow(end);
             }
             return;

@@ -1,6 +1,7 @@
 //! What a finding is: an item of an export with its host, and the declared fields with their types.
 //!
-//! Takes the texts that [`xml`](super::xml) finds, and keeps them in an [`Item`] and a [`Host`]. Gives a [`Record`],
+//! Takes the texts that [`xml`](super::xml) finds, and keeps what they mean in an [`Item`] and a [`Host`]: `namespaces.rs`
+//! says what a name stands for, `value.rs` what a text does (`docs/values.md` has the rules). Gives a [`Record`],
 //! which answers for each [`FieldId`] of the table in `fields.rs` with typed [`Value`]s. What is not in the table is
 //! text under its own name.
 
@@ -26,5 +27,5 @@ pub(crate) use self::{
     host::Host,
     item::{Item, Occurrence, Opened, Place},
     namespaces::{Level, NAMESPACE_BYTES, Namespaces, is_declaration, split},
-    value::{Value, boolean, day, decimal, integer, number, severity},
+    value::{Value, boolean, day, decimal, integer, meant, number, severity},
 };

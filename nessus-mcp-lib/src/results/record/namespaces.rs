@@ -82,10 +82,8 @@ impl Namespaces {
         let uri = self.uri(prefix, Level::Child);
         let of_item = self.uri(item_prefix, Level::Item);
         let is_own = prefix.is_empty() || if uri.is_some() { uri == of_item } else { prefix == item_prefix };
-        let is_compliance = match uri {
-            Some(uri) => uri == COMPLIANCE && (local.starts_with(COMPLIANCE_NAMES) || !is_own),
-            None => prefix == "cm",
-        };
+        let is_compliance =
+            uri.map_or(prefix == "cm", |uri| uri == COMPLIANCE) && (local.starts_with(COMPLIANCE_NAMES) || !is_own);
         let name = match (is_compliance, is_own) {
             (true, _) if prefix == "cm" => Cow::Borrowed(name),
             (true, _) => Cow::Owned(format!("cm:{local}")),

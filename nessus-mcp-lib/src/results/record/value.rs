@@ -104,11 +104,16 @@ pub(super) fn typed(id: FieldId, text: &str) -> Value<'_> {
     value.unwrap_or(Value::TypeMismatch(text))
 }
 
+/// Whether a text certainly has no white space around it, and is not empty.
+pub(super) fn is_trimmed(text: &str) -> bool {
+    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
+    is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last())
+}
+
 /// The part of a text that is its meaning in a field of this kind: without white space around it, and without `+` and zeros
 /// before a whole number. Empty where the text says that there is nothing.
-pub(super) fn meant(kind: Kind, text: &str) -> Range<usize> {
-    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
-    let whole = if is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last()) {
+pub(crate) fn meant(kind: Kind, text: &str) -> Range<usize> {
+    let whole = if is_trimmed(text) {
         0..text.len()
     } else {
         let end = text.trim_end().len();

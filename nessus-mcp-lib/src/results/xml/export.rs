@@ -15,7 +15,7 @@ use crate::{
     error::excerpt,
     results::{
         error::ResultsError,
-        record::{FieldId, Host, Item, Level, split},
+        record::{FieldId, Host, Item, Level, meant, split},
     },
 };
 
@@ -314,7 +314,7 @@ impl<R: BufRead> ExportReader<R> {
                     let mut value = String::new();
                     self.source.element_text(&mut value, buffer, limits::HOST_VALUE_BYTES, "a host property")?;
                     // An empty property says as little as one that is not there; a name can still stand in for it.
-                    let value = value.trim();
+                    let value = &value[meant(id.field().kind, &value)];
                     if !value.is_empty() {
                         self.host.set(id, value.to_owned());
                     }

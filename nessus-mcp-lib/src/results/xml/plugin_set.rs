@@ -7,6 +7,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::text;
+
 /// How many plugins there are, and a sum over them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PluginSetPrint {
@@ -14,18 +16,39 @@ pub(crate) struct PluginSetPrint {
     sum: u64,
     /// The number being read: its digits may lie in two pieces.
     number: Option<u64>,
+    /// The last bytes of the reference to a character that is being read.
+    #[serde(skip)]
+    reference: Option<[u8; 8]>,
 }
 
 impl PluginSetPrint {
     /// Takes in the next bytes of the list.
     pub(super) fn see(&mut self, bytes: &[u8]) {
         for byte in bytes {
-            if byte.is_ascii_digit() {
-                let digit = u64::from(byte - b'0');
-                self.number = Some(self.number.unwrap_or(0).wrapping_mul(10).wrapping_add(digit));
-            } else {
-                self.end_number();
+            match &mut self.reference {
+                Some(name) => {
+                    name.rotate_left(1);
+                    name[7] = *byte;
+                    if *byte == b';' {
+                        let name = String::from_utf8_lossy(name).trim_start_matches('\0').to_owned();
+                        self.reference = None;
+                        let character =
+                            text::reference(&name).ok().and_then(|(character, _)| u8::try_from(character).ok());
+                        self.character(character.unwrap_or_default());
+                    }
+                }
+                None if *byte == b'&' => self.reference = Some([0; 8]),
+                None => self.character(*byte),
             }
+        }
+    }
+
+    fn character(&mut self, character: u8) {
+        if character.is_ascii_digit() {
+            let digit = u64::from(character - b'0');
+            self.number = Some(self.number.unwrap_or(0).wrapping_mul(10).wrapping_add(digit));
+        } else {
+            self.end_number();
         }
     }
 
@@ -78,6 +101,7 @@ mod tests {
     fn order_and_pieces_do_not_matter_and_members_do() {
         let whole = print(&["10001;10002;10003"]);
         assert_eq!(whole, print(&["10003;100", "01;10002"]));
+        assert_eq!(whole, print(&["\n1000&#x", "31; ;10002&#59;10003\n"]), "however it is spelled");
         assert_eq!(whole.map(PluginSetPrint::plugins), Some(3));
         for other in ["10001;10002", "10001;10002;10004", "10001;10001;10004", "10000;10003;10003"] {
             assert_ne!(whole, print(&[other]), "{other}");

@@ -383,6 +383,15 @@ mod tests {
             "<plugin_output>\u{e9}]]></plugin_output>",
             "<new>x</new>",
             "<cm:compliance-result>PASSED</cm:compliance-result>",
+            "<ReportItem xmlns:n='http://www.nessus.org/cm' n:port='1' port='2'>",
+            "<ReportItem xmlns='http://www.nessus.org/cm'>",
+            "<ReportItem xmlns:cm='http://www.nessus.org/cm' severity=' 1 '>",
+            "<n:compliance-result> PASSED\n</n:compliance-result>",
+            "<compliance-result xmlns='http://www.nessus.org/cm'>PASSED</compliance-result>",
+            "<compliance-result>PASSED</compliance-result>",
+            "<cwe>CWE-20, 79</cwe>",
+            "<cve>cve-1 cve-2</cve>",
+            "<n:cve>CVE-3</n:cve>",
             "<port>1</port>",
             "<attachment name='n' type='t'>h</attachment>",
             "<empty/>",
@@ -400,8 +409,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn both_ways_read_the_same(inner in pieces(), chunk in 16..600_usize) {
-            let xml = format!("<NessusClientData_v2><Report><ReportHost name='h'>{inner}</ReportHost></Report></NessusClientData_v2>");
+        fn both_ways_read_the_same(
+            inner in pieces(),
+            declared in prop::sample::select(vec!["", " xmlns:n='http://www.nessus.org/cm'", " xmlns:cm='urn:x'", " xmlns:n='urn:x'"]),
+            chunk in 16..600_usize,
+        ) {
+            let xml = format!("<NessusClientData_v2><Report{declared}><ReportHost name='h'>{inner}</ReportHost></Report></NessusClientData_v2>");
             prop_assert_eq!(read_all(xml.as_bytes(), chunk, false), read_all(xml.as_bytes(), chunk, true));
         }
 

@@ -99,7 +99,7 @@ fn is_special(byte: u8, piece: Piece) -> bool {
 }
 
 /// Resolves the reference whose `&` stands before `rest`; gives the character and the length up to and with `;`.
-fn reference(rest: &str) -> Result<(char, usize), String> {
+pub(super) fn reference(rest: &str) -> Result<(char, usize), String> {
     // Nearly all are of these.
     match rest.as_bytes() {
         [b'l', b't', b';', ..] => return Ok(('<', 3)),

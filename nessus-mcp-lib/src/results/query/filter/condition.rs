@@ -185,9 +185,14 @@ impl Test {
     pub(super) fn holds(&self, field: &FieldRef, record: &Record<'_>) -> bool {
         let id = match field {
             FieldRef::Declared(id) => *id,
-            FieldRef::Other(name) => return record.others(name).any(|text| self.holds_for_text(text)),
+            FieldRef::Other(name) => {
+                let mut texts = record.others(name).peekable();
+                let is_absent = texts.peek().is_none();
+                return texts.any(|text| self.holds_for_text(text)) || (is_absent && self.is_for_nothing());
+            }
         };
         match self {
+            _ if self.is_for_nothing() => record.first(id).is_none(),
             Self::Address(address) => record.host.address() == Some(*address),
             Self::Network(network) => record.host.address().is_some_and(|address| network.contains(&address)),
             Self::Contains(needle) if id == FieldId::Host => {
@@ -227,6 +232,7 @@ impl Test {
             }
             Self::Is(wanted) => value == Some(Value::Boolean(*wanted)),
             Self::Key(wanted) => value == Some(Value::Key(*wanted)),
+            _ if self.is_for_nothing() => value.is_none(),
             Self::Contains(_) | Self::Exactly(_) | Self::Word(_) => {
                 matches!(value, Some(Value::Text(text)) if self.holds_for_text(text))
             }
@@ -244,6 +250,11 @@ impl Test {
             (Self::Day(_, wanted), Value::Date(_, found)) => Some(found.cmp(wanted)),
             _ => None,
         }
+    }
+
+    /// Whether it holds where there is no value, which an empty text is too.
+    fn is_for_nothing(&self) -> bool {
+        matches!(self, Self::Exactly(text) | Self::Word(text) if text.is_empty())
     }
 
     fn holds_for_text(&self, text: &str) -> bool {

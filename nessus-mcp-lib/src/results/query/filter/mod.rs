@@ -21,14 +21,17 @@
 //! | field | value | matches |
 //! |---|---|---|
 //! | text | `"apache"` | contains it, in any case |
-//! | | `"=Apache"` | is exactly this, in this case |
+//! | | `"=Apache"` | is exactly this, in this case; references (`cve`, `xref`) and words such as `protocol` in any case |
+//! | | `"="` | there is none: an empty text is none |
 //! | | `"\"<script>\""` | contains what stands between the quotes, for texts that begin with an operator |
-//! | number | `7`, `"7"`, `">=7"` | `>`, `>=`, `<`, `<=`, `=`, `!=` |
+//! | number | `7`, `"7"`, `">=7"` | `>`, `>=`, `<`, `<=`, `=`, `!=`; `"CWE-20"` is 20, in `bid`, `osvdb` and `edb_id` likewise |
 //! | severity | `"High"`, `3`, `">=High"` | the same operators, with a name or 0 to 4 |
 //! | date | `">=2025/01/31"` | the same operators, with `/` or `-`; the day counts, not the time |
 //! | truth value | `true`, `"false"` | an absent value is false |
 //! | `finding_key` | `"v1:4bbf966120fe56efe59d4326b615ac40"` | is this one |
 //! | `host`, `host_ip` | `"10.0.0.0/24"`, `"10.0.0.7"` | the host's address is in it, is it |
+//!
+//! White space around a value is left aside, of the export as of the condition, but not between quotes.
 //!
 //! Combinations are at most 16 deep inside each other, and there are at most 1,000 conditions, whose names and values have
 //! at most 50,000 bytes in all.

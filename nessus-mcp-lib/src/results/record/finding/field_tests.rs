@@ -70,6 +70,7 @@ fn expected(id: FieldId) -> String {
     match (id.field().origin, id.field().kind) {
         (Origin::Derived(Derived::BestScore), _) => written(FieldId::Cvss4BaseScore),
         (_, Kind::Severity) => "Critical".to_owned(),
+        _ if id == FieldId::Cve => written(id).to_uppercase(),
         (_, Kind::Date) => format!("{} {}0203", written(id), 2000 + at),
         _ => written(id),
     }
