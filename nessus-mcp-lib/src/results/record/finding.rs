@@ -5,7 +5,9 @@ use super::{
     host::Host,
     identity::FindingKey,
     item::{Attribute, Item, Occurrence},
-    value::{Severity, Value, decimal, typed},
+    severity::Severity,
+    spelling::decimal,
+    value::{Value, typed},
 };
 
 /// One item with its host.

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     fields::{ALL, FieldId, FieldSet, Kind, Origin},
-    value::{each, is_trimmed, may_hold_several, meant},
+    spelling::{each, is_trimmed, may_hold_several, meant},
 };
 use crate::results::texts::words;
 

@@ -1,7 +1,7 @@
 //! What a finding is: an item of an export with its host, and the declared fields with their types.
 //!
 //! Takes the texts that [`xml`](super::xml) finds, and keeps what they mean in an [`Item`] and a [`Host`]: `namespaces.rs`
-//! says what a name stands for, `value.rs` what a text does (`docs/values.md` has the rules). Gives a [`Record`],
+//! says what a name stands for, `spelling.rs` what a text does (`docs/values.md` has the rules). Gives a [`Record`],
 //! which answers for each [`FieldId`] of the table in `fields.rs` with typed [`Value`]s. What is not in the table is
 //! text under its own name.
 
@@ -13,6 +13,8 @@ mod host_time;
 mod identity;
 mod item;
 mod namespaces;
+mod severity;
+mod spelling;
 mod value;
 
 #[cfg(feature = "schema")]
@@ -20,12 +22,14 @@ pub(crate) use self::fields::ALL;
 pub(crate) use self::identity::FindingKey;
 #[expect(unused_imports, reason = "the rules stand before the answers that use them")]
 pub(crate) use self::identity::{FindingPart, HostEvidence, HostPart, Tie, group, match_hosts};
-pub use self::value::Severity;
+pub use self::severity::Severity;
 pub(crate) use self::{
     fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},
     finding::{Record, is_called},
     host::Host,
     item::{Item, Occurrence, Opened, Place},
     namespaces::{Level, NAMESPACE_BYTES, Namespaces, is_declaration, split},
-    value::{Value, boolean, day, decimal, integer, meant, number, severity},
+    severity::severity,
+    spelling::{boolean, day, decimal, integer, meant, number},
+    value::Value,
 };
