@@ -90,6 +90,14 @@ pub enum ResultsError {
         /// Those that there are.
         known: Vec<&'static str>,
     },
+    /// No kind of items of this name.
+    #[error("unknown kind `{name}`")]
+    UnknownKind {
+        /// The name as it was given.
+        name: String,
+        /// Those that there are.
+        known: Vec<&'static str>,
+    },
     /// No format of this name.
     #[error("unknown format `{name}`")]
     UnknownFormat {
@@ -242,6 +250,7 @@ impl Classified for ResultsError {
                 "invalid_filter"
             }
             Self::UnknownProfile { .. } => "unknown_profile",
+            Self::UnknownKind { .. } => "unknown_kind",
             Self::UnknownFormat { .. } => "unknown_format",
             Self::TooManyFields { .. } => "too_many_fields",
             Self::ProfileAndFields => "conflicting_options",
@@ -285,6 +294,7 @@ impl Classified for ResultsError {
                 r#"write something like {"severity": ">=High", "host": "10.0.0.0/24"}"#.to_owned()
             }
             Self::UnknownProfile { known, .. } => format!("profiles: {}", known.join(", ")),
+            Self::UnknownKind { known, .. } => format!("kinds: {}", known.join(", ")),
             Self::UnknownFormat { known, .. } => format!("formats: {}", known.join(", ")),
             Self::TooManyFields { .. } => "name the fields that are wanted, or use another format".to_owned(),
             Self::ProfileAndFields => "give a profile, or the list of fields, not both".to_owned(),

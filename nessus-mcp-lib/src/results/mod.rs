@@ -63,7 +63,7 @@ pub use judge::{
 #[cfg(feature = "schema")]
 pub use query::{DeclaredField, declared_fields};
 pub use query::{FilterSet, Page, Profile, Query, QueryBuilder, SortField, SortOrder};
-pub use record::Severity;
+pub use record::{RecordKind, Severity};
 pub use summary::{
     AuthenticationRow, AuthenticationView, HostRow, PluginRow, RiskRow, RiskView, ScanSummary, SeverityRow,
     SolutionRow, SolutionsView, SummaryCounts, SummaryView,

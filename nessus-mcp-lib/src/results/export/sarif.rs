@@ -21,7 +21,7 @@ use crate::results::{
     convert::{ConversionSummary, FirstPass, Sink},
     error::ResultsError,
     query::Query,
-    record::{FieldId, FieldRef, Record, Severity, Value},
+    record::{ComplianceResult, FieldId, FieldRef, Record, RecordKind, Severity, Value},
     texts::untrusted,
     write::render,
     xml::Visit,
@@ -324,12 +324,12 @@ fn result(record: &Record<'_>, id: &str, index: usize, fingerprint: &str) -> Jso
 
 /// The kind of a result and its level, which is `none` for every kind but a failure.
 fn level(record: &Record<'_>) -> (&'static str, Level) {
-    if let Some(outcome) = record.item.first(FieldId::ComplianceResult) {
-        return match outcome.trim().to_ascii_uppercase().as_str() {
-            "PASSED" => ("pass", Level::None),
-            "FAILED" => ("fail", Level::Error),
-            "WARNING" => ("review", Level::None),
-            _ => ("open", Level::None),
+    if record.kind() == RecordKind::Compliance {
+        return match record.compliance_result() {
+            ComplianceResult::Passed => ("pass", Level::None),
+            ComplianceResult::Failed => ("fail", Level::Error),
+            ComplianceResult::Warning => ("review", Level::None),
+            ComplianceResult::Error | ComplianceResult::Other => ("open", Level::None),
         };
     }
     match record.severity() {

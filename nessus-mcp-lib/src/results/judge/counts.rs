@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::scan_information::{self, ScanInformation};
 use crate::results::{
-    record::{FieldId, Record, Severity},
+    record::{ComplianceResult, Record, RecordKind, Severity},
     xml::{ExportReader, Step, Visit},
 };
 
@@ -84,7 +84,7 @@ impl SeverityCounts {
     }
 }
 
-/// Outcomes of compliance checks (`cm:compliance-result`).
+/// Outcomes of compliance checks, by result.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "UPPERCASE", default)]
@@ -98,21 +98,20 @@ pub struct ComplianceCounts {
     pub warning: u64,
     /// The check could not be done.
     pub error: u64,
-    /// Any other word.
+    /// Any other word, or none.
     #[serde(skip_serializing_if = "is_zero")]
     pub other: u64,
 }
 
 impl ComplianceCounts {
-    pub(crate) fn add(&mut self, result: &str) {
-        let count = match result.trim().to_ascii_uppercase().as_str() {
-            "PASSED" => &mut self.passed,
-            "FAILED" => &mut self.failed,
-            "WARNING" => &mut self.warning,
-            "ERROR" => &mut self.error,
-            _ => &mut self.other,
-        };
-        *count += 1;
+    pub(crate) fn add(&mut self, result: ComplianceResult) {
+        *match result {
+            ComplianceResult::Passed => &mut self.passed,
+            ComplianceResult::Failed => &mut self.failed,
+            ComplianceResult::Warning => &mut self.warning,
+            ComplianceResult::Error => &mut self.error,
+            ComplianceResult::Other => &mut self.other,
+        } += 1;
     }
 }
 
@@ -177,12 +176,12 @@ impl Tally {
             }
             Visit::Item(record) => {
                 self.stats.items += 1;
-                match record.item.first(FieldId::ComplianceResult) {
-                    Some(result) => {
+                match record.kind() {
+                    RecordKind::Compliance => {
                         self.stats.compliance_items += 1;
-                        self.stats.compliance_counts.add(result);
+                        self.stats.compliance_counts.add(record.compliance_result());
                     }
-                    None => self.stats.severity_counts.add(record.severity()),
+                    RecordKind::Vulnerability => self.stats.severity_counts.add(record.severity()),
                 }
                 if self.stats.scanner_version.is_none() {
                     self.look_for_scanner(&record);

@@ -1,10 +1,12 @@
 //! A finding: one item with its host, its fields typed.
 
 use super::{
+    compliance::{self, ComplianceResult},
     fields::{Derived, FieldId, FieldRef, FieldSet, Kind, Origin, key_of_other},
     host::Host,
     identity::FindingKey,
     item::{Attribute, Item, Occurrence},
+    kind::RecordKind,
     severity::Severity,
     spelling::decimal,
     value::{Value, typed},
@@ -143,9 +145,14 @@ impl<'r> Record<'r> {
         SCORES.into_iter().find_map(|id| decimal(self.item.first(id)?))
     }
 
-    /// Whether the item is the outcome of a compliance check.
-    pub(crate) fn is_compliance(&self) -> bool {
-        self.item.has(FieldId::ComplianceResult)
+    /// Of what kind the item is.
+    pub(crate) fn kind(&self) -> RecordKind {
+        compliance::kind(self.item)
+    }
+
+    /// The result of a compliance check.
+    pub(crate) fn compliance_result(&self) -> ComplianceResult {
+        compliance::result(self.item).map_or(ComplianceResult::Other, ComplianceResult::of)
     }
 
     /// Calls `report` with each field whose value does not fit its type.

@@ -5,6 +5,7 @@
 //! which answers for each [`FieldId`] of the table in `fields.rs` with typed [`Value`]s. What is not in the table is
 //! text under its own name.
 
+mod compliance;
 mod fields;
 mod finding;
 mod host;
@@ -12,6 +13,7 @@ mod host_time;
 #[cfg_attr(not(test), expect(dead_code, reason = "the rules stand before the answers that use them"))]
 mod identity;
 mod item;
+mod kind;
 mod namespaces;
 mod severity;
 mod spelling;
@@ -22,8 +24,9 @@ pub(crate) use self::fields::ALL;
 pub(crate) use self::identity::FindingKey;
 #[expect(unused_imports, reason = "the rules stand before the answers that use them")]
 pub(crate) use self::identity::{FindingPart, HostEvidence, HostPart, Tie, group, match_hosts};
-pub use self::severity::Severity;
+
 pub(crate) use self::{
+    compliance::ComplianceResult,
     fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},
     finding::{Record, is_called},
     host::Host,
@@ -33,3 +36,4 @@ pub(crate) use self::{
     spelling::{boolean, day, decimal, integer, meant, number},
     value::Value,
 };
+pub use self::{kind::RecordKind, severity::Severity};

@@ -7,7 +7,7 @@ use std::{
 
 use crate::results::{
     judge::{Judgement, SeverityCounts},
-    record::{FieldId, Host, Record, Severity, Value},
+    record::{FieldId, Host, Record, RecordKind, Severity, Value},
     texts::{NAME_CHARS, clean},
 };
 
@@ -94,7 +94,7 @@ impl Groups {
 
     /// Takes in a finding. Outcomes of compliance checks are no findings.
     pub(super) fn add(&mut self, record: &Record<'_>) {
-        if record.is_compliance() {
+        if record.kind() == RecordKind::Compliance {
             return;
         }
         let severity = record.severity();

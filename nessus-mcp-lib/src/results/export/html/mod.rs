@@ -24,8 +24,7 @@ use crate::results::{
     convert::{ConversionSummary, FirstPass, Sink},
     error::ResultsError,
     query::Query,
-    record::{FieldId, FieldRef, FieldSet, Record, Severity},
-    texts::untrusted,
+    record::{ComplianceResult, FieldId, FieldRef, FieldSet, Record, RecordKind, Severity},
     xml::Visit,
 };
 
@@ -196,9 +195,10 @@ impl<W: Write> Sink for Html<'_, W> {
 
 /// The class of a finding, and what its badge says.
 fn rating<'r>(record: &Record<'r>) -> (&'static str, Cow<'r, str>) {
-    if let Some(outcome) = record.item.first(FieldId::ComplianceResult) {
-        let failed = outcome.trim().eq_ignore_ascii_case("FAILED");
-        return (if failed { "failed" } else { "checked" }, untrusted::clean(outcome.trim()));
+    if record.kind() == RecordKind::Compliance {
+        let class = if record.compliance_result() == ComplianceResult::Failed { "failed" } else { "checked" };
+        let word = record.first(FieldId::ComplianceResult).map(|word| cells::text(word, record));
+        return (class, word.unwrap_or("NO RESULT".into()));
     }
     let severity = record.severity();
     (class(severity), severity.map_or("Unknown", Severity::name).into())

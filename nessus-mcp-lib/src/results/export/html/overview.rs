@@ -11,7 +11,7 @@ use super::{charts, markup::escape};
 use crate::results::{
     convert::FirstPass,
     judge::{AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judge, LoginExpected, SeverityCounts},
-    record::{FieldId, Record, Severity, Value},
+    record::{FieldId, Record, RecordKind, Severity, Value},
     xml::Visit,
 };
 
@@ -74,9 +74,9 @@ impl Overview {
     }
 
     fn count(&mut self, record: &Record<'_>) {
-        if let Some(outcome) = record.item.first(FieldId::ComplianceResult) {
+        if record.kind() == RecordKind::Compliance {
             self.compliance_items += 1;
-            self.compliance.add(outcome);
+            self.compliance.add(record.compliance_result());
             return;
         }
         let severity = record.severity();

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memmem, memrchr};
 
-use super::super::{fields::FieldId, host::Host, item::Item};
+use super::super::{compliance, fields::FieldId, host::Host, item::Item, kind::RecordKind};
 
 /// What was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,17 +124,12 @@ pub(super) fn detail<'r>(item: &'r Item, host: &Host, plugin: u32) -> Option<Det
 /// A compliance check: its name and the audit it stands in. Its identifier in the export is a hash of all of the check, so
 /// that it changes with the value that is wanted; it stands in for a name.
 fn check(item: &Item) -> Option<Detail<'_>> {
-    let first = |id| item.first(id).map(str::trim).filter(|text| !text.is_empty());
-    let is_named = item.has(FieldId::ComplianceCheckName) || item.has(FieldId::ComplianceCheckId);
-    let is_true = |text: &str| text.eq_ignore_ascii_case("true") || text == "1";
-    if !item.has(FieldId::ComplianceResult) && !is_named && !first(FieldId::Compliance).is_some_and(is_true) {
+    if compliance::kind(item) != RecordKind::Compliance {
         return None;
     }
-    let name = first(FieldId::ComplianceCheckName).or_else(|| first(FieldId::ComplianceCheckId)).or_else(|| {
-        // Nessus 4 and 5 write `"NAME" : [RESULT]` before the description.
-        let (name, _) = first(FieldId::Description)?.lines().next()?.rsplit_once(": [")?;
-        Some(name.trim().trim_matches('"'))
-    })?;
+    let first = |id| item.first(id).map(str::trim).filter(|text| !text.is_empty());
+    let named = || first(FieldId::ComplianceCheckName).or_else(|| first(FieldId::ComplianceCheckId));
+    let name = named().or_else(|| compliance::name(item))?;
     let audit = first(FieldId::ComplianceAuditFile).unwrap_or_default();
     Some(Detail { kind: "check", text: one_space(name), more: one_space(audit) })
 }
