@@ -11,7 +11,7 @@ use super::evidence::{HostEvidence, Mac};
 /// Why a host of one export is a host of another, the strongest reason first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Tie {
-    /// Scanned under the same name, at the same address.
+    /// Scanned under the same name, at the same address, or neither export says one.
     NameAndAddress,
     /// Scanned under the same name; one export says no address.
     Name,
@@ -47,6 +47,10 @@ fn tie(one: &HostEvidence, another: &HostEvidence) -> Option<Tie> {
         Said::Same if is_same_name => (!is_contradicted).then_some(Tie::NameAndAddress),
         Said::Same if names == Said::Same => Some(Tie::MachineName),
         Said::Same => (macs == Said::Same).then_some(Tie::Mac),
+        // Neither says one: all that is said is the same.
+        Said::Nothing if is_same_name && one.address() == another.address() => {
+            (!is_contradicted).then_some(Tie::NameAndAddress)
+        }
         Said::Nothing => (is_same_name && !is_contradicted).then_some(Tie::Name),
         Said::Other => (macs == Said::Same && names != Said::Other).then_some(Tie::Moved),
     }
@@ -151,6 +155,7 @@ fn owners(hosts: &[HostEvidence], reason: Tie) -> BTreeMap<Common, Option<usize>
         };
         match (reason, host.address()) {
             (Tie::NameAndAddress, Some(address)) => own(Common::At(address, host.name().into())),
+            (Tie::NameAndAddress, None) => own(Common::Name(host.name().into())),
             (Tie::Name, _) => own(Common::Name(host.name().into())),
             (Tie::MachineName, Some(address)) => {
                 for name in host.names() {
