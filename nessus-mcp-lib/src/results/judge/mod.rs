@@ -6,6 +6,8 @@
 
 mod authentication;
 mod counts;
+mod coverage;
+mod port_range;
 mod scan_information;
 mod validation;
 mod warnings;
@@ -22,4 +24,7 @@ pub use self::{
 pub(crate) use self::{
     authentication::{Judge, Judgement},
     counts::{Tally, is_zero},
+    coverage::{Coverage, ScanKind, Setting},
+    port_range::{PortRange, Transport},
+    scan_information::PLUGIN as SCAN_INFORMATION,
 };

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     limits,
     plugin_set::PluginSetPrint,
+    policy_scope::{self, PolicyScope, ScopeElement},
     repairs::RepairCounts,
     source::{Buffers, Source},
 };
@@ -50,6 +51,9 @@ pub(crate) struct Header {
     pub plugin_set: Option<String>,
     /// Which plugins were enabled, however many.
     pub plugin_set_print: Option<PluginSetPrint>,
+    /// What the policy says about what the scan looks at, where somebody asked for it.
+    #[serde(skip)]
+    pub scope: Option<PolicyScope>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -112,6 +116,12 @@ impl<R: BufRead> ExportReader<R> {
         reader.source.allow_ends_only();
         reader.source.names.clone_from(&host.namespaces);
         Self { place: Place::Host, host, content: Content::Report, ..reader }
+    }
+
+    /// Also keeps what the policy says about what the scan looks at.
+    pub(crate) fn keeping_scope(mut self) -> Self {
+        self.header.scope = Some(PolicyScope::default());
+        self
     }
 
     /// Reads every item in the general way, to compare.
@@ -340,6 +350,9 @@ impl<R: BufRead> ExportReader<R> {
                         (5, "name") => Wanted::PreferenceName,
                         (5, "value") if preference == "severity_basis" => Wanted::SeverityBasis,
                         (5, "value") if preference == "plugin_set" => Wanted::PluginSet,
+                        (depth, name) if self.header.scope.is_some() => {
+                            ScopeElement::of(depth, name, &preference).map_or(Wanted::Nothing, Wanted::Scope)
+                        }
                         _ => Wanted::Nothing,
                     }
                 }
@@ -358,9 +371,19 @@ impl<R: BufRead> ExportReader<R> {
             }
             if wanted == Wanted::PluginSet {
                 let mut print = PluginSetPrint::default();
-                let text = self.source.short_text(buffer, SHORT_TEXT, |bytes| print.see(bytes))?;
+                let scope = &mut self.header.scope;
+                let mut each = |plugin| scope.iter_mut().for_each(|scope| scope.add_plugin(plugin));
+                let text = self.source.short_text(buffer, SHORT_TEXT, |bytes| print.see(bytes, &mut each))?;
                 self.header.plugin_set = text.filter(|text| !text.is_empty());
-                self.header.plugin_set_print = print.finish();
+                self.header.plugin_set_print = print.finish(each);
+                depth -= 1;
+                continue;
+            }
+            if let Wanted::Scope(element) = wanted {
+                let text = self.source.short_text(buffer, policy_scope::TEXT_BYTES, |_bytes| {})?;
+                if let Some((scope, text)) = self.header.scope.as_mut().zip(text) {
+                    scope.take(element, &preference, &text);
+                }
                 depth -= 1;
                 continue;
             }
@@ -370,9 +393,10 @@ impl<R: BufRead> ExportReader<R> {
                 Wanted::PolicyName => self.header.policy_name = text,
                 Wanted::SeverityBasis => self.header.severity_basis = text,
                 Wanted::PreferenceName => preference = text.unwrap_or_default(),
-                Wanted::PluginSet | Wanted::Nothing => {}
+                Wanted::PluginSet | Wanted::Scope(_) | Wanted::Nothing => {}
             }
         }
+        self.header.scope.iter_mut().for_each(PolicyScope::finish);
         Ok(())
     }
 }
@@ -394,6 +418,7 @@ enum Wanted {
     PreferenceName,
     SeverityBasis,
     PluginSet,
+    Scope(ScopeElement),
 }
 
 fn root(name: &str) -> Result<Element, ResultsError> {

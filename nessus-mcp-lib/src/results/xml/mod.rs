@@ -21,6 +21,7 @@ mod export;
 mod item_reader;
 mod limits;
 mod plugin_set;
+mod policy_scope;
 mod quick;
 mod repairs;
 mod source;
@@ -31,6 +32,7 @@ pub(crate) use self::{
     export::{ExportReader, Header, Step},
     item_reader::ItemReader,
     plugin_set::PluginSetPrint,
+    policy_scope::{LeftOut, PolicyScope},
     repairs::RepairCounts,
-    walk::{Visit, buffered, walk},
+    walk::{Visit, buffered, walk, walk_with_scope},
 };

@@ -22,8 +22,8 @@ pub(crate) struct PluginSetPrint {
 }
 
 impl PluginSetPrint {
-    /// Takes in the next bytes of the list.
-    pub(super) fn see(&mut self, bytes: &[u8]) {
+    /// Takes in the next bytes of the list, and shows `each` the numbers that have ended.
+    pub(super) fn see(&mut self, bytes: &[u8], mut each: impl FnMut(u64)) {
         for byte in bytes {
             match &mut self.reference {
                 Some(name) => {
@@ -34,27 +34,27 @@ impl PluginSetPrint {
                         self.reference = None;
                         let character =
                             text::reference(&name).ok().and_then(|(character, _)| u8::try_from(character).ok());
-                        self.character(character.unwrap_or_default());
+                        self.character(character.unwrap_or_default(), &mut each);
                     }
                 }
                 None if *byte == b'&' => self.reference = Some([0; 8]),
-                None => self.character(*byte),
+                None => self.character(*byte, &mut each),
             }
         }
     }
 
-    fn character(&mut self, character: u8) {
+    fn character(&mut self, character: u8, each: impl FnMut(u64)) {
         if character.is_ascii_digit() {
             let digit = u64::from(character - b'0');
             self.number = Some(self.number.unwrap_or(0).wrapping_mul(10).wrapping_add(digit));
         } else {
-            self.end_number();
+            self.end_number(each);
         }
     }
 
     /// The whole list was seen; `None` when no plugin was in it, as in `all`.
-    pub(super) fn finish(mut self) -> Option<Self> {
-        self.end_number();
+    pub(super) fn finish(mut self, each: impl FnMut(u64)) -> Option<Self> {
+        self.end_number(each);
         (self.plugins > 0).then_some(self)
     }
 
@@ -63,8 +63,9 @@ impl PluginSetPrint {
         self.plugins
     }
 
-    fn end_number(&mut self) {
+    fn end_number(&mut self, mut each: impl FnMut(u64)) {
         let Some(number) = self.number.take() else { return };
+        each(number);
         self.plugins += 1;
         self.sum = self.sum.wrapping_add(mixed(number));
     }
@@ -92,9 +93,9 @@ mod tests {
     fn print(pieces: &[&str]) -> Option<PluginSetPrint> {
         let mut print = PluginSetPrint::default();
         for piece in pieces {
-            print.see(piece.as_bytes());
+            print.see(piece.as_bytes(), |_| {});
         }
-        print.finish()
+        print.finish(|_| {})
     }
 
     #[test]

@@ -58,15 +58,21 @@ pub(crate) fn buffered<R: Read>(mut input: R) -> Result<Buffered<R>, ResultsErro
 ///
 /// # Errors
 /// When it is not a complete .nessus export of version 2.
-pub(crate) fn walk<R: Read>(input: R, mut visit: impl FnMut(Visit<'_>)) -> Result<(), ResultsError> {
-    encoding::with_utf8(input, |utf8, base| {
-        let mut reader = ExportReader::new(buffered(utf8)?, base);
-        loop {
-            let step = reader.next()?;
-            visit(Visit::of(step, &reader));
-            if step == Step::End {
-                return Ok(());
-            }
+pub(crate) fn walk<R: Read>(input: R, visit: impl FnMut(Visit<'_>)) -> Result<(), ResultsError> {
+    encoding::with_utf8(input, |utf8, base| steps(ExportReader::new(buffered(utf8)?, base), visit))
+}
+
+/// As [`walk`], with what the policy says about what the scan looks at in the [`Header`].
+pub(crate) fn walk_with_scope<R: Read>(input: R, visit: impl FnMut(Visit<'_>)) -> Result<(), ResultsError> {
+    encoding::with_utf8(input, |utf8, base| steps(ExportReader::new(buffered(utf8)?, base).keeping_scope(), visit))
+}
+
+fn steps<R: BufRead>(mut reader: ExportReader<R>, mut visit: impl FnMut(Visit<'_>)) -> Result<(), ResultsError> {
+    loop {
+        let step = reader.next()?;
+        visit(Visit::of(step, &reader));
+        if step == Step::End {
+            return Ok(());
         }
-    })
+    }
 }
