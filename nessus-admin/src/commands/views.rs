@@ -23,7 +23,12 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<(), Failure> {
     if args.before == Path::new("-") && args.after == Path::new("-") {
         return Err(Failure::new("standard input can be only one of the two exports"));
     }
-    let diff = ScanDiff::read(export_file::open(&args.before)?, export_file::open(&args.after)?)?;
+    let is_file = |path: &Path| path != Path::new("-");
+    let mut diff = ScanDiff::read(export_file::open(&args.before)?, export_file::open(&args.after)?)?;
+    // Standard input cannot be read again: then the outputs that changed are listed without what changed in them.
+    if is_file(&args.before) && is_file(&args.after) {
+        diff.read_outputs(export_file::open(&args.before)?, export_file::open(&args.after)?)?;
+    }
     show(&args.view, &diff.view(args.view.max_chars))
 }
 

@@ -48,8 +48,8 @@ mod xml;
 
 pub use convert::ConversionSummary;
 pub use diff::{
-    ChangeCounts, ComplianceChanges, ComplianceRow, DiffView, Difference, FindingRow, HostNotComparable, HostsCompared,
-    Incomparable, ScanDiff, ScanSide,
+    AuditChanges, ChangeCounts, CheckChanges, CheckCounts, ComplianceChanges, ComplianceRow, DiffView, Difference,
+    FindingRow, HostNotComparable, HostsCompared, Incomparable, ScanDiff, ScanSide,
 };
 pub use error::{Location, ParseFailure, ResultsError};
 pub use export::{Converter, Format};

@@ -1,6 +1,6 @@
 //! Views of whole scans: one summarised, two compared.
 
-use std::{fs::File, path::PathBuf};
+use std::{fs::File, io::Seek as _, path::PathBuf};
 
 use serde::Serialize;
 
@@ -103,8 +103,12 @@ impl ScanService {
         let left = chars_left(max_chars, &(&comparison, &differences));
         let logins = (login_expected(first.scan_type), login_expected(second.scan_type));
         let diff = read(share, move || {
-            let (first, second) = (open(first_export)?, open(second_export)?);
-            Ok(ScanDiff::read_as(first, logins.0, second, logins.1)?.view(left))
+            // The same open files, because another export may take their names meanwhile.
+            let (mut first, mut second) = (open(first_export)?, open(second_export)?);
+            let mut diff = ScanDiff::read_as(&first, logins.0, &second, logins.1)?;
+            first.rewind().and_then(|()| second.rewind()).map_err(ResultsError::Read)?;
+            diff.read_outputs(&first, &second)?;
+            Ok(diff.view(left))
         });
         let mut diff = diff.await?;
         diff.differences.splice(0..0, differences);

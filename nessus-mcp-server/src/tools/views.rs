@@ -61,8 +61,9 @@ impl ScanTools {
 
     /// What changed between two scans of the same targets: new, fixed, still there, rated differently.
     ///
-    /// Read `differences` first: other plugins, policies or targets alone change results. If a host was down, not scanned
-    /// or not logged in to in the later scan, its findings are not_comparable: never call them fixed.
+    /// Read `differences` first: other plugins, policies, ports or targets alone change results. What the later scan did not
+    /// look at (host down, port not scanned, no login, plugin off, ...) is not_comparable: never call it fixed. Each row has
+    /// the `finding_key` to keep in a ticket.
     #[tool(
         name = "compare_scans",
         title = "Compare two scans",

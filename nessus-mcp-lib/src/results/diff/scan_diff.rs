@@ -2,7 +2,10 @@
 
 use std::io::Read;
 
-use super::compare::{self, Outcome};
+use super::{
+    compare::{self, Outcome},
+    outputs,
+};
 use crate::results::{error::ResultsError, judge::LoginExpected};
 
 /// Two scans compared.
@@ -40,5 +43,13 @@ impl ScanDiff {
         after_login: LoginExpected,
     ) -> Result<Self, ResultsError> {
         Ok(Self { outcome: compare::compare((before, before_login), (after, after_login))? })
+    }
+
+    /// Reads the same two exports once more, to show what changed in the outputs of the findings that are listed.
+    ///
+    /// # Errors
+    /// As [`ScanDiff::read`].
+    pub fn read_outputs<B: Read, A: Read>(&mut self, before: B, after: A) -> Result<(), ResultsError> {
+        outputs::read_parts(&mut self.outcome, before, after)
     }
 }

@@ -1,7 +1,11 @@
 //! Comparisons of two fixtures and of pairs of small exports.
 
 use super::*;
-use crate::results::{DEFAULT_CHARS, MIN_CHARS};
+use crate::results::{DEFAULT_CHARS, MIN_CHARS, Section};
+
+mod coverage;
+mod identity;
+mod properties;
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 const LATER: &[u8] = include_bytes!("../../../../fixtures/exports/office_later.nessus");
@@ -31,7 +35,7 @@ const NO_LOGIN: &str = "<tag name='Credentialed_Scan'>false</tag>";
 #[track_caller]
 fn check_missing(before: &str, after: &[&str], reason: Option<Incomparable>) {
     let view = diff(export(&[before]).as_bytes(), export(after).as_bytes());
-    let found = view.hosts_not_comparable.shown.first().and_then(|host| host.reason);
+    let found = view.hosts_not_comparable.shown.first().map(|host| host.reason);
     assert_eq!(found, reason);
     let counts = (view.counts.fixed.high, view.counts.not_comparable.high);
     assert_eq!(counts, if reason.is_some() { (0, 1) } else { (1, 0) });
@@ -39,7 +43,9 @@ fn check_missing(before: &str, after: &[&str], reason: Option<Incomparable>) {
 
 #[test]
 fn a_comparison_looks_like_this() {
-    let view = diff(OFFICE, LATER);
+    let mut read = ScanDiff::read(OFFICE, LATER).unwrap();
+    read.read_outputs(OFFICE, LATER).unwrap();
+    let view = read.view(DEFAULT_CHARS);
     assert!(!view.truncated);
     insta::assert_json_snapshot!("office_json", view);
     insta::assert_snapshot!("office_text", view);
@@ -92,9 +98,9 @@ fn host_port_protocol_and_plugin_make_a_finding() {
     for other in [item(8, 443, "tcp", 3), item(9, 8443, "tcp", 3), item(9, 443, "udp", 3)] {
         assert_eq!(compare(&flaw, &other), [1, 1, 0, 0], "{other}");
     }
-    // One service found under two names is one finding, of the worse severity.
+    // Findings that nothing tells apart are compared by their number.
     let twice = format!("{}{}", item(9, 443, "tcp", 2), item(9, 443, "tcp", 3));
-    assert_eq!(compare(&twice, &flaw), [0, 0, 1, 0]);
+    assert_eq!(compare(&twice, &flaw), [0, 1, 1, 0]);
 }
 
 #[test]
@@ -122,12 +128,13 @@ fn compliance_checks_are_told_apart_and_compared_by_status() {
     );
     assert_eq!(view.counts.new.above_info() + view.counts.fixed.above_info(), 0, "they are no findings");
     let compliance = view.compliance.unwrap();
-    let row =
-        |check: &str, before, after| ComplianceRow { host: "h".to_owned(), check: check.to_owned(), before, after };
-    let mut failed = compliance.newly_failed.shown;
-    failed.sort_by(|left, right| left.check.cmp(&right.check));
-    assert_eq!(failed, [row("Check 2", Some("PASSED"), "FAILED"), row("Check 4", None, "FAILED")]);
-    assert_eq!(compliance.newly_passed.shown, [row("Check 1", Some("FAILED"), "PASSED")]);
+    let rows = |section: Section<ComplianceRow>| {
+        section.shown.into_iter().map(|row| format!("{} {:?} {}", row.check, row.before, row.after)).collect::<Vec<_>>()
+    };
+    let mut failed = rows(compliance.newly_failed);
+    failed.sort();
+    assert_eq!(failed, ["Check 2 Some(\"PASSED\") FAILED", "Check 4 None FAILED"]);
+    assert_eq!(rows(compliance.newly_passed), ["Check 1 Some(\"FAILED\") PASSED"]);
     assert_eq!((compliance.unchanged, compliance.gone), (1, 1));
 }
 
@@ -161,14 +168,16 @@ fn findings_beyond_the_limit_are_left_aside_and_counted() {
         export(&[&host("h", "", &(1..=count).map(item).collect::<Vec<_>>().concat())])
     };
     // With the one that says that the host is there.
-    let most = super::keep::MOST_FINDINGS - 1;
+    let most = super::finding::MOST_FINDINGS - 1;
     let counts = |before: &str, after: &str| diff(before.as_bytes(), after.as_bytes()).counts;
     let found = counts(&items(most + 500, 2), &items(most, 3));
     assert_eq!((found.not_compared, found.severity_changed.high, found.fixed.total()), (500, most as u64, 0));
-    // Each port twice is no more findings, however often they are put in order.
-    let twice = [items(most, 2), items(most, 2)]
-        .concat()
-        .replace("</Report></NessusClientData_v2><NessusClientData_v2><Report>", "");
-    let found = counts(&twice, &items(most, 2));
-    assert_eq!((found.not_compared, found.still_there.medium), (0, most as u64));
+    // What is left aside of one scan is left aside of the other: it is not missing there.
+    let found = counts(&items(most, 2), &items(most + 500, 2));
+    assert_eq!((found.not_compared, found.still_there.medium, found.new.total()), (500, most as u64, 0));
+    let low = |name: &str| host(name, "", "<ReportItem pluginID='9' severity='2' port='1' protocol='tcp'/>");
+    let many: Vec<String> = (0..most / 2).map(|number| low(&format!("h{number}"))).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    let found = counts(&export(&many), &export(&[&many[..], &[&low("other")]].concat()));
+    assert_eq!((found.not_compared, found.fixed.total(), found.new.medium), (0, 0, 1));
 }

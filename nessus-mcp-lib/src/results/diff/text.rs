@@ -2,7 +2,11 @@
 
 use std::fmt::{self, Write as _};
 
-use super::view::{ComplianceRow, DiffView, FindingRow, HostNotComparable, ScanSide};
+use super::{
+    compliance::CheckCounts,
+    rows::{ComplianceRow, FindingRow, HostNotComparable},
+    view::{DiffView, ScanSide},
+};
 use crate::{
     error::counted,
     results::{judge::SeverityCounts, record::Severity, write::Section},
@@ -30,6 +34,7 @@ impl fmt::Display for DiffView {
             ("fixed", &counts.fixed),
             ("still there", &counts.still_there),
             ("severity changed", &counts.severity_changed),
+            ("output changed", &counts.changed_output),
             ("not comparable", &counts.not_comparable),
         ] {
             let SeverityCounts { critical, high, medium, low, info, .. } = counts;
@@ -48,6 +53,11 @@ impl fmt::Display for DiffView {
                 "of the new are on hosts with a better login than before: they may be old",
             ),
             (
+                counts.new_by_wider_scan,
+                "of the new is where the first scan did not look: it may be old",
+                "of the new are where the first scan did not look: they may be old",
+            ),
+            (
                 counts.not_compared,
                 "finding was left aside: there are too many",
                 "findings were left aside: there are too many",
@@ -60,12 +70,16 @@ impl fmt::Display for DiffView {
         let hosts = &self.hosts;
         writeln!(
             f,
-            "hosts: {} in both, {} only before, {} only after",
-            hosts.in_both, hosts.only_before, hosts.only_after
+            "hosts: {} in both, {} only before, {} only after{}",
+            hosts.in_both,
+            hosts.only_before,
+            hosts.only_after,
+            if hosts.renamed > 0 { format!(", {} under another name now", hosts.renamed) } else { String::new() }
         )?;
         write_section(f, "New", &self.new, finding)?;
         write_section(f, "Fixed", &self.fixed, finding)?;
         write_section(f, "Severity changed", &self.severity_changed, finding)?;
+        write_section(f, "Output changed", &self.changed_output, finding)?;
         write_section(f, "Not comparable", &self.hosts_not_comparable, not_comparable)?;
         if let Some(compliance) = &self.compliance {
             writeln!(
@@ -78,6 +92,10 @@ impl fmt::Display for DiffView {
                 compliance.gone,
                 compliance.not_comparable
             )?;
+            write_section(f, "By audit", &compliance.by_audit, |row| checks(&row.audit, &row.counts))?;
+            write_section(f, "By check", &compliance.by_check, |row| {
+                checks(&format!("{}  {}", row.audit, row.check), &row.counts)
+            })?;
             write_section(f, "Failing now", &compliance.newly_failed, check)?;
             write_section(f, "Passing now", &compliance.newly_passed, check)?;
         }
@@ -126,16 +144,59 @@ fn finding(row: &FindingRow) -> String {
     if let Some(previous) = row.previous_severity {
         let _ = write!(line, "(was {previous})  ");
     }
-    let _ = write!(line, "{}  {}/{}  {}  {}", row.host, row.port, row.protocol, row.plugin_id, row.plugin_name);
+    let host = host(&row.host, row.previous_host.as_deref());
+    let _ = write!(line, "{host}  {}/{}  {}  {}", row.port, row.protocol, row.plugin_id, row.plugin_name);
+    if let Some((count, of)) = row.count.zip(row.of) {
+        let _ = write!(line, "  ({count} of {of})");
+    }
+    if let Some(reason) = row.unseen_before {
+        let _ = write!(line, "  (before: {})", reason.as_str());
+    }
+    let _ = write!(line, "  {}", row.finding_key);
+    if let Some(previous) = &row.previous_finding_key {
+        let _ = write!(line, " (was {previous})");
+    }
+    for (mark, output) in [('-', &row.output_before), ('+', &row.output_after)] {
+        if let Some(output) = output {
+            let _ = write!(line, "\n    {mark} {output}");
+        }
+    }
+    line
+}
+
+/// `NAME`, or `NAME (was NAME)`.
+fn host(name: &str, previous: Option<&str>) -> String {
+    previous.map_or_else(|| name.to_owned(), |previous| format!("{name} (was {previous})"))
+}
+
+fn checks(name: &str, counts: &CheckCounts) -> String {
+    let mut line = name.trim().to_owned();
+    for (count, what) in [
+        (counts.newly_failed, "failing now"),
+        (counts.newly_passed, "passing now"),
+        (counts.changed_otherwise, "changed otherwise"),
+        (counts.gone, "gone"),
+        (counts.not_comparable, "not comparable"),
+        (counts.unchanged, "unchanged"),
+    ] {
+        if count > 0 {
+            let _ = write!(line, "  {count} {what}");
+        }
+    }
     line
 }
 
 fn not_comparable(row: &HostNotComparable) -> String {
     let SeverityCounts { critical, high, medium, low, info, .. } = row.severity_counts;
-    let reason = row.reason.map_or("?", |reason| reason.as_str());
-    format!("{}  {reason}: {critical} critical, {high} high, {medium} medium, {low} low, {info} info", row.host)
+    let (host, reason) = (host(&row.host, row.previous_host.as_deref()), row.reason.as_str());
+    let checks = match row.compliance_items {
+        0 => String::new(),
+        checks => format!(", {checks} compliance"),
+    };
+    format!("{host}  {reason}: {critical} critical, {high} high, {medium} medium, {low} low, {info} info{checks}")
 }
 
 fn check(row: &ComplianceRow) -> String {
-    format!("{}  {} -> {}  {}", row.host, row.before.unwrap_or("(not checked)"), row.after, row.check)
+    let host = host(&row.host, row.previous_host.as_deref());
+    format!("{host}  {} -> {}  {}  {}", row.before.unwrap_or("(not checked)"), row.after, row.check, row.finding_key)
 }

@@ -1,17 +1,20 @@
 //! The comparison as it is shown: counts first, then lists as long as there is room.
 
 use serde::Serialize;
-use serde_json::{Value as Json, json};
 
 use super::{
-    compare::{Change, Changes, CheckChange, Incomparable, MOST_LISTED, NotComparable, Outcome},
+    changes::{Change, Changes, CheckChange, MOST_LISTED},
+    compare::{NotComparable, Outcome},
+    compliance::{AuditChanges, CheckChanges},
     differences::{Difference, differences},
-    keep::{About, CheckStatus, Key},
+    hosts::Seen,
+    read::About,
+    rows::{ComplianceRow, FindingRow, HostNotComparable},
     scan_diff::ScanDiff,
+    unseen::Incomparable,
 };
 use crate::results::{
-    judge::{AuthenticationStatus, Judgement, SeverityCounts, is_zero},
-    record::Severity,
+    judge::{AuthenticationStatus, SeverityCounts, is_zero},
     texts::{NAME_CHARS, clean},
     write::{Section, fit},
 };
@@ -37,20 +40,23 @@ pub struct ScanSide {
     pub severity_counts: SeverityCounts,
 }
 
-/// How many findings by severity; host, port, protocol and plugin make one.
+/// How many findings by severity. Host, port, protocol, plugin and, where a plugin reports several things at one port, what
+/// tells them apart make one; those that nothing tells apart are compared by their number.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ChangeCounts {
     /// Only in the second scan.
     pub new: SeverityCounts,
-    /// Only in the first scan, on hosts that the second scanned as closely.
+    /// Only in the first scan, and the second has looked there.
     pub fixed: SeverityCounts,
     /// In both with the same severity.
     pub still_there: SeverityCounts,
     /// In both with another severity, by the new one.
     pub severity_changed: SeverityCounts,
-    /// Only in the first scan, on hosts that the second did not scan as closely.
+    /// Of those in both: with another output, beside white space.
+    pub changed_output: SeverityCounts,
+    /// Only in the first scan, where the second did not look.
     pub not_comparable: SeverityCounts,
     /// Of the new: on hosts that were not in the first scan, or down.
     #[serde(skip_serializing_if = "is_zero")]
@@ -58,6 +64,9 @@ pub struct ChangeCounts {
     /// Of the new: on hosts where the login worked better in the second scan, so they may have been there before.
     #[serde(skip_serializing_if = "is_zero")]
     pub new_by_better_login: u64,
+    /// Of the new: where the first scan did not look for another reason, so they may have been there before.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub new_by_wider_scan: u64,
     /// Findings that were not compared, because there are too many.
     #[serde(skip_serializing_if = "is_zero")]
     pub not_compared: u64,
@@ -74,65 +83,9 @@ pub struct HostsCompared {
     pub only_before: u64,
     /// Only in the second, or down in the first.
     pub only_after: u64,
-}
-
-/// A finding that changed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct FindingRow {
-    /// The host's name in the export.
-    pub host: String,
-    /// The port; 0 for the host itself.
-    pub port: u16,
-    /// tcp, udp, icmp or other.
-    pub protocol: &'static str,
-    /// The plugin.
-    pub plugin_id: u32,
-    /// Its name.
-    pub plugin_name: String,
-    /// The severity: of the second scan where it is there, else of the first.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub severity: Option<Severity>,
-    /// The severity in the first scan, where it changed.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub previous_severity: Option<Severity>,
-}
-
-/// A host about whose missing findings nothing can be said.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct HostNotComparable {
-    /// The host's name in the export.
-    pub host: String,
-    /// Why.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<Incomparable>,
-    /// Its missing findings.
-    pub severity_counts: SeverityCounts,
-    /// Its missing outcomes of compliance checks.
+    /// Of those in both: scanned under another name now.
     #[serde(skip_serializing_if = "is_zero")]
-    pub compliance_items: u64,
-    /// Filters that show its findings in the first scan.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filters: Option<Json>,
-}
-
-/// A compliance check that changed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct ComplianceRow {
-    /// The host's name in the export.
-    pub host: String,
-    /// The check.
-    pub check: String,
-    /// PASSED, FAILED, WARNING, ERROR or OTHER; absent where the first scan did not check.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<&'static str>,
-    /// The same, in the second scan.
-    pub after: &'static str,
+    pub renamed: u64,
 }
 
 /// What became of compliance checks.
@@ -144,10 +97,14 @@ pub struct ComplianceChanges {
     pub unchanged: u64,
     /// Changed to a status other than passed or failed, or new and not failed.
     pub changed_otherwise: u64,
-    /// No longer checked, on hosts that were scanned as closely as before.
+    /// No longer checked, although the second scan looked there.
     pub gone: u64,
-    /// No longer checked, on hosts that were not scanned as closely as before.
+    /// No longer checked, where the second scan did not look.
     pub not_comparable: u64,
+    /// By audit file.
+    pub by_audit: Section<AuditChanges>,
+    /// The checks that changed on any host.
+    pub by_check: Section<CheckChanges>,
     /// Failed now, but not in the first scan.
     pub newly_failed: Section<ComplianceRow>,
     /// Passed now, but not in the first scan.
@@ -171,13 +128,15 @@ pub struct DiffView {
     pub hosts: HostsCompared,
     /// Whether lists are cut; each says by how much.
     pub truncated: bool,
-    /// The new findings, worst first.
+    /// The new findings, worst first; findings that share a key and changed alike are one row.
     pub new: Section<FindingRow>,
     /// The fixed ones.
     pub fixed: Section<FindingRow>,
     /// Those whose severity changed.
     pub severity_changed: Section<FindingRow>,
-    /// Hosts whose missing findings cannot be judged.
+    /// Those whose output changed.
+    pub changed_output: Section<FindingRow>,
+    /// Missing findings that cannot be judged, by host and reason.
     pub hosts_not_comparable: Section<HostNotComparable>,
     /// Compliance checks, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -189,53 +148,69 @@ impl ScanDiff {
     /// and [`MIN_CHARS`](crate::results::MIN_CHARS).
     pub fn view(&self, max_chars: usize) -> DiffView {
         let outcome = &self.outcome;
-        let mut hosts: Vec<(u32, NotComparable)> =
-            outcome.not_comparable.iter().map(|(host, found)| (*host, *found)).collect();
+        let mut hosts: Vec<(u32, Incomparable, NotComparable)> =
+            outcome.not_comparable.iter().map(|((host, reason), found)| (*host, *reason, *found)).collect();
         hosts.sort_by(|left, right| {
             let counts = |found: &NotComparable| {
                 let SeverityCounts { critical, high, medium, low, .. } = found.counts;
                 (critical, high, medium, low)
             };
-            counts(&right.1).cmp(&counts(&left.1)).then_with(|| outcome.name(left.0).cmp(outcome.name(right.0)))
+            let by_counts = counts(&right.2).cmp(&counts(&left.2));
+            let pair = |host: u32| outcome.pairs.get(host as usize);
+            let by_name = || match (pair(left.0), pair(right.0)) {
+                (Some(one), Some(another)) => one.order(another),
+                _ => std::cmp::Ordering::Equal,
+            };
+            by_counts.then_with(by_name).then(left.1.cmp(&right.1))
         });
+        let differences = differences(&outcome.before, &outcome.after, &outcome.pairs);
         let counts = outcome.counts();
-        fit(MOST_LISTED, max_chars, |most| outcome.view(&hosts, &counts, most))
+        fit(MOST_LISTED, max_chars, |most| outcome.view(&hosts, &counts, &differences, most))
     }
 }
 
 impl Outcome {
-    fn view(&self, hosts: &[(u32, NotComparable)], counts: &ChangeCounts, most: usize) -> DiffView {
+    fn view(
+        &self,
+        hosts: &[(u32, Incomparable, NotComparable)],
+        counts: &ChangeCounts,
+        differences: &[Difference],
+        most: usize,
+    ) -> DiffView {
         let findings = |changes: &Changes<Change>| {
-            Section::of_first(changes.total, changes.first.iter().map(|change| self.finding(change)), most)
+            Section::of_first(changes.total, changes.first.iter().map(|change| self.finding_row(change)), most)
         };
+        let outputs = (0..self.changed_output.first.len()).map(|at| self.output_row(at));
         let mut view = DiffView {
             before: side(&self.before),
             after: side(&self.after),
-            differences: differences(&self.before, &self.after),
+            differences: differences.to_vec(),
             counts: counts.clone(),
             hosts: self.hosts(),
             truncated: false,
             new: findings(&self.new),
             fixed: findings(&self.fixed),
             severity_changed: findings(&self.changed),
-            hosts_not_comparable: Section::of(hosts.iter().map(|(host, found)| self.host(*host, found)), most),
+            changed_output: Section::of_first(self.changed_output.total, outputs, most),
+            hosts_not_comparable: Section::of(
+                hosts.iter().map(|(host, reason, found)| self.host_row(*host, *reason, found)),
+                most,
+            ),
             compliance: self.compliance(most),
         };
         let mut left_out = vec![
             view.new.left_out,
             view.fixed.left_out,
             view.severity_changed.left_out,
+            view.changed_output.left_out,
             view.hosts_not_comparable.left_out,
         ];
         if let Some(compliance) = &view.compliance {
             left_out.extend([compliance.newly_failed.left_out, compliance.newly_passed.left_out]);
+            left_out.extend([compliance.by_audit.left_out, compliance.by_check.left_out]);
         }
         view.truncated = left_out.iter().any(|count| *count > 0);
         view
-    }
-
-    fn name(&self, host: u32) -> &str {
-        self.names.hosts.get(host as usize).map_or("", |name| name)
     }
 
     fn counts(&self) -> ChangeCounts {
@@ -248,20 +223,24 @@ impl Outcome {
             fixed: self.counts_fixed,
             still_there: self.still_there,
             severity_changed: self.counts_changed,
+            changed_output: self.counts_changed_output,
             not_comparable,
             new_on_unseen_hosts: self.new_on_unseen_hosts,
             new_by_better_login: self.new_by_better_login,
+            new_by_wider_scan: self.new_by_wider_scan,
             not_compared: self.not_compared,
         }
     }
 
     fn hosts(&self) -> HostsCompared {
-        let mut hosts = HostsCompared { in_both: 0, only_before: 0, only_after: 0 };
-        for index in 0..self.names.hosts.len() {
-            let index = u32::try_from(index).unwrap_or(u32::MAX);
-            let alive = |about: &About| about.judgement(index).is_some_and(Judgement::is_live);
-            match (alive(&self.before), alive(&self.after)) {
-                (true, true) => hosts.in_both += 1,
+        let mut hosts = HostsCompared { in_both: 0, only_before: 0, only_after: 0, renamed: 0 };
+        let alive = |seen: Option<&Seen>| seen.is_some_and(|seen| seen.machine.judgement.is_live());
+        for pair in &self.pairs {
+            match (alive(pair.before.as_ref()), alive(pair.after.as_ref())) {
+                (true, true) => {
+                    hosts.in_both += 1;
+                    hosts.renamed += u64::from(pair.previous_name().is_some());
+                }
                 (true, false) => hosts.only_before += 1,
                 (false, true) => hosts.only_after += 1,
                 (false, false) => {}
@@ -270,46 +249,21 @@ impl Outcome {
         hosts
     }
 
-    fn finding(&self, change: &Change) -> FindingRow {
-        let Key { host, plugin, port, protocol, .. } = change.key;
-        FindingRow {
-            host: clean(self.name(host), NAME_CHARS),
-            port,
-            protocol: protocol.name(),
-            plugin_id: plugin,
-            plugin_name: self.names.plugins.get(&plugin).map(ToString::to_string).unwrap_or_default(),
-            severity: change.after.or(change.before),
-            previous_severity: change.before.filter(|_| change.after.is_some()),
-        }
-    }
-
-    fn host(&self, host: u32, found: &NotComparable) -> HostNotComparable {
-        let name = self.name(host);
-        let shown = clean(name, NAME_CHARS);
-        HostNotComparable {
-            filters: (shown == name && !name.is_empty()).then(|| json!({ "host": format!("={name}") })),
-            host: shown,
-            reason: found.reason,
-            severity_counts: found.counts,
-            compliance_items: found.checks,
-        }
-    }
-
     fn compliance(&self, most: usize) -> Option<ComplianceChanges> {
         let any = self.before.stats.compliance_items + self.after.stats.compliance_items > 0;
-        let row = |change: &CheckChange| ComplianceRow {
-            host: clean(self.name(change.key.host), NAME_CHARS),
-            check: self.names.checks.get(&change.key.check).map(ToString::to_string).unwrap_or_default(),
-            before: change.before.map(CheckStatus::name),
-            after: change.after.name(),
+        let section = |changes: &Changes<CheckChange>| {
+            Section::of_first(changes.total, changes.first.iter().map(|change| self.check_row(change)), most)
         };
+        let total = self.checks.total();
         any.then(|| ComplianceChanges {
-            unchanged: self.checks_unchanged,
-            changed_otherwise: self.checks_changed_otherwise,
-            gone: self.checks_gone,
-            not_comparable: self.not_comparable.values().map(|host| host.checks).sum(),
-            newly_failed: Section::of_first(self.newly_failed.total, self.newly_failed.first.iter().map(row), most),
-            newly_passed: Section::of_first(self.newly_passed.total, self.newly_passed.first.iter().map(row), most),
+            unchanged: total.unchanged,
+            changed_otherwise: total.changed_otherwise,
+            gone: total.gone,
+            not_comparable: total.not_comparable,
+            by_audit: Section::of(self.checks.by_audit(&self.names).into_iter(), most),
+            by_check: Section::of(self.checks.by_check(&self.names).into_iter(), most),
+            newly_failed: section(&self.newly_failed),
+            newly_passed: section(&self.newly_passed),
         })
     }
 }

@@ -51,8 +51,8 @@ impl Extent {
         BUFFERS + 280 * self.hosts + 40 * self.items.min(200_000)
     }
 
-    /// For a comparison with a later scan.
+    /// For a comparison with a later scan. While hosts are matched, all that is known of them is held several times.
     pub(crate) fn for_comparison(self, later: Self) -> u64 {
-        BUFFERS + 32 * (self.items + later.items) + 60 * (self.hosts + later.hosts)
+        3 * BUFFERS + 40 * (self.items + later.items) + 900 * (self.hosts + later.hosts)
     }
 }

@@ -150,6 +150,11 @@ impl<'r> Record<'r> {
         compliance::kind(self.item)
     }
 
+    /// The name of a compliance check.
+    pub(crate) fn compliance_check(&self) -> Option<&'r str> {
+        compliance::name(self.item)
+    }
+
     /// The result of a compliance check.
     pub(crate) fn compliance_result(&self) -> ComplianceResult {
         compliance::result(self.item).map_or(ComplianceResult::Other, ComplianceResult::of)

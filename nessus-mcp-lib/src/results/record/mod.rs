@@ -10,7 +10,6 @@ mod fields;
 mod finding;
 mod host;
 mod host_time;
-#[cfg_attr(not(test), expect(dead_code, reason = "the rules stand before the answers that use them"))]
 mod identity;
 mod item;
 mod kind;
@@ -21,10 +20,7 @@ mod value;
 
 #[cfg(feature = "schema")]
 pub(crate) use self::fields::ALL;
-pub(crate) use self::identity::FindingKey;
-#[expect(unused_imports, reason = "the rules stand before the answers that use them")]
-pub(crate) use self::identity::{FindingPart, HostEvidence, HostPart, Tie, group, match_hosts};
-
+pub(crate) use self::identity::{FindingKey, FindingPart, HostEvidence, HostPart, Protocol, group, match_hosts};
 pub(crate) use self::{
     compliance::ComplianceResult,
     fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},

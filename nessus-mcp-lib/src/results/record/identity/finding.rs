@@ -85,7 +85,7 @@ impl FindingPart {
 
 /// What a key says of the host: its name in DNS and its address; where there is only one of them, that one; where there is
 /// none, what was scanned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct HostPart([u8; 16]);
 
 impl HostPart {

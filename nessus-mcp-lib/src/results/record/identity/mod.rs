@@ -17,5 +17,5 @@ mod machines;
 mod tests;
 
 pub(crate) use evidence::HostEvidence;
-pub(crate) use finding::{FindingKey, FindingPart, HostPart};
-pub(crate) use machines::{Tie, group, match_hosts};
+pub(crate) use finding::{FindingKey, FindingPart, HostPart, Protocol};
+pub(crate) use machines::{group, match_hosts};

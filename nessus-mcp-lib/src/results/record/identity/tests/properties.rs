@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::*;
+use super::{super::machines::Tie, *};
 
 /// Plugins of which every rule has one, with an output that has a place for a number, a time and a version.
 fn findings() -> impl Strategy<Value = (Vec<Finding>, Vec<Finding>)> {
