@@ -1,6 +1,6 @@
 //! `summary` groups one export; `diff` compares two.
 
-use std::{fmt::Display, path::Path};
+use std::{fmt::Display, io::Seek as _, path::Path};
 
 use nessus_mcp_lib::{
     error::Failure,
@@ -23,12 +23,12 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<(), Failure> {
     if args.before == Path::new("-") && args.after == Path::new("-") {
         return Err(Failure::new("standard input can be only one of the two exports"));
     }
-    let is_file = |path: &Path| path != Path::new("-");
-    let mut diff = ScanDiff::read(export_file::open(&args.before)?, export_file::open(&args.after)?)?;
-    // Standard input cannot be read again: then the outputs that changed are listed without what changed in them.
-    if is_file(&args.before) && is_file(&args.after) {
-        diff.read_outputs(export_file::open(&args.before)?, export_file::open(&args.after)?)?;
-    }
+    let unreadable = |error| Failure::new(format!("cannot read an export again: {error}"));
+    let (mut before, mut after) =
+        (export_file::open_to_reread(&args.before)?, export_file::open_to_reread(&args.after)?);
+    let mut diff = ScanDiff::read(&before, &after)?;
+    before.rewind().and_then(|()| after.rewind()).map_err(unreadable)?;
+    diff.read_outputs(&before, &after)?;
     show(&args.view, &diff.view(args.view.max_chars))
 }
 
