@@ -8,18 +8,23 @@ use std::{
 
 use nessus_mcp_lib::error::Failure;
 
-/// Opens the file, or copies standard input to a temporary one for `-`: to be read more than once.
+/// Opens what is to be read more than once. Standard input and pipes are copied to a temporary file.
 pub(super) fn open_to_reread(path: &Path) -> Result<File, Failure> {
-    if path != Path::new("-") {
-        return open_file(path);
-    }
-    let copy = || -> io::Result<File> {
-        let mut file = tempfile::tempfile()?;
-        io::copy(&mut io::stdin().lock(), &mut file)?;
-        file.rewind()?;
-        Ok(file)
+    let copied = |input: &mut dyn Read| -> io::Result<File> {
+        let mut copy = tempfile::tempfile()?;
+        io::copy(input, &mut copy)?;
+        copy.rewind()?;
+        Ok(copy)
     };
-    copy().map_err(|error| Failure::new(format!("cannot copy standard input to a temporary file: {error}")))
+    let failed = |error| Failure::new(format!("cannot copy `{}` to a temporary file: {error}", path.display()));
+    if path == Path::new("-") {
+        return copied(&mut io::stdin().lock()).map_err(failed);
+    }
+    let mut file = open_file(path)?;
+    if file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Ok(file);
+    }
+    copied(&mut file).map_err(failed)
 }
 
 /// Opens the file, or standard input for `-`.
