@@ -1,6 +1,9 @@
 //! What makes two scans see different things in the same hosts.
 
-use std::{collections::BTreeSet, fmt};
+use std::{
+    collections::BTreeSet,
+    fmt::{self, Write as _},
+};
 
 use serde::Serialize;
 
@@ -108,11 +111,10 @@ fn coverage(before: &About, after: &About, pairs: &[Pair], found: &mut Vec<Diffe
         (looks(before, pairs, |pair| pair.before.as_ref()), looks(after, pairs, |pair| pair.after.as_ref()));
     let mut not_said = (Vec::new(), Vec::new());
     let mut compare = |what: &'static str, was: Values, is: Values, message| match (was.is_empty(), is.is_empty()) {
-        (true, true) => {}
         (false, true) => not_said.1.push(what),
         (true, false) => not_said.0.push(what),
         (false, false) if was != is => found.push(Difference::new(what, listed(&was), listed(&is), message)),
-        (false, false) => {}
+        (true, true) | (false, false) => {}
     };
     let (was_ports, mut is_ports) = (ports(&was), ports(&is));
     let has_all = |one: &[&PortRange], other: &[&PortRange]| {
@@ -169,7 +171,7 @@ fn values(values: impl Iterator<Item = String>) -> Values {
 fn listed(values: &[String]) -> String {
     let mut text = values.iter().take(NAMED).map(String::as_str).collect::<Vec<_>>().join(" / ");
     if values.len() > NAMED {
-        text.push_str(&format!(" and {} more", values.len() - NAMED));
+        let _ = write!(text, " and {} more", values.len() - NAMED);
     }
     text
 }

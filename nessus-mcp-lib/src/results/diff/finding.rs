@@ -62,7 +62,9 @@ impl Finding {
             RecordKind::Compliance => {
                 Self { key, state: State::Check(record.compliance_result()), output: Output::default() }
             }
-            _ => Self { key, state: State::Finding(record.severity()), output: output(record.output()) },
+            RecordKind::Vulnerability => {
+                Self { key, state: State::Finding(record.severity()), output: output(record.output()) }
+            }
         }
     }
 

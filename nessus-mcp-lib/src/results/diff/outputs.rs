@@ -71,7 +71,9 @@ fn read_outputs<R: Read>(
             let text = record.output();
             let key = host.map(|host| Key { host, part: FindingPart::of(record.item, record.host) });
             if let Some(places) = key.and_then(|key| wanted.get(&(key, output(text)))) {
-                places.iter().for_each(|at| take(*at, text));
+                for at in places {
+                    take(*at, text);
+                }
             }
         }
         _ => {}
@@ -79,7 +81,11 @@ fn read_outputs<R: Read>(
 }
 
 fn head(text: &str) -> &str {
-    &text[..text.floor_char_boundary(OUTPUT_BYTES)]
+    let mut end = text.len().min(OUTPUT_BYTES);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    &text[..end]
 }
 
 /// The first lines that differ, shortened; `None` when what is compared is the same.

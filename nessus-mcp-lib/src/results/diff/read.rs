@@ -11,7 +11,10 @@ use super::{
 };
 use crate::results::{
     error::ResultsError,
-    judge::{AuthenticationReport, Coverage, ExportStats, Judge, Judgement, LoginExpected, SCAN_INFORMATION, Tally},
+    judge::{
+        AuthenticationReport, Coverage, ExportStats, Judge, Judgement, LoginExpected, PortRange, SCAN_INFORMATION,
+        Tally,
+    },
     record::{FieldId, Host, HostEvidence, group},
     xml::{Header, Visit, walk_with_scope},
 };
@@ -85,7 +88,7 @@ impl Coverages {
         if let Some(known) = self.known.get(&coverage) {
             return *known;
         }
-        let rows = coverage.ports.as_ref().map_or(0, |ports| ports.len()) + 8;
+        let rows = coverage.ports.as_ref().map_or(0, PortRange::len) + 8;
         if self.port_rows + rows > MOST_PORT_ROWS {
             return 0;
         }

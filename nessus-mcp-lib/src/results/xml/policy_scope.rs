@@ -85,10 +85,10 @@ impl PolicyScope {
             ScopeElement::Status => {
                 let is = |word: &str| text.eq_ignore_ascii_case(word);
                 match self.named.take() {
-                    Some((ScopeElement::FamilyName, family)) if is("disabled") => {
-                        if self.families_off.len() < MOST_FAMILIES {
-                            self.families_off.push(family);
-                        }
+                    Some((ScopeElement::FamilyName, family))
+                        if is("disabled") && self.families_off.len() < MOST_FAMILIES =>
+                    {
+                        self.families_off.push(family);
                     }
                     Some((ScopeElement::PluginId, plugin)) if is("disabled") || is("enabled") => {
                         if let Ok(plugin) = plugin.parse()

@@ -26,7 +26,8 @@ fn compared(before: &[&str], after: &[&str]) -> DiffView {
 
 fn totals(view: &DiffView) -> [u64; 4] {
     let counts = &view.counts;
-    [&counts.new, &counts.fixed, &counts.still_there, &counts.not_comparable].map(|counts| counts.above_info())
+    [&counts.new, &counts.fixed, &counts.still_there, &counts.not_comparable]
+        .map(crate::results::SeverityCounts::above_info)
 }
 
 #[test]

@@ -155,8 +155,7 @@ fn owners(hosts: &[HostEvidence], reason: Tie) -> BTreeMap<Common, Option<usize>
         };
         match (reason, host.address()) {
             (Tie::NameAndAddress, Some(address)) => own(Common::At(address, host.name().into())),
-            (Tie::NameAndAddress, None) => own(Common::Name(host.name().into())),
-            (Tie::Name, _) => own(Common::Name(host.name().into())),
+            (Tie::NameAndAddress, None) | (Tie::Name, _) => own(Common::Name(host.name().into())),
             (Tie::MachineName, Some(address)) => {
                 for name in host.names() {
                     own(Common::At(address, name.into()));
