@@ -53,6 +53,6 @@ impl Extent {
 
     /// For a comparison with a later scan. While hosts are matched, all that is known of them is held several times.
     pub(crate) fn for_comparison(self, later: Self) -> u64 {
-        3 * BUFFERS + 40 * (self.items + later.items) + 900 * (self.hosts + later.hosts)
+        3 * BUFFERS + 40 * (self.items + later.items) + 1_100 * (self.hosts + later.hosts)
     }
 }
