@@ -185,9 +185,12 @@ const ATTRIBUTES: [&str; 14] = [
     "host_element",
     "plugin_name",
 ];
-const TAGS: [&str; 14] = [
+const TAGS: [&str; 17] = [
     "host-ip",
     "host-fqdn",
+    "host-fqdns",
+    "host-rdns",
+    "hostname",
     "operating-system",
     "netbios-name",
     "mac-address",
@@ -203,6 +206,13 @@ const TAGS: [&str; 14] = [
 ];
 const TIMES: [&str; 5] =
     ["1795200612", "Fri Nov 20 19:30:12 2026", "Fri Nov  7 13:25:52 2025", "2026-11-20T18:00:00.5+02:00", "yesterday"];
+/// What names of machines are written like.
+const NAMES: [&str; 4] = [
+    "A.corp.example.",
+    r"CORP\web",
+    r#"[{"FQDN":"A.corp.example","sources":["x"]},{"FQDN":"b.corp.example"}]"#,
+    r#"["web", "", "::ffff:10.0.0.7"]"#,
+];
 
 fn attributes(names: &'static [&'static str], most: usize, texts: Texts) -> BoxedStrategy<String> {
     let space = select(vec![" ", "\n", "  ", "\r\n\t"]);
@@ -275,7 +285,7 @@ fn item(texts: Texts) -> BoxedStrategy<String> {
 }
 
 fn properties(texts: Texts) -> BoxedStrategy<String> {
-    let value = prop_oneof![2 => text(texts).prop_map(Some), 2 => select(&TIMES[..]).prop_map(|time| Some(time.to_owned())), 1 => Just(None)];
+    let value = prop_oneof![2 => text(texts).prop_map(Some), 2 => select(&TIMES[..]).prop_map(|time| Some(time.to_owned())), 1 => select(&NAMES[..]).prop_map(|name| Some(name.to_owned())), 1 => Just(None)];
     let tag = (select(&TAGS[..]), value)
         .prop_map(|(name, value)| element("tag", &format!(" name=\"{name}\""), value.as_deref()));
     vec(tag, 0..6).prop_map(|tags| element("HostProperties", "", Some(&tags.concat()))).boxed()

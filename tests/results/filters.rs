@@ -66,24 +66,36 @@ fn texts<'f>(field: &str, value: &'f Value) -> Vec<&'f str> {
 }
 
 fn test(field: &str, operand: &str, finding: &Finding) -> bool {
+    if NAMES.contains(&field)
+        && let Some(unwanted) = operand.trim().strip_prefix("!=")
+    {
+        return !test(field, &format!("={}", unwanted.trim()), finding);
+    }
     let found = values(field, finding);
     if matches!(field, "host" | "host_ip")
-        && let Some(verdict) = by_address(operand.trim(), finding)
+        && let Some(verdict) = by_address(field, operand.trim(), finding)
     {
         return verdict;
     }
     match reference::kind(field) {
         Kind::Text => {
             let mut found: Vec<&str> = found.iter().flat_map(|value| texts(field, value)).collect();
+            if field == "host" {
+                for other in ["host_ip", "host_fqdn", "host_fqdns", "host_rdns", "hostname", "netbios_name"] {
+                    found.extend(values(other, finding).into_iter().filter_map(Value::as_str));
+                }
+                // Some versions write the domain before it.
+                found.extend(finding.get("netbios_name").and_then(|name| name.as_str()?.rsplit('\\').next()));
+            }
             let operand = operand.trim();
+            if NAMES.contains(&field) && operand != "=" {
+                return name_holds(operand, &found);
+            }
             if let Some(exact) = operand.strip_prefix('=').map(str::trim) {
                 let is_word = matches!(field, "protocol" | "cve" | "xref" | "cm:compliance-result");
                 let is_exact = |text: &&str| *text == exact || (is_word && text.eq_ignore_ascii_case(exact));
                 // An empty text is no text.
                 return found.iter().any(is_exact) || (exact.is_empty() && values(field, finding).is_empty());
-            }
-            if field == "host" {
-                found.extend(finding.get("host_ip").and_then(Value::as_str));
             }
             let quoted = operand.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
             let wanted = quoted.unwrap_or(operand).to_lowercase();
@@ -113,23 +125,37 @@ fn test(field: &str, operand: &str, finding: &Finding) -> bool {
     }
 }
 
+/// What holds names of machines.
+const NAMES: [&str; 7] = ["host", "host_ip", "host_fqdn", "host_fqdns", "host_rdns", "hostname", "netbios_name"];
+
+/// Whether one of these names is what the operand says, in any case and with or without dots at the end.
+fn name_holds(operand: &str, found: &[&str]) -> bool {
+    let plain = |name: &str| name.trim().trim_end_matches('.').to_lowercase();
+    if let Some(exact) = operand.strip_prefix('=') {
+        return found.iter().any(|name| plain(name) == plain(exact));
+    }
+    let wanted = operand.to_lowercase();
+    found.iter().any(|name| name.to_lowercase().contains(&wanted) || format!("{}.", plain(name)).ends_with(&wanted))
+}
+
 /// Whether the host's address is the operand, or in it; `None` when that is a name.
-fn by_address(operand: &str, finding: &Finding) -> Option<bool> {
-    let address = finding.get("host_ip").and_then(|found| found.as_str()?.trim().parse::<IpAddr>().ok());
-    if let Ok(wanted) = operand.trim_start_matches('=').parse::<IpAddr>() {
-        return Some(address == Some(wanted));
+fn by_address(field: &str, operand: &str, finding: &Finding) -> Option<bool> {
+    let fields: &[&str] = if field == "host" { &["host_ip", "host"] } else { &["host_ip"] };
+    let addresses = fields.iter().filter_map(|name| finding.get(*name)?.as_str()?.trim().parse::<IpAddr>().ok());
+    let mut addresses = addresses.map(|address| address.to_canonical());
+    let operand = operand.trim_start_matches('=').trim();
+    if let Ok(wanted) = operand.parse::<IpAddr>() {
+        return Some(addresses.any(|address| address == wanted));
     }
     let (network, length) = operand.split_once('/')?;
     let (network, length): (IpAddr, u32) = (network.parse().ok()?, length.parse().ok()?);
-    Some(match (network, address) {
-        (IpAddr::V4(network), Some(IpAddr::V4(address))) => {
+    Some(addresses.any(|address| match (network, address) {
+        (IpAddr::V4(network), IpAddr::V4(address)) => {
             (network.to_bits() ^ address.to_bits()).leading_zeros().min(32) >= length
         }
-        (IpAddr::V6(network), Some(IpAddr::V6(address))) => {
-            (network.to_bits() ^ address.to_bits()).leading_zeros() >= length
-        }
+        (IpAddr::V6(network), IpAddr::V6(address)) => (network.to_bits() ^ address.to_bits()).leading_zeros() >= length,
         _ => false,
-    })
+    }))
 }
 
 /// Whether one of the numbers compares as the operand says; `!=` is the opposite of `=`.
@@ -163,9 +189,18 @@ fn operand(field: &'static str) -> BoxedStrategy<Value> {
             "10.0",
             "WEB",
             "=web",
+            "=WEB2.",
+            "!=web",
+            "!= 10.0.0.7",
+            "!=10.0.0.0/29",
+            "corp.example.",
+            "=a.corp.example",
             "0.0.0.0/0",
             " web ",
         ]),
+        ("host_fqdn" | "host_fqdns" | "host_rdns" | "hostname" | "netbios_name", _) => {
+            texts(&["apache", "=Apache", "!=APACHE", "corp.example.", "=A.corp.example", "!=b.corp.example", " e "])
+        }
         (_, Kind::Text) => texts(&[
             "apache",
             "=Apache",
@@ -231,6 +266,10 @@ pub(crate) fn filter() -> BoxedStrategy<Value> {
         "host",
         "host_ip",
         "host_fqdn",
+        "host_fqdns",
+        "host_rdns",
+        "hostname",
+        "netbios_name",
         "operating_system",
         "host_start",
         "credentialed",

@@ -45,7 +45,7 @@ pub(crate) struct Results {
     #[serde(default)]
     extra_fields: Option<Vec<String>>,
     /// Conditions by field; all must match. Any field, shown or not. Text: substring, or =text for exact. Numbers, dates,
-    /// severities: >, >=, <, <=, =, != before the value. host: name, IP or CIDR. A list means any of its values,
+    /// severities: >, >=, <, <=, =, != before the value. host: any name of the machine, IP or CIDR, also with !=. A list means any of its values,
     /// `{"all": [">=5", "<8"]}` a range. {"any": [{..}, {..}]} and {"not": {..}} combine filters. At most 1000 conditions
     /// and 50000 bytes. Example: {"severity": ">=High", "exploit_available": true, "not": {"host": "10.0.0.0/24"}}
     #[serde(default)]

@@ -9,9 +9,11 @@ use serde_json::{Map, Value, json};
 use super::{item::typed, names, spelling, table::Type};
 
 /// Tags that are fields, in the order of preference of those that say the same.
-const TAGS: [(&str, &str, Type); 8] = [
+const TAGS: [(&str, &str, Type); 10] = [
     ("host-ip", "host_ip", Type::Text),
     ("host-fqdn", "host_fqdn", Type::Text),
+    ("host-rdns", "host_rdns", Type::Text),
+    ("hostname", "hostname", Type::Text),
     ("operating-system", "operating_system", Type::Text),
     ("netbios-name", "netbios_name", Type::Text),
     ("mac-address", "mac_address", Type::Text),
@@ -53,6 +55,9 @@ impl Host {
         if self.name.parse::<IpAddr>().is_ok() {
             fields.insert("host_ip".to_owned(), json!(self.name));
         }
+        if let Some(list) = self.last("host-fqdns").map(listed).filter(|list| !list.is_empty()) {
+            fields.insert("host_fqdns".to_owned(), Value::Array(list));
+        }
         for (tag, name, kind) in TAGS {
             if kind == Type::Date {
                 fields.extend(self.time(tag).map(|time| (name.to_owned(), json!(time))));
@@ -80,5 +85,17 @@ impl Host {
             Some(time.to_string())
         };
         zoned.next_back().or_else(|| times.clone().next().map(|time| local(time).unwrap_or_else(|| time.to_owned())))
+    }
+}
+
+/// The names of a list such as `[{"FQDN": "a.example"}]`; a text of another form is the only one.
+fn listed(text: &str) -> Vec<Value> {
+    let shown = |name: &str| typed("host_fqdns", Type::Text, name, &mut BTreeMap::new());
+    let name = |entry: &Value| entry.as_str().or_else(|| entry["FQDN"].as_str()).map(str::to_owned);
+    let names: Option<Vec<String>> =
+        serde_json::from_str::<Vec<Value>>(text).ok().and_then(|list| list.iter().map(name).collect());
+    match names {
+        Some(names) => names.iter().filter(|name| !name.trim().is_empty()).map(|name| shown(name)).collect(),
+        None => vec![shown(text)],
     }
 }

@@ -104,7 +104,7 @@ pub(crate) const ATTRIBUTES: [(&str, &str); 7] = [
 
 /// Whether a key of the JSON object means something else than an element of this name that nobody knows.
 pub(crate) fn is_taken(name: &str) -> bool {
-    const OTHERS: &str = "type host host_ip host_fqdn operating_system netbios_name mac_address host_start host_end \
+    const OTHERS: &str = "type host host_ip host_fqdn host_fqdns host_rdns hostname operating_system netbios_name mac_address host_start host_end \
                           credentialed port protocol svc_name plugin_id plugin_name plugin_family severity cvss_score \
                           attachment truncated_fields truncated_record";
     let all = [OTHERS, INTEGER_LISTS, TEXT_LISTS, "see_also", NUMBERS, BOOLEANS, DATES, TEXTS];
@@ -115,8 +115,11 @@ pub(crate) fn is_taken(name: &str) -> bool {
 
 /// Whether what stands in a known field is what a scanned machine has answered.
 pub(crate) fn is_untrusted(name: &str) -> bool {
-    const ALL: [&str; 8] = [
+    const ALL: [&str; 11] = [
         "host_fqdn",
+        "host_fqdns",
+        "host_rdns",
+        "hostname",
         "operating_system",
         "netbios_name",
         "plugin_output",

@@ -126,7 +126,7 @@ impl View<'_> {
         }
         let present = |id| self.shape.present.contains(id);
         let stands_in = id == FieldId::PluginName && present(FieldId::PluginNameElement);
-        let is_of_item = !matches!(id.field().origin, Origin::Host | Origin::Derived(_));
+        let is_of_item = !matches!(id.field().origin, Origin::Host | Origin::HostList | Origin::Derived(_));
         if !is_of_item || present(id) || stands_in {
             Known::Unknown
         } else if id.field().kind == Kind::Boolean {

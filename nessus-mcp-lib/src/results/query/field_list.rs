@@ -26,6 +26,7 @@ fn declared(id: FieldId) -> DeclaredField {
     let kind = match id.field().kind {
         Kind::Text => "text",
         Kind::Host => "host",
+        Kind::Name => "name",
         Kind::Integer => "integer",
         Kind::Number => "number",
         Kind::Severity => "severity",

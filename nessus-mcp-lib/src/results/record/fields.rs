@@ -25,6 +25,8 @@ pub(crate) enum Kind {
     Text,
     /// A host name or IP address: text that also takes CIDR filters.
     Host,
+    /// A name of a machine: text that filters compare without regard to case and trailing dots.
+    Name,
     /// A whole number; in a list of references, the name of the register may stand before it, as in `CWE-20`.
     Integer,
     /// A decimal number, with a point or a comma.
@@ -46,6 +48,8 @@ pub(crate) enum Kind {
 pub(crate) enum Origin {
     /// The enclosing `ReportHost` and its `HostProperties`.
     Host,
+    /// One of the `HostProperties` that lists names: always a JSON list.
+    HostList,
     /// An attribute of `ReportItem`.
     Attribute,
     /// A child element of `ReportItem`, at most once in an item.
@@ -109,9 +113,12 @@ fields! {
     FindingKey "finding_key" "" Key Derived(FindingKey);
     Host "host" "name" Host Host;
     HostIp "host_ip" "host-ip" Host Host;
-    HostFqdn "host_fqdn" "host-fqdn" Text Host;
+    HostFqdn "host_fqdn" "host-fqdn" Name Host;
+    HostFqdns "host_fqdns" "host-fqdns" Name HostList;
+    HostRdns "host_rdns" "host-rdns" Name Host;
+    Hostname "hostname" "hostname" Name Host;
+    NetbiosName "netbios_name" "netbios-name" Name Host;
     OperatingSystem "operating_system" "operating-system" Text Host;
-    NetbiosName "netbios_name" "netbios-name" Text Host;
     MacAddress "mac_address" "mac-address" Text Host;
     HostStart "host_start" "HOST_START_TIMESTAMP" Date Host;
     HostEnd "host_end" "HOST_END_TIMESTAMP" Date Host;
@@ -247,7 +254,7 @@ impl FieldId {
 
     /// Whether the JSON value is always a list.
     pub(crate) fn is_list(self) -> bool {
-        matches!(self.field().origin, Origin::List | Origin::Lines)
+        matches!(self.field().origin, Origin::List | Origin::Lines | Origin::HostList)
     }
 
     /// Whether its texts are what a scanned machine has answered.
@@ -255,8 +262,11 @@ impl FieldId {
         matches!(
             self,
             Self::HostFqdn
-                | Self::OperatingSystem
+                | Self::HostFqdns
+                | Self::HostRdns
+                | Self::Hostname
                 | Self::NetbiosName
+                | Self::OperatingSystem
                 | Self::PluginOutput
                 | Self::Output
                 | Self::Attachment
@@ -287,11 +297,14 @@ impl FieldId {
 
     /// The field that a host tag of this name fills.
     pub(crate) fn of_host_tag(name: &str) -> Option<Self> {
-        const TAGS: [FieldId; 8] = [
+        const TAGS: [FieldId; 11] = [
             FieldId::HostIp,
             FieldId::HostFqdn,
-            FieldId::OperatingSystem,
+            FieldId::HostFqdns,
+            FieldId::HostRdns,
+            FieldId::Hostname,
             FieldId::NetbiosName,
+            FieldId::OperatingSystem,
             FieldId::MacAddress,
             FieldId::HostStart,
             FieldId::HostEnd,
@@ -309,7 +322,8 @@ impl FieldId {
     pub(crate) fn named(text: &str) -> Option<Self> {
         let wanted = plain(text);
         ALL.iter().copied().find(|id| plain(id.name()) == wanted).or_else(|| {
-            let in_item = |id: &Self| !matches!(id.field().origin, Origin::Host | Origin::Derived(_));
+            let in_item =
+                |id: &Self| !matches!(id.field().origin, Origin::Host | Origin::HostList | Origin::Derived(_));
             ALL.iter().copied().filter(in_item).find(|id| plain(id.field().xml) == wanted)
         })
     }
@@ -364,7 +378,7 @@ macro_rules! fields_that {
 impl FieldSet {
     /// Those with values that may not fit their type.
     pub(crate) const TYPED: Self =
-        fields_that!(|id, field| !matches!(field.kind, Kind::Text | Kind::Host | Kind::Attachment));
+        fields_that!(|id, field| !matches!(field.kind, Kind::Text | Kind::Host | Kind::Name | Kind::Attachment));
 
     /// Those that have a value wherever they occur: the attributes, and the elements that are no lists and repeat no
     /// attribute.
@@ -374,7 +388,8 @@ impl FieldSet {
 
     /// Those that may have a value without an occurrence of their own in the item.
     pub(crate) const BESIDE: Self = fields_that!(|id, field| {
-        matches!(field.origin, Origin::Host | Origin::Derived(_)) || matches!(id, FieldId::PluginName)
+        matches!(field.origin, Origin::Host | Origin::HostList | Origin::Derived(_))
+            || matches!(id, FieldId::PluginName)
     })
     .without(Self::ON_REQUEST);
 
@@ -494,7 +509,7 @@ impl FieldRef {
 
     /// Whether it is a property of the host, so that all items of a host have the same.
     pub(crate) fn is_of_host(&self) -> bool {
-        matches!(self, Self::Declared(id) if id.field().origin == Origin::Host)
+        matches!(self, Self::Declared(id) if matches!(id.field().origin, Origin::Host | Origin::HostList))
     }
 
     /// The name in JSON.

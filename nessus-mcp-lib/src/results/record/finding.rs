@@ -29,6 +29,7 @@ impl<'r> Record<'r> {
         let field = id.field();
         match field.origin {
             Origin::Host => self.host.get(id).is_some_and(|text| take(typed(id, text))),
+            Origin::HostList => self.host.listed_names().any(|name| take(Value::Text(name))),
             Origin::Derived(Derived::BestScore) => self.best_score().is_some_and(|score| take(Value::Number(score))),
             Origin::Derived(Derived::FindingKey) => take(Value::Key(self.key())),
             Origin::Attribute => match self.item.first(id) {

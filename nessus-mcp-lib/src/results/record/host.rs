@@ -4,7 +4,7 @@ use std::{cell::OnceCell, net::IpAddr};
 
 use serde::{Deserialize, Serialize};
 
-use super::{fields::FieldId, host_time, namespaces::Namespaces};
+use super::{fields::FieldId, host_names, host_time, namespaces::Namespaces};
 
 /// What is kept of a host.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -16,8 +16,12 @@ pub(crate) struct Host {
     pub namespaces: Namespaces,
     ip: Option<Box<str>>,
     fqdn: Option<Box<str>>,
-    operating_system: Option<Box<str>>,
+    /// The names in `host-fqdns`.
+    fqdns: Box<[Box<str>]>,
+    rdns: Option<Box<str>>,
+    hostname: Option<Box<str>>,
     netbios_name: Option<Box<str>>,
+    operating_system: Option<Box<str>>,
     mac_address: Option<Box<str>>,
     start: Option<Box<str>>,
     end: Option<Box<str>>,
@@ -54,8 +58,14 @@ impl Host {
         let property = match id {
             FieldId::HostIp => &mut self.ip,
             FieldId::HostFqdn => &mut self.fqdn,
-            FieldId::OperatingSystem => &mut self.operating_system,
+            FieldId::HostFqdns => {
+                self.fqdns = host_names::listed(&value);
+                return;
+            }
+            FieldId::HostRdns => &mut self.rdns,
+            FieldId::Hostname => &mut self.hostname,
             FieldId::NetbiosName => &mut self.netbios_name,
+            FieldId::OperatingSystem => &mut self.operating_system,
             FieldId::MacAddress => &mut self.mac_address,
             FieldId::Credentialed => &mut self.credentialed,
             _ => return,
@@ -63,14 +73,16 @@ impl Host {
         *property = Some(value.into_boxed_str());
     }
 
-    /// A property. The name stands in for a missing `host-ip` when it is an address.
+    /// A property that is one text. The name stands in for a missing `host-ip` when it is an address.
     pub(crate) fn get(&self, id: FieldId) -> Option<&str> {
         match id {
             FieldId::Host => Some(&*self.name).filter(|name| !name.is_empty()),
             FieldId::HostIp => self.ip.as_deref().or_else(|| self.name.parse::<IpAddr>().ok().map(|_| &*self.name)),
             FieldId::HostFqdn => self.fqdn.as_deref(),
-            FieldId::OperatingSystem => self.operating_system.as_deref(),
+            FieldId::HostRdns => self.rdns.as_deref(),
+            FieldId::Hostname => self.hostname.as_deref(),
             FieldId::NetbiosName => self.netbios_name.as_deref(),
+            FieldId::OperatingSystem => self.operating_system.as_deref(),
             FieldId::MacAddress => self.mac_address.as_deref(),
             FieldId::HostStart => self.start.as_deref(),
             FieldId::HostEnd => self.end.as_deref(),
@@ -84,9 +96,33 @@ impl Host {
         *self.part.0.get_or_init(compute)
     }
 
-    /// The address, when there is one.
+    /// The names in `host-fqdns`.
+    pub(crate) fn listed_names(&self) -> impl Iterator<Item = &str> {
+        self.fqdns.iter().map(|name| &**name)
+    }
+
+    /// Everything that the host is known as, some of it twice: what was scanned, the machine's name in that if it is a URL,
+    /// the address and the names that were found.
+    pub(crate) fn known_as(&self) -> impl Iterator<Item = &str> {
+        let netbios = self.netbios_name.as_deref();
+        let texts = [&self.ip, &self.fqdn, &self.rdns, &self.hostname].into_iter().filter_map(|text| text.as_deref());
+        let scanned = [&*self.name, host_names::of_target(&self.name)];
+        scanned
+            .into_iter()
+            .chain(texts)
+            .chain(netbios)
+            .chain(netbios.map(host_names::of_netbios))
+            .chain(self.listed_names())
+    }
+
+    /// The address, when there is one; an IPv4-mapped one is the IPv4 address.
     pub(crate) fn address(&self) -> Option<IpAddr> {
-        self.get(FieldId::HostIp)?.parse().ok()
+        host_names::as_address(self.get(FieldId::HostIp)?)
+    }
+
+    /// The address, and that which was scanned where it is another.
+    pub(crate) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.address().into_iter().chain(host_names::as_address(host_names::of_target(&self.name)))
     }
 }
 
@@ -101,5 +137,6 @@ mod tests {
         host.set(FieldId::HostIp, "10.0.0.8".to_owned());
         assert_eq!(host.address(), Some("10.0.0.8".parse().unwrap()));
         assert_eq!(Host::named("web01".to_owned()).address(), None);
+        assert_eq!(host.addresses().map(|address| address.to_string()).collect::<Vec<_>>(), ["10.0.0.8", "10.0.0.7"]);
     }
 }

@@ -9,6 +9,7 @@ mod compliance;
 mod fields;
 mod finding;
 mod host;
+mod host_names;
 mod host_time;
 mod identity;
 mod item;
@@ -26,6 +27,7 @@ pub(crate) use self::{
     fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},
     finding::{Record, is_called},
     host::Host,
+    host_names::{as_address, is_same as is_same_name},
     item::{Item, Occurrence, Opened, Place},
     namespaces::{Level, NAMESPACE_BYTES, Namespaces, is_declaration, split},
     severity::severity,

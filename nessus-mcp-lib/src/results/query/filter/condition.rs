@@ -10,8 +10,8 @@ use crate::{
     results::{
         error::ResultsError,
         record::{
-            FieldId, FieldRef, FieldSet, FindingKey, Kind, Record, Severity, Value, boolean, day, decimal, integer,
-            number, severity,
+            FieldId, FieldRef, FieldSet, FindingKey, Kind, Record, Severity, Value, as_address, boolean, day, decimal, integer,
+            is_same_name, number, severity,
         },
     },
 };
@@ -83,6 +83,7 @@ impl Test {
         let wrong = |what: &str| invalid(field, format!("`{}` is not {what}", excerpt(text)));
         match kind {
             Kind::Text | Kind::Attachment => Self::text(field, text),
+            Kind::Name => Self::text(field, text.trim()),
             Kind::Host => Self::host(field, text),
             Kind::Integer | Kind::Number => {
                 let (operator, operand) = Operator::split(text);
@@ -134,16 +135,19 @@ impl Test {
     }
 
     fn host(field: &FieldRef, text: &str) -> Result<Self, ResultsError> {
-        let operand = text.trim();
-        if let Ok(address) = operand.strip_prefix('=').unwrap_or(operand).parse() {
+        let text = text.trim();
+        let operand = text.strip_prefix('=').unwrap_or(text).trim();
+        if let Some(address) = as_address(operand) {
             return Ok(Self::Address(address));
         }
-        if operand.contains('/') {
-            let network = operand.parse::<IpNet>();
-            let network = network.map_err(|_| invalid(field, format!("`{}` is no CIDR range", excerpt(operand))))?;
+        if let Ok(network) = operand.parse::<IpNet>() {
             return Ok(Self::Network(network.trunc()));
         }
-        Self::text(field, operand)
+        // Any other text with a `/` may be the URL of a web application.
+        if operand.split_once('/').is_some_and(|(address, _)| as_address(address).is_some()) {
+            return Err(invalid(field, format!("`{}` is no CIDR range", excerpt(operand))));
+        }
+        Self::text(field, text)
     }
 
     /// What [`Test::read`] reads as the same test.
@@ -193,11 +197,17 @@ impl Test {
         };
         match self {
             _ if self.is_for_nothing() => record.first(id).is_none(),
-            Self::Address(address) => record.host.address() == Some(*address),
-            Self::Network(network) => record.host.address().is_some_and(|address| network.contains(&address)),
-            Self::Contains(needle) if id == FieldId::Host => {
-                needle.is_in(&record.host.name)
-                    || record.host.get(FieldId::HostIp).is_some_and(|address| needle.is_in(address))
+            Self::Address(_) | Self::Network(_) if id == FieldId::Host => {
+                record.host.addresses().any(|address| self.holds_for_address(address))
+            }
+            Self::Address(_) | Self::Network(_) => {
+                record.host.address().is_some_and(|address| self.holds_for_address(address))
+            }
+            Self::Contains(_) | Self::Exactly(_) if id == FieldId::Host => {
+                record.host.known_as().any(|name| self.holds_for_name(name))
+            }
+            Self::Contains(_) | Self::Exactly(_) if matches!(id.field().kind, Kind::Host | Kind::Name) => {
+                record.any(id, |value| matches!(value, Value::Text(name) if self.holds_for_name(name)))
             }
             Self::Contains(_) | Self::Exactly(_) | Self::Word(_) => record.any(id, |value| match value {
                 Value::Text(text) => self.holds_for_text(text),
@@ -255,6 +265,23 @@ impl Test {
     /// Whether it holds where there is no value, which an empty text is too.
     fn is_for_nothing(&self) -> bool {
         matches!(self, Self::Exactly(text) | Self::Word(text) if text.is_empty())
+    }
+
+    fn holds_for_address(&self, address: IpAddr) -> bool {
+        match self {
+            Self::Address(wanted) => *wanted == address,
+            Self::Network(network) => network.contains(&address),
+            _ => false,
+        }
+    }
+
+    /// Names of machines are compared without regard to case and trailing dots.
+    fn holds_for_name(&self, name: &str) -> bool {
+        match self {
+            Self::Contains(needle) => needle.is_in(name) || needle.is_end_with_dot_of(name),
+            Self::Exactly(exact) => is_same_name(exact, name),
+            _ => false,
+        }
     }
 
     fn holds_for_text(&self, text: &str) -> bool {
@@ -321,6 +348,12 @@ impl Needle {
         Self { shown: text.into(), lower: text.to_lowercase().into() }
     }
 
+    /// Whether it ends in a dot, and is without it how `name` ends.
+    fn is_end_with_dot_of(&self, name: &str) -> bool {
+        let end = self.lower.trim_end_matches('.');
+        !end.is_empty() && end.len() < self.lower.len() && name.trim_end_matches('.').to_lowercase().ends_with(end)
+    }
+
     /// Whether `text` contains it. Texts without accents, which is nearly all of them, are not copied.
     fn is_in(&self, text: &str) -> bool {
         let wanted = self.lower.as_bytes();
@@ -342,6 +375,12 @@ fn kind_of(field: &FieldRef) -> Kind {
     }
 }
 
+/// What follows `!=` in a condition on a name of a machine, which takes the operator although it is text.
+pub(super) fn unwanted_name<'t>(field: &FieldRef, text: &'t str) -> Option<&'t str> {
+    let is_name = matches!(kind_of(field), Kind::Host | Kind::Name);
+    text.trim().strip_prefix("!=").filter(|_| is_name)
+}
+
 pub(super) fn type_of(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
@@ -358,7 +397,8 @@ pub(super) fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsErr
         Kind::Text | Kind::Attachment => {
             r#""text" for a part of it in any case, "=text" for all of it, "\"<text>\"" to look for an operator"#
         }
-        Kind::Host => r#""web" for a part of the name, "=web01", "10.0.0.7", "10.0.0.0/24""#,
+        Kind::Host => r#""web" for a part of a name, "=web01", "!=web01", "10.0.0.7", "10.0.0.0/24""#,
+        Kind::Name => r#""web" for a part of it, "=web01" for all of it, "!=web01", in any case"#,
         Kind::Integer => r#"443, "443", or an operator > >= < <= = != and a number, as in ">=1024""#,
         Kind::Number => r#"7.5, "7.5", or an operator > >= < <= = != and a number, as in ">=7.5""#,
         Kind::Severity => r#"Info, Low, Medium, High, Critical or 0 to 4, with > >= < <= = !=, as in ">=High""#,

@@ -30,6 +30,11 @@
 //! | truth value | `true`, `"false"` | an absent value is false |
 //! | `finding_key` | `"v1:4bbf966120fe56efe59d4326b615ac40"` | is this one |
 //! | `host`, `host_ip` | `"10.0.0.0/24"`, `"10.0.0.7"` | the host's address is in it, is it |
+//! | `host`, `host_ip`, names of the host | `"=web01"`, `"!=web01"` | is exactly this, is not, in any case and with or without a dot at the end |
+//!
+//! `host` looks at everything that the machine is known as: what was scanned, its address, `host_fqdn`, `host_fqdns`,
+//! `host_rdns`, `hostname` and `netbios_name`. One of them is enough, so `!=web01` leaves a machine out when one is
+//! `web01`.
 //!
 //! White space around a value is left aside, of the export as of the condition, but not between quotes.
 //!
@@ -42,7 +47,7 @@ use std::{collections::HashSet, str::FromStr};
 
 use serde_json::{Map, Value as Json};
 
-use self::condition::{Test, invalid, type_of};
+use self::condition::{Test, invalid, type_of, unwanted_name};
 use crate::results::{
     error::ResultsError,
     record::{FieldRef, Record, Value},
@@ -291,6 +296,10 @@ impl Condition {
         allowance.condition()?;
         if let Json::String(text) = value {
             allowance.text(text)?;
+            if let Some(name) = unwanted_name(field, text) {
+                let wanted = Test::read(field, &Json::String(format!("={}", name.trim())))?;
+                return Ok(Self::Not(Box::new(Self::Test(wanted))));
+            }
         }
         match value {
             Json::Array(values) if values.is_empty() => Err(invalid(field, "an empty list matches nothing")),

@@ -24,12 +24,21 @@ https://b.example/2</see_also>
     <attachment name="shot.bmp" type="image/bmp">0123abcd</attachment>
     <plugin_output>line &lt;script&gt;</plugin_output><brand_new>Seven</brand_new></ReportItem>"#;
 
-/// Whether the filter lets the item above through, on host web01 = 10.1.2.3.
+/// Whether the filter lets the item above through, on host web01 = 10.1.2.3, which has other names too.
 fn lets_through(filters: &Json) -> bool {
     let mut reader = ItemReader::default();
     let mut host = Host::named("web01.Example".to_owned());
     let item = reader.read(ITEM.as_bytes(), 0, &host.namespaces).unwrap();
-    host.set(FieldId::HostIp, "10.1.2.3".to_owned());
+    for (id, value) in [
+        (FieldId::HostIp, "10.1.2.3"),
+        (FieldId::HostFqdn, "Shop.Corp.Example."),
+        (FieldId::HostFqdns, r#"[{"FQDN":"a.corp.example"},{"FQDN":"b.corp.example"}]"#),
+        (FieldId::HostRdns, "ptr-7.provider.example"),
+        (FieldId::Hostname, "debian12"),
+        (FieldId::NetbiosName, r"CORP\WEBSRV"),
+    ] {
+        host.set(id, value.to_owned());
+    }
     let filters = FilterSet::from_json(filters).unwrap();
     let again = FilterSet::from_json(&Json::Object(filters.to_json())).unwrap();
     let record = Record { host: &host, item };
@@ -98,7 +107,34 @@ fn each_kind_of_filter_decides() {
         (json!({"host_ip": "10.1.2.77/25"}), true),
         (json!({"host": "192.168.0.0/16"}), false),
         (json!({"host": "2001:db8::/32"}), false),
+        (json!({"host": "=WEB01.example."}), true),
+        (json!({"host": "web01.example."}), true),
+        (json!({"host": "01.example.x"}), false),
+        (json!({"host": "=web01"}), false),
+        (json!({"host": "shop"}), true),
+        (json!({"host": "=shop.corp.example"}), true),
+        (json!({"host": "=B.corp.example"}), true),
+        (json!({"host": "ptr-7"}), true),
+        (json!({"host": "=Debian12"}), true),
+        (json!({"host": "=websrv"}), true),
+        (json!({"host": r"=corp\websrv"}), true),
+        (json!({"host": "!=shop.CORP.example"}), false),
+        (json!({"host": "!= 10.1.2.3"}), false),
+        (json!({"host": "!=10.0.0.0/8"}), false),
+        (json!({"host": "=10.0.0.0/8"}), true),
+        (json!({"host": "!=shop"}), true),
+        (json!({"host": {"not": "shop"}}), false),
+        (json!({"host": "::ffff:10.1.2.3"}), true),
+        (json!({"host": "http://other.example/a"}), false),
+        (json!({"host_ip": "!=10.1.2.3"}), false),
         (json!({"host_fqdn": "web"}), false),
+        (json!({"host_fqdn": "=shop.corp.example"}), true),
+        (json!({"host_fqdn": "!=SHOP.corp.example"}), false),
+        (json!({"host_fqdn": "corp.example."}), true),
+        (json!({"host_fqdns": "=A.corp.example"}), true),
+        (json!({"host_fqdns": "!=b.corp.example"}), false),
+        (json!({"hostname": "!=debian11"}), true),
+        (json!({"netbios_name": "=CORP\\websrv"}), true),
         (json!({"credentialed": false}), true),
         (json!({"credentialed": true}), false),
         (json!({"brand_new": "seven"}), true),

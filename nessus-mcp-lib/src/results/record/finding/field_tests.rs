@@ -38,7 +38,7 @@ fn told(record: &Record<'_>, value: Value<'_>) -> (&'static str, String) {
 /// What the values of a kind are, those that fit it.
 fn told_as(kind: Kind) -> &'static str {
     match kind {
-        Kind::Text | Kind::Host => "text",
+        Kind::Text | Kind::Host | Kind::Name => "text",
         Kind::Integer => "integer",
         Kind::Number => "number",
         Kind::Severity => "severity",
@@ -53,7 +53,7 @@ fn told_as(kind: Kind) -> &'static str {
 fn written(id: FieldId) -> String {
     let at = id as usize;
     match id.field().kind {
-        Kind::Text | Kind::Attachment => format!("the {}", id.name()),
+        Kind::Text | Kind::Name | Kind::Attachment => format!("the {}", id.name()),
         Kind::Host => format!("192.0.2.{at}"),
         Kind::Integer => (1000 + at).to_string(),
         Kind::Number => format!("{at}.5"),
@@ -83,7 +83,7 @@ fn everything() -> String {
         let (xml, value) = (field.xml, written(id));
         match field.origin {
             Origin::Host if id == FieldId::Host => Ok(()),
-            Origin::Host => write!(properties, r#"<tag name="{xml}">{value}</tag>"#),
+            Origin::Host | Origin::HostList => write!(properties, r#"<tag name="{xml}">{value}</tag>"#),
             Origin::Attribute => write!(attributes, r#" {xml}="{value}""#),
             Origin::Element | Origin::List | Origin::Lines => write!(elements, "<{xml}>{value}</{xml}>"),
             Origin::Derived(_) => Ok(()),

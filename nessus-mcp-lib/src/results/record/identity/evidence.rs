@@ -1,10 +1,12 @@
 //! What an export says about which machine a host is.
 
-use std::{borrow::Cow, net::IpAddr};
+use std::net::IpAddr;
 
-use serde::Deserialize;
-
-use super::super::{fields::FieldId, host::Host};
+use super::super::{
+    fields::FieldId,
+    host::Host,
+    host_names::{self, as_address, plain},
+};
 
 /// Where a name of a machine was found, the most trusted first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,11 +46,20 @@ impl HostEvidence {
     /// What is kept of a host.
     pub(crate) fn of(host: &Host) -> Self {
         let mut evidence = Self::named(&host.name);
-        for id in [FieldId::HostIp, FieldId::HostFqdn, FieldId::NetbiosName, FieldId::MacAddress] {
+        const ONE_TEXT: [FieldId; 6] = [
+            FieldId::HostIp,
+            FieldId::HostFqdn,
+            FieldId::HostRdns,
+            FieldId::Hostname,
+            FieldId::NetbiosName,
+            FieldId::MacAddress,
+        ];
+        for id in ONE_TEXT {
             if let Some(value) = host.get(id) {
                 evidence.note(id.field().xml, value);
             }
         }
+        host.listed_names().for_each(|name| evidence.add_name(Source::Fqdns, name));
         evidence
     }
 
@@ -58,21 +69,9 @@ impl HostEvidence {
             "host-ip" => self.address = as_address(value).or(self.address),
             "host-fqdn" => self.add_name(Source::Fqdn, value),
             "host-rdns" => self.add_name(Source::ReverseDns, value),
-            "host-fqdns" => {
-                #[derive(Deserialize)]
-                struct Entry {
-                    #[serde(rename = "FQDN")]
-                    name: String,
-                }
-                // A list of another form says nothing.
-                let entries: Vec<Entry> = serde_json::from_str(value).unwrap_or_default();
-                for entry in entries {
-                    self.add_name(Source::Fqdns, &entry.name);
-                }
-            }
+            "host-fqdns" => host_names::listed(value).iter().for_each(|name| self.add_name(Source::Fqdns, name)),
             "hostname" => self.add_name(Source::Hostname, value),
-            // Some versions write the domain before it.
-            "netbios-name" => self.add_name(Source::Netbios, value.rsplit('\\').next().unwrap_or(value)),
+            "netbios-name" => self.add_name(Source::Netbios, host_names::of_netbios(value)),
             "mac-address" => {
                 for mac in value.split_whitespace().filter_map(read_mac) {
                     insert(&mut self.macs, mac);
@@ -139,35 +138,19 @@ impl HostEvidence {
 
     fn add_name(&mut self, source: Source, value: &str) {
         let name = plain(value);
-        if let Some(name) = machine_name(&name) {
+        // A list in a form that is not known says nothing.
+        if let Some(name) = machine_name(&name).filter(|name| !name.contains(char::is_whitespace)) {
             insert(&mut self.names, (source, name.into()));
         }
     }
 }
 
-/// A name without what is written differently: case, trailing dots and white space around it.
-fn plain(name: &str) -> Cow<'_, str> {
-    let name = name.trim().trim_end_matches('.');
-    if name.chars().any(char::is_uppercase) { Cow::Owned(name.to_lowercase()) } else { Cow::Borrowed(name) }
-}
-
-/// The machine's name in a plain name: without scheme and path, where it is a URL. Addresses, and names that every machine
-/// has for itself, are none.
+/// The machine's name in a plain name: without scheme, port and path, where it is a URL. Addresses, and names that every
+/// machine has for itself, are none.
 fn machine_name(name: &str) -> Option<&str> {
-    let authority = match name.split_once("://") {
-        Some((_, rest)) => {
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            authority.split_once(':').map_or(authority, |(host, _)| host).trim_end_matches('.')
-        }
-        None => name,
-    };
-    let is_common = matches!(authority, "" | "localhost" | "localhost.localdomain" | "localhost6" | "localhost4");
-    (!is_common && as_address(authority).is_none()).then_some(authority)
-}
-
-/// An address; an IPv4-mapped one is the IPv4 address.
-fn as_address(text: &str) -> Option<IpAddr> {
-    text.trim().parse().ok().map(|address: IpAddr| address.to_canonical())
+    let name = host_names::of_target(name).trim_end_matches('.');
+    let is_common = matches!(name, "" | "localhost" | "localhost.localdomain" | "localhost6" | "localhost4");
+    (!is_common && as_address(name).is_none()).then_some(name)
 }
 
 /// A hardware address that belongs to one machine: those of groups, of redundant routers (VRRP, HSRP) and of containers are
