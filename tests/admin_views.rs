@@ -42,7 +42,7 @@ fn validate_depends_on_what_was_wanted() {
         report["authentication"]["status"].as_str().unwrap().to_owned()
     };
     assert_eq!(status(&[]), "partial");
-    assert_eq!(status(&["--scan-type", "untrusted"]), "not_applicable");
+    assert_eq!(status(&["--scan-type", "untrusted"]), "partial", "what happened, not what was asked for");
     assert_eq!(status(&["--scan-type", "trusted_privileged"]), "partial");
     assert_eq!(status(&["--scan-type", "trusted", "--min-authenticated", "0.2"]), "success");
 }
@@ -52,6 +52,8 @@ fn validate_says_what_is_missing() {
     let arguments = ["validate", "--targets", "192.0.2.0/26", "--scan-type", "untrusted", "--hosts", "1"];
     let report = parsed(&mut admin(&arguments, &["office.nessus"]));
     assert_eq!(report["warnings"][0]["code"], "targets_without_results");
+    let message = report["warnings"][0]["message"].as_str().unwrap();
+    assert!(message.contains("of 64 targets have no results") && message.ends_with(" more"), "{message}");
     assert_eq!(report["authentication"]["hosts_left_out"], 3);
     assert_eq!((&report["hosts"], &report["compliance_counts"]["FAILED"]), (&json!(5), &json!(1)));
 }

@@ -297,7 +297,7 @@ pub(crate) struct ValidateArgs {
     #[arg(long, value_name = "TYPE")]
     pub(crate) scan_type: Option<ScanType>,
 
-    /// The targets of the scan, to report hosts that are missing
+    /// The targets of the scan, to name those without a host in the export, and hosts that are none of them
     #[arg(long, value_name = "TARGETS")]
     pub(crate) targets: Option<String>,
 

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "the helpers of a test fail it by panicking")]
 
 mod arbitrary;
+mod blocks;
 mod compare;
 mod corpus;
 mod engine;

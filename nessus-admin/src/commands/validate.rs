@@ -13,7 +13,7 @@ use crate::{args::ValidateArgs, output};
 pub(crate) fn run(args: &ValidateArgs) -> Result<(), Failure> {
     let mut validation = Validation::new().login(login(args.scan_type)).hosts_listed(args.hosts);
     if let Some(targets) = &args.targets {
-        validation = validation.targets(targets.parse::<TargetSet>()?.host_count());
+        validation = validation.targets(targets.parse::<TargetSet>()?);
     }
     if let Some(share) = args.min_authenticated {
         validation = validation.authenticated_share(share);

@@ -107,6 +107,32 @@ impl TargetSet {
         self.v4.is_empty() && self.v6.is_empty() && self.names.is_empty() && self.patterns.is_empty()
     }
 
+    /// Whether this address is in it; an IPv4-mapped one is the IPv4 address.
+    pub fn contains_address(&self, address: IpAddr) -> bool {
+        match address.to_canonical() {
+            IpAddr::V4(address) => self.v4.contains(address.to_bits().into()),
+            IpAddr::V6(address) => self.v6.contains(address.to_bits()),
+        }
+    }
+
+    /// What is left without some addresses and the names for which `is_there` is true.
+    #[must_use]
+    pub fn without(&self, addresses: impl IntoIterator<Item = IpAddr>, is_there: impl Fn(&str) -> bool) -> Self {
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        for address in addresses {
+            match address.to_canonical() {
+                IpAddr::V4(address) => v4.push(address.to_bits().into()),
+                IpAddr::V6(address) => v6.push(address.to_bits()),
+            }
+        }
+        Self {
+            v4: self.v4.without(v4),
+            v6: self.v6.without(v6),
+            names: self.names.iter().filter(|name| !is_there(name)).cloned().collect(),
+            patterns: self.patterns.clone(),
+        }
+    }
+
     /// Whether every address and every name of `other` is in this set.
     pub fn contains_set(&self, other: &Self) -> bool {
         self.v4.contains_all(&other.v4)

@@ -39,6 +39,34 @@ impl Ranges {
         })
     }
 
+    pub(super) fn contains(&self, value: u128) -> bool {
+        let at = self.0.partition_point(|range| range.1 < value);
+        self.0.get(at).is_some_and(|range| range.0 <= value)
+    }
+
+    /// What is left without some values, which are in any order.
+    pub(super) fn without(&self, mut values: Vec<u128>) -> Self {
+        values.sort_unstable();
+        let mut values = values.into_iter().peekable();
+        let mut left = Vec::new();
+        for (mut first, last) in self.iter() {
+            while values.next_if(|value| *value < first).is_some() {}
+            let mut is_done = false;
+            while let Some(value) = values.next_if(|value| *value <= last) {
+                if value > first {
+                    left.push((first, value - 1));
+                }
+                // Values may come twice.
+                is_done = value == last;
+                first = first.max(value.saturating_add(1));
+            }
+            if !is_done {
+                left.push((first, last));
+            }
+        }
+        Self(left)
+    }
+
     pub(super) fn intersects(&self, other: &Self) -> bool {
         other.iter().any(|(first, last)| {
             let at = self.0.partition_point(|range| range.1 < first);

@@ -262,6 +262,14 @@ proptest! {
             prop_assert_eq!(our_set.overlaps(&their_set), !our_numbers.is_disjoint(&their_numbers));
             prop_assert_eq!(our_set == their_set, our_numbers == their_numbers);
             prop_assert_eq!(&set(&our_set.to_string()), &our_set);
+            let address = |number: &u8| match our_set.pieces().next() {
+                Some(TargetPiece::Addresses { first: IpAddr::V4(_), .. }) => IpAddr::from([10, 0, 0, *number]),
+                _ => IpAddr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, (*number).into()]),
+            };
+            prop_assert!((0..60).all(|number| our_set.contains_address(address(&number)) == our_numbers.contains(&number)));
+            let left = our_set.without(their_numbers.iter().chain(&their_numbers).map(address), |_| false);
+            prop_assert_eq!(left.host_count(), our_numbers.difference(&their_numbers).count() as u128);
+            prop_assert!(our_set.contains_set(&left) && !left.overlaps(&their_set));
         }
     }
 

@@ -341,7 +341,7 @@ pub struct Task {
     /// What a reader of the results must know, in sentences.
     #[serde(default)]
     pub validation_warnings: Vec<String>,
-    /// Whether the login on the targets worked; `not_applicable` for scans without one.
+    /// Whether the login on the targets worked, whatever was asked for; `not_applicable` where none was wanted and none tried.
     #[serde(default)]
     pub authentication_status: Option<String>,
     /// 0 to 100, never falling within an attempt, 100 only when completed.

@@ -243,7 +243,7 @@ fn finished_view(
 fn validation(task: &Task, end: &ScanStatus) -> Validation {
     let mut validation = Validation::new().login(service::login_expected(task.scan_type)).hosts_listed(HOSTS_LISTED);
     if let Ok(targets) = task.payload.targets.parse::<TargetSet>() {
-        validation = validation.targets(targets.host_count());
+        validation = validation.targets(targets);
     }
     if let Some(hosts) = end.hosts {
         validation = validation.reported_hosts(hosts);

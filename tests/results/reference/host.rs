@@ -6,7 +6,7 @@ use jiff::{Timestamp, civil::DateTime, fmt::strtime};
 use roxmltree::Node;
 use serde_json::{Map, Value, json};
 
-use super::{item::typed, names, spelling, table::Type};
+use super::{item::typed, machines::Evidence, names, spelling, table::Type};
 
 /// Tags that are fields, in the order of preference of those that say the same.
 const TAGS: [(&str, &str, Type); 10] = [
@@ -41,6 +41,24 @@ impl Host {
             !matches!(TAGS.iter().find(|(tag, ..)| name.starts_with(tag)), Some((.., Type::Boolean | Type::Date)));
         if !value.is_empty() && (is_text || !spelling::is_nothing(&value)) {
             self.tags.push((name, value));
+        }
+    }
+
+    /// What tells which machine it is.
+    pub(crate) fn evidence(&self) -> Evidence {
+        let address = |text: &str| text.trim().parse::<IpAddr>().ok().map(|address| address.to_canonical());
+        let mut names: Vec<String> = ["host-fqdn", "host-rdns", "hostname"]
+            .into_iter()
+            .filter_map(|tag| self.last(tag))
+            .map(str::to_owned)
+            .collect();
+        names.extend(self.last("netbios-name").and_then(|name| name.rsplit('\\').next()).map(str::to_owned));
+        let listed = self.last("host-fqdns").map(listed).unwrap_or_default();
+        names.extend(listed.iter().filter_map(|name| name.as_str().map(str::to_owned)));
+        Evidence {
+            name: self.name.clone(),
+            address: self.last("host-ip").and_then(address).or_else(|| address(&self.name)),
+            names,
         }
     }
 

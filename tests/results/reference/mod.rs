@@ -6,6 +6,7 @@
 mod decode;
 mod host;
 mod item;
+mod machines;
 mod names;
 mod spelling;
 mod table;
@@ -26,6 +27,7 @@ use self::host::Host;
 /// What an export holds.
 #[derive(Debug, Default)]
 pub(crate) struct Export {
+    /// Machines, not blocks.
     pub(crate) hosts: u64,
     /// As the profile `full` shows them, in the order of the file.
     pub(crate) items: Vec<Map<String, Value>>,
@@ -67,6 +69,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Export, &'static str> {
 
 fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
     let mut export = Export::default();
+    let mut hosts = Vec::new();
     let (mut has_policy, mut has_report) = (false, false);
     for child in children(document.root_element())? {
         match names::of(child) {
@@ -75,7 +78,7 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
                 has_report = true;
                 for child in children(child)? {
                     match names::of(child) {
-                        "ReportHost" => read_host(child, &mut export)?,
+                        "ReportHost" => hosts.push(read_host(child, &mut export)?),
                         "ReportItem" => return Err("malformed_export"),
                         _ => {}
                     }
@@ -83,12 +86,13 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
             }
             "ReportHost" => {
                 has_report = true;
-                read_host(child, &mut export)?;
+                hosts.push(read_host(child, &mut export)?);
             }
             "ReportItem" => return Err("malformed_export"),
             _ => {}
         }
     }
+    export.hosts = machines::count(&hosts);
     match (has_report, has_policy) {
         (true, _) => Ok(export),
         (false, true) => Err("policy_only_export"),
@@ -96,8 +100,7 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
     }
 }
 
-fn read_host(node: Node<'_, '_>, export: &mut Export) -> Result<(), &'static str> {
-    export.hosts += 1;
+fn read_host(node: Node<'_, '_>, export: &mut Export) -> Result<machines::Evidence, &'static str> {
     let mut host = Host::named(names::attribute(node, "name").unwrap_or_default());
     for child in children(node)? {
         match names::of(child) {
@@ -107,7 +110,7 @@ fn read_host(node: Node<'_, '_>, export: &mut Export) -> Result<(), &'static str
             _ => {}
         }
     }
-    Ok(())
+    Ok(host.evidence())
 }
 
 /// The elements in an element that may hold nothing else.

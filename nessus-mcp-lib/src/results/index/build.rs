@@ -55,11 +55,9 @@ impl ExportIndex {
         output: W,
         validation: &Validation,
     ) -> Result<(ValidationReport, bool), ResultsError> {
-        let mut judge = validation.judge();
-        let summary = Self::build_showing(export, output, |visit| {
-            judge.visit(visit);
-        })?;
-        Ok((validation.report(summary.stats, judge), summary.is_usable))
+        let mut examiner = validation.examiner();
+        let summary = Self::build_showing(export, output, |visit| examiner.visit(visit))?;
+        Ok((validation.report(summary.stats, examiner), summary.is_usable))
     }
 
     /// As [`ExportIndex::build`], and shows `look` everything on the way.

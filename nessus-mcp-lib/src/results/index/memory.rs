@@ -42,13 +42,13 @@ impl Extent {
     pub(crate) fn for_query(self, query: &Query) -> u64 {
         let keys = query.keys_wanted().saturating_add(SPARE).saturating_add(query.keys_wanted() / 2).min(self.items);
         let text = if query.sort.field().is_some() { TEXT } else { 0 };
-        let index = if self.has_index { 16 * self.hosts } else { 64 * self.hosts + HOST * keys.min(self.hosts) };
+        let index = if self.has_index { 16 * self.hosts } else { 128 * self.hosts + HOST * keys.min(self.hosts) };
         BUFFERS + keys.saturating_mul(KEY + text) + index
     }
 
     /// For a summary.
     pub(crate) fn for_summary(self) -> u64 {
-        BUFFERS + 280 * self.hosts + 40 * self.items.min(200_000)
+        BUFFERS + 400 * self.hosts + 40 * self.items.min(200_000) + 4 * self.items
     }
 
     /// For a comparison with a later scan. While hosts are matched, all that is known of them is held several times.

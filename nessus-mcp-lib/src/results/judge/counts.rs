@@ -1,17 +1,20 @@
 //! What an export holds, counted while it is read.
 
-use std::io::BufRead;
+use std::{collections::BTreeSet, io::BufRead};
 
 use serde::{Deserialize, Serialize};
 
 use super::scan_information::{self, ScanInformation};
 use crate::results::{
-    record::{ComplianceResult, Record, RecordKind, Severity},
+    query::NameKey,
+    record::{Blocks, ComplianceResult, Host, HostEvidence, Record, RecordKind, Severity},
     xml::{ExportReader, Step, Visit},
 };
 
 /// How many names of hosts without findings are kept.
 const NAMES: usize = 20;
+/// How many are remembered until it is known which of them have findings in another place of the file.
+const REMEMBERED: usize = 1_000;
 
 /// The number of items of each severity.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,7 +124,7 @@ impl ComplianceCounts {
 #[serde(default)]
 #[non_exhaustive]
 pub struct ExportStats {
-    /// The scanner's version, as the first host's plugin 19506 says.
+    /// The scanner's version, as plugin 19506 says; where the hosts were scanned with several, that with the newest plugins.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanner_version: Option<String>,
     /// The version of its plugins, YYYYMMDDhhmm, from the same place.
@@ -130,11 +133,11 @@ pub struct ExportStats {
     /// The policy, from the same place; the policy's own element is left out of many exports.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub policy_used: Option<String>,
-    /// `ReportHost` elements.
+    /// Machines: one that has several `ReportHost` elements, as in a merged file, counts once.
     pub hosts: u64,
     /// Hosts without any item: they did not answer, or nothing was learned about them.
     pub hosts_without_findings: u64,
-    /// The names of the first 20 of these.
+    /// The names of the first 20 of these, addresses before names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts_without_findings_names: Vec<String>,
     /// `ReportItem` elements.
@@ -159,6 +162,13 @@ impl ComplianceCounts {
 pub(crate) struct Tally {
     stats: ExportStats,
     items_at_host: u64,
+    blocks: Blocks,
+    /// Of each block.
+    has_items: Vec<bool>,
+    /// The names and numbers of the first blocks without items, in the order of names.
+    empty: BTreeSet<(NameKey, String, usize)>,
+    /// The plugins' version, the scanner's and the policy, of the newest plugins.
+    scanner: (Option<String>, Option<String>, Option<String>),
 }
 
 impl Tally {
@@ -171,6 +181,7 @@ impl Tally {
     pub(crate) fn visit(&mut self, visit: Visit<'_>) {
         match visit {
             Visit::HostStart => {
+                // Until it is known which are one machine.
                 self.stats.hosts += 1;
                 self.items_at_host = self.stats.items;
             }
@@ -183,39 +194,64 @@ impl Tally {
                     }
                     RecordKind::Vulnerability => self.stats.severity_counts.add(record.severity()),
                 }
-                if self.stats.scanner_version.is_none() {
+                if record.plugin() == Some(scan_information::PLUGIN) {
                     self.look_for_scanner(&record);
                 }
             }
-            Visit::HostEnd(host) if self.stats.items == self.items_at_host => {
-                self.stats.hosts_without_findings += 1;
-                if self.stats.hosts_without_findings_names.len() < NAMES {
-                    let name = crate::error::excerpt(&host.name);
-                    self.stats.hosts_without_findings_names.push(name.to_string());
-                }
-            }
-            Visit::HostEnd(_) | Visit::End(_) => {}
+            Visit::HostEnd(host) => self.end_host(host),
+            Visit::End(_) => {}
         }
     }
 
-    /// Hosts seen so far.
+    /// `ReportHost` elements seen so far.
     pub(crate) const fn hosts(&self) -> u64 {
         self.stats.hosts
     }
 
-    /// The first that says its version counts, else the last that says anything.
-    fn look_for_scanner(&mut self, record: &Record<'_>) {
-        if record.plugin() == Some(scan_information::PLUGIN) {
-            let found = ScanInformation::read(record.output());
-            if found.scanner_version.is_some() || found.plugin_feed_version.is_some() || found.policy.is_some() {
-                self.stats.scanner_version = found.scanner_version;
-                self.stats.plugin_feed_version = found.plugin_feed_version;
-                self.stats.policy_used = found.policy;
+    fn end_host(&mut self, host: &Host) {
+        let has_items = self.stats.items > self.items_at_host;
+        if !has_items {
+            let name = crate::error::excerpt(&host.name).to_string();
+            self.empty.insert((NameKey::of(&name), name, self.has_items.len()));
+            if self.empty.len() > REMEMBERED {
+                self.empty.pop_last();
             }
+        }
+        self.blocks.add(&HostEvidence::of(host));
+        self.has_items.push(has_items);
+    }
+
+    /// Hosts may have been scanned with several versions, when the file was merged.
+    fn look_for_scanner(&mut self, record: &Record<'_>) {
+        let found = ScanInformation::read(record.output());
+        let found = (found.plugin_feed_version, found.scanner_version, found.policy);
+        if found > self.scanner {
+            self.scanner = found;
         }
     }
 
     pub(crate) fn finish(self) -> ExportStats {
-        self.stats
+        let Self { mut stats, blocks, has_items, empty, scanner, .. } = self;
+        (stats.plugin_feed_version, stats.scanner_version, stats.policy_used) = scanner;
+        let machines = blocks.machines();
+        let mut is_found = vec![false; machines.count as usize];
+        for (block, has_items) in has_items.iter().enumerate() {
+            if let Some(machine) = is_found.get_mut(machines.of(block)) {
+                *machine |= has_items;
+            }
+        }
+        // The host in which a broken export ends is not known as any other.
+        let unfinished = stats.hosts - has_items.len() as u64;
+        stats.hosts = is_found.len() as u64 + unfinished;
+        stats.hosts_without_findings = is_found.iter().filter(|is_found| !**is_found).count() as u64;
+        let mut named = Vec::new();
+        for (_, name, block) in empty {
+            let machine = machines.of(block);
+            if named.len() < NAMES && is_found.get(machine) == Some(&false) && !named.contains(&machine) {
+                named.push(machine);
+                stats.hosts_without_findings_names.push(name);
+            }
+        }
+        stats
     }
 }

@@ -9,6 +9,7 @@ mod counts;
 mod coverage;
 mod port_range;
 mod scan_information;
+mod targets;
 mod validation;
 mod warnings;
 

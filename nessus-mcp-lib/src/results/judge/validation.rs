@@ -11,11 +11,16 @@ use serde::Serialize;
 use super::{
     authentication::{AuthenticationReport, Judge, LoginExpected},
     counts::{ExportStats, Tally},
-    warnings::{self, Known, ValidationWarning},
+    targets::Coverage,
+    warnings::{self, Found, Known, ValidationWarning},
 };
-use crate::results::{
-    error::ResultsError,
-    xml::{Visit, walk},
+use crate::{
+    results::{
+        error::ResultsError,
+        record::HostEvidence,
+        xml::{Visit, walk},
+    },
+    targets::TargetSet,
 };
 
 /// How many hosts are listed with their verdicts when nothing else is asked for.
@@ -46,15 +51,17 @@ pub fn validate<R: Read>(input: R) -> Result<ExportStats, ResultsError> {
 ///
 /// let export = br#"<NessusClientData_v2><Report><ReportHost name="192.0.2.1">
 ///     <ReportItem severity="0" pluginID="104410" port="22" svc_name="ssh"/></ReportHost></Report></NessusClientData_v2>"#;
-/// let report = Validation::new().login(LoginExpected::Yes).targets(2).run(&export[..])?;
+/// let report = Validation::new().login(LoginExpected::Yes).targets("192.0.2.1-2".parse()?).run(&export[..])?;
 /// assert_eq!(report.authentication.status, AuthenticationStatus::Failed);
-/// assert!(report.warnings.iter().any(|warning| warning.code == "targets_without_results"));
-/// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
+/// let missing = report.warnings.iter().find(|warning| warning.code == "targets_without_results");
+/// assert!(missing.unwrap().message.ends_with(": 192.0.2.2"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone)]
 #[must_use]
 pub struct Validation {
     known: Known,
+    targets: Option<TargetSet>,
     authenticated_share: f64,
     hosts_listed: usize,
 }
@@ -69,7 +76,8 @@ impl Validation {
     /// Nothing is known.
     pub const fn new() -> Self {
         Self {
-            known: Known { login: LoginExpected::NotSaid, targets: None, reported_hosts: None, licensed_hosts: None },
+            known: Known { login: LoginExpected::NotSaid, reported_hosts: None, licensed_hosts: None },
+            targets: None,
             authenticated_share: 1.0,
             hosts_listed: HOSTS_LISTED,
         }
@@ -81,9 +89,10 @@ impl Validation {
         self
     }
 
-    /// How many hosts were asked for.
-    pub const fn targets(mut self, targets: u128) -> Self {
-        self.known.targets = Some(targets);
+    /// The targets that were asked for. They are held against the hosts one by one: by address, and by all names that a
+    /// host is known to have.
+    pub fn targets(mut self, targets: TargetSet) -> Self {
+        self.targets = Some(targets);
         self
     }
 
@@ -117,25 +126,52 @@ impl Validation {
     /// When it is not a complete .nessus export of version 2.
     pub fn run<R: Read>(&self, input: R) -> Result<ValidationReport, ResultsError> {
         let mut tally = Tally::default();
-        let mut judge = self.judge();
+        let mut examiner = self.examiner();
         walk(input, |visit: Visit<'_>| {
             tally.visit(visit);
-            judge.visit(visit);
+            examiner.visit(visit);
         })?;
-        Ok(self.report(tally.finish(), judge))
+        Ok(self.report(tally.finish(), examiner))
     }
 
-    /// What sees the hosts of an export and judges their logins.
-    pub(crate) fn judge(&self) -> Judge {
-        Judge::new(self.hosts_listed)
+    /// What sees the hosts of an export.
+    pub(crate) fn examiner(&self) -> Examiner {
+        Examiner { judge: Judge::new(self.hosts_listed), coverage: self.targets.clone().map(Coverage::new) }
     }
 
-    /// The report on what was counted and judged.
-    pub(crate) fn report(&self, stats: ExportStats, judge: Judge) -> ValidationReport {
+    /// The report on what was counted and seen.
+    pub(crate) fn report(&self, stats: ExportStats, examiner: Examiner) -> ValidationReport {
+        let Examiner { judge, coverage } = examiner;
+        let machines = judge.machines();
+        let targets = coverage.map(|coverage| coverage.finish(&machines));
         let (authentication, contradictions) = judge.finish(self.known.login, self.authenticated_share);
-        let warnings = warnings::warnings(self.known, &stats, &authentication, &contradictions);
+        let found = Found {
+            stats: &stats,
+            authentication: &authentication,
+            contradictions: &contradictions,
+            targets: targets.as_ref(),
+            blocks: machines.of_blocks.len() as u64,
+        };
+        let warnings = warnings::warnings(self.known, &found);
         let troubleshooting = warnings::troubleshooting(self.known.login, &authentication);
         ValidationReport { stats, authentication, warnings, troubleshooting }
+    }
+}
+
+/// Sees the hosts of an export: judges their logins, and looks for the targets among them.
+#[derive(Debug)]
+pub(crate) struct Examiner {
+    judge: Judge,
+    coverage: Option<Coverage>,
+}
+
+impl Examiner {
+    /// Looks at one step.
+    pub(crate) fn visit(&mut self, visit: Visit<'_>) {
+        self.judge.visit(visit);
+        if let (Visit::HostEnd(host), Some(coverage)) = (visit, &mut self.coverage) {
+            coverage.see(host, &HostEvidence::of(host));
+        }
     }
 }
 

@@ -5,8 +5,11 @@ use std::fmt;
 use serde::Serialize;
 
 use super::{
-    authentication::{AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Contradictions, LoginExpected},
+    authentication::{
+        AuthenticationReport, AuthenticationStatus, Cause, CauseCount, Contradiction, Contradictions, LoginExpected,
+    },
     counts::ExportStats,
+    targets::TargetDifferences,
 };
 use crate::error::counted;
 
@@ -31,27 +34,33 @@ impl fmt::Display for ValidationWarning {
 pub(crate) struct Known {
     /// Whether it was to log in.
     pub login: LoginExpected,
-    /// How many hosts were asked for.
-    pub targets: Option<u128>,
     /// How many hosts the scanner says it has results for.
     pub reported_hosts: Option<u64>,
     /// How many hosts the scanner's licence allows.
     pub licensed_hosts: Option<u64>,
 }
 
-pub(crate) fn warnings(
-    known: Known,
-    stats: &ExportStats,
-    authentication: &AuthenticationReport,
-    contradictions: &Contradictions,
-) -> Vec<ValidationWarning> {
+/// What was found in the export.
+pub(super) struct Found<'f> {
+    pub stats: &'f ExportStats,
+    pub authentication: &'f AuthenticationReport,
+    pub contradictions: &'f Contradictions,
+    /// Where it is known what was asked for.
+    pub targets: Option<&'f TargetDifferences>,
+    /// `ReportHost` elements; a machine may have several.
+    pub blocks: u64,
+}
+
+pub(super) fn warnings(known: Known, found: &Found<'_>) -> Vec<ValidationWarning> {
+    let Found { stats, authentication, contradictions, targets, blocks } = *found;
     let mut warnings = Vec::new();
     let mut warn = |code, message| warnings.push(ValidationWarning { code, message });
     let hosts = stats.hosts;
-    if let Some((asked, licensed)) = known.targets.zip(known.licensed_hosts)
-        && asked > u128::from(licensed)
+    if let Some((targets, licensed)) = targets.zip(known.licensed_hosts)
+        && targets.asked > u128::from(licensed)
         && hosts >= licensed
     {
+        let asked = targets.asked;
         warn(
             "licence_limit",
             format!(
@@ -62,17 +71,31 @@ pub(crate) fn warnings(
     }
     if hosts == 0 {
         warn("no_hosts", "the scanner reports no host: nothing answered, or nothing was scanned".to_owned());
-    } else if let Some(asked) = known.targets {
-        let without = asked.saturating_sub(u128::from(hosts));
+    }
+    if let Some(targets) = targets {
+        let without = targets.missing.host_count();
         if without > 0 {
-            let targets = counted(asked, "target", "targets");
-            let message = if without == 1 {
-                format!("1 of {targets} has no results: it did not answer or was not scanned")
+            let (asked, named) = (targets.asked, targets.missing_named());
+            let why = if without == 1 {
+                "has no results, because it did not answer or was not scanned"
             } else {
-                format!("{without} of {targets} have no results: they did not answer or were not scanned")
+                "have no results, because they did not answer or were not scanned"
             };
-            warn("targets_without_results", message);
+            let of = counted(asked, "target", "targets");
+            warn("targets_without_results", format!("{without} of {of} {why}: {named}"));
         }
+        if targets.others > 0 {
+            let (one, many) = ("host is in the export and was", "hosts are in the export and were");
+            let hosts = counted(targets.others as u64, one, many);
+            warn("hosts_not_asked_for", format!("{hosts} not asked for: {}", targets.others_named()));
+        }
+    }
+    if blocks > hosts {
+        let repeated = counted(blocks - hosts, "block of findings is", "blocks of findings are");
+        warn(
+            "repeated_hosts",
+            format!("{repeated} of a machine that has another, as in a merged file: each machine counts as one host"),
+        );
     }
     if stats.hosts_without_findings > 0 {
         let hosts = counted(stats.hosts_without_findings, "host is", "hosts are");
@@ -83,9 +106,9 @@ pub(crate) fn warnings(
         let hosts = counted(only_ping, "host has", "hosts have");
         warn("dead_hosts", format!("{hosts} nothing but the result of a ping: taken for dead"));
     }
-    if let Some(reported) = known.reported_hosts.filter(|reported| *reported != hosts) {
+    if let Some(reported) = known.reported_hosts.filter(|reported| *reported != blocks) {
         let reported = counted(reported, "host", "hosts");
-        warn("host_count_differs", format!("the scanner reported {reported}, the export has {hosts}"));
+        warn("host_count_differs", format!("the scanner reported {reported}, the export has {blocks}"));
     }
     if stats.severity_counts.unknown > 0 {
         let findings = counted(stats.severity_counts.unknown, "finding has", "findings have");
@@ -94,12 +117,18 @@ pub(crate) fn warnings(
     if let Some((code, message)) = login_warning(known.login, authentication) {
         warn(code, message);
     }
-    if contradictions.hosts > 0 {
-        let message = format!(
-            "on {}, such as {}, the tag Credentialed_Scan and plugin 19506 disagree; the plugin was believed",
-            counted(contradictions.hosts, "host", "hosts"),
-            contradictions.first.as_deref().unwrap_or("?")
-        );
+    for (kind, contradicted) in contradictions {
+        let hosts = counted(contradicted.hosts, "host", "hosts");
+        let place = format!("on {hosts}, such as {}", contradicted.first);
+        let message = match kind {
+            Contradiction::Proof => format!(
+                "{place}, the scan says that it was not credentialed (plugin 19506, tag Credentialed_Scan), and has what \
+                 only a login brings (such as plugins 110095 and 117887); the login was believed"
+            ),
+            Contradiction::Tag => {
+                format!("{place}, the tag Credentialed_Scan and plugin 19506 disagree; the plugin was believed")
+            }
+        };
         warn("authentication_contradiction", message);
     }
     warnings
@@ -113,6 +142,20 @@ fn login_warning(expected: LoginExpected, found: &AuthenticationReport) -> Optio
             found.causes.iter().map(|count| format!("{} on {}", count.cause.as_str(), count.hosts)).collect();
         if causes.is_empty() { String::new() } else { format!(" (causes by hosts: {})", causes.join(", ")) }
     };
+    if expected == LoginExpected::No {
+        let worked = found.counts.authenticated + found.counts.partial;
+        return match found.status {
+            AuthenticationStatus::Success | AuthenticationStatus::Partial => Some((
+                "authentication_not_expected",
+                format!("the scan was not to log in, and yet the login worked on {worked} of {live}"),
+            )),
+            AuthenticationStatus::Failed => Some((
+                "authentication_not_expected",
+                format!("the scan was not to log in, and yet a login failed on {} of {live}", found.counts.failed),
+            )),
+            _ => None,
+        };
+    }
     match found.status {
         AuthenticationStatus::Failed => Some((
             "authentication_failed",
@@ -123,6 +166,13 @@ fn login_warning(expected: LoginExpected, found: &AuthenticationReport) -> Optio
             format!(
                 "the login worked fully on {} of {live}{}: the others may have findings that were not seen",
                 found.counts.authenticated,
+                causes()
+            ),
+        )),
+        AuthenticationStatus::NotAttempted if expected == LoginExpected::Yes => Some((
+            "authentication_not_attempted",
+            format!(
+                "the scan was to log in, and no login was tried on {live}{}: the findings are only what the network shows",
                 causes()
             ),
         )),

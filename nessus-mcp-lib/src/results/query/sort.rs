@@ -256,7 +256,7 @@ fn text_ranks(texts: &HashMap<Box<str>, u64>) -> Vec<u32> {
 }
 
 /// A host name or other text as it sorts: addresses by number before names without regard to case.
-#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum NameKey {
     Address(IpAddr),
     Name(Box<str>),

@@ -21,7 +21,9 @@ mod value;
 
 #[cfg(feature = "schema")]
 pub(crate) use self::fields::ALL;
-pub(crate) use self::identity::{FindingKey, FindingPart, HostEvidence, HostPart, Protocol, group, match_hosts};
+pub(crate) use self::identity::{
+    Blocks, FindingKey, FindingPart, HostEvidence, HostPart, Machines, Protocol, group, match_hosts,
+};
 pub(crate) use self::{
     compliance::ComplianceResult,
     fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},

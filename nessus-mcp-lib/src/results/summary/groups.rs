@@ -5,9 +5,11 @@ use std::{
     sync::Arc,
 };
 
+use super::host_list::HostList;
 use crate::results::{
     judge::{Judgement, SeverityCounts},
-    record::{FieldId, Host, Record, RecordKind, Severity, Value},
+    query::NameKey,
+    record::{Blocks, FieldId, Host, HostEvidence, Record, RecordKind, Severity, Value},
     texts::{NAME_CHARS, clean},
 };
 
@@ -24,14 +26,16 @@ const REMEMBERED: usize = 10;
 pub(super) struct Plugin {
     /// Its number; `None` for findings that have none.
     pub id: Option<i64>,
-    pub name: String,
+    pub name: Option<String>,
     /// The worst of its findings.
     pub severity: Option<Severity>,
     pub findings: u64,
+    /// The blocks it was found in.
+    blocks: HostList,
+    /// How many hosts these are.
     pub hosts: u64,
-    /// The first hosts, as indices of [`Groups::hosts`].
-    pub first_hosts: Vec<u32>,
-    last_host: Option<u32>,
+    /// The first of them, as indices of [`Groups::hosts`].
+    pub first_hosts: Vec<usize>,
     pub cves: usize,
     pub cvss: Option<f64>,
     pub epss: Option<f64>,
@@ -43,13 +47,16 @@ pub(super) struct Plugin {
     pub known_exploited_findings: u64,
 }
 
-/// Findings on one host.
+/// Findings on one host; until all are known, in one block of it.
 #[derive(Debug)]
 pub(super) struct HostGroup {
     /// As it stands in the export.
-    pub name: Arc<str>,
-    /// Where it is not the name.
+    pub name: Box<str>,
+    /// What its other blocks are called, in lower case.
+    pub other_names: BTreeSet<Box<str>>,
     pub address: Option<Box<str>>,
+    /// Whether another host has one of its names, or is at an address that is one: no filter tells them apart.
+    pub is_ambiguous: bool,
     /// Shared by the hosts that have the same.
     pub system: Option<Arc<str>>,
     pub counts: SeverityCounts,
@@ -63,8 +70,10 @@ pub(super) struct HostGroup {
 pub(super) struct Solution {
     pub text: Arc<str>,
     pub counts: SeverityCounts,
+    /// The blocks they were found in.
+    blocks: HostList,
+    /// How many hosts these are.
     pub hosts: u64,
-    last_host: Option<u32>,
     pub plugins: BTreeSet<i64>,
     /// Whether there are more plugins than are remembered.
     pub more_plugins: bool,
@@ -81,7 +90,7 @@ pub(super) struct Groups {
     /// Findings that found no group because there were too many.
     pub not_grouped: u64,
     plugin_index: HashMap<Option<i64>, usize>,
-    host_index: HashMap<Arc<str>, u32>,
+    blocks: Blocks,
     solution_index: HashMap<Arc<str>, usize>,
     systems: HashSet<Arc<str>>,
     present: Option<u32>,
@@ -121,15 +130,10 @@ impl Groups {
         let text = |id| host.get(id).map(|text| clean(text.lines().next().unwrap_or_default(), 100));
         let system = index.and_then(|_| text(FieldId::OperatingSystem)).map(|system| self.system(&system));
         if let Some(group) = index.and_then(|index| self.hosts.get_mut(index as usize)) {
-            group.address =
-                text(FieldId::HostIp).filter(|address| **address != *group.name).map(String::into_boxed_str);
+            group.address = text(FieldId::HostIp).map(String::into_boxed_str);
             group.system = system;
-            // A host that is listed twice was seen when it was seen once.
-            if let Some(judgement @ Judgement::Live(..)) = judgement {
-                group.judgement = judgement;
-            } else if let (Some(judgement), Judgement::NotScanned) = (judgement, group.judgement) {
-                group.judgement = judgement;
-            }
+            group.judgement = judgement.unwrap_or(group.judgement);
+            self.blocks.add(&HostEvidence::of(host));
         }
         self.present = None;
     }
@@ -143,26 +147,21 @@ impl Groups {
         system
     }
 
+    /// The group of the present block.
     fn host(&mut self, host: &Host) -> Option<u32> {
-        if let Some(present) = self.present {
-            return Some(present);
-        }
-        if let Some(known) = self.host_index.get(&*host.name) {
-            self.present = Some(*known);
-        } else if self.hosts.len() < MOST {
-            let index = u32::try_from(self.hosts.len()).ok()?;
-            let name: Arc<str> = Arc::from(&*host.name);
+        if self.present.is_none() && self.hosts.len() < MOST {
+            self.present = u32::try_from(self.hosts.len()).ok();
             self.hosts.push(HostGroup {
-                name: Arc::clone(&name),
+                name: host.name.clone(),
+                other_names: BTreeSet::new(),
                 address: None,
+                is_ambiguous: false,
                 system: None,
                 counts: SeverityCounts::default(),
                 exploitable: 0,
                 known_exploited: 0,
                 judgement: Judgement::NotScanned,
             });
-            self.host_index.insert(name, index);
-            self.present = Some(index);
         }
         self.present
     }
@@ -183,7 +182,7 @@ impl Groups {
             Some(index) => *index,
             None if self.plugins.len() < MOST => {
                 let index = self.plugins.len();
-                self.plugins.push(Plugin::new(id, record));
+                self.plugins.push(Plugin::new(id));
                 self.plugin_index.insert(id, index);
                 index
             }
@@ -195,17 +194,13 @@ impl Groups {
         let Some(plugin) = self.plugins.get_mut(index) else { return };
         plugin.findings += 1;
         plugin.severity = plugin.severity.max(severity);
+        plugin.describe(record);
         plugin.exploitable += u64::from(exploitable);
         if let Some(date) = known_exploited {
             plugin.known_exploited_findings += 1;
-            plugin.known_exploited.get_or_insert_with(|| clean(date, 30));
+            keep_least(&mut plugin.known_exploited, date, 30);
         }
-        if plugin.last_host.replace(host) != Some(host) {
-            plugin.hosts += 1;
-            if plugin.first_hosts.len() < REMEMBERED {
-                plugin.first_hosts.push(host);
-            }
-        }
+        plugin.blocks.push(host);
     }
 
     fn add_to_solution(&mut self, record: &Record<'_>, host: u32, severity: Option<Severity>) {
@@ -223,8 +218,8 @@ impl Groups {
                 self.solutions.push(Solution {
                     text,
                     counts: SeverityCounts::default(),
+                    blocks: HostList::default(),
                     hosts: 0,
-                    last_host: None,
                     plugins: BTreeSet::new(),
                     more_plugins: false,
                 });
@@ -237,22 +232,66 @@ impl Groups {
         };
         let Some(solution) = self.solutions.get_mut(index) else { return };
         solution.counts.add(severity);
-        solution.hosts += u64::from(solution.last_host.replace(host) != Some(host));
-        if let Some(Value::Integer(id)) = record.first(FieldId::PluginId)
-            && !solution.plugins.contains(&id)
-        {
-            if solution.plugins.len() < REMEMBERED {
-                solution.plugins.insert(id);
-            } else {
+        solution.blocks.push(host);
+        if let Some(Value::Integer(id)) = record.first(FieldId::PluginId) {
+            solution.plugins.insert(id);
+            if solution.plugins.len() > REMEMBERED {
+                solution.plugins.pop_last();
                 solution.more_plugins = true;
             }
         }
     }
 
+    /// Makes one group of the blocks of each machine, in the order of names.
+    fn group_machines(&mut self) {
+        let machines = std::mem::take(&mut self.blocks).machines();
+        let mut hosts: Vec<(usize, HostGroup)> = Vec::with_capacity(machines.count as usize);
+        for (block, group) in std::mem::take(&mut self.hosts).into_iter().enumerate() {
+            // By first appearance, so that the next new one has the next number.
+            match hosts.get_mut(machines.of(block)) {
+                Some((_, host)) => host.merge(group),
+                None => hosts.push((hosts.len(), group)),
+            }
+        }
+        hosts.sort_by_cached_key(|(_, host)| (NameKey::of(&host.name), host.address.clone()));
+        let mut places = vec![0; hosts.len()];
+        for (place, (machine, _)) in hosts.iter().enumerate() {
+            if let Some(of_machine) = places.get_mut(*machine) {
+                *of_machine = place;
+            }
+        }
+        self.hosts = hosts.into_iter().map(|(_, host)| host).collect();
+        let placed = |blocks: &mut HostList| {
+            let of_block = |block: u32| places.get(machines.of(block as usize)).copied().unwrap_or_default();
+            let mut hosts: Vec<usize> = std::mem::take(blocks).iter().map(of_block).collect();
+            hosts.sort_unstable();
+            hosts.dedup();
+            hosts
+        };
+        for plugin in &mut self.plugins {
+            plugin.first_hosts = placed(&mut plugin.blocks);
+            plugin.hosts = plugin.first_hosts.len() as u64;
+            plugin.first_hosts.truncate(REMEMBERED);
+            plugin.first_hosts.shrink_to_fit();
+        }
+        for solution in &mut self.solutions {
+            solution.hosts = placed(&mut solution.blocks).len() as u64;
+        }
+        let mut known: HashMap<String, u32> = HashMap::new();
+        for host in &self.hosts {
+            let all: BTreeSet<String> = host.names().chain(host.address.as_deref()).map(str::to_lowercase).collect();
+            all.into_iter().for_each(|name| *known.entry(name).or_default() += 1);
+        }
+        for host in &mut self.hosts {
+            let is_shared = host.names().any(|name| known.get(&name.to_lowercase()).is_some_and(|hosts| *hosts > 1));
+            host.is_ambiguous = is_shared;
+        }
+    }
+
     /// Brings what matters most to the front; equals by name, so that two readings give the same.
     pub(super) fn sort(&mut self) {
+        self.group_machines();
         self.plugin_index = HashMap::new();
-        self.host_index = HashMap::new();
         self.solution_index = HashMap::new();
         self.systems = HashSet::new();
         self.plugins.sort_by(|left, right| {
@@ -269,32 +308,90 @@ impl Groups {
     }
 }
 
+impl HostGroup {
+    /// What it is called in the export.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(&self.name).chain(&self.other_names).map(|name| &**name)
+    }
+
+    /// Takes in another block of the machine, in either order.
+    fn merge(&mut self, other: Self) {
+        // A name says more than an address.
+        let rank =
+            |name: &str| (matches!(NameKey::of(name), NameKey::Address(_)), name.to_lowercase(), name.to_owned());
+        let plain = |name: &str| name.trim_end_matches('.').to_lowercase().into_boxed_str();
+        self.other_names.extend(other.other_names);
+        self.other_names.extend([plain(&self.name), plain(&other.name)]);
+        if rank(&other.name) < rank(&self.name) {
+            self.name = other.name;
+        }
+        self.other_names.remove(&plain(&self.name));
+        self.address = least(self.address.take(), other.address);
+        self.system = least(self.system.take(), other.system);
+        self.counts.add_all(&other.counts);
+        self.exploitable += other.exploitable;
+        self.known_exploited += other.known_exploited;
+        self.judgement = self.judgement.best(other.judgement);
+    }
+}
+
+/// The less of two, in either order; one that is there before one that is not.
+fn least<T: Ord>(one: Option<T>, another: Option<T>) -> Option<T> {
+    match (one, another) {
+        (Some(one), Some(another)) => Some(one.min(another)),
+        (one, another) => one.or(another),
+    }
+}
+
+/// Keeps the first of all texts in alphabetical order; mostly they are the same.
+fn keep_least(kept: &mut Option<String>, found: &str, most: usize) {
+    if kept.as_deref() == Some(found) {
+        return;
+    }
+    let found = clean(found, most);
+    if !found.is_empty() && kept.as_ref().is_none_or(|kept| found < *kept) {
+        *kept = Some(found);
+    }
+}
+
 impl Plugin {
-    fn new(id: Option<i64>, record: &Record<'_>) -> Self {
-        let name = match record.first(FieldId::PluginName) {
-            Some(Value::Text(name) | Value::TypeMismatch(name)) => clean(name, NAME_CHARS),
-            _ => String::new(),
-        };
-        let score = |field| match record.first(field) {
-            Some(Value::Number(score)) => Some(score),
-            _ => None,
-        };
+    fn new(id: Option<i64>) -> Self {
         Self {
             id,
-            name,
+            name: None,
             severity: None,
             findings: 0,
+            blocks: HostList::default(),
             hosts: 0,
             first_hosts: Vec::new(),
-            last_host: None,
-            cves: record.item.values(FieldId::Cve).count(),
-            cvss: record.best_score(),
-            epss: score(FieldId::EpssScore),
-            vpr: score(FieldId::VprScore).or_else(|| score(FieldId::VulnerabilityPriorityRating)),
+            cves: 0,
+            cvss: None,
+            epss: None,
+            vpr: None,
             exploitable: 0,
             known_exploited: None,
             known_exploited_findings: 0,
         }
+    }
+
+    /// Takes what a finding says of its plugin. Several versions of it may say different things; the most of each counts.
+    fn describe(&mut self, record: &Record<'_>) {
+        if let Some(Value::Text(name) | Value::TypeMismatch(name)) = record.first(FieldId::PluginName) {
+            keep_least(&mut self.name, name, NAME_CHARS);
+        }
+        let score = |field| match record.first(field) {
+            Some(Value::Number(score)) => Some(score),
+            _ => None,
+        };
+        let keep = |kept: &mut Option<f64>, found: Option<f64>| {
+            if found.is_some_and(|found| kept.is_none_or(|kept| kept < found)) {
+                *kept = found;
+            }
+        };
+        self.cves = self.cves.max(record.item.values(FieldId::Cve).count());
+        keep(&mut self.cvss, record.best_score());
+        keep(&mut self.epss, score(FieldId::EpssScore));
+        keep(&mut self.vpr, score(FieldId::VprScore).or_else(|| score(FieldId::VulnerabilityPriorityRating)));
     }
 
     /// Whether it is worth a line: everything but information.

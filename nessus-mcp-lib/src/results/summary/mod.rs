@@ -8,6 +8,7 @@
 //! with the findings. Gives a [`ScanSummary`], and of it a [`SummaryView`] that fits a number of characters.
 
 mod groups;
+mod host_list;
 mod rows;
 mod scan_summary;
 mod text;

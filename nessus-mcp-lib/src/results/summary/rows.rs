@@ -47,7 +47,7 @@ pub struct PluginRow {
     pub hosts: u64,
     /// How many findings: a host may have several.
     pub findings: u64,
-    /// The first hosts.
+    /// The first hosts, addresses before names.
     pub example_hosts: Vec<String>,
     /// How many CVE numbers it has.
     #[serde(skip_serializing_if = "is_zero")]
@@ -118,7 +118,7 @@ pub struct HostRow {
     /// Why it did not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// Filters that show its findings.
+    /// Filters that show its findings; absent when none shows only these.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub filters: Option<Json>,
 }
@@ -146,10 +146,10 @@ pub struct SolutionRow {
 impl PluginRow {
     pub(super) fn new(plugin: &Plugin, groups: &Groups) -> Self {
         let hosts = plugin.first_hosts.iter().take(HOSTS_NAMED);
-        let name = |index: &u32| groups.hosts.get(*index as usize).map(|host| clean(&host.name, NAME_CHARS));
+        let name = |index: &usize| groups.hosts.get(*index).map(|host| clean(&host.name, NAME_CHARS));
         Self {
             plugin_id: plugin.id,
-            plugin_name: plugin.name.clone(),
+            plugin_name: plugin.name.clone().unwrap_or_default(),
             severity: plugin.severity,
             hosts: plugin.hosts,
             findings: plugin.findings,
@@ -166,7 +166,7 @@ impl RiskRow {
     pub(super) fn new(plugin: &Plugin) -> Self {
         Self {
             plugin_id: plugin.id,
-            plugin_name: plugin.name.clone(),
+            plugin_name: plugin.name.clone().unwrap_or_default(),
             severity: plugin.severity,
             hosts: plugin.hosts,
             epss_score: plugin.epss,
@@ -189,7 +189,12 @@ impl HostRow {
             Judgement::Dead | Judgement::NotScanned => (None, None),
         };
         // A name that had to be cleaned would not be found by what is left of it.
-        let filters = (*name == *host.name && !name.is_empty()).then(|| json!({ "host": format!("={name}") }));
+        let is_found = |name: &str| *clean(name, NAME_CHARS) == *name && !name.is_empty();
+        let filters = (host.names().all(is_found) && !host.is_ambiguous).then(|| {
+            let exactly = |name: &str| Json::String(format!("={name}"));
+            let names: Vec<Json> = host.names().map(exactly).collect();
+            if names.len() > 1 { json!({ "host": names }) } else { json!({ "host": exactly(&host.name) }) }
+        });
         Self {
             host_ip: host.address.as_deref().filter(|address| *address != name).map(str::to_owned),
             host: name,

@@ -247,7 +247,8 @@ impl<'s> Lists<'s> {
             let SeverityCounts { critical, high, medium, low, .. } = host.counts;
             Reverse((critical, high, medium, low))
         };
-        hosts.sort_by(|left, right| counts(left).cmp(&counts(right)).then_with(|| left.name.cmp(&right.name)));
+        // Equals stay in the order of names.
+        hosts.sort_by_key(|host| counts(host));
         let mut by_verdict: Vec<&HostGroup> = groups.hosts.iter().collect();
         by_verdict.sort_by_key(|host| match host.judgement {
             Judgement::Live(Verdict::Authenticated, _) => (3, None),

@@ -11,6 +11,7 @@ use super::{charts, markup::escape};
 use crate::results::{
     convert::FirstPass,
     judge::{AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judge, LoginExpected, SeverityCounts},
+    query::NameKey,
     record::{FieldId, Record, RecordKind, Severity, Value},
     xml::Visit,
 };
@@ -28,7 +29,10 @@ pub(super) struct Overview {
     compliance_items: u64,
     exploitable: u64,
     known_exploited: u64,
-    hosts: HashMap<Box<str>, SeverityCounts>,
+    /// Of the blocks that have any, with their numbers and names.
+    hosts: Vec<(usize, Box<str>, SeverityCounts)>,
+    /// The number of the present block.
+    block: usize,
     /// Some hosts were too many.
     has_more_hosts: bool,
     judge: Judge,
@@ -44,7 +48,8 @@ impl Default for Overview {
             compliance_items: 0,
             exploitable: 0,
             known_exploited: 0,
-            hosts: HashMap::new(),
+            hosts: Vec::new(),
+            block: 0,
             has_more_hosts: false,
             judge: Judge::new(0),
             start: None,
@@ -59,6 +64,7 @@ impl Overview {
         match visit {
             Visit::Item(record) if matches => self.count(&record),
             Visit::HostEnd(host) => {
+                self.block += 1;
                 let first = |kept: &mut Option<Box<str>>, found: Option<&str>, wanted: fn(&str, &str) -> bool| {
                     if let Some(found) = found
                         && kept.as_deref().is_none_or(|kept| wanted(found, kept))
@@ -85,14 +91,15 @@ impl Overview {
         self.exploitable += u64::from(severity > Some(Severity::Info) && is_exploitable);
         let date = record.item.first(FieldId::CisaKnownExploited);
         self.known_exploited += u64::from(date.is_some_and(|date| !date.trim().is_empty()));
-        if let Some(counts) = self.hosts.get_mut(&record.host.name) {
-            counts.add(severity);
-        } else if self.hosts.len() < MOST_HOSTS {
-            let mut counts = SeverityCounts::default();
-            counts.add(severity);
-            self.hosts.insert(record.host.name.clone(), counts);
-        } else {
-            self.has_more_hosts = true;
+        let has_room = self.hosts.len() < MOST_HOSTS;
+        match self.hosts.last_mut() {
+            Some((block, _, counts)) if *block == self.block => counts.add(severity),
+            _ if has_room => {
+                let mut counts = SeverityCounts::default();
+                counts.add(severity);
+                self.hosts.push((self.block, record.host.name.clone(), counts));
+            }
+            _ => self.has_more_hosts = true,
         }
     }
 
@@ -121,6 +128,7 @@ impl Overview {
     pub(super) fn write(&mut self, first_pass: &FirstPass<'_>, output: &mut impl Write) -> io::Result<()> {
         let stats = &first_pass.stats;
         let judge = mem::replace(&mut self.judge, Judge::new(0));
+        let machines = judge.machines();
         let (authentication, _) = judge.finish(LoginExpected::NotSaid, 1.0);
         // Where the export breaks, a host was not read to its end, so that nothing can be said about it.
         let is_whole = first_pass.failure.is_none();
@@ -140,12 +148,19 @@ impl Overview {
         self.write_notes(first_pass, &authentication, output)?;
         output.write_all(b"<section class=\"charts\">\n")?;
         charts::severities(&self.counts, output)?;
-        let mut hosts: Vec<(&str, SeverityCounts)> = self
-            .hosts
-            .iter()
-            .map(|(name, counts)| (&**name, *counts))
-            .filter(|(_, counts)| counts.above_info() > 0)
-            .collect();
+        // Of a machine with several blocks the name counts that is no address.
+        let rank =
+            |name: &str| (matches!(NameKey::of(name), NameKey::Address(_)), name.to_lowercase(), name.to_owned());
+        let mut by_machine: HashMap<usize, (&str, SeverityCounts)> = HashMap::new();
+        for (block, name, counts) in &self.hosts {
+            let (shown, sum) = by_machine.entry(machines.of(*block)).or_insert((name, SeverityCounts::default()));
+            sum.add_all(counts);
+            if machines.has_repeated() && rank(name) < rank(shown) {
+                *shown = name;
+            }
+        }
+        let mut hosts: Vec<(&str, SeverityCounts)> =
+            by_machine.into_values().filter(|(_, counts)| counts.above_info() > 0).collect();
         hosts.sort_by_key(|(name, counts)| {
             (std::cmp::Reverse((counts.critical, counts.high, counts.medium, counts.low)), *name)
         });
@@ -153,7 +168,7 @@ impl Overview {
         hosts.truncate(CHARTED);
         charts::hosts(&hosts, left_out, self.has_more_hosts, output)?;
         output.write_all(b"</section>\n")?;
-        self.hosts = HashMap::new();
+        self.hosts = Vec::new();
         Ok(())
     }
 

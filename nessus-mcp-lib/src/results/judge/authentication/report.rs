@@ -1,19 +1,28 @@
 //! From the verdicts on hosts to one on the scan.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    fmt,
+};
 
 use serde::Serialize;
 
 use super::{
-    signs::Signs,
+    signs::{Contradiction, Evidence, Signs},
     verdict::{Cause, HostAuthentication, Verdict, decide},
 };
 use crate::results::{
     judge::counts::is_zero,
-    record::Host,
+    query::NameKey,
+    record::{Blocks, Host, HostEvidence, Machines},
     texts::{NAME_CHARS, clean},
     xml::Visit,
 };
+
+/// How many hosts of each verdict are remembered beside those that are listed: a machine that has a better verdict in
+/// another block leaves the list.
+const SPARE: usize = 1_000;
 
 /// Whether the scan was to log in.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,21 +37,30 @@ pub enum LoginExpected {
     NotSaid,
 }
 
-/// Whether the login of a scan worked.
+/// Whether the login of a scan worked: what happened, whatever was asked for.
+///
+/// | hosts | the scan was to log in | it was not | nobody said |
+/// |---|---|---|---|
+/// | all live ones authenticated, or as many as were asked for | `success` | `success` | `success` |
+/// | else one authenticated or partial | `partial` | `partial` | `partial` |
+/// | else one failed | `failed` | `failed` | `failed` |
+/// | else one not attempted | `not_attempted` | `not_applicable` | `not_attempted` |
+/// | else, all unknown | `unknown` | `not_applicable` | `unknown` |
+/// | no live one | `not_applicable` | `not_applicable` | `not_applicable` |
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum AuthenticationStatus {
-    /// On every live host, or as many as were asked for.
+    /// It worked on every live host, or as many as were asked for.
     Success,
-    /// On some, or not for everything.
+    /// It worked on some, or not for everything.
     Partial,
-    /// On none. For a scan that was to log in this includes that it did not try.
+    /// It worked on none, and on some it was tried.
     Failed,
-    /// The scan was not to log in, or there was nobody to log in to.
+    /// The scan was not to log in and did not, or there was nobody to log in to.
     NotApplicable,
-    /// No login was tried; only where nobody said whether one was expected.
+    /// No login was tried.
     NotAttempted,
     /// The export says nothing about any host.
     Unknown,
@@ -138,15 +156,19 @@ pub struct AuthenticationReport {
     pub hosts_left_out: u64,
 }
 
-/// Hosts whose tag and plugin 19506 disagree.
+/// Hosts with signs that contradict each other, by what these are.
+pub(crate) type Contradictions = BTreeMap<Contradiction, ContradictedHosts>;
+
+/// Hosts with signs of one kind that contradict each other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Contradictions {
+pub(crate) struct ContradictedHosts {
     pub hosts: u64,
-    pub first: Option<String>,
+    /// The first in the order of names.
+    pub first: String,
 }
 
 /// What was decided about the host that has just ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Judgement {
     /// No item at all.
     NotScanned,
@@ -161,31 +183,50 @@ impl Judgement {
     pub(crate) const fn is_live(self) -> bool {
         matches!(self, Self::Live(..))
     }
+
+    /// What is known of a host that was judged twice, in either order: the better verdict.
+    pub(crate) fn best(self, other: Self) -> Self {
+        let rank = |judgement: Self| match judgement {
+            Self::NotScanned => (0, 0),
+            Self::Dead => (1, 0),
+            Self::Live(verdict, _) => (2, verdict.rank()),
+        };
+        match rank(self).cmp(&rank(other)) {
+            Ordering::Greater => self,
+            Ordering::Less => other,
+            // Only the causes may differ.
+            Ordering::Equal => self.min(other),
+        }
+    }
 }
 
-/// Judges host after host while an export is read, and keeps at most so many verdicts of each kind.
+/// A block that was judged, in the order of names, with its name and number. Letter case comes last.
+type Kept = (NameKey, Option<Cause>, Vec<Evidence>, String, usize);
+
+/// Judges host after host while an export is read, and keeps so many verdicts of each kind that those with the first names
+/// can be listed.
 #[derive(Debug)]
 pub(crate) struct Judge {
     signs: Signs,
-    counts: VerdictCounts,
-    dead: u64,
-    causes: BTreeMap<Cause, u64>,
-    kept: BTreeMap<Verdict, Vec<HostAuthentication>>,
+    blocks: Blocks,
+    /// Of each block.
+    judgements: Vec<Judgement>,
+    kept: BTreeMap<Verdict, BTreeSet<Kept>>,
     most: usize,
-    contradictions: Contradictions,
+    /// The blocks with each, and the first name.
+    contradictions: BTreeMap<Contradiction, (Vec<u32>, (NameKey, String))>,
 }
 
 impl Judge {
-    /// Keeps at most `most` hosts of each verdict.
+    /// Lists at most `most` hosts.
     pub(crate) fn new(most: usize) -> Self {
         Self {
             signs: Signs::default(),
-            counts: VerdictCounts::default(),
-            dead: 0,
-            causes: BTreeMap::new(),
+            blocks: Blocks::default(),
+            judgements: Vec::new(),
             kept: BTreeMap::new(),
             most,
-            contradictions: Contradictions::default(),
+            contradictions: BTreeMap::new(),
         }
     }
 
@@ -200,53 +241,138 @@ impl Judge {
         None
     }
 
+    /// Which blocks are one machine.
+    pub(crate) fn machines(&self) -> Machines {
+        self.blocks.machines()
+    }
+
     fn judge(&mut self, host: &Host) -> Judgement {
         let mut signs = std::mem::take(&mut self.signs);
         signs.end(host);
-        if signs.is_dead() {
-            self.dead += 1;
-            return if signs.has_items() { Judgement::Dead } else { Judgement::NotScanned };
-        }
-        if signs.contradict() {
-            self.contradictions.hosts += 1;
-            self.contradictions.first.get_or_insert_with(|| clean(&host.name, NAME_CHARS));
-        }
+        let judgement = if !signs.is_dead() {
+            self.judge_live(host, signs)
+        } else if signs.has_items() {
+            Judgement::Dead
+        } else {
+            Judgement::NotScanned
+        };
+        self.blocks.add(&HostEvidence::of(host));
+        self.judgements.push(judgement);
+        judgement
+    }
+
+    fn judge_live(&mut self, host: &Host, mut signs: Signs) -> Judgement {
+        let block = self.judgements.len();
         let (verdict, cause) = decide(&signs);
-        self.counts.add(verdict);
-        if let Some(cause) = cause {
-            *self.causes.entry(cause).or_default() += 1;
+        let name = || clean(&host.name, NAME_CHARS);
+        if let Some(kind) = signs.contradiction() {
+            let key = (NameKey::of(&name()), name());
+            let (blocks, first) = self.contradictions.entry(kind).or_insert_with(|| (Vec::new(), key.clone()));
+            blocks.push(u32::try_from(block).unwrap_or(u32::MAX));
+            if key < *first {
+                *first = key;
+            }
         }
-        let kept = self.kept.entry(verdict).or_default();
-        if kept.len() < self.most {
-            let host = clean(&host.name, NAME_CHARS);
-            kept.push(HostAuthentication { host, verdict, cause, evidence: signs.take_evidence() });
+        if self.most > 0 {
+            let kept = self.kept.entry(verdict).or_default();
+            let host = name();
+            let key = NameKey::of(&host);
+            let is_full = kept.len() >= self.most.saturating_add(SPARE);
+            if !is_full || kept.last().is_some_and(|last| key <= last.0) {
+                kept.insert((key, cause, signs.take_evidence(), host, block));
+                if is_full {
+                    kept.pop_last();
+                }
+            }
         }
         Judgement::Live(verdict, cause)
     }
 
-    /// The verdict on the scan. `share` is the part of the live hosts that must be authenticated for a success.
+    /// The verdict on the scan, in which each machine counts once. `share` is the part of the live hosts that must be
+    /// authenticated for a success.
     pub(crate) fn finish(self, expected: LoginExpected, share: f64) -> (AuthenticationReport, Contradictions) {
-        let counts = self.counts;
+        let machines = self.machines();
+        let mut judgements = vec![Judgement::NotScanned; machines.count as usize];
+        for (block, judgement) in self.judgements.iter().enumerate() {
+            if let Some(best) = judgements.get_mut(machines.of(block)) {
+                *best = best.best(*judgement);
+            }
+        }
+        let mut counts = VerdictCounts::default();
+        let mut dead_hosts = 0;
+        let mut causes: BTreeMap<Cause, u64> = BTreeMap::new();
+        for judgement in &judgements {
+            let Judgement::Live(verdict, cause) = judgement else {
+                dead_hosts += 1;
+                continue;
+            };
+            counts.add(*verdict);
+            if let Some(cause) = cause {
+                *causes.entry(*cause).or_default() += 1;
+            }
+        }
         let mut causes: Vec<CauseCount> =
-            self.causes.into_iter().map(|(cause, hosts)| CauseCount { cause, hosts }).collect();
+            causes.into_iter().map(|(cause, hosts)| CauseCount { cause, hosts }).collect();
         causes.sort_by_key(|count| std::cmp::Reverse(count.hosts));
-        let mut hosts: Vec<HostAuthentication> = self.kept.into_values().flatten().collect();
-        hosts.truncate(self.most);
+        let hosts = listed(self.kept, &judgements, &machines, self.most);
         let report = AuthenticationReport {
             status: status(&counts, expected, share),
             counts,
-            dead_hosts: self.dead,
+            dead_hosts,
             causes,
             hosts_left_out: counts.live().saturating_sub(hosts.len() as u64),
             hosts,
         };
-        (report, self.contradictions)
+        let contradicted = |(kind, (blocks, (_, first))): (_, (Vec<u32>, (_, String)))| {
+            let machines: HashSet<usize> = blocks.into_iter().map(|block| machines.of(block as usize)).collect();
+            (kind, ContradictedHosts { hosts: machines.len() as u64, first })
+        };
+        (report, self.contradictions.into_iter().map(contradicted).collect())
     }
+}
+
+/// The first hosts by verdict and name, each machine once and with its best verdict.
+fn listed(
+    kept: BTreeMap<Verdict, BTreeSet<Kept>>,
+    judgements: &[Judgement],
+    machines: &Machines,
+    most: usize,
+) -> Vec<HostAuthentication> {
+    let mut hosts: Vec<HostAuthentication> = Vec::new();
+    let mut places: HashMap<usize, usize> = HashMap::new();
+    let kept = kept.into_iter().flat_map(|(verdict, kept)| kept.into_iter().map(move |kept| (verdict, kept)));
+    for (verdict, (key, cause, evidence, host, block)) in kept {
+        let found = HostAuthentication { host, verdict, cause, evidence };
+        let machine = machines.of(block);
+        if judgements.get(machine) != Some(&Judgement::Live(found.verdict, found.cause)) {
+            continue;
+        }
+        match places.get(&machine) {
+            None if hosts.len() < most => {
+                if machines.has_repeated() {
+                    places.insert(machine, hosts.len());
+                }
+                hosts.push(found);
+            }
+            // A name says more than the address, which came first.
+            Some(place) if matches!(key, NameKey::Name(_)) => {
+                if let Some(listed) = hosts.get_mut(*place).filter(|listed| is_address(&listed.host)) {
+                    *listed = found;
+                }
+            }
+            _ => {}
+        }
+    }
+    hosts
+}
+
+fn is_address(name: &str) -> bool {
+    matches!(NameKey::of(name), NameKey::Address(_))
 }
 
 fn status(counts: &VerdictCounts, expected: LoginExpected, share: f64) -> AuthenticationStatus {
     let live = counts.live();
-    if expected == LoginExpected::No || live == 0 {
+    if live == 0 {
         return AuthenticationStatus::NotApplicable;
     }
     #[expect(clippy::cast_precision_loss, reason = "counts of hosts are far below 2^52")]
@@ -255,8 +381,10 @@ fn status(counts: &VerdictCounts, expected: LoginExpected, share: f64) -> Authen
         AuthenticationStatus::Success
     } else if counts.authenticated + counts.partial > 0 {
         AuthenticationStatus::Partial
-    } else if counts.failed > 0 || (counts.not_attempted > 0 && expected == LoginExpected::Yes) {
+    } else if counts.failed > 0 {
         AuthenticationStatus::Failed
+    } else if expected == LoginExpected::No {
+        AuthenticationStatus::NotApplicable
     } else if counts.not_attempted > 0 {
         AuthenticationStatus::NotAttempted
     } else {

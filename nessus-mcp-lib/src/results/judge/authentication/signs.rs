@@ -9,7 +9,7 @@ use crate::results::{
 };
 
 /// One thing that the verdict on a host rests on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Evidence {
@@ -28,27 +28,38 @@ pub struct Evidence {
     pub account: Option<String>,
 }
 
-/// How much evidence is kept of a host.
-const EVIDENCE: usize = 12;
+/// How much evidence is kept of each plugin at a host: logins on several ports.
+const EVIDENCE: usize = 4;
+
+/// Signs that contradict each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Contradiction {
+    /// The scan says that it was not credentialed, and has what only a login brings.
+    Proof,
+    /// The tag and plugin 19506 disagree.
+    Tag,
+}
 
 /// What was found at one host.
 #[derive(Debug, Clone, Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one plugin seen or not; they are independent")]
 pub(super) struct Signs {
-    /// The line `Credentialed checks` of plugin 19506.
+    /// The line `Credentialed checks` of plugin 19506; yes when it comes several times and says yes once.
     pub line: Option<bool>,
     /// The tag `Credentialed_Scan`.
     pub tag: Option<bool>,
     /// 141118: credentials were accepted.
     pub login: bool,
-    /// 110095: a login without any problem.
-    pub no_issues: bool,
+    /// 110095: a login without any problem with rights or access.
+    pub no_issues: Protocols,
     /// 110385: too few rights.
     pub privilege: bool,
     /// 117885: worked once, failed later.
     pub intermittent: bool,
     /// 117887: the patch level was read.
     pub patch_level_read: bool,
+    /// 20811 or 22869: the installed software was listed.
+    pub software_listed: bool,
     /// 21745: the patch level could not be read.
     pub patch_assessment_failed: bool,
     /// 110695: no local checks for this system.
@@ -59,15 +70,43 @@ pub(super) struct Signs {
     pub windows_rights: bool,
     /// 117886: the patch level was not read, for a reason that is no error.
     pub patch_level_not_read: bool,
-    /// 104410, by what the protocol logs in to.
-    refused_ssh: bool,
-    refused_windows: bool,
-    refused_other: bool,
-    refused_unknown: bool,
+    /// 104410: credentials were refused.
+    pub refused: Protocols,
     system: System,
     items: u64,
     items_but_ping: u64,
     evidence: Vec<Evidence>,
+}
+
+/// On which protocols a plugin has reported, by what they log in to.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one protocol seen or not; they are independent")]
+pub(super) struct Protocols {
+    ssh: bool,
+    windows: bool,
+    other: bool,
+    unknown: bool,
+}
+
+impl Protocols {
+    fn add(&mut self, family: Family) {
+        match family {
+            Family::Ssh => self.ssh = true,
+            Family::Windows => self.windows = true,
+            Family::Other => self.other = true,
+            Family::Unknown => self.unknown = true,
+        }
+    }
+
+    /// Whether there is any.
+    pub(super) fn any(self) -> bool {
+        self.ssh || self.windows || self.other || self.unknown
+    }
+
+    /// Whether there is one that matters: SSH for Unix and devices, SMB and WMI for Windows.
+    fn on_system(self, system: System) -> bool {
+        self.unknown || (self.ssh && system != System::Windows) || (self.windows && system != System::Other)
+    }
 }
 
 /// The operating system, as far as it decides how one logs in.
@@ -88,10 +127,11 @@ impl Signs {
         let (sign, says): (Option<&mut bool>, &'static str) = match plugin {
             scan_information::PLUGIN => return self.see_scan_information(record),
             "141118" => (Some(&mut self.login), "credentials were accepted"),
-            "110095" => (Some(&mut self.no_issues), "the login had no problem with rights"),
+            "110095" => (None, "the login had no problem with rights"),
             "110385" => (Some(&mut self.privilege), "the account has too few rights"),
             "117885" => (Some(&mut self.intermittent), "the login worked once and failed later"),
             "117887" => (Some(&mut self.patch_level_read), "the patch level could be read"),
+            "20811" | "22869" => (Some(&mut self.software_listed), "the installed software was listed"),
             "21745" => (Some(&mut self.patch_assessment_failed), "the patch level could not be read"),
             "117886" => (Some(&mut self.patch_level_not_read), "the patch level was not read"),
             "110695" => (Some(&mut self.unsupported), "there are no local checks for this system"),
@@ -108,21 +148,19 @@ impl Signs {
         if let Some(sign) = sign {
             *sign = true;
         }
-        let login = Login::read(record);
-        if plugin == "104410" {
-            match login.family() {
-                Family::Ssh => self.refused_ssh = true,
-                Family::Windows => self.refused_windows = true,
-                Family::Other => self.refused_other = true,
-                Family::Unknown => self.refused_unknown = true,
-            }
+        // What is installed is no account.
+        let login = if matches!(plugin, "20811" | "22869") { Login::default() } else { Login::read(record) };
+        match plugin {
+            "104410" => self.refused.add(login.family()),
+            "110095" => self.no_issues.add(login.family()),
+            _ => {}
         }
         self.keep(format!("plugin {plugin}"), says, login);
     }
 
     fn see_scan_information(&mut self, record: &Record<'_>) {
         let Some(found) = ScanInformation::read(record.output()).credentialed else { return };
-        self.line = Some(found.yes);
+        self.line = Some(found.yes || self.line == Some(true));
         let says = if found.yes { "the scan was credentialed" } else { "the scan was not credentialed" };
         let protocol = found.protocol.map(|name| if name == "localhost" { name } else { name.to_ascii_uppercase() });
         let login = Login { protocol, port: None, account: found.account };
@@ -150,21 +188,34 @@ impl Signs {
     fn keep(&mut self, source: String, says: &'static str, login: Login) {
         let Login { protocol, port, account } = login;
         let evidence = Evidence { source, says, protocol, port, account };
-        if self.evidence.len() < EVIDENCE && !self.evidence.contains(&evidence) {
-            self.evidence.push(evidence);
+        // In an order of its own, so that the order of the items does not matter.
+        let Err(at) = self.evidence.binary_search(&evidence) else { return };
+        let from = self.evidence.partition_point(|kept| kept.source < evidence.source);
+        let to = self.evidence.partition_point(|kept| kept.source <= evidence.source);
+        if to - from < EVIDENCE {
+            self.evidence.insert(at, evidence);
+        } else if at < to {
+            self.evidence.insert(at, evidence);
+            self.evidence.remove(to);
         }
     }
 
-    /// Whether credentials were refused on any protocol.
-    pub(super) fn refused(&self) -> bool {
-        self.refused_ssh || self.refused_windows || self.refused_other || self.refused_unknown
+    /// Whether credentials were refused on the protocol that one logs in to the system with.
+    pub(super) fn refused_on_system_protocol(&self) -> bool {
+        self.refused.on_system(self.system)
     }
 
-    /// Whether they were on the protocol that matters: SSH for Unix and devices, SMB and WMI for Windows.
-    pub(super) fn refused_on_system_protocol(&self) -> bool {
-        self.refused_unknown
-            || (self.refused_ssh && self.system != System::Windows)
-            || (self.refused_windows && self.system != System::Other)
+    /// Whether something is in the export that only a login can have brought: the patch level or the list of software was
+    /// read, or a login to the system had no problem, and nothing says that it was of no use.
+    pub(super) fn prove_login(&self) -> bool {
+        let is_of_no_use = self.patch_level_not_read || self.patch_assessment_failed || self.unsupported;
+        self.patch_level_read || self.software_listed || (self.no_issues.on_system(self.system) && !is_of_no_use)
+    }
+
+    /// What the scan says of itself: the line goes before the tag. Both come from the same code, and a tag may be left
+    /// behind by programs that handled the export.
+    pub(super) fn said(&self) -> Option<bool> {
+        self.line.or(self.tag)
     }
 
     /// Whether anything at all was said about the login.
@@ -172,9 +223,12 @@ impl Signs {
         self.line.is_some() || self.tag.is_some() || self.unsupported || self.patch_level_not_read
     }
 
-    /// Whether the line and the tag contradict each other.
-    pub(super) fn contradict(&self) -> bool {
-        self.line.is_some() && self.tag.is_some() && self.line != self.tag
+    /// Which of these signs contradict each other.
+    pub(super) fn contradiction(&self) -> Option<Contradiction> {
+        if self.prove_login() && self.said() == Some(false) {
+            return Some(Contradiction::Proof);
+        }
+        (self.line.is_some() && self.tag.is_some() && self.line != self.tag).then_some(Contradiction::Tag)
     }
 
     /// Whether nothing but a ping was reported: the host did not answer, or was not scanned.

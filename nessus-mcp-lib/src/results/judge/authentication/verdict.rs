@@ -37,6 +37,17 @@ impl Verdict {
         }
     }
 
+    /// What is better known of a host that was scanned several times comes later in this order.
+    pub(super) const fn rank(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::NotAttempted => 1,
+            Self::Failed => 2,
+            Self::Partial => 3,
+            Self::Authenticated => 4,
+        }
+    }
+
     /// How much a scan with this verdict sees of a host: 2 everything, 1 some, 0 what the network shows.
     pub(crate) const fn reach(self) -> u8 {
         match self {
@@ -106,11 +117,10 @@ pub struct HostAuthentication {
     pub evidence: Vec<Evidence>,
 }
 
-/// Decides. The line of plugin 19506 goes before the tag: both come from the same code, and a tag may be left behind
-/// by programs that handled the export.
+/// Decides, the strongest evidence first: what only a login can have brought, then what the scan says of itself.
 pub(super) fn decide(signs: &Signs) -> (Verdict, Option<Cause>) {
-    let credentialed = signs.line.or(signs.tag).unwrap_or(signs.patch_level_read);
-    let login = signs.login || signs.no_issues || signs.privilege || signs.intermittent;
+    let credentialed = signs.prove_login() || signs.said() == Some(true);
+    let login = signs.login || signs.no_issues.any() || signs.privilege || signs.intermittent;
     if credentialed || login {
         let cause = if signs.privilege {
             Some(Cause::InsufficientPrivilege)
@@ -131,7 +141,7 @@ pub(super) fn decide(signs: &Signs) -> (Verdict, Option<Cause>) {
         };
         return (if cause.is_some() { Verdict::Partial } else { Verdict::Authenticated }, cause);
     }
-    if signs.refused() {
+    if signs.refused.any() {
         (Verdict::Failed, Some(Cause::BadCredentials))
     } else if signs.patch_assessment_failed {
         (Verdict::Failed, Some(Cause::PatchAssessmentFailed))

@@ -120,12 +120,12 @@ impl HostEvidence {
     }
 
     /// The name that was scanned, when it is no address.
-    pub(super) fn hostname(&self) -> Option<&str> {
+    pub(crate) fn hostname(&self) -> Option<&str> {
         machine_name(&self.name)
     }
 
     /// Every name of the machine, the one that was scanned among them; some may come twice.
-    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.hostname().into_iter().chain(self.names.iter().map(|(_, name)| &**name))
     }
 

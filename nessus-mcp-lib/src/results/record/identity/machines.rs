@@ -60,7 +60,7 @@ fn tie(one: &HostEvidence, another: &HostEvidence) -> Option<Tie> {
 /// `before`.
 ///
 /// Reasons are tried from the strongest to the weakest. Where more than one pair would do, none is taken: the pairs do not
-/// depend on the order of the hosts, nor on which export is called `before`. Each list must have been [`group`]ed.
+/// depend on the order of the hosts, nor on which export is called `before`. Each list must have been [`group`](super::group)ed.
 pub(crate) fn match_hosts(before: &[HostEvidence], after: &[HostEvidence]) -> Vec<(usize, usize, Tie)> {
     let (before, after) = (telling(before), telling(after));
     let mut taken: (HashSet<usize>, HashSet<usize>) = (HashSet::new(), HashSet::new());
@@ -93,47 +93,6 @@ pub(crate) fn match_hosts(before: &[HostEvidence], after: &[HostEvidence]) -> Ve
     }
     pairs.sort_unstable();
     pairs
-}
-
-/// The number of the machine that each block of an export belongs to, by first appearance. A merged file may list a
-/// machine in several blocks.
-///
-/// Blocks are of one machine when they were scanned under the same name at the same address. A block that says no address
-/// belongs to the only one of its name. A block that was scanned by its address belongs to the one block that was scanned
-/// there under a name which is among its own. All others are machines of their own.
-pub(crate) fn group(blocks: &[HostEvidence]) -> Vec<usize> {
-    // The addresses of each name; at each address, what was scanned there by name, and what a scan by address was answered.
-    let mut addresses: HashMap<&str, HashSet<IpAddr>> = HashMap::new();
-    let mut by_name: HashMap<IpAddr, HashSet<&str>> = HashMap::new();
-    let mut answered: HashMap<IpAddr, HashSet<&str>> = HashMap::new();
-    for block in blocks {
-        let Some(address) = block.address() else { continue };
-        addresses.entry(block.name()).or_default().insert(address);
-        if block.hostname().is_some() {
-            by_name.entry(address).or_default().insert(block.name());
-        } else {
-            answered.entry(address).or_default().extend(block.names());
-        }
-    }
-    let machine = |block: &HostEvidence| -> (Box<str>, Option<IpAddr>) {
-        let only = |set: Option<&HashSet<IpAddr>>| set.filter(|set| set.len() == 1)?.iter().next().copied();
-        let address = block.address().or_else(|| only(addresses.get(block.name())));
-        let known = address.filter(|_| block.hostname().is_none()).and_then(|address| {
-            let own = answered.get(&address)?;
-            let mut there = by_name.get(&address)?.iter().filter(|name| own.contains(**name));
-            let first = there.next()?;
-            there.next().is_none().then_some(*first)
-        });
-        (known.unwrap_or(block.name()).into(), address)
-    };
-    let mut numbers = HashMap::new();
-    blocks
-        .iter()
-        .map(|block| {
-            let next = numbers.len();
-            *numbers.entry(machine(block)).or_insert(next)
-        })
-        .collect()
 }
 
 /// What hosts must have in common to be tied for a reason.
@@ -294,7 +253,6 @@ mod unit_tests {
     #[test]
     fn two_sites_at_one_address_stay_two() {
         let sites = [host(&format!("a.example ip=192.0.2.20 {MAC}")), host(&format!("b.example ip=192.0.2.20 {MAC}"))];
-        assert_eq!(group(&sites), [0, 1]);
         let turned = [sites[1].clone(), sites[0].clone()];
         assert_eq!(match_hosts(&sites, &turned), [(0, 1, Tie::NameAndAddress), (1, 0, Tie::NameAndAddress)]);
         // One of them went, another came: the hardware does not say that it is the same site.
@@ -309,25 +267,5 @@ mod unit_tests {
         assert_eq!(match_hosts(&before, &after), []);
         let after = [host(&format!("192.0.2.20 {OTHER_MAC}"))];
         assert_eq!(match_hosts(&before, &after), [(0, 0, Tie::NameAndAddress)], "so it contradicts nothing");
-    }
-
-    #[test]
-    fn blocks_of_one_machine_are_one() {
-        for (blocks, expected) in [
-            (vec!["web01 ip=192.0.2.20", "WEB01. ip=192.0.2.20"], vec![0, 0]),
-            (vec!["web01 ip=192.0.2.20", "web01 ip=192.0.2.21", "web01"], vec![0, 1, 2]),
-            (vec!["web01", "web01 ip=192.0.2.21"], vec![0, 0]),
-            (vec!["192.0.2.20 fqdn=web01.example", "web01.example ip=192.0.2.20"], vec![0, 0]),
-            (
-                vec!["web01.example ip=192.0.2.20", "shop.example ip=192.0.2.20", "192.0.2.20 fqdn=shop.example"],
-                vec![0, 1, 1],
-            ),
-            (vec!["192.0.2.20 fqdn=web01.example", "web02.example ip=192.0.2.20"], vec![0, 1]),
-            (vec!["192.0.2.20", "192.0.2.20 fqdn=web01.example", "web01.example ip=192.0.2.20"], vec![0, 0, 0]),
-            (vec!["web01", "web01"], vec![0, 0]),
-        ] {
-            let blocks: Vec<HostEvidence> = blocks.into_iter().map(host).collect();
-            assert_eq!(group(&blocks), expected, "{blocks:?}");
-        }
     }
 }

@@ -9,6 +9,7 @@
 //! Takes hosts and items, gives groups, pairs and keys; reads no file and keeps nothing. The rules are written down for
 //! users in `docs/identity.md`; a change of what a key is made of makes a new version of it.
 
+mod blocks;
 mod detail;
 mod evidence;
 mod finding;
@@ -16,6 +17,7 @@ mod machines;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use blocks::{Blocks, Machines, group};
 pub(crate) use evidence::HostEvidence;
 pub(crate) use finding::{FindingKey, FindingPart, HostPart, Protocol};
-pub(crate) use machines::{group, match_hosts};
+pub(crate) use machines::match_hosts;

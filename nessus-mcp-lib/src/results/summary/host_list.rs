@@ -1,0 +1,71 @@
+//! Which hosts something was found on, in about a byte for each.
+
+/// Numbers of hosts, each once, in rising order: what each is more than the one before, in groups of seven bits.
+#[derive(Debug, Clone, Default)]
+pub(super) struct HostList {
+    steps: Vec<u8>,
+    /// The number that the next step is counted from.
+    next: u32,
+    count: u64,
+}
+
+impl HostList {
+    /// Takes a number that is not less than those before.
+    pub(super) fn push(&mut self, host: u32) {
+        let Some(mut step) = host.checked_sub(self.next) else { return };
+        self.next = host.saturating_add(1);
+        self.count += 1;
+        while step >= 0x80 {
+            self.steps.push(u8::try_from(step & 0x7F).unwrap_or_default() | 0x80);
+            step >>= 7;
+        }
+        self.steps.push(u8::try_from(step).unwrap_or_default());
+    }
+
+    /// How many there are.
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+        let (mut next, mut step, mut shift) = (0_u32, 0_u32, 0_u32);
+        self.steps.iter().filter_map(move |byte| {
+            step |= u32::from(byte & 0x7F) << shift;
+            shift += 7;
+            (byte & 0x80 == 0).then(|| {
+                let host = next + step;
+                (next, step, shift) = (host.saturating_add(1), 0, 0);
+                host
+            })
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_numbers_come_out_as_they_went_in(numbers in prop::collection::vec(0..u32::MAX, 0..20), small in prop::collection::btree_set(0..500_u32, 0..50)) {
+            for mut numbers in [numbers, small.into_iter().collect()] {
+                numbers.sort_unstable();
+                let mut list = HostList::default();
+                numbers.iter().for_each(|number| list.push(*number));
+                numbers.iter().rev().take(1).for_each(|number| list.push(*number));
+                numbers.dedup();
+                prop_assert_eq!(list.iter().collect::<Vec<_>>(), numbers.clone());
+                prop_assert_eq!(list.count(), numbers.len() as u64);
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_take_a_byte() {
+        let mut list = HostList::default();
+        (0..1000).for_each(|host| list.push(host));
+        assert_eq!(list.steps.len(), 1000);
+    }
+}
