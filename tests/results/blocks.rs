@@ -55,7 +55,9 @@ fn block() -> BoxedStrategy<String> {
     (name, vec(tag, 0..5), vec(item, 0..5))
         .prop_map(|(name, tags, items)| {
             let tags: BTreeMap<&str, &str> = tags.into_iter().collect();
-            let tags: String = tags.iter().map(|(tag, value)| format!("<tag name='{tag}'>{value}</tag>")).collect();
+            let tags: Vec<String> =
+                tags.iter().map(|(tag, value)| format!("<tag name='{tag}'>{value}</tag>")).collect();
+            let tags = tags.concat();
             format!("<ReportHost name='{name}'><HostProperties>{tags}</HostProperties>{}</ReportHost>", items.concat())
         })
         .boxed()

@@ -75,9 +75,18 @@ impl Coverage {
             }
         }
         // Two sites at one address have names in common, so the others count only where the scanned one is no target.
-        is_asked |= evidence.hostname().is_some_and(|name| self.see_name(name))
-            || evidence.names().fold(false, |seen, name| self.see_name(name) || seen)
-            || evidence.names().fold(false, |seen, name| self.see_short(name) || seen);
+        let mut is_named = evidence.hostname().is_some_and(|name| self.see_name(name));
+        if !is_named {
+            for name in evidence.names() {
+                is_named |= self.see_name(name);
+            }
+        }
+        if !is_named {
+            for name in evidence.names() {
+                is_named |= self.see_short(name);
+            }
+        }
+        is_asked |= is_named;
         if !is_asked {
             let name = clean(&host.name, NAME_CHARS);
             self.others.insert((NameKey::of(&name), name, self.is_asked.len()));
@@ -195,7 +204,8 @@ mod tests {
     use crate::results::{Validation, ValidationReport, record::FieldId};
 
     fn host(name: &str, tags: &[(&str, &str)]) -> String {
-        let tags: String = tags.iter().map(|(tag, value)| format!("<tag name='{tag}'>{value}</tag>")).collect();
+        let tags: Vec<String> = tags.iter().map(|(tag, value)| format!("<tag name='{tag}'>{value}</tag>")).collect();
+        let tags = tags.concat();
         format!(
             "<ReportHost name='{name}'><HostProperties>{tags}</HostProperties>\
              <ReportItem pluginID='1' severity='0' port='0'/></ReportHost>"

@@ -261,7 +261,7 @@ impl Groups {
             }
         }
         self.hosts = hosts.into_iter().map(|(_, host)| host).collect();
-        let placed = |blocks: &mut HostList| {
+        let hosts_of = |blocks: &mut HostList| {
             let of_block = |block: u32| places.get(machines.of(block as usize)).copied().unwrap_or_default();
             let mut hosts: Vec<usize> = std::mem::take(blocks).iter().map(of_block).collect();
             hosts.sort_unstable();
@@ -269,18 +269,20 @@ impl Groups {
             hosts
         };
         for plugin in &mut self.plugins {
-            plugin.first_hosts = placed(&mut plugin.blocks);
+            plugin.first_hosts = hosts_of(&mut plugin.blocks);
             plugin.hosts = plugin.first_hosts.len() as u64;
             plugin.first_hosts.truncate(REMEMBERED);
             plugin.first_hosts.shrink_to_fit();
         }
         for solution in &mut self.solutions {
-            solution.hosts = placed(&mut solution.blocks).len() as u64;
+            solution.hosts = hosts_of(&mut solution.blocks).len() as u64;
         }
         let mut known: HashMap<String, u32> = HashMap::new();
         for host in &self.hosts {
             let all: BTreeSet<String> = host.names().chain(host.address.as_deref()).map(str::to_lowercase).collect();
-            all.into_iter().for_each(|name| *known.entry(name).or_default() += 1);
+            for name in all {
+                *known.entry(name).or_default() += 1;
+            }
         }
         for host in &mut self.hosts {
             let is_shared = host.names().any(|name| known.get(&name.to_lowercase()).is_some_and(|hosts| *hosts > 1));

@@ -155,7 +155,7 @@ fn a_machine_with_several_blocks_has_the_best_verdict_of_them() {
     let one = "<ReportItem pluginID='1' severity='0' port='0'/>".to_owned();
     let refused = item(104_410, "ssh", 22, "");
     let ping = "<ReportItem pluginID='10180' severity='0' port='0'/>";
-    let mut blocks = vec![
+    let mut blocks = [
         block("192.0.2.20", TAG_YES, &one),
         block("web01.example", TAG_NO, &refused),
         block("WEB01.example", TAG_NO, &one),

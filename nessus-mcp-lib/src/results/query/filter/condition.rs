@@ -10,8 +10,8 @@ use crate::{
     results::{
         error::ResultsError,
         record::{
-            FieldId, FieldRef, FieldSet, FindingKey, Kind, Record, Severity, Value, as_address, boolean, day, decimal, integer,
-            is_same_name, number, severity,
+            FieldId, FieldRef, FieldSet, FindingKey, Kind, Record, Severity, Value, as_address, boolean, day, decimal,
+            integer, is_same_name, number, severity,
         },
     },
 };

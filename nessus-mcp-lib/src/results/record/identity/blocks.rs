@@ -14,7 +14,7 @@ use super::evidence::HostEvidence;
 #[derive(Debug, Default)]
 pub(crate) struct Blocks {
     hasher: RandomState,
-    blocks: Vec<Block>,
+    all: Vec<Block>,
     /// Addresses that were scanned as such, with the names that were found there.
     found: Vec<(u64, u64)>,
 }
@@ -42,7 +42,7 @@ impl Blocks {
         let name = if host.name().is_empty() { 0 } else { self.hash(host.name()) };
         let address = host.address().map_or(0, |address| self.hasher.hash_one(address).max(1));
         let is_name = host.hostname().is_some();
-        self.blocks.push(Block { name: if is_name { name } else { name & !1 }, address });
+        self.all.push(Block { name: if is_name { name } else { name & !1 }, address });
         if !is_name && address != 0 {
             for found in host.names() {
                 let found = (address, self.hash(found));
@@ -59,7 +59,7 @@ impl Blocks {
     /// neither name nor address.
     pub(crate) fn machines(&self) -> Machines {
         let (addresses, names) = (self.addresses(), self.names());
-        let mut numbers: HashMap<(u64, u64), u32> = HashMap::with_capacity(self.blocks.len());
+        let mut numbers: HashMap<(u64, u64), u32> = HashMap::with_capacity(self.all.len());
         let mut count = 0_u32;
         let number = |block: &Block| {
             let known = || addresses.get(&block.name).filter(|_| block.name != 0).copied().flatten();
@@ -74,16 +74,16 @@ impl Blocks {
                 machine => *numbers.entry(machine).or_insert_with(next),
             }
         };
-        let of_blocks = self.blocks.iter().map(number).collect();
+        let of_blocks = self.all.iter().map(number).collect();
         Machines { of_blocks, count }
     }
 
     /// The only address of each name that a block without one has; `None` for a name that has several.
     fn addresses(&self) -> HashMap<u64, Option<u64>> {
-        let without = self.blocks.iter().filter(|block| block.address == 0).map(|block| (block.name, None));
+        let without = self.all.iter().filter(|block| block.address == 0).map(|block| (block.name, None));
         let mut addresses: HashMap<u64, Option<u64>> = without.collect();
         let mut several = Vec::new();
-        for block in self.blocks.iter().filter(|block| block.address != 0) {
+        for block in self.all.iter().filter(|block| block.address != 0) {
             if let Some(known) = addresses.get_mut(&block.name)
                 && *known.get_or_insert(block.address) != block.address
             {
@@ -100,7 +100,7 @@ impl Blocks {
         let mut found = self.found.clone();
         found.sort_unstable();
         let mut names: HashMap<u64, Option<u64>> = HashMap::new();
-        for block in self.blocks.iter().filter(|block| block.name & 1 == 1) {
+        for block in self.all.iter().filter(|block| block.name & 1 == 1) {
             if found.binary_search(&(block.address, block.name)).is_ok() {
                 let name = names.entry(block.address).or_insert(Some(block.name));
                 *name = name.filter(|name| *name == block.name);
@@ -129,7 +129,9 @@ impl Machines {
 /// The number of the machine that each block of an export belongs to, by first appearance.
 pub(crate) fn group(blocks: &[HostEvidence]) -> Vec<usize> {
     let mut all = Blocks::default();
-    blocks.iter().for_each(|block| all.add(block));
+    for block in blocks {
+        all.add(block);
+    }
     all.machines().of_blocks.into_iter().map(|number| number as usize).collect()
 }
 

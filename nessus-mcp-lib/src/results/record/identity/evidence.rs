@@ -45,7 +45,6 @@ impl HostEvidence {
 
     /// What is kept of a host.
     pub(crate) fn of(host: &Host) -> Self {
-        let mut evidence = Self::named(&host.name);
         const ONE_TEXT: [FieldId; 6] = [
             FieldId::HostIp,
             FieldId::HostFqdn,
@@ -54,6 +53,7 @@ impl HostEvidence {
             FieldId::NetbiosName,
             FieldId::MacAddress,
         ];
+        let mut evidence = Self::named(&host.name);
         for id in ONE_TEXT {
             if let Some(value) = host.get(id) {
                 evidence.note(id.field().xml, value);
