@@ -113,7 +113,7 @@ fn listed(text: &str) -> Vec<Value> {
     let names: Option<Vec<String>> =
         serde_json::from_str::<Vec<Value>>(text).ok().and_then(|list| list.iter().map(name).collect());
     match names {
-        Some(names) => names.iter().filter(|name| !name.trim().is_empty()).map(|name| shown(name)).collect(),
-        None => vec![shown(text)],
+        Some(names) => names.iter().filter_map(|name| shown(name)).collect(),
+        None => shown(text).into_iter().collect(),
     }
 }

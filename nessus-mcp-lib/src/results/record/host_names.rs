@@ -64,7 +64,7 @@ pub(super) fn listed(text: &str) -> Box<[Box<str>]> {
     let names = entries.into_iter().map(|entry| match entry {
         Entry::Named { name } | Entry::Plain(name) => name,
     });
-    names.filter(|name| !name.trim().is_empty()).collect()
+    names.map(|name| Box::from(name.trim())).filter(|name: &Box<str>| !name.is_empty()).collect()
 }
 
 /// An address, IPv6 also in brackets; an IPv4-mapped one is the IPv4 address.
