@@ -92,6 +92,7 @@ fn a_start_that_fails_makes_nothing() {
         (&both[..], MOCK, ("WORKER_POOLS", "lab,nowhere"), 78, "the pool `nowhere`, which is not configured"),
         (&both, MOCK, ("WORKER_POOLS", "lab,no where"), 78, "`WORKER_POOLS`"),
         (&both, MOCK, ("LEASE_SECONDS", "soon"), 78, "`LEASE_SECONDS`"),
+        (&both, MOCK, ("MAX_HOSTS_PER_SCAN", "0"), 78, "`MAX_HOSTS_PER_SCAN`"),
         (&both, MOCK, ("CIRCUIT_FAILURES", "0"), 78, "`CIRCUIT_FAILURES`"),
         (&both, MOCK, ("RESULTS_MEMORY_MIB", "1"), 78, "`RESULTS_MEMORY_MIB`"),
         (&both, MOCK, ("LOG_FORMAT", "xml"), 78, "`LOG_FORMAT`"),

@@ -41,6 +41,7 @@
 //! | [`ids`], [`time`], [`error`], [`secret`], [`targets`] | names, clock, error kinds, secrets, target sets |
 //! | [`telemetry`] | metrics, log lines, health reports |
 //! | [`config`] | `scanners.yaml`, settings of the binaries |
+//! | [`policy`] | what may be scanned |
 //! | [`results`] | .nessus exports as lines of JSON |
 //! | [`task`], [`queue`], [`circuit_breaker`] | the state machine of a task and its file; the queue's backends; the breaker |
 //! | [`scanner`] | Nessus, mock, pools |
@@ -83,6 +84,7 @@ pub mod fail_points;
 mod hex;
 pub mod housekeeping;
 pub mod ids;
+pub mod policy;
 pub mod queue;
 pub mod results;
 mod retry;

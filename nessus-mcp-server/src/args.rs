@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
-use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ResultsArgs, WorkerArgs};
+use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ResultsArgs, ScopeArgs, WorkerArgs};
 
 /// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
@@ -40,6 +40,8 @@ pub(crate) struct Serve {
     pub(crate) results: ResultsArgs,
     #[command(flatten)]
     pub(crate) circuits: CircuitArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,
 }
@@ -78,6 +80,8 @@ pub(crate) struct Stdio {
     pub(crate) results: ResultsArgs,
     #[command(flatten)]
     pub(crate) circuits: CircuitArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,
 }

@@ -31,7 +31,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let timeout = parse_client_timeout(&command.bind.mcp_client_timeout_seconds)?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
-    let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
+    let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
     let scanners = ScanService::load_scanners(&settings).await?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;

@@ -28,7 +28,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     command.log.init()?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
-    let settings = settings.with_results_memory_mib(command.results.memory_mib()?);
+    let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
     let scanners = ScanService::load_scanners(&settings).await?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;

@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, WorkerArgs};
+use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ScopeArgs, WorkerArgs};
 
 /// Take tasks from the queue and run their scans, until SIGTERM
 ///
@@ -18,6 +18,8 @@ pub(crate) struct Arguments {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) circuits: CircuitArgs,
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,
 }

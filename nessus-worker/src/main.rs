@@ -20,6 +20,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let settings = arguments.worker.settings()?;
     let circuits = arguments.circuits.settings()?;
     let service_settings = arguments.common.scanning_settings()?.with_circuits(circuits);
+    let service_settings = arguments.scope.apply(service_settings)?;
     let scanners = ScanService::load_scanners(&service_settings).await?;
     // Before anything is made: a start that fails leaves no data directory.
     Worker::check_pools(&scanners, &settings)?;

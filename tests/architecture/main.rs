@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 9] = [
     &["blocking", "durable", "error", "fail_points", "hex", "ids", "secret", "streams", "targets", "time"],
     &["telemetry"],
     &["config"],
-    &["results"],
+    &["policy", "results"],
     &["circuit_breaker", "queue", "retry", "task"],
     &["housekeeping", "scanner"],
     &["service"],

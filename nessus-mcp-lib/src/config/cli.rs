@@ -169,6 +169,26 @@ impl ResultsArgs {
     }
 }
 
+/// What scans may be aimed at.
+#[derive(Debug, Clone, Args)]
+pub struct ScopeArgs {
+    /// The most hosts that one scan may have
+    #[arg(long, env = "MAX_HOSTS_PER_SCAN", default_value_t = Settings::DEFAULT_MAX_HOSTS_PER_SCAN.to_string(), value_name = "N")]
+    max_hosts_per_scan: String,
+}
+
+impl ScopeArgs {
+    /// The same settings with what these flags say.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn apply(&self, settings: Settings) -> Result<Settings, ConfigError> {
+        let most = self.max_hosts_per_scan.trim().parse().ok().filter(|most| *most > 0);
+        let most = most.ok_or_else(|| setting("MAX_HOSTS_PER_SCAN", "must be a whole number from 1 on".to_owned()))?;
+        Ok(settings.with_max_hosts_per_scan(most))
+    }
+}
+
 /// How a worker works.
 #[derive(Debug, Clone, Args)]
 pub struct WorkerArgs {

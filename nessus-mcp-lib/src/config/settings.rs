@@ -20,6 +20,8 @@ pub struct Settings {
     /// How much memory those who read results may take together, in MiB; not less than 16. Who would need more than there
     /// is at the moment waits.
     pub(crate) results_memory_mib: u32,
+    /// The most hosts that one scan may have.
+    pub(crate) max_hosts_per_scan: u64,
 }
 
 impl fmt::Debug for Settings {
@@ -31,6 +33,7 @@ impl fmt::Debug for Settings {
             .field("scanner_config", &self.scanner_config)
             .field("circuits", &self.circuits)
             .field("results_memory_mib", &self.results_memory_mib)
+            .field("max_hosts_per_scan", &self.max_hosts_per_scan)
             .finish()
     }
 }
@@ -39,12 +42,21 @@ impl Settings {
     /// What readers of results may take together when nothing else is asked for, in MiB.
     pub(crate) const DEFAULT_RESULTS_MEMORY_MIB: u32 = 256;
 
+    /// The most hosts of one scan when nothing else is asked for: as many as a /16 has.
+    pub const DEFAULT_MAX_HOSTS_PER_SCAN: u64 = 65_536;
+
     /// Settings with the embedded queue inside `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>, scanner_config: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
         let (queue_url, scanner_config) = (embedded_queue_url(&data_dir), scanner_config.into());
-        let results_memory_mib = Self::DEFAULT_RESULTS_MEMORY_MIB;
-        Self { data_dir, queue_url, scanner_config, circuits: CircuitSettings::default(), results_memory_mib }
+        Self {
+            data_dir,
+            queue_url,
+            scanner_config,
+            circuits: CircuitSettings::default(),
+            results_memory_mib: Self::DEFAULT_RESULTS_MEMORY_MIB,
+            max_hosts_per_scan: Self::DEFAULT_MAX_HOSTS_PER_SCAN,
+        }
     }
 
     /// The same settings with other circuits.
@@ -56,6 +68,12 @@ impl Settings {
     /// The same settings with so many MiB for those who read results.
     pub fn with_results_memory_mib(mut self, mib: u32) -> Self {
         self.results_memory_mib = mib;
+        self
+    }
+
+    /// The same settings with so many hosts for one scan.
+    pub fn with_max_hosts_per_scan(mut self, hosts: u64) -> Self {
+        self.max_hosts_per_scan = hosts;
         self
     }
 

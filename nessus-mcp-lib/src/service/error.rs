@@ -7,6 +7,7 @@ use crate::{
     error::{Classified, ErrorKind, counted, excerpt},
     housekeeping::ReconcileError,
     ids::{IdError, TaskId},
+    policy::ScopeError,
     queue::{BodyError, QueueError},
     results::ResultsError,
     scanner::ScannerError,
@@ -32,6 +33,9 @@ pub enum ServiceError {
     /// The targets cannot be read.
     #[error(transparent)]
     Targets(#[from] TargetError),
+    /// The targets may not be scanned.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
     /// There is no such pool.
     #[error("there is no scanner pool `{pool}`")]
     UnknownPool {
@@ -160,6 +164,7 @@ impl ServiceError {
     fn inner(&self) -> Option<&dyn Classified> {
         match self {
             Self::Targets(error) => Some(error),
+            Self::Scope(error) => Some(error),
             Self::Task(error) => Some(error),
             Self::Queue(error) => Some(error),
             Self::Body(error) => Some(error),

@@ -54,6 +54,7 @@ use crate::{
     config::Settings,
     housekeeping::{QueueIndex, binding_of},
     ids::PoolName,
+    policy::Scope,
     queue::{self, Queue},
     scanner::{Circuits, ScannerRegistry},
     task::TaskManager,
@@ -72,6 +73,7 @@ pub struct ScanService {
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     data_dir: Arc<Path>,
+    scope: Scope,
     /// What those who read exports take together.
     memory: MemoryGate,
     /// How long the scans of each pool take.
@@ -100,6 +102,8 @@ pub struct ServiceParts {
     pub clock: Arc<dyn Clock>,
     /// What all who read exports take together, in MiB.
     pub results_memory_mib: u32,
+    /// What scans may be aimed at.
+    pub scope: Scope,
 }
 
 impl ServiceParts {
@@ -112,12 +116,18 @@ impl ServiceParts {
     ) -> Self {
         let (circuits, clock) = (Circuits::default(), Arc::new(SystemClock));
         let (data_dir, results_memory_mib) = (data_dir.into(), Settings::DEFAULT_RESULTS_MEMORY_MIB);
-        Self { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib }
+        Self { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib, scope: Scope::default() }
     }
 
     /// The same parts with circuits of other settings, or with those of a service before this one.
     pub fn with_circuits(mut self, circuits: Circuits) -> Self {
         self.circuits = circuits;
+        self
+    }
+
+    /// The same parts with another scope.
+    pub fn with_scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -151,8 +161,9 @@ impl ScanService {
             .await
             .map_err(ServiceError::stopping)?
             .map_err(ServiceError::DataDirectory)?;
+        let scope = Scope::default().with_max_hosts_per_scan(settings.max_hosts_per_scan);
         let Settings { data_dir, results_memory_mib, .. } = settings.clone();
-        let parts = ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib };
+        let parts = ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib, scope };
         let service = Self::new(parts)?;
         service.index.ensure().await?;
         Ok(service)
@@ -174,6 +185,7 @@ impl ScanService {
             metrics: Arc::new(Metrics::new()?),
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
+            scope: parts.scope,
             memory: MemoryGate::new(parts.results_memory_mib),
             typical: Arc::default(),
             orphaned: Arc::default(),
@@ -194,6 +206,11 @@ impl ScanService {
     /// Whether the queue is that of the data directory and whole.
     pub fn index(&self) -> &QueueIndex {
         &self.index
+    }
+
+    /// What scans may be aimed at, for a worker in the same process.
+    pub fn scope(&self) -> &Scope {
+        &self.scope
     }
 
     /// The scanners, for a worker in the same process.

@@ -275,8 +275,7 @@ impl ScanService {
         }
         let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
         let targets = request.targets.parse::<TargetSet>()?;
-        // A scanner must be able to take them.
-        targets.for_scanner()?;
+        self.scope.check(&targets)?;
         let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;

@@ -15,7 +15,7 @@ mod shortened;
 mod tests;
 
 use std::{
-    collections::BTreeSet,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     str::FromStr,
@@ -64,6 +64,9 @@ pub struct TargetSet {
     /// `*` or `*.suffix`, lower case; in policies only.
     patterns: BTreeSet<String>,
 }
+
+/// Host names, each with the addresses that it stands for.
+pub type NameAddresses = BTreeMap<String, Vec<IpAddr>>;
 
 /// One piece of a set in its normal form.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -154,6 +157,52 @@ impl TargetSet {
             })
     }
 
+    /// The host names, in order; patterns are none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(String::as_str)
+    }
+
+    /// This set with the addresses of these names in their place. Names that `addresses` does not have stay.
+    ///
+    /// ```
+    /// use nessus_mcp_lib::targets::{NameAddresses, TargetSet};
+    /// let asked: TargetSet = "10.0.0.1, db.corp.example".parse()?;
+    /// let addresses = NameAddresses::from([("db.corp.example".to_owned(), vec!["10.0.0.2".parse().unwrap()])]);
+    /// assert_eq!(asked.with_addresses(&addresses).to_string(), "10.0.0.1-10.0.0.2");
+    /// assert_eq!(asked.for_scanner_with(&addresses)?, "10.0.0.1,db.corp.example[10.0.0.2]");
+    /// # Ok::<(), nessus_mcp_lib::targets::TargetError>(())
+    /// ```
+    pub fn with_addresses(&self, addresses: &NameAddresses) -> Self {
+        let (mut v4, mut v6): (Vec<_>, Vec<_>) = (self.v4.iter().collect(), self.v6.iter().collect());
+        for address in self.names().filter_map(|name| addresses.get(name)).flatten() {
+            match address.to_canonical() {
+                IpAddr::V4(address) => v4.push((address.to_bits().into(), address.to_bits().into())),
+                IpAddr::V6(address) => v6.push((address.to_bits(), address.to_bits())),
+            }
+        }
+        Self { v4: Ranges::merge(v4), v6: Ranges::merge(v6), ..self.without_names(addresses) }
+    }
+
+    /// As [`for_scanner`](Self::for_scanner), with `name[address]` for each address of these names: for scanners that take
+    /// this form and then do not resolve the name again.
+    ///
+    /// # Errors
+    /// As [`for_scanner`](Self::for_scanner).
+    pub fn for_scanner_with(&self, addresses: &NameAddresses) -> Result<String, TargetError> {
+        self.with_addresses(addresses).for_scanner()?;
+        let mut texts = vec![self.without_names(addresses).for_scanner()?];
+        texts.retain(|text| !text.is_empty());
+        for (name, addresses) in self.names().filter_map(|name| addresses.get_key_value(name)) {
+            texts.extend(addresses.iter().map(|address| format!("{name}[{}]", address.to_canonical())));
+        }
+        Ok(texts.join(","))
+    }
+
+    fn without_names(&self, known: &NameAddresses) -> Self {
+        let names = self.names.iter().filter(|name| !known.contains_key(*name)).cloned().collect();
+        Self { names, ..self.clone() }
+    }
+
     /// The pieces in order: IPv4, IPv6, names, patterns.
     pub fn pieces(&self) -> impl Iterator<Item = TargetPiece<'_>> {
         // Both families hold what was made of addresses, so nothing is cut off here.
@@ -164,6 +213,15 @@ impl TargetSet {
         let v6 = self.v6.iter().map(move |(first, last)| TargetPiece::Addresses { first: v6(first), last: v6(last) });
         let names = self.names.iter().map(|name| TargetPiece::Name(name));
         v4.chain(v6).chain(names).chain(self.patterns.iter().map(|pattern| TargetPiece::Pattern(pattern)))
+    }
+
+    /// Its pieces in the same order, each as a set of its own.
+    pub fn split(&self) -> impl Iterator<Item = Self> {
+        let v4 = self.v4.iter().map(|range| Self { v4: Ranges::merge(vec![range]), ..Self::default() });
+        let v6 = self.v6.iter().map(|range| Self { v6: Ranges::merge(vec![range]), ..Self::default() });
+        let names = self.names.iter().map(|name| Self { names: BTreeSet::from([name.clone()]), ..Self::default() });
+        let pattern = |pattern: &String| Self { patterns: BTreeSet::from([pattern.clone()]), ..Self::default() };
+        v4.chain(v6).chain(names).chain(self.patterns.iter().map(pattern))
     }
 
     /// The form that scanners read: the normal form, with IPv6 addresses one by one. Tenable documents networks and ranges

@@ -65,6 +65,7 @@ impl Worker {
             queue: Arc::clone(service.queue()),
             index: service.index().clone(),
             scanners: service.scanners().clone(),
+            scope: service.scope().clone(),
             circuits: service.circuits().clone(),
             selection: Selection::default(),
             pacing: ClaimPacing::default(),

@@ -12,7 +12,7 @@
 //! them.
 //!
 //! The files, from the lowest up: `outcome` (errors of a step, and what becomes of a task), `shared` and `held_task` (what
-//! a run may use), `placement` (a scanner and a slot), `stall`, `poll` and `results`, `lifecycle` (the steps in their
+//! a run may use), `placement` (a scanner and a slot), `scope`, `stall`, `poll` and `results`, `lifecycle` (the steps in their
 //! order), `run_task` (retries and settlement), `engine` (claims).
 
 mod engine;
@@ -26,6 +26,7 @@ mod poll;
 mod queue_clock;
 mod results;
 mod run_task;
+mod scope;
 mod shared;
 mod stall;
 

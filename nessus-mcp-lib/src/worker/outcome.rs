@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     error::{Classified, chain, counted},
+    policy::ScopeError,
     queue::QueueError,
     results::ResultsError,
     scanner::{ScanState, ScannerError},
@@ -98,6 +99,9 @@ pub(super) enum StepError {
     Queue(#[from] QueueError),
     #[error(transparent)]
     Results(#[from] ResultsError),
+    /// The scan may not begin: nothing was launched.
+    #[error(transparent)]
+    Scope(#[from] ScopeError),
     /// The scan ended on the scanner without being complete, or cannot be run at all.
     #[error("{message}")]
     Scan { status: TaskStatus, code: &'static str, message: String },
@@ -121,6 +125,7 @@ impl StepError {
             Self::Task(error) => error.code(),
             Self::Queue(error) => error.code(),
             Self::Results(error) => error.code(),
+            Self::Scope(error) => error.code(),
             Self::Scan { code, .. } => code,
             Self::Stopped => "worker_stopped",
             Self::LeaseLost => "lease_lost",
@@ -136,7 +141,7 @@ impl StepError {
             Self::Scanner(error) => matches!(error, ScannerError::Storage(_) | ScannerError::OutOfResources(_)),
             Self::Task(error) => matches!(error, TaskError::Storage { .. } | TaskError::Newer { .. }),
             Self::Results(error) => error.is_input_output(),
-            Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
+            Self::Scope(_) | Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
         }
     }
 

@@ -9,6 +9,7 @@ mod limits;
 mod losses;
 mod reload;
 mod retries;
+mod scope;
 mod started;
 mod storage;
 
