@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 27] = [
+    pub const POINTS: [&str; 28] = [
         "submit_key_claimed",
         "submit_task_written",
         "submit_enqueued",
@@ -48,6 +48,7 @@ mod armed {
         "worker_claimed",
         "worker_slot_acquired",
         "worker_fence_written",
+        "worker_scope_checked",
         "worker_bound",
         "worker_create_confirmed",
         "worker_created",

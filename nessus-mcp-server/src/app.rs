@@ -45,7 +45,7 @@ impl App {
         tokio::spawn(stop.run_until_cancelled_owned(async move { service.watch_scanners(interval).await }));
     }
 
-    /// Reads the scanner configuration again on SIGHUP.
+    /// Reads the scanner configuration and the policy again on SIGHUP.
     pub(crate) fn reload_on_signal(&self) -> Result<(), Failure> {
         let mut hangup = signal::unix::signal(signal::unix::SignalKind::hangup())?;
         let (service, stop) = (self.service.clone(), self.stop.clone());
@@ -53,6 +53,7 @@ impl App {
             while hangup.recv().await.is_some() {
                 // The result is logged; an invalid file changes nothing.
                 let _ = service.reload_scanners().await;
+                let _ = service.reload_policy().await;
             }
         }));
         Ok(())

@@ -33,12 +33,13 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
     let scanners = ScanService::load_scanners(&settings).await?;
+    let scope = ScanService::load_scope(&settings).await?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
     // Before anything is made: a start that fails leaves no data directory.
     let listener = listen(address).await?;
-    let app = App::new(ScanService::open_with_scanners(&settings, scanners).await?);
+    let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
     app.stop_on_signal()?;
     app.reload_on_signal()?;
     let health_interval = worker_settings.health_interval;

@@ -30,10 +30,11 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
     let scanners = ScanService::load_scanners(&settings).await?;
+    let scope = ScanService::load_scope(&settings).await?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
-    let app = App::new(ScanService::open_with_scanners(&settings, scanners).await?);
+    let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
     app.stop_on_signal()?;
     app.reload_on_signal()?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };

@@ -22,15 +22,17 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let service_settings = arguments.common.scanning_settings()?.with_circuits(circuits);
     let service_settings = arguments.scope.apply(service_settings)?;
     let scanners = ScanService::load_scanners(&service_settings).await?;
+    let scope = ScanService::load_scope(&service_settings).await?;
     // Before anything is made: a start that fails leaves no data directory.
     Worker::check_pools(&scanners, &settings)?;
-    let service = ScanService::open_with_scanners(&service_settings, scanners).await?;
+    let service = ScanService::open_with(&service_settings, scanners, scope).await?;
     let worker = Worker::new(&service, settings)?;
     let mut hangup = signal(SignalKind::hangup())?;
     let reload = async move {
         while hangup.recv().await.is_some() {
             // The result is logged; an invalid file changes nothing.
             let _ = service.reload_scanners().await;
+            let _ = service.reload_policy().await;
         }
     };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -13,6 +13,7 @@ use nessus_mcp_lib::{
     config::{CircuitSettings, WorkerSettings},
     error::Classified as _,
     ids::{InstanceId, PoolName, ScanId, TaskId},
+    policy::Scope,
     queue::sqlite::SqliteQueue,
     scanner::{Circuits, NessusConfig, NessusScanner, ScanRequest, ScannerInstance, ScannerPool, ScannerRegistry},
     secret::Secret,
@@ -46,6 +47,7 @@ pub(crate) struct Setup {
     before: Box<dyn FnOnce(Arc<NessusScanner>) -> Arc<dyn ScannerInterface>>,
     worker: WorkerSettings,
     circuits: CircuitSettings,
+    scope: Scope,
     speed: u32,
     log: &'static str,
 }
@@ -62,6 +64,7 @@ impl Setup {
                 .with_lease(Duration::from_secs(600))
                 .with_health_interval(None),
             circuits: CircuitSettings::default(),
+            scope: Scope::default(),
             speed: SPEED,
             log: "nessus_mcp_lib=debug",
         }
@@ -93,6 +96,11 @@ impl Setup {
 
     pub(crate) fn circuits(mut self, change: impl FnOnce(CircuitSettings) -> CircuitSettings) -> Self {
         self.circuits = change(self.circuits);
+        self
+    }
+
+    pub(crate) fn scope(mut self, scope: Scope) -> Self {
+        self.scope = scope;
         self
     }
 
@@ -131,6 +139,7 @@ impl Setup {
         let scanners = ScannerRegistry::new(vec![ScannerPool::new(pool(), "nessus", vec![scanner_instance])]).unwrap();
         let parts = ServiceParts::new(directory.path(), tasks, Arc::new(queue), scanners)
             .with_circuits(Circuits::new(self.circuits))
+            .with_scope(self.scope)
             .with_clock(clock);
         let service = ScanService::new(parts).unwrap();
         let mut rig = Rig {

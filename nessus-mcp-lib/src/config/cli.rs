@@ -172,6 +172,10 @@ impl ResultsArgs {
 /// What scans may be aimed at.
 #[derive(Debug, Clone, Args)]
 pub struct ScopeArgs {
+    /// The file that says what may be scanned [default: no scope is set]
+    #[arg(long, visible_alias = "policy", env = "POLICY_CONFIG", value_name = "FILE")]
+    policy_config: Option<PathBuf>,
+
     /// The most hosts that one scan may have
     #[arg(long, env = "MAX_HOSTS_PER_SCAN", default_value_t = Settings::DEFAULT_MAX_HOSTS_PER_SCAN.to_string(), value_name = "N")]
     max_hosts_per_scan: String,
@@ -185,7 +189,11 @@ impl ScopeArgs {
     pub fn apply(&self, settings: Settings) -> Result<Settings, ConfigError> {
         let most = self.max_hosts_per_scan.trim().parse().ok().filter(|most| *most > 0);
         let most = most.ok_or_else(|| setting("MAX_HOSTS_PER_SCAN", "must be a whole number from 1 on".to_owned()))?;
-        Ok(settings.with_max_hosts_per_scan(most))
+        let settings = settings.with_max_hosts_per_scan(most);
+        Ok(match &self.policy_config {
+            Some(path) => settings.with_policy_config(path),
+            None => settings,
+        })
     }
 }
 

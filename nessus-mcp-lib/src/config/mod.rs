@@ -28,3 +28,7 @@ pub use self::{
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     settings::{Settings, WorkerSettings},
 };
+pub(crate) use self::{
+    expand::expand,
+    yaml::{Scalar, parse as parse_yaml},
+};

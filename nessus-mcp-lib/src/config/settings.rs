@@ -20,6 +20,8 @@ pub struct Settings {
     /// How much memory those who read results may take together, in MiB; not less than 16. Who would need more than there
     /// is at the moment waits.
     pub(crate) results_memory_mib: u32,
+    /// The path of `policy.yaml`; `None` for no scope.
+    pub(crate) policy_config: Option<PathBuf>,
     /// The most hosts that one scan may have.
     pub(crate) max_hosts_per_scan: u64,
 }
@@ -33,6 +35,7 @@ impl fmt::Debug for Settings {
             .field("scanner_config", &self.scanner_config)
             .field("circuits", &self.circuits)
             .field("results_memory_mib", &self.results_memory_mib)
+            .field("policy_config", &self.policy_config)
             .field("max_hosts_per_scan", &self.max_hosts_per_scan)
             .finish()
     }
@@ -55,6 +58,7 @@ impl Settings {
             scanner_config,
             circuits: CircuitSettings::default(),
             results_memory_mib: Self::DEFAULT_RESULTS_MEMORY_MIB,
+            policy_config: None,
             max_hosts_per_scan: Self::DEFAULT_MAX_HOSTS_PER_SCAN,
         }
     }
@@ -68,6 +72,12 @@ impl Settings {
     /// The same settings with so many MiB for those who read results.
     pub fn with_results_memory_mib(mut self, mib: u32) -> Self {
         self.results_memory_mib = mib;
+        self
+    }
+
+    /// The same settings with the scope that this `policy.yaml` sets.
+    pub fn with_policy_config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.policy_config = Some(path.into());
         self
     }
 

@@ -11,12 +11,13 @@ use serde::{
 };
 
 use super::ConfigError;
+use crate::error::excerpt;
 
 /// A scalar as text, with the line it stands on.
 #[derive(Debug, Clone)]
-pub(super) struct Scalar {
-    pub(super) text: String,
-    pub(super) line: u64,
+pub(crate) struct Scalar {
+    pub(crate) text: String,
+    pub(crate) line: u64,
 }
 
 impl<'de> Deserialize<'de> for Scalar {
@@ -55,13 +56,31 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Ordered<T> {
 }
 
 /// Parses `text`, which was read from `path`.
-pub(super) fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
+pub(crate) fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, ConfigError> {
     // Without the snippet: a line of the file may hold a password.
     serde_saphyr::from_str(text).map_err(|error| ConfigError::Syntax {
         path: PathBuf::from(path),
         line: error.location().map_or(0, |location| location.line()),
-        message: one_line(&error.without_snippet().to_string()),
+        message: match error.without_snippet() {
+            serde_saphyr::Error::SerdeUnknownField { field, expected, location } => {
+                unknown_key(field, expected, location.column())
+            }
+            other => one_line(&other.to_string()),
+        },
     })
+}
+
+/// How unlike a key may be to be what was meant: some letters.
+const LIKE: f64 = 0.6;
+
+fn unknown_key(key: &str, known: &[&str], column: u64) -> String {
+    let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(key, known);
+    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
+    let key = excerpt(key);
+    match nearest.filter(|nearest| likeness(nearest) >= LIKE) {
+        Some(nearest) => format!("unknown key `{key}`, did you mean `{nearest}`? (column {column})"),
+        None => format!("unknown key `{key}`, the keys are: {} (column {column})", known.join(", ")),
+    }
 }
 
 fn one_line(message: &str) -> String {

@@ -1,5 +1,7 @@
 //! Why targets may not be scanned.
 
+use std::net::IpAddr;
+
 use crate::{
     error::{Classified, ErrorKind},
     targets::TargetError,
@@ -32,6 +34,46 @@ pub enum ScopeError {
         /// The setting, or the key of `policy.yaml`, that says so.
         limit: &'static str,
     },
+    /// A rule of `deny` holds a part of it.
+    #[error("`{target}` is out of scope: `deny` has `{rule}`")]
+    Denied {
+        /// The target.
+        target: String,
+        /// The entry of `deny`.
+        rule: String,
+    },
+    /// `allow` does not hold all of it.
+    #[error("`{target}` is out of scope: it is not wholly inside what `allow` has")]
+    NotAllowed {
+        /// The target.
+        target: String,
+        /// The first entries of `allow`.
+        allowed: String,
+    },
+    /// A name has no addresses that could be checked.
+    #[error("the name `{name}` cannot be resolved, so its addresses cannot be checked: {reason}")]
+    Unresolved {
+        /// The name.
+        name: String,
+        /// What the resolver says.
+        reason: String,
+    },
+    /// An address of a name may not be scanned.
+    #[error("the name `{name}` stands for {address}: {source}")]
+    AddressOfName {
+        /// The name.
+        name: String,
+        /// The address.
+        address: IpAddr,
+        /// Why not.
+        source: Box<ScopeError>,
+    },
+    /// A scan was created before the scope was enforced.
+    #[error("the scan was created with the name `{name}`, whose addresses were not checked then")]
+    Unchecked {
+        /// The name.
+        name: String,
+    },
 }
 
 impl Classified for ScopeError {
@@ -57,6 +99,19 @@ impl Classified for ScopeError {
             Self::TooManyHosts { limit, .. } => {
                 format!("scan smaller networks, one after the other; an operator can allow more with `{limit}`")
             }
+            Self::Denied { .. } => {
+                "leave out what is denied, naming the parts of the network that are not; only an operator can change the \
+                 policy"
+                    .to_owned()
+            }
+            Self::NotAllowed { allowed, .. } => {
+                format!("name targets inside the scope: {allowed}; only an operator can change the policy")
+            }
+            Self::Unresolved { .. } => {
+                "check the spelling of the name, or name the addresses of the host".to_owned()
+            }
+            Self::AddressOfName { source, .. } => return source.hint(),
+            Self::Unchecked { .. } => "nothing was launched; try the task again".to_owned(),
         })
     }
 }

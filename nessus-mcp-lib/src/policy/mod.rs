@@ -1,10 +1,20 @@
 //! What may be scanned. Only this module decides it: the service asks it at a submit, and the worker again right before the
 //! scan begins.
 //!
-//! Unspecified, multicast, broadcast and link-local addresses are always refused, and so are more hosts than one scan may have.
+//! Unspecified, multicast, broadcast and link-local addresses are always refused, and so are more hosts than one scan may
+//! have. [`Policy`] is what an operator's `policy.yaml` says beyond that, and [`Scope`] applies it: the rules to all targets, and
+//! to the addresses that their names have at that moment, which a [`Resolver`] finds.
 
 mod error;
+mod file;
 mod reserved;
+mod resolver;
+mod rules;
 mod scope;
 
-pub use self::{error::ScopeError, scope::Scope};
+pub use self::{
+    error::ScopeError,
+    resolver::{Resolver, SystemResolver, TableResolver},
+    rules::{Policy, PolicyMode},
+    scope::{Checked, Scope},
+};

@@ -1,38 +1,169 @@
 //! The scope of this process: what scans may be aimed at.
 
-use super::{ScopeError, reserved};
-use crate::{config::Settings, targets::TargetSet};
+use std::{collections::BTreeMap, net::IpAddr, path::Path, sync::Arc};
 
-/// What scans may be aimed at. Asked when a scan is submitted, and again right before it begins.
+use arc_swap::ArcSwap;
+
+use super::{
+    ScopeError, reserved,
+    resolver::{Resolver, SystemResolver, resolve_all},
+    rules::{Policy, PolicyMode},
+};
+use crate::{
+    config::Settings,
+    targets::{NameAddresses, TargetSet},
+};
+
+/// How many refusals a dry run tells.
+const MOST_TOLD: usize = 10;
+
+/// What scans may be aimed at. Asked when a scan is submitted, and again right before it begins. Cheap to clone: all clones
+/// go by the same policy, which can be replaced.
 #[derive(Debug, Clone)]
 pub struct Scope {
+    policy: Arc<ArcSwap<Policy>>,
+    resolver: Arc<dyn Resolver>,
     most_hosts: u64,
 }
 
+/// Targets that may be scanned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Checked {
+    /// Whether the rules of the policy were applied.
+    pub mode: PolicyMode,
+    /// The addresses of the names, all of which were checked: those that are to be scanned. Empty unless the scope is
+    /// enforced.
+    pub addresses: NameAddresses,
+    /// What the rules would have refused, one sentence each, in a dry run.
+    pub would_refuse: Vec<String>,
+}
+
+/// What is known of names: their addresses, or why there are none.
+type Answers = BTreeMap<String, Result<Vec<IpAddr>, String>>;
+
 impl Default for Scope {
     fn default() -> Self {
-        Self { most_hosts: Settings::DEFAULT_MAX_HOSTS_PER_SCAN }
+        Self::new(Policy::default())
     }
 }
 
 impl Scope {
-    /// The same scope with so many hosts for one scan.
+    /// The scope of a policy. Names are looked up as the machine does.
+    pub fn new(policy: Policy) -> Self {
+        Self {
+            policy: Arc::new(ArcSwap::from_pointee(policy)),
+            resolver: Arc::new(SystemResolver),
+            most_hosts: Settings::DEFAULT_MAX_HOSTS_PER_SCAN,
+        }
+    }
+
+    /// The same scope with another resolver.
+    pub fn with_resolver(mut self, resolver: Arc<dyn Resolver>) -> Self {
+        self.resolver = resolver;
+        self
+    }
+
+    /// The same scope with so many hosts for one scan. A policy that is applied may allow more.
     pub fn with_max_hosts_per_scan(mut self, hosts: u64) -> Self {
         self.most_hosts = hosts;
         self
     }
 
-    /// Refuses what nobody may scan, and what no scanner takes.
+    /// The policy as it is now.
+    pub fn policy(&self) -> Arc<Policy> {
+        self.policy.load_full()
+    }
+
+    /// The file that the policy was read from; `None` when no scope is set.
+    pub fn file(&self) -> Option<Arc<Path>> {
+        self.policy().file.clone()
+    }
+
+    /// Goes by another policy from now on.
+    pub fn replace(&self, policy: Policy) {
+        self.policy.store(Arc::new(policy));
+    }
+
+    /// Checks targets, with the addresses that their names have now. Names are looked up only for a policy that is applied.
     ///
     /// # Errors
     /// [`ScopeError`] with the first target that is refused.
-    pub fn check(&self, targets: &TargetSet) -> Result<(), ScopeError> {
-        reserved::check(targets)?;
-        targets.for_scanner()?;
-        let (hosts, most) = (targets.host_count(), self.most_hosts);
-        if hosts > most.into() {
-            return Err(ScopeError::TooManyHosts { hosts, most, limit: "MAX_HOSTS_PER_SCAN" });
+    pub async fn check(&self, targets: &TargetSet) -> Result<Checked, ScopeError> {
+        let policy = self.policy();
+        // What is refused by the targets alone needs no lookup.
+        let checked = self.decide(&policy, targets, &Answers::new())?;
+        if policy.mode == PolicyMode::Off || targets.names().next().is_none() {
+            return Ok(checked);
         }
-        Ok(())
+        let answers = resolve_all(&self.resolver, targets.names()).await;
+        self.decide(&policy, targets, &answers)
+    }
+
+    /// Checks the targets of a scan that was created with these addresses in the place of names.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check), and when the scope is enforced and the scan has a name in it.
+    pub fn check_created(&self, targets: &TargetSet, addresses: &NameAddresses) -> Result<(), ScopeError> {
+        let policy = self.policy();
+        let unchecked = targets.names().find(|name| !addresses.contains_key(*name));
+        if let (PolicyMode::Enforce, Some(name)) = (policy.mode, unchecked) {
+            return Err(ScopeError::Unchecked { name: name.to_owned() });
+        }
+        let known = addresses.iter().map(|(name, addresses)| (name.clone(), Ok(addresses.clone()))).collect();
+        self.decide(&policy, targets, &known).map(drop)
+    }
+
+    /// Decides from what is known of the names; those that `answers` does not have are judged as names only.
+    fn decide(&self, policy: &Policy, targets: &TargetSet, answers: &Answers) -> Result<Checked, ScopeError> {
+        reserved::check(targets)?;
+        let known = answers.iter().filter_map(|(name, answer)| Some((name.clone(), answer.as_ref().ok()?.clone())));
+        let addresses: NameAddresses = known.collect();
+        for (name, address) in each(&addresses) {
+            reserved::check(&TargetSet::from(address)).map_err(|refused| of_name(name, address, refused))?;
+        }
+        let with_addresses = targets.with_addresses(&addresses);
+        with_addresses.for_scanner()?;
+        let hosts = with_addresses.host_count();
+        let check_count = |(most, limit): (u64, &'static str)| match hosts {
+            hosts if hosts > most.into() => Err(ScopeError::TooManyHosts { hosts, most, limit }),
+            _ => Ok(()),
+        };
+        let by_policy = policy.max_hosts_per_scan.filter(|_| policy.mode != PolicyMode::Off);
+        let by_policy = by_policy.map(|most| (most, "max_hosts_per_scan"));
+        let by_setting = (self.most_hosts, "MAX_HOSTS_PER_SCAN");
+        // A policy that allows more is an operator's leave, also in a dry run.
+        check_count(by_policy.filter(|(most, _)| *most > self.most_hosts).unwrap_or(by_setting))?;
+        if policy.mode == PolicyMode::Off {
+            return Ok(Checked::default());
+        }
+        let unresolved = answers.iter().filter_map(|(name, answer)| {
+            let reason = answer.as_ref().err()?.clone();
+            Some(ScopeError::Unresolved { name: name.clone(), reason })
+        });
+        let of_addresses = each(&addresses).filter_map(|(name, address)| {
+            policy.check_address(address).err().map(|refused| of_name(name, address, refused))
+        });
+        let of_count = by_policy.and_then(|limit| check_count(limit).err());
+        let mut refusals = policy.refusals(targets).chain(unresolved).chain(of_addresses).chain(of_count);
+        if policy.mode == PolicyMode::DryRun {
+            let would_refuse = refusals.take(MOST_TOLD).map(|refused| refused.to_string()).collect();
+            return Ok(Checked { mode: policy.mode, addresses: NameAddresses::new(), would_refuse });
+        }
+        match refusals.next() {
+            Some(refused) => Err(refused),
+            None => Ok(Checked { mode: policy.mode, addresses: addresses.clone(), would_refuse: Vec::new() }),
+        }
     }
 }
+
+fn each(addresses: &NameAddresses) -> impl Iterator<Item = (&str, IpAddr)> {
+    addresses.iter().flat_map(|(name, addresses)| addresses.iter().map(move |address| (name.as_str(), *address)))
+}
+
+fn of_name(name: &str, address: IpAddr, refused: ScopeError) -> ScopeError {
+    ScopeError::AddressOfName { name: name.to_owned(), address, source: Box::new(refused) }
+}
+
+#[cfg(test)]
+mod tests;

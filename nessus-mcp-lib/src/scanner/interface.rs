@@ -23,6 +23,9 @@ pub struct ScanRequest {
     pub description: String,
     /// The targets, comma separated, in the notation of [`crate::targets::TargetSet`].
     pub targets: String,
+    /// The same, with `name[address]` for the addresses of each host name that was asked for. A scanner that takes this form
+    /// may use it to know the names, and must not resolve them again. `None` where no names were checked.
+    pub named_targets: Option<String>,
     /// The scanner's name for the kind of scan, such as `basic` or `discovery` on Nessus.
     pub template: String,
     /// What the scanner logs in to the targets with; `None` for a scan from the network only.
@@ -37,6 +40,7 @@ impl ScanRequest {
             name: name.into(),
             description: String::new(),
             targets: targets.into(),
+            named_targets: None,
             template: DEFAULT_TEMPLATE.to_owned(),
             credential: None,
         }

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use super::{CircuitStatus, ScanService, error::ServiceError};
+use super::{CircuitStatus, ScanService, error::ServiceError, reload::NO_SCOPE};
 use crate::{
     blocking,
     circuit_breaker::CircuitState,
@@ -28,6 +28,7 @@ impl ScanService {
             ("queue", self.queue_check().await),
             ("disk", self.disk_check().await),
             ("scanners", self.scanners_check().await),
+            ("scope", self.scope_check()),
         ]);
         HealthReport::new(checks, self.clock.now())
     }
@@ -65,6 +66,15 @@ impl ScanService {
                 }
             }
             Err(error) => unhealthy(&error, chain(&error)),
+        }
+    }
+
+    /// That no scope is set is an operator's choice: it makes nothing unhealthy.
+    fn scope_check(&self) -> HealthCheck {
+        let check = HealthCheck::new(CheckStatus::Healthy);
+        match self.scope.file() {
+            Some(_) => check.with("mode", self.scope.policy().mode().as_str()),
+            None => check.with("mode", "none").with("message", NO_SCOPE),
         }
     }
 

@@ -150,6 +150,11 @@ impl ScanService {
 
     /// As [`ScanService::open`], with scanners that were loaded before or do not come from a file.
     pub async fn open_with_scanners(settings: &Settings, scanners: ScannerRegistry) -> Result<Self, ServiceError> {
+        Self::open_with(settings, scanners, Self::load_scope(settings).await?).await
+    }
+
+    /// As [`ScanService::open_with_scanners`], with a scope that was loaded before or does not come from a file.
+    pub async fn open_with(settings: &Settings, scanners: ScannerRegistry, scope: Scope) -> Result<Self, ServiceError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let circuits = Circuits::new(settings.circuits.clone().check()?);
         // The queue first: a URL that cannot be used must not leave a data directory behind.
@@ -161,11 +166,11 @@ impl ScanService {
             .await
             .map_err(ServiceError::stopping)?
             .map_err(ServiceError::DataDirectory)?;
-        let scope = Scope::default().with_max_hosts_per_scan(settings.max_hosts_per_scan);
         let Settings { data_dir, results_memory_mib, .. } = settings.clone();
         let parts = ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib, scope };
         let service = Self::new(parts)?;
         service.index.ensure().await?;
+        service.log_scope();
         Ok(service)
     }
 

@@ -9,8 +9,13 @@ use crate::{
     blocking,
     config::{ScannersConfig, Settings},
     error::chain,
+    policy::{Policy, Scope},
     scanner::{ScannerChanges, ScannerRegistry},
 };
+
+/// What is said where there is no policy file.
+pub(super) const NO_SCOPE: &str =
+    "no scope is set: everything that can be reached may be scanned; `POLICY_CONFIG` names a policy";
 
 /// Where mock scanners keep their scans, in the data directory.
 const MOCK_DIRECTORY: &str = "mock";
@@ -47,6 +52,48 @@ impl ScanService {
         Ok(ScannerRegistry::from_config(&config)?)
     }
 
+    /// Reads the policy that the settings name, if they name one. Nothing else is done.
+    ///
+    /// # Errors
+    /// [`ServiceError::Config`] with file, line and key.
+    pub async fn load_scope(settings: &Settings) -> Result<Scope, ServiceError> {
+        let policy = match &settings.policy_config {
+            Some(path) => load_policy(path.as_path().into()).await?,
+            None => Policy::default(),
+        };
+        Ok(Scope::new(policy).with_max_hosts_per_scan(settings.max_hosts_per_scan))
+    }
+
+    /// Reads the policy file again, if there is one, and goes by it from now on, a worker of this service included: for each scan
+    /// that is submitted or begins later. When anything in it is wrong, everything stays as it is.
+    ///
+    /// # Errors
+    /// [`ServiceError::Config`] with file, line and key.
+    pub async fn reload_policy(&self) -> Result<(), ServiceError> {
+        let Some(path) = self.scope.file() else { return Ok(()) };
+        match load_policy(path).await {
+            Ok(policy) => {
+                self.metrics.config_accepted();
+                self.scope.replace(policy);
+                self.log_scope();
+                Ok(())
+            }
+            Err(error) => {
+                self.metrics.config_refused();
+                error!(error = chain(&error), "the scope policy is refused; everything stays as it was");
+                Err(error)
+            }
+        }
+    }
+
+    /// Says by which scope this process goes.
+    pub(super) fn log_scope(&self) {
+        match self.scope.file() {
+            Some(file) => info!(mode = %self.scope.policy().mode(), file = %file.display(), "scope policy read"),
+            None => warn!("{NO_SCOPE}"),
+        }
+    }
+
     async fn read_scanners_again(&self) -> Result<ScannerChanges, ServiceError> {
         let Some(path) = self.scanners.file() else {
             return Err(ServiceError::invalid("scanner_config", "is not a file here", None));
@@ -76,6 +123,10 @@ impl ScanService {
             warn!(%pool, "the pool is not configured any more: the tasks that wait in it wait until it is");
         }
     }
+}
+
+async fn load_policy(path: Arc<Path>) -> Result<Policy, ServiceError> {
+    Ok(blocking::run(move || Policy::load(&path)).await.map_err(ServiceError::stopping)??)
 }
 
 /// Reads `scanners.yaml`. Mock scanners keep their scans in the data directory.

@@ -2,6 +2,8 @@
 //!
 //! Lists of targets have [a function of their own](crate::targets::shortened). The whole stays in `task.json`.
 
+use crate::task::Task;
+
 /// The most characters of a text.
 const TEXT_CHARS: usize = 1000;
 /// The most texts of a list.
@@ -22,6 +24,13 @@ pub(super) fn list(texts: &[String]) -> Vec<String> {
         shown.push(format!("… and {} more", texts.len() - ENTRIES));
     }
     shown
+}
+
+/// What the scope policy would have refused of a task, if it were enforced.
+pub(super) fn scope_warning(task: &Task) -> Option<String> {
+    let refused =
+        task.scope.as_ref().map(|scope| scope.would_refuse.join("; ")).filter(|refused| !refused.is_empty())?;
+    Some(text(&format!("the scope policy is not enforced yet, and would refuse this scan: {refused}")))
 }
 
 #[cfg(test)]

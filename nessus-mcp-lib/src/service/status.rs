@@ -80,6 +80,8 @@ impl ScanService {
             scan_state,
             scan_unchanged_since,
             results_available,
+            checked_targets: checked_targets(&task),
+            scope_warning: shorten::scope_warning(&task),
             next_poll_seconds: next_poll(&task, self.clock.now()),
             task_id: task.task_id,
             trace_id: task.trace_id,
@@ -109,6 +111,11 @@ impl ScanService {
             validation_warnings: shorten::list(&task.validation_warnings),
         }
     }
+}
+
+fn checked_targets(task: &Task) -> Option<String> {
+    let (targets, addresses) = task.checked_targets().ok().filter(|(_, addresses)| !addresses.is_empty())?;
+    targets.for_scanner_with(&addresses).ok().map(|text| targets::shortened(&text))
 }
 
 /// A tenth of the task's age, at least 2 and at most 60 seconds: quick scans are noticed quickly, long ones cost little.

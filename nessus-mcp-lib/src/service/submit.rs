@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{ScanService, error::ServiceError};
+use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     blocking,
     error::{chain, counted, excerpt},
@@ -21,7 +21,7 @@ use crate::{
     results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
     targets::{self, TargetSet},
-    task::{ScanPayload, ScanType, Task, TaskError, TaskKey, TaskStatus},
+    task::{ScanPayload, ScanType, ScopeRecord, Task, TaskError, TaskKey, TaskStatus},
 };
 
 /// The most characters of a scan's name: what Nessus takes.
@@ -142,6 +142,9 @@ pub struct Submission {
     pub target_hosts: u64,
     /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.
     pub targets: String,
+    /// What the policy would have refused of it, if it were enforced; absent unless it is a dry run that refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_warning: Option<String>,
     /// Whether an earlier request with the same key created this task.
     pub idempotent: bool,
     /// Seconds to wait before the status is asked for; absent when the task has ended.
@@ -151,10 +154,10 @@ pub struct Submission {
     pub message: String,
 }
 
-/// A request that was checked: everything that can be refused was.
+/// A request that was checked, except for its scope.
 struct Accepted {
     task: Task,
-    target_hosts: u128,
+    targets: TargetSet,
     request_hash: String,
 }
 
@@ -170,7 +173,14 @@ impl ScanService {
         let service = self.clone();
         let read = blocking::run(move || service.accept(&request).map(|accepted| (accepted, request)));
         let (accepted, request) = read.await.map_err(ServiceError::stopping)??;
-        let Accepted { mut task, target_hosts, request_hash } = accepted;
+        let Accepted { mut task, targets, request_hash } = accepted;
+        let checked = self.scope.check(&targets).await?;
+        if !checked.would_refuse.is_empty() {
+            let refused = checked.would_refuse.join("; ");
+            warn!(task_id = %task.task_id, refused, "a scan that the policy would refuse is accepted: it is a dry run");
+        }
+        let target_hosts = targets.with_addresses(&checked.addresses).host_count();
+        task.scope = ScopeRecord::of(checked, task.created_at);
         let bound = self.index.ensure().await?;
         let mut repeated = false;
         if let Some(key) = &request.idempotency_key {
@@ -240,6 +250,7 @@ impl ScanService {
         crate::fail_points::fail_point!("submit_before_reply");
         Ok(Submission {
             estimated_wait_seconds,
+            scope_warning: shorten::scope_warning(&task),
             task_id: task.task_id,
             trace_id: task.trace_id,
             status: task.status,
@@ -261,7 +272,7 @@ impl ScanService {
         Ok(())
     }
 
-    /// Everything that can be refused without touching disk or queue.
+    /// Everything that can be refused without touching disk, queue or network.
     fn accept(&self, request: &SubmitRequest) -> Result<Accepted, ServiceError> {
         if request.scan_type != ScanType::Untrusted {
             let hint = "run an untrusted scan; scans with a login need a credential, which this version cannot take"
@@ -275,7 +286,6 @@ impl ScanService {
         }
         let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
         let targets = request.targets.parse::<TargetSet>()?;
-        self.scope.check(&targets)?;
         let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;
@@ -299,7 +309,7 @@ impl ScanService {
             task.pin(instance);
         }
         task.submitted_by.clone_from(&request.submitted_by);
-        Ok(Accepted { request_hash: request_hash(&task), target_hosts: targets.host_count(), task })
+        Ok(Accepted { request_hash: request_hash(&task), targets, task })
     }
 
     /// The pool of this name, or the default pool.

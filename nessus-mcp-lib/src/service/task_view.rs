@@ -59,6 +59,13 @@ pub struct TaskView {
     pub name: String,
     /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.
     pub targets: String,
+    /// The targets with the addresses that were checked for each host name, as in `db.example[10.0.0.5]`: what the scanner is
+    /// told. Only where the scope is enforced and names are among the targets; looked up again right before the scan begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checked_targets: Option<String>,
+    /// What the scope policy would have refused of it, if it were enforced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope_warning: Option<String>,
     /// The type of scanner.
     pub scanner_type: String,
     /// The pool.

@@ -173,14 +173,8 @@ impl TargetSet {
     /// # Ok::<(), nessus_mcp_lib::targets::TargetError>(())
     /// ```
     pub fn with_addresses(&self, addresses: &NameAddresses) -> Self {
-        let (mut v4, mut v6): (Vec<_>, Vec<_>) = (self.v4.iter().collect(), self.v6.iter().collect());
-        for address in self.names().filter_map(|name| addresses.get(name)).flatten() {
-            match address.to_canonical() {
-                IpAddr::V4(address) => v4.push((address.to_bits().into(), address.to_bits().into())),
-                IpAddr::V6(address) => v6.push((address.to_bits(), address.to_bits())),
-            }
-        }
-        Self { v4: Ranges::merge(v4), v6: Ranges::merge(v6), ..self.without_names(addresses) }
+        let known = self.names().filter_map(|name| addresses.get(name)).flatten();
+        std::iter::once(self.without_names(addresses)).chain(known.copied().map(Self::from)).collect()
     }
 
     /// As [`for_scanner`](Self::for_scanner), with `name[address]` for each address of these names: for scanners that take
@@ -306,6 +300,34 @@ fn split_v6(first: u128, last: u128, mapped: MappedBlock, v4: &mut Vec<(u128, u1
 fn covers(pattern: &str, name: &str) -> bool {
     let suffix = pattern.trim_start_matches('*');
     suffix.is_empty() || (name.len() > suffix.len() && name.ends_with(suffix) && name != pattern)
+}
+
+impl From<IpAddr> for TargetSet {
+    fn from(address: IpAddr) -> Self {
+        match address.to_canonical() {
+            IpAddr::V4(address) => Self {
+                v4: Ranges::merge(vec![(address.to_bits().into(), address.to_bits().into())]),
+                ..Self::default()
+            },
+            IpAddr::V6(address) => {
+                Self { v6: Ranges::merge(vec![(address.to_bits(), address.to_bits())]), ..Self::default() }
+            }
+        }
+    }
+}
+
+impl FromIterator<Self> for TargetSet {
+    /// All of them together.
+    fn from_iter<I: IntoIterator<Item = Self>>(sets: I) -> Self {
+        let (mut v4, mut v6, mut all) = (Vec::new(), Vec::new(), Self::default());
+        for set in sets {
+            v4.extend(set.v4.iter());
+            v6.extend(set.v6.iter());
+            all.names.extend(set.names);
+            all.patterns.extend(set.patterns);
+        }
+        Self { v4: Ranges::merge(v4), v6: Ranges::merge(v6), ..all }
+    }
 }
 
 impl FromStr for TargetSet {

@@ -25,7 +25,7 @@ pub use self::{
     error::TaskError,
     manager::{TaskList, TaskManager, Writer},
     model::{
-        CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, Step,
+        CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, ScopeRecord, Step,
         TASK_SCHEMA_VERSION, Task, TaskKey,
     },
     query::{TaskCursor, TaskQuery},

@@ -9,6 +9,8 @@ use super::state::TaskStatus;
 use crate::{
     error::excerpt,
     ids::{FencingToken, InstanceId, PoolName, ScanId, TaskId, TraceId},
+    policy::Checked,
+    targets::{NameAddresses, TargetError, TargetSet},
     time::Timestamp,
 };
 
@@ -138,6 +140,31 @@ impl TaskKey {
     /// A key of these parts.
     pub(crate) fn new(key: impl Into<String>, request_hash: impl Into<String>, claimed_at: Timestamp) -> Self {
         Self { key: key.into(), request_hash: request_hash.into(), claimed_at }
+    }
+}
+
+/// What the scope policy said of a task's targets when it was last asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ScopeRecord {
+    /// When.
+    pub checked_at: Timestamp,
+    /// `dry_run` or `enforce`.
+    pub mode: String,
+    /// The addresses that were checked for each name of the targets: the scan is of them, whatever the name stands for later.
+    #[serde(default, skip_serializing_if = "NameAddresses::is_empty")]
+    pub addresses: NameAddresses,
+    /// What the rules would have refused, in a dry run.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub would_refuse: Vec<String>,
+}
+
+impl ScopeRecord {
+    /// What was found at this moment, if there is something to say.
+    pub(crate) fn of(checked: Checked, checked_at: Timestamp) -> Option<Self> {
+        let Checked { mode, addresses, would_refuse } = checked;
+        let is_told = !addresses.is_empty() || !would_refuse.is_empty();
+        is_told.then(|| Self { checked_at, mode: mode.as_str().to_owned(), addresses, would_refuse })
     }
 }
 
@@ -368,6 +395,9 @@ pub struct Task {
     /// The caller's own name for the request, when there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<TaskKey>,
+    /// What the scope policy said, where one is set.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<ScopeRecord>,
     /// When an operator cleared the dead letter of this failure away; a retry clears this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dismissed_at: Option<Timestamp>,
@@ -433,6 +463,7 @@ impl Task {
             cancel_requested_at: None,
             cancel_reason: None,
             idempotency: None,
+            scope: None,
             dismissed_at: None,
             fence: None,
             schema_version: TASK_SCHEMA_VERSION,
@@ -528,6 +559,7 @@ impl Task {
         self.scanner_instance_id.clone_from(&self.pinned_instance_id);
         self.nessus_scan_id = None;
         self.scan_uuid = None;
+        self.scope = None;
     }
 
     /// What is said of a task that was cancelled: that somebody wanted it, and why if that was said.
@@ -536,6 +568,12 @@ impl Task {
             Some(reason) => format!("{CANCELLED}: {}", excerpt(reason)),
             None => CANCELLED.to_owned(),
         }
+    }
+
+    /// Its targets, and the addresses that were checked for names among them.
+    pub(crate) fn checked_targets(&self) -> Result<(TargetSet, NameAddresses), TargetError> {
+        let addresses = self.scope.as_ref().map(|scope| scope.addresses.clone());
+        Ok((self.payload.targets.parse()?, addresses.unwrap_or_default()))
     }
 
     /// The entry of this task in the queue: enough for an operator to read, never a secret.

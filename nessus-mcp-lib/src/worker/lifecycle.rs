@@ -42,7 +42,7 @@ pub(super) async fn drive(held: &HeldTask<'_>) -> Result<(ScanId, Ended), StepEr
     let scan = match &reason {
         None => {
             let scan = find_or_create(held, &task).await?;
-            launch_once(held, &task, &scan).await?;
+            launch_once(held, &scan).await?;
             scan
         }
         Some(reason) => match launched(held, &task).await? {
@@ -134,13 +134,14 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
         held.bind(Some(scan.clone())).await?;
         return Ok(scan);
     }
-    scope::before_create(held, task)?;
-    // Written before the scan is created: whoever comes after us must look for it on this scanner.
-    held.bind(None).await?;
-    crate::fail_points::fail_point!("worker_bound");
     let mut request = ScanRequest::new(marker, &task.payload.name, &task.payload.targets);
     request.description.clone_from(&task.payload.description);
     request.template = task.payload.template.clone().unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
+    scope::before_create(held, task, &mut request).await?;
+    crate::fail_points::fail_point!("worker_scope_checked");
+    // Written before the scan is created: whoever comes after us must look for it on this scanner.
+    held.bind(None).await?;
+    crate::fail_points::fail_point!("worker_bound");
     let until = held.confirm().await?;
     crate::fail_points::fail_point!("worker_create_confirmed");
     let (created, sent) = scanner::act_until(until, held.instance.scanner.create(&request)).await;
@@ -182,10 +183,10 @@ async fn end_earlier(held: &HeldTask<'_>, mut task: Task) -> Result<Task, StepEr
 }
 
 /// Launches the scan if nobody has.
-async fn launch_once(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<(), StepError> {
+async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
     let status = held.unless_stopped(held.instance.scanner.status(scan)).await??;
     let run_uuid = if status.state == ScanState::Created {
-        scope::before_launch(held, task, scan).await?;
+        scope::before_launch(held, scan).await?;
         let until = held.confirm().await?;
         crate::fail_points::fail_point!("worker_launch_confirmed");
         match scanner::act_until(until, held.instance.scanner.launch(scan)).await.0 {

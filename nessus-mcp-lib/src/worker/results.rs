@@ -22,7 +22,6 @@ use crate::{
     results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
     scanner::{ScanStatus, ScannerError, ScannerInterface as _},
     service,
-    targets::TargetSet,
     task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, profile_file_name},
     time::Clock as _,
 };
@@ -242,8 +241,8 @@ fn finished_view(
 /// What the export is held against.
 fn validation(task: &Task, end: &ScanStatus) -> Validation {
     let mut validation = Validation::new().login(service::login_expected(task.scan_type)).hosts_listed(HOSTS_LISTED);
-    if let Ok(targets) = task.payload.targets.parse::<TargetSet>() {
-        validation = validation.targets(targets);
+    if let Ok((targets, addresses)) = task.checked_targets() {
+        validation = validation.targets(targets.with_addresses(&addresses));
     }
     if let Some(hosts) = end.hosts {
         validation = validation.reported_hosts(hosts);

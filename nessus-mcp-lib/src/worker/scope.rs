@@ -1,38 +1,76 @@
 //! The last check of what a scan is aimed at, right before it is created and right before it is launched.
 
+use std::time::Duration;
+
 use tracing::warn;
 
 use super::{held_task::HeldTask, outcome::StepError};
 use crate::{
     error::chain,
     ids::ScanId,
-    policy::ScopeError,
-    scanner::{ScannerError, ScannerInterface as _},
-    targets::TargetSet,
-    task::Task,
+    policy::{Checked, ScopeError},
+    scanner::{ScanRequest, ScannerError, ScannerInterface as _},
+    targets::{TargetError, TargetSet},
+    task::{ScopeRecord, Task},
+    time::Clock as _,
 };
 
-/// Whether the scan of this task may be created now: the scope may have changed since it was submitted.
-pub(super) fn before_create(held: &HeldTask<'_>, task: &Task) -> Result<(), StepError> {
+/// The pauses before the lookups of names: a resolver that fails once does not fail a scan.
+const LOOKUP_PAUSES: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10)];
+
+/// Checks what the scan of this task is aimed at: the policy, and what names stand for, may have changed since the submit.
+/// Sets the targets of `request` to what was checked, and writes that down.
+pub(super) async fn before_create(
+    held: &HeldTask<'_>,
+    task: &Task,
+    request: &mut ScanRequest,
+) -> Result<(), StepError> {
     let targets = task.payload.targets.parse::<TargetSet>().map_err(ScopeError::from)?;
-    Ok(held.shared.scope.check(&targets)?)
+    let checked = look_up(held, &targets).await?;
+    for refused in &checked.would_refuse {
+        warn!(refused, "a scan that the policy would refuse begins: it is a dry run");
+    }
+    if !checked.addresses.is_empty() {
+        request.targets = targets.with_addresses(&checked.addresses).to_string();
+        let named = targets.for_scanner_with(&checked.addresses);
+        request.named_targets = Some(named.map_err(|error: TargetError| ScopeError::from(error))?);
+    }
+    let record = ScopeRecord::of(checked, held.shared.clock.now());
+    if record.is_some() || task.scope.is_some() {
+        held.update(move |task| task.scope = record).await?;
+    }
+    Ok(())
+}
+
+async fn look_up(held: &HeldTask<'_>, targets: &TargetSet) -> Result<Checked, StepError> {
+    let mut outcome = Ok(Checked::default());
+    for pause in LOOKUP_PAUSES {
+        held.pause(pause).await?;
+        outcome = held.unless_stopped(held.shared.scope.check(targets)).await?;
+        match &outcome {
+            Err(unresolved @ ScopeError::Unresolved { .. }) => warn!(error = chain(unresolved), "a name is not known"),
+            _ => break,
+        }
+    }
+    Ok(outcome?)
 }
 
 /// Whether a scan that was created, perhaps by an earlier worker, may be launched now. One that may not is taken off its
 /// scanner.
-pub(super) async fn before_launch(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<(), StepError> {
-    let Err(refused) = before_create(held, task) else { return Ok(()) };
+pub(super) async fn before_launch(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
+    let checked = held.task().await?.checked_targets().map_err(ScopeError::from);
+    let checked = checked.and_then(|(targets, addresses)| held.shared.scope.check_created(&targets, &addresses));
+    let Err(refused) = checked else { return Ok(()) };
     held.confirm().await?;
     match held.instance.scanner.delete(scan).await {
         Ok(()) | Err(ScannerError::NotFound(_)) => {}
         Err(error) => warn!(%scan, error = chain(&error), "a scan that may not be launched cannot be deleted"),
     }
-    let instance = held.instance.instance_id.clone();
-    let gone = scan.clone();
+    let (instance, gone) = (held.instance.instance_id.clone(), scan.clone());
     held.update(move |task| {
         task.close_scan(&instance, &gone);
         task.nessus_scan_id = None;
     })
     .await?;
-    Err(refused)
+    Err(refused.into())
 }

@@ -22,6 +22,7 @@ use crate::{
     ScanService,
     config::{CircuitSettings, WorkerSettings},
     ids::{InstanceId, PoolName, TaskId},
+    policy::Scope,
     queue::{self, RemoveOutcome},
     scanner::{
         Circuits, MockConfig, MockOperation, MockScanner, RequestSent, ScannerError, ScannerInstance, ScannerPool,
@@ -71,6 +72,14 @@ fn fixture_with(capacity: u32, scan: Duration) -> Fixture {
 }
 
 fn fixture_of(capacity: u32, scan: Duration, circuits: Circuits) -> Fixture {
+    fixture_made(capacity, scan, |parts| parts.with_circuits(circuits))
+}
+
+fn fixture_in(scope: Scope) -> Fixture {
+    fixture_made(2, SCAN, |parts| parts.with_scope(scope))
+}
+
+fn fixture_made(capacity: u32, scan: Duration, change: impl FnOnce(ServiceParts) -> ServiceParts) -> Fixture {
     let directory = tempfile::tempdir().unwrap();
     let clock: Arc<dyn Clock> = Arc::new(TokioClock(Instant::now()));
     let tasks = TaskManager::open_with_clock(directory.path(), Arc::clone(&clock)).unwrap();
@@ -80,8 +89,8 @@ fn fixture_of(capacity: u32, scan: Duration, circuits: Circuits) -> Fixture {
     let instance = ScannerInstance::new(InstanceId::new("one").unwrap(), capacity, scanner.clone());
     let pool = ScannerPool::new(pool(), "mock", vec![instance]);
     let scanners = ScannerRegistry::new(vec![pool]).unwrap();
-    let parts = ServiceParts::new(directory.path(), tasks, Arc::new(opened), scanners).with_circuits(circuits);
-    Fixture { service: ScanService::new(parts.with_clock(clock)).unwrap(), scanner, directory }
+    let parts = ServiceParts::new(directory.path(), tasks, Arc::new(opened), scanners).with_clock(clock);
+    Fixture { service: ScanService::new(change(parts)).unwrap(), scanner, directory }
 }
 
 fn pool() -> PoolName {

@@ -9,7 +9,7 @@ use super::{
     findings::Finding,
     plugins::Plugin,
     reply::Reply,
-    report::{ReportHost, ReportInput, address_of, nessus_time, output},
+    report::{ReportHost, ReportInput, address_of, name_of, nessus_time, output},
     run::{HostProgress, Run},
     state::{Scan, State, seconds},
     wire::{ApiError, Call, Outcome},
@@ -25,7 +25,8 @@ type Counts = BTreeMap<u32, (&'static Plugin, u64)>;
 pub(super) fn report_of(state: &State, scan: &Scan, run: &Run, now: Timestamp) -> ReportInput {
     let findings_per_host = state.config.findings_per_host;
     let host = |progress: HostProgress| ReportHost {
-        name: run.expansion.hosts[progress.index].clone(),
+        name: name_of(&run.expansion.hosts[progress.index]).to_owned(),
+        address: address_of(&run.expansion.hosts[progress.index]),
         found: found(findings_per_host, progress),
         start: run.launched,
         end: run.ended.unwrap_or(now),
@@ -130,7 +131,7 @@ fn host_row(host: &ReportHost, progress: HostProgress, by_severity: [u64; 5]) ->
         .map(|(level, count)| json!({ "count": count, "severitylevel": level }))
         .collect();
     json!({
-        "host_id": index + FIRST_HOST_ID, "host_index": index, "hostname": name, "host_ip": address_of(name),
+        "host_id": index + FIRST_HOST_ID, "host_index": index, "hostname": name, "host_ip": host.address,
         "progress": format!("{done}-{done}/{total}-{total}"), "scanprogresscurrent": done, "scanprogresstotal": total,
         "numchecksconsidered": done, "totalchecksconsidered": total, "critical": critical, "high": high,
         "medium": medium, "low": low, "info": info, "severity": by_severity.iter().sum::<u64>(),
@@ -182,7 +183,7 @@ pub(super) fn host(state: &mut State, call: &Call<'_>) -> Outcome {
     Ok(Reply::json(&json!({
         "info": {
             "host_start": nessus_time(host.start), "host_end": nessus_time(host.end),
-            "host-ip": address_of(name), "host-fqdn": (address_of(name) != *name).then_some(name),
+            "host-ip": host.address, "host-fqdn": (host.address != *name).then_some(name),
             "mac-address": null, "netbios-name": null, "operating-system": "Larch Linux 7",
         },
         "compliance": [], "vulnerabilities": rows,

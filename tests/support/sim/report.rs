@@ -37,6 +37,8 @@ pub struct ReportInput {
 pub struct ReportHost {
     /// The name by which it was a target.
     pub name: String,
+    /// Its address.
+    pub address: String,
     /// How many of its findings were made; fewer than all when the scan was stopped.
     pub found: usize,
     /// When its scan began.
@@ -105,7 +107,7 @@ fn write_policy(out: &mut impl Write, input: &ReportInput) -> io::Result<()> {
 
 fn host_properties(input: &ReportInput, host: &ReportHost) -> Vec<(&'static str, String)> {
     let seconds = |at: Timestamp| at.as_millis().div_euclid(1000).to_string();
-    let address = address_of(&host.name);
+    let address = host.address.clone();
     let works = host.authentication.works();
     let mut tags = vec![
         ("HOST_START_TIMESTAMP", seconds(host.start)),
@@ -126,8 +128,17 @@ fn host_properties(input: &ReportInput, host: &ReportHost) -> Vec<(&'static str,
     tags
 }
 
-/// The host's address: its name when that is one, else an address of the documentation ranges that is always the same.
+/// The name of a host of a run, which may be `name[address]`.
+pub(super) fn name_of(host: &str) -> &str {
+    host.split_once('[').map_or(host, |(name, _)| name)
+}
+
+/// The address of a host of a run: the one it was given as `name[address]`, or its name when that is one, else an address of
+/// the documentation ranges that is always the same.
 pub(super) fn address_of(host: &str) -> String {
+    if let Some((_, address)) = host.split_once('[') {
+        return address.trim_end_matches(']').to_owned();
+    }
     if host.parse::<std::net::IpAddr>().is_ok() {
         return host.to_owned();
     }

@@ -32,7 +32,7 @@ impl std::fmt::Display for TargetsError {
 
 impl std::error::Error for TargetsError {}
 
-/// Expands addresses, CIDR blocks, `a-b` and `a.b.c.d-e` ranges and host names, separated by commas or space, to at
+/// Expands addresses, CIDR blocks, `a-b` and `a.b.c.d-e` ranges, host names and `name[address]`, separated by commas or space, to at
 /// most `limit` hosts. A block includes its network and broadcast address. Blocks and ranges are for IPv4 only, as in
 /// Tenable's documentation.
 ///
@@ -71,6 +71,11 @@ impl Span {
     fn parse(piece: &str) -> Option<Self> {
         if let Some((address, bits)) = piece.split_once('/') {
             return Self::block(address.parse().ok()?, bits.parse().ok()?);
+        }
+        // A name that is not to be resolved.
+        if let Some((name, address)) = piece.strip_suffix(']').and_then(|piece| piece.split_once('[')) {
+            let address = address.parse::<IpAddr>().ok()?;
+            return is_host_name(name).then(|| Self::One(format!("{name}[{address}]")));
         }
         match piece.parse::<IpAddr>() {
             Ok(IpAddr::V4(address)) => return Some(Self::V4 { first: address.into(), last: address.into() }),
@@ -140,13 +145,14 @@ mod tests {
 
     #[test]
     fn every_notation_is_expanded() {
-        let cases: [(&str, &[&str]); 7] = [
+        let cases: [(&str, &[&str]); 8] = [
             ("192.0.2.7", &["192.0.2.7"]),
             ("192.0.2.7, 192.0.2.7\n192.0.2.8", &["192.0.2.7", "192.0.2.8"]),
             ("192.0.2.9/31", &["192.0.2.8", "192.0.2.9"]),
             ("192.0.2.254-192.0.3.1", &["192.0.2.254", "192.0.2.255", "192.0.3.0", "192.0.3.1"]),
             ("192.0.2.5-6", &["192.0.2.5", "192.0.2.6"]),
             ("2001:db8::1,2001:DB8:0::1", &["2001:db8::1"]),
+            ("db.test[192.0.2.1],db.test[2001:db8::1]", &["db.test[192.0.2.1]", "db.test[2001:db8::1]"]),
             ("web-1.example.test db_2", &["web-1.example.test", "db_2"]),
         ];
         for (text, hosts) in cases {
@@ -168,7 +174,7 @@ mod tests {
     #[test]
     fn what_is_no_target_is_named() {
         let texts = ["300.1.1.1", "192.0.2.0/33", "192.0.2.9-192.0.2.1", "-x.test", "a..b", "192.0.2.1-::1", "*"];
-        for text in texts.into_iter().chain(["::10/127", "::1-::3"]) {
+        for text in texts.into_iter().chain(["::10/127", "::1-::3", "db.test[x]", "[192.0.2.1]", "a..b[192.0.2.1]"]) {
             assert_eq!(expand(text, 4).unwrap_err().target, text);
         }
     }

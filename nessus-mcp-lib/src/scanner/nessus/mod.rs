@@ -350,6 +350,10 @@ fn always_there<T>(answer: Result<T, ScannerError>) -> Result<T, ScannerError> {
 
 /// The targets as Nessus reads them.
 fn targets_of(request: &ScanRequest) -> Result<String, ScannerError> {
+    // Tenable documents `name[address]` for a host whose name is not to be resolved ("Scan Targets").
+    if let Some(named) = &request.named_targets {
+        return Ok(named.clone());
+    }
     let targets = request.targets.parse::<TargetSet>().and_then(|targets| targets.for_scanner());
     targets.map_err(|error| ScannerError::Rejected(error.to_string()))
 }

@@ -1,0 +1,118 @@
+//! What a policy says about targets. Nothing is looked up here.
+
+use std::{fmt, net::IpAddr, path::Path, str::FromStr, sync::Arc};
+
+use super::ScopeError;
+use crate::targets::{self, TargetPiece, TargetSet};
+
+/// Whether the rules of a policy are applied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PolicyMode {
+    /// They are not looked at.
+    #[default]
+    Off,
+    /// What they would refuse is accepted, logged and said in the answer.
+    DryRun,
+    /// What they refuse is refused.
+    Enforce,
+}
+
+impl PolicyMode {
+    /// The word in `policy.yaml`, `task.json` and `/health`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::DryRun => "dry_run",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
+impl fmt::Display for PolicyMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for PolicyMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let modes = [Self::Off, Self::DryRun, Self::Enforce];
+        let found = modes.into_iter().find(|mode| mode.as_str() == text);
+        found.ok_or_else(|| "must be `off`, `dry_run` or `enforce`".to_owned())
+    }
+}
+
+/// An entry of `deny`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DenyRule {
+    /// As it stands in the file.
+    pub(super) text: String,
+    pub(super) set: TargetSet,
+}
+
+/// The entries of `allow` together.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct AllowList {
+    set: TargetSet,
+    /// Whether there are names among them: then other names are refused. Where there are none, a name is judged by its
+    /// addresses.
+    has_names: bool,
+    /// The same for addresses: where there are none, those of a name that is allowed are.
+    has_addresses: bool,
+}
+
+impl AllowList {
+    pub(super) fn new(set: TargetSet) -> Self {
+        let is_address = |piece| matches!(piece, TargetPiece::Addresses { .. });
+        let (has_names, has_addresses) = (!set.pieces().all(is_address), set.pieces().any(is_address));
+        Self { set, has_names, has_addresses }
+    }
+}
+
+/// `policy.yaml`, as it was read. The default has no rules: no scope is set.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Policy {
+    pub(super) mode: PolicyMode,
+    pub(super) allow: Option<AllowList>,
+    pub(super) deny: Vec<DenyRule>,
+    pub(super) max_hosts_per_scan: Option<u64>,
+    /// The file it was read from, if it was.
+    pub(super) file: Option<Arc<Path>>,
+}
+
+impl Policy {
+    /// Whether its rules are applied.
+    pub const fn mode(&self) -> PolicyMode {
+        self.mode
+    }
+
+    /// What is refused of the targets as they were asked for, in their order. Addresses of names are asked for with
+    /// [`check_address`](Self::check_address).
+    pub(super) fn refusals<'a>(&'a self, targets: &'a TargetSet) -> impl Iterator<Item = ScopeError> + 'a {
+        targets.split().filter_map(|piece| {
+            let is_judged_by_addresses = |allow: &AllowList| !allow.has_names && piece.names().next().is_some();
+            self.check(&piece, is_judged_by_addresses).err()
+        })
+    }
+
+    /// Refuses an address of a name, if it may not be scanned.
+    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), ScopeError> {
+        self.check(&TargetSet::from(address), |allow| !allow.has_addresses)
+    }
+
+    fn check(&self, piece: &TargetSet, is_exempt: impl Fn(&AllowList) -> bool) -> Result<(), ScopeError> {
+        if let Some(rule) = self.deny.iter().find(|rule| rule.set.overlaps(piece)) {
+            return Err(ScopeError::Denied { target: piece.to_string(), rule: rule.text.clone() });
+        }
+        match &self.allow {
+            Some(allow) if !is_exempt(allow) && !allow.set.contains_set(piece) => Err(ScopeError::NotAllowed {
+                target: piece.to_string(),
+                allowed: targets::shortened(&allow.set.to_string()),
+            }),
+            _ => Ok(()),
+        }
+    }
+}
