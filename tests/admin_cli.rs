@@ -312,3 +312,31 @@ async fn circuits_are_listed_isolated_closed_and_reset() {
     assert!(unknown.code == Some(1) && unknown.stderr.contains("mock-1"), "{unknown:?}");
     assert_eq!(admin(&deployment, &["isolate-scanner", "lab", "mock-1"]).code, Some(2), "a reason is asked for");
 }
+
+#[test]
+fn a_policy_is_checked_and_says_what_it_decides() {
+    let deployment = Deployment::new(SCANNERS);
+    let path = deployment.path("policy.yaml");
+    let check = |policy: &str, more: &[&str]| {
+        durable::replace(&path, policy.as_bytes()).unwrap();
+        let arguments = [&["policy", "check", "--policy-config", path.to_str().unwrap()], more].concat();
+        Program::new(env!("CARGO_BIN_EXE_nessus-admin")).args(arguments).run()
+    };
+    let policy = "allow: [10.0.0.0/8]\ndeny: [10.0.0.8/29]\n";
+    assert!(data(check(policy, &[])).ends_with("policy.yaml: mode enforce\n"));
+    let accepted = data(check(policy, &["--targets", "10.0.0.0-10.0.0.3"]));
+    assert!(accepted.ends_with("\naccepted: 4 hosts: 10.0.0.0/30\n"), "{accepted}");
+    let refused = check(policy, &["--targets", "10.0.0.0/24"]);
+    assert_eq!(refused.code, Some(1));
+    assert!(refused.stderr.contains("`10.0.0.0/24` is out of scope: `deny` has `10.0.0.8/29`"), "{refused:?}");
+    let told = data(check(&format!("mode: dry_run\n{policy}"), &["--targets", "192.0.2.1"]));
+    assert!(
+        told.ends_with(
+            "\n`enforce` would refuse: `192.0.2.1` is out of scope: it is not wholly inside what `allow` has\n"
+        ),
+        "{told}"
+    );
+    let wrong = check("alow: [10.0.0.0/8]\n", &[]);
+    assert_eq!(wrong.code, Some(78));
+    assert!(wrong.stderr.contains("policy.yaml:1: unknown key `alow`, did you mean `allow`?"), "{wrong:?}");
+}

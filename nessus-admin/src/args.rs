@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
-    config::cli::CommonArgs,
+    config::cli::{CommonArgs, ScopeArgs},
     ids::{InstanceId, PoolName},
     results::{DEFAULT_CHARS, Format},
     task::ScanType,
@@ -54,6 +54,9 @@ pub(crate) enum Command {
     /// Change which data directory the queue belongs to
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Look at the scope policy
+    #[command(subcommand)]
+    Policy(PolicyCommand),
     /// Cancel a task; if it is running, stop its scan and keep its findings
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end
@@ -78,6 +81,26 @@ pub(crate) enum QueueCommand {
     ///
     /// Processes on another data directory then stop taking tasks from this queue.
     Rebind(RebindArgs),
+}
+
+/// Commands on the scope policy.
+#[derive(Debug, Subcommand)]
+pub(crate) enum PolicyCommand {
+    /// Check the policy file, and say what it decides about targets and why
+    ///
+    /// Ends with 78 for a file that cannot be used, and with 1 for targets that are refused.
+    Check(PolicyCheckArgs),
+}
+
+/// Options of `policy check`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyCheckArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+
+    /// The targets of a scan; host names are looked up as this machine does
+    #[arg(long, value_name = "TARGETS")]
+    pub(crate) targets: Option<String>,
 }
 
 /// Options of `queue rebind`.

@@ -6,7 +6,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command, QueueCommand};
+use args::{Cli, Command, PolicyCommand, QueueCommand};
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
     error::Failure,
@@ -29,6 +29,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::RetryDlq(args) => block_on(commands::dead_letters::retry(args)),
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
         Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
+        Command::Policy(PolicyCommand::Check(args)) => block_on(commands::policy::check(args)),
         Command::Cancel(args) => block_on(commands::control::cancel(args)),
         Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
         Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),

@@ -10,5 +10,6 @@ mod lost_queue;
 mod redis;
 mod reload;
 mod scans;
+mod scope;
 mod secrets;
 mod unread;

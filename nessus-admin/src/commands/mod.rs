@@ -5,6 +5,7 @@ pub(crate) mod control;
 pub(crate) mod convert;
 pub(crate) mod dead_letters;
 mod export_file;
+pub(crate) mod policy;
 mod progress;
 pub(crate) mod queue;
 pub(crate) mod stats;

@@ -88,9 +88,10 @@ impl ScanService {
 
     /// Says by which scope this process goes.
     pub(super) fn log_scope(&self) {
-        match self.scope.file() {
-            Some(file) => info!(mode = %self.scope.policy().mode(), file = %file.display(), "scope policy read"),
-            None => warn!("{NO_SCOPE}"),
+        if let Some(file) = self.scope.file() {
+            info!(mode = %self.scope.policy().mode(), file = %file.display(), "scope policy read");
+        } else {
+            info!("{NO_SCOPE}");
         }
     }
 

@@ -1,0 +1,23 @@
+//! `policy check`: reads the scope policy, and asks it about targets.
+
+use nessus_mcp_lib::{ScanService, config::Settings, error::Failure, targets::TargetSet};
+
+use crate::{args::PolicyCheckArgs, output};
+
+pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
+    // Neither of the two paths is looked at.
+    let settings = args.scope.apply(Settings::new(".", "scanners.yaml"))?;
+    let scope = ScanService::load_scope(&settings).await?;
+    let policy = match scope.file() {
+        Some(file) => format!("{}: mode {}", file.display(), scope.policy().mode()),
+        None => "no scope is set (`--policy-config` or `POLICY_CONFIG` names a policy)".to_owned(),
+    };
+    output::lines([policy]);
+    let Some(targets) = &args.targets else { return Ok(()) };
+    let targets: TargetSet = targets.parse()?;
+    let checked = scope.check(&targets).await?;
+    let hosts = targets.with_addresses(&checked.addresses).host_count();
+    output::lines([format!("accepted: {hosts} hosts: {}", targets.for_scanner_with(&checked.addresses)?)]);
+    output::lines(checked.would_refuse.iter().map(|refused| format!("`enforce` would refuse: {refused}")));
+    Ok(())
+}
