@@ -1,6 +1,11 @@
 //! `policy check`: reads the scope policy, and asks it about targets.
 
-use nessus_mcp_lib::{ScanService, config::Settings, error::Failure, targets::TargetSet};
+use nessus_mcp_lib::{
+    ScanService,
+    config::Settings,
+    error::{Failure, counted},
+    targets::TargetSet,
+};
 
 use crate::{args::PolicyCheckArgs, output};
 
@@ -16,8 +21,8 @@ pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
     let Some(targets) = &args.targets else { return Ok(()) };
     let targets: TargetSet = targets.parse()?;
     let checked = scope.check(&targets).await?;
-    let hosts = targets.with_addresses(&checked.addresses).host_count();
-    output::lines([format!("accepted: {hosts} hosts: {}", targets.for_scanner_with(&checked.addresses)?)]);
+    let hosts = counted(targets.with_addresses(&checked.addresses).host_count(), "host", "hosts");
+    output::lines([format!("accepted: {hosts}: {}", targets.for_scanner_with(&checked.addresses)?)]);
     output::lines(checked.would_refuse.iter().map(|refused| format!("`enforce` would refuse: {refused}")));
     Ok(())
 }

@@ -11,7 +11,7 @@ use serde::{
 };
 
 use super::ConfigError;
-use crate::error::excerpt;
+use crate::error::{excerpt, nearest};
 
 /// A scalar as text, with the line it stands on.
 #[derive(Debug, Clone)]
@@ -70,17 +70,10 @@ pub(crate) fn parse<T: DeserializeOwned>(text: &str, path: &Path) -> Result<T, C
     })
 }
 
-/// How unlike a key may be to be what was meant: some letters.
-const LIKE: f64 = 0.6;
-
 fn unknown_key(key: &str, known: &[&str], column: u64) -> String {
-    let likeness = |known: &&&str| strsim::normalized_damerau_levenshtein(key, known);
-    let nearest = known.iter().max_by(|one, other| likeness(one).total_cmp(&likeness(other)));
-    let key = excerpt(key);
-    match nearest.filter(|nearest| likeness(nearest) >= LIKE) {
-        Some(nearest) => format!("unknown key `{key}`, did you mean `{nearest}`? (column {column})"),
-        None => format!("unknown key `{key}`, the keys are: {} (column {column})", known.join(", ")),
-    }
+    let known = nearest(key, known.iter().copied());
+    let (key, first) = (excerpt(key), known.first().copied().unwrap_or_default());
+    format!("unknown key `{key}`, did you mean `{first}`? (column {column}; the keys are: {})", known.join(", "))
 }
 
 fn one_line(message: &str) -> String {

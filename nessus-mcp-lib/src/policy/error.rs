@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::{
-    error::{Classified, ErrorKind},
+    error::{Classified, ErrorKind, counted},
     targets::TargetError,
 };
 
@@ -25,7 +25,7 @@ pub enum ScopeError {
     #[error(transparent)]
     Targets(#[from] TargetError),
     /// There are more hosts than one scan may have.
-    #[error("the targets are {hosts} hosts, and one scan may have {most} (`{limit}`)")]
+    #[error("the targets are {}, and one scan may have {most} (`{limit}`)", counted(*hosts, "host", "hosts"))]
     TooManyHosts {
         /// How many there are.
         hosts: u128,
