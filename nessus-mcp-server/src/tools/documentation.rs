@@ -95,6 +95,7 @@ fn facts() -> Vec<Facts> {
             json!({ "targets": "192.0.2.0/28, db.example.com", "name": "office", "idempotency_key": "office-2026-48" }),
             &[
                 "invalid_targets",
+                "out_of_scope",
                 "invalid_argument",
                 "unknown_pool",
                 "unknown_instance",
