@@ -84,6 +84,7 @@ pub mod fail_points;
 mod hex;
 pub mod housekeeping;
 pub mod ids;
+mod login;
 pub mod policy;
 pub mod queue;
 pub mod results;

@@ -5,11 +5,10 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::{
-    credential::ScanCredential,
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
 };
-use crate::ids::ScanId;
+use crate::{ids::ScanId, login::ScanCredential};
 
 /// What to scan and how.
 #[derive(Debug, Clone, PartialEq, Eq)]

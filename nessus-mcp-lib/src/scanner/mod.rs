@@ -29,7 +29,6 @@
 
 mod circuits;
 mod connection;
-mod credential;
 mod error;
 mod facts;
 mod guarded;
@@ -51,7 +50,6 @@ pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
 pub use self::permit::{permit_is_valid, request_not_sent};
 pub use self::{
     circuits::Circuits,
-    credential::{Escalation, EscalationMethod, ScanCredential, SshCredential, SshLogin},
     error::{RequestSent, ScannerError},
     facts::{HealthFailure, ScanHost, ScannerHealth, ScannerProperties},
     guarded::Guarded,
@@ -65,3 +63,6 @@ pub use self::{
     removal::remove_scan,
 };
 pub(crate) use self::{health::watch_health, permit::act_until, selection::Selection};
+pub use crate::login::{
+    Escalation, EscalationMethod, LoginError, LoginFields, ScanCredential, SshCredential, SshLogin,
+};

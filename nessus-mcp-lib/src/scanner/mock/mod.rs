@@ -31,7 +31,6 @@ use self::{
     state::{Fault, State},
 };
 use super::{
-    credential::ScanCredential,
     error::{RequestSent, ScannerError},
     facts::ScannerProperties,
     interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
@@ -41,6 +40,7 @@ use crate::{
     blocking,
     error::excerpt,
     ids::ScanId,
+    login::ScanCredential,
     time::{Clock as _, SystemClock},
 };
 

@@ -13,10 +13,8 @@ use super::{
 };
 use crate::{
     error::counted,
-    scanner::{
-        credential::{Escalation, Field, ScanCredential, SshCredential, SshLogin},
-        error::ScannerError,
-    },
+    login::{Escalation, EscalationField, ScanCredential, SshCredential, SshLogin},
+    scanner::error::ScannerError,
     secret::Secret,
 };
 
@@ -28,7 +26,7 @@ const ROOT: &str = "root";
 /// # Errors
 /// As for the upload of a key; nothing was created then.
 pub(super) async fn added(client: &Client, credential: &ScanCredential) -> Result<Value, ScannerError> {
-    credential.check()?;
+    credential.check().map_err(|error| ScannerError::Rejected(error.to_string()))?;
     let host = match credential {
         ScanCredential::Ssh(ssh) => {
             let key_file = match &ssh.login {
@@ -73,16 +71,16 @@ fn instance(ssh: &SshCredential, key_file: Option<&str>) -> Value {
 
 fn escalate(fields: &mut Value, escalation: &Escalation) {
     let takes = |field| escalation.method.takes(field);
-    if takes(Field::Account) {
+    if takes(EscalationField::Account) {
         fields["escalation_account"] = escalation.account.as_deref().unwrap_or(ROOT).into();
     }
-    if takes(Field::Password) {
+    if takes(EscalationField::Password) {
         fields["escalation_password"] = escalation.password.as_ref().map_or("", Secret::expose).into();
     }
-    if takes(Field::SuUser) {
+    if takes(EscalationField::SuUser) {
         fields["su_user"] = escalation.su_user.as_deref().into();
     }
-    if takes(Field::BinDirectory) {
+    if takes(EscalationField::BinDirectory) {
         fields["bin_directory"] = escalation.bin_directory.as_deref().unwrap_or_default().into();
     }
 }

@@ -8,7 +8,7 @@ use crate::scanner::{Escalation, EscalationMethod, ScanCredential, SshCredential
 
 const LOGIN: &str = "planted login";
 const ROOT: &str = "planted root";
-const KEY: &str = "-----BEGIN OPENSSH PRIVATE KEY-----\nplanted key\n-----END OPENSSH PRIVATE KEY-----\n";
+const KEY: &str = include_str!("../../../../../fixtures/ssh_keys/ed25519_locked");
 
 fn by_password() -> SshCredential {
     SshCredential::new("scan", SshLogin::Password(Secret::new(LOGIN)))
@@ -111,6 +111,7 @@ async fn nothing_of_a_credential_is_shown() {
         let error = client(server.uri()).create(&request).await.unwrap_err();
         let shown = format!("{error} {error:?}");
         assert!(matches!(error, ScannerError::Rejected(_)) && !shown.contains("planted"), "{refused}: {shown}");
+        assert!(!KEY.lines().any(|line| shown.contains(line)), "{refused}: {shown}");
     }
 }
 

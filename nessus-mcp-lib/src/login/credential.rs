@@ -5,7 +5,10 @@
 
 use std::{fmt, str::FromStr};
 
-use super::error::ScannerError;
+use super::{
+    error::LoginError,
+    private_key::{Lock, lock_of},
+};
 use crate::{error::excerpt, secret::Secret};
 
 /// A login on the targets of a scan.
@@ -112,19 +115,29 @@ impl Escalation {
     }
 
     /// Whether the method gets what it needs, and nothing that it would drop without a word.
-    fn check(&self) -> Result<(), ScannerError> {
+    fn check(&self) -> Result<(), LoginError> {
         let method = self.method;
         let given = [
-            ("account", Field::Account, self.account.is_some()),
-            ("password", Field::Password, self.password.is_some()),
-            ("`su_user`", Field::SuUser, self.su_user.is_some()),
-            ("directory", Field::BinDirectory, self.bin_directory.is_some()),
+            ("escalation_account", EscalationField::Account, self.account.as_deref()),
+            ("escalation_password", EscalationField::Password, self.password.as_ref().map(Secret::expose)),
+            ("su_user", EscalationField::SuUser, self.su_user.as_deref()),
+            ("bin_directory", EscalationField::BinDirectory, self.bin_directory.as_deref()),
         ];
-        if let Some((what, ..)) = given.iter().find(|(_, field, is_given)| *is_given && !method.takes(*field)) {
-            return Err(ScannerError::Rejected(format!("the escalation `{method}` takes no {what}")));
+        for (name, field, value) in given {
+            match value {
+                Some(_) if !method.takes(field) => {
+                    return Err(LoginError::new(
+                        name,
+                        format!("is not taken by the escalation `{method}`: leave it out"),
+                    ));
+                }
+                Some("") => return Err(LoginError::new(name, "is empty: leave it out, or give it a value")),
+                Some(text) if name != "escalation_password" => check_line(name, text)?,
+                _ => {}
+            }
         }
-        if method.takes(Field::SuUser) && self.su_user.as_deref().unwrap_or_default().is_empty() {
-            return Err(ScannerError::Rejected(format!("the escalation `{method}` needs a `su_user`")));
+        if method.takes(EscalationField::SuUser) && self.su_user.is_none() {
+            return Err(LoginError::new("su_user", format!("is missing: the escalation `{method}` needs it")));
         }
         Ok(())
     }
@@ -154,7 +167,7 @@ pub enum EscalationMethod {
 
 /// A field that some methods have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Field {
+pub(crate) enum EscalationField {
     Account,
     Password,
     SuUser,
@@ -189,12 +202,13 @@ impl EscalationMethod {
     }
 
     /// Whether it has this field.
-    pub(super) fn takes(self, field: Field) -> bool {
-        let fields: &[Field] = match self {
-            Self::Sudo | Self::Su | Self::Pbrun | Self::Dzdo => &[Field::Account, Field::Password, Field::BinDirectory],
-            Self::SuSudo => &[Field::Account, Field::Password, Field::SuUser, Field::BinDirectory],
-            Self::K5login => &[Field::Account],
-            Self::CiscoEnable | Self::CheckpointExpert => &[Field::Password],
+    pub(crate) fn takes(self, field: EscalationField) -> bool {
+        use EscalationField::{Account, BinDirectory, Password, SuUser};
+        let fields: &[EscalationField] = match self {
+            Self::Sudo | Self::Su | Self::Pbrun | Self::Dzdo => &[Account, Password, BinDirectory],
+            Self::SuSudo => &[Account, Password, SuUser, BinDirectory],
+            Self::K5login => &[Account],
+            Self::CiscoEnable | Self::CheckpointExpert => &[Password],
         };
         fields.contains(&field)
     }
@@ -207,44 +221,75 @@ impl fmt::Display for EscalationMethod {
 }
 
 impl FromStr for EscalationMethod {
-    type Err = ScannerError;
+    type Err = LoginError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = Self::ALL.into_iter().find(|method| method.as_str().eq_ignore_ascii_case(text.trim()));
         known.ok_or_else(|| {
             let all = Self::ALL.map(Self::as_str).join(", ");
-            ScannerError::Rejected(format!("there is no escalation `{}`; there are: {all}", excerpt(text)))
+            LoginError::new(
+                "elevate_privileges_with",
+                format!("is `{}`, which is no escalation; there are: {all}", excerpt(text)),
+            )
         })
     }
 }
 
 impl ScanCredential {
-    /// Whether it is complete and consistent.
+    /// Whether it is complete and consistent, and a key is one.
     ///
     /// # Errors
-    /// [`ScannerError::Rejected`] with what is missing or not taken.
-    pub fn check(&self) -> Result<(), ScannerError> {
-        let (username, secret) = match self {
-            Self::Ssh(SshCredential { username, login, escalation }) => {
-                escalation.as_ref().map_or(Ok(()), Escalation::check)?;
-                match login {
-                    SshLogin::Password(secret) | SshLogin::Key { private_key: secret, .. } => (username, secret),
-                }
-            }
-            Self::Windows { username, password, .. } => (username, password),
+    /// [`LoginError`] with the field that is missing, wrong or not taken.
+    pub fn check(&self) -> Result<(), LoginError> {
+        let (username, password) = match self {
+            Self::Ssh(ssh) => match &ssh.login {
+                SshLogin::Password(password) => (&ssh.username, Some(password)),
+                SshLogin::Key { .. } => (&ssh.username, None),
+            },
+            Self::Windows { username, password, .. } => (username, Some(password)),
         };
         if username.trim().is_empty() {
-            return Err(ScannerError::Rejected("the credential has no user name".to_owned()));
+            return Err(LoginError::new("username", "is missing"));
         }
-        if secret.is_empty() {
-            return Err(ScannerError::Rejected("the credential has neither password nor key".to_owned()));
+        check_line("username", username)?;
+        if password.is_some_and(Secret::is_empty) {
+            return Err(LoginError::new("password", "is empty"));
         }
-        Ok(())
+        match self {
+            Self::Windows { domain, .. } => check_line("domain", domain),
+            Self::Ssh(SshCredential { login, escalation, .. }) => {
+                login.check_key()?;
+                escalation.as_ref().map_or(Ok(()), Escalation::check)
+            }
+        }
+    }
+
+    /// `ssh` or `windows`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Ssh(_) => "ssh",
+            Self::Windows { .. } => "windows",
+        }
+    }
+
+    /// The user that logs in.
+    pub fn username(&self) -> &str {
+        match self {
+            Self::Ssh(SshCredential { username, .. }) | Self::Windows { username, .. } => username,
+        }
+    }
+
+    /// How it gets more rights, if it does.
+    pub const fn escalation(&self) -> Option<&Escalation> {
+        match self {
+            Self::Ssh(ssh) => ssh.escalation.as_ref(),
+            Self::Windows { .. } => None,
+        }
     }
 
     /// What of it must not be shown.
     #[cfg(feature = "nessus")]
-    pub(super) fn secrets(&self) -> Vec<Secret> {
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Windows { password, .. } => vec![password.clone()],
             Self::Ssh(ssh) => {
@@ -261,14 +306,46 @@ impl ScanCredential {
     }
 }
 
+impl SshLogin {
+    fn check_key(&self) -> Result<(), LoginError> {
+        let Self::Key { private_key, passphrase } = self else { return Ok(()) };
+        let lock = lock_of(private_key).map_err(|message| LoginError::new("private_key", message))?;
+        let wrong = |message: &str| Err(LoginError::new("private_key_passphrase", message));
+        match (lock, passphrase) {
+            (Lock::Locked, None) => wrong("is missing: the key is locked"),
+            (Lock::Locked, Some(passphrase)) if passphrase.is_empty() => wrong("is empty, and the key is locked"),
+            (Lock::Open, Some(_)) => wrong("is not needed: the key is not locked, so leave it out"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Whether a text may stand in one line of a form.
+fn check_line(field: &'static str, text: &str) -> Result<(), LoginError> {
+    if text.chars().any(char::is_control) { Err(LoginError::new(field, "has control characters")) } else { Ok(()) }
+}
+
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
 
+    const KEY: &str = include_str!("../../../fixtures/ssh_keys/ed25519");
+    const LOCKED_KEY: &str = include_str!("../../../fixtures/ssh_keys/ed25519_locked");
+
     fn ssh() -> SshCredential {
         SshCredential::new("scan", SshLogin::Password(Secret::new("planted")))
+    }
+
+    fn key(private_key: &str, passphrase: Option<&str>) -> ScanCredential {
+        let (private_key, passphrase) = (Secret::new(private_key), passphrase.map(Secret::new));
+        ScanCredential::Ssh(SshCredential::new("scan", SshLogin::Key { private_key, passphrase }))
+    }
+
+    fn windows(username: &str, domain: &str) -> ScanCredential {
+        let password = Secret::new("planted");
+        ScanCredential::Windows { username: username.to_owned(), password, domain: domain.to_owned() }
     }
 
     #[test]
@@ -282,11 +359,17 @@ mod tests {
 
     #[rstest]
     #[case(Escalation::new(EscalationMethod::Sudo).account("root").bin_directory("/usr/bin"), None)]
-    #[case(Escalation::new(EscalationMethod::Sudo).su_user("x"), Some("takes no `su_user`"))]
-    #[case(Escalation::new(EscalationMethod::SuSudo).account("root"), Some("needs a `su_user`"))]
+    #[case(Escalation::new(EscalationMethod::Sudo).su_user("x"), Some("`su_user` is not taken by the escalation `sudo`"))]
+    #[case(Escalation::new(EscalationMethod::Sudo).password(Secret::new("")), Some("`escalation_password` is empty"))]
+    #[case(Escalation::new(EscalationMethod::Su).account("a\nb"), Some("`escalation_account` has control characters"))]
+    #[case(Escalation::new(EscalationMethod::SuSudo).account("root"), Some("`su_user` is missing"))]
     #[case(Escalation::new(EscalationMethod::SuSudo).su_user("admin"), None)]
-    #[case(Escalation::new(EscalationMethod::K5login).password(Secret::new("planted")), Some("takes no password"))]
-    #[case(Escalation::new(EscalationMethod::CiscoEnable).account("root"), Some("takes no account"))]
+    #[case(
+        Escalation::new(EscalationMethod::K5login).password(Secret::new("planted")),
+        Some("`escalation_password` is not taken by the escalation `.k5login`")
+    )]
+    #[case(Escalation::new(EscalationMethod::CiscoEnable).account("root"), Some("`escalation_account` is not taken"))]
+    #[case(Escalation::new(EscalationMethod::CheckpointExpert).bin_directory("/x"), Some("`bin_directory` is not taken"))]
     #[case(Escalation::new(EscalationMethod::CheckpointExpert).password(Secret::new("planted")), None)]
     fn an_escalation_gets_what_its_method_takes(#[case] escalation: Escalation, #[case] expected: Option<&str>) {
         let checked = ScanCredential::Ssh(ssh().escalation(escalation)).check();
@@ -297,23 +380,33 @@ mod tests {
         }
     }
 
+    #[rstest]
+    #[case(ScanCredential::Ssh(ssh()), None)]
+    #[case(key(KEY, None), None)]
+    #[case(key(LOCKED_KEY, Some("planted-phrase")), None)]
+    #[case(windows("scan", ""), None)]
+    #[case(key("planted", None), Some("private_key"))]
+    #[case(key(LOCKED_KEY, None), Some("private_key_passphrase"))]
+    #[case(key(LOCKED_KEY, Some("")), Some("private_key_passphrase"))]
+    #[case(key(KEY, Some("planted")), Some("private_key_passphrase"))]
+    #[case(windows(" ", ""), Some("username"))]
+    #[case(windows("a\tb", ""), Some("username"))]
+    #[case(windows("scan", "a\nb"), Some("domain"))]
+    #[case(ScanCredential::Ssh(SshCredential::new("x", SshLogin::Password(Secret::new("")))), Some("password"))]
+    fn what_cannot_work_is_refused_by_its_field(#[case] credential: ScanCredential, #[case] field: Option<&str>) {
+        let refused = credential.check().err();
+        assert_eq!(refused.as_ref().map(|error| error.field), field, "{refused:?}");
+        assert!(!format!("{refused:?}").contains("planted"));
+    }
+
     #[test]
     fn no_secret_is_shown() {
         let key = SshLogin::Key { private_key: Secret::new("planted"), passphrase: Some(Secret::new("planted")) };
         let escalation = Escalation::new(EscalationMethod::Su).password(Secret::new("planted"));
         let ssh = ScanCredential::Ssh(SshCredential::new("scan", key).escalation(escalation));
-        let windows = ScanCredential::Windows {
-            username: "scan".to_owned(),
-            password: Secret::new("planted"),
-            domain: String::new(),
-        };
+        let windows = windows("scan", "");
         assert!(!format!("{ssh:?} {windows:#?}").contains("planted"));
+        #[cfg(feature = "nessus")]
         assert_eq!((ssh.secrets().len(), windows.secrets().len()), (3, 1));
-        for empty in [
-            SshCredential::new(" ", SshLogin::Password(Secret::new("x"))),
-            SshCredential::new("x", SshLogin::Password(Secret::new(""))),
-        ] {
-            assert!(ScanCredential::Ssh(empty).check().is_err());
-        }
     }
 }
