@@ -76,6 +76,7 @@ pub mod circuit_breaker;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod config;
+pub mod credentials;
 #[doc(hidden)]
 pub mod durable;
 pub mod error;

@@ -45,15 +45,16 @@ impl App {
         tokio::spawn(stop.run_until_cancelled_owned(async move { service.watch_scanners(interval).await }));
     }
 
-    /// Reads the scanner configuration and the policy again on SIGHUP.
+    /// Reads the configuration of scanners and credentials, and the policy, again on SIGHUP.
     pub(crate) fn reload_on_signal(&self) -> Result<(), Failure> {
         let mut hangup = signal::unix::signal(signal::unix::SignalKind::hangup())?;
         let (service, stop) = (self.service.clone(), self.stop.clone());
         tokio::spawn(stop.run_until_cancelled_owned(async move {
             while hangup.recv().await.is_some() {
-                // The result is logged; an invalid file changes nothing.
+                // The results are logged; an invalid file changes nothing.
                 let _ = service.reload_scanners().await;
                 let _ = service.reload_policy().await;
+                let _ = service.reload_credentials().await;
             }
         }));
         Ok(())

@@ -3,7 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
-use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ResultsArgs, ScopeArgs, WorkerArgs};
+use nessus_mcp_lib::config::cli::{
+    CircuitArgs, CommonArgs, CredentialArgs, LogArgs, ResultsArgs, ScopeArgs, WorkerArgs,
+};
 
 /// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
@@ -36,6 +38,8 @@ pub(crate) struct Serve {
     /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
     #[command(flatten)]
     pub(crate) results: ResultsArgs,
     #[command(flatten)]
@@ -76,6 +80,8 @@ pub(crate) struct Stdio {
     /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
     #[command(flatten)]
     pub(crate) results: ResultsArgs,
     #[command(flatten)]

@@ -29,6 +29,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
+    let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
     let scope = ScanService::load_scope(&settings).await?;
     if command.with_worker {

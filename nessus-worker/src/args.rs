@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, LogArgs, ScopeArgs, WorkerArgs};
+use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, CredentialArgs, LogArgs, ScopeArgs, WorkerArgs};
 
 /// Take tasks from the queue and run their scans, until SIGTERM
 ///
@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
     pub(crate) common: CommonArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) credentials: CredentialArgs,
     #[command(flatten)]
     pub(crate) circuits: CircuitArgs,
     #[command(flatten)]

@@ -21,6 +21,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let circuits = arguments.circuits.settings()?;
     let service_settings = arguments.common.scanning_settings()?.with_circuits(circuits);
     let service_settings = arguments.scope.apply(service_settings)?;
+    let service_settings = arguments.credentials.settings(service_settings)?;
     let scanners = ScanService::load_scanners(&service_settings).await?;
     let scope = ScanService::load_scope(&service_settings).await?;
     // Before anything is made: a start that fails leaves no data directory.
@@ -30,9 +31,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let mut hangup = signal(SignalKind::hangup())?;
     let reload = async move {
         while hangup.recv().await.is_some() {
-            // The result is logged; an invalid file changes nothing.
+            // The results are logged; an invalid file changes nothing.
             let _ = service.reload_scanners().await;
             let _ = service.reload_policy().await;
+            let _ = service.reload_credentials().await;
         }
     };
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

@@ -20,7 +20,7 @@ const LAYERS: [&[&str]; 9] = [
     &["config"],
     &["policy", "results"],
     &["circuit_breaker", "queue", "retry", "task"],
-    &["housekeeping", "scanner"],
+    &["credentials", "housekeeping", "scanner"],
     &["service"],
     &["worker"],
     &["client", "testing"],
@@ -40,7 +40,7 @@ const RESULTS_LAYERS: [&[&str]; 9] = [
 ];
 
 /// Crates that only some modules may know, and those modules.
-const OWNERS: [(&str, &[&str]); 9] = [
+const OWNERS: [(&str, &[&str]); 11] = [
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
     ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
     ("redis", &["nessus-mcp-lib/src/queue/redis"]),
@@ -50,6 +50,8 @@ const OWNERS: [(&str, &[&str]); 9] = [
     ("rmcp", &["nessus-mcp-lib/src/client", "nessus-mcp-server/src"]),
     ("prometheus", &["nessus-mcp-lib/src/telemetry"]),
     ("secrecy", &["nessus-mcp-lib/src/secret.rs"]),
+    ("chacha20poly1305", &["nessus-mcp-lib/src/credentials"]),
+    ("hmac", &["nessus-mcp-lib/src/credentials"]),
 ];
 
 const LIBRARY: &str = "nessus-mcp-lib";

@@ -7,8 +7,12 @@
 use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
 
 use clap::{Args, Command, Parser, builder::Resettable};
+use zeroize::Zeroizing;
 
-use super::{CircuitSettings, ConfigError, Settings, WorkerSettings, example::write_example_if_missing};
+use super::{
+    CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
+    secret_key::SECRET_KEY_FILE,
+};
 use crate::{
     error::Failure,
     ids::PoolName,
@@ -90,6 +94,48 @@ impl CommonArgs {
         Ok(self.settings())
     }
 }
+
+/// What scans log in with.
+#[derive(Debug, Clone, Args)]
+pub struct CredentialArgs {
+    /// The file that lists the logins that scans may use, by id [default: credentials.yaml, if it is there]
+    #[arg(long, env = "CREDENTIAL_CONFIG", value_name = "FILE")]
+    credential_config: Option<PathBuf>,
+
+    /// The file with the key that seals logins given to a scan tool; or the key itself in NESSUS_MCP_SECRET_KEY
+    #[arg(long, env = SECRET_KEY_FILE, value_name = "FILE")]
+    nessus_mcp_secret_key_file: Option<PathBuf>,
+}
+
+impl CredentialArgs {
+    /// The settings with what these flags stand for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn settings(&self, mut settings: Settings) -> Result<Settings, ConfigError> {
+        let unnamed = || Some(PathBuf::from(DEFAULT_CREDENTIALS)).filter(|path| path.exists());
+        if let Some(path) = self.credential_config.clone().or_else(unnamed) {
+            settings = settings.with_credential_config(path);
+        }
+        // No flag: it would show the key to everybody who lists the processes.
+        let given = std::env::var(SECRET_KEY).ok().filter(|key| !key.trim().is_empty()).map(Zeroizing::new);
+        let key = match (given, &self.nessus_mcp_secret_key_file) {
+            (Some(_), Some(_)) => {
+                let message = format!("stands beside `{SECRET_KEY}`: set only one of them");
+                return Err(setting(SECRET_KEY_FILE, message));
+            }
+            (Some(key), None) => SecretKey::new(key.trim()).map_err(|message| setting(SECRET_KEY, message))?,
+            (None, Some(file)) => SecretKey::from_file(file)?,
+            (None, None) => return Ok(settings),
+        };
+        Ok(settings.with_secret_key(key))
+    }
+}
+
+/// The variable with the key that seals logins.
+const SECRET_KEY: &str = "NESSUS_MCP_SECRET_KEY";
+/// Where the stored logins are when nobody says where.
+const DEFAULT_CREDENTIALS: &str = "credentials.yaml";
 
 /// How a process logs.
 #[derive(Debug, Clone, Args)]

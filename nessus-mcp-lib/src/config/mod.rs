@@ -1,6 +1,7 @@
 //! Configuration, read and refused before anything is bound.
 //!
 //! - [`ScannersConfig`]: `scanners.yaml`, the pools and their scanners.
+//! - [`CredentialsConfig`]: `credentials.yaml`, the logins that scans may use.
 //! - [`Settings`]: what the environment and the flags say; `cli::CommonArgs` (feature `cli`) reads it for the binaries.
 //!
 //! Every [`ConfigError`] names the file, line and key, or the variable, that must be fixed; none shows a value that
@@ -10,12 +11,15 @@ mod circuit;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
+mod credentials;
 mod error;
 #[cfg(feature = "cli")]
 mod example;
 mod expand;
 mod nessus;
+mod reader;
 mod scanners;
+mod secret_key;
 mod settings;
 mod yaml;
 
@@ -23,9 +27,11 @@ mod yaml;
 pub use self::example::EXAMPLE_SCANNERS;
 pub use self::{
     circuit::CircuitSettings,
+    credentials::{CredentialsConfig, StoredCredential},
     error::ConfigError,
     nessus::ApiKeys,
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{

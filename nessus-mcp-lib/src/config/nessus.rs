@@ -1,10 +1,8 @@
 //! The keys of a scanner's entry that only a Nessus has.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::path::Path;
 
+use super::reader::read_beside;
 use crate::{hex, secret::Secret};
 
 /// How a Nessus is reached and what it may be used for, beyond its URL and its login.
@@ -57,25 +55,6 @@ impl NessusOptions {
             ("folder", *folder != other.folder),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
-    }
-}
-
-/// The content of a file beside `scanners.yaml`; a relative path begins in the directory of that file.
-///
-/// # Errors
-/// A sentence fragment with the path and why it cannot be read.
-pub(super) fn read_beside(config: &Path, path: &str) -> Result<String, String> {
-    let path: PathBuf = config.parent().unwrap_or(Path::new("")).join(path);
-    fs::read_to_string(&path)
-        .map_err(|error| format!("names the file `{}`, which cannot be read: {error}", path.display()))
-}
-
-/// The password in a file: its first line.
-pub(super) fn password_in(config: &Path, path: &str) -> Result<Secret, String> {
-    let text = read_beside(config, path)?;
-    match text.lines().next().filter(|line| !line.is_empty()) {
-        Some(password) => Ok(Secret::new(password)),
-        None => Err("names a file without a password in its first line".to_owned()),
     }
 }
 

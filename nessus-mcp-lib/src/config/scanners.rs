@@ -42,8 +42,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ConfigError,
-    expand::expand,
     nessus::{self, ApiKeys, NessusOptions},
+    reader::{Reader, not_empty, password_in},
     yaml::{self, Ordered, Scalar},
 };
 use crate::{
@@ -315,19 +315,15 @@ struct RawInstance {
     folder: Option<Scalar>,
 }
 
-/// Turns one entry into an [`InstanceConfig`], naming file, line and key of what is wrong.
-struct Reader<'a> {
-    path: &'a Path,
-    prefix: String,
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-}
-
+/// Turns one entry into an [`InstanceConfig`].
 impl Reader<'_> {
     fn instance(&self, mut raw: RawInstance) -> Result<InstanceConfig, ConfigError> {
         let line = raw.first_line();
         let missing = |key: &str| self.error(key, line, "is missing");
         let verify_tls = self.value("verify_tls", raw.verify_tls.take(), parse_bool)?.unwrap_or(true);
-        let password = self.password(&mut raw)?;
+        let password = ("password", raw.password.take());
+        let password = self.secret(password, ("password_file", raw.password_file.take()), password_in)?;
+        let password = password.unwrap_or_else(|| Secret::new(""));
         let nessus = self.nessus(&mut raw, verify_tls)?;
         let instance_id = self
             .value("instance_id", raw.instance_id, |text| InstanceId::new(text).map_err(|error| error.to_string()))?
@@ -370,20 +366,6 @@ impl Reader<'_> {
         })
     }
 
-    /// The password, from its key or from its file.
-    fn password(&self, raw: &mut RawInstance) -> Result<Secret, ConfigError> {
-        if let (Some(_), Some(file)) = (&raw.password, &raw.password_file) {
-            return Err(self.error("password_file", file.line, "stands beside `password`: give only one of them"));
-        }
-        let from_file = |path: &str| nessus::password_in(self.path, path);
-        Ok(match self.value("password_file", raw.password_file.take(), from_file)? {
-            Some(password) => password,
-            None => self
-                .value("password", raw.password.take(), |text| Ok(Secret::new(text)))?
-                .unwrap_or_else(|| Secret::new("")),
-        })
-    }
-
     fn nessus(&self, raw: &mut RawInstance, verify_tls: bool) -> Result<NessusOptions, ConfigError> {
         let trusts = [("ca_file", &raw.ca_file), ("tls_pin_sha256", &raw.tls_pin_sha256)];
         let trusts: Vec<_> = trusts.into_iter().filter_map(|(key, raw)| Some((key, raw.as_ref()?.line))).collect();
@@ -419,29 +401,6 @@ impl Reader<'_> {
             folder: self.value("folder", raw.folder.take(), not_empty)?,
         })
     }
-
-    /// Expands and parses one value; `parse` answers with a fragment that follows the key.
-    fn value<T>(
-        &self,
-        key: &str,
-        raw: Option<Scalar>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(Scalar { text, line }) = raw else {
-            return Ok(None);
-        };
-        let text = expand(&text, self.lookup).map_err(|message| self.error(key, line, &message))?;
-        parse(text.trim()).map(Some).map_err(|message| self.error(key, line, &message))
-    }
-
-    fn error(&self, key: &str, line: u64, message: &str) -> ConfigError {
-        ConfigError::Key {
-            path: self.path.to_owned(),
-            line,
-            key: format!("{}.{key}", self.prefix),
-            message: message.to_owned(),
-        }
-    }
 }
 
 impl RawInstance {
@@ -451,10 +410,6 @@ impl RawInstance {
         let rest = [&self.enabled, &self.password_file, &self.access_key, &self.secret_key];
         head.into_iter().chain(rest).flatten().map(|scalar| scalar.line).min().unwrap_or(1)
     }
-}
-
-fn not_empty(text: &str) -> Result<String, String> {
-    if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }
 
 fn parse_bool(text: &str) -> Result<bool, String> {

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::{CircuitSettings, ConfigError};
+use super::{CircuitSettings, ConfigError, SecretKey};
 use crate::{ids::PoolName, secret::redact_url};
 
 /// What every process of a deployment must agree on.
@@ -15,6 +15,10 @@ pub struct Settings {
     pub queue_url: String,
     /// The path of `scanners.yaml`.
     pub scanner_config: PathBuf,
+    /// The path of `credentials.yaml`; `None` for no stored logins.
+    pub(crate) credential_config: Option<PathBuf>,
+    /// What seals logins that come with a request; without it, the embedded queue has a key of its own.
+    pub(crate) secret_key: Option<SecretKey>,
     /// When circuits of scanners open and close.
     pub(crate) circuits: CircuitSettings,
     /// How much memory those who read results may take together, in MiB; not less than 16. Who would need more than there
@@ -33,6 +37,8 @@ impl fmt::Debug for Settings {
             // The URL may hold a password.
             .field("queue_url", &redact_url(&self.queue_url))
             .field("scanner_config", &self.scanner_config)
+            .field("credential_config", &self.credential_config)
+            .field("secret_key", &self.secret_key)
             .field("circuits", &self.circuits)
             .field("results_memory_mib", &self.results_memory_mib)
             .field("policy_config", &self.policy_config)
@@ -56,11 +62,25 @@ impl Settings {
             data_dir,
             queue_url,
             scanner_config,
+            credential_config: None,
+            secret_key: None,
             circuits: CircuitSettings::default(),
             results_memory_mib: Self::DEFAULT_RESULTS_MEMORY_MIB,
             policy_config: None,
             max_hosts_per_scan: Self::DEFAULT_MAX_HOSTS_PER_SCAN,
         }
+    }
+
+    /// The same settings with the logins of this `credentials.yaml`.
+    pub fn with_credential_config(mut self, path: impl Into<PathBuf>) -> Self {
+        self.credential_config = Some(path.into());
+        self
+    }
+
+    /// The same settings with a key that seals logins that come with a request: the same for all processes of a deployment.
+    pub fn with_secret_key(mut self, key: SecretKey) -> Self {
+        self.secret_key = Some(key);
+        self
     }
 
     /// The same settings with other circuits.

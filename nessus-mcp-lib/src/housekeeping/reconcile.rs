@@ -9,6 +9,7 @@ use std::time::Duration;
 use tracing::warn;
 
 use crate::{
+    error::chain,
     queue::{
         self, BodyError, EnqueueOutcome, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue, QueueError,
         TaskBody,
@@ -56,9 +57,16 @@ pub enum ReconcileError {
     },
 }
 
-/// Enqueues every task that is not terminal and that the queue does not know; returns how many those were.
+/// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. Logins that tasks
+/// have left behind when they ended are removed.
 pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
-    enqueue_unfinished(tasks, queue, now, Some(GRACE)).await
+    let enqueued = enqueue_unfinished(tasks, queue, now, Some(GRACE)).await?;
+    match tasks.remove_spent_logins().await {
+        Ok(0) => {}
+        Ok(removed) => warn!(removed, "sealed logins of tasks that had ended were removed"),
+        Err(error) => warn!(error = chain(&error), "sealed logins of tasks that had ended could not be removed"),
+    }
+    Ok(enqueued)
 }
 
 /// As [`reconcile`], but tasks younger than `grace` are skipped.

@@ -126,6 +126,9 @@ impl ScanService {
         self.pool_of(Some(task.scanner_pool.as_str()))?;
         let task = match self.tasks.retry(task_id).await {
             Err(TaskError::Transition(error)) => return Err(refused(format!("it is {}", error.from))),
+            Err(TaskError::LoginGone(_)) => {
+                return Err(refused("its login came with the request and was removed when it ended".to_owned()));
+            }
             other => other?,
         };
         self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());

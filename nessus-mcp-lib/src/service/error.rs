@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::{
     config::ConfigError,
+    credentials::CredentialError,
     error::{Classified, ErrorKind, counted, excerpt},
     housekeeping::ReconcileError,
     ids::{IdError, TaskId},
@@ -30,6 +31,9 @@ pub enum ServiceError {
         /// What to do.
         hint: Option<String>,
     },
+    /// The scan cannot log in so.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// The targets cannot be read.
     #[error(transparent)]
     Targets(#[from] TargetError),
@@ -163,6 +167,7 @@ impl ServiceError {
 
     fn inner(&self) -> Option<&dyn Classified> {
         match self {
+            Self::Credential(error) => Some(error),
             Self::Targets(error) => Some(error),
             Self::Scope(error) => Some(error),
             Self::Task(error) => Some(error),

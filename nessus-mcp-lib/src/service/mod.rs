@@ -52,10 +52,11 @@ pub(crate) use self::{results::scan_metadata, views::login_expected};
 use crate::{
     blocking,
     config::Settings,
+    credentials::Credentials,
     housekeeping::{QueueIndex, binding_of},
     ids::PoolName,
     policy::Scope,
-    queue::{self, Queue},
+    queue::{self, Queue, QueueUrl},
     scanner::{Circuits, ScannerRegistry},
     task::TaskManager,
     telemetry::Metrics,
@@ -70,6 +71,7 @@ pub struct ScanService {
     index: QueueIndex,
     scanners: ScannerRegistry,
     circuits: Circuits,
+    credentials: Credentials,
     metrics: Arc<Metrics>,
     clock: Arc<dyn Clock>,
     data_dir: Arc<Path>,
@@ -98,6 +100,8 @@ pub struct ServiceParts {
     pub scanners: ScannerRegistry,
     /// The circuits of the scanners.
     pub circuits: Circuits,
+    /// The logins that scans may use.
+    pub credentials: Credentials,
     /// The clock everything goes by; the tasks should go by the same.
     pub clock: Arc<dyn Clock>,
     /// What all who read exports take together, in MiB.
@@ -107,7 +111,7 @@ pub struct ServiceParts {
 }
 
 impl ServiceParts {
-    /// These parts, with the machine's clock.
+    /// These parts, with the machine's clock, and without logins for scans.
     pub fn new(
         data_dir: impl Into<PathBuf>,
         tasks: TaskManager,
@@ -116,7 +120,14 @@ impl ServiceParts {
     ) -> Self {
         let (circuits, clock) = (Circuits::default(), Arc::new(SystemClock));
         let (data_dir, results_memory_mib) = (data_dir.into(), Settings::DEFAULT_RESULTS_MEMORY_MIB);
-        Self { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib, scope: Scope::default() }
+        let (credentials, scope) = (Credentials::default(), Scope::default());
+        Self { data_dir, tasks, queue, scanners, circuits, credentials, clock, results_memory_mib, scope }
+    }
+
+    /// The same parts with logins for scans.
+    pub fn with_credentials(mut self, credentials: Credentials) -> Self {
+        self.credentials = credentials;
+        self
     }
 
     /// The same parts with circuits of other settings, or with those of a service before this one.
@@ -157,8 +168,14 @@ impl ScanService {
     pub async fn open_with(settings: &Settings, scanners: ScannerRegistry, scope: Scope) -> Result<Self, ServiceError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let circuits = Circuits::new(settings.circuits.clone().check()?);
+        let credentials = Self::load_credentials(settings).await?;
         // The queue first: a URL that cannot be used must not leave a data directory behind.
-        let queue = queue::open(&settings.queue_url.parse()?).await?;
+        let url = settings.queue_url.parse()?;
+        let queue = queue::open(&url).await?;
+        let credentials = match url {
+            QueueUrl::Sqlite(_) => credentials.with_key_in(&settings.data_dir),
+            QueueUrl::Redis(_) => credentials,
+        };
         // Nor must one that belongs to another.
         binding_of(&settings.data_dir, queue.as_ref()).await?;
         let (data_dir, tasks_clock) = (settings.data_dir.clone(), Arc::clone(&clock));
@@ -167,7 +184,8 @@ impl ScanService {
             .map_err(ServiceError::stopping)?
             .map_err(ServiceError::DataDirectory)?;
         let Settings { data_dir, results_memory_mib, .. } = settings.clone();
-        let parts = ServiceParts { data_dir, tasks, queue, scanners, circuits, clock, results_memory_mib, scope };
+        let parts =
+            ServiceParts { data_dir, tasks, queue, scanners, circuits, credentials, clock, results_memory_mib, scope };
         let service = Self::new(parts)?;
         service.index.ensure().await?;
         service.log_scope();
@@ -187,6 +205,7 @@ impl ScanService {
             index,
             scanners: parts.scanners,
             circuits: parts.circuits,
+            credentials: parts.credentials,
             metrics: Arc::new(Metrics::new()?),
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
@@ -226,6 +245,11 @@ impl ScanService {
     /// The circuits of the scanners.
     pub fn circuits(&self) -> &Circuits {
         &self.circuits
+    }
+
+    /// The logins that scans may use.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
     }
 
     /// Sees to it that the queue is whole. Never returns; a worker does this by itself.

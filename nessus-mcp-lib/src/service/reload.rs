@@ -1,4 +1,4 @@
-//! Reading the scanner configuration again while scans run.
+//! Reading the configuration again while scans run.
 
 use std::{path::Path, sync::Arc};
 
@@ -7,7 +7,8 @@ use tracing::{error, info, warn};
 use super::{ScanService, error::ServiceError};
 use crate::{
     blocking,
-    config::{ScannersConfig, Settings},
+    config::{CredentialsConfig, ScannersConfig, Settings},
+    credentials::{CredentialChanges, Credentials},
     error::chain,
     policy::{Policy, Scope},
     scanner::{ScannerChanges, ScannerRegistry},
@@ -93,6 +94,37 @@ impl ScanService {
         } else {
             info!("{NO_SCOPE}");
         }
+    }
+
+    /// Reads the stored logins of the settings. Nothing is contacted, opened or made.
+    pub(super) async fn load_credentials(settings: &Settings) -> Result<Credentials, ServiceError> {
+        let Settings { credential_config, secret_key, .. } = settings.clone();
+        let load = move || credential_config.as_deref().map(CredentialsConfig::load).transpose();
+        let stored = blocking::run(load).await.map_err(ServiceError::stopping)??;
+        Ok(Credentials::new(stored.unwrap_or_default(), secret_key))
+    }
+
+    /// Reads the file of the stored logins again, and goes by it from now on, a worker of this service included. The file is
+    /// checked as a whole: when anything in it is wrong, everything stays as it is. A scan that was created keeps its login.
+    ///
+    /// # Errors
+    /// [`ServiceError::Config`] with file, line and key.
+    pub async fn reload_credentials(&self) -> Result<CredentialChanges, ServiceError> {
+        let credentials = self.credentials.clone();
+        let changes = blocking::run(move || credentials.reload()).await.map_err(ServiceError::stopping)?;
+        match &changes {
+            Ok(changes) => info!(
+                added = changes.added.join(", "),
+                removed = changes.removed.join(", "),
+                changed = changes.changed.join(", "),
+                "credentials read again"
+            ),
+            Err(error) => {
+                self.metrics.config_refused();
+                error!(error = chain(error), "the credentials are refused; everything stays as it was");
+            }
+        }
+        Ok(changes?)
     }
 
     async fn read_scanners_again(&self) -> Result<ScannerChanges, ServiceError> {

@@ -8,12 +8,14 @@
 use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
 use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     blocking,
+    credentials::Login,
     error::{chain, counted, excerpt},
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
@@ -77,6 +79,8 @@ pub struct SubmitRequest {
     pub name: String,
     /// What the scan may use on its targets.
     pub scan_type: ScanType,
+    /// What the scan logs in with; `None` for an untrusted one.
+    pub login: Option<Login>,
     /// Free text.
     pub description: String,
     /// The result profile to prepare; `brief` when it is `None`.
@@ -98,10 +102,26 @@ pub struct SubmitRequest {
 impl SubmitRequest {
     /// A network-only scan of these targets on the default pool.
     pub fn untrusted(name: impl Into<String>, targets: impl Into<String>) -> Self {
+        Self::new(ScanType::Untrusted, name, targets)
+    }
+
+    /// A scan of these targets on the default pool that logs in with the rights that its user has.
+    pub fn trusted(name: impl Into<String>, targets: impl Into<String>, login: Login) -> Self {
+        Self { login: Some(login), ..Self::new(ScanType::Trusted, name, targets) }
+    }
+
+    /// A scan of these targets on the default pool that logs in and takes more rights.
+    pub fn privileged(name: impl Into<String>, targets: impl Into<String>, login: Login) -> Self {
+        Self { login: Some(login), ..Self::new(ScanType::Privileged, name, targets) }
+    }
+
+    /// A scan of this type on the default pool, without a login.
+    pub fn new(scan_type: ScanType, name: impl Into<String>, targets: impl Into<String>) -> Self {
         Self {
             targets: targets.into(),
             name: name.into(),
-            scan_type: ScanType::Untrusted,
+            scan_type,
+            login: None,
             description: String::new(),
             schema_profile: None,
             template: None,
@@ -201,7 +221,8 @@ impl ScanService {
             task.idempotency = Some(TaskKey::new(key.as_str(), request_hash, claimed_at));
         }
         crate::fail_points::fail_point!("submit_key_claimed");
-        match self.tasks.create(task.clone()).await {
+        let sealed = self.sealed(&task.task_id, &request).await?;
+        match self.tasks.create_with(task.clone(), sealed).await {
             Ok(()) => self.metrics.task_reached(task.scan_type.as_str(), TaskStatus::Queued.as_str()),
             // Under a key, whoever comes first writes the task, be it the one who claimed the key or one who repeats.
             Err(TaskError::AlreadyExists(task_id)) if request.idempotency_key.is_some() => {
@@ -266,6 +287,16 @@ impl ScanService {
         })
     }
 
+    /// The login of a request as it is kept beside its task.
+    async fn sealed(&self, task_id: &TaskId, request: &SubmitRequest) -> Result<Option<Vec<u8>>, ServiceError> {
+        if request.login.is_none() {
+            return Ok(None);
+        }
+        let (credentials, task_id, login) = (self.credentials.clone(), task_id.clone(), request.login.clone());
+        let sealed = blocking::run(move || credentials.seal(&task_id, login.as_ref()));
+        Ok(sealed.await.map_err(ServiceError::stopping)??)
+    }
+
     async fn enqueue(&self, task: &Task) -> Result<(), ServiceError> {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         self.queue.enqueue(&task.scanner_pool, &body).await?;
@@ -274,11 +305,6 @@ impl ScanService {
 
     /// Everything that can be refused without touching disk, queue or network.
     fn accept(&self, request: &SubmitRequest) -> Result<Accepted, ServiceError> {
-        if request.scan_type != ScanType::Untrusted {
-            let hint = "run an untrusted scan; scans with a login need a credential, which this version cannot take"
-                .to_owned();
-            return Err(ServiceError::invalid("scan_type", format!("`{}` is not available", request.scan_type), hint));
-        }
         let name = check_text("name", &request.name, MAX_NAME)?;
         if name.is_empty() {
             let hint = "give the scan a name of 1 to 255 characters".to_owned();
@@ -286,6 +312,8 @@ impl ScanService {
         }
         let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
         let targets = request.targets.parse::<TargetSet>()?;
+        let login = request.login.as_ref();
+        let credential = self.credentials.accept(request.scan_type, login, &targets)?;
         let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;
@@ -298,6 +326,7 @@ impl ScanService {
         description.clone_into(&mut payload.description);
         payload.schema_profile = Some(profile.to_string());
         payload.template = template.map(str::to_owned);
+        payload.credential = credential;
 
         let now = self.clock.now();
         let label = instance.as_ref().map_or(pool.name.as_str(), InstanceId::as_str);
@@ -309,7 +338,8 @@ impl ScanService {
             task.pin(instance);
         }
         task.submitted_by.clone_from(&request.submitted_by);
-        Ok(Accepted { request_hash: request_hash(&task), targets, task })
+        let request_hash = request_hash(&task, self.credentials.fingerprint(login)?);
+        Ok(Accepted { request_hash, targets, task })
     }
 
     /// The pool of this name, or the default pool.
@@ -383,20 +413,25 @@ fn check_template(template: &str) -> Result<&str, ServiceError> {
 }
 
 /// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else. A default
-/// that is spelled out is no choice; pool and profile are filled in by now, and the default template counts as none.
-fn request_hash(task: &Task) -> String {
-    hash_with(task, task.payload.template.as_deref().filter(|template| *template != DEFAULT_TEMPLATE))
+/// that is spelled out is no choice; pool and profile are filled in by now, and the default template counts as none. Of a login
+/// it has what tells it from others, and nothing from which it can be found out.
+fn request_hash(task: &Task, fingerprint: Option<String>) -> String {
+    let template = task.payload.template.as_deref().filter(|template| *template != DEFAULT_TEMPLATE);
+    hash_with(task, template, fingerprint)
 }
 
 /// What an older version made of a request that spells out the default template: a key that it has claimed stands for 48
 /// hours. Its hash of a request that names no template is the one of today.
 fn older_request_hash(task: &Task) -> Option<String> {
     let is_default = task.payload.template.as_deref().is_none_or(|template| template == DEFAULT_TEMPLATE);
-    is_default.then(|| hash_with(task, Some(DEFAULT_TEMPLATE)))
+    is_default.then(|| hash_with(task, Some(DEFAULT_TEMPLATE), None))
 }
 
-fn hash_with(task: &Task, template: Option<&str>) -> String {
+fn hash_with(task: &Task, template: Option<&str>, fingerprint: Option<String>) -> String {
     let payload = ScanPayload { template: template.map(str::to_owned), ..task.payload.clone() };
-    let chosen = serde_json::json!([task.scan_type, task.scanner_pool, task.pinned_instance_id, payload]);
+    let mut chosen =
+        vec![json!(task.scan_type), json!(task.scanner_pool), json!(task.pinned_instance_id), json!(payload)];
+    chosen.extend(fingerprint.map(Value::from));
+    let chosen = Value::from(chosen);
     hex::encode(&Sha256::digest(chosen.to_string().as_bytes()))
 }

@@ -1,5 +1,7 @@
 //! Submitting and asking, on a real SQLite queue, without a worker.
 
+mod logins;
+
 use std::sync::Arc;
 
 use rstest::rstest;

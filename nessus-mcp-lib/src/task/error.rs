@@ -22,6 +22,9 @@ pub enum TaskError {
     /// The state machine does not allow the change.
     #[error(transparent)]
     Transition(#[from] StateTransitionError),
+    /// The login came with the request, and was removed when the task ended.
+    #[error("the login of task `{0}` came with its request and was removed when the task ended")]
+    LoginGone(TaskId),
     /// Another worker has claimed the task since: the writer must stop acting on it.
     #[error("task `{task_id}` is held by a later claim (fencing token {current}, ours {ours})")]
     StaleFencingToken {
@@ -78,6 +81,7 @@ impl Classified for TaskError {
             Self::NotFound(_) => "task_not_found",
             Self::AlreadyExists(_) => "task_exists",
             Self::Transition(_) => "invalid_state",
+            Self::LoginGone(_) => "login_gone",
             Self::StaleFencingToken { .. } => "lease_lost",
             Self::Newer { .. } => "task_newer",
             Self::Damaged { .. } => "task_damaged",
@@ -88,7 +92,9 @@ impl Classified for TaskError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::NotFound(_) => ErrorKind::NotFound,
-            Self::AlreadyExists(_) | Self::Transition(_) | Self::StaleFencingToken { .. } => ErrorKind::Conflict,
+            Self::AlreadyExists(_) | Self::Transition(_) | Self::LoginGone(_) | Self::StaleFencingToken { .. } => {
+                ErrorKind::Conflict
+            }
             Self::Newer { .. } => ErrorKind::Unavailable,
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }

@@ -18,11 +18,12 @@ use super::{
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     state::{StateTransitionError, TaskStatus},
-    store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
+    store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, SEALED_FILE, TaskStore, profile_file_name},
 };
 use crate::{
     blocking,
     durable::{self, DurableFile},
+    error::chain,
     ids::{FencingToken, PoolName, TaskId},
     results::Profile,
     time::{Clock, SystemClock},
@@ -129,7 +130,23 @@ impl TaskManager {
     /// # Errors
     /// [`TaskError::AlreadyExists`] when a task of this id was created before; it is not changed.
     pub async fn create(&self, task: Task) -> Result<(), TaskError> {
-        self.blocking(move |store| store.create(&task)).await
+        self.create_with(task, None).await
+    }
+
+    /// As [`create`](Self::create), with the sealed login that came with the request, which is kept until the task ends.
+    pub(crate) async fn create_with(&self, task: Task, sealed: Option<Vec<u8>>) -> Result<(), TaskError> {
+        self.blocking(move |store| store.create(&task, sealed.as_deref())).await
+    }
+
+    /// The sealed login that came with the request of a task, if it is kept.
+    pub(crate) async fn sealed_login(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, TaskError> {
+        let task_id = task_id.clone();
+        self.blocking(move |store| store.sealed_login(&task_id)).await
+    }
+
+    /// Removes the sealed logins of tasks that have ended, which a killed process has left; returns how many.
+    pub(crate) async fn remove_spent_logins(&self) -> Result<usize, TaskError> {
+        self.blocking(TaskStore::remove_spent_logins).await
     }
 
     /// Reads a task.
@@ -141,7 +158,7 @@ impl TaskManager {
     /// Changes a task under its lock and writes it durably; returns it as it then is.
     ///
     /// A changed `status` is checked against the state machine and recorded in `history`; entering a terminal state
-    /// sets `completed_at` and `execution_time`. Everything else is as `change` leaves it.
+    /// sets `completed_at` and `execution_time`, and removes the sealed login. Everything else is as `change` leaves it.
     ///
     /// # Errors
     /// [`TaskError::Transition`] for a step the state machine does not have, [`TaskError::StaleFencingToken`] when a later
@@ -169,6 +186,12 @@ impl TaskManager {
             if task != before {
                 store.write(&task)?;
             }
+            if task.status.is_terminal() && task.has_sealed_login() {
+                // It ends with the task; the reconciler removes what stays here.
+                if let Err(error) = store.remove(&task_id, SEALED_FILE) {
+                    warn!(%task_id, error = chain(&error), "the sealed login of a task that has ended is still there");
+                }
+            }
             Ok(task)
         })
         .await
@@ -178,7 +201,8 @@ impl TaskManager {
     /// that may run and was not told to stop, stays the task's; any other that may run stands in [`Task::open_scans`].
     ///
     /// # Errors
-    /// [`TaskError::Transition`] when the task is in another state.
+    /// [`TaskError::Transition`] when the task is in another state, [`TaskError::LoginGone`] when it needs another scan and its
+    /// login was removed.
     pub(crate) async fn retry(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
         self.blocking(move |store| {
@@ -191,6 +215,9 @@ impl TaskManager {
             task.status = TaskStatus::Queued;
             record_step(&mut task, from, clock.as_ref());
             task.pass_on_scan();
+            if task.nessus_scan_id.is_none() && task.has_sealed_login() {
+                return Err(TaskError::LoginGone(task_id));
+            }
             task.attempt += 1;
             task.started_at = None;
             task.completed_at = None;

@@ -70,12 +70,16 @@ impl FromStr for ScanType {
     }
 }
 
-/// A credential by name; never its secret.
+/// What a scan logs in with, by name; never its secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct CredentialReference {
-    /// The credential's id in the credential store.
-    pub id: String,
+    /// The id in `credentials.yaml`; `None` for a login that came with the request, which lies sealed beside the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    /// `ssh` or `windows`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// The user it logs in as.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -101,7 +105,7 @@ pub struct ScanPayload {
     /// The scanner's name for the kind of scan; `None` for its basic one.
     #[serde(default)]
     pub template: Option<String>,
-    /// The credential the scan logs in with.
+    /// What the scan logs in with; `None` for one from the network only.
     #[serde(default)]
     pub credential: Option<CredentialReference>,
     /// What a newer version wrote.
@@ -483,6 +487,11 @@ impl Task {
             (None, Some(earlier)) => Some(&earlier.instance_id),
             _ => self.scanner_instance_id.as_ref(),
         }
+    }
+
+    /// Whether its login came with the request, so that it is gone once the task has ended.
+    pub(crate) fn has_sealed_login(&self) -> bool {
+        self.payload.credential.as_ref().is_some_and(|credential| credential.id.is_none())
     }
 
     /// Whether its scan has ended, so that only its results are missing.

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! tasks/{task_id}/task.json  scan_native.nessus  scan_native.idx  scan_schema_{profile}.jsonl  task.lock
+//!                 credential.sealed     the login that came with the request, until the task ends
 //! ```
 
 use std::{
@@ -31,6 +32,9 @@ pub const EXPORT_FILE: &str = "scan_native.nessus";
 
 /// The index of the export, which can be made again from it at any time.
 pub const INDEX_FILE: &str = "scan_native.idx";
+
+/// The login that came with the request, sealed; gone when the task has ended.
+pub(super) const SEALED_FILE: &str = "credential.sealed";
 
 /// The name of the export converted to JSON-NL under a profile.
 pub(crate) fn profile_file_name(profile: &str) -> String {
@@ -71,15 +75,48 @@ impl TaskStore {
         self.directory(task_id).join(file)
     }
 
-    /// Writes a new task; whatever a killed process left of an earlier try is taken over.
-    pub(super) fn create(&self, task: &Task) -> Result<(), TaskError> {
+    /// Writes a new task, after its sealed login if it has one; whatever a killed process left of an earlier try is taken over.
+    pub(super) fn create(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
         let directory = self.directory(&task.task_id);
         durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
         let _lock = self.lock(&task.task_id)?;
         if self.path(&task.task_id, TASK_FILE).exists() {
             return Err(TaskError::AlreadyExists(task.task_id.clone()));
         }
+        if let Some(sealed) = sealed {
+            let path = self.path(&task.task_id, SEALED_FILE);
+            durable::replace(&path, sealed).map_err(TaskError::storage("cannot write", &path))?;
+        }
         self.write(task)
+    }
+
+    /// The sealed login of a task, if there is one.
+    pub(super) fn sealed_login(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, TaskError> {
+        let path = self.path(task_id, SEALED_FILE);
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.root.is_dir() => Ok(None),
+            read => read.map(Some).map_err(TaskError::storage("cannot read", &path)),
+        }
+    }
+
+    /// Removes the sealed logins of tasks that have ended, which a killed process has left; returns how many.
+    pub(super) fn remove_spent_logins(&self) -> Result<usize, TaskError> {
+        let mut removed = 0;
+        for task_id in self.list()? {
+            if !self.path(&task_id, SEALED_FILE).exists() {
+                continue;
+            }
+            let _lock = match self.lock(&task_id) {
+                Err(TaskError::NotFound(_)) => continue,
+                lock => lock?,
+            };
+            // One whose file cannot be read may need it when it is repaired.
+            if self.read(&task_id).is_ok_and(|task| task.status.is_terminal()) {
+                self.remove(&task_id, SEALED_FILE)?;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     /// Takes the task's lock.
@@ -176,7 +213,7 @@ impl TaskStore {
         Ok(removed)
     }
 
-    /// Removes the directory of a task that has no file; whether it was empty but for its lock.
+    /// Removes the directory of a task that has no file; whether it was empty but for its lock and its login.
     fn remove_empty(&self, task_id: &TaskId) -> Result<bool, TaskError> {
         let directory = self.directory(task_id);
         let lock = match self.lock(task_id) {
@@ -186,6 +223,8 @@ impl TaskStore {
         if self.path(task_id, TASK_FILE).exists() {
             return Ok(false);
         }
+        // The request it came with was never accepted.
+        self.remove(task_id, SEALED_FILE)?;
         self.remove(task_id, LOCK_FILE)?;
         drop(lock);
         // It stays where something else lies in it: that is not ours to throw away.
@@ -289,12 +328,15 @@ mod tests {
         let pool = PoolName::new("nessus").unwrap();
         let now = Timestamp::from_millis(1000);
         let trace_id = TraceId::generate();
-        store.create(&Task::new(alive.clone(), trace_id, ScanType::Untrusted, "nessus", pool, payload, now)).unwrap();
+        let task = Task::new(alive.clone(), trace_id, ScanType::Untrusted, "nessus", pool, payload, now);
+        store.create(&task, Some(b"sealed")).unwrap();
         store.archive("letter", &serde_json::json!({})).unwrap();
         for task_id in [&abandoned, &foreign, &young] {
             durable::create_directory(&store.directory(task_id)).unwrap();
             drop(store.lock(task_id).unwrap());
         }
+        let spent = store.path(&abandoned, SEALED_FILE);
+        durable::replace(&spent, b"sealed").unwrap();
         let old = [
             store.path(&alive, ".tmp-old"),
             store.path(&alive, ".artifact-old"),
@@ -305,13 +347,14 @@ mod tests {
         let kept = [
             store.path(&alive, ".tmp-new"),
             store.path(&alive, EXPORT_FILE),
+            store.path(&alive, SEALED_FILE),
             store.path(&foreign, "notes"),
             store.path(&young, LOCK_FILE),
         ];
-        for path in old.iter().chain(&kept[..3]) {
+        for path in old.iter().chain(&kept[..4]) {
             File::create(path).unwrap();
         }
-        for path in old.iter().chain(&kept[1..3]) {
+        for path in old.iter().chain(&kept[1..4]) {
             age(path);
         }
         for task_id in [&abandoned, &foreign] {

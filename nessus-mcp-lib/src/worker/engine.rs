@@ -67,6 +67,7 @@ impl Worker {
             scanners: service.scanners().clone(),
             scope: service.scope().clone(),
             circuits: service.circuits().clone(),
+            credentials: service.credentials().clone(),
             selection: Selection::default(),
             pacing: ClaimPacing::default(),
             settings,

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     heartbeat::TRUSTED_TENTHS,
@@ -14,13 +14,17 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    error::chain,
+    error::{Classified as _, chain},
     ids::ScanId,
     queue::{Lease, RenewOutcome},
-    scanner::{ScanStatus, ScannerInstance, ScannerInterface as _},
-    task::{Artifact, Observation, Step, Task, Writer},
+    scanner::{ScanStatus, ScannerError, ScannerInstance, ScannerInterface as _},
+    task::{Artifact, Observation, ScanType, Step, Task, Writer},
     time::{BootInstant, Clock as _, Timestamp},
 };
+
+/// The pauses before the tries to remove the login from a scan that has ended.
+const FORGET_PAUSES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
 
 /// A task we hold, with a slot on a scanner.
 pub(super) struct HeldTask<'a> {
@@ -185,7 +189,29 @@ impl<'a> HeldTask<'a> {
         self.shared.over(task).map(|(reason, _)| reason)
     }
 
-    /// Stops the scan of a task that goes on without us.
+    /// Removes the login from a scan that has ended: its secrets have no business on the scanner any more. The results are
+    /// worth having also when that fails.
+    pub(super) async fn forget_login(&self, task: &Task, scan: &ScanId) -> Result<(), StepError> {
+        if task.scan_type == ScanType::Untrusted {
+            return Ok(());
+        }
+        for pause in FORGET_PAUSES {
+            self.pause(pause).await?;
+            match self.instance.scanner.forget_credentials(scan).await {
+                Ok(()) | Err(ScannerError::NotFound(_)) => return Ok(()),
+                Err(error) => {
+                    let instance = &self.instance.instance_id;
+                    error!(%scan, %instance, error = chain(&error), "the login could not be removed from the scan");
+                    if !error.is_retryable() && !matches!(error, ScannerError::Conflict(_)) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Stops the scan of a task that goes on without us, and removes its login.
     pub(super) async fn stop_scan(&self, task: &Task) {
         let Some(scan) = &task.nessus_scan_id else { return };
         // Refused for a task that has ended, whose scan is to be stopped all the same.
@@ -194,6 +220,9 @@ impl<'a> HeldTask<'a> {
         }
         if let Err(error) = self.instance.scanner.stop(scan).await {
             warn!(%scan, error = chain(&error), "the scan could not be stopped");
+        }
+        if let Err(error) = self.forget_login(task, scan).await {
+            warn!(%scan, error = error.message(), "the login stays in the scan");
         }
     }
 }

@@ -1,8 +1,6 @@
 //! The lifecycle of a task's scan on its scanner: find or create, launch, watch, fetch, complete.
 
-use std::time::Duration;
-
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use super::{
     held_task::HeldTask,
@@ -11,16 +9,16 @@ use super::{
     results, scope,
 };
 use crate::{
+    blocking,
     error::{Classified as _, chain},
     ids::ScanId,
-    scanner::{self, DEFAULT_TEMPLATE, RequestSent, ScanRequest, ScanState, ScannerError, ScannerInterface as _},
+    scanner::{
+        self, DEFAULT_TEMPLATE, RequestSent, ScanCredential, ScanRequest, ScanState, ScannerError,
+        ScannerInterface as _,
+    },
     task::{ScanType, Task, TaskStatus},
     time::BootInstant,
 };
-
-/// The pauses before the tries to remove the login from a scan that has ended.
-const FORGET_PAUSES: [Duration; 4] =
-    [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(10), Duration::from_secs(30)];
 
 /// Drives the task from where it stands to the end of its scan.
 pub(super) async fn drive(held: &HeldTask<'_>) -> Result<(ScanId, Ended), StepError> {
@@ -57,9 +55,7 @@ pub(super) async fn drive(held: &HeldTask<'_>) -> Result<(ScanId, Ended), StepEr
 /// Brings the task of a scan that has ended to its completion.
 pub(super) async fn complete(held: &HeldTask<'_>, scan: &ScanId, ended: &Ended) -> Result<(), StepError> {
     let task = held.task().await?;
-    if task.scan_type != ScanType::Untrusted {
-        forget_credentials(held, scan).await?;
-    }
+    held.forget_login(&task, scan).await?;
     if let Err(error) = poll::check_end(ended) {
         if let StepError::Scan { status, .. } = &error {
             results::keep_partial(held, &task, scan, &ended.status, *status).await?;
@@ -67,25 +63,6 @@ pub(super) async fn complete(held: &HeldTask<'_>, scan: &ScanId, ended: &Ended) 
         return Err(error);
     }
     results::complete(held, &task, scan, &ended.status).await
-}
-
-/// Removes the login from a scan that has ended: its secrets have no business on the scanner any more. The results are
-/// worth having also when that fails.
-async fn forget_credentials(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
-    for pause in FORGET_PAUSES {
-        held.pause(pause).await?;
-        match held.instance.scanner.forget_credentials(scan).await {
-            Ok(()) | Err(ScannerError::NotFound(_)) => return Ok(()),
-            Err(error) => {
-                let instance = &held.instance.instance_id;
-                error!(%scan, %instance, error = chain(&error), "the login could not be removed from the scan");
-                if !error.is_retryable() && !matches!(error, ScannerError::Conflict(_)) {
-                    break;
-                }
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The scan of a task that shall not go on, if it was launched.
@@ -137,6 +114,7 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     let mut request = ScanRequest::new(marker, &task.payload.name, &task.payload.targets);
     request.description.clone_from(&task.payload.description);
     request.template = task.payload.template.clone().unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
+    request.credential = login_of(held, task).await?;
     scope::before_create(held, task, &mut request).await?;
     crate::fail_points::fail_point!("worker_scope_checked");
     // Written before the scan is created: whoever comes after us must look for it on this scanner.
@@ -160,6 +138,22 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     held.bind(Some(scan.clone())).await?;
     crate::fail_points::fail_point!("worker_scan_saved");
     Ok(scan)
+}
+
+/// What the scan of a task logs in with. One that may not be used any more, or cannot be opened, ends the task: nothing was
+/// created yet.
+async fn login_of(held: &HeldTask<'_>, task: &Task) -> Result<Option<ScanCredential>, StepError> {
+    if task.scan_type == ScanType::Untrusted {
+        return Ok(None);
+    }
+    let sealed = held.shared.tasks.sealed_login(&task.task_id).await?;
+    let (credentials, task) = (held.shared.credentials.clone(), task.clone());
+    let opened = blocking::run(move || credentials.of_task(&task, sealed.as_deref())).await;
+    let opened = opened.map_err(|_stopping| StepError::Stopped)?;
+    opened.map_err(|error| {
+        let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
+        StepError::failed(error.code(), format!("{error}{hint}"))
+    })
 }
 
 /// The text in a scan's name that says whose scan it is. A retried task must not adopt the scan that failed.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     config::WorkerSettings,
+    credentials::Credentials,
     error::chain,
     housekeeping::QueueIndex,
     ids::WorkerId,
@@ -33,6 +34,7 @@ pub(super) struct Shared {
     pub(super) scanners: ScannerRegistry,
     pub(super) scope: Scope,
     pub(super) circuits: Circuits,
+    pub(super) credentials: Credentials,
     pub(super) selection: Selection,
     pub(super) pacing: ClaimPacing,
     pub(super) settings: WorkerSettings,

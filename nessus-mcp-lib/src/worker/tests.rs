@@ -6,6 +6,7 @@ mod clocks;
 mod fetching;
 mod idle;
 mod limits;
+mod logins;
 mod losses;
 mod reload;
 mod retries;
@@ -530,25 +531,4 @@ async fn an_outage_longer_than_all_tries_loses_no_scan_that_runs() {
     assert_eq!(f.ended(&task_id).await.status, TaskStatus::Completed);
     assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
     worker.stop().await;
-}
-
-/// A login must not stay on the scanner. A scan without a login is not touched.
-#[tokio::test(start_paused = true)]
-async fn the_login_of_a_scan_is_removed_when_it_has_ended() {
-    let fixture = fixture(1);
-    let without = fixture.submit().await;
-    let worker = fixture.start();
-    fixture.ended(&without).await;
-    worker.stop().await;
-    assert_eq!(fixture.scanner.calls(MockOperation::ForgetCredentials), 0);
-
-    let with = fixture.submit().await;
-    let tasks = fixture.service.tasks();
-    tasks.update(&with, Writer::Api, |task| task.scan_type = crate::task::ScanType::Trusted).await.unwrap();
-    let busy = ScannerError::Server { status: 500, message: "busy".to_owned() };
-    fixture.scanner.fail_next(MockOperation::ForgetCredentials, busy);
-    let worker = fixture.start();
-    assert_eq!(fixture.ended(&with).await.status, TaskStatus::Completed);
-    worker.stop().await;
-    assert_eq!(fixture.scanner.calls(MockOperation::ForgetCredentials), 2);
 }

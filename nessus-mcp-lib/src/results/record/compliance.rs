@@ -1,11 +1,6 @@
 //! Compliance checks: which items are one, and what they say.
 
-use super::{
-    fields::FieldId,
-    item::Item,
-    kind::RecordKind,
-    spelling::boolean,
-};
+use super::{fields::FieldId, item::Item, kind::RecordKind, spelling::boolean};
 
 /// The outcome of a compliance check, what needs attention first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -87,11 +87,13 @@ fn escalate(fields: &mut Value, escalation: &Escalation) {
 
 /// `POST /file/upload`; returns the name under which the scanner keeps the file.
 async fn upload(client: &Client, private_key: &Secret) -> Result<String, ScannerError> {
+    // Some readers of keys want the last line to have an end.
+    let end = if private_key.expose().ends_with('\n') { "" } else { "\n" };
     // No key holds its own boundary, and no name of ours meets another's.
     let unique = uuid::Uuid::new_v4().simple().to_string();
     let body = format!(
         "--{unique}\r\nContent-Disposition: form-data; name=\"Filedata\"; filename=\"key-{unique}\"\r\n\
-         Content-Type: application/octet-stream\r\n\r\n{}\r\n--{unique}--\r\n",
+         Content-Type: application/octet-stream\r\n\r\n{}{end}\r\n--{unique}--\r\n",
         private_key.expose()
     );
     let call = Call::new(Method::POST, "/file/upload", Access::Session)

@@ -79,7 +79,8 @@ async fn a_windows_password_stands_in_the_scan() {
 
 #[tokio::test]
 async fn a_key_is_uploaded_and_named() {
-    let login = SshLogin::Key { private_key: Secret::new(KEY), passphrase: Some(Secret::new("planted phrase")) };
+    let login =
+        SshLogin::Key { private_key: Secret::new(KEY.trim_end()), passphrase: Some(Secret::new("planted phrase")) };
     let (credentials, server) = created_with(ScanCredential::Ssh(SshCredential::new("scan", login))).await;
     let ssh = &credentials["add"]["Host"]["SSH"][0];
     assert_eq!((&ssh["auth_method"], &ssh["private_key"]), (&json!("public key"), &json!("key-1")));
