@@ -83,6 +83,10 @@ struct Args {
     /// The outcome of logins on one host, as in `192.0.2.7=fail`; may be repeated.
     #[arg(long, value_parser = logins_of, value_name = "HOST=HOW")]
     logins_of: Vec<(String, Logins)>,
+    /// An account on the scanned hosts and the outcome of its logins, as in `scan:secret=lack-privilege`; may be repeated. Once
+    /// there is one, all other logins fail.
+    #[arg(long, value_parser = account, value_name = "USER:PASSWORD=HOW")]
+    account: Vec<(String, String, Logins)>,
     /// A .nessus file to return for every export.
     #[arg(long)]
     export_file: Option<PathBuf>,
@@ -167,6 +171,12 @@ fn logins_of(text: &str) -> Result<(String, Logins), String> {
     Ok((host.to_owned(), Logins::from_str(how, true)?))
 }
 
+fn account(text: &str) -> Result<(String, String, Logins), String> {
+    let parts = text.rsplit_once('=').and_then(|(login, how)| Some((login.split_once(':')?, how)));
+    let ((user, password), how) = parts.ok_or("must be USER:PASSWORD=HOW")?;
+    Ok((user.to_owned(), password.to_owned(), Logins::from_str(how, true)?))
+}
+
 fn seconds(text: &str) -> Result<Duration, String> {
     text.parse::<f64>()
         .ok()
@@ -197,6 +207,9 @@ impl Args {
             .download_type(&self.download_type);
         for (host, how) in &self.logins_of {
             config = config.authentication_of(host, (*how).into());
+        }
+        for (user, password, how) in &self.account {
+            config = config.account(user, password, (*how).into());
         }
         if let Some(duration) = self.starting_seconds {
             config = config.starting(duration, self.starting_status);

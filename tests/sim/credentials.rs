@@ -146,3 +146,34 @@ async fn how_logins_end_is_said_host_by_host() {
     let found = fixture.details(plain).await["vulnerabilities"].to_string();
     assert!(!found.contains("104410"));
 }
+
+#[rstest]
+#[case("scan", SECRET, "yes", "141118")]
+#[case("scan", "wrong", "no", "104410")]
+#[case("nobody", SECRET, "no", "104410")]
+#[case("guest", SECRET, "yes", "110385")]
+#[case("locked", SECRET, "no", "104410")]
+#[tokio::test]
+async fn accounts_decide_who_is_let_in(
+    #[case] user: &str,
+    #[case] password: &str,
+    #[case] checks: &str,
+    #[case] plugin: &str,
+) {
+    let config = SimConfig::new()
+        .account("scan", SECRET, Authentication::Succeeds)
+        .account("guest", SECRET, Authentication::LacksPrivilege)
+        .account("locked", SECRET, Authentication::Fails);
+    let fixture = Fixture::start(config).await;
+    let credential = ssh(&json!({ "username": user, "password": password }));
+    let scan = create(&fixture, "SSH", credential.clone()).await.ok()["scan"]["id"].as_u64().unwrap();
+    let seen = &fixture.sim.stats().credentials["trusted"];
+    assert_eq!((seen.len(), Value::from(seen[0].fields.clone())), (1, credential));
+    fixture.launch(scan).await;
+    fixture.pass(10);
+    let export = fixture.client.post(&format!("/scans/{scan}/export"), json!({ "format": "nessus" })).await.ok();
+    fixture.pass(1);
+    let report = fixture.client.get(&format!("/scans/{scan}/export/{}/download", export["file"])).await.body;
+    assert_eq!(report.matches(&format!("Credentialed checks : {checks}\n")).count(), 4);
+    assert!(report.contains(&format!("pluginID=\"{plugin}\"")), "{plugin}");
+}

@@ -1,5 +1,7 @@
 //! Whether the scanner's logins on a host worked, and how its reports say so.
 
+use std::fmt;
+
 use super::plugins::{self, Plugin};
 
 /// How the logins on a host end. Only a scan with credentials tries any.
@@ -33,5 +35,19 @@ impl Authentication {
             Self::LacksPrivilege => &[&plugins::PRIVILEGE_LACKING],
             Self::NotTried => &[],
         }
+    }
+}
+
+/// An account on the hosts that are scanned. Any key opens it.
+#[derive(Clone)]
+pub(super) struct Account {
+    pub(super) username: String,
+    pub(super) password: String,
+    pub(super) outcome: Authentication,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Account").field(&(&self.username, self.outcome)).finish()
     }
 }

@@ -7,7 +7,10 @@ use nessus_mcp_lib::{
     time::{Clock, SystemClock},
 };
 
-use super::{authentication::Authentication, certificates::Certificate};
+use super::{
+    authentication::{Account, Authentication},
+    certificates::Certificate,
+};
 
 /// The product the scanner says it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -140,6 +143,7 @@ pub struct SimConfig {
     pub(super) body_length: BodyLength,
     pub(super) authentication: Authentication,
     pub(super) authentication_by_host: BTreeMap<String, Authentication>,
+    pub(super) accounts: Vec<Account>,
     pub(super) clock: Arc<dyn Clock>,
 }
 
@@ -172,6 +176,7 @@ impl Default for SimConfig {
             body_length: BodyLength::Required,
             authentication: Authentication::Succeeds,
             authentication_by_host: BTreeMap::new(),
+            accounts: Vec::new(),
             clock: Arc::new(SystemClock),
         }
     }
@@ -337,6 +342,18 @@ impl SimConfig {
     /// How they end on one host, named as in the target list.
     pub fn authentication_of(mut self, host: impl Into<String>, outcome: Authentication) -> Self {
         self.authentication_by_host.insert(host.into(), outcome);
+        self
+    }
+
+    /// An account on the hosts, and how logins with it end. Once there is one, all other logins are refused. Where it succeeds,
+    /// [`authentication_of`](Self::authentication_of) may say otherwise of single hosts.
+    pub fn account(
+        mut self,
+        username: impl Into<String>,
+        password: impl Into<String>,
+        outcome: Authentication,
+    ) -> Self {
+        self.accounts.push(Account { username: username.into(), password: password.into(), outcome });
         self
     }
 

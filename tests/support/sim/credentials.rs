@@ -5,9 +5,12 @@ use std::{
     fmt,
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::{
+    authentication::{Account, Authentication},
+    config::SimConfig,
     reply::Reply,
     state::State,
     wire::{ApiError, Call, Outcome},
@@ -16,8 +19,8 @@ use super::{
 /// How many of the credentials that were sent, and of the files that were uploaded, are remembered.
 const REMEMBERED: usize = 1_000;
 
-/// A credential as a client sent it, secrets included: for tests in the same process, and never on the wire.
-#[derive(Clone, PartialEq, Eq)]
+/// A credential as a client sent it, secrets included: for tests, in the same process or by the control port.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct SentCredential {
     /// The id by which it can be edited and deleted.
@@ -43,27 +46,49 @@ impl fmt::Debug for SentCredential {
 /// What was sent, by scan, and what was uploaded, by name.
 #[derive(Default)]
 pub(super) struct Sent {
-    credentials: VecDeque<(u64, SentCredential)>,
+    /// With the id and the name of their scan.
+    credentials: VecDeque<(u64, String, SentCredential)>,
     files: BTreeMap<String, Vec<u8>>,
 }
 
 impl Sent {
-    pub(super) fn remember(&mut self, scan_id: u64, credentials: Vec<SentCredential>) {
-        self.credentials.extend(credentials.into_iter().map(|credential| (scan_id, credential)));
+    pub(super) fn remember(&mut self, scan_id: u64, scan: &str, credentials: Vec<SentCredential>) {
+        self.credentials.extend(credentials.into_iter().map(|credential| (scan_id, scan.to_owned(), credential)));
         while self.credentials.len() > REMEMBERED {
             self.credentials.pop_front();
         }
     }
 
     pub(super) fn of_scan(&self, scan_id: u64) -> Vec<SentCredential> {
-        let of_scan = self.credentials.iter().filter(|(id, _)| *id == scan_id);
-        of_scan.map(|(_, credential)| credential.clone()).collect()
+        let of_scan = self.credentials.iter().filter(|(id, ..)| *id == scan_id);
+        of_scan.map(|(_, _, credential)| credential.clone()).collect()
+    }
+
+    /// All of them, by the names of their scans.
+    pub(super) fn by_scan(&self) -> BTreeMap<String, Vec<SentCredential>> {
+        let mut all: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (_, scan, credential) in &self.credentials {
+            all.entry(scan.clone()).or_default().push(credential.clone());
+        }
+        all
+    }
+
+    /// How the logins of a scan end on every host, where the accounts of the hosts decide that.
+    pub(super) fn outcome(&self, scan_id: u64, config: &SimConfig) -> Option<Authentication> {
+        let sent = self.of_scan(scan_id);
+        let login = sent.iter().find(|sent| !sent.removed).filter(|_| !config.accounts.is_empty())?;
+        let is_let_in = |account: &&Account| {
+            let by_key = !text(&login.fields, "private_key").is_empty();
+            text(&login.fields, "username") == account.username
+                && (by_key || text(&login.fields, "password") == account.password)
+        };
+        Some(config.accounts.iter().find(is_let_in).map_or(Authentication::Fails, |account| account.outcome))
     }
 
     /// Those of a scan that `chosen` chooses.
     fn change(&mut self, scan_id: u64, chosen: impl Fn(&str) -> bool, change: impl Fn(&mut SentCredential)) {
-        let of_scan = self.credentials.iter_mut().filter(|(id, _)| *id == scan_id);
-        of_scan.map(|(_, credential)| credential).filter(|credential| chosen(&credential.id)).for_each(change);
+        let of_scan = self.credentials.iter_mut().filter(|(id, ..)| *id == scan_id);
+        of_scan.map(|(_, _, credential)| credential).filter(|credential| chosen(&credential.id)).for_each(change);
     }
 
     /// Credentials of the scan are on the scanner no more.

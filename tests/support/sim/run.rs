@@ -107,6 +107,8 @@ pub(super) struct Run {
     pub(super) alt_targets: bool,
     /// Whether the scan had credentials when it was launched.
     pub(super) has_credentials: bool,
+    /// How its logins end on every host, where accounts decide that.
+    pub(super) login: Option<Authentication>,
     pub(super) phase: Phase,
     /// When the phase was entered.
     pub(super) since: Timestamp,
@@ -150,6 +152,7 @@ impl Run {
             expansion: targets.1,
             alt_targets: false,
             has_credentials: false,
+            login: None,
             phase: Phase::Pending,
             since: now,
             worked: Duration::ZERO,
@@ -210,7 +213,10 @@ impl Run {
     pub(super) fn authentication(&self, config: &SimConfig, host: &str) -> Authentication {
         match self.faults.authentication {
             Some(faults) => faults,
-            None if self.has_credentials => config.authentication_on(host),
+            None if self.has_credentials => match self.login {
+                None | Some(Authentication::Succeeds) => config.authentication_on(host),
+                Some(other) => other,
+            },
             None => Authentication::NotTried,
         }
     }

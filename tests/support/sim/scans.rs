@@ -98,7 +98,7 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
         runs: Vec::new(),
     };
     state.counted.count_create(&scan.name);
-    state.sent.remember(id, sent);
+    state.sent.remember(id, &scan.name, sent);
     let reply = Reply::json(&json!({ "scan": flat(&scan, state) }));
     state.scans.insert(id, scan);
     if given.switch("launch_now") {
@@ -145,7 +145,8 @@ pub(super) fn configure(state: &mut State, call: &Call<'_>) -> Outcome {
         }
     }
     scan.credentials.extend(added.iter().map(editor::masked));
-    state.sent.remember(id, added);
+    let name = state.scan(id)?.name.clone();
+    state.sent.remember(id, &name, added);
     state.sent.removed(id, |sent| deleted.contains(&sent));
     for (edited, fields) in given.credentials["edit"].as_object().into_iter().flatten() {
         state.sent.edited(id, edited, fields.as_object().unwrap_or(&Map::new()));
@@ -316,12 +317,14 @@ pub(super) fn start(
         };
     }
     let (history_id, pace, uuid) = (state.next_id(), state.pace(), long_uuid());
+    let login = state.sent.outcome(id, &state.config);
     let scan = state.scan_mut(id)?;
     let alt_targets = alternative.is_some();
     let targets = alternative.unwrap_or_else(|| (scan.targets.clone(), Arc::clone(&scan.expansion)));
     let mut run = Run::new(history_id, uuid.clone(), now, targets, pace);
     run.alt_targets = alt_targets;
     run.has_credentials = !scan.credentials.is_empty();
+    run.login = login;
     // Counted before it can complete: a scan without duration is over at the next request.
     scan.runs.push(run);
     scan.read = false;

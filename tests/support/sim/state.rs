@@ -191,6 +191,7 @@ impl State {
             sessions: as_u64(self.sessions.open(now)),
             scans: as_u64(self.scans.len()),
             running: as_u64(self.active()),
+            credentials: self.sent.by_scan(),
             ..self.counted.clone()
         }
     }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::credentials::SentCredential;
+
 /// What the scanner has seen since it started; `GET /stats` on the control port answers it as JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -41,6 +43,8 @@ pub struct Stats {
     pub connections: u64,
     /// Requests, by method and kind of path, as in `POST /scans/*/launch`; those to no endpoint as `other`.
     pub calls: BTreeMap<String, u64>,
+    /// The credentials that were sent, by the scan's name, secrets included.
+    pub credentials: BTreeMap<String, Vec<SentCredential>>,
     /// How often each fault has struck, by name.
     pub faults: BTreeMap<String, u64>,
 }
