@@ -40,8 +40,9 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 28] = [
+    pub const POINTS: [&str; 30] = [
         "submit_key_claimed",
+        "submit_login_sealed",
         "submit_task_written",
         "submit_enqueued",
         "submit_before_reply",
@@ -64,6 +65,7 @@ mod armed {
         "worker_index_published",
         "worker_profile_published",
         "worker_before_final_state",
+        "worker_login_removed",
         "worker_after_final_state",
         "worker_before_acknowledge",
         "rebuild_pauses_restored",

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod logins;
 mod points;
 
 use std::{collections::BTreeSet, sync::Mutex, thread, time::Duration};
@@ -69,6 +70,7 @@ fn a_worker_that_dies_at_any_step_is_replaced() {
     for_each_point("worker_", async |point| match point {
         "worker_scan_adopted" => dies_adopting(point).await,
         "worker_scan_stopped" => dies_stopping(point).await,
+        "worker_login_removed" => logins::dies_after_the_login_is_removed(point).await,
         _ => dies_in_the_lifecycle(point).await,
     });
 }
@@ -173,7 +175,10 @@ async fn a_retry_before_the_queue_has_heard_of_the_failure_is_not_lost() {
 /// The client has no answer, and asks again under the same key until it gets one.
 #[test]
 fn a_server_that_dies_at_any_step_of_a_submit_accepts_one_task() {
-    for_each_point("submit_", dies_in_a_submit);
+    for_each_point("submit_", async |point| match point {
+        "submit_login_sealed" => logins::dies_before_the_task_is_written(point).await,
+        _ => dies_in_a_submit(point).await,
+    });
 }
 
 async fn dies_in_a_submit(point: &'static str) {

@@ -8,7 +8,7 @@ use crate::fixture::Fixture;
 /// A tool, arguments, and what the refusal must say: its code, what is wrong, and what would be right.
 type Mistake = (&'static str, Value, &'static str, &'static str, &'static str);
 
-async fn check(fixture: &Fixture, mistakes: Vec<Mistake>) {
+pub(crate) async fn check(fixture: &Fixture, mistakes: Vec<Mistake>) {
     for (tool, arguments, code, wrong, right) in mistakes {
         let answer = fixture.call(tool, arguments.clone()).await;
         let (said_code, said_message, said_hint) = answer.refusal();

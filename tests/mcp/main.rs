@@ -9,6 +9,7 @@ mod control;
 mod doors;
 mod fixture;
 mod hostile;
+mod logins;
 mod npm_clients;
 mod scans;
 mod sizes;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use nessus_mcp_lib::{
     client::{ScanArguments, ScanClient},
+    credentials::Login,
     ids::TaskId,
     service::TaskView,
     task::TaskStatus,
@@ -14,7 +15,7 @@ use crate::{
     binaries,
     deployment::{Deployment, Server},
     processes::{Process, Program, until},
-    sim::{NessusSim, SimConfig},
+    sim::{NessusSim, SentCredential, SimConfig},
 };
 
 /// The processes share a data directory and a queue; the scanner lives in the test.
@@ -48,7 +49,13 @@ impl Site {
 
     /// A server with more arguments, on a deployment that a test has prepared.
     pub async fn start_with(sim: NessusSim, deployment: Deployment, arguments: &[&str]) -> Self {
-        let server = deployment.serve(&unchecked(deployment.server(binaries::server()).args(arguments)));
+        let server = deployment.server(binaries::server()).args(arguments);
+        Self::start_as(sim, deployment, server).await
+    }
+
+    /// This server, on a deployment that a test has prepared.
+    pub async fn start_as(sim: NessusSim, deployment: Deployment, server: Program) -> Self {
+        let server = deployment.serve(&unchecked(server));
         let client = connect(&server).await;
         Self { sim, deployment, server, client }
     }
@@ -75,6 +82,25 @@ impl Site {
             Ok(submission) => submission.task_id,
             Err(error) => panic!("the submit of `{name}` failed: {error}\n{}", self.server.process.tail()),
         }
+    }
+
+    /// Submits a scan that logs in.
+    pub async fn submit_trusted(&self, name: &str, targets: &str, login: &Login) -> TaskId {
+        match self.client.run_trusted_scan(&ScanArguments::new(name, targets), login).await {
+            Ok(submission) => submission.task_id,
+            Err(error) => panic!("the submit of `{name}` failed: {error}\n{}", self.server.process.tail()),
+        }
+    }
+
+    /// Whether a login is kept for a task.
+    pub fn keeps_login(&self, task: &TaskId) -> bool {
+        self.deployment.data().join("tasks").join(task.as_str()).join("credential.sealed").exists()
+    }
+
+    /// What the scanner was sent for the scan of a task to log in with.
+    pub fn credentials_of(&self, task: &TaskId) -> Vec<SentCredential> {
+        let all = self.sim.stats().credentials.into_iter();
+        all.filter(|(scan, _)| scan.contains(task.as_str())).flat_map(|(_, credentials)| credentials).collect()
     }
 
     /// The client of this server.

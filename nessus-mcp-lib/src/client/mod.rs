@@ -25,11 +25,13 @@ use serde_json::{Map, Value};
 
 pub use self::error::ClientError;
 use crate::{
+    credentials::Login,
     ids::TaskId,
+    login::LoginFields,
     service::{PoolsView, QueueView, ScannersView, Submission, TaskView},
 };
 
-/// The arguments of `run_untrusted_scan`.
+/// The arguments of all tools that submit a scan.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct ScanArguments {
@@ -70,6 +72,27 @@ impl ScanArguments {
             scanner_instance: None,
             idempotency_key: None,
         }
+    }
+}
+
+/// The arguments of a scan that logs in.
+#[derive(Serialize)]
+struct WithLogin<'a> {
+    #[serde(flatten)]
+    scan: &'a ScanArguments,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    credential_id: Option<&'a str>,
+    #[serde(flatten)]
+    login: Option<LoginFields<&'a str>>,
+}
+
+impl<'a> WithLogin<'a> {
+    fn new(scan: &'a ScanArguments, login: &'a Login) -> Self {
+        let (credential_id, login) = match login {
+            Login::Stored(id) => (Some(id.as_str()), None),
+            Login::Inline(login) => (None, Some(login.fields())),
+        };
+        Self { scan, credential_id, login }
     }
 }
 
@@ -147,6 +170,20 @@ impl ScanClient {
     /// Submits a network-only scan.
     pub async fn run_untrusted_scan(&self, arguments: &ScanArguments) -> Result<Submission, ClientError> {
         decode(&self.call("run_untrusted_scan", arguments).await?)
+    }
+
+    /// Submits a scan that logs in with the rights that its user has.
+    pub async fn run_trusted_scan(&self, arguments: &ScanArguments, login: &Login) -> Result<Submission, ClientError> {
+        decode(&self.call("run_trusted_scan", &WithLogin::new(arguments, login)).await?)
+    }
+
+    /// Submits a scan that logs in and takes more rights.
+    pub async fn run_privileged_scan(
+        &self,
+        arguments: &ScanArguments,
+        login: &Login,
+    ) -> Result<Submission, ClientError> {
+        decode(&self.call("run_privileged_scan", &WithLogin::new(arguments, login)).await?)
     }
 
     /// Where a task stands.

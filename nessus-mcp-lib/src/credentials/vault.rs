@@ -7,7 +7,7 @@ use arc_swap::ArcSwap;
 use super::{error::CredentialError, key::KeySource, seal};
 use crate::{
     config::{ConfigError, CredentialsConfig, SecretKey, StoredCredential},
-    error::excerpt,
+    error::{excerpt, nearest},
     ids::TaskId,
     login::ScanCredential,
     targets::{self, TargetSet},
@@ -163,9 +163,8 @@ fn outside(stored: &StoredCredential, targets: &TargetSet) -> String {
 }
 
 fn unknown(id: &str, all: &CredentialsConfig) -> CredentialError {
-    let mut nearest: Vec<_> = all.credentials.iter().map(|stored| stored.id.clone()).collect();
-    nearest.sort_by_cached_key(|known| strsim::levenshtein(&id.to_lowercase(), &known.to_lowercase()));
-    nearest.truncate(MOST_NEAREST);
+    let nearest = nearest(id, all.credentials.iter().map(|stored| stored.id.as_str()));
+    let nearest = nearest.into_iter().take(MOST_NEAREST).map(str::to_owned).collect();
     CredentialError::Unknown { id: excerpt(id).to_string(), nearest }
 }
 

@@ -163,14 +163,14 @@ fn refuse(given: &[(&'static str, bool)], message: &str) -> Result<(), LoginErro
 }
 
 impl ScanCredential {
-    /// Its fields, with the secrets in clear: for whoever passes them on to where they belong.
+    /// Its fields, with the secrets in clear, for whoever passes them on to where they belong. SSH needs no `kind`.
     pub(crate) fn fields(&self) -> LoginFields<&str> {
-        let (kind, username) = (Some(self.kind().to_owned()), Some(self.username().to_owned()));
-        let fields = LoginFields { kind, username, ..LoginFields::default() };
+        let fields = LoginFields { username: Some(self.username().to_owned()), ..LoginFields::default() };
         let ssh = match self {
             Self::Windows { password, domain, .. } => {
                 let domain = Some(domain.clone()).filter(|domain| !domain.is_empty());
-                return LoginFields { password: Some(password.expose()), domain, ..fields };
+                let kind = Some(self.kind().to_owned());
+                return LoginFields { kind, password: Some(password.expose()), domain, ..fields };
             }
             Self::Ssh(ssh) => ssh,
         };
@@ -208,10 +208,10 @@ mod tests {
     const KEY: &str = include_str!("../../../fixtures/ssh_keys/ed25519_locked");
 
     #[rstest]
-    #[case(json!({ "kind": "ssh", "username": "scan", "password": "planted" }))]
-    #[case(json!({ "kind": "ssh", "username": "scan", "private_key": KEY, "private_key_passphrase": "planted" }))]
+    #[case(json!({ "username": "scan", "password": "planted" }))]
+    #[case(json!({ "username": "scan", "private_key": KEY, "private_key_passphrase": "planted" }))]
     #[case(json!({
-        "kind": "ssh", "username": "scan", "password": "planted", "elevate_privileges_with": "su+sudo", "escalation_account": "root",
+        "username": "scan", "password": "planted", "elevate_privileges_with": "su+sudo", "escalation_account": "root",
         "escalation_password": "planted", "su_user": "oper", "bin_directory": "/opt/bin",
     }))]
     #[case(json!({ "kind": "windows", "username": "scan", "password": "planted", "domain": "EXAMPLE" }))]

@@ -18,12 +18,11 @@ use super::{
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     state::{StateTransitionError, TaskStatus},
-    store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, SEALED_FILE, TaskStore, profile_file_name},
+    store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
 };
 use crate::{
     blocking,
     durable::{self, DurableFile},
-    error::chain,
     ids::{FencingToken, PoolName, TaskId},
     results::Profile,
     time::{Clock, SystemClock},
@@ -144,7 +143,7 @@ impl TaskManager {
         self.blocking(move |store| store.sealed_login(&task_id)).await
     }
 
-    /// Removes the sealed logins of tasks that have ended, which a killed process has left; returns how many.
+    /// Removes the sealed logins of tasks that have ended, which could not be removed then; returns how many.
     pub(crate) async fn remove_spent_logins(&self) -> Result<usize, TaskError> {
         self.blocking(TaskStore::remove_spent_logins).await
     }
@@ -185,12 +184,6 @@ impl TaskManager {
             }
             if task != before {
                 store.write(&task)?;
-            }
-            if task.status.is_terminal() && task.has_sealed_login() {
-                // It ends with the task; the reconciler removes what stays here.
-                if let Err(error) = store.remove(&task_id, SEALED_FILE) {
-                    warn!(%task_id, error = chain(&error), "the sealed login of a task that has ended is still there");
-                }
             }
             Ok(task)
         })

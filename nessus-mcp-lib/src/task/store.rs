@@ -7,12 +7,14 @@
 
 use std::{
     cmp::Ordering,
-    fs, io,
+    fs,
+    io::{self, Write as _},
     path::{Path, PathBuf},
     time::SystemTime,
 };
 
 use serde_json::Value;
+use tracing::warn;
 
 use super::{
     error::TaskError,
@@ -23,7 +25,7 @@ use super::{
 };
 use crate::{
     durable::{self, DurableFile, TEMPORARY_PREFIX},
-    error::excerpt,
+    error::{chain, excerpt},
     ids::TaskId,
 };
 
@@ -86,6 +88,7 @@ impl TaskStore {
         if let Some(sealed) = sealed {
             let path = self.path(&task.task_id, SEALED_FILE);
             durable::replace(&path, sealed).map_err(TaskError::storage("cannot write", &path))?;
+            crate::fail_points::fail_point!("submit_login_sealed");
         }
         self.write(task)
     }
@@ -99,7 +102,7 @@ impl TaskStore {
         }
     }
 
-    /// Removes the sealed logins of tasks that have ended, which a killed process has left; returns how many.
+    /// Removes the sealed logins of tasks that have ended, which could not be removed then; returns how many.
     pub(super) fn remove_spent_logins(&self) -> Result<usize, TaskError> {
         let mut removed = 0;
         for task_id in self.list()? {
@@ -158,13 +161,25 @@ impl TaskStore {
         Ok(task)
     }
 
-    /// Replaces the task's file. The caller holds the lock.
+    /// Replaces the task's file, and removes the sealed login of a task that ends. The caller holds the lock.
     pub(super) fn write(&self, task: &Task) -> Result<(), TaskError> {
         let path = self.path(&task.task_id, TASK_FILE);
         let mut json = serde_json::to_vec_pretty(task)
             .map_err(|error| TaskError::Damaged { path: path.clone(), message: error.to_string() })?;
         json.push(b'\n');
-        durable::replace(&path, &json).map_err(TaskError::storage("cannot write", &path))
+        let written = DurableFile::create(&path).and_then(|mut file| {
+            file.write_all(&json)?;
+            if task.status.is_terminal() && task.has_sealed_login() {
+                // What the disk may refuse is done before. Whoever sees that the task has ended sees no login any more.
+                file.sync()?;
+                if let Err(error) = self.remove(&task.task_id, SEALED_FILE) {
+                    warn!(task_id = %task.task_id, error = chain(&error), "the login of a task that ends is still there");
+                }
+                crate::fail_points::fail_point!("worker_login_removed");
+            }
+            file.commit()
+        });
+        written.map_err(TaskError::storage("cannot write", &path))
     }
 
     /// Removes a file of a task; fine when it is not there.

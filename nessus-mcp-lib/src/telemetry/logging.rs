@@ -69,10 +69,13 @@ impl Classified for LoggingError {
 /// before their answer came, which its service tells as errors.
 const MCP_LIBRARY: &str = "rmcp=warn,rmcp::service=off";
 
+/// What is never logged of it, whoever asks: requests as they came, because a tool's arguments may hold a password.
+const NEVER: &str = "rmcp::service=off";
+
 /// Starts logging for the process.
 ///
 /// `level` is a level or a list of directives (`info,nessus_mcp_lib=debug`). The MCP library logs several lines a
-/// request at `info`; it is held at `warn` unless a directive names it.
+/// request at `info`; it is held at `warn` unless a directive names it. What it would log of whole requests is off.
 ///
 /// Nobody waits for a reader of stderr: where a megabyte waits already, further lines are dropped and counted. A panic
 /// is a log line too, for the same reason. A process that ends waits for its last lines with
@@ -82,7 +85,8 @@ const MCP_LIBRARY: &str = "rmcp=warn,rmcp::service=off";
 /// When `level` cannot be read or the process logs already.
 pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> {
     check_words(level)?;
-    let directives = if level.contains("rmcp") { level.to_owned() } else { format!("{level},{MCP_LIBRARY}") };
+    let held_back = if level.contains("rmcp") { NEVER } else { MCP_LIBRARY };
+    let directives = format!("{level},{held_back}");
     let filter = EnvFilter::builder().parse(&directives).map_err(|error| LoggingError::Level(error.to_string()))?;
     let registry = tracing_subscriber::registry().with(filter);
     let started = match format {

@@ -12,7 +12,8 @@ use serde_json::{Map, Value};
 use super::answer::{INVALID_ARGUMENTS, refusal};
 
 /// Names that are accepted beside those of the schemas.
-const ALIASES: [(&str, &str); 1] = [("status_filter", "status")];
+const ALIASES: [(&str, &str); 3] =
+    [("status_filter", "status"), ("ssh_username", "username"), ("ssh_password", "password")];
 
 /// Text arguments that may come as a list of texts, which is then separated by commas.
 const LISTS_AS_TEXT: [&str; 1] = ["targets"];

@@ -88,21 +88,35 @@ impl Facts {
 
 fn facts() -> Vec<Facts> {
     const OF_A_TASK: &[&str] = &["invalid_argument", "task_not_found"];
+    const OF_A_LOGIN: &[&str] = &[
+        "unknown_credential",
+        "credential_not_allowed",
+        "no_secret_key",
+        "invalid_targets",
+        "out_of_scope",
+        "invalid_argument",
+        "unknown_pool",
+        "unknown_instance",
+        "unknown_profile",
+        "pool_disabled",
+        "idempotency_conflict",
+    ];
     let task = "ne_ness_20261128_143022_a1b2c3d4";
     vec![
-        Facts::of::<scan::UntrustedScan, Submission>(
+        Facts::of::<scan::ScanArguments, Submission>(
             "run_untrusted_scan",
             json!({ "targets": "192.0.2.0/28, db.example.com", "name": "office", "idempotency_key": "office-2026-48" }),
-            &[
-                "invalid_targets",
-                "out_of_scope",
-                "invalid_argument",
-                "unknown_pool",
-                "unknown_instance",
-                "unknown_profile",
-                "pool_disabled",
-                "idempotency_conflict",
-            ],
+            &OF_A_LOGIN[3..],
+        ),
+        Facts::of::<scan::ScanArguments, Submission>(
+            "run_trusted_scan",
+            json!({ "targets": "192.0.2.0/28", "name": "office", "credential_id": "linux-scan" }),
+            OF_A_LOGIN,
+        ),
+        Facts::of::<scan::ScanArguments, Submission>(
+            "run_privileged_scan",
+            json!({ "targets": "192.0.2.0/28", "name": "office", "credential_id": "linux-root" }),
+            OF_A_LOGIN,
         ),
         Facts::of::<status::StatusArguments, TaskView>(
             "get_scan_status",
@@ -217,7 +231,7 @@ fn generator() -> SchemaGenerator {
 }
 
 fn document() -> String {
-    let tools = ScanTools::router().list_all();
+    let tools = ScanTools::listed(&ScanTools::router());
     let mut facts: BTreeMap<_, _> = facts().into_iter().map(|facts| (facts.name, facts)).collect();
     let mut text = HEAD.to_owned();
     for tool in &tools {

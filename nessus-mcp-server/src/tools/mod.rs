@@ -19,7 +19,7 @@ use rmcp::{
     handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
         CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, Implementation,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
     tool_handler,
@@ -33,7 +33,8 @@ use crate::{app::App, schema};
 const TOOL_LIST_TTL_MS: u64 = 300_000;
 
 const INSTRUCTIONS: &str = "Vulnerability scans on Nessus scanners. Scans take minutes to hours and run in the background: \
-submit with run_untrusted_scan, which returns a task_id at once; ask get_scan_status with wait_seconds, or no more often than \
+submit with run_untrusted_scan (run_trusted_scan and run_privileged_scan log in on the targets: use a credential_id, \
+not a password), which returns a task_id at once; ask get_scan_status with wait_seconds, or no more often than \
 its next_poll_seconds; when the status is completed, read get_scan_summary for an overview, then get_scan_results page by page for the \
 findings, worst first. cancel_scan stops a scan and keeps its findings; retry_scan repeats a failed one. \
 compare_scans shows what changed since an earlier scan. \
@@ -65,8 +66,14 @@ impl ScanTools {
             + Self::inventory_router();
         for route in router.map.values_mut() {
             schema::normalise(&mut route.attr);
+            scan::fit(&mut route.attr);
         }
         router
+    }
+
+    /// The tools that clients are told of.
+    fn listed(router: &ToolRouter<Self>) -> Vec<Tool> {
+        router.list_all().into_iter().filter(|tool| tool.name != scan::OLDER_NAME).collect()
     }
 }
 
@@ -85,7 +92,7 @@ impl ServerHandler for ScanTools {
         _request: Option<PaginatedRequestParams>,
         _context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(self.router.list_all())
+        Ok(ListToolsResult::with_all_items(Self::listed(&self.router))
             .with_ttl_ms(TOOL_LIST_TTL_MS)
             .with_cache_scope(CacheScope::Public))
     }

@@ -1,30 +1,86 @@
 //! Submits scans.
 
+use std::sync::Arc;
+
 use http::HeaderValue;
-use nessus_mcp_lib::service::{IdempotencyKey, ServiceError, SubmitRequest};
+use nessus_mcp_lib::{
+    credentials::{CredentialError, Login},
+    scanner::LoginFields,
+    secret::Secret,
+    service::{IdempotencyKey, ServiceError, SubmitRequest},
+    task::ScanType,
+};
 use rmcp::{
     RoleServer,
     handler::server::wrapper::Parameters,
-    model::CallToolResult,
+    model::{CallToolResult, Tool},
     schemars::{self, JsonSchema},
     service::RequestContext,
     tool, tool_router,
 };
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{
     ScanTools,
-    answer::{Envelope, structured},
+    answer::{Envelope, refuse, structured},
 };
 
-/// Arguments of `run_untrusted_scan`.
+/// Arguments of all tools that submit a scan. The schema of each lists those that it takes; see [`fit`].
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct UntrustedScan {
-    /// What to scan: IP addresses, CIDR blocks, ranges (10.0.0.1-10.0.0.9 or 10.0.0.1-9) and host names, comma separated
+pub(crate) struct ScanArguments {
+    /// IP addresses, CIDR blocks, ranges (10.0.0.1-10.0.0.9 or 10.0.0.1-9) and host names, comma separated
     targets: String,
     /// A display name, 1 to 255 characters
     name: String,
+    /// trusted or privileged
+    #[serde(default)]
+    scan_type: Option<String>,
+    /// A login that an operator has stored. Prefer it to a login given here
+    #[serde(default)]
+    credential_id: Option<String>,
+    /// Only if there is no credential_id: the user to log in as
+    #[serde(default)]
+    username: Option<String>,
+    /// Its password
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "password", "writeOnly" = true))]
+    password: Option<Secret>,
+    /// Its SSH private key (OpenSSH or PEM), instead of a password
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "password", "writeOnly" = true))]
+    private_key: Option<Secret>,
+    /// Opens a locked key
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "password", "writeOnly" = true))]
+    private_key_passphrase: Option<Secret>,
+    /// How to log in; default ssh
+    #[serde(default)]
+    #[schemars(extend("enum" = ["ssh", "windows"]))]
+    kind: Option<String>,
+    /// Domain of a Windows user
+    #[serde(default)]
+    domain: Option<String>,
+    /// How the user gets more rights
+    #[serde(default)]
+    #[schemars(extend("enum" = [
+        "sudo", "su", "su+sudo", "pbrun", "dzdo", ".k5login", "Cisco 'enable'", "Checkpoint Gaia 'expert'",
+    ]))]
+    elevate_privileges_with: Option<String>,
+    /// Account to become, where the method has one; default root
+    #[serde(default)]
+    escalation_account: Option<String>,
+    /// Password that the method asks for
+    #[serde(default)]
+    #[schemars(with = "Option<String>", extend("format" = "password", "writeOnly" = true))]
+    escalation_password: Option<Secret>,
+    /// su+sudo only, which needs it: the user whom su makes first
+    #[serde(default)]
+    su_user: Option<String>,
+    /// Directory of the method's program
+    #[serde(default)]
+    bin_directory: Option<String>,
     /// Free text
     #[serde(default)]
     description: Option<String>,
@@ -41,9 +97,38 @@ pub(crate) struct UntrustedScan {
     /// Scanner within the pool, see list_scanners; any if omitted
     #[serde(default)]
     scanner_instance: Option<String>,
-    /// Your own name for this request. Repeated with the same arguments, it returns the same task, not a second scan
+    /// Your own name for this request: repeated, it returns the same task, not a second scan
     #[serde(default)]
     idempotency_key: Option<String>,
+}
+
+/// What only scans that log in take.
+const LOGIN: [&str; 7] =
+    ["credential_id", "username", "password", "private_key", "private_key_passphrase", "kind", "domain"];
+/// What only logins on Windows take, which have no escalation.
+const WINDOWS: [&str; 2] = ["kind", "domain"];
+/// What only scans that take more rights take.
+const ESCALATION: [&str; 5] =
+    ["elevate_privileges_with", "escalation_account", "escalation_password", "su_user", "bin_directory"];
+/// What only [`OLDER_NAME`] takes.
+const SCAN_TYPE: &str = "scan_type";
+
+/// An older name, with the scan type as an argument: it is accepted and not listed.
+pub(super) const OLDER_NAME: &str = "run_authenticated_scan";
+
+/// Takes the arguments out of a tool's schema that the tool does not take.
+pub(super) fn fit(tool: &mut Tool) {
+    let unused: Vec<&str> = match &*tool.name {
+        "run_untrusted_scan" => [&LOGIN[..], &ESCALATION, &[SCAN_TYPE]].concat(),
+        "run_trusted_scan" => [&ESCALATION[..], &[SCAN_TYPE]].concat(),
+        "run_privileged_scan" => [&WINDOWS[..], &[SCAN_TYPE]].concat(),
+        _ => return,
+    };
+    let mut schema = tool.input_schema.as_ref().clone();
+    if let Some(Value::Object(members)) = schema.get_mut("properties") {
+        members.retain(|name, _| !unused.contains(&name.as_str()));
+    }
+    tool.input_schema = Arc::new(schema);
 }
 
 /// The header that may carry the key.
@@ -62,16 +147,86 @@ impl ScanTools {
     )]
     async fn run_untrusted_scan(
         &self,
-        Parameters(arguments): Parameters<UntrustedScan>,
+        Parameters(arguments): Parameters<ScanArguments>,
         context: RequestContext<RoleServer>,
     ) -> CallToolResult {
-        let submitted = async { self.service.submit(submit_request(arguments, Envelope::of(&context))?).await };
+        self.submit(ScanType::Untrusted, arguments, &context).await
+    }
+
+    /// Submit a vulnerability scan that logs in on the targets with the rights of an ordinary user: finds missing patches and
+    /// local problems.
+    ///
+    /// Name a credential_id; ask the user for one rather than for a password. Otherwise as run_untrusted_scan.
+    #[tool(
+        name = "run_trusted_scan",
+        title = "Run a scan with a login",
+        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = false, open_world_hint = true)
+    )]
+    async fn run_trusted_scan(
+        &self,
+        Parameters(arguments): Parameters<ScanArguments>,
+        context: RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        self.submit(ScanType::Trusted, arguments, &context).await
+    }
+
+    /// Submit a vulnerability scan that logs in by SSH and then takes more rights (sudo, su, ...): finds the most.
+    ///
+    /// Name a credential_id with such rights; ask the user for one rather than for a password. Otherwise as run_untrusted_scan.
+    #[tool(
+        name = "run_privileged_scan",
+        title = "Run a scan with root rights",
+        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = false, open_world_hint = true)
+    )]
+    async fn run_privileged_scan(
+        &self,
+        Parameters(arguments): Parameters<ScanArguments>,
+        context: RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        self.submit(ScanType::Privileged, arguments, &context).await
+    }
+
+    /// An older name of run_trusted_scan and run_privileged_scan.
+    #[tool(name = "run_authenticated_scan")]
+    async fn run_authenticated_scan(
+        &self,
+        Parameters(arguments): Parameters<ScanArguments>,
+        context: RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        let scan_type = arguments.scan_type.as_deref().map(str::parse::<ScanType>);
+        match scan_type {
+            Some(Ok(scan_type @ (ScanType::Trusted | ScanType::Privileged))) => {
+                self.submit(scan_type, arguments, &context).await
+            }
+            _ => {
+                let hint = "give `trusted` or `privileged`, or call run_trusted_scan or run_privileged_scan".to_owned();
+                refuse(&ServiceError::invalid(SCAN_TYPE, "must say how the scan logs in", hint))
+            }
+        }
+    }
+}
+
+impl ScanTools {
+    async fn submit(
+        &self,
+        scan_type: ScanType,
+        arguments: ScanArguments,
+        context: &RequestContext<RoleServer>,
+    ) -> CallToolResult {
+        let submitted =
+            async { self.service.submit(submit_request(scan_type, arguments, Envelope::of(context))?).await };
         structured(submitted.await)
     }
 }
 
-fn submit_request(arguments: UntrustedScan, envelope: Envelope) -> Result<SubmitRequest, ServiceError> {
-    let mut request = SubmitRequest::untrusted(arguments.name, arguments.targets);
+fn submit_request(
+    scan_type: ScanType,
+    mut arguments: ScanArguments,
+    envelope: Envelope,
+) -> Result<SubmitRequest, ServiceError> {
+    let login = login(&mut arguments)?;
+    let mut request = SubmitRequest::new(scan_type, arguments.name, arguments.targets);
+    request.login = login;
     request.description = arguments.description.unwrap_or_default();
     request.schema_profile = arguments.schema_profile;
     request.template = arguments.template;
@@ -80,6 +235,31 @@ fn submit_request(arguments: UntrustedScan, envelope: Envelope) -> Result<Submit
     request.idempotency_key = one_key(arguments.idempotency_key, &envelope.idempotency_keys)?;
     request.trace_id = envelope.trace_id;
     Ok(request)
+}
+
+/// The login that the arguments name or describe.
+fn login(arguments: &mut ScanArguments) -> Result<Option<Login>, ServiceError> {
+    let mut fields = LoginFields::default();
+    fields.kind = arguments.kind.take();
+    fields.username = arguments.username.take();
+    fields.password = arguments.password.take();
+    fields.private_key = arguments.private_key.take();
+    fields.private_key_passphrase = arguments.private_key_passphrase.take();
+    fields.domain = arguments.domain.take();
+    fields.elevate_privileges_with = arguments.elevate_privileges_with.take();
+    fields.escalation_account = arguments.escalation_account.take();
+    fields.escalation_password = arguments.escalation_password.take();
+    fields.su_user = arguments.su_user.take();
+    fields.bin_directory = arguments.bin_directory.take();
+    match arguments.credential_id.take() {
+        Some(id) if fields.is_empty() => Ok(Some(Login::Stored(id))),
+        Some(_) => {
+            let hint = "leave out the fields of the login: a credential has its own".to_owned();
+            Err(ServiceError::invalid("credential_id", "stands beside a login", hint))
+        }
+        None if fields.is_empty() => Ok(None),
+        None => Ok(Some(Login::Inline(fields.into_credential().map_err(CredentialError::from)?))),
+    }
 }
 
 /// The key from the argument or the headers. It may be given more than once, if all are the same. An invalid key is refused,

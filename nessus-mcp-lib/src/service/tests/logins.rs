@@ -100,7 +100,7 @@ async fn a_retry_of_a_task_whose_login_is_gone_says_so() {
     assert_eq!(f.service.tasks().get(&task_id).await.unwrap().status, TaskStatus::Failed);
 }
 
-/// A process may be killed after it has written how a task ended.
+/// The disk may refuse to remove a file, and backups bring files back.
 #[tokio::test]
 async fn a_login_that_was_left_behind_is_removed() {
     let f = fixture().await;
