@@ -27,18 +27,19 @@ fn scan(more: &Value) -> Value {
     arguments
 }
 
+/// Nothing is kept of what was refused, nor said of its secrets.
+fn nothing_is_left(fixture: &Fixture) {
+    assert_eq!(fixture.deployment.task_directories(), [""; 0], "a refused scan left something");
+    let log = fixture.server.process.log();
+    assert!(!log.contains("hunter2") && !log.contains("planted"), "{log}");
+}
+
 /// A login that cannot work, or would not be used as it was meant, is refused before anything is kept of it.
 #[tokio::test]
 async fn a_login_that_cannot_work_is_refused_by_its_field() {
     let (fixture, _directory) = start();
     let trusted = |more: Value, code, message, hint| ("run_trusted_scan", scan(&more), code, message, hint);
-    let privileged = |more: Value, code, message, hint| {
-        let mut login = json!({ "username": "scan", "password": "hunter2" });
-        login.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        ("run_privileged_scan", scan(&login), code, message, hint)
-    };
     let (wrong, unknown) = ("invalid_argument", "invalid_arguments");
-    let sudo = "sudo";
     check(
         &fixture,
         vec![
@@ -104,11 +105,30 @@ async fn a_login_that_cannot_work_is_refused_by_its_field() {
             ),
             // What a trusted scan would not use.
             trusted(
-                json!({ "username": "scan", "password": "hunter2", "elevate_privileges_with": sudo }),
+                json!({ "username": "scan", "password": "hunter2", "elevate_privileges_with": "sudo" }),
                 unknown,
                 "`elevate_privileges_with` is no argument of run_trusted_scan",
                 "did you mean",
             ),
+        ],
+    )
+    .await;
+    nothing_is_left(&fixture);
+}
+
+/// So is one whose way to more rights would get less, or more, than it takes.
+#[tokio::test]
+async fn an_escalation_that_cannot_work_is_refused_by_its_field() {
+    let (fixture, _directory) = start();
+    let privileged = |more: Value, code, message, hint| {
+        let mut login = json!({ "username": "scan", "password": "hunter2" });
+        login.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        ("run_privileged_scan", scan(&login), code, message, hint)
+    };
+    let (wrong, unknown, sudo) = ("invalid_argument", "invalid_arguments", "sudo");
+    check(
+        &fixture,
+        vec![
             privileged(json!({}), wrong, "`elevate_privileges_with` is missing", "trusted scan"),
             privileged(json!({ "elevate_privileges_with": "doas" }), wrong, "`doas`", "Cisco 'enable'"),
             privileged(
@@ -152,9 +172,7 @@ async fn a_login_that_cannot_work_is_refused_by_its_field() {
         ],
     )
     .await;
-    assert_eq!(fixture.deployment.task_directories(), [""; 0], "a refused scan left something");
-    let log = fixture.server.process.log();
-    assert!(!log.contains("hunter2") && !log.contains("planted"), "{log}");
+    nothing_is_left(&fixture);
 }
 
 #[tokio::test]

@@ -54,7 +54,7 @@ pub(super) fn open(key: &SecretKey, task_id: &TaskId, sealed: &[u8]) -> Result<S
 
 /// What tells two logins apart, and nothing about either to whoever lacks the key.
 pub(super) fn fingerprint(key: &SecretKey, login: &ScanCredential) -> Result<String, CredentialError> {
-    Ok(hex::encode(&*derived(&*derived(key.bytes(), b"request hash"), &plain(login)?)))
+    Ok(hex::encode(&*derived(&derived(key.bytes(), b"request hash"), &plain(login)?)))
 }
 
 /// The fields as JSON.

@@ -129,18 +129,14 @@ impl Credentials {
             return Ok(None);
         }
         let reference = task.payload.credential.as_ref().ok_or(CredentialError::Missing(task.scan_type))?;
-        match &reference.id {
-            Some(id) => {
-                // What was written by us is read by us.
-                let targets = task.payload.targets.parse().map_err(|_| CredentialError::Damaged)?;
-                self.stored(task.scan_type, id, &targets).map(Some)
-            }
-            None => {
-                let login = seal::open(&self.key.to_open()?, &task.task_id, sealed.ok_or(CredentialError::Gone)?)?;
-                fits(task.scan_type, &login, "the login")?;
-                Ok(Some(login))
-            }
+        if let Some(id) = &reference.id {
+            // What was written by us is read by us.
+            let targets = task.payload.targets.parse().map_err(|_| CredentialError::Damaged)?;
+            return self.stored(task.scan_type, id, &targets).map(Some);
         }
+        let login = seal::open(&self.key.to_open()?, &task.task_id, sealed.ok_or(CredentialError::Gone)?)?;
+        fits(task.scan_type, &login, "the login")?;
+        Ok(Some(login))
     }
 
     fn stored(&self, scan_type: ScanType, id: &str, targets: &TargetSet) -> Result<ScanCredential, CredentialError> {

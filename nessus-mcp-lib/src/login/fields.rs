@@ -116,25 +116,23 @@ impl LoginFields {
             }
         };
         let method = self.elevate_privileges_with.as_deref().map(str::trim);
-        let escalation = match method.filter(|method| !method.eq_ignore_ascii_case(NO_ESCALATION)) {
-            Some(method) => Some(Escalation {
-                method: method.parse::<EscalationMethod>()?,
-                account: self.escalation_account,
-                password: self.escalation_password,
-                su_user: self.su_user,
-                bin_directory: self.bin_directory,
-            }),
-            None => {
-                let given = [
-                    ("escalation_account", self.escalation_account.is_some()),
-                    ("escalation_password", self.escalation_password.is_some()),
-                    ("su_user", self.su_user.is_some()),
-                    ("bin_directory", self.bin_directory.is_some()),
-                ];
-                refuse(&given, "stands without `elevate_privileges_with`")?;
-                None
-            }
-        };
+        let method = method.filter(|method| !method.eq_ignore_ascii_case(NO_ESCALATION));
+        if method.is_none() {
+            let given = [
+                ("escalation_account", self.escalation_account.is_some()),
+                ("escalation_password", self.escalation_password.is_some()),
+                ("su_user", self.su_user.is_some()),
+                ("bin_directory", self.bin_directory.is_some()),
+            ];
+            refuse(&given, "stands without `elevate_privileges_with`")?;
+        }
+        let escalation = method.map(str::parse::<EscalationMethod>).transpose()?.map(|method| Escalation {
+            method,
+            account: self.escalation_account,
+            password: self.escalation_password,
+            su_user: self.su_user,
+            bin_directory: self.bin_directory,
+        });
         Ok(SshCredential { username: self.username.unwrap_or_default(), login, escalation })
     }
 

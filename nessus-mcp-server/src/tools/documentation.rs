@@ -86,21 +86,23 @@ impl Facts {
     }
 }
 
+/// The codes of scans that log in; those that do not have all but the first three.
+const OF_A_LOGIN: &[&str] = &[
+    "unknown_credential",
+    "credential_not_allowed",
+    "no_secret_key",
+    "invalid_targets",
+    "out_of_scope",
+    "invalid_argument",
+    "unknown_pool",
+    "unknown_instance",
+    "unknown_profile",
+    "pool_disabled",
+    "idempotency_conflict",
+];
+
 fn facts() -> Vec<Facts> {
     const OF_A_TASK: &[&str] = &["invalid_argument", "task_not_found"];
-    const OF_A_LOGIN: &[&str] = &[
-        "unknown_credential",
-        "credential_not_allowed",
-        "no_secret_key",
-        "invalid_targets",
-        "out_of_scope",
-        "invalid_argument",
-        "unknown_pool",
-        "unknown_instance",
-        "unknown_profile",
-        "pool_disabled",
-        "idempotency_conflict",
-    ];
     let task = "ne_ness_20261128_143022_a1b2c3d4";
     vec![
         Facts::of::<scan::ScanArguments, Submission>(

@@ -194,15 +194,11 @@ impl ScanTools {
         context: RequestContext<RoleServer>,
     ) -> CallToolResult {
         let scan_type = arguments.scan_type.as_deref().map(str::parse::<ScanType>);
-        match scan_type {
-            Some(Ok(scan_type @ (ScanType::Trusted | ScanType::Privileged))) => {
-                self.submit(scan_type, arguments, &context).await
-            }
-            _ => {
-                let hint = "give `trusted` or `privileged`, or call run_trusted_scan or run_privileged_scan".to_owned();
-                refuse(&ServiceError::invalid(SCAN_TYPE, "must say how the scan logs in", hint))
-            }
+        if let Some(Ok(scan_type @ (ScanType::Trusted | ScanType::Privileged))) = scan_type {
+            return self.submit(scan_type, arguments, &context).await;
         }
+        let hint = "give `trusted` or `privileged`, or call run_trusted_scan or run_privileged_scan".to_owned();
+        refuse(&ServiceError::invalid(SCAN_TYPE, "must say how the scan logs in", hint))
     }
 }
 

@@ -2,7 +2,7 @@ use rstest::rstest;
 
 use super::*;
 use crate::{
-    error::Classified as _,
+    error::Classified,
     ids::{PoolName, TraceId},
     login::LoginFields,
     secret::Secret,
@@ -28,29 +28,29 @@ fn credentials(key: Option<&str>) -> Credentials {
     Credentials::new(CredentialsConfig::new(all), key.map(|digits| SecretKey::new(digits).unwrap()))
 }
 
-fn by_id(id: &str) -> Option<Login> {
-    Some(Login::Stored(id.to_owned()))
+fn by_id(id: &str) -> Login {
+    Login::Stored(id.to_owned())
 }
 
-fn inline(escalation: Option<&str>) -> Option<Login> {
-    Some(Login::Inline(login(escalation)))
+fn inline(escalation: Option<&str>) -> Login {
+    Login::Inline(login(escalation))
 }
 
 #[rstest]
 #[case(ScanType::Untrusted, None, "10.0.0.1", None)]
-#[case(ScanType::Untrusted, by_id("linux-scan"), "10.0.0.1", Some("invalid_argument"))]
+#[case(ScanType::Untrusted, Some(by_id("linux-scan")), "10.0.0.1", Some("invalid_argument"))]
 #[case(ScanType::Trusted, None, "10.0.0.1", Some("invalid_argument"))]
-#[case(ScanType::Trusted, by_id("linux-scan"), "10.0.0.0/9, db.corp.example", None)]
-#[case(ScanType::Trusted, by_id("linux-scan"), "10.255.255.255-11.0.0.0", Some("credential_not_allowed"))]
-#[case(ScanType::Trusted, by_id("linux-scan"), "10.0.0.1, db.example", Some("credential_not_allowed"))]
-#[case(ScanType::Trusted, by_id("linux-scan"), "::ffff:11.0.0.1", Some("credential_not_allowed"))]
-#[case(ScanType::Trusted, by_id("linux-root"), "10.0.0.1", Some("invalid_argument"))]
-#[case(ScanType::Privileged, by_id("linux-scan"), "10.0.0.1", Some("invalid_argument"))]
-#[case(ScanType::Privileged, by_id("linux-root"), "10.0.0.1", None)]
-#[case(ScanType::Trusted, by_id("linux-scna"), "10.0.0.1", Some("unknown_credential"))]
-#[case(ScanType::Trusted, inline(None), "192.0.2.1", None)]
-#[case(ScanType::Trusted, inline(Some("su")), "192.0.2.1", Some("invalid_argument"))]
-#[case(ScanType::Privileged, inline(None), "192.0.2.1", Some("invalid_argument"))]
+#[case(ScanType::Trusted, Some(by_id("linux-scan")), "10.0.0.0/9, db.corp.example", None)]
+#[case(ScanType::Trusted, Some(by_id("linux-scan")), "10.255.255.255-11.0.0.0", Some("credential_not_allowed"))]
+#[case(ScanType::Trusted, Some(by_id("linux-scan")), "10.0.0.1, db.example", Some("credential_not_allowed"))]
+#[case(ScanType::Trusted, Some(by_id("linux-scan")), "::ffff:11.0.0.1", Some("credential_not_allowed"))]
+#[case(ScanType::Trusted, Some(by_id("linux-root")), "10.0.0.1", Some("invalid_argument"))]
+#[case(ScanType::Privileged, Some(by_id("linux-scan")), "10.0.0.1", Some("invalid_argument"))]
+#[case(ScanType::Privileged, Some(by_id("linux-root")), "10.0.0.1", None)]
+#[case(ScanType::Trusted, Some(by_id("linux-scna")), "10.0.0.1", Some("unknown_credential"))]
+#[case(ScanType::Trusted, Some(inline(None)), "192.0.2.1", None)]
+#[case(ScanType::Trusted, Some(inline(Some("su"))), "192.0.2.1", Some("invalid_argument"))]
+#[case(ScanType::Privileged, Some(inline(None)), "192.0.2.1", Some("invalid_argument"))]
 fn a_login_is_accepted_where_it_fits(
     #[case] scan_type: ScanType,
     #[case] login: Option<Login>,
@@ -58,30 +58,30 @@ fn a_login_is_accepted_where_it_fits(
     #[case] code: Option<&str>,
 ) {
     let accepted = credentials(Some(KEY)).accept(scan_type, login.as_ref(), &targets.parse().unwrap());
-    assert_eq!(accepted.as_ref().err().map(|error| error.code()), code, "{accepted:?}");
+    assert_eq!(accepted.as_ref().err().map(Classified::code), code, "{accepted:?}");
     assert!(!format!("{accepted:?}").contains("planted"));
 }
 
 #[test]
 fn an_unknown_name_is_answered_with_those_most_like_it() {
-    let error = credentials(None).accept(ScanType::Trusted, by_id("Linux-Rot").as_ref(), &"10.0.0.1".parse().unwrap());
+    let error = credentials(None).accept(ScanType::Trusted, Some(&by_id("Linux-Rot")), &"10.0.0.1".parse().unwrap());
     let Err(CredentialError::Unknown { nearest, .. }) = error else { panic!("{error:?}") };
     assert_eq!(nearest[0], "linux-root");
-    let none = Credentials::default().accept(ScanType::Trusted, by_id("x").as_ref(), &"10.0.0.1".parse().unwrap());
+    let none = Credentials::default().accept(ScanType::Trusted, Some(&by_id("x")), &"10.0.0.1".parse().unwrap());
     assert!(none.unwrap_err().hint().unwrap().contains("credentials.yaml"));
 }
 
 #[test]
 fn what_lies_outside_is_named() {
     let targets = "10.0.0.1, 10.255.255.0-11.0.0.5, x.example".parse().unwrap();
-    let error = credentials(None).accept(ScanType::Trusted, by_id("linux-scan").as_ref(), &targets).unwrap_err();
+    let error = credentials(None).accept(ScanType::Trusted, Some(&by_id("linux-scan")), &targets).unwrap_err();
     assert_eq!(error.to_string(), "the credential `linux-scan` may not be used on `10.255.255.0-11.0.0.5`");
     assert_eq!(error.hint().unwrap(), "it may be used on: 10.0.0.0/8,*.corp.example; every target has to lie in that");
 }
 
 #[test]
 fn without_a_key_a_login_in_the_request_is_refused_with_the_ways_out() {
-    let error = credentials(None).accept(ScanType::Trusted, inline(None).as_ref(), &"10.0.0.1".parse().unwrap());
+    let error = credentials(None).accept(ScanType::Trusted, Some(&inline(None)), &"10.0.0.1".parse().unwrap());
     let hint = error.unwrap_err().hint().unwrap();
     assert!(hint.contains("credential_id") && hint.contains("NESSUS_MCP_SECRET_KEY"), "{hint}");
 }
@@ -96,13 +96,13 @@ fn task(scan_type: ScanType, credential: Option<CredentialReference>, targets: &
 #[test]
 fn a_worker_gets_the_login_of_the_task_if_it_still_may() {
     let (ours, targets) = (credentials(Some(KEY)), "10.0.0.1");
-    let accept = |login: &Option<Login>| {
-        let accepted = ours.accept(ScanType::Trusted, login.as_ref(), &targets.parse().unwrap()).unwrap();
+    let accept = |login: &Login| {
+        let accepted = ours.accept(ScanType::Trusted, Some(login), &targets.parse().unwrap()).unwrap();
         task(ScanType::Trusted, accepted, targets)
     };
     let (by_name, request) = (accept(&by_id("linux-scan")), inline(None));
     let sealed_task = accept(&request);
-    let sealed = ours.seal(&sealed_task.task_id, request.as_ref()).unwrap().unwrap();
+    let sealed = ours.seal(&sealed_task.task_id, Some(&request)).unwrap().unwrap();
     assert_eq!(ours.of_task(&by_name, None).unwrap(), Some(login(None)));
     assert_eq!(ours.of_task(&sealed_task, Some(&sealed)).unwrap(), Some(login(None)));
     assert_eq!(ours.of_task(&task(ScanType::Untrusted, None, targets), None).unwrap(), None);
