@@ -35,10 +35,27 @@ fn failure(command: &mut Command) -> (Option<i32>, String) {
 #[test]
 fn everything_is_shown_by_default() {
     let lines = lines(convert(&[]).arg(fixture("office.nessus")));
-    assert_eq!(lines.len(), 25, "schema, scan_metadata, 23 findings, no pagination");
+    assert_eq!(lines.len(), 24, "schema, scan_metadata, 22 findings, no pagination");
+    assert!(lines[1]["left_out"].as_str().unwrap().starts_with("1 compliance check,"), "{}", lines[1]);
     assert_eq!((&lines[0]["profile"], &lines[0]["sort"]), (&json!("brief"), &json!("worst_first")));
     assert_eq!(lines[1]["severity_counts"], json!({"Critical": 2, "High": 3, "Medium": 4, "Low": 2, "Info": 11}));
     assert_eq!(lines[2]["severity"], "Critical");
+}
+
+#[test]
+fn compliance_checks_are_read_by_their_kind() {
+    let arguments = ["--kind", "compliance", "--filters", r#"{"cm:compliance-result": "failed"}"#];
+    let lines = lines(convert(&arguments).arg(fixture("compliance.nessus")));
+    assert_eq!(
+        (&lines[0]["kind"], &lines[0]["matched"], &lines[0]["total"]),
+        (&json!("compliance"), &json!(3), &json!(11))
+    );
+    assert!(lines[2..].iter().all(|line| line["type"] == "compliance" && line["cm:compliance-result"] == "FAILED"));
+    for (kind, said) in [("findings", "unknown kind"), ("vulnerability", "set `kind` to `compliance`")] {
+        let arguments = ["--kind", kind, "--sort", "cm:compliance-result"];
+        let (code, stderr) = failure(convert(&arguments).arg(fixture("compliance.nessus")));
+        assert!(code == Some(1) && stderr.contains(said), "{stderr}");
+    }
 }
 
 #[test]

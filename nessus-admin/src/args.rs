@@ -268,6 +268,10 @@ pub(crate) struct ConvertArgs {
     #[arg(long)]
     pub(crate) lenient: bool,
 
+    /// What to show: vulnerability, or compliance for the outcomes of compliance checks
+    #[arg(long, value_name = "KIND", default_value = "vulnerability")]
+    pub(crate) kind: String,
+
     /// The fields to show: minimal, summary, brief, triage or full [default: brief]
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
@@ -296,7 +300,7 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) page_size: Option<i64>,
 
-    /// Continue after a page: its next_cursor; give the same filters and sort
+    /// Continue after a page: its next_cursor; give the same kind, filters and sort
     #[arg(long, value_name = "CURSOR", conflicts_with = "page")]
     pub(crate) cursor: Option<String>,
 

@@ -123,6 +123,19 @@ async fn a_bad_question_is_refused_with_what_would_be_right() {
             results(json!({ "page": "one" }), "invalid_arguments", "`page` must be a whole number", "\"page\""),
             results(json!({ "pages": 1 }), "invalid_arguments", "`pages`", "`page`"),
             results(json!({ "schema_profile": "all" }), "unknown_profile", "`all`", "minimal, summary, brief"),
+            results(json!({ "kind": "checks" }), "unknown_kind", "`checks`", "vulnerability, compliance"),
+            results(
+                json!({ "kind": "compliance", "filters": { "severity": ">=High" } }),
+                "field_of_other_kind",
+                "`severity`",
+                "set `kind` to `vulnerability`",
+            ),
+            filter(
+                json!({ "compliance_result": "FAILED" }),
+                "field_of_other_kind",
+                "`cm:compliance-result`",
+                "set `kind` to `compliance`",
+            ),
             results(json!({ "custom_fields": ["hosts"] }), "unknown_field", "`hosts`", "`host`"),
             results(json!({ "custom_fields": [] }), "no_fields", "no field", "`host`"),
             results(

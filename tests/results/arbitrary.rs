@@ -53,8 +53,18 @@ const VALUES: [&str; 40] = [
     "High",
     "cve-2026-0001, CVE-2026-2",
 ];
-const WORDS: [&str; 8] =
-    ["CVE-2026-0001", "Überlauf", "a\nb", "\n line \n\n next ", "x &amp; y", "&lt;b>", "ÖPNV", "'\""];
+const WORDS: [&str; 10] = [
+    "\"1.1 x\" : [FAILED]\n\nmore",
+    "passed",
+    "CVE-2026-0001",
+    "Überlauf",
+    "a\nb",
+    "\n line \n\n next ",
+    "x &amp; y",
+    "&lt;b>",
+    "ÖPNV",
+    "'\"",
+];
 const MARKUP: [&str; 22] = [
     "&#xd;",
     "&#10;",
@@ -110,7 +120,7 @@ fn quoted(texts: Texts) -> BoxedStrategy<String> {
 }
 
 /// Elements that have a field, and such that have none but the name of one.
-const CHILDREN: [&str; 55] = [
+const CHILDREN: [&str; 57] = [
     "cve",
     "cve",
     "xref",
@@ -148,7 +158,9 @@ const CHILDREN: [&str; 55] = [
     "cpe",
     "cm:compliance-result",
     "cm:compliance-check-name",
+    "cm:compliance-check-id",
     "cm:compliance-actual-value",
+    "cm:compliance-reference",
     "cm:compliance-reference-x",
     "attachment",
     "attachment",
@@ -168,7 +180,7 @@ const CHILDREN: [&str; 55] = [
     "x:cve",
 ];
 /// Those whose texts mean something to the comparison of whole items with their JSON.
-const PLAIN_CHILDREN: usize = 41;
+const PLAIN_CHILDREN: usize = 43;
 const ATTRIBUTES: [&str; 14] = [
     "port",
     "svc_name",

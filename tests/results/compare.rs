@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use nessus_mcp_lib::{error::Classified as _, results::ResultsError};
+use nessus_mcp_lib::{
+    error::Classified as _,
+    results::{RecordKind, ResultsError},
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
@@ -26,8 +29,17 @@ pub(crate) struct Agreed {
 /// The first difference, in words.
 pub(crate) fn compare(export: &[u8]) -> Result<Agreed, String> {
     let expected = reference::read(export);
-    let found = engine::ask(export, engine::everything());
-    compare_answers(&expected, &found)
+    let mut agreed = Agreed::default();
+    for kind in RecordKind::ALL {
+        let of_kind = expected.clone().map(|mut expected| {
+            expected.items.retain(|item| item["type"] == kind.name());
+            expected
+        });
+        let found = engine::ask(export, engine::everything().kind(kind));
+        let Agreed { items, fields, refused } = compare_answers(&of_kind, &found)?;
+        agreed = Agreed { items: agreed.items + items, fields: agreed.fields + fields, refused };
+    }
+    Ok(agreed)
 }
 
 fn compare_answers(
@@ -63,6 +75,7 @@ fn compare_answers(
     for (what, expected, found) in [
         ("items", json!(expected.items.len()), json!(found.findings().count())),
         ("matched", json!(expected.items.len()), schema["matched"].clone()),
+        ("total", json!(expected.items.len()), schema["total"].clone()),
         ("hosts", json!(expected.hosts), metadata["hosts"].clone()),
         ("values that do not fit", json!(expected.mismatches), json!(mismatches)),
         ("names of fields", json!(names), json!(shown)),

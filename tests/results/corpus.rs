@@ -45,6 +45,7 @@ fn the_fixtures_are_read_as_by_the_reference() {
     let agreed = compare_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures"));
     let refused = |name: &str| agreed[name].refused;
     assert_eq!(agreed["exports/office.nessus"].items, 23);
+    assert_eq!(agreed["exports/compliance.nessus"].items, 16);
     assert_eq!(refused("exports/truncated.nessus"), Some("truncated_export"));
     assert_eq!(refused("exports/version1.nessus"), Some("unsupported_export_version"));
     assert_eq!(refused("exports/policy_only.nessus"), Some("policy_only_export"));

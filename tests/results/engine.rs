@@ -25,9 +25,9 @@ impl Answer {
         Self { lines: text.lines().map(line).collect(), characters: text.chars().count() }
     }
 
-    /// The findings, in order.
+    /// The findings or compliance checks, in order.
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        self.lines.iter().filter(|line| line["type"] == "vulnerability").map(|line| line.as_object().unwrap())
+        self.lines[2..].iter().filter(|line| line["type"] != "pagination").map(|line| line.as_object().unwrap())
     }
 
     /// The last line, where the answer is a page.
@@ -36,7 +36,7 @@ impl Answer {
     }
 }
 
-/// Everything an export has, in the order of the file.
+/// Every vulnerability of an export, in the order of the file.
 pub(crate) fn everything() -> QueryBuilder {
     Query::builder().profile(Profile::Full).sort(SortOrder::File)
 }

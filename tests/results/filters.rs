@@ -2,7 +2,10 @@
 
 use std::{cmp::Ordering, net::IpAddr};
 
-use nessus_mcp_lib::{error::Classified as _, results::FilterSet};
+use nessus_mcp_lib::{
+    error::Classified as _,
+    results::{FilterSet, RecordKind},
+};
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Map, Value, json};
 
@@ -100,6 +103,10 @@ fn test(field: &str, operand: &str, finding: &Finding) -> bool {
             let quoted = operand.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
             let wanted = quoted.unwrap_or(operand).to_lowercase();
             found.iter().any(|text| text.to_lowercase().contains(&wanted))
+        }
+        Kind::Outcome => {
+            let wanted = operand.trim().trim_start_matches('=').trim();
+            found.iter().any(|word| word.as_str().unwrap().eq_ignore_ascii_case(wanted))
         }
         Kind::Boolean => {
             let wanted = matches!(operand.trim_start_matches('=').trim().to_lowercase().as_str(), "true" | "1");
@@ -220,6 +227,7 @@ fn operand(field: &'static str) -> BoxedStrategy<Value> {
             "7",
             "2025/",
         ]),
+        (_, Kind::Outcome) => texts(&["PASSED", "=failed", " Warning ", "apache", "7.5", "soon"]),
         (_, Kind::Boolean) => {
             prop_oneof![any::<bool>().prop_map(|value| json!(value)), texts(&["true", "=false", "1", "False"])].boxed()
         }
@@ -260,9 +268,15 @@ fn operand_list(inner: impl Strategy<Value = Value>) -> impl Strategy<Value = Ve
     vec(inner.prop_filter("a list", |condition| !condition.is_array()), 1..3)
 }
 
-/// A filter on any fields.
-pub(crate) fn filter() -> BoxedStrategy<Value> {
-    let field = select(vec![
+/// Whether items of a kind may have a field, named with or without `-` before it.
+pub(crate) fn is_of(kind: RecordKind, field: &str) -> bool {
+    let is_check = kind == RecordKind::Compliance;
+    reference::is_of_checks(field.trim_start_matches('-')).is_none_or(|of_checks| of_checks == is_check)
+}
+
+/// A filter on any fields that items of the kind may have.
+pub(crate) fn filter(kind: RecordKind) -> BoxedStrategy<Value> {
+    let mut fields = vec![
         "host",
         "host_ip",
         "host_fqdn",
@@ -301,8 +315,12 @@ pub(crate) fn filter() -> BoxedStrategy<Value> {
         "plugin_output",
         "attachment",
         "cm:compliance-result",
+        "cm:compliance-check-name",
+        "cm:compliance-reference",
         "brand_new",
-    ]);
+    ];
+    fields.retain(|field| is_of(kind, field));
+    let field = select(fields);
     let members = vec(field.prop_flat_map(|field| (Just(field.to_owned()), condition(field))), 1..3);
     let leaf = members.prop_map(|members| Value::Object(members.into_iter().collect()));
     leaf.prop_recursive(2, 8, 3, |inner| {
@@ -315,23 +333,36 @@ pub(crate) fn filter() -> BoxedStrategy<Value> {
     .boxed()
 }
 
+/// Either kind.
+pub(crate) fn kinds() -> impl Strategy<Value = RecordKind> {
+    select(RecordKind::ALL.to_vec())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 600, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn filters_let_through_what_the_evaluator_does(export in export(Texts::Plain), filters in filter()) {
-        let everything = engine::ask(export.as_bytes(), engine::everything()).unwrap();
-        let query = || engine::everything().filters(FilterSet::from_json(&filters).unwrap());
+    fn filters_let_through_what_the_evaluator_does(
+        export in export(Texts::Plain),
+        (kind, filters) in kinds().prop_flat_map(|kind| (Just(kind), filter(kind))),
+    ) {
+        let everything = engine::ask(export.as_bytes(), engine::everything().kind(kind)).unwrap();
+        let query = || engine::everything().kind(kind).filters(FilterSet::from_json(&filters).unwrap());
         let found = engine::ask(export.as_bytes(), query());
         let indexed = Indexed::new(export.as_bytes()).unwrap().ask(query());
         prop_assert_eq!(format!("{:?}", &found), format!("{indexed:?}"), "the index gives the same answer");
         let has_name = everything.findings().any(|finding| finding.contains_key("brand_new"));
         if !has_name && filters.to_string().contains("brand_new") {
-            prop_assert_eq!(found.unwrap_err().code(), "unknown_field");
+            let other = RecordKind::ALL.into_iter().find(|other| *other != kind).unwrap();
+            let other = engine::ask(export.as_bytes(), engine::everything().kind(other)).unwrap();
+            let is_in_other = other.findings().any(|finding| finding.contains_key("brand_new"));
+            let code = if is_in_other { "field_of_other_kind" } else { "unknown_field" };
+            prop_assert_eq!(found.unwrap_err().code(), code);
             return Ok(());
         }
         let expected: Vec<_> = everything.findings().filter(|finding| matches(&filters, finding)).collect();
         let found = found.unwrap();
+        prop_assert_eq!(&found.lines[0]["matched"], &json!(expected.len()));
         prop_assert_eq!(found.findings().collect::<Vec<_>>(), expected);
     }
 }

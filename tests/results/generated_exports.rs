@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, env, ffi::OsStr, fs, path::Path, process::Command};
 
-use nessus_mcp_lib::results::{LoginExpected, Validation, ValidationReport};
+use nessus_mcp_lib::results::{LoginExpected, RecordKind, Validation, ValidationReport};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -60,10 +60,13 @@ fn generate(script: &OsStr, folder: &Path, seed: u32, variant: &str) -> (Vec<u8>
     (fs::read(&file).unwrap(), serde_json::from_slice(&truth).unwrap())
 }
 
-/// Severities as the truth counts them: those of findings, and those that compliance items repeat of their outcome.
-fn severities(findings: &[&Map<String, Value>]) -> [u64; 5] {
-    let names = ["Info", "Low", "Medium", "High", "Critical"];
-    names.map(|name| findings.iter().filter(|finding| finding["severity"] == name).count() as u64)
+/// Severities as the truth counts them: those of findings, and those that stand for the outcomes of compliance checks.
+fn severities(findings: &[&Map<String, Value>], checks: &[&Map<String, Value>]) -> [u64; 5] {
+    let words = [("Info", "PASSED"), ("Low", ""), ("Medium", "WARNING"), ("High", "FAILED"), ("Critical", "")];
+    words.map(|(severity, result)| {
+        let findings = findings.iter().filter(|finding| finding["severity"] == severity).count();
+        (findings + checks.iter().filter(|check| check["cm:compliance-result"] == result).count()) as u64
+    })
 }
 
 fn check_counts(report: &ValidationReport, truth: &Truth, name: &str) {
@@ -131,11 +134,13 @@ fn what_the_generator_says_is_what_the_engine_finds() {
             let (export, truth) = generate(&script, folder.path(), seed, variant);
             let answer = engine::ask(&export, engine::everything()).unwrap();
             let findings: Vec<_> = answer.findings().collect();
+            let checks = engine::ask(&export, engine::everything().kind(RecordKind::Compliance)).unwrap();
+            let checks: Vec<_> = checks.findings().collect();
             let validation = Validation::new().login(LoginExpected::Yes).hosts_listed(usize::MAX);
             let report = validation.run(&*export).unwrap();
             check_counts(&report, &truth, &name);
             check_logins(&report, &findings, &truth, &name);
-            assert_eq!(severities(&findings), truth.sev, "{name}");
+            assert_eq!(severities(&findings, &checks), truth.sev, "{name}");
             let cves: usize = findings.iter().map(|finding| finding["cve"].as_array().unwrap().len()).sum();
             assert_eq!(cves as u64, truth.cves, "{name}");
             let agreed = compare(&export).unwrap_or_else(|difference| panic!("{name}: {difference}"));

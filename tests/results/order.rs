@@ -36,7 +36,9 @@ fn worst_first(left: &Finding, right: &Finding) -> Ordering {
     let score =
         |finding: &Finding| finding.get("cvss_score").and_then(Value::as_f64).map(|score| score.clamp(0.0, 500.0));
     let severity = severity(left).cmp(&severity(right)).reverse();
-    severity
+    let result = result(left).cmp(&result(right));
+    result
+        .then(severity)
         .then_with(|| score(left).partial_cmp(&score(right)).unwrap().reverse())
         .then_with(|| {
             text(left["host"].as_str().unwrap_or_default())
@@ -47,10 +49,21 @@ fn worst_first(left: &Finding, right: &Finding) -> Ordering {
         .then_with(|| number(left, "plugin_id").cmp(&number(right, "plugin_id")))
 }
 
+/// The place of a check's result; that of a vulnerability is always the same.
+fn result(finding: &Finding) -> usize {
+    match finding.get("cm:compliance-result").and_then(Value::as_str) {
+        Some("FAILED") => 0,
+        Some("ERROR") => 1,
+        Some("WARNING") => 2,
+        Some("PASSED") => 4,
+        _ => 3,
+    }
+}
+
 /// The place of a severity among its kind.
 pub(crate) fn severity(finding: &Finding) -> Option<usize> {
     let names = ["Info", "Low", "Medium", "High", "Critical"];
-    names.iter().position(|name| finding["severity"] == *name)
+    names.iter().position(|name| finding.get("severity").is_some_and(|found| found == name))
 }
 
 #[derive(Debug, PartialEq, PartialOrd)]
@@ -81,7 +94,7 @@ fn key(finding: &Finding, name: &str) -> Option<Key> {
         (Kind::Boolean, None) if name != "credentialed" => number(0.0),
         (Kind::Integer | Kind::Number, Some(Value::Number(value))) => number(value.as_f64().unwrap()),
         (Kind::Date, Some(Value::String(value))) => reference::day(value.trim()).map(f64::from).and_then(number),
-        (Kind::Text, Some(Value::String(value))) => Some(by_text(value)),
+        (Kind::Text | Kind::Outcome, Some(Value::String(value))) => Some(by_text(value)),
         (Kind::Text, Some(Value::Object(value))) => value["value"].as_str().map(by_text),
         _ => None,
     }

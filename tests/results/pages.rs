@@ -4,7 +4,7 @@ use std::{fs, io::Cursor, path::Path};
 
 use nessus_mcp_lib::{
     JsonNlConverter,
-    results::{FilterSet, Page, Profile, Query, QueryBuilder, ResultsError},
+    results::{FilterSet, Page, Profile, Query, QueryBuilder, RecordKind, ResultsError},
 };
 use proptest::{prelude::*, sample::select};
 use serde_json::{Map, Value, json};
@@ -12,7 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     arbitrary::{Texts, export},
     engine::{self, Answer},
-    filters::filter,
+    filters::{filter, is_of, kinds},
     indexed::Indexed,
     order,
 };
@@ -20,6 +20,7 @@ use crate::{
 /// What a walk asks for again and again.
 #[derive(Debug, Clone, Copy)]
 struct Question<'q> {
+    kind: RecordKind,
     sort: &'q str,
     filters: &'q Value,
 }
@@ -27,7 +28,7 @@ struct Question<'q> {
 impl Question<'_> {
     fn query(self) -> QueryBuilder {
         let filters = FilterSet::from_json(self.filters).unwrap();
-        Query::builder().profile(Profile::Full).sort(self.sort.parse().unwrap()).filters(filters)
+        Query::builder().kind(self.kind).profile(Profile::Full).sort(self.sort.parse().unwrap()).filters(filters)
     }
 }
 
@@ -129,8 +130,8 @@ fn check(export: &[u8], indexed: &mut Indexed, question: Question<'_>, budget: u
 }
 
 /// A field to sort by, or an order of its own.
-fn sorts() -> impl Strategy<Value = String> {
-    let fields = select(vec![
+fn sorts(kind: RecordKind) -> impl Strategy<Value = String> {
+    let mut fields = vec![
         "host",
         "host_ip",
         "host_fqdn",
@@ -158,9 +159,12 @@ fn sorts() -> impl Strategy<Value = String> {
         "attachment",
         "plugin_output",
         "cm:compliance-result",
+        "cm:compliance-check-name",
+        "cm:compliance-reference",
         "brand_new",
-    ]);
-    let by_field = (fields, select(vec!["", "-"])).prop_map(|(name, sign)| format!("{sign}{name}"));
+    ];
+    fields.retain(|field| is_of(kind, field));
+    let by_field = (select(fields), select(vec!["", "-"])).prop_map(|(name, sign)| format!("{sign}{name}"));
     prop_oneof![1 => Just("worst_first".to_owned()), 1 => Just("file".to_owned()), 6 => by_field]
 }
 
@@ -170,12 +174,13 @@ proptest! {
     #[test]
     fn pages_and_cursors_are_everything_in_order(
         export in export(Texts::Plain),
-        sort in sorts(),
-        filters in prop_oneof![2 => Just(json!({})), 1 => filter()],
+        (kind, sort, filters) in kinds().prop_flat_map(|kind| {
+            (Just(kind), sorts(kind), prop_oneof![2 => Just(json!({})), 1 => filter(kind)])
+        }),
         budget in prop_oneof![Just(0), 1..12_000_u64],
     ) {
         let mut indexed = Indexed::new(export.as_bytes()).unwrap();
-        check(export.as_bytes(), &mut indexed, Question { sort: &sort, filters: &filters }, budget);
+        check(export.as_bytes(), &mut indexed, Question { kind, sort: &sort, filters: &filters }, budget);
     }
 
     #[test]
@@ -183,13 +188,14 @@ proptest! {
         export in export(Texts::Any),
         profile in select(Profile::ALL.to_vec()),
         number in 0..3_i64,
+        kind in kinds(),
         budget in 1..50_000_u64,
         long in select(vec![0, 100, 40_000]),
         metadata in select(vec![0, 300, 9_000]),
     ) {
         let filters = json!({"not": {"synopsis": format!("no such text{}", "\"".repeat(long))}});
         let ask = |budget| {
-            let query = Query::builder().profile(profile).filters(FilterSet::from_json(&filters).unwrap());
+            let query = Query::builder().kind(kind).profile(profile).filters(FilterSet::from_json(&filters).unwrap());
             let query = query.page(page(number)).max_chars(budget).build().unwrap();
             let Value::Object(metadata) = json!({
                 "scan_name": "\"".repeat(metadata), "warnings": vec!["\"".repeat(metadata / 20); 40],
@@ -243,7 +249,7 @@ fn pages_of_many_hosts_are_parts_of_everything() {
         ("-operating_system", json!({"host": "10.0.0.0/11"})),
         ("file", json!({"operating_system": "=System 4"})),
     ] {
-        let question = Question { sort, filters: &filters };
+        let question = Question { kind: RecordKind::Vulnerability, sort, filters: &filters };
         let mut expected = in_file.clone();
         if let Some(system) = filters.get("operating_system") {
             expected.retain(|finding| format!("={}", finding["operating_system"].as_str().unwrap()) == *system);
@@ -269,16 +275,19 @@ fn pages_of_many_hosts_are_parts_of_everything() {
 #[test]
 fn the_fixtures_are_paged_in_every_order() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fixtures/exports");
-    for (name, at_least) in [("office.nessus", 50), ("login_verdicts.nessus", 15)] {
+    let (findings, checks) = (RecordKind::Vulnerability, RecordKind::Compliance);
+    for (name, kind, at_least) in
+        [("office.nessus", findings, 43), ("login_verdicts.nessus", findings, 15), ("compliance.nessus", checks, 20)]
+    {
         let export = fs::read(folder.join(name)).unwrap();
         let mut indexed = Indexed::new(&export).unwrap();
-        let everything = engine::ask(&export, engine::everything()).unwrap();
+        let everything = engine::ask(&export, engine::everything().kind(kind)).unwrap();
         let fields = everything.lines[0]["fields"].as_array().unwrap();
         let fields: Vec<&str> = fields.iter().map(|field| field.as_str().unwrap()).collect();
         assert!(fields.len() >= at_least, "{name} has {} fields only", fields.len());
         let orders = fields.iter().flat_map(|field| [(*field).to_owned(), format!("-{field}")]);
         for sort in orders.chain(["worst_first".to_owned(), "file".to_owned()]) {
-            let question = Question { sort: &sort, filters: &json!({}) };
+            let question = Question { kind, sort: &sort, filters: &json!({}) };
             let found = check(&export, &mut indexed, question, 6_000);
             assert_eq!(found, everything.findings().count(), "{name} {sort}");
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use nessus_mcp_lib::results::{DEFAULT_CHARS, FilterSet, LoginExpected, ScanDiff, ScanSummary, Validation};
+use nessus_mcp_lib::results::{DEFAULT_CHARS, FilterSet, LoginExpected, RecordKind, ScanDiff, ScanSummary, Validation};
 use proptest::prelude::*;
 use roxmltree::{Document, Node};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     arbitrary::{Texts, export},
     engine,
-    filters::filter,
+    filters::{filter, kinds},
     indexed::Indexed,
     order,
 };
@@ -18,6 +18,7 @@ use crate::{
 const COMPLIANCE: &str = "http://www.nessus.org/cm";
 const OFFICE: &str = include_str!("../../fixtures/exports/office.nessus");
 const OFFICE_LATER: &str = include_str!("../../fixtures/exports/office_later.nessus");
+const CHECKS: &str = include_str!("../../fixtures/exports/compliance.nessus");
 const LOGINS: &str = include_str!("../../fixtures/exports/login_verdicts.nessus");
 
 /// Where the namespace of compliance elements is declared, and how.
@@ -151,8 +152,8 @@ impl Spelling {
 }
 
 /// All that is said about an export, but for the texts that depend on the number of its bytes.
-fn answers(export: &str, filters: &Value, sort: &str) -> Vec<String> {
-    let query = || engine::everything().filters(FilterSet::from_json(filters).unwrap());
+fn answers(export: &str, kind: RecordKind, filters: &Value, sort: &str) -> Vec<String> {
+    let query = || engine::everything().kind(kind).filters(FilterSet::from_json(filters).unwrap());
     let ask = |query| match engine::ask(export.as_bytes(), query) {
         Ok(answer) => format!("{:?}", answer.lines),
         Err(error) => error.to_string(),
@@ -160,7 +161,7 @@ fn answers(export: &str, filters: &Value, sort: &str) -> Vec<String> {
     let indexed = Indexed::new(export.as_bytes()).unwrap();
     let summary = ScanSummary::read(export.as_bytes(), LoginExpected::Yes).unwrap();
     vec![
-        ask(engine::everything()),
+        ask(engine::everything().kind(kind)),
         ask(query()),
         ask(query().sort(sort.parse().unwrap())),
         indexed
@@ -178,10 +179,11 @@ fn difference(left: &str, right: &str) -> String {
     format!("{}\n{}", around(left), around(right))
 }
 
-fn check(export: &str, spelling: Spelling, filters: &Value, sort: &str) -> Result<(), TestCaseError> {
+fn check(export: &str, spelling: Spelling, kind: RecordKind, filters: &Value, sort: &str) -> Result<(), TestCaseError> {
     let usual = Spelling { prefixes: Prefixes::Usual, space: "", references: false }.write(export);
     let spelled = spelling.write(export);
-    for (usual, spelled) in answers(&usual, filters, sort).into_iter().zip(answers(&spelled, filters, sort)) {
+    for (usual, spelled) in answers(&usual, kind, filters, sort).into_iter().zip(answers(&spelled, kind, filters, sort))
+    {
         prop_assert!(usual == spelled, "{}", difference(&usual, &spelled));
     }
     Ok(())
@@ -194,20 +196,27 @@ proptest! {
     fn spelling_changes_no_answer(
         export in export(Texts::Plain),
         spelling in spelling(),
-        filters in filter(),
+        (kind, filters) in kinds().prop_flat_map(|kind| (Just(kind), filter(kind))),
         sort in prop::sample::select(vec!["worst_first", "-plugin_id", "host", "cm:compliance-result", "-cwe"]),
     ) {
-        check(&export, spelling, &filters, sort)?;
+        check(&export, spelling, kind, &filters, sort)?;
     }
 }
 
 #[test]
 fn spelling_changes_no_answer_about_the_fixtures() {
-    for export in [OFFICE, OFFICE_LATER, LOGINS] {
+    let (findings, checks) = (RecordKind::Vulnerability, RecordKind::Compliance);
+    for (export, kind, filters, sort) in [
+        (OFFICE, findings, json!({"severity": ">=Low"}), "-cvss_score"),
+        (OFFICE_LATER, findings, json!({"severity": ">=Low"}), "-cvss_score"),
+        (LOGINS, findings, json!({"severity": ">=Low"}), "-cvss_score"),
+        (CHECKS, findings, json!({"severity": ">=Low"}), "-cvss_score"),
+        (CHECKS, checks, json!({"cm:compliance-result": ["failed", "=PASSED"]}), "cm:compliance-check-name"),
+    ] {
         for prefixes in PREFIXES {
             for space in ["", "\n\t\t"] {
                 let spelling = Spelling { prefixes, space, references: !space.is_empty() };
-                check(export, spelling, &json!({"severity": ">=Low"}), "-cvss_score").unwrap();
+                check(export, spelling, kind, &filters, sort).unwrap();
             }
         }
     }

@@ -53,7 +53,8 @@ fn complete(format: Format, summary: ConversionSummary) -> Result<(), ConvertFai
 }
 
 fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
-    let mut query = Query::builder().sort(args.sort.parse()?).page(Page::new(args.page, args.page_size)?);
+    let mut query =
+        Query::builder().kind(args.kind.parse()?).sort(args.sort.parse()?).page(Page::new(args.page, args.page_size)?);
     query = query.extra_fields(args.extra_fields.iter());
     if let Some(cursor) = &args.cursor {
         query = query.cursor(cursor);

@@ -104,6 +104,9 @@ pub struct ResultsArguments {
     pub task_id: TaskId,
     /// The page, from 1; 0 for everything.
     pub page: i64,
+    /// Of which kind the items are: `vulnerability` when it is absent, or `compliance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kind: Option<String>,
     /// Findings a page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<i64>,
@@ -127,6 +130,7 @@ impl ResultsArguments {
         Self {
             task_id,
             page,
+            kind: None,
             page_size: None,
             schema_profile: None,
             custom_fields: None,

@@ -4,7 +4,7 @@ use std::{fmt, io};
 
 use serde::Serialize;
 
-use super::record::{MOST_NAMES, NAME_BYTES};
+use super::record::{MOST_NAMES, NAME_BYTES, RecordKind};
 use crate::error::{Classified, ErrorKind, counted};
 
 /// Where in an export something was found.
@@ -58,6 +58,16 @@ pub enum ResultsError {
         place: &'static str,
         /// Known names, nearest first.
         nearest: Vec<String>,
+    },
+    /// A field that only items of the other kind have.
+    #[error("`{field}` in {place} is a field of {}, and {} are asked for", kind.plural(), kind.other().plural())]
+    FieldOfOtherKind {
+        /// The field.
+        field: String,
+        /// The option it stood in: `filters`, `fields` or `sort`.
+        place: &'static str,
+        /// The kind that has it.
+        kind: RecordKind,
     },
     /// A filter on a known field whose value does not fit the field's type.
     #[error("filter on `{field}`: {reason}")]
@@ -246,6 +256,7 @@ impl Classified for ResultsError {
     fn code(&self) -> &'static str {
         match self {
             Self::UnknownField { .. } => "unknown_field",
+            Self::FieldOfOtherKind { .. } => "field_of_other_kind",
             Self::InvalidFilter { .. } | Self::FiltersNotAnObject { .. } | Self::FiltersNotJson { .. } => {
                 "invalid_filter"
             }
@@ -288,6 +299,9 @@ impl Classified for ResultsError {
             Self::UnknownField { nearest, .. } => {
                 let (near, rest) = nearest.split_at(nearest.len().min(3));
                 format!("did you mean {}? other fields: {}", quoted(near), rest.join(", "))
+            }
+            Self::FieldOfOtherKind { kind, place, .. } => {
+                format!("set `kind` to `{kind}`, or leave the field out of {place}")
             }
             Self::InvalidFilter { valid, .. } => format!("valid: {valid}"),
             Self::FiltersNotAnObject { .. } | Self::FiltersNotJson { .. } => {

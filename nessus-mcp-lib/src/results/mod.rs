@@ -65,8 +65,8 @@ pub use query::{DeclaredField, declared_fields};
 pub use query::{FilterSet, Page, Profile, Query, QueryBuilder, SortField, SortOrder};
 pub use record::{RecordKind, Severity};
 pub use summary::{
-    AuthenticationRow, AuthenticationView, HostRow, PluginRow, RiskRow, RiskView, ScanSummary, SeverityRow,
-    SolutionRow, SolutionsView, SummaryCounts, SummaryView,
+    AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskRow, RiskView,
+    ScanSummary, SeverityRow, SolutionRow, SolutionsView, SummaryCounts, SummaryView,
 };
 pub(crate) use texts::untrusted::is_hidden;
 #[cfg(feature = "schema")]

@@ -49,6 +49,8 @@ impl Write for Capped {
 pub struct ResultsRequest {
     /// The task.
     pub task_id: TaskId,
+    /// Of which kind the items are: `vulnerability` when it is `None`, or `compliance`.
+    pub kind: Option<String>,
     /// The profile; `brief` when neither it nor `fields` is given.
     pub schema_profile: Option<String>,
     /// The fields to show instead of a profile's.
@@ -74,6 +76,7 @@ impl ResultsRequest {
     pub fn new(task_id: TaskId) -> Self {
         Self {
             task_id,
+            kind: None,
             schema_profile: None,
             fields: None,
             extra_fields: Vec::new(),
@@ -89,6 +92,9 @@ impl ResultsRequest {
     fn query(&self) -> Result<Query, ResultsError> {
         let mut query =
             Query::builder().page(Page::new(self.page, self.page_size)?).extra_fields(self.extra_fields.iter());
+        if let Some(kind) = &self.kind {
+            query = query.kind(kind.parse()?);
+        }
         if let Some(profile) = &self.schema_profile {
             query = query.profile(profile.parse()?);
         }

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
 use nessus_mcp_lib::{
-    results::{declared_fields, line_schemas},
+    results::{RecordKind, declared_fields, line_schemas},
     service::{
         ControlView, PoolStatusView, PoolsView, QueueView, ScannersView, Submission, TaskComparison, TaskListView,
         TaskSummaryView, TaskView,
@@ -143,8 +143,10 @@ fn facts() -> Vec<Facts> {
                 "task_not_found",
                 "results_not_ready",
                 "no_results",
+                "unknown_kind",
                 "unknown_profile",
                 "unknown_field",
+                "field_of_other_kind",
                 "too_many_fields",
                 "no_fields",
                 "invalid_fields",
@@ -197,11 +199,13 @@ fn facts() -> Vec<Facts> {
 fn lines() -> Vec<(String, String)> {
     let [schema, metadata, pagination] =
         line_schemas(&mut generator()).map(|(kind, schema)| (kind, answer_table(schema.as_value())));
-    let mut fields = "| field | type | in | |\n|---|---|---|---|\n".to_owned();
+    let mut fields = "| field | type | of | in | |\n|---|---|---|---|---|\n".to_owned();
     for field in declared_fields() {
         let profiles: Vec<_> = field.profiles.iter().map(ToString::to_string).collect();
         let untrusted = if field.is_untrusted { "untrusted" } else { "" };
-        let _ = writeln!(fields, "| `{}` | {} | {} | {untrusted} |", field.name, field.kind, profiles.join(", "));
+        let of = field.record_kind.map_or("", RecordKind::name);
+        let _ =
+            writeln!(fields, "| `{}` | {} | {of} | {} | {untrusted} |", field.name, field.kind, profiles.join(", "));
     }
     vec![
         (format!("JSON lines, each an object with a `type`. The first is `{}`:", schema.0), schema.1),
@@ -217,8 +221,9 @@ fn lines() -> Vec<(String, String)> {
             metadata.1,
         ),
         (
-            "Then follows a `vulnerability` line for each finding, with the fields of the profile. All profiles but `full` \
-             show a missing value as `null`, an empty list or `false`. `filters`, `sort`, `custom_fields` and \
+            "Then follows a `vulnerability` line for each finding, with the fields of the profile; or, with the kind \
+             `compliance`, a `compliance` line for each compliance check, which has no rating such as a severity. All profiles \
+             but `full` show a missing value as `null`, an empty list or `false`. `filters`, `sort`, `custom_fields` and \
              `extra_fields` accept each of these fields. They also accept any other element of the export by its own name. \
              `full` shows `finding_key` only if it is an extra field."
                 .to_owned(),

@@ -39,10 +39,12 @@ const MOST_CHARS: usize = 400_000;
 
 #[tool_router(router = views_router, vis = "pub(super)")]
 impl ScanTools {
-    /// Summary of a completed scan: counts, then groups by severity, plugin, host and solution, known exploits, logins.
+    /// Summary of a completed scan: counts, then groups by severity, plugin, host and solution, known exploits, logins,
+    /// compliance checks.
     ///
     /// Read this before get_scan_results. To get the findings of a group, pass its `filters` to get_scan_results. Each
-    /// list has its `total` and how many are left out. `authentication` says where the login worked, or why not.
+    /// list has its `total` and how many are left out. Compliance checks, which no other list counts, are in `compliance`:
+    /// pass its `kind` as well. `authentication` says where the login worked, or why not.
     #[tool(
         name = "get_scan_summary",
         title = "Scan summary",

@@ -6,6 +6,7 @@ use roxmltree::Node;
 use serde_json::{Map, Value, json};
 
 use super::{
+    checks,
     host::Host,
     names, spelling,
     table::{self, Times, Type},
@@ -15,10 +16,14 @@ use super::{
 /// Reads an item of a host; counts the values that do not fit their field.
 pub(crate) fn read(node: Node<'_, '_>, host: &Host, mismatches: &mut BTreeMap<String, u64>) -> Map<String, Value> {
     let mut item = host.fields();
-    item.insert("type".to_owned(), json!("vulnerability"));
+    let is_check = checks::is_check(node);
+    item.insert("type".to_owned(), json!(if is_check { "compliance" } else { "vulnerability" }));
     let mut values: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     let mut others: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for (name, value) in names::attributes(node) {
+        if is_check && name == "severity" {
+            continue;
+        }
         match table::ATTRIBUTES.iter().find(|(attribute, _)| *attribute == name) {
             Some((_, name)) => {
                 values.entry((*name).to_owned()).or_default().extend(attribute(name, value, mismatches));
@@ -27,7 +32,7 @@ pub(crate) fn read(node: Node<'_, '_>, host: &Host, mismatches: &mut BTreeMap<St
         }
     }
     values.retain(|_, found| !found.is_empty());
-    if !values.contains_key("severity") {
+    if !values.contains_key("severity") && !is_check {
         *mismatches.entry("severity".to_owned()).or_default() += 1;
     }
     for child in node.children().filter(Node::is_element) {
@@ -42,6 +47,9 @@ pub(crate) fn read(node: Node<'_, '_>, host: &Host, mismatches: &mut BTreeMap<St
             others.entry(name).or_default().extend(value);
             continue;
         };
+        if (is_check && checks::is_rating(&name)) || checks::FIRST_LINE.contains(&&*name) {
+            continue;
+        }
         let name = table::json_name(&name);
         let found = values.entry(name.clone()).or_default();
         let mut take = |content: &str| found.extend(typed(&name, kind, content, mismatches));
@@ -53,7 +61,16 @@ pub(crate) fn read(node: Node<'_, '_>, host: &Host, mismatches: &mut BTreeMap<St
     }
     values.retain(|_, found| !found.is_empty());
     names_of_plugin(&mut values);
-    let score = best_score(&values);
+    let score = best_score(&values).filter(|_| !is_check);
+    for (name, value) in checks::FIRST_LINE.into_iter().zip(checks::name_and_result(node)) {
+        values.entry(name.to_owned()).or_default().extend(value.map(Value::from));
+    }
+    if is_check && let Some(descriptions) = values.get_mut("description") {
+        // It tells what was found on the machine.
+        for text in descriptions.iter_mut() {
+            *text = json!(text::shown(text.as_str().unwrap()));
+        }
+    }
     for (name, found) in values {
         if !found.is_empty() {
             let is_list = name == "attachment" || is_list(&name);
@@ -71,14 +88,19 @@ pub(crate) fn read(node: Node<'_, '_>, host: &Host, mismatches: &mut BTreeMap<St
     }
     item.extend(score.map(|score| ("cvss_score".to_owned(), score)));
     // These are always there.
-    for (name, absent) in [
-        ("port", json!(null)),
-        ("plugin_id", json!(null)),
-        ("severity", json!(null)),
-        ("cve", json!([])),
-        ("exploit_available", json!(false)),
-    ] {
+    let always = if is_check {
+        vec![("port", json!(null)), ("plugin_id", json!(null))]
+    } else {
+        let ratings = [("severity", json!(null)), ("cve", json!([])), ("exploit_available", json!(false))];
+        [("port", json!(null)), ("plugin_id", json!(null))].into_iter().chain(ratings).collect()
+    };
+    for (name, absent) in always {
         item.entry(name).or_insert(absent);
+    }
+    if is_check {
+        for name in checks::FIRST_LINE {
+            item.entry(name).or_insert(json!(null));
+        }
     }
     item
 }

@@ -3,6 +3,7 @@
 //! It is written after the format and the promises of the results engine, and shares no code with it. Where a file
 //! cannot be converted, it says so with the code that the engine must give.
 
+mod checks;
 mod decode;
 mod host;
 mod item;
@@ -18,6 +19,7 @@ use roxmltree::{Document, Error, Node};
 use serde_json::{Map, Value};
 
 pub(crate) use self::{
+    checks::is_of_checks,
     table::{Kind, kind},
     text::day,
 };
@@ -25,7 +27,7 @@ pub(crate) use self::{
 use self::host::Host;
 
 /// What an export holds.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(crate) struct Export {
     /// Machines, not blocks.
     pub(crate) hosts: u64,

@@ -19,10 +19,15 @@ pub(crate) enum Kind {
     Boolean,
     Date,
     Severity,
+    /// The result of a compliance check.
+    Outcome,
 }
 
 /// What a field of this name holds; those that nobody knows hold text.
 pub(crate) fn kind(name: &str) -> Kind {
+    if name == "cm:compliance-result" {
+        return Kind::Outcome;
+    }
     let known = element(name).or_else(|| element(&name.replace('_', "-")));
     match (name, known) {
         ("severity", _) => Kind::Severity,
@@ -44,7 +49,7 @@ pub(crate) enum Times {
 }
 
 const INTEGER_LISTS: &str = "bid osvdb cwe edb-id";
-const TEXT_LISTS: &str = "cve xref mskb msft cert rhsa usn secunia iava iavb iavt owasp cisco-sa cisco-bug-id cea-id tra \
+const TEXT_LISTS: &str = "cm:compliance-reference cve xref mskb msft cert rhsa usn secunia iava iavb iavt owasp cisco-sa cisco-bug-id cea-id tra \
                           apple-sa icsa";
 const NUMBERS: &str = "cvss_base_score cvss_temporal_score cvss3_base_score cvss3_temporal_score cvss4_base_score \
                        cvss4_threat_score cvss cvssv3 cvssV3_impactScore vpr_score vulnerability_priority_rating epss_score \
@@ -62,7 +67,7 @@ const TEXTS: &str = "plugin_name risk_factor cvss_vector cvss_temporal_vector cv
                      solution plugin_output output plugin_type fname script_version plugin_version agent cpe stig_severity \
                      asset_inventory_category hardware_inventory always_run thorough_tests generated_plugin \
                      cm:compliance-result cm:compliance-check-name cm:compliance-check-id cm:compliance-actual-value \
-                     cm:compliance-policy-value cm:compliance-info cm:compliance-solution cm:compliance-reference \
+                     cm:compliance-policy-value cm:compliance-info cm:compliance-solution \
                      cm:compliance-see-also cm:compliance-audit-file cm:compliance-output cm:compliance-error";
 
 /// Type and multiplicity of a child element; `None` when it is none that is known.

@@ -74,8 +74,7 @@ impl Conversion<'_> {
         let first_pass = first_pass(input, sink)?;
         sink.begin(&first_pass)?;
         let window = query.window(first_pass.matched);
-        let second =
-            SecondPass { selection: &first_pass.selection, hosts: &*first_pass.hosts, filters: &query.filters };
+        let second = SecondPass { selection: &first_pass.selection, hosts: &*first_pass.hosts, query };
         let (written, is_full) = second.write(input, sink)?;
         if !is_full && written != window.end - window.start {
             return Err(ResultsError::Changed);
@@ -83,7 +82,7 @@ impl Conversion<'_> {
         let position = window.start + written;
         let next_cursor = identity
             .filter(|_| position < first_pass.matched)
-            .map(|identity| Cursor::new(&query.filters, &query.sort, &identity, position).to_string());
+            .map(|identity| Cursor::new(query.kind, &query.filters, &query.sort, &identity, position).to_string());
         let summary = ConversionSummary {
             total_vulnerabilities: first_pass.matched,
             written,

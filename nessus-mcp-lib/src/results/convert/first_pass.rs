@@ -17,7 +17,7 @@ use crate::results::{
     error::{ParseFailure, ResultsError},
     judge::{ExportStats, Tally},
     query::{NameKey, Query, ranks},
-    record::{FieldId, FieldRef, FieldSet, Host, Record, key_of_other, nearest},
+    record::{FieldId, FieldRef, FieldSet, Host, Record, RecordKind, key_of_other, nearest},
     xml::{ExportReader, Header, RepairCounts, Step, Visit},
 };
 
@@ -93,7 +93,7 @@ impl<'q> Findings<'q> {
         let record = Record { host: reader.host(), item: reader.item() };
         self.warnings.add(&record);
         self.names.look_for_wanted(&record);
-        if !self.query.filters.matches(&record) {
+        if !self.query.matches(&record) {
             return false;
         }
         self.names.look_at_present(&record);
@@ -196,8 +196,9 @@ pub(crate) fn first_pass<R: BufRead>(
 
 /// Which names the export has: those a query asks for on the export's word, and those that `full` shows.
 struct Names<'q> {
-    /// Not seen yet.
-    wanted: Vec<(&'static str, &'q str)>,
+    kind: RecordKind,
+    /// Not seen yet in an item of the kind, and whether in one of the other.
+    wanted: Vec<(&'static str, &'q str, bool)>,
     /// In `full`: what is shown of every item.
     full: Option<FieldSet>,
     declared: FieldSet,
@@ -210,7 +211,8 @@ struct Names<'q> {
 impl<'q> Names<'q> {
     fn new(query: &'q Query) -> Self {
         Self {
-            wanted: query.undeclared().collect(),
+            kind: query.kind,
+            wanted: query.undeclared().map(|(place, name)| (place, name, false)).collect(),
             full: query.projection.beside_all(),
             declared: FieldSet::default(),
             others: BTreeSet::new(),
@@ -223,7 +225,12 @@ impl<'q> Names<'q> {
         if self.wanted.is_empty() {
             return;
         }
-        self.wanted.retain(|(_, name)| !record.has_other(name));
+        let is_of_kind = record.kind() == self.kind;
+        self.wanted.retain_mut(|(_, name, is_in_other)| {
+            let is_found = record.has_other(name);
+            *is_in_other |= is_found;
+            !(is_found && is_of_kind)
+        });
         remember_others(&mut self.known, record);
     }
 
@@ -234,8 +241,9 @@ impl<'q> Names<'q> {
     }
 
     fn check(&self) -> Result<(), ResultsError> {
-        let Some((place, name)) = self.wanted.first() else { return Ok(()) };
-        Err(unknown_field(name, place, self.known.iter().map(String::as_str)))
+        let Some((place, name, is_in_other)) = self.wanted.first() else { return Ok(()) };
+        let other = is_in_other.then_some(self.kind.other());
+        Err(unknown_field(name, place, other, self.known.iter().map(String::as_str)))
     }
 
     fn present(&self) -> (Vec<FieldRef>, bool) {
@@ -262,9 +270,18 @@ fn remember_others(names: &mut BTreeSet<String>, record: &Record<'_>) -> bool {
     has_room
 }
 
-/// The error for a name that the export does not have.
-pub(crate) fn unknown_field<'n>(name: &str, place: &'static str, known: impl Iterator<Item = &'n str>) -> ResultsError {
-    ResultsError::UnknownField { field: crate::error::excerpt(name).to_string(), place, nearest: nearest(name, known) }
+/// The error for a name that the items of the kind do not have, but perhaps those of the `other`.
+pub(crate) fn unknown_field<'n>(
+    name: &str,
+    place: &'static str,
+    other: Option<RecordKind>,
+    known: impl Iterator<Item = &'n str>,
+) -> ResultsError {
+    let field = crate::error::excerpt(name).to_string();
+    match other {
+        Some(kind) => ResultsError::FieldOfOtherKind { field, place, kind },
+        None => ResultsError::UnknownField { field, place, nearest: nearest(name, known) },
+    }
 }
 
 /// The declared and other fields that the `full` profile shows.

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::results::{
     error::{ParseFailure, ResultsError},
-    query::{FilterSet, Key},
+    query::{Key, Query},
     record::{Host, Record},
     xml::{ExportReader, ItemReader, Step, buffered},
 };
@@ -26,7 +26,7 @@ const ITEM_BYTES: usize = 8 << 10;
 pub(crate) struct SecondPass<'s> {
     pub selection: &'s Selection,
     pub hosts: &'s HostOf<'s>,
-    pub filters: &'s FilterSet,
+    pub query: &'s Query,
 }
 
 impl SecondPass<'_> {
@@ -82,7 +82,7 @@ impl SecondPass<'_> {
                 Step::End => return Err(ResultsError::Changed),
                 Step::Item => {
                     let record = Record { host: reader.host(), item: reader.item() };
-                    if self.filters.matches(&record) {
+                    if self.query.matches(&record) {
                         if !counting.record(&record)? {
                             return Ok(false);
                         }

@@ -12,7 +12,7 @@ use crate::results::{
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ConversionSummary {
-    /// Findings that match the filters.
+    /// Findings, or compliance checks where those are asked for, that match the filters.
     pub total_vulnerabilities: u64,
     /// Findings written: those of the page.
     pub written: u64,

@@ -161,17 +161,21 @@ impl<W: Write> Sink for Sarif<'_, W> {
         self.driver.extend(version.map(|version| ("version".to_owned(), json!(version))));
         let feed = stats.plugin_feed_version.as_deref();
         let mut about = members(json!({
+            "kind": self.query.kind,
             "filters_applied": self.query.filters.to_json(),
             "sort": self.query.sort.to_string(),
             "profile": self.query.projection.name(),
             "matched": first_pass.matched,
-            "total": stats.items,
+            "total": stats.of_kind(self.query.kind),
             "hosts": stats.hosts,
             "severity_counts": stats.severity_counts,
+            "compliance_counts": stats.compliance_counts,
             "truncated": first_pass.failure.is_some(),
         }));
         let header = &first_pass.header;
+        let left_out = stats.left_out(self.query.kind);
         let texts = [
+            ("left_out", left_out.as_deref()),
             ("report_name", header.report_name.as_deref()),
             ("policy_name", header.policy_name.as_deref().or(stats.policy_used.as_deref())),
             ("plugin_feed_version", feed),
@@ -267,7 +271,10 @@ struct Message<'r> {
 }
 
 fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
-    let text = |id| Some(Message { text: first(record, id)? });
+    let is_check = record.kind() == RecordKind::Compliance;
+    // What else a compliance check says is about this one, and a plugin does many.
+    let is_of_rule = |id: &FieldId| !is_check || *id == FieldId::PluginName;
+    let text = |id| Some(Message { text: first(record, Some(id).filter(is_of_rule)?)? });
     let mut tags = Vec::new();
     for field in [FieldId::PluginFamily, FieldId::Cve, FieldId::Cwe] {
         cells::values(record, &FieldRef::Declared(field), |value| {
@@ -284,7 +291,7 @@ fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
         short_description: text(FieldId::PluginName),
         full_description: text(FieldId::Description).or_else(|| text(FieldId::Synopsis)),
         help: text(FieldId::Solution),
-        help_uri: links.into_iter().find(|link| cells::is_link(link)),
+        help_uri: links.into_iter().find(|link| !is_check && cells::is_link(link)),
         properties: Tags { tags },
     }
 }
@@ -299,7 +306,10 @@ fn result(record: &Record<'_>, id: &str, index: usize, fingerprint: &str) -> Jso
     };
     let mut message =
         format!("{} on {place}", text(FieldId::PluginName).unwrap_or_else(|| format!("plugin {id}").into()));
-    for more in [text(FieldId::ComplianceCheckName), text(FieldId::Synopsis)].into_iter().flatten() {
+    let check = [FieldId::ComplianceCheckName, FieldId::ComplianceResult].map(text).into_iter().flatten();
+    let check = check.collect::<Vec<_>>().join(": ");
+    let check = Some(check).filter(|check| !check.is_empty()).map(Cow::from);
+    for more in [check, text(FieldId::Synopsis)].into_iter().flatten() {
         // Writing to a string does not fail.
         let _ = write!(message, "\n\n{more}");
     }

@@ -6,9 +6,12 @@ use rstest::rstest;
 use serde_json::{Value as Json, json};
 
 use super::*;
-use crate::results::{FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, ResultsError, SortOrder};
+use crate::results::{
+    FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, RecordKind, ResultsError, SortOrder,
+};
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+const COMPLIANCE: &[u8] = include_bytes!("../../../../fixtures/exports/compliance.nessus");
 const TRUNCATED: &[u8] = include_bytes!("../../../../fixtures/exports/truncated.nessus");
 const SARIF_SCHEMA: &str = include_str!("../../../../fixtures/sarif-2.1.0.schema.json");
 
@@ -52,11 +55,15 @@ fn converted(format: Format, export: &[u8], query: QueryBuilder) -> String {
 fn findings(export: &[u8], query: QueryBuilder) -> Vec<Json> {
     let lines = converted(Format::JsonNl, export, query);
     let lines = lines.lines().map(|line| serde_json::from_str::<Json>(line).unwrap());
-    lines.filter(|line| line["type"] == "vulnerability").collect()
+    lines.filter(|line| line["type"] == "vulnerability" || line["type"] == "compliance").collect()
 }
 
 fn full() -> QueryBuilder {
     Query::builder().profile(Profile::Full)
+}
+
+fn checks() -> QueryBuilder {
+    full().kind(RecordKind::Compliance)
 }
 
 fn filtered() -> QueryBuilder {
@@ -90,6 +97,8 @@ fn cell(value: &Json) -> String {
 #[case(full())]
 #[case(filtered())]
 #[case(paged())]
+#[case(checks())]
+#[case(Query::builder().kind(RecordKind::Compliance))]
 #[case(Query::builder().fields(["plugin_output", "host", "see_also"]))]
 #[case(Query::builder().profile(Profile::Triage))]
 #[case(full().extra_fields(["finding_key"]))]
@@ -98,7 +107,7 @@ fn a_table_has_what_lines_of_json_have(#[case] query: QueryBuilder) {
         "<ReportItem severity=\"1\" pluginID=\"2\" port=\"0\"><CVE>other</CVE><cve>CVE-1</cve><see-also>more</see-also>\
          <plugin_output>-rw-r--r-- a;b</plugin_output></ReportItem>",
     );
-    for export in [OFFICE, &lookalikes] {
+    for export in [OFFICE, COMPLIANCE, &lookalikes] {
         assert_same_table(export, &query);
     }
 }
@@ -143,7 +152,7 @@ fn a_table_that_cannot_have_every_field_is_refused() {
 
 #[test]
 fn checks_of_one_plugin_are_different_results() {
-    let log: Json = serde_json::from_str(&converted(Format::Sarif, &hostile(), full())).unwrap();
+    let log: Json = serde_json::from_str(&converted(Format::Sarif, &hostile(), checks())).unwrap();
     let results = log["runs"][0]["results"].as_array().unwrap();
     let checks: Vec<&Json> = results.iter().filter(|result| result["ruleId"] == "21156").collect();
     assert_eq!(checks.len(), 2);
@@ -285,6 +294,8 @@ fn assert_valid(log: &Json) {
 #[case(OFFICE.to_vec(), Query::builder().filters(r#"{"host": "nowhere"}"#.parse().unwrap()))]
 #[case(hostile(), full())]
 #[case(OFFICE.to_vec(), full().extra_fields(["finding_key"]))]
+#[case(hostile(), checks())]
+#[case(COMPLIANCE.to_vec(), checks())]
 fn a_log_follows_the_schema_and_has_what_lines_of_json_have(#[case] export: Vec<u8>, #[case] query: QueryBuilder) {
     let findings = findings(&export, query.clone());
     let log: Json = serde_json::from_str(&converted(Format::Sarif, &export, query)).unwrap();
@@ -338,16 +349,22 @@ fn the_schema_finds_what_is_wrong() {
 #[test]
 fn a_log_says_what_kind_of_finding_each_is() {
     let log: Json = serde_json::from_str(&converted(Format::Sarif, OFFICE, full())).unwrap();
-    for result in log["runs"][0]["results"].as_array().unwrap() {
+    let of_checks: Json = serde_json::from_str(&converted(Format::Sarif, COMPLIANCE, checks())).unwrap();
+    let results = [&log, &of_checks].map(|log| log["runs"][0]["results"].as_array().unwrap());
+    for result in results.into_iter().flatten() {
         let finding = &result["properties"]["finding"];
-        let expected = match (finding["cm:compliance-result"].as_str(), finding["severity"].as_str().unwrap()) {
-            (Some("PASSED"), _) => ("pass", "none"),
-            (Some("FAILED"), _) | (None, "Critical" | "High") => ("fail", "error"),
-            (None, "Medium") => ("fail", "warning"),
-            (None, "Low") => ("fail", "note"),
-            (None, "Info") => ("informational", "none"),
-            other => panic!("{other:?}"),
-        };
+        let expected =
+            match (finding["type"].as_str(), finding["cm:compliance-result"].as_str(), finding["severity"].as_str()) {
+                (Some("compliance"), Some("PASSED"), None) => ("pass", "none"),
+                (Some("compliance"), Some("WARNING"), None) => ("review", "none"),
+                (Some("compliance"), None | Some("ERROR" | "skipped"), None) => ("open", "none"),
+                (Some("compliance"), Some("FAILED"), None) | (_, None, Some("Critical" | "High")) => ("fail", "error"),
+                (_, None, Some("Medium")) => ("fail", "warning"),
+                (_, None, Some("Low")) => ("fail", "note"),
+                (_, None, Some("Info")) => ("informational", "none"),
+                other => panic!("{other:?}"),
+            };
+        assert!(finding["type"] != "compliance" || result.get("rank").is_none(), "{result}");
         assert_eq!((result["kind"].as_str().unwrap(), result["level"].as_str().unwrap()), expected, "{finding}");
     }
     let notes = log["runs"][0]["invocations"][0]["toolExecutionNotifications"].to_string();
@@ -356,9 +373,12 @@ fn a_log_says_what_kind_of_finding_each_is() {
 
 #[test]
 fn a_report_shows_every_finding_and_runs_nothing() {
-    for export in [OFFICE.to_vec(), hostile()] {
-        let html = converted(Format::Html, &export, full());
-        let count = findings(&export, full()).len();
+    let exports =
+        [(OFFICE.to_vec(), full()), (hostile(), full()), (hostile(), checks()), (COMPLIANCE.to_vec(), checks())];
+    for (export, query) in exports {
+        let html = converted(Format::Html, &export, query.clone());
+        let count = findings(&export, query.clone()).len();
+        assert!(count > 0);
         assert_eq!(html.matches("<details ").count(), count);
         assert_eq!(html.matches("</details>").count(), count);
         for forbidden in [
@@ -377,7 +397,8 @@ fn a_report_shows_every_finding_and_runs_nothing() {
         }
         // Every reference out of the page is a link that a person has to follow.
         assert!(!html.contains(" src=") && html.matches("href=").count() == html.matches("<a href=\"http").count());
-        assert!(html.contains("default-src 'none'") && html.matches("<svg ").count() >= 1);
+        let has_charts = html.contains("<p class=\"kind\">Vulnerability scan</p>");
+        assert!(html.contains("default-src 'none'") && (html.matches("<svg ").count() >= 1) == has_charts);
     }
     let html = converted(Format::Html, &hostile(), full());
     assert!(html.contains("href=\"https://b.example/page\"") && !html.contains("href=\"https://a.example"), "{html}");
@@ -409,6 +430,26 @@ fn the_charts_count_what_matches() {
     assert!(html.contains("Not scanned: 1."), "{html}");
 }
 
+#[test]
+fn a_report_has_compliance_checks_apart() {
+    let html = converted(Format::Html, COMPLIANCE, Query::builder());
+    assert!(html.contains("Findings by severity: Critical 1, High 1, Medium 1, Low 0, Info 2"), "{html}");
+    let section = html.split("<h2>Compliance</h2>").nth(1).unwrap().split("<h2>Findings</h2>").next().unwrap();
+    assert!(
+        section.contains("<strong>11</strong> outcomes of compliance checks: failed 3, not done 1, to be reviewed 1")
+    );
+    let row = "<tr><td>1.1 Root may not log in over SSH <small>800-53|AC-2, CSF|PR.AC-1</small></td><td>2</td><td>0</td>\
+               <td>0</td><td>0</td><td>1</td><td>3</td></tr>";
+    assert!(section.contains(row), "{section}");
+    assert!(!html.split("<h2>Findings</h2>").nth(1).unwrap().contains("1.1 Root"), "the list has none");
+    let checks = converted(Format::Html, COMPLIANCE, checks());
+    assert!(checks.contains("<p class=\"kind\">Compliance audit</p>") && !checks.contains(">High<"), "{checks}");
+    assert!(
+        !converted(Format::Html, b"<NessusClientData_v2><Report/></NessusClientData_v2>", Query::builder())
+            .contains("<h2>Compliance</h2>")
+    );
+}
+
 #[rstest]
 #[case(Format::JsonNl, "\"truncated\":true")]
 #[case(Format::Csv, "910001")]
@@ -434,15 +475,18 @@ fn a_broken_export_is_converted_in_part_only_when_asked(#[case] format: Format, 
             assert_valid(&serde_json::from_str(&text).unwrap());
         }
         let sound = lenient.convert(Cursor::new(OFFICE), &mut Vec::new()).unwrap();
-        assert_eq!((sound.failure, sound.written), (None, 23));
+        assert_eq!((sound.failure, sound.written), (None, 22));
     }
 }
 
 #[test]
 fn every_cut_gives_the_items_before_it() {
     let whole: Vec<Json> = findings(OFFICE, full().sort(SortOrder::File));
-    let ends: Vec<usize> =
-        OFFICE.windows(13).enumerate().filter(|(_, at)| *at == b"</ReportItem>").map(|(at, _)| at + 13).collect();
+    let ends = OFFICE.windows(13).enumerate().filter(|(_, at)| *at == b"</ReportItem>").map(|(at, _)| at + 13);
+    // Its only compliance check is none of the findings.
+    let check = OFFICE.windows(13).position(|at| at == b"<compliance>t").unwrap();
+    let check_end = ends.clone().find(|end| *end > check);
+    let ends: Vec<usize> = ends.filter(|end| Some(*end) != check_end).collect();
     let wide: Vec<u8> = [0xFF, 0xFE]
         .into_iter()
         .chain(str::from_utf8(OFFICE).unwrap().encode_utf16().flat_map(u16::to_le_bytes))

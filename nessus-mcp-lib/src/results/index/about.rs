@@ -5,7 +5,12 @@ use std::{fs::File, time::UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use crate::results::{
-    convert::Warnings, error::ResultsError, judge::ExportStats, query::Identity, record::FieldSet, xml::Header,
+    convert::Warnings,
+    error::ResultsError,
+    judge::ExportStats,
+    query::Identity,
+    record::{FieldSet, RecordKind, is_called},
+    xml::Header,
 };
 
 /// All but the rows and hosts.
@@ -35,15 +40,24 @@ pub(super) struct ExportIdentity {
     pub modified: Option<u128>,
 }
 
-/// Which fields an item has.
+/// Of which kind an item is, and which fields it has.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Shape {
+    pub kind: RecordKind,
     /// Declared fields with an occurrence.
     pub present: FieldSet,
     /// Declared fields that the `full` profile shows.
     pub shown: FieldSet,
     /// Undeclared ones, as indices of the names, in the order of the item.
     pub others: Vec<u32>,
+}
+
+impl Shape {
+    /// Whether it has an undeclared element or attribute of this name.
+    pub(super) fn has_other(&self, name: &str, names: &[String]) -> bool {
+        let mut others = self.others.iter().filter_map(|number| names.get(*number as usize));
+        others.any(|found| is_called(found, name))
+    }
 }
 
 impl ExportIdentity {

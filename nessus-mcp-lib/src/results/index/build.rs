@@ -162,6 +162,7 @@ impl<W: Write> Builder<W> {
                 self.shape.others.push(number);
             }
         }
+        self.shape.kind = record.kind();
         self.shape.present = item.present();
         self.shape.shown = record.shown_beside(FieldSet::default());
         if let Some(known) = self.known.get(&self.shape) {

@@ -15,7 +15,7 @@ use crate::results::{
     convert::{FirstPass, OTHER_NAMES, Picker, Wanted, Window, full_fields, unknown_field},
     error::ResultsError,
     query::{Filter, Key, Query, SortOrder, Sorter},
-    record::{FieldId, FieldRef, FieldSet, Host, Item, Kind, Origin, Record, Value, is_called},
+    record::{FieldId, FieldRef, FieldSet, Host, Item, Kind, Origin, Record, Value},
     xml::ItemReader,
 };
 
@@ -29,10 +29,14 @@ pub(crate) fn search<'i, R: Read + Seek>(
     export: &mut R,
 ) -> Result<FirstPass<'i>, ResultsError> {
     let (about, stored) = (&index.about, &index.stored);
-    let missing = |name: &str| !about.names.iter().any(|found| is_called(found, name));
-    if let Some((place, name)) = query.undeclared().find(|(_, name)| missing(name)) {
+    let has = |kind, name: &str| {
+        let mut shapes = about.shapes.iter().filter(|shape| shape.kind == kind);
+        shapes.any(|shape| shape.has_other(name, &about.names))
+    };
+    if let Some((place, name)) = query.undeclared().find(|(_, name)| !has(query.kind, name)) {
         let known: BTreeSet<&str> = about.names.iter().take(OTHER_NAMES).map(String::as_str).collect();
-        return Err(unknown_field(name, place, known.into_iter()));
+        let other = Some(query.kind.other()).filter(|other| has(*other, name));
+        return Err(unknown_field(name, place, other, known.into_iter()));
     }
     query.filters.check()?;
     let rank = |host| stored.rank(host);
@@ -45,17 +49,20 @@ pub(crate) fn search<'i, R: Read + Seek>(
     let needs_host = about.has_namespaces || asked.any(FieldRef::needs_host);
     let mut host = (None, Host::default());
     stored.rows(|row| {
+        let shape = about.shapes.get(row.shape as usize).ok_or(ResultsError::Changed)?;
+        if shape.kind != query.kind {
+            return Ok(());
+        }
         if needs_host && host.0 != Some(row.host) {
             host = (Some(row.host), stored.host(row.host)?);
         }
         let host = &host.1;
-        let shape = about.shapes.get(row.shape as usize).ok_or(ResultsError::Changed)?;
         let view = View { row: &row, shape, names: &about.names, record: Record { host, item: &nothing } };
         let mut verdict = query.filters.verdict(&|filter| view.ask(filter));
         let mut record = None;
         if verdict.is_none() {
             let read = items.read(&row, host)?;
-            verdict = Some(query.filters.matches(&read));
+            verdict = Some(query.matches(&read));
             record = Some(read);
         }
         if verdict != Some(true) {
@@ -125,7 +132,10 @@ impl View<'_> {
             return known;
         }
         let present = |id| self.shape.present.contains(id);
-        let stands_in = id == FieldId::PluginName && present(FieldId::PluginNameElement);
+        let stands_in = match id.field().origin {
+            Origin::Check => present(FieldId::Compliance) && present(FieldId::Description),
+            _ => id == FieldId::PluginName && present(FieldId::PluginNameElement),
+        };
         let is_of_item = !matches!(id.field().origin, Origin::Host | Origin::HostList | Origin::Derived(_));
         if !is_of_item || present(id) || stands_in {
             Known::Unknown
@@ -138,8 +148,7 @@ impl View<'_> {
 
     /// What is known of an undeclared field: that the item has none of this name.
     fn other(&self, name: &str) -> Known {
-        let mut others = self.shape.others.iter().filter_map(|number| self.names.get(*number as usize));
-        if others.any(|found| is_called(found, name)) { Known::Unknown } else { Known::Nothing }
+        if self.shape.has_other(name, self.names) { Known::Unknown } else { Known::Nothing }
     }
 
     /// The item's key, when the row knows all of it.

@@ -5,10 +5,13 @@ use std::{collections::BTreeSet, io::BufRead};
 use serde::{Deserialize, Serialize};
 
 use super::scan_information::{self, ScanInformation};
-use crate::results::{
-    query::NameKey,
-    record::{Blocks, ComplianceResult, Host, HostEvidence, Record, RecordKind, Severity},
-    xml::{ExportReader, Step, Visit},
+use crate::{
+    error::counted,
+    results::{
+        query::NameKey,
+        record::{Blocks, ComplianceResult, Host, HostEvidence, Record, RecordKind, Severity},
+        xml::{ExportReader, Step, Visit},
+    },
 };
 
 /// How many names of hosts without findings are kept.
@@ -149,6 +152,27 @@ pub struct ExportStats {
     pub compliance_counts: ComplianceCounts,
     /// Items by severity. Outcomes of compliance checks are left out: the severity they bear is only their status.
     pub severity_counts: SeverityCounts,
+}
+
+impl ExportStats {
+    /// Items of a kind.
+    pub(crate) const fn of_kind(&self, kind: RecordKind) -> u64 {
+        match kind {
+            RecordKind::Vulnerability => self.items.saturating_sub(self.compliance_items),
+            RecordKind::Compliance => self.compliance_items,
+        }
+    }
+
+    /// What is left out of an answer that is about `kind`, in words, when that is something.
+    pub(crate) fn left_out(&self, kind: RecordKind) -> Option<String> {
+        let other = kind.other();
+        let count = self.of_kind(other);
+        let (items, place) = match other {
+            RecordKind::Vulnerability => (counted(count, "finding", "findings"), "severity_counts"),
+            RecordKind::Compliance => (counted(count, "compliance check", "compliance checks"), "compliance_counts"),
+        };
+        (count > 0).then(|| format!("{items}, counted in {place}; kind `{other}` shows them"))
+    }
 }
 
 impl ComplianceCounts {

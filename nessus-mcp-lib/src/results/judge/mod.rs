@@ -5,8 +5,10 @@
 //! ([`Validation`] to [`ValidationReport`]). It shows no findings.
 
 mod authentication;
+mod checks;
 mod counts;
 mod coverage;
+mod host_list;
 mod port_range;
 mod scan_information;
 mod targets;
@@ -24,8 +26,10 @@ pub use self::{
 };
 pub(crate) use self::{
     authentication::{Judge, Judgement},
+    checks::{CheckGroup, CheckGroups},
     counts::{Tally, is_zero},
     coverage::{Coverage, ScanKind, Setting},
+    host_list::HostList,
     port_range::{PortRange, Transport},
     scan_information::PLUGIN as SCAN_INFORMATION,
 };

@@ -1,6 +1,6 @@
 //! A question about an export.
 
-use std::ops::Range;
+use std::{ops::Range, str::FromStr};
 
 use super::{
     cursor::Cursor,
@@ -9,7 +9,10 @@ use super::{
     profile::{Profile, Projection},
     sort::SortOrder,
 };
-use crate::results::{error::ResultsError, record::FieldRef};
+use crate::results::{
+    error::ResultsError,
+    record::{FieldRef, Record, RecordKind},
+};
 
 /// Which findings, in which order, how many of them, and what of each.
 ///
@@ -27,6 +30,7 @@ use crate::results::{error::ResultsError, record::FieldRef};
 /// ```
 #[derive(Debug, Clone)]
 pub struct Query {
+    pub(crate) kind: RecordKind,
     pub(crate) projection: Projection,
     pub(crate) filters: FilterSet,
     pub(crate) sort: SortOrder,
@@ -40,7 +44,7 @@ impl Query {
     /// The most characters of a page when nothing is asked for.
     pub const DEFAULT_MAX_CHARS: u64 = 40_000;
 
-    /// Begins with the profile `brief`, no filters, worst first, everything.
+    /// Begins with vulnerabilities, the profile `brief`, no filters, worst first, everything.
     pub fn builder() -> QueryBuilder {
         QueryBuilder::default()
     }
@@ -48,6 +52,11 @@ impl Query {
     /// The page asked for.
     pub fn page(&self) -> Page {
         self.page
+    }
+
+    /// Whether an item is asked for.
+    pub(crate) fn matches(&self, record: &Record<'_>) -> bool {
+        record.kind() == self.kind && self.filters.matches(record)
     }
 
     /// The findings that are shown, counted from 0 in their order.
@@ -65,7 +74,7 @@ impl Query {
     /// How many findings can decide what is shown as lines of JSON, from the first in their order.
     pub(crate) fn keys_wanted(&self) -> u64 {
         /// Every line of a finding has at least so many characters.
-        const SHORTEST: u64 = r#"{"type":"vulnerability"}"#.len() as u64;
+        const SHORTEST: u64 = r#"{"type":"compliance"}"#.len() as u64;
         let window = self.window(u64::MAX);
         let fitting = self.max_chars.map_or(u64::MAX, |most| most / SHORTEST + 1);
         window.end.min(window.start.saturating_add(fitting))
@@ -73,13 +82,18 @@ impl Query {
 
     /// The names that only the export can vouch for, with the option they stand in.
     pub(crate) fn undeclared(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        self.named().filter_map(|(place, field)| Some((place, field.undeclared()?)))
+    }
+
+    /// The fields that are asked for, with the option they stand in.
+    fn named(&self) -> impl Iterator<Item = (&'static str, &FieldRef)> {
         let fields = match &self.projection {
             Projection::Full { .. } => &[][..],
             Projection::Fields { fields, .. } => fields,
         };
-        let filters = self.filters.fields().into_iter().filter_map(FieldRef::undeclared).map(|name| ("filters", name));
-        let fields = fields.iter().filter_map(FieldRef::undeclared).map(|name| ("fields", name));
-        let sort = self.sort.field().into_iter().filter_map(FieldRef::undeclared).map(|name| ("sort", name));
+        let filters = self.filters.fields().into_iter().map(|field| ("filters", field));
+        let fields = fields.iter().map(|field| ("fields", field));
+        let sort = self.sort.field().into_iter().map(|field| ("sort", field));
         filters.chain(fields).chain(sort)
     }
 }
@@ -87,7 +101,8 @@ impl Query {
 impl Default for Query {
     fn default() -> Self {
         Self {
-            projection: Projection::of(Profile::default()),
+            kind: RecordKind::default(),
+            projection: Projection::of(Profile::default(), RecordKind::default()),
             filters: FilterSet::default(),
             sort: SortOrder::default(),
             page: Page::default(),
@@ -101,6 +116,7 @@ impl Default for Query {
 #[derive(Debug, Clone, Default)]
 #[must_use]
 pub struct QueryBuilder {
+    kind: RecordKind,
     profile: Option<Profile>,
     fields: Option<Vec<String>>,
     extra_fields: Vec<String>,
@@ -112,6 +128,12 @@ pub struct QueryBuilder {
 }
 
 impl QueryBuilder {
+    /// Asks for items of this kind; the others are left out, and the answer says how many there are.
+    pub fn kind(mut self, kind: RecordKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
     /// Shows the fields of a profile. Excludes [`QueryBuilder::fields`].
     pub fn profile(mut self, profile: Profile) -> Self {
         self.profile = Some(profile);
@@ -162,7 +184,7 @@ impl QueryBuilder {
 
     /// Goes on where another page has ended: its `next_cursor`. Excludes a page number but 1.
     ///
-    /// The filters and the order must be those of that page; profile, page size and budget need not.
+    /// The kind, the filters and the order must be those of that page; profile, page size and budget need not.
     pub fn cursor(mut self, cursor: impl Into<String>) -> Self {
         self.cursor = Some(cursor.into());
         self
@@ -181,13 +203,13 @@ impl QueryBuilder {
     /// Finishes the query.
     ///
     /// # Errors
-    /// When both a profile and fields were given, an empty or too long list of fields, both a cursor and a page, or a cursor that
-    /// is none of a query with these filters in this order.
+    /// When both a profile and fields were given, an empty or too long list of fields, a field of the other kind in filters,
+    /// fields or order, both a cursor and a page, or a cursor that is none of a query with these filters in this order.
     pub fn build(self) -> Result<Query, ResultsError> {
         let projection = match (self.profile, &self.fields) {
             (Some(_), Some(_)) => return Err(ResultsError::ProfileAndFields),
             (None, Some(fields)) => Projection::custom(fields)?,
-            (profile, None) => Projection::of(profile.unwrap_or_default()),
+            (profile, None) => Projection::of(profile.unwrap_or_default(), self.kind),
         };
         let projection = projection.with_extra(&self.extra_fields)?;
         let mut page = self.page;
@@ -197,7 +219,7 @@ impl QueryBuilder {
             }
             Some(text) => {
                 page = page.first();
-                Some(Cursor::read(text, &self.filters, &self.sort)?)
+                Some(Cursor::read(text, self.kind, &self.filters, &self.sort)?)
             }
             None => None,
         };
@@ -206,6 +228,27 @@ impl QueryBuilder {
             None if page.is_all() => None,
             asked => Some(asked.unwrap_or(Query::DEFAULT_MAX_CHARS)),
         };
-        Ok(Query { projection, filters: self.filters, sort: self.sort, page, cursor, max_chars })
+        let Self { kind, filters, sort, .. } = self;
+        let query = Query { kind, projection, filters, sort, page, cursor, max_chars };
+        let of_other = |(_, field): &(_, &FieldRef)| field.kind().is_some_and(|of| of != kind);
+        if let Some((place, field)) = query.named().find(of_other) {
+            return Err(ResultsError::FieldOfOtherKind {
+                field: crate::error::excerpt(field.name()).to_string(),
+                place,
+                kind: kind.other(),
+            });
+        }
+        Ok(query)
+    }
+}
+
+impl FromStr for RecordKind {
+    type Err = ResultsError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| ResultsError::UnknownKind {
+            name: crate::error::excerpt(text).to_string(),
+            known: Self::ALL.map(Self::name).into(),
+        })
     }
 }

@@ -6,7 +6,7 @@ use crate::{
     error::{counted, excerpt},
     results::{
         error::ResultsError,
-        record::{FieldId, FieldRef, FieldSet, MOST_NAMES, NAME_BYTES},
+        record::{FieldId, FieldRef, FieldSet, MOST_NAMES, NAME_BYTES, RecordKind},
     },
 };
 
@@ -17,14 +17,14 @@ use crate::{
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Profile {
-    /// Host, plugin, severity, CVEs, score and exploit.
+    /// Host, plugin, severity, CVEs, score and exploit; of a compliance check host, plugin, name and result.
     Minimal,
-    /// Minimal, with the plugin's name, CVSS 3 score and synopsis.
+    /// Minimal, with the plugin's name, CVSS 3 score and synopsis; of a check with audit file and references.
     Summary,
-    /// Summary, with description and solution.
+    /// Summary, with description and solution; of a check with actual value, policy value and solution.
     #[default]
     Brief,
-    /// What it takes to decide what to fix first and to write a ticket.
+    /// What it takes to decide what to fix first and to write a ticket; of a check also port and protocol.
     Triage,
     /// Every element and attribute of the item, and the derived fields; `finding_key` only where it is asked for as an extra
     /// field, because it costs a third of the time.
@@ -77,6 +77,48 @@ const TRIAGE: &[FieldId] = &[
     FieldId::FindingKey,
 ];
 
+const MINIMAL_OF_CHECKS: &[FieldId] =
+    &[FieldId::Host, FieldId::PluginId, FieldId::ComplianceCheckName, FieldId::ComplianceResult];
+
+const SUMMARY_OF_CHECKS: &[FieldId] = &[
+    FieldId::Host,
+    FieldId::PluginId,
+    FieldId::ComplianceCheckName,
+    FieldId::ComplianceResult,
+    FieldId::PluginName,
+    FieldId::ComplianceAuditFile,
+    FieldId::ComplianceReference,
+];
+
+const BRIEF_OF_CHECKS: &[FieldId] = &[
+    FieldId::Host,
+    FieldId::PluginId,
+    FieldId::ComplianceCheckName,
+    FieldId::ComplianceResult,
+    FieldId::PluginName,
+    FieldId::ComplianceAuditFile,
+    FieldId::ComplianceReference,
+    FieldId::ComplianceActualValue,
+    FieldId::CompliancePolicyValue,
+    FieldId::ComplianceSolution,
+];
+
+const TRIAGE_OF_CHECKS: &[FieldId] = &[
+    FieldId::Host,
+    FieldId::Port,
+    FieldId::Protocol,
+    FieldId::PluginId,
+    FieldId::PluginName,
+    FieldId::ComplianceCheckName,
+    FieldId::ComplianceResult,
+    FieldId::ComplianceActualValue,
+    FieldId::CompliancePolicyValue,
+    FieldId::ComplianceAuditFile,
+    FieldId::ComplianceReference,
+    FieldId::ComplianceSolution,
+    FieldId::FindingKey,
+];
+
 impl Profile {
     /// From the shortest to the longest.
     pub const ALL: [Self; 5] = [Self::Minimal, Self::Summary, Self::Brief, Self::Triage, Self::Full];
@@ -97,14 +139,18 @@ impl Profile {
         Self::ALL.map(Self::name)
     }
 
-    /// The fields, in order; `None` is all there are.
-    pub(crate) const fn fields(self) -> Option<&'static [FieldId]> {
-        match self {
-            Self::Minimal => Some(MINIMAL),
-            Self::Summary => Some(SUMMARY),
-            Self::Brief => Some(BRIEF),
-            Self::Triage => Some(TRIAGE),
-            Self::Full => None,
+    /// The fields of items of a kind, in order; `None` is all there are.
+    pub(crate) const fn fields(self, kind: RecordKind) -> Option<&'static [FieldId]> {
+        match (self, kind) {
+            (Self::Minimal, RecordKind::Vulnerability) => Some(MINIMAL),
+            (Self::Summary, RecordKind::Vulnerability) => Some(SUMMARY),
+            (Self::Brief, RecordKind::Vulnerability) => Some(BRIEF),
+            (Self::Triage, RecordKind::Vulnerability) => Some(TRIAGE),
+            (Self::Minimal, RecordKind::Compliance) => Some(MINIMAL_OF_CHECKS),
+            (Self::Summary, RecordKind::Compliance) => Some(SUMMARY_OF_CHECKS),
+            (Self::Brief, RecordKind::Compliance) => Some(BRIEF_OF_CHECKS),
+            (Self::Triage, RecordKind::Compliance) => Some(TRIAGE_OF_CHECKS),
+            (Self::Full, _) => None,
         }
     }
 }
@@ -144,9 +190,9 @@ pub(crate) enum Projection {
 }
 
 impl Projection {
-    /// The profile's fields.
-    pub(crate) fn of(profile: Profile) -> Self {
-        match profile.fields() {
+    /// The profile's fields of items of a kind.
+    pub(crate) fn of(profile: Profile, kind: RecordKind) -> Self {
+        match profile.fields(kind) {
             None => Self::Full { asked: FieldSet::default() },
             Some(fields) => {
                 let fields = fields.iter().copied().map(FieldRef::Declared).collect();
@@ -229,6 +275,18 @@ mod tests {
     fn longer_profiles_contain_the_shorter_ones() {
         assert!(SUMMARY.starts_with(MINIMAL));
         assert!(BRIEF.starts_with(SUMMARY));
+        assert!(SUMMARY_OF_CHECKS.starts_with(MINIMAL_OF_CHECKS));
+        assert!(BRIEF_OF_CHECKS.starts_with(SUMMARY_OF_CHECKS));
+    }
+
+    #[test]
+    fn a_profile_has_no_field_of_the_other_kind() {
+        for (profile, kind) in Profile::ALL.into_iter().flat_map(|profile| RecordKind::ALL.map(|kind| (profile, kind)))
+        {
+            for field in profile.fields(kind).unwrap_or_default() {
+                assert!(field.kind().is_none_or(|of| of == kind), "{profile} {kind} {}", field.name());
+            }
+        }
     }
 
     #[test]
@@ -243,7 +301,7 @@ mod tests {
     #[test]
     fn lists_of_fields_have_a_limit() {
         let names = |count: usize| (0..count).map(|number| format!("field-{number}")).collect::<Vec<_>>();
-        let brief = || Projection::of(Profile::Brief);
+        let brief = || Projection::of(Profile::Brief, RecordKind::Vulnerability);
         assert!(Projection::custom(&names(MOST_NAMES)).is_ok());
         assert!(brief().with_extra(&names(MOST_NAMES)).is_ok());
         for list in [names(MOST_NAMES + 1), vec!["cve".to_owned(); 100_000], vec!["x".repeat(NAME_BYTES + 1)]] {

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
 
 use crate::results::{
     error::ResultsError,
-    record::{FieldId, FieldRef, Item, NAME_BYTES, Record, Value},
+    record::{FieldId, FieldRef, Item, NAME_BYTES, Record, RecordKind, Value},
 };
 
 /// How much of a text decides its place.
@@ -14,7 +14,8 @@ const TEXT_BYTES: usize = 64;
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SortOrder {
-    /// By severity, then CVSS score, both descending; then host, port and plugin id.
+    /// By severity, then CVSS score, both descending; then host, port and plugin id. Compliance checks by result: FAILED,
+    /// ERROR, WARNING, other words, PASSED; then host, port and plugin id.
     #[default]
     WorstFirst,
     /// As in the file.
@@ -268,10 +269,14 @@ impl NameKey {
     }
 }
 
-/// Severity and best score in one number, worst lowest. What is not a severity comes after `Info`.
+/// Severity and best score in one number, worst lowest. What is not a severity comes after `Info`. Of a compliance check,
+/// the result.
 pub(crate) fn worst(record: &Record<'_>) -> u32 {
     /// Scores have one decimal; six are kept. 8 x 2^29 fills the number.
     const SCORE_RANGE: u32 = 1 << 29;
+    if record.kind() == RecordKind::Compliance {
+        return record.compliance_result() as u32;
+    }
     let severity = record.severity().map_or(0, |severity| severity as u32 + 1);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range")]
     let score = record.best_score().map_or(0, |score| (score.clamp(0.0, 500.0) * 1e6) as u32 + 1);

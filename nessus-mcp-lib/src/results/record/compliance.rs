@@ -20,7 +20,7 @@ pub(crate) enum ComplianceResult {
 impl ComplianceResult {
     /// The result that a word stands for, in any case.
     pub(crate) fn of(word: &str) -> Self {
-        let is = |result: &Self| result.word().is_some_and(|known| known.eq_ignore_ascii_case(word.trim()));
+        let is = |result: &Self| result.word().is_some_and(|known| known.eq_ignore_ascii_case(word));
         [Self::Failed, Self::Error, Self::Warning, Self::Passed].into_iter().find(is).unwrap_or(Self::Other)
     }
 
@@ -36,10 +36,10 @@ impl ComplianceResult {
     }
 }
 
-/// Whether an item is a compliance check. An element without a text says nothing.
+/// Of which kind an item is.
 pub(super) fn kind(item: &Item) -> RecordKind {
     let says = [FieldId::ComplianceResult, FieldId::ComplianceCheckName, FieldId::ComplianceCheckId];
-    if is_marked(item) || says.into_iter().any(|id| text(item, id).is_some()) {
+    if is_marked(item) || says.into_iter().any(|id| item.has(id)) {
         RecordKind::Compliance
     } else {
         RecordKind::Vulnerability
@@ -48,12 +48,12 @@ pub(super) fn kind(item: &Item) -> RecordKind {
 
 /// The name of the check.
 pub(super) fn name(item: &Item) -> Option<&str> {
-    text(item, FieldId::ComplianceCheckName).or_else(|| Some(first_line(item)?.0))
+    item.first(FieldId::ComplianceCheckName).or_else(|| Some(first_line(item)?.0).filter(|name| !name.is_empty()))
 }
 
 /// The result as it is written.
 pub(super) fn result(item: &Item) -> Option<&str> {
-    text(item, FieldId::ComplianceResult).or_else(|| Some(first_line(item)?.1))
+    item.first(FieldId::ComplianceResult).or_else(|| Some(first_line(item)?.1).filter(|word| !word.is_empty()))
 }
 
 /// The name and the result that Nessus 4 and 5 write before the description, as `"NAME" : [RESULT]`.
@@ -61,7 +61,7 @@ fn first_line(item: &Item) -> Option<(&str, &str)> {
     if !is_marked(item) {
         return None;
     }
-    let (name, result) = text(item, FieldId::Description)?.lines().next()?.rsplit_once('[')?;
+    let (name, result) = item.first(FieldId::Description)?.lines().next()?.rsplit_once('[')?;
     let (result, _) = result.split_once(']')?;
     let name = name.trim().strip_suffix(':')?.trim();
     Some((name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name), result.trim()))
@@ -69,18 +69,13 @@ fn first_line(item: &Item) -> Option<(&str, &str)> {
 
 /// Whether it is marked as a check.
 fn is_marked(item: &Item) -> bool {
-    item.values(FieldId::Compliance).any(|text| boolean(text.trim()) == Some(true))
-}
-
-/// The first text of a field that says something.
-fn text(item: &Item, id: FieldId) -> Option<&str> {
-    item.values(id).map(str::trim).find(|text| !text.is_empty())
+    item.values(FieldId::Compliance).any(|text| boolean(text) == Some(true))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::results::xml::ItemReader;
+    use crate::results::{record::Namespaces, xml::ItemReader};
 
     #[test]
     fn items_are_told_apart() {
@@ -116,7 +111,7 @@ mod tests {
                 r#"<ReportItem pluginFamily="Policy Compliance" severity="3" pluginID="33929">{elements}</ReportItem>"#
             );
             let mut reader = ItemReader::default();
-            let item = reader.read(written.as_bytes(), 0, &crate::results::record::Namespaces::default()).unwrap();
+            let item = reader.read(written.as_bytes(), 0, &Namespaces::default()).unwrap();
             assert_eq!(super::kind(item), kind, "{elements}");
             let told = format!("{}|{}", super::name(item).unwrap_or_default(), super::result(item).unwrap_or_default());
             assert_eq!(told, expected, "{elements}");
@@ -127,7 +122,7 @@ mod tests {
     fn results_are_words_in_any_case() {
         for (word, result) in [
             ("FAILED", ComplianceResult::Failed),
-            (" passed\n", ComplianceResult::Passed),
+            ("passed", ComplianceResult::Passed),
             ("Warning", ComplianceResult::Warning),
             ("ERROR", ComplianceResult::Error),
             ("SKIPPED", ComplianceResult::Other),

@@ -13,6 +13,8 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
+use super::kind::RecordKind;
+
 /// The most names in a list of fields that somebody asks for; nearly all are declared.
 pub(crate) const MOST_NAMES: usize = 256;
 /// The most bytes of a name that somebody asks for.
@@ -37,6 +39,8 @@ pub(crate) enum Kind {
     Boolean,
     /// A calendar day, `YYYY/MM/DD` or ISO 8601, before a time or alone.
     Date,
+    /// The result of a compliance check: a word, which filters take as a whole and in any case.
+    Outcome,
     /// A file kept with the item: an object of its XML attributes and `value`.
     Attachment,
     /// What a finding is known by; filters are equality.
@@ -58,6 +62,9 @@ pub(crate) enum Origin {
     List,
     /// A repeating child element whose text holds one value a line: always a JSON list.
     Lines,
+    /// A child element, or the first line of the description of a compliance check that is marked as one and does not
+    /// have the element.
+    Check,
     /// Computed from other fields, as [`Record::any`](super::Record::any) says for each.
     Derived(Derived),
 }
@@ -227,14 +234,14 @@ fields! {
     GeneratedPlugin "generated_plugin" "generated_plugin" Text Element;
     Attachment "attachment" "attachment" Attachment List;
     Compliance "compliance" "compliance" Boolean Element;
-    ComplianceResult "cm:compliance-result" "cm:compliance-result" Text Element;
-    ComplianceCheckName "cm:compliance-check-name" "cm:compliance-check-name" Text Element;
+    ComplianceResult "cm:compliance-result" "cm:compliance-result" Outcome Check;
+    ComplianceCheckName "cm:compliance-check-name" "cm:compliance-check-name" Text Check;
     ComplianceCheckId "cm:compliance-check-id" "cm:compliance-check-id" Text Element;
     ComplianceActualValue "cm:compliance-actual-value" "cm:compliance-actual-value" Text Element;
     CompliancePolicyValue "cm:compliance-policy-value" "cm:compliance-policy-value" Text Element;
     ComplianceInfo "cm:compliance-info" "cm:compliance-info" Text Element;
     ComplianceSolution "cm:compliance-solution" "cm:compliance-solution" Text Element;
-    ComplianceReference "cm:compliance-reference" "cm:compliance-reference" Text Element;
+    ComplianceReference "cm:compliance-reference" "cm:compliance-reference" Text List;
     ComplianceSeeAlso "cm:compliance-see-also" "cm:compliance-see-also" Text Element;
     ComplianceAuditFile "cm:compliance-audit-file" "cm:compliance-audit-file" Text Element;
     ComplianceOutput "cm:compliance-output" "cm:compliance-output" Text Element;
@@ -257,8 +264,21 @@ impl FieldId {
         matches!(self.field().origin, Origin::List | Origin::Lines | Origin::HostList)
     }
 
-    /// Whether its texts are what a scanned machine has answered.
-    pub(crate) fn is_untrusted(self) -> bool {
+    /// Of which kind the items are that have it; `None` for both.
+    pub(crate) fn kind(self) -> Option<RecordKind> {
+        if FieldSet::OF_CHECKS.contains(self) {
+            Some(RecordKind::Compliance)
+        } else if FieldSet::RATINGS.contains(self) {
+            Some(RecordKind::Vulnerability)
+        } else {
+            None
+        }
+    }
+
+    /// Whether its texts are what a scanned machine has answered, in an item of this kind.
+    pub(crate) fn is_untrusted(self, kind: impl FnOnce() -> RecordKind) -> bool {
+        // That of a compliance check tells what was found, too.
+        let is_found = || self == Self::Description && kind() == RecordKind::Compliance;
         matches!(
             self,
             Self::HostFqdn
@@ -273,7 +293,7 @@ impl FieldId {
                 | Self::ComplianceActualValue
                 | Self::ComplianceOutput
                 | Self::ComplianceError
-        )
+        ) || is_found()
     }
 
     /// The field that a child element of this name fills.
@@ -377,8 +397,25 @@ macro_rules! fields_that {
 
 impl FieldSet {
     /// Those with values that may not fit their type.
-    pub(crate) const TYPED: Self =
-        fields_that!(|id, field| !matches!(field.kind, Kind::Text | Kind::Host | Kind::Name | Kind::Attachment));
+    pub(crate) const TYPED: Self = fields_that!(|id, field| !matches!(
+        field.kind,
+        Kind::Text | Kind::Host | Kind::Name | Kind::Outcome | Kind::Attachment
+    ));
+
+    /// Those that say how bad a vulnerability is. A compliance check has a severity and a risk too, as the stand-in for
+    /// its result; that is no rating, and none of these is ever a value of a check.
+    pub(crate) const RATINGS: Self = fields_that!(|id, field| {
+        let (at, _) = (id as u8, field);
+        matches!(
+            id,
+            FieldId::Severity | FieldId::RiskFactor | FieldId::VulnPublicationDate | FieldId::PatchPublicationDate
+        ) || FieldId::CvssScore as u8 <= at && at <= FieldId::ThreatSourcesLast28 as u8
+    });
+
+    /// Those that only compliance checks have.
+    pub(crate) const OF_CHECKS: Self = fields_that!(|id, field| {
+        matches!(field.name.as_bytes(), [b'c', b'm', b':', ..]) || matches!(id, FieldId::Compliance)
+    });
 
     /// Those that have a value wherever they occur: the attributes, and the elements that are no lists and repeat no
     /// attribute.
@@ -388,7 +425,7 @@ impl FieldSet {
 
     /// Those that may have a value without an occurrence of their own in the item.
     pub(crate) const BESIDE: Self = fields_that!(|id, field| {
-        matches!(field.origin, Origin::Host | Origin::HostList | Origin::Derived(_))
+        matches!(field.origin, Origin::Host | Origin::HostList | Origin::Check | Origin::Derived(_))
             || matches!(id, FieldId::PluginName)
     })
     .without(Self::ON_REQUEST);
@@ -413,7 +450,6 @@ impl FieldSet {
                     | FieldId::PluginType
                     | FieldId::Agent
                     | FieldId::StigSeverity
-                    | FieldId::ComplianceResult
             )
     });
 
@@ -494,10 +530,19 @@ impl FieldRef {
         }
     }
 
-    /// Whether its texts may be what a scanned machine has answered: of a field that is not declared, nobody knows.
-    pub(crate) fn is_untrusted(&self) -> bool {
+    /// Of which kind the items are that have it; `None` for both, and when only the export can tell.
+    pub(crate) fn kind(&self) -> Option<RecordKind> {
         match self {
-            Self::Declared(id) => id.is_untrusted(),
+            Self::Declared(id) => id.kind(),
+            Self::Other(_) => None,
+        }
+    }
+
+    /// Whether its texts may be what a scanned machine has answered, in items of this kind: of a field that is not
+    /// declared, nobody knows.
+    pub(crate) fn is_untrusted(&self, kind: RecordKind) -> bool {
+        match self {
+            Self::Declared(id) => id.is_untrusted(|| kind),
             Self::Other(_) => true,
         }
     }
@@ -528,7 +573,8 @@ pub(crate) fn nearest<'a>(text: &str, others: impl Iterator<Item = &'a str>) -> 
 }
 
 static ELEMENTS: LazyLock<HashMap<&'static str, FieldId, BuildHasherDefault<NameHasher>>> = LazyLock::new(|| {
-    let is_element = |id: &FieldId| matches!(id.field().origin, Origin::Element | Origin::List | Origin::Lines);
+    let is_element =
+        |id: &FieldId| matches!(id.field().origin, Origin::Element | Origin::List | Origin::Lines | Origin::Check);
     ALL.iter().copied().filter(is_element).map(|id| (id.field().xml, id)).collect()
 });
 
@@ -581,6 +627,18 @@ mod tests {
         }
         for text in ["", "name", "nonsense", "host_"] {
             assert_eq!(FieldId::named(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn fields_belong_to_a_kind_or_to_both() {
+        let of = |kind: RecordKind| move |id: &FieldId| id.kind() == Some(kind);
+        let names = |kind| ALL.iter().filter(|id| of(kind)(id)).map(|id| id.name()).collect::<Vec<_>>();
+        insta::assert_snapshot!(names(RecordKind::Vulnerability).join(" "));
+        let checks = names(RecordKind::Compliance);
+        assert!(checks.iter().all(|name| name.starts_with("cm:") || *name == "compliance"), "{checks:?}");
+        for name in ["host", "port", "plugin_id", "plugin_name", "description", "solution", "cve", "xref", "new"] {
+            assert_eq!(FieldRef::named(name).kind(), None, "{name}");
         }
     }
 

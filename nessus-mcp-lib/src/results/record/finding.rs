@@ -24,9 +24,12 @@ pub(crate) struct Record<'r> {
 impl<'r> Record<'r> {
     /// Calls `take` with every value of a field, until it returns true; whether it did.
     ///
-    /// An absent truth value is false. What is empty is absent.
+    /// An absent truth value is false. What is empty is absent. A compliance check has no ratings.
     pub(crate) fn any(&self, id: FieldId, mut take: impl FnMut(Value<'r>) -> bool) -> bool {
         let field = id.field();
+        if FieldSet::RATINGS.contains(id) && self.kind() == RecordKind::Compliance {
+            return false;
+        }
         match field.origin {
             Origin::Host => self.host.get(id).is_some_and(|text| take(typed(id, text))),
             Origin::HostList => self.host.listed_names().any(|name| take(Value::Text(name))),
@@ -44,6 +47,11 @@ impl<'r> Record<'r> {
                 self.item.occurrences(id).any(|occurrence| take(Value::Element(occurrence)))
             }
             Origin::Element | Origin::List => self.item.values(id).any(|text| take(typed(id, text))),
+            Origin::Check if id == FieldId::ComplianceResult => {
+                let word = compliance::result(self.item);
+                word.is_some_and(|word| take(Value::Text(ComplianceResult::of(word).word().unwrap_or(word))))
+            }
+            Origin::Check => compliance::name(self.item).is_some_and(|name| take(Value::Text(name))),
             Origin::Lines => {
                 let mut values = self.item.values(id).flat_map(str::lines).map(str::trim);
                 values.any(|text| !text.is_empty() && take(Value::Text(text)))
@@ -93,8 +101,18 @@ impl<'r> Record<'r> {
             FieldId::Cve,
             FieldId::ExploitAvailable,
         ]);
-        let present = self.item.present();
-        let mut shown = ALWAYS.union(present.intersection(FieldSet::SINGLE)).without(known);
+        const ALWAYS_OF_CHECK: FieldSet = FieldSet::of(&[
+            FieldId::Host,
+            FieldId::Port,
+            FieldId::PluginId,
+            FieldId::ComplianceResult,
+            FieldId::ComplianceCheckName,
+        ]);
+        let (present, always) = match self.kind() {
+            RecordKind::Vulnerability => (self.item.present(), ALWAYS),
+            RecordKind::Compliance => (self.item.present().without(FieldSet::RATINGS), ALWAYS_OF_CHECK),
+        };
+        let mut shown = always.union(present.intersection(FieldSet::SINGLE)).without(known);
         for id in present.union(FieldSet::BESIDE).without(shown).without(known).iter().filter(|id| self.has_value(*id))
         {
             shown.insert(id);
@@ -131,7 +149,7 @@ impl<'r> Record<'r> {
         item.first(FieldId::PluginOutput).or_else(|| item.first(FieldId::Output)).unwrap_or_default()
     }
 
-    /// The severity, when it is one.
+    /// The severity, when it is one; a compliance check has none.
     pub(crate) fn severity(&self) -> Option<Severity> {
         match self.first(FieldId::Severity) {
             Some(Value::Severity(severity)) => Some(severity),
@@ -139,11 +157,13 @@ impl<'r> Record<'r> {
         }
     }
 
-    /// The best CVSS base score present: version 4, else 3, else 2; exports of web application scans use other names.
+    /// The best CVSS base score present: version 4, else 3, else 2; exports of web application scans use other names. A
+    /// compliance check has none.
     pub(crate) fn best_score(&self) -> Option<f64> {
         const SCORES: [FieldId; 5] =
             [FieldId::Cvss4BaseScore, FieldId::Cvss3BaseScore, FieldId::Cvssv3, FieldId::CvssBaseScore, FieldId::Cvss];
-        SCORES.into_iter().find_map(|id| decimal(self.item.first(id)?))
+        let score = SCORES.into_iter().find_map(|id| decimal(self.item.first(id)?));
+        score.filter(|_| self.kind() == RecordKind::Vulnerability)
     }
 
     /// Of what kind the item is.
@@ -171,7 +191,7 @@ impl<'r> Record<'r> {
                 false
             });
         }
-        if !self.item.has(FieldId::Severity) {
+        if !self.item.has(FieldId::Severity) && self.kind() == RecordKind::Vulnerability {
             report(FieldId::Severity);
         }
     }

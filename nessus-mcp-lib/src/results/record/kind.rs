@@ -1,17 +1,15 @@
 //! Of what kind an item of an export is.
 
-use std::{fmt, str::FromStr};
+use std::fmt;
 
-use serde::Serialize;
-
-use crate::results::error::ResultsError;
+use serde::{Deserialize, Serialize};
 
 /// Whether an item is a finding of a plugin or the outcome of a compliance check.
 ///
 /// An item is a compliance check when it has the name, the identifier or the result of one (elements of the namespace
 /// `http://www.nessus.org/cm`), or `<compliance>true</compliance>`. All others are vulnerabilities, also those of severity
 /// `Info`, and those of the plugin family `Policy Compliance` that have none of these, such as the ones about PCI DSS.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum RecordKind {
@@ -34,21 +32,26 @@ impl RecordKind {
             Self::Compliance => "compliance",
         }
     }
+
+    /// What items of the kind are called.
+    pub(crate) const fn plural(self) -> &'static str {
+        match self {
+            Self::Vulnerability => "vulnerabilities",
+            Self::Compliance => "compliance checks",
+        }
+    }
+
+    /// The other one.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Vulnerability => Self::Compliance,
+            Self::Compliance => Self::Vulnerability,
+        }
+    }
 }
 
 impl fmt::Display for RecordKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl FromStr for RecordKind {
-    type Err = ResultsError;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        Self::ALL.into_iter().find(|kind| kind.name() == text).ok_or_else(|| ResultsError::UnknownKind {
-            name: crate::error::excerpt(text).to_string(),
-            known: Self::ALL.map(Self::name).into(),
-        })
     }
 }

@@ -34,7 +34,7 @@ pub(crate) enum Value<'r> {
 /// Gives what a text [means](meant) its type.
 pub(super) fn typed(id: FieldId, text: &str) -> Value<'_> {
     let value = match id.field().kind {
-        Kind::Text | Kind::Host | Kind::Name | Kind::Attachment => Some(Value::Text(text)),
+        Kind::Text | Kind::Host | Kind::Name | Kind::Outcome | Kind::Attachment => Some(Value::Text(text)),
         Kind::Integer => integer(id, text).map(Value::Integer),
         Kind::Number => decimal(text).map(Value::Number),
         Kind::Severity => severity(text).map(Value::Severity),

@@ -5,9 +5,8 @@ use std::{
     sync::Arc,
 };
 
-use super::host_list::HostList;
 use crate::results::{
-    judge::{Judgement, SeverityCounts},
+    judge::{CheckGroups, HostList, Judgement, SeverityCounts},
     query::NameKey,
     record::{Blocks, FieldId, Host, HostEvidence, Record, RecordKind, Severity, Value},
     texts::{NAME_CHARS, clean},
@@ -87,6 +86,8 @@ pub(super) struct Groups {
     pub solutions: Vec<Solution>,
     /// Findings above `Info` for which there is nothing to be done but to read.
     pub without_solution: u64,
+    /// Outcomes of compliance checks.
+    pub checks: CheckGroups,
     /// Findings that found no group because there were too many.
     pub not_grouped: u64,
     plugin_index: HashMap<Option<i64>, usize>,
@@ -101,16 +102,17 @@ impl Groups {
         self.present = None;
     }
 
-    /// Takes in a finding. Outcomes of compliance checks are no findings.
+    /// Takes in a finding, or the outcome of a compliance check, which is none.
     pub(super) fn add(&mut self, record: &Record<'_>) {
-        if record.kind() == RecordKind::Compliance {
-            return;
-        }
-        let severity = record.severity();
         let Some(host) = self.host(record.host) else {
             self.not_grouped += 1;
             return;
         };
+        if record.kind() == RecordKind::Compliance {
+            self.checks.add(record, host);
+            return;
+        }
+        let severity = record.severity();
         let exploitable = severity > Some(Severity::Info) && record.any(FieldId::ExploitAvailable, is_true);
         let known_exploited = record.item.first(FieldId::CisaKnownExploited).filter(|date| !date.trim().is_empty());
         if let Some(group) = self.hosts.get_mut(host as usize) {
@@ -274,6 +276,7 @@ impl Groups {
             plugin.first_hosts.truncate(REMEMBERED);
             plugin.first_hosts.shrink_to_fit();
         }
+        self.checks.count_hosts(&machines);
         for solution in &mut self.solutions {
             solution.hosts = hosts_of(&mut solution.blocks).len() as u64;
         }

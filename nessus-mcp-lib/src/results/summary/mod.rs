@@ -7,14 +7,15 @@
 //! Takes an export, which is read once; memory grows with the number of plugins, hosts and solutions, within limits, not
 //! with the findings. Gives a [`ScanSummary`], and of it a [`SummaryView`] that fits a number of characters.
 
+mod compliance;
 mod groups;
-mod host_list;
 mod rows;
 mod scan_summary;
 mod text;
 mod view;
 
 pub use self::{
+    compliance::{AuditRow, CheckRow, ComplianceView},
     rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
     scan_summary::ScanSummary,
     view::{AuthenticationRow, AuthenticationView, RiskView, SolutionsView, SummaryCounts, SummaryView},

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use super::groups::Groups;
+use super::{compliance::Checks, groups::Groups};
 use crate::results::{
     error::ResultsError,
     judge::{AuthenticationReport, ExportStats, Judge, LoginExpected, Tally},
@@ -28,6 +28,7 @@ pub struct ScanSummary {
     pub(super) stats: ExportStats,
     pub(super) authentication: AuthenticationReport,
     pub(super) groups: Groups,
+    pub(super) checks: Checks,
 }
 
 impl ScanSummary {
@@ -51,7 +52,8 @@ impl ScanSummary {
             }
         })?;
         groups.sort();
+        let checks = Checks::of(std::mem::take(&mut groups.checks));
         let (authentication, _) = judge.finish(login, 1.0);
-        Ok(Self { header, stats: tally.finish(), authentication, groups })
+        Ok(Self { header, stats: tally.finish(), authentication, groups, checks })
     }
 }

@@ -3,12 +3,17 @@
 use std::fmt::{self, Write as _};
 
 use super::{
+    compliance::{AuditRow, CheckRow},
     rows::{HostRow, PluginRow, RiskRow, SolutionRow},
     view::{RiskView, SummaryView},
 };
 use crate::{
     error::counted,
-    results::{judge::SeverityCounts, record::Severity, write::Section},
+    results::{
+        judge::{ComplianceCounts, SeverityCounts},
+        record::Severity,
+        write::Section,
+    },
 };
 
 /// Lines of at most a few hundred characters, without control characters and without colour.
@@ -41,6 +46,10 @@ impl fmt::Display for SummaryView {
         }
         write_section(f, "Plugins", &self.plugins, plugin)?;
         write_section(f, "Hosts", &self.hosts, host)?;
+        if let Some(compliance) = &self.compliance {
+            write_section(f, "Compliance by audit file", &compliance.by_audit, audit)?;
+            write_section(f, "Compliance by check", &compliance.by_check, check)?;
+        }
         if self.truncated {
             writeln!(f, "\nLists are cut to fit; `--max-chars` makes room.")?;
         }
@@ -173,6 +182,34 @@ fn host(row: &HostRow) -> String {
         let _ = write!(line, "  {system}");
     }
     line
+}
+
+fn audit(row: &AuditRow) -> String {
+    let name = row.audit_file.as_deref().unwrap_or("(no audit file)");
+    format!("{}  {}", outcomes(&row.compliance_counts, row.hosts), name)
+}
+
+fn check(row: &CheckRow) -> String {
+    let mut line = outcomes(&row.compliance_counts, row.hosts);
+    let _ = write!(line, "  {}", row.check_name.as_deref().unwrap_or("(no name)"));
+    if let Some(reference) = &row.reference {
+        let _ = write!(line, "  ({reference})");
+    }
+    line
+}
+
+/// `2 failed, 1 passed on 3 hosts`.
+fn outcomes(counts: &ComplianceCounts, hosts: u64) -> String {
+    let named = [
+        (counts.failed, "failed"),
+        (counts.error, "error"),
+        (counts.warning, "warning"),
+        (counts.other, "other"),
+        (counts.passed, "passed"),
+    ];
+    let parts: Vec<String> =
+        named.iter().filter(|(count, _)| *count > 0).map(|(count, name)| format!("{count} {name}")).collect();
+    format!("{} on {}", parts.join(", "), counted(hosts, "host", "hosts"))
 }
 
 fn solution(row: &SolutionRow) -> String {

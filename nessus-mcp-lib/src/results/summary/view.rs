@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::{
+    compliance::ComplianceView,
     groups::{HostGroup, Plugin},
     rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
     scan_summary::ScanSummary,
@@ -153,6 +154,9 @@ pub struct SummaryView {
     pub plugins: Section<PluginRow>,
     /// By host, worst first.
     pub hosts: Section<HostRow>,
+    /// The outcomes of compliance checks, where there are any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compliance: Option<ComplianceView>,
     /// Whether the login worked, by host.
     pub authentication: AuthenticationView,
 }
@@ -186,6 +190,7 @@ impl ScanSummary {
             solutions,
             plugins: Section::of(lists.plugins.iter().map(|plugin| PluginRow::new(plugin, &self.groups)), most),
             hosts: Section::of(lists.hosts.iter().map(|host| HostRow::new(host)), most),
+            compliance: self.checks.view(most.div_ceil(2)),
             authentication: lists.authentication(self, most),
         };
         let left_out = [
@@ -196,6 +201,7 @@ impl ScanSummary {
             view.solutions.section.left_out,
             view.plugins.left_out,
             view.hosts.left_out,
+            view.compliance.as_ref().map_or(0, |checks| checks.by_audit.left_out + checks.by_check.left_out),
             view.authentication.by_host.as_ref().map_or(0, |section| section.left_out),
         ];
         view.truncated = left_out.iter().any(|count| *count > 0);
@@ -264,11 +270,7 @@ impl<'s> Lists<'s> {
             let plugins = groups.plugins.iter().filter(|plugin| plugin.severity == Some(severity)).count() as u64;
             let hosts = groups.hosts.iter().filter(|host| host.counts.of(Some(severity)) > 0).count() as u64;
             let findings = summary.stats.severity_counts.of(Some(severity));
-            let mut filters = json!({ "severity": severity.name() });
-            if summary.stats.compliance_items > 0 {
-                // Outcomes of compliance checks bear a severity too, and are not counted here.
-                filters["compliance"] = false.into();
-            }
+            let filters = json!({ "severity": severity.name() });
             SeverityRow { severity, findings, plugins, hosts, filters }
         };
         Severity::ALL.into_iter().rev().map(row).collect()

@@ -12,7 +12,7 @@ use crate::results::{
     index::{ExportIndex, search},
     judge::ExportStats,
     query::Query,
-    record::{FieldRef, Record},
+    record::{FieldRef, Record, RecordKind},
     xml::PluginSetPrint,
 };
 
@@ -20,14 +20,15 @@ use crate::results::{
 ///
 /// Each line is an object with a `type`:
 ///
-/// 1. `schema`: `profile`, `fields` (in `full`, those that the matching findings have), `untrusted_fields` (those of
+/// 1. `schema`: `kind`, `profile`, `fields` (in `full`, those that the matching findings have), `untrusted_fields` (those of
 ///    them whose texts come from scanned machines), `filters_applied` in their normal form, `matched` of `total`
-///    findings, `sort`, `total_vulnerabilities` (as `matched`), `total_pages`.
+///    findings of this kind, `sort`, `total_vulnerabilities` (as `matched`, for vulnerabilities), `total_pages`.
 /// 2. `scan_metadata`: `report_name`, `policy_name`, `severity_basis`, `scanner_version`, `plugin_feed_version`,
 ///    `plugin_set` (or only its size and a fingerprint) and the like where the export has them, the counts of
-///    [`ExportStats`] over the whole export, `data_warnings` if there are any, and what the caller
+///    [`ExportStats`] over the whole export, `left_out` (how many items of the other kind there are), `data_warnings` if there are any, and what the caller
 ///    [adds](JsonNlConverter::with_metadata).
-/// 3. `vulnerability`: one finding a line, with the fields of the [profile](crate::results::Profile).
+/// 3. `vulnerability`: one finding a line, with the fields of the [profile](crate::results::Profile). Or `compliance`, where
+///    [that](crate::results::RecordKind) is asked for: one check a line, with its result and without a severity.
 /// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`, and
 ///    `next_cursor` when there is more. A page that has reached its [budget](crate::results::QueryBuilder::max_chars) says
 ///    `"truncated": true` and goes on at `next_cursor`; what follows it by number would leave findings out, so it has
@@ -145,17 +146,18 @@ impl<W: Write> Sink for JsonNl<'_, W> {
         let shown = query.projection.shown(&first_pass.present);
         let name = |field: &FieldRef| field.name().to_owned();
         let fields = shown.iter().map(name).collect();
-        let untrusted_fields = shown.iter().filter(|field| field.is_untrusted()).map(name).collect();
+        let untrusted_fields = shown.iter().filter(|field| field.is_untrusted(query.kind)).map(name).collect();
         self.lines.line(&Schema {
             kind: "schema",
+            record_kind: query.kind,
             profile: query.projection.name(),
             fields,
             untrusted_fields,
             filters_applied: query.filters.to_json(),
             matched: first_pass.matched,
-            total: first_pass.stats.items,
+            total: first_pass.stats.of_kind(query.kind),
             sort: query.sort.to_string(),
-            total_vulnerabilities: first_pass.matched,
+            total_vulnerabilities: (query.kind == RecordKind::Vulnerability).then_some(first_pass.matched),
             total_pages: query.page.count(first_pass.matched),
         })?;
         let header = &first_pass.header;
@@ -171,6 +173,7 @@ impl<W: Write> Sink for JsonNl<'_, W> {
             plugin_set_size: header.plugin_set_print.map(PluginSetPrint::plugins),
             plugin_set_fingerprint: header.plugin_set_print.map(|print| print.to_string()),
             stats: &first_pass.stats,
+            left_out: first_pass.stats.left_out(query.kind),
             data_warnings: warnings(&first_pass.warnings),
             added: &Map::new(),
         };
@@ -216,6 +219,9 @@ impl<W: Write> Sink for JsonNl<'_, W> {
 struct Schema {
     #[serde(rename = "type")]
     kind: &'static str,
+    /// What the findings are: `vulnerability`, or `compliance` for the outcomes of compliance checks.
+    #[serde(rename = "kind")]
+    record_kind: RecordKind,
     /// The profile, or `custom`.
     profile: &'static str,
     /// The fields of the findings, in order; in `full`, those that the matching findings have.
@@ -227,12 +233,13 @@ struct Schema {
     filters_applied: Map<String, Json>,
     /// Findings that match.
     matched: u64,
-    /// Findings in all.
+    /// Findings of this kind in all.
     total: u64,
     /// The order.
     sort: String,
-    /// As `matched`.
-    total_vulnerabilities: u64,
+    /// As `matched`, where that is what is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_vulnerabilities: Option<u64>,
     /// Pages that the matching findings fill.
     total_pages: u64,
 }
@@ -272,6 +279,9 @@ struct Metadata<'s> {
     plugin_set_fingerprint: Option<String>,
     #[serde(flatten)]
     stats: &'s ExportStats,
+    /// How many items of the other kind there are, and how they are read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_out: Option<String>,
     /// What was irregular in the export.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     data_warnings: Vec<Warning>,

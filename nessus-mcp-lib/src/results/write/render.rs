@@ -7,7 +7,7 @@ use std::{
 
 use crate::results::{
     query::{Profile, Projection},
-    record::{FieldId, FieldRef, FieldSet, Kind, Occurrence, Origin, Record, Value, key_of_other},
+    record::{FieldId, FieldRef, FieldSet, Kind, Occurrence, Origin, Record, RecordKind, Value, key_of_other},
     texts::{escape, untrusted},
 };
 
@@ -16,7 +16,7 @@ pub(crate) const SHORTEST: u64 = 1000;
 /// The shortest that a text is cut to, in characters.
 const SHORTEST_TEXT: usize = 48;
 
-/// Appends the `vulnerability` line of a record, with its line end.
+/// Appends the line of a record, with its line end.
 pub(crate) fn write_record(line: &mut Vec<u8>, record: &Record<'_>, projection: &Projection) -> io::Result<()> {
     Renderer { line, limit: Limit::NONE, original: None, cut: Vec::new() }.record(record, projection)
 }
@@ -44,7 +44,8 @@ pub(crate) fn write_shortened(
         line.truncate(begin);
     }
     let limit = Limit { text: SHORTEST_TEXT, entries: 1, whole: false };
-    Renderer { line, limit, original: None, cut: Vec::new() }.record(record, &Projection::of(Profile::Minimal))
+    Renderer { line, limit, original: None, cut: Vec::new() }
+        .record(record, &Projection::of(Profile::Minimal, record.kind()))
 }
 
 /// How many characters a line has; it is UTF-8.
@@ -88,7 +89,10 @@ struct Renderer<'l> {
 
 impl Renderer<'_> {
     fn record(mut self, record: &Record<'_>, projection: &Projection) -> io::Result<()> {
-        self.line.extend_from_slice(br#"{"type":"vulnerability""#);
+        self.line.extend_from_slice(match record.kind() {
+            RecordKind::Vulnerability => br#"{"type":"vulnerability""#,
+            RecordKind::Compliance => br#"{"type":"compliance""#,
+        });
         match projection {
             Projection::Full { asked } => {
                 for id in record.shown_beside(FieldSet::default()).union(*asked).iter() {
@@ -133,7 +137,7 @@ impl Renderer<'_> {
     /// A key and the value of a declared field: a list, or one value, or null; all values of a field that should have
     /// had one.
     fn field(&mut self, record: &Record<'_>, id: FieldId) -> io::Result<()> {
-        let is_untrusted = id.is_untrusted();
+        let is_untrusted = id.is_untrusted(|| record.kind());
         let field = id.field();
         self.line.extend_from_slice(field.key.as_bytes());
         if field.origin == Origin::Element && field.kind == Kind::Text {

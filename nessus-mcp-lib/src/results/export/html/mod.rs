@@ -5,6 +5,7 @@
 //! and a content security policy forbids everything but the styles.
 
 mod charts;
+mod checks;
 mod markup;
 mod overview;
 mod style;
@@ -42,7 +43,7 @@ pub(super) struct Html<'q, W: Write> {
 impl<'q, W: Write> Html<'q, W> {
     pub(super) fn new(query: &'q Query, output: W) -> Self {
         let output = BufWriter::with_capacity(WRITE_BYTES, output);
-        Self { query, output, overview: Overview::default(), columns: Vec::new() }
+        Self { query, output, overview: Overview::new(query.kind), columns: Vec::new() }
     }
 
     fn head(&mut self, first_pass: &FirstPass<'_>) -> io::Result<()> {
@@ -55,8 +56,12 @@ impl<'q, W: Write> Html<'q, W> {
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
              <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'\">\n\
              <meta name=\"referrer\" content=\"no-referrer\">\n<title>{name}</title>\n<style>\n{}</style>\n</head>\n<body>\n\
-             <header>\n<p class=\"kind\">Vulnerability scan</p>\n<h1>{name}</h1>\n",
-            style::SHEET
+             <header>\n<p class=\"kind\">{}</p>\n<h1>{name}</h1>\n",
+            style::SHEET,
+            match self.query.kind {
+                RecordKind::Vulnerability => "Vulnerability scan",
+                RecordKind::Compliance => "Compliance audit",
+            }
         )?;
         self.overview.facts(first_pass, output)?;
         output.write_all(b"</header>\n<main>\n")?;
@@ -76,8 +81,12 @@ impl<'q, W: Write> Html<'q, W> {
     fn list_head(&mut self, first_pass: &FirstPass<'_>) -> io::Result<()> {
         let query = self.query;
         let output = &mut self.output;
-        let total = counted(first_pass.stats.items, "finding", "findings");
-        write!(output, "<section>\n<h2>Findings</h2>\n<p class=\"note\">{} of {total}", first_pass.matched)?;
+        let total = first_pass.stats.of_kind(query.kind);
+        let (title, total) = match query.kind {
+            RecordKind::Vulnerability => ("Findings", counted(total, "finding", "findings")),
+            RecordKind::Compliance => ("Outcomes", counted(total, "compliance check", "compliance checks")),
+        };
+        write!(output, "<section>\n<h2>{title}</h2>\n<p class=\"note\">{} of {total}", first_pass.matched)?;
         let filters = query.filters.to_json();
         if !filters.is_empty() {
             let filters = serde_json::to_string(&filters)?;
@@ -106,7 +115,11 @@ impl<'q, W: Write> Html<'q, W> {
             (port, protocol) if !port.is_empty() && port != "0" => format!("{port}/{protocol}"),
             _ => String::new(),
         };
-        let name = match text(FieldId::PluginName) {
+        let name = match text(FieldId::ComplianceCheckName) {
+            name if name.is_empty() => text(FieldId::PluginName),
+            name => name,
+        };
+        let name = match name {
             name if name.trim().is_empty() => format!("Plugin {}", text(FieldId::PluginId)).into(),
             name => name,
         };
@@ -134,11 +147,12 @@ impl<'q, W: Write> Html<'q, W> {
             if values.is_empty() {
                 continue;
             }
-            let mark = if field.is_untrusted() { " <small>said by the scanned host</small>" } else { "" };
+            let mark =
+                if field.is_untrusted(self.query.kind) { " <small>said by the scanned host</small>" } else { "" };
             write!(output, "<dt>{}{mark}</dt>", escape(&field.name().replace('_', " ")))?;
             for value in values {
                 output.write_all(b"<dd>")?;
-                if cells::is_link(&value) && !field.is_untrusted() {
+                if cells::is_link(&value) && !field.is_untrusted(self.query.kind) {
                     let link = escape(&value);
                     write!(output, "<a href=\"{link}\" rel=\"noopener noreferrer\">{link}</a>")?;
                 } else {
@@ -154,7 +168,7 @@ impl<'q, W: Write> Html<'q, W> {
     fn foot(&mut self, summary: &ConversionSummary) -> io::Result<()> {
         let output = &mut self.output;
         if summary.total_vulnerabilities == 0 {
-            output.write_all(b"<p>No finding matches.</p>\n")?;
+            output.write_all(b"<p>Nothing matches.</p>\n")?;
         }
         if let Some(cursor) = &summary.next_cursor {
             writeln!(

@@ -7,10 +7,10 @@ use std::{
     mem,
 };
 
-use super::{charts, markup::escape};
+use super::{charts, checks, markup::escape};
 use crate::results::{
     convert::FirstPass,
-    judge::{AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judge, LoginExpected, SeverityCounts},
+    judge::{AuthenticationReport, AuthenticationStatus, CheckGroups, Judge, LoginExpected, SeverityCounts},
     query::NameKey,
     record::{FieldId, Record, RecordKind, Severity, Value},
     xml::Visit,
@@ -25,8 +25,10 @@ const CHARTED: usize = 15;
 #[derive(Debug)]
 pub(super) struct Overview {
     counts: SeverityCounts,
-    compliance: ComplianceCounts,
-    compliance_items: u64,
+    /// Of what kind the report's list is.
+    kind: RecordKind,
+    /// Compliance checks: those that match where the list has them, else all.
+    checks: CheckGroups,
     exploitable: u64,
     known_exploited: u64,
     /// Of the blocks that have any, with their numbers and names.
@@ -40,12 +42,12 @@ pub(super) struct Overview {
     end: Option<Box<str>>,
 }
 
-impl Default for Overview {
-    fn default() -> Self {
+impl Overview {
+    pub(super) fn new(kind: RecordKind) -> Self {
         Self {
             counts: SeverityCounts::default(),
-            compliance: ComplianceCounts::default(),
-            compliance_items: 0,
+            kind,
+            checks: CheckGroups::default(),
             exploitable: 0,
             known_exploited: 0,
             hosts: Vec::new(),
@@ -56,12 +58,15 @@ impl Default for Overview {
             end: None,
         }
     }
-}
 
-impl Overview {
     pub(super) fn look(&mut self, visit: Visit<'_>, matches: bool) {
         self.judge.visit(visit);
         match visit {
+            Visit::Item(record)
+                if record.kind() == RecordKind::Compliance && (matches || self.kind == RecordKind::Vulnerability) =>
+            {
+                self.checks.add(&record, u32::try_from(self.block).unwrap_or(u32::MAX));
+            }
             Visit::Item(record) if matches => self.count(&record),
             Visit::HostEnd(host) => {
                 self.block += 1;
@@ -80,11 +85,6 @@ impl Overview {
     }
 
     fn count(&mut self, record: &Record<'_>) {
-        if record.kind() == RecordKind::Compliance {
-            self.compliance_items += 1;
-            self.compliance.add(record.compliance_result());
-            return;
-        }
         let severity = record.severity();
         self.counts.add(severity);
         let is_exploitable = record.any(FieldId::ExploitAvailable, |value| value == Value::Boolean(true));
@@ -133,19 +133,32 @@ impl Overview {
         // Where the export breaks, a host was not read to its end, so that nothing can be said about it.
         let is_whole = first_pass.failure.is_none();
         let answered = is_whole.then_some(("of them answered", authentication.counts.live()));
-        let (hosts, findings) = (stats.hosts, self.counts.above_info());
+        let (hosts, findings, outcomes) = (stats.hosts, self.counts.above_info(), self.checks.counts);
         let hosts = (if hosts == 1 { "host in the export" } else { "hosts in the export" }, hosts);
-        let cards = [Some(hosts), answered].into_iter().flatten().chain([
-            (if findings == 1 { "finding above Info" } else { "findings above Info" }, findings),
-            ("with a public exploit", self.exploitable),
-            ("known to be exploited (CISA)", self.known_exploited),
-        ]);
+        let counts = match self.kind {
+            RecordKind::Vulnerability => [
+                (if findings == 1 { "finding above Info" } else { "findings above Info" }, findings),
+                ("with a public exploit", self.exploitable),
+                ("known to be exploited (CISA)", self.known_exploited),
+            ],
+            RecordKind::Compliance => [
+                (if outcomes.failed == 1 { "check failed" } else { "checks failed" }, outcomes.failed),
+                ("to be reviewed, or not done", outcomes.warning + outcomes.error + outcomes.other),
+                ("passed", outcomes.passed),
+            ],
+        };
+        let cards = [Some(hosts), answered].into_iter().flatten().chain(counts);
         output.write_all(b"<ul class=\"cards\">")?;
         for (what, count) in cards {
             write!(output, "<li><strong>{count}</strong> {what}</li>")?;
         }
         output.write_all(b"</ul>\n")?;
-        self.write_notes(first_pass, &authentication, output)?;
+        Self::write_notes(first_pass, &authentication, output)?;
+        let mut checks = mem::take(&mut self.checks);
+        checks.count_hosts(&machines);
+        if self.kind == RecordKind::Compliance {
+            return checks::write(checks, self.kind, output);
+        }
         output.write_all(b"<section class=\"charts\">\n")?;
         charts::severities(&self.counts, output)?;
         // Of a machine with several blocks the name counts that is no address.
@@ -169,11 +182,10 @@ impl Overview {
         charts::hosts(&hosts, left_out, self.has_more_hosts, output)?;
         output.write_all(b"</section>\n")?;
         self.hosts = Vec::new();
-        Ok(())
+        checks::write(checks, self.kind, output)
     }
 
     fn write_notes(
-        &self,
         first_pass: &FirstPass<'_>,
         authentication: &AuthenticationReport,
         output: &mut impl Write,
@@ -210,16 +222,6 @@ impl Overview {
             let class = if is_short { " class=\"warn\"" } else { "" };
             let login = authentication.status.as_str().replace('_', " ");
             writeln!(output, "<li{class}><strong>Login: {login}.</strong> By host: {text}.</li>")?;
-        }
-        if self.compliance_items > 0 {
-            let ComplianceCounts { passed, failed, warning, error, other } = self.compliance;
-            writeln!(
-                output,
-                "<li><strong>Compliance checks: {}.</strong> Passed {passed}, failed {failed}, to be reviewed {warning}, \
-                 not done {}. They are not in the charts.</li>",
-                self.compliance_items,
-                error + other
-            )?;
         }
         output.write_all(b"</ul>\n")
     }

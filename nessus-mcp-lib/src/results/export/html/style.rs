@@ -49,6 +49,10 @@ details dl { display: grid; grid-template-columns: 12rem 1fr; gap: .1rem 1rem; m
 dt { grid-column: 1; color: var(--soft); font-size: .85rem; }
 dt small { display: block; font-style: italic; }
 details dd { grid-column: 2; margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; }
+table { width: 100%; margin: .75rem 0; border-collapse: collapse; background: var(--paper); }
+th, td { padding: .3rem .6rem; border: 1px solid var(--line); text-align: right; font-variant-numeric: tabular-nums; }
+th:first-child, td:first-child { text-align: left; overflow-wrap: anywhere; }
+td small { color: var(--soft); }
 footer { color: var(--soft); font-size: .85rem; }
 @media (max-width: 44rem) { summary { grid-template-columns: 5.5rem 1fr 3rem; } .name { grid-column: 1 / -1; grid-row: 2; }
   details dl { display: block; } }

@@ -21,7 +21,7 @@ use crate::{
 pub(super) enum Test {
     Contains(Needle),
     Exactly(Box<str>),
-    /// In any case.
+    /// The whole text, in any case.
     Word(Box<str>),
     Number(Operator, f64),
     Severity(Operator, Severity),
@@ -85,6 +85,14 @@ impl Test {
             Kind::Text | Kind::Attachment => Self::text(field, text),
             Kind::Name => Self::text(field, text.trim()),
             Kind::Host => Self::host(field, text),
+            Kind::Outcome => {
+                let text = text.trim();
+                let word = text.strip_prefix('=').map(str::trim);
+                let is_word = |word: &str| word.starts_with(char::is_alphanumeric);
+                // As of other texts, `=` alone is for none.
+                let is_fit = word == Some("") || is_word(word.unwrap_or(text));
+                if is_fit { Ok(Self::Word(word.unwrap_or(text).into())) } else { Err(wrong("a result")) }
+            }
             Kind::Integer | Kind::Number => {
                 let (operator, operand) = Operator::split(text);
                 let number = match field {
@@ -396,6 +404,9 @@ pub(super) fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsErr
     let valid = match kind_of(field) {
         Kind::Text | Kind::Attachment => {
             r#""text" for a part of it in any case, "=text" for all of it, "\"<text>\"" to look for an operator"#
+        }
+        Kind::Outcome => {
+            r#"PASSED, FAILED, WARNING, ERROR or another word in any case; a list for any of several; {"not": "PASSED"}"#
         }
         Kind::Host => r#""web" for a part of a name, "=web01", "!=web01", "10.0.0.7", "10.0.0.0/24""#,
         Kind::Name => r#""web" for a part of it, "=web01" for all of it, "!=web01", in any case"#,

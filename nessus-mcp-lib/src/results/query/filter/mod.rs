@@ -24,6 +24,7 @@
 //! | | `"=Apache"` | is exactly this, in this case; references (`cve`, `xref`) and words such as `protocol` in any case |
 //! | | `"="` | there is none: an empty text is none |
 //! | | `"\"<script>\""` | contains what stands between the quotes, for texts that begin with an operator |
+//! | result | `"FAILED"`, `["failed", "error"]` | is this word, in any case |
 //! | number | `7`, `"7"`, `">=7"` | `>`, `>=`, `<`, `<=`, `=`, `!=`; `"CWE-20"` is 20, in `bid`, `osvdb` and `edb_id` likewise |
 //! | severity | `"High"`, `3`, `">=High"` | the same operators, with a name or 0 to 4 |
 //! | date | `">=2025/01/31"` | the same operators, with `/` or `-`; the day counts, not the time |

@@ -38,7 +38,7 @@ fn told(record: &Record<'_>, value: Value<'_>) -> (&'static str, String) {
 /// What the values of a kind are, those that fit it.
 fn told_as(kind: Kind) -> &'static str {
     match kind {
-        Kind::Text | Kind::Host | Kind::Name => "text",
+        Kind::Text | Kind::Host | Kind::Name | Kind::Outcome => "text",
         Kind::Integer => "integer",
         Kind::Number => "number",
         Kind::Severity => "severity",
@@ -58,6 +58,7 @@ fn written(id: FieldId) -> String {
         Kind::Integer => (1000 + at).to_string(),
         Kind::Number => format!("{at}.5"),
         Kind::Severity => "4".to_owned(),
+        Kind::Outcome => "FAILED".to_owned(),
         Kind::Boolean => "true".to_owned(),
         Kind::Date => format!("{}-02-03T00:00:00Z", 2000 + at),
         Kind::Key => format!("v1:{at:032x}"),
@@ -76,16 +77,21 @@ fn expected(id: FieldId) -> String {
     }
 }
 
-/// An export of one item that has every attribute, element and property of the table.
-fn everything() -> String {
+/// An export of one item of a kind that has every attribute, element and property of the table that the kind may have.
+fn everything(kind: RecordKind) -> String {
     let (mut properties, mut attributes, mut elements) = (String::new(), String::new(), String::new());
     for (&id, field) in ALL.iter().zip(FIELDS) {
         let (xml, value) = (field.xml, written(id));
+        if is_of_other(id, kind) {
+            continue;
+        }
         match field.origin {
             Origin::Host if id == FieldId::Host => Ok(()),
             Origin::Host | Origin::HostList => write!(properties, r#"<tag name="{xml}">{value}</tag>"#),
             Origin::Attribute => write!(attributes, r#" {xml}="{value}""#),
-            Origin::Element | Origin::List | Origin::Lines => write!(elements, "<{xml}>{value}</{xml}>"),
+            Origin::Element | Origin::List | Origin::Lines | Origin::Check => {
+                write!(elements, "<{xml}>{value}</{xml}>")
+            }
             Origin::Derived(_) => Ok(()),
         }
         .unwrap();
@@ -97,12 +103,19 @@ fn everything() -> String {
     )
 }
 
-#[test]
-fn every_field_has_the_value_that_stands_in_its_place() {
+fn is_of_other(id: FieldId, kind: RecordKind) -> bool {
+    id.kind().is_some_and(|of| of != kind)
+}
+
+#[rstest::rstest]
+fn every_field_has_the_value_that_stands_in_its_place(
+    #[values(RecordKind::Vulnerability, RecordKind::Compliance)] kind: RecordKind,
+) {
     let mut items = 0;
-    each_record(everything().as_bytes(), |record| {
+    each_record(everything(kind).as_bytes(), |record| {
         items += 1;
-        for &id in ALL {
+        assert_eq!(record.kind(), kind);
+        for &id in ALL.iter().filter(|id| !is_of_other(**id, kind)) {
             let mut values = Vec::new();
             record.any(id, |value| {
                 values.push(told(&record, value));
@@ -111,9 +124,26 @@ fn every_field_has_the_value_that_stands_in_its_place() {
             let expected = if id == FieldId::FindingKey { record.key().to_string() } else { expected(id) };
             assert_eq!(values, [(told_as(id.field().kind), expected)], "{}", id.name());
         }
-        let hidden: Vec<_> = ALL.iter().filter(|id| !record.shown_beside(FieldSet::default()).contains(**id)).collect();
+        let wanted = ALL.iter().filter(|id| !is_of_other(**id, kind));
+        let hidden: Vec<_> = wanted.filter(|id| !record.shown_beside(FieldSet::default()).contains(**id)).collect();
         assert_eq!(hidden, [&FieldId::FindingKey], "`full` shows all but what has to be asked for");
         assert_eq!(record.item.others().count(), 0, "no field is read as one that is not declared");
+    });
+    assert_eq!(items, 1);
+}
+
+#[test]
+fn a_check_has_no_ratings_whatever_its_item_says() {
+    let mut items = 0;
+    let (ratings, check) = (everything(RecordKind::Vulnerability), "<compliance>true</compliance></ReportItem>");
+    each_record(ratings.replace("</ReportItem>", check).as_bytes(), |record| {
+        items += 1;
+        assert_eq!((record.kind(), record.severity(), record.best_score()), (RecordKind::Compliance, None, None));
+        let shown = record.shown_beside(FieldSet::default());
+        for id in ALL.iter().copied().filter(|id| is_of_other(*id, RecordKind::Compliance)) {
+            assert_eq!((record.first(id), shown.contains(id)), (None, false), "{}", id.name());
+        }
+        record.type_mismatches(|id| assert_ne!(id, FieldId::Severity));
     });
     assert_eq!(items, 1);
 }

@@ -150,7 +150,7 @@ fn a_cursor_of_other_results_is_refused() {
     assert_eq!(convert(other.as_bytes(), query()).unwrap_err().code(), "invalid_cursor");
     assert_eq!(convert(OFFICE, query().sort(SortOrder::File)).unwrap_err().code(), "invalid_cursor");
     assert_eq!(convert(OFFICE, query().page(Page::new(2, None).unwrap())).unwrap_err().code(), "invalid_page");
-    assert_eq!(findings(&convert(OFFICE, query()).unwrap()).len(), 13);
+    assert_eq!(findings(&convert(OFFICE, query()).unwrap()).len(), 12);
 }
 
 #[test]

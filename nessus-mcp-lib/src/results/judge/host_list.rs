@@ -2,7 +2,7 @@
 
 /// Numbers of hosts, each once, in rising order: what each is more than the one before, in groups of seven bits.
 #[derive(Debug, Clone, Default)]
-pub(super) struct HostList {
+pub(crate) struct HostList {
     steps: Vec<u8>,
     /// The number that the next step is counted from.
     next: u32,
@@ -10,7 +10,7 @@ pub(super) struct HostList {
 
 impl HostList {
     /// Takes a number that is not less than those before.
-    pub(super) fn push(&mut self, host: u32) {
+    pub(crate) fn push(&mut self, host: u32) {
         let Some(mut step) = host.checked_sub(self.next) else { return };
         self.next = host.saturating_add(1);
         while step >= 0x80 {
@@ -21,7 +21,7 @@ impl HostList {
     }
 
     /// The numbers.
-    pub(super) fn iter(&self) -> impl Iterator<Item = u32> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = u32> {
         let (mut next, mut step, mut shift) = (0_u32, 0_u32, 0_u32);
         self.steps.iter().filter_map(move |byte| {
             step |= u32::from(byte & 0x7F) << shift;
