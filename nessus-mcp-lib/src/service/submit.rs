@@ -339,7 +339,7 @@ impl ScanService {
         }
         task.submitted_by.clone_from(&request.submitted_by);
         let request_hash = request_hash(&task, self.credentials.fingerprint(login)?);
-        Ok(Accepted { request_hash, targets, task })
+        Ok(Accepted { task, targets, request_hash })
     }
 
     /// The pool of this name, or the default pool.

@@ -61,10 +61,12 @@ pub(super) fn listed(text: &str) -> Box<[Box<str>]> {
         Plain(Box<str>),
     }
     let Ok(entries) = serde_json::from_str::<Vec<Entry>>(text) else { return Box::new([text.into()]) };
-    let names = entries.into_iter().map(|entry| match entry {
-        Entry::Named { name } | Entry::Plain(name) => name,
-    });
-    names.map(|name| Box::from(name.trim())).filter(|name: &Box<str>| !name.is_empty()).collect()
+    let name = |entry| {
+        let (Entry::Named { name } | Entry::Plain(name)) = entry;
+        let name = name.trim();
+        (!name.is_empty()).then(|| name.into())
+    };
+    entries.into_iter().filter_map(name).collect()
 }
 
 /// An address, IPv6 also in brackets; an IPv4-mapped one is the IPv4 address.
