@@ -22,7 +22,7 @@ pub(crate) fn meant(kind: Kind, text: &str) -> Range<usize> {
         let end = text.trim_end().len();
         end - text[..end].trim_start().len()..end
     };
-    if matches!(kind, Kind::Text | Kind::Host | Kind::Outcome | Kind::Attachment) {
+    if matches!(kind, Kind::Text | Kind::Host | Kind::Name | Kind::Outcome | Kind::Attachment) {
         return whole;
     }
     let text = &text[whole.clone()];
