@@ -8,6 +8,7 @@ mod documentation;
 mod inventory;
 mod results;
 mod scan;
+mod scan_schemas;
 mod status;
 mod views;
 
@@ -66,14 +67,14 @@ impl ScanTools {
             + Self::inventory_router();
         for route in router.map.values_mut() {
             schema::normalise(&mut route.attr);
-            scan::fit(&mut route.attr);
+            scan_schemas::fit(&mut route.attr);
         }
         router
     }
 
     /// The tools that clients are told of.
     fn listed(router: &ToolRouter<Self>) -> Vec<Tool> {
-        router.list_all().into_iter().filter(|tool| tool.name != scan::OLDER_NAME).collect()
+        router.list_all().into_iter().filter(|tool| tool.name != scan_schemas::OLDER_NAME).collect()
     }
 }
 
