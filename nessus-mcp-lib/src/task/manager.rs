@@ -46,7 +46,7 @@ pub struct TaskList {
     pub tasks: Vec<Task>,
     /// How many match in all, whatever the query's cursor and limit.
     pub total: usize,
-    /// The tasks behind these, to be asked for with [`TaskQuery::cursor`]; `None` behind the last.
+    /// The tasks behind these, to be asked for with [`TaskQuery::after`]; `None` behind the last.
     pub next: Option<TaskCursor>,
     /// Tasks whose file could not be read, with the reason: they may belong here.
     pub unreadable: Vec<(TaskId, String)>,
