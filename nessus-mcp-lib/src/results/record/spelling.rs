@@ -29,7 +29,8 @@ pub(crate) fn meant(kind: Kind, text: &str) -> Range<usize> {
     match text.as_bytes().first() {
         Some(b'0' | b'+') if kind == Kind::Integer => {
             let digits = text.strip_prefix('+').unwrap_or(text);
-            let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+            // One that is too large is shown as it is written.
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit()) && digits.parse::<i64>().is_ok();
             let short = digits.trim_start_matches('0');
             // The last zero is the number.
             if is_number { whole.end - short.len().max(1)..whole.end } else { whole }
@@ -47,7 +48,7 @@ fn is_nothing(text: &str) -> bool {
 
 /// Whether an element of a list has what stands between two values; most have not.
 pub(super) fn may_hold_several(text: &str) -> bool {
-    text.bytes().any(|byte| matches!(byte, b',' | b';' | b'\n' | b'\t' | b' '))
+    text.bytes().any(|byte| matches!(byte, b',' | b';') || byte.is_ascii_whitespace())
 }
 
 /// The first of the values that an element of a list holds, and where what comes after it begins.
