@@ -8,7 +8,7 @@ use rstest::rstest;
 
 use crate::{
     rig::{Rig, Setup, calls, struck},
-    secrets::{self, WithLogin},
+    secrets,
 };
 
 #[rstest]
@@ -16,10 +16,9 @@ use crate::{
 #[case::too_few_rights("logins_lack_privilege", "partial")]
 #[tokio::test(start_paused = true)]
 async fn row_39_login_on_the_targets_fails(#[case] fault: &str, #[case] verdict: &str) {
-    let mut rig =
-        Setup::new().before_the_client(|scanner| WithLogin::before(scanner, secrets::by_password())).start().await;
+    let rig = Setup::new().start().await;
     rig.sim.inject(Fault::new(fault));
-    let task = rig.submit_as(ScanType::Privileged).await;
+    let task = rig.submit_with(ScanType::Privileged, secrets::by_password()).await;
     let view = rig.completed(&task).await;
     assert_eq!(view.authentication_status.as_deref(), Some(verdict), "{view:#?}");
     assert!(!view.validation_warnings.is_empty(), "{view:#?}");

@@ -10,15 +10,19 @@ use std::{
 
 use nessus_mcp_lib::{
     ScanService, ScannerInterface, Worker,
-    config::{CircuitSettings, WorkerSettings},
+    config::{CircuitSettings, CredentialsConfig, SecretKey, WorkerSettings},
+    credentials::{Credentials, Login},
     error::Classified as _,
     ids::{InstanceId, PoolName, ScanId, TaskId},
     policy::Scope,
     queue::sqlite::SqliteQueue,
-    scanner::{Circuits, NessusConfig, NessusScanner, ScanRequest, ScannerInstance, ScannerPool, ScannerRegistry},
+    scanner::{
+        Circuits, NessusConfig, NessusScanner, ScanCredential, ScanRequest, ScannerInstance, ScannerPool,
+        ScannerRegistry,
+    },
     secret::Secret,
     service::{ResultsRequest, ServiceParts, SubmitRequest, TaskView},
-    task::{ScanType, Task, TaskManager, TaskStatus, Writer},
+    task::{ScanType, TaskManager, TaskStatus},
     time::{Clock, Timestamp},
 };
 use nessus_mcp_tests::sim::{Fault, NessusSim, SimConfig, Stats};
@@ -44,7 +48,6 @@ type Configures = Box<dyn FnOnce(&NessusSim, NessusConfig) -> NessusConfig>;
 pub(crate) struct Setup {
     sim: SimConfig,
     client: Configures,
-    before: Box<dyn FnOnce(Arc<NessusScanner>) -> Arc<dyn ScannerInterface>>,
     worker: WorkerSettings,
     circuits: CircuitSettings,
     scope: Scope,
@@ -58,7 +61,6 @@ impl Setup {
         Self {
             sim: SimConfig::new().scan_duration(Duration::from_secs(20)).findings_per_host(3),
             client: Box::new(|_, config| config),
-            before: Box::new(|scanner| scanner),
             worker: WorkerSettings::default()
                 .with_poll_interval(Duration::from_secs(2))
                 .with_lease(Duration::from_secs(600))
@@ -81,14 +83,6 @@ impl Setup {
     }
 
     /// Puts something between the worker and the client.
-    pub(crate) fn before_the_client(
-        mut self,
-        put: impl FnOnce(Arc<NessusScanner>) -> Arc<dyn ScannerInterface> + 'static,
-    ) -> Self {
-        self.before = Box::new(put);
-        self
-    }
-
     pub(crate) fn worker(mut self, change: impl FnOnce(WorkerSettings) -> WorkerSettings) -> Self {
         self.worker = change(self.worker);
         self
@@ -135,11 +129,14 @@ impl Setup {
         let clock: Arc<dyn Clock> = Arc::new(time.clock());
         let tasks = TaskManager::open_with_clock(directory.path(), Arc::clone(&clock)).unwrap();
         let queue = SqliteQueue::open_with_clock(&directory.path().join("queue.db"), Arc::clone(&clock)).unwrap();
-        let scanner_instance = ScannerInstance::new(instance(), 2, (self.before)(Arc::clone(&scanner)));
+        let in_use: Arc<dyn ScannerInterface> = scanner.clone();
+        let scanner_instance = ScannerInstance::new(instance(), 2, in_use);
         let scanners = ScannerRegistry::new(vec![ScannerPool::new(pool(), "nessus", vec![scanner_instance])]).unwrap();
+        let key = SecretKey::new(&"0f".repeat(32)).unwrap();
         let parts = ServiceParts::new(directory.path(), tasks, Arc::new(queue), scanners)
             .with_circuits(Circuits::new(self.circuits))
             .with_scope(self.scope)
+            .with_credentials(Credentials::new(CredentialsConfig::default(), Some(key)))
             .with_clock(clock);
         let service = ScanService::new(parts).unwrap();
         let mut rig = Rig {
@@ -233,14 +230,11 @@ impl Rig {
         self.service.submit(SubmitRequest::untrusted("nightly", targets)).await.unwrap().task_id
     }
 
-    /// Submits a scan that logs in to its targets, as the front doors do not yet: no worker sees it before it is one.
-    pub(crate) async fn submit_as(&mut self, scan_type: ScanType) -> TaskId {
-        self.stop_worker().await;
-        let task = self.submit().await;
-        let change = move |task: &mut Task| task.scan_type = scan_type;
-        self.service.tasks().update(&task, Writer::Api, change).await.unwrap();
-        self.start_worker();
-        task
+    /// Submits a scan that logs in to its targets.
+    pub(crate) async fn submit_with(&self, scan_type: ScanType, login: ScanCredential) -> TaskId {
+        let mut request = SubmitRequest::new(scan_type, "nightly", TARGETS);
+        request.login = Some(Login::Inline(login));
+        self.service.submit(request).await.unwrap().task_id
     }
 
     pub(crate) async fn view(&self, task: &TaskId) -> TaskView {

@@ -1,16 +1,10 @@
 //! Row 56: a scanner that shows in its errors what it was sent. Nothing secret stands anywhere but on the scanner.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
-use async_trait::async_trait;
 use nessus_mcp_lib::{
-    ScannerInterface,
     config::ApiKeys,
-    ids::ScanId,
-    scanner::{
-        Escalation, EscalationMethod, ExportSink, ExportSummary, NessusScanner, ScanCredential, ScanRequest,
-        ScanStatus, ScannerError, ScannerProperties, SshCredential, SshLogin,
-    },
+    scanner::{Escalation, EscalationMethod, ScanCredential, SshCredential, SshLogin},
     secret::Secret,
     service::ResultsRequest,
     task::{ScanType, TaskQuery},
@@ -25,10 +19,10 @@ use crate::rig::{PASSWORD, Setup, pool, struck};
 
 const SSH_PASSWORD: &str = "planted-ssh-password";
 const ROOT_PASSWORD: &str = "planted-root-password";
-const PRIVATE_KEY: &str =
-    "-----BEGIN OPENSSH PRIVATE KEY-----\nplantedkeymaterial\n-----END OPENSSH PRIVATE KEY-----\n";
-const KEY_MATERIAL: &str = "plantedkeymaterial";
-const PASSPHRASE: &str = "planted-passphrase";
+const PRIVATE_KEY: &str = include_str!("../../fixtures/ssh_keys/ed25519_locked");
+/// The second line of it.
+const KEY_MATERIAL: &str = "b3BlbnNzaC1rZXktdjEAAAAACmFlczI1Ni1jdHIAAAAGYmNyeXB0AAAAGAAAABAWXpN4vK";
+const PASSPHRASE: &str = "planted-phrase";
 const ACCESS_KEY: &str = "plantedaccess5d3e0a9c41b7";
 const SECRET_KEY: &str = "plantedsecret7c1a9e02d4f6";
 
@@ -44,78 +38,16 @@ fn by_key() -> ScanCredential {
     ScanCredential::Ssh(SshCredential::new("audit", SshLogin::Key { private_key, passphrase }))
 }
 
-/// Gives every scan a login, as an API layer with a store of credentials will.
-#[derive(Debug)]
-pub(crate) struct WithLogin {
-    scanner: Arc<NessusScanner>,
-    credential: ScanCredential,
-}
-
-impl WithLogin {
-    pub(crate) fn before(scanner: Arc<NessusScanner>, credential: ScanCredential) -> Arc<dyn ScannerInterface> {
-        Arc::new(Self { scanner, credential })
-    }
-}
-
-#[async_trait]
-impl ScannerInterface for WithLogin {
-    async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
-        let mut request = request.clone();
-        request.credential = Some(self.credential.clone());
-        self.scanner.create(&request).await
-    }
-
-    async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
-        self.scanner.launch(scan).await
-    }
-
-    async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
-        self.scanner.status(scan).await
-    }
-
-    async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
-        self.scanner.export(scan, sink).await
-    }
-
-    async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.scanner.stop(scan).await
-    }
-
-    async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.scanner.pause(scan).await
-    }
-
-    async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.scanner.resume(scan).await
-    }
-
-    async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.scanner.delete(scan).await
-    }
-
-    async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.scanner.forget_credentials(scan).await
-    }
-
-    async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-        self.scanner.find_by_marker(marker).await
-    }
-
-    async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
-        self.scanner.properties().await
-    }
-
-    async fn close(&self) {
-        self.scanner.close().await;
-    }
-}
-
 #[rstest]
-#[case::password(by_password(), false)]
-#[case::key(by_key(), false)]
-#[case::password_and_api_keys(by_password(), true)]
+#[case::password(ScanType::Privileged, by_password(), false)]
+#[case::key(ScanType::Trusted, by_key(), false)]
+#[case::password_and_api_keys(ScanType::Privileged, by_password(), true)]
 #[tokio::test(start_paused = true)]
-async fn row_56_secrets_in_errors(#[case] credential: ScanCredential, #[case] has_keys: bool) {
+async fn row_56_secrets_in_errors(
+    #[case] scan_type: ScanType,
+    #[case] credential: ScanCredential,
+    #[case] has_keys: bool,
+) {
     let setup = Setup::new()
         .sim(|sim| sim.api_keys(ACCESS_KEY, SECRET_KEY))
         .client(move |_, config| {
@@ -123,7 +55,6 @@ async fn row_56_secrets_in_errors(#[case] credential: ScanCredential, #[case] ha
             if has_keys { config.api_keys(keys) } else { config }
         })
         .circuits(|circuits| circuits.with_open_time(Duration::from_secs(10), Duration::from_secs(10)))
-        .before_the_client(|scanner| WithLogin::before(scanner, credential))
         .log("trace");
     let mut rig = setup.start().await;
     let calls = [
@@ -140,13 +71,13 @@ async fn row_56_secrets_in_errors(#[case] credential: ScanCredential, #[case] ha
     for (method, path, count) in calls {
         rig.sim.inject(Fault::new("echo_request").method(method).path(path).count(count));
     }
-    let task = rig.submit_as(ScanType::Privileged).await;
+    let task = rig.submit_with(scan_type, credential.clone()).await;
     rig.completed(&task).await;
     let echoes = struck(&rig.sim.stats(), "echo_request");
     assert!(echoes >= 9, "{echoes}");
     // One whose failure is written down.
     rig.sim.inject(Fault::new("echo_request").method("POST").path("/scans").status(400).count(0));
-    let refused = rig.submit_as(ScanType::Privileged).await;
+    let refused = rig.submit_with(scan_type, credential.clone()).await;
     let message = rig.failed(&refused, "scanner_rejected").await;
     assert!(message.contains("Cannot process the request"), "{message}");
     let scan = rig.view(&task).await.nessus_scan_id.unwrap();

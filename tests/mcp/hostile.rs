@@ -53,7 +53,7 @@ async fn what_a_target_has_planted_is_shown_plainly_and_said_to_be_untrusted() {
     let answer = fixture.call("get_scan_results", arguments).await;
     assert_plain(answer.text());
     let lines: Vec<Value> = answer.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let untrusted = json!(["operating_system", "netbios_name", "plugin_output", "brand_new"]);
+    let untrusted = json!(["netbios_name", "operating_system", "plugin_output", "brand_new"]);
     assert_eq!(lines[0]["untrusted_fields"], untrusted, "{}", answer.text());
     let finding = &lines[2];
     for field in ["plugin_output", "operating_system", "netbios_name"] {
