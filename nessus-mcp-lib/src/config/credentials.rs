@@ -24,15 +24,11 @@
 //!
 //! Paths are relative to the directory of this file.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use super::{
     ConfigError,
-    reader::{Reader, not_empty, password_in, read_beside},
+    reader::{Reader, not_empty, password_in, read, read_beside},
     yaml::{self, Ordered, Scalar},
 };
 use crate::{
@@ -82,15 +78,14 @@ impl CredentialsConfig {
     /// # Errors
     /// [`ConfigError`] with file, line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source: Arc::new(source) })?;
+        let text = read(path)?;
         let config = Self::parse(&text, path, &|name| std::env::var(name).ok())?;
         Ok(Self { file: Some(path.to_owned()), ..config })
     }
 
     /// Checks the text of a file; `lookup` answers for the environment.
     pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        if yaml::is_blank(text) {
             return Ok(Self::default());
         }
         let Ordered(entries) = yaml::parse::<Ordered<Ordered<Scalar>>>(text, path)?;

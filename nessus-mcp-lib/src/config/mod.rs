@@ -36,5 +36,5 @@ pub use self::{
 };
 pub(crate) use self::{
     expand::expand,
-    yaml::{Scalar, parse as parse_yaml},
+    yaml::{Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

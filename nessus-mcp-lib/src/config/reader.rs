@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{ConfigError, expand::expand, yaml::Scalar};
@@ -55,6 +56,12 @@ impl Reader<'_> {
             message: message.to_owned(),
         }
     }
+}
+
+/// The text of a configuration file.
+pub(super) fn read(path: &Path) -> Result<String, ConfigError> {
+    fs::read_to_string(path)
+        .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source: Arc::new(source) })
 }
 
 /// The content of a file beside a configuration file; a relative path begins in the directory of that file.

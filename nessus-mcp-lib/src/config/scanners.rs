@@ -31,10 +31,9 @@
 //! The service lets it keep its scans in the data directory, so that they outlive the process.
 
 use std::{
-    fmt, fs,
+    fmt,
     path::{Path, PathBuf},
     str::FromStr,
-    sync::Arc,
     time::Duration,
 };
 
@@ -43,7 +42,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ConfigError,
     nessus::{self, ApiKeys, NessusOptions},
-    reader::{Reader, not_empty, password_in},
+    reader::{Reader, not_empty, password_in, read},
     yaml::{self, Ordered, Scalar},
 };
 use crate::{
@@ -230,8 +229,7 @@ impl ScannersConfig {
     /// # Errors
     /// [`ConfigError`] with file, line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path)
-            .map_err(|source| ConfigError::Unreadable { path: path.to_owned(), source: Arc::new(source) })?;
+        let text = read(path)?;
         let config = Self::parse(&text, path, &|name| std::env::var(name).ok())?;
         Ok(Self { file: Some(path.to_owned()), ..config })
     }
@@ -240,7 +238,7 @@ impl ScannersConfig {
     pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let syntax =
             |line: u64, message: &str| ConfigError::Syntax { path: path.to_owned(), line, message: message.to_owned() };
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        if yaml::is_blank(text) {
             return Err(syntax(1, "the file has no pools: write a pool name and a list of scanners"));
         }
         let Ordered(entries) = yaml::parse::<Ordered<Vec<RawInstance>>>(text, path)?;

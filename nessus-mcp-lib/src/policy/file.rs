@@ -18,7 +18,7 @@ use serde::Deserialize;
 
 use super::rules::{AllowList, DenyRule, Policy, PolicyMode};
 use crate::{
-    config::{ConfigError, Scalar, expand, parse_yaml},
+    config::{ConfigError, Scalar, expand, is_blank_yaml, parse_yaml},
     targets::TargetSet,
 };
 
@@ -52,7 +52,7 @@ impl Policy {
     /// [`ConfigError`] with file, line and key.
     pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
         let reader = Reader { path, lookup };
-        if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
+        if is_blank_yaml(text) {
             let message = "the file has no keys: write `mode` and what is allowed or denied".to_owned();
             return Err(ConfigError::Syntax { path: path.to_owned(), line: 1, message });
         }
