@@ -139,17 +139,6 @@ pub(crate) fn group(blocks: &[HostEvidence]) -> Vec<usize> {
 mod unit_tests {
     use super::*;
 
-    /// `name`, then `tag=value`.
-    fn host(text: &str) -> HostEvidence {
-        let mut words = text.split(' ');
-        let mut evidence = HostEvidence::named(words.next().unwrap());
-        for word in words {
-            let (tag, value) = word.split_once('=').unwrap();
-            evidence.note(if tag == "ip" { "host-ip" } else { "host-fqdn" }, value);
-        }
-        evidence
-    }
-
     #[test]
     fn blocks_of_one_machine_are_one() {
         for (blocks, expected) in [
@@ -168,7 +157,7 @@ mod unit_tests {
             (vec!["192.0.2.20 fqdn=a.example", "a.example ip=192.0.2.20", "A.example"], vec![0, 0, 0]),
             (vec!["192.0.2.20 fqdn=a.example", "b.example ip=192.0.2.20", "192.0.2.20 fqdn=b.example"], vec![0, 0, 0]),
         ] {
-            let blocks: Vec<HostEvidence> = blocks.into_iter().map(host).collect();
+            let blocks: Vec<HostEvidence> = blocks.into_iter().map(HostEvidence::written).collect();
             assert_eq!(group(&blocks), expected, "{blocks:?}");
         }
     }

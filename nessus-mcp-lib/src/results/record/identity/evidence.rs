@@ -179,6 +179,27 @@ fn insert<T: Ord>(sorted: &mut Vec<T>, value: T) {
 }
 
 #[cfg(test)]
+impl HostEvidence {
+    /// As a test writes it: `name`, then `tag=value` with `ip`, `fqdn`, `netbios` and `mac` for short.
+    pub(super) fn written(text: &str) -> Self {
+        let mut words = text.split(' ');
+        let mut evidence = Self::named(words.next().unwrap());
+        for word in words {
+            let (tag, value) = word.split_once('=').unwrap();
+            let tag = match tag {
+                "ip" => "host-ip",
+                "fqdn" => "host-fqdn",
+                "netbios" => "netbios-name",
+                "mac" => "mac-address",
+                other => other,
+            };
+            evidence.note(tag, value);
+        }
+        evidence
+    }
+}
+
+#[cfg(test)]
 mod unit_tests {
     use super::*;
 

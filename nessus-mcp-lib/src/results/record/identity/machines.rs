@@ -189,27 +189,9 @@ fn short(name: &str) -> &str {
 mod unit_tests {
     use super::*;
 
-    /// `name`, then `tag=value`.
-    fn host(text: &str) -> HostEvidence {
-        let mut words = text.split(' ');
-        let mut evidence = HostEvidence::named(words.next().unwrap());
-        for word in words {
-            let (tag, value) = word.split_once('=').unwrap();
-            let tag = match tag {
-                "ip" => "host-ip",
-                "fqdn" => "host-fqdn",
-                "netbios" => "netbios-name",
-                "mac" => "mac-address",
-                other => other,
-            };
-            evidence.note(tag, value);
-        }
-        evidence
-    }
-
     #[track_caller]
     fn check(one: &str, another: &str, expected: Option<Tie>) {
-        let (one, another) = (host(one), host(another));
+        let (one, another) = (HostEvidence::written(one), HostEvidence::written(another));
         assert_eq!(tie(&one, &another), expected);
         assert_eq!(tie(&another, &one), expected, "the other way round");
         let matched: Vec<_> = match_hosts(&[one], &[another]).into_iter().map(|(_, _, tie)| tie).collect();
@@ -252,20 +234,24 @@ mod unit_tests {
 
     #[test]
     fn two_sites_at_one_address_stay_two() {
-        let sites = [host(&format!("a.example ip=192.0.2.20 {MAC}")), host(&format!("b.example ip=192.0.2.20 {MAC}"))];
+        let sites = [
+            HostEvidence::written(&format!("a.example ip=192.0.2.20 {MAC}")),
+            HostEvidence::written(&format!("b.example ip=192.0.2.20 {MAC}")),
+        ];
         let turned = [sites[1].clone(), sites[0].clone()];
         assert_eq!(match_hosts(&sites, &turned), [(0, 1, Tie::NameAndAddress), (1, 0, Tie::NameAndAddress)]);
         // One of them went, another came: the hardware does not say that it is the same site.
-        let later = [sites[0].clone(), host(&format!("c.example ip=192.0.2.20 {MAC}"))];
+        let later = [sites[0].clone(), HostEvidence::written(&format!("c.example ip=192.0.2.20 {MAC}"))];
         assert_eq!(match_hosts(&sites, &later), [(0, 0, Tie::NameAndAddress)]);
     }
 
     #[test]
     fn a_hardware_address_at_several_addresses_is_of_a_router() {
-        let before = [host(&format!("192.0.2.20 {MAC}")), host(&format!("192.0.2.21 {MAC}"))];
-        let after = [host(&format!("192.0.2.30 {MAC}"))];
+        let before =
+            [HostEvidence::written(&format!("192.0.2.20 {MAC}")), HostEvidence::written(&format!("192.0.2.21 {MAC}"))];
+        let after = [HostEvidence::written(&format!("192.0.2.30 {MAC}"))];
         assert_eq!(match_hosts(&before, &after), []);
-        let after = [host(&format!("192.0.2.20 {OTHER_MAC}"))];
+        let after = [HostEvidence::written(&format!("192.0.2.20 {OTHER_MAC}"))];
         assert_eq!(match_hosts(&before, &after), [(0, 0, Tie::NameAndAddress)], "so it contradicts nothing");
     }
 }
