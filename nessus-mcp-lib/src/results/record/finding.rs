@@ -2,7 +2,8 @@
 
 use super::{
     compliance::{self, ComplianceResult},
-    fields::{Derived, FieldId, FieldRef, FieldSet, Kind, Origin, key_of_other},
+    field_ref::FieldRef,
+    fields::{Derived, FieldId, FieldSet, Kind, Origin, key_of_other},
     host::Host,
     identity::FindingKey,
     item::{Attribute, Item, Occurrence},

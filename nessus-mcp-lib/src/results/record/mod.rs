@@ -6,6 +6,7 @@
 //! text under its own name.
 
 mod compliance;
+mod field_ref;
 mod fields;
 mod finding;
 mod host;
@@ -26,7 +27,8 @@ pub(crate) use self::identity::{
 };
 pub(crate) use self::{
     compliance::ComplianceResult,
-    fields::{FIELDS, FieldId, FieldRef, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other, nearest},
+    field_ref::{FieldRef, nearest},
+    fields::{FIELDS, FieldId, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other},
     finding::{Record, is_called},
     host::Host,
     host_names::{as_address, is_same as is_same_name},
