@@ -14,9 +14,10 @@ use tracing::warn;
 
 use super::{
     error::TaskError,
-    model::{HistoryEntry, Task},
+    model::Task,
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
+    records::HistoryEntry,
     state::{StateTransitionError, TaskStatus},
     store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
 };

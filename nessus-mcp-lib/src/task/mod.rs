@@ -18,18 +18,17 @@ mod model;
 mod property_tests;
 mod query;
 mod queue_file;
+mod records;
 mod state;
 mod store;
 
 pub use self::{
     error::TaskError,
     manager::{TaskList, TaskManager, Writer},
-    model::{
-        CredentialReference, HistoryEntry, LastError, Observation, OpenScan, ScanPayload, ScanType, ScopeRecord, Step,
-        TASK_SCHEMA_VERSION, Task, TaskKey,
-    },
+    model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
+    records::{HistoryEntry, LastError, Observation, OpenScan, Step},
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };

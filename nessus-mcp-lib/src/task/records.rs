@@ -1,0 +1,146 @@
+//! What a task remembers of its way: changes of state, what was seen of its scan, failures, and scans of earlier attempts.
+
+use serde::{Deserialize, Serialize};
+
+use super::state::TaskStatus;
+use crate::{
+    ids::{InstanceId, ScanId},
+    time::Timestamp,
+};
+
+/// A step in a task's life.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct HistoryEntry {
+    /// When.
+    pub at: Timestamp,
+    /// The state it had.
+    pub from: TaskStatus,
+    /// The state it got.
+    pub to: TaskStatus,
+    /// The attempt it belongs to, from 1.
+    pub attempt: u32,
+    /// Why, when it went wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_code: Option<String>,
+}
+
+/// What the scanner said of a task's scan when it was last looked at, and since when it has said so.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Observation {
+    /// `created`, `pending`, `running`, `paused`, `stopping`, `unknown`, or how it ended.
+    pub state: String,
+    /// The progress it reported, 0 to 100; unlike [`Task::progress`](super::Task::progress) it may fall.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress: Option<u8>,
+    /// How many hosts it had results for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<u64>,
+    /// Since when none of this has changed.
+    pub unchanged_since: Timestamp,
+}
+
+impl Observation {
+    /// Something seen for the first time, at this moment.
+    pub(crate) fn new(state: impl Into<String>, progress: Option<u8>, hosts: Option<u64>, now: Timestamp) -> Self {
+        Self { state: state.into(), progress, hosts, unchanged_since: now }
+    }
+
+    /// Whether the scan is complete on its scanner.
+    pub(crate) fn is_completed(&self) -> bool {
+        self.state == "completed"
+    }
+
+    /// Whether the scan has ended there.
+    pub(crate) fn is_over(&self) -> bool {
+        self.is_completed() || matches!(self.state.as_str(), "cancelled" | "aborted")
+    }
+
+    /// The same as `before`, unless something has changed since.
+    #[must_use]
+    pub(crate) fn after(self, before: Option<Self>) -> Self {
+        let is_same =
+            |before: &Self| (&before.state, before.progress, before.hosts) == (&self.state, self.progress, self.hosts);
+        before.filter(is_same).unwrap_or(self)
+    }
+}
+
+/// The last error of a task that goes on, until the step succeeds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[cfg_attr(feature = "schema", schemars(inline))]
+#[non_exhaustive]
+pub struct LastError {
+    /// `begin`, `watch` (the scan) or `results`.
+    pub step: String,
+    /// A stable code.
+    pub code: String,
+    /// In words.
+    pub message: String,
+    /// How often this step has failed in a row.
+    pub count: u32,
+    /// When it failed first.
+    pub since: Timestamp,
+    /// When it failed last.
+    pub at: Timestamp,
+    /// When it is tried again.
+    pub next_try_at: Timestamp,
+}
+
+impl LastError {
+    /// Something that went wrong for the first time, at this moment.
+    pub(crate) fn new(step: Step, code: impl Into<String>, message: impl Into<String>, now: Timestamp) -> Self {
+        let (step, code, message) = (step.as_str().to_owned(), code.into(), message.into());
+        Self { step, code, message, count: 1, since: now, at: now, next_try_at: now }
+    }
+
+    /// Whether it was in this step.
+    pub(crate) fn is_in(&self, step: Step) -> bool {
+        self.step == step.as_str()
+    }
+}
+
+/// A phase of a task that is retried when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Until the scan is launched.
+    Begin,
+    /// Until the scan has ended.
+    Watch,
+    /// Until its results are here.
+    Results,
+}
+
+impl Step {
+    /// The word in `task.json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Begin => "begin",
+            Self::Watch => "watch",
+            Self::Results => "results",
+        }
+    }
+}
+
+/// A scan that was made for a task and is not known to have ended: it may run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct OpenScan {
+    /// The scanner it is on.
+    pub instance_id: InstanceId,
+    /// Its id there.
+    pub scan_id: ScanId,
+    /// The attempt of the task in which it was made.
+    pub attempt: u32,
+    /// Whether it was to be stopped: a retry does not go on with it.
+    #[serde(default)]
+    pub told_to_stop: bool,
+}
+
+impl OpenScan {
+    pub(super) fn is(&self, instance: &InstanceId, scan: &ScanId) -> bool {
+        (&self.instance_id, &self.scan_id) == (instance, scan)
+    }
+}
