@@ -1,7 +1,7 @@
 //! The tasks whose status callers wait for.
 //!
 //! Many callers may wait for one scan. The status is read once a second for each task that anybody waits for, whoever comes
-//! first, and the others take what was read: a hundred callers cost as much as one.
+//! first, and the others take what was read.
 
 use std::{
     collections::HashMap,
