@@ -123,7 +123,7 @@ fn coverage(before: &About, after: &About, pairs: &[Pair], found: &mut Vec<Diffe
     if has_all(&was_ports, &is_ports) && has_all(&is_ports, &was_ports) {
         is_ports.clone_from(&was_ports);
     }
-    let texts = |ports: Vec<&PortRange>| values(ports.into_iter().map(|range| range.text().to_owned()));
+    let texts = |ports: Vec<&PortRange>| values(ports.into_iter().map(PortRange::text));
     compare(
         "port_range",
         texts(was_ports),

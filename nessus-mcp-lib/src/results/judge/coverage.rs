@@ -235,7 +235,7 @@ mod tests {
             ["no", "disabled", "enabled", "2", "yes", "no"]
         );
         assert_eq!((found.kind, found.is_interrupted), (Some(ScanKind::Network), false));
-        assert_eq!(found.ports.map(|ports| ports.text().to_owned()).as_deref(), Some("80,443"));
+        assert_eq!(found.ports.map(|ports| ports.text()).as_deref(), Some("80,443"));
     }
 
     #[test]

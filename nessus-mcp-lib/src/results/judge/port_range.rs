@@ -1,12 +1,14 @@
 //! The ports that a scan was to look at, as plugin 19506 and policies write them: `default`, `all`, `1-65535`, `80,443`,
 //! `T:1-1000,U:53`.
 
-use std::mem;
+use std::{collections::BTreeSet, mem};
 
 use crate::results::texts::{NAME_CHARS, clean};
 
 /// The longest text that is read.
 const MOST_BYTES: usize = 1 << 20;
+/// The most ranges whose texts are kept of those that were put together: the first in order.
+const MOST_PARTS: usize = 16;
 /// Ports of which every list of usual services has had, so that a scan of the `default` range looks at them. The list itself,
 /// of about 4,790 ports, is the scanner's and not in the export.
 const USUAL: [u16; 52] = [
@@ -28,14 +30,15 @@ type Span = (u16, u16);
 /// A range of ports.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(crate) struct PortRange {
-    /// The text, shortened.
-    text: Box<str>,
-    /// `None` when the text cannot be read.
+    /// What it was put together of, as written and shortened: in order, the same ports once, however they were written. So
+    /// it does not matter in which order ranges are put together.
+    parts: Vec<(Option<Ports>, Box<str>)>,
+    /// `None` when a text cannot be read.
     ports: Option<Ports>,
 }
 
 /// Rows in order that do not touch.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 struct Ports {
     /// Also those of the scanner's list.
     with_default: bool,
@@ -48,22 +51,27 @@ impl PortRange {
     pub(crate) fn read(text: &str) -> Option<Self> {
         let text = text.trim();
         let ports = if text.len() <= MOST_BYTES { Ports::read(text) } else { None };
-        (!text.is_empty()).then(|| Self { text: clean(text, NAME_CHARS / 2).into(), ports })
+        (!text.is_empty()).then(|| Self::of(text, ports))
     }
 
     /// Every port.
     pub(crate) fn all() -> Self {
-        Self { text: "all".into(), ports: Ports::read("all") }
+        Self::of("all", Ports::read("all"))
+    }
+
+    fn of(text: &str, ports: Option<Ports>) -> Self {
+        Self { parts: vec![(ports.clone(), clean(text, NAME_CHARS / 2).into())], ports }
     }
 
     /// As it is written, shortened.
-    pub(crate) fn text(&self) -> &str {
-        &self.text
+    pub(crate) fn text(&self) -> String {
+        let texts: BTreeSet<&str> = self.parts.iter().map(|(_, text)| &**text).collect();
+        clean(&texts.into_iter().collect::<Vec<_>>().join(", "), NAME_CHARS / 2)
     }
 
     /// Whether both are the same ports, however they are written.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
-        if self.ports.is_none() { self.text == other.text } else { self.ports == other.ports }
+        if self.ports.is_none() { self.parts == other.parts } else { self.ports == other.ports }
     }
 
     /// Whether the range has the port for certain.
@@ -77,22 +85,23 @@ impl PortRange {
 
     /// The ports of both: two scans of a host looked at either.
     pub(crate) fn union(&self, other: &Self) -> Self {
-        if self.is_same(other) {
-            return if self.text <= other.text { self.clone() } else { other.clone() };
-        }
-        let mut texts = [&*self.text, &*other.text];
-        texts.sort_unstable();
+        let mut together = [&self.parts[..], &other.parts].concat();
+        together.sort_unstable();
+        together.dedup_by(|later, first| later.0 == first.0 && (first.0.is_some() || later.1 == first.1));
+        together.truncate(MOST_PARTS);
         let ports = self.ports.as_ref().zip(other.ports.as_ref()).map(|(one, another)| Ports {
             with_default: one.with_default || another.with_default,
             tcp: merged([&one.tcp[..], &another.tcp].concat()),
             udp: merged([&one.udp[..], &another.udp].concat()),
         });
-        Self { text: clean(&texts.join(", "), NAME_CHARS / 2).into(), ports }
+        Self { parts: together, ports }
     }
 
     /// How many rows it has.
     pub(crate) fn len(&self) -> usize {
-        self.ports.as_ref().map_or(0, |ports| ports.tcp.len() + ports.udp.len())
+        let rows = |ports: &Ports| ports.tcp.len() + ports.udp.len();
+        let parts = self.parts.iter().filter_map(|(ports, _)| ports.as_ref());
+        parts.chain(&self.ports).map(rows).sum()
     }
 }
 
@@ -212,5 +221,13 @@ mod tests {
         let both = range("80").union(&range("T:443"));
         assert!(both.has(443, Tcp) && both.has(80, Udp) && !both.has(443, Udp));
         assert_eq!(both, range("T:443").union(&range("80")));
+        let ranges = ["1-65535", "all", "2", "x", "1,2", "1-2", "1"].map(range);
+        for one in &ranges {
+            for another in &ranges {
+                for third in &ranges {
+                    assert_eq!(one.union(another).union(third), third.union(one).union(another));
+                }
+            }
+        }
     }
 }
