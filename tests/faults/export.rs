@@ -40,8 +40,12 @@ async fn row_40_export_that_stays_loading() {
 #[tokio::test(start_paused = true)]
 async fn row_40_export_that_is_never_ready(#[case] is_cancelled: bool) {
     let rig = Setup::new()
-        .client(|_, config| config.request_timeout(Duration::from_secs(300)).export_max_wait(Duration::from_secs(10)))
-        .worker(|settings| settings.with_scan_timeout(Duration::from_secs(if is_cancelled { 86_400 } else { 400 })))
+        .client(|_, config| config.request_timeout(Duration::from_secs(3_600)).export_max_wait(Duration::from_secs(10)))
+        .worker(|settings| {
+            let scan_timeout = Duration::from_secs(if is_cancelled { 86_400 } else { 400 });
+            // So fast as time passes here, minutes are less than a slow machine takes for a call or a renewal.
+            settings.with_scan_timeout(scan_timeout).with_lease(Duration::from_secs(3_600))
+        })
         .start_with(Fault::new("export_stuck").count(0))
         .await;
     let task = rig.submit().await;

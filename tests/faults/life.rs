@@ -147,9 +147,11 @@ async fn row_35_stop_that_takes_for_ever() {
 #[case::stopped("stopped")]
 #[tokio::test(start_paused = true)]
 async fn row_36_canceled_by_somebody(#[case] word: &str) {
-    let rig = Rig::with(Fault::new("canceled_by_somebody").skip(6)).await;
+    let rig = Setup::new().sim(|sim| sim.scan_duration(Duration::from_secs(600))).start().await;
     rig.sim.inject(Fault::new("cancelled_spelling").text(word));
     let task = rig.submit().await;
+    rig.until("half of it is done", async || (rig.view(&task).await.progress >= Some(50)).then_some(())).await;
+    rig.sim.inject(Fault::new("canceled_by_somebody"));
     let view = rig.ended(&task).await;
     assert_eq!((view.status, view.error_code.as_deref()), (TaskStatus::Cancelled, Some("scan_cancelled")), "{view:#?}");
     assert_eq!(view.error_message.as_deref(), Some("the scan was stopped on the scanner"));
