@@ -291,6 +291,12 @@ async fn credentials_are_read_again() {
     write(&entry("three", "10.0.0.0/8"));
     site.server.process.hang_up();
     site.server.process.wait_for_log("credentials read again");
+    let metrics = reqwest::get(format!("{}/metrics", site.server.url())).await.unwrap().text().await.unwrap();
+    // Twice that of the scanners, and once these.
+    for line in ["nessus_config_reloads_total{status=\"error\"} 1", "nessus_config_reloads_total{status=\"success\"} 3"]
+    {
+        assert!(metrics.contains(line), "{line}\n{metrics}");
+    }
     let refused = site.client().run_trusted_scan(&ScanArguments::new("x", "192.0.2.1"), &login).await.unwrap_err();
     assert!(
         refused.to_string().contains("credential_not_allowed")

@@ -61,6 +61,11 @@ impl Credentials {
         self
     }
 
+    /// Whether the stored logins come from a file.
+    pub(crate) fn have_a_file(&self) -> bool {
+        self.stored.load().file.is_some()
+    }
+
     /// Reads the file of the stored logins again, and goes by it from now on; after an error everything stays as it is.
     /// Nothing is read where they did not come from a file.
     pub(crate) fn reload(&self) -> Result<CredentialChanges, ConfigError> {

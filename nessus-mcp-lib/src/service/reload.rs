@@ -104,21 +104,27 @@ impl ScanService {
         Ok(Credentials::new(stored.unwrap_or_default(), secret_key))
     }
 
-    /// Reads the file of the stored logins again, and goes by it from now on, a worker of this service included. The file is
+    /// Reads the file of the stored logins again, if there is one, and goes by it from now on, a worker of this service included. The file is
     /// checked as a whole: when anything in it is wrong, everything stays as it is. A scan that was created keeps its login.
     ///
     /// # Errors
     /// [`ServiceError::Config`] with file, line and key.
     pub async fn reload_credentials(&self) -> Result<CredentialChanges, ServiceError> {
+        if !self.credentials.have_a_file() {
+            return Ok(CredentialChanges::default());
+        }
         let credentials = self.credentials.clone();
         let changes = blocking::run(move || credentials.reload()).await.map_err(ServiceError::stopping)?;
         match &changes {
-            Ok(changes) => info!(
-                added = changes.added.join(", "),
-                removed = changes.removed.join(", "),
-                changed = changes.changed.join(", "),
-                "credentials read again"
-            ),
+            Ok(changes) => {
+                self.metrics.config_accepted();
+                info!(
+                    added = changes.added.join(", "),
+                    removed = changes.removed.join(", "),
+                    changed = changes.changed.join(", "),
+                    "credentials read again"
+                );
+            }
             Err(error) => {
                 self.metrics.config_refused();
                 error!(error = chain(error), "the credentials are refused; everything stays as it was");

@@ -209,7 +209,7 @@ impl Metrics {
             scanner_instances: gauges("nessus_scanner_instances", "Configured scanners", &["scanner_type", "enabled"])?,
             config_reloads: counter(
                 "nessus_config_reloads_total",
-                "How often the scanner configuration was read again",
+                "How often a configuration file (scanners, policy or credentials) was read again",
                 &["status"],
             )?,
             config_changes: counter(
@@ -289,12 +289,12 @@ impl Metrics {
         self.scanner_checks.with_label_values(&[scanner, status]).inc();
     }
 
-    /// Counts that the scanner configuration was read again and is in use.
+    /// Counts that a configuration file was read again and is in use.
     pub(crate) fn config_accepted(&self) {
         self.config_reloads.with_label_values(&["success"]).inc();
     }
 
-    /// Counts that the scanner configuration was read again and cannot be used.
+    /// Counts that a configuration file was read again and cannot be used.
     pub(crate) fn config_refused(&self) {
         self.config_reloads.with_label_values(&["error"]).inc();
     }
