@@ -4,7 +4,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use nessus_mcp_lib::{
     client::{ScanArguments, ScanClient},
+    credentials::Login,
     ids::TaskId,
+    scanner::{ScanCredential, SshCredential, SshLogin},
+    secret::Secret,
 };
 use tokio::task::JoinSet;
 
@@ -18,6 +21,14 @@ const ANSWER: Duration = Duration::from_secs(15);
 const AGAIN: Duration = Duration::from_millis(50);
 /// How often a client asks before it gives up: for minutes.
 const TRIES: usize = 2000;
+
+/// The password of the scans that log in.
+pub(super) const PASSWORD: &str = "planted-password";
+
+/// Whether a task logs in to its targets, with a login that comes with the request: every third.
+pub(super) fn logs_in(name: &str) -> bool {
+    name.rsplit(' ').next().and_then(|number| number.parse::<usize>().ok()).is_some_and(|number| number % 3 == 0)
+}
 
 /// What the clients were told: by idempotency key, the ids in the order of the answers.
 pub(super) type Answers = BTreeMap<String, Vec<TaskId>>;
@@ -62,7 +73,13 @@ async fn submit_some(plan: &Plan, mcp: &str, client: usize, mut moments: Moments
 
 async fn submit(mcp: &str, key: &str, number: usize) -> Result<TaskId, nessus_mcp_lib::client::ClientError> {
     let client = ScanClient::connect(mcp).await?;
-    let mut arguments = ScanArguments::new(format!("task {number}"), format!("192.0.2.{}", number % 250 + 1));
+    let name = format!("task {number}");
+    let mut arguments = ScanArguments::new(name.as_str(), format!("192.0.2.{}", number % 250 + 1));
     arguments.idempotency_key = Some(key.to_owned());
+    if logs_in(&name) {
+        let login = SshCredential::new("scan", SshLogin::Password(Secret::new(PASSWORD)));
+        let login = Login::Inline(ScanCredential::Ssh(login));
+        return Ok(client.run_trusted_scan(&arguments, &login).await?.task_id);
+    }
     Ok(client.run_untrusted_scan(&arguments).await?.task_id)
 }

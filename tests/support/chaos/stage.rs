@@ -21,6 +21,8 @@ use crate::{
 
 /// The time between two looks at the clock while a thread waits.
 const LOOK: Duration = Duration::from_millis(10);
+/// What the logins of tasks are sealed with, by all processes.
+const SECRET_KEY: &str = "5ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4";
 /// How long a killed server stays away at most.
 const PAUSE_OF_SERVER: Duration = Duration::from_millis(300);
 
@@ -147,6 +149,7 @@ impl Drop for Stage {
 
 fn start_server(deployment: &Deployment, queue_url: Option<&str>, address: &str) -> Server {
     let server = deployment.program(binaries::server(), &["serve"]).args(["--mcp-bind", address]);
+    let server = server.env("NESSUS_MCP_SECRET_KEY", SECRET_KEY);
     deployment.serve(&match queue_url {
         Some(url) => server.env("QUEUE_URL", url),
         None => server,
@@ -183,6 +186,7 @@ impl Common {
     fn start_worker(&self) -> Process {
         let worker = self.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
         let worker = worker.args(["--lease-seconds", &format!("{}ms", self.plan.lease.as_millis())]);
+        let worker = worker.env("NESSUS_MCP_SECRET_KEY", SECRET_KEY);
         self.deployment.start(&match &self.queue_url {
             Some(url) => worker.env("QUEUE_URL", url),
             None => worker,

@@ -7,9 +7,18 @@ use std::{
     time::Duration,
 };
 
-use nessus_mcp_lib::{ids::TaskId, task::TaskStatus};
+use nessus_mcp_lib::{
+    ids::TaskId,
+    task::{Task, TaskStatus},
+};
 
-use super::{BackendKind, Fault, Plan, clients::Answers, evidence::Logged, stage::Stage, watch::Watch};
+use super::{
+    BackendKind, Fault, Plan,
+    clients::{self, Answers},
+    evidence::Logged,
+    stage::Stage,
+    watch::Watch,
+};
 use crate::sim::Stats;
 
 /// The outcome of a run. The promises hold when [`is_clean`](Self::is_clean).
@@ -30,6 +39,8 @@ pub struct Verdict {
     pub created_twice: usize,
     /// Tasks that were completed more than once, or changed after their end.
     pub completed_twice: usize,
+    /// Tasks that logged in to their targets.
+    pub logged_in: usize,
     /// Idempotency keys that stand for more than one task.
     pub keys_twice: usize,
     /// How often a worker took over a scan that another had in its hands.
@@ -65,6 +76,7 @@ impl Verdict {
             launched_twice: 0,
             created_twice: 0,
             completed_twice: 0,
+            logged_in: 0,
             keys_twice: 0,
             adopted: logs.values().map(Logged::adopted).sum(),
             most_running: scanner.max_running,
@@ -109,14 +121,14 @@ impl Verdict {
 
     /// The first two lines of the table that [`row`](Self::row) continues.
     pub const HEADER: &str = "\
-| queue | faults | tasks | lost | launched twice | completed twice | created twice | adopted | most at once | seconds |
-|---|---|---|---|---|---|---|---|---|---|";
+| queue | faults | tasks | lost | launched twice | completed twice | created twice | logged in | adopted | most at once | seconds |
+|---|---|---|---|---|---|---|---|---|---|---|";
 
     /// The run as a row of the table.
     pub fn row(&self) -> String {
         let faults: Vec<_> = self.faults.iter().map(|(fault, count)| format!("{count} {fault}")).collect();
         format!(
-            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+            "| {} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
             self.backend,
             if faults.is_empty() { "none".to_owned() } else { faults.join(", ") },
             self.tasks,
@@ -124,6 +136,7 @@ impl Verdict {
             self.launched_twice,
             self.completed_twice,
             self.created_twice,
+            self.logged_in,
             self.adopted,
             self.most_running,
             self.took.as_secs(),
@@ -171,6 +184,7 @@ impl Verdict {
         }
         self.created_twice += usize::from(created > 1);
         let Some(task) = task else { return };
+        self.weigh_login(id, &task, watch, scanner);
         let ends = task.history.iter().filter(|step| step.to.is_terminal()).count();
         let said = logged.map_or(0, |logged| logged.completed);
         // Of two ends of which one overwrote the other the history shows one; the file as it was first seen shows it.
@@ -179,6 +193,21 @@ impl Verdict {
             self.completed_twice += 1;
             self.findings.push(format!("{id} ended {ends} times, {said} by the logs, changed afterwards: {changed}"));
         }
+    }
+
+    /// Each scan of a task that logs in got its login, and nothing of it is left.
+    fn weigh_login(&mut self, id: &TaskId, task: &Task, watch: &Watch, scanner: &Stats) {
+        let of_task = |name: &String| name.contains(id.as_str());
+        let created: u64 = scanner.creates.iter().filter(|(name, _)| of_task(name)).map(|(_, count)| count).sum();
+        let sent: Vec<_> =
+            scanner.credentials.iter().filter(|(name, _)| of_task(name)).flat_map(|(_, sent)| sent).collect();
+        let expected = if clients::logs_in(&task.payload.name) { created } else { 0 };
+        let is_right = sent.iter().all(|sent| sent.fields["password"] == clients::PASSWORD && sent.removed);
+        self.logged_in += usize::from(!sent.is_empty());
+        self.find(sent.len() as u64 != expected || !is_right, || {
+            format!("{id} logged in with {sent:?}, {expected} times were right, and each is removed afterwards")
+        });
+        self.find(watch.keeps_login(id), || format!("the login of {id} is still kept"));
     }
 
     fn find(&mut self, is_one: bool, finding: impl FnOnce() -> String) {

@@ -54,6 +54,11 @@ impl Watch {
         serde_json::from_slice(&fs::read(self.tasks.join(id.as_str()).join("task.json")).ok()?).ok()
     }
 
+    /// Whether a login is kept beside a task.
+    pub(super) fn keeps_login(&self, id: &TaskId) -> bool {
+        self.tasks.join(id.as_str()).join("credential.sealed").exists()
+    }
+
     /// The ids of all tasks that have a file.
     pub(super) fn all(&self) -> Vec<TaskId> {
         self.open.iter().chain(self.ended.keys()).cloned().collect()
