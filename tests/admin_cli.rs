@@ -313,6 +313,25 @@ async fn circuits_are_listed_isolated_closed_and_reset() {
     assert_eq!(admin(&deployment, &["isolate-scanner", "lab", "mock-1"]).code, Some(2), "a reason is asked for");
 }
 
+/// What it prints is what the server takes; the token is nowhere else.
+#[test]
+fn a_token_is_made_for_a_client_and_listed_without_it() {
+    let deployment = Deployment::new(SCANNERS);
+    let admin = |arguments: &[&str]| Program::new(env!("CARGO_BIN_EXE_nessus-admin")).args(arguments).run();
+    let made = admin(&["token", "new", "desk@example", "--role", "scan", "--expires-in", "90d"]);
+    let token = made.stdout.clone();
+    assert!(token.starts_with("nmcp_") && token.trim_end().len() == 69, "{token}");
+    let (note, policy) = made.stderr.split_once('\n').unwrap();
+    assert!(note.contains("shown only now") && !made.stderr.contains(token.trim_end()), "{made:?}");
+    let path = deployment.path("policy.yaml");
+    durable::replace(&path, policy.as_bytes()).unwrap();
+    let listed = admin(&["token", "list", "--policy-config", path.to_str().unwrap()]);
+    assert!(listed.stdout.starts_with("desk@example  scan  until 20") && listed.stderr == "1 client\n", "{listed:?}");
+    for wrong in [&["token", "new", "a b"][..], &["token", "new", "a", "--role", "root"], &["token", "new"]] {
+        assert_eq!(admin(wrong).code, Some(2), "{wrong:?}");
+    }
+}
+
 #[test]
 fn a_policy_is_checked_and_says_what_it_decides() {
     let deployment = Deployment::new(SCANNERS);

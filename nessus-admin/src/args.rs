@@ -6,6 +6,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::cli::{CommonArgs, ScopeArgs},
     ids::{InstanceId, PoolName},
+    policy::{Role, client_name},
     results::{DEFAULT_CHARS, Format},
     task::ScanType,
 };
@@ -57,6 +58,9 @@ pub(crate) enum Command {
     /// Look at the scope policy
     #[command(subcommand)]
     Policy(PolicyCommand),
+    /// Make tokens for the clients of the server, and list who has one
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Cancel a task; if it is running, stop its scan and keep its findings
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end
@@ -90,6 +94,41 @@ pub(crate) enum PolicyCommand {
     ///
     /// Ends with 78 for a file that cannot be used, and with 1 for targets that are refused.
     Check(PolicyCheckArgs),
+}
+
+/// Commands on the tokens of clients.
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Make a token: it is written to standard output, once, and the lines for policy.yaml to standard error
+    ///
+    /// Nothing is stored. Whoever has the token is the client; policy.yaml has only its SHA-256. To revoke a token, remove its
+    /// client from policy.yaml and send SIGHUP to the server.
+    New(NewTokenArgs),
+    /// List the clients of policy.yaml with their roles, and when their tokens end
+    List(ListTokensArgs),
+}
+
+/// Options of `token new`.
+#[derive(Debug, Args)]
+pub(crate) struct NewTokenArgs {
+    /// Who it is for, in the log and in the tasks
+    #[arg(value_name = "CLIENT", value_parser = client_name)]
+    pub(crate) client: String,
+
+    /// What the client may do: read or scan
+    #[arg(long, default_value = "read", value_name = "ROLE")]
+    pub(crate) role: Role,
+
+    /// How long the token lasts, such as 12h or 90d [default: for ever]
+    #[arg(long, value_name = "TIME", value_parser = age)]
+    pub(crate) expires_in: Option<Duration>,
+}
+
+/// Options of `token list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListTokensArgs {
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
 }
 
 /// Options of `policy check`.

@@ -6,7 +6,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command, PolicyCommand, QueueCommand};
+use args::{Cli, Command, PolicyCommand, QueueCommand, TokenCommand};
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
     error::Failure,
@@ -30,6 +30,11 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
         Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
         Command::Policy(PolicyCommand::Check(args)) => block_on(commands::policy::check(args)),
+        Command::Token(TokenCommand::New(args)) => {
+            commands::token::new(args);
+            Ok(())
+        }
+        Command::Token(TokenCommand::List(args)) => block_on(commands::token::list(args)),
         Command::Cancel(args) => block_on(commands::control::cancel(args)),
         Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
         Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),

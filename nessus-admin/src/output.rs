@@ -45,6 +45,11 @@ pub(crate) fn pretty(document: &impl serde::Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Prints a message that is no warning.
+pub(crate) fn note(text: &str) {
+    message(text);
+}
+
 /// Prints a warning: the command succeeds nevertheless.
 pub(crate) fn warning(text: &str) {
     message(&format!("warning: {text}"));

@@ -7,7 +7,7 @@ use tokio::{signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
 
-use crate::output;
+use crate::{output, tls::Tls};
 
 /// How long a stopping server waits for its worker.
 const WORKER_STOP_WAIT: Duration = Duration::from_secs(40);
@@ -45,8 +45,8 @@ impl App {
         tokio::spawn(stop.run_until_cancelled_owned(async move { service.watch_scanners(interval).await }));
     }
 
-    /// Reads the configuration of scanners and credentials, and the policy, again on SIGHUP.
-    pub(crate) fn reload_on_signal(&self) -> Result<(), Failure> {
+    /// Reads the configuration of scanners and credentials, the policy, and the certificate if there is one, again on SIGHUP.
+    pub(crate) fn reload_on_signal(&self, tls: Option<Tls>) -> Result<(), Failure> {
         let mut hangup = signal::unix::signal(signal::unix::SignalKind::hangup())?;
         let (service, stop) = (self.service.clone(), self.stop.clone());
         tokio::spawn(stop.run_until_cancelled_owned(async move {
@@ -55,6 +55,9 @@ impl App {
                 let _ = service.reload_scanners().await;
                 let _ = service.reload_policy().await;
                 let _ = service.reload_credentials().await;
+                if let Some(tls) = &tls {
+                    tls.reload();
+                }
             }
         }));
         Ok(())

@@ -3,9 +3,15 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
-use nessus_mcp_lib::config::cli::{
-    CircuitArgs, CommonArgs, CredentialArgs, LogArgs, ResultsArgs, ScopeArgs, WorkerArgs,
+use nessus_mcp_lib::{
+    config::{
+        ConfigError,
+        cli::{CircuitArgs, CommonArgs, CredentialArgs, LogArgs, ResultsArgs, ScopeArgs, WorkerArgs},
+    },
+    policy::Role,
 };
+
+use crate::tls::Tls;
 
 /// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
@@ -35,6 +41,10 @@ pub(crate) struct Serve {
     pub(crate) log: LogArgs,
     #[command(flatten)]
     pub(crate) bind: BindArgs,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
+    #[command(flatten)]
+    pub(crate) rights: RightsArgs,
     /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
@@ -53,7 +63,7 @@ pub(crate) struct Serve {
 #[derive(Debug, Args)]
 #[expect(clippy::struct_field_names, reason = "flags have the names of the variables")]
 pub(crate) struct BindArgs {
-    /// The address to listen on; loopback only, because this version has no access tokens
+    /// The address to listen on; other than loopback only with `clients` in policy.yaml
     #[arg(long, env = "MCP_BIND", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"), value_name = "ADDRESS")]
     pub(crate) mcp_bind: String,
     /// Further host names, comma separated, that clients may send in `Host`; loopback names are always allowed
@@ -63,6 +73,41 @@ pub(crate) struct BindArgs {
     /// a unit)
     #[arg(long, env = "MCP_CLIENT_TIMEOUT_SECONDS", default_value_t = CLIENT_TIMEOUT.as_secs().to_string(), value_name = "TIME")]
     pub(crate) mcp_client_timeout_seconds: String,
+}
+
+/// The certificate of the server.
+#[derive(Debug, Args)]
+pub(crate) struct TlsArgs {
+    /// Serve https with this certificate and its chain (PEM); read again on SIGHUP
+    #[arg(long, env = "TLS_CERT", value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The private key of the certificate (PEM)
+    #[arg(long, env = "TLS_KEY", value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
+impl TlsArgs {
+    /// The certificate, if there is one.
+    pub(crate) fn load(&self) -> Result<Option<Tls>, ConfigError> {
+        match (&self.tls_cert, &self.tls_key) {
+            (Some(certificate), Some(key)) => Tls::load(certificate, key).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What whoever comes in may do at most.
+#[derive(Debug, Args)]
+pub(crate) struct RightsArgs {
+    /// Offer only the tools that change nothing, whatever the role of a client
+    #[arg(long, env = "READ_ONLY", value_parser = BoolishValueParser::new())]
+    read_only: bool,
+}
+
+impl RightsArgs {
+    pub(crate) fn ceiling(&self) -> Role {
+        if self.read_only { Role::Read } else { Role::Scan }
+    }
 }
 
 /// The default port of the server.
@@ -77,6 +122,8 @@ pub(crate) struct Stdio {
     pub(crate) common: CommonArgs,
     #[command(flatten)]
     pub(crate) log: LogArgs,
+    #[command(flatten)]
+    pub(crate) rights: RightsArgs,
     /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,

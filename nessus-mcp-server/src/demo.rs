@@ -14,6 +14,7 @@ use nessus_mcp_lib::{
     config::{InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings},
     error::{Failure, counted},
     ids::{InstanceId, PoolName, TaskId},
+    policy::Role,
     scanner::ScannerRegistry,
     service::TaskView,
     targets::TargetSet,
@@ -25,7 +26,7 @@ use tokio::net::TcpListener;
 use crate::{
     app::App,
     args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo},
-    http::AllowedHosts,
+    http::{AllowedHosts, Door, Identities},
     output,
     serve::{self, BindError},
 };
@@ -54,7 +55,9 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
 
     let server = {
         let app = app.clone();
-        tokio::spawn(async move { serve::until_stopped(&app, listener, hosts, CLIENT_TIMEOUT).await })
+        let identities = Identities::new(&app.service, false, Role::Scan);
+        let door = Door { hosts, identities, client_timeout: CLIENT_TIMEOUT, tls: None };
+        tokio::spawn(async move { serve::until_stopped(&app, listener, door).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));
     output::line(format!("Data: {}\n", data_dir.display()));

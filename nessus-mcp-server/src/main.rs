@@ -8,7 +8,9 @@ mod output;
 mod schema;
 mod serve;
 mod stdio;
+mod tls;
 mod tools;
+mod user;
 
 use std::process::ExitCode;
 

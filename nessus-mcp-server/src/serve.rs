@@ -15,7 +15,7 @@ use tracing::{info, warn};
 use crate::{
     app::App,
     args::Serve,
-    http::{self, AllowedHosts},
+    http::{self, AllowedHosts, Door, Identities},
     output,
 };
 
@@ -35,6 +35,8 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
     let scope = ScanService::load_scope(&settings).await?;
+    let is_exposed = check_exposure(address, !scope.policy().clients().is_empty())?;
+    let tls = command.tls.load()?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
@@ -42,7 +44,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let listener = listen(address).await?;
     let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
     app.stop_on_signal()?;
-    app.reload_on_signal()?;
+    app.reload_on_signal(tls.clone())?;
     let health_interval = worker_settings.health_interval;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     // A worker does both by itself.
@@ -52,9 +54,17 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
             app.watch_scanners(interval);
         }
     }
+    if is_exposed && tls.is_none() {
+        warn!(
+            "other machines may connect, and tokens travel in clear text: set TLS_CERT and TLS_KEY, or put a proxy with TLS in front"
+        );
+    }
     // With port 0 this line is the only way to know the port.
-    output::line(format!("listening on http://{}/mcp", listener.local_addr()?));
-    until_stopped(&app, listener, hosts, timeout).await?;
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    output::line(format!("listening on {scheme}://{}/mcp", listener.local_addr()?));
+    let identities = Identities::new(&app.service, is_exposed, command.rights.ceiling());
+    let hosts = hosts.with_address(address.ip());
+    until_stopped(&app, listener, Door { hosts, identities, client_timeout: timeout, tls }).await?;
     match worker {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,
@@ -63,14 +73,23 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
 }
 
 fn parse_address(text: &str) -> Result<SocketAddr, ConfigError> {
-    let refuse = |message: &str| ConfigError::Setting { name: "MCP_BIND".to_owned(), message: message.to_owned() };
     let text = text.replace("localhost:", "127.0.0.1:");
-    let address: SocketAddr =
-        text.parse().map_err(|_| refuse("must be an address and a port, such as 127.0.0.1:8835"))?;
-    if !address.ip().is_loopback() {
-        return Err(refuse("must be a loopback address: without a token only this machine may connect"));
+    text.parse().map_err(|_| bad_address("must be an address and a port, such as 127.0.0.1:8835"))
+}
+
+/// Whether other machines can connect to an address. Then there must be tokens.
+fn check_exposure(address: SocketAddr, has_tokens: bool) -> Result<bool, ConfigError> {
+    let is_exposed = !address.ip().is_loopback();
+    if is_exposed && !has_tokens {
+        return Err(bad_address(
+            "must be a loopback address: other machines may connect only when `clients` in policy.yaml have tokens",
+        ));
     }
-    Ok(address)
+    Ok(is_exposed)
+}
+
+fn bad_address(message: &str) -> ConfigError {
+    ConfigError::Setting { name: "MCP_BIND".to_owned(), message: message.to_owned() }
 }
 
 fn parse_client_timeout(text: &str) -> Result<Duration, ConfigError> {
@@ -117,17 +136,12 @@ pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError
 }
 
 /// Serves until `app.stop` is cancelled. Then waits for open requests to end, and closes what is still open.
-pub(crate) async fn until_stopped(
-    app: &App,
-    listener: TcpListener,
-    hosts: AllowedHosts,
-    client_timeout: Duration,
-) -> Result<(), Failure> {
+pub(crate) async fn until_stopped(app: &App, listener: TcpListener, door: Door) -> Result<(), Failure> {
     info!(address = %listener.local_addr()?, "serving");
     let streams = CancellationToken::new();
-    let router = http::router(app, hosts, client_timeout, &streams);
+    let router = http::router(app, &door, &streams);
     let metrics = Arc::clone(app.service.metrics());
-    let mut serving = tokio::spawn(http::serve(listener, router, client_timeout, metrics, app.stop.clone()));
+    let mut serving = tokio::spawn(http::serve(listener, router, door, metrics, app.stop.clone()));
     tokio::select! {
         ended = &mut serving => return ended.map_err(|failed| Failure::new(failed.to_string())),
         () = app.stop.cancelled() => {}
@@ -149,11 +163,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_loopback_addresses_are_accepted() {
-        for text in ["127.0.0.1:0", "localhost:8835", "[::1]:8835"] {
+    fn other_machines_may_connect_only_with_tokens() {
+        let check = |address: &str, has_tokens| check_exposure(address.parse().unwrap(), has_tokens).ok();
+        assert_eq!((check("127.0.0.1:1", false), check("[::1]:1", true)), (Some(false), Some(false)));
+        for address in ["0.0.0.0:8835", "[::]:8835", "192.0.2.1:8835", "[::ffff:127.0.0.1]:1"] {
+            assert_eq!((check(address, false), check(address, true)), (None, Some(true)), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_has_a_port() {
+        for text in ["127.0.0.1:0", "localhost:8835", "[::1]:8835", "0.0.0.0:8835"] {
             assert!(parse_address(text).is_ok(), "{text}");
         }
-        for text in ["0.0.0.0:8835", "[::]:8835", "192.0.2.1:8835", "8835", ""] {
+        for text in ["192.0.2.1", "8835", ""] {
             assert!(parse_address(text).is_err(), "{text}");
         }
     }

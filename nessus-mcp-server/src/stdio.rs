@@ -12,13 +12,14 @@ use std::{
 use nessus_mcp_lib::{
     ScanService, Worker,
     error::{Failure, chain},
+    policy::Principal,
     streams,
 };
 use rmcp::{ServiceExt, service::ServerInitializeError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::info;
 
-use crate::{app::App, args::Stdio, tools::ScanTools};
+use crate::{app::App, args::Stdio, tools::ScanTools, user};
 
 /// The bytes of unread answers above which no further request is read.
 const MAX_UNREAD_BYTES: usize = 32 << 20;
@@ -37,9 +38,10 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     }
     let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
     app.stop_on_signal()?;
-    app.reload_on_signal()?;
+    app.reload_on_signal(None)?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
-    let served = serve(&app).await;
+    let user = Principal::new(user::name(), command.rights.ceiling());
+    let served = serve(&app, user).await;
     app.stop.cancel();
     if let Some(worker) = worker {
         worker.stopped().await;
@@ -49,7 +51,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
 }
 
 /// Serves until the agent closes stdin or stdout, or the process is told to stop.
-async fn serve(app: &App) -> Result<(), Failure> {
+async fn serve(app: &App, user: Principal) -> Result<(), Failure> {
     let stopped = async {
         tokio::select! {
             () = app.stop.cancelled() => {}
@@ -57,7 +59,7 @@ async fn serve(app: &App) -> Result<(), Failure> {
         }
     };
     let mut stopped = pin!(stopped);
-    let tools = ScanTools::new(app);
+    let tools = ScanTools::new(app, Some(user));
     let requests = Requests { input: rmcp::transport::stdio_pipes().0, until_drained: None };
     let started = tokio::select! {
         started = tools.serve((requests, Answers)) => started,

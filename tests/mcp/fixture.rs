@@ -11,7 +11,7 @@ use reqwest::header::HeaderMap;
 use serde_json::{Value, json};
 
 /// `lab` scans in a moment, `slow` never within a test; `lab` has a scanner that is switched off.
-const SCANNERS: &str = "\
+pub(crate) const SCANNERS: &str = "\
 lab:
   - {instance_id: mock-1, type: mock, scan_duration: 300ms}
   - {instance_id: mock-2, type: mock, scan_duration: 300ms}
@@ -70,7 +70,13 @@ impl Fixture {
 
     /// The same with a program that `change` has changed.
     pub(crate) fn start_with(change: impl FnOnce(Program) -> Program) -> Self {
+        Self::start_prepared(|_| {}, change)
+    }
+
+    /// The same on a deployment that `prepare` has prepared.
+    pub(crate) fn start_prepared(prepare: impl FnOnce(&Deployment), change: impl FnOnce(Program) -> Program) -> Self {
         let deployment = Deployment::new(SCANNERS);
+        prepare(&deployment);
         let binary = Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server"));
         let program = deployment.server(binary).args(["--with-worker", "--poll-interval-seconds", "50ms"]);
         let server = deployment.serve(&change(program));

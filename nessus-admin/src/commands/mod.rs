@@ -9,5 +9,6 @@ pub(crate) mod policy;
 mod progress;
 pub(crate) mod queue;
 pub(crate) mod stats;
+pub(crate) mod token;
 pub(crate) mod validate;
 pub(crate) mod views;

@@ -28,6 +28,7 @@ use crate::{
     credentials::Login,
     ids::TaskId,
     login::LoginFields,
+    secret::Secret,
     service::{PoolsView, QueueView, ScannersView, Submission, TaskView},
 };
 
@@ -156,10 +157,25 @@ impl ScanClient {
     /// # Errors
     /// [`ClientError::Connection`] when nobody answers or it is no MCP server.
     pub async fn connect(url: &str) -> Result<Self, ClientError> {
+        Self::connect_as(url, None, Vec::new()).await
+    }
+
+    /// As [`connect`](Self::connect), with the token of a client, and with certificates in PEM that are trusted beside those of the
+    /// system.
+    ///
+    /// # Errors
+    /// Also when the token is not taken, or a certificate cannot be read.
+    pub async fn connect_as(url: &str, token: Option<&Secret>, trusted: Vec<String>) -> Result<Self, ClientError> {
         // The server listens on loopback, which a proxy of the environment would take for the proxy's own.
         let http = reqwest::Client::builder().no_proxy().pool_idle_timeout(IDLE);
+        let trusted = trusted.iter().map(|pem| reqwest::Certificate::from_pem(pem.as_bytes()));
+        let trusted = trusted.collect::<Result<Vec<_>, _>>().map_err(ClientError::connection)?;
+        let http = trusted.into_iter().fold(http, reqwest::ClientBuilder::add_root_certificate);
         let http = http.build().map_err(ClientError::connection)?;
-        let config = StreamableHttpClientTransportConfig::with_uri(url.to_owned());
+        let mut config = StreamableHttpClientTransportConfig::with_uri(url.to_owned());
+        if let Some(token) = token {
+            config = config.auth_header(token.expose());
+        }
         let transport = StreamableHttpClientTransport::with_client(http, config);
         let connection = ().serve(transport).await.map_err(ClientError::connection)?;
         Ok(Self { connection })

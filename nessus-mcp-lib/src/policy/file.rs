@@ -10,17 +10,29 @@
 //!   - 10.0.0.0/29
 //!   - payroll.corp.example
 //! max_hosts_per_scan: 4096       # default: the setting MAX_HOSTS_PER_SCAN
+//! local: read                    # what this machine may do without a token; with `clients` nothing, unless this says so
+//! clients:
+//!   - name: triage-agent
+//!     role: read                 # read or scan
+//!     token_sha256: 3f...        # `nessus-admin token new` prints it
+//!     expires: 2027-06-30        # or an RFC 3339 time; default: never
 //! ```
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use serde::Deserialize;
 
-use super::rules::{AllowList, DenyRule, Policy, PolicyMode};
+use super::{
+    clients::{Client, Clients, Role, client_name},
+    rules::{AllowList, DenyRule, Policy, PolicyMode},
+};
 use crate::{
     config::{ConfigError, Scalar, expand, is_blank_yaml, parse_yaml},
     targets::TargetSet,
+    time::Timestamp,
 };
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The keys of the file: every value a text, because any of them may be a `${VAR}`.
 #[derive(Debug, Deserialize)]
@@ -30,6 +42,17 @@ struct RawPolicy {
     allow: Option<Vec<Scalar>>,
     deny: Option<Vec<Scalar>>,
     max_hosts_per_scan: Option<Scalar>,
+    local: Option<Scalar>,
+    clients: Option<Vec<RawClient>>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawClient {
+    name: Scalar,
+    role: Scalar,
+    token_sha256: Scalar,
+    expires: Option<Scalar>,
 }
 
 impl Policy {
@@ -64,6 +87,8 @@ impl Policy {
             allow: allowed,
             deny: reader.list("deny", raw.deny)?.unwrap_or_default(),
             max_hosts_per_scan: reader.value("max_hosts_per_scan", raw.max_hosts_per_scan, parse_count)?,
+            clients: reader.clients(raw.clients.unwrap_or_default())?,
+            local: reader.value("local", raw.local, str::parse)?,
             file: None,
         })
     }
@@ -92,6 +117,29 @@ impl Reader<'_> {
         rules.collect::<Result<Vec<_>, _>>().map(Some)
     }
 
+    fn clients(&self, raw: Vec<RawClient>) -> Result<Clients, ConfigError> {
+        let lines: Vec<_> = raw.iter().map(|client| (client.name.line, client.token_sha256.line)).collect();
+        let clients = raw.into_iter().enumerate().map(|(at, raw)| {
+            let key = |name: &str| format!("clients[{at}].{name}");
+            let expires = self.value(&key("expires"), raw.expires, end_of)?;
+            Ok(Client {
+                name: self.required(&key("name"), raw.name, client_name)?.into(),
+                role: self.required(&key("role"), raw.role, str::parse::<Role>)?,
+                token: self.required(&key("token_sha256"), raw.token_sha256, str::parse)?,
+                expires,
+            })
+        });
+        Clients::new(clients.collect::<Result<_, _>>()?).map_err(|(at, key)| {
+            let line = lines.get(at).map_or(1, |(name, token)| if key == "name" { *name } else { *token });
+            self.error(&format!("clients[{at}].{key}"), line, "is that of another client, too")
+        })
+    }
+
+    fn required<T>(&self, key: &str, raw: Scalar, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+        let line = raw.line;
+        self.value(key, Some(raw), parse)?.ok_or_else(|| self.error(key, line, "is missing"))
+    }
+
     /// Expands and parses one value; `parse` answers with a fragment that follows the key.
     fn value<T>(
         &self,
@@ -107,6 +155,13 @@ impl Reader<'_> {
     fn error(&self, key: &str, line: u64, message: &str) -> ConfigError {
         ConfigError::Key { path: self.path.to_owned(), line, key: key.to_owned(), message: message.to_owned() }
     }
+}
+
+/// The end of a token: a time, or the end of a day in UTC.
+fn end_of(text: &str) -> Result<Timestamp, String> {
+    let day = format!("{text}T00:00:00Z").parse::<Timestamp>().map(|day| day.plus(DAY));
+    let time = text.parse::<Timestamp>();
+    time.or(day).map_err(|_| "must be a day such as 2027-06-30, or a time such as 2027-06-30T12:00:00Z".to_owned())
 }
 
 fn parse_count(text: &str) -> Result<u64, String> {
@@ -146,6 +201,7 @@ mod tests {
         let used = |line: &str| line.strip_prefix('#').filter(|line| !line.starts_with('#')).map(str::to_owned);
         let policy = parse(&example.lines().filter_map(used).collect::<Vec<_>>().join("\n")).unwrap();
         assert!(policy.allow.is_some() && !policy.deny.is_empty() && policy.max_hosts_per_scan.is_some(), "{policy:?}");
+        assert!(policy.local.is_some() && policy.clients().len() == 1, "{policy:?}");
         assert_eq!(policy.mode, PolicyMode::DryRun);
     }
 
@@ -168,6 +224,49 @@ mod tests {
     fn a_mistake_is_named_with_line_and_key(#[case] text: &str, #[case] expected: &str) {
         let message = parse(text).unwrap_err().to_string();
         assert!(message.contains(expected) && !message.contains('\n'), "{message}");
+    }
+
+    const HASH: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08";
+
+    #[test]
+    fn clients_are_known_by_their_tokens() {
+        let policy = parse(&format!(
+            "local: read\nclients:\n  - {{name: desk@example, role: scan, token_sha256: {HASH}, expires: 2027-06-30}}\n"
+        ))
+        .unwrap();
+        let at = |text: &str| policy.authenticate("test", text.parse().unwrap());
+        let found = at("2027-06-30T23:59:59Z").unwrap();
+        assert_eq!((&*found.name, found.role), ("desk@example", Role::Scan));
+        assert!(at("2027-07-01T00:00:00Z").is_err() && policy.authenticate(HASH, Timestamp::from_millis(0)).is_err());
+        assert_eq!(policy.local_role(), Some(Role::Read));
+        let silent = parse(&format!("clients: [{{name: a, role: read, token_sha256: {HASH}}}]")).unwrap();
+        assert_eq!((silent.local_role(), parse("mode: off").unwrap().local_role()), (None, Some(Role::Scan)));
+    }
+
+    #[rstest]
+    #[case("name: a, role: root", "policy.yaml:2: `clients[0].role` must be `read` or `scan`")]
+    #[case("name: a b, role: read", "policy.yaml:2: `clients[0].name` must have 1 to 64 letters")]
+    #[case("name: \"\", role: read", "policy.yaml:2: `clients[0].name` must have 1 to 64 letters")]
+    #[case("name: a, role: read, expires: soon", "policy.yaml:2: `clients[0].expires` must be a day")]
+    #[case("name: a, role: read, expire: 2027-01-01", "unknown key `expire`, did you mean `expires`?")]
+    #[case("role: read", "policy.yaml:2:")]
+    fn a_mistake_in_a_client_is_named(#[case] keys: &str, #[case] expected: &str) {
+        let message = parse(&format!("clients:\n  - {{{keys}, token_sha256: {HASH}}}\n")).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+
+    #[test]
+    fn a_token_in_the_place_of_its_hash_is_refused_and_not_repeated() {
+        let token = crate::policy::new_token();
+        let text = format!("clients:\n  - name: a\n    role: read\n    token_sha256: {}\n", token.expose());
+        let message = parse(&text).unwrap_err().to_string();
+        assert!(message.contains("policy.yaml:4: `clients[0].token_sha256` is a token"), "{message}");
+        assert!(!message.contains(token.expose()), "{message}");
+        let twice = format!(
+            "clients:\n  - {{name: a, role: read, token_sha256: {HASH}}}\n  - {{name: b, role: read, token_sha256: {HASH}}}\n"
+        );
+        let message = parse(&twice).unwrap_err().to_string();
+        assert!(message.contains("policy.yaml:3: `clients[1].token_sha256` is that of another client"), "{message}");
     }
 
     #[test]

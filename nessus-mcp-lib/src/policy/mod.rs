@@ -1,10 +1,13 @@
-//! What may be scanned. Only this module decides it: the service asks it at a submit, and the worker again right before the
-//! scan begins.
+//! What may be scanned, and who may ask for it. Only this module decides it: the service asks it at a submit, and the worker
+//! again right before the scan begins.
 //!
 //! Unspecified, multicast, broadcast and link-local addresses are always refused, and so are more hosts than one scan may
 //! have. [`Policy`] is what an operator's `policy.yaml` says beyond that, and [`Scope`] applies it: the rules to all targets, and
 //! to the addresses that their names have at that moment, which a [`Resolver`] finds.
+//!
+//! Its [`Client`]s have tokens and roles; whoever comes in is a [`Principal`].
 
+mod clients;
 mod error;
 mod file;
 mod reserved;
@@ -13,6 +16,7 @@ mod rules;
 mod scope;
 
 pub use self::{
+    clients::{Client, Principal, Role, TokenError, TokenHash, client_name, new_token},
     error::ScopeError,
     resolver::{Resolver, SystemResolver, TableResolver},
     rules::{Policy, PolicyMode},

@@ -2,8 +2,14 @@
 
 use std::{fmt, net::IpAddr, path::Path, str::FromStr, sync::Arc};
 
-use super::ScopeError;
-use crate::targets::{self, TargetPiece, TargetSet};
+use super::{
+    ScopeError,
+    clients::{Client, Clients, Principal, Role, TokenError},
+};
+use crate::{
+    targets::{self, TargetPiece, TargetSet},
+    time::Timestamp,
+};
 
 /// Whether the rules of a policy are applied.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -79,6 +85,8 @@ pub struct Policy {
     pub(super) allow: Option<AllowList>,
     pub(super) deny: Vec<DenyRule>,
     pub(super) max_hosts_per_scan: Option<u64>,
+    pub(super) clients: Clients,
+    pub(super) local: Option<Role>,
     /// The file it was read from, if it was.
     pub(super) file: Option<Arc<Path>>,
 }
@@ -87,6 +95,24 @@ impl Policy {
     /// Whether its rules are applied.
     pub const fn mode(&self) -> PolicyMode {
         self.mode
+    }
+
+    /// The clients that have a token.
+    pub fn clients(&self) -> &[Client] {
+        self.clients.all()
+    }
+
+    /// Who has this token.
+    ///
+    /// # Errors
+    /// [`TokenError`] when no client has it, or its time is over.
+    pub fn authenticate(&self, token: &str, now: Timestamp) -> Result<Principal, TokenError> {
+        self.clients.find(token, now)
+    }
+
+    /// What somebody on this machine may do without a token: everything where there are no clients, else what `local` says.
+    pub fn local_role(&self) -> Option<Role> {
+        if self.clients().is_empty() { Some(self.local.unwrap_or(Role::Scan)) } else { self.local }
     }
 
     /// What is refused of the targets as they were asked for, in their order. Addresses of names are asked for with

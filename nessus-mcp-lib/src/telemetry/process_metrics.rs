@@ -31,7 +31,7 @@ impl ProcessMetrics {
             http_refused: IntCounterVec::new(
                 Opts::new(
                     "nessus_http_refused_total",
-                    "What was refused for want of room: connections, requests, answers",
+                    "What was refused for want of room (connections, requests, answers) or of a valid token (identity)",
                 ),
                 &["what"],
             )?,
@@ -58,7 +58,7 @@ impl ProcessMetrics {
         self.http_answer_bytes.add(change);
     }
 
-    /// Counts what there was no room for: `connections`, `requests` or `answers`.
+    /// Counts what there was no room for (`connections`, `requests` or `answers`), or who had no valid token (`identity`).
     pub fn http_refused(&self, what: &str) {
         self.http_refused.with_label_values(&[what]).inc();
     }

@@ -4,6 +4,7 @@
 //! scan could be accepted or watched. So connections get at most half of the files that the process may open.
 
 use std::{
+    error::Error,
     io::{self, Read as _, Write as _},
     net::Shutdown,
     pin::pin,
@@ -20,14 +21,14 @@ use hyper_util::{
 use nessus_mcp_lib::telemetry::Metrics;
 use rustix::process::{Resource, getrlimit};
 use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::{OwnedSemaphorePermit, Semaphore},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use super::timeout_stream::TimeoutStream;
+use super::{Door, timeout_stream::TimeoutStream};
 
 /// The most connections, however many files the process may open.
 const MAX_CONNECTIONS: usize = 1024;
@@ -46,16 +47,14 @@ retry-after: 1\r\nconnection: close\r\ncontent-length: 45\r\n\r\n\
 too many connections are open; try again soon";
 
 /// Serves until `stop` is cancelled and all connections have ended.
-///
-/// `client_timeout` is how long a client may take to send the head of a request, stay idle between two, or leave an answer
-/// unread.
 pub(crate) async fn serve(
     listener: TcpListener,
     router: Router,
-    client_timeout: Duration,
+    door: Door,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
+    let client_timeout = door.client_timeout;
     let open = Arc::new(Semaphore::new(most_connections()));
     let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
     let mut protocol = http1::Builder::new();
@@ -71,9 +70,9 @@ pub(crate) async fn serve(
         };
         if let Ok(permit) = Arc::clone(&open).try_acquire_owned() {
             let counted = OpenConnection::new(permit, &metrics);
-            let (protocol, router, stop) = (protocol.clone(), router.clone(), stop.clone());
+            let (protocol, router, stop, door) = (protocol.clone(), router.clone(), stop.clone(), door.clone());
             connections.spawn(async move {
-                let ended = serve_one(stream, &protocol, router, client_timeout, &stop).await;
+                let ended = serve_one(stream, &protocol, router, &door, &stop).await;
                 drop(counted);
                 if let Err(error) = ended {
                     debug!(%error, "a connection ended early");
@@ -115,13 +114,29 @@ async fn serve_one(
     stream: TcpStream,
     protocol: &http1::Builder,
     router: Router,
-    client_timeout: Duration,
+    door: &Door,
     stop: &CancellationToken,
-) -> Result<(), hyper::Error> {
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Otherwise small answers wait for the client's delayed acknowledgement (Nagle).
     let _ = stream.set_nodelay(true);
-    let stream = TokioIo::new(TimeoutStream::new(stream, client_timeout));
-    let mut connection = pin!(protocol.serve_connection(stream, TowerToHyperService::new(router)));
+    let stream = TimeoutStream::new(stream, door.client_timeout);
+    match &door.tls {
+        None => serve_stream(stream, protocol, router, stop).await?,
+        Some(tls) => {
+            let secured = tokio::time::timeout(door.client_timeout, tls.acceptor().accept(stream)).await??;
+            serve_stream(secured, protocol, router, stop).await?;
+        }
+    }
+    Ok(())
+}
+
+async fn serve_stream(
+    stream: impl AsyncRead + AsyncWrite + Unpin,
+    protocol: &http1::Builder,
+    router: Router,
+    stop: &CancellationToken,
+) -> Result<(), hyper::Error> {
+    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
     tokio::select! {
         ended = &mut connection => return ended,
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),

@@ -36,6 +36,14 @@ impl AllowedHosts {
         Ok(Self(Arc::new(LOOPBACK.into_iter().chain(more).map(str::to_ascii_lowercase).collect())))
     }
 
+    /// The same with an address of this machine, unless it stands for all of them.
+    pub(crate) fn with_address(self, address: IpAddr) -> Self {
+        if address.is_unspecified() {
+            return self;
+        }
+        Self(Arc::new(self.0.iter().cloned().chain([address.to_string()]).collect()))
+    }
+
     /// Whether the host is one of the names, with or without its port.
     fn allow(&self, host: &Authority) -> bool {
         let (whole, name) = (host.as_str().to_ascii_lowercase(), name_of(host));

@@ -4,6 +4,7 @@ mod bodies;
 mod connections;
 mod health;
 mod host;
+mod identity;
 mod timeout_stream;
 mod trace;
 
@@ -16,11 +17,22 @@ use rmcp::transport::streamable_http_server::{
 use tokio_util::sync::CancellationToken;
 
 use self::bodies::Bodies;
-pub(crate) use self::{connections::serve, host::AllowedHosts};
-use crate::{app::App, tools::ScanTools};
+pub(crate) use self::{connections::serve, host::AllowedHosts, identity::Identities};
+use crate::{app::App, tls::Tls, tools::ScanTools};
 
-/// All routes. Each request passes the checks of host and origin, gets a trace id, and is bounded in size and time.
-pub(crate) fn router(app: &App, hosts: AllowedHosts, client_timeout: Duration, streams: &CancellationToken) -> Router {
+/// Who may come in, and for how long.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) hosts: AllowedHosts,
+    pub(crate) identities: Identities,
+    /// How long a client may take to send a request, stay idle between two, or leave an answer unread.
+    pub(crate) client_timeout: Duration,
+    pub(crate) tls: Option<Tls>,
+}
+
+/// All routes. Each request passes the checks of host and origin, gets a trace id, is known to come from somebody, and is
+/// bounded in size and time.
+pub(crate) fn router(app: &App, door: &Door, streams: &CancellationToken) -> Router {
     let config = StreamableHttpServerConfig::default()
         // Stateless: a session would be lost with the process, and its idle timeout would end tools that take long.
         .with_legacy_session_mode(false)
@@ -29,9 +41,10 @@ pub(crate) fn router(app: &App, hosts: AllowedHosts, client_timeout: Duration, s
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_cancellation_token(streams.child_token());
-    let tools = ScanTools::new(app);
+    // Over HTTP each request brings its principal.
+    let tools = ScanTools::new(app, None);
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
-    let bodies = Bodies::new(client_timeout, app.service.metrics());
+    let bodies = Bodies::new(door.client_timeout, app.service.metrics());
     Router::new()
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
@@ -40,6 +53,7 @@ pub(crate) fn router(app: &App, hosts: AllowedHosts, client_timeout: Duration, s
         .with_state(app.clone())
         .route_service("/mcp", mcp)
         .layer(middleware::from_fn_with_state(bodies, bodies::bounded))
+        .layer(middleware::from_fn_with_state(door.identities.clone(), identity::identify))
         .layer(middleware::from_fn(trace::trace))
-        .layer(middleware::from_fn_with_state(hosts, host::check))
+        .layer(middleware::from_fn_with_state(door.hosts.clone(), host::check))
 }

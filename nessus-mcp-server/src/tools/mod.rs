@@ -14,19 +14,25 @@ mod views;
 
 use std::sync::Arc;
 
-use nessus_mcp_lib::{ScanService, error::excerpt, ids::TraceId, telemetry::ToolOutcome};
+use nessus_mcp_lib::{
+    ScanService,
+    error::excerpt,
+    ids::TraceId,
+    policy::{Principal, Role},
+    telemetry::ToolOutcome,
+};
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CustomRequest, CustomResult, ErrorCode, Implementation,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode,
+        Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
     tool_handler,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, info_span, warn};
 
 use crate::{app::App, schema};
 
@@ -48,14 +54,23 @@ Errors have a stable `error` code, a `message` and often a `hint` that says what
 #[derive(Debug, Clone)]
 pub(crate) struct ScanTools {
     service: ScanService,
+    /// Who calls where a request does not say so.
+    user: Option<Principal>,
     /// Cancelled when the process stops.
     stop: CancellationToken,
     router: Arc<ToolRouter<Self>>,
 }
 
 impl ScanTools {
-    pub(crate) fn new(app: &App) -> Self {
-        Self { service: app.service.clone(), stop: app.stop.clone(), router: Arc::new(Self::router()) }
+    /// The tools for `user`, or for those whom requests bring with them.
+    pub(crate) fn new(app: &App, user: Option<Principal>) -> Self {
+        Self { service: app.service.clone(), user, stop: app.stop.clone(), router: Arc::new(Self::router()) }
+    }
+
+    /// Who calls.
+    fn principal(&self, context: &RequestContext<RoleServer>) -> Option<Principal> {
+        let parts = context.extensions.get::<http::request::Parts>();
+        parts.map_or_else(|| self.user.clone(), |parts| parts.extensions.get().cloned())
     }
 
     fn router() -> ToolRouter<Self> {
@@ -78,6 +93,27 @@ impl ScanTools {
     }
 }
 
+/// The role that a tool asks for: it changes nothing, or it does.
+fn needed_role(tool: &Tool) -> Role {
+    let changes_nothing = tool.annotations.as_ref().and_then(|hints| hints.read_only_hint) == Some(true);
+    if changes_nothing { Role::Read } else { Role::Scan }
+}
+
+/// Refuses whoever may not use a tool.
+fn permit(tool: &Tool, principal: Option<&Principal>) -> Result<(), CallToolResult> {
+    let needed = needed_role(tool);
+    match principal {
+        Some(principal) if principal.role.may(needed) => Ok(()),
+        _ => {
+            let client = principal.map(|principal| &*principal.name);
+            warn!(tool = %tool.name, client, "a tool was refused: its role is missing");
+            let message = format!("`{}` is for clients with the role `{needed}`, which you do not have", tool.name);
+            let hint = "use the tools of your list; roles stand in the operator's policy.yaml".to_owned();
+            Err(answer::refusal("not_permitted", message, Some(hint)))
+        }
+    }
+}
+
 #[tool_handler(router = self.router)]
 impl ServerHandler for ScanTools {
     fn get_info(&self) -> ServerConfig {
@@ -91,11 +127,13 @@ impl ServerHandler for ScanTools {
     async fn list_tools(
         &self,
         _request: Option<PaginatedRequestParams>,
-        _context: RequestContext<RoleServer>,
+        context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
-        Ok(ListToolsResult::with_all_items(Self::listed(&self.router))
-            .with_ttl_ms(TOOL_LIST_TTL_MS)
-            .with_cache_scope(CacheScope::Public))
+        let principal = self.principal(&context);
+        let may_use = |tool: &Tool| principal.as_ref().is_some_and(|principal| principal.role.may(needed_role(tool)));
+        let tools = Self::listed(&self.router).into_iter().filter(may_use).collect();
+        // Another client may see other tools.
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(TOOL_LIST_TTL_MS).with_cache_scope(CacheScope::Private))
     }
 
     async fn call_tool(
@@ -108,10 +146,13 @@ impl ServerHandler for ScanTools {
             let name = excerpt(&request.name).to_string();
             return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None));
         };
-        let read = arguments::read(tool, request.arguments.take().unwrap_or_default());
+        let principal = self.principal(&context);
+        let read = permit(tool, principal.as_ref())
+            .and_then(|()| arguments::read(tool, request.arguments.take().unwrap_or_default()));
         let tool = request.name.clone();
         let trace_id = answer::Envelope::of(&context).trace_id;
-        let span = info_span!("tool", tool = %tool, trace_id = trace_id.as_ref().map(TraceId::as_str));
+        let client = principal.as_ref().map(|principal| &*principal.name);
+        let span = info_span!("tool", tool = %tool, client, trace_id = trace_id.as_ref().map(TraceId::as_str));
         let result = match read {
             Ok(arguments) => {
                 request.arguments = Some(arguments);

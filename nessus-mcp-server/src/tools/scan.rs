@@ -178,8 +178,11 @@ impl ScanTools {
         arguments: ScanArguments,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
-        let submitted =
-            async { self.service.submit(submit_request(scan_type, arguments, Envelope::of(context))?).await };
+        let submitted = async {
+            let mut request = submit_request(scan_type, arguments, Envelope::of(context))?;
+            request.submitted_by = self.principal(context).map(|principal| principal.name.to_string());
+            self.service.submit(request).await
+        };
         structured(submitted.await)
     }
 }

@@ -1,0 +1,32 @@
+//! The user of the operating system that runs this process.
+
+use std::fs;
+
+use rustix::process::getuid;
+
+/// Its name, or its number where it has none here.
+pub(crate) fn name() -> String {
+    let id = getuid().as_raw();
+    let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    name_of(id, &users).unwrap_or_else(|| format!("uid-{id}"))
+}
+
+fn name_of(id: u32, users: &str) -> Option<String> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next().filter(|name| !name.is_empty())?;
+        (fields.nth(1)?.parse() == Ok(id)).then(|| name.to_owned())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_user_is_known_by_its_number() {
+        let users = "root:x:0:0:root:/root:/bin/sh\n# note\nscan:x:1000:1000::/home/scan:/bin/sh\n+::::::\n";
+        assert_eq!(name_of(1000, users).as_deref(), Some("scan"));
+        assert_eq!((name_of(0, users).as_deref(), name_of(7, users)), (Some("root"), None));
+    }
+}
