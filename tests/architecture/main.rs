@@ -45,7 +45,10 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
     ("redis", &["nessus-mcp-lib/src/queue/redis"]),
     ("rusqlite", &["nessus-mcp-lib/src/queue/sqlite"]),
-    ("rustls", &["nessus-mcp-lib/src/queue/redis", "nessus-mcp-lib/src/scanner/nessus"]),
+    (
+        "rustls",
+        &["nessus-mcp-lib/src/queue/redis", "nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-server/src/tls.rs"],
+    ),
     ("serde_saphyr", &["nessus-mcp-lib/src/config/yaml.rs"]),
     ("rmcp", &["nessus-mcp-lib/src/client", "nessus-mcp-server/src"]),
     ("prometheus", &["nessus-mcp-lib/src/telemetry"]),

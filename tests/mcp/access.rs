@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use nessus_mcp_lib::{
     client::{ScanArguments, ScanClient},
+    durable,
     policy::{TokenHash, new_token},
     secret::Secret,
     task::Task,
@@ -35,6 +36,10 @@ struct Guarded {
     expired: Secret,
 }
 
+fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+    durable::replace(path.as_ref(), text.as_ref()).unwrap();
+}
+
 fn entry(name: &str, role: &str, token: &Secret, more: &str) -> String {
     format!("  - {{name: {name}, role: {role}, token_sha256: {}{more}}}\n", TokenHash::of(token.expose()))
 }
@@ -53,7 +58,7 @@ impl Guarded {
         ];
         let policy = format!("{keys}clients:\n{}", clients.concat());
         let fixture = Fixture::start_prepared(
-            |deployment| fs::write(deployment.path("policy.yaml"), policy).unwrap(),
+            |deployment| write(deployment.path("policy.yaml"), policy),
             |program| change(program.args(["--policy-config", "policy.yaml"])),
         );
         Self { fixture, reader, scanner, expired }
@@ -167,11 +172,11 @@ async fn a_token_is_revoked_without_a_restart() {
     let mut guarded = Guarded::start();
     let (reader, scanner) = (bearer(&guarded.reader), bearer(&guarded.scanner));
     let policy = guarded.fixture.deployment.path("policy.yaml");
-    fs::write(&policy, "clients:\n  - {name: x, role: root}\n").unwrap();
+    write(&policy, "clients:\n  - {name: x, role: root}\n");
     guarded.fixture.server.process.hang_up();
     guarded.fixture.server.process.wait_for_log("the scope policy is refused");
     assert_eq!(guarded.knock("/mcp", &[&scanner]).await.0, 200);
-    fs::write(&policy, format!("clients:\n{}", entry("triage", "read", &guarded.reader, ""))).unwrap();
+    write(&policy, format!("clients:\n{}", entry("triage", "read", &guarded.reader, "")));
     guarded.fixture.server.process.hang_up();
     guarded.fixture.server.process.wait_for_log("scope policy read");
     // That line was also written at the start.
@@ -219,15 +224,15 @@ fn certificate() -> Certificate {
 async fn over_tls_a_client_submits_from_another_machine() {
     let (first, second) = (certificate(), certificate());
     let (token, unknown) = (new_token(), new_token());
-    let write = |directory: &Path, certificate: &Certificate| {
-        fs::write(directory.join("cert.pem"), &certificate.pem).unwrap();
-        fs::write(directory.join("key.pem"), &certificate.key).unwrap();
+    let install = |directory: &Path, certificate: &Certificate| {
+        write(directory.join("cert.pem"), &certificate.pem);
+        write(directory.join("key.pem"), &certificate.key);
     };
     let deployment = Deployment::new(SCANNERS);
-    write(deployment.directory(), &first);
+    install(deployment.directory(), &first);
     // `local` is for this machine only, and here nobody can tell which one calls.
     let policy = format!("local: scan\nclients:\n{}", entry("remote", "scan", &token, ""));
-    fs::write(deployment.path("policy.yaml"), policy).unwrap();
+    write(deployment.path("policy.yaml"), policy);
     let program = deployment.program(Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server")), &["serve"]);
     let mut server =
         deployment.serve(&program.args(["--mcp-bind", "0.0.0.0:0", "--policy-config", "policy.yaml"]).args([
@@ -252,11 +257,11 @@ async fn over_tls_a_client_submits_from_another_machine() {
     assert!(plain.is_err(), "{plain:?}");
 
     // A certificate whose key is another's changes nothing.
-    fs::write(deployment.path("cert.pem"), &second.pem).unwrap();
+    write(deployment.path("cert.pem"), &second.pem);
     server.process.hang_up();
     server.process.wait_for_log("the certificate is refused");
     assert!(connect(Some(&token), &first).await.is_ok());
-    write(deployment.directory(), &second);
+    install(deployment.directory(), &second);
     server.process.hang_up();
     server.process.wait_for_log("certificate read again");
     assert!(connect(Some(&token), &second).await.is_ok() && connect(Some(&token), &first).await.is_err());
@@ -271,14 +276,14 @@ fn other_machines_come_in_only_where_there_are_tokens() {
         let binary = Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server"));
         deployment.program(binary, &["serve"]).args(["--mcp-bind", "0.0.0.0:0"]).args(arguments).run()
     };
-    fs::write(deployment.path("policy.yaml"), "deny: [10.0.0.1]\n").unwrap();
+    write(deployment.path("policy.yaml"), "deny: [10.0.0.1]\n");
     for arguments in [&[][..], &["--policy-config", "policy.yaml"]] {
         let ended = server(arguments);
         assert_eq!(ended.code, Some(78), "{ended:?}");
         assert!(ended.stderr.contains("`MCP_BIND` must be a loopback address: other machines"), "{ended:?}");
     }
-    fs::write(deployment.path("policy.yaml"), format!("clients:\n{}", entry("a", "read", &new_token(), ""))).unwrap();
-    fs::write(deployment.path("cert.pem"), "nothing").unwrap();
+    write(deployment.path("policy.yaml"), format!("clients:\n{}", entry("a", "read", &new_token(), "")));
+    write(deployment.path("cert.pem"), "nothing");
     for (arguments, said) in [
         (
             &["--tls-cert", "cert.pem", "--tls-key", "none.pem"][..],
