@@ -134,6 +134,8 @@ pub struct ScanStatus {
     pub progress: Option<u8>,
     /// How many hosts the scanner has results for; `None` when it does not tell.
     pub hosts: Option<u64>,
+    /// How many of these it is done with; `None` when it does not tell.
+    pub hosts_done: Option<u64>,
     /// How many of the targets' hosts the scanner's licence did not allow to be scanned; `None` when it does not tell.
     pub left_out_hosts: Option<u64>,
     /// The scanner's name for this run of the scan.
@@ -145,7 +147,15 @@ pub struct ScanStatus {
 impl ScanStatus {
     /// A status of which only the state is known.
     pub const fn new(state: ScanState) -> Self {
-        Self { state, progress: None, hosts: None, left_out_hosts: None, run_uuid: None, detail: None }
+        Self {
+            state,
+            progress: None,
+            hosts: None,
+            hosts_done: None,
+            left_out_hosts: None,
+            run_uuid: None,
+            detail: None,
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{ScanService, error::ServiceError};
+use super::{ScanService, attempts::MAX_ATTEMPTS, error::ServiceError};
 use crate::{
     error::{chain, counted},
     hex,
@@ -21,8 +21,6 @@ use crate::{
     time::Timestamp,
 };
 
-/// How often a task may be started on request.
-const MAX_ATTEMPTS: u32 = 5;
 /// The most characters of a reason.
 const MAX_REASON: usize = 500;
 /// When a scan that is being stopped is worth asking for.
@@ -72,7 +70,7 @@ impl ScanService {
         }
         let now = self.clock.now();
         let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
-        let before = self.tasks.get(task_id).await?.status;
+        let before = self.task(task_id).await?.status;
         let update = self.tasks.update(task_id, Writer::Api, move |task| match task.status {
             // A scanner is written down before anything is created on it, so without one there is nothing to stop.
             TaskStatus::Queued | TaskStatus::Running if !may_have_a_scan(task) => {
@@ -118,7 +116,7 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::NotRetryable`] for a task in another state or with too many attempts.
     pub async fn retry(&self, task_id: &TaskId) -> Result<ControlView, ServiceError> {
-        let task = self.tasks.get(task_id).await?;
+        let task = self.task(task_id).await?;
         let refused = |reason| ServiceError::NotRetryable { task_id: task_id.clone(), reason };
         if task.attempt >= MAX_ATTEMPTS {
             return Err(refused(format!("it was started {}", counted(task.attempt, "time", "times"))));

@@ -316,7 +316,7 @@ impl ScanService {
         if let Some(pool) = &query.pool {
             self.pool_of(Some(pool.as_str()))?;
         }
-        let list = self.tasks.list(query).await?;
+        let list = self.tasks_matching(query).await?;
         let found = list.tasks;
         // Their targets may be long.
         let tasks = blocking::run(move || found.into_iter().map(TaskSummary::from).collect::<Vec<_>>());

@@ -3,6 +3,8 @@
 //! The MCP server maps its tools onto [`ScanService`] and adds nothing. A program that embeds this library can do the same
 //! without MCP. Every error carries a stable code, a message and, where there is something to do, a hint.
 
+mod advice;
+mod attempts;
 mod cached;
 mod circuits;
 mod control;
@@ -11,13 +13,16 @@ mod estimate;
 mod gate;
 mod health;
 mod list;
+mod lookup;
 mod orphaned;
+mod phase;
 mod reload;
 mod results;
 mod shorten;
 mod status;
 mod submit;
 mod task_view;
+mod troubleshooting;
 mod views;
 mod waiting;
 mod watch;
@@ -29,12 +34,8 @@ use std::{
     time::Duration,
 };
 
-use self::{
-    cached::{Cached, OrphanCounts},
-    gate::MemoryGate,
-    watch::WatchedTasks,
-};
 pub use self::{
+    attempts::EndedAttempt,
     circuits::{CircuitStatus, ProcessCircuit},
     control::{ControlView, Purged},
     error::ServiceError,
@@ -43,10 +44,17 @@ pub use self::{
         TaskListView, TaskSummary,
     },
     orphaned::OrphanedTasks,
+    phase::Phase,
     results::ResultsRequest,
     submit::{IdempotencyKey, Submission, SubmitRequest},
     task_view::TaskView,
+    troubleshooting::Advice,
     views::{TaskComparison, TaskSummaryView},
+};
+use self::{
+    cached::{Cached, OrphanCounts},
+    gate::MemoryGate,
+    watch::WatchedTasks,
 };
 pub(crate) use self::{results::scan_metadata, views::login_expected};
 use crate::{

@@ -161,7 +161,7 @@ impl ScanService {
         mut output: W,
         output_bytes: usize,
     ) -> Result<(W, ConversionSummary), ServiceError> {
-        let task = self.tasks.get(task_id).await?;
+        let task = self.task(task_id).await?;
         let export = self.export_of(&task).await?;
         let memory = self.extent_of(&task.task_id, &export).await?.for_query(&query);
         let share = self.memory.enter(memory.saturating_add(output_bytes as u64)).await?;

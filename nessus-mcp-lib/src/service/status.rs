@@ -4,7 +4,16 @@ use std::time::Duration;
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{ScanService, error::ServiceError, shorten, task_view::TaskView, watch::EVERY};
+use super::{
+    ScanService,
+    attempts::{self, MAX_ATTEMPTS},
+    error::ServiceError,
+    phase::Phase,
+    shorten,
+    task_view::TaskView,
+    troubleshooting::{self, Place},
+    watch::EVERY,
+};
 use crate::{
     ids::TaskId,
     queue::EntryState,
@@ -19,7 +28,7 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Task`] with the code `task_not_found` when there is none.
     pub async fn status(&self, task_id: &TaskId) -> Result<TaskView, ServiceError> {
-        let task = self.tasks.get(task_id).await?;
+        let task = self.task(task_id).await?;
         let queue_position = match task.status {
             // The file is the truth; a queue that does not answer only cannot tell the place.
             TaskStatus::Queued => self.queue.position(&task.scanner_pool, task_id).await.ok().flatten(),
@@ -36,7 +45,11 @@ impl ScanService {
             _ => None,
         };
         let waiting_for = self.waiting_for(&task).await;
-        Ok(TaskView { estimated_wait_seconds, waiting_for, ..self.view(task, queue_position, results_available) })
+        let phase = Phase::of(&task, waiting_for.is_some());
+        let place = Place { queue_position, estimated_wait_seconds, is_held: waiting_for.is_some() };
+        let troubleshooting = troubleshooting::of(&task, &place, self.clock.now());
+        let view = self.view(task, queue_position, results_available);
+        Ok(TaskView { phase, estimated_wait_seconds, waiting_for, troubleshooting, ..view })
     }
 
     /// Where a task stands, as soon as that is something else than at the call, or after `wait`. A change of `next_poll_seconds`
@@ -76,7 +89,14 @@ impl ScanService {
         let observation = task.observation.clone().filter(|_| is_running);
         let observation = observation.map(|seen| (shorten::text(&seen.state), seen.unchanged_since));
         let (scan_state, scan_unchanged_since) = observation.unzip();
+        let hosts = task.observation.as_ref().map(|seen| (seen.hosts, seen.hosts_done)).unwrap_or_default();
         TaskView {
+            phase: None,
+            troubleshooting: Vec::new(),
+            hosts_known: hosts.0,
+            hosts_done: hosts.1,
+            max_attempts: MAX_ATTEMPTS,
+            ended_attempts: attempts::ended(&task),
             scan_state,
             scan_unchanged_since,
             results_available,

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::{attempts::EndedAttempt, phase::Phase, troubleshooting::Advice};
 use crate::{
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
     task::{LastError, ScanType, TaskStatus},
@@ -20,9 +21,18 @@ pub struct TaskView {
     pub trace_id: TraceId,
     /// queued, running, completed, failed, timeout or cancelled.
     pub status: TaskStatus,
+    /// What is being done now; absent when the task has ended. `waiting_for` says what a task in the phase `waiting` waits for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub phase: Option<Phase>,
     /// 0 to 100; absent until the scanner reports any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub progress: Option<u8>,
+    /// The hosts that the scanner has found and begun with by now; absent until it reports any. Those asked for may be more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_known: Option<u64>,
+    /// How many of these it is done with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_done: Option<u64>,
     /// The scan's state on the scanner: pending, running, paused (by somebody on the scanner), stopping, or its final state
     /// while results are fetched. Only while the task is running, once the scanner has reported it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -89,6 +99,12 @@ pub struct TaskView {
     pub execution_time: Option<f64>,
     /// The number of the attempt: 1, and 1 more for each retry.
     pub attempt: u32,
+    /// How many attempts there may be.
+    #[serde(default)]
+    pub max_attempts: u32,
+    /// The attempts that have ended, with status, time and error code, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended_attempts: Vec<EndedAttempt>,
     /// What went wrong, as a stable code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
@@ -105,4 +121,7 @@ pub struct TaskView {
     /// What a reader of the results must know.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub validation_warnings: Vec<String>,
+    /// What to look at next: where something failed, is retried, keeps the task waiting, or is missing in the results.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub troubleshooting: Vec<Advice>,
 }

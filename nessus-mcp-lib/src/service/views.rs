@@ -58,7 +58,7 @@ impl ScanService {
     /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
     /// [`ServiceError::Busy`] when others read too much, [`ServiceError::Results`] for a damaged export.
     pub async fn summary(&self, task_id: &TaskId, max_chars: usize) -> Result<TaskSummaryView, ServiceError> {
-        let task = self.tasks.get(task_id).await?;
+        let task = self.task(task_id).await?;
         let export = self.export_of(&task).await?;
         let memory = self.extent_of(task_id, &export).await?.for_summary();
         let share = self.memory.enter(memory).await?;
@@ -91,7 +91,7 @@ impl ScanService {
             let hint = "name the tasks of two scans of the same targets, the earlier one first".to_owned();
             return Err(ServiceError::invalid("after_task_id", "is the same task as the first", hint));
         }
-        let (first, second) = (self.tasks.get(before).await?, self.tasks.get(after).await?);
+        let (first, second) = (self.task(before).await?, self.task(after).await?);
         let (first_export, second_export) = (self.export_of(&first).await?, self.export_of(&second).await?);
         let extents = (self.extent_of(before, &first_export).await?, self.extent_of(after, &second_export).await?);
         let share = self.memory.enter(extents.0.for_comparison(extents.1)).await?;

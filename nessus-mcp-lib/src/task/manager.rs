@@ -223,6 +223,7 @@ impl TaskManager {
             task.authentication_status = None;
             task.progress = None;
             task.observation = None;
+            task.export_fetched_at = None;
             task.cancel_requested_at = None;
             task.cancel_reason = None;
             task.dismissed_at = None;

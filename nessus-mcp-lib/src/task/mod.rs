@@ -34,6 +34,6 @@ pub use self::{
 };
 pub(crate) use self::{
     manager::Artifact,
-    model::{CANCELLED, POISON_TASK},
+    model::{CANCELLED, POISON_TASK, WARNING_CODES},
     store::profile_file_name,
 };

@@ -26,6 +26,9 @@ pub(crate) const CANCELLED: &str = "cancelled on request";
 /// The code of a task with which worker after worker was lost. It says nothing against its scan.
 pub(crate) const POISON_TASK: &str = "poison_task";
 
+/// The member of [`Task::validation_stats`] that has the codes of the warnings.
+pub(crate) const WARNING_CODES: &str = "warning_codes";
+
 /// What a scan may use on its targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -247,6 +250,9 @@ pub struct Task {
     /// What the scanner last said of the running scan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observation: Option<Observation>,
+    /// When the export of its scan was fetched, which is then checked and converted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export_fetched_at: Option<Timestamp>,
     /// The last error, while it is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
@@ -327,6 +333,7 @@ impl Task {
             authentication_status: None,
             progress: None,
             observation: None,
+            export_fetched_at: None,
             last_error: None,
             submitted_by: None,
             last_accessed_at: None,

@@ -37,14 +37,17 @@ pub struct Observation {
     /// How many hosts it had results for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosts: Option<u64>,
+    /// How many of these it was done with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosts_done: Option<u64>,
     /// Since when none of this has changed.
     pub unchanged_since: Timestamp,
 }
 
 impl Observation {
     /// Something seen for the first time, at this moment.
-    pub(crate) fn new(state: impl Into<String>, progress: Option<u8>, hosts: Option<u64>, now: Timestamp) -> Self {
-        Self { state: state.into(), progress, hosts, unchanged_since: now }
+    pub(crate) fn new(state: impl Into<String>, progress: Option<u8>, now: Timestamp) -> Self {
+        Self { state: state.into(), progress, hosts: None, hosts_done: None, unchanged_since: now }
     }
 
     /// Whether the scan is complete on its scanner.
@@ -60,8 +63,7 @@ impl Observation {
     /// The same as `before`, unless something has changed since.
     #[must_use]
     pub(crate) fn after(self, before: Option<Self>) -> Self {
-        let is_same =
-            |before: &Self| (&before.state, before.progress, before.hosts) == (&self.state, self.progress, self.hosts);
+        let is_same = |before: &Self| *before == Self { unchanged_since: before.unchanged_since, ..self.clone() };
         before.filter(is_same).unwrap_or(self)
     }
 }

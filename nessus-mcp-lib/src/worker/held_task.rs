@@ -137,7 +137,8 @@ impl<'a> HeldTask<'a> {
     pub(super) async fn record(&self, status: &ScanStatus) -> Result<Task, StepError> {
         let progress = status.progress.map(|progress| progress.min(99));
         let now = self.shared.clock.now();
-        let seen = Observation::new(status.state.as_str(), status.progress, status.hosts, now);
+        let mut seen = Observation::new(status.state.as_str(), status.progress, now);
+        (seen.hosts, seen.hosts_done) = (status.hosts, status.hosts_done);
         let (instance, is_over) = (self.instance.instance_id.clone(), status.state.is_terminal());
         let task = self
             .update(move |task| {

@@ -22,7 +22,7 @@ use crate::{
     results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
     scanner::{ScanStatus, ScannerError, ScannerInterface as _},
     service,
-    task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, profile_file_name},
+    task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, WARNING_CODES, profile_file_name},
     time::Clock as _,
 };
 
@@ -36,6 +36,9 @@ const PARTIAL_PAUSES: [Duration; 5] = [
 ];
 /// How many hosts are listed with their login outcome in `task.json`, which every status request reads.
 const HOSTS_LISTED: usize = 10;
+
+/// The code of the warning that the licence of the scanner left out hosts.
+const LICENCE_LIMIT: &str = "licence_limit";
 
 /// What is known of the results of a scan once they are published.
 struct Collected {
@@ -131,8 +134,10 @@ async fn collect(
             counted(hosts, "host: it was", "hosts: they were")
         )
     });
-    let found = report.warnings.iter().map(ToString::to_string);
-    let warnings: Vec<String> = partial.into_iter().chain(left_out).chain(found).collect();
+    let found = report.warnings.iter().map(|warning| (warning.code, warning.to_string()));
+    let left_out = left_out.map(|left_out| (LICENCE_LIMIT, left_out));
+    let (codes, texts): (Vec<_>, Vec<_>) = left_out.into_iter().chain(found).unzip();
+    let warnings: Vec<String> = partial.into_iter().chain(texts).collect();
     let authentication = report.authentication.status;
     info!(
         hosts = report.stats.hosts,
@@ -149,7 +154,7 @@ async fn collect(
     crate::fail_points::fail_point!("worker_index_published");
     held.publish(converted).await?;
     crate::fail_points::fail_point!("worker_profile_published");
-    Ok(Collected { stats: stats_of(&report), warnings, authentication })
+    Ok(Collected { stats: stats_of(&report, codes), warnings, authentication })
 }
 
 /// An export that was read to its end.
@@ -182,11 +187,14 @@ async fn fetch_sound(held: &HeldTask<'_>, task: &Task, scan: &ScanId, end: &Scan
 }
 
 async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
+    held.update(|task| task.export_fetched_at = None).await?;
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
+    let now = held.shared.clock.now();
+    held.update(move |task| task.export_fetched_at = Some(now)).await?;
     crate::fail_points::fail_point!("worker_exported");
     info!(%scan, bytes = summary.bytes, sha256 = summary.sha256, "export fetched");
     Ok(artifact)
@@ -250,17 +258,19 @@ fn validation(task: &Task, end: &ScanStatus) -> Validation {
     validation
 }
 
-/// The report without its warnings, which have their own field in the task. For a scan without a login also without its
-/// login outcomes.
-fn stats_of(report: &ValidationReport) -> Value {
+/// The report with the codes of the warnings, whose texts have their own field in the task, and without advice, which follows
+/// from the causes. For a scan without a login also without its login outcomes.
+fn stats_of(report: &ValidationReport, mut codes: Vec<&str>) -> Value {
     let mut stats = serde_json::to_value(report).unwrap_or(Value::Null);
     if let Value::Object(members) = &mut stats {
         members.remove("warnings");
+        members.remove("troubleshooting");
         if report.authentication.status == AuthenticationStatus::NotApplicable {
             members.remove("authentication");
         }
-        if report.troubleshooting.is_empty() {
-            members.remove("troubleshooting");
+        if !codes.is_empty() {
+            codes.dedup();
+            members.insert(WARNING_CODES.to_owned(), codes.into());
         }
     }
     stats

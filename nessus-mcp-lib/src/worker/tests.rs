@@ -180,6 +180,9 @@ async fn a_scan_is_driven_to_its_findings() {
     let view = f.ended(&task_id).await;
     assert_eq!((view.status, view.progress, view.results_available), (TaskStatus::Completed, Some(100), true));
     assert_eq!(view.validation_stats.unwrap()["hosts"], 4);
+    assert_eq!((view.hosts_known, view.hosts_done), (Some(4), Some(4)));
+    let (fetched, ended) = (f.task(&task_id).await.export_fetched_at, view.completed_at);
+    assert!(fetched.is_some() && fetched <= ended, "{fetched:?} {ended:?}");
     assert_eq!((f.scanner.creates(), f.scanner.launches()), (1, 1));
     let text = f.service.results(ResultsRequest::new(task_id.clone())).await.unwrap();
     assert!(text.lines().next().unwrap().contains("\"type\":\"schema\""), "{text}");

@@ -128,6 +128,9 @@ impl Run {
             _ => Some(self.percent(now, whole)),
         };
         status.hosts = status.progress.map(|_| self.hosts(now, whole, hosts) as u64);
+        // It scans one host after the other.
+        let under_way = u64::from(!state.is_terminal());
+        status.hosts_done = status.hosts.map(|hosts| hosts.saturating_sub(under_way));
         status.detail = match &self.ended {
             Some(End::Aborted(reason)) => Some(excerpt(&format!("aborted: {reason}")).to_string()),
             _ => None,

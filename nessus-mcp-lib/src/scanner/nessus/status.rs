@@ -48,6 +48,8 @@ pub(super) fn summarise(call: &str, details: &Details) -> Result<ScanStatus, Sca
     let mut status = ScanStatus::new(state);
     status.progress = progress(state, details.hosts.unwrap_or_default());
     status.hosts = details.hosts.map(|sums| sums.hosts);
+    let is_complete = state == ScanState::Completed;
+    status.hosts_done = details.hosts.map(|sums| if is_complete { sums.hosts } else { sums.hosts_done });
     status.left_out_hosts = info.and_then(|info| info.license.as_ref()?.trimmed);
     status.run_uuid = current(details);
     let notes = notes(&details.notes);
@@ -146,6 +148,29 @@ mod tests {
         let hosts: Value = serde_json::from_str(hosts).unwrap();
         let details = details(&serde_json::json!({ "info": { "status": word }, "hosts": hosts }));
         assert_eq!(summarise("GET /scans/1", &details).unwrap().progress, expected);
+    }
+
+    #[rstest]
+    #[case::never_ran("empty", "null", None, None)]
+    #[case::none_yet("running", "[]", Some(0), Some(0))]
+    #[case::one_of_three(
+        "running",
+        r#"[{"scanprogresscurrent":9,"scanprogresstotal":9},{"scanprogresscurrent":1,"scanprogresstotal":9},{}]"#,
+        Some(3),
+        Some(1)
+    )]
+    #[case::not_begun("running", r#"[{"scanprogresscurrent":0,"scanprogresstotal":0}]"#, Some(1), Some(0))]
+    #[case::completed("completed", r#"[{"scanprogresscurrent":1,"scanprogresstotal":9}]"#, Some(1), Some(1))]
+    fn hosts_are_counted(
+        #[case] word: &str,
+        #[case] hosts: &str,
+        #[case] known: Option<u64>,
+        #[case] done: Option<u64>,
+    ) {
+        let hosts: Value = serde_json::from_str(hosts).unwrap();
+        let details = details(&serde_json::json!({ "info": { "status": word }, "hosts": hosts }));
+        let status = summarise("GET /scans/1", &details).unwrap();
+        assert_eq!((status.hosts, status.hosts_done), (known, done));
     }
 
     #[rstest]

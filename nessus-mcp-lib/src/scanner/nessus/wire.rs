@@ -240,6 +240,8 @@ pub(super) struct Details {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct HostSums {
     pub(super) hosts: u64,
+    /// Those all of whose checks are done.
+    pub(super) hosts_done: u64,
     pub(super) checks_done: u128,
     pub(super) checks: u128,
 }
@@ -247,9 +249,11 @@ pub(super) struct HostSums {
 fn host_sums<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<HostSums>, D::Error> {
     let mut sums = HostSums::default();
     let add = |host: HostProgress| {
+        let (done, all) = (host.scanprogresscurrent.unwrap_or_default(), host.scanprogresstotal.unwrap_or_default());
         sums.hosts += 1;
-        sums.checks_done += u128::from(host.scanprogresscurrent.unwrap_or_default());
-        sums.checks += u128::from(host.scanprogresstotal.unwrap_or_default());
+        sums.hosts_done += u64::from(all > 0 && done >= all);
+        sums.checks_done += u128::from(done);
+        sums.checks += u128::from(all);
     };
     let seen = Each::new(add).deserialize(deserializer)?;
     Ok(seen.filter(|seen| !seen.is_null).map(|_| sums))

@@ -118,7 +118,7 @@ async fn only_an_explicit_retry_revives_a_failed_task() {
 #[tokio::test]
 async fn a_retry_leaves_no_scan_unattended() {
     let (one, scan) = (InstanceId::new("one").unwrap(), ScanId::from(7));
-    let seen = |state: &str| Some(Observation::new(state, None, None, Timestamp::from_millis(0)));
+    let seen = |state: &str| Some(Observation::new(state, None, Timestamp::from_millis(0)));
     for (case, known, stopped, closed, observation, goes_on, open) in [
         ("none was made", false, false, false, None, false, 0),
         ("it runs", true, false, false, seen("running"), true, 1),

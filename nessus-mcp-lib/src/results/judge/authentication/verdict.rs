@@ -1,6 +1,6 @@
 //! The decision about one host.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::signs::{Evidence, Signs};
 
@@ -59,7 +59,7 @@ impl Verdict {
 }
 
 /// Why a host is not authenticated.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
