@@ -1,10 +1,14 @@
 //! MCP server that gives AI agents safe, asynchronous use of Nessus scanners.
 
+mod answer;
 mod app;
 mod args;
+mod completion;
 mod demo;
 mod http;
 mod output;
+mod prompts;
+mod resources;
 mod schema;
 mod serve;
 mod stdio;

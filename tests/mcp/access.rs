@@ -299,3 +299,26 @@ fn other_machines_come_in_only_where_there_are_tokens() {
     }
     assert!(!deployment.data().exists());
 }
+
+/// A prompt that leads to tools a client may not use is none for it; tasks and findings it may read.
+#[tokio::test]
+async fn a_role_decides_which_prompts_there_are() {
+    let guarded = Guarded::start();
+    let ask = async |token: &Secret, method: &str, params: Value| -> Value {
+        let request = guarded.fixture.request(method, params).header("authorization", bearer(token));
+        request.send().await.unwrap().json().await.unwrap()
+    };
+    let completed = json!({
+        "ref": { "type": "ref/prompt", "name": "scan" }, "argument": { "name": "scanner_pool", "value": "" }
+    });
+    for (token, may_scan) in [(&guarded.reader, false), (&guarded.scanner, true)] {
+        let prompts = ask(token, "prompts/list", json!({})).await;
+        assert_eq!(prompts["result"]["prompts"].as_array().unwrap().iter().any(|one| one["name"] == "scan"), may_scan);
+        let scan = ask(token, "prompts/get", json!({ "name": "scan", "arguments": { "targets": "192.0.2.1" } })).await;
+        assert_eq!(scan["result"].is_object(), may_scan, "{scan}");
+        let pools = ask(token, "completion/complete", completed.clone()).await;
+        assert_eq!(pools["result"].is_object(), may_scan, "{pools}");
+        let fields = ask(token, "resources/read", json!({ "uri": "nessus://schema/fields" })).await;
+        assert!(fields["result"].is_object(), "{fields}");
+    }
+}

@@ -7,6 +7,7 @@ mod advice;
 mod attempts;
 mod cached;
 mod circuits;
+mod completions;
 mod control;
 mod error;
 mod estimate;
@@ -37,6 +38,7 @@ use std::{
 pub use self::{
     attempts::EndedAttempt,
     circuits::{CircuitStatus, ProcessCircuit},
+    completions::{Completable, Completions},
     control::{ControlView, Purged},
     error::ServiceError,
     list::{

@@ -260,7 +260,7 @@ impl TaskManager {
     async fn read_list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
         self.blocking(move |store| {
             let mut list = TaskList::default();
-            for task_id in store.list()? {
+            for task_id in store.list()?.into_iter().filter(|task_id| query.matches_id(task_id)) {
                 match store.read(&task_id) {
                     Ok(task) if query.matches(&task) => {
                         list.total += 1;

@@ -20,6 +20,8 @@ pub struct TaskQuery {
     pub status: Option<TaskStatus>,
     /// Only tasks that have not ended.
     pub unfinished: bool,
+    /// Only tasks whose id begins so, in any case.
+    pub id_prefix: Option<String>,
     /// Only tasks of this pool.
     pub pool: Option<PoolName>,
     /// Only tasks whose targets share an address or a name with these.
@@ -67,6 +69,14 @@ impl TaskQuery {
         let is_ours = cursor.query == self.fingerprint();
         self.cursor = Some(cursor);
         is_ours.then_some(self)
+    }
+
+    /// Whether a task of this id can match, whatever is in its file.
+    pub(super) fn matches_id(&self, task_id: &TaskId) -> bool {
+        let begins = |prefix: &String| {
+            task_id.as_str().get(..prefix.len()).is_some_and(|begin| begin.eq_ignore_ascii_case(prefix))
+        };
+        self.id_prefix.as_ref().is_none_or(begins)
     }
 
     pub(super) fn matches(&self, task: &Task) -> bool {

@@ -1,6 +1,5 @@
 //! The MCP tools. They pass arguments to [`ScanService`] and return its views; they decide nothing.
 
-mod answer;
 mod arguments;
 mod control;
 #[cfg(test)]
@@ -25,8 +24,10 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     handler::server::{router::tool::ToolRouter, tool::ToolCallContext},
     model::{
-        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CustomRequest, CustomResult, ErrorCode,
-        Implementation, ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        CacheScope, CallToolRequestParams, CallToolResponse, CallToolResult, CompleteRequestParams, CompleteResult,
+        CustomRequest, CustomResult, ErrorCode, GetPromptRequestParams, GetPromptResponse, Implementation,
+        ListPromptsResult, ListResourceTemplatesResult, ListResourcesResult, ListToolsResult, PaginatedRequestParams,
+        ReadResourceRequestParams, ReadResourceResponse, ServerCapabilities, ServerConfig, Tool,
     },
     service::RequestContext,
     tool_handler,
@@ -34,10 +35,10 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 
-use crate::{app::App, schema};
+use crate::{answer, app::App, completion, prompts, resources, schema};
 
-/// How long a client may cache the list of tools, in milliseconds. It changes only with the program.
-const TOOL_LIST_TTL_MS: u64 = 300_000;
+/// How long a client may cache a list that changes only with the program, in milliseconds.
+const LIST_TTL_MS: u64 = 300_000;
 
 const INSTRUCTIONS: &str = "Vulnerability scans on Nessus scanners. Scans take minutes to hours and run in the background: \
 submit with run_untrusted_scan (run_trusted_scan and run_privileged_scan log in on the targets: use a credential_id, \
@@ -71,6 +72,12 @@ impl ScanTools {
     fn principal(&self, context: &RequestContext<RoleServer>) -> Option<Principal> {
         let parts = context.extensions.get::<http::request::Parts>();
         parts.map_or_else(|| self.user.clone(), |parts| parts.extensions.get().cloned())
+    }
+
+    /// The role of who calls, who may at least read.
+    fn role(&self, context: &RequestContext<RoleServer>) -> Result<Role, ErrorData> {
+        let role = self.principal(context).map(|principal| principal.role).filter(|role| role.may(Role::Read));
+        role.ok_or_else(|| ErrorData::invalid_request("Not permitted", None))
     }
 
     fn router() -> ToolRouter<Self> {
@@ -117,23 +124,31 @@ fn permit(tool: &Tool, principal: Option<&Principal>) -> Result<(), CallToolResu
 #[tool_handler(router = self.router)]
 impl ServerHandler for ScanTools {
     fn get_info(&self) -> ServerConfig {
-        ServerConfig::new(ServerCapabilities::builder().enable_tools().build())
-            .with_server_info(
-                Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).with_title("Nessus scans"),
-            )
-            .with_instructions(INSTRUCTIONS)
+        ServerConfig::new(
+            ServerCapabilities::builder()
+                .enable_tools()
+                .enable_resources()
+                .enable_prompts()
+                .enable_completions()
+                .build(),
+        )
+        .with_server_info(
+            Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).with_title("Nessus scans"),
+        )
+        .with_instructions(INSTRUCTIONS)
     }
 
     async fn list_tools(
         &self,
-        _request: Option<PaginatedRequestParams>,
+        request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListToolsResult, ErrorData> {
+        first_page(request)?;
         let principal = self.principal(&context);
         let may_use = |tool: &Tool| principal.as_ref().is_some_and(|principal| principal.role.may(needed_role(tool)));
         let tools = Self::listed(&self.router).into_iter().filter(may_use).collect();
         // Another client may see other tools.
-        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(TOOL_LIST_TTL_MS).with_cache_scope(CacheScope::Private))
+        Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Private))
     }
 
     async fn call_tool(
@@ -169,6 +184,67 @@ impl ServerHandler for ScanTools {
         result
     }
 
+    async fn list_resources(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourcesResult, ErrorData> {
+        self.role(&context)?;
+        first_page(request)?;
+        resources::list(&self.service).await
+    }
+
+    async fn list_resource_templates(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListResourceTemplatesResult, ErrorData> {
+        self.role(&context)?;
+        first_page(request)?;
+        Ok(ListResourceTemplatesResult::with_all_items(resources::templates())
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Public))
+    }
+
+    async fn read_resource(
+        &self,
+        request: ReadResourceRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ReadResourceResponse, ErrorData> {
+        self.role(&context)?;
+        resources::read(&self.service, &request.uri).await.map(Into::into)
+    }
+
+    async fn list_prompts(
+        &self,
+        request: Option<PaginatedRequestParams>,
+        context: RequestContext<RoleServer>,
+    ) -> Result<ListPromptsResult, ErrorData> {
+        let role = self.role(&context)?;
+        first_page(request)?;
+        // Another client may see other prompts.
+        Ok(ListPromptsResult::with_all_items(prompts::list(role))
+            .with_ttl_ms(LIST_TTL_MS)
+            .with_cache_scope(CacheScope::Private))
+    }
+
+    async fn get_prompt(
+        &self,
+        request: GetPromptRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<GetPromptResponse, ErrorData> {
+        let role = self.role(&context)?;
+        prompts::get(&self.service, role, &request.name, request.arguments.unwrap_or_default()).await.map(Into::into)
+    }
+
+    async fn complete(
+        &self,
+        request: CompleteRequestParams,
+        context: RequestContext<RoleServer>,
+    ) -> Result<CompleteResult, ErrorData> {
+        completion::complete(&self.service, self.role(&context)?, &request).await
+    }
+
     /// Answers an unknown method. The MCP library's own answer would repeat the name, however long it is.
     async fn on_custom_request(
         &self,
@@ -176,5 +252,13 @@ impl ServerHandler for ScanTools {
         _context: RequestContext<RoleServer>,
     ) -> Result<CustomResult, ErrorData> {
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, excerpt(&request.method).to_string(), None))
+    }
+}
+
+/// Lists come whole, so no cursor was ever handed out.
+fn first_page(request: Option<PaginatedRequestParams>) -> Result<(), ErrorData> {
+    match request.and_then(|request| request.cursor) {
+        Some(_) => Err(ErrorData::invalid_params("Invalid cursor: the list comes whole", None)),
+        None => Ok(()),
     }
 }

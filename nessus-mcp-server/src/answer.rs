@@ -19,13 +19,13 @@ use tracing::{error, info};
 const MOST_CHARS: usize = 4_000;
 
 /// The code of an error about the form of arguments.
-pub(super) const INVALID_ARGUMENTS: &str = "invalid_arguments";
+pub(crate) const INVALID_ARGUMENTS: &str = "invalid_arguments";
 
 /// A small answer as structured content, and the same JSON as text.
 ///
 /// Why has no tool an output schema? Clients that validate apply it to errors as well, and then drop their code, message
 /// and hint. Other clients turn dictionaries into objects of their own when there is a schema.
-pub(super) fn structured(view: Result<impl Serialize, ServiceError>) -> CallToolResult {
+pub(crate) fn structured(view: Result<impl Serialize, ServiceError>) -> CallToolResult {
     let value = view.and_then(|view| {
         serde_json::to_value(view)
             .map_err(|error| ServiceError::invalid("view", format!("cannot be written: {error}"), None))
@@ -36,23 +36,28 @@ pub(super) fn structured(view: Result<impl Serialize, ServiceError>) -> CallTool
 /// An error as a tool result: a stable code, a message, and what to do.
 ///
 /// The message is for an agent. What only an operator can act on, such as a path, goes to the log.
-pub(super) fn refuse(error: &ServiceError) -> CallToolResult {
-    let for_operators = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration)
-        // Its own hint says what the caller can do.
-        && !matches!(error, ServiceError::Busy { .. });
-    let (message, hint) = if for_operators {
-        error!(code = error.code(), error = chain(error), hint = error.hint(), "tool call failed");
-        let hint = "try again later; if the error persists, an operator finds the cause in the server's log".to_owned();
-        ("the server could not do this now".to_owned(), Some(hint))
-    } else {
-        info!(code = error.code(), error = chain(error), "tool call refused");
-        (chain(error), error.hint())
-    };
+pub(crate) fn refuse(error: &ServiceError) -> CallToolResult {
+    let (message, hint) = explained(error);
     refusal(error.code(), message, hint)
 }
 
+/// The message of an error for an agent, and what to do.
+pub(crate) fn explained(error: &ServiceError) -> (String, Option<String>) {
+    let for_operators = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration)
+        // Its own hint says what the caller can do.
+        && !matches!(error, ServiceError::Busy { .. });
+    if for_operators {
+        error!(code = error.code(), error = chain(error), hint = error.hint(), "call failed");
+        let hint = "try again later; if the error persists, an operator finds the cause in the server's log".to_owned();
+        ("the server could not do this now".to_owned(), Some(hint))
+    } else {
+        info!(code = error.code(), error = chain(error), "call refused");
+        (cut(chain(error)), error.hint().map(cut))
+    }
+}
+
 /// An error in its form.
-pub(super) fn refusal(code: &str, message: String, hint: Option<String>) -> CallToolResult {
+pub(crate) fn refusal(code: &str, message: String, hint: Option<String>) -> CallToolResult {
     let mut answer = Map::new();
     answer.insert("error".to_owned(), Value::from(code));
     answer.insert("message".to_owned(), Value::from(cut(message)));
@@ -71,7 +76,7 @@ fn cut(mut text: String) -> String {
 }
 
 /// Gives the MCP library's error about invalid arguments the form of our own errors.
-pub(super) fn with_code(response: CallToolResponse) -> CallToolResponse {
+pub(crate) fn with_code(response: CallToolResponse) -> CallToolResponse {
     match response {
         CallToolResponse::Complete(result) if result.is_error == Some(true) && result.structured_content.is_none() => {
             let message: String =
@@ -84,14 +89,14 @@ pub(super) fn with_code(response: CallToolResponse) -> CallToolResponse {
 }
 
 /// What came with the call in HTTP headers; empty over stdio.
-pub(super) struct Envelope {
-    pub(super) trace_id: Option<TraceId>,
+pub(crate) struct Envelope {
+    pub(crate) trace_id: Option<TraceId>,
     /// The headers `X-Idempotency-Key`.
-    pub(super) idempotency_keys: Vec<HeaderValue>,
+    pub(crate) idempotency_keys: Vec<HeaderValue>,
 }
 
 impl Envelope {
-    pub(super) fn of(context: &RequestContext<RoleServer>) -> Self {
+    pub(crate) fn of(context: &RequestContext<RoleServer>) -> Self {
         let parts = context.extensions.get::<http::request::Parts>();
         let keys = parts.map(|parts| parts.headers.get_all("x-idempotency-key"));
         Self {

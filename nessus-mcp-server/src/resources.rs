@@ -1,0 +1,249 @@
+//! The resources: what tools answer, under addresses that a client can list, show and attach.
+
+use nessus_mcp_lib::{
+    ScanService,
+    error::{Classified as _, ErrorKind, excerpt},
+    ids::TaskId,
+    results::declared_fields,
+    service::{ResultsRequest, ServiceError, TaskSummary},
+    task::TaskQuery,
+};
+use rmcp::{
+    ErrorData,
+    model::{CacheScope, ListResourcesResult, ReadResourceResult, Resource, ResourceContents, ResourceTemplate},
+};
+use serde::Serialize;
+use serde_json::json;
+
+use crate::answer::explained;
+
+/// The template of a task's status.
+pub(crate) const TASK: &str = "nessus://tasks/{task_id}";
+/// The template of a page of a task's findings.
+pub(crate) const RESULTS: &str = "nessus://tasks/{task_id}/results{?profile,page}";
+const TASKS: &str = "nessus://tasks/";
+const FIELDS: &str = "nessus://schema/fields";
+const FILTERS_GUIDE: &str = "nessus://guide/filters";
+
+const JSON: &str = "application/json";
+const JSON_LINES: &str = "application/x-ndjson";
+const MARKDOWN: &str = "text/markdown";
+
+/// The text of the guide.
+const GUIDE: &str = include_str!("resources/filters.md");
+
+/// How many tasks are listed, the newest: clients show the list to people, and many read its first page only.
+const TASKS_LISTED: usize = 50;
+/// The most characters of all findings at once (page 0).
+const PAGE_0_CHARS: u64 = 400_000;
+/// How long a client may cache what changes only with the program, in milliseconds.
+const STATIC_TTL_MS: u64 = 300_000;
+
+/// An address of a resource that there may be.
+#[derive(Debug)]
+enum Address {
+    Fields,
+    FiltersGuide,
+    Task(TaskId),
+    Results(Box<ResultsRequest>),
+}
+
+/// The resources that are there whatever was scanned.
+pub(crate) fn fixed() -> Vec<Resource> {
+    vec![
+        Resource::new(FIELDS, "fields")
+            .with_title("Fields of findings")
+            .with_description(
+                "Every field with its type, meaning, conditions in filters, and the profiles that show it",
+            )
+            .with_mime_type(JSON),
+        Resource::new(FILTERS_GUIDE, "filters")
+            .with_title("How to filter findings")
+            .with_description("The language of `filters`, with examples")
+            .with_mime_type(MARKDOWN),
+    ]
+}
+
+/// The templates.
+pub(crate) fn templates() -> Vec<ResourceTemplate> {
+    vec![
+        ResourceTemplate::new(TASK, "task")
+            .with_title("Scan status")
+            .with_description("Where a scan stands, as get_scan_status answers it")
+            .with_mime_type(JSON),
+        ResourceTemplate::new(RESULTS, "results")
+            .with_title("Scan findings")
+            .with_description(
+                "A page of the findings of a scan that has ended, worst first, as get_scan_results answers it. profile: minimal, \
+                 summary, brief (default), triage or full. page: from 1 (default); 0 for all that fit into 400,000 characters",
+            )
+            .with_mime_type(JSON_LINES),
+    ]
+}
+
+/// The fixed resources and the newest tasks.
+pub(crate) async fn list(service: &ScanService) -> Result<ListResourcesResult, ErrorData> {
+    let tasks =
+        service.list_tasks(TaskQuery::default().with_limit(TASKS_LISTED)).await.map_err(|error| failed(&error))?;
+    let resources = fixed().into_iter().chain(tasks.tasks.iter().map(of_task)).collect();
+    Ok(ListResourcesResult::with_all_items(resources).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
+}
+
+fn of_task(task: &TaskSummary) -> Resource {
+    let description = format!("{} scan of {} from {}", task.status, task.targets, task.created_at);
+    Resource::new(format!("{TASKS}{}", task.task_id), task.task_id.as_str())
+        .with_title(task.name.clone())
+        .with_description(description)
+        .with_mime_type(JSON)
+}
+
+/// What stands at an address.
+///
+/// # Errors
+/// The protocol's "resource not found" for an address where nothing is, also not yet; "invalid params" for a profile or page
+/// that cannot be.
+pub(crate) async fn read(service: &ScanService, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+    let refused = |error: ServiceError| of_resource(uri, &error);
+    let (text, mime_type, is_fixed) = match parse(uri)? {
+        Address::Fields => (written(&declared_fields())?, JSON, true),
+        Address::FiltersGuide => (GUIDE.to_owned(), MARKDOWN, true),
+        Address::Task(task_id) => (written(&service.status(&task_id).await.map_err(refused)?)?, JSON, false),
+        Address::Results(request) => (service.results(*request).await.map_err(refused)?, JSON_LINES, false),
+    };
+    let contents = ResourceContents::text(text, uri).with_mime_type(mime_type);
+    let (ttl, scope) = if is_fixed { (STATIC_TTL_MS, CacheScope::Public) } else { (0, CacheScope::Private) };
+    Ok(ReadResourceResult::new(vec![contents]).with_ttl_ms(ttl).with_cache_scope(scope))
+}
+
+fn written(value: &impl Serialize) -> Result<String, ErrorData> {
+    serde_json::to_string(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+}
+
+fn parse(uri: &str) -> Result<Address, ErrorData> {
+    match uri {
+        FIELDS => return Ok(Address::Fields),
+        FILTERS_GUIDE => return Ok(Address::FiltersGuide),
+        _ => {}
+    }
+    let unknown = || not_found(uri, "there is no such resource", None);
+    let path = uri.strip_prefix(TASKS).ok_or_else(unknown)?;
+    let (path, query) = path.split_once('?').map_or((path, None), |(path, query)| (path, Some(query)));
+    let (task_id, rest) = path.split_once('/').map_or((path, None), |(task_id, rest)| (task_id, Some(rest)));
+    let task_id = TaskId::new(task_id).map_err(|_| unknown())?;
+    match (rest, query) {
+        (None, None) => Ok(Address::Task(task_id)),
+        (Some("results"), query) => {
+            results_request(task_id, query.unwrap_or_default()).map(Box::new).map(Address::Results)
+        }
+        _ => Err(unknown()),
+    }
+}
+
+fn results_request(task_id: TaskId, query: &str) -> Result<ResultsRequest, ErrorData> {
+    let mut request = ResultsRequest::new(task_id);
+    let mut page = None;
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        let (name, value) = part.split_once('=').unwrap_or((part, ""));
+        let twice = match name {
+            "profile" => request.schema_profile.replace(value.to_owned()).is_some(),
+            "page" => {
+                let number = value.parse().map_err(|_| invalid("`page` must be a whole number"))?;
+                page.replace(number).is_some()
+            }
+            _ => return Err(invalid(&format!("there is no `{}`; there are: profile, page", excerpt(name)))),
+        };
+        if twice {
+            return Err(invalid(&format!("`{name}` is given twice")));
+        }
+    }
+    request.page = page.unwrap_or(1);
+    request.max_chars = (request.page == 0).then_some(PAGE_0_CHARS);
+    Ok(request)
+}
+
+fn invalid(message: &str) -> ErrorData {
+    ErrorData::invalid_params(message.to_owned(), None)
+}
+
+/// An error as the protocol has it for resources.
+fn of_resource(uri: &str, error: &ServiceError) -> ErrorData {
+    match error.kind() {
+        ErrorKind::NotFound | ErrorKind::Conflict => {
+            let (message, hint) = explained(error);
+            not_found(uri, &message, Some((error.code(), hint)))
+        }
+        _ => failed(error),
+    }
+}
+
+fn not_found(uri: &str, message: &str, why: Option<(&str, Option<String>)>) -> ErrorData {
+    let (code, hint) = why.unwrap_or(("resource_not_found", None));
+    let data = json!({ "uri": excerpt(uri).to_string(), "error": code, "hint": hint });
+    ErrorData::resource_not_found(format!("Resource not found: {message}"), Some(data))
+}
+
+/// An error as the protocol has it for what is not about a resource.
+pub(crate) fn failed(error: &ServiceError) -> ErrorData {
+    let (message, hint) = explained(error);
+    let data = Some(json!({ "error": error.code(), "hint": hint }));
+    match error.kind() {
+        ErrorKind::InvalidInput | ErrorKind::NotFound | ErrorKind::Conflict => ErrorData::invalid_params(message, data),
+        _ => ErrorData::internal_error(message, data),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use nessus_mcp_lib::results::FilterSet;
+
+    use super::*;
+
+    #[test]
+    fn an_address_leads_to_one_thing() {
+        let id = "ne_ness_20261128_143022_a1b2c3d4";
+        for (uri, task) in [
+            (format!("nessus://tasks/{id}"), "Task"),
+            (format!("nessus://tasks/{id}/results"), "Results"),
+            (format!("nessus://tasks/{id}/results?page=2&profile=full"), "Results"),
+            (FIELDS.to_owned(), "Fields"),
+            (FILTERS_GUIDE.to_owned(), "FiltersGuide"),
+        ] {
+            assert!(format!("{:?}", parse(&uri).unwrap()).starts_with(task), "{uri}");
+        }
+        for uri in [
+            String::new(),
+            "nessus://tasks/".to_owned(),
+            "nessus://tasks/../x".to_owned(),
+            format!("nessus://tasks/{id}/"),
+            format!("nessus://tasks/{id}?page=1"),
+            format!("nessus://tasks/{id}/task.json"),
+            format!("nessus://tasks/{id}/results/1"),
+            format!("http://tasks/{id}"),
+            "nessus://schema/fields?x".to_owned(),
+        ] {
+            assert_eq!(parse(&uri).unwrap_err().code, rmcp::model::ErrorCode::RESOURCE_NOT_FOUND, "{uri}");
+        }
+        for query in ["page=x", "page=1&page=2", "profile=full&profile=full", "pages=1"] {
+            let refused = parse(&format!("nessus://tasks/{id}/results?{query}")).unwrap_err();
+            assert_eq!(refused.code, rmcp::model::ErrorCode::INVALID_PARAMS, "{query}");
+        }
+        let Address::Results(request) = parse(&format!("nessus://tasks/{id}/results?page=0")).unwrap() else {
+            panic!("no results")
+        };
+        assert_eq!((request.page, request.max_chars), (0, Some(PAGE_0_CHARS)));
+    }
+
+    /// What the guide shows can be asked for.
+    #[test]
+    fn every_filter_of_the_guide_is_one() {
+        let mut examples = 0;
+        for example in GUIDE.lines().filter_map(|line| line.strip_prefix("    ")) {
+            let filters = serde_json::from_str(example).unwrap_or_else(|error| panic!("{example}: {error}"));
+            if let Err(error) = FilterSet::from_json(&filters) {
+                panic!("{example}: {error}");
+            }
+            examples += 1;
+        }
+        assert!(examples > 10, "{examples}");
+    }
+}
