@@ -7,6 +7,7 @@ mod completion;
 mod demo;
 mod http;
 mod output;
+mod progress;
 mod prompts;
 mod resources;
 mod schema;

@@ -15,6 +15,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
+use http_body_util::BodyExt as _;
 use nessus_mcp_lib::telemetry::Metrics;
 use rmcp::model::CallToolResult;
 use serde::Deserialize;
@@ -62,6 +63,23 @@ impl Bodies {
     }
 }
 
+impl Bodies {
+    /// An event of an answer that is streamed. A large one is counted as a whole answer is; where there is no room for it, `busy`
+    /// takes its place.
+    fn event(&self, event: Bytes, busy: Option<&Bytes>) -> Bytes {
+        if event.len() <= UNCOUNTED_BYTES {
+            return event;
+        }
+        match (take(&self.answers, event.len(), MAX_ANSWERS_IN_FLIGHT), busy) {
+            (Some(permit), _) => Bytes::from_owner(Unwritten::new(event, permit, &self.metrics)),
+            (None, busy) => {
+                self.metrics.process().http_refused("answers");
+                busy.cloned().unwrap_or_default()
+            }
+        }
+    }
+}
+
 /// Reads the whole request, and counts request and answer while they are in flight.
 pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
@@ -89,7 +107,10 @@ pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next
     let answer = next.run(Request::from_parts(parts, Body::from(request.clone()))).await;
     drop(permit);
     let Some(size) = answer.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()) else {
-        return answer;
+        let busy = busy_call(version.as_ref(), &request).map(|busy| Bytes::from(format!("data: {busy}\n\n")));
+        return answer.map(|body| {
+            Body::new(body.map_frame(move |frame| frame.map_data(|event| bodies.event(event, busy.as_ref()))))
+        });
     };
     if size <= UNCOUNTED_BYTES {
         return answer;
@@ -124,17 +145,23 @@ fn refuse(status: StatusCode, message: &'static str) -> Response {
 
 /// The answer when too many large answers are in flight: for a tool call, an error that an agent understands.
 fn busy(version: Option<&HeaderValue>, request: &[u8]) -> Response {
+    busy_call(version, request).map_or_else(
+        || {
+            let message = "too many large answers have not been read yet; try again soon\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], message).into_response()
+        },
+        |answer| Json(answer).into_response(),
+    )
+}
+
+/// That answer to a tool call; `None` for another request.
+fn busy_call(version: Option<&HeaderValue>, request: &[u8]) -> Option<Value> {
     #[derive(Deserialize)]
     struct Call {
         id: Value,
         method: String,
     }
-    let call = serde_json::from_slice::<Call>(request).ok().filter(|call| call.method == "tools/call");
-    let Some(call) = call else {
-        let message = "too many large answers have not been read yet; try again soon\n";
-        return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], message)
-            .into_response();
-    };
+    let call = serde_json::from_slice::<Call>(request).ok().filter(|call| call.method == "tools/call")?;
     let error = CallToolResult::structured_error(json!({
         "error": "busy",
         "message": "the answer is ready, but too many large answers have not been read yet",
@@ -146,7 +173,7 @@ fn busy(version: Option<&HeaderValue>, request: &[u8]) -> Response {
     if let (false, Some(result)) = (knows_result_types, result.as_object_mut()) {
         result.remove("resultType");
     }
-    Json(json!({ "jsonrpc": "2.0", "id": call.id, "result": result })).into_response()
+    Some(json!({ "jsonrpc": "2.0", "id": call.id, "result": result }))
 }
 
 /// An answer and its permit. Both are released when the answer is written or its connection is closed.
@@ -177,4 +204,25 @@ impl Drop for Unwritten {
 
 fn signed(bytes: usize) -> i64 {
     i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is streamed takes the same room as what is answered at once, and gives it back.
+    #[test]
+    fn large_events_are_counted_until_they_are_written() {
+        let metrics = Arc::new(Metrics::new().unwrap());
+        let bodies = Bodies::new(Duration::from_secs(1), &metrics);
+        let busy = Bytes::from_static(b"data: busy\n\n");
+        let (small, large) = (Bytes::from(vec![b'x'; UNCOUNTED_BYTES]), Bytes::from(vec![b'x'; MAX_ANSWERS_IN_FLIGHT]));
+        assert_eq!(bodies.event(small.clone(), Some(&busy)), small);
+        assert_eq!(bodies.answers.available_permits(), MAX_ANSWERS_IN_FLIGHT);
+        let first = bodies.event(large.clone(), Some(&busy));
+        assert_eq!((first.len(), bodies.answers.available_permits()), (large.len(), 0));
+        assert_eq!(bodies.event(large.clone(), Some(&busy)), busy);
+        drop(first);
+        assert_eq!(bodies.event(large.clone(), Some(&busy)).len(), large.len());
+    }
 }

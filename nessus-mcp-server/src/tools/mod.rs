@@ -35,7 +35,7 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, info_span, warn};
 
-use crate::{answer, app::App, completion, prompts, resources, schema};
+use crate::{answer, app::App, completion, progress::Progress, prompts, resources, schema};
 
 /// How long a client may cache a list that changes only with the program, in milliseconds.
 const LIST_TTL_MS: u64 = 300_000;
@@ -154,7 +154,7 @@ impl ServerHandler for ScanTools {
     async fn call_tool(
         &self,
         mut request: CallToolRequestParams,
-        context: RequestContext<RoleServer>,
+        mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let Some(tool) = self.router.get(&request.name) else {
             // Not counted: the caller chose the name, and callers must not create metric labels.
@@ -171,8 +171,10 @@ impl ServerHandler for ScanTools {
         let result = match read {
             Ok(arguments) => {
                 request.arguments = Some(arguments);
+                let progress = Progress::of(&context, &tool);
+                context.extensions.insert(progress.clone());
                 let call = self.router.call(ToolCallContext::new(self, request, context)).instrument(span);
-                call.await.map(answer::with_code)
+                progress.during(call).await.map(answer::with_code)
             }
             Err(refusal) => Ok(refusal.into()),
         };

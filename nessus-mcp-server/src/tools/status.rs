@@ -1,24 +1,28 @@
 //! Returns the status of scans.
 
-use std::time::Duration;
+use std::{fmt::Write as _, time::Duration};
 
 use nessus_mcp_lib::{
     ScanService,
+    error::counted,
     ids::PoolName,
-    service::ServiceError,
+    service::{ServiceError, TaskView},
     targets::TargetSet,
     task::{TaskQuery, TaskStatus},
     time::Timestamp,
 };
 use rmcp::{
+    RoleServer,
     handler::server::wrapper::Parameters,
     model::CallToolResult,
     schemars::{self, JsonSchema},
+    service::RequestContext,
     tool, tool_router,
 };
 use serde::Deserialize;
 
 use super::{ScanTools, answer::structured};
+use crate::progress::Progress;
 
 /// Arguments of `get_scan_status`.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -55,7 +59,7 @@ pub(crate) struct ListTasks {
     /// Only tasks accepted before
     #[serde(default)]
     created_before: Option<String>,
-    /// Most tasks to return; default 20
+    /// Most tasks to return, 1 to 100; default 20
     #[serde(default)]
     #[schemars(range(min = 1, max = 100))]
     limit: Option<i64>,
@@ -71,7 +75,7 @@ const MAX_WAIT_SECONDS: u64 = 45;
 
 #[tool_router(router = status_router, vis = "pub(super)")]
 impl ScanTools {
-    /// State of a scan: status, progress, queue position, times, errors and warnings.
+    /// State of a scan: status, phase, progress, hosts done, queue position, attempts, login, errors, warnings, troubleshooting.
     ///
     /// Ask with wait_seconds, or wait next_poll_seconds before asking again. If results_available, read get_scan_results.
     #[tool(
@@ -79,12 +83,20 @@ impl ScanTools {
         title = "Scan status",
         annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
     )]
-    async fn get_scan_status(&self, Parameters(arguments): Parameters<StatusArguments>) -> CallToolResult {
+    async fn get_scan_status(
+        &self,
+        Parameters(arguments): Parameters<StatusArguments>,
+        context: RequestContext<RoleServer>,
+    ) -> CallToolResult {
         let status = async {
             let task_id = ScanService::parse_task_id(&arguments.task_id)?;
             let wait = wait_of(arguments.wait_seconds)?;
             if wait.is_zero() {
                 return self.service.status(&task_id).await;
+            }
+            if let Some(progress) = Progress::in_call(&context) {
+                // Any change of it ends the call.
+                progress.waits(wait, described(&self.service.status(&task_id).await?)).await;
             }
             // A server that stops answers with what it knows, and keeps nobody waiting.
             match self.stop.run_until_cancelled(self.service.status_change(&task_id, wait)).await {
@@ -105,6 +117,21 @@ impl ScanTools {
         let list = async { self.service.list_tasks(task_query(&arguments)?).await };
         structured(list.await)
     }
+}
+
+/// Where a scan stands, in a few words.
+fn described(view: &TaskView) -> String {
+    let mut text = view.phase.map_or_else(|| view.status.to_string(), |phase| phase.to_string());
+    if let Some(progress) = view.progress {
+        let _ = write!(text, ", {progress} %");
+    }
+    if let (Some(done), Some(known)) = (view.hosts_done, view.hosts_known) {
+        let _ = write!(text, ", {done} of {} done", counted(known, "host", "hosts"));
+    }
+    if let Some(position) = view.queue_position {
+        let _ = write!(text, ", place {position} in the queue");
+    }
+    text
 }
 
 fn wait_of(seconds: Option<i64>) -> Result<Duration, ServiceError> {
