@@ -11,6 +11,7 @@ mod estimate;
 mod gate;
 mod health;
 mod list;
+mod offers;
 mod orphaned;
 mod reload;
 mod results;
@@ -42,6 +43,7 @@ pub use self::{
         HealthView, InstanceView, PoolQueueView, PoolStatusView, PoolView, PoolsView, QueueView, ScannersView,
         TaskListView, TaskSummary,
     },
+    offers::{NotAsked, PoliciesView, PolicyView, PoolPolicies, TemplateView},
     orphaned::OrphanedTasks,
     results::ResultsRequest,
     submit::{IdempotencyKey, Submission, SubmitRequest},

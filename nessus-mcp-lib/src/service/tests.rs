@@ -1,6 +1,7 @@
 //! Submitting and asking, on a real SQLite queue, without a worker.
 
 mod logins;
+mod policies;
 
 use std::sync::Arc;
 
