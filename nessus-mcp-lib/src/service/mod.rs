@@ -6,6 +6,7 @@
 mod cached;
 mod circuits;
 mod control;
+mod dry_run;
 mod error;
 mod estimate;
 mod gate;
@@ -38,6 +39,7 @@ use self::{
 pub use self::{
     circuits::{CircuitStatus, ProcessCircuit},
     control::{ControlView, Purged},
+    dry_run::{DryRunView, ScannerLoad, ScopeVerdict},
     error::ServiceError,
     list::{
         HealthView, InstanceView, PoolQueueView, PoolStatusView, PoolView, PoolsView, QueueView, ScannersView,

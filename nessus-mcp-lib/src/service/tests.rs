@@ -1,5 +1,6 @@
 //! Submitting and asking, on a real SQLite queue, without a worker.
 
+mod dry_run;
 mod logins;
 mod policies;
 
