@@ -196,7 +196,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
-    use crate::error::Classified as _;
+    use crate::error::Classified;
 
     fn offer() -> ScanOffer {
         let mut secret = ScanPolicy::new("9", "Red team");
@@ -228,7 +228,7 @@ mod tests {
     ) {
         let offer = offer();
         let found = offer.policy(asked, name);
-        let found = found.as_ref().map(|policy| policy.id.as_str()).map_err(|error| error.code());
+        let found = found.as_ref().map(|policy| policy.id.as_str()).map_err(Classified::code);
         assert_eq!(found, expected);
         let said = offer.policy("Weakly", None).unwrap_err();
         assert!(said.hint().unwrap().contains("Weekly") && !said.hint().unwrap().contains("Red team"), "{said:?}");

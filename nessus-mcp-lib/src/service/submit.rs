@@ -355,10 +355,8 @@ impl ScanService {
         let policy =
             request.policy.as_deref().map(|policy| check_policy(policy, request.template.as_deref())).transpose()?;
         let logs_in_by_policy = policy.is_some() && login.is_none() && request.scan_type != ScanType::Untrusted;
-        let credential = match logs_in_by_policy {
-            true => None,
-            false => self.credentials.accept(request.scan_type, login, &targets)?,
-        };
+        let credential =
+            if logs_in_by_policy { None } else { self.credentials.accept(request.scan_type, login, &targets)? };
         let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;

@@ -106,6 +106,13 @@ const OF_A_LOGIN: &[&str] = &[
     "ambiguous_policy",
 ];
 
+/// The answer to a dry run.
+fn dry_run() -> (String, String) {
+    let above = "With `dry_run` nothing is stored, queued or scanned. A request that would be refused is refused in the same way; only \
+                 the idempotency key is not looked at. The answer is:";
+    (above.to_owned(), answer_table(generator().root_schema_for::<DryRunView>().as_value()))
+}
+
 /// The facts of a tool that submits a scan.
 fn submits(name: &'static str, example: Value, dry_run: (String, String), errors: &'static [&'static str]) -> Facts {
     let mut facts = Facts::of::<scan::ScanArguments, Submission>(name, example, errors);
@@ -121,12 +128,7 @@ fn facts() -> Vec<Facts> {
         submits(
             "run_untrusted_scan",
             json!({ "targets": "192.0.2.0/28, db.example.com", "name": "office", "idempotency_key": "office-2026-48" }),
-            (
-                "With `dry_run` nothing is stored, queued or scanned. A request that would be refused is refused in the same way; \
-                 only the idempotency key is not looked at. The answer is:"
-                    .to_owned(),
-                answer_table(generator().root_schema_for::<DryRunView>().as_value()),
-            ),
+            dry_run(),
             &OF_A_LOGIN[3..],
         ),
         submits(

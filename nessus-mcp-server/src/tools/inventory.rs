@@ -55,7 +55,7 @@ impl ScanTools {
         structured(self.service.list_pools().await)
     }
 
-    /// List what scans can be made of, by pool: templates, and the policies that people made on the scanners (the first 200).
+    /// List what scans can be made of, by pool: templates, and policies (the first 200) to be named by name or id.
     #[tool(
         name = "list_policies",
         title = "List templates and policies",

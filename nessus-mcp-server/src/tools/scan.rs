@@ -86,10 +86,10 @@ pub(crate) struct ScanArguments {
     #[serde(default)]
     #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
-    /// Scanner template, such as basic (default), discovery or advanced; see list_policies
+    /// Scanner template, such as basic (default), discovery or advanced
     #[serde(default)]
     template: Option<String>,
-    /// Instead of a template: name or id of a policy made on the scanner, see list_policies
+    /// Instead of a template: a policy of the scanner, see list_policies
     #[serde(default)]
     policy: Option<String>,
     /// Scanner pool, see list_pools; the default pool if omitted
@@ -101,7 +101,7 @@ pub(crate) struct ScanArguments {
     /// Your own name for this request: repeated, it returns the same task, not a second scan
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// Only check, and tell hosts, scope, load and expected wait; nothing is stored or scanned
+    /// Only check, and tell hosts, scope, load and wait
     #[serde(default)]
     dry_run: Option<bool>,
 }
@@ -131,7 +131,7 @@ impl ScanTools {
     /// Submit a vulnerability scan that logs in on the targets with the rights of an ordinary user: finds missing patches and
     /// local problems.
     ///
-    /// Name a credential_id, or a policy with credentials of its own; ask the user for one rather than for a password. Otherwise as
+    /// Name a credential_id, or a policy with credentials; ask the user for one rather than for a password. Otherwise as
     /// run_untrusted_scan.
     #[tool(
         name = "run_trusted_scan",

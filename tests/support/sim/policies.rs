@@ -42,13 +42,16 @@ pub(super) fn login() -> Value {
     json!({ "add": { "Host": { "SSH": [{ "auth_method": "password", "username": "policy", "password": "********" }] } } })
 }
 
-/// What a scan is made of: a template, and perhaps a policy.
+/// What a scan is made of: a template, and perhaps a policy with its id.
+type Basis = (&'static Template, Option<(u64, Policy)>);
+
+/// What a new scan is made of.
 pub(super) fn made_of(
     policies: &BTreeMap<u64, Policy>,
     uuid: &str,
     policy_id: Option<&Value>,
     is_manager: bool,
-) -> Result<(&'static Template, Option<(u64, Policy)>), ApiError> {
+) -> Result<Basis, ApiError> {
     let template = template_by_uuid(uuid).filter(|template| is_manager || !template.manager_only);
     let template = template.ok_or_else(|| ApiError::invalid_field("uuid"))?;
     let wrong = || ApiError::invalid_field("policy_id");

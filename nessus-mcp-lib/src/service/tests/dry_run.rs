@@ -13,10 +13,10 @@ async fn stored(f: &Fixture) -> (Vec<(std::path::PathBuf, Vec<u8>)>, QueueStats)
     fn files(directory: &Path, all: &mut Vec<(std::path::PathBuf, Vec<u8>)>) {
         for entry in std::fs::read_dir(directory).unwrap() {
             let path = entry.unwrap().path();
-            match path.is_dir() {
-                true => files(&path, all),
-                false if path.to_string_lossy().contains("queue.db") => {}
-                false => all.push((path.clone(), std::fs::read(&path).unwrap())),
+            if path.is_dir() {
+                files(&path, all);
+            } else if !path.to_string_lossy().contains("queue.db") {
+                all.push((path.clone(), std::fs::read(&path).unwrap()));
             }
         }
     }
