@@ -87,6 +87,12 @@ struct Args {
     /// there is one, all other logins fail.
     #[arg(long, value_parser = account, value_name = "USER:PASSWORD=HOW")]
     account: Vec<(String, String, Logins)>,
+    /// A policy that somebody has made on it, by its name; may be repeated.
+    #[arg(long)]
+    policy: Vec<String>,
+    /// The same, of a policy that logs in with credentials of its own.
+    #[arg(long)]
+    policy_with_login: Vec<String>,
     /// A .nessus file to return for every export.
     #[arg(long)]
     export_file: Option<PathBuf>,
@@ -282,6 +288,11 @@ async fn run(args: &Args) -> io::Result<()> {
     // Registered before the ready line is printed: its reader may send the signal at once.
     let ended = shutdown_signal()?;
     let sim = NessusSim::try_start(config).await?;
+    for (names, logs_in) in [(&args.policy, false), (&args.policy_with_login, true)] {
+        for name in names {
+            sim.add_policy(name, logs_in);
+        }
+    }
     if let (Some(file), Some(pem)) = (&args.certificate_file, sim.certificate_pem()) {
         durable::replace(file, pem.as_bytes())?;
     }

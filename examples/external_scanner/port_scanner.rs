@@ -14,8 +14,8 @@ use nessus_mcp_lib::{
     error::counted,
     ids::ScanId,
     scanner::{
-        ExportSink, ExportSummary, RequestSent, ScanRequest, ScanState, ScanStatus, ScannerError, ScannerProperties,
-        permit_is_valid,
+        ExportSink, ExportSummary, RequestSent, ScanBasis, ScanRequest, ScanState, ScanStatus, ScannerError,
+        ScannerProperties, permit_is_valid,
     },
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
@@ -74,6 +74,9 @@ impl ScannerInterface for PortScanner {
         let address = |text: &str| text.trim().parse::<IpAddr>().ok().filter(IpAddr::is_loopback);
         let hosts: Option<Vec<_>> = request.targets.split(',').map(address).collect();
         let hosts = hosts.ok_or_else(|| ScannerError::Rejected("only loopback addresses are scanned".to_owned()))?;
+        if matches!(request.basis, ScanBasis::Policy { .. }) {
+            return Err(ScannerError::Unsupported("policies"));
+        }
         in_time("create")?;
         let mut scans = lock(&self.scans);
         let numbers = scans.keys().filter_map(|id| id.parse::<u64>().ok());

@@ -12,6 +12,7 @@ mod fixture;
 mod hostile;
 mod logins;
 mod npm_clients;
+mod policies;
 mod progress;
 mod resources;
 mod scans;

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use async_trait::async_trait;
 use nessus_mcp_lib::{
     ScannerInterface,
-    scanner::{MockConfig, MockScanner},
+    scanner::{MockConfig, MockScanner, ScanPolicy},
     testing::scanner_conformance::{Counted, ScannerHarness},
 };
 use tempfile::TempDir;
@@ -28,7 +28,8 @@ impl MockHarness {
 }
 
 fn config() -> MockConfig {
-    MockConfig::new().scan_duration(Duration::from_millis(700))
+    let policies = [("4", "Weekly"), ("5", "Twice"), ("6", "Twice")].map(|(id, name)| ScanPolicy::new(id, name));
+    MockConfig::new().scan_duration(Duration::from_millis(700)).policies(policies)
 }
 
 #[async_trait]

@@ -24,6 +24,11 @@ fn scanner(url: &str) -> Arc<NessusScanner> {
 impl NessusHarness {
     async fn start() -> Self {
         let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(1500))).await;
+        sim.add_policy("Weekly", false);
+        sim.add_policy("Logs in", true);
+        for _ in 0..2 {
+            sim.add_policy("Twice", false);
+        }
         Self { scanner: scanner(&sim.url()), sim }
     }
 }

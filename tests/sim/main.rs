@@ -10,6 +10,7 @@ mod export;
 mod faults;
 mod https;
 mod life;
+mod policies;
 mod raw;
 mod session;
 mod switches;

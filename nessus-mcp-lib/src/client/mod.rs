@@ -29,7 +29,7 @@ use crate::{
     ids::TaskId,
     login::LoginFields,
     secret::Secret,
-    service::{PoolsView, QueueView, ScannersView, Submission, TaskView},
+    service::{PoliciesView, PoolsView, QueueView, ScannersView, Submission, TaskView},
 };
 
 /// The arguments of all tools that submit a scan.
@@ -49,6 +49,9 @@ pub struct ScanArguments {
     /// The scanner's name for the kind of scan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub template: Option<String>,
+    /// Instead of a template: a policy of the scanner, by its name or id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// The pool.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scanner_pool: Option<String>,
@@ -69,6 +72,7 @@ impl ScanArguments {
             description: None,
             schema_profile: None,
             template: None,
+            policy: None,
             scanner_pool: None,
             scanner_instance: None,
             idempotency_key: None,
@@ -229,6 +233,11 @@ impl ScanClient {
     /// The pools.
     pub async fn list_pools(&self) -> Result<PoolsView, ClientError> {
         decode(&self.call("list_pools", &Map::new()).await?)
+    }
+
+    /// What scans can be made of, by pool.
+    pub async fn list_policies(&self) -> Result<PoliciesView, ClientError> {
+        decode(&self.call("list_policies", &Map::new()).await?)
     }
 
     /// Calls any tool and returns its text.

@@ -20,6 +20,10 @@ pub(crate) struct NessusOptions {
     pub(crate) proxy: Option<Secret>,
     /// The templates that scans may use; `None` for all.
     pub(crate) allowed_templates: Option<Vec<String>>,
+    /// The policies that scans may use, by name or id; `None` for all, or for none where templates are chosen.
+    pub(crate) allowed_policies: Option<Vec<String>>,
+    /// The scanner of a Nessus Manager that scans run on, by its id; `None` for the Manager's own.
+    pub(crate) scanner_id: Option<u64>,
     /// The folder that scans are created in, by its type or its name; `None` for the account's own.
     pub(crate) folder: Option<String>,
 }
@@ -45,13 +49,24 @@ impl NessusOptions {
     /// The keys of the file in which `other` has other values.
     pub(crate) fn changed_keys(&self, other: &Self) -> Vec<&'static str> {
         // Every field is named here, so that a new one is not forgotten.
-        let Self { ca_certificates, tls_pin_sha256, api_keys, proxy, allowed_templates, folder } = self;
+        let Self {
+            ca_certificates,
+            tls_pin_sha256,
+            api_keys,
+            proxy,
+            allowed_templates,
+            allowed_policies,
+            scanner_id,
+            folder,
+        } = self;
         let keys = [
             ("ca_file", *ca_certificates != other.ca_certificates),
             ("tls_pin_sha256", *tls_pin_sha256 != other.tls_pin_sha256),
             ("access_key", *api_keys != other.api_keys),
             ("proxy", *proxy != other.proxy),
             ("allowed_templates", *allowed_templates != other.allowed_templates),
+            ("allowed_policies", *allowed_policies != other.allowed_policies),
+            ("scanner_id", *scanner_id != other.scanner_id),
             ("folder", *folder != other.folder),
         ];
         keys.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
@@ -90,6 +105,12 @@ pub(super) fn parse_api_key(text: &str) -> Result<Secret, String> {
     } else {
         Err("must be a key of letters and digits".to_owned())
     }
+}
+
+/// The id of a scanner of a Nessus Manager.
+pub(super) fn parse_scanner_id(text: &str) -> Result<u64, String> {
+    let id = text.parse().ok().filter(|id| *id > 0);
+    id.ok_or_else(|| "must be the number of a scanner of the Manager, from 1 on".to_owned())
 }
 
 #[cfg(test)]

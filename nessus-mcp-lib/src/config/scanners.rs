@@ -23,6 +23,8 @@
 //! | `tls_pin_sha256` | the SHA-256 of the scanner's certificate (`openssl x509 -fingerprint -sha256`): no other is accepted |
 //! | `proxy` | `http://[USER:PASSWORD@]HOST[:PORT]`; without it none is used, whatever the environment says |
 //! | `allowed_templates` | a list of the templates that scans may use, such as `[basic, discovery]` |
+//! | `allowed_policies` | a list of the scan policies that scans may use, by name or id; default: all, or none where `allowed_templates` is given |
+//! | `scanner_id` | on a Nessus Manager, the id of the remote scanner that scans run on |
 //! | `folder` | the folder for scans, by its type or name |
 //!
 //! Paths are relative to the directory of this file.
@@ -310,6 +312,8 @@ struct RawInstance {
     tls_pin_sha256: Option<Scalar>,
     proxy: Option<Scalar>,
     allowed_templates: Option<Vec<Scalar>>,
+    allowed_policies: Option<Vec<Scalar>>,
+    scanner_id: Option<Scalar>,
     folder: Option<Scalar>,
 }
 
@@ -385,17 +389,19 @@ impl Reader<'_> {
             (Some(_), None) => return Err(self.error("secret_key", key_lines.0.unwrap_or(1), "is missing")),
             (None, Some(_)) => return Err(self.error("access_key", key_lines.1.unwrap_or(1), "is missing")),
         };
-        let templates = raw.allowed_templates.take().map(|templates| {
-            let name = |raw| self.value("allowed_templates", Some(raw), not_empty);
-            templates.into_iter().filter_map(|raw| name(raw).transpose()).collect::<Result<Vec<_>, _>>()
-        });
+        let names = |key: &str, raw: Option<Vec<Scalar>>| {
+            let name = |raw| self.value(key, Some(raw), not_empty).transpose();
+            raw.map(|names| names.into_iter().filter_map(name).collect::<Result<Vec<_>, _>>()).transpose()
+        };
         Ok(NessusOptions {
             ca_certificates: self
                 .value("ca_file", raw.ca_file.take(), |path| nessus::certificates_in(self.path, path))?,
             tls_pin_sha256: self.value("tls_pin_sha256", raw.tls_pin_sha256.take(), nessus::parse_pin)?,
             api_keys,
             proxy: self.value("proxy", raw.proxy.take(), nessus::parse_proxy)?,
-            allowed_templates: templates.transpose()?,
+            allowed_templates: names("allowed_templates", raw.allowed_templates.take())?,
+            allowed_policies: names("allowed_policies", raw.allowed_policies.take())?,
+            scanner_id: self.value("scanner_id", raw.scanner_id.take(), nessus::parse_scanner_id)?,
             folder: self.value("folder", raw.folder.take(), not_empty)?,
         })
     }

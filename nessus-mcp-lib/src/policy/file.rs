@@ -81,10 +81,9 @@ impl Policy {
         }
         let raw: RawPolicy = parse_yaml(text, path)?;
         let allowed = reader.list("allow", raw.allow)?;
-        let allowed = allowed.map(|rules| rules.into_iter().map(|rule| rule.set).collect()).map(AllowList::new);
         Ok(Self {
             mode: reader.value("mode", raw.mode, str::parse)?.unwrap_or(PolicyMode::Enforce),
-            allow: allowed,
+            allow: allowed.map(AllowList::new),
             deny: reader.list("deny", raw.deny)?.unwrap_or_default(),
             max_hosts_per_scan: reader.value("max_hosts_per_scan", raw.max_hosts_per_scan, parse_count)?,
             clients: reader.clients(raw.clients.unwrap_or_default())?,

@@ -51,7 +51,7 @@ impl FromStr for PolicyMode {
     }
 }
 
-/// An entry of `deny`.
+/// An entry of `allow` or `deny`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct DenyRule {
     /// As it stands in the file.
@@ -62,6 +62,8 @@ pub(super) struct DenyRule {
 /// The entries of `allow` together.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct AllowList {
+    entries: Vec<DenyRule>,
+    /// All of them together.
     set: TargetSet,
     /// Whether there are names among them: then other names are refused. Where there are none, a name is judged by its
     /// addresses.
@@ -71,10 +73,11 @@ pub(super) struct AllowList {
 }
 
 impl AllowList {
-    pub(super) fn new(set: TargetSet) -> Self {
+    pub(super) fn new(entries: Vec<DenyRule>) -> Self {
+        let set: TargetSet = entries.iter().map(|entry| entry.set.clone()).collect();
         let is_address = |piece| matches!(piece, TargetPiece::Addresses { .. });
         let (has_names, has_addresses) = (!set.pieces().all(is_address), set.pieces().any(is_address));
-        Self { set, has_names, has_addresses }
+        Self { entries, set, has_names, has_addresses }
     }
 }
 
@@ -122,6 +125,13 @@ impl Policy {
             let is_judged_by_addresses = |allow: &AllowList| !allow.has_names && piece.names().next().is_some();
             self.check(&piece, is_judged_by_addresses).err()
         })
+    }
+
+    /// The entries of `allow` that hold a part of targets which are allowed, as they were asked for and with the addresses of names.
+    pub(super) fn allowing(&self, targets: &TargetSet, with_addresses: &TargetSet) -> Vec<String> {
+        let entries = self.allow.iter().flat_map(|allow| &allow.entries);
+        let decided = entries.filter(|entry| entry.set.overlaps(targets) || entry.set.overlaps(with_addresses));
+        decided.map(|entry| entry.text.clone()).collect()
     }
 
     /// Refuses an address of a name, if it may not be scanned.

@@ -37,6 +37,8 @@ pub struct Checked {
     pub addresses: NameAddresses,
     /// What the rules would have refused, one sentence each, in a dry run.
     pub would_refuse: Vec<String>,
+    /// The entries of `allow` that hold the targets, where it is these that decided.
+    pub allowed_by: Vec<String>,
 }
 
 /// What is known of names: their addresses, or why there are none.
@@ -146,13 +148,17 @@ impl Scope {
         });
         let of_count = by_policy.and_then(|limit| check_count(limit).err());
         let mut refusals = policy.refusals(targets).chain(unresolved).chain(of_addresses).chain(of_count);
-        if policy.mode == PolicyMode::DryRun {
-            let would_refuse = refusals.take(MOST_TOLD).map(|refused| refused.to_string()).collect();
-            return Ok(Checked { mode: policy.mode, addresses: NameAddresses::new(), would_refuse });
+        let (mode, allowed_by) = (policy.mode, || policy.allowing(targets, &with_addresses));
+        if mode == PolicyMode::DryRun {
+            let would_refuse: Vec<_> = refusals.take(MOST_TOLD).map(|refused| refused.to_string()).collect();
+            let allowed_by = if would_refuse.is_empty() { allowed_by() } else { Vec::new() };
+            return Ok(Checked { mode, addresses: NameAddresses::new(), would_refuse, allowed_by });
         }
         match refusals.next() {
             Some(refused) => Err(refused),
-            None => Ok(Checked { mode: policy.mode, addresses: addresses.clone(), would_refuse: Vec::new() }),
+            None => {
+                Ok(Checked { mode, addresses: addresses.clone(), would_refuse: Vec::new(), allowed_by: allowed_by() })
+            }
         }
     }
 }

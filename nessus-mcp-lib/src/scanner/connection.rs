@@ -6,10 +6,14 @@ use std::{
     time::Duration,
 };
 
-use tokio::{runtime::Handle, time::timeout};
+use tokio::{
+    runtime::Handle,
+    sync::Mutex as AsyncMutex,
+    time::{Instant, timeout},
+};
 use tokio_util::task::TaskTracker;
 
-use super::{facts::ScannerHealth, interface::ScannerInterface};
+use super::{error::ScannerError, facts::ScannerHealth, interface::ScannerInterface, offer::ScanOffer};
 
 /// How long logging out may take.
 const CLOSE_WAIT: Duration = Duration::from_secs(5);
@@ -20,6 +24,8 @@ const CLOSE_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Connection {
     scanner: Arc<dyn ScannerInterface>,
     health: Mutex<Option<ScannerHealth>>,
+    /// What it was last found to offer, and when.
+    offer: AsyncMutex<Option<(Instant, Arc<ScanOffer>)>>,
     /// Where it is to be logged out of; `None` outside a registry.
     registered: Option<Arc<Connections>>,
 }
@@ -27,7 +33,11 @@ pub(super) struct Connection {
 impl Connection {
     /// One that nobody logs out of.
     pub(super) fn unregistered(scanner: Arc<dyn ScannerInterface>) -> Arc<Self> {
-        Arc::new(Self { scanner, health: Mutex::default(), registered: None })
+        Arc::new(Self::new(scanner, None))
+    }
+
+    fn new(scanner: Arc<dyn ScannerInterface>, registered: Option<Arc<Connections>>) -> Self {
+        Self { scanner, health: Mutex::default(), offer: AsyncMutex::default(), registered }
     }
 
     pub(super) fn scanner(&self) -> &Arc<dyn ScannerInterface> {
@@ -37,6 +47,24 @@ impl Connection {
     /// What the last health check found.
     pub(super) fn health(&self) -> MutexGuard<'_, Option<ScannerHealth>> {
         self.health.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the scanner offers, as it was at most `max_age` ago. Whoever asks meanwhile waits, so that it is asked once.
+    pub(super) async fn offer(
+        &self,
+        max_age: Duration,
+        ask: &dyn ScannerInterface,
+    ) -> Result<Arc<ScanOffer>, ScannerError> {
+        let begun = Instant::now();
+        let mut known = self.offer.lock().await;
+        if let Some((at, offer)) = &*known
+            && (*at >= begun || at.elapsed() < max_age)
+        {
+            return Ok(Arc::clone(offer));
+        }
+        let offer = Arc::new(ask.offer().await?);
+        *known = Some((Instant::now(), Arc::clone(&offer)));
+        Ok(offer)
     }
 }
 
@@ -72,7 +100,7 @@ impl Connections {
             return connection;
         }
         let (scanner, registered) = (Arc::clone(scanner), Some(Arc::clone(self)));
-        let connection = Arc::new(Connection { scanner: Arc::clone(&scanner), health: Mutex::default(), registered });
+        let connection = Arc::new(Connection::new(Arc::clone(&scanner), registered));
         open.push(Open { scanner, connection: Arc::downgrade(&connection) });
         connection
     }

@@ -135,6 +135,46 @@ pub enum ScannerError {
         /// The names of those that can.
         available: Vec<String>,
     },
+    /// There is no policy of this name or id on the scanner.
+    #[error("the scanner has no policy `{name}`")]
+    UnknownPolicy {
+        /// The name or id asked for.
+        name: String,
+        /// The names most like it, of those that scans may use.
+        nearest: Vec<String>,
+    },
+    /// A policy that the operator does not let scans use (`allowed_policies`).
+    #[error("the operator does not allow scans by the policy `{name}`")]
+    PolicyNotAllowed {
+        /// The name or id asked for.
+        name: String,
+        /// The names most like it, of those that scans may use.
+        nearest: Vec<String>,
+    },
+    /// Several policies have the name.
+    #[error("{} the name `{name}`: those with the ids {}", counted(ids.len(), "policy has", "policies have"), ids.join(", "))]
+    AmbiguousPolicy {
+        /// The name.
+        name: String,
+        /// Their ids, or the first of them.
+        ids: Vec<String>,
+    },
+    /// The policy of an id has another name than it had when it was asked for.
+    #[error("the policy with the id `{id}` is called `{now}`, and was called `{before}` when it was asked for")]
+    RenamedPolicy {
+        /// Its id.
+        id: String,
+        /// Its name then.
+        before: String,
+        /// Its name now.
+        now: String,
+    },
+    /// A policy holds credentials, and the scan is one that may not log in on its targets.
+    #[error("the policy `{0}` has credentials of its own, and an untrusted scan logs in nowhere")]
+    PolicyLogsIn(String),
+    /// A policy holds no credentials, and the scan was to log in with those.
+    #[error("the policy `{0}` has no credentials of its own, and the scan was given none")]
+    PolicyWithoutLogin(String),
     /// Several scans carry the marker of one task: none can be adopted safely.
     #[error("{} the marker `{marker}`", counted(scans.len(), "scan carries", "scans carry"))]
     AmbiguousMarker {
@@ -200,6 +240,24 @@ impl ScannerError {
         matches!(self, Self::Unusable(_) | Self::Certificate(_))
     }
 
+    /// Whether the scanner does not have what the scan is to be made of, or not as it was asked for. Another may have it.
+    pub(crate) const fn is_about_basis(&self) -> bool {
+        matches!(
+            self,
+            Self::UnknownTemplate { .. }
+                | Self::UnusableTemplate { .. }
+                | Self::UnknownPolicy { .. }
+                | Self::PolicyNotAllowed { .. }
+                | Self::AmbiguousPolicy { .. }
+                | Self::RenamedPolicy { .. }
+        )
+    }
+
+    /// Whether the scanner knows nothing of what the scan is to be made of.
+    pub(crate) const fn is_unknown_basis(&self) -> bool {
+        matches!(self, Self::UnknownTemplate { .. } | Self::UnknownPolicy { .. })
+    }
+
     /// How long the scanner asks not to be called, if it does.
     pub const fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -238,6 +296,12 @@ impl Classified for ScannerError {
             Self::TimedOut { .. } => "scanner_timed_out",
             Self::UnknownTemplate { .. } => "unknown_template",
             Self::UnusableTemplate { .. } => "unusable_template",
+            Self::UnknownPolicy { .. } => "unknown_policy",
+            Self::PolicyNotAllowed { .. } => "policy_not_allowed",
+            Self::AmbiguousPolicy { .. } => "ambiguous_policy",
+            Self::RenamedPolicy { .. } => "policy_renamed",
+            Self::PolicyLogsIn(_) => "policy_logs_in",
+            Self::PolicyWithoutLogin(_) => "policy_without_login",
             Self::AmbiguousMarker { .. } => "ambiguous_scan",
             Self::Storage(_) => "storage_error",
             Self::OutOfResources(_) => "out_of_resources",
@@ -270,9 +334,16 @@ impl Classified for ScannerError {
             | Self::Configuration(_) => ErrorKind::Configuration,
             Self::NotFound(_) => ErrorKind::NotFound,
             Self::Conflict(_) | Self::AmbiguousMarker { .. } => ErrorKind::Conflict,
-            Self::Rejected(_) | Self::UnknownTemplate { .. } | Self::UnusableTemplate { .. } | Self::Unsupported(_) => {
-                ErrorKind::InvalidInput
-            }
+            Self::Rejected(_)
+            | Self::UnknownTemplate { .. }
+            | Self::UnusableTemplate { .. }
+            | Self::UnknownPolicy { .. }
+            | Self::PolicyNotAllowed { .. }
+            | Self::AmbiguousPolicy { .. }
+            | Self::RenamedPolicy { .. }
+            | Self::PolicyLogsIn(_)
+            | Self::PolicyWithoutLogin(_)
+            | Self::Unsupported(_) => ErrorKind::InvalidInput,
             Self::Storage(_) | Self::OutOfResources(_) => ErrorKind::Internal,
         }
     }
@@ -307,6 +378,21 @@ impl Classified for ScannerError {
             Self::ExportLost(_) => "the scan and its results are on the scanner still: look at them there",
             Self::ExportTooLarge { .. } => "scan fewer hosts at once, or allow larger exports",
             Self::UnknownTemplate { .. } | Self::UnusableTemplate { .. } => "use one of the templates listed",
+            Self::UnknownPolicy { nearest, .. } | Self::PolicyNotAllowed { nearest, .. } if !nearest.is_empty() => {
+                return Some(format!(
+                    "the names most like it are: {}; `list_policies` shows those that scans may use",
+                    nearest.join(", ")
+                ));
+            }
+            Self::UnknownPolicy { .. } | Self::PolicyNotAllowed { .. } => {
+                "there is no policy that scans may use; leave `policy` out, or name a template"
+            }
+            Self::AmbiguousPolicy { .. } => {
+                "give the id as `policy`, with the scanner in `scanner_instance` where its pool has several; or rename one of them"
+            }
+            Self::RenamedPolicy { .. } => "see whether it is still what is wanted, and submit the scan again",
+            Self::PolicyLogsIn(_) => "use run_trusted_scan, which may log in, or another policy",
+            Self::PolicyWithoutLogin(_) => "name a `credential_id`, or use another policy",
             Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
             Self::CircuitOpen(open) if open.retry_after.is_none() => {
                 "an operator ends this with `nessus-admin close-circuit` or `reset-circuit`, or by fixing the configuration"

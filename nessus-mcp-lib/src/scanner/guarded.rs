@@ -13,6 +13,7 @@ use super::{
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
     interface::{ExportSink, ExportSummary, ScanRequest, ScanStatus, ScannerInterface},
+    offer::ScanOffer,
 };
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, Permit},
@@ -247,6 +248,10 @@ impl ScannerInterface for Guarded {
         self.call(|scanner| async move { scanner.find_by_marker(marker).await }).await
     }
 
+    async fn offer(&self) -> Result<ScanOffer, ScannerError> {
+        self.call(|scanner| async move { scanner.offer().await }).await
+    }
+
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
         self.call(|scanner| async move { scanner.properties().await }).await
     }
@@ -280,7 +285,8 @@ mod tests {
         guarded.launch(&scan).await.unwrap();
         guarded.kill(&scan).await.unwrap();
         guarded.forget_credentials(&scan).await.unwrap();
-        for operation in [MockOperation::Kill, MockOperation::ForgetCredentials] {
+        guarded.offer().await.unwrap();
+        for operation in [MockOperation::Kill, MockOperation::ForgetCredentials, MockOperation::Offer] {
             assert_eq!(scanner.calls(operation), 1, "{operation:?}");
         }
         remove_scan(&guarded, &scan, std::time::Duration::from_secs(1)).await.unwrap();

@@ -7,6 +7,7 @@ use tokio::io::{AsyncSeekExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::{
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
+    offer::{ScanBasis, ScanOffer},
 };
 use crate::{ids::ScanId, login::ScanCredential};
 
@@ -25,9 +26,12 @@ pub struct ScanRequest {
     /// The same, with `name[address]` for the addresses of each host name that was asked for. A scanner that takes this form
     /// may use it to know the names, and must not resolve them again. `None` where no names were checked.
     pub named_targets: Option<String>,
-    /// The scanner's name for the kind of scan, such as `basic` or `discovery` on Nessus.
-    pub template: String,
-    /// What the scanner logs in to the targets with; `None` for a scan from the network only.
+    /// What it is made of.
+    pub basis: ScanBasis,
+    /// Whether it may log in on the targets: with `credential`, else with what a policy has of its own.
+    pub logs_in: bool,
+    /// What the scanner logs in to the targets with; `None` for a scan from the network only, and for one that logs in with the
+    /// credentials of its policy.
     pub credential: Option<ScanCredential>,
 }
 
@@ -40,7 +44,8 @@ impl ScanRequest {
             description: String::new(),
             targets: targets.into(),
             named_targets: None,
-            template: DEFAULT_TEMPLATE.to_owned(),
+            basis: ScanBasis::default(),
+            logs_in: false,
             credential: None,
         }
     }
@@ -73,9 +78,6 @@ pub(crate) fn name_carries(name: &str, marker: &str) -> bool {
 fn bracketed(marker: &str) -> String {
     format!("[{marker}]")
 }
-
-/// The template of a scan that asks for none.
-pub const DEFAULT_TEMPLATE: &str = "basic";
 
 /// Where a scan stands on its scanner.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -227,7 +229,8 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// Creates a scan that can be found by its marker, and does not launch it.
     ///
     /// # Errors
-    /// [`ScannerError::Unsupported`] when the request has a credential and the scanner cannot use it.
+    /// [`ScannerError::Unsupported`] when the request has a credential or a policy and the scanner cannot use it; those of
+    /// [`ScanOffer::check`] when the scanner does not have what the scan is to be made of. Nothing was created then.
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError>;
 
     /// Launches a created scan; returns the scanner's name for the run, if it has one.
@@ -306,6 +309,15 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`ScannerError::AmbiguousMarker`] when there are several.
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError>;
+
+    /// What scans can be made of on this scanner, as it stands now.
+    ///
+    /// # Errors
+    /// [`ScannerError::Unsupported`], as by default, for a scanner that cannot tell: what it does not have is then refused by
+    /// [`create`](Self::create).
+    async fn offer(&self) -> Result<ScanOffer, ScannerError> {
+        Err(ScannerError::Unsupported("a list of templates and policies"))
+    }
 
     /// What the scanner tells about itself; fails when it cannot be reached or is not ready to scan.
     async fn properties(&self) -> Result<ScannerProperties, ScannerError>;

@@ -37,6 +37,7 @@ mod interface;
 mod mock;
 #[cfg(feature = "nessus")]
 mod nessus;
+mod offer;
 mod permit;
 mod pool;
 mod registry;
@@ -54,15 +55,16 @@ pub use self::{
     facts::{HealthFailure, ScanHost, ScannerHealth, ScannerProperties},
     guarded::Guarded,
     interface::{
-        DEFAULT_TEMPLATE, ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState,
-        ScanStatus, ScannerInterface,
+        ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState, ScanStatus,
+        ScannerInterface,
     },
     mock::{MockConfig, MockOperation, MockScanner},
+    offer::{DEFAULT_TEMPLATE, ScanBasis, ScanOffer, ScanPolicy, ScanTemplate},
     pool::{ChangedScanner, ScannerChanges, ScannerInstance, ScannerPool},
     registry::ScannerRegistry,
     removal::remove_scan,
 };
-pub(crate) use self::{health::watch_health, permit::act_until, selection::Selection};
+pub(crate) use self::{health::watch_health, permit::act_until, pool::OFFER_KEPT, selection::Selection};
 pub use crate::login::{
     Escalation, EscalationMethod, LoginError, LoginFields, ScanCredential, SshCredential, SshLogin,
 };

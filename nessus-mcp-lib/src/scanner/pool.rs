@@ -1,15 +1,25 @@
 //! Pools and their scanners as they are configured, and in what two configurations differ.
 
-use std::{collections::HashSet, fmt, sync::Arc};
+use std::{collections::HashSet, fmt, sync::Arc, time::Duration};
+
+use tokio::{task::JoinSet, time::timeout};
 
 use super::{
-    connection::Connection, error::ScannerError, facts::ScannerHealth, guarded::Guarded, interface::ScannerInterface,
+    connection::Connection,
+    error::ScannerError,
+    facts::ScannerHealth,
+    guarded::Guarded,
+    interface::ScannerInterface,
+    offer::{ScanBasis, ScanOffer},
 };
 use crate::{
     circuit_breaker::CircuitBreaker,
     config::{CircuitSettings, InstanceConfig},
     ids::{InstanceId, PoolName, scanner_name},
 };
+
+/// How long what a scanner offers is taken to stay as it was found.
+pub(crate) const OFFER_KEPT: Duration = Duration::from_secs(60);
 
 /// A scanner of a pool. Whoever holds a clone may use the scanner, also after the pools were replaced.
 #[derive(Clone)]
@@ -77,6 +87,15 @@ impl ScannerInstance {
     /// The way in which the scanner is reached now.
     pub(super) fn connection(&self) -> Arc<Connection> {
         self.scanner.connection()
+    }
+
+    /// What the scanner offers, as it was at most `max_age` ago.
+    ///
+    /// # Errors
+    /// Those of [`ScannerInterface::offer`].
+    pub async fn offer(&self, max_age: Duration) -> Result<Arc<ScanOffer>, ScannerError> {
+        let connection = self.connection();
+        connection.offer(max_age, self.scanner.as_ref()).await
     }
 
     /// Whether both are the same value now.
@@ -148,10 +167,67 @@ impl ScannerPool {
         self.instances.iter().filter(|instance| instance.enabled)
     }
 
+    /// What its enabled scanners offer, or the one of this name, as it was at most `max_age` ago. All are asked at once, and those
+    /// that have not answered after `patience` are not waited for.
+    pub(crate) async fn offers(
+        &self,
+        pinned: Option<&InstanceId>,
+        max_age: Duration,
+        patience: Duration,
+    ) -> Vec<(InstanceId, Result<Arc<ScanOffer>, ScannerError>)> {
+        let mut asked = JoinSet::new();
+        for instance in self.enabled().filter(|instance| pinned.is_none_or(|id| *id == instance.instance_id)).cloned() {
+            asked.spawn(async move {
+                let offer = timeout(patience, instance.offer(max_age)).await;
+                let late = |_| Err(ScannerError::TimedOut { what: "what it offers".to_owned(), waited: patience });
+                (instance.instance_id, offer.unwrap_or_else(late))
+            });
+        }
+        let mut answers = asked.join_all().await;
+        answers.sort_by_key(|(id, _)| self.instances.iter().position(|instance| instance.instance_id == *id));
+        answers
+    }
+
+    /// Which of its enabled scanners, or whether the one of this name, can make a scan of this. As [`offers`](Self::offers).
+    pub(crate) async fn offering(
+        &self,
+        pinned: Option<&InstanceId>,
+        basis: &ScanBasis,
+        max_age: Duration,
+        patience: Duration,
+    ) -> Offering {
+        let mut offering = Offering::default();
+        for (id, offer) in self.offers(pinned, max_age, patience).await {
+            match offer.as_ref().map(|offer| offer.check(basis)) {
+                Ok(Ok(policy)) => offering.able.push((id, policy.map(str::to_owned))),
+                // That one does not have it says less than why one that has it cannot use it.
+                Ok(Err(refused)) if offering.refused.as_ref().is_none_or(ScannerError::is_unknown_basis) => {
+                    offering.refused = Some(refused);
+                }
+                Ok(Err(_)) => {}
+                // It decides when the scan is created.
+                Err(ScannerError::Unsupported(_)) => offering.able.push((id, None)),
+                Err(failure) => offering.unasked.push((id, failure.clone())),
+            }
+        }
+        offering
+    }
+
     /// The most scans its enabled scanners run at once.
     pub fn capacity(&self) -> u32 {
         self.enabled().map(|instance| instance.max_concurrent_scans).fold(0, u32::saturating_add)
     }
+}
+
+/// Which scanners of a pool can make a scan of something.
+#[derive(Debug, Default)]
+pub(crate) struct Offering {
+    /// Those that can, with the name of the policy there, if it is one.
+    pub(crate) able: Vec<(InstanceId, Option<String>)>,
+    /// Why the others cannot: the most telling of their reasons.
+    pub(crate) refused: Option<ScannerError>,
+    /// Those of which it is not known, and why.
+    pub(crate) unasked: Vec<(InstanceId, ScannerError)>,
 }
 
 /// The pools between two replacements.

@@ -349,7 +349,7 @@ impl ScanService {
         })
     }
 
-    async fn scanners_of(
+    pub(super) async fn scanners_of(
         &self,
         pool: &ScannerPool,
         processes: &[ProcessCircuits],
@@ -381,7 +381,7 @@ impl ScanService {
     }
 
     /// The pool of this name, or all.
-    fn pools_of(&self, pool: Option<&str>) -> Result<Vec<Arc<ScannerPool>>, ServiceError> {
+    pub(super) fn pools_of(&self, pool: Option<&str>) -> Result<Vec<Arc<ScannerPool>>, ServiceError> {
         pool.map_or_else(|| Ok(self.scanners.pools()), |name| Ok(vec![self.pool_of(Some(name))?]))
     }
 

@@ -9,12 +9,14 @@ mod cached;
 mod circuits;
 mod completions;
 mod control;
+mod dry_run;
 mod error;
 mod estimate;
 mod gate;
 mod health;
 mod list;
 mod lookup;
+mod offers;
 mod orphaned;
 mod phase;
 mod reload;
@@ -40,11 +42,13 @@ pub use self::{
     circuits::{CircuitStatus, ProcessCircuit},
     completions::{Completable, Completions},
     control::{ControlView, Purged},
+    dry_run::{DryRunView, ScannerLoad, ScopeVerdict},
     error::ServiceError,
     list::{
         HealthView, InstanceView, PoolQueueView, PoolStatusView, PoolView, PoolsView, QueueView, ScannersView,
         TaskListView, TaskSummary,
     },
+    offers::{NotAsked, PoliciesView, PolicyView, PoolPolicies, TemplateView},
     orphaned::OrphanedTasks,
     phase::Phase,
     results::ResultsRequest,

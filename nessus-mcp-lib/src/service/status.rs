@@ -113,6 +113,8 @@ impl ScanService {
             last_error: task.last_error.map(|last| LastError { message: shorten::text(&last.message), ..last }),
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
+            template: task.payload.template,
+            policy: task.payload.policy_name.or(task.payload.policy).as_deref().map(shorten::text),
             name: shorten::text(&task.payload.name),
             targets: targets::shortened(&task.payload.targets),
             scanner_type: task.scanner_type,

@@ -12,14 +12,15 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{ScanService, error::ServiceError, shorten};
+use super::{ScanService, error::ServiceError, offers::BasisCheck, shorten};
 use crate::{
     blocking,
     credentials::Login,
     error::{chain, counted, excerpt},
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
-    queue::{IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
+    policy::Checked,
+    queue::{Binding, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
     results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
     targets::{self, TargetSet},
@@ -87,6 +88,9 @@ pub struct SubmitRequest {
     pub schema_profile: Option<String>,
     /// The scanner's name for the kind of scan; its basic one when it is `None`.
     pub template: Option<String>,
+    /// Instead of a template: a policy that somebody made on the scanner, by its name or its id there, 1 to 255 characters. A
+    /// scan that may log in and is given no login uses the credentials that the policy has.
+    pub policy: Option<String>,
     /// The pool; the default pool when it is `None`.
     pub pool: Option<String>,
     /// The scanner; the best of the pool when it is `None`.
@@ -125,6 +129,7 @@ impl SubmitRequest {
             description: String::new(),
             schema_profile: None,
             template: None,
+            policy: None,
             pool: None,
             instance: None,
             idempotency_key: None,
@@ -165,6 +170,9 @@ pub struct Submission {
     /// What the policy would have refused of it, if it were enforced; absent unless it is a dry run that refuses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope_warning: Option<String>,
+    /// Why it could not be checked whether a scanner has the template or the policy; that is done before the scan begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_warning: Option<String>,
     /// Whether an earlier request with the same key created this task.
     pub idempotent: bool,
     /// Seconds to wait before the status is asked for; absent when the task has ended.
@@ -176,9 +184,26 @@ pub struct Submission {
 
 /// A request that was checked, except for its scope.
 struct Accepted {
+    request: SubmitRequest,
     task: Task,
     targets: TargetSet,
     request_hash: String,
+}
+
+/// A request that a submit would accept. Nothing of it is stored.
+pub(super) struct Prepared {
+    request: SubmitRequest,
+    pub(super) task: Task,
+    pub(super) targets: TargetSet,
+    /// Its hosts, those that its names stand for included.
+    pub(super) target_hosts: u64,
+    /// What the scope policy says of its targets.
+    pub(super) scope: Checked,
+    /// Which scanners have its template or policy.
+    pub(super) basis: BasisCheck,
+    request_hash: String,
+    /// The queue that answered.
+    bound: Binding,
 }
 
 impl ScanService {
@@ -189,19 +214,32 @@ impl ScanService {
     /// cases nothing is left behind, and for a disk that fails. When the queue fails later the task is accepted: it is on the
     /// disk, and the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
+        let prepared = self.prepare(request).await?;
+        self.store(prepared).await
+    }
+
+    /// Makes every check of a submit, and stores nothing.
+    pub(super) async fn prepare(&self, request: SubmitRequest) -> Result<Prepared, ServiceError> {
         // Targets may be as long as a request, so they are read where that holds up nobody.
         let service = self.clone();
-        let read = blocking::run(move || service.accept(&request).map(|accepted| (accepted, request)));
-        let (accepted, request) = read.await.map_err(ServiceError::stopping)??;
-        let Accepted { mut task, targets, request_hash } = accepted;
-        let checked = self.scope.check(&targets).await?;
-        if !checked.would_refuse.is_empty() {
-            let refused = checked.would_refuse.join("; ");
+        let read = blocking::run(move || service.accept(request));
+        let Accepted { request, mut task, targets, request_hash } = read.await.map_err(ServiceError::stopping)??;
+        let scope = self.scope.check(&targets).await?;
+        let target_hosts = targets.with_addresses(&scope.addresses).host_count();
+        let target_hosts = u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER);
+        let basis = self.check_basis(&mut task).await?;
+        let bound = self.index.ensure().await?;
+        Ok(Prepared { request, task, targets, target_hosts, scope, basis, request_hash, bound })
+    }
+
+    /// Accepts what was checked.
+    async fn store(&self, prepared: Prepared) -> Result<Submission, ServiceError> {
+        let Prepared { request, mut task, target_hosts, scope, basis, request_hash, bound, .. } = prepared;
+        if !scope.would_refuse.is_empty() {
+            let refused = scope.would_refuse.join("; ");
             warn!(task_id = %task.task_id, refused, "a scan that the policy would refuse is accepted: it is a dry run");
         }
-        let target_hosts = targets.with_addresses(&checked.addresses).host_count();
-        task.scope = ScopeRecord::of(checked, task.created_at);
-        let bound = self.index.ensure().await?;
+        task.scope = ScopeRecord::of(scope, task.created_at);
         let mut repeated = false;
         if let Some(key) = &request.idempotency_key {
             let mut claimed_at = task.created_at;
@@ -279,7 +317,8 @@ impl ScanService {
             scanner_pool: task.scanner_pool,
             scanner_instance: task.scanner_instance_id,
             queue_position,
-            target_hosts: u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER),
+            target_hosts,
+            template_warning: basis.warning,
             targets: targets::shortened(&task.payload.targets),
             idempotent: repeated,
             next_poll_seconds: (!task.status.is_terminal()).then_some(FIRST_POLL_SECONDS),
@@ -304,7 +343,7 @@ impl ScanService {
     }
 
     /// Everything that can be refused without touching disk, queue or network.
-    fn accept(&self, request: &SubmitRequest) -> Result<Accepted, ServiceError> {
+    fn accept(&self, request: SubmitRequest) -> Result<Accepted, ServiceError> {
         let name = check_text("name", &request.name, MAX_NAME)?;
         if name.is_empty() {
             let hint = "give the scan a name of 1 to 255 characters".to_owned();
@@ -313,7 +352,11 @@ impl ScanService {
         let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
         let targets = request.targets.parse::<TargetSet>()?;
         let login = request.login.as_ref();
-        let credential = self.credentials.accept(request.scan_type, login, &targets)?;
+        let policy =
+            request.policy.as_deref().map(|policy| check_policy(policy, request.template.as_deref())).transpose()?;
+        let logs_in_by_policy = policy.is_some() && login.is_none() && request.scan_type != ScanType::Untrusted;
+        let credential =
+            if logs_in_by_policy { None } else { self.credentials.accept(request.scan_type, login, &targets)? };
         let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
         let template = request.template.as_deref().map(check_template).transpose()?;
         let pool = self.pool_of(request.pool.as_deref())?;
@@ -326,6 +369,7 @@ impl ScanService {
         description.clone_into(&mut payload.description);
         payload.schema_profile = Some(profile.to_string());
         payload.template = template.map(str::to_owned);
+        payload.policy = policy.map(str::to_owned);
         payload.credential = credential;
 
         let now = self.clock.now();
@@ -339,7 +383,7 @@ impl ScanService {
         }
         task.submitted_by.clone_from(&request.submitted_by);
         let request_hash = request_hash(&task, self.credentials.fingerprint(login)?);
-        Ok(Accepted { task, targets, request_hash })
+        Ok(Accepted { request, task, targets, request_hash })
     }
 
     /// The pool of this name, or the default pool.
@@ -410,6 +454,19 @@ fn check_template(template: &str) -> Result<&str, ServiceError> {
         let hint = "name one of the scanner's templates, such as `basic`, `discovery` or `advanced`".to_owned();
         Err(ServiceError::invalid("template", "is not a template name", hint))
     }
+}
+
+fn check_policy<'a>(policy: &'a str, template: Option<&str>) -> Result<&'a str, ServiceError> {
+    if template.is_some() {
+        let hint = "give one of them: a policy is made from a template".to_owned();
+        return Err(ServiceError::invalid("policy", "stands beside a template", hint));
+    }
+    let policy = check_text("policy", policy, MAX_NAME)?;
+    if policy.is_empty() {
+        let hint = "give the name or the id of a policy; `list_policies` shows them".to_owned();
+        return Err(ServiceError::invalid("policy", "is empty", hint));
+    }
+    Ok(policy)
 }
 
 /// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else. A default

@@ -65,6 +65,12 @@ pub struct TaskView {
     pub next_poll_seconds: Option<u64>,
     /// untrusted, trusted or privileged.
     pub scan_type: ScanType,
+    /// The template of the scanner that it is made of; absent for the default one, and for a policy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template: Option<String>,
+    /// The policy of the scanner that it is made of, by its name as far as that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
     /// The name a person gave.
     pub name: String,
     /// The normalised targets: the first of them, and how many more, where there are many; `task.json` has all.

@@ -1,6 +1,8 @@
 //! Submitting and asking, on a real SQLite queue, without a worker.
 
+mod dry_run;
 mod logins;
+mod policies;
 
 use std::sync::Arc;
 

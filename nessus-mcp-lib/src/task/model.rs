@@ -111,7 +111,13 @@ pub struct ScanPayload {
     /// The scanner's name for the kind of scan; `None` for its basic one.
     #[serde(default)]
     pub template: Option<String>,
-    /// What the scan logs in with; `None` for one from the network only.
+    /// The policy of the scanner that the scan is made of, by its name or its id; `None` for one made of a template.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy: Option<String>,
+    /// For a policy that was asked for by its id: the name it had at the submit, and must have when the scan begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_name: Option<String>,
+    /// What the scan logs in with; `None` for one from the network only, and for one that logs in with what its policy has.
     #[serde(default)]
     pub credential: Option<CredentialReference>,
     /// What a newer version wrote.
@@ -128,6 +134,8 @@ impl ScanPayload {
             description: String::new(),
             schema_profile: None,
             template: None,
+            policy: None,
+            policy_name: None,
             credential: None,
             extra: Map::new(),
         }
@@ -172,7 +180,7 @@ pub struct ScopeRecord {
 impl ScopeRecord {
     /// What was found at this moment, if there is something to say.
     pub(crate) fn of(checked: Checked, checked_at: Timestamp) -> Option<Self> {
-        let Checked { mode, addresses, would_refuse } = checked;
+        let Checked { mode, addresses, would_refuse, .. } = checked;
         let is_told = !addresses.is_empty() || !would_refuse.is_empty();
         is_told.then(|| Self { checked_at, mode: mode.as_str().to_owned(), addresses, would_refuse })
     }
@@ -365,6 +373,11 @@ impl Task {
     /// Whether its login came with the request, so that it is gone once the task has ended.
     pub(crate) fn has_sealed_login(&self) -> bool {
         self.payload.credential.as_ref().is_some_and(|credential| credential.id.is_none())
+    }
+
+    /// Whether it logs in with credentials of its policy only.
+    pub(crate) fn logs_in_by_policy(&self) -> bool {
+        self.payload.policy.is_some() && self.payload.credential.is_none()
     }
 
     /// Whether its scan has ended, so that only its results are missing.

@@ -193,7 +193,8 @@ impl<'a> HeldTask<'a> {
     /// Removes the login from a scan that has ended: its secrets have no business on the scanner any more. The results are
     /// worth having also when that fails.
     pub(super) async fn forget_login(&self, task: &Task, scan: &ScanId) -> Result<(), StepError> {
-        if task.scan_type == ScanType::Untrusted {
+        // What a policy has is not the scan's to delete.
+        if task.scan_type == ScanType::Untrusted || task.logs_in_by_policy() {
             return Ok(());
         }
         for pause in FORGET_PAUSES {

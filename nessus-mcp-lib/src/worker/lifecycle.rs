@@ -13,10 +13,9 @@ use crate::{
     error::{Classified as _, chain},
     ids::ScanId,
     scanner::{
-        self, DEFAULT_TEMPLATE, RequestSent, ScanCredential, ScanRequest, ScanState, ScannerError,
-        ScannerInterface as _,
+        self, RequestSent, ScanBasis, ScanCredential, ScanRequest, ScanState, ScannerError, ScannerInterface as _,
     },
-    task::{ScanType, Task, TaskStatus},
+    task::{ScanPayload, ScanType, Task, TaskStatus},
     time::BootInstant,
 };
 
@@ -113,7 +112,8 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     }
     let mut request = ScanRequest::new(marker, &task.payload.name, &task.payload.targets);
     request.description.clone_from(&task.payload.description);
-    request.template = task.payload.template.clone().unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned());
+    request.basis = basis_of(task);
+    request.logs_in = task.scan_type != ScanType::Untrusted;
     request.credential = login_of(held, task).await?;
     scope::before_create(held, task, &mut request).await?;
     crate::fail_points::fail_point!("worker_scope_checked");
@@ -140,10 +140,16 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     Ok(scan)
 }
 
-/// What the scan of a task logs in with. One that may not be used any more, or cannot be opened, ends the task: nothing was
+/// What the scan of a task is made of.
+pub(super) fn basis_of(task: &Task) -> ScanBasis {
+    let ScanPayload { template, policy, policy_name, .. } = &task.payload;
+    ScanBasis::of(template.as_deref(), policy.as_deref(), policy_name.as_deref())
+}
+
+/// What the scan of a task logs in with; `None` where it does not, or does with what its policy has. One that may not be used any more, or cannot be opened, ends the task: nothing was
 /// created yet.
 async fn login_of(held: &HeldTask<'_>, task: &Task) -> Result<Option<ScanCredential>, StepError> {
-    if task.scan_type == ScanType::Untrusted {
+    if task.scan_type == ScanType::Untrusted || task.logs_in_by_policy() {
         return Ok(None);
     }
     let sealed = held.shared.tasks.sealed_login(&task.task_id).await?;

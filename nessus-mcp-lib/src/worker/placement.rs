@@ -5,20 +5,24 @@ use std::time::Duration;
 use tracing::{info, warn};
 
 use super::{
+    lifecycle::basis_of,
     outcome::{StepError, StopReason},
     shared::Shared,
 };
 use crate::{
     circuit_breaker::{CircuitOpen, CircuitState},
+    error::chain,
     ids::InstanceId,
     queue::{Claim, SlotOutcome},
-    scanner::ScannerInstance,
+    scanner::{OFFER_KEPT, ScannerInstance, ScannerPool},
     task::{Task, TaskStatus},
     time::Clock as _,
 };
 
 /// How long a task waits for a scanner that was disabled or is not configured, and for the end of a pause.
 const DISABLED_PAUSE: Duration = Duration::from_secs(30);
+/// How long scanners are waited for that are asked what they offer.
+const OFFER_PATIENCE: Duration = Duration::from_secs(10);
 /// The shortest and the longest pause of a task whose scanner's circuit is open.
 pub(super) const OPEN_CIRCUIT_PAUSE: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
@@ -74,7 +78,10 @@ impl Shared {
                 vec![bound]
             }
             None => match self.scanners.pool(pool) {
-                Some(scanners) => self.free_instances(&scanners).await?.into_iter().cloned().collect(),
+                Some(scanners) => {
+                    let free = self.free_instances(&scanners).await?.into_iter().cloned().collect();
+                    offering(task, &scanners, free).await?
+                }
                 None => Vec::new(),
             },
         };
@@ -143,6 +150,30 @@ impl Shared {
         let age = self.clock.now().since(task.created_at);
         (age / 20).clamp(Duration::from_secs(1), Duration::from_secs(30))
     }
+}
+
+/// Those of the free scanners that can make the scan of a task.
+///
+/// # Errors
+/// Why none of the pool can, the busy ones included. While it is not known of one, the task waits.
+async fn offering(
+    task: &Task,
+    scanners: &ScannerPool,
+    mut free: Vec<ScannerInstance>,
+) -> Result<Vec<ScannerInstance>, StepError> {
+    let basis = basis_of(task);
+    if free.is_empty() || basis.is_default() {
+        return Ok(free);
+    }
+    let offering = scanners.offering(None, &basis, OFFER_KEPT, OFFER_PATIENCE).await;
+    for (instance, failure) in &offering.unasked {
+        info!(%instance, error = chain(failure), "it is not known whether a scanner can make the scan");
+    }
+    if let (true, true, Some(refused)) = (offering.able.is_empty(), offering.unasked.is_empty(), offering.refused) {
+        return Err(refused.into());
+    }
+    free.retain(|instance| offering.able.iter().any(|(able, _)| *able == instance.instance_id));
+    Ok(free)
 }
 
 /// How long a task waits for a scanner whose circuit is open: until it may be called again, but not so long that an operator

@@ -289,6 +289,16 @@ impl TaskRun {
         {
             return self.fail(&end).await;
         }
+        if let (StepError::Scanner(failure), Some(held)) = (&error, held)
+            && failure.is_about_basis()
+            && task.next_instance().is_none()
+            // It was thought to have it: what it has now decides which scanner is tried.
+            && held.instance.offer(Duration::ZERO).await.is_ok()
+            && self.shared.scanners.pool(&task.scanner_pool).is_some_and(|scanners| scanners.enabled().count() > 1)
+        {
+            warn!(instance = %held.instance.instance_id, error = chain(failure), "the scan cannot be made on this scanner");
+            return Outcome::HandBack(NEXT_SCANNER_PAUSE);
+        }
         if let Some(outcome) = self.another_try(&task, &error, held) {
             if let Outcome::Retry(pause) | Outcome::HandBack(pause) = outcome {
                 self.shared.step_failed(&self.claim.lease, step_of(&task), &error, pause).await;

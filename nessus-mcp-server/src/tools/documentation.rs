@@ -6,8 +6,8 @@ use nessus_mcp_lib::{
     policy::Role,
     results::{RecordKind, declared_fields, line_schemas},
     service::{
-        ControlView, PoolStatusView, PoolsView, QueueView, ScannersView, Submission, TaskComparison, TaskListView,
-        TaskSummaryView, TaskView,
+        ControlView, DryRunView, PoliciesView, PoolStatusView, PoolsView, QueueView, ScannersView, Submission,
+        TaskComparison, TaskListView, TaskSummaryView, TaskView,
     },
     telemetry::HealthReport,
 };
@@ -113,25 +113,48 @@ const OF_A_LOGIN: &[&str] = &[
     "unknown_profile",
     "pool_disabled",
     "idempotency_conflict",
+    "unknown_template",
+    "unusable_template",
+    "unknown_policy",
+    "policy_not_allowed",
+    "ambiguous_policy",
 ];
+
+/// The answer to a dry run.
+fn dry_run() -> (String, String) {
+    let above = "With `dry_run` nothing is stored, queued or scanned. A request that would be refused is refused in the same way; only \
+                 the idempotency key is not looked at. The answer is:";
+    (above.to_owned(), answer_table(generator().root_schema_for::<DryRunView>().as_value()))
+}
+
+/// The facts of a tool that submits a scan.
+fn submits(name: &'static str, example: Value, dry_run: (String, String), errors: &'static [&'static str]) -> Facts {
+    let mut facts = Facts::of::<scan::ScanArguments, Submission>(name, example, errors);
+    facts.answer.push(dry_run);
+    facts
+}
 
 fn facts() -> Vec<Facts> {
     const OF_A_TASK: &[&str] = &["invalid_argument", "task_not_found"];
     let task = "ne_ness_20261128_143022_a1b2c3d4";
+    let as_above = ("With `dry_run` the answer is as for `run_untrusted_scan`.".to_owned(), String::new());
     vec![
-        Facts::of::<scan::ScanArguments, Submission>(
+        submits(
             "run_untrusted_scan",
             json!({ "targets": "192.0.2.0/28, db.example.com", "name": "office", "idempotency_key": "office-2026-48" }),
+            dry_run(),
             &OF_A_LOGIN[3..],
         ),
-        Facts::of::<scan::ScanArguments, Submission>(
+        submits(
             "run_trusted_scan",
             json!({ "targets": "192.0.2.0/28", "name": "office", "credential_id": "linux-scan" }),
+            as_above.clone(),
             OF_A_LOGIN,
         ),
-        Facts::of::<scan::ScanArguments, Submission>(
+        submits(
             "run_privileged_scan",
             json!({ "targets": "192.0.2.0/28", "name": "office", "credential_id": "linux-root" }),
+            as_above,
             OF_A_LOGIN,
         ),
         Facts::of::<status::StatusArguments, TaskView>(
@@ -199,6 +222,7 @@ fn facts() -> Vec<Facts> {
             &["unknown_pool"],
         ),
         Facts::of::<inventory::NoArguments, PoolsView>("list_pools", json!({}), &[]),
+        Facts::of::<inventory::PoolArgument, PoliciesView>("list_policies", json!({}), &["unknown_pool"]),
         Facts::of::<inventory::OnePool, PoolStatusView>(
             "get_pool_status",
             json!({ "scanner_pool": "nessus" }),

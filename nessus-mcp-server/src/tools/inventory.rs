@@ -55,6 +55,16 @@ impl ScanTools {
         structured(self.service.list_pools().await)
     }
 
+    /// List what scans can be made of, by pool: templates, and policies (the first 200) to be named by name or id.
+    #[tool(
+        name = "list_policies",
+        title = "List templates and policies",
+        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
+    )]
+    async fn list_policies(&self, Parameters(arguments): Parameters<PoolArgument>) -> CallToolResult {
+        structured(self.service.list_policies(arguments.scanner_pool.as_deref()).await)
+    }
+
     /// One pool: capacity, load, queue, scanners, and how long a scan submitted now would wait.
     #[tool(
         name = "get_pool_status",

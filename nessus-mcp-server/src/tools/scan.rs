@@ -89,6 +89,9 @@ pub(crate) struct ScanArguments {
     /// Scanner template, such as basic (default), discovery or advanced
     #[serde(default)]
     template: Option<String>,
+    /// Instead of a template: a policy of the scanner, see list_policies
+    #[serde(default)]
+    policy: Option<String>,
     /// Scanner pool, see list_pools; the default pool if omitted
     #[serde(default)]
     scanner_pool: Option<String>,
@@ -98,6 +101,9 @@ pub(crate) struct ScanArguments {
     /// Your own name for this request: repeated, it returns the same task, not a second scan
     #[serde(default)]
     idempotency_key: Option<String>,
+    /// Only check, and tell hosts, scope, load and wait
+    #[serde(default)]
+    dry_run: Option<bool>,
 }
 
 /// The header that may carry the key.
@@ -125,7 +131,8 @@ impl ScanTools {
     /// Submit a vulnerability scan that logs in on the targets with the rights of an ordinary user: finds missing patches and
     /// local problems.
     ///
-    /// Name a credential_id; ask the user for one rather than for a password. Otherwise as run_untrusted_scan.
+    /// Name a credential_id, or a policy with credentials; ask the user for one rather than for a password. Otherwise as
+    /// run_untrusted_scan.
     #[tool(
         name = "run_trusted_scan",
         title = "Run a scan with a login",
@@ -178,12 +185,17 @@ impl ScanTools {
         arguments: ScanArguments,
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
-        let submitted = async {
-            let mut request = submit_request(scan_type, arguments, Envelope::of(context))?;
-            request.submitted_by = self.principal(context).map(|principal| principal.name.to_string());
-            self.service.submit(request).await
+        let is_dry_run = arguments.dry_run == Some(true);
+        let mut request = match submit_request(scan_type, arguments, Envelope::of(context)) {
+            Ok(request) => request,
+            Err(refused) => return refuse(&refused),
         };
-        structured(submitted.await)
+        request.submitted_by = self.principal(context).map(|principal| principal.name.to_string());
+        if is_dry_run {
+            structured(self.service.dry_run(request).await)
+        } else {
+            structured(self.service.submit(request).await)
+        }
     }
 }
 
@@ -198,6 +210,7 @@ fn submit_request(
     request.description = arguments.description.unwrap_or_default();
     request.schema_profile = arguments.schema_profile;
     request.template = arguments.template;
+    request.policy = arguments.policy;
     request.pool = arguments.scanner_pool;
     request.instance = arguments.scanner_instance;
     request.idempotency_key = one_key(arguments.idempotency_key, &envelope.idempotency_keys)?;

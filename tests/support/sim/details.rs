@@ -34,7 +34,7 @@ pub(super) fn report_of(state: &State, scan: &Scan, run: &Run, now: Timestamp) -
     };
     ReportInput {
         scan_name: scan.name.clone(),
-        policy_name: scan.template.title.to_owned(),
+        policy_name: scan.policy_name().to_owned(),
         targets: run.targets.clone(),
         plugin_set: state.config.plugin_set.clone(),
         seed: state.config.seed,
@@ -80,7 +80,7 @@ fn info(state: &State, scan: &Scan, run: Option<&Run>, now: Timestamp) -> Value 
     let end = run.and_then(|run| run.ended).map(seconds);
     json!({
         "object_id": scan.id, "name": scan.name, "status": run.map_or("empty", |run| run.phase.word()),
-        "uuid": run.map(|run| &run.uuid), "folder_id": scan.folder_id, "policy": scan.template.title,
+        "uuid": run.map(|run| &run.uuid), "folder_id": scan.folder_id, "policy": scan.policy_name(),
         "scanner_name": "Local Scanner", "scan_type": run.map(|_| "local"),
         "targets": run.map_or(&scan.targets, |run| &run.targets),
         "hostcount": run.map_or(0, |run| run.progress(now).len()), "scan_start": begin, "scan_end": end,

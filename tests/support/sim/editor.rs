@@ -1,4 +1,4 @@
-//! Templates, policies, folders, and the editor's view of a scan.
+//! Templates, folders, and the editor's view of a scan.
 
 use serde_json::{Map, Value, json};
 
@@ -22,20 +22,18 @@ pub(super) fn templates(_state: &mut State, _call: &Call<'_>) -> Outcome {
                 "desc": format!("Simulated template: {}.", template.title), "category": null, "order": order + 1,
                 "icon": "PHN2ZyB4bWxucz0iaHR0cDovL3d3dy53My5vcmcvMjAwMC9zdmciLz4=", "unsupported": !offered,
                 "license_fulfilled": offered, "subscription_only": false, "is_agent": null, "dynamic_scan": false,
-                "manager_only": false, "is_was": null, "more_info": null,
+                "manager_only": template.manager_only, "is_was": null, "more_info": null,
             })
         })
         .collect();
-    // What cannot be used here stands first, where a client that takes the first of a name finds it.
+    // What cannot be used stands first, where a client that takes the first of a name finds it.
     let agents = json!({ "name": "basic", "title": "Basic Agent Scan", "uuid": OF_AGENTS, "is_agent": true });
-    let mobile = json!({ "name": "mobile", "title": "Mobile Device Scan", "uuid": OF_MANAGER, "manager_only": true });
-    all.splice(0..0, [agents, mobile]);
+    all.insert(0, agents);
     Ok(Reply::json(&json!({ "templates": all })))
 }
 
-/// The ids of templates that no scan here can be made from.
+/// The id of a template that no scan of targets can be made from.
 const OF_AGENTS: &str = "00000000-0000-0000-0000-00000000000000000000000a6e47";
-const OF_MANAGER: &str = "00000000-0000-0000-0000-0000000000000000000000003061";
 
 /// `GET /editor/scan/templates/{uuid}`.
 pub(super) fn template_details(_state: &mut State, call: &Call<'_>) -> Outcome {
@@ -139,9 +137,4 @@ pub(super) fn folders(_state: &mut State, _call: &Call<'_>) -> Outcome {
 pub(super) fn folder_list() -> Value {
     let folder = |id: u64, kind: &str, name: &str, default_tag: u8| json!({ "unread_count": null, "custom": 0, "default_tag": default_tag, "type": kind, "name": name, "id": id });
     json!([folder(TRASH, "trash", "Trash", 0), folder(MY_SCANS, "main", "My Scans", 1)])
-}
-
-/// `GET /policies`: nobody saved one.
-pub(super) fn policies(_state: &mut State, _call: &Call<'_>) -> Outcome {
-    Ok(Reply::json(&json!({ "policies": null })))
 }

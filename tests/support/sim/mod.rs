@@ -25,6 +25,7 @@
 //! report    the .nessus and csv writers             files     export files that wait to be fetched
 //! run       the life of one launch, computed from the clock
 //! templates, tokens, stats                          state     everything remembered between requests
+//! policies  what people made on the scanner, and what scans are made of
 //! session server editor scans details export        the endpoints, one module for each kind
 //! credentials  what scans log in with, and what of it may be seen
 //! faults    everything that can go wrong
@@ -56,6 +57,7 @@ mod files;
 mod findings;
 mod front;
 mod plugins;
+mod policies;
 mod reply;
 mod report;
 mod routes;
@@ -88,7 +90,7 @@ pub use self::{
     findings::{Finding, findings},
     plugins::{Plugin, Score},
     report::{ReportHost, ReportInput, write_csv, write_nessus},
-    stats::Stats,
+    stats::{MadeOf, Stats},
     targets::{Expansion, TargetsError, expand},
 };
 use self::{
@@ -233,6 +235,25 @@ impl NessusSim {
     /// The content of a file that was uploaded under this name.
     pub fn uploaded(&self, name: &str) -> Option<Vec<u8>> {
         self.shared.lock().sent.file(name).map(<[u8]>::to_vec)
+    }
+
+    /// Makes a policy from the template `advanced`, as somebody does in the web interface; returns its id. One that `logs_in` has
+    /// credentials of its own.
+    pub fn add_policy(&self, name: &str, logs_in: bool) -> u64 {
+        let credentials = if logs_in { policies::login() } else { serde_json::json!({ "add": {} }) };
+        policies::add(&mut self.shared.lock(), name, &templates::TEMPLATES[1], credentials)
+    }
+
+    /// Gives a policy another name.
+    pub fn rename_policy(&self, id: u64, name: &str) {
+        if let Some(policy) = self.shared.lock().policies.get_mut(&id) {
+            name.clone_into(&mut policy.name);
+        }
+    }
+
+    /// Deletes a policy.
+    pub fn delete_policy(&self, id: u64) {
+        self.shared.lock().policies.remove(&id);
     }
 
     /// Makes so many scans of somebody else's, copies of the one that was created last.

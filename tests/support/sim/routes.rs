@@ -5,6 +5,7 @@ use super::{
     config::BodyLength,
     credentials, details, editor, export,
     faults::{Asked, Faults},
+    policies,
     reply::Reply,
     scans, server, session,
     state::{Shared, State},
@@ -35,7 +36,7 @@ const fn route(name: &'static str, access: Access, endpoint: fn(&mut State, &Cal
 }
 
 /// The first match answers: fixed parts stand before open ones.
-static ROUTES: [Route; 40] = [
+static ROUTES: [Route; 44] = [
     route("GET /", Open, server::index),
     route("GET /nessus6.js", Open, server::script),
     route("GET /server/status", Open, server::status),
@@ -49,7 +50,11 @@ static ROUTES: [Route; 40] = [
     route("GET /editor/scan/templates/*", User, editor::template_details),
     route("GET /editor/scan/*", User, editor::scan_details),
     route("GET /folders", User, editor::folders),
-    route("GET /policies", User, editor::policies),
+    route("GET /policies", User, policies::list),
+    route("POST /policies", User, policies::create),
+    route("GET /policies/*", User, policies::details),
+    route("PUT /policies/*", User, policies::configure),
+    route("DELETE /policies/*", User, policies::delete),
     route("GET /scanners", User, server::scanners),
     route("GET /scanners/*/scans", User, server::running_scans),
     route("POST /file/upload", User, credentials::upload),

@@ -7,13 +7,15 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    config::DoubleLaunch,
+    config::{DoubleLaunch, Edition},
     credentials, editor,
+    policies::{self, Policy},
     reply::Reply,
     run::Run,
+    server::known_scanners,
     state::{MY_SCANS, Scan, State, TRASH, seconds},
+    stats::MadeOf,
     targets::{Expansion, expand},
-    templates::template_by_uuid,
     tokens::long_uuid,
     wire::{ApiError, Call, Outcome},
 };
@@ -54,6 +56,14 @@ impl Definition {
         }
     }
 
+    /// The scanner that it runs on: the local one, unless another is named.
+    fn scanner(&self, edition: Edition) -> Result<u64, ApiError> {
+        let wanted = self.settings.get("scanner_id").filter(|id| !id.is_null());
+        let id = wanted.map_or(Some(1), |id| id.as_u64().or_else(|| id.as_str()?.parse().ok()));
+        let known = id.filter(|id| known_scanners(edition).iter().any(|(known, ..)| known == id));
+        known.ok_or_else(|| ApiError::invalid_field("scanner_id"))
+    }
+
     fn switch(&self, name: &str) -> bool {
         self.settings.get(name).and_then(Value::as_bool).unwrap_or(false)
     }
@@ -75,7 +85,10 @@ fn known_folder(id: &Value) -> Option<u64> {
 /// `POST /scans`.
 pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
     let given: Definition = call.request.json()?;
-    let template = template_by_uuid(&given.uuid).ok_or_else(|| ApiError::invalid_field("uuid"))?;
+    let policy_id = given.settings.get("policy_id");
+    let is_manager = state.config.edition == Edition::Manager;
+    let (template, policy) = policies::made_of(&state.policies, &given.uuid, policy_id, is_manager)?;
+    let scanner_id = given.scanner(state.config.edition)?;
     let (name, targets, expansion) = given.name_and_targets(state.config.hosts_allowed())?;
     let folder_id = given.folder()?;
     let sent = credentials::to_add(state, &given.credentials)?;
@@ -84,7 +97,9 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
         id,
         template,
         template_uuid: format!("template-{}", long_uuid()),
-        policy_id: state.next_id(),
+        policy_id: policy.as_ref().map_or_else(|| state.next_id(), |(id, _)| *id),
+        policy: policy.map(|(_, policy)| policy),
+        scanner_id,
         folder_id,
         name,
         description: given.description(),
@@ -97,6 +112,9 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
         modified: call.now,
         runs: Vec::new(),
     };
+    let policy = scan.policy.as_ref().map(|policy| policy.name.clone());
+    let made_of = MadeOf { template: template.name.to_owned(), policy, scanner_id };
+    state.counted.made_of.insert(scan.name.clone(), made_of);
     state.counted.count_create(&scan.name);
     state.sent.remember(id, &scan.name, sent);
     let reply = Reply::json(&json!({ "scan": flat(&scan, state) }));
@@ -111,7 +129,7 @@ pub(super) fn create(state: &mut State, call: &Call<'_>) -> Outcome {
 fn flat(scan: &Scan, state: &State) -> Value {
     json!({
         "id": scan.id, "uuid": scan.template_uuid, "name": scan.name, "description": scan.description,
-        "policy_id": scan.policy_id, "scanner_id": 1, "container_id": 0, "emails": null, "attach_report": 0,
+        "policy_id": scan.policy_id, "scanner_id": scan.scanner_id, "container_id": 0, "emails": null, "attach_report": 0,
         "attached_report_maximum_size": 26_214_400, "attached_report_type": null, "sms": null,
         "enabled": u8::from(scan.scheduled), "use_dashboard": 0, "dashboard_file": null, "live_results": 0,
         "scan_time_window": null, "custom_targets": scan.targets, "migrated": 0, "starttime": null, "rrules": null,
@@ -288,7 +306,8 @@ fn copy(state: &mut State, original: u64, folder_id: Option<u64>) -> Result<u64,
     let original = state.scan(original)?;
     let copy = Scan {
         id,
-        policy_id,
+        policy_id: if original.policy.is_some() { original.policy_id } else { policy_id },
+        policy: original.policy.clone(),
         template_uuid: format!("template-{}", long_uuid()),
         folder_id: folder_id.unwrap_or(original.folder_id),
         name: original.name.clone(),
@@ -323,7 +342,7 @@ pub(super) fn start(
     let targets = alternative.unwrap_or_else(|| (scan.targets.clone(), Arc::clone(&scan.expansion)));
     let mut run = Run::new(history_id, uuid.clone(), now, targets, pace);
     run.alt_targets = alt_targets;
-    run.has_credentials = !scan.credentials.is_empty();
+    run.has_credentials = !scan.credentials.is_empty() || scan.policy.as_ref().is_some_and(Policy::logs_in);
     run.login = login;
     // Counted before it can complete: a scan without duration is over at the next request.
     scan.runs.push(run);

@@ -88,18 +88,28 @@ fn license(edition: Edition, hosts: usize) -> Value {
     })
 }
 
+/// The scanners that scans can run on: id, name and type. A Manager has one that is elsewhere.
+pub(super) const fn known_scanners(edition: Edition) -> &'static [(u64, &'static str, &'static str)] {
+    match edition {
+        Edition::Manager => &[(1, "Local Scanner", "local"), (2, "Branch Office", "remote")],
+        _ => &[(1, "Local Scanner", "local")],
+    }
+}
+
 /// `GET /scanners`.
 pub(super) fn scanners(state: &mut State, call: &Call<'_>) -> Outcome {
     let active = state.active();
     let sessions = state.sessions.open(call.now);
-    Ok(Reply::json(&json!({
-        "scanners": [{
-            "id": 1, "name": "Local Scanner", "status": "on", "type": "local", "uuid": state.server_uuid,
+    let scanner = |(id, name, kind): &(u64, &str, &str)| {
+        json!({
+            "id": id, "name": name, "status": "on", "type": kind, "uuid": state.server_uuid,
             "num_scans": active, "scan_count": active, "engine_version": ENGINE_VERSION, "platform": "LINUX",
             "ui_version": UI_VERSION, "loaded_plugin_set": state.config.plugin_set, "owner": "system", "linked": 1, "key": null,
             "num_hosts": 0, "num_sessions": sessions, "last_connect": null,
-        }],
-    })))
+        })
+    };
+    let scanners: Vec<Value> = known_scanners(state.config.edition).iter().map(scanner).collect();
+    Ok(Reply::json(&json!({ "scanners": scanners })))
 }
 
 /// `GET /scanners/{id}/scans`: what runs now.

@@ -14,6 +14,7 @@ use super::{
     config::{Acknowledgement, SimConfig},
     credentials::Sent,
     files::Exports,
+    policies::Policy,
     reply::Reply,
     run::{Pace, Run},
     stats::{Stats, as_u64},
@@ -58,6 +59,7 @@ pub(super) struct State {
     pub(super) scans: BTreeMap<u64, Scan>,
     pub(super) exports: Exports,
     pub(super) sent: Sent,
+    pub(super) policies: BTreeMap<u64, Policy>,
     pub(super) counted: Stats,
     pub(super) server_uuid: String,
     pub(super) started: Timestamp,
@@ -70,6 +72,9 @@ pub(super) struct Scan {
     pub(super) template: &'static Template,
     pub(super) template_uuid: String,
     pub(super) policy_id: u64,
+    /// The policy that it was made of, as it was then.
+    pub(super) policy: Option<Policy>,
+    pub(super) scanner_id: u64,
     pub(super) folder_id: u64,
     pub(super) name: String,
     pub(super) description: Option<String>,
@@ -98,6 +103,11 @@ impl Scan {
     /// The latest run.
     pub(super) fn run(&self) -> Option<&Run> {
         self.runs.last()
+    }
+
+    /// What the scanner calls the policy of its runs.
+    pub(super) fn policy_name(&self) -> &str {
+        self.policy.as_ref().map_or(self.template.title, |policy| &policy.name)
     }
 
     pub(super) fn status(&self) -> &'static str {
@@ -131,6 +141,7 @@ impl State {
             scans: BTreeMap::new(),
             exports: Exports::new(config.export_lifetime),
             sent: Sent::default(),
+            policies: BTreeMap::new(),
             counted: Stats::default(),
             server_uuid: Uuid::new_v4().to_string(),
             started: config.clock.now(),

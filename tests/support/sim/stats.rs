@@ -45,8 +45,22 @@ pub struct Stats {
     pub calls: BTreeMap<String, u64>,
     /// The credentials that were sent, by the scan's name, secrets included.
     pub credentials: BTreeMap<String, Vec<SentCredential>>,
+    /// What scans were made of, by their names.
+    pub made_of: BTreeMap<String, MadeOf>,
     /// How often each fault has struck, by name.
     pub faults: BTreeMap<String, u64>,
+}
+
+/// What a scan was made of, and where it runs.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct MadeOf {
+    /// The name of the template.
+    pub template: String,
+    /// The name of the policy.
+    pub policy: Option<String>,
+    /// The id of the scanner.
+    pub scanner_id: u64,
 }
 
 impl Stats {

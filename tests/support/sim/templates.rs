@@ -6,10 +6,15 @@ pub(super) struct Template {
     pub(super) name: &'static str,
     pub(super) title: &'static str,
     pub(super) uuid: &'static str,
+    /// Whether only a Nessus Manager makes scans of it.
+    pub(super) manager_only: bool,
 }
 
+/// The template of scans by a policy.
+pub(super) const CUSTOM: &str = "custom";
+
 /// The names and ids of the recorded list; they have been the same for years.
-pub(super) static TEMPLATES: [Template; 12] = [
+pub(super) static TEMPLATES: [Template; 13] = [
     template("basic", "Basic Network Scan", "731a8e52-3ea6-a291-ec0a-d2ff0619c19d7bd788d6be818b65"),
     template("advanced", "Advanced Scan", "ad629e16-03b6-8c1d-cef6-ef8c9dd3c658d24bd260ef5f9e66"),
     template("discovery", "Host Discovery", "bbd4f805-3966-d464-b2d1-0079eb89d69708c3a05ec2812bcf"),
@@ -22,10 +27,14 @@ pub(super) static TEMPLATES: [Template; 12] = [
     template("asv", "PCI Quarterly External Scan", "cfc46c2d-30e7-bb2b-3b92-c75da136792d080c1fffcc429cfd"),
     template("wannacry", "WannaCry Ransomware", "861a8b95-f04c-40b0-ece6-263b1bec457c09cfc122c9666645"),
     template("custom", "Custom Scan", "ab4bacd2-05f6-425c-9d79-3ba3940ad1c24e51e1f403febe40"),
+    Template {
+        manager_only: true,
+        ..template("mobile", "Mobile Device Scan", "00000000-0000-0000-0000-0000000000000000000000003061")
+    },
 ];
 
 const fn template(name: &'static str, title: &'static str, uuid: &'static str) -> Template {
-    Template { name, title, uuid }
+    Template { name, title, uuid, manager_only: false }
 }
 
 pub(super) fn template_by_uuid(uuid: &str) -> Option<&'static Template> {

@@ -34,7 +34,8 @@ use super::{
     error::{RequestSent, ScannerError},
     facts::ScannerProperties,
     interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
-    permit::permit_is_valid,
+    offer::{ScanBasis, ScanOffer, ScanPolicy},
+    permit::{permit_is_valid, request_not_sent},
 };
 use crate::{
     blocking,
@@ -60,6 +61,7 @@ pub struct MockConfig {
     document: Document,
     stop_duration: Duration,
     directory: Option<PathBuf>,
+    policies: Vec<ScanPolicy>,
 }
 
 /// Where results come from.
@@ -89,6 +91,7 @@ impl Default for MockConfig {
             document: Document::Generated,
             stop_duration: Duration::ZERO,
             directory: None,
+            policies: Vec::new(),
         }
     }
 }
@@ -123,6 +126,12 @@ impl MockConfig {
         self
     }
 
+    /// Has these policies; none unless said otherwise. A scan by one of them is like any other.
+    pub fn policies(mut self, policies: impl Into<Vec<ScanPolicy>>) -> Self {
+        self.policies = policies.into();
+        self
+    }
+
     /// Exports these bytes, whatever was scanned.
     pub fn export_bytes(mut self, document: impl Into<Vec<u8>>) -> Self {
         self.document = Document::Bytes(document.into().into());
@@ -150,7 +159,8 @@ impl MockScanner {
         // A task of an earlier process may still know a scan of its scanner: it must not find somebody else's.
         let first_id = u64::try_from(SystemClock.now().as_millis()).unwrap_or(1);
         let disk = config.directory.clone().map(Disk::new);
-        Self { config, state: Mutex::new(State::new(first_id)), disk }
+        let state = Mutex::new(State::new(first_id, config.policies.clone()));
+        Self { config, state, disk }
     }
 
     /// The next call of `operation` fails with `error` and does nothing. Several calls queue several failures.
@@ -184,6 +194,18 @@ impl MockScanner {
         if let Some(run) = self.state().scans.get_mut(scan.as_str()).and_then(|scan| scan.run.as_mut()) {
             run.end(now, whole, End::Aborted(reason.into()));
         }
+    }
+
+    /// Has other policies from now on.
+    pub fn set_policies(&self, policies: impl Into<Vec<ScanPolicy>>) {
+        self.state().policies = policies.into();
+    }
+
+    /// What the scan with this marker was made of; `None` when there is none.
+    pub fn basis_of(&self, marker: &str) -> Option<ScanBasis> {
+        let state = self.state();
+        let scan = state.scans.values().find(|scan| scan.request.marker == marker)?;
+        Some(scan.request.basis.clone())
     }
 
     /// The login that the scan still holds.
@@ -257,7 +279,10 @@ impl MockScanner {
             let known = &mut self.state().scans;
             let before = known.remove(scan.as_str());
             if let Some(mut kept) = kept {
-                kept.request.credential = before.and_then(|before| before.request.credential);
+                if let Some(before) = before {
+                    kept.request.credential = before.request.credential;
+                    kept.request.basis = before.request.basis;
+                }
                 known.insert(scan.as_str().to_owned(), kept);
             }
         }
@@ -335,6 +360,8 @@ impl ScannerInterface for MockScanner {
         let hosts = expand(&request.targets, self.config.hosts_per_range);
         let mut created = None;
         let outcome = self.perform(MockOperation::Create, |state| {
+            // As a scanner of its own would, before it gets anything to do.
+            state.offer().check(&request.basis).inspect_err(|_| request_not_sent())?;
             in_time(MockOperation::Create)?;
             created = Some(state.create(request, hosts));
             Ok(())
@@ -482,6 +509,10 @@ impl ScannerInterface for MockScanner {
             }
         }
         self.perform(MockOperation::FindByMarker, |state| state.find_by_marker(marker))
+    }
+
+    async fn offer(&self) -> Result<ScanOffer, ScannerError> {
+        self.perform(MockOperation::Offer, |state| Ok(state.offer()))
     }
 
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {

@@ -9,8 +9,19 @@ use crate::{
     scanner::{
         error::ScannerError,
         interface::{ScanRequest, name_carries},
+        offer::{ScanOffer, ScanPolicy, ScanTemplate},
     },
 };
+
+/// The templates of a mock scanner: some of those of Nessus. All of its scans are alike.
+const TEMPLATES: [(&str, &str); 6] = [
+    ("basic", "Basic Network Scan"),
+    ("advanced", "Advanced Scan"),
+    ("discovery", "Host Discovery"),
+    ("malware", "Malware Scan"),
+    ("webapp", "Web Application Tests"),
+    ("patch_audit", "Credentialed Patch Audit"),
+];
 
 /// Everything behind the lock.
 #[derive(Debug)]
@@ -27,6 +38,7 @@ pub(super) struct State {
     /// What the next exports hold instead of their document.
     pub(super) spoilt: VecDeque<Vec<u8>>,
     pub(super) left_out_hosts: Option<u64>,
+    pub(super) policies: Vec<ScanPolicy>,
 }
 
 /// An operation of a scanner, for [`MockScanner::fail_next`](super::MockScanner::fail_next) and
@@ -56,6 +68,8 @@ pub enum MockOperation {
     ForgetCredentials,
     /// [`ScannerInterface::find_by_marker`](crate::ScannerInterface::find_by_marker).
     FindByMarker,
+    /// [`ScannerInterface::offer`](crate::ScannerInterface::offer).
+    Offer,
     /// [`ScannerInterface::properties`](crate::ScannerInterface::properties).
     Properties,
 }
@@ -70,7 +84,7 @@ pub(super) enum Fault {
 }
 
 impl State {
-    pub(super) fn new(first_id: u64) -> Self {
+    pub(super) fn new(first_id: u64, policies: Vec<ScanPolicy>) -> Self {
         Self {
             next_id: first_id,
             scans: HashMap::new(),
@@ -80,6 +94,7 @@ impl State {
             launches: HashMap::new(),
             spoilt: VecDeque::new(),
             left_out_hosts: None,
+            policies,
         }
     }
 
@@ -102,6 +117,15 @@ impl State {
             Some(Fault::After(error)) => Ok(Some(error)),
             None => Ok(None),
         }
+    }
+
+    pub(super) fn offer(&self) -> ScanOffer {
+        let template = |(name, title): (&str, &str)| {
+            let mut template = ScanTemplate::new(name, format!("mock-template-{name}"));
+            template.title = Some(title.to_owned());
+            template
+        };
+        ScanOffer::new(TEMPLATES.map(template).into(), self.policies.clone())
     }
 
     pub(super) fn create(&mut self, request: &ScanRequest, hosts: Vec<MockHost>) -> ScanId {

@@ -127,6 +127,17 @@ pub(super) fn decode_error(call: &Call, message: &str) -> ScannerError {
     ScannerError::Decode { call: call.name(), message: message.to_owned() }
 }
 
+/// What every Nessus has: that it is not there says that something else has answered, such as a proxy, and nothing of scans.
+pub(super) fn always_there<T>(answer: Result<T, ScannerError>) -> Result<T, ScannerError> {
+    answer.map_err(|error| match error {
+        ScannerError::NotFound(message) | ScannerError::Rejected(message) => ScannerError::Decode {
+            call: "a list that every Nessus has".to_owned(),
+            message: format!("it is refused: {message}"),
+        },
+        other => other,
+    })
+}
+
 /// `GET /scans`: all scans of the account.
 pub(super) fn scan_list() -> Call {
     Call::get("/scans", Access::Session).expects(Expected::Large)

@@ -45,7 +45,9 @@ pub struct NessusConfig {
     pub(super) tls_trust: TlsTrust,
     pub(super) proxy: Option<Secret>,
     pub(super) allowed_templates: Option<Vec<String>>,
+    pub(super) allowed_policies: Option<Vec<String>>,
     pub(super) folder: Option<String>,
+    pub(super) scanner_id: Option<u64>,
     pub(super) request_timeout: Duration,
     pub(super) retry_pause: Duration,
     pub(super) ready: ReadyLimits,
@@ -88,7 +90,9 @@ impl NessusConfig {
             tls_trust: TlsTrust::default(),
             proxy: None,
             allowed_templates: None,
+            allowed_policies: None,
             folder: None,
+            scanner_id: None,
             request_timeout: Duration::from_secs(20),
             retry_pause: Duration::from_millis(250),
             ready: ReadyLimits { poll_interval: Duration::from_secs(5), max_wait: Duration::from_secs(30 * 60) },
@@ -115,7 +119,9 @@ impl NessusConfig {
             tls_trust: trust,
             proxy: options.proxy.clone(),
             allowed_templates: options.allowed_templates.clone(),
+            allowed_policies: options.allowed_policies.clone(),
             folder: options.folder.clone(),
+            scanner_id: options.scanner_id,
             ..Self::new(&instance.url, &instance.username, instance.password.clone())
         }
     }
@@ -139,6 +145,18 @@ impl NessusConfig {
     /// The templates that scans may use; all unless said otherwise.
     pub fn allowed_templates(mut self, names: impl IntoIterator<Item = String>) -> Self {
         self.allowed_templates = Some(names.into_iter().collect());
+        self
+    }
+
+    /// The policies that scans may use, by name or id. Unless said otherwise, all of them; none where templates are chosen.
+    pub fn allowed_policies(mut self, policies: impl IntoIterator<Item = String>) -> Self {
+        self.allowed_policies = Some(policies.into_iter().collect());
+        self
+    }
+
+    /// The scanner of a Nessus Manager that scans run on, by its id there; the Manager's own unless said otherwise.
+    pub fn scanner_id(mut self, id: u64) -> Self {
+        self.scanner_id = Some(id);
         self
     }
 

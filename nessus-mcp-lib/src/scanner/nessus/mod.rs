@@ -11,7 +11,7 @@
 //! | `http` | makes one exchange |
 //! | `ready`, `auth` | waits for a scanner that is loading; keeps session, web token and API keys |
 //! | `client` | makes calls with a login, and repeats them where that is safe |
-//! | `adopt`, `status`, `facts`, `credentials`, `export` | say what answers mean |
+//! | `adopt`, `status`, `facts`, `credentials`, `offer`, `export` | say what answers mean |
 //! | this one | maps [`ScannerInterface`] onto them |
 //!
 //! A session suffices to read and to export. Whatever creates, controls or deletes also needs the token of the web
@@ -27,6 +27,7 @@ mod export;
 mod facts;
 mod http;
 mod lenient;
+mod offer;
 mod ready;
 mod redactor;
 mod refusal;
@@ -38,7 +39,7 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-use std::{fmt, marker::PhantomData, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
 use reqwest::Method;
@@ -47,15 +48,17 @@ use tokio::time::Instant;
 
 pub use self::config::{NessusConfig, TlsTrust};
 use self::{
-    call::{Access, Call, Expected, decode_error, details_call, scan_list},
+    call::{Access, Call, Expected, always_there, decode_error, details_call, scan_list},
     client::{Client, before_the_call},
     config::ExportLimits,
+    offer::Allowed,
     wire::Wanted,
 };
 use super::{
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
     interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
+    offer::ScanOffer,
 };
 use crate::{error::excerpt, ids::ScanId, targets::TargetSet};
 
@@ -63,8 +66,9 @@ use crate::{error::excerpt, ids::ScanId, targets::TargetSet};
 pub struct NessusScanner {
     client: Client,
     export: ExportLimits,
-    allowed_templates: Option<Vec<String>>,
+    allowed: Allowed,
     folder: Option<String>,
+    scanner_id: Option<u64>,
 }
 
 impl fmt::Debug for NessusScanner {
@@ -83,36 +87,9 @@ impl NessusScanner {
         Ok(Self {
             client: Client::new(&config)?,
             export: config.export,
-            allowed_templates: config.allowed_templates,
+            allowed: Allowed { templates: config.allowed_templates, policies: config.allowed_policies },
             folder: config.folder,
-        })
-    }
-
-    /// The uuid of a template, from `GET /editor/scan/templates`.
-    async fn template(&self, name: &str) -> Result<String, ScannerError> {
-        let call = Call::get("/editor/scan/templates", Access::Session);
-        let answer: wire::Templates = always_there(self.client.fetch_when_ready(&call, PhantomData).await)?;
-        let no_list = || decode_error(&call, "there is no list of `templates` in it");
-        let templates = answer.templates.filter(|templates| !templates.is_empty()).ok_or_else(no_list)?;
-        let (mut available, mut refused) = (Vec::new(), None);
-        for template in templates {
-            let obstacle = obstacle(&template);
-            let (Some(known), Some(uuid)) = (template.name, template.uuid) else { continue };
-            let is_allowed = |allowed: &Vec<String>| allowed.contains(&known);
-            if !self.allowed_templates.as_ref().is_none_or(is_allowed) {
-                continue;
-            }
-            match obstacle {
-                None if known == name => return Ok(uuid),
-                None => available.push(excerpt(&known).to_string()),
-                Some(reason) if known == name => refused = Some(reason),
-                Some(_) => {}
-            }
-        }
-        let name = excerpt(name).to_string();
-        Err(match refused {
-            Some(reason) => ScannerError::UnusableTemplate { name, reason, available },
-            None => ScannerError::UnknownTemplate { name, available },
+            scanner_id: config.scanner_id,
         })
     }
 
@@ -133,6 +110,23 @@ impl NessusScanner {
             "there is no folder `{}` on the scanner; it has: {}",
             excerpt(wanted),
             excerpt(&names)
+        )))
+    }
+
+    /// The scanner that scans are to run on, from `GET /scanners`: what a Manager does with another number is not known.
+    async fn remote_scanner(&self) -> Result<Option<u64>, ScannerError> {
+        let Some(wanted) = self.scanner_id else { return Ok(None) };
+        let call = Call::get("/scanners", Access::Session);
+        let answer: wire::Scanners = always_there(self.client.fetch_repeated(&call).await)?;
+        let scanners = answer.scanners.ok_or_else(|| decode_error(&call, "there is no list of `scanners` in it"))?;
+        if scanners.iter().any(|scanner| scanner.id == Some(wanted)) {
+            return Ok(Some(wanted));
+        }
+        let named = |scanner: &wire::Scanner| Some(format!("{} ({})", scanner.id?, scanner.name.as_deref()?));
+        let known = scanners.iter().filter_map(named).collect::<Vec<_>>().join(", ");
+        Err(ScannerError::Configuration(format!(
+            "there is no scanner with the id {wanted}; it has: {}",
+            excerpt(&known)
         )))
     }
 
@@ -211,7 +205,7 @@ impl NessusScanner {
 impl ScannerInterface for NessusScanner {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
         let targets = targets_of(request).map_err(before_the_call)?;
-        let template = self.template(&request.template).await.map_err(before_the_call)?;
+        let made = offer::made_of(&self.client, &self.allowed, request).await.map_err(before_the_call)?;
         let mut settings = json!({
             "name": request.scan_name(),
             "description": request.description,
@@ -223,7 +217,13 @@ impl ScannerInterface for NessusScanner {
         if let Some(folder) = self.folder().await.map_err(before_the_call)? {
             settings["folder_id"] = folder.into();
         }
-        let mut body = json!({ "uuid": template, "settings": settings });
+        if let Some(policy) = made.policy {
+            settings["policy_id"] = policy.into();
+        }
+        if let Some(scanner) = self.remote_scanner().await.map_err(before_the_call)? {
+            settings["scanner_id"] = scanner.into();
+        }
+        let mut body = json!({ "uuid": made.template, "settings": settings });
         let mut secrets = Vec::new();
         if let Some(credential) = &request.credential {
             body["credentials"] = credentials::added(&self.client, credential).await.map_err(before_the_call)?;
@@ -327,6 +327,10 @@ impl ScannerInterface for NessusScanner {
         adopt::find(&scan_list(), &list, marker)
     }
 
+    async fn offer(&self) -> Result<ScanOffer, ScannerError> {
+        offer::offer(&self.client, &self.allowed).await
+    }
+
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
         self.client.check_ready().await?;
         Ok(facts::properties(self.client.get("/server/properties", Access::Session).await?))
@@ -337,17 +341,6 @@ impl ScannerInterface for NessusScanner {
     }
 }
 
-/// What every Nessus has: that it is not there says that something else has answered, such as a proxy, and nothing of scans.
-fn always_there<T>(answer: Result<T, ScannerError>) -> Result<T, ScannerError> {
-    answer.map_err(|error| match error {
-        ScannerError::NotFound(message) | ScannerError::Rejected(message) => ScannerError::Decode {
-            call: "a list that every Nessus has".to_owned(),
-            message: format!("it is refused: {message}"),
-        },
-        other => other,
-    })
-}
-
 /// The targets as Nessus reads them.
 fn targets_of(request: &ScanRequest) -> Result<String, ScannerError> {
     // Tenable documents `name[address]` for a host whose name is not to be resolved ("Scan Targets").
@@ -356,19 +349,6 @@ fn targets_of(request: &ScanRequest) -> Result<String, ScannerError> {
     }
     let targets = request.targets.parse::<TargetSet>().and_then(|targets| targets.for_scanner());
     targets.map_err(|error| ScannerError::Rejected(error.to_string()))
-}
-
-/// Why a scan of targets cannot be made from this template, if so.
-fn obstacle(template: &wire::Template) -> Option<&'static str> {
-    let is = |flag: Option<bool>| flag == Some(true);
-    match template {
-        _ if template.license_fulfilled == Some(false) => Some("the scanner's licence does not cover it"),
-        _ if is(template.unsupported) => Some("the scanner does not support it"),
-        _ if is(template.is_agent) => Some("it is for scans by agents"),
-        _ if is(template.manager_only) => Some("it is for Nessus Manager"),
-        _ if template.name.as_deref() == Some("custom") => Some("it needs a policy"),
-        _ => None,
-    }
 }
 
 /// Refuses an answer without what was asked for: it is none, not an empty one.

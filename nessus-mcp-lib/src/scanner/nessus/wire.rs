@@ -55,6 +55,9 @@ pub(super) struct Properties {
 /// The licence within [`Properties`].
 #[derive(Debug, Deserialize)]
 pub(super) struct License {
+    /// Such as `manager`.
+    #[serde(rename = "type", default, deserialize_with = "text")]
+    pub(super) kind: Option<String>,
     #[serde(default, deserialize_with = "text")]
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "number")]
@@ -85,6 +88,8 @@ pub(super) struct Template {
     #[serde(default, deserialize_with = "text")]
     pub(super) name: Option<String>,
     #[serde(default, deserialize_with = "text")]
+    pub(super) title: Option<String>,
+    #[serde(default, deserialize_with = "text")]
     pub(super) uuid: Option<String>,
     #[serde(default, deserialize_with = "flag")]
     pub(super) unsupported: Option<bool>,
@@ -94,6 +99,71 @@ pub(super) struct Template {
     pub(super) is_agent: Option<bool>,
     #[serde(default, deserialize_with = "flag")]
     pub(super) manager_only: Option<bool>,
+}
+
+/// `GET /policies`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Policies {
+    /// Empty for `null`; `None` for what is no list.
+    #[serde(default, deserialize_with = "list_or_null")]
+    pub(super) policies: Option<Vec<Policy>>,
+}
+
+fn list_or_null<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<Policy>>, D::Error> {
+    let mut policies = Vec::new();
+    let seen = Each::new(|policy| policies.push(policy)).deserialize(deserializer)?;
+    Ok(seen.filter(|seen| seen.read == seen.all).map(|_| policies))
+}
+
+/// A policy within [`Policies`].
+#[derive(Debug, Deserialize)]
+pub(super) struct Policy {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) id: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) template_uuid: Option<String>,
+}
+
+/// `GET /policies/{id}`, as far as its credentials go.
+#[derive(Debug, Deserialize)]
+pub(super) struct PolicyDetails {
+    #[serde(default, deserialize_with = "value")]
+    credentials: Value,
+}
+
+impl PolicyDetails {
+    /// Whether the policy has credentials of its own. They stand in it as in a scan that is created, with lists below `add` and
+    /// objects by id below `edit`, or as the editor shows them. `None` when nothing is said of them.
+    pub(super) fn has_credentials(&self) -> Option<bool> {
+        let credentials = self.credentials.as_object()?;
+        let is_filled = |value: &Value| match value {
+            Value::Array(list) => !list.is_empty(),
+            Value::Object(members) => !members.is_empty(),
+            _ => false,
+        };
+        let added = credentials.get("add").and_then(Value::as_object).into_iter().flat_map(|added| added.values());
+        let added = added.filter_map(Value::as_object).any(|kinds| kinds.values().any(is_filled));
+        let shown = ids_of(&self.credentials).is_none_or(|ids| !ids.is_empty());
+        Some(added || shown || credentials.get("edit").is_some_and(is_filled))
+    }
+}
+
+/// `GET /scanners`.
+#[derive(Debug, Deserialize)]
+pub(super) struct Scanners {
+    #[serde(default, deserialize_with = "list")]
+    pub(super) scanners: Option<Vec<Scanner>>,
+}
+
+/// A scanner within [`Scanners`].
+#[derive(Debug, Deserialize)]
+pub(super) struct Scanner {
+    #[serde(default, deserialize_with = "number")]
+    pub(super) id: Option<u64>,
+    #[serde(default, deserialize_with = "text")]
+    pub(super) name: Option<String>,
 }
 
 /// `POST /scans`.
@@ -326,19 +396,23 @@ pub(super) struct Editor {
 }
 
 impl Editor {
-    /// The ids of the stored credentials: `credentials.data[].types[].instances[].id`. `None` when there is one without an
-    /// id that can be read: it could not be deleted.
+    /// The ids of the stored credentials. `None` when there is one without an id that can be read: it could not be deleted.
     pub(super) fn credential_ids(&self) -> Option<Vec<String>> {
-        let list = |value: &Value, field: &str| value.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
-        let types = list(&self.credentials, "data").into_iter().flat_map(|category| list(&category, "types"));
-        let instances = types.flat_map(|kind| list(&kind, "instances")).filter(|instance| !instance.is_null());
-        let id = |instance: Value| match instance.get("id")? {
-            Value::String(id) => Some(id.clone()),
-            Value::Number(id) => Some(id.to_string()),
-            _ => None,
-        };
-        instances.map(id).collect()
+        ids_of(&self.credentials)
     }
+}
+
+/// `credentials.data[].types[].instances[].id`, as the editor shows them.
+fn ids_of(credentials: &Value) -> Option<Vec<String>> {
+    let list = |value: &Value, field: &str| value.get(field).and_then(Value::as_array).cloned().unwrap_or_default();
+    let types = list(credentials, "data").into_iter().flat_map(|category| list(&category, "types"));
+    let instances = types.flat_map(|kind| list(&kind, "instances")).filter(|instance| !instance.is_null());
+    let id = |instance: Value| match instance.get("id")? {
+        Value::String(id) => Some(id.clone()),
+        Value::Number(id) => Some(id.to_string()),
+        _ => None,
+    };
+    instances.map(id).collect()
 }
 
 /// `GET /scans/{id}` once more, for its hosts one by one.

@@ -208,12 +208,12 @@ async fn a_template_the_operator_does_not_allow_is_not_used() {
     let allowed = ["basic", "discovery"].map(str::to_owned);
     let scanner = NessusScanner::new(config(server.uri()).allowed_templates(allowed)).unwrap();
     let mut request = ScanRequest::new("m", "n", "192.0.2.1");
-    request.template = "malware".to_owned();
+    request.basis = ScanBasis::template("malware");
     let error = scanner.create(&request).await.unwrap_err();
     let ScannerError::UnknownTemplate { available, .. } = &error else { panic!("{error:?}") };
     assert_eq!(available, &["basic", "discovery"]);
     assert_eq!(requests(&server, "POST", "/scans").await, 0);
-    request.template = "discovery".to_owned();
+    request.basis = ScanBasis::template("discovery");
     scanner.create(&request).await.unwrap();
 }
 

@@ -24,6 +24,8 @@ async fn with_templates(server: &MockServer) {
         { "name": null, "uuid": "uuid-null" },
     ]});
     call("GET", "/editor/scan/templates").respond_with(ok(templates)).mount(server).await;
+    let properties = ok(json!({ "nessus_type": "Nessus Professional" }));
+    call("GET", "/server/properties").respond_with(properties).mount(server).await;
 }
 
 #[tokio::test]
@@ -108,7 +110,7 @@ async fn a_template_that_cannot_be_used_is_refused_with_the_reason_and_those_tha
     let server = scanner_with_logins(1).await;
     with_templates(&server).await;
     let mut request = request();
-    request.template = template.to_owned();
+    request.basis = ScanBasis::template(template);
     let error = client(server.uri()).create(&request).await.unwrap_err();
     assert_eq!((error.code(), error.is_retryable()), (code, false), "{error:?}");
     let said = error.to_string();

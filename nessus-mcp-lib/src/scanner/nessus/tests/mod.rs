@@ -7,6 +7,7 @@ mod export;
 mod faults;
 mod large;
 mod lifecycle;
+mod policies;
 mod session;
 mod shapes;
 
@@ -23,7 +24,7 @@ use wiremock::{
 };
 
 use super::*;
-use crate::secret::Secret;
+use crate::{scanner::offer::ScanBasis, secret::Secret};
 
 const PASSWORD: &str = "planted-password";
 const API_TOKEN: &str = "778F4A9C-D797-4817-B110-EC427B724486";
