@@ -29,7 +29,9 @@ pub(crate) async fn complete(
         }
     };
     let Some(of) = completed_by else { return Ok(CompleteResult::default()) };
-    let found = service.completions(of, &argument.value).await.map_err(|error| resources::failed(&error))?;
+    let pool = request.context.as_ref().and_then(|context| context.get_argument(prompts::SCANNER_POOL));
+    let pool = pool.map(|pool| pool.trim()).filter(|pool| !pool.is_empty());
+    let found = service.completions(of, &argument.value, pool).await.map_err(|error| resources::failed(&error))?;
     let has_more = found.total > found.values.len();
     let info = CompletionInfo::with_pagination(found.values, u32::try_from(found.total).ok(), has_more);
     info.map(CompleteResult::new).map_err(|error| ErrorData::internal_error(error, None))

@@ -42,6 +42,9 @@ const fn optional(name: &'static str, description: &'static str, completed_by: O
     Argument { name, description, is_required: false, completed_by }
 }
 
+/// The argument that decides which policies there are.
+pub(crate) const SCANNER_POOL: &str = "scanner_pool";
+
 const TRIAGE: &str = "triage";
 const REMEDIATION_PLAN: &str = "remediation_plan";
 const COMPARE: &str = "compare";
@@ -94,7 +97,8 @@ const PROMPTS: [Definition; 4] = [
                 is_required: true,
                 completed_by: None,
             },
-            optional("scanner_pool", "The pool; the default pool if omitted", Some(Completable::Pool)),
+            optional(SCANNER_POOL, "The pool; the default pool if omitted", Some(Completable::Pool)),
+            optional("policy", "A policy that somebody made on the scanners", Some(Completable::Policy)),
             optional("schema_profile", "The fields of the findings to show", Some(Completable::Profile)),
         ],
     },
@@ -279,7 +283,7 @@ fn compare(before: &TaskView, after: &TaskView) -> String {
 fn scan(given: &Given) -> String {
     let argument = |name: &str| given.get(name).map(|value| format!(", \"{name}\": {}", Value::from(value)));
     let targets = Value::from(given.get("targets").unwrap_or_default());
-    let more: String = ["scanner_pool", "schema_profile"].into_iter().filter_map(argument).collect();
+    let more: String = [SCANNER_POOL, "policy", "schema_profile"].into_iter().filter_map(argument).collect();
     format!(
         "Scan for vulnerabilities and summarise what was found.\n\n\
          1. Call `health_check`. If no scanner can scan, say so and stop.\n\

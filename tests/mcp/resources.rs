@@ -3,7 +3,10 @@
 use nessus_mcp_lib::ids::TaskId;
 use rmcp::{
     ClientLifecycleMode, ClientServiceExt as _, RoleClient, ServiceError,
-    model::{ErrorData, GetPromptRequestParams, ProtocolVersion, ReadResourceRequestParams, ResourceContents},
+    model::{
+        CompletionContext, ErrorData, GetPromptRequestParams, ProtocolVersion, ReadResourceRequestParams,
+        ResourceContents,
+    },
     service::RunningService,
     transport::StreamableHttpClientTransport,
 };
@@ -236,6 +239,7 @@ async fn arguments_and_variables_are_completed() {
             ("compare", "after_task_id", "MO_", vec![task.as_str()]),
             ("scan", "scanner_pool", "", vec!["lab", "slow"]),
             ("scan", "scanner_pool", "s", vec!["slow"]),
+            ("scan", "policy", "", vec![]),
             ("scan", "schema_profile", "", vec!["minimal", "summary", "brief", "triage", "full"]),
             ("scan", "targets", "1", vec![]),
         ] {
@@ -253,7 +257,9 @@ async fn arguments_and_variables_are_completed() {
             let found = client.complete_resource_argument(uri, variable, begin, None).await.unwrap();
             assert_eq!(found.values, expected, "{uri} {variable} {begin}");
         }
+        let context = CompletionContext::with_arguments([("scanner_pool".to_owned(), "nowhere".to_owned())].into());
         let unknown = [
+            client.complete_prompt_argument("scan", "policy", "", Some(context)).await,
             client.complete_prompt_argument("nothing", "task_id", "", None).await,
             client.complete_prompt_argument("triage", "nothing", "", None).await,
             client.complete_resource_argument("nessus://nothing/{x}", "x", "", None).await,

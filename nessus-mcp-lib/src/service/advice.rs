@@ -100,8 +100,22 @@ const TABLE: &[(&[&str], &str)] = &[
          this gateway an account of its own.",
     ),
     (
-        &["scanner_rejected", "unknown_template", "unusable_template", "unsupported"],
+        &["scanner_rejected", "unsupported"],
         "The scanner refuses what was asked for. Read the message, and submit it again with another template or other targets.",
+    ),
+    (
+        &[
+            "unknown_template",
+            "unusable_template",
+            "unknown_policy",
+            "policy_not_allowed",
+            "ambiguous_policy",
+            "policy_renamed",
+            "policy_logs_in",
+            "policy_without_login",
+        ],
+        "Nothing was launched: the scanner has no such template or policy, or it may not be used. list_policies shows those \
+         there are; submit the scan again with one of them.",
     ),
     (
         &["unknown_instance"],

@@ -1,5 +1,7 @@
 //! Names that begin with what somebody has typed.
 
+use std::collections::HashSet;
+
 use super::{ScanService, error::ServiceError};
 use crate::{results::Profile, task::TaskQuery};
 
@@ -14,6 +16,8 @@ pub enum Completable {
     TaskId,
     /// Scanner pools, in the order of the configuration.
     Pool,
+    /// Policies that people made on the scanners, in the order of the pools.
+    Policy,
     /// Result profiles, from few fields to all.
     Profile,
 }
@@ -39,11 +43,16 @@ impl Completions {
 }
 
 impl ScanService {
-    /// The names that begin with `begin`, in any case.
+    /// The names that begin with `begin`, in any case; of policies only those of `pool`, if one is given.
     ///
     /// # Errors
-    /// [`ServiceError::Task`] when the tasks cannot be read.
-    pub async fn completions(&self, of: Completable, begin: &str) -> Result<Completions, ServiceError> {
+    /// [`ServiceError::Task`] when the tasks cannot be read, [`ServiceError::UnknownPool`] when there is no such pool.
+    pub async fn completions(
+        &self,
+        of: Completable,
+        begin: &str,
+        pool: Option<&str>,
+    ) -> Result<Completions, ServiceError> {
         Ok(match of {
             Completable::TaskId => {
                 let mut query = TaskQuery::default().with_limit(MOST);
@@ -53,6 +62,15 @@ impl ScanService {
                 Completions { values, total: list.total }
             }
             Completable::Pool => Completions::of(self.scanners.pools().iter().map(|pool| pool.name.to_string()), begin),
+            Completable::Policy => {
+                let pools = self.list_policies(pool).await?.pools;
+                let left_out: usize = pools.iter().map(|pool| pool.policies_left_out).sum();
+                let names = pools.into_iter().flat_map(|pool| pool.policies).map(|policy| policy.name);
+                let mut seen = HashSet::new();
+                let found = Completions::of(names.filter(|name| seen.insert(name.clone())), begin);
+                // Those that are not listed may be among them.
+                Completions { total: found.total + left_out, ..found }
+            }
             Completable::Profile => Completions::of(Profile::names().map(str::to_owned), begin),
         })
     }
@@ -78,16 +96,17 @@ mod tests {
         let f = fixture().await;
         let first = f.service.submit(request()).await.unwrap().task_id;
         let second = f.service.submit(request()).await.unwrap().task_id;
-        let all = f.service.completions(Completable::TaskId, "").await.unwrap();
+        let all = f.service.completions(Completable::TaskId, "", None).await.unwrap();
         assert_eq!(all.total, 2);
         assert!(all.values.contains(&first.to_string()) && all.values.contains(&second.to_string()), "{all:?}");
-        let one = f.service.completions(Completable::TaskId, &second.as_str().to_ascii_uppercase()).await.unwrap();
+        let one =
+            f.service.completions(Completable::TaskId, &second.as_str().to_ascii_uppercase(), None).await.unwrap();
         assert_eq!((one.values, one.total), (vec![second.to_string()], 1));
-        assert_eq!(f.service.completions(Completable::TaskId, "zz").await.unwrap(), Completions::default());
+        assert_eq!(f.service.completions(Completable::TaskId, "zz", None).await.unwrap(), Completions::default());
         let pool = f.service.scanners().default_pool().name.to_string();
-        let pools = f.service.completions(Completable::Pool, &pool).await.unwrap();
+        let pools = f.service.completions(Completable::Pool, &pool, None).await.unwrap();
         assert!(pools.values.contains(&pool), "{pools:?}");
-        let profiles = f.service.completions(Completable::Profile, "B").await.unwrap();
+        let profiles = f.service.completions(Completable::Profile, "B", None).await.unwrap();
         assert_eq!(profiles.values, ["brief"]);
     }
 }

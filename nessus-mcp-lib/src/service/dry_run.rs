@@ -128,7 +128,7 @@ impl ScanService {
         let stats = self.queue.stats(&pool.name).await?;
         let mut query = TaskQuery::default().with_limit(1);
         query.targets = Some(targets);
-        let last = self.tasks.list(query).await?.tasks.into_iter().next();
+        let last = self.tasks_matching(query).await?.tasks.into_iter().next();
         let policy = task.payload.policy_name.or(task.payload.policy);
         Ok(DryRunView {
             dry_run: true,

@@ -62,8 +62,8 @@ const BESIDE_TOOLS: &str = "
 ## Resources
 
 `resources/list` has the first two and the 50 newest tasks, the templates the others. What is not there, or not yet, is a protocol error:
--32002, since the revision 2026-07-28 -32602. The variables are completed, as are the arguments of the prompts that name tasks, pools or
-profiles: by what the names begin with, in any case, at most 100.
+-32002, since the revision 2026-07-28 -32602. The variables are completed, as are the arguments of the prompts that name tasks, pools,
+policies or profiles: by what the names begin with, in any case, at most 100.
 ";
 
 /// What the types do not say about a tool.

@@ -167,3 +167,19 @@ async fn a_scan_that_logs_in_may_leave_that_to_its_policy() {
     let task = f.service.tasks().get(&submitted.task_id).await.unwrap();
     assert_eq!((task.payload.credential, task.scan_type), (None, crate::task::ScanType::Trusted));
 }
+
+#[tokio::test]
+async fn policies_are_completed() {
+    let Scanners { f, .. } = scanners().await;
+    let pool = pool();
+    let complete =
+        async |begin: &str, pool: Option<&str>| f.service.completions(Completable::Policy, begin, pool).await;
+    let all = complete("", None).await.unwrap();
+    assert_eq!(
+        (all.values, all.total),
+        (["Weekly", "Only here", "Twice", "Nine", "Five"].map(str::to_owned).to_vec(), 5)
+    );
+    let some = complete("w", Some(pool.as_str())).await.unwrap();
+    assert_eq!((some.values, some.total), (vec!["Weekly".to_owned()], 1));
+    assert_eq!(complete("", Some("nowhere")).await.unwrap_err().code(), "unknown_pool");
+}
