@@ -176,8 +176,18 @@ pub struct Submission {
 
 /// A request that was checked, except for its scope.
 struct Accepted {
+    request: SubmitRequest,
     task: Task,
     targets: TargetSet,
+    request_hash: String,
+}
+
+/// A request that a submit would accept. Nothing of it is stored.
+pub(super) struct Prepared {
+    request: SubmitRequest,
+    pub(super) task: Task,
+    /// Its hosts, those that its names stand for included.
+    pub(super) target_hosts: u64,
     request_hash: String,
 }
 
@@ -189,18 +199,31 @@ impl ScanService {
     /// cases nothing is left behind, and for a disk that fails. When the queue fails later the task is accepted: it is on the
     /// disk, and the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
+        let prepared = self.prepare(request).await?;
+        self.store(prepared).await
+    }
+
+    /// Makes every check of a submit, and stores nothing.
+    pub(super) async fn prepare(&self, request: SubmitRequest) -> Result<Prepared, ServiceError> {
         // Targets may be as long as a request, so they are read where that holds up nobody.
         let service = self.clone();
-        let read = blocking::run(move || service.accept(&request).map(|accepted| (accepted, request)));
-        let (accepted, request) = read.await.map_err(ServiceError::stopping)??;
-        let Accepted { mut task, targets, request_hash } = accepted;
+        let read = blocking::run(move || service.accept(request));
+        let Accepted { request, mut task, targets, request_hash } = read.await.map_err(ServiceError::stopping)??;
         let checked = self.scope.check(&targets).await?;
-        if !checked.would_refuse.is_empty() {
-            let refused = checked.would_refuse.join("; ");
+        let target_hosts = targets.with_addresses(&checked.addresses).host_count();
+        let target_hosts = u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER);
+        task.scope = ScopeRecord::of(checked, task.created_at);
+        Ok(Prepared { request, task, target_hosts, request_hash })
+    }
+
+    /// Accepts what was checked.
+    async fn store(&self, prepared: Prepared) -> Result<Submission, ServiceError> {
+        let Prepared { request, mut task, target_hosts, request_hash } = prepared;
+        if let Some(refused) =
+            task.scope.as_ref().map(|scope| scope.would_refuse.join("; ")).filter(|all| !all.is_empty())
+        {
             warn!(task_id = %task.task_id, refused, "a scan that the policy would refuse is accepted: it is a dry run");
         }
-        let target_hosts = targets.with_addresses(&checked.addresses).host_count();
-        task.scope = ScopeRecord::of(checked, task.created_at);
         let bound = self.index.ensure().await?;
         let mut repeated = false;
         if let Some(key) = &request.idempotency_key {
@@ -279,7 +302,7 @@ impl ScanService {
             scanner_pool: task.scanner_pool,
             scanner_instance: task.scanner_instance_id,
             queue_position,
-            target_hosts: u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER),
+            target_hosts,
             targets: targets::shortened(&task.payload.targets),
             idempotent: repeated,
             next_poll_seconds: (!task.status.is_terminal()).then_some(FIRST_POLL_SECONDS),
@@ -304,7 +327,7 @@ impl ScanService {
     }
 
     /// Everything that can be refused without touching disk, queue or network.
-    fn accept(&self, request: &SubmitRequest) -> Result<Accepted, ServiceError> {
+    fn accept(&self, request: SubmitRequest) -> Result<Accepted, ServiceError> {
         let name = check_text("name", &request.name, MAX_NAME)?;
         if name.is_empty() {
             let hint = "give the scan a name of 1 to 255 characters".to_owned();
@@ -339,7 +362,7 @@ impl ScanService {
         }
         task.submitted_by.clone_from(&request.submitted_by);
         let request_hash = request_hash(&task, self.credentials.fingerprint(login)?);
-        Ok(Accepted { task, targets, request_hash })
+        Ok(Accepted { request, task, targets, request_hash })
     }
 
     /// The pool of this name, or the default pool.
