@@ -178,6 +178,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         ttl: Duration,
     ) -> Result<IdempotencyOutcome, QueueError>;
 
+    /// What `key` stands for; `None` when it is free.
+    async fn idempotency_entry(&self, key: &str) -> Result<Option<IdempotencyEntry>, QueueError>;
+
     /// Lets `key` stand for `entry` for `ttl` from now, whatever it stood for: a queue that has lost its data gets the keys back
     /// that task files remember.
     async fn restore_idempotency_key(

@@ -13,6 +13,7 @@ mod health;
 mod list;
 mod orphaned;
 mod reload;
+mod repeated;
 mod results;
 mod shorten;
 mod status;

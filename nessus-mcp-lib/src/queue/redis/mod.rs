@@ -164,6 +164,10 @@ impl RedisQueue {
         binding.map_err(|error| errors::unexpected(self.calls.location(), error))
     }
 
+    fn read_entry(&self, text: &str) -> Result<IdempotencyEntry, QueueError> {
+        serde_json::from_str(text).map_err(|error| errors::unexpected(self.calls.location(), error))
+    }
+
     /// Throws out an entry that was leased and then could not be read.
     async fn dead_letter_unreadable(&self, pool: &PoolName, id: String, owner: String) -> Result<(), QueueError> {
         let settle = self.script(&scripts::SETTLE, pool, [id, owner, "corrupted".to_owned()]);
@@ -406,13 +410,17 @@ impl Queue for RedisQueue {
         let Some(existing) = self.calls.read::<Option<String>>(reply.value)? else {
             return Ok(IdempotencyOutcome::Claimed);
         };
-        let existing: IdempotencyEntry =
-            serde_json::from_str(&existing).map_err(|error| errors::unexpected(self.calls.location(), error))?;
+        let existing = self.read_entry(&existing)?;
         // The reply that was lost said that the key is the caller's.
         if reply.repeated && existing == *entry {
             return Ok(IdempotencyOutcome::Claimed);
         }
         Ok(IdempotencyOutcome::Existing(existing))
+    }
+
+    async fn idempotency_entry(&self, key: &str) -> Result<Option<IdempotencyEntry>, QueueError> {
+        let entry: Option<String> = self.calls.ask(cmd("GET").arg(keys::idempotency(key))).await?;
+        entry.map(|entry| self.read_entry(&entry)).transpose()
     }
 
     async fn restore_idempotency_key(

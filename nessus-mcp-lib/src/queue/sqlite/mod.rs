@@ -304,6 +304,11 @@ impl Queue for SqliteQueue {
         self.write(move |step, now| shared::claim_idempotency_key(step, now, &key, &entry, now.plus(ttl))).await
     }
 
+    async fn idempotency_entry(&self, key: &str) -> Result<Option<IdempotencyEntry>, QueueError> {
+        let key = key.to_owned();
+        self.read(move |view, now| shared::idempotency_entry(view, now, &key)).await
+    }
+
     async fn restore_idempotency_key(
         &self,
         key: &str,
