@@ -27,6 +27,7 @@ mod body;
 mod circuit;
 mod entry;
 mod error;
+mod hosts;
 mod interface;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -46,6 +47,7 @@ pub use self::{
         Settlement, SlotOutcome, pause_after_losses,
     },
     error::{BoxError, QueueError},
+    hosts::{ChargeOutcome, HostCharge},
     interface::Queue,
     url::{QueueUrl, open},
 };

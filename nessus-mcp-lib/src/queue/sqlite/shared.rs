@@ -136,6 +136,11 @@ pub(super) fn set_idempotency_key(
     Ok(())
 }
 
+pub(super) fn forget_idempotency_key(step: &Transaction<'_>, key: &str, task: &TaskId) -> rusqlite::Result<()> {
+    step.prepare_cached("DELETE FROM idempotency WHERE key = ?1 AND task_id = ?2")?.execute([key, task.as_str()])?;
+    Ok(())
+}
+
 pub(super) fn binding(view: &Transaction<'_>) -> rusqlite::Result<Option<Binding>> {
     view.prepare_cached("SELECT value FROM facts WHERE name = 'binding'")?
         .query_row([], |row| {
