@@ -284,13 +284,3 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         Ok(Vec::new())
     }
 }
-
-/// Enqueues a task that is to run (again). If it is among the dead letters, it leaves them: a task that is alive has none.
-/// Whether the queue did not have it.
-pub(crate) async fn requeue(queue: &dyn Queue, pool: &PoolName, body: &TaskBody) -> Result<bool, QueueError> {
-    Ok(match queue.retry_dead(pool, body).await? {
-        RetryDeadOutcome::Requeued => true,
-        RetryDeadOutcome::AlreadyQueued => false,
-        RetryDeadOutcome::NotFound => queue.enqueue(pool, body).await? == EnqueueOutcome::Added,
-    })
-}

@@ -35,6 +35,7 @@ pub mod redis;
 pub mod sqlite;
 mod url;
 
+pub(crate) use self::entry::IDEMPOTENCY_TTL;
 #[cfg(feature = "testing")]
 pub use self::interface::MockQueue;
 pub use self::{
@@ -51,4 +52,3 @@ pub use self::{
     interface::Queue,
     url::{QueueUrl, open},
 };
-pub(crate) use self::{entry::IDEMPOTENCY_TTL, interface::requeue};

@@ -10,6 +10,7 @@ mod error;
 mod estimate;
 mod gate;
 mod health;
+mod hosts;
 mod list;
 mod orphaned;
 mod reload;

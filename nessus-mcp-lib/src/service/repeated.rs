@@ -8,6 +8,7 @@ use super::{
 use crate::{
     blocking,
     credentials::Credentials,
+    housekeeping,
     ids::{InstanceId, PoolName},
     task::{Task, TaskError},
 };
@@ -30,6 +31,10 @@ impl ScanService {
             Err(TaskError::NotFound(_)) => return Ok(None),
             read => read?,
         };
+        if housekeeping::is_withdrawn(&task) {
+            self.queue.forget_idempotency_key(key.as_str(), &task.task_id).await?;
+            return Ok(None);
+        }
         let (credentials, request) = (self.credentials.clone(), request.clone());
         let compare = move || {
             let is_same = match as_if_made_again(&request, task.clone())? {

@@ -17,10 +17,10 @@ use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     blocking,
     credentials::Login,
-    error::{chain, counted, excerpt},
+    error::{Classified as _, chain, counted, excerpt},
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
-    queue::{IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
+    queue::{IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome},
     results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
     targets::{self, TargetSet},
@@ -200,6 +200,14 @@ impl ScanService {
     /// cases nothing is left behind, and for a disk that fails. When the queue fails later the task is accepted: it is on the
     /// disk, and the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
+        let submitted = self.submit_uncounted(request).await;
+        if let Err(ServiceError::Scope(refused)) = &submitted {
+            self.metrics.scope_refused(refused.code());
+        }
+        submitted
+    }
+
+    async fn submit_uncounted(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
         if let Some(key) = &request.idempotency_key
             && let Some((task, target_hosts)) = self.standing(&request, key).await?
         {
@@ -218,15 +226,14 @@ impl ScanService {
         let checked = self.scope.check(&targets).await?;
         let target_hosts = as_json_integer(targets.with_addresses(&checked.addresses).host_count());
         task.scope = ScopeRecord::of(checked, task.created_at);
+        task.charged_hosts.extend(self.charge_for(target_hosts).await?);
         Ok(Prepared { request, task, target_hosts, request_hash })
     }
 
     /// Accepts what was checked.
-    async fn store(&self, prepared: Prepared) -> Result<Submission, ServiceError> {
+    pub(super) async fn store(&self, prepared: Prepared) -> Result<Submission, ServiceError> {
         let Prepared { request, mut task, target_hosts, request_hash } = prepared;
-        if let Some(refused) =
-            task.scope.as_ref().map(|scope| scope.would_refuse.join("; ")).filter(|all| !all.is_empty())
-        {
+        if let Some(refused) = shorten::refusals(&task) {
             warn!(task_id = %task.task_id, refused, "a scan that the policy would refuse is accepted: it is a dry run");
         }
         let bound = self.index.ensure().await?;
@@ -264,7 +271,7 @@ impl ScanService {
             && self.index.settle(&task).await.is_ok_and(|keeps| !keeps)
         {
             // The queue was emptied meanwhile, and the key given to another request: that is the one to answer for.
-            return Box::pin(self.submit(request)).await;
+            return Box::pin(self.submit_uncounted(request)).await;
         }
         self.answer(task, target_hosts, repeated).await
     }
@@ -280,9 +287,11 @@ impl ScanService {
             }
         };
         let mut in_queue = task.status == TaskStatus::Queued;
-        if !task.status.is_terminal()
-            && let Err(error) = self.enqueue(&task).await
-        {
+        let enqueued = if task.status.is_terminal() { Ok(None) } else { self.enqueue(&task).await };
+        if let Ok(Some(refused)) = enqueued {
+            return Err(refused.into());
+        }
+        if let Err(error) = enqueued {
             self.index.notice_failure();
             // The task is on the disk and will run: an error here would make the caller submit it a second time.
             warn!(task_id = %task.task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
@@ -326,12 +335,6 @@ impl ScanService {
         let (credentials, task_id, login) = (self.credentials.clone(), task_id.clone(), request.login.clone());
         let sealed = blocking::run(move || credentials.seal(&task_id, login.as_ref()));
         Ok(sealed.await.map_err(ServiceError::stopping)??)
-    }
-
-    async fn enqueue(&self, task: &Task) -> Result<(), ServiceError> {
-        let body = TaskBody::parse(task.queue_entry().to_string())?;
-        self.queue.enqueue(&task.scanner_pool, &body).await?;
-        Ok(())
     }
 
     /// Everything that can be refused without touching disk, queue or network.

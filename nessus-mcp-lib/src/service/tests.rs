@@ -1,5 +1,6 @@
 //! Submitting and asking, on a real SQLite queue, without a worker.
 
+mod hosts;
 mod logins;
 mod repeats;
 

@@ -93,6 +93,7 @@ const OF_A_LOGIN: &[&str] = &[
     "no_secret_key",
     "invalid_targets",
     "out_of_scope",
+    "daily_host_limit",
     "invalid_argument",
     "unknown_pool",
     "unknown_instance",
@@ -177,7 +178,7 @@ fn facts() -> Vec<Facts> {
         Facts::of::<control::RetryArguments, ControlView>(
             "retry_scan",
             json!({ "task_id": task }),
-            &["invalid_argument", "task_not_found", "not_retryable", "unknown_pool"],
+            &["invalid_argument", "task_not_found", "not_retryable", "unknown_pool", "daily_host_limit"],
         ),
         Facts::of::<inventory::PoolArgument, ScannersView>(
             "list_scanners",
