@@ -6,6 +6,7 @@ use super::*;
 use crate::{
     policy::{Policy, Scope, TableResolver},
     queue::{HostCharge, sqlite::SqliteQueue},
+    task::Task,
     time::ManualClock,
 };
 
@@ -45,7 +46,7 @@ impl Days {
     /// The hosts of the tasks that count against a day, by their files.
     async fn by_the_files(&self, day: &str) -> u64 {
         let tasks = self.tasks.list(TaskQuery::default()).await.unwrap().tasks;
-        let charged = tasks.iter().flat_map(|task| task.standing_charges()).filter(|charged| charged.day == day);
+        let charged = tasks.iter().flat_map(Task::standing_charges).filter(|charged| charged.day == day);
         charged.map(|charged| charged.hosts).sum()
     }
 }

@@ -66,7 +66,8 @@ macro_rules! queue_conformance_tests {
         )*
     };
     (@each calls ($harness:expr) $($check:ident)*) => {
-        $( $crate::testing::queue_conformance::$check(&$harness.await).await; )*
+        // Boxed: together they would be a future of many kilobytes.
+        $( Box::pin(async { $crate::testing::queue_conformance::$check(&$harness.await).await }).await; )*
     };
     (@all $what:ident $harness:tt) => {
         $crate::queue_conformance_tests! { @each $what $harness
