@@ -343,6 +343,8 @@ fn a_policy_is_checked_and_says_what_it_decides() {
     };
     let policy = "allow: [10.0.0.0/8]\ndeny: [10.0.0.8/29]\n";
     assert!(data(check(policy, &[])).ends_with("policy.yaml: mode enforce\n"));
+    let daily = data(check(&format!("{policy}max_hosts_per_day: 2000\n"), &[]));
+    assert!(daily.ends_with("policy.yaml: mode enforce, 2000 hosts per day\n"), "{daily}");
     let accepted = data(check(policy, &["--targets", "10.0.0.0-10.0.0.3"]));
     assert!(accepted.ends_with("\naccepted: 4 hosts: 10.0.0.0/30\n"), "{accepted}");
     let refused = check(policy, &["--targets", "10.0.0.0/24"]);

@@ -40,10 +40,11 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 30] = [
+    pub const POINTS: [&str; 34] = [
         "submit_key_claimed",
         "submit_login_sealed",
         "submit_task_written",
+        "submit_withdrawn",
         "submit_enqueued",
         "submit_before_reply",
         "worker_claimed",
@@ -55,6 +56,7 @@ mod armed {
         "worker_created",
         "worker_scan_adopted",
         "worker_scan_saved",
+        "worker_launch_noted",
         "worker_launch_confirmed",
         "worker_launched",
         "worker_launch_saved",
@@ -68,6 +70,8 @@ mod armed {
         "worker_login_removed",
         "worker_after_final_state",
         "worker_before_acknowledge",
+        "worker_hosts_given_back",
+        "cancel_hosts_given_back",
         "rebuild_pauses_restored",
         "rebuild_letters_restored",
         "rebuild_tasks_enqueued",

@@ -65,6 +65,17 @@ impl Timestamp {
         self.zoned().strftime("%Y%m%d_%H%M%S").to_string()
     }
 
+    /// Its day in UTC, as `YYYY-MM-DD`.
+    pub fn utc_day(self) -> String {
+        self.zoned().strftime("%Y-%m-%d").to_string()
+    }
+
+    /// When its day in UTC ends and the next begins.
+    pub fn end_of_utc_day(self) -> Self {
+        const DAY: i64 = 86_400_000;
+        Self::from_millis((self.0.div_euclid(DAY) + 1).saturating_mul(DAY))
+    }
+
     fn zoned(self) -> jiff::Zoned {
         jiff::Timestamp::from_millisecond(self.0)
             .unwrap_or(jiff::Timestamp::UNIX_EPOCH)

@@ -6,6 +6,7 @@ mod binding;
 mod circuits;
 mod crowds;
 mod failures;
+mod hosts;
 mod logins;
 mod lost_queue;
 mod policies;

@@ -4,6 +4,7 @@ use std::{path::Path, time::Duration};
 
 use nessus_mcp_lib::{client::ScanArguments, durable, task::TaskStatus};
 use nessus_mcp_tests::{
+    binaries,
     deployment::Deployment,
     processes::{Process, entries, until},
     sim::{NessusSim, SimConfig},
@@ -69,6 +70,14 @@ async fn a_scope_is_kept_by_server_and_worker_and_changes_as_a_whole_or_not_at_a
     hang_up(&[&site.server.process], "the scope policy is refused").await;
     assert!(site.server.process.log().contains("policy.yaml:2: unknown key `denny`, did you mean `deny`?"));
     assert!(refused(&site, "10.0.0.1").await.contains("out of scope"));
+
+    // A process that starts with such a file does not begin, and says the same.
+    for binary in [binaries::server(), binaries::worker()] {
+        let subcommand: &[&str] = if binary == binaries::server() { &["serve"] } else { &[] };
+        let refused = site.deployment.program(binary, subcommand).args(argument).run();
+        let said = "policy.yaml:2: unknown key `denny`, did you mean `deny`? (column 1; the keys are: ";
+        assert!(refused.code == Some(78) && refused.stderr.contains(said), "{refused:?}");
+    }
 
     // The worker has a look of its own: here its policy is a stricter one than that with which the scan was submitted.
     write(&path, POLICY);

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod hosts;
 mod logins;
 mod points;
 
@@ -70,6 +71,7 @@ fn a_worker_that_dies_at_any_step_is_replaced() {
     for_each_point("worker_", async |point| match point {
         "worker_scan_adopted" => dies_adopting(point).await,
         "worker_scan_stopped" => dies_stopping(point).await,
+        "worker_hosts_given_back" => hosts::dies_giving_back(point).await,
         "worker_login_removed" => logins::dies_after_the_login_is_removed(point).await,
         _ => dies_in_the_lifecycle(point).await,
     });
@@ -176,6 +178,7 @@ async fn a_retry_before_the_queue_has_heard_of_the_failure_is_not_lost() {
 #[test]
 fn a_server_that_dies_at_any_step_of_a_submit_accepts_one_task() {
     for_each_point("submit_", async |point| match point {
+        "submit_withdrawn" => hosts::dies_refusing(point).await,
         "submit_login_sealed" => logins::dies_before_the_task_is_written(point).await,
         _ => dies_in_a_submit(point).await,
     });
@@ -253,7 +256,8 @@ fn every_point_of_the_source_is_in_the_list() {
     let in_the_source = points::in_the_source();
     let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
-    let is_tried = |name: &String| ["submit_", "worker_", "rebuild_"].iter().any(|prefix| name.starts_with(prefix));
+    let is_tried =
+        |name: &String| ["submit_", "worker_", "rebuild_", "cancel_"].iter().any(|prefix| name.starts_with(prefix));
     assert!(listed.iter().all(is_tried), "no test tries it");
 }
 

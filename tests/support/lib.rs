@@ -5,6 +5,7 @@
 //! processes    a binary as a process: clean environment, bounded waits, signals
 //! binaries     the binaries of the workspace, built when they are needed
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
+//! hosts        what a day counts, as a server tells and as the files say
 //! proxy        a way to a server on which replies get lost, or that is cut for a while
 //! redis        Redis servers that a test starts itself
 //! redis_groups a cluster, and a master with a replica and a sentinel
@@ -16,6 +17,7 @@
 pub mod binaries;
 pub mod chaos;
 pub mod deployment;
+pub mod hosts;
 pub mod outage;
 pub mod processes;
 pub mod proxy;

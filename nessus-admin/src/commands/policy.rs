@@ -14,7 +14,11 @@ pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
     let settings = args.scope.apply(Settings::new(".", "scanners.yaml"))?;
     let scope = ScanService::load_scope(&settings).await?;
     let policy = match scope.file() {
-        Some(file) => format!("{}: mode {}", file.display(), scope.policy().mode()),
+        Some(file) => {
+            let most = scope.policy().max_hosts_per_day();
+            let day = most.map(|most| format!(", {} per day", counted(most, "host", "hosts"))).unwrap_or_default();
+            format!("{}: mode {}{day}", file.display(), scope.policy().mode())
+        }
         None => "no scope is set (`--policy-config` or `POLICY_CONFIG` names a policy)".to_owned(),
     };
     output::lines([policy]);

@@ -108,6 +108,23 @@ impl Credentials {
         }
     }
 
+    /// What the task of a repeated request says of its login, whether that may be used now or not. What stands of a stored
+    /// login in the task that is there, `standing`, is what it was then.
+    pub(crate) fn repeated(
+        login: Option<&Login>,
+        standing: Option<&CredentialReference>,
+    ) -> Option<CredentialReference> {
+        match login? {
+            Login::Inline(login) => Some(reference(None, login)),
+            Login::Stored(id) => {
+                let same = standing.filter(|standing| standing.id.as_ref() == Some(id)).cloned();
+                let other =
+                    CredentialReference { id: Some(id.clone()), kind: None, username: None, escalation_method: None };
+                Some(same.unwrap_or(other))
+            }
+        }
+    }
+
     /// What may stand of a login in the hash of its request: nothing of one that the request names by its id.
     pub(crate) fn fingerprint(&self, login: Option<&Login>) -> Result<Option<String>, CredentialError> {
         match login {

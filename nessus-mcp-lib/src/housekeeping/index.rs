@@ -19,8 +19,9 @@ use tokio::{sync::Notify, time::Instant};
 use tracing::{debug, error, warn};
 
 use super::{
+    error::ReconcileError,
     rebuild::rebuild,
-    reconcile::{GRACE, ReconcileError, keeps_its_key, reconcile},
+    reconcile::{GRACE, keeps_its_key, reconcile},
 };
 use crate::{
     error::{Classified, ErrorKind, chain},
@@ -289,43 +290,6 @@ fn check(file: &QueueFile, binding: Option<Binding>) -> Result<Option<Binding>, 
             Err(ReconcileError::Mismatch { directory: file.id.clone(), queue: binding.directory })
         }
         binding => Ok(binding),
-    }
-}
-
-impl Classified for ReconcileError {
-    fn code(&self) -> &'static str {
-        match self {
-            Self::Task(error) => error.code(),
-            Self::Queue(error) => error.code(),
-            Self::Body(error) => error.code(),
-            Self::Mismatch { .. } => "queue_mismatch",
-            Self::DirectoryChanged { .. } => "data_directory_changed",
-        }
-    }
-
-    fn kind(&self) -> ErrorKind {
-        match self {
-            Self::Task(error) => error.kind(),
-            Self::Queue(error) => error.kind(),
-            Self::Body(error) => error.kind(),
-            Self::Mismatch { .. } | Self::DirectoryChanged { .. } => ErrorKind::Configuration,
-        }
-    }
-
-    fn hint(&self) -> Option<String> {
-        match self {
-            Self::Task(error) => error.hint(),
-            Self::Queue(error) => error.hint(),
-            Self::Body(error) => error.hint(),
-            Self::Mismatch { .. } => Some(
-                "look at `DATA_DIR` and `QUEUE_URL`; to let the queue belong to this data directory from now on, run \
-                 `nessus-admin queue rebind`"
-                    .to_owned(),
-            ),
-            Self::DirectoryChanged { .. } => {
-                Some("see whether the disk of the data directory is mounted, then restart the process".to_owned())
-            }
-        }
     }
 }
 

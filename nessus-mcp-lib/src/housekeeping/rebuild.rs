@@ -7,7 +7,11 @@ use std::collections::{HashMap, HashSet};
 
 use tracing::{info, warn};
 
-use super::reconcile::{ReconcileError, enqueue_unfinished, key_of};
+use super::{
+    error::ReconcileError,
+    hosts,
+    reconcile::{enqueue_unfinished, key_of},
+};
 use crate::{
     circuit_breaker::CircuitCommand,
     error::chain,
@@ -23,7 +27,7 @@ const REBUILT: &str = "operator, before the queue was rebuilt";
 /// Dead letters that are looked at at once.
 const LETTERS: u32 = 500;
 
-/// Restores pauses and isolations, then idempotency keys and dead letters, then the tasks that have not ended.
+/// Restores pauses and isolations, then idempotency keys, hosts that count against a day and dead letters, then the tasks that have not ended.
 pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<(), ReconcileError> {
     let file = tasks.queue_file().await?;
     restore_pauses_and_isolations(&file, queue).await?;
@@ -46,6 +50,7 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
             queue.restore_idempotency_key(key, &entry, left).await?;
             keys += 1;
         }
+        hosts::restore(queue, &task, now).await?;
         if task.status.allows_retry() && task.dismissed_at.is_none() && known.lacks(queue, &task).await? {
             queue.restore_dead_letter(&task.scanner_pool, &letter_of(&task)?).await?;
             letters += 1;

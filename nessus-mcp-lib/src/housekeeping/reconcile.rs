@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use tracing::warn;
 
+use super::{error::ReconcileError, hosts};
 use crate::{
     error::chain,
-    queue::{
-        self, BodyError, EnqueueOutcome, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue, QueueError,
-        TaskBody,
-    },
-    task::{Task, TaskError, TaskKey, TaskManager, TaskQuery, TaskStatus, Writer},
+    queue::{ChargeOutcome, EnqueueOutcome, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue, TaskBody},
+    task::{Task, TaskKey, TaskManager, TaskQuery, TaskStatus, Writer},
     time::Timestamp,
 };
 
@@ -24,38 +22,6 @@ pub(super) const GRACE: Duration = Duration::from_secs(10);
 
 /// A key that is about to expire decides nothing any more: the queue may have given it away rightly.
 const KEY_MARGIN: Duration = Duration::from_secs(3600);
-
-/// Task files and queue that could not be compared, or do not belong together.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ReconcileError {
-    /// The tasks could not be read.
-    #[error(transparent)]
-    Task(#[from] TaskError),
-    /// The queue failed.
-    #[error(transparent)]
-    Queue(#[from] QueueError),
-    /// A task could not be written as a queue entry.
-    #[error(transparent)]
-    Body(#[from] BodyError),
-    /// The queue belongs to another data directory.
-    #[error(
-        "the queue belongs to another data directory: its id is `{queue}`, this directory {}",
-        directory.as_ref().map_or("has none".to_owned(), |id| format!("has `{id}`"))
-    )]
-    Mismatch {
-        /// The id of this directory, if it has one.
-        directory: Option<String>,
-        /// The id of the queue's directory.
-        queue: String,
-    },
-    /// The data directory is not the one it was when the process started.
-    #[error("the data directory is not the one it was: it has no longer the id `{before}`")]
-    DirectoryChanged {
-        /// The id it had.
-        before: String,
-    },
-}
 
 /// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. Logins that tasks
 /// have left behind when they ended are removed.
@@ -89,18 +55,25 @@ pub(super) async fn enqueue_unfinished(
         if !keeps_its_key(tasks, queue, &task, now).await? {
             continue;
         }
-        let body = TaskBody::parse(task.queue_entry().to_string())?;
-        let pool = &task.scanner_pool;
-        // A task that is alive has no letter: that of a retry that was cut short, or from when its file was missing.
-        let is_new = if task.has_started() {
-            let is_new = queue.enqueue_started(pool, &body).await? == EnqueueOutcome::Added;
-            if is_new {
-                queue.retry_dead(pool, &body).await?;
-            }
-            is_new
-        } else {
-            queue::requeue(queue, pool, &body).await?
+        let outcome = match grace {
+            Some(_) => hosts::enqueue(queue, &task).await?,
+            // What is charged was restored before.
+            None => hosts::enqueue_uncharged(queue, &task).await?,
         };
+        let is_new = match outcome {
+            ChargeOutcome::Enqueued(outcome) => outcome == EnqueueOutcome::Added,
+            ChargeOutcome::DayIsFull { used } => {
+                hosts::withdraw(tasks, queue, &task, used).await?;
+                continue;
+            }
+            // It is rebuilt first, and then compared once more.
+            ChargeOutcome::Unbound => return Ok(enqueued),
+        };
+        // A task that is alive has no letter: that of a retry that was cut short, or from when its file was missing.
+        if is_new || !task.has_started() {
+            let body = TaskBody::parse(task.queue_entry().to_string())?;
+            queue.retry_dead(&task.scanner_pool, &body).await?;
+        }
         enqueued += usize::from(is_new);
     }
     Ok(enqueued)

@@ -34,6 +34,24 @@ pub enum ScopeError {
         /// The setting, or the key of `policy.yaml`, that says so.
         limit: &'static str,
     },
+    /// The day has no room for so many hosts.
+    #[error(
+        "the targets are {}, and of the {most} that {day} (UTC) may have, {} used (`max_hosts_per_day`)",
+        counted(*hosts, "host", "hosts"),
+        counted(*used, "is", "are")
+    )]
+    DayIsFull {
+        /// How many there are.
+        hosts: u64,
+        /// How many other scans of the day have.
+        used: u64,
+        /// How many the day may have.
+        most: u64,
+        /// The day, as `YYYY-MM-DD`.
+        day: String,
+        /// When the next begins.
+        next: String,
+    },
     /// A rule of `deny` holds a part of it.
     #[error("`{target}` is out of scope: `deny` has `{rule}`")]
     Denied {
@@ -76,16 +94,25 @@ pub enum ScopeError {
     },
 }
 
+impl ScopeError {
+    /// The code of [`ScopeError::DayIsFull`].
+    pub(crate) const DAY_IS_FULL: &'static str = "daily_host_limit";
+}
+
 impl Classified for ScopeError {
     fn code(&self) -> &'static str {
         match self {
             Self::Targets(error) => error.code(),
+            Self::DayIsFull { .. } => Self::DAY_IS_FULL,
             _ => "out_of_scope",
         }
     }
 
     fn kind(&self) -> ErrorKind {
-        ErrorKind::InvalidInput
+        match self {
+            Self::DayIsFull { .. } => ErrorKind::Conflict,
+            _ => ErrorKind::InvalidInput,
+        }
     }
 
     fn hint(&self) -> Option<String> {
@@ -99,6 +126,14 @@ impl Classified for ScopeError {
             Self::TooManyHosts { limit, .. } => {
                 format!("scan smaller networks, one after the other; an operator can allow more with `{limit}`")
             }
+            Self::DayIsFull { hosts, most, .. } if hosts > most => {
+                "no day has room for this scan: scan smaller networks; an operator can allow more with `max_hosts_per_day`"
+                    .to_owned()
+            }
+            Self::DayIsFull { next, .. } => format!(
+                "scan fewer hosts, or try again at {next}, or earlier if scans are cancelled that have not begun; an operator \
+                 can allow more with `max_hosts_per_day`"
+            ),
             Self::Denied { .. } => {
                 "leave out what is denied, naming the parts of the network that are not; only an operator can change the \
                  policy"

@@ -10,6 +10,7 @@
 //!   - 10.0.0.0/29
 //!   - payroll.corp.example
 //! max_hosts_per_scan: 4096       # default: the setting MAX_HOSTS_PER_SCAN
+//! max_hosts_per_day: 20000       # of all scans together, in UTC; without this key, any number
 //! local: read                    # what this machine may do without a token; with `clients` nothing, unless this says so
 //! clients:
 //!   - name: triage-agent
@@ -42,6 +43,7 @@ struct RawPolicy {
     allow: Option<Vec<Scalar>>,
     deny: Option<Vec<Scalar>>,
     max_hosts_per_scan: Option<Scalar>,
+    max_hosts_per_day: Option<Scalar>,
     local: Option<Scalar>,
     clients: Option<Vec<RawClient>>,
 }
@@ -86,6 +88,7 @@ impl Policy {
             allow: allowed.map(AllowList::new),
             deny: reader.list("deny", raw.deny)?.unwrap_or_default(),
             max_hosts_per_scan: reader.value("max_hosts_per_scan", raw.max_hosts_per_scan, parse_count)?,
+            max_hosts_per_day: reader.value("max_hosts_per_day", raw.max_hosts_per_day, parse_count)?,
             clients: reader.clients(raw.clients.unwrap_or_default())?,
             local: reader.value("local", raw.local, str::parse)?,
             file: None,
@@ -181,10 +184,12 @@ mod tests {
     fn the_keys_are_read() {
         let policy = parse(
             "mode: dry_run\nallow: [10.0.0.0/8, \"*.corp.example\"]\ndeny:\n  - ${OFFICE}\n  - db.corp.example\n\
-             max_hosts_per_scan: 4096\n",
+             max_hosts_per_scan: 4096\nmax_hosts_per_day: 20000\n",
         )
         .unwrap();
         assert_eq!((policy.mode, policy.max_hosts_per_scan), (PolicyMode::DryRun, Some(4096)));
+        assert_eq!(policy.max_hosts_per_day(), Some(20_000));
+        assert_eq!(parse("mode: off\nmax_hosts_per_day: 20000").unwrap().max_hosts_per_day(), None);
         assert_eq!(
             policy.deny.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>(),
             ["10.1.0.0/16", "db.corp.example"]
@@ -200,6 +205,7 @@ mod tests {
         let used = |line: &str| line.strip_prefix('#').filter(|line| !line.starts_with('#')).map(str::to_owned);
         let policy = parse(&example.lines().filter_map(used).collect::<Vec<_>>().join("\n")).unwrap();
         assert!(policy.allow.is_some() && !policy.deny.is_empty() && policy.max_hosts_per_scan.is_some(), "{policy:?}");
+        assert!(policy.max_hosts_per_day().is_some(), "{policy:?}");
         assert!(policy.local.is_some() && policy.clients().len() == 1, "{policy:?}");
         assert_eq!(policy.mode, PolicyMode::DryRun);
     }
@@ -216,6 +222,8 @@ mod tests {
     #[case("deny: [\"\"]\n", "policy.yaml:1: `deny[0]` is no target: no targets are given")]
     #[case("deny: [\"${NONE}\"]\n", "policy.yaml:1: `deny[0]` refers to the environment variable `NONE`")]
     #[case("max_hosts_per_scan: 0\n", "policy.yaml:1: `max_hosts_per_scan` must be a whole number from 1 on")]
+    #[case("max_hosts_per_day: many\n", "policy.yaml:1: `max_hosts_per_day` must be a whole number from 1 on")]
+    #[case("max_hosts_a_day: 5\n", "policy.yaml:1: unknown key `max_hosts_a_day`, did you mean `max_hosts_per_day`?")]
     #[case("mode: off\nmode: enforce\n", "policy.yaml:2:")]
     #[case("allow: 10.0.0.0/8\n", "policy.yaml:1:")]
     #[case("- mode\n", "policy.yaml:1:")]

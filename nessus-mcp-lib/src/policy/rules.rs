@@ -88,6 +88,7 @@ pub struct Policy {
     pub(super) allow: Option<AllowList>,
     pub(super) deny: Vec<DenyRule>,
     pub(super) max_hosts_per_scan: Option<u64>,
+    pub(super) max_hosts_per_day: Option<u64>,
     pub(super) clients: Clients,
     pub(super) local: Option<Role>,
     /// The file it was read from, if it was.
@@ -98,6 +99,11 @@ impl Policy {
     /// Whether its rules are applied.
     pub const fn mode(&self) -> PolicyMode {
         self.mode
+    }
+
+    /// The most hosts of all scans of a day, unless the rules are not looked at.
+    pub fn max_hosts_per_day(&self) -> Option<u64> {
+        self.max_hosts_per_day.filter(|_| self.mode != PolicyMode::Off)
     }
 
     /// The clients that have a token.

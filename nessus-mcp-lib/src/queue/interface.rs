@@ -13,6 +13,7 @@ use super::{
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
+    hosts::{ChargeOutcome, HostCharge},
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
@@ -49,6 +50,31 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// As [`enqueue`](Self::enqueue), for a task that has started: before all others, for [`claim_started`](Self::claim_started)
     /// to find.
     async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError>;
+
+    /// As [`enqueue`](Self::enqueue), or as [`enqueue_started`](Self::enqueue_started) for a task that has `started`, and
+    /// charges its hosts to a day, unless that was done before.
+    ///
+    /// It does neither when the day has no room for the hosts, which [`HostCharge::most`] says, and when the queue is not
+    /// [bound](Self::binding): then it may have lost what is charged. What is charged already needs no room. Of several
+    /// callers at once no more are charged than the day has room for. It is one step, but a backend that cannot change
+    /// both at once charges first; then a repeated call enqueues.
+    async fn enqueue_charged(
+        &self,
+        pool: &PoolName,
+        body: &TaskBody,
+        charge: &HostCharge,
+        started: bool,
+    ) -> Result<ChargeOutcome, QueueError>;
+
+    /// Charges hosts that were charged before, whatever room the day has: a queue that has lost its data gets back what task
+    /// files remember. Repeated, it changes nothing.
+    async fn restore_charge(&self, charge: &HostCharge) -> Result<(), QueueError>;
+
+    /// Gives back what was charged, whoever has asked for it; does nothing when it is not charged (any more).
+    async fn give_back(&self, charge: &HostCharge) -> Result<(), QueueError>;
+
+    /// How many hosts of a scope are charged to a day, `YYYY-MM-DD`. An old day may have been forgotten.
+    async fn charged_hosts(&self, scope: &str, day: &str) -> Result<u64, QueueError>;
 
     /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none. From a paused pool, only as
     /// [`claim_started`](Self::claim_started) does.
@@ -178,6 +204,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         ttl: Duration,
     ) -> Result<IdempotencyOutcome, QueueError>;
 
+    /// What `key` stands for; `None` when it is free.
+    async fn idempotency_entry(&self, key: &str) -> Result<Option<IdempotencyEntry>, QueueError>;
+
     /// Lets `key` stand for `entry` for `ttl` from now, whatever it stood for: a queue that has lost its data gets the keys back
     /// that task files remember.
     async fn restore_idempotency_key(
@@ -186,6 +215,9 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
         entry: &IdempotencyEntry,
         ttl: Duration,
     ) -> Result<(), QueueError>;
+
+    /// Frees `key` if it stands for this task.
+    async fn forget_idempotency_key(&self, key: &str, task: &TaskId) -> Result<(), QueueError>;
 
     /// Puts a dead letter back that was lost, as old as it was, unless its task is ready, delayed or leased. The letter names a
     /// task. Repeated, it changes nothing.
@@ -251,14 +283,4 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     async fn warnings(&self) -> Result<Vec<String>, QueueError> {
         Ok(Vec::new())
     }
-}
-
-/// Enqueues a task that is to run (again). If it is among the dead letters, it leaves them: a task that is alive has none.
-/// Whether the queue did not have it.
-pub(crate) async fn requeue(queue: &dyn Queue, pool: &PoolName, body: &TaskBody) -> Result<bool, QueueError> {
-    Ok(match queue.retry_dead(pool, body).await? {
-        RetryDeadOutcome::Requeued => true,
-        RetryDeadOutcome::AlreadyQueued => false,
-        RetryDeadOutcome::NotFound => queue.enqueue(pool, body).await? == EnqueueOutcome::Added,
-    })
 }

@@ -27,6 +27,7 @@ mod body;
 mod circuit;
 mod entry;
 mod error;
+mod hosts;
 mod interface;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -34,6 +35,7 @@ pub mod redis;
 pub mod sqlite;
 mod url;
 
+pub(crate) use self::entry::IDEMPOTENCY_TTL;
 #[cfg(feature = "testing")]
 pub use self::interface::MockQueue;
 pub use self::{
@@ -46,7 +48,7 @@ pub use self::{
         Settlement, SlotOutcome, pause_after_losses,
     },
     error::{BoxError, QueueError},
+    hosts::{ChargeOutcome, HostCharge},
     interface::Queue,
     url::{QueueUrl, open},
 };
-pub(crate) use self::{entry::IDEMPOTENCY_TTL, interface::requeue};

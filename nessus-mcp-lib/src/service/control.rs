@@ -11,12 +11,14 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{ScanService, attempts::MAX_ATTEMPTS, error::ServiceError};
+use super::{ScanService, attempts::MAX_ATTEMPTS, error::ServiceError, submit::as_json_integer};
 use crate::{
+    blocking,
     error::{chain, counted},
-    hex,
+    hex, housekeeping,
     ids::{PoolName, TaskId},
-    queue::{self, DeadLetter, Settlement, TaskBody},
+    policy::ScopeError,
+    queue::{DeadLetter, Settlement, TaskBody},
     task::{Task, TaskError, TaskStatus, Writer},
     time::Timestamp,
 };
@@ -101,8 +103,16 @@ impl ScanService {
             if !before.is_terminal() {
                 self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
             }
-            // A worker that has claimed it meanwhile sees that it is over, and so does one that claims it later.
-            if let Err(error) = self.queue.remove(&task.scanner_pool, task_id).await {
+            // A worker that has claimed it meanwhile sees that it is over, and so does one that claims it later. Its hosts are
+            // given back before it leaves the queue, so that nobody forgets them.
+            let removed = match housekeeping::give_back(self.queue.as_ref(), &task).await {
+                Ok(()) => {
+                    crate::fail_points::fail_point!("cancel_hosts_given_back");
+                    self.queue.remove(&task.scanner_pool, task_id).await
+                }
+                Err(error) => Err(error),
+            };
+            if let Err(error) = removed {
                 warn!(%task_id, error = chain(&error), "the cancelled task stays in the queue until a worker sees it");
             }
         }
@@ -122,7 +132,14 @@ impl ScanService {
             return Err(refused(format!("it was started {}", counted(task.attempt, "time", "times"))));
         }
         self.pool_of(Some(task.scanner_pool.as_str()))?;
-        let task = match self.tasks.retry(task_id).await {
+        // A worker may have died before it did so.
+        housekeeping::give_back(self.queue.as_ref(), &task).await?;
+        let charge = if task.status.allows_retry() && task.retry_launches() {
+            self.charge_for(hosts_of(&task).await?).await?
+        } else {
+            None
+        };
+        let task = match self.tasks.retry(task_id, charge).await {
             Err(TaskError::Transition(error)) => return Err(refused(format!("it is {}", error.from))),
             Err(TaskError::LoginGone(_)) => {
                 return Err(refused("its login came with the request and was removed when it ended".to_owned()));
@@ -141,7 +158,11 @@ impl ScanService {
             }
             (None, None) => "the scan is queued again; ask get_scan_status",
         };
-        if let Err(error) = self.enqueue_again(&task).await {
+        let enqueued = self.enqueue_again(&task).await;
+        if let Ok(Some(refused)) = enqueued {
+            return Err(refused.into());
+        }
+        if let Err(error) = enqueued {
             self.index.notice_failure();
             warn!(%task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
             message = "the scan will be queued again as soon as the queue answers; ask get_scan_status";
@@ -152,18 +173,19 @@ impl ScanService {
     /// Whoever holds the task at this moment may have read the file before the retry: it would acknowledge or dead-letter the
     /// entry. So its lease is ended first. One that had read the file afterwards loses its claim to the next worker; its smaller
     /// fencing token makes that harmless.
-    async fn enqueue_again(&self, task: &Task) -> Result<(), ServiceError> {
+    async fn enqueue_again(&self, task: &Task) -> Result<Option<ScopeError>, ServiceError> {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let leases = self.queue.leases(&task.scanner_pool).await?;
         for held in leases.iter().filter(|held| held.lease.task_id == task.task_id) {
             self.queue.settle(&held.lease, Settlement::Ack).await?;
         }
-        if task.has_scan() {
-            // Looked after also where no new scan may begin. What follows only removes its dead letter.
-            self.queue.enqueue_started(&task.scanner_pool, &body).await?;
+        // One that has a scan is looked after also where no new one may begin.
+        let refused = self.enqueue(task).await?;
+        if refused.is_none() {
+            // A task that is alive has no dead letter.
+            self.queue.retry_dead(&task.scanner_pool, &body).await?;
         }
-        queue::requeue(self.queue.as_ref(), &task.scanner_pool, &body).await?;
-        Ok(())
+        Ok(refused)
     }
 
     /// Removes the dead letters of a pool that failed before a moment, after each was written to the archive with what
@@ -242,6 +264,17 @@ impl ScanService {
         let document = json!({"dead_letter": letter.to_json(), "task": task, "archived_at": self.clock.now()});
         Ok(self.tasks.archive(name, document).await?)
     }
+}
+
+/// How many hosts a retry of the task scans: as many as it was charged for before, else those of its targets.
+async fn hosts_of(task: &Task) -> Result<u64, ServiceError> {
+    if let Some(charged) = task.charged_hosts.last() {
+        return Ok(charged.hosts);
+    }
+    let task = task.clone();
+    let counted =
+        move || task.checked_targets().map(|(targets, addresses)| targets.with_addresses(&addresses).host_count());
+    Ok(as_json_integer(blocking::run(counted).await.map_err(ServiceError::stopping)??))
 }
 
 /// A file name for each dead letter, which holds no text of the letter.

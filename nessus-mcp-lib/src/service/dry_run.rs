@@ -10,7 +10,7 @@ use super::{
     submit::{Prepared, SubmitRequest},
 };
 use crate::{
-    ids::{InstanceId, PoolName},
+    ids::{InstanceId, PoolName, TaskId},
     policy::{Checked, PolicyMode},
     scanner::DEFAULT_TEMPLATE,
     targets,
@@ -59,6 +59,9 @@ pub struct DryRunView {
     /// is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
+    /// The task that the idempotency key stands for already: a submit would return it, and scan nothing new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<TaskId>,
     /// The last task whose targets share an address or a name with these.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_overlapping_scan: Option<TaskSummary>,
@@ -82,10 +85,12 @@ pub struct ScopeVerdict {
 }
 
 impl ScopeVerdict {
-    fn new(checked: &Checked) -> Self {
+    /// `of_day` is what the limit of a day would refuse.
+    fn new(checked: &Checked, of_day: Option<&str>) -> Self {
+        let refused: Vec<_> = checked.would_refuse.iter().cloned().chain(of_day.map(str::to_owned)).collect();
         let (verdict, rules) = match checked.mode {
             PolicyMode::Off => ("no_scope", Vec::new()),
-            _ if !checked.would_refuse.is_empty() => ("would_refuse", shorten::list(&checked.would_refuse)),
+            _ if !refused.is_empty() => ("would_refuse", shorten::list(&refused)),
             _ => {
                 let allowed = checked.allowed_by.iter().map(|rule| format!("`allow` has `{rule}`")).collect::<Vec<_>>();
                 ("allowed", shorten::list(&allowed))
@@ -112,11 +117,15 @@ pub struct ScannerLoad {
 
 impl ScanService {
     /// What a submit of this request would do: it is checked and answered in the same way, and nothing is stored or queued. An
-    /// idempotency key is not claimed, and whether it was used before is not looked up.
+    /// idempotency key is looked up and not claimed.
     ///
     /// # Errors
     /// Those of [`ScanService::submit`] that refuse a request.
     pub async fn dry_run(&self, request: SubmitRequest) -> Result<DryRunView, ServiceError> {
+        let repeats = match &request.idempotency_key {
+            Some(key) => self.standing(&request, key).await?.map(|(task, _)| task.task_id),
+            None => None,
+        };
         let Prepared { task, targets, target_hosts, scope, basis, .. } = self.prepare(request).await?;
         let pool = self.pool_of(Some(task.scanner_pool.as_str()))?;
         let pinned = task.pinned_instance_id.as_ref();
@@ -129,13 +138,14 @@ impl ScanService {
         let mut query = TaskQuery::default().with_limit(1);
         query.targets = Some(targets);
         let last = self.tasks_matching(query).await?.tasks.into_iter().next();
+        let scope = ScopeVerdict::new(&scope, task.host_refusal());
         let policy = task.payload.policy_name.or(task.payload.policy);
         Ok(DryRunView {
             dry_run: true,
             scan_type: task.scan_type,
             targets: targets::shortened(&task.payload.targets),
             target_hosts,
-            scope: ScopeVerdict::new(&scope),
+            scope,
             template: policy.is_none().then(|| task.payload.template.unwrap_or_else(|| DEFAULT_TEMPLATE.to_owned())),
             policy,
             template_warning: basis.warning,
@@ -151,6 +161,7 @@ impl ScanService {
             paused: stats.paused.as_deref().map(shorten::text),
             queue_depth: stats.ready,
             estimated_wait_seconds: self.wait_at(&pool.name, pinned, stats.ready.saturating_add(1)).await,
+            repeats,
             last_overlapping_scan: last.map(TaskSummary::from),
             scanner_pool: task.scanner_pool,
             message: NOTHING_STORED.to_owned(),

@@ -28,7 +28,7 @@ impl ScanService {
             ("queue", self.queue_check().await),
             ("disk", self.disk_check().await),
             ("scanners", self.scanners_check().await),
-            ("scope", self.scope_check()),
+            ("scope", self.scope_check().await),
         ]);
         HealthReport::new(checks, self.clock.now())
     }
@@ -70,8 +70,12 @@ impl ScanService {
     }
 
     /// That no scope is set is an operator's choice: it makes nothing unhealthy.
-    fn scope_check(&self) -> HealthCheck {
+    async fn scope_check(&self) -> HealthCheck {
         let check = HealthCheck::new(CheckStatus::Healthy);
+        let check = match self.hosts_today().await {
+            Some(today) => check.with("hosts_today", today),
+            None => check,
+        };
         match self.scope.file() {
             Some(_) => check.with("mode", self.scope.policy().mode().as_str()),
             None => check.with("mode", "none").with("message", NO_SCOPE),

@@ -28,9 +28,15 @@ pub(super) fn list(texts: &[String]) -> Vec<String> {
 
 /// What the scope policy would have refused of a task, if it were enforced.
 pub(super) fn scope_warning(task: &Task) -> Option<String> {
-    let refused =
-        task.scope.as_ref().map(|scope| scope.would_refuse.join("; ")).filter(|refused| !refused.is_empty())?;
+    let refused = refusals(task)?;
     Some(text(&format!("the scope policy is not enforced yet, and would refuse this scan: {refused}")))
+}
+
+/// All that it would have refused, in one line.
+pub(super) fn refusals(task: &Task) -> Option<String> {
+    let of_targets = task.scope.iter().flat_map(|scope| scope.would_refuse.iter().map(String::as_str));
+    let refused: Vec<_> = of_targets.chain(task.host_refusal()).collect();
+    (!refused.is_empty()).then(|| refused.join("; "))
 }
 
 #[cfg(test)]

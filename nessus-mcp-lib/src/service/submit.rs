@@ -1,9 +1,10 @@
 //! Submitting a scan: accepting it durably.
 //!
-//! The process may die between any two steps, so their order matters. First the queue is checked: it must answer and be
-//! ours. Then the idempotency key is claimed, `task.json` is written and synced, the task is enqueued, and the caller gets
-//! its answer. If the queue fails before the file is written, the submit is refused and nothing is left behind. Each later
-//! step can be repeated under the same task id without harm. The reconciler enqueues what was written but not enqueued.
+//! A request that was made before under its idempotency key is answered from the task it became. In a new one the process
+//! may die between any two steps, so their order matters. First the queue is checked: it must answer and be ours. Then the
+//! idempotency key is claimed, `task.json` is written and synced, the task is enqueued, and the caller gets its answer. If
+//! the queue fails before the file is written, the submit is refused and nothing is left behind. Each later step can be
+//! repeated under the same task id without harm. The reconciler enqueues what was written but not enqueued.
 
 use std::{fmt, sync::Arc};
 
@@ -16,11 +17,11 @@ use super::{ScanService, error::ServiceError, offers::BasisCheck, shorten};
 use crate::{
     blocking,
     credentials::Login,
-    error::{chain, counted, excerpt},
+    error::{Classified as _, chain, counted, excerpt},
     hex,
     ids::{InstanceId, PoolName, TaskId, TraceId},
     policy::Checked,
-    queue::{Binding, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, TaskBody},
+    queue::{Binding, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome},
     results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
     targets::{self, TargetSet},
@@ -214,6 +215,19 @@ impl ScanService {
     /// cases nothing is left behind, and for a disk that fails. When the queue fails later the task is accepted: it is on the
     /// disk, and the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
+        let submitted = self.submit_uncounted(request).await;
+        if let Err(ServiceError::Scope(refused)) = &submitted {
+            self.metrics.scope_refused(refused.code());
+        }
+        submitted
+    }
+
+    async fn submit_uncounted(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
+        if let Some(key) = &request.idempotency_key
+            && let Some((task, target_hosts)) = self.standing(&request, key).await?
+        {
+            return self.answer(task, target_hosts, true, None).await;
+        }
         let prepared = self.prepare(request).await?;
         self.store(prepared).await
     }
@@ -225,30 +239,27 @@ impl ScanService {
         let read = blocking::run(move || service.accept(request));
         let Accepted { request, mut task, targets, request_hash } = read.await.map_err(ServiceError::stopping)??;
         let scope = self.scope.check(&targets).await?;
-        let target_hosts = targets.with_addresses(&scope.addresses).host_count();
-        let target_hosts = u64::try_from(target_hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER);
+        let target_hosts = as_json_integer(targets.with_addresses(&scope.addresses).host_count());
+        task.scope = ScopeRecord::of(scope.clone(), task.created_at);
+        task.charged_hosts.extend(self.charge_for(target_hosts).await?);
         let basis = self.check_basis(&mut task).await?;
         let bound = self.index.ensure().await?;
         Ok(Prepared { request, task, targets, target_hosts, scope, basis, request_hash, bound })
     }
 
     /// Accepts what was checked.
-    async fn store(&self, prepared: Prepared) -> Result<Submission, ServiceError> {
-        let Prepared { request, mut task, target_hosts, scope, basis, request_hash, bound, .. } = prepared;
-        if !scope.would_refuse.is_empty() {
-            let refused = scope.would_refuse.join("; ");
+    pub(super) async fn store(&self, prepared: Prepared) -> Result<Submission, ServiceError> {
+        let Prepared { request, mut task, target_hosts, basis, request_hash, bound, .. } = prepared;
+        if let Some(refused) = shorten::refusals(&task) {
             warn!(task_id = %task.task_id, refused, "a scan that the policy would refuse is accepted: it is a dry run");
         }
-        task.scope = ScopeRecord::of(scope, task.created_at);
         let mut repeated = false;
         if let Some(key) = &request.idempotency_key {
             let mut claimed_at = task.created_at;
             let entry = IdempotencyEntry::new(task.task_id.clone(), request_hash.clone(), claimed_at);
             let outcome = self.queue.claim_idempotency_key(key.as_str(), &entry, IDEMPOTENCY_TTL).await?;
             if let IdempotencyOutcome::Existing(existing) = outcome {
-                let is_same = existing.request_hash == request_hash
-                    || older_request_hash(&task).is_some_and(|older| existing.request_hash == older);
-                if !is_same {
+                if !is_hash_of(&existing.request_hash, &request_hash, &task) {
                     return Err(ServiceError::IdempotencyConflict { task_id: existing.task_id });
                 }
                 // The first caller may have died before its task was written: go on under its id.
@@ -276,8 +287,19 @@ impl ScanService {
             && self.index.settle(&task).await.is_ok_and(|keeps| !keeps)
         {
             // The queue was emptied meanwhile, and the key given to another request: that is the one to answer for.
-            return Box::pin(self.submit(request)).await;
+            return Box::pin(self.submit_uncounted(request)).await;
         }
+        self.answer(task, target_hosts, repeated, basis.warning).await
+    }
+
+    /// Sees to it that a task that is written is in the queue, and tells its caller of it.
+    async fn answer(
+        &self,
+        task: Task,
+        target_hosts: u64,
+        repeated: bool,
+        template_warning: Option<String>,
+    ) -> Result<Submission, ServiceError> {
         let mut message = match task.status {
             TaskStatus::Queued | TaskStatus::Running => ACCEPTED,
             TaskStatus::Completed => "this request was made before and its scan is completed; read get_scan_results",
@@ -287,9 +309,11 @@ impl ScanService {
             }
         };
         let mut in_queue = task.status == TaskStatus::Queued;
-        if !task.status.is_terminal()
-            && let Err(error) = self.enqueue(&task).await
-        {
+        let enqueued = if task.status.is_terminal() { Ok(None) } else { self.enqueue(&task).await };
+        if let Ok(Some(refused)) = enqueued {
+            return Err(refused.into());
+        }
+        if let Err(error) = enqueued {
             self.index.notice_failure();
             // The task is on the disk and will run: an error here would make the caller submit it a second time.
             warn!(task_id = %task.task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
@@ -318,7 +342,7 @@ impl ScanService {
             scanner_instance: task.scanner_instance_id,
             queue_position,
             target_hosts,
-            template_warning: basis.warning,
+            template_warning,
             targets: targets::shortened(&task.payload.targets),
             idempotent: repeated,
             next_poll_seconds: (!task.status.is_terminal()).then_some(FIRST_POLL_SECONDS),
@@ -336,41 +360,20 @@ impl ScanService {
         Ok(sealed.await.map_err(ServiceError::stopping)??)
     }
 
-    async fn enqueue(&self, task: &Task) -> Result<(), ServiceError> {
-        let body = TaskBody::parse(task.queue_entry().to_string())?;
-        self.queue.enqueue(&task.scanner_pool, &body).await?;
-        Ok(())
-    }
-
     /// Everything that can be refused without touching disk, queue or network.
     fn accept(&self, request: SubmitRequest) -> Result<Accepted, ServiceError> {
-        let name = check_text("name", &request.name, MAX_NAME)?;
-        if name.is_empty() {
-            let hint = "give the scan a name of 1 to 255 characters".to_owned();
-            return Err(ServiceError::invalid("name", "is missing", hint));
-        }
-        let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
-        let targets = request.targets.parse::<TargetSet>()?;
+        let (mut payload, targets) = payload_of(&request)?;
         let login = request.login.as_ref();
-        let policy =
-            request.policy.as_deref().map(|policy| check_policy(policy, request.template.as_deref())).transpose()?;
-        let logs_in_by_policy = policy.is_some() && login.is_none() && request.scan_type != ScanType::Untrusted;
-        let credential =
-            if logs_in_by_policy { None } else { self.credentials.accept(request.scan_type, login, &targets)? };
-        let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
-        let template = request.template.as_deref().map(check_template).transpose()?;
+        // The policy may have a login of its own.
+        let is_by_policy = payload.policy.is_some() && login.is_none() && request.scan_type != ScanType::Untrusted;
+        if !is_by_policy {
+            payload.credential = self.credentials.accept(request.scan_type, login, &targets)?;
+        }
         let pool = self.pool_of(request.pool.as_deref())?;
         let instance = request.instance.as_deref().map(|id| instance_of(&pool, id, |one| one.enabled)).transpose()?;
         if pool.capacity() == 0 {
             return Err(ServiceError::PoolDisabled { pool: pool.name.to_string() });
         }
-
-        let mut payload = ScanPayload::new(name, targets.to_string());
-        description.clone_into(&mut payload.description);
-        payload.schema_profile = Some(profile.to_string());
-        payload.template = template.map(str::to_owned);
-        payload.policy = policy.map(str::to_owned);
-        payload.credential = credential;
 
         let now = self.clock.now();
         let label = instance.as_ref().map_or(pool.name.as_str(), InstanceId::as_str);
@@ -397,6 +400,32 @@ impl ScanService {
             ServiceError::unknown_pool(name, available)
         })
     }
+}
+
+/// What was asked for, but for the login, and its targets: all that can be read without knowing the configuration.
+pub(super) fn payload_of(request: &SubmitRequest) -> Result<(ScanPayload, TargetSet), ServiceError> {
+    let name = check_text("name", &request.name, MAX_NAME)?;
+    if name.is_empty() {
+        let hint = "give the scan a name of 1 to 255 characters".to_owned();
+        return Err(ServiceError::invalid("name", "is missing", hint));
+    }
+    let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
+    let targets = request.targets.parse::<TargetSet>()?;
+    let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
+    let template = request.template.as_deref().map(check_template).transpose()?;
+    let policy =
+        request.policy.as_deref().map(|policy| check_policy(policy, request.template.as_deref())).transpose()?;
+    let mut payload = ScanPayload::new(name, targets.to_string());
+    description.clone_into(&mut payload.description);
+    payload.schema_profile = Some(profile.to_string());
+    payload.template = template.map(str::to_owned);
+    payload.policy = policy.map(str::to_owned);
+    Ok((payload, targets))
+}
+
+/// A number of hosts that every JSON reader keeps exact.
+pub(super) fn as_json_integer(hosts: u128) -> u64 {
+    u64::try_from(hosts).unwrap_or(u64::MAX).min(LARGEST_JSON_INTEGER)
 }
 
 /// The scanner of this name among those of the pool that are eligible.
@@ -472,9 +501,14 @@ fn check_policy<'a>(policy: &'a str, template: Option<&str>) -> Result<&'a str, 
 /// What two requests must share to count as the same: everything the caller chose, normalised, and nothing else. A default
 /// that is spelled out is no choice; pool and profile are filled in by now, and the default template counts as none. Of a login
 /// it has what tells it from others, and nothing from which it can be found out.
-fn request_hash(task: &Task, fingerprint: Option<String>) -> String {
+pub(super) fn request_hash(task: &Task, fingerprint: Option<String>) -> String {
     let template = task.payload.template.as_deref().filter(|template| *template != DEFAULT_TEMPLATE);
     hash_with(task, template, fingerprint)
+}
+
+/// Whether `stored` is the hash of the request of this task: the one of today, or that of an older version.
+pub(super) fn is_hash_of(stored: &str, hash: &str, task: &Task) -> bool {
+    stored == hash || older_request_hash(task).is_some_and(|older| stored == older)
 }
 
 /// What an older version made of a request that spells out the default template: a key that it has claimed stands for 48

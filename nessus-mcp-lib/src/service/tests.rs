@@ -1,8 +1,10 @@
 //! Submitting and asking, on a real SQLite queue, without a worker.
 
 mod dry_run;
+mod hosts;
 mod logins;
 mod policies;
+mod repeats;
 
 use std::sync::Arc;
 
@@ -294,10 +296,11 @@ async fn a_key_that_is_lost_in_a_submit_is_still_one_task() {
     let (mut queue, looks, claims) = (MockQueue::new(), AtomicU32::new(0), AtomicU32::new(0));
     let rebuilt = Binding::new(standing.directory.clone());
     queue.expect_binding().returning(move || {
-        let is_first = looks.fetch_add(1, Ordering::Relaxed) == 0;
-        Ok(Some(if is_first { standing.clone() } else { rebuilt.clone() }))
+        let is_before = looks.fetch_add(1, Ordering::Relaxed) < 2;
+        Ok(Some(if is_before { standing.clone() } else { rebuilt.clone() }))
     });
     let entry = IdempotencyEntry::new(other.clone(), key.request_hash, key.claimed_at);
+    queue.expect_idempotency_entry().returning(|_| Ok(None));
     queue.expect_claim_idempotency_key().returning(move |_, _, _| {
         let is_first = claims.fetch_add(1, Ordering::Relaxed) == 0;
         Ok(if is_first { IdempotencyOutcome::Claimed } else { IdempotencyOutcome::Existing(entry.clone()) })

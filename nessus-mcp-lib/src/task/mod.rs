@@ -10,6 +10,7 @@
 //! failed | timeout ──> queued        only by an explicit retry
 //! ```
 
+mod charges;
 mod error;
 mod lock;
 mod manager;
@@ -28,7 +29,7 @@ pub use self::{
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
-    records::{HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{ChargedHosts, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };

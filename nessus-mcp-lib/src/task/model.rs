@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
-    records::{HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{ChargedHosts, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::TaskStatus,
 };
 use crate::{
@@ -282,6 +282,9 @@ pub struct Task {
     /// What the scope policy said, where one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<ScopeRecord>,
+    /// Its hosts that count against a day, by attempt; empty where the policy has no limit for a day.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charged_hosts: Vec<ChargedHosts>,
     /// When an operator cleared the dead letter of this failure away; a retry clears this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dismissed_at: Option<Timestamp>,
@@ -349,6 +352,7 @@ impl Task {
             cancel_reason: None,
             idempotency: None,
             scope: None,
+            charged_hosts: Vec::new(),
             dismissed_at: None,
             fence: None,
             schema_version: TASK_SCHEMA_VERSION,

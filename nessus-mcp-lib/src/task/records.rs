@@ -103,6 +103,34 @@ impl LastError {
     }
 }
 
+/// Hosts of a task that count against a day.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ChargedHosts {
+    /// The attempt of the task that they are charged for.
+    pub attempt: u32,
+    /// The day in UTC, as `YYYY-MM-DD`.
+    pub day: String,
+    /// How many they are.
+    pub hosts: u64,
+    /// How many the day could have when they were charged; `None` for any number, in a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most: Option<u64>,
+    /// Whether a scan of the attempt was launched, or is about to be. What never was is given back when the attempt ends.
+    #[serde(default)]
+    pub launched: bool,
+    /// Why they would have been refused, in a dry run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub would_refuse: Option<String>,
+}
+
+impl ChargedHosts {
+    /// The hosts of a first attempt, of which nothing was launched.
+    pub(crate) fn new(day: String, hosts: u64) -> Self {
+        Self { attempt: 1, day, hosts, most: None, launched: false, would_refuse: None }
+    }
+}
+
 /// A phase of a task that is retried when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

@@ -100,6 +100,7 @@ impl CircuitGauges {
 pub struct Metrics {
     registry: Registry,
     scans: IntCounterVec,
+    scope_refusals: IntCounterVec,
     task_duration: HistogramVec,
     api_requests: IntCounterVec,
     active_scans: IntGauge,
@@ -191,6 +192,11 @@ impl Metrics {
         };
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
+            scope_refusals: counter(
+                "nessus_scope_refusals_total",
+                "Scans that the scope has refused, by error code",
+                &["code"],
+            )?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
             active_scans: gauge("nessus_active_scans", "Scans running now")?,
             queue_depth: gauges("nessus_queue_depth", "Entries in the main and dead queues of all pools", &["queue"])?,
@@ -266,6 +272,11 @@ impl Metrics {
     /// Records how many seconds a task took from its start to its end.
     pub(crate) fn task_took(&self, scan_type: &str, status: &str, seconds: f64) {
         self.task_duration.with_label_values(&[scan_type, status]).observe(seconds);
+    }
+
+    /// Counts a scan that the scope has refused: at its submit, or before it began.
+    pub(crate) fn scope_refused(&self, code: &str) {
+        self.scope_refusals.with_label_values(&[code]).inc();
     }
 
     /// Sets by how many seconds the clock of this process is ahead of the queue's.

@@ -92,6 +92,13 @@ impl<'a> HeldTask<'a> {
         Ok(())
     }
 
+    /// Writes down that its scan is about to be launched, or that it was not after all: what was not launched does not count
+    /// against a day.
+    pub(super) async fn note_launch(&self, launched: bool) -> Result<(), StepError> {
+        self.update(move |task| task.note_launch(launched)).await?;
+        Ok(())
+    }
+
     /// Removes what a worker before us left unfinished: half an export may be a gigabyte.
     pub(super) async fn remove_leftovers(&self) -> Result<(), StepError> {
         let writer = Writer::Worker(self.lease.fence);

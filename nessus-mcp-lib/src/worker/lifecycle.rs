@@ -85,7 +85,10 @@ async fn is_launched(held: &HeldTask<'_>, scan: &ScanId) -> Result<bool, StepErr
         Ok(status) if status.state == ScanState::Created => {
             held.confirm().await?;
             match held.instance.scanner.delete(scan).await {
-                Ok(()) | Err(ScannerError::NotFound(_)) => return Ok(false),
+                Ok(()) | Err(ScannerError::NotFound(_)) => {
+                    held.note_launch(false).await?;
+                    return Ok(false);
+                }
                 // Refused perhaps because a launch whose answer was lost has taken effect: then it has to be stopped.
                 Err(error) => warn!(%scan, error = chain(&error), "a scan that was not launched cannot be deleted"),
             }
@@ -187,9 +190,12 @@ async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError
     let status = held.unless_stopped(held.instance.scanner.status(scan)).await??;
     let run_uuid = if status.state == ScanState::Created {
         scope::before_launch(held, scan).await?;
+        held.note_launch(true).await?;
+        crate::fail_points::fail_point!("worker_launch_noted");
         let until = held.confirm().await?;
         crate::fail_points::fail_point!("worker_launch_confirmed");
-        match scanner::act_until(until, held.instance.scanner.launch(scan)).await.0 {
+        let (launched, sent) = scanner::act_until(until, held.instance.scanner.launch(scan)).await;
+        match launched {
             Ok(run_uuid) => {
                 crate::fail_points::fail_point!("worker_launched");
                 info!(%scan, "scan launched");
@@ -199,12 +205,16 @@ async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError
             Err(ScannerError::Conflict(reason)) => {
                 let status = held.instance.scanner.status(scan).await?;
                 if status.state == ScanState::Created {
+                    held.note_launch(false).await?;
                     return Err(ScannerError::NotReady(format!("the launch is refused: {reason}")).into());
                 }
                 status.run_uuid
             }
             Err(error) => {
                 still_in_time(until)?;
+                if sent == RequestSent::No || !error.may_have_acted() {
+                    held.note_launch(false).await?;
+                }
                 return Err(error.into());
             }
         }

@@ -18,6 +18,7 @@
 mod engine;
 mod heartbeat;
 mod held_task;
+mod hosts;
 mod lifecycle;
 mod outcome;
 mod pacing;

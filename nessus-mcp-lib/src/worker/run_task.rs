@@ -8,7 +8,7 @@ use tracing::{Span, error, info, warn};
 use super::{
     heartbeat::{Heartbeat, HeldSlot},
     held_task::HeldTask,
-    lifecycle,
+    hosts, lifecycle,
     outcome::{Outcome, StepError},
     placement::{OPEN_CIRCUIT_PAUSE, Placement, open_circuit_pause},
     poll::{self, STOP_LIMIT},
@@ -425,6 +425,9 @@ impl TaskRun {
                 Outcome::Ended
             }
             Ok(task) => {
+                if matches!(error, StepError::Scope(_)) {
+                    self.shared.metrics.scope_refused(code);
+                }
                 error!(status = %task.status, code, error = error.message(), "the task has failed");
                 dead_letter(&task)
             }
@@ -453,6 +456,7 @@ impl TaskRun {
     /// Settles the claim. The file was written before, so a queue that never learns of it only delivers the task once more,
     /// and whoever claims it sees that it is over.
     async fn settle(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
+        let has_ended = matches!(outcome, Outcome::Ended | Outcome::EndedElsewhere | Outcome::Dead { .. });
         let (how, has_scan) = match outcome {
             Outcome::Lost => return,
             Outcome::Ended | Outcome::EndedElsewhere => (Settlement::Ack, false),
@@ -474,10 +478,17 @@ impl TaskRun {
         }
         crate::fail_points::fail_point!("worker_before_acknowledge");
         for tried in 1..=SETTLE_TRIES {
-            match self.shared.queue.settle(&self.claim.lease, how.clone()).await {
+            // What was charged is given back first: as long as the task is in the queue, somebody sees to it.
+            let given_back =
+                if has_ended { hosts::give_back(&self.shared, &self.claim.lease.task_id).await } else { Ok(()) };
+            let settled = match given_back {
+                Ok(()) => self.shared.queue.settle(&self.claim.lease, how.clone()).await.map_err(StepError::from),
+                Err(error) => Err(error),
+            };
+            match settled {
                 Ok(SettleOutcome::Settled) => return,
                 Ok(SettleOutcome::LeaseLost) => return info!("the lease had ended before the task did"),
-                Err(error) => warn!(error = chain(&error), tried, "the claim could not be settled yet"),
+                Err(error) => warn!(error = error.message(), tried, "the claim could not be settled yet"),
             }
             tokio::time::sleep(Duration::from_secs(1)).await;
         }

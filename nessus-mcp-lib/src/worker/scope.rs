@@ -70,6 +70,7 @@ pub(super) async fn before_launch(held: &HeldTask<'_>, scan: &ScanId) -> Result<
     held.update(move |task| {
         task.close_scan(&instance, &gone);
         task.nessus_scan_id = None;
+        task.note_launch(false);
     })
     .await?;
     Err(refused.into())

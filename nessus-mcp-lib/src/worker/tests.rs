@@ -4,6 +4,7 @@ mod cancels;
 mod circuits;
 mod clocks;
 mod fetching;
+mod hosts;
 mod idle;
 mod limits;
 mod logins;

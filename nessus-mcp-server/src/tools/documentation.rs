@@ -107,6 +107,7 @@ const OF_A_LOGIN: &[&str] = &[
     "no_secret_key",
     "invalid_targets",
     "out_of_scope",
+    "daily_host_limit",
     "invalid_argument",
     "unknown_pool",
     "unknown_instance",
@@ -122,8 +123,8 @@ const OF_A_LOGIN: &[&str] = &[
 
 /// The answer to a dry run.
 fn dry_run() -> (String, String) {
-    let above = "With `dry_run` nothing is stored, queued or scanned. A request that would be refused is refused in the same way; only \
-                 the idempotency key is not looked at. The answer is:";
+    let above = "With `dry_run` nothing is stored, queued or scanned. A request that would be refused is refused in the same way; an \
+                 idempotency key is looked up and not claimed. The answer is:";
     (above.to_owned(), answer_table(generator().root_schema_for::<DryRunView>().as_value()))
 }
 
@@ -214,7 +215,7 @@ fn facts() -> Vec<Facts> {
         Facts::of::<control::RetryArguments, ControlView>(
             "retry_scan",
             json!({ "task_id": task }),
-            &["invalid_argument", "task_not_found", "not_retryable", "unknown_pool"],
+            &["invalid_argument", "task_not_found", "not_retryable", "unknown_pool", "daily_host_limit"],
         ),
         Facts::of::<inventory::PoolArgument, ScannersView>(
             "list_scanners",

@@ -46,6 +46,14 @@ impl Naming {
         }
     }
 
+    /// The hosts that count against a day. In a cluster they lie in the slot of the binding.
+    pub(super) fn hosts(self, scope: &str, day: &str) -> String {
+        match self {
+            Self::Plain => format!("nessus:hosts:{scope}:{day}"),
+            Self::Tagged => format!("{{{BINDING}}}:hosts:{scope}:{day}"),
+        }
+    }
+
     /// The keys that every script on entries gets, in the order of `prelude.lua`.
     pub(super) fn entries(self, pool: &PoolName) -> [String; 13] {
         let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses, clock] = [
@@ -84,6 +92,8 @@ mod tests {
         }
         assert_eq!(Naming::Plain.circuit(&pool, &instance), "nessus:circuit:nessus:scanner1");
         assert_eq!(Naming::Tagged.circuit(&pool, &instance), "nessus:circuit:{nessus}:scanner1");
+        assert_eq!(Naming::Plain.hosts("all", "2026-11-20"), "nessus:hosts:all:2026-11-20");
+        assert_eq!(Naming::Tagged.hosts("all", "2026-11-20"), "{nessus:binding}:hosts:all:2026-11-20");
         assert_eq!(idempotency("a key"), "idemp:a key");
     }
 }

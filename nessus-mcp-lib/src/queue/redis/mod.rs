@@ -10,6 +10,7 @@
 //! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
 //! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
+//! | `nessus:hosts:{scope}:{day}` | hash | the hosts that count against a day in UTC: task (from the second attempt on `task.attempt`), how many; `total`, how many charges and hosts these are. Expires |
 //! | `{pool}:queue:ids` | hash | task: `ready`, `begun` (ready, before all others), `leased`, `delayed`, `delayed_front`, `delayed_begun` |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
@@ -23,7 +24,10 @@
 //! | `{pool}:queue:paused`, `:fence`, `:wake` | | reason of a pause, last fence, marker that wakes a worker |
 //! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases, pauses and slots move along |
 //!
-//! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot.
+//! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot. A day
+//! is `{nessus:binding}:hosts:{scope}:{day}` there, in the slot of the binding, without which nothing is charged. Pools lie
+//! elsewhere, so a task is charged right before it is enqueued: whoever dies between the two leaves its file, and the
+//! reconciler enqueues it.
 //!
 //! # How it works
 //! Each step is one Lua script, which runs whole or not at all and goes by the server's clock. All steps go over one
@@ -48,6 +52,7 @@ mod check;
 mod circuits;
 mod connect;
 mod errors;
+mod hosts;
 mod keys;
 mod letters;
 mod scripts;
@@ -78,6 +83,7 @@ use super::{
         LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
+    hosts::{ChargeOutcome, HostCharge},
     interface::Queue,
 };
 use crate::{
@@ -164,6 +170,10 @@ impl RedisQueue {
         binding.map_err(|error| errors::unexpected(self.calls.location(), error))
     }
 
+    fn read_entry(&self, text: &str) -> Result<IdempotencyEntry, QueueError> {
+        serde_json::from_str(text).map_err(|error| errors::unexpected(self.calls.location(), error))
+    }
+
     /// Throws out an entry that was leased and then could not be read.
     async fn dead_letter_unreadable(&self, pool: &PoolName, id: String, owner: String) -> Result<(), QueueError> {
         let settle = self.script(&scripts::SETTLE, pool, [id, owner, "corrupted".to_owned()]);
@@ -193,6 +203,28 @@ impl Queue for RedisQueue {
 
     async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError> {
         self.enqueue_at(pool, body, "begun").await
+    }
+
+    async fn enqueue_charged(
+        &self,
+        pool: &PoolName,
+        body: &TaskBody,
+        charge: &HostCharge,
+        started: bool,
+    ) -> Result<ChargeOutcome, QueueError> {
+        self.enqueue_with(pool, body, charge, if started { "begun" } else { "back" }).await
+    }
+
+    async fn restore_charge(&self, charge: &HostCharge) -> Result<(), QueueError> {
+        self.charge_again(charge).await
+    }
+
+    async fn give_back(&self, charge: &HostCharge) -> Result<(), QueueError> {
+        self.uncharge(charge).await
+    }
+
+    async fn charged_hosts(&self, scope: &str, day: &str) -> Result<u64, QueueError> {
+        self.calls.run(&scripts::CHARGED_HOSTS.on([self.naming.hosts(scope, day)], []), LostReply::Repeat).await
     }
 
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
@@ -406,13 +438,17 @@ impl Queue for RedisQueue {
         let Some(existing) = self.calls.read::<Option<String>>(reply.value)? else {
             return Ok(IdempotencyOutcome::Claimed);
         };
-        let existing: IdempotencyEntry =
-            serde_json::from_str(&existing).map_err(|error| errors::unexpected(self.calls.location(), error))?;
+        let existing = self.read_entry(&existing)?;
         // The reply that was lost said that the key is the caller's.
         if reply.repeated && existing == *entry {
             return Ok(IdempotencyOutcome::Claimed);
         }
         Ok(IdempotencyOutcome::Existing(existing))
+    }
+
+    async fn idempotency_entry(&self, key: &str) -> Result<Option<IdempotencyEntry>, QueueError> {
+        let entry: Option<String> = self.calls.ask(cmd("GET").arg(keys::idempotency(key))).await?;
+        entry.map(|entry| self.read_entry(&entry)).transpose()
     }
 
     async fn restore_idempotency_key(
@@ -424,6 +460,11 @@ impl Queue for RedisQueue {
         let mut set = cmd("SET");
         set.arg(keys::idempotency(key)).arg(serde_json::json!(entry).to_string()).arg("PX").arg(millis(ttl));
         self.calls.ask(&set).await
+    }
+
+    async fn forget_idempotency_key(&self, key: &str, task: &TaskId) -> Result<(), QueueError> {
+        let forget = scripts::FORGET_KEY.on([keys::idempotency(key)], [task.to_string()]);
+        self.calls.run(&forget, LostReply::Repeat).await
     }
 
     async fn restore_dead_letter(&self, pool: &PoolName, letter: &DeadLetter) -> Result<(), QueueError> {

@@ -30,6 +30,7 @@ macro_rules! pool_script {
 }
 
 pool_script!(ENQUEUE, "place.lua", "whole.lua", "enqueue.lua");
+pool_script!(ENQUEUE_CHARGED, "place.lua", "whole.lua", "charge.lua", "charge_first.lua", "enqueue.lua");
 pool_script!(AUDIT, "audit.lua");
 pool_script!(CLAIM, "follow_clock.lua", "place.lua", "due.lua", "dead.lua", "claim.lua");
 pool_script!(RAISE_FENCING_TOKEN, "raise_fencing_token.lua");
@@ -47,7 +48,11 @@ pool_script!(NEXT_DUE, "next_due.lua");
 pool_script!(RESUME, "resume.lua");
 script!(ACQUIRE_SLOT, "clock.lua", "follow_clock.lua", "acquire_slot.lua");
 script!(SLOTS_IN_USE, "clock.lua", "follow_clock.lua", "slots_in_use.lua");
+script!(CHARGE, "clock.lua", "charge.lua", "charge_only.lua");
+script!(GIVE_BACK, "clock.lua", "charge.lua", "give_back.lua");
+script!(CHARGED_HOSTS, "clock.lua", "charge.lua", "charged_hosts.lua");
 script!(CLAIM_KEY, "claim_key.lua");
+script!(FORGET_KEY, "forget_key.lua");
 script!(BIND, "bind.lua");
 script!(POST_CIRCUIT_NOTICE, "clock.lua", "circuit_notice.lua", "post_circuit_notice.lua");
 script!(CIRCUIT_NOTICES, "circuit_notice.lua", "circuit_notices.lua");

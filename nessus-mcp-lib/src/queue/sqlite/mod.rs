@@ -12,6 +12,7 @@ mod circuits;
 mod clock;
 mod connection;
 mod errors;
+mod hosts;
 mod schema;
 mod shared;
 mod statements;
@@ -43,6 +44,7 @@ use super::{
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
+    hosts::{ChargeOutcome, HostCharge},
     interface::Queue,
 };
 use crate::{
@@ -159,6 +161,38 @@ impl Queue for SqliteQueue {
 
     async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError> {
         self.enqueue_at(pool, body, End::Started).await
+    }
+
+    async fn enqueue_charged(
+        &self,
+        pool: &PoolName,
+        body: &TaskBody,
+        charge: &HostCharge,
+        started: bool,
+    ) -> Result<ChargeOutcome, QueueError> {
+        let (pool, body, charge) = (pool.clone(), body.clone(), charge.clone());
+        let end = if started { End::Started } else { End::Back };
+        let step = move |step: &Transaction<'_>, now| hosts::enqueue_charged(step, now, &pool, &body, &charge, end);
+        let outcome = self.write(step).await?;
+        if outcome == ChargeOutcome::Enqueued(EnqueueOutcome::Added) {
+            self.work.notify_waiters();
+        }
+        Ok(outcome)
+    }
+
+    async fn restore_charge(&self, charge: &HostCharge) -> Result<(), QueueError> {
+        let charge = charge.clone();
+        self.write(move |step, now| hosts::charge(step, now, &charge)).await
+    }
+
+    async fn give_back(&self, charge: &HostCharge) -> Result<(), QueueError> {
+        let charge = charge.clone();
+        self.write(move |step, _| hosts::give_back(step, &charge)).await
+    }
+
+    async fn charged_hosts(&self, scope: &str, day: &str) -> Result<u64, QueueError> {
+        let (scope, day) = (scope.to_owned(), day.to_owned());
+        self.read(move |view, _| hosts::charged(view, &scope, &day)).await
     }
 
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
@@ -304,6 +338,11 @@ impl Queue for SqliteQueue {
         self.write(move |step, now| shared::claim_idempotency_key(step, now, &key, &entry, now.plus(ttl))).await
     }
 
+    async fn idempotency_entry(&self, key: &str) -> Result<Option<IdempotencyEntry>, QueueError> {
+        let key = key.to_owned();
+        self.read(move |view, now| shared::idempotency_entry(view, now, &key)).await
+    }
+
     async fn restore_idempotency_key(
         &self,
         key: &str,
@@ -312,6 +351,11 @@ impl Queue for SqliteQueue {
     ) -> Result<(), QueueError> {
         let (key, entry) = (key.to_owned(), entry.clone());
         self.write(move |step, now| shared::set_idempotency_key(step, &key, &entry, now.plus(ttl))).await
+    }
+
+    async fn forget_idempotency_key(&self, key: &str, task: &TaskId) -> Result<(), QueueError> {
+        let (key, task) = (key.to_owned(), task.clone());
+        self.write(move |step, _| shared::forget_idempotency_key(step, &key, &task)).await
     }
 
     async fn restore_dead_letter(&self, pool: &PoolName, letter: &DeadLetter) -> Result<(), QueueError> {

@@ -6,11 +6,12 @@ use super::errors::describe;
 use crate::queue::error::QueueError;
 
 /// The version this program writes. Version matrix: 1 is the first; 2 adds the circuits of scanners; 3 the losses of
-/// workers; 4 what is known of the queue as a whole; 5 keeps of circuits only what processes act on, and what each shows.
-pub(super) const VERSION: i64 = 5;
+/// workers; 4 what is known of the queue as a whole; 5 keeps of circuits only what processes act on, and what each shows;
+/// 6 adds the hosts that count against a day. A process of version 5 that has the file open goes on, and charges nothing.
+pub(super) const VERSION: i64 = 6;
 
 /// What each older version lacks: the statement at index 0 makes version 2 of version 1.
-pub(super) const MIGRATIONS: [&str; 4] = [CIRCUITS, LOSSES, FACTS, NOTICES];
+pub(super) const MIGRATIONS: [&str; 5] = [CIRCUITS, LOSSES, FACTS, NOTICES, HOSTS];
 
 /// `losses` counts the claims in a row of which nothing was heard any more, the one that stands included. The index is of
 /// those that are more than [`LOSSES_ALLOWED`](crate::queue::LOSSES_ALLOWED).
@@ -65,6 +66,24 @@ CREATE TABLE circuit_states (
     states       TEXT    NOT NULL,
     published_ms INTEGER NOT NULL,
     lasts_ms     INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
+
+/// `host_charges` has what counts against a day, by task; `used` is the sum of a day.
+const HOSTS: &str = "
+CREATE TABLE host_charges (
+    scope TEXT    NOT NULL,
+    day   TEXT    NOT NULL,
+    id    TEXT    NOT NULL,
+    hosts INTEGER NOT NULL,
+    PRIMARY KEY (scope, day, id)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE host_days (
+    scope      TEXT    NOT NULL,
+    day        TEXT    NOT NULL,
+    used       INTEGER NOT NULL,
+    expires_ms INTEGER NOT NULL,
+    PRIMARY KEY (scope, day)
 ) STRICT, WITHOUT ROWID;
 ";
 

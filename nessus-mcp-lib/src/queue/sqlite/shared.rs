@@ -83,6 +83,20 @@ pub(super) fn slots_in_use(
     )
 }
 
+pub(super) fn idempotency_entry(
+    view: &Transaction<'_>,
+    now: Timestamp,
+    key: &str,
+) -> rusqlite::Result<Option<IdempotencyEntry>> {
+    view.prepare_cached(
+        "SELECT task_id, request_hash, created_at_ms FROM idempotency WHERE key = ?1 AND expires_ms > ?2",
+    )?
+    .query_row(params![key, now.as_millis()], |row| {
+        Ok(IdempotencyEntry::new(name(row, 0)?, row.get::<_, String>(1)?, Timestamp::from_millis(row.get(2)?)))
+    })
+    .optional()
+}
+
 pub(super) fn claim_idempotency_key(
     step: &Transaction<'_>,
     now: Timestamp,
@@ -90,15 +104,7 @@ pub(super) fn claim_idempotency_key(
     entry: &IdempotencyEntry,
     expires: Timestamp,
 ) -> rusqlite::Result<IdempotencyOutcome> {
-    let existing = step
-        .prepare_cached(
-            "SELECT task_id, request_hash, created_at_ms FROM idempotency WHERE key = ?1 AND expires_ms > ?2",
-        )?
-        .query_row(params![key, now.as_millis()], |row| {
-            Ok(IdempotencyEntry::new(name(row, 0)?, row.get::<_, String>(1)?, Timestamp::from_millis(row.get(2)?)))
-        })
-        .optional()?;
-    if let Some(existing) = existing {
+    if let Some(existing) = idempotency_entry(step, now, key)? {
         return Ok(IdempotencyOutcome::Existing(existing));
     }
     step.prepare_cached(
@@ -127,6 +133,11 @@ pub(super) fn set_idempotency_key(
         entry.created_at.as_millis(),
         expires.as_millis()
     ])?;
+    Ok(())
+}
+
+pub(super) fn forget_idempotency_key(step: &Transaction<'_>, key: &str, task: &TaskId) -> rusqlite::Result<()> {
+    step.prepare_cached("DELETE FROM idempotency WHERE key = ?1 AND task_id = ?2")?.execute([key, task.as_str()])?;
     Ok(())
 }
 

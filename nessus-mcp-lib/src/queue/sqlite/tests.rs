@@ -352,6 +352,30 @@ async fn a_file_of_version_4_keeps_its_isolations() {
     assert_eq!(queue.circuit_states().await.unwrap(), []);
 }
 
+/// A file of version 5 gets the tables of hosts, and what counts against a day is forgotten with the day.
+#[tokio::test]
+async fn a_file_of_version_5_charges_hosts_and_forgets_old_days() {
+    let directory = directory();
+    let path = directory.path().join("queue.db");
+    let older = Connection::open(&path).unwrap();
+    older.execute_batch(schema::FIRST_VERSION).unwrap();
+    schema::MIGRATIONS[..4].iter().for_each(|migration| older.execute_batch(migration).unwrap());
+    older.execute_batch("INSERT INTO schema_version (version) VALUES (5)").unwrap();
+    let clock = crate::time::ManualClock::new(Timestamp::from_millis(1_764_599_422_123));
+    let queue = SqliteQueue::open_with_clock(&path, Arc::new(clock.clone())).unwrap();
+    // What a process of version 5 does that has the file open.
+    older.execute("INSERT INTO pools (pool, paused) VALUES ('nessus', 'x')", []).unwrap();
+    let rows = |table: &str| older.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0));
+    for (day, days) in [("2025-12-01", 1), ("2025-12-02", 2), ("2025-12-05", 2)] {
+        queue.restore_charge(&HostCharge::new(day, "a", 7)).await.unwrap();
+        assert_eq!((rows("host_days"), rows("host_charges")), (Ok(days), Ok(days)), "{day}");
+        clock.advance(Duration::from_secs(36 * 3600));
+    }
+    assert_eq!(queue.charged_hosts(HostCharge::ALL, "2025-12-01").await.unwrap(), 0);
+    assert_eq!(queue.charged_hosts(HostCharge::ALL, "2025-12-02").await.unwrap(), 7);
+    assert_eq!(queue.stats(&pool()).await.unwrap().paused.as_deref(), Some("x"));
+}
+
 /// An hour's step back of the clock: what dead workers held is free after a lease, what waits is due after its pause, and a
 /// lease that is renewed goes on.
 #[tokio::test]

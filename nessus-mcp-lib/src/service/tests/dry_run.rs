@@ -50,7 +50,11 @@ async fn a_dry_run_tells_everything_and_stores_nothing() {
     assert_eq!((run.queue_depth, run.estimated_wait_seconds), (2, Some(0)));
     let last = run.last_overlapping_scan.unwrap();
     assert_eq!((last.task_id, last.name.as_str()), (earlier.task_id, "earlier"));
-    assert!(!f.service.submit(request).await.unwrap().idempotent, "the key is still free");
+    let submitted = f.service.submit(request.clone()).await.unwrap();
+    assert!(!submitted.idempotent && run.repeats.is_none(), "the key is still free");
+    assert_eq!(f.service.dry_run(request.clone()).await.unwrap().repeats, Some(submitted.task_id));
+    request.targets = "192.0.2.9".to_owned();
+    assert_eq!(f.service.dry_run(request).await.unwrap_err().code(), "idempotency_conflict");
     let plain = f.service.dry_run(super::request()).await.unwrap();
     assert_eq!((plain.template.as_deref(), plain.scanners.len()), (Some("basic"), 2));
 }

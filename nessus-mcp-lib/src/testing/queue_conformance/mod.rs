@@ -16,6 +16,7 @@
 mod circuits;
 mod dead_letters;
 mod entries;
+mod hosts;
 mod leases;
 mod shared;
 mod started;
@@ -24,7 +25,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::{circuits::*, dead_letters::*, entries::*, leases::*, shared::*, started::*};
+pub use self::{circuits::*, dead_letters::*, entries::*, hosts::*, leases::*, shared::*, started::*};
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
     queue::{Claim, EnqueueOutcome, Queue, TaskBody},
@@ -65,7 +66,8 @@ macro_rules! queue_conformance_tests {
         )*
     };
     (@each calls ($harness:expr) $($check:ident)*) => {
-        $( $crate::testing::queue_conformance::$check(&$harness.await).await; )*
+        // Boxed: together they would be a future of many kilobytes.
+        $( Box::pin(async { $crate::testing::queue_conformance::$check(&$harness.await).await }).await; )*
     };
     (@all $what:ident $harness:tt) => {
         $crate::queue_conformance_tests! { @each $what $harness
@@ -113,6 +115,14 @@ macro_rules! queue_conformance_tests {
             an_idempotency_key_has_one_winner
             an_idempotency_key_expires
             an_idempotency_key_is_restored
+            an_idempotency_key_is_forgotten
+            a_task_is_charged_once_and_a_full_day_refuses
+            days_and_scopes_are_separate
+            concurrent_charges_never_pass_the_limit
+            hosts_are_given_back_once
+            without_a_limit_everything_is_charged
+            a_queue_that_lost_its_data_charges_nothing
+            a_started_task_is_charged_too
             a_paused_pool_gives_nothing
             a_circuit_notice_reaches_all
             an_isolation_is_ended_by_a_command_only

@@ -100,6 +100,9 @@ pub async fn an_idempotency_key_has_one_winner(harness: &dyn QueueHarness) {
     assert_eq!((winners.len(), seen.len()), (1, 11));
     assert!(seen.iter().all(|existing| *existing == entry(winners[0])), "{seen:?}");
 
+    let stands = harness.queue().idempotency_entry("a key: ☃").await.unwrap();
+    assert_eq!(stands, Some(entry(winners[0])));
+    assert_eq!(harness.queue().idempotency_entry("another").await.unwrap(), None);
     let other = harness.queue().claim_idempotency_key("another", &entry(99), LONG).await.unwrap();
     assert_eq!(other, IdempotencyOutcome::Claimed);
 }
@@ -110,6 +113,7 @@ pub async fn an_idempotency_key_expires(harness: &dyn QueueHarness) {
     let entry = |number: u32| IdempotencyEntry::new(task(number), "hash", Timestamp::from_millis(5));
     assert_eq!(queue.claim_idempotency_key("k", &entry(1), SHORT).await.unwrap(), IdempotencyOutcome::Claimed);
     harness.let_pass(SHORT).await;
+    assert_eq!(queue.idempotency_entry("k").await.unwrap(), None);
     assert_eq!(queue.claim_idempotency_key("k", &entry(2), LONG).await.unwrap(), IdempotencyOutcome::Claimed);
     let existing = queue.claim_idempotency_key("k", &entry(3), LONG).await.unwrap();
     assert_eq!(existing, IdempotencyOutcome::Existing(entry(2)));
