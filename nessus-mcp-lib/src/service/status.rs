@@ -9,7 +9,7 @@ use crate::{
     ids::TaskId,
     queue::EntryState,
     targets,
-    task::{EXPORT_FILE, LastError, Task, TaskStatus},
+    task::{EXPORT_FILE, LastError, Pause, Task, TaskStatus},
     time::Timestamp,
 };
 
@@ -82,6 +82,9 @@ impl ScanService {
             results_available,
             checked_targets: checked_targets(&task),
             scope_warning: shorten::scope_warning(&task),
+            pause: task
+                .shown_pause()
+                .map(|pause| Pause { reason: pause.reason.as_deref().map(shorten::text), ..pause }),
             next_poll_seconds: next_poll(&task, self.clock.now()),
             task_id: task.task_id,
             trace_id: task.trace_id,

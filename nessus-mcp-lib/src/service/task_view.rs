@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::{
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
-    task::{LastError, ScanType, TaskStatus},
+    task::{LastError, Pause, ScanType, TaskStatus},
     time::Timestamp,
 };
 
@@ -45,6 +45,9 @@ pub struct TaskView {
     /// step succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+    /// How it is held, by whom and since when; absent unless it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
     /// When somebody asked for it to be cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_requested_at: Option<Timestamp>,
@@ -84,7 +87,7 @@ pub struct TaskView {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// Seconds from start to end.
+    /// Seconds from start to end, without pauses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<f64>,
     /// The number of the attempt: 1, and 1 more for each retry.

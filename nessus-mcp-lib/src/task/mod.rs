@@ -14,6 +14,7 @@ mod error;
 mod lock;
 mod manager;
 mod model;
+mod pause;
 #[cfg(test)]
 mod property_tests;
 mod query;
@@ -26,6 +27,7 @@ pub use self::{
     error::TaskError,
     manager::{TaskList, TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
+    pause::{Pause, PauseRequest, PauseState, PausedBy},
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     records::{HistoryEntry, LastError, Observation, OpenScan, Step},
