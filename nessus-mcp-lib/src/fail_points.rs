@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 30] = [
+    pub const POINTS: [&str; 32] = [
         "submit_key_claimed",
         "submit_login_sealed",
         "submit_task_written",
@@ -59,6 +59,8 @@ mod armed {
         "worker_launched",
         "worker_launch_saved",
         "worker_polled",
+        "worker_pause_written",
+        "worker_pause_told",
         "worker_scan_stopped",
         "worker_exported",
         "worker_export_published",

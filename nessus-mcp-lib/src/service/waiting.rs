@@ -6,14 +6,14 @@ use super::{ScanService, shorten};
 use crate::{
     circuit_breaker::CircuitState,
     error::counted,
-    task::{Step, Task},
+    task::{PauseRequest, Step, Task},
 };
 
 /// A scan that has changed within this time has a worker: the queue need not be asked.
 const RECENT: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// Why no scan of this task can start now. Something it needs is missing, paused, disabled or has an open circuit; or a
+    /// Why no scan of this task can start now. Somebody has paused it; or something it needs is missing, paused, disabled or has an open circuit; or a
     /// scan of an earlier attempt has to be stopped first; or its last try has failed, and the next is later; or several
     /// workers in a row were lost with it. `None` for a task whose scan goes on or that has ended, and when the queue does
     /// not answer.
@@ -48,6 +48,10 @@ impl ScanService {
 
     /// What keeps a task without a scan from beginning one.
     async fn kept_from_beginning(&self, task: &Task) -> Option<String> {
+        if let Some(PauseRequest { requested_at, reason, .. }) = &task.pause_request {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            return Some(format!("it is paused since {requested_at}, until resume_scan{reason}"));
+        }
         let name = &task.scanner_pool;
         let Some(pool) = self.scanners.pool(name) else {
             return Some(format!("the pool `{name}` is not configured"));

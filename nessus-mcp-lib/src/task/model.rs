@@ -478,6 +478,12 @@ impl Task {
         self.started_at.map(|started_at| started_at.plus(self.time_paused(now)))
     }
 
+    /// Writes down that its scan is not held any more.
+    pub(crate) fn end_pause(&mut self, now: Timestamp) {
+        self.paused_seconds = self.time_paused(now).as_secs_f64();
+        self.pause = None;
+    }
+
     /// What is said of a task that was cancelled: that somebody wanted it, and why if that was said.
     pub(crate) fn cancel_message(&self) -> String {
         match &self.cancel_reason {

@@ -68,6 +68,16 @@ pub struct Pause {
 }
 
 impl Pause {
+    /// Held by whom, how far, and since when.
+    pub(crate) fn new(by: PausedBy, state: PauseState, since: Timestamp) -> Self {
+        Self { by, state, since, reason: None, until: None }
+    }
+
+    /// Whether the scan is held because of us, so that we have to resume it.
+    pub(crate) fn is_ours(&self) -> bool {
+        self.by != PausedBy::Scanner
+    }
+
     /// How long the scan was held, up to this moment.
     pub(super) fn lasted(&self, now: Timestamp) -> Duration {
         match self.state {

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
+    hold::Hold,
     outcome::{StepError, StopReason},
     pacing::ClaimPacing,
     queue_clock::QueueClock,
@@ -83,8 +84,23 @@ impl Shared {
             return Some((StopReason::Requested(task.cancel_message()), since));
         }
         let limit = self.settings.scan_timeout;
-        let started_at = task.started_at?;
-        self.has_passed(started_at, limit).then(|| (StopReason::OutOfTime(limit), started_at.plus(limit)))
+        let counts_from = task.time_counts_from(self.clock.now())?;
+        self.has_passed(counts_from, limit).then(|| (StopReason::OutOfTime(limit), counts_from.plus(limit)))
+    }
+
+    /// Why the scan of this task may not begin now, if so.
+    pub(super) fn held_back(&self, task: &Task) -> Option<Hold> {
+        task.pause_request.as_ref().map(Hold::of)
+    }
+
+    /// Why the scan of this task shall be paused while it runs, if so.
+    pub(super) fn hold(&self, task: &Task) -> Option<Hold> {
+        self.held_back(task)
+    }
+
+    /// When the time of a task's scan began to count; for one that has not started, when it was accepted.
+    pub(super) fn counts_from(&self, task: &Task) -> Timestamp {
+        task.time_counts_from(self.clock.now()).unwrap_or(task.created_at)
     }
 
     /// Whether as much time has passed, as far as we may judge.

@@ -8,6 +8,7 @@ mod idle;
 mod limits;
 mod logins;
 mod losses;
+mod pauses;
 mod reload;
 mod retries;
 mod scope;
