@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, path::Path, str::FromStr, sync::Arc};
 use super::{
     ScopeError,
     clients::{Client, Clients, Principal, Role, TokenError},
+    windows::Windows,
 };
 use crate::{
     targets::{self, TargetPiece, TargetSet},
@@ -87,6 +88,7 @@ pub struct Policy {
     pub(super) max_hosts_per_scan: Option<u64>,
     pub(super) clients: Clients,
     pub(super) local: Option<Role>,
+    pub(super) windows: Windows,
     /// The file it was read from, if it was.
     pub(super) file: Option<Arc<Path>>,
 }
