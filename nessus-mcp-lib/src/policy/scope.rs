@@ -125,11 +125,7 @@ impl Scope {
         targets: impl FnOnce() -> Option<(TargetSet, NameAddresses)>,
         now: Timestamp,
     ) -> Option<(PolicyMode, Closed)> {
-        let policy = self.policy();
-        if policy.mode == PolicyMode::Off {
-            return None;
-        }
-        Some((policy.mode, policy.windows.closed(pool, targets, now)?))
+        self.policy().closed(pool, targets, now)
     }
 
     /// How the windows stand at a moment, in the order of the file.

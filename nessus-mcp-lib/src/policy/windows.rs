@@ -167,6 +167,15 @@ pub struct Closed {
     pub pauses: bool,
 }
 
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.opens_at {
+            Some(opens_at) => write!(f, "{}; it may run from {opens_at} on", self.reason),
+            None => write!(f, "{}; no time was found when it may run", self.reason),
+        }
+    }
+}
+
 /// An entry of `windows`, as it stands at a moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -184,6 +193,11 @@ pub struct WindowState {
 pub(super) struct Windows(pub(super) Vec<WindowRule>);
 
 impl Windows {
+    /// The pools that entries name.
+    pub(super) fn pools(&self) -> impl Iterator<Item = &PoolName> {
+        self.0.iter().flat_map(|rule| &rule.pools)
+    }
+
     /// The first entry that lets no scan run ever, or no entry for the case that none does so alone.
     pub(super) fn never_open(&self) -> Option<Option<usize>> {
         let never = |rules: &[&WindowRule]| opens_at(rules, REFERENCE).is_none();

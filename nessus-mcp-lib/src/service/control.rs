@@ -155,7 +155,7 @@ impl ScanService {
         if task.status.is_terminal() {
             return Err(ServiceError::AlreadyEnded { task_id: task.task_id, status: task.status });
         }
-        let held = held_by_others(&task);
+        let held = self.held_by_others(&task);
         if !was_requested {
             return match held {
                 Some(reason) => Err(ServiceError::NotResumable { task_id: task.task_id, reason }),
@@ -220,6 +220,15 @@ impl ScanService {
         Ok(view(task, message))
     }
 
+    /// Who holds a task, if it is not the wish of a caller.
+    fn held_by_others(&self, task: &Task) -> Option<String> {
+        if task.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Scanner) {
+            return Some("somebody has paused it on its scanner, where it has to be resumed".to_owned());
+        }
+        let closed = self.closed_window(task).filter(|closed| closed.pauses || !task.has_scan());
+        closed.map(|closed| closed.to_string())
+    }
+
     /// Brings a task back into its queue that a worker has put off. If this ends between the two, the reconciler does it.
     async fn hand_out_now(&self, task: &Task) -> Result<(), ServiceError> {
         self.queue.remove(&task.scanner_pool, &task.task_id).await?;
@@ -229,7 +238,7 @@ impl ScanService {
     /// Whoever holds the task at this moment may have read the file before the retry: it would acknowledge or dead-letter the
     /// entry. So its lease is ended first. One that had read the file afterwards loses its claim to the next worker; its smaller
     /// fencing token makes that harmless.
-    async fn enqueue_again(&self, task: &Task) -> Result<(), ServiceError> {
+    pub(super) async fn enqueue_again(&self, task: &Task) -> Result<(), ServiceError> {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let leases = self.queue.leases(&task.scanner_pool).await?;
         for held in leases.iter().filter(|held| held.lease.task_id == task.task_id) {
@@ -343,15 +352,6 @@ fn kept_from_pausing(task: &Task) -> Option<&'static str> {
         Some("its scan has ended, and its results are being fetched")
     } else {
         None
-    }
-}
-
-/// Who holds a task, if it is not the wish of a caller.
-fn held_by_others(task: &Task) -> Option<String> {
-    let pause = task.pause.as_ref().filter(|_| task.status == TaskStatus::Running)?;
-    match pause.by {
-        PausedBy::Scanner => Some("somebody has paused it on its scanner, where it has to be resumed".to_owned()),
-        PausedBy::Window | PausedBy::Request => None,
     }
 }
 

@@ -35,8 +35,17 @@ impl ScanService {
             },
             _ => None,
         };
+        // How long others take says nothing about a task that is held.
+        let is_held = task.pause_request.is_some() || self.closed_window(&task).is_some();
+        let estimated_wait_seconds = estimated_wait_seconds.filter(|_| !is_held);
         let waiting_for = self.waiting_for(&task).await;
-        Ok(TaskView { estimated_wait_seconds, waiting_for, ..self.view(task, queue_position, results_available) })
+        let outside_of_window = self.outside_of_window(&task);
+        Ok(TaskView {
+            estimated_wait_seconds,
+            waiting_for,
+            outside_of_window,
+            ..self.view(task, queue_position, results_available)
+        })
     }
 
     /// Where a task stands, as soon as that is something else than at the call, or after `wait`. A change of `next_poll_seconds`
@@ -93,6 +102,7 @@ impl ScanService {
             queue_position,
             estimated_wait_seconds: None,
             waiting_for: None,
+            outside_of_window: None,
             last_error: task.last_error.map(|last| LastError { message: shorten::text(&last.message), ..last }),
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,

@@ -194,7 +194,8 @@ impl ScanService {
         let read = blocking::run(move || service.accept(&request).map(|accepted| (accepted, request)));
         let (accepted, request) = read.await.map_err(ServiceError::stopping)??;
         let Accepted { mut task, targets, request_hash } = accepted;
-        let checked = self.scope.check(&targets).await?;
+        let mut checked = self.scope.check(&targets).await?;
+        self.check_windows(&task, &targets, &mut checked)?;
         if !checked.would_refuse.is_empty() {
             let refused = checked.would_refuse.join("; ");
             warn!(task_id = %task.task_id, refused, "a scan that the policy would refuse is accepted: it is a dry run");

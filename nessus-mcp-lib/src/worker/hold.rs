@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::{
+    policy::Closed,
     task::{Pause, PauseRequest, PauseState, PausedBy},
     time::{Timestamp, with_jitter},
 };
@@ -26,6 +27,11 @@ impl Hold {
     /// The wish of a caller.
     pub(super) fn of(request: &PauseRequest) -> Self {
         Self { by: PausedBy::Request, reason: request.reason.clone(), until: None }
+    }
+
+    /// A window that is closed.
+    pub(super) fn until_open(closed: Closed) -> Self {
+        Self { by: PausedBy::Window, reason: Some(closed.reason), until: closed.opens_at }
     }
 
     /// How long a task whose scan has not begun waits for its next look.

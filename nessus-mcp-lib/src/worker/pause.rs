@@ -12,6 +12,7 @@ use super::{held_task::HeldTask, hold::Hold, outcome::StepError};
 use crate::{
     error::chain,
     ids::ScanId,
+    policy::PolicyMode,
     scanner::{ScanState, ScannerError, ScannerInterface as _},
     task::{Pause, PauseState, PausedBy, Task},
     time::{Clock as _, Timestamp},
@@ -46,6 +47,8 @@ impl Order {
 pub(super) struct Pauses {
     /// What the scanner has accepted last, and when.
     told: Option<(Order, Instant)>,
+    /// Whether the log has said that a window would pause the scan, if the policy were enforced.
+    has_warned: bool,
 }
 
 impl Pauses {
@@ -68,6 +71,7 @@ impl Pauses {
         task: Task,
         seen: ScanState,
     ) -> Result<(Task, Option<ScannerError>), StepError> {
+        self.warn_of_dry_run(held, &task);
         let (hold, now) = (held.shared.hold(&task), held.shared.clock.now());
         let mut after = task.clone();
         advance(&mut after, hold.clone(), seen, now);
@@ -108,6 +112,17 @@ impl Pauses {
                 Ok((task, Some(error)))
             }
         }
+    }
+
+    /// Says once what a policy would do that is not enforced.
+    fn warn_of_dry_run(&mut self, held: &HeldTask<'_>, task: &Task) {
+        let closed = held.shared.closed_window(task, PolicyMode::DryRun).filter(|closed| closed.pauses);
+        if let Some(closed) = &closed
+            && !self.has_warned
+        {
+            warn!(window = %closed, "a scan that the policy would pause goes on: it is a dry run");
+        }
+        self.has_warned = closed.is_some();
     }
 
     /// Whether the scanner has accepted this order a short while ago.

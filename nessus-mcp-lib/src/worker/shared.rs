@@ -17,7 +17,7 @@ use crate::{
     error::chain,
     housekeeping::QueueIndex,
     ids::WorkerId,
-    policy::Scope,
+    policy::{Closed, PolicyMode, Scope},
     queue::{Lease, Queue, QueueError},
     scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     task::{LastError, Step, Task, TaskManager, Writer},
@@ -90,12 +90,22 @@ impl Shared {
 
     /// Why the scan of this task may not begin now, if so.
     pub(super) fn held_back(&self, task: &Task) -> Option<Hold> {
-        task.pause_request.as_ref().map(Hold::of)
+        let requested = task.pause_request.as_ref().map(Hold::of);
+        requested.or_else(|| self.closed_window(task, PolicyMode::Enforce).map(Hold::until_open))
     }
 
     /// Why the scan of this task shall be paused while it runs, if so.
     pub(super) fn hold(&self, task: &Task) -> Option<Hold> {
-        self.held_back(task)
+        let requested = task.pause_request.as_ref().map(Hold::of);
+        let closed = || self.closed_window(task, PolicyMode::Enforce).filter(|closed| closed.pauses);
+        requested.or_else(|| closed().map(Hold::until_open))
+    }
+
+    /// The window that is closed for the scan of this task, if the policy has this mode.
+    pub(super) fn closed_window(&self, task: &Task, wanted: PolicyMode) -> Option<Closed> {
+        let targets = || task.checked_targets().ok();
+        let (mode, closed) = self.scope.closed(&task.scanner_pool, targets, self.clock.now())?;
+        (mode == wanted).then_some(closed)
     }
 
     /// When the time of a task's scan began to count; for one that has not started, when it was accepted.

@@ -14,6 +14,7 @@ mod retries;
 mod scope;
 mod started;
 mod storage;
+mod windows;
 
 use std::{sync::Arc, time::Duration};
 
