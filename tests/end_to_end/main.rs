@@ -8,6 +8,7 @@ mod crowds;
 mod failures;
 mod logins;
 mod lost_queue;
+mod pauses;
 mod redis;
 mod reload;
 mod scans;

@@ -174,6 +174,16 @@ fn facts() -> Vec<Facts> {
             json!({ "task_id": task, "reason": "wrong network" }),
             &["invalid_argument", "task_not_found", "already_ended"],
         ),
+        Facts::of::<control::PauseArguments, ControlView>(
+            "pause_scan",
+            json!({ "task_id": task, "reason": "change freeze" }),
+            &["invalid_argument", "task_not_found", "already_ended", "not_pausable"],
+        ),
+        Facts::of::<control::ResumeArguments, ControlView>(
+            "resume_scan",
+            json!({ "task_id": task }),
+            &["invalid_argument", "task_not_found", "already_ended", "not_resumable"],
+        ),
         Facts::of::<control::RetryArguments, ControlView>(
             "retry_scan",
             json!({ "task_id": task }),
