@@ -117,7 +117,9 @@ fn write(path: &Path, is_open: bool) {
 async fn read_again(processes: &[&Process]) {
     let count = |process: &Process| process.log().matches("scope policy read").count();
     let before: Vec<_> = processes.iter().map(|process| count(process)).collect();
-    processes.iter().for_each(|process| process.hang_up());
+    for process in processes {
+        process.hang_up();
+    }
     until("all have read the policy", processes, async || {
         processes.iter().zip(&before).all(|(process, before)| count(process) > *before).then_some(())
     })

@@ -185,10 +185,14 @@ impl Reader<'_> {
             lines.push(line);
         }
         let windows = Windows(rules);
-        match windows.never_open() {
+        match windows.never_open().as_deref() {
             None => Ok(windows),
-            Some(Some(at)) => Err(self.error(&format!("windows[{at}]"), lines[at], "never lets a scan run")),
-            Some(None) => Err(self.error("windows", lines[0], "never let a scan run, all of them together")),
+            Some([at]) => Err(self.error(&format!("windows[{at}]"), lines[*at], "never lets a scan run")),
+            Some(of_all) => {
+                let named: Vec<_> = of_all.iter().map(|at| format!("windows[{at}]")).collect();
+                let line = of_all.first().map_or(1, |at| lines[*at]);
+                Err(self.error(&named.join("`, `"), line, "never let a scan run, all of them together"))
+            }
         }
     }
 
@@ -374,7 +378,7 @@ mod tests {
     )]
     #[case(
         "windows:\n  - {allowed: [{days: [mon]}], time_zone: UTC}\n  - {allowed: [{days: [wed]}], time_zone: Asia/Tokyo}\n",
-        "policy.yaml:2: `windows` never let a scan run, all of them together"
+        "policy.yaml:2: `windows[0]`, `windows[1]` never let a scan run, all of them together"
     )]
     #[case("mode: off\nmode: enforce\n", "policy.yaml:2:")]
     #[case("allow: 10.0.0.0/8\n", "policy.yaml:1:")]

@@ -55,9 +55,7 @@ impl fmt::Display for Window {
             let length = self.days[day..].iter().take_while(|is_in| **is_in).count();
             match length {
                 0 => {}
-                1 | 2 => {
-                    days.extend_from_slice(&DAYS[day..day + length].iter().map(ToString::to_string).collect::<Vec<_>>())
-                }
+                1 | 2 => days.extend(DAYS[day..day + length].iter().map(|name| (*name).to_owned())),
                 _ => days.push(format!("{}-{}", DAYS[day], DAYS[day + length - 1])),
             }
             day += length.max(1);
@@ -198,12 +196,14 @@ impl Windows {
         self.0.iter().flat_map(|rule| &rule.pools)
     }
 
-    /// The first entry that lets no scan run ever, or no entry for the case that none does so alone.
-    pub(super) fn never_open(&self) -> Option<Option<usize>> {
+    /// The places of entries that never let a scan run: of one alone, or of those that are for every scan together.
+    pub(super) fn never_open(&self) -> Option<Vec<usize>> {
         let never = |rules: &[&WindowRule]| opens_at(rules, REFERENCE).is_none();
-        let alone = self.0.iter().position(|rule| never(&[rule]));
-        let of_all: Vec<_> = self.0.iter().filter(|rule| rule.is_for_all()).collect();
-        alone.map(Some).or_else(|| never(&of_all).then_some(None))
+        if let Some(alone) = self.0.iter().position(|rule| never(&[rule])) {
+            return Some(vec![alone]);
+        }
+        let (places, rules): (Vec<_>, Vec<_>) = self.0.iter().enumerate().filter(|(_, rule)| rule.is_for_all()).unzip();
+        never(&rules).then_some(places)
     }
 
     /// Why a scan in this pool may not run at this moment, if so. `targets` is asked only where an entry names targets.

@@ -163,7 +163,7 @@ impl ScanService {
             };
         }
         info!(%task_id, "pause withdrawn");
-        let mut message = match (held, may_have_a_scan(&task)) {
+        let message = match (held, may_have_a_scan(&task)) {
             (Some(reason), _) => format!("the pause is withdrawn, but the scan does not go on yet: {reason}"),
             (None, true) => {
                 "the scan goes on as soon as a worker and its scanner can be reached; ask get_scan_status".to_owned()
@@ -175,7 +175,8 @@ impl ScanService {
         {
             self.index.notice_failure();
             warn!(%task_id, error = chain(&error), "the task is looked at later, when its turn in the queue has come");
-            message = "the queue does not answer: the scan begins some minutes later; ask get_scan_status".to_owned();
+            let later = "the queue does not answer: the scan begins some minutes later; ask get_scan_status";
+            return Ok(view(task, later));
         }
         Ok(view(task, &message))
     }

@@ -292,6 +292,7 @@ pub struct Task {
     pub extra: Map<String, Value>,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(seconds: &f64) -> bool {
     *seconds <= 0.0
 }

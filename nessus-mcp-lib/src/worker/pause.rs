@@ -72,17 +72,17 @@ impl Pauses {
         seen: ScanState,
     ) -> Result<(Task, Option<ScannerError>), StepError> {
         self.warn_of_dry_run(held, &task);
-        let (hold, now) = (held.shared.hold(&task), held.shared.clock.now());
+        let (wish, now) = (held.shared.hold(&task), held.shared.clock.now());
         let mut after = task.clone();
-        advance(&mut after, hold.clone(), seen, now);
+        advance(&mut after, wish.clone(), seen, now);
         let is_new = after.pause != task.pause;
-        let order = Order::of(&after, hold.is_some(), seen).filter(|order| is_new || !self.was_told(*order));
+        let order = Order::of(&after, wish.is_some(), seen).filter(|order| is_new || !self.was_told(*order));
         if !is_new && order.is_none() {
             return Ok((task, None));
         }
         let task = held
             .update(move |task| {
-                advance(task, hold, seen, now);
+                advance(task, wish, seen, now);
                 if let (Some(Order::Pause), Some(pause)) = (order, &mut task.pause) {
                     pause.since = now;
                 }

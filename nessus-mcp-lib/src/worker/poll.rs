@@ -133,8 +133,8 @@ pub(super) async fn until_ended(
         }
         let is_stopping = stopping.is_some();
         let is_due = |task: &Task| {
-            let paused = || last_state.is_some_and(|seen| Pauses::is_due(held, task, seen));
-            !is_stopping && (held.reason_to_stop(task).is_some() || paused())
+            let is_wished = || last_state.is_some_and(|seen| Pauses::is_due(held, task, seen));
+            !is_stopping && (held.reason_to_stop(task).is_some() || is_wished())
         };
         pause(held, wait, is_due).await?;
     }

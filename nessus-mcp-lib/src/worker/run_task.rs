@@ -278,7 +278,7 @@ impl TaskRun {
     async fn after(&self, error: StepError, held: Option<&HeldTask<'_>>) -> Outcome {
         match &error {
             StepError::Stopped => return Outcome::HandBack(Duration::ZERO),
-            StepError::Held(hold) => return self.hold_back(hold).await,
+            StepError::Held(reason) => return self.hold_back(reason).await,
             StepError::LeaseLost | StepError::Task(TaskError::StaleFencingToken { .. }) => return Outcome::Lost,
             StepError::Task(TaskError::Transition(refused)) => {
                 info!(status = %refused.from, "the task was ended by somebody else");

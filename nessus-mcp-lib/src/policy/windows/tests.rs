@@ -24,7 +24,7 @@ fn closed(windows: &Windows, now: &str) -> Option<Closed> {
 const NIGHTS: &str = r#"{allowed: [{days: [mon-fri], from: "22:00", to: "06:00"}], time_zone: Europe/Berlin}"#;
 const SMALL_HOURS: &str = r#"{allowed: [{days: [sun], from: "02:15", to: "02:45"}], time_zone: Europe/Berlin}"#;
 const LATE: &str = r#"{allowed: [{days: [sat], from: "23:00", to: "04:00"}], time_zone: Europe/Berlin}"#;
-const NO_MONDAY: &str = r#"{blackout: [{days: [mon]}], time_zone: America/New_York, at_end: pause}"#;
+const NO_MONDAY: &str = "{blackout: [{days: [mon]}], time_zone: America/New_York, at_end: pause}";
 const TWO: &str = r#"{allowed: [{days: [mon-fri], from: "22:00", to: "24:00"}], time_zone: UTC}, {blackout: [{days: [mon-sun], from: "22:30", to: "23:00"}, {days: [tue]}], time_zone: UTC}"#;
 const FAR: &str = r#"{allowed: [{days: [mon], from: "00:00", to: "01:00"}], time_zone: Pacific/Kiritimati}, {blackout: [{days: [sat, sun]}], time_zone: UTC}"#;
 

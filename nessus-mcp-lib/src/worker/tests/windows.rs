@@ -17,9 +17,9 @@ fn policy(text: &str) -> Policy {
 }
 
 /// Open from 15:00 to 15:10 each day.
-fn afternoon(mode: &str, more: &str) -> Policy {
+fn afternoon(mode: &str, rest: &str) -> Policy {
     let window = "{days: [mon-sun], from: \"15:00\", to: \"15:10\"}";
-    policy(&format!("mode: {mode}\nwindows: [{{allowed: [{window}], time_zone: UTC{more}}}]"))
+    policy(&format!("mode: {mode}\nwindows: [{{allowed: [{window}], time_zone: UTC{rest}}}]"))
 }
 
 fn at(text: &str) -> Timestamp {
