@@ -357,6 +357,15 @@ fn a_policy_is_checked_and_says_what_it_decides() {
         ),
         "{told}"
     );
+    let window = |days: &str| format!("windows: [{{allowed: [{{days: [{days}]}}], time_zone: UTC, at_end: pause}}]\n");
+    let open = data(check(&window("mon-sun"), &[]));
+    assert!(open.ends_with("\nopen: allowed mon-sun (UTC), at_end pause\n"), "{open}");
+    // Of two days that are not beside each other, one is another day than today.
+    let days = ["mon", "wed"].map(|day| data(check(&window(day), &[])));
+    assert!(
+        days.iter().any(|told| told.contains("\nclosed, opens at 20") && told.contains("T00:00:00.000Z: ")),
+        "{days:?}"
+    );
     let wrong = check("alow: [10.0.0.0/8]\n", &[]);
     assert_eq!(wrong.code, Some(78));
     assert!(wrong.stderr.contains("policy.yaml:1: unknown key `alow`, did you mean `allow`?"), "{wrong:?}");

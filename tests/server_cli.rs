@@ -357,7 +357,7 @@ fn stdio_carries_the_protocol_and_nothing_else() {
     send(&mut process, json!({ "jsonrpc": "2.0", "method": "notifications/initialized" }));
     send(&mut process, json!({ "jsonrpc": "2.0", "id": 2, "method": "tools/list" }));
     let listed = process.wait_for_line("the tools", answered(2));
-    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 16);
+    assert_eq!(listed["result"]["tools"].as_array().unwrap().len(), 18);
     let arguments = json!({ "targets": "192.0.2.1", "name": "over stdio" });
     let call = json!({ "name": "run_untrusted_scan", "arguments": arguments });
     send(&mut process, json!({ "jsonrpc": "2.0", "id": 3, "method": "tools/call", "params": call }));

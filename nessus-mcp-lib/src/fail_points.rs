@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 34] = [
+    pub const POINTS: [&str; 36] = [
         "submit_key_claimed",
         "submit_login_sealed",
         "submit_task_written",
@@ -61,6 +61,8 @@ mod armed {
         "worker_launched",
         "worker_launch_saved",
         "worker_polled",
+        "worker_pause_written",
+        "worker_pause_told",
         "worker_scan_stopped",
         "worker_exported",
         "worker_export_published",

@@ -9,6 +9,7 @@ mod failures;
 mod hosts;
 mod logins;
 mod lost_queue;
+mod pauses;
 mod policies;
 mod redis;
 mod reload;

@@ -17,7 +17,7 @@ use nessus_mcp_lib::{
     fail_points::{FREEZE_VARIABLE, POINTS, VARIABLE},
     ids::TaskId,
     queue::LOSSES_ALLOWED,
-    task::TaskStatus,
+    task::{PauseState, TaskStatus},
 };
 use nessus_mcp_tests::{
     binaries,
@@ -72,6 +72,7 @@ fn a_worker_that_dies_at_any_step_is_replaced() {
         "worker_scan_adopted" => dies_adopting(point).await,
         "worker_scan_stopped" => dies_stopping(point).await,
         "worker_hosts_given_back" => hosts::dies_giving_back(point).await,
+        "worker_pause_written" | "worker_pause_told" => dies_pausing(point).await,
         "worker_login_removed" => logins::dies_after_the_login_is_removed(point).await,
         _ => dies_in_the_lifecycle(point).await,
     });
@@ -105,6 +106,23 @@ async fn dies_stopping(point: &'static str) {
     died_at(&mut first, point);
     ends_as(&site, &task, TaskStatus::Timeout, &SHORT_TIME, &first).await;
     assert_eq!(site.sim.stats().running, 0, "{point}: the scan goes on unwatched");
+}
+
+/// The next worker pauses the scan if this one has not, and resumes it although another has paused it.
+async fn dies_pausing(point: &'static str) {
+    let site = Site::start(SimConfig::new().scan_duration(Duration::from_secs(3))).await;
+    let task = site.submit(point, "192.0.2.1").await;
+    let mut first = doomed_worker(&site, point, &[]);
+    site.running(1, &[&first]).await;
+    site.client().call("pause_scan", &serde_json::json!({ "task_id": task })).await.unwrap();
+    died_at(&mut first, point);
+    let second = site.start_worker(&SHORT_LEASE);
+    until("it is paused", &[&first, &second], async || {
+        site.view(&task).await.pause.filter(|pause| pause.state == PauseState::Paused)
+    })
+    .await;
+    site.client().call("resume_scan", &serde_json::json!({ "task_id": task })).await.unwrap();
+    ends_as(&site, &task, TaskStatus::Completed, &[], &first).await;
 }
 
 /// A worker without fail points brings the task to its end; the scanner has created and launched one scan for it.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::task::TaskStatus;
+use nessus_mcp_lib::task::{PausedBy, TaskStatus};
 use nessus_mcp_tests::sim::{Edition, Fault};
 use rstest::rstest;
 
@@ -104,7 +104,8 @@ async fn row_34_paused_and_resumed_by_somebody() {
     })
     .await;
     tokio::time::sleep(Duration::from_secs(100)).await;
-    assert_eq!(rig.view(&task).await.scan_state.as_deref(), Some("paused"));
+    let view = rig.view(&task).await;
+    assert_eq!((view.scan_state.as_deref(), view.pause.unwrap().by), (Some("paused"), PausedBy::Scanner));
     rig.sim.inject(Fault::new("resumed_by_somebody"));
     rig.completed(&task).await;
     rig.close().await;

@@ -53,6 +53,47 @@ async fn scans_are_cancelled_in_every_state() {
     assert_eq!(long.refusal().0, "invalid_argument");
 }
 
+/// Queued and running scans are held and go on; what cannot be is refused with a hint.
+#[tokio::test]
+async fn scans_are_paused_and_resumed() {
+    let fixture = Fixture::start();
+    let slow = json!({ "targets": "192.0.2.1-192.0.2.9", "name": "slow", "scanner_pool": "slow" });
+    let running = fixture.submit(slow.clone()).await;
+    fixture.wait_for(&running, "running").await;
+    let waiting = fixture.submit(slow).await;
+
+    let answer = fixture.call("pause_scan", json!({ "task_id": waiting, "reason": "wrong day" })).await;
+    assert_eq!(answer.ok()["status"], "queued");
+    let view = fixture.call("get_scan_status", json!({ "task_id": waiting })).await.ok().clone();
+    assert_eq!((&view["pause"]["by"], &view["pause"]["state"]), (&json!("request"), &json!("paused")), "{view}");
+    assert!(view["waiting_for"].as_str().unwrap().contains("until resume_scan: wrong day"), "{view}");
+
+    // A mock scan of an hour is pending for three minutes, and no scanner pauses what it has not begun.
+    let answer = fixture.call("pause_scan", json!({ "task_id": running })).await;
+    assert_eq!(answer.ok()["status"], "running");
+    let view = fixture.call("get_scan_status", json!({ "task_id": running })).await.ok().clone();
+    assert_eq!((&view["status"], &view["pause"]["state"]), (&json!("running"), &json!("pausing")), "{view}");
+    let again = fixture.call("pause_scan", json!({ "task_id": running })).await;
+    assert!(again.ok()["message"].as_str().unwrap().contains("was requested before"));
+    for task in [&waiting, &running] {
+        fixture.call("resume_scan", json!({ "task_id": task })).await.ok();
+        let again = fixture.call("resume_scan", json!({ "task_id": task })).await;
+        assert_eq!(again.ok()["message"], "no pause was requested");
+    }
+    let view = fixture.call("get_scan_status", json!({ "task_id": waiting })).await.ok().clone();
+    assert_eq!(view["pause"], Value::Null, "{view}");
+    fixture.call("cancel_scan", json!({ "task_id": running })).await.ok();
+    fixture.wait_for(&waiting, "running").await;
+    fixture.wait_for(&running, "cancelled").await;
+    for tool in ["pause_scan", "resume_scan"] {
+        let refused = fixture.call(tool, json!({ "task_id": running })).await;
+        let (code, message, hint) = refused.refusal();
+        assert_eq!((code, message.contains("cancelled"), hint.is_some()), ("already_ended", true, true));
+        let unknown = json!({ "task_id": "ne_ness_20251201_143022_a1b2c3d4" });
+        assert_eq!(fixture.call(tool, unknown).await.refusal().0, "task_not_found");
+    }
+}
+
 /// What failed is tried again under the same id.
 #[tokio::test]
 async fn a_failed_scan_is_tried_again() {

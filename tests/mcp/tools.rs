@@ -60,7 +60,7 @@ async fn both_lifecycles_are_served() {
     let listed = fixture.rpc("tools/list", json!({})).await;
     let listed = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap());
     let listed: Vec<_> = listed.collect();
-    assert_eq!(listed.len(), 16);
+    assert_eq!(listed.len(), 18);
     let discover = ClientLifecycleMode::Discover { preferred_versions: vec![ProtocolVersion::V_2026_07_28] };
     for lifecycle in [ClientLifecycleMode::Initialize, discover] {
         let transport = StreamableHttpClientTransport::from_uri(fixture.server.mcp());

@@ -1,10 +1,11 @@
-//! `policy check`: reads the scope policy, and asks it about targets.
+//! `policy check`: reads the scope policy, tells how its windows stand, and asks it about targets.
 
 use nessus_mcp_lib::{
     ScanService,
     config::Settings,
     error::{Failure, counted},
     targets::TargetSet,
+    time::{Clock as _, SystemClock},
 };
 
 use crate::{args::PolicyCheckArgs, output};
@@ -22,6 +23,11 @@ pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
         None => "no scope is set (`--policy-config` or `POLICY_CONFIG` names a policy)".to_owned(),
     };
     output::lines([policy]);
+    output::lines(scope.windows(SystemClock.now()).into_iter().map(|window| match (window.is_open, window.opens_at) {
+        (true, _) => format!("open: {}", window.rule),
+        (false, Some(opens_at)) => format!("closed, opens at {opens_at}: {}", window.rule),
+        (false, None) => format!("closed: {}", window.rule),
+    }));
     let Some(targets) = &args.targets else { return Ok(()) };
     let targets: TargetSet = targets.parse()?;
     let checked = scope.check(&targets).await?;

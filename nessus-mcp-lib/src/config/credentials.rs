@@ -90,7 +90,7 @@ impl CredentialsConfig {
         }
         let Ordered(entries) = yaml::parse::<Ordered<Ordered<Scalar>>>(text, path)?;
         let mut credentials = Vec::new();
-        for (Scalar { text: id, line }, Ordered(keys)) in entries {
+        for (Scalar { text: id, line, .. }, Ordered(keys)) in entries {
             if !is_id(&id) {
                 let message = "the id of a credential has 1 to 64 letters, digits, `-`, `_` and `.`".to_owned();
                 return Err(ConfigError::Syntax { path: path.to_owned(), line, message });

@@ -25,7 +25,7 @@ impl Reader<'_> {
         raw: Option<Scalar>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(Scalar { text, line }) = raw else {
+        let Some(Scalar { text, line, .. }) = raw else {
             return Ok(None);
         };
         let text = expand(&text, self.lookup).map_err(|message| self.error(key, line, &message))?;

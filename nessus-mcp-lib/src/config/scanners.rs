@@ -245,7 +245,7 @@ impl ScannersConfig {
         }
         let Ordered(entries) = yaml::parse::<Ordered<Vec<RawInstance>>>(text, path)?;
         let mut pools: Vec<PoolConfig> = Vec::new();
-        for (Scalar { text: name, line }, raw) in entries {
+        for (Scalar { text: name, line, .. }, raw) in entries {
             let pool = PoolName::new(name).map_err(|error| syntax(line, &error.to_string()))?;
             let instances = raw
                 .into_iter()

@@ -13,17 +13,19 @@ use serde::{
 use super::ConfigError;
 use crate::error::{excerpt, nearest};
 
-/// A scalar as text, with the line it stands on.
+/// A scalar as text, with the place it stands at.
 #[derive(Debug, Clone)]
 pub(crate) struct Scalar {
     pub(crate) text: String,
     pub(crate) line: u64,
+    pub(crate) column: u64,
 }
 
 impl<'de> Deserialize<'de> for Scalar {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let spanned = serde_saphyr::Spanned::<String>::deserialize(deserializer)?;
-        Ok(Self { text: spanned.value, line: spanned.referenced.line() })
+        let (line, column) = (spanned.referenced.line(), spanned.referenced.column());
+        Ok(Self { text: spanned.value, line, column })
     }
 }
 

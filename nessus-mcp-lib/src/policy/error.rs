@@ -86,6 +86,12 @@ pub enum ScopeError {
         /// Why not.
         source: Box<ScopeError>,
     },
+    /// No window ever lets a scan of these targets run.
+    #[error("the windows of the policy never let this scan run: {reason}, and so it is at any time of the next weeks")]
+    NeverOpen {
+        /// The first window that is closed now.
+        reason: String,
+    },
     /// A scan was created before the scope was enforced.
     #[error("the scan was created with the name `{name}`, whose addresses were not checked then")]
     Unchecked {
@@ -104,6 +110,7 @@ impl Classified for ScopeError {
         match self {
             Self::Targets(error) => error.code(),
             Self::DayIsFull { .. } => Self::DAY_IS_FULL,
+            Self::NeverOpen { .. } => "no_window",
             _ => "out_of_scope",
         }
     }
@@ -146,6 +153,9 @@ impl Classified for ScopeError {
                 "check the spelling of the name, or name the addresses of the host".to_owned()
             }
             Self::AddressOfName { source, .. } => return source.hint(),
+            Self::NeverOpen { .. } => {
+                "scan other targets, or in another pool; only an operator can change the windows".to_owned()
+            }
             Self::Unchecked { .. } => "nothing was launched; try the task again".to_owned(),
         })
     }

@@ -17,6 +17,14 @@
 //!     role: read                 # read or scan
 //!     token_sha256: 3f...        # `nessus-admin token new` prints it
 //!     expires: 2027-06-30        # or an RFC 3339 time; default: never
+//! windows:                       # when scans may begin; all entries that are for a scan must let it
+//!   - allowed: [{days: [mon-fri], from: "22:00", to: "06:00"}, {days: [sat, sun]}]
+//!     time_zone: Europe/Berlin
+//!     at_end: pause              # default: continue
+//!   - blackout: [{days: [sun], from: "02:00", to: "04:00"}]   # wins over `allowed`
+//!     time_zone: UTC
+//!     targets: [10.1.0.0/16]     # default: all
+//!     pools: [nessus]            # default: all
 //! ```
 
 use std::{fs, path::Path, time::Duration};
@@ -26,9 +34,11 @@ use serde::Deserialize;
 use super::{
     clients::{Client, Clients, Role, client_name},
     rules::{AllowList, DenyRule, Policy, PolicyMode},
+    windows::{DAY_MINUTES, Window, WindowRule, Windows, parse_days, parse_time, parse_zone},
 };
 use crate::{
     config::{ConfigError, Scalar, expand, is_blank_yaml, parse_yaml},
+    ids::PoolName,
     targets::TargetSet,
     time::Timestamp,
 };
@@ -46,6 +56,7 @@ struct RawPolicy {
     max_hosts_per_day: Option<Scalar>,
     local: Option<Scalar>,
     clients: Option<Vec<RawClient>>,
+    windows: Option<Vec<RawRule>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -55,6 +66,27 @@ struct RawClient {
     role: Scalar,
     token_sha256: Scalar,
     expires: Option<Scalar>,
+}
+
+/// The keys of an entry of `windows`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawRule {
+    allowed: Option<Vec<RawWindow>>,
+    blackout: Option<Vec<RawWindow>>,
+    time_zone: Option<Scalar>,
+    at_end: Option<Scalar>,
+    targets: Option<Vec<Scalar>>,
+    pools: Option<Vec<Scalar>>,
+}
+
+/// The keys of a window.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWindow {
+    days: Vec<Scalar>,
+    from: Option<Scalar>,
+    to: Option<Scalar>,
 }
 
 impl Policy {
@@ -91,6 +123,7 @@ impl Policy {
             max_hosts_per_day: reader.value("max_hosts_per_day", raw.max_hosts_per_day, parse_count)?,
             clients: reader.clients(raw.clients.unwrap_or_default())?,
             local: reader.value("local", raw.local, str::parse)?,
+            windows: reader.windows(raw.windows.unwrap_or_default())?,
             file: None,
         })
     }
@@ -142,6 +175,93 @@ impl Reader<'_> {
         self.value(key, Some(raw), parse)?.ok_or_else(|| self.error(key, line, "is missing"))
     }
 
+    /// The entries of `windows`, of which none may keep scans back for ever.
+    fn windows(&self, raw: Vec<RawRule>) -> Result<Windows, ConfigError> {
+        let mut lines = Vec::new();
+        let mut rules = Vec::new();
+        for (at, raw) in raw.into_iter().enumerate() {
+            let key = format!("windows[{at}]");
+            let days = raw.allowed.iter().chain(&raw.blackout).flatten().flat_map(|window| &window.days);
+            let line = days.chain(&raw.time_zone).map(|scalar| scalar.line).min().unwrap_or(1);
+            rules.push(self.window_rule(&key, line, raw)?);
+            lines.push(line);
+        }
+        let windows = Windows(rules);
+        match windows.never_open().as_deref() {
+            None => Ok(windows),
+            Some([at]) => Err(self.error(&format!("windows[{at}]"), lines[*at], "never lets a scan run")),
+            Some(of_all) => {
+                let named: Vec<_> = of_all.iter().map(|at| format!("windows[{at}]")).collect();
+                let line = of_all.first().map_or(1, |at| lines[*at]);
+                Err(self.error(&named.join("`, `"), line, "never let a scan run, all of them together"))
+            }
+        }
+    }
+
+    fn window_rule(&self, key: &str, line: u64, raw: RawRule) -> Result<WindowRule, ConfigError> {
+        let name = |part: &str| format!("{key}.{part}");
+        let zone = self.placed(&name("time_zone"), raw.time_zone, parse_zone)?;
+        let missing = "is missing: name a time zone, such as Europe/Berlin or UTC";
+        let zone = zone.ok_or_else(|| self.error(&name("time_zone"), line, missing))?;
+        let allowed = self.window_list(&name("allowed"), raw.allowed.unwrap_or_default())?;
+        let blackout = self.window_list(&name("blackout"), raw.blackout.unwrap_or_default())?;
+        if allowed.is_empty() && blackout.is_empty() {
+            return Err(self.error(key, line, "has no windows: write some under `allowed` or `blackout`"));
+        }
+        let at_end = self.placed(&name("at_end"), raw.at_end, |text| match text {
+            "continue" => Ok(false),
+            "pause" => Ok(true),
+            _ => Err("must be `continue` or `pause`".to_owned()),
+        })?;
+        let targets = self.list(&name("targets"), raw.targets)?;
+        let pools = raw.pools.into_iter().flatten().enumerate().filter_map(|(at, pool)| {
+            let parse = |text: &str| PoolName::new(text).map_err(|error| format!("is no name of a pool: {error}"));
+            self.placed(&format!("{key}.pools[{at}]"), Some(pool), parse).transpose()
+        });
+        Ok(WindowRule {
+            zone,
+            allowed,
+            blackout,
+            pauses: at_end.unwrap_or(false),
+            targets: targets.map(|targets| targets.into_iter().map(|rule| rule.set).collect()),
+            pools: pools.collect::<Result<_, _>>()?,
+        })
+    }
+
+    fn window_list(&self, key: &str, raw: Vec<RawWindow>) -> Result<Vec<Window>, ConfigError> {
+        let read = |(at, raw): (usize, RawWindow)| {
+            let name = |part: &str| format!("{key}[{at}].{part}");
+            let mut days = [false; 7];
+            let line = raw.days.first().map_or(1, |day| day.line);
+            for (at, named) in raw.days.into_iter().enumerate() {
+                let named = self.placed(&name(&format!("days[{at}]")), Some(named), parse_days)?;
+                days.iter_mut().zip(named.unwrap_or_default()).for_each(|(day, is_named)| *day |= is_named);
+            }
+            if days == [false; 7] {
+                return Err(self.error(&name("days"), line, "is empty: name days, such as mon-fri"));
+            }
+            let from = self.placed(&name("from"), raw.from, parse_time)?.unwrap_or(0);
+            let to = self.placed(&name("to"), raw.to, parse_time)?.unwrap_or(DAY_MINUTES);
+            if from == to || from == DAY_MINUTES {
+                let message = "begins where it ends: leave `from` and `to` out for whole days";
+                return Err(self.error(&format!("{key}[{at}]"), line, message));
+            }
+            Ok(Window { days, from, to })
+        };
+        raw.into_iter().enumerate().map(read).collect()
+    }
+
+    /// As [`value`](Self::value), and says the column too: several values may stand on a line.
+    fn placed<T>(
+        &self,
+        key: &str,
+        raw: Option<Scalar>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<T>, ConfigError> {
+        let column = raw.as_ref().map_or(0, |scalar| scalar.column);
+        self.value(key, raw, |text| parse(text).map_err(|message| format!("{message} (column {column})")))
+    }
+
     /// Expands and parses one value; `parse` answers with a fragment that follows the key.
     fn value<T>(
         &self,
@@ -149,7 +269,7 @@ impl Reader<'_> {
         raw: Option<Scalar>,
         parse: impl Fn(&str) -> Result<T, String>,
     ) -> Result<Option<T>, ConfigError> {
-        let Some(Scalar { text, line }) = raw else { return Ok(None) };
+        let Some(Scalar { text, line, .. }) = raw else { return Ok(None) };
         let text = expand(&text, self.lookup).map_err(|message| self.error(key, line, &message))?;
         parse(text.trim()).map(Some).map_err(|message| self.error(key, line, &message))
     }
@@ -207,6 +327,7 @@ mod tests {
         assert!(policy.allow.is_some() && !policy.deny.is_empty() && policy.max_hosts_per_scan.is_some(), "{policy:?}");
         assert!(policy.max_hosts_per_day().is_some(), "{policy:?}");
         assert!(policy.local.is_some() && policy.clients().len() == 1, "{policy:?}");
+        assert!(!policy.windows.0.is_empty(), "{policy:?}");
         assert_eq!(policy.mode, PolicyMode::DryRun);
     }
 
@@ -224,6 +345,48 @@ mod tests {
     #[case("max_hosts_per_scan: 0\n", "policy.yaml:1: `max_hosts_per_scan` must be a whole number from 1 on")]
     #[case("max_hosts_per_day: many\n", "policy.yaml:1: `max_hosts_per_day` must be a whole number from 1 on")]
     #[case("max_hosts_a_day: 5\n", "policy.yaml:1: unknown key `max_hosts_a_day`, did you mean `max_hosts_per_day`?")]
+    #[case(
+        "windows:\n  - allowed: [{days: [mon]}]\n    time_zone: Europe/Berln\n",
+        "policy.yaml:3: `windows[0].time_zone` is no time zone, did you mean `Europe/Berlin`? (column 16)"
+    )]
+    #[case("windows: [{blackout: [{days: [mon]}], time_zone: lima}]", "did you mean `America/Lima`? (column 50)")]
+    #[case("windows:\n  - allowed:\n      - days: [mon]\n", "policy.yaml:3: `windows[0].time_zone` is missing")]
+    #[case("windows: [{time_zone: UTC}]", "policy.yaml:1: `windows[0]` has no windows")]
+    #[case("windows: [{allowed: [{days: []}], time_zone: UTC}]", "`windows[0].allowed[0].days` is empty")]
+    #[case("windows: [{allowed: [{days: [mon, fry]}], time_zone: UTC}]", "`windows[0].allowed[0].days[1]` is no day")]
+    #[case(
+        "windows: [{allowed: [{days: [mon], from: 25:00}], time_zone: UTC}]",
+        "`windows[0].allowed[0].from` is no time of a day"
+    )]
+    #[case(
+        "windows: [{allowed: [{days: [mon], from: \"22\"}], time_zone: UTC}]",
+        "is no time of a day: write it as 22:00"
+    )]
+    #[case(
+        "windows: [{allowed: [{days: [mon], from: 02:00, to: 02:00}], time_zone: UTC}]",
+        "`windows[0].allowed[0]` begins where it ends"
+    )]
+    #[case(
+        "windows: [{allowed: [{days: [mon]}], time_zone: UTC, at_end: stop}]",
+        "`windows[0].at_end` must be `continue` or `pause` (column "
+    )]
+    #[case("windows: [{allowed: [{day: [mon]}], time_zone: UTC}]", "unknown key `day`, did you mean `days`?")]
+    #[case(
+        "windows: [{allowed: [{days: [mon]}], time_zone: UTC, pools: [\"a b\"]}]",
+        "`windows[0].pools[0]` is no name of a pool"
+    )]
+    #[case(
+        "windows: [{allowed: [{days: [mon]}], time_zone: UTC, targets: [10.0.0.0/40]}]",
+        "`windows[0].targets[0]` is no target"
+    )]
+    #[case(
+        "mode: off\nwindows:\n  - allowed: [{days: [mon]}]\n    blackout: [{days: [sun-tue]}]\n    time_zone: UTC\n",
+        "policy.yaml:3: `windows[0]` never lets a scan run"
+    )]
+    #[case(
+        "windows:\n  - {allowed: [{days: [mon]}], time_zone: UTC}\n  - {allowed: [{days: [wed]}], time_zone: Asia/Tokyo}\n",
+        "policy.yaml:2: `windows[0]`, `windows[1]` never let a scan run, all of them together"
+    )]
     #[case("mode: off\nmode: enforce\n", "policy.yaml:2:")]
     #[case("allow: 10.0.0.0/8\n", "policy.yaml:1:")]
     #[case("- mode\n", "policy.yaml:1:")]

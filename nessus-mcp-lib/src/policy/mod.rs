@@ -1,9 +1,10 @@
-//! What may be scanned, and who may ask for it. Only this module decides it: the service asks it at a submit, and the worker
+//! What may be scanned, when, and who may ask for it. Only this module decides it: the service asks it at a submit, and the worker
 //! again right before the scan begins.
 //!
 //! Unspecified, multicast, broadcast and link-local addresses are always refused, and so are more hosts than one scan may
 //! have. [`Policy`] is what an operator's `policy.yaml` says beyond that, and [`Scope`] applies it: the rules to all targets, and
-//! to the addresses that their names have at that moment, which a [`Resolver`] finds.
+//! to the addresses that their names have at that moment, which a [`Resolver`] finds. Its windows say when scans
+//! may run.
 //!
 //! Its [`Client`]s have tokens and roles; whoever comes in is a [`Principal`].
 
@@ -14,6 +15,7 @@ mod reserved;
 mod resolver;
 mod rules;
 mod scope;
+mod windows;
 
 pub use self::{
     clients::{Client, Principal, Role, TokenError, TokenHash, client_name, new_token},
@@ -21,4 +23,5 @@ pub use self::{
     resolver::{Resolver, SystemResolver, TableResolver},
     rules::{Policy, PolicyMode},
     scope::{Checked, Scope},
+    windows::{Closed, WindowState},
 };

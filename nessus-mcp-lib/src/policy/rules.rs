@@ -5,9 +5,11 @@ use std::{fmt, net::IpAddr, path::Path, str::FromStr, sync::Arc};
 use super::{
     ScopeError,
     clients::{Client, Clients, Principal, Role, TokenError},
+    windows::{Closed, Windows},
 };
 use crate::{
-    targets::{self, TargetPiece, TargetSet},
+    ids::PoolName,
+    targets::{self, NameAddresses, TargetPiece, TargetSet},
     time::Timestamp,
 };
 
@@ -91,6 +93,7 @@ pub struct Policy {
     pub(super) max_hosts_per_day: Option<u64>,
     pub(super) clients: Clients,
     pub(super) local: Option<Role>,
+    pub(super) windows: Windows,
     /// The file it was read from, if it was.
     pub(super) file: Option<Arc<Path>>,
 }
@@ -122,6 +125,25 @@ impl Policy {
     /// What somebody on this machine may do without a token: everything where there are no clients, else what `local` says.
     pub fn local_role(&self) -> Option<Role> {
         if self.clients().is_empty() { Some(self.local.unwrap_or(Role::Scan)) } else { self.local }
+    }
+
+    /// Why a scan in this pool may not run at this moment, if so, and the mode. `targets` is asked only where a window names
+    /// targets.
+    pub(crate) fn closed(
+        &self,
+        pool: &PoolName,
+        targets: impl FnOnce() -> Option<(TargetSet, NameAddresses)>,
+        now: Timestamp,
+    ) -> Option<(PolicyMode, Closed)> {
+        if self.mode == PolicyMode::Off {
+            return None;
+        }
+        Some((self.mode, self.windows.closed(pool, targets, now)?))
+    }
+
+    /// The pools that its windows name.
+    pub fn pools(&self) -> impl Iterator<Item = &PoolName> {
+        self.windows.pools()
     }
 
     /// What is refused of the targets as they were asked for, in their order. Addresses of names are asked for with

@@ -8,10 +8,13 @@ use super::{
     ScopeError, reserved,
     resolver::{Resolver, SystemResolver, resolve_all},
     rules::{Policy, PolicyMode},
+    windows::{Closed, WindowState},
 };
 use crate::{
     config::Settings,
+    ids::PoolName,
     targets::{NameAddresses, TargetSet},
+    time::Timestamp,
 };
 
 /// How many refusals a dry run tells.
@@ -114,6 +117,22 @@ impl Scope {
         }
         let known = addresses.iter().map(|(name, addresses)| (name.clone(), Ok(addresses.clone()))).collect();
         self.decide(&policy, targets, &known).map(drop)
+    }
+
+    /// Why a scan in this pool may not run at this moment, if so, and the mode. `targets` is asked only where a window names
+    /// targets: for them, and the addresses that are known of their names.
+    pub fn closed(
+        &self,
+        pool: &PoolName,
+        targets: impl FnOnce() -> Option<(TargetSet, NameAddresses)>,
+        now: Timestamp,
+    ) -> Option<(PolicyMode, Closed)> {
+        self.policy().closed(pool, targets, now)
+    }
+
+    /// How the windows stand at a moment, in the order of the file.
+    pub fn windows(&self, now: Timestamp) -> Vec<WindowState> {
+        self.policy().windows.states(now)
     }
 
     /// Decides from what is known of the names; those that `answers` does not have are judged as names only.

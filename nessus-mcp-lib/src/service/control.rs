@@ -1,4 +1,4 @@
-//! Stopping a scan, trying it again, and clearing away what failed.
+//! Stopping a scan, holding it, trying it again, and clearing away what failed.
 //!
 //! The file decides, under its lock: a cancel and a completion that arrive together are one after the other there, and
 //! the first wins. A task that waits is cancelled at once; one that runs is marked, and its worker stops the scan on the
@@ -19,7 +19,7 @@ use crate::{
     ids::{PoolName, TaskId},
     policy::ScopeError,
     queue::{DeadLetter, Settlement, TaskBody},
-    task::{Task, TaskError, TaskStatus, Writer},
+    task::{PauseRequest, PausedBy, Task, TaskError, TaskStatus, Writer},
     time::Timestamp,
 };
 
@@ -32,7 +32,7 @@ const MOST_PASSES: u32 = 5;
 /// Dead letters that are looked at at once.
 const LETTERS: u32 = 200;
 
-/// The answer of [`ScanService::cancel`] and [`ScanService::retry`].
+/// The answer of [`ScanService::cancel`], [`ScanService::pause`], [`ScanService::resume`] and [`ScanService::retry`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -67,11 +67,7 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::AlreadyEnded`] for a task that has ended in another way, and those of a disk that fails.
     pub async fn cancel(&self, task_id: &TaskId, reason: Option<&str>) -> Result<ControlView, ServiceError> {
-        if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-            return Err(ServiceError::invalid("reason", format!("must have at most {MAX_REASON} characters"), None));
-        }
-        let now = self.clock.now();
-        let reason = reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned);
+        let (now, reason) = (self.clock.now(), checked_reason(reason)?);
         let before = self.task(task_id).await?.status;
         let update = self.tasks.update(task_id, Writer::Api, move |task| match task.status {
             // A scanner is written down before anything is created on it, so without one there is nothing to stop.
@@ -117,6 +113,82 @@ impl ScanService {
             }
         }
         Ok(view(task, message))
+    }
+
+    /// Holds a task until [`resume`](Self::resume): before its scan has begun it waits, and a scan that runs is paused on its
+    /// scanner, where it keeps its slot. Repeated, it changes nothing. A scan that ends before it can be paused has ended.
+    ///
+    /// # Errors
+    /// [`ServiceError::AlreadyEnded`] for a task that has ended, [`ServiceError::NotPausable`] for one that is being cancelled
+    /// or whose scan has ended, and those of a disk that fails.
+    pub async fn pause(&self, task_id: &TaskId, reason: Option<&str>) -> Result<ControlView, ServiceError> {
+        let (now, reason) = (self.clock.now(), checked_reason(reason)?);
+        let is_new = self.task(task_id).await?.pause_request.is_none();
+        let update = self.tasks.update(task_id, Writer::Api, move |task| {
+            if kept_from_pausing(task).is_none() && !task.status.is_terminal() {
+                task.pause_request.get_or_insert(PauseRequest { requested_at: now, reason });
+            }
+        });
+        let task = update.await?;
+        if task.status.is_terminal() {
+            return Err(ServiceError::AlreadyEnded { task_id: task.task_id, status: task.status });
+        }
+        if let Some(reason) = kept_from_pausing(&task) {
+            return Err(ServiceError::NotPausable { task_id: task.task_id, reason });
+        }
+        info!(%task_id, is_new, "pause requested");
+        let by_others = task.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Scanner);
+        let message = match (is_new, may_have_a_scan(&task)) {
+            (false, _) => "a pause was requested before, and lasts until resume_scan",
+            (true, false) => "its scan does not begin until resume_scan",
+            (true, true) if by_others => {
+                "somebody has paused the scan on its scanner; resumed there, it is paused again until resume_scan"
+            }
+            (true, true) => {
+                "the scan is paused as soon as a worker and its scanner can be reached, and keeps its place there until \
+                 resume_scan; ask get_scan_status"
+            }
+        };
+        Ok(view(task, message))
+    }
+
+    /// Withdraws a [`pause`](Self::pause): the scan goes on, or begins when its turn has come. Repeated, it changes nothing.
+    ///
+    /// # Errors
+    /// [`ServiceError::AlreadyEnded`] for a task that has ended, [`ServiceError::NotResumable`] for one that somebody else holds,
+    /// and those of a disk that fails.
+    pub async fn resume(&self, task_id: &TaskId) -> Result<ControlView, ServiceError> {
+        let was_requested = self.task(task_id).await?.pause_request.is_some();
+        let task = self.tasks.update(task_id, Writer::Api, |task| task.pause_request = None).await?;
+        if task.status.is_terminal() {
+            return Err(ServiceError::AlreadyEnded { task_id: task.task_id, status: task.status });
+        }
+        let held = self.held_by_others(&task);
+        if !was_requested {
+            return match held {
+                Some(reason) => Err(ServiceError::NotResumable { task_id: task.task_id, reason }),
+                None => Ok(view(task, "no pause was requested")),
+            };
+        }
+        info!(%task_id, "pause withdrawn");
+        let message = match (held, may_have_a_scan(&task)) {
+            (Some(reason), _) => format!("the pause is withdrawn, but the scan does not go on yet: {reason}"),
+            (None, true) => {
+                "the scan goes on as soon as a worker and its scanner can be reached; ask get_scan_status".to_owned()
+            }
+            (None, false) => "the scan begins when its turn has come; ask get_scan_status".to_owned(),
+        };
+        let handed_out = if task.has_scan() { Ok(()) } else { self.hand_out_now(&task).await };
+        match handed_out {
+            Ok(()) => Ok(view(task, &message)),
+            Err(refused @ ServiceError::Scope(_)) => Err(refused),
+            Err(error) => {
+                self.index.notice_failure();
+                warn!(%task_id, error = chain(&error), "the task is looked at later, when its turn in the queue has come");
+                let later = "the queue does not answer: the scan begins some minutes later; ask get_scan_status";
+                Ok(view(task, later))
+            }
+        }
     }
 
     /// Puts a task that failed or took too long back into the queue, with its history and `attempt` + 1. Its earlier
@@ -170,10 +242,28 @@ impl ScanService {
         Ok(view(task, message))
     }
 
+    /// Who holds a task, if it is not the wish of a caller.
+    fn held_by_others(&self, task: &Task) -> Option<String> {
+        if task.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Scanner) {
+            return Some("somebody has paused it on its scanner, where it has to be resumed".to_owned());
+        }
+        let closed = self.closed_window(task).filter(|closed| closed.pauses || !task.has_scan());
+        closed.map(|closed| closed.to_string())
+    }
+
+    /// Brings a task back into its queue that a worker has put off. If this ends between the two, the reconciler does it.
+    async fn hand_out_now(&self, task: &Task) -> Result<(), ServiceError> {
+        self.queue.remove(&task.scanner_pool, &task.task_id).await?;
+        match self.enqueue_again(task).await? {
+            Some(refused) => Err(refused.into()),
+            None => Ok(()),
+        }
+    }
+
     /// Whoever holds the task at this moment may have read the file before the retry: it would acknowledge or dead-letter the
     /// entry. So its lease is ended first. One that had read the file afterwards loses its claim to the next worker; its smaller
     /// fencing token makes that harmless.
-    async fn enqueue_again(&self, task: &Task) -> Result<Option<ScopeError>, ServiceError> {
+    pub(super) async fn enqueue_again(&self, task: &Task) -> Result<Option<ScopeError>, ServiceError> {
         let body = TaskBody::parse(task.queue_entry().to_string())?;
         let leases = self.queue.leases(&task.scanner_pool).await?;
         for held in leases.iter().filter(|held| held.lease.task_id == task.task_id) {
@@ -282,6 +372,24 @@ fn archive_name(pool: &PoolName, letter: &DeadLetter, twins: usize) -> String {
     let task = letter.task_id.as_ref().map_or("unreadable", |task_id| task_id.as_str());
     let hash = Sha256::digest(format!("{pool}\n{twins}\n{}\n{}", letter.reason.error_code, letter.body));
     format!("dead_{task}_{}_{}", letter.failed_at.as_millis(), hex::encode(&hash[..4]))
+}
+
+fn checked_reason(reason: Option<&str>) -> Result<Option<String>, ServiceError> {
+    if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON) {
+        return Err(ServiceError::invalid("reason", format!("must have at most {MAX_REASON} characters"), None));
+    }
+    Ok(reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned))
+}
+
+/// Why a task that has not ended cannot be paused.
+fn kept_from_pausing(task: &Task) -> Option<&'static str> {
+    if task.cancel_requested_at.is_some() {
+        Some("it is being cancelled")
+    } else if task.scan_is_over() {
+        Some("its scan has ended, and its results are being fetched")
+    } else {
+        None
+    }
 }
 
 /// Whether a scan of this task may exist on a scanner. A retried one that waits may have that of an earlier attempt.

@@ -59,6 +59,9 @@ pub struct DryRunView {
     /// is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
+    /// What would keep the scan from beginning now: a window of the policy, with the time when it opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// The task that the idempotency key stands for already: a submit would return it, and scan nothing new.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub repeats: Option<TaskId>,
@@ -139,6 +142,11 @@ impl ScanService {
         query.targets = Some(targets);
         let last = self.tasks_matching(query).await?.tasks.into_iter().next();
         let scope = ScopeVerdict::new(&scope, task.host_refusal());
+        let waiting_for = self.closed_window(&task).map(|closed| closed.to_string());
+        let estimated_wait_seconds = match waiting_for {
+            Some(_) => None,
+            None => self.wait_at(&pool.name, pinned, stats.ready.saturating_add(1)).await,
+        };
         let policy = task.payload.policy_name.or(task.payload.policy);
         Ok(DryRunView {
             dry_run: true,
@@ -160,7 +168,8 @@ impl ScanService {
                 .collect(),
             paused: stats.paused.as_deref().map(shorten::text),
             queue_depth: stats.ready,
-            estimated_wait_seconds: self.wait_at(&pool.name, pinned, stats.ready.saturating_add(1)).await,
+            estimated_wait_seconds,
+            waiting_for,
             repeats,
             last_overlapping_scan: last.map(TaskSummary::from),
             scanner_pool: task.scanner_pool,

@@ -98,6 +98,22 @@ pub enum ServiceError {
         /// Why.
         reason: String,
     },
+    /// The task cannot be paused any more.
+    #[error("task `{task_id}` is not paused: {reason}")]
+    NotPausable {
+        /// The task.
+        task_id: TaskId,
+        /// Why.
+        reason: &'static str,
+    },
+    /// Somebody else holds the task.
+    #[error("task `{task_id}` is not resumed: {reason}")]
+    NotResumable {
+        /// The task.
+        task_id: TaskId,
+        /// Who holds it.
+        reason: String,
+    },
     /// The scan has not ended.
     #[error("task `{task_id}` is {status}: its results are not there yet")]
     ResultsNotReady {
@@ -194,6 +210,8 @@ impl Classified for ServiceError {
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
             Self::AlreadyEnded { .. } => "already_ended",
             Self::NotRetryable { .. } => "not_retryable",
+            Self::NotPausable { .. } => "not_pausable",
+            Self::NotResumable { .. } => "not_resumable",
             Self::ResultsNotReady { .. } => "results_not_ready",
             Self::NoResults { .. } => "no_results",
             Self::DataDirectory(_) => "bad_configuration",
@@ -210,6 +228,8 @@ impl Classified for ServiceError {
             | Self::IdempotencyConflict { .. }
             | Self::AlreadyEnded { .. }
             | Self::NotRetryable { .. }
+            | Self::NotPausable { .. }
+            | Self::NotResumable { .. }
             | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
             Self::Busy { .. } => ErrorKind::Unavailable,
@@ -247,6 +267,10 @@ impl Classified for ServiceError {
                 "only tasks that are failed or timeout are tried again, a few times; submit a new scan instead"
                     .to_owned(),
             ),
+            Self::NotPausable { .. } => Some("ask `get_scan_status` until the task has ended".to_owned()),
+            Self::NotResumable { .. } => {
+                Some("`get_scan_status` tells who holds it; `cancel_scan` ends it and keeps what it has found".to_owned())
+            }
             Self::ResultsNotReady { .. } => {
                 Some("ask `get_scan_status` until the scan has ended, then ask again".to_owned())
             }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::task::{Task, TaskStatus};
+use crate::task::{PauseState, Task, TaskStatus};
 
 /// What is being done with a task that has not ended, as far as its worker has written it down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,7 @@ impl Phase {
                     Self::Creating
                 }
             }
+            _ if task.shown_pause().is_some_and(|pause| pause.state == PauseState::Paused) => Self::Paused,
             None | Some("created") => Self::Launching,
             Some("pending") => Self::Pending,
             Some("paused") => Self::Paused,

@@ -75,8 +75,12 @@ impl ScanService {
         match load_policy(path).await {
             Ok(policy) => {
                 self.metrics.config_accepted();
+                let before = self.scope.policy();
                 self.scope.replace(policy);
                 self.log_scope();
+                if let Err(error) = self.let_go(&before).await {
+                    warn!(error = chain(&error), "tasks that waited for a window are looked at some minutes later");
+                }
                 Ok(())
             }
             Err(error) => {
@@ -90,7 +94,11 @@ impl ScanService {
     /// Says by which scope this process goes.
     pub(super) fn log_scope(&self) {
         if let Some(file) = self.scope.file() {
-            info!(mode = %self.scope.policy().mode(), file = %file.display(), "scope policy read");
+            let policy = self.scope.policy();
+            info!(mode = %policy.mode(), file = %file.display(), "scope policy read");
+            for pool in policy.pools().filter(|pool| self.scanners.pool(pool).is_none()) {
+                warn!(%pool, "a window of the policy is for a pool that is not configured");
+            }
         } else {
             info!("{NO_SCOPE}");
         }

@@ -18,7 +18,7 @@ use crate::{
     ids::TaskId,
     queue::EntryState,
     targets,
-    task::{EXPORT_FILE, LastError, Task, TaskStatus},
+    task::{EXPORT_FILE, LastError, Pause, Task, TaskStatus},
     time::Timestamp,
 };
 
@@ -44,12 +44,16 @@ impl ScanService {
             },
             _ => None,
         };
+        // How long others take says nothing about a task that is held.
+        let is_held = task.pause_request.is_some() || self.closed_window(&task).is_some();
+        let estimated_wait_seconds = estimated_wait_seconds.filter(|_| !is_held);
         let waiting_for = self.waiting_for(&task).await;
         let phase = Phase::of(&task, waiting_for.is_some());
         let place = Place { queue_position, estimated_wait_seconds, is_held: waiting_for.is_some() };
         let troubleshooting = troubleshooting::of(&task, &place, self.clock.now());
+        let outside_of_window = self.outside_of_window(&task);
         let view = self.view(task, queue_position, results_available);
-        Ok(TaskView { phase, estimated_wait_seconds, waiting_for, troubleshooting, ..view })
+        Ok(TaskView { phase, estimated_wait_seconds, waiting_for, outside_of_window, troubleshooting, ..view })
     }
 
     /// Where a task stands, as soon as that is something else than at the call, or after `wait`. A change of `next_poll_seconds`
@@ -102,6 +106,9 @@ impl ScanService {
             results_available,
             checked_targets: checked_targets(&task),
             scope_warning: shorten::scope_warning(&task),
+            pause: task
+                .shown_pause()
+                .map(|pause| Pause { reason: pause.reason.as_deref().map(shorten::text), ..pause }),
             next_poll_seconds: next_poll(&task, self.clock.now()),
             task_id: task.task_id,
             trace_id: task.trace_id,
@@ -110,6 +117,7 @@ impl ScanService {
             queue_position,
             estimated_wait_seconds: None,
             waiting_for: None,
+            outside_of_window: None,
             last_error: task.last_error.map(|last| LastError { message: shorten::text(&last.message), ..last }),
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,

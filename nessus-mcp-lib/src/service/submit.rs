@@ -238,7 +238,8 @@ impl ScanService {
         let service = self.clone();
         let read = blocking::run(move || service.accept(request));
         let Accepted { request, mut task, targets, request_hash } = read.await.map_err(ServiceError::stopping)??;
-        let scope = self.scope.check(&targets).await?;
+        let mut scope = self.scope.check(&targets).await?;
+        self.check_windows(&task, &targets, &mut scope)?;
         let target_hosts = as_json_integer(targets.with_addresses(&scope.addresses).host_count());
         task.scope = ScopeRecord::of(scope.clone(), task.created_at);
         task.charged_hosts.extend(self.charge_for(target_hosts).await?);

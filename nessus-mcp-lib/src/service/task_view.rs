@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::{attempts::EndedAttempt, phase::Phase, troubleshooting::Advice};
 use crate::{
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
-    task::{LastError, ScanType, TaskStatus},
+    task::{LastError, Pause, ScanType, TaskStatus},
     time::Timestamp,
 };
 
@@ -46,7 +46,8 @@ pub struct TaskView {
     /// Seconds until it is likely to begin, from what the pool's last scans took; only while queued, when known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
-    /// Why its scan cannot begin now, unless it only waits its turn. The pool is paused; or no scanner that may run it is
+    /// Why its scan cannot begin now, unless it only waits its turn. Somebody has paused it; or its window is closed
+    /// (`window: ...`, with the time when it may begin); or the pool is paused; or no scanner that may run it is
     /// configured, enabled and called (with the last failure); or several workers in a row were lost with it; or the last
     /// try failed, and the next is later. The task waits; once it has started, up to its time limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,6 +56,12 @@ pub struct TaskView {
     /// step succeeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
+    /// How it is held, by whom and since when; absent unless it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// What the policy does with a scan that runs while its window is closed: it goes on, or is paused until then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outside_of_window: Option<String>,
     /// When somebody asked for it to be cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_requested_at: Option<Timestamp>,
@@ -100,7 +107,7 @@ pub struct TaskView {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
-    /// Seconds from start to end.
+    /// Seconds from start to end, without pauses.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub execution_time: Option<f64>,
     /// The number of the attempt: 1, and 1 more for each retry.

@@ -2,18 +2,21 @@
 
 use std::time::Duration;
 
-use super::{ScanService, shorten};
+use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     circuit_breaker::CircuitState,
     error::counted,
-    task::{Step, Task},
+    policy::{Checked, Closed, Policy, PolicyMode, ScopeError},
+    queue::{EntryState, RemoveOutcome},
+    targets::TargetSet,
+    task::{PauseRequest, Step, Task, TaskQuery, TaskStatus},
 };
 
 /// A scan that has changed within this time has a worker: the queue need not be asked.
 const RECENT: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// Why no scan of this task can start now. Something it needs is missing, paused, disabled or has an open circuit; or a
+    /// Why no scan of this task can start now. Somebody has paused it, or its window is closed; or something it needs is missing, paused, disabled or has an open circuit; or a
     /// scan of an earlier attempt has to be stopped first; or its last try has failed, and the next is later; or several
     /// workers in a row were lost with it. `None` for a task whose scan goes on or that has ended, and when the queue does
     /// not answer.
@@ -48,6 +51,13 @@ impl ScanService {
 
     /// What keeps a task without a scan from beginning one.
     async fn kept_from_beginning(&self, task: &Task) -> Option<String> {
+        if let Some(closed) = self.closed_window(task).filter(|_| task.pause_request.is_none()) {
+            return Some(format!("window: {closed}"));
+        }
+        if let Some(PauseRequest { requested_at, reason, .. }) = &task.pause_request {
+            let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            return Some(format!("it is paused since {requested_at}, until resume_scan{reason}"));
+        }
         let name = &task.scanner_pool;
         let Some(pool) = self.scanners.pool(name) else {
             return Some(format!("the pool `{name}` is not configured"));
@@ -74,6 +84,63 @@ impl ScanService {
             });
         }
         Some(reasons.join("; "))
+    }
+
+    /// The window that keeps the scan of a task from beginning now, if one does.
+    pub(super) fn closed_window(&self, task: &Task) -> Option<Closed> {
+        self.closed_by(&self.scope.policy(), task)
+    }
+
+    fn closed_by(&self, policy: &Policy, task: &Task) -> Option<Closed> {
+        let targets = || task.checked_targets().ok();
+        let (mode, closed) = policy.closed(&task.scanner_pool, targets, self.clock.now())?;
+        (mode == PolicyMode::Enforce).then_some(closed)
+    }
+
+    /// Brings the tasks back into their queues that the windows of `before` have kept back, and those of today do not.
+    ///
+    /// # Errors
+    /// Of the tasks or the queue. Workers look again by themselves at what they have put off, some minutes later.
+    pub(super) async fn let_go(&self, before: &Policy) -> Result<(), ServiceError> {
+        let unfinished = self.tasks.list(TaskQuery::default().unfinished()).await?;
+        for task in unfinished.tasks.iter().filter(|task| !task.has_scan() && task.pause_request.is_none()) {
+            let is_let_go = self.closed_by(before, task).is_some() && self.closed_window(task).is_none();
+            let (pool, id) = (&task.scanner_pool, &task.task_id);
+            // One that is ready keeps its place, and one that a worker holds is looked at already.
+            if is_let_go
+                && self.queue.state_of(pool, id).await? == Some(EntryState::Delayed)
+                && self.queue.remove(pool, id).await? == RemoveOutcome::Removed
+            {
+                self.enqueue_again(task).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses a scan that no window will ever let begin; in a dry run, says so.
+    pub(super) fn check_windows(
+        &self,
+        task: &Task,
+        targets: &TargetSet,
+        checked: &mut Checked,
+    ) -> Result<(), ScopeError> {
+        let aimed = || Some((targets.clone(), checked.addresses.clone()));
+        let closed = self.scope.closed(&task.scanner_pool, aimed, task.created_at);
+        match closed.filter(|(_, closed)| closed.opens_at.is_none()) {
+            Some((PolicyMode::Enforce, closed)) => Err(ScopeError::NeverOpen { reason: closed.reason }),
+            Some((_, closed)) => {
+                checked.would_refuse.push(closed.to_string());
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// What is said of a scan that runs while its window is closed.
+    pub(super) fn outside_of_window(&self, task: &Task) -> Option<String> {
+        let closed = self.closed_window(task).filter(|_| task.status == TaskStatus::Running && task.has_scan())?;
+        let how = if closed.pauses { "it is paused until then" } else { "the scan that runs goes on" };
+        Some(format!("{closed}; {how} (`at_end` of the policy)"))
     }
 
     /// How many workers in a row were lost with a task, if that is why it waits.

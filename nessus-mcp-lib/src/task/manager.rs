@@ -228,6 +228,13 @@ impl TaskManager {
             task.export_fetched_at = None;
             task.cancel_requested_at = None;
             task.cancel_reason = None;
+            task.pause_request = None;
+            task.paused_seconds = 0.0;
+            // A scan that it goes on with may be held because of us, and has to be resumed.
+            task.pause = task.pause.take().filter(|_| task.nessus_scan_id.is_some());
+            if let Some(pause) = &mut task.pause {
+                pause.since = clock.now();
+            }
             task.dismissed_at = None;
             // What an earlier attempt found must not be taken for the findings of this one.
             store.remove(&task_id, EXPORT_FILE)?;
@@ -421,7 +428,7 @@ fn record_step(task: &mut Task, from: TaskStatus, clock: &dyn Clock) {
     if task.status.is_terminal() {
         task.completed_at = Some(now);
         task.last_error = None;
-        task.execution_time = task.started_at.map(|started| now.since(started).as_secs_f64());
+        task.execution_time = task.time_counts_from(now).map(|start| now.since(start).as_secs_f64());
     }
 }
 

@@ -15,6 +15,7 @@ mod error;
 mod lock;
 mod manager;
 mod model;
+mod pause;
 #[cfg(test)]
 mod property_tests;
 mod query;
@@ -27,6 +28,7 @@ pub use self::{
     error::TaskError,
     manager::{TaskList, TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
+    pause::{Pause, PauseRequest, PauseState, PausedBy},
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     records::{ChargedHosts, HistoryEntry, LastError, Observation, OpenScan, Step},

@@ -1,11 +1,12 @@
 //! The content of `task.json`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    pause::{Pause, PauseRequest, PauseState, PausedBy},
     records::{ChargedHosts, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::TaskStatus,
 };
@@ -218,7 +219,7 @@ pub struct Task {
     /// When it reached a terminal state.
     #[serde(default)]
     pub completed_at: Option<Timestamp>,
-    /// Seconds from `started_at` to `completed_at`.
+    /// Seconds from `started_at` to `completed_at`, without pauses.
     #[serde(default)]
     pub execution_time: Option<f64>,
     /// The scan on the scanner.
@@ -276,6 +277,15 @@ pub struct Task {
     /// Why, in the words of whoever asked.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancel_reason: Option<String>,
+    /// The wish that it be held: before its scan begins it waits, and a scan that runs is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause_request: Option<PauseRequest>,
+    /// How its scan is held, as its worker sees it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pause: Option<Pause>,
+    /// Seconds that it was held in this attempt, without the pause that lasts. They are no time of its scan.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub paused_seconds: f64,
     /// The caller's own name for the request, when there was one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency: Option<TaskKey>,
@@ -297,6 +307,11 @@ pub struct Task {
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(seconds: &f64) -> bool {
+    *seconds <= 0.0
 }
 
 const fn first_attempt() -> u32 {
@@ -350,6 +365,9 @@ impl Task {
             last_accessed_at: None,
             cancel_requested_at: None,
             cancel_reason: None,
+            pause_request: None,
+            pause: None,
+            paused_seconds: 0.0,
             idempotency: None,
             scope: None,
             charged_hosts: Vec::new(),
@@ -459,6 +477,36 @@ impl Task {
         self.nessus_scan_id = None;
         self.scan_uuid = None;
         self.scope = None;
+    }
+
+    /// How it is held, for whoever asks: as its worker has written it, else as somebody wishes.
+    pub(crate) fn shown_pause(&self) -> Option<Pause> {
+        let wished = |state| {
+            let PauseRequest { requested_at, reason } = self.pause_request.clone()?;
+            Some(Pause { by: PausedBy::Request, state, since: requested_at, reason, until: None })
+        };
+        match self.status {
+            TaskStatus::Running => self.pause.clone().or_else(|| wished(PauseState::Pausing)),
+            TaskStatus::Queued => wished(PauseState::Paused),
+            _ => None,
+        }
+    }
+
+    /// How long it was held in this attempt, up to this moment: that is no time of its scan.
+    pub(crate) fn time_paused(&self, now: Timestamp) -> Duration {
+        let earlier = Duration::try_from_secs_f64(self.paused_seconds).unwrap_or_default();
+        earlier + self.pause.as_ref().map_or(Duration::ZERO, |pause| pause.lasted(now))
+    }
+
+    /// The moment from which its time counts: when it started, later by as long as it was held.
+    pub(crate) fn time_counts_from(&self, now: Timestamp) -> Option<Timestamp> {
+        self.started_at.map(|started_at| started_at.plus(self.time_paused(now)))
+    }
+
+    /// Writes down that its scan is not held any more.
+    pub(crate) fn end_pause(&mut self, now: Timestamp) {
+        self.paused_seconds = self.time_paused(now).as_secs_f64();
+        self.pause = None;
     }
 
     /// What is said of a task that was cancelled: that somebody wanted it, and why if that was said.

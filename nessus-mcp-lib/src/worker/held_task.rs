@@ -125,6 +125,14 @@ impl<'a> HeldTask<'a> {
         Ok(asked + self.shared.settings.lease * TRUSTED_TENTHS / 10)
     }
 
+    /// Refuses to begin the scan of a task that is held. Called before it is created, and right before it is launched.
+    pub(super) async fn may_begin(&self) -> Result<(), StepError> {
+        match self.shared.held_back(&self.task().await?) {
+            Some(hold) => Err(StepError::Held(hold)),
+            None => Ok(()),
+        }
+    }
+
     /// Waits, unless the worker stops.
     pub(super) async fn pause(&self, duration: Duration) -> Result<(), StepError> {
         self.unless_stopped(tokio::time::sleep(duration)).await
@@ -155,6 +163,7 @@ impl<'a> HeldTask<'a> {
                 task.last_error = task.last_error.take().filter(|last| is_over && last.is_in(Step::Results));
                 if let Some(scan) = task.nessus_scan_id.clone().filter(|_| is_over) {
                     task.close_scan(&instance, &scan);
+                    task.end_pause(now);
                 }
             })
             .await?;

@@ -16,16 +16,20 @@ use crate::{
         self, RequestSent, ScanBasis, ScanCredential, ScanRequest, ScanState, ScannerError, ScannerInterface as _,
     },
     task::{ScanPayload, ScanType, Task, TaskStatus},
-    time::BootInstant,
+    time::{BootInstant, Clock as _},
 };
 
 /// Drives the task from where it stands to the end of its scan.
 pub(super) async fn drive(held: &HeldTask<'_>) -> Result<(ScanId, Ended), StepError> {
-    let started_at = held.started_at;
+    let (started_at, now) = (held.started_at, held.shared.clock.now());
     let task = held
         .update(move |task| {
             task.status = TaskStatus::Running;
             task.started_at = Some(started_at);
+            if task.nessus_scan_id.is_none() {
+                // It was held before its scan could begin.
+                task.end_pause(now);
+            }
         })
         .await?;
     // From here on no earlier claim can write. One that has until now may have gone on elsewhere.
@@ -113,6 +117,7 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
         held.bind(Some(scan.clone())).await?;
         return Ok(scan);
     }
+    held.may_begin().await?;
     let mut request = ScanRequest::new(marker, &task.payload.name, &task.payload.targets);
     request.description.clone_from(&task.payload.description);
     request.basis = basis_of(task);
@@ -189,6 +194,7 @@ async fn end_earlier(held: &HeldTask<'_>, mut task: Task) -> Result<Task, StepEr
 async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
     let status = held.unless_stopped(held.instance.scanner.status(scan)).await??;
     let run_uuid = if status.state == ScanState::Created {
+        held.may_begin().await?;
         scope::before_launch(held, scan).await?;
         held.note_launch(true).await?;
         crate::fail_points::fail_point!("worker_launch_noted");

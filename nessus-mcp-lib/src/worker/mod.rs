@@ -11,17 +11,19 @@
 //! A worker that is told to stop claims nothing more and releases its tasks. Their scans go on; the next workers adopt
 //! them.
 //!
-//! The files, from the lowest up: `outcome` (errors of a step, and what becomes of a task), `shared` and `held_task` (what
-//! a run may use), `placement` (a scanner and a slot), `scope`, `stall`, `poll` and `results`, `lifecycle` (the steps in their
+//! The files, from the lowest up: `hold` (why a task waits), `outcome` (errors of a step, and what becomes of a task), `shared` and `held_task` (what
+//! a run may use), `placement` (a scanner and a slot), `scope`, `stall`, `pause`, `poll` and `results`, `lifecycle` (the steps in their
 //! order), `run_task` (retries and settlement), `engine` (claims).
 
 mod engine;
 mod heartbeat;
 mod held_task;
+mod hold;
 mod hosts;
 mod lifecycle;
 mod outcome;
 mod pacing;
+mod pause;
 mod placement;
 mod poll;
 mod queue_clock;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::hold::Hold;
 use crate::{
     error::{Classified, chain, counted},
     policy::ScopeError,
@@ -105,6 +106,9 @@ pub(super) enum StepError {
     /// The scan ended on the scanner without being complete, or cannot be run at all.
     #[error("{message}")]
     Scan { status: TaskStatus, code: &'static str, message: String },
+    /// The scan may not begin now: nothing was launched.
+    #[error("the task is held")]
+    Held(Hold),
     /// The worker was told to stop, or its lease is in doubt.
     #[error("the worker stops")]
     Stopped,
@@ -127,6 +131,7 @@ impl StepError {
             Self::Results(error) => error.code(),
             Self::Scope(error) => error.code(),
             Self::Scan { code, .. } => code,
+            Self::Held(_) => "held",
             Self::Stopped => "worker_stopped",
             Self::LeaseLost => "lease_lost",
         }
@@ -141,7 +146,7 @@ impl StepError {
             Self::Scanner(error) => matches!(error, ScannerError::Storage(_) | ScannerError::OutOfResources(_)),
             Self::Task(error) => matches!(error, TaskError::Storage { .. } | TaskError::Newer { .. }),
             Self::Results(error) => error.is_input_output(),
-            Self::Scope(_) | Self::Scan { .. } | Self::Stopped | Self::LeaseLost => false,
+            Self::Scope(_) | Self::Scan { .. } | Self::Held(_) | Self::Stopped | Self::LeaseLost => false,
         }
     }
 

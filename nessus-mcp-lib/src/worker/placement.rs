@@ -60,6 +60,11 @@ impl Shared {
             }
             (_, None) => {}
         }
+        if !task.has_scan()
+            && let Some(hold) = self.held_back(task)
+        {
+            return Err(StepError::Held(hold));
+        }
         if self.is_paused_for(task, claim).await? {
             info!("the task waits until its pool is resumed");
             return Ok(Placement::Wait(DISABLED_PAUSE));
@@ -137,8 +142,7 @@ impl Shared {
         if task.cancel_requested_at.is_some() {
             return Err(StepError::failed("unknown_instance", warning));
         }
-        let since = task.started_at.unwrap_or(task.created_at);
-        if self.has_passed(since, self.settings.scan_timeout) {
+        if self.has_passed(self.counts_from(task), self.settings.scan_timeout) {
             return Err(StepError::failed("unknown_instance", warning));
         }
         warn!(instance = %id, "{warning}: the task waits until it is");

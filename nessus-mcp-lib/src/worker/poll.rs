@@ -8,13 +8,14 @@ use tracing::{info, warn};
 use super::{
     held_task::HeldTask,
     outcome::{StepError, StopReason},
+    pause::Pauses,
     stall::StallDetector,
 };
 use crate::{
     error::{Classified, chain, excerpt},
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError, ScannerInterface as _},
-    task::{Step, TaskStatus},
+    task::{Step, Task, TaskStatus},
     time::{Clock as _, random_fraction},
 };
 
@@ -73,6 +74,7 @@ pub(super) async fn until_ended(
     let mut last_state = None;
     let mut stopping = reason.map(Stopping::new);
     let mut stall = StallDetector::new(&held.shared.settings);
+    let mut pauses = Pauses::default();
     loop {
         let (task, stalled, failure) = match held.unless_stopped(held.instance.scanner.status(scan)).await? {
             Ok(status) => {
@@ -89,7 +91,17 @@ pub(super) async fn until_ended(
                 crate::fail_points::fail_point!("worker_polled");
                 let clock = &held.shared.clock;
                 let stalled = stall.check(&task, status.state, clock.now()).filter(|_| clock.is_trusted());
-                (task, stalled, None)
+                if stopping.is_some() || stalled.is_some() || held.reason_to_stop(&task).is_some() {
+                    (task, stalled, None)
+                } else {
+                    let before = task.pause.clone();
+                    let (task, refused) = pauses.follow(held, scan, task, status.state).await?;
+                    if task.pause != before {
+                        // What comes of it is seen soon.
+                        interval = Interval::new(held.shared.settings.poll_interval);
+                    }
+                    (task, None, refused)
+                }
             }
             Err(ScannerError::NotFound(what)) => {
                 held.close_scan(scan).await?;
@@ -119,7 +131,12 @@ pub(super) async fn until_ended(
             wait = wait.max(failure.retry_after().unwrap_or_default());
             held.step_failed(Step::Watch, &failure.into(), wait).await;
         }
-        pause(held, wait, stopping.is_none()).await?;
+        let is_stopping = stopping.is_some();
+        let is_due = |task: &Task| {
+            let is_wished = || last_state.is_some_and(|seen| Pauses::is_due(held, task, seen));
+            !is_stopping && (held.reason_to_stop(task).is_some() || is_wished())
+        };
+        pause(held, wait, is_due).await?;
     }
 }
 
@@ -181,13 +198,17 @@ async fn stop(held: &HeldTask<'_>, scan: &ScanId, stopping: &mut Stopping) -> Re
     Ok(())
 }
 
-/// Waits for the next look, or less when somebody wants the scan to be cancelled meanwhile.
-pub(super) async fn pause(held: &HeldTask<'_>, duration: Duration, watches: bool) -> Result<(), StepError> {
+/// Waits for the next look, or less when the task becomes one that something has to be done about.
+pub(super) async fn pause(
+    held: &HeldTask<'_>,
+    duration: Duration,
+    is_due: impl Fn(&Task) -> bool,
+) -> Result<(), StepError> {
     let until = Instant::now() + duration;
     loop {
         let left = until.saturating_duration_since(Instant::now());
         held.pause(left.min(WATCH_INTERVAL)).await?;
-        if left <= WATCH_INTERVAL || (watches && held.reason_to_stop(&held.task().await?).is_some()) {
+        if left <= WATCH_INTERVAL || is_due(&held.task().await?) {
             return Ok(());
         }
     }

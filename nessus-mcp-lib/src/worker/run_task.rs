@@ -8,6 +8,7 @@ use tracing::{Span, error, info, warn};
 use super::{
     heartbeat::{Heartbeat, HeldSlot},
     held_task::HeldTask,
+    hold::Hold,
     hosts, lifecycle,
     outcome::{Outcome, StepError},
     placement::{OPEN_CIRCUIT_PAUSE, Placement, open_circuit_pause},
@@ -20,8 +21,8 @@ use crate::{
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
-    task::{CANCELLED, POISON_TASK, Step, Task, TaskError, TaskStatus, Writer},
-    time::{BootInstant, Clock as _, with_jitter},
+    task::{CANCELLED, POISON_TASK, PauseState, Step, Task, TaskError, TaskStatus, Writer},
+    time::{BootInstant, Clock as _, Timestamp, with_jitter},
 };
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
@@ -147,8 +148,7 @@ impl TaskRun {
         if lost <= LOSSES_ALLOWED {
             return None;
         }
-        let since = task.started_at.unwrap_or(task.created_at);
-        if !self.shared.has_passed(since, self.shared.settings.scan_timeout) {
+        if !self.shared.has_passed(self.shared.counts_from(task), self.shared.settings.scan_timeout) {
             warn!(lost, "worker after worker was lost with this task");
             return None;
         }
@@ -205,6 +205,12 @@ impl TaskRun {
                         Err(error) => (true, error),
                     }
                 }
+                Err(error @ StepError::Held(_)) => {
+                    // Nothing runs, so it waits without a slot.
+                    heartbeat.leave_slot();
+                    self.release_slot(held.instance).await;
+                    return self.after(error, Some(held)).await;
+                }
                 Err(error) => (false, error),
             };
             let task = match self.task_whose_scan_goes_on(&error).await {
@@ -235,7 +241,10 @@ impl TaskRun {
             }
             warn!(error = error.message(), ?pause, "the scan goes on and will be checked again");
             let paused = match &task {
-                Some(task) => poll::pause(held, pause, held.reason_to_stop(task).is_none()).await,
+                Some(task) => {
+                    let watches = held.reason_to_stop(task).is_none();
+                    poll::pause(held, pause, |task| watches && held.reason_to_stop(task).is_some()).await
+                }
                 None => held.pause(pause).await,
             };
             // A file that cannot be read meanwhile is seen as such in the next round.
@@ -269,6 +278,7 @@ impl TaskRun {
     async fn after(&self, error: StepError, held: Option<&HeldTask<'_>>) -> Outcome {
         match &error {
             StepError::Stopped => return Outcome::HandBack(Duration::ZERO),
+            StepError::Held(reason) => return self.hold_back(reason).await,
             StepError::LeaseLost | StepError::Task(TaskError::StaleFencingToken { .. }) => return Outcome::Lost,
             StepError::Task(TaskError::Transition(refused)) => {
                 info!(status = %refused.from, "the task was ended by somebody else");
@@ -310,6 +320,32 @@ impl TaskRun {
             held.stop_scan(&task).await;
         }
         self.fail(&error).await
+    }
+
+    /// Puts a task off that may not begin its scan now. The time of one that has started does not count meanwhile.
+    async fn hold_back(&self, hold: &Hold) -> Outcome {
+        let now = self.shared.clock.now();
+        let pause = hold.next_look(now);
+        info!(by = ?hold.by, until = hold.until.map(tracing::field::display), ?pause, "the task is held back");
+        match self.note_hold(hold.clone(), now).await {
+            Ok(()) => Outcome::HandBack(pause),
+            Err(TaskError::StaleFencingToken { .. }) => Outcome::Lost,
+            Err(TaskError::Transition(_)) => Outcome::EndedElsewhere,
+            Err(unwritten) => self.outcome_without_file(&unwritten.into()),
+        }
+    }
+
+    /// Writes down that a task that has started is held. One that has not needs no write.
+    async fn note_hold(&self, hold: Hold, now: Timestamp) -> Result<(), TaskError> {
+        let (tasks, task_id) = (&self.shared.tasks, &self.claim.lease.task_id);
+        if tasks.get(task_id).await?.status != TaskStatus::Running {
+            return Ok(());
+        }
+        let update = tasks.update(task_id, self.writer(), move |task| {
+            let since = task.pause.as_ref().map_or(now, |before| before.since);
+            task.pause = Some(hold.pause(PauseState::Paused, since));
+        });
+        update.await.map(drop)
     }
 
     /// Stops the scan of a task that somebody has ended. Nobody else will, so a file that cannot be read now is read later.

@@ -8,7 +8,7 @@ use super::{held_task::HeldTask, outcome::StepError};
 use crate::{
     error::chain,
     ids::ScanId,
-    policy::{Checked, ScopeError},
+    policy::{Checked, PolicyMode, ScopeError},
     scanner::{ScanRequest, ScannerError, ScannerInterface as _},
     targets::{TargetError, TargetSet},
     task::{ScopeRecord, Task},
@@ -26,7 +26,9 @@ pub(super) async fn before_create(
     request: &mut ScanRequest,
 ) -> Result<(), StepError> {
     let targets = task.payload.targets.parse::<TargetSet>().map_err(ScopeError::from)?;
-    let checked = look_up(held, &targets).await?;
+    let mut checked = look_up(held, &targets).await?;
+    let closed = held.shared.closed_window(task, PolicyMode::DryRun);
+    checked.would_refuse.extend(closed.map(|closed| closed.to_string()));
     for refused in &checked.would_refuse {
         warn!(refused, "a scan that the policy would refuse begins: it is a dry run");
     }

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
+    hold::Hold,
     outcome::{StepError, StopReason},
     pacing::ClaimPacing,
     queue_clock::QueueClock,
@@ -16,7 +17,7 @@ use crate::{
     error::chain,
     housekeeping::QueueIndex,
     ids::WorkerId,
-    policy::Scope,
+    policy::{Closed, PolicyMode, Scope},
     queue::{Lease, Queue, QueueError},
     scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     task::{LastError, Step, Task, TaskManager, Writer},
@@ -83,8 +84,33 @@ impl Shared {
             return Some((StopReason::Requested(task.cancel_message()), since));
         }
         let limit = self.settings.scan_timeout;
-        let started_at = task.started_at?;
-        self.has_passed(started_at, limit).then(|| (StopReason::OutOfTime(limit), started_at.plus(limit)))
+        let counts_from = task.time_counts_from(self.clock.now())?;
+        self.has_passed(counts_from, limit).then(|| (StopReason::OutOfTime(limit), counts_from.plus(limit)))
+    }
+
+    /// Why the scan of this task may not begin now, if so.
+    pub(super) fn held_back(&self, task: &Task) -> Option<Hold> {
+        let requested = task.pause_request.as_ref().map(Hold::of);
+        requested.or_else(|| self.closed_window(task, PolicyMode::Enforce).map(Hold::until_open))
+    }
+
+    /// Why the scan of this task shall be paused while it runs, if so.
+    pub(super) fn hold(&self, task: &Task) -> Option<Hold> {
+        let requested = task.pause_request.as_ref().map(Hold::of);
+        let closed = || self.closed_window(task, PolicyMode::Enforce).filter(|closed| closed.pauses);
+        requested.or_else(|| closed().map(Hold::until_open))
+    }
+
+    /// The window that is closed for the scan of this task, if the policy has this mode.
+    pub(super) fn closed_window(&self, task: &Task, wanted: PolicyMode) -> Option<Closed> {
+        let targets = || task.checked_targets().ok();
+        let (mode, closed) = self.scope.closed(&task.scanner_pool, targets, self.clock.now())?;
+        (mode == wanted).then_some(closed)
+    }
+
+    /// When the time of a task's scan began to count; for one that has not started, when it was accepted.
+    pub(super) fn counts_from(&self, task: &Task) -> Timestamp {
+        task.time_counts_from(self.clock.now()).unwrap_or(task.created_at)
     }
 
     /// Whether as much time has passed, as far as we may judge.

@@ -7,7 +7,12 @@ use std::time::Duration;
 use tracing::warn;
 
 use super::outcome::StopReason;
-use crate::{config::WorkerSettings, scanner::ScanState, task::Task, time::Timestamp};
+use crate::{
+    config::WorkerSettings,
+    scanner::ScanState,
+    task::{Pause, Task},
+    time::Timestamp,
+};
 
 /// Detects that a scan makes no progress.
 pub(super) struct StallDetector<'s> {
@@ -23,7 +28,9 @@ impl<'s> StallDetector<'s> {
 
     /// Why a scan that was just seen in this state shall be stopped, if so.
     pub(super) fn check(&mut self, task: &Task, state: ScanState, now: Timestamp) -> Option<StopReason> {
-        let limit = self.limit(state)?;
+        // One that we hold waits as long as somebody wishes.
+        let is_held = state == ScanState::Paused && task.pause.as_ref().is_some_and(Pause::is_ours);
+        let limit = self.limit(state).filter(|_| !is_held)?;
         let lasted = now.since(task.observation.as_ref()?.unchanged_since);
         if lasted >= limit {
             return Some(StopReason::Stalled { state, progress: task.progress, limit });

@@ -9,12 +9,14 @@ mod idle;
 mod limits;
 mod logins;
 mod losses;
+mod pauses;
 mod policies;
 mod reload;
 mod retries;
 mod scope;
 mod started;
 mod storage;
+mod windows;
 
 use std::{sync::Arc, time::Duration};
 

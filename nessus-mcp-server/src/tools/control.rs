@@ -1,4 +1,4 @@
-//! Cancels scans and retries them.
+//! Cancels scans, pauses and resumes them, and retries them.
 
 use nessus_mcp_lib::ScanService;
 use rmcp::{
@@ -20,6 +20,25 @@ pub(crate) struct CancelArguments {
     /// Reason, for people who read the task later
     #[serde(default)]
     reason: Option<String>,
+}
+
+/// Arguments of `pause_scan`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PauseArguments {
+    /// The task_id from the submit
+    task_id: String,
+    /// Reason, for people who read the task later
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// Arguments of `resume_scan`.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ResumeArguments {
+    /// The task_id of a paused scan
+    task_id: String,
 }
 
 /// Arguments of `retry_scan`.
@@ -45,6 +64,33 @@ impl ScanTools {
             self.service.cancel(&task_id, arguments.reason.as_deref()).await
         };
         structured(cancelled.await)
+    }
+
+    /// Pause a scan until resume_scan. A queued scan waits; a running one is paused on the scanner, keeps its place there,
+    /// and its status stays running. Repeating this is harmless.
+    #[tool(
+        name = "pause_scan",
+        title = "Pause a scan",
+        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
+    )]
+    async fn pause_scan(&self, Parameters(arguments): Parameters<PauseArguments>) -> CallToolResult {
+        let paused = async {
+            let task_id = ScanService::parse_task_id(&arguments.task_id)?;
+            self.service.pause(&task_id, arguments.reason.as_deref()).await
+        };
+        structured(paused.await)
+    }
+
+    /// Let a scan go on that pause_scan has paused. One that was paused on the scanner itself, or by a window of the policy,
+    /// is refused. Repeating this is harmless.
+    #[tool(
+        name = "resume_scan",
+        title = "Resume a scan",
+        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
+    )]
+    async fn resume_scan(&self, Parameters(arguments): Parameters<ResumeArguments>) -> CallToolResult {
+        let resumed = async { self.service.resume(&ScanService::parse_task_id(&arguments.task_id)?).await };
+        structured(resumed.await)
     }
 
     /// Retry a scan whose status is failed or timeout, under the same task_id. Its earlier results are removed.

@@ -108,6 +108,7 @@ const OF_A_LOGIN: &[&str] = &[
     "invalid_targets",
     "out_of_scope",
     "daily_host_limit",
+    "no_window",
     "invalid_argument",
     "unknown_pool",
     "unknown_instance",
@@ -135,11 +136,37 @@ fn submits(name: &'static str, example: Value, dry_run: (String, String), errors
     facts
 }
 
+/// The facts of the tools that control a scan.
+fn controls(task: &str) -> [Facts; 4] {
+    [
+        Facts::of::<control::CancelArguments, ControlView>(
+            "cancel_scan",
+            json!({ "task_id": task, "reason": "wrong network" }),
+            &["invalid_argument", "task_not_found", "already_ended"],
+        ),
+        Facts::of::<control::PauseArguments, ControlView>(
+            "pause_scan",
+            json!({ "task_id": task, "reason": "change freeze" }),
+            &["invalid_argument", "task_not_found", "already_ended", "not_pausable"],
+        ),
+        Facts::of::<control::ResumeArguments, ControlView>(
+            "resume_scan",
+            json!({ "task_id": task }),
+            &["invalid_argument", "task_not_found", "already_ended", "not_resumable"],
+        ),
+        Facts::of::<control::RetryArguments, ControlView>(
+            "retry_scan",
+            json!({ "task_id": task }),
+            &["invalid_argument", "task_not_found", "not_retryable", "unknown_pool", "daily_host_limit"],
+        ),
+    ]
+}
+
 fn facts() -> Vec<Facts> {
     const OF_A_TASK: &[&str] = &["invalid_argument", "task_not_found"];
     let task = "ne_ness_20261128_143022_a1b2c3d4";
     let as_above = ("With `dry_run` the answer is as for `run_untrusted_scan`.".to_owned(), String::new());
-    vec![
+    let mut facts = vec![
         submits(
             "run_untrusted_scan",
             json!({ "targets": "192.0.2.0/28, db.example.com", "name": "office", "idempotency_key": "office-2026-48" }),
@@ -207,16 +234,6 @@ fn facts() -> Vec<Facts> {
             json!({ "before_task_id": task, "after_task_id": "ne_ness_20261205_143107_0badcafe" }),
             &["invalid_argument", "task_not_found", "results_not_ready", "no_results"],
         ),
-        Facts::of::<control::CancelArguments, ControlView>(
-            "cancel_scan",
-            json!({ "task_id": task, "reason": "wrong network" }),
-            &["invalid_argument", "task_not_found", "already_ended"],
-        ),
-        Facts::of::<control::RetryArguments, ControlView>(
-            "retry_scan",
-            json!({ "task_id": task }),
-            &["invalid_argument", "task_not_found", "not_retryable", "unknown_pool", "daily_host_limit"],
-        ),
         Facts::of::<inventory::PoolArgument, ScannersView>(
             "list_scanners",
             json!({ "scanner_pool": "nessus" }),
@@ -231,7 +248,9 @@ fn facts() -> Vec<Facts> {
         ),
         Facts::of::<inventory::PoolArgument, QueueView>("get_queue_status", json!({}), &["unknown_pool"]),
         Facts::of::<inventory::NoArguments, HealthReport>("health_check", json!({}), &[]),
-    ]
+    ];
+    facts.extend(controls(task));
+    facts
 }
 
 /// The lines of `get_scan_results`.

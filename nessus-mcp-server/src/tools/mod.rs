@@ -44,7 +44,7 @@ const INSTRUCTIONS: &str = "Vulnerability scans on Nessus scanners. Scans take m
 submit with run_untrusted_scan (run_trusted_scan and run_privileged_scan log in on the targets: use a credential_id, \
 not a password), which returns a task_id at once; ask get_scan_status with wait_seconds, or no more often than \
 its next_poll_seconds; when the status is completed, read get_scan_summary for an overview, then get_scan_results page by page for the \
-findings, worst first. cancel_scan stops a scan and keeps its findings; retry_scan repeats a failed one. \
+findings, worst first. cancel_scan stops a scan and keeps its findings; pause_scan holds it until resume_scan; retry_scan repeats a failed one. \
 compare_scans shows what changed since an earlier scan. \
 Use filters and the profiles minimal or summary first, brief or full for details. \
 Tell the user about `validation_warnings` (`warnings` in the results): they say what was not scanned. \
