@@ -96,7 +96,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
-        task::{Observation, ScanPayload, ScanType},
+        task::{Observation, Pause, PausedBy, ScanPayload, ScanType},
         time::Timestamp,
     };
 
@@ -128,6 +128,10 @@ mod tests {
         task.export_fetched_at = Some(now);
         assert_eq!(Phase::of(&task, false), Some(Phase::Converting));
         task.observation = Some(Observation::new("running", Some(3), now));
+        // The scanner was not looked at since it has done what it was told.
+        task.pause = Some(Pause::new(PausedBy::Request, PauseState::Paused, now));
+        assert_eq!(Phase::of(&task, false), Some(Phase::Paused));
+        task.pause = None;
         task.cancel_requested_at = Some(now);
         assert_eq!(Phase::of(&task, false), Some(Phase::Stopping));
         task.status = TaskStatus::Cancelled;
