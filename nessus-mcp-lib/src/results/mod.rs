@@ -60,9 +60,7 @@ pub use judge::{
     HostAuthentication, LoginExpected, SeverityCounts, Validation, ValidationReport, ValidationWarning, Verdict,
     VerdictCounts, validate,
 };
-#[cfg(feature = "schema")]
-pub use query::{DeclaredField, declared_fields};
-pub use query::{FilterSet, Page, Profile, Query, QueryBuilder, SortField, SortOrder};
+pub use query::{DeclaredField, FilterSet, Page, Profile, Query, QueryBuilder, SortField, SortOrder, declared_fields};
 pub use record::{RecordKind, Severity};
 pub use summary::{
     AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskRow, RiskView,

@@ -199,13 +199,19 @@ fn facts() -> Vec<Facts> {
 fn lines() -> Vec<(String, String)> {
     let [schema, metadata, pagination] =
         line_schemas(&mut generator()).map(|(kind, schema)| (kind, answer_table(schema.as_value())));
-    let mut fields = "| field | type | of | in | |\n|---|---|---|---|---|\n".to_owned();
+    let mut fields = "| field | type | meaning | of | in | |\n|---|---|---|---|---|---|\n".to_owned();
     for field in declared_fields() {
         let profiles: Vec<_> = field.profiles.iter().map(ToString::to_string).collect();
         let untrusted = if field.is_untrusted { "untrusted" } else { "" };
         let of = field.record_kind.map_or("", RecordKind::name);
-        let _ =
-            writeln!(fields, "| `{}` | {} | {of} | {} | {untrusted} |", field.name, field.kind, profiles.join(", "));
+        let _ = writeln!(
+            fields,
+            "| `{}` | {} | {} | {of} | {} | {untrusted} |",
+            field.name,
+            field.kind,
+            plain(field.meaning),
+            profiles.join(", ")
+        );
     }
     vec![
         (format!("JSON lines, each an object with a `type`. The first is `{}`:", schema.0), schema.1),

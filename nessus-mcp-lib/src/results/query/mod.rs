@@ -6,17 +6,15 @@
 
 mod builder;
 mod cursor;
-#[cfg(feature = "schema")]
 mod field_list;
 mod filter;
 mod page;
 mod profile;
 mod sort;
 
-#[cfg(feature = "schema")]
-pub use self::field_list::{DeclaredField, declared_fields};
 pub use self::{
     builder::{Query, QueryBuilder},
+    field_list::{DeclaredField, declared_fields},
     filter::FilterSet,
     page::Page,
     profile::Profile,

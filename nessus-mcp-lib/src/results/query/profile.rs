@@ -2,6 +2,8 @@
 
 use std::{collections::HashSet, fmt, str::FromStr};
 
+use serde::Serialize;
+
 use crate::{
     error::{counted, excerpt},
     results::{
@@ -14,7 +16,8 @@ use crate::{
 ///
 /// In every profile but `full` each record has every field of the profile; a missing value is `null`, an empty list,
 /// or `false`. In `full` a record has what its item has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Profile {
     /// Host, plugin, severity, CVEs, score and exploit; of a compliance check host, plugin, name and result.

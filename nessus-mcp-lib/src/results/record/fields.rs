@@ -89,12 +89,14 @@ pub(crate) struct Field {
     pub kind: Kind,
     /// The source.
     pub origin: Origin,
+    /// What the values are, in a few words.
+    pub meaning: &'static str,
     /// The name as a key in the middle of a JSON object.
     pub key: &'static str,
 }
 
 macro_rules! fields {
-    ($($id:ident $name:literal $xml:literal $kind:ident $origin:ident $(($derived:ident))?;)*) => {
+    ($($id:ident $name:literal $xml:literal $kind:ident $origin:ident $(($derived:ident))? $meaning:literal;)*) => {
         /// A declared field; the order is that of the keys in the `full` profile.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
         #[repr(u8)]
@@ -107,6 +109,7 @@ macro_rules! fields {
                 xml: $xml,
                 kind: Kind::$kind,
                 origin: Origin::$origin $((Derived::$derived))?,
+                meaning: $meaning,
                 key: concat!(",\"", $name, "\":"),
             }),*
         ];
@@ -117,135 +120,135 @@ macro_rules! fields {
 }
 
 fields! {
-    FindingKey "finding_key" "" Key Derived(FindingKey);
-    Host "host" "name" Host Host;
-    HostIp "host_ip" "host-ip" Host Host;
-    HostFqdn "host_fqdn" "host-fqdn" Name Host;
-    HostFqdns "host_fqdns" "host-fqdns" Name HostList;
-    HostRdns "host_rdns" "host-rdns" Name Host;
-    Hostname "hostname" "hostname" Name Host;
-    NetbiosName "netbios_name" "netbios-name" Name Host;
-    OperatingSystem "operating_system" "operating-system" Text Host;
-    MacAddress "mac_address" "mac-address" Text Host;
-    HostStart "host_start" "HOST_START_TIMESTAMP" Date Host;
-    HostEnd "host_end" "HOST_END_TIMESTAMP" Date Host;
-    Credentialed "credentialed" "Credentialed_Scan" Boolean Host;
-    Port "port" "port" Integer Attribute;
-    Protocol "protocol" "protocol" Text Attribute;
-    SvcName "svc_name" "svc_name" Text Attribute;
-    PluginId "plugin_id" "pluginID" Integer Attribute;
-    PluginName "plugin_name" "pluginName" Text Attribute;
-    PluginNameElement "plugin_name_element" "plugin_name" Text Element;
-    PluginFamily "plugin_family" "pluginFamily" Text Attribute;
-    Severity "severity" "severity" Severity Attribute;
-    RiskFactor "risk_factor" "risk_factor" Text Element;
-    Cve "cve" "cve" Text List;
-    CvssScore "cvss_score" "" Number Derived(BestScore);
-    Cvss4BaseScore "cvss4_base_score" "cvss4_base_score" Number Element;
-    Cvss4Vector "cvss4_vector" "cvss4_vector" Text Element;
-    Cvss4ThreatScore "cvss4_threat_score" "cvss4_threat_score" Number Element;
-    Cvss4ThreatVector "cvss4_threat_vector" "cvss4_threat_vector" Text Element;
-    Cvss4ScoreSource "cvss4_score_source" "cvss4_score_source" Text Element;
-    Cvss3BaseScore "cvss3_base_score" "cvss3_base_score" Number Element;
-    Cvss3Vector "cvss3_vector" "cvss3_vector" Text Element;
-    Cvss3TemporalScore "cvss3_temporal_score" "cvss3_temporal_score" Number Element;
-    Cvss3TemporalVector "cvss3_temporal_vector" "cvss3_temporal_vector" Text Element;
-    Cvss3ScoreSource "cvss3_score_source" "cvss3_score_source" Text Element;
-    CvssBaseScore "cvss_base_score" "cvss_base_score" Number Element;
-    CvssVector "cvss_vector" "cvss_vector" Text Element;
-    CvssTemporalScore "cvss_temporal_score" "cvss_temporal_score" Number Element;
-    CvssTemporalVector "cvss_temporal_vector" "cvss_temporal_vector" Text Element;
-    CvssScoreSource "cvss_score_source" "cvss_score_source" Text Element;
-    CvssScoreRationale "cvss_score_rationale" "cvss_score_rationale" Text Element;
-    Cvss "cvss" "cvss" Number Element;
-    Cvssv3 "cvssv3" "cvssv3" Number Element;
-    CvssV3ImpactScore "cvssV3_impactScore" "cvssV3_impactScore" Number Element;
-    VprScore "vpr_score" "vpr_score" Number Element;
-    VulnerabilityPriorityRating "vulnerability_priority_rating" "vulnerability_priority_rating" Number Element;
-    EpssScore "epss_score" "epss_score" Number Element;
-    EpssPercentile "epss_percentile" "epss_percentile" Number Element;
-    ExploitAvailable "exploit_available" "exploit_available" Boolean Element;
-    ExploitabilityEase "exploitability_ease" "exploitability_ease" Text Element;
-    ExploitCodeMaturity "exploit_code_maturity" "exploit_code_maturity" Text Element;
-    CisaKnownExploited "cisa_known_exploited" "cisa-known-exploited" Date Element;
-    ExploitedByMalware "exploited_by_malware" "exploited_by_malware" Boolean Element;
-    ExploitedByNessus "exploited_by_nessus" "exploited_by_nessus" Boolean Element;
-    ExploitFrameworkMetasploit "exploit_framework_metasploit" "exploit_framework_metasploit" Boolean Element;
-    MetasploitName "metasploit_name" "metasploit_name" Text Element;
-    ExploitFrameworkCore "exploit_framework_core" "exploit_framework_core" Boolean Element;
-    ExploitFrameworkCanvas "exploit_framework_canvas" "exploit_framework_canvas" Boolean Element;
-    CanvasPackage "canvas_package" "canvas_package" Text Element;
-    ExploitFrameworkD2Elliot "exploit_framework_d2_elliot" "exploit_framework_d2_elliot" Boolean Element;
-    D2ElliotName "d2_elliot_name" "d2_elliot_name" Text Element;
-    ExploitFrameworkExploithub "exploit_framework_exploithub" "exploit_framework_exploithub" Boolean Element;
-    InTheNews "in_the_news" "in_the_news" Boolean Element;
-    UnsupportedByVendor "unsupported_by_vendor" "unsupported_by_vendor" Boolean Element;
-    DefaultAccount "default_account" "default_account" Boolean Element;
-    PotentialVulnerability "potential_vulnerability" "potential_vulnerability" Boolean Element;
-    AgeOfVuln "age_of_vuln" "age_of_vuln" Text Element;
-    ProductCoverage "product_coverage" "product_coverage" Text Element;
-    ThreatIntensityLast28 "threat_intensity_last_28" "threat_intensity_last_28" Text Element;
-    ThreatRecency "threat_recency" "threat_recency" Text Element;
-    ThreatSourcesLast28 "threat_sources_last_28" "threat_sources_last_28" Text Element;
-    Synopsis "synopsis" "synopsis" Text Element;
-    Description "description" "description" Text Element;
-    Solution "solution" "solution" Text Element;
-    SeeAlso "see_also" "see_also" Text Lines;
-    PluginOutput "plugin_output" "plugin_output" Text Element;
-    Output "output" "output" Text Element;
-    VulnPublicationDate "vuln_publication_date" "vuln_publication_date" Date Element;
-    PatchPublicationDate "patch_publication_date" "patch_publication_date" Date Element;
-    PluginPublicationDate "plugin_publication_date" "plugin_publication_date" Date Element;
-    PluginModificationDate "plugin_modification_date" "plugin_modification_date" Date Element;
-    PluginType "plugin_type" "plugin_type" Text Element;
-    Fname "fname" "fname" Text Element;
-    ScriptVersion "script_version" "script_version" Text Element;
-    PluginVersion "plugin_version" "plugin_version" Text Element;
-    Agent "agent" "agent" Text Element;
-    Cpe "cpe" "cpe" Text Element;
-    StigSeverity "stig_severity" "stig_severity" Text Element;
-    Xref "xref" "xref" Text List;
-    Bid "bid" "bid" Integer List;
-    Osvdb "osvdb" "osvdb" Integer List;
-    Cwe "cwe" "cwe" Integer List;
-    EdbId "edb_id" "edb-id" Integer List;
-    Mskb "mskb" "mskb" Text List;
-    Msft "msft" "msft" Text List;
-    Cert "cert" "cert" Text List;
-    Rhsa "rhsa" "rhsa" Text List;
-    Usn "usn" "usn" Text List;
-    Secunia "secunia" "secunia" Text List;
-    Iava "iava" "iava" Text List;
-    Iavb "iavb" "iavb" Text List;
-    Iavt "iavt" "iavt" Text List;
-    Owasp "owasp" "owasp" Text List;
-    CiscoSa "cisco_sa" "cisco-sa" Text List;
-    CiscoBugId "cisco_bug_id" "cisco-bug-id" Text List;
-    CeaId "cea_id" "cea-id" Text List;
-    Tra "tra" "tra" Text List;
-    AppleSa "apple_sa" "apple-sa" Text List;
-    Icsa "icsa" "icsa" Text List;
-    AssetInventory "asset_inventory" "asset_inventory" Boolean Element;
-    AssetInventoryCategory "asset_inventory_category" "asset_inventory_category" Text Element;
-    OsIdentification "os_identification" "os_identification" Boolean Element;
-    HardwareInventory "hardware_inventory" "hardware_inventory" Text Element;
-    AlwaysRun "always_run" "always_run" Text Element;
-    ThoroughTests "thorough_tests" "thorough_tests" Text Element;
-    GeneratedPlugin "generated_plugin" "generated_plugin" Text Element;
-    Attachment "attachment" "attachment" Attachment List;
-    Compliance "compliance" "compliance" Boolean Element;
-    ComplianceResult "cm:compliance-result" "cm:compliance-result" Outcome Check;
-    ComplianceCheckName "cm:compliance-check-name" "cm:compliance-check-name" Text Check;
-    ComplianceCheckId "cm:compliance-check-id" "cm:compliance-check-id" Text Element;
-    ComplianceActualValue "cm:compliance-actual-value" "cm:compliance-actual-value" Text Element;
-    CompliancePolicyValue "cm:compliance-policy-value" "cm:compliance-policy-value" Text Element;
-    ComplianceInfo "cm:compliance-info" "cm:compliance-info" Text Element;
-    ComplianceSolution "cm:compliance-solution" "cm:compliance-solution" Text Element;
-    ComplianceReference "cm:compliance-reference" "cm:compliance-reference" Text List;
-    ComplianceSeeAlso "cm:compliance-see-also" "cm:compliance-see-also" Text Element;
-    ComplianceAuditFile "cm:compliance-audit-file" "cm:compliance-audit-file" Text Element;
-    ComplianceOutput "cm:compliance-output" "cm:compliance-output" Text Element;
-    ComplianceError "cm:compliance-error" "cm:compliance-error" Text Element;
+    FindingKey "finding_key" "" Key Derived(FindingKey) "what the finding is known by in this and later exports";
+    Host "host" "name" Host Host "what was scanned: name, address or URL";
+    HostIp "host_ip" "host-ip" Host Host "address of the host";
+    HostFqdn "host_fqdn" "host-fqdn" Name Host "full name in DNS";
+    HostFqdns "host_fqdns" "host-fqdns" Name HostList "all names in DNS";
+    HostRdns "host_rdns" "host-rdns" Name Host "name by reverse DNS";
+    Hostname "hostname" "hostname" Name Host "name the host has for itself";
+    NetbiosName "netbios_name" "netbios-name" Name Host "name in NetBIOS";
+    OperatingSystem "operating_system" "operating-system" Text Host "most likely operating system";
+    MacAddress "mac_address" "mac-address" Text Host "hardware addresses";
+    HostStart "host_start" "HOST_START_TIMESTAMP" Date Host "begin of the host's scan";
+    HostEnd "host_end" "HOST_END_TIMESTAMP" Date Host "end of the host's scan";
+    Credentialed "credentialed" "Credentialed_Scan" Boolean Host "whether the scanner says that it was logged in";
+    Port "port" "port" Integer Attribute "port; 0 is the host as a whole";
+    Protocol "protocol" "protocol" Text Attribute "tcp, udp or icmp";
+    SvcName "svc_name" "svc_name" Text Attribute "service at the port";
+    PluginId "plugin_id" "pluginID" Integer Attribute "number of the plugin";
+    PluginName "plugin_name" "pluginName" Text Attribute "title of the plugin";
+    PluginNameElement "plugin_name_element" "plugin_name" Text Element "title in the element, where it is another";
+    PluginFamily "plugin_family" "pluginFamily" Text Attribute "family of the plugin";
+    Severity "severity" "severity" Severity Attribute "Info to Critical, as the scan rates it";
+    RiskFactor "risk_factor" "risk_factor" Text Element "rating in words by the plugin: None to Critical";
+    Cve "cve" "cve" Text List "CVE numbers";
+    CvssScore "cvss_score" "" Number Derived(BestScore) "best base score there is: CVSS 4, else 3, else 2";
+    Cvss4BaseScore "cvss4_base_score" "cvss4_base_score" Number Element "CVSS 4 base score, 0 to 10";
+    Cvss4Vector "cvss4_vector" "cvss4_vector" Text Element "CVSS 4 vector";
+    Cvss4ThreatScore "cvss4_threat_score" "cvss4_threat_score" Number Element "CVSS 4 score with threat";
+    Cvss4ThreatVector "cvss4_threat_vector" "cvss4_threat_vector" Text Element "CVSS 4 threat vector";
+    Cvss4ScoreSource "cvss4_score_source" "cvss4_score_source" Text Element "CVE that the CVSS 4 score is of";
+    Cvss3BaseScore "cvss3_base_score" "cvss3_base_score" Number Element "CVSS 3 base score, 0 to 10";
+    Cvss3Vector "cvss3_vector" "cvss3_vector" Text Element "CVSS 3 vector";
+    Cvss3TemporalScore "cvss3_temporal_score" "cvss3_temporal_score" Number Element "CVSS 3 temporal score";
+    Cvss3TemporalVector "cvss3_temporal_vector" "cvss3_temporal_vector" Text Element "CVSS 3 temporal vector";
+    Cvss3ScoreSource "cvss3_score_source" "cvss3_score_source" Text Element "CVE that the CVSS 3 score is of";
+    CvssBaseScore "cvss_base_score" "cvss_base_score" Number Element "CVSS 2 base score, 0 to 10";
+    CvssVector "cvss_vector" "cvss_vector" Text Element "CVSS 2 vector";
+    CvssTemporalScore "cvss_temporal_score" "cvss_temporal_score" Number Element "CVSS 2 temporal score";
+    CvssTemporalVector "cvss_temporal_vector" "cvss_temporal_vector" Text Element "CVSS 2 temporal vector";
+    CvssScoreSource "cvss_score_source" "cvss_score_source" Text Element "CVE that the score is of";
+    CvssScoreRationale "cvss_score_rationale" "cvss_score_rationale" Text Element "why the score is what it is";
+    Cvss "cvss" "cvss" Number Element "CVSS 2 score in web application scans";
+    Cvssv3 "cvssv3" "cvssv3" Number Element "CVSS 3 score in web application scans";
+    CvssV3ImpactScore "cvssV3_impactScore" "cvssV3_impactScore" Number Element "CVSS 3 impact score";
+    VprScore "vpr_score" "vpr_score" Number Element "Tenable's priority (VPR), 0.1 to 10";
+    VulnerabilityPriorityRating "vulnerability_priority_rating" "vulnerability_priority_rating" Number Element "VPR under its older name";
+    EpssScore "epss_score" "epss_score" Number Element "chance of exploitation within 30 days (EPSS), 0 to 1";
+    EpssPercentile "epss_percentile" "epss_percentile" Number Element "share of vulnerabilities with a lower EPSS, 0 to 1";
+    ExploitAvailable "exploit_available" "exploit_available" Boolean Element "whether an exploit is known";
+    ExploitabilityEase "exploitability_ease" "exploitability_ease" Text Element "how easily it is exploited, in words";
+    ExploitCodeMaturity "exploit_code_maturity" "exploit_code_maturity" Text Element "state of exploit code, in a word";
+    CisaKnownExploited "cisa_known_exploited" "cisa-known-exploited" Date Element "day by which CISA requires a fix; present if listed as exploited (KEV)";
+    ExploitedByMalware "exploited_by_malware" "exploited_by_malware" Boolean Element "whether malware exploits it";
+    ExploitedByNessus "exploited_by_nessus" "exploited_by_nessus" Boolean Element "whether this scan exploited it";
+    ExploitFrameworkMetasploit "exploit_framework_metasploit" "exploit_framework_metasploit" Boolean Element "whether Metasploit has an exploit";
+    MetasploitName "metasploit_name" "metasploit_name" Text Element "its name in Metasploit";
+    ExploitFrameworkCore "exploit_framework_core" "exploit_framework_core" Boolean Element "whether Core Impact has an exploit";
+    ExploitFrameworkCanvas "exploit_framework_canvas" "exploit_framework_canvas" Boolean Element "whether Canvas has an exploit";
+    CanvasPackage "canvas_package" "canvas_package" Text Element "its package of Canvas";
+    ExploitFrameworkD2Elliot "exploit_framework_d2_elliot" "exploit_framework_d2_elliot" Boolean Element "whether D2 Elliot has an exploit";
+    D2ElliotName "d2_elliot_name" "d2_elliot_name" Text Element "its name in D2 Elliot";
+    ExploitFrameworkExploithub "exploit_framework_exploithub" "exploit_framework_exploithub" Boolean Element "whether ExploitHub has an exploit";
+    InTheNews "in_the_news" "in_the_news" Boolean Element "whether the press wrote of it";
+    UnsupportedByVendor "unsupported_by_vendor" "unsupported_by_vendor" Boolean Element "whether the product is out of support";
+    DefaultAccount "default_account" "default_account" Boolean Element "whether it is a default account";
+    PotentialVulnerability "potential_vulnerability" "potential_vulnerability" Boolean Element "whether it was only inferred, as from a version";
+    AgeOfVuln "age_of_vuln" "age_of_vuln" Text Element "age of the vulnerability, a range of days";
+    ProductCoverage "product_coverage" "product_coverage" Text Element "how common the product is";
+    ThreatIntensityLast28 "threat_intensity_last_28" "threat_intensity_last_28" Text Element "how much it was talked of in 28 days";
+    ThreatRecency "threat_recency" "threat_recency" Text Element "when it was last talked of";
+    ThreatSourcesLast28 "threat_sources_last_28" "threat_sources_last_28" Text Element "where it was talked of in 28 days";
+    Synopsis "synopsis" "synopsis" Text Element "the finding in one sentence";
+    Description "description" "description" Text Element "the finding in full";
+    Solution "solution" "solution" Text Element "what to do";
+    SeeAlso "see_also" "see_also" Text Lines "links";
+    PluginOutput "plugin_output" "plugin_output" Text Element "what the plugin saw on this host";
+    Output "output" "output" Text Element "the same in exports made by hand";
+    VulnPublicationDate "vuln_publication_date" "vuln_publication_date" Date Element "day the vulnerability was published";
+    PatchPublicationDate "patch_publication_date" "patch_publication_date" Date Element "day a patch was published";
+    PluginPublicationDate "plugin_publication_date" "plugin_publication_date" Date Element "day the plugin was published";
+    PluginModificationDate "plugin_modification_date" "plugin_modification_date" Date Element "day the plugin was changed";
+    PluginType "plugin_type" "plugin_type" Text Element "remote, local, combined and the like";
+    Fname "fname" "fname" Text Element "file of the plugin";
+    ScriptVersion "script_version" "script_version" Text Element "version of the plugin";
+    PluginVersion "plugin_version" "plugin_version" Text Element "version of the plugin in other exports";
+    Agent "agent" "agent" Text Element "systems on which agents run it";
+    Cpe "cpe" "cpe" Text Element "product affected (CPE)";
+    StigSeverity "stig_severity" "stig_severity" Text Element "category in STIGs: I to III";
+    Xref "xref" "xref" Text List "references as TYPE:ID";
+    Bid "bid" "bid" Integer List "Bugtraq numbers";
+    Osvdb "osvdb" "osvdb" Integer List "OSVDB numbers";
+    Cwe "cwe" "cwe" Integer List "CWE numbers";
+    EdbId "edb_id" "edb-id" Integer List "Exploit-DB numbers";
+    Mskb "mskb" "mskb" Text List "Microsoft KB numbers";
+    Msft "msft" "msft" Text List "Microsoft bulletins";
+    Cert "cert" "cert" Text List "CERT numbers";
+    Rhsa "rhsa" "rhsa" Text List "Red Hat advisories";
+    Usn "usn" "usn" Text List "Ubuntu notices";
+    Secunia "secunia" "secunia" Text List "Secunia numbers";
+    Iava "iava" "iava" Text List "IAVA numbers";
+    Iavb "iavb" "iavb" Text List "IAVB numbers";
+    Iavt "iavt" "iavt" Text List "IAVT numbers";
+    Owasp "owasp" "owasp" Text List "OWASP categories";
+    CiscoSa "cisco_sa" "cisco-sa" Text List "Cisco advisories";
+    CiscoBugId "cisco_bug_id" "cisco-bug-id" Text List "Cisco bug numbers";
+    CeaId "cea_id" "cea-id" Text List "CEA numbers";
+    Tra "tra" "tra" Text List "Tenable research advisories";
+    AppleSa "apple_sa" "apple-sa" Text List "Apple advisories";
+    Icsa "icsa" "icsa" Text List "ICS advisories";
+    AssetInventory "asset_inventory" "asset_inventory" Boolean Element "whether the plugin takes inventory";
+    AssetInventoryCategory "asset_inventory_category" "asset_inventory_category" Text Element "kind of inventory";
+    OsIdentification "os_identification" "os_identification" Boolean Element "whether the plugin identifies the system";
+    HardwareInventory "hardware_inventory" "hardware_inventory" Text Element "whether the plugin lists hardware";
+    AlwaysRun "always_run" "always_run" Text Element "whether the plugin always runs";
+    ThoroughTests "thorough_tests" "thorough_tests" Text Element "whether it needs thorough tests";
+    GeneratedPlugin "generated_plugin" "generated_plugin" Text Element "whether the plugin was generated";
+    Attachment "attachment" "attachment" Attachment List "files kept with the finding";
+    Compliance "compliance" "compliance" Boolean Element "whether the item is marked as a compliance check";
+    ComplianceResult "cm:compliance-result" "cm:compliance-result" Outcome Check "PASSED, FAILED, WARNING or ERROR";
+    ComplianceCheckName "cm:compliance-check-name" "cm:compliance-check-name" Text Check "title of the check";
+    ComplianceCheckId "cm:compliance-check-id" "cm:compliance-check-id" Text Element "identifier of the check";
+    ComplianceActualValue "cm:compliance-actual-value" "cm:compliance-actual-value" Text Element "value that was found";
+    CompliancePolicyValue "cm:compliance-policy-value" "cm:compliance-policy-value" Text Element "value that is required";
+    ComplianceInfo "cm:compliance-info" "cm:compliance-info" Text Element "what the check is about";
+    ComplianceSolution "cm:compliance-solution" "cm:compliance-solution" Text Element "how to comply";
+    ComplianceReference "cm:compliance-reference" "cm:compliance-reference" Text List "what the check is based on, as STANDARD|control";
+    ComplianceSeeAlso "cm:compliance-see-also" "cm:compliance-see-also" Text Element "link to the benchmark";
+    ComplianceAuditFile "cm:compliance-audit-file" "cm:compliance-audit-file" Text Element "audit file the check stands in";
+    ComplianceOutput "cm:compliance-output" "cm:compliance-output" Text Element "output of the check";
+    ComplianceError "cm:compliance-error" "cm:compliance-error" Text Element "why the check could not be done";
 }
 
 impl FieldId {

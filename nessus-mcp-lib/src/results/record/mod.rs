@@ -20,15 +20,13 @@ mod severity;
 mod spelling;
 mod value;
 
-#[cfg(feature = "schema")]
-pub(crate) use self::fields::ALL;
 pub(crate) use self::identity::{
     Blocks, FindingKey, FindingPart, HostEvidence, HostPart, Machines, Protocol, group, match_hosts,
 };
 pub(crate) use self::{
     compliance::ComplianceResult,
     field_ref::{FieldRef, nearest},
-    fields::{FIELDS, FieldId, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other},
+    fields::{ALL, FIELDS, FieldId, FieldSet, Kind, MOST_NAMES, NAME_BYTES, Origin, key_of_other},
     finding::{Record, is_called},
     host::Host,
     host_names::{as_address, is_same as is_same_name},

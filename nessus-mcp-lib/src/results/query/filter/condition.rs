@@ -401,7 +401,13 @@ pub(super) fn type_of(value: &Json) -> &'static str {
 }
 
 pub(super) fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsError {
-    let valid = match kind_of(field) {
+    let (field, valid) = (excerpt(field.name()).to_string(), valid(kind_of(field)));
+    ResultsError::InvalidFilter { field, reason: reason.into(), valid }
+}
+
+/// What conditions on a field of this kind may look like.
+pub(in crate::results::query) fn valid(kind: Kind) -> &'static str {
+    match kind {
         Kind::Text | Kind::Attachment => {
             r#""text" for a part of it in any case, "=text" for all of it, "\"<text>\"" to look for an operator"#
         }
@@ -416,6 +422,5 @@ pub(super) fn invalid(field: &FieldRef, reason: impl Into<String>) -> ResultsErr
         Kind::Boolean => "true or false; an absent value counts as false",
         Kind::Date => r#"a day, with > >= < <= = !=, as in ">=2025/01/31""#,
         Kind::Key => r#"a whole key, as `finding_key` shows it: "v1:" and 32 hexadecimal digits"#,
-    };
-    ResultsError::InvalidFilter { field: excerpt(field.name()).to_string(), reason: reason.into(), valid }
+    }
 }

@@ -48,6 +48,7 @@ use std::{collections::HashSet, str::FromStr};
 
 use serde_json::{Map, Value as Json};
 
+pub(super) use self::condition::valid;
 use self::condition::{Test, invalid, type_of, unwanted_name};
 use crate::results::{
     error::ResultsError,
