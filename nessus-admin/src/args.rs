@@ -327,15 +327,25 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "JSON")]
     pub(crate) filters: Option<String>,
 
-    /// worst_first, file, a field, or -FIELD for descending order
-    #[arg(long, value_name = "ORDER", default_value = "worst_first", allow_hyphen_values = true)]
-    pub(crate) sort: String,
+    /// Write only how many findings match, on how many hosts and of how many plugins
+    #[arg(long, conflicts_with = "page_size")]
+    pub(crate) count_only: bool,
 
-    /// The page, counted from 1; 0 for everything
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    pub(crate) page: i64,
+    /// Count the findings by this instead of writing them: host, plugin, severity, port, family or solution; result or check
+    /// for compliance checks
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group_by: Option<String>,
 
-    /// Findings on a page, 10 to 100 [default: 40]
+    /// worst_first, file, a field, or -FIELD for descending order; of groups, the most first: worst, findings, hosts,
+    /// plugins, a severity, '>=High' or a result [default: worst_first]
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+
+    /// The page, counted from 1; 0 for everything [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) page: Option<i64>,
+
+    /// Findings or groups on a page, 10 to 100 [default: 40]
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) page_size: Option<i64>,
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{engine, indexed::Indexed};
 
 /// One `ReportHost`.
-fn block() -> BoxedStrategy<String> {
+pub(crate) fn block() -> BoxedStrategy<String> {
     let name = select(vec![
         "192.0.2.20",
         "192.0.2.21",
@@ -63,7 +63,7 @@ fn block() -> BoxedStrategy<String> {
         .boxed()
 }
 
-fn export(blocks: &[String]) -> String {
+pub(crate) fn export(blocks: &[String]) -> String {
     format!("<NessusClientData_v2><Report name='r'>{}</Report></NessusClientData_v2>", blocks.concat())
 }
 

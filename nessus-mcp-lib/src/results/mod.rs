@@ -60,7 +60,10 @@ pub use judge::{
     HostAuthentication, LoginExpected, SeverityCounts, Validation, ValidationReport, ValidationWarning, Verdict,
     VerdictCounts, validate,
 };
-pub use query::{DeclaredField, FilterSet, Page, Profile, Query, QueryBuilder, SortField, SortOrder, declared_fields};
+pub use query::{
+    Caller, DeclaredField, FilterSet, GroupBy, GroupSort, Page, Profile, Query, QueryBuilder, SortField, SortOrder,
+    declared_fields,
+};
 pub use record::{RecordKind, Severity};
 pub use summary::{
     AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskRow, RiskView,
