@@ -5,9 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::cli::{CommonArgs, ScopeArgs},
+    error::Classified as _,
     ids::{InstanceId, PoolName},
     policy::{Role, client_name},
-    results::{DEFAULT_CHARS, Format},
+    results::{DEFAULT_CHARS, Format, ResultsError, SummarySection},
     task::ScanType,
 };
 
@@ -397,6 +398,11 @@ pub(crate) struct SummaryArgs {
     #[arg(long, value_name = "TYPE")]
     pub(crate) scan_type: Option<ScanType>,
 
+    /// Only these parts, beside the counts: by_severity, known_exploited, exploitable, highest_epss, highest_vpr, solutions,
+    /// plugins, hosts, compliance, authentication
+    #[arg(long, value_name = "SECTION,...", value_delimiter = ',', value_parser = section)]
+    pub(crate) sections: Option<Vec<SummarySection>>,
+
     #[command(flatten)]
     pub(crate) view: ViewArgs,
 }
@@ -430,6 +436,10 @@ pub(crate) struct ViewArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|_| format!("known formats: {}", Format::names().join(", ")))
+}
+
+fn section(text: &str) -> Result<SummarySection, String> {
+    text.parse().map_err(|error: ResultsError| error.hint().unwrap_or_else(|| error.to_string()))
 }
 
 /// Parses an age in minutes, hours or days. A number without a unit is refused: a bare 0 would purge everything.

@@ -147,11 +147,11 @@ proptest! {
         prop_assert_eq!(stats.hosts, report.authentication.counts.live() + report.authentication.dead_hosts);
         prop_assert_eq!(report.authentication.hosts.len() as u64, report.authentication.counts.live());
         prop_assert_eq!(stats.hosts, view.counts.hosts);
-        if let Some(by_host) = &view.authentication.by_host {
+        if let Some(by_host) = &view.authentication.unwrap().by_host {
             prop_assert_eq!(by_host.total, stats.hosts);
         }
-        prop_assert!(view.plugins.shown.iter().all(|plugin| plugin.hosts <= stats.hosts));
-        for host in view.hosts.shown.iter().filter(|host| host.filters.is_some()) {
+        prop_assert!(view.plugins.unwrap().shown.iter().all(|plugin| plugin.hosts <= stats.hosts));
+        for host in view.hosts.unwrap().shown.iter().filter(|host| host.filters.is_some()) {
             let filters = host.filters.as_ref().unwrap().to_string().parse().unwrap();
             let found = engine::ask(export.as_bytes(), engine::everything().filters(filters)).unwrap();
             prop_assert!(found.findings().count() as u64 >= host.severity_counts.total(), "{host:?}");

@@ -155,6 +155,14 @@ pub enum ResultsError {
         /// What there is, nearest first.
         nearest: Vec<&'static str>,
     },
+    /// A summary has no part of this name.
+    #[error("a summary has no section `{name}`")]
+    UnknownSection {
+        /// The name as it was given.
+        name: String,
+        /// What there is, nearest first.
+        nearest: Vec<&'static str>,
+    },
     /// An order of groups that cannot be read, or in which these groups do not differ.
     #[error("invalid order of groups `{0}`")]
     InvalidGroupSort(String),
@@ -303,6 +311,7 @@ impl Classified for ResultsError {
             Self::NoFields { .. } => "no_fields",
             Self::InvalidFields { .. } => "invalid_fields",
             Self::UnknownGroup { .. } => "unknown_group",
+            Self::UnknownSection { .. } => "unknown_section",
             Self::TooManyGroups { .. } => "too_many_groups",
             Self::BudgetTooSmall { .. } => "max_chars_too_small",
             Self::InvalidPage(_) => "invalid_page",
@@ -340,7 +349,7 @@ impl Classified for ResultsError {
             Self::FieldOfOtherKind { kind, place, option, .. } => {
                 format!("set `{option}` to `{kind}`, or leave the field out of {place}")
             }
-            Self::UnknownGroup { nearest, .. } => {
+            Self::UnknownGroup { nearest, .. } | Self::UnknownSection { nearest, .. } => {
                 let (near, rest) = nearest.split_at(nearest.len().min(1));
                 format!("did you mean {}? all others: {}", quoted(near), quoted(rest))
             }

@@ -66,8 +66,8 @@ pub use query::{
 };
 pub use record::{RecordKind, Severity};
 pub use summary::{
-    AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskRow, RiskView,
-    ScanSummary, SeverityRow, SolutionRow, SolutionsView, SummaryCounts, SummaryView,
+    AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskView,
+    ScanSummary, SeverityRow, SolutionRow, SolutionsView, SummaryCounts, SummarySection, SummaryView,
 };
 pub(crate) use texts::untrusted::is_hidden;
 #[cfg(feature = "schema")]

@@ -163,8 +163,8 @@ fn facts() -> Vec<Facts> {
         ),
         Facts::of::<views::SummaryArguments, TaskSummaryView>(
             "get_scan_summary",
-            json!({ "task_id": task }),
-            &["invalid_argument", "task_not_found", "results_not_ready", "no_results"],
+            json!({ "task_id": task, "sections": ["known_exploited", "solutions"] }),
+            &["invalid_argument", "task_not_found", "results_not_ready", "no_results", "unknown_section"],
         ),
         Facts::of::<views::CompareArguments, TaskComparison>(
             "compare_scans",
