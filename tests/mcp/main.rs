@@ -12,6 +12,7 @@ mod fixture;
 mod hostile;
 mod logins;
 mod npm_clients;
+mod questions;
 mod scans;
 mod sizes;
 mod tools;

@@ -17,8 +17,8 @@ use super::{ScanTools, answer::refuse};
 pub(crate) struct SummaryArguments {
     /// The task_id from the submit
     task_id: String,
-    /// Only these parts, beside the counts: by_severity, known_exploited, exploitable, highest_epss, highest_vpr, solutions,
-    /// plugins, hosts, compliance, authentication
+    /// Only these, beside the counts: by_severity, known_exploited, exploitable, highest_epss, highest_vpr, solutions, plugins,
+    /// hosts, compliance, authentication
     #[serde(default)]
     sections: Option<Vec<String>>,
     /// Most characters; default 40000. Lists are cut to fit, counts never
@@ -48,10 +48,10 @@ impl ScanTools {
     /// Summary of a completed scan: counts, then groups by severity, plugin, host and solution, known exploits, logins,
     /// compliance checks.
     ///
-    /// Read this before get_scan_results. `plugins` describes each plugin once; other lists name its rows by plugin_id. To get
-    /// the findings of a group, pass its `filters` to get_scan_results, of a plugin {"plugin_id": ..}. Each list has its
-    /// `total` and how many are left out. Compliance checks, which no other list counts, are in `compliance`: pass its
-    /// `kind` as well. `authentication` says where the login worked, or why not.
+    /// Read this before get_scan_results. `plugins` describes each plugin once; other lists name them by id. To get the findings
+    /// of a group, pass its `filters` to get_scan_results, of plugins {"plugin_id": [..]}. Each list has its `total` and how
+    /// many are left_out. Compliance checks are only in `compliance`: pass its `kind` as well. `authentication` says where
+    /// the login worked, or why not.
     #[tool(
         name = "get_scan_summary",
         title = "Scan summary",
