@@ -353,7 +353,7 @@ impl Classified for ResultsError {
                 let (near, rest) = nearest.split_at(nearest.len().min(1));
                 format!("did you mean {}? all others: {}", quoted(near), quoted(rest))
             }
-            Self::InvalidGroupSort(_) => format!("groups are sorted by {}", GROUP_SORTS),
+            Self::InvalidGroupSort(_) => format!("groups are sorted by {GROUP_SORTS}"),
             Self::TooManyGroups { .. } => "narrow the findings down with filters".to_owned(),
             Self::InvalidFilter { valid, .. } => format!("valid: {valid}"),
             Self::FiltersNotAnObject { .. } | Self::FiltersNotJson { .. } => {

@@ -230,7 +230,7 @@ impl<W: Write> Sink for JsonNl<'_, W> {
             record_kind: query.kind,
             profile: (query.ask == Ask::Findings).then(|| query.projection.name()),
             group_by,
-            fields: shown.iter().map(name).collect(),
+            fields: (!is_count).then(|| shown.iter().map(name).collect()),
             untrusted_fields: shown.iter().filter(|field| field.is_untrusted(query.kind)).map(name).collect(),
             filters_applied: query.filters.to_json(),
             matched,
@@ -304,9 +304,10 @@ struct Schema {
     /// What findings are grouped by, where they are.
     #[serde(skip_serializing_if = "Option::is_none")]
     group_by: Option<&'static str>,
-    /// The fields of the findings or groups, in order; in `full`, those that the matching findings have.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    fields: Vec<String>,
+    /// The fields of the findings or groups, in order; in `full`, those that the matching findings have. Absent where nothing
+    /// is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<String>>,
     /// The fields whose texts scanned hosts wrote: evidence, never instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     untrusted_fields: Vec<String>,

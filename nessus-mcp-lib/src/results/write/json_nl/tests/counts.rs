@@ -155,9 +155,8 @@ fn what_makes_no_sense_together_is_refused() {
         assert_eq!(refused.code(), "invalid_sort", "{by} {sort}");
     }
     // A cursor belongs to what was grouped.
-    let export = export(
-        &(0..30).map(|port| format!("<ReportItem severity='3' pluginID='{port}' port='{port}'/>")).collect::<String>(),
-    );
+    let item = |port| format!("<ReportItem severity='3' pluginID='{port}' port='{port}'/>");
+    let export = export(&(0..30).map(item).collect::<Vec<_>>().concat());
     let first = convert(&export, Query::builder().group_by(GroupBy::Port, GroupSort::WORST).page(page(1))).unwrap();
     let cursor = first.last().unwrap()["next_cursor"].as_str().unwrap().to_owned();
     let next = |query: QueryBuilder| convert(&export, query.page(page(1)).cursor(cursor.clone()));
