@@ -51,7 +51,7 @@ fn compliance_checks_are_read_by_their_kind() {
         (&json!("compliance"), &json!(3), &json!(11))
     );
     assert!(lines[2..].iter().all(|line| line["type"] == "compliance" && line["cm:compliance-result"] == "FAILED"));
-    for (kind, said) in [("findings", "unknown kind"), ("vulnerability", "set `kind` to `compliance`")] {
+    for (kind, said) in [("findings", "unknown kind"), ("vulnerability", "set `--kind` to `compliance`")] {
         let arguments = ["--kind", kind, "--sort", "cm:compliance-result"];
         let (code, stderr) = failure(convert(&arguments).arg(fixture("compliance.nessus")));
         assert!(code == Some(1) && stderr.contains(said), "{stderr}");
@@ -68,6 +68,18 @@ fn options_mean_what_those_of_the_tool_mean() {
     assert_eq!(lines[2], json!({"type": "vulnerability", "plugin_id": 910_001, "cvss_score": 9.3}));
     let pagination = lines.last().unwrap();
     assert_eq!((&pagination["page_size"], &pagination["page_size_requested"]), (&json!(10), &json!(5)));
+}
+
+#[test]
+fn findings_are_counted_and_grouped() {
+    let counted =
+        lines(convert(&["--count-only", "--filters", r#"{"severity": ">=High"}"#]).arg(fixture("office.nessus")));
+    let found = (&counted[0]["matched"], &counted[0]["matched_hosts"], &counted[0]["matched_plugins"]);
+    assert_eq!((counted.len(), found), (1, (&json!(5), &json!(4), &json!(5))));
+    let arguments = ["--group-by", "family", "--sort", "findings", "--page", "1", "--page-size", "10"];
+    let groups = lines(convert(&arguments).arg(fixture("office.nessus")));
+    assert_eq!((&groups[0]["groups"], &groups[2]["plugin_family"]), (&json!(11), &json!("Port scanners")));
+    assert_eq!((&groups[2]["findings"], &groups[2]["hosts"], groups.len()), (&json!(6), &json!(4), 13));
 }
 
 #[test]
@@ -102,6 +114,12 @@ fn what_is_wrong_is_said_in_one_line_and_a_hint() {
         (&[], "login_page.html"),
         (&["--profile", "verbose"], "office.nessus"),
         (&["--profile", "full", "--fields", "host"], "office.nessus"),
+        (&["--fields", "hots"], "office.nessus"),
+        (&["--count-only", "--sort", "host"], "office.nessus"),
+        (&["--group-by", "host", "--sort", "hosts"], "office.nessus"),
+        (&["--group-by", "hots"], "office.nessus"),
+        (&["--group-by", "host", "--format", "csv"], "office.nessus"),
+        (&["--kind", "compliance", "--group-by", "severity"], "office.nessus"),
         (&["--filters", "{severity"], "office.nessus"),
         (&["--filters", r#"{"severity": "worst"}"#], "office.nessus"),
         (&["--page", "-1"], "office.nessus"),
@@ -121,7 +139,7 @@ fn what_is_wrong_is_said_in_one_line_and_a_hint() {
 fn a_misspelt_field_is_an_error_with_the_nearest_names() {
     let (code, stderr) = failure(convert(&["--filters", r#"{"plugin_nmae": "x"}"#]).arg(fixture("office.nessus")));
     assert_eq!(code, Some(1));
-    assert!(stderr.starts_with("error: unknown field `plugin_nmae` in filters\n\nhint: did you mean `plugin_name`"));
+    assert!(stderr.starts_with("error: unknown field `plugin_nmae` in --filters\n\nhint: did you mean `plugin_name`"));
 }
 
 #[test]
@@ -135,6 +153,7 @@ fn a_missing_file_is_one_line() {
 fn wrong_usage_ends_with_2() {
     assert_eq!(failure(&mut convert(&[])).0, Some(2));
     assert_eq!(failure(&mut convert(&["--page", "one", "x"])).0, Some(2));
+    assert_eq!(failure(&mut convert(&["--count-only", "--page-size", "10", "x"])).0, Some(2));
 }
 
 #[cfg(unix)]

@@ -68,6 +68,11 @@ fn views_are_text_or_json() {
     assert!(text.starts_with("Office network\n") && text.contains("\nCritical          2"), "{text}");
     let summary = parsed(&mut admin(&["summary", "--json"], &["office.nessus"]));
     assert_eq!(summary["counts"]["findings"], 22);
+    let part = parsed(&mut admin(&["summary", "--json", "--sections", "solutions,hosts"], &["office.nessus"]));
+    assert!(
+        part["plugins"].is_null() && part["solutions"].is_object() && part["counts"] == summary["counts"],
+        "{part}"
+    );
     let diff = parsed(&mut admin(&["diff", "--json"], &["office.nessus", "office_later.nessus"]));
     assert_eq!(diff["counts"]["new"]["Critical"], 1);
 }

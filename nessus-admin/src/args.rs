@@ -5,9 +5,10 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::cli::{CommonArgs, ScopeArgs},
+    error::Classified as _,
     ids::{InstanceId, PoolName},
     policy::{Role, client_name},
-    results::{DEFAULT_CHARS, Format},
+    results::{DEFAULT_CHARS, Format, ResultsError, SummarySection},
     task::ScanType,
 };
 
@@ -327,15 +328,25 @@ pub(crate) struct ConvertArgs {
     #[arg(long, value_name = "JSON")]
     pub(crate) filters: Option<String>,
 
-    /// worst_first, file, a field, or -FIELD for descending order
-    #[arg(long, value_name = "ORDER", default_value = "worst_first", allow_hyphen_values = true)]
-    pub(crate) sort: String,
+    /// Write only how many findings match, on how many hosts and of how many plugins
+    #[arg(long, conflicts_with = "page_size")]
+    pub(crate) count_only: bool,
 
-    /// The page, counted from 1; 0 for everything
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    pub(crate) page: i64,
+    /// Count the findings by this instead of writing them: host, plugin, severity, port, family or solution; result or check
+    /// for compliance checks
+    #[arg(long, value_name = "GROUP")]
+    pub(crate) group_by: Option<String>,
 
-    /// Findings on a page, 10 to 100 [default: 40]
+    /// worst_first, file, a field, or -FIELD for descending order; of groups, the most first: worst, findings, hosts,
+    /// plugins, a severity, '>=High' or a result [default: worst_first]
+    #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
+    pub(crate) sort: Option<String>,
+
+    /// The page, counted from 1; 0 for everything [default: 0]
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) page: Option<i64>,
+
+    /// Findings or groups on a page, 10 to 100 [default: 40]
     #[arg(long, value_name = "M", allow_negative_numbers = true)]
     pub(crate) page_size: Option<i64>,
 
@@ -387,6 +398,11 @@ pub(crate) struct SummaryArgs {
     #[arg(long, value_name = "TYPE")]
     pub(crate) scan_type: Option<ScanType>,
 
+    /// Only these parts, beside the counts: by_severity, known_exploited, exploitable, highest_epss, highest_vpr, solutions,
+    /// plugins, hosts, compliance, authentication
+    #[arg(long, value_name = "SECTION,...", value_delimiter = ',', value_parser = section)]
+    pub(crate) sections: Option<Vec<SummarySection>>,
+
     #[command(flatten)]
     pub(crate) view: ViewArgs,
 }
@@ -420,6 +436,10 @@ pub(crate) struct ViewArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|_| format!("known formats: {}", Format::names().join(", ")))
+}
+
+fn section(text: &str) -> Result<SummarySection, String> {
+    text.parse().map_err(|error: ResultsError| error.hint().unwrap_or_else(|| error.to_string()))
 }
 
 /// Parses an age in minutes, hours or days. A number without a unit is refused: a bare 0 would purge everything.

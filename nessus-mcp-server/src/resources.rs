@@ -156,8 +156,8 @@ fn results_request(task_id: TaskId, query: &str) -> Result<ResultsRequest, Error
             return Err(invalid(&format!("`{name}` is given twice")));
         }
     }
-    request.page = page.unwrap_or(1);
-    request.max_chars = (request.page == 0).then_some(PAGE_0_CHARS);
+    request.page = page;
+    request.max_chars = (request.page == Some(0)).then_some(PAGE_0_CHARS);
     Ok(request)
 }
 
@@ -230,7 +230,7 @@ mod tests {
         let Address::Results(request) = parse(&format!("nessus://tasks/{id}/results?page=0")).unwrap() else {
             panic!("no results")
         };
-        assert_eq!((request.page, request.max_chars), (0, Some(PAGE_0_CHARS)));
+        assert_eq!((request.page, request.max_chars), (Some(0), Some(PAGE_0_CHARS)));
     }
 
     /// What the guide shows can be asked for.

@@ -142,7 +142,7 @@ async fn a_bad_question_is_refused_with_what_would_be_right() {
                 json!({ "schema_profile": "brief", "custom_fields": ["host"] }),
                 "conflicting_options",
                 "exclude",
-                "not both",
+                "leave `schema_profile` or `custom_fields` out",
             ),
             results(json!({ "sort": "by severity" }), "invalid_sort", "`by severity`", "`worst_first`"),
             filter(json!({ "severty": "High" }), "unknown_field", "`severty`", "`severity`"),

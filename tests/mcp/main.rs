@@ -14,6 +14,7 @@ mod logins;
 mod npm_clients;
 mod policies;
 mod progress;
+mod questions;
 mod resources;
 mod scans;
 mod sizes;

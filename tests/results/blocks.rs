@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::{engine, indexed::Indexed};
 
 /// One `ReportHost`.
-fn block() -> BoxedStrategy<String> {
+pub(crate) fn block() -> BoxedStrategy<String> {
     let name = select(vec![
         "192.0.2.20",
         "192.0.2.21",
@@ -63,7 +63,7 @@ fn block() -> BoxedStrategy<String> {
         .boxed()
 }
 
-fn export(blocks: &[String]) -> String {
+pub(crate) fn export(blocks: &[String]) -> String {
     format!("<NessusClientData_v2><Report name='r'>{}</Report></NessusClientData_v2>", blocks.concat())
 }
 
@@ -147,11 +147,11 @@ proptest! {
         prop_assert_eq!(stats.hosts, report.authentication.counts.live() + report.authentication.dead_hosts);
         prop_assert_eq!(report.authentication.hosts.len() as u64, report.authentication.counts.live());
         prop_assert_eq!(stats.hosts, view.counts.hosts);
-        if let Some(by_host) = &view.authentication.by_host {
+        if let Some(by_host) = &view.authentication.unwrap().by_host {
             prop_assert_eq!(by_host.total, stats.hosts);
         }
-        prop_assert!(view.plugins.shown.iter().all(|plugin| plugin.hosts <= stats.hosts));
-        for host in view.hosts.shown.iter().filter(|host| host.filters.is_some()) {
+        prop_assert!(view.plugins.unwrap().shown.iter().all(|plugin| plugin.hosts <= stats.hosts));
+        for host in view.hosts.unwrap().shown.iter().filter(|host| host.filters.is_some()) {
             let filters = host.filters.as_ref().unwrap().to_string().parse().unwrap();
             let found = engine::ask(export.as_bytes(), engine::everything().filters(filters)).unwrap();
             prop_assert!(found.findings().count() as u64 >= host.severity_counts.total(), "{host:?}");

@@ -25,9 +25,11 @@ impl Answer {
         Self { lines: text.lines().map(line).collect(), characters: text.chars().count() }
     }
 
-    /// The findings or compliance checks, in order.
+    /// The findings, compliance checks or groups, in order.
     pub(crate) fn findings(&self) -> impl Iterator<Item = &Map<String, Value>> {
-        self.lines[2..].iter().filter(|line| line["type"] != "pagination").map(|line| line.as_object().unwrap())
+        let is_record =
+            |line: &&Value| !["schema", "scan_metadata", "pagination"].iter().any(|kind| line["type"] == *kind);
+        self.lines.iter().filter(is_record).map(|line| line.as_object().unwrap())
     }
 
     /// The last line, where the answer is a page.

@@ -12,6 +12,7 @@ mod corpus;
 mod engine;
 mod filters;
 mod generated_exports;
+mod groups;
 mod indexed;
 mod order;
 mod pages;

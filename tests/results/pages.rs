@@ -66,7 +66,7 @@ fn by_pages(
 fn by_cursor(indexed: &mut Indexed, export: &[u8], question: Question<'_>, mut budget: u64) -> Vec<Map<String, Value>> {
     let (mut findings, mut cursor) = (Vec::new(), None::<String>);
     match engine::ask(export, question.query().page(page(1)).max_chars(budget)) {
-        Err(ResultsError::BudgetTooSmall { asked, least }) => {
+        Err(ResultsError::BudgetTooSmall { asked, least, .. }) => {
             assert!(asked == budget && least > budget, "{asked} {least} for {budget}");
             budget = least;
         }
@@ -205,7 +205,7 @@ proptest! {
             converter.convert(Cursor::new(export.as_bytes()), &mut output).map(|_| Answer::read(&output))
         };
         let (answer, most) = match ask(budget) {
-            Err(ResultsError::BudgetTooSmall { asked, least }) => {
+            Err(ResultsError::BudgetTooSmall { asked, least, .. }) => {
                 prop_assert!(asked == budget && least > budget && least < Query::DEFAULT_MAX_CHARS, "{budget} {least}");
                 (ask(least).unwrap(), least)
             }

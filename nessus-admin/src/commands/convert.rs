@@ -9,7 +9,7 @@ use std::{
 use nessus_mcp_lib::{
     durable::DurableFile,
     error::{Failure, counted},
-    results::{ConversionSummary, Converter, Format, Page, Query, ResultsError},
+    results::{Caller, ConversionSummary, Converter, Format, GroupSort, Page, Query, ResultsError},
 };
 
 use super::progress::Progress;
@@ -53,9 +53,20 @@ fn complete(format: Format, summary: ConversionSummary) -> Result<(), ConvertFai
 }
 
 fn query(args: &ConvertArgs) -> Result<Query, ResultsError> {
-    let mut query =
-        Query::builder().kind(args.kind.parse()?).sort(args.sort.parse()?).page(Page::new(args.page, args.page_size)?);
+    let mut query = Query::builder().caller(Caller::CommandLine).kind(args.kind.parse()?);
     query = query.extra_fields(args.extra_fields.iter());
+    if args.count_only {
+        query = query.count_only();
+    }
+    if let Some(by) = &args.group_by {
+        let sort = args.sort.as_ref().map_or(Ok(GroupSort::WORST), |sort| sort.parse())?;
+        query = query.group_by(by.parse()?, sort);
+    } else if let Some(sort) = &args.sort {
+        query = query.sort(sort.parse()?);
+    }
+    if args.page.is_some() || args.page_size.is_some() {
+        query = query.page(Page::new(args.page.unwrap_or_default(), args.page_size)?);
+    }
     if let Some(cursor) = &args.cursor {
         query = query.cursor(cursor);
     }

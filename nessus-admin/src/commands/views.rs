@@ -4,7 +4,7 @@ use std::{fmt::Display, io::Seek as _, path::Path};
 
 use nessus_mcp_lib::{
     error::Failure,
-    results::{ScanDiff, ScanSummary},
+    results::{ScanDiff, ScanSummary, SummarySection},
 };
 use serde::Serialize;
 
@@ -16,7 +16,8 @@ use crate::{
 
 pub(crate) fn summary(args: &SummaryArgs) -> Result<(), Failure> {
     let summary = ScanSummary::read(export_file::open(&args.file)?, login(args.scan_type))?;
-    show(&args.view, &summary.view(args.view.max_chars))
+    let sections = args.sections.as_deref().unwrap_or(&SummarySection::ALL);
+    show(&args.view, &summary.view_of(sections, args.view.max_chars))
 }
 
 pub(crate) fn diff(args: &DiffArgs) -> Result<(), Failure> {

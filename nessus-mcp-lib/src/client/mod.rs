@@ -112,7 +112,10 @@ pub struct ResultsArguments {
     /// Of which kind the items are: `vulnerability` when it is absent, or `compliance`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
-    /// Findings a page.
+    /// What to count the findings by, in place of the findings.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group_by: Option<String>,
+    /// Findings, or groups, a page.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub page_size: Option<i64>,
     /// The profile.
@@ -136,6 +139,7 @@ impl ResultsArguments {
             task_id,
             page,
             kind: None,
+            group_by: None,
             page_size: None,
             schema_profile: None,
             custom_fields: None,

@@ -45,7 +45,8 @@ impl fmt::Display for Location {
 /// A failed question about an export, or an export that cannot be read.
 ///
 /// The first half is for the caller to fix, and its hints list what would be valid; the second half is about the
-/// file. Messages hold at most 200 bytes of the file's or the caller's text.
+/// file. Messages hold at most 200 bytes of the file's or the caller's text, and name an option as the
+/// [`Caller`](crate::results::Caller) of the query does.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ResultsError {
@@ -54,9 +55,9 @@ pub enum ResultsError {
     UnknownField {
         /// The name as it was given.
         field: String,
-        /// The option it stood in: `filters`, `fields` or `sort`.
+        /// The option it stood in, such as `filters` or `sort`.
         place: &'static str,
-        /// Known names, nearest first.
+        /// The five known names that are most like it, nearest first.
         nearest: Vec<String>,
     },
     /// A field that only items of the other kind have.
@@ -64,10 +65,12 @@ pub enum ResultsError {
     FieldOfOtherKind {
         /// The field.
         field: String,
-        /// The option it stood in: `filters`, `fields` or `sort`.
+        /// The option it stood in, such as `filters` or `sort`.
         place: &'static str,
         /// The kind that has it.
         kind: RecordKind,
+        /// The option that asks for a kind.
+        option: &'static str,
     },
     /// A filter on a known field whose value does not fit the field's type.
     #[error("filter on `{field}`: {reason}")]
@@ -122,15 +125,53 @@ pub enum ResultsError {
         /// The most.
         limit: usize,
     },
-    /// A profile and custom fields were both given.
-    #[error("`profile` and `fields` exclude each other")]
-    ProfileAndFields,
+    /// Two options were given of which each makes the other meaningless.
+    #[error("`{one}` and `{other}` exclude each other")]
+    ConflictingOptions {
+        /// One of them.
+        one: &'static str,
+        /// The other.
+        other: &'static str,
+    },
     /// Custom fields were asked for, and none was named.
-    #[error("`fields` names no field")]
-    NoFields,
+    #[error("`{option}` names no field")]
+    NoFields {
+        /// The option.
+        option: &'static str,
+    },
     /// A list of fields is too long, or a name in it.
-    #[error("invalid list of fields: {0}")]
-    InvalidFields(String),
+    #[error("`{option}` is invalid: {reason}")]
+    InvalidFields {
+        /// The option.
+        option: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// Nothing is grouped by this.
+    #[error("nothing is grouped by `{name}`")]
+    UnknownGroup {
+        /// The name as it was given.
+        name: String,
+        /// What there is, nearest first.
+        nearest: Vec<&'static str>,
+    },
+    /// A summary has no part of this name.
+    #[error("a summary has no section `{name}`")]
+    UnknownSection {
+        /// The name as it was given.
+        name: String,
+        /// What there is, nearest first.
+        nearest: Vec<&'static str>,
+    },
+    /// An order of groups that cannot be read, or in which these groups do not differ.
+    #[error("invalid order of groups `{0}`")]
+    InvalidGroupSort(String),
+    /// The findings fall into more groups than are held.
+    #[error("the findings fall into more than {}", counted(*limit, "group", "groups"))]
+    TooManyGroups {
+        /// The most.
+        limit: usize,
+    },
     /// The lines about the scan and one finding need more characters than the answer may have.
     #[error("{} too few: the lines about the scan and one finding need {least} here", counted(*asked, "character is", "characters are"))]
     BudgetTooSmall {
@@ -138,6 +179,8 @@ pub enum ResultsError {
         asked: u64,
         /// How many suffice.
         least: u64,
+        /// The option that says how many.
+        option: &'static str,
     },
     /// The page or its size cannot be used.
     #[error("invalid page: {0}")]
@@ -264,13 +307,16 @@ impl Classified for ResultsError {
             Self::UnknownKind { .. } => "unknown_kind",
             Self::UnknownFormat { .. } => "unknown_format",
             Self::TooManyFields { .. } => "too_many_fields",
-            Self::ProfileAndFields => "conflicting_options",
-            Self::NoFields => "no_fields",
-            Self::InvalidFields(_) => "invalid_fields",
+            Self::ConflictingOptions { .. } => "conflicting_options",
+            Self::NoFields { .. } => "no_fields",
+            Self::InvalidFields { .. } => "invalid_fields",
+            Self::UnknownGroup { .. } => "unknown_group",
+            Self::UnknownSection { .. } => "unknown_section",
+            Self::TooManyGroups { .. } => "too_many_groups",
             Self::BudgetTooSmall { .. } => "max_chars_too_small",
             Self::InvalidPage(_) => "invalid_page",
             Self::InvalidCursor { .. } => "invalid_cursor",
-            Self::InvalidSort(_) => "invalid_sort",
+            Self::InvalidSort(_) | Self::InvalidGroupSort(_) => "invalid_sort",
             Self::Empty => "empty_export",
             Self::NotXml | Self::HtmlPage | Self::UnknownRoot(_) | Self::NoReport => "not_a_nessus_export",
             Self::VersionOne => "unsupported_export_version",
@@ -297,12 +343,18 @@ impl Classified for ResultsError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::UnknownField { nearest, .. } => {
-                let (near, rest) = nearest.split_at(nearest.len().min(3));
-                format!("did you mean {}? other fields: {}", quoted(near), rest.join(", "))
+                let near: Vec<&str> = nearest.iter().map(String::as_str).collect();
+                format!("did you mean {}?", quoted(&near))
             }
-            Self::FieldOfOtherKind { kind, place, .. } => {
-                format!("set `kind` to `{kind}`, or leave the field out of {place}")
+            Self::FieldOfOtherKind { kind, place, option, .. } => {
+                format!("set `{option}` to `{kind}`, or leave the field out of {place}")
             }
+            Self::UnknownGroup { nearest, .. } | Self::UnknownSection { nearest, .. } => {
+                let (near, rest) = nearest.split_at(nearest.len().min(1));
+                format!("did you mean {}? all others: {}", quoted(near), quoted(rest))
+            }
+            Self::InvalidGroupSort(_) => format!("groups are sorted by {GROUP_SORTS}"),
+            Self::TooManyGroups { .. } => "narrow the findings down with filters".to_owned(),
             Self::InvalidFilter { valid, .. } => format!("valid: {valid}"),
             Self::FiltersNotAnObject { .. } | Self::FiltersNotJson { .. } => {
                 r#"write something like {"severity": ">=High", "host": "10.0.0.0/24"}"#.to_owned()
@@ -311,17 +363,17 @@ impl Classified for ResultsError {
             Self::UnknownKind { known, .. } => format!("kinds: {}", known.join(", ")),
             Self::UnknownFormat { known, .. } => format!("formats: {}", known.join(", ")),
             Self::TooManyFields { .. } => "name the fields that are wanted, or use another format".to_owned(),
-            Self::ProfileAndFields => "give a profile, or the list of fields, not both".to_owned(),
-            Self::NoFields => "name at least one field, such as `host`".to_owned(),
-            Self::InvalidFields(_) => {
+            Self::ConflictingOptions { one, other } => format!("leave `{one}` or `{other}` out"),
+            Self::NoFields { .. } => "name at least one field, such as `host`".to_owned(),
+            Self::InvalidFields { .. } => {
                 format!("name at most {MOST_NAMES} fields, each with at most {NAME_BYTES} bytes")
             }
-            Self::BudgetTooSmall { least, .. } => {
-                format!("give `max_chars` of {least} or more, or leave it out")
+            Self::BudgetTooSmall { least, option, .. } => {
+                format!("give `{option}` of {least} or more, or leave it out")
             }
             Self::InvalidPage(_) => "pages are counted from 1; 0 gives everything".to_owned(),
             Self::InvalidCursor { .. } => {
-                "give `next_cursor` of the page before, whole, with the same task, filters and sort; or begin again without it"
+                "give `next_cursor` of the page before, whole, with the same scan, kind, filters, grouping and sort; or begin again without it"
                     .to_owned()
             }
             Self::InvalidSort(_) => {
@@ -344,7 +396,11 @@ impl Classified for ResultsError {
     }
 }
 
-fn quoted(names: &[String]) -> String {
+/// How groups may be sorted.
+const GROUP_SORTS: &str = "worst, findings, hosts, plugins, a severity such as High, >=High for that and worse, or a result \
+                           such as FAILED, the most first; not by what each group has one of";
+
+fn quoted(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
@@ -381,10 +437,10 @@ mod tests {
 
     #[test]
     fn an_unknown_field_lists_the_nearest_names_first() {
-        let nearest = ["port", "host", "cve", "bid"].map(str::to_owned).to_vec();
+        let nearest = ["port", "host", "cve"].map(str::to_owned).to_vec();
         let error = ResultsError::UnknownField { field: "prt".to_owned(), place: "filters", nearest };
         assert_eq!(error.to_string(), "unknown field `prt` in filters");
-        assert_eq!(error.hint().unwrap(), "did you mean `port`, `host`, `cve`? other fields: bid");
+        assert_eq!(error.hint().unwrap(), "did you mean `port`, `host`, `cve`?");
     }
 
     #[test]

@@ -60,11 +60,14 @@ pub use judge::{
     HostAuthentication, LoginExpected, SeverityCounts, Validation, ValidationReport, ValidationWarning, Verdict,
     VerdictCounts, validate,
 };
-pub use query::{DeclaredField, FilterSet, Page, Profile, Query, QueryBuilder, SortField, SortOrder, declared_fields};
+pub use query::{
+    Caller, DeclaredField, FilterSet, GroupBy, GroupSort, Page, Profile, Query, QueryBuilder, SortField, SortOrder,
+    declared_fields,
+};
 pub use record::{RecordKind, Severity};
 pub use summary::{
-    AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskRow, RiskView,
-    ScanSummary, SeverityRow, SolutionRow, SolutionsView, SummaryCounts, SummaryView,
+    AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskView,
+    ScanSummary, SeverityRow, SolutionRow, SolutionsView, SummaryCounts, SummarySection, SummaryView,
 };
 pub(crate) use texts::untrusted::is_hidden;
 #[cfg(feature = "schema")]

@@ -15,7 +15,8 @@ use crate::{
     blocking,
     ids::TaskId,
     results::{
-        ConversionSummary, ExportIndex, Extent, FilterSet, IndexError, JsonNlConverter, Page, Query, ResultsError,
+        Caller, ConversionSummary, ExportIndex, Extent, FilterSet, GroupSort, IndexError, JsonNlConverter, Page, Query,
+        ResultsError,
     },
     targets,
     task::{EXPORT_FILE, INDEX_FILE, Task, TaskError, Writer},
@@ -51,24 +52,30 @@ pub struct ResultsRequest {
     pub task_id: TaskId,
     /// Of which kind the items are: `vulnerability` when it is `None`, or `compliance`.
     pub kind: Option<String>,
-    /// The profile; `brief` when neither it nor `fields` is given.
+    /// The profile; `brief` when neither it nor `custom_fields` is given.
     pub schema_profile: Option<String>,
     /// The fields to show instead of a profile's.
-    pub fields: Option<Vec<String>>,
+    pub custom_fields: Option<Vec<String>>,
     /// The fields to show after those of the profile.
     pub extra_fields: Vec<String>,
     /// The filters, a JSON object as [`FilterSet`] describes it.
     pub filters: Map<String, Value>,
-    /// The order: `worst_first` when it is `None`.
+    /// Whether to count what matches, and show nothing of it.
+    pub count_only: bool,
+    /// What to count the findings by, in place of the findings: the name of a [`GroupBy`].
+    pub group_by: Option<String>,
+    /// The order: `worst_first` when it is `None`, of groups `worst`.
     pub sort: Option<String>,
-    /// The page, from 1; 0 for everything.
-    pub page: i64,
-    /// Findings a page.
+    /// The page, from 1; 0 for everything. The first when it is `None`.
+    pub page: Option<i64>,
+    /// Findings, or groups, a page.
     pub page_size: Option<i64>,
     /// Where to go on: `next_cursor` of another page, instead of a page.
     pub cursor: Option<String>,
     /// The most characters; 0 for no limit, [`Query::DEFAULT_MAX_CHARS`] for a page when it is `None`.
     pub max_chars: Option<u64>,
+    /// Whether `scan_metadata` says everything; see [`QueryBuilder::whole_metadata`](crate::results::QueryBuilder::whole_metadata).
+    pub whole_metadata: Option<bool>,
 }
 
 impl ResultsRequest {
@@ -78,34 +85,51 @@ impl ResultsRequest {
             task_id,
             kind: None,
             schema_profile: None,
-            fields: None,
+            custom_fields: None,
             extra_fields: Vec::new(),
             filters: Map::new(),
+            count_only: false,
+            group_by: None,
             sort: None,
-            page: 1,
+            page: None,
             page_size: None,
             cursor: None,
             max_chars: None,
+            whole_metadata: None,
         }
     }
 
     fn query(&self) -> Result<Query, ResultsError> {
-        let mut query =
-            Query::builder().page(Page::new(self.page, self.page_size)?).extra_fields(self.extra_fields.iter());
+        let mut query = Query::builder().caller(Caller::Request).extra_fields(self.extra_fields.iter());
+        if self.count_only {
+            if self.page_size.is_some() {
+                return Err(ResultsError::ConflictingOptions { one: "count_only", other: "page_size" });
+            }
+            query = query.count_only();
+        }
+        if self.page.is_some() || !self.count_only {
+            query = query.page(Page::new(self.page.unwrap_or(1), self.page_size)?);
+        }
         if let Some(kind) = &self.kind {
             query = query.kind(kind.parse()?);
         }
         if let Some(profile) = &self.schema_profile {
             query = query.profile(profile.parse()?);
         }
-        if let Some(fields) = &self.fields {
+        if let Some(fields) = &self.custom_fields {
             query = query.fields(fields);
         }
         if !self.filters.is_empty() {
             query = query.filters(FilterSet::from_json(&Value::Object(self.filters.clone()))?);
         }
-        if let Some(sort) = &self.sort {
+        if let Some(by) = &self.group_by {
+            let sort = self.sort.as_ref().map_or(Ok(GroupSort::WORST), |sort| sort.parse())?;
+            query = query.group_by(by.parse()?, sort);
+        } else if let Some(sort) = &self.sort {
             query = query.sort(sort.parse()?);
+        }
+        if let Some(is_whole) = self.whole_metadata {
+            query = query.whole_metadata(is_whole);
         }
         if let Some(cursor) = &self.cursor {
             query = query.cursor(cursor);

@@ -192,7 +192,7 @@ async fn results_are_refused_until_the_scan_has_ended() {
     let task_id = f.service.submit(request()).await.unwrap().task_id;
     let results = |task_id: &TaskId, page: i64| {
         let mut request = ResultsRequest::new(task_id.clone());
-        request.page = page;
+        request.page = Some(page);
         f.service.results(request)
     };
     assert_eq!(results(&task_id, 1).await.unwrap_err().code(), "results_not_ready");
@@ -224,7 +224,7 @@ async fn all_who_read_results_share_the_memory_and_are_busy_without() {
     f.service.memory = f.service.memory.clone().with_patience(std::time::Duration::from_millis(1));
     let service = &f.service;
     let request = || ResultsRequest::new(task_id.clone());
-    let everything = || ResultsRequest { page: 0, ..request() };
+    let everything = || ResultsRequest { page: Some(0), ..request() };
     let all = service.memory.enter(u64::MAX).await.unwrap();
     let codes = [
         service.results(request()).await.unwrap_err().code(),

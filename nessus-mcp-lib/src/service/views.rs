@@ -8,7 +8,10 @@ use super::{ScanService, error::ServiceError, gate::MemoryShare, shorten};
 use crate::{
     blocking,
     ids::TaskId,
-    results::{DiffView, Difference, LoginExpected, MIN_CHARS, ResultsError, ScanDiff, ScanSummary, SummaryView},
+    results::{
+        DiffView, Difference, LoginExpected, MIN_CHARS, ResultsError, ScanDiff, ScanSummary, SummarySection,
+        SummaryView,
+    },
     targets,
     task::{ScanType, Task, TaskError, TaskStatus},
 };
@@ -58,6 +61,21 @@ impl ScanService {
     /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
     /// [`ServiceError::Busy`] when others read too much, [`ServiceError::Results`] for a damaged export.
     pub async fn summary(&self, task_id: &TaskId, max_chars: usize) -> Result<TaskSummaryView, ServiceError> {
+        self.summary_of(task_id, &[], max_chars).await
+    }
+
+    /// As [`summary`](Self::summary), with the sections of these names only, or all when none is named.
+    ///
+    /// # Errors
+    /// Those of [`summary`](Self::summary), and [`ResultsError::UnknownSection`] with the nearest names.
+    pub async fn summary_of(
+        &self,
+        task_id: &TaskId,
+        sections: &[String],
+        max_chars: usize,
+    ) -> Result<TaskSummaryView, ServiceError> {
+        let named: Vec<SummarySection> = sections.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
+        let sections = if named.is_empty() { SummarySection::ALL.to_vec() } else { named };
         let task = self.task(task_id).await?;
         let export = self.export_of(&task).await?;
         let memory = self.extent_of(task_id, &export).await?.for_summary();
@@ -73,7 +91,8 @@ impl ScanService {
         };
         let left = chars_left(max_chars, &view);
         let login = login_expected(task.scan_type);
-        view.summary = Some(read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view(left))).await?);
+        view.summary =
+            Some(read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view_of(&sections, left))).await?);
         Ok(view)
     }
 

@@ -211,6 +211,8 @@ fn facts() -> Vec<Facts> {
                 "unknown_kind",
                 "unknown_profile",
                 "unknown_field",
+                "unknown_group",
+                "too_many_groups",
                 "field_of_other_kind",
                 "too_many_fields",
                 "no_fields",
@@ -226,8 +228,8 @@ fn facts() -> Vec<Facts> {
         ),
         Facts::of::<views::SummaryArguments, TaskSummaryView>(
             "get_scan_summary",
-            json!({ "task_id": task }),
-            &["invalid_argument", "task_not_found", "results_not_ready", "no_results"],
+            json!({ "task_id": task, "sections": ["known_exploited", "solutions"] }),
+            &["invalid_argument", "task_not_found", "results_not_ready", "no_results", "unknown_section"],
         ),
         Facts::of::<views::CompareArguments, TaskComparison>(
             "compare_scans",
@@ -255,7 +257,7 @@ fn facts() -> Vec<Facts> {
 
 /// The lines of `get_scan_results`.
 fn lines() -> Vec<(String, String)> {
-    let [schema, metadata, pagination] =
+    let [schema, group, metadata, pagination] =
         line_schemas(&mut generator()).map(|(kind, schema)| (kind, answer_table(schema.as_value())));
     let mut fields = "| field | type | meaning | of | in | |\n|---|---|---|---|---|---|\n".to_owned();
     for field in declared_fields() {
@@ -279,7 +281,10 @@ fn lines() -> Vec<(String, String)> {
                  `targets`, `status`, `scanner_pool`, `scanner_instance`, `started_at`, `completed_at`, \
                  `authentication_status`, and `warnings`, which say what was not scanned. If one of these two lines \
                  would have more than 12,000 characters, its lists are cut, and `NAME_left_out` says how many entries \
-                 are missing. A field that was cut from `untrusted_fields` is still untrusted.",
+                 are missing. A field that was cut from `untrusted_fields` is still untrusted. On later pages, and with groups, the \
+                 line is short unless `whole_metadata` is true: `short`, `task_id`, `status`, `truncated` and `damage` of a \
+                 broken export, and `warning_count`, the number of entries that `warnings` and `data_warnings` have. With \
+                 `count_only` it is left out if there is nothing of this to warn of.",
                 metadata.0
             ),
             metadata.1,
@@ -293,7 +298,19 @@ fn lines() -> Vec<(String, String)> {
                 .to_owned(),
             fields,
         ),
-        (format!("The last line is `{}`; page 0 has it only if it is truncated:", pagination.0), pagination.1),
+        (
+            format!(
+                "With `group_by`, a `{}` line for each group takes the place of findings. It begins with what the findings of \
+                 the group share, under the name that `filters` take: `host` (with `host_ip`, and `host_fqdn` or \
+                 `netbios_name` if it was scanned by its address), `plugin_id` (with `plugin_name`), `severity`, `port` (with \
+                 `svc_name`), `plugin_family`, `solution`, `cm:compliance-solution`, `cm:compliance-result` or \
+                 `cm:compliance-check-name`; null if they share that they have none. What stands beside it is that of the \
+                 group's first finding. Texts are cut after 300 characters, and `truncated_fields` says so. Then follow:",
+                group.0
+            ),
+            group.1,
+        ),
+        (format!("The last line is `{}`, which `count_only` does not have; page 0 has it only if it is truncated:", pagination.0), pagination.1),
     ]
 }
 

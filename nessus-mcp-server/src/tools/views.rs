@@ -17,8 +17,13 @@ use super::{ScanTools, answer::refuse};
 pub(crate) struct SummaryArguments {
     /// The task_id from the submit
     task_id: String,
-    /// Most characters, 4000 to 400000; default 40000. Lists are cut to fit, counts never
+    /// Only these, beside the counts: by_severity, known_exploited, exploitable, highest_epss, highest_vpr, solutions, plugins,
+    /// hosts, compliance, authentication
     #[serde(default)]
+    sections: Option<Vec<String>>,
+    /// Most characters; default 40000. Lists are cut to fit, counts never
+    #[serde(default)]
+    #[schemars(range(min = 4000, max = 400_000))]
     max_chars: Option<i64>,
 }
 
@@ -30,8 +35,9 @@ pub(crate) struct CompareArguments {
     before_task_id: String,
     /// The task_id of the later scan
     after_task_id: String,
-    /// Most characters, 4000 to 400000; default 40000. Lists are cut to fit, counts never
+    /// Most characters; default 40000. Lists are cut to fit, counts never
     #[serde(default)]
+    #[schemars(range(min = 4000, max = 400_000))]
     max_chars: Option<i64>,
 }
 
@@ -42,9 +48,10 @@ impl ScanTools {
     /// Summary of a completed scan: counts, then groups by severity, plugin, host and solution, known exploits, logins,
     /// compliance checks.
     ///
-    /// Read this before get_scan_results. To get the findings of a group, pass its `filters` to get_scan_results. Each
-    /// list has its `total` and how many are left out. Compliance checks, which no other list counts, are in `compliance`:
-    /// pass its `kind` as well. `authentication` says where the login worked, or why not.
+    /// Read this before get_scan_results. `plugins` describes each plugin once; other lists name them by id. To get the findings
+    /// of a group, pass its `filters` to get_scan_results, of plugins {"plugin_id": [..]}. Each list has its `total` and how
+    /// many are left_out. Compliance checks are only in `compliance`: pass its `kind` as well. `authentication` says where
+    /// the login worked, or why not.
     #[tool(
         name = "get_scan_summary",
         title = "Scan summary",
@@ -56,7 +63,8 @@ impl ScanTools {
     ) -> Result<CallToolResult, CallToolResult> {
         let view = async {
             let task_id = ScanService::parse_task_id(&arguments.task_id)?;
-            self.service.summary(&task_id, chars(arguments.max_chars)?).await
+            let sections = arguments.sections.as_deref().unwrap_or_default();
+            self.service.summary_of(&task_id, sections, chars(arguments.max_chars)?).await
         };
         answer(&view.await)
     }

@@ -33,6 +33,8 @@ pub(crate) struct Export {
     pub(crate) hosts: u64,
     /// As the profile `full` shows them, in the order of the file.
     pub(crate) items: Vec<Map<String, Value>>,
+    /// The number of the machine of each of them.
+    pub(crate) machines: Vec<usize>,
     /// How many values of each field do not fit its type; a missing severity counts.
     pub(crate) mismatches: BTreeMap<String, u64>,
 }
@@ -80,7 +82,7 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
                 has_report = true;
                 for child in children(child)? {
                     match names::of(child) {
-                        "ReportHost" => hosts.push(read_host(child, &mut export)?),
+                        "ReportHost" => hosts.push(read_host(child, hosts.len(), &mut export)?),
                         "ReportItem" => return Err("malformed_export"),
                         _ => {}
                     }
@@ -88,13 +90,16 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
             }
             "ReportHost" => {
                 has_report = true;
-                hosts.push(read_host(child, &mut export)?);
+                hosts.push(read_host(child, hosts.len(), &mut export)?);
             }
             "ReportItem" => return Err("malformed_export"),
             _ => {}
         }
     }
-    export.hosts = machines::count(&hosts);
+    let machines = machines::of(&hosts);
+    export.hosts = machines.iter().max().map_or(0, |last| *last as u64 + 1);
+    // Until now, the number of the block.
+    export.machines.iter_mut().for_each(|block| *block = machines[*block]);
     match (has_report, has_policy) {
         (true, _) => Ok(export),
         (false, true) => Err("policy_only_export"),
@@ -102,13 +107,16 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
     }
 }
 
-fn read_host(node: Node<'_, '_>, export: &mut Export) -> Result<machines::Evidence, &'static str> {
+fn read_host(node: Node<'_, '_>, block: usize, export: &mut Export) -> Result<machines::Evidence, &'static str> {
     let mut host = Host::named(names::attribute(node, "name").unwrap_or_default());
     for child in children(node)? {
         match names::of(child) {
             // What comes after an item says nothing of that item.
             "HostProperties" => child.children().filter(Node::is_element).for_each(|tag| host.take(tag)),
-            "ReportItem" => export.items.push(item::read(child, &host, &mut export.mismatches)),
+            "ReportItem" => {
+                export.items.push(item::read(child, &host, &mut export.mismatches));
+                export.machines.push(block);
+            }
             _ => {}
         }
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::results::{
     error::ResultsError,
-    query::{Cursor, Identity, Query},
+    query::{Ask, Cursor, Identity, Query},
     xml::{
         ExportReader, buffered,
         encoding::{self, Utf8},
@@ -73,7 +73,8 @@ impl Conversion<'_> {
         }
         let first_pass = first_pass(input, sink)?;
         sink.begin(&first_pass)?;
-        let window = query.window(first_pass.matched);
+        let lines = first_pass.lines();
+        let window = query.window(lines);
         let second = SecondPass { selection: &first_pass.selection, hosts: &*first_pass.hosts, query };
         let (written, is_full) = second.write(input, sink)?;
         if !is_full && written != window.end - window.start {
@@ -81,12 +82,14 @@ impl Conversion<'_> {
         }
         let position = window.start + written;
         let next_cursor = identity
-            .filter(|_| position < first_pass.matched)
-            .map(|identity| Cursor::new(query.kind, &query.filters, &query.sort, &identity, position).to_string());
+            .filter(|_| position < lines && query.ask != Ask::Counts)
+            .map(|identity| Cursor::new(query.kind, &query.filters, &query.order(), &identity, position).to_string());
         let summary = ConversionSummary {
             total_vulnerabilities: first_pass.matched,
+            matched_hosts: first_pass.counts.hosts,
+            matched_plugins: first_pass.counts.plugins,
             written,
-            total_pages: query.page.count(first_pass.matched),
+            total_pages: query.page.count(lines),
             truncated: is_full,
             next_cursor,
             stats: first_pass.stats,

@@ -12,12 +12,15 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::selection::{Picker, Selection, Wanted};
+use super::{
+    counting::{Counting, Counts},
+    selection::{Picker, Selection, Wanted},
+};
 use crate::results::{
     error::{ParseFailure, ResultsError},
     judge::{ExportStats, Tally},
-    query::{NameKey, Query, ranks},
-    record::{FieldId, FieldRef, FieldSet, Host, Record, RecordKind, key_of_other, nearest},
+    query::{Ask, NameKey, Opt, Place, Query, ranks},
+    record::{FieldId, FieldRef, FieldSet, Host, Record, key_of_other, nearest},
     xml::{ExportReader, Header, RepairCounts, Step, Visit},
 };
 
@@ -33,6 +36,8 @@ pub(crate) struct FirstPass<'h> {
     pub stats: ExportStats,
     /// How many items match.
     pub matched: u64,
+    /// What they are in numbers.
+    pub counts: Counts,
     pub warnings: Warnings,
     pub selection: Selection,
     /// The hosts of the selected items.
@@ -43,6 +48,13 @@ pub(crate) struct FirstPass<'h> {
     pub has_more_fields: bool,
     /// Where the export is broken, when that is no reason to stop.
     pub failure: Option<ParseFailure>,
+}
+
+impl FirstPass<'_> {
+    /// How many lines all pages together have: findings, or groups of them.
+    pub(crate) fn lines(&self) -> u64 {
+        self.counts.groups.as_ref().map_or(self.matched, |(total, _)| *total)
+    }
 }
 
 /// What was irregular.
@@ -67,6 +79,8 @@ struct Findings<'q> {
     tally: Tally,
     warnings: Warnings,
     picker: Picker<'q>,
+    counting: Counting<'q>,
+    matched: u64,
     names: Names<'q>,
     /// Those of the items that are remembered.
     hosts: Vec<Rc<Host>>,
@@ -79,34 +93,40 @@ impl<'q> Findings<'q> {
             tally: Tally::default(),
             warnings: Warnings::default(),
             picker: Picker::new(query).at_most(query.window(u64::MAX).end),
+            counting: Counting::new(query),
+            matched: 0,
             names: Names::new(query),
             hosts: Vec::new(),
         }
     }
 
     /// Takes what a reader has just read; whether it is an item that matches.
-    fn take<R: BufRead>(&mut self, step: Step, reader: &ExportReader<R>) -> bool {
+    fn take<R: BufRead>(&mut self, step: Step, reader: &ExportReader<R>) -> Result<bool, ResultsError> {
         self.tally.count(step, reader);
         if step != Step::Item {
-            return false;
+            return Ok(false);
         }
         let record = Record { host: reader.host(), item: reader.item() };
         self.warnings.add(&record);
         self.names.look_for_wanted(&record);
         if !self.query.matches(&record) {
-            return false;
+            return Ok(false);
         }
+        self.matched += 1;
         self.names.look_at_present(&record);
+        let block = u32::try_from(self.tally.hosts().saturating_sub(1)).unwrap_or(u32::MAX);
+        let facts = self.counting.facts_of(&record, block);
+        let hosts = &mut self.hosts;
+        self.counting.add(facts, || Place::of(&record, number_of(hosts, record.host), 0))?;
+        if self.query.ask != Ask::Findings {
+            return Ok(true);
+        }
         let (offset, length) = (record.item.offset, record.item.length);
         let wanted = self.picker.count(offset, length);
         if wanted == Wanted::Nothing {
-            return true;
+            return Ok(true);
         }
-        // Properties that come late change the host in the midst of its items.
-        if self.hosts.last().map(Rc::as_ref) != Some(record.host) {
-            self.hosts.push(Rc::new(record.host.clone()));
-        }
-        let host = narrow(self.hosts.len() - 1);
+        let host = number_of(&mut self.hosts, record.host);
         if wanted == Wanted::Host {
             self.picker.begin_range(offset, length, host);
         } else {
@@ -114,7 +134,7 @@ impl<'q> Findings<'q> {
             self.picker.push(key);
             self.drop_spare();
         }
-        true
+        Ok(true)
     }
 
     /// Forgets items that cannot be on the page, and their hosts, when there are many.
@@ -144,12 +164,23 @@ impl<'q> Findings<'q> {
         self.names.check()?;
         self.query.filters.check()?;
         let (present, has_more_fields) = self.names.present();
-        let (stats, hosts) = (self.tally.finish(), self.hosts);
+        let (stats, machines) = self.tally.finish_with_machines();
+        let (matched, hosts) = (self.matched, self.hosts);
         let warnings = Warnings { repairs, ..self.warnings };
-        let (matched, selection) = self.picker.finish(host_ranks(&hosts));
+        let counts = self.counting.finish(|block| machines.of(block as usize));
+        let selection = Selection::of(&counts).unwrap_or_else(|| self.picker.finish(host_ranks(&hosts)));
         let hosts = Box::new(move |number: u32| hosts.get(number as usize).cloned().ok_or(ResultsError::Changed));
-        Ok(FirstPass { header, stats, matched, warnings, selection, hosts, present, has_more_fields, failure })
+        Ok(FirstPass { header, stats, matched, counts, warnings, selection, hosts, present, has_more_fields, failure })
     }
+}
+
+/// The number of a host among those that are remembered. Properties that come late change the host in the midst of its
+/// items.
+fn number_of(hosts: &mut Vec<Rc<Host>>, host: &Host) -> u32 {
+    if hosts.last().map(Rc::as_ref) != Some(host) {
+        hosts.push(Rc::new(host.clone()));
+    }
+    narrow(hosts.len() - 1)
 }
 
 /// The place of each host among the hosts.
@@ -185,7 +216,7 @@ pub(crate) fn first_pass<R: BufRead>(
                 break;
             }
         };
-        let matches = findings.take(step, &reader);
+        let matches = findings.take(step, &reader)?;
         look(Visit::of(step, &reader), matches);
         if step == Step::End {
             break;
@@ -196,7 +227,7 @@ pub(crate) fn first_pass<R: BufRead>(
 
 /// Which names the export has: those a query asks for on the export's word, and those that `full` shows.
 struct Names<'q> {
-    kind: RecordKind,
+    query: &'q Query,
     /// Not seen yet in an item of the kind, and whether in one of the other.
     wanted: Vec<(&'static str, &'q str, bool)>,
     /// In `full`: what is shown of every item.
@@ -211,7 +242,7 @@ struct Names<'q> {
 impl<'q> Names<'q> {
     fn new(query: &'q Query) -> Self {
         Self {
-            kind: query.kind,
+            query,
             wanted: query.undeclared().map(|(place, name)| (place, name, false)).collect(),
             full: query.projection.beside_all(),
             declared: FieldSet::default(),
@@ -225,7 +256,7 @@ impl<'q> Names<'q> {
         if self.wanted.is_empty() {
             return;
         }
-        let is_of_kind = record.kind() == self.kind;
+        let is_of_kind = record.kind() == self.query.kind;
         self.wanted.retain_mut(|(_, name, is_in_other)| {
             let is_found = record.has_other(name);
             *is_in_other |= is_found;
@@ -242,8 +273,7 @@ impl<'q> Names<'q> {
 
     fn check(&self) -> Result<(), ResultsError> {
         let Some((place, name, is_in_other)) = self.wanted.first() else { return Ok(()) };
-        let other = is_in_other.then_some(self.kind.other());
-        Err(unknown_field(name, place, other, self.known.iter().map(String::as_str)))
+        Err(unknown_field(self.query, name, place, *is_in_other, self.known.iter().map(String::as_str)))
     }
 
     fn present(&self) -> (Vec<FieldRef>, bool) {
@@ -270,18 +300,24 @@ fn remember_others(names: &mut BTreeSet<String>, record: &Record<'_>) -> bool {
     has_room
 }
 
-/// The error for a name that the items of the kind do not have, but perhaps those of the `other`.
+/// The error for a name that the items of the kind do not have, but perhaps those of the other.
 pub(crate) fn unknown_field<'n>(
+    query: &Query,
     name: &str,
     place: &'static str,
-    other: Option<RecordKind>,
+    is_in_other: bool,
     known: impl Iterator<Item = &'n str>,
 ) -> ResultsError {
+    /// How many names are offered in its place.
+    const OFFERED: usize = 5;
     let field = crate::error::excerpt(name).to_string();
-    match other {
-        Some(kind) => ResultsError::FieldOfOtherKind { field, place, kind },
-        None => ResultsError::UnknownField { field, place, nearest: nearest(name, known) },
+    if is_in_other {
+        let (kind, option) = (query.kind.other(), query.name_of(Opt::Kind));
+        return ResultsError::FieldOfOtherKind { field, place, kind, option };
     }
+    let mut nearest = nearest(name, known);
+    nearest.truncate(OFFERED);
+    ResultsError::UnknownField { field, place, nearest }
 }
 
 /// The declared and other fields that the `full` profile shows.

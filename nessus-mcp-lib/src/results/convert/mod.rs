@@ -7,6 +7,7 @@
 
 mod checksum;
 mod conversion;
+mod counting;
 mod first_pass;
 mod second_pass;
 mod selection;
@@ -17,8 +18,9 @@ pub use self::sink::ConversionSummary;
 pub(crate) use self::{
     checksum::{BLOCK, Checksum, short},
     conversion::Conversion,
+    counting::{Counting, Facts, Group},
     first_pass::{FirstPass, OTHER_NAMES, Warnings, full_fields, unknown_field},
-    selection::{Picker, Wanted},
+    selection::{Picker, Selection, Wanted},
     sink::Sink,
     window::Window,
 };

@@ -1,5 +1,6 @@
 //! What the first pass remembers of the items to be shown.
 
+use super::counting::Counts;
 use crate::results::query::{Key, Query, SortOrder, Sorter};
 
 /// Matching items with at most this many bytes between them are read as one range. Tests use a small value, so that
@@ -19,6 +20,14 @@ pub(crate) enum Selection {
     Ranges(Vec<ByteRange>),
     /// These, in this order.
     Items(Vec<Key>),
+}
+
+impl Selection {
+    /// The first finding of each group that is shown; `None` where there are no groups.
+    pub(crate) fn of(counts: &Counts) -> Option<Self> {
+        let (_, groups) = counts.groups.as_ref()?;
+        Some(Self::Items(groups.iter().map(|group| Key::at(group.place)).collect()))
+    }
 }
 
 /// Bytes of the export, from the first byte of a matching item to the last byte of the same or a later one.
@@ -127,12 +136,12 @@ impl<'q> Picker<'q> {
         self.keys.iter_mut().map(|key| &mut key.place.host)
     }
 
-    /// How many items match, and those to be shown; `rank` gives the place of a host among the hosts.
-    pub(crate) fn finish(self, rank: impl Fn(u32) -> u32) -> (u64, Selection) {
+    /// The items to be shown; `rank` gives the place of a host among the hosts.
+    pub(crate) fn finish(self, rank: impl Fn(u32) -> u32) -> Selection {
         let Self { query, matched, mut keys, ranges, mut sorter, .. } = self;
         if query.sort == SortOrder::File {
             let is_all = query.page.is_all();
-            return (matched, if is_all { Selection::Ranges(ranges) } else { Selection::Items(keys) });
+            return if is_all { Selection::Ranges(ranges) } else { Selection::Items(keys) };
         }
         sorter.sort(&mut keys, rank, None);
         if !query.page.is_all() {
@@ -141,6 +150,6 @@ impl<'q> Picker<'q> {
             let range = index(window.start)..index(window.end);
             keys = keys[range].to_vec();
         }
-        (matched, Selection::Items(keys))
+        Selection::Items(keys)
     }
 }

@@ -14,9 +14,13 @@ use crate::results::{
 pub struct ConversionSummary {
     /// Findings, or compliance checks where those are asked for, that match the filters.
     pub total_vulnerabilities: u64,
-    /// Findings written: those of the page.
+    /// The machines they are on.
+    pub matched_hosts: u64,
+    /// The plugins they are of.
+    pub matched_plugins: u64,
+    /// Findings, or groups of them, written: those of the page.
     pub written: u64,
-    /// Pages that the matching findings fill; 1 when everything was asked for.
+    /// Pages that the matching findings, or their groups, fill; 1 when everything was asked for.
     pub total_pages: u64,
     /// Whether the page has ended early for its budget.
     pub truncated: bool,

@@ -94,7 +94,8 @@ impl FromStr for Format {
 /// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
 /// ```
 ///
-/// The budget of a query is for lines of JSON; the other formats have as many findings as the page.
+/// The budget of a query is for lines of JSON; the other formats have as many findings as the page, and refuse a query for
+/// groups or a count.
 #[derive(Debug, Clone, Default)]
 pub struct Converter {
     query: Query,
@@ -121,6 +122,7 @@ impl Converter {
     /// # Errors
     /// Those of [`JsonNlConverter::convert`].
     pub fn convert<R: Read + Seek, W: Write>(&self, input: R, output: W) -> Result<ConversionSummary, ResultsError> {
+        self.check()?;
         match self.format {
             Format::JsonNl => self.json_nl().convert(input, output),
             Format::Csv => self.conversion().file(input, &mut csv::Csv::new(&self.query, output)),
@@ -134,12 +136,18 @@ impl Converter {
     /// # Errors
     /// Those of [`JsonNlConverter::convert_stream`].
     pub fn convert_stream<R: Read, W: Write>(&self, input: R, output: W) -> Result<ConversionSummary, ResultsError> {
+        self.check()?;
         match self.format {
             Format::JsonNl => self.json_nl().convert_stream(input, output),
             Format::Csv => self.conversion().stream(input, &mut csv::Csv::new(&self.query, output)),
             Format::Sarif => self.conversion().stream(input, &mut sarif::Sarif::new(&self.query, output)?),
             Format::Html => self.conversion().stream(input, &mut html::Html::new(&self.query, output)),
         }
+    }
+
+    /// Only lines of JSON can say how many findings there are in place of the findings.
+    fn check(&self) -> Result<(), ResultsError> {
+        if self.format == Format::JsonNl { Ok(()) } else { self.query.only_findings(self.format.name()) }
     }
 
     fn conversion(&self) -> Conversion<'_> {

@@ -77,7 +77,7 @@ impl ExportIndex {
                 look(visit);
             })?;
             builder.is_possible = false;
-            return builder.finish(identity, Header::default(), tally.finish());
+            return builder.finish(identity, Header::default(), tally);
         };
         let identity = ExportIdentity::of(export, base)?;
         (&*export).seek(io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
@@ -88,12 +88,15 @@ impl ExportIndex {
             look(Visit::of(step, &reader));
             match step {
                 Step::HostStart | Step::HostEnd => {}
-                Step::Item => builder.item(&Record { host: reader.host(), item: reader.item() })?,
+                Step::Item => {
+                    let block = u32::try_from(tally.hosts().saturating_sub(1)).unwrap_or(u32::MAX);
+                    builder.item(&Record { host: reader.host(), item: reader.item() }, block)?;
+                }
                 Step::End => break,
             }
         }
         builder.warnings.repairs = reader.repairs();
-        builder.finish(identity, reader.header().clone(), tally.finish())
+        builder.finish(identity, reader.header().clone(), tally)
     }
 }
 
@@ -103,7 +106,7 @@ struct Builder<W: Write> {
     /// Whether the rows can stand for the items.
     is_possible: bool,
     warnings: Warnings,
-    host: Option<Host>,
+    host: Option<(u32, Host)>,
     has_namespaces: bool,
     names: Vec<String>,
     numbers: HashMap<String, u32>,
@@ -129,15 +132,16 @@ impl<W: Write> Builder<W> {
         }
     }
 
-    fn item(&mut self, record: &Record<'_>) -> Result<(), ResultsError> {
+    /// Takes an item of this block of the export.
+    fn item(&mut self, record: &Record<'_>, block: u32) -> Result<(), ResultsError> {
         self.warnings.add(record);
         if !self.is_possible {
             return Ok(());
         }
         // Properties that come late change the host in the midst of its items.
-        if self.host.as_ref() != Some(record.host) {
-            self.output.host(record.host).map_err(ResultsError::Write)?;
-            self.host = Some(record.host.clone());
+        if self.host.as_ref().map(|(block, host)| (*block, host)) != Some((block, record.host)) {
+            self.output.host(record.host, block).map_err(ResultsError::Write)?;
+            self.host = Some((block, record.host.clone()));
             self.has_namespaces |= !record.host.namespaces.is_usual();
         }
         let host = u32::try_from(self.output.host_count() - 1).unwrap_or(u32::MAX);
@@ -174,7 +178,8 @@ impl<W: Write> Builder<W> {
         number
     }
 
-    fn finish(self, export: ExportIdentity, header: Header, stats: ExportStats) -> Result<IndexSummary, ResultsError> {
+    fn finish(self, export: ExportIdentity, header: Header, tally: Tally) -> Result<IndexSummary, ResultsError> {
+        let (stats, machines) = tally.finish_with_machines();
         let Self { output, is_possible: is_usable, warnings, names, shapes, has_namespaces, .. } = self;
         let mut about =
             About { export, is_usable, has_namespaces, header, stats: stats.clone(), warnings, names, shapes };
@@ -182,7 +187,7 @@ impl<W: Write> Builder<W> {
             (about.names, about.shapes) = (Vec::new(), Vec::new());
         }
         let about = serde_json::to_vec(&about).map_err(|error| ResultsError::Write(error.into()))?;
-        output.finish(&about).map_err(ResultsError::Write)?;
+        output.finish(&about, &machines).map_err(ResultsError::Write)?;
         Ok(IndexSummary { stats, is_usable })
     }
 }

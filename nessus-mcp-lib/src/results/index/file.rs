@@ -5,7 +5,7 @@
 //! head   32  magic "nmcp-idx", version, hash of the table of fields
 //! rows       64 bytes an item
 //! hosts      JSON of each host
-//! places     16 bytes a host: where its JSON begins, how long it is, its place in the order of hosts
+//! places     20 bytes a host: where its JSON begins, how long it is, its place in the order of hosts, its machine
 //! about      JSON
 //! tail   64  bytes of rows, hosts, places and about, checksum over all before it
 //! ```
@@ -13,6 +13,7 @@
 //! the hosts wait in a temporary file, so that memory holds only 16 bytes and the name of each host.
 
 use std::{
+    collections::HashMap,
     fs::File,
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     ops::Range,
@@ -30,14 +31,14 @@ use crate::results::{
     convert::{BLOCK, Checksum},
     error::ResultsError,
     query::{NameKey, ranks},
-    record::{FIELDS, Host},
+    record::{FIELDS, Host, Machines},
 };
 
 /// Grows with every change of the layout or of what the columns mean.
-const VERSION: u32 = 4;
+const VERSION: u32 = 5;
 const MAGIC: &[u8] = b"nmcp-idx";
 const HEAD_BYTES: usize = 32;
-const PLACE_BYTES: usize = 16;
+const PLACE_BYTES: usize = 20;
 const TAIL_BYTES: usize = 64;
 /// Bytes of hosts that wait in memory rather than in a temporary file; in tests so few that small exports need it.
 const SPOOL_BYTES: usize = if cfg!(test) { 4 << 10 } else { 1 << 20 };
@@ -63,8 +64,8 @@ pub(super) struct Output<W: Write> {
     /// Bytes written.
     written: u64,
     hosts: BufWriter<SpooledTempFile>,
-    /// Where each host stands among the hosts, and how long it is.
-    places: Vec<(u64, u32)>,
+    /// Where each host stands among the hosts, how long it is, and which block of the export it is.
+    places: Vec<(u64, u32, u32)>,
     names: Vec<NameKey>,
     hosts_end: u64,
 }
@@ -89,11 +90,11 @@ impl<W: Write> Output<W> {
         self.append(row)
     }
 
-    /// Writes a host; its number is how many there were before.
-    pub(super) fn host(&mut self, host: &Host) -> io::Result<()> {
+    /// Writes a host, which is this block of the export or a part of it; its number is how many there were before.
+    pub(super) fn host(&mut self, host: &Host, block: u32) -> io::Result<()> {
         let bytes = serde_json::to_vec(host)?;
         self.hosts.write_all(&bytes)?;
-        self.places.push((self.hosts_end, u32::try_from(bytes.len()).map_err(io::Error::other)?));
+        self.places.push((self.hosts_end, u32::try_from(bytes.len()).map_err(io::Error::other)?, block));
         self.names.push(NameKey::of(&host.name));
         self.hosts_end += bytes.len() as u64;
         Ok(())
@@ -118,7 +119,8 @@ impl<W: Write> Output<W> {
         Ok(self.written - begin)
     }
 
-    pub(super) fn finish(mut self, about: &[u8]) -> io::Result<()> {
+    /// `machines` says which machine each block is of.
+    pub(super) fn finish(mut self, about: &[u8], machines: &Machines) -> io::Result<()> {
         let rows = self.written - HEAD_BYTES as u64;
         let mut hosts = std::mem::replace(&mut self.hosts, BufWriter::new(SpooledTempFile::new(0)));
         hosts.rewind()?;
@@ -133,8 +135,13 @@ impl<W: Write> Output<W> {
         let begin = self.written;
         let ranks = ranks(&std::mem::take(&mut self.names));
         let mut bytes = Vec::with_capacity(ranks.len() * PLACE_BYTES);
-        for ((place, length), rank) in std::mem::take(&mut self.places).into_iter().zip(ranks) {
-            bytes.extend(place.to_le_bytes().into_iter().chain(length.to_le_bytes()).chain(rank.to_le_bytes()));
+        let mut numbers: HashMap<usize, u32> = HashMap::new();
+        for ((place, length, block), rank) in std::mem::take(&mut self.places).into_iter().zip(ranks) {
+            // Those without items are not here, and have no number.
+            let next = u32::try_from(numbers.len()).unwrap_or(u32::MAX);
+            let machine = *numbers.entry(machines.of(block as usize)).or_insert(next);
+            bytes.extend(place.to_le_bytes());
+            bytes.extend([length, rank, machine].iter().flat_map(|number| number.to_le_bytes()));
         }
         let places = self.end_section(begin, bytes)?;
         let about = self.end_section(self.written, about.to_vec())?;
@@ -218,7 +225,7 @@ impl Stored {
 
     /// The host of a number.
     pub(super) fn host(&self, number: u32) -> Result<Host, ResultsError> {
-        let (place, length, _) = self.place(number).ok_or(ResultsError::Changed)?;
+        let (place, length, ..) = self.place(number).ok_or(ResultsError::Changed)?;
         let at = self.hosts.start.checked_add(place).ok_or(ResultsError::Changed)?;
         if at.checked_add(length.into()).is_none_or(|end| end > self.hosts.end) {
             return Err(ResultsError::Changed);
@@ -230,15 +237,24 @@ impl Stored {
 
     /// The place of a host in the order of hosts.
     pub(super) fn rank(&self, number: u32) -> u32 {
-        self.place(number).map_or(0, |(_, _, rank)| rank)
+        self.place(number).map_or(0, |(_, _, rank, _)| rank)
     }
 
-    fn place(&self, number: u32) -> Option<(u64, u32, u32)> {
+    /// The number of the machine that a host is.
+    pub(super) fn machine(&self, number: u32) -> u32 {
+        // There are not more machines than hosts, whatever an index says.
+        let most = u32::try_from(self.places.len() / PLACE_BYTES).unwrap_or(u32::MAX);
+        self.place(number).map_or(0, |(.., machine)| machine.min(most))
+    }
+
+    fn place(&self, number: u32) -> Option<(u64, u32, u32, u32)> {
         let begin = (number as usize).checked_mul(PLACE_BYTES)?;
         let (place, rest) = self.places.get(begin..)?.split_first_chunk()?;
         let (length, rest) = rest.split_first_chunk()?;
-        let rank = rest.first_chunk()?;
-        Some((u64::from_le_bytes(*place), u32::from_le_bytes(*length), u32::from_le_bytes(*rank)))
+        let (rank, rest) = rest.split_first_chunk()?;
+        let machine = rest.first_chunk()?;
+        let [length, rank, machine] = [length, rank, machine].map(|bytes| u32::from_le_bytes(*bytes));
+        Some((u64::from_le_bytes(*place), length, rank, machine))
     }
 
     fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), ResultsError> {

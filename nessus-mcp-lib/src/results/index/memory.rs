@@ -6,7 +6,7 @@
 use std::fs::File;
 
 use super::export_index::ExportIndex;
-use crate::results::query::Query;
+use crate::results::query::{Ask, Query};
 
 /// Buffers of a reading, whatever it is about.
 const BUFFERS: u64 = 4 << 20;
@@ -16,6 +16,9 @@ const TEXT: u64 = 160;
 /// Keys that are held before some are dropped, and the hosts of those.
 const SPARE: u64 = 16 << 10;
 const HOST: u64 = 400;
+/// A group, and a plugin in it.
+const GROUP: u64 = 260;
+const PLUGIN_IN_GROUP: u64 = 28;
 /// An item and a host in an export without an index take at least about so many bytes of it.
 const ITEM_BYTES: u64 = 400;
 const HOST_BYTES: u64 = 2_000;
@@ -40,10 +43,15 @@ impl Extent {
 
     /// For a page, or everything, as lines of JSON.
     pub(crate) fn for_query(self, query: &Query) -> u64 {
+        let groups = match query.ask {
+            Ask::Findings | Ask::Counts => 0,
+            // As many as hosts in one case; in the others far fewer than findings.
+            Ask::Groups(..) => GROUP * self.hosts.max(self.items.min(20_000)) + PLUGIN_IN_GROUP * self.items,
+        };
         let keys = query.keys_wanted().saturating_add(SPARE).saturating_add(query.keys_wanted() / 2).min(self.items);
         let text = if query.sort.field().is_some() { TEXT } else { 0 };
-        let index = if self.has_index { 16 * self.hosts } else { 128 * self.hosts + HOST * keys.min(self.hosts) };
-        BUFFERS + keys.saturating_mul(KEY + text) + index
+        let index = if self.has_index { 21 * self.hosts } else { 128 * self.hosts + HOST * keys.min(self.hosts) };
+        BUFFERS + keys.saturating_mul(KEY + text) + index + groups
     }
 
     /// For a summary.

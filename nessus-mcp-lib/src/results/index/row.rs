@@ -114,7 +114,12 @@ impl Columns {
 
     /// The place of the item in every order; `None` when the row does not know.
     pub(super) fn place(&self) -> Option<Place> {
-        (self.port != OTHER && self.plugin != OTHER).then_some(Place {
+        (self.port != OTHER && self.plugin != OTHER).then_some(self.whereabouts())
+    }
+
+    /// The place of the item in the file, and of most items also in every order.
+    pub(super) const fn whereabouts(&self) -> Place {
+        Place {
             worst: self.worst,
             port: self.port,
             plugin: self.plugin,
@@ -122,7 +127,7 @@ impl Columns {
             offset: self.offset,
             length: self.length,
             check: self.check,
-        })
+        }
     }
 
     pub(super) fn encode(&self) -> [u8; ROW_BYTES] {

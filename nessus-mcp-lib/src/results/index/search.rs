@@ -12,9 +12,9 @@ use super::{
     row::{Columns, Known},
 };
 use crate::results::{
-    convert::{FirstPass, OTHER_NAMES, Picker, Wanted, Window, full_fields, unknown_field},
+    convert::{Counting, Facts, FirstPass, OTHER_NAMES, Picker, Selection, Wanted, Window, full_fields, unknown_field},
     error::ResultsError,
-    query::{Filter, Key, Query, SortOrder, Sorter},
+    query::{Ask, Filter, Key, Query, SortOrder, Sorter, rating_of_worst},
     record::{FieldId, FieldRef, FieldSet, Host, Item, Kind, Origin, Record, Value},
     xml::ItemReader,
 };
@@ -35,12 +35,13 @@ pub(crate) fn search<'i, R: Read + Seek>(
     };
     if let Some((place, name)) = query.undeclared().find(|(_, name)| !has(query.kind, name)) {
         let known: BTreeSet<&str> = about.names.iter().take(OTHER_NAMES).map(String::as_str).collect();
-        let other = Some(query.kind.other()).filter(|other| has(*other, name));
-        return Err(unknown_field(name, place, other, known.into_iter()));
+        let is_in_other = has(query.kind.other(), name);
+        return Err(unknown_field(query, name, place, is_in_other, known.into_iter()));
     }
     query.filters.check()?;
     let rank = |host| stored.rank(host);
     let mut picker = Picker::new(query).at_most(query.keys_wanted());
+    let (mut counting, mut matched) = (Counting::new(query), 0);
     let mut present = Present::new(query, index);
     let mut items = Items { export, window: Window::new(WINDOW_BYTES), reader: ItemReader::default() };
     let nothing = Item::default();
@@ -59,16 +60,21 @@ pub(crate) fn search<'i, R: Read + Seek>(
         let host = &host.1;
         let view = View { row: &row, shape, names: &about.names, record: Record { host, item: &nothing } };
         let mut verdict = query.filters.verdict(&|filter| view.ask(filter));
+        let mut facts = view.facts(&counting);
         let mut record = None;
-        if verdict.is_none() {
+        if verdict.is_none() || (verdict == Some(true) && facts.is_none()) {
             let read = items.read(&row, host)?;
             verdict = Some(query.matches(&read));
+            facts = Some(counting.facts_of(&read, row.host));
             record = Some(read);
         }
-        if verdict != Some(true) {
+        let (Some(true), Some(facts)) = (verdict, facts) else { return Ok(()) };
+        matched += 1;
+        present.add(row.shape);
+        counting.add(facts, || row.whereabouts())?;
+        if query.ask != Ask::Findings {
             return Ok(());
         }
-        present.add(row.shape);
         match picker.count(row.offset, u64::from(row.length)) {
             Wanted::Nothing => return Ok(()),
             Wanted::Host => {
@@ -89,11 +95,13 @@ pub(crate) fn search<'i, R: Read + Seek>(
         }
         Ok(())
     })?;
-    let (matched, selection) = picker.finish(rank);
+    let counts = counting.finish(|host| stored.machine(host) as usize);
+    let selection = Selection::of(&counts).unwrap_or_else(|| picker.finish(rank));
     Ok(FirstPass {
         header: about.header.clone(),
         stats: about.stats.clone(),
         matched,
+        counts,
         warnings: about.warnings.clone(),
         selection,
         hosts: Box::new(|number| stored.host(number).map(Rc::new)),
@@ -123,6 +131,12 @@ impl View<'_> {
             FieldRef::Other(name) => self.other(name),
         };
         known.map(|value| filter.holds_for(value))
+    }
+
+    /// What must be known of the item to count it, when that can be said.
+    fn facts(&self, counting: &Counting<'_>) -> Option<Facts> {
+        let rating = rating_of_worst(self.shape.kind, self.row.worst);
+        counting.facts(rating, self.row.host, |id| self.value(id).map(|value| value))
     }
 
     /// What is known of a field of the item.

@@ -9,7 +9,7 @@ use crate::{
     error::counted,
     results::{
         query::NameKey,
-        record::{Blocks, ComplianceResult, Host, HostEvidence, Record, RecordKind, Severity},
+        record::{Blocks, ComplianceResult, Host, HostEvidence, Machines, Record, RecordKind, Severity},
         xml::{ExportReader, Step, Visit},
     },
 };
@@ -255,6 +255,11 @@ impl Tally {
     }
 
     pub(crate) fn finish(self) -> ExportStats {
+        self.finish_with_machines().0
+    }
+
+    /// The counts, and which machine each `ReportHost` is of.
+    pub(crate) fn finish_with_machines(self) -> (ExportStats, Machines) {
         let Self { mut stats, blocks, has_items, empty, scanner, .. } = self;
         (stats.plugin_feed_version, stats.scanner_version, stats.policy_used) = scanner;
         let machines = blocks.machines();
@@ -276,6 +281,6 @@ impl Tally {
                 stats.hosts_without_findings_names.push(name);
             }
         }
-        stats
+        (stats, machines)
     }
 }

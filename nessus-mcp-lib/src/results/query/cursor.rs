@@ -7,7 +7,7 @@ use std::{
 
 use sha2::{Digest, Sha256};
 
-use super::{filter::FilterSet, sort::SortOrder};
+use super::filter::FilterSet;
 use crate::hex;
 use crate::results::{error::ResultsError, record::RecordKind};
 
@@ -62,23 +62,12 @@ pub(crate) struct Cursor {
 }
 
 impl Cursor {
-    pub(crate) fn new(
-        kind: RecordKind,
-        filters: &FilterSet,
-        sort: &SortOrder,
-        export: &Identity,
-        position: u64,
-    ) -> Self {
-        Self { query: question(kind, filters, sort), export: export.short(), position }
+    pub(crate) fn new(kind: RecordKind, filters: &FilterSet, order: &str, export: &Identity, position: u64) -> Self {
+        Self { query: question(kind, filters, order), export: export.short(), position }
     }
 
-    /// Reads a cursor for a query of this kind with these filters and this order.
-    pub(crate) fn read(
-        text: &str,
-        kind: RecordKind,
-        filters: &FilterSet,
-        sort: &SortOrder,
-    ) -> Result<Self, ResultsError> {
+    /// Reads a cursor for a query of this kind with these filters and this order, which says by what findings are grouped too.
+    pub(crate) fn read(text: &str, kind: RecordKind, filters: &FilterSet, order: &str) -> Result<Self, ResultsError> {
         let invalid = |reason| Err(ResultsError::InvalidCursor { reason });
         let Some(bytes) = hex::decode(text.trim()) else { return invalid("it is not a cursor, or not a whole one") };
         let cursor = Self {
@@ -92,8 +81,8 @@ impl Cursor {
         if cursor.encode() != bytes {
             return invalid("it is damaged");
         }
-        if cursor.query != question(kind, filters, sort) {
-            return invalid("it belongs to another kind, other filters or another sort order");
+        if cursor.query != question(kind, filters, order) {
+            return invalid("it belongs to another kind, other filters, another grouping or another sort order");
         }
         Ok(cursor)
     }
@@ -125,13 +114,13 @@ impl fmt::Display for Cursor {
 }
 
 /// What decides which findings there are and in which order.
-fn question(kind: RecordKind, filters: &FilterSet, sort: &SortOrder) -> [u8; 6] {
+fn question(kind: RecordKind, filters: &FilterSet, order: &str) -> [u8; 6] {
     let mut hash = Sha256::new();
     hash.update(kind.name());
     hash.update([0]);
     hash.update(serde_json::Value::Object(filters.to_json()).to_string());
     hash.update([0]);
-    hash.update(sort.to_string());
+    hash.update(order);
     first(&hash.finalize().into())
 }
 
@@ -151,26 +140,26 @@ mod tests {
 
     #[test]
     fn a_cursor_is_read_only_where_it_belongs() {
-        let (kind, none, worst) = (RecordKind::Vulnerability, FilterSet::default(), SortOrder::WorstFirst);
+        let (kind, none, worst) = (RecordKind::Vulnerability, FilterSet::default(), "worst_first");
         let export = Identity::of(&mut Bytes::new(b"export"), 0).unwrap();
-        let text = Cursor::new(kind, &filters(r#"{"port": 80, "cve": "x"}"#), &worst, &export, 12_345).to_string();
-        let cursor = Cursor::read(&text, kind, &filters(r#"{"CVE": "x", "port": "=80"}"#), &worst).unwrap();
+        let text = Cursor::new(kind, &filters(r#"{"port": 80, "cve": "x"}"#), worst, &export, 12_345).to_string();
+        let cursor = Cursor::read(&text, kind, &filters(r#"{"CVE": "x", "port": "=80"}"#), worst).unwrap();
         assert_eq!(cursor.position, 12_345);
         cursor.check(&export).unwrap();
         let other = Identity::of(&mut Bytes::new(b"exporT"), 0).unwrap();
         assert!(cursor.check(&other).is_err());
         let asked = filters(r#"{"port": 80, "cve": "x"}"#);
-        assert!(Cursor::read(&text, kind, &none, &worst).is_err());
-        assert!(Cursor::read(&text, kind, &asked, &SortOrder::File).is_err());
-        assert!(Cursor::read(&text, RecordKind::Compliance, &asked, &worst).is_err());
+        assert!(Cursor::read(&text, kind, &none, worst).is_err());
+        assert!(Cursor::read(&text, kind, &asked, "file").is_err());
+        assert!(Cursor::read(&text, RecordKind::Compliance, &asked, worst).is_err());
         for at in 0..text.len() {
             let mut damaged = text.clone().into_bytes();
             damaged[at] = if damaged[at] == b'0' { b'1' } else { b'0' };
             let damaged = String::from_utf8(damaged).unwrap();
-            assert!(Cursor::read(&damaged, kind, &asked, &worst).is_err(), "{at}");
+            assert!(Cursor::read(&damaged, kind, &asked, worst).is_err(), "{at}");
         }
         for text in ["", "zz", &text[1..], &"é".repeat(20)] {
-            assert!(matches!(Cursor::read(text, kind, &none, &worst), Err(ResultsError::InvalidCursor { .. })));
+            assert!(matches!(Cursor::read(text, kind, &none, worst), Err(ResultsError::InvalidCursor { .. })));
         }
     }
 

@@ -5,24 +5,31 @@
 //! whether it matches ([`FilterSet`]), where it stands in the order ([`Sorter`]), what of it is shown ([`Projection`]).
 
 mod builder;
+mod caller;
 mod cursor;
 mod field_list;
 mod filter;
+mod group;
 mod page;
 mod profile;
 mod sort;
 
+pub(crate) use self::{
+    builder::Ask,
+    caller::Opt,
+    cursor::{Cursor, Identity},
+    filter::Filter,
+    group::Size,
+    profile::Projection,
+    sort::{Key, NameKey, Place, Sorter, ranks, rating_of_worst, worst},
+};
 pub use self::{
     builder::{Query, QueryBuilder},
+    caller::Caller,
     field_list::{DeclaredField, declared_fields},
     filter::FilterSet,
+    group::{GroupBy, GroupSort},
     page::Page,
     profile::Profile,
     sort::{SortField, SortOrder},
-};
-pub(crate) use self::{
-    cursor::{Cursor, Identity},
-    filter::Filter,
-    profile::Projection,
-    sort::{Key, NameKey, Place, Sorter, ranks, worst},
 };

@@ -4,6 +4,7 @@ use std::{collections::HashSet, fmt, str::FromStr};
 
 use serde::Serialize;
 
+use super::group::GroupBy;
 use crate::{
     error::{counted, excerpt},
     results::{
@@ -204,27 +205,31 @@ impl Projection {
         }
     }
 
-    /// The caller's own fields.
-    pub(crate) fn custom(names: &[String]) -> Result<Self, ResultsError> {
-        let fields = Self::Fields { name: "custom", fields: Vec::new() }.with_extra(names)?;
-        if matches!(&fields, Self::Fields { fields, .. } if fields.is_empty()) {
-            return Err(ResultsError::NoFields);
+    /// What is said of a group of findings.
+    pub(crate) fn of_group(by: GroupBy, kind: RecordKind) -> Self {
+        let fields = by.fields(kind).iter().copied().map(FieldRef::Declared).collect();
+        Self::Fields { name: "group", fields }
+    }
+
+    /// The caller's own fields, which are the value of this option.
+    pub(crate) fn custom(names: &[String], option: &'static str) -> Result<Self, ResultsError> {
+        let fields = Self::Fields { name: "custom", fields: Vec::new() }.with_extra(names, option)?;
+        if fields.len() == 0 {
+            return Err(ResultsError::NoFields { option });
         }
         Ok(fields)
     }
 
     /// These fields after those that are shown already; `full` shows everything an item has anyway, but for what is to be asked
     /// for.
-    pub(crate) fn with_extra(mut self, names: &[String]) -> Result<Self, ResultsError> {
+    pub(crate) fn with_extra(mut self, names: &[String], option: &'static str) -> Result<Self, ResultsError> {
+        let invalid = |reason| Err(ResultsError::InvalidFields { option, reason });
         if names.len() > MOST_NAMES {
-            return Err(ResultsError::InvalidFields(format!(
-                "{} are more than {MOST_NAMES}",
-                counted(names.len(), "name", "names")
-            )));
+            return invalid(format!("{} are more than {MOST_NAMES}", counted(names.len(), "name", "names")));
         }
         if let Some(name) = names.iter().find(|name| name.len() > NAME_BYTES) {
             let (name, length) = (excerpt(name), counted(name.len(), "byte", "bytes"));
-            return Err(ResultsError::InvalidFields(format!("`{name}` has {length}, more than {NAME_BYTES}")));
+            return invalid(format!("`{name}` has {length}, more than {NAME_BYTES}"));
         }
         let wanted = names.iter().map(|name| name.trim()).filter(|name| !name.is_empty()).map(FieldRef::named);
         match &mut self {
@@ -243,6 +248,14 @@ impl Projection {
             }
         }
         Ok(self)
+    }
+
+    /// How many fields are named.
+    pub(crate) const fn len(&self) -> usize {
+        match self {
+            Self::Full { .. } => 0,
+            Self::Fields { fields, .. } => fields.len(),
+        }
     }
 
     /// The fields that are shown of every finding beside those that it has, in `full`; `None` in other profiles.
@@ -295,22 +308,22 @@ mod tests {
     #[test]
     fn custom_fields_are_shown_once_each() {
         let names = ["cve", " CVE ", "new-one", ""].map(str::to_owned);
-        let Projection::Fields { name, fields } = Projection::custom(&names).unwrap() else { panic!() };
+        let Projection::Fields { name, fields } = Projection::custom(&names, "fields").unwrap() else { panic!() };
         assert_eq!(name, "custom");
         assert_eq!(fields.iter().map(FieldRef::name).collect::<Vec<_>>(), ["cve", "new-one"]);
-        assert!(matches!(Projection::custom(&[String::new()]), Err(ResultsError::NoFields)));
+        assert!(matches!(Projection::custom(&[String::new()], "fields"), Err(ResultsError::NoFields { .. })));
     }
 
     #[test]
     fn lists_of_fields_have_a_limit() {
         let names = |count: usize| (0..count).map(|number| format!("field-{number}")).collect::<Vec<_>>();
         let brief = || Projection::of(Profile::Brief, RecordKind::Vulnerability);
-        assert!(Projection::custom(&names(MOST_NAMES)).is_ok());
-        assert!(brief().with_extra(&names(MOST_NAMES)).is_ok());
+        assert!(Projection::custom(&names(MOST_NAMES), "fields").is_ok());
+        assert!(brief().with_extra(&names(MOST_NAMES), "extra_fields").is_ok());
         for list in [names(MOST_NAMES + 1), vec!["cve".to_owned(); 100_000], vec!["x".repeat(NAME_BYTES + 1)]] {
-            for refused in [Projection::custom(&list), brief().with_extra(&list)] {
+            for refused in [Projection::custom(&list, "fields"), brief().with_extra(&list, "fields")] {
                 let message = refused.unwrap_err().to_string();
-                assert!(message.starts_with("invalid list of fields: ") && message.len() < 400, "{message}");
+                assert!(message.starts_with("`fields` is invalid: ") && message.len() < 400, "{message}");
             }
         }
     }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, fmt, net::IpAddr, str::FromStr};
 
 use crate::results::{
     error::ResultsError,
-    record::{FieldId, FieldRef, Item, NAME_BYTES, Record, RecordKind, Value},
+    record::{FieldId, FieldRef, Item, NAME_BYTES, Record, RecordKind, Severity, Value, rating_of_severity},
 };
 
 /// How much of a text decides its place.
@@ -115,8 +115,37 @@ pub(crate) struct Place {
     pub check: u32,
 }
 
+/// Scores have one decimal; six are kept. 8 x 2^29 fills the number.
+const SCORE_RANGE: u32 = 1 << 29;
+
 /// The place of findings without a value.
 const ABSENT: u64 = u64::MAX;
+
+impl Key {
+    /// Of an item that has its place in a list already.
+    pub(crate) const fn at(place: Place) -> Self {
+        Self { primary: 0, place }
+    }
+}
+
+impl Place {
+    /// Of a record whose host is the `host`th; `check` is the hash of its bytes, or 0.
+    pub(crate) fn of(record: &Record<'_>, host: u32, check: u32) -> Self {
+        let small = |id| match record.first(id) {
+            Some(Value::Integer(number)) => u32::try_from(number).unwrap_or(u32::MAX),
+            _ => u32::MAX,
+        };
+        Self {
+            worst: worst(record),
+            port: small(FieldId::Port),
+            plugin: small(FieldId::PluginId),
+            host,
+            offset: record.item.offset,
+            length: u32::try_from(record.item.length).unwrap_or(u32::MAX),
+            check,
+        }
+    }
+}
 
 /// Makes the keys and sorts them.
 #[derive(Debug)]
@@ -138,19 +167,7 @@ impl<'q> Sorter<'q> {
 
     /// The key of a record whose host is the `host`th; `check` is the hash of its bytes, or 0.
     pub(crate) fn key(&mut self, record: &Record<'_>, host: u32, check: u32) -> Key {
-        let small = |id| match record.first(id) {
-            Some(Value::Integer(number)) => u32::try_from(number).unwrap_or(u32::MAX),
-            _ => u32::MAX,
-        };
-        let place = Place {
-            worst: worst(record),
-            port: small(FieldId::Port),
-            plugin: small(FieldId::PluginId),
-            host,
-            offset: record.item.offset,
-            length: u32::try_from(record.item.length).unwrap_or(u32::MAX),
-            check,
-        };
+        let place = Place::of(record, host, check);
         let first = self.by.and_then(|by| record.first_of(&by.field));
         self.key_at(first, record.item, place)
     }
@@ -272,8 +289,6 @@ impl NameKey {
 /// Severity and best score in one number, worst lowest. What is not a severity comes after `Info`. Of a compliance check,
 /// the result.
 pub(crate) fn worst(record: &Record<'_>) -> u32 {
-    /// Scores have one decimal; six are kept. 8 x 2^29 fills the number.
-    const SCORE_RANGE: u32 = 1 << 29;
     if record.kind() == RecordKind::Compliance {
         return record.compliance_result() as u32;
     }
@@ -281,6 +296,18 @@ pub(crate) fn worst(record: &Record<'_>) -> u32 {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the range")]
     let score = record.best_score().map_or(0, |score| (score.clamp(0.0, 500.0) * 1e6) as u32 + 1);
     u32::MAX - (severity * SCORE_RANGE + score)
+}
+
+/// The rating of an item of a kind by its [`worst`].
+pub(crate) const fn rating_of_worst(kind: RecordKind, worst: u32) -> usize {
+    match kind {
+        RecordKind::Compliance => worst as usize,
+        // 0 for no severity, 1 for `Info` and so on.
+        RecordKind::Vulnerability => match (u32::MAX - worst) / SCORE_RANGE {
+            0 => rating_of_severity(None),
+            severity => (Severity::Critical as usize + 1).saturating_sub(severity as usize),
+        },
+    }
 }
 
 /// A number as an integer of the same order.

@@ -11,13 +11,15 @@ mod compliance;
 mod groups;
 mod rows;
 mod scan_summary;
+mod section;
 mod text;
 mod view;
 
 pub use self::{
     compliance::{AuditRow, CheckRow, ComplianceView},
-    rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
+    rows::{HostRow, PluginRow, SeverityRow, SolutionRow},
     scan_summary::ScanSummary,
+    section::SummarySection,
     view::{AuthenticationRow, AuthenticationView, RiskView, SolutionsView, SummaryCounts, SummaryView},
 };
 #[cfg(test)]

@@ -30,7 +30,7 @@ pub struct SeverityRow {
     pub filters: Json,
 }
 
-/// All findings of one plugin.
+/// All findings of one plugin, which the filters `{"plugin_id": ..}` show.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -55,40 +55,18 @@ pub struct PluginRow {
     /// The best base score.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cvss_score: Option<f64>,
-    /// Whether exploits are known.
-    pub exploit_available: bool,
-    /// Filters that show its findings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filters: Option<Json>,
-}
-
-/// A plugin in a list of what to look at first.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[non_exhaustive]
-pub struct RiskRow {
-    /// The plugin.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub plugin_id: Option<i64>,
-    /// Its name.
-    pub plugin_name: String,
-    /// The worst severity of its findings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub severity: Option<Severity>,
-    /// On how many hosts.
-    pub hosts: u64,
     /// The chance that it is exploited within 30 days, 0 to 1 (EPSS).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epss_score: Option<f64>,
     /// Tenable's priority, 0.1 to 10 (VPR).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpr_score: Option<f64>,
+    /// Whether exploits are known.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub exploit_available: bool,
     /// The day by which CISA requires it to be fixed (KEV).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cisa_known_exploited: Option<String>,
-    /// Filters that show its findings.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filters: Option<Json>,
 }
 
 /// All findings on one host.
@@ -136,11 +114,11 @@ pub struct SolutionRow {
     pub severity_counts: SeverityCounts,
     /// On how many hosts.
     pub hosts: u64,
-    /// The plugins, at most ten.
+    /// The plugins, at most ten; the filters `{"plugin_id": [..]}` show their findings.
     pub plugin_ids: Vec<i64>,
-    /// Filters that show the findings; absent when there are more plugins.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub filters: Option<Json>,
+    /// Whether there are more plugins.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more_plugins: bool,
 }
 
 impl PluginRow {
@@ -156,29 +134,12 @@ impl PluginRow {
             example_hosts: hosts.filter_map(name).collect(),
             cves: plugin.cves as u64,
             cvss_score: plugin.cvss,
-            exploit_available: plugin.exploitable > 0,
-            filters: plugin_filter(plugin),
-        }
-    }
-}
-
-impl RiskRow {
-    pub(super) fn new(plugin: &Plugin) -> Self {
-        Self {
-            plugin_id: plugin.id,
-            plugin_name: plugin.name.clone().unwrap_or_default(),
-            severity: plugin.severity,
-            hosts: plugin.hosts,
             epss_score: plugin.epss,
             vpr_score: plugin.vpr,
+            exploit_available: plugin.exploitable > 0,
             cisa_known_exploited: plugin.known_exploited.clone(),
-            filters: plugin_filter(plugin),
         }
     }
-}
-
-fn plugin_filter(plugin: &Plugin) -> Option<Json> {
-    plugin.id.map(|id| json!({ "plugin_id": id }))
 }
 
 impl HostRow {
@@ -211,20 +172,13 @@ impl HostRow {
 
 impl SolutionRow {
     pub(super) fn new(solution: &Solution) -> Self {
-        let plugins: Vec<i64> = solution.plugins.iter().copied().collect();
-        let complete = !solution.more_plugins && !plugins.is_empty();
-        // Information has nothing to fix, and a plugin may have other findings than these only there.
-        let filters = complete.then(|| match plugins.as_slice() {
-            [one] => json!({ "plugin_id": one }),
-            many => json!({ "plugin_id": many }),
-        });
         Self {
             solution: solution.text.to_string(),
             clears: solution.counts.total(),
             severity_counts: solution.counts,
             hosts: solution.hosts,
-            plugin_ids: plugins,
-            filters,
+            plugin_ids: solution.plugins.iter().copied().collect(),
+            more_plugins: solution.more_plugins,
         }
     }
 }

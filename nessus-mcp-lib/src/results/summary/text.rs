@@ -4,8 +4,8 @@ use std::fmt::{self, Write as _};
 
 use super::{
     compliance::{AuditRow, CheckRow},
-    rows::{HostRow, PluginRow, RiskRow, SolutionRow},
-    view::{RiskView, SummaryView},
+    rows::{HostRow, PluginRow, SolutionRow},
+    view::{AuthenticationView, RiskView, SummaryView},
 };
 use crate::{
     error::counted,
@@ -33,19 +33,22 @@ impl fmt::Display for SummaryView {
         }
         self.write_counts(f)?;
         self.write_authentication(f)?;
-        write_risk(f, "Known to be exploited (CISA KEV)", &self.known_exploited)?;
-        write_risk(f, "Exploits available", &self.exploitable)?;
-        write_section(f, "Highest EPSS", &self.highest_epss, risk)?;
-        write_section(f, "Highest VPR", &self.highest_vpr, risk)?;
-        let solutions = &self.solutions;
-        if solutions.section.total > 0 {
+        self.write_risk(f, "Known to be exploited (CISA KEV)", self.known_exploited.as_ref())?;
+        self.write_risk(f, "Exploits available", self.exploitable.as_ref())?;
+        self.write_named(f, "Highest EPSS", self.highest_epss.as_ref())?;
+        self.write_named(f, "Highest VPR", self.highest_vpr.as_ref())?;
+        if let Some(solutions) = self.solutions.as_ref().filter(|solutions| solutions.section.total > 0) {
             let first = if solutions.first == 1 { "clears".to_owned() } else { format!("{} clear", solutions.first) };
             let title =
                 format!("Solutions: the first {first} {}", counted(solutions.first_clear, "finding", "findings"));
             write_section(f, &title, &solutions.section, solution)?;
         }
-        write_section(f, "Plugins", &self.plugins, plugin)?;
-        write_section(f, "Hosts", &self.hosts, host)?;
+        if let Some(plugins) = &self.plugins {
+            write_section(f, "Plugins", plugins, plugin)?;
+        }
+        if let Some(hosts) = &self.hosts {
+            write_section(f, "Hosts", hosts, host)?;
+        }
         if let Some(compliance) = &self.compliance {
             write_section(f, "Compliance by audit file", &compliance.by_audit, audit)?;
             write_section(f, "Compliance by check", &compliance.by_check, check)?;
@@ -85,15 +88,17 @@ impl SummaryView {
                 counted(compliance.error, "error", "errors")
             )?;
         }
-        writeln!(f, "\n{:<9} {:>9} {:>9} {:>9}", "severity", "findings", "plugins", "hosts")?;
-        for row in &self.by_severity {
+        if self.by_severity.is_some() {
+            writeln!(f, "\n{:<9} {:>9} {:>9} {:>9}", "severity", "findings", "plugins", "hosts")?;
+        }
+        for row in self.by_severity.iter().flatten() {
             writeln!(f, "{:<9} {:>9} {:>9} {:>9}", row.severity.name(), row.findings, row.plugins, row.hosts)?;
         }
         Ok(())
     }
 
     fn write_authentication(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let report = &self.authentication.report;
+        let Some(AuthenticationView { report, .. }) = &self.authentication else { return Ok(()) };
         let counts = &report.counts;
         writeln!(f, "\nLogin: {}", report.status)?;
         writeln!(
@@ -111,15 +116,21 @@ impl SummaryView {
         }
         Ok(())
     }
-}
 
-fn write_risk(f: &mut fmt::Formatter<'_>, title: &str, view: &RiskView) -> fmt::Result {
-    if view.findings == 0 {
-        return Ok(());
+    /// Findings that share a risk.
+    fn write_risk(&self, f: &mut fmt::Formatter<'_>, title: &str, view: Option<&RiskView>) -> fmt::Result {
+        let Some(view) = view.filter(|view| view.findings > 0) else { return Ok(()) };
+        let hosts = counted(view.hosts, "host", "hosts");
+        let title = format!("{title}: {} on {hosts}", counted(view.findings, "finding", "findings"));
+        self.write_named(f, &title, Some(&view.plugin_ids))
     }
-    let hosts = counted(view.hosts, "host", "hosts");
-    let title = format!("{title}: {} on {hosts}", counted(view.findings, "finding", "findings"));
-    write_section(f, &title, &view.plugins, risk)
+
+    /// The rows of plugins that are named.
+    fn write_named(&self, f: &mut fmt::Formatter<'_>, title: &str, ids: Option<&Section<Option<i64>>>) -> fmt::Result {
+        let Some(ids) = ids else { return Ok(()) };
+        let rows = || self.plugins.iter().flat_map(|plugins| &plugins.shown);
+        write_section(f, title, ids, |id| rows().find(|row| row.plugin_id == *id).map(risk).unwrap_or_default())
+    }
 }
 
 fn write_section<T>(
@@ -141,7 +152,7 @@ fn write_section<T>(
     Ok(())
 }
 
-fn risk(row: &RiskRow) -> String {
+fn risk(row: &PluginRow) -> String {
     let mut line = lead(row.plugin_id, row.severity, row.hosts);
     if let Some(score) = row.epss_score {
         let _ = write!(line, "  EPSS {score:.4}");

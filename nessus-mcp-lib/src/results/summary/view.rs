@@ -1,6 +1,6 @@
 //! The summary as it is shown: counts first, then lists as long as there is room.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashSet};
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
@@ -8,8 +8,9 @@ use serde_json::{Value as Json, json};
 use super::{
     compliance::ComplianceView,
     groups::{HostGroup, Plugin},
-    rows::{HostRow, PluginRow, RiskRow, SeverityRow, SolutionRow},
+    rows::{HostRow, PluginRow, SeverityRow, SolutionRow},
     scan_summary::ScanSummary,
+    section::SummarySection,
 };
 use crate::results::{
     judge::{
@@ -66,8 +67,8 @@ pub struct RiskView {
     pub hosts: u64,
     /// Filters that show them.
     pub filters: Json,
-    /// Their plugins.
-    pub plugins: Section<RiskRow>,
+    /// Their plugins, the worst first: rows of `plugins`. Null stands for findings that are not numbered.
+    pub plugin_ids: Section<Option<i64>>,
 }
 
 /// Whether the login worked.
@@ -139,41 +140,59 @@ pub struct SummaryView {
     /// Whether lists are cut; each says by how much.
     pub truncated: bool,
     /// By severity, worst first.
-    pub by_severity: Vec<SeverityRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub by_severity: Option<Vec<SeverityRow>>,
     /// Known to be exploited, by the list of CISA.
-    pub known_exploited: RiskView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub known_exploited: Option<RiskView>,
     /// Exploits are known.
-    pub exploitable: RiskView,
-    /// The highest EPSS.
-    pub highest_epss: Section<RiskRow>,
-    /// The highest VPR.
-    pub highest_vpr: Section<RiskRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exploitable: Option<RiskView>,
+    /// The highest EPSS: rows of `plugins`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub highest_epss: Option<Section<Option<i64>>>,
+    /// The highest VPR: rows of `plugins`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub highest_vpr: Option<Section<Option<i64>>>,
     /// By solution.
-    pub solutions: SolutionsView,
-    /// By plugin, worst first and among equals the most widespread.
-    pub plugins: Section<PluginRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub solutions: Option<SolutionsView>,
+    /// By plugin, worst first and among equals the most widespread: those with findings above `Info`. Those that the lists
+    /// above name are there in any case, whatever their severity.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub plugins: Option<Section<PluginRow>>,
     /// By host, worst first.
-    pub hosts: Section<HostRow>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hosts: Option<Section<HostRow>>,
     /// The outcomes of compliance checks, where there are any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compliance: Option<ComplianceView>,
     /// Whether the login worked, by host.
-    pub authentication: AuthenticationView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub authentication: Option<AuthenticationView>,
 }
 
 impl ScanSummary {
     /// The view that fits `max_chars` characters as compact JSON; see [`DEFAULT_CHARS`](crate::results::DEFAULT_CHARS)
     /// and [`MIN_CHARS`](crate::results::MIN_CHARS).
     pub fn view(&self, max_chars: usize) -> SummaryView {
-        let lists = Lists::of(self);
-        fit(MOST, max_chars, |most| self.view_of(&lists, most))
+        self.view_of(&SummarySection::ALL, max_chars)
     }
 
-    fn view_of(&self, lists: &Lists<'_>, most: usize) -> SummaryView {
+    /// As [`ScanSummary::view`], with these sections only, and of `plugins` what they name.
+    pub fn view_of(&self, sections: &[SummarySection], max_chars: usize) -> SummaryView {
+        let lists = Lists::of(self);
+        fit(MOST, max_chars, |most| self.view_with(&lists, sections, most))
+    }
+
+    /// The view with lists of at most so many entries.
+    fn view_with(&self, lists: &Lists<'_>, sections: &[SummarySection], most: usize) -> SummaryView {
+        use SummarySection as Part;
         let text = |text: &Option<String>| text.as_deref().map(|text| clean(text, NAME_CHARS));
+        let is_in = |section| sections.contains(&section);
         // What is looked at first gets by with less.
         let few = most.div_ceil(4);
-        let solutions = Lists::solutions(self, most.div_ceil(2));
+        let ids = |plugins: &[&Plugin]| Section::of(plugins.iter().map(|plugin| plugin.id), few);
         let mut view = SummaryView {
             report_name: text(&self.header.report_name),
             policy_name: text(&self.header.policy_name).or_else(|| self.stats.policy_used.clone()),
@@ -182,30 +201,52 @@ impl ScanSummary {
             plugin_feed_version: self.stats.plugin_feed_version.clone(),
             counts: self.counts(lists),
             truncated: false,
-            by_severity: Lists::by_severity(self),
-            known_exploited: Lists::known_exploited(self, few),
-            exploitable: lists.exploitable(self, few),
-            highest_epss: Section::of(lists.epss.iter().map(|plugin| RiskRow::new(plugin)), few),
-            highest_vpr: Section::of(lists.vpr.iter().map(|plugin| RiskRow::new(plugin)), few),
-            solutions,
-            plugins: Section::of(lists.plugins.iter().map(|plugin| PluginRow::new(plugin, &self.groups)), most),
-            hosts: Section::of(lists.hosts.iter().map(|host| HostRow::new(host)), most),
-            compliance: self.checks.view(most.div_ceil(2)),
-            authentication: lists.authentication(self, most),
+            by_severity: is_in(Part::BySeverity).then(|| Lists::by_severity(self)),
+            known_exploited: is_in(Part::KnownExploited).then(|| Lists::known_exploited(self, few)),
+            exploitable: is_in(Part::Exploitable).then(|| lists.exploitable(self, few)),
+            highest_epss: is_in(Part::HighestEpss).then(|| ids(&lists.epss)),
+            highest_vpr: is_in(Part::HighestVpr).then(|| ids(&lists.vpr)),
+            solutions: is_in(Part::Solutions).then(|| Lists::solutions(self, most.div_ceil(2))),
+            plugins: None,
+            hosts: is_in(Part::Hosts).then(|| Section::of(lists.hosts.iter().map(|host| HostRow::new(host)), most)),
+            compliance: self.checks.view(most.div_ceil(2)).filter(|_| is_in(Part::Compliance)),
+            authentication: is_in(Part::Authentication).then(|| lists.authentication(self, most)),
         };
+        let named = view.named_plugins();
+        if is_in(Part::Plugins) || !named.is_empty() {
+            view.plugins = Some(self.plugins(lists, &named, if is_in(Part::Plugins) { most } else { 0 }));
+        }
+        // Who asked for a list that names plugins has not asked for all others.
+        let left_out_plugins = view.plugins.as_ref().filter(|_| is_in(Part::Plugins)).map(|section| section.left_out);
         let left_out = [
-            view.known_exploited.plugins.left_out,
-            view.exploitable.plugins.left_out,
-            view.highest_epss.left_out,
-            view.highest_vpr.left_out,
-            view.solutions.section.left_out,
-            view.plugins.left_out,
-            view.hosts.left_out,
-            view.compliance.as_ref().map_or(0, |checks| checks.by_audit.left_out + checks.by_check.left_out),
-            view.authentication.by_host.as_ref().map_or(0, |section| section.left_out),
+            view.known_exploited.as_ref().map(|risk| risk.plugin_ids.left_out),
+            view.exploitable.as_ref().map(|risk| risk.plugin_ids.left_out),
+            view.highest_epss.as_ref().map(|section| section.left_out),
+            view.highest_vpr.as_ref().map(|section| section.left_out),
+            view.solutions.as_ref().map(|solutions| solutions.section.left_out),
+            left_out_plugins,
+            view.hosts.as_ref().map(|section| section.left_out),
+            view.compliance.as_ref().map(|checks| checks.by_audit.left_out + checks.by_check.left_out),
+            view.authentication.as_ref().and_then(|logins| logins.by_host.as_ref()).map(|section| section.left_out),
         ];
-        view.truncated = left_out.iter().any(|count| *count > 0);
+        view.truncated = left_out.iter().flatten().any(|count| *count > 0);
         view
+    }
+
+    /// The first plugins above `Info`, and those that are named elsewhere.
+    fn plugins(&self, lists: &Lists<'_>, named: &HashSet<Option<i64>>, most: usize) -> Section<PluginRow> {
+        let (mut place, mut shown_above_info) = (0, 0);
+        let mut shown = Vec::new();
+        for plugin in &self.groups.plugins {
+            let is_first = plugin.is_vulnerability() && place < most;
+            place += usize::from(plugin.is_vulnerability());
+            if is_first || named.contains(&plugin.id) {
+                shown_above_info += u64::from(plugin.is_vulnerability());
+                shown.push(PluginRow::new(plugin, &self.groups));
+            }
+        }
+        let total = lists.plugins.len() as u64;
+        Section { total, left_out: total - shown_above_info, shown }
     }
 
     fn counts(&self, lists: &Lists<'_>) -> SummaryCounts {
@@ -222,6 +263,15 @@ impl ScanSummary {
             compliance_counts: (stats.compliance_items > 0).then_some(stats.compliance_counts),
             not_grouped: self.groups.not_grouped,
         }
+    }
+}
+
+impl SummaryView {
+    /// The plugins that lists name.
+    fn named_plugins(&self) -> HashSet<Option<i64>> {
+        let risks = [&self.known_exploited, &self.exploitable].into_iter().flatten().map(|risk| &risk.plugin_ids);
+        let highest = [&self.highest_epss, &self.highest_vpr].into_iter().flatten();
+        risks.chain(highest).flat_map(|section| section.shown.iter().copied()).collect()
     }
 }
 
@@ -283,7 +333,7 @@ impl<'s> Lists<'s> {
             findings: plugins.iter().map(|plugin| plugin.known_exploited_findings).sum(),
             hosts: summary.groups.hosts.iter().filter(|host| host.known_exploited > 0).count() as u64,
             filters: json!({ "cisa_known_exploited": ">=1970/01/01" }),
-            plugins: Section::of(plugins.into_iter().map(RiskRow::new), most),
+            plugin_ids: Section::of(plugins.into_iter().map(|plugin| plugin.id), most),
         }
     }
 
@@ -293,7 +343,7 @@ impl<'s> Lists<'s> {
             findings: plugins.iter().map(|plugin| plugin.exploitable).sum(),
             hosts: summary.groups.hosts.iter().filter(|host| host.exploitable > 0).count() as u64,
             filters: json!({ "exploit_available": true, "severity": ">=Low" }),
-            plugins: Section::of(plugins.into_iter().map(RiskRow::new), most),
+            plugin_ids: Section::of(plugins.into_iter().map(|plugin| plugin.id), most),
         }
     }
 

@@ -1,18 +1,24 @@
 //! Exports as newline-delimited JSON: the public face of this module.
 
-use std::io::{Read, Seek, Write};
+use std::{
+    io::{Read, Seek, Write},
+    rc::Rc,
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
+#[cfg(feature = "schema")]
+use super::group::GroupLine;
 use super::lines::Lines;
+use crate::error::counted;
 use crate::results::{
-    convert::{Conversion, ConversionSummary, FirstPass, Sink, Warnings},
+    convert::{Conversion, ConversionSummary, FirstPass, Group, Sink, Warnings},
     error::{ParseFailure, ResultsError},
     index::{ExportIndex, search},
     judge::ExportStats,
-    query::Query,
-    record::{FieldRef, Record, RecordKind},
+    query::{Ask, Opt, Query},
+    record::{FieldRef, RatingCounts, Record, RecordKind},
     xml::PluginSetPrint,
 };
 
@@ -22,17 +28,23 @@ use crate::results::{
 ///
 /// 1. `schema`: `kind`, `profile`, `fields` (in `full`, those that the matching findings have), `untrusted_fields` (those of
 ///    them whose texts come from scanned machines), `filters_applied` in their normal form, `matched` of `total`
-///    findings of this kind, `sort`, `total_vulnerabilities` (as `matched`, for vulnerabilities), `total_pages`.
+///    findings of this kind, `matched_hosts` (machines) and `matched_plugins`, `matched_by_severity` (or
+///    `matched_by_result`), `sort`, `total_vulnerabilities` (as `matched`, for vulnerabilities), `total_pages`.
 /// 2. `scan_metadata`: `report_name`, `policy_name`, `severity_basis`, `scanner_version`, `plugin_feed_version`,
 ///    `plugin_set` (or only its size and a fingerprint) and the like where the export has them, the counts of
 ///    [`ExportStats`] over the whole export, `left_out` (how many items of the other kind there are), `data_warnings` if there are any, and what the caller
-///    [adds](JsonNlConverter::with_metadata).
+///    [adds](JsonNlConverter::with_metadata). On other pages than the first it is
+///    [short](crate::results::QueryBuilder::whole_metadata).
 /// 3. `vulnerability`: one finding a line, with the fields of the [profile](crate::results::Profile). Or `compliance`, where
 ///    [that](crate::results::RecordKind) is asked for: one check a line, with its result and without a severity.
 /// 4. `pagination`, unless everything was asked for: `page`, `page_size`, `total_pages`, `has_next`, `next_page`, and
 ///    `next_cursor` when there is more. A page that has reached its [budget](crate::results::QueryBuilder::max_chars) says
 ///    `"truncated": true` and goes on at `next_cursor`; what follows it by number would leave findings out, so it has
-///    neither `total_pages` nor `next_page`. Nor has a page that a cursor has begun, because it has no number.
+///    neither `total_pages` nor `next_page`. Nor has a page that a cursor has begun, because it has no number. A page
+///    beyond the last has no findings, and says so in `beyond_end`.
+///
+/// Where [groups](crate::results::QueryBuilder::group_by) are asked for, the lines of findings are lines of `group`, and
+/// the schema says how many `groups` there are. A [count](crate::results::QueryBuilder::count_only) is the schema alone.
 ///
 /// With a budget, the first two lines have at most 12,000 characters each. Longer ones have their lists cut, and say by how
 /// much: `"filters_applied_left_out": 3`. A field that is left out of `untrusted_fields` so is untrusted all the same.
@@ -48,8 +60,8 @@ use crate::results::{
 /// counted in `data_warnings`.
 ///
 /// The export is read twice, and nothing is written before the first pass has found it complete and in order.
-/// Memory is 40 bytes for each matching finding up to the end of the page; in file order it does not grow with the
-/// export.
+/// Memory is 40 bytes for each matching finding up to the end of the page, and a byte or two for each host; in file order
+/// it does not grow otherwise. Groups take some 100 bytes each, and 9 to 18 for each plugin in a group.
 ///
 /// ```
 /// use nessus_mcp_lib::{JsonNlConverter, results::{Profile, Query}};
@@ -129,7 +141,9 @@ impl JsonNlConverter {
     }
 
     fn sink<W: Write>(&self, output: W) -> JsonNl<'_, W> {
-        JsonNl { query: &self.query, metadata: &self.metadata, lines: Lines::new(output, self.query.max_chars) }
+        let option = self.query.name_of(Opt::MaxChars);
+        let lines = Lines::new(output, self.query.max_chars, option);
+        JsonNl { query: &self.query, metadata: &self.metadata, lines, groups: None, next_group: 0 }
     }
 }
 
@@ -138,33 +152,36 @@ struct JsonNl<'c, W> {
     query: &'c Query,
     metadata: &'c Map<String, Json>,
     lines: Lines<W>,
+    /// Those on the page.
+    groups: Option<Rc<[Group]>>,
+    next_group: usize,
 }
 
-impl<W: Write> Sink for JsonNl<'_, W> {
-    fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
-        let query = self.query;
-        let shown = query.projection.shown(&first_pass.present);
-        let name = |field: &FieldRef| field.name().to_owned();
-        let fields = shown.iter().map(name).collect();
-        let untrusted_fields = shown.iter().filter(|field| field.is_untrusted(query.kind)).map(name).collect();
-        self.lines.line(&Schema {
-            kind: "schema",
-            record_kind: query.kind,
-            profile: query.projection.name(),
-            fields,
-            untrusted_fields,
-            filters_applied: query.filters.to_json(),
-            matched: first_pass.matched,
-            total: first_pass.stats.of_kind(query.kind),
-            sort: query.sort.to_string(),
-            total_vulnerabilities: (query.kind == RecordKind::Vulnerability).then_some(first_pass.matched),
-            total_pages: query.page.count(first_pass.matched),
-        })?;
-        let header = &first_pass.header;
+impl<W: Write> JsonNl<'_, W> {
+    /// Writes the second line: all that is known of the scan, or what must not be missed.
+    fn metadata(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
+        let (query, header) = (self.query, &first_pass.header);
+        let (failure, data_warnings) = (first_pass.failure.as_ref(), warnings(&first_pass.warnings));
+        if !query.is_metadata_whole() {
+            let of_scan = |name| self.metadata.get(name).filter(|value| !value.is_null());
+            let of_task = of_scan("warnings").and_then(Json::as_array).map_or(0, Vec::len);
+            let short = ShortMetadata {
+                kind: "scan_metadata",
+                short: true,
+                task_id: of_scan("task_id"),
+                status: of_scan("status"),
+                truncated: failure.is_some(),
+                damage: failure,
+                warning_count: (of_task + data_warnings.len()) as u64,
+            };
+            let is_complete = short.status.is_none_or(|status| status == "completed");
+            let is_quiet = is_complete && !short.truncated && short.warning_count == 0;
+            return if query.ask == Ask::Counts && is_quiet { Ok(()) } else { self.lines.line(&short) };
+        }
         let metadata = Metadata {
             kind: "scan_metadata",
-            truncated: first_pass.failure.is_some(),
-            damage: first_pass.failure.as_ref(),
+            truncated: failure.is_some(),
+            damage: failure,
             report_name: header.report_name.as_deref(),
             report_type: header.report_type.as_deref(),
             policy_name: header.policy_name.as_deref(),
@@ -174,23 +191,81 @@ impl<W: Write> Sink for JsonNl<'_, W> {
             plugin_set_fingerprint: header.plugin_set_print.map(|print| print.to_string()),
             stats: &first_pass.stats,
             left_out: first_pass.stats.left_out(query.kind),
-            data_warnings: warnings(&first_pass.warnings),
+            data_warnings,
             added: &Map::new(),
         };
         let own = serde_json::to_value(&metadata).map_err(|error| ResultsError::Write(error.into()))?;
         let added = self.metadata.iter().filter(|(name, _)| own.get(name).is_none());
         let added = added.map(|(name, value)| (name.clone(), value.clone())).collect();
-        self.lines.line(&Metadata { added: &added, ..metadata })?;
-        self.lines.begin_records(!query.window(first_pass.matched).is_empty())
+        self.lines.line(&Metadata { added: &added, ..metadata })
+    }
+
+    /// What a page says that is beyond the last one.
+    fn beyond_end(&self, summary: &ConversionSummary) -> Option<String> {
+        let (page, last) = (self.query.page, summary.total_pages);
+        let is_beyond = !page.is_all() && self.query.cursor.is_none() && page.number() > last.max(1);
+        is_beyond.then(|| {
+            let pages = counted(last, "page", "pages");
+            format!("there is no page {}: all that match fill {pages} of {}", page.number(), page.size())
+        })
+    }
+}
+
+impl<W: Write> Sink for JsonNl<'_, W> {
+    fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
+        let query = self.query;
+        let shown = query.projection.shown(&first_pass.present);
+        let name = |field: &FieldRef| field.name().to_owned();
+        let (counts, matched) = (&first_pass.counts, first_pass.matched);
+        let by_rating = RatingCounts { kind: query.kind, counts: counts.ratings };
+        let is_vulnerability = query.kind == RecordKind::Vulnerability;
+        let (is_count, group_by) = match query.ask {
+            Ask::Findings => (false, None),
+            Ask::Counts => (true, None),
+            Ask::Groups(by, _) => (false, Some(by.name())),
+        };
+        let shown = if is_count { &[] } else { shown };
+        self.lines.line(&Schema {
+            kind: "schema",
+            record_kind: query.kind,
+            profile: (query.ask == Ask::Findings).then(|| query.projection.name()),
+            group_by,
+            fields: (!is_count).then(|| shown.iter().map(name).collect()),
+            untrusted_fields: shown.iter().filter(|field| field.is_untrusted(query.kind)).map(name).collect(),
+            filters_applied: query.filters.to_json(),
+            matched,
+            total: first_pass.stats.of_kind(query.kind),
+            matched_hosts: counts.hosts,
+            matched_plugins: counts.plugins,
+            matched_by_severity: is_vulnerability.then_some(by_rating),
+            matched_by_result: (!is_vulnerability).then_some(by_rating),
+            groups: counts.groups.as_ref().map(|(total, _)| *total),
+            sort: match query.ask {
+                Ask::Findings => Some(query.sort.to_string()),
+                Ask::Counts => None,
+                Ask::Groups(_, sort) => Some(sort.to_string()),
+            },
+            total_vulnerabilities: is_vulnerability.then_some(matched),
+            total_pages: (!is_count).then(|| query.page.count(first_pass.lines())),
+        })?;
+        self.metadata(first_pass)?;
+        self.groups = counts.groups.as_ref().map(|(_, groups)| Rc::clone(groups));
+        let has_findings = query.ask == Ask::Findings && !query.window(matched).is_empty();
+        if is_count { Ok(()) } else { self.lines.begin_records(has_findings) }
     }
 
     fn record(&mut self, record: &Record<'_>) -> Result<bool, ResultsError> {
-        self.lines.record(record, &self.query.projection)
+        let (Ask::Groups(by, _), Some(groups)) = (self.query.ask, &self.groups) else {
+            return self.lines.record(record, &self.query.projection);
+        };
+        let group = groups.get(self.next_group).ok_or(ResultsError::Changed)?;
+        self.next_group += 1;
+        self.lines.group(by, group, record)
     }
 
     fn end(&mut self, summary: &ConversionSummary) -> Result<(), ResultsError> {
         let query = self.query;
-        if summary.truncated || !query.page.is_all() {
+        if query.ask != Ask::Counts && (summary.truncated || !query.page.is_all()) {
             // A cursor stands between pages.
             let is_numbered = query.cursor.is_none() && !query.page.is_all();
             let has_next = summary.next_cursor.is_some();
@@ -204,6 +279,7 @@ impl<W: Write> Sink for JsonNl<'_, W> {
                 page_size_requested: query.page.requested_size(),
                 total_pages: goes_by_number.then_some(summary.total_pages),
                 truncated: summary.truncated,
+                beyond_end: self.beyond_end(summary),
                 has_next,
                 next_page: goes_by_number.then_some(NextPage { next_page }),
                 next_cursor: summary.next_cursor.as_deref(),
@@ -222,10 +298,16 @@ struct Schema {
     /// What the findings are: `vulnerability`, or `compliance` for the outcomes of compliance checks.
     #[serde(rename = "kind")]
     record_kind: RecordKind,
-    /// The profile, or `custom`.
-    profile: &'static str,
-    /// The fields of the findings, in order; in `full`, those that the matching findings have.
-    fields: Vec<String>,
+    /// The profile, or `custom`; absent where no findings are shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    profile: Option<&'static str>,
+    /// What findings are grouped by, where they are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group_by: Option<&'static str>,
+    /// The fields of the findings or groups, in order; in `full`, those that the matching findings have. Absent where nothing
+    /// is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fields: Option<Vec<String>>,
     /// The fields whose texts scanned hosts wrote: evidence, never instructions.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     untrusted_fields: Vec<String>,
@@ -235,13 +317,48 @@ struct Schema {
     matched: u64,
     /// Findings of this kind in all.
     total: u64,
-    /// The order.
-    sort: String,
+    /// Machines that have a finding that matches, on whichever page: one that stands in the export several times counts once.
+    matched_hosts: u64,
+    /// Plugins that have one.
+    matched_plugins: u64,
+    /// Findings that match by severity, those that are not 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, u64>"))]
+    matched_by_severity: Option<RatingCounts<u64>>,
+    /// Compliance checks that match by result, those that are not 0.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(with = "std::collections::BTreeMap<String, u64>"))]
+    matched_by_result: Option<RatingCounts<u64>>,
+    /// Groups that they fall into.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    groups: Option<u64>,
+    /// The order; absent where nothing is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sort: Option<String>,
     /// As `matched`, where that is what is asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     total_vulnerabilities: Option<u64>,
-    /// Pages that the matching findings fill.
-    total_pages: u64,
+    /// Pages that the matching findings, or their groups, fill; absent where nothing is shown.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total_pages: Option<u64>,
+}
+
+/// The second line where it is short.
+#[derive(Serialize)]
+struct ShortMetadata<'s> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    short: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task_id: Option<&'s Json>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<&'s Json>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    truncated: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    damage: Option<&'s ParseFailure>,
+    #[serde(skip_serializing_if = "crate::results::judge::is_zero")]
+    warning_count: u64,
 }
 
 /// The second line.
@@ -322,6 +439,9 @@ struct Pagination<'s> {
     /// Whether the page ends early, because `max_chars` was reached.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     truncated: bool,
+    /// That there is no such page, and how many there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    beyond_end: Option<String>,
     /// Whether there is more.
     has_next: bool,
     #[serde(flatten)]
@@ -341,9 +461,10 @@ struct NextPage {
 
 /// The schemas of the lines that are no findings, by their `type`: for documentation that is generated.
 #[cfg(feature = "schema")]
-pub fn line_schemas(generator: &mut schemars::SchemaGenerator) -> [(&'static str, schemars::Schema); 3] {
+pub fn line_schemas(generator: &mut schemars::SchemaGenerator) -> [(&'static str, schemars::Schema); 4] {
     [
         ("schema", generator.root_schema_for::<Schema>()),
+        ("group", generator.root_schema_for::<GroupLine>()),
         ("scan_metadata", generator.root_schema_for::<Metadata<'_>>()),
         ("pagination", generator.root_schema_for::<Pagination<'_>>()),
     ]

@@ -5,8 +5,13 @@ use std::{io::Write, mem};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use super::render;
-use crate::results::{error::ResultsError, query::Projection, record::Record};
+use super::{group, render};
+use crate::results::{
+    convert::Group,
+    error::ResultsError,
+    query::{GroupBy, Projection},
+    record::Record,
+};
 
 /// Bytes written at once.
 const WRITE_BYTES: usize = 64 << 10;
@@ -23,6 +28,8 @@ const TEXT_CHARS: usize = 500;
 pub(crate) struct Lines<W> {
     output: W,
     buffer: Vec<u8>,
+    /// What the caller calls the budget.
+    option: &'static str,
     /// The most characters of all lines, when there is a limit.
     budget: Option<u64>,
     /// The characters written.
@@ -31,8 +38,8 @@ pub(crate) struct Lines<W> {
 }
 
 impl<W: Write> Lines<W> {
-    pub(crate) fn new(output: W, budget: Option<u64>) -> Self {
-        Self { output, buffer: Vec::with_capacity(WRITE_BYTES * 2), budget, written: 0, has_records: false }
+    pub(crate) fn new(output: W, budget: Option<u64>, option: &'static str) -> Self {
+        Self { output, buffer: Vec::with_capacity(WRITE_BYTES * 2), option, budget, written: 0, has_records: false }
     }
 
     /// Writes a line that is not a record. Where there is a budget, one that is very long has its lists and texts cut, and
@@ -53,11 +60,30 @@ impl<W: Write> Lines<W> {
 
     /// Says whether there is room for records at all, as it must be asked before the first one.
     pub(crate) fn begin_records(&self, has_any: bool) -> Result<(), ResultsError> {
-        let least = self.written + LAST_LINE + if has_any { render::SHORTEST } else { 0 };
+        self.has_room(self.written + LAST_LINE + if has_any { render::SHORTEST } else { 0 })
+    }
+
+    /// An error when the budget is less than this.
+    fn has_room(&self, least: u64) -> Result<(), ResultsError> {
         match self.budget {
-            Some(asked) if asked < least => Err(ResultsError::BudgetTooSmall { asked, least }),
+            Some(asked) if asked < least => Err(ResultsError::BudgetTooSmall { asked, least, option: self.option }),
             _ => Ok(()),
         }
+    }
+
+    /// Writes the line of a group, unless it is over the budget; whether it was written. The first must have room.
+    pub(crate) fn group(&mut self, by: GroupBy, group: &Group, record: &Record<'_>) -> Result<bool, ResultsError> {
+        let begin = self.buffer.len();
+        group::write(&mut self.buffer, by, group, record).map_err(ResultsError::Write)?;
+        let needed = self.written + LAST_LINE + render::characters(&self.buffer[begin..]);
+        if let Err(refused) = self.has_room(needed) {
+            self.buffer.truncate(begin);
+            return if self.has_records { Ok(false) } else { Err(refused) };
+        }
+        self.has_records = true;
+        self.count(begin);
+        self.write_if_full()?;
+        Ok(true)
     }
 
     /// Writes a record, unless it is over the budget; whether it was written. The first is shortened to fit.
@@ -161,7 +187,7 @@ mod tests {
 
     fn written_line(budget: Option<u64>, line: &Json) -> Json {
         let mut output = Vec::new();
-        let mut lines = Lines::new(&mut output, budget);
+        let mut lines = Lines::new(&mut output, budget, "max_chars");
         lines.line(line).unwrap();
         lines.finish().unwrap();
         serde_json::from_slice(&output).unwrap()

@@ -5,6 +5,7 @@
 //! of characters ([`fit`], [`Section`]).
 
 mod budget;
+mod group;
 mod json_nl;
 mod lines;
 pub(crate) mod render;

@@ -78,6 +78,25 @@ enum Original {
     Entries(usize),
 }
 
+/// Appends the line of a group of findings, without its end: what its first finding says of what all have in common. `key` is
+/// shown whatever it is, of the other fields what there is; long texts are cut.
+pub(crate) fn write_group(
+    line: &mut Vec<u8>,
+    record: &Record<'_>,
+    key: FieldId,
+    fields: impl Iterator<Item = FieldId>,
+) -> io::Result<()> {
+    /// Characters of a text that all findings of a group have.
+    const TEXT: usize = 300;
+    let limit = Limit { text: TEXT, entries: 1, whole: true };
+    let mut renderer = Renderer { line, limit, original: None, cut: Vec::new() };
+    renderer.line.extend_from_slice(br#"{"type":"group""#);
+    for id in fields.filter(|id| *id == key || record.first(*id).is_some()) {
+        renderer.field(record, id)?;
+    }
+    renderer.cuts()
+}
+
 struct Renderer<'l> {
     line: &'l mut Vec<u8>,
     limit: Limit,
@@ -113,6 +132,16 @@ impl Renderer<'_> {
                 }
             }
         }
+        self.cuts()?;
+        if !self.limit.whole {
+            self.line.extend_from_slice(br#","truncated_record":true"#);
+        }
+        self.line.extend_from_slice(b"}\n");
+        Ok(())
+    }
+
+    /// What was cut.
+    fn cuts(&mut self) -> io::Result<()> {
         if !self.cut.is_empty() {
             self.line.extend_from_slice(br#","truncated_fields":{"#);
             for (at, (name, original)) in self.cut.iter().enumerate() {
@@ -127,10 +156,6 @@ impl Renderer<'_> {
             }
             self.line.push(b'}');
         }
-        if !self.limit.whole {
-            self.line.extend_from_slice(br#","truncated_record":true"#);
-        }
-        self.line.extend_from_slice(b"}\n");
         Ok(())
     }
 

@@ -9,11 +9,12 @@ use super::*;
 use crate::{
     error::Classified,
     results::{
-        ComplianceCounts, FilterSet, Page, Profile, QueryBuilder, Severity, SortOrder, judge::validate,
-        record::FieldId, texts::untrusted,
+        ComplianceCounts, FilterSet, GroupBy, GroupSort, Page, Profile, QueryBuilder, Severity, SortOrder,
+        judge::validate, record::FieldId, texts::untrusted,
     },
 };
 
+mod counts;
 mod kinds;
 mod pages;
 mod passes;
@@ -174,7 +175,7 @@ fn a_misspelt_field_is_said_before_what_does_not_fit_it() {
 #[test]
 fn profile_and_fields_exclude_each_other() {
     let both = Query::builder().profile(Profile::Brief).fields(["host"]).build();
-    assert!(matches!(both, Err(ResultsError::ProfileAndFields)));
+    assert!(matches!(both, Err(ResultsError::ConflictingOptions { one: "profile", other: "fields" })));
 }
 
 #[test]

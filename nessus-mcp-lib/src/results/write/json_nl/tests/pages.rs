@@ -28,8 +28,21 @@ fn a_page_past_the_end_is_empty_and_says_so() {
     let lines = convert(OFFICE, Query::builder().page(Page::new(9, Some(7)).unwrap())).unwrap();
     assert!(findings(&lines).is_empty());
     let expected = json!({"type": "pagination", "page": 9, "page_size": 10, "page_size_requested": 7,
-        "total_pages": 3, "has_next": false, "next_page": null});
+        "total_pages": 3, "has_next": false, "next_page": null,
+        "beyond_end": "there is no page 9: all that match fill 3 pages of 10"});
     assert_eq!(lines.last(), Some(&expected));
+    let nothing = || Query::builder().filters(filters(&json!({"port": 1})));
+    for (query, said) in [
+        (nothing().page(Page::new(1, None).unwrap()), None),
+        (nothing().page(Page::new(2, None).unwrap()), Some("there is no page 2: all that match fill 0 pages of 40")),
+        (
+            Query::builder().group_by(GroupBy::Severity, GroupSort::WORST).page(Page::new(2, None).unwrap()),
+            Some("there is no page 2: all that match fill 1 page of 40"),
+        ),
+    ] {
+        let lines = convert(OFFICE, query).unwrap();
+        assert_eq!(lines.last().unwrap().get("beyond_end").and_then(Json::as_str), said);
+    }
 }
 
 /// Follows `next_cursor` from the first page to the end.
@@ -99,10 +112,10 @@ fn a_page_ends_before_its_budget_and_says_where_to_go_on() {
 
 #[test]
 fn a_budget_without_room_for_a_finding_is_refused_with_one_that_suffices() {
-    for characters in [1, 1_000, 2_000] {
+    for characters in [1, 1_000, 1_500] {
         let page = |budget| Query::builder().page(Page::new(2, Some(10)).unwrap()).max_chars(budget);
         let error = convert(OFFICE, page(characters)).unwrap_err();
-        let ResultsError::BudgetTooSmall { asked, least } = error else { panic!("{error}") };
+        let ResultsError::BudgetTooSmall { asked, least, .. } = error else { panic!("{error}") };
         assert!(asked == characters && least < 3_000, "{error}");
         assert_eq!(error.code(), "max_chars_too_small");
         assert!(error.hint().unwrap().contains(&least.to_string()), "{error}");
@@ -149,7 +162,7 @@ fn a_cursor_of_other_results_is_refused() {
     let query = || Query::builder().cursor(cursor.clone()).page(Page::new(1, None).unwrap());
     assert_eq!(convert(other.as_bytes(), query()).unwrap_err().code(), "invalid_cursor");
     assert_eq!(convert(OFFICE, query().sort(SortOrder::File)).unwrap_err().code(), "invalid_cursor");
-    assert_eq!(convert(OFFICE, query().page(Page::new(2, None).unwrap())).unwrap_err().code(), "invalid_page");
+    assert_eq!(convert(OFFICE, query().page(Page::new(2, None).unwrap())).unwrap_err().code(), "conflicting_options");
     assert_eq!(findings(&convert(OFFICE, query()).unwrap()).len(), 12);
 }
 
