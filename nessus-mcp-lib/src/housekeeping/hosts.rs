@@ -36,13 +36,15 @@ pub(crate) async fn give_back(queue: &dyn Queue, task: &Task) -> Result<(), Queu
     }
 }
 
-/// Charges again what a task file remembers, if its day is not long over.
-pub(super) async fn restore(queue: &dyn Queue, task: &Task, now: Timestamp) -> Result<(), QueueError> {
+/// Charges again what a task file remembers, if its day is not long over; returns how many hosts.
+pub(super) async fn restore(queue: &dyn Queue, task: &Task, now: Timestamp) -> Result<u64, QueueError> {
     let yesterday = now.minus(std::time::Duration::from_secs(24 * 3600)).utc_day();
+    let mut hosts = 0_u64;
     for charged in task.standing_charges().filter(|charged| charged.day >= yesterday) {
         queue.restore_charge(&charge_of(task, charged)).await?;
+        hosts = hosts.saturating_add(charged.hosts);
     }
-    Ok(())
+    Ok(hosts)
 }
 
 /// Ends a task that the day had no room for, before anybody hears that it is accepted: a new one is cancelled, and frees its

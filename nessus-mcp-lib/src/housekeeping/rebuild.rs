@@ -32,7 +32,7 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
     let file = tasks.queue_file().await?;
     restore_pauses_and_isolations(&file, queue).await?;
     fail_point!("rebuild_pauses_restored");
-    let (mut keys, mut letters) = (0_u64, 0_u64);
+    let (mut keys, mut letters, mut charged_hosts) = (0_u64, 0_u64, 0_u64);
     let mut known = KnownLetters::default();
     // Newest first: of two tasks with one key the older has the last word.
     for task_id in tasks.ids().await? {
@@ -50,7 +50,7 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
             queue.restore_idempotency_key(key, &entry, left).await?;
             keys += 1;
         }
-        hosts::restore(queue, &task, now).await?;
+        charged_hosts = charged_hosts.saturating_add(hosts::restore(queue, &task, now).await?);
         if task.status.allows_retry() && task.dismissed_at.is_none() && known.lacks(queue, &task).await? {
             queue.restore_dead_letter(&task.scanner_pool, &letter_of(&task)?).await?;
             letters += 1;
@@ -59,7 +59,7 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
     fail_point!("rebuild_letters_restored");
     let enqueued = enqueue_unfinished(tasks, queue, now, None).await?;
     fail_point!("rebuild_tasks_enqueued");
-    info!(keys, letters, tasks = enqueued, "the queue was rebuilt from the files");
+    info!(keys, letters, charged_hosts, tasks = enqueued, "the queue was rebuilt from the files");
     Ok(())
 }
 
