@@ -101,8 +101,9 @@ fn read_children(
         let expected = item.expected(Place::Child).find(|id| {
             let name = id.field().xml.as_bytes();
             let end = begin + name.len();
-            let is_meant = is_usual || !name.starts_with(b"cm:");
-            bytes.get(end) == Some(&b'>') && words::is_same(&bytes[begin..end], name) && is_meant
+            bytes.get(end) == Some(&b'>')
+                && words::is_same(&bytes[begin..end], name)
+                && (is_usual || !name.starts_with(b"cm:"))
         });
         let (id, name, meant) = if let Some(id) = expected {
             item.take(id, Place::Child);
