@@ -1,6 +1,9 @@
 //! Which hosts are one machine, as `docs/identity.md` says.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
 /// What is known of a host.
 #[derive(Debug)]
@@ -22,18 +25,18 @@ fn is_name(name: &str) -> bool {
     !names_of_all.contains(&name) && name.parse::<IpAddr>().is_err()
 }
 
-/// How many machines these hosts are.
-pub(crate) fn count(hosts: &[Evidence]) -> u64 {
-    let mut nameless = 0;
-    let mut machines = BTreeSet::new();
-    for host in hosts {
+/// The number of each host's machine.
+pub(crate) fn of_blocks(hosts: &[Evidence]) -> Vec<usize> {
+    let mut numbers = Vec::new();
+    let mut machines = BTreeMap::new();
+    for (at, host) in hosts.iter().enumerate() {
         let name = plain(&host.name);
         let same: BTreeSet<IpAddr> =
             hosts.iter().filter(|other| plain(&other.name) == name).filter_map(|other| other.address).collect();
         let only = (same.len() == 1 && !name.is_empty()).then(|| same.first().copied()).flatten();
         let address = host.address.or(only);
         if name.is_empty() && address.is_none() {
-            nameless += 1;
+            numbers.push(at);
             continue;
         }
         let there = || hosts.iter().filter(|other| address.is_some() && other.address == address);
@@ -45,7 +48,7 @@ pub(crate) fn count(hosts: &[Evidence]) -> u64 {
         let scanned: BTreeSet<String> =
             there().map(|other| plain(&other.name)).filter(|name| is_name(name) && found.contains(name)).collect();
         let known = (!is_name(&name) && scanned.len() == 1).then(|| scanned.first().cloned()).flatten();
-        machines.insert((known.unwrap_or(name), address));
+        numbers.push(*machines.entry((known.unwrap_or(name), address)).or_insert(at));
     }
-    machines.len() as u64 + nameless
+    numbers
 }

@@ -13,7 +13,7 @@ mod spelling;
 mod table;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Error, Node};
 use serde_json::{Map, Value};
@@ -31,8 +31,19 @@ use self::host::Host;
 pub(crate) struct Export {
     /// Machines, not blocks.
     pub(crate) hosts: u64,
-    /// As the profile `full` shows them, in the order of the file.
-    pub(crate) items: Vec<Map<String, Value>>,
+    /// In the order of the file.
+    pub(crate) items: Vec<Item>,
+    /// The machine of each block.
+    pub(crate) machines: Vec<usize>,
+}
+
+/// An item of an export.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Item {
+    /// The number of its block.
+    pub(crate) block: usize,
+    /// As the profile `full` shows it.
+    pub(crate) fields: Map<String, Value>,
     /// How many values of each field do not fit its type; a missing severity counts.
     pub(crate) mismatches: BTreeMap<String, u64>,
 }
@@ -80,7 +91,7 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
                 has_report = true;
                 for child in children(child)? {
                     match names::of(child) {
-                        "ReportHost" => hosts.push(read_host(child, &mut export)?),
+                        "ReportHost" => hosts.push(read_host(child, hosts.len(), &mut export)?),
                         "ReportItem" => return Err("malformed_export"),
                         _ => {}
                     }
@@ -88,13 +99,14 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
             }
             "ReportHost" => {
                 has_report = true;
-                hosts.push(read_host(child, &mut export)?);
+                hosts.push(read_host(child, hosts.len(), &mut export)?);
             }
             "ReportItem" => return Err("malformed_export"),
             _ => {}
         }
     }
-    export.hosts = machines::count(&hosts);
+    export.machines = machines::of_blocks(&hosts);
+    export.hosts = export.machines.iter().collect::<BTreeSet<_>>().len() as u64;
     match (has_report, has_policy) {
         (true, _) => Ok(export),
         (false, true) => Err("policy_only_export"),
@@ -102,13 +114,17 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
     }
 }
 
-fn read_host(node: Node<'_, '_>, export: &mut Export) -> Result<machines::Evidence, &'static str> {
+fn read_host(node: Node<'_, '_>, block: usize, export: &mut Export) -> Result<machines::Evidence, &'static str> {
     let mut host = Host::named(names::attribute(node, "name").unwrap_or_default());
     for child in children(node)? {
         match names::of(child) {
             // What comes after an item says nothing of that item.
             "HostProperties" => child.children().filter(Node::is_element).for_each(|tag| host.take(tag)),
-            "ReportItem" => export.items.push(item::read(child, &host, &mut export.mismatches)),
+            "ReportItem" => {
+                let mut item = Item { block, ..Item::default() };
+                item.fields = item::read(child, &host, &mut item.mismatches);
+                export.items.push(item);
+            }
             _ => {}
         }
     }

@@ -150,6 +150,10 @@ impl<W: Write> Sink for Sarif<'_, W> {
         }
     }
 
+    fn forget(&mut self) {
+        self.fingerprints = Fingerprints::new();
+    }
+
     fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
         let stats = &first_pass.stats;
         self.driver = members(json!({

@@ -16,6 +16,7 @@ mod identity;
 mod item;
 mod kind;
 mod namespaces;
+mod repeats;
 mod severity;
 mod spelling;
 mod value;
@@ -32,6 +33,7 @@ pub(crate) use self::{
     host_names::{as_address, is_same as is_same_name},
     item::{Item, Occurrence, Opened, Place},
     namespaces::{Level, NAMESPACE_BYTES, Namespaces, is_declaration, split},
+    repeats::{RepeatFinder, Repeats},
     severity::severity,
     spelling::{boolean, day, decimal, integer, meant, number},
     value::Value,

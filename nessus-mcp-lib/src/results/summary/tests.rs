@@ -10,7 +10,7 @@ use crate::results::{DEFAULT_CHARS, FilterSet, JsonNlConverter, LoginExpected, M
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 
 fn view(export: &[u8], chars: usize) -> SummaryView {
-    ScanSummary::read(export, LoginExpected::NotSaid).unwrap().view(chars)
+    ScanSummary::read(std::io::Cursor::new(export), LoginExpected::NotSaid).unwrap().view(chars)
 }
 
 /// How many findings the filters show.

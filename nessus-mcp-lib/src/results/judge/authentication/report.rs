@@ -234,7 +234,7 @@ impl Judge {
     pub(crate) fn visit(&mut self, visit: Visit<'_>) -> Option<Judgement> {
         match visit {
             Visit::HostStart => self.signs = Signs::default(),
-            Visit::Item(record) => self.signs.see(&record),
+            Visit::Item(record) | Visit::Repeated(record) => self.signs.see(&record),
             Visit::HostEnd(host) => return Some(self.judge(host)),
             Visit::End(_) => {}
         }
