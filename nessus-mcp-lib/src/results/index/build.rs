@@ -11,7 +11,7 @@ use super::{
 use crate::results::{
     convert::{Warnings, short},
     error::ResultsError,
-    judge::{ExportStats, Tally, Validation, ValidationReport},
+    judge::{Examiner, ExportStats, Tally, Validation, ValidationReport},
     record::{FieldSet, Host, Item, Record, Repeats},
     xml::{Header, Step, Visit, encoding, reader, repeats, steps, walk_united},
 };
@@ -52,7 +52,7 @@ impl ExportIndex {
         validation: &Validation,
     ) -> Result<(ValidationReport, bool), ResultsError> {
         let begin = || validation.examiner();
-        let (summary, examiner) = Self::build_showing(export, output, begin, |examiner, visit| examiner.visit(visit))?;
+        let (summary, examiner) = Self::build_showing(export, output, begin, Examiner::visit)?;
         Ok((validation.report(summary.stats, examiner), summary.is_usable))
     }
 
