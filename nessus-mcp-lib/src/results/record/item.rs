@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::{
     fields::{ALL, FieldId, FieldSet, Kind},
-    spelling::{each, may_hold_several, means_itself, meant},
+    spelling::{each, may_be_changed, may_hold_several, means_itself, meant},
 };
 use crate::results::texts::words;
 
@@ -234,9 +234,11 @@ impl Item {
         }
     }
 
-    /// The fields that came next in the items before, the likelier first.
-    pub(crate) fn expected(&self, place: Place) -> impl Iterator<Item = FieldId> + use<> {
-        self.next[place as usize][self.previous[place as usize]].into_iter().flatten()
+    /// Which of the fields that came next in the items before it is, if any; the likelier is asked for first.
+    #[inline]
+    pub(crate) fn expected(&self, place: Place, is_it: impl Fn(FieldId) -> bool) -> Option<FieldId> {
+        let [first, second] = self.next[place as usize][self.previous[place as usize]];
+        first.filter(|id| is_it(*id)).or_else(|| second.filter(|id| is_it(*id)))
     }
 
     /// Goes on to a field that was expected.
@@ -251,7 +253,7 @@ impl Item {
         look_up: impl Fn(&str) -> Option<FieldId>,
         place: Place,
     ) -> Option<FieldId> {
-        let expected = self.expected(place).find(|id| words::is_same(id.field().xml.as_bytes(), name.as_bytes()));
+        let expected = self.expected(place, |id| words::is_same(id.field().xml.as_bytes(), name.as_bytes()));
         let id = if let Some(id) = expected {
             id
         } else {
@@ -281,7 +283,7 @@ impl Item {
         let text = &self.text.as_bytes()[occurrence.value.start as usize..occurrence.value.end as usize];
         // Most of them by far, so they go the short way.
         if means_itself(FieldSet::TEXTS.contains(id), text)
-            && !(FieldSet::SEVERAL.contains(id) && (may_hold_several(text) || id == FieldId::Cve && !is_upper(text)))
+            && !(FieldSet::SEVERAL.contains(id) && may_be_changed(id, text))
         {
             self.chain(id, occurrence);
         } else {
@@ -315,7 +317,7 @@ impl Item {
 
     /// As [`chain`](Self::chain), with a CVE in capitals.
     fn chain_upper(&mut self, id: FieldId, mut occurrence: Occurrence) {
-        if id == FieldId::Cve && !is_upper(self.span(&occurrence.value).as_bytes()) {
+        if id == FieldId::Cve && may_be_changed(id, self.span(&occurrence.value).as_bytes()) {
             let upper = self.span(&occurrence.value).to_ascii_uppercase();
             occurrence.value = self.keep(&upper);
         }
@@ -342,11 +344,6 @@ impl Item {
         self.text.push_str(name);
         begin..narrow(self.text.len())
     }
-}
-
-/// Whether a text has no small letters.
-fn is_upper(text: &[u8]) -> bool {
-    !text.iter().any(u8::is_ascii_lowercase)
 }
 
 /// A range of the text of a span, as a span.

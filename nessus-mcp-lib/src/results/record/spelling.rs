@@ -61,9 +61,39 @@ fn is_nothing(text: &str) -> bool {
     text.is_empty() || ["n/a", "na", "none", "null", "-"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
+/// What stands between two values of a list, and small letters, which a CVE does not have.
+const SEPARATOR: u8 = 1;
+const SMALL_LETTER: u8 = 2;
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if matches!(byte, b',' | b';') || byte.is_ascii_whitespace() {
+            classes[byte as usize] = SEPARATOR;
+        } else if byte.is_ascii_lowercase() {
+            classes[byte as usize] = SMALL_LETTER;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// The classes of the bytes of a text.
+#[inline]
+fn classes(text: &[u8]) -> u8 {
+    text.iter().fold(0, |found, byte| found | CLASSES[usize::from(*byte)])
+}
+
 /// Whether an element of a list has what stands between two values; most have not.
 pub(super) fn may_hold_several(text: &[u8]) -> bool {
-    text.iter().any(|byte| matches!(byte, b',' | b';') || byte.is_ascii_whitespace())
+    classes(text) & SEPARATOR != 0
+}
+
+/// Whether an element of a list may be another text, or several, than is written; most are not.
+#[inline]
+pub(super) fn may_be_changed(id: FieldId, text: &[u8]) -> bool {
+    let changing = if id == FieldId::Cve { SEPARATOR | SMALL_LETTER } else { SEPARATOR };
+    classes(text) & changing != 0
 }
 
 /// The first of the values that an element of a list holds, and where what comes after it begins.

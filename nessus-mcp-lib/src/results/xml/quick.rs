@@ -98,7 +98,7 @@ fn read_children(
         }
         let begin = rest.start + 1;
         // There is an end tag behind the range, so there are bytes to look at.
-        let expected = item.expected(Place::Child).find(|id| {
+        let expected = item.expected(Place::Child, |id| {
             let name = id.field().xml.as_bytes();
             let end = begin + name.len();
             bytes.get(end) == Some(&b'>')
