@@ -82,8 +82,8 @@ fn answers(export: &str) -> Value {
         .targets("192.0.2.20,192.0.2.30-192.0.2.99,web01.corp.example,db07,nowhere.example".parse().unwrap())
         .reported_hosts(3)
         .hosts_listed(4);
-    let report = validation.run(bytes).unwrap();
-    let summary = ScanSummary::read(bytes, LoginExpected::NotSaid).unwrap();
+    let report = validation.run(std::io::Cursor::new(bytes)).unwrap();
+    let summary = ScanSummary::read(std::io::Cursor::new(bytes), LoginExpected::NotSaid).unwrap();
     json!({ "report": report, "summary": summary.view(DEFAULT_CHARS), "text": summary.view(DEFAULT_CHARS).to_string() })
 }
 
@@ -141,12 +141,16 @@ proptest! {
     #[test]
     fn counts_of_hosts_agree_everywhere(blocks in vec(block(), 0..9)) {
         let export = export(&blocks);
-        let stats: ExportStats = nessus_mcp_lib::results::validate(export.as_bytes()).unwrap();
-        let report = Validation::new().hosts_listed(usize::MAX).run(export.as_bytes()).unwrap();
-        let view = ScanSummary::read(export.as_bytes(), LoginExpected::NotSaid).unwrap().view(1_000_000);
+        let stats: ExportStats = nessus_mcp_lib::results::validate(std::io::Cursor::new(&export)).unwrap();
+        let report = Validation::new().hosts_listed(usize::MAX).run(std::io::Cursor::new(&export)).unwrap();
+        let view = ScanSummary::read(std::io::Cursor::new(&export), LoginExpected::NotSaid).unwrap().view(1_000_000);
         prop_assert_eq!(stats.hosts, report.authentication.counts.live() + report.authentication.dead_hosts);
         prop_assert_eq!(report.authentication.hosts.len() as u64, report.authentication.counts.live());
         prop_assert_eq!(stats.hosts, view.counts.hosts);
+        let all = engine::ask(export.as_bytes(), engine::everything()).unwrap();
+        prop_assert_eq!(all.findings().count() as u64, stats.items, "what stands in several blocks is one finding everywhere");
+        prop_assert_eq!(stats.items + stats.repeated_items, export.matches("<ReportItem").count() as u64);
+        prop_assert_eq!((&report.stats, view.counts.severity_counts), (&stats, stats.severity_counts));
         if let Some(by_host) = &view.authentication.unwrap().by_host {
             prop_assert_eq!(by_host.total, stats.hosts);
         }

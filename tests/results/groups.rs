@@ -8,11 +8,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arbitrary::{self, Texts},
-    blocks,
+    blocks, compare,
     engine::{self, Answer},
     filters::kinds,
     indexed::Indexed,
-    reference,
 };
 
 /// The words for how bad items are, the worst first.
@@ -183,13 +182,14 @@ fn walk(ask: impl Fn(QueryBuilder) -> Result<Answer, ResultsError>, question: &Q
 
 /// Holds an answer against a plain count; how many groups there are.
 fn check(export: &[u8], question: &Question) -> usize {
-    let whole = reference::read(export).unwrap();
+    let whole = compare::shown(export);
     let (mut all, mut expected) = (Plain::default(), BTreeMap::<String, Plain>::new());
-    for (at, (item, machine)) in whole.items.iter().zip(&whole.machines).enumerate() {
+    for (at, item) in whole.items.iter().enumerate() {
+        let (item, machine) = (&item.fields, whole.machines[item.block]);
         if question.matches(item) {
-            all.add(question.kind, item, *machine);
-            let group = expected.entry(key(question.by, question.kind, item, *machine));
-            group.or_insert_with(|| Plain { first: at, ..Plain::default() }).add(question.kind, item, *machine);
+            all.add(question.kind, item, machine);
+            let group = expected.entry(key(question.by, question.kind, item, machine));
+            group.or_insert_with(|| Plain { first: at, ..Plain::default() }).add(question.kind, item, machine);
         }
     }
     let mut expected: Vec<(String, Plain)> = expected.into_iter().collect();
@@ -212,7 +212,7 @@ fn check(export: &[u8], question: &Question) -> usize {
         count("plugins", question.by != GroupBy::Plugin, plain.plugins.len());
         assert_eq!(found.get(by_rating), (!is_rating).then(|| json!(plain.by_rating)).as_ref(), "{question:?}");
         // Its name is that of its first finding, shortened like any other text.
-        let first = &whole.items[plain.first];
+        let first = &whole.items[plain.first].fields;
         let name = &found[field(question.by, question.kind)];
         match question.by {
             GroupBy::Severity | GroupBy::Result => {

@@ -159,7 +159,7 @@ fn answers(export: &str, kind: RecordKind, filters: &Value, sort: &str) -> Vec<S
         Err(error) => error.to_string(),
     };
     let indexed = Indexed::new(export.as_bytes()).unwrap();
-    let summary = ScanSummary::read(export.as_bytes(), LoginExpected::Yes).unwrap();
+    let summary = ScanSummary::read(std::io::Cursor::new(export), LoginExpected::Yes).unwrap();
     vec![
         ask(engine::everything().kind(kind)),
         ask(query()),
@@ -167,7 +167,7 @@ fn answers(export: &str, kind: RecordKind, filters: &Value, sort: &str) -> Vec<S
         indexed
             .ask(query().sort(sort.parse().unwrap()))
             .map_or_else(|error| error.to_string(), |answer| format!("{:?}", answer.lines)),
-        format!("{:?}", Validation::new().login(LoginExpected::Yes).run(export.as_bytes()).unwrap()),
+        format!("{:?}", Validation::new().login(LoginExpected::Yes).run(std::io::Cursor::new(export)).unwrap()),
         format!("{:?}", summary.view(DEFAULT_CHARS)),
     ]
 }
@@ -226,7 +226,8 @@ fn spelling_changes_no_answer_about_the_fixtures() {
 fn spelling_is_no_change_between_scans() {
     for prefixes in PREFIXES {
         let spelled = Spelling { prefixes, space: "\n  ", references: true }.write(OFFICE);
-        let view = ScanDiff::read(OFFICE.as_bytes(), spelled.as_bytes()).unwrap().view(DEFAULT_CHARS);
+        let view =
+            ScanDiff::read(std::io::Cursor::new(OFFICE), std::io::Cursor::new(spelled)).unwrap().view(DEFAULT_CHARS);
         assert_eq!((view.counts.new.total(), view.counts.fixed.total()), (0, 0), "{prefixes:?}");
     }
 }
@@ -347,7 +348,8 @@ fn what_an_export_says_of_itself_may_stand_on_lines_of_its_own() {
 #[test]
 fn another_namespace_under_the_usual_prefix_is_not_that_of_compliance() {
     let export = String::from_utf8(with("<cm:compliance-result>PASSED</cm:compliance-result>")).unwrap();
-    let counts = |export: &str| Validation::new().run(export.as_bytes()).unwrap().stats.compliance_counts.passed;
+    let counts =
+        |export: &str| Validation::new().run(std::io::Cursor::new(export)).unwrap().stats.compliance_counts.passed;
     assert_eq!(counts(&export), 1);
     assert_eq!(counts(&export.replace(COMPLIANCE, "urn:x")), 0);
 }

@@ -8,8 +8,8 @@ use std::{
 
 use nessus_mcp_lib::error::Failure;
 
-/// Opens what is to be read more than once. Standard input and pipes are copied to a temporary file.
-pub(super) fn open_to_reread(path: &Path) -> Result<File, Failure> {
+/// Opens an export, which may be read more than once. Standard input and pipes are copied to a temporary file.
+pub(super) fn open(path: &Path) -> Result<File, Failure> {
     let copied = |input: &mut dyn Read| -> io::Result<File> {
         let mut copy = tempfile::tempfile()?;
         io::copy(input, &mut copy)?;
@@ -25,14 +25,6 @@ pub(super) fn open_to_reread(path: &Path) -> Result<File, Failure> {
         return Ok(file);
     }
     copied(&mut file).map_err(failed)
-}
-
-/// Opens the file, or standard input for `-`.
-pub(super) fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
-    if path == Path::new("-") {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    open_file(path).map(|file| Box::new(file) as Box<dyn Read>)
 }
 
 fn open_file(path: &Path) -> Result<File, Failure> {

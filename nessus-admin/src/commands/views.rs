@@ -25,8 +25,7 @@ pub(crate) fn diff(args: &DiffArgs) -> Result<(), Failure> {
         return Err(Failure::new("standard input can be only one of the two exports"));
     }
     let unreadable = |error| Failure::new(format!("cannot read an export again: {error}"));
-    let (mut before, mut after) =
-        (export_file::open_to_reread(&args.before)?, export_file::open_to_reread(&args.after)?);
+    let (mut before, mut after) = (export_file::open(&args.before)?, export_file::open(&args.after)?);
     let mut diff = ScanDiff::read(&before, &after)?;
     before.rewind().and_then(|()| after.rewind()).map_err(unreadable)?;
     diff.read_outputs(&before, &after)?;

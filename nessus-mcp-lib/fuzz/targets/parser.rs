@@ -16,7 +16,7 @@ thread_local! {
 }
 
 fuzz_target!(|export: &[u8]| {
-    let validated = validate(export);
+    let validated = validate(std::io::Cursor::new(export));
     let in_file = convert(export, full().sort(SortOrder::File));
     let (stats, lines) = match (validated, in_file) {
         (Ok(stats), Ok(lines)) => (stats, lines),

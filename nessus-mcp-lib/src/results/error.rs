@@ -280,6 +280,11 @@ impl ResultsError {
         }
     }
 
+    /// What it means that an export is broken which was read without an error before: it changed meanwhile.
+    pub(crate) fn in_sound(self) -> Self {
+        if ParseFailure::of(&self).is_some() { Self::Changed } else { self }
+    }
+
     /// Adds the enclosing host and plugin to an error that has a place.
     pub(crate) fn within(mut self, host: Option<&str>, plugin: Option<&str>) -> Self {
         if let Self::Truncated(at)

@@ -13,7 +13,7 @@ mod spelling;
 mod table;
 mod text;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use roxmltree::{Document, Error, Node};
 use serde_json::{Map, Value};
@@ -31,10 +31,19 @@ use self::host::Host;
 pub(crate) struct Export {
     /// Machines, not blocks.
     pub(crate) hosts: u64,
-    /// As the profile `full` shows them, in the order of the file.
-    pub(crate) items: Vec<Map<String, Value>>,
-    /// The number of the machine of each of them.
+    /// In the order of the file.
+    pub(crate) items: Vec<Item>,
+    /// The machine of each block.
     pub(crate) machines: Vec<usize>,
+}
+
+/// An item of an export.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Item {
+    /// The number of its block.
+    pub(crate) block: usize,
+    /// As the profile `full` shows it.
+    pub(crate) fields: Map<String, Value>,
     /// How many values of each field do not fit its type; a missing severity counts.
     pub(crate) mismatches: BTreeMap<String, u64>,
 }
@@ -96,10 +105,8 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
             _ => {}
         }
     }
-    let machines = machines::of(&hosts);
-    export.hosts = machines.iter().max().map_or(0, |last| *last as u64 + 1);
-    // Until now, the number of the block.
-    export.machines.iter_mut().for_each(|block| *block = machines[*block]);
+    export.machines = machines::of_blocks(&hosts);
+    export.hosts = export.machines.iter().collect::<BTreeSet<_>>().len() as u64;
     match (has_report, has_policy) {
         (true, _) => Ok(export),
         (false, true) => Err("policy_only_export"),
@@ -114,8 +121,9 @@ fn read_host(node: Node<'_, '_>, block: usize, export: &mut Export) -> Result<ma
             // What comes after an item says nothing of that item.
             "HostProperties" => child.children().filter(Node::is_element).for_each(|tag| host.take(tag)),
             "ReportItem" => {
-                export.items.push(item::read(child, &host, &mut export.mismatches));
-                export.machines.push(block);
+                let mut item = Item { block, ..Item::default() };
+                item.fields = item::read(child, &host, &mut item.mismatches);
+                export.items.push(item);
             }
             _ => {}
         }

@@ -3,7 +3,7 @@
 //! The first pass checks the whole export, counts, and remembers what matches; only then is anything written. The
 //! second pass reads the selected items again, in their order, and hands them to a [`Sink`].
 
-use std::io::{BufRead, Read, Seek, SeekFrom};
+use std::io::{BufRead, Read, Seek};
 
 use super::{
     first_pass::{FirstPass, first_pass},
@@ -13,9 +13,11 @@ use super::{
 use crate::results::{
     error::ResultsError,
     query::{Ask, Cursor, Identity, Query},
+    record::Machines,
     xml::{
-        ExportReader, buffered,
+        ExportReader,
         encoding::{self, Utf8},
+        reader, repeats,
     },
 };
 
@@ -46,15 +48,34 @@ impl Conversion<'_> {
         self.read(&mut encoding::spool(input, self.is_lenient)?, 0, sink)
     }
 
-    fn read<R: Read + Seek>(
+    fn read<R: Read + Seek, S: Sink>(
         self,
         input: &mut R,
         base: u64,
-        sink: &mut impl Sink,
+        sink: &mut S,
     ) -> Result<ConversionSummary, ResultsError> {
         self.write(input, base, sink, |input, sink| {
-            first_pass(reader(input, base)?, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
+            let (found, machines) = self.first_pass(reader(input, base)?, sink)?;
+            let Some(repeats) = repeats(input, base, &machines, found.warnings.repairs, self.is_lenient)? else {
+                return Ok(found);
+            };
+            sink.forget();
+            let items = found.stats.items;
+            let again = self.first_pass(reader(input, base)?.knowing(Some(&repeats)), sink);
+            let (found, _) = again.map_err(ResultsError::in_sound)?;
+            if found.stats.items + found.stats.repeated_items != items {
+                return Err(ResultsError::Changed);
+            }
+            Ok(FirstPass { repeats: Some(repeats), ..found })
         })
+    }
+
+    fn first_pass(
+        self,
+        reader: ExportReader<impl BufRead>,
+        sink: &mut impl Sink,
+    ) -> Result<(FirstPass<'static>, Machines), ResultsError> {
+        first_pass(reader, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
     }
 
     /// Writes what `first_pass` selects. The first byte of UTF-8 is the one at `base`.
@@ -75,7 +96,12 @@ impl Conversion<'_> {
         sink.begin(&first_pass)?;
         let lines = first_pass.lines();
         let window = query.window(lines);
-        let second = SecondPass { selection: &first_pass.selection, hosts: &*first_pass.hosts, query };
+        let second = SecondPass {
+            selection: &first_pass.selection,
+            hosts: &*first_pass.hosts,
+            repeats: first_pass.repeats.as_ref(),
+            query,
+        };
         let (written, is_full) = second.write(input, sink)?;
         if !is_full && written != window.end - window.start {
             return Err(ResultsError::Changed);
@@ -98,9 +124,4 @@ impl Conversion<'_> {
         sink.end(&summary)?;
         Ok(summary)
     }
-}
-
-fn reader<R: Read + Seek>(input: &mut R, base: u64) -> Result<ExportReader<impl BufRead>, ResultsError> {
-    input.seek(SeekFrom::Start(base)).map_err(ResultsError::Read)?;
-    Ok(ExportReader::new(buffered(input)?, base))
 }

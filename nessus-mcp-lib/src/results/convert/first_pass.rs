@@ -20,7 +20,7 @@ use crate::results::{
     error::{ParseFailure, ResultsError},
     judge::{ExportStats, Tally},
     query::{Ask, NameKey, Opt, Place, Query, ranks},
-    record::{FieldId, FieldRef, FieldSet, Host, Record, key_of_other, nearest},
+    record::{FieldId, FieldRef, FieldSet, Host, Machines, Record, Repeats, key_of_other, nearest},
     xml::{ExportReader, Header, RepairCounts, Step, Visit},
 };
 
@@ -40,6 +40,8 @@ pub(crate) struct FirstPass<'h> {
     pub counts: Counts,
     pub warnings: Warnings,
     pub selection: Selection,
+    /// What stands in several blocks of a machine, where any has several.
+    pub repeats: Option<Rc<Repeats>>,
     /// The hosts of the selected items.
     pub hosts: Box<HostOf<'h>>,
     /// The fields that matching items have; filled for the `full` profile only.
@@ -103,12 +105,15 @@ impl<'q> Findings<'q> {
     /// Takes what a reader has just read; whether it is an item that matches.
     fn take<R: BufRead>(&mut self, step: Step, reader: &ExportReader<R>) -> Result<bool, ResultsError> {
         self.tally.count(step, reader);
-        if step != Step::Item {
+        if !matches!(step, Step::Item | Step::Repeated) {
             return Ok(false);
         }
         let record = Record { host: reader.host(), item: reader.item() };
-        self.warnings.add(&record);
         self.names.look_for_wanted(&record);
+        if step == Step::Repeated {
+            return Ok(false);
+        }
+        self.warnings.add(&record);
         if !self.query.matches(&record) {
             return Ok(false);
         }
@@ -160,7 +165,7 @@ impl<'q> Findings<'q> {
         header: Header,
         repairs: RepairCounts,
         failure: Option<ParseFailure>,
-    ) -> Result<FirstPass<'static>, ResultsError> {
+    ) -> Result<(FirstPass<'static>, Machines), ResultsError> {
         self.names.check()?;
         self.query.filters.check()?;
         let (present, has_more_fields) = self.names.present();
@@ -170,7 +175,21 @@ impl<'q> Findings<'q> {
         let counts = self.counting.finish(|block| machines.of(block as usize));
         let selection = Selection::of(&counts).unwrap_or_else(|| self.picker.finish(host_ranks(&hosts)));
         let hosts = Box::new(move |number: u32| hosts.get(number as usize).cloned().ok_or(ResultsError::Changed));
-        Ok(FirstPass { header, stats, matched, counts, warnings, selection, hosts, present, has_more_fields, failure })
+        let repeats = None;
+        let found = FirstPass {
+            header,
+            stats,
+            matched,
+            counts,
+            warnings,
+            selection,
+            repeats,
+            hosts,
+            present,
+            has_more_fields,
+            failure,
+        };
+        Ok((found, machines))
     }
 }
 
@@ -194,7 +213,7 @@ fn narrow(hosts: usize) -> u32 {
     u32::try_from(hosts).unwrap_or(u32::MAX)
 }
 
-/// Reads the whole export. Calls `look` with each step, and with whether it is an item that matches.
+/// Reads the whole export; also gives its machines. Calls `look` with each step, and with whether it is an item that matches.
 ///
 /// With `is_lenient`, the pass over a broken export ends where it is broken, unless that is before the first host.
 pub(crate) fn first_pass<R: BufRead>(
@@ -202,7 +221,7 @@ pub(crate) fn first_pass<R: BufRead>(
     query: &Query,
     is_lenient: bool,
     mut look: impl FnMut(Visit<'_>, bool),
-) -> Result<FirstPass<'static>, ResultsError> {
+) -> Result<(FirstPass<'static>, Machines), ResultsError> {
     let mut failure = None;
     let mut findings = Findings::new(query);
     loop {

@@ -12,9 +12,9 @@ use super::{
     window::Window,
 };
 use crate::results::{
-    error::{ParseFailure, ResultsError},
+    error::ResultsError,
     query::{Key, Query},
-    record::{Host, Record},
+    record::{Host, Record, Repeats},
     xml::{ExportReader, ItemReader, Step, buffered},
 };
 
@@ -26,6 +26,7 @@ const ITEM_BYTES: usize = 8 << 10;
 pub(crate) struct SecondPass<'s> {
     pub selection: &'s Selection,
     pub hosts: &'s HostOf<'s>,
+    pub repeats: Option<&'s Rc<Repeats>>,
     pub query: &'s Query,
 }
 
@@ -41,12 +42,9 @@ impl SecondPass<'_> {
             Selection::Ranges(ranges) => self.write_ranges(ranges, input, &mut counting),
             Selection::Items(keys) => self.write_items(keys, input, &mut counting),
         };
-        match takes_more {
-            Ok(takes_more) => Ok((counting.written, !takes_more)),
-            // The first pass has read these items without an error.
-            Err(error) if ParseFailure::of(&error).is_some() => Err(ResultsError::Changed),
-            Err(error) => Err(error),
-        }
+        // The first pass has read these items without an error.
+        let takes_more = takes_more.map_err(ResultsError::in_sound)?;
+        Ok((counting.written, !takes_more))
     }
 
     /// Whether the sink has taken all.
@@ -60,7 +58,7 @@ impl SecondPass<'_> {
             input.seek(SeekFrom::Start(range.offset)).map_err(ResultsError::Read)?;
             let bytes = buffered(input.by_ref().take(range.length))?;
             let host = Host::clone(&*(self.hosts)(range.host)?);
-            let reader = ExportReader::within(host, bytes, range.offset);
+            let reader = ExportReader::within(host, bytes, range.offset).knowing(self.repeats);
             if !self.write_matches(reader, range.matches, counting)? {
                 return Ok(false);
             }
@@ -78,7 +76,7 @@ impl SecondPass<'_> {
         let mut found = 0;
         while found < matches {
             match reader.next()? {
-                Step::HostStart | Step::HostEnd => {}
+                Step::HostStart | Step::HostEnd | Step::Repeated => {}
                 Step::End => return Err(ResultsError::Changed),
                 Step::Item => {
                     let record = Record { host: reader.host(), item: reader.item() };

@@ -37,6 +37,9 @@ pub(crate) trait Sink {
     /// Sees everything in the first pass, in file order, and whether an item matches.
     fn look(&mut self, _visit: Visit<'_>, _matches: bool) {}
 
+    /// What was seen is seen again from the beginning, and better.
+    fn forget(&mut self) {}
+
     /// The first pass is over and the second begins.
     fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError>;
 

@@ -1,6 +1,10 @@
 //! The decision about each finding.
 
-use std::{cmp::Ordering, collections::BTreeMap, io::Read};
+use std::{
+    cmp::Ordering,
+    collections::BTreeMap,
+    io::{Read, Seek},
+};
 
 use super::{
     changes::{Change, ChangedPart, Changes, CheckChange, match_findings, severity},
@@ -61,7 +65,7 @@ pub(super) struct Outcome {
 }
 
 /// Reads both scans and decides.
-pub(super) fn compare<B: Read, A: Read>(
+pub(super) fn compare<B: Read + Seek, A: Read + Seek>(
     before: (B, LoginExpected),
     after: (A, LoginExpected),
 ) -> Result<Outcome, ResultsError> {

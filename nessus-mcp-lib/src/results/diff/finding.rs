@@ -147,38 +147,9 @@ impl Findings {
         self.left_out += (before - self.kept.len()) as u64;
     }
 
-    /// Puts the findings of the blocks of one machine together, `numbers` being those of the machines. What several blocks
-    /// have is one finding; of a key that several findings share, those of the block that has the most.
-    pub(super) fn unite(&mut self, numbers: &[u32], has_merged: bool) {
-        let number = |block: u32| numbers.get(block as usize).copied().unwrap_or(block);
-        if has_merged {
-            let key = |finding: &Finding| Key { host: number(finding.key.host), part: finding.key.part };
-            self.kept.sort_unstable_by(|one, another| {
-                let block = one.key.host.cmp(&another.key.host);
-                key(one).cmp(&key(another)).then(block).then_with(|| one.worst_first(another))
-            });
-            let (mut at, mut kept) = (0, 0);
-            while at < self.kept.len() {
-                let run = run(&self.kept[at..], |finding| key(finding));
-                let mut blocks = self.kept[at..at + run].chunk_by(|one, another| one.key.host == another.key.host);
-                let first: &[Finding] = blocks.next().unwrap_or_default();
-                let (mut best, mut begin, mut next) = (first, at, at + first.len());
-                for block in blocks {
-                    let worse = || block.iter().map(|found| (found.state, found.output));
-                    let of_best = || best.iter().map(|found| (found.state, found.output));
-                    if block.len().cmp(&best.len()).then_with(|| worse().cmp(of_best())).is_gt() {
-                        (best, begin) = (block, next);
-                    }
-                    next += block.len();
-                }
-                let count = best.len();
-                self.kept.copy_within(begin..begin + count, kept);
-                kept += count;
-                at += run;
-            }
-            self.kept.truncate(kept);
-        }
-        self.renumber(number);
+    /// Gives the findings the numbers of their machines, `numbers` being those of each block.
+    pub(super) fn of_machines(&mut self, numbers: &[u32]) {
+        self.renumber(|block| numbers.get(block as usize).copied().unwrap_or(block));
     }
 
     /// Puts the findings in order under the numbers of the pairs.

@@ -2,7 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    io::Read,
+    io::{Read, Seek},
 };
 
 use super::{
@@ -15,8 +15,8 @@ use crate::results::{
         AuthenticationReport, Coverage, ExportStats, Judge, Judgement, LoginExpected, PortRange, SCAN_INFORMATION,
         Tally,
     },
-    record::{FieldId, Host, HostEvidence, group},
-    xml::{Header, Visit, walk_with_scope},
+    record::{FieldId, Host, HostEvidence, Record, group},
+    xml::{Header, Visit, walk_united_with_scope},
 };
 
 /// The most rows of ports in what hosts say; of further hosts it is not known what was looked at.
@@ -100,54 +100,87 @@ impl Coverages {
     }
 }
 
-/// Reads a scan.
-pub(super) fn read_scan<R: Read>(input: R, login: LoginExpected, names: &mut Names) -> Result<Scan, ResultsError> {
-    let mut findings = Findings::default();
-    let mut tally = Tally::default();
-    let mut judge = Judge::new(0);
-    let mut header = Header::default();
-    let mut coverages = Coverages::new();
-    let mut blocks: Vec<(HostEvidence, Machine)> = Vec::new();
-    let mut start: Option<String> = None;
-    let mut audits: HashSet<Box<str>> = HashSet::new();
-    let mut information: Option<Coverage> = None;
-    walk_with_scope(input, |visit| {
-        tally.visit(visit);
-        let judgement = judge.visit(visit);
+/// What is gathered while a scan is read.
+struct Reading {
+    findings: Findings,
+    tally: Tally,
+    judge: Judge,
+    header: Header,
+    coverages: Coverages,
+    blocks: Vec<(HostEvidence, Machine)>,
+    start: Option<String>,
+    audits: HashSet<Box<str>>,
+    /// What plugin 19506 says of the present host.
+    information: Option<Coverage>,
+}
+
+impl Reading {
+    fn new() -> Self {
+        Self {
+            findings: Findings::default(),
+            tally: Tally::default(),
+            judge: Judge::new(0),
+            header: Header::default(),
+            coverages: Coverages::new(),
+            blocks: Vec::new(),
+            start: None,
+            audits: HashSet::new(),
+            information: None,
+        }
+    }
+
+    fn visit(&mut self, visit: Visit<'_>, names: &mut Names) {
+        self.tally.visit(visit);
+        let judgement = self.judge.visit(visit);
         match visit {
-            Visit::HostStart => information = None,
+            Visit::HostStart => self.information = None,
             Visit::Item(record) => {
-                let finding = Finding::of(&record, u32::try_from(blocks.len()).unwrap_or(u32::MAX));
+                let finding = Finding::of(&record, u32::try_from(self.blocks.len()).unwrap_or(u32::MAX));
                 names.note(&record, &finding);
                 if let Some(check) = names.check(&finding.key.part)
-                    && !audits.contains(&check.audit)
+                    && !self.audits.contains(&check.audit)
                 {
-                    audits.insert(check.audit.clone());
+                    self.audits.insert(check.audit.clone());
                 }
-                if record.plugin() == Some(SCAN_INFORMATION) {
-                    let found = Coverage::read(record.output());
-                    information = Some(information.take().map_or(found.clone(), |known| known.union(&found)));
-                }
-                findings.push(finding);
+                self.note_coverage(&record);
+                self.findings.push(finding);
             }
+            Visit::Repeated(record) => self.note_coverage(&record),
             Visit::HostEnd(host) => {
                 let (begun, ended) = (host.get(FieldId::HostStart), host.get(FieldId::HostEnd));
-                let said = information.take();
-                blocks.push((
+                let said = self.information.take();
+                self.blocks.push((
                     HostEvidence::of(host),
                     Machine {
                         name: host.name.clone(),
                         judgement: judgement.unwrap_or(Judgement::NotScanned),
                         has_information: said.is_some(),
-                        coverage: said.map_or(0, |said| coverages.number(said)),
+                        coverage: said.map_or(0, |said| self.coverages.number(said)),
                         is_unfinished: begun.is_some() && ended.is_none(),
                     },
                 ));
-                note_start(&mut start, host);
+                note_start(&mut self.start, host);
             }
-            Visit::End(found) => header = found.clone(),
+            Visit::End(found) => self.header = found.clone(),
         }
-    })?;
+    }
+
+    fn note_coverage(&mut self, record: &Record<'_>) {
+        if record.plugin() == Some(SCAN_INFORMATION) {
+            let found = Coverage::read(record.output());
+            self.information = Some(self.information.take().map_or(found.clone(), |known| known.union(&found)));
+        }
+    }
+}
+
+/// Reads a scan.
+pub(super) fn read_scan<R: Read + Seek>(
+    input: R,
+    login: LoginExpected,
+    names: &mut Names,
+) -> Result<Scan, ResultsError> {
+    let reading = walk_united_with_scope(input, Reading::new, |reading, visit| reading.visit(visit, names))?;
+    let Reading { mut findings, tally, judge, header, mut coverages, blocks, start, audits, .. } = reading;
     let (authentication, _) = judge.finish(login, 1.0);
     let stats = tally.finish();
     let policy_name = stats.policy_used.as_deref().or(header.policy_name.as_deref());
@@ -155,7 +188,7 @@ pub(super) fn read_scan<R: Read>(input: R, login: LoginExpected, names: &mut Nam
         coverages = coverages.or(&policy);
     }
     let (machines, numbers) = merge(blocks, &mut coverages);
-    findings.unite(&numbers, machines.len() < numbers.len());
+    findings.of_machines(&numbers);
     let about = About {
         feed: stats.plugin_feed_version.as_deref().and_then(day),
         has_information: machines.iter().any(|(_, machine)| machine.has_information),

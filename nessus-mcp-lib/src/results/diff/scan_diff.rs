@@ -1,6 +1,6 @@
 //! Two exports, read and compared.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 
 use super::{
     compare::{self, Outcome},
@@ -11,13 +11,14 @@ use crate::results::{error::ResultsError, judge::LoginExpected};
 /// Two scans compared.
 ///
 /// ```
+/// use std::io::Cursor;
 /// use nessus_mcp_lib::results::{DEFAULT_CHARS, ScanDiff};
 ///
 /// let scan = |items: &str| format!("<NessusClientData_v2><Report><ReportHost name='h'>
 ///     <ReportItem severity='0' pluginID='1' port='0'/>{items}</ReportHost></Report></NessusClientData_v2>");
 /// let before = scan("<ReportItem severity='3' pluginID='900001' port='443' protocol='tcp'/>");
 /// let after = scan("");
-/// let view = ScanDiff::read(before.as_bytes(), after.as_bytes())?.view(DEFAULT_CHARS);
+/// let view = ScanDiff::read(Cursor::new(before), Cursor::new(after))?.view(DEFAULT_CHARS);
 /// assert_eq!((view.counts.fixed.high, view.counts.new.total()), (1, 0));
 /// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
 /// ```
@@ -27,16 +28,16 @@ pub struct ScanDiff {
 }
 
 impl ScanDiff {
-    /// Reads two whole exports: of the earlier and of the later scan.
+    /// Reads two whole exports, from their first bytes on: of the earlier and of the later scan.
     ///
     /// # Errors
     /// When one of them is not a complete .nessus export of version 2.
-    pub fn read<B: Read, A: Read>(before: B, after: A) -> Result<Self, ResultsError> {
+    pub fn read<B: Read + Seek, A: Read + Seek>(before: B, after: A) -> Result<Self, ResultsError> {
         Self::read_as(before, LoginExpected::NotSaid, after, LoginExpected::NotSaid)
     }
 
     /// As [`ScanDiff::read`], knowing whether the scans were to log in.
-    pub fn read_as<B: Read, A: Read>(
+    pub fn read_as<B: Read + Seek, A: Read + Seek>(
         before: B,
         before_login: LoginExpected,
         after: A,

@@ -11,7 +11,7 @@ const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus
 const LATER: &[u8] = include_bytes!("../../../../fixtures/exports/office_later.nessus");
 
 fn diff(before: &[u8], after: &[u8]) -> DiffView {
-    ScanDiff::read(before, after).unwrap().view(DEFAULT_CHARS)
+    ScanDiff::read(std::io::Cursor::new(before), std::io::Cursor::new(after)).unwrap().view(DEFAULT_CHARS)
 }
 
 /// An export of these hosts.
@@ -43,7 +43,7 @@ fn check_missing(before: &str, after: &[&str], reason: Option<Incomparable>) {
 
 #[test]
 fn a_comparison_looks_like_this() {
-    let mut read = ScanDiff::read(OFFICE, LATER).unwrap();
+    let mut read = ScanDiff::read(std::io::Cursor::new(OFFICE), std::io::Cursor::new(LATER)).unwrap();
     read.read_outputs(OFFICE, LATER).unwrap();
     let view = read.view(DEFAULT_CHARS);
     assert!(!view.truncated);
@@ -152,7 +152,7 @@ fn the_budget_is_kept_and_what_is_cut_is_said() {
     let items = (0..2000).map(item).collect::<Vec<_>>().concat();
     let before = export(&[&host("h", "", "")]);
     let after = export(&[&host("h", "", &items)]);
-    let diff = ScanDiff::read(before.as_bytes(), after.as_bytes()).unwrap();
+    let diff = ScanDiff::read(std::io::Cursor::new(before), std::io::Cursor::new(after)).unwrap();
     for chars in [0, MIN_CHARS, DEFAULT_CHARS] {
         let view = diff.view(chars);
         assert!(serde_json::to_string(&view).unwrap().chars().count() <= chars.max(MIN_CHARS));

@@ -28,7 +28,7 @@ pub enum Format {
     /// marks doubled) is cut and says so: `… [cut, 586723 characters in all]`. There is no place to say that an export was
     /// broken.
     Csv,
-    /// The Static Analysis Results Interchange Format (OASIS), version 2.1.0: a rule for each plugin, a result for each
+    /// The Static Analysis Results Interchange Format (OASIS), version 2.1.0: a rule for each plugin and each compliance check, a result for each
     /// finding with the fields of the profile as its property `finding`, what is missing as notifications.
     ///
     /// The fingerprint of a result is the finding's `finding_key`. Findings of a report that share a key have a running number

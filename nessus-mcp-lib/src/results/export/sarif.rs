@@ -1,6 +1,6 @@
 //! SARIF 2.1.0: <https://docs.oasis-open.org/sarif/sarif/v2.1.0/sarif-v2.1.0.html>.
 //!
-//! A plugin is a rule, a finding is a result at a logical location (host, port and protocol) that is also given as an
+//! A plugin is a rule, and so is a compliance check; a finding is a result at a logical location (host, port and protocol) that is also given as an
 //! artifact, because some readers show nothing without. The order of members is free in JSON: results come first, and
 //! the rules that were met on the way, kept in a temporary file, afterwards, when the worst of their results is known.
 
@@ -22,13 +22,15 @@ use crate::results::{
     error::ResultsError,
     query::Query,
     record::{ComplianceResult, FieldId, FieldRef, Record, RecordKind, Severity, Value},
-    texts::untrusted,
+    texts::{NAME_CHARS, clean, untrusted},
     write::render,
     xml::Visit,
 };
 
 /// Bytes written at once.
 const WRITE_BYTES: usize = 64 << 10;
+/// The most rules of which some are compliance checks. No audit has a tenth of it.
+const MOST_CHECKS: usize = 50_000;
 const SCHEMA: &str = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json";
 
 /// A log on its way out.
@@ -82,9 +84,11 @@ impl<'q, W: Write> Sarif<'q, W> {
     }
 
     fn result(&mut self, record: &Record<'_>) -> io::Result<()> {
-        let id = record.item.first(FieldId::PluginId).map_or("unknown", str::trim);
-        let id = if id.is_empty() { "unknown" } else { id };
-        let index = self.rule(record, id)?;
+        let id = rule_id(record);
+        // Of more checks only the plugins are told apart.
+        let is_told = self.known.len() < MOST_CHECKS || self.known.contains_key(&*id);
+        let id = if is_told { id } else { Cow::Borrowed(plugin(record)) };
+        let index = self.rule(record, &id)?;
         if let Some(worst) = self.worst.get_mut(index) {
             worst.add(record);
         }
@@ -92,7 +96,7 @@ impl<'q, W: Write> Sarif<'q, W> {
         self.output.write_all(if self.written == 0 { b"\n" } else { b",\n" })?;
         self.written += 1;
         self.line.clear();
-        serde_json::to_writer(&mut self.line, &result(record, id, index, &fingerprint))?;
+        serde_json::to_writer(&mut self.line, &result(record, &id, index, &fingerprint))?;
         // Its last member is the finding as it is in lines of JSON, one level down: a property bag has names of its own.
         self.line.pop();
         self.line.extend_from_slice(b",\"properties\":{\"finding\":");
@@ -148,6 +152,10 @@ impl<W: Write> Sink for Sarif<'_, W> {
         {
             self.fingerprints.expect(record.key());
         }
+    }
+
+    fn forget(&mut self) {
+        self.fingerprints = Fingerprints::new();
     }
 
     fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
@@ -270,11 +278,26 @@ struct Message<'r> {
     text: Cow<'r, str>,
 }
 
+/// The plugin of an item.
+fn plugin<'r>(record: &Record<'r>) -> &'r str {
+    record.plugin().unwrap_or("unknown")
+}
+
+/// What the rule of an item is called: its plugin, and of a compliance check also the check, because a plugin does many.
+fn rule_id<'r>(record: &Record<'r>) -> Cow<'r, str> {
+    let plugin = plugin(record);
+    let check = first(record, FieldId::ComplianceCheckName).filter(|_| record.kind() == RecordKind::Compliance);
+    check.map_or(Cow::Borrowed(plugin), |check| Cow::Owned(format!("{plugin}/{}", clean(&check, NAME_CHARS))))
+}
+
 fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
     let is_check = record.kind() == RecordKind::Compliance;
-    // What else a compliance check says is about this one, and a plugin does many.
-    let is_of_rule = |id: &FieldId| !is_check || *id == FieldId::PluginName;
-    let text = |id| Some(Message { text: first(record, Some(id).filter(is_of_rule)?)? });
+    // What a check without a name says is about this one, and its rule is the plugin.
+    let has_texts = !is_check || id != plugin(record);
+    let text = |of_finding, of_check| {
+        let id = if is_check { of_check } else { of_finding };
+        Some(Message { text: first(record, Some(id).filter(|_| has_texts)?)? })
+    };
     let mut tags = Vec::new();
     for field in [FieldId::PluginFamily, FieldId::Cve, FieldId::Cwe] {
         cells::values(record, &FieldRef::Declared(field), |value| {
@@ -285,13 +308,16 @@ fn rule<'r>(record: &Record<'r>, id: &'r str) -> Rule<'r> {
     tags.sort();
     tags.dedup();
     let mut links = Vec::new();
-    cells::values(record, &FieldRef::Declared(FieldId::SeeAlso), |value| links.push(cells::text(value, record)));
+    let link = if is_check { FieldId::ComplianceSeeAlso } else { FieldId::SeeAlso };
+    cells::values(record, &FieldRef::Declared(link), |value| links.push(cells::text(value, record)));
     Rule {
         id,
-        short_description: text(FieldId::PluginName),
-        full_description: text(FieldId::Description).or_else(|| text(FieldId::Synopsis)),
-        help: text(FieldId::Solution),
-        help_uri: links.into_iter().find(|link| !is_check && cells::is_link(link)),
+        short_description: text(FieldId::PluginName, FieldId::ComplianceCheckName)
+            .or_else(|| Some(Message { text: first(record, FieldId::PluginName)? })),
+        full_description: text(FieldId::Description, FieldId::ComplianceInfo)
+            .or_else(|| text(FieldId::Synopsis, FieldId::ComplianceInfo)),
+        help: text(FieldId::Solution, FieldId::ComplianceSolution),
+        help_uri: links.into_iter().find(|link| has_texts && cells::is_link(link)),
         properties: Tags { tags },
     }
 }
@@ -304,8 +330,8 @@ fn result(record: &Record<'_>, id: &str, index: usize, fingerprint: &str) -> Jso
         (Some(port), Some(protocol)) if port != "0" => format!("{}:{port}/{protocol}", before_port(&host)),
         _ => host.clone().into_owned(),
     };
-    let mut message =
-        format!("{} on {place}", text(FieldId::PluginName).unwrap_or_else(|| format!("plugin {id}").into()));
+    let name = text(FieldId::PluginName).unwrap_or_else(|| format!("plugin {}", plugin(record)).into());
+    let mut message = format!("{name} on {place}");
     let check = [FieldId::ComplianceCheckName, FieldId::ComplianceResult].map(text).into_iter().flatten();
     let check = check.collect::<Vec<_>>().join(": ");
     let check = Some(check).filter(|check| !check.is_empty()).map(Cow::from);

@@ -154,10 +154,18 @@ fn a_table_that_cannot_have_every_field_is_refused() {
 fn checks_of_one_plugin_are_different_results() {
     let log: Json = serde_json::from_str(&converted(Format::Sarif, &hostile(), checks())).unwrap();
     let results = log["runs"][0]["results"].as_array().unwrap();
-    let checks: Vec<&Json> = results.iter().filter(|result| result["ruleId"] == "21156").collect();
+    let is_check = |result: &&Json| result["ruleId"].as_str().unwrap().starts_with("21156/");
+    let checks: Vec<&Json> = results.iter().filter(is_check).collect();
     assert_eq!(checks.len(), 2);
     assert_ne!(checks[0]["partialFingerprints"], checks[1]["partialFingerprints"]);
     assert_ne!(checks[0]["message"], checks[1]["message"]);
+    assert_ne!(checks[0]["ruleIndex"], checks[1]["ruleIndex"]);
+    let rules = log["runs"][0]["tool"]["driver"]["rules"].as_array().unwrap();
+    let rules = rules.iter().filter(|rule| rule["id"].as_str().unwrap().starts_with("21156/"));
+    let mut told: Vec<_> =
+        rules.map(|rule| (rule["id"].as_str(), rule["defaultConfiguration"]["level"].as_str())).collect();
+    told.sort_unstable();
+    assert_eq!(told, [(Some("21156/1.1"), Some("none")), (Some("21156/1.2"), Some("error"))]);
     assert_eq!(checks[0]["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "hosts/%2E%2E");
 }
 

@@ -9,7 +9,7 @@ use crate::results::{
     error::ResultsError,
     judge::ExportStats,
     query::Identity,
-    record::{FieldSet, RecordKind, is_called},
+    record::{FieldSet, RecordKind, Repeats, is_called},
     xml::Header,
 };
 
@@ -23,6 +23,9 @@ pub(super) struct About {
     pub has_namespaces: bool,
     pub header: Header,
     pub stats: ExportStats,
+    /// What stands in several blocks of a machine, where any has several. Its items have rows as all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub repeats: Option<Repeats>,
     pub warnings: Warnings,
     /// Undeclared elements and attributes, in the order of the file.
     pub names: Vec<String>,

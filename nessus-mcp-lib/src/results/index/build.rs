@@ -1,10 +1,6 @@
 //! Making an index while an export is read.
 
-use std::{
-    collections::HashMap,
-    fs::File,
-    io::{self, Seek as _, Write},
-};
+use std::{collections::HashMap, fs::File, io::Write};
 
 use super::{
     about::{About, ExportIdentity, Shape},
@@ -15,9 +11,9 @@ use super::{
 use crate::results::{
     convert::{Warnings, short},
     error::ResultsError,
-    judge::{ExportStats, Tally, Validation, ValidationReport},
-    record::{FieldSet, Host, Item, Record},
-    xml::{ExportReader, Header, Step, Visit, buffered, encoding, walk},
+    judge::{Examiner, ExportStats, Tally, Validation, ValidationReport},
+    record::{FieldSet, Host, Item, Record, Repeats},
+    xml::{Header, Step, Visit, encoding, reader, repeats, steps, walk_united},
 };
 
 /// Combinations of fields beyond this are not indexed; exports have some hundreds.
@@ -43,7 +39,7 @@ impl ExportIndex {
     /// # Errors
     /// When it is not a complete .nessus export of version 2, or `output` cannot be written.
     pub fn build<W: Write>(export: &File, output: W) -> Result<IndexSummary, ResultsError> {
-        Self::build_showing(export, output, |_| {})
+        Self::build_showing(export, output, || (), |(), _| {}).map(|(summary, ())| summary)
     }
 
     /// Judges an export as [`Validation::run`] does, and writes its index in the same reading; whether that is usable.
@@ -55,48 +51,63 @@ impl ExportIndex {
         output: W,
         validation: &Validation,
     ) -> Result<(ValidationReport, bool), ResultsError> {
-        let mut examiner = validation.examiner();
-        let summary = Self::build_showing(export, output, |visit| examiner.visit(visit))?;
+        let begin = || validation.examiner();
+        let (summary, examiner) = Self::build_showing(export, output, begin, Examiner::visit)?;
         Ok((validation.report(summary.stats, examiner), summary.is_usable))
     }
 
-    /// As [`ExportIndex::build`], and shows `look` everything on the way.
-    fn build_showing<W: Write>(
+    /// As [`ExportIndex::build`]. Also gives what `begin` has made and `look` has seen, as [`walk_united`] does.
+    fn build_showing<W: Write, V>(
         export: &File,
         output: W,
-        mut look: impl FnMut(Visit<'_>),
-    ) -> Result<IndexSummary, ResultsError> {
-        let mut tally = Tally::default();
+        begin: impl Fn() -> V,
+        mut look: impl FnMut(&mut V, Visit<'_>),
+    ) -> Result<(IndexSummary, V), ResultsError> {
+        let begin = || (Tally::default(), Warnings::default(), begin());
+        let mut see = |(tally, warnings, seen): &mut (Tally, Warnings, V), visit: Visit<'_>| {
+            tally.visit(visit);
+            if let Visit::Item(record) = visit {
+                warnings.add(&record);
+            }
+            look(seen, visit);
+        };
         let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
         // Before the content is read: what changes meanwhile makes the index stale, not wrong.
         let Some(base) = encoding::mark_of_utf8(&mut &*export)? else {
             let identity = ExportIdentity::of(export, 0)?;
-            (&*export).rewind().map_err(ResultsError::Read)?;
-            walk(export, |visit| {
-                tally.visit(visit);
-                look(visit);
-            })?;
+            let (tally, _, seen) = walk_united(export, begin, see)?;
             builder.is_possible = false;
-            return builder.finish(identity, Header::default(), tally);
+            return Ok((builder.finish(identity, Header::default(), tally)?, seen));
         };
         let identity = ExportIdentity::of(export, base)?;
-        (&*export).seek(io::SeekFrom::Start(base)).map_err(ResultsError::Read)?;
-        let mut reader = ExportReader::new(buffered(export)?, base);
+        let mut seen = begin();
+        let mut input = export;
+        let mut first = reader(&mut input, base)?;
         loop {
-            let step = reader.next()?;
-            tally.count(step, &reader);
-            look(Visit::of(step, &reader));
+            let step = first.next()?;
+            see(&mut seen, Visit::of(step, &first));
             match step {
-                Step::HostStart | Step::HostEnd => {}
+                Step::HostStart | Step::HostEnd | Step::Repeated => {}
                 Step::Item => {
-                    let block = u32::try_from(tally.hosts().saturating_sub(1)).unwrap_or(u32::MAX);
-                    builder.item(&Record { host: reader.host(), item: reader.item() }, block)?;
+                    let block = u32::try_from(seen.0.hosts().saturating_sub(1)).unwrap_or(u32::MAX);
+                    builder.item(&Record { host: first.host(), item: first.item() }, block)?;
                 }
                 Step::End => break,
             }
         }
-        builder.warnings.repairs = reader.repairs();
-        builder.finish(identity, reader.header().clone(), tally)
+        let header = first.header().clone();
+        let mut repairs = first.repairs();
+        drop(first);
+        if let Some(repeats) = repeats(&mut input, base, &seen.0.machines(), repairs, false)? {
+            // The rows stand as they are; what is counted is counted anew.
+            seen = begin();
+            repairs = steps(reader(&mut input, base)?.knowing(Some(&repeats)), |visit| see(&mut seen, visit))
+                .map_err(ResultsError::in_sound)?;
+            builder.repeats = Some(Repeats::clone(&repeats));
+        }
+        let (tally, warnings, seen) = seen;
+        builder.warnings = Warnings { repairs, ..warnings };
+        Ok((builder.finish(identity, header, tally)?, seen))
     }
 }
 
@@ -106,6 +117,7 @@ struct Builder<W: Write> {
     /// Whether the rows can stand for the items.
     is_possible: bool,
     warnings: Warnings,
+    repeats: Option<Repeats>,
     host: Option<(u32, Host)>,
     has_namespaces: bool,
     names: Vec<String>,
@@ -122,6 +134,7 @@ impl<W: Write> Builder<W> {
             output,
             is_possible: true,
             warnings: Warnings::default(),
+            repeats: None,
             host: None,
             has_namespaces: false,
             names: Vec::new(),
@@ -134,7 +147,6 @@ impl<W: Write> Builder<W> {
 
     /// Takes an item of this block of the export.
     fn item(&mut self, record: &Record<'_>, block: u32) -> Result<(), ResultsError> {
-        self.warnings.add(record);
         if !self.is_possible {
             return Ok(());
         }
@@ -180,11 +192,11 @@ impl<W: Write> Builder<W> {
 
     fn finish(self, export: ExportIdentity, header: Header, tally: Tally) -> Result<IndexSummary, ResultsError> {
         let (stats, machines) = tally.finish_with_machines();
-        let Self { output, is_possible: is_usable, warnings, names, shapes, has_namespaces, .. } = self;
+        let Self { output, is_possible: is_usable, warnings, repeats, names, shapes, has_namespaces, .. } = self;
         let mut about =
-            About { export, is_usable, has_namespaces, header, stats: stats.clone(), warnings, names, shapes };
+            About { export, is_usable, has_namespaces, header, stats: stats.clone(), repeats, warnings, names, shapes };
         if !is_usable {
-            (about.names, about.shapes) = (Vec::new(), Vec::new());
+            (about.names, about.shapes, about.repeats) = (Vec::new(), Vec::new(), None);
         }
         let about = serde_json::to_vec(&about).map_err(|error| ResultsError::Write(error.into()))?;
         output.finish(&about, &machines).map_err(ResultsError::Write)?;

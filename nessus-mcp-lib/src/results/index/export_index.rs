@@ -7,7 +7,7 @@ use super::{
     error::IndexError,
     file::{self, Stored},
 };
-use crate::results::judge::ExportStats;
+use crate::results::{error::ResultsError, judge::ExportStats, record::Host};
 
 /// An index that fits its export, for [`JsonNlConverter::convert_indexed`](crate::results::JsonNlConverter::convert_indexed).
 ///
@@ -47,7 +47,7 @@ impl ExportIndex {
         if !about.is_usable {
             return Err(IndexError::Impossible);
         }
-        if stored.row_count() != about.stats.items {
+        if stored.row_count() != about.stats.items + about.stats.repeated_items {
             return Err(IndexError::Damaged);
         }
         Ok(Self { about, stored })
@@ -61,6 +61,15 @@ impl ExportIndex {
     /// What the export holds.
     pub fn stats(&self) -> &ExportStats {
         &self.about.stats
+    }
+
+    /// The host of this number.
+    pub(super) fn host(&self, number: u32) -> Result<Host, ResultsError> {
+        let mut host = self.stored.host(number)?;
+        if let Some(part) = self.about.repeats.as_ref().and_then(|repeats| repeats.part_of(host.begin)) {
+            part.set(&mut host);
+        }
+        Ok(host)
     }
 
     pub(crate) fn base(&self) -> u64 {

@@ -50,12 +50,15 @@ pub(crate) fn search<'i, R: Read + Seek>(
     let needs_host = about.has_namespaces || asked.any(FieldRef::needs_host);
     let mut host = (None, Host::default());
     stored.rows(|row| {
+        if about.repeats.as_ref().is_some_and(|repeats| repeats.has_item(row.offset)) {
+            return Ok(());
+        }
         let shape = about.shapes.get(row.shape as usize).ok_or(ResultsError::Changed)?;
         if shape.kind != query.kind {
             return Ok(());
         }
         if needs_host && host.0 != Some(row.host) {
-            host = (Some(row.host), stored.host(row.host)?);
+            host = (Some(row.host), index.host(row.host)?);
         }
         let host = &host.1;
         let view = View { row: &row, shape, names: &about.names, record: Record { host, item: &nothing } };
@@ -104,7 +107,8 @@ pub(crate) fn search<'i, R: Read + Seek>(
         counts,
         warnings: about.warnings.clone(),
         selection,
-        hosts: Box::new(|number| stored.host(number).map(Rc::new)),
+        repeats: about.repeats.clone().map(Rc::new),
+        hosts: Box::new(|number| index.host(number).map(Rc::new)),
         has_more_fields: present.has_more,
         present: present.fields(),
         failure: None,

@@ -143,8 +143,11 @@ pub struct ExportStats {
     /// The names of the first 20 of these, addresses before names.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub hosts_without_findings_names: Vec<String>,
-    /// `ReportItem` elements.
+    /// `ReportItem` elements, but for those that are repeated.
     pub items: u64,
+    /// `ReportItem` elements that are left out and counted nowhere else, because another block of the machine has the finding.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub repeated_items: u64,
     /// Those that are outcomes of compliance checks.
     pub compliance_items: u64,
     /// Outcomes of compliance checks by status.
@@ -185,7 +188,8 @@ impl ComplianceCounts {
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     stats: ExportStats,
-    items_at_host: u64,
+    /// Whether the present block has any.
+    has_item: bool,
     blocks: Blocks,
     /// Of each block.
     has_items: Vec<bool>,
@@ -207,9 +211,10 @@ impl Tally {
             Visit::HostStart => {
                 // Until it is known which are one machine.
                 self.stats.hosts += 1;
-                self.items_at_host = self.stats.items;
+                self.has_item = false;
             }
             Visit::Item(record) => {
+                self.has_item = true;
                 self.stats.items += 1;
                 match record.kind() {
                     RecordKind::Compliance => {
@@ -218,6 +223,13 @@ impl Tally {
                     }
                     RecordKind::Vulnerability => self.stats.severity_counts.add(record.severity()),
                 }
+                if record.plugin() == Some(scan_information::PLUGIN) {
+                    self.look_for_scanner(&record);
+                }
+            }
+            Visit::Repeated(record) => {
+                self.has_item = true;
+                self.stats.repeated_items += 1;
                 if record.plugin() == Some(scan_information::PLUGIN) {
                     self.look_for_scanner(&record);
                 }
@@ -233,8 +245,7 @@ impl Tally {
     }
 
     fn end_host(&mut self, host: &Host) {
-        let has_items = self.stats.items > self.items_at_host;
-        if !has_items {
+        if !self.has_item {
             let name = crate::error::excerpt(&host.name).to_string();
             self.empty.insert((NameKey::of(&name), name, self.has_items.len()));
             if self.empty.len() > REMEMBERED {
@@ -242,7 +253,7 @@ impl Tally {
             }
         }
         self.blocks.add(&HostEvidence::of(host));
-        self.has_items.push(has_items);
+        self.has_items.push(self.has_item);
     }
 
     /// Hosts may have been scanned with several versions, when the file was merged.
@@ -252,6 +263,11 @@ impl Tally {
         if found > self.scanner {
             self.scanner = found;
         }
+    }
+
+    /// Which blocks are one machine.
+    pub(crate) fn machines(&self) -> Machines {
+        self.blocks.machines()
     }
 
     pub(crate) fn finish(self) -> ExportStats {

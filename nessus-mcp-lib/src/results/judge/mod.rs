@@ -32,4 +32,5 @@ pub(crate) use self::{
     host_list::HostList,
     port_range::{PortRange, Transport},
     scan_information::PLUGIN as SCAN_INFORMATION,
+    validation::Examiner,
 };

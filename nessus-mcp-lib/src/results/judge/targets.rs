@@ -214,7 +214,7 @@ mod tests {
 
     fn report(targets: &str, hosts: &[String]) -> ValidationReport {
         let export = format!("<NessusClientData_v2><Report>{}</Report></NessusClientData_v2>", hosts.concat());
-        Validation::new().targets(targets.parse().unwrap()).run(export.as_bytes()).unwrap()
+        Validation::new().targets(targets.parse().unwrap()).run(std::io::Cursor::new(export)).unwrap()
     }
 
     #[track_caller]

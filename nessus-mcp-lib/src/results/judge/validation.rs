@@ -4,7 +4,7 @@
 //! every completed scan is validated, and what a reader must know is said in sentences beside the findings. A failed
 //! login is no reason to throw network findings away: it is a warning, never an error.
 
-use std::io::Read;
+use std::io::{Read, Seek};
 
 use serde::Serialize;
 
@@ -18,7 +18,7 @@ use crate::{
     results::{
         error::ResultsError,
         record::HostEvidence,
-        xml::{Visit, walk},
+        xml::{Visit, walk_united},
     },
     targets::TargetSet,
 };
@@ -26,32 +26,31 @@ use crate::{
 /// How many hosts are listed with their verdicts when nothing else is asked for.
 const HOSTS_LISTED: usize = 50;
 
-/// Reads a whole export and counts what it holds, in memory that does not grow with it.
+/// Reads a whole export, from its first byte on, and counts what it holds, in memory that does not grow with it.
 ///
 /// ```
 /// let export = br#"<NessusClientData_v2><Report><ReportHost name="a">
 ///     <ReportItem severity="3" pluginID="1" port="0"/></ReportHost><ReportHost name="b"/></Report></NessusClientData_v2>"#;
-/// let stats = nessus_mcp_lib::results::validate(&export[..])?;
+/// let stats = nessus_mcp_lib::results::validate(std::io::Cursor::new(export))?;
 /// assert_eq!((stats.hosts, stats.hosts_without_findings, stats.severity_counts.high), (2, 1, 1));
 /// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
 /// ```
 ///
 /// # Errors
 /// When it is not a complete .nessus export of version 2.
-pub fn validate<R: Read>(input: R) -> Result<ExportStats, ResultsError> {
-    let mut tally = Tally::default();
-    walk(input, |visit| tally.visit(visit))?;
-    Ok(tally.finish())
+pub fn validate<R: Read + Seek>(input: R) -> Result<ExportStats, ResultsError> {
+    walk_united(input, Tally::default, Tally::visit).map(Tally::finish)
 }
 
 /// What is known about a scan beside its export, to hold the export against.
 ///
 /// ```
+/// use std::io::Cursor;
 /// use nessus_mcp_lib::results::{AuthenticationStatus, LoginExpected, Validation};
 ///
 /// let export = br#"<NessusClientData_v2><Report><ReportHost name="192.0.2.1">
 ///     <ReportItem severity="0" pluginID="104410" port="22" svc_name="ssh"/></ReportHost></Report></NessusClientData_v2>"#;
-/// let report = Validation::new().login(LoginExpected::Yes).targets("192.0.2.1-2".parse()?).run(&export[..])?;
+/// let report = Validation::new().login(LoginExpected::Yes).targets("192.0.2.1-2".parse()?).run(Cursor::new(export))?;
 /// assert_eq!(report.authentication.status, AuthenticationStatus::Failed);
 /// let missing = report.warnings.iter().find(|warning| warning.code == "targets_without_results");
 /// assert!(missing.unwrap().message.ends_with(": 192.0.2.2"));
@@ -120,14 +119,13 @@ impl Validation {
         self
     }
 
-    /// Reads a whole export and judges it, in memory that does not grow with it.
+    /// Reads a whole export, from its first byte on, and judges it, in memory that does not grow with it.
     ///
     /// # Errors
     /// When it is not a complete .nessus export of version 2.
-    pub fn run<R: Read>(&self, input: R) -> Result<ValidationReport, ResultsError> {
-        let mut tally = Tally::default();
-        let mut examiner = self.examiner();
-        walk(input, |visit: Visit<'_>| {
+    pub fn run<R: Read + Seek>(&self, input: R) -> Result<ValidationReport, ResultsError> {
+        let begin = || (Tally::default(), self.examiner());
+        let (tally, examiner) = walk_united(input, begin, |(tally, examiner), visit| {
             tally.visit(visit);
             examiner.visit(visit);
         })?;

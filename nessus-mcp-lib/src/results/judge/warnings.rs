@@ -94,7 +94,11 @@ pub(super) fn warnings(known: Known, found: &Found<'_>) -> Vec<ValidationWarning
         let repeated = counted(blocks - hosts, "block of findings is", "blocks of findings are");
         warn(
             "repeated_hosts",
-            format!("{repeated} of a machine that has another, as in a merged file: each machine counts as one host"),
+            format!(
+                "{repeated} of a machine that has another, as in a merged file: each machine counts as one host, and what \
+                 several of its blocks have as one finding ({} left out)",
+                counted(stats.repeated_items, "item", "items")
+            ),
         );
     }
     if stats.hosts_without_findings > 0 {

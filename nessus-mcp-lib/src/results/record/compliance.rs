@@ -1,6 +1,11 @@
 //! Compliance checks: which items are one, and what they say.
 
-use super::{fields::FieldId, item::Item, kind::RecordKind, spelling::boolean};
+use super::{
+    fields::{FieldId, FieldSet},
+    item::Item,
+    kind::RecordKind,
+    spelling::boolean,
+};
 
 /// The outcome of a compliance check, what needs attention first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,7 +42,12 @@ impl ComplianceResult {
 }
 
 /// Of which kind an item is.
+#[inline]
 pub(super) fn kind(item: &Item) -> RecordKind {
+    // Most have nothing of all that.
+    if !item.present().meets(FieldSet::SIGNS_OF_CHECK) {
+        return RecordKind::Vulnerability;
+    }
     let says = [FieldId::ComplianceResult, FieldId::ComplianceCheckName, FieldId::ComplianceCheckId];
     if is_marked(item) || says.into_iter().any(|id| item.has(id)) {
         RecordKind::Compliance

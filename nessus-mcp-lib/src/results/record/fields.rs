@@ -436,10 +436,20 @@ impl FieldSet {
     /// Those that cost so much that the `full` profile shows them only where they are asked for.
     pub(crate) const ON_REQUEST: Self = Self::of(&[FieldId::FindingKey]);
 
-    /// Those with one text, which means what it says but for white space around it.
-    pub(crate) const PLAIN: Self = fields_that!(
-        |id, field| matches!(field.kind, Kind::Text | Kind::Host) && !matches!(field.origin, Origin::List)
-    );
+    /// Those whose texts mean what they say but for white space around them.
+    pub(crate) const TEXTS: Self = fields_that!(|id, _field| !Self::TYPED.contains(id));
+
+    /// Those with an element for each value, which may have several all the same.
+    pub(crate) const SEVERAL: Self =
+        fields_that!(|id, field| matches!(field.origin, Origin::List) && !matches!(field.kind, Kind::Attachment));
+
+    /// Those that only items have that are compliance checks.
+    pub(crate) const SIGNS_OF_CHECK: Self = Self::of(&[
+        FieldId::Compliance,
+        FieldId::ComplianceResult,
+        FieldId::ComplianceCheckName,
+        FieldId::ComplianceCheckId,
+    ]);
 
     /// Those whose texts are words and numbers of a register, which are the same in any case: references, and what has few
     /// values.
@@ -480,6 +490,12 @@ impl FieldSet {
 
     pub(crate) fn intersection(self, other: Self) -> Self {
         Self(std::array::from_fn(|at| self.0[at] & other.0[at]))
+    }
+
+    /// Whether the two have a field in common.
+    pub(crate) fn meets(self, other: Self) -> bool {
+        let common = self.intersection(other).0;
+        common.iter().fold(0, |all, word| all | word) != 0
     }
 
     pub(crate) const fn without(mut self, other: Self) -> Self {

@@ -109,13 +109,14 @@ impl<'r> Record<'r> {
             FieldId::ComplianceResult,
             FieldId::ComplianceCheckName,
         ]);
-        let (present, always) = match self.kind() {
-            RecordKind::Vulnerability => (self.item.present(), ALWAYS),
-            RecordKind::Compliance => (self.item.present().without(FieldSet::RATINGS), ALWAYS_OF_CHECK),
+        let (present, always, beside) = match self.kind() {
+            RecordKind::Vulnerability => (self.item.present(), ALWAYS, FieldSet::BESIDE.without(FieldSet::OF_CHECKS)),
+            RecordKind::Compliance => {
+                (self.item.present().without(FieldSet::RATINGS), ALWAYS_OF_CHECK, FieldSet::BESIDE)
+            }
         };
         let mut shown = always.union(present.intersection(FieldSet::SINGLE)).without(known);
-        for id in present.union(FieldSet::BESIDE).without(shown).without(known).iter().filter(|id| self.has_value(*id))
-        {
+        for id in present.union(beside).without(shown).without(known).iter().filter(|id| self.has_value(*id)) {
             shown.insert(id);
         }
         shown

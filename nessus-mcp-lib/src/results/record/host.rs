@@ -26,13 +26,21 @@ pub(crate) struct Host {
     start: Option<Box<str>>,
     end: Option<Box<str>>,
     credentialed: Option<Box<str>>,
+    /// Where its block begins in the file.
+    #[serde(default)]
+    pub begin: u64,
     #[serde(skip)]
     part: Part,
 }
 
-/// What the keys of a host's findings say of it, once that was asked for. No property of its own: it follows from the others.
+/// What the keys of a host's findings say of it. No property of its own: it follows from the others.
 #[derive(Debug, Clone, Default)]
-struct Part(OnceCell<[u8; 16]>);
+struct Part {
+    /// Once that was asked for.
+    own: OnceCell<[u8; 16]>,
+    /// Where all blocks of the machine together say it.
+    of_machine: Option<[u8; 16]>,
+}
 
 impl PartialEq for Part {
     fn eq(&self, _: &Self) -> bool {
@@ -50,7 +58,7 @@ impl Host {
 
     /// Sets a property; fields that are not a host's are ignored.
     pub(crate) fn set(&mut self, id: FieldId, value: String) {
-        self.part = Part::default();
+        self.part.own = OnceCell::new();
         if let FieldId::HostStart | FieldId::HostEnd = id {
             let property = if id == FieldId::HostStart { &mut self.start } else { &mut self.end };
             return host_time::keep(property, &value);
@@ -91,9 +99,14 @@ impl Host {
         }
     }
 
-    /// What the keys of its findings say of it, as `compute` says the first time.
+    /// What the keys of its findings say of it: what was [set](Self::set_part), else what `compute` says the first time.
     pub(super) fn part(&self, compute: impl FnOnce() -> [u8; 16]) -> [u8; 16] {
-        *self.part.0.get_or_init(compute)
+        self.part.of_machine.unwrap_or_else(|| *self.part.own.get_or_init(compute))
+    }
+
+    /// Sets what the keys of its findings say of it, whatever its properties are.
+    pub(super) fn set_part(&mut self, part: [u8; 16]) {
+        self.part.of_machine = Some(part);
     }
 
     /// The names in `host-fqdns`.

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::{
-    fields::{ALL, FieldId, FieldSet, Kind, Origin},
-    spelling::{each, is_trimmed, may_hold_several, meant},
+    fields::{ALL, FieldId, FieldSet, Kind},
+    spelling::{each, may_be_changed, may_hold_several, means_itself, meant},
 };
 use crate::results::texts::words;
 
@@ -223,15 +223,22 @@ impl Item {
     }
 
     /// Takes two ranges of what was appended as the name and the value of the field `id`, or else of that name.
+    #[inline]
     pub(crate) fn add(&mut self, id: Option<FieldId>, name: Range<usize>, value: Range<usize>) {
-        let name = if id.is_none() { narrow(name.start)..narrow(name.end) } else { 0..0 };
         let value = narrow(value.start)..narrow(value.end);
-        self.push(id, Occurrence { name, value, attributes: 0..0, next: NONE });
+        if let Some(id) = id {
+            self.push_declared(id, Occurrence { name: 0..0, value, attributes: 0..0, next: NONE });
+        } else {
+            let name = narrow(name.start)..narrow(name.end);
+            self.push(None, Occurrence { name, value, attributes: 0..0, next: NONE });
+        }
     }
 
-    /// The fields that came next in the items before, the likelier first.
-    pub(crate) fn expected(&self, place: Place) -> impl Iterator<Item = FieldId> + use<> {
-        self.next[place as usize][self.previous[place as usize]].into_iter().flatten()
+    /// Which of the fields that came next in the items before it is, if any; the likelier is asked for first.
+    #[inline]
+    pub(crate) fn expected(&self, place: Place, is_it: impl Fn(FieldId) -> bool) -> Option<FieldId> {
+        let [first, second] = self.next[place as usize][self.previous[place as usize]];
+        first.filter(|id| is_it(*id)).or_else(|| second.filter(|id| is_it(*id)))
     }
 
     /// Goes on to a field that was expected.
@@ -246,7 +253,7 @@ impl Item {
         look_up: impl Fn(&str) -> Option<FieldId>,
         place: Place,
     ) -> Option<FieldId> {
-        let expected = self.expected(place).find(|id| words::is_same(id.field().xml.as_bytes(), name.as_bytes()));
+        let expected = self.expected(place, |id| words::is_same(id.field().xml.as_bytes(), name.as_bytes()));
         let id = if let Some(id) = expected {
             id
         } else {
@@ -260,28 +267,39 @@ impl Item {
     }
 
     fn push(&mut self, id: Option<FieldId>, mut occurrence: Occurrence) {
-        self.taken += 1;
-        let text = self.span(&occurrence.value);
-        // Most of them by far, so they go the short way.
-        if let Some(id) = id
-            && FieldSet::PLAIN.contains(id)
-            && is_trimmed(text)
-        {
-            return self.chain(id, occurrence);
-        }
         let Some(id) = id else {
-            occurrence.value = within(&occurrence.value, meant(Kind::Text, text));
+            self.taken += 1;
+            occurrence.value = within(&occurrence.value, meant(Kind::Text, self.span(&occurrence.value)));
             self.others.push(narrow(self.occurrences.len()));
             self.occurrences.push(occurrence);
             return;
         };
+        self.push_declared(id, occurrence);
+    }
+
+    #[inline]
+    fn push_declared(&mut self, id: FieldId, occurrence: Occurrence) {
+        self.taken += 1;
+        let text = &self.text.as_bytes()[occurrence.value.start as usize..occurrence.value.end as usize];
+        // Most of them by far, so they go the short way.
+        if means_itself(FieldSet::TEXTS.contains(id), text)
+            && !(FieldSet::SEVERAL.contains(id) && may_be_changed(id, text))
+        {
+            self.chain(id, occurrence);
+        } else {
+            self.push_meaning(id, occurrence);
+        }
+    }
+
+    /// Takes what a text means, which may be several values or none.
+    fn push_meaning(&mut self, id: FieldId, mut occurrence: Occurrence) {
         let field = id.field();
-        if field.origin == Origin::List && field.kind != Kind::Attachment && may_hold_several(text) {
+        if FieldSet::SEVERAL.contains(id) && may_hold_several(self.span(&occurrence.value).as_bytes()) {
             let mut rest = occurrence.value.clone();
             while let Some((value, end)) = each(id, self.span(&rest)) {
                 let is_last = self.taken >= MOST_VALUES;
                 let value = if is_last { rest.clone() } else { within(&rest, value) };
-                self.chain(id, Occurrence { value, ..occurrence.clone() });
+                self.chain_upper(id, Occurrence { value, ..occurrence.clone() });
                 if is_last {
                     return;
                 }
@@ -290,19 +308,25 @@ impl Item {
             }
             return;
         }
-        let value = meant(field.kind, text);
+        let value = meant(field.kind, self.span(&occurrence.value));
         if !value.is_empty() || field.kind == Kind::Attachment {
             occurrence.value = within(&occurrence.value, value);
-            self.chain(id, occurrence);
+            self.chain_upper(id, occurrence);
         }
     }
 
-    /// Puts an occurrence behind the others of its field.
-    fn chain(&mut self, id: FieldId, mut occurrence: Occurrence) {
-        if id == FieldId::Cve && self.span(&occurrence.value).bytes().any(|byte| byte.is_ascii_lowercase()) {
+    /// As [`chain`](Self::chain), with a CVE in capitals.
+    fn chain_upper(&mut self, id: FieldId, mut occurrence: Occurrence) {
+        if id == FieldId::Cve && may_be_changed(id, self.span(&occurrence.value).as_bytes()) {
             let upper = self.span(&occurrence.value).to_ascii_uppercase();
             occurrence.value = self.keep(&upper);
         }
+        self.chain(id, occurrence);
+    }
+
+    /// Puts an occurrence behind the others of its field.
+    #[inline]
+    fn chain(&mut self, id: FieldId, occurrence: Occurrence) {
         let at = narrow(self.occurrences.len());
         self.occurrences.push(occurrence);
         let (first, last) = &mut self.ends[id as usize];

@@ -17,6 +17,7 @@ mod item;
 mod kind;
 mod namespaces;
 mod rating;
+mod repeats;
 mod severity;
 mod spelling;
 mod value;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     item::{Item, Occurrence, Opened, Place},
     namespaces::{Level, NAMESPACE_BYTES, Namespaces, is_declaration, split},
     rating::{RATINGS, RatingCounts, rating_name, rating_of_severity, rating_of_word},
+    repeats::{RepeatFinder, Repeats},
     severity::severity,
     spelling::{boolean, day, decimal, integer, meant, number},
     value::Value,

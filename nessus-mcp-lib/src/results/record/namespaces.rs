@@ -103,6 +103,7 @@ impl Namespaces {
 }
 
 /// Whether an attribute declares a namespace.
+#[inline]
 pub(crate) fn is_declaration(attribute: &str) -> bool {
     attribute.strip_prefix("xmlns").is_some_and(|rest| rest.is_empty() || rest.starts_with(':'))
 }

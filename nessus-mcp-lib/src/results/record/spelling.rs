@@ -7,21 +7,21 @@ use super::{
     severity::severity,
 };
 
-/// Whether a text certainly has no white space around it, and is not empty.
-pub(super) fn is_trimmed(text: &str) -> bool {
-    let is_graphic = |byte: Option<&u8>| byte.is_some_and(u8::is_ascii_graphic);
-    is_graphic(text.as_bytes().first()) && is_graphic(text.as_bytes().last())
+/// Whether a text certainly is its [meaning](meant) in a field of text, and where that is not `of_text` in every other field
+/// too: nearly all are.
+#[inline]
+pub(super) fn means_itself(of_text: bool, text: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (text.first(), text.last()) else { return false };
+    first.is_ascii_graphic()
+        && last.is_ascii_graphic()
+        // What says that there is nothing begins so, and a number with what is left away before it.
+        && (of_text || !matches!(first, b'0' | b'+' | b'-' | b'n' | b'N') || text == b"0")
 }
 
 /// The part of a text that is its meaning in a field of this kind: without white space around it, and without `+` and zeros
 /// before a whole number. Empty where the text says that there is nothing.
 pub(crate) fn meant(kind: Kind, text: &str) -> Range<usize> {
-    let whole = if is_trimmed(text) {
-        0..text.len()
-    } else {
-        let end = text.trim_end().len();
-        end - text[..end].trim_start().len()..end
-    };
+    let whole = trimmed(text);
     if matches!(kind, Kind::Text | Kind::Host | Kind::Name | Kind::Outcome | Kind::Attachment) {
         return whole;
     }
@@ -41,14 +41,59 @@ pub(crate) fn meant(kind: Kind, text: &str) -> Range<usize> {
     }
 }
 
+/// A text without the white space around it.
+fn trimmed(text: &str) -> Range<usize> {
+    let bytes = text.as_bytes();
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t'..=b'\r');
+    let begin = bytes.iter().position(|byte| !is_space(byte)).unwrap_or(bytes.len());
+    let end = bytes[begin..].iter().rposition(|byte| !is_space(byte)).map_or(begin, |last| begin + last + 1);
+    let is_ascii = |byte: Option<&u8>| byte.is_none_or(u8::is_ascii);
+    if is_ascii(bytes[begin..end].first()) && is_ascii(bytes[begin..end].last()) {
+        return begin..end;
+    }
+    // There is white space beyond ASCII.
+    let end = text.trim_end().len();
+    end - text[..end].trim_start().len()..end
+}
+
 /// Whether a text stands where a number, date or the like would, to say that there is none.
 fn is_nothing(text: &str) -> bool {
     text.is_empty() || ["n/a", "na", "none", "null", "-"].iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
+/// What stands between two values of a list, and small letters, which a CVE does not have.
+const SEPARATOR: u8 = 1;
+const SMALL_LETTER: u8 = 2;
+static CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let mut byte = 0_u8;
+    while byte < 128 {
+        if matches!(byte, b',' | b';') || byte.is_ascii_whitespace() {
+            classes[byte as usize] = SEPARATOR;
+        } else if byte.is_ascii_lowercase() {
+            classes[byte as usize] = SMALL_LETTER;
+        }
+        byte += 1;
+    }
+    classes
+};
+
+/// The classes of the bytes of a text.
+#[inline]
+fn classes(text: &[u8]) -> u8 {
+    text.iter().fold(0, |found, byte| found | CLASSES[usize::from(*byte)])
+}
+
 /// Whether an element of a list has what stands between two values; most have not.
-pub(super) fn may_hold_several(text: &str) -> bool {
-    text.bytes().any(|byte| matches!(byte, b',' | b';') || byte.is_ascii_whitespace())
+pub(super) fn may_hold_several(text: &[u8]) -> bool {
+    classes(text) & SEPARATOR != 0
+}
+
+/// Whether an element of a list may be another text, or several, than is written; most are not.
+#[inline]
+pub(super) fn may_be_changed(id: FieldId, text: &[u8]) -> bool {
+    let changing = if id == FieldId::Cve { SEPARATOR | SMALL_LETTER } else { SEPARATOR };
+    classes(text) & changing != 0
 }
 
 /// The first of the values that an element of a list holds, and where what comes after it begins.
@@ -119,6 +164,11 @@ pub(crate) fn decimal(text: &str) -> Option<f64> {
 
 /// `true`, `True`, `yes` or `1`, and their opposites.
 pub(crate) fn boolean(text: &str) -> Option<bool> {
+    match text {
+        "true" => return Some(true),
+        "false" => return Some(false),
+        _ => {}
+    }
     let is_one_of = |words: [&str; 3]| words.iter().any(|word| text.eq_ignore_ascii_case(word));
     if is_one_of(["true", "1", "yes"]) {
         Some(true)
@@ -134,6 +184,13 @@ pub(crate) fn boolean(text: &str) -> Option<bool> {
 ///
 /// A time of day and its offset are left aside: the day is the one that is written.
 pub(crate) fn day(text: &str) -> Option<u32> {
+    // As scanners write it.
+    if let [y1, y2, y3, y4, b'/', m1, m2, b'/', d1, d2] = text.as_bytes()
+        && [y1, y2, y3, y4, m1, m2, d1, d2].into_iter().all(u8::is_ascii_digit)
+    {
+        let two = |tens: &u8, ones: &u8| u32::from(tens - b'0') * 10 + u32::from(ones - b'0');
+        return calendar_day(two(y1, y2) * 100 + two(y3, y4), two(m1, m2), two(d1, d2));
+    }
     let mut rest = text.as_bytes();
     let (year, 4) = digits(&mut rest, 4) else { return None };
     let separator = *rest.first()?;
@@ -149,6 +206,10 @@ pub(crate) fn day(text: &str) -> Option<u32> {
     if !matches!(rest.first(), None | Some(b'T' | b't' | b' ')) {
         return None;
     }
+    calendar_day(year, month, day)
+}
+
+fn calendar_day(year: u32, month: u32, day: u32) -> Option<u32> {
     ((1..=12).contains(&month) && (1..=31).contains(&day)).then_some(year * 10_000 + month * 100 + day)
 }
 
@@ -162,7 +223,22 @@ fn digits(rest: &mut &[u8], most: usize) -> (u32, usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::results::record::{ALL, FieldSet};
+
+    proptest! {
+        #[test]
+        fn what_goes_the_short_way_means_the_same(text in "[ \n\u{A0}]{0,2}[01+nNaA/é.-]{0,4}[ \n\u{3000}]{0,2}") {
+            prop_assert_eq!(&text[trimmed(&text)], text.trim());
+            for id in ALL.iter().copied() {
+                if means_itself(FieldSet::TEXTS.contains(id), text.as_bytes()) {
+                    prop_assert_eq!(&text[meant(id.field().kind, &text)], &*text, "{:?}", id);
+                }
+            }
+        }
+    }
 
     #[test]
     fn the_meaning_of_a_text_is_found_in_it() {

@@ -11,7 +11,7 @@ use crate::results::{DEFAULT_CHARS, FilterSet, JsonNlConverter, LoginExpected, M
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
 
 fn view(export: &[u8], chars: usize) -> SummaryView {
-    ScanSummary::read(export, LoginExpected::NotSaid).unwrap().view(chars)
+    ScanSummary::read(std::io::Cursor::new(export), LoginExpected::NotSaid).unwrap().view(chars)
 }
 
 /// How many findings the filters show.
@@ -107,7 +107,7 @@ fn assert_names_have_rows(view: &SummaryView) {
 
 #[test]
 fn a_summary_has_the_sections_that_are_asked_for() {
-    let summary = ScanSummary::read(OFFICE, LoginExpected::NotSaid).unwrap();
+    let summary = ScanSummary::read(std::io::Cursor::new(OFFICE), LoginExpected::NotSaid).unwrap();
     let whole = serde_json::to_value(summary.view(DEFAULT_CHARS)).unwrap();
     for section in SummarySection::ALL {
         let view = summary.view_of(&[section], DEFAULT_CHARS);

@@ -31,21 +31,41 @@ pub(crate) const fn first(found: u64) -> Option<usize> {
     if found == 0 { None } else { Some(found.trailing_zeros() as usize / 8) }
 }
 
-/// Whether two names are the same; most have 8 to 16 bytes, which are two pairs of words that may overlap.
+/// Whether two names are the same; most have 8 to 16 bytes, which are two pairs of words that may overlap, or half of that.
+#[inline]
 pub(crate) fn is_same(left: &[u8], right: &[u8]) -> bool {
-    if left.len() != right.len() || left.len() > 16 {
+    if left.len() != right.len() {
+        return false;
+    }
+    if left.len() > 16 {
         return left == right;
     }
-    let ends = |name: &'_ [u8]| Some((*name.first_chunk::<8>()?, *name.last_chunk::<8>()?));
-    match (ends(left), ends(right)) {
-        (Some(left), Some(right)) => left == right,
-        _ => left.iter().eq(right),
-    }
+    ends::<8>(left, right).or_else(|| ends::<4>(left, right)).unwrap_or_else(|| left.iter().eq(right))
+}
+
+/// Whether two names are the same in their first and their last bytes, where they have so many.
+#[inline]
+fn ends<const N: usize>(left: &[u8], right: &[u8]) -> Option<bool> {
+    let first = left.first_chunk::<N>()? == right.first_chunk::<N>()?;
+    Some(first && left.last_chunk::<N>()? == right.last_chunk::<N>()?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn names_differ_in_any_byte() {
+        for length in 0..40 {
+            let name: Vec<u8> = (b'a'..).take(length).collect();
+            assert!(is_same(&name, &name.clone()) && !is_same(&name, &[&name[..], b"x"].concat()));
+            for at in 0..length {
+                let mut other = name.clone();
+                other[at] = b'_';
+                assert!(!is_same(&name, &other), "{length} {at}");
+            }
+        }
+    }
 
     #[test]
     fn the_first_is_found_whatever_stands_around_it() {

@@ -483,6 +483,7 @@ fn warnings(found: &Warnings) -> Vec<Warning> {
         ("text_between_elements_left_out", repairs.stray_texts),
         ("attributes_left_out", repairs.left_out_attributes),
         ("host_properties_after_items", repairs.late_properties),
+        ("findings_of_repeated_hosts_not_united", repairs.findings_not_united),
     ];
     let others = others.into_iter().map(|(what, count)| Warning { what, field: None, count });
     type_mismatches.chain(others.filter(|warning| warning.count > 0)).collect()

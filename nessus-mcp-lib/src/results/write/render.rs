@@ -97,6 +97,35 @@ pub(crate) fn write_group(
     renderer.cuts()
 }
 
+/// The text of a field that has only one.
+#[inline]
+fn only_text<'r>(record: &Record<'r>, id: FieldId) -> Option<&'r str> {
+    match id.field().origin {
+        Origin::Host => record.host.get(id),
+        // A compliance check has no ratings.
+        _ if FieldSet::RATINGS.contains(id) && record.kind() == RecordKind::Compliance => None,
+        Origin::Element | Origin::Attribute => {
+            let mut values = record.item.values(id);
+            values.next().filter(|_| values.next().is_none())
+        }
+        _ => None,
+    }
+}
+
+/// Whether JSON has a whole number in the same digits, and no other.
+fn is_whole_number(text: &[u8]) -> bool {
+    match text {
+        [b'0'] => true,
+        [b'1'..=b'9', rest @ ..] => rest.len() < 18 && rest.iter().all(u8::is_ascii_digit),
+        _ => false,
+    }
+}
+
+/// Whether JSON has a decimal number in the same digits, and no other: scores have one behind the point.
+fn is_decimal_number(text: &[u8]) -> bool {
+    matches!(text, [whole @ .., b'.', b'0'..=b'9'] if whole.len() < 6 && is_whole_number(whole))
+}
+
 struct Renderer<'l> {
     line: &'l mut Vec<u8>,
     limit: Limit,
@@ -165,14 +194,12 @@ impl Renderer<'_> {
         let is_untrusted = id.is_untrusted(|| record.kind());
         let field = id.field();
         self.line.extend_from_slice(field.key.as_bytes());
-        if field.origin == Origin::Element && field.kind == Kind::Text {
-            // Most fields by far, so they go the short way.
-            let mut values = record.item.values(id);
-            if let (Some(only), None) = (values.next(), values.next()) {
-                self.text(only, is_untrusted);
-                self.end(id.name());
-                return Ok(());
-            }
+        // Most fields by far, so they go the short way.
+        if let Some(only) = only_text(record, id)
+            && self.as_written(field.kind, only, is_untrusted)
+        {
+            self.end(id.name());
+            return Ok(());
         }
         if id.is_list() {
             self.line.push(b'[');
@@ -205,6 +232,19 @@ impl Renderer<'_> {
         }
         self.end(id.name());
         Ok(())
+    }
+
+    /// Writes a value without looking for its type, where it is a text, or a number as JSON has it; whether it is.
+    fn as_written(&mut self, kind: Kind, text: &str, is_untrusted: bool) -> bool {
+        match kind {
+            // What is no date is shown as it is, too.
+            Kind::Text | Kind::Host | Kind::Name | Kind::Date => self.text(text, is_untrusted),
+            Kind::Integer if is_whole_number(text.as_bytes()) => self.line.extend_from_slice(text.as_bytes()),
+            Kind::Number if is_decimal_number(text.as_bytes()) => self.line.extend_from_slice(text.as_bytes()),
+            Kind::Boolean if matches!(text, "true" | "false") => self.line.extend_from_slice(text.as_bytes()),
+            _ => return false,
+        }
+        true
     }
 
     /// The undeclared elements and attributes, by name; several of one name are a list.
@@ -326,5 +366,31 @@ impl Renderer<'_> {
             shown = &shown[..end];
         }
         escape::text(self.line, shown);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_written_as_their_type_is(text in "-?[0-9]{0,20}(\\.[0-9]{0,2})?") {
+            if is_whole_number(text.as_bytes()) {
+                prop_assert_eq!(&serde_json::to_string(&text.parse::<i64>().unwrap()).unwrap(), &text);
+            }
+            if is_decimal_number(text.as_bytes()) {
+                prop_assert_eq!(&serde_json::to_string(&text.parse::<f64>().unwrap()).unwrap(), &text);
+            }
+        }
+    }
+
+    #[test]
+    fn the_usual_numbers_are_known() {
+        assert!(["0", "443", "123456789012345678"].iter().all(|text| is_whole_number(text.as_bytes())));
+        assert!(["0.0", "9.8", "10.0"].iter().all(|text| is_decimal_number(text.as_bytes())));
+        assert!(!["", "00", "1.", ".5", "1.50"].iter().any(|text| is_decimal_number(text.as_bytes())));
     }
 }

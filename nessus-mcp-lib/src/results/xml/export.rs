@@ -1,6 +1,6 @@
 //! The structure of an export: what may stand where, and how it must end.
 
-use std::io::BufRead;
+use std::{io::BufRead, rc::Rc};
 
 use quick_xml::events::{BytesStart, Event};
 use serde::{Deserialize, Serialize};
@@ -16,7 +16,7 @@ use crate::{
     error::excerpt,
     results::{
         error::ResultsError,
-        record::{FieldId, Host, Item, Level, meant, split},
+        record::{FieldId, Host, Item, Level, Repeats, meant, split},
     },
 };
 
@@ -30,6 +30,8 @@ pub(crate) enum Step {
     HostStart,
     /// An item: it and its host's properties are known.
     Item,
+    /// An item that repeats a finding of another block of the machine, where a reader [knows](ExportReader::knowing) it.
+    Repeated,
     /// The end of a host.
     HostEnd,
     /// The end of the file, in order.
@@ -90,6 +92,7 @@ pub(crate) struct ExportReader<R> {
     pending_end: bool,
     /// Whether items in their usual form are read the quick way; otherwise only in tests.
     is_quick: bool,
+    repeats: Option<Rc<Repeats>>,
 }
 
 impl<R: BufRead> ExportReader<R> {
@@ -107,6 +110,7 @@ impl<R: BufRead> ExportReader<R> {
             content: Content::Nothing,
             pending_end: false,
             is_quick: true,
+            repeats: None,
         }
     }
 
@@ -118,9 +122,16 @@ impl<R: BufRead> ExportReader<R> {
         Self { place: Place::Host, host, content: Content::Report, ..reader }
     }
 
-    /// Also keeps what the policy says about what the scan looks at.
-    pub(crate) fn keeping_scope(mut self) -> Self {
-        self.header.scope = Some(PolicyScope::default());
+    /// Also keeps what the policy says about what the scan looks at, where that `is_wanted`.
+    pub(crate) fn with_scope(mut self, is_wanted: bool) -> Self {
+        self.header.scope = is_wanted.then(PolicyScope::default);
+        self
+    }
+
+    /// Knows which items repeat findings, and what keys say of hosts.
+    pub(crate) fn knowing(mut self, repeats: Option<&Rc<Repeats>>) -> Self {
+        self.source.repairs.findings_not_united = repeats.map_or(0, |repeats| repeats.not_compared);
+        self.repeats = repeats.cloned();
         self
     }
 
@@ -174,8 +185,7 @@ impl<R: BufRead> ExportReader<R> {
         loop {
             self.between()?;
             if self.is_quick && self.place == Place::Host && self.source.quick_item(&mut self.item) {
-                self.host_items += 1;
-                return Ok(Step::Item);
+                return Ok(self.end_item());
             }
             let offset = self.source.position();
             let (element, empty) = match self.source.event(buffer)? {
@@ -195,8 +205,7 @@ impl<R: BufRead> ExportReader<R> {
                         self.source.item_children(&mut self.item, buffer)?;
                     }
                     self.item.length = self.source.position() - offset;
-                    self.host_items += 1;
-                    return Ok(Step::Item);
+                    return Ok(self.end_item());
                 }
                 Element::Host => {
                     self.pending_end = empty;
@@ -214,6 +223,12 @@ impl<R: BufRead> ExportReader<R> {
                 Element::Properties | Element::Policy | Element::Unknown => {}
             }
         }
+    }
+
+    fn end_item(&mut self) -> Step {
+        self.host_items += 1;
+        let is_repeated = self.repeats.as_ref().is_some_and(|repeats| repeats.has_item(self.item.offset));
+        if is_repeated { Step::Repeated } else { Step::Item }
     }
 
     /// Text between elements must be white space, and what comes before the root decides what the file is.
@@ -254,6 +269,10 @@ impl<R: BufRead> ExportReader<R> {
                 self.source.declare(tag, Level::Host)?;
                 self.host = Host::named(self.source.attribute(tag, "name")?.unwrap_or_default());
                 self.host.namespaces.clone_from(&self.source.names);
+                self.host.begin = offset;
+                if let Some(part) = self.repeats.as_ref().and_then(|repeats| repeats.part_of(offset)) {
+                    part.set(&mut self.host);
+                }
                 self.host_items = 0;
                 self.host_parent = self.place;
                 self.place = Place::Host;

@@ -34,5 +34,5 @@ pub(crate) use self::{
     plugin_set::PluginSetPrint,
     policy_scope::{LeftOut, PolicyScope},
     repairs::RepairCounts,
-    walk::{Visit, buffered, walk, walk_with_scope},
+    walk::{Visit, buffered, reader, repeats, steps, walk, walk_united, walk_united_with_scope},
 };

@@ -24,7 +24,18 @@ pub(crate) struct PluginSetPrint {
 impl PluginSetPrint {
     /// Takes in the next bytes of the list, and shows `each` the numbers that have ended.
     pub(super) fn see(&mut self, bytes: &[u8], mut each: impl FnMut(u64)) {
-        for byte in bytes {
+        let mut rest = bytes.iter();
+        while let Some(byte) = rest.next() {
+            // Nearly all are digits, which follow each other.
+            if let (None, Some(mut number), b'0'..=b'9') = (self.reference, self.number, *byte) {
+                number = with_digit(number, *byte);
+                while let Some(byte) = rest.as_slice().first().filter(|byte| byte.is_ascii_digit()) {
+                    number = with_digit(number, *byte);
+                    rest.next();
+                }
+                self.number = Some(number);
+                continue;
+            }
             match &mut self.reference {
                 Some(name) => {
                     name.rotate_left(1);
@@ -45,8 +56,7 @@ impl PluginSetPrint {
 
     fn character(&mut self, character: u8, each: impl FnMut(u64)) {
         if character.is_ascii_digit() {
-            let digit = u64::from(character - b'0');
-            self.number = Some(self.number.unwrap_or(0).wrapping_mul(10).wrapping_add(digit));
+            self.number = Some(with_digit(self.number.unwrap_or(0), character));
         } else {
             self.end_number(each);
         }
@@ -69,6 +79,10 @@ impl PluginSetPrint {
         self.plugins += 1;
         self.sum = self.sum.wrapping_add(mixed(number));
     }
+}
+
+fn with_digit(number: u64, digit: u8) -> u64 {
+    number.wrapping_mul(10).wrapping_add(u64::from(digit - b'0'))
 }
 
 /// The sum in hexadecimal digits.

@@ -98,11 +98,12 @@ fn read_children(
         }
         let begin = rest.start + 1;
         // There is an end tag behind the range, so there are bytes to look at.
-        let expected = item.expected(Place::Child).find(|id| {
+        let expected = item.expected(Place::Child, |id| {
             let name = id.field().xml.as_bytes();
             let end = begin + name.len();
-            let is_meant = is_usual || !name.starts_with(b"cm:");
-            bytes.get(end) == Some(&b'>') && words::is_same(&bytes[begin..end], name) && is_meant
+            bytes.get(end) == Some(&b'>')
+                && words::is_same(&bytes[begin..end], name)
+                && (is_usual || !name.starts_with(b"cm:"))
         });
         let (id, name, meant) = if let Some(id) = expected {
             item.take(id, Place::Child);

@@ -15,4 +15,7 @@ pub(crate) struct RepairCounts {
     pub left_out_attributes: u64,
     /// Hosts whose properties came after their first item, so that earlier items lack them.
     pub late_properties: u64,
+    /// Findings of machines with several blocks that were too many to be compared: some may be there twice.
+    #[serde(default)]
+    pub findings_not_united: u64,
 }

@@ -19,7 +19,7 @@ fn fqdn(name: &str) -> String {
 
 fn compared(before: &[&str], after: &[&str]) -> DiffView {
     let (before, after) = (export(before), export(after));
-    let mut diff = ScanDiff::read(before.as_bytes(), after.as_bytes()).unwrap();
+    let mut diff = ScanDiff::read(std::io::Cursor::new(&before), std::io::Cursor::new(&after)).unwrap();
     diff.read_outputs(before.as_bytes(), after.as_bytes()).unwrap();
     diff.view(DEFAULT_CHARS)
 }

@@ -89,7 +89,7 @@ fn written(blocks: &[Block], name: impl Fn(&str) -> String) -> String {
 
 /// The whole answer, names in lower case.
 fn answer(before: &str, after: &str) -> String {
-    let mut diff = ScanDiff::read(before.as_bytes(), after.as_bytes()).unwrap();
+    let mut diff = ScanDiff::read(std::io::Cursor::new(before), std::io::Cursor::new(after)).unwrap();
     diff.read_outputs(before.as_bytes(), after.as_bytes()).unwrap();
     serde_json::to_string_pretty(&diff.view(1_000_000)).unwrap().to_lowercase()
 }

@@ -192,6 +192,10 @@ impl<W: Write> Sink for Html<'_, W> {
         self.overview.look(visit, matches);
     }
 
+    fn forget(&mut self) {
+        self.overview = Overview::new(self.query.kind);
+    }
+
     fn begin(&mut self, first_pass: &FirstPass<'_>) -> Result<(), ResultsError> {
         self.columns = self.query.projection.shown(&first_pass.present).to_vec();
         self.head(first_pass).map_err(ResultsError::Write)

@@ -234,7 +234,7 @@ impl Judge {
     pub(crate) fn visit(&mut self, visit: Visit<'_>) -> Option<Judgement> {
         match visit {
             Visit::HostStart => self.signs = Signs::default(),
-            Visit::Item(record) => self.signs.see(&record),
+            Visit::Item(record) | Visit::Repeated(record) => self.signs.see(&record),
             Visit::HostEnd(host) => return Some(self.judge(host)),
             Visit::End(_) => {}
         }
@@ -338,36 +338,32 @@ fn listed(
     machines: &Machines,
     most: usize,
 ) -> Vec<HostAuthentication> {
-    let mut hosts: Vec<HostAuthentication> = Vec::new();
-    let mut places: HashMap<usize, usize> = HashMap::new();
+    let mut shown: HashMap<usize, (Verdict, Kept)> = HashMap::new();
     let kept = kept.into_iter().flat_map(|(verdict, kept)| kept.into_iter().map(move |kept| (verdict, kept)));
-    for (verdict, (key, cause, evidence, host, block)) in kept {
-        let found = HostAuthentication { host, verdict, cause, evidence };
-        let machine = machines.of(block);
-        if judgements.get(machine) != Some(&Judgement::Live(found.verdict, found.cause)) {
+    for (verdict, kept) in kept {
+        let machine = machines.of(kept.4);
+        if judgements.get(machine) != Some(&Judgement::Live(verdict, kept.1)) {
             continue;
         }
-        match places.get(&machine) {
-            None if hosts.len() < most => {
-                if machines.has_repeated() {
-                    places.insert(machine, hosts.len());
-                }
-                hosts.push(found);
-            }
-            // A name says more than the address, which came first.
-            Some(place) if matches!(key, NameKey::Name(_)) => {
-                if let Some(listed) = hosts.get_mut(*place).filter(|listed| is_address(&listed.host)) {
-                    *listed = found;
-                }
-            }
-            _ => {}
+        // A name says more than an address.
+        let rank = |(key, cause, evidence, host, _): &Kept| {
+            (matches!(key, NameKey::Address(_)), key.clone(), *cause, evidence.clone(), host.clone())
+        };
+        match shown.get_mut(&machine) {
+            None => drop(shown.insert(machine, (verdict, kept))),
+            Some(known) if rank(&kept) < rank(&known.1) => *known = (verdict, kept),
+            Some(_) => {}
         }
     }
-    hosts
-}
-
-fn is_address(name: &str) -> bool {
-    matches!(NameKey::of(name), NameKey::Address(_))
+    let mut shown: Vec<(Verdict, Kept)> = shown.into_values().collect();
+    shown.sort_unstable();
+    let listed = |(verdict, (_, cause, evidence, host, _)): (Verdict, Kept)| HostAuthentication {
+        host,
+        verdict,
+        cause,
+        evidence,
+    };
+    shown.into_iter().take(most).map(listed).collect()
 }
 
 fn status(counts: &VerdictCounts, expected: LoginExpected, share: f64) -> AuthenticationStatus {

@@ -8,7 +8,7 @@ use crate::results::{Validation, ValidationReport};
 const VERDICTS: &[u8] = include_bytes!("../../../../../fixtures/exports/login_verdicts.nessus");
 
 fn report(input: &[u8], login: LoginExpected) -> ValidationReport {
-    Validation::new().login(login).run(input).unwrap()
+    Validation::new().login(login).run(std::io::Cursor::new(input)).unwrap()
 }
 
 /// One host with these properties and items.
@@ -63,7 +63,7 @@ fn the_report_looks_like_this() {
         .targets("192.0.2.101-120".parse().unwrap())
         .reported_hosts(15)
         .hosts_listed(2)
-        .run(VERDICTS);
+        .run(std::io::Cursor::new(VERDICTS));
     insta::assert_json_snapshot!(report.unwrap());
 }
 
@@ -212,7 +212,11 @@ fn the_status_of_a_scan_follows_from_its_hosts_and_from_what_was_wanted() {
         assert_eq!(found, status, "{tags:?} {expected:?}");
     }
     let mostly = export(&[TAG_YES, TAG_YES, TAG_YES, TAG_NO]);
-    let lowered = Validation::new().login(LoginExpected::Yes).authenticated_share(0.75).run(mostly.as_bytes()).unwrap();
+    let lowered = Validation::new()
+        .login(LoginExpected::Yes)
+        .authenticated_share(0.75)
+        .run(std::io::Cursor::new(mostly))
+        .unwrap();
     assert_eq!(lowered.authentication.status, AuthenticationStatus::Success);
     assert_eq!(lowered.warnings[0].code, "authentication_incomplete");
 }
@@ -238,7 +242,7 @@ fn an_untrusted_scan_is_not_blamed_for_what_it_did_not_try() {
 
 #[test]
 fn lists_are_bounded_and_say_so() {
-    let report = Validation::new().hosts_listed(3).run(VERDICTS).unwrap();
+    let report = Validation::new().hosts_listed(3).run(std::io::Cursor::new(VERDICTS)).unwrap();
     assert_eq!((report.authentication.hosts.len(), report.authentication.hosts_left_out), (3, 11));
     assert!(
         report.authentication.hosts.iter().all(|host| host.verdict <= Verdict::Partial),
@@ -248,9 +252,16 @@ fn lists_are_bounded_and_say_so() {
 
 #[test]
 fn a_licence_that_is_too_small_is_said() {
-    let report = Validation::new().targets("192.0.2.0/24".parse().unwrap()).licensed_hosts(16).run(VERDICTS).unwrap();
+    let report = Validation::new()
+        .targets("192.0.2.0/24".parse().unwrap())
+        .licensed_hosts(16)
+        .run(std::io::Cursor::new(VERDICTS))
+        .unwrap();
     assert_eq!(report.warnings[0].code, "licence_limit");
-    let report =
-        Validation::new().targets("192.0.2.101-116".parse().unwrap()).licensed_hosts(16).run(VERDICTS).unwrap();
+    let report = Validation::new()
+        .targets("192.0.2.101-116".parse().unwrap())
+        .licensed_hosts(16)
+        .run(std::io::Cursor::new(VERDICTS))
+        .unwrap();
     assert!(report.warnings.iter().all(|warning| warning.code != "licence_limit"));
 }

@@ -15,7 +15,7 @@ fn each_record(export: &[u8], mut take: impl FnMut(Record<'_>)) {
         match reader.next().unwrap() {
             Step::Item => take(Record { host: reader.host(), item: reader.item() }),
             Step::End => return,
-            Step::HostStart | Step::HostEnd => {}
+            Step::HostStart | Step::HostEnd | Step::Repeated => {}
         }
     }
 }

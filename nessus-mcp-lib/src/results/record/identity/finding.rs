@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::{
@@ -85,13 +86,18 @@ impl FindingPart {
 
 /// What a key says of the host: its name in DNS and its address; where there is only one of them, that one; where there is
 /// none, what was scanned.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct HostPart([u8; 16]);
 
 impl HostPart {
     /// Of the host of a finding; computed once for a host.
     pub(crate) fn of_host(host: &Host) -> Self {
         Self(host.part(|| Self::of(&HostEvidence::of(host)).0))
+    }
+
+    /// Makes it what keys say of a host.
+    pub(crate) fn set(self, host: &mut Host) {
+        host.set_part(self.0);
     }
 
     /// Of what an export says of a machine.

@@ -351,14 +351,14 @@ fn what_is_no_complete_export_is_named_and_nothing_is_written() {
         let error = result.expect_err(&shown);
         assert_eq!(error.code(), code, "{error}: {shown}");
         assert!(output.is_empty(), "nothing is written: {shown}");
-        assert_eq!(validate(&*input).unwrap_err().code(), code, "{shown}");
+        assert_eq!(validate(std::io::Cursor::new(&*input)).unwrap_err().code(), code, "{shown}");
     }
 }
 
 #[test]
 fn an_error_says_where() {
     let truncated = include_bytes!("../../../../../fixtures/exports/truncated.nessus");
-    let error = validate(&truncated[..]).unwrap_err();
+    let error = validate(std::io::Cursor::new(&truncated)).unwrap_err();
     let at = error.location().unwrap();
     assert_eq!((at.host.as_deref(), at.plugin.as_deref()), (Some("db01.office.example"), Some("910010")));
     assert_eq!(at.offset, truncated.len() as u64);
@@ -366,7 +366,7 @@ fn an_error_says_where() {
 
 #[test]
 fn the_counts_are_those_of_the_file() {
-    let stats = validate(OFFICE).unwrap();
+    let stats = validate(std::io::Cursor::new(OFFICE)).unwrap();
     assert_eq!((stats.hosts, stats.items, stats.compliance_items), (5, 23, 1));
     assert_eq!(
         (stats.hosts_without_findings, &stats.hosts_without_findings_names[..]),
@@ -442,13 +442,13 @@ proptest! {
             }
         }
         // The same through a reader that gives a few bytes at a time.
-        let stats = validate(std::io::BufReader::with_capacity(chunk, &*input)).unwrap();
+        let stats = validate(std::io::BufReader::with_capacity(chunk, std::io::Cursor::new(&*input))).unwrap();
         prop_assert_eq!(stats.items, items.len() as u64);
     }
 
     #[test]
     fn no_input_panics(input in prop::collection::vec(any::<u8>(), 0..200), at in 0..OFFICE.len(), cut in 0..50_usize) {
-        let _ = validate(&*input);
+        let _ = validate(std::io::Cursor::new(&*input));
         let mut damaged = OFFICE.to_vec();
         damaged.splice(at..(at + cut).min(OFFICE.len()), input);
         let mut output = Vec::new();

@@ -243,7 +243,7 @@ fn keys_of(hosts: &[Vec<Seen>], noise: &Noise, turned: bool) -> Vec<String> {
         match reader.next().unwrap() {
             Step::Item => keys.push(Record { host: reader.host(), item: reader.item() }.key().to_string()),
             Step::End => break,
-            Step::HostStart | Step::HostEnd => {}
+            Step::HostStart | Step::HostEnd | Step::Repeated => {}
         }
     }
     keys.sort();

@@ -152,7 +152,7 @@ fn a_field_of_the_other_kind_is_refused_and_the_kind_is_named() {
 #[test]
 fn the_counts_of_an_answer_are_its_lines() {
     for export in [OFFICE, COMPLIANCE, &export(PASSED)] {
-        let stats = validate(export).unwrap();
+        let stats = validate(std::io::Cursor::new(export)).unwrap();
         let mut all = 0;
         for kind in RecordKind::ALL {
             let lines = convert(export, Query::builder().kind(kind)).unwrap();
@@ -180,7 +180,9 @@ fn the_counts_of_an_answer_are_its_lines() {
         {
             assert_eq!(counted(json!({"cm:compliance-result": word}), RecordKind::Compliance), count, "{word}");
         }
-        let of_summary = ScanSummary::read(export, crate::results::LoginExpected::NotSaid).unwrap().view(100_000);
+        let of_summary = ScanSummary::read(std::io::Cursor::new(export), crate::results::LoginExpected::NotSaid)
+            .unwrap()
+            .view(100_000);
         assert_eq!(of_summary.counts.severity_counts, stats.severity_counts);
         for row in of_summary.compliance.into_iter().flat_map(|view| view.by_check.shown) {
             let ComplianceCounts { passed, failed, warning, error, other } = row.compliance_counts;
@@ -212,7 +214,7 @@ fn the_index_knows_the_kind() {
         // Without filters, no item has to be read to know its kind and its place.
         let query = Query::builder().kind(kind).build().unwrap();
         let found = index::search(&index, &query, &mut Cursor::new(Vec::new())).unwrap();
-        assert_eq!(found.matched, validate(COMPLIANCE).unwrap().of_kind(kind));
+        assert_eq!(found.matched, validate(std::io::Cursor::new(COMPLIANCE)).unwrap().of_kind(kind));
     }
 }
 
