@@ -19,12 +19,14 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, SCANNERS};
 
 /// The tools that change something.
-const CHANGING: [&str; 6] = [
+const CHANGING: [&str; 8] = [
     "run_untrusted_scan",
     "run_trusted_scan",
     "run_privileged_scan",
     "run_authenticated_scan",
     "cancel_scan",
+    "pause_scan",
+    "resume_scan",
     "retry_scan",
 ];
 

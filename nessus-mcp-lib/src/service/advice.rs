@@ -185,6 +185,11 @@ const TABLE: &[(&[&str], &str)] = &[
          configured needs an operator.",
     ),
     (
+        &["paused"],
+        "The field pause says who holds it. resume_scan lets it go on if pause_scan has paused it; a window opens by itself \
+         (until). What somebody has paused on the scanner is resumed there, and stopped after a time.",
+    ),
+    (
         &["no_progress"],
         "Nothing has changed for a long time. One slow host can be the reason. The scan is stopped by itself when that lasts; \
          cancel_scan stops it now and keeps what was found.",

@@ -72,6 +72,7 @@ fn waiting(task: &Task, place: &Place, now: Timestamp) -> Option<&'static str> {
     match task.status {
         TaskStatus::Queued if is_next && queued >= UNCLAIMED => Some("no_worker"),
         TaskStatus::Queued if !is_next && queued >= LONG_IN_QUEUE => Some("queued_long"),
+        TaskStatus::Running if task.pause.is_some() => Some("paused"),
         TaskStatus::Running if unchanged.is_some_and(|unchanged| unchanged >= LONG_WITHOUT_CHANGE) => {
             Some("no_progress")
         }
@@ -118,7 +119,7 @@ mod tests {
     use super::*;
     use crate::{
         ids::{PoolName, TaskId, TraceId},
-        task::{LastError, Observation, ScanPayload, Step},
+        task::{LastError, Observation, Pause, PauseState, PausedBy, ScanPayload, Step},
     };
 
     const FREE: Place = Place { queue_position: Some(1), estimated_wait_seconds: Some(0), is_held: false };
@@ -154,6 +155,9 @@ mod tests {
         task.observation = Some(Observation::new("running", Some(40), Timestamp::from_millis(0)));
         assert_eq!(codes(&task, &BEHIND, 1799), [""; 0]);
         assert_eq!(codes(&task, &BEHIND, 1800), ["no_progress"]);
+        task.pause = Some(Pause::new(PausedBy::Request, PauseState::Paused, Timestamp::from_millis(0)));
+        assert_eq!(codes(&task, &BEHIND, 1800), ["paused"]);
+        task.pause = None;
         // What goes wrong is said instead.
         task.last_error = Some(LastError::new(Step::Watch, "scanner_unreachable", "m", Timestamp::from_millis(0)));
         assert_eq!(codes(&task, &BEHIND, 1800), ["scanner_unreachable"]);
