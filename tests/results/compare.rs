@@ -41,12 +41,14 @@ pub(crate) fn compare(export: &[u8]) -> Result<Agreed, String> {
     Ok(agreed)
 }
 
-/// The reference of an export that both can read, without what the engine leaves out because another block has it.
-pub(crate) fn shown(export: &[u8]) -> Export {
+/// What the reference reads, without what the engine leaves out.
+///
+/// # Errors
+/// That what is left out should not be.
+pub(crate) fn united(export: &[u8]) -> Result<Export, String> {
+    let found = RecordKind::ALL.map(|kind| engine::ask(export, engine::everything().kind(kind)).unwrap());
     let mut expected = reference::read(export).unwrap();
-    let [one, another] = RecordKind::ALL.map(|kind| engine::ask(export, engine::everything().kind(kind)).unwrap());
-    leave_out_repeated(&mut expected, &[&one, &another]).unwrap();
-    expected
+    leave_out_repeated(&mut expected, &found.each_ref()).map(|()| expected)
 }
 
 /// Leaves out what the engine does because another block of the machine has it, and holds the engine against the promise

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     arbitrary::{self, Texts},
-    blocks, compare,
+    blocks,
+    compare::united,
     engine::{self, Answer},
     filters::kinds,
     indexed::Indexed,
@@ -182,14 +183,14 @@ fn walk(ask: impl Fn(QueryBuilder) -> Result<Answer, ResultsError>, question: &Q
 
 /// Holds an answer against a plain count; how many groups there are.
 fn check(export: &[u8], question: &Question) -> usize {
-    let whole = compare::shown(export);
+    let whole = united(export).unwrap();
     let (mut all, mut expected) = (Plain::default(), BTreeMap::<String, Plain>::new());
-    for (at, item) in whole.items.iter().enumerate() {
-        let (item, machine) = (&item.fields, whole.machines[item.block]);
+    for (at, found) in whole.items.iter().enumerate() {
+        let (item, machine) = (&found.fields, &whole.machines[found.block]);
         if question.matches(item) {
-            all.add(question.kind, item, machine);
-            let group = expected.entry(key(question.by, question.kind, item, machine));
-            group.or_insert_with(|| Plain { first: at, ..Plain::default() }).add(question.kind, item, machine);
+            all.add(question.kind, item, *machine);
+            let group = expected.entry(key(question.by, question.kind, item, *machine));
+            group.or_insert_with(|| Plain { first: at, ..Plain::default() }).add(question.kind, item, *machine);
         }
     }
     let mut expected: Vec<(String, Plain)> = expected.into_iter().collect();

@@ -25,18 +25,23 @@ fn is_name(name: &str) -> bool {
     !names_of_all.contains(&name) && name.parse::<IpAddr>().is_err()
 }
 
-/// The number of each host's machine.
-pub(crate) fn of_blocks(hosts: &[Evidence]) -> Vec<usize> {
-    let mut numbers = Vec::new();
+/// The number of each host's machine, from 0 on by first appearance.
+pub(crate) fn of(hosts: &[Evidence]) -> Vec<usize> {
+    let mut count = 0;
     let mut machines = BTreeMap::new();
-    for (at, host) in hosts.iter().enumerate() {
+    let mut next = || {
+        count += 1;
+        count - 1
+    };
+    let mut numbers = Vec::new();
+    for host in hosts {
         let name = plain(&host.name);
         let same: BTreeSet<IpAddr> =
             hosts.iter().filter(|other| plain(&other.name) == name).filter_map(|other| other.address).collect();
         let only = (same.len() == 1 && !name.is_empty()).then(|| same.first().copied()).flatten();
         let address = host.address.or(only);
         if name.is_empty() && address.is_none() {
-            numbers.push(at);
+            numbers.push(next());
             continue;
         }
         let there = || hosts.iter().filter(|other| address.is_some() && other.address == address);
@@ -48,7 +53,7 @@ pub(crate) fn of_blocks(hosts: &[Evidence]) -> Vec<usize> {
         let scanned: BTreeSet<String> =
             there().map(|other| plain(&other.name)).filter(|name| is_name(name) && found.contains(name)).collect();
         let known = (!is_name(&name) && scanned.len() == 1).then(|| scanned.first().cloned()).flatten();
-        numbers.push(*machines.entry((known.unwrap_or(name), address)).or_insert(at));
+        numbers.push(*machines.entry((known.unwrap_or(name), address)).or_insert_with(&mut next));
     }
     numbers
 }

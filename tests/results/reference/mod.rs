@@ -13,7 +13,7 @@ mod spelling;
 mod table;
 mod text;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use roxmltree::{Document, Error, Node};
 use serde_json::{Map, Value};
@@ -105,8 +105,8 @@ fn walk(document: &Document<'_>) -> Result<Export, &'static str> {
             _ => {}
         }
     }
-    export.machines = machines::of_blocks(&hosts);
-    export.hosts = export.machines.iter().collect::<BTreeSet<_>>().len() as u64;
+    export.machines = machines::of(&hosts);
+    export.hosts = export.machines.iter().max().map_or(0, |last| *last as u64 + 1);
     match (has_report, has_policy) {
         (true, _) => Ok(export),
         (false, true) => Err("policy_only_export"),

@@ -35,7 +35,7 @@ use crate::results::{
 };
 
 /// Grows with every change of the layout or of what the columns mean.
-const VERSION: u32 = 5;
+const VERSION: u32 = 6;
 const MAGIC: &[u8] = b"nmcp-idx";
 const HEAD_BYTES: usize = 32;
 const PLACE_BYTES: usize = 20;
