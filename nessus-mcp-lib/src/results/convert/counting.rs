@@ -14,7 +14,7 @@ use crate::results::{
     error::ResultsError,
     judge::HostList,
     query::{Ask, GroupBy, GroupSort, Place, Query, Size},
-    record::{FieldId, RATINGS, Record, RecordKind, Value},
+    record::{FieldId, RATINGS, Record, Value},
 };
 
 /// The most groups that are held.
@@ -65,54 +65,65 @@ pub(crate) struct Counting<'q> {
     hosts: HostList,
     plugins: Plugins,
     groups: Option<Groups>,
+    hasher: RandomState,
 }
 
 impl<'q> Counting<'q> {
     pub(crate) fn new(query: &'q Query) -> Self {
         let groups = match query.ask {
-            Ask::Groups(by, sort) => Some(Groups::new(by, sort, query.kind)),
+            Ask::Groups(by, sort) => Some(Groups::new(by, sort)),
             Ask::Findings | Ask::Counts => None,
         };
-        Self { query, ratings: [0; RATINGS], hosts: HostList::default(), plugins: Plugins::default(), groups }
+        Self {
+            query,
+            ratings: [0; RATINGS],
+            hosts: HostList::default(),
+            plugins: Plugins::default(),
+            groups,
+            hasher: RandomState::new(),
+        }
     }
 
-    /// What must be known of an item with this rating on a host of this number. `first` gives the first value of a field, or
-    /// `None` when nothing can be said of it; then neither can be here.
+    /// What must be known of an item with this rating on a host of this number. `first` gives the first value of a field, and
+    /// `text` a number for the text of a group or nothing for no text. Each gives `None` when it cannot say; then neither can
+    /// this.
     pub(crate) fn facts<'v>(
         &self,
         rating: usize,
         host: u32,
         first: impl Fn(FieldId) -> Option<Option<Value<'v>>>,
+        text: impl Fn(GroupBy) -> Option<Option<u64>>,
     ) -> Option<Facts> {
-        let plugin = match first(FieldId::PluginId)? {
-            Some(Value::Integer(plugin)) => Some(plugin),
-            _ => None,
+        let whole = |id| {
+            first(id).map(|value| match value {
+                Some(Value::Integer(number)) => Some(number),
+                _ => None,
+            })
         };
-        let key = match &self.groups {
+        let plugin = whole(FieldId::PluginId)?;
+        let key = match self.groups.as_ref().map(|groups| groups.by) {
             None => None,
-            Some(groups) => match groups.by {
-                GroupBy::Host => Some(host.into()),
-                GroupBy::Severity | GroupBy::Result => Some(rating as u64),
-                GroupBy::Plugin => plugin.map(i64::cast_unsigned),
-                GroupBy::Port | GroupBy::Family | GroupBy::Solution | GroupBy::Check => {
-                    groups.by.fields(groups.kind).first().map(|id| first(*id)).unwrap_or_default()?.and_then(|value| {
-                        match value {
-                            Value::Integer(number) => Some(number.cast_unsigned()),
-                            Value::Text(text) => Some(groups.hasher.hash_one(text)),
-                            _ => None,
-                        }
-                    })
-                }
-            },
+            Some(GroupBy::Host) => Some(host.into()),
+            Some(GroupBy::Severity | GroupBy::Result) => Some(rating as u64),
+            Some(GroupBy::Plugin) => plugin.map(i64::cast_unsigned),
+            Some(GroupBy::Port) => whole(FieldId::Port)?.map(i64::cast_unsigned),
+            Some(by @ (GroupBy::Family | GroupBy::Solution | GroupBy::Check)) => text(by)?,
         };
         Some(Facts { rating, host, plugin, key })
     }
 
     /// What must be known of a record on a host of this number.
     pub(crate) fn facts_of(&self, record: &Record<'_>, host: u32) -> Facts {
+        /// No number that an index has for a text is so large.
+        const HASH: u64 = 1 << 63;
         let rating = record.rating();
-        let nothing = Facts { rating, host, plugin: None, key: None };
-        self.facts(rating, host, |id| Some(record.first(id))).unwrap_or(nothing)
+        let hashed = |by: GroupBy| by.text_of(record).map(|text| self.hasher.hash_one(text) | HASH);
+        self.facts(rating, host, |id| Some(record.first(id)), |by| Some(hashed(by))).unwrap_or(Facts {
+            rating,
+            host,
+            plugin: None,
+            key: None,
+        })
     }
 
     /// Counts a matching item. `place` says where it stands, which is asked of the first item of each group.
@@ -128,7 +139,7 @@ impl<'q> Counting<'q> {
     /// All together; `machine` gives the number of the machine that a host belongs to.
     pub(crate) fn finish(self, machine: impl Fn(u32) -> usize) -> Counts {
         let mut machines = Distinct::default();
-        let Self { query, ratings, hosts, plugins, groups } = self;
+        let Self { query, ratings, hosts, plugins, groups, .. } = self;
         let hosts = machines.count(hosts.iter().map(&machine)).into();
         let groups = groups.map(|groups| {
             let all = groups.finish(&plugins, &machine, &mut machines);
@@ -145,8 +156,6 @@ impl<'q> Counting<'q> {
 struct Groups {
     by: GroupBy,
     sort: GroupSort,
-    kind: RecordKind,
-    hasher: RandomState,
     /// The place of each among all, by what its items have in common.
     index: HashMap<Option<u64>, u32>,
     /// By first appearance.
@@ -163,9 +172,8 @@ struct Growing {
 }
 
 impl Groups {
-    fn new(by: GroupBy, sort: GroupSort, kind: RecordKind) -> Self {
-        let (hasher, index) = (RandomState::new(), HashMap::new());
-        Self { by, sort, kind, hasher, index, all: Vec::new(), plugins: HashSet::new() }
+    fn new(by: GroupBy, sort: GroupSort) -> Self {
+        Self { by, sort, index: HashMap::new(), all: Vec::new(), plugins: HashSet::new() }
     }
 
     fn add(&mut self, facts: Facts, plugin: Option<u32>, place: impl FnOnce() -> Place) -> Result<(), ResultsError> {

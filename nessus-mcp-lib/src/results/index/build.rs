@@ -6,7 +6,7 @@ use super::{
     about::{About, ExportIdentity, Shape},
     export_index::ExportIndex,
     file::Output,
-    row::Columns,
+    row::{Columns, Texts},
 };
 use crate::results::{
     convert::{Warnings, short},
@@ -33,7 +33,7 @@ pub struct IndexSummary {
 
 impl ExportIndex {
     /// Validates an export as [`validate`](crate::results::validate) does, and writes its index on the way, in memory that does
-    /// not grow with it but for some 50 bytes a host. `output` is to be kept also when the index is not usable, because it
+    /// not grow with it but for some 50 bytes a host, and 16 bytes for each of the first 131,072 solutions and families. `output` is to be kept also when the index is not usable, because it
     /// says so.
     ///
     /// # Errors
@@ -124,6 +124,7 @@ struct Builder<W: Write> {
     numbers: HashMap<String, u32>,
     shapes: Vec<Shape>,
     known: HashMap<Shape, u32>,
+    texts: Texts,
     /// Used again for every item.
     shape: Shape,
 }
@@ -141,6 +142,7 @@ impl<W: Write> Builder<W> {
             numbers: HashMap::new(),
             shapes: Vec::new(),
             known: HashMap::new(),
+            texts: Texts::default(),
             shape: Shape::default(),
         }
     }
@@ -159,7 +161,7 @@ impl<W: Write> Builder<W> {
         let host = u32::try_from(self.output.host_count() - 1).unwrap_or(u32::MAX);
         let shape = self.shape(record);
         self.is_possible = self.shapes.len() <= MOST_SHAPES && self.names.len() <= MOST_SHAPES;
-        let columns = Columns::of(record, host, shape, record.item.as_written().map_or(0, short));
+        let columns = Columns::of(record, host, shape, record.item.as_written().map_or(0, short), &mut self.texts);
         self.output.row(&columns.encode()).map_err(ResultsError::Write)
     }
 

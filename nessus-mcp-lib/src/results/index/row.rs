@@ -1,7 +1,12 @@
 //! What is kept of an item: its place, and the fields that most filters and orders look at.
 
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher, RandomState},
+};
+
 use crate::results::{
-    query::{Place, worst},
+    query::{GroupBy, Place, worst},
     record::{FieldId, Record, Severity, Value},
 };
 
@@ -11,9 +16,8 @@ pub(super) const ROW_BYTES: usize = 64;
 /// No value, and values that are not one plain value, of a whole number.
 const ABSENT: u32 = u32::MAX;
 const OTHER: u32 = u32::MAX - 1;
-/// The same of a decimal number: bits that no finite number has.
-const ABSENT_NUMBER: u64 = u64::MAX;
-const OTHER_NUMBER: u64 = u64::MAX - 1;
+/// What a score is multiplied by to be a whole number: they have at most five decimals.
+const SCORE_UNIT: f64 = 1e5;
 /// The same of a severity, and of a truth value.
 const ABSENT_SEVERITY: u8 = 5;
 const OTHER_SEVERITY: u8 = 6;
@@ -37,13 +41,60 @@ pub(super) struct Columns {
     pub shape: u32,
     pub severity: u8,
     pub exploit_available: u8,
-    pub cvss_score: u64,
-    pub epss_score: u64,
-    pub vpr_score: u64,
+    pub cvss_score: u32,
+    pub epss_score: u32,
+    pub vpr_score: u32,
+    /// Numbers that stand for the family and the solution.
+    pub family: u32,
+    pub solution: u32,
+}
+
+/// Numbers that stand for texts of one export, as long as there are not too many. Texts are remembered as hashes with a
+/// secret key, so that nobody can write texts that are taken for the same.
+#[derive(Debug, Default)]
+pub(super) struct Texts {
+    hasher: RandomState,
+    numbers: HashMap<u64, u32>,
+}
+
+impl Texts {
+    /// The most that are remembered. Those that come later have no number, wherever they stand.
+    const MOST: usize = if cfg!(test) { 8 } else { 1 << 17 };
+
+    /// The number of the text that a group of findings has in common.
+    fn number(&mut self, record: &Record<'_>, by: GroupBy) -> u32 {
+        let Some(text) = by.text_of(record) else { return ABSENT };
+        let hash = self.hasher.hash_one(text);
+        let next = self.numbers.len();
+        match self.numbers.get(&hash) {
+            Some(number) => *number,
+            None if next < Self::MOST => {
+                let next = u32::try_from(next).unwrap_or(OTHER);
+                self.numbers.insert(hash, next);
+                next
+            }
+            None => OTHER,
+        }
+    }
+}
+
+/// A score as a whole number; one that would not come out as it was is not known.
+fn score_to_whole(score: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "what does not fit comes out as another"
+    )]
+    let whole = (score * SCORE_UNIT).round() as u32;
+    if whole < OTHER && score_of_whole(whole).to_bits() == score.to_bits() { whole } else { OTHER }
+}
+
+fn score_of_whole(whole: u32) -> f64 {
+    f64::from(whole) / SCORE_UNIT
 }
 
 impl Columns {
-    pub(super) fn of(record: &Record<'_>, host: u32, shape: u32, check: u32) -> Self {
+    pub(super) fn of(record: &Record<'_>, host: u32, shape: u32, check: u32, texts: &mut Texts) -> Self {
         let whole = |id| match single(record, id) {
             Single::None => ABSENT,
             Single::One(Value::Integer(number)) => u32::try_from(number).map_or(OTHER, |number| number.min(OTHER)),
@@ -51,9 +102,9 @@ impl Columns {
             _ => OTHER,
         };
         let number = |id| match single(record, id) {
-            Single::None => ABSENT_NUMBER,
-            Single::One(Value::Number(number)) => number.to_bits(),
-            _ => OTHER_NUMBER,
+            Single::None => ABSENT,
+            Single::One(Value::Number(number)) => score_to_whole(number),
+            _ => OTHER,
         };
         Self {
             offset: record.item.offset,
@@ -77,6 +128,22 @@ impl Columns {
             cvss_score: number(FieldId::CvssScore),
             epss_score: number(FieldId::EpssScore),
             vpr_score: number(FieldId::VprScore),
+            family: texts.number(record, GroupBy::Family),
+            solution: texts.number(record, GroupBy::Solution),
+        }
+    }
+
+    /// A number for the text by which findings are grouped, or nothing for no text; `None` when the row does not know.
+    pub(super) fn text(&self, by: GroupBy) -> Option<Option<u64>> {
+        let number = match by {
+            GroupBy::Family => self.family,
+            GroupBy::Solution => self.solution,
+            _ => OTHER,
+        };
+        match number {
+            OTHER => None,
+            ABSENT => Some(None),
+            number => Some(Some(number.into())),
         }
     }
 
@@ -87,10 +154,10 @@ impl Columns {
             OTHER => Known::Unknown,
             number => Known::One(make(number)),
         };
-        let number = |bits| match bits {
-            ABSENT_NUMBER => Known::Nothing,
-            OTHER_NUMBER => Known::Unknown,
-            bits => Known::One(Value::Number(f64::from_bits(bits))),
+        let number = |whole| match whole {
+            ABSENT => Known::Nothing,
+            OTHER => Known::Unknown,
+            whole => Known::One(Value::Number(score_of_whole(whole))),
         };
         match id {
             FieldId::Port => whole(self.port, |port| Value::Integer(port.into())),
@@ -138,9 +205,9 @@ impl Columns {
             pair(self.port, self.plugin),
             pair(self.worst, self.known_exploited),
             pair(self.check, shape),
-            self.cvss_score,
-            self.epss_score,
-            self.vpr_score,
+            pair(self.cvss_score, self.epss_score),
+            pair(self.vpr_score, self.family),
+            u64::from(self.solution),
         ];
         let mut bytes = [0; ROW_BYTES];
         for (bytes, word) in bytes.chunks_exact_mut(8).zip(words) {
@@ -154,8 +221,15 @@ impl Columns {
             let bytes = bytes.get(at * 8..at * 8 + 8).and_then(|bytes| bytes.try_into().ok());
             bytes.map_or(0, u64::from_le_bytes)
         };
-        let [(length, host), (port, plugin), (worst, known_exploited), (check, shape)] =
-            [1, 2, 3, 4].map(|at| halves(word(at)));
+        let [
+            (length, host),
+            (port, plugin),
+            (worst, known_exploited),
+            (check, shape),
+            (cvss_score, epss_score),
+            (vpr_score, family),
+            (solution, _),
+        ] = [1, 2, 3, 4, 5, 6, 7].map(|at| halves(word(at)));
         Self {
             offset: word(0),
             length,
@@ -168,9 +242,11 @@ impl Columns {
             shape: shape & 0xFF_FFFF,
             severity: u8::try_from(shape >> 24 & 15).unwrap_or_default(),
             exploit_available: u8::try_from(shape >> 28).unwrap_or_default(),
-            cvss_score: word(5),
-            epss_score: word(6),
-            vpr_score: word(7),
+            cvss_score,
+            epss_score,
+            vpr_score,
+            family,
+            solution,
         }
     }
 }
@@ -229,13 +305,25 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_row_is_read_as_it_was_written(words in any::<[u64; 5]>(), halves in any::<[u32; 7]>(), shape in 0..1_u32 << 24, small in (0..7_u8, 0..3_u8)) {
+        fn a_row_is_read_as_it_was_written(offset in any::<u64>(), halves in any::<[u32; 12]>(), shape in 0..1_u32 << 24, small in (0..7_u8, 0..3_u8)) {
             let row = Columns {
-                offset: words[0], length: halves[0], host: halves[1], port: halves[2], plugin: halves[3],
+                offset, length: halves[0], host: halves[1], port: halves[2], plugin: halves[3],
                 worst: halves[4], known_exploited: halves[5], check: halves[6], shape, severity: small.0,
-                exploit_available: small.1, cvss_score: words[1], epss_score: words[2], vpr_score: words[3],
+                exploit_available: small.1, cvss_score: halves[7], epss_score: halves[8], vpr_score: halves[9], family: halves[10],
+                solution: halves[11],
             };
             prop_assert_eq!(Columns::decode(&row.encode()), row);
+        }
+
+        /// Whatever a score is, the row gives it exactly or does not know it.
+        #[test]
+        fn a_score_comes_out_as_it_was(any in any::<f64>(), whole in 0..100_000_000_u32) {
+            for score in [any, f64::from(whole) / 1e5, f64::from(whole) / 1e7] {
+                let kept = score_to_whole(score);
+                prop_assert!(kept == OTHER || score_of_whole(kept).to_bits() == score.to_bits());
+            }
+            let written: f64 = format!("{}.{:05}", whole / 100_000, whole % 100_000).parse().unwrap();
+            prop_assert_eq!(score_of_whole(score_to_whole(written)).to_bits(), written.to_bits());
         }
     }
 }

@@ -11,8 +11,8 @@ use serde_json::json;
 
 use super::*;
 use crate::results::{
-    FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, RecordKind, ResultsError, Validation,
-    convert::Checksum, judge::validate,
+    FilterSet, GroupBy, GroupSort, JsonNlConverter, Page, Profile, Query, QueryBuilder, RecordKind, ResultsError,
+    Validation, convert::Checksum, judge::validate,
 };
 
 const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
@@ -409,6 +409,46 @@ fn hosts_are_read_where_they_are_needed() {
         let found = indexed(&export, &index, query()).unwrap();
         assert!(found == plain(xml.as_bytes(), query()).unwrap(), "{sort} {filters} {page}");
         assert!(!findings(&found).is_empty(), "{sort} {filters} {page}");
+    }
+}
+
+/// More texts than are numbered: those without a number are read from the items.
+#[test]
+fn groups_are_the_same_with_and_without() {
+    let item = |number: u32| {
+        let (plugin, text) = (number % 37, number * number % 23);
+        let solution = if text == 2 { String::new() } else { format!("<solution>Update {text}.</solution>") };
+        let name = format!("<cm:compliance-check-name>{text}</cm:compliance-check-name>");
+        let check = if number % 5 == 0 { name } else { String::new() };
+        format!(
+            "<ReportItem severity='{}' port='{}' pluginID='{plugin}' pluginFamily='Family {text}'>{solution}{check}</ReportItem>",
+            number % 7,
+            number % 11
+        )
+    };
+    let host = |host: u32| {
+        let items: Vec<String> = (host..host + 9).map(item).collect();
+        format!("<ReportHost name='10.0.0.{}'>{}</ReportHost>", host % 50, items.concat())
+    };
+    let xml = format!(
+        "<NessusClientData_v2><Report>{}</Report></NessusClientData_v2>",
+        (0..90).map(host).collect::<Vec<_>>().concat()
+    );
+    let export = file(xml.as_bytes());
+    let index = load(&built(&export), &export).unwrap();
+    for (by, kind) in GroupBy::ALL.into_iter().flat_map(|by| RecordKind::ALL.map(|kind| (by, kind))) {
+        for filters in [json!({}), json!({"plugin_id": "<20", "solution": "2"})] {
+            let query = || {
+                let filters = FilterSet::from_json(&filters).unwrap();
+                Query::builder().kind(kind).filters(filters).group_by(by, GroupSort::WORST)
+            };
+            if is_refused(query()) {
+                continue;
+            }
+            let found = indexed(&export, &index, query()).unwrap();
+            assert_eq!(found, plain(xml.as_bytes(), query()).unwrap(), "{by} {kind} {filters}");
+            assert!(found.lines().count() > 2, "{by} {kind} {filters}");
+        }
     }
 }
 

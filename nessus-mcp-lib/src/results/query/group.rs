@@ -6,7 +6,7 @@ use crate::{
     error::{excerpt, nearest},
     results::{
         error::ResultsError,
-        record::{FieldId, RATINGS, RecordKind, Severity, rating_of_severity, rating_of_word},
+        record::{FieldId, RATINGS, Record, RecordKind, Severity, Value, rating_of_severity, rating_of_word},
     },
 };
 
@@ -72,6 +72,14 @@ impl GroupBy {
             (Self::Solution, RecordKind::Compliance) => &[FieldId::ComplianceSolution],
             (Self::Result, _) => &[FieldId::ComplianceResult],
             (Self::Check, _) => &[FieldId::ComplianceCheckName],
+        }
+    }
+
+    /// The text that the findings of a group have in common, where it is a text.
+    pub(crate) fn text_of<'r>(self, record: &Record<'r>) -> Option<&'r str> {
+        match record.first(*self.fields(record.kind()).first()?) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
         }
     }
 
