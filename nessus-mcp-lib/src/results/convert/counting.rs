@@ -202,16 +202,20 @@ impl Groups {
 
     /// The groups in their order.
     fn finish(self, plugins: &Plugins, machine: &impl Fn(u32) -> usize, machines: &mut Distinct) -> Vec<Group> {
-        let Self { by, sort, all, plugins: pairs, .. } = self;
+        let Self { by, sort, index, all, plugins: pairs } = self;
+        drop(index);
         // Where the groups are hosts, those of one machine are one group.
         let mut numbers: Vec<u32> = Vec::new();
         let mut groups: Vec<Group> = Vec::with_capacity(all.len());
-        let mut known: HashMap<usize, u32> = HashMap::new();
+        let mut of_machine: Vec<Option<u32>> = Vec::new();
         for Growing { place, is_without, ratings, hosts } in all {
             let next = u32::try_from(groups.len()).unwrap_or(u32::MAX);
-            let number = match hosts.iter().next() {
-                Some(host) if by == GroupBy::Host => *known.entry(machine(host)).or_insert(next),
-                _ => next,
+            let number = match hosts.iter().next().filter(|_| by == GroupBy::Host).map(machine) {
+                Some(machine) => {
+                    of_machine.resize(of_machine.len().max(machine + 1), None);
+                    of_machine.get_mut(machine).map_or(next, |number| *number.get_or_insert(next))
+                }
+                None => next,
             };
             numbers.push(number);
             if let Some(group) = groups.get_mut(number as usize) {
@@ -240,7 +244,7 @@ impl Groups {
                 keep_least(&mut group.plugin_ids, plugins.id(plugin));
             }
         }
-        groups.sort_by_cached_key(|group| (sort.key(&group.size), group.place.offset));
+        groups.sort_unstable_by_key(|group| (sort.key(&group.size), group.place.offset));
         groups
     }
 }

@@ -17,8 +17,8 @@ const TEXT: u64 = 160;
 const SPARE: u64 = 16 << 10;
 const HOST: u64 = 400;
 /// A group, and a plugin in it.
-const GROUP: u64 = 260;
-const PLUGIN_IN_GROUP: u64 = 28;
+const GROUP: u64 = 300;
+const PLUGIN_IN_GROUP: u64 = 32;
 /// An item and a host in an export without an index take at least about so many bytes of it.
 const ITEM_BYTES: u64 = 400;
 const HOST_BYTES: u64 = 2_000;
@@ -46,7 +46,10 @@ impl Extent {
         let groups = match query.ask {
             Ask::Findings | Ask::Counts => 0,
             // As many as hosts in one case; in the others far fewer than findings.
-            Ask::Groups(..) => GROUP * self.hosts.max(self.items.min(20_000)) + PLUGIN_IN_GROUP * self.items,
+            Ask::Groups(..) => {
+                let host = if self.has_index { 0 } else { HOST };
+                (GROUP + host) * self.hosts.max(self.items.min(20_000)) + PLUGIN_IN_GROUP * self.items
+            }
         };
         let keys = query.keys_wanted().saturating_add(SPARE).saturating_add(query.keys_wanted() / 2).min(self.items);
         let text = if query.sort.field().is_some() { TEXT } else { 0 };
