@@ -18,7 +18,7 @@ use crate::{
     blocking,
     credentials::Login,
     error::{Classified as _, chain, counted, excerpt},
-    hex,
+    hex, housekeeping,
     ids::{InstanceId, PoolName, TaskId, TraceId},
     policy::Checked,
     queue::{Binding, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome},
@@ -279,6 +279,10 @@ impl ScanService {
                 task = self.tasks.get(&task_id).await?;
             }
             Err(error) => return Err(error.into()),
+        }
+        if housekeeping::is_withdrawn(&task) {
+            // The day had no room for it, so its key is free again.
+            return Box::pin(self.submit_uncounted(request)).await;
         }
         crate::fail_points::fail_point!("submit_task_written");
         if task.idempotency.is_some()
