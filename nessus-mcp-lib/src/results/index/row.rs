@@ -133,17 +133,17 @@ impl Columns {
         }
     }
 
-    /// A number for the text by which findings are grouped, or nothing for no text; `None` when the row does not know.
-    pub(super) fn text(&self, by: GroupBy) -> Option<Option<u64>> {
+    /// What the row knows of the text that findings are grouped by: a number that stands for it.
+    pub(super) fn text(&self, by: GroupBy) -> Known {
         let number = match by {
             GroupBy::Family => self.family,
             GroupBy::Solution => self.solution,
             _ => OTHER,
         };
         match number {
-            OTHER => None,
-            ABSENT => Some(None),
-            number => Some(Some(number.into())),
+            OTHER => Known::Unknown,
+            ABSENT => Known::Nothing,
+            number => Known::One(Value::Integer(number.into())),
         }
     }
 

@@ -140,7 +140,12 @@ impl View<'_> {
     /// What must be known of the item to count it, when that can be said.
     fn facts(&self, counting: &Counting<'_>) -> Option<Facts> {
         let rating = rating_of_worst(self.shape.kind, self.row.worst);
-        counting.facts(rating, self.row.host, |id| self.value(id).map(|value| value), |by| self.row.text(by))
+        let number = |value: Option<Value<'_>>| match value {
+            Some(Value::Integer(number)) => Some(number.cast_unsigned()),
+            _ => None,
+        };
+        let text = |by| self.row.text(by).map(number);
+        counting.facts(rating, self.row.host, |id| self.value(id).map(|value| value), text)
     }
 
     /// What is known of a field of the item.

@@ -419,7 +419,7 @@ fn groups_are_the_same_with_and_without() {
         let (plugin, text) = (number % 37, number * number % 23);
         let solution = if text == 2 { String::new() } else { format!("<solution>Update {text}.</solution>") };
         let name = format!("<cm:compliance-check-name>{text}</cm:compliance-check-name>");
-        let check = if number % 5 == 0 { name } else { String::new() };
+        let check = if number.is_multiple_of(5) { name } else { String::new() };
         format!(
             "<ReportItem severity='{}' port='{}' pluginID='{plugin}' pluginFamily='Family {text}'>{solution}{check}</ReportItem>",
             number % 7,
