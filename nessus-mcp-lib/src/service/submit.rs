@@ -215,7 +215,8 @@ impl ScanService {
     /// cases nothing is left behind, and for a disk that fails. When the queue fails later the task is accepted: it is on the
     /// disk, and the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
-        let submitted = self.submit_uncounted(request).await;
+        // Boxed, because it is large, and so would be whatever awaits a submit.
+        let submitted = Box::pin(self.submit_uncounted(request)).await;
         if let Err(ServiceError::Scope(refused)) = &submitted {
             self.metrics.scope_refused(refused.code());
         }
