@@ -19,14 +19,14 @@ use crate::{
 fn ratings(kind: RecordKind) -> &'static [&'static str] {
     match kind {
         RecordKind::Compliance => &["FAILED", "ERROR", "WARNING", "OTHER", "PASSED"],
-        _ => &["Critical", "High", "Medium", "Low", "Info", "unknown"],
+        RecordKind::Vulnerability => &["Critical", "High", "Medium", "Low", "Info", "unknown"],
     }
 }
 
 fn rating(kind: RecordKind, item: &Map<String, Value>) -> &'static str {
     let (field, other) = match kind {
         RecordKind::Compliance => ("cm:compliance-result", "OTHER"),
-        _ => ("severity", "unknown"),
+        RecordKind::Vulnerability => ("severity", "unknown"),
     };
     let found = item.get(field).and_then(Value::as_str);
     ratings(kind).iter().find(|name| Some(**name) == found).copied().unwrap_or(other)
@@ -142,7 +142,7 @@ fn question() -> impl Strategy<Value = Question> {
         });
         let sort = match kind {
             RecordKind::Compliance => vec!["worst", "findings", "hosts", "plugins", "PASSED"],
-            _ => vec!["worst", "findings", "hosts", "plugins", ">=High", "High"],
+            RecordKind::Vulnerability => vec!["worst", "findings", "hosts", "plugins", ">=High", "High"],
         };
         (Just(kind), select(by.collect::<Vec<_>>()), select(sort), any::<bool>()).prop_map(
             |(kind, by, sort, worst_only)| {
