@@ -62,7 +62,7 @@ pub struct ResultsRequest {
     pub filters: Map<String, Value>,
     /// Whether to count what matches, and show nothing of it.
     pub count_only: bool,
-    /// What to count the findings by, in place of the findings: the name of a [`GroupBy`].
+    /// What to count the findings by, in place of the findings: the name of a [`GroupBy`](crate::results::GroupBy).
     pub group_by: Option<String>,
     /// The order: `worst_first` when it is `None`, of groups `worst`.
     pub sort: Option<String>,
