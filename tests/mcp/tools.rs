@@ -58,6 +58,9 @@ async fn every_schema_can_be_read_by_simple_clients() {
 async fn both_lifecycles_are_served() {
     let fixture = Fixture::start();
     let listed = fixture.rpc("tools/list", json!({})).await;
+    // Every conversation of an agent begins with it.
+    let length = listed.to_string().chars().count();
+    assert!(length < 18_000, "the list of tools has {length} characters");
     let listed = listed["result"]["tools"].as_array().unwrap().iter().map(|tool| tool["name"].as_str().unwrap());
     let listed: Vec<_> = listed.collect();
     assert_eq!(listed.len(), 18);

@@ -17,7 +17,7 @@ use super::{ScanTools, answer::structured};
 pub(crate) struct CancelArguments {
     /// The task_id from the submit
     task_id: String,
-    /// Reason, for people who read the task later
+    /// For people who read the task later
     #[serde(default)]
     reason: Option<String>,
 }
@@ -28,7 +28,7 @@ pub(crate) struct CancelArguments {
 pub(crate) struct PauseArguments {
     /// The task_id from the submit
     task_id: String,
-    /// Reason, for people who read the task later
+    /// For people who read the task later
     #[serde(default)]
     reason: Option<String>,
 }
@@ -51,8 +51,7 @@ pub(crate) struct RetryArguments {
 
 #[tool_router(router = control_router, vis = "pub(super)")]
 impl ScanTools {
-    /// Cancel a scan. A queued scan is cancelled at once. A running one is stopped on the scanner, which can take some
-    /// minutes; its findings so far are kept. Repeating this is harmless.
+    /// Cancel a scan. A running one is stopped on the scanner, which can take some minutes; its findings so far are kept.
     #[tool(
         name = "cancel_scan",
         title = "Cancel a scan",
@@ -66,8 +65,7 @@ impl ScanTools {
         structured(cancelled.await)
     }
 
-    /// Pause a scan until resume_scan. A queued scan waits; a running one is paused on the scanner, keeps its place there,
-    /// and its status stays running. Repeating this is harmless.
+    /// Pause a scan until resume_scan. A queued one waits; a running one is paused on the scanner, and its status stays running.
     #[tool(
         name = "pause_scan",
         title = "Pause a scan",
@@ -81,8 +79,7 @@ impl ScanTools {
         structured(paused.await)
     }
 
-    /// Let a scan go on that pause_scan has paused. One that was paused on the scanner itself, or by a window of the policy,
-    /// is refused. Repeating this is harmless.
+    /// Let a scan go on that pause_scan has paused, not one that is paused on the scanner itself or by a window of the policy.
     #[tool(
         name = "resume_scan",
         title = "Resume a scan",
@@ -95,7 +92,7 @@ impl ScanTools {
 
     /// Retry a scan whose status is failed or timeout, under the same task_id. Its earlier results are removed.
     ///
-    /// First read error_code and error_message of get_scan_status: a permanent error fails again.
+    /// First read its error_code and error_message: a permanent error fails again.
     #[tool(
         name = "retry_scan",
         title = "Retry a scan",

@@ -28,24 +28,24 @@ use super::{
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ScanArguments {
-    /// IP addresses, CIDR blocks, ranges (10.0.0.1-10.0.0.9 or 10.0.0.1-9) and host names, comma separated
+    /// IP addresses, CIDR blocks, ranges (10.0.0.1-9) and host names, comma separated
     targets: String,
-    /// A display name, 1 to 255 characters
+    /// 1 to 255 characters
     name: String,
     /// trusted or privileged
     #[serde(default)]
     scan_type: Option<String>,
-    /// A login that an operator has stored. Prefer it to a login given here
+    /// A login stored by an operator; prefer it
     #[serde(default)]
     credential_id: Option<String>,
-    /// Only if there is no credential_id: the user to log in as
+    /// Without a credential_id: the user to log in as
     #[serde(default)]
     username: Option<String>,
     /// Its password
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("format" = "password", "writeOnly" = true))]
     password: Option<Secret>,
-    /// Its SSH private key (OpenSSH or PEM), instead of a password
+    /// SSH private key (OpenSSH or PEM), not a password
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("format" = "password", "writeOnly" = true))]
     private_key: Option<Secret>,
@@ -86,19 +86,19 @@ pub(crate) struct ScanArguments {
     #[serde(default)]
     #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
-    /// Scanner template, such as basic (default), discovery or advanced
+    /// Such as basic (default), discovery or advanced
     #[serde(default)]
     template: Option<String>,
-    /// Instead of a template: a policy of the scanner, see list_policies
+    /// In place of a template; see list_policies
     #[serde(default)]
     policy: Option<String>,
-    /// Scanner pool, see list_pools; the default pool if omitted
+    /// See list_pools; default the default pool
     #[serde(default)]
     scanner_pool: Option<String>,
-    /// Scanner within the pool, see list_scanners; any if omitted
+    /// Scanner of the pool; default any
     #[serde(default)]
     scanner_instance: Option<String>,
-    /// Your own name for this request: repeated, it returns the same task, not a second scan
+    /// A repeat with the same key returns the same task
     #[serde(default)]
     idempotency_key: Option<String>,
     /// Only check, and tell hosts, scope, load and wait

@@ -45,13 +45,11 @@ const MOST_CHARS: usize = 400_000;
 
 #[tool_router(router = views_router, vis = "pub(super)")]
 impl ScanTools {
-    /// Summary of a completed scan: counts, then groups by severity, plugin, host and solution, known exploits, logins,
-    /// compliance checks.
+    /// Summary of a completed scan: counts by severity, plugin, host and solution, known exploits, logins, compliance checks.
     ///
     /// Read this before get_scan_results. `plugins` describes each plugin once; other lists name them by id. To get the findings
-    /// of a group, pass its `filters` to get_scan_results, of plugins {"plugin_id": [..]}. Each list has its `total` and how
-    /// many are left_out. Compliance checks are only in `compliance`: pass its `kind` as well. `authentication` says where
-    /// the login worked, or why not.
+    /// of a group, pass its `filters` (and `kind`) to get_scan_results, of plugins {"plugin_id": [..]}. Each list has its `total`
+    /// and how many are left_out. `authentication` says where the login worked, or why not.
     #[tool(
         name = "get_scan_summary",
         title = "Scan summary",
@@ -72,8 +70,7 @@ impl ScanTools {
     /// What changed between two scans of the same targets: new, fixed, still there, rated differently.
     ///
     /// Read `differences` first: other plugins, policies, ports or targets alone change results. What the later scan did not
-    /// look at (host down, port not scanned, no login, plugin off, ...) is not_comparable: never call it fixed. Each row has
-    /// the `finding_key` to keep in a ticket.
+    /// look at is not_comparable, with the reason: never call it fixed. Keep the `finding_key` in a ticket.
     #[tool(
         name = "compare_scans",
         title = "Compare two scans",
