@@ -78,7 +78,7 @@ pub(crate) struct Results {
     #[serde(default)]
     #[schemars(range(min = 0))]
     max_chars: Option<i64>,
-    /// Whether scan_metadata is whole (default on page 1 of findings) or short
+    /// scan_metadata whole (default on page 1) or short
     #[serde(default)]
     whole_metadata: Option<bool>,
 }

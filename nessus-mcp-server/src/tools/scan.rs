@@ -66,14 +66,14 @@ pub(crate) struct ScanArguments {
         "sudo", "su", "su+sudo", "pbrun", "dzdo", ".k5login", "Cisco 'enable'", "Checkpoint Gaia 'expert'",
     ]))]
     elevate_privileges_with: Option<String>,
-    /// Account to become, where the method has one; default root
+    /// Account to become; default root
     #[serde(default)]
     escalation_account: Option<String>,
     /// Password that the method asks for
     #[serde(default)]
     #[schemars(with = "Option<String>", extend("format" = "password", "writeOnly" = true))]
     escalation_password: Option<Secret>,
-    /// su+sudo only, which needs it: the user whom su makes first
+    /// su+sudo: the user whom su makes first
     #[serde(default)]
     su_user: Option<String>,
     /// Directory of the method's program
@@ -86,13 +86,13 @@ pub(crate) struct ScanArguments {
     #[serde(default)]
     #[schemars(extend("enum" = ["minimal", "summary", "brief", "triage", "full"]))]
     schema_profile: Option<String>,
-    /// Such as basic (default), discovery or advanced
+    /// basic (default), discovery, advanced, ...
     #[serde(default)]
     template: Option<String>,
     /// In place of a template; see list_policies
     #[serde(default)]
     policy: Option<String>,
-    /// See list_pools; default the default pool
+    /// See list_pools; else the default pool
     #[serde(default)]
     scanner_pool: Option<String>,
     /// Scanner of the pool; default any
@@ -101,7 +101,7 @@ pub(crate) struct ScanArguments {
     /// A repeat with the same key returns the same task
     #[serde(default)]
     idempotency_key: Option<String>,
-    /// Only check, and tell hosts, scope, load and wait
+    /// Only check; tells hosts, scope, load, wait
     #[serde(default)]
     dry_run: Option<bool>,
 }
@@ -111,7 +111,7 @@ const HEADER: &str = "X-Idempotency-Key";
 
 #[tool_router(router = scan_router, vis = "pub(super)")]
 impl ScanTools {
-    /// Submit a network-only vulnerability scan (no login on the targets).
+    /// Submit a vulnerability scan without a login on the targets.
     ///
     /// Returns a task_id at once; the scan takes minutes to hours in the background. It sends traffic to the targets:
     /// scan only what you are allowed to.
@@ -128,7 +128,7 @@ impl ScanTools {
         self.submit(ScanType::Untrusted, arguments, &context).await
     }
 
-    /// Submit a vulnerability scan that logs in on the targets with the rights of an ordinary user: finds missing patches and
+    /// Submit a vulnerability scan that logs in on the targets as an ordinary user: finds missing patches and
     /// local problems.
     ///
     /// Name a credential_id, or a policy with credentials; ask the user for one rather than for a password. Otherwise as

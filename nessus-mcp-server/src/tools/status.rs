@@ -40,23 +40,23 @@ pub(crate) struct StatusArguments {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ListTasks {
-    /// Only tasks in this state
+    /// In this state
     #[serde(default)]
     #[schemars(extend("enum" = ["queued", "running", "completed", "failed", "timeout", "cancelled"]))]
     status: Option<String>,
-    /// Only tasks of this pool
+    /// Of this pool
     #[serde(default)]
     scanner_pool: Option<String>,
-    /// Only tasks that share an address or a name with these targets
+    /// That share an address or a name with these targets
     #[serde(default)]
     targets: Option<String>,
-    /// Only tasks with this text in their name
+    /// With this text in their name
     #[serde(default)]
     name: Option<String>,
-    /// Only tasks accepted then or later: 2026-11-28 or 2026-11-28T14:30:00Z
+    /// Accepted then or later: 2026-11-28 or 2026-11-28T14:30:00Z
     #[serde(default)]
     created_from: Option<String>,
-    /// Only tasks accepted before
+    /// Accepted before
     #[serde(default)]
     created_before: Option<String>,
     /// Most tasks to return, 1 to 100; default 20
