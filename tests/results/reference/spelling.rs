@@ -10,7 +10,8 @@ pub(crate) fn is_nothing(text: &str) -> bool {
 /// The name of a severity.
 pub(crate) fn severity(text: &str) -> Option<&'static str> {
     let names = ["Info", "Low", "Medium", "High", "Critical"];
-    let by_number = text.parse::<usize>().ok().and_then(|number| names.get(number));
+    let number = text.parse::<i64>().ok().and_then(|number| usize::try_from(number).ok());
+    let by_number = number.and_then(|number| names.get(number));
     let by_name = || match text.to_ascii_lowercase().as_str() {
         "none" | "informational" => Some(&names[0]),
         lower => names.iter().find(|name| name.to_ascii_lowercase() == lower),

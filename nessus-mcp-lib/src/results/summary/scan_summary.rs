@@ -19,7 +19,7 @@ use crate::results::{
 /// let summary = ScanSummary::read(std::io::Cursor::new(export), LoginExpected::No)?;
 /// let view = summary.view(DEFAULT_CHARS);
 /// assert_eq!(view.counts.severity_counts.high, 1);
-/// assert_eq!(view.plugins.shown[0].hosts, 1);
+/// assert_eq!(view.plugins.map(|plugins| plugins.shown[0].hosts), Some(1));
 /// # Ok::<(), nessus_mcp_lib::results::ResultsError>(())
 /// ```
 #[derive(Debug)]
