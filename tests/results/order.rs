@@ -83,7 +83,8 @@ fn key(finding: &Finding, name: &str) -> Option<Key> {
     use reference::Kind;
     let mut value = finding.get(name).filter(|value| !value.is_null());
     if let Some(Value::Array(values)) = value {
-        value = values.first();
+        // An element without a text has attributes only: it says nothing to sort by.
+        value = values.iter().find(|value| !value.is_object() || !value["value"].is_null());
     }
     let number = |number: f64| Some(Key::Number(number));
     match (reference::kind(name), value) {
