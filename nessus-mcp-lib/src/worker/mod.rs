@@ -11,8 +11,8 @@
 //! A worker that is told to stop claims nothing more and releases its tasks. Their scans go on; the next workers adopt
 //! them.
 //!
-//! The files, from the lowest up: `hold` (why a task waits), `outcome` (errors of a step, and what becomes of a task), `shared` and `held_task` (what
-//! a run may use), `placement` (a scanner and a slot), `scope`, `stall`, `pause`, `poll` and `results`, `lifecycle` (the steps in their
+//! The files, from the lowest up: `hold` (why a task waits), `outcome` (errors of a step, and what becomes of a task), `retry_pauses`, `shared` and `held_task` (what
+//! a run may use), `placement` (a scanner and a slot), `hosts` (what counts against a day), `scope`, `stall`, `pause`, `poll` and `results`, `lifecycle` (the steps in their
 //! order), `run_task` (retries and settlement), `engine` (claims).
 
 mod engine;
@@ -28,6 +28,7 @@ mod placement;
 mod poll;
 mod queue_clock;
 mod results;
+mod retry_pauses;
 mod run_task;
 mod scope;
 mod shared;

@@ -13,6 +13,9 @@ use super::{
     outcome::{Outcome, StepError},
     placement::{OPEN_CIRCUIT_PAUSE, Placement, open_circuit_pause},
     poll::{self, STOP_LIMIT},
+    retry_pauses::{
+        LOCAL_PAUSE, NEXT_SCANNER_PAUSE, UNCLEAR_PAUSE, WATCH_AGAIN_PAUSE, doubled, retry_after, retry_pause,
+    },
     shared::Shared,
 };
 use crate::{
@@ -27,20 +30,6 @@ use crate::{
 
 /// How often a task that fails for now is handed out before it fails for good: about 20 minutes.
 const MAX_DELIVERIES: u32 = 10;
-/// The pause before the second try; it doubles with each further one.
-const RETRY_PAUSE: Duration = Duration::from_secs(5);
-/// The longest pause before a further try.
-const MAX_RETRY_PAUSE: Duration = Duration::from_secs(300);
-/// The pause after a create or launch whose outcome is unclear: longer than a request may take, so that its effect can
-/// be seen when it is looked for.
-const UNCLEAR_PAUSE: Duration = Duration::from_secs(30);
-/// The pause before another scanner is tried.
-const NEXT_SCANNER_PAUSE: Duration = Duration::from_millis(100);
-/// The pause before a scan that exists is looked at again after an error; it doubles with each further one where only its
-/// results are missing.
-const WATCH_AGAIN_PAUSE: Duration = Duration::from_secs(10);
-/// How long a task waits when this machine or the queue is at fault: shorter than a lease, so that a scan keeps its slot.
-const LOCAL_PAUSE: Duration = Duration::from_secs(10);
 /// How long the results of a scan are asked for that its scanner has and does not give.
 const RESULTS_LIMIT: Duration = Duration::from_secs(3600);
 /// How often a claim is settled with a queue that does not answer.
@@ -572,24 +561,6 @@ fn dead_letter(task: &Task) -> Outcome {
         code: task.error_code.clone().unwrap_or_else(|| task.status.to_string()),
         message: task.error_message.clone().unwrap_or_default(),
         attempt: task.attempt,
-    }
-}
-
-/// Doubles with each delivery, and varies by a quarter, so that what failed together does not come back together.
-fn retry_pause(deliveries: u32) -> Duration {
-    with_jitter(doubled(RETRY_PAUSE, deliveries.saturating_sub(1)))
-}
-
-/// A pause that doubles with each failure before it.
-fn doubled(first: Duration, failures: u32) -> Duration {
-    (first * 2_u32.saturating_pow(failures.min(16))).min(MAX_RETRY_PAUSE)
-}
-
-/// How long the scanner asks not to be called (`Retry-After`).
-fn retry_after(error: &StepError) -> Duration {
-    match error {
-        StepError::Scanner(failure) => failure.retry_after().unwrap_or_default(),
-        _ => Duration::ZERO,
     }
 }
 
