@@ -61,16 +61,11 @@ impl Credentials {
         self
     }
 
-    /// Whether the stored logins come from a file.
-    pub(crate) fn have_a_file(&self) -> bool {
-        self.stored.load().file.is_some()
-    }
-
     /// Reads the file of the stored logins again, and goes by it from now on; after an error everything stays as it is.
-    /// Nothing is read where they did not come from a file.
-    pub(crate) fn reload(&self) -> Result<CredentialChanges, ConfigError> {
+    /// `None` where they did not come from a file: then nothing is read.
+    pub(crate) fn reload(&self) -> Result<Option<CredentialChanges>, ConfigError> {
         let before = self.stored.load_full();
-        let Some(file) = &before.file else { return Ok(CredentialChanges::default()) };
+        let Some(file) = &before.file else { return Ok(None) };
         let after = CredentialsConfig::load(file)?;
         let ids = |of: &CredentialsConfig, chosen: &dyn Fn(&StoredCredential) -> bool| {
             of.credentials.iter().filter(|stored| chosen(stored)).map(|stored| stored.id.clone()).collect()
@@ -81,7 +76,7 @@ impl Credentials {
             changed: ids(&after, &|stored| before.get(&stored.id).is_some_and(|known| known != stored)),
         };
         self.stored.store(Arc::new(after));
-        Ok(changes)
+        Ok(Some(changes))
     }
 
     /// Whether a scan of this type may log in so on these targets; returns what its task says of it.

@@ -118,13 +118,11 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Config`] with file, line and key.
     pub async fn reload_credentials(&self) -> Result<CredentialChanges, ServiceError> {
-        if !self.credentials.have_a_file() {
-            return Ok(CredentialChanges::default());
-        }
         let credentials = self.credentials.clone();
         let changes = blocking::run(move || credentials.reload()).await.map_err(ServiceError::stopping)?;
         match &changes {
-            Ok(changes) => {
+            Ok(None) => {}
+            Ok(Some(changes)) => {
                 self.metrics.config_accepted();
                 info!(
                     added = changes.added.join(", "),
@@ -138,7 +136,7 @@ impl ScanService {
                 error!(error = chain(error), "the credentials are refused; everything stays as it was");
             }
         }
-        Ok(changes?)
+        Ok(changes?.unwrap_or_default())
     }
 
     async fn read_scanners_again(&self) -> Result<ScannerChanges, ServiceError> {
