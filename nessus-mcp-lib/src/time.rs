@@ -70,6 +70,14 @@ impl Timestamp {
         self.zoned().strftime("%Y-%m-%d").to_string()
     }
 
+    /// When a day in UTC begins, which stands there as [`utc_day`](Self::utc_day) writes it.
+    ///
+    /// # Errors
+    /// When it is no day of this form.
+    pub fn begin_of_utc_day(day: &str) -> Result<Self, TimestampError> {
+        format!("{day}T00:00:00Z").parse()
+    }
+
     /// When its day in UTC ends and the next begins.
     pub fn end_of_utc_day(self) -> Self {
         const DAY: i64 = 86_400_000;

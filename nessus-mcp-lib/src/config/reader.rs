@@ -10,16 +10,16 @@ use super::{ConfigError, expand::expand, yaml::Scalar};
 use crate::secret::Secret;
 
 /// Expands and parses the values of an entry, and names file, line and key of what is wrong.
-pub(super) struct Reader<'a> {
-    pub(super) path: &'a Path,
-    /// What stands before a key in an error, such as `nessus[0]`.
-    pub(super) prefix: String,
-    pub(super) lookup: &'a dyn Fn(&str) -> Option<String>,
+pub(crate) struct Reader<'a> {
+    pub(crate) path: &'a Path,
+    /// What stands before a key in an error, such as `nessus[0]`; nothing before the keys of a file.
+    pub(crate) prefix: String,
+    pub(crate) lookup: &'a dyn Fn(&str) -> Option<String>,
 }
 
 impl Reader<'_> {
     /// Expands and parses one value; `parse` answers with a fragment that follows the key.
-    pub(super) fn value<T>(
+    pub(crate) fn value<T>(
         &self,
         key: &str,
         raw: Option<Scalar>,
@@ -48,13 +48,9 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn error(&self, key: &str, line: u64, message: &str) -> ConfigError {
-        ConfigError::Key {
-            path: self.path.to_owned(),
-            line,
-            key: format!("{}.{key}", self.prefix),
-            message: message.to_owned(),
-        }
+    pub(crate) fn error(&self, key: &str, line: u64, message: &str) -> ConfigError {
+        let key = if self.prefix.is_empty() { key.to_owned() } else { format!("{}.{key}", self.prefix) };
+        ConfigError::Key { path: self.path.to_owned(), line, key, message: message.to_owned() }
     }
 }
 

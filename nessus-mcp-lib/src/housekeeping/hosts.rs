@@ -91,8 +91,8 @@ pub(crate) fn is_withdrawn(task: &Task) -> bool {
 
 /// The refusal of hosts by a day of which so many are used.
 pub(crate) fn day_is_full(charged: &ChargedHosts, used: u64) -> ScopeError {
-    let begins: Option<Timestamp> = format!("{}T00:00:00Z", charged.day).parse().ok();
-    let next = begins.map_or_else(|| "the next day".to_owned(), |day| day.end_of_utc_day().to_string());
+    let ends = Timestamp::begin_of_utc_day(&charged.day).map(Timestamp::end_of_utc_day);
+    let next = ends.map_or_else(|_| "the next day".to_owned(), |next| next.to_string());
     let (hosts, most, day) = (charged.hosts, charged.most.unwrap_or_default(), charged.day.clone());
     ScopeError::DayIsFull { hosts, used, most, day, next }
 }

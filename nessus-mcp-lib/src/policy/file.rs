@@ -27,7 +27,7 @@
 //!     pools: [nessus]            # default: all
 //! ```
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
 use serde::Deserialize;
 
@@ -37,13 +37,11 @@ use super::{
     windows::{DAY_MINUTES, Window, WindowRule, Windows, parse_days, parse_time, parse_zone},
 };
 use crate::{
-    config::{ConfigError, Scalar, expand, is_blank_yaml, parse_yaml},
+    config::{ConfigError, Reader, Scalar, is_blank_yaml, parse_yaml},
     ids::PoolName,
     targets::TargetSet,
     time::Timestamp,
 };
-
-const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// The keys of the file: every value a text, because any of them may be a `${VAR}`.
 #[derive(Debug, Deserialize)]
@@ -108,7 +106,7 @@ impl Policy {
     /// # Errors
     /// [`ConfigError`] with file, line and key.
     pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let reader = Reader { path, lookup };
+        let reader = Reader { path, prefix: String::new(), lookup };
         if is_blank_yaml(text) {
             let message = "the file has no keys: write `mode` and what is allowed or denied".to_owned();
             return Err(ConfigError::Syntax { path: path.to_owned(), line: 1, message });
@@ -129,12 +127,7 @@ impl Policy {
     }
 }
 
-/// Reads values, naming file, line and key of what is wrong.
-struct Reader<'a> {
-    path: &'a Path,
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-}
-
+/// What only this file has.
 impl Reader<'_> {
     /// The entries of a list of targets.
     fn list(&self, key: &str, raw: Option<Vec<Scalar>>) -> Result<Option<Vec<DenyRule>>, ConfigError> {
@@ -261,27 +254,11 @@ impl Reader<'_> {
         let column = raw.as_ref().map_or(0, |scalar| scalar.column);
         self.value(key, raw, |text| parse(text).map_err(|message| format!("{message} (column {column})")))
     }
-
-    /// Expands and parses one value; `parse` answers with a fragment that follows the key.
-    fn value<T>(
-        &self,
-        key: &str,
-        raw: Option<Scalar>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, ConfigError> {
-        let Some(Scalar { text, line, .. }) = raw else { return Ok(None) };
-        let text = expand(&text, self.lookup).map_err(|message| self.error(key, line, &message))?;
-        parse(text.trim()).map(Some).map_err(|message| self.error(key, line, &message))
-    }
-
-    fn error(&self, key: &str, line: u64, message: &str) -> ConfigError {
-        ConfigError::Key { path: self.path.to_owned(), line, key: key.to_owned(), message: message.to_owned() }
-    }
 }
 
 /// The end of a token: a time, or the end of a day in UTC.
 fn end_of(text: &str) -> Result<Timestamp, String> {
-    let day = format!("{text}T00:00:00Z").parse::<Timestamp>().map(|day| day.plus(DAY));
+    let day = Timestamp::begin_of_utc_day(text).map(Timestamp::end_of_utc_day);
     let time = text.parse::<Timestamp>();
     time.or(day).map_err(|_| "must be a day such as 2027-06-30, or a time such as 2027-06-30T12:00:00Z".to_owned())
 }

@@ -175,7 +175,7 @@ fn task_query(arguments: &ListTasks) -> Result<TaskQuery, ServiceError> {
 /// A moment, or the beginning of a day in UTC.
 fn moment(argument: &'static str, text: &str) -> Result<Timestamp, ServiceError> {
     let text = text.trim();
-    let moment = text.parse().or_else(|_| format!("{text}T00:00:00Z").parse());
+    let moment = text.parse().or_else(|_| Timestamp::begin_of_utc_day(text));
     moment.map_err(|_| {
         let hint = "write 2026-11-28 or 2026-11-28T14:30:00Z".to_owned();
         ServiceError::invalid(argument, "is no date and no time", hint)
