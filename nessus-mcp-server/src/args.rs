@@ -106,7 +106,7 @@ pub(crate) struct RightsArgs {
 
 impl RightsArgs {
     pub(crate) fn ceiling(&self) -> Role {
-        if self.read_only { Role::Read } else { Role::Scan }
+        if self.read_only { Role::Read } else { Role::Admin }
     }
 }
 

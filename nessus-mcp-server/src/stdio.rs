@@ -12,7 +12,7 @@ use std::{
 use nessus_mcp_lib::{
     ScanService, Worker,
     error::{Failure, chain},
-    policy::Principal,
+    policy::{Principal, Role},
     streams,
 };
 use rmcp::{ServiceExt, service::ServerInitializeError};
@@ -40,7 +40,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     app.stop_on_signal()?;
     app.reload_on_signal(None)?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
-    let user = Principal::new(user::name(), command.rights.ceiling());
+    let user = Principal::user(&user::name(), Role::Scan.min(command.rights.ceiling()));
     let served = serve(&app, user).await;
     app.stop.cancel();
     if let Some(worker) = worker {

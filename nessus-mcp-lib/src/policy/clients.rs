@@ -11,6 +11,9 @@ use crate::{hex, secret::Secret, time::Timestamp};
 /// What every token begins with, so that scanners of repositories and logs can find one.
 const TOKEN_PREFIX: &str = "nmcp_";
 
+/// The name of whoever is on this machine and has no token.
+pub const LOCAL: &str = "local";
+
 /// What a client may do. Each role may do what those before it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
@@ -19,17 +22,23 @@ pub enum Role {
     Read,
     /// Submit, cancel and retry scans as well.
     Scan,
+    /// Agree to scans that wait for a person's word as well.
+    Approve,
+    /// See the tasks of all as well, whatever the policy lets others see.
+    Admin,
 }
 
 impl Role {
     /// All roles.
-    pub const ALL: [Self; 2] = [Self::Read, Self::Scan];
+    pub const ALL: [Self; 4] = [Self::Read, Self::Scan, Self::Approve, Self::Admin];
 
     /// The word in `policy.yaml`.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::Scan => "scan",
+            Self::Approve => "approve",
+            Self::Admin => "admin",
         }
     }
 
@@ -50,7 +59,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| "must be `read` or `scan`".to_owned())
+        found.ok_or_else(|| "must be `read`, `scan`, `approve` or `admin`".to_owned())
     }
 }
 
@@ -58,16 +67,35 @@ impl FromStr for Role {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Principal {
-    /// Its name: that of a client in `policy.yaml`, `local` on loopback without a token, or the user of the operating system.
+    /// Who it is: the name of a client in `policy.yaml`, [`LOCAL`] on loopback without a token, or `user:` and the name of the user
+    /// of the operating system. No two ways in lead to the same name.
     pub name: Arc<str>,
     /// What it may do.
     pub role: Role,
+    /// Those that it works with, if the policy names them.
+    pub team: Option<Arc<str>>,
 }
 
 impl Principal {
     /// A principal of this name.
     pub fn new(name: impl Into<Arc<str>>, role: Role) -> Self {
-        Self { name: name.into(), role }
+        Self { name: name.into(), role, team: None }
+    }
+
+    /// The same principal in a team.
+    pub fn with_team(mut self, team: Option<Arc<str>>) -> Self {
+        self.team = team;
+        self
+    }
+
+    /// The user of the operating system of this name.
+    pub fn user(name: &str, role: Role) -> Self {
+        Self::new(format!("user:{name}"), role)
+    }
+
+    /// Whether others act under this name as well: whoever is on this machine.
+    pub fn is_local(&self) -> bool {
+        &*self.name == LOCAL || self.name.starts_with("user:")
     }
 }
 
@@ -125,17 +153,22 @@ pub struct Client {
     pub name: Arc<str>,
     /// What it may do.
     pub role: Role,
+    /// Those that it works with.
+    pub team: Option<Arc<str>>,
     /// The hash of its token.
     pub token: TokenHash,
     /// When the token ends, if it does.
     pub expires: Option<Timestamp>,
 }
 
-/// Takes the name of a client: one that is safe in logs and headers.
+/// Takes the name of a client or a team: one that is safe in logs and headers, and no other principal has.
 ///
 /// # Errors
 /// A sentence fragment.
 pub fn client_name(text: &str) -> Result<String, String> {
+    if text == LOCAL {
+        return Err("is the name of whoever is on this machine".to_owned());
+    }
     let is_fine = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'@');
     if (1..=64).contains(&text.len()) && text.bytes().all(is_fine) {
         Ok(text.to_owned())
@@ -195,7 +228,7 @@ impl Clients {
         let client = found.ok_or(TokenError::Unknown)?;
         match client.expires {
             Some(expires) if expires <= now => Err(TokenError::Expired { client: Arc::clone(&client.name), expires }),
-            _ => Ok(Principal::new(Arc::clone(&client.name), client.role)),
+            _ => Ok(Principal::new(Arc::clone(&client.name), client.role).with_team(client.team.clone())),
         }
     }
 }
@@ -206,7 +239,7 @@ mod tests {
 
     fn client(name: &str, token: &str, expires: Option<i64>) -> Client {
         let expires = expires.map(Timestamp::from_millis);
-        Client { name: name.into(), role: Role::Read, token: TokenHash::of(token), expires }
+        Client { name: name.into(), role: Role::Read, team: None, token: TokenHash::of(token), expires }
     }
 
     #[test]

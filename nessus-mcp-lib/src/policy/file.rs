@@ -12,9 +12,11 @@
 //! max_hosts_per_scan: 4096       # default: the setting MAX_HOSTS_PER_SCAN
 //! max_hosts_per_day: 20000       # of all scans together, in UTC; without this key, any number
 //! local: read                    # what this machine may do without a token; with `clients` nothing, unless this says so
+//! visibility: team               # whose tasks clients may see: all (default), team or own
 //! clients:
 //!   - name: triage-agent
-//!     role: read                 # read or scan
+//!     role: read                 # read, scan, approve or admin
+//!     team: red                  # those that it works with
 //!     token_sha256: 3f...        # `nessus-admin token new` prints it
 //!     expires: 2027-06-30        # or an RFC 3339 time; default: never
 //! windows:                       # when scans may begin; all entries that are for a scan must let it
@@ -53,6 +55,7 @@ struct RawPolicy {
     max_hosts_per_scan: Option<Scalar>,
     max_hosts_per_day: Option<Scalar>,
     local: Option<Scalar>,
+    visibility: Option<Scalar>,
     clients: Option<Vec<RawClient>>,
     windows: Option<Vec<RawRule>>,
 }
@@ -62,6 +65,7 @@ struct RawPolicy {
 struct RawClient {
     name: Scalar,
     role: Scalar,
+    team: Option<Scalar>,
     token_sha256: Scalar,
     expires: Option<Scalar>,
 }
@@ -121,6 +125,7 @@ impl Policy {
             max_hosts_per_day: reader.value("max_hosts_per_day", raw.max_hosts_per_day, parse_count)?,
             clients: reader.clients(raw.clients.unwrap_or_default())?,
             local: reader.value("local", raw.local, str::parse)?,
+            visibility: reader.value("visibility", raw.visibility, str::parse)?.unwrap_or_default(),
             windows: reader.windows(raw.windows.unwrap_or_default())?,
             file: None,
         })
@@ -150,10 +155,12 @@ impl Reader<'_> {
         let clients = raw.into_iter().enumerate().map(|(at, raw)| {
             let key = |name: &str| format!("clients[{at}].{name}");
             let expires = self.value(&key("expires"), raw.expires, end_of)?;
+            let team = self.value(&key("team"), raw.team, client_name)?.map(Into::into);
             Ok(Client {
                 name: self.required(&key("name"), raw.name, client_name)?.into(),
                 role: self.required(&key("role"), raw.role, str::parse::<Role>)?,
                 token: self.required(&key("token_sha256"), raw.token_sha256, str::parse)?,
+                team,
                 expires,
             })
         });

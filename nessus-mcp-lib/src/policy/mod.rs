@@ -15,13 +15,15 @@ mod reserved;
 mod resolver;
 mod rules;
 mod scope;
+mod visibility;
 mod windows;
 
 pub use self::{
-    clients::{Client, Principal, Role, TokenError, TokenHash, client_name, new_token},
+    clients::{Client, LOCAL, Principal, Role, TokenError, TokenHash, client_name, new_token},
     error::ScopeError,
     resolver::{Resolver, SystemResolver, TableResolver},
     rules::{Policy, PolicyMode},
     scope::{Checked, Scope},
+    visibility::{Sight, Visibility},
     windows::{Closed, WindowState},
 };

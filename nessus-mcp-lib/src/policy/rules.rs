@@ -5,6 +5,7 @@ use std::{fmt, net::IpAddr, path::Path, str::FromStr, sync::Arc};
 use super::{
     ScopeError,
     clients::{Client, Clients, Principal, Role, TokenError},
+    visibility::{Sight, Visibility},
     windows::{Closed, Windows},
 };
 use crate::{
@@ -93,6 +94,7 @@ pub struct Policy {
     pub(super) max_hosts_per_day: Option<u64>,
     pub(super) clients: Clients,
     pub(super) local: Option<Role>,
+    pub(super) visibility: Visibility,
     pub(super) windows: Windows,
     /// The file it was read from, if it was.
     pub(super) file: Option<Arc<Path>>,
@@ -102,6 +104,11 @@ impl Policy {
     /// Whether its rules are applied.
     pub const fn mode(&self) -> PolicyMode {
         self.mode
+    }
+
+    /// The tasks that a caller may see.
+    pub fn sight_of(&self, caller: &Principal) -> Sight {
+        self.visibility.sight_of(caller)
     }
 
     /// The most hosts of all scans of a day, unless the rules are not looked at.

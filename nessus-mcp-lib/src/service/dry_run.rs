@@ -125,6 +125,7 @@ impl ScanService {
     /// # Errors
     /// Those of [`ScanService::submit`] that refuse a request.
     pub async fn dry_run(&self, request: SubmitRequest) -> Result<DryRunView, ServiceError> {
+        let request = self.as_of_caller(request);
         let repeats = match &request.idempotency_key {
             Some(key) => self.standing(&request, key).await?.map(|(task, _)| task.task_id),
             None => None,

@@ -8,6 +8,7 @@ use super::{ScanService, circuits::CircuitStatus, error::ServiceError, orphaned:
 use crate::{
     blocking,
     ids::{InstanceId, PoolName, TaskId},
+    policy::Sight,
     queue::ProcessCircuits,
     scanner::{ScannerHealth, ScannerInstance, ScannerPool},
     targets,
@@ -263,7 +264,7 @@ pub struct PoolQueueView {
     /// Why the pool is paused; absent when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<String>,
-    /// The next tasks in the order of the queue, at most ten.
+    /// The next tasks in the order of the queue, at most ten, without those that the caller may not see.
     pub next: Vec<String>,
 }
 
@@ -442,6 +443,7 @@ impl ScanService {
     async fn queue_of(&self, pool: &ScannerPool) -> Result<PoolQueueView, ServiceError> {
         let stats = self.queue.stats(&pool.name).await?;
         let next = self.queue.peek(&pool.name, NEXT_SHOWN).await?;
+        let next = self.seen_of(next.iter().filter_map(|body| task_id_of(body)).collect()).await;
         Ok(PoolQueueView {
             scanner_pool: pool.name.clone(),
             queued: stats.ready,
@@ -449,8 +451,25 @@ impl ScanService {
             leased: stats.leased,
             dead: stats.dead,
             paused: stats.paused.as_deref().map(shorten::text),
-            next: next.iter().filter_map(|body| task_id_of(body)).collect(),
+            next,
         })
+    }
+
+    /// Those of the tasks that the caller may see.
+    async fn seen_of(&self, task_ids: Vec<String>) -> Vec<String> {
+        if self.sight() == Sight::All {
+            return task_ids;
+        }
+        let mut seen = Vec::new();
+        for task_id in task_ids {
+            let known = TaskId::new(task_id.as_str());
+            if let Ok(known) = known
+                && self.task(&known).await.is_ok()
+            {
+                seen.push(task_id);
+            }
+        }
+        seen
     }
 }
 

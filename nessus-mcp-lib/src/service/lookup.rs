@@ -1,24 +1,64 @@
-//! The one place where the tasks that callers ask for are looked up.
+//! Who asks, and the one place where the tasks that callers ask for are looked up.
 //!
-//! Everything that a caller learns of a task, by its id, in a list or as a completion, comes from here.
+//! Everything that a caller learns of a task, by its id, in a list or as a completion, comes from here. A task that it may not
+//! see does not exist for it.
 
-use super::ScanService;
+use super::{IdempotencyKey, ScanService, SubmitRequest};
 use crate::{
     ids::TaskId,
+    policy::{LOCAL, Principal, Sight},
     task::{Task, TaskError, TaskList, TaskQuery},
 };
 
 impl ScanService {
+    /// The same service for a caller: its scans are submitted under its name, and of the tasks it sees what the policy in force
+    /// lets it see. Without a caller, as for the program that embeds the service, everything may be seen.
+    pub fn acting_for(&self, caller: Option<Principal>) -> Self {
+        Self { caller, ..self.clone() }
+    }
+
+    /// Whom the service acts for.
+    pub fn caller(&self) -> Option<&Principal> {
+        self.caller.as_ref()
+    }
+
+    /// The tasks that the caller may see.
+    pub(super) fn sight(&self) -> Sight {
+        self.caller().map_or(Sight::All, |caller| self.scope.policy().sight_of(caller))
+    }
+
     /// The task that a caller names.
     ///
     /// # Errors
-    /// [`TaskError::NotFound`] when there is none.
+    /// [`TaskError::NotFound`] when there is none that it may see. Whose a damaged task is, nobody knows.
     pub(super) async fn task(&self, task_id: &TaskId) -> Result<Task, TaskError> {
-        self.tasks.get(task_id).await
+        let sight = self.sight();
+        match self.tasks.get(task_id).await {
+            Ok(task) if task.is_seen_by(&sight) => Ok(task),
+            Err(error) if sight == Sight::All || error.is_shortage() => Err(error),
+            _ => Err(TaskError::NotFound(task_id.clone())),
+        }
     }
 
-    /// The tasks that match, newest first.
-    pub(super) async fn tasks_matching(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
-        self.tasks.list(query).await
+    /// The tasks that match and that the caller may see, newest first. Whose a damaged task is, nobody knows.
+    pub(super) async fn tasks_matching(&self, mut query: TaskQuery) -> Result<TaskList, TaskError> {
+        let sight = self.sight();
+        query.sight = sight.clone();
+        let mut list = self.tasks.list(query).await?;
+        if sight != Sight::All {
+            list.unreadable.clear();
+        }
+        Ok(list)
+    }
+
+    /// The same request as one of its caller: nobody's idempotency key stands for the request of another.
+    pub(super) fn as_of_caller(&self, mut request: SubmitRequest) -> SubmitRequest {
+        if let Some(caller) = self.caller() {
+            request.submitted_by = Some(caller.name.to_string());
+            if &*caller.name != LOCAL {
+                request.idempotency_key = request.idempotency_key.map(|key| IdempotencyKey::of(&caller.name, &key));
+            }
+        }
+        request
     }
 }

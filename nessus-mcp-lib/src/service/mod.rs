@@ -71,7 +71,7 @@ use crate::{
     credentials::Credentials,
     housekeeping::{QueueIndex, binding_of},
     ids::PoolName,
-    policy::Scope,
+    policy::{Principal, Scope},
     queue::{self, Queue, QueueUrl},
     scanner::{Circuits, ScannerRegistry},
     task::TaskManager,
@@ -92,6 +92,8 @@ pub struct ScanService {
     clock: Arc<dyn Clock>,
     data_dir: Arc<Path>,
     scope: Scope,
+    /// Whom it acts for.
+    caller: Option<Principal>,
     /// What those who read exports take together.
     memory: MemoryGate,
     /// How long the scans of each pool take.
@@ -226,6 +228,7 @@ impl ScanService {
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
             scope: parts.scope,
+            caller: None,
             memory: MemoryGate::new(parts.results_memory_mib),
             typical: Arc::default(),
             orphaned: Arc::default(),

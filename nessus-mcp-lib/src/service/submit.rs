@@ -59,6 +59,11 @@ impl IdempotencyKey {
         }
     }
 
+    /// The key of a caller. A key has no space, so that of nobody else is the same.
+    pub(super) fn of(caller: &str, key: &Self) -> Self {
+        Self(format!("{caller} {key}"))
+    }
+
     /// The key.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -216,7 +221,7 @@ impl ScanService {
     /// disk, and the reconciler enqueues it; the submission's message says so.
     pub async fn submit(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
         // Boxed, because it is large, and so would be whatever awaits a submit.
-        let submitted = Box::pin(self.submit_uncounted(request)).await;
+        let submitted = Box::pin(self.submit_uncounted(self.as_of_caller(request))).await;
         if let Err(ServiceError::Scope(refused)) = &submitted {
             self.metrics.scope_refused(refused.code());
         }
@@ -391,6 +396,7 @@ impl ScanService {
             task.pin(instance);
         }
         task.submitted_by.clone_from(&request.submitted_by);
+        task.team = self.caller().and_then(|caller| caller.team.as_deref()).map(str::to_owned);
         let request_hash = request_hash(&task, self.credentials.fingerprint(login)?);
         Ok(Accepted { request, task, targets, request_hash })
     }

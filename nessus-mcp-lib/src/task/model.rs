@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::excerpt,
     ids::{FencingToken, InstanceId, PoolName, ScanId, TaskId, TraceId},
-    policy::Checked,
+    policy::{Checked, Sight},
     targets::{NameAddresses, TargetError, TargetSet},
     time::Timestamp,
 };
@@ -268,6 +268,9 @@ pub struct Task {
     /// Who submitted it, when the API layer knows.
     #[serde(default)]
     pub submitted_by: Option<String>,
+    /// The team of whoever submitted it, if the policy named one then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub team: Option<String>,
     /// When its results were last read.
     #[serde(default)]
     pub last_accessed_at: Option<Timestamp>,
@@ -323,6 +326,11 @@ const fn current_version() -> u32 {
 }
 
 impl Task {
+    /// Whether a caller with this sight may see it.
+    pub(crate) fn is_seen_by(&self, sight: &Sight) -> bool {
+        sight.includes(self.submitted_by.as_deref(), self.team.as_deref())
+    }
+
     /// A queued task.
     pub fn new(
         task_id: TaskId,
@@ -362,6 +370,7 @@ impl Task {
             export_fetched_at: None,
             last_error: None,
             submitted_by: None,
+            team: None,
             last_accessed_at: None,
             cancel_requested_at: None,
             cancel_reason: None,

@@ -8,6 +8,7 @@ use super::{model::Task, state::TaskStatus, store};
 use crate::{
     hex,
     ids::{PoolName, TaskId},
+    policy::Sight,
     targets::TargetSet,
     time::Timestamp,
 };
@@ -32,6 +33,8 @@ pub struct TaskQuery {
     pub created_from: Option<Timestamp>,
     /// Only tasks that were accepted before.
     pub created_before: Option<Timestamp>,
+    /// Only tasks that may be seen.
+    pub sight: Sight,
     /// Only tasks behind this place of the list; see [`TaskQuery::after`].
     cursor: Option<TaskCursor>,
     /// At most so many, the newest; 0 for all.
@@ -81,6 +84,7 @@ impl TaskQuery {
 
     pub(super) fn matches(&self, task: &Task) -> bool {
         self.status.is_none_or(|status| status == task.status)
+            && task.is_seen_by(&self.sight)
             && !(self.unfinished && task.status.is_terminal())
             && self.pool.as_ref().is_none_or(|pool| *pool == task.scanner_pool)
             && self.created_from.is_none_or(|from| task.created_at >= from)
@@ -101,9 +105,9 @@ impl TaskQuery {
         TaskCursor { query: self.fingerprint(), last: last.clone() }
     }
 
-    /// Tells queries apart, whatever their cursor and limit.
+    /// Tells queries apart, whatever their cursor and limit, and whoever asks.
     fn fingerprint(&self) -> [u8; 4] {
-        let asked = Self { cursor: None, limit: 0, ..self.clone() };
+        let asked = Self { cursor: None, limit: 0, sight: Sight::All, ..self.clone() };
         let digest = Sha256::digest(format!("{asked:?}"));
         std::array::from_fn(|at| digest[at])
     }

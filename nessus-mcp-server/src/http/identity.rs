@@ -10,13 +10,10 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nessus_mcp_lib::{
     ScanService,
     error::chain,
-    policy::{Principal, Role, TokenError},
+    policy::{LOCAL, Principal, Role, TokenError},
     time::{Clock as _, SystemClock},
 };
 use tracing::warn;
-
-/// The name of whoever is on this machine and has no token.
-const LOCAL: &str = "local";
 
 /// What identities are found by. Cheap to clone.
 #[derive(Debug, Clone)]

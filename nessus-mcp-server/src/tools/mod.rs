@@ -74,10 +74,11 @@ impl ScanTools {
         parts.map_or_else(|| self.user.clone(), |parts| parts.extensions.get().cloned())
     }
 
-    /// The role of who calls, who may at least read.
-    fn role(&self, context: &RequestContext<RoleServer>) -> Result<Role, ErrorData> {
-        let role = self.principal(context).map(|principal| principal.role).filter(|role| role.may(Role::Read));
-        role.ok_or_else(|| ErrorData::invalid_request("Not permitted", None))
+    /// Who calls, and the service for it; for whoever may at least read.
+    fn caller(&self, context: &RequestContext<RoleServer>) -> Result<(Role, ScanService), ErrorData> {
+        let caller = self.principal(context).filter(|caller| caller.role.may(Role::Read));
+        let caller = caller.ok_or_else(|| ErrorData::invalid_request("Not permitted", None))?;
+        Ok((caller.role, self.service.acting_for(Some(caller))))
     }
 
     fn router() -> ToolRouter<Self> {
@@ -173,7 +174,8 @@ impl ServerHandler for ScanTools {
                 request.arguments = Some(arguments);
                 let progress = Progress::of(&context, &tool);
                 context.extensions.insert(progress.clone());
-                let call = self.router.call(ToolCallContext::new(self, request, context)).instrument(span);
+                let acting = Self { service: self.service.acting_for(principal.clone()), ..self.clone() };
+                let call = self.router.call(ToolCallContext::new(&acting, request, context)).instrument(span);
                 progress.during(call).await.map(answer::with_code)
             }
             Err(refusal) => Ok(refusal.into()),
@@ -191,9 +193,9 @@ impl ServerHandler for ScanTools {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourcesResult, ErrorData> {
-        self.role(&context)?;
+        let (_, service) = self.caller(&context)?;
         first_page(request)?;
-        resources::list(&self.service).await
+        resources::list(&service).await
     }
 
     async fn list_resource_templates(
@@ -201,7 +203,7 @@ impl ServerHandler for ScanTools {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListResourceTemplatesResult, ErrorData> {
-        self.role(&context)?;
+        self.caller(&context)?;
         first_page(request)?;
         Ok(ListResourceTemplatesResult::with_all_items(resources::templates())
             .with_ttl_ms(LIST_TTL_MS)
@@ -213,8 +215,8 @@ impl ServerHandler for ScanTools {
         request: ReadResourceRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<ReadResourceResponse, ErrorData> {
-        self.role(&context)?;
-        resources::read(&self.service, &request.uri).await.map(Into::into)
+        let (_, service) = self.caller(&context)?;
+        resources::read(&service, &request.uri).await.map(Into::into)
     }
 
     async fn list_prompts(
@@ -222,7 +224,7 @@ impl ServerHandler for ScanTools {
         request: Option<PaginatedRequestParams>,
         context: RequestContext<RoleServer>,
     ) -> Result<ListPromptsResult, ErrorData> {
-        let role = self.role(&context)?;
+        let (role, _) = self.caller(&context)?;
         first_page(request)?;
         // Another client may see other prompts.
         Ok(ListPromptsResult::with_all_items(prompts::list(role))
@@ -235,8 +237,8 @@ impl ServerHandler for ScanTools {
         request: GetPromptRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
-        let role = self.role(&context)?;
-        prompts::get(&self.service, role, &request.name, request.arguments.unwrap_or_default()).await.map(Into::into)
+        let (role, service) = self.caller(&context)?;
+        prompts::get(&service, role, &request.name, request.arguments.unwrap_or_default()).await.map(Into::into)
     }
 
     async fn complete(
@@ -244,7 +246,8 @@ impl ServerHandler for ScanTools {
         request: CompleteRequestParams,
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
-        completion::complete(&self.service, self.role(&context)?, &request).await
+        let (role, service) = self.caller(&context)?;
+        completion::complete(&service, role, &request).await
     }
 
     /// Answers an unknown method. The MCP library's own answer would repeat the name, however long it is.

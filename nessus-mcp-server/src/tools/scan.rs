@@ -186,11 +186,10 @@ impl ScanTools {
         context: &RequestContext<RoleServer>,
     ) -> CallToolResult {
         let is_dry_run = arguments.dry_run == Some(true);
-        let mut request = match submit_request(scan_type, arguments, Envelope::of(context)) {
+        let request = match submit_request(scan_type, arguments, Envelope::of(context)) {
             Ok(request) => request,
             Err(refused) => return refuse(&refused),
         };
-        request.submitted_by = self.principal(context).map(|principal| principal.name.to_string());
         if is_dry_run {
             structured(self.service.dry_run(request).await)
         } else {
