@@ -38,11 +38,11 @@ struct Guarded {
     expired: Secret,
 }
 
-fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
+pub(crate) fn write(path: impl AsRef<Path>, text: impl AsRef<[u8]>) {
     durable::replace(path.as_ref(), text.as_ref()).unwrap();
 }
 
-fn entry(name: &str, role: &str, token: &Secret, more: &str) -> String {
+pub(crate) fn entry(name: &str, role: &str, token: &Secret, more: &str) -> String {
     format!("  - {{name: {name}, role: {role}, token_sha256: {}{more}}}\n", TokenHash::of(token.expose()))
 }
 
@@ -90,7 +90,7 @@ impl Guarded {
     }
 }
 
-fn bearer(token: &Secret) -> String {
+pub(crate) fn bearer(token: &Secret) -> String {
     format!("Bearer {}", token.expose())
 }
 

@@ -19,3 +19,4 @@ mod resources;
 mod scans;
 mod sizes;
 mod tools;
+mod visibility;

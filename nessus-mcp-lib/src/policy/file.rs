@@ -398,7 +398,9 @@ mod tests {
     }
 
     #[rstest]
-    #[case("name: a, role: root", "policy.yaml:2: `clients[0].role` must be `read` or `scan`")]
+    #[case("name: a, role: root", "policy.yaml:2: `clients[0].role` must be `read`, `scan`, `approve` or `admin`")]
+    #[case("name: local, role: read", "policy.yaml:2: `clients[0].name` is the name of whoever is on this machine")]
+    #[case("name: a, role: read, team: a b", "policy.yaml:2: `clients[0].team` must have 1 to 64 letters")]
     #[case("name: a b, role: read", "policy.yaml:2: `clients[0].name` must have 1 to 64 letters")]
     #[case("name: \"\", role: read", "policy.yaml:2: `clients[0].name` must have 1 to 64 letters")]
     #[case("name: a, role: read, expires: soon", "policy.yaml:2: `clients[0].expires` must be a day")]
