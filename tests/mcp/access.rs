@@ -19,11 +19,10 @@ use serde_json::{Value, json};
 use crate::fixture::{Fixture, SCANNERS};
 
 /// The tools that change something.
-const CHANGING: [&str; 8] = [
+const CHANGING: [&str; 7] = [
     "run_untrusted_scan",
     "run_trusted_scan",
     "run_privileged_scan",
-    "run_authenticated_scan",
     "cancel_scan",
     "pause_scan",
     "resume_scan",
@@ -145,11 +144,16 @@ async fn a_role_decides_which_tools_there_are() {
     assert!(!hidden.is_empty() && for_reader.iter().all(|tool| for_scanner.contains(tool)), "{for_reader:?}");
     for tool in CHANGING {
         assert!(!for_reader.iter().any(|listed| listed == tool), "{tool}");
-        assert!(hidden.contains(&tool) || tool == "run_authenticated_scan", "{tool}");
+        assert!(hidden.contains(&tool), "{tool}");
         let answer = guarded.call(&guarded.reader, tool, json!({ "targets": "192.0.2.1", "name": "x" })).await;
         let (code, message, _) = answer.refusal();
         assert_eq!(code, "not_permitted");
         assert!(message.contains(tool) && message.contains("`scan`"), "{message}");
+    }
+    for scan_type in [json!("privileged"), json!(null)] {
+        let arguments = json!({ "targets": "192.0.2.1", "name": "x", "scan_type": scan_type });
+        let answer = guarded.call(&guarded.reader, "run_authenticated_scan", arguments).await;
+        assert_eq!(answer.refusal().0, "not_permitted");
     }
     assert!(guarded.fixture.deployment.task_directories().is_empty());
     guarded.fixture.server.process.wait_for_log("a tool was refused");

@@ -52,11 +52,7 @@ pub(crate) struct RetryArguments {
 #[tool_router(router = control_router, vis = "pub(super)")]
 impl ScanTools {
     /// Cancel a scan. A running one is stopped on the scanner, which can take some minutes; its findings so far are kept.
-    #[tool(
-        name = "cancel_scan",
-        title = "Cancel a scan",
-        annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = true, open_world_hint = true)
-    )]
+    #[tool]
     async fn cancel_scan(&self, Parameters(arguments): Parameters<CancelArguments>) -> CallToolResult {
         let cancelled = async {
             let task_id = ScanService::parse_task_id(&arguments.task_id)?;
@@ -66,11 +62,7 @@ impl ScanTools {
     }
 
     /// Pause a scan until resume_scan. A queued one waits; a running one is paused on the scanner, and its status stays running.
-    #[tool(
-        name = "pause_scan",
-        title = "Pause a scan",
-        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
-    )]
+    #[tool]
     async fn pause_scan(&self, Parameters(arguments): Parameters<PauseArguments>) -> CallToolResult {
         let paused = async {
             let task_id = ScanService::parse_task_id(&arguments.task_id)?;
@@ -80,11 +72,7 @@ impl ScanTools {
     }
 
     /// Let a scan go on that pause_scan has paused, not one that is paused on the scanner itself or by a window of the policy.
-    #[tool(
-        name = "resume_scan",
-        title = "Resume a scan",
-        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
-    )]
+    #[tool]
     async fn resume_scan(&self, Parameters(arguments): Parameters<ResumeArguments>) -> CallToolResult {
         let resumed = async { self.service.resume(&ScanService::parse_task_id(&arguments.task_id)?).await };
         structured(resumed.await)
@@ -93,11 +81,7 @@ impl ScanTools {
     /// Retry a scan whose status is failed or timeout, under the same task_id. Its earlier results are removed.
     ///
     /// First read its error_code and error_message: a permanent error fails again.
-    #[tool(
-        name = "retry_scan",
-        title = "Retry a scan",
-        annotations(read_only_hint = false, destructive_hint = true, idempotent_hint = false, open_world_hint = true)
-    )]
+    #[tool]
     async fn retry_scan(&self, Parameters(arguments): Parameters<RetryArguments>) -> CallToolResult {
         let retried = async { self.service.retry(&ScanService::parse_task_id(&arguments.task_id)?).await };
         structured(retried.await)

@@ -18,7 +18,7 @@ use rmcp::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ScanTools, control, inventory, results, scan, status, views};
+use super::{ScanTools, control, inventory, results, scan, status, table, views};
 use crate::{prompts, resources};
 
 /// If this variable is set, the test writes the file first.
@@ -56,6 +56,13 @@ An error that an agent can act on is a tool result with `isError: true`, as stru
 Every tool may also return `invalid_arguments`: an argument is missing, misspelt or of the wrong type. If something fails inside the
 server, the code names it, such as `storage_error`, `task_damaged` or `queue_unavailable`. The message then says only that the server could
 not do this now; its log says why. Calling a tool that does not exist is a protocol error.
+";
+
+const OVERVIEW: &str = "
+## Who may use which
+
+A tool asks for a role. It belongs to a toolset, by which tools are chosen, and to a class, in which calls are limited: see
+[access.md](access.md).
 ";
 
 const BESIDE_TOOLS: &str = "
@@ -319,9 +326,10 @@ fn generator() -> SchemaGenerator {
 }
 
 fn document() -> String {
-    let tools = ScanTools::listed(&ScanTools::router());
+    let tools = ScanTools::router().list_all();
     let mut facts: BTreeMap<_, _> = facts().into_iter().map(|facts| (facts.name, facts)).collect();
     let mut text = HEAD.to_owned();
+    overview(&mut text);
     for tool in &tools {
         match facts.remove(&*tool.name) {
             Some(facts) => section(&mut text, tool, &facts),
@@ -331,6 +339,15 @@ fn document() -> String {
     assert!(facts.is_empty(), "there are no tools {:?}", facts.keys());
     beside_tools(&mut text);
     text
+}
+
+/// Toolset, role and class of every tool.
+fn overview(text: &mut String) {
+    text.push_str(OVERVIEW);
+    text.push_str("\n| tool | toolset | role | counts as |\n|---|---|---|---|\n");
+    for table::Row { name, toolset, role, class, .. } in &table::TOOLS {
+        let _ = writeln!(text, "| [`{name}`](#{name}) | `{toolset}` | `{role}` | `{}` |", class.as_str());
+    }
 }
 
 /// The resources and prompts.

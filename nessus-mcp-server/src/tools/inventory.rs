@@ -36,61 +36,37 @@ pub(crate) struct NoArguments {}
 #[tool_router(router = inventory_router, vis = "pub(super)")]
 impl ScanTools {
     /// List the scanners with their pool, address, capacity and running scans.
-    #[tool(
-        name = "list_scanners",
-        title = "List scanners",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn list_scanners(&self, Parameters(arguments): Parameters<PoolArgument>) -> CallToolResult {
         structured(self.service.list_scanners(arguments.scanner_pool.as_deref()).await)
     }
 
     /// List the scanner pools with capacity and load, and the default pool.
-    #[tool(
-        name = "list_pools",
-        title = "List scanner pools",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn list_pools(&self, Parameters(NoArguments {}): Parameters<NoArguments>) -> CallToolResult {
         structured(self.service.list_pools().await)
     }
 
     /// List what scans can be made of, by pool: templates, and policies (the first 200) to be named by name or id.
-    #[tool(
-        name = "list_policies",
-        title = "List templates and policies",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn list_policies(&self, Parameters(arguments): Parameters<PoolArgument>) -> CallToolResult {
         structured(self.service.list_policies(arguments.scanner_pool.as_deref()).await)
     }
 
     /// One pool: capacity, load, queue, scanners, and how long a scan submitted now would wait.
-    #[tool(
-        name = "get_pool_status",
-        title = "Pool status",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn get_pool_status(&self, Parameters(arguments): Parameters<OnePool>) -> CallToolResult {
         structured(self.service.pool_status(arguments.scanner_pool.as_deref()).await)
     }
 
     /// How many scans are queued, delayed, running or failed by pool, and which are next.
-    #[tool(
-        name = "get_queue_status",
-        title = "Queue status",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn get_queue_status(&self, Parameters(arguments): Parameters<PoolArgument>) -> CallToolResult {
         structured(self.service.queue_status(arguments.scanner_pool.as_deref()).await)
     }
 
     /// Whether the server, its queue, its disk and its scanners work, and what is wrong.
-    #[tool(
-        name = "health_check",
-        title = "Health",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn health_check(&self, Parameters(NoArguments {}): Parameters<NoArguments>) -> CallToolResult {
         structured(Ok(self.service.health().await))
     }

@@ -9,6 +9,8 @@ mod results;
 mod scan;
 mod scan_schemas;
 mod status;
+#[cfg_attr(not(test), expect(dead_code, reason = "what the documentation and the tests read"))]
+mod table;
 mod views;
 
 use std::sync::Arc;
@@ -81,30 +83,33 @@ impl ScanTools {
         Ok((caller.role, self.service.acting_for(Some(caller))))
     }
 
-    fn router() -> ToolRouter<Self> {
-        let mut router = Self::scan_router()
+    /// The methods that are tools, as they stand in their files.
+    fn methods() -> ToolRouter<Self> {
+        Self::scan_router()
             + Self::status_router()
             + Self::results_router()
             + Self::views_router()
             + Self::control_router()
-            + Self::inventory_router();
-        for route in router.map.values_mut() {
-            schema::normalise(&mut route.attr);
-            scan_schemas::fit(&mut route.attr);
-        }
-        router
+            + Self::inventory_router()
     }
 
-    /// The tools that clients are told of.
-    fn listed(router: &ToolRouter<Self>) -> Vec<Tool> {
-        router.list_all().into_iter().filter(|tool| tool.name != scan_schemas::OLDER_NAME).collect()
+    /// The tools, with what the table says of them.
+    fn router() -> ToolRouter<Self> {
+        let mut router = Self::methods();
+        router.map.retain(|name, route| {
+            let Some(row) = table::find(name) else { return false };
+            row.describe(&mut route.attr);
+            schema::normalise(&mut route.attr);
+            scan_schemas::fit(&mut route.attr);
+            true
+        });
+        router
     }
 }
 
-/// The role that a tool asks for: it changes nothing, or it does.
+/// The role that a tool asks for.
 fn needed_role(tool: &Tool) -> Role {
-    let changes_nothing = tool.annotations.as_ref().and_then(|hints| hints.read_only_hint) == Some(true);
-    if changes_nothing { Role::Read } else { Role::Scan }
+    table::find(&tool.name).map_or(Role::Scan, |row| row.role)
 }
 
 /// Refuses whoever may not use a tool.
@@ -147,7 +152,7 @@ impl ServerHandler for ScanTools {
         first_page(request)?;
         let principal = self.principal(&context);
         let may_use = |tool: &Tool| principal.as_ref().is_some_and(|principal| principal.role.may(needed_role(tool)));
-        let tools = Self::listed(&self.router).into_iter().filter(may_use).collect();
+        let tools = self.router.list_all().into_iter().filter(may_use).collect();
         // Another client may see other tools.
         Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Private))
     }
@@ -157,6 +162,7 @@ impl ServerHandler for ScanTools {
         mut request: CallToolRequestParams,
         mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
+        let unclear = scan_schemas::by_name_of_today(&mut request);
         let Some(tool) = self.router.get(&request.name) else {
             // Not counted: the caller chose the name, and callers must not create metric labels.
             let name = excerpt(&request.name).to_string();
@@ -164,6 +170,7 @@ impl ServerHandler for ScanTools {
         };
         let principal = self.principal(&context);
         let read = permit(tool, principal.as_ref())
+            .and_then(|()| unclear.map_or(Ok(()), Err))
             .and_then(|()| arguments::read(tool, request.arguments.take().unwrap_or_default()));
         let tool = request.name.clone();
         let trace_id = answer::Envelope::of(&context).trace_id;

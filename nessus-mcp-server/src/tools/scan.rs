@@ -21,7 +21,6 @@ use serde::Deserialize;
 use super::{
     ScanTools,
     answer::{Envelope, refuse, structured},
-    scan_schemas::SCAN_TYPE,
 };
 
 /// Arguments of all tools that submit a scan. The schema of each lists those that it takes; see [`scan_schemas`](super::scan_schemas).
@@ -32,9 +31,6 @@ pub(crate) struct ScanArguments {
     targets: String,
     /// 1 to 255 characters
     name: String,
-    /// trusted or privileged
-    #[serde(default)]
-    scan_type: Option<String>,
     /// A login stored by an operator; prefer it
     #[serde(default)]
     credential_id: Option<String>,
@@ -115,11 +111,7 @@ impl ScanTools {
     ///
     /// Returns a task_id at once; the scan takes minutes to hours in the background. It sends traffic to the targets:
     /// scan only what you are allowed to.
-    #[tool(
-        name = "run_untrusted_scan",
-        title = "Run a network scan",
-        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = false, open_world_hint = true)
-    )]
+    #[tool]
     async fn run_untrusted_scan(
         &self,
         Parameters(arguments): Parameters<ScanArguments>,
@@ -133,11 +125,7 @@ impl ScanTools {
     ///
     /// Name a credential_id, or a policy with credentials; ask the user for one rather than for a password. Otherwise as
     /// run_untrusted_scan.
-    #[tool(
-        name = "run_trusted_scan",
-        title = "Run a scan with a login",
-        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = false, open_world_hint = true)
-    )]
+    #[tool]
     async fn run_trusted_scan(
         &self,
         Parameters(arguments): Parameters<ScanArguments>,
@@ -149,32 +137,13 @@ impl ScanTools {
     /// Submit a vulnerability scan that logs in by SSH and then takes more rights (sudo, su, ...): finds the most.
     ///
     /// Name a credential_id with such rights; ask the user for one rather than for a password. Otherwise as run_untrusted_scan.
-    #[tool(
-        name = "run_privileged_scan",
-        title = "Run a scan with root rights",
-        annotations(read_only_hint = false, destructive_hint = false, idempotent_hint = false, open_world_hint = true)
-    )]
+    #[tool]
     async fn run_privileged_scan(
         &self,
         Parameters(arguments): Parameters<ScanArguments>,
         context: RequestContext<RoleServer>,
     ) -> CallToolResult {
         self.submit(ScanType::Privileged, arguments, &context).await
-    }
-
-    /// An older name of run_trusted_scan and run_privileged_scan.
-    #[tool(name = "run_authenticated_scan")]
-    async fn run_authenticated_scan(
-        &self,
-        Parameters(arguments): Parameters<ScanArguments>,
-        context: RequestContext<RoleServer>,
-    ) -> CallToolResult {
-        let scan_type = arguments.scan_type.as_deref().map(str::parse::<ScanType>);
-        if let Some(Ok(scan_type @ (ScanType::Trusted | ScanType::Privileged))) = scan_type {
-            return self.submit(scan_type, arguments, &context).await;
-        }
-        let hint = "give `trusted` or `privileged`, or call run_trusted_scan or run_privileged_scan".to_owned();
-        refuse(&ServiceError::invalid(SCAN_TYPE, "must say how the scan logs in", hint))
     }
 }
 

@@ -78,11 +78,7 @@ impl ScanTools {
     /// State of a scan: status, phase, progress, hosts done, queue position, attempts, login, errors, warnings, troubleshooting.
     ///
     /// Ask with wait_seconds, or wait next_poll_seconds before asking again. If results_available, read get_scan_results.
-    #[tool(
-        name = "get_scan_status",
-        title = "Scan status",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn get_scan_status(
         &self,
         Parameters(arguments): Parameters<StatusArguments>,
@@ -108,11 +104,7 @@ impl ScanTools {
     }
 
     /// List scan tasks, newest first, by state, pool, targets, name and time.
-    #[tool(
-        name = "list_tasks",
-        title = "List scan tasks",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = false)
-    )]
+    #[tool]
     async fn list_tasks(&self, Parameters(arguments): Parameters<ListTasks>) -> CallToolResult {
         let list = async { self.service.list_tasks(task_query(&arguments)?).await };
         structured(list.await)

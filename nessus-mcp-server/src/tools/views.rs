@@ -50,11 +50,7 @@ impl ScanTools {
     /// Read this before get_scan_results. `plugins` describes each plugin once; other lists name them by id. To get the findings
     /// of a group, pass its `filters` (and `kind`) to get_scan_results, of plugins {"plugin_id": [..]}. Each list has its `total`
     /// and how many are left_out. `authentication` says where the login worked, or why not.
-    #[tool(
-        name = "get_scan_summary",
-        title = "Scan summary",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
-    )]
+    #[tool]
     async fn get_scan_summary(
         &self,
         Parameters(arguments): Parameters<SummaryArguments>,
@@ -71,11 +67,7 @@ impl ScanTools {
     ///
     /// Read `differences` first: other plugins, policies, ports or targets alone change results. What the later scan did not
     /// look at is not_comparable, with the reason: never call it fixed. Keep the `finding_key` in a ticket.
-    #[tool(
-        name = "compare_scans",
-        title = "Compare two scans",
-        annotations(read_only_hint = true, destructive_hint = false, idempotent_hint = true, open_world_hint = true)
-    )]
+    #[tool]
     async fn compare_scans(
         &self,
         Parameters(arguments): Parameters<CompareArguments>,
