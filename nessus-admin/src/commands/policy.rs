@@ -4,6 +4,7 @@ use nessus_mcp_lib::{
     ScanService,
     config::Settings,
     error::{Failure, counted},
+    policy::Rights,
     targets::TargetSet,
     time::{Clock as _, SystemClock},
 };
@@ -30,7 +31,7 @@ pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
     }));
     let Some(targets) = &args.targets else { return Ok(()) };
     let targets: TargetSet = targets.parse()?;
-    let checked = scope.check(&targets).await?;
+    let checked = scope.check(&targets, &Rights::default()).await?;
     let hosts = counted(targets.with_addresses(&checked.addresses).host_count(), "host", "hosts");
     output::lines([format!("accepted: {hosts}: {}", targets.for_scanner_with(&checked.addresses)?)]);
     output::lines(checked.would_refuse.iter().map(|refused| format!("`enforce` would refuse: {refused}")));

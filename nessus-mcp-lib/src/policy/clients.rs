@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
+use super::rights::Rights;
 use crate::{hex, secret::Secret, time::Timestamp};
 
 /// What every token begins with, so that scanners of repositories and logs can find one.
@@ -74,12 +75,14 @@ pub struct Principal {
     pub role: Role,
     /// Those that it works with, if the policy names them.
     pub team: Option<Arc<str>>,
+    /// What it may scan.
+    pub rights: Arc<Rights>,
 }
 
 impl Principal {
-    /// A principal of this name.
+    /// A principal of this name, who may scan whatever the whole policy allows.
     pub fn new(name: impl Into<Arc<str>>, role: Role) -> Self {
-        Self { name: name.into(), role, team: None }
+        Self { name: name.into(), role, team: None, rights: Arc::default() }
     }
 
     /// The same principal in a team.
@@ -96,6 +99,12 @@ impl Principal {
     /// Whether others act under this name as well: whoever is on this machine.
     pub fn is_local(&self) -> bool {
         &*self.name == LOCAL || self.name.starts_with("user:")
+    }
+
+    /// The same with these rights.
+    pub fn with_rights(mut self, rights: Arc<Rights>) -> Self {
+        self.rights = rights;
+        self
     }
 }
 
@@ -159,6 +168,8 @@ pub struct Client {
     pub token: TokenHash,
     /// When the token ends, if it does.
     pub expires: Option<Timestamp>,
+    /// What it may scan.
+    pub rights: Arc<Rights>,
 }
 
 /// Takes the name of a client or a team: one that is safe in logs and headers, and no other principal has.
@@ -228,7 +239,10 @@ impl Clients {
         let client = found.ok_or(TokenError::Unknown)?;
         match client.expires {
             Some(expires) if expires <= now => Err(TokenError::Expired { client: Arc::clone(&client.name), expires }),
-            _ => Ok(Principal::new(Arc::clone(&client.name), client.role).with_team(client.team.clone())),
+            _ => {
+                let principal = Principal::new(Arc::clone(&client.name), client.role);
+                Ok(principal.with_team(client.team.clone()).with_rights(Arc::clone(&client.rights)))
+            }
         }
     }
 }
@@ -239,7 +253,8 @@ mod tests {
 
     fn client(name: &str, token: &str, expires: Option<i64>) -> Client {
         let expires = expires.map(Timestamp::from_millis);
-        Client { name: name.into(), role: Role::Read, team: None, token: TokenHash::of(token), expires }
+        let token = TokenHash::of(token);
+        Client { name: name.into(), role: Role::Read, team: None, token, expires, rights: Arc::default() }
     }
 
     #[test]

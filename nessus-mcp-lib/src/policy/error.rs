@@ -52,20 +52,24 @@ pub enum ScopeError {
         /// When the next begins.
         next: String,
     },
-    /// A rule of `deny` holds a part of it.
-    #[error("`{target}` is out of scope: `deny` has `{rule}`")]
+    /// A rule of `deny`, or of the `deny_targets` of a client, holds a part of it.
+    #[error("`{target}` is out of scope: {list} has `{rule}`")]
     Denied {
         /// The target.
         target: String,
-        /// The entry of `deny`.
+        /// The list.
+        list: String,
+        /// The entry of the list.
         rule: String,
     },
-    /// `allow` does not hold all of it.
-    #[error("`{target}` is out of scope: it is not wholly inside what `allow` has")]
+    /// `allow`, or the `targets` of a client, do not hold all of it.
+    #[error("`{target}` is out of scope: it is not wholly inside what {list} has")]
     NotAllowed {
         /// The target.
         target: String,
-        /// The first entries of `allow`.
+        /// The list.
+        list: String,
+        /// The first entries of the list.
         allowed: String,
     },
     /// A name has no addresses that could be checked.

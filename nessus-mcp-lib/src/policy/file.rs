@@ -19,6 +19,17 @@
 //!     team: red                  # those that it works with
 //!     token_sha256: 3f...        # `nessus-admin token new` prints it
 //!     expires: 2027-06-30        # or an RFC 3339 time; default: never
+//!     pools: [lab]               # what it may use, within all of the above; without these keys, everything
+//!     targets: [10.2.0.0/16]
+//!     deny_targets: [10.2.9.0/24]
+//!     scan_types: [untrusted, trusted]
+//!     templates: [basic, discovery]
+//!     policies: [Weekly audit]   # by name or id; default: all, or none beside `templates`
+//!     credentials: [linux-audit] # ids of credentials.yaml
+//!     inline_logins: false       # logins that come with a request; default: true, or false beside `credentials`
+//!     max_scans_at_once: 3       # accepted and not ended
+//!     max_scans_per_day: 50      # in UTC
+//!     max_hosts_per_day: 2000
 //! windows:                       # when scans may begin; all entries that are for a scan must let it
 //!   - allowed: [{days: [mon-fri], from: "22:00", to: "06:00"}, {days: [sat, sun]}]
 //!     time_zone: Europe/Berlin
@@ -35,13 +46,14 @@ use serde::Deserialize;
 
 use super::{
     clients::{Client, Clients, Role, client_name},
-    rules::{AllowList, DenyRule, Policy, PolicyMode},
+    rights::{keys_with_rights, parse_count},
+    rules::{Policy, PolicyMode},
+    target_rules::{AllowList, TargetRules},
     windows::{DAY_MINUTES, Window, WindowRule, Windows, parse_days, parse_time, parse_zone},
 };
 use crate::{
     config::{ConfigError, Reader, Scalar, is_blank_yaml, parse_yaml},
     ids::PoolName,
-    targets::TargetSet,
     time::Timestamp,
 };
 
@@ -60,14 +72,15 @@ struct RawPolicy {
     windows: Option<Vec<RawRule>>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawClient {
-    name: Scalar,
-    role: Scalar,
-    team: Option<Scalar>,
-    token_sha256: Scalar,
-    expires: Option<Scalar>,
+keys_with_rights! {
+    /// The keys of an entry of `clients`.
+    struct RawClient {
+        name: Scalar,
+        role: Scalar,
+        team: Option<Scalar>,
+        token_sha256: Scalar,
+        expires: Option<Scalar>,
+    }
 }
 
 /// The keys of an entry of `windows`.
@@ -116,11 +129,13 @@ impl Policy {
             return Err(ConfigError::Syntax { path: path.to_owned(), line: 1, message });
         }
         let raw: RawPolicy = parse_yaml(text, path)?;
-        let allowed = reader.list("allow", raw.allow)?;
         Ok(Self {
             mode: reader.value("mode", raw.mode, str::parse)?.unwrap_or(PolicyMode::Enforce),
-            allow: allowed.map(AllowList::new),
-            deny: reader.list("deny", raw.deny)?.unwrap_or_default(),
+            targets: TargetRules {
+                client: None,
+                allow: reader.targets("allow", raw.allow)?.map(AllowList::new),
+                deny: reader.targets("deny", raw.deny)?.unwrap_or_default(),
+            },
             max_hosts_per_scan: reader.value("max_hosts_per_scan", raw.max_hosts_per_scan, parse_count)?,
             max_hosts_per_day: reader.value("max_hosts_per_day", raw.max_hosts_per_day, parse_count)?,
             clients: reader.clients(raw.clients.unwrap_or_default())?,
@@ -134,30 +149,17 @@ impl Policy {
 
 /// What only this file has.
 impl Reader<'_> {
-    /// The entries of a list of targets.
-    fn list(&self, key: &str, raw: Option<Vec<Scalar>>) -> Result<Option<Vec<DenyRule>>, ConfigError> {
-        let Some(raw) = raw else { return Ok(None) };
-        if raw.is_empty() {
-            let message = "is empty: leave it out, or name networks, ranges and host names";
-            return Err(self.error(key, 1, message));
-        }
-        let read = |text: &str| {
-            let set = TargetSet::policy(text).map_err(|error| format!("is no target: {error}"))?;
-            Ok(DenyRule { text: text.to_owned(), set })
-        };
-        let rules = raw.into_iter().enumerate();
-        let rules = rules.filter_map(|(at, raw)| self.value(&format!("{key}[{at}]"), Some(raw), read).transpose());
-        rules.collect::<Result<Vec<_>, _>>().map(Some)
-    }
-
     fn clients(&self, raw: Vec<RawClient>) -> Result<Clients, ConfigError> {
         let lines: Vec<_> = raw.iter().map(|client| (client.name.line, client.token_sha256.line)).collect();
-        let clients = raw.into_iter().enumerate().map(|(at, raw)| {
+        let clients = raw.into_iter().enumerate().map(|(at, mut raw)| {
             let key = |name: &str| format!("clients[{at}].{name}");
+            let rights = raw.take_rights();
             let expires = self.value(&key("expires"), raw.expires, end_of)?;
             let team = self.value(&key("team"), raw.team, client_name)?.map(Into::into);
+            let name = self.required(&key("name"), raw.name, client_name)?;
             Ok(Client {
-                name: self.required(&key("name"), raw.name, client_name)?.into(),
+                rights: self.rights(&format!("clients[{at}]"), &name, rights)?.into(),
+                name: name.into(),
                 role: self.required(&key("role"), raw.role, str::parse::<Role>)?,
                 token: self.required(&key("token_sha256"), raw.token_sha256, str::parse)?,
                 team,
@@ -213,7 +215,7 @@ impl Reader<'_> {
             "pause" => Ok(true),
             _ => Err("must be `continue` or `pause`".to_owned()),
         })?;
-        let targets = self.list(&name("targets"), raw.targets)?;
+        let targets = self.targets(&name("targets"), raw.targets)?;
         let pools = raw.pools.into_iter().flatten().enumerate().filter_map(|(at, pool)| {
             let parse = |text: &str| PoolName::new(text).map_err(|error| format!("is no name of a pool: {error}"));
             self.placed(&format!("{key}.pools[{at}]"), Some(pool), parse).transpose()
@@ -270,15 +272,12 @@ fn end_of(text: &str) -> Result<Timestamp, String> {
     time.or(day).map_err(|_| "must be a day such as 2027-06-30, or a time such as 2027-06-30T12:00:00Z".to_owned())
 }
 
-fn parse_count(text: &str) -> Result<u64, String> {
-    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "must be a whole number from 1 on".to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::policy::Rights;
 
     fn parse(text: &str) -> Result<Policy, ConfigError> {
         Policy::parse(text, Path::new("policy.yaml"), &|name| (name == "OFFICE").then(|| "10.1.0.0/16".to_owned()))
@@ -295,7 +294,7 @@ mod tests {
         assert_eq!(policy.max_hosts_per_day(), Some(20_000));
         assert_eq!(parse("mode: off\nmax_hosts_per_day: 20000").unwrap().max_hosts_per_day(), None);
         assert_eq!(
-            policy.deny.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>(),
+            policy.targets.deny.iter().map(|rule| rule.text.as_str()).collect::<Vec<_>>(),
             ["10.1.0.0/16", "db.corp.example"]
         );
         assert_eq!(parse("deny: [10.0.0.1]").unwrap().mode, PolicyMode::Enforce, "what is written is meant");
@@ -308,9 +307,18 @@ mod tests {
         assert!(parse(example).unwrap_err().to_string().contains("no keys"));
         let used = |line: &str| line.strip_prefix('#').filter(|line| !line.starts_with('#')).map(str::to_owned);
         let policy = parse(&example.lines().filter_map(used).collect::<Vec<_>>().join("\n")).unwrap();
-        assert!(policy.allow.is_some() && !policy.deny.is_empty() && policy.max_hosts_per_scan.is_some(), "{policy:?}");
+        assert!(
+            policy.targets.allow.is_some() && !policy.targets.deny.is_empty() && policy.max_hosts_per_scan.is_some(),
+            "{policy:?}"
+        );
         assert!(policy.max_hosts_per_day().is_some(), "{policy:?}");
         assert!(policy.local.is_some() && policy.clients().len() == 1, "{policy:?}");
+        let rights = &policy.clients()[0].rights;
+        let lists = [&rights.scan_types, &rights.templates, &rights.policies, &rights.credentials];
+        assert!(rights.pools.is_some() && lists.iter().all(|list| list.is_some()) && rights.inline_logins.is_some());
+        assert!(rights.targets.allow.is_some() && !rights.targets.deny.is_empty(), "{rights:?}");
+        let limits = [rights.max_scans_at_once, rights.max_scans_per_day, rights.max_hosts_per_day];
+        assert!(limits.iter().all(Option::is_some), "{rights:?}");
         assert!(!policy.windows.0.is_empty(), "{policy:?}");
         assert_eq!(policy.mode, PolicyMode::DryRun);
     }
@@ -397,6 +405,37 @@ mod tests {
         assert_eq!((silent.local_role(), parse("mode: off").unwrap().local_role()), (None, Some(Role::Scan)));
     }
 
+    #[test]
+    fn a_client_may_do_what_its_keys_say_and_without_them_everything() {
+        let rights = |keys: &str| {
+            let policy = parse(&format!("clients: [{{name: a, role: scan, token_sha256: {HASH}{keys}}}]")).unwrap();
+            policy.clients()[0].rights.clone()
+        };
+        let free = rights("");
+        assert_eq!(*free, Rights { targets: free.targets.clone(), ..Rights::default() });
+        assert!(free.targets.is_empty() && free.allows_policy("Weekly", "4") && free.allows_inline_logins());
+        let bound = rights(
+            ", pools: [lab], targets: [10.2.0.0/16], deny_targets: [10.2.9.0/24], scan_types: [untrusted], \
+             templates: [basic], policies: [Weekly, \"9\"], credentials: [audit], max_scans_at_once: 3, \
+             max_scans_per_day: 50, max_hosts_per_day: 2000",
+        );
+        let pool = |name| PoolName::new(name).unwrap();
+        assert!(bound.allows_pool(&pool("lab")) && !bound.allows_pool(&pool("nessus")));
+        assert!(bound.allows_scan_type("untrusted") && !bound.allows_scan_type("privileged"));
+        assert!(bound.allows_template("basic") && !bound.allows_template("advanced"));
+        assert!(bound.allows_policy("Weekly", "4") && bound.allows_policy("Other", "9"));
+        assert!(!bound.allows_policy("weekly", "4") && bound.allows_logins_of_policies());
+        assert!(bound.allows_credential("audit") && !bound.allows_credential("root") && !bound.allows_inline_logins());
+        let limits = (bound.max_scans_at_once, bound.max_scans_per_day, bound.max_hosts_per_day);
+        assert_eq!(limits, (Some(3), Some(50), Some(2000)));
+        assert!(!rights(", templates: [basic]").allows_policy("Weekly", "4"));
+        assert!(
+            !rights(", credentials: []").allows_logins_of_policies()
+                && !rights(", policies: []").allows_policy("a", "1")
+        );
+        assert!(rights(", credentials: [], inline_logins: true").allows_inline_logins());
+    }
+
     #[rstest]
     #[case("name: a, role: root", "policy.yaml:2: `clients[0].role` must be `read`, `scan`, `approve` or `admin`")]
     #[case("name: local, role: read", "policy.yaml:2: `clients[0].name` is the name of whoever is on this machine")]
@@ -406,6 +445,18 @@ mod tests {
     #[case("name: a, role: read, expires: soon", "policy.yaml:2: `clients[0].expires` must be a day")]
     #[case("name: a, role: read, expire: 2027-01-01", "unknown key `expire`, did you mean `expires`?")]
     #[case("role: read", "policy.yaml:2:")]
+    #[case("name: a, role: scan, pools: []", "`clients[0].pools` is empty: leave it out")]
+    #[case("name: a, role: scan, pools: [\"a b\"]", "policy.yaml:2: `clients[0].pools[0]` is no name of a pool")]
+    #[case("name: a, role: scan, pool: [lab]", "unknown key `pool`, did you mean `pools`?")]
+    #[case("name: a, role: scan, targets: [10.0.0.0/33]", "policy.yaml:2: `clients[0].targets[0]` is no target")]
+    #[case("name: a, role: scan, deny_targets: []", "`clients[0].deny_targets` is empty")]
+    #[case("name: a, role: scan, scan_types: [trusted, root]", "`clients[0].scan_types[1]` must be one of `untrusted`")]
+    #[case("name: a, role: scan, templates: []", "`clients[0].templates` is empty")]
+    #[case("name: a, role: scan, credentials: [\"\"]", "policy.yaml:2: `clients[0].credentials[0]` is empty")]
+    #[case("name: a, role: scan, inline_logins: maybe", "`clients[0].inline_logins` must be `true` or `false`")]
+    #[case("name: a, role: scan, max_scans_at_once: 0", "`clients[0].max_scans_at_once` must be a whole number from 1")]
+    #[case("name: a, role: scan, max_scans_a_day: 3", "did you mean `max_scans_per_day`?")]
+    #[case("name: a, role: scan, max_hosts_per_day: many", "`clients[0].max_hosts_per_day` must be a whole number")]
     fn a_mistake_in_a_client_is_named(#[case] keys: &str, #[case] expected: &str) {
         let message = parse(&format!("clients:\n  - {{{keys}, token_sha256: {HASH}}}\n")).unwrap_err().to_string();
         assert!(message.contains(expected), "{message}");

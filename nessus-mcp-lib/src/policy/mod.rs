@@ -6,15 +6,17 @@
 //! to the addresses that their names have at that moment, which a [`Resolver`] finds. Its windows say when scans
 //! may run.
 //!
-//! Its [`Client`]s have tokens and roles; whoever comes in is a [`Principal`].
+//! Its [`Client`]s have tokens, roles and [`Rights`]; whoever comes in is a [`Principal`].
 
 mod clients;
 mod error;
 mod file;
 mod reserved;
 mod resolver;
+mod rights;
 mod rules;
 mod scope;
+mod target_rules;
 mod visibility;
 mod windows;
 
@@ -22,6 +24,7 @@ pub use self::{
     clients::{Client, LOCAL, Principal, Role, TokenError, TokenHash, client_name, new_token},
     error::ScopeError,
     resolver::{Resolver, SystemResolver, TableResolver},
+    rights::Rights,
     rules::{Policy, PolicyMode},
     scope::{Checked, Scope},
     visibility::{Sight, Visibility},

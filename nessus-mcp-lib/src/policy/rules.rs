@@ -1,16 +1,16 @@
 //! What a policy says about targets. Nothing is looked up here.
 
-use std::{fmt, net::IpAddr, path::Path, str::FromStr, sync::Arc};
+use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use super::{
-    ScopeError,
     clients::{Client, Clients, Principal, Role, TokenError},
+    target_rules::TargetRules,
     visibility::{Sight, Visibility},
     windows::{Closed, Windows},
 };
 use crate::{
     ids::PoolName,
-    targets::{self, NameAddresses, TargetPiece, TargetSet},
+    targets::{NameAddresses, TargetSet},
     time::Timestamp,
 };
 
@@ -54,42 +54,11 @@ impl FromStr for PolicyMode {
     }
 }
 
-/// An entry of `allow` or `deny`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct DenyRule {
-    /// As it stands in the file.
-    pub(super) text: String,
-    pub(super) set: TargetSet,
-}
-
-/// The entries of `allow` together.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct AllowList {
-    entries: Vec<DenyRule>,
-    /// All of them together.
-    set: TargetSet,
-    /// Whether there are names among them: then other names are refused. Where there are none, a name is judged by its
-    /// addresses.
-    has_names: bool,
-    /// The same for addresses: where there are none, those of a name that is allowed are.
-    has_addresses: bool,
-}
-
-impl AllowList {
-    pub(super) fn new(entries: Vec<DenyRule>) -> Self {
-        let set: TargetSet = entries.iter().map(|entry| entry.set.clone()).collect();
-        let is_address = |piece| matches!(piece, TargetPiece::Addresses { .. });
-        let (has_names, has_addresses) = (!set.pieces().all(is_address), set.pieces().any(is_address));
-        Self { entries, set, has_names, has_addresses }
-    }
-}
-
 /// `policy.yaml`, as it was read. The default has no rules: no scope is set.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Policy {
     pub(super) mode: PolicyMode,
-    pub(super) allow: Option<AllowList>,
-    pub(super) deny: Vec<DenyRule>,
+    pub(super) targets: TargetRules,
     pub(super) max_hosts_per_scan: Option<u64>,
     pub(super) max_hosts_per_day: Option<u64>,
     pub(super) clients: Clients,
@@ -151,39 +120,5 @@ impl Policy {
     /// The pools that its windows name.
     pub fn pools(&self) -> impl Iterator<Item = &PoolName> {
         self.windows.pools()
-    }
-
-    /// What is refused of the targets as they were asked for, in their order. Addresses of names are asked for with
-    /// [`check_address`](Self::check_address).
-    pub(super) fn refusals<'a>(&'a self, targets: &'a TargetSet) -> impl Iterator<Item = ScopeError> + 'a {
-        targets.split().filter_map(|piece| {
-            let is_judged_by_addresses = |allow: &AllowList| !allow.has_names && piece.names().next().is_some();
-            self.check(&piece, is_judged_by_addresses).err()
-        })
-    }
-
-    /// The entries of `allow` that hold a part of targets which are allowed, as they were asked for and with the addresses of names.
-    pub(super) fn allowing(&self, targets: &TargetSet, with_addresses: &TargetSet) -> Vec<String> {
-        let entries = self.allow.iter().flat_map(|allow| &allow.entries);
-        let decided = entries.filter(|entry| entry.set.overlaps(targets) || entry.set.overlaps(with_addresses));
-        decided.map(|entry| entry.text.clone()).collect()
-    }
-
-    /// Refuses an address of a name, if it may not be scanned.
-    pub(super) fn check_address(&self, address: IpAddr) -> Result<(), ScopeError> {
-        self.check(&TargetSet::from(address), |allow| !allow.has_addresses)
-    }
-
-    fn check(&self, piece: &TargetSet, is_exempt: impl Fn(&AllowList) -> bool) -> Result<(), ScopeError> {
-        if let Some(rule) = self.deny.iter().find(|rule| rule.set.overlaps(piece)) {
-            return Err(ScopeError::Denied { target: piece.to_string(), rule: rule.text.clone() });
-        }
-        match &self.allow {
-            Some(allow) if !is_exempt(allow) && !allow.set.contains_set(piece) => Err(ScopeError::NotAllowed {
-                target: piece.to_string(),
-                allowed: targets::shortened(&allow.set.to_string()),
-            }),
-            _ => Ok(()),
-        }
     }
 }

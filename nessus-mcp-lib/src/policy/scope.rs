@@ -7,7 +7,9 @@ use arc_swap::ArcSwap;
 use super::{
     ScopeError, reserved,
     resolver::{Resolver, SystemResolver, resolve_all},
+    rights::Rights,
     rules::{Policy, PolicyMode},
+    target_rules::TargetRules,
     windows::{Closed, WindowState},
 };
 use crate::{
@@ -36,11 +38,12 @@ pub struct Checked {
     /// Whether the rules of the policy were applied.
     pub mode: PolicyMode,
     /// The addresses of the names, all of which were checked: those that are to be scanned. Empty unless the scope is
-    /// enforced.
+    /// enforced, or the client's rights are about targets.
     pub addresses: NameAddresses,
     /// What the rules would have refused, one sentence each, in a dry run.
     pub would_refuse: Vec<String>,
-    /// The entries of `allow` that hold the targets, where it is these that decided.
+    /// The entries that hold the targets, where it is these that decided, each with its list: of `allow`, and of the `targets` of
+    /// the client.
     pub allowed_by: Vec<String>,
 }
 
@@ -90,33 +93,39 @@ impl Scope {
         self.policy.store(Arc::new(policy));
     }
 
-    /// Checks targets, with the addresses that their names have now. Names are looked up only for a policy that is applied.
+    /// Checks targets, with the addresses that their names have now, for somebody with these rights. Names are looked up only for
+    /// a policy that is applied, and for rights that are about targets.
     ///
     /// # Errors
     /// [`ScopeError`] with the first target that is refused.
-    pub async fn check(&self, targets: &TargetSet) -> Result<Checked, ScopeError> {
+    pub async fn check(&self, targets: &TargetSet, rights: &Rights) -> Result<Checked, ScopeError> {
         let policy = self.policy();
         // What is refused by the targets alone needs no lookup.
-        let checked = self.decide(&policy, targets, &Answers::new())?;
-        if policy.mode == PolicyMode::Off || targets.names().next().is_none() {
+        let checked = self.decide(&policy, rights, targets, &Answers::new())?;
+        if !names_matter(&policy, rights) || targets.names().next().is_none() {
             return Ok(checked);
         }
         let answers = resolve_all(&self.resolver, targets.names()).await;
-        self.decide(&policy, targets, &answers)
+        self.decide(&policy, rights, targets, &answers)
     }
 
     /// Checks the targets of a scan that was created with these addresses in the place of names.
     ///
     /// # Errors
-    /// As [`check`](Self::check), and when the scope is enforced and the scan has a name in it.
-    pub fn check_created(&self, targets: &TargetSet, addresses: &NameAddresses) -> Result<(), ScopeError> {
+    /// As [`check`](Self::check), and when the names of targets are bound to their addresses and the scan has a name in it.
+    pub fn check_created(
+        &self,
+        targets: &TargetSet,
+        addresses: &NameAddresses,
+        rights: &Rights,
+    ) -> Result<(), ScopeError> {
         let policy = self.policy();
         let unchecked = targets.names().find(|name| !addresses.contains_key(*name));
-        if let (PolicyMode::Enforce, Some(name)) = (policy.mode, unchecked) {
+        if let Some(name) = unchecked.filter(|_| binds_names(&policy, rights)) {
             return Err(ScopeError::Unchecked { name: name.to_owned() });
         }
         let known = addresses.iter().map(|(name, addresses)| (name.clone(), Ok(addresses.clone()))).collect();
-        self.decide(&policy, targets, &known).map(drop)
+        self.decide(&policy, rights, targets, &known).map(drop)
     }
 
     /// Why a scan in this pool may not run at this moment, if so, and the mode. `targets` is asked only where a window names
@@ -136,7 +145,13 @@ impl Scope {
     }
 
     /// Decides from what is known of the names; those that `answers` does not have are judged as names only.
-    fn decide(&self, policy: &Policy, targets: &TargetSet, answers: &Answers) -> Result<Checked, ScopeError> {
+    fn decide(
+        &self,
+        policy: &Policy,
+        rights: &Rights,
+        targets: &TargetSet,
+        answers: &Answers,
+    ) -> Result<Checked, ScopeError> {
         reserved::check(targets)?;
         let known = answers.iter().filter_map(|(name, answer)| Some((name.clone(), answer.as_ref().ok()?.clone())));
         let addresses: NameAddresses = known.collect();
@@ -155,31 +170,61 @@ impl Scope {
         let by_setting = (self.most_hosts, "MAX_HOSTS_PER_SCAN");
         // A policy that allows more is an operator's leave, also in a dry run.
         check_count(by_policy.filter(|(most, _)| *most > self.most_hosts).unwrap_or(by_setting))?;
-        if policy.mode == PolicyMode::Off {
-            return Ok(Checked::default());
+        let refused_by = |rules| refusals(rules, targets, answers, &addresses);
+        // What a client may scan is no scope that somebody tries out: it holds in every mode.
+        let of_client = &rights.targets;
+        if !of_client.is_empty()
+            && let Some(refused) = refused_by(of_client).next()
+        {
+            return Err(refused);
         }
-        let unresolved = answers.iter().filter_map(|(name, answer)| {
-            let reason = answer.as_ref().err()?.clone();
-            Some(ScopeError::Unresolved { name: name.clone(), reason })
-        });
-        let of_addresses = each(&addresses).filter_map(|(name, address)| {
-            policy.check_address(address).err().map(|refused| of_name(name, address, refused))
-        });
-        let of_count = by_policy.and_then(|limit| check_count(limit).err());
-        let mut refusals = policy.refusals(targets).chain(unresolved).chain(of_addresses).chain(of_count);
-        let (mode, allowed_by) = (policy.mode, || policy.allowing(targets, &with_addresses));
-        if mode == PolicyMode::DryRun {
-            let would_refuse: Vec<_> = refusals.take(MOST_TOLD).map(|refused| refused.to_string()).collect();
-            let allowed_by = if would_refuse.is_empty() { allowed_by() } else { Vec::new() };
-            return Ok(Checked { mode, addresses: NameAddresses::new(), would_refuse, allowed_by });
-        }
-        match refusals.next() {
-            Some(refused) => Err(refused),
-            None => {
-                Ok(Checked { mode, addresses: addresses.clone(), would_refuse: Vec::new(), allowed_by: allowed_by() })
+        let mut checked = Checked { mode: policy.mode, ..Checked::default() };
+        if policy.mode != PolicyMode::Off {
+            let of_count = by_policy.and_then(|limit| check_count(limit).err());
+            let mut refusals = refused_by(&policy.targets).chain(of_count);
+            if policy.mode == PolicyMode::DryRun {
+                checked.would_refuse = refusals.take(MOST_TOLD).map(|refused| refused.to_string()).collect();
+            } else if let Some(refused) = refusals.next() {
+                return Err(refused);
             }
         }
+        let applied = [&policy.targets, of_client].into_iter().skip(usize::from(policy.mode == PolicyMode::Off));
+        if checked.would_refuse.is_empty() {
+            let deciding = |rules: &TargetRules| rules.allowing(targets, &with_addresses);
+            checked.allowed_by = applied.flat_map(deciding).collect();
+        }
+        if binds_names(policy, rights) {
+            checked.addresses.clone_from(&addresses);
+        }
+        Ok(checked)
     }
+}
+
+/// What rules refuse of targets, whose names have these addresses, or these answers to the question for them.
+fn refusals<'a>(
+    rules: &'a TargetRules,
+    targets: &'a TargetSet,
+    answers: &'a Answers,
+    addresses: &'a NameAddresses,
+) -> impl Iterator<Item = ScopeError> + 'a {
+    let unresolved = answers.iter().filter_map(|(name, answer)| {
+        let reason = answer.as_ref().err()?.clone();
+        Some(ScopeError::Unresolved { name: name.clone(), reason })
+    });
+    let of_addresses = each(addresses).filter_map(|(name, address)| {
+        rules.check_address(address).err().map(|refused| of_name(name, address, refused))
+    });
+    rules.refusals(targets).chain(unresolved).chain(of_addresses)
+}
+
+/// Whether the addresses of names are looked up.
+fn names_matter(policy: &Policy, rights: &Rights) -> bool {
+    policy.mode != PolicyMode::Off || !rights.targets.is_empty()
+}
+
+/// Whether a scan is of the addresses that were checked, in the place of the names.
+fn binds_names(policy: &Policy, rights: &Rights) -> bool {
+    policy.mode == PolicyMode::Enforce || !rights.targets.is_empty()
 }
 
 fn each(addresses: &NameAddresses) -> impl Iterator<Item = (&str, IpAddr)> {

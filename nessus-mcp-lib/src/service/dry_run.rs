@@ -81,7 +81,7 @@ pub struct ScopeVerdict {
     pub verdict: String,
     /// `off`, `dry_run` or `enforce`.
     pub mode: String,
-    /// The rules that decided: those of `allow` that hold the targets, or what is refused and by which rule. Empty where nothing
+    /// The rules that decided: those of `allow`, and of the `targets` of the client, that hold the targets, or what is refused and by which rule. Empty where nothing
     /// is denied and there is no `allow`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<String>,
@@ -92,12 +92,9 @@ impl ScopeVerdict {
     fn new(checked: &Checked, of_day: Option<&str>) -> Self {
         let refused: Vec<_> = checked.would_refuse.iter().cloned().chain(of_day.map(str::to_owned)).collect();
         let (verdict, rules) = match checked.mode {
-            PolicyMode::Off => ("no_scope", Vec::new()),
+            PolicyMode::Off if checked.allowed_by.is_empty() => ("no_scope", Vec::new()),
             _ if !refused.is_empty() => ("would_refuse", shorten::list(&refused)),
-            _ => {
-                let allowed = checked.allowed_by.iter().map(|rule| format!("`allow` has `{rule}`")).collect::<Vec<_>>();
-                ("allowed", shorten::list(&allowed))
-            }
+            _ => ("allowed", shorten::list(&checked.allowed_by)),
         };
         Self { verdict: verdict.to_owned(), mode: checked.mode.to_string(), rules }
     }

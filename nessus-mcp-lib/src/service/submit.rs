@@ -20,7 +20,7 @@ use crate::{
     error::{Classified as _, chain, counted, excerpt},
     hex, housekeeping,
     ids::{InstanceId, PoolName, TaskId, TraceId},
-    policy::Checked,
+    policy::{Checked, Rights},
     queue::{Binding, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome},
     results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
@@ -244,7 +244,7 @@ impl ScanService {
         let service = self.clone();
         let read = blocking::run(move || service.accept(request));
         let Accepted { request, mut task, targets, request_hash } = read.await.map_err(ServiceError::stopping)??;
-        let mut scope = self.scope.check(&targets).await?;
+        let mut scope = self.scope.check(&targets, &Rights::default()).await?;
         self.check_windows(&task, &targets, &mut scope)?;
         let target_hosts = as_json_integer(targets.with_addresses(&scope.addresses).host_count());
         task.scope = ScopeRecord::of(scope.clone(), task.created_at);

@@ -8,7 +8,7 @@ use super::{held_task::HeldTask, outcome::StepError};
 use crate::{
     error::chain,
     ids::ScanId,
-    policy::{Checked, PolicyMode, ScopeError},
+    policy::{Checked, PolicyMode, Rights, ScopeError},
     scanner::{ScanRequest, ScannerError, ScannerInterface as _},
     targets::{TargetError, TargetSet},
     task::{ScopeRecord, Task},
@@ -48,7 +48,7 @@ async fn look_up(held: &HeldTask<'_>, targets: &TargetSet) -> Result<Checked, St
     let mut outcome = Ok(Checked::default());
     for pause in LOOKUP_PAUSES {
         held.pause(pause).await?;
-        outcome = held.unless_stopped(held.shared.scope.check(targets)).await?;
+        outcome = held.unless_stopped(held.shared.scope.check(targets, &Rights::default())).await?;
         match &outcome {
             Err(unresolved @ ScopeError::Unresolved { .. }) => warn!(error = chain(unresolved), "a name is not known"),
             _ => break,
@@ -61,7 +61,8 @@ async fn look_up(held: &HeldTask<'_>, targets: &TargetSet) -> Result<Checked, St
 /// scanner.
 pub(super) async fn before_launch(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
     let checked = held.task().await?.checked_targets().map_err(ScopeError::from);
-    let checked = checked.and_then(|(targets, addresses)| held.shared.scope.check_created(&targets, &addresses));
+    let checked = checked
+        .and_then(|(targets, addresses)| held.shared.scope.check_created(&targets, &addresses, &Rights::default()));
     let Err(refused) = checked else { return Ok(()) };
     held.confirm().await?;
     match held.instance.scanner.delete(scan).await {

@@ -32,7 +32,7 @@ fn scope(text: &str) -> Scope {
 }
 
 async fn check(scope: &Scope, targets: &str) -> Result<Checked, ScopeError> {
-    scope.check(&targets.parse().unwrap()).await
+    scope.check(&targets.parse().unwrap(), &Rights::default()).await
 }
 
 #[rstest]
@@ -71,7 +71,7 @@ async fn what_is_refused_is_named_with_the_rule(#[case] targets: &str, #[case] e
 async fn names_inside_are_known_by_their_addresses() {
     let targets: TargetSet =
         "10.0.0.1,192.0.2.1-50,2001:db8::1,web.corp.example,both.corp.example,db.example".parse().unwrap();
-    let checked = scope(POLICY).check(&targets).await.unwrap();
+    let checked = scope(POLICY).check(&targets, &Rights::default()).await.unwrap();
     assert_eq!((checked.mode, checked.would_refuse.len()), (PolicyMode::Enforce, 0));
     assert_eq!(
         targets.with_addresses(&checked.addresses).to_string(),
@@ -149,11 +149,71 @@ async fn a_scan_that_was_created_is_judged_by_the_addresses_it_was_created_with(
     let targets: TargetSet = "10.0.1.1,moved.corp.example".parse().unwrap();
     let known =
         |address: &str| NameAddresses::from([("moved.corp.example".to_owned(), vec![address.parse().unwrap()])]);
-    assert_eq!(scope.check_created(&targets, &known("10.0.1.3")), Ok(()));
-    assert!(matches!(scope.check_created(&targets, &known("10.0.0.9")), Err(ScopeError::AddressOfName { .. })));
-    let unchecked = scope.check_created(&targets, &NameAddresses::new()).unwrap_err();
+    assert_eq!(scope.check_created(&targets, &known("10.0.1.3"), &Rights::default()), Ok(()));
+    assert!(matches!(
+        scope.check_created(&targets, &known("10.0.0.9"), &Rights::default()),
+        Err(ScopeError::AddressOfName { .. })
+    ));
+    let unchecked = scope.check_created(&targets, &NameAddresses::new(), &Rights::default()).unwrap_err();
     assert!(matches!(&unchecked, ScopeError::Unchecked { name } if name == "moved.corp.example"), "{unchecked}");
     scope.replace(policy("mode: off"));
-    assert_eq!(scope.check_created(&targets, &NameAddresses::new()), Ok(()));
-    assert!(scope.check_created(&targets, &known("224.0.0.1")).is_err());
+    assert_eq!(scope.check_created(&targets, &NameAddresses::new(), &Rights::default()), Ok(()));
+    assert!(scope.check_created(&targets, &known("224.0.0.1"), &Rights::default()).is_err());
+}
+
+const CLIENT: &str = "
+mode: MODE
+allow: [10.0.0.0/8, '*.corp.example']
+clients:
+  - name: lab
+    role: scan
+    token_sha256: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
+    targets: [10.0.1.1-10.0.1.200, 203.0.113.0/24]
+    deny_targets: [10.0.1.4]
+";
+
+async fn check_for_client(mode: &str, targets: &str) -> Result<Checked, ScopeError> {
+    let scope = scope(&CLIENT.replace("MODE", mode));
+    let rights = scope.policy().clients()[0].rights.clone();
+    scope.check(&targets.parse().unwrap(), &rights).await
+}
+
+/// What a client may scan holds in every mode; that of all must hold as well where it is enforced.
+#[rstest]
+#[case::half_outside(
+    "10.0.1.100-10.0.2.1",
+    "`10.0.1.100-10.0.2.1` is out of scope: it is not wholly inside what `targets` of `lab`"
+)]
+#[case::mapped("::ffff:10.0.0.1", "`10.0.0.1` is out of scope: it is not wholly inside what `targets` of `lab` has")]
+#[case::denied("10.0.1.1-5", "`10.0.1.1-10.0.1.5` is out of scope: `deny_targets` of `lab` has `10.0.1.4`")]
+#[case::address_outside("denied.corp.example", "`denied.corp.example` stands for 10.0.0.9: `10.0.0.9` is out of scope")]
+#[case::address_denied(
+    "pay.hr.corp.example",
+    "stands for 10.0.1.4: `10.0.1.4` is out of scope: `deny_targets` of `lab`"
+)]
+#[case::unknown("none.corp.example", "cannot be resolved")]
+#[tokio::test]
+async fn a_client_scans_no_more_than_its_targets(#[case] targets: &str, #[case] expected: &str) {
+    for mode in ["enforce", "dry_run", "off"] {
+        let refused = check_for_client(mode, targets).await.unwrap_err();
+        assert!(refused.to_string().contains(expected), "{mode}: {refused}");
+        assert_eq!(refused.code(), "out_of_scope");
+    }
+}
+
+#[tokio::test]
+async fn both_the_scope_and_the_client_must_allow() {
+    let refused = check_for_client("enforce", "203.0.113.9").await.unwrap_err();
+    assert_eq!(refused.to_string(), "`203.0.113.9` is out of scope: it is not wholly inside what `allow` has");
+    assert_eq!(check_for_client("dry_run", "203.0.113.9").await.unwrap().would_refuse.len(), 1);
+    let allowed = check_for_client("enforce", "web.corp.example,10.0.1.7").await.unwrap();
+    assert_eq!(
+        allowed.allowed_by,
+        ["`allow` has `10.0.0.0/8`", "`allow` has `*.corp.example`", "`targets` of `lab` has `10.0.1.1-10.0.1.200`"]
+    );
+    // A name is bound to the addresses that were checked, also where the scope is not enforced.
+    for mode in ["enforce", "dry_run", "off"] {
+        let checked = check_for_client(mode, "web.corp.example").await.unwrap();
+        assert_eq!(checked.addresses["web.corp.example"], ["10.0.1.1".parse::<IpAddr>().unwrap()], "{mode}");
+    }
 }

@@ -1,0 +1,212 @@
+//! What a client may scan, within what may be scanned at all, and how much of it.
+
+use super::target_rules::{AllowList, TargetRules};
+use crate::{
+    config::{ConfigError, Reader, Scalar},
+    ids::PoolName,
+};
+
+/// The words for types of scan.
+const SCAN_TYPES: [&str; 3] = ["untrusted", "trusted", "privileged"];
+
+/// What a client may do beyond its role: all of it lies within what the whole policy allows. The default restricts nothing.
+///
+/// They hold whatever the `mode` of the policy says: that is about its scope.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Rights {
+    /// The pools that it may use, and knows of; `None` for all.
+    pub pools: Option<Vec<PoolName>>,
+    pub(super) targets: TargetRules,
+    /// The types of scan, as [`ScanType`](crate::task::ScanType) writes them; `None` for all.
+    pub scan_types: Option<Vec<String>>,
+    /// The templates; `None` for all.
+    pub templates: Option<Vec<String>>,
+    /// The policies that people made on the scanners, by name or id; `None` for all, or for none where templates are chosen.
+    pub policies: Option<Vec<String>>,
+    /// The logins of `credentials.yaml`, by id; `None` for all.
+    pub credentials: Option<Vec<String>>,
+    /// Whether a request may bring a login along; `None` for yes, or for no where credentials are chosen.
+    pub inline_logins: Option<bool>,
+    /// The most scans that were accepted and have not ended.
+    pub max_scans_at_once: Option<u64>,
+    /// The most scans of a day in UTC.
+    pub max_scans_per_day: Option<u64>,
+    /// The most hosts of the scans of a day in UTC.
+    pub max_hosts_per_day: Option<u64>,
+}
+
+/// The keys of [`Rights`] in an entry of `policy.yaml`.
+#[derive(Debug, Default)]
+pub(super) struct RawRights {
+    pub(super) pools: Option<Vec<Scalar>>,
+    pub(super) targets: Option<Vec<Scalar>>,
+    pub(super) deny_targets: Option<Vec<Scalar>>,
+    pub(super) scan_types: Option<Vec<Scalar>>,
+    pub(super) templates: Option<Vec<Scalar>>,
+    pub(super) policies: Option<Vec<Scalar>>,
+    pub(super) credentials: Option<Vec<Scalar>>,
+    pub(super) inline_logins: Option<Scalar>,
+    pub(super) max_scans_at_once: Option<Scalar>,
+    pub(super) max_scans_per_day: Option<Scalar>,
+    pub(super) max_hosts_per_day: Option<Scalar>,
+}
+
+/// Declares the keys of an entry of `policy.yaml` that has those of [`RawRights`] beside its own. (Serde's `flatten` would lose
+/// the lines of the values, and could not refuse unknown keys.)
+macro_rules! keys_with_rights {
+    ($(#[$meta:meta])* struct $name:ident { $($key:ident: $kind:ty,)* }) => {
+        $(#[$meta])*
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct $name {
+            $($key: $kind,)*
+            pools: Option<Vec<Scalar>>,
+            targets: Option<Vec<Scalar>>,
+            deny_targets: Option<Vec<Scalar>>,
+            scan_types: Option<Vec<Scalar>>,
+            templates: Option<Vec<Scalar>>,
+            policies: Option<Vec<Scalar>>,
+            credentials: Option<Vec<Scalar>>,
+            inline_logins: Option<Scalar>,
+            max_scans_at_once: Option<Scalar>,
+            max_scans_per_day: Option<Scalar>,
+            max_hosts_per_day: Option<Scalar>,
+        }
+
+        impl $name {
+            /// Takes the keys of the rights out of it.
+            fn take_rights(&mut self) -> $crate::policy::rights::RawRights {
+                $crate::policy::rights::RawRights {
+                    pools: self.pools.take(),
+                    targets: self.targets.take(),
+                    deny_targets: self.deny_targets.take(),
+                    scan_types: self.scan_types.take(),
+                    templates: self.templates.take(),
+                    policies: self.policies.take(),
+                    credentials: self.credentials.take(),
+                    inline_logins: self.inline_logins.take(),
+                    max_scans_at_once: self.max_scans_at_once.take(),
+                    max_scans_per_day: self.max_scans_per_day.take(),
+                    max_hosts_per_day: self.max_hosts_per_day.take(),
+                }
+            }
+        }
+    };
+}
+pub(super) use keys_with_rights;
+
+impl Rights {
+    /// Whether it may use this pool, and know that it is there.
+    pub fn allows_pool(&self, pool: &PoolName) -> bool {
+        self.pools.as_ref().is_none_or(|pools| pools.contains(pool))
+    }
+
+    /// Whether it may run scans of this type, as [`ScanType`](crate::task::ScanType) writes it.
+    pub fn allows_scan_type(&self, scan_type: &str) -> bool {
+        allows(self.scan_types.as_ref(), scan_type)
+    }
+
+    /// Whether it may run scans of this template.
+    pub fn allows_template(&self, template: &str) -> bool {
+        allows(self.templates.as_ref(), template)
+    }
+
+    /// Whether it may run scans of a policy that has this name and id on its scanner.
+    pub fn allows_policy(&self, name: &str, id: &str) -> bool {
+        match &self.policies {
+            Some(allowed) => allowed.iter().any(|one| one == name || one == id),
+            // Whoever chose the templates did not mean that a policy may do what another template does.
+            None => self.templates.is_none(),
+        }
+    }
+
+    /// Whether its scans may log in with what their policy has on the scanner.
+    pub fn allows_logins_of_policies(&self) -> bool {
+        // Whoever chose the credentials did not mean those that nobody named.
+        self.credentials.is_none() || self.policies.is_some()
+    }
+
+    /// Whether it may use this login of `credentials.yaml`, and know that it is there.
+    pub fn allows_credential(&self, id: &str) -> bool {
+        allows(self.credentials.as_ref(), id)
+    }
+
+    /// Whether its requests may bring a login along.
+    pub fn allows_inline_logins(&self) -> bool {
+        self.inline_logins.unwrap_or(self.credentials.is_none())
+    }
+}
+
+fn allows(list: Option<&Vec<String>>, name: &str) -> bool {
+    list.is_none_or(|list| list.iter().any(|one| one == name))
+}
+
+impl Reader<'_> {
+    /// The rights of an entry, whose key in the file is `entry`; `client` is what messages call whose they are.
+    pub(super) fn rights(&self, entry: &str, client: &str, raw: RawRights) -> Result<Rights, ConfigError> {
+        let key = |name: &str| format!("{entry}.{name}");
+        let pool = |text: &str| PoolName::new(text).map_err(|error| format!("is no name of a pool: {error}"));
+        let scan_type = |text: &str| match SCAN_TYPES.contains(&text) {
+            true => Ok(text.to_owned()),
+            false => Err(format!("must be one of {}", SCAN_TYPES.map(|word| format!("`{word}`")).join(", "))),
+        };
+        let name = |text: &str| match text {
+            "" => Err("is empty".to_owned()),
+            text => Ok(text.to_owned()),
+        };
+        let yes_or_no = |text: &str| match text {
+            "true" => Ok(true),
+            "false" => Ok(false),
+            _ => Err("must be `true` or `false`".to_owned()),
+        };
+        Ok(Rights {
+            pools: self.some_of(&key("pools"), raw.pools, pool)?,
+            targets: TargetRules {
+                client: Some(client.into()),
+                allow: self.targets(&key("targets"), raw.targets)?.map(AllowList::new),
+                deny: self.targets(&key("deny_targets"), raw.deny_targets)?.unwrap_or_default(),
+            },
+            scan_types: self.some_of(&key("scan_types"), raw.scan_types, scan_type)?,
+            templates: self.some_of(&key("templates"), raw.templates, name)?,
+            policies: self.any_of(&key("policies"), raw.policies, name)?,
+            credentials: self.any_of(&key("credentials"), raw.credentials, name)?,
+            inline_logins: self.value(&key("inline_logins"), raw.inline_logins, yes_or_no)?,
+            max_scans_at_once: self.value(&key("max_scans_at_once"), raw.max_scans_at_once, parse_count)?,
+            max_scans_per_day: self.value(&key("max_scans_per_day"), raw.max_scans_per_day, parse_count)?,
+            max_hosts_per_day: self.value(&key("max_hosts_per_day"), raw.max_hosts_per_day, parse_count)?,
+        })
+    }
+
+    /// A list that may be empty: then there is none of them.
+    fn any_of<T>(
+        &self,
+        key: &str,
+        raw: Option<Vec<Scalar>>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, ConfigError> {
+        let read = |raw: Vec<Scalar>| {
+            let entries = raw.into_iter().enumerate();
+            entries.filter_map(|(at, raw)| self.value(&format!("{key}[{at}]"), Some(raw), &parse).transpose()).collect()
+        };
+        raw.map(read).transpose()
+    }
+
+    /// A list without which nothing could be scanned: it has an entry.
+    fn some_of<T>(
+        &self,
+        key: &str,
+        raw: Option<Vec<Scalar>>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Option<Vec<T>>, ConfigError> {
+        match self.any_of(key, raw, parse)? {
+            Some(list) if list.is_empty() => Err(self.error(key, 1, "is empty: leave it out, or name some")),
+            list => Ok(list),
+        }
+    }
+}
+
+/// A number of things that there may be.
+pub(super) fn parse_count(text: &str) -> Result<u64, String> {
+    text.parse().ok().filter(|count| *count > 0).ok_or_else(|| "must be a whole number from 1 on".to_owned())
+}
