@@ -79,12 +79,14 @@ impl Credentials {
         Ok(Some(changes))
     }
 
-    /// Whether a scan of this type may log in so on these targets; returns what its task says of it.
+    /// Whether a scan of this type may log in so on these targets; returns what its task says of it. Stored logins that are not to be
+    /// used (`may_use`, by id) do not exist.
     pub(crate) fn accept(
         &self,
         scan_type: ScanType,
         login: Option<&Login>,
         targets: &TargetSet,
+        may_use: impl Fn(&str) -> bool,
     ) -> Result<Option<CredentialReference>, CredentialError> {
         match (scan_type, login) {
             (ScanType::Untrusted, None) => Ok(None),
@@ -97,7 +99,7 @@ impl Credentials {
                 Ok(Some(reference(None, login)))
             }
             (_, Some(Login::Stored(id))) => {
-                let login = self.stored(scan_type, id, targets)?;
+                let login = self.stored(scan_type, id, targets, may_use)?;
                 Ok(Some(reference(Some(id.clone()), &login)))
             }
         }
@@ -149,16 +151,22 @@ impl Credentials {
         if let Some(id) = &reference.id {
             // What was written by us is read by us.
             let targets = task.payload.targets.parse().map_err(|_| CredentialError::Damaged)?;
-            return self.stored(task.scan_type, id, &targets).map(Some);
+            return self.stored(task.scan_type, id, &targets, |_| true).map(Some);
         }
         let login = seal::open(&self.key.to_open()?, &task.task_id, sealed.ok_or(CredentialError::Gone)?)?;
         fits(task.scan_type, &login, "the login")?;
         Ok(Some(login))
     }
 
-    fn stored(&self, scan_type: ScanType, id: &str, targets: &TargetSet) -> Result<ScanCredential, CredentialError> {
+    fn stored(
+        &self,
+        scan_type: ScanType,
+        id: &str,
+        targets: &TargetSet,
+        may_use: impl Fn(&str) -> bool,
+    ) -> Result<ScanCredential, CredentialError> {
         let all = self.stored.load();
-        let stored = all.get(id).ok_or_else(|| unknown(id, &all))?;
+        let stored = all.get(id).filter(|_| may_use(id)).ok_or_else(|| unknown(id, &all, may_use))?;
         if !stored.targets.contains_set(targets) {
             let allowed = targets::shortened(&stored.targets.to_string());
             return Err(CredentialError::NotAllowed { id: id.to_owned(), outside: outside(stored, targets), allowed });
@@ -175,8 +183,8 @@ fn outside(stored: &StoredCredential, targets: &TargetSet) -> String {
     pieces.find(|piece| !is_inside(piece)).map_or_else(|| "these targets".to_owned(), |piece| format!("`{piece}`"))
 }
 
-fn unknown(id: &str, all: &CredentialsConfig) -> CredentialError {
-    let nearest = nearest(id, all.credentials.iter().map(|stored| stored.id.as_str()));
+fn unknown(id: &str, all: &CredentialsConfig, may_use: impl Fn(&str) -> bool) -> CredentialError {
+    let nearest = nearest(id, all.credentials.iter().map(|stored| stored.id.as_str()).filter(|id| may_use(id)));
     let nearest = nearest.into_iter().take(MOST_NEAREST).map(str::to_owned).collect();
     CredentialError::Unknown { id: excerpt(id).to_string(), nearest }
 }

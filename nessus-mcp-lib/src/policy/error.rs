@@ -1,4 +1,4 @@
-//! Why targets may not be scanned.
+//! Why a scan may not be made.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use crate::{
     targets::TargetError,
 };
 
-/// Targets that may not be scanned. Each names the target and the rule that decided.
+/// A scan that the policy refuses, because of its targets or of who asks. Each names the rule that decided.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum ScopeError {
@@ -90,6 +90,22 @@ pub enum ScopeError {
         /// Why not.
         source: Box<ScopeError>,
     },
+    /// A client may not use this.
+    #[error("`{client}` may not use {what}")]
+    NotPermitted {
+        /// The client.
+        client: String,
+        /// What it asked for.
+        what: String,
+        /// What it may use.
+        allowed: String,
+    },
+    /// The client under whose rights the scan was accepted is not in the policy any more.
+    #[error("the scan was accepted for `{client}`, which is no client of the policy any more")]
+    ClientRevoked {
+        /// The client.
+        client: String,
+    },
     /// No window ever lets a scan of these targets run.
     #[error("the windows of the policy never let this scan run: {reason}, and so it is at any time of the next weeks")]
     NeverOpen {
@@ -107,6 +123,13 @@ pub enum ScopeError {
 impl ScopeError {
     /// The code of [`ScopeError::DayIsFull`].
     pub(crate) const DAY_IS_FULL: &'static str = "daily_host_limit";
+
+    /// The refusal of something that a client may not use; it may use what is `allowed`.
+    pub(crate) fn not_permitted<T: ToString>(client: &str, what: &str, allowed: Option<&[T]>) -> Self {
+        let allowed: Vec<_> = allowed.unwrap_or_default().iter().map(T::to_string).collect();
+        let (client, what, allowed) = (client.to_owned(), what.to_owned(), allowed.join(", "));
+        Self::NotPermitted { client, what, allowed }
+    }
 }
 
 impl Classified for ScopeError {
@@ -115,6 +138,8 @@ impl Classified for ScopeError {
             Self::Targets(error) => error.code(),
             Self::DayIsFull { .. } => Self::DAY_IS_FULL,
             Self::NeverOpen { .. } => "no_window",
+            Self::NotPermitted { .. } => "not_permitted",
+            Self::ClientRevoked { .. } => "client_revoked",
             _ => "out_of_scope",
         }
     }
@@ -157,6 +182,17 @@ impl Classified for ScopeError {
                 "check the spelling of the name, or name the addresses of the host".to_owned()
             }
             Self::AddressOfName { source, .. } => return source.hint(),
+            Self::NotPermitted { allowed, .. } if allowed.is_empty() => {
+                "it may use none; only an operator can change that (`clients` in the policy)".to_owned()
+            }
+            Self::NotPermitted { allowed, .. } => {
+                format!("it may use: {allowed}; only an operator can change that (`clients` in the policy)")
+            }
+            Self::ClientRevoked { .. } => {
+                "nothing was launched; somebody who may still scan submits it again or retries it, or an operator does with \
+                 `nessus-admin retry-dlq`"
+                    .to_owned()
+            }
             Self::NeverOpen { .. } => {
                 "scan other targets, or in another pool; only an operator can change the windows".to_owned()
             }

@@ -102,6 +102,11 @@ impl Rights {
         self.pools.as_ref().is_none_or(|pools| pools.contains(pool))
     }
 
+    /// Whether there are targets in the scope that it may not scan.
+    pub fn restricts_targets(&self) -> bool {
+        !self.targets.is_empty()
+    }
+
     /// Whether it may run scans of this type, as [`ScanType`](crate::task::ScanType) writes it.
     pub fn allows_scan_type(&self, scan_type: &str) -> bool {
         allows(self.scan_types.as_ref(), scan_type)
@@ -119,6 +124,11 @@ impl Rights {
             // Whoever chose the templates did not mean that a policy may do what another template does.
             None => self.templates.is_none(),
         }
+    }
+
+    /// Whether it may run scans of all templates and policies.
+    pub fn allows_every_basis(&self) -> bool {
+        self.templates.is_none() && self.policies.is_none()
     }
 
     /// Whether its scans may log in with what their policy has on the scanner.

@@ -3,7 +3,9 @@
 use std::{fmt, path::Path, str::FromStr, sync::Arc};
 
 use super::{
-    clients::{Client, Clients, Principal, Role, TokenError},
+    ScopeError,
+    clients::{Client, Clients, LOCAL, Principal, Role, TokenError},
+    rights::Rights,
     target_rules::TargetRules,
     visibility::{Sight, Visibility},
     windows::{Closed, Windows},
@@ -117,8 +119,26 @@ impl Policy {
         Some((self.mode, self.windows.closed(pool, targets, now)?))
     }
 
-    /// The pools that its windows name.
+    /// The pools that its windows and the rights of its clients name.
     pub fn pools(&self) -> impl Iterator<Item = &PoolName> {
-        self.windows.pools()
+        let of_clients = self.clients().iter().filter_map(|client| client.rights.pools.as_ref());
+        self.windows.pools().chain(of_clients.flatten())
+    }
+
+    /// The rights, as they are now, of a principal under whose rights a scan was accepted. Only clients have any here; whoever comes
+    /// in by another way may scan whatever the whole policy allows. Without a policy nobody knows of clients, and nothing is refused.
+    ///
+    /// # Errors
+    /// [`ScopeError::ClientRevoked`] for a client that is not in it any more.
+    pub fn rights_of(&self, principal: &str) -> Result<Arc<Rights>, ScopeError> {
+        // No client's name has a colon.
+        let is_client = principal != LOCAL && !principal.contains(':');
+        match self.clients().iter().find(|client| &*client.name == principal) {
+            Some(client) => Ok(Arc::clone(&client.rights)),
+            None if is_client && *self != Self::default() => {
+                Err(ScopeError::ClientRevoked { client: principal.to_owned() })
+            }
+            None => Ok(Arc::default()),
+        }
     }
 }

@@ -173,7 +173,7 @@ impl Scope {
         let refused_by = |rules| refusals(rules, targets, answers, &addresses);
         // What a client may scan is no scope that somebody tries out: it holds in every mode.
         let of_client = &rights.targets;
-        if !of_client.is_empty()
+        if rights.restricts_targets()
             && let Some(refused) = refused_by(of_client).next()
         {
             return Err(refused);
@@ -219,12 +219,12 @@ fn refusals<'a>(
 
 /// Whether the addresses of names are looked up.
 fn names_matter(policy: &Policy, rights: &Rights) -> bool {
-    policy.mode != PolicyMode::Off || !rights.targets.is_empty()
+    policy.mode != PolicyMode::Off || rights.restricts_targets()
 }
 
 /// Whether a scan is of the addresses that were checked, in the place of the names.
 fn binds_names(policy: &Policy, rights: &Rights) -> bool {
-    policy.mode == PolicyMode::Enforce || !rights.targets.is_empty()
+    policy.mode == PolicyMode::Enforce || rights.restricts_targets()
 }
 
 fn each(addresses: &NameAddresses) -> impl Iterator<Item = (&str, IpAddr)> {

@@ -64,7 +64,12 @@ pub use self::{
     registry::ScannerRegistry,
     removal::remove_scan,
 };
-pub(crate) use self::{health::watch_health, permit::act_until, pool::OFFER_KEPT, selection::Selection};
+pub(crate) use self::{
+    health::watch_health,
+    permit::act_until,
+    pool::{OFFER_KEPT, Offering},
+    selection::Selection,
+};
 pub use crate::login::{
     Escalation, EscalationMethod, LoginError, LoginFields, ScanCredential, SshCredential, SshLogin,
 };

@@ -188,31 +188,6 @@ impl ScannerPool {
         answers
     }
 
-    /// Which of its enabled scanners, or whether the one of this name, can make a scan of this. As [`offers`](Self::offers).
-    pub(crate) async fn offering(
-        &self,
-        pinned: Option<&InstanceId>,
-        basis: &ScanBasis,
-        max_age: Duration,
-        patience: Duration,
-    ) -> Offering {
-        let mut offering = Offering::default();
-        for (id, offer) in self.offers(pinned, max_age, patience).await {
-            match offer.as_ref().map(|offer| offer.check(basis)) {
-                Ok(Ok(policy)) => offering.able.push((id, policy.map(str::to_owned))),
-                // That one does not have it says less than why one that has it cannot use it.
-                Ok(Err(refused)) if offering.refused.as_ref().is_none_or(ScannerError::is_unknown_basis) => {
-                    offering.refused = Some(refused);
-                }
-                Ok(Err(_)) => {}
-                // It decides when the scan is created.
-                Err(ScannerError::Unsupported(_)) => offering.able.push((id, None)),
-                Err(failure) => offering.unasked.push((id, failure.clone())),
-            }
-        }
-        offering
-    }
-
     /// The most scans its enabled scanners run at once.
     pub fn capacity(&self) -> u32 {
         self.enabled().map(|instance| instance.max_concurrent_scans).fold(0, u32::saturating_add)
@@ -228,6 +203,27 @@ pub(crate) struct Offering {
     pub(crate) refused: Option<ScannerError>,
     /// Those of which it is not known, and why.
     pub(crate) unasked: Vec<(InstanceId, ScannerError)>,
+}
+
+impl Offering {
+    /// What these answers of scanners to [`ScannerPool::offers`] say of a scan that is to be made of this.
+    pub(crate) fn of(offers: Vec<(InstanceId, Result<Arc<ScanOffer>, ScannerError>)>, basis: &ScanBasis) -> Self {
+        let mut offering = Self::default();
+        for (id, offer) in offers {
+            match offer.as_ref().map(|offer| offer.check(basis)) {
+                Ok(Ok(policy)) => offering.able.push((id, policy.map(str::to_owned))),
+                // That one does not have it says less than why one that has it cannot use it.
+                Ok(Err(refused)) if offering.refused.as_ref().is_none_or(ScannerError::is_unknown_basis) => {
+                    offering.refused = Some(refused);
+                }
+                Ok(Err(_)) => {}
+                // It decides when the scan is created.
+                Err(ScannerError::Unsupported(_)) => offering.able.push((id, None)),
+                Err(failure) => offering.unasked.push((id, failure.clone())),
+            }
+        }
+        offering
+    }
 }
 
 /// The pools between two replacements.

@@ -160,6 +160,16 @@ const TABLE: &[(&[&str], &str)] = &[
          only an operator changes the policy.",
     ),
     (
+        &["not_permitted"],
+        "Nothing was launched: whoever asked for the scan may not use what it needs any more. The message says what; ask for \
+         something else, or for the right to use it.",
+    ),
+    (
+        &["client_revoked"],
+        "Nothing was launched: the client that asked for the scan was removed from the policy. Somebody who may still scan submits \
+         the scan again or uses retry_scan.",
+    ),
+    (
         &["unknown_credential", "credential_not_allowed"],
         "Nothing was launched: the credential is gone, or may not be used on these targets any more. Submit the scan again with \
          another credential_id.",

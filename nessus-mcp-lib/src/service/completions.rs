@@ -61,7 +61,7 @@ impl ScanService {
                 let values = list.tasks.into_iter().map(|task| task.task_id.to_string()).collect();
                 Completions { values, total: list.total }
             }
-            Completable::Pool => Completions::of(self.scanners.pools().iter().map(|pool| pool.name.to_string()), begin),
+            Completable::Pool => Completions::of(self.usable_pools().iter().map(|pool| pool.name.to_string()), begin),
             Completable::Policy => {
                 let pools = self.list_policies(pool).await?.pools;
                 let left_out: usize = pools.iter().map(|pool| pool.policies_left_out).sum();

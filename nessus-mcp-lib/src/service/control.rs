@@ -203,7 +203,7 @@ impl ScanService {
         if task.attempt >= MAX_ATTEMPTS {
             return Err(refused(format!("it was started {}", counted(task.attempt, "time", "times"))));
         }
-        self.pool_of(Some(task.scanner_pool.as_str()))?;
+        self.check_retry(&task).await?;
         // A worker may have died before it did so.
         housekeeping::give_back(self.queue.as_ref(), &task).await?;
         let charge = if task.status.allows_retry() && task.retry_launches() {
@@ -211,7 +211,7 @@ impl ScanService {
         } else {
             None
         };
-        let task = match self.tasks.retry(task_id, charge).await {
+        let task = match self.tasks.retry(task_id, charge, self.caller().map(|caller| caller.name.to_string())).await {
             Err(TaskError::Transition(error)) => return Err(refused(format!("it is {}", error.from))),
             Err(TaskError::LoginGone(_)) => {
                 return Err(refused("its login came with the request and was removed when it ended".to_owned()));

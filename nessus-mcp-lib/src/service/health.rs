@@ -98,7 +98,7 @@ impl ScanService {
 
     /// Those that no check has looked at yet are taken to be well.
     async fn scanners_check(&self) -> HealthCheck {
-        let pools = self.scanners.pools();
+        let pools = self.usable_pools();
         let instances = || pools.iter().flat_map(|pool| pool.instances.iter().map(|instance| (&pool.name, instance)));
         let enabled = || instances().filter(|(_, instance)| instance.enabled);
         let named = |(pool, instance): (&PoolName, &ScannerInstance)| scanner_name(pool, &instance.instance_id);

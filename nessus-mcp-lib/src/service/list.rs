@@ -383,7 +383,7 @@ impl ScanService {
 
     /// The pool of this name, or all.
     pub(super) fn pools_of(&self, pool: Option<&str>) -> Result<Vec<Arc<ScannerPool>>, ServiceError> {
-        pool.map_or_else(|| Ok(self.scanners.pools()), |name| Ok(vec![self.pool_of(Some(name))?]))
+        pool.map_or_else(|| Ok(self.usable_pools()), |name| Ok(vec![self.pool_of(Some(name))?]))
     }
 
     /// How many scans run on a scanner, over all workers.
@@ -393,9 +393,9 @@ impl ScanService {
 
     /// The pools and their load.
     pub async fn list_pools(&self) -> Result<PoolsView, ServiceError> {
-        let default_pool = self.scanners.default_pool().name.clone();
+        let default_pool = self.pool_of(None)?.name.clone();
         let mut pools = Vec::new();
-        for pool in self.scanners.pools() {
+        for pool in self.usable_pools() {
             let queue_depth = self.queue.stats(&pool.name).await?.ready;
             let mut active_scans = 0;
             for instance in &pool.instances {
@@ -415,7 +415,7 @@ impl ScanService {
         let instances = self.scanners_of(&pool, &self.process_circuits().await?).await?;
         let active_scans = instances.iter().map(|instance| instance.active_scans).sum();
         let queue = self.queue_of(&pool).await?;
-        let is_default = pool.name == self.scanners.default_pool().name;
+        let is_default = self.pool_of(None).is_ok_and(|default| default.name == pool.name);
         Ok(PoolStatusView {
             estimated_wait_seconds: self.wait_at(&pool.name, None, queue.queued.saturating_add(1)).await,
             pool: PoolView::new(&pool, is_default, active_scans, queue.queued),

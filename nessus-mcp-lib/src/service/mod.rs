@@ -23,6 +23,7 @@ mod phase;
 mod reload;
 mod repeated;
 mod results;
+mod rights;
 mod shorten;
 mod status;
 mod submit;
@@ -64,7 +65,7 @@ use self::{
     gate::MemoryGate,
     watch::WatchedTasks,
 };
-pub(crate) use self::{results::scan_metadata, views::login_expected};
+pub(crate) use self::{results::scan_metadata, rights::check_rights, views::login_expected};
 use crate::{
     blocking,
     config::Settings,

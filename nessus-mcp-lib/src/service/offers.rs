@@ -1,6 +1,6 @@
 //! What scans can be made of: which templates and policies the scanners offer, and whether those of a request are among them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tracing::info;
@@ -9,7 +9,7 @@ use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     error::{Classified as _, chain, excerpt},
     ids::{InstanceId, PoolName},
-    scanner::{OFFER_KEPT, ScanBasis, ScanOffer, ScannerError, ScannerPool},
+    scanner::{OFFER_KEPT, Offering, ScanBasis, ScanOffer, ScannerError, ScannerPool},
     task::{ScanPayload, Task},
 };
 
@@ -156,7 +156,7 @@ impl ScanService {
         for pool in self.pools_of(pool)? {
             let mut view = PoolPolicies::new(&pool);
             let mut asked = 0;
-            for (instance, offer) in pool.offers(None, FRESH, PATIENCE).await {
+            for (instance, offer) in self.usable_offers(&pool, None, FRESH).await {
                 match offer {
                     Ok(offer) => {
                         asked += 1;
@@ -175,6 +175,17 @@ impl ScanService {
         Ok(PoliciesView { pools })
     }
 
+    /// What the enabled scanners of a pool offer, or the one of this name, as far as the caller may use it.
+    async fn usable_offers(
+        &self,
+        pool: &ScannerPool,
+        pinned: Option<&InstanceId>,
+        max_age: Duration,
+    ) -> Vec<(InstanceId, Result<Arc<ScanOffer>, ScannerError>)> {
+        let offers = pool.offers(pinned, max_age, PATIENCE).await;
+        offers.into_iter().map(|(id, offer)| (id, offer.map(|offer| self.usable(offer)))).collect()
+    }
+
     /// Whether a scanner has what the scan of a task is to be made of; writes the name of a policy that is asked for by its id
     /// into the task.
     pub(super) async fn check_basis(&self, task: &mut Task) -> Result<BasisCheck, ServiceError> {
@@ -184,9 +195,9 @@ impl ScanService {
             return Ok(BasisCheck::default());
         };
         let pinned = task.pinned_instance_id.as_ref();
-        let mut offering = pool.offering(pinned, &basis, OFFER_KEPT, PATIENCE).await;
+        let mut offering = Offering::of(self.usable_offers(&pool, pinned, OFFER_KEPT).await, &basis);
         if offering.able.is_empty() && offering.refused.is_some() {
-            offering = pool.offering(pinned, &basis, FRESH, PATIENCE).await;
+            offering = Offering::of(self.usable_offers(&pool, pinned, FRESH).await, &basis);
         }
         match (offering.refused, offering.unasked.first()) {
             (Some(refused), None) if offering.able.is_empty() => return Err(refused.into()),

@@ -51,7 +51,8 @@ impl ScanService {
             None => self.count_orphaned_tasks(now).await?,
         };
         let view = |((scanner_pool, scanner_instance), tasks)| OrphanedTasks { scanner_pool, scanner_instance, tasks };
-        Ok(counts.into_iter().map(view).collect())
+        let rights = self.rights();
+        Ok(counts.into_iter().filter(|((pool, _), _)| rights.allows_pool(pool)).map(view).collect())
     }
 
     async fn count_orphaned_tasks(&self, now: Timestamp) -> Result<OrphanCounts, ServiceError> {

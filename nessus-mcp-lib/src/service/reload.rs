@@ -97,7 +97,7 @@ impl ScanService {
             let policy = self.scope.policy();
             info!(mode = %policy.mode(), file = %file.display(), "scope policy read");
             for pool in policy.pools().filter(|pool| self.scanners.pool(pool).is_none()) {
-                warn!(%pool, "a window of the policy is for a pool that is not configured");
+                warn!(%pool, "the policy names a pool that is not configured");
             }
         } else {
             info!("{NO_SCOPE}");

@@ -6,21 +6,21 @@
 //! the queue fails before the file is written, the submit is refused and nothing is left behind. Each later step can be
 //! repeated under the same task id without harm. The reconciler enqueues what was written but not enqueued.
 
-use std::{fmt, sync::Arc};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use tracing::{info, warn};
 
-use super::{ScanService, error::ServiceError, offers::BasisCheck, shorten};
+use super::{ScanService, error::ServiceError, offers::BasisCheck, rights::check_rights, shorten};
 use crate::{
     blocking,
     credentials::Login,
     error::{Classified as _, chain, counted, excerpt},
     hex, housekeeping,
     ids::{InstanceId, PoolName, TaskId, TraceId},
-    policy::{Checked, Rights},
+    policy::Checked,
     queue::{Binding, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome},
     results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
@@ -244,7 +244,7 @@ impl ScanService {
         let service = self.clone();
         let read = blocking::run(move || service.accept(request));
         let Accepted { request, mut task, targets, request_hash } = read.await.map_err(ServiceError::stopping)??;
-        let mut scope = self.scope.check(&targets, &Rights::default()).await?;
+        let mut scope = self.scope.check(&targets, &self.rights()).await?;
         self.check_windows(&task, &targets, &mut scope)?;
         let target_hosts = as_json_integer(targets.with_addresses(&scope.addresses).host_count());
         task.scope = ScopeRecord::of(scope.clone(), task.created_at);
@@ -378,7 +378,9 @@ impl ScanService {
         // The policy may have a login of its own.
         let is_by_policy = payload.policy.is_some() && login.is_none() && request.scan_type != ScanType::Untrusted;
         if !is_by_policy {
-            payload.credential = self.credentials.accept(request.scan_type, login, &targets)?;
+            let rights = self.rights();
+            let may_use = |id: &str| rights.allows_credential(id);
+            payload.credential = self.credentials.accept(request.scan_type, login, &targets, may_use)?;
         }
         let pool = self.pool_of(request.pool.as_deref())?;
         let instance = request.instance.as_deref().map(|id| instance_of(&pool, id, |one| one.enabled)).transpose()?;
@@ -396,21 +398,13 @@ impl ScanService {
             task.pin(instance);
         }
         task.submitted_by.clone_from(&request.submitted_by);
+        if let Some(caller) = self.caller() {
+            task.principal = Some(caller.name.to_string());
+            check_rights(&task, &caller.name, &caller.rights)?;
+        }
         task.team = self.caller().and_then(|caller| caller.team.as_deref()).map(str::to_owned);
         let request_hash = request_hash(&task, self.credentials.fingerprint(login)?);
         Ok(Accepted { request, task, targets, request_hash })
-    }
-
-    /// The pool of this name, or the default pool.
-    pub(super) fn pool_of(&self, name: Option<&str>) -> Result<Arc<ScannerPool>, ServiceError> {
-        let Some(name) = name else {
-            return Ok(self.scanners.default_pool());
-        };
-        let known = PoolName::new(name).ok().and_then(|name| self.scanners.pool(&name));
-        known.ok_or_else(|| {
-            let available = self.scanners.pools().iter().map(|pool| pool.name.to_string()).collect();
-            ServiceError::unknown_pool(name, available)
-        })
     }
 }
 

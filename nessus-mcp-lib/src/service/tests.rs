@@ -5,6 +5,7 @@ mod hosts;
 mod logins;
 mod policies;
 mod repeats;
+mod rights;
 
 use std::sync::Arc;
 

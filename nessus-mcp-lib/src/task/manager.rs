@@ -193,12 +193,17 @@ impl TaskManager {
 
     /// Puts a failed or timed out task back into the queue: `attempt` grows, the history stays. A scan that is complete, or
     /// that may run and was not told to stop, stays the task's; any other that may run stands in [`Task::open_scans`]. `charge` is
-    /// what the next attempt is charged if it has to launch a scan.
+    /// what the next attempt is charged if it has to launch a scan, `principal` under whose rights it runs.
     ///
     /// # Errors
     /// [`TaskError::Transition`] when the task is in another state, [`TaskError::LoginGone`] when it needs another scan and its
     /// login was removed.
-    pub(crate) async fn retry(&self, task_id: &TaskId, charge: Option<ChargedHosts>) -> Result<Task, TaskError> {
+    pub(crate) async fn retry(
+        &self,
+        task_id: &TaskId,
+        charge: Option<ChargedHosts>,
+        principal: Option<String>,
+    ) -> Result<Task, TaskError> {
         let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
         self.blocking(move |store| {
             let _lock = store.lock(&task_id)?;
@@ -215,6 +220,7 @@ impl TaskManager {
                 return Err(TaskError::LoginGone(task_id));
             }
             task.attempt += 1;
+            task.principal = principal;
             task.started_at = None;
             task.completed_at = None;
             task.execution_time = None;

@@ -271,6 +271,10 @@ pub struct Task {
     /// The team of whoever submitted it, if the policy named one then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
+    /// Under whose rights the present attempt runs: who submitted it, or tried it again; `None` for the program that embeds the
+    /// service, and for an operator.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal: Option<String>,
     /// When its results were last read.
     #[serde(default)]
     pub last_accessed_at: Option<Timestamp>,
@@ -371,6 +375,7 @@ impl Task {
             last_error: None,
             submitted_by: None,
             team: None,
+            principal: None,
             last_accessed_at: None,
             cancel_requested_at: None,
             cancel_reason: None,

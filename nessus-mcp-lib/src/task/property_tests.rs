@@ -175,7 +175,7 @@ impl Real {
                 let written = self.tasks.update(id, Writer::Api, move |task| make(task, change)).await;
                 (answer(written), model.change(change))
             }
-            Step::Retry => (answer(self.tasks.retry(id, None).await), model.retry()),
+            Step::Retry => (answer(self.tasks.retry(id, None, None).await), model.retry()),
         }
     }
 

@@ -14,7 +14,7 @@ use crate::{
     error::chain,
     ids::InstanceId,
     queue::{Claim, SlotOutcome},
-    scanner::{OFFER_KEPT, ScannerInstance, ScannerPool},
+    scanner::{OFFER_KEPT, Offering, ScannerInstance, ScannerPool},
     task::{Task, TaskStatus},
     time::Clock as _,
 };
@@ -169,7 +169,7 @@ async fn offering(
     if free.is_empty() || basis.is_default() {
         return Ok(free);
     }
-    let offering = scanners.offering(None, &basis, OFFER_KEPT, OFFER_PATIENCE).await;
+    let offering = Offering::of(scanners.offers(None, OFFER_KEPT, OFFER_PATIENCE).await, &basis);
     for (instance, failure) in &offering.unasked {
         info!(%instance, error = chain(failure), "it is not known whether a scanner can make the scan");
     }

@@ -13,6 +13,7 @@ mod pauses;
 mod policies;
 mod reload;
 mod retries;
+mod rights;
 mod scope;
 mod started;
 mod storage;

@@ -57,31 +57,35 @@ fn a_login_is_accepted_where_it_fits(
     #[case] targets: &str,
     #[case] code: Option<&str>,
 ) {
-    let accepted = credentials(Some(KEY)).accept(scan_type, login.as_ref(), &targets.parse().unwrap());
+    let accepted = credentials(Some(KEY)).accept(scan_type, login.as_ref(), &targets.parse().unwrap(), |_| true);
     assert_eq!(accepted.as_ref().err().map(Classified::code), code, "{accepted:?}");
     assert!(!format!("{accepted:?}").contains("planted"));
 }
 
 #[test]
 fn an_unknown_name_is_answered_with_those_most_like_it() {
-    let error = credentials(None).accept(ScanType::Trusted, Some(&by_id("Linux-Rot")), &"10.0.0.1".parse().unwrap());
+    let error =
+        credentials(None).accept(ScanType::Trusted, Some(&by_id("Linux-Rot")), &"10.0.0.1".parse().unwrap(), |_| true);
     let Err(CredentialError::Unknown { nearest, .. }) = error else { panic!("{error:?}") };
     assert_eq!(nearest[0], "linux-root");
-    let none = Credentials::default().accept(ScanType::Trusted, Some(&by_id("x")), &"10.0.0.1".parse().unwrap());
+    let none =
+        Credentials::default().accept(ScanType::Trusted, Some(&by_id("x")), &"10.0.0.1".parse().unwrap(), |_| true);
     assert!(none.unwrap_err().hint().unwrap().contains("credentials.yaml"));
 }
 
 #[test]
 fn what_lies_outside_is_named() {
     let targets = "10.0.0.1, 10.255.255.0-11.0.0.5, x.example".parse().unwrap();
-    let error = credentials(None).accept(ScanType::Trusted, Some(&by_id("linux-scan")), &targets).unwrap_err();
+    let error =
+        credentials(None).accept(ScanType::Trusted, Some(&by_id("linux-scan")), &targets, |_| true).unwrap_err();
     assert_eq!(error.to_string(), "the credential `linux-scan` may not be used on `10.255.255.0-11.0.0.5`");
     assert_eq!(error.hint().unwrap(), "it may be used on: 10.0.0.0/8,*.corp.example; every target has to lie in that");
 }
 
 #[test]
 fn without_a_key_a_login_in_the_request_is_refused_with_the_ways_out() {
-    let error = credentials(None).accept(ScanType::Trusted, Some(&inline(None)), &"10.0.0.1".parse().unwrap());
+    let error =
+        credentials(None).accept(ScanType::Trusted, Some(&inline(None)), &"10.0.0.1".parse().unwrap(), |_| true);
     let hint = error.unwrap_err().hint().unwrap();
     assert!(hint.contains("credential_id") && hint.contains("NESSUS_MCP_SECRET_KEY"), "{hint}");
 }
@@ -97,7 +101,7 @@ fn task(scan_type: ScanType, credential: Option<CredentialReference>, targets: &
 fn a_worker_gets_the_login_of_the_task_if_it_still_may() {
     let (ours, targets) = (credentials(Some(KEY)), "10.0.0.1");
     let accept = |login: &Login| {
-        let accepted = ours.accept(ScanType::Trusted, Some(login), &targets.parse().unwrap()).unwrap();
+        let accepted = ours.accept(ScanType::Trusted, Some(login), &targets.parse().unwrap(), |_| true).unwrap();
         task(ScanType::Trusted, accepted, targets)
     };
     let (by_name, request) = (accept(&by_id("linux-scan")), inline(None));
