@@ -40,7 +40,9 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 36] = [
+    pub const POINTS: [&str; 38] = [
+        "audit_asked_written",
+        "audit_before_outcome",
         "submit_key_claimed",
         "submit_login_sealed",
         "submit_task_written",

@@ -41,7 +41,7 @@
 //! | [`ids`], [`time`], [`error`], [`secret`], [`targets`] | names, clock, error kinds, secrets, target sets |
 //! | [`telemetry`] | metrics, log lines, health reports |
 //! | [`config`] | `scanners.yaml`, settings of the binaries |
-//! | [`policy`] | what may be scanned |
+//! | [`policy`], [`audit`] | what may be scanned; who did what |
 //! | [`results`] | .nessus exports as lines of JSON |
 //! | [`task`], [`queue`], [`circuit_breaker`] | the state machine of a task and its file; the queue's backends; the breaker |
 //! | [`scanner`] | Nessus, mock, pools |
@@ -71,6 +71,7 @@
     )
 )]
 
+pub mod audit;
 mod blocking;
 pub mod circuit_breaker;
 #[cfg(feature = "client")]

@@ -61,7 +61,6 @@ pub(crate) struct Serve {
 }
 
 #[derive(Debug, Args)]
-#[expect(clippy::struct_field_names, reason = "flags have the names of the variables")]
 pub(crate) struct BindArgs {
     /// The address to listen on; other than loopback only with `clients` in policy.yaml
     #[arg(long, env = "MCP_BIND", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"), value_name = "ADDRESS")]
@@ -69,6 +68,9 @@ pub(crate) struct BindArgs {
     /// Further host names, comma separated, that clients may send in `Host`; loopback names are always allowed
     #[arg(long, env = "MCP_ALLOWED_HOSTS", value_name = "HOSTS")]
     pub(crate) mcp_allowed_hosts: Option<String>,
+    /// The proxies whose `X-Forwarded-For` is believed: addresses and networks, comma separated
+    #[arg(long, env = "TRUSTED_PROXIES", value_name = "NETWORKS")]
+    pub(crate) trusted_proxies: Option<String>,
     /// How long a client may take to send a request, stay idle between two, or leave an answer unread (seconds, or with
     /// a unit)
     #[arg(long, env = "MCP_CLIENT_TIMEOUT_SECONDS", default_value_t = CLIENT_TIMEOUT.as_secs().to_string(), value_name = "TIME")]

@@ -26,6 +26,7 @@ use tokio::net::TcpListener;
 use crate::{
     app::App,
     args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo},
+    client_address::TrustedProxies,
     http::{AllowedHosts, Door, Identities},
     output,
     serve::{self, BindError},
@@ -56,7 +57,8 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     let server = {
         let app = app.clone();
         let identities = Identities::new(&app.service, false, Role::Scan);
-        let door = Door { hosts, identities, client_timeout: CLIENT_TIMEOUT, tls: None };
+        let door =
+            Door { hosts, identities, client_timeout: CLIENT_TIMEOUT, tls: None, proxies: TrustedProxies::default() };
         tokio::spawn(async move { serve::until_stopped(&app, listener, door).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));

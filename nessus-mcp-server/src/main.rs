@@ -3,6 +3,7 @@
 mod answer;
 mod app;
 mod args;
+mod client_address;
 mod completion;
 mod demo;
 mod http;

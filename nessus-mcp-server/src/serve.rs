@@ -15,6 +15,7 @@ use tracing::{info, warn};
 use crate::{
     app::App,
     args::Serve,
+    client_address::TrustedProxies,
     http::{self, AllowedHosts, Door, Identities},
     output,
 };
@@ -28,6 +29,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
     let address = parse_address(&command.bind.mcp_bind)?;
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref())?;
+    let proxies = TrustedProxies::new(command.bind.trusted_proxies.as_deref())?;
     let timeout = parse_client_timeout(&command.bind.mcp_client_timeout_seconds)?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
@@ -64,7 +66,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     output::line(format!("listening on {scheme}://{}/mcp", listener.local_addr()?));
     let identities = Identities::new(&app.service, is_exposed, command.rights.ceiling());
     let hosts = hosts.with_address(address.ip());
-    until_stopped(&app, listener, Door { hosts, identities, client_timeout: timeout, tls }).await?;
+    until_stopped(&app, listener, Door { hosts, identities, client_timeout: timeout, tls, proxies }).await?;
     match worker {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,

@@ -18,7 +18,7 @@ const LAYERS: [&[&str]; 9] = [
     &["blocking", "durable", "error", "fail_points", "hex", "ids", "login", "secret", "streams", "targets", "time"],
     &["telemetry"],
     &["config"],
-    &["policy", "results"],
+    &["audit", "policy", "results"],
     &["circuit_breaker", "queue", "retry", "task"],
     &["credentials", "housekeeping", "scanner"],
     &["service"],
@@ -54,7 +54,7 @@ const OWNERS: [(&str, &[&str]); 11] = [
     ("prometheus", &["nessus-mcp-lib/src/telemetry"]),
     ("secrecy", &["nessus-mcp-lib/src/secret.rs"]),
     ("chacha20poly1305", &["nessus-mcp-lib/src/credentials"]),
-    ("hmac", &["nessus-mcp-lib/src/credentials"]),
+    ("hmac", &["nessus-mcp-lib/src/audit", "nessus-mcp-lib/src/credentials"]),
 ];
 
 const LIBRARY: &str = "nessus-mcp-lib";

@@ -328,3 +328,31 @@ async fn a_role_decides_which_prompts_there_are() {
         assert!(fields["result"].is_object(), "{fields}");
     }
 }
+
+/// Whoever comes through a proxy on this machine is not on this machine.
+#[tokio::test]
+async fn nobody_is_local_through_a_proxy() {
+    let marks =
+        [("x-forwarded-for", "203.0.113.1"), ("forwarded", "for=127.0.0.1"), ("via", "1.1 p"), ("x-real-ip", "::1")];
+    let open = Fixture::start();
+    let guarded = Guarded::start_with("local: scan\n", |program| program);
+    for fixture in [&open, &guarded.fixture] {
+        assert_eq!(fixture.request("tools/list", json!({})).send().await.unwrap().status(), 200);
+        for (name, value) in marks {
+            let answer = fixture.request("tools/list", json!({})).header(name, value).send().await.unwrap();
+            assert_eq!(answer.status(), 401, "{name}");
+        }
+        let forwarded = fixture.get("/health/ready").header("x-forwarded-for", "203.0.113.1").send().await.unwrap();
+        assert_eq!(forwarded.status(), 200);
+    }
+    // With a token it comes from wherever it comes.
+    let request = guarded.fixture.request("tools/list", json!({})).header("x-forwarded-for", "203.0.113.1");
+    let answer = request.header("authorization", bearer(&guarded.reader)).send().await.unwrap();
+    assert_eq!(answer.status(), 200);
+
+    // A proxy that is named need not tell that it is one.
+    let behind = Guarded::start_with("local: scan\n", |program| program.args(["--trusted-proxies", "127.0.0.0/8"]));
+    let (status, challenge, _) = behind.knock("/mcp", &[]).await;
+    assert_eq!((status, challenge.as_str()), (401, "Bearer realm=\"nessus-mcp\""));
+    assert_eq!(behind.knock("/mcp", &[&bearer(&behind.reader)]).await.0, 200);
+}

@@ -4,7 +4,12 @@
 //! invalid value ends the process with exit code 78 and its name, whether it came from a flag or a variable.
 //! An empty variable counts as not set: compose files and service units write `REDIS_URL=` for "none".
 
-use std::{io, os::fd::AsFd as _, path::PathBuf, time::Duration};
+use std::{
+    io,
+    os::fd::AsFd as _,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use clap::{Args, Command, Parser, builder::Resettable};
 use zeroize::Zeroizing;
@@ -71,12 +76,19 @@ pub struct CommonArgs {
     /// The file that lists the scanners, by pool
     #[arg(long, env = "SCANNER_CONFIG", default_value = "scanners.yaml", value_name = "FILE", global = true)]
     scanner_config: PathBuf,
+
+    /// The directory of the audit log [default: {DATA_DIR}/audit]
+    #[arg(long, env = "AUDIT_DIR", value_name = "DIR", global = true)]
+    audit_dir: Option<PathBuf>,
 }
 
 impl CommonArgs {
     /// The settings these flags stand for.
     pub fn settings(&self) -> Settings {
-        let settings = Settings::new(&self.data_dir, &self.scanner_config);
+        let mut settings = Settings::new(&self.data_dir, &self.scanner_config);
+        if let Some(directory) = &self.audit_dir {
+            settings = settings.with_audit_dir(directory);
+        }
         let given = |url: &String| !url.trim().is_empty();
         let older = || std::env::var("REDIS_URL").ok().filter(given);
         match self.queue_url.clone().filter(given).or_else(older) {
@@ -117,18 +129,27 @@ impl CredentialArgs {
         if let Some(path) = self.credential_config.clone().or_else(unnamed) {
             settings = settings.with_credential_config(path);
         }
-        // No flag: it would show the key to everybody who lists the processes.
-        let given = std::env::var(SECRET_KEY).ok().filter(|key| !key.trim().is_empty()).map(Zeroizing::new);
-        let key = match (given, &self.nessus_mcp_secret_key_file) {
-            (Some(_), Some(_)) => {
-                let message = format!("stands beside `{SECRET_KEY}`: set only one of them");
-                return Err(setting(SECRET_KEY_FILE, message));
-            }
-            (Some(key), None) => SecretKey::new(key.trim()).map_err(|message| setting(SECRET_KEY, message))?,
-            (None, Some(file)) => SecretKey::from_file(file)?,
-            (None, None) => return Ok(settings),
-        };
-        Ok(settings.with_secret_key(key))
+        Ok(match secret_key(self.nessus_mcp_secret_key_file.as_deref())? {
+            Some(key) => settings.with_secret_key(key),
+            None => settings,
+        })
+    }
+}
+
+/// The secret key of the environment or of this file, if there is one.
+///
+/// # Errors
+/// [`ConfigError::Setting`] with the name of the variable.
+pub fn secret_key(file: Option<&Path>) -> Result<Option<SecretKey>, ConfigError> {
+    // No flag: it would show the key to everybody who lists the processes.
+    let given = std::env::var(SECRET_KEY).ok().filter(|key| !key.trim().is_empty()).map(Zeroizing::new);
+    match (given, file) {
+        (Some(_), Some(_)) => {
+            Err(setting(SECRET_KEY_FILE, format!("stands beside `{SECRET_KEY}`: set only one of them")))
+        }
+        (Some(key), None) => SecretKey::new(key.trim()).map(Some).map_err(|message| setting(SECRET_KEY, message)),
+        (None, Some(file)) => SecretKey::from_file(file).map(Some),
+        (None, None) => Ok(None),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct Settings {
     pub(crate) policy_config: Option<PathBuf>,
     /// The most hosts that one scan may have.
     pub(crate) max_hosts_per_scan: u64,
+    /// Where the audit log is; `None` for `audit` in the data directory.
+    audit_dir: Option<PathBuf>,
 }
 
 impl fmt::Debug for Settings {
@@ -43,6 +45,7 @@ impl fmt::Debug for Settings {
             .field("results_memory_mib", &self.results_memory_mib)
             .field("policy_config", &self.policy_config)
             .field("max_hosts_per_scan", &self.max_hosts_per_scan)
+            .field("audit_dir", &self.audit_dir)
             .finish()
     }
 }
@@ -68,6 +71,7 @@ impl Settings {
             results_memory_mib: Self::DEFAULT_RESULTS_MEMORY_MIB,
             policy_config: None,
             max_hosts_per_scan: Self::DEFAULT_MAX_HOSTS_PER_SCAN,
+            audit_dir: None,
         }
     }
 
@@ -105,6 +109,17 @@ impl Settings {
     pub fn with_max_hosts_per_scan(mut self, hosts: u64) -> Self {
         self.max_hosts_per_scan = hosts;
         self
+    }
+
+    /// The same settings with the audit log in this directory.
+    pub fn with_audit_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.audit_dir = Some(path.into());
+        self
+    }
+
+    /// Where the audit log is.
+    pub fn audit_dir(&self) -> PathBuf {
+        self.audit_dir.clone().unwrap_or_else(|| self.data_dir.join("audit"))
     }
 
     /// The same settings with another queue.

@@ -67,6 +67,7 @@ use self::{
 };
 pub(crate) use self::{results::scan_metadata, rights::check_rights, views::login_expected};
 use crate::{
+    audit::{Audit, AuditError, ProcessRole},
     blocking,
     config::Settings,
     credentials::Credentials,
@@ -95,6 +96,7 @@ pub struct ScanService {
     scope: Scope,
     /// Whom it acts for.
     caller: Option<Principal>,
+    audit: Audit,
     /// What those who read exports take together.
     memory: MemoryGate,
     /// How long the scans of each pool take.
@@ -230,6 +232,7 @@ impl ScanService {
             data_dir: parts.data_dir.into(),
             scope: parts.scope,
             caller: None,
+            audit: Audit::off(),
             memory: MemoryGate::new(parts.results_memory_mib),
             typical: Arc::default(),
             orphaned: Arc::default(),
@@ -275,6 +278,20 @@ impl ScanService {
     /// Sees to it that the queue is whole. Never returns; a worker does this by itself.
     pub async fn watch_queue(&self) {
         self.index.watch(None).await;
+    }
+
+    /// The same service with the audit log that the settings ask for; see [`Audit::open`].
+    ///
+    /// # Errors
+    /// [`AuditError`] when it cannot be written.
+    pub async fn audited(mut self, settings: &Settings, role: ProcessRole) -> Result<Self, AuditError> {
+        self.audit = Audit::open(settings, role, Some(Arc::clone(&self.metrics))).await?;
+        Ok(self)
+    }
+
+    /// The audit log; off unless [`audited`](Self::audited) has opened it.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
     }
 
     /// The metrics of this process.

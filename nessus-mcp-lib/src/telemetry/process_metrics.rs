@@ -10,6 +10,7 @@ pub struct ProcessMetrics {
     http_connections: IntGauge,
     http_answer_bytes: IntGauge,
     http_refused: IntCounterVec,
+    audit_failures: IntCounter,
 }
 
 impl ProcessMetrics {
@@ -35,12 +36,17 @@ impl ProcessMetrics {
                 ),
                 &["what"],
             )?,
+            audit_failures: IntCounter::new(
+                "nessus_audit_failures_total",
+                "How often lines of the audit log could not be written",
+            )?,
         };
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
         registry.register(Box::new(metrics.clock_offset.clone()))?;
         registry.register(Box::new(metrics.http_connections.clone()))?;
         registry.register(Box::new(metrics.http_answer_bytes.clone()))?;
         registry.register(Box::new(metrics.http_refused.clone()))?;
+        registry.register(Box::new(metrics.audit_failures.clone()))?;
         Ok(metrics)
     }
 
@@ -61,6 +67,11 @@ impl ProcessMetrics {
     /// Counts what there was no room for (`connections`, `requests` or `answers`), or who had no valid token (`identity`).
     pub fn http_refused(&self, what: &str) {
         self.http_refused.with_label_values(&[what]).inc();
+    }
+
+    /// Counts that lines of the audit log could not be written.
+    pub(crate) fn audit_failed(&self) {
+        self.audit_failures.inc();
     }
 
     /// What the log itself counts.

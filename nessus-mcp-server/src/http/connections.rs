@@ -4,16 +4,22 @@
 //! scan could be accepted or watched. So connections get at most half of the files that the process may open.
 
 use std::{
+    convert::Infallible,
     error::Error,
     io::{self, Read as _, Write as _},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     pin::pin,
     sync::Arc,
     time::Duration,
 };
 
-use axum::Router;
-use hyper::server::conn::http1;
+use axum::{Router, body::Body, response::Response};
+use http::Request;
+use hyper::{
+    body::Incoming,
+    server::conn::http1,
+    service::{Service, service_fn},
+};
 use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
@@ -61,8 +67,8 @@ pub(crate) async fn serve(
     protocol.timer(TokioTimer::new()).header_read_timeout(client_timeout).max_buf_size(MAX_HEAD_BYTES);
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
-        let stream = match accepted {
-            Ok((stream, _address)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 pause_after(&error).await;
                 continue;
@@ -72,7 +78,7 @@ pub(crate) async fn serve(
             let counted = OpenConnection::new(permit, &metrics);
             let (protocol, router, stop, door) = (protocol.clone(), router.clone(), stop.clone(), door.clone());
             connections.spawn(async move {
-                let ended = serve_one(stream, &protocol, router, &door, &stop).await;
+                let ended = serve_one(stream, peer, &protocol, router, &door, &stop).await;
                 drop(counted);
                 if let Err(error) = ended {
                     debug!(%error, "a connection ended early");
@@ -112,6 +118,7 @@ async fn pause_after(error: &io::Error) {
 
 async fn serve_one(
     stream: TcpStream,
+    peer: SocketAddr,
     protocol: &http1::Builder,
     router: Router,
     door: &Door,
@@ -120,11 +127,17 @@ async fn serve_one(
     // Otherwise small answers wait for the client's delayed acknowledgement (Nagle).
     let _ = stream.set_nodelay(true);
     let stream = TimeoutStream::new(stream, door.client_timeout);
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request: Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        door.proxies.mark(peer, &mut request);
+        router.call(request)
+    });
     match &door.tls {
-        None => serve_stream(stream, protocol, router, stop).await?,
+        None => serve_stream(stream, protocol, service, stop).await?,
         Some(tls) => {
             let secured = tokio::time::timeout(door.client_timeout, tls.acceptor().accept(stream)).await??;
-            serve_stream(secured, protocol, router, stop).await?;
+            serve_stream(secured, protocol, service, stop).await?;
         }
     }
     Ok(())
@@ -133,10 +146,10 @@ async fn serve_one(
 async fn serve_stream(
     stream: impl AsyncRead + AsyncWrite + Unpin,
     protocol: &http1::Builder,
-    router: Router,
+    service: impl Service<Request<Incoming>, Response = Response, Error = Infallible>,
     stop: &CancellationToken,
 ) -> Result<(), hyper::Error> {
-    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router)));
+    let mut connection = pin!(protocol.serve_connection(TokioIo::new(stream), service));
     tokio::select! {
         ended = &mut connection => return ended,
         () = stop.cancelled() => connection.as_mut().graceful_shutdown(),

@@ -15,6 +15,8 @@ use nessus_mcp_lib::{
 };
 use tracing::warn;
 
+use crate::client_address::ThroughProxy;
+
 /// What identities are found by. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Identities {
@@ -41,9 +43,11 @@ impl Identities {
         Self { service: service.clone(), is_exposed, ceiling }
     }
 
-    fn identify(&self, headers: &HeaderMap) -> Result<Principal, Refusal> {
+    /// `is_forwarded`: it came through a proxy, so from another machine, however near the proxy is.
+    fn identify(&self, headers: &HeaderMap, is_forwarded: bool) -> Result<Principal, Refusal> {
         let policy = self.service.scope().policy();
-        let local = policy.local_role().filter(|_| !self.is_exposed).map(|role| Principal::new(LOCAL, role));
+        let local =
+            policy.local_role().filter(|_| !self.is_exposed && !is_forwarded).map(|role| Principal::new(LOCAL, role));
         let mut principal = match (bearer_token(headers), local) {
             // There is nothing to compare a token with.
             (_, Some(local)) if policy.clients().is_empty() => local,
@@ -71,7 +75,7 @@ pub(super) async fn identify(State(identities): State<Identities>, mut request: 
     if matches!(request.uri().path(), "/health/live" | "/health/ready") {
         return next.run(request).await;
     }
-    match identities.identify(request.headers()) {
+    match identities.identify(request.headers(), request.extensions().get::<ThroughProxy>().is_some()) {
         Ok(principal) => {
             request.extensions_mut().insert(principal);
             next.run(request).await

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::bodies::Bodies;
 pub(crate) use self::{connections::serve, host::AllowedHosts, identity::Identities};
-use crate::{app::App, tls::Tls, tools::ScanTools};
+use crate::{app::App, client_address::TrustedProxies, tls::Tls, tools::ScanTools};
 
 /// Who may come in, and for how long.
 #[derive(Debug, Clone)]
@@ -28,6 +28,7 @@ pub(crate) struct Door {
     /// How long a client may take to send a request, stay idle between two, or leave an answer unread.
     pub(crate) client_timeout: Duration,
     pub(crate) tls: Option<Tls>,
+    pub(crate) proxies: TrustedProxies,
 }
 
 /// All routes. Each request passes the checks of host and origin, gets a trace id, is known to come from somebody, and is
