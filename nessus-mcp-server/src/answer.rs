@@ -58,12 +58,23 @@ pub(crate) fn explained(error: &ServiceError) -> (String, Option<String>) {
 
 /// An error in its form.
 pub(crate) fn refusal(code: &str, message: String, hint: Option<String>) -> CallToolResult {
+    refusal_with(code, message, hint, [])
+}
+
+/// An error in its form, with more fields.
+pub(crate) fn refusal_with<const N: usize>(
+    code: &str,
+    message: String,
+    hint: Option<String>,
+    more: [(&str, Value); N],
+) -> CallToolResult {
     let mut answer = Map::new();
     answer.insert("error".to_owned(), Value::from(code));
     answer.insert("message".to_owned(), Value::from(cut(message)));
     if let Some(hint) = hint {
         answer.insert("hint".to_owned(), Value::from(cut(hint)));
     }
+    answer.extend(more.map(|(field, value)| (field.to_owned(), value)));
     CallToolResult::structured_error(Value::Object(answer))
 }
 

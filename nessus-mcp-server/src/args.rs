@@ -3,15 +3,15 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand, builder::BoolishValueParser};
-use nessus_mcp_lib::{
-    config::{
-        ConfigError,
-        cli::{CircuitArgs, CommonArgs, CredentialArgs, LogArgs, ResultsArgs, ScopeArgs, WorkerArgs},
-    },
-    policy::Role,
+use nessus_mcp_lib::config::{
+    ConfigError,
+    cli::{CircuitArgs, CommonArgs, CredentialArgs, LogArgs, ResultsArgs, ScopeArgs, WorkerArgs},
 };
 
-use crate::tls::Tls;
+use crate::{
+    access::{Choice, List, NOTHING_LEFT, ToolSet},
+    tls::Tls,
+};
 
 /// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
@@ -44,7 +44,7 @@ pub(crate) struct Serve {
     #[command(flatten)]
     pub(crate) tls: TlsArgs,
     #[command(flatten)]
-    pub(crate) rights: RightsArgs,
+    pub(crate) tools: ToolArgs,
     /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,
@@ -98,17 +98,41 @@ impl TlsArgs {
     }
 }
 
-/// What whoever comes in may do at most.
+/// Which tools are offered at most, whoever comes in.
 #[derive(Debug, Args)]
-pub(crate) struct RightsArgs {
+pub(crate) struct ToolArgs {
+    /// Offer only the tools of these toolsets, comma separated: submit, status, results, control, scanners [default: all]
+    #[arg(long, env = "TOOLSETS", value_name = "NAMES")]
+    toolsets: Option<String>,
+    /// Offer only these tools, comma separated [default: all]
+    #[arg(long, env = "TOOLS", value_name = "NAMES")]
+    tools: Option<String>,
+    /// Do not offer these tools, comma separated
+    #[arg(long, env = "EXCLUDE_TOOLS", value_name = "NAMES")]
+    exclude_tools: Option<String>,
     /// Offer only the tools that change nothing, whatever the role of a client
     #[arg(long, env = "READ_ONLY", value_parser = BoolishValueParser::new())]
     read_only: bool,
 }
 
-impl RightsArgs {
-    pub(crate) fn ceiling(&self) -> Role {
-        if self.read_only { Role::Read } else { Role::Admin }
+impl ToolArgs {
+    /// The tools that these flags leave.
+    pub(crate) fn offered(&self) -> Result<ToolSet, ConfigError> {
+        let mut choice = Choice::read_only(self.read_only);
+        let mut given = "READ_ONLY";
+        for (name, list, names) in [
+            ("TOOLSETS", List::Toolsets, &self.toolsets),
+            ("TOOLS", List::Tools, &self.tools),
+            ("EXCLUDE_TOOLS", List::ExcludeTools, &self.exclude_tools),
+        ] {
+            let Some(names) = names else { continue };
+            given = name;
+            choice.add_all(list, names).map_err(|message| ConfigError::Setting { name: name.to_owned(), message })?;
+        }
+        if choice.is_empty() {
+            return Err(ConfigError::Setting { name: given.to_owned(), message: NOTHING_LEFT.to_owned() });
+        }
+        Ok(choice.tools())
     }
 }
 
@@ -125,7 +149,7 @@ pub(crate) struct Stdio {
     #[command(flatten)]
     pub(crate) log: LogArgs,
     #[command(flatten)]
-    pub(crate) rights: RightsArgs,
+    pub(crate) tools: ToolArgs,
     /// Run a worker in this process
     #[arg(long, env = "WITH_WORKER", value_parser = BoolishValueParser::new())]
     pub(crate) with_worker: bool,

@@ -14,7 +14,6 @@ use nessus_mcp_lib::{
     config::{InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings},
     error::{Failure, counted},
     ids::{InstanceId, PoolName, TaskId},
-    policy::Role,
     scanner::ScannerRegistry,
     service::TaskView,
     targets::TargetSet,
@@ -24,6 +23,7 @@ use nessus_mcp_lib::{
 use tokio::net::TcpListener;
 
 use crate::{
+    access::ToolSet,
     app::App,
     args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo},
     client_address::TrustedProxies,
@@ -56,9 +56,9 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
 
     let server = {
         let app = app.clone();
-        let identities = Identities::new(&app.service, false, Role::Scan);
-        let door =
-            Door { hosts, identities, client_timeout: CLIENT_TIMEOUT, tls: None, proxies: TrustedProxies::default() };
+        let identities = Identities::new(&app.service, false);
+        let (proxies, offered) = (TrustedProxies::default(), ToolSet::ALL);
+        let door = Door { hosts, identities, client_timeout: CLIENT_TIMEOUT, tls: None, proxies, offered };
         tokio::spawn(async move { serve::until_stopped(&app, listener, door).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));

@@ -1,5 +1,6 @@
 //! MCP server that gives AI agents safe, asynchronous use of Nessus scanners.
 
+mod access;
 mod answer;
 mod app;
 mod args;

@@ -3,7 +3,6 @@
 use nessus_mcp_lib::{
     ScanService,
     error::{excerpt, nearest},
-    policy::Role,
     service::{Completable, TaskView},
 };
 use rmcp::{
@@ -12,7 +11,7 @@ use rmcp::{
 };
 use serde_json::Value;
 
-use crate::resources::failed;
+use crate::{access::ToolSet, resources::failed};
 
 /// The most characters of an argument.
 const MOST_CHARS: usize = 2_000;
@@ -20,8 +19,8 @@ const MOST_CHARS: usize = 2_000;
 /// A prompt and what it takes.
 struct Definition {
     name: &'static str,
-    /// Who may use the tools it names.
-    role: Role,
+    /// The tools that it cannot do without: whoever may not use them has no use for it.
+    tools: &'static [&'static str],
     title: &'static str,
     description: &'static str,
     arguments: &'static [Argument],
@@ -50,10 +49,13 @@ const REMEDIATION_PLAN: &str = "remediation_plan";
 const COMPARE: &str = "compare";
 const SCAN: &str = "scan";
 
+/// The tools that deal with the findings of a scan.
+const OF_ONE_SCAN: &[&str] = &["get_scan_status", "get_scan_summary", "get_scan_results"];
+
 const PROMPTS: [Definition; 4] = [
     Definition {
         name: TRIAGE,
-        role: Role::Read,
+        tools: OF_ONE_SCAN,
         title: "Triage a scan",
         description: "Which findings of a scan to deal with first, and why",
         arguments: &[
@@ -63,7 +65,7 @@ const PROMPTS: [Definition; 4] = [
     },
     Definition {
         name: REMEDIATION_PLAN,
-        role: Role::Read,
+        tools: OF_ONE_SCAN,
         title: "Plan the remediation of a scan",
         description: "What to do in which order so that the findings of a scan go away with the least work",
         arguments: &[
@@ -77,7 +79,7 @@ const PROMPTS: [Definition; 4] = [
     },
     Definition {
         name: COMPARE,
-        role: Role::Read,
+        tools: &["get_scan_status", "compare_scans", "get_scan_results"],
         title: "Compare two scans",
         description: "What is new, fixed and still there between two scans of the same targets, and what cannot be compared",
         arguments: &[
@@ -87,7 +89,7 @@ const PROMPTS: [Definition; 4] = [
     },
     Definition {
         name: SCAN,
-        role: Role::Scan,
+        tools: &["health_check", "run_untrusted_scan", "get_scan_status", "get_scan_summary", "get_scan_results"],
         title: "Scan and summarise",
         description: "Scan targets, wait for the end, and summarise what was found",
         arguments: &[
@@ -104,8 +106,8 @@ const PROMPTS: [Definition; 4] = [
     },
 ];
 
-/// The prompts for a role, with their arguments.
-pub(crate) fn list(role: Role) -> Vec<Prompt> {
+/// The prompts for somebody who may use these tools, with their arguments.
+pub(crate) fn list(tools: ToolSet) -> Vec<Prompt> {
     let argument = |argument: &Argument| {
         PromptArgument::new(argument.name).with_description(argument.description).with_required(argument.is_required)
     };
@@ -113,26 +115,31 @@ pub(crate) fn list(role: Role) -> Vec<Prompt> {
         let arguments = prompt.arguments.iter().map(argument).collect();
         Prompt::new(prompt.name, Some(prompt.description), Some(arguments)).with_title(prompt.title)
     };
-    of_role(role).map(prompt).collect()
+    usable(tools).map(prompt).collect()
 }
 
 /// What completes an argument of a prompt; `None` within for free text.
 ///
 /// # Errors
 /// When there is no such prompt or argument.
-pub(crate) fn completed_by(role: Role, prompt: &str, argument: &str) -> Result<Option<Completable>, ErrorData> {
-    let prompt = find(role, prompt)?;
+pub(crate) fn completed_by(tools: ToolSet, prompt: &str, argument: &str) -> Result<Option<Completable>, ErrorData> {
+    let prompt = find(tools, prompt)?;
     let found = prompt.arguments.iter().find(|known| known.name == argument);
     found.map(|found| found.completed_by).ok_or_else(|| unknown_argument(&prompt, argument))
 }
 
-fn of_role(role: Role) -> impl Iterator<Item = Definition> {
-    PROMPTS.into_iter().filter(move |prompt| role.may(prompt.role))
+fn usable(tools: ToolSet) -> impl Iterator<Item = Definition> {
+    PROMPTS.into_iter().filter(move |prompt| prompt.tools.iter().all(|tool| tools.has(tool)))
 }
 
-fn find(role: Role, name: &str) -> Result<Definition, ErrorData> {
-    of_role(role).find(|prompt| prompt.name == name).ok_or_else(|| {
-        let names = of_role(role).map(|prompt| prompt.name).collect::<Vec<_>>().join(", ");
+/// A part of a text that is left out where it names a tool that may not be used.
+fn if_usable(tools: ToolSet, text: &str) -> &str {
+    if tools.cover(text) { text } else { "" }
+}
+
+fn find(tools: ToolSet, name: &str) -> Result<Definition, ErrorData> {
+    usable(tools).find(|prompt| prompt.name == name).ok_or_else(|| {
+        let names = usable(tools).map(|prompt| prompt.name).collect::<Vec<_>>().join(", ");
         invalid(format!("Unknown prompt: {}; there are: {names}", excerpt(name)))
     })
 }
@@ -192,20 +199,20 @@ impl Given {
 /// "Invalid params" for an unknown prompt or argument, one that is missing, and a task that there is not.
 pub(crate) async fn get(
     service: &ScanService,
-    role: Role,
+    tools: ToolSet,
     name: &str,
     given: JsonObject,
 ) -> Result<GetPromptResult, ErrorData> {
-    let prompt = find(role, name)?;
+    let prompt = find(tools, name)?;
     let given = Given::read(&prompt, given)?;
     let text = match prompt.name {
         TRIAGE => triage(&given.task(service, "task_id").await?, given.get("focus")),
-        REMEDIATION_PLAN => remediation_plan(&given.task(service, "task_id").await?, given.get("constraints")),
+        REMEDIATION_PLAN => remediation_plan(tools, &given.task(service, "task_id").await?, given.get("constraints")),
         COMPARE => {
             let before = given.task(service, "before_task_id").await?;
             compare(&before, &given.task(service, "after_task_id").await?)
         }
-        _ => scan(&given),
+        _ => scan(tools, &given),
     };
     let message = PromptMessage::new_text(Speaker::User, text);
     Ok(GetPromptResult::new(vec![message]).with_description(prompt.description))
@@ -244,8 +251,9 @@ fn triage(view: &TaskView, focus: Option<&str>) -> String {
     )
 }
 
-fn remediation_plan(view: &TaskView, constraints: Option<&str>) -> String {
+fn remediation_plan(tools: ToolSet, view: &TaskView, constraints: Option<&str>) -> String {
     let (begin, task_id, constraints) = (begin(view), &view.task_id, wish("Respect", constraints));
+    let later = if_usable(tools, "To check the result later, scan the same targets again and call `compare_scans`. ");
     format!(
         "Write a plan to remediate the findings of a vulnerability scan.\n{constraints}\n{begin}\
          2. Call `get_scan_summary` with {{\"task_id\": \"{task_id}\"}} and read the solutions: each says what to do, and how many \
@@ -255,8 +263,7 @@ fn remediation_plan(view: &TaskView, constraints: Option<&str>) -> String {
          4. Where it is not clear what to do, call `get_scan_results` with \"schema_profile\": \"full\" and a filter by plugin_id.\n\n\
          Put what is exploited now first, then what removes most with least work. Answer with steps: what to do, on which \
          hosts, which findings that removes, how urgent it is, what may break, and how to check it. Close with what cannot be \
-         fixed and what would contain it, and with hosts that the scan did not see. To check the result later, scan the same \
-         targets again and call `compare_scans`. {UNTRUSTED}"
+         fixed and what would contain it, and with hosts that the scan did not see. {later}{UNTRUSTED}"
     )
 }
 
@@ -280,18 +287,73 @@ fn compare(before: &TaskView, after: &TaskView) -> String {
     )
 }
 
-fn scan(given: &Given) -> String {
+fn scan(tools: ToolSet, given: &Given) -> String {
     let argument = |name: &str| given.get(name).map(|value| format!(", \"{name}\": {}", Value::from(value)));
     let targets = Value::from(given.get("targets").unwrap_or_default());
+    let login = if_usable(
+        tools,
+        " If a login is wanted, call `run_trusted_scan` or `run_privileged_scan` with a credential_id instead; never ask for a \
+         password in the chat.",
+    );
     let more: String = [SCANNER_POOL, "policy", "schema_profile"].into_iter().filter_map(argument).collect();
     format!(
         "Scan for vulnerabilities and summarise what was found.\n\n\
          1. Call `health_check`. If no scanner can scan, say so and stop.\n\
-         2. Call `run_untrusted_scan` with {{\"targets\": {targets}, \"name\": \"...\"{more}}}. If a login is wanted, call \
-         `run_trusted_scan` or `run_privileged_scan` with a credential_id instead; never ask for a password in the chat.\n\
+         2. Call `run_untrusted_scan` with {{\"targets\": {targets}, \"name\": \"...\"{more}}}.{login}\n\
          3. Call `get_scan_status` with its task_id and \"wait_seconds\": 45, again and again, until it has ended. Scans take minutes \
          to hours.\n\
          4. Call `get_scan_summary`, then `get_scan_results` with {{\"severity\": \">=High\"}} as filters for what is serious.\n\n\
          Answer with the counts, the worst findings and hosts, and what was not scanned (`validation_warnings`). {UNTRUSTED}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::{Choice, List};
+
+    /// Neither a prompt nor its description names a tool that its reader may not use.
+    #[test]
+    fn a_prompt_names_only_the_tools_that_may_be_used() {
+        for prompt in PROMPTS {
+            let mut needed = Choice::default();
+            for tool in prompt.tools {
+                needed.add(List::Tools, tool).unwrap();
+            }
+            let needed = needed.tools();
+            assert!(usable(needed).any(|usable| usable.name == prompt.name));
+            assert!(needed.cover(prompt.description));
+            for tool in prompt.tools {
+                let mut fewer = Choice::default();
+                fewer.add(List::ExcludeTools, tool).unwrap();
+                assert!(
+                    usable(fewer.tools()).all(|usable| usable.name != prompt.name),
+                    "{} without {tool}",
+                    prompt.name
+                );
+            }
+            let text = match prompt.name {
+                TRIAGE => triage(&view(), Some("web servers")),
+                REMEDIATION_PLAN => remediation_plan(needed, &view(), None),
+                COMPARE => compare(&view(), &view()),
+                _ => scan(needed, &Given(JsonObject::new())),
+            };
+            assert!(needed.cover(&text), "{text}");
+            assert!(prompt.tools.iter().all(|tool| text.contains(tool)), "{text}");
+        }
+        let all = scan(ToolSet::ALL, &Given(JsonObject::new()));
+        assert!(
+            all.contains("run_privileged_scan")
+                && remediation_plan(ToolSet::ALL, &view(), None).contains("compare_scans")
+        );
+    }
+
+    fn view() -> TaskView {
+        let view = serde_json::json!({
+            "task_id": "ne_ness_20261128_143022_a1b2c3d4", "trace_id": "t", "scanner_type": "mock", "status": "completed", "name": "office",
+            "targets": "192.0.2.1", "results_available": true, "scan_type": "untrusted", "scanner_pool": "lab", "attempt": 1,
+            "schema_profile": "brief", "created_at": "2026-11-28T14:30:22Z", "validation_warnings": [],
+        });
+        serde_json::from_value(view).unwrap()
+    }
 }

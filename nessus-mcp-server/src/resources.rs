@@ -15,12 +15,16 @@ use rmcp::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::answer::explained;
+use crate::{access::ToolSet, answer::explained};
 
 /// The template of a task's status.
 pub(crate) const TASK: &str = "nessus://tasks/{task_id}";
 /// The template of a page of a task's findings.
 pub(crate) const RESULTS: &str = "nessus://tasks/{task_id}/results{?profile,page}";
+/// The tools that answer what the templates do, and the one that lists tasks.
+const OF_TASK: &str = "get_scan_status";
+const OF_RESULTS: &str = "get_scan_results";
+const OF_LIST: &str = "list_tasks";
 const TASKS: &str = "nessus://tasks/";
 const FIELDS: &str = "nessus://schema/fields";
 const FILTERS_GUIDE: &str = "nessus://guide/filters";
@@ -41,11 +45,22 @@ const STATIC_TTL_MS: u64 = 300_000;
 
 /// An address of a resource that there may be.
 #[derive(Debug)]
-enum Address {
+pub(crate) enum Address {
     Fields,
     FiltersGuide,
     Task(TaskId),
     Results(Box<ResultsRequest>),
+}
+
+impl Address {
+    /// The tool that answers the same: whoever may not use it may not read the resource.
+    pub(crate) fn tool(&self) -> Option<&'static str> {
+        match self {
+            Self::Fields | Self::FiltersGuide => None,
+            Self::Task(_) => Some(OF_TASK),
+            Self::Results(_) => Some(OF_RESULTS),
+        }
+    }
 }
 
 /// The resources that are there whatever was scanned.
@@ -64,28 +79,31 @@ pub(crate) fn fixed() -> Vec<Resource> {
     ]
 }
 
-/// The templates.
-pub(crate) fn templates() -> Vec<ResourceTemplate> {
-    vec![
-        ResourceTemplate::new(TASK, "task")
-            .with_title("Scan status")
-            .with_description("Where a scan stands, as get_scan_status answers it")
-            .with_mime_type(JSON),
-        ResourceTemplate::new(RESULTS, "results")
-            .with_title("Scan findings")
-            .with_description(
-                "A page of the findings of a scan that has ended, worst first, as get_scan_results answers it. profile: minimal, \
-                 summary, brief (default), triage or full. page: from 1 (default); 0 for all that fit into 400,000 characters",
-            )
-            .with_mime_type(JSON_LINES),
-    ]
+/// The templates for somebody who may use these tools.
+pub(crate) fn templates(tools: ToolSet) -> Vec<ResourceTemplate> {
+    let task = ResourceTemplate::new(TASK, "task")
+        .with_title("Scan status")
+        .with_description("Where a scan stands, as get_scan_status answers it")
+        .with_mime_type(JSON);
+    let results = ResourceTemplate::new(RESULTS, "results")
+        .with_title("Scan findings")
+        .with_description(
+            "A page of the findings of a scan that has ended, worst first, as get_scan_results answers it. profile: minimal, \
+             summary, brief (default), triage or full. page: from 1 (default); 0 for all that fit into 400,000 characters",
+        )
+        .with_mime_type(JSON_LINES);
+    let all = [(OF_TASK, task), (OF_RESULTS, results)];
+    all.into_iter().filter(|(tool, _)| tools.has(tool)).map(|(_, template)| template).collect()
 }
 
-/// The fixed resources and the newest tasks.
-pub(crate) async fn list(service: &ScanService) -> Result<ListResourcesResult, ErrorData> {
-    let tasks =
-        service.list_tasks(TaskQuery::default().with_limit(TASKS_LISTED)).await.map_err(|error| failed(&error))?;
-    let resources = fixed().into_iter().chain(tasks.tasks.iter().map(of_task)).collect();
+/// The fixed resources and the newest tasks, as far as somebody may see them who may use these tools.
+pub(crate) async fn list(service: &ScanService, tools: ToolSet) -> Result<ListResourcesResult, ErrorData> {
+    let mut resources = fixed();
+    if tools.has(OF_LIST) && tools.has(OF_TASK) {
+        let newest = TaskQuery::default().with_limit(TASKS_LISTED);
+        let newest = service.list_tasks(newest).await.map_err(|error| failed(&error))?;
+        resources.extend(newest.tasks.iter().map(of_task));
+    }
     Ok(ListResourcesResult::with_all_items(resources).with_ttl_ms(0).with_cache_scope(CacheScope::Private))
 }
 
@@ -100,11 +118,10 @@ fn of_task(task: &TaskSummary) -> Resource {
 /// What stands at an address.
 ///
 /// # Errors
-/// The protocol's "resource not found" for an address where nothing is, also not yet; "invalid params" for a profile or page
-/// that cannot be.
-pub(crate) async fn read(service: &ScanService, uri: &str) -> Result<ReadResourceResult, ErrorData> {
+/// The protocol's "resource not found" where nothing is, also not yet.
+pub(crate) async fn read(service: &ScanService, uri: &str, address: Address) -> Result<ReadResourceResult, ErrorData> {
     let refused = |error: ServiceError| of_resource(uri, &error);
-    let (text, mime_type, is_fixed) = match parse(uri)? {
+    let (text, mime_type, is_fixed) = match address {
         Address::Fields => (written(&declared_fields())?, JSON, true),
         Address::FiltersGuide => (GUIDE.to_owned(), MARKDOWN, true),
         Address::Task(task_id) => (written(&service.status(&task_id).await.map_err(refused)?)?, JSON, false),
@@ -119,7 +136,11 @@ fn written(value: &impl Serialize) -> Result<String, ErrorData> {
     serde_json::to_string(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
 }
 
-fn parse(uri: &str) -> Result<Address, ErrorData> {
+/// What an address leads to.
+///
+/// # Errors
+/// The protocol's "resource not found" for an address that there cannot be; "invalid params" for such a profile or page.
+pub(crate) fn parse(uri: &str) -> Result<Address, ErrorData> {
     match uri {
         FIELDS => return Ok(Address::Fields),
         FILTERS_GUIDE => return Ok(Address::FiltersGuide),

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use crate::{
+    access,
     app::App,
     args::Serve,
     client_address::TrustedProxies,
@@ -31,12 +32,13 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref())?;
     let proxies = TrustedProxies::new(command.bind.trusted_proxies.as_deref())?;
     let timeout = parse_client_timeout(&command.bind.mcp_client_timeout_seconds)?;
+    let offered = command.tools.offered()?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
     let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
-    let scope = ScanService::load_scope(&settings).await?;
+    let scope = ScanService::load_scope(&settings).await?.checked_by(access::check)?;
     let is_exposed = check_exposure(address, !scope.policy().clients().is_empty())?;
     let tls = command.tls.load()?;
     if command.with_worker {
@@ -64,9 +66,10 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     // With port 0 this line is the only way to know the port.
     let scheme = if tls.is_some() { "https" } else { "http" };
     output::line(format!("listening on {scheme}://{}/mcp", listener.local_addr()?));
-    let identities = Identities::new(&app.service, is_exposed, command.rights.ceiling());
+    let identities = Identities::new(&app.service, is_exposed);
     let hosts = hosts.with_address(address.ip());
-    until_stopped(&app, listener, Door { hosts, identities, client_timeout: timeout, tls, proxies }).await?;
+    let door = Door { hosts, identities, client_timeout: timeout, tls, proxies, offered };
+    until_stopped(&app, listener, door).await?;
     match worker {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,

@@ -19,7 +19,13 @@ use rmcp::{ServiceExt, service::ServerInitializeError};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tracing::info;
 
-use crate::{app::App, args::Stdio, tools::ScanTools, user};
+use crate::{
+    access::{self, ToolSet},
+    app::App,
+    args::Stdio,
+    tools::ScanTools,
+    user,
+};
 
 /// The bytes of unread answers above which no further request is read.
 const MAX_UNREAD_BYTES: usize = 32 << 20;
@@ -27,12 +33,13 @@ const MAX_UNREAD_BYTES: usize = 32 << 20;
 /// Runs the command until the agent closes stdin or the process is told to stop.
 pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     command.log.init()?;
+    let offered = command.tools.offered()?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
     let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
-    let scope = ScanService::load_scope(&settings).await?;
+    let scope = ScanService::load_scope(&settings).await?.checked_by(access::check)?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
@@ -40,8 +47,8 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     app.stop_on_signal()?;
     app.reload_on_signal(None)?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
-    let user = Principal::user(&user::name(), Role::Scan.min(command.rights.ceiling()));
-    let served = serve(&app, user).await;
+    let user = Principal::user(&user::name(), Role::Scan);
+    let served = serve(&app, user, offered).await;
     app.stop.cancel();
     if let Some(worker) = worker {
         worker.stopped().await;
@@ -51,7 +58,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
 }
 
 /// Serves until the agent closes stdin or stdout, or the process is told to stop.
-async fn serve(app: &App, user: Principal) -> Result<(), Failure> {
+async fn serve(app: &App, user: Principal, offered: ToolSet) -> Result<(), Failure> {
     let stopped = async {
         tokio::select! {
             () = app.stop.cancelled() => {}
@@ -59,7 +66,7 @@ async fn serve(app: &App, user: Principal) -> Result<(), Failure> {
         }
     };
     let mut stopped = pin!(stopped);
-    let tools = ScanTools::new(app, Some(user));
+    let tools = ScanTools::new(app, Some(user), offered);
     let requests = Requests { input: rmcp::transport::stdio_pipes().0, until_drained: None };
     let started = tokio::select! {
         started = tools.serve((requests, Answers)) => started,

@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod bad_input;
+mod choice;
 mod connections;
 mod control;
 mod doors;

@@ -13,6 +13,7 @@
 //! max_hosts_per_day: 20000       # of all scans together, in UTC; without this key, any number
 //! local: read                    # what this machine may do without a token; with `clients` nothing, unless this says so
 //! visibility: team               # whose tasks clients may see: all (default), team or own
+//! calls_per_minute: {read: 600, results: 120, change: 30}   # of each client; without this key, any number
 //! clients:
 //!   - name: triage-agent
 //!     role: read                 # read, scan, approve or admin
@@ -30,6 +31,10 @@
 //!     max_scans_at_once: 3       # accepted and not ended
 //!     max_scans_per_day: 50      # in UTC
 //!     max_hosts_per_day: 2000
+//!     toolsets: [status, results]        # the tools that it may use: those of these toolsets,
+//!     tools: [get_scan_summary]          # of these the named ones,
+//!     exclude_tools: [compare_scans]     # and not these
+//!     calls_per_minute: {results: 60}    # where it differs from that of all
 //! windows:                       # when scans may begin; all entries that are for a scan must let it
 //!   - allowed: [{days: [mon-fri], from: "22:00", to: "06:00"}, {days: [sat, sun]}]
 //!     time_zone: Europe/Berlin
@@ -49,6 +54,7 @@ use super::{
     rights::{keys_with_rights, parse_count},
     rules::{Policy, PolicyMode},
     target_rules::{AllowList, TargetRules},
+    tool_rights::RawCallLimits,
     windows::{DAY_MINUTES, Window, WindowRule, Windows, parse_days, parse_time, parse_zone},
 };
 use crate::{
@@ -68,6 +74,7 @@ struct RawPolicy {
     max_hosts_per_day: Option<Scalar>,
     local: Option<Scalar>,
     visibility: Option<Scalar>,
+    calls_per_minute: Option<RawCallLimits>,
     clients: Option<Vec<RawClient>>,
     windows: Option<Vec<RawRule>>,
 }
@@ -141,6 +148,7 @@ impl Policy {
             clients: reader.clients(raw.clients.unwrap_or_default())?,
             local: reader.value("local", raw.local, str::parse)?,
             visibility: reader.value("visibility", raw.visibility, str::parse)?.unwrap_or_default(),
+            calls_per_minute: reader.call_limits("calls_per_minute", raw.calls_per_minute)?,
             windows: reader.windows(raw.windows.unwrap_or_default())?,
             file: None,
         })

@@ -17,6 +17,7 @@ mod rights;
 mod rules;
 mod scope;
 mod target_rules;
+mod tool_rights;
 mod visibility;
 mod windows;
 
@@ -27,6 +28,7 @@ pub use self::{
     rights::Rights,
     rules::{Policy, PolicyMode},
     scope::{Checked, Scope},
+    tool_rights::{CallLimits, ListedName, RateClass, ToolRights},
     visibility::{Sight, Visibility},
     windows::{Closed, WindowState},
 };

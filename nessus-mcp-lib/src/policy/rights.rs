@@ -1,6 +1,9 @@
 //! What a client may scan, within what may be scanned at all, and how much of it.
 
-use super::target_rules::{AllowList, TargetRules};
+use super::{
+    target_rules::{AllowList, TargetRules},
+    tool_rights::{RawToolRights, ToolRights},
+};
 use crate::{
     config::{ConfigError, Reader, Scalar},
     ids::PoolName,
@@ -34,6 +37,8 @@ pub struct Rights {
     pub max_scans_per_day: Option<u64>,
     /// The most hosts of the scans of a day in UTC.
     pub max_hosts_per_day: Option<u64>,
+    /// The tools that it may use, and how often.
+    pub tools: ToolRights,
 }
 
 /// The keys of [`Rights`] in an entry of `policy.yaml`.
@@ -50,6 +55,7 @@ pub(super) struct RawRights {
     pub(super) max_scans_at_once: Option<Scalar>,
     pub(super) max_scans_per_day: Option<Scalar>,
     pub(super) max_hosts_per_day: Option<Scalar>,
+    pub(super) tools: RawToolRights,
 }
 
 /// Declares the keys of an entry of `policy.yaml` that has those of [`RawRights`] beside its own. (Serde's `flatten` would lose
@@ -72,6 +78,10 @@ macro_rules! keys_with_rights {
             max_scans_at_once: Option<Scalar>,
             max_scans_per_day: Option<Scalar>,
             max_hosts_per_day: Option<Scalar>,
+            toolsets: Option<Vec<Scalar>>,
+            tools: Option<Vec<Scalar>>,
+            exclude_tools: Option<Vec<Scalar>>,
+            calls_per_minute: Option<$crate::policy::tool_rights::RawCallLimits>,
         }
 
         impl $name {
@@ -89,6 +99,12 @@ macro_rules! keys_with_rights {
                     max_scans_at_once: self.max_scans_at_once.take(),
                     max_scans_per_day: self.max_scans_per_day.take(),
                     max_hosts_per_day: self.max_hosts_per_day.take(),
+                    tools: $crate::policy::tool_rights::RawToolRights {
+                        toolsets: self.toolsets.take(),
+                        tools: self.tools.take(),
+                        exclude_tools: self.exclude_tools.take(),
+                        calls_per_minute: self.calls_per_minute.take(),
+                    },
                 }
             }
         }
@@ -185,6 +201,7 @@ impl Reader<'_> {
             max_scans_at_once: self.value(&key("max_scans_at_once"), raw.max_scans_at_once, parse_count)?,
             max_scans_per_day: self.value(&key("max_scans_per_day"), raw.max_scans_per_day, parse_count)?,
             max_hosts_per_day: self.value(&key("max_hosts_per_day"), raw.max_hosts_per_day, parse_count)?,
+            tools: self.tool_rights(entry, raw.tools)?,
         })
     }
 

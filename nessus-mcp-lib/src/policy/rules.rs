@@ -1,12 +1,13 @@
 //! What a policy says about targets. Nothing is looked up here.
 
-use std::{fmt, path::Path, str::FromStr, sync::Arc};
+use std::{fmt, num::NonZeroU32, path::Path, str::FromStr, sync::Arc};
 
 use super::{
     ScopeError,
     clients::{Client, Clients, LOCAL, Principal, Role, TokenError},
     rights::Rights,
     target_rules::TargetRules,
+    tool_rights::{CallLimits, RateClass, ToolRights},
     visibility::{Sight, Visibility},
     windows::{Closed, Windows},
 };
@@ -66,6 +67,7 @@ pub struct Policy {
     pub(super) clients: Clients,
     pub(super) local: Option<Role>,
     pub(super) visibility: Visibility,
+    pub(super) calls_per_minute: CallLimits,
     pub(super) windows: Windows,
     /// The file it was read from, if it was.
     pub(super) file: Option<Arc<Path>>,
@@ -85,6 +87,16 @@ impl Policy {
     /// The most hosts of all scans of a day, unless the rules are not looked at.
     pub fn max_hosts_per_day(&self) -> Option<u64> {
         self.max_hosts_per_day.filter(|_| self.mode != PolicyMode::Off)
+    }
+
+    /// The most calls that a caller may make in a minute, by what is said of it or else of all; `None` for any number.
+    pub fn calls_per_minute(&self, caller: &Principal, class: RateClass) -> Option<NonZeroU32> {
+        caller.rights.tools.calls_per_minute.of(class).or(self.calls_per_minute.of(class))
+    }
+
+    /// What it says about tools, entry by entry.
+    pub fn tool_rights(&self) -> impl Iterator<Item = &ToolRights> {
+        self.clients().iter().map(|client| &client.rights.tools)
     }
 
     /// The clients that have a token.

@@ -13,7 +13,7 @@ use super::{
     windows::{Closed, WindowState},
 };
 use crate::{
-    config::Settings,
+    config::{ConfigError, Settings},
     ids::PoolName,
     targets::{NameAddresses, TargetSet},
     time::Timestamp,
@@ -29,6 +29,8 @@ pub struct Scope {
     policy: Arc<ArcSwap<Policy>>,
     resolver: Arc<dyn Resolver>,
     most_hosts: u64,
+    /// What refuses a policy for what this module does not know, such as the names of tools.
+    check: fn(&Policy) -> Result<(), ConfigError>,
 }
 
 /// Targets that may be scanned.
@@ -63,7 +65,24 @@ impl Scope {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             resolver: Arc::new(SystemResolver),
             most_hosts: Settings::DEFAULT_MAX_HOSTS_PER_SCAN,
+            check: |_| Ok(()),
         }
+    }
+
+    /// The same scope, whose policy `check` has taken, as it must take each that is read again from its file.
+    ///
+    /// # Errors
+    /// What it says of the policy of now.
+    pub fn checked_by(mut self, check: fn(&Policy) -> Result<(), ConfigError>) -> Result<Self, ConfigError> {
+        check(&self.policy())?;
+        self.check = check;
+        Ok(self)
+    }
+
+    /// Checks a policy that was read again.
+    pub(crate) fn accept(&self, policy: Policy) -> Result<Policy, ConfigError> {
+        (self.check)(&policy)?;
+        Ok(policy)
     }
 
     /// The same scope with another resolver.

@@ -72,7 +72,7 @@ impl ScanService {
     /// [`ServiceError::Config`] with file, line and key.
     pub async fn reload_policy(&self) -> Result<(), ServiceError> {
         let Some(path) = self.scope.file() else { return Ok(()) };
-        match load_policy(path).await {
+        match load_policy(path).await.and_then(|policy| Ok(self.scope.accept(policy)?)) {
             Ok(policy) => {
                 self.metrics.config_accepted();
                 let before = self.scope.policy();

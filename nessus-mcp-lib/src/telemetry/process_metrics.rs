@@ -11,6 +11,7 @@ pub struct ProcessMetrics {
     http_answer_bytes: IntGauge,
     http_refused: IntCounterVec,
     audit_failures: IntCounter,
+    rate_limited: IntCounterVec,
 }
 
 impl ProcessMetrics {
@@ -40,6 +41,13 @@ impl ProcessMetrics {
                 "nessus_audit_failures_total",
                 "How often lines of the audit log could not be written",
             )?,
+            rate_limited: IntCounterVec::new(
+                Opts::new(
+                    "nessus_rate_limited_total",
+                    "Calls that were refused because a client made too many, by class",
+                ),
+                &["class"],
+            )?,
         };
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
         registry.register(Box::new(metrics.clock_offset.clone()))?;
@@ -47,6 +55,7 @@ impl ProcessMetrics {
         registry.register(Box::new(metrics.http_answer_bytes.clone()))?;
         registry.register(Box::new(metrics.http_refused.clone()))?;
         registry.register(Box::new(metrics.audit_failures.clone()))?;
+        registry.register(Box::new(metrics.rate_limited.clone()))?;
         Ok(metrics)
     }
 
@@ -72,6 +81,11 @@ impl ProcessMetrics {
     /// Counts that lines of the audit log could not be written.
     pub(crate) fn audit_failed(&self) {
         self.audit_failures.inc();
+    }
+
+    /// Counts a call of this class that was one too many in its minute.
+    pub fn rate_limited(&self, class: &str) {
+        self.rate_limited.with_label_values(&[class]).inc();
     }
 
     /// What the log itself counts.

@@ -10,7 +10,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nessus_mcp_lib::{
     ScanService,
     error::chain,
-    policy::{LOCAL, Principal, Role, TokenError},
+    policy::{LOCAL, Principal, TokenError},
     time::{Clock as _, SystemClock},
 };
 use tracing::warn;
@@ -23,8 +23,6 @@ pub(crate) struct Identities {
     service: ScanService,
     /// Whether other machines can connect: then nobody comes in without a token.
     is_exposed: bool,
-    /// What nobody may do more than.
-    ceiling: Role,
 }
 
 /// Why nobody is known to be there.
@@ -39,8 +37,8 @@ enum Refusal {
 }
 
 impl Identities {
-    pub(crate) fn new(service: &ScanService, is_exposed: bool, ceiling: Role) -> Self {
-        Self { service: service.clone(), is_exposed, ceiling }
+    pub(crate) fn new(service: &ScanService, is_exposed: bool) -> Self {
+        Self { service: service.clone(), is_exposed }
     }
 
     /// `is_forwarded`: it came through a proxy, so from another machine, however near the proxy is.
@@ -48,14 +46,12 @@ impl Identities {
         let policy = self.service.scope().policy();
         let local =
             policy.local_role().filter(|_| !self.is_exposed && !is_forwarded).map(|role| Principal::new(LOCAL, role));
-        let mut principal = match (bearer_token(headers), local) {
+        Ok(match (bearer_token(headers), local) {
             // There is nothing to compare a token with.
             (_, Some(local)) if policy.clients().is_empty() => local,
             (Ok(None), local) => local.ok_or(Refusal::NoToken)?,
             (token, _) => policy.authenticate(token?.unwrap_or_default(), SystemClock.now())?,
-        };
-        principal.role = principal.role.min(self.ceiling);
-        Ok(principal)
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::bodies::Bodies;
 pub(crate) use self::{connections::serve, host::AllowedHosts, identity::Identities};
-use crate::{app::App, client_address::TrustedProxies, tls::Tls, tools::ScanTools};
+use crate::{access::ToolSet, app::App, client_address::TrustedProxies, tls::Tls, tools::ScanTools};
 
 /// Who may come in, and for how long.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub(crate) struct Door {
     pub(crate) client_timeout: Duration,
     pub(crate) tls: Option<Tls>,
     pub(crate) proxies: TrustedProxies,
+    /// The tools that are offered, whoever comes in.
+    pub(crate) offered: ToolSet,
 }
 
 /// All routes. Each request passes the checks of host and origin, gets a trace id, is known to come from somebody, and is
@@ -43,7 +45,7 @@ pub(crate) fn router(app: &App, door: &Door, streams: &CancellationToken) -> Rou
         .disable_allowed_origins()
         .with_cancellation_token(streams.child_token());
     // Over HTTP each request brings its principal.
-    let tools = ScanTools::new(app, None);
+    let tools = ScanTools::new(app, None, door.offered);
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
     let bodies = Bodies::new(door.client_timeout, app.service.metrics());
     Router::new()

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, env, fmt::Write as _, fs, path::Path};
 
 use nessus_mcp_lib::{
-    policy::Role,
     results::{RecordKind, declared_fields, line_schemas},
     service::{
         ControlView, DryRunView, PoliciesView, PoolStatusView, PoolsView, QueueView, ScannersView, Submission,
@@ -18,8 +17,14 @@ use rmcp::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
-use super::{ScanTools, control, inventory, results, scan, status, table, views};
-use crate::{prompts, resources};
+use super::{ScanTools, control, inventory, results, scan, status, views};
+use crate::{
+    access::{
+        ToolSet,
+        table::{Row, TOOLS},
+    },
+    prompts, resources,
+};
 
 /// If this variable is set, the test writes the file first.
 const WRITE: &str = "NESSUS_MCP_WRITE_DOCS";
@@ -53,7 +58,8 @@ An error that an agent can act on is a tool result with `isError: true`, as stru
 | `message` | text | what is wrong |
 | `hint` | text, may be absent | what to do |
 
-Every tool may also return `invalid_arguments`: an argument is missing, misspelt or of the wrong type. If something fails inside the
+Every tool may also return `invalid_arguments`: an argument is missing, misspelt or of the wrong type; `not_permitted`: the caller may not use
+it; `rate_limited`: there were too many calls, and `retry_after_seconds` says when the next is taken. If something fails inside the
 server, the code names it, such as `storage_error`, `task_damaged` or `queue_unavailable`. The message then says only that the server could
 not do this now; its log says why. Calling a tool that does not exist is a protocol error.
 ";
@@ -69,7 +75,7 @@ const BESIDE_TOOLS: &str = "
 ## Resources
 
 `resources/list` has the first two and the 50 newest tasks, the templates the others. What is not there, or not yet, is a protocol error:
--32002, since the revision 2026-07-28 -32602. The variables are completed, as are the arguments of the prompts that name tasks, pools,
+-32002, since the revision 2026-07-28 -32602. Whoever may not use the tool that answers the same may not read a resource. The variables are completed, as are the arguments of the prompts that name tasks, pools,
 policies or profiles: by what the names begin with, in any case, at most 100.
 ";
 
@@ -345,8 +351,8 @@ fn document() -> String {
 fn overview(text: &mut String) {
     text.push_str(OVERVIEW);
     text.push_str("\n| tool | toolset | role | counts as |\n|---|---|---|---|\n");
-    for table::Row { name, toolset, role, class, .. } in &table::TOOLS {
-        let _ = writeln!(text, "| [`{name}`](#{name}) | `{toolset}` | `{role}` | `{}` |", class.as_str());
+    for Row { name, toolset, role, class, .. } in &TOOLS {
+        let _ = writeln!(text, "| [`{name}`](#{name}) | `{}` | `{role}` | `{class}` |", toolset.as_str());
     }
 }
 
@@ -355,13 +361,14 @@ fn beside_tools(text: &mut String) {
     text.push_str(BESIDE_TOOLS);
     text.push_str("\n| resource | type | |\n|---|---|---|\n");
     let fixed = resources::fixed().into_iter().map(|one| (one.uri, one.mime_type, one.description));
-    let templates = resources::templates().into_iter().map(|one| (one.uri_template, one.mime_type, one.description));
+    let templates =
+        resources::templates(ToolSet::ALL).into_iter().map(|one| (one.uri_template, one.mime_type, one.description));
     for (uri, mime_type, description) in fixed.chain(templates) {
         let (kind, meaning) = (mime_type.unwrap_or_default(), plain(&description.unwrap_or_default()));
         let _ = writeln!(text, "| `{uri}` | {kind} | {meaning} |");
     }
     text.push_str("\n## Prompts\n\n| prompt | argument | |\n|---|---|---|\n");
-    for prompt in prompts::list(Role::Scan) {
+    for prompt in prompts::list(ToolSet::ALL) {
         let _ = writeln!(text, "| `{}` | | {} |", prompt.name, prompt.description.unwrap_or_default());
         for argument in prompt.arguments.into_iter().flatten() {
             let optional = if argument.required == Some(true) { "" } else { ", optional" };

@@ -2,9 +2,7 @@
 //!
 //! The router takes titles and annotations from here, and a tool without a row is not offered.
 
-use std::fmt;
-
-use nessus_mcp_lib::policy::Role;
+use nessus_mcp_lib::policy::{RateClass, Role};
 use rmcp::model::{Tool, ToolAnnotations};
 
 /// Tools that belong together, and are chosen together.
@@ -34,34 +32,6 @@ impl Toolset {
             Self::Results => "results",
             Self::Control => "control",
             Self::Scanners => "scanners",
-        }
-    }
-}
-
-impl fmt::Display for Toolset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-/// Calls whose number is limited together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RateClass {
-    /// Looks at states and lists.
-    Read,
-    /// Reads findings, which takes time and memory.
-    Results,
-    /// Changes something.
-    Change,
-}
-
-impl RateClass {
-    /// Its name in `policy.yaml`.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Results => "results",
-            Self::Change => "change",
         }
     }
 }
@@ -123,12 +93,17 @@ impl Row {
         Self { name, title, toolset, role, class, effect, is_idempotent, is_open_world: true }
     }
 
+    /// Whether its calls change nothing.
+    pub(crate) fn is_read_only(&self) -> bool {
+        self.effect == Effect::Reads
+    }
+
     /// Gives a tool its title and annotations.
-    pub(super) fn describe(&self, tool: &mut Tool) {
+    pub(crate) fn describe(&self, tool: &mut Tool) {
         tool.title = Some(self.title.to_owned());
         tool.annotations = Some(ToolAnnotations::from_raw(
             None,
-            Some(self.effect == Effect::Reads),
+            Some(self.is_read_only()),
             Some(self.effect == Effect::Destroys),
             Some(self.is_idempotent),
             Some(self.is_open_world),
@@ -167,41 +142,7 @@ pub(crate) fn find(name: &str) -> Option<&'static Row> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{super::ScanTools, *};
-
-    #[test]
-    fn every_tool_has_one_row_and_every_row_a_tool() {
-        let methods = ScanTools::methods();
-        let methods: BTreeSet<_> = methods.map.keys().map(|name| &**name).collect();
-        let rows: BTreeSet<_> = TOOLS.iter().map(|row| row.name).collect();
-        assert_eq!(methods, rows);
-        assert_eq!(rows.len(), TOOLS.len(), "a tool has two rows");
-        let offered = ScanTools::router();
-        assert_eq!(offered.map.keys().map(|name| &**name).collect::<BTreeSet<_>>(), rows);
-    }
-
-    #[test]
-    fn only_the_table_says_what_a_tool_is() {
-        for (name, route) in &ScanTools::methods().map {
-            let tool = &route.attr;
-            assert!(tool.title.is_none() && tool.annotations.is_none(), "the method of `{name}` has an attribute");
-        }
-    }
-
-    /// Agents may call what is marked as read-only without asking, and readers may call it.
-    #[test]
-    fn role_class_and_annotations_agree() {
-        for tool in ScanTools::router().list_all() {
-            let row = find(&tool.name).unwrap();
-            let hints = tool.annotations.unwrap();
-            let reads = hints.read_only_hint.unwrap();
-            assert_eq!(reads, row.role == Role::Read, "{}", row.name);
-            assert_eq!(reads, row.class != RateClass::Change, "{}", row.name);
-            assert_eq!(reads, !matches!(row.toolset, Toolset::Submit | Toolset::Control), "{}", row.name);
-            assert!(!reads || (hints.destructive_hint == Some(false) && hints.idempotent_hint == Some(true)));
-            assert!(hints.destructive_hint.is_some() && hints.open_world_hint.is_some() && tool.title.is_some());
-        }
-    }
+    use super::*;
 
     #[test]
     fn every_toolset_has_tools_and_a_name_of_its_own() {
