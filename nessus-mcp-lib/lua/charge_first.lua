@@ -1,5 +1,5 @@
--- KEYS then a day and the binding; ARGV then id, hosts, the most of the day, seconds it is kept. Returns -2 (nobody knows what is
--- charged) or {hosts charged by others} (no room) before anything is enqueued.
-if redis.call('EXISTS', KEYS[15]) == 0 then return -2 end
-local refused = charge(KEYS[14], ARGV[4], ARGV[5], ARGV[6], ARGV[7])
+-- KEYS then the binding and what to charge; ARGV then what `charge` takes. Returns -2 (nobody knows what is charged) or {place,
+-- charged by others} (no room) before anything is enqueued.
+if redis.call('EXISTS', KEYS[14]) == 0 then return -2 end
+local refused = charge(keys_from(15), 4)
 if refused then return refused end

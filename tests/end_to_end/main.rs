@@ -13,6 +13,7 @@ mod pauses;
 mod policies;
 mod redis;
 mod reload;
+mod rights;
 mod scans;
 mod scope;
 mod secrets;

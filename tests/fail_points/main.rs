@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod hosts;
+mod limits;
 mod logins;
 mod points;
 

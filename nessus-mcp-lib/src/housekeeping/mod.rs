@@ -1,12 +1,14 @@
 //! Keeping the queue in agreement with the task files: nothing is forgotten, and a lost queue is rebuilt.
 
+mod charges;
 mod error;
-mod hosts;
 mod index;
 mod rebuild;
 mod reconcile;
 
-pub(crate) use self::hosts::{day_is_full, enqueue, give_back, is_withdrawn, withdraw};
+pub(crate) use self::charges::{
+    day_is_full, enqueue, give_back, give_back_ended, is_withdrawn, limit_is_full, scope_of, withdraw,
+};
 pub use self::{
     error::ReconcileError,
     index::{QueueIndex, binding_of},

@@ -8,8 +8,8 @@ use std::collections::{HashMap, HashSet};
 use tracing::{info, warn};
 
 use super::{
+    charges,
     error::ReconcileError,
-    hosts,
     reconcile::{enqueue_unfinished, key_of},
 };
 use crate::{
@@ -27,7 +27,7 @@ const REBUILT: &str = "operator, before the queue was rebuilt";
 /// Dead letters that are looked at at once.
 const LETTERS: u32 = 500;
 
-/// Restores pauses and isolations, then idempotency keys, hosts that count against a day and dead letters, then the tasks that have not ended.
+/// Restores pauses and isolations, then idempotency keys, what counts against limits and dead letters, then the tasks that have not ended.
 pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<(), ReconcileError> {
     let file = tasks.queue_file().await?;
     restore_pauses_and_isolations(&file, queue).await?;
@@ -50,7 +50,7 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
             queue.restore_idempotency_key(key, &entry, left).await?;
             keys += 1;
         }
-        charged_hosts = charged_hosts.saturating_add(hosts::restore(queue, &task, now).await?);
+        charged_hosts = charged_hosts.saturating_add(charges::restore(queue, &task, now).await?);
         if task.status.allows_retry() && task.dismissed_at.is_none() && known.lacks(queue, &task).await? {
             queue.restore_dead_letter(&task.scanner_pool, &letter_of(&task)?).await?;
             letters += 1;

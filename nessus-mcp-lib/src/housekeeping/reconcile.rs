@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tracing::warn;
 
-use super::{error::ReconcileError, hosts};
+use super::{charges, error::ReconcileError};
 use crate::{
     error::chain,
     queue::{ChargeOutcome, EnqueueOutcome, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue, TaskBody},
@@ -56,14 +56,14 @@ pub(super) async fn enqueue_unfinished(
             continue;
         }
         let outcome = match grace {
-            Some(_) => hosts::enqueue(queue, &task).await?,
+            Some(_) => charges::enqueue(queue, &task).await?,
             // What is charged was restored before.
-            None => hosts::enqueue_uncharged(queue, &task).await?,
+            None => charges::enqueue_uncharged(queue, &task).await?,
         };
         let is_new = match outcome {
             ChargeOutcome::Enqueued(outcome) => outcome == EnqueueOutcome::Added,
-            ChargeOutcome::DayIsFull { used } => {
-                hosts::withdraw(tasks, queue, &task, used).await?;
+            ChargeOutcome::Full { at, used } => {
+                charges::withdraw(tasks, queue, &task, at, used).await?;
                 continue;
             }
             // It is rebuilt first, and then compared once more.

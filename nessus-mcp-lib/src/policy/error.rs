@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use super::limit::Limit;
 use crate::{
     error::{Classified, ErrorKind, counted},
     targets::TargetError,
@@ -100,6 +101,22 @@ pub enum ScopeError {
         /// What it may use.
         allowed: String,
     },
+    /// A limit of a client has no room for the scan.
+    #[error("{}", limit_message(client, *limit, *amount, *used, *most, until.as_ref()))]
+    ClientLimit {
+        /// The client.
+        client: String,
+        /// The limit.
+        limit: Limit,
+        /// How much the scan counts.
+        amount: u64,
+        /// How much other scans of the client count.
+        used: u64,
+        /// How much there may be.
+        most: u64,
+        /// For a limit of a day: the day, as `YYYY-MM-DD`, and when the next begins.
+        until: Option<(String, String)>,
+    },
     /// The client under whose rights the scan was accepted is not in the policy any more.
     #[error("the scan was accepted for `{client}`, which is no client of the policy any more")]
     ClientRevoked {
@@ -120,9 +137,38 @@ pub enum ScopeError {
     },
 }
 
+fn limit_message(
+    client: &str,
+    limit: Limit,
+    amount: u64,
+    used: u64,
+    most: u64,
+    until: Option<&(String, String)>,
+) -> String {
+    let day = until.map(|(day, _)| day.as_str()).unwrap_or_default();
+    match limit {
+        Limit::ScansAtOnce => {
+            let used = counted(used, "scan", "scans");
+            format!("`{client}` has {used} that have not ended, and may have {most} at once (`{limit}`)")
+        }
+        Limit::ScansPerDay => {
+            let used = counted(used, "scan", "scans");
+            format!("`{client}` has submitted {used} on {day} (UTC), and may submit {most} (`{limit}`)")
+        }
+        Limit::HostsPerDay => {
+            let (hosts, used) = (counted(amount, "host", "hosts"), counted(used, "is", "are"));
+            format!(
+                "the targets are {hosts}, and of the {most} that `{client}` may scan on {day} (UTC), {used} used (`{limit}`)"
+            )
+        }
+    }
+}
+
 impl ScopeError {
     /// The code of [`ScopeError::DayIsFull`].
     pub(crate) const DAY_IS_FULL: &'static str = "daily_host_limit";
+    /// The code of [`ScopeError::ClientLimit`].
+    pub(crate) const CLIENT_LIMIT: &'static str = "client_limit";
 
     /// The refusal of something that a client may not use; it may use what is `allowed`.
     pub(crate) fn not_permitted<T: ToString>(client: &str, what: &str, allowed: Option<&[T]>) -> Self {
@@ -139,6 +185,7 @@ impl Classified for ScopeError {
             Self::DayIsFull { .. } => Self::DAY_IS_FULL,
             Self::NeverOpen { .. } => "no_window",
             Self::NotPermitted { .. } => "not_permitted",
+            Self::ClientLimit { .. } => Self::CLIENT_LIMIT,
             Self::ClientRevoked { .. } => "client_revoked",
             _ => "out_of_scope",
         }
@@ -146,7 +193,7 @@ impl Classified for ScopeError {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::DayIsFull { .. } => ErrorKind::Conflict,
+            Self::DayIsFull { .. } | Self::ClientLimit { .. } => ErrorKind::Conflict,
             _ => ErrorKind::InvalidInput,
         }
     }
@@ -182,6 +229,16 @@ impl Classified for ScopeError {
                 "check the spelling of the name, or name the addresses of the host".to_owned()
             }
             Self::AddressOfName { source, .. } => return source.hint(),
+            Self::ClientLimit { limit, amount, most, .. } if amount > most => {
+                format!("no day has room for this scan: scan smaller networks; an operator can allow more with `{limit}`")
+            }
+            Self::ClientLimit { limit, until: Some((_, next)), .. } => {
+                format!("try again at {next}; an operator can allow more with `{limit}`")
+            }
+            Self::ClientLimit { limit, .. } => format!(
+                "try again when one of them has ended, or cancel one; `list_tasks` shows them; an operator can allow more with \
+                 `{limit}`"
+            ),
             Self::NotPermitted { allowed, .. } if allowed.is_empty() => {
                 "it may use none; only an operator can change that (`clients` in the policy)".to_owned()
             }

@@ -11,6 +11,7 @@
 mod clients;
 mod error;
 mod file;
+mod limit;
 mod reserved;
 mod resolver;
 mod rights;
@@ -24,6 +25,7 @@ mod windows;
 pub use self::{
     clients::{Client, LOCAL, Principal, Role, TokenError, TokenHash, client_name, new_token},
     error::ScopeError,
+    limit::Limit,
     resolver::{Resolver, SystemResolver, TableResolver},
     rights::Rights,
     rules::{Policy, PolicyMode},

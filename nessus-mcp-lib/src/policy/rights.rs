@@ -1,6 +1,7 @@
 //! What a client may scan, within what may be scanned at all, and how much of it.
 
 use super::{
+    limit::Limit,
     target_rules::{AllowList, TargetRules},
     tool_rights::{RawToolRights, ToolRights},
 };
@@ -113,6 +114,15 @@ macro_rules! keys_with_rights {
 pub(super) use keys_with_rights;
 
 impl Rights {
+    /// The most that there may be; `None` for any number.
+    pub fn most(&self, limit: Limit) -> Option<u64> {
+        match limit {
+            Limit::ScansAtOnce => self.max_scans_at_once,
+            Limit::ScansPerDay => self.max_scans_per_day,
+            Limit::HostsPerDay => self.max_hosts_per_day,
+        }
+    }
+
     /// Whether it may use this pool, and know that it is there.
     pub fn allows_pool(&self, pool: &PoolName) -> bool {
         self.pools.as_ref().is_none_or(|pools| pools.contains(pool))

@@ -7,13 +7,13 @@ use async_trait::async_trait;
 use super::{
     binding::Binding,
     body::TaskBody,
+    charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
-    hosts::{ChargeOutcome, HostCharge},
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
@@ -52,29 +52,33 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     async fn enqueue_started(&self, pool: &PoolName, body: &TaskBody) -> Result<EnqueueOutcome, QueueError>;
 
     /// As [`enqueue`](Self::enqueue), or as [`enqueue_started`](Self::enqueue_started) for a task that has `started`, and
-    /// charges its hosts to a day, unless that was done before.
+    /// charges what it counts against limits, each unless that was done before. No two of the charges have the same scope and day.
     ///
-    /// It does neither when the day has no room for the hosts, which [`HostCharge::most`] says, and when the queue is not
+    /// It does nothing of it when one of the charges has no room, which [`Charge::most`] says, and when the queue is not
     /// [bound](Self::binding): then it may have lost what is charged. What is charged already needs no room. Of several
-    /// callers at once no more are charged than the day has room for. It is one step, but a backend that cannot change
-    /// both at once charges first; then a repeated call enqueues.
+    /// callers at once no more is charged than there is room for. It is one step, but a backend that cannot change
+    /// both at once charges first, all charges in one step; then a repeated call enqueues.
     async fn enqueue_charged(
         &self,
         pool: &PoolName,
         body: &TaskBody,
-        charge: &HostCharge,
+        charges: &[Charge],
         started: bool,
     ) -> Result<ChargeOutcome, QueueError>;
 
-    /// Charges hosts that were charged before, whatever room the day has: a queue that has lost its data gets back what task
+    /// Charges what was charged before, whatever room there is: a queue that has lost its data gets back what task
     /// files remember. Repeated, it changes nothing.
-    async fn restore_charge(&self, charge: &HostCharge) -> Result<(), QueueError>;
+    async fn restore_charge(&self, charge: &Charge) -> Result<(), QueueError>;
 
     /// Gives back what was charged, whoever has asked for it; does nothing when it is not charged (any more).
-    async fn give_back(&self, charge: &HostCharge) -> Result<(), QueueError>;
+    async fn give_back(&self, charge: &Charge) -> Result<(), QueueError>;
 
-    /// How many hosts of a scope are charged to a day, `YYYY-MM-DD`. An old day may have been forgotten.
-    async fn charged_hosts(&self, scope: &str, day: &str) -> Result<u64, QueueError>;
+    /// How much of a scope is charged to a day, `YYYY-MM-DD`, or without a day until it is given back. An old day may have been
+    /// forgotten.
+    async fn charged<'a>(&self, scope: &str, day: Option<&'a str>) -> Result<u64, QueueError>;
+
+    /// The ids of the charges that [`charged`](Self::charged) counts, in order.
+    async fn charged_ids<'a>(&self, scope: &str, day: Option<&'a str>) -> Result<Vec<String>, QueueError>;
 
     /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none. From a paused pool, only as
     /// [`claim_started`](Self::claim_started) does.

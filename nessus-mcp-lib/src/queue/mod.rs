@@ -24,10 +24,10 @@
 
 mod binding;
 mod body;
+mod charge;
 mod circuit;
 mod entry;
 mod error;
-mod hosts;
 mod interface;
 #[cfg(feature = "redis")]
 pub mod redis;
@@ -41,6 +41,7 @@ pub use self::interface::MockQueue;
 pub use self::{
     binding::Binding,
     body::{BodyError, TaskBody},
+    charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome,
@@ -48,7 +49,6 @@ pub use self::{
         Settlement, SlotOutcome, pause_after_losses,
     },
     error::{BoxError, QueueError},
-    hosts::{ChargeOutcome, HostCharge},
     interface::Queue,
     url::{QueueUrl, open},
 };

@@ -19,7 +19,7 @@ use crate::{
     ids::{PoolName, TaskId},
     policy::ScopeError,
     queue::{DeadLetter, Settlement, TaskBody},
-    task::{PauseRequest, PausedBy, Task, TaskError, TaskStatus, Writer},
+    task::{Charges, PauseRequest, PausedBy, Task, TaskError, TaskStatus, Writer},
     time::Timestamp,
 };
 
@@ -206,12 +206,13 @@ impl ScanService {
         self.check_retry(&task).await?;
         // A worker may have died before it did so.
         housekeeping::give_back(self.queue.as_ref(), &task).await?;
-        let charge = if task.status.allows_retry() && task.retry_launches() {
-            self.charge_for(hosts_of(&task).await?).await?
+        let charges = if task.status.allows_retry() {
+            let launches = task.retry_launches();
+            self.charges_for(if launches { hosts_of(&task).await? } else { 0 }, launches).await?
         } else {
-            None
+            Charges::default()
         };
-        let task = match self.tasks.retry(task_id, charge, self.caller().map(|caller| caller.name.to_string())).await {
+        let task = match self.tasks.retry(task_id, charges, self.caller().map(|caller| caller.name.to_string())).await {
             Err(TaskError::Transition(error)) => return Err(refused(format!("it is {}", error.from))),
             Err(TaskError::LoginGone(_)) => {
                 return Err(refused("its login came with the request and was removed when it ended".to_owned()));

@@ -6,6 +6,7 @@
 mod advice;
 mod attempts;
 mod cached;
+mod charges;
 mod circuits;
 mod completions;
 mod control;
@@ -14,7 +15,6 @@ mod error;
 mod estimate;
 mod gate;
 mod health;
-mod hosts;
 mod list;
 mod lookup;
 mod offers;

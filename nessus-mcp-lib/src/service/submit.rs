@@ -248,7 +248,7 @@ impl ScanService {
         self.check_windows(&task, &targets, &mut scope)?;
         let target_hosts = as_json_integer(targets.with_addresses(&scope.addresses).host_count());
         task.scope = ScopeRecord::of(scope.clone(), task.created_at);
-        task.charged_hosts.extend(self.charge_for(target_hosts).await?);
+        task.add_charges(self.charges_for(target_hosts, true).await?);
         let basis = self.check_basis(&mut task).await?;
         let bound = self.index.ensure().await?;
         Ok(Prepared { request, task, targets, target_hosts, scope, basis, request_hash, bound })

@@ -2,6 +2,7 @@
 
 mod dry_run;
 mod hosts;
+mod limits;
 mod logins;
 mod policies;
 mod repeats;

@@ -17,7 +17,7 @@ use super::{
     model::Task,
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
-    records::{ChargedHosts, HistoryEntry},
+    records::{Charges, HistoryEntry},
     state::{StateTransitionError, TaskStatus},
     store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
 };
@@ -192,8 +192,8 @@ impl TaskManager {
     }
 
     /// Puts a failed or timed out task back into the queue: `attempt` grows, the history stays. A scan that is complete, or
-    /// that may run and was not told to stop, stays the task's; any other that may run stands in [`Task::open_scans`]. `charge` is
-    /// what the next attempt is charged if it has to launch a scan, `principal` under whose rights it runs.
+    /// that may run and was not told to stop, stays the task's; any other that may run stands in [`Task::open_scans`]. `charges` is
+    /// what the next attempt counts, what is of a day only if it has to launch a scan, and `principal` under whose rights it runs.
     ///
     /// # Errors
     /// [`TaskError::Transition`] when the task is in another state, [`TaskError::LoginGone`] when it needs another scan and its
@@ -201,7 +201,7 @@ impl TaskManager {
     pub(crate) async fn retry(
         &self,
         task_id: &TaskId,
-        charge: Option<ChargedHosts>,
+        charges: Charges,
         principal: Option<String>,
     ) -> Result<Task, TaskError> {
         let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
@@ -212,7 +212,7 @@ impl TaskManager {
             if !from.allows_retry() {
                 return Err(StateTransitionError { from, to: TaskStatus::Queued }.into());
             }
-            task.charge_retry(charge);
+            task.charge_retry(charges);
             task.status = TaskStatus::Queued;
             record_step(&mut task, from, clock.as_ref());
             task.pass_on_scan();

@@ -31,12 +31,13 @@ pub use self::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
-    records::{ChargedHosts, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
+    records::Charges,
     store::profile_file_name,
 };

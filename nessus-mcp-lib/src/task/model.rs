@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
-    records::{ChargedHosts, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::TaskStatus,
 };
 use crate::{
@@ -302,6 +302,10 @@ pub struct Task {
     /// Its hosts that count against a day, by attempt; empty where the policy has no limit for a day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charged_hosts: Vec<ChargedHosts>,
+    /// What it counts against limits of its principals, by attempt; empty where they have none. A task that has some also has
+    /// `charged_hosts`, which know whether its scan was launched.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub charged_clients: Vec<ClientCharge>,
     /// When an operator cleared the dead letter of this failure away; a retry clears this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dismissed_at: Option<Timestamp>,
@@ -385,6 +389,7 @@ impl Task {
             idempotency: None,
             scope: None,
             charged_hosts: Vec::new(),
+            charged_clients: Vec::new(),
             dismissed_at: None,
             fence: None,
             schema_version: TASK_SCHEMA_VERSION,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use proptest::{collection::vec, prelude::*, test_runner::TestCaseError};
 use tokio::runtime::Builder;
 
-use super::{ScanPayload, ScanType, Task, TaskError, TaskManager, TaskStatus, Writer};
+use super::{Charges, ScanPayload, ScanType, Task, TaskError, TaskManager, TaskStatus, Writer};
 use crate::{
     ids::{FencingToken, PoolName, TaskId, TraceId},
     time::{Clock, ManualClock, Timestamp},
@@ -175,7 +175,7 @@ impl Real {
                 let written = self.tasks.update(id, Writer::Api, move |task| make(task, change)).await;
                 (answer(written), model.change(change))
             }
-            Step::Retry => (answer(self.tasks.retry(id, None, None).await), model.retry()),
+            Step::Retry => (answer(self.tasks.retry(id, Charges::default(), None).await), model.retry()),
         }
     }
 

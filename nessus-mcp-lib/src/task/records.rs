@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::state::TaskStatus;
 use crate::{
     ids::{InstanceId, ScanId},
+    policy::Limit,
     time::Timestamp,
 };
 
@@ -129,6 +130,34 @@ impl ChargedHosts {
     pub(crate) fn new(day: String, hosts: u64) -> Self {
         Self { attempt: 1, day, hosts, most: None, launched: false, would_refuse: None }
     }
+}
+
+/// What an attempt of a task counts against a limit of whoever submitted or retried it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ClientCharge {
+    /// The attempt of the task that it is charged for.
+    pub attempt: u32,
+    /// The principal whose limit it is.
+    pub principal: String,
+    /// The limit.
+    pub limit: Limit,
+    /// The day in UTC, as `YYYY-MM-DD`; `None` for what counts until the attempt ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub day: Option<String>,
+    /// How much it counts.
+    pub amount: u64,
+    /// How much there could be when it was charged.
+    pub most: u64,
+}
+
+/// What a new attempt of a task counts against limits.
+#[derive(Debug, Default)]
+pub(crate) struct Charges {
+    /// The hosts of a day of all.
+    pub(crate) hosts: Option<ChargedHosts>,
+    /// The limits of a client.
+    pub(crate) client: Vec<ClientCharge>,
 }
 
 /// A phase of a task that is retried when it fails.

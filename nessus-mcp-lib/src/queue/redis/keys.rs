@@ -46,8 +46,9 @@ impl Naming {
         }
     }
 
-    /// The hosts that count against a day. In a cluster they lie in the slot of the binding.
-    pub(super) fn hosts(self, scope: &str, day: &str) -> String {
+    /// What counts against a limit: of a day, or until it is given back. In a cluster it lies in the slot of the binding.
+    pub(super) fn charged(self, scope: &str, day: Option<&str>) -> String {
+        let day = day.unwrap_or_default();
         match self {
             Self::Plain => format!("nessus:hosts:{scope}:{day}"),
             Self::Tagged => format!("{{{BINDING}}}:hosts:{scope}:{day}"),
@@ -92,8 +93,10 @@ mod tests {
         }
         assert_eq!(Naming::Plain.circuit(&pool, &instance), "nessus:circuit:nessus:scanner1");
         assert_eq!(Naming::Tagged.circuit(&pool, &instance), "nessus:circuit:{nessus}:scanner1");
-        assert_eq!(Naming::Plain.hosts("all", "2026-11-20"), "nessus:hosts:all:2026-11-20");
-        assert_eq!(Naming::Tagged.hosts("all", "2026-11-20"), "{nessus:binding}:hosts:all:2026-11-20");
+        let day = Some("2026-11-20");
+        assert_eq!(Naming::Plain.charged("all", day), "nessus:hosts:all:2026-11-20");
+        assert_eq!(Naming::Tagged.charged("all", day), "{nessus:binding}:hosts:all:2026-11-20");
+        assert_eq!(Naming::Plain.charged("max_scans_at_once:lab", None), "nessus:hosts:max_scans_at_once:lab:");
         assert_eq!(idempotency("a key"), "idemp:a key");
     }
 }

@@ -10,7 +10,7 @@
 //! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
 //! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
-//! | `nessus:hosts:{scope}:{day}` | hash | the hosts that count against a day in UTC: task (from the second attempt on `task.attempt`), how many; `total`, how many charges and hosts these are. Expires |
+//! | `nessus:hosts:{scope}:{day}` | hash | what counts against a limit: of the day in UTC, and expires; or without a day until it is given back. Task (from the second attempt on `task.attempt`), how many; `total`, how many charges these are and what they amount to |
 //! | `{pool}:queue:ids` | hash | task: `ready`, `begun` (ready, before all others), `leased`, `delayed`, `delayed_front`, `delayed_begun` |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
@@ -48,11 +48,11 @@
 //! acknowledgement that frees some.
 
 mod calls;
+mod charges;
 mod check;
 mod circuits;
 mod connect;
 mod errors;
-mod hosts;
 mod keys;
 mod letters;
 mod scripts;
@@ -77,13 +77,13 @@ use self::{
 use super::{
     binding::Binding,
     body::TaskBody,
+    charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease,
         LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
-    hosts::{ChargeOutcome, HostCharge},
     interface::Queue,
 };
 use crate::{
@@ -209,22 +209,26 @@ impl Queue for RedisQueue {
         &self,
         pool: &PoolName,
         body: &TaskBody,
-        charge: &HostCharge,
+        charges: &[Charge],
         started: bool,
     ) -> Result<ChargeOutcome, QueueError> {
-        self.enqueue_with(pool, body, charge, if started { "begun" } else { "back" }).await
+        self.enqueue_with(pool, body, charges, if started { "begun" } else { "back" }).await
     }
 
-    async fn restore_charge(&self, charge: &HostCharge) -> Result<(), QueueError> {
+    async fn restore_charge(&self, charge: &Charge) -> Result<(), QueueError> {
         self.charge_again(charge).await
     }
 
-    async fn give_back(&self, charge: &HostCharge) -> Result<(), QueueError> {
+    async fn give_back(&self, charge: &Charge) -> Result<(), QueueError> {
         self.uncharge(charge).await
     }
 
-    async fn charged_hosts(&self, scope: &str, day: &str) -> Result<u64, QueueError> {
-        self.calls.run(&scripts::CHARGED_HOSTS.on([self.naming.hosts(scope, day)], []), LostReply::Repeat).await
+    async fn charged<'a>(&self, scope: &str, day: Option<&'a str>) -> Result<u64, QueueError> {
+        self.sum_of_charges(scope, day).await
+    }
+
+    async fn charged_ids<'a>(&self, scope: &str, day: Option<&'a str>) -> Result<Vec<String>, QueueError> {
+        self.ids_of_charges(scope, day).await
     }
 
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {

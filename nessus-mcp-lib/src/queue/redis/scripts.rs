@@ -50,7 +50,7 @@ script!(ACQUIRE_SLOT, "clock.lua", "follow_clock.lua", "acquire_slot.lua");
 script!(SLOTS_IN_USE, "clock.lua", "follow_clock.lua", "slots_in_use.lua");
 script!(CHARGE, "clock.lua", "charge.lua", "charge_only.lua");
 script!(GIVE_BACK, "clock.lua", "charge.lua", "give_back.lua");
-script!(CHARGED_HOSTS, "clock.lua", "charge.lua", "charged_hosts.lua");
+script!(CHARGED, "clock.lua", "charge.lua", "charged.lua");
 script!(CLAIM_KEY, "claim_key.lua");
 script!(FORGET_KEY, "forget_key.lua");
 script!(BIND, "bind.lua");

@@ -8,11 +8,11 @@
 //! Processes do not signal each other; [`wait_for_work`](Queue::wait_for_work) looks every 250 ms, and is woken at
 //! once by work that comes from the same [`SqliteQueue`].
 
+mod charges;
 mod circuits;
 mod clock;
 mod connection;
 mod errors;
-mod hosts;
 mod schema;
 mod shared;
 mod statements;
@@ -38,13 +38,13 @@ use self::{
 use super::{
     binding::Binding,
     body::TaskBody,
+    charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
-    hosts::{ChargeOutcome, HostCharge},
     interface::Queue,
 };
 use crate::{
@@ -167,12 +167,12 @@ impl Queue for SqliteQueue {
         &self,
         pool: &PoolName,
         body: &TaskBody,
-        charge: &HostCharge,
+        charges: &[Charge],
         started: bool,
     ) -> Result<ChargeOutcome, QueueError> {
-        let (pool, body, charge) = (pool.clone(), body.clone(), charge.clone());
+        let (pool, body, charged) = (pool.clone(), body.clone(), charges.to_vec());
         let end = if started { End::Started } else { End::Back };
-        let step = move |step: &Transaction<'_>, now| hosts::enqueue_charged(step, now, &pool, &body, &charge, end);
+        let step = move |step: &Transaction<'_>, now| charges::enqueue_charged(step, now, &pool, &body, &charged, end);
         let outcome = self.write(step).await?;
         if outcome == ChargeOutcome::Enqueued(EnqueueOutcome::Added) {
             self.work.notify_waiters();
@@ -180,19 +180,24 @@ impl Queue for SqliteQueue {
         Ok(outcome)
     }
 
-    async fn restore_charge(&self, charge: &HostCharge) -> Result<(), QueueError> {
+    async fn restore_charge(&self, charge: &Charge) -> Result<(), QueueError> {
         let charge = charge.clone();
-        self.write(move |step, now| hosts::charge(step, now, &charge)).await
+        self.write(move |step, now| charges::charge(step, now, &charge)).await
     }
 
-    async fn give_back(&self, charge: &HostCharge) -> Result<(), QueueError> {
+    async fn give_back(&self, charge: &Charge) -> Result<(), QueueError> {
         let charge = charge.clone();
-        self.write(move |step, _| hosts::give_back(step, &charge)).await
+        self.write(move |step, _| charges::give_back(step, &charge)).await
     }
 
-    async fn charged_hosts(&self, scope: &str, day: &str) -> Result<u64, QueueError> {
-        let (scope, day) = (scope.to_owned(), day.to_owned());
-        self.read(move |view, _| hosts::charged(view, &scope, &day)).await
+    async fn charged<'a>(&self, scope: &str, day: Option<&'a str>) -> Result<u64, QueueError> {
+        let (scope, day) = (scope.to_owned(), day.map(str::to_owned));
+        self.read(move |view, _| charges::charged(view, &scope, day.as_deref())).await
+    }
+
+    async fn charged_ids<'a>(&self, scope: &str, day: Option<&'a str>) -> Result<Vec<String>, QueueError> {
+        let (scope, day) = (scope.to_owned(), day.map(str::to_owned));
+        self.read(move |view, _| charges::charged_ids(view, &scope, day.as_deref())).await
     }
 
     async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {

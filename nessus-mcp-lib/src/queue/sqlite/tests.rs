@@ -367,12 +367,12 @@ async fn a_file_of_version_5_charges_hosts_and_forgets_old_days() {
     older.execute("INSERT INTO pools (pool, paused) VALUES ('nessus', 'x')", []).unwrap();
     let rows = |table: &str| older.query_row(&format!("SELECT COUNT(*) FROM {table}"), [], |row| row.get(0));
     for (day, days) in [("2025-12-01", 1), ("2025-12-02", 2), ("2025-12-05", 2)] {
-        queue.restore_charge(&HostCharge::new(day, "a", 7)).await.unwrap();
+        queue.restore_charge(&Charge::new(Charge::ALL, "a", 7).on(day)).await.unwrap();
         assert_eq!((rows("host_days"), rows("host_charges")), (Ok(days), Ok(days)), "{day}");
         clock.advance(Duration::from_secs(36 * 3600));
     }
-    assert_eq!(queue.charged_hosts(HostCharge::ALL, "2025-12-01").await.unwrap(), 0);
-    assert_eq!(queue.charged_hosts(HostCharge::ALL, "2025-12-02").await.unwrap(), 7);
+    assert_eq!(queue.charged(Charge::ALL, Some("2025-12-01")).await.unwrap(), 0);
+    assert_eq!(queue.charged(Charge::ALL, Some("2025-12-02")).await.unwrap(), 7);
     assert_eq!(queue.stats(&pool()).await.unwrap().paused.as_deref(), Some("x"));
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::*;
 use crate::{
     policy::{Policy, Scope, TableResolver},
-    queue::{HostCharge, sqlite::SqliteQueue},
+    queue::{Charge, sqlite::SqliteQueue},
     task::Task,
     time::ManualClock,
 };
@@ -52,7 +52,7 @@ impl Days {
 }
 
 async fn used(service: &ScanService, day: &str) -> u64 {
-    service.queue().charged_hosts(HostCharge::ALL, day).await.unwrap()
+    service.queue().charged(Charge::ALL, Some(day)).await.unwrap()
 }
 
 fn of(targets: &str) -> SubmitRequest {

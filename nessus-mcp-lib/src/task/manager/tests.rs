@@ -108,10 +108,10 @@ async fn only_an_explicit_retry_revives_a_failed_task() {
     };
     f.tasks.update(&f.id, worker(1), fail).await.unwrap();
     assert!(f.tasks.update(&f.id, Writer::Api, |task| task.status = TaskStatus::Queued).await.is_err());
-    let again = f.tasks.retry(&f.id, None, None).await.unwrap();
+    let again = f.tasks.retry(&f.id, Charges::default(), None).await.unwrap();
     assert_eq!((again.status, again.attempt, again.error_code), (TaskStatus::Queued, 2, None));
     assert_eq!(again.history[0].error_code.as_deref(), Some("scanner_unreachable"));
-    assert!(f.tasks.retry(&f.id, None, None).await.is_err());
+    assert!(f.tasks.retry(&f.id, Charges::default(), None).await.is_err());
 }
 
 /// What becomes of the scan of an attempt that has ended, by what is known of it.
@@ -147,7 +147,7 @@ async fn a_retry_leaves_no_scan_unattended() {
             task.status = TaskStatus::Failed;
         };
         f.tasks.update(&f.id, worker(1), fail).await.unwrap();
-        let again = f.tasks.retry(&f.id, None, None).await.unwrap();
+        let again = f.tasks.retry(&f.id, Charges::default(), None).await.unwrap();
         let kept = (again.scanner_instance_id.is_some(), again.nessus_scan_id.is_some());
         assert_eq!((kept, again.open_scans.len()), ((goes_on, goes_on), open), "{case}");
         assert_eq!(again.next_instance().is_some(), goes_on || open > 0, "{case}");

@@ -13,10 +13,10 @@
 //! hold for a backend whose clock cannot be set and on a machine that is slow.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 
+mod charges;
 mod circuits;
 mod dead_letters;
 mod entries;
-mod hosts;
 mod leases;
 mod shared;
 mod started;
@@ -25,7 +25,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::{circuits::*, dead_letters::*, entries::*, hosts::*, leases::*, shared::*, started::*};
+pub use self::{charges::*, circuits::*, dead_letters::*, entries::*, leases::*, shared::*, started::*};
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
     queue::{Claim, EnqueueOutcome, Queue, TaskBody},
@@ -123,6 +123,8 @@ macro_rules! queue_conformance_tests {
             without_a_limit_everything_is_charged
             a_queue_that_lost_its_data_charges_nothing
             a_started_task_is_charged_too
+            several_charges_are_one
+            concurrent_charges_pass_none_of_several_limits
             a_paused_pool_gives_nothing
             a_circuit_notice_reaches_all
             an_isolation_is_ended_by_a_command_only

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::*;
-use crate::{policy::Policy, queue::HostCharge};
+use crate::{policy::Policy, queue::Charge};
 
 fn policy(text: &str) -> Policy {
     Policy::parse(text, Path::new("policy.yaml"), &|_| None).unwrap()
@@ -17,7 +17,7 @@ fn limited() -> Fixture {
 impl Fixture {
     async fn charged(&self) -> u64 {
         let day = self.service.clock().now().utc_day();
-        self.service.queue().charged_hosts(HostCharge::ALL, &day).await.unwrap()
+        self.service.queue().charged(Charge::ALL, Some(&day)).await.unwrap()
     }
 }
 

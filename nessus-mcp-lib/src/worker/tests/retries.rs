@@ -210,7 +210,7 @@ async fn a_retry_that_was_cut_short_leaves_no_dead_letter() {
     f.ended(&task_id).await;
     worker.stop().await;
     // The process died after the file was written and before the queue was told.
-    f.service.tasks().retry(&task_id, None, None).await.unwrap();
+    f.service.tasks().retry(&task_id, crate::task::Charges::default(), None).await.unwrap();
     assert_eq!(f.dead_codes().await, ["scan_timeout"]);
     tokio::time::sleep(Duration::from_secs(60)).await;
     let worker = f.start();

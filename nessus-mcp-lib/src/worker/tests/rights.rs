@@ -6,8 +6,10 @@ use super::*;
 use crate::{
     config::{CredentialsConfig, StoredCredential},
     credentials::{Credentials, Login},
+    error::Classified as _,
+    housekeeping::scope_of,
     login::LoginFields,
-    policy::{Policy, Principal, Role, Scope},
+    policy::{Limit, Policy, Principal, Role, Scope},
     scanner::{ScanPolicy, ScanRequest, ScannerInterface as _},
     secret::Secret,
     targets::TargetSet,
@@ -115,4 +117,36 @@ async fn what_a_removed_client_has_asked_for_does_not_begin() {
     f.service.retry(&waits).await.unwrap();
     assert_eq!(f.ended(&waits).await.status, TaskStatus::Completed);
     worker.stop().await;
+}
+
+/// What a client has at once is free again when a scan has ended, however it ends; what it has of a day is used up by a launch.
+#[tokio::test(start_paused = true)]
+async fn a_scan_that_has_ended_makes_room_for_the_next() {
+    type Fault = fn(&Fixture);
+    let nothing_fails: Fault = |_| {};
+    let create: Fault = |f| f.scanner.fail_next(MockOperation::Create, ScannerError::Rejected("no".to_owned()));
+    let export: Fault = |f| f.scanner.fail_next(MockOperation::Export, ScannerError::Rejected("no".to_owned()));
+    let keys = ", max_scans_at_once: 1, max_scans_per_day: 9, max_hosts_per_day: 90";
+    for (what, fault, of_day) in
+        [("completed", nothing_fails, 1), ("create refused", create, 0), ("no results", export, 1)]
+    {
+        let f = fixture_in(Scope::new(with_keys(keys)));
+        let lab = f.acting_for("lab");
+        let task_id = lab.submit(plain()).await.unwrap().task_id;
+        assert_eq!(lab.submit(plain()).await.unwrap_err().code(), "client_limit", "{what}");
+        fault(&f);
+        let worker = f.start();
+        f.ended(&task_id).await;
+        let day = f.service.clock().now().utc_day();
+        let queue = f.service.queue();
+        let charged = async |limit: Limit| {
+            let day = limit.is_daily().then_some(day.as_str());
+            queue.charged(&scope_of(limit, "lab"), day).await.unwrap()
+        };
+        let all =
+            (charged(Limit::ScansAtOnce).await, charged(Limit::ScansPerDay).await, charged(Limit::HostsPerDay).await);
+        assert_eq!(all, (0, of_day, 4 * of_day), "{what}");
+        lab.submit(plain()).await.unwrap();
+        worker.stop().await;
+    }
 }

@@ -1,0 +1,2 @@
+-- KEYS what is charged. Returns how many.
+return (charged(KEYS[1]))
