@@ -40,7 +40,8 @@ const RESULTS_LAYERS: [&[&str]; 9] = [
 ];
 
 /// Crates that only some modules may know, and those modules.
-const OWNERS: [(&str, &[&str]); 11] = [
+const OWNERS: [(&str, &[&str]); 12] = [
+    ("aws_lc_rs", &["nessus-mcp-lib/src/policy/approval_key.rs"]),
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
     ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
     ("redis", &["nessus-mcp-lib/src/queue/redis"]),
