@@ -130,10 +130,10 @@ mod tests {
     use crate::policy::{ApprovalKey, Policy, new_token};
 
     /// A file with this rule, and with a client that may agree.
-    fn parse(rule: &str, role: &str, with_key: bool) -> Result<Policy, String> {
+    fn parse(entry: &str, role: &str, with_key: bool) -> Result<Policy, String> {
         let key = if with_key { format!(", approval_key: {}", ApprovalKey::of(&new_token())) } else { String::new() };
         let text = format!(
-            "clients:\n  - {{name: boss, role: {role}, token_sha256: {}{key}}}\napprovals:\n  - {rule}\n",
+            "clients:\n  - {{name: boss, role: {role}, token_sha256: {}{key}}}\napprovals:\n  - {entry}\n",
             "00".repeat(32)
         );
         Policy::parse(&text, Path::new("policy.yaml"), &|_| None).map_err(|error| error.to_string())

@@ -51,6 +51,14 @@ impl Policy {
     /// How it stands with the approval of a scan, by what is written down of it. Only what this policy says counts: of the rules
     /// that hold the scan, of who may decide, and by which key that is checked.
     pub fn approval(&self, scan: &AskedScan, written: Option<&Approval>, now: Timestamp) -> ApprovalState {
+        if let (true, Some(Approval { request, .. })) = (self.is_unset(), written) {
+            // Another process goes by a policy that wants a person to agree, and there is none here to check it by.
+            return if now < request.expires_at {
+                ApprovalState::Waiting(request.clone())
+            } else {
+                ApprovalState::Expired(format!("no policy could be asked who may agree, until {}", request.expires_at))
+            };
+        }
         if self.mode != PolicyMode::Enforce {
             return ApprovalState::NotNeeded;
         }
@@ -95,6 +103,16 @@ impl Policy {
         let is_dry_run = self.mode == PolicyMode::DryRun;
         let (rules, _) = self.approvals.of(scan, now).filter(|_| is_dry_run)?;
         Some(format!("a person would have to agree to it ({})", named(rules.keys())))
+    }
+
+    /// Whether there is no policy at all.
+    fn is_unset(&self) -> bool {
+        self.file.is_none() && *self == Self::default()
+    }
+
+    /// Whether a scan may have to wait for a person, of which this is written down.
+    pub(crate) fn may_hold(&self, written: Option<&Approval>) -> bool {
+        self.has_approvals() || (written.is_some() && self.is_unset())
     }
 
     /// Whether scans may have to wait for a person.
