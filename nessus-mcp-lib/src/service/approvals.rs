@@ -298,7 +298,7 @@ impl ScanService {
 }
 
 /// What is said of a task that waits for a person, and what can be done.
-pub(super) fn what_is_asked(request: &ApprovalRequest) -> String {
+fn what_is_asked(request: &ApprovalRequest) -> String {
     let ApprovalRequest { rules, asked_at, expires_at, asked_anew, .. } = request;
     let anew = asked_anew.as_ref().map(|why| format!("; it is asked once more, because {why}")).unwrap_or_default();
     format!(
@@ -306,6 +306,11 @@ pub(super) fn what_is_asked(request: &ApprovalRequest) -> String {
          user: a person decides with `nessus-admin approvals`, no tool can",
         named(rules.keys())
     )
+}
+
+/// The same in a list.
+pub(super) fn asked_in_short(request: &ApprovalRequest) -> String {
+    shorten::text(&format!("approval ({}), until {}", named(request.rules.keys()), request.expires_at))
 }
 
 /// Why there is nothing to decide.
