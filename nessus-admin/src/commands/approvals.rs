@@ -47,7 +47,7 @@ pub(crate) async fn list(args: &ListApprovalsArgs) -> Result<(), Failure> {
             "{}  {} by {}  {}  {}  {}  since {}  until {}",
             view.task_id,
             view.scan_type,
-            visible(view.submitted_by.as_deref().unwrap_or("somebody unknown")),
+            asked_by(view),
             visible(&targets::shortened(&view.targets)),
             hosts(view),
             view.rules.join(","),
@@ -104,7 +104,7 @@ async fn open(common: &CommonArgs, scope: &ScopeArgs) -> Result<ScanService, Fai
 /// All that a person needs to decide.
 fn told(view: &ApprovalView) -> Vec<String> {
     let team = view.team.as_ref().map(|team| format!(" (team {})", visible(team))).unwrap_or_default();
-    let asked_by = format!("{}{team}", visible(view.submitted_by.as_deref().unwrap_or("somebody unknown")));
+    let asked_for_by = format!("{}{team}", asked_by(view));
     let made_of = match &view.template {
         Some(template) => ("template", visible(template)),
         None => ("policy", visible(&view.policy.join(", id or name "))),
@@ -112,7 +112,7 @@ fn told(view: &ApprovalView) -> Vec<String> {
     let mut rows = vec![
         ("task", format!("{}, attempt {}", view.task_id, view.attempt)),
         ("name", visible(&view.name)),
-        ("asked for by", asked_by),
+        ("asked for by", asked_for_by),
         ("type", view.scan_type.to_string()),
         ("targets", visible(&view.targets)),
         ("hosts", hosts(view)),
@@ -126,6 +126,11 @@ fn told(view: &ApprovalView) -> Vec<String> {
     rows.extend(view.asked_anew.as_ref().map(|why| ("asked anew", visible(why))));
     rows.push(("digest", view.digest.clone()));
     rows.into_iter().map(|(name, value)| format!("{name:<13} {value}")).collect()
+}
+
+/// Who asked for the scan, and who wants it tried again.
+fn asked_by(view: &ApprovalView) -> String {
+    if view.asked_by.is_empty() { "somebody unknown".to_owned() } else { visible(&view.asked_by.join(", ")) }
 }
 
 fn hosts(view: &ApprovalView) -> String {

@@ -41,8 +41,8 @@ pub enum AskedLogin {
 pub struct AskedScan {
     /// The digest of everything that was asked for, of who asked, of the task and its attempt.
     pub digest: String,
-    /// Who asked, if that is known.
-    pub asked_by: Option<String>,
+    /// Who asked: whoever submitted it, and whoever tried it again. Empty where that is not known.
+    pub asked_by: Vec<String>,
     /// Their team, if they have one.
     pub team: Option<String>,
     /// `untrusted`, `trusted` or `privileged`.
@@ -74,7 +74,7 @@ impl AskedScan {
     pub fn new(digest: impl Into<String>, scan_type: &'static str, pool: PoolName, targets: impl Into<String>) -> Self {
         Self {
             digest: digest.into(),
-            asked_by: None,
+            asked_by: Vec::new(),
             team: None,
             scan_type,
             pool,
@@ -143,10 +143,13 @@ impl Conditions {
                 self.policies.is_empty(),
                 has_only_id || scan.policy.iter().any(|name| is_among(&self.policies, name)),
             )
-            && holds(self.clients.is_empty(), scan.asked_by.as_ref().is_none_or(|name| is_among(&self.clients, name)))
+            && holds(
+                self.clients.is_empty(),
+                scan.asked_by.is_empty() || scan.asked_by.iter().any(|name| is_among(&self.clients, name)),
+            )
             && holds(
                 self.teams.is_empty(),
-                scan.asked_by.is_none() || scan.team.as_ref().is_some_and(|name| is_among(&self.teams, name)),
+                scan.asked_by.is_empty() || scan.team.as_ref().is_some_and(|name| is_among(&self.teams, name)),
             )
             && self.during.as_ref().is_none_or(|(zone, windows)| is_open_at(zone, windows, now))
             && self.hosts_over.is_none_or(|most| scan.hosts().is_none_or(|hosts| hosts > most.into()))
@@ -228,7 +231,7 @@ mod tests {
 
     fn scan() -> AskedScan {
         let mut scan = AskedScan::new("d", "privileged", PoolName::new("nessus").unwrap(), "10.1.2.0/24,db.example");
-        scan.asked_by = Some("triage-agent".to_owned());
+        scan.asked_by = vec!["triage-agent".to_owned()];
         scan.template = Some("basic".to_owned());
         scan.login = AskedLogin::Stored("linux-root".to_owned());
         scan.addresses.insert("db.example".to_owned(), vec!["192.0.2.9".parse().unwrap()]);
@@ -267,7 +270,7 @@ mod tests {
     #[test]
     fn what_is_not_known_of_a_scan_is_in_doubt_what_the_rule_goes_by() {
         let mut unknown = scan();
-        unknown.asked_by = None;
+        unknown.asked_by.clear();
         assert!(held("clients: [somebody]", &unknown) && held("teams: [red]", &unknown));
         unknown.targets = "no target!".to_owned();
         assert!(held("hosts_over: 100000, targets: [203.0.113.1]", &unknown));

@@ -137,8 +137,8 @@ impl Policy {
         now: Timestamp,
     ) -> Result<Approval, ApprovalError> {
         let client = self.approver(token, now)?;
-        if let Some(author) = scan.asked_by.as_deref().filter(|author| self.are_one(author, &client.name)) {
-            return Err(ApprovalError::Own { author: author.to_owned(), approver: client.name.to_string() });
+        if let Some(author) = scan.asked_by.iter().find(|author| self.are_one(author, &client.name)) {
+            return Err(ApprovalError::Own { author: author.clone(), approver: client.name.to_string() });
         }
         let request = match self.approval(scan, written, now) {
             ApprovalState::Waiting(request) => request,
@@ -172,7 +172,7 @@ impl Policy {
     fn is_valid(&self, decision: &Decision, scan: &AskedScan, now: Timestamp) -> bool {
         let may_decide = |client: &&Client| client.is_approver(now) && *client.name == *decision.by;
         let key = self.clients().iter().find(may_decide).and_then(|client| client.approval_key);
-        let is_own = scan.asked_by.as_deref().is_some_and(|author| self.are_one(author, &decision.by));
+        let is_own = scan.asked_by.iter().any(|author| self.are_one(author, &decision.by));
         !is_own && key.is_some_and(|key| decision.is_signed(&key, scan))
     }
 

@@ -32,9 +32,9 @@ pub struct ApprovalView {
     pub attempt: u32,
     /// The name of the scan.
     pub name: String,
-    /// Who asked for it, if that is known.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub submitted_by: Option<String>,
+    /// Who asked for it: whoever submitted it, and whoever tried it again. Empty where that is not known.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub asked_by: Vec<String>,
     /// Their team.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub team: Option<String>,
@@ -89,7 +89,7 @@ impl ApprovalView {
             task_id: task.task_id,
             attempt: task.attempt,
             name: task.payload.name,
-            submitted_by: task.submitted_by,
+            asked_by: asked.asked_by,
             team: task.team,
             scan_type: task.scan_type,
             targets: task.payload.targets,

@@ -19,7 +19,8 @@ impl Task {
             self.scanner_pool.clone(),
             &self.payload.targets,
         );
-        asked.asked_by.clone_from(&self.submitted_by);
+        asked.asked_by = self.submitted_by.iter().chain(&self.principal).cloned().collect();
+        asked.asked_by.dedup();
         asked.team.clone_from(&self.team);
         asked.policy = policy.iter().chain(policy_name).cloned().collect();
         asked.template = policy.is_none().then(|| template.as_deref().unwrap_or(default_template).to_owned());
@@ -40,6 +41,7 @@ impl Task {
             self.task_id,
             self.attempt,
             self.submitted_by,
+            self.principal,
             self.team,
             self.scan_type,
             self.scanner_type,
@@ -74,10 +76,11 @@ mod tests {
             escalation_method: None,
         };
         task.payload.credential = Some(credential);
-        let changes: [&dyn Fn(&mut Task); 13] = [
+        let changes: [&dyn Fn(&mut Task); 14] = [
             &|task| task.task_id = TaskId::generate("mock", "lab", now),
             &|task| task.attempt += 1,
             &|task| task.submitted_by = None,
+            &|task| task.principal = Some("desk".to_owned()),
             &|task| task.team = Some("red".into()),
             &|task| task.scan_type = ScanType::Untrusted,
             &|task| task.scanner_pool = PoolName::new("other").unwrap(),

@@ -42,7 +42,7 @@ impl People {
 
 fn scan(by: &str) -> AskedScan {
     let mut scan = AskedScan::new("digest", "privileged", PoolName::new("nessus").unwrap(), "10.1.2.0/24");
-    (scan.asked_by, scan.login) = (Some(by.to_owned()), AskedLogin::Inline);
+    (scan.asked_by, scan.login) = (vec!["agent".to_owned(), by.to_owned()], AskedLogin::Inline);
     scan
 }
 
