@@ -62,6 +62,9 @@ pub(crate) enum Command {
     /// Make tokens for the clients of the server, and list who has one
     #[command(subcommand)]
     Token(TokenCommand),
+    /// List the scans that wait until a person agrees, and decide about them
+    #[command(subcommand)]
+    Approvals(ApprovalsCommand),
     /// Cancel a task; if it is running, stop its scan and keep its findings
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end
@@ -109,6 +112,97 @@ pub(crate) enum TokenCommand {
     List(ListTokensArgs),
 }
 
+/// Commands on scans that wait until a person agrees.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ApprovalsCommand {
+    /// List the scans that wait until a person agrees, the longest first
+    List(ListApprovalsArgs),
+    /// Show what is asked for, by whom, and which rules hold it
+    Show(ShowApprovalArgs),
+    /// Agree to a scan, which then begins when its turn has come
+    ///
+    /// The token of an approver is asked for on the terminal. Nobody agrees to what they have asked for themselves.
+    Approve(ApproveArgs),
+    /// Refuse a scan, which ends
+    Deny(DenyArgs),
+}
+
+/// Options of `approvals list`.
+#[derive(Debug, Args)]
+pub(crate) struct ListApprovalsArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+
+    /// Write JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `approvals show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowApprovalArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+
+    /// The task, by its task id
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `approvals approve`.
+#[derive(Debug, Args)]
+pub(crate) struct ApproveArgs {
+    #[command(flatten)]
+    pub(crate) decision: DecisionArgs,
+
+    /// The reason, for people who look at the task later
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+}
+
+/// Options of `approvals deny`.
+#[derive(Debug, Args)]
+pub(crate) struct DenyArgs {
+    #[command(flatten)]
+    pub(crate) decision: DecisionArgs,
+
+    /// The reason; whoever asked for the scan sees it
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: String,
+}
+
+/// What is decided about, and by whom.
+#[derive(Debug, Args)]
+pub(crate) struct DecisionArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+
+    /// The task, by its task id
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+
+    /// The digest that `show` has printed, or its beginning: what was changed since is refused
+    #[arg(long, value_name = "HEX", value_parser = digest)]
+    pub(crate) digest: Option<String>,
+
+    /// A file with the token of the approver, which nobody else may read [default: it is asked for on the terminal]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
 /// Options of `token new`.
 #[derive(Debug, Args)]
 pub(crate) struct NewTokenArgs {
@@ -116,7 +210,7 @@ pub(crate) struct NewTokenArgs {
     #[arg(value_name = "CLIENT", value_parser = client_name)]
     pub(crate) client: String,
 
-    /// What the client may do: read or scan
+    /// What the client may do: read, scan, approve or admin
     #[arg(long, default_value = "read", value_name = "ROLE")]
     pub(crate) role: Role,
 
@@ -436,6 +530,12 @@ pub(crate) struct ViewArgs {
 
 fn format(text: &str) -> Result<Format, String> {
     text.parse().map_err(|_| format!("known formats: {}", Format::names().join(", ")))
+}
+
+/// Parses the beginning of a digest, long enough to mean one.
+fn digest(text: &str) -> Result<String, String> {
+    let is_digits = (8..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_digits { Ok(text.to_owned()) } else { Err("write 8 to 64 hexadecimal digits".to_owned()) }
 }
 
 fn section(text: &str) -> Result<SummarySection, String> {

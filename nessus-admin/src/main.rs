@@ -6,7 +6,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{Cli, Command, PolicyCommand, QueueCommand, TokenCommand};
+use args::{ApprovalsCommand, Cli, Command, PolicyCommand, QueueCommand, TokenCommand};
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
     error::Failure,
@@ -35,6 +35,10 @@ fn run(command: &Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Token(TokenCommand::List(args)) => block_on(commands::token::list(args)),
+        Command::Approvals(ApprovalsCommand::List(args)) => block_on(commands::approvals::list(args)),
+        Command::Approvals(ApprovalsCommand::Show(args)) => block_on(commands::approvals::show(args)),
+        Command::Approvals(ApprovalsCommand::Approve(args)) => block_on(commands::approvals::approve(args)),
+        Command::Approvals(ApprovalsCommand::Deny(args)) => block_on(commands::approvals::deny(args)),
         Command::Cancel(args) => block_on(commands::control::cancel(args)),
         Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
         Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),

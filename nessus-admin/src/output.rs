@@ -50,6 +50,12 @@ pub(crate) fn note(text: &str) {
     message(text);
 }
 
+/// Prints a message, and waits until it is there: what follows goes to the terminal in another way.
+pub(crate) fn note_at_once(text: &str) {
+    message(text);
+    let _ = streams::stderr().finish(Some(EXIT_WAIT));
+}
+
 /// Prints a warning: the command succeeds nevertheless.
 pub(crate) fn warning(text: &str) {
     message(&format!("warning: {text}"));

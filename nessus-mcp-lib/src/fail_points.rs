@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 38] = [
+    pub const POINTS: [&str; 40] = [
         "audit_asked_written",
         "audit_before_outcome",
         "submit_key_claimed",
@@ -49,7 +49,9 @@ mod armed {
         "submit_withdrawn",
         "submit_enqueued",
         "submit_before_reply",
+        "approval_decided",
         "worker_claimed",
+        "worker_approval_asked",
         "worker_slot_acquired",
         "worker_fence_written",
         "worker_scope_checked",

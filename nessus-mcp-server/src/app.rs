@@ -74,6 +74,17 @@ impl App {
         });
     }
 
+    /// Follows the scans that wait for a person, until the process stops.
+    pub(crate) fn watch_approvals(&self) {
+        let app = self.clone();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = app.service.watch_approvals() => {}
+                () = app.stop.cancelled() => {}
+            }
+        });
+    }
+
     /// Waits until all data on stdout is read, or until a signal ends the wait.
     pub(crate) async fn output_read(&self) {
         tokio::select! {

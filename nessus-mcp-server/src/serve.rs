@@ -51,6 +51,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     app.reload_on_signal(tls.clone())?;
     let health_interval = worker_settings.health_interval;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
+    app.watch_approvals();
     // A worker does both by itself.
     if worker.is_none() {
         app.watch_queue();

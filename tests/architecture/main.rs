@@ -40,8 +40,9 @@ const RESULTS_LAYERS: [&[&str]; 9] = [
 ];
 
 /// Crates that only some modules may know, and those modules.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 13] = [
     ("governor", &["nessus-mcp-server/src/tools/limits.rs"]),
+    ("aws_lc_rs", &["nessus-mcp-lib/src/policy/approval_key.rs"]),
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
     ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
     ("redis", &["nessus-mcp-lib/src/queue/redis"]),

@@ -6,6 +6,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod approvals;
 mod hosts;
 mod limits;
 mod logins;
@@ -72,6 +73,7 @@ fn a_worker_that_dies_at_any_step_is_replaced() {
     for_each_point("worker_", async |point| match point {
         "worker_scan_adopted" => dies_adopting(point).await,
         "worker_scan_stopped" => dies_stopping(point).await,
+        "worker_approval_asked" => approvals::dies_asking(point).await,
         "worker_hosts_given_back" => hosts::dies_giving_back(point).await,
         "worker_pause_written" | "worker_pause_told" => dies_pausing(point).await,
         "worker_login_removed" => logins::dies_after_the_login_is_removed(point).await,
@@ -193,6 +195,13 @@ async fn a_retry_before_the_queue_has_heard_of_the_failure_is_not_lost() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_decision_whose_teller_dies_is_carried_out() {
+    for point in POINTS.into_iter().filter(|point| point.starts_with("approval_")) {
+        approvals::dies_after_the_decision(point).await;
+    }
+}
+
 /// The client has no answer, and asks again under the same key until it gets one.
 #[test]
 fn a_server_that_dies_at_any_step_of_a_submit_accepts_one_task() {
@@ -275,8 +284,9 @@ fn every_point_of_the_source_is_in_the_list() {
     let in_the_source = points::in_the_source();
     let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
-    let is_tried =
-        |name: &String| ["submit_", "worker_", "rebuild_", "cancel_"].iter().any(|prefix| name.starts_with(prefix));
+    let is_tried = |name: &String| {
+        ["submit_", "worker_", "rebuild_", "cancel_", "approval_"].iter().any(|prefix| name.starts_with(prefix))
+    };
     assert!(listed.iter().all(is_tried), "no test tries it");
 }
 

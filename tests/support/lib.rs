@@ -1,6 +1,7 @@
 //! Shared support of the integration tests.
 //!
 //! ```text
+//! approvals    people who agree to scans, or do not
 //! sim          a simulated Nessus
 //! processes    a binary as a process: clean environment, bounded waits, signals
 //! binaries     the binaries of the workspace, built when they are needed
@@ -14,6 +15,7 @@
 //! outage       two scanners, one of which is out of reach for a while, under a load of tasks
 //! ```
 
+pub mod approvals;
 pub mod binaries;
 pub mod chaos;
 pub mod deployment;

@@ -62,10 +62,15 @@ impl Site {
 
     /// Kills the server, unless it is dead already, and starts another one on the same data.
     pub async fn restart_server(&mut self) {
+        self.restart_server_as(|server| server).await;
+    }
+
+    /// The same with a server of other arguments.
+    pub async fn restart_server_as(&mut self, change: impl FnOnce(Program) -> Program) {
         if self.server.process.is_running() {
             self.server.process.kill();
         }
-        self.server = self.deployment.serve(&unchecked(self.deployment.server(binaries::server())));
+        self.server = self.deployment.serve(&unchecked(change(self.deployment.server(binaries::server()))));
         self.client = connect(&self.server).await;
     }
 

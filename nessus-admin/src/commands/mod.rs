@@ -1,5 +1,7 @@
 //! The commands.
 
+pub(crate) mod approvals;
+mod approver;
 pub(crate) mod circuits;
 pub(crate) mod control;
 pub(crate) mod convert;

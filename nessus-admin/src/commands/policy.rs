@@ -29,6 +29,7 @@ pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
         (false, Some(opens_at)) => format!("closed, opens at {opens_at}: {}", window.rule),
         (false, None) => format!("closed: {}", window.rule),
     }));
+    output::lines(scope.policy().approval_rules().map(|rule| format!("a person must agree: rule `{rule}`")));
     let Some(targets) = &args.targets else { return Ok(()) };
     let targets: TargetSet = targets.parse()?;
     let checked = scope.check(&targets, &Rights::default()).await?;

@@ -4,7 +4,7 @@ use nessus_mcp_lib::{
     ScanService,
     config::Settings,
     error::{Failure, counted},
-    policy::{TokenHash, new_token},
+    policy::{ApprovalKey, Role, TokenHash, new_token},
     time::{Clock as _, SystemClock},
 };
 
@@ -23,6 +23,9 @@ pub(crate) fn new(args: &NewTokenArgs) {
         format!("    token_sha256: {}", TokenHash::of(token.expose())),
     ];
     entry.extend(args.expires_in.map(|time| format!("    expires: {}", SystemClock.now().plus(time))));
+    if args.role.may(Role::Approve) {
+        entry.push(format!("    approval_key: {}", ApprovalKey::of(&token)));
+    }
     output::note(&entry.join("\n"));
     output::lines([token.expose().to_owned()]);
 }
@@ -36,7 +39,8 @@ pub(crate) async fn list(args: &ListTokensArgs) -> Result<(), Failure> {
             Some(end) => format!("until {end}"),
             None => "for ever".to_owned(),
         };
-        format!("{}  {}  {until}", client.name, client.role)
+        let decides = if client.is_approver(now) { "  agrees to scans" } else { "" };
+        format!("{}  {}  {until}{decides}", client.name, client.role)
     }));
     output::note(&counted(policy.clients().len(), "client", "clients"));
     Ok(())

@@ -11,7 +11,10 @@ use tracing::warn;
 use super::{charges, error::ReconcileError};
 use crate::{
     error::chain,
-    queue::{ChargeOutcome, EnqueueOutcome, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue, TaskBody},
+    queue::{
+        ChargeOutcome, EnqueueOutcome, EntryState, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue,
+        RemoveOutcome, TaskBody,
+    },
     task::{Task, TaskKey, TaskManager, TaskQuery, TaskStatus, Writer},
     time::Timestamp,
 };
@@ -19,6 +22,9 @@ use crate::{
 /// Tasks younger than this are skipped: their submit may be about to enqueue them. The same holds for a task that a clock
 /// ahead of ours has dated up to this much in the future; a clock further ahead says nothing about a task's age.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
+
+/// By then a worker has looked by itself at a task that it has put off because a person must agree.
+const LOOKED_AT_BY_THEN: Duration = Duration::from_secs(900);
 
 /// A key that is about to expire decides nothing any more: the queue may have given it away rightly.
 const KEY_MARGIN: Duration = Duration::from_secs(3600);
@@ -69,6 +75,9 @@ pub(super) async fn enqueue_unfinished(
             // It is rebuilt first, and then compared once more.
             ChargeOutcome::Unbound => return Ok(enqueued),
         };
+        if grace.is_some() && !is_new && was_decided_lately(&task, now) {
+            hand_out(queue, &task).await?;
+        }
         // A task that is alive has no letter: that of a retry that was cut short, or from when its file was missing.
         if is_new || !task.has_started() {
             let body = TaskBody::parse(task.queue_entry().to_string())?;
@@ -77,6 +86,23 @@ pub(super) async fn enqueue_unfinished(
         enqueued += usize::from(is_new);
     }
     Ok(enqueued)
+}
+
+/// Whether a person has agreed to the scan of this task so short a while ago that its worker may not have looked since.
+fn was_decided_lately(task: &Task, now: Timestamp) -> bool {
+    let decision = task.approval.as_ref().and_then(|approval| approval.decision.as_ref());
+    decision.is_some_and(|decision| now.since(decision.decided_at) < LOOKED_AT_BY_THEN && !task.may_have_a_scan())
+}
+
+/// Lets a worker look at a task at once that it has put off: whoever has decided about it may have died before.
+async fn hand_out(queue: &dyn Queue, task: &Task) -> Result<(), ReconcileError> {
+    let (pool, id) = (&task.scanner_pool, &task.task_id);
+    if queue.state_of(pool, id).await? == Some(EntryState::Delayed)
+        && queue.remove(pool, id).await? == RemoveOutcome::Removed
+    {
+        charges::enqueue(queue, task).await?;
+    }
+    Ok(())
 }
 
 /// Whether the task is the one that its idempotency key stands for. A queue that lost its keys while the task was written

@@ -6,11 +6,11 @@ use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use uuid::Uuid;
 
-use super::rights::Rights;
+use super::{
+    approval_key::{ApprovalKey, TOKEN_PREFIX},
+    rights::Rights,
+};
 use crate::{hex, secret::Secret, time::Timestamp};
-
-/// What every token begins with, so that scanners of repositories and logs can find one.
-const TOKEN_PREFIX: &str = "nmcp_";
 
 /// The name of whoever is on this machine and has no token.
 pub const LOCAL: &str = "local";
@@ -170,6 +170,17 @@ pub struct Client {
     pub expires: Option<Timestamp>,
     /// What it may scan.
     pub rights: Arc<Rights>,
+    /// The key by which its decisions about scans are checked; without it, it decides about none.
+    pub approval_key: Option<ApprovalKey>,
+    /// Other names of the same person, whatever the way in.
+    pub also: Vec<Arc<str>>,
+}
+
+impl Client {
+    /// Whether it may decide about scans at this moment.
+    pub fn is_approver(&self, now: Timestamp) -> bool {
+        self.role.may(Role::Approve) && self.approval_key.is_some() && self.expires.is_none_or(|expires| now < expires)
+    }
 }
 
 /// Takes the name of a client or a team: one that is safe in logs and headers, and no other principal has.
@@ -253,8 +264,9 @@ mod tests {
 
     fn client(name: &str, token: &str, expires: Option<i64>) -> Client {
         let expires = expires.map(Timestamp::from_millis);
-        let token = TokenHash::of(token);
-        Client { name: name.into(), role: Role::Read, team: None, token, expires, rights: Arc::default() }
+        let (token, approval_key, also) = (TokenHash::of(token), None, Vec::new());
+        let (name, role, team, rights) = (name.into(), Role::Read, None, Arc::default());
+        Client { name, role, team, token, expires, rights, approval_key, also }
     }
 
     #[test]

@@ -35,6 +35,11 @@
 //!     tools: [get_scan_summary]          # of these the named ones,
 //!     exclude_tools: [compare_scans]     # and not these
 //!     calls_per_minute: {results: 60}    # where it differs from that of all
+//!   - name: alice
+//!     role: approve
+//!     token_sha256: 7a...
+//!     approval_key: c0...        # checks what is decided with the token; `nessus-admin token new` prints it
+//!     also: ["user:alice"]       # other names of the same person, who agrees to nothing that they ask for
 //! windows:                       # when scans may begin; all entries that are for a scan must let it
 //!   - allowed: [{days: [mon-fri], from: "22:00", to: "06:00"}, {days: [sat, sun]}]
 //!     time_zone: Europe/Berlin
@@ -43,6 +48,21 @@
 //!     time_zone: UTC
 //!     targets: [10.1.0.0/16]     # default: all
 //!     pools: [nessus]            # default: all
+//! approvals:                     # what a person must agree to; any rule of which all conditions hold
+//!   - name: root-logins
+//!     expires_after: 8h          # default: 24h
+//!     when:                      # default: every scan
+//!       scan_types: [privileged]
+//!       targets: [10.1.0.0/16]   # that touch one of these
+//!       hosts_over: 256
+//!       credentials: [linux-root, inline]   # by id; inline: given with the request; "*": any
+//!       templates: [advanced]
+//!       policies: ["*"]          # any policy of the scanner
+//!       pools: [nessus]
+//!       clients: [triage-agent]
+//!       teams: [red]
+//!       during: [{days: [mon-fri], from: "08:00", to: "18:00"}]
+//!       time_zone: Europe/Berlin
 //! ```
 
 use std::{fs, path::Path};
@@ -50,17 +70,19 @@ use std::{fs, path::Path};
 use serde::Deserialize;
 
 use super::{
+    approval_file::RawApproval,
     clients::{Client, Clients, Role, client_name},
     rights::{keys_with_rights, parse_count},
     rules::{Policy, PolicyMode},
     target_rules::{AllowList, TargetRules},
     tool_rights::RawCallLimits,
-    windows::{DAY_MINUTES, Window, WindowRule, Windows, parse_days, parse_time, parse_zone},
+    values::{RawWindow, any_name},
+    windows::{WindowRule, Windows, parse_zone},
 };
 use crate::{
     config::{ConfigError, Reader, Scalar, is_blank_yaml, parse_yaml},
     ids::PoolName,
-    time::Timestamp,
+    time::{Clock as _, SystemClock, Timestamp},
 };
 
 /// The keys of the file: every value a text, because any of them may be a `${VAR}`.
@@ -77,6 +99,7 @@ struct RawPolicy {
     calls_per_minute: Option<RawCallLimits>,
     clients: Option<Vec<RawClient>>,
     windows: Option<Vec<RawRule>>,
+    approvals: Option<Vec<RawApproval>>,
 }
 
 keys_with_rights! {
@@ -87,6 +110,8 @@ keys_with_rights! {
         team: Option<Scalar>,
         token_sha256: Scalar,
         expires: Option<Scalar>,
+        approval_key: Option<Scalar>,
+        also: Option<Vec<Scalar>>,
     }
 }
 
@@ -100,15 +125,6 @@ struct RawRule {
     at_end: Option<Scalar>,
     targets: Option<Vec<Scalar>>,
     pools: Option<Vec<Scalar>>,
-}
-
-/// The keys of a window.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawWindow {
-    days: Vec<Scalar>,
-    from: Option<Scalar>,
-    to: Option<Scalar>,
 }
 
 impl Policy {
@@ -136,6 +152,7 @@ impl Policy {
             return Err(ConfigError::Syntax { path: path.to_owned(), line: 1, message });
         }
         let raw: RawPolicy = parse_yaml(text, path)?;
+        let clients = reader.clients(raw.clients.unwrap_or_default())?;
         Ok(Self {
             mode: reader.value("mode", raw.mode, str::parse)?.unwrap_or(PolicyMode::Enforce),
             targets: TargetRules {
@@ -145,7 +162,8 @@ impl Policy {
             },
             max_hosts_per_scan: reader.value("max_hosts_per_scan", raw.max_hosts_per_scan, parse_count)?,
             max_hosts_per_day: reader.value("max_hosts_per_day", raw.max_hosts_per_day, parse_count)?,
-            clients: reader.clients(raw.clients.unwrap_or_default())?,
+            approvals: reader.approvals(raw.approvals.unwrap_or_default(), &clients, SystemClock.now())?,
+            clients,
             local: reader.value("local", raw.local, str::parse)?,
             visibility: reader.value("visibility", raw.visibility, str::parse)?.unwrap_or_default(),
             calls_per_minute: reader.call_limits("calls_per_minute", raw.calls_per_minute)?,
@@ -164,6 +182,8 @@ impl Reader<'_> {
             let rights = raw.take_rights();
             let expires = self.value(&key("expires"), raw.expires, end_of)?;
             let team = self.value(&key("team"), raw.team, client_name)?.map(Into::into);
+            let approval_key = self.value(&key("approval_key"), raw.approval_key, str::parse)?;
+            let also = self.entries(&key("also"), raw.name.line, raw.also, any_name)?.into_iter().map(Into::into);
             let name = self.required(&key("name"), raw.name, client_name)?;
             Ok(Client {
                 rights: self.rights(&format!("clients[{at}]"), &name, rights)?.into(),
@@ -172,17 +192,14 @@ impl Reader<'_> {
                 token: self.required(&key("token_sha256"), raw.token_sha256, str::parse)?,
                 team,
                 expires,
+                approval_key,
+                also: also.collect(),
             })
         });
         Clients::new(clients.collect::<Result<_, _>>()?).map_err(|(at, key)| {
             let line = lines.get(at).map_or(1, |(name, token)| if key == "name" { *name } else { *token });
             self.error(&format!("clients[{at}].{key}"), line, "is that of another client, too")
         })
-    }
-
-    fn required<T>(&self, key: &str, raw: Scalar, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
-        let line = raw.line;
-        self.value(key, Some(raw), parse)?.ok_or_else(|| self.error(key, line, "is missing"))
     }
 
     /// The entries of `windows`, of which none may keep scans back for ever.
@@ -236,40 +253,6 @@ impl Reader<'_> {
             targets: targets.map(|targets| targets.into_iter().map(|rule| rule.set).collect()),
             pools: pools.collect::<Result<_, _>>()?,
         })
-    }
-
-    fn window_list(&self, key: &str, raw: Vec<RawWindow>) -> Result<Vec<Window>, ConfigError> {
-        let read = |(at, raw): (usize, RawWindow)| {
-            let name = |part: &str| format!("{key}[{at}].{part}");
-            let mut days = [false; 7];
-            let line = raw.days.first().map_or(1, |day| day.line);
-            for (at, named) in raw.days.into_iter().enumerate() {
-                let named = self.placed(&name(&format!("days[{at}]")), Some(named), parse_days)?;
-                days.iter_mut().zip(named.unwrap_or_default()).for_each(|(day, is_named)| *day |= is_named);
-            }
-            if days == [false; 7] {
-                return Err(self.error(&name("days"), line, "is empty: name days, such as mon-fri"));
-            }
-            let from = self.placed(&name("from"), raw.from, parse_time)?.unwrap_or(0);
-            let to = self.placed(&name("to"), raw.to, parse_time)?.unwrap_or(DAY_MINUTES);
-            if from == to || from == DAY_MINUTES {
-                let message = "begins where it ends: leave `from` and `to` out for whole days";
-                return Err(self.error(&format!("{key}[{at}]"), line, message));
-            }
-            Ok(Window { days, from, to })
-        };
-        raw.into_iter().enumerate().map(read).collect()
-    }
-
-    /// As [`value`](Self::value), and says the column too: several values may stand on a line.
-    fn placed<T>(
-        &self,
-        key: &str,
-        raw: Option<Scalar>,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<Option<T>, ConfigError> {
-        let column = raw.as_ref().map_or(0, |scalar| scalar.column);
-        self.value(key, raw, |text| parse(text).map_err(|message| format!("{message} (column {column})")))
     }
 }
 

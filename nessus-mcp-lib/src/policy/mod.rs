@@ -6,9 +6,16 @@
 //! to the addresses that their names have at that moment, which a [`Resolver`] finds. Its windows say when scans
 //! may run.
 //!
-//! Its [`Client`]s have tokens, roles and [`Rights`]; whoever comes in is a [`Principal`].
+//! Its [`Client`]s have tokens, roles and [`Rights`]; whoever comes in is a [`Principal`]. Some scans wait until a person agrees
+//! ([`ApprovalState`]): whoever has the token of a client that may do so, which signs the [`Decision`].
 
+mod approval;
+mod approval_error;
+mod approval_file;
+mod approval_key;
+mod approvals;
 mod clients;
+mod decision;
 mod error;
 mod file;
 mod limit;
@@ -19,11 +26,18 @@ mod rules;
 mod scope;
 mod target_rules;
 mod tool_rights;
+mod values;
 mod visibility;
 mod windows;
 
+pub(crate) use self::approvals::named;
 pub use self::{
+    approval::{AskedLogin, AskedScan, HoldingRules},
+    approval_error::ApprovalError,
+    approval_key::ApprovalKey,
+    approvals::ApprovalState,
     clients::{Client, LOCAL, Principal, Role, TokenError, TokenHash, client_name, new_token},
+    decision::{Approval, ApprovalRequest, Decision, Verdict},
     error::ScopeError,
     limit::Limit,
     resolver::{Resolver, SystemResolver, TableResolver},

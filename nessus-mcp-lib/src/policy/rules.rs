@@ -4,6 +4,7 @@ use std::{fmt, num::NonZeroU32, path::Path, str::FromStr, sync::Arc};
 
 use super::{
     ScopeError,
+    approval::Approvals,
     clients::{Client, Clients, LOCAL, Principal, Role, TokenError},
     rights::Rights,
     target_rules::TargetRules,
@@ -69,6 +70,7 @@ pub struct Policy {
     pub(super) visibility: Visibility,
     pub(super) calls_per_minute: CallLimits,
     pub(super) windows: Windows,
+    pub(super) approvals: Approvals,
     /// The file it was read from, if it was.
     pub(super) file: Option<Arc<Path>>,
 }

@@ -243,6 +243,12 @@ impl Windows {
     }
 }
 
+/// Whether one of some windows is open at this moment.
+pub(super) fn is_open_at(zone: &TimeZone, windows: &[Window], at: Timestamp) -> bool {
+    let local = zone.to_datetime(jiff(at));
+    windows.iter().any(|window| window.contains(local))
+}
+
 /// The first moment from now on at which all of these are open.
 fn opens_at(rules: &[&WindowRule], now: Timestamp) -> Option<Timestamp> {
     let are_open = |at: &Timestamp| rules.iter().all(|rule| rule.is_open(*at));

@@ -71,7 +71,7 @@ impl ScanService {
         let before = self.task(task_id).await?.status;
         let update = self.tasks.update(task_id, Writer::Api, move |task| match task.status {
             // A scanner is written down before anything is created on it, so without one there is nothing to stop.
-            TaskStatus::Queued | TaskStatus::Running if !may_have_a_scan(task) => {
+            TaskStatus::Queued | TaskStatus::Running if !task.may_have_a_scan() => {
                 task.cancel_requested_at = Some(now);
                 task.cancel_reason = reason;
                 task.error_code = Some("cancelled".to_owned());
@@ -99,20 +99,26 @@ impl ScanService {
             if !before.is_terminal() {
                 self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
             }
-            // A worker that has claimed it meanwhile sees that it is over, and so does one that claims it later. Its hosts are
-            // given back before it leaves the queue, so that nobody forgets them.
-            let removed = match housekeeping::give_back(self.queue.as_ref(), &task).await {
-                Ok(()) => {
-                    crate::fail_points::fail_point!("cancel_hosts_given_back");
-                    self.queue.remove(&task.scanner_pool, task_id).await
-                }
-                Err(error) => Err(error),
-            };
-            if let Err(error) = removed {
-                warn!(%task_id, error = chain(&error), "the cancelled task stays in the queue until a worker sees it");
-            }
+            self.leave_queue(&task).await;
         }
         Ok(view(task, message))
+    }
+
+    /// Takes a task out of its queue that was cancelled before it began. A worker that has claimed it meanwhile sees that it is
+    /// over, and so does one that claims it later. Its hosts are given back before it leaves the queue, so that nobody forgets
+    /// them.
+    pub(super) async fn leave_queue(&self, task: &Task) {
+        let (pool, task_id) = (&task.scanner_pool, &task.task_id);
+        let removed = match housekeeping::give_back(self.queue.as_ref(), task).await {
+            Ok(()) => {
+                crate::fail_points::fail_point!("cancel_hosts_given_back");
+                self.queue.remove(pool, task_id).await
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = removed {
+            warn!(%task_id, error = chain(&error), "the cancelled task stays in the queue until a worker sees it");
+        }
     }
 
     /// Holds a task until [`resume`](Self::resume): before its scan has begun it waits, and a scan that runs is paused on its
@@ -138,7 +144,7 @@ impl ScanService {
         }
         info!(%task_id, is_new, "pause requested");
         let by_others = task.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Scanner);
-        let message = match (is_new, may_have_a_scan(&task)) {
+        let message = match (is_new, task.may_have_a_scan()) {
             (false, _) => "a pause was requested before, and lasts until resume_scan",
             (true, false) => "its scan does not begin until resume_scan",
             (true, true) if by_others => {
@@ -171,7 +177,7 @@ impl ScanService {
             };
         }
         info!(%task_id, "pause withdrawn");
-        let message = match (held, may_have_a_scan(&task)) {
+        let message = match (held, task.may_have_a_scan()) {
             (Some(reason), _) => format!("the pause is withdrawn, but the scan does not go on yet: {reason}"),
             (None, true) => {
                 "the scan goes on as soon as a worker and its scanner can be reached; ask get_scan_status".to_owned()
@@ -219,6 +225,7 @@ impl ScanService {
             }
             other => other?,
         };
+        let task = self.asked_for(task).await?;
         self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
         info!(%task_id, attempt = task.attempt, "retry requested");
         let mut message = match (&task.nessus_scan_id, task.open_scans.first()) {
@@ -231,6 +238,9 @@ impl ScanService {
             }
             (None, None) => "the scan is queued again; ask get_scan_status",
         };
+        if task.approval.is_some() {
+            message = "the task is queued again, and waits until a person agrees to this attempt; ask get_scan_status";
+        }
         let enqueued = self.enqueue_again(&task).await;
         if let Ok(Some(refused)) = enqueued {
             return Err(refused.into());
@@ -248,12 +258,15 @@ impl ScanService {
         if task.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Scanner) {
             return Some("somebody has paused it on its scanner, where it has to be resumed".to_owned());
         }
+        if let Some(asked) = self.waits_for_approval(task) {
+            return Some(asked);
+        }
         let closed = self.closed_window(task).filter(|closed| closed.pauses || !task.has_scan());
         closed.map(|closed| closed.to_string())
     }
 
     /// Brings a task back into its queue that a worker has put off. If this ends between the two, the reconciler does it.
-    async fn hand_out_now(&self, task: &Task) -> Result<(), ServiceError> {
+    pub(super) async fn hand_out_now(&self, task: &Task) -> Result<(), ServiceError> {
         self.queue.remove(&task.scanner_pool, &task.task_id).await?;
         match self.enqueue_again(task).await? {
             Some(refused) => Err(refused.into()),
@@ -391,11 +404,6 @@ fn kept_from_pausing(task: &Task) -> Option<&'static str> {
     } else {
         None
     }
-}
-
-/// Whether a scan of this task may exist on a scanner. A retried one that waits may have that of an earlier attempt.
-fn may_have_a_scan(task: &Task) -> bool {
-    task.has_scan() || (task.status == TaskStatus::Running && task.scanner_instance_id.is_some())
 }
 
 fn view(task: Task, message: &str) -> ControlView {

@@ -8,7 +8,7 @@ use crate::{
     error::{Classified, ErrorKind, counted, excerpt},
     housekeeping::ReconcileError,
     ids::{IdError, TaskId},
-    policy::ScopeError,
+    policy::{ApprovalError, ScopeError},
     queue::{BodyError, QueueError},
     results::ResultsError,
     scanner::ScannerError,
@@ -40,6 +40,9 @@ pub enum ServiceError {
     /// The targets may not be scanned.
     #[error(transparent)]
     Scope(#[from] ScopeError),
+    /// Nothing can be decided about the scan so.
+    #[error(transparent)]
+    Approval(#[from] ApprovalError),
     /// There is no such pool.
     #[error("there is no scanner pool `{pool}`")]
     UnknownPool {
@@ -186,6 +189,7 @@ impl ServiceError {
             Self::Credential(error) => Some(error),
             Self::Targets(error) => Some(error),
             Self::Scope(error) => Some(error),
+            Self::Approval(error) => Some(error),
             Self::Task(error) => Some(error),
             Self::Queue(error) => Some(error),
             Self::Body(error) => Some(error),

@@ -171,6 +171,7 @@ impl ScanService {
             let suspects = self.queue.suspects(&pool.scanner_pool).await?;
             self.metrics.set_suspects(&pool.scanner_pool, suspects.len());
         }
+        self.metrics.set_approvals_waiting(self.waiting.count());
         self.metrics.set_total_depths(queues.total_queued, queues.total_dead);
         let scanners = self.list_scanners(None).await?.scanners;
         self.metrics.set_scanners(scanners.iter().map(|view| {

@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ScanService, circuits::CircuitStatus, error::ServiceError, orphaned::OrphanedTasks, shorten};
+use super::{
+    ScanService, approvals::asked_in_short, circuits::CircuitStatus, error::ServiceError, orphaned::OrphanedTasks,
+    shorten,
+};
 use crate::{
     blocking,
     ids::{InstanceId, PoolName, TaskId},
@@ -42,6 +45,9 @@ pub struct TaskSummary {
     /// When it ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub completed_at: Option<Timestamp>,
+    /// That a person must agree before it begins; absent unless one must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// What went wrong, as a stable code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error_code: Option<String>,
@@ -59,6 +65,7 @@ impl From<Task> for TaskSummary {
             scanner_instance: task.scanner_instance_id,
             created_at: task.created_at,
             completed_at: task.completed_at,
+            waiting_for: None,
             error_code: task.error_code,
         }
     }
@@ -320,7 +327,12 @@ impl ScanService {
         let list = self.tasks_matching(query).await?;
         let found = list.tasks;
         // Their targets may be long.
-        let tasks = blocking::run(move || found.into_iter().map(TaskSummary::from).collect::<Vec<_>>());
+        let service = self.clone();
+        let summary = move |task| {
+            let asked = service.approval_request(&task).map(|request| asked_in_short(&request));
+            TaskSummary { waiting_for: asked, ..TaskSummary::from(task) }
+        };
+        let tasks = blocking::run(move || found.into_iter().map(summary).collect::<Vec<_>>());
         let tasks = tasks.await.map_err(ServiceError::stopping)?;
         Ok(TaskListView {
             truncated: list.next.is_some(),

@@ -4,6 +4,8 @@
 //! without MCP. Every error carries a stable code, a message and, where there is something to do, a hint.
 
 mod advice;
+mod approval_watch;
+mod approvals;
 mod attempts;
 mod cached;
 mod charges;
@@ -40,7 +42,14 @@ use std::{
     time::Duration,
 };
 
+use self::{
+    approval_watch::WaitingForApproval,
+    cached::{Cached, OrphanCounts},
+    gate::MemoryGate,
+    watch::WatchedTasks,
+};
 pub use self::{
+    approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
     circuits::{CircuitStatus, ProcessCircuit},
     completions::{Completable, Completions},
@@ -59,11 +68,6 @@ pub use self::{
     task_view::TaskView,
     troubleshooting::Advice,
     views::{TaskComparison, TaskSummaryView},
-};
-use self::{
-    cached::{Cached, OrphanCounts},
-    gate::MemoryGate,
-    watch::WatchedTasks,
 };
 pub(crate) use self::{results::scan_metadata, rights::check_rights, views::login_expected};
 use crate::{
@@ -105,6 +109,8 @@ pub struct ScanService {
     orphaned: Arc<Mutex<Option<Cached<OrphanCounts>>>>,
     /// The tasks whose status somebody waits for.
     watched: WatchedTasks,
+    /// The tasks that are known to wait for a person.
+    waiting: WaitingForApproval,
 }
 
 /// What a [`ScanService`] is made of.
@@ -237,6 +243,7 @@ impl ScanService {
             typical: Arc::default(),
             orphaned: Arc::default(),
             watched: WatchedTasks::default(),
+            waiting: WaitingForApproval::default(),
         })
     }
 

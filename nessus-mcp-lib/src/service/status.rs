@@ -28,7 +28,7 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Task`] with the code `task_not_found` when there is none.
     pub async fn status(&self, task_id: &TaskId) -> Result<TaskView, ServiceError> {
-        let task = self.task(task_id).await?;
+        let task = self.concluded(self.task(task_id).await?).await?;
         let queue_position = match task.status {
             // The file is the truth; a queue that does not answer only cannot tell the place.
             TaskStatus::Queued => self.queue.position(&task.scanner_pool, task_id).await.ok().flatten(),
@@ -45,7 +45,9 @@ impl ScanService {
             _ => None,
         };
         // How long others take says nothing about a task that is held.
-        let is_held = task.pause_request.is_some() || self.closed_window(&task).is_some();
+        let is_held = task.pause_request.is_some()
+            || self.closed_window(&task).is_some()
+            || self.approval_request(&task).is_some();
         let estimated_wait_seconds = estimated_wait_seconds.filter(|_| !is_held);
         let waiting_for = self.waiting_for(&task).await;
         let phase = Phase::of(&task, waiting_for.is_some());

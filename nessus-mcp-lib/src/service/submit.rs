@@ -20,7 +20,7 @@ use crate::{
     error::{Classified as _, chain, counted, excerpt},
     hex, housekeeping,
     ids::{InstanceId, PoolName, TaskId, TraceId},
-    policy::Checked,
+    policy::{Approval, Checked},
     queue::{Binding, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome},
     results::{Profile, is_hidden},
     scanner::{DEFAULT_TEMPLATE, ScannerInstance, ScannerPool},
@@ -38,6 +38,9 @@ const LARGEST_JSON_INTEGER: u64 = (1 << 53) - 1;
 /// What to do after a submit.
 const ACCEPTED: &str =
     "the scan is accepted and will survive restarts; ask get_scan_status with this task_id, then get_scan_results";
+/// The same of a scan that a person must agree to.
+const WAITS: &str = "the scan is accepted and waits until a person agrees to it: tell your user what `waiting_for` says; ask \
+                     get_scan_status with this task_id, then get_scan_results";
 /// When a new scan is worth asking for.
 const FIRST_POLL_SECONDS: u64 = 5;
 
@@ -179,6 +182,9 @@ pub struct Submission {
     /// Why it could not be checked whether a scanner has the template or the policy; that is done before the scan begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_warning: Option<String>,
+    /// That a person must agree before it begins, by which rule, until when, and how; absent unless one must.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
     /// Whether an earlier request with the same key created this task.
     pub idempotent: bool,
     /// Seconds to wait before the status is asked for; absent when the task has ended.
@@ -246,6 +252,7 @@ impl ScanService {
         let Accepted { request, mut task, targets, request_hash } = read.await.map_err(ServiceError::stopping)??;
         let mut scope = self.scope.check(&targets, &self.rights()).await?;
         self.check_windows(&task, &targets, &mut scope)?;
+        scope.would_refuse.extend(self.scope.policy().would_hold(&task.asked(DEFAULT_TEMPLATE), task.created_at));
         let target_hosts = as_json_integer(targets.with_addresses(&scope.addresses).host_count());
         task.scope = ScopeRecord::of(scope.clone(), task.created_at);
         task.add_charges(self.charges_for(target_hosts, true).await?);
@@ -277,6 +284,7 @@ impl ScanService {
             task.idempotency = Some(TaskKey::new(key.as_str(), request_hash, claimed_at));
         }
         crate::fail_points::fail_point!("submit_key_claimed");
+        task.approval = self.approval_request(&task).map(Approval::new);
         let sealed = self.sealed(&task.task_id, &request).await?;
         match self.tasks.create_with(task.clone(), sealed).await {
             Ok(()) => self.metrics.task_reached(task.scan_type.as_str(), TaskStatus::Queued.as_str()),
@@ -319,6 +327,11 @@ impl ScanService {
                  results; a new scan needs a new idempotency key"
             }
         };
+        let waiting_for = self.waits_for_approval(&task);
+        if waiting_for.is_some() {
+            message = WAITS;
+            self.note_waiting(&task);
+        }
         let mut in_queue = task.status == TaskStatus::Queued;
         let enqueued = if task.status.is_terminal() { Ok(None) } else { self.enqueue(&task).await };
         if let Ok(Some(refused)) = enqueued {
@@ -338,8 +351,8 @@ impl ScanService {
         let queue_position =
             if in_queue { self.queue.position(&task.scanner_pool, &task.task_id).await.ok().flatten() } else { None };
         let estimated_wait_seconds = match queue_position {
-            Some(position) => self.estimated_wait(&task, position).await,
-            None => None,
+            Some(position) if waiting_for.is_none() => self.estimated_wait(&task, position).await,
+            _ => None,
         };
         crate::fail_points::fail_point!("submit_before_reply");
         Ok(Submission {
@@ -354,6 +367,7 @@ impl ScanService {
             queue_position,
             target_hosts,
             template_warning,
+            waiting_for,
             targets: targets::shortened(&task.payload.targets),
             idempotent: repeated,
             next_poll_seconds: (!task.status.is_terminal()).then_some(FIRST_POLL_SECONDS),

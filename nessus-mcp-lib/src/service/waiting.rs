@@ -6,8 +6,9 @@ use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     circuit_breaker::CircuitState,
     error::counted,
-    policy::{Checked, Closed, Policy, PolicyMode, ScopeError},
+    policy::{ApprovalState, Checked, Closed, Policy, PolicyMode, ScopeError},
     queue::{EntryState, RemoveOutcome},
+    scanner::DEFAULT_TEMPLATE,
     targets::TargetSet,
     task::{PauseRequest, Step, Task, TaskQuery, TaskStatus},
 };
@@ -16,7 +17,7 @@ use crate::{
 const RECENT: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// Why no scan of this task can start now. Somebody has paused it, or its window is closed; or something it needs is missing, paused, disabled or has an open circuit; or a
+    /// Why no scan of this task can start now. A person must agree first, or somebody has paused it, or its window is closed; or something it needs is missing, paused, disabled or has an open circuit; or a
     /// scan of an earlier attempt has to be stopped first; or its last try has failed, and the next is later; or several
     /// workers in a row were lost with it. `None` for a task whose scan goes on or that has ended, and when the queue does
     /// not answer.
@@ -37,14 +38,15 @@ impl ScanService {
         }
         let failed = task.last_error.as_ref().filter(|last| !last.is_in(Step::Watch));
         let next_try = failed.map(|last| format!("it is tried again at {}: {}", last.next_try_at, last.message));
+        let approval = self.waits_for_approval(task);
         if task.nessus_scan_id.is_some() {
-            return next_try;
+            return approval.or(next_try);
         }
         let earlier = task.open_scans.first().map(|open| {
             let (scan, attempt, id) = (&open.scan_id, open.attempt, &open.instance_id);
             format!("the scan {scan} of attempt {attempt} may still run on the scanner `{id}` and is stopped first")
         });
-        let reasons = [earlier, self.kept_from_beginning(task).await];
+        let reasons = [earlier, approval, self.kept_from_beginning(task).await];
         let reasons: Vec<_> = reasons.into_iter().flatten().collect();
         if reasons.is_empty() { next_try } else { Some(reasons.join("; ")) }
     }
@@ -97,14 +99,17 @@ impl ScanService {
         (mode == PolicyMode::Enforce).then_some(closed)
     }
 
-    /// Brings the tasks back into their queues that the windows of `before` have kept back, and those of today do not.
+    /// Brings the tasks back into their queues that the windows or the approvals of `before` have kept back, and those of
+    /// today do not.
     ///
     /// # Errors
     /// Of the tasks or the queue. Workers look again by themselves at what they have put off, some minutes later.
     pub(super) async fn let_go(&self, before: &Policy) -> Result<(), ServiceError> {
         let unfinished = self.tasks.list(TaskQuery::default().unfinished()).await?;
         for task in unfinished.tasks.iter().filter(|task| !task.has_scan() && task.pause_request.is_none()) {
-            let is_let_go = self.closed_by(before, task).is_some() && self.closed_window(task).is_none();
+            let asked = || before.approval(&task.asked(DEFAULT_TEMPLATE), task.approval.as_ref(), self.clock.now());
+            let was_held = self.closed_by(before, task).is_some() || matches!(asked(), ApprovalState::Waiting(_));
+            let is_let_go = was_held && self.closed_window(task).is_none() && self.approval_request(task).is_none();
             let (pool, id) = (&task.scanner_pool, &task.task_id);
             // One that is ready keeps its place, and one that a worker holds is looked at already.
             if is_let_go

@@ -61,7 +61,7 @@ impl Task {
 
     /// Whether this attempt has launched a scan, as far as its scanner may know. What was seen of the scan counts as well: an
     /// older version of the program writes nothing else down.
-    fn has_launched(&self) -> bool {
+    pub(crate) fn has_launched(&self) -> bool {
         let noted = self.charge().is_some_and(|charged| charged.launched);
         noted || self.observation.is_some() || self.scan_uuid.is_some()
     }

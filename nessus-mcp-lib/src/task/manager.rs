@@ -242,6 +242,8 @@ impl TaskManager {
                 pause.since = clock.now();
             }
             task.dismissed_at = None;
+            // Each attempt needs one of its own.
+            task.approval = None;
             // What an earlier attempt found must not be taken for the findings of this one.
             store.remove(&task_id, EXPORT_FILE)?;
             store.remove(&task_id, INDEX_FILE)?;

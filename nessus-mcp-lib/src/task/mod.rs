@@ -10,6 +10,7 @@
 //! failed | timeout ──> queued        only by an explicit retry
 //! ```
 
+mod approval;
 mod charges;
 mod error;
 mod lock;

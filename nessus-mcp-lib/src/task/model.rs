@@ -13,7 +13,7 @@ use super::{
 use crate::{
     error::excerpt,
     ids::{FencingToken, InstanceId, PoolName, ScanId, TaskId, TraceId},
-    policy::{Checked, Sight},
+    policy::{Approval, Checked, Sight},
     targets::{NameAddresses, TargetError, TargetSet},
     time::Timestamp,
 };
@@ -299,6 +299,9 @@ pub struct Task {
     /// What the scope policy said, where one is set.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub scope: Option<ScopeRecord>,
+    /// How it stands with the approval of this attempt, where the policy wants a person to agree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approval: Option<Approval>,
     /// Its hosts that count against a day, by attempt; empty where the policy has no limit for a day.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charged_hosts: Vec<ChargedHosts>,
@@ -388,6 +391,7 @@ impl Task {
             paused_seconds: 0.0,
             idempotency: None,
             scope: None,
+            approval: None,
             charged_hosts: Vec::new(),
             charged_clients: Vec::new(),
             dismissed_at: None,
@@ -435,6 +439,11 @@ impl Task {
     /// stopped.
     pub(crate) fn has_started(&self) -> bool {
         self.status == TaskStatus::Running || self.has_scan()
+    }
+
+    /// Whether a scan of it may exist on a scanner. A retried one that waits may have that of an earlier attempt.
+    pub(crate) fn may_have_a_scan(&self) -> bool {
+        self.has_scan() || (self.status == TaskStatus::Running && self.scanner_instance_id.is_some())
     }
 
     /// How often this step has failed in a row, and since when.

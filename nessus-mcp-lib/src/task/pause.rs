@@ -28,6 +28,8 @@ pub enum PausedBy {
     Request,
     /// The policy: its window has closed.
     Window,
+    /// The policy: a person must agree first.
+    Approval,
     /// Somebody on the scanner itself, where it has to be resumed.
     Scanner,
 }
@@ -53,7 +55,8 @@ pub enum PauseState {
 #[cfg_attr(feature = "schema", schemars(inline))]
 #[non_exhaustive]
 pub struct Pause {
-    /// request (`pause_scan`), window (of the policy) or scanner (somebody there, who has to resume it there).
+    /// request (`pause_scan`), window (of the policy), approval (a person must agree first) or scanner (somebody there, who has to
+    /// resume it there).
     pub by: PausedBy,
     /// pausing, paused or resuming.
     pub state: PauseState,

@@ -14,7 +14,7 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::process_metrics::ProcessMetrics;
+use super::{approval_metrics::ApprovalMetrics, process_metrics::ProcessMetrics};
 use crate::{
     ids::{InstanceId, PoolName, scanner_name},
     streams,
@@ -101,6 +101,7 @@ pub struct Metrics {
     registry: Registry,
     scans: IntCounterVec,
     scope_refusals: IntCounterVec,
+    approvals: ApprovalMetrics,
     task_duration: HistogramVec,
     api_requests: IntCounterVec,
     active_scans: IntGauge,
@@ -251,6 +252,7 @@ impl Metrics {
             shown_process_circuits: Shown::default(),
             circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", SCANNER)?,
             circuit_failures: counter("nessus_circuit_failures_total", "Failed calls to scanners", SCANNER)?,
+            approvals: ApprovalMetrics::build(registry)?,
             process: ProcessMetrics::build(registry)?,
             catching_up: Mutex::default(),
             task_duration,
@@ -277,6 +279,16 @@ impl Metrics {
     /// Counts a scan that the scope has refused: at its submit, or before it began.
     pub(crate) fn scope_refused(&self, code: &str) {
         self.scope_refusals.with_label_values(&[code]).inc();
+    }
+
+    /// Sets how many scans wait until a person agrees.
+    pub(crate) fn set_approvals_waiting(&self, scans: usize) {
+        self.approvals.set_waiting(scans);
+    }
+
+    /// Counts a scan that does not wait for a person any more.
+    pub(crate) fn approval_decided(&self, outcome: &str) {
+        self.approvals.decided(outcome);
     }
 
     /// Sets by how many seconds the clock of this process is ahead of the queue's.

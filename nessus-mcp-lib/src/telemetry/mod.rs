@@ -1,5 +1,6 @@
 //! What operators see: metrics, log lines and health.
 
+mod approval_metrics;
 mod health;
 mod logging;
 mod metrics;

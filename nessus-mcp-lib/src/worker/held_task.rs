@@ -125,11 +125,13 @@ impl<'a> HeldTask<'a> {
         Ok(asked + self.shared.settings.lease * TRUSTED_TENTHS / 10)
     }
 
-    /// Refuses to begin the scan of a task that is held. Called before it is created, and right before it is launched.
+    /// Refuses to begin the scan of a task that is held, or to which a person has not agreed. Called before it is created, and right before it is launched.
     pub(super) async fn may_begin(&self) -> Result<(), StepError> {
-        match self.shared.held_back(&self.task().await?) {
-            Some(hold) => Err(StepError::Held(hold)),
-            None => Ok(()),
+        let task = self.task().await?;
+        match (self.shared.refused(&task), self.shared.held_back(&task)) {
+            (Some(refused), _) => Err(refused),
+            (None, Some(hold)) => Err(StepError::Held(hold)),
+            (None, None) => Ok(()),
         }
     }
 

@@ -1,9 +1,9 @@
-//! Why a task is held: somebody has asked for it, or the policy's windows are closed.
+//! Why a task is held: somebody has asked for it, the policy's windows are closed, or a person must agree first.
 
 use std::time::Duration;
 
 use crate::{
-    policy::Closed,
+    policy::{ApprovalRequest, Closed, named},
     task::{Pause, PauseRequest, PauseState, PausedBy},
     time::{Timestamp, with_jitter},
 };
@@ -32,6 +32,12 @@ impl Hold {
     /// A window that is closed.
     pub(super) fn until_open(closed: Closed) -> Self {
         Self { by: PausedBy::Window, reason: Some(closed.reason), until: closed.opens_at }
+    }
+
+    /// A person who has not agreed.
+    pub(super) fn until_agreed(request: &ApprovalRequest) -> Self {
+        let reason = format!("a person must agree ({})", named(request.rules.keys()));
+        Self { by: PausedBy::Approval, reason: Some(reason), until: Some(request.expires_at) }
     }
 
     /// How long a task whose scan has not begun waits for its next look.

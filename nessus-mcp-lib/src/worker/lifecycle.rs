@@ -124,6 +124,8 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     request.logs_in = task.scan_type != ScanType::Untrusted;
     request.credential = login_of(held, task).await?;
     scope::before_create(held, task, &mut request).await?;
+    // The names of its targets may have led to where a person must agree.
+    held.may_begin().await?;
     crate::fail_points::fail_point!("worker_scope_checked");
     // Written before the scan is created: whoever comes after us must look for it on this scanner.
     held.bind(None).await?;
@@ -194,8 +196,8 @@ async fn end_earlier(held: &HeldTask<'_>, mut task: Task) -> Result<Task, StepEr
 async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
     let status = held.unless_stopped(held.instance.scanner.status(scan)).await??;
     let run_uuid = if status.state == ScanState::Created {
-        held.may_begin().await?;
         scope::before_launch(held, scan).await?;
+        held.may_begin().await?;
         held.note_launch(true).await?;
         crate::fail_points::fail_point!("worker_launch_noted");
         let until = held.confirm().await?;

@@ -15,6 +15,7 @@
 //! a run may use), `placement` (a scanner and a slot), `hosts` (what counts against a day), `scope`, `stall`, `pause`, `poll` and `results`, `lifecycle` (the steps in their
 //! order), `run_task` (retries and settlement), `engine` (claims).
 
+mod approval;
 mod engine;
 mod heartbeat;
 mod held_task;

@@ -60,6 +60,12 @@ impl Shared {
             }
             (_, None) => {}
         }
+        // One that may be on a scanner is looked for there first, and taken away.
+        if !task.may_have_a_scan()
+            && let Some(refused) = self.refused(task)
+        {
+            return Err(refused);
+        }
         if !task.has_scan()
             && let Some(hold) = self.held_back(task)
         {

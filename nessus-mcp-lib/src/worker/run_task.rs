@@ -24,7 +24,7 @@ use crate::{
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
-    task::{CANCELLED, POISON_TASK, PauseState, Step, Task, TaskError, TaskStatus, Writer},
+    task::{CANCELLED, POISON_TASK, PauseState, PausedBy, Step, Task, TaskError, TaskStatus, Writer},
     time::{BootInstant, Clock as _, Timestamp, with_jitter},
 };
 
@@ -177,7 +177,7 @@ impl TaskRun {
         }
         let started_at = task.started_at.unwrap_or_else(|| self.shared.clock.now());
         let held = HeldTask::new(&self.shared, &self.claim.lease, &instance, heartbeat.lost(), started_at);
-        let outcome = self.drive(&held, heartbeat).await;
+        let outcome = Box::pin(self.drive(&held, heartbeat)).await;
         (outcome, Some(instance))
     }
 
@@ -316,7 +316,12 @@ impl TaskRun {
         let now = self.shared.clock.now();
         let pause = hold.next_look(now);
         info!(by = ?hold.by, until = hold.until.map(tracing::field::display), ?pause, "the task is held back");
-        match self.note_hold(hold.clone(), now).await {
+        let asked = if hold.by == PausedBy::Approval { self.shared.ask(&self.claim.lease).await } else { Ok(()) };
+        let noted = match asked {
+            Ok(()) => self.note_hold(hold.clone(), now).await,
+            Err(error) => Err(error),
+        };
+        match noted {
             Ok(()) => Outcome::HandBack(pause),
             Err(TaskError::StaleFencingToken { .. }) => Outcome::Lost,
             Err(TaskError::Transition(_)) => Outcome::EndedElsewhere,

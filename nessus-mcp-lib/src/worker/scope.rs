@@ -94,12 +94,17 @@ async fn look_up(held: &HeldTask<'_>, targets: &TargetSet, rights: &Rights) -> R
     Ok(outcome?)
 }
 
-/// Whether a scan that was created, perhaps by an earlier worker, may be launched now. One that may not is taken off its
+/// Whether a scan that was created, perhaps by an earlier worker, may be launched now. One that never may is taken off its
 /// scanner.
 pub(super) async fn before_launch(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError> {
-    let refused = match may_launch(held, &held.task().await?).await {
-        Err(StepError::Scope(refused)) => refused,
-        checked => return checked,
+    let task = held.task().await?;
+    let refused = match may_launch(held, &task).await {
+        Err(StepError::Scope(refused)) => StepError::from(refused),
+        Ok(()) => match held.shared.refused(&task) {
+            Some(refused) => refused,
+            None => return Ok(()),
+        },
+        unknown => return unknown,
     };
     held.confirm().await?;
     match held.instance.scanner.delete(scan).await {
@@ -113,5 +118,5 @@ pub(super) async fn before_launch(held: &HeldTask<'_>, scan: &ScanId) -> Result<
         task.note_launch(false);
     })
     .await?;
-    Err(refused.into())
+    Err(refused)
 }

@@ -17,7 +17,7 @@ use crate::{
     error::chain,
     housekeeping::QueueIndex,
     ids::WorkerId,
-    policy::{Closed, PolicyMode, Scope},
+    policy::{ApprovalState, Closed, PolicyMode, Scope},
     queue::{Lease, Queue, QueueError},
     scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     task::{LastError, Step, Task, TaskManager, Writer},
@@ -90,6 +90,10 @@ impl Shared {
 
     /// Why the scan of this task may not begin now, if so.
     pub(super) fn held_back(&self, task: &Task) -> Option<Hold> {
+        // First, so that what is asked is written down while something else holds the task as well.
+        if let ApprovalState::Waiting(request) = self.approval(task) {
+            return Some(Hold::until_agreed(&request));
+        }
         let requested = task.pause_request.as_ref().map(Hold::of);
         requested.or_else(|| self.closed_window(task, PolicyMode::Enforce).map(Hold::until_open))
     }

@@ -1,5 +1,6 @@
 //! The lifecycle of a task on a mock scanner and a real SQLite queue, in paused time.
 
+mod approvals;
 mod cancels;
 mod circuits;
 mod clocks;

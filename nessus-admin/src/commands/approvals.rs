@@ -1,0 +1,179 @@
+//! `approvals list|show|approve|deny`: scans that wait until a person agrees.
+
+use nessus_mcp_lib::{
+    ScanService,
+    config::cli::{CommonArgs, ScopeArgs},
+    error::{Classified, ErrorKind, Failure, counted},
+    policy::Verdict,
+    service::{ApprovalAnswer, ApprovalView},
+    targets,
+    time::{Clock as _, SystemClock, Timestamp},
+};
+
+use super::{approver, queue};
+use crate::{
+    args::{ApproveArgs, DecisionArgs, DenyArgs, ListApprovalsArgs, ShowApprovalArgs},
+    output,
+};
+
+/// Without the policy nobody knows which scans wait, and who may decide.
+#[derive(Debug, thiserror::Error)]
+#[error("no policy is set, so there is nothing that a person must agree to")]
+struct NoPolicy;
+
+impl Classified for NoPolicy {
+    fn code(&self) -> &'static str {
+        "no_policy"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Configuration
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some("name the policy of server and workers with `--policy-config` or `POLICY_CONFIG`".to_owned())
+    }
+}
+
+pub(crate) async fn list(args: &ListApprovalsArgs) -> Result<(), Failure> {
+    let waiting = open(&args.common, &args.scope).await?.approvals().await?;
+    if args.json {
+        output::lines(waiting.iter().map(|view| serde_json::json!(view).to_string()));
+        return Ok(());
+    }
+    let now = SystemClock.now();
+    output::lines(waiting.iter().map(|view| {
+        format!(
+            "{}  {} by {}  {}  {}  {}  since {}  until {}",
+            view.task_id,
+            view.scan_type,
+            asked_by(view),
+            visible(&targets::shortened(&view.targets)),
+            hosts(view),
+            view.rules.join(","),
+            age(view.asked_at, now),
+            view.expires_at
+        )
+    }));
+    output::note(&counted(waiting.len(), "scan waits until a person agrees", "scans wait until a person agrees"));
+    Ok(())
+}
+
+pub(crate) async fn show(args: &ShowApprovalArgs) -> Result<(), Failure> {
+    let service = open(&args.common, &args.scope).await?;
+    let view = service.approval(&ScanService::parse_task_id(&args.task)?).await?;
+    if args.json {
+        return output::pretty(&view);
+    }
+    output::lines(told(&view));
+    Ok(())
+}
+
+pub(crate) async fn approve(args: &ApproveArgs) -> Result<(), Failure> {
+    decide(&args.decision, Verdict::Approved, args.reason.clone()).await
+}
+
+pub(crate) async fn deny(args: &DenyArgs) -> Result<(), Failure> {
+    decide(&args.decision, Verdict::Denied, Some(args.reason.clone())).await
+}
+
+async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -> Result<(), Failure> {
+    let service = open(&args.common, &args.scope).await?;
+    let task_id = ScanService::parse_task_id(&args.task)?;
+    let view = service.approval(&task_id).await?;
+    // Whoever gives the token sees what for, and what is changed after that is refused.
+    output::note_at_once(&told(&view).join("\n"));
+    let token = approver::token(args.token_file.as_deref())?;
+    let mut answer = ApprovalAnswer::new(verdict);
+    answer.reason = reason;
+    answer.digest = Some(args.digest.clone().unwrap_or(view.digest));
+    let status = service.decide(&task_id, &token, answer).await?;
+    let follows = match verdict {
+        Verdict::Approved => "it begins when its turn has come",
+        Verdict::Denied => "it ends",
+    };
+    output::lines([format!("{task_id}  {status}: {}; {follows}", verdict.as_str())]);
+    Ok(())
+}
+
+async fn open(common: &CommonArgs, scope: &ScopeArgs) -> Result<ScanService, Failure> {
+    let service = queue::open_service(&scope.apply(common.settings())?).await?;
+    if service.scope().file().is_some() { Ok(service) } else { Err(NoPolicy.into()) }
+}
+
+/// All that a person needs to decide.
+fn told(view: &ApprovalView) -> Vec<String> {
+    let team = view.team.as_ref().map(|team| format!(" (team {})", visible(team))).unwrap_or_default();
+    let asked_for_by = format!("{}{team}", asked_by(view));
+    let made_of = match &view.template {
+        Some(template) => ("template", visible(template)),
+        None => ("policy", visible(&view.policy.join(", id or name "))),
+    };
+    let mut rows = vec![
+        ("task", format!("{}, attempt {}", view.task_id, view.attempt)),
+        ("name", visible(&view.name)),
+        ("asked for by", asked_for_by),
+        ("type", view.scan_type.to_string()),
+        ("targets", visible(&view.targets)),
+        ("hosts", hosts(view)),
+        ("pool", view.scanner_pool.to_string()),
+        made_of,
+        ("login", visible(view.login.as_deref().unwrap_or("none"))),
+        ("rules", view.rules.join(", ")),
+        ("asked", format!("{} ago, at {}", age(view.asked_at, SystemClock.now()), view.asked_at)),
+        ("expires", view.expires_at.to_string()),
+    ];
+    rows.extend(view.asked_anew.as_ref().map(|why| ("asked anew", visible(why))));
+    rows.push(("digest", view.digest.clone()));
+    rows.into_iter().map(|(name, value)| format!("{name:<13} {value}")).collect()
+}
+
+/// Who asked for the scan, and who wants it tried again.
+fn asked_by(view: &ApprovalView) -> String {
+    if view.asked_by.is_empty() { "somebody unknown".to_owned() } else { visible(&view.asked_by.join(", ")) }
+}
+
+fn hosts(view: &ApprovalView) -> String {
+    match view.target_hosts.parse::<u128>() {
+        Ok(hosts) => counted(hosts, "host", "hosts"),
+        Err(_) => "an unknown number of hosts".to_owned(),
+    }
+}
+
+/// How long ago something was, in its largest unit.
+fn age(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.since(since).as_secs();
+    match seconds {
+        0..120 => counted(seconds, "second", "seconds"),
+        120..7200 => counted(seconds / 60, "minute", "minutes"),
+        7200..172_800 => counted(seconds / 3600, "hour", "hours"),
+        _ => counted(seconds / 86_400, "day", "days"),
+    }
+}
+
+/// A text without what a terminal would not show as it is: whoever wrote the file of the task may want to be misread.
+fn visible(text: &str) -> String {
+    let is_hidden = |character: char| {
+        character.is_control()
+            || matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
+    };
+    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
+        if is_hidden(character) {
+            shown.extend(character.escape_default())
+        } else {
+            shown.push(character)
+        }
+        shown
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_cannot_pretend_to_be_another() {
+        assert_eq!(visible("10.0.0.1\u{1b}[2K\r192.0.2.1"), "10.0.0.1\\u{1b}[2K\\r192.0.2.1");
+        assert_eq!(visible("büro\u{202e}1.0.01"), "büro\\u{202e}1.0.01");
+    }
+}
