@@ -35,6 +35,12 @@
 //!     tools: [get_scan_summary]          # of these the named ones,
 //!     exclude_tools: [compare_scans]     # and not these
 //!     calls_per_minute: {results: 60}    # where it differs from that of all
+//! oauth:                         # access tokens of an identity provider
+//!   issuer: https://idp.corp.example
+//!   audience: https://scan.corp.example/mcp      # or a list
+//!   roles:                       # the highest that a token has counts
+//!     - {scope: "nessus:read", role: read}
+//!     - {claim: groups, value: sec-team, role: scan}
 //! windows:                       # when scans may begin; all entries that are for a scan must let it
 //!   - allowed: [{days: [mon-fri], from: "22:00", to: "06:00"}, {days: [sat, sun]}]
 //!     time_zone: Europe/Berlin
@@ -51,6 +57,7 @@ use serde::Deserialize;
 
 use super::{
     clients::{Client, Clients, Role, client_name},
+    oauth::{self, RawOAuth},
     rights::{keys_with_rights, parse_count},
     rules::{Policy, PolicyMode},
     target_rules::{AllowList, TargetRules},
@@ -76,6 +83,7 @@ struct RawPolicy {
     visibility: Option<Scalar>,
     calls_per_minute: Option<RawCallLimits>,
     clients: Option<Vec<RawClient>>,
+    oauth: Option<RawOAuth>,
     windows: Option<Vec<RawRule>>,
 }
 
@@ -149,6 +157,7 @@ impl Policy {
             local: reader.value("local", raw.local, str::parse)?,
             visibility: reader.value("visibility", raw.visibility, str::parse)?.unwrap_or_default(),
             calls_per_minute: reader.call_limits("calls_per_minute", raw.calls_per_minute)?,
+            oauth: raw.oauth.map(|raw| oauth::read(&reader, raw)).transpose()?.map(Into::into),
             windows: reader.windows(raw.windows.unwrap_or_default())?,
             file: None,
         })
@@ -178,11 +187,6 @@ impl Reader<'_> {
             let line = lines.get(at).map_or(1, |(name, token)| if key == "name" { *name } else { *token });
             self.error(&format!("clients[{at}].{key}"), line, "is that of another client, too")
         })
-    }
-
-    fn required<T>(&self, key: &str, raw: Scalar, parse: impl Fn(&str) -> Result<T, String>) -> Result<T, ConfigError> {
-        let line = raw.line;
-        self.value(key, Some(raw), parse)?.ok_or_else(|| self.error(key, line, "is missing"))
     }
 
     /// The entries of `windows`, of which none may keep scans back for ever.
@@ -327,7 +331,7 @@ mod tests {
         assert!(rights.targets.allow.is_some() && !rights.targets.deny.is_empty(), "{rights:?}");
         let limits = [rights.max_scans_at_once, rights.max_scans_per_day, rights.max_hosts_per_day];
         assert!(limits.iter().all(Option::is_some), "{rights:?}");
-        assert!(!policy.windows.0.is_empty(), "{policy:?}");
+        assert!(!policy.windows.0.is_empty() && policy.oauth().is_some(), "{policy:?}");
         assert_eq!(policy.mode, PolicyMode::DryRun);
     }
 

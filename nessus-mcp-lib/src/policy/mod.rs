@@ -6,12 +6,14 @@
 //! to the addresses that their names have at that moment, which a [`Resolver`] finds. Its windows say when scans
 //! may run.
 //!
-//! Its [`Client`]s have tokens, roles and [`Rights`]; whoever comes in is a [`Principal`].
+//! Its [`Client`]s have tokens, roles and [`Rights`], [`OAuth`] says whose access tokens are taken as well; whoever comes in is a
+//! [`Principal`].
 
 mod clients;
 mod error;
 mod file;
 mod limit;
+mod oauth;
 mod reserved;
 mod resolver;
 mod rights;
@@ -26,6 +28,7 @@ pub use self::{
     clients::{Client, LOCAL, Principal, Role, TokenError, TokenHash, client_name, new_token},
     error::ScopeError,
     limit::Limit,
+    oauth::{Claims, OAuth, OAuthError, SigningAlgorithm},
     resolver::{Resolver, SystemResolver, TableResolver},
     rights::Rights,
     rules::{Policy, PolicyMode},
