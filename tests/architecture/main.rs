@@ -40,10 +40,18 @@ const RESULTS_LAYERS: [&[&str]; 9] = [
 ];
 
 /// Crates that only some modules may know, and those modules.
-const OWNERS: [(&str, &[&str]); 12] = [
+const OWNERS: [(&str, &[&str]); 13] = [
     ("governor", &["nessus-mcp-server/src/tools/limits.rs"]),
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
-    ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
+    (
+        "reqwest",
+        &[
+            "nessus-mcp-lib/src/scanner/nessus",
+            "nessus-mcp-lib/src/client",
+            "nessus-mcp-server/src/http/oauth/source.rs",
+        ],
+    ),
+    ("jsonwebtoken", &["nessus-mcp-server/src/http/oauth"]),
     ("redis", &["nessus-mcp-lib/src/queue/redis"]),
     ("rusqlite", &["nessus-mcp-lib/src/queue/sqlite"]),
     (

@@ -13,6 +13,7 @@ mod fixture;
 mod hostile;
 mod logins;
 mod npm_clients;
+mod oauth;
 mod policies;
 mod progress;
 mod questions;
