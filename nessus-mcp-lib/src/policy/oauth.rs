@@ -233,7 +233,10 @@ fn find<'a>(claims: &'a Claims, name: &str) -> Option<&'a Value> {
 fn holds(claim: &Value, value: &str) -> bool {
     match claim {
         Value::String(text) => text == value,
-        Value::Bool(_) | Value::Number(_) => claim.to_string() == value,
+        Value::Bool(_) | Value::Number(_) => {
+            let text = claim.to_string();
+            text == value
+        }
         Value::Array(list) => list.iter().any(|entry| !entry.is_array() && holds(entry, value)),
         Value::Null | Value::Object(_) => false,
     }

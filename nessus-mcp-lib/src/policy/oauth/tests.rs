@@ -10,8 +10,8 @@ const RULES: &str = "roles: [{scope: \"nessus:read\", role: read}, {scope: \"nes
                      value: sec, role: scan, team: red}]";
 
 fn parse(keys: &str) -> Result<OAuth, ConfigError> {
-    let keys: String = keys.lines().map(|line| format!("  {line}\n")).collect();
-    let policy = Policy::parse(&format!("oauth:\n{keys}"), Path::new("policy.yaml"), &|_| None)?;
+    let keys = keys.replace('\n', "\n  ");
+    let policy = Policy::parse(&format!("oauth:\n  {keys}\n"), Path::new("policy.yaml"), &|_| None)?;
     Ok(policy.oauth().unwrap().as_ref().clone())
 }
 
@@ -119,9 +119,9 @@ fn an_entry_asks_for_all_that_it_names_and_finds_claims_inside_others() {
     let rules = "roles: [{scope: s, claim: realm_access.roles, value: scanner, role: scan}, {claim: \"a.b\", value: \"7\", role: read}]";
     let oauth = with(rules).unwrap();
     let role = |given: Value| oauth.principal(&claims(given)).ok().map(|principal| principal.role);
-    let roles = json!({ "roles": ["scanner"] });
-    assert_eq!(role(json!({ "sub": "a", "scope": "s", "realm_access": roles })), Some(Role::Scan));
-    assert_eq!(role(json!({ "sub": "a", "realm_access": roles })), None);
+    let given = json!({ "roles": ["scanner"] });
+    assert_eq!(role(json!({ "sub": "a", "scope": "s", "realm_access": given })), Some(Role::Scan));
+    assert_eq!(role(json!({ "sub": "a", "realm_access": given })), None);
     assert_eq!(role(json!({ "sub": "a", "scope": "s" })), None);
     assert_eq!(role(json!({ "sub": "a", "a.b": 7 })), Some(Role::Read));
     assert_eq!(role(json!({ "sub": "a", "a": { "b": [7] } })), Some(Role::Read));

@@ -238,7 +238,7 @@ mod tests {
         time::advance(RETRY).await;
         assert!(provider.finds(&cache, "a").await);
         assert_eq!(provider.asked(), 3);
-        time::advance(KEEP - REFRESH - RETRY).await;
+        time::advance(KEEP.saturating_sub(REFRESH + RETRY)).await;
         assert!(!provider.finds(&cache, "a").await && !provider.finds(&cache, "a").await);
         assert_eq!(provider.asked(), 4);
         provider.has(Some(&["a"]));
