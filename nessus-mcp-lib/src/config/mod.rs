@@ -35,6 +35,6 @@ pub use self::{
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{
-    reader::Reader,
-    yaml::{Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
+    reader::{Reader, not_empty},
+    yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

@@ -32,6 +32,28 @@ impl Reader<'_> {
         parse(text.trim()).map(Some).map_err(|message| self.error(key, line, &message))
     }
 
+    /// As [`value`](Self::value), of a key that must be there.
+    pub(crate) fn required<T>(
+        &self,
+        key: &str,
+        raw: Scalar,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
+        let line = raw.line;
+        self.value(key, Some(raw), parse)?.ok_or_else(|| self.error(key, line, "is missing"))
+    }
+
+    /// As [`value`](Self::value), of each entry of a list.
+    pub(crate) fn each<T>(
+        &self,
+        key: &str,
+        raw: Vec<Scalar>,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Result<Vec<T>, ConfigError> {
+        let read = |(at, raw)| self.value(&format!("{key}[{at}]"), Some(raw), &parse).transpose();
+        raw.into_iter().enumerate().filter_map(read).collect()
+    }
+
     /// A secret that stands under `key`, or in the file that `file_key` names: in its first line, or all of it.
     pub(super) fn secret(
         &self,
@@ -80,6 +102,6 @@ pub(super) fn password_in(config: &Path, path: &str) -> Result<Secret, String> {
 }
 
 /// A text that must be there.
-pub(super) fn not_empty(text: &str) -> Result<String, String> {
+pub(crate) fn not_empty(text: &str) -> Result<String, String> {
     if text.is_empty() { Err("must not be empty".to_owned()) } else { Ok(text.to_owned()) }
 }

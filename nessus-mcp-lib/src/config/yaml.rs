@@ -7,7 +7,7 @@ use std::{
 
 use serde::{
     Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor},
+    de::{self, DeserializeOwned, MapAccess, SeqAccess, Visitor},
 };
 
 use super::ConfigError;
@@ -26,6 +26,54 @@ impl<'de> Deserialize<'de> for Scalar {
         let spanned = serde_saphyr::Spanned::<String>::deserialize(deserializer)?;
         let (line, column) = (spanned.referenced.line(), spanned.referenced.column());
         Ok(Self { text: spanned.value, line, column })
+    }
+}
+
+/// One scalar or a list of them.
+#[derive(Debug)]
+pub(crate) struct OneOrMore(pub(crate) Vec<Scalar>);
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        enum Shape {
+            One(String),
+            More(Vec<Scalar>),
+        }
+
+        struct Shapes;
+
+        impl<'de> Visitor<'de> for Shapes {
+            type Value = Shape;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Shape, E> {
+                Ok(Shape::One(text.to_owned()))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Shape, A::Error> {
+                let mut scalars = Vec::new();
+                while let Some(scalar) = list.next_element()? {
+                    scalars.push(scalar);
+                }
+                Ok(Shape::More(scalars))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for Shape {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(Shapes)
+            }
+        }
+
+        let spanned = serde_saphyr::Spanned::<Shape>::deserialize(deserializer)?;
+        let (line, column) = (spanned.referenced.line(), spanned.referenced.column());
+        Ok(Self(match spanned.value {
+            Shape::One(text) => vec![Scalar { text, line, column }],
+            Shape::More(scalars) => scalars,
+        }))
     }
 }
 

@@ -40,6 +40,12 @@
 //!     token_sha256: 7a...
 //!     approval_key: c0...        # checks what is decided with the token; `nessus-admin token new` prints it
 //!     also: ["user:alice"]       # other names of the same person, who agrees to nothing that they ask for
+//! oauth:                         # access tokens of an identity provider
+//!   issuer: https://idp.corp.example
+//!   audience: https://scan.corp.example/mcp      # or a list
+//!   roles:                       # the highest that a token has counts
+//!     - {scope: "nessus:read", role: read}
+//!     - {claim: groups, value: sec-team, role: scan}
 //! windows:                       # when scans may begin; all entries that are for a scan must let it
 //!   - allowed: [{days: [mon-fri], from: "22:00", to: "06:00"}, {days: [sat, sun]}]
 //!     time_zone: Europe/Berlin
@@ -72,6 +78,7 @@ use serde::Deserialize;
 use super::{
     approval_file::RawApproval,
     clients::{Client, Clients, Role, client_name},
+    oauth::{self, RawOAuth},
     rights::{keys_with_rights, parse_count},
     rules::{Policy, PolicyMode},
     target_rules::{AllowList, TargetRules},
@@ -98,6 +105,7 @@ struct RawPolicy {
     visibility: Option<Scalar>,
     calls_per_minute: Option<RawCallLimits>,
     clients: Option<Vec<RawClient>>,
+    oauth: Option<RawOAuth>,
     windows: Option<Vec<RawRule>>,
     approvals: Option<Vec<RawApproval>>,
 }
@@ -167,6 +175,7 @@ impl Policy {
             local: reader.value("local", raw.local, str::parse)?,
             visibility: reader.value("visibility", raw.visibility, str::parse)?.unwrap_or_default(),
             calls_per_minute: reader.call_limits("calls_per_minute", raw.calls_per_minute)?,
+            oauth: raw.oauth.map(|raw| oauth::read(&reader, raw)).transpose()?.map(Into::into),
             windows: reader.windows(raw.windows.unwrap_or_default())?,
             file: None,
         })
@@ -310,7 +319,7 @@ mod tests {
         assert!(rights.targets.allow.is_some() && !rights.targets.deny.is_empty(), "{rights:?}");
         let limits = [rights.max_scans_at_once, rights.max_scans_per_day, rights.max_hosts_per_day];
         assert!(limits.iter().all(Option::is_some), "{rights:?}");
-        assert!(!policy.windows.0.is_empty(), "{policy:?}");
+        assert!(!policy.windows.0.is_empty() && policy.oauth().is_some(), "{policy:?}");
         assert_eq!(policy.mode, PolicyMode::DryRun);
     }
 

@@ -6,8 +6,9 @@
 //! to the addresses that their names have at that moment, which a [`Resolver`] finds. Its windows say when scans
 //! may run.
 //!
-//! Its [`Client`]s have tokens, roles and [`Rights`]; whoever comes in is a [`Principal`]. Some scans wait until a person agrees
-//! ([`ApprovalState`]): whoever has the token of a client that may do so, which signs the [`Decision`].
+//! Its [`Client`]s have tokens, roles and [`Rights`], [`OAuth`] says whose access tokens are taken as well; whoever comes in is a
+//! [`Principal`]. Some scans wait until a person agrees ([`ApprovalState`]): whoever has the token of a client that may do so,
+//! which signs the [`Decision`].
 
 mod approval;
 mod approval_error;
@@ -19,6 +20,7 @@ mod decision;
 mod error;
 mod file;
 mod limit;
+mod oauth;
 mod reserved;
 mod resolver;
 mod rights;
@@ -40,6 +42,7 @@ pub use self::{
     decision::{Approval, ApprovalRequest, Decision, Verdict},
     error::ScopeError,
     limit::Limit,
+    oauth::{Claims, OAuth, OAuthError, SigningAlgorithm},
     resolver::{Resolver, SystemResolver, TableResolver},
     rights::Rights,
     rules::{Policy, PolicyMode},

@@ -6,6 +6,7 @@ use super::{
     ScopeError,
     approval::Approvals,
     clients::{Client, Clients, LOCAL, Principal, Role, TokenError},
+    oauth::OAuth,
     rights::Rights,
     target_rules::TargetRules,
     tool_rights::{CallLimits, RateClass, ToolRights},
@@ -69,6 +70,7 @@ pub struct Policy {
     pub(super) local: Option<Role>,
     pub(super) visibility: Visibility,
     pub(super) calls_per_minute: CallLimits,
+    pub(super) oauth: Option<Arc<OAuth>>,
     pub(super) windows: Windows,
     pub(super) approvals: Approvals,
     /// The file it was read from, if it was.
@@ -106,6 +108,16 @@ impl Policy {
         self.clients.all()
     }
 
+    /// The identity provider whose access tokens are taken, if there is one.
+    pub fn oauth(&self) -> Option<&Arc<OAuth>> {
+        self.oauth.as_ref()
+    }
+
+    /// Whether anybody can be told from others: there are clients, or an identity provider.
+    pub fn has_identities(&self) -> bool {
+        !self.clients().is_empty() || self.oauth.is_some()
+    }
+
     /// Who has this token.
     ///
     /// # Errors
@@ -114,9 +126,9 @@ impl Policy {
         self.clients.find(token, now)
     }
 
-    /// What somebody on this machine may do without a token: everything where there are no clients, else what `local` says.
+    /// What somebody on this machine may do without a token: everything where nobody has an identity, else what `local` says.
     pub fn local_role(&self) -> Option<Role> {
-        if self.clients().is_empty() { Some(self.local.unwrap_or(Role::Scan)) } else { self.local }
+        if self.has_identities() { self.local } else { Some(self.local.unwrap_or(Role::Scan)) }
     }
 
     /// Why a scan in this pool may not run at this moment, if so, and the mode. `targets` is asked only where a window names

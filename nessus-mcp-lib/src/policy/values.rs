@@ -34,15 +34,6 @@ impl Reader<'_> {
         let read = |(at, entry)| self.placed(&format!("{key}[{at}]"), Some(entry), &parse).transpose();
         entries.filter_map(read).collect()
     }
-    pub(super) fn required<T>(
-        &self,
-        key: &str,
-        raw: Scalar,
-        parse: impl Fn(&str) -> Result<T, String>,
-    ) -> Result<T, ConfigError> {
-        let line = raw.line;
-        self.value(key, Some(raw), parse)?.ok_or_else(|| self.error(key, line, "is missing"))
-    }
 
     pub(super) fn window_list(&self, key: &str, raw: Vec<RawWindow>) -> Result<Vec<Window>, ConfigError> {
         let read = |(at, raw): (usize, RawWindow)| {

@@ -33,7 +33,7 @@ impl ProcessMetrics {
             http_refused: IntCounterVec::new(
                 Opts::new(
                     "nessus_http_refused_total",
-                    "What was refused for want of room (connections, requests, answers) or of a valid token (identity)",
+                    "What was refused for want of room (connections, requests, answers) of a valid token (identity) or of a scope of it (scope)",
                 ),
                 &["what"],
             )?,
@@ -73,7 +73,8 @@ impl ProcessMetrics {
         self.http_answer_bytes.add(change);
     }
 
-    /// Counts what there was no room for (`connections`, `requests` or `answers`), or who had no valid token (`identity`).
+    /// Counts what there was no room for (`connections`, `requests` or `answers`), who had no valid token
+    /// (`identity`), and calls for which a token had no scope (`scope`).
     pub fn http_refused(&self, what: &str) {
         self.http_refused.with_label_values(&[what]).inc();
     }

@@ -52,6 +52,13 @@ impl Access {
         self.layers.iter().fold(ToolSet::ALL, |left, (_, tools)| left.and(*tools))
     }
 
+    /// The role that a tool asks for, where nothing but this keeps it from the caller.
+    pub(crate) fn lacks_role_for(&self, tool: &str) -> Option<Role> {
+        let mut missing = self.layers.iter().filter(|(_, tools)| !tools.has(tool)).map(|(layer, _)| *layer);
+        let is_role = missing.next() == Some(Layer::Role) && missing.next().is_none();
+        table::find(tool).filter(|_| is_role).map(|row| row.role)
+    }
+
     /// Refuses a tool that may not be used.
     ///
     /// # Errors

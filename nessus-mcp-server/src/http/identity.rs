@@ -1,5 +1,7 @@
 //! Who a request comes from. With tokens in the policy, each request must bring one; only `/health/live` and `/health/ready`,
-//! which tell nothing, are open to all.
+//! which tell nothing, and the metadata of OAuth are open to all.
+
+use std::sync::Arc;
 
 use axum::{
     extract::{Request, State},
@@ -10,19 +12,37 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nessus_mcp_lib::{
     ScanService,
     error::chain,
-    policy::{LOCAL, Principal, TokenError},
+    policy::{LOCAL, OAuth, OAuthError, Policy, Principal, Role, TokenError},
     time::{Clock as _, SystemClock},
 };
 use tracing::warn;
 
+use super::oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope};
 use crate::client_address::ThroughProxy;
+
+/// When to ask again while no token can be checked.
+const RETRY_AFTER_SECONDS: &str = "10";
 
 /// What identities are found by. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct Identities {
     service: ScanService,
+    verifier: Verifier,
     /// Whether other machines can connect: then nobody comes in without a token.
     is_exposed: bool,
+}
+
+/// Somebody who is known.
+struct Identified {
+    principal: Principal,
+    /// What more scopes would give, where the token is one of OAuth.
+    more: Option<StepUp>,
+}
+
+impl From<Principal> for Identified {
+    fn from(principal: Principal) -> Self {
+        Self { principal, more: None }
+    }
 }
 
 /// Why nobody is known to be there.
@@ -34,24 +54,51 @@ enum Refusal {
     Malformed,
     #[error(transparent)]
     Token(#[from] TokenError),
+    #[error(transparent)]
+    Jwt(#[from] JwtError),
+    #[error("{error}")]
+    Nobody {
+        error: OAuthError,
+        /// The scope that would give a role.
+        scope: Option<String>,
+    },
 }
 
 impl Identities {
     pub(crate) fn new(service: &ScanService, is_exposed: bool) -> Self {
-        Self { service: service.clone(), is_exposed }
+        Self { service: service.clone(), verifier: Verifier::default(), is_exposed }
     }
 
     /// `is_forwarded`: it came through a proxy, so from another machine, however near the proxy is.
-    fn identify(&self, headers: &HeaderMap, is_forwarded: bool) -> Result<Principal, Refusal> {
-        let policy = self.service.scope().policy();
-        let local =
-            policy.local_role().filter(|_| !self.is_exposed && !is_forwarded).map(|role| Principal::new(LOCAL, role));
+    async fn identify(&self, policy: &Policy, headers: &HeaderMap, is_forwarded: bool) -> Result<Identified, Refusal> {
+        let local = policy.local_role().filter(|_| !self.is_exposed && !is_forwarded);
+        let local = local.map(|role| Principal::new(LOCAL, role));
         Ok(match (bearer_token(headers), local) {
             // There is nothing to compare a token with.
-            (_, Some(local)) if policy.clients().is_empty() => local,
-            (Ok(None), local) => local.ok_or(Refusal::NoToken)?,
-            (token, _) => policy.authenticate(token?.unwrap_or_default(), SystemClock.now())?,
+            (_, Some(local)) if !policy.has_identities() => local.into(),
+            (Ok(None), local) => local.ok_or(Refusal::NoToken)?.into(),
+            (token, _) => self.by_token(policy, token?.unwrap_or_default()).await?,
         })
+    }
+
+    /// Whose token it is: that of a client, or one of the identity provider.
+    async fn by_token(&self, policy: &Policy, token: &str) -> Result<Identified, Refusal> {
+        let known = policy.authenticate(token, SystemClock.now());
+        let (Err(TokenError::Unknown), Some(oauth)) = (&known, policy.oauth().filter(|_| Verifier::is_like(token)))
+        else {
+            return Ok(known?.into());
+        };
+        let claims = self.verifier.check(token, oauth).await?;
+        match oauth.principal(&claims) {
+            Ok(principal) => {
+                let more = StepUp { oauth: Arc::clone(oauth), claims: Arc::new(claims) };
+                Ok(Identified { principal, more: Some(more) })
+            }
+            Err(error) => {
+                let scope = oauth.scope_for(Role::Read, &claims).map(str::to_owned);
+                Err(Refusal::Nobody { error, scope })
+            }
+        }
     }
 }
 
@@ -68,12 +115,18 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
 
 /// Puts the principal into the request's extensions, or answers 401.
 pub(super) async fn identify(State(identities): State<Identities>, mut request: Request, next: Next) -> Response {
-    if matches!(request.uri().path(), "/health/live" | "/health/ready") {
+    let path = request.uri().path();
+    if matches!(path, "/health/live" | "/health/ready") || path.starts_with(METADATA_PATH) {
         return next.run(request).await;
     }
-    match identities.identify(request.headers(), request.extensions().get::<ThroughProxy>().is_some()) {
-        Ok(principal) => {
+    let policy = identities.service.scope().policy();
+    let is_forwarded = request.extensions().get::<ThroughProxy>().is_some();
+    match identities.identify(&policy, request.headers(), is_forwarded).await {
+        Ok(Identified { principal, more }) => {
             request.extensions_mut().insert(principal);
+            if let Some(more) = more {
+                request.extensions_mut().insert(more);
+            }
             next.run(request).await
         }
         Err(refusal) => {
@@ -83,21 +136,32 @@ pub(super) async fn identify(State(identities): State<Identities>, mut request: 
                 "a request was refused: nobody is known by its token"
             );
             identities.service.metrics().process().http_refused("identity");
-            refuse(&refusal)
+            refuse(&refusal, policy.oauth().map(Arc::as_ref))
         }
     }
 }
 
 /// Says that a token is needed, and nothing of why the one that came is not taken. The request may not have been read to its
 /// end, so the connection is closed.
-fn refuse(refusal: &Refusal) -> Response {
-    let challenge = match refusal {
-        Refusal::NoToken => "Bearer realm=\"nessus-mcp\"",
-        Refusal::Malformed | Refusal::Token(_) => "Bearer realm=\"nessus-mcp\", error=\"invalid_token\"",
+fn refuse(refusal: &Refusal, oauth: Option<&OAuth>) -> Response {
+    let scopes = oauth.map(|oauth| oauth.scopes_supported.join(" "));
+    let unauthorized = |wrong| {
+        let challenge = challenge(oauth, wrong, scopes.as_deref());
+        let message = "a valid token is needed: `Authorization: Bearer TOKEN`\n";
+        (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], message).into_response()
     };
-    let message = "a valid token is needed: `Authorization: Bearer TOKEN`\n";
-    let mut response = (StatusCode::UNAUTHORIZED, message).into_response();
-    response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(challenge));
+    let mut response = match (refusal, oauth) {
+        // Not the client's fault: its token may be right, and it should not throw it away.
+        (Refusal::Jwt(JwtError::NoKeys), _) => {
+            let message = "no token can be checked now; try again soon\n";
+            (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], message).into_response()
+        }
+        (Refusal::Nobody { error: OAuthError::NoRole { .. }, scope }, Some(oauth)) => {
+            insufficient_scope(oauth, scope.as_deref())
+        }
+        (Refusal::NoToken, _) => unauthorized(Wrong::NoToken),
+        _ => unauthorized(Wrong::InvalidToken),
+    };
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }

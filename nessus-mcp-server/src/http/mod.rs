@@ -1,10 +1,11 @@
-//! The HTTP API: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`.
+//! The HTTP API: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`, and the metadata of OAuth.
 
 mod bodies;
 mod connections;
 mod health;
 mod host;
 mod identity;
+mod oauth;
 mod timeout_stream;
 mod trace;
 
@@ -46,15 +47,23 @@ pub(crate) fn router(app: &App, door: &Door, streams: &CancellationToken) -> Rou
         .with_cancellation_token(streams.child_token());
     // Over HTTP each request brings its principal.
     let tools = ScanTools::new(app, None, door.offered);
+    let for_scopes = tools.clone();
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
     let bodies = Bodies::new(door.client_timeout, app.service.metrics());
+    let mcp =
+        Router::new().route_service("/mcp", mcp).layer(middleware::from_fn_with_state(for_scopes, oauth::step_up));
+    let metadata = Router::new()
+        .route(oauth::METADATA_PATH, get(oauth::metadata))
+        .route(&format!("{}/{{*path}}", oauth::METADATA_PATH), get(oauth::metadata))
+        .with_state(app.service.clone());
     Router::new()
         .route("/health", get(health::health))
         .route("/health/live", get(health::live))
         .route("/health/ready", get(health::ready))
         .route("/metrics", get(health::metrics))
         .with_state(app.clone())
-        .route_service("/mcp", mcp)
+        .merge(metadata)
+        .merge(mcp)
         .layer(middleware::from_fn_with_state(bodies, bodies::bounded))
         .layer(middleware::from_fn_with_state(door.identities.clone(), identity::identify))
         .layer(middleware::from_fn(trace::trace))

@@ -15,6 +15,7 @@ mod views;
 
 use std::sync::Arc;
 
+use http::HeaderMap;
 use nessus_mcp_lib::{
     ScanService,
     error::excerpt,
@@ -105,6 +106,18 @@ impl ScanTools {
             Implementation::new(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION")).with_title("Nessus scans"),
         )
         .with_instructions(instructions::for_tools(tools))
+    }
+
+    /// The role that the tool of this name asks for, where nothing but this keeps it from who calls with these headers.
+    pub(crate) fn lacking_role(&self, headers: &HeaderMap, caller: Principal, tool: &str) -> Option<Role> {
+        let chosen = access::chosen_by(headers).ok()?;
+        let access = Access::new(&self.service, caller, self.offered, chosen);
+        access.lacks_role_for(scan_schemas::name_of_today(tool))
+    }
+
+    /// Counts a call that was refused for want of a scope.
+    pub(crate) fn refused_for_scope(&self) {
+        self.service.metrics().process().http_refused("scope");
     }
 
     /// The methods that are tools, as they stand in their files.

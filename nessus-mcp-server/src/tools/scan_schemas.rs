@@ -36,6 +36,11 @@ pub(super) fn fit(tool: &mut Tool) {
     tool.input_schema = Arc::new(schema);
 }
 
+/// The name of a tool that asks for the same role.
+pub(super) fn name_of_today(tool: &str) -> &str {
+    if tool == OLDER_NAME { "run_trusted_scan" } else { tool }
+}
+
 /// Makes a call by an older name one by the name of today, so that whatever is said of the tool holds for both. `Some` holds the
 /// refusal of a call that does not say which tool it means.
 pub(super) fn by_name_of_today(request: &mut CallToolRequestParams) -> Option<CallToolResult> {
