@@ -17,4 +17,5 @@ mod rights;
 mod scans;
 mod scope;
 mod secrets;
+mod traces;
 mod unread;

@@ -58,7 +58,11 @@ fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationTok
         .layer(middleware::from_fn_with_state(door.hosts.clone(), host::check))
 }
 
-fn mcp(app: &App, offered: ToolSet, streams: &CancellationToken) -> StreamableHttpService<ScanTools, LocalSessionManager> {
+fn mcp(
+    app: &App,
+    offered: ToolSet,
+    streams: &CancellationToken,
+) -> StreamableHttpService<ScanTools, LocalSessionManager> {
     let config = StreamableHttpServerConfig::default()
         // Stateless: a session would be lost with the process, and its idle timeout would end tools that take long.
         .with_legacy_session_mode(false)
