@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod app;
 mod args;
+mod bind;
 mod client_address;
 mod completion;
 mod demo;
@@ -17,6 +18,7 @@ mod serve;
 mod stdio;
 mod tls;
 mod tools;
+mod trace;
 mod user;
 
 use std::process::ExitCode;

@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod attacks;
 mod bad_input;
 mod choice;
 mod connections;
@@ -23,4 +24,5 @@ mod resources;
 mod scans;
 mod sizes;
 mod tools;
+mod traces;
 mod visibility;
