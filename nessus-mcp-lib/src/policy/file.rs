@@ -312,14 +312,16 @@ mod tests {
             "{policy:?}"
         );
         assert!(policy.max_hosts_per_day().is_some(), "{policy:?}");
-        assert!(policy.local.is_some() && policy.clients().len() == 1, "{policy:?}");
+        assert!(policy.local.is_some() && policy.clients().len() == 2, "{policy:?}");
         let rights = &policy.clients()[0].rights;
         let lists = [&rights.scan_types, &rights.templates, &rights.policies, &rights.credentials];
         assert!(rights.pools.is_some() && lists.iter().all(|list| list.is_some()) && rights.inline_logins.is_some());
         assert!(rights.targets.allow.is_some() && !rights.targets.deny.is_empty(), "{rights:?}");
         let limits = [rights.max_scans_at_once, rights.max_scans_per_day, rights.max_hosts_per_day];
         assert!(limits.iter().all(Option::is_some), "{rights:?}");
-        assert!(!policy.windows.0.is_empty() && policy.oauth().is_some(), "{policy:?}");
+        assert!(policy.clients()[1].approval_key.is_some() && !policy.clients()[1].also.is_empty(), "{policy:?}");
+        assert!(!policy.windows.0.is_empty() && policy.approval_rules().count() > 0, "{policy:?}");
+        assert!(policy.oauth().is_some(), "{policy:?}");
         assert_eq!(policy.mode, PolicyMode::DryRun);
     }
 

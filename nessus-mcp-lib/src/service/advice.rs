@@ -40,6 +40,15 @@ const TABLE: &[(&[&str], &str)] = &[
         &["cancelled"],
         "The scan was cancelled on request. What it had found is kept; submit it again to scan everything.",
     ),
+    (
+        &["approval_denied"],
+        "A person has not agreed to the scan; the message has the reason. Tell your user, and do not submit it again unchanged.",
+    ),
+    (
+        &["approval_expired"],
+        "Nobody agreed to the scan in time, or it did not begin in time after that. Tell your user; if the scan is still wanted, \
+         submit it again and let a person know who decides with `nessus-admin approvals`.",
+    ),
     (&["duplicate_request"], "The same request became another task, which the message names. Use that one."),
     (
         &["scan_vanished", "ambiguous_scan"],
