@@ -357,6 +357,20 @@ fn a_policy_is_checked_and_says_what_it_decides() {
         ),
         "{told}"
     );
+    let of_client = format!(
+        "{policy}clients: [{{name: lab, role: scan, token_sha256: {:064x}, targets: [10.2.0.0/16], templates: [basic], \
+         max_scans_at_once: 3}}]\n",
+        7
+    );
+    let told = data(check(&of_client, &["--client", "lab", "--targets", "10.2.0.1"]));
+    let (_, told) = told.split_once('\n').unwrap();
+    let expected = "`lab`: targets: 10.2.0.0/16\n`lab`: templates: basic\n`lab`: policies: none\n\
+                    `lab`: max_scans_at_once: 3\naccepted: 1 host: 10.2.0.1\n";
+    assert_eq!(told, expected);
+    let refused = check(&of_client, &["--client", "lab", "--targets", "10.3.0.1"]);
+    assert!(refused.stderr.contains("not wholly inside what `targets` of `lab` has"), "{refused:?}");
+    let unknown = check(&of_client, &["--client", "lob"]);
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("no client `lob`; its clients are: lab"), "{unknown:?}");
     let window = |days: &str| format!("windows: [{{allowed: [{{days: [{days}]}}], time_zone: UTC, at_end: pause}}]\n");
     let open = data(check(&window("mon-sun"), &[]));
     assert!(open.ends_with("\nopen: allowed mon-sun (UTC), at_end pause\n"), "{open}");

@@ -235,6 +235,10 @@ pub(crate) struct PolicyCheckArgs {
     /// The targets of a scan; host names are looked up as this machine does
     #[arg(long, value_name = "TARGETS")]
     pub(crate) targets: Option<String>,
+
+    /// A client of the policy: say what it may scan, and decide about the targets for it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) client: Option<String>,
 }
 
 /// Options of `queue rebind`.

@@ -103,7 +103,7 @@ async fn two_servers_never_pass_a_limit_together(queue: Option<&str>, lose: impl
         site.completed(&task, &[&worker]).await;
     }
     let refused = guarded.submit("192.0.2.54").await.unwrap_err();
-    assert!(refused.contains("`lab` has submitted 7 scans on") && refused.contains("try again at"), "{refused}");
+    assert!(refused.contains("`lab` has submitted 7 scans on"), "{refused}");
     site.each_scan_ran_once(8);
 }
 

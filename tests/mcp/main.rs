@@ -21,6 +21,7 @@ mod policies;
 mod progress;
 mod questions;
 mod resources;
+mod rights;
 mod scans;
 mod sizes;
 mod tools;

@@ -148,8 +148,8 @@ fn limit_message(
     let day = until.map(|(day, _)| day.as_str()).unwrap_or_default();
     match limit {
         Limit::ScansAtOnce => {
-            let used = counted(used, "scan", "scans");
-            format!("`{client}` has {used} that have not ended, and may have {most} at once (`{limit}`)")
+            let used = counted(used, "scan that has", "scans that have");
+            format!("`{client}` has {used} not ended, and may have {most} at once (`{limit}`)")
         }
         Limit::ScansPerDay => {
             let used = counted(used, "scan", "scans");

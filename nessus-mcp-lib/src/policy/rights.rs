@@ -123,6 +123,28 @@ impl Rights {
         }
     }
 
+    /// What it restricts of scans, by the keys of `policy.yaml`: a line for each that has an effect.
+    pub fn restrictions(&self) -> Vec<String> {
+        let list = |key: &str, names: Option<Vec<String>>| {
+            let names = names?;
+            Some(format!("{key}: {}", if names.is_empty() { "none".to_owned() } else { names.join(", ") }))
+        };
+        let (allow, deny) = self.targets.texts();
+        let policies = self.policies.clone().or_else(|| self.templates.as_ref().map(|_| Vec::new()));
+        let lists = [
+            list("pools", self.pools.as_ref().map(|pools| pools.iter().map(PoolName::to_string).collect())),
+            list("targets", allow),
+            list("deny_targets", deny),
+            list("scan_types", self.scan_types.clone()),
+            list("templates", self.templates.clone()),
+            list("policies", policies),
+            list("credentials", self.credentials.clone()),
+            (!self.allows_inline_logins()).then(|| "inline_logins: false".to_owned()),
+        ];
+        let limits = Limit::ALL.into_iter().map(|limit| Some(format!("{limit}: {}", self.most(limit)?)));
+        lists.into_iter().chain(limits).flatten().collect()
+    }
+
     /// Whether it may use this pool, and know that it is there.
     pub fn allows_pool(&self, pool: &PoolName) -> bool {
         self.pools.as_ref().is_none_or(|pools| pools.contains(pool))

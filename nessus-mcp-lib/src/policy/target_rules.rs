@@ -91,6 +91,13 @@ impl TargetRules {
         }
     }
 
+    /// The entries of `allow`, if it is there, and of `deny`, if it has any, as they stand in the file.
+    pub(super) fn texts(&self) -> (Option<Vec<String>>, Option<Vec<String>>) {
+        let texts = |rules: &[TargetRule]| rules.iter().map(|rule| rule.text.clone()).collect::<Vec<_>>();
+        let deny = Some(texts(&self.deny)).filter(|deny| !deny.is_empty());
+        (self.allow.as_ref().map(|allow| texts(&allow.entries)), deny)
+    }
+
     /// What messages call the list `allow`.
     pub(super) fn allow_name(&self) -> String {
         self.name_of("allow", "targets")
