@@ -65,6 +65,9 @@ pub(crate) struct BindArgs {
     /// The address to listen on; other than loopback only with `clients` in policy.yaml
     #[arg(long, env = "MCP_BIND", default_value_t = format!("127.0.0.1:{DEFAULT_PORT}"), value_name = "ADDRESS")]
     pub(crate) mcp_bind: String,
+    /// Serve /health and /metrics at this address instead, for operators
+    #[arg(long, env = "ADMIN_BIND", value_name = "ADDRESS")]
+    pub(crate) admin_bind: Option<String>,
     /// Further host names, comma separated, that clients may send in `Host`; loopback names are always allowed
     #[arg(long, env = "MCP_ALLOWED_HOSTS", value_name = "HOSTS")]
     pub(crate) mcp_allowed_hosts: Option<String>,
@@ -75,6 +78,9 @@ pub(crate) struct BindArgs {
     /// a unit)
     #[arg(long, env = "MCP_CLIENT_TIMEOUT_SECONDS", default_value_t = CLIENT_TIMEOUT.as_secs().to_string(), value_name = "TIME")]
     pub(crate) mcp_client_timeout_seconds: String,
+    /// How many requests of one client are worked on at once; more wait, and those beyond are refused
+    #[arg(long, env = "MCP_MAX_REQUESTS_PER_CLIENT", default_value_t = REQUESTS_PER_CLIENT.to_string(), value_name = "N")]
+    pub(crate) mcp_max_requests_per_client: String,
 }
 
 /// The certificate of the server.
@@ -141,6 +147,9 @@ pub(crate) const DEFAULT_PORT: u16 = 8835;
 
 /// How long a client may by default take to send a request, stay idle between two, or leave an answer unread.
 pub(crate) const CLIENT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How many requests of one client are by default worked on at once.
+pub(crate) const REQUESTS_PER_CLIENT: usize = 64;
 
 #[derive(Debug, Args)]
 pub(crate) struct Stdio {

@@ -20,6 +20,16 @@ const MARKS_OF_PROXIES: [HeaderName; 4] =
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct ClientAddress(pub(crate) IpAddr);
 
+impl ClientAddress {
+    /// The address, or the network of an IPv6 address: whoever has one of its addresses has them all.
+    pub(crate) fn network(self) -> IpAddr {
+        match self.0 {
+            IpAddr::V4(_) => self.0,
+            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !u128::from(u64::MAX)).into(),
+        }
+    }
+}
+
 /// An extension of a request that came through a proxy.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ThroughProxy;

@@ -25,11 +25,11 @@ use tokio::net::TcpListener;
 use crate::{
     access::ToolSet,
     app::App,
-    args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo},
+    args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo, REQUESTS_PER_CLIENT},
+    bind::{Bind, BindError, MCP_BIND},
     client_address::TrustedProxies,
-    http::{AllowedHosts, Door, Identities},
-    output,
-    serve::{self, BindError},
+    http::{AllowedHosts, Door, Identities, Routes},
+    output, serve,
 };
 
 /// How long a mock scan takes.
@@ -57,9 +57,17 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     let server = {
         let app = app.clone();
         let identities = Identities::new(&app.service, false);
-        let (proxies, offered) = (TrustedProxies::default(), ToolSet::ALL);
-        let door = Door { hosts, identities, client_timeout: CLIENT_TIMEOUT, tls: None, proxies, offered };
-        tokio::spawn(async move { serve::until_stopped(&app, listener, door).await })
+        let door = Door {
+            routes: Routes::Everything,
+            hosts,
+            identities,
+            client_timeout: CLIENT_TIMEOUT,
+            requests_per_client: REQUESTS_PER_CLIENT,
+            tls: None,
+            proxies: TrustedProxies::default(),
+            offered: ToolSet::ALL,
+        };
+        tokio::spawn(async move { serve::until_stopped(&app, vec![(listener, door)]).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));
     output::line(format!("Data: {}\n", data_dir.display()));
@@ -93,12 +101,13 @@ async fn listen(address: Option<SocketAddr>) -> Result<TcpListener, Failure> {
         if !address.ip().is_loopback() {
             return Err(Failure::new("the demo listens on loopback only"));
         }
-        return Ok(serve::listen(address).await?);
+        return Ok(Bind::new(MCP_BIND, address).listen().await?);
     }
-    match serve::listen(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_PORT))).await {
+    let local = |port| Bind::new(MCP_BIND, (Ipv4Addr::LOCALHOST, port).into());
+    match local(DEFAULT_PORT).listen().await {
         Ok(listener) => Ok(listener),
         Err(BindError { source, .. }) if source.kind() == std::io::ErrorKind::AddrInUse => {
-            Ok(serve::listen((Ipv4Addr::LOCALHOST, 0).into()).await?)
+            Ok(local(0).listen().await?)
         }
         Err(error) => Err(error.into()),
     }

@@ -4,6 +4,7 @@ mod access;
 mod answer;
 mod app;
 mod args;
+mod bind;
 mod client_address;
 mod completion;
 mod demo;

@@ -1,14 +1,14 @@
 //! `serve`: serves MCP over HTTP until the process is told to stop.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{iter, time::Duration};
 
 use nessus_mcp_lib::{
     ScanService, Worker,
     config::ConfigError,
-    error::{Classified, ErrorKind, Failure},
+    error::Failure,
     time::{DurationUnit, parse_duration},
 };
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
@@ -16,8 +16,9 @@ use crate::{
     access,
     app::App,
     args::Serve,
+    bind::{ADMIN_BIND, Bind, MCP_BIND},
     client_address::TrustedProxies,
-    http::{self, AllowedHosts, Door, Identities},
+    http::{self, AllowedHosts, Door, Identities, MOST_REQUESTS, Routes},
     output,
 };
 
@@ -28,10 +29,12 @@ const DRAIN_WAIT: Duration = Duration::from_secs(3);
 /// Runs the command.
 pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
-    let address = parse_address(&command.bind.mcp_bind)?;
+    let bind = Bind::parse(MCP_BIND, &command.bind.mcp_bind)?;
+    let admin_bind = command.bind.admin_bind.as_deref().map(|text| Bind::parse(ADMIN_BIND, text)).transpose()?;
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref())?;
     let proxies = TrustedProxies::new(command.bind.trusted_proxies.as_deref())?;
-    let timeout = parse_client_timeout(&command.bind.mcp_client_timeout_seconds)?;
+    let requests_per_client = parse_requests_per_client(&command.bind.mcp_max_requests_per_client)?;
+    let client_timeout = parse_client_timeout(&command.bind.mcp_client_timeout_seconds)?;
     let offered = command.tools.offered()?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
@@ -39,13 +42,19 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
     let scope = ScanService::load_scope(&settings).await?.checked_by(access::check)?;
-    let is_exposed = check_exposure(address, scope.policy().has_identities())?;
+    for bind in iter::once(&bind).chain(&admin_bind) {
+        bind.check_exposure(scope.policy().has_identities())?;
+    }
     let tls = command.tls.load()?;
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
     // Before anything is made: a start that fails leaves no data directory.
-    let listener = listen(address).await?;
+    let listener = bind.listen().await?;
+    let admin = match admin_bind {
+        Some(bind) => Some((bind, bind.listen().await?)),
+        None => None,
+    };
     let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
     app.stop_on_signal()?;
     app.reload_on_signal(tls.clone())?;
@@ -59,18 +68,32 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
             app.watch_scanners(interval);
         }
     }
-    if is_exposed && tls.is_none() {
+    if tls.is_none() && iter::once(&bind).chain(&admin_bind).any(Bind::is_exposed) {
         warn!(
             "other machines may connect, and tokens travel in clear text: set TLS_CERT and TLS_KEY, or put a proxy with TLS in front"
         );
     }
-    // With port 0 this line is the only way to know the port.
+    // With port 0 these lines are the only way to know the ports.
     let scheme = if tls.is_some() { "https" } else { "http" };
     output::line(format!("listening on {scheme}://{}/mcp", listener.local_addr()?));
-    let identities = Identities::new(&app.service, is_exposed);
-    let hosts = hosts.with_address(address.ip());
-    let door = Door { hosts, identities, client_timeout: timeout, tls, proxies, offered };
-    until_stopped(&app, listener, door).await?;
+    let door = |bind: Bind, routes| Door {
+        routes,
+        hosts: hosts.clone().with_address(bind.ip()),
+        identities: Identities::new(&app.service, bind.is_exposed()),
+        client_timeout,
+        requests_per_client,
+        tls: tls.clone(),
+        proxies: proxies.clone(),
+        offered,
+    };
+    let mut addresses = Vec::new();
+    if let Some((bind, listener)) = admin {
+        output::line(format!("metrics and health on {scheme}://{}", listener.local_addr()?));
+        addresses.push((listener, door(bind, Routes::Administration)));
+    }
+    let routes = if addresses.is_empty() { Routes::Everything } else { Routes::Mcp };
+    addresses.push((listener, door(bind, routes)));
+    until_stopped(&app, addresses).await?;
     match worker {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,
@@ -78,24 +101,12 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     Ok(())
 }
 
-fn parse_address(text: &str) -> Result<SocketAddr, ConfigError> {
-    let text = text.replace("localhost:", "127.0.0.1:");
-    text.parse().map_err(|_| bad_address("must be an address and a port, such as 127.0.0.1:8835"))
-}
-
-/// Whether other machines can connect to an address. Then there must be tokens.
-fn check_exposure(address: SocketAddr, has_tokens: bool) -> Result<bool, ConfigError> {
-    let is_exposed = !address.ip().is_loopback();
-    if is_exposed && !has_tokens {
-        return Err(bad_address(
-            "must be a loopback address: other machines may connect only with tokens, of `clients` or `oauth` in policy.yaml",
-        ));
-    }
-    Ok(is_exposed)
-}
-
-fn bad_address(message: &str) -> ConfigError {
-    ConfigError::Setting { name: "MCP_BIND".to_owned(), message: message.to_owned() }
+fn parse_requests_per_client(text: &str) -> Result<usize, ConfigError> {
+    let requests = text.parse().ok().filter(|requests| (1..=MOST_REQUESTS).contains(requests));
+    requests.ok_or_else(|| ConfigError::Setting {
+        name: "MCP_MAX_REQUESTS_PER_CLIENT".to_owned(),
+        message: format!("must be from 1 to {MOST_REQUESTS}"),
+    })
 }
 
 fn parse_client_timeout(text: &str) -> Result<Duration, ConfigError> {
@@ -108,82 +119,30 @@ fn parse_client_timeout(text: &str) -> Result<Duration, ConfigError> {
     Ok(timeout)
 }
 
-/// The server cannot listen on an address.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot listen on {address}: {source}")]
-pub(crate) struct BindError {
-    address: SocketAddr,
-    pub(crate) source: std::io::Error,
-}
-
-impl Classified for BindError {
-    fn code(&self) -> &'static str {
-        "cannot_listen"
-    }
-
-    fn kind(&self) -> ErrorKind {
-        ErrorKind::Unavailable
-    }
-
-    fn hint(&self) -> Option<String> {
-        let hint = match self.source.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                "another process listens there; stop it, or choose another address with `--mcp-bind`"
-            }
-            _ => "choose another address with `--mcp-bind`",
-        };
-        Some(hint.to_owned())
-    }
-}
-
-/// Listens on an address.
-pub(crate) async fn listen(address: SocketAddr) -> Result<TcpListener, BindError> {
-    TcpListener::bind(address).await.map_err(|source| BindError { address, source })
-}
-
-/// Serves until `app.stop` is cancelled. Then waits for open requests to end, and closes what is still open.
-pub(crate) async fn until_stopped(app: &App, listener: TcpListener, door: Door) -> Result<(), Failure> {
-    info!(address = %listener.local_addr()?, "serving");
+/// Serves at these addresses until `app.stop` is cancelled. Then waits for open requests to end, and closes what is still open.
+pub(crate) async fn until_stopped(app: &App, addresses: Vec<(TcpListener, Door)>) -> Result<(), Failure> {
     let streams = CancellationToken::new();
-    let router = http::router(app, &door, &streams);
-    let metrics = Arc::clone(app.service.metrics());
-    let mut serving = tokio::spawn(http::serve(listener, router, door, metrics, app.stop.clone()));
+    let mut serving = JoinSet::new();
+    for (listener, door) in addresses {
+        info!(address = %listener.local_addr()?, routes = ?door.routes, "serving");
+        serving.spawn(http::serve(app.clone(), listener, door, streams.clone()));
+    }
     tokio::select! {
-        ended = &mut serving => return ended.map_err(|failed| Failure::new(failed.to_string())),
+        Some(ended) = serving.join_next() => return ended.map_err(|failed| Failure::new(failed.to_string())),
         () = app.stop.cancelled() => {}
     }
-    if tokio::time::timeout(DRAIN_WAIT, &mut serving).await.is_ok() {
+    if tokio::time::timeout(DRAIN_WAIT, all_ended(&mut serving)).await.is_ok() {
         return Ok(());
     }
     // Streams and half-sent requests do not end by themselves.
     streams.cancel();
-    if tokio::time::timeout(DRAIN_WAIT, &mut serving).await.is_err() {
+    if tokio::time::timeout(DRAIN_WAIT, all_ended(&mut serving)).await.is_err() {
         warn!("connections were closed before their requests had ended");
-        serving.abort();
+        serving.abort_all();
     }
     Ok(())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn other_machines_may_connect_only_with_tokens() {
-        let check = |address: &str, has_tokens| check_exposure(address.parse().unwrap(), has_tokens).ok();
-        assert_eq!((check("127.0.0.1:1", false), check("[::1]:1", true)), (Some(false), Some(false)));
-        for address in ["0.0.0.0:8835", "[::]:8835", "192.0.2.1:8835", "[::ffff:127.0.0.1]:1"] {
-            assert_eq!((check(address, false), check(address, true)), (None, Some(true)), "{address}");
-        }
-    }
-
-    #[test]
-    fn an_address_has_a_port() {
-        for text in ["127.0.0.1:0", "localhost:8835", "[::1]:8835", "0.0.0.0:8835"] {
-            assert!(parse_address(text).is_ok(), "{text}");
-        }
-        for text in ["192.0.2.1", "8835", ""] {
-            assert!(parse_address(text).is_err(), "{text}");
-        }
-    }
+async fn all_ended(serving: &mut JoinSet<()>) {
+    while serving.join_next().await.is_some() {}
 }

@@ -282,11 +282,19 @@ fn other_machines_come_in_only_where_there_are_tokens() {
         let binary = Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server"));
         deployment.program(binary, &["serve"]).args(["--mcp-bind", "0.0.0.0:0"]).args(arguments).run()
     };
+    let other = |arguments: &[&str]| {
+        let binary = Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server"));
+        deployment.program(binary, &["serve"]).args(arguments).run()
+    };
     write(deployment.path("policy.yaml"), "deny: [10.0.0.1]\n");
     for arguments in [&[][..], &["--policy-config", "policy.yaml"]] {
         let ended = server(arguments);
         assert_eq!(ended.code, Some(78), "{ended:?}");
         assert!(ended.stderr.contains("`MCP_BIND` must be a loopback address: other machines"), "{ended:?}");
+        let of_administration = [&["--mcp-bind", "127.0.0.1:0", "--admin-bind", "0.0.0.0:0"], arguments].concat();
+        let ended = other(&of_administration);
+        assert_eq!(ended.code, Some(78), "{ended:?}");
+        assert!(ended.stderr.contains("`ADMIN_BIND` must be a loopback address: other machines"), "{ended:?}");
     }
     write(deployment.path("policy.yaml"), format!("clients:\n{}", entry("a", "read", &new_token(), "")));
     write(deployment.path("cert.pem"), "nothing");
@@ -327,6 +335,19 @@ async fn a_role_decides_which_prompts_there_are() {
         let fields = ask(token, "resources/read", json!({ "uri": "nessus://schema/fields" })).await;
         assert!(fields["result"].is_object(), "{fields}");
     }
+}
+
+/// The address of the metrics asks for a token as the other does.
+#[tokio::test]
+async fn metrics_are_for_clients_at_an_address_of_their_own_too() {
+    let guarded = Guarded::start_with("", |program| program.args(["--admin-bind", "127.0.0.1:0"]));
+    let metrics = format!("{}/metrics", guarded.fixture.administration());
+    let ask = async |token: Option<&Secret>| {
+        let request = reqwest::Client::new().get(&metrics);
+        let request = token.into_iter().fold(request, |request, token| request.bearer_auth(token.expose()));
+        request.send().await.unwrap().status().as_u16()
+    };
+    assert_eq!((ask(None).await, ask(Some(&guarded.expired)).await, ask(Some(&guarded.reader)).await), (401, 401, 200));
 }
 
 /// Whoever comes through a proxy on this machine is not on this machine.

@@ -21,35 +21,6 @@ fn to_the_end(mut stream: TcpStream) -> String {
     String::from_utf8(answer).unwrap()
 }
 
-/// They get half of the files that the process may open, and scans are accepted and run with the other half.
-#[tokio::test]
-async fn half_sent_requests_leave_files_for_scans() {
-    let fixture = Fixture::start_with(|server| server.with_open_files(128).env("MCP_CLIENT_TIMEOUT_SECONDS", "1h"));
-    // The client keeps this connection.
-    assert_eq!(fixture.get("/health/live").send().await.unwrap().text().await.unwrap(), "live\n");
-    let half = format!("GET /health HTTP/1.1\r\nHost: {}\r\n", fixture.address());
-    // One of the 64 is the client's.
-    let held: Vec<_> = (0..63).map(|_| fixture.raw(&half)).collect();
-    // Some hear it at once, others when they have sent what they began.
-    let refused: Vec<_> = (0..100).map(|_| fixture.raw(&half)).collect();
-    for refused in refused {
-        let answer = to_the_end(refused);
-        assert!(answer.starts_with("HTTP/1.1 503 ") && answer.contains("\r\nretry-after: 1\r\n"), "{answer}");
-        assert!(answer.contains("\r\nconnection: close\r\n") && answer.contains("too many connections"), "{answer}");
-    }
-    let task = fixture.submit(json!({ "targets": "192.0.2.1", "name": "beside", "scanner_pool": "lab" })).await;
-    fixture.wait_for(&task, "completed").await;
-    assert_eq!(fixture.metric("nessus_http_connections").await, 64);
-    assert_eq!(fixture.metric("nessus_http_refused_total{what=\"connections\"}").await, 100);
-    drop(held);
-    until("their places are free", &[&fixture.server.process], async || {
-        (fixture.metric("nessus_http_connections").await == 1).then_some(())
-    })
-    .await;
-    let one_more = format!("GET /health/live HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", fixture.address());
-    assert!(to_the_end(fixture.raw(&one_more)).starts_with("HTTP/1.1 200 "));
-}
-
 /// Whoever does not go on loses the connection, at whatever place.
 #[test]
 fn clients_that_stand_still_are_cut_off() {

@@ -145,3 +145,34 @@ async fn malformed_requests_are_protocol_errors() {
     assert_eq!(fixture.get("/nothing").send().await.unwrap().status(), 404);
     assert_eq!(fixture.get("/health/live").send().await.unwrap().status(), 200);
 }
+
+/// Operators have a door of their own, and what it shows is not shown at the other.
+#[tokio::test]
+async fn metrics_and_health_have_an_address_of_their_own() {
+    let fixture = Fixture::start_with(|server| server.args(["--admin-bind", "127.0.0.1:0"]));
+    let administration = fixture.administration();
+    let status = async |url: &str, path: &str, host: &str| {
+        let request = reqwest::Client::new().get(format!("{url}{path}")).header("host", host);
+        request.send().await.unwrap().status().as_u16()
+    };
+    for (path, main, admin) in
+        [("/health/live", 200, 200), ("/health/ready", 200, 200), ("/metrics", 404, 200), ("/health", 404, 0)]
+    {
+        assert_eq!(status(fixture.server.url(), path, "localhost").await, main, "{path}");
+        // The disk of the machine may be nearly full, and the report says so.
+        let answer = status(&administration, path, "localhost").await;
+        assert!(answer == admin || (admin == 0 && [200, 503].contains(&answer)), "{path}: {answer}");
+        assert_eq!(status(&administration, path, "evil.example").await, 403, "{path}");
+    }
+    let request = fixture.request("ping", json!({})).build().unwrap();
+    let mut at_the_other = request.try_clone().unwrap();
+    *at_the_other.url_mut() = format!("{administration}/mcp").parse().unwrap();
+    assert_eq!(reqwest::Client::new().execute(at_the_other).await.unwrap().status(), 404);
+    assert_eq!(reqwest::Client::new().execute(request).await.unwrap().status(), 200);
+    fixture
+        .wait_for(
+            &fixture.submit(json!({ "targets": "192.0.2.1", "name": "x", "scanner_pool": "lab" })).await,
+            "completed",
+        )
+        .await;
+}

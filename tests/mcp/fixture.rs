@@ -96,6 +96,13 @@ impl Fixture {
         self.server.url().strip_prefix("http://").unwrap()
     }
 
+    /// Where a server with an address for its metrics shows them.
+    pub(crate) fn administration(&self) -> String {
+        self.server.process.wait_for_line("the address of the metrics", |line| {
+            line.strip_prefix("metrics and health on ").map(str::to_owned)
+        })
+    }
+
     /// The value of a metric; 0 where nothing was counted yet.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text = self.get("/metrics").send().await.unwrap().text().await.unwrap();

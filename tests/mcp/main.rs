@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod attacks;
 mod bad_input;
 mod choice;
 mod connections;

@@ -8,6 +8,7 @@ pub struct ProcessMetrics {
     log_lines_dropped: IntCounter,
     clock_offset: Gauge,
     http_connections: IntGauge,
+    http_requests: IntGauge,
     http_answer_bytes: IntGauge,
     http_refused: IntCounterVec,
     audit_failures: IntCounter,
@@ -26,6 +27,7 @@ impl ProcessMetrics {
                 "How far the clock of this worker is ahead of the queue's; beyond a minute it ends no scan for its time",
             )?,
             http_connections: IntGauge::new("nessus_http_connections", "Connections that clients have open")?,
+            http_requests: IntGauge::new("nessus_http_requests", "Requests that are worked on, or wait for a place")?,
             http_answer_bytes: IntGauge::new(
                 "nessus_http_answer_bytes",
                 "Bytes of large answers that are not written to their clients yet",
@@ -33,7 +35,7 @@ impl ProcessMetrics {
             http_refused: IntCounterVec::new(
                 Opts::new(
                     "nessus_http_refused_total",
-                    "What was refused for want of room (connections, requests, answers) of a valid token (identity) or of a scope of it (scope)",
+                    "What was refused for want of room or time, of a valid token (identity) or of a scope of it (scope)",
                 ),
                 &["what"],
             )?,
@@ -52,6 +54,7 @@ impl ProcessMetrics {
         registry.register(Box::new(metrics.log_lines_dropped.clone()))?;
         registry.register(Box::new(metrics.clock_offset.clone()))?;
         registry.register(Box::new(metrics.http_connections.clone()))?;
+        registry.register(Box::new(metrics.http_requests.clone()))?;
         registry.register(Box::new(metrics.http_answer_bytes.clone()))?;
         registry.register(Box::new(metrics.http_refused.clone()))?;
         registry.register(Box::new(metrics.audit_failures.clone()))?;
@@ -68,14 +71,19 @@ impl ProcessMetrics {
         self.http_connections.add(change);
     }
 
+    /// So many requests came in, or ended where it is negative.
+    pub fn add_http_requests(&self, change: i64) {
+        self.http_requests.add(change);
+    }
+
     /// So many bytes of large answers wait to be written, or do so no more where it is negative.
     pub fn add_http_answer_bytes(&self, change: i64) {
         self.http_answer_bytes.add(change);
     }
 
-    /// Counts what there was no room for (`connections`, `requests` or `answers`), who had no valid token
-    /// (`identity`), and calls for which a token had no scope (`scope`).
-    pub fn http_refused(&self, what: &str) {
+    /// Counts what there was no room or time for, who had no valid token (`identity`), and calls for which a token had no scope
+    /// (`scope`).
+    pub fn http_refused(&self, what: &'static str) {
         self.http_refused.with_label_values(&[what]).inc();
     }
 

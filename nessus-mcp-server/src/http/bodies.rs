@@ -4,7 +4,7 @@
 //! closed. Once large answers fill their limit, further ones are refused: otherwise clients that never read could fill the
 //! memory.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -15,12 +15,15 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, LengthLimitError};
 use nessus_mcp_lib::telemetry::Metrics;
 use rmcp::model::CallToolResult;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::refusals::Refusals;
+use crate::client_address::ClientAddress;
 
 /// The largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
@@ -40,26 +43,37 @@ pub(super) struct Bodies {
     requests: Arc<Semaphore>,
     answers: Arc<Semaphore>,
     read_timeout: Duration,
-    metrics: Arc<Metrics>,
+    refusals: Refusals,
 }
 
 impl Bodies {
     /// A request must arrive within `read_timeout`.
-    pub(super) fn new(read_timeout: Duration, metrics: &Arc<Metrics>) -> Self {
+    pub(super) fn new(read_timeout: Duration, refusals: &Refusals) -> Self {
         Self {
             requests: Arc::new(Semaphore::new(MAX_REQUESTS_IN_FLIGHT)),
             answers: Arc::new(Semaphore::new(MAX_ANSWERS_IN_FLIGHT)),
             read_timeout,
-            metrics: Arc::clone(metrics),
+            refusals: refusals.clone(),
         }
     }
 
-    async fn read(&self, body: Body) -> Result<Bytes, Response> {
+    async fn read(&self, body: Body, client: Option<IpAddr>) -> Result<Bytes, Response> {
         match tokio::time::timeout(self.read_timeout, to_bytes(body, MAX_REQUEST_BYTES)).await {
             Ok(Ok(request)) => Ok(request),
-            Ok(Err(_)) => Err(refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)),
-            Err(_elapsed) => Err(refuse(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n")),
+            Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
+                Err(self.too_large(client))
+            }
+            Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "the request cannot be read\n")),
+            Err(_elapsed) => {
+                self.refusals.count("body_time", client);
+                Err(refuse(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n"))
+            }
         }
+    }
+
+    fn too_large(&self, client: Option<IpAddr>) -> Response {
+        self.refusals.count("body_size", client);
+        refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE)
     }
 }
 
@@ -71,9 +85,9 @@ impl Bodies {
             return event;
         }
         match (take(&self.answers, event.len(), MAX_ANSWERS_IN_FLIGHT), busy) {
-            (Some(permit), _) => Bytes::from_owner(Unwritten::new(event, permit, &self.metrics)),
+            (Some(permit), _) => Bytes::from_owner(Unwritten::new(event, permit, self.refusals.metrics())),
             (None, busy) => {
-                self.metrics.process().http_refused("answers");
+                self.refusals.count("answers", None);
                 busy.cloned().unwrap_or_default()
             }
         }
@@ -84,21 +98,22 @@ impl Bodies {
 pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next: Next) -> Response {
     let (parts, body) = request.into_parts();
     let hint = body.size_hint();
+    let client = parts.extensions.get().map(|ClientAddress(address)| *address);
     if hint.lower() > MAX_REQUEST_BYTES as u64 {
-        return refuse(StatusCode::PAYLOAD_TOO_LARGE, TOO_LARGE);
+        return bodies.too_large(client);
     }
     // A body of unknown size counts as the largest one.
     let size = hint.upper().and_then(|size| usize::try_from(size).ok()).unwrap_or(MAX_REQUEST_BYTES);
     let permit = if size > UNCOUNTED_BYTES {
         let Some(permit) = take(&bodies.requests, size, MAX_REQUESTS_IN_FLIGHT) else {
-            bodies.metrics.process().http_refused("requests");
+            bodies.refusals.count("requests", client);
             return refuse(StatusCode::SERVICE_UNAVAILABLE, "too many large requests are in flight; try again soon\n");
         };
         Some(permit)
     } else {
         None
     };
-    let request = match bodies.read(body).await {
+    let request = match bodies.read(body, client).await {
         Ok(request) => request,
         Err(refusal) => return refusal,
     };
@@ -116,13 +131,13 @@ pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next
         return answer;
     }
     let Some(permit) = take(&bodies.answers, size, MAX_ANSWERS_IN_FLIGHT) else {
-        bodies.metrics.process().http_refused("answers");
+        bodies.refusals.count("answers", client);
         return busy(version.as_ref(), &request);
     };
     let (parts, body) = answer.into_parts();
     match to_bytes(body, size).await {
         Ok(bytes) => {
-            let bytes = Unwritten::new(bytes, permit, &bodies.metrics);
+            let bytes = Unwritten::new(bytes, permit, bodies.refusals.metrics());
             Response::from_parts(parts, Body::from(Bytes::from_owner(bytes)))
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
@@ -214,7 +229,7 @@ mod tests {
     #[test]
     fn large_events_are_counted_until_they_are_written() {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let bodies = Bodies::new(Duration::from_secs(1), &metrics);
+        let bodies = Bodies::new(Duration::from_secs(1), &Refusals::new(&metrics));
         let busy = Bytes::from_static(b"data: busy\n\n");
         let (small, large) = (Bytes::from(vec![b'x'; UNCOUNTED_BYTES]), Bytes::from(vec![b'x'; MAX_ANSWERS_IN_FLIGHT]));
         assert_eq!(bodies.event(small.clone(), Some(&busy)), small);

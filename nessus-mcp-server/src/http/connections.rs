@@ -1,13 +1,14 @@
-//! Limits how many connections may be open, and how long one may stay idle.
+//! Accepts connections and limits them: how many may be open, how long one may stay idle, and how much it may send.
+//!
+//! HTTP/1.1 only: one request at a time on a connection, the next is read when the answer is written.
 //!
 //! Why a limit? Each connection is an open file, and so are task files and the queue. If clients took all descriptors, no
 //! scan could be accepted or watched. So connections get at most half of the files that the process may open.
 
 use std::{
     convert::Infallible,
-    error::Error,
     io::{self, Read as _, Write as _},
-    net::{Shutdown, SocketAddr},
+    net::{IpAddr, Shutdown, SocketAddr},
     pin::pin,
     sync::Arc,
     time::Duration,
@@ -24,26 +25,34 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
-use nessus_mcp_lib::telemetry::Metrics;
+use nessus_mcp_lib::error::chain;
 use rustix::process::{Resource, getrlimit};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
+    sync::Semaphore,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
-use super::{Door, timeout_stream::TimeoutStream};
+use super::{
+    door::{Door, Routes},
+    open::{OpenConnection, OpenConnections},
+    refusals::Refusals,
+    timeout_stream::TimeoutStream,
+};
+use crate::client_address::ClientAddress;
 
 /// The most connections, however many files the process may open.
 const MAX_CONNECTIONS: usize = 1024;
+/// The share of them that the address for administration has of its own, where there is one.
+const ADMINISTRATION_SHARE: usize = 16;
 /// How many refused clients may be waited for at a time.
 const MAX_REFUSALS: usize = 32;
 /// How long such a client may take to read its refusal.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
 /// The most bytes of a request's head.
-const MAX_HEAD_BYTES: usize = 64 << 10;
+const MAX_HEAD_BYTES: usize = 32 << 10;
 /// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -53,18 +62,17 @@ retry-after: 1\r\nconnection: close\r\ncontent-length: 45\r\n\r\n\
 too many connections are open; try again soon";
 
 /// Serves until `stop` is cancelled and all connections have ended.
-pub(crate) async fn serve(
+pub(super) async fn serve(
     listener: TcpListener,
     router: Router,
     door: Door,
-    metrics: Arc<Metrics>,
+    refusals: Refusals,
     stop: CancellationToken,
 ) {
-    let client_timeout = door.client_timeout;
-    let open = Arc::new(Semaphore::new(most_connections()));
-    let refusals = Arc::new(Semaphore::new(MAX_REFUSALS));
+    let open = OpenConnections::new(most_connections(door.routes), &refusals);
+    let waited_for = Arc::new(Semaphore::new(MAX_REFUSALS));
     let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(client_timeout).max_buf_size(MAX_HEAD_BYTES);
+    protocol.timer(TokioTimer::new()).header_read_timeout(door.client_timeout).max_buf_size(MAX_HEAD_BYTES);
     let connections = TaskTracker::new();
     while let Some(accepted) = stop.run_until_cancelled(listener.accept()).await {
         let (stream, peer) = match accepted {
@@ -74,25 +82,34 @@ pub(crate) async fn serve(
                 continue;
             }
         };
-        if let Ok(permit) = Arc::clone(&open).try_acquire_owned() {
-            let counted = OpenConnection::new(permit, &metrics);
-            let (protocol, router, stop, door) = (protocol.clone(), router.clone(), stop.clone(), door.clone());
-            connections.spawn(async move {
-                let ended = serve_one(stream, peer, &protocol, router, &door, &stop).await;
-                drop(counted);
-                if let Err(error) = ended {
-                    debug!(%error, "a connection ended early");
+        let address = ClientAddress(peer.ip().to_canonical()).network();
+        // Behind a proxy are many clients.
+        match open.admit((!door.proxies.contain(address)).then_some(address)) {
+            Ok(connection) => {
+                let (protocol, router, stop, door) = (protocol.clone(), router.clone(), stop.clone(), door.clone());
+                let refusals = refusals.clone();
+                connections.spawn(async move {
+                    let ended = tokio::select! {
+                        ended = serve_one(stream, peer, &protocol, router, &door, &connection, &stop) => ended,
+                        () = connection.gives_way() => return,
+                    };
+                    drop(connection);
+                    if let Err(ended) = ended {
+                        ended.count(&refusals, address);
+                        debug!(error = %ended, "a connection ended early");
+                    }
+                });
+            }
+            Err(what) => {
+                refusals.count(what, Some(address));
+                match Arc::clone(&waited_for).try_acquire_owned() {
+                    Ok(permit) => drop(connections.spawn(async move {
+                        let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refuse(stream)).await;
+                        drop(permit);
+                    })),
+                    // A flood of connections must not use up the remaining file descriptors.
+                    Err(_) => drop(refuse_at_once(stream)),
                 }
-            });
-        } else {
-            metrics.process().http_refused("connections");
-            match Arc::clone(&refusals).try_acquire_owned() {
-                Ok(permit) => drop(connections.spawn(async move {
-                    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, refuse(stream)).await;
-                    drop(permit);
-                })),
-                // A flood of connections must not use up the remaining file descriptors.
-                Err(_) => drop(refuse_at_once(stream)),
             }
         }
     }
@@ -101,10 +118,39 @@ pub(crate) async fn serve(
     connections.wait().await;
 }
 
-/// Half of the files that the process may open.
-fn most_connections() -> usize {
+/// Half of the files that the process may open, at most; those for administration are a part of them that is kept free.
+fn most_connections(routes: Routes) -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
-    files.map_or(MAX_CONNECTIONS, |files| (files / 2).clamp(1, MAX_CONNECTIONS))
+    let all = files.map_or(MAX_CONNECTIONS, |files| (files / 2).clamp(1, MAX_CONNECTIONS));
+    let of_administration = (all / ADMINISTRATION_SHARE).max(1);
+    match routes {
+        Routes::Everything => all,
+        Routes::Mcp => (all - of_administration).max(1),
+        Routes::Administration => of_administration,
+    }
+}
+
+/// Why a connection ended early.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error("no TLS was agreed on: {0}")]
+    Handshake(io::Error),
+    #[error("no TLS was agreed on in time")]
+    HandshakeTime,
+    #[error("{}", chain(.0))]
+    Http(#[from] hyper::Error),
+}
+
+impl Ended {
+    fn count(&self, refusals: &Refusals, address: IpAddr) {
+        let what = match self {
+            Self::Handshake(_) | Self::HandshakeTime => "handshake",
+            Self::Http(error) if error.is_parse_too_large() => "head_size",
+            // An idle connection ends so as well.
+            Self::Http(_) => return,
+        };
+        refusals.count(what, Some(address));
+    }
 }
 
 async fn pause_after(error: &io::Error) {
@@ -122,8 +168,9 @@ async fn serve_one(
     protocol: &http1::Builder,
     router: Router,
     door: &Door,
+    connection: &OpenConnection,
     stop: &CancellationToken,
-) -> Result<(), Box<dyn Error + Send + Sync>> {
+) -> Result<(), Ended> {
     // Otherwise small answers wait for the client's delayed acknowledgement (Nagle).
     let _ = stream.set_nodelay(true);
     let stream = TimeoutStream::new(stream, door.client_timeout);
@@ -131,12 +178,14 @@ async fn serve_one(
     let service = service_fn(|request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         door.proxies.mark(peer, &mut request);
+        request.extensions_mut().insert(connection.handle());
         router.call(request)
     });
     match &door.tls {
         None => serve_stream(stream, protocol, service, stop).await?,
         Some(tls) => {
-            let secured = tokio::time::timeout(door.client_timeout, tls.acceptor().accept(stream)).await??;
+            let secured = tokio::time::timeout(door.client_timeout, tls.acceptor().accept(stream)).await;
+            let secured = secured.map_err(|_elapsed| Ended::HandshakeTime)?.map_err(Ended::Handshake)?;
             serve_stream(secured, protocol, service, stop).await?;
         }
     }
@@ -180,26 +229,6 @@ fn refuse_at_once(stream: TcpStream) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// An open connection, counted in the metrics and against the limit.
-#[derive(Debug)]
-struct OpenConnection {
-    metrics: Arc<Metrics>,
-    _permit: OwnedSemaphorePermit,
-}
-
-impl OpenConnection {
-    fn new(permit: OwnedSemaphorePermit, metrics: &Arc<Metrics>) -> Self {
-        metrics.process().add_http_connections(1);
-        Self { metrics: Arc::clone(metrics), _permit: permit }
-    }
-}
-
-impl Drop for OpenConnection {
-    fn drop(&mut self) {
-        self.metrics.process().add_http_connections(-1);
-    }
 }
 
 #[cfg(test)]

@@ -2,41 +2,65 @@
 
 mod bodies;
 mod connections;
+mod door;
 mod health;
 mod host;
 mod identity;
 mod oauth;
+mod open;
+mod places;
+mod refusals;
 mod timeout_stream;
 mod trace;
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use axum::{Router, middleware, routing::get};
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use self::bodies::Bodies;
-pub(crate) use self::{connections::serve, host::AllowedHosts, identity::Identities};
-use crate::{access::ToolSet, app::App, client_address::TrustedProxies, tls::Tls, tools::ScanTools};
+use self::{bodies::Bodies, places::Places, refusals::Refusals};
+pub(crate) use self::{
+    door::{Door, Routes},
+    host::AllowedHosts,
+    identity::Identities,
+    places::MOST_REQUESTS,
+};
+use crate::{access::ToolSet, app::App, tools::ScanTools};
 
-/// Who may come in, and for how long.
-#[derive(Debug, Clone)]
-pub(crate) struct Door {
-    pub(crate) hosts: AllowedHosts,
-    pub(crate) identities: Identities,
-    /// How long a client may take to send a request, stay idle between two, or leave an answer unread.
-    pub(crate) client_timeout: Duration,
-    pub(crate) tls: Option<Tls>,
-    pub(crate) proxies: TrustedProxies,
-    /// The tools that are offered, whoever comes in.
-    pub(crate) offered: ToolSet,
+/// Serves at an address until `app.stop` is cancelled and all connections have ended; `streams` ends answers that are streamed.
+pub(crate) async fn serve(app: App, listener: TcpListener, door: Door, streams: CancellationToken) {
+    let refusals = Refusals::new(app.service.metrics());
+    let router = router(&app, &door, &refusals, &streams);
+    connections::serve(listener, router, door, refusals, app.stop).await;
 }
 
-/// All routes. Each request passes the checks of host and origin, gets a trace id, is known to come from somebody, and is
-/// bounded in size and time.
-pub(crate) fn router(app: &App, door: &Door, streams: &CancellationToken) -> Router {
+/// The routes of an address. Each request passes the checks of host and origin, gets a trace id, is known to come from
+/// somebody, is read whole within bounds of size and time, and waits for a place.
+fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationToken) -> Router {
+    let mut routes = Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready));
+    if door.routes != Routes::Mcp {
+        routes = routes.route("/health", get(health::health)).route("/metrics", get(health::metrics));
+    }
+    let mut router = routes.with_state(app.clone());
+    if door.routes != Routes::Administration {
+        router = router.merge(mcp(app, door.offered, streams));
+    }
+    let bodies = Bodies::new(door.client_timeout, refusals);
+    let places = Places::new(door.requests_per_client, door.client_timeout, refusals);
+    router
+        .layer(middleware::from_fn_with_state(places, places::in_place))
+        .layer(middleware::from_fn_with_state(bodies, bodies::bounded))
+        .layer(middleware::from_fn_with_state(door.identities.clone(), identity::identify))
+        .layer(middleware::from_fn(trace::trace))
+        .layer(middleware::from_fn_with_state(door.hosts.clone(), host::check))
+}
+
+/// `/mcp`, and what tells clients where they get tokens for it.
+fn mcp(app: &App, offered: ToolSet, streams: &CancellationToken) -> Router {
     let config = StreamableHttpServerConfig::default()
         // Stateless: a session would be lost with the process, and its idle timeout would end tools that take long.
         .with_legacy_session_mode(false)
@@ -46,26 +70,14 @@ pub(crate) fn router(app: &App, door: &Door, streams: &CancellationToken) -> Rou
         .disable_allowed_origins()
         .with_cancellation_token(streams.child_token());
     // Over HTTP each request brings its principal.
-    let tools = ScanTools::new(app, None, door.offered);
+    let tools = ScanTools::new(app, None, offered);
     let for_scopes = tools.clone();
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
-    let bodies = Bodies::new(door.client_timeout, app.service.metrics());
     let mcp =
         Router::new().route_service("/mcp", mcp).layer(middleware::from_fn_with_state(for_scopes, oauth::step_up));
     let metadata = Router::new()
         .route(oauth::METADATA_PATH, get(oauth::metadata))
         .route(&format!("{}/{{*path}}", oauth::METADATA_PATH), get(oauth::metadata))
         .with_state(app.service.clone());
-    Router::new()
-        .route("/health", get(health::health))
-        .route("/health/live", get(health::live))
-        .route("/health/ready", get(health::ready))
-        .route("/metrics", get(health::metrics))
-        .with_state(app.clone())
-        .merge(metadata)
-        .merge(mcp)
-        .layer(middleware::from_fn_with_state(bodies, bodies::bounded))
-        .layer(middleware::from_fn_with_state(door.identities.clone(), identity::identify))
-        .layer(middleware::from_fn(trace::trace))
-        .layer(middleware::from_fn_with_state(door.hosts.clone(), host::check))
+    mcp.merge(metadata)
 }

@@ -1,0 +1,33 @@
+//! Who may come in at an address, for how long, and what for.
+
+use std::time::Duration;
+
+use super::{host::AllowedHosts, identity::Identities};
+use crate::{access::ToolSet, client_address::TrustedProxies, tls::Tls};
+
+/// What an address offers and to whom. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Door {
+    pub(crate) routes: Routes,
+    pub(crate) hosts: AllowedHosts,
+    pub(crate) identities: Identities,
+    /// How long a client may take to send a request, stay idle between two, or leave an answer unread.
+    pub(crate) client_timeout: Duration,
+    /// How many requests of one client are worked on at once.
+    pub(crate) requests_per_client: usize,
+    pub(crate) tls: Option<Tls>,
+    pub(crate) proxies: TrustedProxies,
+    /// The tools that are offered, whoever comes in.
+    pub(crate) offered: ToolSet,
+}
+
+/// What an address offers, beside `/health/live` and `/health/ready`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Routes {
+    /// All there is.
+    Everything,
+    /// `/mcp`; the rest is offered at another address.
+    Mcp,
+    /// `/health` and `/metrics`.
+    Administration,
+}
