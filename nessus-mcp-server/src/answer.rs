@@ -15,6 +15,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{error, info};
 
+use crate::trace::Trace;
+
 /// The most characters of a message or a hint. Errors shorten what they quote, but not what they list.
 const MOST_CHARS: usize = 4_000;
 
@@ -99,10 +101,10 @@ pub(crate) fn with_code(response: CallToolResponse) -> CallToolResponse {
     }
 }
 
-/// What came with the call in HTTP headers; empty over stdio.
+/// What came with the call beside its arguments.
 pub(crate) struct Envelope {
-    pub(crate) trace_id: Option<TraceId>,
-    /// The headers `X-Idempotency-Key`.
+    pub(crate) trace_id: TraceId,
+    /// The headers `X-Idempotency-Key`; none over stdio.
     pub(crate) idempotency_keys: Vec<HeaderValue>,
 }
 
@@ -110,9 +112,6 @@ impl Envelope {
     pub(crate) fn of(context: &RequestContext<RoleServer>) -> Self {
         let parts = context.extensions.get::<http::request::Parts>();
         let keys = parts.map(|parts| parts.headers.get_all("x-idempotency-key"));
-        Self {
-            trace_id: parts.and_then(|parts| parts.extensions.get::<TraceId>()).cloned(),
-            idempotency_keys: keys.into_iter().flatten().cloned().collect(),
-        }
+        Self { trace_id: Trace::of(context).id, idempotency_keys: keys.into_iter().flatten().cloned().collect() }
     }
 }

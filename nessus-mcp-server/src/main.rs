@@ -18,6 +18,7 @@ mod serve;
 mod stdio;
 mod tls;
 mod tools;
+mod trace;
 mod user;
 
 use std::process::ExitCode;

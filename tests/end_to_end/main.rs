@@ -18,4 +18,5 @@ mod rights;
 mod scans;
 mod scope;
 mod secrets;
+mod traces;
 mod unread;

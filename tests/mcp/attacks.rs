@@ -197,8 +197,10 @@ async fn ten_thousand_slow_connections_keep_nobody_out() {
         // An address has no more than its share.
         let loris = Loris::start(&fixture, many(), |_| ATTACKER);
         until("the attacker has its share", &[&fixture.server.process], async || {
-            let most = fixture.metric_from_afar("nessus_http_connections").await;
-            (most >= MOST_OF_ONE && fixture.refused("connections_of_client").await > 0).then_some(())
+            let most = try_metric_at(fixture.server.url(), "nessus_http_connections").await.ok()?;
+            let refused = "nessus_http_refused_total{what=\"connections_of_client\"}";
+            let refused = try_metric_at(fixture.server.url(), refused).await.ok()?;
+            (most >= MOST_OF_ONE && refused > 0).then_some(())
         })
         .await;
         assert_eq!(fixture.status_from(STRANGER, task.as_str()).await, Some(200), "{}", fixture.server.process.tail());

@@ -24,4 +24,5 @@ mod resources;
 mod scans;
 mod sizes;
 mod tools;
+mod traces;
 mod visibility;

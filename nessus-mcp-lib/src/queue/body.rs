@@ -4,12 +4,12 @@ use serde::Deserialize;
 
 use crate::{
     error::{Classified, ErrorKind, excerpt},
-    ids::TaskId,
+    ids::{TaskId, TraceId},
 };
 
 /// The exact JSON text of a queue entry, and the task it names.
 ///
-/// The queue looks at `task_id` only. Everything else belongs to the one who wrote the body, and the text is never
+/// The queue looks at `task_id` only, and the log of a worker at `trace_id`. Everything else belongs to the one who wrote the body, and the text is never
 /// re-encoded: large integers, the order of keys and empty lists stay as they were.
 ///
 /// ```
@@ -51,6 +51,16 @@ impl TaskBody {
         &self.task_id
     }
 
+    /// The trace of the request that its task came with, if it says so. Only logs need it, so whatever it is, the entry is not
+    /// damaged.
+    pub(crate) fn trace_id(&self) -> Option<TraceId> {
+        #[derive(Deserialize)]
+        struct Traced {
+            trace_id: TraceId,
+        }
+        serde_json::from_str(&self.text).ok().map(|Traced { trace_id }| trace_id)
+    }
+
     /// The text, byte for byte as it was given.
     pub fn as_str(&self) -> &str {
         &self.text
@@ -88,6 +98,15 @@ mod tests {
         let text =
             " {\"big\":12345678901234567890123, \"task_id\":\"ne_ness_20251201_143022_a1b2c3d4\",\"empty\":[]}\n";
         assert_eq!(TaskBody::parse(text).unwrap().into_string(), text);
+    }
+
+    #[test]
+    fn the_trace_is_known_where_it_is_said() {
+        for (more, trace) in [("", None), (",\"trace_id\":\"t-1\"", Some("t-1")), (",\"trace_id\":[1]", None)] {
+            let text = format!("{{\"task_id\":\"ne_ness_20251201_143022_a1b2c3d4\"{more}}}");
+            let known = TaskBody::parse(text).unwrap().trace_id();
+            assert_eq!(known.as_ref().map(TraceId::as_str), trace);
+        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::{
     config::{ConfigError, WorkerSettings},
     error::chain,
     housekeeping::ReconcileError,
-    ids::{PoolName, WorkerId},
+    ids::{PoolName, TraceId, WorkerId},
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
@@ -243,7 +243,8 @@ impl Worker {
     }
 
     fn start(&self, claim: Claim, claimed_at: BootInstant, runs: &mut JoinSet<()>) {
-        let span = info_span!("task", task_id = %claim.lease.task_id, trace_id = tracing::field::Empty, fence = %claim.lease.fence);
+        let (task_id, fence) = (&claim.lease.task_id, claim.lease.fence);
+        let span = info_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
         runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
     }
 

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, error, warn};
+use tracing::{Instrument as _, debug, error, warn};
 
 use crate::{
     error::chain,
@@ -44,10 +44,11 @@ impl Heartbeat {
         let beats = Beats { queue, lease, length, held, claimed_at, stop: stop.clone() };
         // However the beats end, by a panic too, the claim is not to be acted on any more.
         let lost_at_the_end = lost.clone().drop_guard();
-        let beats = tokio::spawn(async move {
+        let beats = async move {
             let _lost_at_the_end = lost_at_the_end;
             beats.run().await;
-        });
+        };
+        let beats = tokio::spawn(beats.in_current_span());
         Self { lost, stop, slot, beats }
     }
 

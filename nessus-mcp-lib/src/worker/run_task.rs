@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{Span, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     heartbeat::{Heartbeat, HeldSlot},
@@ -72,7 +72,6 @@ impl TaskRun {
                 return self.settle(outcome, None).await;
             }
         };
-        Span::current().record("trace_id", task.trace_id.as_str());
         if let Some(end) = self.end_of_poison_task(&task) {
             let outcome = self.fail(&end).await;
             return self.settle(outcome, None).await;

@@ -19,7 +19,6 @@ use http::HeaderMap;
 use nessus_mcp_lib::{
     ScanService,
     error::excerpt,
-    ids::TraceId,
     policy::{Principal, RateClass, Role},
     telemetry::ToolOutcome,
 };
@@ -37,7 +36,7 @@ use rmcp::{
     tool_handler,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, info_span};
+use tracing::{Instrument, Span, info_span};
 
 use self::limits::{Limited, Limits};
 use crate::{
@@ -47,6 +46,7 @@ use crate::{
     completion,
     progress::Progress,
     prompts, resources, schema,
+    trace::Trace,
 };
 
 /// How long a client may cache a list that changes only with the program, in milliseconds.
@@ -191,18 +191,21 @@ impl ServerHandler for ScanTools {
             return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None));
         };
         let access = self.access(&context)?;
-        let class = access::find(&request.name).map_or(RateClass::Change, |row| row.class);
-        let read = self
-            .limits
-            .count_call(&access, class)
-            .map_err(Limited::into_result)
-            .and_then(|()| access.permit(&request.name))
-            .and_then(|()| unclear.map_or(Ok(()), Err))
-            .and_then(|()| arguments::read(tool, request.arguments.take().unwrap_or_default()));
-        let tool = request.name.clone();
-        let trace_id = answer::Envelope::of(&context).trace_id;
+        let trace = Trace::of(&context);
         let client = &*access.principal.name;
-        let span = info_span!("tool", tool = %tool, client, trace_id = trace_id.as_ref().map(TraceId::as_str));
+        let span = info_span!("tool", tool = %tool.name, client, trace_id = trace.id.as_str(), span_id = trace.span_id);
+        // Whatever the tool asks for later belongs to the same trace.
+        context.extensions.insert(trace);
+        let class = access::find(&request.name).map_or(RateClass::Change, |row| row.class);
+        let read = span.in_scope(|| {
+            self.limits
+                .count_call(&access, class)
+                .map_err(Limited::into_result)
+                .and_then(|()| access.permit(&request.name))
+                .and_then(|()| unclear.map_or(Ok(()), Err))
+                .and_then(|()| arguments::read(tool, request.arguments.take().unwrap_or_default()))
+        });
+        let tool = request.name.clone();
         let result = match read {
             Ok(arguments) => {
                 request.arguments = Some(arguments);
@@ -230,7 +233,7 @@ impl ServerHandler for ScanTools {
         let access = self.access(&context)?;
         first_page(request)?;
         self.limits.count_call(&access, RateClass::Read)?;
-        resources::list(&access.service, access.tools()).await
+        resources::list(&access.service, access.tools()).instrument(span_of(&context)).await
     }
 
     async fn list_resource_templates(
@@ -257,7 +260,8 @@ impl ServerHandler for ScanTools {
             self.limits.count_call(&access, access::find(tool).map_or(RateClass::Change, |row| row.class))?;
             access.permit_as(tool)?;
         }
-        resources::read(&access.service, &request.uri, address).await.map(Into::into)
+        let read = resources::read(&access.service, &request.uri, address).instrument(span_of(&context));
+        read.await.map(Into::into)
     }
 
     async fn list_prompts(
@@ -281,7 +285,8 @@ impl ServerHandler for ScanTools {
         let access = self.access(&context)?;
         self.limits.count_call(&access, RateClass::Read)?;
         let arguments = request.arguments.unwrap_or_default();
-        prompts::get(&access.service, access.tools(), &request.name, arguments).await.map(Into::into)
+        let got = prompts::get(&access.service, access.tools(), &request.name, arguments);
+        got.instrument(span_of(&context)).await.map(Into::into)
     }
 
     async fn complete(
@@ -291,7 +296,7 @@ impl ServerHandler for ScanTools {
     ) -> Result<CompleteResult, ErrorData> {
         let access = self.access(&context)?;
         self.limits.count_call(&access, RateClass::Read)?;
-        completion::complete(&access.service, &access, &request).await
+        completion::complete(&access.service, &access, &request).instrument(span_of(&context)).await
     }
 
     /// Answers an unknown method. The MCP library's own answer would repeat the name, however long it is.
@@ -302,6 +307,12 @@ impl ServerHandler for ScanTools {
     ) -> Result<CustomResult, ErrorData> {
         Err(ErrorData::new(ErrorCode::METHOD_NOT_FOUND, excerpt(&request.method).to_string(), None))
     }
+}
+
+/// The span of a request that calls no tool.
+fn span_of(context: &RequestContext<RoleServer>) -> Span {
+    let trace = Trace::of(context);
+    info_span!("request", trace_id = trace.id.as_str(), span_id = trace.span_id)
 }
 
 /// Lists come whole, so no cursor was ever handed out.

@@ -182,7 +182,7 @@ fn submit_request(
     request.pool = arguments.scanner_pool;
     request.instance = arguments.scanner_instance;
     request.idempotency_key = one_key(arguments.idempotency_key, &envelope.idempotency_keys)?;
-    request.trace_id = envelope.trace_id;
+    request.trace_id = Some(envelope.trace_id);
     Ok(request)
 }
 

@@ -136,7 +136,8 @@ impl SqliteQueue {
         F: FnOnce(&Store) -> Result<T, QueueError> + Send + 'static,
     {
         let store = Arc::clone(&self.store);
-        match tokio::task::spawn_blocking(move || call(&store)).await {
+        let span = tracing::Span::current();
+        match tokio::task::spawn_blocking(move || span.in_scope(|| call(&store))).await {
             Ok(result) => result,
             Err(error) => Err(QueueError::Internal {
                 location: self.store.location().to_owned(),

@@ -138,6 +138,12 @@ impl Exchange {
             Expected::Stream(limit) => within(limit, request).await?,
         }
         .map_err(|error| self.transport_error(call, error))?;
+        tracing::debug!(
+            scanner = self.base,
+            call = call.name(),
+            status = response.status().as_u16(),
+            "the scanner answered"
+        );
         if !response.status().is_success() {
             let refusal = self.refusal(call, response).await;
             if let (429 | 503, Some(wait)) = (refusal.status, refusal.retry_after) {
