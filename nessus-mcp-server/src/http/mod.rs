@@ -59,7 +59,7 @@ fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationTok
         .layer(middleware::from_fn_with_state(door.hosts.clone(), host::check))
 }
 
-/// MCP, and where its clients are told who gives tokens.
+/// `/mcp`, and what tells clients where they get tokens for it.
 fn mcp(app: &App, offered: ToolSet, streams: &CancellationToken) -> Router {
     let config = StreamableHttpServerConfig::default()
         // Stateless: a session would be lost with the process, and its idle timeout would end tools that take long.
