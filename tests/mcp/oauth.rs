@@ -358,6 +358,30 @@ async fn a_scope_that_is_missing_is_named() {
     assert_eq!((task.submitted_by.as_deref(), task.team.as_deref()), (Some("oauth:auth0%7Cb"), Some("sec")));
 }
 
+/// An entry of `roles` may have the rights that a client may have; its scans say under which entry they run.
+#[tokio::test]
+async fn an_entry_restricts_whoever_comes_in_by_it() {
+    let guarded = Guarded::start("").await;
+    let entry =
+        "roles:\n    - {name: ops, scope: \"nessus:ops\", role: scan, pools: [slow], exclude_tools: [cancel_scan]}\n";
+    let token = guarded.token("nessus:ops");
+    guarded.reload(&policy(&guarded.provider, "").replace("roles:\n", entry), &token, 200).await;
+    let scan = |pool: &str| json!({ "targets": "192.0.2.1", "name": "x", "scanner_pool": pool });
+    let refused = guarded.call(&token, "run_untrusted_scan", scan("lab")).await;
+    assert!(!refused.refusal().1.contains("lab`, "), "{refused:?}");
+    let pools = guarded.call(&token, "list_pools", json!({})).await;
+    assert_eq!(pools.ok()["pools"].as_array().unwrap().len(), 1, "{pools:?}");
+    let task = task_id(guarded.call(&token, "run_untrusted_scan", scan("slow")).await.ok());
+    let stored = guarded.fixture.deployment.task(&task);
+    assert_eq!(
+        (stored.submitted_by.as_deref(), stored.principal.as_deref()),
+        (Some("oauth:alice"), Some("oauth:alice/ops"))
+    );
+    // No scope would help: it is the policy that leaves the tool out.
+    let answer = guarded.call(&token, "cancel_scan", json!({ "task_id": task.as_str() })).await;
+    assert_eq!(answer.refusal().0, "not_permitted");
+}
+
 /// What no scope would allow is refused as it is for every client.
 #[tokio::test]
 async fn no_scope_is_asked_for_that_would_not_help() {

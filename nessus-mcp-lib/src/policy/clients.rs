@@ -77,12 +77,14 @@ pub struct Principal {
     pub team: Option<Arc<str>>,
     /// What it may scan.
     pub rights: Arc<Rights>,
+    /// The entry of `oauth.roles` that has these rights, if one has.
+    entry: Option<Arc<str>>,
 }
 
 impl Principal {
     /// A principal of this name, who may scan whatever the whole policy allows.
     pub fn new(name: impl Into<Arc<str>>, role: Role) -> Self {
-        Self { name: name.into(), role, team: None, rights: Arc::default() }
+        Self { name: name.into(), role, team: None, rights: Arc::default(), entry: None }
     }
 
     /// The same principal in a team.
@@ -99,6 +101,22 @@ impl Principal {
     /// Whether others act under this name as well: whoever is on this machine.
     pub fn is_local(&self) -> bool {
         &*self.name == LOCAL || self.name.starts_with("user:")
+    }
+
+    /// The same, whose rights are those of an entry of `oauth.roles`.
+    pub(super) fn by_entry(mut self, entry: Option<Arc<str>>) -> Self {
+        self.entry = entry;
+        self
+    }
+
+    /// Under whose rights its scans run: what [`Policy::rights_of`](super::Policy::rights_of) finds them by. No name has a `/`.
+    pub(crate) fn rights_key(&self) -> String {
+        self.entry.as_ref().map_or_else(|| self.name.to_string(), |entry| format!("{}/{entry}", self.name))
+    }
+
+    /// Whose [`rights_key`](Self::rights_key) it is.
+    pub(crate) fn name_in(rights_key: &str) -> &str {
+        rights_key.split_once('/').map_or(rights_key, |(name, _)| name)
     }
 
     /// The same with these rights.

@@ -14,7 +14,10 @@ use http::Uri;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::clients::{Principal, Role, client_name};
+use super::{
+    clients::{Principal, Role, client_name},
+    rights::{Rights, keys_with_rights},
+};
 use crate::{
     config::{ConfigError, OneOrMore, Reader, Scalar, not_empty},
     error::nearest,
@@ -102,11 +105,15 @@ impl FromStr for SigningAlgorithm {
 /// An entry of `roles`: what a token needs for a role. All that it asks for must be there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct RoleRule {
+    /// What tasks call it; there is one where it has rights.
+    name: Option<Arc<str>>,
     scope: Option<String>,
     /// A claim, and the value that it has or that is in it.
     claim: Option<(String, String)>,
     role: Role,
     team: Option<Arc<str>>,
+    /// What whoever comes in by it may do.
+    rights: Arc<Rights>,
 }
 
 impl RoleRule {
@@ -181,9 +188,22 @@ impl OAuth {
         // Of several with the same role the first.
         let found = found.reduce(|best, rule| if rule.role > best.role { rule } else { best });
         match found {
-            Some(rule) => Ok(Principal::new(name, rule.role).with_team(rule.team.clone())),
+            Some(rule) => {
+                let principal = Principal::new(name, rule.role).with_team(rule.team.clone());
+                Ok(principal.with_rights(Arc::clone(&rule.rights)).by_entry(rule.name.clone()))
+            }
             None => Err(OAuthError::NoRole { name }),
         }
+    }
+
+    /// The rights of the entry of this name, if there is one.
+    pub(super) fn rights_of(&self, entry: &str) -> Option<&Arc<Rights>> {
+        self.roles.iter().find(|rule| rule.name.as_deref() == Some(entry)).map(|rule| &rule.rights)
+    }
+
+    /// The rights of all entries.
+    pub(super) fn rights(&self) -> impl Iterator<Item = &Rights> {
+        self.roles.iter().map(|rule| &*rule.rights)
     }
 
     /// The scope that would give whoever has these claims this role; `None` where no scope would.
@@ -255,45 +275,45 @@ pub(super) struct RawOAuth {
     roles: Vec<RawRole>,
 }
 
-/// The keys of an entry of `roles`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRole {
-    scope: Option<Scalar>,
-    claim: Option<Scalar>,
-    value: Option<Scalar>,
-    role: Scalar,
-    team: Option<Scalar>,
+keys_with_rights! {
+    /// The keys of an entry of `roles`.
+    struct RawRole {
+        name: Option<Scalar>,
+        scope: Option<Scalar>,
+        claim: Option<Scalar>,
+        value: Option<Scalar>,
+        role: Scalar,
+        team: Option<Scalar>,
+    }
 }
 
-/// Reads `oauth`, whose key begins at no line of its own: errors of the whole are at the issuer's.
+/// Reads `oauth`. That key has no line of its own: what is wrong with the whole is at the issuer's.
 pub(super) fn read(reader: &Reader<'_>, raw: RawOAuth) -> Result<OAuth, ConfigError> {
     let line = raw.issuer.line;
-    let reader = Reader { path: reader.path, prefix: "oauth".to_owned(), lookup: reader.lookup };
-    let issuer = reader.required("issuer", raw.issuer, identifier)?;
-    let audiences = reader.each("audience", raw.audience.0, not_empty)?;
+    let issuer = reader.required("oauth.issuer", raw.issuer, identifier)?;
+    let audiences = reader.each("oauth.audience", raw.audience.0, not_empty)?;
     let Some(first) = audiences.first() else {
-        return Err(reader.error("audience", line, "is empty: name what the tokens for this server have as `aud`"));
+        return Err(reader.error(
+            "oauth.audience",
+            line,
+            "is empty: name what the tokens for this server have as `aud`",
+        ));
     };
-    let resource = match reader.value("resource", raw.resource, identifier)? {
+    let resource = match reader.value("oauth.resource", raw.resource, identifier)? {
         Some(resource) => resource,
         None => identifier(first).map_err(|_| {
             let message = "is missing: name the URL by which clients know this server, such as \
                            https://scan.corp.example/mcp (`audience` is none)";
-            reader.error("resource", line, message)
+            reader.error("oauth.resource", line, message)
         })?,
     };
-    let algorithms = reader.each("algorithms", raw.algorithms.map_or_else(Vec::new, |raw| raw.0), str::parse)?;
-    let roles = raw.roles.into_iter().enumerate().map(|(at, raw)| role_rule(&reader, at, raw));
-    let roles = roles.collect::<Result<Vec<_>, _>>()?;
-    if roles.is_empty() {
-        return Err(reader.error("roles", line, "is empty: nobody could come in"));
-    }
-    let named = raw.scopes_supported.map(|raw| reader.each("scopes_supported", raw.0, scope)).transpose()?;
+    let algorithms = reader.each("oauth.algorithms", raw.algorithms.map_or_else(Vec::new, |raw| raw.0), str::parse)?;
+    let roles = role_rules(reader, line, raw.roles)?;
+    let named = raw.scopes_supported.map(|raw| reader.each("oauth.scopes_supported", raw.0, scope)).transpose()?;
     let of_roles = roles.iter().filter_map(|rule| rule.scope.clone());
     Ok(OAuth {
         issuer,
-        jwks_url: reader.value("jwks_url", raw.jwks_url, key_address)?,
+        jwks_url: reader.value("oauth.jwks_url", raw.jwks_url, key_address)?,
         resource,
         algorithms: if algorithms.is_empty() { SigningAlgorithm::DEFAULT.to_vec() } else { algorithms },
         scopes_supported: once_each(named.unwrap_or_else(|| of_roles.collect())),
@@ -302,21 +322,44 @@ pub(super) fn read(reader: &Reader<'_>, raw: RawOAuth) -> Result<OAuth, ConfigEr
     })
 }
 
-fn role_rule(reader: &Reader<'_>, at: usize, raw: RawRole) -> Result<RoleRule, ConfigError> {
-    let (line, key) = (raw.role.line, format!("roles[{at}]"));
-    let of = |name: &str| format!("{key}.{name}");
+fn role_rules(reader: &Reader<'_>, line: u64, raw: Vec<RawRole>) -> Result<Vec<RoleRule>, ConfigError> {
+    if raw.is_empty() {
+        return Err(reader.error("oauth.roles", line, "is empty: nobody could come in"));
+    }
+    let mut rules: Vec<RoleRule> = Vec::new();
+    for (at, raw) in raw.into_iter().enumerate() {
+        let line = raw.role.line;
+        let rule = role_rule(reader, &format!("oauth.roles[{at}]"), raw)?;
+        if rule.name.is_some() && rules.iter().any(|other| other.name == rule.name) {
+            return Err(reader.error(&format!("oauth.roles[{at}].name"), line, "is that of another entry, too"));
+        }
+        rules.push(rule);
+    }
+    Ok(rules)
+}
+
+fn role_rule(reader: &Reader<'_>, key: &str, mut raw: RawRole) -> Result<RoleRule, ConfigError> {
+    let (line, of) = (raw.role.line, |name: &str| format!("{key}.{name}"));
+    let rights = raw.take_rights();
     let claim = reader.value(&of("claim"), raw.claim, not_empty)?;
     let value = reader.value(&of("value"), raw.value, not_empty)?;
     let scope = reader.value(&of("scope"), raw.scope, scope)?;
     let claim = match (claim, value) {
         (Some(claim), Some(value)) => Some((claim, value)),
         (None, None) if scope.is_some() => None,
-        (None, None) => return Err(reader.error(&key, line, "needs a `scope`, or a `claim` with its `value`")),
+        (None, None) => return Err(reader.error(key, line, "needs a `scope`, or a `claim` with its `value`")),
         (Some(_), None) => return Err(reader.error(&of("value"), line, "is missing beside `claim`")),
         (None, Some(_)) => return Err(reader.error(&of("claim"), line, "is missing beside `value`")),
     };
+    let name: Option<Arc<str>> = reader.value(&of("name"), raw.name, client_name)?.map(Into::into);
+    let rights = reader.rights(key, name.as_deref().unwrap_or_default(), rights)?;
+    if name.is_none() && !rights.is_unrestricted() {
+        let message = "is missing: workers find what an entry allows by its name";
+        return Err(reader.error(&of("name"), line, message));
+    }
     let team = reader.value(&of("team"), raw.team, client_name)?.map(Into::into);
-    Ok(RoleRule { scope, claim, team, role: reader.required(&of("role"), raw.role, str::parse)? })
+    let role = reader.required(&of("role"), raw.role, str::parse)?;
+    Ok(RoleRule { name, scope, claim, role, team, rights: rights.into() })
 }
 
 fn once_each(scopes: Vec<String>) -> Vec<String> {

@@ -114,6 +114,11 @@ macro_rules! keys_with_rights {
 pub(super) use keys_with_rights;
 
 impl Rights {
+    /// Whether it may do whatever the whole policy allows.
+    pub(super) fn is_unrestricted(&self) -> bool {
+        self.targets.is_empty() && *self == Self { targets: self.targets.clone(), ..Self::default() }
+    }
+
     /// The most that there may be; `None` for any number.
     pub fn most(&self, limit: Limit) -> Option<u64> {
         match limit {

@@ -100,7 +100,7 @@ impl Policy {
 
     /// What it says about tools, entry by entry.
     pub fn tool_rights(&self) -> impl Iterator<Item = &ToolRights> {
-        self.clients().iter().map(|client| &client.rights.tools)
+        self.all_rights().map(|rights| &rights.tools)
     }
 
     /// The clients that have a token.
@@ -147,21 +147,31 @@ impl Policy {
 
     /// The pools that its windows and the rights of its clients name.
     pub fn pools(&self) -> impl Iterator<Item = &PoolName> {
-        let of_clients = self.clients().iter().filter_map(|client| client.rights.pools.as_ref());
-        self.windows.pools().chain(of_clients.flatten())
+        self.windows.pools().chain(self.all_rights().filter_map(|rights| rights.pools.as_ref()).flatten())
     }
 
-    /// The rights, as they are now, of a principal under whose rights a scan was accepted. Only clients have any here; whoever comes
-    /// in by another way may scan whatever the whole policy allows. Without a policy nobody knows of clients, and nothing is refused.
+    /// The rights of all clients, and of all entries of `oauth.roles`.
+    fn all_rights(&self) -> impl Iterator<Item = &Rights> {
+        let of_clients = self.clients().iter().map(|client| &*client.rights);
+        of_clients.chain(self.oauth.iter().flat_map(|oauth| oauth.rights()))
+    }
+
+    /// The rights, as they are now, of a principal under whose rights a scan was accepted. Only clients and entries of `oauth.roles` have
+    /// any here; whoever comes in by another way may scan whatever the whole policy allows. Without a policy nobody knows of
+    /// clients, and nothing is refused.
     ///
     /// # Errors
-    /// [`ScopeError::ClientRevoked`] for a client that is not in it any more.
+    /// [`ScopeError::ClientRevoked`] for a client or an entry that is not in it any more.
     pub fn rights_of(&self, principal: &str) -> Result<Arc<Rights>, ScopeError> {
+        let found = match principal.split_once('/') {
+            Some((_, entry)) => self.oauth.as_ref().and_then(|oauth| oauth.rights_of(entry)),
+            None => self.clients().iter().find(|client| &*client.name == principal).map(|client| &client.rights),
+        };
         // No client's name has a colon.
-        let is_client = principal != LOCAL && !principal.contains(':');
-        match self.clients().iter().find(|client| &*client.name == principal) {
-            Some(client) => Ok(Arc::clone(&client.rights)),
-            None if is_client && *self != Self::default() => {
+        let may_be_gone = principal.contains('/') || (principal != LOCAL && !principal.contains(':'));
+        match found {
+            Some(rights) => Ok(Arc::clone(rights)),
+            None if may_be_gone && *self != Self::default() => {
                 Err(ScopeError::ClientRevoked { client: principal.to_owned() })
             }
             None => Ok(Arc::default()),

@@ -17,7 +17,7 @@ use crate::{
     error::{chain, counted},
     hex, housekeeping,
     ids::{PoolName, TaskId},
-    policy::ScopeError,
+    policy::{Principal, ScopeError},
     queue::{DeadLetter, Settlement, TaskBody},
     task::{Charges, PauseRequest, PausedBy, Task, TaskError, TaskStatus, Writer},
     time::Timestamp,
@@ -218,7 +218,7 @@ impl ScanService {
         } else {
             Charges::default()
         };
-        let task = match self.tasks.retry(task_id, charges, self.caller().map(|caller| caller.name.to_string())).await {
+        let task = match self.tasks.retry(task_id, charges, self.caller().map(Principal::rights_key)).await {
             Err(TaskError::Transition(error)) => return Err(refused(format!("it is {}", error.from))),
             Err(TaskError::LoginGone(_)) => {
                 return Err(refused("its login came with the request and was removed when it ended".to_owned()));

@@ -413,7 +413,7 @@ impl ScanService {
         }
         task.submitted_by.clone_from(&request.submitted_by);
         if let Some(caller) = self.caller() {
-            task.principal = Some(caller.name.to_string());
+            task.principal = Some(caller.rights_key());
             check_rights(&task, &caller.name, &caller.rights)?;
         }
         task.team = self.caller().and_then(|caller| caller.team.as_deref()).map(str::to_owned);

@@ -6,7 +6,7 @@ use sha2::{Digest as _, Sha256};
 use super::model::{CredentialReference, ScanPayload, ScanType, Task};
 use crate::{
     hex,
-    policy::{AskedLogin, AskedScan},
+    policy::{AskedLogin, AskedScan, Principal},
 };
 
 impl Task {
@@ -19,7 +19,9 @@ impl Task {
             self.scanner_pool.clone(),
             &self.payload.targets,
         );
-        asked.asked_by = self.submitted_by.iter().chain(&self.principal).cloned().collect();
+        let names = self.submitted_by.iter().chain(&self.principal);
+        // Whoever comes in by another entry of the policy is the same person.
+        asked.asked_by = names.map(|name| Principal::name_in(name).to_owned()).collect();
         asked.asked_by.dedup();
         asked.team.clone_from(&self.team);
         asked.policy = policy.iter().chain(policy_name).cloned().collect();

@@ -129,6 +129,42 @@ fn an_entry_asks_for_all_that_it_names_and_finds_claims_inside_others() {
 }
 
 #[test]
+fn an_entry_may_have_rights_which_workers_find_by_its_name() {
+    let policy = |rules: &str| {
+        let text = format!(
+            "oauth:\n  issuer: https://idp.example\n  audience: https://scan.example/mcp\n  roles: [{rules}]\n"
+        );
+        Policy::parse(&text, Path::new("policy.yaml"), &|_| None)
+    };
+    let bound = policy("{name: ops, scope: s, role: scan, pools: [lab], tools: [x]}, {scope: r, role: read}").unwrap();
+    let principal =
+        |scope: &str| bound.oauth().unwrap().principal(&claims(json!({ "sub": "a", "scope": scope }))).unwrap();
+    let (ops, reader) = (principal("s r"), principal("r"));
+    assert_eq!((ops.rights_key(), reader.rights_key()), ("oauth:a/ops".to_owned(), "oauth:a".to_owned()));
+    assert_eq!((Principal::name_in("oauth:a/ops"), Principal::name_in("desk")), ("oauth:a", "desk"));
+    assert_eq!((&bound.rights_of("oauth:a/ops").unwrap(), reader.rights.is_unrestricted()), (&ops.rights, true));
+    assert!(ops.rights.pools.is_some() && !ops.rights.is_unrestricted() && bound.pools().count() == 1);
+    assert_eq!(bound.tool_rights().filter(|rights| rights.tools.is_some()).count(), 1);
+    for gone in ["oauth:a/other", "a/ops/", "oauth:a/"] {
+        assert!(bound.rights_of(gone).is_err(), "{gone}");
+    }
+    assert!(Policy::default().rights_of("oauth:a/ops").is_ok());
+    for (rules, expected) in [
+        ("{scope: s, role: scan, pools: [lab]}", "policy.yaml:4: `oauth.roles[0].name` is missing"),
+        ("{scope: s, role: scan, deny_targets: [10.0.0.1]}", "`oauth.roles[0].name` is missing"),
+        ("{scope: s, role: scan, tools: [x]}", "`oauth.roles[0].name` is missing"),
+        (
+            "{scope: s, role: scan, name: a}, {scope: r, role: read, name: a}",
+            "`oauth.roles[1].name` is that of another",
+        ),
+        ("{scope: s, role: scan, name: a, pools: [\"a b\"]}", "`oauth.roles[0].pools[0]` is no name of a pool"),
+    ] {
+        let message = policy(rules).unwrap_err().to_string();
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
+#[test]
 fn a_scope_is_asked_for_only_where_it_gives_the_role() {
     let rules =
         "roles: [{scope: s, claim: groups, value: sec, role: scan}, {scope: r, role: read}, {scope: r2, role: read}]";
