@@ -111,7 +111,7 @@ impl Envelope {
         let parts = context.extensions.get::<http::request::Parts>();
         let keys = parts.map(|parts| parts.headers.get_all("x-idempotency-key"));
         Self {
-            trace_id: parts.and_then(|parts| parts.extensions.get::<TraceId>()).cloned(),
+            trace_id: parts.and_then(|parts| parts.extensions.get()).or_else(|| context.extensions.get()).cloned(),
             idempotency_keys: keys.into_iter().flatten().cloned().collect(),
         }
     }

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
     ScanService, Worker,
+    audit::ProcessRole,
     config::ConfigError,
     error::{Classified, ErrorKind, Failure},
     time::{DurationUnit, parse_duration},
@@ -46,7 +47,9 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     }
     // Before anything is made: a start that fails leaves no data directory.
     let listener = listen(address).await?;
-    let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
+    let app = App::new(
+        ScanService::open_with(&settings, scanners, scope).await?.audited(&settings, ProcessRole::Server).await?,
+    );
     app.stop_on_signal()?;
     app.reload_on_signal(tls.clone())?;
     let health_interval = worker_settings.health_interval;
@@ -75,6 +78,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,
     }
+    app.service.end_audit().await;
     Ok(())
 }
 

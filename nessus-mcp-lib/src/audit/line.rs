@@ -61,6 +61,31 @@ impl FromStr for Decision {
     }
 }
 
+/// The codes of errors that say what was decided, rather than what failed.
+const REFUSALS: [&str; 14] = [
+    "not_permitted",
+    "client_revoked",
+    "rate_limited",
+    "out_of_scope",
+    "daily_host_limit",
+    "daily_scan_limit",
+    "scan_limit",
+    "no_window",
+    "credential_not_allowed",
+    "not_an_approver",
+    "own_approval",
+    "approval_denied",
+    "approval_expired",
+    "audit_unavailable",
+];
+
+impl Decision {
+    /// What was decided, as the outcome tells: `ok` or the code of an error.
+    pub fn of_outcome(code: &str) -> Self {
+        if REFUSALS.contains(&code) { Self::Refused } else { Self::Allowed }
+    }
+}
+
 /// Who did something. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -82,6 +107,11 @@ impl Who {
     /// Somebody of this name, who came in this way.
     pub fn new(name: impl Into<Arc<str>>, entry: Entry) -> Self {
         Self { name: Some(name.into()), entry, ..Self::default() }
+    }
+
+    /// The process itself.
+    pub fn process() -> Self {
+        Self { entry: Entry::Process, ..Self::default() }
     }
 
     /// The same with a role.

@@ -1,5 +1,6 @@
 //! The HTTP API: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`, and the metadata of OAuth.
 
+mod audited;
 mod bodies;
 mod connections;
 mod health;
@@ -19,7 +20,13 @@ use tokio_util::sync::CancellationToken;
 
 use self::bodies::Bodies;
 pub(crate) use self::{connections::serve, host::AllowedHosts, identity::Identities};
-use crate::{access::ToolSet, app::App, client_address::TrustedProxies, tls::Tls, tools::ScanTools};
+use crate::{
+    access::ToolSet,
+    app::App,
+    client_address::TrustedProxies,
+    tls::Tls,
+    tools::{Audited, ScanTools},
+};
 
 /// Who may come in, and for how long.
 #[derive(Debug, Clone)]
@@ -48,6 +55,7 @@ pub(crate) fn router(app: &App, door: &Door, streams: &CancellationToken) -> Rou
     // Over HTTP each request brings its principal.
     let tools = ScanTools::new(app, None, door.offered);
     let for_scopes = tools.clone();
+    let tools = Audited::new(tools);
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
     let bodies = Bodies::new(door.client_timeout, app.service.metrics());
     let mcp =
@@ -68,4 +76,5 @@ pub(crate) fn router(app: &App, door: &Door, streams: &CancellationToken) -> Rou
         .layer(middleware::from_fn_with_state(door.identities.clone(), identity::identify))
         .layer(middleware::from_fn(trace::trace))
         .layer(middleware::from_fn_with_state(door.hosts.clone(), host::check))
+        .layer(middleware::from_fn_with_state(app.service.audit().clone(), audited::note))
 }
