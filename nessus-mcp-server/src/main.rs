@@ -17,7 +17,6 @@ mod serve;
 mod stdio;
 mod tls;
 mod tools;
-mod user;
 
 use std::process::ExitCode;
 

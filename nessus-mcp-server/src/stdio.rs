@@ -12,6 +12,7 @@ use std::{
 use nessus_mcp_lib::{
     ScanService, Worker,
     audit::ProcessRole,
+    config::cli::user_name,
     error::{Failure, chain},
     policy::{Principal, Role},
     streams,
@@ -25,7 +26,6 @@ use crate::{
     app::App,
     args::Stdio,
     tools::{Audited, ScanTools},
-    user,
 };
 
 /// The bytes of unread answers above which no further request is read.
@@ -50,7 +50,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     app.stop_on_signal()?;
     app.reload_on_signal(None)?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
-    let user = Principal::user(&user::name(), Role::Scan);
+    let user = Principal::user(&user_name(), Role::Scan);
     let served = serve(&app, user, offered).await;
     app.stop.cancel();
     if let Some(worker) = worker {

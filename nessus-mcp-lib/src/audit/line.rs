@@ -228,6 +228,17 @@ pub enum Kind {
     Chain,
 }
 
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Event => "event",
+            Self::Asked => "asked",
+            Self::Done => "done",
+            Self::Chain => "chain",
+        })
+    }
+}
+
 /// A piece of a line that a process left when it was killed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]

@@ -159,7 +159,7 @@ impl Policy {
     pub fn rights_of(&self, principal: &str) -> Result<Arc<Rights>, ScopeError> {
         // No client's name has a colon.
         let is_client = principal != LOCAL && !principal.contains(':');
-        match self.clients().iter().find(|client| &*client.name == principal) {
+        match self.clients().iter().find(|client| &*client.name == principal && !client.is_revoked) {
             Some(client) => Ok(Arc::clone(&client.rights)),
             None if is_client && *self != Self::default() => {
                 Err(ScopeError::ClientRevoked { client: principal.to_owned() })
