@@ -4,6 +4,7 @@
 
 mod access;
 mod answers;
+mod audit;
 mod bad_input;
 mod choice;
 mod connections;

@@ -30,6 +30,7 @@ impl ScanService {
 
     /// Writes that the process ends, and waits until everything before is on the disk.
     pub async fn end_audit(&self) {
+        self.audit.flush().await;
         self.audit.note(of_process("stop").with_outcome("ok")).await;
         self.audit.flush().await;
     }
