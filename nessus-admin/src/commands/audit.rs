@@ -137,7 +137,10 @@ pub(crate) async fn tail(args: &AuditTailArgs) -> Result<(), Failure> {
     })?;
     output::lines(last.iter().map(|found| shown(found, args.json)));
     while args.follow {
-        tokio::time::sleep(LOOK).await;
+        tokio::select! {
+            () = tokio::time::sleep(LOOK) => {}
+            () = output::reader_left() => break,
+        }
         let mut later = Vec::new();
         audit::search(&directory, &Search::default(), &mut progress, |found| later.push(shown(&found, args.json)))?;
         output::lines(later);

@@ -62,14 +62,13 @@ impl FromStr for Decision {
 }
 
 /// The codes of errors that say what was decided, rather than what failed.
-const REFUSALS: [&str; 14] = [
+const REFUSALS: [&str; 13] = [
     "not_permitted",
     "client_revoked",
     "rate_limited",
     "out_of_scope",
     "daily_host_limit",
-    "daily_scan_limit",
-    "scan_limit",
+    "client_limit",
     "no_window",
     "credential_not_allowed",
     "not_an_approver",

@@ -8,6 +8,7 @@ use crate::{
     blocking,
     config::Settings,
     error::{Classified as _, chain},
+    ids::TaskId,
 };
 
 impl ScanService {
@@ -49,6 +50,14 @@ impl ScanService {
         let refused = outcome.as_ref().err();
         let error = refused.map(|error| error as &(dyn std::error::Error + Sync));
         self.note_reload(file, error, refused.map_or("ok", ServiceError::code)).await;
+    }
+
+    /// Writes that a scan does not wait for a person any more, and why.
+    pub(super) async fn note_approval(&self, task_id: &TaskId, outcome: &str) {
+        let is_refused = matches!(outcome, "denied" | "expired");
+        let decision = if is_refused { Decision::Refused } else { Decision::Allowed };
+        let event = of_process("approval").decided(decision, "approvals").with_outcome(outcome);
+        self.audit.note(event.with_task(Some(task_id.to_string()))).await;
     }
 
     /// The event with the digest of the policy file, which tells by which rules everything after it was decided.
