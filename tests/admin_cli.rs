@@ -384,3 +384,82 @@ fn a_policy_is_checked_and_says_what_it_decides() {
     assert_eq!(wrong.code, Some(78));
     assert!(wrong.stderr.contains("policy.yaml:1: unknown key `alow`, did you mean `allow`?"), "{wrong:?}");
 }
+
+/// What an operator changes has a line before it and one after it; what cannot be written down is not done.
+#[tokio::test]
+async fn what_operators_change_is_in_the_audit_log() {
+    let deployment = filled().await;
+    let audit = deployment.data().join("audit");
+    assert_eq!(admin(&deployment, &["audit", "verify"]).code, Some(1), "there is none yet");
+    data(admin(&deployment, &["pause-pool", "lab", "--reason", "unseen"]));
+    assert!(!audit.exists(), "without a server with a policy there is none");
+    std::fs::create_dir(&audit).unwrap();
+    data(admin(&deployment, &["pause-pool", "lab", "--reason", "freeze"]));
+    data(admin(&deployment, &["isolate-scanner", "lab", "mock-1", "--reason", "broken"]));
+    data(admin(&deployment, &["reset-circuit", "lab", "mock-1"]));
+    data(admin(&deployment, &["queue", "rebind"]));
+    data(admin(&deployment, &["resume-pool", "lab"]));
+    let unknown = task(9).to_string();
+    assert_eq!(admin(&deployment, &["retry-dlq", &unknown]).code, Some(1));
+    let verified = data(admin(&deployment, &["audit", "verify"]));
+    assert!(verified.starts_with("admin@") && verified.contains(": whole: 12 lines on 1 day, keys none"), "{verified}");
+    let found = |arguments: &[&str]| {
+        let lines = admin(&deployment, &[&["audit", "search", "--json"], arguments].concat());
+        assert_eq!(lines.code, Some(0), "{lines:?}");
+        lines.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect::<Vec<Value>>()
+    };
+    let [asked, done] = &found(&["--tool", "pause-pool"])[..] else { panic!("not two lines") };
+    assert!(
+        asked["kind"] == "asked" && asked["entry"] == "os_user" && asked["who"].as_str().unwrap().starts_with("user:")
+    );
+    assert!(done["asked"] == asked["seq"] && done["outcome"] == "ok" && done["trace_id"] == asked["trace_id"]);
+    let who = asked["who"].as_str().unwrap();
+    assert_eq!(found(&["--who", who]).len(), 12);
+    assert_eq!(found(&["--who", "nobody"]).len() + found(&["--until", "1h"]).len(), 0);
+    assert_eq!((found(&["--since", "1h"]).len(), found(&["--decision", "refused"]).len()), (12, 0));
+    let retried = found(&["--task", &unknown]);
+    assert_eq!((retried.len(), &retried[1]["outcome"]), (2, &json!("task_not_found")));
+    assert_eq!(found(&["--trace-id", asked["trace_id"].as_str().unwrap()]).len(), 2);
+    let last = data(admin(&deployment, &["audit", "tail", "-n", "1"]));
+    assert!(last.contains("  done  what=retry-dlq") && last.lines().count() == 1, "{last}");
+
+    // A line that is altered is named.
+    let chain = std::fs::read_dir(&audit).unwrap().next().unwrap().unwrap().path();
+    let day = std::fs::read_dir(&chain).unwrap().map(|entry| entry.unwrap().path());
+    let day = day.filter(|path| path.extension().is_some_and(|kind| kind == "jsonl")).min().unwrap();
+    let text = std::fs::read_to_string(&day).unwrap();
+    std::fs::write(&day, text.replacen("isolate-scanner", "isolate-scannes", 1)).unwrap();
+    let broken = admin(&deployment, &["audit", "verify"]);
+    assert!(broken.code == Some(1) && broken.stdout.contains(" line 3 (sequence 3): altered"), "{broken:?}");
+    let as_json: Value = serde_json::from_str(&admin(&deployment, &["audit", "verify", "--json"]).stdout).unwrap();
+    assert_eq!((&as_json["broken"]["line"], &as_json["lines"]), (&json!(3), &json!(2)));
+    std::fs::write(&day, text).unwrap();
+
+    // A full disk in the place of a later day.
+    std::os::unix::fs::symlink("/dev/full", chain.join("2999-01-01.jsonl")).unwrap();
+    let refused = admin(&deployment, &["pause-pool", "lab", "--reason", "too late"]);
+    assert!(refused.code == Some(1) && refused.stderr.contains("the audit log cannot be used"), "{refused:?}");
+    assert!(!data(admin(&deployment, &["stats"])).contains("too late"));
+}
+
+/// Only the entry changes, and only in a file that can be read before and after.
+#[test]
+fn a_token_is_revoked_in_the_file() {
+    let deployment = Deployment::new(SCANNERS);
+    let path = deployment.path("policy.yaml");
+    let hash = "0f".repeat(32);
+    let before = format!("# ours\nclients:\n  - name: desk\n    role: scan # for now\n    token_sha256: {hash}\n");
+    durable::replace(&path, before.as_bytes()).unwrap();
+    let revoke = |name: &str| admin(&deployment, &["token", "revoke", name, "--policy-config", "policy.yaml"]);
+    let unknown = revoke("dask");
+    assert!(unknown.code == Some(1) && unknown.stderr.contains("did you mean `desk`?"), "{unknown:?}");
+    assert!(data(revoke("desk")).contains("SIGHUP"));
+    let after = std::fs::read_to_string(&path).unwrap();
+    assert_eq!(after, before.replace("- name: desk\n", "- name: desk\n    revoked: true\n"));
+    let listed = admin(&deployment, &["token", "list", "--policy-config", "policy.yaml"]);
+    assert!(listed.stdout.contains("desk  scan  revoked"), "{listed:?}");
+    assert!(revoke("desk").stderr.contains("revoked already"));
+    let found = admin(&deployment, &["audit", "search", "--tool", "token revoke", "--json"]);
+    assert_eq!(found.stdout.lines().count(), 6, "{found:?}");
+    assert!(admin(&deployment, &["token", "revoke", "desk"]).stderr.contains("no policy is set"));
+}

@@ -1,5 +1,8 @@
 //! The command line.
 
+mod age;
+mod audit;
+
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
@@ -11,6 +14,9 @@ use nessus_mcp_lib::{
     results::{DEFAULT_CHARS, Format, ResultsError, SummarySection},
     task::ScanType,
 };
+
+use self::age::age;
+pub(crate) use self::audit::{AuditCommand, AuditSearchArgs, AuditTailArgs, AuditVerifyArgs};
 
 /// Operator command line of nessus-mcp.
 #[derive(Debug, Parser)]
@@ -59,12 +65,15 @@ pub(crate) enum Command {
     /// Look at the scope policy
     #[command(subcommand)]
     Policy(PolicyCommand),
-    /// Make tokens for the clients of the server, and list who has one
+    /// Make tokens for the clients of the server, list who has one, and revoke them
     #[command(subcommand)]
     Token(TokenCommand),
     /// List the scans that wait until a person agrees, and decide about them
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// Verify and read the audit log
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Cancel a task; if it is running, stop its scan and keep its findings
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end
@@ -105,11 +114,26 @@ pub(crate) enum PolicyCommand {
 pub(crate) enum TokenCommand {
     /// Make a token: it is written to standard output, once, and the lines for policy.yaml to standard error
     ///
-    /// Nothing is stored. Whoever has the token is the client; policy.yaml has only its SHA-256. To revoke a token, remove its
-    /// client from policy.yaml and send SIGHUP to the server.
+    /// Nothing is stored. Whoever has the token is the client; policy.yaml has only its SHA-256. `token revoke` revokes it.
     New(NewTokenArgs),
     /// List the clients of policy.yaml with their roles, and when their tokens end
     List(ListTokensArgs),
+    /// Write into policy.yaml that the token of a client is revoked; the server goes by it with SIGHUP
+    Revoke(RevokeTokenArgs),
+}
+
+/// Options of `token revoke`.
+#[derive(Debug, Args)]
+pub(crate) struct RevokeTokenArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    #[command(flatten)]
+    pub(crate) scope: ScopeArgs,
+
+    /// The client
+    #[arg(value_name = "CLIENT", value_parser = client_name)]
+    pub(crate) client: String,
 }
 
 /// Commands on scans that wait until a person agrees.
@@ -206,6 +230,9 @@ pub(crate) struct DecisionArgs {
 /// Options of `token new`.
 #[derive(Debug, Args)]
 pub(crate) struct NewTokenArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
     /// Who it is for, in the log and in the tasks
     #[arg(value_name = "CLIENT", value_parser = client_name)]
     pub(crate) client: String,
@@ -544,20 +571,6 @@ fn digest(text: &str) -> Result<String, String> {
 
 fn section(text: &str) -> Result<SummarySection, String> {
     text.parse().map_err(|error: ResultsError| error.hint().unwrap_or_else(|| error.to_string()))
-}
-
-/// Parses an age in minutes, hours or days. A number without a unit is refused: a bare 0 would purge everything.
-fn age(text: &str) -> Result<Duration, String> {
-    let wrong = || "write a number and a unit: m for minutes, h for hours, d for days".to_owned();
-    let unit = text.chars().last().ok_or_else(wrong)?;
-    let seconds: u64 = match unit {
-        'm' => 60,
-        'h' => 3600,
-        'd' => 86_400,
-        _ => return Err(wrong()),
-    };
-    let number: u64 = text[..text.len() - 1].parse().map_err(|_| wrong())?;
-    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(wrong)
 }
 
 fn part(text: &str) -> Result<f64, String> {

@@ -6,7 +6,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{ApprovalsCommand, Cli, Command, PolicyCommand, QueueCommand, TokenCommand};
+use args::{ApprovalsCommand, AuditCommand, Cli, Command, PolicyCommand, QueueCommand, TokenCommand};
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
     error::Failure,
@@ -30,15 +30,16 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
         Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
         Command::Policy(PolicyCommand::Check(args)) => block_on(commands::policy::check(args)),
-        Command::Token(TokenCommand::New(args)) => {
-            commands::token::new(args);
-            Ok(())
-        }
+        Command::Token(TokenCommand::New(args)) => block_on(commands::token::new(args)),
         Command::Token(TokenCommand::List(args)) => block_on(commands::token::list(args)),
         Command::Approvals(ApprovalsCommand::List(args)) => block_on(commands::approvals::list(args)),
         Command::Approvals(ApprovalsCommand::Show(args)) => block_on(commands::approvals::show(args)),
         Command::Approvals(ApprovalsCommand::Approve(args)) => block_on(commands::approvals::approve(args)),
         Command::Approvals(ApprovalsCommand::Deny(args)) => block_on(commands::approvals::deny(args)),
+        Command::Token(TokenCommand::Revoke(args)) => block_on(commands::token::revoke(args)),
+        Command::Audit(AuditCommand::Verify(args)) => block_on(commands::audit::verify(args)),
+        Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
+        Command::Audit(AuditCommand::Search(args)) => block_on(commands::audit::search(args)),
         Command::Cancel(args) => block_on(commands::control::cancel(args)),
         Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
         Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),

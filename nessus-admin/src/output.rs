@@ -23,6 +23,11 @@ pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) {
     }
 }
 
+/// Waits until nobody reads stdout any more.
+pub(crate) async fn reader_left() {
+    streams::stdout().broken().await;
+}
+
 /// Waits until all lines are written. A closed pipe is not a failure: `head` closes it when it has enough.
 fn all_written() -> Result<(), Failure> {
     match streams::stdout().finish(None) {

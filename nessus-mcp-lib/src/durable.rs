@@ -93,6 +93,23 @@ pub fn replace(destination: &Path, content: &[u8]) -> io::Result<()> {
     file.commit()
 }
 
+/// As [`replace`], for a file of somebody else's: it keeps its mode and its owner.
+pub(crate) fn replace_like_before(destination: &Path, content: &[u8]) -> io::Result<()> {
+    let before = fs::metadata(destination)?;
+    let mut file = DurableFile::create(destination)?;
+    file.write_all(content)?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::{MetadataExt as _, fchown};
+        let made = file.file.as_file().metadata()?;
+        if (made.uid(), made.gid()) != (before.uid(), before.gid()) {
+            fchown(file.file.as_file(), Some(before.uid()), Some(before.gid()))?;
+        }
+    }
+    file.file.as_file().set_permissions(before.permissions())?;
+    file.commit()
+}
+
 /// Whether this process, or this machine, had nothing left to open a file or a connection with: that says nothing about the
 /// file or the peer.
 pub(crate) fn is_shortage(error: &io::Error) -> bool {

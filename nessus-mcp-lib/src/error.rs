@@ -62,13 +62,19 @@ pub trait Classified: std::error::Error {
 pub struct Failure {
     message: String,
     hint: Option<String>,
+    code: &'static str,
     exit_code: u8,
 }
 
 impl Failure {
     /// A failure with exit code 1 and no hint.
     pub fn new(message: impl Into<String>) -> Self {
-        Self { message: message.into(), hint: None, exit_code: 1 }
+        Self { message: message.into(), hint: None, code: "failed", exit_code: 1 }
+    }
+
+    /// The code of the error that it was made from; `failed` where it was none.
+    pub fn code(&self) -> &'static str {
+        self.code
     }
 
     /// The exit code of the process.
@@ -89,7 +95,7 @@ impl fmt::Display for Failure {
 
 impl<E: Classified> From<E> for Failure {
     fn from(error: E) -> Self {
-        Self { message: chain(&error), hint: error.hint(), exit_code: error.kind().exit_code() }
+        Self { message: chain(&error), hint: error.hint(), code: error.code(), exit_code: error.kind().exit_code() }
     }
 }
 

@@ -2,7 +2,12 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::{ScanService, Worker, config::WorkerSettings, error::Failure, streams};
+use nessus_mcp_lib::{
+    ScanService, Worker,
+    config::{ConfigError, WorkerSettings},
+    error::{Classified as _, Failure},
+    streams,
+};
 use tokio::{signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -56,7 +61,10 @@ impl App {
                 let _ = service.reload_policy().await;
                 let _ = service.reload_credentials().await;
                 if let Some(tls) = &tls {
-                    tls.reload();
+                    let outcome = tls.reload();
+                    let refused = outcome.as_ref().err();
+                    let error = refused.map(|error| error as &(dyn std::error::Error + Sync));
+                    service.note_reload("certificate", error, refused.map_or("ok", ConfigError::code)).await;
                 }
             }
         }));

@@ -19,7 +19,6 @@ mod stdio;
 mod tls;
 mod tools;
 mod trace;
-mod user;
 
 use std::process::ExitCode;
 

@@ -25,7 +25,8 @@ pub(crate) const RESULTS: &str = "nessus://tasks/{task_id}/results{?profile,page
 const OF_TASK: &str = "get_scan_status";
 const OF_RESULTS: &str = "get_scan_results";
 const OF_LIST: &str = "list_tasks";
-const TASKS: &str = "nessus://tasks/";
+/// What the address of a task begins with.
+pub(crate) const TASKS: &str = "nessus://tasks/";
 const FIELDS: &str = "nessus://schema/fields";
 const FILTERS_GUIDE: &str = "nessus://guide/filters";
 

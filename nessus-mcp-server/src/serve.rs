@@ -4,6 +4,7 @@ use std::{iter, time::Duration};
 
 use nessus_mcp_lib::{
     ScanService, Worker,
+    audit::ProcessRole,
     config::ConfigError,
     error::Failure,
     time::{DurationUnit, parse_duration},
@@ -55,7 +56,9 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
         Some(bind) => Some((bind, bind.listen().await?)),
         None => None,
     };
-    let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
+    let app = App::new(
+        ScanService::open_with(&settings, scanners, scope).await?.audited(&settings, ProcessRole::Server).await?,
+    );
     app.stop_on_signal()?;
     app.reload_on_signal(tls.clone())?;
     let health_interval = worker_settings.health_interval;
@@ -98,6 +101,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,
     }
+    app.service.end_audit().await;
     Ok(())
 }
 

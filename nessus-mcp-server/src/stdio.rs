@@ -11,6 +11,8 @@ use std::{
 
 use nessus_mcp_lib::{
     ScanService, Worker,
+    audit::ProcessRole,
+    config::cli::user_name,
     error::{Failure, chain},
     policy::{Principal, Role},
     streams,
@@ -23,8 +25,7 @@ use crate::{
     access::{self, ToolSet},
     app::App,
     args::Stdio,
-    tools::ScanTools,
-    user,
+    tools::{Audited, ScanTools},
 };
 
 /// The bytes of unread answers above which no further request is read.
@@ -43,16 +44,19 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     if command.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
-    let app = App::new(ScanService::open_with(&settings, scanners, scope).await?);
+    let app = App::new(
+        ScanService::open_with(&settings, scanners, scope).await?.audited(&settings, ProcessRole::Server).await?,
+    );
     app.stop_on_signal()?;
     app.reload_on_signal(None)?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
-    let user = Principal::user(&user::name(), Role::Scan);
+    let user = Principal::user(&user_name(), Role::Scan);
     let served = serve(&app, user, offered).await;
     app.stop.cancel();
     if let Some(worker) = worker {
         worker.stopped().await;
     }
+    app.service.end_audit().await;
     app.output_read().await;
     served
 }
@@ -66,7 +70,7 @@ async fn serve(app: &App, user: Principal, offered: ToolSet) -> Result<(), Failu
         }
     };
     let mut stopped = pin!(stopped);
-    let tools = ScanTools::new(app, Some(user), offered);
+    let tools = Audited::new(ScanTools::new(app, Some(user), offered));
     let requests = Requests { input: rmcp::transport::stdio_pipes().0, until_drained: None };
     let started = tokio::select! {
         started = tools.serve((requests, Answers)) => started,

@@ -59,7 +59,10 @@ impl Tls {
     }
 
     /// Reads the files again: new connections get what is in them. What cannot be used changes nothing.
-    pub(crate) fn reload(&self) {
+    ///
+    /// # Errors
+    /// What is wrong with them; it is logged.
+    pub(crate) fn reload(&self) -> Result<(), ConfigError> {
         let Current { certificate, key, provider, chain } = &*self.current;
         match read(certificate, key, provider) {
             Ok(read) => {
@@ -67,8 +70,12 @@ impl Tls {
                     *chain = Arc::new(read);
                 }
                 info!(certificate = %certificate.display(), "certificate read again");
+                Ok(())
             }
-            Err(error) => error!(%error, "the certificate is refused; everything stays as it was"),
+            Err(error) => {
+                error!(%error, "the certificate is refused; everything stays as it was");
+                Err(error)
+            }
         }
     }
 }

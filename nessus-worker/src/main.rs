@@ -5,7 +5,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use nessus_mcp_lib::{ScanService, Worker, config::cli, error::Failure};
+use nessus_mcp_lib::{ScanService, Worker, audit::ProcessRole, config::cli, error::Failure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Arguments;
@@ -27,6 +27,8 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     // Before anything is made: a start that fails leaves no data directory.
     Worker::check_pools(&scanners, &settings)?;
     let service = ScanService::open_with(&service_settings, scanners, scope).await?;
+    let service = service.audited(&service_settings, ProcessRole::Worker).await?;
+    let ending = service.clone();
     let worker = Worker::new(&service, settings)?;
     let mut hangup = signal(SignalKind::hangup())?;
     let reload = async move {
@@ -55,5 +57,6 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let reloading = tokio::spawn(reload);
     worker.run(shutdown).await;
     reloading.abort();
+    ending.end_audit().await;
     Ok(())
 }

@@ -25,8 +25,11 @@ async fn planted_secrets_are_found_nowhere() {
     let sim = NessusSim::start(config).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let checked = ["--health-check-interval-seconds", "60"];
-    let site = Site::start_with(sim, deployment, &[EVERYTHING, checked].concat()).await;
-    let mut worker = site.start_worker(&EVERYTHING);
+    // With a policy there is an audit log.
+    std::fs::write(deployment.path("policy.yaml"), "deny: [203.0.113.0/24]\n").unwrap();
+    let audited = ["--policy-config", "policy.yaml"];
+    let site = Site::start_with(sim, deployment, &[EVERYTHING, checked, audited].concat()).await;
+    let mut worker = site.start_worker(&[EVERYTHING, audited].concat());
     let task = site.submit("planted", "192.0.2.1").await;
     site.completed(&task, &[&worker]).await;
     // A session that ends and a token that changes are handled by other code than those that last.
@@ -53,7 +56,10 @@ async fn planted_secrets_are_found_nowhere() {
     }
     let files = [files_below(&site.deployment.data()), files_below(&site.deployment.logs())].concat();
     let has = |text: &str| files.iter().any(|(_, content)| holds(content, text));
-    assert!(has("logged in") && has("\"TRACE\"") && has("<NessusClientData_v2"), "the files are not those expected");
+    assert!(
+        has("logged in") && has("\"TRACE\"") && has("<NessusClientData_v2") && has("\"kind\":\"asked\""),
+        "the files are not those expected"
+    );
     places.extend(files.into_iter().map(|(path, content)| (path.display().to_string(), content)));
     for (place, content) in &places {
         for secret in &secrets {

@@ -7,6 +7,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod approvals;
+mod audit;
 mod hosts;
 mod limits;
 mod logins;
@@ -233,6 +234,13 @@ async fn dies_in_a_submit(point: &'static str) {
     site.each_scan_ran_once(1);
 }
 
+#[tokio::test]
+async fn a_server_that_dies_before_the_outcome_is_written_is_found_out() {
+    for point in POINTS.into_iter().filter(|point| point.starts_with("audit_")) {
+        audit::dies_between_question_and_outcome(point).await;
+    }
+}
+
 async fn submit(server: &Server) -> Result<TaskId, String> {
     let client = ScanClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
     let mut arguments = ScanArguments::new("once", "192.0.2.1");
@@ -285,7 +293,8 @@ fn every_point_of_the_source_is_in_the_list() {
     let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
     let is_tried = |name: &String| {
-        ["submit_", "worker_", "rebuild_", "cancel_", "approval_"].iter().any(|prefix| name.starts_with(prefix))
+        let tried = ["approval_", "audit_", "submit_", "worker_", "rebuild_", "cancel_"];
+        tried.iter().any(|prefix| name.starts_with(prefix))
     };
     assert!(listed.iter().all(is_tried), "no test tries it");
 }

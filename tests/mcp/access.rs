@@ -195,6 +195,22 @@ async fn a_token_is_revoked_without_a_restart() {
     assert_eq!((guarded.knock("/mcp", &[&scanner]).await.0, guarded.knock("/mcp", &[&reader]).await.0), (401, 200));
 }
 
+/// The file gets one more key, and the server goes by it with the next SIGHUP.
+#[tokio::test]
+async fn a_token_that_is_revoked_in_the_file_is_out() {
+    let guarded = Guarded::start();
+    let (reader, scanner) = (bearer(&guarded.reader), bearer(&guarded.scanner));
+    nessus_mcp_lib::policy::revoke(&guarded.fixture.deployment.path("policy.yaml"), "desk@example").unwrap();
+    assert_eq!(guarded.knock("/mcp", &[&scanner]).await.0, 200, "not before it is read");
+    guarded.fixture.server.process.hang_up();
+    nessus_mcp_tests::processes::until("it is revoked", &[&guarded.fixture.server.process], async || {
+        (guarded.knock("/mcp", &[&scanner]).await.0 == 401).then_some(())
+    })
+    .await;
+    assert_eq!(guarded.knock("/mcp", &[&reader]).await.0, 200);
+    assert!(guarded.fixture.server.process.log().contains("the token of `desk@example` is revoked"));
+}
+
 /// This machine may do without a token what `local` says, and a wrong token is refused all the same.
 #[tokio::test]
 async fn this_machine_may_be_given_a_role() {

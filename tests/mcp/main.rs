@@ -5,6 +5,7 @@
 mod access;
 mod answers;
 mod attacks;
+mod audit;
 mod bad_input;
 mod choice;
 mod connections;

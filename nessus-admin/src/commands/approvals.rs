@@ -10,7 +10,7 @@ use nessus_mcp_lib::{
     time::{Clock as _, SystemClock, Timestamp},
 };
 
-use super::{approver, queue};
+use super::{approver, queue, recorded::Recorder};
 use crate::{
     args::{ApproveArgs, DecisionArgs, DenyArgs, ListApprovalsArgs, ShowApprovalArgs},
     output,
@@ -87,7 +87,12 @@ async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -
     let mut answer = ApprovalAnswer::new(verdict);
     answer.reason = reason;
     answer.digest = Some(args.digest.clone().unwrap_or(view.digest));
-    let status = service.decide(&task_id, &token, answer).await?;
+    let settings = args.scope.apply(args.common.settings())?;
+    let arguments = serde_json::json!({ "task": task_id, "digest": answer.digest, "reason": answer.reason });
+    let command = format!("approvals {}", verdict.as_str());
+    let decide = async { Ok(service.decide(&task_id, &token, answer).await?) };
+    let recorder = Recorder::open(&settings).await?;
+    let status = recorder.run(&command, arguments, Some(task_id.as_str()), decide).await?;
     let follows = match verdict {
         Verdict::Approved => "it begins when its turn has come",
         Verdict::Denied => "it ends",

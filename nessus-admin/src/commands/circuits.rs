@@ -7,7 +7,7 @@ use nessus_mcp_lib::{
     service::{InstanceView, ProcessCircuit},
 };
 
-use super::queue;
+use super::{queue, recorded::Recorder};
 use crate::{
     args::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
     output,
@@ -25,21 +25,24 @@ pub(crate) async fn list(args: &ListCircuitsArgs) -> Result<(), Failure> {
 }
 
 pub(crate) async fn isolate(args: &IsolateScannerArgs) -> Result<(), Failure> {
-    command(&args.scanner, CircuitCommand::Isolate, &args.reason).await
+    command("isolate-scanner", &args.scanner, CircuitCommand::Isolate, &args.reason).await
 }
 
 pub(crate) async fn close(args: &CircuitArgs) -> Result<(), Failure> {
-    command(args, CircuitCommand::Close, "closed by an operator").await
+    command("close-circuit", args, CircuitCommand::Close, "closed by an operator").await
 }
 
 pub(crate) async fn reset(args: &CircuitArgs) -> Result<(), Failure> {
-    command(args, CircuitCommand::Reset, "reset by an operator").await
+    command("reset-circuit", args, CircuitCommand::Reset, "reset by an operator").await
 }
 
-async fn command(args: &CircuitArgs, command: CircuitCommand, reason: &str) -> Result<(), Failure> {
-    let service = queue::open_service(&args.common.settings()).await?;
+async fn command(name: &str, args: &CircuitArgs, command: CircuitCommand, reason: &str) -> Result<(), Failure> {
+    let settings = args.common.settings();
+    let service = queue::open_service(&settings).await?;
     let CircuitArgs { pool, instance, .. } = args;
-    let status = service.command_circuit(pool.as_str(), instance.as_str(), command, reason).await?;
+    let change = async { Ok(service.command_circuit(pool.as_str(), instance.as_str(), command, reason).await?) };
+    let arguments = serde_json::json!({ "pool": pool, "instance": instance, "reason": reason });
+    let status = Recorder::open(&settings).await?.run(name, arguments, None, change).await?;
     let why = if command == CircuitCommand::Isolate { format!(": {}", excerpt(&status.reason)) } else { String::new() };
     output::lines([format!("{pool}:{instance} is {}{why}", status.state)]);
     Ok(())

@@ -7,9 +7,9 @@ use nessus_mcp_lib::{
     queue::DeadLetter,
     targets::shortened,
 };
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::queue;
+use super::{queue, recorded::Recorder};
 use crate::{
     args::{ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
     output,
@@ -26,7 +26,7 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
     letters.sort_by_key(|(_, letter)| std::cmp::Reverse(letter.failed_at));
     letters.truncate(usize::try_from(args.limit).unwrap_or(usize::MAX));
     if args.json {
-        output::lines(letters.iter().map(|(_, letter)| json(letter).to_string()));
+        output::lines(letters.iter().map(|(_, letter)| document(letter).to_string()));
     } else if letters.is_empty() {
         output::lines(["no dead letters"]);
     } else {
@@ -37,13 +37,15 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
 
 /// Retries each task. Tasks that cannot be retried are reported at the end and do not hold back the others.
 pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
-    let service = queue::open_service(&args.common.settings()).await?;
+    let settings = args.common.settings();
+    let service = queue::open_service(&settings).await?;
+    let recorder = Recorder::open(&settings).await?;
     let mut refused: Vec<Failure> = Vec::new();
     for text in &args.tasks {
-        let retried = async { service.retry(&ScanService::parse_task_id(text)?).await };
-        match retried.await {
+        let retry = async { Ok(service.retry(&ScanService::parse_task_id(text)?).await?) };
+        match recorder.run("retry-dlq", json!({ "task": text }), Some(text), retry).await {
             Ok(view) => output::lines([format!("{}  attempt={}  {}", view.task_id, view.attempt, view.message)]),
-            Err(error) => refused.push(error.into()),
+            Err(error) => refused.push(error),
         }
     }
     // The process ends with the last failure; the others are printed before it.
@@ -56,9 +58,12 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let pools = queue::pools(&settings, &args.pool)?;
     let service = queue::open_service(&settings).await?;
+    let recorder = Recorder::open(&settings).await?;
     let before = service.clock().now().minus(args.older_than);
     for pool in pools {
-        let purged = service.purge_dead(&pool, before).await?;
+        let purge = async { Ok(service.purge_dead(&pool, before).await?) };
+        let arguments = json!({ "pool": pool, "before": before });
+        let purged = recorder.run("purge-dlq", arguments, None, purge).await?;
         let archived = counted(purged.archived, "dead letter", "dead letters");
         output::lines([format!("pool {pool}: {archived} archived, {} removed", purged.removed)]);
     }
@@ -66,7 +71,7 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
 }
 
 /// The documented form, with the first targets only. `task.json` and the archive have all of them.
-fn json(letter: &DeadLetter) -> Value {
+fn document(letter: &DeadLetter) -> Value {
     let mut json = letter.to_json();
     if let Some(Value::String(targets)) = json.pointer_mut("/payload/targets") {
         *targets = shortened(targets);

@@ -2,6 +2,7 @@
 
 pub(crate) mod approvals;
 mod approver;
+pub(crate) mod audit;
 pub(crate) mod circuits;
 pub(crate) mod control;
 pub(crate) mod convert;
@@ -10,6 +11,7 @@ mod export_file;
 pub(crate) mod policy;
 mod progress;
 pub(crate) mod queue;
+mod recorded;
 pub(crate) mod stats;
 pub(crate) mod token;
 pub(crate) mod validate;

@@ -13,6 +13,9 @@ use nessus_mcp_lib::{
     time::SystemClock,
 };
 
+use serde_json::json;
+
+use super::recorded::Recorder;
 use crate::{args::RebindArgs, output};
 
 /// A queue or data directory that does not exist. Commands never create one: an empty new queue in the wrong place would
@@ -70,7 +73,9 @@ pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let queue = queue::open(&existing(&settings)?).await?;
     let before = queue.binding().await?;
     let index = index(&settings, queue)?;
-    let id = index.rebind().await?.directory;
+    let rebind = async { Ok(index.rebind().await?) };
+    let arguments = json!({ "data_dir": settings.data_dir.display().to_string() });
+    let id = Recorder::open(&settings).await?.run("queue rebind", arguments, None, rebind).await?.directory;
     let before = match before {
         Some(before) if before.directory == id => "as before".to_owned(),
         Some(before) => format!("before it belonged to `{}`", before.directory),

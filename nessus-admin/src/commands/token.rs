@@ -1,26 +1,33 @@
-//! `token new|list`: tokens for the clients of the server.
+//! `token new|list|revoke`: tokens for the clients of the server.
 
 use nessus_mcp_lib::{
     ScanService,
     config::Settings,
     error::{Failure, counted},
-    policy::{ApprovalKey, Role, TokenHash, new_token},
+    policy::{self, ApprovalKey, Role, TokenHash, new_token},
     time::{Clock as _, SystemClock},
 };
 
+use serde_json::json;
+
+use super::recorded::Recorder;
 use crate::{
-    args::{ListTokensArgs, NewTokenArgs},
+    args::{ListTokensArgs, NewTokenArgs, RevokeTokenArgs},
     output,
 };
 
-pub(crate) fn new(args: &NewTokenArgs) {
+pub(crate) async fn new(args: &NewTokenArgs) -> Result<(), Failure> {
     let token = new_token();
+    let hash = TokenHash::of(token.expose()).to_string();
+    let arguments = json!({ "client": args.client, "role": args.role.as_str(), "token_sha256": hash });
+    let made = async { Ok(()) };
+    Recorder::open(&args.common.settings()).await?.run("token new", arguments, None, made).await?;
     let mut entry = vec![
         "For policy.yaml; the server takes it with its next start or SIGHUP. The token is shown only now.".to_owned(),
         "clients:".to_owned(),
         format!("  - name: {}", args.client),
         format!("    role: {}", args.role),
-        format!("    token_sha256: {}", TokenHash::of(token.expose())),
+        format!("    token_sha256: {hash}"),
     ];
     entry.extend(args.expires_in.map(|time| format!("    expires: {}", SystemClock.now().plus(time))));
     if args.role.may(Role::Approve) {
@@ -28,6 +35,24 @@ pub(crate) fn new(args: &NewTokenArgs) {
     }
     output::note(&entry.join("\n"));
     output::lines([token.expose().to_owned()]);
+    Ok(())
+}
+
+/// Writes `revoked: true` into the entry of a client.
+pub(crate) async fn revoke(args: &RevokeTokenArgs) -> Result<(), Failure> {
+    let settings = args.scope.apply(args.common.settings())?;
+    let Some(file) = ScanService::load_scope(&settings).await?.file() else {
+        return Err(Failure::new("no policy is set: name it with `--policy-config` or `POLICY_CONFIG`"));
+    };
+    let revoke = async { Ok(policy::revoke(&file, &args.client)?) };
+    let recorder = Recorder::open(&settings).await?;
+    recorder.run("token revoke", json!({ "client": args.client }), None, revoke).await?;
+    let file = file.display();
+    output::lines([format!(
+        "the token of `{}` is revoked in {file}; SIGHUP lets a running server go by it",
+        args.client
+    )]);
+    Ok(())
 }
 
 pub(crate) async fn list(args: &ListTokensArgs) -> Result<(), Failure> {
@@ -35,6 +60,7 @@ pub(crate) async fn list(args: &ListTokensArgs) -> Result<(), Failure> {
     let (policy, now) = (scope.policy(), SystemClock.now());
     output::lines(policy.clients().iter().map(|client| {
         let until = match client.expires {
+            _ if client.is_revoked => "revoked".to_owned(),
             Some(end) if end <= now => format!("ended at {end}"),
             Some(end) => format!("until {end}"),
             None => "for ever".to_owned(),

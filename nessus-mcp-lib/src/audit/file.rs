@@ -19,7 +19,7 @@ use super::{
     chain::{self, ChainKey, Hash, NO_KEY, Proof},
     error::AuditError,
     head::{Found, Head},
-    line::{Decision, Entry, Event, HalfLine, Kind, Line, Who},
+    line::{Decision, Event, HalfLine, Kind, Line, Who},
     places::{Held, days, ending, file_of, open_private},
 };
 use crate::{durable, time::Clock};
@@ -285,8 +285,7 @@ struct Look {
 }
 
 fn of_chain(what: &'static str, words: String) -> Draft {
-    let who = Who { entry: Entry::Process, ..Who::default() };
     let decision = if matches!(what, "half_line" | "key_changed") { Decision::Allowed } else { Decision::Refused };
-    let event = Event::new("chain", who).decided(decision, words).with_outcome(what);
+    let event = Event::new("chain", Who::process()).decided(decision, words).with_outcome(what);
     Draft { kind: Kind::Chain, asked: None, event }
 }

@@ -1,6 +1,7 @@
 //! Refusals that repeat themselves, joined: a flood of them fills no disk.
 //!
-//! The first one is a line at once. Further ones of the same kind, by the same caller from the same address, are counted, and become one line after
+//! The first one is a line at once. Further ones of the same kind, by the same caller from the same address and for the same
+//! reason, are counted, and become one line after
 //! [`WINDOW`]. Of more than [`MOST`] kinds at a time, the rest is counted together.
 
 use std::{
@@ -15,7 +16,7 @@ pub(super) const WINDOW: Duration = Duration::from_secs(10);
 /// How many kinds of refusals are told apart at a time.
 const MOST: usize = 32;
 
-type Key = (Who, String, Option<String>);
+type Key = (Who, String, Option<String>, Option<String>);
 
 /// What was refused in this window.
 #[derive(Debug, Default)]
@@ -29,7 +30,7 @@ impl Joined {
     /// Takes a refusal; returns it if it is to be a line at once.
     pub(super) fn take(&mut self, event: Event, now: Instant) -> Option<Event> {
         self.since.get_or_insert(now);
-        let key = (event.who.clone(), event.what.clone(), event.outcome.clone());
+        let key = (event.who.clone(), event.what.clone(), event.outcome.clone(), event.rule.clone());
         let has_room = self.seen.len() < MOST;
         match self.seen.get_mut(&key) {
             Some((further, last)) => {

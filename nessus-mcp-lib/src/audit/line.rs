@@ -61,6 +61,30 @@ impl FromStr for Decision {
     }
 }
 
+/// The codes of errors that say what was decided, rather than what failed.
+const REFUSALS: [&str; 13] = [
+    "not_permitted",
+    "client_revoked",
+    "rate_limited",
+    "out_of_scope",
+    "daily_host_limit",
+    "client_limit",
+    "no_window",
+    "credential_not_allowed",
+    "not_an_approver",
+    "own_approval",
+    "approval_denied",
+    "approval_expired",
+    "audit_unavailable",
+];
+
+impl Decision {
+    /// What was decided, as the outcome tells: `ok` or the code of an error.
+    pub fn of_outcome(code: &str) -> Self {
+        if REFUSALS.contains(&code) { Self::Refused } else { Self::Allowed }
+    }
+}
+
 /// Who did something. Cheap to clone.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -82,6 +106,11 @@ impl Who {
     /// Somebody of this name, who came in this way.
     pub fn new(name: impl Into<Arc<str>>, entry: Entry) -> Self {
         Self { name: Some(name.into()), entry, ..Self::default() }
+    }
+
+    /// The process itself.
+    pub fn process() -> Self {
+        Self { entry: Entry::Process, ..Self::default() }
     }
 
     /// The same with a role.
@@ -196,6 +225,17 @@ pub enum Kind {
     Done,
     /// The chain itself: how its writer found it.
     Chain,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Event => "event",
+            Self::Asked => "asked",
+            Self::Done => "done",
+            Self::Chain => "chain",
+        })
+    }
 }
 
 /// A piece of a line that a process left when it was killed.

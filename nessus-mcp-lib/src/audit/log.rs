@@ -182,6 +182,11 @@ impl Audit {
         }
     }
 
+    /// As [`done`](Self::done), where nobody can wait for it any more.
+    pub fn abandoned(&self, asked: Asked, event: Event) {
+        self.send(Work::Line(Draft { kind: Kind::Done, asked: asked.0, event }));
+    }
+
     /// Writes what happened and changed nothing. It is synced within a second; a failure is logged and counted.
     pub async fn note(&self, event: Event) {
         if let Some(log) = &self.0 {
@@ -192,11 +197,14 @@ impl Audit {
 
     /// Writes that something was refused. The same refusals within some seconds are joined into one line with their count.
     pub fn refused(&self, event: Event) {
+        self.send(Work::Refusal(event));
+    }
+
+    /// Hands over without waiting. What there is no room for is counted.
+    fn send(&self, work: Work) {
         let Some(log) = &self.0 else { return };
         match Arc::clone(&log.room).try_acquire_owned() {
-            Ok(room) => {
-                let _ = log.jobs.send(Job { work: Work::Refusal(event), reply: None, _room: Some(room) });
-            }
+            Ok(room) => drop(log.jobs.send(Job { work, reply: None, _room: Some(room) })),
             Err(_) => drop(log.dropped.fetch_add(1, Ordering::Relaxed)),
         }
     }

@@ -47,9 +47,9 @@ pub(super) fn chains(directory: &Path) -> Result<Vec<String>, AuditError> {
     let mut names = Vec::new();
     for entry in fs::read_dir(directory).map_err(failed)? {
         let entry = entry.map_err(failed)?;
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            names.extend(entry.file_name().into_string());
-        }
+        // What a file system keeps in its root is none.
+        let name = entry.file_name().into_string().ok().filter(|name| name.contains('@'));
+        names.extend(name.filter(|_| entry.file_type().is_ok_and(|kind| kind.is_dir())));
     }
     names.sort();
     Ok(names)

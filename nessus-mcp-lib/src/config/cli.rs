@@ -14,10 +14,8 @@ use std::{
 use clap::{Args, Command, Parser, builder::Resettable};
 use zeroize::Zeroizing;
 
-use super::{
-    CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
-    secret_key::SECRET_KEY_FILE,
-};
+use super::{CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing};
+pub use super::{secret_key::SECRET_KEY_FILE, user::user_name};
 use crate::{
     error::Failure,
     ids::PoolName,

@@ -21,6 +21,8 @@ mod reader;
 mod scanners;
 mod secret_key;
 mod settings;
+#[cfg(feature = "cli")]
+mod user;
 mod yaml;
 
 #[cfg(feature = "cli")]

@@ -186,6 +186,8 @@ pub struct Client {
     pub token: TokenHash,
     /// When the token ends, if it does.
     pub expires: Option<Timestamp>,
+    /// Whether its token is not taken any more.
+    pub is_revoked: bool,
     /// What it may scan.
     pub rights: Arc<Rights>,
     /// The key by which its decisions about scans are checked; without it, it decides about none.
@@ -197,7 +199,8 @@ pub struct Client {
 impl Client {
     /// Whether it may decide about scans at this moment.
     pub fn is_approver(&self, now: Timestamp) -> bool {
-        self.role.may(Role::Approve) && self.approval_key.is_some() && self.expires.is_none_or(|expires| now < expires)
+        let is_valid = !self.is_revoked && self.expires.is_none_or(|expires| now < expires);
+        is_valid && self.role.may(Role::Approve) && self.approval_key.is_some()
     }
 }
 
@@ -224,6 +227,12 @@ pub enum TokenError {
     /// No client has it.
     #[error("no client has this token")]
     Unknown,
+    /// It is that of a client who was revoked.
+    #[error("the token of `{client}` is revoked")]
+    Revoked {
+        /// The client.
+        client: Arc<str>,
+    },
     /// It was that of a client until then.
     #[error("the token of `{client}` ended at {expires}")]
     Expired {
@@ -267,6 +276,7 @@ impl Clients {
         let found = self.0.iter().fold(None, |found, client| if has_it(client) { Some(client) } else { found });
         let client = found.ok_or(TokenError::Unknown)?;
         match client.expires {
+            _ if client.is_revoked => Err(TokenError::Revoked { client: Arc::clone(&client.name) }),
             Some(expires) if expires <= now => Err(TokenError::Expired { client: Arc::clone(&client.name), expires }),
             _ => {
                 let principal = Principal::new(Arc::clone(&client.name), client.role);
@@ -284,7 +294,7 @@ mod tests {
         let expires = expires.map(Timestamp::from_millis);
         let (token, approval_key, also) = (TokenHash::of(token), None, Vec::new());
         let (name, role, team, rights) = (name.into(), Role::Read, None, Arc::default());
-        Client { name, role, team, token, expires, rights, approval_key, also }
+        Client { name, role, team, token, expires, is_revoked: false, rights, approval_key, also }
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //!     team: red                  # those that it works with
 //!     token_sha256: 3f...        # `nessus-admin token new` prints it
 //!     expires: 2027-06-30        # or an RFC 3339 time; default: never
+//!     revoked: true              # its token is not taken; `nessus-admin token revoke` writes this
 //!     pools: [lab]               # what it may use, within all of the above; without these keys, everything
 //!     targets: [10.2.0.0/16]
 //!     deny_targets: [10.2.9.0/24]
@@ -120,6 +121,7 @@ keys_with_rights! {
         expires: Option<Scalar>,
         approval_key: Option<Scalar>,
         also: Option<Vec<Scalar>>,
+        revoked: Option<Scalar>,
     }
 }
 
@@ -203,6 +205,7 @@ impl Reader<'_> {
                 expires,
                 approval_key,
                 also: also.collect(),
+                is_revoked: self.value(&key("revoked"), raw.revoked, parse_bool)?.unwrap_or(false),
             })
         });
         Clients::new(clients.collect::<Result<_, _>>()?).map_err(|(at, key)| {
@@ -263,6 +266,10 @@ impl Reader<'_> {
             pools: pools.collect::<Result<_, _>>()?,
         })
     }
+}
+
+fn parse_bool(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be `true` or `false`".to_owned())
 }
 
 /// The end of a token: a time, or the end of a day in UTC.

@@ -23,6 +23,7 @@ mod limit;
 mod oauth;
 mod reserved;
 mod resolver;
+mod revoke;
 mod rights;
 mod rules;
 mod scope;
@@ -44,6 +45,7 @@ pub use self::{
     limit::Limit,
     oauth::{Claims, OAuth, OAuthError, SigningAlgorithm},
     resolver::{Resolver, SystemResolver, TableResolver},
+    revoke::{RevokeError, revoke},
     rights::Rights,
     rules::{Policy, PolicyMode},
     scope::{Checked, Scope},

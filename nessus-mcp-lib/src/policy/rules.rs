@@ -165,7 +165,10 @@ impl Policy {
     pub fn rights_of(&self, principal: &str) -> Result<Arc<Rights>, ScopeError> {
         let found = match principal.split_once('/') {
             Some((_, entry)) => self.oauth.as_ref().and_then(|oauth| oauth.rights_of(entry)),
-            None => self.clients().iter().find(|client| &*client.name == principal).map(|client| &client.rights),
+            None => {
+                let is_it = |client: &&Client| &*client.name == principal && !client.is_revoked;
+                self.clients().iter().find(is_it).map(|client| &client.rights)
+            }
         };
         // No client's name has a colon.
         let may_be_gone = principal.contains('/') || (principal != LOCAL && !principal.contains(':'));

@@ -83,6 +83,7 @@ impl ScanService {
             let outcome = task.as_ref().map_or("released", |task| self.outcome(task));
             self.metrics.approval_decided(outcome);
             info!(%task_id, outcome, "a scan does not wait for a person any more");
+            self.note_approval(&task_id, outcome).await;
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ mod advice;
 mod approval_watch;
 mod approvals;
 mod attempts;
+mod audited;
 mod cached;
 mod charges;
 mod circuits;
@@ -71,7 +72,7 @@ pub use self::{
 };
 pub(crate) use self::{results::scan_metadata, rights::check_rights, views::login_expected};
 use crate::{
-    audit::{Audit, AuditError, ProcessRole},
+    audit::Audit,
     blocking,
     config::Settings,
     credentials::Credentials,
@@ -285,20 +286,6 @@ impl ScanService {
     /// Sees to it that the queue is whole. Never returns; a worker does this by itself.
     pub async fn watch_queue(&self) {
         self.index.watch(None).await;
-    }
-
-    /// The same service with the audit log that the settings ask for; see [`Audit::open`].
-    ///
-    /// # Errors
-    /// [`AuditError`] when it cannot be written.
-    pub async fn audited(mut self, settings: &Settings, role: ProcessRole) -> Result<Self, AuditError> {
-        self.audit = Audit::open(settings, role, Some(Arc::clone(&self.metrics))).await?;
-        Ok(self)
-    }
-
-    /// The audit log; off unless [`audited`](Self::audited) has opened it.
-    pub fn audit(&self) -> &Audit {
-        &self.audit
     }
 
     /// The metrics of this process.

@@ -9,7 +9,7 @@ use crate::{
     blocking,
     config::{CredentialsConfig, ScannersConfig, Settings},
     credentials::{CredentialChanges, Credentials},
-    error::chain,
+    error::{Classified as _, chain},
     policy::{Policy, Scope},
     scanner::{ScannerChanges, ScannerRegistry},
 };
@@ -34,6 +34,7 @@ impl ScanService {
     /// entry, [`ServiceError::Invalid`] for a service whose scanners do not come from a file.
     pub async fn reload_scanners(&self) -> Result<ScannerChanges, ServiceError> {
         let outcome = self.read_scanners_again().await;
+        self.note_reload_of("scanners", &outcome).await;
         match &outcome {
             Ok(changes) => self.tell(changes),
             Err(error) => {
@@ -72,7 +73,9 @@ impl ScanService {
     /// [`ServiceError::Config`] with file, line and key.
     pub async fn reload_policy(&self) -> Result<(), ServiceError> {
         let Some(path) = self.scope.file() else { return Ok(()) };
-        match load_policy(path).await.and_then(|policy| Ok(self.scope.accept(policy)?)) {
+        let loaded = load_policy(path).await.and_then(|policy| Ok(self.scope.accept(policy)?));
+        self.note_reload_of("policy", &loaded).await;
+        match loaded {
             Ok(policy) => {
                 self.metrics.config_accepted();
                 let before = self.scope.policy();
@@ -120,6 +123,11 @@ impl ScanService {
     pub async fn reload_credentials(&self) -> Result<CredentialChanges, ServiceError> {
         let credentials = self.credentials.clone();
         let changes = blocking::run(move || credentials.reload()).await.map_err(ServiceError::stopping)?;
+        match &changes {
+            Ok(None) => {}
+            Ok(Some(_)) => self.note_reload("credentials", None, "ok").await,
+            Err(error) => self.note_reload("credentials", Some(error), error.code()).await,
+        }
         match &changes {
             Ok(None) => {}
             Ok(Some(changes)) => {

@@ -72,6 +72,7 @@ impl Worker {
             pacing: ClaimPacing::default(),
             settings,
             metrics: Arc::clone(service.metrics()),
+            audit: service.audit().clone(),
             clock,
             stop: CancellationToken::new(),
         };

@@ -458,6 +458,7 @@ impl TaskRun {
                     self.shared.metrics.scope_refused(code);
                 }
                 error!(status = %task.status, code, error = error.message(), "the task has failed");
+                self.shared.note_decision(&task, code, &error.message()).await;
                 dead_letter(&task)
             }
             Err(TaskError::StaleFencingToken { .. }) => Outcome::Lost,

@@ -12,6 +12,7 @@ use super::{
     queue_clock::QueueClock,
 };
 use crate::{
+    audit::{Audit, Decision, Event, Who},
     config::WorkerSettings,
     credentials::Credentials,
     error::chain,
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) pacing: ClaimPacing,
     pub(super) settings: WorkerSettings,
     pub(super) metrics: Arc<Metrics>,
+    pub(super) audit: Audit,
     /// The queue's clock, which dates everything here.
     pub(super) clock: Arc<QueueClock>,
     /// Cancelled when the worker shall stop.
@@ -75,6 +77,15 @@ impl Shared {
         };
         if let Err(error) = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), change).await {
             debug!(task_id = %lease.task_id, error = chain(&error), "a failure was not written down");
+        }
+    }
+
+    /// Writes into the audit log that a scan was not let begin, or go on, if that was decided rather than failed.
+    pub(super) async fn note_decision(&self, task: &Task, code: &str, message: &str) {
+        if Decision::of_outcome(code) == Decision::Refused {
+            let event = Event::new("begin_scan", Who::process()).decided(Decision::Refused, message).with_outcome(code);
+            let (task_id, trace_id) = (task.task_id.to_string(), task.trace_id.to_string());
+            self.audit.note(event.with_task(Some(task_id)).with_trace(Some(trace_id))).await;
         }
     }
 

@@ -17,7 +17,10 @@ use nessus_mcp_lib::{
 };
 use tracing::warn;
 
-use super::oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope};
+use super::{
+    audited::Reason,
+    oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope},
+};
 use crate::client_address::ThroughProxy;
 
 /// When to ask again while no token can be checked.
@@ -136,7 +139,9 @@ pub(super) async fn identify(State(identities): State<Identities>, mut request: 
                 "a request was refused: nobody is known by its token"
             );
             identities.service.metrics().process().http_refused("identity");
-            refuse(&refusal, policy.oauth().map(Arc::as_ref))
+            let mut response = refuse(&refusal, policy.oauth().map(Arc::as_ref));
+            response.extensions_mut().insert(Reason(chain(&refusal)));
+            response
         }
     }
 }

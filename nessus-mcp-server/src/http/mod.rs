@@ -1,5 +1,6 @@
 //! The HTTP API: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`, and the metadata of OAuth.
 
+mod audited;
 mod bodies;
 mod connections;
 mod door;
@@ -29,7 +30,11 @@ pub(crate) use self::{
     identity::Identities,
     places::MOST_REQUESTS,
 };
-use crate::{access::ToolSet, app::App, tools::ScanTools};
+use crate::{
+    access::ToolSet,
+    app::App,
+    tools::{Audited, ScanTools},
+};
 
 /// Serves at an address until `app.stop` is cancelled and all connections have ended; `streams` ends answers that are streamed.
 pub(crate) async fn serve(app: App, listener: TcpListener, door: Door, streams: CancellationToken) {
@@ -57,6 +62,7 @@ fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationTok
         .layer(middleware::from_fn_with_state(door.identities.clone(), identity::identify))
         .layer(middleware::from_fn(trace::trace))
         .layer(middleware::from_fn_with_state(door.hosts.clone(), host::check))
+        .layer(middleware::from_fn_with_state(app.service.audit().clone(), audited::note))
 }
 
 /// `/mcp`, and what tells clients where they get tokens for it.
@@ -72,6 +78,7 @@ fn mcp(app: &App, offered: ToolSet, streams: &CancellationToken) -> Router {
     // Over HTTP each request brings its principal.
     let tools = ScanTools::new(app, None, offered);
     let for_scopes = tools.clone();
+    let tools = Audited::new(tools);
     let mcp = StreamableHttpService::new(move || Ok(tools.clone()), Arc::new(LocalSessionManager::default()), config);
     let mcp =
         Router::new().route_service("/mcp", mcp).layer(middleware::from_fn_with_state(for_scopes, oauth::step_up));

@@ -1,12 +1,14 @@
 //! The MCP tools. They pass arguments to [`ScanService`] and return its views; they decide nothing.
 
 mod arguments;
+mod audited;
 mod control;
 #[cfg(test)]
 mod documentation;
 mod instructions;
 mod inventory;
 mod limits;
+mod question;
 mod results;
 mod scan;
 mod scan_schemas;
@@ -38,7 +40,11 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, info_span};
 
-use self::limits::{Limited, Limits};
+pub(crate) use self::audited::Audited;
+use self::{
+    limits::{Limited, Limits},
+    question::Question,
+};
 use crate::{
     access::{self, Access, ToolSet},
     answer,
@@ -205,6 +211,11 @@ impl ServerHandler for ScanTools {
                 .and_then(|()| unclear.map_or(Ok(()), Err))
                 .and_then(|()| arguments::read(tool, request.arguments.take().unwrap_or_default()))
         });
+        let changes = access::find(&request.name).is_none_or(|row| !row.is_read_only());
+        let read = match read {
+            Ok(arguments) if changes => Question::ask(&context).await.map(|()| arguments),
+            read => read,
+        };
         let tool = request.name.clone();
         let result = match read {
             Ok(arguments) => {

@@ -1,0 +1,48 @@
+//! Commands that change something stand in the audit log: before they are carried out, and after.
+
+use nessus_mcp_lib::{
+    audit::{Audit, Decision, Entry, Event, ProcessRole, Who, digest},
+    config::{Settings, cli},
+    error::Failure,
+    ids::TraceId,
+};
+use serde_json::Value;
+
+/// The audit log of this command line.
+pub(super) struct Recorder(Audit);
+
+impl Recorder {
+    /// Opens it, where a server or a worker with a policy has made one, or the settings name a policy.
+    pub(super) async fn open(settings: &Settings) -> Result<Self, Failure> {
+        let file = std::env::var_os(cli::SECRET_KEY_FILE).filter(|file| !file.is_empty());
+        let settings = match cli::secret_key(file.as_deref().map(AsRef::as_ref))? {
+            Some(key) => settings.clone().with_secret_key(key),
+            None => settings.clone(),
+        };
+        Ok(Self(Audit::open(&settings, ProcessRole::Admin, None).await?))
+    }
+
+    /// Carries a command out, with a line before it and one after it. Where the first cannot be written, nothing is done.
+    pub(super) async fn run<T>(
+        &self,
+        command: &str,
+        arguments: Value,
+        task: Option<&str>,
+        action: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
+        let who = Who::new(format!("user:{}", cli::user_name()), Entry::OsUser);
+        let event = Event::new(command, who)
+            .decided(Decision::Allowed, "command line")
+            .with_arguments(digest(&arguments))
+            .with_task(task.map(str::to_owned))
+            .with_trace(Some(TraceId::generate().to_string()));
+        let asked = self.0.asked(event.clone()).await?;
+        let outcome = action.await;
+        let code = outcome.as_ref().map_or_else(Failure::code, |_| "ok");
+        let decision = Decision::of_outcome(code);
+        let event = if decision == Decision::Refused { event.decided(decision, code) } else { event };
+        self.0.done(asked, event.with_outcome(code)).await;
+        self.0.flush().await;
+        outcome
+    }
+}

@@ -1,0 +1,75 @@
+//! What the service itself writes into the audit log: the start and the end of the process, and what it reads again.
+
+use std::{fs, sync::Arc};
+
+use super::{ScanService, error::ServiceError};
+use crate::{
+    audit::{Audit, AuditError, Decision, Event, ProcessRole, Who, digest_of},
+    blocking,
+    config::Settings,
+    error::{Classified as _, chain},
+    ids::TaskId,
+};
+
+impl ScanService {
+    /// The same service with the audit log that the settings ask for; see [`Audit::open`].
+    ///
+    /// # Errors
+    /// [`AuditError`] when it cannot be written.
+    pub async fn audited(mut self, settings: &Settings, role: ProcessRole) -> Result<Self, AuditError> {
+        self.audit = Audit::open(settings, role, Some(Arc::clone(&self.metrics))).await?;
+        let rule = format!("{} {}", role.as_str(), env!("CARGO_PKG_VERSION"));
+        let event = self.with_policy(of_process("start").decided(Decision::Allowed, rule)).await;
+        self.audit.note(event.with_outcome("ok")).await;
+        Ok(self)
+    }
+
+    /// The audit log; off unless [`audited`](Self::audited) has opened it.
+    pub fn audit(&self) -> &Audit {
+        &self.audit
+    }
+
+    /// Writes that the process ends, and waits until everything before is on the disk.
+    pub async fn end_audit(&self) {
+        self.audit.flush().await;
+        self.audit.note(of_process("stop").with_outcome("ok")).await;
+        self.audit.flush().await;
+    }
+
+    /// Writes that a file was read again, and whether it is gone by.
+    pub async fn note_reload(&self, file: &str, refused: Option<&(dyn std::error::Error + Sync)>, code: &str) {
+        let event = of_process(&format!("reload {file}")).with_outcome(code);
+        let event = match refused {
+            Some(error) => event.decided(Decision::Refused, chain(error)),
+            None => self.with_policy(event).await,
+        };
+        self.audit.note(event).await;
+    }
+
+    pub(super) async fn note_reload_of<T>(&self, file: &str, outcome: &Result<T, ServiceError>) {
+        let refused = outcome.as_ref().err();
+        let error = refused.map(|error| error as &(dyn std::error::Error + Sync));
+        self.note_reload(file, error, refused.map_or("ok", ServiceError::code)).await;
+    }
+
+    /// Writes that a scan does not wait for a person any more, and why.
+    pub(super) async fn note_approval(&self, task_id: &TaskId, outcome: &str) {
+        let is_refused = matches!(outcome, "denied" | "expired");
+        let decision = if is_refused { Decision::Refused } else { Decision::Allowed };
+        let event = of_process("approval").decided(decision, "approvals").with_outcome(outcome);
+        self.audit.note(event.with_task(Some(task_id.to_string()))).await;
+    }
+
+    /// The event with the digest of the policy file, which tells by which rules everything after it was decided.
+    async fn with_policy(&self, event: Event) -> Event {
+        let Some(file) = self.scope.file().filter(|_| self.audit.is_on()) else { return event };
+        match blocking::run(move || fs::read(&file)).await.and_then(|read| read) {
+            Ok(text) => event.with_arguments(digest_of(&text)),
+            Err(_) => event,
+        }
+    }
+}
+
+fn of_process(what: &str) -> Event {
+    Event::new(what, Who::process())
+}
