@@ -42,7 +42,16 @@ const RESULTS_LAYERS: [&[&str]; 9] = [
 /// Crates that only some modules may know, and those modules.
 const OWNERS: [(&str, &[&str]); 14] = [
     ("governor", &["nessus-mcp-server/src/tools/limits.rs"]),
-    ("aws_lc_rs", &["nessus-mcp-lib/src/policy/approval_key.rs"]),
+    // The others name it as the provider of rustls.
+    (
+        "aws_lc_rs",
+        &[
+            "nessus-mcp-lib/src/policy/approval_key.rs",
+            "nessus-mcp-lib/src/queue/redis",
+            "nessus-mcp-lib/src/scanner/nessus",
+            "nessus-mcp-server/src/tls.rs",
+        ],
+    ),
     ("quick_xml", &["nessus-mcp-lib/src/results/xml"]),
     (
         "reqwest",

@@ -1,10 +1,6 @@
 //! Which tasks wait for a person, as this process sees it: for the metrics, and to end what nobody has agreed to in time.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
@@ -12,7 +8,6 @@ use tracing::{info, warn};
 use super::{ScanService, error::ServiceError};
 use crate::{
     error::chain,
-    ids::TaskId,
     policy::ApprovalState,
     task::{Task, TaskError, TaskQuery},
 };
@@ -21,26 +16,6 @@ use crate::{
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// How often it is looked for those that were submitted to other processes: that reads every task.
 const SEARCH_EVERY: Duration = Duration::from_secs(60);
-
-/// The tasks that are known to wait. All clones are the same.
-#[derive(Debug, Clone, Default)]
-pub(super) struct WaitingForApproval(Arc<Mutex<BTreeSet<TaskId>>>);
-
-impl WaitingForApproval {
-    fn tasks(&self) -> MutexGuard<'_, BTreeSet<TaskId>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// How many they are.
-    pub(super) fn count(&self) -> usize {
-        self.tasks().len()
-    }
-
-    /// One more that waits; whether it is new.
-    pub(super) fn insert(&self, task_id: &TaskId) -> bool {
-        self.tasks().insert(task_id.clone())
-    }
-}
 
 impl ScanService {
     /// Follows the tasks that wait for a person: counts them and what was decided, and ends those that nobody has agreed to in time.
@@ -69,8 +44,7 @@ impl ScanService {
 
     /// Looks what has become of those that wait.
     pub(super) async fn follow_waiting(&self) -> Result<(), ServiceError> {
-        let known: Vec<_> = self.waiting.tasks().iter().cloned().collect();
-        for task_id in known {
+        for task_id in self.waiting.all() {
             let task = match self.tasks.get(&task_id).await {
                 Ok(task) => Some(self.concluded(task).await?),
                 Err(TaskError::NotFound(_) | TaskError::Damaged { .. }) => None,
@@ -79,7 +53,7 @@ impl ScanService {
             if task.as_ref().is_some_and(|task| self.approval_request(task).is_some()) {
                 continue;
             }
-            self.waiting.tasks().remove(&task_id);
+            self.waiting.remove(&task_id);
             let outcome = task.as_ref().map_or("released", |task| self.outcome(task));
             self.metrics.approval_decided(outcome);
             info!(%task_id, outcome, "a scan does not wait for a person any more");

@@ -34,6 +34,7 @@ mod task_view;
 mod troubleshooting;
 mod views;
 mod waiting;
+mod waiting_tasks;
 mod watch;
 
 use std::{
@@ -43,12 +44,6 @@ use std::{
     time::Duration,
 };
 
-use self::{
-    approval_watch::WaitingForApproval,
-    cached::{Cached, OrphanCounts},
-    gate::MemoryGate,
-    watch::WatchedTasks,
-};
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
@@ -69,6 +64,12 @@ pub use self::{
     task_view::TaskView,
     troubleshooting::Advice,
     views::{TaskComparison, TaskSummaryView},
+};
+use self::{
+    cached::{Cached, OrphanCounts},
+    gate::MemoryGate,
+    waiting_tasks::WaitingForApproval,
+    watch::WatchedTasks,
 };
 pub(crate) use self::{results::scan_metadata, rights::check_rights, views::login_expected};
 use crate::{
