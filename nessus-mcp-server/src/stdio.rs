@@ -51,7 +51,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     app.reload_on_signal(None)?;
     let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     let user = Principal::user(&user_name(), Role::Scan);
-    let served = serve(&app, user, offered).await;
+    let served = Box::pin(serve(&app, user, offered)).await;
     app.stop.cancel();
     if let Some(worker) = worker {
         worker.stopped().await;

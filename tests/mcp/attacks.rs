@@ -385,7 +385,7 @@ async fn what_is_too_large_is_refused_with_an_answer() {
 async fn headers_without_end_are_refused() {
     let fixture = Fixture::start();
     let start = format!("GET /health/live HTTP/1.1\r\nHost: {}\r\n", fixture.address());
-    let many: String = (0..200).map(|n| format!("X-{n}: 1\r\n")).collect();
+    let many = "X-One-Of-Many: 1\r\n".repeat(200);
     let mut stream = fixture.send_from(ATTACKER, format!("{start}{many}\r\n").as_bytes()).await;
     assert!(to_the_end(&mut stream).await.starts_with("HTTP/1.1 431 "));
     let long = format!("{start}X-Long: {}", "x".repeat(64 << 10));

@@ -4,7 +4,7 @@
 //! closed. Once large answers fill their limit, further ones are refused: otherwise clients that never read could fill the
 //! memory.
 
-use std::{error::Error as _, net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -60,10 +60,11 @@ impl Bodies {
     async fn read(&self, body: Body, client: Option<IpAddr>) -> Result<Bytes, Response> {
         match tokio::time::timeout(self.read_timeout, to_bytes(body, MAX_REQUEST_BYTES)).await {
             Ok(Ok(request)) => Ok(request),
-            Ok(Err(error)) if error.source().is_some_and(|cause| cause.is::<LengthLimitError>()) => {
-                Err(self.too_large(client))
-            }
-            Ok(Err(_)) => Err(refuse(StatusCode::BAD_REQUEST, "the request cannot be read\n")),
+            Ok(Err(error)) => Err(if error.into_inner().is::<LengthLimitError>() {
+                self.too_large(client)
+            } else {
+                refuse(StatusCode::BAD_REQUEST, "the request cannot be read\n")
+            }),
             Err(_elapsed) => {
                 self.refusals.count("body_time", client);
                 Err(refuse(StatusCode::REQUEST_TIMEOUT, "the request did not arrive in time\n"))

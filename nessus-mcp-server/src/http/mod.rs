@@ -46,11 +46,12 @@ pub(crate) async fn serve(app: App, listener: TcpListener, door: Door, streams: 
 /// The routes of an address. Each request passes the checks of host and origin, gets a trace id, is known to come from
 /// somebody, is read whole within bounds of size and time, and waits for a place.
 fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationToken) -> Router {
-    let mut routes = Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready));
+    let mut for_operators =
+        Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready));
     if door.routes != Routes::Mcp {
-        routes = routes.route("/health", get(health::health)).route("/metrics", get(health::metrics));
+        for_operators = for_operators.route("/health", get(health::health)).route("/metrics", get(health::metrics));
     }
-    let mut router = routes.with_state(app.clone());
+    let mut router = for_operators.with_state(app.clone());
     if door.routes != Routes::Administration {
         router = router.merge(mcp(app, door.offered, streams));
     }

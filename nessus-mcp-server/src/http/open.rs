@@ -161,8 +161,12 @@ mod tests {
 
     use super::*;
 
-    fn client(last: u8) -> Option<IpAddr> {
-        Some(Ipv4Addr::new(192, 0, 2, last).into())
+    fn admit(
+        all: &OpenConnections,
+        last: u8,
+        at: Instant,
+    ) -> Result<(ConnectionHandle, CancellationToken), &'static str> {
+        all.admit_at(Some(Ipv4Addr::new(192, 0, 2, last).into()), at)
     }
 
     fn room_for(most: usize) -> OpenConnections {
@@ -172,14 +176,14 @@ mod tests {
     #[test]
     fn the_one_that_waited_longest_gives_way() {
         let (all, began) = (room_for(4), Instant::now());
-        let first: Vec<_> = (0..2).map(|n| all.admit_at(client(1), began + GRACE * n / 4).unwrap()).collect();
-        assert_eq!(all.admit_at(client(1), began + GRACE / 2).unwrap_err(), "connections_of_client");
-        let others: Vec<_> = (2..4).map(|n| all.admit_at(client(n), began + GRACE / 2).unwrap()).collect();
-        assert_eq!(all.admit_at(client(9), began + GRACE / 2).unwrap_err(), "connections");
+        let first: Vec<_> = (0..2).map(|n| admit(&all, 1, began + GRACE * n / 4).unwrap()).collect();
+        assert_eq!(admit(&all, 1, began + GRACE / 2).unwrap_err(), "connections_of_client");
+        let others: Vec<_> = (2..4).map(|n| admit(&all, n, began + GRACE / 2).unwrap()).collect();
+        assert_eq!(admit(&all, 9, began + GRACE / 2).unwrap_err(), "connections");
         // A client takes its own place, and else the place of whoever is first.
-        all.admit_at(client(1), began + GRACE).unwrap();
+        admit(&all, 1, began + GRACE).unwrap();
         assert!(first[0].1.is_cancelled() && !first[1].1.is_cancelled());
-        all.admit_at(client(9), began + GRACE * 5 / 4).unwrap();
+        admit(&all, 9, began + GRACE * 5 / 4).unwrap();
         assert!(first[1].1.is_cancelled() && !others[0].1.is_cancelled() && !others[1].1.is_cancelled());
         assert_eq!(all.entries().open.len(), 4);
     }
@@ -187,15 +191,15 @@ mod tests {
     #[test]
     fn whoever_is_answered_does_not_give_way() {
         let (all, began) = (room_for(2), Instant::now());
-        let (busy, idle) = (all.admit_at(client(1), began).unwrap(), all.admit_at(client(2), began).unwrap());
+        let (busy, idle) = (admit(&all, 1, began).unwrap(), admit(&all, 2, began).unwrap());
         let working = busy.0.works();
         let late = began + 2 * GRACE;
-        all.admit_at(client(3), late).unwrap();
+        admit(&all, 3, late).unwrap();
         assert!(idle.1.is_cancelled());
-        assert_eq!(all.admit_at(client(1), late).unwrap_err(), "connections_of_client");
-        assert_eq!(all.admit_at(client(4), late).unwrap_err(), "connections");
+        assert_eq!(admit(&all, 1, late).unwrap_err(), "connections_of_client");
+        assert_eq!(admit(&all, 4, late).unwrap_err(), "connections");
         drop(working);
-        all.admit_at(client(1), Instant::now() + 2 * GRACE).unwrap();
+        admit(&all, 1, Instant::now() + 2 * GRACE).unwrap();
         assert!(busy.1.is_cancelled());
     }
 

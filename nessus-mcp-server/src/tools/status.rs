@@ -95,7 +95,8 @@ impl ScanTools {
                 progress.waits(wait, described(&self.service.status(&task_id).await?)).await;
             }
             // A server that stops answers with what it knows, and keeps nobody waiting.
-            match self.stop.run_until_cancelled(self.service.status_change(&task_id, wait)).await {
+            let change = Box::pin(self.service.status_change(&task_id, wait));
+            match self.stop.run_until_cancelled(change).await {
                 Some(changed) => changed,
                 None => self.service.status(&task_id).await,
             }
