@@ -169,6 +169,12 @@ impl Event {
         self
     }
 
+    /// The same from an address.
+    pub fn with_address(mut self, from: Option<IpAddr>) -> Self {
+        self.who.from = from;
+        self
+    }
+
     /// The same with an outcome: `ok` or the code of an error.
     pub fn with_outcome(mut self, outcome: impl Into<String>) -> Self {
         self.outcome = Some(outcome.into());

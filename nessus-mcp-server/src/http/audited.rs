@@ -10,13 +10,28 @@ use http::StatusCode;
 use nessus_mcp_lib::{
     audit::{Audit, Decision, Event, Who},
     error::excerpt,
+    policy::Principal,
 };
 
-use crate::client_address::ClientAddress;
+use crate::{client_address::ClientAddress, tools};
 
-/// An extension of an answer: why it refuses, in words that are for the operator alone.
+/// An extension of an answer: what is refused and why, in words that are for the operator alone.
 #[derive(Debug, Clone)]
-pub(super) struct Reason(pub(super) String);
+pub(super) struct Refused(Event);
+
+impl Refused {
+    /// A request of nobody, for this reason.
+    pub(super) fn login(reason: &str) -> Self {
+        Self(Event::new("login", Who::default()).decided(Decision::Refused, reason))
+    }
+
+    /// The call of a tool that asks for a scope which the caller's token does not give.
+    pub(super) fn call(caller: &Principal, tool: &str, scope: &str) -> Self {
+        let event =
+            Event::new(tool, tools::who(caller)).decided(Decision::Refused, format!("scope {scope} is missing"));
+        Self(event.with_outcome("insufficient_scope"))
+    }
+}
 
 /// The statuses of refusals.
 const REFUSALS: [StatusCode; 8] = [
@@ -38,12 +53,16 @@ pub(super) async fn note(State(audit): State<Audit>, request: Request, next: Nex
     let status = response.status();
     // Readiness is asked for by machines, and is no refusal.
     if REFUSALS.contains(&status) && !path.starts_with("/health") || status == StatusCode::UNAUTHORIZED {
-        let what = if status == StatusCode::UNAUTHORIZED { "login" } else { "request" };
-        let reason = response.extensions().get::<Reason>().map(|Reason(reason)| reason.as_str());
-        let reason = reason.or(status.canonical_reason()).unwrap_or_default();
-        let event = Event::new(what, Who::default().with_address(from));
-        let event = event.decided(Decision::Refused, format!("{path}: {reason}"));
-        audit.refused(event.with_outcome(format!("http_{}", status.as_u16())));
+        let event = match response.extensions().get::<Refused>() {
+            Some(Refused(event)) => event.clone(),
+            None => {
+                let reason = status.canonical_reason().unwrap_or_default();
+                Event::new("request", Who::default()).decided(Decision::Refused, format!("{path}: {reason}"))
+            }
+        };
+        let event =
+            if event.outcome.is_none() { event.with_outcome(format!("http_{}", status.as_u16())) } else { event };
+        audit.refused(event.with_address(from));
     }
     response
 }

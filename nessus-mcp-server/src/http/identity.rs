@@ -18,7 +18,7 @@ use nessus_mcp_lib::{
 use tracing::warn;
 
 use super::{
-    audited::Reason,
+    audited::Refused,
     oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope},
 };
 use crate::client_address::ThroughProxy;
@@ -140,7 +140,7 @@ pub(super) async fn identify(State(identities): State<Identities>, mut request: 
             );
             identities.service.metrics().process().http_refused("identity");
             let mut response = refuse(&refusal, policy.oauth().map(Arc::as_ref));
-            response.extensions_mut().insert(Reason(chain(&refusal)));
+            response.extensions_mut().insert(Refused::login(&format!("{}: {}", request.uri().path(), chain(&refusal))));
             response
         }
     }

@@ -84,7 +84,7 @@ impl Audited {
 }
 
 /// Who calls, as it stands in the log.
-fn who(principal: &Principal) -> Who {
+pub(crate) fn who(principal: &Principal) -> Who {
     let entry = match &*principal.name {
         LOCAL => Entry::Local,
         name if name.starts_with("user:") => Entry::Stdio,

@@ -40,7 +40,7 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, info_span};
 
-pub(crate) use self::audited::Audited;
+pub(crate) use self::audited::{Audited, who};
 use self::{
     limits::{Limited, Limits},
     question::Question,

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tracing::warn;
 
 use super::challenge::{Wrong, challenge};
-use crate::tools::ScanTools;
+use crate::{http::audited::Refused, tools::ScanTools};
 
 /// What more scopes would give whoever has sent a request.
 #[derive(Debug, Clone)]
@@ -55,7 +55,9 @@ pub(in crate::http) async fn step_up(State(tools): State<ScanTools>, request: Re
     };
     warn!(tool = %call.params.name, client = &*caller.name, scope, "a tool was refused: its role is missing");
     tools.refused_for_scope();
-    insufficient_scope(&more.oauth, Some(scope))
+    let mut response = insufficient_scope(&more.oauth, Some(scope));
+    response.extensions_mut().insert(Refused::call(&caller, &call.params.name, scope));
+    response
 }
 
 /// Says which scope is missing.
