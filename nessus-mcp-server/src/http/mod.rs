@@ -38,7 +38,7 @@ use crate::{
 
 /// Serves at an address until `app.stop` is cancelled and all connections have ended; `streams` ends answers that are streamed.
 pub(crate) async fn serve(app: App, listener: TcpListener, door: Door, streams: CancellationToken) {
-    let refusals = Refusals::new(app.service.metrics());
+    let refusals = Refusals::new(app.service.metrics(), app.service.audit());
     let router = router(&app, &door, &refusals, &streams);
     connections::serve(listener, router, door, refusals, app.stop).await;
 }

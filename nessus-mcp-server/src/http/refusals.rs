@@ -7,7 +7,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nessus_mcp_lib::telemetry::Metrics;
+use nessus_mcp_lib::{
+    audit::{Audit, Decision, Event, Who},
+    telemetry::Metrics,
+};
 use tracing::warn;
 
 /// How long after a line about a kind of refusals the next may come.
@@ -17,6 +20,7 @@ const PAUSE: Duration = Duration::from_secs(10);
 #[derive(Debug, Clone)]
 pub(super) struct Refusals {
     metrics: Arc<Metrics>,
+    audit: Audit,
     told: Arc<Mutex<BTreeMap<&'static str, Told>>>,
 }
 
@@ -28,8 +32,8 @@ struct Told {
 }
 
 impl Refusals {
-    pub(super) fn new(metrics: &Arc<Metrics>) -> Self {
-        Self { metrics: Arc::clone(metrics), told: Arc::default() }
+    pub(super) fn new(metrics: &Arc<Metrics>, audit: &Audit) -> Self {
+        Self { metrics: Arc::clone(metrics), audit: audit.clone(), told: Arc::default() }
     }
 
     pub(super) fn metrics(&self) -> &Arc<Metrics> {
@@ -40,6 +44,8 @@ impl Refusals {
     /// ten seconds says how many came since the last.
     pub(super) fn count(&self, what: &'static str, client: Option<IpAddr>) {
         self.metrics.process().http_refused(what);
+        let event = Event::new("connection", Who::default().with_address(client));
+        self.audit.refused(event.decided(Decision::Refused, "no room or time").with_outcome(what));
         let Some(left_out) = self.line(what, Instant::now()) else { return };
         let client = client.map(tracing::field::display);
         warn!(what, client, left_out, "a client was refused for want of room or time; this line is limited");
@@ -64,7 +70,7 @@ mod tests {
 
     #[test]
     fn a_flood_is_told_in_few_lines() {
-        let refusals = Refusals::new(&Arc::new(Metrics::new().unwrap()));
+        let refusals = Refusals::new(&Arc::new(Metrics::new().unwrap()), &Audit::off());
         let began = Instant::now();
         let lines: Vec<_> = (0..2000).filter_map(|n| refusals.line("a", began + PAUSE * n / 1000)).collect();
         assert_eq!(lines, [0, 999]);

@@ -51,8 +51,8 @@ impl Audited {
             return Question::default();
         }
         let trace = Trace::of(context);
-        let trace_id = trace.id.clone();
-        // The tool that is called belongs to the same trace.
+        let trace_id = trace.id.to_string();
+        // What the tool asks for belongs to the same trace.
         context.extensions.insert(trace);
         let principal = self.0.principal(context);
         let parts = context.extensions.get::<http::request::Parts>();
@@ -60,7 +60,7 @@ impl Audited {
         let who = principal.as_ref().map(who).unwrap_or_default().with_address(from);
         let rule = principal.map_or_else(|| "nobody".to_owned(), |principal| format!("role {}", principal.role));
         let event = Event::new(what, who).decided(Decision::Allowed, rule).with_arguments(digest(&arguments()));
-        let event = event.with_task(task.map(str::to_owned)).with_trace(Some(trace_id.to_string()));
+        let event = event.with_task(task.map(str::to_owned)).with_trace(Some(trace_id));
         let question = Question::new(audit.clone(), event);
         context.extensions.insert(question.clone());
         question
