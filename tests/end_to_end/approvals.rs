@@ -126,6 +126,19 @@ async fn a_person_looks_at_what_is_asked_for_and_decides() {
         metric_is(&site, "nessus_approval_decisions_total{outcome=\"approved\"}", "1").await;
         metric_is(&site, "nessus_approval_decisions_total{outcome=\"denied\"}", "1").await;
 
+        // The audit log has who decided, and by which rule.
+        let audited: Vec<Value> = files_below(&site.deployment.data().join("audit"))
+            .into_iter()
+            .flat_map(|(_, content)| String::from_utf8_lossy(&content).lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .collect();
+        for (what, task) in [("approvals approved", &agreed), ("approvals denied", &refused)] {
+            let is_it =
+                |line: &&Value| line["what"] == what && line["task_id"] == task.as_str() && line["outcome"] == "ok";
+            let line = audited.iter().find(is_it).unwrap_or_else(|| panic!("{what}: {audited:#?}"));
+            assert_eq!((&line["who"], &line["rule"]), (&json!("boss"), &json!("approvals: every")), "{line}");
+        }
+
         // The token is nowhere but where the person has put it.
         fs::remove_file(boss.token_file(&site.deployment)).unwrap();
         for (file, content) in files_below(site.deployment.directory()) {
