@@ -236,14 +236,20 @@ async fn an_agent_with_a_shell_as_the_user_of_the_service_begins_nothing() {
         changed(&|document| document["attempt"] = json!(7)),
     ];
     for (number, document) in attempts.iter().enumerate() {
+        until("no worker has the task in its hands", &[&worker], async || {
+            let queue = site.client().get_queue_status().await.ok()?;
+            queue.pools.iter().all(|pool| pool.leased == 0).then_some(())
+        })
+        .await;
         write(document);
-        enqueue(document);
         for tool in ["pause_scan", "resume_scan", "retry_scan"] {
             let _ = site.client().call(tool, &json!({ "task_id": task })).await;
         }
         let held_before = worker.log().matches("the task is held back").count();
-        enqueue(document);
         until(&format!("attempt {number} is held back"), &[&worker], async || {
+            // An entry of a task that a worker has in its hands is thrown away.
+            enqueue(document);
+            tokio::time::sleep(Duration::from_millis(200)).await;
             (worker.log().matches("the task is held back").count() > held_before).then_some(())
         })
         .await;
