@@ -174,6 +174,18 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_an_address_of_ipv6_has_its_network() {
+        for (address, network) in [
+            ("192.0.2.9", "192.0.2.9"),
+            ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+            ("2001:db8:1:3::1", "2001:db8:1:3::"),
+            ("::1", "::"),
+        ] {
+            assert_eq!(ClientAddress(address.parse().unwrap()).network().to_string(), network);
+        }
+    }
+
+    #[test]
     fn whoever_came_through_a_proxy_is_known_to_have() {
         let is_forwarded = |proxies: &str, name: &str| {
             let mut request = Request::get("/").header(name, "203.0.113.1").body(Body::empty()).unwrap();

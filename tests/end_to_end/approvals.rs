@@ -126,6 +126,19 @@ async fn a_person_looks_at_what_is_asked_for_and_decides() {
         metric_is(&site, "nessus_approval_decisions_total{outcome=\"approved\"}", "1").await;
         metric_is(&site, "nessus_approval_decisions_total{outcome=\"denied\"}", "1").await;
 
+        // The audit log has who decided, and by which rule.
+        let audited: Vec<Value> = files_below(&site.deployment.data().join("audit"))
+            .into_iter()
+            .flat_map(|(_, content)| String::from_utf8_lossy(&content).lines().map(str::to_owned).collect::<Vec<_>>())
+            .filter_map(|line| serde_json::from_str(&line).ok())
+            .collect();
+        for (what, task) in [("approvals approved", &agreed), ("approvals denied", &refused)] {
+            let is_it =
+                |line: &&Value| line["what"] == what && line["task_id"] == task.as_str() && line["outcome"] == "ok";
+            let line = audited.iter().find(is_it).unwrap_or_else(|| panic!("{what}: {audited:#?}"));
+            assert_eq!((&line["who"], &line["rule"]), (&json!("boss"), &json!("approvals: every")), "{line}");
+        }
+
         // The token is nowhere but where the person has put it.
         fs::remove_file(boss.token_file(&site.deployment)).unwrap();
         for (file, content) in files_below(site.deployment.directory()) {
@@ -223,14 +236,20 @@ async fn an_agent_with_a_shell_as_the_user_of_the_service_begins_nothing() {
         changed(&|document| document["attempt"] = json!(7)),
     ];
     for (number, document) in attempts.iter().enumerate() {
+        until("no worker has the task in its hands", &[&worker], async || {
+            let queue = site.client().get_queue_status().await.ok()?;
+            queue.pools.iter().all(|pool| pool.leased == 0).then_some(())
+        })
+        .await;
         write(document);
-        enqueue(document);
         for tool in ["pause_scan", "resume_scan", "retry_scan"] {
             let _ = site.client().call(tool, &json!({ "task_id": task })).await;
         }
         let held_before = worker.log().matches("the task is held back").count();
-        enqueue(document);
         until(&format!("attempt {number} is held back"), &[&worker], async || {
+            // An entry of a task that a worker has in its hands is thrown away.
+            enqueue(document);
+            tokio::time::sleep(Duration::from_millis(200)).await;
             (worker.log().matches("the task is held back").count() > held_before).then_some(())
         })
         .await;

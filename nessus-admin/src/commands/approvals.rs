@@ -2,6 +2,7 @@
 
 use nessus_mcp_lib::{
     ScanService,
+    audit::{Entry, Who},
     config::cli::{CommonArgs, ScopeArgs},
     error::{Classified, ErrorKind, Failure, counted},
     policy::Verdict,
@@ -10,7 +11,10 @@ use nessus_mcp_lib::{
     time::{Clock as _, SystemClock, Timestamp},
 };
 
-use super::{approver, queue, recorded::Recorder};
+use super::{
+    approver, queue,
+    recorded::{Recorder, user},
+};
 use crate::{
     args::{ApproveArgs, DecisionArgs, DenyArgs, ListApprovalsArgs, ShowApprovalArgs},
     output,
@@ -90,9 +94,16 @@ async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -
     let settings = args.scope.apply(args.common.settings())?;
     let arguments = serde_json::json!({ "task": task_id, "digest": answer.digest, "reason": answer.reason });
     let command = format!("approvals {}", verdict.as_str());
+    let rules = format!("approvals: {}", view.rules.join(", "));
     let decide = async { Ok(service.decide(&task_id, &token, answer).await?) };
+    // The audit log names whoever has the token, if that is somebody.
+    let who = match service.scope().policy().authenticate(token.expose(), SystemClock.now()) {
+        Ok(principal) => Who::new(principal.name, Entry::Token).with_role(principal.role),
+        Err(_) => user(),
+    };
+    let by = (who, rules.as_str());
     let recorder = Recorder::open(&settings).await?;
-    let status = recorder.run(&command, arguments, Some(task_id.as_str()), decide).await?;
+    let status = recorder.run_by(by, &command, arguments, Some(task_id.as_str()), decide).await?;
     let follows = match verdict {
         Verdict::Approved => "it begins when its turn has come",
         Verdict::Denied => "it ends",

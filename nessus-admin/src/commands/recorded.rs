@@ -2,7 +2,7 @@
 
 use nessus_mcp_lib::{
     audit::{Audit, Decision, Entry, Event, ProcessRole, Who, digest},
-    config::{Settings, cli},
+    config::{SECRET_KEY_FILE, Settings, cli},
     error::Failure,
     ids::TraceId,
 };
@@ -14,7 +14,7 @@ pub(super) struct Recorder(Audit);
 impl Recorder {
     /// Opens it, where a server or a worker with a policy has made one, or the settings name a policy.
     pub(super) async fn open(settings: &Settings) -> Result<Self, Failure> {
-        let file = std::env::var_os(cli::SECRET_KEY_FILE).filter(|file| !file.is_empty());
+        let file = std::env::var_os(SECRET_KEY_FILE).filter(|file| !file.is_empty());
         let settings = match cli::secret_key(file.as_deref().map(AsRef::as_ref))? {
             Some(key) => settings.clone().with_secret_key(key),
             None => settings.clone(),
@@ -30,9 +30,20 @@ impl Recorder {
         task: Option<&str>,
         action: impl Future<Output = Result<T, Failure>>,
     ) -> Result<T, Failure> {
-        let who = Who::new(format!("user:{}", cli::user_name()), Entry::OsUser);
+        self.run_by((user(), "command line"), command, arguments, task, action).await
+    }
+
+    /// The same for somebody who has shown who they are, by the rule that lets them.
+    pub(super) async fn run_by<T>(
+        &self,
+        (who, rule): (Who, &str),
+        command: &str,
+        arguments: Value,
+        task: Option<&str>,
+        action: impl Future<Output = Result<T, Failure>>,
+    ) -> Result<T, Failure> {
         let event = Event::new(command, who)
-            .decided(Decision::Allowed, "command line")
+            .decided(Decision::Allowed, rule)
             .with_arguments(digest(&arguments))
             .with_task(task.map(str::to_owned))
             .with_trace(Some(TraceId::generate().to_string()));
@@ -45,4 +56,9 @@ impl Recorder {
         self.0.flush().await;
         outcome
     }
+}
+
+/// Whoever has started the command.
+pub(super) fn user() -> Who {
+    Who::new(format!("user:{}", cli::user_name()), Entry::OsUser)
 }

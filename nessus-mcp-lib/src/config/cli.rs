@@ -14,8 +14,11 @@ use std::{
 use clap::{Args, Command, Parser, builder::Resettable};
 use zeroize::Zeroizing;
 
-use super::{CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing};
-pub use super::{secret_key::SECRET_KEY_FILE, user::user_name};
+pub use super::user::user_name;
+use super::{
+    CircuitSettings, ConfigError, SECRET_KEY_FILE, SecretKey, Settings, WorkerSettings,
+    example::write_example_if_missing,
+};
 use crate::{
     error::Failure,
     ids::PoolName,

@@ -33,7 +33,7 @@ pub use self::{
     error::ConfigError,
     nessus::ApiKeys,
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
-    secret_key::SecretKey,
+    secret_key::{SECRET_KEY_FILE, SecretKey},
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{

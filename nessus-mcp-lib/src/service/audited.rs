@@ -18,8 +18,8 @@ impl ScanService {
     /// [`AuditError`] when it cannot be written.
     pub async fn audited(mut self, settings: &Settings, role: ProcessRole) -> Result<Self, AuditError> {
         self.audit = Audit::open(settings, role, Some(Arc::clone(&self.metrics))).await?;
-        let rule = format!("{} {}", role.as_str(), env!("CARGO_PKG_VERSION"));
-        let event = self.with_policy(of_process("start").decided(Decision::Allowed, rule)).await;
+        let program = format!("{} {}", role.as_str(), env!("CARGO_PKG_VERSION"));
+        let event = self.with_policy(of_process("start").decided(Decision::Allowed, program)).await;
         self.audit.note(event.with_outcome("ok")).await;
         Ok(self)
     }

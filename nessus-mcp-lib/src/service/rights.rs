@@ -88,7 +88,11 @@ pub(crate) fn check_rights(task: &Task, client: &str, rights: &Rights) -> Result
         ));
     }
     if !rights.allows_scan_type(scan_type) {
-        return Err(ScopeError::not_permitted(client, &format!("{scan_type} scans"), rights.scan_types.as_deref()));
+        return Err(ScopeError::not_permitted(
+            client,
+            &format!("scans of the type `{scan_type}`"),
+            rights.scan_types.as_deref(),
+        ));
     }
     let template = task.payload.template.as_deref().unwrap_or(DEFAULT_TEMPLATE);
     if task.payload.policy.is_none() && !rights.allows_template(template) {

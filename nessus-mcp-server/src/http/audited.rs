@@ -1,5 +1,5 @@
-//! The audit lines of requests that are refused before they reach a tool: without a valid token, for another host, too large, too
-//! many.
+//! The audit lines of requests that are refused before they reach a tool: without a valid token, for another host, of another
+//! origin.
 
 use axum::{
     extract::{Request, State},
@@ -33,17 +33,8 @@ impl Refused {
     }
 }
 
-/// The statuses of refusals.
-const REFUSALS: [StatusCode; 8] = [
-    StatusCode::UNAUTHORIZED,
-    StatusCode::FORBIDDEN,
-    StatusCode::REQUEST_TIMEOUT,
-    StatusCode::PAYLOAD_TOO_LARGE,
-    StatusCode::MISDIRECTED_REQUEST,
-    StatusCode::TOO_MANY_REQUESTS,
-    StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-    StatusCode::SERVICE_UNAVAILABLE,
-];
+/// The statuses of requests that somebody must not make. What there is no room or time for is counted in `refusals.rs`.
+const REFUSALS: [StatusCode; 3] = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::MISDIRECTED_REQUEST];
 
 /// Writes that a request was refused. The same refusals within some seconds share a line.
 pub(super) async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Response {
@@ -51,9 +42,9 @@ pub(super) async fn note(State(audit): State<Audit>, request: Request, next: Nex
     let from = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
     let response = next.run(request).await;
     let status = response.status();
-    // Readiness is asked for by machines, and is no refusal.
-    if REFUSALS.contains(&status) && !path.starts_with("/health") || status == StatusCode::UNAUTHORIZED {
-        let event = match response.extensions().get::<Refused>() {
+    let refused = response.extensions().get::<Refused>();
+    if refused.is_some() || REFUSALS.contains(&status) {
+        let event = match refused {
             Some(Refused(event)) => event.clone(),
             None => {
                 let reason = status.canonical_reason().unwrap_or_default();

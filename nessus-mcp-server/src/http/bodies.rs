@@ -224,13 +224,15 @@ fn signed(bytes: usize) -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use nessus_mcp_lib::audit::Audit;
+
     use super::*;
 
     /// What is streamed takes the same room as what is answered at once, and gives it back.
     #[test]
     fn large_events_are_counted_until_they_are_written() {
         let metrics = Arc::new(Metrics::new().unwrap());
-        let bodies = Bodies::new(Duration::from_secs(1), &Refusals::new(&metrics));
+        let bodies = Bodies::new(Duration::from_secs(1), &Refusals::new(&metrics, &Audit::off()));
         let busy = Bytes::from_static(b"data: busy\n\n");
         let (small, large) = (Bytes::from(vec![b'x'; UNCOUNTED_BYTES]), Bytes::from(vec![b'x'; MAX_ANSWERS_IN_FLIGHT]));
         assert_eq!(bodies.event(small.clone(), Some(&busy)), small);

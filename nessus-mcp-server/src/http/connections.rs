@@ -82,9 +82,9 @@ pub(super) async fn serve(
                 continue;
             }
         };
-        let address = ClientAddress(peer.ip().to_canonical()).network();
+        let address = peer.ip().to_canonical();
         // Behind a proxy are many clients.
-        match open.admit((!door.proxies.contain(address)).then_some(address)) {
+        match open.admit((!door.proxies.contain(address)).then(|| ClientAddress(address).network())) {
             Ok(connection) => {
                 let (protocol, router, stop, door) = (protocol.clone(), router.clone(), stop.clone(), door.clone());
                 let refusals = refusals.clone();

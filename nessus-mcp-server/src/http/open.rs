@@ -157,7 +157,7 @@ impl Drop for Working {
 mod tests {
     use std::net::Ipv4Addr;
 
-    use nessus_mcp_lib::telemetry::Metrics;
+    use nessus_mcp_lib::{audit::Audit, telemetry::Metrics};
 
     use super::*;
 
@@ -170,7 +170,7 @@ mod tests {
     }
 
     fn room_for(most: usize) -> OpenConnections {
-        OpenConnections::new(most, &Refusals::new(&Arc::new(Metrics::new().unwrap())))
+        OpenConnections::new(most, &Refusals::new(&Arc::new(Metrics::new().unwrap()), &Audit::off()))
     }
 
     #[test]

@@ -169,12 +169,12 @@ pub(super) async fn in_place(State(places): State<Places>, request: Request, nex
 
 #[cfg(test)]
 mod tests {
-    use nessus_mcp_lib::telemetry::Metrics;
+    use nessus_mcp_lib::{audit::Audit, telemetry::Metrics};
 
     use super::*;
 
     fn places(of_client: usize) -> Places {
-        let refusals = Refusals::new(&Arc::new(Metrics::new().unwrap()));
+        let refusals = Refusals::new(&Arc::new(Metrics::new().unwrap()), &Audit::off());
         Places::new(of_client, Duration::from_secs(3600), &refusals)
     }
 

@@ -51,15 +51,15 @@ impl RedisQueue {
 
     async fn charge_only(&self, charges: &[Charge], if_bound: bool) -> Result<ChargeOutcome, QueueError> {
         let arguments = [&[String::from(if if_bound { "1" } else { "" })], arguments(charges).as_slice()].concat();
-        let charged =
+        let answer =
             self.calls.run(&scripts::CHARGE.on(self.charged_keys(charges), arguments), LostReply::Repeat).await?;
-        self.read_outcome(charged)
+        self.read_outcome(answer)
     }
 
     /// The binding, and where these are charged.
     fn charged_keys(&self, charges: &[Charge]) -> Vec<String> {
-        let charged = charges.iter().map(|charge| self.naming.charged(&charge.scope, charge.day.as_deref()));
-        [BINDING.to_owned()].into_iter().chain(charged).collect()
+        let keys = charges.iter().map(|charge| self.naming.charged(&charge.scope, charge.day.as_deref()));
+        [BINDING.to_owned()].into_iter().chain(keys).collect()
     }
 
     fn read_outcome(&self, answer: Value) -> Result<ChargeOutcome, QueueError> {

@@ -171,9 +171,9 @@ impl Queue for SqliteQueue {
         charges: &[Charge],
         started: bool,
     ) -> Result<ChargeOutcome, QueueError> {
-        let (pool, body, charged) = (pool.clone(), body.clone(), charges.to_vec());
+        let (pool, body, due) = (pool.clone(), body.clone(), charges.to_vec());
         let end = if started { End::Started } else { End::Back };
-        let step = move |step: &Transaction<'_>, now| charges::enqueue_charged(step, now, &pool, &body, &charged, end);
+        let step = move |step: &Transaction<'_>, now| charges::enqueue_charged(step, now, &pool, &body, &due, end);
         let outcome = self.write(step).await?;
         if outcome == ChargeOutcome::Enqueued(EnqueueOutcome::Added) {
             self.work.notify_waiters();

@@ -59,7 +59,7 @@ fn by_policy(name: &str) -> SubmitRequest {
 #[case::targets(plain(), ", targets: [192.0.2.1-192.0.2.3]", "out_of_scope", "`targets` of `lab`")]
 #[case::denied(plain(), ", deny_targets: [192.0.2.4]", "out_of_scope", "`deny_targets` of `lab` has `192.0.2.4`")]
 #[case::pool(plain(), ", pools: [other]", "not_permitted", "`lab` may not use the pool `lab`")]
-#[case::scan_type(plain(), ", scan_types: [trusted]", "not_permitted", "may not use untrusted scans")]
+#[case::scan_type(plain(), ", scan_types: [trusted]", "not_permitted", "may not use scans of the type `untrusted`")]
 #[case::template(plain(), ", templates: [advanced]", "not_permitted", "the template `basic`")]
 #[case::policy(by_policy("Weekly"), ", policies: [Monthly]", "not_permitted", "the policy `Weekly`")]
 #[case::policy_by_id(by_policy("4"), ", policies: [Monthly]", "not_permitted", "the policy `4`")]
