@@ -183,6 +183,7 @@ impl Audit {
     }
 
     /// As [`done`](Self::done), where nobody can wait for it any more.
+    #[expect(clippy::needless_pass_by_value, reason = "what was asked for has one outcome")]
     pub fn abandoned(&self, asked: Asked, event: Event) {
         self.send(Work::Line(Draft { kind: Kind::Done, asked: asked.0, event }));
     }

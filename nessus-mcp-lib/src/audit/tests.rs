@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     config::SecretKey,
+    durable,
     time::{ManualClock, Timestamp},
 };
 
@@ -104,7 +105,8 @@ fn lines(path: &Path) -> Vec<String> {
 }
 
 fn write_lines(path: &Path, lines: &[String]) {
-    fs::write(path, lines.iter().flat_map(|line| [line, "\n"]).collect::<String>()).unwrap();
+    let text: String = lines.iter().flat_map(|line| [line, "\n"]).collect();
+    durable::replace(path, text.as_bytes()).unwrap();
 }
 
 /// Files that hold lines, with the numbers of their first lines.
@@ -119,9 +121,9 @@ proptest! {
         let path = rig.path(DAYS.get(file).unwrap_or(&"head.json"));
         let mut bytes = fs::read(&path).unwrap();
         let at = at.index(bytes.len());
-        let line = bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+        let line = bytes[..at].split(|byte| *byte == b'\n').count() - 1;
         bytes[at] ^= flip;
-        fs::write(&path, bytes).unwrap();
+        durable::replace(&path, &bytes).unwrap();
         let (seq, flaw) = rig.broken();
         if file < 3 {
             // A line feed that becomes another byte joins two lines; the last one takes its line with it.
@@ -167,7 +169,7 @@ proptest! {
         let rig = Rig::filled(is_signed.then(|| key("a")));
         let path = rig.path(DAYS[2]);
         let bytes = fs::read(&path).unwrap();
-        fs::write(&path, &bytes[..at.index(bytes.len())]).unwrap();
+        durable::replace(&path, &bytes[..at.index(bytes.len())]).unwrap();
         prop_assert_eq!(rig.broken().1, Flaw::CutOff { head: 8 });
         // Also when the next process goes on before anybody looks.
         rig.append(&mut rig.open(), &["i"]);
@@ -207,7 +209,9 @@ fn a_day_or_a_head_that_is_missing_is_found() {
         headless.append(&mut headless.open(), &["i"]);
         assert!(matches!(headless.broken().1, Flaw::Noticed { .. }));
         let all = rig();
-        DAYS.iter().for_each(|day| fs::remove_file(all.path(day)).unwrap());
+        for day in DAYS {
+            fs::remove_file(all.path(day)).unwrap();
+        }
         assert_eq!(all.broken().1, Flaw::CutOff { head: 8 });
         // Those that were archived on purpose are told.
         let archived = rig();
@@ -228,15 +232,14 @@ fn lines_that_are_made_anew_are_forged_where_there_is_a_key() {
         write_lines(&path, &lines(&forged.path(DAYS[2])));
         let (seq, flaw) = rig.broken();
         assert!(seq == 7 && matches!(flaw, Flaw::Unsigned | Flaw::Detached), "{seq} {flaw:?}");
-        fs::write(&path, ours).unwrap();
+        durable::replace(&path, ours.as_ref()).unwrap();
         // The whole of it: with another key, and without, it is not that of ours.
         let report = forged.verify_with(&[key("a")]);
-        match forger {
-            Some(other) => assert_eq!(report.broken.unwrap().1, Flaw::UnknownKey { key: other.id().to_owned() }),
-            None => {
-                assert_eq!(report.broken.unwrap().1, Flaw::NotSigned);
-                assert_eq!((forged.verify().broken, report.keys), (None, vec!["none".to_owned()]));
-            }
+        if let Some(other) = forger {
+            assert_eq!(report.broken.unwrap().1, Flaw::UnknownKey { key: other.id().to_owned() });
+        } else {
+            assert_eq!(report.broken.unwrap().1, Flaw::NotSigned);
+            assert_eq!((forged.verify().broken, report.keys), (None, vec!["none".to_owned()]));
         }
     }
     // The key of another in the place of ours.
@@ -284,7 +287,7 @@ fn a_piece_of_a_line_is_ended_by_the_next_writer() {
         let mut bytes = fs::read(&path).unwrap();
         let at = bytes.windows(piece.len() + 1).position(|part| part == [piece, b"\n"].concat()).unwrap();
         bytes[at] ^= 1;
-        fs::write(&path, bytes).unwrap();
+        durable::replace(&path, bytes.as_ref()).unwrap();
         assert_eq!(rig.broken().1, Flaw::Altered);
     }
 }

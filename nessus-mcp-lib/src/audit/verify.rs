@@ -223,7 +223,7 @@ impl<'w> Walk<'w> {
         let is_first = self.last.is_none();
         if is_first && self.since.is_some() {
             (self.seq, self.hash) = (line.seq - 1, Hash::parse(&line.previous).unwrap_or_default());
-            self.last_day = line.follows.clone();
+            self.last_day.clone_from(&line.follows);
         }
         place.seq = line.seq;
         if line.kind == Kind::Chain {

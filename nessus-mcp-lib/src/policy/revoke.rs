@@ -197,7 +197,11 @@ mod tests {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
         let directory = tempfile::tempdir().unwrap();
         let (file, link) = (directory.path().join("real.yaml"), directory.path().join("policy.yaml"));
-        fs::write(&file, format!("clients: [{{name: desk, role: read, token_sha256: {}}}]\n", HASHES[0])).unwrap();
+        durable::replace(
+            &file,
+            format!("clients: [{{name: desk, role: read, token_sha256: {}}}]\n", HASHES[0]).as_bytes(),
+        )
+        .unwrap();
         symlink(&file, &link).unwrap();
         let set_mode = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
         set_mode(0o440);
