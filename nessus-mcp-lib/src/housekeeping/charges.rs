@@ -22,7 +22,9 @@ pub(crate) async fn enqueue(queue: &dyn Queue, task: &Task) -> Result<ChargeOutc
     }
     if task.status != TaskStatus::Queued {
         // What runs is not refused any more.
-        charges.iter_mut().for_each(|charge| charge.most = None);
+        for charge in &mut charges {
+            charge.most = None;
+        }
     }
     let body = TaskBody::parse(task.queue_entry().to_string())?;
     Ok(queue.enqueue_charged(&task.scanner_pool, &body, &charges, task.has_started()).await?)

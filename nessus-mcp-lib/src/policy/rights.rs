@@ -210,9 +210,9 @@ impl Reader<'_> {
     pub(super) fn rights(&self, entry: &str, client: &str, raw: RawRights) -> Result<Rights, ConfigError> {
         let key = |name: &str| format!("{entry}.{name}");
         let pool = |text: &str| PoolName::new(text).map_err(|error| format!("is no name of a pool: {error}"));
-        let scan_type = |text: &str| match SCAN_TYPES.contains(&text) {
-            true => Ok(text.to_owned()),
-            false => Err(format!("must be one of {}", SCAN_TYPES.map(|word| format!("`{word}`")).join(", "))),
+        let scan_type = |text: &str| {
+            let known = SCAN_TYPES.into_iter().find(|word| *word == text).map(str::to_owned);
+            known.ok_or_else(|| format!("must be one of {}", SCAN_TYPES.map(|word| format!("`{word}`")).join(", ")))
         };
         let name = |text: &str| match text {
             "" => Err("is empty".to_owned()),

@@ -163,12 +163,11 @@ impl Policy {
     /// # Errors
     /// [`ScopeError::ClientRevoked`] for a client or an entry that is not in it any more.
     pub fn rights_of(&self, principal: &str) -> Result<Arc<Rights>, ScopeError> {
-        let found = match principal.split_once('/') {
-            Some((_, entry)) => self.oauth.as_ref().and_then(|oauth| oauth.rights_of(entry)),
-            None => {
-                let is_it = |client: &&Client| &*client.name == principal && !client.is_revoked;
-                self.clients().iter().find(is_it).map(|client| &client.rights)
-            }
+        let found = if let Some((_, entry)) = principal.split_once('/') {
+            self.oauth.as_ref().and_then(|oauth| oauth.rights_of(entry))
+        } else {
+            let is_it = |client: &&Client| &*client.name == principal && !client.is_revoked;
+            self.clients().iter().find(is_it).map(|client| &client.rights)
         };
         // No client's name has a colon.
         let may_be_gone = principal.contains('/') || (principal != LOCAL && !principal.contains(':'));
