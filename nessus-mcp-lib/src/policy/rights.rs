@@ -211,7 +211,7 @@ impl Reader<'_> {
         let key = |name: &str| format!("{entry}.{name}");
         let pool = |text: &str| PoolName::new(text).map_err(|error| format!("is no name of a pool: {error}"));
         let scan_type = |text: &str| {
-            let known = SCAN_TYPES.contains(&text).then(|| text.to_owned());
+            let known = SCAN_TYPES.into_iter().find(|word| *word == text).map(str::to_owned);
             known.ok_or_else(|| format!("must be one of {}", SCAN_TYPES.map(|word| format!("`{word}`")).join(", ")))
         };
         let name = |text: &str| match text {

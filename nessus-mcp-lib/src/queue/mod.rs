@@ -28,6 +28,10 @@ mod charge;
 mod circuit;
 mod entry;
 mod error;
+#[cfg_attr(
+    feature = "testing",
+    expect(clippy::ref_option_ref, reason = "what mockall keeps of an argument that is an optional reference")
+)]
 mod interface;
 #[cfg(feature = "redis")]
 pub mod redis;
