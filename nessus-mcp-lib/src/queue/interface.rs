@@ -1,7 +1,5 @@
 //! The contract of a queue backend.
 
-#![cfg_attr(feature = "testing", expect(clippy::ref_option_ref, reason = "mockall keeps references to arguments"))]
-
 use std::time::Duration;
 
 use async_trait::async_trait;
