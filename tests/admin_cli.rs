@@ -428,12 +428,12 @@ async fn what_operators_change_is_in_the_audit_log() {
     let day = std::fs::read_dir(&chain).unwrap().map(|entry| entry.unwrap().path());
     let day = day.filter(|path| path.extension().is_some_and(|kind| kind == "jsonl")).min().unwrap();
     let text = std::fs::read_to_string(&day).unwrap();
-    std::fs::write(&day, text.replacen("isolate-scanner", "isolate-scannes", 1)).unwrap();
+    durable::replace(&day, text.replacen("isolate-scanner", "isolate-scannes", 1).as_bytes()).unwrap();
     let broken = admin(&deployment, &["audit", "verify"]);
     assert!(broken.code == Some(1) && broken.stdout.contains(" line 3 (sequence 3): altered"), "{broken:?}");
     let as_json: Value = serde_json::from_str(&admin(&deployment, &["audit", "verify", "--json"]).stdout).unwrap();
     assert_eq!((&as_json["broken"]["line"], &as_json["lines"]), (&json!(3), &json!(2)));
-    std::fs::write(&day, text).unwrap();
+    durable::replace(&day, text.as_bytes()).unwrap();
 
     // A full disk in the place of a later day.
     std::os::unix::fs::symlink("/dev/full", chain.join("2999-01-01.jsonl")).unwrap();

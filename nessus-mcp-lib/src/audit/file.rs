@@ -175,7 +175,12 @@ impl ChainFile {
         let mut changes_key = false;
         for (at, day) in days(&self.directory)?.into_iter().rev().enumerate() {
             let mut file = open_private(&file_of(&self.directory, &day), true)?;
-            let found = ending(&mut file)?;
+            let mut found = ending(&mut file)?;
+            if at == 0 && chain::open(&found.half_line).is_some() {
+                // Only its line feed is missing.
+                (&file).write_all(b"\n")?;
+                found = ending(&mut file)?;
+            }
             if at == 0 {
                 half_line = Some(found.half_line).filter(|piece| !piece.is_empty());
                 end.open = Some(OpenDay { day: day.clone(), file: Arc::new(file), length: found.length });

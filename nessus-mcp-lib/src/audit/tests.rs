@@ -169,7 +169,7 @@ proptest! {
         let rig = Rig::filled(is_signed.then(|| key("a")));
         let path = rig.path(DAYS[2]);
         let bytes = fs::read(&path).unwrap();
-        durable::replace(&path, &bytes[..at.index(bytes.len())]).unwrap();
+        durable::replace(&path, &bytes[..at.index(bytes.len() - 1)]).unwrap();
         prop_assert_eq!(rig.broken().1, Flaw::CutOff { head: 8 });
         // Also when the next process goes on before anybody looks.
         rig.append(&mut rig.open(), &["i"]);
@@ -290,6 +290,18 @@ fn a_piece_of_a_line_is_ended_by_the_next_writer() {
         durable::replace(&path, bytes.as_ref()).unwrap();
         assert_eq!(rig.broken().1, Flaw::Altered);
     }
+}
+
+/// A line whose line feed a killed process could not write is whole.
+#[test]
+fn a_missing_line_feed_is_written_by_the_next_writer() {
+    let rig = Rig::filled(Some(key("a")));
+    let path = rig.path(DAYS[2]);
+    let bytes = fs::read(&path).unwrap();
+    durable::replace(&path, &bytes[..bytes.len() - 1]).unwrap();
+    rig.append(&mut rig.open(), &["i"]);
+    let report = rig.verify();
+    assert_eq!((report.broken, report.lines, report.notes), (None, 9, vec![]));
 }
 
 /// A day begins when the clock says so, and does not begin again when the clock is set back.

@@ -44,12 +44,11 @@ pub(super) async fn note(State(audit): State<Audit>, request: Request, next: Nex
     let status = response.status();
     let refused = response.extensions().get::<Refused>();
     if refused.is_some() || REFUSALS.contains(&status) {
-        let event = match refused {
-            Some(Refused(event)) => event.clone(),
-            None => {
-                let reason = status.canonical_reason().unwrap_or_default();
-                Event::new("request", Who::default()).decided(Decision::Refused, format!("{path}: {reason}"))
-            }
+        let event = if let Some(Refused(event)) = refused {
+            event.clone()
+        } else {
+            let reason = status.canonical_reason().unwrap_or_default();
+            Event::new("request", Who::default()).decided(Decision::Refused, format!("{path}: {reason}"))
         };
         let event =
             if event.outcome.is_none() { event.with_outcome(format!("http_{}", status.as_u16())) } else { event };
