@@ -456,7 +456,8 @@ fn a_token_is_revoked_in_the_file() {
     assert!(data(revoke("desk")).contains("SIGHUP"));
     let after = std::fs::read_to_string(&path).unwrap();
     assert_eq!(after, before.replace("- name: desk\n", "- name: desk\n    revoked: true\n"));
-    let listed = admin(&deployment, &["token", "list", "--policy-config", "policy.yaml"]);
+    let listed =
+        Program::new(env!("CARGO_BIN_EXE_nessus-admin")).args(["token", "list", "--policy-config"]).arg(&path).run();
     assert!(listed.stdout.contains("desk  scan  revoked"), "{listed:?}");
     assert!(revoke("desk").stderr.contains("revoked already"));
     let found = admin(&deployment, &["audit", "search", "--tool", "token revoke", "--json"]);
