@@ -1,6 +1,6 @@
 //! What stands in the audit log of a server, and what happens where it cannot be written.
 
-use std::{collections::BTreeSet, fs, os::unix::fs::symlink, path::PathBuf};
+use std::{collections::BTreeSet, fs, io::Write as _, os::unix::fs::symlink, path::PathBuf};
 
 use nessus_mcp_lib::{
     audit::{ChainKey, ChainReport, Decision, Kind, Line, Progress, Search, digest, search, verify},
@@ -163,7 +163,9 @@ fn chain_of(audited: &Audited) -> PathBuf {
 
 /// Another process seems to have written, so that the server looks for the end of the chain again.
 fn disturb(chain: &std::path::Path) {
-    fs::write(chain.join("lock"), "somebody else....").unwrap();
+    // In its place: the lock is that of this file.
+    let mut lock = fs::OpenOptions::new().write(true).open(chain.join("lock")).unwrap();
+    lock.write_all(b"somebody else....").unwrap();
 }
 
 #[tokio::test]

@@ -63,7 +63,8 @@ impl Guarded {
 
 fn scan(targets: &str, more: Value) -> Value {
     let mut arguments = json!({ "targets": targets, "name": "of a client" });
-    arguments.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    let Value::Object(more) = more else { panic!("arguments are an object") };
+    arguments.as_object_mut().unwrap().extend(more);
     arguments
 }
 
