@@ -34,14 +34,15 @@ fn main() {
         }
         let audit = runtime.block_on(Audit::open(&settings, ProcessRole::Server, None)).unwrap();
         for callers in [1, 10, 100] {
-            let changes = rate(&runtime, &audit, callers, async |audit| {
+            let changes = rate(&runtime, &audit, callers, &async |audit: &Audit| {
                 let asked = audit.asked(event()).await.unwrap();
                 audit.done(asked, event().with_outcome("ok")).await;
             });
             row(&format!("change{name}"), callers, changes, bare);
         }
         for callers in [1, 100] {
-            let reads = rate(&runtime, &audit, callers, async |audit| audit.note(event().with_outcome("ok")).await);
+            let reads =
+                rate(&runtime, &audit, callers, &async |audit: &Audit| audit.note(event().with_outcome("ok")).await);
             row(&format!("read{name}"), callers, reads, bare);
         }
         runtime.block_on(audit.flush());
@@ -73,7 +74,7 @@ fn bare_syncs(path: &std::path::Path) -> f64 {
 }
 
 /// How many calls a second so many callers make together.
-fn rate(runtime: &tokio::runtime::Runtime, audit: &Audit, callers: usize, call: impl AsyncFn(&Audit)) -> f64 {
+fn rate(runtime: &tokio::runtime::Runtime, audit: &Audit, callers: usize, call: &impl AsyncFn(&Audit)) -> f64 {
     runtime.block_on(async {
         let began = Instant::now();
         let counts = futures_of(callers, async || {

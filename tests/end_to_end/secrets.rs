@@ -26,7 +26,7 @@ async fn planted_secrets_are_found_nowhere() {
     let deployment = Deployment::new(&sim.scanners_yaml());
     let checked = ["--health-check-interval-seconds", "60"];
     // With a policy there is an audit log.
-    std::fs::write(deployment.path("policy.yaml"), "deny: [203.0.113.0/24]\n").unwrap();
+    nessus_mcp_lib::durable::replace(&deployment.path("policy.yaml"), b"deny: [203.0.113.0/24]\n").unwrap();
     let audited = ["--policy-config", "policy.yaml"];
     let site = Site::start_with(sim, deployment, &[EVERYTHING, checked, audited].concat()).await;
     let mut worker = site.start_worker(&[EVERYTHING, audited].concat());

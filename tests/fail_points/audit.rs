@@ -11,7 +11,7 @@ use nessus_mcp_tests::{
 use super::{died_at, submit};
 
 fn policy(deployment: &Deployment) {
-    std::fs::write(deployment.path("policy.yaml"), "deny: [192.0.2.66]\n").unwrap();
+    nessus_mcp_lib::durable::replace(&deployment.path("policy.yaml"), b"deny: [192.0.2.66]\n").unwrap();
 }
 
 fn verify(deployment: &Deployment) -> Finished {

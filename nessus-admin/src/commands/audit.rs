@@ -23,7 +23,7 @@ use crate::{
 /// The time between two looks for further lines.
 const LOOK: Duration = Duration::from_millis(300);
 
-pub(crate) async fn verify(args: &AuditVerifyArgs) -> Result<(), Failure> {
+pub(crate) fn verify(args: &AuditVerifyArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let file = std::env::var_os(SECRET_KEY_FILE).filter(|file| !file.is_empty());
     let mut keys: Vec<_> = cli::secret_key(file.as_deref().map(AsRef::as_ref))?.iter().map(ChainKey::new).collect();
@@ -136,19 +136,21 @@ pub(crate) async fn tail(args: &AuditTailArgs) -> Result<(), Failure> {
         }
     })?;
     output::lines(last.iter().map(|found| shown(found, args.json)));
-    while args.follow {
+    if !args.follow {
+        return Ok(());
+    }
+    loop {
         tokio::select! {
             () = tokio::time::sleep(LOOK) => {}
-            () = output::reader_left() => break,
+            () = output::reader_left() => return Ok(()),
         }
         let mut later = Vec::new();
         audit::search(&directory, &Search::default(), &mut progress, |found| later.push(shown(&found, args.json)))?;
         output::lines(later);
     }
-    Ok(())
 }
 
-pub(crate) async fn search(args: &AuditSearchArgs) -> Result<(), Failure> {
+pub(crate) fn search(args: &AuditSearchArgs) -> Result<(), Failure> {
     let directory = directory(&args.common.settings())?;
     let mut search = Search::default();
     (search.who, search.what, search.task_id) = (args.who.clone(), args.tool.clone(), args.task.clone());
@@ -175,7 +177,7 @@ fn shown(found: &FoundLine, json: bool) -> String {
     let mut text = format!("{}  {}  {}", line.time, found.chain, line.kind);
     let mut add = |name: &str, value: Option<&str>| {
         if let Some(value) = value {
-            text.push_str(&format!("  {name}={}", excerpt(value)));
+            text.extend(["  ", name, "=", &excerpt(value).to_string()]);
         }
     };
     add("what", Some(&event.what));

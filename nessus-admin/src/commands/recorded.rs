@@ -1,5 +1,7 @@
 //! Commands that change something stand in the audit log: before they are carried out, and after.
 
+use std::pin::Pin;
+
 use nessus_mcp_lib::{
     audit::{Audit, Decision, Entry, Event, ProcessRole, Who, digest},
     config::{SECRET_KEY_FILE, Settings, cli},
@@ -23,40 +25,45 @@ impl Recorder {
     }
 
     /// Carries a command out, with a line before it and one after it. Where the first cannot be written, nothing is done.
-    pub(super) async fn run<T>(
-        &self,
-        command: &str,
+    pub(super) fn run<'a, T: 'a>(
+        &'a self,
+        command: &'a str,
         arguments: Value,
-        task: Option<&str>,
-        action: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        self.run_by((user(), "command line"), command, arguments, task, action).await
+        task: Option<&'a str>,
+        action: impl Future<Output = Result<T, Failure>> + 'a,
+    ) -> Recorded<'a, T> {
+        self.run_by((user(), "command line"), command, arguments, task, action)
     }
 
     /// The same for somebody who has shown who they are, by the rule that lets them.
-    pub(super) async fn run_by<T>(
-        &self,
-        (who, rule): (Who, &str),
-        command: &str,
+    pub(super) fn run_by<'a, T: 'a>(
+        &'a self,
+        (who, rule): (Who, &'a str),
+        command: &'a str,
         arguments: Value,
-        task: Option<&str>,
-        action: impl Future<Output = Result<T, Failure>>,
-    ) -> Result<T, Failure> {
-        let event = Event::new(command, who)
-            .decided(Decision::Allowed, rule)
-            .with_arguments(digest(&arguments))
-            .with_task(task.map(str::to_owned))
-            .with_trace(Some(TraceId::generate().to_string()));
-        let asked = self.0.asked(event.clone()).await?;
-        let outcome = action.await;
-        let code = outcome.as_ref().map_or_else(Failure::code, |_| "ok");
-        let decision = Decision::of_outcome(code);
-        let event = if decision == Decision::Refused { event.decided(decision, code) } else { event };
-        self.0.done(asked, event.with_outcome(code)).await;
-        self.0.flush().await;
-        outcome
+        task: Option<&'a str>,
+        action: impl Future<Output = Result<T, Failure>> + 'a,
+    ) -> Recorded<'a, T> {
+        Box::pin(async move {
+            let event = Event::new(command, who)
+                .decided(Decision::Allowed, rule)
+                .with_arguments(digest(&arguments))
+                .with_task(task.map(str::to_owned))
+                .with_trace(Some(TraceId::generate().to_string()));
+            let asked = self.0.asked(event.clone()).await?;
+            let outcome = action.await;
+            let code = outcome.as_ref().map_or_else(Failure::code, |_| "ok");
+            let decision = Decision::of_outcome(code);
+            let event = if decision == Decision::Refused { event.decided(decision, code) } else { event };
+            self.0.done(asked, event.with_outcome(code)).await;
+            self.0.flush().await;
+            outcome
+        })
     }
 }
+
+/// A command that is carried out when it is awaited. Boxed, because what it does may be large.
+type Recorded<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
 
 /// Whoever has started the command.
 pub(super) fn user() -> Who {
