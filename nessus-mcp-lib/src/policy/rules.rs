@@ -163,14 +163,16 @@ impl Policy {
     /// # Errors
     /// [`ScopeError::ClientRevoked`] for a client or an entry that is not in it any more.
     pub fn rights_of(&self, principal: &str) -> Result<Arc<Rights>, ScopeError> {
-        let found = if let Some((_, entry)) = principal.split_once('/') {
+        // A user of the system may have a slash in its name.
+        let by_entry = principal.split_once('/').filter(|_| !principal.starts_with("user:"));
+        let found = if let Some((_, entry)) = by_entry {
             self.oauth.as_ref().and_then(|oauth| oauth.rights_of(entry))
         } else {
             let is_it = |client: &&Client| &*client.name == principal && !client.is_revoked;
             self.clients().iter().find(is_it).map(|client| &client.rights)
         };
         // No client's name has a colon.
-        let may_be_gone = principal.contains('/') || (principal != LOCAL && !principal.contains(':'));
+        let may_be_gone = by_entry.is_some() || (principal != LOCAL && !principal.contains(':'));
         match found {
             Some(rights) => Ok(Arc::clone(rights)),
             None if may_be_gone && *self != Self::default() => {

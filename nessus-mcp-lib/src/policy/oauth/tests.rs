@@ -148,6 +148,7 @@ fn an_entry_may_have_rights_which_workers_find_by_its_name() {
     for gone in ["oauth:a/other", "a/ops/", "oauth:a/"] {
         assert!(bound.rights_of(gone).is_err(), "{gone}");
     }
+    assert!(bound.rights_of("user:corp/ann").is_ok(), "a user of the system, and no entry");
     assert!(Policy::default().rights_of("oauth:a/ops").is_ok());
     for (rules, expected) in [
         ("{scope: s, role: scan, pools: [lab]}", "policy.yaml:4: `oauth.roles[0].name` is missing"),
