@@ -7,7 +7,10 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
-    config::cli::{CommonArgs, ScopeArgs},
+    config::{
+        ConfigError, Settings,
+        cli::{CommonArgs, ScopeArgs},
+    },
     error::Classified as _,
     ids::{InstanceId, PoolName},
     policy::{Role, client_name},
@@ -122,14 +125,31 @@ pub(crate) enum TokenCommand {
     Revoke(RevokeTokenArgs),
 }
 
+/// Options of commands that go by the policy.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    #[command(flatten)]
+    common: CommonArgs,
+
+    #[command(flatten)]
+    scope: ScopeArgs,
+}
+
+impl PolicyArgs {
+    /// The settings that they stand for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        self.scope.apply(self.common.settings())
+    }
+}
+
 /// Options of `token revoke`.
 #[derive(Debug, Args)]
 pub(crate) struct RevokeTokenArgs {
     #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
+    pub(crate) policy: PolicyArgs,
 
     /// The client
     #[arg(value_name = "CLIENT", value_parser = client_name)]
@@ -155,10 +175,7 @@ pub(crate) enum ApprovalsCommand {
 #[derive(Debug, Args)]
 pub(crate) struct ListApprovalsArgs {
     #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
+    pub(crate) policy: PolicyArgs,
 
     /// Write JSON, one object per line
     #[arg(long)]
@@ -169,10 +186,7 @@ pub(crate) struct ListApprovalsArgs {
 #[derive(Debug, Args)]
 pub(crate) struct ShowApprovalArgs {
     #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
+    pub(crate) policy: PolicyArgs,
 
     /// The task, by its task id
     #[arg(value_name = "TASK")]
@@ -209,10 +223,7 @@ pub(crate) struct DenyArgs {
 #[derive(Debug, Args)]
 pub(crate) struct DecisionArgs {
     #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    #[command(flatten)]
-    pub(crate) scope: ScopeArgs,
+    pub(crate) policy: PolicyArgs,
 
     /// The task, by its task id
     #[arg(value_name = "TASK")]

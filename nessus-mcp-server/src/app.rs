@@ -2,12 +2,7 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::{
-    ScanService, Worker,
-    config::{ConfigError, WorkerSettings},
-    error::{Classified as _, Failure},
-    streams,
-};
+use nessus_mcp_lib::{ScanService, Worker, config::WorkerSettings, error::Failure, streams};
 use tokio::{signal, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::{error, info, warn};
@@ -61,10 +56,7 @@ impl App {
                 let _ = service.reload_policy().await;
                 let _ = service.reload_credentials().await;
                 if let Some(tls) = &tls {
-                    let outcome = tls.reload();
-                    let refused = outcome.as_ref().err();
-                    let error = refused.map(|error| error as &(dyn std::error::Error + Sync));
-                    service.note_reload("certificate", error, refused.map_or("ok", ConfigError::code)).await;
+                    service.note_reload("certificate", &tls.reload()).await;
                 }
             }
         }));
@@ -73,24 +65,14 @@ impl App {
 
     /// Sees to it that the queue is whole, until the process stops.
     pub(crate) fn watch_queue(&self) {
-        let app = self.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = app.service.watch_queue() => {}
-                () = app.stop.cancelled() => {}
-            }
-        });
+        let (service, stop) = (self.service.clone(), self.stop.clone());
+        tokio::spawn(stop.run_until_cancelled_owned(async move { service.watch_queue().await }));
     }
 
     /// Follows the scans that wait for a person, until the process stops.
     pub(crate) fn watch_approvals(&self) {
-        let app = self.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = app.service.watch_approvals() => {}
-                () = app.stop.cancelled() => {}
-            }
-        });
+        let (service, stop) = (self.service.clone(), self.stop.clone());
+        tokio::spawn(stop.run_until_cancelled_owned(async move { service.watch_approvals().await }));
     }
 
     /// Waits until all data on stdout is read, or until a signal ends the wait.

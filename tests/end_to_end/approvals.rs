@@ -4,27 +4,14 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 
 use nessus_mcp_lib::{durable, ids::TaskId, service::ApprovalView, task::TaskStatus};
 use nessus_mcp_tests::{
-    approvals::{Approver, BY_POLICY, every_scan_waits, set_policy},
+    approvals::{Approver, every_scan_waits, set_policy, site_of},
     binaries,
-    deployment::Deployment,
+    deployment::BY_POLICY,
     processes::{Finished, Process, files_below, holds, until},
     redis::RedisServer,
-    sim::{NessusSim, SimConfig},
     site::Site,
 };
 use serde_json::{Value, json};
-
-async fn site_of(queue: Option<&str>, prepare: impl FnOnce(&Deployment)) -> Site {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
-    let deployment = Deployment::new(&sim.scanners_yaml());
-    let deployment = match queue {
-        Some(url) => deployment.with_queue(url),
-        None => deployment,
-    };
-    prepare(&deployment);
-    let server = deployment.server(binaries::server()).args(BY_POLICY);
-    Site::start_as(sim, deployment, server).await
-}
 
 fn admin(site: &Site, arguments: &[&str]) -> Finished {
     site.deployment.program(binaries::admin(), arguments).args(BY_POLICY).run()

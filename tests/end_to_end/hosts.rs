@@ -9,7 +9,7 @@ use nessus_mcp_lib::{
 };
 use nessus_mcp_tests::{
     binaries,
-    deployment::{Deployment, Server},
+    deployment::{BY_POLICY, Deployment, Server},
     hosts::{charged, used_today},
     processes::Program,
     redis::RedisServer,
@@ -18,16 +18,10 @@ use nessus_mcp_tests::{
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
-const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
-
 /// A site with a second server, both by this policy.
 async fn two_servers(queue: Option<&str>, policy: &str) -> (Site, Server) {
     let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
-    let deployment = Deployment::new(&sim.scanners_yaml());
-    let deployment = match queue {
-        Some(url) => deployment.with_queue(url),
-        None => deployment,
-    };
+    let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue);
     durable::replace(&deployment.path("policy.yaml"), policy.as_bytes()).unwrap();
     let server = || deployment.server(binaries::server()).args(BY_POLICY);
     let (first, second) = (server(), deployment.serve(&server()));

@@ -136,11 +136,7 @@ async fn planted_logins_are_found_nowhere() {
     let redis = RedisServer::with(&DURABLE);
     for queue in [None, Some(redis.url())] {
         let sim = NessusSim::start(quick()).await;
-        let deployment = Deployment::new(&sim.scanners_yaml());
-        let deployment = match &queue {
-            None => deployment,
-            Some(url) => deployment.with_queue(url),
-        };
+        let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue.as_deref());
         // Outside of what is searched.
         let secrets = tempfile::tempdir().unwrap();
         let stored = "stored: {username: scan, password: planted-stored, elevate_privileges_with: su, \

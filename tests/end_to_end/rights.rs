@@ -12,15 +12,13 @@ use nessus_mcp_lib::{
 };
 use nessus_mcp_tests::{
     binaries,
-    deployment::{Deployment, Server},
+    deployment::{BY_POLICY, Deployment, Server},
     processes::{Process, until},
     redis::RedisServer,
     sim::{NessusSim, SimConfig},
     site::Site,
 };
 use tokio::{sync::Barrier, task::JoinSet};
-
-const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
 
 /// A site whose client `lab` has a token; whoever is on this machine may do everything.
 struct Guarded {
@@ -31,11 +29,7 @@ struct Guarded {
 impl Guarded {
     async fn start(queue: Option<&str>, keys: &str) -> Self {
         let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
-        let deployment = Deployment::new(&sim.scanners_yaml());
-        let deployment = match queue {
-            Some(url) => deployment.with_queue(url),
-            None => deployment,
-        };
+        let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue);
         let token = new_token();
         durable::replace(&deployment.path("policy.yaml"), with_keys(&token, keys).as_bytes()).unwrap();
         let server = deployment.server(binaries::server()).args(BY_POLICY);

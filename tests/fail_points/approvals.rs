@@ -10,9 +10,9 @@ use nessus_mcp_lib::{
     task::TaskStatus,
 };
 use nessus_mcp_tests::{
-    approvals::{Approver, BY_POLICY, every_scan_waits, set_policy},
+    approvals::{Approver, every_scan_waits, set_policy, site_of},
     binaries,
-    deployment::{Deployment, Server},
+    deployment::{BY_POLICY, Deployment, Server},
     processes::{Process, until},
     redis::RedisServer,
     sim::{NessusSim, SimConfig},
@@ -20,18 +20,6 @@ use nessus_mcp_tests::{
 };
 
 use crate::{SHORT_LEASE, died_at, doomed_worker};
-
-async fn site_of(queue: Option<&str>, prepare: impl FnOnce(&Deployment)) -> Site {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
-    let deployment = Deployment::new(&sim.scanners_yaml());
-    let deployment = match queue {
-        Some(url) => deployment.with_queue(url),
-        None => deployment,
-    };
-    prepare(&deployment);
-    let server = deployment.server(binaries::server()).args(BY_POLICY);
-    Site::start_as(sim, deployment, server).await
-}
 
 fn worker(site: &Site) -> Process {
     site.start_worker(&[SHORT_LEASE, BY_POLICY].concat())

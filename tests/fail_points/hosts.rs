@@ -2,7 +2,10 @@
 //! a launch is given back once.
 
 use nessus_mcp_lib::durable;
-use nessus_mcp_tests::hosts::{charged, used_today};
+use nessus_mcp_tests::{
+    deployment::BY_POLICY,
+    hosts::{charged, used_today},
+};
 
 use super::*;
 
@@ -14,13 +17,8 @@ const TARGETS: &str = "192.0.2.0/30";
 fn limited(sim: &NessusSim, queue: Option<&str>) -> Deployment {
     let deployment = Deployment::new(&sim.scanners_yaml());
     durable::replace(&deployment.path("policy.yaml"), POLICY.as_bytes()).unwrap();
-    match queue {
-        Some(url) => deployment.with_queue(url),
-        None => deployment,
-    }
+    deployment.on_queue(queue)
 }
-
-const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
 
 async fn simulator() -> NessusSim {
     NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await

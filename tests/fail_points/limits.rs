@@ -6,11 +6,10 @@ use nessus_mcp_lib::{
     policy::{TokenHash, new_token},
     secret::Secret,
 };
+use nessus_mcp_tests::deployment::BY_POLICY;
 use serde_json::json;
 
 use super::*;
-
-const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
 
 fn limited(sim: &NessusSim, queue: Option<&str>, token: &Secret) -> Deployment {
     let deployment = Deployment::new(&sim.scanners_yaml());
@@ -19,10 +18,7 @@ fn limited(sim: &NessusSim, queue: Option<&str>, token: &Secret) -> Deployment {
         "local: admin\nclients: [{{name: lab, role: scan, token_sha256: {hash}, max_scans_at_once: 1, max_scans_per_day: 2}}]"
     );
     durable::replace(&deployment.path("policy.yaml"), policy.as_bytes()).unwrap();
-    match queue {
-        Some(url) => deployment.with_queue(url),
-        None => deployment,
-    }
+    deployment.on_queue(queue)
 }
 
 async fn connect(server: &Server, token: &Secret) -> Result<ScanClient, String> {

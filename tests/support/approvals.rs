@@ -1,7 +1,7 @@
 //! People who agree to scans, or do not, with `nessus-admin`.
 #![expect(clippy::missing_panics_doc, reason = "a test whose files cannot be written cannot go on")]
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use nessus_mcp_lib::{
     durable,
@@ -12,12 +12,11 @@ use nessus_mcp_lib::{
 
 use crate::{
     binaries,
-    deployment::Deployment,
+    deployment::{BY_POLICY, Deployment},
     processes::{Finished, Program},
+    sim::{NessusSim, SimConfig},
+    site::Site,
 };
-
-/// The policy of every process.
-pub const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
 
 /// Somebody with a token.
 #[derive(Debug)]
@@ -71,4 +70,13 @@ pub fn set_policy(deployment: &Deployment, rules: &str, clients: &str) {
     let text = format!("{rules}local: scan\nclients:\n{clients}");
     let written = durable::replace(&deployment.path("policy.yaml"), text.as_bytes());
     written.unwrap_or_else(|error| panic!("cannot write the policy: {error}"));
+}
+
+/// A site on this queue, or on the embedded one, whose server goes by the policy that `prepare` writes. Scans take a moment.
+pub async fn site_of(queue: Option<&str>, prepare: impl FnOnce(&Deployment)) -> Site {
+    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue);
+    prepare(&deployment);
+    let server = deployment.server(binaries::server()).args(BY_POLICY);
+    Site::start_as(sim, deployment, server).await
 }

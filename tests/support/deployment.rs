@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use crate::processes::{Process, Program, entries};
 
+/// The policy that lies in the directory of a deployment.
+pub const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
+
 /// A fresh directory with a `scanners.yaml`, `data/` (made by the processes) and `logs/`. It is removed when dropped.
 #[derive(Debug)]
 pub struct Deployment {
@@ -35,6 +38,15 @@ impl Deployment {
     pub fn with_queue(mut self, url: impl Into<String>) -> Self {
         self.queue_url = Some(url.into());
         self
+    }
+
+    /// The same deployment on this queue, or on the embedded one.
+    #[must_use]
+    pub fn on_queue(self, url: Option<&str>) -> Self {
+        match url {
+            Some(url) => self.with_queue(url),
+            None => self,
+        }
     }
 
     /// The queue of the processes.

@@ -73,10 +73,8 @@ pub async fn run(tasks: usize, queue_url: Option<&str>) -> Outcome {
     // Long enough there that scans still run when they are looked for.
     let (away, here) = (start(3000).await, start(600).await);
     let proxy = Proxy::to(away.url().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default());
-    let mut deployment = Deployment::new(&scanners(&format!("http://127.0.0.1:{}", proxy.port()), &here.url()));
-    if let Some(url) = queue_url {
-        deployment = deployment.with_queue(url);
-    }
+    let scanners = scanners(&format!("http://127.0.0.1:{}", proxy.port()), &here.url());
+    let deployment = Deployment::new(&scanners).on_queue(queue_url);
     let site = Site::start_with(here, deployment, &[]).await;
     let workers = [site.start_worker(&CIRCUITS), site.start_worker(&CIRCUITS)];
     let [first, second] = &workers;

@@ -3,7 +3,7 @@
 use nessus_mcp_lib::{
     ScanService,
     audit::{Entry, Who},
-    config::cli::{CommonArgs, ScopeArgs},
+    config::Settings,
     error::{Classified, ErrorKind, Failure, counted},
     policy::Verdict,
     service::{ApprovalAnswer, ApprovalView},
@@ -40,7 +40,7 @@ impl Classified for NoPolicy {
 }
 
 pub(crate) async fn list(args: &ListApprovalsArgs) -> Result<(), Failure> {
-    let waiting = open(&args.common, &args.scope).await?.approvals().await?;
+    let waiting = open(&args.policy.settings()?).await?.approvals().await?;
     if args.json {
         output::lines(waiting.iter().map(|view| serde_json::json!(view).to_string()));
         return Ok(());
@@ -64,7 +64,7 @@ pub(crate) async fn list(args: &ListApprovalsArgs) -> Result<(), Failure> {
 }
 
 pub(crate) async fn show(args: &ShowApprovalArgs) -> Result<(), Failure> {
-    let service = open(&args.common, &args.scope).await?;
+    let service = open(&args.policy.settings()?).await?;
     let view = service.approval(&ScanService::parse_task_id(&args.task)?).await?;
     if args.json {
         return output::pretty(&view);
@@ -82,7 +82,8 @@ pub(crate) async fn deny(args: &DenyArgs) -> Result<(), Failure> {
 }
 
 async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -> Result<(), Failure> {
-    let service = open(&args.common, &args.scope).await?;
+    let settings = args.policy.settings()?;
+    let service = open(&settings).await?;
     let task_id = ScanService::parse_task_id(&args.task)?;
     let view = service.approval(&task_id).await?;
     // Whoever gives the token sees what for, and what is changed after that is refused.
@@ -91,7 +92,6 @@ async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -
     let mut answer = ApprovalAnswer::new(verdict);
     answer.reason = reason;
     answer.digest = Some(args.digest.clone().unwrap_or(view.digest));
-    let settings = args.scope.apply(args.common.settings())?;
     let arguments = serde_json::json!({ "task": task_id, "digest": answer.digest, "reason": answer.reason });
     let command = format!("approvals {}", verdict.as_str());
     let rules = format!("approvals: {}", view.rules.join(", "));
@@ -112,8 +112,8 @@ async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -
     Ok(())
 }
 
-async fn open(common: &CommonArgs, scope: &ScopeArgs) -> Result<ScanService, Failure> {
-    let service = queue::open_service(&scope.apply(common.settings())?).await?;
+async fn open(settings: &Settings) -> Result<ScanService, Failure> {
+    let service = queue::open_service(settings).await?;
     if service.scope().file().is_some() { Ok(service) } else { Err(NoPolicy.into()) }
 }
 

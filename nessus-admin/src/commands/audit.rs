@@ -9,7 +9,7 @@ use std::{
 
 use nessus_mcp_lib::{
     audit::{self, ChainKey, ChainReport, FoundLine, Progress, Search, Unanswered},
-    config::{SECRET_KEY_FILE, SecretKey, Settings, cli},
+    config::{SecretKey, Settings, cli},
     error::{Failure, counted, excerpt},
 };
 use serde::Deserialize;
@@ -25,8 +25,7 @@ const LOOK: Duration = Duration::from_millis(300);
 
 pub(crate) fn verify(args: &AuditVerifyArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
-    let file = std::env::var_os(SECRET_KEY_FILE).filter(|file| !file.is_empty());
-    let mut keys: Vec<_> = cli::secret_key(file.as_deref().map(AsRef::as_ref))?.iter().map(ChainKey::new).collect();
+    let mut keys: Vec<_> = cli::secret_key_of_environment()?.iter().map(ChainKey::new).collect();
     for file in &args.key_file {
         keys.push(ChainKey::new(&SecretKey::from_file(file)?));
     }

@@ -4,7 +4,7 @@ use std::pin::Pin;
 
 use nessus_mcp_lib::{
     audit::{Audit, Decision, Entry, Event, ProcessRole, Who, digest},
-    config::{SECRET_KEY_FILE, Settings, cli},
+    config::{Settings, cli},
     error::Failure,
     ids::TraceId,
 };
@@ -16,8 +16,7 @@ pub(super) struct Recorder(Audit);
 impl Recorder {
     /// Opens it, where a server or a worker with a policy has made one, or the settings name a policy.
     pub(super) async fn open(settings: &Settings) -> Result<Self, Failure> {
-        let file = std::env::var_os(SECRET_KEY_FILE).filter(|file| !file.is_empty());
-        let settings = match cli::secret_key(file.as_deref().map(AsRef::as_ref))? {
+        let settings = match cli::secret_key_of_environment()? {
             Some(key) => settings.clone().with_secret_key(key),
             None => settings.clone(),
         };

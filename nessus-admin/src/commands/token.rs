@@ -40,7 +40,7 @@ pub(crate) async fn new(args: &NewTokenArgs) -> Result<(), Failure> {
 
 /// Writes `revoked: true` into the entry of a client.
 pub(crate) async fn revoke(args: &RevokeTokenArgs) -> Result<(), Failure> {
-    let settings = args.scope.apply(args.common.settings())?;
+    let settings = args.policy.settings()?;
     let Some(file) = ScanService::load_scope(&settings).await?.file() else {
         return Err(Failure::new("no policy is set: name it with `--policy-config` or `POLICY_CONFIG`"));
     };

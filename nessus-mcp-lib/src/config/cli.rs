@@ -16,8 +16,8 @@ use zeroize::Zeroizing;
 
 pub use super::user::user_name;
 use super::{
-    CircuitSettings, ConfigError, SECRET_KEY_FILE, SecretKey, Settings, WorkerSettings,
-    example::write_example_if_missing,
+    CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
+    secret_key::SECRET_KEY_FILE,
 };
 use crate::{
     error::Failure,
@@ -141,7 +141,7 @@ impl CredentialArgs {
 ///
 /// # Errors
 /// [`ConfigError::Setting`] with the name of the variable.
-pub fn secret_key(file: Option<&Path>) -> Result<Option<SecretKey>, ConfigError> {
+fn secret_key(file: Option<&Path>) -> Result<Option<SecretKey>, ConfigError> {
     // No flag: it would show the key to everybody who lists the processes.
     let given = std::env::var(SECRET_KEY).ok().filter(|key| !key.trim().is_empty()).map(Zeroizing::new);
     match (given, file) {
@@ -152,6 +152,15 @@ pub fn secret_key(file: Option<&Path>) -> Result<Option<SecretKey>, ConfigError>
         (None, Some(file)) => SecretKey::from_file(file).map(Some),
         (None, None) => Ok(None),
     }
+}
+
+/// The secret key that the environment gives or names, for a command that has no flag for it.
+///
+/// # Errors
+/// [`ConfigError::Setting`] with the name of the variable.
+pub fn secret_key_of_environment() -> Result<Option<SecretKey>, ConfigError> {
+    let file = std::env::var_os(SECRET_KEY_FILE).filter(|file| !file.is_empty());
+    secret_key(file.as_deref().map(Path::new))
 }
 
 /// The variable with the key that seals logins.

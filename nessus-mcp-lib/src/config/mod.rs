@@ -33,7 +33,7 @@ pub use self::{
     error::ConfigError,
     nessus::ApiKeys,
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
-    secret_key::{SECRET_KEY_FILE, SecretKey},
+    secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{

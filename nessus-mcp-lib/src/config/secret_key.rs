@@ -8,7 +8,7 @@ use super::ConfigError;
 use crate::{hex, secret::REDACTED};
 
 /// The variable with the path of a file whose first line is the key.
-pub const SECRET_KEY_FILE: &str = "NESSUS_MCP_SECRET_KEY_FILE";
+pub(super) const SECRET_KEY_FILE: &str = "NESSUS_MCP_SECRET_KEY_FILE";
 
 /// A key of 32 bytes, which all servers and workers of a deployment share.
 #[derive(Clone, PartialEq, Eq)]

@@ -13,7 +13,7 @@ use crate::{
     error::chain,
     queue::{
         ChargeOutcome, EnqueueOutcome, EntryState, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue,
-        RemoveOutcome, TaskBody,
+        QueueError, RemoveOutcome, TaskBody,
     },
     task::{Task, TaskKey, TaskManager, TaskQuery, TaskStatus, Writer},
     time::Timestamp,
@@ -75,8 +75,10 @@ pub(super) async fn enqueue_unfinished(
             // It is rebuilt first, and then compared once more.
             ChargeOutcome::Unbound => return Ok(enqueued),
         };
-        if grace.is_some() && !is_new && was_decided_lately(&task, now) {
-            hand_out(queue, &task).await?;
+        // Whoever has decided about it may have died before they could let a worker look at it.
+        let may_be_put_off = grace.is_some() && !is_new && was_decided_lately(&task, now);
+        if may_be_put_off && take_if_put_off(queue, &task).await? {
+            charges::enqueue(queue, &task).await?;
         }
         // A task that is alive has no letter: that of a retry that was cut short, or from when its file was missing.
         if is_new || !task.has_started() {
@@ -94,15 +96,12 @@ fn was_decided_lately(task: &Task, now: Timestamp) -> bool {
     decision.is_some_and(|decision| now.since(decision.decided_at) < LOOKED_AT_BY_THEN && !task.may_have_a_scan())
 }
 
-/// Lets a worker look at a task at once that it has put off: whoever has decided about it may have died before.
-async fn hand_out(queue: &dyn Queue, task: &Task) -> Result<(), ReconcileError> {
+/// Takes a task out of its queue that a worker has put off, so that it can be enqueued to be looked at now. One that is ready
+/// keeps its place, and one that a worker holds is looked at already.
+pub(crate) async fn take_if_put_off(queue: &dyn Queue, task: &Task) -> Result<bool, QueueError> {
     let (pool, id) = (&task.scanner_pool, &task.task_id);
-    if queue.state_of(pool, id).await? == Some(EntryState::Delayed)
-        && queue.remove(pool, id).await? == RemoveOutcome::Removed
-    {
-        charges::enqueue(queue, task).await?;
-    }
-    Ok(())
+    Ok(queue.state_of(pool, id).await? == Some(EntryState::Delayed)
+        && queue.remove(pool, id).await? == RemoveOutcome::Removed)
 }
 
 /// Whether the task is the one that its idempotency key stands for. A queue that lost its keys while the task was written

@@ -10,9 +10,9 @@ use tracing::{info, warn};
 use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     error::{chain, excerpt},
+    housekeeping,
     ids::{PoolName, TaskId},
-    policy::{Approval, ApprovalError, ApprovalRequest, ApprovalState, AskedLogin, Verdict, named},
-    queue::{EntryState, RemoveOutcome},
+    policy::{Approval, ApprovalError, ApprovalRequest, ApprovalState, AskedLogin, Policy, Verdict, named},
     scanner::DEFAULT_TEMPLATE,
     secret::Secret,
     task::{ScanType, Task, TaskQuery, TaskStatus, Writer},
@@ -125,11 +125,7 @@ impl ApprovalAnswer {
 impl ScanService {
     /// How it stands with the approval of a task.
     pub(super) fn approval_of(&self, task: &Task) -> ApprovalState {
-        let policy = self.scope.policy();
-        if !policy.may_hold(task.approval.as_ref()) {
-            return ApprovalState::NotNeeded;
-        }
-        policy.approval(&task.asked(DEFAULT_TEMPLATE), task.approval.as_ref(), self.clock.now())
+        approval_of(&self.scope.policy(), task, self.clock.now())
     }
 
     /// What a person must agree to before a scan of this task begins. One that may run is not held any more.
@@ -235,11 +231,7 @@ impl ScanService {
         if !task.may_have_a_scan() {
             return self.hand_out_now(task).await;
         }
-        let (pool, id) = (&task.scanner_pool, &task.task_id);
-        // One that a worker holds is looked at already.
-        if self.queue.state_of(pool, id).await? == Some(EntryState::Delayed)
-            && self.queue.remove(pool, id).await? == RemoveOutcome::Removed
-        {
+        if housekeeping::take_if_put_off(self.queue.as_ref(), task).await? {
             self.enqueue_again(task).await?;
         }
         Ok(())
@@ -295,6 +287,14 @@ impl ScanService {
     pub(super) fn waits_for_approval(&self, task: &Task) -> Option<String> {
         Some(shorten::text(&what_is_asked(&self.approval_request(task)?)))
     }
+}
+
+/// How it stands with the approval of a task, by a policy and by what the file of the task proves.
+pub(crate) fn approval_of(policy: &Policy, task: &Task, now: Timestamp) -> ApprovalState {
+    if !policy.may_hold(task.approval.as_ref()) {
+        return ApprovalState::NotNeeded;
+    }
+    policy.approval(&task.asked(DEFAULT_TEMPLATE), task.approval.as_ref(), now)
 }
 
 /// What is said of a task that waits for a person, and what can be done.

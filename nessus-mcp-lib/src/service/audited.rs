@@ -2,12 +2,12 @@
 
 use std::{fs, sync::Arc};
 
-use super::{ScanService, error::ServiceError};
+use super::ScanService;
 use crate::{
     audit::{Audit, AuditError, Decision, Event, ProcessRole, Who, digest_of},
     blocking,
     config::Settings,
-    error::{Classified as _, chain},
+    error::{Classified, chain},
     ids::TaskId,
 };
 
@@ -37,19 +37,13 @@ impl ScanService {
     }
 
     /// Writes that a file was read again, and whether it is gone by.
-    pub async fn note_reload(&self, file: &str, refused: Option<&(dyn std::error::Error + Sync)>, code: &str) {
-        let event = of_process(&format!("reload {file}")).with_outcome(code);
-        let event = match refused {
-            Some(error) => event.decided(Decision::Refused, chain(error)),
-            None => self.with_policy(event).await,
+    pub async fn note_reload<T, E: Classified>(&self, file: &str, outcome: &Result<T, E>) {
+        let event = of_process(&format!("reload {file}"));
+        let event = match outcome {
+            Ok(_) => self.with_policy(event.with_outcome("ok")).await,
+            Err(error) => event.with_outcome(error.code()).decided(Decision::Refused, chain(error)),
         };
         self.audit.note(event).await;
-    }
-
-    pub(super) async fn note_reload_of<T>(&self, file: &str, outcome: &Result<T, ServiceError>) {
-        let refused = outcome.as_ref().err();
-        let error = refused.map(|error| error as &(dyn std::error::Error + Sync));
-        self.note_reload(file, error, refused.map_or("ok", ServiceError::code)).await;
     }
 
     /// Writes that a scan does not wait for a person any more, and why.

@@ -44,6 +44,7 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use self::{approvals::approval_of, results::scan_metadata, rights::check_rights, views::login_expected};
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
@@ -71,7 +72,6 @@ use self::{
     waiting_tasks::WaitingForApproval,
     watch::WatchedTasks,
 };
-pub(crate) use self::{results::scan_metadata, rights::check_rights, views::login_expected};
 use crate::{
     audit::Audit,
     blocking,

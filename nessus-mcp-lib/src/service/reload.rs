@@ -9,7 +9,7 @@ use crate::{
     blocking,
     config::{CredentialsConfig, ScannersConfig, Settings},
     credentials::{CredentialChanges, Credentials},
-    error::{Classified as _, chain},
+    error::chain,
     policy::{Policy, Scope},
     scanner::{ScannerChanges, ScannerRegistry},
 };
@@ -34,7 +34,7 @@ impl ScanService {
     /// entry, [`ServiceError::Invalid`] for a service whose scanners do not come from a file.
     pub async fn reload_scanners(&self) -> Result<ScannerChanges, ServiceError> {
         let outcome = self.read_scanners_again().await;
-        self.note_reload_of("scanners", &outcome).await;
+        self.note_reload("scanners", &outcome).await;
         match &outcome {
             Ok(changes) => self.tell(changes),
             Err(error) => {
@@ -74,7 +74,7 @@ impl ScanService {
     pub async fn reload_policy(&self) -> Result<(), ServiceError> {
         let Some(path) = self.scope.file() else { return Ok(()) };
         let loaded = load_policy(path).await.and_then(|policy| Ok(self.scope.accept(policy)?));
-        self.note_reload_of("policy", &loaded).await;
+        self.note_reload("policy", &loaded).await;
         match loaded {
             Ok(policy) => {
                 self.metrics.config_accepted();
@@ -123,10 +123,8 @@ impl ScanService {
     pub async fn reload_credentials(&self) -> Result<CredentialChanges, ServiceError> {
         let credentials = self.credentials.clone();
         let changes = blocking::run(move || credentials.reload()).await.map_err(ServiceError::stopping)?;
-        match &changes {
-            Ok(None) => {}
-            Ok(Some(_)) => self.note_reload("credentials", None, "ok").await,
-            Err(error) => self.note_reload("credentials", Some(error), error.code()).await,
+        if !matches!(changes, Ok(None)) {
+            self.note_reload("credentials", &changes).await;
         }
         match &changes {
             Ok(None) => {}

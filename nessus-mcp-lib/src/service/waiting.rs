@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::{ScanService, error::ServiceError, shorten};
+use super::{ScanService, approvals::approval_of, error::ServiceError, shorten};
 use crate::{
     circuit_breaker::CircuitState,
     error::counted,
+    housekeeping,
     policy::{ApprovalState, Checked, Closed, Policy, PolicyMode, ScopeError},
-    queue::{EntryState, RemoveOutcome},
-    scanner::DEFAULT_TEMPLATE,
     targets::TargetSet,
     task::{PauseRequest, Step, Task, TaskQuery, TaskStatus},
 };
@@ -107,15 +106,10 @@ impl ScanService {
     pub(super) async fn let_go(&self, before: &Policy) -> Result<(), ServiceError> {
         let unfinished = self.tasks.list(TaskQuery::default().unfinished()).await?;
         for task in unfinished.tasks.iter().filter(|task| !task.has_scan() && task.pause_request.is_none()) {
-            let asked = || before.approval(&task.asked(DEFAULT_TEMPLATE), task.approval.as_ref(), self.clock.now());
-            let was_held = self.closed_by(before, task).is_some() || matches!(asked(), ApprovalState::Waiting(_));
+            let waited = || matches!(approval_of(before, task, self.clock.now()), ApprovalState::Waiting(_));
+            let was_held = self.closed_by(before, task).is_some() || waited();
             let is_let_go = was_held && self.closed_window(task).is_none() && self.approval_request(task).is_none();
-            let (pool, id) = (&task.scanner_pool, &task.task_id);
-            // One that is ready keeps its place, and one that a worker holds is looked at already.
-            if is_let_go
-                && self.queue.state_of(pool, id).await? == Some(EntryState::Delayed)
-                && self.queue.remove(pool, id).await? == RemoveOutcome::Removed
-            {
+            if is_let_go && housekeeping::take_if_put_off(self.queue.as_ref(), task).await? {
                 self.enqueue_again(task).await?;
             }
         }

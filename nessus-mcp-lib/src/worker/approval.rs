@@ -1,14 +1,12 @@
 //! What a worker makes of the rules of `approvals`: it begins no scan that a person must agree to and has not.
 
-use std::sync::Arc;
-
 use tracing::warn;
 
 use super::{outcome::StepError, shared::Shared};
 use crate::{
     policy::{Approval, ApprovalState},
     queue::Lease,
-    scanner::DEFAULT_TEMPLATE,
+    service::approval_of,
     task::{Task, TaskError, TaskStatus, Writer},
     time::Clock as _,
 };
@@ -16,11 +14,7 @@ use crate::{
 impl Shared {
     /// How it stands with the approval of a task, by the policy in force and by what the file of the task proves.
     pub(super) fn approval(&self, task: &Task) -> ApprovalState {
-        let policy = self.scope.policy();
-        if !policy.may_hold(task.approval.as_ref()) {
-            return ApprovalState::NotNeeded;
-        }
-        policy.approval(&task.asked(DEFAULT_TEMPLATE), task.approval.as_ref(), self.clock.now())
+        approval_of(&self.scope.policy(), task, self.clock.now())
     }
 
     /// The end of a task that a person has refused, or that nobody has agreed to in time.
@@ -42,7 +36,7 @@ impl Shared {
         }
         let (policy, now) = (self.scope.policy(), self.clock.now());
         let update = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), move |task| {
-            let state = Arc::clone(&policy).approval(&task.asked(DEFAULT_TEMPLATE), task.approval.as_ref(), now);
+            let state = approval_of(&policy, task, now);
             if !is_asked(task, &state)
                 && let ApprovalState::Waiting(request) = state
             {

@@ -202,7 +202,8 @@ impl ServerHandler for ScanTools {
         let span = info_span!("tool", tool = %tool.name, client, trace_id = trace.id.as_str(), span_id = trace.span_id);
         // Whatever the tool asks for later belongs to the same trace.
         context.extensions.insert(trace);
-        let class = access::find(&request.name).map_or(RateClass::Change, |row| row.class);
+        let row = access::find(&request.name);
+        let class = row.map_or(RateClass::Change, |row| row.class);
         let read = span.in_scope(|| {
             self.limits
                 .count_call(&access, class)
@@ -211,7 +212,7 @@ impl ServerHandler for ScanTools {
                 .and_then(|()| unclear.map_or(Ok(()), Err))
                 .and_then(|()| arguments::read(tool, request.arguments.take().unwrap_or_default()))
         });
-        let changes = access::find(&request.name).is_none_or(|row| !row.is_read_only());
+        let changes = row.is_none_or(|row| !row.is_read_only());
         let read = match read {
             Ok(arguments) if changes => Question::ask(&context).await.map(|()| arguments),
             read => read,
