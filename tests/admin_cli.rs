@@ -65,12 +65,12 @@ async fn filled() -> Deployment {
         Settlement::DeadLetter(DeadReason::new("the scan took too long", "scan_timeout", 2)),
         Settlement::Nack { delay: lease, started: false },
     ] {
-        let claim = queue.claim(&lab, &worker, lease).await.unwrap().unwrap();
+        let claim = queue.claim(&lab, &worker, lease, &[]).await.unwrap().unwrap();
         queue.settle(&claim.lease, how).await.unwrap();
         // Dead letters are listed by time, which is kept in milliseconds.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
-    queue.claim(&lab, &worker, lease).await.unwrap().unwrap();
+    queue.claim(&lab, &worker, lease, &[]).await.unwrap().unwrap();
     deployment
 }
 

@@ -68,11 +68,11 @@ fn steps(runtime: &tokio::runtime::Runtime, place: &str, queue: &Arc<dyn Queue>,
     }));
     row(place, "submit (key and enqueue)", submit, bare);
     let claim = runtime.block_on(rate(queue, &async |queue, _| {
-        queue.claim(&pool("enqueue"), &worker(), LEASE).await.unwrap().unwrap();
+        queue.claim(&pool("enqueue"), &worker(), LEASE, &[]).await.unwrap().unwrap();
     }));
     row(place, "claim", claim, bare);
     let done = runtime.block_on(rate(queue, &async |queue, _| {
-        let claim = queue.claim(&pool("submit"), &worker(), LEASE).await.unwrap().unwrap();
+        let claim = queue.claim(&pool("submit"), &worker(), LEASE, &[]).await.unwrap().unwrap();
         queue.settle(&claim.lease, Settlement::Ack).await.unwrap();
     }));
     row(place, "claim and acknowledge", done, bare);

@@ -68,7 +68,7 @@ async fn a_lost_reply_is_asked_for_again() {
     lose();
     queue.release_slot(&pool(), &scanner, &task(1)).await.unwrap();
 
-    let lease = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
+    let lease = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
     lose();
     assert_eq!(
         queue.settle(&lease, Settlement::DeadLetter(DeadReason::new("no", "bad", 1))).await.unwrap(),
@@ -93,11 +93,11 @@ async fn a_claim_whose_reply_is_lost_waits_for_its_lease() {
     queue.enqueue(&pool(), &body(1)).await.unwrap();
     queue.enqueue(&pool(), &body(2)).await.unwrap();
     proxy.lose_replies(1);
-    let error = queue.claim(&pool(), &worker(), SHORT).await.unwrap_err();
+    let error = queue.claim(&pool(), &worker(), SHORT, &[]).await.unwrap_err();
     assert_eq!(error.code(), "queue_unavailable", "{}", chain(&error));
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(1, 0, 1, 0));
     tokio::time::sleep(SHORT + Duration::from_millis(5)).await;
-    let claim = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap();
+    let claim = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap();
     assert_eq!((claim.body, claim.losses), (body(1), 1));
 }
 
@@ -125,7 +125,7 @@ async fn a_restarted_server_goes_on_where_it_was() {
     let queue = open(&server.url()).await;
     queue.enqueue(&pool(), &body(1)).await.unwrap();
     queue.enqueue(&pool(), &body(2)).await.unwrap();
-    let held = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
+    let held = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
     let stats = queue.stats(&pool()).await.unwrap();
     server.kill();
     let down = queue.ping().await.unwrap_err();
@@ -188,7 +188,7 @@ async fn a_killed_server_has_kept_what_it_confirmed() {
         assert_eq!(queue.state_of(&pool(), &task(*number)).await.unwrap(), Some(EntryState::Ready), "{number}");
     }
     let mut claimed = std::collections::BTreeSet::new();
-    while let Some(claim) = queue.claim(&pool(), &worker(), LONG).await.unwrap() {
+    while let Some(claim) = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap() {
         assert!(claimed.insert(claim.lease.task_id.clone()), "{} came twice", claim.lease.task_id);
     }
     assert!(confirmed.iter().all(|number| claimed.contains(&task(*number))));
@@ -203,8 +203,12 @@ async fn a_full_server_refuses_and_keeps() {
     for number in 1..=3 {
         queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
-    let held = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
-    queue.claim(&pool(), &worker(), SHORT).await.unwrap().expect("a task whose lease ends while the server is full");
+    let held = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+    queue
+        .claim(&pool(), &worker(), SHORT, &[])
+        .await
+        .unwrap()
+        .expect("a task whose lease ends while the server is full");
     server.ask(&["LPUSH", "nessus:queue", "{broken"]);
     let before = queue.stats(&pool()).await.unwrap();
     assert_eq!(server.ask(&["CONFIG", "SET", "maxmemory", "1"]).text(), "OK");
@@ -214,7 +218,7 @@ async fn a_full_server_refuses_and_keeps() {
         assert_eq!((error.code(), error.kind()), ("queue_storage_full", ErrorKind::Unavailable), "{}", chain(&error));
     };
     full(queue.enqueue(&pool(), &body(9)).await.unwrap_err());
-    full(queue.claim(&pool(), &worker(), LONG).await.unwrap_err());
+    full(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap_err());
     full(queue.settle(&held, Settlement::Nack { delay: SHORT, started: false }).await.unwrap_err());
     full(queue.settle(&held, Settlement::Release { delay: Duration::ZERO, started: false }).await.unwrap_err());
     full(queue.settle(&held, Settlement::DeadLetter(DeadReason::new("no", "bad", 1))).await.unwrap_err());
@@ -225,7 +229,7 @@ async fn a_full_server_refuses_and_keeps() {
 
     assert_eq!(server.ask(&["CONFIG", "SET", "maxmemory", "0"]).text(), "OK");
     let mut left = Vec::new();
-    while let Some(claim) = queue.claim(&pool(), &worker(), LONG).await.unwrap() {
+    while let Some(claim) = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap() {
         left.push(claim.body);
     }
     assert_eq!(left, [body(2), body(3)]);
@@ -243,9 +247,9 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
         for number in 1..=3 {
             queue.enqueue(&pool(), &body(number)).await.unwrap();
         }
-        let delayed = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
+        let delayed = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
         queue.settle(&delayed, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
-        queue.claim(&pool(), &worker(), SHORT).await.unwrap().unwrap();
+        queue.claim(&pool(), &worker(), SHORT, &[]).await.unwrap().unwrap();
         assert_eq!(server.ask(&["DEL", lost]).number(), 1);
         // As the reconciler does: out of the dead letters, else as if it were new.
         for number in 1..=3 {
@@ -255,7 +259,7 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
         }
         tokio::time::sleep(SHORT + Duration::from_millis(5)).await;
         let mut claimed = Vec::new();
-        while let Some(claim) = queue.claim(&pool(), &worker(), LONG).await.unwrap() {
+        while let Some(claim) = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap() {
             claimed.push(claim.lease.task_id);
         }
         claimed.sort();
@@ -274,7 +278,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     for number in 1..=3 {
         queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
-    let claim = async |lease| queue.claim(&pool(), &worker(), lease).await.unwrap().map(|claim| claim.lease);
+    let claim = async |lease| queue.claim(&pool(), &worker(), lease, &[]).await.unwrap().map(|claim| claim.lease);
     let failed = claim(LONG).await.unwrap();
     queue.settle(&failed, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
     let (dead, alive) = (claim(SHORT).await.unwrap(), claim(LONG * 2).await.unwrap());
@@ -312,7 +316,7 @@ async fn as_many_workers_wake_up_as_there_are_tasks() {
                 loop {
                     let pools = [pool()];
                     queue.wait_for_work(&pools, LONG).await;
-                    if let Some(claim) = queue.claim(&pool(), &worker(), LONG).await.unwrap() {
+                    if let Some(claim) = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap() {
                         return claim.lease.task_id;
                     }
                 }
@@ -381,12 +385,12 @@ async fn redis_cli_tells_the_truth() {
     for number in 1..=4 {
         queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
-    let dead = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
+    let dead = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
     queue
         .settle(&dead, Settlement::DeadLetter(DeadReason::new("the \"login\" was refused", "refused", 3)))
         .await
         .unwrap();
-    let held = queue.claim(&pool(), &worker(), LONG).await.unwrap().unwrap().lease;
+    let held = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
     let entry = IdempotencyEntry::new(task(1), "hash", Timestamp::from_millis(5));
     queue.claim_idempotency_key("a key", &entry, Duration::from_secs(172_800)).await.unwrap();
 

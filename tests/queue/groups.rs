@@ -74,7 +74,7 @@ async fn redis_cluster_keeps_a_pool_together_and_survives_a_node() {
     for number in 0..12 {
         let pool = PoolName::new(format!("pool{number}")).unwrap();
         queue.enqueue(&pool, &body(number)).await.unwrap();
-        let lease = queue.claim(&pool, &worker, LONG).await.unwrap().unwrap().lease;
+        let lease = queue.claim(&pool, &worker, LONG, &[]).await.unwrap().unwrap().lease;
         queue.settle(&lease, Settlement::Nack { delay: LONG, started: false }).await.unwrap();
         let entry = IdempotencyEntry::new(lease.task_id, "hash", Timestamp::from_millis(5));
         queue.claim_idempotency_key(&format!("key {number}"), &entry, LONG).await.unwrap();
@@ -120,7 +120,7 @@ async fn redis_sentinel_failover_is_followed() {
     for number in 1..=3 {
         queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
-    let held = queue.claim(&pool(), &worker, LONG).await.unwrap().unwrap().lease;
+    let held = queue.claim(&pool(), &worker, LONG, &[]).await.unwrap().unwrap().lease;
     // What the replica has not got yet would be lost, and brought back by the reconciler. `WAIT` waits for the writes of
     // its own connection, and so for all before them.
     let mut master = group.servers[0].connect();
@@ -130,7 +130,7 @@ async fn redis_sentinel_failover_is_followed() {
     until_it_works(async || queue.enqueue(&pool(), &body(4)).await).await;
     assert_eq!(group.master(), 1);
     assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
-    let next = queue.claim(&pool(), &worker, LONG).await.unwrap().unwrap();
+    let next = queue.claim(&pool(), &worker, LONG, &[]).await.unwrap().unwrap();
     assert!(next.body == body(2) && next.lease.fence > held.fence, "{next:?}");
 
     // Back again, while the old master lives on as a replica that refuses to write.

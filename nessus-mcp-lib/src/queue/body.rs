@@ -4,12 +4,12 @@ use serde::Deserialize;
 
 use crate::{
     error::{Classified, ErrorKind, excerpt},
-    ids::{TaskId, TraceId},
+    ids::{InstanceId, TaskId, TraceId},
 };
 
 /// The exact JSON text of a queue entry, and the task it names.
 ///
-/// The queue looks at `task_id` only, and the log of a worker at `trace_id`. Everything else belongs to the one who wrote the body, and the text is never
+/// The queue looks at `task_id` and `scanner_instance_id` only, and the log of a worker at `trace_id`. Everything else belongs to the one who wrote the body, and the text is never
 /// re-encoded: large integers, the order of keys and empty lists stay as they were.
 ///
 /// ```
@@ -59,6 +59,15 @@ impl TaskBody {
             trace_id: TraceId,
         }
         serde_json::from_str(&self.text).ok().map(|Traced { trace_id }| trace_id)
+    }
+
+    /// The scanner that its task waits for, if it is pinned to one. Whatever else stands there, the entry is not damaged.
+    pub fn pinned_instance(&self) -> Option<InstanceId> {
+        #[derive(Deserialize)]
+        struct Pinned {
+            scanner_instance_id: InstanceId,
+        }
+        serde_json::from_str(&self.text).ok().map(|Pinned { scanner_instance_id }| scanner_instance_id)
     }
 
     /// The text, byte for byte as it was given.

@@ -89,8 +89,17 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// pool has given and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
     /// An entry for a task that is leased already is dropped.
     ///
+    /// Tasks that have not started and whose [body names](TaskBody::pinned_instance) one of the scanners `passed_over` stay where they
+    /// are: the first task is taken that can run. However many they are, the claim costs no more.
+    ///
     /// After a lost reply do not expect the same task again: it is delivered when its lease is over.
-    async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError>;
+    async fn claim(
+        &self,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+        passed_over: &[InstanceId],
+    ) -> Result<Option<Claim>, QueueError>;
 
     /// As [`claim`](Self::claim), of the tasks that have started only, whether the pool is paused or not: their scans run,
     /// so they are watched, stopped and ended also where no new scan may begin.

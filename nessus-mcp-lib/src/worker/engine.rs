@@ -221,7 +221,7 @@ impl Worker {
         let claimed_at = BootInstant::now();
         let Shared { queue, id, settings, .. } = self.shared.as_ref();
         let claim = if has_free_slot {
-            queue.claim(&pool.name, id, settings.lease).await
+            queue.claim(&pool.name, id, settings.lease, &[]).await
         } else {
             queue.claim_started(&pool.name, id, settings.lease).await
         };

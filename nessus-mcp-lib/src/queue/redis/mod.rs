@@ -231,7 +231,13 @@ impl Queue for RedisQueue {
         self.ids_of_charges(scope, day).await
     }
 
-    async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
+    async fn claim(
+        &self,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+        _passed_over: &[InstanceId],
+    ) -> Result<Option<Claim>, QueueError> {
         self.claim_of("all", pool, worker, lease).await
     }
 

@@ -201,7 +201,13 @@ impl Queue for SqliteQueue {
         self.read(move |view, _| charges::charged_ids(view, &scope, day.as_deref())).await
     }
 
-    async fn claim(&self, pool: &PoolName, worker: &WorkerId, lease: Duration) -> Result<Option<Claim>, QueueError> {
+    async fn claim(
+        &self,
+        pool: &PoolName,
+        worker: &WorkerId,
+        lease: Duration,
+        _passed_over: &[InstanceId],
+    ) -> Result<Option<Claim>, QueueError> {
         self.claim_of(Which::All, pool, worker, lease).await
     }
 

@@ -253,7 +253,7 @@ async fn a_full_disk_refuses_the_step_and_keeps_the_rest() {
     assert_eq!((error.code(), error.kind()), ("queue_storage_full", ErrorKind::Unavailable), "{}", chain(&error));
     assert!(error.is_retryable());
     let worker = WorkerId::generate();
-    let claim = queue.claim(&pool(), &worker, Duration::from_secs(60)).await.unwrap().unwrap();
+    let claim = queue.claim(&pool(), &worker, Duration::from_secs(60), &[]).await.unwrap().unwrap();
     assert_eq!(claim.body, body(1));
 }
 
@@ -388,7 +388,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     for number in 1..=3 {
         queue.enqueue(&pool(), &body(number)).await.unwrap();
     }
-    let claim = async || queue.claim(&pool(), &worker, MINUTE).await.unwrap().map(|claim| claim.lease);
+    let claim = async || queue.claim(&pool(), &worker, MINUTE, &[]).await.unwrap().map(|claim| claim.lease);
     let (dead, alive, failed) = (claim().await.unwrap(), claim().await.unwrap(), claim().await.unwrap());
     queue.settle(&failed, Settlement::Nack { delay: 2 * MINUTE, started: false }).await.unwrap();
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, MINUTE).await.unwrap();

@@ -82,7 +82,7 @@ pub async fn pools_are_separate(harness: &dyn QueueHarness) {
     let enqueued = queue.enqueue(&other, &body(1)).await.unwrap();
     assert_eq!(enqueued, EnqueueOutcome::Added);
     assert_eq!(queue.stats(&other).await.unwrap().ready, 1);
-    let claimed = queue.claim(&other, &super::worker("w"), LONG).await.unwrap();
+    let claimed = queue.claim(&other, &super::worker("w"), LONG, &[]).await.unwrap();
     assert_eq!(claimed.expect("the other pool is not paused").lease.pool, other);
     assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Ready));
 }

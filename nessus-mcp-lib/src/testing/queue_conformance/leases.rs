@@ -20,7 +20,7 @@ pub async fn concurrent_claims_never_share_a_task(harness: &dyn QueueHarness) {
             let name = worker(&format!("w{number}"));
             tokio::spawn(async move {
                 let mut claims = Vec::new();
-                while let Some(claim) = queue.claim(&pool(), &name, LONG).await.unwrap() {
+                while let Some(claim) = queue.claim(&pool(), &name, LONG, &[]).await.unwrap() {
                     claims.push(claim);
                 }
                 claims

@@ -178,7 +178,7 @@ async fn enqueue(queue: &dyn Queue, numbers: impl IntoIterator<Item = u32>) {
 
 /// Claims the next task, which must be there.
 async fn claim(queue: &dyn Queue, name: &str, lease: Duration) -> Claim {
-    let claim = queue.claim(&pool(), &worker(name), lease).await.unwrap().expect("a task to claim");
+    let claim = queue.claim(&pool(), &worker(name), lease, &[]).await.unwrap().expect("a task to claim");
     assert_eq!((&claim.lease.pool, &claim.lease.worker), (&pool(), &worker(name)));
     assert_eq!(claim.body.task_id(), &claim.lease.task_id);
     claim
@@ -186,5 +186,5 @@ async fn claim(queue: &dyn Queue, name: &str, lease: Duration) -> Claim {
 
 /// Asserts that nothing can be claimed.
 async fn assert_nothing_to_claim(queue: &dyn Queue) {
-    assert_eq!(queue.claim(&pool(), &worker("idle"), LONG).await.unwrap(), None);
+    assert_eq!(queue.claim(&pool(), &worker("idle"), LONG, &[]).await.unwrap(), None);
 }

@@ -117,7 +117,7 @@ pub async fn an_expired_lease_counts_as_started(harness: &dyn QueueHarness) {
     queue.renew(&leases, SHORT).await.unwrap();
     queue.pause_pool(&pool(), "maintenance").await.unwrap();
     harness.let_pass(SHORT).await;
-    let mut found = [claim_started(&*queue).await, queue.claim(&pool(), &worker("w"), LONG).await.unwrap()]
+    let mut found = [claim_started(&*queue).await, queue.claim(&pool(), &worker("w"), LONG, &[]).await.unwrap()]
         .map(|claim| claim.expect("its lease is over"));
     found.sort_by_key(|claim| claim.lease.task_id.clone());
     assert_eq!(found.each_ref().map(|claim| (claim.body.clone(), claim.losses)), [(body(1), 1), (body(2), 1)]);

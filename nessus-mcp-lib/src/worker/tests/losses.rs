@@ -118,7 +118,7 @@ impl Fixture {
     /// The same of a task that no worker has held yet.
     async fn lose_workers_of_new(&self, count: u32) {
         let dying = WorkerId::new("dying").unwrap();
-        self.service.queue().claim(&pool(), &dying, LEASE).await.unwrap().expect("the task");
+        self.service.queue().claim(&pool(), &dying, LEASE, &[]).await.unwrap().expect("the task");
         tokio::time::sleep(LEASE).await;
         self.lose_workers(count - 1).await;
     }

@@ -126,7 +126,7 @@ async fn a_retry_between_the_file_and_the_queue_is_not_lost() {
         let f = fixture(2);
         let task_id = f.submit().await;
         let slow = crate::ids::WorkerId::new("slow").unwrap();
-        let mut claim = f.service.queue().claim(&pool(), &slow, lease).await.unwrap().expect("the task");
+        let mut claim = f.service.queue().claim(&pool(), &slow, lease, &[]).await.unwrap().expect("the task");
         let fail = |task: &mut Task| {
             task.status = TaskStatus::Failed;
             task.error_code = Some("scan_aborted".to_owned());
@@ -134,7 +134,7 @@ async fn a_retry_between_the_file_and_the_queue_is_not_lost() {
         f.service.tasks().update(&task_id, Writer::Worker(claim.lease.fence), fail).await.unwrap();
         if next_reads {
             tokio::time::sleep(lease * 2).await;
-            claim = f.service.queue().claim(&pool(), &slow, SCAN).await.unwrap().expect("the task");
+            claim = f.service.queue().claim(&pool(), &slow, SCAN, &[]).await.unwrap().expect("the task");
         }
         let view = f.service.retry(&task_id).await.unwrap();
         assert_eq!((view.status, view.attempt), (TaskStatus::Queued, 2));
@@ -154,7 +154,7 @@ async fn a_cancel_after_a_retry_between_the_file_and_the_queue_leaves_nothing_be
     let f = fixture(2);
     let task_id = f.submit().await;
     let slow = crate::ids::WorkerId::new("slow").unwrap();
-    let claim = f.service.queue().claim(&pool(), &slow, SCAN).await.unwrap().expect("the task");
+    let claim = f.service.queue().claim(&pool(), &slow, SCAN, &[]).await.unwrap().expect("the task");
     let fail = |task: &mut Task| task.status = TaskStatus::Failed;
     f.service.tasks().update(&task_id, Writer::Worker(claim.lease.fence), fail).await.unwrap();
     f.service.retry(&task_id).await.unwrap();
