@@ -1,5 +1,7 @@
 //! Who calls, and what they may use: what their role, the policy, the settings of the server and the headers of the request all leave.
 
+use std::sync::Arc;
+
 use nessus_mcp_lib::{
     ScanService,
     policy::{Principal, Role},
@@ -31,7 +33,7 @@ enum Layer {
 pub(crate) struct Access {
     pub(crate) principal: Principal,
     /// The service for them.
-    pub(crate) service: ScanService,
+    pub(crate) service: Arc<ScanService>,
     layers: [(Layer, ToolSet); 4],
 }
 
@@ -44,7 +46,7 @@ impl Access {
             (Layer::Settings, offered),
             (Layer::Headers, chosen),
         ];
-        Self { service: service.acting_for(Some(principal.clone())), principal, layers }
+        Self { service: Arc::new(service.acting_for(Some(principal.clone()))), principal, layers }
     }
 
     /// The tools that may be used.

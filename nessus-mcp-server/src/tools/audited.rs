@@ -69,7 +69,7 @@ impl Audited {
     /// The arguments of a tool as they were sent, without those that are secret or that it does not have: a secret may stand in an
     /// argument whose name was misspelt.
     fn without_secrets(&self, tool: &str, given: Option<&JsonObject>) -> Value {
-        let tool = self.0.router.get(tool);
+        let tool = self.0.shared.router.get(tool);
         let members = tool.and_then(|tool| tool.input_schema.get("properties")?.as_object());
         let is_plain = |name: &String| {
             let member = members.and_then(|members| members.get(name));

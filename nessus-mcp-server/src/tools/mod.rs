@@ -61,28 +61,38 @@ const LIST_TTL_MS: u64 = 300_000;
 /// The handler; cloned for every request.
 #[derive(Debug, Clone)]
 pub(crate) struct ScanTools {
-    service: ScanService,
+    /// In a call, the service for whoever calls.
+    service: Arc<ScanService>,
+    shared: Arc<Shared>,
+}
+
+/// What all calls share.
+#[derive(Debug)]
+struct Shared {
     /// Who calls where a request does not say so.
     user: Option<Principal>,
     /// The tools that are offered, whoever calls.
     offered: ToolSet,
+    /// What is said of the server to those who may use all that are offered; the MCP library asks for it with each request.
+    info: ServerConfig,
     /// Cancelled when the process stops.
     stop: CancellationToken,
-    router: Arc<ToolRouter<Self>>,
-    limits: Arc<Limits>,
+    router: ToolRouter<ScanTools>,
+    limits: Limits,
 }
 
 impl ScanTools {
     /// The tools for `user`, or for those whom requests bring with them, as far as they are offered.
     pub(crate) fn new(app: &App, user: Option<Principal>, offered: ToolSet) -> Self {
-        let (service, stop) = (app.service.clone(), app.stop.clone());
-        Self { service, user, offered, stop, router: Arc::new(Self::router()), limits: Arc::default() }
+        let (info, stop) = (Self::info_for(offered), app.stop.clone());
+        let shared = Shared { user, offered, info, stop, router: Self::router(), limits: Limits::default() };
+        Self { service: Arc::new(app.service.clone()), shared: Arc::new(shared) }
     }
 
     /// Who calls.
     fn principal(&self, context: &RequestContext<RoleServer>) -> Option<Principal> {
         let parts = context.extensions.get::<http::request::Parts>();
-        parts.map_or_else(|| self.user.clone(), |parts| parts.extensions.get().cloned())
+        parts.map_or_else(|| self.shared.user.clone(), |parts| parts.extensions.get().cloned())
     }
 
     /// Who calls, and what they may use: somebody who may at least read.
@@ -95,7 +105,7 @@ impl ScanTools {
         let headers = context.extensions.get::<http::request::Parts>().map(|parts| &parts.headers);
         let chosen = headers.map_or(Ok(ToolSet::ALL), access::chosen_by);
         let chosen = chosen.map_err(|message| ErrorData::invalid_params(message, None))?;
-        Ok(Access::new(&self.service, principal, self.offered, chosen))
+        Ok(Access::new(&self.service, principal, self.shared.offered, chosen))
     }
 
     /// What somebody is told of the server who may use these tools.
@@ -117,7 +127,7 @@ impl ScanTools {
     /// The role that the tool of this name asks for, where nothing but this keeps it from who calls with these headers.
     pub(crate) fn lacking_role(&self, headers: &HeaderMap, caller: Principal, tool: &str) -> Option<Role> {
         let chosen = access::chosen_by(headers).ok()?;
-        let access = Access::new(&self.service, caller, self.offered, chosen);
+        let access = Access::new(&self.service, caller, self.shared.offered, chosen);
         access.lacks_role_for(scan_schemas::name_of_today(tool))
     }
 
@@ -150,10 +160,10 @@ impl ScanTools {
     }
 }
 
-#[tool_handler(router = self.router)]
+#[tool_handler(router = self.shared.router)]
 impl ServerHandler for ScanTools {
     fn get_info(&self) -> ServerConfig {
-        Self::info_for(self.offered)
+        self.shared.info.clone()
     }
 
     async fn initialize(
@@ -180,7 +190,7 @@ impl ServerHandler for ScanTools {
     ) -> Result<ListToolsResult, ErrorData> {
         first_page(request)?;
         let may_use = self.access(&context)?.tools();
-        let tools = self.router.list_all().into_iter().filter(|tool| may_use.has(&tool.name)).collect();
+        let tools = self.shared.router.list_all().into_iter().filter(|tool| may_use.has(&tool.name)).collect();
         // Another client may see other tools.
         Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Private))
     }
@@ -191,7 +201,7 @@ impl ServerHandler for ScanTools {
         mut context: RequestContext<RoleServer>,
     ) -> Result<CallToolResponse, ErrorData> {
         let unclear = scan_schemas::by_name_of_today(&mut request);
-        let Some(tool) = self.router.get(&request.name) else {
+        let Some(tool) = self.shared.router.get(&request.name) else {
             // Not counted: the caller chose the name, and callers must not create metric labels.
             let name = excerpt(&request.name).to_string();
             return Err(ErrorData::invalid_params(format!("Unknown tool: {name}"), None));
@@ -205,7 +215,8 @@ impl ServerHandler for ScanTools {
         let row = access::find(&request.name);
         let class = row.map_or(RateClass::Change, |row| row.class);
         let read = span.in_scope(|| {
-            self.limits
+            self.shared
+                .limits
                 .count_call(&access, class)
                 .map_err(Limited::into_result)
                 .and_then(|()| access.permit(&request.name))
@@ -223,8 +234,8 @@ impl ServerHandler for ScanTools {
                 request.arguments = Some(arguments);
                 let progress = Progress::of(&context, &tool);
                 context.extensions.insert(progress.clone());
-                let acting = Self { service: access.service.clone(), ..self.clone() };
-                let call = self.router.call(ToolCallContext::new(&acting, request, context)).instrument(span);
+                let acting = Self { service: Arc::clone(&access.service), shared: Arc::clone(&self.shared) };
+                let call = self.shared.router.call(ToolCallContext::new(&acting, request, context)).instrument(span);
                 progress.during(call).await.map(answer::with_code)
             }
             Err(refusal) => Ok(refusal.into()),
@@ -244,7 +255,7 @@ impl ServerHandler for ScanTools {
     ) -> Result<ListResourcesResult, ErrorData> {
         let access = self.access(&context)?;
         first_page(request)?;
-        self.limits.count_call(&access, RateClass::Read)?;
+        self.shared.limits.count_call(&access, RateClass::Read)?;
         resources::list(&access.service, access.tools()).instrument(span_of(&context)).await
     }
 
@@ -269,7 +280,7 @@ impl ServerHandler for ScanTools {
         let access = self.access(&context)?;
         let address = resources::parse(&request.uri)?;
         if let Some(tool) = address.tool() {
-            self.limits.count_call(&access, access::find(tool).map_or(RateClass::Change, |row| row.class))?;
+            self.shared.limits.count_call(&access, access::find(tool).map_or(RateClass::Change, |row| row.class))?;
             access.permit_as(tool)?;
         }
         let read = resources::read(&access.service, &request.uri, address).instrument(span_of(&context));
@@ -295,7 +306,7 @@ impl ServerHandler for ScanTools {
         context: RequestContext<RoleServer>,
     ) -> Result<GetPromptResponse, ErrorData> {
         let access = self.access(&context)?;
-        self.limits.count_call(&access, RateClass::Read)?;
+        self.shared.limits.count_call(&access, RateClass::Read)?;
         let arguments = request.arguments.unwrap_or_default();
         let got = prompts::get(&access.service, access.tools(), &request.name, arguments);
         got.instrument(span_of(&context)).await.map(Into::into)
@@ -307,7 +318,7 @@ impl ServerHandler for ScanTools {
         context: RequestContext<RoleServer>,
     ) -> Result<CompleteResult, ErrorData> {
         let access = self.access(&context)?;
-        self.limits.count_call(&access, RateClass::Read)?;
+        self.shared.limits.count_call(&access, RateClass::Read)?;
         completion::complete(&access.service, &access, &request).instrument(span_of(&context)).await
     }
 

@@ -96,7 +96,7 @@ impl ScanTools {
             }
             // A server that stops answers with what it knows, and keeps nobody waiting.
             let change = Box::pin(self.service.status_change(&task_id, wait));
-            match self.stop.run_until_cancelled(change).await {
+            match self.shared.stop.run_until_cancelled(change).await {
                 Some(changed) => changed,
                 None => self.service.status(&task_id).await,
             }
