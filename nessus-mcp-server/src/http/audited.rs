@@ -1,12 +1,10 @@
 //! The audit lines of requests that are refused before they reach a tool: without a valid token, for another host, of another
 //! origin.
 
-use axum::{
-    extract::{Request, State},
-    middleware::Next,
-    response::Response,
-};
-use http::StatusCode;
+use std::net::IpAddr;
+
+use axum::{extract::Request, response::Response};
+use http::{StatusCode, Uri};
 use nessus_mcp_lib::{
     audit::{Audit, Decision, Event, Who},
     error::excerpt,
@@ -36,23 +34,32 @@ impl Refused {
 /// The statuses of requests that somebody must not make. What there is no room or time for is counted in `refusals.rs`.
 const REFUSALS: [StatusCode; 3] = [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::MISDIRECTED_REQUEST];
 
-/// Writes that a request was refused. The same refusals within some seconds share a line.
-pub(super) async fn note(State(audit): State<Audit>, request: Request, next: Next) -> Response {
-    let path = excerpt(request.uri().path()).to_string();
-    let from = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
-    let response = next.run(request).await;
-    let status = response.status();
-    let refused = response.extensions().get::<Refused>();
-    if refused.is_some() || REFUSALS.contains(&status) {
-        let event = if let Some(Refused(event)) = refused {
-            event.clone()
-        } else {
-            let reason = status.canonical_reason().unwrap_or_default();
-            Event::new("request", Who::default()).decided(Decision::Refused, format!("{path}: {reason}"))
+/// What is said of a request if it is refused.
+#[derive(Debug)]
+pub(super) struct Asked {
+    uri: Uri,
+    from: Option<IpAddr>,
+}
+
+impl Asked {
+    pub(super) fn of(request: &Request) -> Self {
+        let from = request.extensions().get::<ClientAddress>().map(|ClientAddress(address)| *address);
+        Self { uri: request.uri().clone(), from }
+    }
+
+    /// Writes that the request was refused, if it was. The same refusals within some seconds share a line.
+    pub(super) fn note(self, audit: &Audit, response: &Response) {
+        let status = response.status();
+        let event = match response.extensions().get::<Refused>() {
+            Some(Refused(event)) => event.clone(),
+            None if REFUSALS.contains(&status) => {
+                let (path, reason) = (excerpt(self.uri.path()), status.canonical_reason().unwrap_or_default());
+                Event::new("request", Who::default()).decided(Decision::Refused, format!("{path}: {reason}"))
+            }
+            None => return,
         };
         let event =
             if event.outcome.is_none() { event.with_outcome(format!("http_{}", status.as_u16())) } else { event };
-        audit.refused(event.with_address(from));
+        audit.refused(event.with_address(self.from));
     }
-    response
 }

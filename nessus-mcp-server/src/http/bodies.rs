@@ -9,8 +9,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 use axum::{
     Json,
     body::{Body, HttpBody as _, to_bytes},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use bytes::Bytes;
@@ -95,8 +94,12 @@ impl Bodies {
     }
 }
 
-/// Reads the whole request, and counts request and answer while they are in flight.
-pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next: Next) -> Response {
+/// Reads the whole request, lets it be answered, and counts request and answer while they are in flight.
+pub(super) async fn bounded<F: Future<Output = Response>>(
+    bodies: &Bodies,
+    request: Request,
+    answered: impl FnOnce(Request) -> F,
+) -> Response {
     let (parts, body) = request.into_parts();
     let hint = body.size_hint();
     let client = parts.extensions.get().map(|ClientAddress(address)| *address);
@@ -120,10 +123,11 @@ pub(super) async fn bounded(State(bodies): State<Bodies>, request: Request, next
     };
     let permit = permit.filter(|_| request.len() > UNCOUNTED_BYTES);
     let version = parts.headers.get("mcp-protocol-version").cloned();
-    let answer = next.run(Request::from_parts(parts, Body::from(request.clone()))).await;
+    let answer = answered(Request::from_parts(parts, Body::from(request.clone()))).await;
     drop(permit);
     let Some(size) = answer.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()) else {
         let busy = busy_call(version.as_ref(), &request).map(|busy| Bytes::from(format!("data: {busy}\n\n")));
+        let bodies = bodies.clone();
         return answer.map(|body| {
             Body::new(body.map_frame(move |frame| frame.map_data(|event| bodies.event(event, busy.as_ref()))))
         });

@@ -4,8 +4,7 @@
 use std::{net::IpAddr, sync::Arc};
 
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{
@@ -44,6 +43,21 @@ impl AllowedHosts {
         Self(Arc::new(self.0.iter().cloned().chain([address.to_string()]).collect()))
     }
 
+    /// Refuses a request for another host or from another origin with 403, and one that does not name exactly one host with 400.
+    pub(super) fn check(&self, request: &Request) -> Result<(), Response> {
+        let Some(host) = the_host(request) else {
+            return Err((StatusCode::BAD_REQUEST, "a request must name exactly one host\n").into_response());
+        };
+        if !self.allow(&host) {
+            let message = "this host name is not allowed; see MCP_ALLOWED_HOSTS\n";
+            return Err((StatusCode::FORBIDDEN, message).into_response());
+        }
+        if !request.headers().get_all(header::ORIGIN).iter().all(is_of_this_machine) {
+            return Err((StatusCode::FORBIDDEN, "web pages of other origins are not allowed\n").into_response());
+        }
+        Ok(())
+    }
+
     /// Whether the host is one of the names, with or without its port.
     fn allow(&self, host: &Authority) -> bool {
         let (whole, name) = (host.as_str().to_ascii_lowercase(), name_of(host));
@@ -53,20 +67,6 @@ impl AllowedHosts {
 
 fn name_of(host: &Authority) -> String {
     host.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
-}
-
-/// Answers 403 to a request for another host or from another origin, and 400 to one that does not name exactly one host.
-pub(super) async fn check(State(hosts): State<AllowedHosts>, request: Request, next: Next) -> Response {
-    let Some(host) = the_host(&request) else {
-        return (StatusCode::BAD_REQUEST, "a request must name exactly one host\n").into_response();
-    };
-    if !hosts.allow(&host) {
-        return (StatusCode::FORBIDDEN, "this host name is not allowed; see MCP_ALLOWED_HOSTS\n").into_response();
-    }
-    if !request.headers().get_all(header::ORIGIN).iter().all(is_of_this_machine) {
-        return (StatusCode::FORBIDDEN, "web pages of other origins are not allowed\n").into_response();
-    }
-    next.run(request).await
 }
 
 /// The host of the only `Host` header. If the request target names a host as well, it must be the same.

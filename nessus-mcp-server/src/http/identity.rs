@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
@@ -26,7 +25,7 @@ use crate::client_address::ThroughProxy;
 /// When to ask again while no token can be checked.
 const RETRY_AFTER_SECONDS: &str = "10";
 
-/// What identities are found by. Cheap to clone.
+/// What identities are found by.
 #[derive(Debug, Clone)]
 pub(crate) struct Identities {
     service: ScanService,
@@ -72,6 +71,33 @@ impl Identities {
         Self { service: service.clone(), verifier: Verifier::default(), is_exposed }
     }
 
+    /// Puts the principal into the request's extensions, or refuses the request with 401.
+    pub(super) async fn check(&self, request: &mut Request) -> Result<(), Response> {
+        let path = request.uri().path();
+        if matches!(path, "/health/live" | "/health/ready") || path.starts_with(METADATA_PATH) {
+            return Ok(());
+        }
+        let policy = self.service.scope().policy();
+        let is_forwarded = request.extensions().get::<ThroughProxy>().is_some();
+        match self.identify(&policy, request.headers(), is_forwarded).await {
+            Ok(Identified { principal, more }) => {
+                request.extensions_mut().insert(principal);
+                if let Some(more) = more {
+                    request.extensions_mut().insert(more);
+                }
+                Ok(())
+            }
+            Err(refusal) => {
+                let reason = chain(&refusal);
+                warn!(path, reason, "a request was refused: nobody is known by its token");
+                self.service.metrics().process().http_refused("identity");
+                let mut response = refuse(&refusal, policy.oauth().map(Arc::as_ref));
+                response.extensions_mut().insert(Refused::login(&format!("{path}: {reason}")));
+                Err(response)
+            }
+        }
+    }
+
     /// `is_forwarded`: it came through a proxy, so from another machine, however near the proxy is.
     async fn identify(&self, policy: &Policy, headers: &HeaderMap, is_forwarded: bool) -> Result<Identified, Refusal> {
         let local = policy.local_role().filter(|_| !self.is_exposed && !is_forwarded);
@@ -113,36 +139,6 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     match token.filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer")) {
         Some((_, token)) if sent.next().is_none() && !token.trim().is_empty() => Ok(Some(token.trim())),
         _ => Err(Refusal::Malformed),
-    }
-}
-
-/// Puts the principal into the request's extensions, or answers 401.
-pub(super) async fn identify(State(identities): State<Identities>, mut request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    if matches!(path, "/health/live" | "/health/ready") || path.starts_with(METADATA_PATH) {
-        return next.run(request).await;
-    }
-    let policy = identities.service.scope().policy();
-    let is_forwarded = request.extensions().get::<ThroughProxy>().is_some();
-    match identities.identify(&policy, request.headers(), is_forwarded).await {
-        Ok(Identified { principal, more }) => {
-            request.extensions_mut().insert(principal);
-            if let Some(more) = more {
-                request.extensions_mut().insert(more);
-            }
-            next.run(request).await
-        }
-        Err(refusal) => {
-            warn!(
-                path = request.uri().path(),
-                reason = chain(&refusal),
-                "a request was refused: nobody is known by its token"
-            );
-            identities.service.metrics().process().http_refused("identity");
-            let mut response = refuse(&refusal, policy.oauth().map(Arc::as_ref));
-            response.extensions_mut().insert(Refused::login(&format!("{}: {}", request.uri().path(), chain(&refusal))));
-            response
-        }
     }
 }
 

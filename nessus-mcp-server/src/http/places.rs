@@ -9,8 +9,7 @@ use std::{
 
 use axum::{
     body::{Body, HttpBody as _},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
@@ -133,10 +132,14 @@ struct Place {
 }
 
 /// Works on a request, which was read whole, as soon as there is a place for it; 503 where there is none.
-pub(super) async fn in_place(State(places): State<Places>, request: Request, next: Next) -> Response {
+pub(super) async fn in_place<F: Future<Output = Response>>(
+    places: &Places,
+    request: Request,
+    answered: impl FnOnce(Request) -> F,
+) -> Response {
     // That the process runs is said also when it has much to do.
     if request.uri().path() == "/health/live" {
-        return next.run(request).await;
+        return answered(request).await;
     }
     let connection = request.extensions().get::<ConnectionHandle>();
     let working = connection.map(ConnectionHandle::works);
@@ -153,7 +156,7 @@ pub(super) async fn in_place(State(places): State<Places>, request: Request, nex
         return (StatusCode::SERVICE_UNAVAILABLE, [(header::RETRY_AFTER, RETRY_AFTER_SECONDS)], message)
             .into_response();
     };
-    let answer = next.run(request).await;
+    let answer = answered(request).await;
     if answer.body().size_hint().exact().is_some() {
         return answer;
     }

@@ -3,34 +3,35 @@
 use axum::{
     extract::Request,
     http::{HeaderMap, HeaderName, HeaderValue},
-    middleware::Next,
     response::Response,
 };
 use nessus_mcp_lib::ids::TraceId;
-use tracing::{Instrument as _, info_span};
+use tracing::{Span, info_span};
 
 use crate::trace::{RequestTrace, TraceParent};
 
 const TRACE_ID: HeaderName = HeaderName::from_static("x-trace-id");
 const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// Puts the trace into the request's extensions, the log lines and the response's headers. What is malformed or came more than
+/// Puts the trace into the request's extensions, and returns it with a span for the log lines. What is malformed or came more than
 /// once is ignored.
-pub(super) async fn trace(mut request: Request, next: Next) -> Response {
+pub(super) fn begin(request: &mut Request) -> (RequestTrace, Span) {
     let named = the_only(request.headers(), &TRACE_ID).and_then(|text| TraceId::new(text).ok());
     let trace = RequestTrace::new(named, the_only(request.headers(), &TRACE_PARENT).and_then(TraceParent::parse));
     let known = trace.known();
     let span = info_span!("request", trace_id = known.id.as_str(), span_id = known.span_id);
     request.extensions_mut().insert(trace.clone());
-    let mut response = next.run(request).instrument(span).await;
-    // A call may have told its trace in its body.
+    (trace, span)
+}
+
+/// Puts the trace into the response's headers. A call may have told its own in its body.
+pub(super) fn end(trace: &RequestTrace, response: &mut Response) {
     let known = trace.known();
     for (name, value) in [(TRACE_ID, known.id.to_string()), (TRACE_PARENT, known.traceparent())] {
         if let Ok(value) = HeaderValue::try_from(value) {
             response.headers_mut().insert(name, value);
         }
     }
-    response
 }
 
 /// The value of a header that came once.

@@ -7,8 +7,7 @@ use std::sync::Arc;
 
 use axum::{
     body::{Body, to_bytes},
-    extract::{Request, State},
-    middleware::Next,
+    extract::Request,
     response::{IntoResponse, Response},
 };
 use http::{StatusCode, header};
@@ -39,25 +38,25 @@ struct Params {
 }
 
 /// Refuses such a call, and passes everything else on.
-pub(in crate::http) async fn step_up(State(tools): State<ScanTools>, request: Request, next: Next) -> Response {
+pub(in crate::http) async fn step_up(tools: &ScanTools, request: Request) -> Result<Request, Response> {
     let extensions = request.extensions();
     let (Some(more), Some(caller)) = (extensions.get::<StepUp>().cloned(), extensions.get::<Principal>().cloned())
     else {
-        return next.run(request).await;
+        return Ok(request);
     };
     let (parts, body) = request.into_parts();
     // It was read before, and bounded.
-    let Ok(body) = to_bytes(body, usize::MAX).await else { return StatusCode::BAD_REQUEST.into_response() };
+    let body = to_bytes(body, usize::MAX).await.map_err(|_| StatusCode::BAD_REQUEST.into_response())?;
     let call = serde_json::from_slice::<Call>(&body).ok().filter(|call| call.method == "tools/call");
     let needed = call.as_ref().and_then(|call| tools.lacking_role(&parts.headers, caller.clone(), &call.params.name));
     let (Some(call), Some(scope)) = (call, needed.and_then(|needed| more.oauth.scope_for(needed, &more.claims))) else {
-        return next.run(Request::from_parts(parts, Body::from(body))).await;
+        return Ok(Request::from_parts(parts, Body::from(body)));
     };
     warn!(tool = %call.params.name, client = &*caller.name, scope, "a tool was refused: its role is missing");
     tools.refused_for_scope();
     let mut response = insufficient_scope(&more.oauth, Some(scope));
     response.extensions_mut().insert(Refused::call(&caller, &call.params.name, scope));
-    response
+    Err(response)
 }
 
 /// Says which scope is missing.
