@@ -86,6 +86,7 @@ pub mod fail_points;
 mod hex;
 pub mod housekeeping;
 pub mod ids;
+mod known;
 mod login;
 pub mod policy;
 pub mod queue;

@@ -15,7 +15,20 @@ use self::{
 
 /// The layers of the library from the lowest up. A module may use those in its own layer or below it.
 const LAYERS: [&[&str]; 9] = [
-    &["blocking", "durable", "error", "fail_points", "hex", "ids", "login", "secret", "streams", "targets", "time"],
+    &[
+        "blocking",
+        "durable",
+        "error",
+        "fail_points",
+        "hex",
+        "ids",
+        "known",
+        "login",
+        "secret",
+        "streams",
+        "targets",
+        "time",
+    ],
     &["telemetry"],
     &["config"],
     &["audit", "policy", "results"],

@@ -32,9 +32,18 @@ impl ScanService {
     /// # Errors
     /// [`TaskError::NotFound`] when there is none that it may see. Whose a damaged task is, nobody knows.
     pub(super) async fn task(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+        self.seen(task_id, self.tasks.get(task_id).await, |task| task)
+    }
+
+    /// As [`task`](Self::task), and whether its export is there.
+    pub(super) async fn task_with_export(&self, task_id: &TaskId) -> Result<(Task, bool), TaskError> {
+        self.seen(task_id, self.tasks.get_with_export(task_id).await, |(task, _)| task)
+    }
+
+    fn seen<T>(&self, task_id: &TaskId, read: Result<T, TaskError>, task: fn(&T) -> &Task) -> Result<T, TaskError> {
         let sight = self.sight();
-        match self.tasks.get(task_id).await {
-            Ok(task) if task.is_seen_by(&sight) => Ok(task),
+        match read {
+            Ok(read) if task(&read).is_seen_by(&sight) => Ok(read),
             Err(error) if sight == Sight::All || error.is_shortage() => Err(error),
             _ => Err(TaskError::NotFound(task_id.clone())),
         }

@@ -18,6 +18,7 @@ mod error;
 mod estimate;
 mod gate;
 mod health;
+mod indexes;
 mod list;
 mod lookup;
 mod offers;
@@ -69,6 +70,7 @@ pub use self::{
 use self::{
     cached::{Cached, OrphanCounts},
     gate::MemoryGate,
+    indexes::KnownIndexes,
     waiting_tasks::WaitingForApproval,
     watch::WatchedTasks,
 };
@@ -105,6 +107,7 @@ pub struct ScanService {
     audit: Audit,
     /// What those who read exports take together.
     memory: MemoryGate,
+    indexes: KnownIndexes,
     /// How long the scans of each pool take.
     typical: Arc<Mutex<HashMap<PoolName, Cached<Option<Duration>>>>>,
     /// The tasks whose pool or scanner is not configured.
@@ -242,6 +245,7 @@ impl ScanService {
             caller: None,
             audit: Audit::off(),
             memory: MemoryGate::new(parts.results_memory_mib),
+            indexes: KnownIndexes::default(),
             typical: Arc::default(),
             orphaned: Arc::default(),
             watched: WatchedTasks::default(),

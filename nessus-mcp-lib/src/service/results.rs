@@ -8,18 +8,15 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tracing::{info, warn};
+use tracing::warn;
 
 use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     blocking,
     ids::TaskId,
-    results::{
-        Caller, ConversionSummary, ExportIndex, Extent, FilterSet, GroupSort, IndexError, JsonNlConverter, Page, Query,
-        ResultsError,
-    },
+    results::{Caller, ConversionSummary, FilterSet, GroupSort, JsonNlConverter, Page, Query, ResultsError},
     targets,
-    task::{EXPORT_FILE, INDEX_FILE, Task, TaskError, Writer},
+    task::{EXPORT_FILE, Task, TaskError, Writer},
 };
 
 /// Reading results again within this time does not write `last_accessed_at` again.
@@ -185,12 +182,15 @@ impl ScanService {
         mut output: W,
         output_bytes: usize,
     ) -> Result<(W, ConversionSummary), ServiceError> {
-        let task = self.task(task_id).await?;
-        let export = self.export_of(&task).await?;
-        let memory = self.extent_of(&task.task_id, &export).await?.for_query(&query);
-        let share = self.memory.enter(memory.saturating_add(output_bytes as u64)).await?;
+        let (task, export) = self.task_and_export(task_id).await?;
+        let (extent, known) = self.look_at_export(task_id, &export).await?;
+        let memory = extent.for_query(&query).saturating_add(output_bytes as u64);
+        let share = self.memory.enter(memory).await?;
         self.note_access(&task).await;
-        let index = self.index_of(&task.task_id, &export).await;
+        let index = match known {
+            Some(index) => Some(index),
+            None => self.index_of(task_id, &export).await,
+        };
         let converter = JsonNlConverter::new(query).with_metadata(scan_metadata(&task));
         let path = export.clone();
         // The work goes on when nobody waits for it any more, so the share is its own.
@@ -214,67 +214,21 @@ impl ScanService {
         result
     }
 
-    /// How large an export is, for what reading it takes.
-    pub(super) async fn extent_of(&self, task_id: &TaskId, export: &Path) -> Result<Extent, ServiceError> {
-        let (index, export) = (self.tasks.artifact_path(task_id, INDEX_FILE), export.to_owned());
-        let extent = blocking::run(move || Ok(Extent::of(&open(&export)?, File::open(index).ok().as_ref())));
-        extent.await.map_err(ServiceError::stopping)?
-    }
-
-    /// The index of an export. One that is missing or does not fit is made again; `None` when that cannot be done, and
-    /// the export has to be read without.
-    async fn index_of(&self, task_id: &TaskId, export: &Path) -> Option<ExportIndex> {
-        let (path, source) = (self.tasks.artifact_path(task_id, INDEX_FILE), export.to_owned());
-        let loaded = blocking::run(move || {
-            let index = File::open(path).map_err(IndexError::Read)?;
-            ExportIndex::load(&index, &File::open(source).map_err(IndexError::Read)?)
-        });
-        let reason = match loaded.await {
-            Ok(Ok(index)) => return Some(index),
-            Ok(Err(IndexError::Impossible)) => return None,
-            Ok(Err(error)) => error.to_string(),
-            Err(error) => error.to_string(),
-        };
-        match self.make_index(task_id, export).await {
-            Ok(index) => {
-                info!(%task_id, reason, usable = index.is_some(), "the index of the results was made again");
-                index
-            }
-            Err(error) => {
-                warn!(%task_id, reason, %error, "the index of the results could not be made again");
-                None
-            }
-        }
-    }
-
-    async fn make_index(&self, task_id: &TaskId, export: &Path) -> Result<Option<ExportIndex>, ServiceError> {
-        let artifact = self.tasks.begin_artifact(task_id, INDEX_FILE).await?;
-        let (path, export) = (artifact.temporary_path().to_owned(), export.to_owned());
-        let output = artifact.writer().map_err(ResultsError::Write)?;
-        let made = blocking::run(move || -> Result<_, ServiceError> {
-            let export = open(&export)?;
-            ExportIndex::build(&export, output)?;
-            Ok(ExportIndex::load(&open(&path)?, &export).ok())
-        });
-        let index = made.await.map_err(ResultsError::Read)??;
-        // One that is of no use is kept too: it says so.
-        self.tasks.publish(artifact, Writer::Api).await?;
-        Ok(index)
-    }
-
-    pub(super) async fn export_of(&self, task: &Task) -> Result<PathBuf, ServiceError> {
+    /// A task, and where its export is.
+    pub(super) async fn task_and_export(&self, task_id: &TaskId) -> Result<(Task, PathBuf), ServiceError> {
+        let (task, has_export) = self.task_with_export(task_id).await?;
         if !task.status.is_terminal() {
-            return Err(ServiceError::ResultsNotReady { task_id: task.task_id.clone(), status: task.status });
+            return Err(ServiceError::ResultsNotReady { task_id: task.task_id, status: task.status });
         }
-        let export = self.tasks.artifact_path(&task.task_id, EXPORT_FILE);
-        if !self.tasks.has_artifact(&task.task_id, EXPORT_FILE).await? {
+        if !has_export {
             return Err(ServiceError::NoResults {
-                task_id: task.task_id.clone(),
+                task_id: task.task_id,
                 status: task.status,
-                reason: task.error_code.clone(),
+                reason: task.error_code,
             });
         }
-        Ok(export)
+        let export = self.tasks.artifact_path(task_id, EXPORT_FILE);
+        Ok((task, export))
     }
 
     /// Notes that the results were read. A failure is logged: the reader shall not suffer from a full disk.
@@ -296,7 +250,7 @@ async fn read(request: ResultsRequest) -> Result<(TaskId, Query), ServiceError> 
     Ok(read.await.map_err(ServiceError::stopping)??)
 }
 
-fn open(path: &Path) -> Result<File, TaskError> {
+pub(super) fn open(path: &Path) -> Result<File, TaskError> {
     File::open(path).map_err(|source| TaskError::Storage {
         action: "cannot read",
         path: path.to_owned(),

@@ -18,7 +18,7 @@ use crate::{
     ids::TaskId,
     queue::EntryState,
     targets,
-    task::{EXPORT_FILE, LastError, Pause, Task, TaskStatus},
+    task::{LastError, Pause, Task, TaskStatus},
     time::Timestamp,
 };
 
@@ -28,13 +28,14 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Task`] with the code `task_not_found` when there is none.
     pub async fn status(&self, task_id: &TaskId) -> Result<TaskView, ServiceError> {
-        let task = self.concluded(self.task(task_id).await?).await?;
+        let (task, has_export) = self.task_with_export(task_id).await?;
+        let task = self.concluded(task).await?;
         let queue_position = match task.status {
             // The file is the truth; a queue that does not answer only cannot tell the place.
             TaskStatus::Queued => self.queue.position(&task.scanner_pool, task_id).await.ok().flatten(),
             _ => None,
         };
-        let results_available = task.status.is_terminal() && self.tasks.has_artifact(task_id, EXPORT_FILE).await?;
+        let results_available = task.status.is_terminal() && has_export;
         let estimated_wait_seconds = match (task.status, queue_position) {
             (TaskStatus::Queued, Some(position)) => self.estimated_wait(&task, position).await,
             // One without a place has been in a worker's hands and is among the next, if the queue knows it.

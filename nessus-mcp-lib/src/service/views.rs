@@ -76,9 +76,8 @@ impl ScanService {
     ) -> Result<TaskSummaryView, ServiceError> {
         let named: Vec<SummarySection> = sections.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
         let sections = if named.is_empty() { SummarySection::ALL.to_vec() } else { named };
-        let task = self.task(task_id).await?;
-        let export = self.export_of(&task).await?;
-        let memory = self.extent_of(task_id, &export).await?.for_summary();
+        let (task, export) = self.task_and_export(task_id).await?;
+        let memory = self.look_at_export(task_id, &export).await?.0.for_summary();
         let share = self.memory.enter(memory).await?;
         self.note_access(&task).await;
         let mut view = TaskSummaryView {
@@ -110,10 +109,11 @@ impl ScanService {
             let hint = "name the tasks of two scans of the same targets, the earlier one first".to_owned();
             return Err(ServiceError::invalid("after_task_id", "is the same task as the first", hint));
         }
-        let (first, second) = (self.task(before).await?, self.task(after).await?);
-        let (first_export, second_export) = (self.export_of(&first).await?, self.export_of(&second).await?);
-        let extents = (self.extent_of(before, &first_export).await?, self.extent_of(after, &second_export).await?);
-        let share = self.memory.enter(extents.0.for_comparison(extents.1)).await?;
+        let (first, first_export) = self.task_and_export(before).await?;
+        let (second, second_export) = self.task_and_export(after).await?;
+        let (extent, _) = self.look_at_export(before, &first_export).await?;
+        let memory = extent.for_comparison(self.look_at_export(after, &second_export).await?.0);
+        let share = self.memory.enter(memory).await?;
         self.note_access(&first).await;
         self.note_access(&second).await;
         let mut comparison =

@@ -152,7 +152,17 @@ impl TaskManager {
     /// Reads a task.
     pub async fn get(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let task_id = task_id.clone();
-        self.blocking(move |store| store.read(&task_id)).await
+        self.blocking(move |store| store.look(&task_id)).await
+    }
+
+    /// Reads a task, and whether its export is there.
+    pub(crate) async fn get_with_export(&self, task_id: &TaskId) -> Result<(Task, bool), TaskError> {
+        let task_id = task_id.clone();
+        self.blocking(move |store| {
+            let task = store.look(&task_id)?;
+            Ok((task, store.path(&task_id, EXPORT_FILE).is_file()))
+        })
+        .await
     }
 
     /// Changes a task under its lock and writes it durably; returns it as it then is.
@@ -333,12 +343,6 @@ impl TaskManager {
         change: impl FnOnce(&mut QueueFile) + Send + 'static,
     ) -> Result<QueueFile, TaskError> {
         self.blocking(move |store| store.update_queue_file(change)).await
-    }
-
-    /// Whether a file of a task is there.
-    pub(crate) async fn has_artifact(&self, task_id: &TaskId, name: &str) -> Result<bool, TaskError> {
-        let path = self.store.path(task_id, name);
-        self.blocking(move |_| Ok(path.is_file())).await
     }
 
     /// Where a file of a task is, whether it exists or not.

@@ -7,9 +7,10 @@
 
 use std::{
     cmp::Ordering,
-    fs,
-    io::{self, Write as _},
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -27,6 +28,7 @@ use crate::{
     durable::{self, DurableFile, TEMPORARY_PREFIX},
     error::{chain, excerpt},
     ids::TaskId,
+    known::{Known, Stamp},
 };
 
 /// The scanner's export, as it came.
@@ -46,6 +48,9 @@ pub(crate) fn profile_file_name(profile: &str) -> String {
 /// The temporary names of artifacts begin with it.
 pub(super) const ARTIFACT_PREFIX: &str = ".artifact-";
 
+/// The most bytes of task files whose tasks are kept in memory.
+const KNOWN_BYTES: usize = 2 << 20;
+
 const TASK_FILE: &str = "task.json";
 const LOCK_FILE: &str = "task.lock";
 const QUEUE_LOCK: &str = "queue.lock";
@@ -54,6 +59,8 @@ const QUEUE_LOCK: &str = "queue.lock";
 #[derive(Debug, Clone)]
 pub(super) struct TaskStore {
     root: PathBuf,
+    /// The tasks that were looked at last; each weighs what its file does.
+    known: Arc<Known<TaskId, Task>>,
 }
 
 impl TaskStore {
@@ -62,7 +69,7 @@ impl TaskStore {
         let root = data_dir.join("tasks");
         durable::create_directory(&root).map_err(TaskError::storage("cannot create", &root))?;
         DurableFile::create(&root.join("probe")).map_err(TaskError::storage("cannot write to", &root))?;
-        Ok(Self { root })
+        Ok(Self { root, known: Arc::new(Known::new(KNOWN_BYTES)) })
     }
 
     pub(super) fn root(&self) -> &Path {
@@ -140,8 +147,31 @@ impl TaskStore {
 
     /// Reads a task. Readers need no lock: the file is replaced as a whole.
     pub(super) fn read(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+        self.read_stamped(task_id).map(|(task, ..)| task)
+    }
+
+    /// As [`read`](Self::read), without reading a file again that is as it was then.
+    pub(super) fn look(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+        let stamp = fs::metadata(self.path(task_id, TASK_FILE)).ok().as_ref().and_then(Stamp::of);
+        if let Some(known) = stamp.and_then(|stamp| self.known.get(task_id, &[stamp])) {
+            return Ok(known);
+        }
+        let (task, stamp, size) = self.read_stamped(task_id)?;
+        if let Some(stamp) = stamp {
+            self.known.keep(task_id.clone(), [stamp], size, &task);
+        }
+        Ok(task)
+    }
+
+    /// A task, the stamp of the file that it was read from, and how large that is.
+    fn read_stamped(&self, task_id: &TaskId) -> Result<(Task, Option<Stamp>, usize), TaskError> {
         let path = self.path(task_id, TASK_FILE);
-        let bytes = fs::read(&path).map_err(|error| self.missing_or(task_id, error, "cannot read", &path))?;
+        let read = File::open(&path).and_then(|mut file| {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes)?;
+            Ok((bytes, Stamp::of(&file.metadata()?)))
+        });
+        let (bytes, stamp) = read.map_err(|error| self.missing_or(task_id, error, "cannot read", &path))?;
         let task: Task = match serde_json::from_slice(&bytes) {
             Ok(task) => task,
             Err(error) => {
@@ -158,7 +188,7 @@ impl TaskStore {
             let message = format!("it holds the task `{}`", task.task_id);
             return Err(TaskError::Damaged { path, message });
         }
-        Ok(task)
+        Ok((task, stamp, bytes.len()))
     }
 
     /// Replaces the task's file, and removes the sealed login of a task that ends. The caller holds the lock.
@@ -318,7 +348,7 @@ fn time_part(id: &TaskId) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs::File, time::Duration};
+    use std::time::Duration;
 
     use super::*;
     use crate::{

@@ -54,7 +54,9 @@ impl Conversion<'_> {
         base: u64,
         sink: &mut S,
     ) -> Result<ConversionSummary, ResultsError> {
-        self.write(input, base, sink, |input, sink| {
+        let is_whole = self.query.page.is_all() && self.query.max_chars.is_none();
+        let identity = if is_whole { None } else { Some(Identity::of(input, base)?) };
+        self.write(input, identity, sink, |input, sink| {
             let (found, machines) = self.first_pass(reader(input, base)?, sink)?;
             let Some(repeats) = repeats(input, base, &machines, found.warnings.repairs, self.is_lenient)? else {
                 return Ok(found);
@@ -78,17 +80,15 @@ impl Conversion<'_> {
         first_pass(reader, self.query, self.is_lenient, |visit, matches| sink.look(visit, matches))
     }
 
-    /// Writes what `first_pass` selects. The first byte of UTF-8 is the one at `base`.
+    /// Writes what `first_pass` selects. `identity` is that of the export, where a cursor may be asked for.
     pub(crate) fn write<'h, R: Read + Seek, S: Sink>(
         self,
         input: &mut R,
-        base: u64,
+        identity: Option<Identity>,
         sink: &mut S,
         first_pass: impl FnOnce(&mut R, &mut S) -> Result<FirstPass<'h>, ResultsError>,
     ) -> Result<ConversionSummary, ResultsError> {
         let query = self.query;
-        let is_whole = query.page.is_all() && query.max_chars.is_none();
-        let identity = if is_whole { None } else { Some(Identity::of(input, base)?) };
         if let (Some(cursor), Some(identity)) = (&query.cursor, &identity) {
             cursor.check(identity)?;
         }

@@ -7,7 +7,7 @@ use super::{
     error::IndexError,
     file::{self, Stored},
 };
-use crate::results::{error::ResultsError, judge::ExportStats, record::Host};
+use crate::results::{error::ResultsError, judge::ExportStats, query::Identity, record::Host};
 
 /// An index that fits its export, for [`JsonNlConverter::convert_indexed`](crate::results::JsonNlConverter::convert_indexed).
 ///
@@ -31,6 +31,7 @@ use crate::results::{error::ResultsError, judge::ExportStats, record::Host};
 pub struct ExportIndex {
     pub(super) about: About,
     pub(super) stored: Stored,
+    bytes_kept: usize,
 }
 
 impl ExportIndex {
@@ -40,6 +41,7 @@ impl ExportIndex {
     /// When it is not to be used for this export, and is to be made again.
     pub fn load(index: &File, export: &File) -> Result<Self, IndexError> {
         let (stored, about) = Stored::open(index)?;
+        let bytes_kept = stored.bytes_kept() + 2 * about.len();
         let about: About = serde_json::from_slice(&about).map_err(|_| IndexError::Damaged)?;
         if ExportIdentity::of(export, about.export.base)? != about.export {
             return Err(IndexError::Stale);
@@ -50,12 +52,27 @@ impl ExportIndex {
         if stored.row_count() != about.stats.items + about.stats.repeated_items {
             return Err(IndexError::Damaged);
         }
-        Ok(Self { about, stored })
+        Ok(Self { about, stored, bytes_kept })
     }
 
     /// How many items and hosts an index says it has, without looking whether it is to be believed.
     pub(crate) fn extent(index: &File) -> Option<(u64, u64)> {
         file::extent(index)
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(crate) fn bytes_kept(&self) -> usize {
+        self.bytes_kept
+    }
+
+    /// Which export it is of.
+    pub(crate) fn identity(&self) -> Identity {
+        Identity { size: self.about.export.size, hash: self.about.export.hash }
+    }
+
+    /// How many items and hosts there are.
+    pub(super) fn size(&self) -> (u64, u64) {
+        (self.stored.row_count(), self.stored.host_count())
     }
 
     /// What the export holds.
@@ -70,9 +87,5 @@ impl ExportIndex {
             part.set(&mut host);
         }
         Ok(host)
-    }
-
-    pub(crate) fn base(&self) -> u64 {
-        self.about.export.base
     }
 }

@@ -209,6 +209,16 @@ impl Stored {
         (self.rows.end - self.rows.start) / ROW_BYTES as u64
     }
 
+    /// How many hosts there are.
+    pub(super) fn host_count(&self) -> u64 {
+        (self.places.len() / PLACE_BYTES) as u64
+    }
+
+    /// The bytes that are kept in memory.
+    pub(super) fn bytes_kept(&self) -> usize {
+        self.places.len()
+    }
+
     /// Shows `take` all rows, in file order.
     pub(super) fn rows(&self, mut take: impl FnMut(Columns) -> Result<(), ResultsError>) -> Result<(), ResultsError> {
         let mut at = self.rows.start;

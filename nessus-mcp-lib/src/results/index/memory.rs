@@ -41,6 +41,12 @@ impl Extent {
         Self { items: bytes / ITEM_BYTES, hosts: bytes / HOST_BYTES, has_index: false }
     }
 
+    /// Of an export whose index was read.
+    pub(crate) fn of_index(index: &ExportIndex) -> Self {
+        let (items, hosts) = index.size();
+        Self { items, hosts, has_index: true }
+    }
+
     /// For a page, or everything, as lines of JSON.
     pub(crate) fn for_query(self, query: &Query) -> u64 {
         let groups = match query.ask {

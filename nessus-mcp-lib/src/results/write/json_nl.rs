@@ -133,7 +133,8 @@ impl JsonNlConverter {
         output: W,
     ) -> Result<ConversionSummary, ResultsError> {
         let mut sink = self.sink(output);
-        self.conversion().write(&mut export, index.base(), &mut sink, |export, _| search(index, &self.query, export))
+        let identity = Some(index.identity());
+        self.conversion().write(&mut export, identity, &mut sink, |export, _| search(index, &self.query, export))
     }
 
     fn conversion(&self) -> Conversion<'_> {
