@@ -137,7 +137,11 @@ impl<'q> Picker<'q> {
     }
 
     /// The items to be shown; `rank` gives the place of a host among the hosts.
-    pub(crate) fn finish(self, rank: impl Fn(u32) -> u32) -> Selection {
+    pub(crate) fn finish(mut self, rank: impl Fn(u32) -> u32) -> Selection {
+        if self.query.sort != SortOrder::File {
+            // The few of a page are found sooner than all are sorted.
+            self.drop_keys(&rank);
+        }
         let Self { query, matched, mut keys, ranges, mut sorter, .. } = self;
         if query.sort == SortOrder::File {
             let is_all = query.page.is_all();
