@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, time::SystemTime};
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const WAITING: usize = 50;
+const WAITING: u32 = 50;
 
 impl Fixture {
     /// Gives all slots of a scanner to scans that nobody here knows.
@@ -55,7 +55,7 @@ async fn tasks_that_wait_for_a_full_scanner_write_nothing_and_hold_nobody_up() {
         pinned.push(f.service.submit(request).await.unwrap().task_id);
     }
     let (before, file) = (f.written(), f.remember_claims());
-    let claims = || file.query_row("SELECT COUNT(*) FROM claims", [], |row| row.get::<_, usize>(0)).unwrap();
+    let claims = || file.query_row("SELECT COUNT(*) FROM claims", [], |row| row.get::<_, u32>(0)).unwrap();
     let worker = f.start();
     tokio::time::sleep(60 * MINUTE).await;
     assert_eq!((f.written(), claims()), (before, 0));
@@ -70,7 +70,7 @@ async fn tasks_that_wait_for_a_full_scanner_write_nothing_and_hold_nobody_up() {
     for task_id in &pinned {
         assert_eq!(f.ended(task_id).await.status, TaskStatus::Completed);
     }
-    assert_eq!((busy.creates(), busy.launches()), (WAITING as u64, WAITING as u64));
+    assert_eq!((busy.creates(), busy.launches()), (u64::from(WAITING), u64::from(WAITING)));
     // A worker may claim one more before the one before it has its slot.
     assert!(claims() <= 1 + 5 * WAITING, "{}", claims());
     worker.stop().await;
