@@ -156,7 +156,9 @@ impl Steps {
             Ok(()) => done.into_iter().for_each(Step::succeeded),
             Err(error) => {
                 let error = describe(error);
-                done.into_iter().for_each(|step| step.failed(again(&error)));
+                for step in done {
+                    step.failed(again(&error));
+                }
             }
         }
     }
@@ -166,7 +168,9 @@ impl Steps {
         let count = count.min(queued.steps.len());
         let failed: Vec<_> = queued.steps.drain(..count).collect();
         drop(queued);
-        failed.into_iter().for_each(|step| step.failed(again(error)));
+        for step in failed {
+            step.failed(again(error));
+        }
     }
 
     fn queued(&self) -> MutexGuard<'_, Queued> {

@@ -142,15 +142,18 @@ impl Rig {
         assert_eq!(kept, real);
         let stats = self.queue.stats(&pool()).await.unwrap();
         for (state, count) in [("ready", stats.ready), ("delayed", stats.delayed), ("leased", stats.leased)] {
-            assert_eq!(self.one::<i64>(&format!("SELECT COUNT(*) FROM entries WHERE state = '{state}'")), count as i64);
+            assert_eq!(
+                self.one::<i64>(&format!("SELECT COUNT(*) FROM entries WHERE state = '{state}'")),
+                count.cast_signed()
+            );
         }
-        assert_eq!(self.one::<i64>("SELECT COUNT(*) FROM dead"), stats.dead as i64);
+        assert_eq!(self.one::<i64>("SELECT COUNT(*) FROM dead"), stats.dead.cast_signed());
         let ready = self.counted(
             "SELECT COALESCE(task_id, ''), '', place, RANK() OVER (ORDER BY place) FROM entries WHERE state = 'ready'",
         );
         for (task, _, _, rank) in ready.iter().filter(|(task, ..)| !task.is_empty()) {
             let position = self.queue.position(&pool(), &TaskId::new(task).unwrap()).await.unwrap();
-            assert_eq!(position, Some(*rank as u64), "{task}");
+            assert_eq!(position, Some(rank.cast_unsigned()), "{task}");
         }
     }
 }
