@@ -83,14 +83,15 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// Leases the next task of the pool to `worker` for `lease`; `None` when there is none. From a paused pool, only as
     /// [`claim_started`](Self::claim_started) does.
     ///
-    /// Tasks that have started come before all others. In the same step, expired leases are taken back (to the front),
-    /// delayed entries that are due become ready, and entries whose body cannot be read go to the dead letters with the
+    /// Tasks that have started come before all others. In the same step, expired leases are taken back (to the front) and
+    /// delayed entries that are due become ready, of very many a part. Entries whose body cannot be read go to the dead letters with the
     /// error [`corrupted_json`](super::DeadReason::CORRUPTED_JSON). The fencing token is larger than any that this
     /// pool has given and at least the clock's microseconds since 1970, so that it keeps growing after a loss of all data.
     /// An entry for a task that is leased already is dropped.
     ///
     /// Tasks that have not started and whose [body names](TaskBody::pinned_instance) one of the scanners `passed_over` stay where they
-    /// are: the first task is taken that can run. However many they are, the claim costs no more.
+    /// are: the first task is taken that can run. However many they are, the claim costs no more. Tasks that have started are handed
+    /// out all the same.
     ///
     /// After a lost reply do not expect the same task again: it is delivered when its lease is over.
     async fn claim(
@@ -163,7 +164,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     /// A part of the pool's dead letters, newest first.
     async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError>;
 
-    /// Removes the pool's dead letters that failed before a moment, readable or not; returns how many.
+    /// Removes the pool's dead letters that failed before a moment, readable or not; returns how many. Of many it removes the
+    /// oldest first, in several steps, so that nobody waits for all of them; a repeated call goes on.
     async fn purge_dead(&self, pool: &PoolName, before: Timestamp) -> Result<u64, QueueError>;
 
     /// How full the pool's queue is, and whether it is paused.
@@ -279,7 +281,8 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
     ///
     /// A hint: it may return for nothing, and it may sleep through an entry that becomes ready. It never fails; a queue
     /// that does not answer lets the time pass. Ask only for pools you would claim from: where something is ready it
-    /// returns at once. It holds nothing, so dropping the future is harmless.
+    /// returns at once, also where a claim would pass over all of it. So pause before you ask again when you could claim
+    /// nothing. It holds nothing, so dropping the future is harmless.
     async fn wait_for_work(&self, pools: &[PoolName], timeout: Duration);
 
     /// Checks that the backend answers and returns how long that took.

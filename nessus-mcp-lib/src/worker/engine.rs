@@ -26,6 +26,8 @@ use crate::{
 const IDLE_WAIT: Duration = Duration::from_secs(5);
 /// How long a worker waits after its queue has failed.
 const FAILURE_WAIT: Duration = Duration::from_secs(1);
+/// How long a worker waits after its queue has told it of work of which it could claim nothing.
+const NOTHING_WAIT: Duration = Duration::from_secs(1);
 /// How long a stopping worker waits for its tasks to be handed back: a create or launch that is under way is finished.
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// The time between two comparisons of the task files with the queue.
@@ -138,6 +140,7 @@ impl Worker {
             }
         }
         let mut served = Served::default();
+        let mut was_told = false;
         for round in 0_usize.. {
             let mut started = false;
             let mut open = Vec::new();
@@ -171,9 +174,7 @@ impl Worker {
             if self.shared.stop.is_cancelled() {
                 return;
             }
-            if !started {
-                self.wait(&open, runs).await;
-            }
+            was_told = !started && self.wait(&open, was_told, runs).await;
         }
     }
 
@@ -186,18 +187,25 @@ impl Worker {
         pools
     }
 
-    /// Waits for work in pools with a free slot, for a run to end, or for a while.
-    async fn wait(&self, open: &[PoolName], runs: &mut JoinSet<()>) {
-        let until = Instant::now() + IDLE_WAIT.min(self.shared.settings.poll_interval.max(FAILURE_WAIT));
+    /// Waits for work in pools with a free slot, for a run to end, or for a while. Whether the queue told it of work.
+    ///
+    /// Where it `was_told` before and nothing could be claimed, others were faster, or all that is ready is pinned to scanners
+    /// that are passed over. The queue would tell of that again and again, so it is not asked for a while.
+    async fn wait(&self, open: &[PoolName], was_told: bool, runs: &mut JoinSet<()>) -> bool {
+        let longest = IDLE_WAIT.min(self.shared.settings.poll_interval.max(FAILURE_WAIT));
+        let until = Instant::now() + if was_told { NOTHING_WAIT } else { longest };
         tokio::select! {
-            () = self.shared.queue.wait_for_work(open, IDLE_WAIT), if !open.is_empty() => {}
+            // It never waits to its own end.
+            () = self.shared.queue.wait_for_work(open, 2 * IDLE_WAIT), if !open.is_empty() && !was_told => return true,
             Some(ended) = runs.join_next(), if !runs.is_empty() => report_panic(ended),
             () = tokio::time::sleep_until(until) => {}
             () = self.shared.stop.cancelled() => {}
         }
+        false
     }
 
-    /// Claims the next task of a pool if one of its scanners has a free slot, else the next whose scan may run already.
+    /// Claims the next task of a pool that can run, if one of its scanners has a free slot, else the next whose scan may run
+    /// already.
     ///
     /// Nothing is claimed from a queue that has lost its data and is not rebuilt: its pauses are lost too. If it loses them
     /// between the check and the claim, the task is released.
@@ -217,13 +225,12 @@ impl Worker {
         if let Err(error) = self.shared.circuits.exchange(self.shared.queue.as_ref(), &pool.name, &instances).await {
             debug!(pool = %pool.name, error = failed(error), "what operators command about the scanners is not known");
         }
-        let has_free_slot = !self.shared.free_instances(pool).await.map_err(failed)?.is_empty();
+        let passed_over = self.shared.passed_over(pool).await.map_err(failed)?;
         let claimed_at = BootInstant::now();
         let Shared { queue, id, settings, .. } = self.shared.as_ref();
-        let claim = if has_free_slot {
-            queue.claim(&pool.name, id, settings.lease, &[]).await
-        } else {
-            queue.claim_started(&pool.name, id, settings.lease).await
+        let claim = match &passed_over {
+            Some(scanners) => queue.claim(&pool.name, id, settings.lease, scanners).await,
+            None => queue.claim_started(&pool.name, id, settings.lease).await,
         };
         let claim = claim.map_err(failed)?;
         if let Some(claim) = &claim
@@ -238,7 +245,7 @@ impl Worker {
         }
         Ok(match claim {
             Some(claim) => Claimed::Task(Box::new(claim), claimed_at),
-            None if has_free_slot => Claimed::Nothing,
+            None if passed_over.is_some() => Claimed::Nothing,
             None => Claimed::NoCapacity,
         })
     }

@@ -1,8 +1,8 @@
-//! Paces the claims of tasks that wait for a scanner.
+//! Paces the claims of tasks that wait for a scanner although no claim passes over them.
 //!
-//! Each check costs a claim and a release, and a scanner has slots for a few tasks only, however many wait. So one worker
-//! spaces its checks of the tasks of one scanner. Ten thousand waiting tasks then cost no more than a few, and a free slot
-//! is still found soon.
+//! Only the file of such a task says that it waits: the free scanners lack its template or policy, its own scanner is not configured,
+//! or another task was faster. Each check costs a claim and a release, however many wait. So one worker spaces its checks of
+//! the tasks of one scanner. Ten thousand waiting tasks then cost no more than a few, and a free slot is still found soon.
 
 use std::{
     collections::HashMap,

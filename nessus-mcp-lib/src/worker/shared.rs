@@ -17,7 +17,7 @@ use crate::{
     credentials::Credentials,
     error::chain,
     housekeeping::QueueIndex,
-    ids::WorkerId,
+    ids::{InstanceId, WorkerId},
     policy::{ApprovalState, Closed, PolicyMode, Scope},
     queue::{Lease, Queue, QueueError},
     scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
@@ -54,6 +54,24 @@ impl Shared {
         &self,
         pool: &'a ScannerPool,
     ) -> Result<Vec<&'a ScannerInstance>, QueueError> {
+        Ok(self.selection.rank(&pool.name, self.callable(pool).await?))
+    }
+
+    /// The scanners of a pool whose pinned tasks a claim passes over, because none of them could begin: they are disabled, may
+    /// not be called or have no free slot. `None` when no scanner takes a new scan at all.
+    pub(super) async fn passed_over(&self, pool: &ScannerPool) -> Result<Option<Vec<InstanceId>>, QueueError> {
+        let callable = self.callable(pool).await?;
+        let has_slot = |id: &InstanceId| {
+            let mut found = callable.iter().filter(|(instance, _)| instance.instance_id == *id);
+            found.any(|(instance, active)| (*active as u64) < u64::from(instance.max_concurrent_scans))
+        };
+        let passed_over = pool.instance_ids().into_iter().filter(|id| !has_slot(id)).collect();
+        let takes_scans = !self.selection.rank(&pool.name, callable).is_empty();
+        Ok(takes_scans.then_some(passed_over))
+    }
+
+    /// The scanners of a pool that may be called, with the number of scans that each runs now.
+    async fn callable<'a>(&self, pool: &'a ScannerPool) -> Result<Vec<(&'a ScannerInstance, usize)>, QueueError> {
         let mut loads = Vec::new();
         for instance in pool.enabled() {
             if self.circuits.check(&pool.name, &instance.instance_id).is_err() {
@@ -62,7 +80,7 @@ impl Shared {
             let active = self.queue.slots_in_use(&pool.name, &instance.instance_id).await?.len();
             loads.push((instance, active));
         }
-        Ok(self.selection.rank(&pool.name, loads))
+        Ok(loads)
     }
 
     /// Writes down that a step of a task has failed and is retried after `pause`. A call that an open circuit has refused does

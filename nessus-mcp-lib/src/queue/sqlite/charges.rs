@@ -15,6 +15,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// How many charges of an old day a new charge forgets.
+const FORGOTTEN_PER_CHARGE: u32 = 100;
+
 pub(super) fn enqueue_charged(
     step: &Transaction<'_>,
     now: Timestamp,
@@ -59,17 +62,21 @@ pub(super) fn charge(step: &Transaction<'_>, now: Timestamp, charge: &Charge) ->
     forget_old_days(step, now)
 }
 
+/// Forgets a part of the oldest day whose time is over, and the day with the last of it.
 fn forget_old_days(step: &Transaction<'_>, now: Timestamp) -> rusqlite::Result<()> {
-    let now = now.as_millis();
-    let old = statements::rows(
-        step.prepare_cached("SELECT scope, day FROM host_days WHERE expires_ms <= ?1")?,
-        [now],
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)),
-    )?;
-    for (scope, day) in old {
-        for table in ["host_charges", "host_days"] {
-            step.execute(&format!("DELETE FROM {table} WHERE scope = ?1 AND day = ?2"), [&scope, &day])?;
-        }
+    let old = step
+        .prepare_cached("SELECT scope, day FROM host_days WHERE expires_ms <= ?1 ORDER BY expires_ms LIMIT 1")?
+        .query_row([now.as_millis()], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))
+        .optional()?;
+    let Some((scope, day)) = old else { return Ok(()) };
+    let forgotten = step
+        .prepare_cached(
+            "DELETE FROM host_charges WHERE scope = ?1 AND day = ?2
+             AND id IN (SELECT id FROM host_charges WHERE scope = ?1 AND day = ?2 LIMIT ?3)",
+        )?
+        .execute(params![scope, day, FORGOTTEN_PER_CHARGE])?;
+    if forgotten < FORGOTTEN_PER_CHARGE as usize {
+        step.prepare_cached("DELETE FROM host_days WHERE scope = ?1 AND day = ?2")?.execute([&scope, &day])?;
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(super) fn post(
     now: Timestamp,
     pool: &PoolName,
     instance: &InstanceId,
-    notice: CircuitNotice,
+    notice: &CircuitNotice,
 ) -> rusqlite::Result<PostedNotice> {
     let standing = self::notice(step, pool, instance)?;
     let before = match standing {
@@ -65,7 +65,7 @@ pub(super) fn post(
         notice.by,
         now.as_millis(),
     ])?;
-    Ok(PostedNotice::new(version, now, notice))
+    Ok(PostedNotice::new(version, now, notice.clone()))
 }
 
 pub(super) fn publish(

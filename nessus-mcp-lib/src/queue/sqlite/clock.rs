@@ -20,8 +20,10 @@ pub(super) fn follow(step: &Transaction<'_>, now: Timestamp) -> rusqlite::Result
         return Ok(());
     }
     if back > 0 {
-        step.prepare_cached("UPDATE entries SET expires_ms = expires_ms - ?1, due_ms = due_ms - ?1")?
+        // Those that are ready wait for no time.
+        step.prepare_cached("UPDATE entries SET expires_ms = expires_ms - ?1 WHERE state = 'leased'")?
             .execute([back])?;
+        step.prepare_cached("UPDATE entries SET due_ms = due_ms - ?1 WHERE state = 'delayed'")?.execute([back])?;
         step.prepare_cached("UPDATE slots SET expires_ms = expires_ms - ?1")?.execute([back])?;
     }
     step.prepare_cached("INSERT OR REPLACE INTO facts (name, value) VALUES ('clock', ?1)")?

@@ -9,13 +9,22 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction};
 
-use super::{errors::describe, schema};
+use super::{
+    errors::describe,
+    schema,
+    steps::{Answer, Steps},
+};
 use crate::{durable, queue::error::QueueError};
 
-/// How long a step waits for the steps of other processes.
+/// How long a step waits for the steps of other processes, and how often it looks whether they have ended.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+const BUSY_LOOK: Duration = Duration::from_millis(1);
+
+/// A process that writes without end lets others in for a moment, in which each that waits looks at least once.
+const TURN: Duration = Duration::from_millis(50);
+const BETWEEN_TURNS: Duration = Duration::from_millis(3);
 
 /// How long opening waits for other processes that open the same new file.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,6 +35,36 @@ pub(super) struct Store {
     location: String,
     path: PathBuf,
     open: RwLock<Arc<Connections>>,
+    steps: Steps,
+}
+
+/// Runs the steps that wait. If it is dropped before, they are not run.
+#[derive(Debug)]
+pub(super) struct Lead {
+    store: Arc<Store>,
+    is_done: bool,
+}
+
+impl Lead {
+    pub(super) fn run(mut self) {
+        let mut began = Instant::now();
+        while self.store.steps.go_on() {
+            self.store.write_waiting();
+            if began.elapsed() >= TURN {
+                thread::sleep(BETWEEN_TURNS);
+                began = Instant::now();
+            }
+        }
+        self.is_done = true;
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        if !self.is_done {
+            self.store.steps.give_up();
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -46,7 +85,7 @@ impl Store {
             return Err(QueueError::Unusable { location, problem: "it is a directory".to_owned(), source: None });
         }
         let open = RwLock::new(Arc::new(Connections::open(&path, &location)?));
-        Ok(Self { location, path, open })
+        Ok(Self { location, path, open, steps: Steps::default() })
     }
 
     /// The path as it was given.
@@ -54,18 +93,26 @@ impl Store {
         &self.location
     }
 
-    /// Runs a step in a transaction of its own; an error undoes all of it.
-    pub(super) fn write<T>(&self, step: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>) -> Result<T, QueueError> {
-        let connections = self.connections()?;
-        // A panic in a step has undone its transaction: the connection is as good as before.
-        let mut connection = connections.writer.lock().unwrap_or_else(PoisonError::into_inner);
-        let run = || {
-            let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-            let result = step(&transaction)?;
-            transaction.commit()?;
-            Ok(result)
-        };
-        run().map_err(|error| self.failed(error))
+    /// Adds a step to those that wait. Whoever gets a [`Lead`] with the answer's place has to run it, on a thread that may block.
+    #[must_use]
+    pub(super) fn add<T, F>(self: &Arc<Self>, step: F) -> (Answer<T>, Option<Lead>)
+    where
+        T: Send + 'static,
+        F: Fn(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    {
+        let (answer, leads) = self.steps.add(step);
+        (answer, leads.then(|| Lead { store: Arc::clone(self), is_done: false }))
+    }
+
+    /// Runs steps that wait, as many as share a transaction.
+    fn write_waiting(&self) {
+        match self.connections() {
+            Ok(connections) => {
+                let mut connection = connections.writer.lock().unwrap_or_else(PoisonError::into_inner);
+                self.steps.run(&mut connection, |error| self.failed(error));
+            }
+            Err(error) => self.steps.fail(&error),
+        }
     }
 
     /// Looks at one consistent state.
@@ -97,6 +144,12 @@ impl Store {
     #[cfg(test)]
     pub(super) fn with_writer<T>(&self, set: impl FnOnce(&Connection) -> T) -> T {
         set(&self.connections().unwrap().writer.lock().unwrap())
+    }
+
+    /// Whether no step waits and none is run.
+    #[cfg(test)]
+    pub(super) fn nobody_writes(&self) -> bool {
+        !self.steps.are_led()
     }
 
     /// The connections to the file that lies at the path now. SQLite goes on writing into a file that was moved away or
@@ -198,11 +251,18 @@ fn create_private(path: &Path) -> io::Result<()> {
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
     // One connection is never used by two threads at once: it is behind a mutex of ours.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.busy_timeout(BUSY_TIMEOUT)?;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_handler(Some(wait_while_busy))?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.set_prepared_statement_cache_capacity(64);
     Ok(connection)
+}
+
+/// Called while others hold the lock, with how often it was called before; whether to look again. SQLite's own way of waiting
+/// looks ever less often, and does not find the moment in which another process lets it in.
+fn wait_while_busy(looks: i32) -> bool {
+    thread::sleep(BUSY_LOOK);
+    u128::try_from(looks).is_ok_and(|looks| looks * BUSY_LOOK.as_millis() < BUSY_TIMEOUT.as_millis())
 }
 
 /// SQLite does not wait when two connections change the journal mode of a new file at once: it fails one of them.

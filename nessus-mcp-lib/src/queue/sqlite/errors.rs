@@ -2,7 +2,7 @@
 
 use rusqlite::ErrorCode;
 
-use crate::queue::error::QueueError;
+use crate::queue::error::{BoxError, QueueError};
 
 /// The queue error for what SQLite reports.
 pub(super) fn describe(location: &str, error: rusqlite::Error) -> QueueError {
@@ -42,5 +42,34 @@ pub(super) fn describe(location: &str, error: rusqlite::Error) -> QueueError {
         QueueError::Unusable { location, problem, source }
     } else {
         QueueError::Unavailable { location, problem, source }
+    }
+}
+
+/// The same error once more, for another step that failed with it; of its source, the text.
+pub(super) fn again(error: &QueueError) -> QueueError {
+    let text = |source: &Option<BoxError>| source.as_ref().map(|source| source.to_string().into());
+    match error {
+        QueueError::Unusable { location, problem, source } => {
+            QueueError::Unusable { location: location.clone(), problem: problem.clone(), source: text(source) }
+        }
+        QueueError::Unavailable { location, problem, source } => {
+            QueueError::Unavailable { location: location.clone(), problem: problem.clone(), source: text(source) }
+        }
+        QueueError::StorageFull { location, source } => {
+            QueueError::StorageFull { location: location.clone(), source: text(source) }
+        }
+        QueueError::Damaged { location, source } => {
+            QueueError::Damaged { location: location.clone(), source: text(source) }
+        }
+        QueueError::NewerSchema { location, found, supported } => {
+            QueueError::NewerSchema { location: location.clone(), found: *found, supported: *supported }
+        }
+        QueueError::Internal { location, problem, source } => {
+            QueueError::Internal { location: location.clone(), problem: problem.clone(), source: text(source) }
+        }
+        // Of what an open queue cannot have, the message.
+        QueueError::InvalidUrl { url, .. } | QueueError::UnsupportedBackend { url, .. } => {
+            QueueError::Internal { location: url.clone(), problem: error.to_string(), source: None }
+        }
     }
 }

@@ -1,8 +1,8 @@
 //! The embedded queue: one SQLite file, shared by any number of processes of one machine.
 //!
-//! The file is in WAL mode with `synchronous=FULL`, so a confirmed step survives power loss, and every step is one
-//! `BEGIN IMMEDIATE` transaction, so steps of several processes follow each other. The file needs a local disk: WAL
-//! does not work across machines.
+//! The file is in WAL mode with `synchronous=FULL`, so a confirmed step survives power loss. Transactions are `BEGIN IMMEDIATE`,
+//! so those of several processes follow each other. Steps that wait at the same time share a transaction, in which each
+//! happens as a whole or not at all. The file needs a local disk: WAL does not work across machines.
 //!
 //! Steps run on a blocking thread and to their end: a future that is dropped midway leaves a whole step or none.
 //! Processes do not signal each other; [`wait_for_work`](Queue::wait_for_work) looks every 250 ms, and is woken at
@@ -10,17 +10,20 @@
 
 mod charges;
 mod circuits;
+mod claims;
 mod clock;
 mod connection;
 mod errors;
 mod schema;
 mod shared;
 mod statements;
+mod steps;
 #[cfg(test)]
 mod tests;
 
 use std::{
     fmt,
+    ops::ControlFlow,
     path::Path,
     pin::pin,
     sync::Arc,
@@ -31,10 +34,7 @@ use async_trait::async_trait;
 use rusqlite::Transaction;
 use tokio::sync::Notify;
 
-use self::{
-    connection::Store,
-    statements::{End, Which},
-};
+use self::{claims::Which, connection::Store, statements::End};
 use super::{
     binding::Binding,
     body::TaskBody,
@@ -44,7 +44,7 @@ use super::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
-    error::QueueError,
+    error::{BoxError, QueueError},
     interface::Queue,
 };
 use crate::{
@@ -85,19 +85,22 @@ impl SqliteQueue {
         Ok(Self { store: Arc::new(Store::open(path)?), clock, work: Notify::new() })
     }
 
-    /// One step that changes something.
+    /// One step that changes something. It may be run more than once, but only what it does the last time stays.
     async fn write<T, F>(&self, step: F) -> Result<T, QueueError>
     where
         T: Send + 'static,
-        F: FnOnce(&Transaction<'_>, Timestamp) -> rusqlite::Result<T> + Send + 'static,
+        F: Fn(&Transaction<'_>, Timestamp) -> rusqlite::Result<T> + Send + 'static,
     {
         let clock = Arc::clone(&self.clock);
-        let run = move |transaction: &Transaction<'_>| {
+        let (answer, lead) = self.store.add(move |transaction| {
             let now = clock.now();
             clock::follow(transaction, now)?;
             step(transaction, now)
-        };
-        self.on_blocking_thread(move |store| store.write(run)).await
+        });
+        if let Some(lead) = lead {
+            tokio::task::spawn_blocking(|| lead.run());
+        }
+        answer.await.unwrap_or_else(|error| Err(self.did_not_end(error)))
     }
 
     /// One look at a consistent state, which waits for no writer.
@@ -126,8 +129,13 @@ impl SqliteQueue {
         worker: &WorkerId,
         lease: Duration,
     ) -> Result<Option<Claim>, QueueError> {
-        let (pool, worker) = (pool.clone(), worker.clone());
-        self.write(move |step, now| statements::claim(step, now, &pool, &worker, now.plus(lease), which)).await
+        loop {
+            let (pool, worker, which) = (pool.clone(), worker.clone(), which.clone());
+            let step = self.write(move |step, now| claims::claim(step, now, &pool, &worker, now.plus(lease), &which));
+            if let ControlFlow::Break(claim) = step.await? {
+                return Ok(claim);
+            }
+        }
     }
 
     async fn on_blocking_thread<T, F>(&self, call: F) -> Result<T, QueueError>
@@ -139,11 +147,15 @@ impl SqliteQueue {
         let span = tracing::Span::current();
         match tokio::task::spawn_blocking(move || span.in_scope(|| call(&store))).await {
             Ok(result) => result,
-            Err(error) => Err(QueueError::Internal {
-                location: self.store.location().to_owned(),
-                problem: "the step did not end".to_owned(),
-                source: Some(error.into()),
-            }),
+            Err(error) => Err(self.did_not_end(error)),
+        }
+    }
+
+    fn did_not_end(&self, error: impl Into<BoxError>) -> QueueError {
+        QueueError::Internal {
+            location: self.store.location().to_owned(),
+            problem: "the step did not end".to_owned(),
+            source: Some(error.into()),
         }
     }
 }
@@ -206,9 +218,9 @@ impl Queue for SqliteQueue {
         pool: &PoolName,
         worker: &WorkerId,
         lease: Duration,
-        _passed_over: &[InstanceId],
+        passed_over: &[InstanceId],
     ) -> Result<Option<Claim>, QueueError> {
-        self.claim_of(Which::All, pool, worker, lease).await
+        self.claim_of(Which::AllBut(passed_over.to_vec()), pool, worker, lease).await
     }
 
     async fn claim_started(
@@ -229,7 +241,7 @@ impl Queue for SqliteQueue {
             });
         }
         let lease = lease.clone();
-        self.write(move |step, now| statements::raise_fencing_token(step, now, lease, above)).await
+        self.write(move |step, now| statements::raise_fencing_token(step, now, &lease, above)).await
     }
 
     async fn renew(&self, leases: &[Lease], lease: Duration) -> Result<Vec<RenewOutcome>, QueueError> {
@@ -250,7 +262,7 @@ impl Queue for SqliteQueue {
     async fn settle(&self, lease: &Lease, settlement: Settlement) -> Result<SettleOutcome, QueueError> {
         let lease = lease.clone();
         let made_ready = matches!(settlement, Settlement::Release { .. });
-        let outcome = self.write(move |step, now| statements::settle(step, now, &lease, settlement)).await?;
+        let outcome = self.write(move |step, now| statements::settle(step, now, &lease, &settlement)).await?;
         if made_ready && outcome == SettleOutcome::Settled {
             self.work.notify_waiters();
         }
@@ -272,8 +284,15 @@ impl Queue for SqliteQueue {
     }
 
     async fn purge_dead(&self, pool: &PoolName, before: Timestamp) -> Result<u64, QueueError> {
-        let pool = pool.clone();
-        self.write(move |step, _| statements::purge_dead(step, &pool, before)).await
+        let mut purged = 0;
+        loop {
+            let pool = pool.clone();
+            let removed = self.write(move |step, _| statements::purge_dead(step, &pool, before)).await?;
+            purged += removed;
+            if removed < u64::from(statements::PURGED_PER_STEP) {
+                return Ok(purged);
+            }
+        }
     }
 
     async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError> {
@@ -382,7 +401,7 @@ impl Queue for SqliteQueue {
         notice: &CircuitNotice,
     ) -> Result<PostedNotice, QueueError> {
         let (pool, instance, notice) = (pool.clone(), instance.clone(), notice.clone());
-        self.write(move |step, now| circuits::post(step, now, &pool, &instance, notice)).await
+        self.write(move |step, now| circuits::post(step, now, &pool, &instance, &notice)).await
     }
 
     async fn circuit_notices(
@@ -425,7 +444,7 @@ impl Queue for SqliteQueue {
             let mut told = pin!(self.work.notified());
             told.as_mut().enable();
             let pools = pools.to_vec();
-            let found = self.read(move |view, now| statements::any_claimable(view, now, &pools)).await;
+            let found = self.read(move |view, now| claims::any_claimable(view, now, &pools)).await;
             let rest = deadline.saturating_duration_since(tokio::time::Instant::now());
             if matches!(found, Ok(true)) || rest.is_zero() {
                 return;

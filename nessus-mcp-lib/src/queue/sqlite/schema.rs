@@ -8,10 +8,11 @@ use crate::queue::error::QueueError;
 /// The version this program writes. Version matrix: 1 is the first; 2 adds the circuits of scanners; 3 the losses of
 /// workers; 4 what is known of the queue as a whole; 5 keeps of circuits only what processes act on, and what each shows;
 /// 6 adds the hosts that count against a day. A process of version 5 that has the file open goes on, and charges nothing.
-pub(super) const VERSION: i64 = 6;
+/// 7 adds what keeps a long queue quick. A process of version 6 goes on and keeps it right, but its claims pass over nothing.
+pub(super) const VERSION: i64 = 7;
 
 /// What each older version lacks: the statement at index 0 makes version 2 of version 1.
-pub(super) const MIGRATIONS: [&str; 5] = [CIRCUITS, LOSSES, FACTS, NOTICES, HOSTS];
+pub(super) const MIGRATIONS: [&str; 6] = [CIRCUITS, LOSSES, FACTS, NOTICES, HOSTS, LONG_QUEUES];
 
 /// `losses` counts the claims in a row of which nothing was heard any more, the one that stands included. The index is of
 /// those that are more than [`LOSSES_ALLOWED`](crate::queue::LOSSES_ALLOWED).
@@ -85,6 +86,59 @@ CREATE TABLE host_days (
     expires_ms INTEGER NOT NULL,
     PRIMARY KEY (scope, day)
 ) STRICT, WITHOUT ROWID;
+";
+
+/// `instance` is the scanner that the body names, as [`TaskBody::pinned_instance`](crate::queue::TaskBody::pinned_instance)
+/// reads it.
+///
+/// `counts` has how many entries a pool has in a state; of the ready ones in each bucket of 1024 places, so that a position is
+/// known from one row for a thousand entries and from those of one bucket. Triggers keep it, so every program that writes the
+/// file keeps it right. A row that counts nothing goes away.
+const LONG_QUEUES: &str = "
+ALTER TABLE entries ADD COLUMN instance TEXT AS (
+    CASE WHEN json_valid(body) THEN
+        CASE json_type(body, '$.scanner_instance_id') WHEN 'text' THEN json_extract(body, '$.scanner_instance_id') END
+    END
+) VIRTUAL;
+CREATE INDEX entries_by_instance ON entries (pool, instance, place) WHERE state = 'ready';
+
+CREATE TABLE counts (
+    pool   TEXT    NOT NULL,
+    state  TEXT    NOT NULL,
+    bucket INTEGER NOT NULL,
+    n      INTEGER NOT NULL,
+    PRIMARY KEY (pool, state, bucket)
+) STRICT, WITHOUT ROWID;
+INSERT INTO counts SELECT pool, state, IIF(state = 'ready', place >> 10, 0), COUNT(*) FROM entries GROUP BY 1, 2, 3;
+INSERT INTO counts SELECT pool, 'dead', 0, COUNT(*) FROM dead GROUP BY pool;
+
+CREATE TRIGGER entries_added AFTER INSERT ON entries BEGIN
+    INSERT INTO counts VALUES (NEW.pool, NEW.state, IIF(NEW.state = 'ready', NEW.place >> 10, 0), 1)
+        ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER entries_removed AFTER DELETE ON entries BEGIN
+    UPDATE counts SET n = n - 1
+        WHERE pool = OLD.pool AND state = OLD.state AND bucket = IIF(OLD.state = 'ready', OLD.place >> 10, 0);
+    DELETE FROM counts
+        WHERE pool = OLD.pool AND state = OLD.state AND bucket = IIF(OLD.state = 'ready', OLD.place >> 10, 0) AND n < 1;
+END;
+CREATE TRIGGER entries_moved AFTER UPDATE OF pool, state, place ON entries BEGIN
+    INSERT INTO counts VALUES (NEW.pool, NEW.state, IIF(NEW.state = 'ready', NEW.place >> 10, 0), 1)
+        ON CONFLICT DO UPDATE SET n = n + 1;
+    UPDATE counts SET n = n - 1
+        WHERE pool = OLD.pool AND state = OLD.state AND bucket = IIF(OLD.state = 'ready', OLD.place >> 10, 0);
+    DELETE FROM counts
+        WHERE pool = OLD.pool AND state = OLD.state AND bucket = IIF(OLD.state = 'ready', OLD.place >> 10, 0) AND n < 1;
+END;
+CREATE TRIGGER dead_added AFTER INSERT ON dead BEGIN
+    INSERT INTO counts VALUES (NEW.pool, 'dead', 0, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER dead_removed AFTER DELETE ON dead BEGIN
+    UPDATE counts SET n = n - 1 WHERE pool = OLD.pool AND state = 'dead';
+    DELETE FROM counts WHERE pool = OLD.pool AND state = 'dead' AND n < 1;
+END;
+
+CREATE INDEX host_days_by_expiry ON host_days (expires_ms);
 ";
 
 /// The tables of version 1.

@@ -2,25 +2,25 @@
 
 use std::{error::Error, str::FromStr};
 
-use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, named_params, params, types::Type};
+use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params, types::Type};
 
 use crate::{
-    ids::{FencingToken, PoolName, TaskId, WorkerId},
+    ids::{FencingToken, PoolName, TaskId},
     queue::{
         body::TaskBody,
         entry::{
-            Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
-            RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, pause_after_losses,
+            DeadLetter, DeadReason, EnqueueOutcome, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
+            RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement,
         },
     },
     time::Timestamp,
 };
 
-/// How many expired leases and due entries one claim moves: it stays short however many there are.
-const MOVED_PER_CLAIM: u32 = 100;
+/// How many dead letters one step of a purge removes.
+pub(super) const PURGED_PER_STEP: u32 = 1000;
 
 /// The place above which the tasks stand that have not started. Those that have are all before it.
-const FIRST_PLACE: i64 = -(1 << 40);
+pub(super) const FIRST_PLACE: i64 = -(1 << 40);
 
 /// Where in the queue an entry goes; stored with those that wait for their time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +38,7 @@ impl End {
         if started { Self::Started } else { otherwise }
     }
 
-    const fn read(stored: i64) -> Self {
+    pub(super) const fn read(stored: i64) -> Self {
         match stored {
             0 => Self::Back,
             1 => Self::Front,
@@ -47,24 +47,17 @@ impl End {
     }
 }
 
-/// Which tasks a claim may take.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Which {
-    All,
-    Started,
-}
-
 /// A row's id and what a step must know of it.
-struct Held {
-    id: i64,
-    body: String,
-    deliveries: u32,
-    losses: u32,
+pub(super) struct Held {
+    pub(super) id: i64,
+    pub(super) body: String,
+    pub(super) deliveries: u32,
+    pub(super) losses: u32,
 }
 
 impl Held {
     /// The columns of a row that begin at `first`: id, body, deliveries, losses.
-    fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
+    pub(super) fn read(row: &Row<'_>, first: usize) -> rusqlite::Result<Self> {
         let (id, body) = (row.get(first)?, lossy(row, first + 1)?);
         Ok(Self { id, body, deliveries: row.get(first + 2)?, losses: row.get(first + 3)? })
     }
@@ -83,63 +76,18 @@ pub(super) fn enqueue(
     Ok(EnqueueOutcome::Added)
 }
 
-pub(super) fn claim(
-    step: &Transaction<'_>,
-    now: Timestamp,
-    pool: &PoolName,
-    worker: &WorkerId,
-    expires: Timestamp,
-    which: Which,
-) -> rusqlite::Result<Option<Claim>> {
-    let before = claimable_before(step, pool, which)?;
-    promote(step, now, pool)?;
-    take_back(step, now, pool)?;
-    loop {
-        let next = step
-            .prepare_cached(
-                "SELECT task_id, id, body, deliveries, losses FROM entries
-                 WHERE pool = ?1 AND state = 'ready' AND place < ?2 ORDER BY place LIMIT 1",
-            )?
-            .query_row(params![pool.as_str(), before], |row| Ok((known_name(row, 0)?, Held::read(row, 1)?)))
-            .optional()?;
-        let Some((known, held)) = next else {
-            return Ok(None);
-        };
-        let Ok(body) = TaskBody::parse(held.body.as_str()) else {
-            dead_letter(step, now, pool, known.as_ref(), &held, &DeadReason::corrupted())?;
-            continue;
-        };
-        if known.is_none() && entry_state(step, pool, body.task_id())?.is_some() {
-            delete(step, held.id)?;
-            continue;
-        }
-        let fence = next_fence(step, now, pool, FencingToken(0))?;
-        step.prepare_cached(
-            "UPDATE entries SET state = 'leased', task_id = :task, worker = :worker, fence = :fence,
-                 expires_ms = :expires, losses = losses + 1 WHERE id = :id",
-        )?
-        .execute(named_params! {
-            ":task": body.task_id().as_str(), ":worker": worker.as_str(), ":fence": stored(fence),
-            ":expires": expires.as_millis(), ":id": held.id,
-        })?;
-        let lease = Lease::new(pool.clone(), body.task_id().clone(), worker.clone(), fence);
-        let claim = Claim::new(lease, body, held.deliveries.saturating_add(1));
-        return Ok(Some(claim.with_losses(held.losses)));
-    }
-}
-
 pub(super) fn raise_fencing_token(
     step: &Transaction<'_>,
     now: Timestamp,
-    lease: Lease,
+    lease: &Lease,
     above: FencingToken,
 ) -> rusqlite::Result<Option<Lease>> {
-    let Some(held) = held(step, &lease)? else {
+    let Some(held) = held(step, lease)? else {
         return Ok(None);
     };
     let fence = next_fence(step, now, &lease.pool, above)?;
     step.prepare_cached("UPDATE entries SET fence = ?1 WHERE id = ?2")?.execute(params![stored(fence), held.id])?;
-    Ok(Some(Lease { fence, ..lease }))
+    Ok(Some(Lease { fence, ..lease.clone() }))
 }
 
 pub(super) fn renew(
@@ -171,14 +119,14 @@ pub(super) fn settle(
     step: &Transaction<'_>,
     now: Timestamp,
     lease: &Lease,
-    settlement: Settlement,
+    settlement: &Settlement,
 ) -> rusqlite::Result<SettleOutcome> {
     let Some(held) = held(step, lease)? else {
         return Ok(SettleOutcome::LeaseLost);
     };
-    match settlement {
+    match *settlement {
         Settlement::Ack => delete(step, held.id)?,
-        Settlement::DeadLetter(reason) => dead_letter(step, now, &lease.pool, Some(&lease.task_id), &held, &reason)?,
+        Settlement::DeadLetter(ref reason) => dead_letter(step, now, &lease.pool, Some(&lease.task_id), &held, reason)?,
         Settlement::Nack { delay, started } => {
             step.prepare_cached("UPDATE entries SET deliveries = deliveries + 1, losses = 0 WHERE id = ?1")?
                 .execute([held.id])?;
@@ -195,26 +143,6 @@ pub(super) fn settle(
         }
     }
     Ok(SettleOutcome::Settled)
-}
-
-/// Makes the tasks of expired leases ready again, as started ones: nobody has said how far their workers came.
-fn take_back(step: &Transaction<'_>, now: Timestamp, pool: &PoolName) -> rusqlite::Result<()> {
-    let expired = rows(
-        step.prepare_cached(
-            "SELECT id, losses FROM entries
-             WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2 ORDER BY expires_ms, id LIMIT ?3",
-        )?,
-        params![pool.as_str(), now.as_millis(), MOVED_PER_CLAIM],
-        |row| Ok((row.get::<_, i64>(0)?, row.get(1)?)),
-    )?;
-    // Each goes before the last, so the one that waited longest goes in last.
-    for (id, losses) in expired.iter().rev() {
-        match pause_after_losses(*losses) {
-            None => make_ready(step, pool, *id, End::Started)?,
-            Some(pause) => delay_until(step, *id, now.plus(pause), End::Started)?,
-        }
-    }
-    Ok(())
 }
 
 pub(super) fn note_progress(step: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<()> {
@@ -264,10 +192,14 @@ pub(super) fn retry_dead(
     Ok(RetryDeadOutcome::Requeued)
 }
 
+/// Removes the oldest letters of those that failed before a moment, [`PURGED_PER_STEP`] at most; returns how many.
 pub(super) fn purge_dead(step: &Transaction<'_>, pool: &PoolName, before: Timestamp) -> rusqlite::Result<u64> {
     let removed = step
-        .prepare_cached("DELETE FROM dead WHERE pool = ?1 AND failed_at_ms < ?2")?
-        .execute(params![pool.as_str(), before.as_millis()])?;
+        .prepare_cached(
+            "DELETE FROM dead
+             WHERE id IN (SELECT id FROM dead WHERE pool = ?1 AND failed_at_ms < ?2 ORDER BY failed_at_ms LIMIT ?3)",
+        )?
+        .execute(params![pool.as_str(), before.as_millis(), PURGED_PER_STEP])?;
     Ok(removed as u64)
 }
 
@@ -292,22 +224,28 @@ pub(super) fn dead_letters(
 }
 
 pub(super) fn stats(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<QueueStats> {
-    let stats = view
-        .prepare_cached(
-            "SELECT (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'ready'),
-                    (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'delayed'),
-                    (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'leased'),
-                    (SELECT COUNT(*) FROM dead WHERE pool = ?1)",
-        )?
-        .query_row([pool.as_str()], |row| {
-            Ok(QueueStats::new(count(row, 0)?, count(row, 1)?, count(row, 2)?, count(row, 3)?))
-        })?;
-    Ok(stats.with_paused(paused(view, pool)?))
+    let mut stats = QueueStats::default().with_paused(paused(view, pool)?);
+    let mut counts = view.prepare_cached("SELECT state, SUM(n) FROM counts WHERE pool = ?1 GROUP BY state")?;
+    let mut rows = counts.query([pool.as_str()])?;
+    while let Some(row) = rows.next()? {
+        let of_state = match row.get_ref(0)?.as_str()? {
+            "ready" => &mut stats.ready,
+            "delayed" => &mut stats.delayed,
+            "leased" => &mut stats.leased,
+            _ => &mut stats.dead,
+        };
+        *of_state = count(row, 1)?;
+    }
+    Ok(stats)
 }
 
+/// Counts only those that are in the task's own bucket.
 pub(super) fn position(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<Option<u64>> {
     view.prepare_cached(
-        "SELECT (SELECT COUNT(*) FROM entries WHERE pool = ?1 AND state = 'ready' AND place <= this.place)
+        "SELECT COALESCE((SELECT SUM(n) FROM counts
+                          WHERE pool = ?1 AND state = 'ready' AND bucket < (this.place >> 10)), 0)
+              + (SELECT COUNT(*) FROM entries
+                 WHERE pool = ?1 AND state = 'ready' AND place BETWEEN ((this.place >> 10) << 10) AND this.place)
          FROM entries AS this WHERE this.pool = ?1 AND this.task_id = ?2 AND this.state = 'ready'",
     )?
     .query_row([pool.as_str(), task.as_str()], |row| count(row, 0))
@@ -345,54 +283,13 @@ pub(super) fn leases(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Resul
     )
 }
 
-/// Whether a claim from one of the pools would find something; from a paused one, perhaps, where something becomes due.
-pub(super) fn any_claimable(view: &Transaction<'_>, now: Timestamp, pools: &[PoolName]) -> rusqlite::Result<bool> {
-    let mut statement = view.prepare_cached(
-        "SELECT EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'ready' AND place < ?3)
-             OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'delayed' AND due_ms <= ?2)
-             OR EXISTS (SELECT 1 FROM entries WHERE pool = ?1 AND state = 'leased' AND expires_ms <= ?2)",
-    )?;
-    for pool in pools {
-        let before = claimable_before(view, pool, Which::All)?;
-        if statement.query_row(params![pool.as_str(), now.as_millis(), before], |row| row.get(0))? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
-}
-
-/// Puts the due entries where they belong.
-fn promote(step: &Transaction<'_>, now: Timestamp, pool: &PoolName) -> rusqlite::Result<()> {
-    let due = rows(
-        step.prepare_cached(
-            "SELECT id, at_front FROM entries
-             WHERE pool = ?1 AND state = 'delayed' AND due_ms <= ?2 ORDER BY due_ms, id LIMIT ?3",
-        )?,
-        params![pool.as_str(), now.as_millis(), MOVED_PER_CLAIM],
-        |row| Ok((row.get::<_, i64>(0)?, End::read(row.get(1)?))),
-    )?;
-    for (id, end) in due.iter().filter(|(_, end)| *end == End::Back) {
-        make_ready(step, pool, *id, *end)?;
-    }
-    for (id, end) in due.iter().rev().filter(|(_, end)| *end != End::Back) {
-        make_ready(step, pool, *id, *end)?;
-    }
-    Ok(())
-}
-
-/// The place before which a claim may take what is ready.
-fn claimable_before(view: &Transaction<'_>, pool: &PoolName, which: Which) -> rusqlite::Result<i64> {
-    let started_only = which == Which::Started || paused(view, pool)?.is_some();
-    Ok(if started_only { FIRST_PLACE } else { i64::MAX })
-}
-
 fn add(step: &Transaction<'_>, pool: &PoolName, body: &TaskBody, end: End) -> rusqlite::Result<()> {
     step.prepare_cached("INSERT INTO entries (pool, task_id, body, state, place) VALUES (?1, ?2, ?3, 'ready', ?4)")?
         .execute(params![pool.as_str(), body.task_id().as_str(), body.as_str(), place_at(step, pool, end)?])?;
     Ok(())
 }
 
-fn make_ready(step: &Transaction<'_>, pool: &PoolName, id: i64, end: End) -> rusqlite::Result<()> {
+pub(super) fn make_ready(step: &Transaction<'_>, pool: &PoolName, id: i64, end: End) -> rusqlite::Result<()> {
     step.prepare_cached(
         "UPDATE entries SET state = 'ready', place = ?1, due_ms = NULL, at_front = 0,
              worker = NULL, fence = NULL, expires_ms = NULL WHERE id = ?2",
@@ -401,7 +298,7 @@ fn make_ready(step: &Transaction<'_>, pool: &PoolName, id: i64, end: End) -> rus
     Ok(())
 }
 
-fn delay_until(step: &Transaction<'_>, id: i64, due: Timestamp, end: End) -> rusqlite::Result<()> {
+pub(super) fn delay_until(step: &Transaction<'_>, id: i64, due: Timestamp, end: End) -> rusqlite::Result<()> {
     step.prepare_cached(
         "UPDATE entries SET state = 'delayed', due_ms = ?1, at_front = ?2,
              worker = NULL, fence = NULL, expires_ms = NULL WHERE id = ?3",
@@ -425,7 +322,7 @@ fn place_at(step: &Transaction<'_>, pool: &PoolName, end: End) -> rusqlite::Resu
     step.prepare_cached(statement)?.query_row(params![pool.as_str(), FIRST_PLACE], |row| row.get(0))
 }
 
-fn dead_letter(
+pub(super) fn dead_letter(
     step: &Transaction<'_>,
     now: Timestamp,
     pool: &PoolName,
@@ -466,7 +363,7 @@ fn write_letter(step: &Transaction<'_>, pool: &PoolName, letter: &DeadLetter) ->
     Ok(())
 }
 
-fn delete(step: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
+pub(super) fn delete(step: &Transaction<'_>, id: i64) -> rusqlite::Result<()> {
     step.prepare_cached("DELETE FROM entries WHERE id = ?1")?.execute([id])?;
     Ok(())
 }
@@ -482,7 +379,11 @@ fn held(step: &Transaction<'_>, lease: &Lease) -> rusqlite::Result<Option<Held>>
     .optional()
 }
 
-fn entry_state(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqlite::Result<Option<EntryState>> {
+pub(super) fn entry_state(
+    view: &Transaction<'_>,
+    pool: &PoolName,
+    task: &TaskId,
+) -> rusqlite::Result<Option<EntryState>> {
     view.prepare_cached("SELECT state FROM entries WHERE pool = ?1 AND task_id = ?2")?
         .query_row([pool.as_str(), task.as_str()], |row| {
             Ok(match row.get_ref(0)?.as_str()? {
@@ -494,7 +395,7 @@ fn entry_state(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -> rusqli
         .optional()
 }
 
-fn paused(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Option<String>> {
+pub(super) fn paused(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Option<String>> {
     view.prepare_cached("SELECT paused FROM pools WHERE pool = ?1")?
         .query_row([pool.as_str()], |row| row.get(0))
         .optional()
@@ -503,7 +404,7 @@ fn paused(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Option<St
 
 /// Larger than any fence of the pool, than `above`, and than any that was given before a loss of data, which the
 /// clock's microseconds stand for.
-fn next_fence(
+pub(super) fn next_fence(
     step: &Transaction<'_>,
     now: Timestamp,
     pool: &PoolName,
@@ -517,7 +418,7 @@ fn next_fence(
     .query_row(params![pool.as_str(), least], |row| count(row, 0).map(FencingToken))
 }
 
-fn stored(fence: FencingToken) -> i64 {
+pub(super) fn stored(fence: FencingToken) -> i64 {
     i64::try_from(fence.0).unwrap_or(i64::MAX)
 }
 
@@ -542,7 +443,7 @@ where
 }
 
 /// A column that holds a task's name or nothing.
-fn known_name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TaskId>> {
+pub(super) fn known_name(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<TaskId>> {
     Ok(row.get_ref(column)?.as_str_or_null()?.and_then(|text| TaskId::new(text).ok()))
 }
 

@@ -1,3 +1,6 @@
+mod long_queues;
+mod shared_steps;
+
 use std::{fs, process::Command};
 
 use rusqlite::Connection;
@@ -130,7 +133,7 @@ async fn what_was_confirmed_is_there_after_opening_again() {
 async fn a_future_that_is_dropped_midway_leaves_a_whole_step() {
     let directory = directory();
     let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
-    let (started, has_started) = tokio::sync::oneshot::channel();
+    let (started, mut has_started) = tokio::sync::mpsc::unbounded_channel();
     let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
     let step = queue.write(move |step, _| {
         statements::enqueue(step, &pool(), &body(1), statements::End::Back)?;
@@ -140,7 +143,7 @@ async fn a_future_that_is_dropped_midway_leaves_a_whole_step() {
     });
     tokio::select! {
         _ = step => panic!("the step is held"),
-        started = has_started => started.unwrap(),
+        started = has_started.recv() => started.unwrap(),
     }
     // The future is gone. Another step waits for the one that still runs.
     go_on.send(()).unwrap();
@@ -220,9 +223,9 @@ fn what_cannot_be_a_queue_is_refused_with_its_path() {
         (directory.path().to_owned(), "queue_unusable", "it is a directory"),
         (database("other.db", "CREATE TABLE customers (id)"), "queue_unusable", "another program"),
         (
-            database("newer.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (7)"),
+            database("newer.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (9)"),
             "queue_schema_newer",
-            "version 7",
+            "version 9",
         ),
         (
             database("zero.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (0)"),

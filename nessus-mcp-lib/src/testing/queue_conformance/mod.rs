@@ -18,6 +18,7 @@ mod circuits;
 mod dead_letters;
 mod entries;
 mod leases;
+mod passed_over;
 mod shared;
 mod started;
 
@@ -25,7 +26,9 @@ use std::{future::Future, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 
-pub use self::{charges::*, circuits::*, dead_letters::*, entries::*, leases::*, shared::*, started::*};
+pub use self::{
+    charges::*, circuits::*, dead_letters::*, entries::*, leases::*, passed_over::*, shared::*, started::*,
+};
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
     queue::{Claim, EnqueueOutcome, Queue, TaskBody},
@@ -100,6 +103,12 @@ macro_rules! queue_conformance_tests {
             only_started_tasks_are_claimed_as_such
             a_pause_does_not_hold_back_started_tasks
             an_expired_lease_counts_as_started
+            what_is_passed_over_keeps_its_place
+            started_tasks_are_not_passed_over
+            what_comes_back_is_passed_over
+            bodies_that_name_no_scanner_are_not_passed_over
+            many_tasks_are_passed_over
+            a_worker_hears_of_what_it_passed_over
             dead_letters_say_why
             dead_letters_come_newest_first_in_parts
             a_dead_letter_is_retried_once

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, time::SystemTime};
 use super::*;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const WAITING: usize = 40;
+const WAITING: u32 = 50;
 
 impl Fixture {
     /// Gives all slots of a scanner to scans that nobody here knows.
@@ -16,6 +16,20 @@ impl Fixture {
             self.service.queue().acquire_slot(&pool(), instance, stranger, slots, 600 * MINUTE).await.unwrap();
         }
         strangers
+    }
+
+    /// Lets the queue's file remember each claim.
+    fn remember_claims(&self) -> rusqlite::Connection {
+        let queue = rusqlite::Connection::open(self.directory.path().join("queue.db")).unwrap();
+        queue.busy_timeout(MINUTE).unwrap();
+        queue
+            .execute_batch(
+                "CREATE TABLE claims (task_id TEXT);
+                 CREATE TRIGGER claimed AFTER UPDATE OF state ON entries WHEN NEW.state = 'leased'
+                     BEGIN INSERT INTO claims VALUES (NEW.task_id); END;",
+            )
+            .unwrap();
+        queue
     }
 
     /// When each file below `tasks` was written.
@@ -40,21 +54,25 @@ async fn tasks_that_wait_for_a_full_scanner_write_nothing_and_hold_nobody_up() {
         request.instance = Some(instance.to_string());
         pinned.push(f.service.submit(request).await.unwrap().task_id);
     }
-    let before = f.written();
+    let (before, file) = (f.written(), f.remember_claims());
+    let claims = || file.query_row("SELECT COUNT(*) FROM claims", [], |row| row.get::<_, u32>(0)).unwrap();
     let worker = f.start();
     tokio::time::sleep(60 * MINUTE).await;
-    assert_eq!(f.written(), before);
+    assert_eq!((f.written(), claims()), (before, 0));
+    assert_eq!(f.service.status(&pinned[9]).await.unwrap().queue_position, Some(10), "each keeps its place");
 
     let free = f.submit().await;
     assert_eq!(f.ended(&free).await.status, TaskStatus::Completed, "it stands behind {WAITING} that wait");
-    assert_eq!(busy.creates(), 0);
+    assert_eq!((busy.creates(), claims()), (0, 1));
     for stranger in &strangers {
         f.service.queue().release_slot(&pool(), &instance, stranger).await.unwrap();
     }
     for task_id in &pinned {
         assert_eq!(f.ended(task_id).await.status, TaskStatus::Completed);
     }
-    assert_eq!((busy.creates(), busy.launches()), (WAITING as u64, WAITING as u64));
+    assert_eq!((busy.creates(), busy.launches()), (u64::from(WAITING), u64::from(WAITING)));
+    // A worker may claim one more before the one before it has its slot.
+    assert!(claims() <= 1 + 5 * WAITING, "{}", claims());
     worker.stop().await;
 }
 
