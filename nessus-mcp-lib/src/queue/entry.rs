@@ -246,6 +246,22 @@ pub enum EntryState {
     Dead,
 }
 
+/// What decides when a task of a pool begins, seen together.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outlook {
+    /// The place of the task, 1 for the next; `None` when it is not ready.
+    pub position: Option<u64>,
+    /// Where its entry is; `None` when the queue does not know it.
+    pub state: Option<EntryState>,
+    /// How many workers in a row were lost with it, if they are more than [`LOSSES_ALLOWED`].
+    pub losses: Option<u32>,
+    /// Why the pool is paused; `None` when it is not.
+    pub paused: Option<String>,
+    /// The slots in use of all scanners that were named.
+    pub slots_in_use: u64,
+}
+
 /// How full a pool's queue is.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
 #[non_exhaustive]

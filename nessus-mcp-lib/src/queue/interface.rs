@@ -10,7 +10,7 @@ use super::{
     charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
-        Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
+        Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, Outlook,
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
@@ -179,6 +179,27 @@ pub trait Queue: Send + Sync + std::fmt::Debug {
 
     /// Where the task's entry is; `None` when the queue does not know it.
     async fn state_of(&self, pool: &PoolName, task: &TaskId) -> Result<Option<EntryState>, QueueError>;
+
+    /// What decides when a task begins that waits for one of these scanners, or without a task when another would: what
+    /// [`position`](Self::position), [`state_of`](Self::state_of), [`suspects`](Self::suspects), [`stats`](Self::stats) and
+    /// [`slots_in_use`](Self::slots_in_use) say. Every question about a task that waits asks for it, so a backend that can answers at once.
+    async fn outlook<'a>(
+        &self,
+        pool: &PoolName,
+        task: Option<&'a TaskId>,
+        scanners: &[InstanceId],
+    ) -> Result<Outlook, QueueError> {
+        let mut outlook = Outlook { paused: self.stats(pool).await?.paused, ..Outlook::default() };
+        for scanner in scanners {
+            outlook.slots_in_use += self.slots_in_use(pool, scanner).await?.len() as u64;
+        }
+        let Some(task) = task else { return Ok(outlook) };
+        outlook.position = self.position(pool, task).await?;
+        outlook.state = self.state_of(pool, task).await?;
+        let suspects = self.suspects(pool).await?;
+        outlook.losses = suspects.into_iter().find_map(|(suspect, lost)| (suspect == *task).then_some(lost));
+        Ok(outlook)
+    }
 
     /// The pool's leases, the one that ends first first.
     async fn leases(&self, pool: &PoolName) -> Result<Vec<LeaseInfo>, QueueError>;

@@ -49,8 +49,8 @@ pub use self::{
     circuit::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome,
-        LOSSES_ALLOWED, Lease, LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome,
-        Settlement, SlotOutcome, pause_after_losses,
+        LOSSES_ALLOWED, Lease, LeaseInfo, Outlook, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,
+        SettleOutcome, Settlement, SlotOutcome, pause_after_losses,
     },
     error::{BoxError, QueueError},
     interface::Queue,

@@ -145,7 +145,7 @@ impl ScanService {
         let waiting_for = self.waits_for_approval(&task).or_else(closed);
         let estimated_wait_seconds = match waiting_for {
             Some(_) => None,
-            None => self.wait_at(&pool.name, pinned, stats.ready.saturating_add(1)).await,
+            None => self.wait_behind(&pool.name, pinned, stats.ready).await,
         };
         let policy = task.payload.policy_name.or(task.payload.policy);
         Ok(DryRunView {

@@ -5,8 +5,9 @@ use std::time::Duration;
 use super::{ScanService, cached::Cached};
 use crate::{
     error::chain,
-    ids::{InstanceId, PoolName},
-    task::Task,
+    ids::{InstanceId, PoolName, TaskId},
+    queue::Outlook,
+    scanner::{ScannerInstance, ScannerPool},
 };
 
 /// How many of a pool's last completed scans are looked at.
@@ -15,30 +16,45 @@ const SCANS: usize = 20;
 const KEPT: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// Seconds until the task at this place of the pool's queue is likely to begin. A task that is pinned to a scanner waits
-    /// for that one; those before it are taken to be its rivals.
-    pub(super) async fn estimated_wait(&self, task: &Task, position: u64) -> Option<u64> {
-        self.wait_at(&task.scanner_pool, task.pinned_instance_id.as_ref(), position).await
+    /// What decides when a task begins: that of this id if there is one, else one that would be pinned to this scanner or to none.
+    /// `None` when the queue does not answer.
+    pub(super) async fn outlook(
+        &self,
+        pool: &PoolName,
+        task: Option<&TaskId>,
+        pinned: Option<&InstanceId>,
+    ) -> Option<Outlook> {
+        let scanners = self.scanners.pool(pool);
+        let scanners: Vec<_> =
+            scanners.iter().flat_map(|pool| rivals(pool, pinned)).map(|(id, _)| id.clone()).collect();
+        self.queue.outlook(pool, task, &scanners).await.ok()
     }
 
     /// Seconds until what stands at this place of a pool's queue is likely to begin, from the slots of the pool, or of the one
-    /// scanner, and what the pool's last scans took; `None` when that is not known yet, or nothing is taken from the queue.
-    pub(super) async fn wait_at(&self, pool: &PoolName, pinned: Option<&InstanceId>, position: u64) -> Option<u64> {
-        let (mut capacity, mut used) = (0, 0);
-        for instance in self.scanners.pool(pool)?.enabled() {
-            if pinned.is_none_or(|pinned| *pinned == instance.instance_id) {
-                capacity += u64::from(instance.max_concurrent_scans);
-                used += self.queue.slots_in_use(pool, &instance.instance_id).await.ok()?.len() as u64;
-            }
-        }
-        if capacity == 0 || self.queue.stats(pool).await.ok()?.paused.is_some() {
+    /// scanner that it is pinned to, and what the pool's last scans took; those before it are taken to be its rivals. `None`
+    /// when that is not known yet, or nothing is taken from the queue.
+    pub(super) async fn estimated_wait(
+        &self,
+        pool: &PoolName,
+        pinned: Option<&InstanceId>,
+        outlook: &Outlook,
+        position: u64,
+    ) -> Option<u64> {
+        let capacity = rivals(&*self.scanners.pool(pool)?, pinned).map(|(_, slots)| u64::from(slots)).sum::<u64>();
+        if capacity == 0 || outlook.paused.is_some() {
             return None;
         }
-        if position <= capacity.saturating_sub(used) {
+        if position <= capacity.saturating_sub(outlook.slots_in_use) {
             return Some(0);
         }
         let typical = self.typical_duration(pool).await?;
-        Some(wait(position, capacity, used, typical).as_secs())
+        Some(wait(position, capacity, outlook.slots_in_use, typical).as_secs())
+    }
+
+    /// As [`estimated_wait`](Self::estimated_wait), for what is submitted now, behind so many.
+    pub(super) async fn wait_behind(&self, pool: &PoolName, pinned: Option<&InstanceId>, ready: u64) -> Option<u64> {
+        let outlook = self.outlook(pool, None, pinned).await?;
+        self.estimated_wait(pool, pinned, &outlook, ready.saturating_add(1)).await
     }
 
     async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
@@ -60,6 +76,12 @@ impl ScanService {
         }
         duration
     }
+}
+
+/// The scanners that may run what is pinned to this one or to none, and the slots of each.
+fn rivals<'a>(pool: &'a ScannerPool, pinned: Option<&'a InstanceId>) -> impl Iterator<Item = (&'a InstanceId, u32)> {
+    let may_run = move |one: &&ScannerInstance| pinned.is_none_or(|pinned| *pinned == one.instance_id);
+    pool.enabled().filter(may_run).map(|one| (&one.instance_id, one.max_concurrent_scans))
 }
 
 fn median(mut durations: Vec<Duration>) -> Option<Duration> {

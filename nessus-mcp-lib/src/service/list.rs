@@ -429,7 +429,7 @@ impl ScanService {
         let queue = self.queue_of(&pool).await?;
         let is_default = self.pool_of(None).is_ok_and(|default| default.name == pool.name);
         Ok(PoolStatusView {
-            estimated_wait_seconds: self.wait_at(&pool.name, None, queue.queued.saturating_add(1)).await,
+            estimated_wait_seconds: self.wait_behind(&pool.name, None, queue.queued).await,
             pool: PoolView::new(&pool, is_default, active_scans, queue.queued),
             queue,
             instances,

@@ -30,27 +30,31 @@ impl ScanService {
     pub async fn status(&self, task_id: &TaskId) -> Result<TaskView, ServiceError> {
         let (task, has_export) = self.task_with_export(task_id).await?;
         let task = self.concluded(task).await?;
-        let queue_position = match task.status {
-            // The file is the truth; a queue that does not answer only cannot tell the place.
-            TaskStatus::Queued => self.queue.position(&task.scanner_pool, task_id).await.ok().flatten(),
+        let results_available = task.status.is_terminal() && has_export;
+        // The file is the truth; a queue that does not answer only cannot tell the place.
+        let (pool, pinned) = (&task.scanner_pool, task.pinned_instance_id.as_ref());
+        let outlook = match task.status {
+            TaskStatus::Queued => self.outlook(pool, Some(task_id), pinned).await,
             _ => None,
         };
-        let results_available = task.status.is_terminal() && has_export;
-        let estimated_wait_seconds = match (task.status, queue_position) {
-            (TaskStatus::Queued, Some(position)) => self.estimated_wait(&task, position).await,
-            // One without a place has been in a worker's hands and is among the next, if the queue knows it.
-            (TaskStatus::Queued, None) => match self.queue.state_of(&task.scanner_pool, task_id).await {
-                Ok(Some(EntryState::Delayed | EntryState::Leased)) => self.estimated_wait(&task, 1).await,
+        let queue_position = outlook.as_ref().and_then(|outlook| outlook.position);
+        let estimated_wait_seconds = match &outlook {
+            Some(outlook) => match (outlook.position, outlook.state) {
+                (Some(position), _) => self.estimated_wait(pool, pinned, outlook, position).await,
+                // One without a place has been in a worker's hands and is among the next, if the queue knows it.
+                (None, Some(EntryState::Delayed | EntryState::Leased)) => {
+                    self.estimated_wait(pool, pinned, outlook, 1).await
+                }
                 _ => None,
             },
-            _ => None,
+            None => None,
         };
         // How long others take says nothing about a task that is held.
         let is_held = task.pause_request.is_some()
             || self.closed_window(&task).is_some()
             || self.approval_request(&task).is_some();
         let estimated_wait_seconds = estimated_wait_seconds.filter(|_| !is_held);
-        let waiting_for = self.waiting_for(&task).await;
+        let waiting_for = self.waiting_for(&task, outlook.as_ref()).await;
         let phase = Phase::of(&task, waiting_for.is_some());
         let place = Place { queue_position, estimated_wait_seconds, is_held: waiting_for.is_some() };
         let troubleshooting = troubleshooting::of(&task, &place, self.clock.now());

@@ -287,7 +287,7 @@ async fn what_there_is_can_be_seen() {
 async fn a_key_that_is_lost_in_a_submit_is_still_one_task() {
     use std::sync::atomic::{AtomicU32, Ordering};
 
-    use crate::queue::{Binding, EnqueueOutcome, IdempotencyEntry, IdempotencyOutcome, MockQueue};
+    use crate::queue::{Binding, EnqueueOutcome, IdempotencyEntry, IdempotencyOutcome, MockQueue, Outlook};
 
     let real = fixture().await;
     let other = real.service.submit(keyed("k")).await.unwrap().task_id;
@@ -314,7 +314,7 @@ async fn a_key_that_is_lost_in_a_submit_is_still_one_task() {
         .withf(move |_, body| *body.task_id() == enqueued)
         .times(1)
         .returning(|_, _| Ok(EnqueueOutcome::Added));
-    queue.expect_position().returning(|_, _| Ok(None));
+    queue.expect_outlook().returning(|_, _, _| Ok(Outlook::default()));
     let parts = ServiceParts::new(
         real.directory.path(),
         real.service.tasks().clone(),

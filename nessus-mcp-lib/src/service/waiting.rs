@@ -8,6 +8,7 @@ use crate::{
     error::counted,
     housekeeping,
     policy::{ApprovalState, Checked, Closed, Policy, PolicyMode, ScopeError},
+    queue::Outlook,
     targets::TargetSet,
     task::{PauseRequest, Step, Task, TaskQuery, TaskStatus},
 };
@@ -19,16 +20,16 @@ impl ScanService {
     /// Why no scan of this task can start now. A person must agree first, or somebody has paused it, or its window is closed; or something it needs is missing, paused, disabled or has an open circuit; or a
     /// scan of an earlier attempt has to be stopped first; or its last try has failed, and the next is later; or several
     /// workers in a row were lost with it. `None` for a task whose scan goes on or that has ended, and when the queue does
-    /// not answer.
-    pub(super) async fn waiting_for(&self, task: &Task) -> Option<String> {
-        self.reason_to_wait(task).await.map(|reason| shorten::text(&reason))
+    /// not answer. `outlook` is what the queue has said of it, if it was asked.
+    pub(super) async fn waiting_for(&self, task: &Task, outlook: Option<&Outlook>) -> Option<String> {
+        self.reason_to_wait(task, outlook).await.map(|reason| shorten::text(&reason))
     }
 
-    async fn reason_to_wait(&self, task: &Task) -> Option<String> {
+    async fn reason_to_wait(&self, task: &Task, outlook: Option<&Outlook>) -> Option<String> {
         if task.status.is_terminal() {
             return None;
         }
-        if let Some(lost) = self.workers_lost_with(task).await {
+        if let Some(lost) = self.workers_lost_with(task, outlook).await {
             return Some(format!(
                 "{} lost with it before getting anywhere: it is handed out again after pauses of up to 15 minutes, and its \
                  scan, if it has one, goes on",
@@ -45,13 +46,13 @@ impl ScanService {
             let (scan, attempt, id) = (&open.scan_id, open.attempt, &open.instance_id);
             format!("the scan {scan} of attempt {attempt} may still run on the scanner `{id}` and is stopped first")
         });
-        let reasons = [earlier, approval, self.kept_from_beginning(task).await];
+        let reasons = [earlier, approval, self.kept_from_beginning(task, outlook).await];
         let reasons: Vec<_> = reasons.into_iter().flatten().collect();
         if reasons.is_empty() { next_try } else { Some(reasons.join("; ")) }
     }
 
     /// What keeps a task without a scan from beginning one.
-    async fn kept_from_beginning(&self, task: &Task) -> Option<String> {
+    async fn kept_from_beginning(&self, task: &Task, outlook: Option<&Outlook>) -> Option<String> {
         if let Some(closed) = self.closed_window(task).filter(|_| task.pause_request.is_none()) {
             return Some(format!("window: {closed}"));
         }
@@ -63,7 +64,11 @@ impl ScanService {
         let Some(pool) = self.scanners.pool(name) else {
             return Some(format!("the pool `{name}` is not configured"));
         };
-        if let Some(reason) = self.queue.stats(name).await.ok()?.paused {
+        let paused = match outlook {
+            Some(outlook) => outlook.paused.clone(),
+            None => self.queue.stats(name).await.ok()?.paused,
+        };
+        if let Some(reason) = paused {
             return Some(format!("the pool `{name}` is paused: {reason}"));
         }
         let candidates: Vec<_> = match task.next_instance() {
@@ -143,7 +148,10 @@ impl ScanService {
     }
 
     /// How many workers in a row were lost with a task, if that is why it waits.
-    async fn workers_lost_with(&self, task: &Task) -> Option<u32> {
+    async fn workers_lost_with(&self, task: &Task, outlook: Option<&Outlook>) -> Option<u32> {
+        if let Some(outlook) = outlook {
+            return outlook.losses;
+        }
         let changed = task.observation.as_ref().map(|seen| seen.unchanged_since);
         if changed.is_some_and(|changed| self.clock.now().since(changed) < RECENT) {
             return None;

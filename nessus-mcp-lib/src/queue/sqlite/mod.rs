@@ -41,7 +41,7 @@ use super::{
     charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
-        Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo,
+        Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, LeaseInfo, Outlook,
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::{BoxError, QueueError},
@@ -318,6 +318,16 @@ impl Queue for SqliteQueue {
     async fn state_of(&self, pool: &PoolName, task: &TaskId) -> Result<Option<EntryState>, QueueError> {
         let (pool, task) = (pool.clone(), task.clone());
         self.read(move |view, _| statements::state_of(view, &pool, &task)).await
+    }
+
+    async fn outlook<'a>(
+        &self,
+        pool: &PoolName,
+        task: Option<&'a TaskId>,
+        scanners: &[InstanceId],
+    ) -> Result<Outlook, QueueError> {
+        let (pool, task, scanners) = (pool.clone(), task.cloned(), scanners.to_vec());
+        self.read(move |view, now| statements::outlook(view, now, &pool, task.as_ref(), &scanners)).await
     }
 
     async fn leases(&self, pool: &PoolName) -> Result<Vec<LeaseInfo>, QueueError> {

@@ -5,12 +5,12 @@ use std::{error::Error, str::FromStr};
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params, types::Type};
 
 use crate::{
-    ids::{FencingToken, PoolName, TaskId},
+    ids::{FencingToken, InstanceId, PoolName, TaskId},
     queue::{
         body::TaskBody,
         entry::{
-            DeadLetter, DeadReason, EnqueueOutcome, EntryState, Lease, LeaseInfo, QueueStats, RemoveOutcome,
-            RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement,
+            DeadLetter, DeadReason, EnqueueOutcome, EntryState, LOSSES_ALLOWED, Lease, LeaseInfo, Outlook, QueueStats,
+            RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement,
         },
     },
     time::Timestamp,
@@ -267,6 +267,31 @@ pub(super) fn state_of(view: &Transaction<'_>, pool: &PoolName, task: &TaskId) -
     view.prepare_cached("SELECT 1 FROM dead WHERE pool = ?1 AND task_id = ?2 LIMIT 1")?
         .query_row([pool.as_str(), task.as_str()], |_| Ok(EntryState::Dead))
         .optional()
+}
+
+pub(super) fn outlook(
+    view: &Transaction<'_>,
+    now: Timestamp,
+    pool: &PoolName,
+    task: Option<&TaskId>,
+    scanners: &[InstanceId],
+) -> rusqlite::Result<Outlook> {
+    let mut outlook = Outlook { paused: paused(view, pool)?, ..Outlook::default() };
+    let mut slots =
+        view.prepare_cached("SELECT COUNT(*) FROM slots WHERE pool = ?1 AND instance = ?2 AND expires_ms > ?3")?;
+    for scanner in scanners {
+        outlook.slots_in_use +=
+            slots.query_row(params![pool.as_str(), scanner.as_str(), now.as_millis()], |row| count(row, 0))?;
+    }
+    let Some(task) = task else { return Ok(outlook) };
+    outlook.position = position(view, pool, task)?;
+    outlook.state = state_of(view, pool, task)?;
+    outlook.losses = view
+        .prepare_cached("SELECT losses FROM entries WHERE pool = ?1 AND task_id = ?2")?
+        .query_row([pool.as_str(), task.as_str()], |row| row.get(0))
+        .optional()?
+        .filter(|losses| *losses > LOSSES_ALLOWED);
+    Ok(outlook)
 }
 
 pub(super) fn leases(view: &Transaction<'_>, pool: &PoolName) -> rusqlite::Result<Vec<LeaseInfo>> {
