@@ -2,7 +2,7 @@
 
 -- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first.
 local function promote()
-  local due = redis.call('ZRANGEBYSCORE', later, '-inf', exact(later_now()), 'LIMIT', 0, 50)
+  local due = redis.call('ZRANGEBYSCORE', later, '-inf', exact(later_now()), 'LIMIT', 0, 30)
   local first = {}
   local function move(id, body, where)
     if body then make_ready(id, body, where) end
@@ -27,7 +27,7 @@ end
 -- ended first is next.
 local function take_back()
   local expired = {}
-  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 50)) do
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 30)) do
     expired[#expired + 1] = { id, redis.call('HGET', inflight, id) }
     if not spend(expired[#expired][2] or '') then break end
   end

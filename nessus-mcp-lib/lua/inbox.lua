@@ -35,7 +35,7 @@ local function empty_inbox()
     if waiting[1] then redis.call('ZREM', delayed, body) else redis.call('RPOP', queue) end
     moved = moved + 1
   until moved == left or not spend(body)
-  if moved < left and ARGV[#ARGV] ~= 'ENOUGH' then return redis.status_reply('MORE ' .. moved .. ' ' .. left - moved) end
+  if moved < left and ARGV[#ARGV] ~= 'enough is moved' then return redis.status_reply('MORE ' .. moved .. ' ' .. left - moved) end
 end
 
 -- What `ids` says of tasks that do not stand in the inbox any more, nobody asks for. Nothing is stored after this: a full server

@@ -31,7 +31,7 @@ local function name_letters()
   if all_named() then return redis.call('DEL', cursor) and nil end
   redis.call('SET', cursor, of .. ' ' .. at)
   local left = redis.call('ZCARD', dead) + redis.call('ZCARD', by_task)
-  return ARGV[#ARGV] ~= 'ENOUGH' and redis.status_reply('MORE ' .. seen .. ' ' .. left) or nil
+  return ARGV[#ARGV] ~= 'enough is moved' and redis.status_reply('MORE ' .. seen .. ' ' .. left) or nil
 end
 
 -- The dead letters of a task.

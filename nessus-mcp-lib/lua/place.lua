@@ -2,13 +2,18 @@
 -- that they wait for, and then by place. All have the score 0 there, so their names order them.
 
 -- The scanner that a body waits for; '' when any will do.
+local asked, answer
 local function scanner_of(body)
-  -- Decoding every body would take long; most do not even contain the name.
-  if not string.find(body, '"scanner_instance_id"%s*:%s*"') then return '' end
-  local read, document = pcall(cjson.decode, body)
-  local scanner = read and type(document) == 'table' and document['scanner_instance_id']
-  if type(scanner) ~= 'string' or #scanner > 64 then return '' end
-  return string.match(scanner, '^[%w._-]+$') or ''
+  -- Decoding every body would take long, and twice no less; most do not even contain the name.
+  if body == asked then return answer end
+  local scanner
+  if string.find(body, '"scanner_instance_id"%s*:%s*"') then
+    local read, document = pcall(cjson.decode, body)
+    scanner = read and type(document) == 'table' and document['scanner_instance_id']
+  end
+  local is_name = type(scanner) == 'string' and #scanner <= 64 and string.find(scanner, '^[%w._-]+$')
+  asked, answer = body, is_name and scanner or ''
+  return answer
 end
 
 -- The name of an entry in `by_scanner`, and what it says.

@@ -12,7 +12,7 @@ local later_clock, by_task, cursor = KEYS[19], KEYS[20], KEYS[21]
 
 -- How much of what has piled up one script goes through, in entries and in bytes of their texts: it holds up everybody else. What is
 -- left waits for the next. Returns whether it may go on.
-local entries_left, bytes_left = 100, 100000
+local entries_left, bytes_left = 60, 60000
 local function spend(text)
   entries_left, bytes_left = entries_left - 1, bytes_left - #text
   return entries_left > 0 and bytes_left > 0

@@ -29,17 +29,20 @@
 //! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases and slots move along |
 //! | `{pool}:queue:later:clock` | string | the same for `later`, and by how many ms its time is ahead of the clock |
 //!
-//! Versions up to 1.0 had all ready entries in the inbox, delayed ones in `{pool}:queue:delayed` (a sorted set of bodies), and where a task
-//! was in `{pool}:queue:ids`. Such a queue is moved step by step by the first new process that needs its order, and keeps it. Workers of
-//! such a version may go on beside new ones: they claim what is in the inbox, and leases are shared. What they put back is moved again.
+//! Earlier versions had all ready entries in the inbox, delayed ones in `{pool}:queue:delayed` (a sorted set of bodies), and where a task
+//! was in `{pool}:queue:ids`. Such a queue is moved step by step by the first process that needs its order, and keeps it. Workers of such
+//! a version may go on beside: they claim what is in the inbox, and leases are shared. What they put back is moved again; what they
+//! release to the front of the inbox comes to the end, unless it has started.
 //!
-//! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot. A day
+//! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot, and every key that a script touches is named
+//! in its call: scanners are in the members of `ready:by_scanner`, and have no keys of their own. A day
 //! is `{nessus:binding}:hosts:{scope}:{day}` there, in the slot of the binding, without which nothing is charged. Pools lie
 //! elsewhere, so a task is charged right before it is enqueued: whoever dies between the two leaves its file, and the
 //! reconciler enqueues it.
 //!
 //! # How it works
-//! Each step is one Lua script, which runs whole or not at all and goes by the server's clock. All steps go over one
+//! Each step is one Lua script, which runs whole or not at all and goes by the server's clock. None holds the server for more than a few
+//! milliseconds: what has piled up is worked off in parts, by the same call again. All steps go over one
 //! connection that is opened again when it fails. Waiting for work is a blocking command on a connection of its own; in a
 //! cluster, where pools lie on several servers, it is a look every 250 ms. An enqueue leaves at most one marker, which
 //! wakes one waiting worker; a worker that takes a task and sees more leaves the marker for the next.

@@ -94,7 +94,7 @@ pub(super) struct Invocation {
 impl Invocation {
     /// The same, told that enough of what waits in the inbox was moved.
     pub(super) fn with_enough_moved(&self) -> Self {
-        let arguments = self.arguments.iter().cloned().chain(["ENOUGH".to_owned()]).collect();
+        let arguments = self.arguments.iter().cloned().chain(["enough is moved".to_owned()]).collect();
         Self { script: self.script, keys: self.keys.clone(), arguments }
     }
 
