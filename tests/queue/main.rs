@@ -4,6 +4,7 @@
 
 mod faults;
 mod groups;
+mod long;
 mod older;
 mod redis;
 mod tls;
