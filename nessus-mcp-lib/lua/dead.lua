@@ -1,4 +1,4 @@
--- The form of a dead letter, and how to find one.
+-- The form of a dead letter.
 
 -- Milliseconds since 1970 as RFC 3339; scripts have no calendar of their own.
 local function rfc3339(ms)
@@ -18,25 +18,22 @@ local function rfc3339(ms)
     math.floor(rest / 60000) % 60, math.floor(rest / 1000) % 60, rest % 1000)
 end
 
+-- The name of a letter in `by_task`. All have the score 0 there, so their names order them, and those of a task stand together.
+local function name_of_letter(letter)
+  return (task_of(letter) or '') .. ' ' .. letter
+end
+
 -- Puts a body that is a JSON object beside the reason. `before` and `after` surround the time, now or `at`, and are JSON already.
 local function dead_letter(body, before, after, at)
   at = at or now
   local open = string.match(body, '^(.*)}%s*$') or '{'
-  redis.call('ZADD', dead, string.format('%.3f', at / 1000), open .. before .. rfc3339(at) .. after)
+  local letter = open .. before .. rfc3339(at) .. after
+  redis.call('ZADD', dead, string.format('%.3f', at / 1000), letter)
+  redis.call('ZADD', by_task, 0, name_of_letter(letter))
 end
 
 -- Puts a text that is no body there.
 local function dead_letter_raw(text)
   dead_letter('{"raw_data":' .. cjson.encode(text) .. '}',
     ',"error":"corrupted_json","error_code":"corrupted_json","failed_at":"', '","attempt":0}')
-end
-
--- The dead letters of a task.
-local function letters_of(id)
-  local found = {}
-  local all = redis.call('ZRANGE', dead, 0, -1)
-  for i = 1, #all do
-    if string.find(all[i], id, 1, true) and task_of(all[i]) == id then found[#found + 1] = all[i] end
-  end
-  return found
 end

@@ -1,23 +1,20 @@
 -- What time has made ready.
 
 -- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first.
-local function promote(most)
-  local due = redis.call('ZRANGEBYSCORE', delayed, '-inf', now, 'LIMIT', 0, most)
-  local first, places = {}, { delayed_front = 'front', delayed_begun = 'begun' }
-  local function move(body, id, place)
-    make_ready(body, id, place)
-    redis.call('ZREM', delayed, body)
+local function promote()
+  local due = redis.call('ZRANGEBYSCORE', later, '-inf', exact(later_now()), 'LIMIT', 0, 30)
+  local first = {}
+  local function move(id, body, where)
+    if body then make_ready(id, body, where) end
+    leave_later(id)
   end
   for i = 1, #due do
-    local id = task_of(due[i])
-    local place = id and places[redis.call('HGET', ids, id)]
-    if place then
-      first[#first + 1] = { due[i], id, place }
-    else
-      move(due[i], id, 'back')
-    end
+    local id = due[i]
+    local where, body = redis.call('HGET', later_places, id), redis.call('HGET', bodies, id)
+    if where then first[#first + 1] = { id, body, where } else move(id, body, 'back') end
+    if not spend(body or '') then break end
   end
-  for i = #first, 1, -1 do move(first[i][1], first[i][2], first[i][3]) end
+  for i = #first, 1, -1 do move(unpack(first[i])) end
 end
 
 -- How long a task waits after so many workers in a row were lost with it, in ms; nil when it does not. As
@@ -28,20 +25,20 @@ end
 
 -- Makes the tasks of expired leases ready again, as started ones, for nobody knows how far they came; the one that
 -- ended first is next.
-local function take_back(most)
-  local expired = redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, most)
+local function take_back()
+  local expired = {}
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', leases, '-inf', now, 'LIMIT', 0, 30)) do
+    expired[#expired + 1] = { id, redis.call('HGET', inflight, id) }
+    if not spend(expired[#expired][2] or '') then break end
+  end
   for i = #expired, 1, -1 do
-    local id = expired[i]
-    local body = redis.call('HGET', inflight, id)
+    local id, body = unpack(expired[i])
     local pause = pause_after(tonumber(redis.call('HGET', losses, id) or '0'))
+    -- Without its body, which was lost, it is forgotten, so that it can be enqueued again.
     if body and pause then
-      redis.call('ZADD', delayed, exact(now + pause), body)
-      redis.call('HSET', ids, id, 'delayed_begun')
+      put_off(id, body, later_now() + pause, 'begun')
     elseif body then
-      make_ready(body, id, 'begun')
-    else
-      -- Its body is lost: forgotten, it can be enqueued again.
-      redis.call('HDEL', ids, id)
+      make_ready(id, body, 'begun')
     end
     redis.call('ZREM', leases, id)
     redis.call('HDEL', inflight, id)

@@ -1,4 +1,5 @@
 -- ARGV id. Returns its place among the ready ones, or nil.
-local state = state_of(ARGV[1])
-if state and not is_ready(state) then return false end
-return find_ready(ARGV[1]) or false
+local more = empty_inbox()
+if more then return more end
+local place = redis.call('ZRANK', ready, ARGV[1])
+return place and state_of(ARGV[1]) ~= 'leased' and place + 1

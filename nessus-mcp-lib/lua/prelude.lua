@@ -7,6 +7,16 @@
 local queue, dead, ids, inflight, leases, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
 local attempts, delayed, paused, fence, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local losses, clock = KEYS[12], KEYS[13]
+local ready, by_scanner, bodies, later, later_places = KEYS[14], KEYS[15], KEYS[16], KEYS[17], KEYS[18]
+local later_clock, by_task, cursor = KEYS[19], KEYS[20], KEYS[21]
+
+-- How much of what has piled up one script goes through, in entries and in bytes of their texts: it holds up everybody else. What is
+-- left waits for the next. Returns whether it may go on.
+local entries_left, bytes_left = 60, 60000
+local function spend(text)
+  entries_left, bytes_left = entries_left - 1, bytes_left - #text
+  return entries_left > 0 and bytes_left > 0
+end
 
 -- Wakes one of those who wait. One marker is enough: who finds more than one task passes the marker on.
 local function wake_one()
@@ -21,21 +31,15 @@ local function task_of(body)
   return string.match(id, '^[%w._-]+_%d%d%d%d%d%d%d%d_%d%d%d%d%d%d_%x%x%x%x%x%x%x%x$')
 end
 
--- `ready`, `begun` (ready and started), `leased`, `delayed`, `delayed_front` and `delayed_begun` (where it goes when
--- it is due), or false.
+-- Started tasks have places below this, all others from it on; the smallest place is next.
+local unstarted = -2 ^ 51
+
+-- `leased`, `begun` (ready and started), `ready`, `delayed`, or false; the place of what is ready.
 local function state_of(id)
-  if redis.call('HEXISTS', inflight, id) == 1 then return 'leased' end
-  return redis.call('HGET', ids, id)
-end
-
-local function is_ready(state) return state == 'ready' or state == 'begun' end
-
-local function is_delayed(state) return state and string.match(state, '^delayed') end
-
--- Whether a body is the ready one of a started task.
-local function is_begun(body)
-  local id = task_of(body)
-  return id ~= nil and redis.call('HGET', ids, id) == 'begun'
+  if redis.call('HEXISTS', inflight, id) == 1 or redis.call('ZSCORE', leases, id) then return 'leased' end
+  local place = tonumber(redis.call('ZSCORE', ready, id) or nil)
+  if place then return place < unstarted and 'begun' or 'ready', place end
+  return redis.call('ZSCORE', later, id) and 'delayed'
 end
 
 -- Larger than any fencing token of the pool, than `above`, and than any given before a loss of data, which the clock stands for.

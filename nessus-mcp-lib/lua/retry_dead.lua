@@ -1,14 +1,16 @@
--- ARGV id, body. Returns `requeued`, `queued` (it is in the queue anyway), `lost` (it should be, but something of the pool
--- is lost: audit) or nil (there is no letter).
-local letters = letters_of(ARGV[1])
-local state = state_of(ARGV[1])
-if state and not is_whole() then return 'lost' end
+-- ARGV id, body. Returns `requeued`, `queued` (it is in the queue anyway), `healed` (so it is, but a part of its entry was lost) or nil
+-- (there is no letter).
+local more = empty_inbox() or name_letters()
+if more then return more end
+local id, body = ARGV[1], ARGV[2]
+local letters = letters_of(id)
+local state, place = state_of(id)
+local healed = state and heal(id, body, state, place)
 if #letters > 0 and not state then
-  redis.call('HSET', ids, ARGV[1], 'ready')
-  redis.call('LPUSH', queue, ARGV[2])
-  redis.call('HDEL', attempts, ARGV[1])
-  redis.call('HDEL', losses, ARGV[1])
+  make_ready(id, body, 'back')
+  redis.call('HDEL', attempts, id)
+  redis.call('HDEL', losses, id)
   wake_one()
 end
-for i = 1, #letters do redis.call('ZREM', dead, letters[i]) end
-return state and 'queued' or #letters > 0 and 'requeued'
+for i = 1, #letters do remove_letter(letters[i]) end
+return healed and 'healed' or state and 'queued' or #letters > 0 and 'requeued'

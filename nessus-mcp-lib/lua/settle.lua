@@ -17,11 +17,10 @@ elseif way == 'corrupted' then
 elseif keep then
   local delay, place = tonumber(ARGV[4]), ARGV[5]
   if way == 'release' and delay == 0 then
-    make_ready(body, id, place)
+    make_ready(id, body, place)
     wake_one()
   else
-    redis.call('ZADD', delayed, exact(now + delay), body)
-    redis.call('HSET', ids, id, place == 'back' and 'delayed' or 'delayed_' .. place)
+    put_off(id, body, later_now() + delay, place)
   end
   if way == 'nack' then redis.call('HINCRBY', attempts, id, 1) end
 end
@@ -33,8 +32,5 @@ if keep and way == 'release' and tonumber(redis.call('HGET', losses, id) or '0')
 else
   redis.call('HDEL', losses, id)
 end
-if not keep then
-  redis.call('HDEL', ids, id)
-  redis.call('HDEL', attempts, id)
-end
+if not keep then redis.call('HDEL', attempts, id) end
 return 1

@@ -188,8 +188,7 @@ async fn an_agent_with_a_shell_as_the_user_of_the_service_begins_nothing() {
     let write = |document: &Value| durable::replace(&path(&task), document.to_string().as_bytes()).unwrap();
     let enqueue = |document: &Value| {
         let body = json!({ "task_id": task, "payload": document["payload"], "attempt": document["attempt"] });
-        redis.ask(&["HDEL", "nessus:queue:ids", task.as_str()]);
-        redis.ask(&["ZREM", "nessus:queue:delayed", task.as_str()]);
+        redis.ask(&["ZREM", "nessus:queue:later", task.as_str()]);
         redis.ask(&["LPUSH", "nessus:queue", &body.to_string()]).number();
     };
     // A decision of a key that the agent makes for itself, in the name of the boss; then one that was really made, for another.

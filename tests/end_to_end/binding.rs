@@ -78,7 +78,7 @@ async fn a_process_with_another_directory_is_refused() {
         refused(&other.program(binaries::admin(), &command).run());
     }
     refused(&other.program(binaries::worker(), &[]).run());
-    assert_eq!(redis.ask(&["LLEN", "nessus:queue"]).number(), 1, "nobody took the task");
+    assert_eq!(redis.ask(&["ZCARD", "nessus:queue:ready"]).number(), 1, "nobody took the task");
     let worker = site.start_worker(&[]);
     site.completed(&task, &[&worker]).await;
 }
@@ -162,7 +162,7 @@ async fn a_queue_of_an_older_version_is_taken_as_it_is() {
     site.restart_server().await;
     assert_eq!(bound(&redis)["directory"], id(&site.deployment).unwrap().as_str());
     assert_eq!(redis.ask(&["GET", "nessus:queue:paused"]).text(), "change freeze");
-    assert_eq!(redis.ask(&["LLEN", "nessus:queue"]).number(), 1);
+    assert_eq!(redis.ask(&["ZCARD", "nessus:queue:ready"]).number(), 1);
     redis.ask(&["DEL", "nessus:queue:paused"]);
     let worker = site.start_worker(&[]);
     site.completed(&task, &[&worker]).await;

@@ -35,7 +35,7 @@ async fn what_an_outage_has_lost_is_enqueued_as_soon_as_it_is_over() {
     worker.wait_for_log("pools served");
     let tasks = submitted(&site, 6).await;
     site.running(2, &[&worker]).await;
-    assert!(redis.ask(&["DEL", "nessus:queue", "nessus:queue:ids"]).number() > 0);
+    assert!(redis.ask(&["DEL", "nessus:queue:ready", "nessus:queue:bodies"]).number() > 0);
     redis.kill();
     worker.wait_for_log("the queue cannot be used for now");
     redis.restart();

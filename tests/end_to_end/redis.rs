@@ -25,8 +25,9 @@ async fn scans_are_completed_over_redis() {
     for number in 1..=4 {
         tasks.push(site.submit(&format!("scan {number}"), &format!("192.0.2.{number}")).await);
     }
-    assert_eq!(redis.ask(&["LLEN", "nessus:queue"]).number(), 4);
-    let next: Value = serde_json::from_str(&redis.ask(&["LRANGE", "nessus:queue", "-1", "-1"]).texts()[0]).unwrap();
+    assert_eq!(redis.ask(&["ZCARD", "nessus:queue:ready"]).number(), 4);
+    let next = redis.ask(&["ZRANGE", "nessus:queue:ready", "0", "0"]).texts().remove(0);
+    let next: Value = serde_json::from_str(&redis.ask(&["HGET", "nessus:queue:bodies", &next]).text()).unwrap();
     assert_eq!((&next["task_id"], &next["payload"]["name"]), (&json!(tasks[0]), &json!("scan 1")));
     assert_eq!(site.view(&tasks[2]).await.queue_position, Some(3));
     assert!(!site.deployment.data().join("queue.db").exists());

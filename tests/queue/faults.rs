@@ -18,7 +18,7 @@ use nessus_mcp_lib::{
 };
 use nessus_mcp_tests::{
     proxy::Proxy,
-    redis::{DURABLE, FORGETFUL, RedisServer},
+    redis::{DURABLE, FORGETFUL, RedisServer, Reply},
 };
 
 const LONG: Duration = Duration::from_secs(3600);
@@ -28,16 +28,21 @@ pub(crate) fn pool() -> PoolName {
     PoolName::new("nessus").unwrap()
 }
 
-fn worker() -> WorkerId {
+pub(crate) fn worker() -> WorkerId {
     WorkerId::new("w").unwrap()
 }
 
-fn task(number: u32) -> TaskId {
+pub(crate) fn task(number: u32) -> TaskId {
     TaskId::new(format!("ne_ness_20251201_143022_{number:08x}")).unwrap()
 }
 
 pub(crate) fn body(number: u32) -> TaskBody {
     TaskBody::parse(format!(r#"{{"task_id":"{}","number":{number}}}"#, task(number))).unwrap()
+}
+
+/// The body of a task that waits for a scanner.
+pub(crate) fn pinned(number: u32, scanner: &str) -> TaskBody {
+    TaskBody::parse(format!(r#"{{"task_id":"{}","scanner_instance_id":"{scanner}"}}"#, task(number))).unwrap()
 }
 
 pub(crate) async fn open(url: &str) -> RedisQueue {
@@ -239,18 +244,17 @@ async fn a_full_server_refuses_and_keeps() {
 /// A server that evicts, or a hand that deletes, takes single keys: what the reconciler then enqueues is added.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_was_lost_can_be_enqueued_again() {
-    for lost in
-        ["nessus:queue", "nessus:queue:inflight", "nessus:queue:leases", "nessus:queue:delayed", "nessus:queue:ids"]
-    {
+    for lost in ["ready", "ready:by_scanner", "bodies", "later", "later:places", "inflight", "leases", "owners"] {
+        let lost = format!("nessus:queue:{lost}");
         let server = RedisServer::start();
         let queue = open(&server.url()).await;
         for number in 1..=3 {
             queue.enqueue(&pool(), &body(number)).await.unwrap();
         }
         let delayed = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
-        queue.settle(&delayed, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
+        queue.settle(&delayed, Settlement::Nack { delay: SHORT, started: true }).await.unwrap();
         queue.claim(&pool(), &worker(), SHORT, &[]).await.unwrap().unwrap();
-        assert_eq!(server.ask(&["DEL", lost]).number(), 1);
+        assert_eq!(server.ask(&["DEL", &lost]).number(), 1);
         // As the reconciler does: out of the dead letters, else as if it were new.
         for number in 1..=3 {
             if queue.retry_dead(&pool(), &body(number)).await.unwrap() == RetryDeadOutcome::NotFound {
@@ -265,6 +269,82 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
         claimed.sort();
         assert_eq!(claimed, [task(1), task(2), task(3)], "without {lost}");
     }
+}
+
+/// The order by scanner is lost, so what stands behind a task that is passed over is not found: the next enqueue puts it back.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_stands_behind_a_task_that_waits_is_found_again() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    let (scanner, pinned) = (InstanceId::new("a").unwrap(), pinned(1, "a"));
+    let claim = async || {
+        let passed_over = std::slice::from_ref(&scanner);
+        queue.claim(&pool(), &worker(), LONG, passed_over).await.unwrap().map(|claim| claim.body)
+    };
+    queue.enqueue(&pool(), &pinned).await.unwrap();
+    queue.enqueue(&pool(), &body(2)).await.unwrap();
+    queue.enqueue(&pool(), &body(3)).await.unwrap();
+    assert_eq!(claim().await, Some(body(2)));
+    server.ask(&["DEL", "nessus:queue:ready:by_scanner"]).number();
+    assert_eq!(claim().await, None);
+    assert_eq!(queue.enqueue(&pool(), &pinned).await.unwrap(), EnqueueOutcome::Added, "something was put back");
+    assert_eq!(queue.enqueue(&pool(), &body(3)).await.unwrap(), EnqueueOutcome::Added);
+    assert_eq!(queue.enqueue(&pool(), &body(3)).await.unwrap(), EnqueueOutcome::AlreadyKnown);
+    assert_eq!(claim().await, Some(body(3)));
+    assert_eq!(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().body, pinned);
+    assert_eq!(server.ask(&["EXISTS", "nessus:queue:ready:by_scanner"]).number(), 0);
+}
+
+/// A name in the order by scanner that belongs to no entry is passed by, and gone afterwards.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stale_place_in_the_order_by_scanner_holds_nothing_up() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    queue.enqueue(&pool(), &pinned(1, "a")).await.unwrap();
+    queue.enqueue(&pool(), &body(2)).await.unwrap();
+    for number in 2..300 {
+        let name = format!(" {number:016} {}", task(number));
+        server.ask(&["ZADD", "nessus:queue:ready:by_scanner", "0", &name]).number();
+    }
+    let passed_over = [InstanceId::new("a").unwrap()];
+    assert_eq!(queue.claim(&pool(), &worker(), LONG, &passed_over).await.unwrap().unwrap().body, body(2));
+    assert_eq!(server.ask(&["ZCARD", "nessus:queue:ready:by_scanner"]).number(), 1);
+}
+
+/// Hands and older versions of the program add and remove dead letters without the names by task: they are found all the same.
+#[tokio::test(flavor = "multi_thread")]
+async fn dead_letters_that_others_add_or_remove_are_noticed() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    let dead = "nessus:queue:dead";
+    let state = async |number| queue.state_of(&pool(), &task(number)).await.unwrap();
+    let add = |number: u32| {
+        let letter = format!(r#"{{"task_id":"{}","error":"no","error_code":"x","attempt":1}}"#, task(number));
+        server.ask(&["ZADD", dead, "1764599422.5", &letter]).number();
+        letter
+    };
+    // More than one step can name.
+    let letters: Vec<_> = (1..=700).map(add).collect();
+    assert_eq!(state(700).await, Some(EntryState::Dead));
+    assert_eq!(queue.retry_dead(&pool(), &body(1)).await.unwrap(), RetryDeadOutcome::Requeued);
+    assert_eq!(server.ask(&["ZSCORE", dead, &letters[0]]), Reply::Nil);
+
+    // As many come as go.
+    server.ask(&["ZREM", dead, &letters[1]]).number();
+    add(701);
+    assert_eq!((state(2).await, state(701).await), (None, Some(EntryState::Dead)));
+    assert_eq!(queue.retry_dead(&pool(), &body(2)).await.unwrap(), RetryDeadOutcome::NotFound);
+    for (number, letter) in (3..).zip(&letters[2..9]) {
+        server.ask(&["ZREM", dead, letter]).number();
+        assert_eq!(state(number).await, None);
+    }
+    server.ask(&["DEL", "nessus:queue:dead:by_task"]).number();
+    assert_eq!(queue.retry_dead(&pool(), &body(701)).await.unwrap(), RetryDeadOutcome::Requeued);
+    let count = server.ask(&["ZCARD", dead]).number();
+    assert_eq!((count, server.ask(&["ZCARD", "nessus:queue:dead:by_task"]).number()), (691, 691));
+    server.ask(&["DEL", dead]).number();
+    assert_eq!(state(100).await, None);
+    assert_eq!(server.ask(&["KEYS", "nessus:queue:dead*"]).texts(), Vec::<String>::new());
 }
 
 /// The server's clock steps back by an hour, in a failover to another machine for example: what dead workers held is free
@@ -284,7 +364,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     let (dead, alive) = (claim(SHORT).await.unwrap(), claim(LONG * 2).await.unwrap());
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, SHORT).await.unwrap();
     // A server's clock cannot be set: everything is made to look as if it had been ahead until now.
-    for key in ["nessus:queue:leases", "nessus:queue:delayed", "nessus:queue:slots:a"] {
+    for key in ["nessus:queue:leases", "nessus:queue:later", "nessus:queue:slots:a"] {
         for member in server.ask(&["ZRANGE", key, "0", "-1"]).texts() {
             server.ask(&["ZINCRBY", key, HOUR_MS, &member]);
         }
@@ -292,6 +372,8 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     for key in ["nessus:queue:clock", "nessus:queue:slots:a:clock"] {
         server.ask(&["INCRBY", key, HOUR_MS]).number();
     }
+    let seen = server.ask(&["GET", "nessus:queue:clock"]).text();
+    server.ask(&["SET", "nessus:queue:later:clock", &format!("{seen} 0")]);
     assert_eq!(claim(LONG).await, None, "the step ends nothing before its time");
     assert_eq!(queue.slots_in_use(&pool(), &scanner).await.unwrap(), std::slice::from_ref(&dead.task_id));
     tokio::time::sleep(SHORT + Duration::from_millis(1100)).await;
@@ -394,9 +476,11 @@ async fn redis_cli_tells_the_truth() {
     let entry = IdempotencyEntry::new(task(1), "hash", Timestamp::from_millis(5));
     queue.claim_idempotency_key("a key", &entry, Duration::from_secs(172_800)).await.unwrap();
 
-    assert_eq!(server.ask(&["LLEN", "nessus:queue"]).number(), 2);
-    let ready = server.ask(&["LRANGE", "nessus:queue", "0", "-1"]).texts();
-    assert_eq!(ready, [body(4).into_string(), body(3).into_string()], "the next stands on the right");
+    assert_eq!(server.ask(&["ZCARD", "nessus:queue:ready"]).number(), 2);
+    let ready = server.ask(&["ZRANGE", "nessus:queue:ready", "0", "-1"]).texts();
+    assert_eq!(ready, [task(3).to_string(), task(4).to_string()], "the next comes first");
+    assert_eq!(server.ask(&["HGET", "nessus:queue:bodies", &ready[0]]).text(), body(3).as_str());
+    assert_eq!(server.ask(&["ZRANGE", "nessus:queue:ready:by_scanner", "0", "-1"]).texts().len(), 2);
     let letters = server.ask(&["ZRANGE", "nessus:queue:dead", "0", "-1", "WITHSCORES"]).texts();
     let letter: serde_json::Value = serde_json::from_str(&letters[0]).unwrap();
     let shown = queue.dead_letters(&pool(), 0, 1).await.unwrap().remove(0);

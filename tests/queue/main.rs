@@ -4,6 +4,8 @@
 
 mod faults;
 mod groups;
+mod long;
+mod older;
 mod redis;
 mod tls;
 mod valkey;

@@ -91,8 +91,24 @@ impl Calls {
     }
 
     /// Runs a script.
+    ///
+    /// One that finds more in the inbox of its pool than it may move at a time does nothing else, and is called again: until all is
+    /// moved that was there at first. What is pushed meanwhile stands behind that, so then the script does without it.
     pub(super) async fn run<T: FromRedisValue>(&self, script: &Invocation, lost: LostReply) -> Result<T, QueueError> {
-        self.read(self.reply_to(script, lost).await?.value)
+        let mut value = self.reply_to(script, lost).await?.value;
+        let mut left_at_first = None;
+        while let Some((moved, left)) = unfinished(&value) {
+            let still = match left_at_first {
+                None => left,
+                Some(before) => u64::saturating_sub(before, moved.max(1)),
+            };
+            left_at_first = Some(still);
+            value = match still {
+                0 => self.reply_to(&script.with_enough_moved(), lost).await?.value,
+                _ => self.reply_to(script, lost).await?.value,
+            };
+        }
+        self.read(value)
     }
 
     /// Runs a script and says whether it was repeated.
@@ -209,4 +225,11 @@ impl Calls {
         }
         error
     }
+}
+
+/// How many entries a script has moved and how many are left, when it has done nothing but this.
+fn unfinished(value: &Value) -> Option<(u64, u64)> {
+    let Value::SimpleString(text) = value else { return None };
+    let (moved, left) = text.strip_prefix("MORE ")?.split_once(' ')?;
+    Some((moved.parse().ok()?, left.parse().ok()?))
 }

@@ -1,12 +1,14 @@
 //! What tasks count against limits.
 
-use redis::{Value, cmd};
+use std::collections::BTreeMap;
+
+use redis::Value;
 
 use super::{
-    RedisQueue,
+    HEALED, RedisQueue,
     calls::LostReply,
     keys::{BINDING, Naming},
-    scripts,
+    scripts, warn_of_a_loss,
 };
 use crate::{
     ids::PoolName,
@@ -38,13 +40,12 @@ impl RedisQueue {
                 refused => Ok(refused),
             };
         }
-        let keys = [self.naming.entries(pool).as_slice(), &self.charged_keys(charges)].concat();
+        let keys = [self.naming.entries(pool), self.charged_keys(charges)].concat();
         let entry = [body.task_id().to_string(), body.as_str().to_owned(), place.to_owned()];
         let enqueue = scripts::ENQUEUE_CHARGED.on(keys, [entry.as_slice(), &arguments(charges)].concat());
         let answer = self.calls.run(&enqueue, LostReply::Repeat).await?;
-        if answer == Value::Int(-1) {
-            // It is charged.
-            return self.enqueue_at(pool, body, place).await.map(ChargeOutcome::Enqueued);
+        if answer == Value::Int(HEALED) {
+            warn_of_a_loss(pool);
         }
         self.read_outcome(answer)
     }
@@ -89,12 +90,8 @@ impl RedisQueue {
     }
 
     pub(super) async fn ids_of_charges(&self, scope: &str, day: Option<&str>) -> Result<Vec<String>, QueueError> {
-        let mut fields = cmd("HKEYS");
-        fields.arg(self.naming.charged(scope, day));
-        let mut ids: Vec<String> = self.calls.ask(&fields).await?;
-        ids.retain(|id| id != TOTAL);
-        ids.sort_unstable();
-        Ok(ids)
+        let charges: BTreeMap<String, String> = self.fields_of(&self.naming.charged(scope, day)).await?;
+        Ok(charges.into_keys().filter(|id| id != TOTAL).collect())
     }
 }
 

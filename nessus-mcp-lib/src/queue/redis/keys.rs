@@ -1,6 +1,7 @@
 //! The names of the keys.
 //!
-//! Operators and older producers rely on them: `LLEN nessus:queue` is the depth of the pool `nessus`.
+//! Operators and older producers rely on them: `ZCARD nessus:queue:ready` is the depth of the pool `nessus`, and what is pushed to
+//! `nessus:queue` is taken.
 
 use crate::ids::{InstanceId, PoolName};
 
@@ -14,7 +15,7 @@ pub(super) enum Naming {
 }
 
 impl Naming {
-    /// The list of ready entries.
+    /// The list that anybody may push bodies to.
     pub(super) fn queue(self, pool: &PoolName) -> String {
         match self {
             Self::Plain => format!("{pool}:queue"),
@@ -56,15 +57,35 @@ impl Naming {
     }
 
     /// The keys that every script on entries gets, in the order of `prelude.lua`.
-    pub(super) fn entries(self, pool: &PoolName) -> [String; 13] {
-        let [dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses, clock] = [
-            "dead", "ids", "inflight", "leases", "owners", "attempts", "delayed", "paused", "fence", "wake", "losses",
-            "clock",
-        ]
-        .map(|name| self.companion(pool, name));
-        [self.queue(pool), dead, ids, inflight, leases, owners, attempts, delayed, paused, fence, wake, losses, clock]
+    pub(super) fn entries(self, pool: &PoolName) -> Vec<String> {
+        let companions = COMPANIONS.iter().map(|name| self.companion(pool, name));
+        std::iter::once(self.queue(pool)).chain(companions).collect()
     }
 }
+
+/// The names of the keys that stand beside [`Naming::queue`], in the order of `prelude.lua`.
+const COMPANIONS: [&str; 20] = [
+    "dead",
+    "ids",
+    "inflight",
+    "leases",
+    "owners",
+    "attempts",
+    "delayed",
+    "paused",
+    "fence",
+    "wake",
+    "losses",
+    "clock",
+    "ready",
+    "ready:by_scanner",
+    "bodies",
+    "later",
+    "later:places",
+    "later:clock",
+    "dead:by_task",
+    "dead:cursor",
+];
 
 /// The key of the binding. It belongs to no pool, and lies in a slot of its own in a cluster.
 pub(super) const BINDING: &str = "nessus:binding";
@@ -88,7 +109,9 @@ mod tests {
         for (naming, queue) in [(Naming::Plain, "nessus:queue"), (Naming::Tagged, "{nessus}:queue")] {
             let keys = naming.entries(&pool);
             assert_eq!(keys[..9], names.map(|name| format!("{queue}{name}")));
-            assert_eq!(keys[9..], [":fence", ":wake", ":losses", ":clock"].map(|name| format!("{queue}{name}")));
+            let newer = [":ready", ":ready:by_scanner", ":bodies", ":later", ":later:places"];
+            assert_eq!(keys[9..13], [":fence", ":wake", ":losses", ":clock"].map(|name| format!("{queue}{name}")));
+            assert_eq!(keys[13..18], newer.map(|name| format!("{queue}{name}")));
             assert_eq!(naming.slots(&pool, &instance), format!("{queue}:slots:scanner1"));
         }
         assert_eq!(Naming::Plain.circuit(&pool, &instance), "nessus:circuit:nessus:scanner1");

@@ -6,31 +6,43 @@
 //!
 //! | key | type | content |
 //! |---|---|---|
-//! | `{pool}:queue` | list | ready bodies, pushed left, taken right: `LLEN` is the depth |
+//! | `{pool}:queue` | list | the inbox: bodies that others push left, until the next step moves them to where they belong |
+//! | `{pool}:queue:ready` | sorted set | ready tasks by place, the smallest is next: `ZCARD` is the depth, but for the inbox |
+//! | `{pool}:queue:ready:by_scanner` | sorted set | those that have not started, as `scanner place task`: by the scanner that they wait for |
+//! | `{pool}:queue:bodies` | hash | ready or delayed task: its exact body |
+//! | `{pool}:queue:later` | sorted set | delayed tasks, by when they are due in ms |
+//! | `{pool}:queue:later:places` | hash | delayed task: `front` or `begun` (before all others), when it does not go to the end |
 //! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
 //! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
 //! | `nessus:hosts:{scope}:{day}` | hash | what counts against a limit: of the day in UTC, and expires; or without a day until it is given back. Task (from the second attempt on `task.attempt`), how many; `total`, how many charges these are and what they amount to |
-//! | `{pool}:queue:ids` | hash | task: `ready`, `begun` (ready, before all others), `leased`, `delayed`, `delayed_front`, `delayed_begun` |
+//! | `{pool}:queue:dead:by_task`, `:dead:cursor` | sorted set, string | the same letters as `task letter`; how far they are named |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
 //! | `{pool}:queue:owners` | hash | leased task: `fence:worker` |
 //! | `{pool}:queue:attempts` | hash | task: how often it was tried |
 //! | `{pool}:queue:losses` | hash | task: claims in a row of which nothing was heard any more, the one that stands included |
-//! | `{pool}:queue:delayed` | sorted set | bodies, by when they are due in ms |
 //! | `{pool}:queue:slots:{instance}` | sorted set | tasks that hold a slot of a scanner, by its end in ms |
 //! | `nessus:circuit:{pool}:{instance}` | hash | the last command about a scanner's circuit, or that its login was refused: `order`, `reason`, `by`, `since` in ms, `generation` |
 //! | `nessus:circuit-states` | hash | process: how its circuits stand, when it said so and how long that lasts, in ms |
 //! | `{pool}:queue:paused`, `:fence`, `:wake` | | reason of a pause, last fence, marker that wakes a worker |
-//! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases, pauses and slots move along |
+//! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases and slots move along |
+//! | `{pool}:queue:later:clock` | string | the same for `later`, and by how many ms its time is ahead of the clock |
 //!
-//! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot. A day
+//! Earlier versions had all ready entries in the inbox, delayed ones in `{pool}:queue:delayed` (a sorted set of bodies), and where a task
+//! was in `{pool}:queue:ids`. Such a queue is moved step by step by the first process that needs its order, and keeps it. Workers of such
+//! a version may go on beside: they claim what is in the inbox, and leases are shared. What they put back is moved again; what they
+//! release to the front of the inbox comes to the end, unless it has started.
+//!
+//! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot, and every key that a script touches is named
+//! in its call: scanners are in the members of `ready:by_scanner`, and have no keys of their own. A day
 //! is `{nessus:binding}:hosts:{scope}:{day}` there, in the slot of the binding, without which nothing is charged. Pools lie
 //! elsewhere, so a task is charged right before it is enqueued: whoever dies between the two leaves its file, and the
 //! reconciler enqueues it.
 //!
 //! # How it works
-//! Each step is one Lua script, which runs whole or not at all and goes by the server's clock. All steps go over one
+//! Each step is one Lua script, which runs whole or not at all and goes by the server's clock. None holds the server for more than a few
+//! milliseconds: what has piled up is worked off in parts, by the same call again. All steps go over one
 //! connection that is opened again when it fails. Waiting for work is a blocking command on a connection of its own; in a
 //! cluster, where pools lie on several servers, it is a look every 250 ms. An enqueue leaves at most one marker, which
 //! wakes one waiting worker; a worker that takes a task and sees more leaves the marker for the next.
@@ -55,6 +67,7 @@ mod connect;
 mod errors;
 mod keys;
 mod letters;
+mod pages;
 mod scripts;
 mod target;
 mod waiting;
@@ -91,6 +104,9 @@ use crate::{
     secret::Secret,
     time::Timestamp,
 };
+
+/// What a script answers when a task was known, but a part of its entry was lost.
+const HEALED: i64 = 2;
 
 /// How long a ping may take. Shorter than other calls: whoever asks wants to know the state of now.
 const PING_TIMEOUT: Duration = Duration::from_secs(3);
@@ -129,12 +145,11 @@ impl RedisQueue {
     async fn enqueue_at(&self, pool: &PoolName, body: &TaskBody, place: &str) -> Result<EnqueueOutcome, QueueError> {
         let arguments = [body.task_id().to_string(), body.as_str().to_owned(), place.to_owned()];
         let enqueue = self.script(&scripts::ENQUEUE, pool, arguments);
-        let mut added: i64 = self.calls.run(&enqueue, LostReply::Repeat).await?;
-        if added < 0 {
-            self.audit(pool).await?;
-            added = self.calls.run(&enqueue, LostReply::Repeat).await?;
+        let added: i64 = self.calls.run(&enqueue, LostReply::Repeat).await?;
+        if added == HEALED {
+            warn_of_a_loss(pool);
         }
-        Ok(if added == 1 { EnqueueOutcome::Added } else { EnqueueOutcome::AlreadyKnown })
+        Ok(if added == 0 { EnqueueOutcome::AlreadyKnown } else { EnqueueOutcome::Added })
     }
 
     /// Claims a task, of `all` or of those that have `begun`.
@@ -144,8 +159,12 @@ impl RedisQueue {
         pool: &PoolName,
         worker: &WorkerId,
         lease: Duration,
+        passed_over: &[InstanceId],
     ) -> Result<Option<Claim>, QueueError> {
-        let claim = self.script(&scripts::CLAIM, pool, [worker.to_string(), millis(lease), which.to_owned()]);
+        let arguments = [worker.to_string(), millis(lease), which.to_owned()];
+        let passed_over = passed_over.iter().map(ToString::to_string);
+        let arguments: Vec<_> = arguments.into_iter().chain(passed_over).collect();
+        let claim = scripts::CLAIM.on(self.naming.entries(pool), arguments);
         loop {
             let claimed: Value = self.calls.run(&claim, LostReply::Tell).await?;
             match &claimed {
@@ -178,13 +197,6 @@ impl RedisQueue {
     async fn dead_letter_unreadable(&self, pool: &PoolName, id: String, owner: String) -> Result<(), QueueError> {
         let settle = self.script(&scripts::SETTLE, pool, [id, owner, "corrupted".to_owned()]);
         self.calls.run::<u64>(&settle, LostReply::Repeat).await?;
-        Ok(())
-    }
-
-    /// Makes the pool's index agree with what is stored, after a part of it was lost.
-    async fn audit(&self, pool: &PoolName) -> Result<(), QueueError> {
-        let forgotten: u64 = self.calls.run(&self.script(&scripts::AUDIT, pool, []), LostReply::Repeat).await?;
-        tracing::warn!(%pool, forgotten, "a part of the pool's keys was lost; the index was made again");
         Ok(())
     }
 }
@@ -236,9 +248,9 @@ impl Queue for RedisQueue {
         pool: &PoolName,
         worker: &WorkerId,
         lease: Duration,
-        _passed_over: &[InstanceId],
+        passed_over: &[InstanceId],
     ) -> Result<Option<Claim>, QueueError> {
-        self.claim_of("all", pool, worker, lease).await
+        self.claim_of("all", pool, worker, lease, passed_over).await
     }
 
     async fn claim_started(
@@ -247,7 +259,7 @@ impl Queue for RedisQueue {
         worker: &WorkerId,
         lease: Duration,
     ) -> Result<Option<Claim>, QueueError> {
-        self.claim_of("begun", pool, worker, lease).await
+        self.claim_of("begun", pool, worker, lease, &[]).await
     }
 
     async fn raise_fencing_token(&self, lease: &Lease, above: FencingToken) -> Result<Option<Lease>, QueueError> {
@@ -291,8 +303,7 @@ impl Queue for RedisQueue {
     }
 
     async fn suspects(&self, pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
-        let losses: Vec<(String, u32)> =
-            self.calls.ask(cmd("HGETALL").arg(self.naming.companion(pool, "losses"))).await?;
+        let losses: BTreeMap<String, u32> = self.fields_of(&self.naming.companion(pool, "losses")).await?;
         let suspects = losses.into_iter().filter(|(_, losses)| *losses > LOSSES_ALLOWED);
         Ok(suspects.filter_map(|(id, losses)| Some((TaskId::new(id).ok()?, losses))).collect())
     }
@@ -330,10 +341,9 @@ impl Queue for RedisQueue {
 
     async fn retry_dead(&self, pool: &PoolName, body: &TaskBody) -> Result<RetryDeadOutcome, QueueError> {
         let retry = self.script(&scripts::RETRY_DEAD, pool, [body.task_id().to_string(), body.as_str().to_owned()]);
-        let mut outcome: Option<String> = self.calls.run(&retry, LostReply::Repeat).await?;
-        if outcome.as_deref() == Some("lost") {
-            self.audit(pool).await?;
-            outcome = self.calls.run(&retry, LostReply::Repeat).await?;
+        let outcome: Option<String> = self.calls.run(&retry, LostReply::Repeat).await?;
+        if outcome.as_deref() == Some("healed") {
+            warn_of_a_loss(pool);
         }
         Ok(match outcome.as_deref() {
             Some("requeued") => RetryDeadOutcome::Requeued,
@@ -343,19 +353,11 @@ impl Queue for RedisQueue {
     }
 
     async fn dead_letters(&self, pool: &PoolName, offset: u64, limit: u32) -> Result<Vec<DeadLetter>, QueueError> {
-        let (Ok(first), 1..) = (i64::try_from(offset), limit) else { return Ok(Vec::new()) };
-        let last = first.saturating_add(i64::from(limit) - 1);
-        let mut range = cmd("ZREVRANGE");
-        range.arg(self.naming.companion(pool, "dead")).arg(first).arg(last).arg("WITHSCORES");
-        let letters: Vec<(Vec<u8>, f64)> = self.calls.ask(&range).await?;
-        Ok(letters.into_iter().map(|(letter, score)| letters::read(&letter, score)).collect())
+        self.letters_from(pool, offset, limit).await
     }
 
     async fn purge_dead(&self, pool: &PoolName, before: Timestamp) -> Result<u64, QueueError> {
-        let mut purge = cmd("ZREMRANGEBYSCORE");
-        // The bracket leaves out what failed at that very moment.
-        purge.arg(self.naming.companion(pool, "dead")).arg("-inf").arg(format!("({}", letters::score(before)));
-        self.calls.ask(&purge).await
+        self.purge_letters(pool, before).await
     }
 
     async fn stats(&self, pool: &PoolName) -> Result<QueueStats, QueueError> {
@@ -370,13 +372,7 @@ impl Queue for RedisQueue {
     }
 
     async fn peek(&self, pool: &PoolName, limit: u32) -> Result<Vec<String>, QueueError> {
-        if limit == 0 {
-            return Ok(Vec::new());
-        }
-        let mut range = cmd("LRANGE");
-        range.arg(self.naming.queue(pool)).arg(-i64::from(limit)).arg(-1);
-        let bodies: Vec<Vec<u8>> = self.calls.ask(&range).await?;
-        Ok(bodies.into_iter().rev().map(|body| String::from_utf8_lossy(&body).into_owned()).collect())
+        self.first_bodies(pool, limit).await
     }
 
     async fn state_of(&self, pool: &PoolName, task: &TaskId) -> Result<Option<EntryState>, QueueError> {
@@ -562,6 +558,10 @@ impl Queue for RedisQueue {
     async fn warnings(&self) -> Result<Vec<String>, QueueError> {
         check::warnings(&self.calls).await
     }
+}
+
+fn warn_of_a_loss(pool: &PoolName) {
+    tracing::warn!(%pool, "a part of the pool's keys was lost, and what is known of a task was put back");
 }
 
 /// What a script compares to know whether a lease stands.

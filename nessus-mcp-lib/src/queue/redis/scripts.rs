@@ -29,22 +29,30 @@ macro_rules! pool_script {
     };
 }
 
-pool_script!(ENQUEUE, "place.lua", "whole.lua", "enqueue.lua");
-pool_script!(ENQUEUE_CHARGED, "place.lua", "whole.lua", "charge.lua", "charge_first.lua", "enqueue.lua");
-pool_script!(AUDIT, "audit.lua");
-pool_script!(CLAIM, "follow_clock.lua", "place.lua", "due.lua", "dead.lua", "claim.lua");
+/// Declares one that needs the order of the entries, and so empties the inbox first.
+macro_rules! ordered_script {
+    ($name:ident, $($file:literal),+) => {
+        pool_script!($name, "place.lua", "later.lua", "dead.lua", "inbox.lua", $($file),+);
+    };
+}
+
+ordered_script!(ENQUEUE, "heal.lua", "enqueue.lua");
+ordered_script!(ENQUEUE_CHARGED, "charge.lua", "charge_first.lua", "heal.lua", "enqueue.lua");
+ordered_script!(CLAIM, "follow_clock.lua", "due.lua", "claim.lua");
 pool_script!(RAISE_FENCING_TOKEN, "raise_fencing_token.lua");
 pool_script!(RENEW, "renew.lua");
 pool_script!(NOTE_PROGRESS, "note_progress.lua");
-pool_script!(SETTLE, "place.lua", "dead.lua", "settle.lua");
-pool_script!(REMOVE, "find.lua", "remove.lua");
-pool_script!(RETRY_DEAD, "whole.lua", "dead.lua", "retry_dead.lua");
-pool_script!(RESTORE_LETTER, "dead.lua", "restore_letter.lua");
+pool_script!(SETTLE, "place.lua", "later.lua", "dead.lua", "settle.lua");
+ordered_script!(REMOVE, "remove.lua");
+ordered_script!(RETRY_DEAD, "letters.lua", "heal.lua", "retry_dead.lua");
+ordered_script!(RESTORE_LETTER, "restore_letter.lua");
+pool_script!(PURGE, "dead.lua", "letters.lua", "purge.lua");
 pool_script!(STATS, "stats.lua");
-pool_script!(POSITION, "find.lua", "position.lua");
-pool_script!(STATE, "dead.lua", "state.lua");
+ordered_script!(POSITION, "position.lua");
+pool_script!(PEEK, "peek.lua");
+ordered_script!(STATE, "letters.lua", "state.lua");
 pool_script!(LEASES, "leases.lua");
-pool_script!(NEXT_DUE, "next_due.lua");
+pool_script!(NEXT_DUE, "later.lua", "next_due.lua");
 pool_script!(RESUME, "resume.lua");
 script!(ACQUIRE_SLOT, "clock.lua", "follow_clock.lua", "acquire_slot.lua");
 script!(SLOTS_IN_USE, "clock.lua", "follow_clock.lua", "slots_in_use.lua");
@@ -84,6 +92,12 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
+    /// The same, told that enough of what waits in the inbox was moved.
+    pub(super) fn with_enough_moved(&self) -> Self {
+        let arguments = self.arguments.iter().cloned().chain(["enough is moved".to_owned()]).collect();
+        Self { script: self.script, keys: self.keys.clone(), arguments }
+    }
+
     /// The call by hash.
     pub(super) fn by_hash(&self) -> Cmd {
         self.command("EVALSHA", &self.script.hash)

@@ -106,9 +106,9 @@ pub async fn a_dead_letter_of_a_queued_task_is_dropped_by_a_retry(harness: &dyn 
 pub async fn an_unreadable_body_becomes_a_dead_letter(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     harness.push_raw(&pool(), "{broken").await;
+    assert_eq!(queue.peek(&pool(), 1).await.unwrap(), ["{broken"]);
     harness.let_pass(SHORT).await;
     enqueue(&*queue, [1]).await;
-    assert_eq!(queue.peek(&pool(), 1).await.unwrap(), ["{broken"]);
     assert_eq!(claim(&*queue, "w", LONG).await.body, body(1));
     let letter = only_letter(&*queue).await;
     assert_eq!((letter.task_id, letter.body.as_str()), (None, "{broken"));

@@ -1,0 +1,21 @@
+-- Puts back what is lost of the entry of a task that is known: evicted, or deleted by hand. Returns whether anything was.
+local function heal(id, body, state, place)
+  local healed = false
+  local function put_back(missing, ...)
+    if missing then redis.call(...) end
+    healed = healed or missing
+  end
+  if state == 'leased' then
+    put_back(redis.call('HEXISTS', inflight, id) == 0, 'HSET', inflight, id, body)
+    -- One that has ended: whoever holds the task prolongs it.
+    put_back(not redis.call('ZSCORE', leases, id), 'ZADD', leases, now, id)
+    return healed
+  end
+  put_back(redis.call('HEXISTS', bodies, id) == 0, 'HSET', bodies, id, body)
+  local in_line = redis.call('ZCARD', by_scanner) < redis.call('ZCOUNT', ready, exact(unstarted), '+inf')
+  if state == 'ready' and in_line then
+    local name = name_in_line(id, redis.call('HGET', bodies, id), place)
+    put_back(not redis.call('ZSCORE', by_scanner, name), 'ZADD', by_scanner, 0, name)
+  end
+  return healed
+end

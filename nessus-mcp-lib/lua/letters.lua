@@ -1,0 +1,50 @@
+-- How to find the dead letters of a task: `by_task` names all of them. An older version of the program and hands add and remove letters
+-- without it.
+
+-- Whether every letter is named, as far as that can be seen at a glance: there are as many names, and the newest letter has one.
+local function all_named()
+  if redis.call('ZCARD', dead) ~= redis.call('ZCARD', by_task) then return false end
+  local newest = redis.call('ZREVRANGE', dead, 0, 0)[1]
+  return not newest or redis.call('ZSCORE', by_task, name_of_letter(newest))
+end
+
+-- Names letters that have no name, and then drops names that have no letter: some with each call, going on where the last one stopped.
+-- Returns nil when all is well, else what `empty_inbox` does.
+local function name_letters()
+  if all_named() then return redis.call('EXISTS', cursor) == 1 and redis.call('DEL', cursor) and nil end
+  local of, at = string.match(redis.call('GET', cursor) or 'dead 0', '^(%a+) (%d+)$')
+  local seen, may_go_on = 0, true
+  repeat
+    local page = redis.call('ZSCAN', of == 'dead' and dead or by_task, at, 'COUNT', 20)
+    for i = 1, #page[2], 2 do
+      local one = page[2][i]
+      if of == 'dead' then
+        redis.call('ZADD', by_task, 0, name_of_letter(one))
+      elseif not redis.call('ZSCORE', dead, string.match(one, '^%S* (.*)$')) then
+        redis.call('ZREM', by_task, one)
+      end
+      seen, may_go_on = seen + 1, spend(one)
+    end
+    at = page[1]
+    if at == '0' then of = of == 'dead' and 'names' or 'dead' end
+  until at == '0' and of == 'dead' or not may_go_on
+  if all_named() then return redis.call('DEL', cursor) and nil end
+  redis.call('SET', cursor, of .. ' ' .. at)
+  local left = redis.call('ZCARD', dead) + redis.call('ZCARD', by_task)
+  return ARGV[#ARGV] ~= 'enough is moved' and redis.status_reply('MORE ' .. seen .. ' ' .. left) or nil
+end
+
+-- The dead letters of a task.
+local function letters_of(id)
+  local found = {}
+  for _, name in ipairs(redis.call('ZRANGEBYLEX', by_task, '[' .. id .. ' ', '(' .. id .. '!')) do
+    local letter = string.sub(name, #id + 2)
+    if redis.call('ZSCORE', dead, letter) then found[#found + 1] = letter end
+  end
+  return found
+end
+
+local function remove_letter(letter)
+  redis.call('ZREM', dead, letter)
+  redis.call('ZREM', by_task, name_of_letter(letter))
+end
