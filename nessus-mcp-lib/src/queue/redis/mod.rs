@@ -11,6 +11,8 @@
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
 //! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
 //! | `nessus:hosts:{scope}:{day}` | hash | what counts against a limit: of the day in UTC, and expires; or without a day until it is given back. Task (from the second attempt on `task.attempt`), how many; `total`, how many charges these are and what they amount to |
+//! | `nessus:catalogue` | hash | task: what lists need of it, as `revision:unfinished:entry`; and facts about the whole, which begin with `#` |
+//! | `nessus:catalogue:changes`, `nessus:catalogue:unfinished` | sorted set | its tasks by the number of their last change; those that are not over |
 //! | `{pool}:queue:ids` | hash | task: `ready`, `begun` (ready, before all others), `leased`, `delayed`, `delayed_front`, `delayed_begun` |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
@@ -25,7 +27,7 @@
 //! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases, pauses and slots move along |
 //!
 //! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot. A day
-//! is `{nessus:binding}:hosts:{scope}:{day}` there, in the slot of the binding, without which nothing is charged. Pools lie
+//! is `{nessus:binding}:hosts:{scope}:{day}` there, in the slot of the binding, without which nothing is charged; the catalogue of tasks lies there too. Pools lie
 //! elsewhere, so a task is charged right before it is enqueued: whoever dies between the two leaves its file, and the
 //! reconciler enqueues it.
 //!
@@ -48,6 +50,7 @@
 //! acknowledgement that frees some.
 
 mod calls;
+mod catalogue;
 mod charges;
 mod check;
 mod circuits;
