@@ -140,6 +140,7 @@ CREATE TRIGGER dead_removed AFTER DELETE ON dead BEGIN
 END;
 
 CREATE INDEX host_days_by_expiry ON host_days (expires_ms);
+";
 
 /// What is known of each task, by the number of its last change; `entry` is NULL for one that is gone.
 const CATALOGUE: &str = "
