@@ -62,7 +62,7 @@ pub(crate) enum Command {
     RetryDlq(RetryDlqArgs),
     /// Archive old dead letters in the data directory, then remove them from the queue
     PurgeDlq(PurgeDlqArgs),
-    /// Change which data directory the queue belongs to
+    /// Change which data directory the queue belongs to, and compare the two
     #[command(subcommand)]
     Queue(QueueCommand),
     /// Look at the scope policy
@@ -101,6 +101,10 @@ pub(crate) enum QueueCommand {
     ///
     /// Processes on another data directory then stop taking tasks from this queue.
     Rebind(RebindArgs),
+    /// Compare all task files with what the queue knows of them, and make right what it has wrong
+    ///
+    /// Says what was found and mended. Ends with 1 when the file of a task cannot be read.
+    Audit(QueueAuditArgs),
 }
 
 /// Commands on the scope policy.
@@ -284,6 +288,17 @@ pub(crate) struct PolicyCheckArgs {
 pub(crate) struct RebindArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+}
+
+/// Options of `queue audit`.
+#[derive(Debug, Args)]
+pub(crate) struct QueueAuditArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// Print the outcome as one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `list-circuits`.

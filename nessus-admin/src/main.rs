@@ -29,6 +29,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::RetryDlq(args) => block_on(commands::dead_letters::retry(args)),
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
         Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
+        Command::Queue(QueueCommand::Audit(args)) => block_on(commands::queue_audit::run(args)),
         Command::Policy(PolicyCommand::Check(args)) => block_on(commands::policy::check(args)),
         Command::Token(TokenCommand::New(args)) => block_on(commands::token::new(args)),
         Command::Token(TokenCommand::List(args)) => block_on(commands::token::list(args)),

@@ -40,10 +40,11 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 40] = [
+    pub const POINTS: [&str; 44] = [
         "audit_asked_written",
         "audit_before_outcome",
         "submit_key_claimed",
+        "submit_task_recorded",
         "submit_login_sealed",
         "submit_task_written",
         "submit_withdrawn",
@@ -74,11 +75,14 @@ mod armed {
         "worker_profile_published",
         "worker_before_final_state",
         "worker_login_removed",
+        "worker_end_not_recorded",
         "worker_after_final_state",
         "worker_before_acknowledge",
         "worker_hosts_given_back",
         "cancel_hosts_given_back",
+        "retry_recorded",
         "rebuild_pauses_restored",
+        "rebuild_catalogue_half",
         "rebuild_letters_restored",
         "rebuild_tasks_enqueued",
     ];

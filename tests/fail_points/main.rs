@@ -8,6 +8,7 @@
 
 mod approvals;
 mod audit;
+mod catalogue;
 mod hosts;
 mod limits;
 mod logins;
@@ -138,6 +139,7 @@ async fn ends_as(site: &Site, task: &TaskId, status: TaskStatus, more: &[&str], 
     assert_eq!(view.attempt, 1, "a crash of ours is no attempt of the scan");
     site.queue_is_empty(&[&last]).await;
     site.each_scan_ran_once(1);
+    catalogue::is_listed(site, status.as_str(), &[&last]).await;
     let history = site.deployment.task(task).history;
     assert_eq!(history.iter().filter(|step| step.to.is_terminal()).count(), 1, "{history:?}");
 }
@@ -226,6 +228,7 @@ async fn dies_in_a_submit(point: &'static str) {
     let task = submit(&site.server).await.unwrap();
     assert_eq!(submit(&site.server).await.unwrap(), task);
     site.completed(&task, &[&worker]).await;
+    catalogue::is_listed(&site, "completed", &[&worker]).await;
     until("the queue is empty", &[&worker], async || {
         site.client().get_queue_status().await.ok().filter(|queue| queue.pools.iter().all(|pool| pool.leased == 0))
     })
@@ -293,7 +296,7 @@ fn every_point_of_the_source_is_in_the_list() {
     let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
     let is_tried = |name: &String| {
-        let tried = ["approval_", "audit_", "submit_", "worker_", "rebuild_", "cancel_"];
+        let tried = ["approval_", "audit_", "submit_", "worker_", "rebuild_", "cancel_", "retry_"];
         tried.iter().any(|prefix| name.starts_with(prefix))
     };
     assert!(listed.iter().all(is_tried), "no test tries it");

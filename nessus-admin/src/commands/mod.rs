@@ -11,6 +11,7 @@ mod export_file;
 pub(crate) mod policy;
 mod progress;
 pub(crate) mod queue;
+pub(crate) mod queue_audit;
 mod recorded;
 pub(crate) mod stats;
 pub(crate) mod token;

@@ -27,7 +27,7 @@ use crate::{
     error::{Classified, ErrorKind, chain},
     ids::{InstanceId, PoolName},
     queue::{Binding, Queue, QueueError},
-    task::{QueueFile, Task, TaskManager},
+    task::{CatalogueAudit, QueueFile, Task, TaskManager},
     time::Clock,
 };
 
@@ -57,9 +57,16 @@ struct Inner {
 
 impl QueueIndex {
     /// The queue of these tasks; nothing is looked at yet.
+    /// The tasks are recorded in the catalogue that the queue keeps.
     pub fn new(tasks: TaskManager, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Self {
+        let tasks = tasks.with_catalogue(Arc::clone(&queue));
         let (id, seen, binding, has_failed, failure) = Default::default();
         Self { inner: Arc::new(Inner { tasks, queue, clock, id, seen, binding, has_failed, failure }) }
+    }
+
+    /// The tasks, recorded in the catalogue of this queue.
+    pub fn tasks(&self) -> &TaskManager {
+        &self.inner.tasks
     }
 
     /// The binding of the queue; `None` while it has none and nothing may be claimed from it.
@@ -211,6 +218,27 @@ impl QueueIndex {
         Ok(check(&file, stands)?.unwrap_or(binding))
     }
 
+    /// Compares all task files with the catalogue and makes right what it has wrong, and enqueues what the queue has forgotten;
+    /// returns what was found, and how many tasks were enqueued.
+    ///
+    /// # Errors
+    /// As [`look`](Self::look), and when files cannot be read or the queue cannot be written.
+    pub async fn audit(&self) -> Result<(CatalogueAudit, usize), ReconcileError> {
+        self.ensure().await?;
+        let audit = self.inner.tasks.audit().await?.unwrap_or_default();
+        Ok((audit, self.reconcile().await?))
+    }
+
+    /// Enqueues the tasks that the queue has forgotten, once; returns how many. Without need of a worker or server that
+    /// [watches](Self::watch) the queue.
+    ///
+    /// # Errors
+    /// When files cannot be read, or the queue cannot be asked or written.
+    pub async fn reconcile(&self) -> Result<usize, ReconcileError> {
+        let Inner { tasks, queue, clock, .. } = self.inner.as_ref();
+        reconcile(tasks, queue.as_ref(), clock.now()).await
+    }
+
     /// Says that the queue did not do what it was asked for, so that it is compared with the files as soon as it answers.
     pub(crate) fn notice_failure(&self) {
         self.inner.has_failed.store(true, Ordering::Relaxed);
@@ -220,7 +248,7 @@ impl QueueIndex {
     /// Sees to it that the queue is bound and knows all tasks: at once, when it answers again after a failure, when it was
     /// bound anew, and regularly if a time is given. Never returns.
     pub async fn watch(&self, regularly: Option<Duration>) {
-        let Inner { tasks, queue, clock, has_failed, failure, .. } = self.inner.as_ref();
+        let Inner { tasks, has_failed, failure, .. } = self.inner.as_ref();
         let mut bound: Option<Binding> = None;
         let mut said = None;
         let (mut compared, mut next): (Option<Instant>, Option<Instant>) = (None, None);
@@ -233,12 +261,12 @@ impl QueueIndex {
                     if bound.as_ref() != Some(&binding) {
                         bound = Some(binding);
                         (is_urgent, next) = (true, Some(now));
-                    } else if has_failed.swap(false, Ordering::Relaxed) {
+                    } else if has_failed.swap(false, Ordering::Relaxed) || tasks.is_behind() {
                         // A queue that refuses one thing again and again need not be compared each time.
                         (is_urgent, next) = (true, Some(compared.map_or(now, |compared| compared + GRACE)));
                     }
                     if next.is_some_and(|next| next <= now) {
-                        match reconcile(tasks, queue.as_ref(), clock.now()).await {
+                        match self.reconcile().await {
                             Ok(0) => {}
                             Ok(count) => warn!(count, "tasks the queue had forgotten were enqueued again"),
                             Err(error) => {

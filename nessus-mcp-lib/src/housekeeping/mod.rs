@@ -1,5 +1,7 @@
 //! Keeping the queue in agreement with the task files: nothing is forgotten, and a lost queue is rebuilt.
 
+#[cfg(all(test, feature = "sqlite"))]
+mod catalogue_tests;
 mod charges;
 mod error;
 mod index;

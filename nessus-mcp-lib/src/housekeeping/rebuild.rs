@@ -3,7 +3,7 @@
 //! Every step may be repeated, and several processes may take it at once. What keeps tasks from running comes before the
 //! tasks, and the caller binds the queue at the very end, so that a crash in between begins again from the start.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use tracing::{info, warn};
 
@@ -18,7 +18,7 @@ use crate::{
     fail_points::fail_point,
     ids::{PoolName, TaskId},
     queue::{CircuitNotice, DeadLetter, DeadReason, Queue, QueueError, TaskBody},
-    task::{QueueFile, Task, TaskError, TaskManager},
+    task::{QueueFile, Rebuild, Task, TaskError, TaskManager},
     time::Timestamp,
 };
 
@@ -27,21 +27,28 @@ const REBUILT: &str = "operator, before the queue was rebuilt";
 /// Dead letters that are looked at at once.
 const LETTERS: u32 = 500;
 
-/// Restores pauses and isolations, then idempotency keys, what counts against limits and dead letters, then the tasks that have not ended.
+/// Restores pauses and isolations, then idempotency keys, what counts against limits, dead letters and the catalogue of tasks, then the tasks that
+/// have not ended.
 pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<(), ReconcileError> {
     let file = tasks.queue_file().await?;
     restore_pauses_and_isolations(&file, queue).await?;
     fail_point!("rebuild_pauses_restored");
     let (mut keys, mut letters, mut charged_hosts) = (0_u64, 0_u64, 0_u64);
     let mut known = KnownLetters::default();
+    let mut catalogue = tasks.begin_rebuild().await?;
     // Newest first: of two tasks with one key the older has the last word.
-    for task_id in tasks.ids().await? {
-        let task = match tasks.get(&task_id).await {
-            Ok(task) => task,
-            Err(TaskError::NotFound(_)) => continue,
+    let ids = tasks.ids().await?;
+    let mut read = VecDeque::new();
+    for (at, task_id) in ids.iter().enumerate() {
+        if read.is_empty() {
+            read.extend(catalogue.read(&ids[at..ids.len().min(at + Rebuild::AT_ONCE)]).await?);
+        }
+        let task = match read.pop_front() {
+            Some((_, Ok(task))) => task,
+            None | Some((_, Err(TaskError::NotFound(_)))) => continue,
             // What is left out now would stay lost.
-            Err(error) if error.is_shortage() => return Err(error.into()),
-            Err(error) => {
+            Some((_, Err(error))) if error.is_shortage() => return Err(error.into()),
+            Some((_, Err(error))) => {
                 warn!(%task_id, error = chain(&error), "what the queue knew of this task cannot be restored");
                 continue;
             }
@@ -56,6 +63,7 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
             letters += 1;
         }
     }
+    catalogue.finish().await?;
     fail_point!("rebuild_letters_restored");
     let enqueued = enqueue_unfinished(tasks, queue, now, None).await?;
     fail_point!("rebuild_tasks_enqueued");

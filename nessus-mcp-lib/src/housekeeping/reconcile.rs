@@ -2,7 +2,8 @@
 //!
 //! A submit writes `task.json` and then enqueues; a process that dies between the two leaves a task the queue does not
 //! know, and a queue that lost its data knows none. The files are the truth, so every task that is not terminal is
-//! enqueued again; for a task the queue knows that changes nothing.
+//! enqueued again; for a task the queue knows that changes nothing. Which tasks those are, the catalogue says; each of its records is
+//! compared with the file.
 
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use crate::{
         ChargeOutcome, EnqueueOutcome, EntryState, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue,
         QueueError, RemoveOutcome, TaskBody,
     },
-    task::{Task, TaskKey, TaskManager, TaskQuery, TaskStatus, Writer},
+    task::{Task, TaskKey, TaskManager, TaskStatus, Writer},
     time::Timestamp,
 };
 
@@ -32,7 +33,13 @@ const KEY_MARGIN: Duration = Duration::from_secs(3600);
 /// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. Logins that tasks
 /// have left behind when they ended are removed.
 pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
+    let unrecorded = tasks.unrecorded();
     let enqueued = enqueue_unfinished(tasks, queue, now, Some(GRACE)).await?;
+    tasks.caught_up(unrecorded);
+    if tasks.has_catalogue() {
+        // A task with a login that is left counts as unfinished there.
+        return Ok(enqueued);
+    }
     match tasks.remove_spent_logins().await {
         Ok(0) => {}
         Ok(removed) => warn!(removed, "sealed logins of tasks that had ended were removed"),
@@ -49,15 +56,12 @@ pub(super) async fn enqueue_unfinished(
     grace: Option<Duration>,
 ) -> Result<usize, ReconcileError> {
     let mut enqueued = 0;
-    let list = tasks.list(TaskQuery::default().unfinished()).await?;
     // Oldest first, so that the order of submission is kept.
-    for task in list.tasks.iter().rev().filter(|task| grace.is_none_or(|grace| !is_young(task, now, grace))) {
-        // It may have ended since the list was made; enqueued again, it would be dead-lettered a second time.
-        let task = match tasks.get(&task.task_id).await {
-            Ok(task) if !task.status.is_terminal() => task,
-            Err(error) if error.is_shortage() => return Err(error.into()),
-            Ok(_) | Err(_) => continue,
-        };
+    for unfinished in tasks.unfinished().await? {
+        let Some(task) = tasks.compare(&unfinished).await? else { continue };
+        if grace.is_some_and(|grace| is_young(&task, now, grace)) {
+            continue;
+        }
         if !keeps_its_key(tasks, queue, &task, now).await? {
             continue;
         }

@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::{
     binding::Binding,
     body::TaskBody,
+    catalogue::TaskCatalogue,
     charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
@@ -39,7 +40,7 @@ use crate::{
 /// The suite in [`crate::testing::queue_conformance`] (feature `testing`) checks all of this.
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
-pub trait Queue: Send + Sync + std::fmt::Debug {
+pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
     /// Adds a task at the end of the pool's queue, unless it is ready, delayed or leased there already.
     ///
     /// The bodies are not compared: the task id decides, so it is safe to enqueue a task again at any time. A dead

@@ -24,6 +24,7 @@
 
 mod binding;
 mod body;
+mod catalogue;
 mod charge;
 mod circuit;
 mod entry;
@@ -45,6 +46,7 @@ pub use self::interface::MockQueue;
 pub use self::{
     binding::Binding,
     body::{BodyError, TaskBody},
+    catalogue::{CATALOGUE_BATCH, CatalogueChanges, CatalogueRecord, CatalogueState, TaskCatalogue},
     charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{

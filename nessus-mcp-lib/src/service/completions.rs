@@ -57,9 +57,8 @@ impl ScanService {
             Completable::TaskId => {
                 let mut query = TaskQuery::default().with_limit(MOST);
                 query.id_prefix = Some(begin.to_owned());
-                let list = self.tasks_matching(query).await?;
-                let values = list.tasks.into_iter().map(|task| task.task_id.to_string()).collect();
-                Completions { values, total: list.total }
+                let (ids, total) = self.ids_matching(query).await?;
+                Completions { values: ids.iter().map(ToString::to_string).collect(), total }
             }
             Completable::Pool => Completions::of(self.usable_pools().iter().map(|pool| pool.name.to_string()), begin),
             Completable::Policy => {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{ScanService, cached::Cached};
+use super::ScanService;
 use crate::{
     error::chain,
     ids::{InstanceId, PoolName, TaskId},
@@ -60,7 +60,7 @@ impl ScanService {
     async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
         let now = self.clock.now();
         let known = self.typical.lock().ok().and_then(|typical| typical.get(pool).cloned());
-        if let Some(duration) = known.and_then(|known| known.younger_than(KEPT, now)) {
+        if let Some((_, duration)) = known.filter(|(found_at, _)| now.since(*found_at) < KEPT) {
             return duration;
         }
         let durations = match self.tasks.recent_durations(pool, SCANS).await {
@@ -72,7 +72,7 @@ impl ScanService {
         };
         let duration = median(durations);
         if let Ok(mut typical) = self.typical.lock() {
-            typical.insert(pool.clone(), Cached::new(duration, now));
+            typical.insert(pool.clone(), (now, duration));
         }
         duration
     }

@@ -3,6 +3,8 @@
 //! Everything that a caller learns of a task, by its id, in a list or as a completion, comes from here. A task that it may not
 //! see does not exist for it.
 
+use std::ops::ControlFlow;
+
 use super::{IdempotencyKey, ScanService, SubmitRequest};
 use crate::{
     ids::TaskId,
@@ -58,6 +60,16 @@ impl ScanService {
             list.unreadable.clear();
         }
         Ok(list)
+    }
+
+    /// The ids of the first tasks that match and that the caller may see, newest first, and how many match.
+    pub(super) async fn ids_matching(&self, mut query: TaskQuery) -> Result<(Vec<TaskId>, usize), TaskError> {
+        query.sight = self.sight();
+        let most = query.limit;
+        let mut found = self.tasks.pick(query, |task_id, _| ControlFlow::Continue(Some(task_id.clone()))).await?;
+        let total = found.len();
+        found.truncate(most);
+        Ok((found, total))
     }
 
     /// The same request as one of its caller: nobody's idempotency key stands for the request of another.

@@ -8,7 +8,6 @@ mod approval_watch;
 mod approvals;
 mod attempts;
 mod audited;
-mod cached;
 mod charges;
 mod circuits;
 mod completions;
@@ -67,13 +66,7 @@ pub use self::{
     troubleshooting::Advice,
     views::{TaskComparison, TaskSummaryView},
 };
-use self::{
-    cached::{Cached, OrphanCounts},
-    gate::MemoryGate,
-    indexes::KnownIndexes,
-    waiting_tasks::WaitingForApproval,
-    watch::WatchedTasks,
-};
+use self::{gate::MemoryGate, indexes::KnownIndexes, waiting_tasks::WaitingForApproval, watch::WatchedTasks};
 use crate::{
     audit::Audit,
     blocking,
@@ -86,7 +79,7 @@ use crate::{
     scanner::{Circuits, ScannerRegistry},
     task::TaskManager,
     telemetry::Metrics,
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, Timestamp},
 };
 
 /// Accepts scans and answers questions about them. Cheap to clone.
@@ -108,10 +101,8 @@ pub struct ScanService {
     /// What those who read exports take together.
     memory: MemoryGate,
     indexes: KnownIndexes,
-    /// How long the scans of each pool take.
-    typical: Arc<Mutex<HashMap<PoolName, Cached<Option<Duration>>>>>,
-    /// The tasks whose pool or scanner is not configured.
-    orphaned: Arc<Mutex<Option<Cached<OrphanCounts>>>>,
+    /// How long the scans of each pool take, and when that was found.
+    typical: Arc<Mutex<HashMap<PoolName, (Timestamp, Option<Duration>)>>>,
     /// The tasks whose status somebody waits for.
     watched: WatchedTasks,
     /// The tasks that are known to wait for a person.
@@ -230,9 +221,9 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
         parts.scanners.guard(&parts.circuits)?;
-        let index = QueueIndex::new(parts.tasks.clone(), Arc::clone(&parts.queue), Arc::clone(&parts.clock));
+        let index = QueueIndex::new(parts.tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
         Ok(Self {
-            tasks: parts.tasks,
+            tasks: index.tasks().clone(),
             queue: parts.queue,
             index,
             scanners: parts.scanners,
@@ -247,7 +238,6 @@ impl ScanService {
             memory: MemoryGate::new(parts.results_memory_mib),
             indexes: KnownIndexes::default(),
             typical: Arc::default(),
-            orphaned: Arc::default(),
             watched: WatchedTasks::default(),
             waiting: WaitingForApproval::default(),
         })

@@ -150,9 +150,6 @@ impl ScanService {
             return Err(ServiceError::invalid("scanner_config", "is not a file here", None));
         };
         let changes = self.scanners.reload(&load(path, &self.data_dir).await?)?;
-        if let Ok(mut orphaned) = self.orphaned.lock() {
-            *orphaned = None;
-        }
         Ok(changes)
     }
 

@@ -7,6 +7,7 @@ use crate::{
     durable,
     error::{Classified, ErrorKind},
     ids::{FencingToken, TaskId},
+    queue::QueueError,
 };
 
 /// A task that could not be read or changed.
@@ -51,6 +52,9 @@ pub enum TaskError {
         /// What is wrong.
         message: String,
     },
+    /// The catalogue of tasks, which the queue keeps, cannot be asked or written.
+    #[error("the catalogue of tasks cannot be used")]
+    Catalogue(#[source] Arc<QueueError>),
     /// The disk refused.
     #[error("{action} `{}`: {source}", path.display())]
     Storage {
@@ -75,6 +79,12 @@ impl TaskError {
     }
 }
 
+impl From<QueueError> for TaskError {
+    fn from(error: QueueError) -> Self {
+        Self::Catalogue(Arc::new(error))
+    }
+}
+
 impl Classified for TaskError {
     fn code(&self) -> &'static str {
         match self {
@@ -85,6 +95,7 @@ impl Classified for TaskError {
             Self::StaleFencingToken { .. } => "lease_lost",
             Self::Newer { .. } => "task_newer",
             Self::Damaged { .. } => "task_damaged",
+            Self::Catalogue(error) => error.code(),
             Self::Storage { .. } => "storage_error",
         }
     }
@@ -96,6 +107,7 @@ impl Classified for TaskError {
                 ErrorKind::Conflict
             }
             Self::Newer { .. } => ErrorKind::Unavailable,
+            Self::Catalogue(error) => error.kind(),
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }
     }
@@ -106,6 +118,7 @@ impl Classified for TaskError {
             Self::Newer { .. } => {
                 Some("bring this program up to date, as others that use the data directory are".to_owned())
             }
+            Self::Catalogue(error) => error.hint(),
             Self::Storage { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("give this user write access to the data directory, or name another with `--data-dir`".to_owned())
             }

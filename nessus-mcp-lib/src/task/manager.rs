@@ -5,17 +5,20 @@ use std::{
     fs::File,
     io,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
     time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
-use tracing::warn;
+use tokio::task::JoinError;
+use tracing::Instrument as _;
 
 use super::{
+    catalogue::Catalogue,
+    entry::{TaskEntry, digest},
     error::TaskError,
+    lock::TaskLock,
     model::Task,
-    query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     records::{Charges, HistoryEntry},
     state::{StateTransitionError, TaskStatus},
@@ -24,7 +27,9 @@ use super::{
 use crate::{
     blocking,
     durable::{self, DurableFile},
-    ids::{FencingToken, PoolName, TaskId},
+    fail_points::fail_point,
+    ids::{FencingToken, TaskId},
+    queue::Queue,
     results::Profile,
     time::{Clock, SystemClock},
 };
@@ -39,24 +44,8 @@ pub enum Writer {
     Api,
 }
 
-/// The answer of [`TaskManager::list`].
-#[derive(Debug, Clone, Default, PartialEq)]
-#[non_exhaustive]
-pub struct TaskList {
-    /// The tasks, newest first.
-    pub tasks: Vec<Task>,
-    /// How many match in all, whatever the query's cursor and limit.
-    pub total: usize,
-    /// The tasks behind these, to be asked for with [`TaskQuery::after`]; `None` behind the last.
-    pub next: Option<TaskCursor>,
-    /// Tasks whose file could not be read, with the reason: they may belong here.
-    pub unreadable: Vec<(TaskId, String)>,
-}
-
 /// How old an unfinished file must be before it is removed: no download or conversion takes as long.
 const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
-/// For each duration that is wanted, this many tasks are looked at: others may be of other pools, or not completed.
-const LOOKED_AT: usize = 100;
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
 #[derive(Debug)]
@@ -100,10 +89,11 @@ impl Artifact {
 /// ```
 #[derive(Debug, Clone)]
 pub struct TaskManager {
-    store: TaskStore,
+    pub(super) store: TaskStore,
     clock: Arc<dyn Clock>,
+    pub(super) catalogue: Option<Arc<Catalogue>>,
     /// The tasks that could not be read, each of which was said in the log once.
-    unreadable: Arc<Mutex<HashSet<TaskId>>>,
+    pub(super) unreadable: Arc<Mutex<HashSet<TaskId>>>,
 }
 
 impl TaskManager {
@@ -117,7 +107,17 @@ impl TaskManager {
 
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
-        Ok(Self { store: TaskStore::open(data_dir)?, clock, unreadable: Arc::default() })
+        Ok(Self { store: TaskStore::open(data_dir)?, clock, catalogue: None, unreadable: Arc::default() })
+    }
+
+    /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list
+    /// reads all files.
+    #[must_use]
+    pub fn with_catalogue(mut self, queue: Arc<dyn Queue>) -> Self {
+        if self.catalogue.as_ref().is_none_or(|catalogue| !Arc::ptr_eq(&catalogue.queue, &queue)) {
+            self.catalogue = Some(Arc::new(Catalogue::new(self.store.clone(), queue)));
+        }
+        self
     }
 
     /// The same tasks, with changes dated by another clock.
@@ -134,8 +134,28 @@ impl TaskManager {
     }
 
     /// As [`create`](Self::create), with the sealed login that came with the request, which is kept until the task ends.
-    pub(crate) async fn create_with(&self, task: Task, sealed: Option<Vec<u8>>) -> Result<(), TaskError> {
-        self.blocking(move |store| store.create(&task, sealed.as_deref())).await
+    pub(crate) async fn create_with(&self, mut task: Task, sealed: Option<Vec<u8>>) -> Result<(), TaskError> {
+        let manager = self.clone();
+        self.to_its_end(async move {
+            task.revision = 1;
+            let task_id = task.task_id.clone();
+            let lock = manager.blocking(move |store| store.begin(&task_id)).await?;
+            if let Some(catalogue) = &manager.catalogue
+                && let Err(error) = catalogue.enter(&mut task).await
+            {
+                drop(lock);
+                manager.blocking(move |store| store.remove_empty(&task.task_id)).await?;
+                return Err(error);
+            }
+            fail_point!("submit_task_recorded");
+            manager
+                .blocking(move |store| {
+                    let _lock = lock;
+                    store.create(&task, sealed.as_deref())
+                })
+                .await
+        })
+        .await
     }
 
     /// The sealed login that came with the request of a task, if it is kept.
@@ -179,22 +199,36 @@ impl TaskManager {
         writer: Writer,
         change: impl FnOnce(&mut Task) + Send + 'static,
     ) -> Result<Task, TaskError> {
-        let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
-        self.blocking(move |store| {
-            let _lock = store.lock(&task_id)?;
-            let before = store.read(&task_id)?;
-            check_writer(&before, writer)?;
-            let mut task = before.clone();
-            change(&mut task);
-            if let Writer::Worker(fence) = writer {
-                task.fence = Some(fence);
+        let (task_id, manager) = (task_id.clone(), self.clone());
+        self.to_its_end(async move {
+            let clock = Arc::clone(&manager.clock);
+            let written = manager.blocking(move |store| {
+                let _lock = store.lock(&task_id)?;
+                let before = store.read(&task_id)?;
+                check_writer(&before, writer)?;
+                let mut task = before.clone();
+                change(&mut task);
+                if let Writer::Worker(fence) = writer {
+                    task.fence = Some(fence);
+                }
+                if task.status != before.status {
+                    before.status.check(task.status)?;
+                    record_step(&mut task, before.status, clock.as_ref());
+                }
+                if task != before {
+                    task.revision = before.revision.saturating_add(1);
+                    store.write(&task)?;
+                }
+                let record = TaskEntry::record(&task, store.has_login_left(&task));
+                let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
+                Ok((task, is_new.then_some(record)))
+            });
+            let (task, record) = written.await?;
+            if task.status.is_terminal() {
+                fail_point!("worker_end_not_recorded");
             }
-            if task.status != before.status {
-                before.status.check(task.status)?;
-                record_step(&mut task, before.status, clock.as_ref());
-            }
-            if task != before {
-                store.write(&task)?;
+            if let (Some(catalogue), Some(record)) = (&manager.catalogue, record) {
+                catalogue.note(record).await;
             }
             Ok(task)
         })
@@ -214,54 +248,30 @@ impl TaskManager {
         charges: Charges,
         principal: Option<String>,
     ) -> Result<Task, TaskError> {
-        let (task_id, clock) = (task_id.clone(), Arc::clone(&self.clock));
-        self.blocking(move |store| {
-            let _lock = store.lock(&task_id)?;
-            let mut task = store.read(&task_id)?;
-            let from = task.status;
-            if !from.allows_retry() {
-                return Err(StateTransitionError { from, to: TaskStatus::Queued }.into());
+        let (task_id, manager) = (task_id.clone(), self.clone());
+        self.to_its_end(async move {
+            let clock = Arc::clone(&manager.clock);
+            let begun =
+                manager.blocking(move |store| begin_retry(store, task_id, (charges, principal), clock.as_ref()));
+            let (lock, mut task) = begun.await?;
+            if let Some(catalogue) = &manager.catalogue {
+                catalogue.enter(&mut task).await?;
             }
-            task.charge_retry(charges);
-            task.status = TaskStatus::Queued;
-            record_step(&mut task, from, clock.as_ref());
-            task.pass_on_scan();
-            if task.nessus_scan_id.is_none() && task.has_sealed_login() {
-                return Err(TaskError::LoginGone(task_id));
-            }
-            task.attempt += 1;
-            task.principal = principal;
-            task.started_at = None;
-            task.completed_at = None;
-            task.execution_time = None;
-            task.error_message = None;
-            task.error_code = None;
-            task.validation_stats = None;
-            task.validation_warnings.clear();
-            task.authentication_status = None;
-            task.progress = None;
-            task.observation = None;
-            task.export_fetched_at = None;
-            task.cancel_requested_at = None;
-            task.cancel_reason = None;
-            task.pause_request = None;
-            task.paused_seconds = 0.0;
-            // A scan that it goes on with may be held because of us, and has to be resumed.
-            task.pause = task.pause.take().filter(|_| task.nessus_scan_id.is_some());
-            if let Some(pause) = &mut task.pause {
-                pause.since = clock.now();
-            }
-            task.dismissed_at = None;
-            // Each attempt needs one of its own.
-            task.approval = None;
-            // What an earlier attempt found must not be taken for the findings of this one.
-            store.remove(&task_id, EXPORT_FILE)?;
-            store.remove(&task_id, INDEX_FILE)?;
-            for profile in Profile::names() {
-                store.remove(&task_id, &profile_file_name(profile))?;
-            }
-            store.write(&task)?;
-            Ok(task)
+            fail_point!("retry_recorded");
+            manager
+                .blocking(move |store| {
+                    let _lock = lock;
+                    // What an earlier attempt found must not be taken for the findings of this one.
+                    for file in [EXPORT_FILE.to_owned(), INDEX_FILE.to_owned()]
+                        .into_iter()
+                        .chain(Profile::names().map(profile_file_name))
+                    {
+                        store.remove(&task.task_id, &file)?;
+                    }
+                    store.write(&task)?;
+                    Ok(task)
+                })
+                .await
         })
         .await
     }
@@ -269,61 +279,6 @@ impl TaskManager {
     /// The ids of all tasks, newest first by the time in their names.
     pub(crate) async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
         self.blocking(TaskStore::list).await
-    }
-
-    /// The tasks that match, newest first. A task that cannot be read is said in the list, and once in the log; where no file
-    /// can be opened for now, there is no list.
-    pub async fn list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
-        let list = self.read_list(query).await?;
-        let mut logged = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
-        for (task_id, reason) in list.unreadable.iter().filter(|(task_id, _)| !logged.contains(task_id)) {
-            warn!(%task_id, reason, "a task cannot be read: it is in no list until its file is repaired");
-        }
-        // One that can be read again, and is damaged later, is said again.
-        *logged = list.unreadable.iter().map(|(task_id, _)| task_id.clone()).collect();
-        Ok(list)
-    }
-
-    async fn read_list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
-        self.blocking(move |store| {
-            let mut list = TaskList::default();
-            for task_id in store.list()?.into_iter().filter(|task_id| query.matches_id(task_id)) {
-                match store.read(&task_id) {
-                    Ok(task) if query.matches(&task) => {
-                        list.total += 1;
-                        if query.is_before_cursor(&task_id) {
-                            continue;
-                        }
-                        if query.limit == 0 || list.tasks.len() < query.limit {
-                            list.tasks.push(task);
-                        } else if list.next.is_none() {
-                            list.next = list.tasks.last().map(|last| query.cursor_behind(&last.task_id));
-                        }
-                    }
-                    // A directory without a file is a task that was never accepted, or is just being created.
-                    Ok(_) | Err(TaskError::NotFound(_)) => {}
-                    Err(error) if error.is_shortage() => return Err(error),
-                    Err(error) => list.unreadable.push((task_id, error.to_string())),
-                }
-            }
-            Ok(list)
-        })
-        .await
-    }
-
-    /// How long the last completed scans of a pool took, at most `most` of them, the newest first.
-    pub(crate) async fn recent_durations(&self, pool: &PoolName, most: usize) -> Result<Vec<Duration>, TaskError> {
-        let pool = pool.clone();
-        self.blocking(move |store| {
-            let recent = store.list()?.into_iter().take(most * LOOKED_AT);
-            // A task that cannot be read says nothing here; whoever lists tasks hears of it.
-            let completed = recent
-                .filter_map(|task_id| store.read(&task_id).ok())
-                .filter(|task| task.status == TaskStatus::Completed && task.scanner_pool == pool);
-            let seconds = completed.filter_map(|task| task.execution_time);
-            Ok(seconds.filter_map(|seconds| Duration::try_from_secs_f64(seconds).ok()).take(most).collect())
-        })
-        .await
     }
 
     /// Writes a document about something that is removed to `archive/{name}.json`, durably; an older one is replaced.
@@ -401,8 +356,24 @@ impl TaskManager {
         .await
     }
 
+    /// Does `work` to its end, even when the returned future is dropped: a file that was written is recorded.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = Result<T, TaskError>> + Send + 'static,
+    ) -> Result<T, TaskError> {
+        let ended = tokio::spawn(work.in_current_span()).await.map_err(JoinError::try_into_panic);
+        match ended {
+            Ok(result) => result,
+            Err(Ok(panic)) => std::panic::resume_unwind(panic),
+            Err(Err(_cancelled)) => {
+                let stopping = io::Error::other("the runtime is shutting down");
+                Err(TaskError::storage("cannot reach", self.store.root())(stopping))
+            }
+        }
+    }
+
     /// Runs `work` on a thread that may block.
-    async fn blocking<T: Send + 'static>(
+    pub(super) async fn blocking<T: Send + 'static>(
         &self,
         work: impl FnOnce(&TaskStore) -> Result<T, TaskError> + Send + 'static,
     ) -> Result<T, TaskError> {
@@ -410,6 +381,55 @@ impl TaskManager {
         let result = blocking::run(move || work(&store)).await;
         result.map_err(TaskError::storage("cannot reach", self.store.root()))?
     }
+}
+
+/// A task as its next attempt begins it, and the lock under which it is written.
+fn begin_retry(
+    store: &TaskStore,
+    task_id: TaskId,
+    (charges, principal): (Charges, Option<String>),
+    clock: &dyn Clock,
+) -> Result<(TaskLock, Task), TaskError> {
+    let lock = store.lock(&task_id)?;
+    let mut task = store.read(&task_id)?;
+    let from = task.status;
+    if !from.allows_retry() {
+        return Err(StateTransitionError { from, to: TaskStatus::Queued }.into());
+    }
+    task.charge_retry(charges);
+    task.status = TaskStatus::Queued;
+    record_step(&mut task, from, clock);
+    task.pass_on_scan();
+    if task.nessus_scan_id.is_none() && task.has_sealed_login() {
+        return Err(TaskError::LoginGone(task_id));
+    }
+    task.attempt += 1;
+    task.principal = principal;
+    task.started_at = None;
+    task.completed_at = None;
+    task.execution_time = None;
+    task.error_message = None;
+    task.error_code = None;
+    task.validation_stats = None;
+    task.validation_warnings.clear();
+    task.authentication_status = None;
+    task.progress = None;
+    task.observation = None;
+    task.export_fetched_at = None;
+    task.cancel_requested_at = None;
+    task.cancel_reason = None;
+    task.pause_request = None;
+    task.paused_seconds = 0.0;
+    // A scan that it goes on with may be held because of us, and has to be resumed.
+    task.pause = task.pause.take().filter(|_| task.nessus_scan_id.is_some());
+    if let Some(pause) = &mut task.pause {
+        pause.since = clock.now();
+    }
+    task.dismissed_at = None;
+    // Each attempt needs one of its own.
+    task.approval = None;
+    task.revision = task.revision.saturating_add(1);
+    Ok((lock, task))
 }
 
 fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {

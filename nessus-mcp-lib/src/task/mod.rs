@@ -11,10 +11,15 @@
 //! ```
 
 mod approval;
+mod audit;
+mod catalogue;
 mod charges;
+mod entry;
 mod error;
+mod lists;
 mod lock;
 mod manager;
+mod mirror;
 mod model;
 mod pause;
 #[cfg(test)]
@@ -22,12 +27,15 @@ mod property_tests;
 mod query;
 mod queue_file;
 mod records;
+mod repair;
 mod state;
 mod store;
 
 pub use self::{
+    audit::CatalogueAudit,
     error::TaskError,
-    manager::{TaskList, TaskManager, Writer},
+    lists::TaskList,
+    manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     query::{TaskCursor, TaskQuery},
@@ -37,8 +45,10 @@ pub use self::{
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
+    entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
     records::Charges,
+    repair::Rebuild,
     store::profile_file_name,
 };

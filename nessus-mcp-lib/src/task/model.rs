@@ -315,6 +315,9 @@ pub struct Task {
     /// The fencing token of the last claim that wrote here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<FencingToken>,
+    /// How often this document was written; 0 in one that only older versions have written.
+    #[serde(default)]
+    pub revision: u64,
     /// The version of this document.
     #[serde(default = "current_version")]
     pub schema_version: u32,
@@ -396,6 +399,7 @@ impl Task {
             charged_clients: Vec::new(),
             dismissed_at: None,
             fence: None,
+            revision: 0,
             schema_version: TASK_SCHEMA_VERSION,
             extra: Map::new(),
         }

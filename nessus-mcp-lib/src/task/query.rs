@@ -4,7 +4,7 @@ use std::{cmp::Ordering, fmt, str::FromStr};
 
 use sha2::{Digest, Sha256};
 
-use super::{model::Task, state::TaskStatus, store};
+use super::{entry::TaskFacts, state::TaskStatus, store};
 use crate::{
     hex,
     ids::{PoolName, TaskId},
@@ -82,22 +82,28 @@ impl TaskQuery {
         self.id_prefix.as_ref().is_none_or(begins)
     }
 
-    pub(super) fn matches(&self, task: &Task) -> bool {
+    pub(super) fn matches(&self, task: &TaskFacts) -> bool {
         self.status.is_none_or(|status| status == task.status)
-            && task.is_seen_by(&self.sight)
+            && self.sight.includes(task.submitted_by.as_deref(), task.team.as_deref())
             && !(self.unfinished && task.status.is_terminal())
-            && self.pool.as_ref().is_none_or(|pool| *pool == task.scanner_pool)
+            && self.pool.as_ref().is_none_or(|pool| *pool == *task.pool)
             && self.created_from.is_none_or(|from| task.created_at >= from)
             && self.created_before.is_none_or(|before| task.created_at < before)
-            && self.name.as_ref().is_none_or(|name| task.payload.name.to_lowercase().contains(&name.to_lowercase()))
-            && self.targets.as_ref().is_none_or(|targets| {
-                task.payload.targets.parse().is_ok_and(|theirs: TargetSet| targets.overlaps(&theirs))
-            })
+            && self.name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(&name.to_lowercase()))
+            && self
+                .targets
+                .as_ref()
+                .is_none_or(|targets| task.targets.parse().is_ok_and(|theirs: TargetSet| targets.overlaps(&theirs)))
     }
 
     /// Whether a task stands in the list before what the cursor leads to.
     pub(super) fn is_before_cursor(&self, task_id: &TaskId) -> bool {
         self.cursor.as_ref().is_some_and(|cursor| store::newest_first(task_id, &cursor.last) != Ordering::Greater)
+    }
+
+    /// The same query, of the tasks behind one.
+    pub(super) fn behind(&self, last: &TaskId) -> Self {
+        Self { cursor: Some(self.cursor_behind(last)), ..self.clone() }
     }
 
     /// The cursor of the tasks behind one.

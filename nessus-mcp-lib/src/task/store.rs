@@ -84,14 +84,19 @@ impl TaskStore {
         self.directory(task_id).join(file)
     }
 
-    /// Writes a new task, after its sealed login if it has one; whatever a killed process left of an earlier try is taken over.
-    pub(super) fn create(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
-        let directory = self.directory(&task.task_id);
+    /// Takes the lock of a task that is to be created; whatever a killed process left of an earlier try is taken over.
+    pub(super) fn begin(&self, task_id: &TaskId) -> Result<TaskLock, TaskError> {
+        let directory = self.directory(task_id);
         durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
-        let _lock = self.lock(&task.task_id)?;
-        if self.path(&task.task_id, TASK_FILE).exists() {
-            return Err(TaskError::AlreadyExists(task.task_id.clone()));
+        let lock = self.lock(task_id)?;
+        if self.path(task_id, TASK_FILE).exists() {
+            return Err(TaskError::AlreadyExists(task_id.clone()));
         }
+        Ok(lock)
+    }
+
+    /// Writes a new task, after its sealed login if it has one. The caller holds the lock.
+    pub(super) fn create(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
         if let Some(sealed) = sealed {
             let path = self.path(&task.task_id, SEALED_FILE);
             durable::replace(&path, sealed).map_err(TaskError::storage("cannot write", &path))?;
@@ -107,6 +112,28 @@ impl TaskStore {
             Err(error) if error.kind() == io::ErrorKind::NotFound && self.root.is_dir() => Ok(None),
             read => read.map(Some).map_err(TaskError::storage("cannot read", &path)),
         }
+    }
+
+    /// Whether a task was written.
+    pub(super) fn has_file(&self, task_id: &TaskId) -> bool {
+        self.path(task_id, TASK_FILE).exists()
+    }
+
+    /// Whether the sealed login of a task is still there although it has ended.
+    pub(super) fn has_login_left(&self, task: &Task) -> bool {
+        task.status.is_terminal() && task.has_sealed_login() && self.path(&task.task_id, SEALED_FILE).exists()
+    }
+
+    /// Removes the sealed login of a task that has ended; whether it is gone.
+    pub(super) fn remove_login(&self, task: &Task) -> bool {
+        let removed = self.remove(&task.task_id, SEALED_FILE);
+        match &removed {
+            Ok(()) => warn!(task_id = %task.task_id, "the sealed login of a task that had ended was removed"),
+            Err(error) => {
+                warn!(task_id = %task.task_id, error = chain(error), "the login of a task that has ended is still there")
+            }
+        }
+        removed.is_ok()
     }
 
     /// Removes the sealed logins of tasks that have ended, which could not be removed then; returns how many.
@@ -259,7 +286,7 @@ impl TaskStore {
     }
 
     /// Removes the directory of a task that has no file; whether it was empty but for its lock and its login.
-    fn remove_empty(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+    pub(super) fn remove_empty(&self, task_id: &TaskId) -> Result<bool, TaskError> {
         let directory = self.directory(task_id);
         let lock = match self.lock(task_id) {
             Err(TaskError::NotFound(_)) => return Ok(false),
@@ -374,6 +401,7 @@ mod tests {
         let now = Timestamp::from_millis(1000);
         let trace_id = TraceId::generate();
         let task = Task::new(alive.clone(), trace_id, ScanType::Untrusted, "nessus", pool, payload, now);
+        drop(store.begin(&alive).unwrap());
         store.create(&task, Some(b"sealed")).unwrap();
         store.archive("letter", &serde_json::json!({})).unwrap();
         for task_id in [&abandoned, &foreign, &young] {

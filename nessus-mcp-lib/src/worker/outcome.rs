@@ -144,7 +144,9 @@ impl StepError {
         match self {
             Self::Queue(_) => true,
             Self::Scanner(error) => matches!(error, ScannerError::Storage(_) | ScannerError::OutOfResources(_)),
-            Self::Task(error) => matches!(error, TaskError::Storage { .. } | TaskError::Newer { .. }),
+            Self::Task(error) => {
+                matches!(error, TaskError::Storage { .. } | TaskError::Newer { .. } | TaskError::Catalogue(_))
+            }
             Self::Results(error) => error.is_input_output(),
             Self::Scope(_) | Self::Scan { .. } | Self::Held(_) | Self::Stopped | Self::LeaseLost => false,
         }

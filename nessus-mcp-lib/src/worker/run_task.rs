@@ -487,6 +487,10 @@ impl TaskRun {
     /// and whoever claims it sees that it is over.
     async fn settle(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
         let has_ended = matches!(outcome, Outcome::Ended | Outcome::EndedElsewhere | Outcome::Dead { .. });
+        if matches!(outcome, Outcome::EndedElsewhere) {
+            // Whoever ended it may have died before it was recorded.
+            self.shared.tasks.record_again(&self.claim.lease.task_id).await;
+        }
         let (how, has_scan) = match outcome {
             Outcome::Lost => return,
             Outcome::Ended | Outcome::EndedElsewhere => (Settlement::Ack, false),

@@ -56,6 +56,15 @@ impl Naming {
         }
     }
 
+    /// The keys of the catalogue of tasks, in the order of `catalogue.lua`. In a cluster they lie in the slot of the binding.
+    pub(super) fn catalogue(self) -> [String; 3] {
+        let records = match self {
+            Self::Plain => "nessus:catalogue".to_owned(),
+            Self::Tagged => format!("{{{BINDING}}}:catalogue"),
+        };
+        [records.clone(), format!("{records}:changes"), format!("{records}:unfinished")]
+    }
+
     /// The keys that every script on entries gets, in the order of `prelude.lua`.
     pub(super) fn entries(self, pool: &PoolName) -> Vec<String> {
         let companions = COMPANIONS.iter().map(|name| self.companion(pool, name));
@@ -120,6 +129,8 @@ mod tests {
         assert_eq!(Naming::Plain.charged("all", day), "nessus:hosts:all:2026-11-20");
         assert_eq!(Naming::Tagged.charged("all", day), "{nessus:binding}:hosts:all:2026-11-20");
         assert_eq!(Naming::Plain.charged("max_scans_at_once:lab", None), "nessus:hosts:max_scans_at_once:lab:");
+        assert_eq!(Naming::Plain.catalogue()[1..], ["nessus:catalogue:changes", "nessus:catalogue:unfinished"]);
+        assert_eq!(Naming::Tagged.catalogue()[0], "{nessus:binding}:catalogue");
         assert_eq!(idempotency("a key"), "idemp:a key");
     }
 }

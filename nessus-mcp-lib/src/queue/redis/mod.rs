@@ -17,6 +17,8 @@
 //! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
 //! | `nessus:hosts:{scope}:{day}` | hash | what counts against a limit: of the day in UTC, and expires; or without a day until it is given back. Task (from the second attempt on `task.attempt`), how many; `total`, how many charges these are and what they amount to |
 //! | `{pool}:queue:dead:by_task`, `:dead:cursor` | sorted set, string | the same letters as `task letter`; how far they are named |
+//! | `nessus:catalogue` | hash | task: what lists need of it, as `revision:unfinished:entry`; and facts about the whole, which begin with `#` |
+//! | `nessus:catalogue:changes`, `nessus:catalogue:unfinished` | sorted set | its tasks by the number of their last change; those that are not over |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
 //! | `{pool}:queue:owners` | hash | leased task: `fence:worker` |
@@ -36,7 +38,7 @@
 //!
 //! In a cluster the pool stands in braces, `{nessus}:queue`, `nessus:circuit:{nessus}:a`, so that all keys of a pool lie in one slot, and every key that a script touches is named
 //! in its call: scanners are in the members of `ready:by_scanner`, and have no keys of their own. A day
-//! is `{nessus:binding}:hosts:{scope}:{day}` there, in the slot of the binding, without which nothing is charged. Pools lie
+//! is `{nessus:binding}:hosts:{scope}:{day}` there, in the slot of the binding, without which nothing is charged. The catalogue of tasks lies there too. Pools lie
 //! elsewhere, so a task is charged right before it is enqueued: whoever dies between the two leaves its file, and the
 //! reconciler enqueues it.
 //!
@@ -60,6 +62,7 @@
 //! acknowledgement that frees some.
 
 mod calls;
+mod catalogue;
 mod charges;
 mod check;
 mod circuits;

@@ -8,6 +8,7 @@
 //! Processes do not signal each other; [`wait_for_work`](Queue::wait_for_work) looks every 250 ms, and is woken at
 //! once by work that comes from the same [`SqliteQueue`].
 
+mod catalogue;
 mod charges;
 mod circuits;
 mod claims;

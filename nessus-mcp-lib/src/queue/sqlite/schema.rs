@@ -9,10 +9,11 @@ use crate::queue::error::QueueError;
 /// workers; 4 what is known of the queue as a whole; 5 keeps of circuits only what processes act on, and what each shows;
 /// 6 adds the hosts that count against a day. A process of version 5 that has the file open goes on, and charges nothing.
 /// 7 adds what keeps a long queue quick. A process of version 6 goes on and keeps it right, but its claims pass over nothing.
-pub(super) const VERSION: i64 = 7;
+/// 8 adds the catalogue of tasks. A process of version 7 that has the file open goes on, and records nothing.
+pub(super) const VERSION: i64 = 8;
 
 /// What each older version lacks: the statement at index 0 makes version 2 of version 1.
-pub(super) const MIGRATIONS: [&str; 6] = [CIRCUITS, LOSSES, FACTS, NOTICES, HOSTS, LONG_QUEUES];
+pub(super) const MIGRATIONS: [&str; 7] = [CIRCUITS, LOSSES, FACTS, NOTICES, HOSTS, LONG_QUEUES, CATALOGUE];
 
 /// `losses` counts the claims in a row of which nothing was heard any more, the one that stands included. The index is of
 /// those that are more than [`LOSSES_ALLOWED`](crate::queue::LOSSES_ALLOWED).
@@ -139,6 +140,20 @@ CREATE TRIGGER dead_removed AFTER DELETE ON dead BEGIN
 END;
 
 CREATE INDEX host_days_by_expiry ON host_days (expires_ms);
+";
+
+/// What is known of each task, by the number of its last change; `entry` is NULL for one that is gone.
+const CATALOGUE: &str = "
+CREATE TABLE catalogue (
+    task_id    TEXT    NOT NULL PRIMARY KEY,
+    number     INTEGER NOT NULL,
+    revision   INTEGER NOT NULL,
+    unfinished INTEGER NOT NULL,
+    entry      TEXT
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX catalogue_by_number ON catalogue (number);
+CREATE INDEX catalogue_unfinished ON catalogue (task_id) WHERE unfinished;
+CREATE INDEX catalogue_gone ON catalogue (task_id) WHERE entry IS NULL;
 ";
 
 /// The tables of version 1.

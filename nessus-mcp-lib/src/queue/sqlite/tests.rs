@@ -223,9 +223,9 @@ fn what_cannot_be_a_queue_is_refused_with_its_path() {
         (directory.path().to_owned(), "queue_unusable", "it is a directory"),
         (database("other.db", "CREATE TABLE customers (id)"), "queue_unusable", "another program"),
         (
-            database("newer.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (9)"),
+            database("newer.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (99)"),
             "queue_schema_newer",
-            "version 9",
+            "version 99",
         ),
         (
             database("zero.db", "CREATE TABLE schema_version (version); INSERT INTO schema_version VALUES (0)"),

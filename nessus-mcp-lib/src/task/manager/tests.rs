@@ -2,8 +2,8 @@ use std::{fs, time::Duration};
 
 use super::*;
 use crate::{
-    ids::{InstanceId, ScanId, TraceId},
-    task::{Observation, ScanPayload, ScanType},
+    ids::{InstanceId, PoolName, ScanId, TraceId},
+    task::{Observation, ScanPayload, ScanType, TaskQuery},
     time::{ManualClock, Timestamp},
 };
 

@@ -13,6 +13,7 @@
 //! hold for a backend whose clock cannot be set and on a machine that is slow.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 
+mod catalogue;
 mod charges;
 mod circuits;
 mod dead_letters;
@@ -27,7 +28,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 pub use self::{
-    charges::*, circuits::*, dead_letters::*, entries::*, leases::*, passed_over::*, shared::*, started::*,
+    catalogue::*, charges::*, circuits::*, dead_letters::*, entries::*, leases::*, passed_over::*, shared::*, started::*,
 };
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
@@ -134,6 +135,11 @@ macro_rules! queue_conformance_tests {
             a_started_task_is_charged_too
             several_charges_are_one
             concurrent_charges_pass_none_of_several_limits
+            the_catalogue_tells_what_has_changed
+            an_older_revision_replaces_no_record
+            unfinished_records_come_in_parts
+            the_catalogue_is_made_again_by_many
+            a_catalogue_that_was_lost_is_not_whole
             a_paused_pool_gives_nothing
             a_circuit_notice_reaches_all
             an_isolation_is_ended_by_a_command_only

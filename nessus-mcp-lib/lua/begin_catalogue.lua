@@ -1,0 +1,7 @@
+-- ARGV how this attempt to make the catalogue is called. Returns how the one is called that is under way.
+redis.call('HDEL', catalogue, '#mark')
+local under_way = fact('begun')
+if under_way then return under_way end
+redis.call('UNLINK', catalogue, changes, unfinished)
+redis.call('HSET', catalogue, '#begun', ARGV[1])
+return ARGV[1]

@@ -1,0 +1,373 @@
+//! The catalogue of tasks against their files: whatever happens to either, lists say what the files say.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, sync::Arc, time::Duration};
+
+use proptest::{collection::vec, prelude::*, sample::select, test_runner::TestCaseError};
+
+use super::{index::QueueIndex, reconcile::reconcile};
+use crate::{
+    durable,
+    ids::{PoolName, TaskId, TraceId},
+    queue::{CATALOGUE_BATCH, CatalogueRecord, Queue, sqlite::SqliteQueue},
+    task::{Charges, ScanPayload, ScanType, Task, TaskError, TaskList, TaskManager, TaskQuery, TaskStatus, Writer},
+    time::{Clock, ManualClock, Timestamp},
+};
+
+struct Fixture {
+    directory: tempfile::TempDir,
+    clock: ManualClock,
+    queue: Arc<dyn Queue>,
+    index: QueueIndex,
+    /// As an older version of the program has it: it records nothing.
+    older: TaskManager,
+    ids: Vec<TaskId>,
+}
+
+impl Fixture {
+    async fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let clock = ManualClock::new(Timestamp::from_millis(1_764_599_422_000));
+        let path = directory.path().join("queue").join("queue.db");
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open_with_clock(&path, Arc::new(clock.clone())).unwrap());
+        let older = TaskManager::open_with_clock(directory.path(), Arc::new(clock.clone())).unwrap();
+        let index = QueueIndex::new(older.clone(), Arc::clone(&queue), Arc::new(clock.clone()));
+        index.ensure().await.unwrap();
+        Self { directory, clock, queue, index, older, ids: Vec::new() }
+    }
+
+    fn tasks(&self) -> &TaskManager {
+        self.index.tasks()
+    }
+
+    fn file(&self, task_id: &TaskId) -> PathBuf {
+        self.older.artifact_path(task_id, "task.json")
+    }
+
+    async fn create(&mut self, by: &TaskManager, name: &str, pool: &str) -> TaskId {
+        self.clock.advance(Duration::from_secs(1));
+        let id = TaskId::generate("mock", pool, self.clock.now());
+        let payload = ScanPayload::new(name, format!("192.0.2.{}", self.ids.len() % 4));
+        let pool = PoolName::new(pool).unwrap();
+        let task =
+            Task::new(id.clone(), TraceId::generate(), ScanType::Untrusted, "mock", pool, payload, self.clock.now());
+        by.create(task).await.unwrap();
+        self.ids.push(id.clone());
+        id
+    }
+
+    async fn set(&self, by: &TaskManager, id: &TaskId, status: TaskStatus) {
+        by.update(id, Writer::Api, move |task| task.status = status).await.unwrap();
+    }
+
+    async fn reconcile(&self) {
+        // What is young may be about to be enqueued.
+        self.clock.advance(Duration::from_secs(60));
+        reconcile(self.tasks(), self.queue.as_ref(), self.clock.now()).await.unwrap();
+    }
+
+    async fn records(&self) -> Vec<CatalogueRecord> {
+        self.queue.catalogue_changes(0, CATALOGUE_BATCH).await.unwrap().records
+    }
+
+    async fn list(&self, query: TaskQuery) -> TaskList {
+        self.tasks().list(query).await.unwrap()
+    }
+
+    async fn of_files(&self, query: TaskQuery) -> TaskList {
+        self.older.list(query).await.unwrap()
+    }
+
+    /// Every list says what one made from the files says.
+    async fn agrees(&self, query: TaskQuery) -> Result<(), TestCaseError> {
+        let (ours, files) = (self.list(query.clone()).await, self.of_files(query.clone()).await);
+        prop_assert_eq!(ours, files, "{:?}", query);
+        Ok(())
+    }
+
+    /// No unfinished task of the files is missing among the unfinished of the catalogue.
+    async fn contains_the_unfinished(&self) -> Result<(), TestCaseError> {
+        let of_files = self.of_files(TaskQuery::default().unfinished()).await;
+        let known = self.queue.unfinished_records(None, CATALOGUE_BATCH).await.unwrap();
+        let known: BTreeSet<_> = known.into_iter().map(|record| record.task_id).collect();
+        let missing: Vec<_> = of_files.tasks.iter().filter(|task| !known.contains(&task.task_id)).collect();
+        prop_assert!(missing.is_empty(), "{:?}", missing);
+        Ok(())
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Step {
+    Create(&'static str, &'static str),
+    Set(usize, TaskStatus),
+    Retry(usize),
+    /// An operator removes a task by hand.
+    Remove(usize),
+    Damage(usize),
+    LoseRecord(usize),
+    LoseCatalogue,
+    /// A file comes back from a copy.
+    PutBack(usize),
+    Reconcile,
+}
+
+fn steps() -> impl Strategy<Value = Step> {
+    let task = || 0..12_usize;
+    prop_oneof![
+        4 => (select(vec!["office", "Office", "lab"]), select(vec!["one", "two"])).prop_map(|(name, pool)| Step::Create(name, pool)),
+        6 => (task(), select(TaskStatus::ALL.to_vec())).prop_map(|(task, status)| Step::Set(task, status)),
+        3 => task().prop_map(Step::Retry),
+        1 => task().prop_map(Step::Remove),
+        1 => task().prop_map(Step::Damage),
+        1 => task().prop_map(Step::LoseRecord),
+        1 => Just(Step::LoseCatalogue),
+        1 => task().prop_map(Step::PutBack),
+        2 => Just(Step::Reconcile),
+    ]
+}
+
+fn queries() -> impl Strategy<Value = TaskQuery> {
+    let status = proptest::option::of(select(TaskStatus::ALL.to_vec()));
+    let pool = proptest::option::of(select(vec!["one", "two", "three"]));
+    let name = proptest::option::of(select(vec!["office", "LAB", "nothing"]));
+    let targets = proptest::option::of(select(vec!["192.0.2.1", "192.0.2.0/31", "198.51.100.1", "0.0.0.0/0"]));
+    (status, pool, name, targets, any::<bool>(), 0..4_usize).prop_map(
+        |(status, pool, name, targets, unfinished, limit)| {
+            let mut query = TaskQuery::default().with_limit(limit);
+            query.status = status;
+            query.pool = pool.map(|pool| PoolName::new(pool).unwrap());
+            query.name = name.map(str::to_owned);
+            query.targets = targets.map(|targets| targets.parse().unwrap());
+            query.unfinished = unfinished;
+            query
+        },
+    )
+}
+
+/// Does the step; whether the catalogue may lack an unfinished task after it, until the reconciler has come.
+async fn step(f: &mut Fixture, step: Step) -> bool {
+    let tasks = f.tasks().clone();
+    let chosen = |at: usize| f.ids.get(at % f.ids.len().max(1)).cloned();
+    match step {
+        Step::Create(name, pool) => _ = f.create(&tasks, name, pool).await,
+        Step::Set(at, status) => {
+            if let Some(id) = chosen(at) {
+                let _ = tasks.update(&id, Writer::Api, move |task| task.status = status).await;
+            }
+        }
+        Step::Retry(at) => {
+            if let Some(id) = chosen(at) {
+                let _ = tasks.retry(&id, Charges::default(), None).await;
+            }
+        }
+        Step::Remove(at) => {
+            if let Some(id) = chosen(at) {
+                let _ = fs::remove_dir_all(f.file(&id).parent().unwrap());
+            }
+        }
+        Step::Damage(at) => {
+            if let Some(path) = chosen(at).map(|id| f.file(&id)).filter(|path| path.exists()) {
+                durable::replace(&path, b"{").unwrap();
+            }
+        }
+        Step::LoseRecord(at) => {
+            if let Some(id) = chosen(at) {
+                let records = f.records().await;
+                let known = records.iter().find(|record| record.task_id == id);
+                let revision = known.map_or(1, |record| record.revision);
+                f.queue.record_tasks(&[CatalogueRecord::gone(id, revision)]).await.unwrap();
+                return true;
+            }
+        }
+        Step::LoseCatalogue => _ = f.queue.begin_catalogue().await.unwrap(),
+        Step::PutBack(at) => {
+            if let Some(id) = chosen(at)
+                && let Ok(mut task) = tasks.get(&id).await
+            {
+                (task.revision, task.status, task.completed_at) = (1, TaskStatus::Queued, None);
+                durable::replace(&f.file(&id), serde_json::to_string(&task).unwrap().as_bytes()).unwrap();
+                return true;
+            }
+        }
+        Step::Reconcile => f.reconcile().await,
+    }
+    matches!(step, Step::LoseCatalogue)
+}
+
+async fn lists_say_what_the_files_say(steps: Vec<Step>, queries: Vec<TaskQuery>) -> Result<(), TestCaseError> {
+    let mut f = Fixture::new().await;
+    let mut may_lack = false;
+    for one in steps {
+        may_lack |= step(&mut f, one).await;
+        if matches!(one, Step::Reconcile) {
+            may_lack = false;
+        }
+        if !may_lack {
+            f.contains_the_unfinished().await?;
+        }
+    }
+    // A file that came back with a state of its own is found by an audit, or when it is read.
+    f.index.audit().await.unwrap();
+    f.reconcile().await;
+    f.contains_the_unfinished().await?;
+    for query in queries {
+        f.agrees(query).await?;
+    }
+    f.agrees(TaskQuery::default()).await?;
+    let audit = f.index.audit().await.unwrap().0;
+    prop_assert_eq!((audit.missing, audit.wrong, audit.gone, audit.made_again), (0, 0, 0, false));
+    Ok(())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    #[test]
+    fn after_whatever_has_happened_lists_say_what_the_files_say(
+        steps in vec(steps(), 1..30),
+        queries in vec(queries(), 6),
+    ) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(lists_say_what_the_files_say(steps, queries))?;
+    }
+}
+
+/// All that a reconciler needs not do: what has ended is not read.
+#[tokio::test]
+async fn the_reconciler_reads_only_what_is_unfinished() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let (ended, open) = (f.create(&tasks, "a", "one").await, f.create(&tasks, "b", "one").await);
+    f.set(&tasks, &ended, TaskStatus::Cancelled).await;
+    assert_eq!(f.list(TaskQuery::default()).await.total, 2);
+    // Were it read, it would be said to be damaged.
+    durable::replace(&f.file(&ended), b"{").unwrap();
+    f.reconcile().await;
+    let unreadable = |records: &[CatalogueRecord]| {
+        records.iter().filter(|record| record.entry.as_ref().is_some_and(|entry| entry.contains("unreadable"))).count()
+    };
+    assert_eq!(unreadable(&f.records().await), 0);
+    assert!(f.queue.state_of(&PoolName::new("one").unwrap(), &open).await.unwrap().is_some(), "it is enqueued");
+    // Told to, it reads all.
+    let (audit, _) = f.index.audit().await.unwrap();
+    assert_eq!((audit.tasks, audit.unreadable.len(), unreadable(&f.records().await)), (1, 1, 1));
+    let list = f.list(TaskQuery::default()).await;
+    assert_eq!((list.total, list.unreadable.len()), (1, 1));
+}
+
+/// A process of an older version works in the same directory: what it ends, makes and tries again is found.
+#[tokio::test]
+async fn what_an_older_version_does_is_found() {
+    let mut f = Fixture::new().await;
+    let (tasks, older) = (f.tasks().clone(), f.older.clone());
+    let (ended, failed) = (f.create(&tasks, "ended", "one").await, f.create(&tasks, "failed", "one").await);
+    assert_eq!(f.list(TaskQuery::default()).await.total, 2);
+    f.set(&older, &ended, TaskStatus::Cancelled).await;
+    let made = f.create(&older, "made", "one").await;
+    // Its list is never wrong about what it shows.
+    let queued = f.list(TaskQuery::default().with_status(TaskStatus::Queued)).await;
+    assert!(queued.tasks.iter().all(|task| task.task_id != ended), "{queued:?}");
+    f.reconcile().await;
+    for (query, expected) in [
+        (TaskQuery::default().with_status(TaskStatus::Cancelled), vec![&ended]),
+        (TaskQuery::default().unfinished(), vec![&made, &failed]),
+    ] {
+        let list = f.list(query.clone()).await;
+        assert_eq!(list.tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), expected);
+        f.agrees(query).await.unwrap();
+    }
+    // What it tries again is known when a worker takes the task.
+    f.set(&tasks, &failed, TaskStatus::Failed).await;
+    older.retry(&failed, Charges::default(), None).await.unwrap();
+    f.set(&tasks, &failed, TaskStatus::Running).await;
+    let unfinished = f.list(TaskQuery::default().unfinished()).await;
+    assert_eq!(unfinished.tasks.len(), 2, "{unfinished:?}");
+    f.contains_the_unfinished().await.unwrap();
+}
+
+/// A queue that is down fails no change of a task, keeps nobody waiting, and hears of all when it is back. What must be
+/// recorded before does not happen.
+#[tokio::test]
+async fn a_queue_that_is_down_stops_no_worker_and_hears_of_all_later() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let (ended, failed) = (f.create(&tasks, "ended", "one").await, f.create(&tasks, "failed", "one").await);
+    f.set(&tasks, &failed, TaskStatus::Failed).await;
+    assert_eq!(f.list(TaskQuery::default()).await.total, 2);
+    let (there, away) = (f.directory.path().join("queue"), f.directory.path().join("away"));
+    fs::rename(&there, &away).unwrap();
+    f.set(&tasks, &ended, TaskStatus::Running).await;
+    f.set(&tasks, &ended, TaskStatus::Completed).await;
+    assert!(tasks.is_behind());
+    let before = tasks.get(&failed).await.unwrap();
+    let refused = tasks.retry(&failed, Charges::default(), None).await.unwrap_err();
+    assert!(matches!(refused, TaskError::Catalogue(_)), "{refused}");
+    assert_eq!(tasks.get(&failed).await.unwrap(), before);
+    let id = TaskId::generate("mock", "one", f.clock.now());
+    let mut task = before.clone();
+    task.task_id = id.clone();
+    assert!(matches!(tasks.create(task).await, Err(TaskError::Catalogue(_))));
+    assert!(!f.file(&id).parent().unwrap().exists(), "nothing has happened");
+    f.agrees(TaskQuery::default().with_status(TaskStatus::Completed)).await.unwrap();
+
+    fs::rename(&away, &there).unwrap();
+    f.agrees(TaskQuery::default().with_status(TaskStatus::Completed)).await.unwrap();
+    f.contains_the_unfinished().await.unwrap();
+    f.reconcile().await;
+    assert!(!tasks.is_behind());
+    f.agrees(TaskQuery::default().with_status(TaskStatus::Completed)).await.unwrap();
+    assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
+}
+
+/// The order of a list goes by the time in the ids, so a clock that goes back between two pages shows nothing twice and leaves
+/// nothing out of what was there.
+#[tokio::test]
+async fn a_clock_that_goes_back_between_two_pages_shows_each_task_once() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    for number in 0..6 {
+        f.create(&tasks, &format!("scan {number}"), "one").await;
+    }
+    let there: BTreeSet<_> = f.ids.iter().cloned().collect();
+    let (mut shown, mut query) = (Vec::new(), Some(TaskQuery::default().with_limit(2)));
+    while let Some(asked) = query {
+        let page = f.list(asked).await;
+        shown.extend(page.tasks.into_iter().map(|task| task.task_id));
+        query = page.next.map(|next| TaskQuery::default().with_limit(2).after(next).unwrap());
+        // Older than all there are, in the middle of them, and newer.
+        for seconds in [-3600, -3, 3600] {
+            let at = Timestamp::from_millis(f.clock.now().as_millis() + seconds * 1000);
+            let id = TaskId::generate("mock", "one", at);
+            let (payload, pool) = (ScanPayload::new("other", "192.0.2.1"), PoolName::new("one").unwrap());
+            let task = Task::new(id, TraceId::generate(), ScanType::Untrusted, "mock", pool, payload, at);
+            if shown.len() < 6 {
+                tasks.create(task).await.unwrap();
+            }
+        }
+    }
+    let unique: BTreeSet<_> = shown.iter().cloned().collect();
+    assert_eq!(unique.len(), shown.len(), "shown twice");
+    assert!(there.is_subset(&unique), "left out");
+}
+
+/// A catalogue of another version or of another directory is made again and not believed.
+#[tokio::test]
+async fn a_catalogue_of_another_version_is_made_again() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let id = f.create(&tasks, "office", "one").await;
+    let mut records = Vec::new();
+    for (mark, entry) in [(Some("2:another:x"), "{}"), (Some("1:another:x"), "{}"), (None, r#"{"from": "the future"}"#)]
+    {
+        assert_eq!(f.list(TaskQuery::default()).await.total, 1);
+        let begun = if mark.is_some() { f.queue.begin_catalogue().await.unwrap() } else { String::new() };
+        let record = CatalogueRecord::new(id.clone(), 1, true, entry);
+        f.queue.record_tasks(std::slice::from_ref(&record)).await.unwrap();
+        f.queue.finish_catalogue(&begun, mark.unwrap_or_default()).await.unwrap();
+        f.agrees(TaskQuery::default()).await.unwrap();
+        records.push(f.records().await);
+    }
+    assert!(
+        records.iter().all(|made| *made == records[0] && made[0].entry.as_ref().unwrap().contains("office")),
+        "{records:?}"
+    );
+}

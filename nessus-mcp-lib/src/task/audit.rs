@@ -1,0 +1,233 @@
+//! What the reconciler asks: which tasks have to be looked after, and whether the catalogue says what the files say.
+
+use std::{collections::HashSet, sync::Arc};
+
+use tracing::warn;
+
+use super::{
+    catalogue::Catalogue,
+    entry::{TaskEntry, digest},
+    error::TaskError,
+    manager::TaskManager,
+    mirror::Known,
+    model::Task,
+    query::TaskQuery,
+    repair::{Rebuild, Unfinished},
+    store::TaskStore,
+};
+use crate::{error::counted, ids::TaskId, queue::CATALOGUE_BATCH};
+
+/// How many files are read at once.
+const READ_AT_ONCE: usize = 200;
+
+/// What was found when all task files were compared with the catalogue.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CatalogueAudit {
+    /// Tasks whose file was read.
+    pub tasks: usize,
+    /// Tasks that the catalogue did not have.
+    pub missing: usize,
+    /// Tasks of which it said other than their files.
+    pub wrong: usize,
+    /// Tasks that it had and that are not there any more.
+    pub gone: usize,
+    /// Tasks whose file cannot be read, with the reason.
+    pub unreadable: Vec<(TaskId, String)>,
+    /// Whether the catalogue was not whole, so that it was made again before.
+    pub made_again: bool,
+}
+
+impl TaskManager {
+    /// Begins to read all tasks, and to make the catalogue again by that.
+    pub(crate) async fn begin_rebuild(&self) -> Result<Rebuild, TaskError> {
+        Rebuild::begin(self.catalogue.clone(), self.store.clone()).await
+    }
+
+    /// Whether tasks are recorded in a catalogue.
+    pub(crate) fn has_catalogue(&self) -> bool {
+        self.catalogue.is_some()
+    }
+
+    /// How many changes could not be recorded so far.
+    pub(crate) fn unrecorded(&self) -> u64 {
+        self.catalogue.as_ref().map_or(0, |catalogue| catalogue.unrecorded())
+    }
+
+    /// Whether some of them are not in the catalogue yet.
+    pub(crate) fn is_behind(&self) -> bool {
+        self.catalogue.as_ref().is_some_and(|catalogue| catalogue.is_behind())
+    }
+
+    /// As many of them were compared.
+    pub(crate) fn caught_up(&self, unrecorded: u64) {
+        if let Some(catalogue) = &self.catalogue {
+            catalogue.caught_up(unrecorded);
+        }
+    }
+
+    /// The tasks that have to be looked after, oldest first, after the catalogue was made again if it is not whole, and was compared
+    /// with the names of the files if there are more or fewer.
+    pub(crate) async fn unfinished(&self) -> Result<Vec<Unfinished>, TaskError> {
+        let by_catalogue = match &self.catalogue {
+            Some(catalogue) => unfinished_of(catalogue).await?,
+            None => None,
+        };
+        let mut unfinished = match by_catalogue {
+            Some(unfinished) => unfinished,
+            None => {
+                let tasks = self.list(TaskQuery::default().unfinished()).await?.tasks;
+                tasks.into_iter().map(|task| Unfinished { task_id: task.task_id, known: None }).collect()
+            }
+        };
+        unfinished.sort_by(|one, other| super::store::newest_first(&other.task_id, &one.task_id));
+        Ok(unfinished)
+    }
+
+    /// The task, if it has not ended and its file can be read; its record is made right if it is wrong.
+    pub(crate) async fn compare(&self, unfinished: &Unfinished) -> Result<Option<Task>, TaskError> {
+        if let (Some(catalogue), Some(_)) = (&self.catalogue, &unfinished.known) {
+            return catalogue.compare(unfinished).await;
+        }
+        match self.get(&unfinished.task_id).await {
+            Err(error) if error.is_shortage() => Err(error),
+            read => Ok(read.ok().filter(|task| !task.status.is_terminal())),
+        }
+    }
+
+    /// Records what the file of a task says, whatever the catalogue has of it.
+    pub(crate) async fn record_again(&self, task_id: &TaskId) {
+        let Some(catalogue) = self.catalogue.as_ref().filter(|catalogue| !catalogue.is_behind()) else { return };
+        let task_id = task_id.clone();
+        let read = catalogue.blocking(move |store| {
+            let task = store.read(&task_id)?;
+            Ok(TaskEntry::record(&task, store.has_login_left(&task)))
+        });
+        if let Ok(record) = read.await {
+            catalogue.note(record).await;
+        }
+    }
+
+    /// Compares all files with the catalogue and makes right what it has wrong; `None` where none is kept.
+    pub(crate) async fn audit(&self) -> Result<Option<CatalogueAudit>, TaskError> {
+        let Some(catalogue) = &self.catalogue else { return Ok(None) };
+        let _alone = catalogue.updating.lock().await;
+        let Some(directory) = catalogue.directory().await? else { return Ok(None) };
+        let doubted = catalogue.queue.catalogue_state().await?.doubted;
+        let mut audit =
+            CatalogueAudit { made_again: doubted || !catalogue.catch_up(&directory).await?, ..Default::default() };
+        if audit.made_again {
+            catalogue.rebuild().await?;
+            catalogue.catch_up(&directory).await?;
+        }
+        let names = catalogue.blocking(TaskStore::list).await?;
+        let mut wrong = Vec::new();
+        for some in names.chunks(READ_AT_ONCE) {
+            wrong.extend(compare_files(catalogue, some.to_vec(), &mut audit).await?);
+        }
+        let names: HashSet<_> = names.into_iter().collect();
+        let gone: Vec<_> = without(catalogue, &names);
+        audit.gone += gone.len();
+        wrong.extend(gone);
+        catalogue.mend(wrong).await?;
+        Ok(Some(audit))
+    }
+}
+
+/// Tasks that the mirror has and that are not among these.
+fn without(catalogue: &Catalogue, names: &HashSet<TaskId>) -> Vec<(TaskId, Option<u64>)> {
+    let mirror = catalogue.mirror();
+    let of_others = mirror.tasks().filter(|(task_id, _)| !names.contains(*task_id));
+    of_others.map(|(task_id, known)| (task_id.clone(), Some(known.revision))).collect()
+}
+
+/// Reads files, and returns those of which the mirror says something else.
+async fn compare_files(
+    catalogue: &Arc<Catalogue>,
+    some: Vec<TaskId>,
+    audit: &mut CatalogueAudit,
+) -> Result<Vec<(TaskId, Option<u64>)>, TaskError> {
+    let read = catalogue.blocking(move |store| {
+        let read = some.into_iter().map(|task_id| {
+            let read = store.read(&task_id);
+            let login_is_left = read.as_ref().is_ok_and(|task| store.has_login_left(task));
+            (task_id, read, login_is_left)
+        });
+        Ok(read.collect::<Vec<_>>())
+    });
+    let mut wrong = Vec::new();
+    for (task_id, read, login_is_left) in read.await? {
+        let mirror = catalogue.mirror();
+        let known = mirror.get(&task_id);
+        let revision = known.map(|known| known.revision);
+        match read {
+            Ok(task) => {
+                audit.tasks += 1;
+                let agrees = |known: &Known| known.revision <= task.revision && known.says(&task, login_is_left);
+                match known {
+                    Some(known) if agrees(known) && !login_is_left => continue,
+                    Some(_) => audit.wrong += 1,
+                    None => audit.missing += 1,
+                }
+            }
+            Err(TaskError::NotFound(_)) if known.is_none() => continue,
+            Err(TaskError::NotFound(_)) => audit.gone += 1,
+            Err(error) if error.is_shortage() => return Err(error),
+            Err(error) => audit.unreadable.push((task_id.clone(), error.to_string())),
+        }
+        wrong.push((task_id, revision));
+    }
+    Ok(wrong)
+}
+
+/// The unfinished tasks of a catalogue, made whole before; `None` while the directory has no id.
+async fn unfinished_of(catalogue: &Arc<Catalogue>) -> Result<Option<Vec<Unfinished>>, TaskError> {
+    let Some(directory) = catalogue.directory().await? else { return Ok(None) };
+    let state = catalogue.queue.catalogue_state().await?;
+    if state.doubted || !Catalogue::is_ours(state.mark.as_deref(), &directory) {
+        let _alone = catalogue.updating.lock().await;
+        warn!("the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again");
+        catalogue.rebuild().await?;
+    } else {
+        let names = catalogue.blocking(TaskStore::list).await?;
+        if names.len() as u64 != state.tasks {
+            compare_names(catalogue, names, &directory).await?;
+        }
+    }
+    let (mut unfinished, mut after) = (Vec::new(), None);
+    loop {
+        let records = catalogue.queue.unfinished_records(after, CATALOGUE_BATCH).await?;
+        after = records.last().map(|record| record.task_id.clone());
+        let is_last = records.len() < CATALOGUE_BATCH;
+        unfinished.extend(records.into_iter().map(|record| {
+            let known = Some((record.revision, digest(&record)));
+            Unfinished { task_id: record.task_id, known }
+        }));
+        if is_last {
+            return Ok(Some(unfinished));
+        }
+    }
+}
+
+/// Looks at the tasks that only the directory or only the catalogue has: another version of the program may have made or removed them.
+async fn compare_names(catalogue: &Arc<Catalogue>, names: Vec<TaskId>, directory: &str) -> Result<(), TaskError> {
+    let _alone = catalogue.updating.lock().await;
+    catalogue.catch_up(directory).await?;
+    let only_files: Vec<_> = {
+        let mirror = catalogue.mirror();
+        names.iter().filter(|task_id| mirror.get(task_id).is_none()).cloned().collect()
+    };
+    let with_file = catalogue.blocking(move |store| {
+        // A directory without a file is a task that was never accepted.
+        Ok(only_files.into_iter().filter(|task_id| store.has_file(task_id)).map(|task_id| (task_id, None)).collect())
+    });
+    let mut differ: Vec<_> = with_file.await?;
+    differ.extend(without(catalogue, &names.into_iter().collect()));
+    if !differ.is_empty() {
+        warn!(
+            "{} in the catalogue of tasks or in the data directory only: the catalogue is made right",
+            counted(differ.len(), "task was", "tasks were")
+        );
+    }
+    catalogue.mend(differ).await
+}

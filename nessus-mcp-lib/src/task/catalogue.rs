@@ -1,0 +1,190 @@
+//! The catalogue of tasks, as the only writer of tasks uses it: what is recorded when, and what a process has of it in memory.
+//!
+//! A task is recorded as unfinished *before* its file says so, and as ended *after* its file says that. So the unfinished tasks of
+//! the catalogue contain those of the files, whatever is killed when.
+
+use std::{
+    slice,
+    sync::{
+        Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{sync::Mutex, time::timeout};
+use tracing::warn;
+
+use super::{
+    entry::TaskEntry,
+    error::TaskError,
+    mirror::{Found, Mirror},
+    model::Task,
+    query::TaskQuery,
+    store::TaskStore,
+};
+use crate::{
+    blocking,
+    error::chain,
+    queue::{CATALOGUE_BATCH, CatalogueRecord, Queue, QueueError},
+};
+
+/// The version of the entries. A catalogue of another version is made again.
+const VERSION: u32 = 1;
+/// How long a step waits for the catalogue that can do without.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The catalogue of the tasks of a data directory.
+#[derive(Debug)]
+pub(super) struct Catalogue {
+    pub(super) store: TaskStore,
+    pub(super) queue: Arc<dyn Queue>,
+    /// The id of the data directory, once it is known.
+    directory: OnceLock<String>,
+    mirror: RwLock<Mirror>,
+    /// Held while the mirror is brought up to date or the catalogue is made again, so that a process does either once.
+    pub(super) updating: Mutex<()>,
+    /// How many changes could not be recorded, and of how many the catalogue has heard since.
+    unrecorded: AtomicU64,
+    caught_up: AtomicU64,
+}
+
+impl Catalogue {
+    pub(super) fn new(store: TaskStore, queue: Arc<dyn Queue>) -> Self {
+        let (directory, mirror, updating, unrecorded, caught_up) = Default::default();
+        Self { store, queue, directory, mirror, updating, unrecorded, caught_up }
+    }
+
+    /// Runs `work` on a thread that may block.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&TaskStore) -> Result<T, TaskError> + Send + 'static,
+    ) -> Result<T, TaskError> {
+        let store = self.store.clone();
+        let result = blocking::run(move || work(&store)).await;
+        result.map_err(TaskError::storage("cannot reach", self.store.root()))?
+    }
+
+    /// Records a task that is about to be unfinished. Only then may its file be written.
+    pub(super) async fn enter(&self, task: &mut Task) -> Result<(), TaskError> {
+        loop {
+            let refused = self.queue.record_tasks(&[TaskEntry::record(task, false)]).await?;
+            let Some((_, stands)) = refused.into_iter().next() else { return Ok(()) };
+            // The file was brought back from a copy.
+            task.revision = stands.saturating_add(1);
+        }
+    }
+
+    /// Records what a file says now. What cannot be recorded is left to the reconciler, and so is the rest until it has come.
+    pub(super) async fn note(&self, record: CatalogueRecord) {
+        if !self.is_behind() {
+            let error = match timeout(PATIENCE, self.queue.record_tasks(slice::from_ref(&record))).await {
+                Ok(Ok(_)) => return,
+                Ok(Err(error)) => chain(&error).to_string(),
+                Err(_) => "the queue does not answer in time".to_owned(),
+            };
+            warn!(task_id = %record.task_id, error, "changes of tasks are not recorded in the catalogue until the reconciler has compared it");
+        }
+        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How many changes could not be recorded so far.
+    pub(super) fn unrecorded(&self) -> u64 {
+        self.unrecorded.load(Ordering::Relaxed)
+    }
+
+    /// The catalogue has heard of as many of them.
+    pub(super) fn caught_up(&self, unrecorded: u64) {
+        self.caught_up.fetch_max(unrecorded, Ordering::Relaxed);
+    }
+
+    /// Whether there are changes of this process that it has not heard of.
+    pub(super) fn is_behind(&self) -> bool {
+        self.caught_up.load(Ordering::Relaxed) < self.unrecorded()
+    }
+
+    /// The id of the data directory; `None` as long as it has none.
+    pub(super) async fn directory(&self) -> Result<Option<String>, TaskError> {
+        if self.directory.get().is_none()
+            && let Some(id) = self.blocking(TaskStore::queue_file).await?.id
+        {
+            self.directory.get_or_init(|| id);
+        }
+        Ok(self.directory.get().cloned())
+    }
+
+    /// A mark for a catalogue of this version and directory.
+    pub(super) fn new_mark(directory: Option<&str>) -> String {
+        format!("{VERSION}:{}:{}", directory.unwrap_or_default(), uuid::Uuid::new_v4().simple())
+    }
+
+    /// Whether a catalogue with this mark is whole, of this version and of this directory.
+    pub(super) fn is_ours(mark: Option<&str>, directory: &str) -> bool {
+        let rest = mark.and_then(|mark| mark.strip_prefix(&format!("{VERSION}:")));
+        rest.and_then(|rest| rest.strip_prefix(directory)).is_some_and(|rest| rest.starts_with(':'))
+    }
+
+    /// Brings the mirror up to date; whether the catalogue is whole and ours.
+    pub(super) async fn catch_up(&self, directory: &str) -> Result<bool, TaskError> {
+        let (mut mark, mut last) = {
+            let mirror = self.mirror();
+            (mirror.mark.clone(), mirror.last)
+        };
+        // What is read from the start is not shown in parts.
+        let mut fresh: Option<Mirror> = None;
+        loop {
+            let changes = in_time(self.queue.catalogue_changes(last, CATALOGUE_BATCH)).await?;
+            if !Self::is_ours(changes.mark.as_deref(), directory) {
+                return Ok(false);
+            }
+            if changes.mark != mark {
+                mark.clone_from(&changes.mark);
+                fresh = Some(Mirror::of(changes.mark));
+                if last > 0 {
+                    last = 0;
+                    continue;
+                }
+            }
+            let is_last = changes.records.len() < CATALOGUE_BATCH;
+            last = changes.last;
+            let taken = match &mut fresh {
+                Some(fresh) => fresh.take(changes.records, last),
+                None => self.changed_mirror().take(changes.records, last),
+            };
+            if let Err(task_id) = taken {
+                warn!(%task_id, "the catalogue of tasks has an entry of another version");
+                return Ok(false);
+            }
+            if is_last {
+                if let Some(fresh) = fresh {
+                    *self.changed_mirror() = fresh;
+                }
+                return Ok(true);
+            }
+        }
+    }
+
+    pub(super) fn mirror(&self) -> RwLockReadGuard<'_, Mirror> {
+        self.mirror.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn changed_mirror(&self) -> RwLockWriteGuard<'_, Mirror> {
+        self.mirror.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The tasks of the mirror that match, at most `most` (0 for all).
+    pub(super) async fn find(self: &Arc<Self>, query: TaskQuery, most: usize) -> Result<Found, TaskError> {
+        let catalogue = Arc::clone(self);
+        self.blocking(move |_| Ok(catalogue.mirror().find(&query, most))).await
+    }
+}
+
+/// What the queue answers in time.
+async fn in_time<T>(asked: impl Future<Output = Result<T, QueueError>>) -> Result<T, TaskError> {
+    let late = |_| QueueError::Unavailable {
+        location: "the catalogue of tasks".to_owned(),
+        problem: "it does not answer in time".to_owned(),
+        source: None,
+    };
+    Ok(timeout(PATIENCE, asked).await.map_err(late)??)
+}

@@ -1,0 +1,233 @@
+//! Making the catalogue agree with the task files, which are the truth.
+
+use std::{collections::HashSet, io, sync::Arc};
+
+use tracing::{info, warn};
+
+use super::{
+    catalogue::Catalogue,
+    entry::{TaskEntry, digest},
+    error::TaskError,
+    lock::TaskLock,
+    model::Task,
+    store::TaskStore,
+};
+use crate::{
+    error::chain,
+    fail_points::fail_point,
+    ids::TaskId,
+    queue::{CATALOGUE_BATCH, CatalogueRecord},
+};
+
+/// How many files are compared at once under their locks.
+const COMPARED: usize = 50;
+/// How often a record is compared again that others write meanwhile.
+const ROUNDS: usize = 3;
+
+/// A task that has to be looked after, as the catalogue knows it; without a catalogue, by its id only.
+#[derive(Debug)]
+pub(crate) struct Unfinished {
+    pub(crate) task_id: TaskId,
+    pub(super) known: Option<(u64, u64)>,
+}
+
+impl Catalogue {
+    /// Makes the records of these tasks right, each by its file under the task's lock. Of each the revision is given that the
+    /// catalogue has, if it has one.
+    pub(super) async fn mend(&self, mut tasks: Vec<(TaskId, Option<u64>)>) -> Result<(), TaskError> {
+        for _ in 0..ROUNDS {
+            let mut refused = Vec::new();
+            for some in tasks.chunks(COMPARED) {
+                let some = some.to_vec();
+                let read = move |store: &TaskStore| {
+                    let records =
+                        some.iter().filter_map(|(task_id, known)| record_of(store, task_id, *known).transpose());
+                    records.collect::<Result<Vec<_>, _>>()
+                };
+                // Nobody writes these files before the records are put.
+                let (_locks, records): (Vec<_>, Vec<_>) = self.blocking(read).await?.into_iter().unzip();
+                if !records.is_empty() {
+                    refused.extend(known_of(self.queue.record_tasks(&records).await?));
+                }
+            }
+            if refused.is_empty() {
+                break;
+            }
+            tasks = refused;
+        }
+        Ok(())
+    }
+
+    /// The task, if it has not ended and its file can be read. Its record is made right if it says other than the file.
+    pub(super) async fn compare(&self, unfinished: &Unfinished) -> Result<Option<Task>, TaskError> {
+        let task_id = unfinished.task_id.clone();
+        let known = unfinished.known.map(|(revision, _)| revision);
+        let (read, says) = self
+            .blocking(move |store| {
+                let read = store.read(&task_id);
+                let says = match &read {
+                    Ok(task) => Some(TaskEntry::record(task, store.has_login_left(task))),
+                    Err(error) => unreadable(&task_id, known, error),
+                };
+                Ok((read, says))
+            })
+            .await?;
+        let agrees = |says: &CatalogueRecord| {
+            unfinished.known.is_some_and(|(revision, known)| says.revision >= revision && digest(says) == known)
+        };
+        let is_over = read.as_ref().is_ok_and(|task| task.status.is_terminal());
+        match &read {
+            Err(error) if error.is_shortage() => return Err(error.clone()),
+            Err(TaskError::Storage { .. }) => {}
+            _ if !is_over && says.as_ref().is_some_and(agrees) => {}
+            _ => self.mend(vec![(unfinished.task_id.clone(), known)]).await?,
+        }
+        Ok(read.ok().filter(|_| !is_over))
+    }
+
+    /// Makes the catalogue again from all files.
+    pub(super) async fn rebuild(self: &Arc<Self>) -> Result<(), TaskError> {
+        let mut rebuild = Rebuild::begin(Some(Arc::clone(self)), self.store.clone()).await?;
+        let all = self.blocking(TaskStore::list).await?;
+        for some in all.chunks(Rebuild::AT_ONCE) {
+            rebuild.read(some).await?;
+        }
+        rebuild.finish().await
+    }
+}
+
+/// Tasks of which this is known.
+fn known_of(tasks: Vec<(TaskId, u64)>) -> Vec<(TaskId, Option<u64>)> {
+    tasks.into_iter().map(|(task_id, revision)| (task_id, Some(revision))).collect()
+}
+
+/// The record that a task's file asks for, with the lock under which it was read; `None` where nothing is to be recorded.
+fn record_of(
+    store: &TaskStore,
+    task_id: &TaskId,
+    known: Option<u64>,
+) -> Result<Option<(Option<TaskLock>, CatalogueRecord)>, TaskError> {
+    let gone = || known.map(|known| CatalogueRecord::gone(task_id.clone(), known));
+    let lock = match store.lock(task_id) {
+        Err(TaskError::NotFound(_)) => return Ok(gone().map(|record| (None, record))),
+        Err(TaskError::Storage { source, .. }) if source.kind() == io::ErrorKind::TimedOut => return Ok(None),
+        lock => lock?,
+    };
+    let record = match store.read(task_id) {
+        Ok(mut task) => {
+            if let Some(known) = known.filter(|known| task.revision < *known) {
+                // The file was brought back from a copy: what is recorded from now on must count.
+                task.revision = known;
+                store.write(&task)?;
+            }
+            let login_is_left = store.has_login_left(&task) && !store.remove_login(&task);
+            Some(TaskEntry::record(&task, login_is_left))
+        }
+        Err(TaskError::NotFound(_)) => gone(),
+        Err(error) => match unreadable(task_id, known, &error) {
+            None => return Err(error),
+            record => record,
+        },
+    };
+    Ok(record.map(|record| (Some(lock), record)))
+}
+
+/// The record of a task whose file says nothing; `None` when it is only now that it cannot be read.
+fn unreadable(task_id: &TaskId, revision: Option<u64>, error: &TaskError) -> Option<CatalogueRecord> {
+    let is_lasting = matches!(error, TaskError::Damaged { .. } | TaskError::Newer { .. });
+    is_lasting.then(|| TaskEntry::unreadable(task_id, revision.unwrap_or_default(), &error.to_string()))
+}
+
+/// A reading of all tasks, by which the catalogue is made again.
+#[derive(Debug)]
+pub(crate) struct Rebuild {
+    catalogue: Option<Arc<Catalogue>>,
+    store: TaskStore,
+    begun: String,
+    seen: HashSet<TaskId>,
+}
+
+impl Rebuild {
+    /// How many tasks are best read at once.
+    pub(crate) const AT_ONCE: usize = 200;
+
+    /// Takes the catalogue's mark away. Without a catalogue, tasks are only read.
+    pub(super) async fn begin(catalogue: Option<Arc<Catalogue>>, store: TaskStore) -> Result<Self, TaskError> {
+        let begun = match &catalogue {
+            Some(catalogue) => catalogue.queue.begin_catalogue().await?,
+            None => String::new(),
+        };
+        Ok(Self { catalogue, store, begun, seen: HashSet::new() })
+    }
+
+    /// Reads tasks and records them.
+    pub(crate) async fn read(&mut self, some: &[TaskId]) -> Result<Vec<(TaskId, Result<Task, TaskError>)>, TaskError> {
+        let Some(catalogue) = &self.catalogue else {
+            let (store, some) = (self.store.clone(), some.to_vec());
+            let read = move || some.into_iter().map(|task_id| (task_id.clone(), store.read(&task_id))).collect();
+            return crate::blocking::run(read).await.map_err(TaskError::storage("cannot reach", self.store.root()));
+        };
+        let ids = some.to_vec();
+        let read =
+            catalogue.blocking(move |store| Ok(ids.into_iter().map(|id| read_alone(store, id)).collect::<Vec<_>>()));
+        let (tasks, records): (Vec<_>, Vec<_>) = read.await?.into_iter().unzip();
+        if let Some((_, Err(shortage))) =
+            tasks.iter().find(|(_, read)| matches!(read, Err(error) if error.is_shortage()))
+        {
+            // What is left out now would stay lost.
+            return Err(shortage.clone());
+        }
+        self.seen.extend(some.iter().cloned());
+        let records: Vec<_> = records.into_iter().flatten().collect();
+        for some in records.chunks(CATALOGUE_BATCH) {
+            let refused = catalogue.queue.record_tasks(some).await?;
+            catalogue.mend(known_of(refused)).await?;
+        }
+        fail_point!("rebuild_catalogue_half");
+        Ok(tasks)
+    }
+
+    /// Gives the catalogue its mark.
+    pub(crate) async fn finish(self) -> Result<(), TaskError> {
+        let Some(catalogue) = self.catalogue else { return Ok(()) };
+        // What stands there from an attempt that was cut short may be gone since.
+        let (mut after, mut more) = (0, true);
+        while more {
+            let changes = catalogue.queue.catalogue_changes(after, CATALOGUE_BATCH).await?;
+            (after, more) = (changes.last, changes.records.len() == CATALOGUE_BATCH);
+            let of_others = changes
+                .records
+                .into_iter()
+                .filter(|record| record.entry.is_some() && !self.seen.contains(&record.task_id));
+            catalogue.mend(of_others.map(|record| (record.task_id, Some(record.revision))).collect()).await?;
+        }
+        let mark = Catalogue::new_mark(catalogue.directory().await?.as_deref());
+        if catalogue.queue.finish_catalogue(&self.begun, &mark).await? {
+            info!(tasks = self.seen.len(), "the catalogue of tasks was made again from their files");
+        } else {
+            warn!("the catalogue of tasks was lost while it was made again");
+        }
+        Ok(())
+    }
+}
+
+/// Reads a task while nobody writes it, and what is to be recorded of it. Where its lock is not let go of, it is recorded as
+/// unfinished, because it may just be becoming that.
+fn read_alone(store: &TaskStore, task_id: TaskId) -> ((TaskId, Result<Task, TaskError>), Option<CatalogueRecord>) {
+    let lock = store.lock(&task_id);
+    let read = match lock {
+        Err(TaskError::NotFound(_)) => Err(TaskError::NotFound(task_id.clone())),
+        _ => store.read(&task_id),
+    };
+    let record = match &read {
+        Ok(task) => Some(TaskEntry::record(task, lock.is_err() || store.has_login_left(task))),
+        Err(error) => unreadable(&task_id, None, error),
+    };
+    if let Err(error) = &read
+        && record.is_none()
+        && !matches!(error, TaskError::NotFound(_))
+    {
+        warn!(%task_id, error = chain(error), "a task cannot be read");
+    }
+    ((task_id, read), record)
+}
