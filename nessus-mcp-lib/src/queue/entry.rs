@@ -252,7 +252,7 @@ pub enum EntryState {
 pub struct Outlook {
     /// The place of the task, 1 for the next; `None` when it is not ready.
     pub position: Option<u64>,
-    /// Where its entry is; `None` when the queue does not know it.
+    /// Where its entry is; `None` when it is nowhere, or in the dead letters only.
     pub state: Option<EntryState>,
     /// How many workers in a row were lost with it, if they are more than [`LOSSES_ALLOWED`].
     pub losses: Option<u32>,

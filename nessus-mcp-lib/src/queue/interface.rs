@@ -196,7 +196,7 @@ pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
         }
         let Some(task) = task else { return Ok(outlook) };
         outlook.position = self.position(pool, task).await?;
-        outlook.state = self.state_of(pool, task).await?;
+        outlook.state = self.state_of(pool, task).await?.filter(|state| *state != EntryState::Dead);
         let suspects = self.suspects(pool).await?;
         outlook.losses = suspects.into_iter().find_map(|(suspect, lost)| (suspect == *task).then_some(lost));
         Ok(outlook)

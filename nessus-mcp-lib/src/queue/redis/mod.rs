@@ -70,6 +70,7 @@ mod connect;
 mod errors;
 mod keys;
 mod letters;
+mod outlook;
 mod pages;
 mod scripts;
 mod target;
@@ -97,7 +98,8 @@ use super::{
     circuit::{CircuitNotice, CircuitReport, PostedNotice, ProcessCircuits},
     entry::{
         Claim, DeadLetter, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, LOSSES_ALLOWED, Lease,
-        LeaseInfo, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
+        LeaseInfo, Outlook, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement,
+        SlotOutcome,
     },
     error::QueueError,
     interface::Queue,
@@ -381,12 +383,16 @@ impl Queue for RedisQueue {
     async fn state_of(&self, pool: &PoolName, task: &TaskId) -> Result<Option<EntryState>, QueueError> {
         let state = self.script(&scripts::STATE, pool, [task.to_string()]);
         let state: Option<String> = self.calls.run(&state, LostReply::Repeat).await?;
-        Ok(state.map(|state| match state.as_str() {
-            "leased" => EntryState::Leased,
-            "dead" => EntryState::Dead,
-            "ready" | "begun" => EntryState::Ready,
-            _ => EntryState::Delayed,
-        }))
+        Ok(state.as_deref().map(entry_state))
+    }
+
+    async fn outlook<'a>(
+        &self,
+        pool: &PoolName,
+        task: Option<&'a TaskId>,
+        scanners: &[InstanceId],
+    ) -> Result<Outlook, QueueError> {
+        self.look_ahead(pool, task, scanners).await
     }
 
     async fn leases(&self, pool: &PoolName) -> Result<Vec<LeaseInfo>, QueueError> {
@@ -565,6 +571,16 @@ impl Queue for RedisQueue {
 
 fn warn_of_a_loss(pool: &PoolName) {
     tracing::warn!(%pool, "a part of the pool's keys was lost, and what is known of a task was put back");
+}
+
+/// Where an entry is, in the words of the scripts.
+fn entry_state(word: &str) -> EntryState {
+    match word {
+        "leased" => EntryState::Leased,
+        "dead" => EntryState::Dead,
+        "ready" | "begun" => EntryState::Ready,
+        _ => EntryState::Delayed,
+    }
 }
 
 /// What a script compares to know whether a lease stands.

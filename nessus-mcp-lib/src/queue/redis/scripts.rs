@@ -50,6 +50,7 @@ pool_script!(PURGE, "dead.lua", "letters.lua", "purge.lua");
 pool_script!(STATS, "stats.lua");
 ordered_script!(POSITION, "position.lua");
 pool_script!(PEEK, "peek.lua");
+ordered_script!(OUTLOOK, "outlook.lua");
 ordered_script!(STATE, "letters.lua", "state.lua");
 pool_script!(LEASES, "leases.lua");
 pool_script!(NEXT_DUE, "later.lua", "next_due.lua");

@@ -285,7 +285,7 @@ pub(super) fn outlook(
     }
     let Some(task) = task else { return Ok(outlook) };
     outlook.position = position(view, pool, task)?;
-    outlook.state = state_of(view, pool, task)?;
+    outlook.state = entry_state(view, pool, task)?;
     outlook.losses = view
         .prepare_cached("SELECT losses FROM entries WHERE pool = ?1 AND task_id = ?2")?
         .query_row([pool.as_str(), task.as_str()], |row| row.get(0))

@@ -135,6 +135,8 @@ pub async fn a_task_with_which_workers_are_lost_waits(harness: &dyn QueueHarness
     assert_eq!(claim(&*queue, "alive", LONG).await.body, body(2));
     assert_eq!(queue.state_of(&pool(), &task(1)).await.unwrap(), Some(EntryState::Delayed));
     assert_eq!(suspects().await, [(task(1), lost)]);
+    let outlook = async |number| queue.outlook(&pool(), Some(&task(number)), &[]).await.unwrap();
+    assert_eq!((outlook(1).await.losses, outlook(2).await.losses), (Some(lost), None));
     harness.let_pass(pause_after_losses(lost).unwrap()).await;
     let again = queue.claim_started(&pool(), &worker("alive"), LONG).await.unwrap().expect("it is due");
     assert_eq!((again.losses, again.deliveries), (lost, 1));

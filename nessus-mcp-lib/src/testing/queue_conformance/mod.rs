@@ -28,7 +28,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 use async_trait::async_trait;
 
 pub use self::{
-    catalogue::*, charges::*, circuits::*, dead_letters::*, entries::*, leases::*, passed_over::*, shared::*, started::*,
+    catalogue::*, charges::*, circuits::*, dead_letters::*, entries::*, leases::*, passed_over::*, shared::*,
+    started::*,
 };
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
@@ -122,6 +123,7 @@ macro_rules! queue_conformance_tests {
             slots_are_never_more_than_the_capacity
             slots_expire_unless_renewed
             slots_are_counted_by_scanner
+            the_outlook_is_what_the_single_answers_say
             an_idempotency_key_has_one_winner
             an_idempotency_key_expires
             an_idempotency_key_is_restored

@@ -5,7 +5,9 @@ use std::time::Duration;
 use super::{LONG, QueueHarness, SHORT, assert_nothing_to_claim, body, claim, enqueue, pool, task};
 use crate::{
     ids::InstanceId,
-    queue::{Binding, IdempotencyEntry, IdempotencyOutcome, QueueStats, Settlement, SlotOutcome},
+    queue::{
+        Binding, DeadReason, EntryState, IdempotencyEntry, IdempotencyOutcome, QueueStats, Settlement, SlotOutcome,
+    },
     time::Timestamp,
 };
 
@@ -14,6 +16,36 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(120);
 
 fn scanner(name: &str) -> InstanceId {
     InstanceId::new(name).unwrap()
+}
+
+/// What is asked together is what each question says by itself, of tasks in every state.
+pub async fn the_outlook_is_what_the_single_answers_say(harness: &dyn QueueHarness) {
+    let queue = harness.queue();
+    let scanners = [scanner("a"), scanner("b")];
+    enqueue(&*queue, 1..=4).await;
+    let dead = claim(&*queue, "w", LONG).await;
+    queue.settle(&dead.lease, Settlement::DeadLetter(DeadReason::new("why", "code", 1))).await.unwrap();
+    let delayed = claim(&*queue, "w", LONG).await;
+    queue.settle(&delayed.lease, Settlement::Nack { delay: LONG, started: false }).await.unwrap();
+    claim(&*queue, "w", LONG).await;
+    for (number, instance) in [(10, "a"), (11, "a"), (12, "b"), (13, "c")] {
+        queue.acquire_slot(&pool(), &scanner(instance), &task(number), 5, LONG).await.unwrap();
+    }
+    let states = [None, Some(EntryState::Delayed), Some(EntryState::Leased), Some(EntryState::Ready), None];
+    for paused in [None, Some("maintenance")] {
+        if let Some(reason) = paused {
+            queue.pause_pool(&pool(), reason).await.unwrap();
+        }
+        for (number, state) in (1..=5).zip(states) {
+            let id = task(number);
+            let outlook = queue.outlook(&pool(), Some(&id), &scanners).await.unwrap();
+            let position = queue.position(&pool(), &id).await.unwrap();
+            assert_eq!((outlook.position, outlook.state), (position, state), "task {number}");
+            assert_eq!((outlook.paused.as_deref(), outlook.slots_in_use, outlook.losses), (paused, 3, None));
+        }
+        let of_none = queue.outlook(&pool(), None, &scanners[1..]).await.unwrap();
+        assert_eq!((of_none.position, of_none.state, of_none.slots_in_use), (None, None, 1));
+    }
 }
 
 /// However many tasks ask at once, no more than the capacity get a slot; asking again keeps it.
