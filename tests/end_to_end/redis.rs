@@ -41,10 +41,12 @@ async fn scans_are_completed_over_redis() {
     site.each_scan_ran_once(tasks.len());
     site.queue_is_empty(&workers).await;
     assert!((1..=2).contains(&site.sim.stats().max_running), "{:#?}", site.sim.stats());
-    // Only what outlives a task is left: the last fencing token and times, perhaps a marker or a slot that nobody needs, and
-    // for a while the circuits of the processes.
+    // Only what outlives a task is left: the catalogue, the last fencing token and times, perhaps a marker or a slot that nobody
+    // needs, and for a while the circuits of the processes.
     for key in redis.ask(&["KEYS", "*"]).texts() {
-        let lasts = [":fence", ":wake", ":clock", "nessus:binding"].iter().any(|end| key.ends_with(end));
+        let lasts = [":fence", ":wake", ":clock", "nessus:binding", "catalogue", "catalogue:changes"]
+            .iter()
+            .any(|end| key.ends_with(end));
         let expires = key == "nessus:circuit-states" && redis.ask(&["PTTL", &key]).number() > 0;
         assert!(lasts || expires, "{key} is left");
     }

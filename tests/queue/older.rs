@@ -246,7 +246,7 @@ impl Truth {
     /// Notes a claim that was asked for at `asked`; the task has ended already when it returns `Way::Finish` for it.
     fn claimed(&mut self, id: &TaskId, way: Way, asked: Instant) -> Way {
         // The server counts whole milliseconds.
-        let until = (way == Way::Die).then(|| asked + SHORT - Duration::from_millis(1));
+        let until = (way == Way::Die).then(|| asked + SHORT.saturating_sub(Duration::from_millis(1)));
         if until.is_some_and(|until| Instant::now() >= until) {
             // Somebody else may have it by now.
             return way;
@@ -296,7 +296,7 @@ fn work_as_older(server: &RedisServer, truth: &Mutex<Truth>, mut seed: u64) {
     let began = Instant::now();
     while !truth.lock().unwrap().is_over() {
         assert!(began.elapsed() < PATIENCE, "the tasks do not end");
-        if random(&mut seed) % 8 == 0 {
+        if random(&mut seed).is_multiple_of(8) {
             reconcile_as_older(&mut older, truth);
         }
         let (asked, planned) = (Instant::now(), way(random(&mut seed)));
@@ -337,7 +337,7 @@ async fn work(queue: &RedisQueue, truth: &Mutex<Truth>, mut seed: u64) {
     let began = Instant::now();
     while !truth.lock().unwrap().is_over() {
         assert!(began.elapsed() < PATIENCE, "the tasks do not end");
-        if random(&mut seed) % 8 == 0 {
+        if random(&mut seed).is_multiple_of(8) {
             let (unfinished, failed) = truth.lock().unwrap().unfinished();
             for number in unfinished {
                 queue.enqueue(&pool(), &body(number)).await.unwrap();

@@ -131,15 +131,15 @@ async fn main() {
         new.start(&deployment).await;
         for _ in 0..random() % 4 {
             if submitted < 2 * TASKS {
-                let version = if submitted % 2 == 0 { &old } else { &new };
+                let version = if submitted.is_multiple_of(2) { &old } else { &new };
                 tasks.push(version.submit(TASKS + submitted).await);
                 submitted += 1;
             }
         }
         tokio::time::sleep(Duration::from_millis(50 + random() as u64 % 600)).await;
         if killed < KILLS {
-            let version = if random() % 2 == 0 { &mut old } else { &mut new };
-            version.kill(random() % 2 == 0);
+            let version = if random().is_multiple_of(2) { &mut old } else { &mut new };
+            version.kill(random().is_multiple_of(2));
             killed += 1;
         }
     }
@@ -167,11 +167,11 @@ async fn main() {
 
     // What is left are copies that the reconciler of the previous version has enqueued.
     loop {
-        let status = new.client().get_queue_status().await.unwrap_or_else(|error| panic!("{error}"));
-        if status.pools.iter().all(|pool| pool.queued + pool.delayed + pool.leased == 0) {
+        let queue = new.client().get_queue_status().await.unwrap_or_else(|error| panic!("{error}"));
+        if queue.pools.iter().all(|pool| pool.queued + pool.delayed + pool.leased == 0) {
             break;
         }
-        assert!(began.elapsed() < PATIENCE, "the queue does not drain: {status:?}");
+        assert!(began.elapsed() < PATIENCE, "the queue does not drain: {queue:?}");
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
     println!("the queue is empty");
