@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow::{self, Break, Continue};
 
-use rusqlite::{OptionalExtension, Transaction, named_params, params};
+use rusqlite::{OptionalExtension, Row, Transaction, named_params, params};
 
 use super::statements::{self, End, FIRST_PLACE, Held, known_name, rows};
 use crate::{
@@ -38,7 +38,7 @@ pub(super) fn claim(
     promote(step, now, pool)?;
     take_back(step, now, pool)?;
     for _ in 0..MOVED_PER_STEP {
-        let Some((known, held)) = next(step, pool, which)? else {
+        let Some(Candidate { known, held, .. }) = next(step, pool, which)? else {
             return Ok(Break(None));
         };
         let Ok(body) = TaskBody::parse(held.body.as_str()) else {
@@ -65,56 +65,69 @@ pub(super) fn claim(
     Ok(Continue(()))
 }
 
-/// The first entry that a claim may take, with the name of its task if that is known.
-fn next(view: &Transaction<'_>, pool: &PoolName, which: &Which) -> rusqlite::Result<Option<(Option<TaskId>, Held)>> {
-    let first = view
-        .prepare_cached(
-            "SELECT task_id, id, body, deliveries, losses, place, instance FROM entries
-             WHERE pool = ?1 AND state = 'ready' AND place < ?2 ORDER BY place LIMIT 1",
-        )?
-        .query_row(params![pool.as_str(), claimable_before(view, pool, *which == Which::Started)?], |row| {
-            let (place, instance) = (row.get::<_, i64>(5)?, row.get::<_, Option<String>>(6)?);
-            Ok(((known_name(row, 0)?, Held::read(row, 1)?), place, instance))
-        })
-        .optional()?;
-    match (first, which) {
-        (Some((_, FIRST_PLACE.., Some(instance))), Which::AllBut(scanners))
-            if scanners.iter().any(|scanner| scanner.as_str() == instance) =>
-        {
-            next_but(view, pool, scanners)
-        }
-        (first, _) => Ok(first.map(|(entry, ..)| entry)),
+/// An entry that a claim may take, with the name of its task if that is known, and the scanner that it is pinned to.
+struct Candidate {
+    place: i64,
+    instance: Option<String>,
+    known: Option<TaskId>,
+    held: Held,
+}
+
+impl Candidate {
+    /// The columns place, instance, task, and those of [`Held`].
+    fn read(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (place, instance, known) = (row.get(0)?, row.get(1)?, known_name(row, 2)?);
+        Ok(Self { place, instance, known, held: Held::read(row, 3)? })
     }
 }
 
-/// The first entry that is not pinned to one of these scanners, where none has started: one of the first ones of each scanner,
-/// and of none. So whatever is passed over is not read.
+/// The first entry that a claim may take.
+fn next(view: &Transaction<'_>, pool: &PoolName, which: &Which) -> rusqlite::Result<Option<Candidate>> {
+    let first = view
+        .prepare_cached(
+            "SELECT place, instance, task_id, id, body, deliveries, losses FROM entries
+             WHERE pool = ?1 AND state = 'ready' AND place < ?2 ORDER BY place LIMIT 1",
+        )?
+        .query_row(params![pool.as_str(), claimable_before(view, pool, *which == Which::Started)?], Candidate::read)
+        .optional()?;
+    let (Some(Candidate { place: FIRST_PLACE.., instance: Some(instance), .. }), Which::AllBut(scanners)) =
+        (&first, which)
+    else {
+        return Ok(first);
+    };
+    if is_among(scanners, instance) { next_but(view, pool, scanners) } else { Ok(first) }
+}
+
+/// The first entry that is not pinned to one of these scanners, where none has started: the first of the first ones of each other
+/// scanner, and of none. So whatever is passed over is not read.
 fn next_but(
     view: &Transaction<'_>,
     pool: &PoolName,
-    scanners: &[InstanceId],
-) -> rusqlite::Result<Option<(Option<TaskId>, Held)>> {
-    view.prepare_cached(
-        "WITH RECURSIVE pinned (instance) AS (
-             SELECT MIN(instance) FROM entries WHERE pool = ?1 AND state = 'ready' AND instance >= ''
-             UNION ALL
-             SELECT (SELECT MIN(instance) FROM entries
-                     WHERE pool = ?1 AND state = 'ready' AND instance > pinned.instance)
-             FROM pinned WHERE pinned.instance IS NOT NULL
-         )
-         SELECT task_id, id, body, deliveries, losses FROM entries WHERE id IN (
-             SELECT (SELECT id FROM entries
-                     WHERE pool = ?1 AND state = 'ready' AND instance IS NULL ORDER BY place LIMIT 1)
-             UNION ALL
-             SELECT (SELECT id FROM entries
-                     WHERE pool = ?1 AND state = 'ready' AND instance = pinned.instance ORDER BY place LIMIT 1)
-             FROM pinned WHERE pinned.instance NOT IN (SELECT value FROM json_each(?2))
-         ) ORDER BY place LIMIT 1",
-    )?
-    .query_row(params![pool.as_str(), serde_json::json!(scanners).to_string()], |row| {
-        Ok((known_name(row, 0)?, Held::read(row, 1)?))
-    })
-    .optional()
+    passed_over: &[InstanceId],
+) -> rusqlite::Result<Option<Candidate>> {
+    let mut first_of = view.prepare_cached(
+        "SELECT place, instance, task_id, id, body, deliveries, losses FROM entries
+         WHERE pool = ?1 AND state = 'ready' AND instance IS ?2 ORDER BY place LIMIT 1",
+    )?;
+    let mut first_of =
+        |instance: Option<&str>| first_of.query_row(params![pool.as_str(), instance], Candidate::read).optional();
+    let mut scanner_after =
+        view.prepare_cached("SELECT MIN(instance) FROM entries WHERE pool = ?1 AND state = 'ready' AND instance > ?2")?;
+    let mut best = first_of(None)?;
+    let mut scanner = String::new();
+    while let Some(next) = scanner_after.query_row([pool.as_str(), &scanner], |row| row.get::<_, Option<String>>(0))? {
+        scanner = next;
+        if is_among(passed_over, &scanner) {
+            continue;
+        }
+        let first = first_of(Some(&scanner))?;
+        best = best.into_iter().chain(first).min_by_key(|candidate| candidate.place);
+    }
+    Ok(best)
+}
+
+fn is_among(scanners: &[InstanceId], instance: &str) -> bool {
+    scanners.iter().any(|scanner| scanner.as_str() == instance)
 }
 
 /// Makes the tasks of expired leases ready again, as started ones: nobody has said how far their workers came.

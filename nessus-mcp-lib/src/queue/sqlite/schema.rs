@@ -98,7 +98,9 @@ CREATE TABLE host_days (
 const LONG_QUEUES: &str = "
 ALTER TABLE entries ADD COLUMN instance TEXT AS (
     CASE WHEN json_valid(body) THEN
-        CASE json_type(body, '$.scanner_instance_id') WHEN 'text' THEN json_extract(body, '$.scanner_instance_id') END
+        CASE json_type(body, '$.scanner_instance_id')
+            WHEN 'text' THEN NULLIF(json_extract(body, '$.scanner_instance_id'), '')
+        END
     END
 ) VIRTUAL;
 CREATE INDEX entries_by_instance ON entries (pool, instance, place) WHERE state = 'ready';
