@@ -15,6 +15,7 @@ mod control;
 mod dry_run;
 mod error;
 mod estimate;
+mod exports;
 mod gate;
 mod health;
 mod indexes;

@@ -1,22 +1,20 @@
 //! Reading the findings of a task.
 
 use std::{
-    fs::File,
     io::{self, Write},
-    path::{Path, PathBuf},
     time::Duration,
 };
 
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::{ScanService, error::ServiceError, shorten};
+use super::{ScanService, error::ServiceError, exports::open, shorten};
 use crate::{
     blocking,
     ids::TaskId,
     results::{Caller, ConversionSummary, FilterSet, GroupSort, JsonNlConverter, Page, Query, ResultsError},
     targets,
-    task::{EXPORT_FILE, Task, TaskError, Writer},
+    task::{Task, Writer},
 };
 
 /// Reading results again within this time does not write `last_accessed_at` again.
@@ -214,23 +212,6 @@ impl ScanService {
         result
     }
 
-    /// A task, and where its export is.
-    pub(super) async fn task_and_export(&self, task_id: &TaskId) -> Result<(Task, PathBuf), ServiceError> {
-        let (task, has_export) = self.task_with_export(task_id).await?;
-        if !task.status.is_terminal() {
-            return Err(ServiceError::ResultsNotReady { task_id: task.task_id, status: task.status });
-        }
-        if !has_export {
-            return Err(ServiceError::NoResults {
-                task_id: task.task_id,
-                status: task.status,
-                reason: task.error_code,
-            });
-        }
-        let export = self.tasks.artifact_path(task_id, EXPORT_FILE);
-        Ok((task, export))
-    }
-
     /// Notes that the results were read. A failure is logged: the reader shall not suffer from a full disk.
     pub(super) async fn note_access(&self, task: &Task) {
         let now = self.clock.now();
@@ -248,14 +229,6 @@ impl ScanService {
 async fn read(request: ResultsRequest) -> Result<(TaskId, Query), ServiceError> {
     let read = blocking::run(move || request.query().map(|query| (request.task_id, query)));
     Ok(read.await.map_err(ServiceError::stopping)??)
-}
-
-pub(super) fn open(path: &Path) -> Result<File, TaskError> {
-    File::open(path).map_err(|source| TaskError::Storage {
-        action: "cannot read",
-        path: path.to_owned(),
-        source: source.into(),
-    })
 }
 
 /// What the `scan_metadata` line says about the task, beside what the export says.
