@@ -349,6 +349,28 @@ async fn a_clock_that_goes_back_between_two_pages_shows_each_task_once() {
     assert!(there.is_subset(&unique), "left out");
 }
 
+/// Long targets stand in the file only, and are found all the same.
+#[tokio::test]
+async fn tasks_with_long_targets_are_found() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let (short, long) = (f.create(&tasks, "short", "one").await, TaskId::generate("mock", "one", f.clock.now()));
+    let many: Vec<_> = (0..200).map(|number| format!("198.51.100.{number}")).collect();
+    let mut task = tasks.get(&short).await.unwrap();
+    (task.task_id, task.payload.targets) = (long.clone(), many.join(","));
+    tasks.create(task).await.unwrap();
+    let entries: Vec<_> = f.records().await.into_iter().filter_map(|record| record.entry).collect();
+    assert!(entries.len() == 2 && entries.iter().all(|entry| entry.len() < 1000), "{entries:?}");
+    for (targets, found) in [("198.51.100.7", vec![&long]), ("192.0.2.0", vec![&short]), ("198.51.100.200", vec![])] {
+        let mut query = TaskQuery::default().with_limit(10);
+        query.targets = Some(targets.parse().unwrap());
+        let list = f.list(query.clone()).await;
+        assert_eq!(list.tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), found, "{targets}");
+        f.agrees(query.with_status(TaskStatus::Queued)).await.unwrap();
+    }
+    assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
+}
+
 /// A catalogue of another version or of another directory is made again and not believed.
 #[tokio::test]
 async fn a_catalogue_of_another_version_is_made_again() {

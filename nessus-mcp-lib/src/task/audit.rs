@@ -189,7 +189,7 @@ async fn unfinished_of(catalogue: &Arc<Catalogue>) -> Result<Option<Vec<Unfinish
         warn!("the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again");
         catalogue.rebuild().await?;
     } else {
-        let names = catalogue.blocking(TaskStore::list).await?;
+        let names = catalogue.blocking(TaskStore::ids).await?;
         if names.len() as u64 != state.tasks {
             compare_names(catalogue, names, &directory).await?;
         }
