@@ -73,12 +73,11 @@ impl TaskManager {
             Some(catalogue) => unfinished_of(catalogue).await?,
             None => None,
         };
-        let mut unfinished = match by_catalogue {
-            Some(unfinished) => unfinished,
-            None => {
-                let tasks = self.list(TaskQuery::default().unfinished()).await?.tasks;
-                tasks.into_iter().map(|task| Unfinished { task_id: task.task_id, known: None }).collect()
-            }
+        let mut unfinished = if let Some(unfinished) = by_catalogue {
+            unfinished
+        } else {
+            let tasks = self.list(TaskQuery::default().unfinished()).await?.tasks;
+            tasks.into_iter().map(|task| Unfinished { task_id: task.task_id, known: None }).collect()
         };
         unfinished.sort_by(|one, other| super::store::newest_first(&other.task_id, &one.task_id));
         Ok(unfinished)

@@ -83,7 +83,7 @@ impl Catalogue {
         if !self.is_behind() {
             let error = match timeout(PATIENCE, self.queue.record_tasks(slice::from_ref(&record))).await {
                 Ok(Ok(_)) => return,
-                Ok(Err(error)) => chain(&error).to_string(),
+                Ok(Err(error)) => chain(&error),
                 Err(_) => "the queue does not answer in time".to_owned(),
             };
             warn!(task_id = %record.task_id, error, "changes of tasks are not recorded in the catalogue until the reconciler has compared it");

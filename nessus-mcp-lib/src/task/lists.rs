@@ -95,19 +95,19 @@ impl TaskManager {
         }
         list.total = found.total;
         loop {
-            let last = found.tasks.last().map(|(task_id, _)| task_id.clone());
+            let end = found.tasks.last().map(|(task_id, _)| task_id.clone());
             let wrong = self.read_found(found.tasks, &query, &mut list).await?;
             list.total = list.total.saturating_sub(wrong.len());
             if !wrong.is_empty() {
                 debug!(count = wrong.len(), "the catalogue of tasks said other than their files");
                 catalogue.mend(wrong).await?;
             }
-            let Some(last) = last.filter(|_| found.more) else { break };
+            let Some(end) = end.filter(|_| found.more) else { break };
             if list.tasks.len() >= most {
-                list.next = Some(query.cursor_behind(&last));
+                list.next = Some(query.cursor_behind(&end));
                 break;
             }
-            found = catalogue.find(query.behind(&last), most - list.tasks.len()).await?;
+            found = catalogue.find(query.behind(&end), most - list.tasks.len()).await?;
         }
         Ok(list)
     }

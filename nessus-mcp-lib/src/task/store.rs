@@ -130,7 +130,7 @@ impl TaskStore {
         match &removed {
             Ok(()) => warn!(task_id = %task.task_id, "the sealed login of a task that had ended was removed"),
             Err(error) => {
-                warn!(task_id = %task.task_id, error = chain(error), "the login of a task that has ended is still there")
+                warn!(task_id = %task.task_id, error = chain(error), "the login of a task that has ended is still there");
             }
         }
         removed.is_ok()
