@@ -1,6 +1,7 @@
 //! Keeping the queue in agreement with the task files: nothing is forgotten, and a lost queue is rebuilt.
 
-#[cfg(all(test, feature = "sqlite"))]
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
 mod catalogue_tests;
 mod charges;
 mod error;

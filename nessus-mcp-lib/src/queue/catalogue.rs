@@ -104,36 +104,3 @@ pub trait TaskCatalogue {
     /// begun.
     async fn finish_catalogue(&self, begun: &str, mark: &str) -> Result<bool, QueueError>;
 }
-
-/// A mocked queue keeps no catalogue: it never becomes whole.
-#[cfg(feature = "testing")]
-#[async_trait]
-impl TaskCatalogue for super::interface::MockQueue {
-    async fn record_tasks(&self, _records: &[CatalogueRecord]) -> Result<Vec<(TaskId, u64)>, QueueError> {
-        Ok(Vec::new())
-    }
-
-    async fn catalogue_changes(&self, after: u64, _limit: usize) -> Result<CatalogueChanges, QueueError> {
-        Ok(CatalogueChanges::new(None, Vec::new(), after))
-    }
-
-    async fn unfinished_records(
-        &self,
-        _after: Option<TaskId>,
-        _limit: usize,
-    ) -> Result<Vec<CatalogueRecord>, QueueError> {
-        Ok(Vec::new())
-    }
-
-    async fn catalogue_state(&self) -> Result<CatalogueState, QueueError> {
-        Ok(CatalogueState::default())
-    }
-
-    async fn begin_catalogue(&self) -> Result<String, QueueError> {
-        Ok(String::new())
-    }
-
-    async fn finish_catalogue(&self, _begun: &str, _mark: &str) -> Result<bool, QueueError> {
-        Ok(false)
-    }
-}

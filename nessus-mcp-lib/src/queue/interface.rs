@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
+#[cfg(feature = "testing")]
+use super::catalogue::{CatalogueChanges, CatalogueRecord, CatalogueState};
 use super::{
     binding::Binding,
     body::TaskBody,
@@ -320,5 +322,38 @@ pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
     /// example. A backend that has nothing to say needs no method of its own.
     async fn warnings(&self) -> Result<Vec<String>, QueueError> {
         Ok(Vec::new())
+    }
+}
+
+/// A mocked queue keeps no catalogue: it never becomes whole.
+#[cfg(feature = "testing")]
+#[async_trait]
+impl TaskCatalogue for MockQueue {
+    async fn record_tasks(&self, _records: &[CatalogueRecord]) -> Result<Vec<(TaskId, u64)>, QueueError> {
+        Ok(Vec::new())
+    }
+
+    async fn catalogue_changes(&self, after: u64, _limit: usize) -> Result<CatalogueChanges, QueueError> {
+        Ok(CatalogueChanges::new(None, Vec::new(), after))
+    }
+
+    async fn unfinished_records(
+        &self,
+        _after: Option<TaskId>,
+        _limit: usize,
+    ) -> Result<Vec<CatalogueRecord>, QueueError> {
+        Ok(Vec::new())
+    }
+
+    async fn catalogue_state(&self) -> Result<CatalogueState, QueueError> {
+        Ok(CatalogueState::default())
+    }
+
+    async fn begin_catalogue(&self) -> Result<String, QueueError> {
+        Ok(String::new())
+    }
+
+    async fn finish_catalogue(&self, _begun: &str, _mark: &str) -> Result<bool, QueueError> {
+        Ok(false)
     }
 }

@@ -59,7 +59,7 @@ impl ScanService {
 
     async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
         let now = self.clock.now();
-        let known = self.typical.lock().ok().and_then(|typical| typical.get(pool).cloned());
+        let known = self.typical.lock().ok().and_then(|typical| typical.get(pool).copied());
         if let Some((_, duration)) = known.filter(|(found_at, _)| now.since(*found_at) < KEPT) {
             return duration;
         }

@@ -83,6 +83,9 @@ use crate::{
     time::{Clock, SystemClock, Timestamp},
 };
 
+/// How long the scans of each pool take, and when that was found.
+type TypicalDurations = HashMap<PoolName, (Timestamp, Option<Duration>)>;
+
 /// Accepts scans and answers questions about them. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct ScanService {
@@ -103,7 +106,7 @@ pub struct ScanService {
     memory: MemoryGate,
     indexes: KnownIndexes,
     /// How long the scans of each pool take, and when that was found.
-    typical: Arc<Mutex<HashMap<PoolName, (Timestamp, Option<Duration>)>>>,
+    typical: Arc<Mutex<TypicalDurations>>,
     /// The tasks whose status somebody waits for.
     watched: WatchedTasks,
     /// The tasks that are known to wait for a person.

@@ -308,7 +308,7 @@ impl ScanService {
             // The queue was emptied meanwhile, and the key given to another request: that is the one to answer for.
             return Box::pin(self.submit_uncounted(request)).await;
         }
-        self.answer(task, target_hosts, repeated, basis.warning).await
+        Box::pin(self.answer(task, target_hosts, repeated, basis.warning)).await
     }
 
     /// Sees to it that a task that is written is in the queue, and tells its caller of it.

@@ -73,12 +73,11 @@ impl TaskManager {
             Some(catalogue) => unfinished_of(catalogue).await?,
             None => None,
         };
-        let mut unfinished = match by_catalogue {
-            Some(unfinished) => unfinished,
-            None => {
-                let tasks = self.list(TaskQuery::default().unfinished()).await?.tasks;
-                tasks.into_iter().map(|task| Unfinished { task_id: task.task_id, known: None }).collect()
-            }
+        let mut unfinished = if let Some(unfinished) = by_catalogue {
+            unfinished
+        } else {
+            let tasks = self.list(TaskQuery::default().unfinished()).await?.tasks;
+            tasks.into_iter().map(|task| Unfinished { task_id: task.task_id, known: None }).collect()
         };
         unfinished.sort_by(|one, other| super::store::newest_first(&other.task_id, &one.task_id));
         Ok(unfinished)
@@ -189,7 +188,7 @@ async fn unfinished_of(catalogue: &Arc<Catalogue>) -> Result<Option<Vec<Unfinish
         warn!("the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again");
         catalogue.rebuild().await?;
     } else {
-        let names = catalogue.blocking(TaskStore::list).await?;
+        let names = catalogue.blocking(TaskStore::ids).await?;
         if names.len() as u64 != state.tasks {
             compare_names(catalogue, names, &directory).await?;
         }

@@ -7,7 +7,7 @@ use std::{
     slice,
     sync::{
         Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -16,7 +16,7 @@ use tokio::{sync::Mutex, time::timeout};
 use tracing::warn;
 
 use super::{
-    entry::TaskEntry,
+    entry::{TaskEntry, TaskFacts},
     error::TaskError,
     mirror::{Found, Mirror},
     model::Task,
@@ -26,6 +26,7 @@ use super::{
 use crate::{
     blocking,
     error::chain,
+    ids::TaskId,
     queue::{CATALOGUE_BATCH, CatalogueRecord, Queue, QueueError},
 };
 
@@ -47,12 +48,14 @@ pub(super) struct Catalogue {
     /// How many changes could not be recorded, and of how many the catalogue has heard since.
     unrecorded: AtomicU64,
     caught_up: AtomicU64,
+    /// Whether it was said that it cannot be used.
+    pub(super) is_said: AtomicBool,
 }
 
 impl Catalogue {
     pub(super) fn new(store: TaskStore, queue: Arc<dyn Queue>) -> Self {
-        let (directory, mirror, updating, unrecorded, caught_up) = Default::default();
-        Self { store, queue, directory, mirror, updating, unrecorded, caught_up }
+        let (directory, mirror, updating, unrecorded, caught_up, is_said) = Default::default();
+        Self { store, queue, directory, mirror, updating, unrecorded, caught_up, is_said }
     }
 
     /// Runs `work` on a thread that may block.
@@ -80,7 +83,7 @@ impl Catalogue {
         if !self.is_behind() {
             let error = match timeout(PATIENCE, self.queue.record_tasks(slice::from_ref(&record))).await {
                 Ok(Ok(_)) => return,
-                Ok(Err(error)) => chain(&error).to_string(),
+                Ok(Err(error)) => chain(&error),
                 Err(_) => "the queue does not answer in time".to_owned(),
             };
             warn!(task_id = %record.task_id, error, "changes of tasks are not recorded in the catalogue until the reconciler has compared it");
@@ -175,7 +178,15 @@ impl Catalogue {
     /// The tasks of the mirror that match, at most `most` (0 for all).
     pub(super) async fn find(self: &Arc<Self>, query: TaskQuery, most: usize) -> Result<Found, TaskError> {
         let catalogue = Arc::clone(self);
-        self.blocking(move |_| Ok(catalogue.mirror().find(&query, most))).await
+        self.blocking(move |store| {
+            // The mirror is not held while files are read.
+            let undecided = catalogue.mirror().undecided(&query);
+            let overlaps =
+                |task_id: &TaskId| store.read(task_id).is_ok_and(|task| query.matches(&TaskFacts::of(&task)));
+            let overlapping = undecided.into_iter().filter(overlaps).collect();
+            Ok(catalogue.mirror().find(&query, most, &overlapping))
+        })
+        .await
     }
 }
 

@@ -16,6 +16,9 @@ use crate::{
     time::Timestamp,
 };
 
+/// Targets of more bytes are left out of entries; they may be a megabyte.
+const LONG_TARGETS: usize = 1024;
+
 /// What the catalogue says of a task.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -35,7 +38,9 @@ pub(crate) struct TaskFacts {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) instance: Option<Arc<InstanceId>>,
     pub(crate) name: Arc<str>,
-    pub(crate) targets: Arc<str>,
+    /// `None` for a long text, which stands in the file only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) targets: Option<Arc<str>>,
     pub(crate) created_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) completed_at: Option<Timestamp>,
@@ -56,7 +61,7 @@ impl TaskFacts {
             pool: Arc::new(task.scanner_pool.clone()),
             instance: task.next_instance().cloned().map(Arc::new),
             name: task.payload.name.as_str().into(),
-            targets: task.payload.targets.as_str().into(),
+            targets: Some(task.payload.targets.as_str().into()),
             created_at: task.created_at,
             completed_at: task.completed_at,
             took_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
@@ -67,6 +72,13 @@ impl TaskFacts {
 }
 
 impl TaskEntry {
+    /// The entry of a task: of bounded size, so that many can be kept.
+    pub(super) fn of(task: &Task) -> Self {
+        let mut facts = TaskFacts::of(task);
+        facts.targets = facts.targets.filter(|targets| targets.len() <= LONG_TARGETS);
+        Self::Task(facts)
+    }
+
     /// The entry in a record; `None` for a text of another version.
     pub(super) fn parse(text: &str) -> Option<Self> {
         serde_json::from_str(text).ok()
@@ -79,7 +91,7 @@ impl TaskEntry {
     /// The record of a task. It has to be looked after until it has ended, and as long as a login of it is left.
     pub(super) fn record(task: &Task, login_is_left: bool) -> CatalogueRecord {
         let unfinished = !task.status.is_terminal() || login_is_left;
-        let entry = Self::Task(TaskFacts::of(task)).text();
+        let entry = Self::of(task).text();
         CatalogueRecord::new(task.task_id.clone(), task.revision, unfinished, entry)
     }
 
@@ -110,8 +122,8 @@ impl SharedTexts {
         if let TaskEntry::Task(facts) = &mut entry {
             once(&mut self.pools, &mut facts.pool);
             facts.instance.iter_mut().for_each(|instance| once(&mut self.instances, instance));
-            let optional = [&mut facts.submitted_by, &mut facts.team].into_iter().flatten();
-            optional.chain([&mut facts.name, &mut facts.targets]).for_each(|text| once(&mut self.texts, text));
+            let optional = [&mut facts.submitted_by, &mut facts.team, &mut facts.targets].into_iter().flatten();
+            optional.chain([&mut facts.name]).for_each(|text| once(&mut self.texts, text));
         }
         entry
     }

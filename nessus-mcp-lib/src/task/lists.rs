@@ -1,7 +1,11 @@
 //! Lists of tasks: from the catalogue where it can be used, and else from all files. What a list shows of a task is always what
 //! stands in its file.
 
-use std::{ops::ControlFlow, sync::Arc, time::Duration};
+use std::{
+    ops::ControlFlow,
+    sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 use tracing::{debug, warn};
 
@@ -47,7 +51,7 @@ impl TaskManager {
     }
 
     fn say_unreadable(&self, list: &TaskList) {
-        let mut logged = self.unreadable.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut logged = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         for (task_id, reason) in &list.unreadable {
             if logged.insert(task_id.clone()) {
                 warn!(%task_id, reason, "a task cannot be read: it is in no list until its file is repaired");
@@ -67,9 +71,14 @@ impl TaskManager {
             return None;
         }
         let _alone = catalogue.updating.lock().await;
-        match make_ready(catalogue).await {
-            Ok(true) => Some(Arc::clone(catalogue)),
-            Ok(false) => None,
+        let ready = make_ready(catalogue).await;
+        let was_said = catalogue.is_said.swap(ready.is_err(), Ordering::Relaxed);
+        match ready {
+            Ok(is_ready) => is_ready.then(|| Arc::clone(catalogue)),
+            Err(error) if was_said => {
+                debug!(error = chain(&error), "the catalogue of tasks still cannot be used");
+                None
+            }
             Err(error) => {
                 warn!(error = chain(&error), "the catalogue of tasks cannot be used: all files are read");
                 None
@@ -86,19 +95,19 @@ impl TaskManager {
         }
         list.total = found.total;
         loop {
-            let last = found.tasks.last().map(|(task_id, _)| task_id.clone());
+            let end = found.tasks.last().map(|(task_id, _)| task_id.clone());
             let wrong = self.read_found(found.tasks, &query, &mut list).await?;
             list.total = list.total.saturating_sub(wrong.len());
             if !wrong.is_empty() {
                 debug!(count = wrong.len(), "the catalogue of tasks said other than their files");
                 catalogue.mend(wrong).await?;
             }
-            let Some(last) = last.filter(|_| found.more) else { break };
+            let Some(end) = end.filter(|_| found.more) else { break };
             if list.tasks.len() >= most {
-                list.next = Some(query.cursor_behind(&last));
+                list.next = Some(query.cursor_behind(&end));
                 break;
             }
-            found = catalogue.find(query.behind(&last), most - list.tasks.len()).await?;
+            found = catalogue.find(query.behind(&end), most - list.tasks.len()).await?;
         }
         Ok(list)
     }

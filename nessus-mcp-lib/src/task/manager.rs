@@ -134,7 +134,11 @@ impl TaskManager {
     }
 
     /// As [`create`](Self::create), with the sealed login that came with the request, which is kept until the task ends.
-    pub(crate) async fn create_with(&self, mut task: Task, sealed: Option<Vec<u8>>) -> Result<(), TaskError> {
+    pub(crate) fn create_with(
+        &self,
+        mut task: Task,
+        sealed: Option<Vec<u8>>,
+    ) -> impl Future<Output = Result<(), TaskError>> + Send {
         let manager = self.clone();
         self.to_its_end(async move {
             task.revision = 1;
@@ -155,7 +159,6 @@ impl TaskManager {
                 })
                 .await
         })
-        .await
     }
 
     /// The sealed login that came with the request of a task, if it is kept.
@@ -357,17 +360,19 @@ impl TaskManager {
     }
 
     /// Does `work` to its end, even when the returned future is dropped: a file that was written is recorded.
-    async fn to_its_end<T: Send + 'static>(
+    fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, TaskError>> + Send + 'static,
-    ) -> Result<T, TaskError> {
-        let ended = tokio::spawn(work.in_current_span()).await.map_err(JoinError::try_into_panic);
-        match ended {
-            Ok(result) => result,
-            Err(Ok(panic)) => std::panic::resume_unwind(panic),
-            Err(Err(_cancelled)) => {
-                let stopping = io::Error::other("the runtime is shutting down");
-                Err(TaskError::storage("cannot reach", self.store.root())(stopping))
+    ) -> impl Future<Output = Result<T, TaskError>> + Send {
+        let running = tokio::spawn(work.in_current_span());
+        async {
+            match running.await.map_err(JoinError::try_into_panic) {
+                Ok(result) => result,
+                Err(Ok(panic)) => std::panic::resume_unwind(panic),
+                Err(Err(_cancelled)) => {
+                    let stopping = io::Error::other("the runtime is shutting down");
+                    Err(TaskError::storage("cannot reach", self.store.root())(stopping))
+                }
             }
         }
     }

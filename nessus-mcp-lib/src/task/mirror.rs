@@ -1,6 +1,10 @@
 //! The catalogue as a process has it in memory, in the order of lists.
 
-use std::{cmp::Ordering, collections::BTreeMap, ops::ControlFlow};
+use std::{
+    cmp::Ordering,
+    collections::{BTreeMap, HashSet},
+    ops::ControlFlow,
+};
 
 use super::{
     entry::{SharedTexts, TaskEntry, TaskFacts},
@@ -51,7 +55,7 @@ impl Known {
     /// Whether this is what is to be recorded of a task.
     pub(super) fn says(&self, task: &Task, login_is_left: bool) -> bool {
         let is_unfinished = login_is_left || !task.status.is_terminal();
-        self.unfinished == is_unfinished && self.entry == TaskEntry::Task(TaskFacts::of(task))
+        self.unfinished == is_unfinished && self.entry == TaskEntry::of(task)
     }
 }
 
@@ -87,15 +91,29 @@ impl Mirror {
         Ok(())
     }
 
-    /// The tasks that match, at most `most` of them (0 for all).
-    pub(super) fn find(&self, query: &TaskQuery, most: usize) -> Found {
+    /// The tasks that match as far as is known here, and whose targets stand in their files only.
+    pub(super) fn undecided(&self, query: &TaskQuery) -> Vec<TaskId> {
+        let mut undecided = Vec::new();
+        if query.targets.is_some() {
+            let mut others = query.clone();
+            others.targets = None;
+            self.visit(&others, |task_id, facts| {
+                undecided.extend(facts.targets.is_none().then(|| task_id.clone()));
+                ControlFlow::Continue(())
+            });
+        }
+        undecided
+    }
+
+    /// The tasks that match, at most `most` of them (0 for all); of those with long targets, the ones that were found to overlap.
+    pub(super) fn find(&self, query: &TaskQuery, most: usize, overlapping: &HashSet<TaskId>) -> Found {
         let mut found = Found::default();
         for (Place(task_id), Known { revision, entry, .. }) in &self.entries {
             if !query.matches_id(task_id) {
                 continue;
             }
             match entry {
-                TaskEntry::Task(facts) if query.matches(facts) => {
+                TaskEntry::Task(facts) if query.matches(facts) || overlapping.contains(task_id) => {
                     found.total += 1;
                     let is_wanted = !query.is_before_cursor(task_id);
                     let has_room = most == 0 || found.tasks.len() < most;

@@ -82,6 +82,7 @@ impl TaskQuery {
         self.id_prefix.as_ref().is_none_or(begins)
     }
 
+    /// Whether a task matches. One whose targets are not known does not match a query for some.
     pub(super) fn matches(&self, task: &TaskFacts) -> bool {
         self.status.is_none_or(|status| status == task.status)
             && self.sight.includes(task.submitted_by.as_deref(), task.team.as_deref())
@@ -90,10 +91,10 @@ impl TaskQuery {
             && self.created_from.is_none_or(|from| task.created_at >= from)
             && self.created_before.is_none_or(|before| task.created_at < before)
             && self.name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(&name.to_lowercase()))
-            && self
-                .targets
-                .as_ref()
-                .is_none_or(|targets| task.targets.parse().is_ok_and(|theirs: TargetSet| targets.overlaps(&theirs)))
+            && self.targets.as_ref().is_none_or(|targets| {
+                let theirs = task.targets.as_ref().and_then(|theirs| theirs.parse::<TargetSet>().ok());
+                theirs.is_some_and(|theirs| targets.overlaps(&theirs))
+            })
     }
 
     /// Whether a task stands in the list before what the cursor leads to.

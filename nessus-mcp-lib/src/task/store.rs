@@ -130,7 +130,7 @@ impl TaskStore {
         match &removed {
             Ok(()) => warn!(task_id = %task.task_id, "the sealed login of a task that had ended was removed"),
             Err(error) => {
-                warn!(task_id = %task.task_id, error = chain(error), "the login of a task that has ended is still there")
+                warn!(task_id = %task.task_id, error = chain(error), "the login of a task that has ended is still there");
             }
         }
         removed.is_ok()
@@ -330,6 +330,13 @@ impl TaskStore {
 
     /// The ids of all tasks, newest first by the time in their names.
     pub(super) fn list(&self) -> Result<Vec<TaskId>, TaskError> {
+        let mut ids = self.ids()?;
+        ids.sort_by(newest_first);
+        Ok(ids)
+    }
+
+    /// The ids of all tasks.
+    pub(super) fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
         let entries = fs::read_dir(&self.root).map_err(TaskError::storage("cannot list", &self.root))?;
         let mut ids = Vec::new();
         for entry in entries {
@@ -337,7 +344,6 @@ impl TaskStore {
             // Names of another form are not ours.
             ids.extend(entry.file_name().to_str().and_then(|name| TaskId::new(name).ok()));
         }
-        ids.sort_by(newest_first);
         Ok(ids)
     }
 }
