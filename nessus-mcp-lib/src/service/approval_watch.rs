@@ -14,7 +14,7 @@ use crate::{
 
 /// How often it is looked what has become of those that wait.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// How often it is looked for those that were submitted to other processes: that reads every task.
+/// How often it is looked for those that were submitted to other processes: that reads every unfinished task.
 const SEARCH_EVERY: Duration = Duration::from_secs(60);
 
 impl ScanService {
