@@ -208,7 +208,10 @@ async fn a_token_that_is_revoked_in_the_file_is_out() {
     })
     .await;
     assert_eq!(guarded.knock("/mcp", &[&reader]).await.0, 200);
-    assert!(guarded.fixture.server.process.log().contains("the token of `desk@example` is revoked"));
+    nessus_mcp_tests::processes::until("the log says why", &[&guarded.fixture.server.process], async || {
+        guarded.fixture.server.process.log().contains("the token of `desk@example` is revoked").then_some(())
+    })
+    .await;
 }
 
 /// This machine may do without a token what `local` says, and a wrong token is refused all the same.
