@@ -1,6 +1,6 @@
 -- Begins every script on the catalogue of tasks. The facts about the whole lie in the hash of the records, so that they are lost with
--- them: `#mark` (it is whole), `#begun` (it is being made), `#number` (of the last change), `#unfinished` and `#gone` (how many there
--- are of these), `#server` (the run of the server that gave the mark).
+-- them: `#mark` (it is whole), `#begun` (it is being made: how that is called, and by which server), `#number` (of the last change),
+-- `#unfinished` and `#gone` (how many there are of these), `#server` (the server that gave the mark).
 local catalogue, changes, unfinished = KEYS[1], KEYS[2], KEYS[3]
 
 local function fact(name) return redis.call('HGET', catalogue, '#' .. name) end
@@ -16,14 +16,15 @@ local function records()
   return redis.call('HLEN', catalogue) - facts
 end
 
--- The mark, or false when it is not whole: also when single keys were lost, so that their counts disagree.
-local function mark()
-  local stands = fact('mark')
-  local agree = redis.call('ZCARD', changes) == records() and redis.call('ZCARD', unfinished) == count_of('unfinished')
-  return agree and stands
+-- What the server calls the history of its data. It changes with each start and each failover, which may have lost what was confirmed
+-- last, so that numbers of changes are given a second time.
+local function server()
+  return string.match(redis.call('INFO', 'replication'), 'master_replid:(%w+)') or ''
 end
 
--- The server's name for its present run.
-local function run_of_server()
-  return string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or ''
+-- The mark, or false when it is not whole: when the server is another one than it was, or when single keys were lost, so that their
+-- counts disagree.
+local function mark()
+  local agree = redis.call('ZCARD', changes) == records() and redis.call('ZCARD', unfinished) == count_of('unfinished')
+  return agree and fact('server') == server() and fact('mark')
 end

@@ -45,14 +45,12 @@ pub struct CatalogueState {
     pub mark: Option<String>,
     /// Of how many tasks there is an entry.
     pub tasks: u64,
-    /// Whether the backend may have lost what it confirmed last, because it was started again since the mark was set.
-    pub doubted: bool,
 }
 
 impl CatalogueState {
     /// A state of these parts.
-    pub fn new(mark: Option<String>, tasks: u64, doubted: bool) -> Self {
-        Self { mark, tasks, doubted }
+    pub fn new(mark: Option<String>, tasks: u64) -> Self {
+        Self { mark, tasks }
     }
 }
 
@@ -77,7 +75,8 @@ impl CatalogueChanges {
 
 /// The catalogue that a [`Queue`](super::Queue) keeps beside its entries, under the same guarantees.
 ///
-/// It may be lost in part or as a whole; then its mark is `None`, until it is made again: [`begin_catalogue`](Self::begin_catalogue),
+/// It may be lost in part or as a whole, also because a backend that was started again may have lost what it had confirmed; then its
+/// mark is `None`, until it is made again: [`begin_catalogue`](Self::begin_catalogue),
 /// [`record_tasks`](Self::record_tasks) for every task there is, [`finish_catalogue`](Self::finish_catalogue). Any number of processes may do so at once.
 #[async_trait]
 pub trait TaskCatalogue {

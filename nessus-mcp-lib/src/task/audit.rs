@@ -112,9 +112,7 @@ impl TaskManager {
         let Some(catalogue) = &self.catalogue else { return Ok(None) };
         let _alone = catalogue.updating.lock().await;
         let Some(directory) = catalogue.directory().await? else { return Ok(None) };
-        let doubted = catalogue.queue.catalogue_state().await?.doubted;
-        let mut audit =
-            CatalogueAudit { made_again: doubted || !catalogue.catch_up(&directory).await?, ..Default::default() };
+        let mut audit = CatalogueAudit { made_again: !catalogue.catch_up(&directory).await?, ..Default::default() };
         if audit.made_again {
             catalogue.rebuild().await?;
             catalogue.catch_up(&directory).await?;
@@ -183,7 +181,7 @@ async fn compare_files(
 async fn unfinished_of(catalogue: &Arc<Catalogue>) -> Result<Option<Vec<Unfinished>>, TaskError> {
     let Some(directory) = catalogue.directory().await? else { return Ok(None) };
     let state = catalogue.queue.catalogue_state().await?;
-    if state.doubted || !Catalogue::is_ours(state.mark.as_deref(), &directory) {
+    if !Catalogue::is_ours(state.mark.as_deref(), &directory) {
         let _alone = catalogue.updating.lock().await;
         warn!("the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again");
         catalogue.rebuild().await?;

@@ -53,9 +53,9 @@ impl TaskCatalogue for RedisQueue {
 
     async fn catalogue_state(&self) -> Result<CatalogueState, QueueError> {
         let state = scripts::CATALOGUE_STATE.on(self.naming.catalogue(), []);
-        let (mark, tasks, doubted): (String, i64, u64) = self.calls.run(&state, LostReply::Repeat).await?;
+        let (mark, tasks): (String, i64) = self.calls.run(&state, LostReply::Repeat).await?;
         let tasks = u64::try_from(tasks).unwrap_or_default();
-        Ok(CatalogueState::new(Some(mark).filter(|mark| !mark.is_empty()), tasks, doubted == 1))
+        Ok(CatalogueState::new(Some(mark).filter(|mark| !mark.is_empty()), tasks))
     }
 
     async fn begin_catalogue(&self) -> Result<String, QueueError> {

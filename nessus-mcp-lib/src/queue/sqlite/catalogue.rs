@@ -62,7 +62,7 @@ impl TaskCatalogue for SqliteQueue {
                           - (SELECT COUNT(*) FROM catalogue INDEXED BY catalogue_gone WHERE entry IS NULL)",
                 )?
                 .query_row([], |row| count(row, 0))?;
-            Ok(CatalogueState::new(fact(view, MARK)?, tasks, false))
+            Ok(CatalogueState::new(fact(view, MARK)?, tasks))
         })
         .await
     }

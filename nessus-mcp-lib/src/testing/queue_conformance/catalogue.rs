@@ -89,7 +89,7 @@ pub async fn the_catalogue_is_made_again_by_many(harness: &dyn QueueHarness) {
 pub async fn a_catalogue_that_was_lost_is_not_whole(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     make(&*queue, "one", &[record(1, 1, true)]).await;
-    assert!(!queue.catalogue_state().await.unwrap().doubted);
+    assert_eq!(queue.catalogue_state().await.unwrap().mark.as_deref(), Some("one"));
     harness.wipe().await;
     assert_eq!(queue.catalogue_state().await.unwrap().mark, None);
     let begun = queue.begin_catalogue().await.unwrap();
