@@ -6,7 +6,7 @@ use super::ScanService;
 use crate::{
     error::chain,
     ids::{InstanceId, PoolName, TaskId},
-    queue::Outlook,
+    queue::{Outlook, QueueError},
     scanner::{ScannerInstance, ScannerPool},
 };
 
@@ -17,17 +17,16 @@ const KEPT: Duration = Duration::from_secs(60);
 
 impl ScanService {
     /// What decides when a task begins: that of this id if there is one, else one that would be pinned to this scanner or to none.
-    /// `None` when the queue does not answer.
     pub(super) async fn outlook(
         &self,
         pool: &PoolName,
         task: Option<&TaskId>,
         pinned: Option<&InstanceId>,
-    ) -> Option<Outlook> {
+    ) -> Result<Outlook, QueueError> {
         let scanners = self.scanners.pool(pool);
         let scanners: Vec<_> =
             scanners.iter().flat_map(|pool| rivals(pool, pinned)).map(|(id, _)| id.clone()).collect();
-        self.queue.outlook(pool, task, &scanners).await.ok()
+        self.queue.outlook(pool, task, &scanners).await
     }
 
     /// Seconds until what stands at this place of a pool's queue is likely to begin, from the slots of the pool, or of the one
@@ -53,7 +52,7 @@ impl ScanService {
 
     /// As [`estimated_wait`](Self::estimated_wait), for what is submitted now, behind so many.
     pub(super) async fn wait_behind(&self, pool: &PoolName, pinned: Option<&InstanceId>, ready: u64) -> Option<u64> {
-        let outlook = self.outlook(pool, None, pinned).await?;
+        let outlook = self.outlook(pool, None, pinned).await.ok()?;
         self.estimated_wait(pool, pinned, &outlook, ready.saturating_add(1)).await
     }
 

@@ -34,12 +34,12 @@ impl ScanService {
         // The file is the truth; a queue that does not answer only cannot tell the place.
         let (pool, pinned) = (&task.scanner_pool, task.pinned_instance_id.as_ref());
         let outlook = match task.status {
-            TaskStatus::Queued => self.outlook(pool, Some(task_id), pinned).await,
+            TaskStatus::Queued => Some(self.outlook(pool, Some(task_id), pinned).await),
             _ => None,
         };
-        let queue_position = outlook.as_ref().and_then(|outlook| outlook.position);
+        let queue_position = outlook.iter().flatten().find_map(|outlook| outlook.position);
         let estimated_wait_seconds = match &outlook {
-            Some(outlook) => match (outlook.position, outlook.state) {
+            Some(Ok(outlook)) => match (outlook.position, outlook.state) {
                 (Some(position), _) => self.estimated_wait(pool, pinned, outlook, position).await,
                 // One without a place has been in a worker's hands and is among the next, if the queue knows it.
                 (None, Some(EntryState::Delayed | EntryState::Leased)) => {
@@ -47,7 +47,7 @@ impl ScanService {
                 }
                 _ => None,
             },
-            None => None,
+            _ => None,
         };
         // How long others take says nothing about a task that is held.
         let is_held = task.pause_request.is_some()

@@ -349,7 +349,7 @@ impl ScanService {
         crate::fail_points::fail_point!("submit_enqueued");
         info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "scan submitted");
         let (pool, pinned) = (&task.scanner_pool, task.pinned_instance_id.as_ref());
-        let outlook = if in_queue { self.outlook(pool, Some(&task.task_id), pinned).await } else { None };
+        let outlook = if in_queue { self.outlook(pool, Some(&task.task_id), pinned).await.ok() } else { None };
         let queue_position = outlook.as_ref().and_then(|outlook| outlook.position);
         let estimated_wait_seconds = match (&outlook, queue_position) {
             (Some(outlook), Some(position)) if waiting_for.is_none() => {

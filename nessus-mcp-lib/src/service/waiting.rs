@@ -8,7 +8,7 @@ use crate::{
     error::counted,
     housekeeping,
     policy::{ApprovalState, Checked, Closed, Policy, PolicyMode, ScopeError},
-    queue::Outlook,
+    queue::{Outlook, QueueError},
     targets::TargetSet,
     task::{PauseRequest, Step, Task, TaskQuery, TaskStatus},
 };
@@ -16,16 +16,19 @@ use crate::{
 /// A scan that has changed within this time has a worker: the queue need not be asked.
 const RECENT: Duration = Duration::from_secs(60);
 
+/// What the queue has answered when it was asked for all at once; if it has not, it is not asked again.
+type Asked = Result<Outlook, QueueError>;
+
 impl ScanService {
     /// Why no scan of this task can start now. A person must agree first, or somebody has paused it, or its window is closed; or something it needs is missing, paused, disabled or has an open circuit; or a
     /// scan of an earlier attempt has to be stopped first; or its last try has failed, and the next is later; or several
     /// workers in a row were lost with it. `None` for a task whose scan goes on or that has ended, and when the queue does
     /// not answer. `outlook` is what the queue has said of it, if it was asked.
-    pub(super) async fn waiting_for(&self, task: &Task, outlook: Option<&Outlook>) -> Option<String> {
+    pub(super) async fn waiting_for(&self, task: &Task, outlook: Option<&Asked>) -> Option<String> {
         self.reason_to_wait(task, outlook).await.map(|reason| shorten::text(&reason))
     }
 
-    async fn reason_to_wait(&self, task: &Task, outlook: Option<&Outlook>) -> Option<String> {
+    async fn reason_to_wait(&self, task: &Task, outlook: Option<&Asked>) -> Option<String> {
         if task.status.is_terminal() {
             return None;
         }
@@ -52,7 +55,7 @@ impl ScanService {
     }
 
     /// What keeps a task without a scan from beginning one.
-    async fn kept_from_beginning(&self, task: &Task, outlook: Option<&Outlook>) -> Option<String> {
+    async fn kept_from_beginning(&self, task: &Task, outlook: Option<&Asked>) -> Option<String> {
         if let Some(closed) = self.closed_window(task).filter(|_| task.pause_request.is_none()) {
             return Some(format!("window: {closed}"));
         }
@@ -65,7 +68,7 @@ impl ScanService {
             return Some(format!("the pool `{name}` is not configured"));
         };
         let paused = match outlook {
-            Some(outlook) => outlook.paused.clone(),
+            Some(asked) => asked.as_ref().ok()?.paused.clone(),
             None => self.queue.stats(name).await.ok()?.paused,
         };
         if let Some(reason) = paused {
@@ -148,9 +151,9 @@ impl ScanService {
     }
 
     /// How many workers in a row were lost with a task, if that is why it waits.
-    async fn workers_lost_with(&self, task: &Task, outlook: Option<&Outlook>) -> Option<u32> {
-        if let Some(outlook) = outlook {
-            return outlook.losses;
+    async fn workers_lost_with(&self, task: &Task, outlook: Option<&Asked>) -> Option<u32> {
+        if let Some(asked) = outlook {
+            return asked.as_ref().ok()?.losses;
         }
         let changed = task.observation.as_ref().map(|seen| seen.unchanged_since);
         if changed.is_some_and(|changed| self.clock.now().since(changed) < RECENT) {

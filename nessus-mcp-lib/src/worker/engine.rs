@@ -190,18 +190,30 @@ impl Worker {
     /// Waits for work in pools with a free slot, for a run to end, or for a while. Whether the queue told it of work.
     ///
     /// Where it `was_told` before and nothing could be claimed, others were faster, or all that is ready is pinned to scanners
-    /// that are passed over. The queue would tell of that again and again, so it is not asked for a while.
+    /// that are passed over. The queue would tell of that again and again, so for a while only the other pools are listened to.
     async fn wait(&self, open: &[PoolName], was_told: bool, runs: &mut JoinSet<()>) -> bool {
+        let open = if was_told { self.without_ready(open).await } else { open.to_vec() };
         let longest = IDLE_WAIT.min(self.shared.settings.poll_interval.max(FAILURE_WAIT));
         let until = Instant::now() + if was_told { NOTHING_WAIT } else { longest };
         tokio::select! {
             // It never waits to its own end.
-            () = self.shared.queue.wait_for_work(open, 2 * IDLE_WAIT), if !open.is_empty() && !was_told => return true,
+            () = self.shared.queue.wait_for_work(&open, 2 * IDLE_WAIT), if !open.is_empty() => return true,
             Some(ended) = runs.join_next(), if !runs.is_empty() => report_panic(ended),
             () = tokio::time::sleep_until(until) => {}
             () = self.shared.stop.cancelled() => {}
         }
         false
+    }
+
+    /// The pools in which nothing is ready.
+    async fn without_ready(&self, pools: &[PoolName]) -> Vec<PoolName> {
+        let mut quiet = Vec::new();
+        for pool in pools {
+            if self.shared.queue.stats(pool).await.is_ok_and(|stats| stats.ready == 0) {
+                quiet.push(pool.clone());
+            }
+        }
+        quiet
     }
 
     /// Claims the next task of a pool that can run, if one of its scanners has a free slot, else the next whose scan may run

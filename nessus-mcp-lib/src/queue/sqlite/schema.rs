@@ -98,9 +98,10 @@ CREATE TABLE host_days (
 const LONG_QUEUES: &str = "
 ALTER TABLE entries ADD COLUMN instance TEXT AS (
     CASE WHEN json_valid(body) THEN
-        CASE json_type(body, '$.scanner_instance_id')
-            WHEN 'text' THEN NULLIF(json_extract(body, '$.scanner_instance_id'), '')
-        END
+        CASE WHEN json_type(body, '$.scanner_instance_id') = 'text'
+            AND length(json_extract(body, '$.scanner_instance_id')) BETWEEN 1 AND 64
+            AND json_extract(body, '$.scanner_instance_id') NOT GLOB '*[^-A-Za-z0-9._]*'
+        THEN json_extract(body, '$.scanner_instance_id') END
     END
 ) VIRTUAL;
 CREATE INDEX entries_by_instance ON entries (pool, instance, place) WHERE state = 'ready';

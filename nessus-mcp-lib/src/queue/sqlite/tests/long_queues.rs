@@ -303,3 +303,27 @@ async fn an_old_day_is_forgotten_in_parts() {
     assert_eq!(queue.charged(Charge::ALL, Some("2025-12-01")).await.unwrap(), 0);
     assert_eq!(queue.charged(Charge::ALL, Some("2025-12-05")).await.unwrap(), 2);
 }
+
+/// What stands where the name of a scanner should, and is none, blocks no claim.
+#[tokio::test]
+async fn names_that_are_no_text_block_no_claim() {
+    let mut rig = Rig::start();
+    let task = |number| body(number).task_id().to_string();
+    for (number, name) in [(1, "\\ud800".as_bytes()), (2, b"\xff"), (3, b"a b"), (4, b"a\\u0000")] {
+        let begin = format!("{{\"task_id\":\"{}\",\"scanner_instance_id\":\"", task(number));
+        let text = [begin.as_bytes(), name, b"\"}"];
+        rig.other
+            .execute(
+                "INSERT INTO entries (pool, body, state, place)
+                 SELECT 'nessus', CAST(?1 AS TEXT), 'ready', COALESCE(MAX(place), 0) + 1 FROM entries",
+                [text.concat()],
+            )
+            .unwrap();
+    }
+    rig.queue.enqueue(&pool(), &pinned(5, Some("a"))).await.unwrap();
+    for _ in 0..5 {
+        rig.claim(&scanners(&["a"])).await;
+    }
+    let stats = rig.queue.stats(&pool()).await.unwrap();
+    assert_eq!((stats.ready, stats.leased + stats.dead), (1, 5), "{stats:?}: only what is pinned waits");
+}
