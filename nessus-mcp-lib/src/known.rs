@@ -11,8 +11,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-/// File systems date changes by a clock that ticks, at the slowest every ten milliseconds.
+/// File systems date changes by a clock that ticks every ten milliseconds or more often, and some to the second only.
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
+const SETTLED_AFTER_SECONDS: Duration = Duration::from_secs(2);
 
 /// Which file, and which state of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,9 +47,13 @@ impl Stamp {
 
     /// Whether a later change of the file would show.
     fn is_settled(&self, now: SystemTime) -> bool {
-        let changed = u64::try_from(self.changed.0).ok().zip(u32::try_from(self.changed.1).ok());
-        let changed = changed.map(|(seconds, nanos)| SystemTime::UNIX_EPOCH + Duration::new(seconds, nanos));
-        changed.is_some_and(|changed| now.duration_since(changed).is_ok_and(|age| age > SETTLED_AFTER))
+        let settled_after = if self.changed.1 == 0 { SETTLED_AFTER_SECONDS } else { SETTLED_AFTER };
+        self.changed_at().is_some_and(|changed| now.duration_since(changed).is_ok_and(|age| age > settled_after))
+    }
+
+    fn changed_at(&self) -> Option<SystemTime> {
+        let (seconds, nanos) = (u64::try_from(self.changed.0).ok()?, u32::try_from(self.changed.1).ok()?);
+        SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos))
     }
 }
 
@@ -95,7 +100,8 @@ impl<K: Eq + Hash, V: Clone, const FILES: usize> Known<K, V, FILES> {
     }
 }
 
-#[cfg(all(test, unix))]
+#[cfg(test)]
+#[cfg(unix)]
 mod tests {
     use std::{fs::File, path::Path};
 
@@ -110,7 +116,7 @@ mod tests {
 
     fn settled(path: &Path) -> Stamp {
         let mut stamp = stamp(path);
-        stamp.changed.0 -= 1;
+        stamp.changed.0 -= 3;
         stamp
     }
 
@@ -136,9 +142,12 @@ mod tests {
         let known = Known::new(10);
         let young = stamp(&path);
         assert!(!young.is_settled(SystemTime::UNIX_EPOCH), "a clock that went back");
-        let changed = SystemTime::UNIX_EPOCH + Duration::new(young.changed.0 as u64, young.changed.1 as u32);
-        assert!(!young.is_settled(changed + SETTLED_AFTER));
-        assert!(young.is_settled(changed + SETTLED_AFTER + Duration::from_nanos(1)));
+        for (nanos, settled_after) in [(1, SETTLED_AFTER), (0, SETTLED_AFTER_SECONDS)] {
+            let young = Stamp { changed: (young.changed.0, nanos), ..young };
+            let settled = young.changed_at().unwrap() + settled_after;
+            assert!(!young.is_settled(settled));
+            assert!(young.is_settled(settled + Duration::from_nanos(1)));
+        }
         let in_future = Stamp { changed: (young.changed.0 + 3600, 0), ..young };
         known.keep("key", [in_future], 1, &"value");
         assert_eq!(known.get(&"key", &[in_future]), None);
