@@ -11,7 +11,8 @@ use nessus_mcp_lib::{
     ids::{InstanceId, PoolName, TaskId, WorkerId},
     queue::{
         DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, QueueError, QueueStats,
-        RemoveOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody, redis::RedisQueue,
+        RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
+        redis::RedisQueue,
     },
     secret::Secret,
     time::Timestamp,
@@ -144,10 +145,7 @@ async fn a_restarted_server_goes_on_where_it_was() {
     });
     let (after, server) = tokio::join!(call, restart);
     assert_eq!(after.unwrap(), stats);
-    assert_eq!(
-        queue.renew(std::slice::from_ref(&held), LONG).await.unwrap(),
-        [nessus_mcp_lib::queue::RenewOutcome::Held]
-    );
+    assert_eq!(queue.renew(std::slice::from_ref(&held), LONG).await.unwrap(), [RenewOutcome::Held]);
     assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
     drop(server);
 }
@@ -347,11 +345,25 @@ async fn dead_letters_that_others_add_or_remove_are_noticed() {
     assert_eq!(server.ask(&["KEYS", "nessus:queue:dead*"]).texts(), Vec::<String>::new());
 }
 
+/// Lets the server's clock step back by an hour. It cannot be set: everything is made to look as if it had been ahead until now.
+fn step_back(server: &RedisServer) {
+    const HOUR_MS: &str = "3600000";
+    for key in ["nessus:queue:leases", "nessus:queue:later", "nessus:queue:slots:a"] {
+        for member in server.ask(&["ZRANGE", key, "0", "-1"]).texts() {
+            server.ask(&["ZINCRBY", key, HOUR_MS, &member]);
+        }
+    }
+    for key in ["nessus:queue:clock", "nessus:queue:slots:a:clock"] {
+        server.ask(&["INCRBY", key, HOUR_MS]).number();
+    }
+    let seen = server.ask(&["GET", "nessus:queue:clock"]).text();
+    server.ask(&["SET", "nessus:queue:later:clock", &format!("{seen} 0")]);
+}
+
 /// The server's clock steps back by an hour, in a failover to another machine for example: what dead workers held is free
 /// after its lease all the same, and what waits is due after its pause.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_steps_back_freezes_nothing() {
-    const HOUR_MS: &str = "3600000";
     let server = RedisServer::start();
     let queue = open(&server.url()).await;
     let scanner = InstanceId::new("a").unwrap();
@@ -363,17 +375,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     queue.settle(&failed, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
     let (dead, alive) = (claim(SHORT).await.unwrap(), claim(LONG * 2).await.unwrap());
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, SHORT).await.unwrap();
-    // A server's clock cannot be set: everything is made to look as if it had been ahead until now.
-    for key in ["nessus:queue:leases", "nessus:queue:later", "nessus:queue:slots:a"] {
-        for member in server.ask(&["ZRANGE", key, "0", "-1"]).texts() {
-            server.ask(&["ZINCRBY", key, HOUR_MS, &member]);
-        }
-    }
-    for key in ["nessus:queue:clock", "nessus:queue:slots:a:clock"] {
-        server.ask(&["INCRBY", key, HOUR_MS]).number();
-    }
-    let seen = server.ask(&["GET", "nessus:queue:clock"]).text();
-    server.ask(&["SET", "nessus:queue:later:clock", &format!("{seen} 0")]);
+    step_back(&server);
     assert_eq!(claim(LONG).await, None, "the step ends nothing before its time");
     assert_eq!(queue.slots_in_use(&pool(), &scanner).await.unwrap(), std::slice::from_ref(&dead.task_id));
     tokio::time::sleep(SHORT + Duration::from_millis(1100)).await;
@@ -384,6 +386,38 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     let listed = queue.leases(&pool()).await.unwrap();
     let ends = listed.iter().find(|info| info.lease == alive).unwrap().expires_at;
     assert!(ends < listed[0].expires_at.plus(LONG + SHORT * 5), "{listed:?}");
+}
+
+/// A renewal is the first that sees that the clock has stepped back: its lease is as long as it was asked for, and those of others move.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_renewed_after_the_clock_has_stepped_back_stands() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    queue.enqueue(&pool(), &body(1)).await.unwrap();
+    queue.enqueue(&pool(), &body(2)).await.unwrap();
+    let alive = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+    let dead = queue.claim(&pool(), &worker(), SHORT, &[]).await.unwrap().unwrap().lease;
+    step_back(&server);
+    assert_eq!(queue.renew(std::slice::from_ref(&alive), LONG).await.unwrap(), [RenewOutcome::Held]);
+    tokio::time::sleep(SHORT + Duration::from_millis(5)).await;
+    let claimed = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().map(|claim| claim.lease.task_id);
+    assert_eq!(claimed, Some(dead.task_id));
+    assert_eq!(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap(), None);
+    assert_eq!(queue.settle(&alive, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
+}
+
+/// A worker that only waits is the first that sees it: the lease of a dead one ends for it no later than it should.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_sees_that_the_clock_has_stepped_back() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    queue.enqueue(&pool(), &body(1)).await.unwrap();
+    queue.claim(&pool(), &worker(), SHORT, &[]).await.unwrap().unwrap();
+    server.ask(&["DEL", "nessus:queue:wake"]).number();
+    step_back(&server);
+    let pools = [pool()];
+    tokio::time::timeout(Duration::from_secs(60), queue.wait_for_work(&pools, LONG)).await.unwrap();
+    assert_eq!(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().body, body(1));
 }
 
 /// One marker wakes one worker, and that one wakes the next while there is more.
