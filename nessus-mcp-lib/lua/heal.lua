@@ -7,8 +7,10 @@ local function heal(id, body, state, place)
   end
   if state == 'leased' then
     put_back(redis.call('HEXISTS', inflight, id) == 0, 'HSET', inflight, id, body)
-    -- One that has ended: whoever holds the task prolongs it.
-    put_back(not redis.call('ZSCORE', leases, id), 'ZADD', leases, now, id)
+    -- Whoever holds the task may have prolonged it just now: a whole lease, and the longest there may be when nobody knows how long.
+    follow_clock(clock, { leases })
+    local length = tonumber(redis.call('GET', lease_length) or '3600000')
+    put_back(not redis.call('ZSCORE', leases, id), 'ZADD', leases, exact(now + length), id)
     return healed
   end
   put_back(redis.call('HEXISTS', bodies, id) == 0, 'HSET', bodies, id, body)

@@ -21,6 +21,7 @@
 //! | `nessus:catalogue:changes`, `nessus:catalogue:unfinished` | sorted set | its tasks by the number of their last change; those that are not over |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
+//! | `{pool}:queue:leases:length` | string | how long the last lease was given, in ms: for one whose end is lost |
 //! | `{pool}:queue:owners` | hash | leased task: `fence:worker` |
 //! | `{pool}:queue:attempts` | hash | task: how often it was tried |
 //! | `{pool}:queue:losses` | hash | task: claims in a row of which nothing was heard any more, the one that stands included |

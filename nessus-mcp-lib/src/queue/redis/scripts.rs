@@ -36,15 +36,15 @@ macro_rules! ordered_script {
     };
 }
 
-ordered_script!(ENQUEUE, "heal.lua", "enqueue.lua");
-ordered_script!(ENQUEUE_CHARGED, "charge.lua", "charge_first.lua", "heal.lua", "enqueue.lua");
+ordered_script!(ENQUEUE, "follow_clock.lua", "heal.lua", "enqueue.lua");
+ordered_script!(ENQUEUE_CHARGED, "charge.lua", "charge_first.lua", "follow_clock.lua", "heal.lua", "enqueue.lua");
 ordered_script!(CLAIM, "follow_clock.lua", "due.lua", "claim.lua");
 pool_script!(RAISE_FENCING_TOKEN, "raise_fencing_token.lua");
 pool_script!(RENEW, "follow_clock.lua", "renew.lua");
 pool_script!(NOTE_PROGRESS, "note_progress.lua");
 pool_script!(SETTLE, "place.lua", "later.lua", "dead.lua", "settle.lua");
 ordered_script!(REMOVE, "remove.lua");
-ordered_script!(RETRY_DEAD, "letters.lua", "heal.lua", "retry_dead.lua");
+ordered_script!(RETRY_DEAD, "letters.lua", "follow_clock.lua", "heal.lua", "retry_dead.lua");
 ordered_script!(RESTORE_LETTER, "restore_letter.lua");
 pool_script!(PURGE, "dead.lua", "letters.lua", "purge.lua");
 pool_script!(STATS, "stats.lua");
