@@ -1,6 +1,7 @@
 -- What time has made ready.
 
--- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first.
+-- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first. One whose place is lost may
+-- have started: somebody has to look.
 local function promote()
   local due = redis.call('ZRANGEBYSCORE', later, '-inf', exact(later_now()), 'LIMIT', 0, 30)
   local first = {}
@@ -10,8 +11,8 @@ local function promote()
   end
   for i = 1, #due do
     local id = due[i]
-    local where, body = redis.call('HGET', later_places, id), redis.call('HGET', bodies, id)
-    if where then first[#first + 1] = { id, body, where } else move(id, body, 'back') end
+    local where, body = redis.call('HGET', later_places, id) or 'begun', redis.call('HGET', bodies, id)
+    if where == 'back' then move(id, body, where) else first[#first + 1] = { id, body, where } end
     if not spend(body or '') then break end
   end
   for i = #first, 1, -1 do move(unpack(first[i])) end

@@ -14,6 +14,7 @@ local function heal(id, body, state, place)
     return healed
   end
   put_back(redis.call('HEXISTS', bodies, id) == 0, 'HSET', bodies, id, body)
+  put_back(state == 'delayed' and redis.call('HEXISTS', later_places, id) == 0, 'HSET', later_places, id, 'begun')
   local in_line = redis.call('ZCARD', by_scanner) < redis.call('ZCOUNT', ready, exact(unstarted), '+inf')
   if state == 'ready' and in_line then
     local name = name_in_line(id, redis.call('HGET', bodies, id), place)

@@ -288,6 +288,25 @@ async fn a_lease_whose_end_was_lost_is_as_long_as_one_that_begins() {
     assert_eq!(first_claim(&queue).await.task_id, held.task_id);
 }
 
+/// Where delayed tasks go is lost: one that has started is looked after even while its pool is paused, whether it was put back or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_started_task_whose_place_was_lost_is_looked_after() {
+    for put_back in [false, true] {
+        let server = RedisServer::start();
+        let queue = open(&server.url()).await;
+        queue.enqueue(&pool(), &body(1)).await.unwrap();
+        let held = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+        queue.settle(&held, Settlement::Nack { delay: SHORT, started: true }).await.unwrap();
+        queue.pause_pool(&pool(), "maintenance").await.unwrap();
+        assert_eq!(server.ask(&["DEL", "nessus:queue:later:places"]).number(), 1);
+        if put_back {
+            assert_eq!(queue.enqueue_started(&pool(), &body(1)).await.unwrap(), EnqueueOutcome::Added);
+            assert_eq!(queue.enqueue_started(&pool(), &body(1)).await.unwrap(), EnqueueOutcome::AlreadyKnown);
+        }
+        assert_eq!(first_claim(&queue).await.task_id, held.task_id);
+    }
+}
+
 /// The order by scanner is lost, so what stands behind a task that is passed over is not found: the next enqueue puts it back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_behind_a_task_that_waits_is_found_again() {

@@ -11,7 +11,7 @@
 //! | `{pool}:queue:ready:by_scanner` | sorted set | those that have not started, as `scanner place task`: by the scanner that they wait for |
 //! | `{pool}:queue:bodies` | hash | ready or delayed task: its exact body |
 //! | `{pool}:queue:later` | sorted set | delayed tasks, by when they are due in ms |
-//! | `{pool}:queue:later:places` | hash | delayed task: `front` or `begun` (before all others), when it does not go to the end |
+//! | `{pool}:queue:later:places` | hash | delayed task: where it goes, `back`, `front` or `begun` (before all others) |
 //! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
 //! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
