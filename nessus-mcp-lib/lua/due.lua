@@ -1,12 +1,17 @@
 -- What time has made ready.
 
 -- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first. One whose place is lost may
--- have started: somebody has to look.
+-- have started: somebody has to look. What an older worker holds, or held until its lease was over, waits no more.
 local function promote()
   local due = redis.call('ZRANGEBYSCORE', later, '-inf', exact(later_now()), 'LIMIT', 0, 30)
   local first = {}
   local function move(id, body, where)
-    if body then make_ready(id, body, where) end
+    local state = state_of(id)
+    if state == 'leased' then
+      redis.call('HDEL', bodies, id)
+    elseif body and state ~= 'begun' then
+      make_ready(id, body, where)
+    end
     leave_later(id)
   end
   for i = 1, #due do
@@ -40,6 +45,7 @@ local function take_back()
       put_off(id, body, later_now() + pause, 'begun')
     elseif body then
       make_ready(id, body, 'begun')
+      leave_later(id)
     end
     redis.call('ZREM', leases, id)
     redis.call('HDEL', inflight, id)

@@ -8,14 +8,16 @@ local function take_in(body, due)
   local where = ({ begun = 'begun', delayed_begun = 'begun', delayed_front = 'front' })[redis.call('HGET', ids, id)] or 'back'
   local state, place = state_of(id)
   -- An older worker may have begun what was known as not started. Everything else that is known is a copy.
-  local begun_since = state == 'ready' and where == 'begun'
+  local waits = state == 'delayed' and redis.call('HGET', later_places, id) ~= 'begun'
+  local begun_since = where == 'begun' and (state == 'ready' or waits)
   if state and not begun_since then return end
-  local stale = begun_since and redis.call('HGET', bodies, id)
+  local stale = state == 'ready' and redis.call('HGET', bodies, id)
   if due then
     put_off(id, body, due + later_now() - now, where)
     if begun_since then redis.call('ZREM', ready, id) end
   else
     make_ready(id, body, where == 'begun' and 'begun_last' or 'back')
+    if begun_since then leave_later(id) end
     wake_one()
   end
   if stale then redis.call('ZREM', by_scanner, name_in_line(id, stale, place)) end
