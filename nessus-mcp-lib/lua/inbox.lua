@@ -23,8 +23,7 @@ local function take_in(body, due)
   if stale then redis.call('ZREM', by_scanner, name_in_line(id, stale, place)) end
 end
 
--- Moves what is in the inbox, the next first. Returns nil when nothing is left, else the answer of a script that has done nothing but
--- this: how many were moved, and how many are left. Asked again often enough, the caller may say that it is enough.
+-- Moves what is in the inbox, the next first. Returns nil when nothing is left, else what `more` does.
 local function empty_inbox()
   local left = redis.call('LLEN', queue) + redis.call('ZCARD', delayed)
   if left == 0 then return end
@@ -37,7 +36,7 @@ local function empty_inbox()
     if waiting[1] then redis.call('ZREM', delayed, body) else redis.call('RPOP', queue) end
     moved = moved + 1
   until moved == left or not spend(body)
-  if moved < left and ARGV[#ARGV] ~= 'enough is moved' then return redis.status_reply('MORE ' .. moved .. ' ' .. left - moved) end
+  if moved < left then return more('inbox', moved, left - moved) end
 end
 
 -- What `ids` says of tasks that do not stand in the inbox any more, nobody asks for. Nothing is stored after this: a full server

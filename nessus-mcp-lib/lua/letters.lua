@@ -9,7 +9,7 @@ local function all_named()
 end
 
 -- Names letters that have no name, and then drops names that have no letter: some with each call, going on where the last one stopped.
--- Returns nil when all is well, else what `empty_inbox` does.
+-- Returns nil when all is well, else what `more` does.
 local function name_letters()
   if all_named() then return redis.call('EXISTS', cursor) == 1 and redis.call('DEL', cursor) and nil end
   local of, at = string.match(redis.call('GET', cursor) or 'dead 0', '^(%a+) (%d+)$')
@@ -31,7 +31,7 @@ local function name_letters()
   if all_named() then return redis.call('DEL', cursor) and nil end
   redis.call('SET', cursor, of .. ' ' .. at)
   local left = redis.call('ZCARD', dead) + redis.call('ZCARD', by_task)
-  return ARGV[#ARGV] ~= 'enough is moved' and redis.status_reply('MORE ' .. seen .. ' ' .. left) or nil
+  return more('letters', seen, left)
 end
 
 -- The dead letters of a task.

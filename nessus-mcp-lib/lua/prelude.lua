@@ -18,6 +18,14 @@ local function spend(text)
   return entries_left > 0 and bytes_left > 0
 end
 
+-- The answer of a script that has done nothing but a part of what has piled up of a kind: how many are done, and about how many are
+-- left. Asked again often enough, the caller may say that it is enough of this kind; then nil.
+local function more(kind, done, left)
+  local enough = 'enough ' .. kind
+  if ARGV[#ARGV] == enough or ARGV[#ARGV - 1] == enough then return end
+  return redis.status_reply('MORE ' .. kind .. ' ' .. done .. ' ' .. left)
+end
+
 -- Wakes one of those who wait. One marker is enough: who finds more than one task passes the marker on.
 local function wake_one()
   if redis.call('LLEN', wake) == 0 then redis.call('LPUSH', wake, '1') end

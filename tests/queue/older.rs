@@ -220,6 +220,24 @@ async fn what_an_older_worker_has_begun_does_not_wait() {
     }
 }
 
+/// After an upgrade two kinds are piled up, few bodies in the inbox and many letters without a name: each is worked off by its own count.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_bodies_in_the_inbox_do_not_hide_many_letters() {
+    const LETTERS: u32 = 1000;
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    for number in 0..LETTERS {
+        let letter = format!(r#"{{"task_id":"{}","error":"no"}}"#, task(number));
+        server.ask(&["ZADD", "nessus:queue:dead", &number.to_string(), &letter]).number();
+    }
+    for number in LETTERS..LETTERS + 100 {
+        server.ask(&["LPUSH", "nessus:queue", body(number).as_str()]).number();
+    }
+    assert_eq!(queue.retry_dead(&pool(), &body(500)).await.unwrap(), RetryDeadOutcome::Requeued);
+    assert_eq!(server.ask(&["ZCARD", "nessus:queue:dead:by_task"]).number(), i64::from(LETTERS - 1));
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(101, 0, 0, u64::from(LETTERS - 1)));
+}
+
 /// Pushes that never end hold nobody up: what was there when it was asked is moved, and no more is waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_into_the_inbox_holds_nobody_up() {

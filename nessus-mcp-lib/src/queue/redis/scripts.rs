@@ -91,7 +91,7 @@ impl Script {
 }
 
 /// A script with what it is to work on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Invocation {
     script: &'static Script,
     keys: Vec<String>,
@@ -99,10 +99,9 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// The same, told that enough of what waits in the inbox was moved.
-    pub(super) fn with_enough_moved(&self) -> Self {
-        let arguments = self.arguments.iter().cloned().chain(["enough is moved".to_owned()]).collect();
-        Self { script: self.script, keys: self.keys.clone(), arguments }
+    /// Tells the script that enough was done of what has piled up of a kind.
+    pub(super) fn say_enough(&mut self, kind: &str) {
+        self.arguments.push(format!("enough {kind}"));
     }
 
     /// The call by hash.
