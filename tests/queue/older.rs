@@ -238,6 +238,33 @@ async fn few_bodies_in_the_inbox_do_not_hide_many_letters() {
     assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(101, 0, 0, u64::from(LETTERS - 1)));
 }
 
+/// An older process retries a letter and adds another, so that there are as many names as letters; then one with a name is the newest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_an_older_version_is_found_behind_a_newer_one() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    let mut older = Older::on(&server);
+    let fail = async |number| {
+        queue.enqueue(&pool(), &body(number)).await.unwrap();
+        let lease = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+        queue.settle(&lease, Settlement::DeadLetter(DeadReason::new("no", "bad", 1))).await.unwrap();
+    };
+    fail(1).await;
+    older.retry_dead(&body(1));
+    let retried = older.claim(LONG).unwrap();
+    assert!(older.settle(&retried, &["ack"]));
+    older.enqueue(&body(2), "back");
+    let failed = older.claim(LONG).unwrap();
+    assert!(older.fail(&failed));
+    fail(3).await;
+    for (number, state) in [(1, None), (2, Some(EntryState::Dead)), (3, Some(EntryState::Dead))] {
+        assert_eq!(queue.state_of(&pool(), &task(number)).await.unwrap(), state, "{number}");
+    }
+    assert_eq!(server.ask(&["EXISTS", "nessus:queue:dead:cursor"]).number(), 0);
+    assert_eq!(queue.retry_dead(&pool(), &body(2)).await.unwrap(), RetryDeadOutcome::Requeued);
+    assert_eq!(server.ask(&["ZCARD", "nessus:queue:dead:by_task"]).number(), 1);
+}
+
 /// Pushes that never end hold nobody up: what was there when it was asked is moved, and no more is waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_into_the_inbox_holds_nobody_up() {
