@@ -13,7 +13,8 @@ local function take_in(body, due)
   if state and not begun_since then return end
   local stale = state == 'ready' and redis.call('HGET', bodies, id)
   if due then
-    put_off(id, body, due + later_now() - now, where)
+    -- No pause is longer than this, so what is further away was put off before the clock stepped back.
+    put_off(id, body, later_now() + math.min(due - now, 15 * 60 * 1000), where)
     if begun_since then redis.call('ZREM', ready, id) end
   else
     make_ready(id, body, where == 'begun' and 'begun_last' or 'back')
