@@ -307,6 +307,20 @@ async fn a_started_task_whose_place_was_lost_is_looked_after() {
     }
 }
 
+/// A body that was lost among many hides none of those behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_body_hides_no_other() {
+    const MANY: u32 = 600;
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    for number in 1..=MANY {
+        queue.enqueue(&pool(), &body(number)).await.unwrap();
+    }
+    assert_eq!(server.ask(&["HDEL", "nessus:queue:bodies", task(2).as_str()]).number(), 1);
+    let left: Vec<_> = (1..=MANY).filter(|number| *number != 2).map(|number| body(number).into_string()).collect();
+    assert_eq!(queue.peek(&pool(), MANY).await.unwrap(), left);
+}
+
 /// The order by scanner is lost, so what stands behind a task that is passed over is not found: the next enqueue puts it back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_behind_a_task_that_waits_is_found_again() {
