@@ -44,7 +44,7 @@ for _ = 1, 200 do
     local token = next_fence(0)
     redis.call('HSET', inflight, id, body)
     redis.call('HSET', owners, id, token .. ':' .. ARGV[1])
-    redis.call('ZADD', leases, exact(now + tonumber(ARGV[2])), id)
+    note_lease(id, ARGV[2])
     local deliveries = tonumber(redis.call('HGET', attempts, id) or '0') + 1
     local lost = redis.call('HINCRBY', losses, id, 1) - 1
     leave_ready(id, body, place)

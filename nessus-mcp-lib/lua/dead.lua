@@ -23,11 +23,20 @@ local function name_of_letter(letter)
   return (task_of(letter) or '') .. ' ' .. letter
 end
 
+-- Whether every letter is named, as far as that can be seen at a glance: there are as many names, and the newest letter has one.
+local function all_named()
+  if redis.call('ZCARD', dead) ~= redis.call('ZCARD', by_task) then return false end
+  local newest = redis.call('ZREVRANGE', dead, 0, 0)[1]
+  return not newest or redis.call('ZSCORE', by_task, name_of_letter(newest))
+end
+
 -- Puts a body that is a JSON object beside the reason. `before` and `after` surround the time, now or `at`, and are JSON already.
 local function dead_letter(body, before, after, at)
   at = at or now
   local open = string.match(body, '^(.*)}%s*$') or '{'
   local letter = open .. before .. rfc3339(at) .. after
+  -- The new letter would hide that another has no name.
+  if not all_named() then redis.call('SET', cursor, 'dead 0', 'NX') end
   redis.call('ZADD', dead, string.format('%.3f', at / 1000), letter)
   redis.call('ZADD', by_task, 0, name_of_letter(letter))
 end

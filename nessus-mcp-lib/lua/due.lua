@@ -1,17 +1,23 @@
 -- What time has made ready.
 
--- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first.
+-- Puts delayed entries that are due where they belong: to the end, or to the front with the earliest first. One whose place is lost may
+-- have started: somebody has to look. What an older worker holds, or held until its lease was over, waits no more.
 local function promote()
   local due = redis.call('ZRANGEBYSCORE', later, '-inf', exact(later_now()), 'LIMIT', 0, 30)
   local first = {}
   local function move(id, body, where)
-    if body then make_ready(id, body, where) end
+    local state = state_of(id)
+    if state == 'leased' then
+      redis.call('HDEL', bodies, id)
+    elseif body and state ~= 'begun' then
+      make_ready(id, body, where)
+    end
     leave_later(id)
   end
   for i = 1, #due do
     local id = due[i]
-    local where, body = redis.call('HGET', later_places, id), redis.call('HGET', bodies, id)
-    if where then first[#first + 1] = { id, body, where } else move(id, body, 'back') end
+    local where, body = redis.call('HGET', later_places, id) or 'begun', redis.call('HGET', bodies, id)
+    if where == 'back' then move(id, body, where) else first[#first + 1] = { id, body, where } end
     if not spend(body or '') then break end
   end
   for i = #first, 1, -1 do move(unpack(first[i])) end
@@ -39,6 +45,7 @@ local function take_back()
       put_off(id, body, later_now() + pause, 'begun')
     elseif body then
       make_ready(id, body, 'begun')
+      leave_later(id)
     end
     redis.call('ZREM', leases, id)
     redis.call('HDEL', inflight, id)

@@ -7,11 +7,14 @@ local function heal(id, body, state, place)
   end
   if state == 'leased' then
     put_back(redis.call('HEXISTS', inflight, id) == 0, 'HSET', inflight, id, body)
-    -- One that has ended: whoever holds the task prolongs it.
-    put_back(not redis.call('ZSCORE', leases, id), 'ZADD', leases, now, id)
+    -- Whoever holds the task may have prolonged it just now: a whole lease, and the longest there may be when nobody knows how long.
+    follow_clock(clock, { leases })
+    local length = tonumber(redis.call('GET', lease_length) or '3600000')
+    put_back(not redis.call('ZSCORE', leases, id), 'ZADD', leases, exact(now + length), id)
     return healed
   end
   put_back(redis.call('HEXISTS', bodies, id) == 0, 'HSET', bodies, id, body)
+  put_back(state == 'delayed' and redis.call('HEXISTS', later_places, id) == 0, 'HSET', later_places, id, 'begun')
   local in_line = redis.call('ZCARD', by_scanner) < redis.call('ZCOUNT', ready, exact(unstarted), '+inf')
   if state == 'ready' and in_line then
     local name = name_in_line(id, redis.call('HGET', bodies, id), place)

@@ -8,21 +8,23 @@ local function take_in(body, due)
   local where = ({ begun = 'begun', delayed_begun = 'begun', delayed_front = 'front' })[redis.call('HGET', ids, id)] or 'back'
   local state, place = state_of(id)
   -- An older worker may have begun what was known as not started. Everything else that is known is a copy.
-  local begun_since = state == 'ready' and where == 'begun'
+  local waits = state == 'delayed' and redis.call('HGET', later_places, id) ~= 'begun'
+  local begun_since = where == 'begun' and (state == 'ready' or waits)
   if state and not begun_since then return end
-  local stale = begun_since and redis.call('HGET', bodies, id)
+  local stale = state == 'ready' and redis.call('HGET', bodies, id)
   if due then
-    put_off(id, body, due + later_now() - now, where)
+    -- No pause is longer than this, so what is further away was put off before the clock stepped back.
+    put_off(id, body, later_now() + math.min(due - now, 15 * 60 * 1000), where)
     if begun_since then redis.call('ZREM', ready, id) end
   else
     make_ready(id, body, where == 'begun' and 'begun_last' or 'back')
+    if begun_since then leave_later(id) end
     wake_one()
   end
   if stale then redis.call('ZREM', by_scanner, name_in_line(id, stale, place)) end
 end
 
--- Moves what is in the inbox, the next first. Returns nil when nothing is left, else the answer of a script that has done nothing but
--- this: how many were moved, and how many are left. Asked again often enough, the caller may say that it is enough.
+-- Moves what is in the inbox, the next first. Returns nil when nothing is left, else what `more` does.
 local function empty_inbox()
   local left = redis.call('LLEN', queue) + redis.call('ZCARD', delayed)
   if left == 0 then return end
@@ -35,7 +37,7 @@ local function empty_inbox()
     if waiting[1] then redis.call('ZREM', delayed, body) else redis.call('RPOP', queue) end
     moved = moved + 1
   until moved == left or not spend(body)
-  if moved < left and ARGV[#ARGV] ~= 'enough is moved' then return redis.status_reply('MORE ' .. moved .. ' ' .. left - moved) end
+  if moved < left then return more('inbox', moved, left - moved) end
 end
 
 -- What `ids` says of tasks that do not stand in the inbox any more, nobody asks for. Nothing is stored after this: a full server

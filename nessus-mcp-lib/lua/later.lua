@@ -17,7 +17,7 @@ end
 -- Lets an entry wait until a moment of that time, and then go to the `back`, to the `front`, or as `begun` before all.
 local function put_off(id, body, due, where)
   redis.call('HSET', bodies, id, body)
-  if where ~= 'back' then redis.call('HSET', later_places, id, where) end
+  redis.call('HSET', later_places, id, where)
   redis.call('ZADD', later, exact(due), id)
 end
 

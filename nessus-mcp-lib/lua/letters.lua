@@ -1,17 +1,10 @@
 -- How to find the dead letters of a task: `by_task` names all of them. An older version of the program and hands add and remove letters
--- without it.
-
--- Whether every letter is named, as far as that can be seen at a glance: there are as many names, and the newest letter has one.
-local function all_named()
-  if redis.call('ZCARD', dead) ~= redis.call('ZCARD', by_task) then return false end
-  local newest = redis.call('ZREVRANGE', dead, 0, 0)[1]
-  return not newest or redis.call('ZSCORE', by_task, name_of_letter(newest))
-end
+-- without it. `cursor` has how far they are named, while that is not known to be all.
 
 -- Names letters that have no name, and then drops names that have no letter: some with each call, going on where the last one stopped.
--- Returns nil when all is well, else what `empty_inbox` does.
+-- Returns nil when all is well, else what `more` does.
 local function name_letters()
-  if all_named() then return redis.call('EXISTS', cursor) == 1 and redis.call('DEL', cursor) and nil end
+  if redis.call('EXISTS', cursor) == 0 and all_named() then return end
   local of, at = string.match(redis.call('GET', cursor) or 'dead 0', '^(%a+) (%d+)$')
   local seen, may_go_on = 0, true
   repeat
@@ -28,10 +21,12 @@ local function name_letters()
     at = page[1]
     if at == '0' then of = of == 'dead' and 'names' or 'dead' end
   until at == '0' and of == 'dead' or not may_go_on
-  if all_named() then return redis.call('DEL', cursor) and nil end
+  -- Only after all of both can it be seen at a glance again.
+  if at == '0' and of == 'dead' and all_named() then return redis.call('DEL', cursor) and nil end
   redis.call('SET', cursor, of .. ' ' .. at)
-  local left = redis.call('ZCARD', dead) + redis.call('ZCARD', by_task)
-  return ARGV[#ARGV] ~= 'enough is moved' and redis.status_reply('MORE ' .. seen .. ' ' .. left) or nil
+  -- By then each letter has a name.
+  local left = 2 * redis.call('ZCARD', dead) + redis.call('ZCARD', by_task)
+  return more('letters', seen, left)
 end
 
 -- The dead letters of a task.

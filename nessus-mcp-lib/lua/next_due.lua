@@ -2,6 +2,7 @@
 if redis.call('LLEN', queue) > 0 then return 0 end
 local first = redis.call('ZRANGE', ready, 0, 0, 'WITHSCORES')
 if first[1] and (tonumber(first[2]) < unstarted or redis.call('EXISTS', paused) == 0) then return 0 end
+follow_clock(clock, { leases })
 local next = -1
 for key, time in pairs({ [later] = later_now(), [delayed] = now, [leases] = now }) do
   local due = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')

@@ -8,7 +8,7 @@ local queue, dead, ids, inflight, leases, owners = KEYS[1], KEYS[2], KEYS[3], KE
 local attempts, delayed, paused, fence, wake = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local losses, clock = KEYS[12], KEYS[13]
 local ready, by_scanner, bodies, later, later_places = KEYS[14], KEYS[15], KEYS[16], KEYS[17], KEYS[18]
-local later_clock, by_task, cursor = KEYS[19], KEYS[20], KEYS[21]
+local later_clock, by_task, cursor, lease_length = KEYS[19], KEYS[20], KEYS[21], KEYS[22]
 
 -- How much of what has piled up one script goes through, in entries and in bytes of their texts: it holds up everybody else. What is
 -- left waits for the next. Returns whether it may go on.
@@ -16,6 +16,14 @@ local entries_left, bytes_left = 60, 60000
 local function spend(text)
   entries_left, bytes_left = entries_left - 1, bytes_left - #text
   return entries_left > 0 and bytes_left > 0
+end
+
+-- The answer of a script that has done nothing but a part of what has piled up of a kind: how many are done, and about how many are
+-- left. Asked again often enough, the caller may say that it is enough of this kind; then nil.
+local function more(kind, done, left)
+  local enough = 'enough ' .. kind
+  if ARGV[#ARGV] == enough or ARGV[#ARGV - 1] == enough then return end
+  return redis.status_reply('MORE ' .. kind .. ' ' .. done .. ' ' .. left)
 end
 
 -- Wakes one of those who wait. One marker is enough: who finds more than one task passes the marker on.
@@ -40,6 +48,12 @@ local function state_of(id)
   local place = tonumber(redis.call('ZSCORE', ready, id) or nil)
   if place then return place < unstarted and 'begun' or 'ready', place end
   return redis.call('ZSCORE', later, id) and 'delayed'
+end
+
+-- Notes that a lease lasts so many ms from now. The last length is kept for leases whose end is lost.
+local function note_lease(id, length)
+  redis.call('ZADD', leases, exact(now + tonumber(length)), id)
+  redis.call('SET', lease_length, length)
 end
 
 -- Larger than any fencing token of the pool, than `above`, and than any given before a loss of data, which the clock stands for.

@@ -10,8 +10,9 @@ use nessus_mcp_lib::{
     error::{Classified as _, ErrorKind, chain},
     ids::{InstanceId, PoolName, TaskId, WorkerId},
     queue::{
-        DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, QueueError, QueueStats,
-        RemoveOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody, redis::RedisQueue,
+        DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, QueueError, QueueStats,
+        RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
+        redis::RedisQueue,
     },
     secret::Secret,
     time::Timestamp,
@@ -144,10 +145,7 @@ async fn a_restarted_server_goes_on_where_it_was() {
     });
     let (after, server) = tokio::join!(call, restart);
     assert_eq!(after.unwrap(), stats);
-    assert_eq!(
-        queue.renew(std::slice::from_ref(&held), LONG).await.unwrap(),
-        [nessus_mcp_lib::queue::RenewOutcome::Held]
-    );
+    assert_eq!(queue.renew(std::slice::from_ref(&held), LONG).await.unwrap(), [RenewOutcome::Held]);
     assert_eq!(queue.settle(&held, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
     drop(server);
 }
@@ -271,6 +269,58 @@ async fn a_part_that_was_lost_can_be_enqueued_again() {
     }
 }
 
+/// The ends of the leases are lost: what the reconciler puts back leaves those who hold tasks the time to prolong them.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_whose_end_was_lost_is_as_long_as_one_that_begins() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    queue.enqueue(&pool(), &body(1)).await.unwrap();
+    let held = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+    // The second time not even their length is known.
+    for lost in [&["leases"][..], &["leases", "leases:length"]] {
+        for key in lost {
+            assert_eq!(server.ask(&["DEL", &format!("nessus:queue:{key}")]).number(), 1);
+        }
+        assert_eq!(queue.enqueue_started(&pool(), &body(1)).await.unwrap(), EnqueueOutcome::Added, "put back");
+        assert_eq!(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap(), None);
+        assert_eq!(queue.renew(std::slice::from_ref(&held), SHORT).await.unwrap(), [RenewOutcome::Held]);
+    }
+    assert_eq!(first_claim(&queue).await.task_id, held.task_id);
+}
+
+/// Where delayed tasks go is lost: one that has started is looked after even while its pool is paused, whether it was put back or not.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_started_task_whose_place_was_lost_is_looked_after() {
+    for put_back in [false, true] {
+        let server = RedisServer::start();
+        let queue = open(&server.url()).await;
+        queue.enqueue(&pool(), &body(1)).await.unwrap();
+        let held = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+        queue.settle(&held, Settlement::Nack { delay: SHORT, started: true }).await.unwrap();
+        queue.pause_pool(&pool(), "maintenance").await.unwrap();
+        assert_eq!(server.ask(&["DEL", "nessus:queue:later:places"]).number(), 1);
+        if put_back {
+            assert_eq!(queue.enqueue_started(&pool(), &body(1)).await.unwrap(), EnqueueOutcome::Added);
+            assert_eq!(queue.enqueue_started(&pool(), &body(1)).await.unwrap(), EnqueueOutcome::AlreadyKnown);
+        }
+        assert_eq!(first_claim(&queue).await.task_id, held.task_id);
+    }
+}
+
+/// A body that was lost among many hides none of those behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_body_hides_no_other() {
+    const MANY: u32 = 600;
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    for number in 1..=MANY {
+        queue.enqueue(&pool(), &body(number)).await.unwrap();
+    }
+    assert_eq!(server.ask(&["HDEL", "nessus:queue:bodies", task(2).as_str()]).number(), 1);
+    let left: Vec<_> = (1..=MANY).filter(|number| *number != 2).map(|number| body(number).into_string()).collect();
+    assert_eq!(queue.peek(&pool(), MANY).await.unwrap(), left);
+}
+
 /// The order by scanner is lost, so what stands behind a task that is passed over is not found: the next enqueue puts it back.
 #[tokio::test(flavor = "multi_thread")]
 async fn what_stands_behind_a_task_that_waits_is_found_again() {
@@ -347,11 +397,25 @@ async fn dead_letters_that_others_add_or_remove_are_noticed() {
     assert_eq!(server.ask(&["KEYS", "nessus:queue:dead*"]).texts(), Vec::<String>::new());
 }
 
+/// Lets the server's clock step back by an hour. It cannot be set: everything is made to look as if it had been ahead until now.
+fn step_back(server: &RedisServer) {
+    const HOUR_MS: &str = "3600000";
+    for key in ["nessus:queue:leases", "nessus:queue:later", "nessus:queue:slots:a"] {
+        for member in server.ask(&["ZRANGE", key, "0", "-1"]).texts() {
+            server.ask(&["ZINCRBY", key, HOUR_MS, &member]);
+        }
+    }
+    for key in ["nessus:queue:clock", "nessus:queue:slots:a:clock"] {
+        server.ask(&["INCRBY", key, HOUR_MS]).number();
+    }
+    let seen = server.ask(&["GET", "nessus:queue:clock"]).text();
+    server.ask(&["SET", "nessus:queue:later:clock", &format!("{seen} 0")]);
+}
+
 /// The server's clock steps back by an hour, in a failover to another machine for example: what dead workers held is free
 /// after its lease all the same, and what waits is due after its pause.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_clock_that_steps_back_freezes_nothing() {
-    const HOUR_MS: &str = "3600000";
     let server = RedisServer::start();
     let queue = open(&server.url()).await;
     let scanner = InstanceId::new("a").unwrap();
@@ -363,17 +427,7 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     queue.settle(&failed, Settlement::Nack { delay: SHORT, started: false }).await.unwrap();
     let (dead, alive) = (claim(SHORT).await.unwrap(), claim(LONG * 2).await.unwrap());
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, SHORT).await.unwrap();
-    // A server's clock cannot be set: everything is made to look as if it had been ahead until now.
-    for key in ["nessus:queue:leases", "nessus:queue:later", "nessus:queue:slots:a"] {
-        for member in server.ask(&["ZRANGE", key, "0", "-1"]).texts() {
-            server.ask(&["ZINCRBY", key, HOUR_MS, &member]);
-        }
-    }
-    for key in ["nessus:queue:clock", "nessus:queue:slots:a:clock"] {
-        server.ask(&["INCRBY", key, HOUR_MS]).number();
-    }
-    let seen = server.ask(&["GET", "nessus:queue:clock"]).text();
-    server.ask(&["SET", "nessus:queue:later:clock", &format!("{seen} 0")]);
+    step_back(&server);
     assert_eq!(claim(LONG).await, None, "the step ends nothing before its time");
     assert_eq!(queue.slots_in_use(&pool(), &scanner).await.unwrap(), std::slice::from_ref(&dead.task_id));
     tokio::time::sleep(SHORT + Duration::from_millis(1100)).await;
@@ -384,6 +438,48 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     let listed = queue.leases(&pool()).await.unwrap();
     let ends = listed.iter().find(|info| info.lease == alive).unwrap().expires_at;
     assert!(ends < listed[0].expires_at.plus(LONG + SHORT * 5), "{listed:?}");
+}
+
+/// A renewal is the first that sees that the clock has stepped back: its lease is as long as it was asked for, and those of others move.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_renewed_after_the_clock_has_stepped_back_stands() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    queue.enqueue(&pool(), &body(1)).await.unwrap();
+    queue.enqueue(&pool(), &body(2)).await.unwrap();
+    let alive = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+    let dead = queue.claim(&pool(), &worker(), SHORT, &[]).await.unwrap().unwrap().lease;
+    step_back(&server);
+    assert_eq!(queue.renew(std::slice::from_ref(&alive), LONG).await.unwrap(), [RenewOutcome::Held]);
+    assert_eq!(first_claim(&queue).await.task_id, dead.task_id);
+    assert_eq!(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap(), None);
+    assert_eq!(queue.settle(&alive, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
+}
+
+/// A worker that only waits is the first that sees it: the lease of a dead one ends for it no later than it should.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_sees_that_the_clock_has_stepped_back() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    queue.enqueue(&pool(), &body(1)).await.unwrap();
+    queue.claim(&pool(), &worker(), SHORT, &[]).await.unwrap().unwrap();
+    server.ask(&["DEL", "nessus:queue:wake"]).number();
+    step_back(&server);
+    let pools = [pool()];
+    tokio::time::timeout(Duration::from_secs(60), queue.wait_for_work(&pools, LONG)).await.unwrap();
+    assert_eq!(first_claim(&queue).await.task_id, task(1));
+}
+
+/// The first claim that finds something.
+async fn first_claim(queue: &RedisQueue) -> Lease {
+    let began = Instant::now();
+    loop {
+        if let Some(claim) = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap() {
+            return claim.lease;
+        }
+        assert!(began.elapsed() < Duration::from_secs(60), "there is nothing to claim");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
 }
 
 /// One marker wakes one worker, and that one wakes the next while there is more.

@@ -176,6 +176,95 @@ async fn an_old_queue_is_taken_over_in_its_order() {
     assert_eq!(queue.remove(&pool(), &task(1)).await.unwrap(), RemoveOutcome::Removed);
 }
 
+/// Tasks wait here and stand in the inbox too, from where an older worker takes them. It begins them, or dies: they have started, and
+/// being due changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_older_worker_has_begun_does_not_wait() {
+    const DELAY: Duration = Duration::from_millis(200);
+    for dies in [false, true] {
+        let server = RedisServer::start();
+        let queue = open(&server.url()).await;
+        let mut older = Older::on(&server);
+        for number in 1..=2 {
+            queue.enqueue(&pool(), &body(number)).await.unwrap();
+            let nacked = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+            queue.settle(&nacked, Settlement::Nack { delay: DELAY, started: false }).await.unwrap();
+        }
+        for number in 1..=2 {
+            older.enqueue(&body(number), "back");
+        }
+        let held = [older.claim(LONG).unwrap(), older.claim(LONG).unwrap()];
+        queue.pause_pool(&pool(), "maintenance").await.unwrap();
+        for held in &held {
+            if dies {
+                assert_eq!(older.run(RENEW, &["1", &held.id, &held.owner]), Reply::List(vec![Reply::Number(1)]));
+            } else {
+                assert!(older.settle(held, &["release", "0", "begun"]));
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        let mut claimed = Vec::new();
+        for _ in 1..=2 {
+            claimed.push(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().expect("both have started").lease);
+            tokio::time::sleep(DELAY).await;
+        }
+        assert_eq!(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap(), None);
+        let ids: BTreeSet<_> = claimed.iter().map(|lease| lease.task_id.clone()).collect();
+        assert_eq!(ids, BTreeSet::from([1, 2].map(task)), "dies: {dies}");
+        for lease in &claimed {
+            assert_eq!(queue.settle(lease, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
+        }
+        queue.resume_pool(&pool()).await.unwrap();
+        assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::default());
+        assert_eq!(server.ask(&["EXISTS", "nessus:queue:bodies", "nessus:queue:later:places"]).number(), 0);
+    }
+}
+
+/// After an upgrade two kinds are piled up, few bodies in the inbox and many letters without a name: each is worked off by its own count.
+#[tokio::test(flavor = "multi_thread")]
+async fn few_bodies_in_the_inbox_do_not_hide_many_letters() {
+    const LETTERS: u32 = 1000;
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    for number in 0..LETTERS {
+        let letter = format!(r#"{{"task_id":"{}","error":"no"}}"#, task(number));
+        server.ask(&["ZADD", "nessus:queue:dead", &number.to_string(), &letter]).number();
+    }
+    for number in LETTERS..LETTERS + 100 {
+        server.ask(&["LPUSH", "nessus:queue", body(number).as_str()]).number();
+    }
+    assert_eq!(queue.retry_dead(&pool(), &body(500)).await.unwrap(), RetryDeadOutcome::Requeued);
+    assert_eq!(server.ask(&["ZCARD", "nessus:queue:dead:by_task"]).number(), i64::from(LETTERS - 1));
+    assert_eq!(queue.stats(&pool()).await.unwrap(), QueueStats::new(101, 0, 0, u64::from(LETTERS - 1)));
+}
+
+/// An older process retries a letter and adds another, so that there are as many names as letters; then one with a name is the newest.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_letter_of_an_older_version_is_found_behind_a_newer_one() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    let mut older = Older::on(&server);
+    let fail = async |number| {
+        queue.enqueue(&pool(), &body(number)).await.unwrap();
+        let lease = queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap().unwrap().lease;
+        queue.settle(&lease, Settlement::DeadLetter(DeadReason::new("no", "bad", 1))).await.unwrap();
+    };
+    fail(1).await;
+    older.retry_dead(&body(1));
+    let retried = older.claim(LONG).unwrap();
+    assert!(older.settle(&retried, &["ack"]));
+    older.enqueue(&body(2), "back");
+    let failed = older.claim(LONG).unwrap();
+    assert!(older.fail(&failed));
+    fail(3).await;
+    for (number, state) in [(1, None), (2, Some(EntryState::Dead)), (3, Some(EntryState::Dead))] {
+        assert_eq!(queue.state_of(&pool(), &task(number)).await.unwrap(), state, "{number}");
+    }
+    assert_eq!(server.ask(&["EXISTS", "nessus:queue:dead:cursor"]).number(), 0);
+    assert_eq!(queue.retry_dead(&pool(), &body(2)).await.unwrap(), RetryDeadOutcome::Requeued);
+    assert_eq!(server.ask(&["ZCARD", "nessus:queue:dead:by_task"]).number(), 1);
+}
+
 /// Pushes that never end hold nobody up: what was there when it was asked is moved, and no more is waited for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_flood_into_the_inbox_holds_nobody_up() {

@@ -1,6 +1,6 @@
 //! Calls that end: over connections that are opened again when they fail, repeated where that is harmless.
 
-use std::{sync::PoisonError, time::Duration};
+use std::{collections::BTreeMap, sync::PoisonError, time::Duration};
 
 use redis::{Cmd, FromRedisValue, RedisError, Value};
 use tokio::{sync::Mutex, time::Instant};
@@ -92,21 +92,22 @@ impl Calls {
 
     /// Runs a script.
     ///
-    /// One that finds more in the inbox of its pool than it may move at a time does nothing else, and is called again: until all is
-    /// moved that was there at first. What is pushed meanwhile stands behind that, so then the script does without it.
+    /// One that finds more piled up than it may work off at a time, such as in the inbox of its pool, does nothing else, and is called
+    /// again: until all is done of each kind that was there at first. What comes meanwhile stands behind that, so then the script does
+    /// without it.
     pub(super) async fn run<T: FromRedisValue>(&self, script: &Invocation, lost: LostReply) -> Result<T, QueueError> {
         let mut value = self.reply_to(script, lost).await?.value;
-        let mut left_at_first = None;
-        while let Some((moved, left)) = unfinished(&value) {
-            let still = match left_at_first {
-                None => left,
-                Some(before) => u64::saturating_sub(before, moved.max(1)),
-            };
-            left_at_first = Some(still);
-            value = match still {
-                0 => self.reply_to(&script.with_enough_moved(), lost).await?.value,
-                _ => self.reply_to(script, lost).await?.value,
-            };
+        if unfinished(&value).is_none() {
+            return self.read(value);
+        }
+        let (mut script, mut left_of) = (script.clone(), BTreeMap::<String, u64>::new());
+        while let Some((kind, done, left)) = unfinished(&value) {
+            let still = left_of.get(kind).map_or(left, |before| u64::saturating_sub(*before, done.max(1)));
+            left_of.insert(kind.to_owned(), still);
+            if still == 0 {
+                script.say_enough(kind);
+            }
+            value = self.reply_to(&script, lost).await?.value;
         }
         self.read(value)
     }
@@ -227,9 +228,10 @@ impl Calls {
     }
 }
 
-/// How many entries a script has moved and how many are left, when it has done nothing but this.
-fn unfinished(value: &Value) -> Option<(u64, u64)> {
+/// Of what a script has done a part, how many, and how many are left, when it has done nothing but this.
+fn unfinished(value: &Value) -> Option<(&str, u64, u64)> {
     let Value::SimpleString(text) = value else { return None };
-    let (moved, left) = text.strip_prefix("MORE ")?.split_once(' ')?;
-    Some((moved.parse().ok()?, left.parse().ok()?))
+    let (kind, counts) = text.strip_prefix("MORE ")?.split_once(' ')?;
+    let (done, left) = counts.split_once(' ')?;
+    Some((kind, done.parse().ok()?, left.parse().ok()?))
 }

@@ -73,7 +73,7 @@ impl Naming {
 }
 
 /// The names of the keys that stand beside [`Naming::queue`], in the order of `prelude.lua`.
-const COMPANIONS: [&str; 20] = [
+const COMPANIONS: [&str; 21] = [
     "dead",
     "ids",
     "inflight",
@@ -94,6 +94,7 @@ const COMPANIONS: [&str; 20] = [
     "later:clock",
     "dead:by_task",
     "dead:cursor",
+    "leases:length",
 ];
 
 /// The key of the binding. It belongs to no pool, and lies in a slot of its own in a cluster.

@@ -11,7 +11,7 @@
 //! | `{pool}:queue:ready:by_scanner` | sorted set | those that have not started, as `scanner place task`: by the scanner that they wait for |
 //! | `{pool}:queue:bodies` | hash | ready or delayed task: its exact body |
 //! | `{pool}:queue:later` | sorted set | delayed tasks, by when they are due in ms |
-//! | `{pool}:queue:later:places` | hash | delayed task: `front` or `begun` (before all others), when it does not go to the end |
+//! | `{pool}:queue:later:places` | hash | delayed task: where it goes, `back`, `front` or `begun` (before all others) |
 //! | `{pool}:queue:dead` | sorted set | the body's fields with `error`, `error_code`, `failed_at`, `attempt`, by unix seconds |
 //! | `idemp:{key}` | string | `{task_id, request_hash, created_at}`, expires |
 //! | `nessus:binding` | string | `{directory, epoch}`: the data directory all of this belongs to |
@@ -21,6 +21,7 @@
 //! | `nessus:catalogue:changes`, `nessus:catalogue:unfinished` | sorted set | its tasks by the number of their last change; those that are not over |
 //! | `{pool}:queue:inflight` | hash | leased task: its exact body |
 //! | `{pool}:queue:leases` | sorted set | leased task, by the end of its lease in ms |
+//! | `{pool}:queue:leases:length` | string | how long the last lease was given, in ms: for one whose end is lost |
 //! | `{pool}:queue:owners` | hash | leased task: `fence:worker` |
 //! | `{pool}:queue:attempts` | hash | task: how often it was tried |
 //! | `{pool}:queue:losses` | hash | task: claims in a row of which nothing was heard any more, the one that stands included |

@@ -72,9 +72,9 @@ impl RedisQueue {
         while skipped < limit {
             let asked = (limit - skipped).min(PAGE);
             let peek = self.script(&scripts::PEEK, pool, [skipped.to_string(), asked.to_string()]);
-            let page: Vec<Vec<u8>> = self.calls.run(&peek, LostReply::Repeat).await?;
+            let page: Vec<Option<Vec<u8>>> = self.calls.run(&peek, LostReply::Repeat).await?;
             skipped = if page.len() < asked as usize { limit } else { skipped + asked };
-            bodies.extend(page.into_iter().map(|body| String::from_utf8_lossy(&body).into_owned()));
+            bodies.extend(page.into_iter().flatten().map(|body| String::from_utf8_lossy(&body).into_owned()));
         }
         Ok(bodies)
     }

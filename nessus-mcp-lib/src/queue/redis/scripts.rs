@@ -36,15 +36,15 @@ macro_rules! ordered_script {
     };
 }
 
-ordered_script!(ENQUEUE, "heal.lua", "enqueue.lua");
-ordered_script!(ENQUEUE_CHARGED, "charge.lua", "charge_first.lua", "heal.lua", "enqueue.lua");
+ordered_script!(ENQUEUE, "follow_clock.lua", "heal.lua", "enqueue.lua");
+ordered_script!(ENQUEUE_CHARGED, "charge.lua", "charge_first.lua", "follow_clock.lua", "heal.lua", "enqueue.lua");
 ordered_script!(CLAIM, "follow_clock.lua", "due.lua", "claim.lua");
 pool_script!(RAISE_FENCING_TOKEN, "raise_fencing_token.lua");
-pool_script!(RENEW, "renew.lua");
+pool_script!(RENEW, "follow_clock.lua", "renew.lua");
 pool_script!(NOTE_PROGRESS, "note_progress.lua");
 pool_script!(SETTLE, "place.lua", "later.lua", "dead.lua", "settle.lua");
 ordered_script!(REMOVE, "remove.lua");
-ordered_script!(RETRY_DEAD, "letters.lua", "heal.lua", "retry_dead.lua");
+ordered_script!(RETRY_DEAD, "letters.lua", "follow_clock.lua", "heal.lua", "retry_dead.lua");
 ordered_script!(RESTORE_LETTER, "restore_letter.lua");
 pool_script!(PURGE, "dead.lua", "letters.lua", "purge.lua");
 pool_script!(STATS, "stats.lua");
@@ -53,7 +53,7 @@ pool_script!(PEEK, "peek.lua");
 ordered_script!(OUTLOOK, "outlook.lua");
 ordered_script!(STATE, "letters.lua", "state.lua");
 pool_script!(LEASES, "leases.lua");
-pool_script!(NEXT_DUE, "later.lua", "next_due.lua");
+pool_script!(NEXT_DUE, "later.lua", "follow_clock.lua", "next_due.lua");
 pool_script!(RESUME, "resume.lua");
 script!(ACQUIRE_SLOT, "clock.lua", "follow_clock.lua", "acquire_slot.lua");
 script!(SLOTS_IN_USE, "clock.lua", "follow_clock.lua", "slots_in_use.lua");
@@ -91,7 +91,7 @@ impl Script {
 }
 
 /// A script with what it is to work on.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Invocation {
     script: &'static Script,
     keys: Vec<String>,
@@ -99,10 +99,9 @@ pub(super) struct Invocation {
 }
 
 impl Invocation {
-    /// The same, told that enough of what waits in the inbox was moved.
-    pub(super) fn with_enough_moved(&self) -> Self {
-        let arguments = self.arguments.iter().cloned().chain(["enough is moved".to_owned()]).collect();
-        Self { script: self.script, keys: self.keys.clone(), arguments }
+    /// Tells the script that enough was done of what has piled up of a kind.
+    pub(super) fn say_enough(&mut self, kind: &str) {
+        self.arguments.push(format!("enough {kind}"));
     }
 
     /// The call by hash.
