@@ -1,7 +1,8 @@
 -- Begins, after the clock, every script on the entries of a pool. A script is one step: it runs whole, and nothing runs beside it.
 --
--- A script that fails midway is not undone. What makes one fail midway is a server whose memory is full, and that
--- refuses commands that store, never those that remove. So every script stores first and removes afterwards.
+-- A server whose memory is full refuses a command that stores as long as its script has written nothing. After the first write, be it a
+-- removal, it lets everything pass, so that no script stops midway. So the first write of a script is one that stores, unless the whole
+-- script should pass on a full server.
 --
 -- Bodies are moved as the exact strings they are: cjson would write `[]` as `{}` and large integers as floats.
 local queue, dead, ids, inflight, leases, owners = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]

@@ -186,6 +186,7 @@ pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
     /// What decides when a task begins that waits for one of these scanners, or without a task when another would: what
     /// [`position`](Self::position), [`state_of`](Self::state_of), [`suspects`](Self::suspects), [`stats`](Self::stats) and
     /// [`slots_in_use`](Self::slots_in_use) say. Every question about a task that waits asks for it, so a backend that can answers at once.
+    /// It may only read: after a clock has stepped back it may count slots that are over, until somebody asks for those or takes one.
     async fn outlook<'a>(
         &self,
         pool: &PoolName,

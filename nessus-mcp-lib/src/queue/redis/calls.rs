@@ -13,8 +13,8 @@ use super::{
 };
 use crate::queue::error::QueueError;
 
-/// How long a call may take, everything included: connecting, waiting for a server that restarts, repeating. Well under
-/// a lease, so that a worker still hears of a failure while it holds its tasks.
+/// How long one request may take: connecting, waiting for a server that restarts, repeating. Well under a lease, so that a worker still
+/// hears of a failure while it holds its tasks. A script that works off what has piled up has so long for each part.
 const CALL_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The pause before the first repetition; it doubles up to the longest.
