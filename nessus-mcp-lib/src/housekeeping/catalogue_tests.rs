@@ -324,6 +324,40 @@ async fn a_queue_that_is_down_stops_no_worker_and_hears_of_all_later() {
     assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
 }
 
+/// The disk does not give one file, or it belongs to somebody else now: lists say so, and nothing else stops because of it.
+#[tokio::test]
+async fn one_file_that_cannot_be_opened_stops_nothing() {
+    let mut f = Fixture::new().await;
+    let (tasks, pool) = (f.tasks().clone(), PoolName::new("one").unwrap());
+    let (lost, forgotten) = (f.create(&tasks, "lost", "one").await, f.create(&tasks, "forgotten", "one").await);
+    f.reconcile().await;
+    let (path, lock) = (f.file(&lost), tasks.artifact_path(&lost, "task.lock"));
+    let kept = fs::read(&path).unwrap();
+    // What is a directory cannot be read as a file, whoever asks.
+    for way in [&path, &lock] {
+        fs::remove_file(way).unwrap();
+        fs::create_dir(way).unwrap();
+    }
+    for is_made_again in [false, true] {
+        if is_made_again {
+            f.queue.begin_catalogue().await.unwrap();
+        }
+        let list = f.list(TaskQuery::default()).await;
+        assert_eq!((list.total, list.unreadable.len()), (1, 1), "{list:?}");
+        f.agrees(TaskQuery::default()).await.unwrap();
+        f.queue.remove(&pool, &forgotten).await.unwrap();
+        f.reconcile().await;
+        assert!(f.queue.state_of(&pool, &forgotten).await.unwrap().is_some(), "it is enqueued again");
+        let audit = f.index.audit().await.unwrap().0;
+        assert_eq!((audit.tasks, audit.unreadable.len(), audit.missing, audit.gone), (1, 1, 0, 0));
+        assert_eq!(f.queue.catalogue_state().await.unwrap().tasks, 2);
+    }
+    fs::remove_dir(&path).unwrap();
+    durable::replace(&path, &kept).unwrap();
+    let list = f.list(TaskQuery::default()).await;
+    assert_eq!((list.total, list.unreadable.len()), (2, 0), "it can be read again, though not be locked: {list:?}");
+}
+
 /// The order of a list goes by the time in the ids, so a clock that goes back between two pages shows nothing twice and leaves
 /// nothing out of what was there.
 #[tokio::test]

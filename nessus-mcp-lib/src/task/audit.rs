@@ -226,5 +226,6 @@ async fn compare_names(catalogue: &Arc<Catalogue>, names: Vec<TaskId>, directory
             counted(differ.len(), "task was", "tasks were")
         );
     }
-    catalogue.mend(differ).await
+    catalogue.mend(differ).await?;
+    Ok(())
 }

@@ -191,7 +191,7 @@ impl Catalogue {
 }
 
 /// What the queue answers in time.
-async fn in_time<T>(asked: impl Future<Output = Result<T, QueueError>>) -> Result<T, TaskError> {
+pub(super) async fn in_time<T>(asked: impl Future<Output = Result<T, QueueError>>) -> Result<T, TaskError> {
     let late = |_| QueueError::Unavailable {
         location: "the catalogue of tasks".to_owned(),
         problem: "it does not answer in time".to_owned(),

@@ -77,6 +77,11 @@ impl TaskError {
     pub(crate) fn is_shortage(&self) -> bool {
         matches!(self, Self::Storage { source, .. } if durable::is_shortage(source))
     }
+
+    /// Whether somebody else does not let go of what was to be locked.
+    pub(super) fn is_timeout(&self) -> bool {
+        matches!(self, Self::Storage { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+    }
 }
 
 impl From<QueueError> for TaskError {

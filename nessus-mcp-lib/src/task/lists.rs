@@ -42,8 +42,12 @@ impl TaskManager {
     /// The tasks that match, newest first, as they stand in their files. A task that cannot be read is said in the list, and once
     /// in the log; where no file can be opened for now, there is no list.
     pub async fn list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
-        let list = match self.catalogue_now().await {
-            Some(catalogue) => self.list_by(&catalogue, query).await?,
+        let by_catalogue = match self.catalogue_now().await {
+            Some(catalogue) => self.list_by(&catalogue, query.clone()).await?,
+            None => None,
+        };
+        let list = match by_catalogue {
+            Some(list) => list,
             None => self.list_of_files(query).await?,
         };
         self.say_unreadable(&list);
@@ -86,11 +90,16 @@ impl TaskManager {
         }
     }
 
-    async fn list_by(&self, catalogue: &Arc<Catalogue>, query: TaskQuery) -> Result<TaskList, TaskError> {
+    /// The list as the catalogue finds it; `None` where it cannot be made to find all.
+    async fn list_by(&self, catalogue: &Arc<Catalogue>, query: TaskQuery) -> Result<Option<TaskList>, TaskError> {
         let mut list = TaskList::default();
         let most = query.limit;
         let mut found = catalogue.find(query.clone(), most).await?;
-        if self.mend_readable(catalogue, &found.unreadable, &mut list).await? {
+        let readable = self.look_again(&found.unreadable, &mut list).await?;
+        if !readable.is_empty() {
+            if !mend_all(catalogue, readable).await {
+                return Ok(None);
+            }
             found = catalogue.find(query.clone(), most).await?;
         }
         list.total = found.total;
@@ -100,7 +109,8 @@ impl TaskManager {
             list.total = list.total.saturating_sub(wrong.len());
             if !wrong.is_empty() {
                 debug!(count = wrong.len(), "the catalogue of tasks said other than their files");
-                catalogue.mend(wrong).await?;
+                // They are left out all the same.
+                mend_all(catalogue, wrong).await;
             }
             let Some(end) = end.filter(|_| found.more) else { break };
             if list.tasks.len() >= most {
@@ -109,7 +119,7 @@ impl TaskManager {
             }
             found = catalogue.find(query.behind(&end), most - list.tasks.len()).await?;
         }
-        Ok(list)
+        Ok(Some(list))
     }
 
     /// Reads the tasks of a page; returns those that do not belong there, which the catalogue has wrong.
@@ -138,33 +148,28 @@ impl TaskManager {
         Ok(wrong)
     }
 
-    /// Looks again at tasks that could not be read: those that still cannot are said in the list. Whether others were found.
-    async fn mend_readable(
+    /// Looks again at tasks that could not be read: those that still cannot are said in the list, those that can are returned.
+    async fn look_again(
         &self,
-        catalogue: &Arc<Catalogue>,
         unreadable: &[(TaskId, Option<u64>)],
         list: &mut TaskList,
-    ) -> Result<bool, TaskError> {
+    ) -> Result<Vec<(TaskId, Option<u64>)>, TaskError> {
         if unreadable.is_empty() {
-            return Ok(false);
+            return Ok(Vec::new());
         }
         let ids: Vec<_> = unreadable.iter().map(|(task_id, _)| task_id.clone()).collect();
         let read = self.blocking(move |store| Ok(ids.iter().map(|id| store.read(id)).collect::<Vec<_>>())).await?;
-        let mut changed = Vec::new();
+        let mut readable = Vec::new();
         for ((task_id, revision), read) in unreadable.iter().zip(read) {
             match read {
-                Ok(_) | Err(TaskError::NotFound(_)) => changed.push((task_id.clone(), *revision)),
+                Ok(_) => readable.push((task_id.clone(), *revision)),
+                // It is just being created, or the reconciler will miss its directory.
+                Err(TaskError::NotFound(_)) => {}
                 Err(error) if error.is_shortage() => return Err(error),
                 Err(error) => list.unreadable.push((task_id.clone(), error.to_string())),
             }
         }
-        if changed.is_empty() {
-            return Ok(false);
-        }
-        catalogue.mend(changed).await?;
-        let _alone = catalogue.updating.lock().await;
-        make_ready(catalogue).await?;
-        Ok(true)
+        Ok(readable)
     }
 
     async fn list_of_files(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
@@ -261,4 +266,17 @@ async fn make_ready(catalogue: &Arc<Catalogue>) -> Result<bool, TaskError> {
     warn!("the catalogue of tasks is not whole: it is made again from their files");
     catalogue.rebuild().await?;
     catalogue.catch_up(&directory).await
+}
+
+/// Makes records right, and brings the mirror up to date. Whether it went well: no list fails because it did not.
+async fn mend_all(catalogue: &Arc<Catalogue>, tasks: Vec<(TaskId, Option<u64>)>) -> bool {
+    let mended = async {
+        let left = catalogue.mend(tasks).await?;
+        let _alone = catalogue.updating.lock().await;
+        Ok::<_, TaskError>(left.is_empty() && make_ready(catalogue).await?)
+    };
+    mended.await.unwrap_or_else(|error| {
+        warn!(error = chain(&error), "what the catalogue of tasks has wrong cannot be made right for now");
+        false
+    })
 }

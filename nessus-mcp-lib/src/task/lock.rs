@@ -21,17 +21,21 @@ pub(super) struct TaskLock {
 }
 
 impl TaskLock {
-    /// Waits for the lock, but not for ever.
+    /// When somebody gives up who waits for a lock from now on.
+    pub(super) fn deadline() -> Instant {
+        Instant::now() + PATIENCE
+    }
+
+    /// Waits for the lock until `deadline`.
     ///
     /// # Errors
     /// [`io::ErrorKind::TimedOut`] when its holder does not let go.
-    pub(super) fn acquire(path: &Path) -> io::Result<Self> {
+    pub(super) fn acquire_until(path: &Path, deadline: Instant) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let file = options.open(path)?;
-        let deadline = Instant::now() + PATIENCE;
         loop {
             match file.try_lock() {
                 Ok(()) => return Ok(Self { _file: file }),

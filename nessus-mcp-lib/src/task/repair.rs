@@ -1,11 +1,15 @@
 //! Making the catalogue agree with the task files, which are the truth.
 
-use std::{collections::HashSet, io, sync::Arc};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use tracing::{info, warn};
 
 use super::{
-    catalogue::Catalogue,
+    catalogue::{Catalogue, in_time},
     entry::{TaskEntry, digest},
     error::TaskError,
     lock::TaskLock,
@@ -20,7 +24,9 @@ use crate::{
 };
 
 /// How many files are compared at once under their locks.
-const COMPARED: usize = 50;
+const COMPARED: usize = 10;
+/// How long the locks of these are waited for. Who holds some must not let the rest wait for long.
+const PATIENCE: Duration = Duration::from_secs(1);
 /// How often a record is compared again that others write meanwhile.
 const ROUNDS: usize = 3;
 
@@ -33,29 +39,43 @@ pub(crate) struct Unfinished {
 
 impl Catalogue {
     /// Makes the records of these tasks right, each by its file under the task's lock. Of each the revision is given that the
-    /// catalogue has, if it has one.
-    pub(super) async fn mend(&self, mut tasks: Vec<(TaskId, Option<u64>)>) -> Result<(), TaskError> {
+    /// catalogue has, if it has one. Returns those that are left, because others held their locks or wrote their records meanwhile.
+    pub(super) async fn mend(&self, mut tasks: Vec<(TaskId, Option<u64>)>) -> Result<Vec<TaskId>, TaskError> {
+        let mut left = Vec::new();
         for _ in 0..ROUNDS {
             let mut refused = Vec::new();
+            // All take locks in one order, so that nobody waits for somebody who waits for them.
+            tasks.sort_unstable();
             for some in tasks.chunks(COMPARED) {
                 let some = some.to_vec();
                 let read = move |store: &TaskStore| {
-                    let records =
-                        some.iter().filter_map(|(task_id, known)| record_of(store, task_id, *known).transpose());
-                    records.collect::<Result<Vec<_>, _>>()
+                    let deadline = Instant::now() + PATIENCE;
+                    let record = |(task_id, known)| (record_of(store, &task_id, known, deadline), task_id);
+                    Ok(some.into_iter().map(record).collect::<Vec<_>>())
                 };
                 // Nobody writes these files before the records are put.
-                let (_locks, records): (Vec<_>, Vec<_>) = self.blocking(read).await?.into_iter().unzip();
+                let (mut locks, mut records) = (Vec::new(), Vec::new());
+                for (record, task_id) in self.blocking(read).await? {
+                    match record? {
+                        Says::Record(lock, record) => {
+                            locks.push(lock);
+                            records.push(record);
+                        }
+                        Says::Nothing => {}
+                        Says::IsHeld => left.push(task_id),
+                    }
+                }
                 if !records.is_empty() {
-                    refused.extend(known_of(self.queue.record_tasks(&records).await?));
+                    refused.extend(known_of(in_time(self.queue.record_tasks(&records)).await?));
                 }
             }
-            if refused.is_empty() {
+            tasks = refused;
+            if tasks.is_empty() {
                 break;
             }
-            tasks = refused;
         }
-        Ok(())
+        left.extend(tasks.into_iter().map(|(task_id, _)| task_id));
+        Ok(left)
     }
 
     /// The task, if it has not ended and its file can be read. Its record is made right if it says other than the file.
@@ -67,7 +87,7 @@ impl Catalogue {
                 let read = store.read(&task_id);
                 let says = match &read {
                     Ok(task) => Some(TaskEntry::record(task, store.has_login_left(task))),
-                    Err(error) => unreadable(&task_id, known, error),
+                    Err(error) => unreadable(store, &task_id, known, error),
                 };
                 Ok((read, says))
             })
@@ -77,10 +97,9 @@ impl Catalogue {
         };
         let is_over = read.as_ref().is_ok_and(|task| task.status.is_terminal());
         match &read {
-            Err(error) if error.is_shortage() => return Err(error.clone()),
-            Err(TaskError::Storage { .. }) => {}
+            Err(error @ TaskError::Storage { .. }) if says.is_none() => return Err(error.clone()),
             _ if !is_over && says.as_ref().is_some_and(agrees) => {}
-            _ => self.mend(vec![(unfinished.task_id.clone(), known)]).await?,
+            _ => _ = self.mend(vec![(unfinished.task_id.clone(), known)]).await?,
         }
         Ok(read.ok().filter(|_| !is_over))
     }
@@ -101,41 +120,60 @@ fn known_of(tasks: Vec<(TaskId, u64)>) -> Vec<(TaskId, Option<u64>)> {
     tasks.into_iter().map(|(task_id, revision)| (task_id, Some(revision))).collect()
 }
 
-/// The record that a task's file asks for, with the lock under which it was read; `None` where nothing is to be recorded.
-fn record_of(
-    store: &TaskStore,
-    task_id: &TaskId,
-    known: Option<u64>,
-) -> Result<Option<(Option<TaskLock>, CatalogueRecord)>, TaskError> {
+/// What a task's file asks for.
+enum Says {
+    /// A record, with the lock under which the file was read, where it could be taken.
+    Record(Option<TaskLock>, CatalogueRecord),
+    /// That nothing is recorded.
+    Nothing,
+    /// Nothing for now: somebody holds its lock.
+    IsHeld,
+}
+
+fn record_of(store: &TaskStore, task_id: &TaskId, known: Option<u64>, deadline: Instant) -> Result<Says, TaskError> {
     let gone = || known.map(|known| CatalogueRecord::gone(task_id.clone(), known));
-    let lock = match store.lock(task_id) {
-        Err(TaskError::NotFound(_)) => return Ok(gone().map(|record| (None, record))),
-        Err(TaskError::Storage { source, .. }) if source.kind() == io::ErrorKind::TimedOut => return Ok(None),
-        lock => lock?,
+    let lock = match store.lock_until(task_id, deadline) {
+        Err(TaskError::NotFound(_)) => return Ok(gone().map_or(Says::Nothing, |record| Says::Record(None, record))),
+        Err(error) if error.is_timeout() => return Ok(Says::IsHeld),
+        // A file that can be read counts, also where its lock cannot be opened.
+        lock => lock.ok(),
     };
     let record = match store.read(task_id) {
         Ok(mut task) => {
             if let Some(known) = known.filter(|known| task.revision < *known) {
                 // The file was brought back from a copy: what is recorded from now on must count.
                 task.revision = known;
-                store.write(&task)?;
+                if lock.is_some()
+                    && let Err(error) = store.write(&task)
+                {
+                    warn!(%task_id, error = chain(&error), "a task that was brought back cannot be written");
+                }
             }
             let login_is_left = store.has_login_left(&task) && !store.remove_login(&task);
-            Some(TaskEntry::record(&task, login_is_left))
+            Some(TaskEntry::record(&task, lock.is_none() || login_is_left))
         }
+        // Without its lock, it may be just being created.
+        Err(TaskError::NotFound(_)) if lock.is_none() => return Ok(Says::IsHeld),
         Err(TaskError::NotFound(_)) => gone(),
-        Err(error) => match unreadable(task_id, known, &error) {
-            None => return Err(error),
-            record => record,
-        },
+        Err(error) => Some(unreadable(store, task_id, known, &error).ok_or(error)?),
     };
-    Ok(record.map(|record| (Some(lock), record)))
+    Ok(record.map_or(Says::Nothing, |record| Says::Record(lock, record)))
 }
 
-/// The record of a task whose file says nothing; `None` when it is only now that it cannot be read.
-fn unreadable(task_id: &TaskId, revision: Option<u64>, error: &TaskError) -> Option<CatalogueRecord> {
-    let is_lasting = matches!(error, TaskError::Damaged { .. } | TaskError::Newer { .. });
-    is_lasting.then(|| TaskEntry::unreadable(task_id, revision.unwrap_or_default(), &error.to_string()))
+/// The record of a task whose file says nothing; `None` for an error that says nothing about this one file.
+fn unreadable(
+    store: &TaskStore,
+    task_id: &TaskId,
+    revision: Option<u64>,
+    error: &TaskError,
+) -> Option<CatalogueRecord> {
+    let is_its_own = match error {
+        TaskError::Damaged { .. } | TaskError::Newer { .. } => true,
+        // Of a disk that is not mounted, no file says anything.
+        TaskError::Storage { .. } => !error.is_shortage() && store.root().is_dir(),
+        _ => false,
+    };
+    is_its_own.then(|| TaskEntry::unreadable(task_id, revision.unwrap_or_default(), &error.to_string()))
 }
 
 /// A reading of all tasks, by which the catalogue is made again.
@@ -171,11 +209,13 @@ impl Rebuild {
         let read =
             catalogue.blocking(move |store| Ok(ids.into_iter().map(|id| read_alone(store, id)).collect::<Vec<_>>()));
         let (tasks, records): (Vec<_>, Vec<_>) = read.await?.into_iter().unzip();
-        if let Some((_, Err(shortage))) =
-            tasks.iter().find(|(_, read)| matches!(read, Err(error) if error.is_shortage()))
-        {
-            // What is left out now would stay lost.
-            return Err(shortage.clone());
+        let left_out = tasks.iter().zip(&records).find_map(|((_, read), record)| match read {
+            Err(error) if record.is_none() && !matches!(error, TaskError::NotFound(_)) => Some(error),
+            _ => None,
+        });
+        if let Some(error) = left_out {
+            // It would stay lost.
+            return Err(error.clone());
         }
         self.seen.extend(some.iter().cloned());
         let records: Vec<_> = records.into_iter().flatten().collect();
@@ -221,13 +261,11 @@ fn read_alone(store: &TaskStore, task_id: TaskId) -> ((TaskId, Result<Task, Task
     };
     let record = match &read {
         Ok(task) => Some(TaskEntry::record(task, lock.is_err() || store.has_login_left(task))),
-        Err(error) => unreadable(&task_id, None, error),
+        // Whoever creates it has recorded it, perhaps before the catalogue was emptied.
+        Err(TaskError::NotFound(_)) if lock.is_err_and(|error| error.is_timeout()) => {
+            Some(TaskEntry::unreadable(&task_id, 0, "it is just being created"))
+        }
+        Err(error) => unreadable(store, &task_id, None, error),
     };
-    if let Err(error) = &read
-        && record.is_none()
-        && !matches!(error, TaskError::NotFound(_))
-    {
-        warn!(%task_id, error = chain(error), "a task cannot be read");
-    }
     ((task_id, read), record)
 }

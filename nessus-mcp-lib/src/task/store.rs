@@ -11,7 +11,7 @@ use std::{
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
-    time::SystemTime,
+    time::{Instant, SystemTime},
 };
 
 use serde_json::Value;
@@ -158,8 +158,13 @@ impl TaskStore {
 
     /// Takes the task's lock.
     pub(super) fn lock(&self, task_id: &TaskId) -> Result<TaskLock, TaskError> {
+        self.lock_until(task_id, TaskLock::deadline())
+    }
+
+    /// As [`lock`](Self::lock), but waits no longer than until `deadline`.
+    pub(super) fn lock_until(&self, task_id: &TaskId, deadline: Instant) -> Result<TaskLock, TaskError> {
         let path = self.path(task_id, LOCK_FILE);
-        TaskLock::acquire(&path).map_err(|error| self.missing_or(task_id, error, "cannot lock", &path))
+        TaskLock::acquire_until(&path, deadline).map_err(|error| self.missing_or(task_id, error, "cannot lock", &path))
     }
 
     /// There is no such task, if its file is missing. Where the whole directory of tasks is missing, such as that of a disk
@@ -311,7 +316,8 @@ impl TaskStore {
     /// Changes it under its lock; returns it as it then is.
     pub(super) fn update_queue_file(&self, change: impl FnOnce(&mut QueueFile)) -> Result<QueueFile, TaskError> {
         let (path, lock) = (self.root.with_file_name(QUEUE_FILE), self.root.with_file_name(QUEUE_LOCK));
-        let _lock = TaskLock::acquire(&lock).map_err(TaskError::storage("cannot lock", lock))?;
+        let _lock =
+            TaskLock::acquire_until(&lock, TaskLock::deadline()).map_err(TaskError::storage("cannot lock", lock))?;
         let before = self.queue_file()?;
         let mut file = before.clone();
         change(&mut file);
