@@ -8,7 +8,7 @@ use super::{index::QueueIndex, reconcile::reconcile};
 use crate::{
     durable,
     ids::{PoolName, TaskId, TraceId},
-    queue::{CATALOGUE_BATCH, CatalogueRecord, Queue, sqlite::SqliteQueue},
+    queue::{CATALOGUE_BATCH, CatalogueRecord, Queue, QueueError, sqlite::SqliteQueue},
     task::{Charges, ScanPayload, ScanType, Task, TaskError, TaskList, TaskManager, TaskQuery, TaskStatus, Writer},
     time::{Clock, ManualClock, Timestamp},
 };
@@ -195,13 +195,15 @@ async fn step(f: &mut Fixture, step: Step) -> bool {
 
 async fn lists_say_what_the_files_say(steps: Vec<Step>, queries: Vec<TaskQuery>) -> Result<(), TestCaseError> {
     let mut f = Fixture::new().await;
-    let (mut may_lack, mut was_put_back) = (false, false);
+    let (mut may_lack, mut was_put_back, mut was_removed) = (false, false, false);
     for one in steps {
         may_lack |= step(&mut f, one).await;
         was_put_back |= matches!(one, Step::PutBack(_));
+        was_removed |= matches!(one, Step::Remove(_));
         if matches!(one, Step::Reconcile) {
             // The reconciler does not look for ended tasks whose files came back as unfinished: that is what an audit is for.
-            may_lack = was_put_back;
+            // Nor for what the catalogue has lost while it had as many that were removed by hand.
+            may_lack = was_put_back || (may_lack && was_removed);
         }
         if !may_lack {
             f.contains_the_unfinished().await?;
@@ -322,6 +324,119 @@ async fn a_queue_that_is_down_stops_no_worker_and_hears_of_all_later() {
     assert!(!tasks.is_behind());
     f.agrees(TaskQuery::default().with_status(TaskStatus::Completed)).await.unwrap();
     assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
+}
+
+/// What a process could not record it records by itself: nobody need reconcile, nor need it be idle for a while.
+#[tokio::test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the directory has to be somewhere else for a while, not to survive there"
+)]
+async fn what_could_not_be_recorded_is_recorded_by_the_next_list_or_change() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let busy = f.create(&tasks, "busy", "one").await;
+    for by_list in [true, false] {
+        let ended = f.create(&tasks, "ended", "one").await;
+        let (there, away) = (f.directory.path().join("queue"), f.directory.path().join("away"));
+        fs::rename(&there, &away).unwrap();
+        f.set(&tasks, &ended, TaskStatus::Cancelled).await;
+        assert!(tasks.is_behind());
+        fs::rename(&away, &there).unwrap();
+        for number in 0..1000 {
+            if !tasks.is_behind() {
+                break;
+            }
+            if by_list {
+                f.agrees(TaskQuery::default()).await.unwrap();
+            } else {
+                tasks
+                    .update(&busy, Writer::Api, move |task| task.payload.name = format!("name {number}"))
+                    .await
+                    .unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        assert!(!tasks.is_behind(), "by a list: {by_list}");
+        let records = f.records().await;
+        assert!(records.iter().all(|record| record.unfinished == (record.task_id == busy)), "{records:?}");
+        let name = tasks.get(&busy).await.unwrap().payload.name;
+        assert!(records.iter().any(|record| record.entry.as_ref().unwrap().contains(&name)), "{name}, {records:?}");
+    }
+}
+
+/// Of many lists that come while the queue does not do what it should one asks it, and the others read files at once.
+#[cfg(feature = "testing")]
+#[tokio::test(start_paused = true)]
+async fn lists_do_not_wait_one_after_the_other_for_a_queue_that_fails() {
+    let directory = tempfile::tempdir().unwrap();
+    let tasks = TaskManager::open(directory.path()).unwrap();
+    tasks.update_queue_file(|file| file.id = Some("here".to_owned())).await.unwrap();
+    let mut queue = crate::queue::MockQueue::new();
+    let (location, problem) = ("there".to_owned(), "gone".to_owned());
+    let gone = move || QueueError::Unavailable { location: location.clone(), problem: problem.clone(), source: None };
+    queue.expect_binding().times(1).returning(move || Err(gone()));
+    let tasks = tasks.with_catalogue(Arc::new(queue));
+    let mut lists = tokio::task::JoinSet::new();
+    for _ in 0..20 {
+        let tasks = tasks.clone();
+        lists.spawn(async move { tasks.list(TaskQuery::default()).await });
+    }
+    for list in lists.join_all().await {
+        assert_eq!(list.unwrap(), TaskList::default());
+    }
+}
+
+/// A change of a task whose file came back from a copy has a revision that the catalogue refuses.
+#[tokio::test]
+async fn a_change_of_a_file_that_came_back_is_recorded() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let id = f.create(&tasks, "office", "one").await;
+    let kept = fs::read(f.file(&id)).unwrap();
+    f.set(&tasks, &id, TaskStatus::Running).await;
+    f.set(&tasks, &id, TaskStatus::Failed).await;
+    durable::replace(&f.file(&id), &kept).unwrap();
+    f.set(&tasks, &id, TaskStatus::Running).await;
+    let (record, task) = (f.records().await.remove(0), tasks.get(&id).await.unwrap());
+    assert!(record.unfinished && record.revision == task.revision, "{record:?}, {task:?}");
+    let running = f.list(TaskQuery::default().with_status(TaskStatus::Running)).await;
+    assert_eq!(running.total, 1);
+}
+
+/// Whoever makes the catalogue again hears when that was in vain.
+#[tokio::test]
+async fn a_catalogue_that_is_lost_while_it_is_made_is_not_taken_for_whole() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let id = f.create(&tasks, "office", "one").await;
+    let mut rebuild = tasks.begin_rebuild().await.unwrap();
+    rebuild.read(&[id]).await.unwrap();
+    let begun = f.queue.begin_catalogue().await.unwrap();
+    assert!(f.queue.finish_catalogue(&begun, "another's").await.unwrap());
+    f.queue.begin_catalogue().await.unwrap();
+    assert!(matches!(rebuild.finish().await, Err(TaskError::Catalogue(_))));
+    assert_eq!(f.queue.catalogue_state().await.unwrap().mark, None);
+    f.reconcile().await;
+    f.agrees(TaskQuery::default()).await.unwrap();
+}
+
+/// A directory in which no task was ever accepted need not be looked for each time, but what becomes of it is seen.
+#[tokio::test]
+async fn a_directory_without_a_task_may_get_one() {
+    let mut f = Fixture::new().await;
+    let (tasks, older) = (f.tasks().clone(), f.older.clone());
+    let id = f.create(&tasks, "office", "one").await;
+    let mut task = tasks.get(&id).await.unwrap();
+    task.task_id = TaskId::generate("mock", "one", f.clock.now());
+    fs::create_dir(f.file(&task.task_id).parent().unwrap()).unwrap();
+    for _ in 0..2 {
+        f.reconcile().await;
+        assert_eq!(f.queue.catalogue_state().await.unwrap().tasks, 1);
+    }
+    older.create(task).await.unwrap();
+    f.reconcile().await;
+    assert_eq!(f.list(TaskQuery::default().unfinished()).await.total, 2);
 }
 
 /// The disk does not give one file, or it belongs to somebody else now: lists say so, and nothing else stops because of it.

@@ -33,9 +33,8 @@ const KEY_MARGIN: Duration = Duration::from_secs(3600);
 /// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. Logins that tasks
 /// have left behind when they ended are removed.
 pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
-    let unrecorded = tasks.unrecorded();
+    tasks.record_rest().await?;
     let enqueued = enqueue_unfinished(tasks, queue, now, Some(GRACE)).await?;
-    tasks.caught_up(unrecorded);
     if tasks.has_catalogue() {
         // A task with a login that is left counts as unfinished there.
         return Ok(enqueued);

@@ -9,16 +9,22 @@ use super::{
     entry::{TaskEntry, digest},
     error::TaskError,
     manager::TaskManager,
-    mirror::Known,
+    mirror::{Known, Mirror},
     model::Task,
     query::TaskQuery,
     repair::{Rebuild, Unfinished},
     store::TaskStore,
 };
-use crate::{error::counted, ids::TaskId, queue::CATALOGUE_BATCH};
+use crate::{
+    error::counted,
+    ids::TaskId,
+    queue::{CATALOGUE_BATCH, CatalogueState},
+};
 
 /// How many files are read at once.
 const READ_AT_ONCE: usize = 200;
+/// How often the unfinished tasks are asked for again when the catalogue was made again meanwhile.
+const ROUNDS: usize = 3;
 
 /// What was found when all task files were compared with the catalogue.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -49,20 +55,16 @@ impl TaskManager {
         self.catalogue.is_some()
     }
 
-    /// How many changes could not be recorded so far.
-    pub(crate) fn unrecorded(&self) -> u64 {
-        self.catalogue.as_ref().map_or(0, |catalogue| catalogue.unrecorded())
-    }
-
-    /// Whether some of them are not in the catalogue yet.
+    /// Whether there are changes that could not be recorded yet.
     pub(crate) fn is_behind(&self) -> bool {
         self.catalogue.as_ref().is_some_and(|catalogue| catalogue.is_behind())
     }
 
-    /// As many of them were compared.
-    pub(crate) fn caught_up(&self, unrecorded: u64) {
-        if let Some(catalogue) = &self.catalogue {
-            catalogue.caught_up(unrecorded);
+    /// Records them.
+    pub(crate) async fn record_rest(&self) -> Result<(), TaskError> {
+        match &self.catalogue {
+            Some(catalogue) => catalogue.record_rest().await,
+            None => Ok(()),
         }
     }
 
@@ -96,7 +98,7 @@ impl TaskManager {
 
     /// Records what the file of a task says, whatever the catalogue has of it.
     pub(crate) async fn record_again(&self, task_id: &TaskId) {
-        let Some(catalogue) = self.catalogue.as_ref().filter(|catalogue| !catalogue.is_behind()) else { return };
+        let Some(catalogue) = &self.catalogue else { return };
         let task_id = task_id.clone();
         let read = catalogue.blocking(move |store| {
             let task = store.read(&task_id)?;
@@ -112,28 +114,33 @@ impl TaskManager {
         let Some(catalogue) = &self.catalogue else { return Ok(None) };
         let _alone = catalogue.updating.lock().await;
         let Some(directory) = catalogue.directory().await? else { return Ok(None) };
-        let mut audit = CatalogueAudit { made_again: !catalogue.catch_up(&directory).await?, ..Default::default() };
-        if audit.made_again {
+        let made_again = !catalogue.catch_up(&directory).await?;
+        if made_again {
             catalogue.rebuild().await?;
-            catalogue.catch_up(&directory).await?;
+            catalogue.catch_up_whole(&directory).await?;
         }
         let names = catalogue.blocking(TaskStore::list).await?;
-        let mut wrong = Vec::new();
+        let (mut first, mut suspects) = (CatalogueAudit::default(), Vec::new());
         for some in names.chunks(READ_AT_ONCE) {
-            wrong.extend(compare_files(catalogue, some.to_vec(), &mut audit).await?);
+            suspects.extend(compare_files(catalogue, some.to_vec(), &mut first).await?);
         }
-        let names: HashSet<_> = names.into_iter().collect();
-        let gone: Vec<_> = without(catalogue, &names);
-        audit.gone += gone.len();
-        wrong.extend(gone);
+        let names = names.into_iter().collect();
+        suspects.extend(catalogue.blocking_mirror(move |mirror| without(mirror, &names)).await?);
+        // Much may have changed while so many files were read: only what differs now is wrong.
+        let (mut audit, mut wrong) = (CatalogueAudit { made_again, ..CatalogueAudit::default() }, Vec::new());
+        for some in suspects.chunks(READ_AT_ONCE) {
+            catalogue.catch_up_whole(&directory).await?;
+            let some = some.iter().map(|(task_id, _)| task_id.clone()).collect();
+            wrong.extend(compare_files(catalogue, some, &mut audit).await?);
+        }
+        audit.tasks = first.tasks;
         catalogue.mend(wrong).await?;
         Ok(Some(audit))
     }
 }
 
 /// Tasks that the mirror has and that are not among these.
-fn without(catalogue: &Catalogue, names: &HashSet<TaskId>) -> Vec<(TaskId, Option<u64>)> {
-    let mirror = catalogue.mirror();
+fn without(mirror: &Mirror, names: &HashSet<TaskId>) -> Vec<(TaskId, Option<u64>)> {
     let of_others = mirror.tasks().filter(|(task_id, _)| !names.contains(*task_id));
     of_others.map(|(task_id, known)| (task_id.clone(), Some(known.revision))).collect()
 }
@@ -180,52 +187,83 @@ async fn compare_files(
 /// The unfinished tasks of a catalogue, made whole before; `None` while the directory has no id.
 async fn unfinished_of(catalogue: &Arc<Catalogue>) -> Result<Option<Vec<Unfinished>>, TaskError> {
     let Some(directory) = catalogue.directory().await? else { return Ok(None) };
-    let state = catalogue.queue.catalogue_state().await?;
-    if !Catalogue::is_ours(state.mark.as_deref(), &directory) {
-        let _alone = catalogue.updating.lock().await;
-        warn!("the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again");
-        catalogue.rebuild().await?;
-    } else {
-        let names = catalogue.blocking(TaskStore::ids).await?;
+    for _ in 0..ROUNDS {
+        let state = whole_state(catalogue, &directory).await?;
+        let mut names = catalogue.blocking(TaskStore::ids).await?;
+        let empty = catalogue.empty().clone();
+        if !empty.is_empty() {
+            let still = move |store: &TaskStore| {
+                names.retain(|task_id| !empty.contains(task_id) || store.has_file(task_id));
+                Ok(names)
+            };
+            names = catalogue.blocking(still).await?;
+        }
         if names.len() as u64 != state.tasks {
             compare_names(catalogue, names, &directory).await?;
         }
-    }
-    let (mut unfinished, mut after) = (Vec::new(), None);
-    loop {
-        let records = catalogue.queue.unfinished_records(after, CATALOGUE_BATCH).await?;
-        after = records.last().map(|record| record.task_id.clone());
-        let is_last = records.len() < CATALOGUE_BATCH;
-        unfinished.extend(records.into_iter().map(|record| {
-            let known = Some((record.revision, digest(&record)));
-            Unfinished { task_id: record.task_id, known }
-        }));
-        if is_last {
+        let (mut unfinished, mut after) = (Vec::new(), None);
+        loop {
+            let records = catalogue.queue.unfinished_records(after, CATALOGUE_BATCH).await?;
+            after = records.last().map(|record| record.task_id.clone());
+            let is_last = records.len() < CATALOGUE_BATCH;
+            unfinished.extend(records.into_iter().map(|record| {
+                let known = Some((record.revision, digest(&record)));
+                Unfinished { task_id: record.task_id, known }
+            }));
+            if is_last {
+                break;
+            }
+        }
+        // Were it lost or made again meanwhile, these might be a part.
+        let now = catalogue.queue.catalogue_state().await?;
+        if now.mark == state.mark {
             return Ok(Some(unfinished));
         }
     }
+    Err(Catalogue::lost())
+}
+
+/// The state of the catalogue, after it was made again where it was not whole.
+async fn whole_state(catalogue: &Arc<Catalogue>, directory: &str) -> Result<CatalogueState, TaskError> {
+    let is_whole = |state: &CatalogueState| Catalogue::is_ours(state.mark.as_deref(), directory);
+    let state = catalogue.queue.catalogue_state().await?;
+    if is_whole(&state) {
+        return Ok(state);
+    }
+    let _alone = catalogue.updating.lock().await;
+    // Whoever had the lock before may have made it again.
+    let state = catalogue.queue.catalogue_state().await?;
+    if is_whole(&state) {
+        return Ok(state);
+    }
+    warn!("the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again");
+    catalogue.rebuild().await?;
+    let state = catalogue.queue.catalogue_state().await?;
+    if is_whole(&state) { Ok(state) } else { Err(Catalogue::lost()) }
 }
 
 /// Looks at the tasks that only the directory or only the catalogue has: another version of the program may have made or removed them.
 async fn compare_names(catalogue: &Arc<Catalogue>, names: Vec<TaskId>, directory: &str) -> Result<(), TaskError> {
     let _alone = catalogue.updating.lock().await;
-    catalogue.catch_up(directory).await?;
-    let only_files: Vec<_> = {
-        let mirror = catalogue.mirror();
-        names.iter().filter(|task_id| mirror.get(task_id).is_none()).cloned().collect()
-    };
-    let with_file = catalogue.blocking(move |store| {
-        // A directory without a file is a task that was never accepted.
-        Ok(only_files.into_iter().filter(|task_id| store.has_file(task_id)).map(|task_id| (task_id, None)).collect())
-    });
-    let mut differ: Vec<_> = with_file.await?;
-    differ.extend(without(catalogue, &names.into_iter().collect()));
+    catalogue.catch_up_whole(directory).await?;
+    let (only_files, mut differ) = catalogue
+        .blocking_mirror(move |mirror| {
+            let only_files: Vec<_> = names.iter().filter(|task_id| mirror.get(task_id).is_none()).cloned().collect();
+            (only_files, without(mirror, &names.into_iter().collect()))
+        })
+        .await?;
+    let parted = catalogue
+        .blocking(move |store| Ok(only_files.into_iter().partition::<Vec<_>, _>(|task_id| store.has_file(task_id))));
+    let (with_file, empty) = parted.await?;
+    differ.extend(with_file.into_iter().map(|task_id| (task_id, None)));
     if !differ.is_empty() {
         warn!(
             "{} in the catalogue of tasks or in the data directory only: the catalogue is made right",
             counted(differ.len(), "task was", "tasks were")
         );
     }
+    // A directory without a file is a task that was never accepted: it need not be looked for in the mirror each time.
+    catalogue.empty().extend(empty);
     catalogue.mend(differ).await?;
     Ok(())
 }

@@ -4,15 +4,14 @@
 //! the catalogue contain those of the files, whatever is killed when.
 
 use std::{
-    slice,
+    collections::{HashMap, HashSet},
     sync::{
-        Arc, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::AtomicBool,
     },
     time::Duration,
 };
 
-use tokio::{sync::Mutex, time::timeout};
+use tokio::time::{Instant, timeout};
 use tracing::warn;
 
 use super::{
@@ -25,15 +24,31 @@ use super::{
 };
 use crate::{
     blocking,
-    error::chain,
     ids::TaskId,
-    queue::{CATALOGUE_BATCH, CatalogueRecord, Queue, QueueError},
+    queue::{CATALOGUE_BATCH, Queue, QueueError},
 };
 
 /// The version of the entries. A catalogue of another version is made again.
 const VERSION: u32 = 1;
 /// How long a step waits for the catalogue that can do without.
-const PATIENCE: Duration = Duration::from_secs(2);
+pub(super) const PATIENCE: Duration = Duration::from_secs(2);
+
+/// The tasks of whose changes the catalogue has not heard, each with the number of its last such change. They are never more than
+/// the mirror has.
+#[derive(Debug, Default)]
+pub(super) struct Unrecorded {
+    pub(super) tasks: HashMap<TaskId, u64>,
+    /// The number of the last change.
+    pub(super) last: u64,
+}
+
+impl Unrecorded {
+    /// Adds a change.
+    pub(super) fn add(&mut self, task_id: TaskId) {
+        self.last += 1;
+        self.tasks.insert(task_id, self.last);
+    }
+}
 
 /// The catalogue of the tasks of a data directory.
 #[derive(Debug)]
@@ -44,18 +59,21 @@ pub(super) struct Catalogue {
     directory: OnceLock<String>,
     mirror: RwLock<Mirror>,
     /// Held while the mirror is brought up to date or the catalogue is made again, so that a process does either once.
-    pub(super) updating: Mutex<()>,
-    /// How many changes could not be recorded, and of how many the catalogue has heard since.
-    unrecorded: AtomicU64,
-    caught_up: AtomicU64,
+    pub(super) updating: tokio::sync::Mutex<()>,
+    unrecorded: Mutex<Unrecorded>,
+    empty: Mutex<HashSet<TaskId>>,
+    /// When it was last tried to record these; held meanwhile.
+    pub(super) tried: tokio::sync::Mutex<Option<Instant>>,
+    /// When the queue last failed.
+    failed: Mutex<Option<Instant>>,
     /// Whether it was said that it cannot be used.
     pub(super) is_said: AtomicBool,
 }
 
 impl Catalogue {
     pub(super) fn new(store: TaskStore, queue: Arc<dyn Queue>) -> Self {
-        let (directory, mirror, updating, unrecorded, caught_up, is_said) = Default::default();
-        Self { store, queue, directory, mirror, updating, unrecorded, caught_up, is_said }
+        let (directory, mirror, updating, unrecorded, empty, tried, failed, is_said) = Default::default();
+        Self { store, queue, directory, mirror, updating, unrecorded, empty, tried, failed, is_said }
     }
 
     /// Runs `work` on a thread that may block.
@@ -78,32 +96,34 @@ impl Catalogue {
         }
     }
 
-    /// Records what a file says now. What cannot be recorded is left to the reconciler, and so is the rest until it has come.
-    pub(super) async fn note(&self, record: CatalogueRecord) {
-        if !self.is_behind() {
-            let error = match timeout(PATIENCE, self.queue.record_tasks(slice::from_ref(&record))).await {
-                Ok(Ok(_)) => return,
-                Ok(Err(error)) => chain(&error),
-                Err(_) => "the queue does not answer in time".to_owned(),
-            };
-            warn!(task_id = %record.task_id, error, "changes of tasks are not recorded in the catalogue until the reconciler has compared it");
+    /// What the queue answers in time.
+    pub(super) async fn in_time<T>(&self, asked: impl Future<Output = Result<T, QueueError>>) -> Result<T, TaskError> {
+        let answer = timeout(PATIENCE, asked).await;
+        let answer = answer.map_or_else(|_| Err(unavailable("it does not answer in time")), |answer| Ok(answer?));
+        if answer.is_err() {
+            self.notice_failure();
         }
-        self.unrecorded.fetch_add(1, Ordering::Relaxed);
+        answer
     }
 
-    /// How many changes could not be recorded so far.
-    pub(super) fn unrecorded(&self) -> u64 {
-        self.unrecorded.load(Ordering::Relaxed)
+    /// Says that the queue did not do what it was asked for.
+    pub(super) fn notice_failure(&self) {
+        *self.failed.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// The catalogue has heard of as many of them.
-    pub(super) fn caught_up(&self, unrecorded: u64) {
-        self.caught_up.fetch_max(unrecorded, Ordering::Relaxed);
+    /// Whether it has failed a moment ago: whoever can do without it then does not ask, and so waits for nothing.
+    pub(super) fn has_just_failed(&self) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|at| at.elapsed() < PATIENCE)
     }
 
-    /// Whether there are changes of this process that it has not heard of.
+    /// The changes that could not be recorded.
+    pub(super) fn unrecorded(&self) -> MutexGuard<'_, Unrecorded> {
+        self.unrecorded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there are changes of this process that the catalogue has not heard of.
     pub(super) fn is_behind(&self) -> bool {
-        self.caught_up.load(Ordering::Relaxed) < self.unrecorded()
+        !self.unrecorded().tasks.is_empty()
     }
 
     /// The id of the data directory; `None` as long as it has none.
@@ -136,7 +156,7 @@ impl Catalogue {
         // What is read from the start is not shown in parts.
         let mut fresh: Option<Mirror> = None;
         loop {
-            let changes = in_time(self.queue.catalogue_changes(last, CATALOGUE_BATCH)).await?;
+            let changes = self.in_time(self.queue.catalogue_changes(last, CATALOGUE_BATCH)).await?;
             if !Self::is_ours(changes.mark.as_deref(), directory) {
                 return Ok(false);
             }
@@ -167,6 +187,30 @@ impl Catalogue {
         }
     }
 
+    /// As [`catch_up`](Self::catch_up); an error where the catalogue is not whole.
+    pub(super) async fn catch_up_whole(&self, directory: &str) -> Result<(), TaskError> {
+        if self.catch_up(directory).await? { Ok(()) } else { Err(Self::lost()) }
+    }
+
+    /// The catalogue is not whole (any more).
+    pub(super) fn lost() -> TaskError {
+        unavailable("it was lost meanwhile, and has to be made again")
+    }
+
+    /// The directories of tasks that were seen to hold no task file.
+    pub(super) fn empty(&self) -> MutexGuard<'_, HashSet<TaskId>> {
+        self.empty.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What `ask` finds in the mirror, on a thread that may block.
+    pub(super) async fn blocking_mirror<T: Send + 'static>(
+        self: &Arc<Self>,
+        ask: impl FnOnce(&Mirror) -> T + Send + 'static,
+    ) -> Result<T, TaskError> {
+        let catalogue = Arc::clone(self);
+        self.blocking(move |_| Ok(ask(&catalogue.mirror()))).await
+    }
+
     pub(super) fn mirror(&self) -> RwLockReadGuard<'_, Mirror> {
         self.mirror.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -190,12 +234,7 @@ impl Catalogue {
     }
 }
 
-/// What the queue answers in time.
-pub(super) async fn in_time<T>(asked: impl Future<Output = Result<T, QueueError>>) -> Result<T, TaskError> {
-    let late = |_| QueueError::Unavailable {
-        location: "the catalogue of tasks".to_owned(),
-        problem: "it does not answer in time".to_owned(),
-        source: None,
-    };
-    Ok(timeout(PATIENCE, asked).await.map_err(late)??)
+fn unavailable(problem: &str) -> TaskError {
+    let (location, problem) = ("the catalogue of tasks".to_owned(), problem.to_owned());
+    QueueError::Unavailable { location, problem, source: None }.into()
 }

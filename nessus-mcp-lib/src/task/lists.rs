@@ -71,11 +71,18 @@ impl TaskManager {
     /// files: there is none, the queue does not answer, is not that of this directory or has not heard of all changes yet.
     async fn catalogue_now(&self) -> Option<Arc<Catalogue>> {
         let catalogue = self.catalogue.as_ref()?;
-        if catalogue.is_behind() {
+        if !catalogue.record_rest_if_due().await {
             return None;
         }
         let _alone = catalogue.updating.lock().await;
+        // Whoever has waited here for somebody who has waited in vain does not wait once more.
+        if catalogue.has_just_failed() {
+            return None;
+        }
         let ready = make_ready(catalogue).await;
+        if ready.is_err() {
+            catalogue.notice_failure();
+        }
         let was_said = catalogue.is_said.swap(ready.is_err(), Ordering::Relaxed);
         match ready {
             Ok(is_ready) => is_ready.then(|| Arc::clone(catalogue)),
@@ -260,7 +267,7 @@ async fn make_ready(catalogue: &Arc<Catalogue>) -> Result<bool, TaskError> {
         return Ok(true);
     }
     // A queue without a binding is rebuilt as a whole, and one of another directory is none of ours.
-    if catalogue.queue.binding().await?.is_none_or(|binding| binding.directory != directory) {
+    if catalogue.in_time(catalogue.queue.binding()).await?.is_none_or(|binding| binding.directory != directory) {
         return Ok(false);
     }
     warn!("the catalogue of tasks is not whole: it is made again from their files");

@@ -2,14 +2,15 @@
 
 use std::{
     collections::HashSet,
+    slice,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::{
-    catalogue::{Catalogue, in_time},
+    catalogue::{self, Catalogue},
     entry::{TaskEntry, digest},
     error::TaskError,
     lock::TaskLock,
@@ -38,6 +39,62 @@ pub(crate) struct Unfinished {
 }
 
 impl Catalogue {
+    /// Records what a file says now. What cannot be recorded is kept in mind, and recorded when the queue answers again.
+    pub(super) async fn note(&self, record: CatalogueRecord) {
+        let task_id = record.task_id.clone();
+        if self.is_behind() || self.has_just_failed() {
+            self.unrecorded().add(task_id);
+            self.record_rest_if_due().await;
+            return;
+        }
+        let noted = async {
+            let refused = self.in_time(self.queue.record_tasks(slice::from_ref(&record))).await?;
+            self.mend(known_of(refused)).await
+        };
+        match noted.await {
+            Ok(left) if left.is_empty() => {}
+            Ok(_) => self.unrecorded().add(task_id),
+            Err(error) => {
+                let error = chain(&error);
+                warn!(%task_id, error, "changes of tasks are not recorded in the catalogue until the queue answers again");
+                self.unrecorded().add(task_id);
+            }
+        }
+    }
+
+    /// Records what could not be recorded, unless that was tried a moment ago or somebody is just doing it. Whether nothing is left.
+    pub(super) async fn record_rest_if_due(&self) -> bool {
+        if let (true, Ok(mut tried)) = (self.is_behind() && !self.has_just_failed(), self.tried.try_lock())
+            && tried.is_none_or(|at| at.elapsed() >= catalogue::PATIENCE)
+            && let Err(error) = self.record_rest_at(&mut tried).await
+        {
+            debug!(error = chain(&error), "changes of tasks still cannot be recorded in the catalogue");
+        }
+        !self.is_behind()
+    }
+
+    /// Records what could not be recorded.
+    pub(super) async fn record_rest(&self) -> Result<(), TaskError> {
+        let mut tried = self.tried.lock().await;
+        self.record_rest_at(&mut tried).await
+    }
+
+    async fn record_rest_at(&self, tried: &mut Option<tokio::time::Instant>) -> Result<(), TaskError> {
+        let (tasks, last) = {
+            let unrecorded = self.unrecorded();
+            (unrecorded.tasks.keys().map(|task_id| (task_id.clone(), None)).collect::<Vec<_>>(), unrecorded.last)
+        };
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let left = self.mend(tasks).await;
+        *tried = Some(tokio::time::Instant::now());
+        let left: HashSet<_> = left?.into_iter().collect();
+        // What has changed meanwhile may have been read before.
+        self.unrecorded().tasks.retain(|task_id, number| *number > last || left.contains(task_id));
+        Ok(())
+    }
+
     /// Makes the records of these tasks right, each by its file under the task's lock. Of each the revision is given that the
     /// catalogue has, if it has one. Returns those that are left, because others held their locks or wrote their records meanwhile.
     pub(super) async fn mend(&self, mut tasks: Vec<(TaskId, Option<u64>)>) -> Result<Vec<TaskId>, TaskError> {
@@ -66,7 +123,7 @@ impl Catalogue {
                     }
                 }
                 if !records.is_empty() {
-                    refused.extend(known_of(in_time(self.queue.record_tasks(&records)).await?));
+                    refused.extend(known_of(self.in_time(self.queue.record_tasks(&records)).await?));
                 }
             }
             tasks = refused;
@@ -245,7 +302,7 @@ impl Rebuild {
         if catalogue.queue.finish_catalogue(&self.begun, &mark).await? {
             info!(tasks = self.seen.len(), "the catalogue of tasks was made again from their files");
         } else {
-            warn!("the catalogue of tasks was lost while it was made again");
+            return Err(Catalogue::lost());
         }
         Ok(())
     }
