@@ -444,9 +444,9 @@ async fn a_directory_without_a_task_may_get_one() {
 async fn one_file_that_cannot_be_opened_stops_nothing() {
     let mut f = Fixture::new().await;
     let (tasks, pool) = (f.tasks().clone(), PoolName::new("one").unwrap());
-    let (lost, forgotten) = (f.create(&tasks, "lost", "one").await, f.create(&tasks, "forgotten", "one").await);
+    let (refused, forgotten) = (f.create(&tasks, "refused", "one").await, f.create(&tasks, "forgotten", "one").await);
     f.reconcile().await;
-    let (path, lock) = (f.file(&lost), tasks.artifact_path(&lost, "task.lock"));
+    let (path, lock) = (f.file(&refused), tasks.artifact_path(&refused, "task.lock"));
     let kept = fs::read(&path).unwrap();
     // What is a directory cannot be read as a file, whoever asks.
     for way in [&path, &lock] {

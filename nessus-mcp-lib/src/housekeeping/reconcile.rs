@@ -11,7 +11,6 @@ use tracing::warn;
 
 use super::{charges, error::ReconcileError};
 use crate::{
-    error::chain,
     queue::{
         ChargeOutcome, EnqueueOutcome, EntryState, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue,
         QueueError, RemoveOutcome, TaskBody,
@@ -30,21 +29,11 @@ const LOOKED_AT_BY_THEN: Duration = Duration::from_secs(900);
 /// A key that is about to expire decides nothing any more: the queue may have given it away rightly.
 const KEY_MARGIN: Duration = Duration::from_secs(3600);
 
-/// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. Logins that tasks
-/// have left behind when they ended are removed.
+/// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. A task that has left
+/// a login behind when it ended counts as unfinished in the catalogue, and is freed of it when it is compared.
 pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
     tasks.record_rest().await?;
-    let enqueued = enqueue_unfinished(tasks, queue, now, Some(GRACE)).await?;
-    if tasks.has_catalogue() {
-        // A task with a login that is left counts as unfinished there.
-        return Ok(enqueued);
-    }
-    match tasks.remove_spent_logins().await {
-        Ok(0) => {}
-        Ok(removed) => warn!(removed, "sealed logins of tasks that had ended were removed"),
-        Err(error) => warn!(error = chain(&error), "sealed logins of tasks that had ended could not be removed"),
-    }
-    Ok(enqueued)
+    enqueue_unfinished(tasks, queue, now, Some(GRACE)).await
 }
 
 /// As [`reconcile`], but tasks younger than `grace` are skipped.

@@ -50,11 +50,6 @@ impl TaskManager {
         Rebuild::begin(self.catalogue.clone(), self.store.clone()).await
     }
 
-    /// Whether tasks are recorded in a catalogue.
-    pub(crate) fn has_catalogue(&self) -> bool {
-        self.catalogue.is_some()
-    }
-
     /// Whether there are changes that could not be recorded yet.
     pub(crate) fn is_behind(&self) -> bool {
         self.catalogue.as_ref().is_some_and(|catalogue| catalogue.is_behind())

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    mem,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, atomic::AtomicBool,
     },
@@ -25,7 +26,7 @@ use super::{
 use crate::{
     blocking,
     ids::TaskId,
-    queue::{CATALOGUE_BATCH, Queue, QueueError},
+    queue::{CATALOGUE_BATCH, CatalogueChanges, Queue, QueueError},
 };
 
 /// The version of the entries. A catalogue of another version is made again.
@@ -148,7 +149,7 @@ impl Catalogue {
     }
 
     /// Brings the mirror up to date; whether the catalogue is whole and ours.
-    pub(super) async fn catch_up(&self, directory: &str) -> Result<bool, TaskError> {
+    pub(super) async fn catch_up(self: &Arc<Self>, directory: &str) -> Result<bool, TaskError> {
         let (mut mark, mut last) = {
             let mirror = self.mirror();
             (mirror.mark.clone(), mirror.last)
@@ -162,7 +163,7 @@ impl Catalogue {
             }
             if changes.mark != mark {
                 mark.clone_from(&changes.mark);
-                fresh = Some(Mirror::of(changes.mark));
+                fresh = Some(Mirror::of(mark.clone()));
                 if last > 0 {
                     last = 0;
                     continue;
@@ -170,25 +171,48 @@ impl Catalogue {
             }
             let is_last = changes.records.len() < CATALOGUE_BATCH;
             last = changes.last;
-            let taken = match &mut fresh {
-                Some(fresh) => fresh.take(changes.records, last),
-                None => self.changed_mirror().take(changes.records, last),
-            };
-            if let Err(task_id) = taken {
-                warn!(%task_id, "the catalogue of tasks has an entry of another version");
-                return Ok(false);
-            }
-            if is_last {
-                if let Some(fresh) = fresh {
-                    *self.changed_mirror() = fresh;
-                }
+            if changes.records.is_empty() && fresh.is_none() {
                 return Ok(true);
+            }
+            let catalogue = Arc::clone(self);
+            let taken = self.blocking(move |_| Ok(catalogue.take(fresh, changes, is_last)));
+            match taken.await? {
+                Ok(_) if is_last => return Ok(true),
+                Ok(rest) => fresh = rest,
+                Err(task_id) => {
+                    warn!(%task_id, "the catalogue of tasks has an entry of another version");
+                    return Ok(false);
+                }
             }
         }
     }
 
+    /// Takes changes over into `fresh`, which takes the mirror's place with the last of them, or else into the mirror.
+    fn take(
+        &self,
+        mut fresh: Option<Mirror>,
+        changes: CatalogueChanges,
+        is_last: bool,
+    ) -> Result<Option<Mirror>, TaskId> {
+        if let Some(fresh) = &mut fresh {
+            fresh.take(changes.records, changes.last)?;
+        } else {
+            let mut mirror = self.changed_mirror();
+            // A caller that was dropped may have had these, and another newer ones since.
+            if mirror.mark == changes.mark && mirror.last < changes.last {
+                mirror.take(changes.records, changes.last)?;
+            }
+        }
+        if is_last && let Some(fresh) = fresh.take() {
+            let before = mem::replace(&mut *self.changed_mirror(), fresh);
+            // It is large, and nobody waits for this.
+            drop(before);
+        }
+        Ok(fresh)
+    }
+
     /// As [`catch_up`](Self::catch_up); an error where the catalogue is not whole.
-    pub(super) async fn catch_up_whole(&self, directory: &str) -> Result<(), TaskError> {
+    pub(super) async fn catch_up_whole(self: &Arc<Self>, directory: &str) -> Result<(), TaskError> {
         if self.catch_up(directory).await? { Ok(()) } else { Err(Self::lost()) }
     }
 

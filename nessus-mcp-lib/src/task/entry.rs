@@ -108,12 +108,12 @@ pub(super) fn digest(record: &CatalogueRecord) -> u64 {
     hasher.finish()
 }
 
-/// The texts that entries share.
+/// The texts that entries share: those of which there are few.
 #[derive(Debug, Default)]
 pub(super) struct SharedTexts {
     pools: HashSet<Arc<PoolName>>,
     instances: HashSet<Arc<InstanceId>>,
-    texts: HashSet<Arc<str>>,
+    owners: HashSet<Arc<str>>,
 }
 
 impl SharedTexts {
@@ -122,8 +122,8 @@ impl SharedTexts {
         if let TaskEntry::Task(facts) = &mut entry {
             once(&mut self.pools, &mut facts.pool);
             facts.instance.iter_mut().for_each(|instance| once(&mut self.instances, instance));
-            let optional = [&mut facts.submitted_by, &mut facts.team, &mut facts.targets].into_iter().flatten();
-            optional.chain([&mut facts.name]).for_each(|text| once(&mut self.texts, text));
+            let owners = [&mut facts.submitted_by, &mut facts.team].into_iter().flatten();
+            owners.for_each(|text| once(&mut self.owners, text));
         }
         entry
     }

@@ -42,6 +42,7 @@ impl TaskManager {
     /// The tasks that match, newest first, as they stand in their files. A task that cannot be read is said in the list, and once
     /// in the log; where no file can be opened for now, there is no list.
     pub async fn list(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
+        let query = query.in_lower_case();
         let by_catalogue = match self.catalogue_now().await {
             Some(catalogue) => self.list_by(&catalogue, query.clone()).await?,
             None => None,
@@ -212,7 +213,7 @@ impl TaskManager {
         query: TaskQuery,
         mut pick: impl FnMut(&TaskId, &TaskFacts) -> ControlFlow<(), Option<T>> + Send + 'static,
     ) -> Result<Vec<T>, TaskError> {
-        let mut picked = Vec::new();
+        let (query, mut picked) = (query.in_lower_case(), Vec::new());
         let mut visit = move |picked: &mut Vec<T>, task_id: &TaskId, facts: &TaskFacts| match pick(task_id, facts) {
             ControlFlow::Break(()) => ControlFlow::Break(()),
             ControlFlow::Continue(one) => {

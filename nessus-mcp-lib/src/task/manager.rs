@@ -167,11 +167,6 @@ impl TaskManager {
         self.blocking(move |store| store.sealed_login(&task_id)).await
     }
 
-    /// Removes the sealed logins of tasks that have ended, which could not be removed then; returns how many.
-    pub(crate) async fn remove_spent_logins(&self) -> Result<usize, TaskError> {
-        self.blocking(TaskStore::remove_spent_logins).await
-    }
-
     /// Reads a task.
     pub async fn get(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let task_id = task_id.clone();

@@ -74,6 +74,12 @@ impl TaskQuery {
         is_ours.then_some(self)
     }
 
+    /// The same query, as [`matches`](Self::matches) wants it.
+    pub(super) fn in_lower_case(mut self) -> Self {
+        self.name = self.name.map(|name| name.to_lowercase());
+        self
+    }
+
     /// Whether a task of this id can match, whatever is in its file.
     pub(super) fn matches_id(&self, task_id: &TaskId) -> bool {
         let begins = |prefix: &String| {
@@ -82,7 +88,7 @@ impl TaskQuery {
         self.id_prefix.as_ref().is_none_or(begins)
     }
 
-    /// Whether a task matches. One whose targets are not known does not match a query for some.
+    /// Whether a task matches a query [in lower case](Self::in_lower_case). One whose targets are not known does not match a query for some.
     pub(super) fn matches(&self, task: &TaskFacts) -> bool {
         self.status.is_none_or(|status| status == task.status)
             && self.sight.includes(task.submitted_by.as_deref(), task.team.as_deref())
@@ -90,7 +96,7 @@ impl TaskQuery {
             && self.pool.as_ref().is_none_or(|pool| *pool == *task.pool)
             && self.created_from.is_none_or(|from| task.created_at >= from)
             && self.created_before.is_none_or(|before| task.created_at < before)
-            && self.name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(&name.to_lowercase()))
+            && self.name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(name))
             && self.targets.as_ref().is_none_or(|targets| {
                 let theirs = task.targets.as_ref().and_then(|theirs| theirs.parse::<TargetSet>().ok());
                 theirs.is_some_and(|theirs| targets.overlaps(&theirs))
@@ -114,7 +120,7 @@ impl TaskQuery {
 
     /// Tells queries apart, whatever their cursor and limit, and whoever asks.
     fn fingerprint(&self) -> [u8; 4] {
-        let asked = Self { cursor: None, limit: 0, sight: Sight::All, ..self.clone() };
+        let asked = Self { cursor: None, limit: 0, sight: Sight::All, ..self.clone() }.in_lower_case();
         let digest = Sha256::digest(format!("{asked:?}"));
         std::array::from_fn(|at| digest[at])
     }

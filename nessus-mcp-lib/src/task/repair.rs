@@ -206,7 +206,7 @@ fn record_of(store: &TaskStore, task_id: &TaskId, known: Option<u64>, deadline: 
                     warn!(%task_id, error = chain(&error), "a task that was brought back cannot be written");
                 }
             }
-            let login_is_left = store.has_login_left(&task) && !store.remove_login(&task);
+            let login_is_left = store.has_login_left(&task) && !(lock.is_some() && store.remove_login(&task));
             Some(TaskEntry::record(&task, lock.is_none() || login_is_left))
         }
         // Without its lock, it may be just being created.

@@ -136,26 +136,6 @@ impl TaskStore {
         removed.is_ok()
     }
 
-    /// Removes the sealed logins of tasks that have ended, which could not be removed then; returns how many.
-    pub(super) fn remove_spent_logins(&self) -> Result<usize, TaskError> {
-        let mut removed = 0;
-        for task_id in self.list()? {
-            if !self.path(&task_id, SEALED_FILE).exists() {
-                continue;
-            }
-            let _lock = match self.lock(&task_id) {
-                Err(TaskError::NotFound(_)) => continue,
-                lock => lock?,
-            };
-            // One whose file cannot be read may need it when it is repaired.
-            if self.read(&task_id).is_ok_and(|task| task.status.is_terminal()) {
-                self.remove(&task_id, SEALED_FILE)?;
-                removed += 1;
-            }
-        }
-        Ok(removed)
-    }
-
     /// Takes the task's lock.
     pub(super) fn lock(&self, task_id: &TaskId) -> Result<TaskLock, TaskError> {
         self.lock_until(task_id, TaskLock::deadline())
