@@ -231,7 +231,6 @@ async fn whole_state(catalogue: &Arc<Catalogue>, directory: &str) -> Result<Cata
     if is_whole(&state) {
         return Ok(state);
     }
-    warn!("the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again");
     catalogue.rebuild().await?;
     let state = catalogue.queue.catalogue_state().await?;
     if is_whole(&state) { Ok(state) } else { Err(Catalogue::lost()) }

@@ -271,7 +271,6 @@ async fn make_ready(catalogue: &Arc<Catalogue>) -> Result<bool, TaskError> {
     if catalogue.in_time(catalogue.queue.binding()).await?.is_none_or(|binding| binding.directory != directory) {
         return Ok(false);
     }
-    warn!("the catalogue of tasks is not whole: it is made again from their files");
     catalogue.rebuild().await?;
     catalogue.catch_up(&directory).await
 }

@@ -165,6 +165,12 @@ impl Catalogue {
     pub(super) async fn rebuild(self: &Arc<Self>) -> Result<(), TaskError> {
         let mut rebuild = Rebuild::begin(Some(Arc::clone(self)), self.store.clone()).await?;
         let all = self.blocking(TaskStore::list).await?;
+        if !all.is_empty() {
+            warn!(
+                tasks = all.len(),
+                "the catalogue of tasks is not whole, or was kept by a server that was started again: it is made again"
+            );
+        }
         for some in all.chunks(Rebuild::AT_ONCE) {
             rebuild.read(some).await?;
         }
