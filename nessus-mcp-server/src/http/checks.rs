@@ -41,9 +41,9 @@ pub(super) struct Checks {
 /// Passes a request on, or refuses it. Each refusal of somebody who must not ask has a line in the audit log.
 pub(super) async fn pass(State(checks): State<Arc<Checks>>, request: Request, next: Next) -> Response {
     let asked = Asked::of(&request);
-    let response = match checks.hosts.check(&request) {
-        Ok(()) => traced(&checks, request, next).await,
-        Err(refusal) => refusal,
+    let response = match checks.hosts.refusal(&request) {
+        Some(refusal) => refusal,
+        None => traced(&checks, request, next).await,
     };
     asked.note(&checks.audit, &response);
     response

@@ -43,19 +43,19 @@ impl AllowedHosts {
         Self(Arc::new(self.0.iter().cloned().chain([address.to_string()]).collect()))
     }
 
-    /// Refuses a request for another host or from another origin with 403, and one that does not name exactly one host with 400.
-    pub(super) fn check(&self, request: &Request) -> Result<(), Response> {
-        let Some(host) = the_host(request) else {
-            return Err((StatusCode::BAD_REQUEST, "a request must name exactly one host\n").into_response());
+    /// Why a request is refused: 403 for another host or another origin, 400 where it does not name exactly one host.
+    pub(super) fn refusal(&self, request: &Request) -> Option<Response> {
+        let (status, message) = match the_host(request) {
+            None => (StatusCode::BAD_REQUEST, "a request must name exactly one host\n"),
+            Some(host) if !self.allow(&host) => {
+                (StatusCode::FORBIDDEN, "this host name is not allowed; see MCP_ALLOWED_HOSTS\n")
+            }
+            _ if !request.headers().get_all(header::ORIGIN).iter().all(is_of_this_machine) => {
+                (StatusCode::FORBIDDEN, "web pages of other origins are not allowed\n")
+            }
+            _ => return None,
         };
-        if !self.allow(&host) {
-            let message = "this host name is not allowed; see MCP_ALLOWED_HOSTS\n";
-            return Err((StatusCode::FORBIDDEN, message).into_response());
-        }
-        if !request.headers().get_all(header::ORIGIN).iter().all(is_of_this_machine) {
-            return Err((StatusCode::FORBIDDEN, "web pages of other origins are not allowed\n").into_response());
-        }
-        Ok(())
+        Some((status, message).into_response())
     }
 
     /// Whether the host is one of the names, with or without its port.

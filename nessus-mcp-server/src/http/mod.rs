@@ -78,7 +78,7 @@ fn mcp(app: &App, tools: &ScanTools, streams: &CancellationToken) -> Router {
         // Stateless: a session would be lost with the process, and its idle timeout would end tools that take long.
         .with_legacy_session_mode(false)
         .with_json_response(true)
-        // `AllowedHosts::check` does both, for every route.
+        // `AllowedHosts::refusal` does both, for every route.
         .disable_allowed_hosts()
         .disable_allowed_origins()
         .with_cancellation_token(streams.child_token());
