@@ -44,7 +44,7 @@ async fn scans_are_completed_over_redis() {
     // Only what outlives a task is left: the catalogue, the last fencing token and times, perhaps a marker or a slot that nobody
     // needs, and for a while the circuits of the processes.
     for key in redis.ask(&["KEYS", "*"]).texts() {
-        let lasts = [":fence", ":wake", ":clock", "nessus:binding", "catalogue", "catalogue:changes"]
+        let lasts = [":fence", ":wake", ":clock", ":leases:length", "nessus:binding", "catalogue", "catalogue:changes"]
             .iter()
             .any(|end| key.ends_with(end));
         let expires = key == "nessus:circuit-states" && redis.ask(&["PTTL", &key]).number() > 0;
