@@ -9,7 +9,7 @@ use super::{
     entry::{TaskEntry, digest},
     error::TaskError,
     manager::TaskManager,
-    mirror::{Known, Mirror},
+    mirror::{Mirror, Recorded},
     model::Task,
     query::TaskQuery,
     repair::{Rebuild, Unfinished},
@@ -95,7 +95,7 @@ impl TaskManager {
     pub(crate) async fn record_again(&self, task_id: &TaskId) {
         let Some(catalogue) = &self.catalogue else { return };
         let task_id = task_id.clone();
-        let read = catalogue.blocking(move |store| {
+        let read = catalogue.store.blocking(move |store| {
             let task = store.read(&task_id)?;
             Ok(TaskEntry::record(&task, store.has_login_left(&task)))
         });
@@ -114,7 +114,7 @@ impl TaskManager {
             catalogue.rebuild().await?;
             catalogue.catch_up_whole(&directory).await?;
         }
-        let names = catalogue.blocking(TaskStore::list).await?;
+        let names = catalogue.store.blocking(TaskStore::list).await?;
         let (mut first, mut suspects) = (CatalogueAudit::default(), Vec::new());
         for some in names.chunks(READ_AT_ONCE) {
             suspects.extend(compare_files(catalogue, some.to_vec(), &mut first).await?);
@@ -146,7 +146,7 @@ async fn compare_files(
     some: Vec<TaskId>,
     audit: &mut CatalogueAudit,
 ) -> Result<Vec<(TaskId, Option<u64>)>, TaskError> {
-    let read = catalogue.blocking(move |store| {
+    let read = catalogue.store.blocking(move |store| {
         let read = some.into_iter().map(|task_id| {
             let read = store.read(&task_id);
             let login_is_left = read.as_ref().is_ok_and(|task| store.has_login_left(task));
@@ -162,7 +162,7 @@ async fn compare_files(
         match read {
             Ok(task) => {
                 audit.tasks += 1;
-                let agrees = |known: &Known| known.revision <= task.revision && known.says(&task, login_is_left);
+                let agrees = |known: &Recorded| known.revision <= task.revision && known.says(&task, login_is_left);
                 match known {
                     Some(known) if agrees(known) && !login_is_left => continue,
                     Some(_) => audit.wrong += 1,
@@ -184,14 +184,14 @@ async fn unfinished_of(catalogue: &Arc<Catalogue>) -> Result<Option<Vec<Unfinish
     let Some(directory) = catalogue.directory().await? else { return Ok(None) };
     for _ in 0..ROUNDS {
         let state = whole_state(catalogue, &directory).await?;
-        let mut names = catalogue.blocking(TaskStore::ids).await?;
+        let mut names = catalogue.store.blocking(TaskStore::ids).await?;
         let empty = catalogue.empty().clone();
         if !empty.is_empty() {
             let still = move |store: &TaskStore| {
                 names.retain(|task_id| !empty.contains(task_id) || store.has_file(task_id));
                 Ok(names)
             };
-            names = catalogue.blocking(still).await?;
+            names = catalogue.store.blocking(still).await?;
         }
         if names.len() as u64 != state.tasks {
             compare_names(catalogue, names, &directory).await?;
@@ -247,6 +247,7 @@ async fn compare_names(catalogue: &Arc<Catalogue>, names: Vec<TaskId>, directory
         })
         .await?;
     let parted = catalogue
+        .store
         .blocking(move |store| Ok(only_files.into_iter().partition::<Vec<_>, _>(|task_id| store.has_file(task_id))));
     let (with_file, empty) = parted.await?;
     differ.extend(with_file.into_iter().map(|task_id| (task_id, None)));

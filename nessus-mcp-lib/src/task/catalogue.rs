@@ -24,7 +24,6 @@ use super::{
     store::TaskStore,
 };
 use crate::{
-    blocking,
     ids::TaskId,
     queue::{CATALOGUE_BATCH, CatalogueChanges, Queue, QueueError},
 };
@@ -77,16 +76,6 @@ impl Catalogue {
         Self { store, queue, directory, mirror, updating, unrecorded, empty, tried, failed, is_said }
     }
 
-    /// Runs `work` on a thread that may block.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&TaskStore) -> Result<T, TaskError> + Send + 'static,
-    ) -> Result<T, TaskError> {
-        let store = self.store.clone();
-        let result = blocking::run(move || work(&store)).await;
-        result.map_err(TaskError::storage("cannot reach", self.store.root()))?
-    }
-
     /// Records a task that is about to be unfinished. Only then may its file be written.
     pub(super) async fn enter(&self, task: &mut Task) -> Result<(), TaskError> {
         loop {
@@ -130,7 +119,7 @@ impl Catalogue {
     /// The id of the data directory; `None` as long as it has none.
     pub(super) async fn directory(&self) -> Result<Option<String>, TaskError> {
         if self.directory.get().is_none()
-            && let Some(id) = self.blocking(TaskStore::queue_file).await?.id
+            && let Some(id) = self.store.blocking(TaskStore::queue_file).await?.id
         {
             self.directory.get_or_init(|| id);
         }
@@ -175,7 +164,7 @@ impl Catalogue {
                 return Ok(true);
             }
             let catalogue = Arc::clone(self);
-            let taken = self.blocking(move |_| Ok(catalogue.take(fresh, changes, is_last)));
+            let taken = self.store.blocking(move |_| Ok(catalogue.take(fresh, changes, is_last)));
             match taken.await? {
                 Ok(_) if is_last => return Ok(true),
                 Ok(rest) => fresh = rest,
@@ -232,7 +221,7 @@ impl Catalogue {
         ask: impl FnOnce(&Mirror) -> T + Send + 'static,
     ) -> Result<T, TaskError> {
         let catalogue = Arc::clone(self);
-        self.blocking(move |_| Ok(ask(&catalogue.mirror()))).await
+        self.store.blocking(move |_| Ok(ask(&catalogue.mirror()))).await
     }
 
     pub(super) fn mirror(&self) -> RwLockReadGuard<'_, Mirror> {
@@ -246,15 +235,16 @@ impl Catalogue {
     /// The tasks of the mirror that match, at most `most` (0 for all).
     pub(super) async fn find(self: &Arc<Self>, query: TaskQuery, most: usize) -> Result<Found, TaskError> {
         let catalogue = Arc::clone(self);
-        self.blocking(move |store| {
-            // The mirror is not held while files are read.
-            let undecided = catalogue.mirror().undecided(&query);
-            let overlaps =
-                |task_id: &TaskId| store.read(task_id).is_ok_and(|task| query.matches(&TaskFacts::of(&task)));
-            let overlapping = undecided.into_iter().filter(overlaps).collect();
-            Ok(catalogue.mirror().find(&query, most, &overlapping))
-        })
-        .await
+        self.store
+            .blocking(move |store| {
+                // The mirror is not held while files are read.
+                let undecided = catalogue.mirror().undecided(&query);
+                let overlaps =
+                    |task_id: &TaskId| store.read(task_id).is_ok_and(|task| query.matches(&TaskFacts::of(&task)));
+                let overlapping = undecided.into_iter().filter(overlaps).collect();
+                Ok(catalogue.mirror().find(&query, most, &overlapping))
+            })
+            .await
     }
 }
 

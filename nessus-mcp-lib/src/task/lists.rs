@@ -140,7 +140,8 @@ impl TaskManager {
         let ids: Vec<_> = tasks.iter().map(|(task_id, _)| task_id.clone()).collect();
         // A page is asked for again; all of them would drive out everything else that is kept.
         let read = if query.limit > 0 { TaskStore::look } else { TaskStore::read };
-        let read = self.blocking(move |store| Ok(ids.iter().map(|id| read(store, id)).collect::<Vec<_>>())).await?;
+        let read =
+            self.store.blocking(move |store| Ok(ids.iter().map(|id| read(store, id)).collect::<Vec<_>>())).await?;
         let mut wrong = Vec::new();
         for ((task_id, revision), read) in tasks.into_iter().zip(read) {
             match read {
@@ -166,7 +167,8 @@ impl TaskManager {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = unreadable.iter().map(|(task_id, _)| task_id.clone()).collect();
-        let read = self.blocking(move |store| Ok(ids.iter().map(|id| store.read(id)).collect::<Vec<_>>())).await?;
+        let read =
+            self.store.blocking(move |store| Ok(ids.iter().map(|id| store.read(id)).collect::<Vec<_>>())).await?;
         let mut readable = Vec::new();
         for ((task_id, revision), read) in unreadable.iter().zip(read) {
             match read {
@@ -181,30 +183,31 @@ impl TaskManager {
     }
 
     async fn list_of_files(&self, query: TaskQuery) -> Result<TaskList, TaskError> {
-        self.blocking(move |store| {
-            let mut list = TaskList::default();
-            for task_id in store.list()?.into_iter().filter(|task_id| query.matches_id(task_id)) {
-                match store.read(&task_id) {
-                    Ok(task) if query.matches(&TaskFacts::of(&task)) => {
-                        list.total += 1;
-                        if query.is_before_cursor(&task_id) {
-                            continue;
+        self.store
+            .blocking(move |store| {
+                let mut list = TaskList::default();
+                for task_id in store.list()?.into_iter().filter(|task_id| query.matches_id(task_id)) {
+                    match store.read(&task_id) {
+                        Ok(task) if query.matches(&TaskFacts::of(&task)) => {
+                            list.total += 1;
+                            if query.is_before_cursor(&task_id) {
+                                continue;
+                            }
+                            if query.limit == 0 || list.tasks.len() < query.limit {
+                                list.tasks.push(task);
+                            } else if list.next.is_none() {
+                                list.next = list.tasks.last().map(|last| query.cursor_behind(&last.task_id));
+                            }
                         }
-                        if query.limit == 0 || list.tasks.len() < query.limit {
-                            list.tasks.push(task);
-                        } else if list.next.is_none() {
-                            list.next = list.tasks.last().map(|last| query.cursor_behind(&last.task_id));
-                        }
+                        // A directory without a file is a task that was never accepted, or is just being created.
+                        Ok(_) | Err(TaskError::NotFound(_)) => {}
+                        Err(error) if error.is_shortage() => return Err(error),
+                        Err(error) => list.unreadable.push((task_id, error.to_string())),
                     }
-                    // A directory without a file is a task that was never accepted, or is just being created.
-                    Ok(_) | Err(TaskError::NotFound(_)) => {}
-                    Err(error) if error.is_shortage() => return Err(error),
-                    Err(error) => list.unreadable.push((task_id, error.to_string())),
                 }
-            }
-            Ok(list)
-        })
-        .await
+                Ok(list)
+            })
+            .await
     }
 
     /// What `pick` makes of the tasks that match, newest first, until it breaks off. No file is read where there is a catalogue.
@@ -223,27 +226,29 @@ impl TaskManager {
         };
         if let Some(catalogue) = self.catalogue_now().await {
             return self
+                .store
                 .blocking(move |_| {
                     catalogue.mirror().visit(&query, |task_id, facts| visit(&mut picked, task_id, facts));
                     Ok(picked)
                 })
                 .await;
         }
-        self.blocking(move |store| {
-            for task_id in store.list()?.into_iter().filter(|task_id| query.matches_id(task_id)) {
-                let facts = match store.read(&task_id) {
-                    Ok(task) => TaskFacts::of(&task),
-                    Err(error) if error.is_shortage() => return Err(error),
-                    // A task that cannot be read says nothing here; whoever lists tasks hears of it.
-                    Err(_) => continue,
-                };
-                if query.matches(&facts) && visit(&mut picked, &task_id, &facts).is_break() {
-                    break;
+        self.store
+            .blocking(move |store| {
+                for task_id in store.list()?.into_iter().filter(|task_id| query.matches_id(task_id)) {
+                    let facts = match store.read(&task_id) {
+                        Ok(task) => TaskFacts::of(&task),
+                        Err(error) if error.is_shortage() => return Err(error),
+                        // A task that cannot be read says nothing here; whoever lists tasks hears of it.
+                        Err(_) => continue,
+                    };
+                    if query.matches(&facts) && visit(&mut picked, &task_id, &facts).is_break() {
+                        break;
+                    }
                 }
-            }
-            Ok(picked)
-        })
-        .await
+                Ok(picked)
+            })
+            .await
     }
 
     /// How long the last completed scans of a pool took, at most `most` of them, the newest first.

@@ -25,7 +25,6 @@ use super::{
     store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
 };
 use crate::{
-    blocking,
     durable::{self, DurableFile},
     fail_points::fail_point,
     ids::{FencingToken, TaskId},
@@ -143,16 +142,17 @@ impl TaskManager {
         self.to_its_end(async move {
             task.revision = 1;
             let task_id = task.task_id.clone();
-            let lock = manager.blocking(move |store| store.begin(&task_id)).await?;
+            let lock = manager.store.blocking(move |store| store.begin(&task_id)).await?;
             if let Some(catalogue) = &manager.catalogue
                 && let Err(error) = catalogue.enter(&mut task).await
             {
                 drop(lock);
-                manager.blocking(move |store| store.remove_empty(&task.task_id)).await?;
+                manager.store.blocking(move |store| store.remove_empty(&task.task_id)).await?;
                 return Err(error);
             }
             fail_point!("submit_task_recorded");
             manager
+                .store
                 .blocking(move |store| {
                     let _lock = lock;
                     store.create(&task, sealed.as_deref())
@@ -164,23 +164,24 @@ impl TaskManager {
     /// The sealed login that came with the request of a task, if it is kept.
     pub(crate) async fn sealed_login(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, TaskError> {
         let task_id = task_id.clone();
-        self.blocking(move |store| store.sealed_login(&task_id)).await
+        self.store.blocking(move |store| store.sealed_login(&task_id)).await
     }
 
     /// Reads a task.
     pub async fn get(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let task_id = task_id.clone();
-        self.blocking(move |store| store.look(&task_id)).await
+        self.store.blocking(move |store| store.look(&task_id)).await
     }
 
     /// Reads a task, and whether its export is there.
     pub(crate) async fn get_with_export(&self, task_id: &TaskId) -> Result<(Task, bool), TaskError> {
         let task_id = task_id.clone();
-        self.blocking(move |store| {
-            let task = store.look(&task_id)?;
-            Ok((task, store.path(&task_id, EXPORT_FILE).is_file()))
-        })
-        .await
+        self.store
+            .blocking(move |store| {
+                let task = store.look(&task_id)?;
+                Ok((task, store.path(&task_id, EXPORT_FILE).is_file()))
+            })
+            .await
     }
 
     /// Changes a task under its lock and writes it durably; returns it as it then is.
@@ -200,7 +201,7 @@ impl TaskManager {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
             let clock = Arc::clone(&manager.clock);
-            let written = manager.blocking(move |store| {
+            let written = manager.store.blocking(move |store| {
                 let _lock = store.lock(&task_id)?;
                 let before = store.read(&task_id)?;
                 check_writer(&before, writer)?;
@@ -250,13 +251,14 @@ impl TaskManager {
         self.to_its_end(async move {
             let clock = Arc::clone(&manager.clock);
             let begun =
-                manager.blocking(move |store| begin_retry(store, task_id, (charges, principal), clock.as_ref()));
+                manager.store.blocking(move |store| begin_retry(store, task_id, (charges, principal), clock.as_ref()));
             let (lock, mut task) = begun.await?;
             if let Some(catalogue) = &manager.catalogue {
                 catalogue.enter(&mut task).await?;
             }
             fail_point!("retry_recorded");
             manager
+                .store
                 .blocking(move |store| {
                     let _lock = lock;
                     // What an earlier attempt found must not be taken for the findings of this one.
@@ -276,18 +278,18 @@ impl TaskManager {
 
     /// The ids of all tasks, newest first by the time in their names.
     pub(crate) async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
-        self.blocking(TaskStore::list).await
+        self.store.blocking(TaskStore::list).await
     }
 
     /// Writes a document about something that is removed to `archive/{name}.json`, durably; an older one is replaced.
     pub(crate) async fn archive(&self, name: &str, document: Value) -> Result<(), TaskError> {
         let name = name.to_owned();
-        self.blocking(move |store| store.archive(&name, &document)).await
+        self.store.blocking(move |store| store.archive(&name, &document)).await
     }
 
     /// What the data directory remembers of its queue.
     pub(crate) async fn queue_file(&self) -> Result<QueueFile, TaskError> {
-        self.blocking(TaskStore::queue_file).await
+        self.store.blocking(TaskStore::queue_file).await
     }
 
     /// Changes what the data directory remembers of its queue, durably; returns it as it then is.
@@ -295,7 +297,7 @@ impl TaskManager {
         &self,
         change: impl FnOnce(&mut QueueFile) + Send + 'static,
     ) -> Result<QueueFile, TaskError> {
-        self.blocking(move |store| store.update_queue_file(change)).await
+        self.store.blocking(move |store| store.update_queue_file(change)).await
     }
 
     /// Where a file of a task is, whether it exists or not.
@@ -306,12 +308,13 @@ impl TaskManager {
     /// Begins to write a file of a task.
     pub(crate) async fn begin_artifact(&self, task_id: &TaskId, name: &str) -> Result<Artifact, TaskError> {
         let (task_id, path) = (task_id.clone(), self.store.path(task_id, name));
-        self.blocking(move |_| {
-            let file = DurableFile::create_with_prefix(&path, ARTIFACT_PREFIX)
-                .map_err(TaskError::storage("cannot write", &path))?;
-            Ok(Artifact { task_id, file })
-        })
-        .await
+        self.store
+            .blocking(move |_| {
+                let file = DurableFile::create_with_prefix(&path, ARTIFACT_PREFIX)
+                    .map_err(TaskError::storage("cannot write", &path))?;
+                Ok(Artifact { task_id, file })
+            })
+            .await
     }
 
     /// Removes the unfinished files that a killed worker left in the task's directory; returns how many.
@@ -320,14 +323,15 @@ impl TaskManager {
     /// As [`TaskManager::update`] for a writer that does not hold the task: the files may be its successor's.
     pub(crate) async fn remove_leftovers(&self, task_id: &TaskId, writer: Writer) -> Result<usize, TaskError> {
         let task_id = task_id.clone();
-        self.blocking(move |store| {
-            let _lock = store.lock(&task_id)?;
-            check_writer(&store.read(&task_id)?, writer)?;
-            let directory = store.directory(&task_id);
-            durable::remove_leftovers(&directory, ARTIFACT_PREFIX)
-                .map_err(TaskError::storage("cannot clean", &directory))
-        })
-        .await
+        self.store
+            .blocking(move |store| {
+                let _lock = store.lock(&task_id)?;
+                check_writer(&store.read(&task_id)?, writer)?;
+                let directory = store.directory(&task_id);
+                durable::remove_leftovers(&directory, ARTIFACT_PREFIX)
+                    .map_err(TaskError::storage("cannot clean", &directory))
+            })
+            .await
     }
 
     /// Removes what killed processes left in the data directory and nobody has touched for a day: unfinished files, and
@@ -335,7 +339,7 @@ impl TaskManager {
     ///
     /// The age is taken from the file system's own times, so any number of processes may do this at once.
     pub(crate) async fn remove_abandoned(&self) -> Result<usize, TaskError> {
-        self.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
+        self.store.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
     }
 
     /// Gives a written file its name, durably, if the writer still holds the task.
@@ -343,15 +347,16 @@ impl TaskManager {
     /// # Errors
     /// As [`TaskManager::update`]; the file is then thrown away.
     pub(crate) async fn publish(&self, artifact: Artifact, writer: Writer) -> Result<(), TaskError> {
-        self.blocking(move |store| {
-            let directory = store.directory(&artifact.task_id);
-            // Before the lock is taken: a gigabyte may take seconds to reach the disk.
-            artifact.file.sync().map_err(TaskError::storage("cannot write to", &directory))?;
-            let _lock = store.lock(&artifact.task_id)?;
-            check_writer(&store.read(&artifact.task_id)?, writer)?;
-            artifact.file.commit().map_err(TaskError::storage("cannot write to", directory))
-        })
-        .await
+        self.store
+            .blocking(move |store| {
+                let directory = store.directory(&artifact.task_id);
+                // Before the lock is taken: a gigabyte may take seconds to reach the disk.
+                artifact.file.sync().map_err(TaskError::storage("cannot write to", &directory))?;
+                let _lock = store.lock(&artifact.task_id)?;
+                check_writer(&store.read(&artifact.task_id)?, writer)?;
+                artifact.file.commit().map_err(TaskError::storage("cannot write to", directory))
+            })
+            .await
     }
 
     /// Does `work` to its end, even when the returned future is dropped: a file that was written is recorded.
@@ -370,16 +375,6 @@ impl TaskManager {
                 }
             }
         }
-    }
-
-    /// Runs `work` on a thread that may block.
-    pub(super) async fn blocking<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&TaskStore) -> Result<T, TaskError> + Send + 'static,
-    ) -> Result<T, TaskError> {
-        let store = self.store.clone();
-        let result = blocking::run(move || work(&store)).await;
-        result.map_err(TaskError::storage("cannot reach", self.store.root()))?
     }
 }
 

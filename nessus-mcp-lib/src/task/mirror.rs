@@ -45,13 +45,13 @@ pub(super) struct Found {
 
 /// What is known of a task.
 #[derive(Debug)]
-pub(super) struct Known {
+pub(super) struct Recorded {
     pub(super) revision: u64,
     pub(super) unfinished: bool,
     pub(super) entry: TaskEntry,
 }
 
-impl Known {
+impl Recorded {
     /// Whether this is what is to be recorded of a task.
     pub(super) fn says(&self, task: &Task, login_is_left: bool) -> bool {
         let is_unfinished = login_is_left || !task.status.is_terminal();
@@ -65,7 +65,7 @@ pub(super) struct Mirror {
     /// The mark of the catalogue they come from; `None` for none yet.
     pub(super) mark: Option<String>,
     pub(super) last: u64,
-    entries: BTreeMap<Place, Known>,
+    entries: BTreeMap<Place, Recorded>,
     shared: SharedTexts,
 }
 
@@ -85,7 +85,7 @@ impl Mirror {
             };
             let Some(entry) = TaskEntry::parse(&text) else { return Err(place.0) };
             let (revision, unfinished, entry) = (record.revision, record.unfinished, self.shared.share(entry));
-            self.entries.insert(place, Known { revision, unfinished, entry });
+            self.entries.insert(place, Recorded { revision, unfinished, entry });
         }
         self.last = last;
         Ok(())
@@ -108,7 +108,7 @@ impl Mirror {
     /// The tasks that match, at most `most` of them (0 for all); of those with long targets, the ones that were found to overlap.
     pub(super) fn find(&self, query: &TaskQuery, most: usize, overlapping: &HashSet<TaskId>) -> Found {
         let mut found = Found::default();
-        for (Place(task_id), Known { revision, entry, .. }) in &self.entries {
+        for (Place(task_id), Recorded { revision, entry, .. }) in &self.entries {
             if !query.matches_id(task_id) {
                 continue;
             }
@@ -143,12 +143,12 @@ impl Mirror {
     }
 
     /// All tasks, with what is known of them.
-    pub(super) fn tasks(&self) -> impl Iterator<Item = (&TaskId, &Known)> {
+    pub(super) fn tasks(&self) -> impl Iterator<Item = (&TaskId, &Recorded)> {
         self.entries.iter().map(|(Place(task_id), known)| (task_id, known))
     }
 
     /// What is known of a task.
-    pub(super) fn get(&self, task_id: &TaskId) -> Option<&Known> {
+    pub(super) fn get(&self, task_id: &TaskId) -> Option<&Recorded> {
         self.entries.get(&Place(task_id.clone()))
     }
 }

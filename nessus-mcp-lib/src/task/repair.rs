@@ -112,7 +112,7 @@ impl Catalogue {
                 };
                 // Nobody writes these files before the records are put.
                 let (mut locks, mut records) = (Vec::new(), Vec::new());
-                for (record, task_id) in self.blocking(read).await? {
+                for (record, task_id) in self.store.blocking(read).await? {
                     match record? {
                         Says::Record(lock, record) => {
                             locks.push(lock);
@@ -140,6 +140,7 @@ impl Catalogue {
         let task_id = unfinished.task_id.clone();
         let known = unfinished.known.map(|(revision, _)| revision);
         let (read, says) = self
+            .store
             .blocking(move |store| {
                 let read = store.read(&task_id);
                 let says = match &read {
@@ -164,7 +165,7 @@ impl Catalogue {
     /// Makes the catalogue again from all files.
     pub(super) async fn rebuild(self: &Arc<Self>) -> Result<(), TaskError> {
         let mut rebuild = Rebuild::begin(Some(Arc::clone(self)), self.store.clone()).await?;
-        let all = self.blocking(TaskStore::list).await?;
+        let all = self.store.blocking(TaskStore::list).await?;
         if !all.is_empty() {
             warn!(
                 tasks = all.len(),
@@ -264,13 +265,16 @@ impl Rebuild {
     /// Reads tasks and records them.
     pub(crate) async fn read(&mut self, some: &[TaskId]) -> Result<Vec<(TaskId, Result<Task, TaskError>)>, TaskError> {
         let Some(catalogue) = &self.catalogue else {
-            let (store, some) = (self.store.clone(), some.to_vec());
-            let read = move || some.into_iter().map(|task_id| (task_id.clone(), store.read(&task_id))).collect();
-            return crate::blocking::run(read).await.map_err(TaskError::storage("cannot reach", self.store.root()));
+            let some = some.to_vec();
+            let read = move |store: &TaskStore| {
+                Ok(some.into_iter().map(|task_id| (task_id.clone(), store.read(&task_id))).collect())
+            };
+            return self.store.blocking(read).await;
         };
         let ids = some.to_vec();
-        let read =
-            catalogue.blocking(move |store| Ok(ids.into_iter().map(|id| read_alone(store, id)).collect::<Vec<_>>()));
+        let read = catalogue
+            .store
+            .blocking(move |store| Ok(ids.into_iter().map(|id| read_alone(store, id)).collect::<Vec<_>>()));
         let (tasks, records): (Vec<_>, Vec<_>) = read.await?.into_iter().unzip();
         let left_out = tasks.iter().zip(&records).find_map(|((_, read), record)| match read {
             Err(error) if record.is_none() && !matches!(error, TaskError::NotFound(_)) => Some(error),

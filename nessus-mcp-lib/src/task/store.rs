@@ -25,6 +25,7 @@ use super::{
     state::TaskStatus,
 };
 use crate::{
+    blocking,
     durable::{self, DurableFile, TEMPORARY_PREFIX},
     error::{chain, excerpt},
     ids::TaskId,
@@ -70,6 +71,16 @@ impl TaskStore {
         durable::create_directory(&root).map_err(TaskError::storage("cannot create", &root))?;
         DurableFile::create(&root.join("probe")).map_err(TaskError::storage("cannot write to", &root))?;
         Ok(Self { root, known: Arc::new(Known::new(KNOWN_BYTES)) })
+    }
+
+    /// Runs `work` on a thread that may block.
+    pub(super) async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<T, TaskError> + Send + 'static,
+    ) -> Result<T, TaskError> {
+        let store = self.clone();
+        let result = blocking::run(move || work(&store)).await;
+        result.map_err(TaskError::storage("cannot reach", self.root()))?
     }
 
     pub(super) fn root(&self) -> &Path {
