@@ -252,3 +252,24 @@ fn unavailable(problem: &str) -> TaskError {
     let (location, problem) = ("the catalogue of tasks".to_owned(), problem.to_owned());
     QueueError::Unavailable { location, problem, source: None }.into()
 }
+
+#[cfg(test)]
+#[cfg(feature = "testing")]
+mod tests {
+    use super::*;
+    use crate::queue::MockQueue;
+
+    /// Also a queue that says nothing at all keeps one caller waiting, and not those behind it.
+    #[tokio::test(start_paused = true)]
+    async fn a_queue_that_hangs_is_not_asked_again_for_a_while() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = TaskStore::open(directory.path()).unwrap();
+        let catalogue = Catalogue::new(store, Arc::new(MockQueue::new()));
+        assert!(!catalogue.has_just_failed());
+        let hangs = std::future::pending::<Result<(), QueueError>>();
+        assert!(matches!(catalogue.in_time(hangs).await, Err(TaskError::Catalogue(_))));
+        assert!(catalogue.has_just_failed());
+        tokio::time::sleep(PATIENCE).await;
+        assert!(!catalogue.has_just_failed());
+    }
+}
