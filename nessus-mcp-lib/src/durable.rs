@@ -117,6 +117,19 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| no_descriptor.contains(&code))
 }
 
+/// What to do about a disk that refuses for a reason that an operator can change.
+pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free space on the disk of the data directory")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => Some(
+            "the disk of the data directory is mounted read-only: mount it for writing, or name another with `--data-dir`",
+        ),
+        _ => None,
+    }
+}
+
 /// Removes the files of a directory whose names begin with `prefix`; returns how many.
 ///
 /// Only the one who may write such files in this directory calls it: a file in use would be removed as well.
