@@ -10,6 +10,7 @@ mod failures;
 mod hosts;
 mod logins;
 mod lost_queue;
+mod operations;
 mod pauses;
 mod policies;
 mod redis;

@@ -135,6 +135,14 @@ pub enum ServiceError {
         /// Its error code.
         reason: Option<String>,
     },
+    /// The disk of the data directory is nearly full: what it still has is for the scans that run.
+    #[error(
+        "the disk of the data directory is {used_percent:.0} % full: new scans are refused, so that those that run can end"
+    )]
+    DiskFull {
+        /// How much of it is used, in percent.
+        used_percent: f64,
+    },
     /// The data directory cannot be used.
     #[error("the data directory cannot be used: {0}")]
     DataDirectory(#[source] TaskError),
@@ -218,6 +226,7 @@ impl Classified for ServiceError {
             Self::NotResumable { .. } => "not_resumable",
             Self::ResultsNotReady { .. } => "results_not_ready",
             Self::NoResults { .. } => "no_results",
+            Self::DiskFull { .. } => "disk_full",
             Self::DataDirectory(_) => "bad_configuration",
             other => other.inner().map_or("internal_error", Classified::code),
         }
@@ -236,7 +245,7 @@ impl Classified for ServiceError {
             | Self::NotResumable { .. }
             | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
-            Self::Busy { .. } => ErrorKind::Unavailable,
+            Self::Busy { .. } | Self::DiskFull { .. } => ErrorKind::Unavailable,
             Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
         }
@@ -278,6 +287,10 @@ impl Classified for ServiceError {
             Self::ResultsNotReady { .. } => {
                 Some("ask `get_scan_status` until the scan has ended, then ask again".to_owned())
             }
+            Self::DiskFull { .. } => {
+                Some("an operator must free space on the disk of the data directory; `/health` shows how much there is".to_owned())
+            }
+            Self::DataDirectory(error) if error.hint().is_some() => error.hint(),
             Self::DataDirectory(_) => {
                 Some("name a directory this user can write to with `--data-dir` or `DATA_DIR`".to_owned())
             }

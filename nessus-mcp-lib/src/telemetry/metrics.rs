@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,10 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::{approval_metrics::ApprovalMetrics, process_metrics::ProcessMetrics};
+use super::{
+    approval_metrics::ApprovalMetrics, process_metrics::ProcessMetrics, register, scanner_calls::ScannerCallMetrics,
+    task_metrics::TaskMetrics,
+};
 use crate::{
     ids::{InstanceId, PoolName, scanner_name},
     streams,
@@ -28,8 +31,8 @@ pub(crate) struct ScannerGauges<'a> {
     pub(crate) pool: &'a PoolName,
     /// Its name.
     pub(crate) instance: &'a InstanceId,
-    /// Scans it runs for us.
-    pub(crate) active: usize,
+    /// Scans it runs for us; `None` when that is not known, because the queue does not answer.
+    pub(crate) active: Option<usize>,
     /// The most it may run.
     pub(crate) capacity: u32,
     /// What its last health check found, if there was one.
@@ -60,7 +63,7 @@ impl HealthGauges {
 
 impl<'a> ScannerGauges<'a> {
     /// The figures of this scanner.
-    pub(crate) fn new(pool: &'a PoolName, instance: &'a InstanceId, active: usize, capacity: u32) -> Self {
+    pub(crate) fn new(pool: &'a PoolName, instance: &'a InstanceId, active: Option<usize>, capacity: u32) -> Self {
         Self { pool, instance, active, capacity, health: None, circuit: None }
     }
 
@@ -95,6 +98,29 @@ impl CircuitGauges {
     }
 }
 
+/// What the queue says of a pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct PoolGauges<'a> {
+    /// The pool.
+    pub(crate) pool: &'a PoolName,
+    /// Tasks that wait for a worker.
+    pub(crate) waiting: u64,
+    /// Tasks that wait until their next try is due.
+    pub(crate) delayed: u64,
+    /// Tasks that a worker holds.
+    pub(crate) leased: u64,
+    /// Dead letters.
+    pub(crate) dead: u64,
+    /// Tasks that wait because worker after worker was lost with them.
+    pub(crate) suspects: usize,
+    /// How long ago the task was submitted that is next; zero where none waits.
+    pub(crate) oldest_waiting: Duration,
+    /// Workers that serve it and live.
+    pub(crate) workers: usize,
+    /// Whether an operator has paused it.
+    pub(crate) paused: bool,
+}
+
 /// All metrics of a process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -104,17 +130,27 @@ pub struct Metrics {
     approvals: ApprovalMetrics,
     task_duration: HistogramVec,
     api_requests: IntCounterVec,
-    active_scans: IntGauge,
+    tasks: TaskMetrics,
+    scanner_calls: Arc<ScannerCallMetrics>,
+    queue_up: IntGauge,
+    // Without labels, but vectors: what is not known is not shown.
+    active_scans: IntGaugeVec,
     queue_depth: IntGaugeVec,
-    dlq_size: IntGauge,
+    dlq_size: IntGaugeVec,
+    total_active: IntGaugeVec,
+    workers_alive: IntGaugeVec,
     pool_queue_depth: IntGaugeVec,
+    pool_delayed: IntGaugeVec,
+    pool_leased: IntGaugeVec,
     pool_dlq_depth: IntGaugeVec,
     pool_suspects: IntGaugeVec,
+    pool_oldest_waiting: GaugeVec,
+    pool_workers: IntGaugeVec,
+    pool_paused: IntGaugeVec,
     scanner_active: IntGaugeVec,
     scanner_capacity: IntGaugeVec,
     scanner_utilization: GaugeVec,
     total_capacity: IntGauge,
-    total_active: IntGauge,
     scanner_instances: IntGaugeVec,
     scanner_up: IntGaugeVec,
     scanner_check_seconds: GaugeVec,
@@ -149,6 +185,10 @@ impl<T: Ord + Clone> Shown<T> {
     }
 }
 
+/// The label of what is said of each pool.
+const POOL: &[&str] = &["pool"];
+/// No label.
+const NONE: &[&str] = &[];
 /// The label of what is said of each scanner.
 const SCANNER: &[&str] = &["scanner_instance"];
 const DURATION_BUCKETS: [f64; 7] = [60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0];
@@ -166,31 +206,17 @@ impl Metrics {
 
     fn build(registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
+            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
         };
-        let gauge = |name: &str, help: &str| {
-            let metric = IntGauge::new(name, help)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let task_duration = HistogramVec::new(
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
+        let task_duration =
             HistogramOpts::new("nessus_task_duration_seconds", "Time from the start of a task to its end")
-                .buckets(DURATION_BUCKETS.to_vec()),
-            &["scan_type", "status"],
-        )?;
-        registry.register(Box::new(task_duration.clone()))?;
-        let of_scanners = |name: &str, help: &str| {
-            let metric = GaugeVec::new(Opts::new(name, help), SCANNER)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
+                .buckets(DURATION_BUCKETS.to_vec());
+        let task_duration = register(registry, HistogramVec::new(task_duration, &["scan_type", "status"])?)?;
+        let of_scanners = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), SCANNER)?);
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             scope_refusals: counter(
@@ -199,20 +225,41 @@ impl Metrics {
                 &["code"],
             )?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
-            active_scans: gauge("nessus_active_scans", "Scans running now")?,
+            tasks: TaskMetrics::build(registry)?,
+            scanner_calls: Arc::new(ScannerCallMetrics::build(registry)?),
+            queue_up: gauge(
+                "nessus_queue_up",
+                "Whether the queue has answered; if not, what only it knows is left out",
+            )?,
+            active_scans: gauges("nessus_active_scans", "Scans running now", &[])?,
+            workers_alive: gauges("nessus_workers_alive", "Workers that live, in all processes", &[])?,
             queue_depth: gauges("nessus_queue_depth", "Entries in the main and dead queues of all pools", &["queue"])?,
-            dlq_size: gauge("nessus_dlq_size", "Dead letters of all pools")?,
-            pool_queue_depth: gauges("nessus_pool_queue_depth", "Entries waiting in a pool", &["pool"])?,
-            pool_dlq_depth: gauges("nessus_pool_dlq_depth", "Dead letters of a pool", &["pool"])?,
+            dlq_size: gauges("nessus_dlq_size", "Dead letters of all pools", &[])?,
+            pool_queue_depth: gauges("nessus_pool_queue_depth", "Entries waiting in a pool", POOL)?,
+            pool_delayed: gauges("nessus_pool_delayed_tasks", "Tasks of a pool that wait until their next try", POOL)?,
+            pool_leased: gauges("nessus_pool_leased_tasks", "Tasks of a pool that workers hold", POOL)?,
+            pool_dlq_depth: gauges("nessus_pool_dlq_depth", "Dead letters of a pool", POOL)?,
+            pool_oldest_waiting: register(
+                registry,
+                GaugeVec::new(
+                    Opts::new(
+                        "nessus_pool_oldest_waiting_seconds",
+                        "How long ago the task of a pool was submitted that is next; 0 where none waits",
+                    ),
+                    POOL,
+                )?,
+            )?,
+            pool_workers: gauges("nessus_pool_workers", "Workers that serve a pool and live", POOL)?,
+            pool_paused: gauges("nessus_pool_paused", "Whether an operator has paused a pool", POOL)?,
             pool_suspects: gauges(
                 "nessus_pool_suspect_tasks",
                 "Tasks of a pool that wait because worker after worker was lost with them",
-                &["pool"],
+                POOL,
             )?,
             scanner_active: gauges("nessus_scanner_active_scans", "Scans on a scanner", SCANNER)?,
             scanner_capacity: gauges("nessus_scanner_capacity", "Scan slots of a scanner", SCANNER)?,
             total_capacity: gauge("nessus_pool_total_capacity", "Scan slots of all scanners")?,
-            total_active: gauge("nessus_pool_total_active", "Scans running on all scanners")?,
+            total_active: gauges("nessus_pool_total_active", "Scans running on all scanners", &[])?,
             scanner_instances: gauges("nessus_scanner_instances", "Configured scanners", &["scanner_type", "enabled"])?,
             config_reloads: counter(
                 "nessus_config_reloads_total",
@@ -327,61 +374,112 @@ impl Metrics {
         self.config_changes.with_label_values(&[change]).inc_by(count as u64);
     }
 
-    /// Sets the depths of the queue and the dead letters of all pools; a pool that is not among them is forgotten.
-    pub(crate) fn set_pool_depths<'a>(&self, pools: impl IntoIterator<Item = (&'a PoolName, u64, u64)>) {
+    /// What this process does with tasks.
+    pub(crate) const fn tasks(&self) -> &TaskMetrics {
+        &self.tasks
+    }
+
+    /// Calls to scanners.
+    pub(crate) const fn scanner_calls(&self) -> &Arc<ScannerCallMetrics> {
+        &self.scanner_calls
+    }
+
+    /// Brings the count of tasks that were enqueued again up to what the reconciler of this process says.
+    pub(crate) fn set_repairs(&self, count: u64) {
+        let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        catch_up(&self.tasks.repairs(), count);
+    }
+
+    /// Sets what the queue says: of all pools, and how many workers live. A pool that is not among them is forgotten.
+    pub(crate) fn set_pools<'a>(&self, pools: impl IntoIterator<Item = PoolGauges<'a>>, workers: usize) {
         let mut shown = BTreeSet::new();
-        for (pool, waiting, dead) in pools {
-            self.pool_queue_depth.with_label_values(&[pool.as_str()]).set(saturate(waiting));
-            self.pool_dlq_depth.with_label_values(&[pool.as_str()]).set(saturate(dead));
-            shown.insert(pool.to_string());
+        let (mut waiting, mut dead) = (0_u64, 0_u64);
+        for gauges in pools {
+            let label = [gauges.pool.as_str()];
+            self.pool_queue_depth.with_label_values(&label).set(saturate(gauges.waiting));
+            self.pool_delayed.with_label_values(&label).set(saturate(gauges.delayed));
+            self.pool_leased.with_label_values(&label).set(saturate(gauges.leased));
+            self.pool_dlq_depth.with_label_values(&label).set(saturate(gauges.dead));
+            self.pool_suspects.with_label_values(&label).set(saturate(gauges.suspects as u64));
+            self.pool_oldest_waiting.with_label_values(&label).set(gauges.oldest_waiting.as_secs_f64());
+            self.pool_workers.with_label_values(&label).set(saturate(gauges.workers as u64));
+            self.pool_paused.with_label_values(&label).set(gauges.paused.into());
+            (waiting, dead) = (waiting.saturating_add(gauges.waiting), dead.saturating_add(gauges.dead));
+            shown.insert(gauges.pool.to_string());
         }
         for gone in self.shown_pools.replace(shown) {
-            // It fails where a series was never made.
-            let _ = self.pool_queue_depth.remove_label_values(&[&gone]);
-            let _ = self.pool_dlq_depth.remove_label_values(&[&gone]);
-            let _ = self.pool_suspects.remove_label_values(&[&gone]);
+            self.of_pools().for_each(|metric| drop(metric.remove_label_values(&[&gone])));
+            let _ = self.pool_oldest_waiting.remove_label_values(&[&gone]);
         }
-    }
-
-    /// Sets how many tasks of a pool wait because worker after worker was lost with them.
-    pub(crate) fn set_suspects(&self, pool: &PoolName, suspects: usize) {
-        self.pool_suspects.with_label_values(&[pool.as_str()]).set(saturate(suspects as u64));
-    }
-
-    /// Sets the depths summed over all pools.
-    pub(crate) fn set_total_depths(&self, waiting: u64, dead: u64) {
+        self.queue_up.set(1);
         self.queue_depth.with_label_values(&["main"]).set(saturate(waiting));
         self.queue_depth.with_label_values(&["dead"]).set(saturate(dead));
-        self.dlq_size.set(saturate(dead));
+        self.dlq_size.with_label_values(NONE).set(saturate(dead));
+        self.workers_alive.with_label_values(NONE).set(saturate(workers as u64));
+    }
+
+    /// The queue has not answered: what it has said before is not shown any more.
+    pub(crate) fn forget_pools(&self) {
+        self.shown_pools.replace(BTreeSet::new());
+        self.queue_up.set(0);
+        self.of_pools().for_each(IntGaugeVec::reset);
+        self.pool_oldest_waiting.reset();
+        [&self.queue_depth, &self.dlq_size, &self.workers_alive].into_iter().for_each(IntGaugeVec::reset);
+    }
+
+    fn of_pools(&self) -> impl Iterator<Item = &IntGaugeVec> {
+        [
+            &self.pool_queue_depth,
+            &self.pool_delayed,
+            &self.pool_leased,
+            &self.pool_dlq_depth,
+            &self.pool_suspects,
+            &self.pool_workers,
+            &self.pool_paused,
+        ]
+        .into_iter()
     }
 
     /// Sets the figures of all scanners, and their sums; a scanner that is not among them is forgotten.
-    #[expect(clippy::cast_precision_loss, reason = "counts of scans are far below 2^52")]
     pub(crate) fn set_scanners<'a>(&self, scanners: impl IntoIterator<Item = ScannerGauges<'a>>) {
-        let (mut active, mut capacity) = (0_u64, 0_u64);
+        let (mut active, mut capacity) = (Some(0_u64), 0_u64);
         let mut shown = BTreeSet::new();
         for scanner in scanners {
             let label = scanner_name(scanner.pool, scanner.instance);
-            active += scanner.active as u64;
+            active = active.zip(scanner.active).map(|(sum, active)| sum + active as u64);
             capacity += u64::from(scanner.capacity);
-            self.scanner_active.with_label_values(&[&label]).set(saturate(scanner.active as u64));
             self.scanner_capacity.with_label_values(&[&label]).set(i64::from(scanner.capacity));
-            let share = 100.0 * scanner.active as f64 / f64::from(scanner.capacity.max(1));
-            self.scanner_utilization.with_label_values(&[&label]).set(share);
+            self.set_active(&label, scanner.active.map(|active| (active, scanner.capacity)));
             self.set_health(&label, scanner.health);
             self.set_circuit(&label, scanner.circuit);
             shown.insert(label);
         }
         for gone in self.shown_scanners.replace(shown) {
-            let _ = self.scanner_active.remove_label_values(&[&gone]);
             let _ = self.scanner_capacity.remove_label_values(&[&gone]);
-            let _ = self.scanner_utilization.remove_label_values(&[&gone]);
+            self.set_active(&gone, None);
             self.set_health(&gone, None);
             self.set_circuit(&gone, None);
         }
-        self.active_scans.set(saturate(active));
-        self.total_active.set(saturate(active));
+        for total in [&self.active_scans, &self.total_active] {
+            match active {
+                Some(active) => total.with_label_values(NONE).set(saturate(active)),
+                None => total.reset(),
+            }
+        }
         self.total_capacity.set(saturate(capacity));
+    }
+
+    /// How many scans a scanner runs, and how many it may; `None` when that is not known.
+    #[expect(clippy::cast_precision_loss, reason = "counts of scans are far below 2^52")]
+    fn set_active(&self, label: &str, active: Option<(usize, u32)>) {
+        if let Some((active, capacity)) = active {
+            self.scanner_active.with_label_values(&[label]).set(saturate(active as u64));
+            let share = 100.0 * active as f64 / f64::from(capacity.max(1));
+            self.scanner_utilization.with_label_values(&[label]).set(share);
+        } else {
+            let _ = self.scanner_active.remove_label_values(&[label]);
+            let _ = self.scanner_utilization.remove_label_values(&[label]);
+        }
     }
 
     /// Sets how the circuits of scanners stand by process, each with the names of scanner and process; what is not among them
@@ -492,6 +590,32 @@ fn saturate(count: u64) -> i64 {
 mod tests {
     use super::*;
 
+    fn gauges(pool: &PoolName, waiting: u64, dead: u64) -> PoolGauges<'_> {
+        let oldest_waiting = Duration::from_secs(90);
+        let (delayed, leased, suspects, workers, paused) = (0, 0, 0, 2, false);
+        PoolGauges { pool, waiting, delayed, leased, dead, suspects, oldest_waiting, workers, paused }
+    }
+
+    /// Old figures would be wrong ones.
+    #[test]
+    fn what_only_the_queue_knows_is_left_out_while_it_is_away() {
+        let metrics = Metrics::new().unwrap();
+        let (pool, instance) = (PoolName::new("nessus").unwrap(), InstanceId::new("a").unwrap());
+        metrics.set_pools([gauges(&pool, 3, 1)], 2);
+        metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
+        assert!(metrics.render().unwrap().contains("nessus_active_scans 1"));
+        metrics.forget_pools();
+        metrics.set_scanners([ScannerGauges::new(&pool, &instance, None, 4)]);
+        let text = metrics.render().unwrap();
+        assert!(text.contains("nessus_queue_up 0") && text.contains("nessus_pool_total_capacity 4"), "{text}");
+        assert!(text.contains("nessus_scanner_capacity{scanner_instance=\"nessus:a\"} 4"), "{text}");
+        for unknown in ["nessus_active_scans", "nessus_pool_queue_depth", "nessus_workers_alive", "nessus_dlq_size"] {
+            assert!(!text.contains(unknown), "{unknown} is shown in\n{text}");
+        }
+        metrics.set_pools([gauges(&pool, 0, 0)], 2);
+        assert!(metrics.render().unwrap().contains("nessus_pool_queue_depth{pool=\"nessus\"} 0"));
+    }
+
     #[test]
     fn what_was_counted_is_written() {
         let metrics = Metrics::new().unwrap();
@@ -499,9 +623,8 @@ mod tests {
         metrics.task_reached("untrusted", "completed");
         metrics.task_took("untrusted", "completed", 90.0);
         metrics.tool_called("list_tasks", ToolOutcome::Error);
-        metrics.set_pool_depths([(&pool, 3, 1)]);
-        metrics.set_total_depths(3, 1);
-        let scanner = ScannerGauges::new(&pool, &instance, 1, 4);
+        metrics.set_pools([gauges(&pool, 3, 1)], 2);
+        let scanner = ScannerGauges::new(&pool, &instance, Some(1), 4);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(2, 9, 9))]);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(1, 2, 10))]);
         metrics.set_instances("nessus", 1, 0);
@@ -511,7 +634,11 @@ mod tests {
             "nessus_task_duration_seconds_bucket{scan_type=\"untrusted\",status=\"completed\",le=\"300\"} 1",
             "nessus_api_requests_total{status=\"error\",tool=\"list_tasks\"} 1",
             "nessus_pool_queue_depth{pool=\"nessus\"} 3",
+            "nessus_pool_oldest_waiting_seconds{pool=\"nessus\"} 90",
+            "nessus_pool_workers{pool=\"nessus\"} 2",
             "nessus_queue_depth{queue=\"dead\"} 1",
+            "nessus_queue_up 1",
+            "nessus_workers_alive 2",
             "nessus_scanner_utilization_pct{scanner_instance=\"nessus:a\"} 25",
             "nessus_active_scans 1",
             "nessus_circuit_state{scanner_instance=\"nessus:a\"} 1",
@@ -529,12 +656,12 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (pool, other) = (PoolName::new("nessus").unwrap(), PoolName::new("dmz").unwrap());
         let instance = InstanceId::new("a").unwrap();
-        metrics.set_pool_depths([(&pool, 3, 1), (&other, 2, 0)]);
+        metrics.set_pools([gauges(&pool, 3, 1), gauges(&other, 2, 0)], 0);
         let circuit = CircuitGauges::new(1, 2, 10);
-        let scanners = [(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, 1, room));
+        let scanners = [(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, Some(1), room));
         metrics.set_scanners(scanners.map(|scanner| scanner.with_circuit(circuit)));
-        metrics.set_pool_depths([(&pool, 3, 1)]);
-        metrics.set_scanners([ScannerGauges::new(&pool, &instance, 1, 4)]);
+        metrics.set_pools([gauges(&pool, 3, 1)], 0);
+        metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
         let text = metrics.render().unwrap();
         assert!(!text.contains("nessus_scanner_up{"), "what is not checked any more is neither up nor down: {text}");
         assert!(text.contains("nessus:a") && !text.contains("dmz"), "{text}");
