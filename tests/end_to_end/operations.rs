@@ -41,6 +41,15 @@ async fn scrape(url: &str) -> BTreeMap<String, f64> {
     series.map(|(name, value)| (name.to_owned(), value.parse().unwrap())).collect()
 }
 
+/// Each metric that a process shows is explained.
+async fn all_are_documented(url: &str) {
+    let document = include_str!("../../docs/metrics.md");
+    let (_, text) = get(&format!("{url}/metrics")).await;
+    let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
+    let unknown: Vec<_> = names.filter(|name| !name.starts_with("process_") && !document.contains(&format!("`{name}`"))).collect();
+    assert!(unknown.is_empty(), "docs/metrics.md lacks {unknown:?}");
+}
+
 /// The sum over processes and labels of all series of this name.
 fn sum(scrapes: &[BTreeMap<String, f64>], name: &str, label: &str) -> f64 {
     let is_it = |series: &str| series.split('{').next() == Some(name) && series.contains(label);
@@ -111,6 +120,9 @@ async fn metrics_of_all_processes_are_true() {
             }
             assert!(scrape["process_open_fds"] > 3.0 && scrape["process_resident_memory_bytes"] > 1e6);
             assert!(scrape.keys().any(|name| name.starts_with("nessus_build_info{version=\"")));
+        }
+        for url in urls {
+            all_are_documented(url).await;
         }
         assert_eq!(health(&workers[0].1).await.1["checks"]["workers"]["alive"], 2);
         assert_eq!(get(&format!("{}/health/ready", workers[1].1)).await, (200, "ready\n".to_owned()));
