@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use rustix::io::Errno;
+use rustix::{fs::StatVfsMountFlags, io::Errno};
 use tempfile::NamedTempFile;
 
 /// The prefix of temporary names; what a killed process leaves behind begins with it.
@@ -128,6 +128,12 @@ pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
         ),
         _ => None,
     }
+}
+
+/// Whether the file system of a file, which need not exist, is mounted read-only.
+pub(crate) fn is_read_only(path: &Path) -> bool {
+    let there = path.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(there).is_ok_and(|figures| figures.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Removes the files of a directory whose names begin with `prefix`; returns how many.

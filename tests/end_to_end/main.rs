@@ -19,5 +19,6 @@ mod rights;
 mod scans;
 mod scope;
 mod secrets;
+mod shortage;
 mod traces;
 mod unread;

@@ -46,7 +46,8 @@ async fn all_are_documented(url: &str) {
     let document = include_str!("../../docs/metrics.md");
     let (_, text) = get(&format!("{url}/metrics")).await;
     let names = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next());
-    let unknown: Vec<_> = names.filter(|name| !name.starts_with("process_") && !document.contains(&format!("`{name}`"))).collect();
+    let unknown: Vec<_> =
+        names.filter(|name| !name.starts_with("process_") && !document.contains(&format!("`{name}`"))).collect();
     assert!(unknown.is_empty(), "docs/metrics.md lacks {unknown:?}");
 }
 

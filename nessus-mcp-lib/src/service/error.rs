@@ -143,6 +143,9 @@ pub enum ServiceError {
         /// How much of it is used, in percent.
         used_percent: f64,
     },
+    /// The disk of the data directory is mounted read-only.
+    #[error("the disk of the data directory is mounted read-only: no scan can be accepted")]
+    DiskReadOnly,
     /// The data directory cannot be used.
     #[error("the data directory cannot be used: {0}")]
     DataDirectory(#[source] TaskError),
@@ -227,6 +230,7 @@ impl Classified for ServiceError {
             Self::ResultsNotReady { .. } => "results_not_ready",
             Self::NoResults { .. } => "no_results",
             Self::DiskFull { .. } => "disk_full",
+            Self::DiskReadOnly => "disk_read_only",
             Self::DataDirectory(_) => "bad_configuration",
             other => other.inner().map_or("internal_error", Classified::code),
         }
@@ -245,7 +249,7 @@ impl Classified for ServiceError {
             | Self::NotResumable { .. }
             | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
-            Self::Busy { .. } | Self::DiskFull { .. } => ErrorKind::Unavailable,
+            Self::Busy { .. } | Self::DiskFull { .. } | Self::DiskReadOnly => ErrorKind::Unavailable,
             Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
         }
@@ -290,6 +294,7 @@ impl Classified for ServiceError {
             Self::DiskFull { .. } => {
                 Some("an operator must free space on the disk of the data directory; `/health` shows how much there is".to_owned())
             }
+            Self::DiskReadOnly => Some("an operator must mount the disk of the data directory for writing".to_owned()),
             Self::DataDirectory(error) if error.hint().is_some() => error.hint(),
             Self::DataDirectory(_) => {
                 Some("name a directory this user can write to with `--data-dir` or `DATA_DIR`".to_owned())

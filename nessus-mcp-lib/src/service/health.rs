@@ -104,6 +104,7 @@ impl ScanService {
     /// Refuses new scans while the disk is nearly full. One that does not say how full it is refuses them by itself.
     pub(super) async fn check_disk(&self) -> Result<(), ServiceError> {
         match self.disk_space().await {
+            Ok(space) if space.is_read_only => Err(ServiceError::DiskReadOnly),
             Ok(space) if space.is_full() => Err(ServiceError::DiskFull { used_percent: space.used_percent() }),
             _ => Ok(()),
         }

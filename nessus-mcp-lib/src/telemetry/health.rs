@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
+use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
 
 use crate::time::Timestamp;
@@ -79,6 +80,8 @@ pub(crate) struct DiskSpace {
     free_bytes: u64,
     /// Bytes in all.
     total_bytes: u64,
+    /// Whether it is mounted read-only.
+    pub(crate) is_read_only: bool,
 }
 
 impl DiskSpace {
@@ -88,6 +91,7 @@ impl DiskSpace {
         Ok(Self {
             free_bytes: figures.f_bavail.saturating_mul(figures.f_frsize),
             total_bytes: figures.f_blocks.saturating_mul(figures.f_frsize),
+            is_read_only: figures.f_flag.contains(StatVfsMountFlags::RDONLY),
         })
     }
 
@@ -107,12 +111,14 @@ impl DiskSpace {
     pub(crate) fn check(self) -> HealthCheck {
         let used = self.used_percent();
         let status = match used {
-            _ if self.is_full() => CheckStatus::Unhealthy,
+            _ if self.is_full() || self.is_read_only => CheckStatus::Unhealthy,
             used if used >= DISK_WARN_PERCENT => CheckStatus::Degraded,
             _ => CheckStatus::Healthy,
         };
         let round = |value: f64| (value * 100.0).round() / 100.0;
-        HealthCheck::new(status).with("free_gb", round(self.free_bytes as f64 / 1e9)).with("used_pct", round(used))
+        let check = HealthCheck::new(status).with("free_gb", round(self.free_bytes as f64 / 1e9));
+        let check = check.with("used_pct", round(used));
+        if self.is_read_only { check.with("error", "the disk is mounted read-only") } else { check }
     }
 }
 
@@ -120,16 +126,20 @@ impl DiskSpace {
 mod tests {
     use super::*;
 
+    fn space(free_bytes: u64, total_bytes: u64) -> DiskSpace {
+        DiskSpace { free_bytes, total_bytes, is_read_only: false }
+    }
+
     #[test]
     fn a_large_disk_is_full_later_than_a_small_one() {
-        let gib = |free: u64, total: u64| DiskSpace { free_bytes: free << 30, total_bytes: total << 30 };
+        let gib = |free: u64, total: u64| space(free << 30, total << 30);
         for (space, is_full, status) in [
             (gib(3, 10), false, CheckStatus::Healthy),
             (gib(2, 10), false, CheckStatus::Degraded),
             (gib(1, 10), true, CheckStatus::Unhealthy),
             (gib(5, 100), false, CheckStatus::Degraded),
             (gib(4, 100), true, CheckStatus::Unhealthy),
-            (DiskSpace { free_bytes: 9, total_bytes: 100 }, true, CheckStatus::Unhealthy),
+            (space(9, 100), true, CheckStatus::Unhealthy),
         ] {
             assert_eq!((space.is_full(), space.check().status), (is_full, status), "{space:?}");
         }
@@ -137,10 +147,8 @@ mod tests {
 
     #[test]
     fn a_report_is_as_well_as_its_worst_part() {
-        let checks = BTreeMap::from([
-            ("queue", HealthCheck::new(CheckStatus::Healthy)),
-            ("disk", DiskSpace { free_bytes: 15, total_bytes: 100 }.check()),
-        ]);
+        let checks =
+            BTreeMap::from([("queue", HealthCheck::new(CheckStatus::Healthy)), ("disk", space(15, 100).check())]);
         let report = HealthReport::new(checks, Timestamp::from_millis(0));
         assert_eq!(report.status, CheckStatus::Degraded);
         assert_eq!(serde_json::to_value(&report).unwrap()["checks"]["disk"]["used_pct"], 85.0);
