@@ -231,7 +231,7 @@ impl ScanService {
             Ok(Err(_)) | Err(_) => None,
         };
         if scanners.is_none() {
-            self.metrics.forget_pools();
+            self.metrics.queue().forget_pools();
         }
         self.set_scanner_gauges(scanners.as_deref());
         self.metrics.set_repairs(self.index.repaired());
@@ -260,7 +260,7 @@ impl ScanService {
             });
         }
         let scanners = self.list_scanners(None).await?.scanners;
-        self.metrics.set_pools(gauges, workers.len());
+        self.metrics.queue().set_pools(gauges, workers.len());
         Ok(scanners)
     }
 

@@ -15,7 +15,11 @@ use prometheus::{
 };
 
 use super::{
-    approval_metrics::ApprovalMetrics, process_metrics::ProcessMetrics, register, scanner_calls::ScannerCallMetrics,
+    approval_metrics::ApprovalMetrics,
+    process_metrics::ProcessMetrics,
+    queue_metrics::QueueMetrics,
+    scanner_calls::ScannerCallMetrics,
+    series::{NONE, Shown, register, saturate},
     task_metrics::TaskMetrics,
 };
 use crate::{
@@ -98,29 +102,6 @@ impl CircuitGauges {
     }
 }
 
-/// What the queue says of a pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct PoolGauges<'a> {
-    /// The pool.
-    pub(crate) pool: &'a PoolName,
-    /// Tasks that wait for a worker.
-    pub(crate) waiting: u64,
-    /// Tasks that wait until their next try is due.
-    pub(crate) delayed: u64,
-    /// Tasks that a worker holds.
-    pub(crate) leased: u64,
-    /// Dead letters.
-    pub(crate) dead: u64,
-    /// Tasks that wait because worker after worker was lost with them.
-    pub(crate) suspects: usize,
-    /// How long ago the task was submitted that is next; zero where none waits.
-    pub(crate) oldest_waiting: Duration,
-    /// Workers that serve it and live.
-    pub(crate) workers: usize,
-    /// Whether an operator has paused it.
-    pub(crate) paused: bool,
-}
-
 /// All metrics of a process.
 #[derive(Debug)]
 pub struct Metrics {
@@ -132,21 +113,10 @@ pub struct Metrics {
     api_requests: IntCounterVec,
     tasks: TaskMetrics,
     scanner_calls: Arc<ScannerCallMetrics>,
-    queue_up: IntGauge,
+    queue: QueueMetrics,
     // Without labels, but vectors: what is not known is not shown.
     active_scans: IntGaugeVec,
-    queue_depth: IntGaugeVec,
-    dlq_size: IntGaugeVec,
     total_active: IntGaugeVec,
-    workers_alive: IntGaugeVec,
-    pool_queue_depth: IntGaugeVec,
-    pool_delayed: IntGaugeVec,
-    pool_leased: IntGaugeVec,
-    pool_dlq_depth: IntGaugeVec,
-    pool_suspects: IntGaugeVec,
-    pool_oldest_waiting: GaugeVec,
-    pool_workers: IntGaugeVec,
-    pool_paused: IntGaugeVec,
     scanner_active: IntGaugeVec,
     scanner_capacity: IntGaugeVec,
     scanner_utilization: GaugeVec,
@@ -159,7 +129,6 @@ pub struct Metrics {
     scanner_checks: IntCounterVec,
     config_reloads: IntCounterVec,
     config_changes: IntCounterVec,
-    shown_pools: Shown,
     shown_scanners: Shown,
     circuit_state: IntGaugeVec,
     process_circuit_state: IntGaugeVec,
@@ -171,24 +140,6 @@ pub struct Metrics {
     catching_up: Mutex<BTreeMap<String, [u64; 2]>>,
 }
 
-/// The label values that gauges show, so that those of what is not configured any more can be taken back.
-#[derive(Debug, Default)]
-struct Shown<T = String>(Mutex<BTreeSet<T>>);
-
-impl<T: Ord + Clone> Shown<T> {
-    /// Remembers the values of now; returns those that are gone.
-    fn replace(&self, now: BTreeSet<T>) -> Vec<T> {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = shown.difference(&now).cloned().collect();
-        *shown = now;
-        gone
-    }
-}
-
-/// The label of what is said of each pool.
-const POOL: &[&str] = &["pool"];
-/// No label.
-const NONE: &[&str] = &[];
 /// The label of what is said of each scanner.
 const SCANNER: &[&str] = &["scanner_instance"];
 const DURATION_BUCKETS: [f64; 7] = [60.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0, 14400.0];
@@ -225,37 +176,10 @@ impl Metrics {
                 &["code"],
             )?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
+            queue: QueueMetrics::build(registry)?,
             tasks: TaskMetrics::build(registry)?,
             scanner_calls: Arc::new(ScannerCallMetrics::build(registry)?),
-            queue_up: gauge(
-                "nessus_queue_up",
-                "Whether the queue has answered; if not, what only it knows is left out",
-            )?,
             active_scans: gauges("nessus_active_scans", "Scans running now", &[])?,
-            workers_alive: gauges("nessus_workers_alive", "Workers that live, in all processes", &[])?,
-            queue_depth: gauges("nessus_queue_depth", "Entries in the main and dead queues of all pools", &["queue"])?,
-            dlq_size: gauges("nessus_dlq_size", "Dead letters of all pools", &[])?,
-            pool_queue_depth: gauges("nessus_pool_queue_depth", "Entries waiting in a pool", POOL)?,
-            pool_delayed: gauges("nessus_pool_delayed_tasks", "Tasks of a pool that wait until their next try", POOL)?,
-            pool_leased: gauges("nessus_pool_leased_tasks", "Tasks of a pool that workers hold", POOL)?,
-            pool_dlq_depth: gauges("nessus_pool_dlq_depth", "Dead letters of a pool", POOL)?,
-            pool_oldest_waiting: register(
-                registry,
-                GaugeVec::new(
-                    Opts::new(
-                        "nessus_pool_oldest_waiting_seconds",
-                        "How long ago the task of a pool was submitted that is next; 0 where none waits",
-                    ),
-                    POOL,
-                )?,
-            )?,
-            pool_workers: gauges("nessus_pool_workers", "Workers that serve a pool and live", POOL)?,
-            pool_paused: gauges("nessus_pool_paused", "Whether an operator has paused a pool", POOL)?,
-            pool_suspects: gauges(
-                "nessus_pool_suspect_tasks",
-                "Tasks of a pool that wait because worker after worker was lost with them",
-                POOL,
-            )?,
             scanner_active: gauges("nessus_scanner_active_scans", "Scans on a scanner", SCANNER)?,
             scanner_capacity: gauges("nessus_scanner_capacity", "Scan slots of a scanner", SCANNER)?,
             total_capacity: gauge("nessus_pool_total_capacity", "Scan slots of all scanners")?,
@@ -307,7 +231,6 @@ impl Metrics {
                 "nessus_scanner_utilization_pct",
                 "Share of a scanner's scan slots in use, in percent",
             )?,
-            shown_pools: Shown::default(),
             shown_scanners: Shown::default(),
             registry: registry.clone(),
         })
@@ -390,54 +313,9 @@ impl Metrics {
         catch_up(&self.tasks.repairs(), count);
     }
 
-    /// Sets what the queue says: of all pools, and how many workers live. A pool that is not among them is forgotten.
-    pub(crate) fn set_pools<'a>(&self, pools: impl IntoIterator<Item = PoolGauges<'a>>, workers: usize) {
-        let mut shown = BTreeSet::new();
-        let (mut waiting, mut dead) = (0_u64, 0_u64);
-        for gauges in pools {
-            let label = [gauges.pool.as_str()];
-            self.pool_queue_depth.with_label_values(&label).set(saturate(gauges.waiting));
-            self.pool_delayed.with_label_values(&label).set(saturate(gauges.delayed));
-            self.pool_leased.with_label_values(&label).set(saturate(gauges.leased));
-            self.pool_dlq_depth.with_label_values(&label).set(saturate(gauges.dead));
-            self.pool_suspects.with_label_values(&label).set(saturate(gauges.suspects as u64));
-            self.pool_oldest_waiting.with_label_values(&label).set(gauges.oldest_waiting.as_secs_f64());
-            self.pool_workers.with_label_values(&label).set(saturate(gauges.workers as u64));
-            self.pool_paused.with_label_values(&label).set(gauges.paused.into());
-            (waiting, dead) = (waiting.saturating_add(gauges.waiting), dead.saturating_add(gauges.dead));
-            shown.insert(gauges.pool.to_string());
-        }
-        for gone in self.shown_pools.replace(shown) {
-            self.of_pools().for_each(|metric| drop(metric.remove_label_values(&[&gone])));
-            let _ = self.pool_oldest_waiting.remove_label_values(&[&gone]);
-        }
-        self.queue_up.set(1);
-        self.queue_depth.with_label_values(&["main"]).set(saturate(waiting));
-        self.queue_depth.with_label_values(&["dead"]).set(saturate(dead));
-        self.dlq_size.with_label_values(NONE).set(saturate(dead));
-        self.workers_alive.with_label_values(NONE).set(saturate(workers as u64));
-    }
-
-    /// The queue has not answered: what it has said before is not shown any more.
-    pub(crate) fn forget_pools(&self) {
-        self.shown_pools.replace(BTreeSet::new());
-        self.queue_up.set(0);
-        self.of_pools().for_each(IntGaugeVec::reset);
-        self.pool_oldest_waiting.reset();
-        [&self.queue_depth, &self.dlq_size, &self.workers_alive].into_iter().for_each(IntGaugeVec::reset);
-    }
-
-    fn of_pools(&self) -> impl Iterator<Item = &IntGaugeVec> {
-        [
-            &self.pool_queue_depth,
-            &self.pool_delayed,
-            &self.pool_leased,
-            &self.pool_dlq_depth,
-            &self.pool_suspects,
-            &self.pool_workers,
-            &self.pool_paused,
-        ]
-        .into_iter()
+    /// What the queue says.
+    pub(crate) const fn queue(&self) -> &QueueMetrics {
+        &self.queue
     }
 
     /// Sets the figures of all scanners, and their sums; a scanner that is not among them is forgotten.
@@ -582,13 +460,9 @@ fn catch_up(counter: &IntCounter, count: u64) {
     counter.inc_by(count - counter.get());
 }
 
-fn saturate(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::PoolGauges, *};
 
     fn gauges(pool: &PoolName, waiting: u64, dead: u64) -> PoolGauges<'_> {
         let oldest_waiting = Duration::from_secs(90);
@@ -601,10 +475,10 @@ mod tests {
     fn what_only_the_queue_knows_is_left_out_while_it_is_away() {
         let metrics = Metrics::new().unwrap();
         let (pool, instance) = (PoolName::new("nessus").unwrap(), InstanceId::new("a").unwrap());
-        metrics.set_pools([gauges(&pool, 3, 1)], 2);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], 2);
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
         assert!(metrics.render().unwrap().contains("nessus_active_scans 1"));
-        metrics.forget_pools();
+        metrics.queue().forget_pools();
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, None, 4)]);
         let text = metrics.render().unwrap();
         assert!(text.contains("nessus_queue_up 0") && text.contains("nessus_pool_total_capacity 4"), "{text}");
@@ -612,7 +486,7 @@ mod tests {
         for unknown in ["nessus_active_scans", "nessus_pool_queue_depth", "nessus_workers_alive", "nessus_dlq_size"] {
             assert!(!text.contains(unknown), "{unknown} is shown in\n{text}");
         }
-        metrics.set_pools([gauges(&pool, 0, 0)], 2);
+        metrics.queue().set_pools([gauges(&pool, 0, 0)], 2);
         assert!(metrics.render().unwrap().contains("nessus_pool_queue_depth{pool=\"nessus\"} 0"));
     }
 
@@ -623,7 +497,7 @@ mod tests {
         metrics.task_reached("untrusted", "completed");
         metrics.task_took("untrusted", "completed", 90.0);
         metrics.tool_called("list_tasks", ToolOutcome::Error);
-        metrics.set_pools([gauges(&pool, 3, 1)], 2);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], 2);
         let scanner = ScannerGauges::new(&pool, &instance, Some(1), 4);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(2, 9, 9))]);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(1, 2, 10))]);
@@ -656,11 +530,11 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (pool, other) = (PoolName::new("nessus").unwrap(), PoolName::new("dmz").unwrap());
         let instance = InstanceId::new("a").unwrap();
-        metrics.set_pools([gauges(&pool, 3, 1), gauges(&other, 2, 0)], 0);
+        metrics.queue().set_pools([gauges(&pool, 3, 1), gauges(&other, 2, 0)], 0);
         let circuit = CircuitGauges::new(1, 2, 10);
         let scanners = [(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, Some(1), room));
         metrics.set_scanners(scanners.map(|scanner| scanner.with_circuit(circuit)));
-        metrics.set_pools([gauges(&pool, 3, 1)], 0);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], 0);
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
         let text = metrics.render().unwrap();
         assert!(!text.contains("nessus_scanner_up{"), "what is not checked any more is neither up nor down: {text}");

@@ -5,14 +5,15 @@ mod health;
 mod logging;
 mod metrics;
 mod process_metrics;
+mod queue_metrics;
 mod scanner_calls;
+mod series;
 mod task_metrics;
-
-use prometheus::core::Collector;
 
 pub(crate) use self::{
     health::DiskSpace,
-    metrics::{CircuitGauges, HealthGauges, PoolGauges, ScannerGauges},
+    metrics::{CircuitGauges, HealthGauges, ScannerGauges},
+    queue_metrics::PoolGauges,
     scanner_calls::ScannerCalls,
     task_metrics::{Adoption, ValidationFailure},
 };
@@ -22,9 +23,3 @@ pub use self::{
     metrics::{Metrics, MetricsError, ToolOutcome},
     process_metrics::ProcessMetrics,
 };
-
-/// Makes a metric part of what the registry writes out.
-fn register<M: Collector + Clone + 'static>(registry: &prometheus::Registry, metric: M) -> prometheus::Result<M> {
-    registry.register(Box::new(metric.clone()))?;
-    Ok(metric)
-}

@@ -2,7 +2,7 @@
 
 use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
 
-use super::register;
+use super::series::register;
 
 /// What a process counts of itself, whatever it scans.
 #[derive(Debug)]

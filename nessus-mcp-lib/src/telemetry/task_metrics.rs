@@ -4,11 +4,9 @@ use std::time::Duration;
 
 use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
 
-use super::register;
+use super::series::{NONE, POOL, register};
 use crate::ids::PoolName;
 
-/// The label of what is said of each pool.
-const POOL: &[&str] = &["pool"];
 /// From at once to a day: scans wait for scans.
 const WAIT_BUCKETS: [f64; 9] = [1.0, 5.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14400.0, 86400.0];
 /// From a small export on this machine to a gigabyte from far away.
@@ -125,7 +123,7 @@ impl TaskMetrics {
             repairs: counter(
                 "nessus_reconciler_repairs_total",
                 "Tasks that the queue had forgotten and that this process has enqueued again",
-                &[],
+                NONE,
             )?,
         })
     }
@@ -179,6 +177,6 @@ impl TaskMetrics {
 
     /// What the reconciler has enqueued again is counted elsewhere.
     pub(super) fn repairs(&self) -> IntCounter {
-        self.repairs.with_label_values::<&str>(&[])
+        self.repairs.with_label_values(NONE)
     }
 }
