@@ -3,6 +3,7 @@
 //! The disk is a tmpfs in a mount namespace of its own (Linux). Where the system does not let us make one, [`SmallDisk::mount`]
 //! says so in one line and returns nothing.
 #![expect(clippy::missing_panics_doc, reason = "a test whose disk fails cannot go on")]
+#![expect(clippy::print_stderr, reason = "what is not tried is said where a test run says it")]
 
 use std::{
     fs::{self, File},
@@ -65,7 +66,7 @@ impl SmallDisk {
             File::options().create(true).append(true).open(&path).unwrap_or_else(|error| panic!("{error}"));
         let piece = vec![0_u8; 4096];
         loop {
-            let free = statvfs(&self.path("")).unwrap_or_else(|error| panic!("{error}"));
+            let free = statvfs(self.path("")).unwrap_or_else(|error| panic!("{error}"));
             if free.f_bavail.saturating_mul(free.f_frsize) <= left {
                 return;
             }
