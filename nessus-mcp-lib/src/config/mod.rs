@@ -21,7 +21,6 @@ mod reader;
 mod scanners;
 mod secret_key;
 mod settings;
-#[cfg(feature = "cli")]
 mod user;
 mod yaml;
 
@@ -38,5 +37,6 @@ pub use self::{
 };
 pub(crate) use self::{
     reader::{Reader, not_empty},
+    user::{host_name, user_name},
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };
