@@ -126,8 +126,17 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Queue`] when the queue does not answer, [`ServiceError::Task`] when the tasks cannot be read.
     pub async fn workers(&self) -> Result<WorkersView, ServiceError> {
+        self.workers_and(&[]).await
+    }
+
+    /// As [`workers`](Self::workers), for a service that does not know its pools: these are to be served as well.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn workers_and(&self, to_be_served: &[PoolName]) -> Result<WorkersView, ServiceError> {
         let seen = self.queue.workers().await?;
-        let pools = self.pools_with_tasks().await?;
+        let mut pools = self.pools_with_tasks().await?;
+        pools.extend(to_be_served.iter().cloned());
         let (rights, mut workers) = (self.rights(), Vec::new());
         for mut worker in seen.iter().map(WorkerView::of).chain(self.older_workers(&seen, &pools).await?) {
             let has_all = worker.pools.iter().all(|served| rights.allows_pool(&served.pool));
