@@ -78,9 +78,12 @@ impl ScanService {
             return Some(format!("it is paused since {requested_at}, until resume_scan{reason}"));
         }
         let name = &task.scanner_pool;
-        let Some(pool) = self.scanners.pool(name) else {
+        let pools = self.scanners.pools();
+        let pool = pools.iter().find(|pool| pool.name == *name);
+        // A program without scanners does not know what is configured.
+        if pool.is_none() && !pools.is_empty() {
             return Some(format!("the pool `{name}` is not configured"));
-        };
+        }
         let paused = match outlook {
             Some(asked) => asked.as_ref().ok()?.paused.clone(),
             None => self.queue.stats(name).await.ok()?.paused,
@@ -88,6 +91,7 @@ impl ScanService {
         if let Some(reason) = paused {
             return Some(format!("the pool `{name}` is paused: {reason}"));
         }
+        let pool = pool?;
         let candidates: Vec<_> = match task.next_instance() {
             Some(id) => match pool.instance(id) {
                 Some(bound) => vec![bound],
