@@ -24,7 +24,6 @@ mod scanner_names;
 mod scanners;
 mod secret_key;
 mod settings;
-#[cfg(feature = "cli")]
 mod user;
 mod yaml;
 
@@ -45,5 +44,6 @@ pub use self::{
 };
 pub(crate) use self::{
     reader::{Reader, not_empty},
+    user::{host_name, user_name},
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

@@ -1,4 +1,4 @@
-//! The user of the operating system that runs this process.
+//! The user of the operating system that runs this process, and the machine it runs on.
 
 use std::fs;
 
@@ -9,6 +9,14 @@ pub fn user_name() -> String {
     let id = getuid().as_raw();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     name_of(id, &users).unwrap_or_else(|| format!("uid-{id}"))
+}
+
+/// The name of this machine, in at most 64 letters, digits, `-`, `_` and `.`; `unknown` where it has none.
+pub(crate) fn host_name() -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let machine: String = machine.chars().take(64).map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
+    if machine.is_empty() { "unknown".to_owned() } else { machine }
 }
 
 fn name_of(id: u32, users: &str) -> Option<String> {
