@@ -21,12 +21,12 @@ mod reader;
 mod scanners;
 mod secret_key;
 mod settings;
-#[cfg(feature = "cli")]
 mod user;
 mod yaml;
 
 #[cfg(feature = "cli")]
 pub use self::example::EXAMPLE_SCANNERS;
+pub use self::user::host_name;
 pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},

@@ -1,16 +1,31 @@
-//! The user of the operating system that runs this process.
+//! The user of the operating system that runs this process, and the machine it runs on.
 
+#[cfg(feature = "cli")]
 use std::fs;
 
+#[cfg(feature = "cli")]
 use rustix::process::getuid;
 
-/// Its name, or its number where it has none here.
+/// The name of the machine.
+pub fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The user and the machine, as events and log lines name whoever works at a command line.
+#[cfg(feature = "cli")]
+pub fn user_at_host() -> String {
+    format!("{}@{}", user_name(), host_name())
+}
+
+/// The name of the user, or its number where it has none here.
+#[cfg(feature = "cli")]
 pub fn user_name() -> String {
     let id = getuid().as_raw();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     name_of(id, &users).unwrap_or_else(|| format!("uid-{id}"))
 }
 
+#[cfg(feature = "cli")]
 fn name_of(id: u32, users: &str) -> Option<String> {
     users.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -19,7 +34,7 @@ fn name_of(id: u32, users: &str) -> Option<String> {
     })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "cli"))]
 mod tests {
     use super::*;
 

@@ -225,7 +225,7 @@ impl ScanService {
         }
         let isolation = (command == CircuitCommand::Isolate).then_some(reason);
         self.index.record_isolation(&pool.name, &id, isolation).await?;
-        let notice = CircuitNotice::command(command, reason, OPERATOR);
+        let notice = CircuitNotice::command(command, reason, self.actor());
         let posted = self.queue.post_circuit_notice(&pool.name, &id, &notice).await?;
         self.circuits.exchange(self.queue.as_ref(), &pool.name, std::slice::from_ref(&id)).await?;
         let mut statuses = self.circuit_statuses(&pool.name, &[id], &self.process_circuits().await?).await?;
@@ -235,6 +235,3 @@ impl ScanService {
         Ok(status)
     }
 }
-
-/// Who gives commands.
-const OPERATOR: &str = "operator";

@@ -7,6 +7,7 @@ mod clocks;
 mod fetching;
 mod hosts;
 mod idle;
+mod life;
 mod limits;
 mod logins;
 mod losses;
