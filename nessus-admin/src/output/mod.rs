@@ -7,6 +7,7 @@ mod ask;
 mod colour;
 mod table;
 mod terminal;
+mod words;
 
 use std::{
     io::{self, Write},
@@ -22,6 +23,7 @@ pub(crate) use self::{
     colour::Colour,
     table::{Cell, Column, Table},
     terminal::Terminal,
+    words::{age, own_words},
 };
 
 /// How long the process waits at its end until stderr is read.
@@ -150,7 +152,7 @@ impl From<ConvertFailure> for Failure {
 
 /// Prints a failure that does not end the process.
 pub(crate) fn failure(failure: &Failure) {
-    message(&failure.to_string());
+    message(&failure.clone().reworded(own_words).to_string());
 }
 
 /// Prints the failure, if there is one, and returns the exit code of the process.

@@ -64,9 +64,11 @@ impl ScanService {
             return Some(format!("it is paused since {requested_at}, until resume_scan{reason}"));
         }
         let name = &task.scanner_pool;
-        let Some(pool) = self.scanners.pool(name) else {
+        let pool = self.scanners.pool(name);
+        // A service without any pool, as that of the admin tool, does not know what is configured.
+        if pool.is_none() && !self.scanners.pools().is_empty() {
             return Some(format!("the pool `{name}` is not configured"));
-        };
+        }
         let paused = match outlook {
             Some(asked) => asked.as_ref().ok()?.paused.clone(),
             None => self.queue.stats(name).await.ok()?.paused,
@@ -74,6 +76,7 @@ impl ScanService {
         if let Some(reason) = paused {
             return Some(format!("the pool `{name}` is paused: {reason}"));
         }
+        let pool = pool?;
         let candidates: Vec<_> = match task.next_instance() {
             Some(id) => match pool.instance(id) {
                 Some(bound) => vec![bound],
