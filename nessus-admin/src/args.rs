@@ -28,7 +28,7 @@ pub(crate) use self::{
     circuits::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
     dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
     pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
-    tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, TasksCommand},
+    tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, ShowTaskArgs, TasksCommand},
     workers::WorkersArgs,
 };
 

@@ -26,6 +26,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Diff(args) => commands::views::diff(args),
         Command::Stats(args) => block_on(commands::stats::run(args)),
         Command::Tasks(TasksCommand::List(args)) => block_on(commands::tasks::list::run(args)),
+        Command::Tasks(TasksCommand::Show(args)) => block_on(commands::tasks::show::run(args)),
         Command::Tasks(TasksCommand::Cancel(args)) | Command::Cancel(args) => block_on(commands::tasks::cancel(args)),
         Command::Tasks(TasksCommand::Retry(args)) => block_on(commands::tasks::retry(args)),
         Command::Tasks(TasksCommand::Pause(args)) => block_on(commands::tasks::pause(args)),

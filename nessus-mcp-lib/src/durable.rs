@@ -165,6 +165,31 @@ fn remove_files(directory: &Path, is_wanted: impl Fn(&fs::DirEntry) -> bool) -> 
     Ok(removed)
 }
 
+/// Moves a file out of the way of a new one: it becomes `path.1`, what was that becomes `path.2`, and so on, and of these only so many
+/// are kept. Nothing is synced: what is moved so are logs.
+pub(crate) fn shift(path: &Path, kept: usize) -> io::Result<()> {
+    let numbered = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    if kept == 0 {
+        return fs::remove_file(path);
+    }
+    for number in (1..kept).rev() {
+        rename_if_there(&numbered(number), &numbered(number + 1))?;
+    }
+    rename_if_there(path, &numbered(1))
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is renamed here need not survive a crash of the machine")]
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
+}
+
 /// Creates the directory and its parents with mode 0700 and syncs the parent; fine when it is there already.
 pub fn create_directory(path: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();

@@ -127,7 +127,7 @@ pub(crate) async fn until_stopped(app: &App, addresses: Vec<(TcpListener, Door)>
     let streams = CancellationToken::new();
     let mut serving = JoinSet::new();
     for (listener, door) in addresses {
-        info!(address = %listener.local_addr()?, routes = ?door.routes, "serving");
+        info!(address = %listener.local_addr()?, routes = ?door.routes, "requests are served at this address");
         serving.spawn(http::serve(app.clone(), listener, door, streams.clone()));
     }
     tokio::select! {

@@ -300,6 +300,16 @@ impl Process {
         self.signal(Signal::HUP);
     }
 
+    /// SIGUSR1: it logs more.
+    pub fn more_log_lines(&self) {
+        self.signal(Signal::USR1);
+    }
+
+    /// SIGUSR2: it logs as much as at first.
+    pub fn log_lines_as_before(&self) {
+        self.signal(Signal::USR2);
+    }
+
     /// Lets it have at most so many files open from now on; those it has open stay so. Returns the former limit.
     #[cfg(target_os = "linux")]
     pub fn limit_open_files(&self, most: Option<u64>) -> Option<u64> {

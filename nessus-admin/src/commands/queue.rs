@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use nessus_mcp_lib::{
     Queue, ScanService,
-    config::Settings,
+    config::{Settings, cli},
     error::{Classified, ErrorKind, Failure},
     housekeeping::{self, QueueIndex},
     queue::{self, QueueUrl},
@@ -98,7 +98,8 @@ pub(super) async fn open_index(settings: &Settings) -> Result<QueueIndex, Failur
 }
 
 fn index(settings: &Settings, queue: Arc<dyn Queue>) -> Result<QueueIndex, Failure> {
-    Ok(QueueIndex::new(TaskManager::open(&settings.data_dir)?, queue, Arc::new(SystemClock)))
+    let tasks = TaskManager::open(&settings.data_dir)?.acting_as(cli::user_at_host());
+    Ok(QueueIndex::new(tasks, queue, Arc::new(SystemClock)))
 }
 
 /// Fails if the data directory does not exist. Creating it here would bind a queue that has just lost its data to an empty
@@ -122,5 +123,5 @@ pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Fai
 pub(super) async fn open_service_with(settings: &Settings, scanners: ScannerRegistry) -> Result<ScanService, Failure> {
     existing(settings)?;
     check_directory(settings).await?;
-    Ok(ScanService::open_with_scanners(settings, scanners).await?)
+    Ok(ScanService::open_with_scanners(settings, scanners).await?.with_actor(&cli::user_at_host()))
 }

@@ -12,9 +12,10 @@ use std::{
 };
 
 use clap::{Args, Command, Parser, builder::Resettable};
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-pub use super::user::user_name;
+pub use super::user::{user_at_host, user_name};
 use super::{
     CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
     secret_key::SECRET_KEY_FILE,
@@ -175,23 +176,41 @@ pub struct LogArgs {
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL", global = true)]
     log_level: String,
 
-    /// The format of log lines on stderr: json or text
+    /// The format of log lines: json or text
     #[arg(long, env = "LOG_FORMAT", default_value = "json", value_name = "FORMAT", global = true)]
     log_format: String,
+
+    /// A file for the log lines, beside stderr; it begins anew at 16 MiB, and four earlier ones are kept
+    #[arg(long, env = "LOG_FILE", value_name = "PATH", global = true)]
+    log_file: Option<PathBuf>,
 }
 
 impl LogArgs {
-    /// Starts logging for the process.
+    /// Starts logging for the process. SIGUSR1 then lets it log more, and SIGUSR2 as much as it did at first. Within a runtime.
     ///
     /// # Errors
     /// [`ConfigError::Setting`] when a value cannot be used.
     pub fn init(&self) -> Result<(), ConfigError> {
+        if let Some(path) = &self.log_file {
+            telemetry::log_to_file(path);
+        }
         let format = self
             .log_format
             .parse()
             .map_err(|error: telemetry::LoggingError| setting("LOG_FORMAT", format!("is refused: {error}")))?;
         telemetry::init_logging(&self.log_level, format)
-            .map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))
+            .map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))?;
+        for (kind, more) in [(SignalKind::user_defined1(), true), (SignalKind::user_defined2(), false)] {
+            match signal(kind) {
+                Ok(mut asked) => drop(tokio::spawn(async move {
+                    while asked.recv().await.is_some() {
+                        telemetry::change_verbosity(more);
+                    }
+                })),
+                Err(error) => tracing::warn!(%error, more, "no signal changes how much is logged"),
+            }
+        }
+        Ok(())
     }
 }
 

@@ -4,7 +4,13 @@ use std::fs;
 
 use rustix::process::getuid;
 
-/// Its name, or its number where it has none here.
+/// The user and the machine, as events and log lines name whoever works at a command line.
+#[cfg(feature = "cli")]
+pub fn user_at_host() -> String {
+    format!("{}@{}", user_name(), host_name())
+}
+
+/// The name of the user, or its number where it has none here.
 pub fn user_name() -> String {
     let id = getuid().as_raw();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -12,7 +18,7 @@ pub fn user_name() -> String {
 }
 
 /// The name of this machine, in at most 64 letters, digits, `-`, `_` and `.`; `unknown` where it has none.
-pub(crate) fn host_name() -> String {
+pub fn host_name() -> String {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     let machine: String = machine.chars().take(64).map(|letter| if is_plain(letter) { letter } else { '-' }).collect();

@@ -56,7 +56,7 @@ impl ScanService {
         self.estimated_wait(pool, pinned, &outlook, ready.saturating_add(1)).await
     }
 
-    async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
+    pub(super) async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
         let now = self.clock.now();
         let known = self.typical.lock().ok().and_then(|typical| typical.get(pool).copied());
         if let Some((_, duration)) = known.filter(|(found_at, _)| now.since(*found_at) < KEPT) {

@@ -5,6 +5,7 @@
 
 use super::{IdempotencyKey, ScanService, SubmitRequest, error::ServiceError};
 use crate::{
+    config::host_name,
     error::excerpt,
     ids::TaskId,
     policy::{LOCAL, Principal, Sight},
@@ -28,7 +29,22 @@ impl ScanService {
     /// The same service for a caller: its scans are submitted under its name, and of the tasks it sees what the policy in force
     /// lets it see. Without a caller, as for the program that embeds the service, everything may be seen.
     pub fn acting_for(&self, caller: Option<Principal>) -> Self {
-        Self { caller, ..self.clone() }
+        let tasks = match &caller {
+            Some(caller) => self.tasks.acting_as(actor_of(caller)),
+            None => self.tasks.clone(),
+        };
+        Self { caller, tasks, ..self.clone() }
+    }
+
+    /// The same service, whose changes are those of `actor`, such as `user@host`: the events of tasks and the log say so. Other than
+    /// [`acting_for`](Self::acting_for), this changes nothing of what may be done and seen.
+    pub fn with_actor(&self, actor: &str) -> Self {
+        Self { tasks: self.tasks.acting_as(actor), ..self.clone() }
+    }
+
+    /// Who changes something, as the log says.
+    pub(super) fn actor(&self) -> &str {
+        self.tasks.actor().unwrap_or("operator")
     }
 
     /// Whom the service acts for.
@@ -132,5 +148,12 @@ impl ScanService {
             }
         }
         request
+    }
+}
+/// How events name a caller: a user of the operating system with the machine.
+fn actor_of(caller: &Principal) -> String {
+    match caller.name.strip_prefix("user:") {
+        Some(user) => format!("{user}@{}", host_name()),
+        None => caller.name.to_string(),
     }
 }

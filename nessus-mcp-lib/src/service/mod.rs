@@ -33,6 +33,7 @@ mod shorten;
 mod status;
 mod submit;
 mod task_view;
+mod timeline;
 mod troubleshooting;
 mod views;
 mod waiting;
@@ -47,7 +48,10 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::{approvals::approval_of, results::scan_metadata, rights::check_rights, views::login_expected};
+pub(crate) use self::{
+    advice::known as known_advice, approvals::approval_of, results::scan_metadata, rights::check_rights,
+    views::login_expected,
+};
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
@@ -67,6 +71,7 @@ pub use self::{
     results::ResultsRequest,
     submit::{IdempotencyKey, Submission, SubmitRequest},
     task_view::TaskView,
+    timeline::{MarkKind, TimelineMark, TimelineView},
     troubleshooting::Advice,
     views::{TaskComparison, TaskSummaryView},
     workers::{UnservedPool, WorkerState, WorkerView, WorkersView},

@@ -128,7 +128,11 @@ impl ScanService {
             estimated_wait_seconds: None,
             waiting_for: None,
             outside_of_window: None,
-            last_error: task.last_error.map(|last| LastError { message: shorten::text(&last.message), ..last }),
+            last_error: task.last_error.map(|last| LastError {
+                message: shorten::text(&last.message),
+                hint: None,
+                ..last
+            }),
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
             template: task.payload.template,

@@ -349,7 +349,7 @@ impl ScanService {
             in_queue = false;
         }
         crate::fail_points::fail_point!("submit_enqueued");
-        info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "scan submitted");
+        info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "the scan was submitted");
         let (pool, pinned) = (&task.scanner_pool, task.pinned_instance_id.as_ref());
         let outlook = if in_queue { self.outlook(pool, Some(&task.task_id), pinned).await.ok() } else { None };
         let queue_position = outlook.as_ref().and_then(|outlook| outlook.position);

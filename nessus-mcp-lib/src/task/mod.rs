@@ -14,8 +14,10 @@ mod approval;
 mod audit;
 mod catalogue;
 mod charges;
+mod chronicle;
 mod entry;
 mod error;
+mod events;
 mod lists;
 mod lock;
 mod manager;
@@ -35,6 +37,7 @@ mod store;
 pub use self::{
     audit::CatalogueAudit,
     error::TaskError,
+    events::{EventKind, TaskEvent},
     lists::TaskList,
     manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    events::TaskEvent,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::TaskStatus,
@@ -238,12 +239,22 @@ pub struct Task {
     /// What went wrong, as a stable code.
     #[serde(default)]
     pub error_code: Option<String>,
+    /// What to do about it, where more is known than its code says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_hint: Option<String>,
     /// How often the task was started on request, from 1; an explicit retry raises it.
     #[serde(default = "first_attempt")]
     pub attempt: u32,
     /// Its steps, oldest first.
     #[serde(default)]
     pub history: Vec<HistoryEntry>,
+    /// What has happened to it, and who has done it, oldest first: of very many events the first and the last. Where an older version
+    /// of the program has written, some are missing that `history` has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<TaskEvent>,
+    /// How many events are left out of their middle.
+    #[serde(default, skip_serializing_if = "is_none_left_out")]
+    pub events_left_out: u64,
     /// Counts of the validated export.
     #[serde(default)]
     pub validation_stats: Option<Value>,
@@ -331,6 +342,11 @@ fn is_zero(seconds: &f64) -> bool {
     *seconds <= 0.0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none_left_out(count: &u64) -> bool {
+    *count == 0
+}
+
 const fn first_attempt() -> u32 {
     1
 }
@@ -374,8 +390,11 @@ impl Task {
             open_scans: Vec::new(),
             error_message: None,
             error_code: None,
+            error_hint: None,
             attempt: 1,
             history: Vec::new(),
+            events: Vec::new(),
+            events_left_out: 0,
             validation_stats: None,
             validation_warnings: Vec::new(),
             authentication_status: None,

@@ -2,6 +2,8 @@
 
 mod approval_metrics;
 mod health;
+mod lines;
+mod log_file;
 mod logging;
 mod metrics;
 mod process_metrics;
@@ -19,7 +21,7 @@ pub(crate) use self::{
 };
 pub use self::{
     health::{CheckStatus, HealthCheck, HealthReport},
-    logging::{LogFormat, LoggingError, init_logging},
+    logging::{LogFormat, LoggingError, change_verbosity, finish_logs, init_logging, log_to_file},
     metrics::{Metrics, MetricsError, ToolOutcome},
     process_metrics::ProcessMetrics,
 };

@@ -7,7 +7,7 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use super::{
     announce::{Announcer, HeldTasks},
@@ -17,7 +17,7 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    config::{ConfigError, WorkerSettings},
+    config::{ConfigError, WorkerSettings, host_name},
     error::chain,
     housekeeping::ReconcileError,
     ids::{PoolName, TraceId, WorkerId},
@@ -70,9 +70,12 @@ impl Worker {
         Self::check_pools(service.scanners(), &settings)?;
         service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
+        let id = WorkerId::generate();
+        let name: Arc<str> = worker_name(&id).into();
         let shared = Shared {
-            id: WorkerId::generate(),
-            tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>),
+            tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>).acting_as(Arc::clone(&name)),
+            id,
+            name,
             queue: Arc::clone(service.queue()),
             index: service.index().clone(),
             scanners: service.scanners().clone(),
@@ -108,7 +111,13 @@ impl Worker {
 
     /// Works until `shutdown` is ready, then hands back what is running and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        info!(worker = %self.shared.id, "worker started");
+        // Each line of the worker names it, whatever lines are written.
+        let span = error_span!("worker", worker = &*self.shared.name);
+        self.run_named(shutdown).instrument(span).await;
+    }
+
+    async fn run_named(self, shutdown: impl Future<Output = ()> + Send) {
+        info!(worker_id = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
         let stop = self.shared.stop.clone();
         let announcer = Announcer {
@@ -136,7 +145,7 @@ impl Worker {
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
         }
-        info!(worker = %self.shared.id, running = runs.len(), "worker stops; scans go on on their scanners");
+        info!(running = runs.len(), "worker stops; scans go on on their scanners");
         let handed_back = tokio::time::timeout(STOP_WAIT, async {
             while let Some(ended) = runs.join_next().await {
                 report_panic(ended);
@@ -144,7 +153,7 @@ impl Worker {
         });
         tokio::select! {
             handed_back = handed_back => if handed_back.is_err() {
-                warn!(worker = %self.shared.id, "some tasks were not handed back in time; their leases will run out");
+                warn!("some tasks were not handed back in time; their leases will run out");
             },
             () = announcer.follow(|| self.pools()) => {}
         }
@@ -289,7 +298,8 @@ impl Worker {
 
     fn start(&self, claim: Claim, claimed_at: BootInstant, runs: &mut JoinSet<()>) {
         let (task_id, fence) = (&claim.lease.task_id, claim.lease.fence);
-        let span = info_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
+        let span =
+            error_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
         let holding = self.shared.holds.hold(task_id.clone());
         let run = TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run();
         let held = async move {
@@ -310,6 +320,12 @@ impl Worker {
             None => std::future::pending().await,
         }
     }
+}
+
+/// How events and log lines name a worker: the machine, the process, and the first digits of its id.
+fn worker_name(id: &WorkerId) -> String {
+    let id: String = id.as_str().chars().take(8).collect();
+    format!("{} pid {} ({id})", host_name(), std::process::id())
 }
 
 /// Removes what killed processes left. Never returns.

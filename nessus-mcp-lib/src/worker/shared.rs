@@ -31,6 +31,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) id: WorkerId,
+    /// How events and log lines name this worker.
+    pub(super) name: Arc<str>,
     pub(super) tasks: TaskManager,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) index: QueueIndex,
@@ -92,6 +94,7 @@ impl Shared {
         self.metrics.tasks().step_retried(&lease.pool, step.as_str());
         let now = self.clock.now();
         let (seen, next_try_at) = (LastError::new(step, error.code(), error.shown(), now), now.plus(pause));
+        let seen = seen.with_hint(error.hint());
         let not_made = matches!(error, StepError::Scanner(ScannerError::CircuitOpen(_)));
         let change = move |task: &mut Task| match &mut task.last_error {
             Some(last) if not_made => last.next_try_at = next_try_at,

@@ -8,6 +8,7 @@ mod clocks;
 mod fetching;
 mod hosts;
 mod idle;
+mod life;
 mod limits;
 mod logins;
 mod losses;
