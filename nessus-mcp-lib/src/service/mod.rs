@@ -225,7 +225,8 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
         parts.scanners.guard(&parts.circuits)?;
-        let index = QueueIndex::new(parts.tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
+        let tasks = parts.tasks.with_webhooks(parts.scope.clone());
+        let index = QueueIndex::new(tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
         Ok(Self {
             tasks: index.tasks().clone(),
             queue: parts.queue,

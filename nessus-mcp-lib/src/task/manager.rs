@@ -11,10 +11,11 @@ use std::{
 
 use serde_json::Value;
 use tokio::task::JoinError;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, warn};
 
 use super::{
     catalogue::Catalogue,
+    delivery::announce_deliveries,
     entry::{TaskEntry, digest},
     error::TaskError,
     lock::TaskLock,
@@ -26,8 +27,10 @@ use super::{
 };
 use crate::{
     durable::{self, DurableFile},
+    error::chain,
     fail_points::fail_point,
     ids::{FencingToken, TaskId},
+    policy::Scope,
     queue::Queue,
     results::Profile,
     time::{Clock, SystemClock},
@@ -91,6 +94,8 @@ pub struct TaskManager {
     pub(super) store: TaskStore,
     clock: Arc<dyn Clock>,
     pub(super) catalogue: Option<Arc<Catalogue>>,
+    /// Whose webhooks are told what happens to tasks.
+    webhooks: Option<Scope>,
     /// The tasks that could not be read, each of which was said in the log once.
     pub(super) unreadable: Arc<Mutex<HashSet<TaskId>>>,
 }
@@ -106,7 +111,13 @@ impl TaskManager {
 
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
-        Ok(Self { store: TaskStore::open(data_dir)?, clock, catalogue: None, unreadable: Arc::default() })
+        Ok(Self {
+            store: TaskStore::open(data_dir)?,
+            clock,
+            catalogue: None,
+            webhooks: None,
+            unreadable: Arc::default(),
+        })
     }
 
     /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list
@@ -116,6 +127,13 @@ impl TaskManager {
         if self.catalogue.as_ref().is_none_or(|catalogue| !Arc::ptr_eq(&catalogue.queue, &queue)) {
             self.catalogue = Some(Arc::new(Catalogue::new(self.store.clone(), queue)));
         }
+        self
+    }
+
+    /// The same tasks, of which the webhooks of this scope are told. Without them, nobody is.
+    #[must_use]
+    pub fn with_webhooks(mut self, scope: Scope) -> Self {
+        self.webhooks = Some(scope);
         self
     }
 
@@ -141,6 +159,8 @@ impl TaskManager {
         let manager = self.clone();
         self.to_its_end(async move {
             task.revision = 1;
+            note_events(&mut task, None, manager.webhooks.as_ref());
+            let to_tell = task.has_deliveries().then(|| task.clone());
             let task_id = task.task_id.clone();
             let lock = manager.store.blocking(move |store| store.begin(&task_id)).await?;
             if let Some(catalogue) = &manager.catalogue
@@ -157,7 +177,11 @@ impl TaskManager {
                     let _lock = lock;
                     store.create(&task, sealed.as_deref())
                 })
-                .await
+                .await?;
+            if let Some(task) = to_tell {
+                manager.announce(&task).await;
+            }
+            Ok(())
         })
     }
 
@@ -200,7 +224,7 @@ impl TaskManager {
     ) -> Result<Task, TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
-            let clock = Arc::clone(&manager.clock);
+            let (clock, webhooks) = (Arc::clone(&manager.clock), manager.webhooks.clone());
             let written = manager.store.blocking(move |store| {
                 let _lock = store.lock(&task_id)?;
                 let before = store.read(&task_id)?;
@@ -214,20 +238,24 @@ impl TaskManager {
                     before.status.check(task.status)?;
                     record_step(&mut task, before.status, clock.as_ref());
                 }
+                let has_events = note_events(&mut task, Some(&before), webhooks.as_ref());
                 if task != before {
                     task.revision = before.revision.saturating_add(1);
                     store.write(&task)?;
                 }
                 let record = TaskEntry::record(&task, store.has_login_left(&task));
                 let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
-                Ok((task, is_new.then_some(record)))
+                Ok((task, is_new.then_some(record), has_events))
             });
-            let (task, record) = written.await?;
+            let (task, record, has_events) = written.await?;
             if task.status.is_terminal() {
                 fail_point!("worker_end_not_recorded");
             }
             if let (Some(catalogue), Some(record)) = (&manager.catalogue, record) {
                 catalogue.note(record).await;
+            }
+            if has_events {
+                manager.announce(&task).await;
             }
             Ok(task)
         })
@@ -274,6 +302,23 @@ impl TaskManager {
                 .await
         })
         .await
+    }
+
+    /// Puts a task into the queue of deliveries if there is something of it to deliver, to be looked at now. A queue that cannot do that
+    /// fails nothing: the reconciler does it when the queue answers again.
+    pub(crate) async fn announce(&self, task: &Task) {
+        let Some(catalogue) = self.catalogue.as_ref().filter(|_| task.has_deliveries()) else { return };
+        let enqueued = if catalogue.has_just_failed() {
+            None
+        } else {
+            let enqueued = catalogue.in_time(announce_deliveries(catalogue.queue.as_ref(), task)).await;
+            enqueued
+                .inspect_err(|error| warn!(task_id = %task.task_id, error = chain(error), "webhooks are told later"))
+                .ok()
+        };
+        if enqueued.is_none() {
+            catalogue.unrecorded().add(task.task_id.clone());
+        }
     }
 
     /// The ids of all tasks, newest first by the time in their names.
@@ -425,6 +470,11 @@ fn begin_retry(
     task.approval = None;
     task.revision = task.revision.saturating_add(1);
     Ok((lock, task))
+}
+
+/// Writes down what has happened since `before` and webhooks want to hear; whether there is something.
+fn note_events(task: &mut Task, before: Option<&Task>, webhooks: Option<&Scope>) -> bool {
+    webhooks.is_some_and(|scope| task.note_events(before, scope))
 }
 
 fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {

@@ -14,6 +14,7 @@ mod approval;
 mod audit;
 mod catalogue;
 mod charges;
+mod delivery;
 mod entry;
 mod error;
 mod lists;
@@ -33,6 +34,7 @@ mod store;
 
 pub use self::{
     audit::CatalogueAudit,
+    delivery::Delivery,
     error::TaskError,
     lists::TaskList,
     manager::{TaskManager, Writer},
@@ -45,6 +47,7 @@ pub use self::{
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
+    delivery::{enqueue_deliveries, letter_of_deliveries},
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
