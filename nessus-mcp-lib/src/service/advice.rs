@@ -236,7 +236,7 @@ pub(super) fn of(code: &str) -> &'static str {
 }
 
 /// What to do about a code, if the table has it.
-pub(super) fn known(code: &str) -> Option<&'static str> {
+pub(crate) fn known(code: &str) -> Option<&'static str> {
     TABLE.iter().find(|(codes, _)| codes.contains(&code)).map(|(_, advice)| *advice)
 }
 

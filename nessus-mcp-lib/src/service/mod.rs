@@ -12,6 +12,7 @@ mod charges;
 mod circuits;
 mod completions;
 mod control;
+mod deliveries;
 mod dry_run;
 mod error;
 mod estimate;
@@ -45,7 +46,10 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::{approvals::approval_of, results::scan_metadata, rights::check_rights, views::login_expected};
+pub(crate) use self::{
+    advice::known as advice_on, approvals::approval_of, results::scan_metadata, rights::check_rights,
+    views::login_expected,
+};
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,

@@ -172,7 +172,7 @@ impl Task {
     }
 
     /// The entry in the queue of deliveries.
-    fn delivery_entry(&self) -> Result<TaskBody, QueueError> {
+    pub(crate) fn delivery_entry(&self) -> Result<TaskBody, QueueError> {
         let Self { task_id, trace_id, scanner_pool, attempt, payload, .. } = self;
         let entry = json!({ "task_id": task_id, "trace_id": trace_id, "scanner_pool": scanner_pool, "attempt": attempt,
             "name": payload.name });

@@ -10,11 +10,14 @@ use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use super::{pacing::ClaimPacing, queue_clock::QueueClock, run_task::TaskRun, shared::Shared};
+#[cfg(feature = "webhooks")]
+use crate::delivery::Deliveries;
 use crate::{
     config::{ConfigError, WorkerSettings},
     error::chain,
     housekeeping::ReconcileError,
     ids::{PoolName, TraceId, WorkerId},
+    policy::Policy,
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
@@ -50,16 +53,20 @@ const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    #[cfg(feature = "webhooks")]
+    deliveries: Deliveries,
 }
 
 impl Worker {
     /// A worker on the same tasks, queue and scanners as `service`.
     ///
     /// # Errors
-    /// As [`check_pools`](Self::check_pools), and [`ConfigError::Setting`] when its settings cannot work.
+    /// As [`check_pools`](Self::check_pools) and [`check_webhooks`](Self::check_webhooks), and [`ConfigError::Setting`] when its settings
+    /// cannot work.
     pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, ConfigError> {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
+        Self::check_webhooks(&service.scope().policy())?;
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let shared = Shared {
             id: WorkerId::generate(),
@@ -78,7 +85,16 @@ impl Worker {
             clock,
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        #[cfg(feature = "webhooks")]
+        let deliveries = {
+            let (lease, clock): (_, Arc<dyn Clock>) = (shared.settings.lease, Arc::clone(&shared.clock) as _);
+            Deliveries::new(service, shared.id.clone(), clock, lease, shared.stop.clone())
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            #[cfg(feature = "webhooks")]
+            deliveries,
+        })
     }
 
     /// Whether there are the pools it is to serve: for those who want to know before they open a service.
@@ -96,10 +112,22 @@ impl Worker {
         }
     }
 
+    /// Whether the keys of all webhooks are known, which only a worker needs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`] for the first that cannot be read.
+    pub fn check_webhooks(policy: &Policy) -> Result<(), ConfigError> {
+        let missing = policy.webhooks().iter().find_map(|webhook| webhook.key.as_ref().err());
+        missing.map_or(Ok(()), |missing| Err(missing.clone().into_error()))
+    }
+
     /// Works until `shutdown` is ready, then hands back what is running and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         info!(worker = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
+        let mut delivering = JoinSet::<()>::new();
+        #[cfg(feature = "webhooks")]
+        delivering.spawn(self.deliveries.clone().run());
         let stop = self.shared.stop.clone();
         let stop_on_shutdown = async {
             shutdown.await;
@@ -120,6 +148,7 @@ impl Worker {
             while let Some(ended) = runs.join_next().await {
                 report_panic(ended);
             }
+            while delivering.join_next().await.is_some() {}
         });
         if handed_back.await.is_err() {
             warn!(worker = %self.shared.id, "some tasks were not handed back in time; their leases will run out");

@@ -146,7 +146,7 @@ async fn what_is_new_is_looked_at_now() {
 async fn what_the_queue_has_forgotten_is_enqueued_again() {
     let f = fixture(policy(ALL)).await;
     let id = f.create().await;
-    f.becomes(&id, TaskStatus::Completed).await;
+    f.becomes(&id, TaskStatus::Failed).await;
     f.clock.advance(HOUR);
     let lease = f.claim().await.unwrap();
     f.queue.settle(&lease, Settlement::Ack).await.unwrap();
