@@ -53,7 +53,7 @@ pub(crate) use self::{
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
-    circuits::{CircuitStatus, ProcessCircuit},
+    circuits::{CircuitStatus, ProcessCircuit, ScannerCircuit},
     completions::{Completable, Completions},
     control::{ControlView, Purged},
     dry_run::{DryRunView, ScannerLoad, ScopeVerdict},
@@ -62,6 +62,7 @@ pub use self::{
         HealthView, InstanceView, PoolQueueView, PoolStatusView, PoolView, PoolsView, QueueView, ScannersView,
         TaskListView, TaskSummary,
     },
+    lookup::MatchingTasks,
     offers::{NotAsked, PoliciesView, PolicyView, PoolPolicies, TemplateView},
     orphaned::OrphanedTasks,
     phase::Phase,
