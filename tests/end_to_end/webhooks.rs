@@ -148,11 +148,10 @@ async fn an_operator_tests_webhooks_and_tries_again_what_was_given_up() {
     assert_eq!((&given_up["task_id"], &given_up["error_code"]), (&task.as_str().into(), &"webhook_failed".into()));
     let listed = admin(&["webhooks", "list", "--json"]);
     let view: Value = serde_json::from_str(listed.stdout.lines().next().unwrap()).unwrap();
-    assert_eq!(
-        (&view["name"], &view["dead"], &view["key"]),
-        (&"tickets".into(), &1.into(), &true.into()),
-        "{listed:?}"
-    );
+    assert_eq!((&view["waiting"], &view["dead"]), (&0.into(), &1.into()), "{listed:?}");
+    let hook = &view["webhooks"][0];
+    assert_eq!((&hook["name"], &hook["key"], &hook["clients"]), (&"tickets".into(), &true.into(), &Value::Null));
+    assert!(!listed.stdout.contains("planted"), "{listed:?}");
     receiver.answers(204).await;
     let retried = site.deployment.program(binaries::admin(), &["webhooks", "retry", task.as_str()]).run();
     assert!(retried.code == Some(0) && retried.stdout.contains("1 delivery is tried again"), "{retried:?}");

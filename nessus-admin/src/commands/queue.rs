@@ -7,6 +7,7 @@ use nessus_mcp_lib::{
     config::Settings,
     error::{Classified, ErrorKind, Failure},
     housekeeping::{self, QueueIndex},
+    policy::Scope,
     queue::{self, QueueUrl},
     scanner::ScannerRegistry,
     task::TaskManager,
@@ -94,7 +95,8 @@ pub(super) async fn open_index(settings: &Settings) -> Result<QueueIndex, Failur
 }
 
 fn index(settings: &Settings, queue: Arc<dyn Queue>) -> Result<QueueIndex, Failure> {
-    Ok(QueueIndex::new(TaskManager::open(&settings.data_dir)?, queue, Arc::new(SystemClock)))
+    let tasks = TaskManager::open(&settings.data_dir)?.with_webhooks(Scope::default().without_webhooks());
+    Ok(QueueIndex::new(tasks, queue, Arc::new(SystemClock)))
 }
 
 /// Fails if the data directory does not exist. Creating it here would bind a queue that has just lost its data to an empty
@@ -108,6 +110,12 @@ async fn check_directory(settings: &Settings) -> Result<(), Failure> {
     Err(Missing::Directory(settings.data_dir.clone()).into())
 }
 
+/// The policy of the settings. Without one, this command does not know the webhooks of server and workers.
+async fn scope(settings: &Settings) -> Result<Scope, Failure> {
+    let scope = ScanService::load_scope(settings).await?;
+    Ok(if scope.file().is_none() { scope.without_webhooks() } else { scope })
+}
+
 /// Opens the service of an existing deployment, for commands on tasks: neither scanners nor their passwords are needed for it, so
 /// it knows no pool and no scanner.
 pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Failure> {
@@ -118,5 +126,5 @@ pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Fai
 pub(super) async fn open_service_with(settings: &Settings, scanners: ScannerRegistry) -> Result<ScanService, Failure> {
     existing(settings)?;
     check_directory(settings).await?;
-    Ok(ScanService::open_with_scanners(settings, scanners).await?)
+    Ok(ScanService::open_with(settings, scanners, scope(settings).await?).await?)
 }
