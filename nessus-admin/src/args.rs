@@ -6,6 +6,7 @@ mod circuits;
 mod dead_letters;
 mod pools;
 mod tasks;
+mod webhooks;
 mod workers;
 
 use std::{path::PathBuf, time::Duration};
@@ -29,6 +30,7 @@ pub(crate) use self::{
     dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
     pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
     tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, ShowTaskArgs, TasksCommand},
+    webhooks::{ListWebhooksArgs, RetryWebhooksArgs, TestWebhookArgs, WebhooksCommand},
     workers::WorkersArgs,
 };
 
@@ -92,6 +94,9 @@ pub(crate) enum Command {
     /// List the scans that wait until a person agrees, and decide about them
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// List and test who is told what happens to tasks, and try again what was given up
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Verify and read the audit log
     #[command(subcommand)]
     Audit(AuditCommand),

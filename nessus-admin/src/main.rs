@@ -6,7 +6,10 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{ApprovalsCommand, AuditCommand, Cli, Command, PolicyCommand, QueueCommand, TasksCommand, TokenCommand};
+use args::{
+    ApprovalsCommand, AuditCommand, Cli, Command, PolicyCommand, QueueCommand, TasksCommand, TokenCommand,
+    WebhooksCommand,
+};
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
     error::Failure,
@@ -45,6 +48,9 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Approvals(ApprovalsCommand::Show(args)) => block_on(commands::approvals::show(args)),
         Command::Approvals(ApprovalsCommand::Approve(args)) => block_on(commands::approvals::approve(args)),
         Command::Approvals(ApprovalsCommand::Deny(args)) => block_on(commands::approvals::deny(args)),
+        Command::Webhooks(WebhooksCommand::List(args)) => block_on(commands::webhooks::list(args)),
+        Command::Webhooks(WebhooksCommand::Test(args)) => block_on(commands::webhooks::test(args)),
+        Command::Webhooks(WebhooksCommand::Retry(args)) => block_on(commands::webhooks::retry(args)),
         Command::Token(TokenCommand::Revoke(args)) => block_on(commands::token::revoke(args)),
         Command::Audit(AuditCommand::Verify(args)) => commands::audit::verify(args),
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),

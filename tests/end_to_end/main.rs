@@ -23,3 +23,4 @@ mod secrets;
 mod shortage;
 mod traces;
 mod unread;
+mod webhooks;

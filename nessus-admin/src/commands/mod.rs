@@ -20,4 +20,5 @@ pub(crate) mod tasks;
 pub(crate) mod token;
 pub(crate) mod validate;
 pub(crate) mod views;
+pub(crate) mod webhooks;
 pub(crate) mod workers;

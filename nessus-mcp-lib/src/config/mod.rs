@@ -44,7 +44,8 @@ pub use self::{
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{
-    reader::{Reader, not_empty},
+    nessus::certificates_in,
+    reader::{Reader, not_empty, password_in},
     user::user_name,
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

@@ -247,6 +247,9 @@ impl ScannersConfig {
         let mut pools: Vec<PoolConfig> = Vec::new();
         for (Scalar { text: name, line, .. }, raw) in entries {
             let pool = PoolName::new(name).map_err(|error| syntax(line, &error.to_string()))?;
+            if pool == PoolName::deliveries() {
+                return Err(syntax(line, &format!("`{pool}` is the queue of webhooks: give the pool another name")));
+            }
             let instances = raw
                 .into_iter()
                 .enumerate()

@@ -15,7 +15,7 @@ use crate::{
         ChargeOutcome, EnqueueOutcome, EntryState, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue,
         QueueError, RemoveOutcome, TaskBody,
     },
-    task::{Task, TaskKey, TaskManager, TaskStatus, Writer},
+    task::{Task, TaskKey, TaskManager, TaskStatus, Writer, enqueue_deliveries},
     time::Timestamp,
 };
 
@@ -29,7 +29,8 @@ const LOOKED_AT_BY_THEN: Duration = Duration::from_secs(900);
 /// A key that is about to expire decides nothing any more: the queue may have given it away rightly.
 const KEY_MARGIN: Duration = Duration::from_secs(3600);
 
-/// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. A task that has left
+/// Enqueues every task that is not terminal and that the queue does not know, and every one of which webhooks are to be told; returns
+/// how many those were. A task that has left
 /// a login behind when it ended counts as unfinished in the catalogue, and is freed of it when it is compared.
 pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
     tasks.record_rest().await?;
@@ -47,6 +48,12 @@ pub(super) async fn enqueue_unfinished(
     // Oldest first, so that the order of submission is kept.
     for unfinished in tasks.unfinished().await? {
         let Some(task) = tasks.compare(&unfinished).await? else { continue };
+        if task.has_deliveries() {
+            enqueued += usize::from(enqueue_deliveries(queue, &task).await?);
+        }
+        if task.status.is_terminal() {
+            continue;
+        }
         if grace.is_some_and(|grace| is_young(&task, now, grace)) {
             continue;
         }

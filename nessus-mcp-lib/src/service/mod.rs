@@ -12,6 +12,7 @@ mod charges;
 mod circuits;
 mod completions;
 mod control;
+mod deliveries;
 mod dry_run;
 mod error;
 mod estimate;
@@ -49,7 +50,7 @@ use std::{
 };
 
 pub(crate) use self::{
-    advice::known as known_advice, approvals::approval_of, results::scan_metadata, rights::check_rights,
+    advice::known as advice_on, approvals::approval_of, results::scan_metadata, rights::check_rights,
     views::login_expected,
 };
 pub use self::{
@@ -239,7 +240,8 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
         parts.scanners.guard(&parts.circuits)?;
-        let index = QueueIndex::new(parts.tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
+        let tasks = parts.tasks.with_webhooks(parts.scope.clone());
+        let index = QueueIndex::new(tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
         let metrics = Arc::new(Metrics::new()?);
         parts.circuits.calls().count_in(metrics.scanner_calls());
         Ok(Self {

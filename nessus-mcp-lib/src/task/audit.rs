@@ -80,14 +80,14 @@ impl TaskManager {
         Ok(unfinished)
     }
 
-    /// The task, if it has not ended and its file can be read; its record is made right if it is wrong.
+    /// The task, if its file can be read and it has not ended, or webhooks are to be told of it; its record is made right if it is wrong.
     pub(crate) async fn compare(&self, unfinished: &Unfinished) -> Result<Option<Task>, TaskError> {
         if let (Some(catalogue), Some(_)) = (&self.catalogue, &unfinished.known) {
             return catalogue.compare(unfinished).await;
         }
         match self.get(&unfinished.task_id).await {
             Err(error) if error.is_shortage() => Err(error),
-            read => Ok(read.ok().filter(|task| !task.status.is_terminal())),
+            read => Ok(read.ok().filter(|task| !task.status.is_terminal() || task.has_deliveries())),
         }
     }
 

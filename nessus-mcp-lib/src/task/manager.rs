@@ -11,10 +11,11 @@ use std::{
 
 use serde_json::Value;
 use tokio::task::JoinError;
-use tracing::{Instrument as _, info};
+use tracing::{Instrument as _, info, warn};
 
 use super::{
     catalogue::Catalogue,
+    delivery::announce_deliveries,
     entry::{TaskEntry, digest},
     error::TaskError,
     events::{EventKind, TaskEvent},
@@ -27,8 +28,10 @@ use super::{
 };
 use crate::{
     durable::{self, DurableFile},
+    error::chain,
     fail_points::fail_point,
     ids::{FencingToken, TaskId},
+    policy::Scope,
     queue::Queue,
     results::Profile,
     time::{Clock, SystemClock, Timestamp},
@@ -94,6 +97,8 @@ pub struct TaskManager {
     /// Who changes tasks, as their events say.
     actor: Option<Arc<str>>,
     pub(super) catalogue: Option<Arc<Catalogue>>,
+    /// Whose webhooks are told what happens to tasks.
+    webhooks: Option<Scope>,
     /// The tasks that could not be read, each of which was said in the log once.
     pub(super) unreadable: Arc<Mutex<HashSet<TaskId>>>,
 }
@@ -110,7 +115,7 @@ impl TaskManager {
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
         let (store, unreadable) = (TaskStore::open(data_dir)?, Arc::default());
-        Ok(Self { store, clock, actor: None, catalogue: None, unreadable })
+        Ok(Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable })
     }
 
     /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list
@@ -120,6 +125,13 @@ impl TaskManager {
         if self.catalogue.as_ref().is_none_or(|catalogue| !Arc::ptr_eq(&catalogue.queue, &queue)) {
             self.catalogue = Some(Arc::new(Catalogue::new(self.store.clone(), queue)));
         }
+        self
+    }
+
+    /// The same tasks, of which the webhooks of this scope are told. Without them, nobody is.
+    #[must_use]
+    pub fn with_webhooks(mut self, scope: Scope) -> Self {
+        self.webhooks = Some(scope);
         self
     }
 
@@ -157,6 +169,8 @@ impl TaskManager {
         self.to_its_end(async move {
             task.revision = 1;
             task.note_submit(manager.actor());
+            note_events(&mut task, None, manager.webhooks.as_ref());
+            let to_tell = task.has_deliveries().then(|| task.clone());
             let task_id = task.task_id.clone();
             let lock = manager.store.blocking(move |store| store.begin(&task_id)).await?;
             if let Some(catalogue) = &manager.catalogue
@@ -167,7 +181,11 @@ impl TaskManager {
                 return Err(error);
             }
             fail_point!("submit_task_recorded");
-            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await
+            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await?;
+            if let Some(task) = to_tell {
+                manager.announce(&task).await;
+            }
+            Ok(())
         })
     }
 
@@ -211,6 +229,7 @@ impl TaskManager {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
             let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
+            let webhooks = manager.webhooks.clone();
             let written = manager.store.blocking(move |store| {
                 let _lock = store.lock(&task_id)?;
                 let before = store.read(&task_id)?;
@@ -225,6 +244,7 @@ impl TaskManager {
                     before.status.check(task.status)?;
                     record_step(&mut task, before.status, now);
                 }
+                let has_events = note_events(&mut task, Some(&before), webhooks.as_ref());
                 if task != before {
                     let events = task.note_changes(&before, actor.as_deref(), now);
                     task.revision = before.revision.saturating_add(1);
@@ -233,14 +253,17 @@ impl TaskManager {
                 }
                 let record = TaskEntry::record(&task, store.has_login_left(&task));
                 let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
-                Ok((task, is_new.then_some(record)))
+                Ok((task, is_new.then_some(record), has_events))
             });
-            let (task, record) = written.await?;
+            let (task, record, has_events) = written.await?;
             if task.status.is_terminal() {
                 fail_point!("worker_end_not_recorded");
             }
             if let (Some(catalogue), Some(record)) = (&manager.catalogue, record) {
                 catalogue.note(record).await;
+            }
+            if has_events {
+                manager.announce(&task).await;
             }
             Ok(task)
         })
@@ -291,6 +314,23 @@ impl TaskManager {
                 .await
         })
         .await
+    }
+
+    /// Puts a task into the queue of deliveries if there is something of it to deliver, to be looked at now. A queue that cannot do that
+    /// fails nothing: the reconciler does it when the queue answers again.
+    pub(crate) async fn announce(&self, task: &Task) {
+        let Some(catalogue) = self.catalogue.as_ref().filter(|_| task.has_deliveries()) else { return };
+        let enqueued = if catalogue.has_just_failed() {
+            None
+        } else {
+            let enqueued = catalogue.in_time(announce_deliveries(catalogue.queue.as_ref(), task)).await;
+            enqueued
+                .inspect_err(|error| warn!(task_id = %task.task_id, error = chain(error), "webhooks are told later"))
+                .ok()
+        };
+        if enqueued.is_none() {
+            catalogue.unrecorded().add(task.task_id.clone());
+        }
     }
 
     /// The ids of all tasks, newest first by the time in their names.
@@ -443,6 +483,11 @@ fn begin_retry(
     task.approval = None;
     task.revision = task.revision.saturating_add(1);
     Ok((lock, task))
+}
+
+/// Writes down what has happened since `before` and webhooks want to hear; whether there is something.
+fn note_events(task: &mut Task, before: Option<&Task>, webhooks: Option<&Scope>) -> bool {
+    webhooks.is_some_and(|scope| task.note_events(before, scope))
 }
 
 fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {

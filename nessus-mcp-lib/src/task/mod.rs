@@ -15,6 +15,7 @@ mod audit;
 mod catalogue;
 mod charges;
 mod chronicle;
+mod delivery;
 mod entry;
 mod error;
 mod events;
@@ -36,6 +37,7 @@ mod store;
 
 pub use self::{
     audit::CatalogueAudit,
+    delivery::Delivery,
     error::TaskError,
     events::{EventKind, TaskEvent},
     lists::TaskList,
@@ -50,6 +52,7 @@ pub use self::{
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
+    delivery::{enqueue_deliveries, letter_of_deliveries},
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    delivery::Delivery,
     events::TaskEvent,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
@@ -320,6 +321,9 @@ pub struct Task {
     /// `charged_hosts`, which know whether its scan was launched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charged_clients: Vec<ClientCharge>,
+    /// What has happened and webhooks want to hear, oldest first, with what became of it; empty where no webhook wants anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<Delivery>,
     /// When an operator cleared the dead letter of this failure away; a retry clears this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dismissed_at: Option<Timestamp>,
@@ -416,6 +420,7 @@ impl Task {
             approval: None,
             charged_hosts: Vec::new(),
             charged_clients: Vec::new(),
+            deliveries: Vec::new(),
             dismissed_at: None,
             fence: None,
             revision: 0,

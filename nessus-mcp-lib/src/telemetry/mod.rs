@@ -1,6 +1,7 @@
 //! What operators see: metrics, log lines and health.
 
 mod approval_metrics;
+mod delivery_metrics;
 mod health;
 mod lines;
 mod log_file;

@@ -16,11 +16,14 @@ use super::{
     run_task::TaskRun,
     shared::Shared,
 };
+#[cfg(feature = "webhooks")]
+use crate::delivery::Deliveries;
 use crate::{
     config::{ConfigError, WorkerSettings, host_name},
     error::chain,
     housekeeping::ReconcileError,
     ids::{PoolName, TraceId, WorkerId},
+    policy::Policy,
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
@@ -58,16 +61,20 @@ pub struct Worker {
     shared: Arc<Shared>,
     /// What else it sees to.
     service: ScanService,
+    #[cfg(feature = "webhooks")]
+    deliveries: Deliveries,
 }
 
 impl Worker {
     /// A worker on the same tasks, queue and scanners as `service`.
     ///
     /// # Errors
-    /// As [`check_pools`](Self::check_pools), and [`ConfigError::Setting`] when its settings cannot work.
+    /// As [`check_pools`](Self::check_pools) and [`check_webhooks`](Self::check_webhooks), and [`ConfigError::Setting`] when its settings
+    /// cannot work.
     pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, ConfigError> {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
+        Self::check_webhooks(&service.scope().policy())?;
         service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let id = WorkerId::generate();
@@ -91,7 +98,17 @@ impl Worker {
             holds: HeldTasks::default(),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), service: service.clone() })
+        #[cfg(feature = "webhooks")]
+        let deliveries = {
+            let (lease, clock): (_, Arc<dyn Clock>) = (shared.settings.lease, Arc::clone(&shared.clock) as _);
+            Deliveries::new(service, shared.id.clone(), clock, lease, shared.stop.clone())
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            service: service.clone(),
+            #[cfg(feature = "webhooks")]
+            deliveries,
+        })
     }
 
     /// Whether there are the pools it is to serve: for those who want to know before they open a service.
@@ -109,6 +126,15 @@ impl Worker {
         }
     }
 
+    /// Whether the keys of all webhooks are known, which only a worker needs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`] for the first that cannot be read.
+    pub fn check_webhooks(policy: &Policy) -> Result<(), ConfigError> {
+        let missing = policy.webhooks().iter().find_map(|webhook| webhook.key.as_ref().err());
+        missing.map_or(Ok(()), |missing| Err(missing.clone().into_error()))
+    }
+
     /// Works until `shutdown` is ready, then hands back what is running and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         // Each line of the worker names it, whatever lines are written.
@@ -119,6 +145,9 @@ impl Worker {
     async fn run_named(self, shutdown: impl Future<Output = ()> + Send) {
         info!(worker_id = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
+        let mut delivering = JoinSet::<()>::new();
+        #[cfg(feature = "webhooks")]
+        delivering.spawn(self.deliveries.clone().run().in_current_span());
         let stop = self.shared.stop.clone();
         let announcer = Announcer {
             worker: &self.shared.id,
@@ -150,6 +179,7 @@ impl Worker {
             while let Some(ended) = runs.join_next().await {
                 report_panic(ended);
             }
+            while delivering.join_next().await.is_some() {}
         });
         tokio::select! {
             handed_back = handed_back => if handed_back.is_err() {

@@ -88,6 +88,7 @@ fn a_wrong_key_of_a_nessus_is_named(#[case] keys: &str, #[case] expected: &str) 
 #[case("nessus:\n  - {instance_id: a, type: mock}\nnessus:\n  - {instance_id: b, type: mock}\n", "scanners.yaml:3:")]
 #[case("nessus: {instance_id: a", "scanners.yaml:")]
 #[case("no/pool:\n  - {instance_id: a, type: mock}\n", "pool name")]
+#[case(".webhooks:\n  - {instance_id: a, type: mock}\n", "scanners.yaml:1: `.webhooks` is the queue of webhooks")]
 #[case("a:\n  - {instance_id: a, type: mock}\nb/c: []\n", "scanners.yaml:3: `b/c` is not a valid pool name")]
 #[case("a:\n  - {instance_id: a, type: mock}\nb: []\n", "scanners.yaml:3: pool `b` needs at least one")]
 #[case("nessus:\n  - instance_id: a\n    url: https://s:99999\n", "scanners.yaml:3: `nessus[0].url` has the port")]
