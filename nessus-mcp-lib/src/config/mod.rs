@@ -16,6 +16,7 @@ mod error;
 #[cfg(feature = "cli")]
 mod example;
 mod expand;
+mod housekeeping;
 mod nessus;
 mod reader;
 mod scanners;
@@ -31,6 +32,7 @@ pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
     error::ConfigError,
+    housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,

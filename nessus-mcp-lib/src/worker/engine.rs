@@ -81,17 +81,19 @@ impl Worker {
         Ok(Self { shared: Arc::new(shared) })
     }
 
-    /// Whether there are the pools it is to serve: for those who want to know before they open a service.
+    /// Whether there are the pools that its settings name: for those who want to know before they open a service.
     ///
     /// # Errors
     /// [`ConfigError::UnknownPool`] when one is not configured.
     pub fn check_pools(scanners: &ScannerRegistry, settings: &WorkerSettings) -> Result<(), ConfigError> {
-        let mut named = settings.pools.iter().flatten();
-        match named.find(|pool| scanners.pool(pool).is_none()) {
+        let served = settings.pools.iter().flatten().map(|pool| ("WORKER_POOLS", pool));
+        // A misspelt name would have its tasks removed too early.
+        let mut named = served.chain(settings.housekeeping.named_pools());
+        match named.find(|(_, pool)| scanners.pool(pool).is_none()) {
             None => Ok(()),
-            Some(unknown) => {
+            Some((name, unknown)) => {
                 let available = scanners.pools().iter().map(|pool| pool.name.to_string()).collect();
-                Err(ConfigError::UnknownPool { pool: unknown.clone(), available })
+                Err(ConfigError::UnknownPool { name, pool: unknown.clone(), available })
             }
         }
     }
