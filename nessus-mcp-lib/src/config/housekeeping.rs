@@ -195,7 +195,7 @@ mod tests {
             ("lab=1", "begins with"),
             ("7,lab=1,lab=2", "two times for the pool `lab`"),
             ("7,8", "two times for all"),
-            ("7,,", "is no"),
+            ("7,,", "two times for all"),
             ("7,lab=", "is no"),
             ("7,l ab=1", "pool name"),
             ("seven", "is no"),

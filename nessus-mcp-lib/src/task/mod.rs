@@ -11,6 +11,7 @@
 //! ```
 
 mod approval;
+mod archive;
 mod audit;
 mod catalogue;
 mod charges;
@@ -27,6 +28,7 @@ mod property_tests;
 mod query;
 mod queue_file;
 mod records;
+mod removal;
 mod repair;
 mod state;
 mod store;
@@ -40,7 +42,7 @@ pub use self::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
-    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{ChargedHosts, ClientCharge, FetchedExport, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };
@@ -49,6 +51,7 @@ pub(crate) use self::{
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
     records::Charges,
+    removal::Inspected,
     repair::Rebuild,
     store::profile_file_name,
 };

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use super::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
-    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{ChargedHosts, ClientCharge, FetchedExport, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::TaskStatus,
 };
 use crate::{
@@ -262,6 +262,12 @@ pub struct Task {
     /// When the export of its scan was fetched, which is then checked and converted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export_fetched_at: Option<Timestamp>,
+    /// The export that its results were read from, as it lies here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<FetchedExport>,
+    /// When its scan was deleted on the scanner by housekeeping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan_deleted_at: Option<Timestamp>,
     /// The last error, while it is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
@@ -382,6 +388,8 @@ impl Task {
             progress: None,
             observation: None,
             export_fetched_at: None,
+            export: None,
+            scan_deleted_at: None,
             last_error: None,
             submitted_by: None,
             team: None,
@@ -427,6 +435,15 @@ impl Task {
     /// Whether it logs in with credentials of its policy only.
     pub(crate) fn logs_in_by_policy(&self) -> bool {
         self.payload.policy.is_some() && self.payload.credential.is_none()
+    }
+
+    /// The text in the name of its scan that says whose scan it is, for an attempt. A task that is tried again must not adopt the
+    /// scan that failed.
+    pub(crate) fn scan_marker(&self, attempt: u32) -> String {
+        match attempt {
+            0 | 1 => self.task_id.to_string(),
+            attempt => format!("{}.{attempt}", self.task_id),
+        }
     }
 
     /// Whether its scan has ended, so that only its results are missing.

@@ -14,7 +14,9 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::{approval_metrics::ApprovalMetrics, process_metrics::ProcessMetrics};
+use super::{
+    approval_metrics::ApprovalMetrics, housekeeping_metrics::HousekeepingMetrics, process_metrics::ProcessMetrics,
+};
 use crate::{
     ids::{InstanceId, PoolName, scanner_name},
     streams,
@@ -102,6 +104,7 @@ pub struct Metrics {
     scans: IntCounterVec,
     scope_refusals: IntCounterVec,
     approvals: ApprovalMetrics,
+    housekeeping: HousekeepingMetrics,
     task_duration: HistogramVec,
     api_requests: IntCounterVec,
     active_scans: IntGauge,
@@ -253,6 +256,7 @@ impl Metrics {
             circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", SCANNER)?,
             circuit_failures: counter("nessus_circuit_failures_total", "Failed calls to scanners", SCANNER)?,
             approvals: ApprovalMetrics::build(registry)?,
+            housekeeping: HousekeepingMetrics::build(registry)?,
             process: ProcessMetrics::build(registry)?,
             catching_up: Mutex::default(),
             task_duration,
@@ -279,6 +283,11 @@ impl Metrics {
     /// Counts a scan that the scope has refused: at its submit, or before it began.
     pub(crate) fn scope_refused(&self, code: &str) {
         self.scope_refusals.with_label_values(&[code]).inc();
+    }
+
+    /// What housekeeping has removed.
+    pub(crate) const fn housekeeping(&self) -> &HousekeepingMetrics {
+        &self.housekeeping
     }
 
     /// Sets how many scans wait until a person agrees.

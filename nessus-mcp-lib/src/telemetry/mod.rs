@@ -2,6 +2,7 @@
 
 mod approval_metrics;
 mod health;
+mod housekeeping_metrics;
 mod logging;
 mod metrics;
 mod process_metrics;

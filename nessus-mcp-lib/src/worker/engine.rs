@@ -13,12 +13,11 @@ use super::{pacing::ClaimPacing, queue_clock::QueueClock, run_task::TaskRun, sha
 use crate::{
     config::{ConfigError, WorkerSettings},
     error::chain,
-    housekeeping::ReconcileError,
+    housekeeping::{Housekeeping, ReconcileError},
     ids::{PoolName, TraceId, WorkerId},
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
-    task::TaskManager,
     time::{BootInstant, Clock},
 };
 
@@ -32,8 +31,6 @@ const NOTHING_WAIT: Duration = Duration::from_secs(1);
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// The time between two comparisons of the task files with the queue.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
-/// The time between two searches for what killed processes left.
-const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// A queue consumer. Any number of them, in any number of processes, share one queue and one data directory.
 ///
@@ -76,6 +73,7 @@ impl Worker {
             metrics: Arc::clone(service.metrics()),
             audit: service.audit().clone(),
             clock,
+            own_clock: Arc::clone(service.clock()),
             stop: CancellationToken::new(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -111,7 +109,7 @@ impl Worker {
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
-            () = clean(&self.shared.tasks) => {}
+            () = self.keep_house() => {}
             () = self.watch_scanners() => {}
             () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
@@ -270,6 +268,16 @@ impl Worker {
         runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
     }
 
+    /// Removes what nobody needs any more, once among all workers. Never returns.
+    async fn keep_house(&self) {
+        let Shared { index, queue, scanners, settings, metrics, own_clock, .. } = self.shared.as_ref();
+        let (scanners, settings) = (Some(scanners.clone()), settings.housekeeping.clone());
+        Housekeeping::new(index.clone(), Arc::clone(queue), scanners, Arc::clone(own_clock), settings)
+            .counted_in(Arc::clone(metrics))
+            .watch()
+            .await;
+    }
+
     /// Never returns.
     async fn watch_scanners(&self) {
         let Shared { scanners, settings, metrics, .. } = self.shared.as_ref();
@@ -280,18 +288,6 @@ impl Worker {
             }
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Removes what killed processes left. Never returns.
-async fn clean(tasks: &TaskManager) {
-    loop {
-        match tasks.remove_abandoned().await {
-            Ok(0) => {}
-            Ok(count) => info!(count, "unfinished files of killed processes were removed"),
-            Err(error) => warn!(error = chain(&error), "unfinished files of killed processes could not be removed"),
-        }
-        tokio::time::sleep(CLEAN_INTERVAL).await;
     }
 }
 
