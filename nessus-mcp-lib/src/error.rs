@@ -72,9 +72,29 @@ impl Failure {
         Self { message: message.into(), hint: None, code: "failed", exit_code: 1 }
     }
 
+    /// A command line that is wrong, with what to write instead: exit code 2.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()), code: "usage", exit_code: 2 }
+    }
+
     /// The code of the error that it was made from; `failed` where it was none.
     pub fn code(&self) -> &'static str {
         self.code
+    }
+
+    /// What went wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The same, told in other words.
+    pub fn reworded(self, words: impl Fn(&str) -> String) -> Self {
+        Self { message: words(&self.message), hint: self.hint.as_deref().map(words), ..self }
     }
 
     /// The exit code of the process.

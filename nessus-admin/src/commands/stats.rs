@@ -7,28 +7,43 @@ use nessus_mcp_lib::{
     service::OrphanedTasks,
 };
 
-use super::queue;
-use crate::{args::StatsArgs, output};
+use super::{pools, queue};
+use crate::{
+    args::StatsArgs,
+    output::{self, Cell, Colour, Column, Table},
+};
 
 pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let queue = queue::open(&settings).await?;
     let mut rows = Vec::new();
-    for pool in queue::pools(&settings, &args.pool)? {
-        let stats = queue.stats(&pool).await?;
-        rows.push((pool, stats));
+    let mut warnings = Vec::new();
+    if args.pool.is_empty() {
+        let names = pools::configured(&settings);
+        let pools = pools::all(&settings, &names, queue.as_ref()).await?;
+        for (at, pool) in pools.all.into_iter().enumerate() {
+            let stats = queue.stats(&pool).await?;
+            if at < pools.configured || args.all_pools || !stats.is_empty() {
+                rows.push((pool, stats));
+            }
+        }
+        // Only where the data directory is: an operator's own machine may reach only the queue. And a configuration that cannot be read
+        // does not say what is missing in it.
+        if settings.data_dir.join("tasks").is_dir() && !names.pools.is_empty() {
+            let orphaned = queue::open_service(&settings).await?.orphaned_without(names.pools).await?;
+            warnings.extend(orphaned.iter().map(warning));
+        }
+    } else {
+        for pool in pools::named(&settings, queue.as_ref(), &args.pool).await? {
+            let stats = queue.stats(&pool).await?;
+            rows.push((pool, stats));
+        }
     }
-    let mut warnings = queue.warnings().await?;
-    // Only where the data directory is: an operator's own machine may reach only the queue.
-    if args.pool.is_empty() && settings.data_dir.join("tasks").is_dir() {
-        let orphaned = queue::open_service(&settings).await?.orphaned_tasks().await?;
-        warnings.extend(orphaned.iter().map(warning));
-    }
+    warnings.extend(queue.warnings().await?);
     if args.json {
-        output::lines([json(&rows, &warnings)]);
-        return Ok(());
+        return output::json(&document(&rows, &warnings));
     }
-    output::lines(table(&rows));
+    output::table(&table(&rows));
     for warning in &warnings {
         output::warning(warning);
     }
@@ -49,32 +64,34 @@ fn warning(orphaned: &OrphanedTasks) -> String {
     }
 }
 
-fn json(rows: &[(PoolName, QueueStats)], warnings: &[String]) -> String {
+fn document(rows: &[(PoolName, QueueStats)], warnings: &[String]) -> serde_json::Value {
     let pools = rows.iter().map(|(pool, stats)| {
         serde_json::json!({
             "pool": pool, "queued": stats.ready, "delayed": stats.delayed, "leased": stats.leased, "dead": stats.dead,
             "paused": stats.paused,
         })
     });
-    serde_json::json!({ "pools": pools.collect::<Vec<_>>(), "warnings": warnings }).to_string()
+    serde_json::json!({ "pools": pools.collect::<Vec<_>>(), "warnings": warnings })
 }
 
-fn table(rows: &[(PoolName, QueueStats)]) -> Vec<String> {
-    let width = rows.iter().map(|(pool, _)| pool.as_str().len()).max().unwrap_or(0).max("total".len());
-    let line = |name: &str, [ready, delayed, leased, dead]: [u64; 4], note: &str| {
-        format!("{name:<width$}  {ready:>8}  {delayed:>8}  {leased:>8}  {dead:>8}{note}")
-    };
-    let mut lines =
-        vec![format!("{:<width$}  {:>8}  {:>8}  {:>8}  {:>8}", "pool", "queued", "delayed", "leased", "dead")];
+fn table(rows: &[(PoolName, QueueStats)]) -> Table {
+    let numbers = ["queued", "delayed", "leased", "dead"].map(Column::right);
+    let is_paused = rows.iter().any(|(_, stats)| stats.paused.is_some());
+    let pause = is_paused.then(|| Column::wide("paused"));
+    let mut table = Table::new([Column::new("pool")].into_iter().chain(numbers).chain(pause));
     let mut total = [0; 4];
+    let row = |name: &str, counts: [u64; 4], paused: Option<&str>| {
+        let counts = counts.map(Cell::new);
+        let paused = is_paused.then(|| Cell::optional(paused).coloured(Colour::Warning));
+        [Cell::new(name)].into_iter().chain(counts).chain(paused).collect::<Vec<_>>()
+    };
     for (pool, stats) in rows {
         let counts = [stats.ready, stats.delayed, stats.leased, stats.dead];
         for (sum, count) in total.iter_mut().zip(counts) {
             *sum += count;
         }
-        let note = stats.paused.as_ref().map(|reason| format!("  paused: {reason}")).unwrap_or_default();
-        lines.push(line(pool.as_str(), counts, &note));
+        table.row(row(pool.as_str(), counts, stats.paused.as_deref()));
     }
-    lines.push(line("total", total, ""));
-    lines
+    table.row(row("total", total, None));
+    table
 }

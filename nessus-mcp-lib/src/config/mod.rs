@@ -19,6 +19,7 @@ mod expand;
 mod housekeeping;
 mod nessus;
 mod reader;
+mod scanner_names;
 mod scanners;
 mod secret_key;
 mod settings;
@@ -34,6 +35,7 @@ pub use self::{
     error::ConfigError,
     housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,
+    scanner_names::ScannerNames,
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
