@@ -17,7 +17,7 @@ use crate::{
     config::HousekeepingSettings,
     error::chain,
     queue::Queue,
-    scanner::ScannerRegistry,
+    scanner::{Circuits, ScannerRegistry},
     telemetry::Metrics,
     time::{Clock, Timestamp},
 };
@@ -29,6 +29,17 @@ const TOLERATED: Duration = Duration::from_secs(60);
 /// How many names stand in a log line.
 const NAMED: usize = 5;
 
+/// What a run by an operator shall do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// Say what would be removed.
+    DryRun,
+    /// Remove it; only say it, if nobody was told before.
+    Removal,
+    /// Remove it: somebody has just seen what, and agreed.
+    AgreedRemoval,
+}
+
 /// Removes what nobody needs any more: old tasks, their scans, what killed processes left. `docs/housekeeping.md` has the rules.
 #[derive(Debug)]
 pub struct Housekeeping {
@@ -37,16 +48,16 @@ pub struct Housekeeping {
 }
 
 impl Housekeeping {
-    /// Housekeeping of a data directory and its queue. Without scanners, nothing is deleted there, and tasks of whose scans it is
-    /// not known that they have ended are kept.
-    pub fn new(
+    /// Housekeeping of a data directory, its queue and the scanners behind their circuits. On a scanner that is not among them nothing
+    /// is deleted, and tasks of whose scans there it is not known that they have ended are kept.
+    pub(crate) fn new(
         index: QueueIndex,
         queue: Arc<dyn Queue>,
-        scanners: Option<ScannerRegistry>,
+        (scanners, circuits): (ScannerRegistry, Circuits),
         clock: Arc<dyn Clock>,
         settings: HousekeepingSettings,
     ) -> Self {
-        Self { means: Means { index, queue, scanners, settings, metrics: None }, clock }
+        Self { means: Means { index, queue, scanners, circuits, settings, metrics: None }, clock }
     }
 
     /// The same, counted in these metrics.
@@ -55,13 +66,12 @@ impl Housekeeping {
         self
     }
 
-    /// Does it once, as an operator wants it: what would be removed in a dry run. The first run of a deployment is one, whatever is
-    /// wanted.
+    /// Does it once, as an operator wants it. The first run of a deployment removes nothing, unless somebody has seen what it would.
     ///
     /// # Errors
     /// [`HousekeepingError::Busy`] while another process does it, [`HousekeepingError::Clock`] when two clocks disagree, and
     /// when files or queue cannot be used.
-    pub async fn run(&self, dry_run: bool) -> Result<HousekeepingReport, HousekeepingError> {
+    pub async fn run(&self, wanted: Wanted) -> Result<HousekeepingReport, HousekeepingError> {
         let now = self.now().await?;
         self.means.index.ensure().await?;
         let Some(lead) = Lead::take(&self.means.queue, now).await? else { return Err(HousekeepingError::Busy) };
@@ -72,8 +82,8 @@ impl Housekeeping {
                 return Err(error.into());
             }
         };
-        let rehearsal = before.is_none().then_some(Rehearsal::First).filter(|_| !dry_run);
-        self.lead(lead, now, dry_run, rehearsal).await
+        let rehearsal = before.is_none().then_some(Rehearsal::First).filter(|_| wanted == Wanted::Removal);
+        self.lead(lead, now, wanted == Wanted::DryRun, rehearsal).await
     }
 
     /// Does it whenever it is due. Never returns.

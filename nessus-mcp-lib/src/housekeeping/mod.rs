@@ -24,6 +24,6 @@ pub(crate) use self::reconcile::take_if_put_off;
 pub use self::{
     error::{HousekeepingError, ReconcileError},
     index::{QueueIndex, binding_of},
-    keeper::Housekeeping,
+    keeper::{Housekeeping, Wanted},
     report::{HousekeepingReport, Notable, RemovedScan, StaleTask},
 };

@@ -17,7 +17,7 @@ use crate::{
     error::chain,
     ids::{PoolName, TaskId},
     queue::{LeaseInfo, Queue, RemoveOutcome, Settlement, TaskBody},
-    scanner::ScannerRegistry,
+    scanner::{Circuits, ScannerRegistry},
     task::{Inspected, Task, TaskError, TaskManager},
     telemetry::Metrics,
     time::Timestamp,
@@ -31,8 +31,8 @@ const AT_ONCE: usize = 100;
 pub(super) struct Means {
     pub(super) index: QueueIndex,
     pub(super) queue: Arc<dyn Queue>,
-    /// `None` where no scanner is asked.
-    pub(super) scanners: Option<ScannerRegistry>,
+    pub(super) scanners: ScannerRegistry,
+    pub(super) circuits: Circuits,
     pub(super) settings: HousekeepingSettings,
     pub(super) metrics: Option<Arc<Metrics>>,
 }
@@ -61,6 +61,10 @@ impl<'a> Run<'a> {
 
     /// Everything, in this order: what is archived by one step may be needed by the next.
     pub(super) async fn all(&mut self) -> Result<(), HousekeepingError> {
+        // A scanner that an operator has isolated is not called.
+        for pool in self.means.scanners.pools() {
+            self.means.circuits.exchange(self.means.queue.as_ref(), &pool.name, &pool.instance_ids()).await?;
+        }
         let inventory = self.tasks().inventory().await?;
         for (name, why) in &inventory.foreign {
             self.report.note(format!("tasks/{name}"), why.to_string());

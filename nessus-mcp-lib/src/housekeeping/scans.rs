@@ -34,7 +34,7 @@ const STOP_LIMIT: Duration = Duration::from_secs(120);
 impl Run<'_> {
     /// A scanner, if it is configured here.
     fn scanner(&self, pool: &PoolName, instance: &InstanceId) -> Option<ScannerInstance> {
-        self.means.scanners.as_ref()?.pool(pool)?.instance(instance).cloned()
+        self.means.scanners.pool(pool)?.instance(instance).cloned()
     }
 
     /// What is to be said of a scan of a task that may run; `None` when all of its scans are known to have ended. Of those of which
@@ -206,6 +206,9 @@ impl Run<'_> {
 /// Compares an export with what was written down of it. Of one without a checksum, which an older version has fetched, it is enough that it
 /// can be read to its end and has as many hosts and findings as it had then.
 fn is_safe(task: &Task, path: PathBuf) -> io::Result<bool> {
+    if !path.symlink_metadata()?.is_file() {
+        return Ok(false);
+    }
     let mut file = File::open(path)?;
     if let Some(fetched) = &task.export {
         if file.metadata()?.len() != fetched.bytes {

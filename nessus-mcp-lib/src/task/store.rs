@@ -337,8 +337,9 @@ impl TaskStore {
         let mut ids = Vec::new();
         for entry in entries {
             let entry = entry.map_err(TaskError::storage("cannot list", &self.root))?;
-            // Names of another form are not ours.
-            ids.extend(entry.file_name().to_str().and_then(|name| TaskId::new(name).ok()));
+            // Names of another form are not ours, nor is what a link leads to.
+            let is_directory = entry.file_type().map_err(TaskError::storage("cannot list", &self.root))?.is_dir();
+            ids.extend(entry.file_name().to_str().filter(|_| is_directory).and_then(|name| TaskId::new(name).ok()));
         }
         Ok(ids)
     }

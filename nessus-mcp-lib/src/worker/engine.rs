@@ -47,6 +47,7 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    housekeeping: Housekeeping,
 }
 
 impl Worker {
@@ -57,6 +58,7 @@ impl Worker {
     pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, ConfigError> {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
+        let housekeeping = service.housekeeping(settings.housekeeping.clone())?;
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let shared = Shared {
             id: WorkerId::generate(),
@@ -73,10 +75,9 @@ impl Worker {
             metrics: Arc::clone(service.metrics()),
             audit: service.audit().clone(),
             clock,
-            own_clock: Arc::clone(service.clock()),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), housekeeping })
     }
 
     /// Whether there are the pools that its settings name: for those who want to know before they open a service.
@@ -109,7 +110,7 @@ impl Worker {
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
-            () = self.keep_house() => {}
+            () = self.housekeeping.watch() => {}
             () = self.watch_scanners() => {}
             () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
@@ -266,16 +267,6 @@ impl Worker {
         let (task_id, fence) = (&claim.lease.task_id, claim.lease.fence);
         let span = info_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
         runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
-    }
-
-    /// Removes what nobody needs any more, once among all workers. Never returns.
-    async fn keep_house(&self) {
-        let Shared { index, queue, scanners, settings, metrics, own_clock, .. } = self.shared.as_ref();
-        let (scanners, settings) = (Some(scanners.clone()), settings.housekeeping.clone());
-        Housekeeping::new(index.clone(), Arc::clone(queue), scanners, Arc::clone(own_clock), settings)
-            .counted_in(Arc::clone(metrics))
-            .watch()
-            .await;
     }
 
     /// Never returns.

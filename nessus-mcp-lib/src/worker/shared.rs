@@ -23,7 +23,7 @@ use crate::{
     scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
     task::{LastError, Step, Task, TaskManager, Writer},
     telemetry::Metrics,
-    time::{Clock, Timestamp},
+    time::{Clock as _, Timestamp},
 };
 
 /// What all runs of a worker share.
@@ -44,8 +44,6 @@ pub(super) struct Shared {
     pub(super) audit: Audit,
     /// The queue's clock, which dates everything here.
     pub(super) clock: Arc<QueueClock>,
-    /// That of this machine.
-    pub(super) own_clock: Arc<dyn Clock>,
     /// Cancelled when the worker shall stop.
     pub(super) stop: CancellationToken,
 }
