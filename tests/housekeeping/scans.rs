@@ -161,6 +161,11 @@ async fn only_scans_whose_results_are_safe_or_past_their_time_go() {
     assert!(kept.scan_deleted_at.is_some() && kept.status == TaskStatus::Completed);
     assert!(lab.file(&safe, "scan_native.nessus").exists(), "its results stay");
     assert_eq!(report.tasks, [removed.task_id]);
+    let mut unknown: Vec<_> = report.unknown_scans.iter().map(|scan| &scan.task_id).collect();
+    let mut theirs = [&others[0].task_id, &others[1].task_id];
+    unknown.sort();
+    theirs.sort();
+    assert_eq!(unknown, theirs, "those of another deployment are listed");
 
     // What is written down is not asked for again.
     let calls = lab.scanner.calls(MockOperation::Status);

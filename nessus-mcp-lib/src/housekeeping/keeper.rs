@@ -187,7 +187,7 @@ impl Housekeeping {
         let (first, scans) = (first.join(", "), report.scans.len());
         let (tasks, files, records) = (report.tasks.len(), report.files.len(), report.archive_records.len());
         let (stale, looked_at) = (report.stale_tasks.len(), report.looked_at);
-        if let Some(why) = &report.rehearsal {
+        if let Some(why) = report.rehearsal.as_ref().filter(|_| report.removals() > 0) {
             warn!(
                 why,
                 looked_at,

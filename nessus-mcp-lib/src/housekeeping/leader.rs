@@ -15,8 +15,8 @@ use crate::{
 /// No pool should be called so.
 const POOL: &str = "nessus-mcp.housekeeping";
 const INSTANCE: &str = "leader";
-/// How long the lead lasts without being renewed: longer than the longest step, which is to read an export of gigabytes.
-const LEASE: Duration = Duration::from_secs(600);
+/// How long the lead lasts without being renewed: longer than a step takes, such as to read an export of gigabytes.
+const LEASE: Duration = Duration::from_secs(180);
 /// How often it is renewed.
 const RENEW_EVERY: Duration = Duration::from_secs(30);
 
@@ -39,7 +39,7 @@ impl Lead {
         Ok(lead.renew().await?.then_some(lead))
     }
 
-    /// Whether it is still ours. Asked before each removal.
+    /// Whether it is still ours. Asked before each removal, and now and then.
     pub(super) async fn stands(&mut self) -> Result<bool, QueueError> {
         if self.renewed.elapsed() < RENEW_EVERY { Ok(true) } else { self.renew().await }
     }

@@ -25,5 +25,5 @@ pub use self::{
     error::{HousekeepingError, ReconcileError},
     index::{QueueIndex, binding_of},
     keeper::{Housekeeping, Wanted},
-    report::{HousekeepingReport, Notable, RemovedScan, StaleTask},
+    report::{HousekeepingReport, Notable, ScanOnScanner, StaleTask},
 };

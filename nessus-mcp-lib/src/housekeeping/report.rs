@@ -30,7 +30,10 @@ pub struct HousekeepingReport {
     /// The tasks that were removed.
     pub tasks: Vec<TaskId>,
     /// The scans that were deleted on their scanners.
-    pub scans: Vec<RemovedScan>,
+    pub scans: Vec<ScanOnScanner>,
+    /// Scans on scanners that carry the id of a task, and that no task here or in the archive has: another deployment's, perhaps. They stay.
+    #[serde(default)]
+    pub unknown_scans: Vec<ScanOnScanner>,
     /// Unfinished files that were removed, and directories of tasks that were never accepted, by their paths in the data directory.
     pub files: Vec<String>,
     /// The records of the archive that were removed.
@@ -48,16 +51,16 @@ pub struct HousekeepingReport {
 /// A scan on a scanner.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
-pub struct RemovedScan {
+pub struct ScanOnScanner {
     /// `pool:instance`.
     pub scanner: String,
     /// Its id there.
     pub scan_id: ScanId,
-    /// The task it was made for.
+    /// The task it was made for, or is said to be by its name.
     pub task_id: TaskId,
 }
 
-impl RemovedScan {
+impl ScanOnScanner {
     pub(super) fn new(pool: &PoolName, instance: &InstanceId, scan_id: ScanId, task_id: TaskId) -> Self {
         Self { scanner: scanner_name(pool, instance), scan_id, task_id }
     }
@@ -94,6 +97,7 @@ impl HousekeepingReport {
             looked_at: 0,
             tasks: Vec::new(),
             scans: Vec::new(),
+            unknown_scans: Vec::new(),
             files: Vec::new(),
             archive_records: Vec::new(),
             stale_tasks: Vec::new(),

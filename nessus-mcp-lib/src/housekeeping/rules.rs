@@ -6,7 +6,7 @@ use std::{fmt, time::Duration};
 use super::reconcile::key_of;
 use crate::{
     config::HousekeepingSettings,
-    ids::InstanceId,
+    ids::{InstanceId, ScanId},
     queue::LeaseInfo,
     scanner::{ScanState, ScanStatus},
     task::{Task, TaskStatus},
@@ -96,7 +96,7 @@ pub(super) fn task_is_due(task: &Task, settings: &HousekeepingSettings, now: Tim
 }
 
 /// The scans of a task that has ended of which its file does not know that they have.
-pub(super) fn scans_that_may_run(task: &Task) -> Vec<(InstanceId, crate::ids::ScanId)> {
+pub(super) fn scans_that_may_run(task: &Task) -> Vec<(InstanceId, ScanId)> {
     let open = task.open_scans.iter().map(|open| (open.instance_id.clone(), open.scan_id.clone()));
     let last = task.scanner_instance_id.clone().zip(task.nessus_scan_id.clone());
     let mut scans: Vec<_> = open.collect();
@@ -142,17 +142,42 @@ impl ScanKept {
     }
 }
 
-/// Whether the last scan of a task may go, before its scanner and its export were looked at. Of one that is in the archive the
-/// time has passed, so that nobody reads its results any more; any other must have ended so that it cannot be tried again, because a
-/// retry goes on with its scan.
-pub(super) fn scan_is_due(
+/// A scan of a task that may go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct DueScan {
+    pub(super) instance: InstanceId,
+    pub(super) scan: ScanId,
+    /// The run of it whose results the task has, where that is known.
+    pub(super) run: Option<String>,
+    /// Whether the results of the task are its.
+    pub(super) is_last: bool,
+}
+
+/// The scans of a task that may go, before their scanner and the export were looked at; or why none does. Of a task that is in the archive the
+/// time has passed, so that nobody reads its results any more, and all go. Any other must have ended so that it cannot be tried again, because a
+/// retry goes on with its scan; and only the last goes, of which the results are here.
+pub(super) fn scans_that_are_due(
     task: &Task,
     is_archived: bool,
     settings: &HousekeepingSettings,
     now: Timestamp,
-) -> Result<(), ScanKept> {
+) -> Result<Vec<DueScan>, ScanKept> {
     let age = settings.scans.as_ref().and_then(|ages| ages.in_pool(&task.scanner_pool)).ok_or(ScanKept::Young)?;
-    if task.nessus_scan_id.is_none() || task.scanner_instance_id.is_none() || task.scan_deleted_at.is_some() {
+    let last = task.scanner_instance_id.clone().zip(task.nessus_scan_id.clone());
+    let last = last.filter(|_| task.scan_deleted_at.is_none()).map(|(instance, scan)| DueScan {
+        instance,
+        scan,
+        run: task.scan_uuid.clone(),
+        is_last: true,
+    });
+    let former = task.former_scans.iter().filter(|_| is_archived).map(|former| DueScan {
+        instance: former.instance_id.clone(),
+        scan: former.scan_id.clone(),
+        run: None,
+        is_last: false,
+    });
+    let scans: Vec<_> = last.into_iter().chain(former).collect();
+    if scans.is_empty() {
         return Err(ScanKept::None);
     }
     let ended = task.completed_at.unwrap_or(task.created_at);
@@ -160,7 +185,7 @@ pub(super) fn scan_is_due(
     if is_open || ended < FIRST_TASK || now.since(ended) < age {
         return Err(ScanKept::Young);
     }
-    if scans_that_may_run(task).is_empty() || is_archived { Ok(()) } else { Err(ScanKept::MayRun) }
+    if scans_that_may_run(task).is_empty() || is_archived { Ok(scans) } else { Err(ScanKept::MayRun) }
 }
 
 /// What is known of a scan that is due, when its scanner was asked.
@@ -168,14 +193,14 @@ pub(super) fn scan_is_due(
 pub(super) struct SeenScan<'a> {
     /// What the scanner says.
     pub(super) status: &'a ScanStatus,
-    /// Whether the scan with the marker of the task is this one; `None` when that was not asked.
+    /// Whether its name says that it is of the task; `None` when that was not asked.
     pub(super) has_marker: Option<bool>,
-    /// Whether its results are here as they were when they were checked.
-    pub(super) export_is_safe: bool,
+    /// Whether its results are here as they were when they were checked, or nobody needs them any more.
+    pub(super) is_spare: bool,
 }
 
 /// Whether a scan that is due is deleted.
-pub(super) fn scan_goes(task: &Task, is_archived: bool, seen: &SeenScan<'_>) -> Result<(), ScanKept> {
+pub(super) fn scan_goes(due: &DueScan, seen: &SeenScan<'_>) -> Result<(), ScanKept> {
     if may_run(Some(seen.status)) {
         return Err(ScanKept::MayRun);
     }
@@ -183,13 +208,13 @@ pub(super) fn scan_goes(task: &Task, is_archived: bool, seen: &SeenScan<'_>) -> 
     if seen.has_marker == Some(false) {
         return Err(ScanKept::NotOurs);
     }
-    match (&task.scan_uuid, &seen.status.run_uuid) {
+    match (&due.run, &seen.status.run_uuid) {
         (Some(ours), Some(theirs)) if ours != theirs => return Err(ScanKept::AnotherRun),
         (Some(_), Some(_)) => {}
         _ if seen.has_marker == Some(true) => {}
         _ => return Err(ScanKept::NotOurs),
     }
-    if seen.export_is_safe || is_archived { Ok(()) } else { Err(ScanKept::ExportNotSafe) }
+    if seen.is_spare { Ok(()) } else { Err(ScanKept::ExportNotSafe) }
 }
 
 /// Whether a record of the archive goes.

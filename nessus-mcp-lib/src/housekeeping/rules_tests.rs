@@ -52,6 +52,11 @@ fn with_scan(mut task: Task) -> Task {
     task
 }
 
+fn due_scan(run: Option<&str>) -> DueScan {
+    let instance = InstanceId::new("scanner1").unwrap();
+    DueScan { instance, scan: ScanId::from(17), run: run.map(str::to_owned), is_last: true }
+}
+
 fn changed(mut task: Task, change: impl FnOnce(&mut Task)) -> Task {
     change(&mut task);
     task
@@ -171,46 +176,48 @@ fn a_scan_is_due_when_nobody_goes_on_with_it() {
             Err(ScanKept::Young),
         ),
     ] {
-        assert_eq!(scan_is_due(&task, is_archived, &settings(), now()), expected, "{case}");
+        let due = scans_that_are_due(&task, is_archived, &settings(), now());
+        assert_eq!(due.map(|scans| assert_eq!(scans.len(), 1)), expected, "{case}");
     }
     let never = [settings().with_scans(None), settings().with_scans(Some(Retention::of(None)))];
     for settings in never {
-        assert_eq!(scan_is_due(&task(Completed), true, &settings, now()), Err(ScanKept::Young));
+        assert_eq!(scans_that_are_due(&task(Completed), true, &settings, now()), Err(ScanKept::Young));
+    }
+    // Those of earlier attempts go with the task.
+    let former = serde_json::json!([{ "instance_id": "scanner1", "scan_id": 3 }]);
+    let retried = changed(task(Completed), |task| task.former_scans = serde_json::from_value(former).unwrap());
+    for (is_archived, expected) in [(false, vec![17]), (true, vec![17, 3])] {
+        let due = scans_that_are_due(&retried, is_archived, &settings(), now()).unwrap();
+        let ids: Vec<_> = due.iter().map(|due| due.scan.clone()).collect();
+        assert_eq!(ids, expected.into_iter().map(ScanId::from).collect::<Vec<_>>());
+        assert_eq!(due.iter().filter(|due| due.is_last && due.run.is_some()).count(), 1);
     }
 }
 
 #[test]
 fn a_scan_goes_if_it_is_ours_and_its_results_are_safe() {
-    let task = with_scan(ended(TaskStatus::Completed, 7 * DAY));
-    let nameless = changed(task.clone(), |task| task.scan_uuid = None);
+    let known = due_scan(Some("run-1"));
+    let nameless = due_scan(None);
     let status = |state, run: Option<&str>| {
         let mut status = ScanStatus::new(state);
         status.run_uuid = run.map(str::to_owned);
         status
     };
     let ours = || status(ScanState::Completed, Some("run-1"));
-    for (case, task, status, has_marker, safe, archived, expected) in [
-        ("safe", &task, ours(), None, true, false, Ok(())),
-        ("export lost", &task, ours(), None, false, false, Err(ScanKept::ExportNotSafe)),
-        ("removed", &task, ours(), None, false, true, Ok(())),
-        (
-            "started again",
-            &task,
-            status(ScanState::Completed, Some("run-2")),
-            None,
-            true,
-            true,
-            Err(ScanKept::AnotherRun),
-        ),
-        ("runs again", &task, status(ScanState::Running, Some("run-1")), None, true, true, Err(ScanKept::MayRun)),
-        ("by its name", &nameless, ours(), Some(true), true, false, Ok(())),
-        ("another's", &nameless, ours(), Some(false), true, true, Err(ScanKept::NotOurs)),
-        ("nothing to tell by", &nameless, ours(), None, true, true, Err(ScanKept::NotOurs)),
-        ("no run", &task, status(ScanState::Created, None), Some(true), true, true, Ok(())),
-        ("no run of another", &task, status(ScanState::Created, None), Some(false), true, true, Err(ScanKept::NotOurs)),
+    for (case, due, status, has_marker, is_spare, expected) in [
+        ("spare", &known, ours(), None, true, Ok(())),
+        ("export lost", &known, ours(), None, false, Err(ScanKept::ExportNotSafe)),
+        ("started again", &known, status(ScanState::Completed, Some("run-2")), None, true, Err(ScanKept::AnotherRun)),
+        ("runs again", &known, status(ScanState::Running, Some("run-1")), None, true, Err(ScanKept::MayRun)),
+        ("by its name", &nameless, ours(), Some(true), true, Ok(())),
+        ("another's", &nameless, ours(), Some(false), true, Err(ScanKept::NotOurs)),
+        ("another's run", &known, ours(), Some(false), true, Err(ScanKept::NotOurs)),
+        ("nothing to tell by", &nameless, ours(), None, true, Err(ScanKept::NotOurs)),
+        ("no run", &known, status(ScanState::Created, None), Some(true), true, Ok(())),
+        ("no run of another", &known, status(ScanState::Created, None), Some(false), true, Err(ScanKept::NotOurs)),
     ] {
-        let seen = SeenScan { status: &status, has_marker, export_is_safe: safe };
-        assert_eq!(scan_goes(task, archived, &seen), expected, "{case}");
+        let seen = SeenScan { status: &status, has_marker, is_spare };
+        assert_eq!(scan_goes(due, &seen), expected, "{case}");
     }
 }
 
@@ -302,17 +309,16 @@ proptest! {
         state in proptest::sample::select(vec![ScanState::Created, ScanState::Running, ScanState::Completed, ScanState::Unknown]),
         (ours, theirs) in (proptest::option::of(0_u8..2), proptest::option::of(0_u8..2)),
         has_marker in proptest::option::of(any::<bool>()),
-        (safe, archived) in any::<(bool, bool)>(),
+        is_spare in any::<bool>(),
     ) {
-        let mut task = with_scan(ended(TaskStatus::Completed, 7 * DAY));
-        task.scan_uuid = ours.map(|run| run.to_string());
+        let [ours, theirs] = [ours, theirs].map(|run| run.map(|run| run.to_string()));
         let mut status = ScanStatus::new(state);
-        status.run_uuid = theirs.map(|run| run.to_string());
-        let seen = SeenScan { status: &status, has_marker, export_is_safe: safe };
-        if scan_goes(&task, archived, &seen).is_ok() {
+        status.run_uuid.clone_from(&theirs);
+        let seen = SeenScan { status: &status, has_marker, is_spare };
+        if scan_goes(&due_scan(ours.as_deref()), &seen).is_ok() {
             prop_assert!(matches!(state, ScanState::Created | ScanState::Completed));
             prop_assert!(has_marker == Some(true) || (ours.is_some() && ours == theirs));
-            prop_assert!(has_marker != Some(false) && (safe || archived));
+            prop_assert!(has_marker != Some(false) && is_spare);
         }
     }
 }

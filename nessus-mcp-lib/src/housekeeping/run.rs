@@ -1,6 +1,10 @@
 //! One run of housekeeping: what is looked at, and what is removed.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use tracing::{debug, warn};
 
@@ -15,9 +19,9 @@ use super::{
 use crate::{
     config::HousekeepingSettings,
     error::chain,
-    ids::{PoolName, TaskId},
+    ids::{InstanceId, PoolName, ScanId, TaskId, scanner_name},
     queue::{LeaseInfo, Queue, RemoveOutcome, Settlement, TaskBody},
-    scanner::{Circuits, ScannerRegistry},
+    scanner::{Circuits, MarkedScan, ScannerRegistry},
     task::{Inspected, Task, TaskError, TaskManager},
     telemetry::Metrics,
     time::Timestamp,
@@ -37,6 +41,26 @@ pub(super) struct Means {
     pub(super) metrics: Option<Arc<Metrics>>,
 }
 
+/// What a run has learned of scans.
+#[derive(Debug, Default)]
+pub(super) struct KnownScans {
+    /// Those that tasks here and in the archive have: scanner and id.
+    pub(super) ours: HashSet<(String, ScanId)>,
+    /// Those on each scanner that carry the id of a task; `None` where the scanner cannot tell or did not.
+    pub(super) marked: HashMap<String, Option<Vec<MarkedScan>>>,
+}
+
+impl KnownScans {
+    fn learn(&mut self, task: &Task) {
+        let last = task.scanner_instance_id.iter().zip(&task.nessus_scan_id);
+        let open = task.open_scans.iter().map(|open| (&open.instance_id, &open.scan_id));
+        let former = task.former_scans.iter().map(|former| (&former.instance_id, &former.scan_id));
+        let named =
+            |(instance, scan): (&InstanceId, &ScanId)| (scanner_name(&task.scanner_pool, instance), scan.clone());
+        self.ours.extend(last.chain(open).chain(former).map(named));
+    }
+}
+
 /// A run that goes on.
 pub(super) struct Run<'a> {
     pub(super) means: &'a Means,
@@ -44,11 +68,12 @@ pub(super) struct Run<'a> {
     pub(super) report: HousekeepingReport,
     pub(super) now: Timestamp,
     leases: HashMap<PoolName, Vec<LeaseInfo>>,
+    pub(super) scans: KnownScans,
 }
 
 impl<'a> Run<'a> {
     pub(super) fn new(means: &'a Means, lead: Lead, report: HousekeepingReport) -> Self {
-        Self { means, lead, now: report.started_at, report, leases: HashMap::new() }
+        Self { means, lead, now: report.started_at, report, leases: HashMap::new(), scans: KnownScans::default() }
     }
 
     pub(super) fn into_parts(self) -> (Lead, HousekeepingReport) {
@@ -71,12 +96,15 @@ impl<'a> Run<'a> {
         }
         self.resume_removals(&inventory.removed).await?;
         for some in inventory.tasks.chunks(AT_ONCE) {
+            self.may_remove().await?;
             for inspected in self.tasks().inspect(some.to_vec()).await? {
                 self.look_at(inspected).await?;
             }
         }
         self.remove_abandoned(inventory.tasks).await?;
-        self.go_through_archive().await
+        self.go_through_archive().await?;
+        self.list_unknown_scans().await;
+        Ok(())
     }
 
     /// Whether we may still remove something; called before each removal.
@@ -122,6 +150,7 @@ impl<'a> Run<'a> {
             }
         };
         self.report.looked_at += 1;
+        self.scans.learn(&task);
         self.give_back_if_stale(&task).await?;
         if let Err(kept) = rules::task_is_due(&task, &self.means.settings, self.now) {
             self.report.keep_task(kept.as_str());
@@ -132,9 +161,9 @@ impl<'a> Run<'a> {
             self.report.note(format!("tasks/{task_id}"), scan);
         } else if self.remove(&task).await? {
             self.report.tasks.push(task_id);
-            return if self.report.dry_run { self.look_at_scan(&task, Some(self.now)).await } else { Ok(()) };
+            return if self.report.dry_run { self.look_at_scans(&task, Some(self.now)).await } else { Ok(()) };
         }
-        self.look_at_scan(&task, None).await
+        self.look_at_scans(&task, None).await
     }
 
     /// Removes a task for good, unless it has changed meanwhile; whether it is gone.
@@ -219,15 +248,17 @@ impl<'a> Run<'a> {
             self.report.note(format!("archive/{name}"), why.to_string());
         }
         for some in names.chunks(AT_ONCE) {
+            self.may_remove().await?;
             for archived in self.tasks().archived(some.to_vec()).await? {
                 let Some(archived_at) = archived.archived_at else {
                     self.report.note(format!("archive/{}", archived.name), "it does not say when it was archived");
                     continue;
                 };
+                archived.task.iter().for_each(|task| self.scans.learn(task));
                 if let Some(task) = &archived.task
                     && matches!(self.tasks().get(&task.task_id).await, Err(TaskError::NotFound(_)))
                 {
-                    self.look_at_scan(task, Some(archived_at)).await?;
+                    self.look_at_scans(task, Some(archived_at)).await?;
                 }
                 if rules::archived_is_due(archived_at, &self.means.settings, self.now) {
                     if !self.report.dry_run {

@@ -13,8 +13,8 @@ use tracing::{debug, warn};
 
 use super::{
     error::HousekeepingError,
-    report::RemovedScan,
-    rules::{self, ScanKept, SeenScan},
+    report::ScanOnScanner,
+    rules::{self, DueScan, ScanKept, SeenScan},
     run::Run,
 };
 use crate::{
@@ -23,8 +23,8 @@ use crate::{
     hex,
     ids::{InstanceId, PoolName, ScanId, scanner_name},
     results::{ExportIndex, Validation},
-    scanner::{ScannerError, ScannerInstance, ScannerInterface as _, remove_scan},
-    task::{EXPORT_FILE, Task, Writer},
+    scanner::{MarkedScan, ScannerError, ScannerInstance, ScannerInterface as _, remove_scan},
+    task::{EXPORT_FILE, FormerScan, Task, Writer},
     time::Timestamp,
 };
 
@@ -70,11 +70,9 @@ impl Run<'_> {
         scanner: &ScannerInstance,
         scan: &ScanId,
     ) -> Result<Option<String>, HousekeepingError> {
-        let attempt =
-            task.open_scans.iter().find(|open| open.scan_id == *scan).map_or(task.attempt, |open| open.attempt);
-        match scanner.scanner.find_by_marker(&task.scan_marker(attempt)).await {
-            Ok(Some(found)) if found == *scan => {}
-            Ok(_) => return Ok(Some("it does not carry the name of the task".to_owned())),
+        match self.has_marker(task, scanner, scan).await {
+            Ok(true) => {}
+            Ok(false) => return Ok(Some("it does not carry the name of the task".to_owned())),
             Err(error) => return Ok(Some(chain(&error))),
         }
         if !self.report.dry_run {
@@ -90,49 +88,98 @@ impl Run<'_> {
     }
 
     fn removed_scan(&mut self, task: &Task, instance: &InstanceId, scan: &ScanId) {
-        let removed = RemovedScan::new(&task.scanner_pool, instance, scan.clone(), task.task_id.clone());
+        let removed = ScanOnScanner::new(&task.scanner_pool, instance, scan.clone(), task.task_id.clone());
         self.report.scans.push(removed);
     }
 
-    /// Deletes the last scan of a task on its scanner, if it may go. `archived_at` is when the task was removed.
-    pub(super) async fn look_at_scan(
+    /// Whether the name of a scan says that it is of this task, in whichever attempt.
+    async fn has_marker(
+        &mut self,
+        task: &Task,
+        scanner: &ScannerInstance,
+        scan: &ScanId,
+    ) -> Result<bool, ScannerError> {
+        let name = scanner_name(&task.scanner_pool, &scanner.instance_id);
+        if !self.scans.marked.contains_key(&name) {
+            let marked = match scanner.scanner.marked_scans().await {
+                Err(ScannerError::Unsupported(_)) => None,
+                marked => Some(marked?),
+            };
+            self.scans.marked.insert(name.clone(), marked);
+        }
+        if let Some(Some(marked)) = self.scans.marked.get(&name) {
+            return Ok(marked.iter().any(|found| found.scan_id == *scan && found.task_id == task.task_id));
+        }
+        let found = scanner.scanner.find_by_marker(&task.scan_marker(task.attempt)).await?;
+        Ok(found.as_ref() == Some(scan))
+    }
+
+    /// Lists the scans that carry the id of a task, and that no task here has. A scanner that does not answer lists none.
+    pub(super) async fn list_unknown_scans(&mut self) {
+        for pool in self.means.scanners.pools() {
+            for instance in pool.enabled() {
+                let name = scanner_name(&pool.name, &instance.instance_id);
+                if !self.scans.marked.contains_key(&name) {
+                    let marked = instance.scanner.marked_scans().await.ok();
+                    self.scans.marked.insert(name.clone(), marked);
+                }
+                let marked = self.scans.marked.get(&name).into_iter().flatten().flatten();
+                let unknown = marked.filter(|scan| !self.scans.ours.contains(&(name.clone(), scan.scan_id.clone())));
+                self.report.unknown_scans.extend(unknown.map(|scan| {
+                    let MarkedScan { scan_id, task_id, .. } = scan.clone();
+                    ScanOnScanner::new(&pool.name, &instance.instance_id, scan_id, task_id)
+                }));
+            }
+        }
+    }
+
+    /// Deletes the scans of a task on their scanners, if they may go. `archived_at` is when the task was removed.
+    pub(super) async fn look_at_scans(
         &mut self,
         task: &Task,
         archived_at: Option<Timestamp>,
     ) -> Result<(), HousekeepingError> {
         let is_archived = archived_at.is_some();
-        match rules::scan_is_due(task, is_archived, &self.means.settings, self.now) {
-            Ok(()) => {}
+        let due = match rules::scans_that_are_due(task, is_archived, &self.means.settings, self.now) {
+            Ok(due) => due,
             Err(ScanKept::None) => return Ok(()),
             Err(kept) => {
                 self.report.keep_scan(kept.as_str());
                 return Ok(());
             }
+        };
+        let mut gone = Vec::new();
+        for due in due {
+            if self.delete(task, is_archived, &due).await? {
+                gone.push(due);
+            }
         }
-        let (Some(instance), Some(scan)) = (&task.scanner_instance_id, &task.nessus_scan_id) else { return Ok(()) };
+        if gone.is_empty() || self.report.dry_run { Ok(()) } else { self.mark(task, archived_at, gone).await }
+    }
+
+    /// Deletes a scan that is due, if it goes; whether it is gone.
+    async fn delete(&mut self, task: &Task, is_archived: bool, due: &DueScan) -> Result<bool, HousekeepingError> {
+        let DueScan { instance, scan, .. } = due;
         let name = scanner_name(&task.scanner_pool, instance);
         let Some(scanner) = self.scanner(&task.scanner_pool, instance) else {
             self.report.keep_scan("scanner_not_configured");
-            return Ok(());
+            return Ok(false);
         };
-        match self.judge(task, is_archived, &scanner, scan).await {
+        match self.judge(task, is_archived, &scanner, due).await {
             Ok(Ok(())) => {}
             Ok(Err(kept)) => {
                 self.report.keep_scan(kept.as_str());
                 self.report.note(format!("{name} scan {scan} of {}", task.task_id), kept.as_str());
-                return Ok(());
+                return Ok(false);
             }
             Err(ScannerError::NotFound(_)) => {
-                if !self.report.dry_run {
-                    self.mark(task, archived_at).await?;
-                }
                 self.report.keep_scan("gone_already");
-                return Ok(());
+                return Ok(true);
             }
             Err(error) => {
                 debug!(scanner = name, %scan, error = chain(&error), "a scan could not be looked at");
                 self.report.keep_scan("scanner_unavailable");
-                return Ok(());
+                return Ok(false);
             }
         }
         if !self.report.dry_run {
@@ -141,48 +188,53 @@ impl Run<'_> {
             if let Err(error) = scanner.scanner.delete(scan).await {
                 warn!(scanner = name, %scan, error = chain(&error), "an old scan could not be deleted");
                 self.report.keep_scan("failed");
-                return Ok(());
+                return Ok(false);
             }
             crate::fail_points::fail_point!("housekeeping_scan_deleted");
-            self.mark(task, archived_at).await?;
             self.count("scan", 1);
         }
         self.removed_scan(task, instance, scan);
-        Ok(())
+        Ok(true)
     }
 
     /// Asks the scanner about a scan that is due, and looks at the export of its task.
     async fn judge(
-        &self,
+        &mut self,
         task: &Task,
         is_archived: bool,
         scanner: &ScannerInstance,
-        scan: &ScanId,
+        due: &DueScan,
     ) -> Result<Result<(), ScanKept>, ScannerError> {
-        let status = scanner.scanner.status(scan).await?;
-        let is_known = matches!((&task.scan_uuid, &status.run_uuid), (Some(_), Some(_)));
-        let has_marker = if is_known {
-            None
-        } else {
-            let found = scanner.scanner.find_by_marker(&task.scan_marker(task.attempt)).await?;
-            Some(found.as_ref() == Some(scan))
+        let status = scanner.scanner.status(&due.scan).await?;
+        let has_marker = match (&due.run, &status.run_uuid) {
+            (Some(_), Some(_)) => None,
+            _ => Some(self.has_marker(task, scanner, &due.scan).await?),
         };
-        let mut seen = SeenScan { status: &status, has_marker, export_is_safe: true };
-        let mut verdict = rules::scan_goes(task, is_archived, &seen);
+        let mut seen = SeenScan { status: &status, has_marker, is_spare: true };
+        let mut verdict = rules::scan_goes(due, &seen);
         // An export may be large: it is read only where it decides.
         if verdict.is_ok() && !is_archived {
-            seen.export_is_safe = self.export_is_safe(task).await;
-            verdict = rules::scan_goes(task, is_archived, &seen);
+            seen.is_spare = self.export_is_safe(task).await;
+            verdict = rules::scan_goes(due, &seen);
         }
         Ok(verdict)
     }
 
-    /// Writes down that a scan is gone, so that nobody asks for it again.
-    async fn mark(&self, task: &Task, archived_at: Option<Timestamp>) -> Result<(), HousekeepingError> {
-        let (scan, now) = (task.nessus_scan_id.clone(), self.now);
+    /// Writes down that scans are gone, so that nobody asks for them again.
+    async fn mark(
+        &self,
+        task: &Task,
+        archived_at: Option<Timestamp>,
+        gone: Vec<DueScan>,
+    ) -> Result<(), HousekeepingError> {
+        let now = self.now;
         let change = move |task: &mut Task| {
-            if task.nessus_scan_id == scan {
-                task.scan_deleted_at = Some(now);
+            for gone in &gone {
+                if gone.is_last && task.nessus_scan_id.as_ref() == Some(&gone.scan) {
+                    task.scan_deleted_at = Some(now);
+                }
+                let is_gone = |former: &FormerScan| former.scan_id == gone.scan && former.instance_id == gone.instance;
+                task.former_scans.retain(|former| gone.is_last || !is_gone(former));
             }
         };
         if let Some(archived_at) = archived_at {

@@ -44,7 +44,9 @@ pub use self::{
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
-    records::{ChargedHosts, ClientCharge, FetchedExport, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{
+        ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+    },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 
 use super::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
-    records::{ChargedHosts, ClientCharge, FetchedExport, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{
+        ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+    },
     state::TaskStatus,
 };
 use crate::{
@@ -232,6 +234,9 @@ pub struct Task {
     /// is made, those of earlier attempts are stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_scans: Vec<OpenScan>,
+    /// The scans of earlier attempts that it did not go on with, whether they have ended or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_scans: Vec<FormerScan>,
     /// What went wrong, in words.
     #[serde(default)]
     pub error_message: Option<String>,
@@ -378,6 +383,7 @@ impl Task {
             nessus_scan_id: None,
             scan_uuid: None,
             open_scans: Vec::new(),
+            former_scans: Vec::new(),
             error_message: None,
             error_code: None,
             attempt: 1,
@@ -522,8 +528,9 @@ impl Task {
                 }
             }
         }
+        let former = self.scanner_instance_id.take().zip(self.nessus_scan_id.take());
+        self.former_scans.extend(former.map(|(instance_id, scan_id)| FormerScan { instance_id, scan_id }));
         self.scanner_instance_id.clone_from(&self.pinned_instance_id);
-        self.nessus_scan_id = None;
         self.scan_uuid = None;
         self.scope = None;
     }

@@ -160,6 +160,16 @@ pub(crate) struct Charges {
     pub(crate) client: Vec<ClientCharge>,
 }
 
+/// A scan of an earlier attempt: it stays on its scanner as long as the task is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FormerScan {
+    /// The scanner it is on.
+    pub instance_id: InstanceId,
+    /// Its id there.
+    pub scan_id: ScanId,
+}
+
 /// The export of a task, as it was published when it had been checked.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
