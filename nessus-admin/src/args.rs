@@ -4,6 +4,7 @@ mod age;
 mod audit;
 mod circuits;
 mod dead_letters;
+mod housekeeping;
 mod pools;
 mod tasks;
 mod webhooks;
@@ -28,6 +29,7 @@ pub(crate) use self::{
     audit::{AuditCommand, AuditSearchArgs, AuditTailArgs, AuditVerifyArgs},
     circuits::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
     dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
+    housekeeping::{HousekeepingCommand, HousekeepingRunArgs},
     pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
     tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, ShowTaskArgs, TasksCommand},
     webhooks::{ListWebhooksArgs, RetryWebhooksArgs, TestWebhookArgs, WebhooksCommand},
@@ -85,6 +87,9 @@ pub(crate) enum Command {
     /// Change which data directory the queue belongs to, and compare the two
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Remove what nobody needs any more
+    #[command(subcommand)]
+    Housekeeping(HousekeepingCommand),
     /// Look at the scope policy
     #[command(subcommand)]
     Policy(PolicyCommand),

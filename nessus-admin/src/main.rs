@@ -7,8 +7,8 @@ mod output;
 use std::process::ExitCode;
 
 use args::{
-    ApprovalsCommand, AuditCommand, Cli, Command, PolicyCommand, QueueCommand, TasksCommand, TokenCommand,
-    WebhooksCommand,
+    ApprovalsCommand, AuditCommand, Cli, Command, HousekeepingCommand, PolicyCommand, QueueCommand, TasksCommand,
+    TokenCommand, WebhooksCommand,
 };
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
@@ -41,6 +41,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
         Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
         Command::Queue(QueueCommand::Audit(args)) => block_on(commands::queue_audit::run(args)),
+        Command::Housekeeping(HousekeepingCommand::Run(args)) => block_on(commands::housekeeping::run(args)),
         Command::Policy(PolicyCommand::Check(args)) => block_on(commands::policy::check(args)),
         Command::Token(TokenCommand::New(args)) => block_on(commands::token::new(args)),
         Command::Token(TokenCommand::List(args)) => block_on(commands::token::list(args)),

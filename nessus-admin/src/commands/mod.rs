@@ -8,6 +8,7 @@ pub(crate) mod circuits;
 pub(crate) mod convert;
 pub(crate) mod dead_letters;
 mod export_file;
+pub(crate) mod housekeeping;
 pub(crate) mod policy;
 pub(crate) mod pools;
 mod progress;

@@ -18,6 +18,7 @@ mod error;
 #[cfg(feature = "cli")]
 mod example;
 mod expand;
+mod housekeeping;
 mod nessus;
 mod reader;
 mod scanner_names;
@@ -37,6 +38,7 @@ pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
     error::ConfigError,
+    housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,
     scanner_names::ScannerNames,
     scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},

@@ -2,7 +2,7 @@
 
 use std::{fmt, path::PathBuf, time::Duration};
 
-use super::{CircuitSettings, ConfigError, SecretKey};
+use super::{CircuitSettings, ConfigError, HousekeepingSettings, SecretKey};
 use crate::{ids::PoolName, secret::redact_url};
 
 /// What every process of a deployment must agree on.
@@ -153,6 +153,8 @@ pub struct WorkerSettings {
     pub(crate) paused_timeout: Duration,
     /// The time between two health checks of a scanner; `None` for no checks.
     pub health_interval: Option<Duration>,
+    /// What it removes that nobody needs any more.
+    pub(crate) housekeeping: HousekeepingSettings,
 }
 
 impl Default for WorkerSettings {
@@ -166,6 +168,7 @@ impl Default for WorkerSettings {
             stall_timeout: Duration::from_secs(4 * 3600),
             paused_timeout: Duration::from_secs(8 * 3600),
             health_interval: Some(Duration::from_secs(60)),
+            housekeeping: HousekeepingSettings::default(),
         }
     }
 }
@@ -229,6 +232,12 @@ impl WorkerSettings {
         self
     }
 
+    /// Removes by other rules what nobody needs any more.
+    pub fn with_housekeeping(mut self, settings: HousekeepingSettings) -> Self {
+        self.housekeeping = settings;
+        self
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors
@@ -251,6 +260,7 @@ impl WorkerSettings {
         if self.pools.as_ref().is_some_and(Vec::is_empty) {
             return refuse("WORKER_POOLS", "names no pool".to_owned());
         }
+        self.housekeeping.clone().check()?;
         Ok(self)
     }
 }

@@ -55,8 +55,8 @@ pub use self::{
     facts::{HealthFailure, ScanHost, ScannerHealth, ScannerProperties},
     guarded::Guarded,
     interface::{
-        ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState, ScanStatus,
-        ScannerInterface,
+        ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, MarkedScan, RestartableWrite, ScanRequest, ScanState,
+        ScanStatus, ScannerInterface,
     },
     mock::{MockConfig, MockOperation, MockScanner},
     offer::{DEFAULT_TEMPLATE, ScanBasis, ScanOffer, ScanPolicy, ScanTemplate},

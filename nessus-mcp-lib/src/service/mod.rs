@@ -19,6 +19,7 @@ mod estimate;
 mod exports;
 mod gate;
 mod health;
+mod housekeeping;
 mod indexes;
 mod list;
 mod lookup;

@@ -6,7 +6,6 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
@@ -46,9 +45,6 @@ pub enum Writer {
     /// The API layer or an operator, who hold no claim.
     Api,
 }
-
-/// How old an unfinished file must be before it is removed: no download or conversion takes as long.
-const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
 #[derive(Debug)]
@@ -349,6 +345,16 @@ impl TaskManager {
         self.store.blocking(TaskStore::queue_file).await
     }
 
+    /// Reads a file that lies beside the tasks; `None` when there is none.
+    pub(crate) async fn data_file(&self, name: &'static str) -> Result<Option<Vec<u8>>, TaskError> {
+        self.store.blocking(move |store| store.data_file(name)).await
+    }
+
+    /// Replaces a file that lies beside the tasks, durably.
+    pub(crate) async fn write_data_file(&self, name: &'static str, content: Vec<u8>) -> Result<(), TaskError> {
+        self.store.blocking(move |store| store.write_data_file(name, &content)).await
+    }
+
     /// Changes what the data directory remembers of its queue, durably; returns it as it then is.
     pub(crate) async fn update_queue_file(
         &self,
@@ -391,14 +397,6 @@ impl TaskManager {
             .await
     }
 
-    /// Removes what killed processes left in the data directory and nobody has touched for a day: unfinished files, and
-    /// directories of tasks that were never accepted. Returns how many files and directories.
-    ///
-    /// The age is taken from the file system's own times, so any number of processes may do this at once.
-    pub(crate) async fn remove_abandoned(&self) -> Result<usize, TaskError> {
-        self.store.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
-    }
-
     /// Gives a written file its name, durably, if the writer still holds the task.
     ///
     /// # Errors
@@ -417,7 +415,7 @@ impl TaskManager {
     }
 
     /// Does `work` to its end, even when the returned future is dropped: a file that was written is recorded.
-    fn to_its_end<T: Send + 'static>(
+    pub(super) fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, TaskError>> + Send + 'static,
     ) -> impl Future<Output = Result<T, TaskError>> + Send {
@@ -469,6 +467,7 @@ fn begin_retry(
     task.progress = None;
     task.observation = None;
     task.export_fetched_at = None;
+    task.export = None;
     task.cancel_requested_at = None;
     task.cancel_reason = None;
     task.pause_request = None;

@@ -11,6 +11,7 @@
 //! ```
 
 mod approval;
+mod archive;
 mod audit;
 mod catalogue;
 mod charges;
@@ -31,6 +32,7 @@ mod property_tests;
 mod query;
 mod queue_file;
 mod records;
+mod removal;
 mod repair;
 mod state;
 mod store;
@@ -47,7 +49,9 @@ pub use self::{
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
-    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{
+        ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+    },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };
@@ -57,6 +61,7 @@ pub(crate) use self::{
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
     records::Charges,
+    removal::Inspected,
     repair::Rebuild,
     store::profile_file_name,
 };

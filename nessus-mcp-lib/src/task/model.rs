@@ -9,7 +9,9 @@ use super::{
     delivery::Delivery,
     events::TaskEvent,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
-    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{
+        ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+    },
     state::TaskStatus,
 };
 use crate::{
@@ -234,6 +236,9 @@ pub struct Task {
     /// is made, those of earlier attempts are stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_scans: Vec<OpenScan>,
+    /// The scans of earlier attempts that it did not go on with, whether they have ended or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_scans: Vec<FormerScan>,
     /// What went wrong, in words.
     #[serde(default)]
     pub error_message: Option<String>,
@@ -274,6 +279,12 @@ pub struct Task {
     /// When the export of its scan was fetched, which is then checked and converted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export_fetched_at: Option<Timestamp>,
+    /// The export that its results were read from, as it lies here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<FetchedExport>,
+    /// When its scan was deleted on the scanner by housekeeping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan_deleted_at: Option<Timestamp>,
     /// The last error, while it is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
@@ -392,6 +403,7 @@ impl Task {
             nessus_scan_id: None,
             scan_uuid: None,
             open_scans: Vec::new(),
+            former_scans: Vec::new(),
             error_message: None,
             error_code: None,
             error_hint: None,
@@ -405,6 +417,8 @@ impl Task {
             progress: None,
             observation: None,
             export_fetched_at: None,
+            export: None,
+            scan_deleted_at: None,
             last_error: None,
             submitted_by: None,
             team: None,
@@ -457,6 +471,15 @@ impl Task {
     /// Whether it logs in with credentials of its policy only.
     pub(crate) fn logs_in_by_policy(&self) -> bool {
         self.payload.policy.is_some() && self.payload.credential.is_none()
+    }
+
+    /// The text in the name of its scan that says whose scan it is, for an attempt. A task that is tried again must not adopt the
+    /// scan that failed.
+    pub(crate) fn scan_marker(&self, attempt: u32) -> String {
+        match attempt {
+            0 | 1 => self.task_id.to_string(),
+            attempt => format!("{}.{attempt}", self.task_id),
+        }
     }
 
     /// Whether its scan has ended, so that only its results are missing.
@@ -535,8 +558,9 @@ impl Task {
                 }
             }
         }
+        let former = self.scanner_instance_id.take().zip(self.nessus_scan_id.take());
+        self.former_scans.extend(former.map(|(instance_id, scan_id)| FormerScan { instance_id, scan_id }));
         self.scanner_instance_id.clone_from(&self.pinned_instance_id);
-        self.nessus_scan_id = None;
         self.scan_uuid = None;
         self.scope = None;
     }

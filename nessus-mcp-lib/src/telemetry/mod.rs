@@ -3,6 +3,7 @@
 mod approval_metrics;
 mod delivery_metrics;
 mod health;
+mod housekeeping_metrics;
 mod lines;
 mod log_file;
 mod logging;

@@ -21,13 +21,12 @@ use crate::delivery::Deliveries;
 use crate::{
     config::{ConfigError, WorkerSettings, host_name},
     error::chain,
-    housekeeping::ReconcileError,
+    housekeeping::{Housekeeping, ReconcileError},
     ids::{PoolName, TraceId, WorkerId},
     policy::Policy,
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
-    task::TaskManager,
     time::{BootInstant, Clock},
 };
 
@@ -41,8 +40,6 @@ const NOTHING_WAIT: Duration = Duration::from_secs(1);
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// The time between two comparisons of the task files with the queue.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
-/// The time between two searches for what killed processes left.
-const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// A queue consumer. Any number of them, in any number of processes, share one queue and one data directory.
 ///
@@ -61,6 +58,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     /// What else it sees to.
     service: ScanService,
+    housekeeping: Housekeeping,
     #[cfg(feature = "webhooks")]
     deliveries: Deliveries,
 }
@@ -75,6 +73,7 @@ impl Worker {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
         Self::check_webhooks(&service.scope().policy())?;
+        let housekeeping = service.housekeeping(settings.housekeeping.clone())?;
         service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let id = WorkerId::generate();
@@ -106,22 +105,25 @@ impl Worker {
         Ok(Self {
             shared: Arc::new(shared),
             service: service.clone(),
+            housekeeping,
             #[cfg(feature = "webhooks")]
             deliveries,
         })
     }
 
-    /// Whether there are the pools it is to serve: for those who want to know before they open a service.
+    /// Whether there are the pools that its settings name: for those who want to know before they open a service.
     ///
     /// # Errors
     /// [`ConfigError::UnknownPool`] when one is not configured.
     pub fn check_pools(scanners: &ScannerRegistry, settings: &WorkerSettings) -> Result<(), ConfigError> {
-        let mut named = settings.pools.iter().flatten();
-        match named.find(|pool| scanners.pool(pool).is_none()) {
+        let served = settings.pools.iter().flatten().map(|pool| ("WORKER_POOLS", pool));
+        // A misspelt name would have its tasks removed too early.
+        let mut named = served.chain(settings.housekeeping.named_pools());
+        match named.find(|(_, pool)| scanners.pool(pool).is_none()) {
             None => Ok(()),
-            Some(unknown) => {
+            Some((name, unknown)) => {
                 let available = scanners.pools().iter().map(|pool| pool.name.to_string()).collect();
-                Err(ConfigError::UnknownPool { pool: unknown.clone(), available })
+                Err(ConfigError::UnknownPool { name, pool: unknown.clone(), available })
             }
         }
     }
@@ -166,7 +168,7 @@ impl Worker {
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
-            () = clean(&self.shared.tasks) => {}
+            () = self.housekeeping.watch() => {}
             () = self.watch_scanners() => {}
             () = announcer.follow(|| self.pools()) => {}
             () = self.service.watch_workers() => {}
@@ -356,18 +358,6 @@ impl Worker {
 fn worker_name(id: &WorkerId) -> String {
     let id: String = id.as_str().chars().take(8).collect();
     format!("{} pid {} ({id})", host_name(), std::process::id())
-}
-
-/// Removes what killed processes left. Never returns.
-async fn clean(tasks: &TaskManager) {
-    loop {
-        match tasks.remove_abandoned().await {
-            Ok(0) => {}
-            Ok(count) => info!(count, "unfinished files of killed processes were removed"),
-            Err(error) => warn!(error = chain(&error), "unfinished files of killed processes could not be removed"),
-        }
-        tokio::time::sleep(CLEAN_INTERVAL).await;
-    }
 }
 
 fn report_panic(ended: Result<(), JoinError>) {

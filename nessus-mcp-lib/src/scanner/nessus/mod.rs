@@ -57,7 +57,7 @@ use self::{
 use super::{
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
-    interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
+    interface::{ExportSink, ExportSummary, MarkedScan, ScanRequest, ScanState, ScanStatus, ScannerInterface},
     offer::ScanOffer,
 };
 use crate::{error::excerpt, ids::ScanId, targets::TargetSet};
@@ -325,6 +325,11 @@ impl ScannerInterface for NessusScanner {
         let wanted = Wanted::Marker(marker.to_owned());
         let list = always_there(self.client.fetch_when_ready(&scan_list(), wanted).await)?;
         adopt::find(&scan_list(), &list, marker)
+    }
+
+    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
+        let list = always_there(self.client.fetch_when_ready(&scan_list(), Wanted::Marked).await)?;
+        adopt::marked(&scan_list(), &list)
     }
 
     async fn offer(&self) -> Result<ScanOffer, ScannerError> {
