@@ -5,11 +5,11 @@ mod audit;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::{
         ConfigError, Settings,
-        cli::{CommonArgs, ScopeArgs},
+        cli::{self, CommonArgs, ScopeArgs},
     },
     error::Classified as _,
     ids::{InstanceId, PoolName},
@@ -38,7 +38,7 @@ impl Cli {
             && args.max_chars.is_some()
         {
             let message = "--max-chars is for --format jsonl only: other formats cannot show that a page was cut";
-            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+            cli::refuse::<Self>(ErrorKind::ArgumentConflict, message);
         }
     }
 }

@@ -4,6 +4,8 @@
 //! invalid value ends the process with exit code 78 and its name, whether it came from a flag or a variable.
 //! An empty variable counts as not set: compose files and service units write `REDIS_URL=` for "none".
 
+mod parsing;
+
 use std::{
     io,
     os::fd::AsFd as _,
@@ -11,9 +13,10 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Command, Parser, builder::Resettable};
+use clap::Args;
 use zeroize::Zeroizing;
 
+pub use self::parsing::{parse, refuse};
 pub use super::user::user_name;
 use super::{
     CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
@@ -25,12 +28,6 @@ use crate::{
     telemetry,
     time::{DurationUnit, parse_duration},
 };
-
-/// Parses the command line of a binary as [`Parser::parse`] does, but ignores empty variables.
-pub fn parse<A: Parser>() -> A {
-    let matches = without_empty_variables(A::command()).get_matches();
-    A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-}
 
 /// How many files a process must be able to open beside those it has, to start at all: more than it needs to come up.
 const FREE_DESCRIPTORS: usize = 32;
@@ -52,15 +49,6 @@ pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<()
     let outcome = runtime.block_on(command);
     runtime.shutdown_background();
     outcome
-}
-
-/// The command and its subcommands, without the variables that are empty.
-fn without_empty_variables(command: Command) -> Command {
-    let command = command.mut_args(|arg| {
-        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-        if is_empty { arg.env(Resettable::<clap::builder::OsStr>::Reset) } else { arg }
-    });
-    command.mut_subcommands(without_empty_variables)
 }
 
 /// Where a process finds its data; every binary has these flags.
