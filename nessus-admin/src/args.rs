@@ -101,9 +101,9 @@ pub(crate) enum QueueCommand {
     ///
     /// Processes on another data directory then stop taking tasks from this queue.
     Rebind(RebindArgs),
-    /// Compare all task files with what the queue knows of them, and make right what it has wrong
+    /// Compare all task files with what the queue knows of them; with --repair, make right what it has wrong
     ///
-    /// Says what was found and mended. Ends with 1 when the file of a task cannot be read.
+    /// Ends with 1 when something is wrong and not repaired, and when the file of a task cannot be read.
     Audit(QueueAuditArgs),
 }
 
@@ -295,6 +295,10 @@ pub(crate) struct RebindArgs {
 pub(crate) struct QueueAuditArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+
+    /// Make the catalogue right, and enqueue the tasks that the queue has forgotten
+    #[arg(long)]
+    pub(crate) repair: bool,
 
     /// Print the outcome as one JSON object
     #[arg(long)]
