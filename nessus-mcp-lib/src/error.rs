@@ -72,6 +72,11 @@ impl Failure {
         Self { message: message.into(), hint: None, code: "failed", exit_code: 1 }
     }
 
+    /// A command line that is wrong, with what to write instead: exit code 2.
+    pub fn usage(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self { message: message.into(), hint: Some(hint.into()), code: "usage", exit_code: 2 }
+    }
+
     /// The code of the error that it was made from; `failed` where it was none.
     pub fn code(&self) -> &'static str {
         self.code

@@ -14,6 +14,7 @@ pub(crate) mod queue;
 pub(crate) mod queue_audit;
 mod recorded;
 pub(crate) mod stats;
+pub(crate) mod tasks;
 pub(crate) mod token;
 pub(crate) mod validate;
 pub(crate) mod views;

@@ -8,7 +8,10 @@ use nessus_mcp_lib::{
 };
 
 use super::queue;
-use crate::{args::StatsArgs, output};
+use crate::{
+    args::StatsArgs,
+    output::{self, Cell, Colour, Column, Table},
+};
 
 pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
@@ -28,7 +31,7 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
         output::lines([json(&rows, &warnings)]);
         return Ok(());
     }
-    output::lines(table(&rows));
+    output::table(&table(&rows));
     for warning in &warnings {
         output::warning(warning);
     }
@@ -59,22 +62,24 @@ fn json(rows: &[(PoolName, QueueStats)], warnings: &[String]) -> String {
     serde_json::json!({ "pools": pools.collect::<Vec<_>>(), "warnings": warnings }).to_string()
 }
 
-fn table(rows: &[(PoolName, QueueStats)]) -> Vec<String> {
-    let width = rows.iter().map(|(pool, _)| pool.as_str().len()).max().unwrap_or(0).max("total".len());
-    let line = |name: &str, [ready, delayed, leased, dead]: [u64; 4], note: &str| {
-        format!("{name:<width$}  {ready:>8}  {delayed:>8}  {leased:>8}  {dead:>8}{note}")
-    };
-    let mut lines =
-        vec![format!("{:<width$}  {:>8}  {:>8}  {:>8}  {:>8}", "pool", "queued", "delayed", "leased", "dead")];
+fn table(rows: &[(PoolName, QueueStats)]) -> Table {
+    let numbers = ["queued", "delayed", "leased", "dead"].map(Column::right);
+    let is_paused = rows.iter().any(|(_, stats)| stats.paused.is_some());
+    let pause = is_paused.then(|| Column::wide("paused"));
+    let mut table = Table::new([Column::new("pool")].into_iter().chain(numbers).chain(pause));
     let mut total = [0; 4];
+    let row = |name: &str, counts: [u64; 4], paused: Option<&str>| {
+        let counts = counts.map(Cell::new);
+        let paused = is_paused.then(|| Cell::optional(paused).coloured(Colour::Warning));
+        [Cell::new(name)].into_iter().chain(counts).chain(paused).collect::<Vec<_>>()
+    };
     for (pool, stats) in rows {
         let counts = [stats.ready, stats.delayed, stats.leased, stats.dead];
         for (sum, count) in total.iter_mut().zip(counts) {
             *sum += count;
         }
-        let note = stats.paused.as_ref().map(|reason| format!("  paused: {reason}")).unwrap_or_default();
-        lines.push(line(pool.as_str(), counts, &note));
+        table.row(row(pool.as_str(), counts, stats.paused.as_deref()));
     }
-    lines.push(line("total", total, ""));
-    lines
+    table.row(row("total", total, None));
+    table
 }

@@ -1,4 +1,12 @@
 //! All printing: data goes to stdout, messages go to stderr. Also decides the exit code.
+//!
+//! Programs get JSON, one object a line ([`json()`]). People get tables ([`table()`]), values with their names
+//! ([`details()`]) and sentences ([`say()`]).
+
+mod ask;
+mod colour;
+mod table;
+mod terminal;
 
 use std::{
     io::{self, Write},
@@ -7,6 +15,14 @@ use std::{
 };
 
 use nessus_mcp_lib::{error::Failure, results::ResultsError, streams};
+use serde::Serialize;
+
+pub(crate) use self::{
+    ask::confirmed,
+    colour::Colour,
+    table::{Cell, Column, Table},
+    terminal::Terminal,
+};
 
 /// How long the process waits at its end until stderr is read.
 const EXIT_WAIT: Duration = Duration::from_secs(5);
@@ -21,6 +37,28 @@ pub(crate) fn lines<T: AsRef<str>>(lines: impl IntoIterator<Item = T>) {
     for line in lines {
         streams::stdout().write(format!("{}\n", line.as_ref()).as_bytes());
     }
+}
+
+/// Prints one object for programs, in a line of its own.
+pub(crate) fn json(document: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string(document).map_err(|error| Failure::new(error.to_string()))?;
+    lines([text]);
+    Ok(())
+}
+
+/// Prints a table for people.
+pub(crate) fn table(table: &Table) {
+    lines(table.lines(Terminal::of_stdout()));
+}
+
+/// Prints values with their names, for people. Values that are empty are left out.
+pub(crate) fn details(rows: impl IntoIterator<Item = (&'static str, Cell)>) {
+    lines(table::details(rows, Terminal::of_stdout()));
+}
+
+/// Prints what was done, or a result that is no table, for people: each text is one line.
+pub(crate) fn say(text: impl AsRef<str>) {
+    lines([Terminal::of_stdout().visible(text.as_ref())]);
 }
 
 /// Waits until nobody reads stdout any more.
@@ -40,11 +78,17 @@ fn all_written() -> Result<(), Failure> {
 fn message(text: &str) {
     // `exit_code` reports a failure to write.
     let _ = all_written();
+    let terminal = Terminal::of_stderr();
+    let coloured = [("error:", Colour::Bad), ("warning:", Colour::Warning)].into_iter().find_map(|(word, colour)| {
+        let rest = text.strip_prefix(word)?;
+        Some(format!("{}{}", colour.paint(word, terminal), terminal.printable(rest)))
+    });
+    let text = coloured.unwrap_or_else(|| terminal.printable(text).into_owned());
     streams::stderr().write(format!("{text}\n").as_bytes());
 }
 
 /// Writes one JSON document, indented.
-pub(crate) fn pretty(document: &impl serde::Serialize) -> Result<(), Failure> {
+pub(crate) fn pretty(document: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(document).map_err(|error| Failure::new(error.to_string()))?;
     lines([text]);
     Ok(())

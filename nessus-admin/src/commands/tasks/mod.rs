@@ -1,0 +1,1 @@
+//! `tasks`: commands on single tasks, and on all tasks that match.
