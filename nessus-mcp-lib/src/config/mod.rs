@@ -32,7 +32,7 @@ pub use self::{
     credentials::{CredentialsConfig, StoredCredential},
     error::ConfigError,
     nessus::ApiKeys,
-    scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    scanners::{ExaminedScanners, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
 };
