@@ -2,6 +2,10 @@
 
 mod age;
 mod audit;
+mod checks;
+mod report;
+mod shell;
+mod top;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -19,7 +23,13 @@ use nessus_mcp_lib::{
 };
 
 use self::age::age;
-pub(crate) use self::audit::{AuditCommand, AuditSearchArgs, AuditTailArgs, AuditVerifyArgs};
+pub(crate) use self::{
+    audit::{AuditCommand, AuditSearchArgs, AuditTailArgs, AuditVerifyArgs},
+    checks::{ConfigCheckArgs, ConfigCommand, DoctorArgs, ScannersCheckArgs, ScannersCommand, Selected},
+    report::ReportArgs,
+    shell::{CompletionsArgs, ManArgs, Shell},
+    top::TopArgs,
+};
 
 /// Operator command line of nessus-mcp.
 #[derive(Debug, Parser)]
@@ -77,6 +87,38 @@ pub(crate) enum Command {
     /// Verify and read the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Check everything that a deployment needs, and say what mends what is wrong
+    ///
+    /// Ends with 0 when all is well, with 78 when the configuration or the binding of the queue is wrong, with 69 when the queue
+    /// or a scanner cannot be used, and with 1 for any other finding.
+    #[command(
+        after_help = "Examples:\n  nessus-admin doctor\n  nessus-admin doctor --no-scanners --json | jq '.findings[] | select(.severity != \"ok\")'"
+    )]
+    Doctor(DoctorArgs),
+    /// Show queues, workers, running scans, circuits and failures, live; q quits
+    #[command(
+        after_help = "Examples:\n  nessus-admin top\n  nessus-admin top --once --width 80\n  nessus-admin top --json | jq .pools"
+    )]
+    Top(TopArgs),
+    /// Write the findings of a task into a file: HTML, CSV, SARIF or lines of JSON
+    #[command(
+        after_help = "Examples:\n  nessus-admin report ne_lab_20261129_011910_a1b2c3d4 -o report.html\n  nessus-admin report ne_lab_20261129 -o - --format csv | head"
+    )]
+    Report(ReportArgs),
+    /// Write a script that completes commands and options in a shell
+    #[command(
+        after_help = "Examples:\n  source <(nessus-admin completions bash)\n  nessus-admin completions fish > ~/.config/fish/completions/nessus-admin.fish"
+    )]
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual
+    #[command(after_help = "Examples:\n  nessus-admin man | man -l -\n  nessus-admin man -o /usr/local/share/man/man8")]
+    Man(ManArgs),
+    /// Check scanners
+    #[command(subcommand)]
+    Scanners(ScannersCommand),
+    /// Check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Cancel a task; if it is running, stop its scan and keep its findings
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end

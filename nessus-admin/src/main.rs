@@ -6,7 +6,10 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{ApprovalsCommand, AuditCommand, Cli, Command, PolicyCommand, QueueCommand, TokenCommand};
+use args::{
+    ApprovalsCommand, AuditCommand, Cli, Command, ConfigCommand, PolicyCommand, QueueCommand, ScannersCommand,
+    TokenCommand,
+};
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
     error::Failure,
@@ -41,6 +44,13 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Verify(args)) => commands::audit::verify(args),
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
+        Command::Doctor(args) => block_on(Box::pin(commands::doctor::run(args))),
+        Command::Top(args) => block_on(commands::top::run(args)),
+        Command::Report(args) => block_on(commands::report::run(args)),
+        Command::Completions(args) => commands::shell::completions(args),
+        Command::Man(args) => commands::shell::man(args),
+        Command::Scanners(ScannersCommand::Check(args)) => block_on(commands::scanners::check(args)),
+        Command::Config(ConfigCommand::Check(args)) => block_on(commands::config::check(args)),
         Command::Cancel(args) => block_on(commands::control::cancel(args)),
         Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
         Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use nessus_mcp_lib::{
-    config::ConfigError,
+    config::{ConfigError, cli::server::address},
     error::{Classified, ErrorKind},
 };
 use tokio::net::TcpListener;
@@ -30,9 +30,7 @@ impl Bind {
     /// # Errors
     /// When it is no address with a port.
     pub(crate) fn parse(setting: &'static str, text: &str) -> Result<Self, ConfigError> {
-        let address = text.replace("localhost:", "127.0.0.1:").parse();
-        let bad = |_| refused(setting, "must be an address and a port, such as 127.0.0.1:8835");
-        Ok(Self::new(setting, address.map_err(bad)?))
+        Ok(Self::new(setting, address(setting, text)?))
     }
 
     pub(crate) fn ip(&self) -> IpAddr {

@@ -4,7 +4,9 @@
 //! invalid value ends the process with exit code 78 and its name, whether it came from a flag or a variable.
 //! An empty variable counts as not set: compose files and service units write `REDIS_URL=` for "none".
 
+mod effective;
 mod parsing;
+pub mod server;
 
 use std::{
     io,
@@ -16,7 +18,10 @@ use std::{
 use clap::Args;
 use zeroize::Zeroizing;
 
-pub use self::parsing::{parse, refuse};
+pub use self::{
+    effective::{EffectiveSetting, EffectiveSettings, GivenArgs, SettingSource},
+    parsing::{parse, refuse},
+};
 pub use super::user::user_name;
 use super::{
     CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
@@ -79,7 +84,7 @@ impl CommonArgs {
             settings = settings.with_audit_dir(directory);
         }
         let given = |url: &String| !url.trim().is_empty();
-        let older = || std::env::var("REDIS_URL").ok().filter(given);
+        let older = || std::env::var(OLDER_QUEUE_URL).ok().filter(given);
         match self.queue_url.clone().filter(given).or_else(older) {
             Some(url) => settings.with_queue_url(url),
             None => settings,
@@ -151,6 +156,8 @@ pub fn secret_key_of_environment() -> Result<Option<SecretKey>, ConfigError> {
     secret_key(file.as_deref().map(Path::new))
 }
 
+/// The name that `QUEUE_URL` had once.
+const OLDER_QUEUE_URL: &str = "REDIS_URL";
 /// The variable with the key that seals logins.
 const SECRET_KEY: &str = "NESSUS_MCP_SECRET_KEY";
 /// Where the stored logins are when nobody says where.
@@ -169,16 +176,26 @@ pub struct LogArgs {
 }
 
 impl LogArgs {
+    /// Refuses values with which no process could log.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.format()?;
+        telemetry::check_level(&self.log_level).map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))
+    }
+
+    fn format(&self) -> Result<telemetry::LogFormat, ConfigError> {
+        let refused = |error: telemetry::LoggingError| setting("LOG_FORMAT", format!("is refused: {error}"));
+        self.log_format.parse().map_err(refused)
+    }
+
     /// Starts logging for the process.
     ///
     /// # Errors
     /// [`ConfigError::Setting`] when a value cannot be used.
     pub fn init(&self) -> Result<(), ConfigError> {
-        let format = self
-            .log_format
-            .parse()
-            .map_err(|error: telemetry::LoggingError| setting("LOG_FORMAT", format!("is refused: {error}")))?;
-        telemetry::init_logging(&self.log_level, format)
+        telemetry::init_logging(&self.log_level, self.format()?)
             .map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))
     }
 }

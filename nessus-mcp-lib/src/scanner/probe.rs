@@ -35,10 +35,7 @@ async fn check_mock() -> ScannerCheck {
         steps.skip(step, "a mock scanner contacts nothing");
     }
     match timed(MockScanner::new(MockConfig::new()).properties()).await {
-        (Ok(properties), took) => {
-            steps.ok(CheckStep::Ready, took, "it can scan");
-            steps.judge(&properties, SystemClock.now());
-        }
+        (Ok(_), took) => steps.ok(CheckStep::Ready, took, "it can scan"),
         (Err(error), took) => steps.fail(CheckStep::Ready, took, &error),
     }
     steps.end("a mock scanner has none")

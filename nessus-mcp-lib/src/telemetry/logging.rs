@@ -109,6 +109,13 @@ pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> 
     Ok(())
 }
 
+/// Refuses a level or directives that cannot be read.
+#[cfg(feature = "cli")]
+pub(crate) fn check_level(level: &str) -> Result<(), LoggingError> {
+    check_words(level)?;
+    EnvFilter::builder().parse(level).map_err(|error| LoggingError::Level(error.to_string())).map(drop)
+}
+
 /// Hands log lines over. Each comes in one piece.
 struct Lines;
 

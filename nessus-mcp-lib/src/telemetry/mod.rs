@@ -6,6 +6,8 @@ mod logging;
 mod metrics;
 mod process_metrics;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::logging::check_level;
 pub(crate) use self::{
     health::DiskSpace,
     metrics::{CircuitGauges, HealthGauges, ScannerGauges},
