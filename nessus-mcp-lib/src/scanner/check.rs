@@ -358,7 +358,7 @@ mod tests {
         let soon = of(&judged(|properties| properties.licence_ends = at("2026-12-10T00:00:00Z")), CheckStep::Licence);
         assert_eq!((soon.outcome, soon.detail.contains("in 11 days")), (CheckOutcome::Warning, true), "{soon:?}");
         let full = judged(|properties| (properties.used_hosts, properties.licensed_hosts) = (Some(16), Some(16)));
-        assert_eq!(of(&full, CheckStep::Licence).detail, "16 of 16 hosts used, until 2027-11-29T00:00:00Z");
+        assert_eq!(of(&full, CheckStep::Licence).detail, "16 of 16 hosts used, until 2027-11-29T00:00:00.000Z");
         assert_eq!(full.outcome, CheckOutcome::Warning);
         let old = of(&judged(|properties| properties.plugin_set = Some("202601010000".to_owned())), CheckStep::Plugins);
         assert_eq!((old.outcome, old.hint.is_some()), (CheckOutcome::Warning, true), "{old:?}");
