@@ -3,8 +3,12 @@
 mod age;
 mod audit;
 mod checks;
+mod circuits;
+mod dead_letters;
+mod pools;
 mod report;
 mod shell;
+mod tasks;
 mod top;
 
 use std::{path::PathBuf, time::Duration};
@@ -16,7 +20,6 @@ use nessus_mcp_lib::{
         cli::{self, CommonArgs, ScopeArgs},
     },
     error::Classified as _,
-    ids::{InstanceId, PoolName},
     policy::{Role, client_name},
     results::{DEFAULT_CHARS, Format, ResultsError, SummarySection},
     task::ScanType,
@@ -26,8 +29,12 @@ use self::age::age;
 pub(crate) use self::{
     audit::{AuditCommand, AuditSearchArgs, AuditTailArgs, AuditVerifyArgs},
     checks::{ConfigCheckArgs, ConfigCommand, DoctorArgs, ScannersCheckArgs, ScannersCommand, Selected},
+    circuits::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
+    dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
+    pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
     report::ReportArgs,
     shell::{CompletionsArgs, ManArgs, Shell},
+    tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, TasksCommand},
     top::TopArgs,
 };
 
@@ -64,10 +71,17 @@ pub(crate) enum Command {
     Summary(SummaryArgs),
     /// Compare two .nessus exports: what is new, fixed or rated differently, and what cannot be compared
     Diff(DiffArgs),
-    /// Show how many scans are queued, delayed, running and failed, by pool
+    /// Show how many scans are queued, delayed, held by workers and failed, by pool
     Stats(StatsArgs),
+    /// List, cancel, hold and retry tasks
+    #[command(subcommand)]
+    Tasks(TasksCommand),
+    /// Stop everything: pause the pools, cancel what waits and what runs, and wait until nothing runs
+    StopAll(StopAllArgs),
     /// List the dead letters (tasks that failed for good), newest first
     ListDlq(ListDlqArgs),
+    /// Show a dead letter: why the task failed, what to do about it, and what was asked for
+    InspectDlq(InspectDlqArgs),
     /// Put failed or timed-out tasks back into the queue
     RetryDlq(RetryDlqArgs),
     /// Archive old dead letters in the data directory, then remove them from the queue
@@ -119,15 +133,17 @@ pub(crate) enum Command {
     /// Check the configuration
     #[command(subcommand)]
     Config(ConfigCommand),
-    /// Cancel a task; if it is running, stop its scan and keep its findings
+    /// Cancel tasks, as `tasks cancel` does
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end
-    PausePool(PausePoolArgs),
+    #[command(visible_alias = "pause-pool")]
+    Pause(PausePoolArgs),
     /// Let workers start scans in a paused pool again
-    ResumePool(ResumePoolArgs),
+    #[command(visible_alias = "resume-pool")]
+    Resume(ResumePoolArgs),
     /// List the scanners' circuits: which scanners are called, which are not, and why
-    #[command(visible_alias = "circuits")]
-    ListCircuits(ListCircuitsArgs),
+    #[command(visible_alias = "list-circuits")]
+    Circuits(ListCircuitsArgs),
     /// Stop all calls to a scanner until close-circuit or reset-circuit; its running scans go on unwatched
     IsolateScanner(IsolateScannerArgs),
     /// Allow calls to a scanner again, without waiting until its circuit is due to be tried
@@ -343,148 +359,6 @@ pub(crate) struct QueueAuditArgs {
     pub(crate) repair: bool,
 
     /// Print the outcome as one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `list-circuits`.
-#[derive(Debug, Args)]
-pub(crate) struct ListCircuitsArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// Only this pool
-    #[arg(long, value_name = "POOL")]
-    pub(crate) pool: Option<PoolName>,
-
-    /// Write JSON, one object per line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `isolate-scanner`.
-#[derive(Debug, Args)]
-pub(crate) struct IsolateScannerArgs {
-    #[command(flatten)]
-    pub(crate) scanner: CircuitArgs,
-
-    /// The reason; it is shown wherever the scanner is shown
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-}
-
-/// The scanner that a command acts on.
-#[derive(Debug, Args)]
-pub(crate) struct CircuitArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// The pool
-    #[arg(value_name = "POOL")]
-    pub(crate) pool: PoolName,
-
-    /// The scanner, by its instance_id within the pool
-    #[arg(value_name = "INSTANCE")]
-    pub(crate) instance: InstanceId,
-}
-
-/// Options of `retry-dlq`.
-#[derive(Debug, Args)]
-pub(crate) struct RetryDlqArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// The tasks, by task id
-    #[arg(value_name = "TASK", required = true)]
-    pub(crate) tasks: Vec<String>,
-}
-
-/// Options of `purge-dlq`.
-#[derive(Debug, Args)]
-pub(crate) struct PurgeDlqArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// Only this pool; may be repeated [default: the pools of the scanner configuration]
-    #[arg(long, value_name = "POOL")]
-    pub(crate) pool: Vec<PoolName>,
-
-    /// Only those that failed longer ago than this, such as 90m, 12h or 30d
-    #[arg(long, value_name = "AGE", value_parser = age)]
-    pub(crate) older_than: Duration,
-}
-
-/// Options of `cancel`.
-#[derive(Debug, Args)]
-pub(crate) struct CancelArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// The task, by its task id
-    #[arg(value_name = "TASK")]
-    pub(crate) task: String,
-
-    /// The reason, for people who look at the task later
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: Option<String>,
-}
-
-/// Options of `pause-pool`.
-#[derive(Debug, Args)]
-pub(crate) struct PausePoolArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// The pool
-    #[arg(value_name = "POOL")]
-    pub(crate) pool: PoolName,
-
-    /// The reason; it is shown wherever the queue is shown
-    #[arg(long, value_name = "TEXT")]
-    pub(crate) reason: String,
-}
-
-/// Options of `resume-pool`.
-#[derive(Debug, Args)]
-pub(crate) struct ResumePoolArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// The pool
-    #[arg(value_name = "POOL")]
-    pub(crate) pool: PoolName,
-}
-
-/// Options of `stats`.
-#[derive(Debug, Args)]
-pub(crate) struct StatsArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// Only this pool; may be repeated [default: the pools of the scanner configuration]
-    #[arg(long, value_name = "POOL")]
-    pub(crate) pool: Vec<PoolName>,
-
-    /// Write one JSON object
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Options of `list-dlq`.
-#[derive(Debug, Args)]
-pub(crate) struct ListDlqArgs {
-    #[command(flatten)]
-    pub(crate) common: CommonArgs,
-
-    /// Only this pool; may be repeated [default: the pools of the scanner configuration]
-    #[arg(long, value_name = "POOL")]
-    pub(crate) pool: Vec<PoolName>,
-
-    /// The most dead letters to list
-    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
-    pub(crate) limit: u32,
-
-    /// Write JSON, one object per line
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use args::{
     ApprovalsCommand, AuditCommand, Cli, Command, ConfigCommand, PolicyCommand, QueueCommand, ScannersCommand,
-    TokenCommand,
+    TasksCommand, TokenCommand,
 };
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
@@ -28,6 +28,13 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Summary(args) => commands::views::summary(args),
         Command::Diff(args) => commands::views::diff(args),
         Command::Stats(args) => block_on(commands::stats::run(args)),
+        Command::Tasks(TasksCommand::List(args)) => block_on(commands::tasks::list::run(args)),
+        Command::Tasks(TasksCommand::Cancel(args)) | Command::Cancel(args) => block_on(commands::tasks::cancel(args)),
+        Command::Tasks(TasksCommand::Retry(args)) => block_on(commands::tasks::retry(args)),
+        Command::Tasks(TasksCommand::Pause(args)) => block_on(commands::tasks::pause(args)),
+        Command::Tasks(TasksCommand::Resume(args)) => block_on(commands::tasks::resume(args)),
+        Command::StopAll(args) => block_on(commands::stop_all::run(args)),
+        Command::InspectDlq(args) => block_on(commands::dead_letters::inspect(args)),
         Command::ListDlq(args) => block_on(commands::dead_letters::list(args)),
         Command::RetryDlq(args) => block_on(commands::dead_letters::retry(args)),
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
@@ -51,10 +58,9 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Man(args) => commands::shell::man(args),
         Command::Scanners(ScannersCommand::Check(args)) => block_on(commands::scanners::check(args)),
         Command::Config(ConfigCommand::Check(args)) => block_on(commands::config::check(args)),
-        Command::Cancel(args) => block_on(commands::control::cancel(args)),
-        Command::PausePool(args) => block_on(commands::control::pause_pool(args)),
-        Command::ResumePool(args) => block_on(commands::control::resume_pool(args)),
-        Command::ListCircuits(args) => block_on(commands::circuits::list(args)),
+        Command::Pause(args) => block_on(commands::pools::pause(args)),
+        Command::Resume(args) => block_on(commands::pools::resume(args)),
+        Command::Circuits(args) => block_on(commands::circuits::list(args)),
         Command::IsolateScanner(args) => block_on(commands::circuits::isolate(args)),
         Command::CloseCircuit(args) => block_on(commands::circuits::close(args)),
         Command::ResetCircuit(args) => block_on(commands::circuits::reset(args)),

@@ -82,6 +82,21 @@ impl Failure {
         self.code
     }
 
+    /// What went wrong, in one line.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+
+    /// What to do about it, where there is something to say.
+    pub fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The same, told in other words.
+    pub fn reworded(self, words: impl Fn(&str) -> String) -> Self {
+        Self { message: words(&self.message), hint: self.hint.as_deref().map(words), ..self }
+    }
+
     /// The exit code of the process.
     pub fn exit_code(&self) -> std::process::ExitCode {
         self.exit_code.into()

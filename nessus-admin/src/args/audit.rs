@@ -3,13 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use nessus_mcp_lib::{
-    audit::Decision,
-    config::cli::CommonArgs,
-    time::{Clock as _, SystemClock, Timestamp},
-};
+use nessus_mcp_lib::{audit::Decision, config::cli::CommonArgs, time::Timestamp};
 
-use super::age::age;
+use super::age::moment;
 
 /// Commands on the audit log.
 #[derive(Debug, Subcommand)]
@@ -104,14 +100,4 @@ pub(crate) struct AuditSearchArgs {
 fn day(text: &str) -> Result<String, String> {
     let read = Timestamp::begin_of_utc_day(text).map_err(|_| "write a day such as 2026-11-28".to_owned());
     read.map(Timestamp::utc_day)
-}
-
-/// A time, or how long ago.
-fn moment(text: &str) -> Result<Timestamp, String> {
-    let ago = || age(text).ok().map(|age| SystemClock.now().minus(age));
-    text.parse()
-        .ok()
-        .or_else(|| Timestamp::begin_of_utc_day(text).ok())
-        .or_else(ago)
-        .ok_or_else(|| "write a time such as 2026-11-28T14:00:00Z, a day, or an age such as 90m, 12h or 30d".to_owned())
 }

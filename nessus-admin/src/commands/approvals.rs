@@ -8,7 +8,7 @@ use nessus_mcp_lib::{
     policy::Verdict,
     service::{ApprovalAnswer, ApprovalView},
     targets,
-    time::{Clock as _, SystemClock, Timestamp},
+    time::{Clock as _, SystemClock},
 };
 
 use super::{
@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     args::{ApproveArgs, DecisionArgs, DenyArgs, ListApprovalsArgs, ShowApprovalArgs},
-    output,
+    output::{self, Terminal, age},
 };
 
 /// Without the policy nobody knows which scans wait, and who may decide.
@@ -156,40 +156,7 @@ fn hosts(view: &ApprovalView) -> String {
     }
 }
 
-/// How long ago something was, in its largest unit.
-fn age(since: Timestamp, now: Timestamp) -> String {
-    let seconds = now.since(since).as_secs();
-    match seconds {
-        0..120 => counted(seconds, "second", "seconds"),
-        120..7200 => counted(seconds / 60, "minute", "minutes"),
-        7200..172_800 => counted(seconds / 3600, "hour", "hours"),
-        _ => counted(seconds / 86_400, "day", "days"),
-    }
-}
-
-/// A text without what a terminal would not show as it is: whoever wrote the file of the task may want to be misread.
+/// A text as a terminal shows it: whoever wrote the file of the task may want to be misread.
 fn visible(text: &str) -> String {
-    let is_hidden = |character: char| {
-        character.is_control()
-            || matches!(character, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{FEFF}')
-    };
-    text.chars().fold(String::with_capacity(text.len()), |mut shown, character| {
-        if is_hidden(character) {
-            shown.extend(character.escape_default());
-        } else {
-            shown.push(character);
-        }
-        shown
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_text_cannot_pretend_to_be_another() {
-        assert_eq!(visible("10.0.0.1\u{1b}[2K\r192.0.2.1"), "10.0.0.1\\u{1b}[2K\\r192.0.2.1");
-        assert_eq!(visible("büro\u{202e}1.0.01"), "büro\\u{202e}1.0.01");
-    }
+    Terminal::of_stdout().visible(text).into_owned()
 }

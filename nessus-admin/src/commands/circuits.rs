@@ -1,25 +1,35 @@
-//! `list-circuits`, `isolate-scanner`, `close-circuit` and `reset-circuit`: which scanners are called, and which may be.
+//! `circuits`, `isolate-scanner`, `close-circuit` and `reset-circuit`: which scanners are called, and which may be.
 
 use nessus_mcp_lib::{
-    circuit_breaker::CircuitCommand,
-    error::{Failure, excerpt},
-    ids::PoolName,
-    service::{InstanceView, ProcessCircuit},
+    circuit_breaker::{CircuitCommand, CircuitState},
+    error::{Classified, ErrorKind, Failure, excerpt, nearest},
+    service::{ProcessCircuit, ScannerCircuit},
+    time::Timestamp,
 };
+use serde_json::json;
 
-use super::{queue, recorded::Recorder};
+use super::{pools, queue, recorded::Recorder};
 use crate::{
     args::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
-    output,
+    output::{self, Cell, Colour, Column, Table},
 };
 
 pub(crate) async fn list(args: &ListCircuitsArgs) -> Result<(), Failure> {
-    let service = queue::open_service(&args.common.settings()).await?;
-    let scanners = service.list_scanners(args.pool.as_ref().map(PoolName::as_str)).await?.scanners;
+    let settings = args.common.settings();
+    let service = queue::open_service(&settings).await?;
+    if let Some(pool) = &args.pool {
+        pools::named(&settings, service.queue().as_ref(), std::slice::from_ref(pool)).await?;
+    }
+    let names = pools::configured(&settings);
+    let mut circuits = service.scanner_circuits(&names.pools).await?;
+    circuits.retain(|circuit| args.pool.as_ref().is_none_or(|pool| *pool == circuit.scanner_pool));
     if args.json {
-        output::lines(scanners.iter().map(json));
+        return circuits.iter().try_for_each(output::json);
+    }
+    if circuits.is_empty() {
+        output::say("no scanner is configured here, and no process tells of one");
     } else {
-        output::lines(table(&scanners));
+        output::table(&table(&circuits));
     }
     Ok(())
 }
@@ -40,57 +50,97 @@ async fn command(name: &str, args: &CircuitArgs, command: CircuitCommand, reason
     let settings = args.common.settings();
     let service = queue::open_service(&settings).await?;
     let CircuitArgs { pool, instance, .. } = args;
-    let change = async { Ok(service.command_circuit(pool.as_str(), instance.as_str(), command, reason).await?) };
-    let arguments = serde_json::json!({ "pool": pool, "instance": instance, "reason": reason });
+    let known = service.scanner_circuits(&pools::configured(&settings).pools).await?;
+    if !known.iter().any(|circuit| (&circuit.scanner_pool, &circuit.scanner_instance) == (pool, instance)) {
+        return Err(Unknown::new(&format!("{pool}:{instance}"), &known).into());
+    }
+    let change = async { Ok(service.command_circuit_of(pool, instance.clone(), command, reason).await?) };
+    let arguments = json!({ "pool": pool, "instance": instance, "reason": reason });
     let status = Recorder::open(&settings).await?.run(name, arguments, None, change).await?;
+    if args.json {
+        return output::json(&json!({
+            "scanner_pool": pool, "scanner_instance": instance, "state": status.state, "reason": status.reason,
+        }));
+    }
     let why = if command == CircuitCommand::Isolate { format!(": {}", excerpt(&status.reason)) } else { String::new() };
-    output::lines([format!("{pool}:{instance} is {}{why}", status.state)]);
+    output::say(format!("{pool}:{instance} is {}{why}", status.state));
     Ok(())
 }
 
-fn json(view: &InstanceView) -> String {
-    let mut fields = serde_json::json!(view.circuit);
-    fields["scanner_pool"] = serde_json::json!(view.scanner_pool);
-    fields["scanner_instance"] = serde_json::json!(view.scanner_instance);
-    fields.to_string()
+/// A scanner that nothing knows.
+#[derive(Debug, thiserror::Error)]
+#[error("there is no scanner `{name}`: it is not configured here, and no process tells of it")]
+struct Unknown {
+    name: String,
+    /// Those that there are, the most like it first.
+    known: Vec<String>,
 }
 
-fn table(scanners: &[InstanceView]) -> Vec<String> {
-    let width = |title: &str, of: fn(&InstanceView) -> &str| {
-        scanners.iter().map(|view| of(view).len()).max().unwrap_or(0).max(title.len())
-    };
-    let pools = width("pool", |view| view.scanner_pool.as_str());
-    let instances = width("instance", |view| view.scanner_instance.as_str());
-    let mut lines = vec![format!("{:<pools$}  {:<instances$}  state", "pool", "instance")];
-    for view in scanners {
-        let circuit = &view.circuit;
-        let name = format!("{:<pools$}  {:<instances$}", view.scanner_pool.as_str(), view.scanner_instance.as_str());
-        let Some(since) = circuit.since else {
-            lines.push(format!("{name}  {}", circuit.state));
-            lines.extend(circuit.processes.iter().map(of_process));
-            continue;
-        };
-        let by = if circuit.changed_by.is_empty() { String::new() } else { format!("  by={}", circuit.changed_by) };
-        let counts = format!("opens={} failures={}", circuit.opens, circuit.failures);
-        lines.push(format!(
-            "{name}  {:<9}  since={since}{}  {counts}{by}  {}",
-            circuit.state,
-            retry(circuit.retry_after_seconds),
-            excerpt(&circuit.reason)
-        ));
-        lines.extend(circuit.processes.iter().map(of_process));
+impl Unknown {
+    fn new(name: &str, known: &[ScannerCircuit]) -> Self {
+        let names = known.iter().map(|circuit| format!("{}:{}", circuit.scanner_pool, circuit.scanner_instance));
+        let names: Vec<_> = names.collect();
+        let known = nearest(name, names.iter().map(String::as_str)).into_iter().map(str::to_owned).collect();
+        Self { name: name.to_owned(), known }
     }
-    lines
 }
 
-fn of_process(circuit: &ProcessCircuit) -> String {
-    let name = format!("  {}", excerpt(&circuit.process));
-    let Some(since) = circuit.since else { return format!("{name}  {}", circuit.state) };
-    let (state, reason) = (circuit.state, excerpt(&circuit.reason));
-    let counts = format!("opens={} failures={}", circuit.opens, circuit.failures);
-    format!("{name}  {state}  since={since}{}  {counts}  {reason}", retry(circuit.retry_after_seconds))
+impl Classified for Unknown {
+    fn code(&self) -> &'static str {
+        "unknown_instance"
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::InvalidInput
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(match self.known.first() {
+            Some(first) => format!("did you mean `{first}`? the scanners are: {}", self.known.join(", ")),
+            None => "no scanner is known: name the scanner configuration with `--scanner-config`".to_owned(),
+        })
+    }
 }
 
-fn retry(seconds: Option<u64>) -> String {
-    seconds.map(|left| format!("  retry_after={left}s")).unwrap_or_default()
+fn table(circuits: &[ScannerCircuit]) -> Table {
+    let names = ["pool", "scanner", "process", "state", "since", "retry"].map(Column::new);
+    let counts = ["opens", "failures"].map(Column::right);
+    let texts = [Column::wide("by"), Column::wide("reason")];
+    let mut table = Table::new(names.into_iter().chain(counts).chain(texts));
+    for ScannerCircuit { scanner_pool, scanner_instance, circuit, .. } in circuits {
+        table.row(row(
+            [Cell::new(scanner_pool), Cell::new(scanner_instance), Cell::default()],
+            (circuit.state, circuit.since, circuit.retry_after_seconds),
+            [circuit.opens, circuit.failures],
+            [&circuit.changed_by, &circuit.reason],
+        ));
+        for ProcessCircuit { process, state, since, retry_after_seconds, reason, opens, failures, .. } in
+            &circuit.processes
+        {
+            table.row(row(
+                [Cell::default(), Cell::default(), Cell::new(excerpt(process))],
+                (*state, *since, *retry_after_seconds),
+                [*opens, *failures],
+                ["", reason],
+            ));
+        }
+    }
+    table
+}
+
+fn row(
+    names: [Cell; 3],
+    (state, since, retry): (CircuitState, Option<Timestamp>, Option<u64>),
+    counts: [u64; 2],
+    texts: [&str; 2],
+) -> impl Iterator<Item = Cell> {
+    let colour = match state {
+        CircuitState::Closed => Colour::Good,
+        CircuitState::HalfOpen => Colour::Warning,
+        _ => Colour::Bad,
+    };
+    let state = Cell::new(state).coloured(colour);
+    let retry = Cell::optional(retry.map(|seconds| format!("{seconds}s")));
+    let texts = texts.map(|text| Cell::new(excerpt(text)));
+    names.into_iter().chain([state, Cell::optional(since), retry]).chain(counts.map(Cell::new)).chain(texts)
 }

@@ -1,16 +1,17 @@
 //! The commands.
 
+mod acts;
 pub(crate) mod approvals;
 mod approver;
 pub(crate) mod audit;
 pub(crate) mod circuits;
 pub(crate) mod config;
-pub(crate) mod control;
 pub(crate) mod convert;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 mod export_file;
 pub(crate) mod policy;
+pub(crate) mod pools;
 mod progress;
 pub(crate) mod queue;
 pub(crate) mod queue_audit;
@@ -19,6 +20,7 @@ pub(crate) mod report;
 pub(crate) mod scanners;
 pub(crate) mod shell;
 pub(crate) mod stats;
+pub(crate) mod stop_all;
 pub(crate) mod tasks;
 pub(crate) mod token;
 pub(crate) mod top;

@@ -4,11 +4,11 @@ use std::{path::PathBuf, sync::Arc};
 
 use nessus_mcp_lib::{
     Queue, ScanService,
-    config::{ScannersConfig, Settings},
+    config::Settings,
     error::{Classified, ErrorKind, Failure},
     housekeeping::{self, QueueIndex},
-    ids::PoolName,
     queue::{self, QueueUrl},
+    scanner::ScannerRegistry,
     task::TaskManager,
     time::SystemClock,
 };
@@ -122,26 +122,15 @@ async fn check_directory(settings: &Settings) -> Result<(), Failure> {
     Err(Missing::Directory(settings.data_dir.clone()).into())
 }
 
-/// Opens the service of an existing deployment, for commands on tasks and scanners.
+/// Opens the service of an existing deployment, for commands on tasks: neither scanners nor their passwords are needed for it, so
+/// it knows no pool and no scanner.
 pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Failure> {
-    existing(settings)?;
-    check_directory(settings).await?;
-    Ok(ScanService::open(settings).await?)
+    open_service_with(settings, ScannerRegistry::without_pools()).await
 }
 
-/// The pools named on the command line, or else all of the scanner configuration.
-pub(super) fn pools(settings: &Settings, named: &[PoolName]) -> Result<Vec<PoolName>, Failure> {
-    let configured = ScannersConfig::load(&settings.scanner_config)
-        .map(|config| config.pools.into_iter().map(|pool| pool.name).collect::<Vec<_>>());
-    if named.is_empty() {
-        return Ok(configured?);
-    }
-    // A misspelt name would look like a pool without work. Without a configuration, names cannot be checked.
-    if let Ok(known) = configured
-        && let Some(unknown) = named.iter().find(|name| !known.contains(name))
-    {
-        let known = known.iter().map(PoolName::as_str).collect::<Vec<_>>().join(", ");
-        return Err(Failure::new(format!("there is no pool `{unknown}`; the pools are: {known}")));
-    }
-    Ok(named.to_vec())
+/// As [`open_service`], with these scanners.
+pub(super) async fn open_service_with(settings: &Settings, scanners: ScannerRegistry) -> Result<ScanService, Failure> {
+    existing(settings)?;
+    check_directory(settings).await?;
+    Ok(ScanService::open_with_scanners(settings, scanners).await?)
 }

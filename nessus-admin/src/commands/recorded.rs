@@ -10,7 +10,8 @@ use nessus_mcp_lib::{
 };
 use serde_json::Value;
 
-/// The audit log of this command line.
+/// The audit log of this command line. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Recorder(Audit);
 
 impl Recorder {
@@ -24,24 +25,24 @@ impl Recorder {
     }
 
     /// Carries a command out, with a line before it and one after it. Where the first cannot be written, nothing is done.
-    pub(super) fn run<'a, T: 'a>(
+    pub(super) fn run<'a, T: Send + 'a>(
         &'a self,
         command: &'a str,
         arguments: Value,
         task: Option<&'a str>,
-        action: impl Future<Output = Result<T, Failure>> + 'a,
+        action: impl Future<Output = Result<T, Failure>> + Send + 'a,
     ) -> Recorded<'a, T> {
         self.run_by((user(), "command line"), command, arguments, task, action)
     }
 
     /// The same for somebody who has shown who they are, by the rule that lets them.
-    pub(super) fn run_by<'a, T: 'a>(
+    pub(super) fn run_by<'a, T: Send + 'a>(
         &'a self,
         (who, rule): (Who, &'a str),
         command: &'a str,
         arguments: Value,
         task: Option<&'a str>,
-        action: impl Future<Output = Result<T, Failure>> + 'a,
+        action: impl Future<Output = Result<T, Failure>> + Send + 'a,
     ) -> Recorded<'a, T> {
         Box::pin(async move {
             let event = Event::new(command, who)
@@ -62,7 +63,7 @@ impl Recorder {
 }
 
 /// A command that is carried out when it is awaited. Boxed, because what it does may be large.
-type Recorded<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + 'a>>;
+type Recorded<'a, T> = Pin<Box<dyn Future<Output = Result<T, Failure>> + Send + 'a>>;
 
 /// Whoever has started the command.
 pub(super) fn user() -> Who {

@@ -7,7 +7,7 @@ use nessus_mcp_lib::{
     service::OrphanedTasks,
 };
 
-use super::queue;
+use super::{pools, queue};
 use crate::{
     args::StatsArgs,
     output::{self, Cell, Colour, Column, Table},
@@ -17,19 +17,31 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let queue = queue::open(&settings).await?;
     let mut rows = Vec::new();
-    for pool in queue::pools(&settings, &args.pool)? {
-        let stats = queue.stats(&pool).await?;
-        rows.push((pool, stats));
+    let mut warnings = Vec::new();
+    if args.pool.is_empty() {
+        let names = pools::configured(&settings);
+        let pools = pools::all(&settings, &names, queue.as_ref()).await?;
+        for (at, pool) in pools.all.into_iter().enumerate() {
+            let stats = queue.stats(&pool).await?;
+            if at < pools.configured || args.all_pools || !stats.is_empty() {
+                rows.push((pool, stats));
+            }
+        }
+        // Only where the data directory is: an operator's own machine may reach only the queue. And a configuration that cannot be read
+        // does not say what is missing in it.
+        if settings.data_dir.join("tasks").is_dir() && !names.pools.is_empty() {
+            let orphaned = queue::open_service(&settings).await?.orphaned_without(names.pools).await?;
+            warnings.extend(orphaned.iter().map(warning));
+        }
+    } else {
+        for pool in pools::named(&settings, queue.as_ref(), &args.pool).await? {
+            let stats = queue.stats(&pool).await?;
+            rows.push((pool, stats));
+        }
     }
-    let mut warnings = queue.warnings().await?;
-    // Only where the data directory is: an operator's own machine may reach only the queue.
-    if args.pool.is_empty() && settings.data_dir.join("tasks").is_dir() {
-        let orphaned = queue::open_service(&settings).await?.orphaned_tasks().await?;
-        warnings.extend(orphaned.iter().map(warning));
-    }
+    warnings.extend(queue.warnings().await?);
     if args.json {
-        output::lines([json(&rows, &warnings)]);
-        return Ok(());
+        return output::json(&document(&rows, &warnings));
     }
     output::table(&table(&rows));
     for warning in &warnings {
@@ -52,14 +64,14 @@ fn warning(orphaned: &OrphanedTasks) -> String {
     }
 }
 
-fn json(rows: &[(PoolName, QueueStats)], warnings: &[String]) -> String {
+fn document(rows: &[(PoolName, QueueStats)], warnings: &[String]) -> serde_json::Value {
     let pools = rows.iter().map(|(pool, stats)| {
         serde_json::json!({
             "pool": pool, "queued": stats.ready, "delayed": stats.delayed, "leased": stats.leased, "dead": stats.dead,
             "paused": stats.paused,
         })
     });
-    serde_json::json!({ "pools": pools.collect::<Vec<_>>(), "warnings": warnings }).to_string()
+    serde_json::json!({ "pools": pools.collect::<Vec<_>>(), "warnings": warnings })
 }
 
 fn table(rows: &[(PoolName, QueueStats)]) -> Table {

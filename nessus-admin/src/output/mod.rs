@@ -8,6 +8,7 @@ mod colour;
 pub(crate) mod screen;
 mod table;
 mod terminal;
+mod words;
 
 use std::{
     io::{self, Write},
@@ -23,6 +24,7 @@ pub(crate) use self::{
     colour::Colour,
     table::{Cell, Column, Table},
     terminal::Terminal,
+    words::{age, own_words},
 };
 
 /// How long the process waits at its end until stderr is read.
@@ -151,7 +153,7 @@ impl From<ConvertFailure> for Failure {
 
 /// Prints a failure that does not end the process.
 pub(crate) fn failure(failure: &Failure) {
-    message(&failure.to_string());
+    message(&failure.clone().reworded(own_words).to_string());
 }
 
 /// Prints the failure, if there is one, and returns the exit code of the process.

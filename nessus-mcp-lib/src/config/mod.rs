@@ -18,6 +18,7 @@ mod example;
 mod expand;
 mod nessus;
 mod reader;
+mod scanner_names;
 mod scanners;
 mod secret_key;
 mod settings;
@@ -32,6 +33,7 @@ pub use self::{
     credentials::{CredentialsConfig, StoredCredential},
     error::ConfigError,
     nessus::ApiKeys,
+    scanner_names::ScannerNames,
     scanners::{ExaminedScanners, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,
     settings::{Settings, WorkerSettings},

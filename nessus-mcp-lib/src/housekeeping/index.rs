@@ -69,6 +69,11 @@ impl QueueIndex {
         &self.inner.tasks
     }
 
+    /// The queue itself.
+    pub fn queue(&self) -> &Arc<dyn Queue> {
+        &self.inner.queue
+    }
+
     /// The binding of the queue; `None` while it has none and nothing may be claimed from it.
     ///
     /// # Errors

@@ -284,6 +284,11 @@ impl QueueStats {
         Self { ready, delayed, leased, dead, paused: None }
     }
 
+    /// Whether there is nothing in the pool, and it is not paused: as it is with a pool that does not exist.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::new(0, 0, 0, 0)
+    }
+
     /// The same counts with the reason of a pause.
     pub fn with_paused(mut self, reason: Option<String>) -> Self {
         self.paused = reason;

@@ -19,7 +19,7 @@
 //! let mine: Arc<dyn ScannerInterface> = Arc::new(MockScanner::new(MockConfig::new()));
 //! let instance = ScannerInstance::new(InstanceId::new("first")?, 2, mine);
 //! let scanners = ScannerRegistry::new(vec![ScannerPool::new(PoolName::new("mine")?, "my-type", vec![instance])])?;
-//! assert_eq!(scanners.default_pool().capacity(), 2);
+//! assert_eq!(scanners.default_pool().map(|pool| pool.capacity()), Some(2));
 //! # Ok(()) }
 //! # run().unwrap();
 //! ```

@@ -227,17 +227,17 @@ impl Offering {
 }
 
 /// The pools between two replacements.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Pools {
     pub(super) all: Vec<Arc<ScannerPool>>,
-    pub(super) default: Arc<ScannerPool>,
+    pub(super) default: Option<Arc<ScannerPool>>,
 }
 
 impl Pools {
     /// These pools, after each of their scanners was given to `take_in`; after an error none was.
     ///
     /// # Errors
-    /// [`ScannerError::Configuration`] when there is no pool, or two of one name.
+    /// [`ScannerError::Configuration`] when two pools have one name.
     pub(super) fn new(
         mut pools: Vec<ScannerPool>,
         mut take_in: impl FnMut(&PoolName, &mut ScannerInstance),
@@ -250,9 +250,8 @@ impl Pools {
             pool.instances.iter_mut().for_each(|instance| take_in(&pool.name, instance));
         }
         let all: Vec<_> = pools.into_iter().map(Arc::new).collect();
-        let default = all.iter().find(|pool| pool.name.as_str() == "nessus").or_else(|| all.first());
-        let default = default.ok_or_else(|| ScannerError::Configuration("there is no pool".to_owned()))?;
-        Ok(Self { default: Arc::clone(default), all })
+        let default = all.iter().find(|pool| pool.name.as_str() == "nessus").or_else(|| all.first()).cloned();
+        Ok(Self { all, default })
     }
 
     pub(super) fn pool(&self, name: &PoolName) -> Option<&Arc<ScannerPool>> {

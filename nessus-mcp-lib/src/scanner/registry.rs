@@ -81,16 +81,26 @@ impl ScannerRegistry {
     /// # Errors
     /// [`ScannerError::Configuration`] when there is no pool, or two of one name.
     pub fn new(pools: Vec<ScannerPool>) -> Result<Self, ScannerError> {
-        Self::of(pools, None)
+        Self::of(at_least_one(pools)?, None)
+    }
+
+    /// A registry without pools, for a program that runs no scans: [`reload`](Self::reload) and [`replace`](Self::replace) may
+    /// give it some.
+    pub fn without_pools() -> Self {
+        Self::holding(Pools::default(), Circuits::default(), Arc::default(), None)
     }
 
     fn of(pools: Vec<ScannerPool>, file: Option<Arc<Path>>) -> Result<Self, ScannerError> {
         let (circuits, connections) = (Circuits::default(), Arc::<Connections>::default());
         let pools =
             Pools::new(pools, |pool, instance| put_behind_circuit(&circuits, &connections, pool, None, instance))?;
+        Ok(Self::holding(pools, circuits, connections, file))
+    }
+
+    fn holding(pools: Pools, circuits: Circuits, connections: Arc<Connections>, file: Option<Arc<Path>>) -> Self {
         let names = Mutex::new(Names { circuits, removed: HashMap::new() });
         let shared = Shared { pools: ArcSwap::from_pointee(pools), names, connections, file };
-        Ok(Self { shared: Arc::new(shared) })
+        Self { shared: Arc::new(shared) }
     }
 
     /// Builds the scanners of a configuration. Nothing is contacted.
@@ -130,7 +140,7 @@ impl ScannerRegistry {
     /// # Errors
     /// As [`ScannerRegistry::new`].
     pub fn replace(&self, pools: Vec<ScannerPool>) -> Result<ScannerChanges, ScannerError> {
-        self.swap(&mut self.names(), |_| Ok(pools))
+        self.swap(&mut self.names(), |_| at_least_one(pools))
     }
 
     fn swap(
@@ -179,9 +189,9 @@ impl ScannerRegistry {
         self.shared.pools.load().pool(name).cloned()
     }
 
-    /// The pool of requests that name none.
-    pub fn default_pool(&self) -> Arc<ScannerPool> {
-        Arc::clone(&self.shared.pools.load().default)
+    /// The pool of requests that name none; `None` in a registry without pools.
+    pub fn default_pool(&self) -> Option<Arc<ScannerPool>> {
+        self.shared.pools.load().default.clone()
     }
 
     /// The scanner of this name for a task that is bound to it: also one that this process has known, but that is no
@@ -205,6 +215,10 @@ impl ScannerRegistry {
     pub async fn close(&self) {
         self.shared.connections.close().await;
     }
+}
+
+fn at_least_one(pools: Vec<ScannerPool>) -> Result<Vec<ScannerPool>, ScannerError> {
+    if pools.is_empty() { Err(ScannerError::Configuration("there is no pool".to_owned())) } else { Ok(pools) }
 }
 
 /// Puts the circuit of its name before an instance: with the guard of `known`, the last one of this name, where those

@@ -1,6 +1,10 @@
 //! What is shown of the circuits of scanners, and an operator's commands.
 
-use std::{cmp::Reverse, time::Duration};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -40,6 +44,19 @@ pub struct CircuitStatus {
     /// How it stands in each process that runs; one that has ended is shown for a few seconds still.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub processes: Vec<ProcessCircuit>,
+}
+
+/// The circuit of a scanner.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct ScannerCircuit {
+    /// Its pool.
+    pub scanner_pool: PoolName,
+    /// The scanner.
+    pub scanner_instance: InstanceId,
+    /// How it stands.
+    #[serde(flatten)]
+    pub circuit: CircuitStatus,
 }
 
 /// How the circuit of a scanner stands in one process.
@@ -197,6 +214,39 @@ impl ScanService {
         Ok(processes)
     }
 
+    /// How the circuits stand of these scanners, and of all others that a process has told of or an operator has isolated, by pool
+    /// and scanner. Neither needs to be configured here.
+    ///
+    /// # Errors
+    /// When queue or data directory cannot be read.
+    pub async fn scanner_circuits(
+        &self,
+        scanners: &[(PoolName, Vec<InstanceId>)],
+    ) -> Result<Vec<ScannerCircuit>, ServiceError> {
+        let mut names: BTreeMap<PoolName, BTreeSet<InstanceId>> = BTreeMap::new();
+        for (pool, instances) in scanners {
+            names.entry(pool.clone()).or_default().extend(instances.iter().cloned());
+        }
+        for (pool, instances) in self.tasks.queue_file().await?.isolated {
+            names.entry(pool).or_default().extend(instances.into_keys());
+        }
+        let processes = self.process_circuits().await?;
+        for report in processes.iter().flat_map(|process| &process.circuits) {
+            names.entry(report.pool.clone()).or_default().insert(report.instance.clone());
+        }
+        let mut circuits = Vec::new();
+        for (pool, instances) in names {
+            let instances: Vec<_> = instances.into_iter().collect();
+            let statuses = self.circuit_statuses(&pool, &instances, &processes).await?;
+            circuits.extend(instances.into_iter().zip(statuses).map(|(scanner_instance, circuit)| ScannerCircuit {
+                scanner_pool: pool.clone(),
+                scanner_instance,
+                circuit,
+            }));
+        }
+        Ok(circuits)
+    }
+
     /// Isolates, closes or resets the circuit of a scanner, in every process; those that run notice within seconds.
     ///
     /// # Errors
@@ -211,9 +261,23 @@ impl ScanService {
     ) -> Result<CircuitStatus, ServiceError> {
         let pool = self.pool_of(Some(pool))?;
         let id = instance_of(&pool, instance, |_| true)?;
+        self.command_circuit_of(&pool.name, id, command, reason).await
+    }
+
+    /// As [`command_circuit`](Self::command_circuit), of a scanner that need not be configured here.
+    ///
+    /// # Errors
+    /// As there, but for the names.
+    pub async fn command_circuit_of(
+        &self,
+        pool: &PoolName,
+        id: InstanceId,
+        command: CircuitCommand,
+        reason: &str,
+    ) -> Result<CircuitStatus, ServiceError> {
         if command == CircuitCommand::Close {
             let processes = self.process_circuits().await?;
-            let standing = self.circuit_statuses(&pool.name, std::slice::from_ref(&id), &processes).await?;
+            let standing = self.circuit_statuses(pool, std::slice::from_ref(&id), &processes).await?;
             if standing.iter().any(|status| status.state == CircuitState::Unusable) {
                 return Err(ServiceError::Invalid {
                     field: "instance",
@@ -224,11 +288,11 @@ impl ScanService {
             }
         }
         let isolation = (command == CircuitCommand::Isolate).then_some(reason);
-        self.index.record_isolation(&pool.name, &id, isolation).await?;
+        self.index.record_isolation(pool, &id, isolation).await?;
         let notice = CircuitNotice::command(command, reason, OPERATOR);
-        let posted = self.queue.post_circuit_notice(&pool.name, &id, &notice).await?;
-        self.circuits.exchange(self.queue.as_ref(), &pool.name, std::slice::from_ref(&id)).await?;
-        let mut statuses = self.circuit_statuses(&pool.name, &[id], &self.process_circuits().await?).await?;
+        let posted = self.queue.post_circuit_notice(pool, &id, &notice).await?;
+        self.circuits.exchange(self.queue.as_ref(), pool, std::slice::from_ref(&id)).await?;
+        let mut statuses = self.circuit_statuses(pool, &[id], &self.process_circuits().await?).await?;
         let mut status = statuses.pop().unwrap_or_else(|| CircuitStatus::of(None, Vec::new()));
         // Other processes notice within a second.
         status.say(&posted);

@@ -102,7 +102,7 @@ mod tests {
             f.service.completions(Completable::TaskId, &second.as_str().to_ascii_uppercase(), None).await.unwrap();
         assert_eq!((one.values, one.total), (vec![second.to_string()], 1));
         assert_eq!(f.service.completions(Completable::TaskId, "zz", None).await.unwrap(), Completions::default());
-        let pool = f.service.scanners().default_pool().name.to_string();
+        let pool = f.service.scanners().default_pool().unwrap().name.to_string();
         let pools = f.service.completions(Completable::Pool, &pool, None).await.unwrap();
         assert!(pools.values.contains(&pool), "{pools:?}");
         let profiles = f.service.completions(Completable::Profile, "B", None).await.unwrap();

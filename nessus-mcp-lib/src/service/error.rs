@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::{
     config::ConfigError,
     credentials::CredentialError,
-    error::{Classified, ErrorKind, counted, excerpt},
+    error::{Classified, ErrorKind, counted, excerpt, nearest},
     housekeeping::ReconcileError,
     ids::{IdError, TaskId},
     policy::{ApprovalError, ScopeError},
@@ -84,6 +84,16 @@ pub enum ServiceError {
     IdempotencyConflict {
         /// The task of that request.
         task_id: TaskId,
+    },
+    /// Several tasks have ids that begin so.
+    #[error("`{begin}` is the beginning of the ids of {}", counted(*total, "task", "tasks"))]
+    AmbiguousTask {
+        /// What was given.
+        begin: String,
+        /// The first of them, newest first.
+        candidates: Vec<TaskId>,
+        /// How many there are.
+        total: usize,
     },
     /// The task has ended, and not by being cancelled.
     #[error("task `{task_id}` has ended already: it is {status}")]
@@ -180,7 +190,9 @@ impl ServiceError {
         Self::Results(ResultsError::Read(source))
     }
 
-    pub(super) fn unknown_pool(pool: &str, available: Vec<String>) -> Self {
+    /// The pools that are there stand in the order of their likeness to the name.
+    pub(super) fn unknown_pool(pool: &str, available: &[String]) -> Self {
+        let available = nearest(pool, available.iter().map(String::as_str)).into_iter().map(str::to_owned).collect();
         Self::UnknownPool { pool: excerpt(pool).to_string(), available }
     }
 
@@ -212,6 +224,7 @@ impl Classified for ServiceError {
             Self::TooLarge { .. } => "too_large",
             Self::Busy { .. } => "busy",
             Self::IdempotencyConflict { .. } => "idempotency_conflict",
+            Self::AmbiguousTask { .. } => "ambiguous_task",
             Self::AlreadyEnded { .. } => "already_ended",
             Self::NotRetryable { .. } => "not_retryable",
             Self::NotPausable { .. } => "not_pausable",
@@ -225,9 +238,11 @@ impl Classified for ServiceError {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::Invalid { .. } | Self::UnknownPool { .. } | Self::UnknownInstance { .. } | Self::TooLarge { .. } => {
-                ErrorKind::InvalidInput
-            }
+            Self::Invalid { .. }
+            | Self::UnknownPool { .. }
+            | Self::UnknownInstance { .. }
+            | Self::TooLarge { .. }
+            | Self::AmbiguousTask { .. } => ErrorKind::InvalidInput,
             Self::PoolDisabled { .. }
             | Self::IdempotencyConflict { .. }
             | Self::AlreadyEnded { .. }
@@ -262,6 +277,12 @@ impl Classified for ServiceError {
             }
             Self::IdempotencyConflict { .. } => {
                 Some("use a new key for a new scan, or repeat the first request unchanged".to_owned())
+            }
+            Self::AmbiguousTask { candidates, total, .. } => {
+                let names: Vec<_> = candidates.iter().map(TaskId::as_str).collect();
+                let more = total.saturating_sub(names.len());
+                let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+                Some(format!("give more of it; the newest are: {}{more}", names.join(", ")))
             }
             Self::AlreadyEnded { status: TaskStatus::Completed, .. } => {
                 Some("its results are complete; read them with `get_scan_results`".to_owned())

@@ -322,7 +322,7 @@ impl ScanService {
     /// [`ServiceError::UnknownPool`] when the query names a pool that is not configured.
     pub async fn list_tasks(&self, query: TaskQuery) -> Result<TaskListView, ServiceError> {
         if let Some(pool) = &query.pool {
-            self.pool_of(Some(pool.as_str()))?;
+            self.check_pool(pool.as_str())?;
         }
         let list = self.tasks_matching(query).await?;
         let found = list.tasks;

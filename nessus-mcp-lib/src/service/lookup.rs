@@ -3,14 +3,26 @@
 //! Everything that a caller learns of a task, by its id, in a list or as a completion, comes from here. A task that it may not
 //! see does not exist for it.
 
-use std::ops::ControlFlow;
-
-use super::{IdempotencyKey, ScanService, SubmitRequest};
+use super::{IdempotencyKey, ScanService, SubmitRequest, error::ServiceError};
 use crate::{
+    error::excerpt,
     ids::TaskId,
     policy::{LOCAL, Principal, Sight},
     task::{Task, TaskError, TaskList, TaskQuery},
 };
+
+/// How many tasks are named where the beginning of an id means several.
+const CANDIDATES: usize = 10;
+
+/// The answer of [`ScanService::matching_tasks`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MatchingTasks {
+    /// The tasks, newest first.
+    pub tasks: Vec<TaskId>,
+    /// Tasks whose file cannot be read: they may match.
+    pub unreadable: Vec<TaskId>,
+}
 
 impl ScanService {
     /// The same service for a caller: its scans are submitted under its name, and of the tasks it sees what the policy in force
@@ -63,13 +75,50 @@ impl ScanService {
     }
 
     /// The ids of the first tasks that match and that the caller may see, newest first, and how many match.
-    pub(super) async fn ids_matching(&self, mut query: TaskQuery) -> Result<(Vec<TaskId>, usize), TaskError> {
-        query.sight = self.sight();
+    pub(super) async fn ids_matching(&self, query: TaskQuery) -> Result<(Vec<TaskId>, usize), TaskError> {
         let most = query.limit;
-        let mut found = self.tasks.pick(query, |task_id, _| ControlFlow::Continue(Some(task_id.clone()))).await?;
+        let mut found = self.matching_tasks(query).await?.tasks;
         let total = found.len();
         found.truncate(most);
         Ok((found, total))
+    }
+
+    /// All tasks that match and that the caller may see, by their ids: for an order that is to reach every one of them. The query's
+    /// cursor counts, its limit does not.
+    ///
+    /// # Errors
+    /// [`TaskError`] when the tasks cannot be read.
+    pub async fn matching_tasks(&self, mut query: TaskQuery) -> Result<MatchingTasks, TaskError> {
+        query.sight = self.sight();
+        let is_all = query.sight == Sight::All;
+        let (tasks, unreadable) = self.tasks.matching(query).await?;
+        let unreadable = unreadable.into_iter().filter(|_| is_all).map(|(task_id, _)| task_id).collect();
+        Ok(MatchingTasks { tasks, unreadable })
+    }
+
+    /// The task that a person names by its id, or by the beginning of its id if no other begins so.
+    ///
+    /// # Errors
+    /// [`ServiceError::AmbiguousTask`] with the tasks that begin so, [`ServiceError::Invalid`] where none does. Whether there is a task
+    /// with a whole id is not looked at.
+    pub async fn find_task(&self, text: &str) -> Result<TaskId, ServiceError> {
+        let text = text.trim();
+        let refused = match Self::parse_task_id(text) {
+            Ok(task_id) => return Ok(task_id),
+            Err(refused) if text.is_empty() => return Err(refused),
+            Err(refused) => refused,
+        };
+        let mut query = TaskQuery::default().with_limit(CANDIDATES);
+        query.id_prefix = Some(text.to_owned());
+        let (mut found, total) = self.ids_matching(query).await?;
+        match (total, found.pop()) {
+            (1, Some(task_id)) => Ok(task_id),
+            (_, Some(last)) => {
+                found.push(last);
+                Err(ServiceError::AmbiguousTask { begin: excerpt(text).to_string(), candidates: found, total })
+            }
+            (_, None) => Err(refused),
+        }
     }
 
     /// The same request as one of its caller: nobody's idempotency key stands for the request of another.

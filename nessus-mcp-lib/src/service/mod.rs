@@ -49,7 +49,7 @@ pub(crate) use self::{approvals::approval_of, results::scan_metadata, rights::ch
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
-    circuits::{CircuitStatus, ProcessCircuit},
+    circuits::{CircuitStatus, ProcessCircuit, ScannerCircuit},
     completions::{Completable, Completions},
     control::{ControlView, Purged},
     dry_run::{DryRunView, ScannerLoad, ScopeVerdict},
@@ -58,6 +58,7 @@ pub use self::{
         HealthView, InstanceView, PoolQueueView, PoolStatusView, PoolView, PoolsView, QueueView, ScannersView,
         TaskListView, TaskSummary,
     },
+    lookup::MatchingTasks,
     offers::{NotAsked, PoliciesView, PolicyView, PoolPolicies, TemplateView},
     orphaned::OrphanedTasks,
     phase::Phase,

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::{ScanService, error::ServiceError};
 use crate::{
     ids::{InstanceId, PoolName},
-    scanner::ScannerRegistry,
     task::{TaskFacts, TaskQuery},
 };
 
@@ -36,9 +35,17 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Task`] when the tasks cannot be read.
     pub async fn orphaned_tasks(&self) -> Result<Vec<OrphanedTasks>, ServiceError> {
-        let scanners = self.scanners.clone();
+        let pools = self.scanners.pools().into_iter().map(|pool| (pool.name.clone(), pool.instance_ids())).collect();
+        self.orphaned_without(pools).await
+    }
+
+    /// As [`orphaned_tasks`](Self::orphaned_tasks), for these pools and scanners in the place of those of this service.
+    pub async fn orphaned_without(
+        &self,
+        pools: Vec<(PoolName, Vec<InstanceId>)>,
+    ) -> Result<Vec<OrphanedTasks>, ServiceError> {
         let without = self.tasks.pick(TaskQuery::default().unfinished(), move |task_id, facts| {
-            ControlFlow::Continue(missing(&scanners, facts).map(|missing| (missing, task_id.clone())))
+            ControlFlow::Continue(missing(&pools, facts).map(|missing| (missing, task_id.clone())))
         });
         let mut by_pool: BTreeMap<PoolName, Vec<_>> = BTreeMap::new();
         for ((pool, instance), task_id) in without.await? {
@@ -60,11 +67,11 @@ impl ScanService {
 }
 
 /// The pool or scanner a task needs and that is not there.
-fn missing(scanners: &ScannerRegistry, facts: &TaskFacts) -> Option<(PoolName, Option<InstanceId>)> {
+fn missing(pools: &[(PoolName, Vec<InstanceId>)], facts: &TaskFacts) -> Option<(PoolName, Option<InstanceId>)> {
     let name = PoolName::clone(&facts.pool);
-    match (scanners.pool(&facts.pool), &facts.instance) {
+    match (pools.iter().find(|(pool, _)| *pool == name), &facts.instance) {
         (None, _) => Some((name, None)),
-        (Some(pool), Some(id)) if pool.instance(id).is_none() => Some((name, Some(InstanceId::clone(id)))),
+        (Some((_, instances)), Some(id)) if !instances.contains(id) => Some((name, Some(InstanceId::clone(id)))),
         _ => None,
     }
 }

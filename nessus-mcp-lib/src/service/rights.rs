@@ -31,15 +31,24 @@ impl ScanService {
     pub(super) fn pool_of(&self, name: Option<&str>) -> Result<Arc<ScannerPool>, ServiceError> {
         let rights = self.rights();
         let Some(name) = name else {
-            let default = Some(self.scanners.default_pool()).filter(|pool| rights.allows_pool(&pool.name));
+            let default = self.scanners.default_pool().filter(|pool| rights.allows_pool(&pool.name));
             let found = default.or_else(|| self.usable_pools().into_iter().next());
             return found.ok_or_else(|| self.refused("any pool that is configured", rights.pools.as_deref()).into());
         };
         let known = PoolName::new(name).ok().filter(|name| rights.allows_pool(name));
         known.and_then(|name| self.scanners.pool(&name)).ok_or_else(|| {
-            let available = self.usable_pools().iter().map(|pool| pool.name.to_string()).collect();
-            ServiceError::unknown_pool(name, available)
+            let available: Vec<_> = self.usable_pools().iter().map(|pool| pool.name.to_string()).collect();
+            ServiceError::unknown_pool(name, &available)
         })
+    }
+
+    /// Refuses a pool that is not there for the caller. A service without scanners, as that of an operator's program, takes any:
+    /// it does not know which there are.
+    pub(super) fn check_pool(&self, name: &str) -> Result<(), ServiceError> {
+        if self.caller().is_none() && self.scanners.default_pool().is_none() {
+            return Ok(());
+        }
+        self.pool_of(Some(name)).map(drop)
     }
 
     /// What of a scanner's offer the caller may use.
@@ -55,7 +64,7 @@ impl ScanService {
 
     /// Whether the caller may run the scan of a task once more: it does so under its own rights.
     pub(super) async fn check_retry(&self, task: &Task) -> Result<(), ServiceError> {
-        self.pool_of(Some(task.scanner_pool.as_str()))?;
+        self.check_pool(task.scanner_pool.as_str())?;
         let Some(caller) = self.caller() else { return Ok(()) };
         check_rights(task, &caller.name, &caller.rights)?;
         if !caller.rights.allows_every_basis() {

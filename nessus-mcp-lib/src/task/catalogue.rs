@@ -239,10 +239,10 @@ impl Catalogue {
             .blocking(move |store| {
                 // The mirror is not held while files are read.
                 let undecided = catalogue.mirror().undecided(&query);
-                let overlaps =
+                let matches =
                     |task_id: &TaskId| store.read(task_id).is_ok_and(|task| query.matches(&TaskFacts::of(&task)));
-                let overlapping = undecided.into_iter().filter(overlaps).collect();
-                Ok(catalogue.mirror().find(&query, most, &overlapping))
+                let decided = undecided.into_iter().filter(matches).collect();
+                Ok(catalogue.mirror().find(&query, most, &decided))
             })
             .await
     }

@@ -50,6 +50,8 @@ pub(crate) struct TaskFacts {
     pub(crate) submitted_by: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) team: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) error_code: Option<Arc<str>>,
 }
 
 impl TaskFacts {
@@ -67,6 +69,7 @@ impl TaskFacts {
             took_ms: took.map(|took| u64::try_from(took.as_millis()).unwrap_or(u64::MAX)),
             submitted_by: text(&task.submitted_by),
             team: text(&task.team),
+            error_code: text(&task.error_code),
         }
     }
 }
@@ -113,7 +116,7 @@ pub(super) fn digest(record: &CatalogueRecord) -> u64 {
 pub(super) struct SharedTexts {
     pools: HashSet<Arc<PoolName>>,
     instances: HashSet<Arc<InstanceId>>,
-    owners: HashSet<Arc<str>>,
+    texts: HashSet<Arc<str>>,
 }
 
 impl SharedTexts {
@@ -122,8 +125,8 @@ impl SharedTexts {
         if let TaskEntry::Task(facts) = &mut entry {
             once(&mut self.pools, &mut facts.pool);
             facts.instance.iter_mut().for_each(|instance| once(&mut self.instances, instance));
-            let owners = [&mut facts.submitted_by, &mut facts.team].into_iter().flatten();
-            owners.for_each(|text| once(&mut self.owners, text));
+            let texts = [&mut facts.submitted_by, &mut facts.team, &mut facts.error_code].into_iter().flatten();
+            texts.for_each(|text| once(&mut self.texts, text));
         }
         entry
     }

@@ -55,6 +55,20 @@ impl TaskManager {
         Ok(list)
     }
 
+    /// The ids of the tasks that match, newest first, and the tasks that cannot be read, as in a [list](Self::list). Where there is a
+    /// catalogue, only the files of those are read of which it does not say enough.
+    pub(crate) async fn matching(&self, query: TaskQuery) -> Result<(Vec<TaskId>, Vec<(TaskId, String)>), TaskError> {
+        let mut list = TaskList::default();
+        let Some(catalogue) = self.catalogue_now().await else {
+            list = self.list_of_files(query.in_lower_case().with_limit(0)).await?;
+            return Ok((list.tasks.into_iter().map(|task| task.task_id).collect(), list.unreadable));
+        };
+        let found = catalogue.find(query.in_lower_case(), 0).await?;
+        // One that can be read again is in no list before its record is right; whoever lists the tasks sees to that.
+        self.look_again(&found.unreadable, &mut list).await?;
+        Ok((found.tasks.into_iter().map(|(task_id, _)| task_id).collect(), list.unreadable))
+    }
+
     fn say_unreadable(&self, list: &TaskList) {
         let mut logged = self.unreadable.lock().unwrap_or_else(PoisonError::into_inner);
         for (task_id, reason) in &list.unreadable {

@@ -91,29 +91,27 @@ impl Mirror {
         Ok(())
     }
 
-    /// The tasks that match as far as is known here, and whose targets stand in their files only.
+    /// The tasks that match as far as is known here, and whose files say the rest.
     pub(super) fn undecided(&self, query: &TaskQuery) -> Vec<TaskId> {
         let mut undecided = Vec::new();
-        if query.targets.is_some() {
-            let mut others = query.clone();
-            others.targets = None;
-            self.visit(&others, |task_id, facts| {
-                undecided.extend(facts.targets.is_none().then(|| task_id.clone()));
+        if query.targets.is_some() || query.error_code.is_some() {
+            self.visit(&query.without_undecided(), |task_id, facts| {
+                undecided.extend(query.is_undecided(facts).then(|| task_id.clone()));
                 ControlFlow::Continue(())
             });
         }
         undecided
     }
 
-    /// The tasks that match, at most `most` of them (0 for all); of those with long targets, the ones that were found to overlap.
-    pub(super) fn find(&self, query: &TaskQuery, most: usize, overlapping: &HashSet<TaskId>) -> Found {
+    /// The tasks that match, at most `most` of them (0 for all); of the undecided, those whose files were found to match.
+    pub(super) fn find(&self, query: &TaskQuery, most: usize, decided: &HashSet<TaskId>) -> Found {
         let mut found = Found::default();
         for (Place(task_id), Recorded { revision, entry, .. }) in &self.entries {
             if !query.matches_id(task_id) {
                 continue;
             }
             match entry {
-                TaskEntry::Task(facts) if query.matches(facts) || overlapping.contains(task_id) => {
+                TaskEntry::Task(facts) if query.matches(facts) || decided.contains(task_id) => {
                     found.total += 1;
                     let is_wanted = !query.is_before_cursor(task_id);
                     let has_room = most == 0 || found.tasks.len() < most;

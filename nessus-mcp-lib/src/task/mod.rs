@@ -22,6 +22,7 @@ mod manager;
 mod mirror;
 mod model;
 mod pause;
+mod pools;
 #[cfg(test)]
 mod property_tests;
 mod query;
@@ -38,6 +39,7 @@ pub use self::{
     manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
     pause::{Pause, PauseRequest, PauseState, PausedBy},
+    pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
     queue_file::QueueFile,
     records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},

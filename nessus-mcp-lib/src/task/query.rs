@@ -21,6 +21,8 @@ pub struct TaskQuery {
     pub status: Option<TaskStatus>,
     /// Only tasks that have not ended.
     pub unfinished: bool,
+    /// Only tasks that a retry may run once more: those that failed or took too long.
+    pub retryable: bool,
     /// Only tasks whose id begins so, in any case.
     pub id_prefix: Option<String>,
     /// Only tasks of this pool.
@@ -29,6 +31,10 @@ pub struct TaskQuery {
     pub targets: Option<TargetSet>,
     /// Only tasks with this in their name, in any case.
     pub name: Option<String>,
+    /// Only tasks that this client submitted.
+    pub owner: Option<String>,
+    /// Only tasks that ended with this error code.
+    pub error_code: Option<String>,
     /// Only tasks that were accepted then or later.
     pub created_from: Option<Timestamp>,
     /// Only tasks that were accepted before.
@@ -51,6 +57,12 @@ impl TaskQuery {
     /// Only tasks that have not ended.
     pub fn unfinished(mut self) -> Self {
         self.unfinished = true;
+        self
+    }
+
+    /// Only tasks that a retry may run once more.
+    pub fn retryable(mut self) -> Self {
+        self.retryable = true;
         self
     }
 
@@ -93,14 +105,31 @@ impl TaskQuery {
         self.status.is_none_or(|status| status == task.status)
             && self.sight.includes(task.submitted_by.as_deref(), task.team.as_deref())
             && !(self.unfinished && task.status.is_terminal())
+            && (!self.retryable || task.status.allows_retry())
             && self.pool.as_ref().is_none_or(|pool| *pool == *task.pool)
             && self.created_from.is_none_or(|from| task.created_at >= from)
             && self.created_before.is_none_or(|before| task.created_at < before)
             && self.name.as_ref().is_none_or(|name| task.name.to_lowercase().contains(name))
+            && self.owner.as_ref().is_none_or(|owner| task.submitted_by.as_deref() == Some(owner))
+            && self.error_code.as_ref().is_none_or(|code| task.error_code.as_deref() == Some(code))
             && self.targets.as_ref().is_none_or(|targets| {
                 let theirs = task.targets.as_ref().and_then(|theirs| theirs.parse::<TargetSet>().ok());
                 theirs.is_some_and(|theirs| targets.overlaps(&theirs))
             })
+    }
+
+    /// Whether an entry says too little to decide whether its task matches, so that its file does: it has no long targets, and one that
+    /// an older version of the program has written has no error code.
+    pub(super) fn is_undecided(&self, entry: &TaskFacts) -> bool {
+        let has_failed = entry.status.is_terminal() && entry.status != TaskStatus::Completed;
+        let lacks_targets = self.targets.is_some() && entry.targets.is_none();
+        let lacks_code = self.error_code.is_some() && entry.error_code.is_none() && has_failed;
+        lacks_targets || lacks_code
+    }
+
+    /// The same query without what an entry may not say.
+    pub(super) fn without_undecided(&self) -> Self {
+        Self { targets: None, error_code: None, ..self.clone() }
     }
 
     /// Whether a task stands in the list before what the cursor leads to.

@@ -7,7 +7,7 @@ mod queue;
 use std::{collections::HashMap, env, time::Duration};
 
 use nessus_mcp_lib::{
-    config::{ExaminedScanners, ScannersConfig, Settings},
+    config::{ExaminedScanners, ScannerNames, ScannersConfig, Settings},
     error::{Classified, ErrorKind, Failure, counted},
     scanner::CheckOutcome,
 };
@@ -46,11 +46,7 @@ pub(crate) async fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let effective = args.given.effective(&variables);
     let settings = effective.settings.clone();
     let examined = ScannersConfig::examine(&settings.scanner_config);
-    let pools = examined.pools.iter().map(|(pool, entries)| {
-        let enabled = entries.iter().flatten().filter(|entry| entry.enabled);
-        (pool.clone(), enabled.map(|entry| entry.instance_id.clone()).collect())
-    });
-    let pools = pools.collect();
+    let pools = ScannerNames::load(&settings.scanner_config).pools;
     let (configuration, of_disk, of_queue, stuck, of_scanners) = tokio::join!(
         within(SCANNERS_LIMIT, "configuration", configuration(config::examine(effective, &variables))),
         disk::check(&settings),

@@ -32,7 +32,7 @@ const MOST_NAMED: usize = 20;
 /// The most unfinished tasks that are looked at.
 const MOST_READ: usize = 5000;
 
-/// The pools of the configuration, each with its enabled scanners.
+/// The pools of the configuration, each with its scanners.
 pub(super) type Pools = Vec<(PoolName, Vec<InstanceId>)>;
 
 /// All checks that need the queue; where it does not answer, they are skipped.
@@ -156,13 +156,8 @@ async fn workers(queue: &dyn Queue, pools: &Pools) -> Vec<Finding> {
     };
     let alive: Vec<&SeenWorker> = workers.iter().filter(|worker| worker.is_alive()).collect();
     let mut findings = Vec::new();
-    for (pool, scanners) in pools {
-        if scanners.is_empty() {
-            findings.push(
-                Finding::warning("workers", format!("the pool `{pool}` has no scanner that is enabled"))
-                    .mend("nessus-admin config check"),
-            );
-        } else if !alive.iter().any(|worker| worker.record.serves(pool).is_some()) {
+    for (pool, _) in pools {
+        if !alive.iter().any(|worker| worker.record.serves(pool).is_some()) {
             let detail = format!("no worker serves the pool `{pool}`: its scans wait");
             findings.push(Finding::failed("workers", detail).mend(format!("nessus-worker --worker-pools {pool}")));
         }

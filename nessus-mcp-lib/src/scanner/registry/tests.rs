@@ -70,7 +70,7 @@ fn pools_that_cannot_be_changed_nothing() {
     assert!(registry.replace(vec![pool(), pool()]).is_err());
     assert!(registry.replace(Vec::new()).is_err());
     assert_eq!(registry.pools().len(), 2);
-    assert_eq!(registry.default_pool().name.as_str(), "nessus");
+    assert_eq!(registry.default_pool().unwrap().name.as_str(), "nessus");
 }
 
 /// An instance, and how often its scanner was closed.

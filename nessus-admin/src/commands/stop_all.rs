@@ -1,0 +1,228 @@
+//! `stop-all`: nothing new begins, what waits is cancelled, what runs is stopped.
+
+use std::{
+    collections::{BTreeSet, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use nessus_mcp_lib::{
+    ScanService,
+    error::{Classified, ErrorKind, Failure, counted},
+    ids::{PoolName, TaskId},
+    service::ControlView,
+    task::{TaskQuery, TaskStatus},
+};
+use serde_json::json;
+
+use super::{
+    acts::{Act, Operator, Order},
+    pools,
+};
+use crate::{
+    args::StopAllArgs,
+    output::{self, own_words},
+};
+
+/// The time between two looks at what still runs.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// How far it came.
+#[derive(Debug, Default)]
+struct Progress {
+    /// How many tasks had not begun.
+    cancelled: u64,
+    /// How many a worker has to stop.
+    stopped: u64,
+    /// How many had ended already.
+    over: u64,
+    failed: Vec<(TaskId, Failure)>,
+    /// All that were told to end.
+    told: HashSet<TaskId>,
+    /// Those that have not ended.
+    left: Vec<TaskId>,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    Stopped,
+    TimedOut,
+    Interrupted,
+}
+
+/// Why something may still run.
+#[derive(Debug, thiserror::Error)]
+enum NotStopped {
+    #[error("{}: {}", counted(names.len(), "task has not ended in time", "tasks have not ended in time"), names.join(", "))]
+    TimedOut { names: Vec<String> },
+    #[error("interrupted: {}", counted(*tasks, "task has not ended", "tasks have not ended"))]
+    Interrupted { tasks: usize },
+    #[error("{}", counted(*tasks, "task could not be cancelled", "tasks could not be cancelled"))]
+    Failed { tasks: usize },
+}
+
+impl Classified for NotStopped {
+    fn code(&self) -> &'static str {
+        match self {
+            Self::TimedOut { .. } => "not_stopped",
+            Self::Interrupted { .. } => "interrupted",
+            Self::Failed { .. } => "not_cancelled",
+        }
+    }
+
+    fn kind(&self) -> ErrorKind {
+        ErrorKind::Conflict
+    }
+
+    fn hint(&self) -> Option<String> {
+        Some(
+            "the pools stay paused, and a worker stops what was cancelled as soon as it can reach its scanner; the same command goes \
+             on, `nessus-admin workers` shows who works, `nessus-admin resume POOL` lets a pool go on"
+                .to_owned(),
+        )
+    }
+}
+
+pub(crate) async fn run(args: &StopAllArgs) -> Result<(), Failure> {
+    let settings = args.common.settings();
+    let operator = Operator::open(&settings).await?;
+    let service = &operator.service;
+    let pools = pools::named(&settings, service.queue().as_ref(), &args.pool).await?;
+    if !args.yes {
+        let queued = matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Queued)).await?.len();
+        let running = matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Running)).await?.len();
+        let (scans, names) = (counted(running, "running scan", "running scans"), listed(&pools));
+        output::confirmed(&format!("pause {names}, and cancel {queued} queued and {scans}?"), false)?;
+    }
+    let begun = Instant::now();
+    for pool in &pools {
+        let pause = async { Ok(service.index().pause_pool(pool, &args.reason).await?) };
+        let arguments = json!({ "pool": pool, "reason": args.reason });
+        operator.recorder.run("stop-all", arguments, None, pause).await?;
+        output::note(&format!("pool {pool} is paused: nothing new begins until `nessus-admin resume {pool}`"));
+    }
+    let mut progress = Progress::default();
+    let end = tokio::select! {
+        ended = stop(&operator, &pools, args, &mut progress) => ended?,
+        interrupt = tokio::signal::ctrl_c() => {
+            interrupt?;
+            End::Interrupted
+        }
+    };
+    if end == End::Interrupted {
+        progress.left = left(service, &pools, &progress.told).await?;
+    }
+    tell(args, &pools, &progress, (end, begun.elapsed()))?;
+    let waiting = matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Queued)).await?;
+    let new = waiting.into_iter().filter(|task| !progress.told.contains(task)).count();
+    if new > 0 && end != End::Interrupted {
+        let tasks = counted(new, "task that was submitted meanwhile waits", "tasks that were submitted meanwhile wait");
+        output::note(&format!("{tasks} in the paused pools"));
+    }
+    match end {
+        End::Interrupted => Err(NotStopped::Interrupted { tasks: progress.left.len() }.into()),
+        End::TimedOut => {
+            Err(NotStopped::TimedOut { names: progress.left.iter().map(ToString::to_string).collect() }.into())
+        }
+        End::Stopped if !progress.failed.is_empty() => {
+            progress.failed.iter().for_each(|(_, failure)| output::failure(failure));
+            Err(NotStopped::Failed { tasks: progress.failed.len() }.into())
+        }
+        End::Stopped => Ok(()),
+    }
+}
+
+/// Cancels everything, and waits until nothing runs.
+async fn stop(
+    operator: &Operator,
+    pools: &[PoolName],
+    args: &StopAllArgs,
+    progress: &mut Progress,
+) -> Result<End, Failure> {
+    let order = Order { command: "cancel", act: Act::Cancel, reason: Some(args.reason.clone()) };
+    let tasks = matching(&operator.service, pools, &TaskQuery::default().unfinished()).await?;
+    let note = |task: TaskId, outcome: Result<ControlView, Failure>| {
+        match outcome {
+            Ok(view) if view.status == TaskStatus::Cancelled => progress.cancelled += 1,
+            Ok(_) => progress.stopped += 1,
+            Err(failure) if failure.code() == "already_ended" => progress.over += 1,
+            Err(failure) => progress.failed.push((task.clone(), failure)),
+        }
+        progress.told.insert(task);
+        Ok(())
+    };
+    operator.act_on_each(&Arc::new(order), tasks, note).await?;
+    let deadline = Instant::now() + args.timeout;
+    let mut said = usize::MAX;
+    loop {
+        progress.left = left(&operator.service, pools, &progress.told).await?;
+        let count = progress.left.len();
+        if count == 0 {
+            return Ok(End::Stopped);
+        }
+        if Instant::now() >= deadline {
+            return Ok(End::TimedOut);
+        }
+        if count != said {
+            output::note(&counted(count, "scan is being stopped", "scans are being stopped"));
+            said = count;
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// The tasks of these pools that match.
+async fn matching(service: &ScanService, pools: &[PoolName], query: &TaskQuery) -> Result<Vec<TaskId>, Failure> {
+    let mut tasks = Vec::new();
+    for pool in pools {
+        tasks.extend(service.matching_tasks(query.clone().with_pool(pool.clone())).await?.tasks);
+    }
+    Ok(tasks)
+}
+
+/// What runs in these pools, and what was told to end and has not.
+async fn left(service: &ScanService, pools: &[PoolName], told: &HashSet<TaskId>) -> Result<Vec<TaskId>, Failure> {
+    let running = matching(service, pools, &TaskQuery::default().with_status(TaskStatus::Running)).await?;
+    let mut left: BTreeSet<_> = running.into_iter().collect();
+    let unfinished = matching(service, pools, &TaskQuery::default().unfinished()).await?;
+    left.extend(unfinished.into_iter().filter(|task| told.contains(task)));
+    Ok(left.into_iter().collect())
+}
+
+fn tell(
+    args: &StopAllArgs,
+    pools: &[PoolName],
+    progress: &Progress,
+    (end, took): (End, Duration),
+) -> Result<(), Failure> {
+    let seconds = (took.as_secs_f64() * 10.0).round() / 10.0;
+    if args.json {
+        let failed = progress.failed.iter().map(
+            |(task, failure)| json!({ "task_id": task, "error": failure.code(), "message": own_words(failure.message()) }),
+        );
+        let outcome = match end {
+            End::Stopped => "stopped",
+            End::TimedOut => "timed_out",
+            End::Interrupted => "interrupted",
+        };
+        return output::json(&json!({
+            "pools": pools, "reason": args.reason, "outcome": outcome, "cancelled": progress.cancelled,
+            "stopped": progress.stopped, "already_over": progress.over, "failed": failed.collect::<Vec<_>>(),
+            "still_running": progress.left, "seconds": seconds,
+        }));
+    }
+    let what = match end {
+        End::Stopped => format!("nothing runs in {} any more, after {seconds} s", listed(pools)),
+        End::TimedOut => format!("not everything has ended after {seconds} s"),
+        End::Interrupted => format!("interrupted after {seconds} s"),
+    };
+    let over = if progress.over > 0 { format!(", {} had ended already", progress.over) } else { String::new() };
+    let (cancelled, stopped) = (progress.cancelled, progress.stopped);
+    output::say(format!("{what}: {cancelled} cancelled before they began, {stopped} told to stop{over}"));
+    Ok(())
+}
+
+fn listed(pools: &[PoolName]) -> String {
+    pools.iter().map(PoolName::as_str).collect::<Vec<_>>().join(", ")
+}
