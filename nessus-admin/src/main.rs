@@ -7,8 +7,8 @@ mod output;
 use std::process::ExitCode;
 
 use args::{
-    ApprovalsCommand, AuditCommand, Cli, Command, HousekeepingCommand, PolicyCommand, QueueCommand, TasksCommand,
-    TokenCommand, WebhooksCommand,
+    ApprovalsCommand, AuditCommand, Cli, Command, ConfigCommand, HousekeepingCommand, PolicyCommand, QueueCommand,
+    ScannersCommand, TasksCommand, TokenCommand, WebhooksCommand,
 };
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
@@ -56,6 +56,13 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Verify(args)) => commands::audit::verify(args),
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
+        Command::Doctor(args) => block_on(Box::pin(commands::doctor::run(args))),
+        Command::Top(args) => block_on(commands::top::run(args)),
+        Command::Report(args) => block_on(commands::report::run(args)),
+        Command::Completions(args) => commands::shell::completions(args),
+        Command::Man(args) => commands::shell::man(args),
+        Command::Scanners(ScannersCommand::Check(args)) => block_on(commands::scanners::check(args)),
+        Command::Config(ConfigCommand::Check(args)) => block_on(commands::config::check(args)),
         Command::Pause(args) => block_on(commands::pools::pause(args)),
         Command::Resume(args) => block_on(commands::pools::resume(args)),
         Command::Workers(args) => block_on(commands::workers::run(args)),

@@ -71,7 +71,7 @@ impl DurableFile {
     ///
     /// # Errors
     /// With [`io::ErrorKind::AlreadyExists`] when one is; it stays as it is.
-    pub(crate) fn commit_new(self) -> io::Result<()> {
+    pub fn commit_new(self) -> io::Result<()> {
         self.sync()?;
         let directory = File::open(parent(&self.destination))?;
         self.file.persist_noclobber(&self.destination).map_err(|failed| failed.error)?;

@@ -68,6 +68,20 @@ pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure>
     Ok(queue)
 }
 
+/// Opens the existing queue, whichever data directory it belongs to.
+pub(super) async fn open_any(settings: &Settings) -> Result<Arc<dyn Queue>, Failure> {
+    Ok(queue::open(&existing(settings)?).await?)
+}
+
+/// The tasks of the data directory, to be read only.
+pub(super) fn tasks(settings: &Settings) -> Result<TaskManager, Failure> {
+    if settings.data_dir.join("tasks").is_dir() {
+        Ok(TaskManager::to_read(&settings.data_dir))
+    } else {
+        Err(Missing::Directory(settings.data_dir.clone()).into())
+    }
+}
+
 /// `queue rebind`: binds the queue to this data directory.
 pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let settings = args.common.settings();

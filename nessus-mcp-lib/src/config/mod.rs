@@ -41,7 +41,7 @@ pub use self::{
     housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,
     scanner_names::ScannerNames,
-    scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    scanners::{ExaminedScanners, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
 };

@@ -108,6 +108,13 @@ impl TaskManager {
         Self::open_with_clock(data_dir, Arc::new(SystemClock))
     }
 
+    /// The tasks of a data directory that is there, for who only reads: nothing is made, and nothing is written to find out whether
+    /// it could be.
+    pub fn to_read(data_dir: &Path) -> Self {
+        let (store, clock) = (TaskStore::to_read(data_dir), Arc::new(SystemClock));
+        Self { store, clock, catalogue: None, unreadable: Arc::default() }
+    }
+
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
         let (store, unreadable) = (TaskStore::open(data_dir)?, Arc::default());

@@ -14,6 +14,8 @@ mod scanner_calls;
 mod series;
 mod task_metrics;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::logging::check_level;
 pub(crate) use self::{
     health::DiskSpace,
     metrics::{CircuitGauges, HealthGauges, ScannerGauges},
