@@ -180,6 +180,16 @@ pub struct LogArgs {
     log_file: Option<PathBuf>,
 }
 
+/// Where a worker shows itself to operators.
+#[derive(Debug, Clone, Args)]
+pub struct MetricsArgs {
+    /// Serve /metrics and /health of a worker at this address, such as 127.0.0.1:9836 [default: none]
+    ///
+    /// Other than loopback only with `clients` in policy.yaml: then a request brings the token of one of them.
+    #[arg(long, env = "METRICS_BIND", value_name = "ADDRESS")]
+    pub metrics_bind: Option<String>,
+}
+
 impl LogArgs {
     /// Refuses values with which no process could log.
     ///

@@ -285,7 +285,7 @@ impl ScannerInterface for Guarded {
     }
 
     async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
-        self.call(|scanner| async move { scanner.marked_scans().await }).await
+        self.call("marked_scans", |scanner| async move { scanner.marked_scans().await }).await
     }
 
     async fn offer(&self) -> Result<ScanOffer, ScannerError> {

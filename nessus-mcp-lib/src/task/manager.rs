@@ -112,7 +112,7 @@ impl TaskManager {
     /// it could be.
     pub fn to_read(data_dir: &Path) -> Self {
         let (store, clock) = (TaskStore::to_read(data_dir), Arc::new(SystemClock));
-        Self { store, clock, catalogue: None, unreadable: Arc::default() }
+        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
     }
 
     /// As [`TaskManager::open`], with a clock of the caller's.

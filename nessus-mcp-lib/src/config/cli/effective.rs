@@ -13,7 +13,8 @@ use clap::{
 use serde::Serialize;
 
 use super::{
-    CircuitArgs, CommonArgs, CredentialArgs, LogArgs, OLDER_QUEUE_URL, ResultsArgs, SECRET_KEY, ScopeArgs, WorkerArgs,
+    CircuitArgs, CommonArgs, CredentialArgs, LogArgs, MetricsArgs, OLDER_QUEUE_URL, ResultsArgs, SECRET_KEY, ScopeArgs,
+    WorkerArgs,
     server::{BindArgs, TlsArgs, ToolArgs, WithWorkerArgs},
     setting,
 };
@@ -48,6 +49,8 @@ struct DeploymentArgs {
     scope: ScopeArgs,
     #[command(flatten)]
     worker: WorkerArgs,
+    #[command(flatten)]
+    metrics: MetricsArgs,
 }
 
 impl DeploymentArgs {
