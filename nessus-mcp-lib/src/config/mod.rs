@@ -28,6 +28,7 @@ mod yaml;
 #[cfg(feature = "cli")]
 pub use self::example::EXAMPLE_SCANNERS;
 pub use self::user::host_name;
+pub(crate) use self::user::process_name;
 pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},

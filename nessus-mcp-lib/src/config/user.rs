@@ -2,13 +2,23 @@
 
 #[cfg(feature = "cli")]
 use std::fs;
+use std::process;
 
 #[cfg(feature = "cli")]
 use rustix::process::getuid;
 
+use crate::ids::WorkerId;
+
 /// The name of the machine.
 pub fn host_name() -> String {
     rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// How events, circuits and log lines name a worker or another part of this process: the machine, the process, and the first digits of
+/// its id.
+pub(crate) fn process_name(id: &WorkerId) -> String {
+    let id: String = id.as_str().chars().take(8).collect();
+    format!("{} pid {} ({id})", host_name(), process::id())
 }
 
 /// The user and the machine, as events and log lines name whoever works at a command line.

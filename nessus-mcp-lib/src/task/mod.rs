@@ -44,7 +44,7 @@ pub use self::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
-    queue_file::QueueFile,
+    queue_file::{PoolOrder, QueueFile},
     records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},

@@ -11,7 +11,7 @@ use tracing::{Instrument, debug, error, error_span, info, warn};
 
 use super::{pacing::ClaimPacing, queue_clock::QueueClock, run_task::TaskRun, shared::Shared};
 use crate::{
-    config::{ConfigError, WorkerSettings, host_name},
+    config::{ConfigError, WorkerSettings, process_name},
     error::chain,
     housekeeping::ReconcileError,
     ids::{PoolName, TraceId, WorkerId},
@@ -62,7 +62,7 @@ impl Worker {
         Self::check_pools(service.scanners(), &settings)?;
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let id = WorkerId::generate();
-        let name: Arc<str> = worker_name(&id).into();
+        let name: Arc<str> = process_name(&id).into();
         let shared = Shared {
             tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>).acting_as(Arc::clone(&name)),
             id,
@@ -289,12 +289,6 @@ impl Worker {
             None => std::future::pending().await,
         }
     }
-}
-
-/// How events and log lines name a worker: the machine, the process, and the first digits of its id.
-fn worker_name(id: &WorkerId) -> String {
-    let id: String = id.as_str().chars().take(8).collect();
-    format!("{} pid {} ({id})", host_name(), std::process::id())
 }
 
 /// Removes what killed processes left. Never returns.
