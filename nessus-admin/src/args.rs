@@ -169,6 +169,9 @@ impl PolicyArgs {
 
 /// Options of `token revoke`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin token revoke desk --policy-config policy.yaml")]
 pub(crate) struct RevokeTokenArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
@@ -176,6 +179,10 @@ pub(crate) struct RevokeTokenArgs {
     /// The client
     #[arg(value_name = "CLIENT", value_parser = client_name)]
     pub(crate) client: String,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Commands on scans that wait until a person agrees.
@@ -195,6 +202,9 @@ pub(crate) enum ApprovalsCommand {
 
 /// Options of `approvals list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals list --policy-config policy.yaml --json | jq -r .task_id")]
 pub(crate) struct ListApprovalsArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
@@ -206,11 +216,14 @@ pub(crate) struct ListApprovalsArgs {
 
 /// Options of `approvals show`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals show ne_lab_20261129 --policy-config policy.yaml")]
 pub(crate) struct ShowApprovalArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
 
-    /// The task, by its task id
+    /// The task, by its task id or the beginning of it
     #[arg(value_name = "TASK")]
     pub(crate) task: String,
 
@@ -221,6 +234,9 @@ pub(crate) struct ShowApprovalArgs {
 
 /// Options of `approvals approve`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals approve ne_lab_20261129 --digest 1a2b3c4d --policy-config policy.yaml")]
 pub(crate) struct ApproveArgs {
     #[command(flatten)]
     pub(crate) decision: DecisionArgs,
@@ -232,6 +248,9 @@ pub(crate) struct ApproveArgs {
 
 /// Options of `approvals deny`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals deny ne_lab_20261129 --reason 'not during the audit' --policy-config policy.yaml")]
 pub(crate) struct DenyArgs {
     #[command(flatten)]
     pub(crate) decision: DecisionArgs,
@@ -247,7 +266,7 @@ pub(crate) struct DecisionArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
 
-    /// The task, by its task id
+    /// The task, by its task id or the beginning of it
     #[arg(value_name = "TASK")]
     pub(crate) task: String,
 
@@ -258,10 +277,17 @@ pub(crate) struct DecisionArgs {
     /// A file with the token of the approver, which nobody else may read [default: it is asked for on the terminal]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `token new`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin token new desk --role scan --expires-in 90d > desk.token")]
 pub(crate) struct NewTokenArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -277,17 +303,31 @@ pub(crate) struct NewTokenArgs {
     /// How long the token lasts, such as 12h or 90d [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = age)]
     pub(crate) expires_in: Option<Duration>,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `token list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin token list --policy-config policy.yaml --json | jq -r 'select(.revoked) | .client'")]
 pub(crate) struct ListTokensArgs {
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+
+    /// Write JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `policy check`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin policy check --policy-config policy.yaml --targets 10.0.0.0/24 --client desk")]
 pub(crate) struct PolicyCheckArgs {
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
@@ -299,13 +339,24 @@ pub(crate) struct PolicyCheckArgs {
     /// A client of the policy: say what it may scan, and decide about the targets for it
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<String>,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `queue rebind`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin queue rebind --data-dir /srv/nessus-mcp")]
 pub(crate) struct RebindArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `queue audit`.
@@ -321,6 +372,10 @@ pub(crate) struct QueueAuditArgs {
 
 /// Options of `convert`; they have the meaning of those of the tool `get_scan_results`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin convert scan.nessus --profile triage --filters '{\"severity\": \">=High\"}'
+  nessus-admin convert scan.nessus --format html -o report.html")]
 pub(crate) struct ConvertArgs {
     /// The export, or `-` for standard input
     #[arg(value_name = "FILE|-")]
@@ -392,6 +447,9 @@ pub(crate) struct ConvertArgs {
 
 /// Options of `validate`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin validate scan.nessus --scan-type trusted --targets 10.0.0.0/24 | jq .login")]
 pub(crate) struct ValidateArgs {
     /// The export, or `-` for standard input
     #[arg(value_name = "FILE|-")]
@@ -416,6 +474,9 @@ pub(crate) struct ValidateArgs {
 
 /// Options of `summary`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin summary scan.nessus --sections solutions,hosts")]
 pub(crate) struct SummaryArgs {
     /// The export, or `-` for standard input
     #[arg(value_name = "FILE|-")]
@@ -436,6 +497,9 @@ pub(crate) struct SummaryArgs {
 
 /// Options of `diff`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin diff october.nessus november.nessus --json | jq .counts")]
 pub(crate) struct DiffArgs {
     /// The export of the earlier scan, or `-` for standard input
     #[arg(value_name = "BEFORE")]

@@ -290,6 +290,11 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// SIGINT: what Ctrl-C sends.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// SIGHUP: it reads its configuration again.
     pub fn hang_up(&self) {
         self.signal(Signal::HUP);

@@ -206,12 +206,9 @@ pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
 
 pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
-    // Clap sees to it that there is one of them.
     let Some(before) = args.older_than.or(args.before) else {
-        return Err(Failure::usage(
-            "without an age everything would be purged",
-            "give `--older-than 30d` or `--before DATE`",
-        ));
+        let hint = "say how old: `--older-than 30d`, or `--before 2026-11-01`";
+        return Err(Failure::usage("a purge needs an age: without one every dead letter would go", hint));
     };
     let Operator { service, recorder } = Operator::open(&settings).await?;
     let pools = pools::named(&settings, service.queue().as_ref(), &args.pool).await?;

@@ -76,6 +76,10 @@ pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let rebind = async { Ok(index.rebind().await?) };
     let arguments = json!({ "data_dir": settings.data_dir.display().to_string() });
     let id = Recorder::open(&settings).await?.run("queue rebind", arguments, None, rebind).await?.directory;
+    if args.json {
+        let before = before.map(|before| before.directory);
+        return output::json(&json!({ "data_dir": settings.data_dir, "directory": id, "before": before }));
+    }
     let before = match before {
         Some(before) if before.directory == id => "as before".to_owned(),
         Some(before) => format!("before it belonged to `{}`", before.directory),

@@ -53,6 +53,7 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// A value in its usual form.
+    #[expect(clippy::needless_pass_by_value, reason = "rows are written with values and with references")]
     pub(crate) fn new(value: impl ToString) -> Self {
         Self { text: value.to_string(), colour: Colour::Plain }
     }
@@ -144,14 +145,13 @@ impl Table {
                 let text = cell.get(number).map_or("", String::as_str);
                 let room = widths[at].saturating_sub(text.width());
                 let (before, after) = if self.columns[at].is_right { (room, 0) } else { (0, room) };
-                if !text.is_empty() {
+                if text.is_empty() {
+                    owed += room + GAP;
+                } else {
                     line.extend(std::iter::repeat_n(' ', owed + before));
                     line.push_str(&row[at].1.paint(text, terminal));
-                    owed = 0;
-                } else {
-                    owed += before;
+                    owed = after + GAP;
                 }
-                owed += after + GAP;
             }
             line
         };

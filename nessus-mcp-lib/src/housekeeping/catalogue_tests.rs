@@ -13,6 +13,39 @@ use crate::{
     time::{Clock, ManualClock, Timestamp},
 };
 
+/// An entry of a version that knew no error codes does not hide its task from those who ask for one.
+#[tokio::test]
+async fn error_codes_are_found_also_in_entries_without_them() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let ids = [f.create(&tasks, "one", "lab").await, f.create(&tasks, "two", "lab").await];
+    for (id, code) in ids.iter().zip(["scan_timeout", "scanner_unavailable"]) {
+        let ended = tasks.update(id, Writer::Api, move |task| {
+            task.status = TaskStatus::Failed;
+            task.error_code = Some(code.to_owned());
+        });
+        ended.await.unwrap();
+    }
+    let query = || {
+        let mut query = TaskQuery::default();
+        query.error_code = Some("scan_timeout".to_owned());
+        query
+    };
+    let found = |list: TaskList| list.tasks.into_iter().map(|task| task.task_id).collect::<Vec<_>>();
+    assert_eq!(found(f.list(query()).await), ids[..1]);
+    for mut record in f.records().await {
+        let entry = record.entry.unwrap();
+        let (begin, _) = entry.split_once("\"error_code\"").unwrap();
+        let (_, rest) = entry.split_once("\"name\"").unwrap();
+        record.entry = Some(format!("{begin}\"name\"{rest}"));
+        assert!(!record.entry.as_ref().unwrap().contains("scan"), "{entry}");
+        f.queue.record_tasks(&[record]).await.unwrap();
+    }
+    assert_eq!(found(f.list(query()).await), ids[..1]);
+    assert_eq!(tasks.matching(query()).await.unwrap().0, ids[..1], "no file is listed, and none is missed");
+    assert_eq!(tasks.matching(TaskQuery::default().retryable()).await.unwrap().0.len(), 2);
+}
+
 struct Fixture {
     directory: tempfile::TempDir,
     clock: ManualClock,

@@ -122,11 +122,10 @@ impl ScanService {
     /// with a whole id is not looked at.
     pub async fn find_task(&self, text: &str) -> Result<TaskId, ServiceError> {
         let text = text.trim();
-        let refused = match Self::parse_task_id(text) {
-            Ok(task_id) => return Ok(task_id),
-            Err(refused) if text.is_empty() => return Err(refused),
-            Err(refused) => refused,
-        };
+        match Self::parse_task_id(text) {
+            Err(_) if !text.is_empty() => {}
+            whole => return whole,
+        }
         let mut query = TaskQuery::default().with_limit(CANDIDATES);
         query.id_prefix = Some(text.to_owned());
         let (mut found, total) = self.ids_matching(query).await?;
@@ -136,7 +135,10 @@ impl ScanService {
                 found.push(last);
                 Err(ServiceError::AmbiguousTask { begin: excerpt(text).to_string(), candidates: found, total })
             }
-            (_, None) => Err(refused),
+            (_, None) => {
+                let message = format!("is neither a task id nor the beginning of one: `{}`", excerpt(text));
+                Err(ServiceError::invalid("task_id", message, "`list_tasks` shows the tasks there are".to_owned()))
+            }
         }
     }
 
