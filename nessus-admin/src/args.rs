@@ -6,6 +6,7 @@ mod circuits;
 mod dead_letters;
 mod pools;
 mod tasks;
+mod workers;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -28,6 +29,7 @@ pub(crate) use self::{
     dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
     pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
     tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, ShowTaskArgs, TasksCommand},
+    workers::WorkersArgs,
 };
 
 /// Operator command line of nessus-mcp.
@@ -104,6 +106,8 @@ pub(crate) enum Command {
     /// List the scanners' circuits: which scanners are called, which are not, and why
     #[command(visible_alias = "list-circuits")]
     Circuits(ListCircuitsArgs),
+    /// List the workers: who lives, what each serves and holds, and which pools nobody serves
+    Workers(WorkersArgs),
     /// Stop all calls to a scanner until close-circuit or reset-circuit; its running scans go on unwatched
     IsolateScanner(IsolateScannerArgs),
     /// Allow calls to a scanner again, without waiting until its circuit is due to be tried

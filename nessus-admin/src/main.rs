@@ -51,6 +51,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
         Command::Pause(args) => block_on(commands::pools::pause(args)),
         Command::Resume(args) => block_on(commands::pools::resume(args)),
+        Command::Workers(args) => block_on(commands::workers::run(args)),
         Command::Circuits(args) => block_on(commands::circuits::list(args)),
         Command::IsolateScanner(args) => block_on(commands::circuits::isolate(args)),
         Command::CloseCircuit(args) => block_on(commands::circuits::close(args)),

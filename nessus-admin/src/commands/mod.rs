@@ -20,3 +20,4 @@ pub(crate) mod tasks;
 pub(crate) mod token;
 pub(crate) mod validate;
 pub(crate) mod views;
+pub(crate) mod workers;

@@ -32,8 +32,6 @@ mod yaml;
 pub use self::bind::{Bind, BindError};
 #[cfg(feature = "cli")]
 pub use self::example::EXAMPLE_SCANNERS;
-pub use self::user::host_name;
-pub(crate) use self::user::process_name;
 pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
@@ -46,5 +44,6 @@ pub use self::{
 };
 pub(crate) use self::{
     reader::{Reader, not_empty},
+    user::{host_name, process_name, user_name},
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

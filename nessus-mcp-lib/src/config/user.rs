@@ -1,18 +1,10 @@
 //! The user of the operating system that runs this process, and the machine it runs on.
 
-#[cfg(feature = "cli")]
-use std::fs;
-use std::process;
+use std::{fs, process};
 
-#[cfg(feature = "cli")]
 use rustix::process::getuid;
 
 use crate::ids::WorkerId;
-
-/// The name of the machine.
-pub fn host_name() -> String {
-    rustix::system::uname().nodename().to_string_lossy().into_owned()
-}
 
 /// How events, circuits and log lines name a worker or another part of this process: the machine, the process, and the first digits of
 /// its id.
@@ -28,14 +20,20 @@ pub fn user_at_host() -> String {
 }
 
 /// The name of the user, or its number where it has none here.
-#[cfg(feature = "cli")]
 pub fn user_name() -> String {
     let id = getuid().as_raw();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     name_of(id, &users).unwrap_or_else(|| format!("uid-{id}"))
 }
 
-#[cfg(feature = "cli")]
+/// The name of this machine, in at most 64 letters, digits, `-`, `_` and `.`; `unknown` where it has none.
+pub(crate) fn host_name() -> String {
+    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
+    let machine: String = machine.chars().take(64).map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
+    if machine.is_empty() { "unknown".to_owned() } else { machine }
+}
+
 fn name_of(id: u32, users: &str) -> Option<String> {
     users.lines().find_map(|line| {
         let mut fields = line.split(':');
@@ -44,7 +42,7 @@ fn name_of(id: u32, users: &str) -> Option<String> {
     })
 }
 
-#[cfg(all(test, feature = "cli"))]
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -53,7 +53,7 @@ pub struct Circuits {
 
 struct Inner {
     settings: CircuitSettings,
-    /// The name of this process.
+    /// The name of this process: its machine, its number there, and something random.
     name: String,
     known: Mutex<HashMap<(PoolName, InstanceId), Arc<Circuit>>>,
     changes: Arc<Changes>,

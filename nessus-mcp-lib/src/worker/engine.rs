@@ -9,7 +9,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, debug, error, error_span, info, warn};
 
-use super::{pacing::ClaimPacing, queue_clock::QueueClock, run_task::TaskRun, shared::Shared};
+use super::{
+    announce::{Announcer, HeldTasks},
+    pacing::ClaimPacing,
+    queue_clock::QueueClock,
+    run_task::TaskRun,
+    shared::Shared,
+};
 use crate::{
     config::{ConfigError, WorkerSettings, process_name},
     error::chain,
@@ -50,6 +56,8 @@ const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    /// What else it sees to.
+    service: ScanService,
 }
 
 impl Worker {
@@ -60,6 +68,7 @@ impl Worker {
     pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, ConfigError> {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
+        service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let id = WorkerId::generate();
         let name: Arc<str> = process_name(&id).into();
@@ -79,9 +88,10 @@ impl Worker {
             metrics: Arc::clone(service.metrics()),
             audit: service.audit().clone(),
             clock,
+            holds: HeldTasks::default(),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared) })
+        Ok(Self { shared: Arc::new(shared), service: service.clone() })
     }
 
     /// Whether there are the pools it is to serve: for those who want to know before they open a service.
@@ -110,6 +120,15 @@ impl Worker {
         info!(worker_id = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
         let stop = self.shared.stop.clone();
+        let announcer = Announcer {
+            worker: &self.shared.id,
+            queue: self.shared.queue.as_ref(),
+            clock: &self.shared.clock,
+            metrics: &self.shared.metrics,
+            holds: &self.shared.holds,
+            stop: &stop,
+            started: BootInstant::now(),
+        };
         let stop_on_shutdown = async {
             shutdown.await;
             stop.cancel();
@@ -120,6 +139,8 @@ impl Worker {
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
             () = clean(&self.shared.tasks) => {}
             () = self.watch_scanners() => {}
+            () = announcer.follow(|| self.pools()) => {}
+            () = self.service.watch_workers() => {}
             () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
@@ -130,9 +151,13 @@ impl Worker {
                 report_panic(ended);
             }
         });
-        if handed_back.await.is_err() {
-            warn!("some tasks were not handed back in time; their leases will run out");
+        tokio::select! {
+            handed_back = handed_back => if handed_back.is_err() {
+                warn!("some tasks were not handed back in time; their leases will run out");
+            },
+            () = announcer.follow(|| self.pools()) => {}
         }
+        announcer.withdraw().await;
         self.shared.circuits.withdraw(self.shared.queue.as_ref()).await;
         self.shared.scanners.close().await;
     }
@@ -275,7 +300,13 @@ impl Worker {
         let (task_id, fence) = (&claim.lease.task_id, claim.lease.fence);
         let span =
             error_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
-        runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
+        let holding = self.shared.holds.hold(task_id.clone());
+        let run = TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run();
+        let held = async move {
+            run.await;
+            drop(holding);
+        };
+        runs.spawn(held.instrument(span));
     }
 
     /// Never returns.

@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
+    announce::HeldTasks,
     hold::Hold,
     outcome::{StepError, StopReason},
     pacing::ClaimPacing,
@@ -46,6 +47,8 @@ pub(super) struct Shared {
     pub(super) audit: Audit,
     /// The queue's clock, which dates everything here.
     pub(super) clock: Arc<QueueClock>,
+    /// The tasks whose runs go on.
+    pub(super) holds: HeldTasks,
     /// Cancelled when the worker shall stop.
     pub(super) stop: CancellationToken,
 }
