@@ -48,7 +48,7 @@ pub use self::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
-    queue_file::QueueFile,
+    queue_file::{PoolOrder, QueueFile},
     records::{
         ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
     },
