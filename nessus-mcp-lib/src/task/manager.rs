@@ -15,7 +15,7 @@ use tracing::{Instrument as _, warn};
 
 use super::{
     catalogue::Catalogue,
-    delivery::announce_deliveries,
+    deliveries::announce_deliveries,
     entry::{TaskEntry, digest},
     error::TaskError,
     lock::TaskLock,
