@@ -232,6 +232,8 @@ impl ScanService {
         parts.scanners.guard(&parts.circuits)?;
         let tasks = parts.tasks.with_webhooks(parts.scope.clone());
         let index = QueueIndex::new(tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
+        let metrics = Arc::new(Metrics::new()?);
+        parts.circuits.calls().count_in(metrics.scanner_calls());
         Ok(Self {
             tasks: index.tasks().clone(),
             queue: parts.queue,
@@ -239,7 +241,7 @@ impl ScanService {
             scanners: parts.scanners,
             circuits: parts.circuits,
             credentials: parts.credentials,
-            metrics: Arc::new(Metrics::new()?),
+            metrics,
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
             scope: parts.scope,
