@@ -16,6 +16,7 @@ mod audit;
 mod catalogue;
 mod charges;
 mod chronicle;
+mod deliveries;
 mod delivery;
 mod entry;
 mod error;
@@ -56,7 +57,7 @@ pub use self::{
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
-    delivery::{enqueue_deliveries, letter_of_deliveries},
+    deliveries::{enqueue_deliveries, letter_of_deliveries},
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},

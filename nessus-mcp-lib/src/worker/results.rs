@@ -240,6 +240,7 @@ async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<(Arti
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);
+    let begun = Instant::now();
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
     let took = begun.elapsed();
