@@ -17,6 +17,7 @@ use super::{
         QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome,
     },
     error::QueueError,
+    workers::{SeenWorker, WorkerRecord},
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
@@ -292,6 +293,17 @@ pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
 
     /// How the circuits of all processes stand that have published lately, in the order of the processes' names.
     async fn circuit_states(&self) -> Result<Vec<ProcessCircuits>, QueueError>;
+
+    /// Keeps for `kept` from now what a worker tells of itself, instead of what it has told before.
+    ///
+    /// How many records are kept is bounded: of very many, those that were heard of longest ago vanish earlier.
+    async fn announce_worker(&self, record: &WorkerRecord, kept: Duration) -> Result<(), QueueError>;
+
+    /// Takes back what a worker has told of itself: it ends. Fine when there is nothing.
+    async fn withdraw_worker(&self, worker: &WorkerId) -> Result<(), QueueError>;
+
+    /// What workers have told of themselves and when, in the order of their ids; also those that were not heard of for a while.
+    async fn workers(&self) -> Result<Vec<SeenWorker>, QueueError>;
 
     /// The data directory this queue belongs to; `None` when it is new, comes from an older version, or has lost its data.
     async fn binding(&self) -> Result<Option<Binding>, QueueError>;

@@ -39,6 +39,7 @@ pub mod redis;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod url;
+mod workers;
 
 pub(crate) use self::entry::IDEMPOTENCY_TTL;
 #[cfg(feature = "testing")]
@@ -57,4 +58,5 @@ pub use self::{
     error::{BoxError, QueueError},
     interface::Queue,
     url::{QueueUrl, open},
+    workers::{SeenWorker, ServedPool, WorkerRecord},
 };

@@ -103,6 +103,9 @@ pub(super) const BINDING: &str = "nessus:binding";
 /// The key of how the circuits of processes stand. It belongs to no pool, and lies in a slot of its own in a cluster.
 pub(super) const CIRCUIT_STATES: &str = "nessus:circuit-states";
 
+/// The key of what workers tell of themselves. It belongs to no pool, and lies in a slot of its own in a cluster.
+pub(super) const WORKERS: &str = "nessus:workers";
+
 /// The key of an idempotency key. It belongs to no pool, and lies in a slot of its own in a cluster.
 pub(super) fn idempotency(key: &str) -> String {
     format!("idemp:{key}")

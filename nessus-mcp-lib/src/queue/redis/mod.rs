@@ -28,6 +28,7 @@
 //! | `{pool}:queue:slots:{instance}` | sorted set | tasks that hold a slot of a scanner, by its end in ms |
 //! | `nessus:circuit:{pool}:{instance}` | hash | the last command about a scanner's circuit, or that its login was refused: `order`, `reason`, `by`, `since` in ms, `generation` |
 //! | `nessus:circuit-states` | hash | process: how its circuits stand, when it said so and how long that lasts, in ms |
+//! | `nessus:workers` | hash | worker: when it was heard of, how long that is kept, both in ms, and what it tells of itself; `#clock` is the last time seen |
 //! | `{pool}:queue:paused`, `:fence`, `:wake` | | reason of a pause, last fence, marker that wakes a worker |
 //! | `{pool}:queue:clock`, `:slots:{instance}:clock` | string | the last time seen, in ms: when the clock steps back, leases and slots move along |
 //! | `{pool}:queue:later:clock` | string | the same for `later`, and by how many ms its time is ahead of the clock |
@@ -76,6 +77,7 @@ mod pages;
 mod scripts;
 mod target;
 mod waiting;
+mod workers;
 
 use std::{
     collections::BTreeMap,
@@ -104,6 +106,7 @@ use super::{
     },
     error::QueueError,
     interface::Queue,
+    workers::{SeenWorker, WorkerRecord},
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
@@ -536,6 +539,18 @@ impl Queue for RedisQueue {
     async fn circuit_states(&self) -> Result<Vec<ProcessCircuits>, QueueError> {
         let read = scripts::CIRCUIT_STATES.on([keys::CIRCUIT_STATES.to_owned()], []);
         Ok(circuits::processes(self.calls.run(&read, LostReply::Repeat).await?))
+    }
+
+    async fn announce_worker(&self, record: &WorkerRecord, kept: Duration) -> Result<(), QueueError> {
+        self.announce(record, kept).await
+    }
+
+    async fn withdraw_worker(&self, worker: &WorkerId) -> Result<(), QueueError> {
+        self.withdraw(worker).await
+    }
+
+    async fn workers(&self) -> Result<Vec<SeenWorker>, QueueError> {
+        self.announced().await
     }
 
     async fn binding(&self) -> Result<Option<Binding>, QueueError> {

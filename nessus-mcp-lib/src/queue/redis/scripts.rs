@@ -73,6 +73,8 @@ script!(POST_CIRCUIT_NOTICE, "clock.lua", "circuit_notice.lua", "post_circuit_no
 script!(CIRCUIT_NOTICES, "circuit_notice.lua", "circuit_notices.lua");
 script!(PUBLISH_CIRCUIT_STATES, "clock.lua", "circuit_state.lua", "publish_circuit_states.lua");
 script!(CIRCUIT_STATES, "clock.lua", "circuit_state.lua", "circuit_states.lua");
+script!(ANNOUNCE_WORKER, "clock.lua", "announce_worker.lua");
+script!(WORKERS, "clock.lua", "workers.lua");
 
 /// A duration as an argument: whole milliseconds, rounded up, and small enough to be added to a time exactly.
 pub(super) fn millis(duration: Duration) -> String {

@@ -21,6 +21,7 @@ mod statements;
 mod steps;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 use std::{
     fmt,
@@ -47,6 +48,7 @@ use super::{
     },
     error::{BoxError, QueueError},
     interface::Queue,
+    workers::{SeenWorker, WorkerRecord},
 };
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId, WorkerId},
@@ -437,6 +439,20 @@ impl Queue for SqliteQueue {
 
     async fn circuit_states(&self) -> Result<Vec<ProcessCircuits>, QueueError> {
         self.read(circuits::published).await
+    }
+
+    async fn announce_worker(&self, record: &WorkerRecord, kept: Duration) -> Result<(), QueueError> {
+        let record = record.clone();
+        self.write(move |step, now| workers::announce(step, now, &record, kept)).await
+    }
+
+    async fn withdraw_worker(&self, worker: &WorkerId) -> Result<(), QueueError> {
+        let worker = worker.clone();
+        self.write(move |step, _| workers::withdraw(step, &worker)).await
+    }
+
+    async fn workers(&self) -> Result<Vec<SeenWorker>, QueueError> {
+        self.read(workers::workers).await
     }
 
     async fn binding(&self) -> Result<Option<Binding>, QueueError> {

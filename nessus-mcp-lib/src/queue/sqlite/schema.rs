@@ -10,10 +10,11 @@ use crate::queue::error::QueueError;
 /// 6 adds the hosts that count against a day. A process of version 5 that has the file open goes on, and charges nothing.
 /// 7 adds what keeps a long queue quick. A process of version 6 goes on and keeps it right, but its claims pass over nothing.
 /// 8 adds the catalogue of tasks. A process of version 7 that has the file open goes on, and records nothing.
-pub(super) const VERSION: i64 = 8;
+/// 9 adds what workers tell of themselves. A worker of version 8 that has the file open goes on, and tells nothing.
+pub(super) const VERSION: i64 = 9;
 
 /// What each older version lacks: the statement at index 0 makes version 2 of version 1.
-pub(super) const MIGRATIONS: [&str; 7] = [CIRCUITS, LOSSES, FACTS, NOTICES, HOSTS, LONG_QUEUES, CATALOGUE];
+pub(super) const MIGRATIONS: [&str; 8] = [CIRCUITS, LOSSES, FACTS, NOTICES, HOSTS, LONG_QUEUES, CATALOGUE, WORKERS];
 
 /// `losses` counts the claims in a row of which nothing was heard any more, the one that stands included. The index is of
 /// those that are more than [`LOSSES_ALLOWED`](crate::queue::LOSSES_ALLOWED).
@@ -157,6 +158,17 @@ CREATE TABLE catalogue (
 CREATE UNIQUE INDEX catalogue_by_number ON catalogue (number);
 CREATE INDEX catalogue_unfinished ON catalogue (task_id) WHERE unfinished;
 CREATE INDEX catalogue_gone ON catalogue (task_id) WHERE entry IS NULL;
+";
+
+/// What each worker has told of itself, as JSON, when, and for how long that is kept.
+const WORKERS: &str = "
+CREATE TABLE workers (
+    worker   TEXT    NOT NULL PRIMARY KEY,
+    record   TEXT    NOT NULL,
+    heard_ms INTEGER NOT NULL,
+    kept_ms  INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX workers_by_time ON workers (heard_ms);
 ";
 
 /// The tables of version 1.

@@ -82,7 +82,7 @@ mod conformance {
                 .execute_batch(
                     "BEGIN IMMEDIATE; DELETE FROM entries; DELETE FROM pools; DELETE FROM dead; DELETE FROM slots;
                      DELETE FROM idempotency; DELETE FROM circuit_notices;
-                     DELETE FROM circuit_states; DELETE FROM facts; COMMIT;",
+                     DELETE FROM circuit_states; DELETE FROM workers; DELETE FROM facts; COMMIT;",
                 )
                 .unwrap();
         }
@@ -396,11 +396,16 @@ async fn a_clock_that_steps_back_freezes_nothing() {
     queue.settle(&failed, Settlement::Nack { delay: 2 * MINUTE, started: false }).await.unwrap();
     queue.acquire_slot(&pool(), &scanner, &dead.task_id, 1, MINUTE).await.unwrap();
     queue.publish_circuit_states("dead", &[], MINUTE).await.unwrap();
+    queue.announce_worker(&WorkerRecord::new(worker.clone(), clock.now()), 60 * MINUTE).await.unwrap();
+    clock.advance(MINUTE / 2);
+    let age = async || queue.workers().await.unwrap().pop().map(|seen| seen.age);
 
     clock.step_back(60 * MINUTE);
+    assert!(age().await.unwrap() < MINUTE, "{:?}", age().await);
     assert_eq!(queue.renew(std::slice::from_ref(&alive), MINUTE).await.unwrap(), [RenewOutcome::Held]);
     assert_eq!(queue.circuit_states().await.unwrap(), [], "nobody renews it");
     clock.advance(MINUTE / 2);
+    assert!(age().await.unwrap() >= MINUTE / 2, "a worker that is gone does not seem to live for an hour");
     assert_eq!(claim().await, None, "the step ends no lease before its time");
     queue.renew(std::slice::from_ref(&alive), MINUTE).await.unwrap();
     clock.advance(MINUTE / 2 + Duration::from_secs(1));

@@ -22,6 +22,7 @@ mod leases;
 mod passed_over;
 mod shared;
 mod started;
+mod workers;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -29,7 +30,7 @@ use async_trait::async_trait;
 
 pub use self::{
     catalogue::*, charges::*, circuits::*, dead_letters::*, entries::*, leases::*, passed_over::*, shared::*,
-    started::*,
+    started::*, workers::*,
 };
 use crate::{
     ids::{PoolName, TaskId, WorkerId},
@@ -148,6 +149,11 @@ macro_rules! queue_conformance_tests {
             circuit_notices_go_on_after_a_loss_of_data
             circuits_are_shown_by_process
             circuits_of_a_process_that_is_gone_vanish
+            a_worker_replaces_what_it_told
+            a_worker_that_is_silent_grows_old
+            a_withdrawn_worker_is_gone
+            a_lost_worker_is_forgotten_after_its_time
+            records_of_workers_are_bounded
             a_queue_is_bound_to_one_directory
             a_queue_that_lost_its_data_is_not_bound
             waiting_ends_when_there_is_work
