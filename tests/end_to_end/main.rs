@@ -8,6 +8,7 @@ mod circuits;
 mod crowds;
 mod failures;
 mod hosts;
+mod housekeeping;
 mod life;
 mod logins;
 mod lost_queue;

@@ -1,6 +1,6 @@
 //! When housekeeping removes what.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use super::ConfigError;
 use crate::{
@@ -71,6 +71,17 @@ impl Retention {
     fn times(&self) -> impl Iterator<Item = Duration> {
         self.pools.values().copied().chain([self.other]).flatten()
     }
+}
+
+impl fmt::Display for Retention {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&time_in_words(self.other))?;
+        self.pools.iter().try_for_each(|(pool, time)| write!(f, ",{pool}={}", time_in_words(*time)))
+    }
+}
+
+fn time_in_words(time: Option<Duration>) -> String {
+    time.map_or_else(|| "never".to_owned(), in_words)
 }
 
 /// What housekeeping removes, and when. `docs/housekeeping.md` has the rules.
@@ -154,6 +165,18 @@ impl HousekeepingSettings {
         always.into_iter().chain(self.scans.iter().map(|age| ("NESSUS_SCAN_RETENTION_HOURS", age)))
     }
 
+    /// When what goes, in one line: two that say the same remove the same.
+    pub fn in_words(&self) -> String {
+        let scans = self.scans.as_ref().map_or_else(|| "never".to_owned(), ToString::to_string);
+        let stops = if self.delete_stale_scans { "stopped" } else { "left alone" };
+        format!(
+            "completed tasks {}; other tasks {}; archive {}; scans {scans}; scans that outlive their task {stops}",
+            self.completed,
+            self.failed,
+            time_in_words(self.archive),
+        )
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors
@@ -172,6 +195,16 @@ impl HousekeepingSettings {
             return refuse(name, "must be from 1h to 3650d, or 0 for never");
         }
         Ok(self)
+    }
+}
+
+/// A duration in the largest unit in which it is a whole number, as settings are written.
+pub(super) fn in_words(duration: Duration) -> String {
+    match (duration.as_secs(), duration.subsec_millis()) {
+        (0, millis) => format!("{millis}ms"),
+        (seconds, _) if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
+        (seconds, _) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
+        (seconds, _) => format!("{seconds}s"),
     }
 }
 
@@ -204,6 +237,17 @@ mod tests {
             let error = Retention::parse(text, DurationUnit::Days).unwrap_err();
             assert!(error.contains(problem), "{text}: {error}");
         }
+    }
+
+    #[test]
+    fn times_are_told_in_words() {
+        let lab = Retention::of(Some(7 * DAY)).with_pool(pool("lab"), Some(HOUR)).with_pool(pool("pci"), None);
+        let settings = HousekeepingSettings::default().with_retention(lab, Retention::of(None)).deleting_stale_scans();
+        assert_eq!(
+            settings.in_words(),
+            "completed tasks 7d,lab=1h,pci=never; other tasks never; archive 365d; scans 7d; scans that outlive their task \
+             stopped"
+        );
     }
 
     #[test]

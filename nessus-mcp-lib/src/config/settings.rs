@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{CircuitSettings, ConfigError, HousekeepingSettings, SecretKey};
+use super::{CircuitSettings, ConfigError, HousekeepingSettings, SecretKey, housekeeping::in_words};
 use crate::{ids::PoolName, secret::redact_url};
 
 /// What every process of a deployment must agree on.
@@ -276,16 +276,6 @@ impl WorkerSettings {
         }
         self.housekeeping.clone().check()?;
         Ok(self)
-    }
-}
-
-/// A duration in the largest unit in which it is a whole number, as settings are written.
-fn in_words(duration: Duration) -> String {
-    match (duration.as_secs(), duration.subsec_millis()) {
-        (0, millis) => format!("{millis}ms"),
-        (seconds, _) if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
-        (seconds, _) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        (seconds, _) => format!("{seconds}s"),
     }
 }
 

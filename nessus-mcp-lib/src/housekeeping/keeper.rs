@@ -83,7 +83,7 @@ impl Housekeeping {
             }
         };
         let rehearsal = before.is_none().then_some(Rehearsal::First).filter(|_| wanted == Wanted::Removal);
-        self.lead(lead, now, wanted == Wanted::DryRun, rehearsal).await
+        self.lead(lead, now, wanted == Wanted::DryRun, rehearsal, before.and_then(|before| before.workers_go_by)).await
     }
 
     /// Does it whenever it is due. Never returns.
@@ -124,7 +124,8 @@ impl Housekeeping {
                 return due.map(drop);
             }
         };
-        self.lead(lead, now, false, rehearsal).await.map(drop)
+        let own = self.means.settings.in_words();
+        self.lead(lead, now, false, rehearsal, Some(own)).await.map(drop)
     }
 
     async fn due(&self, interval: Duration, now: Timestamp) -> Result<Due, HousekeepingError> {
@@ -148,12 +149,17 @@ impl Housekeeping {
         now: Timestamp,
         dry_run: bool,
         rehearsal: Option<Rehearsal>,
+        workers_go_by: Option<String>,
     ) -> Result<HousekeepingReport, HousekeepingError> {
-        let report = HousekeepingReport::begin(
+        let mut report = HousekeepingReport::begin(
             now,
             dry_run || rehearsal.is_some(),
             rehearsal.map(|why| why.as_str().to_owned()),
         );
+        let own = self.means.settings.in_words();
+        if let Some(theirs) = workers_go_by.as_ref().filter(|theirs| **theirs != own) {
+            report.note("settings", format!("the workers go by: {theirs}; this run goes by: {own}"));
+        }
         let mut run = Run::new(&self.means, lead, report);
         let outcome = run.all().await;
         let (lead, mut report) = run.into_parts();
@@ -168,7 +174,7 @@ impl Housekeeping {
             Ok(()) if !dry_run || is_first => {
                 let interval = self.means.settings.interval.unwrap_or(Duration::from_secs(24 * 3600));
                 let next = rules::next_after(rehearsal, interval, report.ended_at);
-                Record::write(self.means.index.tasks(), &report, next).await
+                Record::write(self.means.index.tasks(), &report, next, workers_go_by).await
             }
             _ => Ok(()),
         };

@@ -23,6 +23,9 @@ pub(super) struct Record {
     pub(super) ended_at: Timestamp,
     /// When the next run of a worker is due.
     pub(super) next_at: Timestamp,
+    /// By what the last run of a worker went, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) workers_go_by: Option<String>,
 }
 
 impl Record {
@@ -43,10 +46,11 @@ impl Record {
         tasks: &TaskManager,
         report: &HousekeepingReport,
         next_at: Timestamp,
+        workers_go_by: Option<String>,
     ) -> Result<(), TaskError> {
         let pretty = |document: serde_json::Value| format!("{document:#}\n").into_bytes();
         tasks.write_data_file(REPORT, pretty(serde_json::json!(report))).await?;
-        let record = Self { rules: RULES, ended_at: report.ended_at, next_at };
+        let record = Self { rules: RULES, ended_at: report.ended_at, next_at, workers_go_by };
         tasks.write_data_file(FILE, pretty(serde_json::json!(record))).await
     }
 }

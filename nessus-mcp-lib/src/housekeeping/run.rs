@@ -291,3 +291,59 @@ async fn forget(queue: &dyn Queue, task: &Task) -> Result<bool, HousekeepingErro
     queue.retry_dead(&task.scanner_pool, &body).await?;
     Ok(queue.remove(&task.scanner_pool, &task.task_id).await? != RemoveOutcome::Leased)
 }
+
+#[cfg(test)]
+#[cfg(feature = "sqlite")]
+mod tests {
+    use super::*;
+    use crate::{
+        ids::TraceId,
+        queue::sqlite::SqliteQueue,
+        task::{ScanPayload, ScanType, TaskStatus},
+        time::ManualClock,
+    };
+
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+
+    /// Another process has the lead: what was decided before is not done.
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_has_lost_the_lead_removes_nothing_more() {
+        let directory = tempfile::tempdir().unwrap();
+        let now = "2026-11-29T12:00:00Z".parse::<Timestamp>().unwrap();
+        let clock = ManualClock::new(now);
+        let queue = SqliteQueue::open_with_clock(&directory.path().join("queue.db"), Arc::new(clock.clone())).unwrap();
+        let queue: Arc<dyn Queue> = Arc::new(queue);
+        let tasks = TaskManager::open(directory.path()).unwrap();
+        let index = QueueIndex::new(tasks, Arc::clone(&queue), Arc::new(clock.clone()));
+        index.ensure().await.unwrap();
+        let created_at = now.minus(100 * DAY);
+        let (id, payload) = (TaskId::generate("mock", "lab", created_at), ScanPayload::new("office", "192.0.2.1"));
+        let pool = PoolName::new("lab").unwrap();
+        let mut task =
+            Task::new(id.clone(), TraceId::generate(), ScanType::Untrusted, "mock", pool, payload, created_at);
+        (task.status, task.completed_at) = (TaskStatus::Completed, Some(created_at));
+        index.tasks().create(task).await.unwrap();
+        let means = Means {
+            index,
+            queue: Arc::clone(&queue),
+            scanners: ScannerRegistry::without_pools(),
+            circuits: Circuits::default(),
+            settings: HousekeepingSettings::default(),
+            metrics: None,
+        };
+        let begin = async |lead| Run::new(&means, lead, HousekeepingReport::begin(now, false, None));
+        let mut lost = begin(Lead::take(&queue, now).await.unwrap().unwrap()).await;
+        clock.advance(DAY);
+        let next = Lead::take(&queue, now).await.unwrap().unwrap();
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert!(matches!(lost.all().await, Err(HousekeepingError::LeadLost)));
+        assert!(lost.report.tasks.is_empty() && means.index.tasks().get(&id).await.is_ok());
+
+        let mut leading = begin(next).await;
+        leading.all().await.unwrap();
+        assert_eq!(leading.report.tasks, [id.clone()]);
+        assert!(matches!(means.index.tasks().get(&id).await, Err(TaskError::NotFound(_))));
+        let (removed, at) = means.index.tasks().removed_task(&id).await.unwrap().unwrap();
+        assert_eq!((removed.task_id, at), (id, now));
+    }
+}

@@ -114,11 +114,15 @@ impl Run<'_> {
         Ok(found.as_ref() == Some(scan))
     }
 
-    /// Lists the scans that carry the id of a task, and that no task here has. A scanner that does not answer lists none.
+    /// Lists the scans that carry the id of a task, and that no task here has, on the scanners that tasks here have used. One that does not
+    /// answer lists none.
     pub(super) async fn list_unknown_scans(&mut self) {
         for pool in self.means.scanners.pools() {
             for instance in pool.enabled() {
                 let name = scanner_name(&pool.name, &instance.instance_id);
+                if !self.scans.ours.iter().any(|(scanner, _)| *scanner == name) {
+                    continue;
+                }
                 if !self.scans.marked.contains_key(&name) {
                     let marked = instance.scanner.marked_scans().await.ok();
                     self.scans.marked.insert(name.clone(), marked);

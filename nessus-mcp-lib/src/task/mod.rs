@@ -35,6 +35,7 @@ mod queue_file;
 mod records;
 mod removal;
 mod repair;
+mod scans;
 mod state;
 mod store;
 

@@ -482,8 +482,8 @@ mod tests {
         let now = Timestamp::from_millis(1000);
         let trace_id = TraceId::generate();
         let task = Task::new(alive.clone(), trace_id, ScanType::Untrusted, "nessus", pool, payload, now);
-        drop(store.begin(&alive).unwrap());
-        store.write_new(&task, Some(b"sealed")).unwrap();
+        let lock = store.begin(&alive).unwrap();
+        store.create(&task, Some(b"sealed"), lock).unwrap();
         store.archive("letter", &serde_json::json!({})).unwrap();
         for task_id in [&abandoned, &foreign, &young] {
             durable::create_directory(&store.directory(task_id)).unwrap();

@@ -519,7 +519,7 @@ impl ScannerInterface for MockScanner {
 
     async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
         self.recall_all().await?;
-        self.perform(MockOperation::FindByMarker, |state| Ok(state.marked_scans()))
+        self.perform(MockOperation::MarkedScans, |state| Ok(state.marked_scans()))
     }
 
     async fn offer(&self) -> Result<ScanOffer, ScannerError> {

@@ -68,6 +68,8 @@ pub enum MockOperation {
     ForgetCredentials,
     /// [`ScannerInterface::find_by_marker`](crate::ScannerInterface::find_by_marker).
     FindByMarker,
+    /// [`ScannerInterface::marked_scans`](crate::ScannerInterface::marked_scans).
+    MarkedScans,
     /// [`ScannerInterface::offer`](crate::ScannerInterface::offer).
     Offer,
     /// [`ScannerInterface::properties`](crate::ScannerInterface::properties).
