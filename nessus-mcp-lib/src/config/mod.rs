@@ -47,6 +47,6 @@ pub use self::{
 pub(crate) use self::{
     nessus::certificates_in,
     reader::{Reader, not_empty, password_in},
-    user::{process_name, user_name},
+    user::{host_name, process_name, user_name},
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

@@ -27,7 +27,7 @@ pub fn user_name() -> String {
 }
 
 /// The name of this machine, in at most 64 letters, digits, `-`, `_` and `.`; `unknown` where it has none.
-pub fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     let machine: String = machine.chars().take(64).map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
