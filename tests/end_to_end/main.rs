@@ -20,3 +20,4 @@ mod scope;
 mod secrets;
 mod traces;
 mod unread;
+mod workers;

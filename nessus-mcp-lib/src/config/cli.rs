@@ -14,7 +14,6 @@ use std::{
 use clap::{Args, Command, Parser, builder::Resettable};
 use zeroize::Zeroizing;
 
-pub use super::user::user_name;
 use super::{
     CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
     secret_key::SECRET_KEY_FILE,
@@ -25,6 +24,11 @@ use crate::{
     telemetry,
     time::{DurationUnit, parse_duration},
 };
+
+/// The name of the user of the operating system that runs this process, or its number where it has none here.
+pub fn user_name() -> String {
+    super::user_name()
+}
 
 /// Parses the command line of a binary as [`Parser::parse`] does, but ignores empty variables.
 pub fn parse<A: Parser>() -> A {
