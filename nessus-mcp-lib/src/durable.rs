@@ -11,7 +11,7 @@ use std::{
     time::SystemTime,
 };
 
-use rustix::io::Errno;
+use rustix::{fs::StatVfsMountFlags, io::Errno};
 use tempfile::NamedTempFile;
 
 /// The prefix of temporary names; what a killed process leaves behind begins with it.
@@ -115,6 +115,25 @@ pub(crate) fn replace_like_before(destination: &Path, content: &[u8]) -> io::Res
 pub(crate) fn is_shortage(error: &io::Error) -> bool {
     let no_descriptor = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
     error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| no_descriptor.contains(&code))
+}
+
+/// What to do about a disk that refuses for a reason that an operator can change.
+pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            Some("free space on the disk of the data directory")
+        }
+        io::ErrorKind::ReadOnlyFilesystem => Some(
+            "the disk of the data directory is mounted read-only: mount it for writing, or name another with `--data-dir`",
+        ),
+        _ => None,
+    }
+}
+
+/// Whether the file system of a file, which need not exist, is mounted read-only.
+pub(crate) fn is_read_only(path: &Path) -> bool {
+    let there = path.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
+    rustix::fs::statvfs(there).is_ok_and(|figures| figures.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 /// Removes the files of a directory whose names begin with `prefix`; returns how many.

@@ -46,8 +46,11 @@ pub(crate) fn refuse(error: &ServiceError) -> CallToolResult {
 /// The message of an error for an agent, and what to do.
 pub(crate) fn explained(error: &ServiceError) -> (String, Option<String>) {
     let for_operators = matches!(error.kind(), ErrorKind::Internal | ErrorKind::Unavailable | ErrorKind::Configuration)
-        // Its own hint says what the caller can do.
-        && !matches!(error, ServiceError::Busy { .. });
+        // What they say helps the caller, and names no path.
+        && !matches!(
+            error,
+            ServiceError::Busy { .. } | ServiceError::DiskFull { .. } | ServiceError::DiskReadOnly
+        );
     if for_operators {
         error!(code = error.code(), error = chain(error), hint = error.hint(), "call failed");
         let hint = "try again later; if the error persists, an operator finds the cause in the server's log".to_owned();

@@ -13,6 +13,11 @@ use crate::{
     tls::Tls,
 };
 
+/// The setting of the address that agents use.
+pub(crate) const MCP_BIND: &str = "MCP_BIND";
+/// The setting of the address that operators use.
+pub(crate) const ADMIN_BIND: &str = "ADMIN_BIND";
+
 /// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 69 scanner or queue unavailable or port in use, 78 bad configuration.

@@ -11,7 +11,7 @@ use std::{
 use nessus_mcp_lib::{
     ScanService,
     client::{ResultsArguments, ScanArguments, ScanClient},
-    config::{InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings},
+    config::{Bind, BindError, InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings},
     error::{Failure, counted},
     ids::{InstanceId, PoolName, TaskId},
     scanner::ScannerRegistry,
@@ -25,8 +25,7 @@ use tokio::net::TcpListener;
 use crate::{
     access::ToolSet,
     app::App,
-    args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo, REQUESTS_PER_CLIENT},
-    bind::{Bind, BindError, MCP_BIND},
+    args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo, MCP_BIND, REQUESTS_PER_CLIENT},
     client_address::TrustedProxies,
     http::{AllowedHosts, Door, Identities, Routes},
     output, serve,

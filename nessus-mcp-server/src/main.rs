@@ -4,7 +4,6 @@ mod access;
 mod answer;
 mod app;
 mod args;
-mod bind;
 mod client_address;
 mod completion;
 mod demo;

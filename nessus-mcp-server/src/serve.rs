@@ -5,7 +5,7 @@ use std::{iter, time::Duration};
 use nessus_mcp_lib::{
     ScanService, Worker,
     audit::ProcessRole,
-    config::ConfigError,
+    config::{Bind, ConfigError},
     error::Failure,
     time::{DurationUnit, parse_duration},
 };
@@ -16,8 +16,7 @@ use tracing::{info, warn};
 use crate::{
     access,
     app::App,
-    args::Serve,
-    bind::{ADMIN_BIND, Bind, MCP_BIND},
+    args::{ADMIN_BIND, MCP_BIND, Serve},
     client_address::TrustedProxies,
     http::{self, AllowedHosts, Door, Identities, MOST_REQUESTS, Routes},
     output,

@@ -1,6 +1,7 @@
 //! Queue consumer that drives Nessus scanners.
 
 mod args;
+mod operators;
 mod output;
 
 use std::process::ExitCode;
@@ -26,9 +27,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let scope = ScanService::load_scope(&service_settings).await?;
     // Before anything is made: a start that fails leaves no data directory.
     Worker::check_pools(&scanners, &settings)?;
+    let listener = operators::listen(arguments.metrics_bind.as_deref(), scope.policy().has_identities()).await?;
     let service = ScanService::open_with(&service_settings, scanners, scope).await?;
     let service = service.audited(&service_settings, ProcessRole::Worker).await?;
-    let ending = service.clone();
+    let (ending, shown) = (service.clone(), service.clone());
     let worker = Worker::new(&service, settings)?;
     let mut hangup = signal(SignalKind::hangup())?;
     let reload = async move {
@@ -54,9 +56,10 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
             output::stop_at_once();
         });
     };
-    let reloading = tokio::spawn(reload);
+    let (reloading, serving) = (tokio::spawn(reload), tokio::spawn(operators::serve(listener, shown)));
     worker.run(shutdown).await;
     reloading.abort();
+    serving.abort();
     ending.end_audit().await;
     Ok(())
 }

@@ -12,6 +12,7 @@
 //! redis        Redis servers that a test starts itself
 //! redis_groups a cluster, and a master with a replica and a sentinel
 //! site         a whole site: scanner, server, workers
+//! small_disk   a data directory on a disk that a test can fill
 //! chaos        many tasks on a site whose processes are killed, frozen and emptied, and what must hold afterwards
 //! outage       two scanners, one of which is out of reach for a while, under a load of tasks
 //! ```
@@ -29,3 +30,4 @@ pub mod redis;
 pub mod redis_groups;
 pub mod sim;
 pub mod site;
+pub mod small_disk;

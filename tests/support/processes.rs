@@ -80,6 +80,14 @@ impl Program {
         self
     }
 
+    /// The same program, started by another one that takes a command line, such as `nsenter`.
+    pub fn through(mut self, launcher: &Self) -> Self {
+        let path = std::mem::replace(&mut self.path, launcher.path.clone());
+        let own = std::mem::take(&mut self.arguments);
+        self.arguments = launcher.arguments.iter().cloned().chain([path.into_os_string()]).chain(own).collect();
+        self
+    }
+
     /// Where it runs.
     pub fn current_dir(mut self, directory: impl Into<PathBuf>) -> Self {
         self.directory = Some(directory.into());

@@ -7,6 +7,8 @@
 //! Every [`ConfigError`] names the file, line and key, or the variable, that must be fixed; none shows a value that
 //! may be secret. The binaries end with exit code 78 on it.
 
+#[cfg(feature = "cli")]
+mod bind;
 mod circuit;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
@@ -25,6 +27,9 @@ mod settings;
 mod user;
 mod yaml;
 
+#[cfg(feature = "cli")]
+#[doc(hidden)]
+pub use self::bind::{Bind, BindError};
 #[cfg(feature = "cli")]
 pub use self::example::EXAMPLE_SCANNERS;
 pub use self::{

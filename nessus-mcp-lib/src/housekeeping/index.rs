@@ -10,7 +10,7 @@ use std::{
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -53,6 +53,8 @@ struct Inner {
     binding: tokio::sync::Mutex<()>,
     has_failed: AtomicBool,
     failure: Notify,
+    /// The tasks that the queue had forgotten, and that were enqueued again here.
+    repaired: AtomicU64,
 }
 
 impl QueueIndex {
@@ -60,8 +62,8 @@ impl QueueIndex {
     /// The tasks are recorded in the catalogue that the queue keeps.
     pub fn new(tasks: TaskManager, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Self {
         let tasks = tasks.with_catalogue(Arc::clone(&queue));
-        let (id, seen, binding, has_failed, failure) = Default::default();
-        Self { inner: Arc::new(Inner { tasks, queue, clock, id, seen, binding, has_failed, failure }) }
+        let (id, seen, binding, has_failed, failure, repaired) = Default::default();
+        Self { inner: Arc::new(Inner { tasks, queue, clock, id, seen, binding, has_failed, failure, repaired }) }
     }
 
     /// The tasks, recorded in the catalogue of this queue.
@@ -240,8 +242,15 @@ impl QueueIndex {
     /// # Errors
     /// When files cannot be read, or the queue cannot be asked or written.
     pub async fn reconcile(&self) -> Result<usize, ReconcileError> {
-        let Inner { tasks, queue, clock, .. } = self.inner.as_ref();
-        reconcile(tasks, queue.as_ref(), clock.now()).await
+        let Inner { tasks, queue, clock, repaired, .. } = self.inner.as_ref();
+        let enqueued = reconcile(tasks, queue.as_ref(), clock.now()).await?;
+        repaired.fetch_add(enqueued as u64, Ordering::Relaxed);
+        Ok(enqueued)
+    }
+
+    /// How many tasks this process has enqueued again that the queue had forgotten.
+    pub(crate) fn repaired(&self) -> u64 {
+        self.inner.repaired.load(Ordering::Relaxed)
     }
 
     /// Says that the queue did not do what it was asked for, so that it is compared with the files as soon as it answers.

@@ -31,6 +31,7 @@ use crate::{
     error::chain,
     ids::{InstanceId, PoolName, WorkerId, scanner_name},
     queue::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits, Queue, QueueError},
+    telemetry::ScannerCalls,
 };
 
 /// How often a process looks for notices.
@@ -56,6 +57,7 @@ struct Inner {
     name: String,
     known: Mutex<HashMap<(PoolName, InstanceId), Arc<Circuit>>>,
     changes: Arc<Changes>,
+    calls: ScannerCalls,
     /// Held while notices are read and posted, so that none is posted twice.
     exchanging: tokio::sync::Mutex<()>,
 }
@@ -105,6 +107,7 @@ impl Circuits {
             name,
             known: Mutex::default(),
             changes: Arc::default(),
+            calls: ScannerCalls::default(),
             exchanging: tokio::sync::Mutex::default(),
         };
         Self { inner: Arc::new(inner) }
@@ -115,9 +118,14 @@ impl Circuits {
         self.circuit(pool, instance).breaker.clone()
     }
 
+    /// Where calls to scanners are counted.
+    pub(crate) fn calls(&self) -> &ScannerCalls {
+        &self.inner.calls
+    }
+
     /// Puts the breaker of a scanner in front of it.
     pub fn guard(&self, pool: &PoolName, instance: &InstanceId, scanner: Arc<dyn ScannerInterface>) -> Arc<Guarded> {
-        Arc::new(Guarded::new(scanner, self.breaker(pool, instance)))
+        Arc::new(Guarded::new(scanner, self.breaker(pool, instance)).counted(self.calls()))
     }
 
     /// A breaker that nobody is told of, for what has had this name before.

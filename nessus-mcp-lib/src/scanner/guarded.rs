@@ -7,6 +7,7 @@ use std::sync::{
 
 use arc_swap::ArcSwap;
 use async_trait::async_trait;
+use tokio::time::Instant;
 
 use super::{
     connection::Connection,
@@ -17,8 +18,9 @@ use super::{
 };
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState, Permit},
-    error::chain,
+    error::{Classified, chain},
     ids::ScanId,
+    telemetry::ScannerCalls,
 };
 
 /// Lets each call to a scanner through its breaker; one that the breaker forbids is [`ScannerError::CircuitOpen`].
@@ -35,6 +37,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Guarded {
     front: ArcSwap<Front>,
+    calls: ScannerCalls,
 }
 
 /// A scanner and what decides about calls to it, between two exchanges.
@@ -87,7 +90,14 @@ impl Guarded {
     }
 
     pub(super) fn on(connection: Arc<Connection>, breaker: CircuitBreaker) -> Self {
-        Self { front: ArcSwap::from_pointee(Front::new(connection, breaker, None)) }
+        let front = ArcSwap::from_pointee(Front::new(connection, breaker, None));
+        Self { front, calls: ScannerCalls::default() }
+    }
+
+    /// The same, with its calls counted there.
+    pub(super) fn counted(mut self, calls: &ScannerCalls) -> Self {
+        self.calls = calls.clone();
+        self
     }
 
     /// What is called now.
@@ -138,26 +148,35 @@ impl Guarded {
         }
     }
 
-    /// A call that concerns the scanner.
-    async fn call<T, F>(&self, work: impl FnOnce(Arc<dyn ScannerInterface>) -> F) -> Result<T, ScannerError>
+    /// A call that concerns the scanner; `call` is its name in metrics.
+    async fn call<T, F>(
+        &self,
+        call: &'static str,
+        work: impl FnOnce(Arc<dyn ScannerInterface>) -> F,
+    ) -> Result<T, ScannerError>
     where
         F: Future<Output = Result<T, ScannerError>>,
     {
         let (front, permit) = self.enter().await?;
-        self.make(front, permit, work).await
+        self.make(call, front, permit, work).await
     }
 
     /// A call that concerns one scan.
-    async fn call_on_scan<T, F>(&self, work: impl FnOnce(Arc<dyn ScannerInterface>) -> F) -> Result<T, ScannerError>
+    async fn call_on_scan<T, F>(
+        &self,
+        call: &'static str,
+        work: impl FnOnce(Arc<dyn ScannerInterface>) -> F,
+    ) -> Result<T, ScannerError>
     where
         F: Future<Output = Result<T, ScannerError>>,
     {
         let (front, permit) = self.enter().await?;
-        self.make(front, permit.on_one(), work).await
+        self.make(call, front, permit.on_one(), work).await
     }
 
     async fn make<T, F>(
         &self,
+        call: &'static str,
         front: Arc<Front>,
         permit: Permit,
         work: impl FnOnce(Arc<dyn ScannerInterface>) -> F,
@@ -165,8 +184,7 @@ impl Guarded {
     where
         F: Future<Output = Result<T, ScannerError>>,
     {
-        let result = permit.call(work(front.scanner())).await;
-        match result {
+        match self.measured(call, &front, permit.call(work(front.scanner()))).await {
             // The next call is made with the new login.
             Err(refused @ ScannerError::AuthenticationRefused(_))
                 if !Arc::ptr_eq(&front.connection, &self.connection()) =>
@@ -177,8 +195,26 @@ impl Guarded {
         }
     }
 
+    /// Counts a call once it has ended. One that nobody waits for any more is not counted.
+    async fn measured<T>(
+        &self,
+        call: &'static str,
+        front: &Front,
+        made: impl Future<Output = Result<T, ScannerError>>,
+    ) -> Result<T, ScannerError> {
+        let begun = Instant::now();
+        let result = made.await;
+        let code = result.as_ref().err().map(Classified::code);
+        self.calls.made(front.breaker.name(), call, begun.elapsed(), code);
+        result
+    }
+
     /// Whoever ends a scan must not wait until something else is found to work.
-    async fn end<F>(&self, work: impl FnOnce(Arc<dyn ScannerInterface>) -> F) -> Result<(), ScannerError>
+    async fn end<F>(
+        &self,
+        call: &'static str,
+        work: impl FnOnce(Arc<dyn ScannerInterface>) -> F,
+    ) -> Result<(), ScannerError>
     where
         F: Future<Output = Result<(), ScannerError>>,
     {
@@ -187,9 +223,9 @@ impl Guarded {
             Err(open)
                 if matches!(open.state, CircuitState::Open | CircuitState::HalfOpen) && front.isolation().is_none() =>
             {
-                work(front.scanner()).await
+                self.measured(call, &front, work(front.scanner())).await
             }
-            _ => self.call_on_scan(work).await,
+            _ => self.call_on_scan(call, work).await,
         }
     }
 }
@@ -197,63 +233,63 @@ impl Guarded {
 #[async_trait]
 impl ScannerInterface for Guarded {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
-        self.call(|scanner| async move { scanner.create(request).await }).await
+        self.call("create", |scanner| async move { scanner.create(request).await }).await
     }
 
     async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.launch(scan).await }).await
+        self.call_on_scan("launch", |scanner| async move { scanner.launch(scan).await }).await
     }
 
     async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.status(scan).await }).await
+        self.call_on_scan("status", |scanner| async move { scanner.status(scan).await }).await
     }
 
     async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.export(scan, sink).await }).await
+        self.call_on_scan("export", |scanner| async move { scanner.export(scan, sink).await }).await
     }
 
     async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.end(|scanner| async move { scanner.stop(scan).await }).await
+        self.end("stop", |scanner| async move { scanner.stop(scan).await }).await
     }
 
     async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.end(|scanner| async move { scanner.kill(scan).await }).await
+        self.end("kill", |scanner| async move { scanner.kill(scan).await }).await
     }
 
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.pause(scan).await }).await
+        self.call_on_scan("pause", |scanner| async move { scanner.pause(scan).await }).await
     }
 
     async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.resume(scan).await }).await
+        self.call_on_scan("resume", |scanner| async move { scanner.resume(scan).await }).await
     }
 
     async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.delete(scan).await }).await
+        self.call_on_scan("delete", |scanner| async move { scanner.delete(scan).await }).await
     }
 
     async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.trash(scan).await }).await
+        self.call_on_scan("trash", |scanner| async move { scanner.trash(scan).await }).await
     }
 
     async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.forget_credentials(scan).await }).await
+        self.call_on_scan("forget_credentials", |scanner| async move { scanner.forget_credentials(scan).await }).await
     }
 
     async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
-        self.call_on_scan(|scanner| async move { scanner.hosts(scan).await }).await
+        self.call_on_scan("hosts", |scanner| async move { scanner.hosts(scan).await }).await
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-        self.call(|scanner| async move { scanner.find_by_marker(marker).await }).await
+        self.call("find_by_marker", |scanner| async move { scanner.find_by_marker(marker).await }).await
     }
 
     async fn offer(&self) -> Result<ScanOffer, ScannerError> {
-        self.call(|scanner| async move { scanner.offer().await }).await
+        self.call("offer", |scanner| async move { scanner.offer().await }).await
     }
 
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
-        self.call(|scanner| async move { scanner.properties().await }).await
+        self.call("properties", |scanner| async move { scanner.properties().await }).await
     }
 
     async fn close(&self) {
@@ -354,7 +390,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn an_exchanged_scanner_is_used_at_once_and_the_former_one_says_nothing_of_it() {
         let (former, breaker, guarded) = guarded();
-        let under_way = guarded.call(|_| async {
+        let under_way = guarded.call("status", |_| async {
             tokio::time::sleep(std::time::Duration::from_secs(1)).await;
             Err::<(), _>(refused())
         });

@@ -204,7 +204,7 @@ impl ScannerRegistry {
         let known = removed.get_mut(&(pool.clone(), id.clone()))?;
         Some(known.in_use().unwrap_or_else(|| {
             let connection = self.shared.connections.connect(known.instance.connection().scanner());
-            let guarded = Arc::new(Guarded::on(connection, circuits.breaker(pool, id)));
+            let guarded = Arc::new(Guarded::on(connection, circuits.breaker(pool, id)).counted(circuits.calls()));
             known.guarded = Arc::downgrade(&guarded);
             known.instance.behind(guarded)
         }))
@@ -242,7 +242,7 @@ fn put_behind_circuit(
             if let Some(known) = other {
                 known.scanner.detach(circuits.former(pool, &instance.instance_id));
             }
-            Arc::new(Guarded::on(connection, breaker))
+            Arc::new(Guarded::on(connection, breaker).counted(circuits.calls()))
         }
     };
 }

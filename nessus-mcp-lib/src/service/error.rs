@@ -145,6 +145,17 @@ pub enum ServiceError {
         /// Its error code.
         reason: Option<String>,
     },
+    /// The disk of the data directory is nearly full: what it still has is for the scans that run.
+    #[error(
+        "the disk of the data directory is {used_percent:.0} % full: new scans are refused, so that those that run can end"
+    )]
+    DiskFull {
+        /// How much of it is used, in percent.
+        used_percent: f64,
+    },
+    /// The disk of the data directory is mounted read-only.
+    #[error("the disk of the data directory is mounted read-only: no scan can be accepted")]
+    DiskReadOnly,
     /// The data directory cannot be used.
     #[error("the data directory cannot be used: {0}")]
     DataDirectory(#[source] TaskError),
@@ -231,6 +242,8 @@ impl Classified for ServiceError {
             Self::NotResumable { .. } => "not_resumable",
             Self::ResultsNotReady { .. } => "results_not_ready",
             Self::NoResults { .. } => "no_results",
+            Self::DiskFull { .. } => "disk_full",
+            Self::DiskReadOnly => "disk_read_only",
             Self::DataDirectory(_) => "bad_configuration",
             other => other.inner().map_or("internal_error", Classified::code),
         }
@@ -251,7 +264,7 @@ impl Classified for ServiceError {
             | Self::NotResumable { .. }
             | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
-            Self::Busy { .. } => ErrorKind::Unavailable,
+            Self::Busy { .. } | Self::DiskFull { .. } | Self::DiskReadOnly => ErrorKind::Unavailable,
             Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
         }
@@ -299,6 +312,11 @@ impl Classified for ServiceError {
             Self::ResultsNotReady { .. } => {
                 Some("ask `get_scan_status` until the scan has ended, then ask again".to_owned())
             }
+            Self::DiskFull { .. } => {
+                Some("an operator must free space on the disk of the data directory; `/health` shows how much there is".to_owned())
+            }
+            Self::DiskReadOnly => Some("an operator must mount the disk of the data directory for writing".to_owned()),
+            Self::DataDirectory(error) if error.hint().is_some() => error.hint(),
             Self::DataDirectory(_) => {
                 Some("name a directory this user can write to with `--data-dir` or `DATA_DIR`".to_owned())
             }

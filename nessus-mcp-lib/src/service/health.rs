@@ -7,72 +7,84 @@ use std::{
     time::Duration,
 };
 
-use super::{CircuitStatus, ScanService, error::ServiceError, reload::NO_SCOPE};
+use super::{CircuitStatus, InstanceView, ScanService, error::ServiceError, reload::NO_SCOPE};
 use crate::{
     blocking,
     circuit_breaker::CircuitState,
     error::{Classified, chain},
     ids::{PoolName, scanner_name},
-    queue::ProcessCircuits,
+    queue::SeenWorker,
     scanner::{ScannerHealth, ScannerInstance, ScannerPool, watch_health},
-    telemetry::{CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, ScannerGauges},
+    telemetry::{
+        CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, PoolGauges, ScannerGauges,
+    },
 };
 
-/// How long the file system may take to answer.
-const DISK_WAIT: Duration = Duration::from_secs(2);
+/// How long each part of a report may take: with a queue that hangs, the rest is said all the same.
+const CHECK_WAIT: Duration = Duration::from_millis(1500);
+/// How long a part waits for the queue, which then says what it knows without it.
+const QUEUE_WAIT: Duration = Duration::from_secs(1);
+/// How far this machine's clock may be from the queue's before an operator should look, as for workers.
+const CLOCK_OFFSET_WARN: Duration = Duration::from_secs(60);
 
 impl ScanService {
-    /// How well this process and what it depends on are.
+    /// How well this process and what it depends on are. It is there within two seconds, whatever does not answer.
     pub async fn health(&self) -> HealthReport {
+        let (queue, disk, scanners, scope, workers, clock) = tokio::join!(
+            in_time(self.queue_check()),
+            in_time(self.disk_check()),
+            in_time(self.scanners_check()),
+            in_time(self.scope_check()),
+            in_time(self.workers_check()),
+            in_time(self.clock_check()),
+        );
         let checks = BTreeMap::from([
-            ("queue", self.queue_check().await),
-            ("disk", self.disk_check().await),
-            ("scanners", self.scanners_check().await),
-            ("scope", self.scope_check().await),
+            ("queue", queue),
+            ("disk", disk),
+            ("scanners", scanners),
+            ("scope", scope),
+            ("workers", workers),
+            ("clock", clock),
         ]);
         HealthReport::new(checks, self.clock.now())
     }
 
-    /// Whether scans can be submitted now: the queue answers and is that of the data directory, which is there.
+    /// Whether scans can be submitted now: the queue answers and is that of the data directory, which is there. `false` as well
+    /// when that is not known within two seconds.
     pub async fn ready(&self) -> bool {
-        matches!(self.index.look().await, Ok(Some(_))) && self.disk_space().await.is_ok()
+        let looked = async { matches!(self.index.look().await, Ok(Some(_))) && self.disk_space().await.is_ok() };
+        tokio::time::timeout(CHECK_WAIT, looked).await.unwrap_or(false)
     }
 
     async fn queue_check(&self) -> HealthCheck {
         let unhealthy = |error: &dyn Classified, message| {
             HealthCheck::new(CheckStatus::Unhealthy).with("error", message).with("code", error.code())
         };
-        let answered = self.queue.ping().await;
-        if answered.is_ok() {
-            match self.index.look().await {
-                Ok(Some(_)) => {}
-                Ok(None) => {
-                    let problem = "the queue has lost what it knew, and is not rebuilt yet";
-                    return HealthCheck::new(CheckStatus::Degraded)
-                        .with("error", problem)
-                        .with("code", "queue_unbound");
-                }
-                Err(error) => return unhealthy(&error, chain(&error)),
+        let latency = match self.queue.ping().await {
+            Ok(latency) => latency,
+            Err(error) => return unhealthy(&error, chain(&error)),
+        };
+        match self.index.look().await {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                let problem = "the queue has lost what it knew, and is not rebuilt yet";
+                return HealthCheck::new(CheckStatus::Degraded).with("error", problem).with("code", "queue_unbound");
             }
+            Err(error) => return unhealthy(&error, chain(&error)),
         }
-        match answered {
-            Ok(latency) => {
-                let millis = (latency.as_secs_f64() * 100_000.0).round() / 100.0;
-                let check = |status| HealthCheck::new(status).with("latency_ms", millis);
-                match self.queue.warnings().await {
-                    Ok(warnings) if warnings.is_empty() => check(CheckStatus::Healthy),
-                    Ok(warnings) => check(CheckStatus::Degraded).with("warnings", warnings),
-                    Err(error) => check(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code()),
-                }
-            }
-            Err(error) => unhealthy(&error, chain(&error)),
+        let millis = (latency.as_secs_f64() * 100_000.0).round() / 100.0;
+        let check = |status| HealthCheck::new(status).with("latency_ms", millis);
+        match self.queue.warnings().await {
+            Ok(warnings) if warnings.is_empty() => check(CheckStatus::Healthy),
+            Ok(warnings) => check(CheckStatus::Degraded).with("warnings", warnings),
+            Err(error) => check(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code()),
         }
     }
 
     /// That no scope is set is an operator's choice: it makes nothing unhealthy.
     async fn scope_check(&self) -> HealthCheck {
         let check = HealthCheck::new(CheckStatus::Healthy);
-        let check = match self.hosts_today().await {
+        let check = match self.answered(self.hosts_today()).await.flatten() {
             Some(today) => check.with("hosts_today", today),
             None => check,
         };
@@ -89,11 +101,58 @@ impl ScanService {
         }
     }
 
-    /// A data directory on a file system that hangs must not hang the health check.
-    async fn disk_space(&self) -> io::Result<DiskSpace> {
+    /// Refuses new scans while the disk is nearly full. One that does not say how full it is refuses them by itself.
+    pub(super) async fn check_disk(&self) -> Result<(), ServiceError> {
+        match self.disk_space().await {
+            Ok(space) if space.is_read_only => Err(ServiceError::DiskReadOnly),
+            Ok(space) if space.is_full() => Err(ServiceError::DiskFull { used_percent: space.used_percent() }),
+            _ => Ok(()),
+        }
+    }
+
+    /// A data directory on a file system that hangs must not hang whoever asks.
+    pub(super) async fn disk_space(&self) -> io::Result<DiskSpace> {
         let data_dir = Arc::clone(&self.data_dir);
-        let asked = tokio::time::timeout(DISK_WAIT, blocking::run(move || DiskSpace::of(&data_dir)));
+        let asked = tokio::time::timeout(CHECK_WAIT, blocking::run(move || DiskSpace::of(&data_dir)));
         asked.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer"))??
+    }
+
+    /// Whether somebody works here: without a worker that lives, scans are accepted and wait.
+    async fn workers_check(&self) -> HealthCheck {
+        let workers = match self.queue.workers().await {
+            Ok(workers) => workers,
+            // What the queue says of itself, its own check has.
+            Err(error) => {
+                return HealthCheck::new(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code());
+            }
+        };
+        let alive: Vec<_> = workers.iter().filter(|worker| worker.is_alive()).collect();
+        let pools = self.scanners.pools();
+        let unserved: Vec<_> = pools
+            .iter()
+            .filter(|pool| !alive.iter().any(|worker| worker.record.serves(&pool.name).is_some()))
+            .map(|pool| pool.name.as_str())
+            .collect();
+        let status = if unserved.is_empty() { CheckStatus::Healthy } else { CheckStatus::Degraded };
+        let check = HealthCheck::new(status).with("alive", alive.len());
+        if unserved.is_empty() { check } else { check.with("unserved_pools", unserved) }
+    }
+
+    /// Leases and times of scans go by the queue's clock, dates in task files by that of each machine.
+    async fn clock_check(&self) -> HealthCheck {
+        let Ok(Some(there)) = self.queue.now().await else {
+            return HealthCheck::new(CheckStatus::Healthy);
+        };
+        let here = self.clock.now();
+        let offset = here.as_millis().saturating_sub(there.as_millis());
+        let is_far = u128::from(offset.unsigned_abs()) > CLOCK_OFFSET_WARN.as_millis();
+        let status = if is_far { CheckStatus::Degraded } else { CheckStatus::Healthy };
+        HealthCheck::new(status).with("offset_ms", offset)
+    }
+
+    /// What the queue answers; `None` when it does not within a second.
+    async fn answered<T>(&self, question: impl Future<Output = T>) -> Option<T> {
+        tokio::time::timeout(QUEUE_WAIT, question).await.ok()
     }
 
     /// Those that no check has looked at yet are taken to be well.
@@ -103,17 +162,14 @@ impl ScanService {
         let enabled = || instances().filter(|(_, instance)| instance.enabled);
         let named = |(pool, instance): (&PoolName, &ScannerInstance)| scanner_name(pool, &instance.instance_id);
         let (mut left_alone, mut by_process) = (Vec::new(), BTreeMap::new());
-        let processes = self.process_circuits().await.ok();
-        for pool in &pools {
-            for (scanner, status) in self.enabled_circuits(pool, processes.as_deref()).await {
-                let impaired = status.processes.iter().filter(|one| one.state != CircuitState::Closed);
-                let impaired: BTreeMap<_, _> = impaired.map(|one| (one.process.clone(), one.state.as_str())).collect();
-                if !status.lets_through() {
-                    left_alone.push(scanner.clone());
-                }
-                if !impaired.is_empty() {
-                    by_process.insert(scanner, impaired);
-                }
+        for (scanner, status) in self.enabled_circuits(&pools).await {
+            let impaired = status.processes.iter().filter(|one| one.state != CircuitState::Closed);
+            let impaired: BTreeMap<_, _> = impaired.map(|one| (one.process.clone(), one.state.as_str())).collect();
+            if !status.lets_through() {
+                left_alone.push(scanner.clone());
+            }
+            if !impaired.is_empty() {
+                by_process.insert(scanner, impaired);
             }
         }
         let unhealthy: Vec<_> = enabled().filter(|(_, instance)| instance.is_unhealthy()).map(named).collect();
@@ -132,20 +188,25 @@ impl ScanService {
         if by_process.is_empty() { check } else { check.with("circuits", serde_json::json!(by_process)) }
     }
 
-    /// The circuits of the enabled scanners of a pool, by name. The check of the queue says what is wrong with it; what this
-    /// process knows by itself must do then.
-    async fn enabled_circuits(
-        &self,
-        pool: &ScannerPool,
-        processes: Option<&[ProcessCircuits]>,
-    ) -> Vec<(String, CircuitStatus)> {
-        let enabled: Vec<_> = pool.enabled().map(|instance| instance.instance_id.clone()).collect();
-        let statuses = match processes {
-            Some(processes) => self.circuit_statuses(&pool.name, &enabled, processes).await.ok(),
-            None => None,
+    /// The circuits of the enabled scanners, by name. The check of the queue says what is wrong with it; what this process
+    /// knows by itself must do then.
+    async fn enabled_circuits(&self, pools: &[Arc<ScannerPool>]) -> Vec<(String, CircuitStatus)> {
+        let enabled = |pool: &ScannerPool| pool.enabled().map(|one| one.instance_id.clone()).collect::<Vec<_>>();
+        let shared = async {
+            let processes = self.process_circuits().await?;
+            let mut statuses = Vec::new();
+            for pool in pools {
+                statuses.extend(self.circuit_statuses(&pool.name, &enabled(pool), &processes).await?);
+            }
+            Ok::<_, ServiceError>(statuses)
         };
-        let statuses = statuses.unwrap_or_else(|| self.own_circuit_statuses(&pool.name, &enabled));
-        let names = enabled.iter().map(|instance| scanner_name(&pool.name, instance));
+        let statuses = match self.answered(shared).await {
+            Some(Ok(statuses)) => statuses,
+            _ => pools.iter().flat_map(|pool| self.own_circuit_statuses(&pool.name, &enabled(pool))).collect(),
+        };
+        let names = pools.iter().flat_map(|pool| {
+            enabled(pool).into_iter().map(|instance| scanner_name(&pool.name, &instance)).collect::<Vec<_>>()
+        });
         names.zip(statuses).collect()
     }
 
@@ -159,44 +220,102 @@ impl ScanService {
         );
     }
 
-    /// All metrics in Prometheus' text format; the gauges are read from the queue now.
+    /// All metrics in Prometheus' text format. What the queue knows is asked for now; where it does not answer within two
+    /// seconds, `nessus_queue_up` is 0 and what only it knows is left out.
     ///
     /// # Errors
-    /// [`ServiceError::Queue`] when the queue does not answer: old gauges would be wrong ones.
+    /// [`ServiceError::Metrics`] when a metric cannot be written, which is a defect.
     pub async fn render_metrics(&self) -> Result<String, ServiceError> {
-        let queues = self.queue_status(None).await?;
-        let depths = queues.pools.iter().map(|pool| (&pool.scanner_pool, pool.queued, pool.dead));
-        self.metrics.set_pool_depths(depths);
-        for pool in &queues.pools {
-            let suspects = self.queue.suspects(&pool.scanner_pool).await?;
-            self.metrics.set_suspects(&pool.scanner_pool, suspects.len());
+        let scanners = match tokio::time::timeout(CHECK_WAIT, self.set_shared_gauges()).await {
+            Ok(Ok(scanners)) => Some(scanners),
+            Ok(Err(_)) | Err(_) => None,
+        };
+        if scanners.is_none() {
+            self.metrics.queue().forget_pools();
         }
+        self.set_scanner_gauges(scanners.as_deref());
+        self.metrics.set_repairs(self.index.repaired());
         self.metrics.set_approvals_waiting(self.waiting.count());
-        self.metrics.set_total_depths(queues.total_queued, queues.total_dead);
+        Ok(self.metrics.render()?)
+    }
+
+    /// Sets what the queue says of the pools; returns what it says of the scanners.
+    async fn set_shared_gauges(&self) -> Result<Vec<InstanceView>, ServiceError> {
+        let workers: Vec<_> = self.queue.workers().await?.into_iter().filter(SeenWorker::is_alive).collect();
+        let pools = self.usable_pools();
+        let mut gauges = Vec::new();
+        for pool in &pools {
+            let stats = self.queue.stats(&pool.name).await?;
+            let next = self.queue.peek(&pool.name, 1).await?;
+            gauges.push(PoolGauges {
+                pool: &pool.name,
+                waiting: stats.ready,
+                delayed: stats.delayed,
+                leased: stats.leased,
+                dead: stats.dead,
+                suspects: self.queue.suspects(&pool.name).await?.len(),
+                oldest_waiting: next.first().and_then(|body| self.age_of(body)).unwrap_or_default(),
+                workers: workers.iter().filter(|worker| worker.record.serves(&pool.name).is_some()).count(),
+                paused: stats.paused.is_some(),
+            });
+        }
         let scanners = self.list_scanners(None).await?.scanners;
-        self.metrics.set_scanners(scanners.iter().map(|view| {
-            let capacity = if view.enabled { view.max_concurrent_scans } else { 0 };
-            let gauges = ScannerGauges::new(&view.scanner_pool, &view.scanner_instance, view.active_scans, capacity);
-            let pool = self.scanners.pool(&view.scanner_pool);
-            let health = pool.and_then(|pool| pool.instance(&view.scanner_instance)?.health());
-            let circuit = CircuitGauges::new(view.circuit.state.gauge(), view.circuit.opens, view.circuit.failures);
-            gauges.with_health(health.map(|health| health_gauges(&health))).with_circuit(circuit)
+        self.metrics.queue().set_pools(gauges, workers.len());
+        Ok(scanners)
+    }
+
+    /// How long ago the task of a queue entry was submitted.
+    fn age_of(&self, body: &str) -> Option<Duration> {
+        let body: serde_json::Value = serde_json::from_str(body).ok()?;
+        let created_at = body["created_at"].as_str()?.parse().ok()?;
+        Some(self.clock.now().since(created_at))
+    }
+
+    /// Sets what is known of the scanners: with what the queue says of them, if it does.
+    fn set_scanner_gauges(&self, shared: Option<&[InstanceView]>) {
+        let pools = self.usable_pools();
+        let instances = || pools.iter().flat_map(|pool| pool.instances.iter().map(move |instance| (pool, instance)));
+        self.metrics.set_scanners(instances().map(|(pool, instance)| {
+            let is_it = |view: &&InstanceView| {
+                (&view.scanner_pool, &view.scanner_instance) == (&pool.name, &instance.instance_id)
+            };
+            let view = shared.and_then(|views| views.iter().find(is_it));
+            let own = || self.own_circuit_statuses(&pool.name, std::slice::from_ref(&instance.instance_id)).pop();
+            let circuit = view.map(|view| view.circuit.clone()).or_else(own);
+            let capacity = if instance.enabled { instance.max_concurrent_scans } else { 0 };
+            let active = view.map(|view| view.active_scans);
+            let gauges = ScannerGauges::new(&pool.name, &instance.instance_id, active, capacity)
+                .with_health(instance.health().map(|health| health_gauges(&health)));
+            match circuit {
+                Some(circuit) => {
+                    gauges.with_circuit(CircuitGauges::new(circuit.state.gauge(), circuit.opens, circuit.failures))
+                }
+                None => gauges,
+            }
         }));
-        self.metrics.set_process_circuits(scanners.iter().flat_map(|view| {
+        self.metrics.set_process_circuits(shared.into_iter().flatten().flat_map(|view| {
             let scanner = scanner_name(&view.scanner_pool, &view.scanner_instance);
             let processes = view.circuit.processes.iter();
             processes.map(move |one| (scanner.clone(), one.process.clone(), one.state.gauge()))
         }));
         let mut by_type: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
-        for view in &scanners {
-            let (enabled, disabled) = by_type.entry(&view.scanner_type).or_default();
-            *if view.enabled { enabled } else { disabled } += 1;
+        for (pool, instance) in instances() {
+            let (enabled, disabled) = by_type.entry(&pool.scanner_type).or_default();
+            *if instance.enabled { enabled } else { disabled } += 1;
         }
         for (scanner_type, (enabled, disabled)) in by_type {
             self.metrics.set_instances(scanner_type, enabled, disabled);
         }
-        Ok(self.metrics.render()?)
     }
+}
+
+/// A check that does not answer has failed.
+async fn in_time(check: impl Future<Output = HealthCheck>) -> HealthCheck {
+    tokio::time::timeout(CHECK_WAIT, check).await.unwrap_or_else(|_| {
+        HealthCheck::new(CheckStatus::Unhealthy)
+            .with("error", format!("no answer within {} ms", CHECK_WAIT.as_millis()))
+            .with("code", "no_answer")
+    })
 }
 
 fn health_gauges(health: &ScannerHealth) -> HealthGauges {

@@ -235,6 +235,8 @@ impl ScanService {
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
         parts.scanners.guard(&parts.circuits)?;
         let index = QueueIndex::new(parts.tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
+        let metrics = Arc::new(Metrics::new()?);
+        parts.circuits.calls().count_in(metrics.scanner_calls());
         Ok(Self {
             tasks: index.tasks().clone(),
             queue: parts.queue,
@@ -242,7 +244,7 @@ impl ScanService {
             scanners: parts.scanners,
             circuits: parts.circuits,
             credentials: parts.credentials,
-            metrics: Arc::new(Metrics::new()?),
+            metrics,
             clock: parts.clock,
             data_dir: parts.data_dir.into(),
             scope: parts.scope,

@@ -257,6 +257,7 @@ impl ScanService {
         let target_hosts = as_json_integer(targets.with_addresses(&scope.addresses).host_count());
         task.scope = ScopeRecord::of(scope.clone(), task.created_at);
         task.add_charges(self.charges_for(target_hosts, true).await?);
+        self.check_disk().await?;
         let basis = self.check_basis(&mut task).await?;
         let bound = self.index.ensure().await?;
         Ok(Prepared { request, task, targets, target_hosts, scope, basis, request_hash, bound })

@@ -127,9 +127,7 @@ impl Classified for TaskError {
             Self::Storage { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("give this user write access to the data directory, or name another with `--data-dir`".to_owned())
             }
-            Self::Storage { source, .. } if source.kind() == io::ErrorKind::StorageFull => {
-                Some("free space on the disk of the data directory".to_owned())
-            }
+            Self::Storage { source, .. } => durable::hint(source).map(str::to_owned),
             _ => None,
         }
     }

@@ -151,13 +151,7 @@ impl TaskManager {
                 return Err(error);
             }
             fail_point!("submit_task_recorded");
-            manager
-                .store
-                .blocking(move |store| {
-                    let _lock = lock;
-                    store.create(&task, sealed.as_deref())
-                })
-                .await
+            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await
         })
     }
 

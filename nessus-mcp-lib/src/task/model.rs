@@ -411,6 +411,12 @@ impl Task {
         self.pinned_instance_id = Some(instance);
     }
 
+    /// When it was queued last: when it was accepted, or when it was tried again.
+    pub(crate) fn queued_at(&self) -> Timestamp {
+        let again = self.history.iter().rev().find(|step| step.to == TaskStatus::Queued);
+        again.map_or(self.created_at, |step| step.at)
+    }
+
     /// The scanner on which the next step is due: where a scan of an earlier attempt has to be stopped first, that one's.
     pub(crate) fn next_instance(&self) -> Option<&InstanceId> {
         match (&self.nessus_scan_id, self.open_scans.first()) {

@@ -99,15 +99,29 @@ impl TaskStore {
     pub(super) fn begin(&self, task_id: &TaskId) -> Result<TaskLock, TaskError> {
         let directory = self.directory(task_id);
         durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
-        let lock = self.lock(task_id)?;
+        let lock = self.lock(task_id).inspect_err(|_| {
+            // Empty, where the disk has no room for the lock; one in which something lies stays.
+            let _ = fs::remove_dir(&directory);
+        })?;
         if self.path(task_id, TASK_FILE).exists() {
             return Err(TaskError::AlreadyExists(task_id.clone()));
         }
         Ok(lock)
     }
 
-    /// Writes a new task, after its sealed login if it has one. The caller holds the lock.
-    pub(super) fn create(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
+    /// Writes a new task, after its sealed login if it has one. Where the disk refuses one of them, nothing of it is left behind.
+    pub(super) fn create(&self, task: &Task, sealed: Option<&[u8]>, lock: TaskLock) -> Result<(), TaskError> {
+        let created = self.write_new(task, sealed);
+        drop(lock);
+        if created.is_err()
+            && let Err(error) = self.remove_empty(&task.task_id)
+        {
+            warn!(task_id = %task.task_id, error = chain(&error), "the directory of a task that could not be written is still there");
+        }
+        created
+    }
+
+    fn write_new(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
         if let Some(sealed) = sealed {
             let path = self.path(&task.task_id, SEALED_FILE);
             durable::replace(&path, sealed).map_err(TaskError::storage("cannot write", &path))?;
@@ -405,7 +419,7 @@ mod tests {
         let trace_id = TraceId::generate();
         let task = Task::new(alive.clone(), trace_id, ScanType::Untrusted, "nessus", pool, payload, now);
         drop(store.begin(&alive).unwrap());
-        store.create(&task, Some(b"sealed")).unwrap();
+        store.write_new(&task, Some(b"sealed")).unwrap();
         store.archive("letter", &serde_json::json!({})).unwrap();
         for task_id in [&abandoned, &foreign, &young] {
             durable::create_directory(&store.directory(task_id)).unwrap();

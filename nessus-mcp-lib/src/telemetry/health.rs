@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
+use rustix::fs::StatVfsMountFlags;
 use serde::Serialize;
 
 use crate::time::Timestamp;
@@ -67,8 +68,10 @@ impl HealthReport {
 
 /// The share of the disk in use from which a report warns, in percent.
 const DISK_WARN_PERCENT: f64 = 80.0;
-/// The share of the disk in use from which a report fails, in percent.
+/// The share of the disk in use from which a report fails and new scans are refused, in percent.
 const DISK_FAIL_PERCENT: f64 = 90.0;
+/// A disk that has so much left is not full, however large it is.
+const DISK_ENOUGH_BYTES: u64 = 5 << 30;
 
 /// The space on the disk of a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +80,8 @@ pub(crate) struct DiskSpace {
     free_bytes: u64,
     /// Bytes in all.
     total_bytes: u64,
+    /// Whether it is mounted read-only.
+    pub(crate) is_read_only: bool,
 }
 
 impl DiskSpace {
@@ -86,20 +91,34 @@ impl DiskSpace {
         Ok(Self {
             free_bytes: figures.f_bavail.saturating_mul(figures.f_frsize),
             total_bytes: figures.f_blocks.saturating_mul(figures.f_frsize),
+            is_read_only: figures.f_flag.contains(StatVfsMountFlags::RDONLY),
         })
     }
 
-    /// The check of a report: `free_gb`, `used_pct`; warns from 80 % in use, fails from 90 %.
+    /// The share in use, in percent.
+    #[expect(clippy::cast_precision_loss, reason = "figures for people, rounded to two digits")]
+    pub(crate) fn used_percent(self) -> f64 {
+        100.0 * (1.0 - self.free_bytes as f64 / (self.total_bytes.max(1)) as f64)
+    }
+
+    /// Whether new scans are refused, so that those that run can still be written down: from 90 % in use, unless 5 GiB are left.
+    pub(crate) fn is_full(self) -> bool {
+        self.used_percent() >= DISK_FAIL_PERCENT && self.free_bytes < DISK_ENOUGH_BYTES
+    }
+
+    /// The check of a report: `free_gb`, `used_pct`; warns from 80 % in use, fails where new scans are refused.
     #[expect(clippy::cast_precision_loss, reason = "figures for people, rounded to two digits")]
     pub(crate) fn check(self) -> HealthCheck {
-        let used = 100.0 * (1.0 - self.free_bytes as f64 / (self.total_bytes.max(1)) as f64);
+        let used = self.used_percent();
         let status = match used {
-            used if used >= DISK_FAIL_PERCENT => CheckStatus::Unhealthy,
+            _ if self.is_full() || self.is_read_only => CheckStatus::Unhealthy,
             used if used >= DISK_WARN_PERCENT => CheckStatus::Degraded,
             _ => CheckStatus::Healthy,
         };
         let round = |value: f64| (value * 100.0).round() / 100.0;
-        HealthCheck::new(status).with("free_gb", round(self.free_bytes as f64 / 1e9)).with("used_pct", round(used))
+        let check = HealthCheck::new(status).with("free_gb", round(self.free_bytes as f64 / 1e9));
+        let check = check.with("used_pct", round(used));
+        if self.is_read_only { check.with("error", "the disk is mounted read-only") } else { check }
     }
 }
 
@@ -107,12 +126,29 @@ impl DiskSpace {
 mod tests {
     use super::*;
 
+    fn space(free_bytes: u64, total_bytes: u64) -> DiskSpace {
+        DiskSpace { free_bytes, total_bytes, is_read_only: false }
+    }
+
+    #[test]
+    fn a_large_disk_is_full_later_than_a_small_one() {
+        let gib = |free: u64, total: u64| space(free << 30, total << 30);
+        for (space, is_full, status) in [
+            (gib(3, 10), false, CheckStatus::Healthy),
+            (gib(2, 10), false, CheckStatus::Degraded),
+            (gib(1, 10), true, CheckStatus::Unhealthy),
+            (gib(5, 100), false, CheckStatus::Degraded),
+            (gib(4, 100), true, CheckStatus::Unhealthy),
+            (space(9, 100), true, CheckStatus::Unhealthy),
+        ] {
+            assert_eq!((space.is_full(), space.check().status), (is_full, status), "{space:?}");
+        }
+    }
+
     #[test]
     fn a_report_is_as_well_as_its_worst_part() {
-        let checks = BTreeMap::from([
-            ("queue", HealthCheck::new(CheckStatus::Healthy)),
-            ("disk", DiskSpace { free_bytes: 15, total_bytes: 100 }.check()),
-        ]);
+        let checks =
+            BTreeMap::from([("queue", HealthCheck::new(CheckStatus::Healthy)), ("disk", space(15, 100).check())]);
         let report = HealthReport::new(checks, Timestamp::from_millis(0));
         assert_eq!(report.status, CheckStatus::Degraded);
         assert_eq!(serde_json::to_value(&report).unwrap()["checks"]["disk"]["used_pct"], 85.0);

@@ -5,7 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
 
@@ -14,7 +14,14 @@ use prometheus::{
     TextEncoder,
 };
 
-use super::{approval_metrics::ApprovalMetrics, process_metrics::ProcessMetrics};
+use super::{
+    approval_metrics::ApprovalMetrics,
+    process_metrics::ProcessMetrics,
+    queue_metrics::QueueMetrics,
+    scanner_calls::ScannerCallMetrics,
+    series::{NONE, Shown, register, saturate},
+    task_metrics::TaskMetrics,
+};
 use crate::{
     ids::{InstanceId, PoolName, scanner_name},
     streams,
@@ -28,8 +35,8 @@ pub(crate) struct ScannerGauges<'a> {
     pub(crate) pool: &'a PoolName,
     /// Its name.
     pub(crate) instance: &'a InstanceId,
-    /// Scans it runs for us.
-    pub(crate) active: usize,
+    /// Scans it runs for us; `None` when that is not known, because the queue does not answer.
+    pub(crate) active: Option<usize>,
     /// The most it may run.
     pub(crate) capacity: u32,
     /// What its last health check found, if there was one.
@@ -60,7 +67,7 @@ impl HealthGauges {
 
 impl<'a> ScannerGauges<'a> {
     /// The figures of this scanner.
-    pub(crate) fn new(pool: &'a PoolName, instance: &'a InstanceId, active: usize, capacity: u32) -> Self {
+    pub(crate) fn new(pool: &'a PoolName, instance: &'a InstanceId, active: Option<usize>, capacity: u32) -> Self {
         Self { pool, instance, active, capacity, health: None, circuit: None }
     }
 
@@ -104,17 +111,16 @@ pub struct Metrics {
     approvals: ApprovalMetrics,
     task_duration: HistogramVec,
     api_requests: IntCounterVec,
-    active_scans: IntGauge,
-    queue_depth: IntGaugeVec,
-    dlq_size: IntGauge,
-    pool_queue_depth: IntGaugeVec,
-    pool_dlq_depth: IntGaugeVec,
-    pool_suspects: IntGaugeVec,
+    tasks: TaskMetrics,
+    scanner_calls: Arc<ScannerCallMetrics>,
+    queue: QueueMetrics,
+    // Without labels, but vectors: what is not known is not shown.
+    active_scans: IntGaugeVec,
+    total_active: IntGaugeVec,
     scanner_active: IntGaugeVec,
     scanner_capacity: IntGaugeVec,
     scanner_utilization: GaugeVec,
     total_capacity: IntGauge,
-    total_active: IntGauge,
     scanner_instances: IntGaugeVec,
     scanner_up: IntGaugeVec,
     scanner_check_seconds: GaugeVec,
@@ -123,7 +129,6 @@ pub struct Metrics {
     scanner_checks: IntCounterVec,
     config_reloads: IntCounterVec,
     config_changes: IntCounterVec,
-    shown_pools: Shown,
     shown_scanners: Shown,
     circuit_state: IntGaugeVec,
     process_circuit_state: IntGaugeVec,
@@ -133,20 +138,6 @@ pub struct Metrics {
     process: ProcessMetrics,
     /// Held while counters are brought up to what is counted elsewhere: the counts of circuits that they have.
     catching_up: Mutex<BTreeMap<String, [u64; 2]>>,
-}
-
-/// The label values that gauges show, so that those of what is not configured any more can be taken back.
-#[derive(Debug, Default)]
-struct Shown<T = String>(Mutex<BTreeSet<T>>);
-
-impl<T: Ord + Clone> Shown<T> {
-    /// Remembers the values of now; returns those that are gone.
-    fn replace(&self, now: BTreeSet<T>) -> Vec<T> {
-        let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let gone = shown.difference(&now).cloned().collect();
-        *shown = now;
-        gone
-    }
 }
 
 /// The label of what is said of each scanner.
@@ -166,31 +157,17 @@ impl Metrics {
 
     fn build(registry: &Registry) -> prometheus::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntCounterVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
+            register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
         let gauges = |name: &str, help: &str, labels: &[&str]| {
-            let metric = IntGaugeVec::new(Opts::new(name, help), labels)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
+            register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
         };
-        let gauge = |name: &str, help: &str| {
-            let metric = IntGauge::new(name, help)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
-        let task_duration = HistogramVec::new(
+        let gauge = |name: &str, help: &str| register(registry, IntGauge::new(name, help)?);
+        let task_duration =
             HistogramOpts::new("nessus_task_duration_seconds", "Time from the start of a task to its end")
-                .buckets(DURATION_BUCKETS.to_vec()),
-            &["scan_type", "status"],
-        )?;
-        registry.register(Box::new(task_duration.clone()))?;
-        let of_scanners = |name: &str, help: &str| {
-            let metric = GaugeVec::new(Opts::new(name, help), SCANNER)?;
-            registry.register(Box::new(metric.clone()))?;
-            Ok::<_, prometheus::Error>(metric)
-        };
+                .buckets(DURATION_BUCKETS.to_vec());
+        let task_duration = register(registry, HistogramVec::new(task_duration, &["scan_type", "status"])?)?;
+        let of_scanners = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), SCANNER)?);
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             scope_refusals: counter(
@@ -199,20 +176,14 @@ impl Metrics {
                 &["code"],
             )?,
             api_requests: counter("nessus_api_requests_total", "Tool calls", &["tool", "status"])?,
-            active_scans: gauge("nessus_active_scans", "Scans running now")?,
-            queue_depth: gauges("nessus_queue_depth", "Entries in the main and dead queues of all pools", &["queue"])?,
-            dlq_size: gauge("nessus_dlq_size", "Dead letters of all pools")?,
-            pool_queue_depth: gauges("nessus_pool_queue_depth", "Entries waiting in a pool", &["pool"])?,
-            pool_dlq_depth: gauges("nessus_pool_dlq_depth", "Dead letters of a pool", &["pool"])?,
-            pool_suspects: gauges(
-                "nessus_pool_suspect_tasks",
-                "Tasks of a pool that wait because worker after worker was lost with them",
-                &["pool"],
-            )?,
+            queue: QueueMetrics::build(registry)?,
+            tasks: TaskMetrics::build(registry)?,
+            scanner_calls: Arc::new(ScannerCallMetrics::build(registry)?),
+            active_scans: gauges("nessus_active_scans", "Scans running now", &[])?,
             scanner_active: gauges("nessus_scanner_active_scans", "Scans on a scanner", SCANNER)?,
             scanner_capacity: gauges("nessus_scanner_capacity", "Scan slots of a scanner", SCANNER)?,
             total_capacity: gauge("nessus_pool_total_capacity", "Scan slots of all scanners")?,
-            total_active: gauge("nessus_pool_total_active", "Scans running on all scanners")?,
+            total_active: gauges("nessus_pool_total_active", "Scans running on all scanners", &[])?,
             scanner_instances: gauges("nessus_scanner_instances", "Configured scanners", &["scanner_type", "enabled"])?,
             config_reloads: counter(
                 "nessus_config_reloads_total",
@@ -260,7 +231,6 @@ impl Metrics {
                 "nessus_scanner_utilization_pct",
                 "Share of a scanner's scan slots in use, in percent",
             )?,
-            shown_pools: Shown::default(),
             shown_scanners: Shown::default(),
             registry: registry.clone(),
         })
@@ -327,61 +297,67 @@ impl Metrics {
         self.config_changes.with_label_values(&[change]).inc_by(count as u64);
     }
 
-    /// Sets the depths of the queue and the dead letters of all pools; a pool that is not among them is forgotten.
-    pub(crate) fn set_pool_depths<'a>(&self, pools: impl IntoIterator<Item = (&'a PoolName, u64, u64)>) {
-        let mut shown = BTreeSet::new();
-        for (pool, waiting, dead) in pools {
-            self.pool_queue_depth.with_label_values(&[pool.as_str()]).set(saturate(waiting));
-            self.pool_dlq_depth.with_label_values(&[pool.as_str()]).set(saturate(dead));
-            shown.insert(pool.to_string());
-        }
-        for gone in self.shown_pools.replace(shown) {
-            // It fails where a series was never made.
-            let _ = self.pool_queue_depth.remove_label_values(&[&gone]);
-            let _ = self.pool_dlq_depth.remove_label_values(&[&gone]);
-            let _ = self.pool_suspects.remove_label_values(&[&gone]);
-        }
+    /// What this process does with tasks.
+    pub(crate) const fn tasks(&self) -> &TaskMetrics {
+        &self.tasks
     }
 
-    /// Sets how many tasks of a pool wait because worker after worker was lost with them.
-    pub(crate) fn set_suspects(&self, pool: &PoolName, suspects: usize) {
-        self.pool_suspects.with_label_values(&[pool.as_str()]).set(saturate(suspects as u64));
+    /// Calls to scanners.
+    pub(crate) const fn scanner_calls(&self) -> &Arc<ScannerCallMetrics> {
+        &self.scanner_calls
     }
 
-    /// Sets the depths summed over all pools.
-    pub(crate) fn set_total_depths(&self, waiting: u64, dead: u64) {
-        self.queue_depth.with_label_values(&["main"]).set(saturate(waiting));
-        self.queue_depth.with_label_values(&["dead"]).set(saturate(dead));
-        self.dlq_size.set(saturate(dead));
+    /// Brings the count of tasks that were enqueued again up to what the reconciler of this process says.
+    pub(crate) fn set_repairs(&self, count: u64) {
+        let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        catch_up(&self.tasks.repairs(), count);
+    }
+
+    /// What the queue says.
+    pub(crate) const fn queue(&self) -> &QueueMetrics {
+        &self.queue
     }
 
     /// Sets the figures of all scanners, and their sums; a scanner that is not among them is forgotten.
-    #[expect(clippy::cast_precision_loss, reason = "counts of scans are far below 2^52")]
     pub(crate) fn set_scanners<'a>(&self, scanners: impl IntoIterator<Item = ScannerGauges<'a>>) {
-        let (mut active, mut capacity) = (0_u64, 0_u64);
+        let (mut active, mut capacity) = (Some(0_u64), 0_u64);
         let mut shown = BTreeSet::new();
         for scanner in scanners {
             let label = scanner_name(scanner.pool, scanner.instance);
-            active += scanner.active as u64;
+            active = active.zip(scanner.active).map(|(sum, active)| sum + active as u64);
             capacity += u64::from(scanner.capacity);
-            self.scanner_active.with_label_values(&[&label]).set(saturate(scanner.active as u64));
             self.scanner_capacity.with_label_values(&[&label]).set(i64::from(scanner.capacity));
-            let share = 100.0 * scanner.active as f64 / f64::from(scanner.capacity.max(1));
-            self.scanner_utilization.with_label_values(&[&label]).set(share);
+            self.set_active(&label, scanner.active.map(|active| (active, scanner.capacity)));
             self.set_health(&label, scanner.health);
             self.set_circuit(&label, scanner.circuit);
             shown.insert(label);
         }
         for gone in self.shown_scanners.replace(shown) {
-            let _ = self.scanner_active.remove_label_values(&[&gone]);
             let _ = self.scanner_capacity.remove_label_values(&[&gone]);
-            let _ = self.scanner_utilization.remove_label_values(&[&gone]);
+            self.set_active(&gone, None);
             self.set_health(&gone, None);
             self.set_circuit(&gone, None);
         }
-        self.active_scans.set(saturate(active));
-        self.total_active.set(saturate(active));
+        for total in [&self.active_scans, &self.total_active] {
+            match active {
+                Some(active) => total.with_label_values(NONE).set(saturate(active)),
+                None => total.reset(),
+            }
+        }
         self.total_capacity.set(saturate(capacity));
+    }
+
+    /// How many scans a scanner runs, and how many it may; `None` when that is not known.
+    #[expect(clippy::cast_precision_loss, reason = "counts of scans are far below 2^52")]
+    fn set_active(&self, label: &str, active: Option<(usize, u32)>) {
+        if let Some((active, capacity)) = active {
+            self.scanner_active.with_label_values(&[label]).set(saturate(active as u64));
+            let share = 100.0 * active as f64 / f64::from(capacity.max(1));
+            self.scanner_utilization.with_label_values(&[label]).set(share);
+        } else {
+            let _ = self.scanner_active.remove_label_values(&[label]);
+            let _ = self.scanner_utilization.remove_label_values(&[label]);
+        }
     }
 
     /// Sets how the circuits of scanners stand by process, each with the names of scanner and process; what is not among them
@@ -484,13 +460,35 @@ fn catch_up(counter: &IntCounter, count: u64) {
     counter.inc_by(count - counter.get());
 }
 
-fn saturate(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::{super::PoolGauges, *};
+
+    fn gauges(pool: &PoolName, waiting: u64, dead: u64) -> PoolGauges<'_> {
+        let oldest_waiting = Duration::from_secs(90);
+        let (delayed, leased, suspects, workers, paused) = (0, 0, 0, 2, false);
+        PoolGauges { pool, waiting, delayed, leased, dead, suspects, oldest_waiting, workers, paused }
+    }
+
+    /// Old figures would be wrong ones.
+    #[test]
+    fn what_only_the_queue_knows_is_left_out_while_it_is_away() {
+        let metrics = Metrics::new().unwrap();
+        let (pool, instance) = (PoolName::new("nessus").unwrap(), InstanceId::new("a").unwrap());
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], 2);
+        metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
+        assert!(metrics.render().unwrap().contains("nessus_active_scans 1"));
+        metrics.queue().forget_pools();
+        metrics.set_scanners([ScannerGauges::new(&pool, &instance, None, 4)]);
+        let text = metrics.render().unwrap();
+        assert!(text.contains("nessus_queue_up 0") && text.contains("nessus_pool_total_capacity 4"), "{text}");
+        assert!(text.contains("nessus_scanner_capacity{scanner_instance=\"nessus:a\"} 4"), "{text}");
+        for unknown in ["nessus_active_scans", "nessus_pool_queue_depth", "nessus_workers_alive", "nessus_dlq_size"] {
+            assert!(!text.contains(unknown), "{unknown} is shown in\n{text}");
+        }
+        metrics.queue().set_pools([gauges(&pool, 0, 0)], 2);
+        assert!(metrics.render().unwrap().contains("nessus_pool_queue_depth{pool=\"nessus\"} 0"));
+    }
 
     #[test]
     fn what_was_counted_is_written() {
@@ -499,9 +497,8 @@ mod tests {
         metrics.task_reached("untrusted", "completed");
         metrics.task_took("untrusted", "completed", 90.0);
         metrics.tool_called("list_tasks", ToolOutcome::Error);
-        metrics.set_pool_depths([(&pool, 3, 1)]);
-        metrics.set_total_depths(3, 1);
-        let scanner = ScannerGauges::new(&pool, &instance, 1, 4);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], 2);
+        let scanner = ScannerGauges::new(&pool, &instance, Some(1), 4);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(2, 9, 9))]);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(1, 2, 10))]);
         metrics.set_instances("nessus", 1, 0);
@@ -511,7 +508,11 @@ mod tests {
             "nessus_task_duration_seconds_bucket{scan_type=\"untrusted\",status=\"completed\",le=\"300\"} 1",
             "nessus_api_requests_total{status=\"error\",tool=\"list_tasks\"} 1",
             "nessus_pool_queue_depth{pool=\"nessus\"} 3",
+            "nessus_pool_oldest_waiting_seconds{pool=\"nessus\"} 90",
+            "nessus_pool_workers{pool=\"nessus\"} 2",
             "nessus_queue_depth{queue=\"dead\"} 1",
+            "nessus_queue_up 1",
+            "nessus_workers_alive 2",
             "nessus_scanner_utilization_pct{scanner_instance=\"nessus:a\"} 25",
             "nessus_active_scans 1",
             "nessus_circuit_state{scanner_instance=\"nessus:a\"} 1",
@@ -529,12 +530,12 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (pool, other) = (PoolName::new("nessus").unwrap(), PoolName::new("dmz").unwrap());
         let instance = InstanceId::new("a").unwrap();
-        metrics.set_pool_depths([(&pool, 3, 1), (&other, 2, 0)]);
+        metrics.queue().set_pools([gauges(&pool, 3, 1), gauges(&other, 2, 0)], 0);
         let circuit = CircuitGauges::new(1, 2, 10);
-        let scanners = [(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, 1, room));
+        let scanners = [(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, Some(1), room));
         metrics.set_scanners(scanners.map(|scanner| scanner.with_circuit(circuit)));
-        metrics.set_pool_depths([(&pool, 3, 1)]);
-        metrics.set_scanners([ScannerGauges::new(&pool, &instance, 1, 4)]);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], 0);
+        metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
         let text = metrics.render().unwrap();
         assert!(!text.contains("nessus_scanner_up{"), "what is not checked any more is neither up nor down: {text}");
         assert!(text.contains("nessus:a") && !text.contains("dmz"), "{text}");

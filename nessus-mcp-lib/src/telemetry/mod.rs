@@ -5,10 +5,17 @@ mod health;
 mod logging;
 mod metrics;
 mod process_metrics;
+mod queue_metrics;
+mod scanner_calls;
+mod series;
+mod task_metrics;
 
 pub(crate) use self::{
     health::DiskSpace,
     metrics::{CircuitGauges, HealthGauges, ScannerGauges},
+    queue_metrics::PoolGauges,
+    scanner_calls::ScannerCalls,
+    task_metrics::{Adoption, ValidationFailure},
 };
 pub use self::{
     health::{CheckStatus, HealthCheck, HealthReport},

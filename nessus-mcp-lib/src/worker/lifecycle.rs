@@ -16,6 +16,7 @@ use crate::{
         self, RequestSent, ScanBasis, ScanCredential, ScanRequest, ScanState, ScannerError, ScannerInterface as _,
     },
     task::{ScanPayload, ScanType, Task, TaskStatus},
+    telemetry::Adoption,
     time::{BootInstant, Clock as _},
 };
 
@@ -114,6 +115,7 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     if let Some(scan) = held.unless_stopped(held.instance.scanner.find_by_marker(&marker)).await?? {
         info!(%scan, "adopted a scan that exists on the scanner");
         crate::fail_points::fail_point!("worker_scan_adopted");
+        held.shared.metrics.tasks().adopted(&task.scanner_pool, Adoption::Marker);
         held.bind(Some(scan.clone())).await?;
         return Ok(scan);
     }

@@ -11,18 +11,19 @@ use std::{
 };
 
 use serde_json::Value;
-use tokio::io::AsyncWriteExt;
+use tokio::{io::AsyncWriteExt, time::Instant};
 use tracing::{info, warn};
 
 use super::{held_task::HeldTask, outcome::StepError};
 use crate::{
     blocking,
-    error::{chain, counted},
+    error::{Classified as _, chain, counted},
     ids::ScanId,
     results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
     scanner::{ScanStatus, ScannerError, ScannerInterface as _},
     service,
     task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, WARNING_CODES, profile_file_name},
+    telemetry::ValidationFailure,
     time::Clock as _,
 };
 
@@ -126,7 +127,16 @@ async fn collect(
     status: TaskStatus,
     partial: Option<String>,
 ) -> Result<Collected, StepError> {
-    let Fetched { export, index, report } = fetch_sound(held, task, scan, end).await?;
+    let Fetched { export, index, report, read_in } = match fetch_sound(held, task, scan, end).await {
+        Ok(fetched) => fetched,
+        Err(error) => {
+            if let Some(failure) = failure_of(&error) {
+                count_validation(held, task, Some(failure));
+            }
+            return Err(error);
+        }
+    };
+    count_validation(held, task, weakness_of(&report));
     let left_out = end.left_out_hosts.filter(|hosts| *hosts > 0);
     let left_out = left_out.map(|hosts| {
         format!(
@@ -147,7 +157,9 @@ async fn collect(
         %status,
         "results are here"
     );
+    let begun = Instant::now();
     let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
+    held.shared.metrics.tasks().converted(&task.scanner_pool, read_in + begun.elapsed());
     held.publish(export).await?;
     crate::fail_points::fail_point!("worker_export_published");
     held.publish(index).await?;
@@ -163,6 +175,8 @@ struct Fetched {
     /// One that is of no use says so, for those who would make it again.
     index: Artifact,
     report: ValidationReport,
+    /// How long it took to check and to index.
+    read_in: Duration,
 }
 
 /// Fetches an export and reads it once, which validates it and makes its index. If it cannot be read to its end, it is
@@ -175,8 +189,9 @@ async fn fetch_sound(held: &HeldTask<'_>, task: &Task, scan: &ScanId, end: &Scan
         let output = index.writer().map_err(|error| ScannerError::Storage(error.to_string()))?;
         let path = export.temporary_path().to_owned();
         let validation = validation(task, end);
+        let begun = Instant::now();
         match blocking(move || Ok(ExportIndex::build_validated(&open(&path)?, output, &validation)?)).await {
-            Ok((report, _is_usable)) => return Ok(Fetched { export, index, report }),
+            Ok((report, _is_usable)) => return Ok(Fetched { export, index, report, read_in: begun.elapsed() }),
             Err(StepError::Results(error)) if is_first && !error.is_input_output() => {
                 warn!(%scan, error = chain(&error), "the export is broken: the scanner is asked for another");
                 is_first = false;
@@ -186,13 +201,38 @@ async fn fetch_sound(held: &HeldTask<'_>, task: &Task, scan: &ScanId, end: &Scan
     }
 }
 
+fn count_validation(held: &HeldTask<'_>, task: &Task, failure: Option<ValidationFailure>) {
+    held.shared.metrics.tasks().validated(&task.scanner_pool, task.scan_type.as_str(), failure);
+}
+
+/// Why there is no export to be checked, where that lies with the export.
+fn failure_of(error: &StepError) -> Option<ValidationFailure> {
+    match error {
+        StepError::Results(error) if !error.is_input_output() => Some(ValidationFailure::Malformed),
+        StepError::Scanner(ScannerError::NotFound(_) | ScannerError::ExportLost(_)) => Some(ValidationFailure::Missing),
+        StepError::Scanner(error) if !error.is_retryable() => Some(ValidationFailure::Other),
+        _ => None,
+    }
+}
+
+/// What makes an export less than was asked for.
+fn weakness_of(report: &ValidationReport) -> Option<ValidationFailure> {
+    match report.authentication.status {
+        _ if report.stats.hosts == 0 => Some(ValidationFailure::Empty),
+        AuthenticationStatus::Failed | AuthenticationStatus::NotAttempted => Some(ValidationFailure::Authentication),
+        _ => None,
+    }
+}
+
 async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
     held.update(|task| task.export_fetched_at = None).await?;
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);
+    let begun = Instant::now();
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
+    held.shared.metrics.tasks().exported(&task.scanner_pool, summary.bytes, begun.elapsed());
     let now = held.shared.clock.now();
     held.update(move |task| task.export_fetched_at = Some(now)).await?;
     crate::fail_points::fail_point!("worker_exported");

@@ -25,6 +25,7 @@ use crate::{
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
     task::{CANCELLED, POISON_TASK, PauseState, PausedBy, Step, Task, TaskError, TaskStatus, Writer},
+    telemetry::Adoption,
     time::{BootInstant, Clock as _, Timestamp, with_jitter},
 };
 
@@ -168,6 +169,7 @@ impl TaskRun {
             Err(error) => return (self.after(error, None).await, None),
         };
         crate::fail_points::fail_point!("worker_slot_acquired");
+        self.count_claim(&task);
         if !task.scan_is_over() {
             heartbeat.hold_slot(HeldSlot {
                 instance: instance.instance_id.clone(),
@@ -492,7 +494,7 @@ impl TaskRun {
             self.shared.tasks.record_again(&self.claim.lease.task_id).await;
         }
         let (how, has_scan) = match outcome {
-            Outcome::Lost => return,
+            Outcome::Lost => return self.shared.metrics.tasks().lease_lost(&self.claim.lease.pool),
             Outcome::Ended | Outcome::EndedElsewhere => (Settlement::Ack, false),
             Outcome::Dead { code, message, attempt } => {
                 (Settlement::DeadLetter(DeadReason::new(message, code, attempt)), false)
@@ -533,6 +535,16 @@ impl TaskRun {
         let released = self.shared.queue.release_slot(&lease.pool, &instance.instance_id, &lease.task_id).await;
         if let Err(error) = released {
             warn!(error = chain(&error), "the scanner's slot was not released; it ends with its lease");
+        }
+    }
+
+    /// Counts that a worker begins with a task, or goes on with its scan.
+    fn count_claim(&self, task: &Task) {
+        let metrics = self.shared.metrics.tasks();
+        if task.has_scan() {
+            metrics.adopted(&task.scanner_pool, Adoption::Task);
+        } else if task.status == TaskStatus::Queued {
+            metrics.waited(&task.scanner_pool, self.shared.clock.now().since(task.queued_at()));
         }
     }
 

@@ -89,6 +89,7 @@ impl Shared {
     /// Writes down that a step of a task has failed and is retried after `pause`. A call that an open circuit has refused does
     /// not hide the failure that opened it.
     pub(super) async fn step_failed(&self, lease: &Lease, step: Step, error: &StepError, pause: Duration) {
+        self.metrics.tasks().step_retried(&lease.pool, step.as_str());
         let now = self.clock.now();
         let (seen, next_try_at) = (LastError::new(step, error.code(), error.shown(), now), now.plus(pause));
         let not_made = matches!(error, StepError::Scanner(ScannerError::CircuitOpen(_)));

@@ -17,7 +17,7 @@ use http::{HeaderValue, StatusCode, header};
 use http_body_util::{BodyExt as _, LengthLimitError};
 use nessus_mcp_lib::telemetry::Metrics;
 use rmcp::model::CallToolResult;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
@@ -27,6 +27,8 @@ use crate::client_address::ClientAddress;
 /// The largest request, in bytes.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 const TOO_LARGE: &str = "the request is larger than 1 MiB\n";
+/// How the media type of JSON begins.
+const JSON: &[u8] = b"application/json";
 /// When to retry a request that was refused.
 const RETRY_AFTER_SECONDS: &str = "2";
 /// Bodies up to this size are not counted: the number of connections bounds them.
@@ -123,8 +125,12 @@ pub(super) async fn bounded<F: Future<Output = Response>>(
     };
     let permit = permit.filter(|_| request.len() > UNCOUNTED_BYTES);
     let version = parts.headers.get("mcp-protocol-version").cloned();
+    let is_json = parts.headers.get(header::CONTENT_TYPE).is_some_and(|sent| sent.as_bytes().starts_with(JSON));
     let answer = answered(Request::from_parts(parts, Body::from(request.clone()))).await;
     drop(permit);
+    if answer.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && is_json {
+        return no_message(&request);
+    }
     let Some(size) = answer.body().size_hint().exact().and_then(|size| usize::try_from(size).ok()) else {
         let busy = busy_call(version.as_ref(), &request).map(|busy| Bytes::from(format!("data: {busy}\n\n")));
         let bodies = bodies.clone();
@@ -147,6 +153,16 @@ pub(super) async fn bounded<F: Future<Output = Response>>(
         }
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }
+}
+
+/// The answer to what was sent as JSON and is no message of JSON-RPC. The MCP library says that its media type is wrong.
+fn no_message(request: &[u8]) -> Response {
+    let (code, message) = match serde_json::from_slice::<IgnoredAny>(request) {
+        Err(error) => (-32700, format!("Parse error: the request is no JSON: {error}")),
+        Ok(_) => (-32600, "Invalid Request: the request is JSON, but no message of JSON-RPC 2.0".to_owned()),
+    };
+    let answer = json!({ "jsonrpc": "2.0", "id": null, "error": { "code": code, "message": message } });
+    (StatusCode::BAD_REQUEST, Json(answer)).into_response()
 }
 
 /// A permit for `bytes`, or for the whole limit if they are more; none if others hold too much.

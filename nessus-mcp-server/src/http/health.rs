@@ -34,10 +34,10 @@ pub(super) async fn ready(State(app): State<App>) -> (StatusCode, &'static str) 
     }
 }
 
-/// All metrics in Prometheus' text format; 503 when the queue or the tasks cannot be read.
+/// All metrics in Prometheus' text format; what the queue knows is left out while it does not answer.
 pub(super) async fn metrics(State(app): State<App>) -> Response {
     match app.service.render_metrics().await {
         Ok(text) => ([("content-type", "text/plain; version=0.0.4; charset=utf-8")], text).into_response(),
-        Err(error) => (StatusCode::SERVICE_UNAVAILABLE, format!("{}\n", chain(&error))).into_response(),
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{}\n", chain(&error))).into_response(),
     }
 }

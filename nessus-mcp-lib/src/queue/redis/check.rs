@@ -20,6 +20,7 @@ pub(super) async fn warnings(calls: &Calls) -> Result<Vec<String>, QueueError> {
                 .to_owned(),
         ),
     }
+    found.extend(nearly_full(calls).await?);
     let appends = setting(calls, "persistence", "aof_enabled", "appendonly").await?;
     let all_append = appends.is_some_and(|appends| appends.iter().all(|on| on == "1" || on == "yes"));
     if !all_append {
@@ -36,6 +37,21 @@ pub(super) async fn warnings(calls: &Calls) -> Result<Vec<String>, QueueError> {
         }
     }
     Ok(found)
+}
+
+/// That a server will soon refuse to store more, where one has used nine tenths of the memory that it may use.
+async fn nearly_full(calls: &Calls) -> Result<Option<String>, QueueError> {
+    let infos = allowed(calls.ask_each::<String>(cmd("INFO").arg("memory")).await)?.unwrap_or_default();
+    Ok(infos.iter().find_map(|info| {
+        let figure = |field: &str| -> Option<u64> {
+            info.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(':')).and_then(|value| value.trim().parse().ok())
+        };
+        let (used, most) = (figure("used_memory")?, figure("maxmemory").filter(|most| *most > 0)?);
+        let percent = u128::from(used) * 100 / u128::from(most);
+        (percent >= 90).then(|| {
+            format!("Redis has used {percent} % of its memory (`maxmemory`), and stores nothing more when it is full: give it more")
+        })
+    }))
 }
 
 /// A setting of each server from INFO, which more logins may use, else from CONFIG; `None` when neither says it.

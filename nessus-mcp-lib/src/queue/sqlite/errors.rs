@@ -1,8 +1,13 @@
 //! SQLite's errors as those of the queue.
 
+use std::path::Path;
+
 use rusqlite::ErrorCode;
 
-use crate::queue::error::{BoxError, QueueError};
+use crate::{
+    durable,
+    queue::error::{BoxError, QueueError},
+};
 
 /// The queue error for what SQLite reports.
 pub(super) fn describe(location: &str, error: rusqlite::Error) -> QueueError {
@@ -17,6 +22,9 @@ pub(super) fn describe(location: &str, error: rusqlite::Error) -> QueueError {
         }
         Some(ErrorCode::SystemIoFailure) => unavailable("the disk fails"),
         Some(ErrorCode::OutOfMemory) => unavailable("out of memory"),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen) if durable::is_read_only(Path::new(&location)) => {
+            unusable("its disk is mounted read-only")
+        }
         Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => unusable("the file or its directory is read-only"),
         Some(ErrorCode::CannotOpen) => unusable("the file cannot be opened"),
         Some(ErrorCode::NotADatabase) => unusable("the file is not a SQLite database"),

@@ -12,7 +12,7 @@ use crate::{
 /// A worker that serves a pool.
 fn record(name: &str) -> WorkerRecord {
     let mut record = WorkerRecord::new(worker(name), Timestamp::from_millis(1_764_599_422_123));
-    record.host = "a \"machine\" ☃".to_owned();
+    "a \"machine\" ☃".clone_into(&mut record.host);
     let scanners = ["a", "b"].map(|id| InstanceId::new(id).unwrap());
     record.pools = vec![ServedPool::new(pool(), scanners.to_vec(), 7)];
     record

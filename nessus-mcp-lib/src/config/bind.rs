@@ -2,26 +2,21 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use nessus_mcp_lib::{
-    config::ConfigError,
-    error::{Classified, ErrorKind},
-};
 use tokio::net::TcpListener;
 
-/// The setting of the address that agents use.
-pub(crate) const MCP_BIND: &str = "MCP_BIND";
-/// The setting of the address that operators use.
-pub(crate) const ADMIN_BIND: &str = "ADMIN_BIND";
+use super::ConfigError;
+use crate::error::{Classified, ErrorKind};
 
 /// An address to listen on, as a setting has it.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Bind {
+pub struct Bind {
     setting: &'static str,
     address: SocketAddr,
 }
 
 impl Bind {
-    pub(crate) const fn new(setting: &'static str, address: SocketAddr) -> Self {
+    /// This address, given by this setting.
+    pub const fn new(setting: &'static str, address: SocketAddr) -> Self {
         Self { setting, address }
     }
 
@@ -29,18 +24,19 @@ impl Bind {
     ///
     /// # Errors
     /// When it is no address with a port.
-    pub(crate) fn parse(setting: &'static str, text: &str) -> Result<Self, ConfigError> {
+    pub fn parse(setting: &'static str, text: &str) -> Result<Self, ConfigError> {
         let address = text.replace("localhost:", "127.0.0.1:").parse();
         let bad = |_| refused(setting, "must be an address and a port, such as 127.0.0.1:8835");
         Ok(Self::new(setting, address.map_err(bad)?))
     }
 
-    pub(crate) fn ip(&self) -> IpAddr {
+    /// The address without its port.
+    pub fn ip(&self) -> IpAddr {
         self.address.ip()
     }
 
     /// Whether other machines can connect.
-    pub(crate) fn is_exposed(&self) -> bool {
+    pub fn is_exposed(&self) -> bool {
         !self.address.ip().is_loopback()
     }
 
@@ -48,7 +44,7 @@ impl Bind {
     ///
     /// # Errors
     /// When there are none.
-    pub(crate) fn check_exposure(&self, has_tokens: bool) -> Result<(), ConfigError> {
+    pub fn check_exposure(&self, has_tokens: bool) -> Result<(), ConfigError> {
         if self.is_exposed() && !has_tokens {
             return Err(refused(
                 self.setting,
@@ -62,7 +58,7 @@ impl Bind {
     ///
     /// # Errors
     /// When the system refuses it, mostly because another process listens there.
-    pub(crate) async fn listen(&self) -> Result<TcpListener, BindError> {
+    pub async fn listen(&self) -> Result<TcpListener, BindError> {
         TcpListener::bind(self.address).await.map_err(|source| BindError { bind: *self, source })
     }
 }
@@ -74,9 +70,10 @@ fn refused(setting: &str, message: &str) -> ConfigError {
 /// The server cannot listen on an address.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot listen on {}: {source}", bind.address)]
-pub(crate) struct BindError {
+pub struct BindError {
     bind: Bind,
-    pub(crate) source: std::io::Error,
+    /// What the system says.
+    pub source: std::io::Error,
 }
 
 impl Classified for BindError {
@@ -102,6 +99,8 @@ impl Classified for BindError {
 mod tests {
     use super::*;
 
+    const ADMIN_BIND: &str = "ADMIN_BIND";
+
     #[test]
     fn other_machines_may_connect_only_with_tokens() {
         let check = |address: &str, has_tokens| {
@@ -117,7 +116,7 @@ mod tests {
     #[test]
     fn an_address_has_a_port() {
         for text in ["127.0.0.1:0", "localhost:8835", "[::1]:8835", "0.0.0.0:8835"] {
-            assert!(Bind::parse(MCP_BIND, text).is_ok(), "{text}");
+            assert!(Bind::parse("MCP_BIND", text).is_ok(), "{text}");
         }
         for text in ["192.0.2.1", "8835", ""] {
             assert!(Bind::parse(ADMIN_BIND, text).unwrap_err().to_string().starts_with("`ADMIN_BIND` "), "{text}");
