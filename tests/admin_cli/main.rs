@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod workers;
+
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, pipe},
