@@ -2,19 +2,25 @@
 
 mod age;
 mod audit;
+mod checks;
 mod circuits;
 mod dead_letters;
+mod housekeeping;
 mod pools;
+mod report;
+mod shell;
 mod tasks;
+mod top;
+mod webhooks;
 mod workers;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::{
         ConfigError, Settings,
-        cli::{CommonArgs, ScopeArgs},
+        cli::{self, CommonArgs, ScopeArgs},
     },
     error::Classified as _,
     policy::{Role, client_name},
@@ -25,10 +31,16 @@ use nessus_mcp_lib::{
 use self::age::age;
 pub(crate) use self::{
     audit::{AuditCommand, AuditSearchArgs, AuditTailArgs, AuditVerifyArgs},
+    checks::{ConfigCheckArgs, ConfigCommand, DoctorArgs, ScannersCheckArgs, ScannersCommand, Selected},
     circuits::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
     dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
+    housekeeping::{HousekeepingCommand, HousekeepingRunArgs},
     pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
+    report::ReportArgs,
+    shell::{CompletionsArgs, ManArgs, Shell},
     tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, ShowTaskArgs, TasksCommand},
+    top::TopArgs,
+    webhooks::{ListWebhooksArgs, RetryWebhooksArgs, TestWebhookArgs, WebhooksCommand},
     workers::WorkersArgs,
 };
 
@@ -49,7 +61,7 @@ impl Cli {
             && args.max_chars.is_some()
         {
             let message = "--max-chars is for --format jsonl only: other formats cannot show that a page was cut";
-            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+            cli::refuse::<Self>(ErrorKind::ArgumentConflict, message);
         }
     }
 }
@@ -83,6 +95,9 @@ pub(crate) enum Command {
     /// Change which data directory the queue belongs to, and compare the two
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Remove what nobody needs any more
+    #[command(subcommand)]
+    Housekeeping(HousekeepingCommand),
     /// Look at the scope policy
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -92,9 +107,44 @@ pub(crate) enum Command {
     /// List the scans that wait until a person agrees, and decide about them
     #[command(subcommand)]
     Approvals(ApprovalsCommand),
+    /// List and test who is told what happens to tasks, and try again what was given up
+    #[command(subcommand)]
+    Webhooks(WebhooksCommand),
     /// Verify and read the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Check everything that a deployment needs, and say what mends what is wrong
+    ///
+    /// Ends with 0 when all is well, with 78 when the configuration or the binding of the queue is wrong, with 69 when the queue
+    /// or a scanner cannot be used, and with 1 for any other finding.
+    #[command(
+        after_help = "Examples:\n  nessus-admin doctor\n  nessus-admin doctor --no-scanners --json | jq '.findings[] | select(.severity != \"ok\")'"
+    )]
+    Doctor(DoctorArgs),
+    /// Show queues, workers, running scans, circuits and failures, live; q quits
+    #[command(
+        after_help = "Examples:\n  nessus-admin top\n  nessus-admin top --once --width 80\n  nessus-admin top --json | jq .pools"
+    )]
+    Top(TopArgs),
+    /// Write the findings of a task into a file: HTML, CSV, SARIF or lines of JSON
+    #[command(
+        after_help = "Examples:\n  nessus-admin report ne_lab_20261129_011910_a1b2c3d4 -o report.html\n  nessus-admin report ne_lab_20261129 -o - --format csv | head"
+    )]
+    Report(ReportArgs),
+    /// Write a script that completes commands and options in a shell
+    #[command(
+        after_help = "Examples:\n  source <(nessus-admin completions bash)\n  nessus-admin completions fish > ~/.config/fish/completions/nessus-admin.fish"
+    )]
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual
+    #[command(after_help = "Examples:\n  nessus-admin man | man -l -\n  nessus-admin man -o /usr/local/share/man/man8")]
+    Man(ManArgs),
+    /// Check scanners
+    #[command(subcommand)]
+    Scanners(ScannersCommand),
+    /// Check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Cancel tasks, as `tasks cancel` does
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end
@@ -123,9 +173,9 @@ pub(crate) enum QueueCommand {
     ///
     /// Processes on another data directory then stop taking tasks from this queue.
     Rebind(RebindArgs),
-    /// Compare all task files with what the queue knows of them, and make right what it has wrong
+    /// Compare all task files with what the queue knows of them; with --repair, make right what it has wrong
     ///
-    /// Says what was found and mended. Ends with 1 when the file of a task cannot be read.
+    /// Ends with 1 when something is wrong and not repaired, and when the file of a task cannot be read.
     Audit(QueueAuditArgs),
 }
 
@@ -368,6 +418,10 @@ pub(crate) struct RebindArgs {
 pub(crate) struct QueueAuditArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+
+    /// Make the catalogue right, and enqueue the tasks that the queue has forgotten
+    #[arg(long)]
+    pub(crate) repair: bool,
 
     /// Print the outcome as one JSON object
     #[arg(long)]

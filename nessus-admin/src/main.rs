@@ -6,7 +6,10 @@ mod output;
 
 use std::process::ExitCode;
 
-use args::{ApprovalsCommand, AuditCommand, Cli, Command, PolicyCommand, QueueCommand, TasksCommand, TokenCommand};
+use args::{
+    ApprovalsCommand, AuditCommand, Cli, Command, ConfigCommand, HousekeepingCommand, PolicyCommand, QueueCommand,
+    ScannersCommand, TasksCommand, TokenCommand, WebhooksCommand,
+};
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
     error::Failure,
@@ -38,6 +41,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
         Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
         Command::Queue(QueueCommand::Audit(args)) => block_on(commands::queue_audit::run(args)),
+        Command::Housekeeping(HousekeepingCommand::Run(args)) => block_on(commands::housekeeping::run(args)),
         Command::Policy(PolicyCommand::Check(args)) => block_on(commands::policy::check(args)),
         Command::Token(TokenCommand::New(args)) => block_on(commands::token::new(args)),
         Command::Token(TokenCommand::List(args)) => block_on(commands::token::list(args)),
@@ -45,10 +49,20 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Approvals(ApprovalsCommand::Show(args)) => block_on(commands::approvals::show(args)),
         Command::Approvals(ApprovalsCommand::Approve(args)) => block_on(commands::approvals::approve(args)),
         Command::Approvals(ApprovalsCommand::Deny(args)) => block_on(commands::approvals::deny(args)),
+        Command::Webhooks(WebhooksCommand::List(args)) => block_on(commands::webhooks::list(args)),
+        Command::Webhooks(WebhooksCommand::Test(args)) => block_on(commands::webhooks::test(args)),
+        Command::Webhooks(WebhooksCommand::Retry(args)) => block_on(commands::webhooks::retry(args)),
         Command::Token(TokenCommand::Revoke(args)) => block_on(commands::token::revoke(args)),
         Command::Audit(AuditCommand::Verify(args)) => commands::audit::verify(args),
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
+        Command::Doctor(args) => block_on(Box::pin(commands::doctor::run(args))),
+        Command::Top(args) => block_on(commands::top::run(args)),
+        Command::Report(args) => block_on(commands::report::run(args)),
+        Command::Completions(args) => commands::shell::completions(args),
+        Command::Man(args) => commands::shell::man(args),
+        Command::Scanners(ScannersCommand::Check(args)) => block_on(commands::scanners::check(args)),
+        Command::Config(ConfigCommand::Check(args)) => block_on(commands::config::check(args)),
         Command::Pause(args) => block_on(commands::pools::pause(args)),
         Command::Resume(args) => block_on(commands::pools::resume(args)),
         Command::Workers(args) => block_on(commands::workers::run(args)),

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     acts::{self, Act, Operator, Order},
-    pools, queue,
+    pools, queue, webhooks,
 };
 use crate::{
     args::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
@@ -31,7 +31,11 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let queue = queue::open(&settings).await?;
     let (mut letters, mut total) = (Vec::new(), 0);
-    for pool in pools::named(&settings, queue.as_ref(), &args.pool).await? {
+    let mut pools = pools::named(&settings, queue.as_ref(), &args.pool).await?;
+    if args.pool.is_empty() {
+        pools.push(PoolName::deliveries());
+    }
+    for pool in pools {
         total += queue.stats(&pool).await?.dead;
         let found = queue.dead_letters(&pool, 0, args.limit).await?;
         letters.extend(found.into_iter().map(|letter| (pool.clone(), letter)));
@@ -196,6 +200,9 @@ async fn each(queue: &dyn Queue, pool: &PoolName, mut see: impl FnMut(DeadLetter
 /// Retries each task. Tasks that cannot be retried are reported and do not hold back the others.
 pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
+    if args.pool == [PoolName::deliveries()] {
+        return webhooks::retry_of(&settings, &args.tasks, args.json).await;
+    }
     let operator = Operator::open(&settings).await?;
     if !args.pool.is_empty() {
         pools::named(&settings, operator.service.queue().as_ref(), &args.pool).await?;
@@ -212,8 +219,10 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     };
     let Operator { service, recorder } = Operator::open(&settings).await?;
     let pools = pools::named(&settings, service.queue().as_ref(), &args.pool).await?;
-    if !args.yes {
-        output::confirmed(&question(service.queue().as_ref(), &pools, before).await?, false)?;
+    if !args.yes
+        && let Some(question) = question(service.queue().as_ref(), &pools, before).await?
+    {
+        output::confirmed(&question, false)?;
     }
     for pool in pools {
         let purge = async { Ok(service.purge_dead(&pool, before).await?) };
@@ -229,12 +238,13 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn question(queue: &dyn Queue, pools: &[PoolName], before: Timestamp) -> Result<String, Failure> {
+/// What is asked before a purge; nothing where nothing is purged.
+async fn question(queue: &dyn Queue, pools: &[PoolName], before: Timestamp) -> Result<Option<String>, Failure> {
     let mut count = 0_u64;
     for pool in pools {
         each(queue, pool, |letter| count += u64::from(letter.failed_at < before)).await?;
     }
     let letters = counted(count, "dead letter that is", "dead letters that are");
     let pools = pools.iter().map(PoolName::as_str).collect::<Vec<_>>().join(", ");
-    Ok(format!("archive and remove {letters} older than {before}, of {pools}?"))
+    Ok((count > 0).then(|| format!("archive and remove {letters} older than {before}, of {pools}?")))
 }

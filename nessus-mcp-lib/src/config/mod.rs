@@ -18,6 +18,7 @@ mod error;
 #[cfg(feature = "cli")]
 mod example;
 mod expand;
+mod housekeeping;
 mod nessus;
 mod reader;
 mod scanner_names;
@@ -36,14 +37,16 @@ pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
     error::ConfigError,
+    housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,
     scanner_names::ScannerNames,
-    scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    scanners::{ExaminedScanners, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{
-    reader::{Reader, not_empty},
+    nessus::certificates_in,
+    reader::{Reader, not_empty, password_in},
     user::{host_name, process_name, user_name},
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

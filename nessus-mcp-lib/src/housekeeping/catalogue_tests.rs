@@ -243,15 +243,15 @@ async fn lists_say_what_the_files_say(steps: Vec<Step>, queries: Vec<TaskQuery>)
         }
     }
     // A file that came back with a state of its own is found by an audit, or when it is read.
-    f.index.audit().await.unwrap();
+    f.index.repair().await.unwrap();
     f.reconcile().await;
     f.contains_the_unfinished().await?;
     for query in queries {
         f.agrees(query).await?;
     }
     f.agrees(TaskQuery::default()).await?;
-    let audit = f.index.audit().await.unwrap().0;
-    prop_assert_eq!((audit.missing, audit.wrong, audit.gone, audit.made_again), (0, 0, 0, false));
+    let audit = f.index.repair().await.unwrap().0;
+    prop_assert_eq!((audit.missing, audit.wrong, audit.gone, audit.was_lost), (0, 0, 0, false));
     Ok(())
 }
 
@@ -285,7 +285,7 @@ async fn the_reconciler_reads_only_what_is_unfinished() {
     assert_eq!(unreadable(&f.records().await), 0);
     assert!(f.queue.state_of(&PoolName::new("one").unwrap(), &open).await.unwrap().is_some(), "it is enqueued");
     // Told to, it reads all.
-    let (audit, _) = f.index.audit().await.unwrap();
+    let (audit, _) = f.index.repair().await.unwrap();
     assert_eq!((audit.tasks, audit.unreadable.len(), unreadable(&f.records().await)), (1, 1, 1));
     let list = f.list(TaskQuery::default()).await;
     assert_eq!((list.total, list.unreadable.len()), (1, 1));
@@ -356,7 +356,7 @@ async fn a_queue_that_is_down_stops_no_worker_and_hears_of_all_later() {
     f.reconcile().await;
     assert!(!tasks.is_behind());
     f.agrees(TaskQuery::default().with_status(TaskStatus::Completed)).await.unwrap();
-    assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
+    assert_eq!(f.index.repair().await.unwrap().0.wrong, 0);
 }
 
 /// What a process could not record it records by itself: nobody need reconcile, nor need it be idle for a while.
@@ -486,8 +486,8 @@ async fn one_file_that_cannot_be_opened_stops_nothing() {
         fs::remove_file(way).unwrap();
         fs::create_dir(way).unwrap();
     }
-    for is_made_again in [false, true] {
-        if is_made_again {
+    for is_was_lost in [false, true] {
+        if is_was_lost {
             f.queue.begin_catalogue().await.unwrap();
         }
         let list = f.list(TaskQuery::default()).await;
@@ -496,7 +496,7 @@ async fn one_file_that_cannot_be_opened_stops_nothing() {
         f.queue.remove(&pool, &forgotten).await.unwrap();
         f.reconcile().await;
         assert!(f.queue.state_of(&pool, &forgotten).await.unwrap().is_some(), "it is enqueued again");
-        let audit = f.index.audit().await.unwrap().0;
+        let audit = f.index.repair().await.unwrap().0;
         assert_eq!((audit.tasks, audit.unreadable.len(), audit.missing, audit.gone), (1, 1, 0, 0));
         assert_eq!(f.queue.catalogue_state().await.unwrap().tasks, 2);
     }
@@ -556,12 +556,12 @@ async fn tasks_with_long_targets_are_found() {
         assert_eq!(list.tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), found, "{targets}");
         f.agrees(query.with_status(TaskStatus::Queued)).await.unwrap();
     }
-    assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
+    assert_eq!(f.index.repair().await.unwrap().0.wrong, 0);
 }
 
 /// A catalogue of another version or of another directory is made again and not believed.
 #[tokio::test]
-async fn a_catalogue_of_another_version_is_made_again() {
+async fn a_catalogue_of_another_version_is_was_lost() {
     let mut f = Fixture::new().await;
     let tasks = f.tasks().clone();
     let id = f.create(&tasks, "office", "one").await;

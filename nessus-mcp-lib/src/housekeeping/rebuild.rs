@@ -18,7 +18,7 @@ use crate::{
     fail_points::fail_point,
     ids::{PoolName, TaskId, scanner_name},
     queue::{CircuitNotice, DeadLetter, DeadReason, Queue, QueueError, TaskBody},
-    task::{QueueFile, Rebuild, Task, TaskError, TaskManager},
+    task::{QueueFile, Rebuild, Task, TaskError, TaskManager, letter_of_deliveries},
     time::Timestamp,
 };
 
@@ -58,8 +58,17 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
             keys += 1;
         }
         charged_hosts = charged_hosts.saturating_add(charges::restore(queue, &task, now).await?);
-        if task.status.allows_retry() && task.dismissed_at.is_none() && known.lacks(queue, &task).await? {
+        if task.status.allows_retry()
+            && task.dismissed_at.is_none()
+            && known.lacks(queue, &task.scanner_pool, &task.task_id).await?
+        {
             queue.restore_dead_letter(&task.scanner_pool, &letter_of(&task)?).await?;
+            letters += 1;
+        }
+        if let Some(letter) = letter_of_deliveries(&task)
+            && known.lacks(queue, &PoolName::deliveries(), &task.task_id).await?
+        {
+            queue.restore_dead_letter(&PoolName::deliveries(), &letter).await?;
             letters += 1;
         }
     }
@@ -108,8 +117,7 @@ pub(crate) fn dead_reason(task: &Task) -> DeadReason {
 struct KnownLetters(HashMap<PoolName, HashSet<TaskId>>);
 
 impl KnownLetters {
-    async fn lacks(&mut self, queue: &dyn Queue, task: &Task) -> Result<bool, QueueError> {
-        let pool = &task.scanner_pool;
+    async fn lacks(&mut self, queue: &dyn Queue, pool: &PoolName, task_id: &TaskId) -> Result<bool, QueueError> {
         if !self.0.contains_key(pool) {
             let mut found = HashSet::new();
             for offset in (0..).step_by(LETTERS as usize) {
@@ -121,6 +129,6 @@ impl KnownLetters {
             }
             self.0.insert(pool.clone(), found);
         }
-        Ok(self.0.get(pool).is_none_or(|found| !found.contains(&task.task_id)))
+        Ok(self.0.get(pool).is_none_or(|found| !found.contains(task_id)))
     }
 }

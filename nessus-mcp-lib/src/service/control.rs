@@ -328,7 +328,7 @@ impl ScanService {
                 let name = archive_name(pool, letter, twins);
                 if !archived.contains(&name) {
                     self.archive(&name, letter).await?;
-                    self.dismiss(letter).await?;
+                    self.dismiss(pool, letter).await?;
                     archived.insert(name);
                 }
             }
@@ -336,10 +336,14 @@ impl ScanService {
     }
 
     /// Writes into the task that its dead letter was cleared away, so that a queue that is rebuilt does not bring it back.
-    async fn dismiss(&self, letter: &DeadLetter) -> Result<(), ServiceError> {
+    async fn dismiss(&self, pool: &PoolName, letter: &DeadLetter) -> Result<(), ServiceError> {
         let Some(task_id) = &letter.task_id else { return Ok(()) };
         let (now, attempt) = (self.clock.now(), letter.reason.attempt);
+        let is_of_webhooks = *pool == PoolName::deliveries();
         let update = self.tasks.update(task_id, Writer::Api, move |task| {
+            if is_of_webhooks {
+                return task.dismiss_deliveries(now);
+            }
             let is_of_this_failure = task.status.allows_retry() && (attempt == 0 || attempt == task.attempt);
             if is_of_this_failure {
                 task.dismissed_at.get_or_insert(now);

@@ -63,14 +63,28 @@ impl ScanService {
     /// The task that a caller names.
     ///
     /// # Errors
-    /// [`TaskError::NotFound`] when there is none that it may see. Whose a damaged task is, nobody knows.
+    /// [`TaskError::NotFound`] when there is none that it may see, and [`TaskError::Removed`] when there was one. Whose a damaged task
+    /// is, nobody knows.
     pub(super) async fn task(&self, task_id: &TaskId) -> Result<Task, TaskError> {
-        self.seen(task_id, self.tasks.get(task_id).await, |task| task)
+        let seen = self.seen(task_id, self.tasks.get(task_id).await, |task| task);
+        self.or_removed(task_id, seen).await
     }
 
     /// As [`task`](Self::task), and whether its export is there.
     pub(super) async fn task_with_export(&self, task_id: &TaskId) -> Result<(Task, bool), TaskError> {
-        self.seen(task_id, self.tasks.get_with_export(task_id).await, |(task, _)| task)
+        let seen = self.seen(task_id, self.tasks.get_with_export(task_id).await, |(task, _)| task);
+        self.or_removed(task_id, seen).await
+    }
+
+    /// Says of a task that is not there when it was removed, to those who could see it.
+    async fn or_removed<T>(&self, task_id: &TaskId, read: Result<T, TaskError>) -> Result<T, TaskError> {
+        let Err(missing @ TaskError::NotFound(_)) = read else { return read };
+        Err(match self.tasks.removed_task(task_id).await {
+            Ok(Some((task, at))) if task.is_seen_by(&self.sight()) => {
+                TaskError::Removed { task_id: task_id.clone(), at }
+            }
+            _ => missing,
+        })
     }
 
     fn seen<T>(&self, task_id: &TaskId, read: Result<T, TaskError>, task: fn(&T) -> &Task) -> Result<T, TaskError> {

@@ -12,12 +12,14 @@ mod charges;
 mod circuits;
 mod completions;
 mod control;
+mod deliveries;
 mod dry_run;
 mod error;
 mod estimate;
 mod exports;
 mod gate;
 mod health;
+mod housekeeping;
 mod indexes;
 mod list;
 mod lookup;
@@ -48,10 +50,9 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::{
-    advice::known as known_advice, approvals::approval_of, results::scan_metadata, rights::check_rights,
-    views::login_expected,
-};
+#[cfg(feature = "webhooks")]
+pub(crate) use self::advice::known as advice_on;
+pub(crate) use self::{approvals::approval_of, results::scan_metadata, rights::check_rights, views::login_expected};
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
@@ -239,7 +240,8 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
         parts.scanners.guard(&parts.circuits)?;
-        let index = QueueIndex::new(parts.tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
+        let tasks = parts.tasks.with_webhooks(parts.scope.clone());
+        let index = QueueIndex::new(tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
         let metrics = Arc::new(Metrics::new()?);
         parts.circuits.calls().count_in(metrics.scanner_calls());
         Ok(Self {

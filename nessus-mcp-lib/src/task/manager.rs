@@ -6,15 +6,15 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
 use tokio::task::JoinError;
-use tracing::{Instrument as _, info};
+use tracing::{Instrument as _, info, warn};
 
 use super::{
     catalogue::Catalogue,
+    deliveries::announce_deliveries,
     entry::{TaskEntry, digest},
     error::TaskError,
     events::{EventKind, TaskEvent},
@@ -27,8 +27,10 @@ use super::{
 };
 use crate::{
     durable::{self, DurableFile},
+    error::chain,
     fail_points::fail_point,
     ids::{FencingToken, TaskId},
+    policy::Scope,
     queue::Queue,
     results::Profile,
     time::{Clock, SystemClock, Timestamp},
@@ -43,9 +45,6 @@ pub enum Writer {
     /// The API layer or an operator, who hold no claim.
     Api,
 }
-
-/// How old an unfinished file must be before it is removed: no download or conversion takes as long.
-const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
 #[derive(Debug)]
@@ -94,6 +93,8 @@ pub struct TaskManager {
     /// Who changes tasks, as their events say.
     actor: Option<Arc<str>>,
     pub(super) catalogue: Option<Arc<Catalogue>>,
+    /// Whose webhooks are told what happens to tasks.
+    webhooks: Option<Scope>,
     /// The tasks that could not be read, each of which was said in the log once.
     pub(super) unreadable: Arc<Mutex<HashSet<TaskId>>>,
 }
@@ -107,10 +108,17 @@ impl TaskManager {
         Self::open_with_clock(data_dir, Arc::new(SystemClock))
     }
 
+    /// The tasks of a data directory that is there, for who only reads: nothing is made, and nothing is written to find out whether
+    /// it could be.
+    pub fn to_read(data_dir: &Path) -> Self {
+        let (store, clock) = (TaskStore::to_read(data_dir), Arc::new(SystemClock));
+        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
+    }
+
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
         let (store, unreadable) = (TaskStore::open(data_dir)?, Arc::default());
-        Ok(Self { store, clock, actor: None, catalogue: None, unreadable })
+        Ok(Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable })
     }
 
     /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list
@@ -120,6 +128,13 @@ impl TaskManager {
         if self.catalogue.as_ref().is_none_or(|catalogue| !Arc::ptr_eq(&catalogue.queue, &queue)) {
             self.catalogue = Some(Arc::new(Catalogue::new(self.store.clone(), queue)));
         }
+        self
+    }
+
+    /// The same tasks, of which the webhooks of this scope are told. Without them, nobody is.
+    #[must_use]
+    pub fn with_webhooks(mut self, scope: Scope) -> Self {
+        self.webhooks = Some(scope);
         self
     }
 
@@ -157,6 +172,8 @@ impl TaskManager {
         self.to_its_end(async move {
             task.revision = 1;
             task.note_submit(manager.actor());
+            note_events(&mut task, None, manager.webhooks.as_ref());
+            let to_tell = task.has_deliveries().then(|| task.clone());
             let task_id = task.task_id.clone();
             let lock = manager.store.blocking(move |store| store.begin(&task_id)).await?;
             if let Some(catalogue) = &manager.catalogue
@@ -167,7 +184,11 @@ impl TaskManager {
                 return Err(error);
             }
             fail_point!("submit_task_recorded");
-            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await
+            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await?;
+            if let Some(task) = to_tell {
+                manager.announce(&task).await;
+            }
+            Ok(())
         })
     }
 
@@ -211,6 +232,7 @@ impl TaskManager {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
             let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
+            let webhooks = manager.webhooks.clone();
             let written = manager.store.blocking(move |store| {
                 let _lock = store.lock(&task_id)?;
                 let before = store.read(&task_id)?;
@@ -225,6 +247,7 @@ impl TaskManager {
                     before.status.check(task.status)?;
                     record_step(&mut task, before.status, now);
                 }
+                let has_events = note_events(&mut task, Some(&before), webhooks.as_ref());
                 if task != before {
                     let events = task.note_changes(&before, actor.as_deref(), now);
                     task.revision = before.revision.saturating_add(1);
@@ -235,14 +258,17 @@ impl TaskManager {
                 }
                 let record = TaskEntry::record(&task, store.has_login_left(&task));
                 let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
-                Ok((task, is_new.then_some(record)))
+                Ok((task, is_new.then_some(record), has_events))
             });
-            let (task, record) = written.await?;
+            let (task, record, has_events) = written.await?;
             if task.status.is_terminal() {
                 fail_point!("worker_end_not_recorded");
             }
             if let (Some(catalogue), Some(record)) = (&manager.catalogue, record) {
                 catalogue.note(record).await;
+            }
+            if has_events {
+                manager.announce(&task).await;
             }
             Ok(task)
         })
@@ -297,6 +323,23 @@ impl TaskManager {
         .await
     }
 
+    /// Puts a task into the queue of deliveries if there is something of it to deliver, to be looked at now. A queue that cannot do that
+    /// fails nothing: the reconciler does it when the queue answers again.
+    pub(crate) async fn announce(&self, task: &Task) {
+        let Some(catalogue) = self.catalogue.as_ref().filter(|_| task.has_deliveries()) else { return };
+        let enqueued = if catalogue.has_just_failed() {
+            None
+        } else {
+            let enqueued = catalogue.in_time(announce_deliveries(catalogue.queue.as_ref(), task)).await;
+            enqueued
+                .inspect_err(|error| warn!(task_id = %task.task_id, error = chain(error), "webhooks are told later"))
+                .ok()
+        };
+        if enqueued.is_none() {
+            catalogue.unrecorded().add(task.task_id.clone());
+        }
+    }
+
     /// The ids of all tasks, newest first by the time in their names.
     pub(crate) async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
         self.store.blocking(TaskStore::list).await
@@ -311,6 +354,16 @@ impl TaskManager {
     /// What the data directory remembers of its queue.
     pub(crate) async fn queue_file(&self) -> Result<QueueFile, TaskError> {
         self.store.blocking(TaskStore::queue_file).await
+    }
+
+    /// Reads a file that lies beside the tasks; `None` when there is none.
+    pub(crate) async fn data_file(&self, name: &'static str) -> Result<Option<Vec<u8>>, TaskError> {
+        self.store.blocking(move |store| store.data_file(name)).await
+    }
+
+    /// Replaces a file that lies beside the tasks, durably.
+    pub(crate) async fn write_data_file(&self, name: &'static str, content: Vec<u8>) -> Result<(), TaskError> {
+        self.store.blocking(move |store| store.write_data_file(name, &content)).await
     }
 
     /// Changes what the data directory remembers of its queue, durably; returns it as it then is.
@@ -355,14 +408,6 @@ impl TaskManager {
             .await
     }
 
-    /// Removes what killed processes left in the data directory and nobody has touched for a day: unfinished files, and
-    /// directories of tasks that were never accepted. Returns how many files and directories.
-    ///
-    /// The age is taken from the file system's own times, so any number of processes may do this at once.
-    pub(crate) async fn remove_abandoned(&self) -> Result<usize, TaskError> {
-        self.store.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
-    }
-
     /// Gives a written file its name, durably, if the writer still holds the task.
     ///
     /// # Errors
@@ -381,7 +426,7 @@ impl TaskManager {
     }
 
     /// Does `work` to its end, even when the returned future is dropped: a file that was written is recorded.
-    fn to_its_end<T: Send + 'static>(
+    pub(super) fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, TaskError>> + Send + 'static,
     ) -> impl Future<Output = Result<T, TaskError>> + Send {
@@ -433,6 +478,7 @@ fn begin_retry(
     task.progress = None;
     task.observation = None;
     task.export_fetched_at = None;
+    task.export = None;
     task.cancel_requested_at = None;
     task.cancel_reason = None;
     task.pause_request = None;
@@ -447,6 +493,11 @@ fn begin_retry(
     task.approval = None;
     task.revision = task.revision.saturating_add(1);
     Ok((lock, task))
+}
+
+/// Writes down what has happened since `before` and webhooks want to hear; whether there is something.
+fn note_events(task: &mut Task, before: Option<&Task>, webhooks: Option<&Scope>) -> bool {
+    webhooks.is_some_and(|scope| task.note_events(before, scope))
 }
 
 fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {

@@ -11,10 +11,13 @@
 //! ```
 
 mod approval;
+mod archive;
 mod audit;
 mod catalogue;
 mod charges;
 mod chronicle;
+mod deliveries;
+mod delivery;
 mod entry;
 mod error;
 mod events;
@@ -30,12 +33,15 @@ mod property_tests;
 mod query;
 mod queue_file;
 mod records;
+mod removal;
 mod repair;
+mod scans;
 mod state;
 mod store;
 
 pub use self::{
     audit::CatalogueAudit,
+    delivery::Delivery,
     error::TaskError,
     events::{EventKind, TaskEvent},
     lists::TaskList,
@@ -45,15 +51,19 @@ pub use self::{
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
     queue_file::{PoolOrder, QueueFile},
-    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{
+        ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+    },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
+    deliveries::{enqueue_deliveries, letter_of_deliveries},
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
     records::Charges,
+    removal::Inspected,
     repair::Rebuild,
     store::profile_file_name,
 };

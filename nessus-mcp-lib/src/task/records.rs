@@ -170,6 +170,34 @@ pub(crate) struct Charges {
     pub(crate) client: Vec<ClientCharge>,
 }
 
+/// A scan of an earlier attempt: it stays on its scanner as long as the task is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FormerScan {
+    /// The scanner it is on.
+    pub instance_id: InstanceId,
+    /// Its id there.
+    pub scan_id: ScanId,
+}
+
+/// The export of a task, as it was published when it had been checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FetchedExport {
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 of it in lower case hexadecimal; `None` when the scanner's backend does not compute it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl FetchedExport {
+    /// An export of these parts.
+    pub(crate) const fn new(bytes: u64, sha256: Option<String>) -> Self {
+        Self { bytes, sha256 }
+    }
+}
+
 /// A phase of a task that is retried when it fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]

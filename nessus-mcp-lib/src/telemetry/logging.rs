@@ -110,6 +110,13 @@ pub fn init_logging(level: &str, format: LogFormat) -> Result<(), LoggingError> 
     Ok(())
 }
 
+/// Refuses a level or directives that cannot be read.
+#[cfg(feature = "cli")]
+pub(crate) fn check_level(level: &str) -> Result<(), LoggingError> {
+    check_words(level)?;
+    EnvFilter::builder().parse(level).map_err(|error| LoggingError::Level(error.to_string())).map(drop)
+}
+
 /// Writes all log lines to this file as well, from now on: at most 16 MiB, with four earlier ones beside it as `PATH.1` to `PATH.4`.
 ///
 /// A file that cannot be written holds nobody up and ends nothing: stderr says so once, and how many lines are missing when it can be

@@ -1,7 +1,9 @@
 //! What operators see: metrics, log lines and health.
 
 mod approval_metrics;
+mod delivery_metrics;
 mod health;
+mod housekeeping_metrics;
 mod lines;
 mod log_file;
 mod logging;
@@ -12,6 +14,8 @@ mod scanner_calls;
 mod series;
 mod task_metrics;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::logging::check_level;
 pub(crate) use self::{
     health::DiskSpace,
     metrics::{CircuitGauges, HealthGauges, ScannerGauges},

@@ -16,15 +16,17 @@ use super::{
     run_task::TaskRun,
     shared::Shared,
 };
+#[cfg(feature = "webhooks")]
+use crate::delivery::Deliveries;
 use crate::{
     config::{ConfigError, WorkerSettings, process_name},
     error::chain,
-    housekeeping::ReconcileError,
+    housekeeping::{Housekeeping, ReconcileError},
     ids::{PoolName, TraceId, WorkerId},
+    policy::Policy,
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
-    task::TaskManager,
     time::{BootInstant, Clock},
 };
 
@@ -38,8 +40,6 @@ const NOTHING_WAIT: Duration = Duration::from_secs(1);
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// The time between two comparisons of the task files with the queue.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
-/// The time between two searches for what killed processes left.
-const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// A queue consumer. Any number of them, in any number of processes, share one queue and one data directory.
 ///
@@ -58,16 +58,22 @@ pub struct Worker {
     shared: Arc<Shared>,
     /// What else it sees to.
     service: ScanService,
+    housekeeping: Housekeeping,
+    #[cfg(feature = "webhooks")]
+    deliveries: Deliveries,
 }
 
 impl Worker {
     /// A worker on the same tasks, queue and scanners as `service`.
     ///
     /// # Errors
-    /// As [`check_pools`](Self::check_pools), and [`ConfigError::Setting`] when its settings cannot work.
+    /// As [`check_pools`](Self::check_pools) and [`check_webhooks`](Self::check_webhooks), and [`ConfigError::Setting`] when its settings
+    /// cannot work.
     pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, ConfigError> {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
+        Self::check_webhooks(&service.scope().policy())?;
+        let housekeeping = service.housekeeping(settings.housekeeping.clone())?;
         service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let id = WorkerId::generate();
@@ -91,22 +97,44 @@ impl Worker {
             holds: HeldTasks::default(),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), service: service.clone() })
+        #[cfg(feature = "webhooks")]
+        let deliveries = {
+            let (lease, clock): (_, Arc<dyn Clock>) = (shared.settings.lease, Arc::clone(&shared.clock) as _);
+            Deliveries::new(service, shared.id.clone(), clock, lease, shared.stop.clone())
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            service: service.clone(),
+            housekeeping,
+            #[cfg(feature = "webhooks")]
+            deliveries,
+        })
     }
 
-    /// Whether there are the pools it is to serve: for those who want to know before they open a service.
+    /// Whether there are the pools that its settings name: for those who want to know before they open a service.
     ///
     /// # Errors
     /// [`ConfigError::UnknownPool`] when one is not configured.
     pub fn check_pools(scanners: &ScannerRegistry, settings: &WorkerSettings) -> Result<(), ConfigError> {
-        let mut named = settings.pools.iter().flatten();
-        match named.find(|pool| scanners.pool(pool).is_none()) {
+        let served = settings.pools.iter().flatten().map(|pool| ("WORKER_POOLS", pool));
+        // A misspelt name would have its tasks removed too early.
+        let mut named = served.chain(settings.housekeeping.named_pools());
+        match named.find(|(_, pool)| scanners.pool(pool).is_none()) {
             None => Ok(()),
-            Some(unknown) => {
+            Some((name, unknown)) => {
                 let available = scanners.pools().iter().map(|pool| pool.name.to_string()).collect();
-                Err(ConfigError::UnknownPool { pool: unknown.clone(), available })
+                Err(ConfigError::UnknownPool { name, pool: unknown.clone(), available })
             }
         }
+    }
+
+    /// Whether the keys of all webhooks are known, which only a worker needs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`] for the first that cannot be read.
+    pub fn check_webhooks(policy: &Policy) -> Result<(), ConfigError> {
+        let missing = policy.webhooks().iter().find_map(|webhook| webhook.key.as_ref().err());
+        missing.map_or(Ok(()), |missing| Err(missing.clone().into_error()))
     }
 
     /// Works until `shutdown` is ready, then hands back what is running and returns.
@@ -119,6 +147,9 @@ impl Worker {
     async fn run_named(self, shutdown: impl Future<Output = ()> + Send) {
         info!(worker_id = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
+        let mut delivering = JoinSet::<()>::new();
+        #[cfg(feature = "webhooks")]
+        delivering.spawn(self.deliveries.clone().run().in_current_span());
         let stop = self.shared.stop.clone();
         let announcer = Announcer {
             worker: &self.shared.id,
@@ -137,7 +168,7 @@ impl Worker {
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
-            () = clean(&self.shared.tasks) => {}
+            () = self.housekeeping.watch() => {}
             () = self.watch_scanners() => {}
             () = announcer.follow(|| self.pools()) => {}
             () = self.service.watch_workers() => {}
@@ -150,6 +181,7 @@ impl Worker {
             while let Some(ended) = runs.join_next().await {
                 report_panic(ended);
             }
+            while delivering.join_next().await.is_some() {}
         });
         tokio::select! {
             handed_back = handed_back => if handed_back.is_err() {
@@ -319,18 +351,6 @@ impl Worker {
             }
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Removes what killed processes left. Never returns.
-async fn clean(tasks: &TaskManager) {
-    loop {
-        match tasks.remove_abandoned().await {
-            Ok(0) => {}
-            Ok(count) => info!(count, "unfinished files of killed processes were removed"),
-            Err(error) => warn!(error = chain(&error), "unfinished files of killed processes could not be removed"),
-        }
-        tokio::time::sleep(CLEAN_INTERVAL).await;
     }
 }
 

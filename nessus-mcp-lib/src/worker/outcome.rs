@@ -148,7 +148,7 @@ impl StepError {
             Self::Scope(error) => error.hint(),
             Self::Scan { .. } | Self::Held(_) | Self::Stopped | Self::LeaseLost => None,
         };
-        own.or_else(|| service::known_advice(self.code()).map(str::to_owned))
+        own.or_else(|| service::advice_on(self.code()).map(str::to_owned))
     }
 
     /// Whether it says nothing about the scan or its scanner: this machine lacks disk, descriptors or memory, this program is

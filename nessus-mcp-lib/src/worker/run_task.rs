@@ -103,6 +103,10 @@ impl TaskRun {
     async fn load(&mut self) -> Result<Loaded, StepError> {
         let task_id = self.claim.lease.task_id.clone();
         let task = self.shared.tasks.get(&task_id).await?;
+        if task.status.is_terminal() {
+            // Whoever ended it may have died before the webhooks could be told.
+            self.shared.tasks.announce(&task).await;
+        }
         match task.status {
             // The worker before us died between the file and the queue: its letter is written now.
             TaskStatus::Failed | TaskStatus::Timeout => return Ok(Loaded::Over(dead_letter(&task))),
