@@ -8,7 +8,7 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Cell, Paragraph, Row, Table},
+    widgets::{Cell, Paragraph, Row, Table, Wrap},
 };
 use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
@@ -43,8 +43,9 @@ pub(super) fn height(view: &View) -> u16 {
 /// Draws a view, or why there is none.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View, problem: Option<&str>, terminal: Terminal) {
     let sections = sections(view);
-    let heights = heights(&sections, frame.area().height.saturating_sub(2));
-    let areas = Layout::vertical([2].into_iter().chain(heights).map(Constraint::Length)).split(frame.area());
+    let top = if problem.is_some() { 4 } else { 2 };
+    let heights = heights(&sections, frame.area().height.saturating_sub(top));
+    let areas = Layout::vertical([top].into_iter().chain(heights).map(Constraint::Length)).split(frame.area());
     frame.render_widget(head(view, problem, terminal), areas[0]);
     for (section, area) in sections.iter().zip(&areas[1..]) {
         if area.height > 0 {
@@ -56,14 +57,15 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, problem: Option<&str>, te
 fn head(view: &View, problem: Option<&str>, terminal: Terminal) -> Paragraph<'static> {
     let at = view.at.map(|at| at.to_string());
     let at = at.as_deref().and_then(|at| at.get(11..19)).map_or_else(|| "never".to_owned(), |time| format!("{time}Z"));
-    let line = match problem {
-        Some(problem) => {
-            Span::styled(format!("as of {at}: {}", terminal.visible(problem)), style(Colour::Bad, terminal))
-        }
-        None => Span::raw(format!("{at}  q quits  queue {} ms", view.queue_latency_ms)),
-    };
     let title = Span::styled("nessus-admin top  ", style(Colour::Title, terminal));
-    Paragraph::new(Line::from(vec![title, line]))
+    let rest = match problem {
+        Some(_) => format!("as of {at}"),
+        None => format!("{at}  q quits  queue {} ms", view.queue_latency_ms),
+    };
+    let problem = problem
+        .map(|problem| Line::from(Span::styled(terminal.visible(problem).into_owned(), style(Colour::Bad, terminal))));
+    let lines: Vec<_> = [Line::from(vec![title, Span::raw(rest)])].into_iter().chain(problem).collect();
+    Paragraph::new(lines).wrap(Wrap { trim: true })
 }
 
 /// How many lines each section gets: what it needs, and where there are too few, each gives of what it has most.
