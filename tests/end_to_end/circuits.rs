@@ -103,7 +103,7 @@ async fn circuits_are_shown_by_process_until_the_process_is_gone() {
     // An operator finds the process by its name.
     killed.wait_for_log(&unusable.process);
     let listed = site.deployment.program(binaries::admin(), &["list-circuits"]).run().stdout;
-    assert!(listed.contains(&format!("  {}  unusable  since=", unusable.process)), "{listed}");
+    assert!(listed.contains(&format!("  {}  unusable  20", unusable.process)), "{listed}");
     let get = async |path| reqwest::get(format!("{}{path}", site.server.url())).await.unwrap().text().await.unwrap();
     let health = get("/health").await;
     assert!(
