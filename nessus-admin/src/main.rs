@@ -7,8 +7,8 @@ mod output;
 use std::process::ExitCode;
 
 use args::{
-    ApprovalsCommand, AuditCommand, Cli, Command, HousekeepingCommand, PolicyCommand, QueueCommand, TasksCommand,
-    TokenCommand,
+    ApprovalsCommand, AuditCommand, Cli, Command, ConfigCommand, HousekeepingCommand, PolicyCommand, QueueCommand,
+    ScannersCommand, TasksCommand, TokenCommand, WebhooksCommand,
 };
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
@@ -29,6 +29,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Diff(args) => commands::views::diff(args),
         Command::Stats(args) => block_on(commands::stats::run(args)),
         Command::Tasks(TasksCommand::List(args)) => block_on(commands::tasks::list::run(args)),
+        Command::Tasks(TasksCommand::Show(args)) => block_on(commands::tasks::show::run(args)),
         Command::Tasks(TasksCommand::Cancel(args)) | Command::Cancel(args) => block_on(commands::tasks::cancel(args)),
         Command::Tasks(TasksCommand::Retry(args)) => block_on(commands::tasks::retry(args)),
         Command::Tasks(TasksCommand::Pause(args)) => block_on(commands::tasks::pause(args)),
@@ -48,12 +49,23 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Approvals(ApprovalsCommand::Show(args)) => block_on(commands::approvals::show(args)),
         Command::Approvals(ApprovalsCommand::Approve(args)) => block_on(commands::approvals::approve(args)),
         Command::Approvals(ApprovalsCommand::Deny(args)) => block_on(commands::approvals::deny(args)),
+        Command::Webhooks(WebhooksCommand::List(args)) => block_on(commands::webhooks::list(args)),
+        Command::Webhooks(WebhooksCommand::Test(args)) => block_on(commands::webhooks::test(args)),
+        Command::Webhooks(WebhooksCommand::Retry(args)) => block_on(commands::webhooks::retry(args)),
         Command::Token(TokenCommand::Revoke(args)) => block_on(commands::token::revoke(args)),
         Command::Audit(AuditCommand::Verify(args)) => commands::audit::verify(args),
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
+        Command::Doctor(args) => block_on(Box::pin(commands::doctor::run(args))),
+        Command::Top(args) => block_on(commands::top::run(args)),
+        Command::Report(args) => block_on(commands::report::run(args)),
+        Command::Completions(args) => commands::shell::completions(args),
+        Command::Man(args) => commands::shell::man(args),
+        Command::Scanners(ScannersCommand::Check(args)) => block_on(commands::scanners::check(args)),
+        Command::Config(ConfigCommand::Check(args)) => block_on(commands::config::check(args)),
         Command::Pause(args) => block_on(commands::pools::pause(args)),
         Command::Resume(args) => block_on(commands::pools::resume(args)),
+        Command::Workers(args) => block_on(commands::workers::run(args)),
         Command::Circuits(args) => block_on(commands::circuits::list(args)),
         Command::IsolateScanner(args) => block_on(commands::circuits::isolate(args)),
         Command::CloseCircuit(args) => block_on(commands::circuits::close(args)),

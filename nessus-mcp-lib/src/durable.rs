@@ -71,7 +71,7 @@ impl DurableFile {
     ///
     /// # Errors
     /// With [`io::ErrorKind::AlreadyExists`] when one is; it stays as it is.
-    pub(crate) fn commit_new(self) -> io::Result<()> {
+    pub fn commit_new(self) -> io::Result<()> {
         self.sync()?;
         let directory = File::open(parent(&self.destination))?;
         self.file.persist_noclobber(&self.destination).map_err(|failed| failed.error)?;
@@ -152,6 +152,31 @@ pub(crate) fn remove_leftovers(directory: &Path, prefix: &str) -> io::Result<usi
         }
     }
     Ok(removed)
+}
+
+/// Moves a file out of the way of a new one: it becomes `path.1`, what was that becomes `path.2`, and so on, and of these only so many
+/// are kept. Nothing is synced: what is moved so are logs.
+pub(crate) fn shift(path: &Path, kept: usize) -> io::Result<()> {
+    let numbered = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    if kept == 0 {
+        return fs::remove_file(path);
+    }
+    for number in (1..kept).rev() {
+        rename_if_there(&numbered(number), &numbered(number + 1))?;
+    }
+    rename_if_there(path, &numbered(1))
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is renamed here need not survive a crash of the machine")]
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
 }
 
 /// Creates the directory and its parents with mode 0700 and syncs the parent; fine when it is there already.

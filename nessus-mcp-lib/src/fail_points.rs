@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 51] = [
+    pub const POINTS: [&str; 53] = [
         "audit_asked_written",
         "audit_before_outcome",
         "submit_key_claimed",
@@ -79,6 +79,8 @@ mod armed {
         "worker_after_final_state",
         "worker_before_acknowledge",
         "worker_hosts_given_back",
+        "delivery_sent",
+        "delivery_recorded",
         "cancel_hosts_given_back",
         "retry_recorded",
         "rebuild_pauses_restored",

@@ -113,6 +113,16 @@ text_id! {
     PoolName, "pool name", "1 to 64 letters, digits, `_`, `-` or `.`", is_plain_name
 }
 
+impl PoolName {
+    /// The name under which the queue keeps what is to be delivered to webhooks; no pool of scanners has it.
+    pub const DELIVERIES: &'static str = ".webhooks";
+
+    /// The queue of what is to be delivered to webhooks.
+    pub fn deliveries() -> Self {
+        Self(Self::DELIVERIES.to_owned())
+    }
+}
+
 text_id! {
     /// The `instance_id` of a scanner within its pool.
     InstanceId, "instance id", "1 to 64 letters, digits, `_`, `-` or `.`", is_plain_name

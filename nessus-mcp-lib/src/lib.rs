@@ -46,14 +46,14 @@
 //! | [`task`], [`queue`], [`circuit_breaker`] | the state machine of a task and its file; the queue's backends; the breaker |
 //! | [`scanner`] | Nessus, mock, pools |
 //! | [`service`] | what every API layer calls |
-//! | [`housekeeping`], [`worker`] | what must be done now and then; the engine |
+//! | [`housekeeping`], `delivery`, [`worker`] | what must be done now and then; telling webhooks; the engine |
 //! | `client`, [`testing`] | a typed MCP client; conformance suites and mocks |
 //!
 //! Not shown here, because only the binaries and tests of this project need them: `config::cli`, `durable` (files that are whole or
 //! absent), `streams` (stdout and stderr that nobody waits for), `fail_points`.
 //!
 //! # Features
-//! `sqlite` (the embedded queue), `redis` (the shared queue) and `nessus` (scanners over HTTP) are on by default. `client`, `cli` (flags that
+//! `sqlite` (the embedded queue), `redis` (the shared queue), `nessus` (scanners over HTTP) and `webhooks` are on by default. `client`, `cli` (flags that
 //! binaries share), `schema` (JSON schemas of the views) and `testing` are not. `fail-points` lets tests abort the process
 //! at a named step; it is not for production.
 //!
@@ -78,6 +78,8 @@ pub mod circuit_breaker;
 pub mod client;
 pub mod config;
 pub mod credentials;
+#[cfg(feature = "webhooks")]
+pub mod delivery;
 #[doc(hidden)]
 pub mod durable;
 pub mod error;

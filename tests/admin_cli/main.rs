@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod independence;
+mod shapes;
+mod stop_all;
+mod tasks;
+
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, pipe},

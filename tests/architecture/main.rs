@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a file of this repository that cannot be read is a failed test")]
 
 mod counts;
+mod documents;
 mod modules;
 mod order;
 mod tokens;
@@ -35,7 +36,7 @@ const LAYERS: [&[&str]; 9] = [
     &["circuit_breaker", "queue", "retry", "task"],
     &["credentials", "housekeeping", "scanner"],
     &["service"],
-    &["worker"],
+    &["delivery", "worker"],
     &["client", "testing"],
 ];
 
@@ -71,6 +72,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
         &[
             "nessus-mcp-lib/src/scanner/nessus",
             "nessus-mcp-lib/src/client",
+            "nessus-mcp-lib/src/delivery/webhook.rs",
             "nessus-mcp-server/src/http/oauth/source.rs",
         ],
     ),
@@ -86,7 +88,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
     ("prometheus", &["nessus-mcp-lib/src/telemetry"]),
     ("secrecy", &["nessus-mcp-lib/src/secret.rs"]),
     ("chacha20poly1305", &["nessus-mcp-lib/src/credentials"]),
-    ("hmac", &["nessus-mcp-lib/src/audit", "nessus-mcp-lib/src/credentials"]),
+    ("hmac", &["nessus-mcp-lib/src/audit", "nessus-mcp-lib/src/credentials", "nessus-mcp-lib/src/delivery/webhook.rs"]),
 ];
 
 const LIBRARY: &str = "nessus-mcp-lib";

@@ -9,6 +9,7 @@
 mod approvals;
 mod audit;
 mod catalogue;
+mod deliveries;
 mod hosts;
 mod housekeeping;
 mod limits;
@@ -302,7 +303,17 @@ fn every_point_of_the_source_is_in_the_list() {
     let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
     let is_tried = |name: &String| {
-        let tried = ["approval_", "audit_", "submit_", "worker_", "rebuild_", "cancel_", "retry_", "housekeeping_"];
+        let tried = [
+            "approval_",
+            "audit_",
+            "submit_",
+            "worker_",
+            "rebuild_",
+            "cancel_",
+            "retry_",
+            "delivery_",
+            "housekeeping_",
+        ];
         tried.iter().any(|prefix| name.starts_with(prefix))
     };
     assert!(listed.iter().all(is_tried), "no test tries it");

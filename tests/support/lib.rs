@@ -14,6 +14,7 @@
 //! redis_groups a cluster, and a master with a replica and a sentinel
 //! site         a whole site: scanner, server, workers
 //! small_disk   a data directory on a disk that a test can fill
+//! webhooks     a receiver of webhooks
 //! chaos        many tasks on a site whose processes are killed, frozen and emptied, and what must hold afterwards
 //! outage       two scanners, one of which is out of reach for a while, under a load of tasks
 //! ```
@@ -33,3 +34,4 @@ pub mod redis_groups;
 pub mod sim;
 pub mod site;
 pub mod small_disk;
+pub mod webhooks;

@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use super::{
     acts::{self, Act, Operator, Order},
-    pools, queue,
+    pools, queue, webhooks,
 };
 use crate::{
     args::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
@@ -31,7 +31,11 @@ pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let queue = queue::open(&settings).await?;
     let (mut letters, mut total) = (Vec::new(), 0);
-    for pool in pools::named(&settings, queue.as_ref(), &args.pool).await? {
+    let mut pools = pools::named(&settings, queue.as_ref(), &args.pool).await?;
+    if args.pool.is_empty() {
+        pools.push(PoolName::deliveries());
+    }
+    for pool in pools {
         total += queue.stats(&pool).await?.dead;
         let found = queue.dead_letters(&pool, 0, args.limit).await?;
         letters.extend(found.into_iter().map(|letter| (pool.clone(), letter)));
@@ -196,6 +200,9 @@ async fn each(queue: &dyn Queue, pool: &PoolName, mut see: impl FnMut(DeadLetter
 /// Retries each task. Tasks that cannot be retried are reported and do not hold back the others.
 pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
+    if args.pool == [PoolName::deliveries()] {
+        return webhooks::retry_of(&settings, &args.tasks, args.json).await;
+    }
     let operator = Operator::open(&settings).await?;
     if !args.pool.is_empty() {
         pools::named(&settings, operator.service.queue().as_ref(), &args.pool).await?;
@@ -206,12 +213,9 @@ pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
 
 pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
-    // Clap sees to it that there is one of them.
     let Some(before) = args.older_than.or(args.before) else {
-        return Err(Failure::usage(
-            "without an age everything would be purged",
-            "give `--older-than 30d` or `--before DATE`",
-        ));
+        let hint = "say how old: `--older-than 30d`, or `--before 2026-11-01`";
+        return Err(Failure::usage("a purge needs an age: without one every dead letter would go", hint));
     };
     let Operator { service, recorder } = Operator::open(&settings).await?;
     let pools = pools::named(&settings, service.queue().as_ref(), &args.pool).await?;

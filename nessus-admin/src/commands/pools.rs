@@ -74,7 +74,7 @@ pub(super) async fn named(
     let known = all(settings, &names, queue).await?.all;
     for pool in named {
         // A pool that another program puts its tasks into is known to its queue only.
-        if !known.contains(pool) && queue.stats(pool).await?.is_empty() {
+        if !known.contains(pool) && *pool != PoolName::deliveries() && queue.stats(pool).await?.is_empty() {
             return Err(Unknown::new(pool, &known).into());
         }
     }

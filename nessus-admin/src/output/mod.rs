@@ -5,6 +5,7 @@
 
 mod ask;
 mod colour;
+pub(crate) mod screen;
 mod table;
 mod terminal;
 mod words;

@@ -25,7 +25,6 @@ mod scanner_names;
 mod scanners;
 mod secret_key;
 mod settings;
-#[cfg(feature = "cli")]
 mod user;
 mod yaml;
 
@@ -34,6 +33,7 @@ mod yaml;
 pub use self::bind::{Bind, BindError};
 #[cfg(feature = "cli")]
 pub use self::example::EXAMPLE_SCANNERS;
+pub use self::user::host_name;
 pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
@@ -41,11 +41,13 @@ pub use self::{
     housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,
     scanner_names::ScannerNames,
-    scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    scanners::{ExaminedScanners, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{
-    reader::{Reader, not_empty},
+    nessus::certificates_in,
+    reader::{Reader, not_empty, password_in},
+    user::user_name,
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

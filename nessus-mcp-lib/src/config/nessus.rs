@@ -74,7 +74,7 @@ impl NessusOptions {
 }
 
 /// Certificates in PEM.
-pub(super) fn certificates_in(config: &Path, path: &str) -> Result<String, String> {
+pub(crate) fn certificates_in(config: &Path, path: &str) -> Result<String, String> {
     let text = read_beside(config, path)?;
     if text.contains("-----BEGIN CERTIFICATE-----") {
         Ok(text)

@@ -93,7 +93,7 @@ pub(super) fn read_beside(config: &Path, path: &str) -> Result<String, String> {
 }
 
 /// The password in a file: its first line.
-pub(super) fn password_in(config: &Path, path: &str) -> Result<Secret, String> {
+pub(crate) fn password_in(config: &Path, path: &str) -> Result<Secret, String> {
     let text = read_beside(config, path)?;
     match text.lines().next().filter(|line| !line.is_empty()) {
         Some(password) => Ok(Secret::new(password)),

@@ -1,6 +1,10 @@
 //! What the environment and the flags of the binaries say, as typed values.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{CircuitSettings, ConfigError, HousekeepingSettings, SecretKey, housekeeping::in_words};
 use crate::{ids::PoolName, secret::redact_url};
@@ -117,6 +121,16 @@ impl Settings {
         self
     }
 
+    /// The path of `credentials.yaml`; `None` for no stored logins.
+    pub fn credential_config(&self) -> Option<&Path> {
+        self.credential_config.as_deref()
+    }
+
+    /// The path of `policy.yaml`; `None` for no scope.
+    pub fn policy_config(&self) -> Option<&Path> {
+        self.policy_config.as_deref()
+    }
+
     /// Where the audit log is.
     pub fn audit_dir(&self) -> PathBuf {
         self.audit_dir.clone().unwrap_or_else(|| self.data_dir.join("audit"))
@@ -129,7 +143,7 @@ impl Settings {
     }
 }
 
-fn embedded_queue_url(data_dir: &std::path::Path) -> String {
+fn embedded_queue_url(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("queue.db").display())
 }
 

@@ -21,7 +21,7 @@ use tracing::{debug, error, warn};
 use super::{
     error::ReconcileError,
     rebuild::rebuild,
-    reconcile::{GRACE, keeps_its_key, reconcile},
+    reconcile::{GRACE, forgotten, keeps_its_key, reconcile},
 };
 use crate::{
     error::{Classified, ErrorKind, chain},
@@ -225,14 +225,26 @@ impl QueueIndex {
         Ok(check(&file, stands)?.unwrap_or(binding))
     }
 
-    /// Compares all task files with the catalogue and makes right what it has wrong, and enqueues what the queue has forgotten;
-    /// returns what was found, and how many tasks were enqueued.
+    /// Compares all task files with the catalogue and the queue, and changes nothing; returns what was found, and how many tasks
+    /// the queue has forgotten.
     ///
     /// # Errors
-    /// As [`look`](Self::look), and when files cannot be read or the queue cannot be written.
+    /// As [`look`](Self::look), and when files or queue cannot be read.
     pub async fn audit(&self) -> Result<(CatalogueAudit, usize), ReconcileError> {
+        let Inner { tasks, queue, clock, .. } = self.inner.as_ref();
+        self.look().await?;
+        let audit = tasks.audit().await?.unwrap_or_default();
+        Ok((audit, forgotten(tasks, queue.as_ref(), clock.now()).await?))
+    }
+
+    /// As [`audit`](Self::audit), and makes right what the catalogue has wrong and enqueues what the queue has forgotten; returns
+    /// what was found, and how many tasks were enqueued.
+    ///
+    /// # Errors
+    /// Those of [`audit`](Self::audit), and when the queue cannot be written.
+    pub async fn repair(&self) -> Result<(CatalogueAudit, usize), ReconcileError> {
         self.ensure().await?;
-        let audit = self.inner.tasks.audit().await?.unwrap_or_default();
+        let audit = self.inner.tasks.repair().await?.unwrap_or_default();
         Ok((audit, self.reconcile().await?))
     }
 

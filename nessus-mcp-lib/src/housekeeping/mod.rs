@@ -20,10 +20,10 @@ mod scans;
 pub(crate) use self::charges::{
     day_is_full, enqueue, give_back, give_back_ended, is_withdrawn, limit_is_full, scope_of, withdraw,
 };
-pub(crate) use self::reconcile::take_if_put_off;
 pub use self::{
     error::{HousekeepingError, ReconcileError},
     index::{QueueIndex, binding_of},
     keeper::{Housekeeping, Wanted},
     report::{HousekeepingReport, Notable, ScanOnScanner, StaleTask},
 };
+pub(crate) use self::{rebuild::dead_reason, reconcile::take_if_put_off};

@@ -16,9 +16,9 @@ use crate::{
     circuit_breaker::CircuitCommand,
     error::chain,
     fail_points::fail_point,
-    ids::{PoolName, TaskId},
+    ids::{PoolName, TaskId, scanner_name},
     queue::{CircuitNotice, DeadLetter, DeadReason, Queue, QueueError, TaskBody},
-    task::{QueueFile, Rebuild, Task, TaskError, TaskManager},
+    task::{QueueFile, Rebuild, Task, TaskError, TaskManager, letter_of_deliveries},
     time::Timestamp,
 };
 
@@ -58,8 +58,17 @@ pub(super) async fn rebuild(tasks: &TaskManager, queue: &dyn Queue, now: Timesta
             keys += 1;
         }
         charged_hosts = charged_hosts.saturating_add(charges::restore(queue, &task, now).await?);
-        if task.status.allows_retry() && task.dismissed_at.is_none() && known.lacks(queue, &task).await? {
+        if task.status.allows_retry()
+            && task.dismissed_at.is_none()
+            && known.lacks(queue, &task.scanner_pool, &task.task_id).await?
+        {
             queue.restore_dead_letter(&task.scanner_pool, &letter_of(&task)?).await?;
+            letters += 1;
+        }
+        if let Some(letter) = letter_of_deliveries(&task)
+            && known.lacks(queue, &PoolName::deliveries(), &task.task_id).await?
+        {
+            queue.restore_dead_letter(&PoolName::deliveries(), &letter).await?;
             letters += 1;
         }
     }
@@ -91,10 +100,16 @@ async fn restore_pauses_and_isolations(file: &QueueFile, queue: &dyn Queue) -> R
 /// The dead letter of a task that has failed.
 fn letter_of(task: &Task) -> Result<DeadLetter, ReconcileError> {
     let body = TaskBody::parse(task.queue_entry().to_string())?;
-    let code = task.error_code.clone().unwrap_or_else(|| task.status.to_string());
-    let reason = DeadReason::new(task.error_message.clone().unwrap_or_default(), code, task.attempt);
     let failed_at = task.completed_at.unwrap_or(task.created_at);
-    Ok(DeadLetter::new(Some(task.task_id.clone()), body.into_string(), reason, failed_at))
+    Ok(DeadLetter::new(Some(task.task_id.clone()), body.into_string(), dead_reason(task), failed_at))
+}
+
+/// Why a task that has failed is among the dead letters.
+pub(crate) fn dead_reason(task: &Task) -> DeadReason {
+    let code = task.error_code.clone().unwrap_or_else(|| task.status.to_string());
+    let scanner = task.scanner_instance_id.as_ref().map(|instance| scanner_name(&task.scanner_pool, instance));
+    let message = task.error_message.clone().unwrap_or_default();
+    DeadReason::new(message, code, task.attempt).with_scanner(scanner).with_hint(task.error_hint.clone())
 }
 
 /// The tasks with a dead letter, of each pool that was asked for: a queue that is given to another directory may have some.
@@ -102,8 +117,7 @@ fn letter_of(task: &Task) -> Result<DeadLetter, ReconcileError> {
 struct KnownLetters(HashMap<PoolName, HashSet<TaskId>>);
 
 impl KnownLetters {
-    async fn lacks(&mut self, queue: &dyn Queue, task: &Task) -> Result<bool, QueueError> {
-        let pool = &task.scanner_pool;
+    async fn lacks(&mut self, queue: &dyn Queue, pool: &PoolName, task_id: &TaskId) -> Result<bool, QueueError> {
         if !self.0.contains_key(pool) {
             let mut found = HashSet::new();
             for offset in (0..).step_by(LETTERS as usize) {
@@ -115,6 +129,6 @@ impl KnownLetters {
             }
             self.0.insert(pool.clone(), found);
         }
-        Ok(self.0.get(pool).is_none_or(|found| !found.contains(&task.task_id)))
+        Ok(self.0.get(pool).is_none_or(|found| !found.contains(task_id)))
     }
 }

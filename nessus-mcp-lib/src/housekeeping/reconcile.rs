@@ -15,7 +15,7 @@ use crate::{
         ChargeOutcome, EnqueueOutcome, EntryState, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue,
         QueueError, RemoveOutcome, TaskBody,
     },
-    task::{Task, TaskKey, TaskManager, TaskStatus, Writer},
+    task::{Task, TaskKey, TaskManager, TaskStatus, Writer, enqueue_deliveries},
     time::Timestamp,
 };
 
@@ -29,11 +29,22 @@ const LOOKED_AT_BY_THEN: Duration = Duration::from_secs(900);
 /// A key that is about to expire decides nothing any more: the queue may have given it away rightly.
 const KEY_MARGIN: Duration = Duration::from_secs(3600);
 
-/// Enqueues every task that is not terminal and that the queue does not know; returns how many those were. A task that has left
+/// Enqueues every task that is not terminal and that the queue does not know, and every one of which webhooks are to be told; returns
+/// how many those were. A task that has left
 /// a login behind when it ended counts as unfinished in the catalogue, and is freed of it when it is compared.
 pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
     tasks.record_rest().await?;
     enqueue_unfinished(tasks, queue, now, Some(GRACE)).await
+}
+
+/// How many tasks [`reconcile`] would enqueue, by their files.
+pub(super) async fn forgotten(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
+    let mut forgotten = 0;
+    for task in tasks.unfinished_by_files().await?.iter().filter(|task| !is_young(task, now, GRACE)) {
+        let is_known = queue.state_of(&task.scanner_pool, &task.task_id).await?.is_some();
+        forgotten += usize::from(!is_known);
+    }
+    Ok(forgotten)
 }
 
 /// As [`reconcile`], but tasks younger than `grace` are skipped.
@@ -47,6 +58,12 @@ pub(super) async fn enqueue_unfinished(
     // Oldest first, so that the order of submission is kept.
     for unfinished in tasks.unfinished().await? {
         let Some(task) = tasks.compare(&unfinished).await? else { continue };
+        if task.has_deliveries() {
+            enqueued += usize::from(enqueue_deliveries(queue, &task).await?);
+        }
+        if task.status.is_terminal() {
+            continue;
+        }
         if grace.is_some_and(|grace| is_young(&task, now, grace)) {
             continue;
         }

@@ -69,6 +69,10 @@ fn a_task_goes_when_its_time_is_over_and_nothing_needs_it() {
     let wrong = Timestamp::from_millis(1000);
     let step = |at| HistoryEntry { at, from: Running, to: Completed, attempt: 1, error_code: None };
     let key = |age| TaskKey::new("key", "hash", ago(age));
+    let told = |at: Option<Timestamp>| {
+        let delivery = serde_json::json!({ "webhook": "ops", "event": "completed", "attempt": 1, "at": now(), "delivered_at": at });
+        serde_json::from_value(delivery).unwrap()
+    };
     let charged = |age| {
         let mut charged = ChargedHosts::new(ago(age).utc_day(), 1);
         charged.launched = true;
@@ -104,6 +108,8 @@ fn a_task_goes_when_its_time_is_over_and_nothing_needs_it() {
         ("its key is old", changed(week(), |task| task.idempotency = Some(key(3 * DAY))), Ok(())),
         ("counts today", changed(week(), |task| task.charged_hosts = vec![charged(HOUR)]), Err(Kept::CountsToday)),
         ("counts yesterday", changed(week(), |task| task.charged_hosts = vec![charged(DAY)]), Err(Kept::CountsToday)),
+        ("not told to a webhook", changed(week(), |task| task.deliveries = vec![told(None)]), Err(Kept::Undelivered)),
+        ("told to a webhook", changed(week(), |task| task.deliveries = vec![told(Some(ago(DAY)))]), Ok(())),
         ("counted a week ago", changed(week(), |task| task.charged_hosts = vec![charged(7 * DAY)]), Ok(())),
     ];
     for (case, task, expected) in cases {

@@ -70,6 +70,16 @@
 //!       teams: [red]
 //!       during: [{days: [mon-fri], from: "08:00", to: "18:00"}]
 //!       time_zone: Europe/Berlin
+//! webhooks:                      # who is told what happens to tasks
+//!   - name: tickets
+//!     url: https://tickets.corp.example/hooks/scans
+//!     secret_file: tickets.key   # or secret_env: NAME; signs what is sent
+//!     events: [failed, timeout]  # default: all
+//!     pools: [nessus]            # default: all
+//!     clients: [triage-agent]    # whose tasks; default: everybody's
+//!     allow_private: true        # may have a loopback, private or link-local address, and `http`; default: false
+//!     allow_http: false          # `http` to public addresses as well
+//!     ca_file: corp-ca.pem       # default: the authorities of this machine
 //! ```
 
 use std::{fs, path::Path};
@@ -84,7 +94,8 @@ use super::{
     rules::{Policy, PolicyMode},
     target_rules::{AllowList, TargetRules},
     tool_rights::RawCallLimits,
-    values::{RawWindow, any_name},
+    values::{RawWindow, any_name, parse_bool},
+    webhook_file::RawWebhook,
     windows::{WindowRule, Windows, parse_zone},
 };
 use crate::{
@@ -109,6 +120,7 @@ struct RawPolicy {
     oauth: Option<RawOAuth>,
     windows: Option<Vec<RawRule>>,
     approvals: Option<Vec<RawApproval>>,
+    webhooks: Option<Vec<RawWebhook>>,
 }
 
 keys_with_rights! {
@@ -179,6 +191,7 @@ impl Policy {
             calls_per_minute: reader.call_limits("calls_per_minute", raw.calls_per_minute)?,
             oauth: raw.oauth.map(|raw| oauth::read(&reader, raw)).transpose()?.map(Into::into),
             windows: reader.windows(raw.windows.unwrap_or_default())?,
+            webhooks: reader.webhooks(raw.webhooks.unwrap_or_default())?,
             file: None,
         })
     }
@@ -266,10 +279,6 @@ impl Reader<'_> {
             pools: pools.collect::<Result<_, _>>()?,
         })
     }
-}
-
-fn parse_bool(text: &str) -> Result<bool, String> {
-    text.parse().map_err(|_| "must be `true` or `false`".to_owned())
 }
 
 /// The end of a token: a time, or the end of a day in UTC.

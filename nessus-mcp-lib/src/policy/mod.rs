@@ -8,7 +8,7 @@
 //!
 //! Its [`Client`]s have tokens, roles and [`Rights`], [`OAuth`] says whose access tokens are taken as well; whoever comes in is a
 //! [`Principal`]. Some scans wait until a person agrees ([`ApprovalState`]): whoever has the token of a client that may do so,
-//! which signs the [`Decision`].
+//! which signs the [`Decision`]. A [`Webhook`] is told what happens to tasks.
 
 mod approval;
 mod approval_error;
@@ -31,9 +31,11 @@ mod target_rules;
 mod tool_rights;
 mod values;
 mod visibility;
+mod webhook;
+mod webhook_address;
+mod webhook_file;
 mod windows;
 
-pub(crate) use self::approvals::named;
 pub use self::{
     approval::{AskedLogin, AskedScan, HoldingRules},
     approval_error::ApprovalError,
@@ -51,5 +53,7 @@ pub use self::{
     scope::{Checked, Scope},
     tool_rights::{CallLimits, ListedName, RateClass, ToolRights},
     visibility::{Sight, Visibility},
+    webhook::{HookEvent, NoKey, Webhook},
     windows::{Closed, WindowState},
 };
+pub(crate) use self::{approvals::named, webhook_address::forbidden};

@@ -11,6 +11,7 @@ use super::{
     target_rules::TargetRules,
     tool_rights::{CallLimits, RateClass, ToolRights},
     visibility::{Sight, Visibility},
+    webhook::Webhook,
     windows::{Closed, Windows},
 };
 use crate::{
@@ -73,6 +74,7 @@ pub struct Policy {
     pub(super) oauth: Option<Arc<OAuth>>,
     pub(super) windows: Windows,
     pub(super) approvals: Approvals,
+    pub(super) webhooks: Vec<Webhook>,
     /// The file it was read from, if it was.
     pub(super) file: Option<Arc<Path>>,
 }
@@ -145,9 +147,18 @@ impl Policy {
         Some((self.mode, self.windows.closed(pool, targets, now)?))
     }
 
-    /// The pools that its windows and the rights of its clients name.
+    /// Who is told what happens to tasks, whatever the mode.
+    pub fn webhooks(&self) -> &[Webhook] {
+        &self.webhooks
+    }
+
+    /// The pools that its windows, its webhooks and the rights of its clients name.
     pub fn pools(&self) -> impl Iterator<Item = &PoolName> {
-        self.windows.pools().chain(self.all_rights().filter_map(|rights| rights.pools.as_ref()).flatten())
+        let of_webhooks = self.webhooks.iter().flat_map(|webhook| webhook.pools.iter().flatten());
+        self.windows
+            .pools()
+            .chain(of_webhooks)
+            .chain(self.all_rights().filter_map(|rights| rights.pools.as_ref()).flatten())
     }
 
     /// The rights of all clients, and of all entries of `oauth.roles`.

@@ -10,6 +10,7 @@ use super::{
     rights::Rights,
     rules::{Policy, PolicyMode},
     target_rules::TargetRules,
+    webhook::HookEvent,
     windows::{Closed, WindowState},
 };
 use crate::{
@@ -29,6 +30,8 @@ pub struct Scope {
     policy: Arc<ArcSwap<Policy>>,
     resolver: Arc<dyn Resolver>,
     most_hosts: u64,
+    /// Whether the policy says which webhooks server and workers have: an operator's shell may know of no policy.
+    knows_webhooks: bool,
     /// What refuses a policy for what this module does not know, such as the names of tools.
     check: fn(&Policy) -> Result<(), ConfigError>,
 }
@@ -65,8 +68,37 @@ impl Scope {
             policy: Arc::new(ArcSwap::from_pointee(policy)),
             resolver: Arc::new(SystemResolver),
             most_hosts: Settings::DEFAULT_MAX_HOSTS_PER_SCAN,
+            knows_webhooks: true,
             check: |_| Ok(()),
         }
+    }
+
+    /// The same scope in a process that does not know which webhooks server and workers have: it leaves to a worker whom to tell
+    /// what it does.
+    pub fn without_webhooks(mut self) -> Self {
+        self.knows_webhooks = false;
+        self
+    }
+
+    /// The webhooks that want to hear of an event of a task in this pool, which somebody has submitted, by name; one without a name
+    /// where that is not known here.
+    pub(crate) fn listeners(
+        &self,
+        event: HookEvent,
+        pool: &PoolName,
+        submitted_by: Option<&str>,
+    ) -> Vec<Option<String>> {
+        if !self.knows_webhooks {
+            return vec![None];
+        }
+        let policy = self.policy.load();
+        let wanting = policy.webhooks().iter().filter(|webhook| webhook.wants(event, pool, submitted_by));
+        wanting.map(|webhook| Some(webhook.name.clone())).collect()
+    }
+
+    /// What looks names up.
+    pub(crate) fn resolver(&self) -> &Arc<dyn Resolver> {
+        &self.resolver
     }
 
     /// The same scope, whose policy `check` has taken, as it must take each that is read again from its file.

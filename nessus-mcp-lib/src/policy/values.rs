@@ -3,7 +3,10 @@
 use serde::Deserialize;
 
 use super::windows::{DAY_MINUTES, Window, parse_days, parse_time};
-use crate::config::{ConfigError, Reader, Scalar};
+use crate::{
+    config::{ConfigError, Reader, Scalar},
+    ids::PoolName,
+};
 
 /// The most characters of a name.
 const MOST_CHARS: usize = 255;
@@ -68,6 +71,14 @@ impl Reader<'_> {
         let column = raw.as_ref().map_or(0, |scalar| scalar.column);
         self.value(key, raw, |text| parse(text).map_err(|message| format!("{message} (column {column})")))
     }
+}
+
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| "must be `true` or `false`".to_owned())
+}
+
+pub(super) fn pool_name(text: &str) -> Result<PoolName, String> {
+    PoolName::new(text).map_err(|error| format!("is no name of a pool: {error}"))
 }
 
 /// A name of somebody or something, as others write it.

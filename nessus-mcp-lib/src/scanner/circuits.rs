@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 use super::{guarded::Guarded, interface::ScannerInterface};
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState},
-    config::CircuitSettings,
+    config::{CircuitSettings, host_name},
     error::chain,
     ids::{InstanceId, PoolName, WorkerId, scanner_name},
     queue::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits, Queue, QueueError},
@@ -53,7 +53,7 @@ pub struct Circuits {
 
 struct Inner {
     settings: CircuitSettings,
-    /// The name of this process.
+    /// The name of this process: its machine, its number there, and something random.
     name: String,
     known: Mutex<HashMap<(PoolName, InstanceId), Arc<Circuit>>>,
     changes: Arc<Changes>,
@@ -100,7 +100,8 @@ impl Default for Circuits {
 impl Circuits {
     /// No breakers yet; those to come have these settings.
     pub fn new(settings: CircuitSettings) -> Self {
-        let name = format!("process:{}", WorkerId::generate());
+        let random = WorkerId::generate();
+        let name = format!("{}:{}:{}", host_name(), std::process::id(), &random.as_str()[..8]);
         let inner = Inner {
             settings,
             name,

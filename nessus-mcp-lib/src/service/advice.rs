@@ -191,7 +191,7 @@ const TABLE: &[(&[&str], &str)] = &[
     // What keeps a task waiting.
     (
         &["no_worker"],
-        "The scanners have free slots and nothing takes this task. An operator checks that a worker runs that serves this pool.",
+        "Nothing takes this task. An operator checks that a worker runs that serves this pool: `nessus-admin workers` lists them.",
     ),
     (
         &["queued_long"],
@@ -236,7 +236,7 @@ pub(super) fn of(code: &str) -> &'static str {
 }
 
 /// What to do about a code, if the table has it.
-pub(super) fn known(code: &str) -> Option<&'static str> {
+pub(crate) fn known(code: &str) -> Option<&'static str> {
     TABLE.iter().find(|(codes, _)| codes.contains(&code)).map(|(_, advice)| *advice)
 }
 

@@ -5,6 +5,7 @@
 
 use super::{IdempotencyKey, ScanService, SubmitRequest, error::ServiceError};
 use crate::{
+    config::host_name,
     error::excerpt,
     ids::TaskId,
     policy::{LOCAL, Principal, Sight},
@@ -28,7 +29,22 @@ impl ScanService {
     /// The same service for a caller: its scans are submitted under its name, and of the tasks it sees what the policy in force
     /// lets it see. Without a caller, as for the program that embeds the service, everything may be seen.
     pub fn acting_for(&self, caller: Option<Principal>) -> Self {
-        Self { caller, ..self.clone() }
+        let tasks = match &caller {
+            Some(caller) => self.tasks.acting_as(actor_of(caller)),
+            None => self.tasks.clone(),
+        };
+        Self { caller, tasks, ..self.clone() }
+    }
+
+    /// The same service, whose changes are those of `actor`, such as `user@host`: the events of tasks and the log say so. Other than
+    /// [`acting_for`](Self::acting_for), this changes nothing of what may be done and seen.
+    pub fn with_actor(&self, actor: &str) -> Self {
+        Self { tasks: self.tasks.acting_as(actor), ..self.clone() }
+    }
+
+    /// Who changes something, as the log says.
+    pub(super) fn actor(&self) -> &str {
+        self.tasks.actor().unwrap_or("operator")
     }
 
     /// Whom the service acts for.
@@ -117,11 +133,10 @@ impl ScanService {
     /// with a whole id is not looked at.
     pub async fn find_task(&self, text: &str) -> Result<TaskId, ServiceError> {
         let text = text.trim();
-        let refused = match Self::parse_task_id(text) {
-            Ok(task_id) => return Ok(task_id),
-            Err(refused) if text.is_empty() => return Err(refused),
-            Err(refused) => refused,
-        };
+        match Self::parse_task_id(text) {
+            Err(_) if !text.is_empty() => {}
+            whole => return whole,
+        }
         let mut query = TaskQuery::default().with_limit(CANDIDATES);
         query.id_prefix = Some(text.to_owned());
         let (mut found, total) = self.ids_matching(query).await?;
@@ -131,7 +146,10 @@ impl ScanService {
                 found.push(last);
                 Err(ServiceError::AmbiguousTask { begin: excerpt(text).to_string(), candidates: found, total })
             }
-            (_, None) => Err(refused),
+            (_, None) => {
+                let message = format!("is neither a task id nor the beginning of one: `{}`", excerpt(text));
+                Err(ServiceError::invalid("task_id", message, "`list_tasks` shows the tasks there are".to_owned()))
+            }
         }
     }
 
@@ -144,5 +162,12 @@ impl ScanService {
             }
         }
         request
+    }
+}
+/// How events name a caller: a user of the operating system with the machine.
+fn actor_of(caller: &Principal) -> String {
+    match caller.name.strip_prefix("user:") {
+        Some(user) => format!("{user}@{}", host_name()),
+        None => caller.name.to_string(),
     }
 }

@@ -12,6 +12,7 @@ mod charges;
 mod circuits;
 mod completions;
 mod control;
+mod deliveries;
 mod dry_run;
 mod error;
 mod estimate;
@@ -29,15 +30,18 @@ mod reload;
 mod repeated;
 mod results;
 mod rights;
+mod served;
 mod shorten;
 mod status;
 mod submit;
 mod task_view;
+mod timeline;
 mod troubleshooting;
 mod views;
 mod waiting;
 mod waiting_tasks;
 mod watch;
+mod workers;
 
 use std::{
     collections::HashMap,
@@ -46,7 +50,10 @@ use std::{
     time::Duration,
 };
 
-pub(crate) use self::{approvals::approval_of, results::scan_metadata, rights::check_rights, views::login_expected};
+pub(crate) use self::{
+    advice::known as advice_on, approvals::approval_of, results::scan_metadata, rights::check_rights,
+    views::login_expected,
+};
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
@@ -66,10 +73,15 @@ pub use self::{
     results::ResultsRequest,
     submit::{IdempotencyKey, Submission, SubmitRequest},
     task_view::TaskView,
+    timeline::{MarkKind, TimelineMark, TimelineView},
     troubleshooting::Advice,
     views::{TaskComparison, TaskSummaryView},
+    workers::{UnservedPool, WorkerState, WorkerView, WorkersView},
 };
-use self::{gate::MemoryGate, indexes::KnownIndexes, waiting_tasks::WaitingForApproval, watch::WatchedTasks};
+use self::{
+    gate::MemoryGate, indexes::KnownIndexes, served::ServedPools, waiting_tasks::WaitingForApproval,
+    watch::WatchedTasks,
+};
 use crate::{
     audit::Audit,
     blocking,
@@ -109,6 +121,8 @@ pub struct ScanService {
     indexes: KnownIndexes,
     /// How long the scans of each pool take, and when that was found.
     typical: Arc<Mutex<TypicalDurations>>,
+    /// Who serves the pools.
+    served: ServedPools,
     /// The tasks whose status somebody waits for.
     watched: WatchedTasks,
     /// The tasks that are known to wait for a person.
@@ -227,7 +241,8 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when the metrics cannot be made, which is a defect.
     pub fn new(parts: ServiceParts) -> Result<Self, ServiceError> {
         parts.scanners.guard(&parts.circuits)?;
-        let index = QueueIndex::new(parts.tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
+        let tasks = parts.tasks.with_webhooks(parts.scope.clone());
+        let index = QueueIndex::new(tasks, Arc::clone(&parts.queue), Arc::clone(&parts.clock));
         let metrics = Arc::new(Metrics::new()?);
         parts.circuits.calls().count_in(metrics.scanner_calls());
         Ok(Self {
@@ -246,6 +261,7 @@ impl ScanService {
             memory: MemoryGate::new(parts.results_memory_mib),
             indexes: KnownIndexes::default(),
             typical: Arc::default(),
+            served: ServedPools::default(),
             watched: WatchedTasks::default(),
             waiting: WaitingForApproval::default(),
         })
@@ -286,9 +302,9 @@ impl ScanService {
         &self.credentials
     }
 
-    /// Sees to it that the queue is whole. Never returns; a worker does this by itself.
+    /// Sees to it that the queue is whole, and says when nobody works on it. Never returns; a worker does this by itself.
     pub async fn watch_queue(&self) {
-        self.index.watch(None).await;
+        tokio::join!(self.index.watch(None), self.watch_workers());
     }
 
     /// The metrics of this process.

@@ -91,9 +91,9 @@ impl TaskEntry {
         serde_json::to_value(self).unwrap_or_default().to_string()
     }
 
-    /// The record of a task. It has to be looked after until it has ended, and as long as a login of it is left.
+    /// The record of a task. It has to be looked after until it has ended, and as long as a login of it is left or a webhook is to be told of it.
     pub(super) fn record(task: &Task, login_is_left: bool) -> CatalogueRecord {
-        let unfinished = !task.status.is_terminal() || login_is_left;
+        let unfinished = !task.status.is_terminal() || login_is_left || task.has_deliveries();
         let entry = Self::of(task).text();
         CatalogueRecord::new(task.task_id.clone(), task.revision, unfinished, entry)
     }

@@ -10,12 +10,14 @@ use std::{
 
 use serde_json::Value;
 use tokio::task::JoinError;
-use tracing::Instrument as _;
+use tracing::{Instrument as _, info, warn};
 
 use super::{
     catalogue::Catalogue,
+    delivery::announce_deliveries,
     entry::{TaskEntry, digest},
     error::TaskError,
+    events::{EventKind, TaskEvent},
     lock::TaskLock,
     model::Task,
     queue_file::QueueFile,
@@ -25,11 +27,13 @@ use super::{
 };
 use crate::{
     durable::{self, DurableFile},
+    error::chain,
     fail_points::fail_point,
     ids::{FencingToken, TaskId},
+    policy::Scope,
     queue::Queue,
     results::Profile,
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, Timestamp},
 };
 
 /// Who changes a task.
@@ -86,7 +90,11 @@ impl Artifact {
 pub struct TaskManager {
     pub(super) store: TaskStore,
     clock: Arc<dyn Clock>,
+    /// Who changes tasks, as their events say.
+    actor: Option<Arc<str>>,
     pub(super) catalogue: Option<Arc<Catalogue>>,
+    /// Whose webhooks are told what happens to tasks.
+    webhooks: Option<Scope>,
     /// The tasks that could not be read, each of which was said in the log once.
     pub(super) unreadable: Arc<Mutex<HashSet<TaskId>>>,
 }
@@ -100,9 +108,17 @@ impl TaskManager {
         Self::open_with_clock(data_dir, Arc::new(SystemClock))
     }
 
+    /// The tasks of a data directory that is there, for who only reads: nothing is made, and nothing is written to find out whether
+    /// it could be.
+    pub fn to_read(data_dir: &Path) -> Self {
+        let (store, clock) = (TaskStore::to_read(data_dir), Arc::new(SystemClock));
+        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
+    }
+
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
-        Ok(Self { store: TaskStore::open(data_dir)?, clock, catalogue: None, unreadable: Arc::default() })
+        let (store, unreadable) = (TaskStore::open(data_dir)?, Arc::default());
+        Ok(Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable })
     }
 
     /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list
@@ -115,9 +131,27 @@ impl TaskManager {
         self
     }
 
+    /// The same tasks, of which the webhooks of this scope are told. Without them, nobody is.
+    #[must_use]
+    pub fn with_webhooks(mut self, scope: Scope) -> Self {
+        self.webhooks = Some(scope);
+        self
+    }
+
     /// The same tasks, with changes dated by another clock.
     pub(crate) fn with_clock(&self, clock: Arc<dyn Clock>) -> Self {
         Self { clock, ..self.clone() }
+    }
+
+    /// The same tasks, changed by somebody: a client, `user@host` or a worker. Their events say so.
+    #[must_use]
+    pub fn acting_as(&self, actor: impl Into<Arc<str>>) -> Self {
+        Self { actor: Some(actor.into()), ..self.clone() }
+    }
+
+    /// Who changes tasks, if that was said.
+    pub(crate) fn actor(&self) -> Option<&str> {
+        self.actor.as_deref()
     }
 
     /// Writes a new task, durably.
@@ -137,6 +171,9 @@ impl TaskManager {
         let manager = self.clone();
         self.to_its_end(async move {
             task.revision = 1;
+            task.note_submit(manager.actor());
+            note_events(&mut task, None, manager.webhooks.as_ref());
+            let to_tell = task.has_deliveries().then(|| task.clone());
             let task_id = task.task_id.clone();
             let lock = manager.store.blocking(move |store| store.begin(&task_id)).await?;
             if let Some(catalogue) = &manager.catalogue
@@ -147,7 +184,11 @@ impl TaskManager {
                 return Err(error);
             }
             fail_point!("submit_task_recorded");
-            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await
+            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await?;
+            if let Some(task) = to_tell {
+                manager.announce(&task).await;
+            }
+            Ok(())
         })
     }
 
@@ -190,34 +231,42 @@ impl TaskManager {
     ) -> Result<Task, TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
-            let clock = Arc::clone(&manager.clock);
+            let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
+            let webhooks = manager.webhooks.clone();
             let written = manager.store.blocking(move |store| {
                 let _lock = store.lock(&task_id)?;
                 let before = store.read(&task_id)?;
                 check_writer(&before, writer)?;
                 let mut task = before.clone();
                 change(&mut task);
+                let now = clock.now();
                 if let Writer::Worker(fence) = writer {
                     task.fence = Some(fence);
                 }
                 if task.status != before.status {
                     before.status.check(task.status)?;
-                    record_step(&mut task, before.status, clock.as_ref());
+                    record_step(&mut task, before.status, now);
                 }
+                let has_events = note_events(&mut task, Some(&before), webhooks.as_ref());
                 if task != before {
+                    let events = task.note_changes(&before, actor.as_deref(), now);
                     task.revision = before.revision.saturating_add(1);
                     store.write(&task)?;
+                    events.iter().for_each(|event| say(&task, event));
                 }
                 let record = TaskEntry::record(&task, store.has_login_left(&task));
                 let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
-                Ok((task, is_new.then_some(record)))
+                Ok((task, is_new.then_some(record), has_events))
             });
-            let (task, record) = written.await?;
+            let (task, record, has_events) = written.await?;
             if task.status.is_terminal() {
                 fail_point!("worker_end_not_recorded");
             }
             if let (Some(catalogue), Some(record)) = (&manager.catalogue, record) {
                 catalogue.note(record).await;
+            }
+            if has_events {
+                manager.announce(&task).await;
             }
             Ok(task)
         })
@@ -239,9 +288,12 @@ impl TaskManager {
     ) -> Result<Task, TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
-            let clock = Arc::clone(&manager.clock);
-            let begun =
-                manager.store.blocking(move |store| begin_retry(store, task_id, (charges, principal), clock.as_ref()));
+            let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
+            let begun = manager.store.blocking(move |store| {
+                let (lock, mut task) = begin_retry(store, task_id, (charges, principal), clock.now())?;
+                task.note_retry(actor.as_deref(), clock.now());
+                Ok((lock, task))
+            });
             let (lock, mut task) = begun.await?;
             if let Some(catalogue) = &manager.catalogue {
                 catalogue.enter(&mut task).await?;
@@ -259,11 +311,29 @@ impl TaskManager {
                         store.remove(&task.task_id, &file)?;
                     }
                     store.write(&task)?;
+                    task.events.iter().rev().take(2).for_each(|event| say(&task, event));
                     Ok(task)
                 })
                 .await
         })
         .await
+    }
+
+    /// Puts a task into the queue of deliveries if there is something of it to deliver, to be looked at now. A queue that cannot do that
+    /// fails nothing: the reconciler does it when the queue answers again.
+    pub(crate) async fn announce(&self, task: &Task) {
+        let Some(catalogue) = self.catalogue.as_ref().filter(|_| task.has_deliveries()) else { return };
+        let enqueued = if catalogue.has_just_failed() {
+            None
+        } else {
+            let enqueued = catalogue.in_time(announce_deliveries(catalogue.queue.as_ref(), task)).await;
+            enqueued
+                .inspect_err(|error| warn!(task_id = %task.task_id, error = chain(error), "webhooks are told later"))
+                .ok()
+        };
+        if enqueued.is_none() {
+            catalogue.unrecorded().add(task.task_id.clone());
+        }
     }
 
     /// The ids of all tasks, newest first by the time in their names.
@@ -375,7 +445,7 @@ fn begin_retry(
     store: &TaskStore,
     task_id: TaskId,
     (charges, principal): (Charges, Option<String>),
-    clock: &dyn Clock,
+    now: Timestamp,
 ) -> Result<(TaskLock, Task), TaskError> {
     let lock = store.lock(&task_id)?;
     let mut task = store.read(&task_id)?;
@@ -385,7 +455,7 @@ fn begin_retry(
     }
     task.charge_retry(charges);
     task.status = TaskStatus::Queued;
-    record_step(&mut task, from, clock);
+    record_step(&mut task, from, now);
     task.pass_on_scan();
     if task.nessus_scan_id.is_none() && task.has_sealed_login() {
         return Err(TaskError::LoginGone(task_id));
@@ -397,6 +467,7 @@ fn begin_retry(
     task.execution_time = None;
     task.error_message = None;
     task.error_code = None;
+    task.error_hint = None;
     task.validation_stats = None;
     task.validation_warnings.clear();
     task.authentication_status = None;
@@ -411,13 +482,18 @@ fn begin_retry(
     // A scan that it goes on with may be held because of us, and has to be resumed.
     task.pause = task.pause.take().filter(|_| task.nessus_scan_id.is_some());
     if let Some(pause) = &mut task.pause {
-        pause.since = clock.now();
+        pause.since = now;
     }
     task.dismissed_at = None;
     // Each attempt needs one of its own.
     task.approval = None;
     task.revision = task.revision.saturating_add(1);
     Ok((lock, task))
+}
+
+/// Writes down what has happened since `before` and webhooks want to hear; whether there is something.
+fn note_events(task: &mut Task, before: Option<&Task>, webhooks: Option<&Scope>) -> bool {
+    webhooks.is_some_and(|scope| task.note_events(before, scope))
 }
 
 fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {
@@ -433,8 +509,7 @@ fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {
     Ok(())
 }
 
-fn record_step(task: &mut Task, from: TaskStatus, clock: &dyn Clock) {
-    let now = clock.now();
+fn record_step(task: &mut Task, from: TaskStatus, now: Timestamp) {
     task.history.push(HistoryEntry {
         at: now,
         from,
@@ -450,6 +525,23 @@ fn record_step(task: &mut Task, from: TaskStatus, clock: &dyn Clock) {
         task.last_error = None;
         task.execution_time = task.time_counts_from(now).map(|start| now.since(start).as_secs_f64());
     }
+}
+
+/// Says in the log what people and workers have decided about a task: the steps of its scan are said where they are taken.
+fn say(task: &Task, event: &TaskEvent) {
+    let said = match event.event {
+        EventKind::Claimed => "a worker has claimed the task",
+        EventKind::Adopted => "a worker goes on with the scan of another",
+        EventKind::HandedOver => "the task is handed over to the next worker",
+        EventKind::CancelRequested => "somebody wants the task to be cancelled",
+        EventKind::Cancelled => "the task is cancelled",
+        EventKind::PauseRequested => "somebody wants the task to be paused",
+        EventKind::ResumeRequested => "somebody wants the task to go on",
+        EventKind::RetryRequested => "somebody lets the task run once more",
+        _ => return,
+    };
+    let TaskEvent { attempt, by, detail, code, .. } = event;
+    info!(task_id = %task.task_id, trace_id = %task.trace_id, event = event.event.as_str(), attempt, by, detail, code, "{said}");
 }
 
 #[cfg(test)]

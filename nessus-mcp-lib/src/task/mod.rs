@@ -15,8 +15,11 @@ mod archive;
 mod audit;
 mod catalogue;
 mod charges;
+mod chronicle;
+mod delivery;
 mod entry;
 mod error;
+mod events;
 mod lists;
 mod lock;
 mod manager;
@@ -37,7 +40,9 @@ mod store;
 
 pub use self::{
     audit::CatalogueAudit,
+    delivery::Delivery,
     error::TaskError,
+    events::{EventKind, TaskEvent},
     lists::TaskList,
     manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
@@ -52,6 +57,7 @@ pub use self::{
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
+    delivery::{enqueue_deliveries, letter_of_deliveries},
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},

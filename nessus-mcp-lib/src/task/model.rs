@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::{
+    delivery::Delivery,
+    events::TaskEvent,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     records::{
         ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
@@ -243,12 +245,22 @@ pub struct Task {
     /// What went wrong, as a stable code.
     #[serde(default)]
     pub error_code: Option<String>,
+    /// What to do about it, where more is known than its code says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_hint: Option<String>,
     /// How often the task was started on request, from 1; an explicit retry raises it.
     #[serde(default = "first_attempt")]
     pub attempt: u32,
     /// Its steps, oldest first.
     #[serde(default)]
     pub history: Vec<HistoryEntry>,
+    /// What has happened to it, and who has done it, oldest first: of very many events the first and the last. Where an older version
+    /// of the program has written, some are missing that `history` has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<TaskEvent>,
+    /// How many events are left out of their middle.
+    #[serde(default, skip_serializing_if = "is_none_left_out")]
+    pub events_left_out: u64,
     /// Counts of the validated export.
     #[serde(default)]
     pub validation_stats: Option<Value>,
@@ -320,6 +332,9 @@ pub struct Task {
     /// `charged_hosts`, which know whether its scan was launched.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub charged_clients: Vec<ClientCharge>,
+    /// What has happened and webhooks want to hear, oldest first, with what became of it; empty where no webhook wants anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deliveries: Vec<Delivery>,
     /// When an operator cleared the dead letter of this failure away; a retry clears this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dismissed_at: Option<Timestamp>,
@@ -340,6 +355,11 @@ pub struct Task {
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
 fn is_zero(seconds: &f64) -> bool {
     *seconds <= 0.0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none_left_out(count: &u64) -> bool {
+    *count == 0
 }
 
 const fn first_attempt() -> u32 {
@@ -386,8 +406,11 @@ impl Task {
             former_scans: Vec::new(),
             error_message: None,
             error_code: None,
+            error_hint: None,
             attempt: 1,
             history: Vec::new(),
+            events: Vec::new(),
+            events_left_out: 0,
             validation_stats: None,
             validation_warnings: Vec::new(),
             authentication_status: None,
@@ -411,6 +434,7 @@ impl Task {
             approval: None,
             charged_hosts: Vec::new(),
             charged_clients: Vec::new(),
+            deliveries: Vec::new(),
             dismissed_at: None,
             fence: None,
             revision: 0,

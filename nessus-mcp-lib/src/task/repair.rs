@@ -135,31 +135,33 @@ impl Catalogue {
         Ok(left)
     }
 
-    /// The task, if it has not ended and its file can be read. Its record is made right if it says other than the file.
+    /// The task, if its file can be read and it has not ended, or webhooks are to be told of it. Its record is made right if it says other than the file.
     pub(super) async fn compare(&self, unfinished: &Unfinished) -> Result<Option<Task>, TaskError> {
         let task_id = unfinished.task_id.clone();
         let known = unfinished.known.map(|(revision, _)| revision);
-        let (read, says) = self
+        let (read, says, is_over) = self
             .store
             .blocking(move |store| {
                 let read = store.read(&task_id);
+                let is_over = read.as_ref().is_ok_and(|task| {
+                    task.status.is_terminal() && (store.has_login_left(task) || !task.has_deliveries())
+                });
                 let says = match &read {
                     Ok(task) => Some(TaskEntry::record(task, store.has_login_left(task))),
                     Err(error) => unreadable(store, &task_id, known, error),
                 };
-                Ok((read, says))
+                Ok((read, says, is_over))
             })
             .await?;
         let agrees = |says: &CatalogueRecord| {
             unfinished.known.is_some_and(|(revision, known)| says.revision >= revision && digest(says) == known)
         };
-        let is_over = read.as_ref().is_ok_and(|task| task.status.is_terminal());
         match &read {
             Err(error @ TaskError::Storage { .. }) if says.is_none() => return Err(error.clone()),
             _ if !is_over && says.as_ref().is_some_and(agrees) => {}
             _ => _ = self.mend(vec![(unfinished.task_id.clone(), known)]).await?,
         }
-        Ok(read.ok().filter(|_| !is_over))
+        Ok(read.ok().filter(|task| !task.status.is_terminal() || task.has_deliveries()))
     }
 
     /// Makes the catalogue again from all files.

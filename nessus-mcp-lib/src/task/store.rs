@@ -67,12 +67,17 @@ pub(super) struct TaskStore {
 }
 
 impl TaskStore {
+    /// The directory as it is; nothing is made or written.
+    pub(super) fn to_read(data_dir: &Path) -> Self {
+        Self { root: data_dir.join("tasks"), known: Arc::new(Known::new(KNOWN_BYTES)) }
+    }
+
     /// Creates the directory and checks that it can be written to, so that a bad one is noticed at the start.
     pub(super) fn open(data_dir: &Path) -> Result<Self, TaskError> {
         let root = data_dir.join("tasks");
         durable::create_directory(&root).map_err(TaskError::storage("cannot create", &root))?;
         DurableFile::create(&root.join("probe")).map_err(TaskError::storage("cannot write to", &root))?;
-        Ok(Self { root, known: Arc::new(Known::new(KNOWN_BYTES)) })
+        Ok(Self::to_read(data_dir))
     }
 
     /// Runs `work` on a thread that may block.
@@ -123,7 +128,7 @@ impl TaskStore {
         created
     }
 
-    fn write_new(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
+    pub(super) fn write_new(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
         if let Some(sealed) = sealed {
             let path = self.path(&task.task_id, SEALED_FILE);
             durable::replace(&path, sealed).map_err(TaskError::storage("cannot write", &path))?;

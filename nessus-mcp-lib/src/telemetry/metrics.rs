@@ -16,6 +16,7 @@ use prometheus::{
 
 use super::{
     approval_metrics::ApprovalMetrics,
+    delivery_metrics::DeliveryMetrics,
     housekeeping_metrics::HousekeepingMetrics,
     process_metrics::ProcessMetrics,
     queue_metrics::QueueMetrics,
@@ -110,6 +111,7 @@ pub struct Metrics {
     scans: IntCounterVec,
     scope_refusals: IntCounterVec,
     approvals: ApprovalMetrics,
+    deliveries: DeliveryMetrics,
     housekeeping: HousekeepingMetrics,
     task_duration: HistogramVec,
     api_requests: IntCounterVec,
@@ -226,6 +228,7 @@ impl Metrics {
             circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", SCANNER)?,
             circuit_failures: counter("nessus_circuit_failures_total", "Failed calls to scanners", SCANNER)?,
             approvals: ApprovalMetrics::build(registry)?,
+            deliveries: DeliveryMetrics::build(registry)?,
             housekeeping: HousekeepingMetrics::build(registry)?,
             process: ProcessMetrics::build(registry)?,
             catching_up: Mutex::default(),
@@ -267,6 +270,11 @@ impl Metrics {
     /// Counts a scan that does not wait for a person any more.
     pub(crate) fn approval_decided(&self, outcome: &str) {
         self.approvals.decided(outcome);
+    }
+
+    /// Counts a try to tell a webhook: `delivered`, `failed` or `given_up`.
+    pub(crate) fn webhook_told(&self, webhook: &str, outcome: &str) {
+        self.deliveries.told(webhook, outcome);
     }
 
     /// Sets by how many seconds the clock of this process is ahead of the queue's.

@@ -7,14 +7,23 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, error_span, info, warn};
 
-use super::{pacing::ClaimPacing, queue_clock::QueueClock, run_task::TaskRun, shared::Shared};
+use super::{
+    announce::{Announcer, HeldTasks},
+    pacing::ClaimPacing,
+    queue_clock::QueueClock,
+    run_task::TaskRun,
+    shared::Shared,
+};
+#[cfg(feature = "webhooks")]
+use crate::delivery::Deliveries;
 use crate::{
-    config::{ConfigError, WorkerSettings},
+    config::{ConfigError, WorkerSettings, host_name},
     error::chain,
     housekeeping::{Housekeeping, ReconcileError},
     ids::{PoolName, TraceId, WorkerId},
+    policy::Policy,
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
@@ -47,22 +56,32 @@ const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    /// What else it sees to.
+    service: ScanService,
     housekeeping: Housekeeping,
+    #[cfg(feature = "webhooks")]
+    deliveries: Deliveries,
 }
 
 impl Worker {
     /// A worker on the same tasks, queue and scanners as `service`.
     ///
     /// # Errors
-    /// As [`check_pools`](Self::check_pools), and [`ConfigError::Setting`] when its settings cannot work.
+    /// As [`check_pools`](Self::check_pools) and [`check_webhooks`](Self::check_webhooks), and [`ConfigError::Setting`] when its settings
+    /// cannot work.
     pub fn new(service: &ScanService, settings: WorkerSettings) -> Result<Self, ConfigError> {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
+        Self::check_webhooks(&service.scope().policy())?;
         let housekeeping = service.housekeeping(settings.housekeeping.clone())?;
+        service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
+        let id = WorkerId::generate();
+        let name: Arc<str> = worker_name(&id).into();
         let shared = Shared {
-            id: WorkerId::generate(),
-            tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>),
+            tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>).acting_as(Arc::clone(&name)),
+            id,
+            name,
             queue: Arc::clone(service.queue()),
             index: service.index().clone(),
             scanners: service.scanners().clone(),
@@ -75,9 +94,21 @@ impl Worker {
             metrics: Arc::clone(service.metrics()),
             audit: service.audit().clone(),
             clock,
+            holds: HeldTasks::default(),
             stop: CancellationToken::new(),
         };
-        Ok(Self { shared: Arc::new(shared), housekeeping })
+        #[cfg(feature = "webhooks")]
+        let deliveries = {
+            let (lease, clock): (_, Arc<dyn Clock>) = (shared.settings.lease, Arc::clone(&shared.clock) as _);
+            Deliveries::new(service, shared.id.clone(), clock, lease, shared.stop.clone())
+        };
+        Ok(Self {
+            shared: Arc::new(shared),
+            service: service.clone(),
+            housekeeping,
+            #[cfg(feature = "webhooks")]
+            deliveries,
+        })
     }
 
     /// Whether there are the pools that its settings name: for those who want to know before they open a service.
@@ -97,11 +128,38 @@ impl Worker {
         }
     }
 
+    /// Whether the keys of all webhooks are known, which only a worker needs.
+    ///
+    /// # Errors
+    /// [`ConfigError::Key`] for the first that cannot be read.
+    pub fn check_webhooks(policy: &Policy) -> Result<(), ConfigError> {
+        let missing = policy.webhooks().iter().find_map(|webhook| webhook.key.as_ref().err());
+        missing.map_or(Ok(()), |missing| Err(missing.clone().into_error()))
+    }
+
     /// Works until `shutdown` is ready, then hands back what is running and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        info!(worker = %self.shared.id, "worker started");
+        // Each line of the worker names it, whatever lines are written.
+        let span = error_span!("worker", worker = &*self.shared.name);
+        self.run_named(shutdown).instrument(span).await;
+    }
+
+    async fn run_named(self, shutdown: impl Future<Output = ()> + Send) {
+        info!(worker_id = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
+        let mut delivering = JoinSet::<()>::new();
+        #[cfg(feature = "webhooks")]
+        delivering.spawn(self.deliveries.clone().run().in_current_span());
         let stop = self.shared.stop.clone();
+        let announcer = Announcer {
+            worker: &self.shared.id,
+            queue: self.shared.queue.as_ref(),
+            clock: &self.shared.clock,
+            metrics: &self.shared.metrics,
+            holds: &self.shared.holds,
+            stop: &stop,
+            started: BootInstant::now(),
+        };
         let stop_on_shutdown = async {
             shutdown.await;
             stop.cancel();
@@ -112,19 +170,26 @@ impl Worker {
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
             () = self.housekeeping.watch() => {}
             () = self.watch_scanners() => {}
+            () = announcer.follow(|| self.pools()) => {}
+            () = self.service.watch_workers() => {}
             () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
         }
-        info!(worker = %self.shared.id, running = runs.len(), "worker stops; scans go on on their scanners");
+        info!(running = runs.len(), "worker stops; scans go on on their scanners");
         let handed_back = tokio::time::timeout(STOP_WAIT, async {
             while let Some(ended) = runs.join_next().await {
                 report_panic(ended);
             }
+            while delivering.join_next().await.is_some() {}
         });
-        if handed_back.await.is_err() {
-            warn!(worker = %self.shared.id, "some tasks were not handed back in time; their leases will run out");
+        tokio::select! {
+            handed_back = handed_back => if handed_back.is_err() {
+                warn!("some tasks were not handed back in time; their leases will run out");
+            },
+            () = announcer.follow(|| self.pools()) => {}
         }
+        announcer.withdraw().await;
         self.shared.circuits.withdraw(self.shared.queue.as_ref()).await;
         self.shared.scanners.close().await;
     }
@@ -265,8 +330,15 @@ impl Worker {
 
     fn start(&self, claim: Claim, claimed_at: BootInstant, runs: &mut JoinSet<()>) {
         let (task_id, fence) = (&claim.lease.task_id, claim.lease.fence);
-        let span = info_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
-        runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
+        let span =
+            error_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
+        let holding = self.shared.holds.hold(task_id.clone());
+        let run = TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run();
+        let held = async move {
+            run.await;
+            drop(holding);
+        };
+        runs.spawn(held.instrument(span));
     }
 
     /// Never returns.
@@ -280,6 +352,12 @@ impl Worker {
             None => std::future::pending().await,
         }
     }
+}
+
+/// How events and log lines name a worker: the machine, the process, and the first digits of its id.
+fn worker_name(id: &WorkerId) -> String {
+    let id: String = id.as_str().chars().take(8).collect();
+    format!("{} pid {} ({id})", host_name(), std::process::id())
 }
 
 fn report_panic(ended: Result<(), JoinError>) {

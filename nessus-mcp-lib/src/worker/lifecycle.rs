@@ -77,7 +77,7 @@ async fn launched(held: &HeldTask<'_>, task: &Task) -> Result<Option<ScanId>, St
     };
     let Some(scan) = known else { return Ok(None) };
     if is_launched(held, &scan).await? {
-        held.bind(Some(scan.clone())).await?;
+        held.bind_found(&scan).await?;
         return Ok(Some(scan));
     }
     held.close_scan(&scan).await?;
@@ -113,10 +113,10 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     }
     let marker = task.scan_marker(task.attempt);
     if let Some(scan) = held.unless_stopped(held.instance.scanner.find_by_marker(&marker)).await?? {
-        info!(%scan, "adopted a scan that exists on the scanner");
+        info!(%scan, "a scan of the task exists on the scanner and is adopted");
         crate::fail_points::fail_point!("worker_scan_adopted");
         held.shared.metrics.tasks().adopted(&task.scanner_pool, Adoption::Marker);
-        held.bind(Some(scan.clone())).await?;
+        held.bind_found(&scan).await?;
         return Ok(scan);
     }
     held.may_begin().await?;
@@ -146,7 +146,7 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
         }
     };
     crate::fail_points::fail_point!("worker_created");
-    info!(%scan, instance = %held.instance.instance_id, "scan created");
+    info!(%scan, instance = %held.instance.instance_id, "the scan was created");
     held.bind(Some(scan.clone())).await?;
     crate::fail_points::fail_point!("worker_scan_saved");
     Ok(scan)
@@ -200,7 +200,7 @@ async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError
         match launched {
             Ok(run_uuid) => {
                 crate::fail_points::fail_point!("worker_launched");
-                info!(%scan, "scan launched");
+                info!(%scan, "the scan was launched");
                 run_uuid
             }
             // "Runs already": a launch of ours or of a worker before us arrived after all.

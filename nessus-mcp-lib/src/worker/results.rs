@@ -23,7 +23,7 @@ use crate::{
     scanner::{ExportSummary, ScanStatus, ScannerError, ScannerInterface as _},
     service,
     task::{
-        Artifact, EXPORT_FILE, FetchedExport, INDEX_FILE, Step, Task, TaskError, TaskStatus, WARNING_CODES,
+        Artifact, EXPORT_FILE, EventKind, FetchedExport, INDEX_FILE, Step, Task, TaskError, TaskStatus, WARNING_CODES,
         profile_file_name,
     },
     telemetry::ValidationFailure,
@@ -70,10 +70,11 @@ pub(super) async fn complete(
         task.export = Some(found.export);
         task.error_code = None;
         task.error_message = None;
+        task.error_hint = None;
     })
     .await?;
     crate::fail_points::fail_point!("worker_after_final_state");
-    info!("task completed");
+    info!("the task is completed");
     Ok(())
 }
 
@@ -161,7 +162,7 @@ async fn collect(
         %authentication,
         warnings = warnings.len(),
         %status,
-        "results are here"
+        "the results are checked and indexed"
     );
     let begun = Instant::now();
     let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
@@ -236,17 +237,24 @@ fn weakness_of(report: &ValidationReport) -> Option<ValidationFailure> {
 
 async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<(Artifact, ExportSummary), StepError> {
     held.update(|task| task.export_fetched_at = None).await?;
+    let began = Instant::now();
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);
-    let begun = Instant::now();
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
-    held.shared.metrics.tasks().exported(&task.scanner_pool, summary.bytes, begun.elapsed());
+    held.shared.metrics.tasks().exported(&task.scanner_pool, summary.bytes, began.elapsed());
     let now = held.shared.clock.now();
-    held.update(move |task| task.export_fetched_at = Some(now)).await?;
+    let seconds = began.elapsed().as_secs_f64();
+    let bytes = counted(summary.bytes, "byte", "bytes");
+    let exported = held.event(EventKind::Exported).saying(Some(format!("{bytes} in {seconds:.1} s")));
+    held.update(move |task| {
+        task.export_fetched_at = Some(now);
+        task.note(exported);
+    })
+    .await?;
     crate::fail_points::fail_point!("worker_exported");
-    info!(%scan, bytes = summary.bytes, sha256 = summary.sha256, "export fetched");
+    info!(%scan, bytes = summary.bytes, seconds, sha256 = summary.sha256, "the export was fetched");
     Ok((artifact, summary))
 }
 

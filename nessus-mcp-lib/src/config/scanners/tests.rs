@@ -88,6 +88,7 @@ fn a_wrong_key_of_a_nessus_is_named(#[case] keys: &str, #[case] expected: &str) 
 #[case("nessus:\n  - {instance_id: a, type: mock}\nnessus:\n  - {instance_id: b, type: mock}\n", "scanners.yaml:3:")]
 #[case("nessus: {instance_id: a", "scanners.yaml:")]
 #[case("no/pool:\n  - {instance_id: a, type: mock}\n", "pool name")]
+#[case(".webhooks:\n  - {instance_id: a, type: mock}\n", "scanners.yaml:1: `.webhooks` is the queue of webhooks")]
 #[case("a:\n  - {instance_id: a, type: mock}\nb/c: []\n", "scanners.yaml:3: `b/c` is not a valid pool name")]
 #[case("a:\n  - {instance_id: a, type: mock}\nb: []\n", "scanners.yaml:3: pool `b` needs at least one")]
 #[case("nessus:\n  - instance_id: a\n    url: https://s:99999\n", "scanners.yaml:3: `nessus[0].url` has the port")]
@@ -97,4 +98,27 @@ fn a_broken_file_is_named_with_line_and_key(#[case] text: &str, #[case] expected
     let message = error.to_string();
     assert!(message.contains(expected), "{message}");
     assert!(!message.contains('\n') && !format!("{error:?}").contains("hunter2"), "{message}");
+}
+
+/// Whoever mends a file wants to do it once.
+#[test]
+fn all_faults_of_a_file_are_found_and_what_is_sound_is_read() {
+    let text = "nessus:\n  - {instance_id: a, url: ftp://x, username: u, max_concurrent_scans: 0, password: 'p${NONE}'}\n  - {instance_id: b, type: mock}\n\
+                no/pool:\n  - {instance_id: a, type: mock}\nlab:\n  - {type: mock, enabled: maybe}\n";
+    let found = examine(text, Path::new("scanners.yaml"), &|_| None);
+    let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        "2: `nessus[0].password` refers to",
+        "2: `nessus[0].url` must begin",
+        "2: `nessus[0].max_concurrent_scans` must be",
+        "4: `no/pool` is not",
+        "7: `lab[0].enabled` must be",
+        "7: `lab[0].instance_id` is missing",
+    ];
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.starts_with(&format!("scanners.yaml:{expected}")), "{fault}");
+    }
+    let (nessus, entries) = &found.pools[0];
+    assert_eq!((nessus.as_str(), entries.len(), entries[1].is_ok()), ("nessus", 2, true));
 }

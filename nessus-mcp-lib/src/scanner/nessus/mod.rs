@@ -6,12 +6,13 @@
 //! |---|---|
 //! | `config`, `call` | what is known of a scanner before it is called; a request |
 //! | `lenient`, `wire` | reads answers that are not quite as documented; their shapes |
-//! | `redactor`, `tls`, `stream` | takes secrets out of messages; pins a certificate; reads answers of any size |
+//! | `redactor`, `tls`, `stream` | takes secrets out of messages; pins a certificate, and says what is wrong with one; reads answers of any size |
 //! | `refusal` | says what a refusal means |
 //! | `http` | makes one exchange |
 //! | `ready`, `auth` | waits for a scanner that is loading; keeps session, web token and API keys |
 //! | `client` | makes calls with a login, and repeats them where that is safe |
 //! | `adopt`, `status`, `facts`, `credentials`, `offer`, `export` | say what answers mean |
+//! | `check` | checks a scanner step by step |
 //! | this one | maps [`ScannerInterface`] onto them |
 //!
 //! A session suffices to read and to export. Whatever creates, controls or deletes also needs the token of the web
@@ -20,6 +21,7 @@
 mod adopt;
 mod auth;
 mod call;
+mod check;
 mod client;
 mod config;
 mod credentials;
@@ -46,6 +48,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
+pub(super) use self::check::check_nessus;
 pub use self::config::{NessusConfig, TlsTrust};
 use self::{
     call::{Access, Call, Expected, always_there, decode_error, details_call, scan_list},
