@@ -22,6 +22,7 @@ fn settled(value: Value) -> Value {
             Value::from("<hex>")
         }
         Value::String(text) if text.starts_with('/') => Value::from("<path>"),
+        Value::String(text) if text.contains('@') && !text.contains(' ') => Value::from("<user@host>"),
         Value::String(text) if text.starts_with("nmcp_") => Value::from("<token>"),
         Value::Array(values) => values.into_iter().map(settled).collect(),
         Value::Object(fields) => fields
@@ -42,6 +43,7 @@ async fn the_json_of_each_command_has_its_shape() {
     let shown: Vec<Value> = [
         &["stats"][..],
         &["tasks", "list", "--name", "two"],
+        &["tasks", "show", failed],
         &["list-dlq"],
         &["inspect-dlq", failed],
         &["tasks", "pause", queued, "--reason", "later"],

@@ -106,7 +106,9 @@ async fn tasks_are_found_by_what_is_known_of_them() {
         let text = data(admin(deployment, &["tasks", "list", "--state", "failed"]));
         let row = text.lines().nth(1).unwrap();
         assert!(
-            row.starts_with(tasks[2].as_str()) && row.contains("failed") && row.ends_with("scan_timeout"),
+            row.starts_with(tasks[2].as_str())
+                && row.contains("  failed scan_timeout  lab ")
+                && row.ends_with("10.0.2.9"),
             "{text}"
         );
         assert_eq!(data(admin(deployment, &["tasks", "list", "--owner", "nobody"])), "no tasks\n");

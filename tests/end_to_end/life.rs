@@ -111,6 +111,35 @@ async fn an_operator_is_named_by_user_and_machine_and_a_worker_that_ends_hands_o
     assert_eq!((&stopped["by"], &stopped["task_id"]), (&wish["by"], &Value::from(task.as_str())));
 }
 
+/// An operator's order about a pool reaches the logs of those that obey it, with whose it is.
+#[tokio::test]
+async fn who_pauses_a_pool_or_isolates_a_scanner_stands_in_the_logs_of_all() {
+    let mut site = Site::start(SimConfig::new()).await;
+    let mut worker = site.start_worker(&[]);
+    worker.wait_for_log("pools served");
+    let order = |arguments: &[&str]| {
+        let done = site.deployment.program(binaries::admin(), arguments).run();
+        assert_eq!(done.code, Some(0), "{arguments:?}: {}", done.stderr);
+    };
+    order(&["pause", "nessus", "--reason", "power cut"]);
+    worker.wait_for_log("the pool is paused");
+    order(&["resume", "nessus"]);
+    worker.wait_for_log("the pool is resumed");
+    order(&["isolate-scanner", "nessus", "sim", "--reason", "new disk"]);
+    worker.wait_for_log("somebody commands the circuit");
+    site.server.process.wait_for_log("the pool is resumed");
+    assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
+    let said = lines(&worker.log());
+    for message in [
+        "the pool is paused: no scan begins there until it is resumed",
+        "the pool is resumed and takes tasks again",
+        "somebody commands the circuit of a scanner",
+    ] {
+        let line = said.iter().find(|line| line["message"] == message).unwrap_or_else(|| panic!("{message}"));
+        assert!(line["by"].as_str().is_some_and(|by| by.contains('@')) && line["at"].is_string(), "{line}");
+    }
+}
+
 fn lines(log: &str) -> Vec<Value> {
     log.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
 }
@@ -142,6 +171,8 @@ async fn each_line_has_the_same_members_on_stderr_and_in_the_file() {
     // The level changes while it runs, and back.
     worker.more_log_lines();
     worker.wait_for_log("SIGUSR1: more is logged");
+    let talkative = site.submit("logged more", "192.0.2.2").await;
+    site.completed(&talkative, &[&worker]).await;
     worker.wait_for_log("\"DEBUG\"");
     worker.log_lines_as_before();
     worker.wait_for_log("SIGUSR2: the log level is as configured again");

@@ -33,7 +33,6 @@ mod yaml;
 pub use self::bind::{Bind, BindError};
 #[cfg(feature = "cli")]
 pub use self::example::EXAMPLE_SCANNERS;
-pub use self::user::host_name;
 pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
@@ -48,6 +47,6 @@ pub use self::{
 pub(crate) use self::{
     nessus::certificates_in,
     reader::{Reader, not_empty, password_in},
-    user::user_name,
+    user::{host_name, process_name, user_name},
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

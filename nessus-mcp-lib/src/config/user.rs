@@ -1,8 +1,17 @@
 //! The user of the operating system that runs this process, and the machine it runs on.
 
-use std::fs;
+use std::{fs, process};
 
 use rustix::process::getuid;
+
+use crate::ids::WorkerId;
+
+/// How events, circuits and log lines name a worker or another part of this process: the machine, the process, and the first digits of
+/// its id.
+pub(crate) fn process_name(id: &WorkerId) -> String {
+    let id: String = id.as_str().chars().take(8).collect();
+    format!("{} pid {} ({id})", host_name(), process::id())
+}
 
 /// The user and the machine, as events and log lines name whoever works at a command line.
 #[cfg(feature = "cli")]
@@ -18,7 +27,7 @@ pub fn user_name() -> String {
 }
 
 /// The name of this machine, in at most 64 letters, digits, `-`, `_` and `.`; `unknown` where it has none.
-pub fn host_name() -> String {
+pub(crate) fn host_name() -> String {
     let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
     let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
     let machine: String = machine.chars().take(64).map(|letter| if is_plain(letter) { letter } else { '-' }).collect();

@@ -36,6 +36,9 @@ mod webhook_address;
 mod webhook_file;
 mod windows;
 
+pub(crate) use self::approvals::named;
+#[cfg(feature = "webhooks")]
+pub(crate) use self::webhook_address::forbidden;
 pub use self::{
     approval::{AskedLogin, AskedScan, HoldingRules},
     approval_error::ApprovalError,
@@ -56,4 +59,3 @@ pub use self::{
     webhook::{HookEvent, NoKey, Webhook},
     windows::{Closed, WindowState},
 };
-pub(crate) use self::{approvals::named, webhook_address::forbidden};

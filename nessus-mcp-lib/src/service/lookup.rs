@@ -3,6 +3,8 @@
 //! Everything that a caller learns of a task, by its id, in a list or as a completion, comes from here. A task that it may not
 //! see does not exist for it.
 
+use std::sync::Arc;
+
 use super::{IdempotencyKey, ScanService, SubmitRequest, error::ServiceError};
 use crate::{
     config::host_name,
@@ -39,7 +41,8 @@ impl ScanService {
     /// The same service, whose changes are those of `actor`, such as `user@host`: the events of tasks and the log say so. Other than
     /// [`acting_for`](Self::acting_for), this changes nothing of what may be done and seen.
     pub fn with_actor(&self, actor: &str) -> Self {
-        Self { tasks: self.tasks.acting_as(actor), ..self.clone() }
+        let actor: Arc<str> = actor.into();
+        Self { tasks: self.tasks.acting_as(Arc::clone(&actor)), index: self.index.with_actor(actor), ..self.clone() }
     }
 
     /// Who changes something, as the log says.

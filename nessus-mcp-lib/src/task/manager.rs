@@ -14,7 +14,7 @@ use tracing::{Instrument as _, info, warn};
 
 use super::{
     catalogue::Catalogue,
-    delivery::announce_deliveries,
+    deliveries::announce_deliveries,
     entry::{TaskEntry, digest},
     error::TaskError,
     events::{EventKind, TaskEvent},

@@ -16,6 +16,7 @@ mod audit;
 mod catalogue;
 mod charges;
 mod chronicle;
+mod deliveries;
 mod delivery;
 mod entry;
 mod error;
@@ -49,7 +50,7 @@ pub use self::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
-    queue_file::QueueFile,
+    queue_file::{PoolOrder, QueueFile},
     records::{
         ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
     },
@@ -57,7 +58,7 @@ pub use self::{
     store::{EXPORT_FILE, INDEX_FILE},
 };
 pub(crate) use self::{
-    delivery::{enqueue_deliveries, letter_of_deliveries},
+    deliveries::{enqueue_deliveries, letter_of_deliveries},
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},

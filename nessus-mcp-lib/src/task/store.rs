@@ -128,7 +128,7 @@ impl TaskStore {
         created
     }
 
-    pub(super) fn write_new(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
+    fn write_new(&self, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
         if let Some(sealed) = sealed {
             let path = self.path(&task.task_id, SEALED_FILE);
             durable::replace(&path, sealed).map_err(TaskError::storage("cannot write", &path))?;

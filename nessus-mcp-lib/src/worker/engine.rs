@@ -19,7 +19,7 @@ use super::{
 #[cfg(feature = "webhooks")]
 use crate::delivery::Deliveries;
 use crate::{
-    config::{ConfigError, WorkerSettings, host_name},
+    config::{ConfigError, WorkerSettings, process_name},
     error::chain,
     housekeeping::{Housekeeping, ReconcileError},
     ids::{PoolName, TraceId, WorkerId},
@@ -77,7 +77,7 @@ impl Worker {
         service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
         let id = WorkerId::generate();
-        let name: Arc<str> = worker_name(&id).into();
+        let name: Arc<str> = process_name(&id).into();
         let shared = Shared {
             tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>).acting_as(Arc::clone(&name)),
             id,
@@ -352,12 +352,6 @@ impl Worker {
             None => std::future::pending().await,
         }
     }
-}
-
-/// How events and log lines name a worker: the machine, the process, and the first digits of its id.
-fn worker_name(id: &WorkerId) -> String {
-    let id: String = id.as_str().chars().take(8).collect();
-    format!("{} pid {} ({id})", host_name(), std::process::id())
 }
 
 fn report_panic(ended: Result<(), JoinError>) {

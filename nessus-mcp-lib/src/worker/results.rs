@@ -237,15 +237,16 @@ fn weakness_of(report: &ValidationReport) -> Option<ValidationFailure> {
 
 async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<(Artifact, ExportSummary), StepError> {
     held.update(|task| task.export_fetched_at = None).await?;
-    let began = Instant::now();
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
     let mut sink = tokio::fs::File::from_std(artifact.writer().map_err(storage)?);
+    let begun = Instant::now();
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
-    held.shared.metrics.tasks().exported(&task.scanner_pool, summary.bytes, began.elapsed());
+    let took = begun.elapsed();
+    held.shared.metrics.tasks().exported(&task.scanner_pool, summary.bytes, took);
     let now = held.shared.clock.now();
-    let seconds = began.elapsed().as_secs_f64();
+    let seconds = took.as_secs_f64();
     let bytes = counted(summary.bytes, "byte", "bytes");
     let exported = held.event(EventKind::Exported).saying(Some(format!("{bytes} in {seconds:.1} s")));
     held.update(move |task| {

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
-use tracing::{debug, error, info, warn};
+use tracing::{error, info, warn};
 
 use super::{
     heartbeat::{Heartbeat, HeldSlot},
@@ -25,9 +25,7 @@ use crate::{
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
-    task::{
-        CANCELLED, EventKind, POISON_TASK, PauseState, PausedBy, Step, Task, TaskError, TaskEvent, TaskStatus, Writer,
-    },
+    task::{CANCELLED, POISON_TASK, PauseState, PausedBy, Step, Task, TaskError, TaskStatus, Writer},
     telemetry::Adoption,
     time::{BootInstant, Clock as _, Timestamp, with_jitter},
 };
@@ -277,7 +275,7 @@ impl TaskRun {
         match &error {
             StepError::Stopped => {
                 if self.shared.stop.is_cancelled() {
-                    self.note_hand_over().await;
+                    self.shared.note_hand_over(&self.claim.lease).await;
                 }
                 return Outcome::HandBack(Duration::ZERO);
             }
@@ -323,19 +321,6 @@ impl TaskRun {
             held.stop_scan(&task).await;
         }
         self.fail(&error).await
-    }
-
-    /// Writes down that this worker ends, and hands over a task that has begun. The next one goes on also where that fails.
-    async fn note_hand_over(&self) {
-        let (now, name) = (self.shared.clock.now(), Arc::clone(&self.shared.name));
-        let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
-            if task.status == TaskStatus::Running {
-                task.note(TaskEvent::new(EventKind::HandedOver, task.attempt, now).by(Some(&name)));
-            }
-        });
-        if let Err(error) = update.await {
-            debug!(error = chain(&error), "it was not written down that the task is handed over");
-        }
     }
 
     /// Puts a task off that may not begin its scan now. The time of one that has started does not count meanwhile.

@@ -22,7 +22,7 @@ use crate::{
     policy::{ApprovalState, Closed, PolicyMode, Scope},
     queue::{Lease, Queue, QueueError},
     scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
-    task::{LastError, Step, Task, TaskManager, Writer},
+    task::{EventKind, LastError, Step, Task, TaskEvent, TaskManager, TaskStatus, Writer},
     telemetry::Metrics,
     time::{Clock as _, Timestamp},
 };
@@ -102,6 +102,19 @@ impl Shared {
         };
         if let Err(error) = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), change).await {
             debug!(task_id = %lease.task_id, error = chain(&error), "a failure was not written down");
+        }
+    }
+
+    /// Writes down that this worker ends, and hands over a task that has begun. The next one goes on also where that fails.
+    pub(super) async fn note_hand_over(&self, lease: &Lease) {
+        let (now, name) = (self.clock.now(), Arc::clone(&self.name));
+        let change = move |task: &mut Task| {
+            if task.status == TaskStatus::Running {
+                task.note(TaskEvent::new(EventKind::HandedOver, task.attempt, now).by(Some(&name)));
+            }
+        };
+        if let Err(error) = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), change).await {
+            debug!(error = chain(&error), "it was not written down that the task is handed over");
         }
     }
 

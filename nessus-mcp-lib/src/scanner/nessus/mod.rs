@@ -177,7 +177,7 @@ impl NessusScanner {
         };
         match found {
             Ok(Some(scan)) => {
-                tracing::info!(scanner = self.client.base(), %scan, "it was created");
+                tracing::info!(scanner = self.client.base(), %scan, "the scan whose creation was unclear is there");
                 Ok(scan)
             }
             // It may still arrive: whoever wants it looks for it again before the next try.
@@ -262,7 +262,7 @@ impl ScannerInterface for NessusScanner {
         tracing::warn!(scanner = self.client.base(), scan, error = %unclear, "it is unclear whether a scan was launched");
         match self.details(scan).await.map(|details| before.new_in(&details)) {
             Ok(Some(run)) => {
-                tracing::info!(scanner = self.client.base(), scan, run, "it was launched");
+                tracing::info!(scanner = self.client.base(), scan, run, "the scan whose launch was unclear runs");
                 Ok(Some(run))
             }
             Ok(None) | Err(_) => Err(unclear),

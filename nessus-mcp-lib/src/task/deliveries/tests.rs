@@ -3,7 +3,7 @@ use std::{path::Path, sync::Arc};
 use super::*;
 use crate::{
     housekeeping::QueueIndex,
-    ids::TraceId,
+    ids::{TaskId, TraceId},
     policy::{Approval, ApprovalRequest, Policy},
     queue::{Lease, Settlement, sqlite::SqliteQueue},
     task::{Charges, ScanPayload, ScanType, TaskManager, Writer},
