@@ -56,7 +56,7 @@ async fn a_ticket_system_hears_of_scans_that_end_and_wait() {
         let delivery = site.deployment.task(&held).deliveries;
         assert!(delivery.iter().all(|delivery| delivery.webhook.as_deref() == Some("tickets")), "{delivery:?}");
         let ids = receiver.ids().await;
-        assert!(ids.len() == 5 && ids.values().all(|count| *count == 1), "{ids:?}");
+        assert!(ids.len() == 6 && ids.values().all(|count| *count == 1), "{ids:?}");
         let sent = receiver.everything().await;
         for text in [worker.log(), site.server.process.log(), sent] {
             assert!(!text.contains("planted"), "a secret is shown");
