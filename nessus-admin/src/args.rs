@@ -2,19 +2,25 @@
 
 mod age;
 mod audit;
+mod checks;
 mod circuits;
 mod dead_letters;
+mod housekeeping;
 mod pools;
+mod report;
+mod shell;
 mod tasks;
+mod top;
 mod webhooks;
+mod workers;
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Args, CommandFactory as _, Parser, Subcommand, error::ErrorKind};
+use clap::{Args, Parser, Subcommand, error::ErrorKind};
 use nessus_mcp_lib::{
     config::{
         ConfigError, Settings,
-        cli::{CommonArgs, ScopeArgs},
+        cli::{self, CommonArgs, ScopeArgs},
     },
     error::Classified as _,
     policy::{Role, client_name},
@@ -25,11 +31,17 @@ use nessus_mcp_lib::{
 use self::age::age;
 pub(crate) use self::{
     audit::{AuditCommand, AuditSearchArgs, AuditTailArgs, AuditVerifyArgs},
+    checks::{ConfigCheckArgs, ConfigCommand, DoctorArgs, ScannersCheckArgs, ScannersCommand, Selected},
     circuits::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
     dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
+    housekeeping::{HousekeepingCommand, HousekeepingRunArgs},
     pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
-    tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, TasksCommand},
+    report::ReportArgs,
+    shell::{CompletionsArgs, ManArgs, Shell},
+    tasks::{CancelArgs, ChosenTasksArgs, ListTasksArgs, RetryTasksArgs, ShowTaskArgs, TasksCommand},
+    top::TopArgs,
     webhooks::{ListWebhooksArgs, RetryWebhooksArgs, TestWebhookArgs, WebhooksCommand},
+    workers::WorkersArgs,
 };
 
 /// Operator command line of nessus-mcp.
@@ -49,7 +61,7 @@ impl Cli {
             && args.max_chars.is_some()
         {
             let message = "--max-chars is for --format jsonl only: other formats cannot show that a page was cut";
-            Self::command().error(ErrorKind::ArgumentConflict, message).exit();
+            cli::refuse::<Self>(ErrorKind::ArgumentConflict, message);
         }
     }
 }
@@ -83,6 +95,9 @@ pub(crate) enum Command {
     /// Change which data directory the queue belongs to, and compare the two
     #[command(subcommand)]
     Queue(QueueCommand),
+    /// Remove what nobody needs any more
+    #[command(subcommand)]
+    Housekeeping(HousekeepingCommand),
     /// Look at the scope policy
     #[command(subcommand)]
     Policy(PolicyCommand),
@@ -98,6 +113,38 @@ pub(crate) enum Command {
     /// Verify and read the audit log
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Check everything that a deployment needs, and say what mends what is wrong
+    ///
+    /// Ends with 0 when all is well, with 78 when the configuration or the binding of the queue is wrong, with 69 when the queue
+    /// or a scanner cannot be used, and with 1 for any other finding.
+    #[command(
+        after_help = "Examples:\n  nessus-admin doctor\n  nessus-admin doctor --no-scanners --json | jq '.findings[] | select(.severity != \"ok\")'"
+    )]
+    Doctor(DoctorArgs),
+    /// Show queues, workers, running scans, circuits and failures, live; q quits
+    #[command(
+        after_help = "Examples:\n  nessus-admin top\n  nessus-admin top --once --width 80\n  nessus-admin top --json | jq .pools"
+    )]
+    Top(TopArgs),
+    /// Write the findings of a task into a file: HTML, CSV, SARIF or lines of JSON
+    #[command(
+        after_help = "Examples:\n  nessus-admin report ne_lab_20261129_011910_a1b2c3d4 -o report.html\n  nessus-admin report ne_lab_20261129 -o - --format csv | head"
+    )]
+    Report(ReportArgs),
+    /// Write a script that completes commands and options in a shell
+    #[command(
+        after_help = "Examples:\n  source <(nessus-admin completions bash)\n  nessus-admin completions fish > ~/.config/fish/completions/nessus-admin.fish"
+    )]
+    Completions(CompletionsArgs),
+    /// Write the pages of the manual
+    #[command(after_help = "Examples:\n  nessus-admin man | man -l -\n  nessus-admin man -o /usr/local/share/man/man8")]
+    Man(ManArgs),
+    /// Check scanners
+    #[command(subcommand)]
+    Scanners(ScannersCommand),
+    /// Check the configuration
+    #[command(subcommand)]
+    Config(ConfigCommand),
     /// Cancel tasks, as `tasks cancel` does
     Cancel(CancelArgs),
     /// Stop workers from starting scans in a pool; running scans are watched until they end
@@ -109,6 +156,8 @@ pub(crate) enum Command {
     /// List the scanners' circuits: which scanners are called, which are not, and why
     #[command(visible_alias = "list-circuits")]
     Circuits(ListCircuitsArgs),
+    /// List the workers: who lives, what each serves and holds, and which pools nobody serves
+    Workers(WorkersArgs),
     /// Stop all calls to a scanner until close-circuit or reset-circuit; its running scans go on unwatched
     IsolateScanner(IsolateScannerArgs),
     /// Allow calls to a scanner again, without waiting until its circuit is due to be tried
@@ -124,9 +173,9 @@ pub(crate) enum QueueCommand {
     ///
     /// Processes on another data directory then stop taking tasks from this queue.
     Rebind(RebindArgs),
-    /// Compare all task files with what the queue knows of them, and make right what it has wrong
+    /// Compare all task files with what the queue knows of them; with --repair, make right what it has wrong
     ///
-    /// Says what was found and mended. Ends with 1 when the file of a task cannot be read.
+    /// Ends with 1 when something is wrong and not repaired, and when the file of a task cannot be read.
     Audit(QueueAuditArgs),
 }
 
@@ -174,6 +223,9 @@ impl PolicyArgs {
 
 /// Options of `token revoke`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin token revoke desk --policy-config policy.yaml")]
 pub(crate) struct RevokeTokenArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
@@ -181,6 +233,10 @@ pub(crate) struct RevokeTokenArgs {
     /// The client
     #[arg(value_name = "CLIENT", value_parser = client_name)]
     pub(crate) client: String,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Commands on scans that wait until a person agrees.
@@ -200,6 +256,9 @@ pub(crate) enum ApprovalsCommand {
 
 /// Options of `approvals list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals list --policy-config policy.yaml --json | jq -r .task_id")]
 pub(crate) struct ListApprovalsArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
@@ -211,11 +270,14 @@ pub(crate) struct ListApprovalsArgs {
 
 /// Options of `approvals show`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals show ne_lab_20261129 --policy-config policy.yaml")]
 pub(crate) struct ShowApprovalArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
 
-    /// The task, by its task id
+    /// The task, by its task id or the beginning of it
     #[arg(value_name = "TASK")]
     pub(crate) task: String,
 
@@ -226,6 +288,9 @@ pub(crate) struct ShowApprovalArgs {
 
 /// Options of `approvals approve`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals approve ne_lab_20261129 --digest 1a2b3c4d --policy-config policy.yaml")]
 pub(crate) struct ApproveArgs {
     #[command(flatten)]
     pub(crate) decision: DecisionArgs,
@@ -237,6 +302,9 @@ pub(crate) struct ApproveArgs {
 
 /// Options of `approvals deny`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin approvals deny ne_lab_20261129 --reason 'not during the audit' --policy-config policy.yaml")]
 pub(crate) struct DenyArgs {
     #[command(flatten)]
     pub(crate) decision: DecisionArgs,
@@ -252,7 +320,7 @@ pub(crate) struct DecisionArgs {
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
 
-    /// The task, by its task id
+    /// The task, by its task id or the beginning of it
     #[arg(value_name = "TASK")]
     pub(crate) task: String,
 
@@ -263,10 +331,17 @@ pub(crate) struct DecisionArgs {
     /// A file with the token of the approver, which nobody else may read [default: it is asked for on the terminal]
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `token new`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin token new desk --role scan --expires-in 90d > desk.token")]
 pub(crate) struct NewTokenArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -282,17 +357,31 @@ pub(crate) struct NewTokenArgs {
     /// How long the token lasts, such as 12h or 90d [default: for ever]
     #[arg(long, value_name = "TIME", value_parser = age)]
     pub(crate) expires_in: Option<Duration>,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `token list`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin token list --policy-config policy.yaml --json | jq -r 'select(.revoked) | .client'")]
 pub(crate) struct ListTokensArgs {
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
+
+    /// Write JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `policy check`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin policy check --policy-config policy.yaml --targets 10.0.0.0/24 --client desk")]
 pub(crate) struct PolicyCheckArgs {
     #[command(flatten)]
     pub(crate) scope: ScopeArgs,
@@ -304,13 +393,24 @@ pub(crate) struct PolicyCheckArgs {
     /// A client of the policy: say what it may scan, and decide about the targets for it
     #[arg(long, value_name = "NAME")]
     pub(crate) client: Option<String>,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `queue rebind`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin queue rebind --data-dir /srv/nessus-mcp")]
 pub(crate) struct RebindArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
+
+    /// Write one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Options of `queue audit`.
@@ -319,6 +419,10 @@ pub(crate) struct QueueAuditArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
 
+    /// Make the catalogue right, and enqueue the tasks that the queue has forgotten
+    #[arg(long)]
+    pub(crate) repair: bool,
+
     /// Print the outcome as one JSON object
     #[arg(long)]
     pub(crate) json: bool,
@@ -326,6 +430,10 @@ pub(crate) struct QueueAuditArgs {
 
 /// Options of `convert`; they have the meaning of those of the tool `get_scan_results`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin convert scan.nessus --profile triage --filters '{\"severity\": \">=High\"}'
+  nessus-admin convert scan.nessus --format html -o report.html")]
 pub(crate) struct ConvertArgs {
     /// The export, or `-` for standard input
     #[arg(value_name = "FILE|-")]
@@ -397,6 +505,9 @@ pub(crate) struct ConvertArgs {
 
 /// Options of `validate`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin validate scan.nessus --scan-type trusted --targets 10.0.0.0/24 | jq .login")]
 pub(crate) struct ValidateArgs {
     /// The export, or `-` for standard input
     #[arg(value_name = "FILE|-")]
@@ -421,6 +532,9 @@ pub(crate) struct ValidateArgs {
 
 /// Options of `summary`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin summary scan.nessus --sections solutions,hosts")]
 pub(crate) struct SummaryArgs {
     /// The export, or `-` for standard input
     #[arg(value_name = "FILE|-")]
@@ -441,6 +555,9 @@ pub(crate) struct SummaryArgs {
 
 /// Options of `diff`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin diff october.nessus november.nessus --json | jq .counts")]
 pub(crate) struct DiffArgs {
     /// The export of the earlier scan, or `-` for standard input
     #[arg(value_name = "BEFORE")]

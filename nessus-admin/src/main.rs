@@ -7,8 +7,8 @@ mod output;
 use std::process::ExitCode;
 
 use args::{
-    ApprovalsCommand, AuditCommand, Cli, Command, PolicyCommand, QueueCommand, TasksCommand, TokenCommand,
-    WebhooksCommand,
+    ApprovalsCommand, AuditCommand, Cli, Command, ConfigCommand, HousekeepingCommand, PolicyCommand, QueueCommand,
+    ScannersCommand, TasksCommand, TokenCommand, WebhooksCommand,
 };
 use nessus_mcp_lib::{
     config::cli::{self, block_on},
@@ -29,6 +29,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Diff(args) => commands::views::diff(args),
         Command::Stats(args) => block_on(commands::stats::run(args)),
         Command::Tasks(TasksCommand::List(args)) => block_on(commands::tasks::list::run(args)),
+        Command::Tasks(TasksCommand::Show(args)) => block_on(commands::tasks::show::run(args)),
         Command::Tasks(TasksCommand::Cancel(args)) | Command::Cancel(args) => block_on(commands::tasks::cancel(args)),
         Command::Tasks(TasksCommand::Retry(args)) => block_on(commands::tasks::retry(args)),
         Command::Tasks(TasksCommand::Pause(args)) => block_on(commands::tasks::pause(args)),
@@ -40,6 +41,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::PurgeDlq(args) => block_on(commands::dead_letters::purge(args)),
         Command::Queue(QueueCommand::Rebind(args)) => block_on(commands::queue::rebind(args)),
         Command::Queue(QueueCommand::Audit(args)) => block_on(commands::queue_audit::run(args)),
+        Command::Housekeeping(HousekeepingCommand::Run(args)) => block_on(commands::housekeeping::run(args)),
         Command::Policy(PolicyCommand::Check(args)) => block_on(commands::policy::check(args)),
         Command::Token(TokenCommand::New(args)) => block_on(commands::token::new(args)),
         Command::Token(TokenCommand::List(args)) => block_on(commands::token::list(args)),
@@ -54,8 +56,16 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Verify(args)) => commands::audit::verify(args),
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
+        Command::Doctor(args) => block_on(Box::pin(commands::doctor::run(args))),
+        Command::Top(args) => block_on(commands::top::run(args)),
+        Command::Report(args) => block_on(commands::report::run(args)),
+        Command::Completions(args) => commands::shell::completions(args),
+        Command::Man(args) => commands::shell::man(args),
+        Command::Scanners(ScannersCommand::Check(args)) => block_on(commands::scanners::check(args)),
+        Command::Config(ConfigCommand::Check(args)) => block_on(commands::config::check(args)),
         Command::Pause(args) => block_on(commands::pools::pause(args)),
         Command::Resume(args) => block_on(commands::pools::resume(args)),
+        Command::Workers(args) => block_on(commands::workers::run(args)),
         Command::Circuits(args) => block_on(commands::circuits::list(args)),
         Command::IsolateScanner(args) => block_on(commands::circuits::isolate(args)),
         Command::CloseCircuit(args) => block_on(commands::circuits::close(args)),

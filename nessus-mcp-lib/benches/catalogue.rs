@@ -77,7 +77,7 @@ async fn with_queue(name: &str, directory: &Path, queue: &Arc<dyn Queue>, last: 
     lists(name, other.tasks(), last).await;
     other.reconcile().await.unwrap();
     let reconciled = timed(async || other.reconcile().await.unwrap()).await;
-    let audited = timed(async || drop(other.audit().await.unwrap())).await;
+    let audited = timed(async || drop(other.repair().await.unwrap())).await;
     let unfinished = other.tasks().list(TaskQuery::default().unfinished().with_limit(1)).await.unwrap().total;
     format!(
         "{name}: queue and catalogue made again from the files {:.1} s; first list after it {made:.1} ms; first list of another process {loaded:.1} ms, \

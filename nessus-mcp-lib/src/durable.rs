@@ -4,15 +4,18 @@
 //! and the directory is synced. Nothing else in the workspace calls `rename`.
 //! Files are created with mode 0600, directories with 0700.
 
+mod folder;
+
 use std::{
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
-    time::SystemTime,
 };
 
 use rustix::{fs::StatVfsMountFlags, io::Errno};
 use tempfile::NamedTempFile;
+
+pub(crate) use self::folder::{EntryKind, Folder, FolderEntry};
 
 /// The prefix of temporary names; what a killed process leaves behind begins with it.
 pub(crate) const TEMPORARY_PREFIX: &str = ".tmp-";
@@ -68,7 +71,7 @@ impl DurableFile {
     ///
     /// # Errors
     /// With [`io::ErrorKind::AlreadyExists`] when one is; it stays as it is.
-    pub(crate) fn commit_new(self) -> io::Result<()> {
+    pub fn commit_new(self) -> io::Result<()> {
         self.sync()?;
         let directory = File::open(parent(&self.destination))?;
         self.file.persist_noclobber(&self.destination).map_err(|failed| failed.error)?;
@@ -140,29 +143,40 @@ pub(crate) fn is_read_only(path: &Path) -> bool {
 ///
 /// Only the one who may write such files in this directory calls it: a file in use would be removed as well.
 pub(crate) fn remove_leftovers(directory: &Path, prefix: &str) -> io::Result<usize> {
-    remove_files(directory, |entry| entry.file_name().to_string_lossy().starts_with(prefix))
-}
-
-/// Removes the files of a directory that begin with `prefix` and were last written before `before`; returns how many.
-///
-/// For files that any process may be writing: one that nobody has written to for a day has no writer any more.
-pub(crate) fn remove_stale(directory: &Path, prefix: &str, before: SystemTime) -> io::Result<usize> {
-    remove_files(directory, |entry| {
-        let is_stale = || entry.metadata().and_then(|metadata| metadata.modified()).is_ok_and(|at| at < before);
-        entry.file_name().to_string_lossy().starts_with(prefix) && is_stale()
-    })
-}
-
-fn remove_files(directory: &Path, is_wanted: impl Fn(&fs::DirEntry) -> bool) -> io::Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;
-        if is_wanted(&entry) {
+        if entry.file_name().to_string_lossy().starts_with(prefix) {
             fs::remove_file(entry.path())?;
             removed += 1;
         }
     }
     Ok(removed)
+}
+
+/// Moves a file out of the way of a new one: it becomes `path.1`, what was that becomes `path.2`, and so on, and of these only so many
+/// are kept. Nothing is synced: what is moved so are logs.
+pub(crate) fn shift(path: &Path, kept: usize) -> io::Result<()> {
+    let numbered = |number: usize| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{number}"));
+        PathBuf::from(name)
+    };
+    if kept == 0 {
+        return fs::remove_file(path);
+    }
+    for number in (1..kept).rev() {
+        rename_if_there(&numbered(number), &numbered(number + 1))?;
+    }
+    rename_if_there(path, &numbered(1))
+}
+
+#[expect(clippy::disallowed_methods, reason = "what is renamed here need not survive a crash of the machine")]
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        renamed => renamed,
+    }
 }
 
 /// Creates the directory and its parents with mode 0700 and syncs the parent; fine when it is there already.

@@ -166,6 +166,17 @@ pub fn nearest<'a>(wanted: &str, names: impl IntoIterator<Item = &'a str>) -> Ve
     names.into_iter().map(|(_, name)| name).collect()
 }
 
+/// Whether one name was probably meant for the other: at most two letters differ, in a name of some length, or only the case.
+///
+/// ```
+/// use nessus_mcp_lib::error::resembles;
+/// assert!(resembles("QUEUE_URl", "QUEUE_URL") && resembles("DATADIR", "DATA_DIR") && !resembles("PATH", "TOOLS"));
+/// ```
+pub fn resembles(name: &str, known: &str) -> bool {
+    let (name, known) = (name.to_ascii_lowercase(), known.to_ascii_lowercase());
+    distance(&name, &known) <= known.chars().count() / 5
+}
+
 /// The Levenshtein distance, of the first 64 characters.
 fn distance(left: &str, right: &str) -> usize {
     let right: Vec<char> = right.chars().take(64).collect();

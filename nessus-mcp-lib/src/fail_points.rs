@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 46] = [
+    pub const POINTS: [&str; 53] = [
         "audit_asked_written",
         "audit_before_outcome",
         "submit_key_claimed",
@@ -87,6 +87,13 @@ mod armed {
         "rebuild_catalogue_half",
         "rebuild_letters_restored",
         "rebuild_tasks_enqueued",
+        "housekeeping_archived",
+        "housekeeping_forgotten",
+        "housekeeping_moved",
+        "housekeeping_recorded",
+        "housekeeping_file_removed",
+        "housekeeping_scan_deleted",
+        "housekeeping_before_record",
     ];
 
     /// The point this process dies at, and how often it may still be passed.

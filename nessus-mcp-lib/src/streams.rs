@@ -69,7 +69,7 @@ impl State {
 
 impl StreamWriter {
     /// Writes to what `open` gives, which is opened anew for each batch.
-    fn start<W: Write>(name: &str, open: impl Fn() -> W + Send + 'static) -> Self {
+    pub(crate) fn start<W: Write>(name: &str, open: impl Fn() -> W + Send + 'static) -> Self {
         let shared = Arc::new(Shared::default());
         let writer = Arc::clone(&shared);
         if let Err(error) = thread::Builder::new().name(name.to_owned()).spawn(move || writer.run(open)) {

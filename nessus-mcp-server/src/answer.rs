@@ -52,11 +52,11 @@ pub(crate) fn explained(error: &ServiceError) -> (String, Option<String>) {
             ServiceError::Busy { .. } | ServiceError::DiskFull { .. } | ServiceError::DiskReadOnly
         );
     if for_operators {
-        error!(code = error.code(), error = chain(error), hint = error.hint(), "call failed");
+        error!(code = error.code(), error = chain(error), hint = error.hint(), "a call has failed");
         let hint = "try again later; if the error persists, an operator finds the cause in the server's log".to_owned();
         ("the server could not do this now".to_owned(), Some(hint))
     } else {
-        info!(code = error.code(), error = chain(error), "call refused");
+        info!(code = error.code(), error = chain(error), "a call was refused");
         (cut(chain(error)), error.hint().map(cut))
     }
 }

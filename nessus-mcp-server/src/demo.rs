@@ -11,7 +11,10 @@ use std::{
 use nessus_mcp_lib::{
     ScanService,
     client::{ResultsArguments, ScanArguments, ScanClient},
-    config::{Bind, BindError, InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings},
+    config::{
+        Bind, BindError, InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings,
+        cli::server::{CLIENT_TIMEOUT, DEFAULT_PORT, REQUESTS_PER_CLIENT},
+    },
     error::{Failure, counted},
     ids::{InstanceId, PoolName, TaskId},
     scanner::ScannerRegistry,
@@ -25,7 +28,7 @@ use tokio::net::TcpListener;
 use crate::{
     access::ToolSet,
     app::App,
-    args::{CLIENT_TIMEOUT, DEFAULT_PORT, Demo, MCP_BIND, REQUESTS_PER_CLIENT},
+    args::{Demo, MCP_BIND},
     client_address::TrustedProxies,
     http::{AllowedHosts, Door, Identities, Routes},
     output, serve,

@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use nessus_mcp_lib::{error::Failure, streams};
+use nessus_mcp_lib::{error::Failure, streams, telemetry};
 
 /// How long the process waits at its end until stdout, and then stderr, is read.
 const EXIT_WAIT: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     };
     // Output that is not read by then is lost: a process that was told to end must end.
     let _ = streams::stdout().finish(Some(EXIT_WAIT));
-    let _ = streams::stderr().finish(Some(EXIT_WAIT));
+    telemetry::finish_logs(EXIT_WAIT);
     code
 }
 

@@ -2,13 +2,7 @@
 
 use std::{iter, time::Duration};
 
-use nessus_mcp_lib::{
-    ScanService, Worker,
-    audit::ProcessRole,
-    config::{Bind, ConfigError},
-    error::Failure,
-    time::{DurationUnit, parse_duration},
-};
+use nessus_mcp_lib::{ScanService, Worker, audit::ProcessRole, config::Bind, error::Failure};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -16,9 +10,9 @@ use tracing::{info, warn};
 use crate::{
     access,
     app::App,
-    args::{ADMIN_BIND, MCP_BIND, Serve},
+    args::{ADMIN_BIND, MCP_BIND, Serve, certificate, offered},
     client_address::TrustedProxies,
-    http::{self, AllowedHosts, Door, Identities, MOST_REQUESTS, Routes},
+    http::{self, AllowedHosts, Door, Identities, Routes},
     output,
 };
 
@@ -33,9 +27,9 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let admin_bind = command.bind.admin_bind.as_deref().map(|text| Bind::parse(ADMIN_BIND, text)).transpose()?;
     let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref())?;
     let proxies = TrustedProxies::new(command.bind.trusted_proxies.as_deref())?;
-    let requests_per_client = parse_requests_per_client(&command.bind.mcp_max_requests_per_client)?;
-    let client_timeout = parse_client_timeout(&command.bind.mcp_client_timeout_seconds)?;
-    let offered = command.tools.offered()?;
+    let requests_per_client = command.bind.requests_per_client()?;
+    let client_timeout = command.bind.client_timeout()?;
+    let offered = offered(&command.tools)?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
@@ -45,8 +39,8 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     for bind in iter::once(&bind).chain(&admin_bind) {
         bind.check_exposure(scope.policy().has_identities())?;
     }
-    let tls = command.tls.load()?;
-    if command.with_worker {
+    let tls = certificate(&command.tls)?;
+    if command.worker_here.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
     // Before anything is made: a start that fails leaves no data directory.
@@ -61,7 +55,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     app.stop_on_signal()?;
     app.reload_on_signal(tls.clone())?;
     let health_interval = worker_settings.health_interval;
-    let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
+    let worker = if command.worker_here.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     app.watch_approvals();
     // A worker does both by itself.
     if worker.is_none() {
@@ -104,30 +98,12 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     Ok(())
 }
 
-fn parse_requests_per_client(text: &str) -> Result<usize, ConfigError> {
-    let requests = text.parse().ok().filter(|requests| (1..=MOST_REQUESTS).contains(requests));
-    requests.ok_or_else(|| ConfigError::Setting {
-        name: "MCP_MAX_REQUESTS_PER_CLIENT".to_owned(),
-        message: format!("must be from 1 to {MOST_REQUESTS}"),
-    })
-}
-
-fn parse_client_timeout(text: &str) -> Result<Duration, ConfigError> {
-    let refuse = |message: String| ConfigError::Setting { name: "MCP_CLIENT_TIMEOUT_SECONDS".to_owned(), message };
-    let timeout =
-        parse_duration(text, DurationUnit::Seconds).map_err(|error| refuse(format!("has a bad value: {error}")))?;
-    if !(Duration::from_millis(100)..=Duration::from_secs(3600)).contains(&timeout) {
-        return Err(refuse("must be from 100ms to 1h".to_owned()));
-    }
-    Ok(timeout)
-}
-
 /// Serves at these addresses until `app.stop` is cancelled. Then waits for open requests to end, and closes what is still open.
 pub(crate) async fn until_stopped(app: &App, addresses: Vec<(TcpListener, Door)>) -> Result<(), Failure> {
     let streams = CancellationToken::new();
     let mut serving = JoinSet::new();
     for (listener, door) in addresses {
-        info!(address = %listener.local_addr()?, routes = ?door.routes, "serving");
+        info!(address = %listener.local_addr()?, routes = ?door.routes, "requests are served at this address");
         serving.spawn(http::serve(app.clone(), listener, door, streams.clone()));
     }
     tokio::select! {

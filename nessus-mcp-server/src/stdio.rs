@@ -24,7 +24,7 @@ use tracing::info;
 use crate::{
     access::{self, ToolSet},
     app::App,
-    args::Stdio,
+    args::{Stdio, offered},
     tools::{Audited, ScanTools},
 };
 
@@ -34,14 +34,14 @@ const MAX_UNREAD_BYTES: usize = 32 << 20;
 /// Runs the command until the agent closes stdin or the process is told to stop.
 pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     command.log.init()?;
-    let offered = command.tools.offered()?;
+    let offered = offered(&command.tools)?;
     let worker_settings = command.worker.settings()?;
     let settings = command.common.scanning_settings()?.with_circuits(command.circuits.settings()?);
     let settings = command.scope.apply(settings.with_results_memory_mib(command.results.memory_mib()?))?;
     let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
     let scope = ScanService::load_scope(&settings).await?.checked_by(access::check)?;
-    if command.with_worker {
+    if command.worker_here.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
     let app = App::new(
@@ -49,7 +49,7 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     );
     app.stop_on_signal()?;
     app.reload_on_signal(None)?;
-    let worker = if command.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
+    let worker = if command.worker_here.with_worker { Some(app.start_worker(worker_settings)?) } else { None };
     let user = Principal::user(&user_name(), Role::Scan);
     let served = Box::pin(serve(&app, user, offered)).await;
     app.stop.cancel();

@@ -1,7 +1,9 @@
 //! The command line.
 
 use clap::Parser;
-use nessus_mcp_lib::config::cli::{CircuitArgs, CommonArgs, CredentialArgs, LogArgs, ScopeArgs, WorkerArgs};
+use nessus_mcp_lib::config::cli::{
+    CircuitArgs, CommonArgs, CredentialArgs, LogArgs, MetricsArgs, ScopeArgs, WorkerArgs,
+};
 
 /// Take tasks from the queue and run their scans, until SIGTERM
 ///
@@ -24,12 +26,6 @@ pub(crate) struct Arguments {
     pub(crate) scope: ScopeArgs,
     #[command(flatten)]
     pub(crate) worker: WorkerArgs,
-    /// Serve /metrics and /health at this address, such as 127.0.0.1:9836 [default: none]
-    ///
-    /// Other than loopback only with `clients` in policy.yaml: then a request brings the token of one of them.
-    #[arg(long, env = METRICS_BIND, value_name = "ADDRESS")]
-    pub(crate) metrics_bind: Option<String>,
+    #[command(flatten)]
+    pub(crate) metrics: MetricsArgs,
 }
-
-/// The setting of the address for operators.
-pub(crate) const METRICS_BIND: &str = "METRICS_BIND";

@@ -25,8 +25,8 @@ use nessus_mcp_lib::{
 use tokio::{net::TcpListener, sync::Semaphore};
 use tracing::{debug, info};
 
-use crate::args::METRICS_BIND;
-
+/// The setting of the address.
+const METRICS_BIND: &str = "METRICS_BIND";
 /// The most connections at a time: each is an open file, and so are tasks and the queue.
 const MOST_CONNECTIONS: usize = 16;
 /// How long one connection may last, however slow its client is.

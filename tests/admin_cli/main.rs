@@ -2,6 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod independence;
+mod shapes;
+mod stop_all;
+mod tasks;
+
 use std::{
     fs::File,
     io::{BufRead as _, BufReader, pipe},
@@ -197,6 +202,8 @@ async fn old_dead_letters_are_purged_into_the_archive() {
     }
     let text = data(admin(&deployment, &["purge-dlq", "--older-than", "1h", "--yes"]));
     assert_eq!(text, "pool lab: 0 dead letters archived, 0 removed\npool office: 0 dead letters archived, 0 removed\n");
+    let asked = admin(&deployment, &["purge-dlq", "--older-than", "0m"]);
+    assert!(asked.code == Some(2) && asked.stderr.contains("remove 2 dead letters that are older than"), "{asked:?}");
     let text = data(admin(&deployment, &["purge-dlq", "--older-than", "0m", "--pool", "lab", "--confirm"]));
     assert_eq!(text, "pool lab: 2 dead letters archived, 2 removed\n");
     assert_eq!(data(admin(&deployment, &["list-dlq"])), "no dead letters\n");

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a file of this repository that cannot be read is a failed test")]
 
 mod counts;
+mod documents;
 mod modules;
 mod order;
 mod tokens;

@@ -211,7 +211,10 @@ async fn search(site: &Site, when: &str, redis: Option<&RedisServer>) {
         files.extend(files_below(redis.files()));
     }
     let log = site.server.process.log();
-    assert!(log.contains("scan submitted") && log.contains("\"TRACE\""), "{when}: the log is not the one expected");
+    assert!(
+        log.contains("the scan was submitted") && log.contains("\"TRACE\""),
+        "{when}: the log is not the one expected"
+    );
     places.extend(files.into_iter().map(|(path, content)| (path.display().to_string(), content)));
     let key_line = KEY.lines().nth(1).unwrap();
     for (place, content) in &places {

@@ -8,6 +8,8 @@ mod circuits;
 mod crowds;
 mod failures;
 mod hosts;
+mod housekeeping;
+mod life;
 mod logins;
 mod lost_queue;
 mod operations;

@@ -29,7 +29,8 @@ async fn planted_secrets_are_found_nowhere() {
     nessus_mcp_lib::durable::replace(&deployment.path("policy.yaml"), b"deny: [203.0.113.0/24]\n").unwrap();
     let audited = ["--policy-config", "policy.yaml"];
     let site = Site::start_with(sim, deployment, &[EVERYTHING, checked, audited].concat()).await;
-    let mut worker = site.start_worker(&[EVERYTHING, audited].concat());
+    let in_file = ["--log-file", "logs/of-worker.file"];
+    let mut worker = site.start_worker(&[EVERYTHING, audited, in_file].concat());
     let task = site.submit("planted", "192.0.2.1").await;
     site.completed(&task, &[&worker]).await;
     // A session that ends and a token that changes are handled by other code than those that last.
@@ -50,12 +51,15 @@ async fn planted_secrets_are_found_nowhere() {
     }
     answer(site.client().call("get_scan_status", &json!({ "task_id": task })).await.unwrap());
     answer(site.client().get_scan_results(&ResultsArguments::new(task, 0)).await.unwrap());
-    for command in [&["stats", "--json"][..], &["list-dlq", "--json"]] {
+    for command in [&["stats", "--json"][..], &["list-dlq", "--json"], &["tasks", "show", again.as_str(), "--json"]] {
         let finished = site.deployment.program(binaries::admin(), command).run();
         answer(finished.stdout + &finished.stderr);
     }
     let files = [files_below(&site.deployment.data()), files_below(&site.deployment.logs())].concat();
     let has = |text: &str| files.iter().any(|(_, content)| holds(content, text));
+    let of_file = files.iter().find(|(path, _)| path.ends_with("logs/of-worker.file")).map(|(_, content)| content);
+    assert!(of_file.is_some_and(|content| holds(content, "logged in") && holds(content, "\"TRACE\"")));
+    assert!(has("\"event\":\"exported\"") || has("\"event\": \"exported\""), "the tasks have no events");
     assert!(
         has("logged in") && has("\"TRACE\"") && has("<NessusClientData_v2") && has("\"kind\":\"asked\""),
         "the files are not those expected"

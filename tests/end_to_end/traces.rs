@@ -27,8 +27,8 @@ fn parent(trace: &str) -> String {
 fn is_traced(process: &Process, task: &TaskId, trace: &str) {
     let log = process.log();
     let lines: Vec<Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    let of_task: Vec<_> = lines.iter().filter(|line| line["span"]["task_id"] == task.as_str()).collect();
-    let other: Vec<_> = of_task.iter().filter(|line| line["span"]["trace_id"] != trace).collect();
+    let of_task: Vec<_> = lines.iter().filter(|line| line["task_id"] == task.as_str()).collect();
+    let other: Vec<_> = of_task.iter().filter(|line| line["trace_id"] != trace).collect();
     assert!(other.is_empty(), "{other:#?}");
     for call in ["POST /scans", "/launch", "/export", "/download"] {
         let of_call = |line: &&&Value| {
@@ -36,7 +36,7 @@ fn is_traced(process: &Process, task: &TaskId, trace: &str) {
         };
         assert!(of_task.iter().any(|line| of_call(&line)), "no line of `{call}` carries {trace}:\n{log}");
     }
-    for message in ["scan created", "scan launched"] {
+    for message in ["the scan was created", "the scan was launched"] {
         assert!(of_task.iter().any(|line| line["message"] == message), "{message}:\n{log}");
     }
 }
@@ -70,9 +70,9 @@ async fn over_http_a_trace_reaches_the_calls_to_the_scanner() {
         .log()
         .lines()
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
-        .find(|line| line["message"] == "scan submitted")
+        .find(|line| line["message"] == "the scan was submitted")
         .unwrap();
-    assert_eq!((&submitted["span"]["trace_id"], &submitted["span"]["span_id"]), (&json!(trace), &json!(ours[2])));
+    assert_eq!((&submitted["trace_id"], &submitted["span_id"]), (&json!(trace), &json!(ours[2])));
 
     let mut worker = site.start_worker(&TALKATIVE);
     assert_eq!(site.completed(&task, &[&worker]).await.trace_id.as_str(), trace);

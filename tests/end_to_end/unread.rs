@@ -179,8 +179,8 @@ async fn a_server_whose_stdout_is_closed_serves() {
     drop(unread);
     let program = deployment.program(binaries::server(), &["serve"]).args(["--mcp-bind", "127.0.0.1:0"]);
     let mut process = deployment.start(&program.stdout_to(stdout));
-    process.wait_for_log("\"serving\"");
-    let serving = process.log().lines().find(|line| line.contains("\"serving\"")).unwrap().to_owned();
+    process.wait_for_log("\"requests are served at this address\"");
+    let serving = process.log().lines().find(|line| line.contains("requests are served")).unwrap().to_owned();
     let address = serde_json::from_str::<Value>(&serving).unwrap()["address"].as_str().unwrap().to_owned();
     let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap();
     let live = client.get(format!("http://{address}/health/live")).send().await.unwrap();

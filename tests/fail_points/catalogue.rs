@@ -20,9 +20,9 @@ pub(crate) async fn is_listed(site: &Site, status: &str, processes: &[&Process])
     for other in TaskStatus::ALL.map(TaskStatus::as_str).into_iter().filter(|other| *other != status) {
         assert_eq!(listed(site, other).await, Some(0), "{other}, and it is {status}");
     }
-    let audit = site.deployment.program(binaries::admin(), &["queue", "audit", "--json"]).run();
+    let audit = site.deployment.program(binaries::admin(), &["queue", "audit", "--repair", "--json"]).run();
     let found: Value = serde_json::from_str(&audit.stdout).unwrap();
-    let wrong = ["missing", "wrong", "gone", "enqueued"].map(|field| found[field].as_u64());
+    let wrong = ["missing", "wrong", "gone", "forgotten"].map(|field| found[field].as_u64());
     assert_eq!((audit.code, found["tasks"].as_u64(), wrong), (Some(0), Some(1), [Some(0); 4]), "{found}");
 }
 

@@ -11,6 +11,7 @@ mod audit;
 mod catalogue;
 mod deliveries;
 mod hosts;
+mod housekeeping;
 mod limits;
 mod logins;
 mod points;
@@ -259,6 +260,11 @@ fn a_rebuild_that_is_cut_short_is_done_again() {
     for_each_point("rebuild_", dies_in_a_rebuild);
 }
 
+#[test]
+fn housekeeping_that_is_cut_short_is_finished() {
+    for_each_point("housekeeping_", housekeeping::dies_removing);
+}
+
 async fn dies_in_a_rebuild(point: &'static str) {
     let mut site = Site::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let failing = site.start_worker(&["--scan-timeout-hours", "50ms"]);
@@ -297,7 +303,17 @@ fn every_point_of_the_source_is_in_the_list() {
     let listed: BTreeSet<_> = POINTS.iter().map(|name| (*name).to_owned()).collect();
     assert_eq!(in_the_source, listed, "left: in the source; right: in `fail_points::POINTS`");
     let is_tried = |name: &String| {
-        let tried = ["approval_", "audit_", "submit_", "worker_", "rebuild_", "cancel_", "retry_", "delivery_"];
+        let tried = [
+            "approval_",
+            "audit_",
+            "submit_",
+            "worker_",
+            "rebuild_",
+            "cancel_",
+            "retry_",
+            "delivery_",
+            "housekeeping_",
+        ];
         tried.iter().any(|prefix| name.starts_with(prefix))
     };
     assert!(listed.iter().all(is_tried), "no test tries it");

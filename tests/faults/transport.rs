@@ -58,13 +58,14 @@ async fn row_01_no_answer_to_polls(#[case] fault: &str) {
 }
 
 #[rstest]
-#[case::self_signed(Certificate::Sound, "UnknownIssuer", false)]
-#[case::expired(Certificate::Expired, "expired", true)]
-#[case::wrong_host(Certificate::WrongHost, "not valid for", true)]
+#[case::self_signed(Certificate::Sound, "UnknownIssuer", "`ca_file`", false)]
+#[case::expired(Certificate::Expired, "expired", "renew it", true)]
+#[case::wrong_host(Certificate::WrongHost, "not valid for", "`url`", true)]
 #[tokio::test(start_paused = true)]
 async fn row_02_certificate_that_is_not_trusted(
     #[case] certificate: Certificate,
     #[case] cause: &str,
+    #[case] mends: &str,
     #[case] trusts_its_authority: bool,
 ) {
     let trusts = move |sim: &nessus_mcp_tests::sim::NessusSim, config: nessus_mcp_lib::scanner::NessusConfig| {
@@ -75,7 +76,7 @@ async fn row_02_certificate_that_is_not_trusted(
     let task = rig.submit().await;
     let told = rig.until("it says what it waits for", async || rig.view(&task).await.waiting_for).await;
     assert!(told.contains("certificate") && told.contains(cause), "{told}");
-    assert!(told.contains("`ca_file`") && told.contains("`tls_pin_sha256`"), "{told}");
+    assert!(told.contains(mends) && told.contains("`tls_pin_sha256`"), "{told}");
     let stats = rig.sim.stats();
     assert!(stats.calls.is_empty(), "{stats:#?}");
 

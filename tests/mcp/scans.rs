@@ -135,7 +135,7 @@ async fn a_trace_id_goes_in_and_comes_out() {
     let view = fixture.wait_for(&task, "completed").await;
     assert_eq!(view["trace_id"], "agent-7.trace_1");
     let log = fixture.server.process.log();
-    let of_worker = |line: &&str| line.contains("scan created") && line.contains("agent-7.trace_1");
+    let of_worker = |line: &&str| line.contains("the scan was created") && line.contains("agent-7.trace_1");
     assert!(log.lines().any(|line| of_worker(&line)), "the worker's lines do not carry it:\n{log}");
 
     let hostile = [("x-trace-id", "a b\"c")];

@@ -8,12 +8,13 @@
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
 //! identity_provider  signs access tokens, rotates its keys, and misbehaves
 //! hosts        what a day counts, as a server tells and as the files say
+//! planted      a data directory with tasks of every kind that housekeeping meets
 //! proxy        a way to a server on which replies get lost, or that is cut for a while
 //! redis        Redis servers that a test starts itself
 //! redis_groups a cluster, and a master with a replica and a sentinel
 //! site         a whole site: scanner, server, workers
-//! webhooks     a receiver of webhooks
 //! small_disk   a data directory on a disk that a test can fill
+//! webhooks     a receiver of webhooks
 //! chaos        many tasks on a site whose processes are killed, frozen and emptied, and what must hold afterwards
 //! outage       two scanners, one of which is out of reach for a while, under a load of tasks
 //! ```
@@ -25,6 +26,7 @@ pub mod deployment;
 pub mod hosts;
 pub mod identity_provider;
 pub mod outage;
+pub mod planted;
 pub mod processes;
 pub mod proxy;
 pub mod redis;

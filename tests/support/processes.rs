@@ -290,9 +290,24 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// SIGINT: what Ctrl-C sends.
+    pub fn interrupt(&self) {
+        self.signal(Signal::INT);
+    }
+
     /// SIGHUP: it reads its configuration again.
     pub fn hang_up(&self) {
         self.signal(Signal::HUP);
+    }
+
+    /// SIGUSR1: it logs more.
+    pub fn more_log_lines(&self) {
+        self.signal(Signal::USR1);
+    }
+
+    /// SIGUSR2: it logs as much as at first.
+    pub fn log_lines_as_before(&self) {
+        self.signal(Signal::USR2);
     }
 
     /// Lets it have at most so many files open from now on; those it has open stay so. Returns the former limit.

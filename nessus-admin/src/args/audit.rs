@@ -22,6 +22,9 @@ pub(crate) enum AuditCommand {
 
 /// Options of `audit verify`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin audit verify --since 2026-11-01")]
 pub(crate) struct AuditVerifyArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -41,6 +44,9 @@ pub(crate) struct AuditVerifyArgs {
 
 /// Options of `audit tail`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin audit tail -n 50 --follow")]
 pub(crate) struct AuditTailArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
@@ -60,6 +66,9 @@ pub(crate) struct AuditTailArgs {
 
 /// Options of `audit search`.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin audit search --who desk --decision refused --since 7d --json | jq -r .what")]
 pub(crate) struct AuditSearchArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,

@@ -41,6 +41,10 @@ pub(crate) struct IsolateScannerArgs {
 
 /// The scanner that a command acts on.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  nessus-admin close-circuit lab scanner1
+  nessus-admin reset-circuit lab scanner1")]
 pub(crate) struct CircuitArgs {
     #[command(flatten)]
     pub(crate) common: CommonArgs,

@@ -95,7 +95,7 @@ pub(crate) struct PurgeDlqArgs {
     pub(crate) pool: Vec<PoolName>,
 
     /// Only those that failed longer ago than this, such as 90m, 12h or 30d
-    #[arg(long, value_name = "AGE", value_parser = ago, required_unless_present = "before")]
+    #[arg(long, value_name = "AGE", value_parser = ago)]
     pub(crate) older_than: Option<Timestamp>,
 
     /// Only those that failed before this time, such as 2026-11-01 or 2026-11-28T14:00:00Z

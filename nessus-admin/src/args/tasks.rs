@@ -23,6 +23,12 @@ Examples:
   nessus-admin tasks list --error-code scan_timeout --newer-than 7d --all
   nessus-admin tasks list --target 10.0.0.0/24 --json | jq -r .task_id")]
     List(ListTasksArgs),
+    /// Tell the life of a task: what happened, who did it, and why it does not move
+    #[command(after_help = "\
+Examples:
+  nessus-admin tasks show ne_lab_20261129_0119
+  nessus-admin tasks show ne_lab_20261129_011910_a1b2c3d4 --json | jq -r '.entries[] | [.at, .event, .by] | @tsv'")]
+    Show(ShowTaskArgs),
     /// Cancel tasks: one that waits ends at once; of one that runs the scan is stopped, and what it has found is kept
     #[command(after_help = "\
 Examples:
@@ -113,6 +119,21 @@ pub(crate) struct ListTasksArgs {
     pub(crate) all: bool,
 
     /// Write JSON, one object per line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Options of `tasks show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowTaskArgs {
+    #[command(flatten)]
+    pub(crate) common: CommonArgs,
+
+    /// The task, by its id or the beginning of it
+    #[arg(value_name = "TASK")]
+    pub(crate) task: String,
+
+    /// Write JSON
     #[arg(long)]
     pub(crate) json: bool,
 }

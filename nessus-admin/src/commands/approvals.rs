@@ -65,7 +65,7 @@ pub(crate) async fn list(args: &ListApprovalsArgs) -> Result<(), Failure> {
 
 pub(crate) async fn show(args: &ShowApprovalArgs) -> Result<(), Failure> {
     let service = open(&args.policy.settings()?).await?;
-    let view = service.approval(&ScanService::parse_task_id(&args.task)?).await?;
+    let view = service.approval(&service.find_task(&args.task).await?).await?;
     if args.json {
         return output::pretty(&view);
     }
@@ -84,7 +84,7 @@ pub(crate) async fn deny(args: &DenyArgs) -> Result<(), Failure> {
 async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -> Result<(), Failure> {
     let settings = args.policy.settings()?;
     let service = open(&settings).await?;
-    let task_id = ScanService::parse_task_id(&args.task)?;
+    let task_id = service.find_task(&args.task).await?;
     let view = service.approval(&task_id).await?;
     // Whoever gives the token sees what for, and what is changed after that is refused.
     output::note_at_once(&told(&view).join("\n"));
@@ -108,7 +108,10 @@ async fn decide(args: &DecisionArgs, verdict: Verdict, reason: Option<String>) -
         Verdict::Approved => "it begins when its turn has come",
         Verdict::Denied => "it ends",
     };
-    output::lines([format!("{task_id}  {status}: {}; {follows}", verdict.as_str())]);
+    if args.json {
+        return output::json(&serde_json::json!({ "task_id": task_id, "status": status, "verdict": verdict.as_str() }));
+    }
+    output::say(format!("{task_id}  {status}: {}; {follows}", verdict.as_str()));
     Ok(())
 }
 

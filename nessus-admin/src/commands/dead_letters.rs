@@ -213,17 +213,16 @@ pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
 
 pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
-    // Clap sees to it that there is one of them.
     let Some(before) = args.older_than.or(args.before) else {
-        return Err(Failure::usage(
-            "without an age everything would be purged",
-            "give `--older-than 30d` or `--before DATE`",
-        ));
+        let hint = "say how old: `--older-than 30d`, or `--before 2026-11-01`";
+        return Err(Failure::usage("a purge needs an age: without one every dead letter would go", hint));
     };
     let Operator { service, recorder } = Operator::open(&settings).await?;
     let pools = pools::named(&settings, service.queue().as_ref(), &args.pool).await?;
-    if !args.yes {
-        output::confirmed(&question(service.queue().as_ref(), &pools, before).await?, false)?;
+    if !args.yes
+        && let Some(question) = question(service.queue().as_ref(), &pools, before).await?
+    {
+        output::confirmed(&question, false)?;
     }
     for pool in pools {
         let purge = async { Ok(service.purge_dead(&pool, before).await?) };
@@ -239,12 +238,13 @@ pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn question(queue: &dyn Queue, pools: &[PoolName], before: Timestamp) -> Result<String, Failure> {
+/// What is asked before a purge; nothing where nothing is purged.
+async fn question(queue: &dyn Queue, pools: &[PoolName], before: Timestamp) -> Result<Option<String>, Failure> {
     let mut count = 0_u64;
     for pool in pools {
         each(queue, pool, |letter| count += u64::from(letter.failed_at < before)).await?;
     }
     let letters = counted(count, "dead letter that is", "dead letters that are");
     let pools = pools.iter().map(PoolName::as_str).collect::<Vec<_>>().join(", ");
-    Ok(format!("archive and remove {letters} older than {before}, of {pools}?"))
+    Ok((count > 0).then(|| format!("archive and remove {letters} older than {before}, of {pools}?")))
 }

@@ -6,10 +6,12 @@ use nessus_mcp_lib::{
     ScanService,
     config::Settings,
     error::{Failure, counted, excerpt},
-    policy::{Policy, Rights},
+    policy::{Policy, Rights, Scope},
     targets::TargetSet,
     time::{Clock as _, SystemClock},
 };
+
+use serde_json::json;
 
 use crate::{args::PolicyCheckArgs, output};
 
@@ -17,6 +19,9 @@ pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
     // Neither of the two paths is looked at.
     let settings = args.scope.apply(Settings::new(".", "scanners.yaml"))?;
     let scope = ScanService::load_scope(&settings).await?;
+    if args.json {
+        return in_json(args, &scope).await;
+    }
     let policy = match scope.file() {
         Some(file) => {
             let most = scope.policy().max_hosts_per_day();
@@ -45,6 +50,32 @@ pub(crate) async fn check(args: &PolicyCheckArgs) -> Result<(), Failure> {
     output::lines([format!("accepted: {hosts}: {}", targets.for_scanner_with(&checked.addresses)?)]);
     output::lines(checked.would_refuse.iter().map(|refused| format!("`enforce` would refuse: {refused}")));
     Ok(())
+}
+
+/// The same as one object; targets that are refused are a failure here as well.
+async fn in_json(args: &PolicyCheckArgs, scope: &Scope) -> Result<(), Failure> {
+    let policy = scope.policy();
+    let windows = scope
+        .windows(SystemClock.now())
+        .into_iter()
+        .map(|window| json!({ "rule": window.rule, "open": window.is_open, "opens_at": window.opens_at }));
+    let rights = args.client.as_deref().map(|client| rights_of(&policy, client)).transpose()?;
+    let mut document = json!({
+        "file": scope.file(), "mode": scope.file().is_some().then(|| policy.mode().to_string()),
+        "max_hosts_per_day": policy.max_hosts_per_day(), "windows": windows.collect::<Vec<_>>(),
+        "approval_rules": policy.approval_rules().collect::<Vec<_>>(), "client": args.client,
+        "restrictions": rights.as_ref().map(|rights| rights.restrictions()),
+    });
+    if let Some(targets) = &args.targets {
+        let targets: TargetSet = targets.parse()?;
+        let checked = scope.check(&targets, &rights.unwrap_or_default()).await?;
+        document["accepted"] = json!({
+            "targets": targets.for_scanner_with(&checked.addresses)?,
+            "hosts": targets.with_addresses(&checked.addresses).host_count().to_string(),
+            "would_refuse": checked.would_refuse,
+        });
+    }
+    output::json(&document)
 }
 
 /// What a client of the policy may scan.

@@ -24,7 +24,7 @@ pub(super) fn configured(settings: &Settings) -> ScannerNames {
         None => {}
         Some(ConfigError::Unreadable { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {}
         Some(flaw) => {
-            output::warning(&format!("{}; pools of the queue and its tasks are known all the same", chain(flaw)))
+            output::warning(&format!("{}; pools of the queue and its tasks are known all the same", chain(flaw)));
         }
     }
     names
@@ -62,23 +62,23 @@ pub(super) async fn all(settings: &Settings, names: &ScannerNames, queue: &dyn Q
 pub(super) async fn named(
     settings: &Settings,
     queue: &dyn Queue,
-    named: &[PoolName],
+    chosen: &[PoolName],
 ) -> Result<Vec<PoolName>, Failure> {
     let names = configured(settings);
-    if named.is_empty() {
+    if chosen.is_empty() {
         return Ok(all(settings, &names, queue).await?.all);
     }
-    if named.iter().all(|pool| names.pools.iter().any(|(known, _)| known == pool)) {
-        return Ok(named.to_vec());
+    if chosen.iter().all(|pool| names.pools.iter().any(|(known, _)| known == pool)) {
+        return Ok(chosen.to_vec());
     }
     let known = all(settings, &names, queue).await?.all;
-    for pool in named {
+    for pool in chosen {
         // A pool that another program puts its tasks into is known to its queue only.
         if !known.contains(pool) && *pool != PoolName::deliveries() && queue.stats(pool).await?.is_empty() {
             return Err(Unknown::new(pool, &known).into());
         }
     }
-    Ok(named.to_vec())
+    Ok(chosen.to_vec())
 }
 
 /// A pool that nothing knows.

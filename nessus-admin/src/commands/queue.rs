@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use nessus_mcp_lib::{
     Queue, ScanService,
-    config::Settings,
+    config::{Settings, cli},
     error::{Classified, ErrorKind, Failure},
     housekeeping::{self, QueueIndex},
     policy::Scope,
@@ -68,6 +68,20 @@ pub(super) async fn open(settings: &Settings) -> Result<Arc<dyn Queue>, Failure>
     Ok(queue)
 }
 
+/// Opens the existing queue, whichever data directory it belongs to.
+pub(super) async fn open_any(settings: &Settings) -> Result<Arc<dyn Queue>, Failure> {
+    Ok(queue::open(&existing(settings)?).await?)
+}
+
+/// The tasks of the data directory, to be read only.
+pub(super) fn tasks(settings: &Settings) -> Result<TaskManager, Failure> {
+    if settings.data_dir.join("tasks").is_dir() {
+        Ok(TaskManager::to_read(&settings.data_dir))
+    } else {
+        Err(Missing::Directory(settings.data_dir.clone()).into())
+    }
+}
+
 /// `queue rebind`: binds the queue to this data directory.
 pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
@@ -77,6 +91,10 @@ pub(crate) async fn rebind(args: &RebindArgs) -> Result<(), Failure> {
     let rebind = async { Ok(index.rebind().await?) };
     let arguments = json!({ "data_dir": settings.data_dir.display().to_string() });
     let id = Recorder::open(&settings).await?.run("queue rebind", arguments, None, rebind).await?.directory;
+    if args.json {
+        let before = before.map(|before| before.directory);
+        return output::json(&json!({ "data_dir": settings.data_dir, "directory": id, "before": before }));
+    }
     let before = match before {
         Some(before) if before.directory == id => "as before".to_owned(),
         Some(before) => format!("before it belonged to `{}`", before.directory),
@@ -96,6 +114,7 @@ pub(super) async fn open_index(settings: &Settings) -> Result<QueueIndex, Failur
 
 fn index(settings: &Settings, queue: Arc<dyn Queue>) -> Result<QueueIndex, Failure> {
     let tasks = TaskManager::open(&settings.data_dir)?.with_webhooks(Scope::default().without_webhooks());
+    let tasks = tasks.acting_as(cli::user_at_host());
     Ok(QueueIndex::new(tasks, queue, Arc::new(SystemClock)))
 }
 
@@ -126,5 +145,6 @@ pub(super) async fn open_service(settings: &Settings) -> Result<ScanService, Fai
 pub(super) async fn open_service_with(settings: &Settings, scanners: ScannerRegistry) -> Result<ScanService, Failure> {
     existing(settings)?;
     check_directory(settings).await?;
-    Ok(ScanService::open_with(settings, scanners, scope(settings).await?).await?)
+    let service = ScanService::open_with(settings, scanners, scope(settings).await?).await?;
+    Ok(service.with_actor(&cli::user_at_host()))
 }

@@ -22,6 +22,14 @@ pub(crate) async fn new(args: &NewTokenArgs) -> Result<(), Failure> {
     let arguments = json!({ "client": args.client, "role": args.role.as_str(), "token_sha256": hash });
     let made = async { Ok(()) };
     Recorder::open(&args.common.settings()).await?.run("token new", arguments, None, made).await?;
+    let expires = args.expires_in.map(|time| SystemClock.now().plus(time));
+    let approval_key = args.role.may(Role::Approve).then(|| ApprovalKey::of(&token).to_string());
+    if args.json {
+        return output::json(&json!({
+            "client": args.client, "role": args.role.as_str(), "token": token.expose(), "token_sha256": hash,
+            "expires": expires, "approval_key": approval_key,
+        }));
+    }
     let mut entry = vec![
         "For policy.yaml; the server takes it with its next start or SIGHUP. The token is shown only now.".to_owned(),
         "clients:".to_owned(),
@@ -29,10 +37,8 @@ pub(crate) async fn new(args: &NewTokenArgs) -> Result<(), Failure> {
         format!("    role: {}", args.role),
         format!("    token_sha256: {hash}"),
     ];
-    entry.extend(args.expires_in.map(|time| format!("    expires: {}", SystemClock.now().plus(time))));
-    if args.role.may(Role::Approve) {
-        entry.push(format!("    approval_key: {}", ApprovalKey::of(&token)));
-    }
+    entry.extend(expires.map(|expires| format!("    expires: {expires}")));
+    entry.extend(approval_key.map(|key| format!("    approval_key: {key}")));
     output::note(&entry.join("\n"));
     output::lines([token.expose().to_owned()]);
     Ok(())
@@ -47,17 +53,25 @@ pub(crate) async fn revoke(args: &RevokeTokenArgs) -> Result<(), Failure> {
     let revoke = async { Ok(policy::revoke(&file, &args.client)?) };
     let recorder = Recorder::open(&settings).await?;
     recorder.run("token revoke", json!({ "client": args.client }), None, revoke).await?;
+    if args.json {
+        return output::json(&json!({ "client": args.client, "revoked": true, "file": file }));
+    }
     let file = file.display();
-    output::lines([format!(
-        "the token of `{}` is revoked in {file}; SIGHUP lets a running server go by it",
-        args.client
-    )]);
+    output::say(format!("the token of `{}` is revoked in {file}; SIGHUP lets a running server go by it", args.client));
     Ok(())
 }
 
 pub(crate) async fn list(args: &ListTokensArgs) -> Result<(), Failure> {
     let scope = ScanService::load_scope(&args.scope.apply(Settings::new(".", "scanners.yaml"))?).await?;
     let (policy, now) = (scope.policy(), SystemClock.now());
+    if args.json {
+        return policy.clients().iter().try_for_each(|client| {
+            output::json(&json!({
+                "client": client.name, "role": client.role.as_str(), "expires": client.expires,
+                "revoked": client.is_revoked, "approves": client.is_approver(now),
+            }))
+        });
+    }
     output::lines(policy.clients().iter().map(|client| {
         let until = match client.expires {
             _ if client.is_revoked => "revoked".to_owned(),

@@ -5,6 +5,7 @@
 
 mod ask;
 mod colour;
+pub(crate) mod screen;
 mod table;
 mod terminal;
 mod words;
@@ -23,7 +24,7 @@ pub(crate) use self::{
     colour::Colour,
     table::{Cell, Column, Table},
     terminal::Terminal,
-    words::{age, own_words},
+    words::{age, own_words, short_age},
 };
 
 /// How long the process waits at its end until stderr is read.

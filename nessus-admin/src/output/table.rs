@@ -9,8 +9,8 @@ use super::{colour::Colour, terminal::Terminal};
 
 /// The room between two columns.
 const GAP: usize = 2;
-/// A wide column with less room than this is not readable.
-const NARROWEST: usize = 16;
+/// A word that is longer is broken, where there is no room for it.
+const LONG_WORD: usize = 16;
 
 /// A table. The first line names its columns.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ pub(crate) struct Cell {
 
 impl Cell {
     /// A value in its usual form.
+    #[expect(clippy::needless_pass_by_value, reason = "rows are written with values and with references")]
     pub(crate) fn new(value: impl ToString) -> Self {
         Self { text: value.to_string(), colour: Colour::Plain }
     }
@@ -94,7 +95,7 @@ impl Table {
                 widest.unwrap_or(0).max(column.title.width())
             })
             .collect();
-        if let Some(widths) = self.fitting(&natural, terminal.width) {
+        if let Some(widths) = self.fitting(&rows, &natural, terminal.width) {
             let titles = self.columns.iter().map(|column| (column.title.to_owned(), Colour::Title)).collect();
             return std::iter::once(&titles)
                 .chain(&rows)
@@ -111,23 +112,26 @@ impl Table {
         lines
     }
 
-    /// How wide each column is in a terminal of this width; none where the table does not fit.
-    fn fitting(&self, natural: &[usize], most: Option<usize>) -> Option<Vec<usize>> {
+    /// How wide each column is in a terminal of this width; none where the table does not fit. A wide column has room for its longest
+    /// word at least, as far as that is not very long.
+    fn fitting(&self, rows: &[Vec<(String, Colour)>], natural: &[usize], most: Option<usize>) -> Option<Vec<usize>> {
         let gaps = GAP * natural.len().saturating_sub(1);
         let Some(most) = most else { return Some(natural.to_vec()) };
-        let mut widths = natural.to_vec();
-        let mut wide: Vec<usize> = (0..widths.len()).filter(|at| self.columns[*at].is_wide).collect();
-        wide.sort_by_key(|at| natural[*at]);
-        let fixed: usize = (0..widths.len()).filter(|at| !wide.contains(at)).map(|at| natural[at]).sum();
-        let mut left = most.checked_sub(gaps + fixed)?;
-        // The narrowest first: what it does not need is for the others.
+        let least = |at: usize| {
+            let words = rows.iter().filter_map(|row| row.get(at)).flat_map(|(text, _)| text.split(' '));
+            words.map(str::width).max().unwrap_or(0).min(LONG_WORD).max(self.columns[at].title.width())
+        };
+        let is_wide = |at: &usize| self.columns[*at].is_wide;
+        let mut widths: Vec<_> =
+            (0..natural.len()).map(|at| if is_wide(&at) { least(at).min(natural[at]) } else { natural[at] }).collect();
+        let mut left = most.checked_sub(gaps + widths.iter().sum::<usize>())?;
+        let mut wide: Vec<usize> = (0..natural.len()).filter(is_wide).collect();
+        wide.sort_by_key(|at| natural[*at] - widths[*at]);
+        // Those that need the least first: what they leave is for the others.
         for (place, at) in wide.iter().enumerate() {
-            let share = left / (wide.len() - place);
-            widths[*at] = natural[*at].min(share);
-            if widths[*at] < natural[*at].min(NARROWEST) {
-                return None;
-            }
-            left -= widths[*at];
+            let more = (natural[*at] - widths[*at]).min(left / (wide.len() - place));
+            widths[*at] += more;
+            left -= more;
         }
         Some(widths)
     }
@@ -144,14 +148,13 @@ impl Table {
                 let text = cell.get(number).map_or("", String::as_str);
                 let room = widths[at].saturating_sub(text.width());
                 let (before, after) = if self.columns[at].is_right { (room, 0) } else { (0, room) };
-                if !text.is_empty() {
+                if text.is_empty() {
+                    owed += room + GAP;
+                } else {
                     line.extend(std::iter::repeat_n(' ', owed + before));
                     line.push_str(&row[at].1.paint(text, terminal));
-                    owed = 0;
-                } else {
-                    owed += before;
+                    owed = after + GAP;
                 }
-                owed += after + GAP;
             }
             line
         };
@@ -174,7 +177,7 @@ fn block(rows: Vec<(&'static str, (String, Colour))>, terminal: Terminal) -> Vec
     for (name, (text, colour)) in rows {
         let longest = text.split(' ').map(str::width).max().unwrap_or(0);
         // A name or number that has no room beside its name gets a line of its own: it is to be copied.
-        let is_beside = names + GAP + longest.max(NARROWEST.min(text.width())) <= most;
+        let is_beside = names + GAP + longest.max(LONG_WORD.min(text.width())) <= most;
         let indent = if is_beside { names + GAP } else { GAP };
         let mut title = Colour::Title.paint(name, terminal);
         if is_beside {

@@ -30,6 +30,22 @@ impl Terminal {
         Self::new(stderr.is_terminal().then(|| columns(stderr)), variable)
     }
 
+    /// How many columns a line may have; none where the reader is no terminal.
+    pub(crate) const fn width(self) -> Option<usize> {
+        self.width
+    }
+
+    /// Whether colours are shown.
+    pub(crate) const fn shows_colours(self) -> bool {
+        self.is_coloured
+    }
+
+    /// A reader that is no terminal.
+    #[cfg(test)]
+    pub(crate) const fn plain(is_unicode: bool) -> Self {
+        Self { width: None, is_unicode, is_coloured: false }
+    }
+
     /// A terminal of this width, if it is one, in an environment.
     fn new(width: Option<usize>, variable: impl Fn(&str) -> Option<String>) -> Self {
         let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(&variable).unwrap_or_default();

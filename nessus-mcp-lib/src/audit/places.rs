@@ -14,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::time::Timestamp;
+use crate::{config::host_name, time::Timestamp};
 
 /// How long a lock is waited for. It is held while some lines are written, so a longer wait means that its holder was stopped.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -27,10 +27,7 @@ const TAIL_BYTES: u64 = 1 << 16;
 
 /// The name of the chain of a role on this machine, which is that of a directory.
 pub(super) fn chain_name(role: &str) -> String {
-    let machine = rustix::system::uname().nodename().to_string_lossy().into_owned();
-    let is_plain = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_' | '.');
-    let machine: String = machine.chars().take(64).map(|letter| if is_plain(letter) { letter } else { '-' }).collect();
-    format!("{role}@{}", if machine.is_empty() { "unknown" } else { &machine })
+    format!("{role}@{}", host_name())
 }
 
 /// The file of a day.

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use tokio::net::TcpListener;
 
-use super::ConfigError;
+use super::{ConfigError, cli::server::address};
 use crate::error::{Classified, ErrorKind};
 
 /// An address to listen on, as a setting has it.
@@ -25,9 +25,7 @@ impl Bind {
     /// # Errors
     /// When it is no address with a port.
     pub fn parse(setting: &'static str, text: &str) -> Result<Self, ConfigError> {
-        let address = text.replace("localhost:", "127.0.0.1:").parse();
-        let bad = |_| refused(setting, "must be an address and a port, such as 127.0.0.1:8835");
-        Ok(Self::new(setting, address.map_err(bad)?))
+        Ok(Self::new(setting, address(setting, text)?))
     }
 
     /// The address without its port.

@@ -4,6 +4,10 @@
 //! invalid value ends the process with exit code 78 and its name, whether it came from a flag or a variable.
 //! An empty variable counts as not set: compose files and service units write `REDIS_URL=` for "none".
 
+mod effective;
+mod parsing;
+pub mod server;
+
 use std::{
     io,
     os::fd::AsFd as _,
@@ -11,13 +15,18 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, Command, Parser, builder::Resettable};
+use clap::Args;
+use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
-pub use super::user::user_name;
+pub use self::{
+    effective::{EffectiveSetting, EffectiveSettings, GivenArgs, SettingSource},
+    parsing::{parse, refuse},
+};
+pub use super::user::{user_at_host, user_name};
 use super::{
-    CircuitSettings, ConfigError, SecretKey, Settings, WorkerSettings, example::write_example_if_missing,
-    secret_key::SECRET_KEY_FILE,
+    CircuitSettings, ConfigError, HousekeepingSettings, Retention, SecretKey, Settings, WorkerSettings,
+    example::write_example_if_missing, scanners::parse_bool, secret_key::SECRET_KEY_FILE,
 };
 use crate::{
     error::Failure,
@@ -25,12 +34,6 @@ use crate::{
     telemetry,
     time::{DurationUnit, parse_duration},
 };
-
-/// Parses the command line of a binary as [`Parser::parse`] does, but ignores empty variables.
-pub fn parse<A: Parser>() -> A {
-    let matches = without_empty_variables(A::command()).get_matches();
-    A::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
-}
 
 /// How many files a process must be able to open beside those it has, to start at all: more than it needs to come up.
 const FREE_DESCRIPTORS: usize = 32;
@@ -52,15 +55,6 @@ pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<()
     let outcome = runtime.block_on(command);
     runtime.shutdown_background();
     outcome
-}
-
-/// The command and its subcommands, without the variables that are empty.
-fn without_empty_variables(command: Command) -> Command {
-    let command = command.mut_args(|arg| {
-        let is_empty = arg.get_env().and_then(std::env::var_os).is_some_and(|value| value.is_empty());
-        if is_empty { arg.env(Resettable::<clap::builder::OsStr>::Reset) } else { arg }
-    });
-    command.mut_subcommands(without_empty_variables)
 }
 
 /// Where a process finds its data; every binary has these flags.
@@ -91,7 +85,7 @@ impl CommonArgs {
             settings = settings.with_audit_dir(directory);
         }
         let given = |url: &String| !url.trim().is_empty();
-        let older = || std::env::var("REDIS_URL").ok().filter(given);
+        let older = || std::env::var(OLDER_QUEUE_URL).ok().filter(given);
         match self.queue_url.clone().filter(given).or_else(older) {
             Some(url) => settings.with_queue_url(url),
             None => settings,
@@ -163,6 +157,8 @@ pub fn secret_key_of_environment() -> Result<Option<SecretKey>, ConfigError> {
     secret_key(file.as_deref().map(Path::new))
 }
 
+/// The name that `QUEUE_URL` had once.
+const OLDER_QUEUE_URL: &str = "REDIS_URL";
 /// The variable with the key that seals logins.
 const SECRET_KEY: &str = "NESSUS_MCP_SECRET_KEY";
 /// Where the stored logins are when nobody says where.
@@ -175,23 +171,61 @@ pub struct LogArgs {
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL", global = true)]
     log_level: String,
 
-    /// The format of log lines on stderr: json or text
+    /// The format of log lines: json or text
     #[arg(long, env = "LOG_FORMAT", default_value = "json", value_name = "FORMAT", global = true)]
     log_format: String,
+
+    /// A file for the log lines, beside stderr; it begins anew at 16 MiB, and four earlier ones are kept
+    #[arg(long, env = "LOG_FILE", value_name = "PATH", global = true)]
+    log_file: Option<PathBuf>,
+}
+
+/// Where a worker shows itself to operators.
+#[derive(Debug, Clone, Args)]
+pub struct MetricsArgs {
+    /// Serve /metrics and /health of a worker at this address, such as 127.0.0.1:9836 [default: none]
+    ///
+    /// Other than loopback only with `clients` in policy.yaml: then a request brings the token of one of them.
+    #[arg(long, env = "METRICS_BIND", value_name = "ADDRESS")]
+    pub metrics_bind: Option<String>,
 }
 
 impl LogArgs {
-    /// Starts logging for the process.
+    /// Refuses values with which no process could log.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    fn check(&self) -> Result<(), ConfigError> {
+        self.format()?;
+        telemetry::check_level(&self.log_level).map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))
+    }
+
+    fn format(&self) -> Result<telemetry::LogFormat, ConfigError> {
+        let refused = |error: telemetry::LoggingError| setting("LOG_FORMAT", format!("is refused: {error}"));
+        self.log_format.parse().map_err(refused)
+    }
+
+    /// Starts logging for the process. SIGUSR1 then lets it log more, and SIGUSR2 as much as it did at first. Within a runtime.
     ///
     /// # Errors
     /// [`ConfigError::Setting`] when a value cannot be used.
     pub fn init(&self) -> Result<(), ConfigError> {
-        let format = self
-            .log_format
-            .parse()
-            .map_err(|error: telemetry::LoggingError| setting("LOG_FORMAT", format!("is refused: {error}")))?;
-        telemetry::init_logging(&self.log_level, format)
-            .map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))
+        if let Some(path) = &self.log_file {
+            telemetry::log_to_file(path);
+        }
+        telemetry::init_logging(&self.log_level, self.format()?)
+            .map_err(|error| setting("LOG_LEVEL", format!("is refused: {error}")))?;
+        for (kind, more) in [(SignalKind::user_defined1(), true), (SignalKind::user_defined2(), false)] {
+            match signal(kind) {
+                Ok(mut asked) => drop(tokio::spawn(async move {
+                    while asked.recv().await.is_some() {
+                        telemetry::change_verbosity(more);
+                    }
+                })),
+                Err(error) => tracing::warn!(%error, more, "no signal changes how much is logged"),
+            }
+        }
+        Ok(())
     }
 }
 
@@ -308,6 +342,9 @@ pub struct WorkerArgs {
     /// The time between two health checks of a scanner (seconds, or with a unit); 0 turns them off
     #[arg(long, env = "HEALTH_CHECK_INTERVAL_SECONDS", default_value = "60", value_name = "TIME")]
     health_check_interval_seconds: String,
+
+    #[command(flatten)]
+    housekeeping: HousekeepingArgs,
 }
 
 impl WorkerArgs {
@@ -329,13 +366,98 @@ impl WorkerArgs {
             .with_paused_timeout(duration("PAUSED_TIMEOUT_HOURS", &self.paused_timeout_hours, DurationUnit::Hours)?);
         let interval = &self.health_check_interval_seconds;
         let interval = duration("HEALTH_CHECK_INTERVAL_SECONDS", interval, DurationUnit::Seconds)?;
-        settings = settings.with_health_interval(Some(interval).filter(|interval| !interval.is_zero()));
+        settings = settings
+            .with_health_interval(Some(interval).filter(|interval| !interval.is_zero()))
+            .with_housekeeping(self.housekeeping.settings()?);
         if let Some(pools) = self.worker_pools.as_deref().filter(|text| !text.trim().is_empty()) {
             let pools = pools.split(',').map(|name| PoolName::new(name.trim())).collect::<Result<Vec<_>, _>>();
             settings = settings.with_pools(pools.map_err(|error| setting("WORKER_POOLS", error.to_string()))?);
         }
         settings.check()
     }
+}
+
+/// What housekeeping removes, and when.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Housekeeping")]
+pub struct HousekeepingArgs {
+    /// Whether the worker removes old tasks, scans and files: true or false
+    #[arg(long, env = "HOUSEKEEPING_ENABLED", default_value = "true", value_name = "BOOL")]
+    housekeeping_enabled: String,
+
+    /// The time between two runs, of all workers together (hours, or with a unit)
+    #[arg(long, env = "HOUSEKEEPING_INTERVAL_HOURS", default_value = "24", value_name = "TIME")]
+    housekeeping_interval_hours: String,
+
+    /// Remove a completed task that nobody has read for this long (days, or with a unit; 0 for never); 7,lab=1 has another
+    /// time for the pool lab
+    #[arg(long, env = "COMPLETED_TTL_DAYS", default_value = "7", value_name = "TIMES")]
+    completed_ttl_days: String,
+
+    /// Remove a failed, timed-out or cancelled task that nobody has read for this long, as above
+    #[arg(long, env = "FAILED_TTL_DAYS", default_value = "30", value_name = "TIMES")]
+    failed_ttl_days: String,
+
+    /// Remove what was archived of a removed task after this long (days, or with a unit; 0 for never)
+    #[arg(long, env = "ARCHIVE_TTL_DAYS", default_value = "365", value_name = "TIME")]
+    archive_ttl_days: String,
+
+    /// Whether running tasks that no worker holds are given back to the queue: true or false
+    #[arg(long, env = "STALE_SCAN_CLEANUP_ENABLED", default_value = "true", value_name = "BOOL")]
+    stale_scan_cleanup_enabled: String,
+
+    /// Give back a running task that no worker has held for this long (hours, or with a unit)
+    #[arg(long, env = "STALE_SCAN_HOURS", default_value = "24", value_name = "TIME")]
+    stale_scan_hours: String,
+
+    /// Stop and delete a scan that still runs although its task has ended and is past its time: true or false
+    #[arg(long, env = "STALE_SCAN_DELETE_FROM_NESSUS", default_value = "false", value_name = "BOOL")]
+    stale_scan_delete_from_nessus: String,
+
+    /// Whether scans are deleted on scanners whose results are safe here, or whose task was removed: true or false
+    #[arg(long, env = "NESSUS_SCAN_CLEANUP_ENABLED", default_value = "true", value_name = "BOOL")]
+    nessus_scan_cleanup_enabled: String,
+
+    /// Delete such a scan on its scanner this long after its task has ended (hours, or with a unit; 0 for never; by pool
+    /// as above)
+    #[arg(long, env = "NESSUS_SCAN_RETENTION_HOURS", default_value = "168", value_name = "TIMES")]
+    nessus_scan_retention_hours: String,
+}
+
+impl HousekeepingArgs {
+    /// The settings these flags stand for.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn settings(&self) -> Result<HousekeepingSettings, ConfigError> {
+        let interval = duration("HOUSEKEEPING_INTERVAL_HOURS", &self.housekeeping_interval_hours, DurationUnit::Hours)?;
+        let stale = duration("STALE_SCAN_HOURS", &self.stale_scan_hours, DurationUnit::Hours)?;
+        let archive = duration("ARCHIVE_TTL_DAYS", &self.archive_ttl_days, DurationUnit::Days)?;
+        let scans = &self.nessus_scan_retention_hours;
+        let scans = retention("NESSUS_SCAN_RETENTION_HOURS", scans, DurationUnit::Hours)?;
+        let does_run = switch("HOUSEKEEPING_ENABLED", &self.housekeeping_enabled)?;
+        let gives_back = switch("STALE_SCAN_CLEANUP_ENABLED", &self.stale_scan_cleanup_enabled)?;
+        let deletes_scans = switch("NESSUS_SCAN_CLEANUP_ENABLED", &self.nessus_scan_cleanup_enabled)?;
+        let settings = HousekeepingSettings::default()
+            .with_interval(does_run.then_some(interval))
+            .with_retention(
+                retention("COMPLETED_TTL_DAYS", &self.completed_ttl_days, DurationUnit::Days)?,
+                retention("FAILED_TTL_DAYS", &self.failed_ttl_days, DurationUnit::Days)?,
+            )
+            .with_archive(Some(archive).filter(|time| !time.is_zero()))
+            .with_stale(Some(stale).filter(|time| gives_back && !time.is_zero()))
+            .with_scans(deletes_scans.then_some(scans));
+        let stops = switch("STALE_SCAN_DELETE_FROM_NESSUS", &self.stale_scan_delete_from_nessus)?;
+        if stops { settings.deleting_stale_scans().check() } else { settings.check() }
+    }
+}
+
+fn retention(name: &str, text: &str, unit: DurationUnit) -> Result<Retention, ConfigError> {
+    Retention::parse(text, unit).map_err(|problem| setting(name, format!("has a bad value: {problem}")))
+}
+
+fn switch(name: &str, text: &str) -> Result<bool, ConfigError> {
+    parse_bool(text.trim()).map_err(|problem| setting(name, problem))
 }
 
 fn duration(name: &str, text: &str, unit: DurationUnit) -> Result<Duration, ConfigError> {

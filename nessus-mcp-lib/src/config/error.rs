@@ -55,9 +55,11 @@ pub enum ConfigError {
         /// What is wrong with its value.
         message: String,
     },
-    /// A worker is to serve a pool that is not configured.
-    #[error("`WORKER_POOLS` names the pool `{pool}`, which is not configured")]
+    /// A setting names a pool that is not configured.
+    #[error("`{name}` names the pool `{pool}`, which is not configured")]
     UnknownPool {
+        /// The flag or variable.
+        name: &'static str,
         /// The pool.
         pool: PoolName,
         /// The pools there are.

@@ -18,13 +18,13 @@ mod error;
 #[cfg(feature = "cli")]
 mod example;
 mod expand;
+mod housekeeping;
 mod nessus;
 mod reader;
 mod scanner_names;
 mod scanners;
 mod secret_key;
 mod settings;
-#[cfg(feature = "cli")]
 mod user;
 mod yaml;
 
@@ -37,14 +37,16 @@ pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
     error::ConfigError,
+    housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,
     scanner_names::ScannerNames,
-    scanners::{InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
+    scanners::{ExaminedScanners, InstanceConfig, PoolConfig, ScannerType, ScannersConfig},
     secret_key::SecretKey,
     settings::{Settings, WorkerSettings},
 };
 pub(crate) use self::{
     nessus::certificates_in,
     reader::{Reader, not_empty, password_in},
+    user::{host_name, process_name, user_name},
     yaml::{OneOrMore, Scalar, is_blank as is_blank_yaml, parse as parse_yaml},
 };

@@ -236,35 +236,24 @@ impl ScannersConfig {
         Ok(Self { file: Some(path.to_owned()), ..config })
     }
 
+    /// Reads the file as far as it is sound, and finds all that is wrong with it: for who has to say so, or needs one entry only.
+    pub fn examine(path: &Path) -> ExaminedScanners {
+        match read(path) {
+            Ok(text) => examine(&text, path, &|name| std::env::var(name).ok()),
+            Err(error) => ExaminedScanners { pools: Vec::new(), faults: vec![error] },
+        }
+    }
+
     /// Checks the text of a file; `lookup` answers for the environment.
     pub fn parse(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Self, ConfigError> {
-        let syntax =
-            |line: u64, message: &str| ConfigError::Syntax { path: path.to_owned(), line, message: message.to_owned() };
-        if yaml::is_blank(text) {
-            return Err(syntax(1, "the file has no pools: write a pool name and a list of scanners"));
+        let ExaminedScanners { pools, faults } = examine(text, path, lookup);
+        if let Some(fault) = faults.into_iter().next() {
+            return Err(fault);
         }
-        let Ordered(entries) = yaml::parse::<Ordered<Vec<RawInstance>>>(text, path)?;
-        let mut pools: Vec<PoolConfig> = Vec::new();
-        for (Scalar { text: name, line, .. }, raw) in entries {
-            let pool = PoolName::new(name).map_err(|error| syntax(line, &error.to_string()))?;
-            if pool == PoolName::deliveries() {
-                return Err(syntax(line, &format!("`{pool}` is the queue of webhooks: give the pool another name")));
-            }
-            let instances = raw
-                .into_iter()
-                .enumerate()
-                .map(|(index, raw)| Reader { path, prefix: format!("{pool}[{index}]"), lookup }.instance(raw))
-                .collect::<Result<Vec<_>, _>>()?;
-            check_unique(&pool, &instances).map_err(|message| syntax(line, &message))?;
-            let config = PoolConfig::new(pool.clone(), instances).ok_or_else(|| {
-                syntax(line, &format!("pool `{pool}` needs at least one scanner, and all of one type"))
-            })?;
-            pools.push(config);
-        }
-        if pools.is_empty() {
-            return Err(syntax(1, "the file has no pools: write a pool name and a list of scanners"));
-        }
-        Ok(Self::new(pools))
+        let sound = pools
+            .into_iter()
+            .filter_map(|(name, entries)| PoolConfig::new(name, entries.into_iter().filter_map(Result::ok).collect()));
+        Ok(Self::new(sound.collect()))
     }
 
     /// Lets mock scanners keep their scans in a directory each below this one, so that they outlive the process.
@@ -284,13 +273,69 @@ impl ScannersConfig {
     }
 }
 
-fn check_unique(pool: &PoolName, instances: &[InstanceConfig]) -> Result<(), String> {
-    for (index, instance) in instances.iter().enumerate() {
-        if instances[..index].iter().any(|earlier| earlier.instance_id == instance.instance_id) {
-            return Err(format!("pool `{pool}` has two scanners with the instance_id `{}`", instance.instance_id));
+/// A `scanners.yaml` as far as it is sound, and what is wrong with it.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct ExaminedScanners {
+    /// The pools in the order of the file, and their entries, each with its first fault where it has one.
+    pub pools: Vec<(PoolName, Vec<Result<InstanceConfig, ConfigError>>)>,
+    /// All faults of the file, in its order; none when it can be used.
+    pub faults: Vec<ConfigError>,
+}
+
+fn examine(text: &str, path: &Path, lookup: &dyn Fn(&str) -> Option<String>) -> ExaminedScanners {
+    let syntax =
+        |line: u64, message: &str| ConfigError::Syntax { path: path.to_owned(), line, message: message.to_owned() };
+    let no_pools = || syntax(1, "the file has no pools: write a pool name and a list of scanners");
+    let entries =
+        if yaml::is_blank(text) { Err(no_pools()) } else { yaml::parse::<Ordered<Vec<RawInstance>>>(text, path) };
+    let (mut pools, mut faults) = (Vec::new(), Vec::new());
+    let entries = match entries {
+        Ok(Ordered(entries)) if entries.is_empty() => {
+            faults.push(no_pools());
+            entries
+        }
+        Ok(Ordered(entries)) => entries,
+        Err(error) => {
+            faults.push(error);
+            Vec::new()
+        }
+    };
+    for (Scalar { text: name, line, .. }, raw) in entries {
+        let pool = match PoolName::new(name) {
+            Ok(pool) => pool,
+            Err(error) => {
+                faults.push(syntax(line, &error.to_string()));
+                continue;
+            }
+        };
+        if pool == PoolName::deliveries() {
+            faults.push(syntax(line, &format!("`{pool}` is the queue of webhooks: give the pool another name")));
+            continue;
+        }
+        let mut read = Vec::new();
+        for (index, raw) in raw.into_iter().enumerate() {
+            read.push(Reader { path, prefix: format!("{pool}[{index}]"), lookup }.instance(raw, &mut faults));
+        }
+        if let Some(message) = wrong_pool(&pool, &read) {
+            faults.push(syntax(line, &message));
+        }
+        pools.push((pool, read));
+    }
+    ExaminedScanners { pools, faults }
+}
+
+/// What is wrong with a pool as a whole.
+fn wrong_pool(pool: &PoolName, entries: &[Result<InstanceConfig, ConfigError>]) -> Option<String> {
+    let sound: Vec<_> = entries.iter().flatten().collect();
+    for (index, instance) in sound.iter().enumerate() {
+        if sound[..index].iter().any(|earlier| earlier.instance_id == instance.instance_id) {
+            return Some(format!("pool `{pool}` has two scanners with the instance_id `{}`", instance.instance_id));
         }
     }
-    Ok(())
+    let is_uniform = sound.iter().all(|instance| instance.scanner_type == sound[0].scanner_type);
+    (entries.is_empty() || !is_uniform)
+        .then(|| format!("pool `{pool}` needs at least one scanner, and all of one type"))
 }
 
 /// An entry as it stands in the file: every value a text, because any of them may be a `${VAR}`.
@@ -320,93 +365,135 @@ struct RawInstance {
     folder: Option<Scalar>,
 }
 
+/// Reads one entry, and goes on after a fault, to find them all.
+struct Faults<'a> {
+    all: &'a mut Vec<ConfigError>,
+    /// How many of them are of other entries.
+    before: usize,
+}
+
+impl Faults<'_> {
+    /// What was read; nothing where that is a fault.
+    fn keep<T>(&mut self, read: Result<Option<T>, ConfigError>) -> Option<T> {
+        read.unwrap_or_else(|fault| {
+            self.all.push(fault);
+            None
+        })
+    }
+
+    fn of_entry(&self) -> &[ConfigError] {
+        &self.all[self.before..]
+    }
+
+    /// Whether a key was found to be wrong, so that it does not count as missing.
+    fn has(&self, key: &str) -> bool {
+        self.of_entry()
+            .iter()
+            .any(|fault| matches!(fault, ConfigError::Key { key: wrong, .. } if wrong.ends_with(&format!(".{key}"))))
+    }
+}
+
 /// Turns one entry into an [`InstanceConfig`].
 impl Reader<'_> {
-    fn instance(&self, mut raw: RawInstance) -> Result<InstanceConfig, ConfigError> {
+    /// # Errors
+    /// The first fault of the entry; `all` has them all.
+    fn instance(&self, mut raw: RawInstance, all: &mut Vec<ConfigError>) -> Result<InstanceConfig, ConfigError> {
         let line = raw.first_line();
-        let missing = |key: &str| self.error(key, line, "is missing");
-        let verify_tls = self.value("verify_tls", raw.verify_tls.take(), parse_bool)?.unwrap_or(true);
+        let before = all.len();
+        let mut faults = Faults { all, before };
+        let verify_tls = faults.keep(self.value("verify_tls", raw.verify_tls.take(), parse_bool)).unwrap_or(true);
         let password = ("password", raw.password.take());
-        let password = self.secret(password, ("password_file", raw.password_file.take()), password_in)?;
+        let password = faults.keep(self.secret(password, ("password_file", raw.password_file.take()), password_in));
         let password = password.unwrap_or_else(|| Secret::new(""));
-        let nessus = self.nessus(&mut raw, verify_tls)?;
-        let instance_id = self
-            .value("instance_id", raw.instance_id, |text| InstanceId::new(text).map_err(|error| error.to_string()))?
-            .ok_or_else(|| missing("instance_id"))?;
-        let scanner_type = self.value("type", raw.scanner_type, str::parse)?.unwrap_or(ScannerType::Nessus);
-        let enabled = self.value("enabled", raw.enabled, parse_bool)?.unwrap_or(true);
-        let url = self.value("url", raw.url, parse_url)?;
-        let username = self.value("username", raw.username, |text| Ok(text.to_owned()))?.unwrap_or_default();
-        if scanner_type == ScannerType::Nessus && url.is_none() {
-            return Err(missing("url"));
-        }
-        let has_login = !username.is_empty() || !password.is_empty();
-        if scanner_type == ScannerType::Nessus && enabled && (has_login || nessus.api_keys.is_none()) {
-            if username.is_empty() {
-                return Err(missing("username"));
+        let nessus = self.nessus(&mut raw, verify_tls, &mut faults);
+        let instance_id = |text: &str| InstanceId::new(text).map_err(|error| error.to_string());
+        let instance_id = faults.keep(self.value("instance_id", raw.instance_id, instance_id));
+        let scanner_type = faults.keep(self.value("type", raw.scanner_type, str::parse)).unwrap_or(ScannerType::Nessus);
+        let enabled = faults.keep(self.value("enabled", raw.enabled, parse_bool)).unwrap_or(true);
+        let url = faults.keep(self.value("url", raw.url, parse_url));
+        let username =
+            faults.keep(self.value("username", raw.username, |text| Ok(text.to_owned()))).unwrap_or_default();
+        let name = faults.keep(self.value("name", raw.name, |text| Ok(text.to_owned())));
+        let max_concurrent_scans = self.value("max_concurrent_scans", raw.max_concurrent_scans, parse_count);
+        let max_concurrent_scans = faults.keep(max_concurrent_scans).unwrap_or(DEFAULT_MAX_CONCURRENT_SCANS);
+        let duration = |text: &str| parse_duration(text, DurationUnit::Seconds).map_err(|error| error.to_string());
+        let scan_duration = faults.keep(self.value("scan_duration", raw.scan_duration, duration));
+        let is_nessus = scanner_type == ScannerType::Nessus;
+        let asks_for_login =
+            is_nessus && enabled && (!username.is_empty() || !password.is_empty() || nessus.api_keys.is_none());
+        for (key, is_missing) in [
+            ("instance_id", instance_id.is_none()),
+            ("url", is_nessus && url.is_none()),
+            (
+                "username",
+                asks_for_login && username.is_empty() && !faults.has("access_key") && !faults.has("secret_key"),
+            ),
+            (
+                "password",
+                asks_for_login && password.is_empty() && !faults.has("access_key") && !faults.has("secret_key"),
+            ),
+        ] {
+            if is_missing && !faults.has(key) && !(key == "password" && faults.has("password_file")) {
+                faults.all.push(self.error(key, line, "is missing"));
             }
-            if password.is_empty() {
-                return Err(missing("password"));
-            }
         }
+        if let Some(fault) = faults.of_entry().first() {
+            return Err(fault.clone());
+        }
+        let instance_id = instance_id.ok_or_else(|| self.error("instance_id", line, "is missing"))?;
         Ok(InstanceConfig {
-            name: self.value("name", raw.name, |text| Ok(text.to_owned()))?.unwrap_or_else(|| instance_id.to_string()),
+            name: name.unwrap_or_else(|| instance_id.to_string()),
             instance_id,
             scanner_type,
             url: url.unwrap_or_default(),
             username,
             password,
             enabled,
-            max_concurrent_scans: self
-                .value("max_concurrent_scans", raw.max_concurrent_scans, parse_count)?
-                .unwrap_or(DEFAULT_MAX_CONCURRENT_SCANS),
+            max_concurrent_scans,
             verify_tls,
-            scan_duration: self
-                .value("scan_duration", raw.scan_duration, |text| {
-                    parse_duration(text, DurationUnit::Seconds).map_err(|error| error.to_string())
-                })?
-                .unwrap_or(Duration::from_secs(2)),
+            scan_duration: scan_duration.unwrap_or(Duration::from_secs(2)),
             mock_directory: None,
             nessus,
         })
     }
 
-    fn nessus(&self, raw: &mut RawInstance, verify_tls: bool) -> Result<NessusOptions, ConfigError> {
+    fn nessus(&self, raw: &mut RawInstance, verify_tls: bool, faults: &mut Faults<'_>) -> NessusOptions {
         let trusts = [("ca_file", &raw.ca_file), ("tls_pin_sha256", &raw.tls_pin_sha256)];
         let trusts: Vec<_> = trusts.into_iter().filter_map(|(key, raw)| Some((key, raw.as_ref()?.line))).collect();
         match trusts[..] {
             [(key, line), ..] if !verify_tls => {
-                return Err(self.error(key, line, "stands beside `verify_tls: false`, which accepts any certificate"));
+                let message = "stands beside `verify_tls: false`, which accepts any certificate";
+                faults.all.push(self.error(key, line, message));
             }
             [_, (key, line)] => {
-                return Err(self.error(key, line, "stands beside `ca_file`: give only one of them"));
+                faults.all.push(self.error(key, line, "stands beside `ca_file`: give only one of them"));
             }
             _ => {}
         }
         let key_lines = (raw.access_key.as_ref().map(|key| key.line), raw.secret_key.as_ref().map(|key| key.line));
-        let access_key = self.value("access_key", raw.access_key.take(), nessus::parse_api_key)?;
-        let secret_key = self.value("secret_key", raw.secret_key.take(), nessus::parse_api_key)?;
-        let api_keys = match (access_key, secret_key) {
-            (Some(access_key), Some(secret_key)) => Some(ApiKeys::new(access_key, secret_key)),
-            (None, None) => None,
-            (Some(_), None) => return Err(self.error("secret_key", key_lines.0.unwrap_or(1), "is missing")),
-            (None, Some(_)) => return Err(self.error("access_key", key_lines.1.unwrap_or(1), "is missing")),
-        };
-        let names = |key: &str, raw: Option<Vec<Scalar>>| {
+        let access_key = faults.keep(self.value("access_key", raw.access_key.take(), nessus::parse_api_key));
+        let secret_key = faults.keep(self.value("secret_key", raw.secret_key.take(), nessus::parse_api_key));
+        match key_lines {
+            (Some(line), None) => faults.all.push(self.error("secret_key", line, "is missing")),
+            (None, Some(line)) => faults.all.push(self.error("access_key", line, "is missing")),
+            _ => {}
+        }
+        let mut names = |key: &str, raw: Option<Vec<Scalar>>| {
             let name = |raw| self.value(key, Some(raw), not_empty).transpose();
-            raw.map(|names| names.into_iter().filter_map(name).collect::<Result<Vec<_>, _>>()).transpose()
+            let names = raw.map(|names| names.into_iter().filter_map(name).collect::<Result<Vec<_>, _>>());
+            faults.keep(names.transpose())
         };
-        Ok(NessusOptions {
-            ca_certificates: self
-                .value("ca_file", raw.ca_file.take(), |path| nessus::certificates_in(self.path, path))?,
-            tls_pin_sha256: self.value("tls_pin_sha256", raw.tls_pin_sha256.take(), nessus::parse_pin)?,
-            api_keys,
-            proxy: self.value("proxy", raw.proxy.take(), nessus::parse_proxy)?,
-            allowed_templates: names("allowed_templates", raw.allowed_templates.take())?,
-            allowed_policies: names("allowed_policies", raw.allowed_policies.take())?,
-            scanner_id: self.value("scanner_id", raw.scanner_id.take(), nessus::parse_scanner_id)?,
-            folder: self.value("folder", raw.folder.take(), not_empty)?,
-        })
+        NessusOptions {
+            allowed_templates: names("allowed_templates", raw.allowed_templates.take()),
+            allowed_policies: names("allowed_policies", raw.allowed_policies.take()),
+            ca_certificates: faults
+                .keep(self.value("ca_file", raw.ca_file.take(), |path| nessus::certificates_in(self.path, path))),
+            tls_pin_sha256: faults.keep(self.value("tls_pin_sha256", raw.tls_pin_sha256.take(), nessus::parse_pin)),
+            api_keys: access_key.zip(secret_key).map(|(access_key, secret_key)| ApiKeys::new(access_key, secret_key)),
+            proxy: faults.keep(self.value("proxy", raw.proxy.take(), nessus::parse_proxy)),
+            scanner_id: faults.keep(self.value("scanner_id", raw.scanner_id.take(), nessus::parse_scanner_id)),
+            folder: faults.keep(self.value("folder", raw.folder.take(), not_empty)),
+        }
     }
 }
 
@@ -419,7 +506,7 @@ impl RawInstance {
     }
 }
 
-fn parse_bool(text: &str) -> Result<bool, String> {
+pub(super) fn parse_bool(text: &str) -> Result<bool, String> {
     match text.to_ascii_lowercase().as_str() {
         "true" | "yes" | "on" | "1" => Ok(true),
         "false" | "no" | "off" | "0" => Ok(false),

@@ -1,8 +1,12 @@
 //! What the environment and the flags of the binaries say, as typed values.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-use super::{CircuitSettings, ConfigError, SecretKey};
+use super::{CircuitSettings, ConfigError, HousekeepingSettings, SecretKey, housekeeping::in_words};
 use crate::{ids::PoolName, secret::redact_url};
 
 /// What every process of a deployment must agree on.
@@ -117,6 +121,16 @@ impl Settings {
         self
     }
 
+    /// The path of `credentials.yaml`; `None` for no stored logins.
+    pub fn credential_config(&self) -> Option<&Path> {
+        self.credential_config.as_deref()
+    }
+
+    /// The path of `policy.yaml`; `None` for no scope.
+    pub fn policy_config(&self) -> Option<&Path> {
+        self.policy_config.as_deref()
+    }
+
     /// Where the audit log is.
     pub fn audit_dir(&self) -> PathBuf {
         self.audit_dir.clone().unwrap_or_else(|| self.data_dir.join("audit"))
@@ -129,7 +143,7 @@ impl Settings {
     }
 }
 
-fn embedded_queue_url(data_dir: &std::path::Path) -> String {
+fn embedded_queue_url(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("queue.db").display())
 }
 
@@ -153,6 +167,8 @@ pub struct WorkerSettings {
     pub(crate) paused_timeout: Duration,
     /// The time between two health checks of a scanner; `None` for no checks.
     pub health_interval: Option<Duration>,
+    /// What it removes that nobody needs any more.
+    pub(crate) housekeeping: HousekeepingSettings,
 }
 
 impl Default for WorkerSettings {
@@ -166,6 +182,7 @@ impl Default for WorkerSettings {
             stall_timeout: Duration::from_secs(4 * 3600),
             paused_timeout: Duration::from_secs(8 * 3600),
             health_interval: Some(Duration::from_secs(60)),
+            housekeeping: HousekeepingSettings::default(),
         }
     }
 }
@@ -229,6 +246,12 @@ impl WorkerSettings {
         self
     }
 
+    /// Removes by other rules what nobody needs any more.
+    pub fn with_housekeeping(mut self, settings: HousekeepingSettings) -> Self {
+        self.housekeeping = settings;
+        self
+    }
+
     /// Refuses values that cannot work.
     ///
     /// # Errors
@@ -251,17 +274,8 @@ impl WorkerSettings {
         if self.pools.as_ref().is_some_and(Vec::is_empty) {
             return refuse("WORKER_POOLS", "names no pool".to_owned());
         }
+        self.housekeeping.clone().check()?;
         Ok(self)
-    }
-}
-
-/// A duration in the largest unit in which it is a whole number, as settings are written.
-fn in_words(duration: Duration) -> String {
-    match (duration.as_secs(), duration.subsec_millis()) {
-        (0, millis) => format!("{millis}ms"),
-        (seconds, _) if seconds % 86_400 == 0 => format!("{}d", seconds / 86_400),
-        (seconds, _) if seconds % 3600 == 0 => format!("{}h", seconds / 3600),
-        (seconds, _) => format!("{seconds}s"),
     }
 }
 

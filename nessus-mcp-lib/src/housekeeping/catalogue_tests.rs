@@ -13,6 +13,39 @@ use crate::{
     time::{Clock, ManualClock, Timestamp},
 };
 
+/// An entry of a version that knew no error codes does not hide its task from those who ask for one.
+#[tokio::test]
+async fn error_codes_are_found_also_in_entries_without_them() {
+    let mut f = Fixture::new().await;
+    let tasks = f.tasks().clone();
+    let ids = [f.create(&tasks, "one", "lab").await, f.create(&tasks, "two", "lab").await];
+    for (id, code) in ids.iter().zip(["scan_timeout", "scanner_unavailable"]) {
+        let ended = tasks.update(id, Writer::Api, move |task| {
+            task.status = TaskStatus::Failed;
+            task.error_code = Some(code.to_owned());
+        });
+        ended.await.unwrap();
+    }
+    let query = || {
+        let mut query = TaskQuery::default();
+        query.error_code = Some("scan_timeout".to_owned());
+        query
+    };
+    let found = |list: TaskList| list.tasks.into_iter().map(|task| task.task_id).collect::<Vec<_>>();
+    assert_eq!(found(f.list(query()).await), ids[..1]);
+    for mut record in f.records().await {
+        let entry = record.entry.unwrap();
+        let (begin, _) = entry.split_once("\"error_code\"").unwrap();
+        let (_, rest) = entry.split_once("\"name\"").unwrap();
+        record.entry = Some(format!("{begin}\"name\"{rest}"));
+        assert!(!record.entry.as_ref().unwrap().contains("scan"), "{entry}");
+        f.queue.record_tasks(&[record]).await.unwrap();
+    }
+    assert_eq!(found(f.list(query()).await), ids[..1]);
+    assert_eq!(tasks.matching(query()).await.unwrap().0, ids[..1], "no file is listed, and none is missed");
+    assert_eq!(tasks.matching(TaskQuery::default().retryable()).await.unwrap().0.len(), 2);
+}
+
 struct Fixture {
     directory: tempfile::TempDir,
     clock: ManualClock,
@@ -210,15 +243,15 @@ async fn lists_say_what_the_files_say(steps: Vec<Step>, queries: Vec<TaskQuery>)
         }
     }
     // A file that came back with a state of its own is found by an audit, or when it is read.
-    f.index.audit().await.unwrap();
+    f.index.repair().await.unwrap();
     f.reconcile().await;
     f.contains_the_unfinished().await?;
     for query in queries {
         f.agrees(query).await?;
     }
     f.agrees(TaskQuery::default()).await?;
-    let audit = f.index.audit().await.unwrap().0;
-    prop_assert_eq!((audit.missing, audit.wrong, audit.gone, audit.made_again), (0, 0, 0, false));
+    let audit = f.index.repair().await.unwrap().0;
+    prop_assert_eq!((audit.missing, audit.wrong, audit.gone, audit.was_lost), (0, 0, 0, false));
     Ok(())
 }
 
@@ -252,7 +285,7 @@ async fn the_reconciler_reads_only_what_is_unfinished() {
     assert_eq!(unreadable(&f.records().await), 0);
     assert!(f.queue.state_of(&PoolName::new("one").unwrap(), &open).await.unwrap().is_some(), "it is enqueued");
     // Told to, it reads all.
-    let (audit, _) = f.index.audit().await.unwrap();
+    let (audit, _) = f.index.repair().await.unwrap();
     assert_eq!((audit.tasks, audit.unreadable.len(), unreadable(&f.records().await)), (1, 1, 1));
     let list = f.list(TaskQuery::default()).await;
     assert_eq!((list.total, list.unreadable.len()), (1, 1));
@@ -323,7 +356,7 @@ async fn a_queue_that_is_down_stops_no_worker_and_hears_of_all_later() {
     f.reconcile().await;
     assert!(!tasks.is_behind());
     f.agrees(TaskQuery::default().with_status(TaskStatus::Completed)).await.unwrap();
-    assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
+    assert_eq!(f.index.repair().await.unwrap().0.wrong, 0);
 }
 
 /// What a process could not record it records by itself: nobody need reconcile, nor need it be idle for a while.
@@ -453,8 +486,8 @@ async fn one_file_that_cannot_be_opened_stops_nothing() {
         fs::remove_file(way).unwrap();
         fs::create_dir(way).unwrap();
     }
-    for is_made_again in [false, true] {
-        if is_made_again {
+    for is_was_lost in [false, true] {
+        if is_was_lost {
             f.queue.begin_catalogue().await.unwrap();
         }
         let list = f.list(TaskQuery::default()).await;
@@ -463,7 +496,7 @@ async fn one_file_that_cannot_be_opened_stops_nothing() {
         f.queue.remove(&pool, &forgotten).await.unwrap();
         f.reconcile().await;
         assert!(f.queue.state_of(&pool, &forgotten).await.unwrap().is_some(), "it is enqueued again");
-        let audit = f.index.audit().await.unwrap().0;
+        let audit = f.index.repair().await.unwrap().0;
         assert_eq!((audit.tasks, audit.unreadable.len(), audit.missing, audit.gone), (1, 1, 0, 0));
         assert_eq!(f.queue.catalogue_state().await.unwrap().tasks, 2);
     }
@@ -523,12 +556,12 @@ async fn tasks_with_long_targets_are_found() {
         assert_eq!(list.tasks.iter().map(|task| &task.task_id).collect::<Vec<_>>(), found, "{targets}");
         f.agrees(query.with_status(TaskStatus::Queued)).await.unwrap();
     }
-    assert_eq!(f.index.audit().await.unwrap().0.wrong, 0);
+    assert_eq!(f.index.repair().await.unwrap().0.wrong, 0);
 }
 
 /// A catalogue of another version or of another directory is made again and not believed.
 #[tokio::test]
-async fn a_catalogue_of_another_version_is_made_again() {
+async fn a_catalogue_of_another_version_is_was_lost() {
     let mut f = Fixture::new().await;
     let tasks = f.tasks().clone();
     let id = f.create(&tasks, "office", "one").await;

@@ -7,6 +7,7 @@
 //! there, so nothing is done with it until an operator decides.
 
 use std::{
+    collections::BTreeMap,
     path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -16,18 +17,18 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
-use tracing::{debug, error, warn};
+use tracing::{debug, error, info, warn};
 
 use super::{
     error::ReconcileError,
     rebuild::rebuild,
-    reconcile::{GRACE, keeps_its_key, reconcile},
+    reconcile::{GRACE, forgotten, keeps_its_key, reconcile},
 };
 use crate::{
     error::{Classified, ErrorKind, chain},
     ids::{InstanceId, PoolName},
     queue::{Binding, Queue, QueueError},
-    task::{CatalogueAudit, QueueFile, Task, TaskManager},
+    task::{CatalogueAudit, PoolOrder, QueueFile, Task, TaskManager},
     time::Clock,
 };
 
@@ -38,6 +39,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 #[derive(Debug, Clone)]
 pub struct QueueIndex {
     inner: Arc<Inner>,
+    /// Who gives orders.
+    actor: Option<Arc<str>>,
 }
 
 #[derive(Debug)]
@@ -49,6 +52,8 @@ struct Inner {
     id: OnceLock<String>,
     /// When the queue was last seen to be whole, and how it was bound.
     seen: Mutex<Option<(Instant, Binding)>>,
+    /// The pools of which the log has said that they are paused, with the reason.
+    pauses: Mutex<BTreeMap<PoolName, String>>,
     /// Held while the queue is bound, so that this process does it once.
     binding: tokio::sync::Mutex<()>,
     has_failed: AtomicBool,
@@ -62,8 +67,10 @@ impl QueueIndex {
     /// The tasks are recorded in the catalogue that the queue keeps.
     pub fn new(tasks: TaskManager, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Self {
         let tasks = tasks.with_catalogue(Arc::clone(&queue));
-        let (id, seen, binding, has_failed, failure, repaired) = Default::default();
-        Self { inner: Arc::new(Inner { tasks, queue, clock, id, seen, binding, has_failed, failure, repaired }) }
+        let (id, seen, pauses, binding, has_failed, failure, repaired) = Default::default();
+        let actor = tasks.actor().map(Arc::from);
+        let inner = Inner { tasks, queue, clock, id, seen, pauses, binding, has_failed, failure, repaired };
+        Self { inner: Arc::new(inner), actor }
     }
 
     /// The tasks, recorded in the catalogue of this queue.
@@ -108,6 +115,7 @@ impl QueueIndex {
         // while another process is just doing both.
         let binding = queue.binding().await?;
         let file = tasks.queue_file().await?;
+        self.say_pauses(&file);
         if let Some(before) = known.get()
             && file.id.as_ref() != Some(before)
         {
@@ -162,7 +170,12 @@ impl QueueIndex {
     pub async fn pause_pool(&self, pool: &PoolName, reason: &str) -> Result<(), ReconcileError> {
         self.ensure().await?;
         let (paused, text) = (pool.clone(), reason.to_owned());
-        self.inner.tasks.update_queue_file(move |file| _ = file.paused.insert(paused, text)).await?;
+        let order = self.order(true);
+        let change = move |file: &mut QueueFile| {
+            file.orders.insert(paused.clone(), order);
+            file.paused.insert(paused, text);
+        };
+        self.inner.tasks.update_queue_file(change).await?;
         Ok(self.inner.queue.pause_pool(pool, reason).await?)
     }
 
@@ -173,8 +186,41 @@ impl QueueIndex {
     pub async fn resume_pool(&self, pool: &PoolName) -> Result<(), ReconcileError> {
         self.ensure().await?;
         let resumed = pool.clone();
-        self.inner.tasks.update_queue_file(move |file| _ = file.paused.remove(&resumed)).await?;
+        let order = self.order(false);
+        let change = move |file: &mut QueueFile| {
+            if file.paused.remove(&resumed).is_some() {
+                file.orders.insert(resumed, order);
+            }
+        };
+        self.inner.tasks.update_queue_file(change).await?;
         Ok(self.inner.queue.resume_pool(pool).await?)
+    }
+
+    fn order(&self, paused: bool) -> PoolOrder {
+        PoolOrder::new(paused, self.actor.as_deref().unwrap_or("operator"), self.inner.clock.now())
+    }
+
+    /// The same index, for somebody who gives orders.
+    pub(crate) fn with_actor(&self, actor: Arc<str>) -> Self {
+        Self { actor: Some(actor), ..self.clone() }
+    }
+
+    /// Says in the log which pools are paused, and by whom, as often as that changes.
+    fn say_pauses(&self, file: &QueueFile) {
+        let mut said = self.inner.pauses.lock().unwrap_or_else(PoisonError::into_inner);
+        for (pool, reason) in file.paused.iter().filter(|(pool, reason)| said.get(*pool) != Some(*reason)) {
+            let order = file.orders.get(pool).filter(|order| order.paused);
+            let (by, at) = order.map(|order| (order.by.as_str(), tracing::field::display(order.at))).unzip();
+            warn!(%pool, reason, by, at, "the pool is paused: no scan begins there until it is resumed");
+        }
+        for pool in said.keys().filter(|pool| !file.paused.contains_key(*pool)) {
+            let order = file.orders.get(pool).filter(|order| !order.paused);
+            let (by, at) = order.map(|order| (order.by.as_str(), tracing::field::display(order.at))).unzip();
+            info!(%pool, by, at, "the pool is resumed and takes tasks again");
+        }
+        if *said != file.paused {
+            said.clone_from(&file.paused);
+        }
     }
 
     /// Writes down whether an operator has isolated a scanner, and why; the queue is told by the caller.
@@ -225,14 +271,26 @@ impl QueueIndex {
         Ok(check(&file, stands)?.unwrap_or(binding))
     }
 
-    /// Compares all task files with the catalogue and makes right what it has wrong, and enqueues what the queue has forgotten;
-    /// returns what was found, and how many tasks were enqueued.
+    /// Compares all task files with the catalogue and the queue, and changes nothing; returns what was found, and how many tasks
+    /// the queue has forgotten.
     ///
     /// # Errors
-    /// As [`look`](Self::look), and when files cannot be read or the queue cannot be written.
+    /// As [`look`](Self::look), and when files or queue cannot be read.
     pub async fn audit(&self) -> Result<(CatalogueAudit, usize), ReconcileError> {
+        let Inner { tasks, queue, clock, .. } = self.inner.as_ref();
+        self.look().await?;
+        let audit = tasks.audit().await?.unwrap_or_default();
+        Ok((audit, forgotten(tasks, queue.as_ref(), clock.now()).await?))
+    }
+
+    /// As [`audit`](Self::audit), and makes right what the catalogue has wrong and enqueues what the queue has forgotten; returns
+    /// what was found, and how many tasks were enqueued.
+    ///
+    /// # Errors
+    /// Those of [`audit`](Self::audit), and when the queue cannot be written.
+    pub async fn repair(&self) -> Result<(CatalogueAudit, usize), ReconcileError> {
         self.ensure().await?;
-        let audit = self.inner.tasks.audit().await?.unwrap_or_default();
+        let audit = self.inner.tasks.repair().await?.unwrap_or_default();
         Ok((audit, self.reconcile().await?))
     }
 

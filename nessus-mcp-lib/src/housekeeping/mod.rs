@@ -1,4 +1,5 @@
-//! Keeping the queue in agreement with the task files: nothing is forgotten, and a lost queue is rebuilt.
+//! Keeping the queue in agreement with the task files: nothing is forgotten, and a lost queue is rebuilt. And removing what nobody needs
+//! any more: see [`Housekeeping`].
 
 #[cfg(test)]
 #[cfg(feature = "sqlite")]
@@ -6,14 +7,23 @@ mod catalogue_tests;
 mod charges;
 mod error;
 mod index;
+mod keeper;
+mod leader;
 mod rebuild;
 mod reconcile;
+mod record;
+mod report;
+mod rules;
+mod run;
+mod scans;
 
 pub(crate) use self::charges::{
     day_is_full, enqueue, give_back, give_back_ended, is_withdrawn, limit_is_full, scope_of, withdraw,
 };
-pub(crate) use self::reconcile::take_if_put_off;
 pub use self::{
-    error::ReconcileError,
+    error::{HousekeepingError, ReconcileError},
     index::{QueueIndex, binding_of},
+    keeper::{Housekeeping, Wanted},
+    report::{HousekeepingReport, Notable, ScanOnScanner, StaleTask},
 };
+pub(crate) use self::{rebuild::dead_reason, reconcile::take_if_put_off};

@@ -16,7 +16,7 @@ use crate::{
     circuit_breaker::CircuitCommand,
     error::chain,
     fail_points::fail_point,
-    ids::{PoolName, TaskId},
+    ids::{PoolName, TaskId, scanner_name},
     queue::{CircuitNotice, DeadLetter, DeadReason, Queue, QueueError, TaskBody},
     task::{QueueFile, Rebuild, Task, TaskError, TaskManager, letter_of_deliveries},
     time::Timestamp,
@@ -100,10 +100,16 @@ async fn restore_pauses_and_isolations(file: &QueueFile, queue: &dyn Queue) -> R
 /// The dead letter of a task that has failed.
 fn letter_of(task: &Task) -> Result<DeadLetter, ReconcileError> {
     let body = TaskBody::parse(task.queue_entry().to_string())?;
-    let code = task.error_code.clone().unwrap_or_else(|| task.status.to_string());
-    let reason = DeadReason::new(task.error_message.clone().unwrap_or_default(), code, task.attempt);
     let failed_at = task.completed_at.unwrap_or(task.created_at);
-    Ok(DeadLetter::new(Some(task.task_id.clone()), body.into_string(), reason, failed_at))
+    Ok(DeadLetter::new(Some(task.task_id.clone()), body.into_string(), dead_reason(task), failed_at))
+}
+
+/// Why a task that has failed is among the dead letters.
+pub(crate) fn dead_reason(task: &Task) -> DeadReason {
+    let code = task.error_code.clone().unwrap_or_else(|| task.status.to_string());
+    let scanner = task.scanner_instance_id.as_ref().map(|instance| scanner_name(&task.scanner_pool, instance));
+    let message = task.error_message.clone().unwrap_or_default();
+    DeadReason::new(message, code, task.attempt).with_scanner(scanner).with_hint(task.error_hint.clone())
 }
 
 /// The tasks with a dead letter, of each pool that was asked for: a queue that is given to another directory may have some.

@@ -37,6 +37,16 @@ pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Times
     enqueue_unfinished(tasks, queue, now, Some(GRACE)).await
 }
 
+/// How many tasks [`reconcile`] would enqueue, by their files.
+pub(super) async fn forgotten(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
+    let mut forgotten = 0;
+    for task in tasks.unfinished_by_files().await?.iter().filter(|task| !is_young(task, now, GRACE)) {
+        let is_known = queue.state_of(&task.scanner_pool, &task.task_id).await?.is_some();
+        forgotten += usize::from(!is_known);
+    }
+    Ok(forgotten)
+}
+
 /// As [`reconcile`], but tasks younger than `grace` are skipped.
 pub(super) async fn enqueue_unfinished(
     tasks: &TaskManager,

@@ -160,6 +160,10 @@ pub struct DeadReason {
     pub error_code: String,
     /// Which attempt of the task failed, from 1; 0 when that is not known.
     pub attempt: u32,
+    /// The scanner on which it failed, as `pool:instance`; `None` where it had none, and in letters of older versions.
+    pub scanner: Option<String>,
+    /// What to do about it, if anything is known.
+    pub hint: Option<String>,
 }
 
 impl DeadReason {
@@ -168,7 +172,33 @@ impl DeadReason {
 
     /// A reason of these parts.
     pub fn new(error: impl Into<String>, error_code: impl Into<String>, attempt: u32) -> Self {
-        Self { error: error.into(), error_code: error_code.into(), attempt }
+        Self { error: error.into(), error_code: error_code.into(), attempt, scanner: None, hint: None }
+    }
+
+    /// The same with the scanner on which it failed.
+    #[must_use]
+    pub fn with_scanner(mut self, scanner: Option<String>) -> Self {
+        self.scanner = scanner;
+        self
+    }
+
+    /// The same with what to do about it.
+    #[must_use]
+    pub fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
+    }
+
+    /// The members `scanner` and `hint`, as far as they are known.
+    pub(super) fn more(&self) -> Map<String, Value> {
+        let member = |name: &str, text: &Option<String>| Some((name.to_owned(), Value::from(text.as_deref()?)));
+        [member("scanner", &self.scanner), member("hint", &self.hint)].into_iter().flatten().collect()
+    }
+
+    /// The same with these members of a document.
+    pub(super) fn with_more(self, fields: &Map<String, Value>) -> Self {
+        let text = |name: &str| fields.get(name).and_then(Value::as_str).map(str::to_owned);
+        self.with_scanner(text("scanner")).with_hint(text("hint"))
     }
 
     /// The reason for an entry whose body cannot be read.
@@ -197,8 +227,8 @@ impl DeadLetter {
         Self { task_id, body, reason, failed_at }
     }
 
-    /// The documented form: the body's own fields and `error`, `error_code`, `failed_at`, `attempt`. A body that is
-    /// not a JSON object stands in `raw_data`.
+    /// The documented form: the body's own fields and `error`, `error_code`, `failed_at`, `attempt`, and
+    /// `scanner` and `hint` where they are known. A body that is not a JSON object stands in `raw_data`.
     pub fn to_json(&self) -> Value {
         let mut fields = serde_json::from_str::<Map<String, Value>>(&self.body)
             .unwrap_or_else(|_| Map::from_iter([("raw_data".to_owned(), Value::from(self.body.as_str()))]));
@@ -206,6 +236,7 @@ impl DeadLetter {
         fields.insert("error_code".to_owned(), Value::from(self.reason.error_code.as_str()));
         fields.insert("failed_at".to_owned(), Value::from(self.failed_at.to_string()));
         fields.insert("attempt".to_owned(), Value::from(self.reason.attempt));
+        fields.extend(self.reason.more());
         Value::Object(fields)
     }
 }

@@ -78,6 +78,7 @@ impl WorkerRecord {
 
 /// A pool that a worker serves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ServedPool {
     /// The pool.

@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 use super::{guarded::Guarded, interface::ScannerInterface};
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState},
-    config::CircuitSettings,
+    config::{CircuitSettings, process_name},
     error::chain,
     ids::{InstanceId, PoolName, WorkerId, scanner_name},
     queue::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits, Queue, QueueError},
@@ -53,7 +53,7 @@ pub struct Circuits {
 
 struct Inner {
     settings: CircuitSettings,
-    /// The name of this process.
+    /// The name of this process: its machine, its number there, and something random.
     name: String,
     known: Mutex<HashMap<(PoolName, InstanceId), Arc<Circuit>>>,
     changes: Arc<Changes>,
@@ -100,7 +100,7 @@ impl Default for Circuits {
 impl Circuits {
     /// No breakers yet; those to come have these settings.
     pub fn new(settings: CircuitSettings) -> Self {
-        let name = format!("process:{}", WorkerId::generate());
+        let name = process_name(&WorkerId::generate());
         let inner = Inner {
             settings,
             name,
@@ -267,7 +267,13 @@ impl Circuit {
             return;
         }
         let last = shared.last.replace(posted.clone());
-        let CircuitNotice { kind, reason, .. } = posted.notice;
+        let isolates = posted.isolates();
+        let CircuitNotice { kind, reason, by } = posted.notice;
+        if let CircuitNoticeKind::Command(command) = kind
+            && (isolates || !is_first_look)
+        {
+            info!(scanner = self.breaker.name(), ?command, by, reason, at = %posted.at, "somebody commands the circuit of a scanner");
+        }
         match kind {
             CircuitNoticeKind::Command(command) => self.breaker.command(command, reason),
             // This process may have been given another login.

@@ -13,7 +13,7 @@ use super::{
     connection::Connection,
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
-    interface::{ExportSink, ExportSummary, ScanRequest, ScanStatus, ScannerInterface},
+    interface::{ExportSink, ExportSummary, MarkedScan, ScanRequest, ScanStatus, ScannerInterface},
     offer::ScanOffer,
 };
 use crate::{
@@ -284,6 +284,10 @@ impl ScannerInterface for Guarded {
         self.call("find_by_marker", |scanner| async move { scanner.find_by_marker(marker).await }).await
     }
 
+    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
+        self.call("marked_scans", |scanner| async move { scanner.marked_scans().await }).await
+    }
+
     async fn offer(&self) -> Result<ScanOffer, ScannerError> {
         self.call("offer", |scanner| async move { scanner.offer().await }).await
     }
@@ -322,6 +326,7 @@ mod tests {
         guarded.kill(&scan).await.unwrap();
         guarded.forget_credentials(&scan).await.unwrap();
         guarded.offer().await.unwrap();
+        guarded.marked_scans().await.unwrap();
         for operation in [MockOperation::Kill, MockOperation::ForgetCredentials, MockOperation::Offer] {
             assert_eq!(scanner.calls(operation), 1, "{operation:?}");
         }

@@ -9,7 +9,10 @@ use super::{
     facts::{ScanHost, ScannerProperties},
     offer::{ScanBasis, ScanOffer},
 };
-use crate::{ids::ScanId, login::ScanCredential};
+use crate::{
+    ids::{ScanId, TaskId},
+    login::ScanCredential,
+};
 
 /// What to scan and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,8 +78,39 @@ pub(crate) fn name_carries(name: &str, marker: &str) -> bool {
     name.trim_end().ends_with(&bracketed(marker))
 }
 
+/// The task whose marker stands at the end of a scan's name.
+fn task_in(name: &str) -> Option<TaskId> {
+    let (_, marker) = name.trim_end().strip_suffix(']')?.rsplit_once('[')?;
+    let attempt = |(task_id, attempt): (&str, &str)| {
+        attempt.bytes().all(|byte| byte.is_ascii_digit()).then(|| TaskId::new(task_id).ok()).flatten()
+    };
+    TaskId::new(marker).ok().or_else(|| marker.rsplit_once('.').and_then(attempt))
+}
+
 fn bracketed(marker: &str) -> String {
     format!("[{marker}]")
+}
+
+/// A scan whose name ends with the id of a task.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MarkedScan {
+    /// Its id on the scanner.
+    pub scan_id: ScanId,
+    /// The task that its name says it is of.
+    pub task_id: TaskId,
+}
+
+impl MarkedScan {
+    /// A scan that is said to be of a task.
+    pub const fn new(scan_id: ScanId, task_id: TaskId) -> Self {
+        Self { scan_id, task_id }
+    }
+
+    /// A scan of this name, if that ends so.
+    pub fn of_name(scan_id: ScanId, name: &str) -> Option<Self> {
+        task_in(name).map(|task_id| Self { scan_id, task_id })
+    }
 }
 
 /// Where a scan stands on its scanner.
@@ -310,6 +344,14 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// [`ScannerError::AmbiguousMarker`] when there are several.
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError>;
 
+    /// The scans whose name ends with the id of a task in brackets, be it one of another deployment; deleted ones left out.
+    ///
+    /// # Errors
+    /// [`ScannerError::Unsupported`], as by default, for a scanner that cannot tell.
+    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
+        Err(ScannerError::Unsupported("a list of scans"))
+    }
+
     /// What scans can be made of on this scanner, as it stands now.
     ///
     /// # Errors
@@ -367,6 +409,24 @@ mod tests {
     fn a_marker_longer_than_a_name_is_not_cut() {
         let marker = "m".repeat(300);
         assert_eq!(ScanRequest::new(marker.as_str(), "name", "").scan_name(), format!("[{marker}]"));
+    }
+
+    #[test]
+    fn the_task_in_a_name_is_the_one_at_its_end() {
+        for (name, task) in [
+            (format!("nightly [{MARKER}]"), Some(MARKER)),
+            (format!("nightly [{MARKER}.12] "), Some(MARKER)),
+            (format!("[{MARKER}]"), Some(MARKER)),
+            (format!("[ne_x_20200101_000000_00000000] [{MARKER}]"), Some(MARKER)),
+            (format!("nightly [{MARKER}] copy"), None),
+            (format!("nightly [{MARKER}.x]"), None),
+            (format!("nightly {MARKER}"), None),
+            ("nightly [first]".to_owned(), None),
+            (String::new(), None),
+        ] {
+            let found = task_in(&name).map(|task_id| task_id.to_string());
+            assert_eq!(found.as_deref(), task, "{name}");
+        }
     }
 
     #[test]

@@ -27,6 +27,7 @@
 //! `ScanService::open_with_scanners` and a worker do the rest. The
 //! example `external_scanner` is such a scanner, and `docs/scanners.md` says what is easily got wrong.
 
+mod check;
 mod circuits;
 mod connection;
 mod error;
@@ -40,6 +41,7 @@ mod nessus;
 mod offer;
 mod permit;
 mod pool;
+mod probe;
 mod registry;
 mod removal;
 mod selection;
@@ -50,17 +52,19 @@ pub use self::interface::MockScannerInterface;
 pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
 pub use self::permit::{permit_is_valid, request_not_sent};
 pub use self::{
+    check::{CheckOutcome, CheckStep, CheckedStep, LoginTry, ScannerCheck},
     circuits::Circuits,
     error::{RequestSent, ScannerError},
     facts::{HealthFailure, ScanHost, ScannerHealth, ScannerProperties},
     guarded::Guarded,
     interface::{
-        ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, RestartableWrite, ScanRequest, ScanState, ScanStatus,
-        ScannerInterface,
+        ExportSink, ExportSummary, MAX_SCAN_NAME_CHARS, MarkedScan, RestartableWrite, ScanRequest, ScanState,
+        ScanStatus, ScannerInterface,
     },
     mock::{MockConfig, MockOperation, MockScanner},
     offer::{DEFAULT_TEMPLATE, ScanBasis, ScanOffer, ScanPolicy, ScanTemplate},
     pool::{ChangedScanner, ScannerChanges, ScannerInstance, ScannerPool},
+    probe::check_scanner,
     registry::ScannerRegistry,
     removal::remove_scan,
 };

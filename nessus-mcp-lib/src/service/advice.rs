@@ -191,7 +191,7 @@ const TABLE: &[(&[&str], &str)] = &[
     // What keeps a task waiting.
     (
         &["no_worker"],
-        "The scanners have free slots and nothing takes this task. An operator checks that a worker runs that serves this pool.",
+        "Nothing takes this task. An operator checks that a worker runs that serves this pool: `nessus-admin workers` lists them.",
     ),
     (
         &["queued_long"],

@@ -1,14 +1,17 @@
 //! What the service itself writes into the audit log: the start and the end of the process, and what it reads again.
 
-use std::{fs, sync::Arc};
+use std::{fs, process, sync::Arc};
+
+use tracing::info;
 
 use super::ScanService;
 use crate::{
     audit::{Audit, AuditError, Decision, Event, ProcessRole, Who, digest_of},
     blocking,
-    config::Settings,
+    config::{Settings, host_name},
     error::{Classified, chain},
     ids::TaskId,
+    secret::redact_url,
 };
 
 impl ScanService {
@@ -17,11 +20,29 @@ impl ScanService {
     /// # Errors
     /// [`AuditError`] when it cannot be written.
     pub async fn audited(mut self, settings: &Settings, role: ProcessRole) -> Result<Self, AuditError> {
+        self.say_start(settings, role);
         self.audit = Audit::open(settings, role, Some(Arc::clone(&self.metrics))).await?;
         let program = format!("{} {}", role.as_str(), env!("CARGO_PKG_VERSION"));
         let event = self.with_policy(of_process("start").decided(Decision::Allowed, program)).await;
         self.audit.note(event.with_outcome("ok")).await;
         Ok(self)
+    }
+
+    /// Says in the log what process this is, and what it works on.
+    fn say_start(&self, settings: &Settings, role: ProcessRole) {
+        let pools = self.scanners.pools();
+        let pools: Vec<_> = pools.iter().map(|pool| format!("{} ({})", pool.name, pool.capacity())).collect();
+        info!(
+            program = role.as_str(),
+            version = env!("CARGO_PKG_VERSION"),
+            pid = process::id(),
+            host = host_name(),
+            queue = redact_url(&settings.queue_url),
+            data_dir = %settings.data_dir.display(),
+            scanner_config = %settings.scanner_config.display(),
+            pools = pools.join(", "),
+            "the process has started"
+        );
     }
 
     /// The audit log; off unless [`audited`](Self::audited) has opened it.

@@ -289,7 +289,7 @@ impl ScanService {
         }
         let isolation = (command == CircuitCommand::Isolate).then_some(reason);
         self.index.record_isolation(pool, &id, isolation).await?;
-        let notice = CircuitNotice::command(command, reason, OPERATOR);
+        let notice = CircuitNotice::command(command, reason, self.actor());
         let posted = self.queue.post_circuit_notice(pool, &id, &notice).await?;
         self.circuits.exchange(self.queue.as_ref(), pool, std::slice::from_ref(&id)).await?;
         let mut statuses = self.circuit_statuses(pool, &[id], &self.process_circuits().await?).await?;
@@ -299,6 +299,3 @@ impl ScanService {
         Ok(status)
     }
 }
-
-/// Who gives commands.
-const OPERATOR: &str = "operator";

@@ -101,6 +101,14 @@ mod tests {
         let one =
             f.service.completions(Completable::TaskId, &second.as_str().to_ascii_uppercase(), None).await.unwrap();
         assert_eq!((one.values, one.total), (vec![second.to_string()], 1));
+        assert_eq!(f.service.find_task(&first.as_str()[..first.as_str().len() - 1]).await.unwrap(), first);
+        assert_eq!(f.service.find_task(first.as_str()).await.unwrap(), first);
+        let several = f.service.find_task("mo_").await.unwrap_err();
+        assert!(matches!(&several, ServiceError::AmbiguousTask { total: 2, candidates, .. } if candidates.len() == 2));
+        for none in ["zz", "", "MO_x"] {
+            let refused = f.service.find_task(none).await.unwrap_err();
+            assert!(matches!(refused, ServiceError::Invalid { field: "task_id", .. }), "{none}: {refused}");
+        }
         assert_eq!(f.service.completions(Completable::TaskId, "zz", None).await.unwrap(), Completions::default());
         let pool = f.service.scanners().default_pool().unwrap().name.to_string();
         let pools = f.service.completions(Completable::Pool, &pool, None).await.unwrap();

@@ -94,7 +94,6 @@ impl ScanService {
             TaskStatus::Cancelled => "the scan is cancelled",
             status => return Err(ServiceError::AlreadyEnded { task_id: task.task_id, status }),
         };
-        info!(%task_id, status = %task.status, "cancel requested");
         if task.status == TaskStatus::Cancelled {
             if !before.is_terminal() {
                 self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
@@ -142,7 +141,6 @@ impl ScanService {
         if let Some(reason) = kept_from_pausing(&task) {
             return Err(ServiceError::NotPausable { task_id: task.task_id, reason });
         }
-        info!(%task_id, is_new, "pause requested");
         let by_others = task.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Scanner);
         let message = match (is_new, task.may_have_a_scan()) {
             (false, _) => "a pause was requested before, and lasts until resume_scan",
@@ -176,7 +174,6 @@ impl ScanService {
                 None => Ok(view(task, "no pause was requested")),
             };
         }
-        info!(%task_id, "pause withdrawn");
         let message = match (held, task.may_have_a_scan()) {
             (Some(reason), _) => format!("the pause is withdrawn, but the scan does not go on yet: {reason}"),
             (None, true) => {
@@ -227,7 +224,6 @@ impl ScanService {
         };
         let task = self.asked_for(task).await?;
         self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
-        info!(%task_id, attempt = task.attempt, "retry requested");
         let mut message = match (&task.nessus_scan_id, task.open_scans.first()) {
             (Some(_), _) => {
                 "the task is queued again and goes on with the scan it has on its scanner; ask get_scan_status"
@@ -308,7 +304,7 @@ impl ScanService {
             }
         }
         let removed = if archived.is_empty() { 0 } else { self.queue.purge_dead(pool, before).await? };
-        info!(%pool, removed, "dead letters purged");
+        info!(%pool, removed, "dead letters of the pool were archived and removed");
         Ok(Purged { archived: archived.len() as u64, removed })
     }
 

@@ -59,8 +59,8 @@ pub struct DryRunView {
     /// is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
-    /// What would keep the scan from beginning now: a person who must agree first, or a window of the policy, with the time when
-    /// it opens.
+    /// What would keep the scan from beginning now: a person who must agree first; or a window of the policy, with the time when
+    /// it opens; or that no worker serves the pool or has the scanner.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// The task that the idempotency key stands for already: a submit would return it, and scan nothing new.
@@ -142,7 +142,10 @@ impl ScanService {
         let last = self.tasks_matching(query).await?.tasks.into_iter().next();
         let scope = ScopeVerdict::new(&scope, task.host_refusal());
         let closed = || self.closed_window(&task).map(|closed| closed.to_string());
-        let waiting_for = self.waits_for_approval(&task).or_else(closed);
+        let waiting_for = match self.waits_for_approval(&task).or_else(closed) {
+            None => self.nobody_for(&task).await,
+            other => other,
+        };
         let estimated_wait_seconds = match waiting_for {
             Some(_) => None,
             None => self.wait_behind(&pool.name, pinned, stats.ready).await,

@@ -31,7 +31,7 @@ impl ScanService {
 
     /// Seconds until what stands at this place of a pool's queue is likely to begin, from the slots of the pool, or of the one
     /// scanner that it is pinned to, and what the pool's last scans took; those before it are taken to be its rivals. `None`
-    /// when that is not known yet, or nothing is taken from the queue.
+    /// when that is not known yet, or nothing is taken from the queue: it is paused, or no worker serves it.
     pub(super) async fn estimated_wait(
         &self,
         pool: &PoolName,
@@ -40,7 +40,7 @@ impl ScanService {
         position: u64,
     ) -> Option<u64> {
         let capacity = rivals(&*self.scanners.pool(pool)?, pinned).map(|(_, slots)| u64::from(slots)).sum::<u64>();
-        if capacity == 0 || outlook.paused.is_some() {
+        if capacity == 0 || outlook.paused.is_some() || self.nobody_serves(pool, pinned).await.is_some() {
             return None;
         }
         if position <= capacity.saturating_sub(outlook.slots_in_use) {
@@ -56,7 +56,7 @@ impl ScanService {
         self.estimated_wait(pool, pinned, &outlook, ready.saturating_add(1)).await
     }
 
-    async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
+    pub(super) async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
         let now = self.clock.now();
         let known = self.typical.lock().ok().and_then(|typical| typical.get(pool).copied());
         if let Some((_, duration)) = known.filter(|(found_at, _)| now.since(*found_at) < KEPT) {

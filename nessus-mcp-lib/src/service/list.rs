@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ScanService, approvals::asked_in_short, circuits::CircuitStatus, error::ServiceError, orphaned::OrphanedTasks,
-    shorten,
+    served::PoolWorkers, shorten,
 };
 use crate::{
     blocking,
@@ -222,10 +222,19 @@ pub struct PoolView {
     pub capacity: u32,
     /// Scans waiting.
     pub queue_depth: u64,
+    /// Workers that serve it: without one, nothing begins. Absent when that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub workers: Option<usize>,
 }
 
 impl PoolView {
-    fn new(pool: &ScannerPool, default: bool, active_scans: usize, queue_depth: u64) -> Self {
+    fn new(
+        pool: &ScannerPool,
+        default: bool,
+        active_scans: usize,
+        queue_depth: u64,
+        workers: Option<&PoolWorkers>,
+    ) -> Self {
         Self {
             scanner_pool: pool.name.clone(),
             scanner_type: pool.scanner_type.clone(),
@@ -235,6 +244,7 @@ impl PoolView {
             active_scans,
             capacity: pool.capacity(),
             queue_depth,
+            workers: workers.filter(|workers| !workers.has_older).map(|workers| workers.alive),
         }
     }
 }
@@ -271,6 +281,9 @@ pub struct PoolQueueView {
     /// Why the pool is paused; absent when it is not.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub paused: Option<String>,
+    /// That no worker serves the pool, and when the last one was heard of; absent when one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_worker: Option<String>,
     /// The next tasks in the order of the queue, at most ten, without those that the caller may not see.
     pub next: Vec<String>,
 }
@@ -413,7 +426,8 @@ impl ScanService {
             for instance in &pool.instances {
                 active_scans += self.active_scans(&pool, instance).await?;
             }
-            pools.push(PoolView::new(&pool, pool.name == default_pool, active_scans, queue_depth));
+            let workers = self.workers_of(&pool.name).await;
+            pools.push(PoolView::new(&pool, pool.name == default_pool, active_scans, queue_depth, workers.as_deref()));
         }
         Ok(PoolsView { pools, default_pool, orphaned: self.orphaned_tasks().await? })
     }
@@ -427,10 +441,11 @@ impl ScanService {
         let instances = self.scanners_of(&pool, &self.process_circuits().await?).await?;
         let active_scans = instances.iter().map(|instance| instance.active_scans).sum();
         let queue = self.queue_of(&pool).await?;
+        let workers = self.workers_of(&pool.name).await;
         let is_default = self.pool_of(None).is_ok_and(|default| default.name == pool.name);
         Ok(PoolStatusView {
             estimated_wait_seconds: self.wait_behind(&pool.name, None, queue.queued).await,
-            pool: PoolView::new(&pool, is_default, active_scans, queue.queued),
+            pool: PoolView::new(&pool, is_default, active_scans, queue.queued, workers.as_deref()),
             queue,
             instances,
         })
@@ -463,6 +478,7 @@ impl ScanService {
             leased: stats.leased,
             dead: stats.dead,
             paused: stats.paused.as_deref().map(shorten::text),
+            no_worker: self.nobody_serves(&pool.name, None).await,
             next,
         })
     }

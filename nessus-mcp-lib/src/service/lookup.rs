@@ -3,8 +3,11 @@
 //! Everything that a caller learns of a task, by its id, in a list or as a completion, comes from here. A task that it may not
 //! see does not exist for it.
 
+use std::sync::Arc;
+
 use super::{IdempotencyKey, ScanService, SubmitRequest, error::ServiceError};
 use crate::{
+    config::host_name,
     error::excerpt,
     ids::TaskId,
     policy::{LOCAL, Principal, Sight},
@@ -28,7 +31,23 @@ impl ScanService {
     /// The same service for a caller: its scans are submitted under its name, and of the tasks it sees what the policy in force
     /// lets it see. Without a caller, as for the program that embeds the service, everything may be seen.
     pub fn acting_for(&self, caller: Option<Principal>) -> Self {
-        Self { caller, ..self.clone() }
+        let tasks = match &caller {
+            Some(caller) => self.tasks.acting_as(actor_of(caller)),
+            None => self.tasks.clone(),
+        };
+        Self { caller, tasks, ..self.clone() }
+    }
+
+    /// The same service, whose changes are those of `actor`, such as `user@host`: the events of tasks and the log say so. Other than
+    /// [`acting_for`](Self::acting_for), this changes nothing of what may be done and seen.
+    pub fn with_actor(&self, actor: &str) -> Self {
+        let actor: Arc<str> = actor.into();
+        Self { tasks: self.tasks.acting_as(Arc::clone(&actor)), index: self.index.with_actor(actor), ..self.clone() }
+    }
+
+    /// Who changes something, as the log says.
+    pub(super) fn actor(&self) -> &str {
+        self.tasks.actor().unwrap_or("operator")
     }
 
     /// Whom the service acts for.
@@ -44,14 +63,28 @@ impl ScanService {
     /// The task that a caller names.
     ///
     /// # Errors
-    /// [`TaskError::NotFound`] when there is none that it may see. Whose a damaged task is, nobody knows.
+    /// [`TaskError::NotFound`] when there is none that it may see, and [`TaskError::Removed`] when there was one. Whose a damaged task
+    /// is, nobody knows.
     pub(super) async fn task(&self, task_id: &TaskId) -> Result<Task, TaskError> {
-        self.seen(task_id, self.tasks.get(task_id).await, |task| task)
+        let seen = self.seen(task_id, self.tasks.get(task_id).await, |task| task);
+        self.or_removed(task_id, seen).await
     }
 
     /// As [`task`](Self::task), and whether its export is there.
     pub(super) async fn task_with_export(&self, task_id: &TaskId) -> Result<(Task, bool), TaskError> {
-        self.seen(task_id, self.tasks.get_with_export(task_id).await, |(task, _)| task)
+        let seen = self.seen(task_id, self.tasks.get_with_export(task_id).await, |(task, _)| task);
+        self.or_removed(task_id, seen).await
+    }
+
+    /// Says of a task that is not there when it was removed, to those who could see it.
+    async fn or_removed<T>(&self, task_id: &TaskId, read: Result<T, TaskError>) -> Result<T, TaskError> {
+        let Err(missing @ TaskError::NotFound(_)) = read else { return read };
+        Err(match self.tasks.removed_task(task_id).await {
+            Ok(Some((task, at))) if task.is_seen_by(&self.sight()) => {
+                TaskError::Removed { task_id: task_id.clone(), at }
+            }
+            _ => missing,
+        })
     }
 
     fn seen<T>(&self, task_id: &TaskId, read: Result<T, TaskError>, task: fn(&T) -> &Task) -> Result<T, TaskError> {
@@ -103,11 +136,10 @@ impl ScanService {
     /// with a whole id is not looked at.
     pub async fn find_task(&self, text: &str) -> Result<TaskId, ServiceError> {
         let text = text.trim();
-        let refused = match Self::parse_task_id(text) {
-            Ok(task_id) => return Ok(task_id),
-            Err(refused) if text.is_empty() => return Err(refused),
-            Err(refused) => refused,
-        };
+        match Self::parse_task_id(text) {
+            Err(_) if !text.is_empty() => {}
+            whole => return whole,
+        }
         let mut query = TaskQuery::default().with_limit(CANDIDATES);
         query.id_prefix = Some(text.to_owned());
         let (mut found, total) = self.ids_matching(query).await?;
@@ -117,7 +149,10 @@ impl ScanService {
                 found.push(last);
                 Err(ServiceError::AmbiguousTask { begin: excerpt(text).to_string(), candidates: found, total })
             }
-            (_, None) => Err(refused),
+            (_, None) => {
+                let message = format!("is neither a task id nor the beginning of one: `{}`", excerpt(text));
+                Err(ServiceError::invalid("task_id", message, "`list_tasks` shows the tasks there are".to_owned()))
+            }
         }
     }
 
@@ -130,5 +165,12 @@ impl ScanService {
             }
         }
         request
+    }
+}
+/// How events name a caller: a user of the operating system with the machine.
+fn actor_of(caller: &Principal) -> String {
+    match caller.name.strip_prefix("user:") {
+        Some(user) => format!("{user}@{}", host_name()),
+        None => caller.name.to_string(),
     }
 }

@@ -19,6 +19,7 @@ mod estimate;
 mod exports;
 mod gate;
 mod health;
+mod housekeeping;
 mod indexes;
 mod list;
 mod lookup;
@@ -29,15 +30,18 @@ mod reload;
 mod repeated;
 mod results;
 mod rights;
+mod served;
 mod shorten;
 mod status;
 mod submit;
 mod task_view;
+mod timeline;
 mod troubleshooting;
 mod views;
 mod waiting;
 mod waiting_tasks;
 mod watch;
+mod workers;
 
 use std::{
     collections::HashMap,
@@ -68,10 +72,15 @@ pub use self::{
     results::ResultsRequest,
     submit::{IdempotencyKey, Submission, SubmitRequest},
     task_view::TaskView,
+    timeline::{MarkKind, TimelineMark, TimelineView},
     troubleshooting::Advice,
     views::{TaskComparison, TaskSummaryView},
+    workers::{UnservedPool, WorkerState, WorkerView, WorkersView},
 };
-use self::{gate::MemoryGate, indexes::KnownIndexes, waiting_tasks::WaitingForApproval, watch::WatchedTasks};
+use self::{
+    gate::MemoryGate, indexes::KnownIndexes, served::ServedPools, waiting_tasks::WaitingForApproval,
+    watch::WatchedTasks,
+};
 use crate::{
     audit::Audit,
     blocking,
@@ -111,6 +120,8 @@ pub struct ScanService {
     indexes: KnownIndexes,
     /// How long the scans of each pool take, and when that was found.
     typical: Arc<Mutex<TypicalDurations>>,
+    /// Who serves the pools.
+    served: ServedPools,
     /// The tasks whose status somebody waits for.
     watched: WatchedTasks,
     /// The tasks that are known to wait for a person.
@@ -249,6 +260,7 @@ impl ScanService {
             memory: MemoryGate::new(parts.results_memory_mib),
             indexes: KnownIndexes::default(),
             typical: Arc::default(),
+            served: ServedPools::default(),
             watched: WatchedTasks::default(),
             waiting: WaitingForApproval::default(),
         })
@@ -289,9 +301,9 @@ impl ScanService {
         &self.credentials
     }
 
-    /// Sees to it that the queue is whole. Never returns; a worker does this by itself.
+    /// Sees to it that the queue is whole, and says when nobody works on it. Never returns; a worker does this by itself.
     pub async fn watch_queue(&self) {
-        self.index.watch(None).await;
+        tokio::join!(self.index.watch(None), self.watch_workers());
     }
 
     /// The metrics of this process.

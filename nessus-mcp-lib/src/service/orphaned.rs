@@ -15,7 +15,8 @@ use crate::{
     task::{TaskFacts, TaskQuery},
 };
 
-/// Tasks that wait for a pool or scanner that is not configured. A task that a worker holds does not wait.
+/// Tasks that wait for a pool or scanner that is not configured. A task that a worker holds does not wait, nor does one whose pool and
+/// scanner a worker serves that has them configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
@@ -33,7 +34,7 @@ impl ScanService {
     /// The tasks that wait because their pool or scanner is not configured, counted by what is missing.
     ///
     /// # Errors
-    /// [`ServiceError::Task`] when the tasks cannot be read.
+    /// [`ServiceError::Task`] when the tasks cannot be read, [`ServiceError::Queue`] when the queue does not answer.
     pub async fn orphaned_tasks(&self) -> Result<Vec<OrphanedTasks>, ServiceError> {
         let pools = self.scanners.pools().into_iter().map(|pool| (pool.name.clone(), pool.instance_ids())).collect();
         self.orphaned_without(pools).await
@@ -51,13 +52,24 @@ impl ScanService {
         for ((pool, instance), task_id) in without.await? {
             by_pool.entry(pool).or_default().push((instance, task_id));
         }
-        let (now, rights) = (self.clock.now(), self.rights());
+        let (workers, rights) = (self.queue.workers().await?, self.rights());
+        let now = self.queue.now().await?.unwrap_or_else(|| self.clock.now());
         let mut counts = BTreeMap::new();
         for (pool, tasks) in by_pool.into_iter().filter(|(pool, _)| rights.allows_pool(pool)) {
             // A worker that has known the pool or scanner watches the scans there to their end.
-            let leases = self.queue.leases(&pool).await.unwrap_or_default().into_iter();
+            let leases = self.queue.leases(&pool).await?.into_iter();
             let held: HashSet<_> = leases.filter(|held| held.expires_at > now).map(|held| held.lease.task_id).collect();
-            for (instance, _) in tasks.into_iter().filter(|(_, task_id)| !held.contains(task_id)) {
+            // What others have configured is served, whatever stands here.
+            let serving: Vec<_> = workers
+                .iter()
+                .filter(|worker| worker.is_alive())
+                .filter_map(|worker| worker.record.serves(&pool))
+                .collect();
+            let is_served = |scanner: &Option<InstanceId>| {
+                serving.iter().any(|served| scanner.as_ref().is_none_or(|id| served.scanners.contains(id)))
+            };
+            let waits = |(scanner, task_id): &(_, _)| !held.contains(task_id) && !is_served(scanner);
+            for (instance, _) in tasks.into_iter().filter(waits) {
                 *counts.entry((pool.clone(), instance)).or_default() += 1;
             }
         }

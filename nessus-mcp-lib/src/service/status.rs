@@ -54,9 +54,12 @@ impl ScanService {
             || self.closed_window(&task).is_some()
             || self.approval_request(&task).is_some();
         let estimated_wait_seconds = estimated_wait_seconds.filter(|_| !is_held);
-        let waiting_for = self.waiting_for(&task, outlook.as_ref()).await;
+        let nobody = if matches!(outlook, Some(Err(_))) { None } else { self.nobody_for(&task).await };
+        let has_no_worker = nobody.is_some();
+        let waiting_for = self.waiting_for(&task, outlook.as_ref(), nobody).await;
         let phase = Phase::of(&task, waiting_for.is_some());
-        let place = Place { queue_position, estimated_wait_seconds, is_held: waiting_for.is_some() };
+        let is_held = waiting_for.is_some() && !(task.status == TaskStatus::Running && task.nessus_scan_id.is_some());
+        let place = Place { queue_position, estimated_wait_seconds, is_held, has_no_worker };
         let troubleshooting = troubleshooting::of(&task, &place, self.clock.now());
         let outside_of_window = self.outside_of_window(&task);
         let view = self.view(task, queue_position, results_available);
@@ -125,7 +128,11 @@ impl ScanService {
             estimated_wait_seconds: None,
             waiting_for: None,
             outside_of_window: None,
-            last_error: task.last_error.map(|last| LastError { message: shorten::text(&last.message), ..last }),
+            last_error: task.last_error.map(|last| LastError {
+                message: shorten::text(&last.message),
+                hint: None,
+                ..last
+            }),
             cancel_requested_at: task.cancel_requested_at,
             scan_type: task.scan_type,
             template: task.payload.template,

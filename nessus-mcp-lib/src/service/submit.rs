@@ -182,7 +182,8 @@ pub struct Submission {
     /// Why it could not be checked whether a scanner has the template or the policy; that is done before the scan begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_warning: Option<String>,
-    /// That a person must agree before it begins, by which rule, until when, and how; absent unless one must.
+    /// That a person must agree before it begins, by which rule, until when, and how; or that no worker serves the pool or has the
+    /// scanner it is pinned to. Absent unless that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// Whether an earlier request with the same key created this task.
@@ -328,8 +329,8 @@ impl ScanService {
                  results; a new scan needs a new idempotency key"
             }
         };
-        let waiting_for = self.waits_for_approval(&task);
-        if waiting_for.is_some() {
+        let approval = self.waits_for_approval(&task);
+        if approval.is_some() {
             message = WAITS;
             self.note_waiting(&task);
         }
@@ -348,15 +349,19 @@ impl ScanService {
             in_queue = false;
         }
         crate::fail_points::fail_point!("submit_enqueued");
-        info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "scan submitted");
+        info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "the scan was submitted");
         let (pool, pinned) = (&task.scanner_pool, task.pinned_instance_id.as_ref());
         let outlook = if in_queue { self.outlook(pool, Some(&task.task_id), pinned).await.ok() } else { None };
         let queue_position = outlook.as_ref().and_then(|outlook| outlook.position);
         let estimated_wait_seconds = match (&outlook, queue_position) {
-            (Some(outlook), Some(position)) if waiting_for.is_none() => {
+            (Some(outlook), Some(position)) if approval.is_none() => {
                 self.estimated_wait(pool, pinned, outlook, position).await
             }
             _ => None,
+        };
+        let waiting_for = match approval {
+            None if outlook.is_some() => self.nobody_for(&task).await,
+            approval => approval,
         };
         crate::fail_points::fail_point!("submit_before_reply");
         Ok(Submission {

@@ -48,8 +48,9 @@ pub struct TaskView {
     pub estimated_wait_seconds: Option<u64>,
     /// Why its scan cannot begin now, unless it only waits its turn. Somebody has paused it; or its window is closed
     /// (`window: ...`, with the time when it may begin); or the pool is paused; or no scanner that may run it is
-    /// configured, enabled and called (with the last failure); or several workers in a row were lost with it; or the last
-    /// try failed, and the next is later. The task waits; once it has started, up to its time limit.
+    /// configured, enabled and called (with the last failure); or no worker serves the pool or has its scanner; or several workers
+    /// in a row were lost with it; or the last try failed, and the next is later. The task waits; once it has started, up to its
+    /// time limit. Of a scan that runs: why nothing new is heard of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// The last error that is retried: code, message, how often in a row, and when the next try is. Absent as soon as the

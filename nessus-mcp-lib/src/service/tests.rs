@@ -7,6 +7,7 @@ mod logins;
 mod policies;
 mod repeats;
 mod rights;
+mod workers;
 
 use std::sync::Arc;
 
@@ -15,8 +16,8 @@ use rstest::rstest;
 use super::*;
 use crate::{
     error::{Classified, ErrorKind},
-    ids::{InstanceId, PoolName, TaskId},
-    queue::{IdempotencyEntry, IdempotencyOutcome, QueueStats},
+    ids::{InstanceId, PoolName, TaskId, WorkerId},
+    queue::{IdempotencyEntry, IdempotencyOutcome, QueueStats, ServedPool, WorkerRecord},
     scanner::{MockConfig, MockScanner, ScannerInstance, ScannerPool},
     task::{TaskQuery, TaskStatus},
 };
@@ -37,7 +38,19 @@ pub(super) async fn fixture() -> Fixture {
     let pool = ScannerPool::new(pool(), "mock", vec![instance("one", true), instance("off", false)]);
     let scanners = ScannerRegistry::new(vec![pool]).unwrap();
     let service = ScanService::open_with_scanners(&Settings::new(directory.path(), "unused"), scanners).await.unwrap();
-    Fixture { directory, service }
+    let f = Fixture { directory, service };
+    f.announce(&["one", "off"], false).await;
+    f
+}
+
+impl Fixture {
+    /// A worker tells that it serves the pool with these scanners.
+    async fn announce(&self, scanners: &[&str], stopping: bool) {
+        let mut record = WorkerRecord::new(WorkerId::new("w").unwrap(), self.service.clock().now());
+        let scanners = scanners.iter().map(|name| InstanceId::new(*name).unwrap()).collect();
+        (record.pools, record.stopping) = (vec![ServedPool::new(pool(), scanners, 2)], stopping);
+        self.service.queue().announce_worker(&record, Duration::from_secs(3600)).await.unwrap();
+    }
 }
 
 fn pool() -> PoolName {
@@ -314,6 +327,8 @@ async fn a_key_that_is_lost_in_a_submit_is_still_one_task() {
         .withf(move |_, body| *body.task_id() == enqueued)
         .times(1)
         .returning(|_, _| Ok(EnqueueOutcome::Added));
+    let workers = real.service.queue().workers().await.unwrap();
+    queue.expect_workers().returning(move || Ok(workers.clone()));
     queue.expect_outlook().returning(|_, _, _| Ok(Outlook::default()));
     let parts = ServiceParts::new(
         real.directory.path(),

@@ -18,7 +18,7 @@ const UNCLAIMED: Duration = Duration::from_secs(90);
 /// How long a task may be queued before it is worth a word.
 const LONG_IN_QUEUE: Duration = Duration::from_secs(600);
 /// How long a scan may show no change before it is worth a word.
-const LONG_WITHOUT_CHANGE: Duration = Duration::from_secs(1800);
+pub(super) const LONG_WITHOUT_CHANGE: Duration = Duration::from_secs(1800);
 
 /// What to do about something that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,8 @@ pub(super) struct Place {
     pub estimated_wait_seconds: Option<u64>,
     /// Whether something keeps it from beginning.
     pub is_held: bool,
+    /// Whether no worker takes it.
+    pub has_no_worker: bool,
 }
 
 /// What to look at next. The most direct first: its failure, then what is retried, what it waits for, and what its results
@@ -63,6 +65,9 @@ pub(super) fn of(task: &Task, place: &Place, now: Timestamp) -> Vec<Advice> {
 
 /// The code of what keeps a task waiting for long.
 fn waiting(task: &Task, place: &Place, now: Timestamp) -> Option<&'static str> {
+    if place.has_no_worker {
+        return Some("no_worker");
+    }
     if place.is_held {
         return Some("cannot_begin");
     }
@@ -122,9 +127,14 @@ mod tests {
         task::{LastError, Observation, Pause, PauseState, PausedBy, ScanPayload, Step},
     };
 
-    const FREE: Place = Place { queue_position: Some(1), estimated_wait_seconds: Some(0), is_held: false };
-    const BEHIND: Place = Place { queue_position: Some(4), estimated_wait_seconds: None, is_held: false };
-    const HELD: Place = Place { queue_position: Some(1), estimated_wait_seconds: None, is_held: true };
+    const FREE: Place =
+        Place { queue_position: Some(1), estimated_wait_seconds: Some(0), is_held: false, has_no_worker: false };
+    const BEHIND: Place =
+        Place { queue_position: Some(4), estimated_wait_seconds: None, is_held: false, has_no_worker: false };
+    const HELD: Place =
+        Place { queue_position: Some(1), estimated_wait_seconds: None, is_held: true, has_no_worker: false };
+    const UNSERVED: Place =
+        Place { queue_position: Some(1), estimated_wait_seconds: None, is_held: true, has_no_worker: true };
 
     fn task(scan_type: ScanType) -> Task {
         let now = Timestamp::from_millis(0);
@@ -148,6 +158,7 @@ mod tests {
             (&BEHIND, 90, None),
             (&BEHIND, 600, Some("queued_long")),
             (&HELD, 1, Some("cannot_begin")),
+            (&UNSERVED, 1, Some("no_worker")),
         ] {
             assert_eq!(codes(&task, place, seconds), code.into_iter().collect::<Vec<_>>());
         }

@@ -1,8 +1,6 @@
 //! What a task waits for, apart from the tasks before it.
 
-use std::time::Duration;
-
-use super::{ScanService, approvals::approval_of, error::ServiceError, shorten};
+use super::{ScanService, approvals::approval_of, error::ServiceError, shorten, troubleshooting::LONG_WITHOUT_CHANGE};
 use crate::{
     circuit_breaker::CircuitState,
     error::counted,
@@ -13,22 +11,25 @@ use crate::{
     task::{PauseRequest, Step, Task, TaskQuery, TaskStatus},
 };
 
-/// A scan that has changed within this time has a worker: the queue need not be asked.
-const RECENT: Duration = Duration::from_secs(60);
-
 /// What the queue has answered when it was asked for all at once; if it has not, it is not asked again.
 type Asked = Result<Outlook, QueueError>;
 
 impl ScanService {
     /// Why no scan of this task can start now. A person must agree first, or somebody has paused it, or its window is closed; or something it needs is missing, paused, disabled or has an open circuit; or a
     /// scan of an earlier attempt has to be stopped first; or its last try has failed, and the next is later; or several
-    /// workers in a row were lost with it. `None` for a task whose scan goes on or that has ended, and when the queue does
-    /// not answer. `outlook` is what the queue has said of it, if it was asked.
-    pub(super) async fn waiting_for(&self, task: &Task, outlook: Option<&Asked>) -> Option<String> {
-        self.reason_to_wait(task, outlook).await.map(|reason| shorten::text(&reason))
+    /// workers in a row were lost with it. Of a scan that runs: why nothing is heard of it. `None` for a task whose scan goes on or that
+    /// has ended, and when the queue does not answer. `outlook` is what the queue has said of it, if it was asked; `nobody`, why no
+    /// worker takes it.
+    pub(super) async fn waiting_for(
+        &self,
+        task: &Task,
+        outlook: Option<&Asked>,
+        nobody: Option<String>,
+    ) -> Option<String> {
+        self.reason_to_wait(task, outlook, nobody).await.map(|reason| shorten::text(&reason))
     }
 
-    async fn reason_to_wait(&self, task: &Task, outlook: Option<&Asked>) -> Option<String> {
+    async fn reason_to_wait(&self, task: &Task, outlook: Option<&Asked>, nobody: Option<String>) -> Option<String> {
         if task.status.is_terminal() {
             return None;
         }
@@ -43,15 +44,28 @@ impl ScanService {
         let next_try = failed.map(|last| format!("it is tried again at {}: {}", last.next_try_at, last.message));
         let approval = self.waits_for_approval(task);
         if task.nessus_scan_id.is_some() {
-            return approval.or(next_try);
+            return approval.or(nobody).or(next_try).or_else(|| self.why_it_stands_still(task));
         }
         let earlier = task.open_scans.first().map(|open| {
             let (scan, attempt, id) = (&open.scan_id, open.attempt, &open.instance_id);
             format!("the scan {scan} of attempt {attempt} may still run on the scanner `{id}` and is stopped first")
         });
-        let reasons = [earlier, approval, self.kept_from_beginning(task, outlook).await];
+        let reasons = [earlier, approval, nobody, self.kept_from_beginning(task, outlook).await];
         let reasons: Vec<_> = reasons.into_iter().flatten().collect();
         if reasons.is_empty() { next_try } else { Some(reasons.join("; ")) }
+    }
+
+    /// Why nothing new is heard of a scan that exists: its scanner cannot be asked, or says nothing new for long.
+    fn why_it_stands_still(&self, task: &Task) -> Option<String> {
+        if let Some(last) = task.last_error.as_ref().filter(|last| last.is_in(Step::Watch)) {
+            let (since, message) = (last.since, &last.message);
+            return Some(format!(
+                "the scanner cannot be asked for its scan since {since}, which may go on there: {message}"
+            ));
+        }
+        let seen = task.observation.as_ref().filter(|_| task.shown_pause().is_none() && !task.scan_is_over())?;
+        let is_long = self.clock.now().since(seen.unchanged_since) >= LONG_WITHOUT_CHANGE;
+        is_long.then(|| format!("its scan has not changed on the scanner since {}", seen.unchanged_since))
     }
 
     /// What keeps a task without a scan from beginning one.
@@ -64,9 +78,12 @@ impl ScanService {
             return Some(format!("it is paused since {requested_at}, until resume_scan{reason}"));
         }
         let name = &task.scanner_pool;
-        let Some(pool) = self.scanners.pool(name) else {
+        let pools = self.scanners.pools();
+        let pool = pools.iter().find(|pool| pool.name == *name);
+        // A program without scanners does not know what is configured.
+        if pool.is_none() && !pools.is_empty() {
             return Some(format!("the pool `{name}` is not configured"));
-        };
+        }
         let paused = match outlook {
             Some(asked) => asked.as_ref().ok()?.paused.clone(),
             None => self.queue.stats(name).await.ok()?.paused,
@@ -74,6 +91,7 @@ impl ScanService {
         if let Some(reason) = paused {
             return Some(format!("the pool `{name}` is paused: {reason}"));
         }
+        let pool = pool?;
         let candidates: Vec<_> = match task.next_instance() {
             Some(id) => match pool.instance(id) {
                 Some(bound) => vec![bound],
@@ -155,8 +173,7 @@ impl ScanService {
         if let Some(asked) = outlook {
             return asked.as_ref().ok()?.losses;
         }
-        let changed = task.observation.as_ref().map(|seen| seen.unchanged_since);
-        if changed.is_some_and(|changed| self.clock.now().since(changed) < RECENT) {
+        if self.has_changed_lately(task) {
             return None;
         }
         let suspects = self.queue.suspects(&task.scanner_pool).await.ok()?;

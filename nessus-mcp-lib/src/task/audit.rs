@@ -40,8 +40,9 @@ pub struct CatalogueAudit {
     pub gone: usize,
     /// Tasks whose file cannot be read, with the reason.
     pub unreadable: Vec<(TaskId, String)>,
-    /// Whether the catalogue was not whole, so that it was made again before.
-    pub made_again: bool,
+    /// Whether the catalogue was not whole. A repair has made it again before it compared the files; without one, nothing was
+    /// compared with it.
+    pub was_lost: bool,
 }
 
 impl TaskManager {
@@ -105,33 +106,84 @@ impl TaskManager {
     }
 
     /// Compares all files with the catalogue and makes right what it has wrong; `None` where none is kept.
-    pub(crate) async fn audit(&self) -> Result<Option<CatalogueAudit>, TaskError> {
+    pub(crate) async fn repair(&self) -> Result<Option<CatalogueAudit>, TaskError> {
         let Some(catalogue) = &self.catalogue else { return Ok(None) };
         let _alone = catalogue.updating.lock().await;
         let Some(directory) = catalogue.directory().await? else { return Ok(None) };
-        let made_again = !catalogue.catch_up(&directory).await?;
-        if made_again {
+        let was_lost = !catalogue.catch_up(&directory).await?;
+        if was_lost {
             catalogue.rebuild().await?;
             catalogue.catch_up_whole(&directory).await?;
         }
-        let names = catalogue.store.blocking(TaskStore::list).await?;
-        let (mut first, mut suspects) = (CatalogueAudit::default(), Vec::new());
-        for some in names.chunks(READ_AT_ONCE) {
-            suspects.extend(compare_files(catalogue, some.to_vec(), &mut first).await?);
-        }
-        let names = names.into_iter().collect();
-        suspects.extend(catalogue.blocking_mirror(move |mirror| without(mirror, &names)).await?);
-        // Much may have changed while so many files were read: only what differs now is wrong.
-        let (mut audit, mut wrong) = (CatalogueAudit { made_again, ..CatalogueAudit::default() }, Vec::new());
-        for some in suspects.chunks(READ_AT_ONCE) {
-            catalogue.catch_up_whole(&directory).await?;
-            let some = some.iter().map(|(task_id, _)| task_id.clone()).collect();
-            wrong.extend(compare_files(catalogue, some, &mut audit).await?);
-        }
-        audit.tasks = first.tasks;
+        let (audit, wrong) = compare_all(catalogue, &directory).await?;
         catalogue.mend(wrong).await?;
-        Ok(Some(audit))
+        Ok(Some(CatalogueAudit { was_lost, ..audit }))
     }
+
+    /// Compares all files with the catalogue and changes nothing; `None` where none is kept.
+    pub(crate) async fn audit(&self) -> Result<Option<CatalogueAudit>, TaskError> {
+        let Some(catalogue) = &self.catalogue else { return Ok(None) };
+        let _alone = catalogue.updating.lock().await;
+        let whole = match catalogue.directory().await? {
+            Some(directory) if catalogue.catch_up(&directory).await? => Some(directory),
+            _ => None,
+        };
+        if let Some(directory) = whole {
+            return Ok(Some(compare_all(catalogue, &directory).await?.0));
+        }
+        let read = |store: &TaskStore| {
+            let mut audit = CatalogueAudit { was_lost: true, ..CatalogueAudit::default() };
+            for task_id in store.list()? {
+                match store.read(&task_id) {
+                    Ok(_) => audit.tasks += 1,
+                    Err(TaskError::NotFound(_)) => {}
+                    Err(error) if error.is_shortage() => return Err(error),
+                    Err(error) => audit.unreadable.push((task_id, error.to_string())),
+                }
+            }
+            Ok(audit)
+        };
+        catalogue.store.blocking(read).await.map(Some)
+    }
+
+    /// The tasks that have not ended by their files, whatever the catalogue has of them. Those that cannot be read are left out.
+    pub(crate) async fn unfinished_by_files(&self) -> Result<Vec<Task>, TaskError> {
+        let read = |store: &TaskStore| {
+            let mut unfinished = Vec::new();
+            for task_id in store.list()? {
+                match store.read(&task_id) {
+                    Ok(task) if !task.status.is_terminal() => unfinished.push(task),
+                    Err(error) if error.is_shortage() => return Err(error),
+                    Ok(_) | Err(_) => {}
+                }
+            }
+            Ok(unfinished)
+        };
+        self.store.blocking(read).await
+    }
+}
+
+/// Compares all files with a catalogue that is whole. Returns what was found, and the records that are wrong.
+async fn compare_all(
+    catalogue: &Arc<Catalogue>,
+    directory: &str,
+) -> Result<(CatalogueAudit, Vec<(TaskId, Option<u64>)>), TaskError> {
+    let names = catalogue.store.blocking(TaskStore::list).await?;
+    let (mut first, mut suspects) = (CatalogueAudit::default(), Vec::new());
+    for some in names.chunks(READ_AT_ONCE) {
+        suspects.extend(compare_files(catalogue, some.to_vec(), &mut first).await?);
+    }
+    let names = names.into_iter().collect();
+    suspects.extend(catalogue.blocking_mirror(move |mirror| without(mirror, &names)).await?);
+    // Much may have changed while so many files were read: only what differs now is wrong.
+    let (mut audit, mut wrong) = (CatalogueAudit::default(), Vec::new());
+    for some in suspects.chunks(READ_AT_ONCE) {
+        catalogue.catch_up_whole(directory).await?;
+        let some = some.iter().map(|(task_id, _)| task_id.clone()).collect();
+        wrong.extend(compare_files(catalogue, some, &mut audit).await?);
+    }
+    audit.tasks = first.tasks;
+    Ok((audit, wrong))
 }
 
 /// Tasks that the mirror has and that are not among these.

@@ -8,6 +8,7 @@ use crate::{
     error::{Classified, ErrorKind},
     ids::{FencingToken, TaskId},
     queue::QueueError,
+    time::Timestamp,
 };
 
 /// A task that could not be read or changed.
@@ -17,6 +18,14 @@ pub enum TaskError {
     /// There is no such task.
     #[error("there is no task `{0}`")]
     NotFound(TaskId),
+    /// The task was removed by housekeeping.
+    #[error("there is no task `{task_id}` any more: it was removed on {} after its retention", at.utc_day())]
+    Removed {
+        /// The task.
+        task_id: TaskId,
+        /// When.
+        at: Timestamp,
+    },
     /// A task of this id was created before.
     #[error("task `{0}` exists already")]
     AlreadyExists(TaskId),
@@ -93,7 +102,7 @@ impl From<QueueError> for TaskError {
 impl Classified for TaskError {
     fn code(&self) -> &'static str {
         match self {
-            Self::NotFound(_) => "task_not_found",
+            Self::NotFound(_) | Self::Removed { .. } => "task_not_found",
             Self::AlreadyExists(_) => "task_exists",
             Self::Transition(_) => "invalid_state",
             Self::LoginGone(_) => "login_gone",
@@ -107,7 +116,7 @@ impl Classified for TaskError {
 
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NotFound(_) => ErrorKind::NotFound,
+            Self::NotFound(_) | Self::Removed { .. } => ErrorKind::NotFound,
             Self::AlreadyExists(_) | Self::Transition(_) | Self::LoginGone(_) | Self::StaleFencingToken { .. } => {
                 ErrorKind::Conflict
             }
@@ -119,7 +128,7 @@ impl Classified for TaskError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotFound(_) => Some("use `list_tasks` to see the tasks there are".to_owned()),
+            Self::NotFound(_) | Self::Removed { .. } => Some("use `list_tasks` to see the tasks there are".to_owned()),
             Self::Newer { .. } => {
                 Some("bring this program up to date, as others that use the data directory are".to_owned())
             }

@@ -6,18 +6,18 @@ use std::{
     io,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::{Duration, SystemTime},
 };
 
 use serde_json::Value;
 use tokio::task::JoinError;
-use tracing::{Instrument as _, warn};
+use tracing::{Instrument as _, info, warn};
 
 use super::{
     catalogue::Catalogue,
     deliveries::announce_deliveries,
     entry::{TaskEntry, digest},
     error::TaskError,
+    events::{EventKind, TaskEvent},
     lock::TaskLock,
     model::Task,
     queue_file::QueueFile,
@@ -33,7 +33,7 @@ use crate::{
     policy::Scope,
     queue::Queue,
     results::Profile,
-    time::{Clock, SystemClock},
+    time::{Clock, SystemClock, Timestamp},
 };
 
 /// Who changes a task.
@@ -45,9 +45,6 @@ pub enum Writer {
     /// The API layer or an operator, who hold no claim.
     Api,
 }
-
-/// How old an unfinished file must be before it is removed: no download or conversion takes as long.
-const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
 #[derive(Debug)]
@@ -93,6 +90,8 @@ impl Artifact {
 pub struct TaskManager {
     pub(super) store: TaskStore,
     clock: Arc<dyn Clock>,
+    /// Who changes tasks, as their events say.
+    actor: Option<Arc<str>>,
     pub(super) catalogue: Option<Arc<Catalogue>>,
     /// Whose webhooks are told what happens to tasks.
     webhooks: Option<Scope>,
@@ -109,15 +108,17 @@ impl TaskManager {
         Self::open_with_clock(data_dir, Arc::new(SystemClock))
     }
 
+    /// The tasks of a data directory that is there, for who only reads: nothing is made, and nothing is written to find out whether
+    /// it could be.
+    pub fn to_read(data_dir: &Path) -> Self {
+        let (store, clock) = (TaskStore::to_read(data_dir), Arc::new(SystemClock));
+        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
+    }
+
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
-        Ok(Self {
-            store: TaskStore::open(data_dir)?,
-            clock,
-            catalogue: None,
-            webhooks: None,
-            unreadable: Arc::default(),
-        })
+        let (store, unreadable) = (TaskStore::open(data_dir)?, Arc::default());
+        Ok(Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable })
     }
 
     /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list
@@ -142,6 +143,17 @@ impl TaskManager {
         Self { clock, ..self.clone() }
     }
 
+    /// The same tasks, changed by somebody: a client, `user@host` or a worker. Their events say so.
+    #[must_use]
+    pub fn acting_as(&self, actor: impl Into<Arc<str>>) -> Self {
+        Self { actor: Some(actor.into()), ..self.clone() }
+    }
+
+    /// Who changes tasks, if that was said.
+    pub(crate) fn actor(&self) -> Option<&str> {
+        self.actor.as_deref()
+    }
+
     /// Writes a new task, durably.
     ///
     /// # Errors
@@ -159,6 +171,7 @@ impl TaskManager {
         let manager = self.clone();
         self.to_its_end(async move {
             task.revision = 1;
+            task.note_submit(manager.actor());
             note_events(&mut task, None, manager.webhooks.as_ref());
             let to_tell = task.has_deliveries().then(|| task.clone());
             let task_id = task.task_id.clone();
@@ -218,24 +231,28 @@ impl TaskManager {
     ) -> Result<Task, TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
-            let (clock, webhooks) = (Arc::clone(&manager.clock), manager.webhooks.clone());
+            let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
+            let webhooks = manager.webhooks.clone();
             let written = manager.store.blocking(move |store| {
                 let _lock = store.lock(&task_id)?;
                 let before = store.read(&task_id)?;
                 check_writer(&before, writer)?;
                 let mut task = before.clone();
                 change(&mut task);
+                let now = clock.now();
                 if let Writer::Worker(fence) = writer {
                     task.fence = Some(fence);
                 }
                 if task.status != before.status {
                     before.status.check(task.status)?;
-                    record_step(&mut task, before.status, clock.as_ref());
+                    record_step(&mut task, before.status, now);
                 }
                 let has_events = note_events(&mut task, Some(&before), webhooks.as_ref());
                 if task != before {
+                    let events = task.note_changes(&before, actor.as_deref(), now);
                     task.revision = before.revision.saturating_add(1);
                     store.write(&task)?;
+                    events.iter().for_each(|event| say(&task, event));
                 }
                 let record = TaskEntry::record(&task, store.has_login_left(&task));
                 let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
@@ -271,9 +288,12 @@ impl TaskManager {
     ) -> Result<Task, TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
-            let clock = Arc::clone(&manager.clock);
-            let begun =
-                manager.store.blocking(move |store| begin_retry(store, task_id, (charges, principal), clock.as_ref()));
+            let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
+            let begun = manager.store.blocking(move |store| {
+                let (lock, mut task) = begin_retry(store, task_id, (charges, principal), clock.now())?;
+                task.note_retry(actor.as_deref(), clock.now());
+                Ok((lock, task))
+            });
             let (lock, mut task) = begun.await?;
             if let Some(catalogue) = &manager.catalogue {
                 catalogue.enter(&mut task).await?;
@@ -291,6 +311,7 @@ impl TaskManager {
                         store.remove(&task.task_id, &file)?;
                     }
                     store.write(&task)?;
+                    task.events.iter().rev().take(2).for_each(|event| say(&task, event));
                     Ok(task)
                 })
                 .await
@@ -329,6 +350,16 @@ impl TaskManager {
     /// What the data directory remembers of its queue.
     pub(crate) async fn queue_file(&self) -> Result<QueueFile, TaskError> {
         self.store.blocking(TaskStore::queue_file).await
+    }
+
+    /// Reads a file that lies beside the tasks; `None` when there is none.
+    pub(crate) async fn data_file(&self, name: &'static str) -> Result<Option<Vec<u8>>, TaskError> {
+        self.store.blocking(move |store| store.data_file(name)).await
+    }
+
+    /// Replaces a file that lies beside the tasks, durably.
+    pub(crate) async fn write_data_file(&self, name: &'static str, content: Vec<u8>) -> Result<(), TaskError> {
+        self.store.blocking(move |store| store.write_data_file(name, &content)).await
     }
 
     /// Changes what the data directory remembers of its queue, durably; returns it as it then is.
@@ -373,14 +404,6 @@ impl TaskManager {
             .await
     }
 
-    /// Removes what killed processes left in the data directory and nobody has touched for a day: unfinished files, and
-    /// directories of tasks that were never accepted. Returns how many files and directories.
-    ///
-    /// The age is taken from the file system's own times, so any number of processes may do this at once.
-    pub(crate) async fn remove_abandoned(&self) -> Result<usize, TaskError> {
-        self.store.blocking(|store| store.remove_abandoned(SystemTime::now() - ABANDONED_AFTER)).await
-    }
-
     /// Gives a written file its name, durably, if the writer still holds the task.
     ///
     /// # Errors
@@ -399,7 +422,7 @@ impl TaskManager {
     }
 
     /// Does `work` to its end, even when the returned future is dropped: a file that was written is recorded.
-    fn to_its_end<T: Send + 'static>(
+    pub(super) fn to_its_end<T: Send + 'static>(
         &self,
         work: impl Future<Output = Result<T, TaskError>> + Send + 'static,
     ) -> impl Future<Output = Result<T, TaskError>> + Send {
@@ -422,7 +445,7 @@ fn begin_retry(
     store: &TaskStore,
     task_id: TaskId,
     (charges, principal): (Charges, Option<String>),
-    clock: &dyn Clock,
+    now: Timestamp,
 ) -> Result<(TaskLock, Task), TaskError> {
     let lock = store.lock(&task_id)?;
     let mut task = store.read(&task_id)?;
@@ -432,7 +455,7 @@ fn begin_retry(
     }
     task.charge_retry(charges);
     task.status = TaskStatus::Queued;
-    record_step(&mut task, from, clock);
+    record_step(&mut task, from, now);
     task.pass_on_scan();
     if task.nessus_scan_id.is_none() && task.has_sealed_login() {
         return Err(TaskError::LoginGone(task_id));
@@ -444,12 +467,14 @@ fn begin_retry(
     task.execution_time = None;
     task.error_message = None;
     task.error_code = None;
+    task.error_hint = None;
     task.validation_stats = None;
     task.validation_warnings.clear();
     task.authentication_status = None;
     task.progress = None;
     task.observation = None;
     task.export_fetched_at = None;
+    task.export = None;
     task.cancel_requested_at = None;
     task.cancel_reason = None;
     task.pause_request = None;
@@ -457,7 +482,7 @@ fn begin_retry(
     // A scan that it goes on with may be held because of us, and has to be resumed.
     task.pause = task.pause.take().filter(|_| task.nessus_scan_id.is_some());
     if let Some(pause) = &mut task.pause {
-        pause.since = clock.now();
+        pause.since = now;
     }
     task.dismissed_at = None;
     // Each attempt needs one of its own.
@@ -484,8 +509,7 @@ fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {
     Ok(())
 }
 
-fn record_step(task: &mut Task, from: TaskStatus, clock: &dyn Clock) {
-    let now = clock.now();
+fn record_step(task: &mut Task, from: TaskStatus, now: Timestamp) {
     task.history.push(HistoryEntry {
         at: now,
         from,
@@ -501,6 +525,23 @@ fn record_step(task: &mut Task, from: TaskStatus, clock: &dyn Clock) {
         task.last_error = None;
         task.execution_time = task.time_counts_from(now).map(|start| now.since(start).as_secs_f64());
     }
+}
+
+/// Says in the log what people and workers have decided about a task: the steps of its scan are said where they are taken.
+fn say(task: &Task, event: &TaskEvent) {
+    let said = match event.event {
+        EventKind::Claimed => "a worker has claimed the task",
+        EventKind::Adopted => "a worker goes on with the scan of another",
+        EventKind::HandedOver => "the task is handed over to the next worker",
+        EventKind::CancelRequested => "somebody wants the task to be cancelled",
+        EventKind::Cancelled => "the task is cancelled",
+        EventKind::PauseRequested => "somebody wants the task to be paused",
+        EventKind::ResumeRequested => "somebody wants the task to go on",
+        EventKind::RetryRequested => "somebody lets the task run once more",
+        _ => return,
+    };
+    let TaskEvent { attempt, by, detail, code, .. } = event;
+    info!(task_id = %task.task_id, trace_id = %task.trace_id, event = event.event.as_str(), attempt, by, detail, code, "{said}");
 }
 
 #[cfg(test)]

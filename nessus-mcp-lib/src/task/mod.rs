@@ -11,13 +11,16 @@
 //! ```
 
 mod approval;
+mod archive;
 mod audit;
 mod catalogue;
 mod charges;
+mod chronicle;
 mod deliveries;
 mod delivery;
 mod entry;
 mod error;
+mod events;
 mod lists;
 mod lock;
 mod manager;
@@ -30,7 +33,9 @@ mod property_tests;
 mod query;
 mod queue_file;
 mod records;
+mod removal;
 mod repair;
+mod scans;
 mod state;
 mod store;
 
@@ -38,14 +43,17 @@ pub use self::{
     audit::CatalogueAudit,
     delivery::Delivery,
     error::TaskError,
+    events::{EventKind, TaskEvent},
     lists::TaskList,
     manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
-    queue_file::QueueFile,
-    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
+    queue_file::{PoolOrder, QueueFile},
+    records::{
+        ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+    },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
 };
@@ -55,6 +63,7 @@ pub(crate) use self::{
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
     records::Charges,
+    removal::Inspected,
     repair::Rebuild,
     store::profile_file_name,
 };

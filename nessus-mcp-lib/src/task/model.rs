@@ -7,8 +7,11 @@ use serde_json::{Map, Value};
 
 use super::{
     delivery::Delivery,
+    events::TaskEvent,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
-    records::{ChargedHosts, ClientCharge, HistoryEntry, LastError, Observation, OpenScan, Step},
+    records::{
+        ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+    },
     state::TaskStatus,
 };
 use crate::{
@@ -233,18 +236,31 @@ pub struct Task {
     /// is made, those of earlier attempts are stopped.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub open_scans: Vec<OpenScan>,
+    /// The scans of earlier attempts that it did not go on with, whether they have ended or not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_scans: Vec<FormerScan>,
     /// What went wrong, in words.
     #[serde(default)]
     pub error_message: Option<String>,
     /// What went wrong, as a stable code.
     #[serde(default)]
     pub error_code: Option<String>,
+    /// What to do about it, where more is known than its code says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error_hint: Option<String>,
     /// How often the task was started on request, from 1; an explicit retry raises it.
     #[serde(default = "first_attempt")]
     pub attempt: u32,
     /// Its steps, oldest first.
     #[serde(default)]
     pub history: Vec<HistoryEntry>,
+    /// What has happened to it, and who has done it, oldest first: of very many events the first and the last. Where an older version
+    /// of the program has written, some are missing that `history` has.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<TaskEvent>,
+    /// How many events are left out of their middle.
+    #[serde(default, skip_serializing_if = "is_none_left_out")]
+    pub events_left_out: u64,
     /// Counts of the validated export.
     #[serde(default)]
     pub validation_stats: Option<Value>,
@@ -263,6 +279,12 @@ pub struct Task {
     /// When the export of its scan was fetched, which is then checked and converted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub export_fetched_at: Option<Timestamp>,
+    /// The export that its results were read from, as it lies here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub export: Option<FetchedExport>,
+    /// When its scan was deleted on the scanner by housekeeping.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scan_deleted_at: Option<Timestamp>,
     /// The last error, while it is retried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<LastError>,
@@ -335,6 +357,11 @@ fn is_zero(seconds: &f64) -> bool {
     *seconds <= 0.0
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+const fn is_none_left_out(count: &u64) -> bool {
+    *count == 0
+}
+
 const fn first_attempt() -> u32 {
     1
 }
@@ -376,16 +403,22 @@ impl Task {
             nessus_scan_id: None,
             scan_uuid: None,
             open_scans: Vec::new(),
+            former_scans: Vec::new(),
             error_message: None,
             error_code: None,
+            error_hint: None,
             attempt: 1,
             history: Vec::new(),
+            events: Vec::new(),
+            events_left_out: 0,
             validation_stats: None,
             validation_warnings: Vec::new(),
             authentication_status: None,
             progress: None,
             observation: None,
             export_fetched_at: None,
+            export: None,
+            scan_deleted_at: None,
             last_error: None,
             submitted_by: None,
             team: None,
@@ -440,27 +473,6 @@ impl Task {
         self.payload.policy.is_some() && self.payload.credential.is_none()
     }
 
-    /// Whether its scan has ended, so that only its results are missing.
-    pub(crate) fn scan_is_over(&self) -> bool {
-        self.nessus_scan_id.is_some() && self.observation.as_ref().is_some_and(Observation::is_over)
-    }
-
-    /// Whether there is a scan of it on a scanner that has to be watched or stopped, whatever holds back new ones.
-    pub(crate) const fn has_scan(&self) -> bool {
-        self.nessus_scan_id.is_some() || !self.open_scans.is_empty()
-    }
-
-    /// Whether it is to be claimed also where no new scan may start: its time runs, or a scan of it has to be watched or
-    /// stopped.
-    pub(crate) fn has_started(&self) -> bool {
-        self.status == TaskStatus::Running || self.has_scan()
-    }
-
-    /// Whether a scan of it may exist on a scanner. A retried one that waits may have that of an earlier attempt.
-    pub(crate) fn may_have_a_scan(&self) -> bool {
-        self.has_scan() || (self.status == TaskStatus::Running && self.scanner_instance_id.is_some())
-    }
-
     /// How often this step has failed in a row, and since when.
     pub(crate) fn failures(&self, step: Step) -> Option<(u32, Timestamp)> {
         self.last_error.as_ref().filter(|last| last.is_in(step)).map(|last| (last.count, last.since))
@@ -470,56 +482,6 @@ impl Task {
     pub(crate) fn step_failed(&mut self, step: Step, error: LastError, next_try_at: Timestamp) {
         let (count, since) = self.failures(step).unwrap_or((0, error.since));
         self.last_error = Some(LastError { count: count.saturating_add(1), since, next_try_at, ..error });
-    }
-
-    /// Writes down that its scan is this one, and may run.
-    pub(crate) fn open_scan(&mut self, instance: &InstanceId, scan: &ScanId) {
-        self.nessus_scan_id = Some(scan.clone());
-        if !self.open_scans.iter().any(|open| open.is(instance, scan)) {
-            self.open_scans.push(OpenScan {
-                instance_id: instance.clone(),
-                scan_id: scan.clone(),
-                attempt: self.attempt,
-                told_to_stop: false,
-            });
-        }
-    }
-
-    /// Writes down that a scan of it shall stop.
-    pub(crate) fn give_up_scan(&mut self, instance: &InstanceId, scan: &ScanId) {
-        for open in self.open_scans.iter_mut().filter(|open| open.is(instance, scan)) {
-            open.told_to_stop = true;
-        }
-    }
-
-    /// Writes down that a scan of it does not run any more.
-    pub(crate) fn close_scan(&mut self, instance: &InstanceId, scan: &ScanId) {
-        self.open_scans.retain(|open| !open.is(instance, scan));
-    }
-
-    /// Leaves the scan of an attempt that has ended to the next one: to go on with when nothing was said against it and it
-    /// is complete or may still be, else to be stopped if it may run.
-    pub(super) fn pass_on_scan(&mut self) {
-        if let (Some(instance), Some(scan)) = (&self.scanner_instance_id, &self.nessus_scan_id) {
-            let open = self.open_scans.iter().find(|open| open.is(instance, scan));
-            // Lost workers say nothing against the scan, even if none of them ever looked at it.
-            let was_lost = self.error_code.as_deref() == Some(POISON_TASK);
-            let is_wanted = open.map_or(was_lost, |open| !open.told_to_stop);
-            match &self.observation {
-                Some(seen) if seen.is_completed() => return,
-                Some(seen) if seen.is_over() => {}
-                seen if is_wanted && (seen.is_some() || was_lost) => return,
-                // An older version did not write down which scans may run.
-                _ => {
-                    let (instance, scan) = (instance.clone(), scan.clone());
-                    self.open_scan(&instance, &scan);
-                }
-            }
-        }
-        self.scanner_instance_id.clone_from(&self.pinned_instance_id);
-        self.nessus_scan_id = None;
-        self.scan_uuid = None;
-        self.scope = None;
     }
 
     /// How it is held, for whoever asks: as its worker has written it, else as somebody wishes.

@@ -205,6 +205,22 @@ fn answer<T>(result: Result<T, TaskError>) -> Answer {
     }
 }
 
+/// The ends and retries that the history has.
+fn ends(task: &Task) -> Vec<(String, u32)> {
+    let ends = task.history.iter().filter(|step| step.to != TaskStatus::Running);
+    let word = |to: TaskStatus| if to == TaskStatus::Queued { "retry_requested" } else { to.as_str() };
+    // A retry belongs to the attempt that it begins.
+    ends.map(|step| (word(step.to).to_owned(), step.attempt + u32::from(step.to == TaskStatus::Queued))).collect()
+}
+
+/// Those that the events tell of.
+fn told_ends(task: &Task) -> Vec<(String, u32)> {
+    let is_end =
+        |word: &str| word == "retry_requested" || word.parse::<TaskStatus>().is_ok_and(TaskStatus::is_terminal);
+    let ends = task.events.iter().filter(|event| is_end(event.event.as_str()));
+    ends.map(|event| (event.event.as_str().to_owned(), event.attempt)).collect()
+}
+
 async fn agree(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let (mut real, mut model) = (Real::new(), Model::new());
     real.tasks.create(real.first.clone()).await.unwrap();
@@ -229,6 +245,10 @@ async fn agree(steps: Vec<Step>) -> Result<(), TestCaseError> {
         }
         prop_assert_eq!(state, task.status);
         prop_assert!(task.history.is_sorted_by_key(|entry| entry.at));
+        prop_assert_eq!(told_ends(&task), ends(&task), "{:?}", step);
+        let progress_only =
+            matches!(step, Step::Worker { change: Change::Progress(_), .. }) && task.fence == before.fence;
+        prop_assert!(!progress_only || task.events == before.events, "a look has an event: {:#?}", task.events);
     }
     Ok(())
 }

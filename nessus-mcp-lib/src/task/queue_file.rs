@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::error::TaskError;
-use crate::ids::{InstanceId, PoolName};
+use crate::{
+    ids::{InstanceId, PoolName},
+    time::Timestamp,
+};
 
 pub(super) const QUEUE_FILE: &str = "queue.json";
 
@@ -24,9 +27,31 @@ pub struct QueueFile {
     /// The scanners that operators have isolated, by pool, with the reason.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub isolated: BTreeMap<PoolName, BTreeMap<InstanceId, String>>,
+    /// The last order about each pool, and who gave it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub orders: BTreeMap<PoolName, PoolOrder>,
     /// What a newer version wrote.
     #[serde(flatten)]
     pub extra: Map<String, Value>,
+}
+
+/// An operator's order about a pool.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct PoolOrder {
+    /// When it was given.
+    pub at: Timestamp,
+    /// Who gave it, as `user@host`.
+    pub by: String,
+    /// Whether the pool was paused; else it was let take tasks again.
+    pub paused: bool,
+}
+
+impl PoolOrder {
+    /// An order of somebody, at this moment.
+    pub(crate) fn new(paused: bool, by: impl Into<String>, at: Timestamp) -> Self {
+        Self { at, by: by.into(), paused }
+    }
 }
 
 impl QueueFile {

@@ -81,6 +81,10 @@ pub struct LastError {
     pub code: String,
     /// In words.
     pub message: String,
+    /// What to do about it, in the file of the task.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(skip))]
+    pub hint: Option<String>,
     /// How often this step has failed in a row.
     pub count: u32,
     /// When it failed first.
@@ -95,7 +99,13 @@ impl LastError {
     /// Something that went wrong for the first time, at this moment.
     pub(crate) fn new(step: Step, code: impl Into<String>, message: impl Into<String>, now: Timestamp) -> Self {
         let (step, code, message) = (step.as_str().to_owned(), code.into(), message.into());
-        Self { step, code, message, count: 1, since: now, at: now, next_try_at: now }
+        Self { step, code, message, hint: None, count: 1, since: now, at: now, next_try_at: now }
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn with_hint(mut self, hint: Option<String>) -> Self {
+        self.hint = hint;
+        self
     }
 
     /// Whether it was in this step.
@@ -158,6 +168,34 @@ pub(crate) struct Charges {
     pub(crate) hosts: Option<ChargedHosts>,
     /// The limits of a client.
     pub(crate) client: Vec<ClientCharge>,
+}
+
+/// A scan of an earlier attempt: it stays on its scanner as long as the task is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FormerScan {
+    /// The scanner it is on.
+    pub instance_id: InstanceId,
+    /// Its id there.
+    pub scan_id: ScanId,
+}
+
+/// The export of a task, as it was published when it had been checked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct FetchedExport {
+    /// Its size.
+    pub bytes: u64,
+    /// The SHA-256 of it in lower case hexadecimal; `None` when the scanner's backend does not compute it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+}
+
+impl FetchedExport {
+    /// An export of these parts.
+    pub(crate) const fn new(bytes: u64, sha256: Option<String>) -> Self {
+        Self { bytes, sha256 }
+    }
 }
 
 /// A phase of a task that is retried when it fails.

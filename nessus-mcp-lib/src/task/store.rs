@@ -11,7 +11,7 @@ use std::{
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Instant, SystemTime},
+    time::Instant,
 };
 
 use serde_json::Value;
@@ -26,7 +26,7 @@ use super::{
 };
 use crate::{
     blocking,
-    durable::{self, DurableFile, TEMPORARY_PREFIX},
+    durable::{self, DurableFile, Folder},
     error::{chain, excerpt},
     ids::TaskId,
     known::{Known, Stamp},
@@ -52,8 +52,10 @@ pub(super) const ARTIFACT_PREFIX: &str = ".artifact-";
 /// The most bytes of task files whose tasks are kept in memory.
 const KNOWN_BYTES: usize = 2 << 20;
 
-const TASK_FILE: &str = "task.json";
-const LOCK_FILE: &str = "task.lock";
+pub(super) const TASK_FILE: &str = "task.json";
+pub(super) const LOCK_FILE: &str = "task.lock";
+/// The directory of what is left of what was removed, beside the tasks.
+pub(super) const ARCHIVE: &str = "archive";
 const QUEUE_LOCK: &str = "queue.lock";
 
 /// The directory `tasks/`.
@@ -65,12 +67,17 @@ pub(super) struct TaskStore {
 }
 
 impl TaskStore {
+    /// The directory as it is; nothing is made or written.
+    pub(super) fn to_read(data_dir: &Path) -> Self {
+        Self { root: data_dir.join("tasks"), known: Arc::new(Known::new(KNOWN_BYTES)) }
+    }
+
     /// Creates the directory and checks that it can be written to, so that a bad one is noticed at the start.
     pub(super) fn open(data_dir: &Path) -> Result<Self, TaskError> {
         let root = data_dir.join("tasks");
         durable::create_directory(&root).map_err(TaskError::storage("cannot create", &root))?;
         DurableFile::create(&root.join("probe")).map_err(TaskError::storage("cannot write to", &root))?;
-        Ok(Self { root, known: Arc::new(Known::new(KNOWN_BYTES)) })
+        Ok(Self::to_read(data_dir))
     }
 
     /// Runs `work` on a thread that may block.
@@ -261,7 +268,27 @@ impl TaskStore {
     }
 
     fn archive_directory(&self) -> PathBuf {
-        self.root.with_file_name("archive")
+        self.root.with_file_name(ARCHIVE)
+    }
+
+    /// The data directory, to look through.
+    pub(super) fn data_folder(&self) -> Result<Folder, TaskError> {
+        Folder::open(self.data_dir()).map_err(TaskError::storage("cannot look through", self.data_dir()))
+    }
+
+    /// Reads a file that lies beside the tasks; `None` when there is none.
+    pub(super) fn data_file(&self, name: &str) -> Result<Option<Vec<u8>>, TaskError> {
+        let path = self.root.with_file_name(name);
+        match fs::read(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => read.map(Some).map_err(TaskError::storage("cannot read", &path)),
+        }
+    }
+
+    /// Replaces a file that lies beside the tasks.
+    pub(super) fn write_data_file(&self, name: &str, content: &[u8]) -> Result<(), TaskError> {
+        let path = self.root.with_file_name(name);
+        durable::replace(&path, content).map_err(TaskError::storage("cannot write", &path))
     }
 
     /// Writes a document to `archive/`, beside the tasks.
@@ -270,29 +297,6 @@ impl TaskStore {
         durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
         let path = directory.join(format!("{name}.json"));
         durable::replace(&path, format!("{document:#}\n").as_bytes()).map_err(TaskError::storage("cannot write", &path))
-    }
-
-    /// Removes what killed processes left and nobody has touched since `before`: unfinished files, and directories of tasks
-    /// that were never accepted. Returns how many files and directories.
-    pub(super) fn remove_abandoned(&self, before: SystemTime) -> Result<usize, TaskError> {
-        let stale = |directory: &Path, prefix| match durable::remove_stale(directory, prefix, before) {
-            // Somebody else has just removed it.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-            removed => removed.map_err(TaskError::storage("cannot clean", directory)),
-        };
-        let mut removed = stale(&self.root, TEMPORARY_PREFIX)? + stale(self.data_dir(), TEMPORARY_PREFIX)?;
-        let archive = self.archive_directory();
-        removed += stale(&archive, TEMPORARY_PREFIX)?;
-        for task_id in self.list()? {
-            let directory = self.directory(&task_id);
-            // Asked first: what is removed below touches the directory.
-            let touched = fs::metadata(&directory).and_then(|metadata| metadata.modified());
-            removed += stale(&directory, TEMPORARY_PREFIX)? + stale(&directory, ARTIFACT_PREFIX)?;
-            if touched.is_ok_and(|at| at < before) && !self.path(&task_id, TASK_FILE).exists() {
-                removed += usize::from(self.remove_empty(&task_id)?);
-            }
-        }
-        Ok(removed)
     }
 
     /// Removes the directory of a task that has no file; whether it was empty but for its lock and its login.
@@ -336,7 +340,7 @@ impl TaskStore {
     }
 
     fn data_dir(&self) -> &Path {
-        self.root.parent().unwrap_or(Path::new("."))
+        self.root.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
     /// The ids of all tasks, newest first by the time in their names.
@@ -352,8 +356,9 @@ impl TaskStore {
         let mut ids = Vec::new();
         for entry in entries {
             let entry = entry.map_err(TaskError::storage("cannot list", &self.root))?;
-            // Names of another form are not ours.
-            ids.extend(entry.file_name().to_str().and_then(|name| TaskId::new(name).ok()));
+            // Names of another form are not ours, nor is what a link leads to.
+            let is_directory = entry.file_type().map_err(TaskError::storage("cannot list", &self.root))?.is_dir();
+            ids.extend(entry.file_name().to_str().filter(|_| is_directory).and_then(|name| TaskId::new(name).ok()));
         }
         Ok(ids)
     }
@@ -388,74 +393,4 @@ fn newer_schema(version: u64) -> String {
 fn time_part(id: &TaskId) -> &str {
     let text = id.as_str();
     &text[text.len().saturating_sub(24)..]
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::{
-        ids::{PoolName, TraceId},
-        task::{ScanPayload, ScanType},
-        time::Timestamp,
-    };
-
-    const DAY: Duration = Duration::from_secs(24 * 3600);
-
-    fn age(path: &Path) {
-        File::open(path).unwrap().set_modified(SystemTime::now() - 2 * DAY).unwrap();
-    }
-
-    #[test]
-    fn what_killed_processes_left_is_removed_when_nobody_has_touched_it_for_a_day() {
-        let directory = tempfile::tempdir().unwrap();
-        let store = TaskStore::open(directory.path()).unwrap();
-        let id = |second: i64| TaskId::generate("nessus", "nessus", Timestamp::from_millis(second * 1000));
-        let (alive, abandoned, foreign, young) = (id(1), id(2), id(3), id(4));
-        let payload = ScanPayload::new("office", "192.0.2.1");
-        let pool = PoolName::new("nessus").unwrap();
-        let now = Timestamp::from_millis(1000);
-        let trace_id = TraceId::generate();
-        let task = Task::new(alive.clone(), trace_id, ScanType::Untrusted, "nessus", pool, payload, now);
-        drop(store.begin(&alive).unwrap());
-        store.write_new(&task, Some(b"sealed")).unwrap();
-        store.archive("letter", &serde_json::json!({})).unwrap();
-        for task_id in [&abandoned, &foreign, &young] {
-            durable::create_directory(&store.directory(task_id)).unwrap();
-            drop(store.lock(task_id).unwrap());
-        }
-        let spent = store.path(&abandoned, SEALED_FILE);
-        durable::replace(&spent, b"sealed").unwrap();
-        let old = [
-            store.path(&alive, ".tmp-old"),
-            store.path(&alive, ".artifact-old"),
-            store.path(&abandoned, ".tmp-old"),
-            store.root().join(".tmp-old"),
-            directory.path().join("archive/.tmp-old"),
-        ];
-        let kept = [
-            store.path(&alive, ".tmp-new"),
-            store.path(&alive, EXPORT_FILE),
-            store.path(&alive, SEALED_FILE),
-            store.path(&foreign, "notes"),
-            store.path(&young, LOCK_FILE),
-        ];
-        for path in old.iter().chain(&kept[..4]) {
-            File::create(path).unwrap();
-        }
-        for path in old.iter().chain(&kept[1..4]) {
-            age(path);
-        }
-        for task_id in [&abandoned, &foreign] {
-            age(&store.directory(task_id));
-        }
-
-        assert_eq!(store.remove_abandoned(SystemTime::now() - DAY).unwrap(), old.len() + 1);
-        assert!(old.iter().all(|path| !path.exists()), "{old:?}");
-        assert!(kept.iter().all(|path| path.exists()), "{kept:?}");
-        assert!(!store.directory(&abandoned).exists());
-        assert_eq!(store.read(&alive).unwrap().task_id, alive);
-        assert_eq!(store.remove_abandoned(SystemTime::now() - DAY).unwrap(), 0);
-    }
 }

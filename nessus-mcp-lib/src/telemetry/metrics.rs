@@ -17,6 +17,7 @@ use prometheus::{
 use super::{
     approval_metrics::ApprovalMetrics,
     delivery_metrics::DeliveryMetrics,
+    housekeeping_metrics::HousekeepingMetrics,
     process_metrics::ProcessMetrics,
     queue_metrics::QueueMetrics,
     scanner_calls::ScannerCallMetrics,
@@ -111,6 +112,7 @@ pub struct Metrics {
     scope_refusals: IntCounterVec,
     approvals: ApprovalMetrics,
     deliveries: DeliveryMetrics,
+    housekeeping: HousekeepingMetrics,
     task_duration: HistogramVec,
     api_requests: IntCounterVec,
     tasks: TaskMetrics,
@@ -227,6 +229,7 @@ impl Metrics {
             circuit_failures: counter("nessus_circuit_failures_total", "Failed calls to scanners", SCANNER)?,
             approvals: ApprovalMetrics::build(registry)?,
             deliveries: DeliveryMetrics::build(registry)?,
+            housekeeping: HousekeepingMetrics::build(registry)?,
             process: ProcessMetrics::build(registry)?,
             catching_up: Mutex::default(),
             task_duration,
@@ -252,6 +255,11 @@ impl Metrics {
     /// Counts a scan that the scope has refused: at its submit, or before it began.
     pub(crate) fn scope_refused(&self, code: &str) {
         self.scope_refusals.with_label_values(&[code]).inc();
+    }
+
+    /// What housekeeping has removed.
+    pub(crate) const fn housekeeping(&self) -> &HousekeepingMetrics {
+        &self.housekeeping
     }
 
     /// Sets how many scans wait until a person agrees.

@@ -3,6 +3,9 @@
 mod approval_metrics;
 mod delivery_metrics;
 mod health;
+mod housekeeping_metrics;
+mod lines;
+mod log_file;
 mod logging;
 mod metrics;
 mod process_metrics;
@@ -11,6 +14,8 @@ mod scanner_calls;
 mod series;
 mod task_metrics;
 
+#[cfg(feature = "cli")]
+pub(crate) use self::logging::check_level;
 pub(crate) use self::{
     health::DiskSpace,
     metrics::{CircuitGauges, HealthGauges, ScannerGauges},
@@ -20,7 +25,7 @@ pub(crate) use self::{
 };
 pub use self::{
     health::{CheckStatus, HealthCheck, HealthReport},
-    logging::{LogFormat, LoggingError, init_logging},
+    logging::{LogFormat, LoggingError, change_verbosity, finish_logs, init_logging, log_to_file},
     metrics::{Metrics, MetricsError, ToolOutcome},
     process_metrics::ProcessMetrics,
 };

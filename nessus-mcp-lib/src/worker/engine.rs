@@ -7,21 +7,26 @@ use tokio::{
     time::Instant,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, debug, error, info, info_span, warn};
+use tracing::{Instrument, debug, error, error_span, info, warn};
 
-use super::{pacing::ClaimPacing, queue_clock::QueueClock, run_task::TaskRun, shared::Shared};
+use super::{
+    announce::{Announcer, HeldTasks},
+    pacing::ClaimPacing,
+    queue_clock::QueueClock,
+    run_task::TaskRun,
+    shared::Shared,
+};
 #[cfg(feature = "webhooks")]
 use crate::delivery::Deliveries;
 use crate::{
-    config::{ConfigError, WorkerSettings},
+    config::{ConfigError, WorkerSettings, process_name},
     error::chain,
-    housekeeping::ReconcileError,
+    housekeeping::{Housekeeping, ReconcileError},
     ids::{PoolName, TraceId, WorkerId},
     policy::Policy,
     queue::{Claim, Settlement},
     scanner::{self, ScannerPool, ScannerRegistry, Selection},
     service::ScanService,
-    task::TaskManager,
     time::{BootInstant, Clock},
 };
 
@@ -35,8 +40,6 @@ const NOTHING_WAIT: Duration = Duration::from_secs(1);
 const STOP_WAIT: Duration = Duration::from_secs(30);
 /// The time between two comparisons of the task files with the queue.
 const RECONCILE_INTERVAL: Duration = Duration::from_secs(300);
-/// The time between two searches for what killed processes left.
-const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 
 /// A queue consumer. Any number of them, in any number of processes, share one queue and one data directory.
 ///
@@ -53,6 +56,9 @@ const CLEAN_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 #[derive(Debug)]
 pub struct Worker {
     shared: Arc<Shared>,
+    /// What else it sees to.
+    service: ScanService,
+    housekeeping: Housekeeping,
     #[cfg(feature = "webhooks")]
     deliveries: Deliveries,
 }
@@ -67,10 +73,15 @@ impl Worker {
         let settings = settings.check()?;
         Self::check_pools(service.scanners(), &settings)?;
         Self::check_webhooks(&service.scope().policy())?;
+        let housekeeping = service.housekeeping(settings.housekeeping.clone())?;
+        service.expect_worker();
         let clock = Arc::new(QueueClock::new(Arc::clone(service.clock())));
+        let id = WorkerId::generate();
+        let name: Arc<str> = process_name(&id).into();
         let shared = Shared {
-            id: WorkerId::generate(),
-            tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>),
+            tasks: service.tasks().with_clock(Arc::clone(&clock) as Arc<dyn Clock>).acting_as(Arc::clone(&name)),
+            id,
+            name,
             queue: Arc::clone(service.queue()),
             index: service.index().clone(),
             scanners: service.scanners().clone(),
@@ -83,6 +94,7 @@ impl Worker {
             metrics: Arc::clone(service.metrics()),
             audit: service.audit().clone(),
             clock,
+            holds: HeldTasks::default(),
             stop: CancellationToken::new(),
         };
         #[cfg(feature = "webhooks")]
@@ -92,22 +104,26 @@ impl Worker {
         };
         Ok(Self {
             shared: Arc::new(shared),
+            service: service.clone(),
+            housekeeping,
             #[cfg(feature = "webhooks")]
             deliveries,
         })
     }
 
-    /// Whether there are the pools it is to serve: for those who want to know before they open a service.
+    /// Whether there are the pools that its settings name: for those who want to know before they open a service.
     ///
     /// # Errors
     /// [`ConfigError::UnknownPool`] when one is not configured.
     pub fn check_pools(scanners: &ScannerRegistry, settings: &WorkerSettings) -> Result<(), ConfigError> {
-        let mut named = settings.pools.iter().flatten();
-        match named.find(|pool| scanners.pool(pool).is_none()) {
+        let served = settings.pools.iter().flatten().map(|pool| ("WORKER_POOLS", pool));
+        // A misspelt name would have its tasks removed too early.
+        let mut named = served.chain(settings.housekeeping.named_pools());
+        match named.find(|(_, pool)| scanners.pool(pool).is_none()) {
             None => Ok(()),
-            Some(unknown) => {
+            Some((name, unknown)) => {
                 let available = scanners.pools().iter().map(|pool| pool.name.to_string()).collect();
-                Err(ConfigError::UnknownPool { pool: unknown.clone(), available })
+                Err(ConfigError::UnknownPool { name, pool: unknown.clone(), available })
             }
         }
     }
@@ -123,12 +139,27 @@ impl Worker {
 
     /// Works until `shutdown` is ready, then hands back what is running and returns.
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
-        info!(worker = %self.shared.id, "worker started");
+        // Each line of the worker names it, whatever lines are written.
+        let span = error_span!("worker", worker = &*self.shared.name);
+        self.run_named(shutdown).instrument(span).await;
+    }
+
+    async fn run_named(self, shutdown: impl Future<Output = ()> + Send) {
+        info!(worker_id = %self.shared.id, "worker started");
         let mut runs = JoinSet::new();
         let mut delivering = JoinSet::<()>::new();
         #[cfg(feature = "webhooks")]
-        delivering.spawn(self.deliveries.clone().run());
+        delivering.spawn(self.deliveries.clone().run().in_current_span());
         let stop = self.shared.stop.clone();
+        let announcer = Announcer {
+            worker: &self.shared.id,
+            queue: self.shared.queue.as_ref(),
+            clock: &self.shared.clock,
+            metrics: &self.shared.metrics,
+            holds: &self.shared.holds,
+            stop: &stop,
+            started: BootInstant::now(),
+        };
         let stop_on_shutdown = async {
             shutdown.await;
             stop.cancel();
@@ -137,22 +168,28 @@ impl Worker {
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
-            () = clean(&self.shared.tasks) => {}
+            () = self.housekeeping.watch() => {}
             () = self.watch_scanners() => {}
+            () = announcer.follow(|| self.pools()) => {}
+            () = self.service.watch_workers() => {}
             () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
         }
-        info!(worker = %self.shared.id, running = runs.len(), "worker stops; scans go on on their scanners");
+        info!(running = runs.len(), "worker stops; scans go on on their scanners");
         let handed_back = tokio::time::timeout(STOP_WAIT, async {
             while let Some(ended) = runs.join_next().await {
                 report_panic(ended);
             }
             while delivering.join_next().await.is_some() {}
         });
-        if handed_back.await.is_err() {
-            warn!(worker = %self.shared.id, "some tasks were not handed back in time; their leases will run out");
+        tokio::select! {
+            handed_back = handed_back => if handed_back.is_err() {
+                warn!("some tasks were not handed back in time; their leases will run out");
+            },
+            () = announcer.follow(|| self.pools()) => {}
         }
+        announcer.withdraw().await;
         self.shared.circuits.withdraw(self.shared.queue.as_ref()).await;
         self.shared.scanners.close().await;
     }
@@ -293,8 +330,15 @@ impl Worker {
 
     fn start(&self, claim: Claim, claimed_at: BootInstant, runs: &mut JoinSet<()>) {
         let (task_id, fence) = (&claim.lease.task_id, claim.lease.fence);
-        let span = info_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
-        runs.spawn(TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run().instrument(span));
+        let span =
+            error_span!("task", %task_id, trace_id = claim.body.trace_id().as_ref().map(TraceId::as_str), %fence);
+        let holding = self.shared.holds.hold(task_id.clone());
+        let run = TaskRun::new(Arc::clone(&self.shared), claim, claimed_at).run();
+        let held = async move {
+            run.await;
+            drop(holding);
+        };
+        runs.spawn(held.instrument(span));
     }
 
     /// Never returns.
@@ -307,18 +351,6 @@ impl Worker {
             }
             None => std::future::pending().await,
         }
-    }
-}
-
-/// Removes what killed processes left. Never returns.
-async fn clean(tasks: &TaskManager) {
-    loop {
-        match tasks.remove_abandoned().await {
-            Ok(0) => {}
-            Ok(count) => info!(count, "unfinished files of killed processes were removed"),
-            Err(error) => warn!(error = chain(&error), "unfinished files of killed processes could not be removed"),
-        }
-        tokio::time::sleep(CLEAN_INTERVAL).await;
     }
 }
 

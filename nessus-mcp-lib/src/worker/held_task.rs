@@ -15,10 +15,10 @@ use super::{
 };
 use crate::{
     error::{Classified as _, chain},
-    ids::ScanId,
+    ids::{ScanId, scanner_name},
     queue::{Lease, RenewOutcome},
     scanner::{ScanStatus, ScannerError, ScannerInstance, ScannerInterface as _},
-    task::{Artifact, Observation, ScanType, Step, Task, Writer},
+    task::{Artifact, EventKind, Observation, ScanType, Step, Task, TaskEvent, Writer},
     time::{BootInstant, Clock as _, Timestamp},
 };
 
@@ -34,6 +34,8 @@ pub(super) struct HeldTask<'a> {
     lost: CancellationToken,
     /// When a worker began with it.
     pub(super) started_at: Timestamp,
+    /// Its attempt.
+    attempt: u32,
     /// Whether the queue knows that the task makes progress.
     is_noted: AtomicBool,
 }
@@ -44,9 +46,9 @@ impl<'a> HeldTask<'a> {
         lease: &'a Lease,
         instance: &'a ScannerInstance,
         lost: CancellationToken,
-        started_at: Timestamp,
+        (started_at, attempt): (Timestamp, u32),
     ) -> Self {
-        Self { shared, instance, lease, lost, started_at, is_noted: AtomicBool::new(false) }
+        Self { shared, instance, lease, lost, started_at, attempt, is_noted: AtomicBool::new(false) }
     }
 
     /// The task as it stands now.
@@ -67,6 +69,22 @@ impl<'a> HeldTask<'a> {
 
     /// Binds the task to our scanner, and to its scan there when it is known, which may run from then on.
     pub(super) async fn bind(&self, scan: Option<ScanId>) -> Result<(), StepError> {
+        self.bind_noting(scan, None).await
+    }
+
+    /// The same to a scan that was found there.
+    pub(super) async fn bind_found(&self, scan: &ScanId) -> Result<(), StepError> {
+        let place = scanner_name(&self.lease.pool, &self.instance.instance_id);
+        let found = self.event(EventKind::Found).saying(Some(format!("scan {scan} on {place}")));
+        self.bind_noting(Some(scan.clone()), Some(found)).await
+    }
+
+    /// Something that this worker has done.
+    pub(super) fn event(&self, kind: EventKind) -> TaskEvent {
+        TaskEvent::new(kind, self.attempt, self.shared.clock.now()).by(Some(&self.shared.name))
+    }
+
+    async fn bind_noting(&self, scan: Option<ScanId>, event: Option<TaskEvent>) -> Result<(), StepError> {
         let ours = self.instance.instance_id.clone();
         let task = self
             .update(move |task| {
@@ -74,7 +92,9 @@ impl<'a> HeldTask<'a> {
                 if *bound == ours
                     && let Some(scan) = scan
                 {
+                    let is_new = task.nessus_scan_id.as_ref() != Some(&scan);
                     task.open_scan(&ours, &scan);
+                    event.into_iter().filter(|_| is_new).for_each(|event| task.note(event));
                 }
             })
             .await?;

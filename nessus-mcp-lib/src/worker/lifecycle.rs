@@ -73,11 +73,11 @@ pub(super) async fn complete(held: &HeldTask<'_>, scan: &ScanId, ended: &Ended) 
 async fn launched(held: &HeldTask<'_>, task: &Task) -> Result<Option<ScanId>, StepError> {
     let known = match &task.nessus_scan_id {
         Some(scan) => Some(scan.clone()),
-        None => held.unless_stopped(held.instance.scanner.find_by_marker(&marker(task))).await??,
+        None => held.unless_stopped(held.instance.scanner.find_by_marker(&task.scan_marker(task.attempt))).await??,
     };
     let Some(scan) = known else { return Ok(None) };
     if is_launched(held, &scan).await? {
-        held.bind(Some(scan.clone())).await?;
+        held.bind_found(&scan).await?;
         return Ok(Some(scan));
     }
     held.close_scan(&scan).await?;
@@ -111,12 +111,12 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
     if let Some(scan) = &task.nessus_scan_id {
         return Ok(scan.clone());
     }
-    let marker = marker(task);
+    let marker = task.scan_marker(task.attempt);
     if let Some(scan) = held.unless_stopped(held.instance.scanner.find_by_marker(&marker)).await?? {
-        info!(%scan, "adopted a scan that exists on the scanner");
+        info!(%scan, "a scan of the task exists on the scanner and is adopted");
         crate::fail_points::fail_point!("worker_scan_adopted");
         held.shared.metrics.tasks().adopted(&task.scanner_pool, Adoption::Marker);
-        held.bind(Some(scan.clone())).await?;
+        held.bind_found(&scan).await?;
         return Ok(scan);
     }
     held.may_begin().await?;
@@ -146,7 +146,7 @@ async fn find_or_create(held: &HeldTask<'_>, task: &Task) -> Result<ScanId, Step
         }
     };
     crate::fail_points::fail_point!("worker_created");
-    info!(%scan, instance = %held.instance.instance_id, "scan created");
+    info!(%scan, instance = %held.instance.instance_id, "the scan was created");
     held.bind(Some(scan.clone())).await?;
     crate::fail_points::fail_point!("worker_scan_saved");
     Ok(scan)
@@ -172,14 +172,6 @@ async fn login_of(held: &HeldTask<'_>, task: &Task) -> Result<Option<ScanCredent
         let hint = error.hint().map(|hint| format!("; {hint}")).unwrap_or_default();
         StepError::failed(error.code(), format!("{error}{hint}"))
     })
-}
-
-/// The text in a scan's name that says whose scan it is. A retried task must not adopt the scan that failed.
-fn marker(task: &Task) -> String {
-    match task.attempt {
-        0 | 1 => task.task_id.to_string(),
-        attempt => format!("{}.{attempt}", task.task_id),
-    }
 }
 
 /// Ends the scans of earlier attempts, which may run because their scanner did not answer when they should have been
@@ -208,7 +200,7 @@ async fn launch_once(held: &HeldTask<'_>, scan: &ScanId) -> Result<(), StepError
         match launched {
             Ok(run_uuid) => {
                 crate::fail_points::fail_point!("worker_launched");
-                info!(%scan, "scan launched");
+                info!(%scan, "the scan was launched");
                 run_uuid
             }
             // "Runs already": a launch of ours or of a worker before us arrived after all.

@@ -11,10 +11,11 @@
 //! A worker that is told to stop claims nothing more and releases its tasks. Their scans go on; the next workers adopt
 //! them.
 //!
-//! The files, from the lowest up: `hold` (why a task waits), `outcome` (errors of a step, and what becomes of a task), `retry_pauses`, `shared` and `held_task` (what
+//! The files, from the lowest up: `announce` (what it tells of itself), `hold` (why a task waits), `outcome` (errors of a step, and what becomes of a task), `retry_pauses`, `shared` and `held_task` (what
 //! a run may use), `placement` (a scanner and a slot), `hosts` (what counts against a day), `scope`, `stall`, `pause`, `poll` and `results`, `lifecycle` (the steps in their
 //! order), `run_task` (retries and settlement), `engine` (claims).
 
+mod announce;
 mod approval;
 mod engine;
 mod heartbeat;

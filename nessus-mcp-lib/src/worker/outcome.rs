@@ -6,9 +6,10 @@ use super::hold::Hold;
 use crate::{
     error::{Classified, chain, counted},
     policy::ScopeError,
-    queue::QueueError,
+    queue::{DeadReason, QueueError},
     results::ResultsError,
     scanner::{ScanState, ScannerError},
+    service,
     task::{TaskError, TaskStatus},
 };
 
@@ -23,7 +24,7 @@ pub(super) enum Outcome {
     /// Somebody else has written its end, and counted it.
     EndedElsewhere,
     /// It failed for good and its file says so; an operator shall see it among the dead letters.
-    Dead { code: String, message: String, attempt: u32 },
+    Dead(DeadReason),
     /// It failed for now.
     Retry(Duration),
     /// Nothing was tried, or the worker stops: the next worker continues.
@@ -135,6 +136,19 @@ impl StepError {
             Self::Stopped => "worker_stopped",
             Self::LeaseLost => "lease_lost",
         }
+    }
+
+    /// What to do about it, if anything is known.
+    pub(super) fn hint(&self) -> Option<String> {
+        let own = match self {
+            Self::Scanner(error) => error.hint(),
+            Self::Task(error) => error.hint(),
+            Self::Queue(error) => error.hint(),
+            Self::Results(error) => error.hint(),
+            Self::Scope(error) => error.hint(),
+            Self::Scan { .. } | Self::Held(_) | Self::Stopped | Self::LeaseLost => None,
+        };
+        own.or_else(|| service::advice_on(self.code()).map(str::to_owned))
     }
 
     /// Whether it says nothing about the scan or its scanner: this machine lacks disk, descriptors or memory, this program is

@@ -14,7 +14,7 @@ use crate::{
     ids::ScanId,
     policy::PolicyMode,
     scanner::{ScanState, ScannerError, ScannerInterface as _},
-    task::{Pause, PauseState, PausedBy, Task},
+    task::{EventKind, Pause, PauseState, PausedBy, Task},
     time::{Clock as _, Timestamp},
 };
 
@@ -93,7 +93,9 @@ impl Pauses {
         let Some(order) = order.filter(|order| wished == Some(*order)) else { return Ok((task, None)) };
         crate::fail_points::fail_point!("worker_pause_written");
         held.confirm().await?;
-        info!(%scan, ?order, pause = ?task.pause, "the scanner is told");
+        let wish = if order == Order::Pause { EventKind::PauseRequested } else { EventKind::ResumeRequested };
+        let (by, why) = (task.last_by(&wish), task.pause.as_ref().and_then(|pause| pause.reason.as_deref()));
+        info!(%scan, ?order, by, why, "the scanner is told to pause the scan or to go on with it");
         let scanner = &held.instance.scanner;
         let told = match order {
             Order::Pause => scanner.pause(scan).await,

@@ -15,7 +15,7 @@ use crate::{
     error::{Classified, chain, excerpt},
     ids::ScanId,
     scanner::{ScanState, ScanStatus, ScannerError, ScannerInterface as _},
-    task::{Step, Task, TaskStatus},
+    task::{EventKind, Step, Task, TaskStatus},
     time::{Clock as _, random_fraction},
 };
 
@@ -80,7 +80,8 @@ pub(super) async fn until_ended(
             Ok(status) => {
                 last_answer = Instant::now();
                 if last_state != Some(status.state) {
-                    info!(%scan, state = ?status.state, progress = status.progress, "scan");
+                    let state = status.state.as_str();
+                    info!(%scan, state, progress = status.progress, "the scanner reports another state of the scan");
                     last_state = Some(status.state);
                 }
                 if status.state.is_terminal() {
@@ -116,7 +117,8 @@ pub(super) async fn until_ended(
         if stopping.is_none()
             && let Some(reason) = held.reason_to_stop(&task).or(stalled)
         {
-            info!(%scan, ?reason, "the scan is stopped");
+            let by = task.last_by(&EventKind::CancelRequested);
+            info!(%scan, by, why = reason.error().message(), "the scan is stopped");
             stopping = Some(Stopping::new(reason));
             interval = Interval::new(held.shared.settings.poll_interval);
         }

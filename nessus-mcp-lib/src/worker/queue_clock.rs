@@ -48,6 +48,11 @@ impl QueueClock {
         distance(self.own.now(), self.now()) <= TOLERATED
     }
 
+    /// By how many ms our own clock is ahead of the queue's.
+    pub(super) fn ahead_ms(&self) -> i64 {
+        self.own.now().as_millis().saturating_sub(self.now().as_millis())
+    }
+
     /// Asks the queue once.
     pub(super) async fn look(&self, queue: &dyn Queue, metrics: &Metrics) -> Result<(), QueueError> {
         let (asked, before) = (BootInstant::now(), self.own.now());

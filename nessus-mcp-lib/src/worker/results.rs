@@ -20,9 +20,12 @@ use crate::{
     error::{Classified as _, chain, counted},
     ids::ScanId,
     results::{AuthenticationStatus, ExportIndex, JsonNlConverter, Profile, Query, Validation, ValidationReport},
-    scanner::{ScanStatus, ScannerError, ScannerInterface as _},
+    scanner::{ExportSummary, ScanStatus, ScannerError, ScannerInterface as _},
     service,
-    task::{Artifact, EXPORT_FILE, INDEX_FILE, Step, Task, TaskError, TaskStatus, WARNING_CODES, profile_file_name},
+    task::{
+        Artifact, EXPORT_FILE, EventKind, FetchedExport, INDEX_FILE, Step, Task, TaskError, TaskStatus, WARNING_CODES,
+        profile_file_name,
+    },
     telemetry::ValidationFailure,
     time::Clock as _,
 };
@@ -46,6 +49,7 @@ struct Collected {
     stats: Value,
     warnings: Vec<String>,
     authentication: AuthenticationStatus,
+    export: FetchedExport,
 }
 
 /// Fetches the export, checks it, converts it to the profile that was asked for and completes the task.
@@ -63,12 +67,14 @@ pub(super) async fn complete(
         task.validation_stats = Some(found.stats);
         task.validation_warnings = found.warnings;
         task.authentication_status = Some(found.authentication.to_string());
+        task.export = Some(found.export);
         task.error_code = None;
         task.error_message = None;
+        task.error_hint = None;
     })
     .await?;
     crate::fail_points::fail_point!("worker_after_final_state");
-    info!("task completed");
+    info!("the task is completed");
     Ok(())
 }
 
@@ -112,6 +118,7 @@ pub(super) async fn keep_partial(
         task.validation_stats = Some(found.stats);
         task.validation_warnings = found.warnings;
         task.authentication_status = Some(found.authentication.to_string());
+        task.export = Some(found.export);
     })
     .await?;
     Ok(())
@@ -127,7 +134,7 @@ async fn collect(
     status: TaskStatus,
     partial: Option<String>,
 ) -> Result<Collected, StepError> {
-    let Fetched { export, index, report, read_in } = match fetch_sound(held, task, scan, end).await {
+    let Fetched { export, summary, index, report, read_in } = match fetch_sound(held, task, scan, end).await {
         Ok(fetched) => fetched,
         Err(error) => {
             if let Some(failure) = failure_of(&error) {
@@ -155,7 +162,7 @@ async fn collect(
         %authentication,
         warnings = warnings.len(),
         %status,
-        "results are here"
+        "the results are checked and indexed"
     );
     let begun = Instant::now();
     let converted = convert(held, &finished_view(held, task, status, &warnings, authentication), &export).await?;
@@ -166,12 +173,14 @@ async fn collect(
     crate::fail_points::fail_point!("worker_index_published");
     held.publish(converted).await?;
     crate::fail_points::fail_point!("worker_profile_published");
-    Ok(Collected { stats: stats_of(&report, codes), warnings, authentication })
+    let export = FetchedExport::new(summary.bytes, summary.sha256);
+    Ok(Collected { stats: stats_of(&report, codes), warnings, authentication, export })
 }
 
 /// An export that was read to its end.
 struct Fetched {
     export: Artifact,
+    summary: ExportSummary,
     /// One that is of no use says so, for those who would make it again.
     index: Artifact,
     report: ValidationReport,
@@ -184,14 +193,16 @@ struct Fetched {
 async fn fetch_sound(held: &HeldTask<'_>, task: &Task, scan: &ScanId, end: &ScanStatus) -> Result<Fetched, StepError> {
     let mut is_first = true;
     loop {
-        let export = export(held, task, scan).await?;
+        let (export, summary) = export(held, task, scan).await?;
         let index = held.shared.tasks.begin_artifact(&task.task_id, INDEX_FILE).await?;
         let output = index.writer().map_err(|error| ScannerError::Storage(error.to_string()))?;
         let path = export.temporary_path().to_owned();
         let validation = validation(task, end);
         let begun = Instant::now();
         match blocking(move || Ok(ExportIndex::build_validated(&open(&path)?, output, &validation)?)).await {
-            Ok((report, _is_usable)) => return Ok(Fetched { export, index, report, read_in: begun.elapsed() }),
+            Ok((report, _is_usable)) => {
+                return Ok(Fetched { export, summary, index, report, read_in: begun.elapsed() });
+            }
             Err(StepError::Results(error)) if is_first && !error.is_input_output() => {
                 warn!(%scan, error = chain(&error), "the export is broken: the scanner is asked for another");
                 is_first = false;
@@ -224,7 +235,7 @@ fn weakness_of(report: &ValidationReport) -> Option<ValidationFailure> {
     }
 }
 
-async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<Artifact, StepError> {
+async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<(Artifact, ExportSummary), StepError> {
     held.update(|task| task.export_fetched_at = None).await?;
     let artifact = held.shared.tasks.begin_artifact(&task.task_id, EXPORT_FILE).await?;
     let storage = |error: std::io::Error| ScannerError::Storage(error.to_string());
@@ -232,12 +243,20 @@ async fn export(held: &HeldTask<'_>, task: &Task, scan: &ScanId) -> Result<Artif
     let begun = Instant::now();
     let summary = held.unless_stopped(held.instance.scanner.export(scan, &mut sink)).await??;
     sink.flush().await.map_err(storage)?;
-    held.shared.metrics.tasks().exported(&task.scanner_pool, summary.bytes, begun.elapsed());
+    let took = begun.elapsed();
+    held.shared.metrics.tasks().exported(&task.scanner_pool, summary.bytes, took);
     let now = held.shared.clock.now();
-    held.update(move |task| task.export_fetched_at = Some(now)).await?;
+    let seconds = took.as_secs_f64();
+    let bytes = counted(summary.bytes, "byte", "bytes");
+    let exported = held.event(EventKind::Exported).saying(Some(format!("{bytes} in {seconds:.1} s")));
+    held.update(move |task| {
+        task.export_fetched_at = Some(now);
+        task.note(exported);
+    })
+    .await?;
     crate::fail_points::fail_point!("worker_exported");
-    info!(%scan, bytes = summary.bytes, sha256 = summary.sha256, "export fetched");
-    Ok(artifact)
+    info!(%scan, bytes = summary.bytes, seconds, sha256 = summary.sha256, "the export was fetched");
+    Ok((artifact, summary))
 }
 
 async fn convert(held: &HeldTask<'_>, task: &Task, export: &Artifact) -> Result<Artifact, StepError> {

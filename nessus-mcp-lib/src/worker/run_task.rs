@@ -21,6 +21,7 @@ use super::{
 use crate::{
     circuit_breaker::{CallOutcome, ClassifyOutcome as _},
     error::{Classified, ErrorKind, chain, counted},
+    housekeeping,
     ids::{InstanceId, ScanId},
     queue::{Claim, DeadReason, LOSSES_ALLOWED, SettleOutcome, Settlement},
     scanner::{ScannerError, ScannerInstance},
@@ -91,7 +92,7 @@ impl TaskRun {
         };
         // Before the slot is given back: a beat under way would take it again.
         heartbeat.end().await;
-        if matches!(outcome, Outcome::Ended | Outcome::Dead { .. }) {
+        if matches!(outcome, Outcome::Ended | Outcome::Dead(_)) {
             self.count_end().await;
         }
         self.settle(outcome, instance.as_ref()).await;
@@ -131,7 +132,7 @@ impl TaskRun {
         if matches!(error, StepError::Task(TaskError::NotFound(_))) && self.claim.deliveries < MAX_DELIVERIES {
             return Outcome::Retry(retry_pause(self.claim.deliveries));
         }
-        Outcome::Dead { code: error.code().to_owned(), message: error.message(), attempt: 0 }
+        Outcome::Dead(DeadReason::new(error.message(), error.code(), 0).with_hint(error.hint()))
     }
 
     /// The end of a poison task: worker after worker was lost with it until its time was over. The queue has delayed it
@@ -181,7 +182,8 @@ impl TaskRun {
             });
         }
         let started_at = task.started_at.unwrap_or_else(|| self.shared.clock.now());
-        let held = HeldTask::new(&self.shared, &self.claim.lease, &instance, heartbeat.lost(), started_at);
+        let held =
+            HeldTask::new(&self.shared, &self.claim.lease, &instance, heartbeat.lost(), (started_at, task.attempt));
         let outcome = Box::pin(self.drive(&held, heartbeat)).await;
         (outcome, Some(instance))
     }
@@ -271,7 +273,12 @@ impl TaskRun {
     /// Decides what follows from an error and writes it down if it is final.
     async fn after(&self, error: StepError, held: Option<&HeldTask<'_>>) -> Outcome {
         match &error {
-            StepError::Stopped => return Outcome::HandBack(Duration::ZERO),
+            StepError::Stopped => {
+                if self.shared.stop.is_cancelled() {
+                    self.shared.note_hand_over(&self.claim.lease).await;
+                }
+                return Outcome::HandBack(Duration::ZERO);
+            }
             StepError::Held(reason) => return self.hold_back(reason).await,
             StepError::LeaseLost | StepError::Task(TaskError::StaleFencingToken { .. }) => return Outcome::Lost,
             StepError::Task(TaskError::Transition(refused)) => {
@@ -435,7 +442,7 @@ impl TaskRun {
             StepError::Scan { status, .. } => *status,
             _ => TaskStatus::Failed,
         };
-        let (code, message) = (error.code(), error.shown());
+        let (code, message, hint) = (error.code(), error.shown(), error.hint());
         let is_gone = matches!(error, StepError::Scanner(ScannerError::NotFound(_)));
         let update = self.shared.tasks.update(&self.claim.lease.task_id, self.writer(), move |task| {
             // A cancelled task is not reported as failed; the message says what could not be done.
@@ -453,12 +460,10 @@ impl TaskRun {
             task.status = status;
             task.error_code = Some(code.to_owned());
             task.error_message = Some(message);
+            task.error_hint = hint.filter(|_| status != TaskStatus::Cancelled);
         });
         match update.await {
-            Ok(task) if task.status == TaskStatus::Cancelled => {
-                info!(reason = error.message(), "the task is cancelled");
-                Outcome::Ended
-            }
+            Ok(task) if task.status == TaskStatus::Cancelled => Outcome::Ended,
             Ok(task) => {
                 if matches!(error, StepError::Scope(_)) {
                     self.shared.metrics.scope_refused(code);
@@ -492,7 +497,7 @@ impl TaskRun {
     /// Settles the claim. The file was written before, so a queue that never learns of it only delivers the task once more,
     /// and whoever claims it sees that it is over.
     async fn settle(&self, outcome: Outcome, instance: Option<&ScannerInstance>) {
-        let has_ended = matches!(outcome, Outcome::Ended | Outcome::EndedElsewhere | Outcome::Dead { .. });
+        let has_ended = matches!(outcome, Outcome::Ended | Outcome::EndedElsewhere | Outcome::Dead(_));
         if matches!(outcome, Outcome::EndedElsewhere) {
             // Whoever ended it may have died before it was recorded.
             self.shared.tasks.record_again(&self.claim.lease.task_id).await;
@@ -500,9 +505,7 @@ impl TaskRun {
         let (how, has_scan) = match outcome {
             Outcome::Lost => return self.shared.metrics.tasks().lease_lost(&self.claim.lease.pool),
             Outcome::Ended | Outcome::EndedElsewhere => (Settlement::Ack, false),
-            Outcome::Dead { code, message, attempt } => {
-                (Settlement::DeadLetter(DeadReason::new(message, code, attempt)), false)
-            }
+            Outcome::Dead(reason) => (Settlement::DeadLetter(reason), false),
             Outcome::Retry(delay) => {
                 let Unfinished { started, has_scan } = self.unfinished().await;
                 (Settlement::Nack { delay, started }, has_scan)
@@ -582,11 +585,7 @@ fn is_scanner_fault(error: &ScannerError) -> bool {
 }
 
 fn dead_letter(task: &Task) -> Outcome {
-    Outcome::Dead {
-        code: task.error_code.clone().unwrap_or_else(|| task.status.to_string()),
-        message: task.error_message.clone().unwrap_or_default(),
-        attempt: task.attempt,
-    }
+    Outcome::Dead(housekeeping::dead_reason(task))
 }
 
 /// The end of a task whose scan is complete, and whose scanner does not give its results.

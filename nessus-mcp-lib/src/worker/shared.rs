@@ -6,6 +6,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::debug;
 
 use super::{
+    announce::HeldTasks,
     hold::Hold,
     outcome::{StepError, StopReason},
     pacing::ClaimPacing,
@@ -21,7 +22,7 @@ use crate::{
     policy::{ApprovalState, Closed, PolicyMode, Scope},
     queue::{Lease, Queue, QueueError},
     scanner::{Circuits, ScannerError, ScannerInstance, ScannerPool, ScannerRegistry, Selection},
-    task::{LastError, Step, Task, TaskManager, Writer},
+    task::{EventKind, LastError, Step, Task, TaskEvent, TaskManager, TaskStatus, Writer},
     telemetry::Metrics,
     time::{Clock as _, Timestamp},
 };
@@ -30,6 +31,8 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) id: WorkerId,
+    /// How events and log lines name this worker.
+    pub(super) name: Arc<str>,
     pub(super) tasks: TaskManager,
     pub(super) queue: Arc<dyn Queue>,
     pub(super) index: QueueIndex,
@@ -44,6 +47,8 @@ pub(super) struct Shared {
     pub(super) audit: Audit,
     /// The queue's clock, which dates everything here.
     pub(super) clock: Arc<QueueClock>,
+    /// The tasks whose runs go on.
+    pub(super) holds: HeldTasks,
     /// Cancelled when the worker shall stop.
     pub(super) stop: CancellationToken,
 }
@@ -89,6 +94,7 @@ impl Shared {
         self.metrics.tasks().step_retried(&lease.pool, step.as_str());
         let now = self.clock.now();
         let (seen, next_try_at) = (LastError::new(step, error.code(), error.shown(), now), now.plus(pause));
+        let seen = seen.with_hint(error.hint());
         let not_made = matches!(error, StepError::Scanner(ScannerError::CircuitOpen(_)));
         let change = move |task: &mut Task| match &mut task.last_error {
             Some(last) if not_made => last.next_try_at = next_try_at,
@@ -96,6 +102,19 @@ impl Shared {
         };
         if let Err(error) = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), change).await {
             debug!(task_id = %lease.task_id, error = chain(&error), "a failure was not written down");
+        }
+    }
+
+    /// Writes down that this worker ends, and hands over a task that has begun. The next one goes on also where that fails.
+    pub(super) async fn note_hand_over(&self, lease: &Lease) {
+        let (now, name) = (self.clock.now(), Arc::clone(&self.name));
+        let change = move |task: &mut Task| {
+            if task.status == TaskStatus::Running {
+                task.note(TaskEvent::new(EventKind::HandedOver, task.attempt, now).by(Some(&name)));
+            }
+        };
+        if let Err(error) = self.tasks.update(&lease.task_id, Writer::Worker(lease.fence), change).await {
+            debug!(error = chain(&error), "it was not written down that the task is handed over");
         }
     }
 

@@ -1,5 +1,6 @@
 //! The lifecycle of a task on a mock scanner and a real SQLite queue, in paused time.
 
+mod announce;
 mod approvals;
 mod cancels;
 mod circuits;
@@ -7,6 +8,7 @@ mod clocks;
 mod fetching;
 mod hosts;
 mod idle;
+mod life;
 mod limits;
 mod logins;
 mod losses;
@@ -97,7 +99,9 @@ fn fixture_made(capacity: u32, scan: Duration, change: impl FnOnce(ServiceParts)
     let pool = ScannerPool::new(pool(), "mock", vec![instance]);
     let scanners = ScannerRegistry::new(vec![pool]).unwrap();
     let parts = ServiceParts::new(directory.path(), tasks, Arc::new(opened), scanners).with_clock(clock);
-    Fixture { service: ScanService::new(change(parts)).unwrap(), scanner, directory }
+    let service = ScanService::new(change(parts)).unwrap();
+    service.expect_worker();
+    Fixture { service, scanner, directory }
 }
 
 fn pool() -> PoolName {

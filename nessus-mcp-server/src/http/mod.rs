@@ -34,7 +34,6 @@ pub(crate) use self::{
     door::{Door, Routes},
     host::AllowedHosts,
     identity::Identities,
-    places::MOST_REQUESTS,
 };
 use crate::{
     app::App,

@@ -14,14 +14,15 @@ use axum::{
 };
 use http::{StatusCode, header};
 use http_body_util::BodyExt as _;
-use nessus_mcp_lib::policy::{LOCAL, Principal};
+use nessus_mcp_lib::{
+    config::cli::server::MOST_REQUESTS,
+    policy::{LOCAL, Principal},
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{open::ConnectionHandle, refusals::Refusals};
 use crate::client_address::ClientAddress;
 
-/// The most requests that are worked on at once.
-pub(crate) const MOST_REQUESTS: usize = 256;
 /// The most that wait for one of these places.
 const MOST_WAITING: usize = 512;
 /// The most of one client that wait, for each place that it may have.

@@ -6,7 +6,7 @@ use axum::{
     response::Response,
 };
 use nessus_mcp_lib::ids::TraceId;
-use tracing::{Span, info_span};
+use tracing::{Span, error_span};
 
 use crate::trace::{RequestTrace, TraceParent};
 
@@ -19,7 +19,7 @@ pub(super) fn begin(request: &mut Request) -> (RequestTrace, Span) {
     let named = the_only(request.headers(), &TRACE_ID).and_then(|text| TraceId::new(text).ok());
     let trace = RequestTrace::new(named, the_only(request.headers(), &TRACE_PARENT).and_then(TraceParent::parse));
     let known = trace.known();
-    let span = info_span!("request", trace_id = known.id.as_str(), span_id = known.span_id);
+    let span = error_span!("request", trace_id = known.id.as_str(), span_id = known.span_id);
     request.extensions_mut().insert(trace.clone());
     (trace, span)
 }

@@ -38,7 +38,7 @@ use rmcp::{
     tool_handler,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{Instrument, Span, info_span};
+use tracing::{Instrument, Span, error_span};
 
 pub(crate) use self::audited::{Audited, who};
 use self::{
@@ -209,7 +209,8 @@ impl ServerHandler for ScanTools {
         let access = self.access(&context)?;
         let trace = Trace::of(&context);
         let client = &*access.principal.name;
-        let span = info_span!("tool", tool = %tool.name, client, trace_id = trace.id.as_str(), span_id = trace.span_id);
+        let span =
+            error_span!("tool", tool = %tool.name, client, trace_id = trace.id.as_str(), span_id = trace.span_id);
         // Whatever the tool asks for later belongs to the same trace.
         context.extensions.insert(trace);
         let row = access::find(&request.name);
@@ -335,7 +336,7 @@ impl ServerHandler for ScanTools {
 /// The span of a request that calls no tool.
 fn span_of(context: &RequestContext<RoleServer>) -> Span {
     let trace = Trace::of(context);
-    info_span!("request", trace_id = trace.id.as_str(), span_id = trace.span_id)
+    error_span!("request", trace_id = trace.id.as_str(), span_id = trace.span_id)
 }
 
 /// Lists come whole, so no cursor was ever handed out.

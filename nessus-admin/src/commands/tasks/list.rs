@@ -10,7 +10,7 @@ use nessus_mcp_lib::{
 use super::super::{acts::warn_of_unreadable, pools, queue};
 use crate::{
     args::ListTasksArgs,
-    output::{self, Cell, Colour, Column, Table, age},
+    output::{self, Cell, Colour, Column, Table, short_age},
 };
 
 /// How many tasks are read at once.
@@ -55,29 +55,27 @@ pub(crate) async fn run(args: &ListTasksArgs) -> Result<(), Failure> {
 }
 
 fn empty() -> Table {
-    let names = ["task", "state", "pool", "scanner", "accepted"].map(Column::new);
-    Table::new(names.into_iter().chain(["name", "targets", "error"].map(Column::wide)))
+    let columns = [Column::new("task"), Column::wide("state"), Column::new("scanner"), Column::right("age")];
+    Table::new(columns.into_iter().chain(["name", "targets"].map(Column::wide)))
 }
 
-fn row(task: TaskSummary, now: Timestamp) -> [Cell; 8] {
-    let state = match task.progress.filter(|_| task.status == TaskStatus::Running) {
-        Some(progress) => format!("running {progress}%"),
-        None => task.status.to_string(),
-    };
+fn row(task: TaskSummary, now: Timestamp) -> [Cell; 6] {
+    let progress = task.progress.filter(|_| task.status == TaskStatus::Running).map(|percent| format!("{percent}%"));
+    let code = task.error_code.filter(|code| code != task.status.as_str());
+    let more = progress.or(code).or(task.waiting_for).map(|more| format!(" {more}")).unwrap_or_default();
     let colour = match task.status {
         TaskStatus::Completed => Colour::Good,
         TaskStatus::Failed | TaskStatus::Timeout => Colour::Bad,
         TaskStatus::Cancelled => Colour::Quiet,
         _ => Colour::Plain,
     };
+    let instance = task.scanner_instance.map(|instance| format!(":{instance}")).unwrap_or_default();
     [
         Cell::new(task.task_id),
-        Cell::new(state).coloured(colour),
-        Cell::new(task.scanner_pool),
-        Cell::optional(task.scanner_instance),
-        Cell::new(format!("{} ago", age(task.created_at, now))),
+        Cell::new(format!("{}{more}", task.status)).coloured(colour),
+        Cell::new(format!("{}{instance}", task.scanner_pool)),
+        Cell::new(short_age(task.created_at, now)),
         Cell::new(task.name),
         Cell::new(task.targets),
-        Cell::optional(task.error_code.or(task.waiting_for)),
     ]
 }

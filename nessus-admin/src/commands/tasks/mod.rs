@@ -1,6 +1,7 @@
 //! `tasks`: commands on single tasks, and on all tasks that match.
 
 pub(crate) mod list;
+pub(crate) mod show;
 
 use nessus_mcp_lib::error::Failure;
 

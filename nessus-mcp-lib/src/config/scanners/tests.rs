@@ -99,3 +99,26 @@ fn a_broken_file_is_named_with_line_and_key(#[case] text: &str, #[case] expected
     assert!(message.contains(expected), "{message}");
     assert!(!message.contains('\n') && !format!("{error:?}").contains("hunter2"), "{message}");
 }
+
+/// Whoever mends a file wants to do it once.
+#[test]
+fn all_faults_of_a_file_are_found_and_what_is_sound_is_read() {
+    let text = "nessus:\n  - {instance_id: a, url: ftp://x, username: u, max_concurrent_scans: 0, password: 'p${NONE}'}\n  - {instance_id: b, type: mock}\n\
+                no/pool:\n  - {instance_id: a, type: mock}\nlab:\n  - {type: mock, enabled: maybe}\n";
+    let found = examine(text, Path::new("scanners.yaml"), &|_| None);
+    let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
+    let expected = [
+        "2: `nessus[0].password` refers to",
+        "2: `nessus[0].url` must begin",
+        "2: `nessus[0].max_concurrent_scans` must be",
+        "4: `no/pool` is not",
+        "7: `lab[0].enabled` must be",
+        "7: `lab[0].instance_id` is missing",
+    ];
+    assert_eq!(faults.len(), expected.len(), "{faults:#?}");
+    for (fault, expected) in faults.iter().zip(expected) {
+        assert!(fault.starts_with(&format!("scanners.yaml:{expected}")), "{fault}");
+    }
+    let (nessus, entries) = &found.pools[0];
+    assert_eq!((nessus.as_str(), entries.len(), entries[1].is_ok()), ("nessus", 2, true));
+}

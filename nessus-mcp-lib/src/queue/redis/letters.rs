@@ -15,9 +15,10 @@ const APPENDED: &str = ",\"error\":";
 /// The text that is appended to a body, before and after the time.
 pub(super) fn appended(reason: &DeadReason) -> [String; 2] {
     let text = |text: &str| Value::from(text).to_string();
+    let more: String = reason.more().iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
     [
         format!("{APPENDED}{},\"error_code\":{},\"failed_at\":\"", text(&reason.error), text(&reason.error_code)),
-        format!("\",\"attempt\":{}}}", reason.attempt),
+        format!("\",\"attempt\":{}{more}}}", reason.attempt),
     ]
 }
 
@@ -38,6 +39,7 @@ pub(super) fn read(letter: &[u8], score: f64) -> DeadLetter {
     let field = |name: &str| fields.get(name).and_then(Value::as_str).unwrap_or_default();
     let attempt = fields.get("attempt").and_then(Value::as_u64).and_then(|attempt| u32::try_from(attempt).ok());
     let reason = DeadReason::new(field("error"), field("error_code"), attempt.unwrap_or(0));
+    let reason = reason.with_more(&fields);
     let (task, body) = match fields.get("raw_data").and_then(Value::as_str) {
         Some(raw) if !fields.contains_key("task_id") => (None, raw.to_owned()),
         _ => (TaskId::new(field("task_id")).ok(), without_reason(text)),
@@ -68,7 +70,9 @@ mod tests {
     fn a_letter_is_read_as_it_was_written() {
         let body =
             format!(r#"{{"task_id":"{TASK}","big":12345678901234567890123,"text":",\"error\":\"x\"","attempt":1}}"#);
-        let reason = DeadReason::new("refused: ,\"error\":\"a\\b\"\n", "scanner_login_refused", 3);
+        let reason = DeadReason::new("refused: ,\"error\":\"a\\b\"\n", "scanner_login_refused", 3)
+            .with_scanner(Some("lab:one".to_owned()))
+            .with_hint(Some("look at \"it\"".to_owned()));
         let text = written(&body, &reason);
         let letter = read(text.as_bytes(), 1_764_599_422.123);
         assert_eq!((letter.body.as_str(), &letter.reason), (body.as_str(), &reason));

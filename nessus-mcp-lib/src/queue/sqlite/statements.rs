@@ -3,6 +3,7 @@
 use std::{error::Error, str::FromStr};
 
 use rusqlite::{CachedStatement, OptionalExtension, Row, Transaction, params, types::Type};
+use serde_json::{Map, Value};
 
 use crate::{
     ids::{FencingToken, InstanceId, PoolName, TaskId},
@@ -218,7 +219,8 @@ pub(super) fn dead_letters(
         |row| {
             let task = known_name(row, 0)?;
             let reason = DeadReason::new(row.get::<_, String>(2)?, row.get::<_, String>(3)?, row.get(4)?);
-            Ok(DeadLetter::new(task, lossy(row, 1)?, reason, Timestamp::from_millis(row.get(5)?)))
+            let (body, more) = letter_parts(lossy(row, 1)?);
+            Ok(DeadLetter::new(task, body, reason.with_more(&more), Timestamp::from_millis(row.get(5)?)))
         },
     )
 }
@@ -370,6 +372,29 @@ pub(super) fn restore_dead_letter(
     }
 }
 
+/// What stands between a body and what a letter says beside the columns of its table.
+const MORE: &str = ",\"dead_letter\":";
+
+/// A body with what a letter says beside the columns of its table. A text that is no object has no room for it.
+fn letter_text(body: &str, reason: &DeadReason) -> String {
+    match (body.trim_end().strip_suffix('}'), reason.more()) {
+        (Some(open), more) if !more.is_empty() => format!("{open}{MORE}{}}}", Value::Object(more)),
+        _ => body.to_owned(),
+    }
+}
+
+/// The two parts of such a text.
+fn letter_parts(mut text: String) -> (String, Map<String, Value>) {
+    let found = text.rfind(MORE).and_then(|at| {
+        let more = text[at + MORE.len()..].strip_suffix('}')?;
+        Some((at, serde_json::from_str(more).ok()?))
+    });
+    let Some((at, more)) = found else { return (text, Map::new()) };
+    text.truncate(at);
+    text.push('}');
+    (text, more)
+}
+
 fn write_letter(step: &Transaction<'_>, pool: &PoolName, letter: &DeadLetter) -> rusqlite::Result<()> {
     let DeadLetter { task_id, body, reason, failed_at } = letter;
     step.prepare_cached(
@@ -379,7 +404,7 @@ fn write_letter(step: &Transaction<'_>, pool: &PoolName, letter: &DeadLetter) ->
     .execute(params![
         pool.as_str(),
         task_id.as_ref().map(TaskId::as_str),
-        body,
+        letter_text(body, reason),
         reason.error,
         reason.error_code,
         reason.attempt,

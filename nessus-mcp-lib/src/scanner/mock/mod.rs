@@ -33,7 +33,7 @@ use self::{
 use super::{
     error::{RequestSent, ScannerError},
     facts::ScannerProperties,
-    interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
+    interface::{ExportSink, ExportSummary, MarkedScan, ScanRequest, ScanState, ScanStatus, ScannerInterface},
     offer::{ScanBasis, ScanOffer, ScanPolicy},
     permit::{permit_is_valid, request_not_sent},
 };
@@ -289,6 +289,18 @@ impl MockScanner {
         Ok(())
     }
 
+    /// Recalls all scans that are kept on the disk.
+    async fn recall_all(&self) -> Result<(), ScannerError> {
+        for scan in self.on_disk(Disk::list).await?.unwrap_or_default() {
+            // The marker of a scan does not change, so those that are known need not be read again.
+            let is_known = self.state().scans.contains_key(scan.as_str());
+            if !is_known {
+                self.recall(&scan).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Writes down where a scan stands.
     async fn keep(&self, scan: &ScanId) -> Result<(), ScannerError> {
         let known = self.state().scans.get(scan.as_str()).cloned();
@@ -501,14 +513,13 @@ impl ScannerInterface for MockScanner {
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-        for scan in self.on_disk(Disk::list).await?.unwrap_or_default() {
-            // The marker of a scan does not change, so those that are known need not be read again.
-            let is_known = self.state().scans.contains_key(scan.as_str());
-            if !is_known {
-                self.recall(&scan).await?;
-            }
-        }
+        self.recall_all().await?;
         self.perform(MockOperation::FindByMarker, |state| state.find_by_marker(marker))
+    }
+
+    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
+        self.recall_all().await?;
+        self.perform(MockOperation::MarkedScans, |state| Ok(state.marked_scans()))
     }
 
     async fn offer(&self) -> Result<ScanOffer, ScannerError> {

@@ -8,7 +8,7 @@ use crate::{
     ids::ScanId,
     scanner::{
         error::ScannerError,
-        interface::{ScanRequest, name_carries},
+        interface::{MarkedScan, ScanRequest, name_carries},
         offer::{ScanOffer, ScanPolicy, ScanTemplate},
     },
 };
@@ -68,6 +68,8 @@ pub enum MockOperation {
     ForgetCredentials,
     /// [`ScannerInterface::find_by_marker`](crate::ScannerInterface::find_by_marker).
     FindByMarker,
+    /// [`ScannerInterface::marked_scans`](crate::ScannerInterface::marked_scans).
+    MarkedScans,
     /// [`ScannerInterface::offer`](crate::ScannerInterface::offer).
     Offer,
     /// [`ScannerInterface::properties`](crate::ScannerInterface::properties).
@@ -150,6 +152,12 @@ impl State {
     pub(super) fn find(&mut self, scan: &ScanId) -> Result<&mut Scan, ScannerError> {
         let missing = || ScannerError::NotFound(format!("scan {}", excerpt(scan.as_str())));
         self.scans.get_mut(scan.as_str()).ok_or_else(missing)
+    }
+
+    pub(super) fn marked_scans(&self) -> Vec<MarkedScan> {
+        let marked =
+            |(id, scan): (&String, &Scan)| MarkedScan::of_name(ScanId::new(id.as_str()), &scan.request.scan_name());
+        self.scans.iter().filter_map(marked).collect()
     }
 
     pub(super) fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {

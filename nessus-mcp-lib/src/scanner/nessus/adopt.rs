@@ -4,11 +4,14 @@ use std::{collections::BTreeSet, time::Duration};
 
 use super::{
     call::{Call, decode_error},
-    wire::{Details, ListedScan, ScanList},
+    wire::{self, Details, ListedScan, ScanList},
 };
 use crate::{
     ids::ScanId,
-    scanner::{error::ScannerError, interface::name_carries},
+    scanner::{
+        error::ScannerError,
+        interface::{MarkedScan, name_carries},
+    },
 };
 
 /// How far a scan may seem older than the request that created it: the scanner counts in whole seconds.
@@ -58,13 +61,25 @@ fn scans<'a>(call: &Call, list: &'a ScanList) -> Result<&'a [ListedScan], Scanne
 }
 
 fn carrying<'a>(call: &Call, list: &'a ScanList, marker: &str) -> Result<Vec<&'a ListedScan>, ScannerError> {
+    let carries = |scan: &&ListedScan| scan.name.as_deref().is_some_and(|name| name_carries(name, marker));
+    Ok(not_in_trash(call, list)?.filter(carries).collect())
+}
+
+/// The scans in `GET /scans` whose name carries the marker of some task; scans in the trash do not count.
+///
+/// # Errors
+/// [`ScannerError::Decode`] when this is no list of scans.
+pub(super) fn marked(call: &Call, list: &ScanList) -> Result<Vec<MarkedScan>, ScannerError> {
+    Ok(not_in_trash(call, list)?.filter_map(wire::marked).collect())
+}
+
+fn not_in_trash<'a>(call: &Call, list: &'a ScanList) -> Result<impl Iterator<Item = &'a ListedScan>, ScannerError> {
     // Folder ids differ from user to user; only the type says which one is the trash.
     let is_trash = |folder: Option<u64>| {
         folder.is_some()
             && list.folders.iter().flatten().any(|known| known.id == folder && known.kind.as_deref() == Some("trash"))
     };
-    let carries = |scan: &&ListedScan| scan.name.as_deref().is_some_and(|name| name_carries(name, marker));
-    Ok(scans(call, list)?.iter().filter(|scan| !is_trash(scan.folder_id)).filter(carries).collect())
+    Ok(scans(call, list)?.iter().filter(move |scan| !is_trash(scan.folder_id)))
 }
 
 fn one(call: &Call, found: Vec<&ListedScan>, marker: &str) -> Result<Option<ScanId>, ScannerError> {

@@ -242,7 +242,7 @@ impl Auth {
         let credentials = Credentials { session: Some(session.value), ..Credentials::default() };
         let call = Call::new(Method::DELETE, "/session", Access::Session).expects(Expected::Consent);
         match tokio::time::timeout(LOGOUT_LIMIT, exchange.send(&call, &credentials)).await {
-            Ok(Ok(Answer::Body(_))) => tracing::debug!(scanner = exchange.base(), "logged out"),
+            Ok(Ok(Answer::Body(_))) => tracing::debug!(scanner = exchange.base(), "logged out of the scanner"),
             // 401: it had expired already.
             Ok(Ok(Answer::Refused(refusal))) if refusal.status == 401 => {}
             _ => tracing::warn!(scanner = exchange.base(), "the session on the scanner could not be ended"),
@@ -264,7 +264,7 @@ impl Auth {
                 let login: Login = exchange.decode(&call, &body)?;
                 let token = login.token.filter(|token| !token.is_empty());
                 let token = token.ok_or_else(|| decode_error(&call, "there is no `token` in it"))?;
-                tracing::info!(scanner = exchange.base(), "logged in");
+                tracing::info!(scanner = exchange.base(), "logged in to the scanner");
                 return Ok(Secret::new(token));
             }
             Answer::Refused(refusal) => refusal,

@@ -305,7 +305,7 @@ impl Exchange {
             return ScannerError::OutOfResources(message);
         }
         if error.is_connect() && message.contains("certificate") {
-            let advice = "trust its authority on this machine or in `ca_file`, or pin it with `tls_pin_sha256`";
+            let advice = tls::advice(&error);
             return ScannerError::Certificate(format!(
                 "the certificate of {} is refused: {message}; {advice}",
                 self.base

@@ -6,12 +6,13 @@
 //! |---|---|
 //! | `config`, `call` | what is known of a scanner before it is called; a request |
 //! | `lenient`, `wire` | reads answers that are not quite as documented; their shapes |
-//! | `redactor`, `tls`, `stream` | takes secrets out of messages; pins a certificate; reads answers of any size |
+//! | `redactor`, `tls`, `stream` | takes secrets out of messages; pins a certificate, and says what is wrong with one; reads answers of any size |
 //! | `refusal` | says what a refusal means |
 //! | `http` | makes one exchange |
 //! | `ready`, `auth` | waits for a scanner that is loading; keeps session, web token and API keys |
 //! | `client` | makes calls with a login, and repeats them where that is safe |
 //! | `adopt`, `status`, `facts`, `credentials`, `offer`, `export` | say what answers mean |
+//! | `check` | checks a scanner step by step |
 //! | this one | maps [`ScannerInterface`] onto them |
 //!
 //! A session suffices to read and to export. Whatever creates, controls or deletes also needs the token of the web
@@ -20,6 +21,7 @@
 mod adopt;
 mod auth;
 mod call;
+mod check;
 mod client;
 mod config;
 mod credentials;
@@ -46,6 +48,7 @@ use reqwest::Method;
 use serde_json::json;
 use tokio::time::Instant;
 
+pub(super) use self::check::check_nessus;
 pub use self::config::{NessusConfig, TlsTrust};
 use self::{
     call::{Access, Call, Expected, always_there, decode_error, details_call, scan_list},
@@ -57,7 +60,7 @@ use self::{
 use super::{
     error::ScannerError,
     facts::{ScanHost, ScannerProperties},
-    interface::{ExportSink, ExportSummary, ScanRequest, ScanState, ScanStatus, ScannerInterface},
+    interface::{ExportSink, ExportSummary, MarkedScan, ScanRequest, ScanState, ScanStatus, ScannerInterface},
     offer::ScanOffer,
 };
 use crate::{error::excerpt, ids::ScanId, targets::TargetSet};
@@ -174,7 +177,7 @@ impl NessusScanner {
         };
         match found {
             Ok(Some(scan)) => {
-                tracing::info!(scanner = self.client.base(), %scan, "it was created");
+                tracing::info!(scanner = self.client.base(), %scan, "the scan whose creation was unclear is there");
                 Ok(scan)
             }
             // It may still arrive: whoever wants it looks for it again before the next try.
@@ -259,7 +262,7 @@ impl ScannerInterface for NessusScanner {
         tracing::warn!(scanner = self.client.base(), scan, error = %unclear, "it is unclear whether a scan was launched");
         match self.details(scan).await.map(|details| before.new_in(&details)) {
             Ok(Some(run)) => {
-                tracing::info!(scanner = self.client.base(), scan, run, "it was launched");
+                tracing::info!(scanner = self.client.base(), scan, run, "the scan whose launch was unclear runs");
                 Ok(Some(run))
             }
             Ok(None) | Err(_) => Err(unclear),
@@ -325,6 +328,11 @@ impl ScannerInterface for NessusScanner {
         let wanted = Wanted::Marker(marker.to_owned());
         let list = always_there(self.client.fetch_when_ready(&scan_list(), wanted).await)?;
         adopt::find(&scan_list(), &list, marker)
+    }
+
+    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
+        let list = always_there(self.client.fetch_when_ready(&scan_list(), Wanted::Marked).await)?;
+        adopt::marked(&scan_list(), &list)
     }
 
     async fn offer(&self) -> Result<ScanOffer, ScannerError> {

@@ -13,7 +13,10 @@ use serde::{
 use serde_json::Value;
 
 use super::lenient::{Each, Elements, flag, list, number, object, text, value};
-use crate::scanner::interface::name_carries;
+use crate::{
+    ids::ScanId,
+    scanner::interface::{MarkedScan, name_carries},
+};
 
 /// `POST /session`.
 #[derive(Deserialize)]
@@ -204,6 +207,8 @@ pub(super) enum Wanted {
     Marker(String),
     /// The one with this id.
     Scan(u64),
+    /// Those whose name carries the marker of some task.
+    Marked,
 }
 
 impl Wanted {
@@ -211,8 +216,14 @@ impl Wanted {
         match self {
             Self::Marker(marker) => scan.name.as_deref().is_some_and(|name| name_carries(name, marker)),
             Self::Scan(id) => scan.id == Some(*id),
+            Self::Marked => marked(scan).is_some(),
         }
     }
+}
+
+/// A scan whose name carries the marker of some task.
+pub(super) fn marked(scan: &ListedScan) -> Option<MarkedScan> {
+    MarkedScan::of_name(ScanId::from(scan.id?), scan.name.as_deref()?)
 }
 
 impl<'de> DeserializeSeed<'de> for Wanted {

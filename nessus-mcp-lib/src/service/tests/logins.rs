@@ -109,7 +109,7 @@ async fn a_login_that_was_left_behind_is_removed() {
     let kept = std::fs::read(f.sealed(&task_id)).unwrap();
     f.service.cancel(&task_id, None).await.unwrap();
     crate::durable::replace(&f.sealed(&task_id), &kept).unwrap();
-    f.service.index().audit().await.unwrap();
+    f.service.index().repair().await.unwrap();
     assert!(!f.sealed(&task_id).exists() && f.sealed(&waiting).exists());
 }
 

@@ -197,3 +197,25 @@ fn a_data_directory_that_cannot_be_used_is_named() {
     let error = TaskManager::open(&file).unwrap_err();
     assert!(error.to_string().contains(&*file.to_string_lossy()), "{error}");
 }
+
+/// Events are in the file that is written anyway; what an older version of the program writes in between is kept.
+#[tokio::test]
+async fn events_cost_no_write_and_survive_older_versions() {
+    let f = fixture().await;
+    let tasks = f.tasks.acting_as("ops@desk");
+    let before = tasks.get(&f.id).await.unwrap();
+    let words = |task: &Task| task.events.iter().map(|event| event.event.as_str().to_owned()).collect::<Vec<_>>();
+    assert_eq!((words(&before), before.revision), (vec!["submitted".to_owned(), "queued".to_owned()], 1));
+    let same = tasks.update(&f.id, Writer::Api, |_| {}).await.unwrap();
+    assert_eq!(same, before, "nothing has changed");
+    // An older version knows neither events nor hints.
+    let path = f.tasks.artifact_path(&f.id, "task.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    document["status"] = "running".into();
+    let step = serde_json::json!({ "at": f.clock.now(), "from": "queued", "to": "running", "attempt": 1 });
+    document["history"] = serde_json::json!([step]);
+    crate::durable::replace(&path, document.to_string().as_bytes()).unwrap();
+    let ended = tasks.update(&f.id, Writer::Api, |task| task.status = TaskStatus::Cancelled).await.unwrap();
+    assert_eq!(words(&ended), ["submitted", "queued", "cancelled"]);
+    assert_eq!((ended.events[2].by.as_deref(), ended.history.len()), (Some("ops@desk"), 2));
+}

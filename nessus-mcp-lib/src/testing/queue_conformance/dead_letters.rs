@@ -24,7 +24,9 @@ async fn only_letter(queue: &dyn Queue) -> DeadLetter {
 pub async fn dead_letters_say_why(harness: &dyn QueueHarness) {
     let queue = harness.queue();
     enqueue(&*queue, [1]).await;
-    let reason = DeadReason::new("the login was \"refused\"\n", "scanner_login_refused", 3);
+    let reason = DeadReason::new("the login was \"refused\"\n", "scanner_login_refused", 3)
+        .with_scanner(Some("lab:one".to_owned()))
+        .with_hint(Some("check \"user\"\n".to_owned()));
     let lease = claim(&*queue, "w", LONG).await.lease;
     assert_eq!(queue.settle(&lease, Settlement::DeadLetter(reason.clone())).await.unwrap(), SettleOutcome::Settled);
     assert_eq!(queue.settle(&lease, Settlement::DeadLetter(reason.clone())).await.unwrap(), SettleOutcome::LeaseLost);

@@ -58,3 +58,21 @@ pub async fn of_two_scans_with_one_marker_neither_is_taken(harness: &dyn Scanner
         "a deleted one does not count"
     );
 }
+
+/// All scans with a marker are listed, whoever has made them, and no others.
+pub async fn scans_with_a_marker_are_listed(harness: &dyn ScannerHarness) {
+    let scanner = harness.scanner();
+    let (first, second) = (created(harness, 1).await, created(harness, 2).await);
+    let mut nameless = request(harness, 3);
+    nameless.marker = "no task".to_owned();
+    scanner.create(&nameless).await.unwrap();
+    let listed = match scanner.marked_scans().await {
+        Err(ScannerError::Unsupported(_)) => return,
+        listed => listed.unwrap(),
+    };
+    let mut found: Vec<_> = listed.iter().map(|scan| (scan.task_id.to_string(), scan.scan_id.clone())).collect();
+    found.sort_by(|one, other| one.0.cmp(&other.0));
+    assert_eq!(found, [(marker(1), first.clone()), (marker(2), second)]);
+    scanner.delete(&first).await.unwrap();
+    assert_eq!(scanner.marked_scans().await.unwrap().len(), 1, "a deleted one does not count");
+}

@@ -12,7 +12,7 @@
 //! The scans of a harness should take from half a second to a few seconds: long enough to be stopped and held, short
 //! enough to be waited for. Checks wait for what must come, for a minute at the most, and measure no time. What a scanner
 //! cannot do it answers with [`ScannerError::Unsupported`](crate::scanner::ScannerError::Unsupported), which is accepted for
-//! `pause`, `resume` and `offer`.
+//! `pause`, `resume`, `offer` and `marked_scans`.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::missing_panics_doc, reason = "a check fails by panicking")]
 
 mod exports;
@@ -92,6 +92,7 @@ macro_rules! scanner_conformance_tests {
             a_scan_is_found_by_its_whole_marker
             a_long_name_does_not_hide_the_marker
             of_two_scans_with_one_marker_neither_is_taken
+            scans_with_a_marker_are_listed
             what_is_offered_can_be_scanned_with
             what_is_not_offered_creates_nothing
             a_scan_runs_to_its_end

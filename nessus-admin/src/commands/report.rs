@@ -1,0 +1,135 @@
+//! `report`: the findings of a task as a file for people or programs.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write},
+    path::Path,
+};
+
+use nessus_mcp_lib::{
+    config::Settings,
+    durable::DurableFile,
+    error::{Failure, counted},
+    ids::TaskId,
+    results::{Converter, Format, Query},
+    task::{EXPORT_FILE, Task, TaskManager},
+};
+
+use super::queue;
+use crate::{
+    args::ReportArgs,
+    output::{self, ConvertFailure},
+};
+
+/// The most tasks that are named where the beginning of an id is that of several.
+const MOST_NAMED: usize = 10;
+
+pub(crate) async fn run(args: &ReportArgs) -> Result<(), Failure> {
+    let settings = args.common.settings();
+    let is_stdout = args.output == Path::new("-");
+    let format = match args.format.or_else(|| by_ending(&args.output)) {
+        Some(format) => format,
+        None => {
+            let names = Format::names().join(", ");
+            return Err(Failure::usage(
+                format!("the ending of `{}` is that of no format", args.output.display()),
+                &format!("give one of these with `--format`: {names}"),
+            ));
+        }
+    };
+    let tasks = queue::tasks(&settings)?;
+    let task = tasks.get(&find(&settings, &args.task)?).await?;
+    let export = open_export(&tasks, &task)?;
+    let converter = Converter::new(Query::builder().profile(args.profile).build()?, format);
+    if is_stdout {
+        let converted = converter.convert(export, output::stdout()).map(drop);
+        output::unless_reader_left(converted.map_err(ConvertFailure::from))?;
+    } else {
+        write(&converter, export, &args.output, args.force)?;
+        output::note(&format!("the report of {} is in {}", task.task_id, args.output.display()));
+    }
+    for warning in &task.validation_warnings {
+        output::warning(warning);
+    }
+    Ok(())
+}
+
+fn by_ending(path: &Path) -> Option<Format> {
+    let ending = path.extension()?.to_str()?.to_ascii_lowercase();
+    match ending.as_str() {
+        "htm" => Some(Format::Html),
+        "ndjson" => Some(Format::JsonNl),
+        ending => ending.parse().ok(),
+    }
+}
+
+/// The task of an id, or of the only id that begins so.
+fn find(settings: &Settings, text: &str) -> Result<TaskId, Failure> {
+    if let Ok(id) = TaskId::new(text)
+        && settings.data_dir.join("tasks").join(id.as_str()).is_dir()
+    {
+        return Ok(id);
+    }
+    let names = fs::read_dir(settings.data_dir.join("tasks"))?.flatten();
+    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
+    let mut found: Vec<_> = names.filter(|name| !text.is_empty() && name.starts_with(text)).collect();
+    found.sort();
+    match &found[..] {
+        [] => Err(Failure::new(format!("there is no task `{}`", nessus_mcp_lib::error::excerpt(text)))),
+        [only] => TaskId::new(only).map_err(|error| Failure::new(error.to_string())),
+        several => {
+            let some = several[..several.len().min(MOST_NAMED)].join(", ");
+            Err(Failure::new(format!("{} with `{text}`: {some}", counted(several.len(), "task begins", "tasks begin"))))
+        }
+    }
+}
+
+/// The export of a task.
+///
+/// # Errors
+/// Why it has none.
+fn open_export(tasks: &TaskManager, task: &Task) -> Result<File, Failure> {
+    let path = tasks.artifact_path(&task.task_id, EXPORT_FILE);
+    match File::open(&path) {
+        Ok(export) => Ok(export),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(without_results(task))),
+        Err(error) => Err(Failure::new(format!("cannot read `{}`: {error}", path.display()))),
+    }
+}
+
+fn without_results(task: &Task) -> String {
+    let (id, status) = (&task.task_id, task.status);
+    if !status.is_terminal() {
+        return format!("{id} is {status}: there are results when it has ended");
+    }
+    let reason = match (&task.error_code, &task.error_message) {
+        (Some(code), Some(message)) => format!(": {code}: {message}"),
+        (Some(code), None) => format!(": {code}"),
+        (None, Some(message)) => format!(": {message}"),
+        (None, None) => ", and nothing says why".to_owned(),
+    };
+    format!("{id} has no results, it is {status}{reason}")
+}
+
+/// Writes the report under a temporary name, which becomes that of the file when it is whole.
+fn write(converter: &Converter, export: File, path: &Path, replaces: bool) -> Result<(), Failure> {
+    let unwritable = |error: io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
+    let exists = || Failure::usage(format!("`{}` exists", path.display()), "replace it with `--force`");
+    // A device or a pipe is written to, not replaced. A symbolic link is followed, not replaced.
+    let path = &fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    match fs::metadata(path) {
+        Ok(found) if !found.is_file() => {
+            let mut device = fs::OpenOptions::new().write(true).open(path).map_err(unwritable)?;
+            converter.convert(export, &mut device)?;
+            return device.flush().map_err(unwritable);
+        }
+        Ok(_) if !replaces => return Err(exists()),
+        _ => {}
+    }
+    let mut file = DurableFile::create(path).map_err(unwritable)?;
+    converter.convert(export, &mut file)?;
+    match if replaces { file.commit() } else { file.commit_new() } {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(exists()),
+        written => written.map_err(unwritable),
+    }
+}

@@ -1,0 +1,148 @@
+//! What is left of removed tasks: `archive/{task_id}.json`, with the task as it last stood and when it was archived. Dead letters that
+//! were cleared away are archived beside them.
+
+use std::io;
+
+use serde_json::{Value, json};
+
+use super::{
+    error::TaskError,
+    manager::TaskManager,
+    model::Task,
+    removal::Foreign,
+    store::{ARCHIVE, TaskStore},
+};
+use crate::{
+    durable::{EntryKind, Folder, TEMPORARY_PREFIX},
+    ids::TaskId,
+    time::Timestamp,
+};
+
+const SUFFIX: &str = ".json";
+/// Before the records of dead letters.
+const LETTER_PREFIX: &str = "dead_";
+/// The most bytes of a record: the targets of a task may be a megabyte.
+const MOST_BYTES: u64 = 64 << 20;
+
+/// What an entry of `archive/` is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum InArchive {
+    /// The record of a task.
+    Task(TaskId),
+    /// That of a dead letter.
+    Letter,
+    /// An unfinished file.
+    Unfinished,
+    /// None of ours: it stays.
+    Foreign(Foreign),
+}
+
+impl InArchive {
+    /// What an entry of this name and kind is.
+    pub(crate) fn of(name: &str, kind: EntryKind) -> Self {
+        let task_id = name.strip_suffix(SUFFIX).and_then(|name| TaskId::new(name).ok());
+        match (kind, task_id) {
+            (EntryKind::Link, _) => Self::Foreign(Foreign::Link),
+            // Letters are named after their tasks, and would pass for one.
+            (EntryKind::File, _) if name.starts_with(LETTER_PREFIX) && name.ends_with(SUFFIX) => Self::Letter,
+            (EntryKind::File, Some(task_id)) => Self::Task(task_id),
+            (EntryKind::File, None) if name.starts_with(TEMPORARY_PREFIX) => Self::Unfinished,
+            _ => Self::Foreign(Foreign::Unknown),
+        }
+    }
+}
+
+/// A record of the archive.
+#[derive(Debug)]
+pub(crate) struct Archived {
+    /// Its file.
+    pub(crate) name: String,
+    /// When it was written; `None` in a file that makes no sense.
+    pub(crate) archived_at: Option<Timestamp>,
+    /// The task that was removed; `None` for a dead letter.
+    pub(crate) task: Option<Task>,
+}
+
+impl Archived {
+    fn parse(name: &str, bytes: &[u8]) -> Self {
+        let mut document: Value = serde_json::from_slice(bytes).unwrap_or_default();
+        let archived_at = serde_json::from_value(document["archived_at"].take()).ok();
+        let is_of_task = matches!(InArchive::of(name, EntryKind::File), InArchive::Task(_));
+        let task = serde_json::from_value(document["task"].take()).ok().filter(|_| is_of_task);
+        Self { name: name.to_owned(), archived_at, task }
+    }
+}
+
+impl TaskStore {
+    /// The archive; `None` when nothing was archived yet.
+    fn archive_folder(&self) -> Result<Option<Folder>, TaskError> {
+        let data = self.data_folder()?;
+        match data.enter(ARCHIVE) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            folder => folder.map(Some).map_err(TaskError::storage("cannot look through", data.path().join(ARCHIVE))),
+        }
+    }
+
+    fn archived_names(&self) -> Result<(Vec<String>, Vec<(String, Foreign)>), TaskError> {
+        let (mut names, mut foreign) = (Vec::new(), Vec::new());
+        let Some(folder) = self.archive_folder()? else { return Ok((names, foreign)) };
+        for entry in folder.entries().map_err(TaskError::storage("cannot list", folder.path()))? {
+            match InArchive::of(&entry.shown(), entry.kind) {
+                InArchive::Task(_) | InArchive::Letter => names.push(entry.shown()),
+                InArchive::Unfinished => {}
+                InArchive::Foreign(why) => foreign.push((entry.shown(), why)),
+            }
+        }
+        Ok((names, foreign))
+    }
+
+    fn archived(&self, name: &str) -> Result<Option<Archived>, TaskError> {
+        let Some(folder) = self.archive_folder()? else { return Ok(None) };
+        match folder.read(name, MOST_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => {
+                let bytes = read.map_err(TaskError::storage("cannot read", folder.path().join(name)))?;
+                Ok(Some(Archived::parse(name, &bytes)))
+            }
+        }
+    }
+
+    fn remove_archived(&self, name: &str) -> Result<bool, TaskError> {
+        let Some(folder) = self.archive_folder()? else { return Ok(false) };
+        folder.remove_file(name).map_err(TaskError::storage("cannot remove", folder.path().join(name)))
+    }
+}
+
+impl TaskManager {
+    /// The names of the archive's records, and what lies there that is none of ours.
+    pub(crate) async fn archived_names(&self) -> Result<(Vec<String>, Vec<(String, Foreign)>), TaskError> {
+        self.store.blocking(TaskStore::archived_names).await
+    }
+
+    /// Reads these records of the archive; those that cannot be read are none.
+    pub(crate) async fn archived(&self, names: Vec<String>) -> Result<Vec<Archived>, TaskError> {
+        let read = move |store: &TaskStore| {
+            let read = |name: &String| store.archived(name).transpose();
+            names.iter().filter_map(read).filter(|read| !matches!(read, Err(error) if !error.is_shortage())).collect()
+        };
+        self.store.blocking(read).await
+    }
+
+    /// The task of this id that was removed, and when; `None` when the archive has none.
+    pub(crate) async fn removed_task(&self, task_id: &TaskId) -> Result<Option<(Task, Timestamp)>, TaskError> {
+        let name = format!("{task_id}{SUFFIX}");
+        let read = self.store.blocking(move |store| store.archived(&name)).await?;
+        Ok(read.and_then(|read| Some((read.task?, read.archived_at?))).filter(|(task, _)| task.task_id == *task_id))
+    }
+
+    /// Writes the record of a removed task again, as old as it was.
+    pub(crate) async fn archive_again(&self, task: Task, archived_at: Timestamp) -> Result<(), TaskError> {
+        let name = task.task_id.to_string();
+        self.archive(&name, json!({ "task": task, "archived_at": archived_at })).await
+    }
+
+    /// Removes a record of the archive; whether it was there.
+    pub(crate) async fn remove_archived(&self, name: String) -> Result<bool, TaskError> {
+        self.store.blocking(move |store| store.remove_archived(&name)).await
+    }
+}

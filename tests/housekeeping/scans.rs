@@ -1,0 +1,243 @@
+//! Scans on scanners: only what is certainly ours, over and safe is deleted there.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use nessus_mcp_lib::{
+    ScanService, ScannerInterface as _, TaskManager,
+    config::{HousekeepingSettings, Retention},
+    durable,
+    housekeeping::{HousekeepingReport, Wanted},
+    ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
+    scanner::{
+        MockConfig, MockOperation, MockScanner, ScanRequest, ScannerError, ScannerInstance, ScannerPool,
+        ScannerRegistry,
+    },
+    task::{ScanPayload, ScanType, Task, TaskStatus},
+    time::{Clock as _, SystemClock},
+};
+use nessus_mcp_tests::processes::until;
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+use tempfile::TempDir;
+
+use super::{queue, service};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+
+/// A deployment on a scanner that it may share.
+struct Lab {
+    directory: TempDir,
+    scanner: Arc<MockScanner>,
+    service: ScanService,
+}
+
+impl Lab {
+    async fn on(scanner: &Arc<MockScanner>) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let scanners = scanners(scanner);
+        let data = directory.path();
+        let service = service(data, queue(data, None).await, scanners).await;
+        Self { directory, scanner: Arc::clone(scanner), service }
+    }
+
+    fn file(&self, task: &Task, name: &str) -> std::path::PathBuf {
+        self.directory.path().join("tasks").join(task.task_id.as_str()).join(name)
+    }
+
+    /// A task that ended so long ago, with a scan that has ended and its export here.
+    async fn task(&self, status: TaskStatus, age: Duration) -> Task {
+        let (task, scan) = self.task_with(status, age, |_| {}).await;
+        until("the scan has ended", &[], async || {
+            self.scanner.status(&scan).await.ok().filter(|status| status.state.is_terminal())
+        })
+        .await;
+        task
+    }
+
+    async fn task_with(
+        &self,
+        status: TaskStatus,
+        age: Duration,
+        change: impl FnOnce(&mut serde_json::Value),
+    ) -> (Task, ScanId) {
+        let (ended, pool) = (SystemClock.now().minus(age), PoolName::new("lab").unwrap());
+        let task_id = TaskId::generate("mock", "lab", ended);
+        let scan = self.scanner.create(&ScanRequest::new(task_id.as_str(), "office", "192.0.2.1")).await.unwrap();
+        let run = self.scanner.launch(&scan).await.unwrap();
+        let payload = ScanPayload::new("office", "192.0.2.1");
+        let mut task =
+            Task::new(task_id, TraceId::generate(), ScanType::Untrusted, "mock", pool, payload, ended.minus(DAY));
+        (task.status, task.completed_at) = (status, Some(ended));
+        task.scanner_instance_id = Some(InstanceId::new("one").unwrap());
+        (task.nessus_scan_id, task.scan_uuid) = (Some(scan.clone()), run);
+        let export = format!("the export of {scan}");
+        let mut document = json!(task);
+        let hash = Sha256::digest(&export).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        document["export"] = json!({ "bytes": export.len(), "sha256": hash });
+        document["observation"] = json!({ "state": "completed", "unchanged_since": ended });
+        change(&mut document);
+        let task: Task = serde_json::from_value(document).unwrap();
+        self.service.tasks().create(task.clone()).await.unwrap();
+        durable::replace(&self.file(&task, "scan_native.nessus"), export.as_bytes()).unwrap();
+        (task, scan)
+    }
+
+    async fn has_scan_of(&self, task: &Task) -> bool {
+        match self.scanner.status(task.nessus_scan_id.as_ref().unwrap()).await {
+            Ok(_) => true,
+            Err(ScannerError::NotFound(_)) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn run(&self, settings: HousekeepingSettings, wanted: Wanted) -> HousekeepingReport {
+        self.service.housekeeping(settings).unwrap().run(wanted).await.unwrap()
+    }
+}
+
+fn scanners(scanner: &Arc<MockScanner>) -> ScannerRegistry {
+    let instance = ScannerInstance::new(InstanceId::new("one").unwrap(), 2, scanner.clone());
+    ScannerRegistry::new(vec![ScannerPool::new(PoolName::new("lab").unwrap(), "mock", vec![instance])]).unwrap()
+}
+
+fn scanner(duration: Duration) -> Arc<MockScanner> {
+    Arc::new(MockScanner::new(MockConfig::new().scan_duration(duration)))
+}
+
+/// Tasks are kept for ever, unless they have failed.
+fn scans_only() -> HousekeepingSettings {
+    HousekeepingSettings::default().with_retention(Retention::of(None), Retention::of(Some(30 * DAY)))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_scans_whose_results_are_safe_or_past_their_time_go() {
+    let lab = Lab::on(&scanner(Duration::from_millis(1))).await;
+    let other = Lab::on(&lab.scanner).await;
+    let safe = lab.task(TaskStatus::Completed, 8 * DAY).await;
+    let cancelled = lab.task(TaskStatus::Cancelled, 8 * DAY).await;
+    let removed = lab.task(TaskStatus::Failed, 31 * DAY).await;
+    let young = lab.task(TaskStatus::Completed, DAY).await;
+    let may_be_retried = lab.task(TaskStatus::Failed, 8 * DAY).await;
+    let lost = lab.task(TaskStatus::Completed, 9 * DAY).await;
+    std::fs::remove_file(lab.file(&lost, "scan_native.nessus")).unwrap();
+    let altered = lab.task(TaskStatus::Completed, 10 * DAY).await;
+    durable::replace(&lab.file(&altered, "scan_native.nessus"), b"the export of xx").unwrap();
+    let linked = lab.task(TaskStatus::Completed, 11 * DAY).await;
+    let elsewhere = lab.directory.path().join("elsewhere");
+    std::fs::copy(lab.file(&linked, "scan_native.nessus"), &elsewhere).unwrap();
+    std::fs::remove_file(lab.file(&linked, "scan_native.nessus")).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, lab.file(&linked, "scan_native.nessus")).unwrap();
+    let others = [other.task(TaskStatus::Completed, 90 * DAY).await, other.task(TaskStatus::Failed, 90 * DAY).await];
+
+    let foretold = lab.run(scans_only(), Wanted::DryRun).await;
+    for task in [&safe, &cancelled, &removed] {
+        assert!(lab.has_scan_of(task).await, "a dry run deletes nothing");
+    }
+    assert_eq!(lab.scanner.calls(MockOperation::Delete), 0);
+    let report = lab.run(scans_only(), Wanted::Removal).await;
+    let mut gone: Vec<_> = report.scans.iter().map(|scan| scan.task_id.clone()).collect();
+    let mut expected = vec![safe.task_id.clone(), cancelled.task_id.clone(), removed.task_id.clone()];
+    let mut said: Vec<_> = foretold.scans.iter().map(|scan| scan.task_id.clone()).collect();
+    gone.sort();
+    said.sort();
+    expected.sort();
+    assert_eq!((&gone, &said), (&expected, &expected), "{report:?}");
+    for (task, stays) in [
+        (&safe, false),
+        (&cancelled, false),
+        (&removed, false),
+        (&young, true),
+        (&may_be_retried, true),
+        (&lost, true),
+        (&altered, true),
+        (&linked, true),
+        (&others[0], true),
+        (&others[1], true),
+    ] {
+        assert_eq!(lab.has_scan_of(task).await, stays, "{} {:?}", task.task_id, report.notable);
+    }
+    assert_eq!(report.kept_scans["export_not_safe"], 3, "{:?}", report.kept_scans);
+    let kept = lab.service.tasks().get(&safe.task_id).await.unwrap();
+    assert!(kept.scan_deleted_at.is_some() && kept.status == TaskStatus::Completed);
+    assert!(lab.file(&safe, "scan_native.nessus").exists(), "its results stay");
+    assert_eq!(report.tasks, [removed.task_id]);
+    let mut unknown: Vec<_> = report.unknown_scans.iter().map(|scan| &scan.task_id).collect();
+    let mut theirs = [&others[0].task_id, &others[1].task_id];
+    unknown.sort();
+    theirs.sort();
+    assert_eq!(unknown, theirs, "those of another deployment are listed");
+
+    // What is written down is not asked for again.
+    let calls = lab.scanner.calls(MockOperation::Status);
+    let again = lab.run(scans_only(), Wanted::Removal).await;
+    assert_eq!((again.scans.len(), again.tasks.len()), (0, 0), "{again:?}");
+    assert!(lab.scanner.calls(MockOperation::Status) - calls <= 3, "those that are not safe are asked for");
+}
+
+/// A scanner that was installed anew gives ids again that it had given: a number alone proves nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scan_of_another_under_the_same_id_stays() {
+    let lab = Lab::on(&scanner(Duration::from_millis(1))).await;
+    let theirs = Lab::on(&lab.scanner).await.task(TaskStatus::Completed, 90 * DAY).await;
+    for run in [Some("another-run"), None] {
+        let claims = |document: &mut serde_json::Value| {
+            document["nessus_scan_id"] = json!(theirs.nessus_scan_id);
+            document["scan_uuid"] = json!(run);
+        };
+        lab.task_with(TaskStatus::Completed, 90 * DAY, claims).await;
+    }
+    let settings = HousekeepingSettings::default();
+    for _ in 0..2 {
+        let report = lab.run(settings.clone(), Wanted::AgreedRemoval).await;
+        assert_eq!(report.scans, []);
+        assert!(lab.has_scan_of(&theirs).await);
+        assert_eq!((report.kept_scans["started_again"], report.kept_scans["not_ours"]), (1, 1), "{report:?}");
+    }
+}
+
+/// A task stays as long as a scan of it runs. If an operator wants it so, the scan is ended, and the task goes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_whose_scan_runs_stays() {
+    let lab = Lab::on(&scanner(Duration::from_secs(36_000))).await;
+    let open = |document: &mut serde_json::Value| {
+        let scan = document["nessus_scan_id"].clone();
+        document["open_scans"] = json!([{ "instance_id": "one", "scan_id": scan, "attempt": 1, "told_to_stop": true }]);
+        document["observation"] = json!(null);
+    };
+    let (task, _) = lab.task_with(TaskStatus::Failed, 90 * DAY, open).await;
+    let report = lab.run(HousekeepingSettings::default(), Wanted::AgreedRemoval).await;
+    assert_eq!((report.tasks.len(), report.scans.len()), (0, 0), "{report:?}");
+    assert_eq!(report.kept_tasks["scan_may_run"], 1);
+    assert!(report.notable.iter().any(|item| item.reason.contains("still runs")), "{report:?}");
+    assert!(lab.has_scan_of(&task).await);
+    assert_eq!(lab.scanner.calls(MockOperation::Stop), 0);
+
+    let ending = HousekeepingSettings::default().deleting_stale_scans();
+    let report = lab.run(ending, Wanted::AgreedRemoval).await;
+    assert_eq!((report.tasks.len(), report.scans.len()), (1, 1), "{report:?}");
+    assert!(!lab.has_scan_of(&task).await);
+    assert!(lab.service.tasks().get(&task.task_id).await.is_err());
+}
+
+/// A scanner that does not answer says nothing about its scans; one that has forgotten a scan does.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_scanner_that_does_not_answer_keeps_everything() {
+    let lab = Lab::on(&scanner(Duration::from_millis(1))).await;
+    let unknown = |document: &mut serde_json::Value| document["observation"] = json!(null);
+    let (task, scan) = lab.task_with(TaskStatus::Failed, 90 * DAY, unknown).await;
+    let server = || ScannerError::Server { status: 500, message: "database is locked".to_owned() };
+    lab.scanner.fail_next(MockOperation::Status, server());
+    let report = lab.run(HousekeepingSettings::default(), Wanted::AgreedRemoval).await;
+    assert_eq!((report.tasks.len(), report.scans.len()), (0, 0), "{report:?}");
+    assert!(path_of(&lab, &task).exists());
+    lab.scanner.delete(&scan).await.unwrap();
+    let report = lab.run(HousekeepingSettings::default(), Wanted::AgreedRemoval).await;
+    assert_eq!((report.tasks.as_slice(), report.scans.len()), ([task.task_id.clone()].as_slice(), 0), "{report:?}");
+    assert!(!path_of(&lab, &task).exists());
+    let tasks = TaskManager::open(lab.directory.path()).unwrap();
+    assert!(tasks.get(&task.task_id).await.is_err());
+}
+
+fn path_of(lab: &Lab, task: &Task) -> std::path::PathBuf {
+    lab.file(task, "task.json").parent().map(Path::to_owned).unwrap()
+}
