@@ -57,6 +57,12 @@ async fn a_ticket_system_hears_of_scans_that_end_and_wait() {
         assert!(delivery.iter().all(|delivery| delivery.webhook.as_deref() == Some("tickets")), "{delivery:?}");
         let ids = receiver.ids().await;
         assert!(ids.len() == 6 && ids.values().all(|count| *count == 1), "{ids:?}");
+        until("its life shows it", &[&worker], async || {
+            let shown = site.deployment.program(binaries::admin(), &["tasks", "show", completed.as_str()]).run();
+            assert_eq!(shown.code, Some(0), "{shown:?}");
+            shown.stdout.contains("webhook_told").then_some(())
+        })
+        .await;
         let sent = receiver.everything().await;
         for text in [worker.log(), site.server.process.log(), sent] {
             assert!(!text.contains("planted"), "a secret is shown");
