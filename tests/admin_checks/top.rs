@@ -4,7 +4,7 @@ use nessus_mcp_lib::{
     ids::PoolName,
     queue::{self, TaskBody},
 };
-use nessus_mcp_tests::{deployment::Deployment, redis::RedisServer};
+use nessus_mcp_tests::{deployment::Deployment, processes::Program, redis::RedisServer};
 use serde_json::json;
 
 use crate::{MOCKS, admin, json, program};
@@ -43,4 +43,25 @@ fn a_queue_that_is_away_is_a_failure() {
     let deployment = Deployment::new(MOCKS).with_queue("redis://127.0.0.1:9");
     let finished = program(&deployment, &["top", "--once"]).run();
     assert_eq!((finished.code, &*finished.stdout), (Some(69), ""), "{finished:?}");
+}
+
+/// On a terminal it takes the whole screen, and gives it back, whatever ends it.
+#[tokio::test]
+async fn the_terminal_is_as_before_when_it_ends() {
+    let deployment = with_work(Deployment::new(MOCKS)).await;
+    let binary = env!("CARGO_BIN_EXE_nessus-admin");
+    let top = format!("{binary} top --data-dir {}", deployment.data().display());
+    let until_shown = "while ! grep -q QUEUES screen; do sleep 0.1; done";
+    for (name, ends) in [("signal", "kill -TERM $top"), ("hangup", "kill -HUP $top")] {
+        let run = format!("{top} & top=$!; {until_shown}; {ends}; wait $top; echo ended $?");
+        let directory = deployment.path(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let script = Program::new("/usr/bin/script").args(["-qefc", &run, "screen"]).current_dir(&directory);
+        let finished = script.env("TERM", "xterm").env("LANG", "C.UTF-8").run();
+        let screen = std::fs::read_to_string(directory.join("screen")).unwrap();
+        assert!(screen.contains("ended 0"), "{finished:?}");
+        let count = |sequence: &str| screen.matches(sequence).count();
+        assert_eq!((count("\u{1b}[?1049h"), count("\u{1b}[?1049l")), (1, 1), "{name}: {screen:?}");
+        assert!(screen.rfind("\u{1b}[?1049l") < screen.rfind("ended 0"), "{name}: {screen:?}");
+    }
 }

@@ -6,6 +6,7 @@ mod independence;
 mod shapes;
 mod stop_all;
 mod tasks;
+mod workers;
 
 use std::{
     fs::File,

@@ -25,3 +25,4 @@ mod shortage;
 mod traces;
 mod unread;
 mod webhooks;
+mod workers;

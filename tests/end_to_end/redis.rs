@@ -42,12 +42,13 @@ async fn scans_are_completed_over_redis() {
     site.queue_is_empty(&workers).await;
     assert!((1..=2).contains(&site.sim.stats().max_running), "{:#?}", site.sim.stats());
     // Only what outlives a task is left: the catalogue, the last fencing token and times, perhaps a marker or a slot that nobody
-    // needs, and for a while the circuits of the processes.
+    // needs, and for a while the circuits of the processes and what workers have told.
     for key in redis.ask(&["KEYS", "*"]).texts() {
         let lasts = [":fence", ":wake", ":clock", ":leases:length", "nessus:binding", "catalogue", "catalogue:changes"]
             .iter()
             .any(|end| key.ends_with(end));
-        let expires = key == "nessus:circuit-states" && redis.ask(&["PTTL", &key]).number() > 0;
+        let expires =
+            ["nessus:circuit-states", "nessus:workers"].contains(&&*key) && redis.ask(&["PTTL", &key]).number() > 0;
         assert!(lasts || expires, "{key} is left");
     }
 }

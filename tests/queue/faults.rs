@@ -11,7 +11,7 @@ use nessus_mcp_lib::{
     ids::{InstanceId, PoolName, TaskId, WorkerId},
     queue::{
         DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome, Lease, QueueError, QueueStats,
-        RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody,
+        RemoveOutcome, RenewOutcome, RetryDeadOutcome, SettleOutcome, Settlement, SlotOutcome, TaskBody, WorkerRecord,
         redis::RedisQueue,
     },
     secret::Secret,
@@ -454,6 +454,43 @@ async fn a_lease_renewed_after_the_clock_has_stepped_back_stands() {
     assert_eq!(first_claim(&queue).await.task_id, dead.task_id);
     assert_eq!(queue.claim(&pool(), &worker(), LONG, &[]).await.unwrap(), None);
     assert_eq!(queue.settle(&alive, Settlement::Ack).await.unwrap(), SettleOutcome::Settled);
+}
+
+/// A worker that died before the clock stepped back does not seem to live until the clock has caught up: the next that tells of
+/// itself moves its record along.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lost_worker_grows_old_after_the_clock_has_stepped_back() {
+    const HOUR_MS: i64 = 3_600_000;
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    let record = |name: &str| WorkerRecord::new(WorkerId::new(name).unwrap(), Timestamp::from_millis(0));
+    queue.announce_worker(&record("dead"), 2 * LONG).await.unwrap();
+    let told = server.ask(&["HGET", "nessus:workers", "dead"]).text();
+    let (heard, rest) = told.split_once(':').unwrap();
+    let ahead = (heard.parse::<i64>().unwrap() + HOUR_MS).to_string();
+    server.ask(&["HSET", "nessus:workers", "dead", &format!("{ahead}:{rest}"), "#clock", &ahead]);
+    let age = async || {
+        queue.workers().await.unwrap().into_iter().find(|seen| seen.record.worker.as_str() == "dead").unwrap().age
+    };
+    assert!(age().await < LONG, "the step makes it no older");
+    queue.announce_worker(&record("alive"), 2 * LONG).await.unwrap();
+    tokio::time::sleep(SHORT).await;
+    assert!((SHORT..LONG).contains(&age().await), "{:?}", age().await);
+}
+
+/// A server whose memory is full keeps what a worker tells: it is bounded, and one that lives is not to be missed.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_server_hears_of_workers() {
+    let server = RedisServer::start();
+    let queue = open(&server.url()).await;
+    queue.ping().await.unwrap();
+    server.ask(&["CONFIG", "SET", "maxmemory", "1"]);
+    let record = WorkerRecord::new(WorkerId::new("w").unwrap(), Timestamp::from_millis(0));
+    queue.announce_worker(&record, LONG).await.unwrap();
+    assert_eq!(queue.workers().await.unwrap().len(), 1);
+    assert!(matches!(queue.enqueue(&pool(), &body(1)).await, Err(QueueError::StorageFull { .. })));
+    queue.withdraw_worker(&record.worker).await.unwrap();
+    assert_eq!(queue.workers().await.unwrap(), []);
 }
 
 /// A worker that only waits is the first that sees it: the lease of a dead one ends for it no later than it should.

@@ -5,7 +5,10 @@ use std::{fs, io, path::Path};
 use clap::{Command, CommandFactory as _};
 use clap_complete::shells::{Bash, Fish, Zsh};
 use clap_mangen::Man;
-use nessus_mcp_lib::{durable, error::Failure};
+use nessus_mcp_lib::{
+    durable,
+    error::{Failure, counted},
+};
 
 use crate::{
     args::{Cli, CompletionsArgs, ManArgs, Shell},
@@ -38,7 +41,8 @@ pub(crate) fn man(args: &ManArgs) -> Result<(), Failure> {
     let unwritable = |error: io::Error| Failure::new(format!("cannot write to `{}`: {error}", directory.display()));
     fs::create_dir_all(directory).map_err(unwritable)?;
     let written = pages(&command, command.get_name(), directory).map_err(unwritable)?;
-    output::say(format!("{written} pages in {}; look at one with `man -l`", directory.display()));
+    let pages = counted(written, "page", "pages");
+    output::say(format!("{pages} in {}; look at one with `man -l`", directory.display()));
     Ok(())
 }
 

@@ -166,6 +166,7 @@ const DEFAULT_CREDENTIALS: &str = "credentials.yaml";
 
 /// How a process logs.
 #[derive(Debug, Clone, Args)]
+#[expect(clippy::struct_field_names, reason = "flags have the names of the variables")]
 pub struct LogArgs {
     /// Which log lines are written: error, warn, info, debug, trace, or directives such as `info,nessus_mcp_lib=debug`
     #[arg(long, env = "LOG_LEVEL", default_value = "info", value_name = "LEVEL", global = true)]

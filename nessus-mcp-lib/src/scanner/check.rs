@@ -6,7 +6,10 @@ use serde::{Serialize, Serializer};
 use tokio::time::Instant;
 
 use super::facts::ScannerProperties;
-use crate::{error::Classified, time::Timestamp};
+use crate::{
+    error::{Classified, chain, counted},
+    time::Timestamp,
+};
 
 /// A plugin set that is older finds less than people expect.
 const OLD_PLUGINS: Duration = Duration::from_secs(14 * 86_400);
@@ -199,7 +202,7 @@ impl Steps {
 
     /// A step that failed with an error.
     pub(super) fn fail(&mut self, step: CheckStep, took: Option<Duration>, error: &impl Classified) {
-        self.add(step, CheckOutcome::Failed, took, crate::error::chain(error), error.hint());
+        self.add(step, CheckOutcome::Failed, took, chain(error), error.hint());
         if let Some(step) = self.0.last_mut() {
             step.code = Some(error.code());
         }
@@ -257,8 +260,8 @@ impl Steps {
         let mut parts: Vec<String> = properties.licence.iter().cloned().collect();
         let hosts = (properties.used_hosts, properties.licensed_hosts.filter(|most| *most > 0));
         match hosts {
-            (Some(used), Some(most)) => parts.push(format!("{used} of {most} hosts used", most = most)),
-            (None, Some(most)) => parts.push(format!("for at most {most} hosts", most = most)),
+            (Some(used), Some(most)) => parts.push(format!("{used} of {} used", counted(most, "host", "hosts"))),
+            (None, Some(most)) => parts.push(format!("for at most {}", counted(most, "host", "hosts"))),
             _ => {}
         }
         let left = properties.licence_ends.map(|end| (end, end.since(now)));
@@ -318,11 +321,7 @@ impl Steps {
 /// A time in days, or in hours when it is short.
 pub(super) fn in_days(time: Duration) -> String {
     let hours = time.as_secs() / 3600;
-    if hours < 48 {
-        crate::error::counted(hours, "hour", "hours")
-    } else {
-        crate::error::counted(hours / 24, "day", "days")
-    }
+    if hours < 48 { counted(hours, "hour", "hours") } else { counted(hours / 24, "day", "days") }
 }
 
 /// What `step` answers, and how long it took.

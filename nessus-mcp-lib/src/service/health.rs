@@ -126,15 +126,15 @@ impl ScanService {
                 return HealthCheck::new(CheckStatus::Degraded).with("error", chain(&error)).with("code", error.code());
             }
         };
-        let alive: Vec<_> = workers.iter().filter(|worker| worker.is_alive()).collect();
-        let pools = self.scanners.pools();
-        let unserved: Vec<_> = pools
-            .iter()
-            .filter(|pool| !alive.iter().any(|worker| worker.record.serves(&pool.name).is_some()))
-            .map(|pool| pool.name.as_str())
-            .collect();
+        let alive = workers.iter().filter(|worker| worker.is_alive()).count();
+        let mut unserved = Vec::new();
+        for pool in self.scanners.pools() {
+            if self.nobody_serves(&pool.name, None).await.is_some() {
+                unserved.push(pool.name.to_string());
+            }
+        }
         let status = if unserved.is_empty() { CheckStatus::Healthy } else { CheckStatus::Degraded };
-        let check = HealthCheck::new(status).with("alive", alive.len());
+        let check = HealthCheck::new(status).with("alive", alive);
         if unserved.is_empty() { check } else { check.with("unserved_pools", unserved) }
     }
 

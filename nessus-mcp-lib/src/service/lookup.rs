@@ -35,7 +35,7 @@ impl ScanService {
             Some(caller) => self.tasks.acting_as(actor_of(caller)),
             None => self.tasks.clone(),
         };
-        Self { caller, tasks, ..self.clone() }
+        Self { tasks, caller, ..self.clone() }
     }
 
     /// The same service, whose changes are those of `actor`, such as `user@host`: the events of tasks and the log say so. Other than

@@ -137,6 +137,11 @@ impl ScanService {
         let seen = self.queue.workers().await?;
         let mut pools = self.pools_with_tasks().await?;
         pools.extend(to_be_served.iter().cloned());
+        if to_be_served.is_empty() && self.scanners.pools().is_empty() {
+            // Nobody here knows what is configured; the workers do.
+            let told = seen.iter().flat_map(|worker| &worker.record.pools);
+            pools.extend(told.map(|served| served.pool.clone()));
+        }
         let (rights, mut workers) = (self.rights(), Vec::new());
         for mut worker in seen.iter().map(WorkerView::of).chain(self.older_workers(&seen, &pools).await?) {
             let has_all = worker.pools.iter().all(|served| rights.allows_pool(&served.pool));

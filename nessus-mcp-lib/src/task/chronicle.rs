@@ -57,7 +57,7 @@ impl Task {
         let is_told = |kind: &EventKind| told.iter().any(|event| event.event == *kind);
         let mut found = changes(before, self, by, now);
         found.retain(|event| {
-            !is_told(&event.event) && !(event.event == EventKind::Created && is_told(&EventKind::Found))
+            !(is_told(&event.event) || event.event == EventKind::Created && is_told(&EventKind::Found))
         });
         for event in &found {
             self.note(event.clone());

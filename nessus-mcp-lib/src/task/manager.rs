@@ -252,7 +252,9 @@ impl TaskManager {
                     let events = task.note_changes(&before, actor.as_deref(), now);
                     task.revision = before.revision.saturating_add(1);
                     store.write(&task)?;
-                    events.iter().for_each(|event| say(&task, event));
+                    for event in &events {
+                        say(&task, event);
+                    }
                 }
                 let record = TaskEntry::record(&task, store.has_login_left(&task));
                 let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
@@ -311,7 +313,9 @@ impl TaskManager {
                         store.remove(&task.task_id, &file)?;
                     }
                     store.write(&task)?;
-                    task.events.iter().rev().take(2).for_each(|event| say(&task, event));
+                    for event in task.events.iter().rev().take(2) {
+                        say(&task, event);
+                    }
                     Ok(task)
                 })
                 .await

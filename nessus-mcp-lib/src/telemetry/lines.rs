@@ -15,7 +15,7 @@ use tracing_subscriber::{
         FmtContext, FormatEvent, FormattedFields,
         format::{JsonFields, Writer},
     },
-    registry::LookupSpan,
+    registry::{LookupSpan, Scope},
 };
 
 use crate::{
@@ -51,7 +51,7 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let mut fields = Map::new();
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
+        for span in context.event_scope().into_iter().flat_map(Scope::from_root) {
             let extensions = span.extensions();
             let of_span = extensions.get::<FormattedFields<JsonFields>>();
             if let Some(Ok(Value::Object(of_span))) = of_span.map(|text| serde_json::from_str(text.as_str())) {
@@ -123,7 +123,7 @@ impl<'e> Line<'e> {
 
     fn text(self, mut writer: Writer<'_>, colour: bool) -> fmt::Result {
         let Self { time, level, component, .. } = &self;
-        let (on, off) = if colour { (colour_of(level), "\x1b[0m") } else { ("", "") };
+        let (on, off) = if colour { (colour_of(**level), "\x1b[0m") } else { ("", "") };
         write!(writer, "{time} {on}{level:>5}{off} {component}: {}", plain(&self.message))?;
         let of_all = [("task_id", &self.task), ("trace_id", &self.trace)];
         let worker = self.worker.as_ref().map(|worker| (WORKER, worker));
@@ -164,8 +164,8 @@ fn component(target: &str) -> &str {
     }
 }
 
-const fn colour_of(level: &Level) -> &'static str {
-    match *level {
+const fn colour_of(level: Level) -> &'static str {
+    match level {
         Level::ERROR => "\x1b[31m",
         Level::WARN => "\x1b[33m",
         Level::INFO => "\x1b[32m",

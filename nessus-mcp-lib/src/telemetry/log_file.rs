@@ -66,7 +66,7 @@ impl State {
     fn append(&mut self, lines: &[u8]) {
         let is_too_soon = self.failed_at.is_some_and(|at| at.elapsed() < RETRY_AFTER);
         let written = if is_too_soon { None } else { Some(self.try_append(lines)) };
-        let count = lines.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let count = lines.split(|byte| *byte == b'\n').count().saturating_sub(1) as u64;
         match written {
             Some(Ok(())) => {
                 self.failed_at = None;

@@ -184,8 +184,9 @@ impl Verbosity {
 
 /// The step after this one at which more is logged than by the configured level.
 fn next_step(configured: &str, step: usize) -> usize {
-    let levels = configured.split(',').filter_map(|word| word.trim().parse::<LevelFilter>().ok());
-    let level = levels.last().unwrap_or(LevelFilter::ERROR);
+    // The last one counts.
+    let mut levels = configured.rsplit(',').filter_map(|word| word.trim().parse::<LevelFilter>().ok());
+    let level = levels.next().unwrap_or(LevelFilter::ERROR);
     let says_more = |step: &usize| STEPS[step - 1].parse::<LevelFilter>().is_ok_and(|more| more > level);
     (step + 1..=STEPS.len()).find(says_more).unwrap_or(step)
 }

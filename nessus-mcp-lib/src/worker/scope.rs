@@ -88,7 +88,7 @@ async fn look_up(held: &HeldTask<'_>, targets: &TargetSet, rights: &Rights) -> R
         outcome = held.unless_stopped(held.shared.scope.check(targets, rights)).await?;
         match &outcome {
             Err(unresolved @ ScopeError::Unresolved { .. }) => {
-                warn!(error = chain(unresolved), "a name among the targets is not known")
+                warn!(error = chain(unresolved), "a name among the targets is not known");
             }
             _ => break,
         }

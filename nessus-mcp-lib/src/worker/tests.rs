@@ -101,7 +101,7 @@ fn fixture_made(capacity: u32, scan: Duration, change: impl FnOnce(ServiceParts)
     let parts = ServiceParts::new(directory.path(), tasks, Arc::new(opened), scanners).with_clock(clock);
     let service = ScanService::new(change(parts)).unwrap();
     service.expect_worker();
-    Fixture { service, scanner, directory }
+    Fixture { directory, service, scanner }
 }
 
 fn pool() -> PoolName {

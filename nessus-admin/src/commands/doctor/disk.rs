@@ -7,6 +7,7 @@ use nessus_mcp_lib::{
     config::{Settings, cli},
     durable::DurableFile,
     error::{Failure, counted},
+    time::{Clock as _, SystemClock, Timestamp},
 };
 use tokio::task::spawn_blocking;
 
@@ -16,13 +17,20 @@ use super::finding::{Finding, within};
 const DISK_LIMIT: Duration = Duration::from_secs(5);
 /// How long an audit log may take to be read.
 const AUDIT_LIMIT: Duration = Duration::from_secs(60);
+/// For how long housekeeping may be overdue.
+const OVERDUE: Duration = Duration::from_secs(24 * 3600);
 /// The share of a disk in use from which it is nearly full, and too full, in percent.
 const NEARLY_FULL: u64 = 80;
 const TOO_FULL: u64 = 90;
 
-pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
+/// With `keeps_house`, workers remove what is old.
+pub(super) async fn check(settings: &Settings, keeps_house: bool) -> Vec<Finding> {
     let directory = settings.data_dir.clone();
-    let of_directory = blocking("data directory", move || directory_findings(&directory));
+    let of_directory = blocking("data directory", move || {
+        let mut findings = directory_findings(&directory);
+        findings.push(housekeeping(&directory, keeps_house));
+        findings
+    });
     let settings = settings.clone();
     let of_audit = blocking("audit log", move || audit_findings(&settings));
     let (mut findings, audit) =
@@ -94,6 +102,31 @@ fn space(directory: &Path) -> Finding {
         }
         used if used >= NEARLY_FULL => Finding::warning("disk", detail).mend(mend),
         _ => Finding::ok("disk", detail),
+    }
+}
+
+/// When housekeeping has run, by what it has written down.
+fn housekeeping(directory: &Path, keeps_house: bool) -> Finding {
+    #[derive(serde::Deserialize)]
+    struct Record {
+        ended_at: Timestamp,
+        next_at: Timestamp,
+    }
+    if !keeps_house {
+        return Finding::skipped("housekeeping", "it is turned off (`HOUSEKEEPING_ENABLED`)");
+    }
+    let mend = "nessus-admin housekeeping run --dry-run";
+    let record = fs::read(directory.join("housekeeping.json")).ok();
+    match record.and_then(|text| serde_json::from_slice::<Record>(&text).ok()) {
+        Some(record) if SystemClock.now().since(record.next_at) >= OVERDUE => {
+            let detail = format!("it ran last at {} and was due again at {}", record.ended_at, record.next_at);
+            Finding::warning("housekeeping", detail).mend(mend)
+        }
+        Some(record) => Finding::ok("housekeeping", format!("it ran last at {}", record.ended_at)),
+        None if fs::read_dir(directory.join("tasks")).is_ok_and(|mut tasks| tasks.next().is_some()) => {
+            Finding::warning("housekeeping", "it has never run: old tasks stay").mend(mend)
+        }
+        None => Finding::ok("housekeeping", "there is nothing to look after yet"),
     }
 }
 

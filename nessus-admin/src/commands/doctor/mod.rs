@@ -7,7 +7,7 @@ mod queue;
 use std::{collections::HashMap, env, time::Duration};
 
 use nessus_mcp_lib::{
-    config::{ExaminedScanners, ScannerNames, ScannersConfig, Settings},
+    config::{ExaminedScanners, ScannerNames, ScannersConfig, Settings, cli::EffectiveSetting},
     error::{Classified, ErrorKind, Failure, counted},
     scanner::CheckOutcome,
 };
@@ -45,11 +45,13 @@ pub(crate) async fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let variables: Vec<_> = env::vars_os().collect();
     let effective = args.given.effective(&variables);
     let settings = effective.settings.clone();
+    let is_off = |one: &EffectiveSetting| one.name == "HOUSEKEEPING_ENABLED" && one.value.as_deref() == Some("false");
+    let keeps_house = !effective.all.iter().any(is_off);
     let examined = ScannersConfig::examine(&settings.scanner_config);
     let pools = ScannerNames::load(&settings.scanner_config).pools;
     let (configuration, of_disk, of_queue, stuck, of_scanners) = tokio::join!(
         within(SCANNERS_LIMIT, "configuration", configuration(config::examine(effective, &variables))),
-        disk::check(&settings),
+        disk::check(&settings, keeps_house),
         queue::check(&settings, &pools),
         queue::stuck_tasks(&settings),
         within(SCANNERS_LIMIT, "scanners", check_scanners(args, &settings, examined)),

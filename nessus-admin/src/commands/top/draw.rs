@@ -8,11 +8,15 @@ use ratatui::{
     layout::{Constraint, Layout, Rect},
     style::{Color, Modifier, Style},
     text::{Line, Span},
-    widgets::{Cell, Paragraph, Row, Table},
+    widgets::{Cell, Paragraph, Row, Table, Wrap},
 };
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
 use super::model::View;
 use crate::output::{Colour, Terminal};
+
+/// The room between two columns.
+const GAP: u16 = 2;
 
 /// A column: its title, the width of the screen from which on it is shown, and its own width; 0 for what is left.
 type Column = (&'static str, u16, u16);
@@ -39,8 +43,9 @@ pub(super) fn height(view: &View) -> u16 {
 /// Draws a view, or why there is none.
 pub(super) fn draw(frame: &mut Frame<'_>, view: &View, problem: Option<&str>, terminal: Terminal) {
     let sections = sections(view);
-    let heights = heights(&sections, frame.area().height.saturating_sub(2));
-    let areas = Layout::vertical([2].into_iter().chain(heights).map(Constraint::Length)).split(frame.area());
+    let top = if problem.is_some() { 4 } else { 2 };
+    let heights = heights(&sections, frame.area().height.saturating_sub(top));
+    let areas = Layout::vertical([top].into_iter().chain(heights).map(Constraint::Length)).split(frame.area());
     frame.render_widget(head(view, problem, terminal), areas[0]);
     for (section, area) in sections.iter().zip(&areas[1..]) {
         if area.height > 0 {
@@ -50,15 +55,17 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, problem: Option<&str>, te
 }
 
 fn head(view: &View, problem: Option<&str>, terminal: Terminal) -> Paragraph<'static> {
-    let at = view.at.map_or_else(|| "nothing known yet".to_owned(), |at| at.to_string());
-    let line = match problem {
-        Some(problem) => {
-            Span::styled(format!("as of {at}: {}", terminal.visible(problem)), style(Colour::Bad, terminal))
-        }
-        None => Span::raw(format!("{at}  queue {} ms  q quits", view.queue_latency_ms)),
-    };
+    let at = view.at.map(|at| at.to_string());
+    let at = at.as_deref().and_then(|at| at.get(11..19)).map_or_else(|| "never".to_owned(), |time| format!("{time}Z"));
     let title = Span::styled("nessus-admin top  ", style(Colour::Title, terminal));
-    Paragraph::new(Line::from(vec![title, line]))
+    let rest = match problem {
+        Some(_) => format!("as of {at}"),
+        None => format!("{at}  q quits  queue {} ms", view.queue_latency_ms),
+    };
+    let problem = problem
+        .map(|problem| Line::from(Span::styled(terminal.visible(problem).into_owned(), style(Colour::Bad, terminal))));
+    let lines: Vec<_> = [Line::from(vec![title, Span::raw(rest)])].into_iter().chain(problem).collect();
+    Paragraph::new(lines).wrap(Wrap { trim: true })
 }
 
 /// How many lines each section gets: what it needs, and where there are too few, each gives of what it has most.
@@ -75,29 +82,43 @@ fn heights(sections: &[Section], most: u16) -> Vec<u16> {
 
 fn draw_section(frame: &mut Frame<'_>, section: &Section, area: Rect, terminal: Terminal) {
     let [title, rest] = Layout::vertical([Constraint::Length(1), Constraint::Min(0)]).areas(area);
-    frame.render_widget(Span::styled(section.title.clone(), style(Colour::Title, terminal)), title);
+    // The last line is left empty, between two sections.
+    let room = usize::from(rest.height.saturating_sub(2));
+    let left_out = section.rows.len().saturating_sub(room);
+    let more = if left_out > 0 { format!("  (+{left_out} more)") } else { String::new() };
+    frame.render_widget(Span::styled(format!("{}{more}", section.title), style(Colour::Title, terminal)), title);
     if section.rows.is_empty() {
         return;
     }
     let shown: Vec<usize> = (0..section.columns.len()).filter(|at| area.width >= section.columns[*at].1).collect();
-    let widths = shown.iter().map(|at| match section.columns[*at].2 {
-        0 => Constraint::Fill(1),
-        width => Constraint::Length(width),
-    });
-    let header = Row::new(shown.iter().map(|at| section.columns[*at].0)).style(style(Colour::Quiet, terminal));
-    // The last line of the area is left empty, between two sections; the last that fits says how many are left out.
-    let room = usize::from(rest.height.saturating_sub(2));
-    let is_cut = section.rows.len() > room;
-    let fit = if is_cut { room.saturating_sub(1) } else { section.rows.len() };
-    let cell = |(text, colour): &(String, Colour)| {
-        Cell::new(terminal.visible(text).into_owned()).style(style(*colour, terminal))
+    let fixed: u16 = shown.iter().map(|at| section.columns[*at].2 + GAP).sum();
+    let width = |at: usize| match section.columns[at].2 {
+        0 => area.width.saturating_sub(fixed - GAP),
+        width => width,
     };
-    let mut rows: Vec<Row<'_>> =
-        section.rows[..fit].iter().map(|row| Row::new(shown.iter().map(|at| cell(&row[*at])))).collect();
-    if is_cut && room > 0 {
-        rows.push(Row::new([format!("+ {} more", section.rows.len() - fit)]));
+    let header = Row::new(shown.iter().map(|at| section.columns[*at].0)).style(style(Colour::Quiet, terminal));
+    let cell = |at: usize, (text, colour): &(String, Colour)| {
+        Cell::new(cut(&terminal.visible(text), width(at).into())).style(style(*colour, terminal))
+    };
+    let rows = section.rows.iter().take(room);
+    let rows = rows.map(|row| Row::new(shown.iter().map(|at| cell(*at, &row[*at]))));
+    let widths = shown.iter().map(|at| Constraint::Length(width(*at)));
+    frame.render_widget(Table::new(rows, widths).header(header).column_spacing(GAP), rest);
+}
+
+/// A text in at most this width; one that is cut says so.
+fn cut(text: &str, width: usize) -> String {
+    if text.width() <= width {
+        return text.to_owned();
     }
-    frame.render_widget(Table::new(rows, widths).header(header).column_spacing(2), rest);
+    let mut kept = String::new();
+    for character in text.chars() {
+        if kept.width() + character.width().unwrap_or(0) >= width {
+            break;
+        }
+        kept.push(character);
+    }
+    if width > 0 { format!("{kept}~") } else { kept }
 }
 
 fn style(colour: Colour, terminal: Terminal) -> Style {
@@ -184,7 +205,7 @@ fn workers(view: &View) -> Section {
             ("worker", 0, 16),
             ("state", 0, 8),
             ("holds", 0, 5),
-            ("heard", 0, 6),
+            ("heard", 44, 6),
             ("up", 60, 7),
             ("host/pid", 60, 22),
             ("version", 120, 10),
@@ -215,7 +236,7 @@ fn running(view: &View) -> Section {
     Section {
         title: format!("RUNNING  {}", view.running_total),
         columns: vec![
-            ("task", 0, 31),
+            ("task", 0, 32),
             ("done", 0, 5),
             ("for", 60, 7),
             ("scanner", 80, 22),
@@ -256,7 +277,7 @@ fn failures(view: &View) -> Section {
     let title = if view.failures.is_empty() { "FAILURES  none" } else { "FAILURES" };
     Section {
         title: title.to_owned(),
-        columns: vec![("task", 0, 31), ("ago", 0, 6), ("error", 60, 25), ("pool", 100, 12), ("", 120, 0)],
+        columns: vec![("task", 0, 32), ("ago", 0, 6), ("error", 60, 25), ("pool", 100, 12), ("", 120, 0)],
         rows: rows.collect(),
     }
 }

@@ -15,7 +15,7 @@ const APPENDED: &str = ",\"error\":";
 /// The text that is appended to a body, before and after the time.
 pub(super) fn appended(reason: &DeadReason) -> [String; 2] {
     let text = |text: &str| Value::from(text).to_string();
-    let more: String = reason.more().iter().map(|(name, value)| format!(",\"{name}\":{value}")).collect();
+    let more = reason.more().iter().fold(String::new(), |more, (name, value)| more + &format!(",\"{name}\":{value}"));
     [
         format!("{APPENDED}{},\"error_code\":{},\"failed_at\":\"", text(&reason.error), text(&reason.error_code)),
         format!("\",\"attempt\":{}{more}}}", reason.attempt),

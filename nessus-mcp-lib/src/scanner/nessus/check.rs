@@ -5,6 +5,7 @@
 use std::{io, net::SocketAddr, time::Duration};
 
 use reqwest::Url;
+use serde::de::DeserializeOwned;
 use tokio::{
     net::{TcpStream, lookup_host},
     time::timeout,
@@ -12,12 +13,13 @@ use tokio::{
 
 use super::{
     auth::{Auth, Grant},
-    call::{Access, Call},
+    call::{Access, Call, decode_error},
     config::{NessusConfig, TlsTrust},
     facts,
     http::{Answer, Exchange},
     ready,
     tls::{self, Shown},
+    wire::Folders,
 };
 use crate::{
     blocking,
@@ -274,10 +276,15 @@ async fn ask(
 }
 
 async fn ask_with(exchange: &Exchange, grant: &Grant) -> Result<ScannerProperties, ScannerError> {
-    let call = Call::get("/server/properties", Access::Session);
-    match exchange.send(&call, &grant.credentials).await? {
-        Answer::Body(body) => Ok(facts::properties(exchange.decode(&call, &body)?)),
-        Answer::Refused(refusal) => Err(grant.explain(refusal.into_error(&call))),
-        Answer::Stream(_) => Err(super::call::decode_error(&call, "it was not read")),
+    // A scanner tells some of its properties to anybody: that it has let us in shows by what it tells to its users only.
+    let _: Folders = read(exchange, grant, &Call::get("/folders", Access::Session)).await?;
+    Ok(facts::properties(read(exchange, grant, &Call::get("/server/properties", Access::Session)).await?))
+}
+
+async fn read<T: DeserializeOwned>(exchange: &Exchange, grant: &Grant, call: &Call) -> Result<T, ScannerError> {
+    match exchange.send(call, &grant.credentials).await? {
+        Answer::Body(body) => exchange.decode(call, &body),
+        Answer::Refused(refusal) => Err(grant.explain(refusal.into_error(call))),
+        Answer::Stream(_) => Err(decode_error(call, "it was not read")),
     }
 }

@@ -149,13 +149,11 @@ pub(super) fn advice(error: &(dyn StdError + 'static)) -> &'static str {
 /// Why a certificate was refused, by an error or one of its causes.
 fn refusal_in<'a>(error: &'a (dyn StdError + 'static)) -> Option<&'a CertificateError> {
     let mut next = Some(error);
-    while let Some(error) = next {
+    while let Some(mut error) = next {
         // An `io::Error` does not tell of the error that it holds, but of its causes.
-        let held = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
-        let error: &'a (dyn StdError + 'static) = match held {
-            Some(held) => held,
-            None => error,
-        };
+        while let Some(held) = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            error = held;
+        }
         if let Some(Error::InvalidCertificate(refusal)) = error.downcast_ref() {
             return Some(refusal);
         }
