@@ -115,7 +115,7 @@ async fn a_certificate_that_nobody_should_believe_is_said() {
         let said = ping(&policy.webhooks()[0], &scope).await.unwrap_err().to_string();
         match expected {
             Some(expected) => {
-                assert!(said.contains("the certificate of https://127.0.0.1") && said.contains(expected), "{said}")
+                assert!(said.contains("the certificate of https://127.0.0.1") && said.contains(expected), "{said}");
             }
             // It has no such page, which it says behind a certificate that is trusted.
             None => assert!(said.contains("HTTP 404"), "{said}"),
