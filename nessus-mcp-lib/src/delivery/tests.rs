@@ -203,7 +203,7 @@ async fn a_name_that_leads_to_this_machine_or_its_network_is_refused() {
         (vec!["::1"], "a loopback address"),
         (vec!["169.254.169.254"], "a link-local address"),
         (vec!["10.0.0.1"], "a private address"),
-        (vec!["0.0.0.0"], "a unspecified address"),
+        (vec!["0.0.0.0"], "a wildcard address"),
         (vec!["224.0.0.1"], "a multicast address"),
         (vec!["8.8.8.8", "127.0.0.1"], "a loopback address"),
     ] {
@@ -246,7 +246,7 @@ async fn the_connection_is_made_to_the_address_that_was_checked() {
     let first = super::ping(&policy.webhooks()[0], &scope).await.unwrap();
     assert_eq!((first.status, resolver.0.load(Ordering::SeqCst)), (204, 1), "it is looked up once");
     let second = super::ping(&policy.webhooks()[0], &scope).await.unwrap_err().to_string();
-    assert!(second.contains("0.0.0.0, a unspecified address, which no webhook may have"), "{second}");
+    assert!(second.contains("0.0.0.0, a wildcard address, which no webhook may have"), "{second}");
     assert_eq!(received(&server).await.len(), 1);
 }
 
