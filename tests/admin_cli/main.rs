@@ -280,7 +280,8 @@ async fn circuits_are_listed_isolated_closed_and_reset() {
 
     assert_eq!(data(admin(&deployment, &["close-circuit", "lab", "mock-1"])), "lab:mock-1 is closed\n");
     let closed = queue.circuit_notices(&lab, std::slice::from_ref(&scanner)).await.unwrap().pop().unwrap().unwrap();
-    assert_eq!(closed.notice, CircuitNotice::command(CircuitCommand::Close, "closed by an operator", "operator"));
+    let who = nessus_mcp_lib::config::cli::user_at_host();
+    assert_eq!(closed.notice, CircuitNotice::command(CircuitCommand::Close, "closed by an operator", who));
 
     let minute = Duration::from_secs(60);
     let report = |state, reason| [CircuitReport::new(lab.clone(), scanner.clone(), state, reason)];
