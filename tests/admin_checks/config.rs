@@ -32,7 +32,7 @@ fn every_setting_has_its_source_and_no_secret_is_shown() {
     assert_eq!((&key["is_set"], &key["value"]), (&json!(true), &Value::Null));
     assert_eq!((&found["faults"], &found["warnings"]), (&json!([]), &json!([])));
     let text = admin(&deployment, &["config", "check"]);
-    assert!(text.stdout.contains("variable") == false && text.stdout.contains("flag --data-dir"), "{text:?}");
+    assert!(!text.stdout.contains("variable") && text.stdout.contains("flag --data-dir"), "{text:?}");
 }
 
 #[test]

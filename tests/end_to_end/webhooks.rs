@@ -56,7 +56,13 @@ async fn a_ticket_system_hears_of_scans_that_end_and_wait() {
         let delivery = site.deployment.task(&held).deliveries;
         assert!(delivery.iter().all(|delivery| delivery.webhook.as_deref() == Some("tickets")), "{delivery:?}");
         let ids = receiver.ids().await;
-        assert!(ids.len() == 5 && ids.values().all(|count| *count == 1), "{ids:?}");
+        assert!(ids.len() == 6 && ids.values().all(|count| *count == 1), "{ids:?}");
+        until("its life shows it", &[&worker], async || {
+            let shown = site.deployment.program(binaries::admin(), &["tasks", "show", completed.as_str()]).run();
+            assert_eq!(shown.code, Some(0), "{shown:?}");
+            shown.stdout.contains("webhook_told").then_some(())
+        })
+        .await;
         let sent = receiver.everything().await;
         for text in [worker.log(), site.server.process.log(), sent] {
             assert!(!text.contains("planted"), "a secret is shown");
@@ -109,7 +115,7 @@ async fn a_certificate_that_nobody_should_believe_is_said() {
         let said = ping(&policy.webhooks()[0], &scope).await.unwrap_err().to_string();
         match expected {
             Some(expected) => {
-                assert!(said.contains("the certificate of https://127.0.0.1") && said.contains(expected), "{said}")
+                assert!(said.contains("the certificate of https://127.0.0.1") && said.contains(expected), "{said}");
             }
             // It has no such page, which it says behind a certificate that is trusted.
             None => assert!(said.contains("HTTP 404"), "{said}"),

@@ -72,7 +72,7 @@ impl Lab {
         (task.nessus_scan_id, task.scan_uuid) = (Some(scan.clone()), run);
         let export = format!("the export of {scan}");
         let mut document = json!(task);
-        let hash = Sha256::digest(&export).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+        let hash = Sha256::digest(&export).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
         document["export"] = json!({ "bytes": export.len(), "sha256": hash });
         document["observation"] = json!({ "state": "completed", "unchanged_since": ended });
         change(&mut document);

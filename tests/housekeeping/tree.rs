@@ -101,14 +101,14 @@ async fn a_retry_at_the_same_moment_is_not_lost() {
         let service = service(&data, queue.clone(), nessus()).await;
         let keeper = service.housekeeping(HousekeepingSettings::default()).unwrap();
         let failed = &planted.tasks[&Kind::OldFailed];
-        let retries = async {
+        let trying_again = async {
             let mut retried = Vec::new();
             for task_id in failed {
                 retried.push((task_id, service.retry(task_id).await));
             }
             retried
         };
-        let (report, retried) = tokio::join!(keeper.run(Wanted::AgreedRemoval), retries);
+        let (report, retried) = tokio::join!(keeper.run(Wanted::AgreedRemoval), trying_again);
         let report = report.unwrap();
         for (task_id, retried) in retried {
             let is_removed = report.tasks.contains(task_id);

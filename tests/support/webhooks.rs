@@ -76,7 +76,7 @@ impl Receiver {
     pub async fn hears(&self, event: &str, task: &TaskId, processes: &[&Process]) -> Value {
         until(&format!("the receiver hears that {task} is {event}"), processes, async || {
             let told = self.told().await;
-            let bodies = told.iter().map(|request| body(request));
+            let bodies = told.iter().map(body);
             bodies.into_iter().find(|body| body["event"] == event && body["task"]["id"] == task.as_str())
         })
         .await
@@ -93,7 +93,10 @@ impl Receiver {
 
     /// All that it was sent, as one text.
     pub async fn everything(&self) -> String {
-        self.told().await.iter().map(|request| format!("{:?}{}", request.headers, body(request))).collect()
+        format!(
+            "{:?}",
+            self.told().await.iter().map(|request| (request.headers.clone(), body(request))).collect::<Vec<_>>()
+        )
     }
 }
 

@@ -27,23 +27,19 @@ const MOST_NAMED: usize = 10;
 pub(crate) async fn run(args: &ReportArgs) -> Result<(), Failure> {
     let settings = args.common.settings();
     let is_stdout = args.output == Path::new("-");
-    let format = match args.format.or_else(|| by_ending(&args.output)) {
-        Some(format) => format,
-        None => {
-            let names = Format::names().join(", ");
-            return Err(Failure::usage(
-                format!("the ending of `{}` is that of no format", args.output.display()),
-                &format!("give one of these with `--format`: {names}"),
-            ));
-        }
+    let Some(format) = args.format.or_else(|| by_ending(&args.output)) else {
+        return Err(Failure::usage(
+            format!("the ending of `{}` is that of no format", args.output.display()),
+            format!("give one of these with `--format`: {}", Format::names().join(", ")),
+        ));
     };
     let tasks = queue::tasks(&settings)?;
     let task = tasks.get(&find(&settings, &args.task)?).await?;
     let export = open_export(&tasks, &task)?;
     let converter = Converter::new(Query::builder().profile(args.profile).build()?, format);
     if is_stdout {
-        let converted = converter.convert(export, output::stdout()).map(drop);
-        output::unless_reader_left(converted.map_err(ConvertFailure::from))?;
+        let written = converter.convert(export, output::stdout()).map(drop);
+        output::unless_reader_left(written.map_err(ConvertFailure::from))?;
     } else {
         write(&converter, export, &args.output, args.force)?;
         output::note(&format!("the report of {} is in {}", task.task_id, args.output.display()));

@@ -27,7 +27,8 @@ pub(crate) fn completions(args: &CompletionsArgs) -> Result<(), Failure> {
         Shell::Zsh => clap_complete::generate(Zsh, &mut command, name, &mut script),
         Shell::Fish => clap_complete::generate(Fish, &mut command, name, &mut script),
     }
-    output::lines([String::from_utf8_lossy(&script).trim_end()]);
+    let script = String::from_utf8(script).map_err(|error| Failure::new(error.to_string()))?;
+    output::lines([script.trim_end()]);
     Ok(())
 }
 

@@ -48,9 +48,10 @@ impl Gates {
         let since = failing.get(webhook).map(|known| known.since);
         failing.insert(webhook.to_owned(), Failing { since: since.unwrap_or(now), rests_until: now.plus(rest) });
         drop(failing);
-        match since {
-            None => warn!(webhook, error, "the webhook fails; deliveries to it are kept and tried again"),
-            Some(_) => debug!(webhook, error, "the webhook still fails"),
+        if since.is_none() {
+            warn!(webhook, error, "the webhook fails; deliveries to it are kept and tried again");
+        } else {
+            debug!(webhook, error, "the webhook still fails");
         }
     }
 

@@ -314,19 +314,21 @@ impl Inner {
             Ok(()) => after.delivered_at = Some(now),
             Err(failed) => {
                 let lasted = now.since(first_tried_at);
-                let (is_over, asked) = match failed.next {
-                    Next::Later(asked) => (lasted >= GIVE_UP_AFTER, asked),
-                    Next::Seldom => (lasted >= GIVE_UP_REFUSED_AFTER, None),
-                    Next::Never => (true, None),
+                let (most, asked) = match failed.next {
+                    Next::Later(asked) => (GIVE_UP_AFTER, asked),
+                    Next::Seldom => (GIVE_UP_REFUSED_AFTER, None),
+                    Next::Never => (Duration::ZERO, None),
                 };
                 after.last_error = Some(failed.to_string());
-                if is_over {
+                if lasted >= most {
                     let webhook = tried.webhook.as_deref().unwrap_or_default();
                     error!(webhook, event = tried.event, error = %failed, "the webhook could not be told, which is given up");
                     self.metrics.webhook_told(webhook, "given_up");
                     after.given_up_at = Some(now);
                 } else {
-                    after.next_try_at = Some(now.plus(with_jitter(pause_after(lasted)).max(asked.unwrap_or_default())));
+                    // The last try is made when the time is over.
+                    let pause = with_jitter(pause_after(lasted)).min(most.saturating_sub(lasted));
+                    after.next_try_at = Some(now.plus(pause.max(asked.unwrap_or_default())));
                 }
             }
         }

@@ -203,7 +203,7 @@ async fn a_name_that_leads_to_this_machine_or_its_network_is_refused() {
         (vec!["::1"], "a loopback address"),
         (vec!["169.254.169.254"], "a link-local address"),
         (vec!["10.0.0.1"], "a private address"),
-        (vec!["0.0.0.0"], "a unspecified address"),
+        (vec!["0.0.0.0"], "a wildcard address"),
         (vec!["224.0.0.1"], "a multicast address"),
         (vec!["8.8.8.8", "127.0.0.1"], "a loopback address"),
     ] {
@@ -246,7 +246,7 @@ async fn the_connection_is_made_to_the_address_that_was_checked() {
     let first = super::ping(&policy.webhooks()[0], &scope).await.unwrap();
     assert_eq!((first.status, resolver.0.load(Ordering::SeqCst)), (204, 1), "it is looked up once");
     let second = super::ping(&policy.webhooks()[0], &scope).await.unwrap_err().to_string();
-    assert!(second.contains("0.0.0.0, a unspecified address, which no webhook may have"), "{second}");
+    assert!(second.contains("0.0.0.0, a wildcard address, which no webhook may have"), "{second}");
     assert_eq!(received(&server).await.len(), 1);
 }
 
@@ -277,7 +277,7 @@ async fn what_fails_for_a_day_is_a_dead_letter() {
     let f = fixture(&hook("tickets", &server.uri(), ""));
     let (deliveries, id) = (f.deliveries(), f.failed().await);
     let took = f.until_settled(&deliveries, &id).await;
-    assert!((24 * HOUR..=26 * HOUR).contains(&took), "{took:?}");
+    assert!((24 * HOUR..=25 * HOUR).contains(&took), "{took:?}");
     let tries = received(&server).await.len();
     assert!((25..60).contains(&tries), "{tries}");
     assert_eq!(f.state(&id).await, Some(EntryState::Dead));
@@ -300,12 +300,12 @@ async fn what_fails_for_a_day_is_a_dead_letter() {
 
 #[tokio::test]
 async fn what_is_refused_is_tried_less_and_what_is_gone_not_again() {
-    for (status, longest, most) in [(404, 2 * HOUR, 12), (401, 2 * HOUR, 12), (410, Duration::ZERO, 1)] {
+    for (status, longest, most) in [(404, HOUR, 12), (401, HOUR, 12), (410, Duration::ZERO, 1)] {
         let server = receiver(status).await;
         let f = fixture(&hook("tickets", &server.uri(), ""));
         let (deliveries, id) = (f.deliveries(), f.failed().await);
         let took = f.until_settled(&deliveries, &id).await;
-        assert!(took <= longest, "{status}: {took:?}");
+        assert!(took <= longest + Duration::from_secs(60), "{status}: {took:?}");
         assert!(f.delivery(&id).await.given_up_at.is_some() && received(&server).await.len() <= most, "{status}");
     }
 }

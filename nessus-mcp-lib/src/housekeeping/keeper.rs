@@ -179,42 +179,42 @@ impl Housekeeping {
             _ => Ok(()),
         };
         lead.let_go().await;
-        self.say(&report);
+        say(&report);
         if let Some(metrics) = self.means.metrics.as_ref().filter(|_| !report.dry_run) {
             metrics.housekeeping().ran(report.stopped.is_none());
         }
         written?;
         outcome.map(|()| report)
     }
+}
 
-    /// One line for a run, and one more if somebody should look at something.
-    fn say(&self, report: &HousekeepingReport) {
-        let first: Vec<_> = report.tasks.iter().take(NAMED).map(ToString::to_string).collect();
-        let (first, scans) = (first.join(", "), report.scans.len());
-        let (tasks, files, records) = (report.tasks.len(), report.files.len(), report.archive_records.len());
-        let (stale, looked_at) = (report.stale_tasks.len(), report.looked_at);
-        if let Some(why) = report.rehearsal.as_ref().filter(|_| report.removals() > 0) {
-            warn!(
-                why,
-                looked_at,
-                tasks,
-                scans,
-                files,
-                records,
-                stale,
-                first,
-                "housekeeping has removed nothing yet: this is what the next run removes; housekeeping-report.json has all of it"
-            );
-        } else if report.dry_run {
-            info!(looked_at, tasks, scans, files, records, stale, first, "this is what housekeeping would remove");
-        } else {
-            let stopped = report.stopped.as_deref();
-            info!(looked_at, tasks, scans, files, records, stale, first, stopped, "housekeeping is done");
-        }
-        if !report.notable.is_empty() {
-            let shown = report.notable.iter().take(NAMED).map(|item| format!("{} ({})", item.what, item.reason));
-            let (count, first) = (report.notable.len(), shown.collect::<Vec<_>>().join(", "));
-            warn!(count, first, "housekeeping has kept what it does not know or must not remove");
-        }
+/// One line for a run, and one more if somebody should look at something.
+fn say(report: &HousekeepingReport) {
+    let first: Vec<_> = report.tasks.iter().take(NAMED).map(ToString::to_string).collect();
+    let (first, scans) = (first.join(", "), report.scans.len());
+    let (tasks, files, records) = (report.tasks.len(), report.files.len(), report.archive_records.len());
+    let (stale, looked_at) = (report.stale_tasks.len(), report.looked_at);
+    if let Some(why) = report.rehearsal.as_ref().filter(|_| report.removals() > 0) {
+        warn!(
+            why,
+            looked_at,
+            tasks,
+            scans,
+            files,
+            records,
+            stale,
+            first,
+            "housekeeping has removed nothing yet: this is what the next run removes; housekeeping-report.json has all of it"
+        );
+    } else if report.dry_run {
+        info!(looked_at, tasks, scans, files, records, stale, first, "this is what housekeeping would remove");
+    } else {
+        let stopped = report.stopped.as_deref();
+        info!(looked_at, tasks, scans, files, records, stale, first, stopped, "housekeeping is done");
+    }
+    if !report.notable.is_empty() {
+        let shown = report.notable.iter().take(NAMED).map(|item| format!("{} ({})", item.what, item.reason));
+        let (count, first) = (report.notable.len(), shown.collect::<Vec<_>>().join(", "));
+        warn!(count, first, "housekeeping has kept what it does not know or must not remove");
     }
 }

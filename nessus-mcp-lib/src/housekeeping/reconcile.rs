@@ -11,6 +11,7 @@ use tracing::warn;
 
 use super::{charges, error::ReconcileError};
 use crate::{
+    ids::PoolName,
     queue::{
         ChargeOutcome, EnqueueOutcome, EntryState, IDEMPOTENCY_TTL, IdempotencyEntry, IdempotencyOutcome, Queue,
         QueueError, RemoveOutcome, TaskBody,
@@ -40,7 +41,14 @@ pub(super) async fn reconcile(tasks: &TaskManager, queue: &dyn Queue, now: Times
 /// How many tasks [`reconcile`] would enqueue, by their files.
 pub(super) async fn forgotten(tasks: &TaskManager, queue: &dyn Queue, now: Timestamp) -> Result<usize, ReconcileError> {
     let mut forgotten = 0;
-    for task in tasks.unfinished_by_files().await?.iter().filter(|task| !is_young(task, now, GRACE)) {
+    for task in &tasks.unfinished_by_files().await? {
+        if task.has_deliveries() {
+            let is_known = queue.state_of(&PoolName::deliveries(), &task.task_id).await?.is_some();
+            forgotten += usize::from(!is_known);
+        }
+        if task.status.is_terminal() || is_young(task, now, GRACE) {
+            continue;
+        }
         let is_known = queue.state_of(&task.scanner_pool, &task.task_id).await?.is_some();
         forgotten += usize::from(!is_known);
     }
@@ -162,7 +170,7 @@ fn is_young(task: &Task, now: Timestamp, grace: Duration) -> bool {
 mod tests {
     use super::*;
     use crate::{
-        ids::{PoolName, TaskId, TraceId},
+        ids::{TaskId, TraceId},
         queue::sqlite::SqliteQueue,
         task::{ScanPayload, ScanType},
     };

@@ -33,6 +33,8 @@ pub(super) enum Kept {
     KeyStands,
     /// It counts against a limit of today.
     CountsToday,
+    /// Webhooks are still to be told of it.
+    Undelivered,
 }
 
 impl Kept {
@@ -46,6 +48,7 @@ impl Kept {
             Self::ScanMayRun => "scan_may_run",
             Self::KeyStands => "idempotency_key_stands",
             Self::CountsToday => "counts_against_a_limit",
+            Self::Undelivered => "webhooks_not_told",
         }
     }
 }
@@ -92,7 +95,7 @@ pub(super) fn task_is_due(task: &Task, settings: &HousekeepingSettings, now: Tim
     if task.standing_charges().map(|charged| &charged.day).chain(of_clients).any(|day| *day >= yesterday) {
         return Err(Kept::CountsToday);
     }
-    Ok(())
+    if task.has_deliveries() { Err(Kept::Undelivered) } else { Ok(()) }
 }
 
 /// The scans of a task that has ended of which its file does not know that they have.

@@ -69,15 +69,19 @@ fn a_task_goes_when_its_time_is_over_and_nothing_needs_it() {
     let wrong = Timestamp::from_millis(1000);
     let step = |at| HistoryEntry { at, from: Running, to: Completed, attempt: 1, error_code: None };
     let key = |age| TaskKey::new("key", "hash", ago(age));
+    let told = |at: Option<Timestamp>| {
+        let delivery = serde_json::json!({ "webhook": "ops", "event": "completed", "attempt": 1, "at": now(), "delivered_at": at });
+        serde_json::from_value(delivery).unwrap()
+    };
     let charged = |age| {
         let mut charged = ChargedHosts::new(ago(age).utc_day(), 1);
         charged.launched = true;
         charged
     };
     let week = || ended(Completed, 7 * DAY);
-    let cases = [
+    let cases = vec![
         ("completed a week ago", week(), Ok(())),
-        ("a moment less", ended(Completed, 7 * DAY - HOUR), Err(Kept::Young)),
+        ("a moment less", ended(Completed, 6 * DAY), Err(Kept::Young)),
         ("failed a week ago", ended(Failed, 7 * DAY), Err(Kept::Young)),
         ("failed a month ago", ended(Failed, 30 * DAY), Ok(())),
         ("timed out a month ago", ended(Timeout, 30 * DAY), Ok(())),
@@ -104,6 +108,8 @@ fn a_task_goes_when_its_time_is_over_and_nothing_needs_it() {
         ("its key is old", changed(week(), |task| task.idempotency = Some(key(3 * DAY))), Ok(())),
         ("counts today", changed(week(), |task| task.charged_hosts = vec![charged(HOUR)]), Err(Kept::CountsToday)),
         ("counts yesterday", changed(week(), |task| task.charged_hosts = vec![charged(DAY)]), Err(Kept::CountsToday)),
+        ("not told to a webhook", changed(week(), |task| task.deliveries = vec![told(None)]), Err(Kept::Undelivered)),
+        ("told to a webhook", changed(week(), |task| task.deliveries = vec![told(Some(ago(DAY)))]), Ok(())),
         ("counted a week ago", changed(week(), |task| task.charged_hosts = vec![charged(7 * DAY)]), Ok(())),
     ];
     for (case, task, expected) in cases {
@@ -152,7 +158,7 @@ fn a_scan_may_run_until_its_task_says_that_it_is_over() {
 fn a_scan_is_due_when_nobody_goes_on_with_it() {
     use TaskStatus::{Cancelled, Completed, Failed, Running, Timeout};
     let task = |status| with_scan(ended(status, 7 * DAY));
-    for (case, task, is_archived, expected) in [
+    for (case, task, is_archived, expected) in vec![
         ("completed", task(Completed), false, Ok(())),
         ("cancelled", task(Cancelled), false, Ok(())),
         ("may be tried again", task(Failed), false, Err(ScanKept::Young)),
@@ -244,7 +250,7 @@ fn a_running_task_is_stale_when_no_worker_has_held_it_for_long() {
     };
     let seen =
         |age| changed(running(9 * DAY), |task| task.observation = Some(Observation::new("running", None, ago(age))));
-    for (case, task, lease, expected) in [
+    for (case, task, lease, expected) in vec![
         ("no lease, no sign", running(2 * DAY), None, Some(ago(2 * DAY))),
         ("young", running(HOUR), None, None),
         ("seen an hour ago", seen(HOUR), None, None),

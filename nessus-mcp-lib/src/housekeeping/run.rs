@@ -243,14 +243,14 @@ impl<'a> Run<'a> {
 
     /// Looks at the scans of removed tasks, and removes old records.
     async fn go_through_archive(&mut self) -> Result<(), HousekeepingError> {
-        let (names, foreign) = self.tasks().archived_names().await?;
-        for (name, why) in &foreign {
+        let found = self.tasks().archived_names().await?;
+        for (name, why) in &found.foreign {
             self.report.note(format!("archive/{name}"), why.to_string());
         }
-        for some in names.chunks(AT_ONCE) {
+        for some in found.records.chunks(AT_ONCE) {
             self.may_remove().await?;
             for archived in self.tasks().archived(some.to_vec()).await? {
-                let Some(archived_at) = archived.archived_at else {
+                let Some(archived_at) = archived.at else {
                     self.report.note(format!("archive/{}", archived.name), "it does not say when it was archived");
                     continue;
                 };
@@ -341,7 +341,7 @@ mod tests {
 
         let mut leading = begin(next).await;
         leading.all().await.unwrap();
-        assert_eq!(leading.report.tasks, [id.clone()]);
+        assert_eq!(leading.report.tasks, std::slice::from_ref(&id));
         assert!(matches!(means.index.tasks().get(&id).await, Err(TaskError::NotFound(_))));
         let (removed, at) = means.index.tasks().removed_task(&id).await.unwrap().unwrap();
         assert_eq!((removed.task_id, at), (id, now));

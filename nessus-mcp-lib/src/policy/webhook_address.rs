@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// Networks of IPv4 that are not of the public Internet: address, length of the prefix, and what they are.
 const V4: [(Ipv4Addr, u32, Kind); 15] = [
-    (Ipv4Addr::new(0, 0, 0, 0), 8, Kind::Never("unspecified")),
+    (Ipv4Addr::UNSPECIFIED, 8, Kind::Never("wildcard")),
     (Ipv4Addr::new(10, 0, 0, 0), 8, Kind::Private("private")),
     (Ipv4Addr::new(100, 64, 0, 0), 10, Kind::Private("private (of a provider)")),
     (Ipv4Addr::new(127, 0, 0, 0), 8, Kind::Private("loopback")),
@@ -58,7 +58,7 @@ fn of_v6(address: Ipv6Addr) -> Option<Kind> {
         of_v4(Ipv4Addr::new(a, b, c, d))
     };
     match segments {
-        [0, 0, 0, 0, 0, 0, 0, 0] => Some(Kind::Never("unspecified")),
+        [0, 0, 0, 0, 0, 0, 0, 0] => Some(Kind::Never("wildcard")),
         [0, 0, 0, 0, 0, 0, 0, 1] => Some(Kind::Private("loopback")),
         // An IPv4 address in another spelling: mapped, and translated.
         [0, 0, 0, 0, 0, 0xffff, high, low] | [0x0064, 0xff9b, 0, 0, 0, 0, high, low] => embedded(high, low),
@@ -68,7 +68,7 @@ fn of_v6(address: Ipv6Addr) -> Option<Kind> {
         [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => Some(Kind::Private("documentation")),
         [0x2000..=0x3fff, ..] => None,
         [0xfe80..=0xfebf, ..] => Some(Kind::Private("link-local")),
-        [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => Some(Kind::Private("private")),
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => Some(Kind::Private("private")),
         [0xff00..=0xffff, ..] => Some(Kind::Never("multicast")),
         _ => Some(Kind::Never("reserved")),
     }
@@ -98,9 +98,9 @@ mod tests {
     #[case("fe80::1", "link-local", true)]
     #[case("2001::1", "tunnel", true)]
     #[case("2001:db8::1", "documentation", true)]
-    #[case("0.0.0.0", "unspecified", false)]
-    #[case("::", "unspecified", false)]
-    #[case("::ffff:0.0.0.0", "unspecified", false)]
+    #[case("0.0.0.0", "wildcard", false)]
+    #[case("::", "wildcard", false)]
+    #[case("::ffff:0.0.0.0", "wildcard", false)]
     #[case("224.0.0.1", "multicast", false)]
     #[case("ff02::1", "multicast", false)]
     #[case("255.255.255.255", "reserved or broadcast", false)]

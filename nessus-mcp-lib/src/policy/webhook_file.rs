@@ -95,31 +95,32 @@ impl Reader<'_> {
         file: Option<Scalar>,
         variable: Option<Scalar>,
     ) -> Result<Result<Secret, NoKey>, ConfigError> {
-        let long = |secret: Secret| match secret.expose().len() {
-            SHORTEST_KEY.. => Ok(secret),
-            _ => Err(format!("names a key that is too short: it must have at least {SHORTEST_KEY} bytes")),
-        };
-        let (name, raw, read): (_, _, &dyn Fn(&str) -> Result<Secret, String>) = match (file, variable) {
-            (Some(file), None) => ("secret_file", file, &|path| password_in(self.path, path).and_then(long)),
-            (None, Some(variable)) => ("secret_env", variable, &|variable| {
-                let value = (self.lookup)(variable).filter(|value| !value.is_empty());
-                let missing = || format!("names the environment variable `{variable}`, which is not set");
-                value.ok_or_else(missing).and_then(|value| long(Secret::new(value)))
-            }),
+        let (name, raw) = match (file, variable) {
+            (Some(file), None) => ("secret_file", file),
+            (None, Some(variable)) => ("secret_env", variable),
             (Some(_), Some(variable)) => {
                 let message = "stands beside `secret_file`: give only one of them";
                 return Err(self.error(&format!("{key}.secret_env"), variable.line, message));
             }
             (None, None) => {
-                let message =
-                    "has no key: name a file with `secret_file`, or a variable of the environment with `secret_env`";
+                let message = "has no key: name a file with `secret_file`, or a variable of the environment with \
+                               `secret_env`";
                 return Err(self.error(key, line, message));
             }
         };
-        let named = format!("{key}.{name}");
-        let raw_line = raw.line;
-        let named_by = self.required(&named, raw, not_empty)?;
-        Ok(read(&named_by).map_err(|message| NoKey(self.error(&named, raw_line, &message))))
+        let (named, line) = (format!("{key}.{name}"), raw.line);
+        let source = self.required(&named, raw, not_empty)?;
+        let read = if name == "secret_file" { password_in(self.path, &source) } else { self.variable(&source) };
+        let long = read.and_then(|secret| match secret.expose().len() {
+            SHORTEST_KEY.. => Ok(secret),
+            _ => Err(format!("names a key that is too short: it must have at least {SHORTEST_KEY} bytes")),
+        });
+        Ok(long.map_err(|message| NoKey(self.error(&named, line, &message))))
+    }
+
+    fn variable(&self, name: &str) -> Result<Secret, String> {
+        let value = (self.lookup)(name).filter(|value| !value.is_empty()).map(Secret::new);
+        value.ok_or_else(|| format!("names the environment variable `{name}`, which is not set"))
     }
 }
 
@@ -250,7 +251,7 @@ mod tests {
     #[case("https://[::1]/x", "names a loopback address")]
     #[case("https://169.254.169.254/latest", "names a link-local address")]
     #[case("https://10.1.1.1/x", "names a private address")]
-    #[case("https://0.0.0.0/x", "names a unspecified address, which no webhook may have")]
+    #[case("https://0.0.0.0/x", "names a wildcard address, which no webhook may have")]
     #[case("https://224.0.0.1/x", "names a multicast address, which no webhook may have")]
     fn an_address_that_may_not_be_is_refused(#[case] url: &str, #[case] expected: &str) {
         let message = parse(&format!("{{name: a, url: \"{url}\", secret_env: KEY}}")).unwrap_err();

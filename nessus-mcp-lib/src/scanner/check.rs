@@ -337,10 +337,12 @@ mod tests {
 
     fn judged(change: impl FnOnce(&mut ScannerProperties)) -> ScannerCheck {
         let now: Timestamp = "2026-11-29T00:00:00Z".parse().unwrap();
-        let mut properties = ScannerProperties::default();
-        properties.product = Some("Nessus Professional".to_owned());
-        properties.plugin_set = Some("202611280505".to_owned());
-        properties.licence_ends = Some("2027-11-29T00:00:00Z".parse().unwrap());
+        let mut properties = ScannerProperties {
+            product: Some("Nessus Professional".to_owned()),
+            plugin_set: Some("202611280505".to_owned()),
+            licence_ends: Some("2027-11-29T00:00:00Z".parse().unwrap()),
+            ..ScannerProperties::default()
+        };
         change(&mut properties);
         let mut steps = Steps::default();
         steps.judge(&properties, now);

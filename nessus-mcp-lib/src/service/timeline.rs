@@ -244,6 +244,15 @@ fn entries(task: &Task) -> Vec<TaskEvent> {
         date(EventKind::CancelRequested, task.cancel_requested_at, None, task.cancel_reason.as_deref());
     }
     date(EventKind::Exported, task.export_fetched_at, None, None);
+    for delivery in &task.deliveries {
+        let (kind, at, failed) = match (delivery.delivered_at, delivery.given_up_at) {
+            (Some(at), _) => (EventKind::WebhookTold, at, None),
+            (None, Some(at)) => (EventKind::WebhookGivenUp, at, delivery.last_error.as_deref()),
+            (None, None) => continue,
+        };
+        let of = format!("of `{}`{}", delivery.event, failed.map(|error| format!(": {error}")).unwrap_or_default());
+        told.push(TaskEvent::new(kind, delivery.attempt, at).by(delivery.webhook.as_deref()).saying(Some(of)));
+    }
     told.sort_by_key(|event| event.at);
     for event in told {
         let place = entries.iter().position(|later| later.at > event.at).unwrap_or(entries.len());

@@ -52,13 +52,22 @@ impl InArchive {
     }
 }
 
+/// What lies in `archive/`.
+#[derive(Debug, Default)]
+pub(crate) struct InTheArchive {
+    /// The names of the records.
+    pub(crate) records: Vec<String>,
+    /// What is none of ours, by its name.
+    pub(crate) foreign: Vec<(String, Foreign)>,
+}
+
 /// A record of the archive.
 #[derive(Debug)]
 pub(crate) struct Archived {
     /// Its file.
     pub(crate) name: String,
     /// When it was written; `None` in a file that makes no sense.
-    pub(crate) archived_at: Option<Timestamp>,
+    pub(crate) at: Option<Timestamp>,
     /// The task that was removed; `None` for a dead letter.
     pub(crate) task: Option<Task>,
 }
@@ -66,10 +75,10 @@ pub(crate) struct Archived {
 impl Archived {
     fn parse(name: &str, bytes: &[u8]) -> Self {
         let mut document: Value = serde_json::from_slice(bytes).unwrap_or_default();
-        let archived_at = serde_json::from_value(document["archived_at"].take()).ok();
+        let at = serde_json::from_value(document["archived_at"].take()).ok();
         let is_of_task = matches!(InArchive::of(name, EntryKind::File), InArchive::Task(_));
         let task = serde_json::from_value(document["task"].take()).ok().filter(|_| is_of_task);
-        Self { name: name.to_owned(), archived_at, task }
+        Self { name: name.to_owned(), at, task }
     }
 }
 
@@ -83,17 +92,17 @@ impl TaskStore {
         }
     }
 
-    fn archived_names(&self) -> Result<(Vec<String>, Vec<(String, Foreign)>), TaskError> {
-        let (mut names, mut foreign) = (Vec::new(), Vec::new());
-        let Some(folder) = self.archive_folder()? else { return Ok((names, foreign)) };
+    fn archived_names(&self) -> Result<InTheArchive, TaskError> {
+        let mut found = InTheArchive::default();
+        let Some(folder) = self.archive_folder()? else { return Ok(found) };
         for entry in folder.entries().map_err(TaskError::storage("cannot list", folder.path()))? {
             match InArchive::of(&entry.shown(), entry.kind) {
-                InArchive::Task(_) | InArchive::Letter => names.push(entry.shown()),
+                InArchive::Task(_) | InArchive::Letter => found.records.push(entry.shown()),
                 InArchive::Unfinished => {}
-                InArchive::Foreign(why) => foreign.push((entry.shown(), why)),
+                InArchive::Foreign(why) => found.foreign.push((entry.shown(), why)),
             }
         }
-        Ok((names, foreign))
+        Ok(found)
     }
 
     fn archived(&self, name: &str) -> Result<Option<Archived>, TaskError> {
@@ -115,7 +124,7 @@ impl TaskStore {
 
 impl TaskManager {
     /// The names of the archive's records, and what lies there that is none of ours.
-    pub(crate) async fn archived_names(&self) -> Result<(Vec<String>, Vec<(String, Foreign)>), TaskError> {
+    pub(crate) async fn archived_names(&self) -> Result<InTheArchive, TaskError> {
         self.store.blocking(TaskStore::archived_names).await
     }
 
@@ -132,7 +141,7 @@ impl TaskManager {
     pub(crate) async fn removed_task(&self, task_id: &TaskId) -> Result<Option<(Task, Timestamp)>, TaskError> {
         let name = format!("{task_id}{SUFFIX}");
         let read = self.store.blocking(move |store| store.archived(&name)).await?;
-        Ok(read.and_then(|read| Some((read.task?, read.archived_at?))).filter(|(task, _)| task.task_id == *task_id))
+        Ok(read.and_then(|read| Some((read.task?, read.at?))).filter(|(task, _)| task.task_id == *task_id))
     }
 
     /// Writes the record of a removed task again, as old as it was.

@@ -152,7 +152,7 @@ impl TaskManager {
             let mut unfinished = Vec::new();
             for task_id in store.list()? {
                 match store.read(&task_id) {
-                    Ok(task) if !task.status.is_terminal() => unfinished.push(task),
+                    Ok(task) if !task.status.is_terminal() || task.has_deliveries() => unfinished.push(task),
                     Err(error) if error.is_shortage() => return Err(error),
                     Ok(_) | Err(_) => {}
                 }

@@ -77,6 +77,10 @@ pub enum EventKind {
     RetryRequested,
     /// Its results were read for the first time.
     Delivered,
+    /// A webhook was told of something.
+    WebhookTold,
+    /// It was given up to tell a webhook.
+    WebhookGivenUp,
     /// A word of a later version.
     #[serde(untagged)]
     Other(String),
@@ -115,6 +119,8 @@ impl EventKind {
             Self::Cancelled => "cancelled",
             Self::RetryRequested => "retry_requested",
             Self::Delivered => "delivered",
+            Self::WebhookTold => "webhook_told",
+            Self::WebhookGivenUp => "webhook_given_up",
             Self::Other(word) => word,
         }
     }

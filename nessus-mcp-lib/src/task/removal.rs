@@ -267,11 +267,11 @@ impl TaskStore {
     fn remove_abandoned(&self, tasks: &[TaskId], now: SystemTime, dry_run: bool) -> Result<Vec<String>, TaskError> {
         let mut removed = Vec::new();
         let folder = self.folder()?;
-        self.remove_unfinished(&folder, "tasks", now, dry_run, &mut removed)?;
+        remove_unfinished(&folder, "tasks", now, dry_run, &mut removed)?;
         let data = self.data_folder()?;
-        self.remove_unfinished(&data, "", now, dry_run, &mut removed)?;
+        remove_unfinished(&data, "", now, dry_run, &mut removed)?;
         match data.enter(ARCHIVE) {
-            Ok(archive) => self.remove_unfinished(&archive, ARCHIVE, now, dry_run, &mut removed)?,
+            Ok(archive) => remove_unfinished(&archive, ARCHIVE, now, dry_run, &mut removed)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(TaskError::storage("cannot look through", data.path().join(ARCHIVE))(error)),
         }
@@ -283,40 +283,40 @@ impl TaskStore {
             // Asked first: what is removed below touches the directory.
             let touched = own.modified().map_err(TaskError::storage("cannot look at", own.path()))?;
             let place = format!("tasks/{task_id}");
-            self.remove_unfinished(&own, &place, now, dry_run, &mut removed)?;
+            remove_unfinished(&own, &place, now, dry_run, &mut removed)?;
             let was_never_accepted = is_abandoned(touched, now) && !self.has_file(task_id);
-            if was_never_accepted && if dry_run { self.is_empty_but_ours(&own)? } else { self.remove_empty(task_id)? } {
+            if was_never_accepted && if dry_run { is_empty_but_ours(&own)? } else { self.remove_empty(task_id)? } {
                 removed.push(place);
             }
         }
         Ok(removed)
     }
+}
 
-    fn remove_unfinished(
-        &self,
-        folder: &Folder,
-        place: &str,
-        now: SystemTime,
-        dry_run: bool,
-        removed: &mut Vec<String>,
-    ) -> Result<(), TaskError> {
-        let failed = |error| TaskError::storage("cannot clean", folder.path())(error);
-        for entry in folder.entries().map_err(failed)? {
-            let is_unfinished = InTask::of(&entry.shown(), entry.kind) == InTask::Unfinished;
-            let is_gone = is_unfinished
-                && is_abandoned(entry.modified, now)
-                && (dry_run || folder.remove_file(&entry.name).map_err(failed)?);
-            if is_gone {
-                removed.push(Path::new(place).join(entry.shown()).display().to_string());
-            }
+/// Removes the unfinished files of a directory that have no writer any more, and adds their names.
+fn remove_unfinished(
+    folder: &Folder,
+    place: &str,
+    now: SystemTime,
+    dry_run: bool,
+    removed: &mut Vec<String>,
+) -> Result<(), TaskError> {
+    let failed = |error| TaskError::storage("cannot clean", folder.path())(error);
+    for entry in folder.entries().map_err(failed)? {
+        let is_unfinished = InTask::of(&entry.shown(), entry.kind) == InTask::Unfinished;
+        let is_gone = is_unfinished
+            && is_abandoned(entry.modified, now)
+            && (dry_run || folder.remove_file(&entry.name).map_err(failed)?);
+        if is_gone {
+            removed.push(Path::new(place).join(entry.shown()).display().to_string());
         }
-        Ok(())
     }
+    Ok(())
+}
 
-    fn is_empty_but_ours(&self, folder: &Folder) -> Result<bool, TaskError> {
-        let entries = folder.entries().map_err(TaskError::storage("cannot list", folder.path()))?;
-        Ok(entries.iter().all(|entry| entry.name == LOCK_FILE || entry.name == SEALED_FILE))
-    }
+fn is_empty_but_ours(folder: &Folder) -> Result<bool, TaskError> {
+    let entries = folder.entries().map_err(TaskError::storage("cannot list", folder.path()))?;
+    Ok(entries.iter().all(|entry| entry.name == LOCK_FILE || entry.name == SEALED_FILE))
 }
 
 fn removed_name(task_id: &TaskId) -> String {

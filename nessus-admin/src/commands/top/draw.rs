@@ -134,6 +134,7 @@ fn style(colour: Colour, terminal: Terminal) -> Style {
     }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "it is called with numbers and with references")]
 fn plain(text: impl ToString) -> (String, Colour) {
     (text.to_string(), Colour::Plain)
 }

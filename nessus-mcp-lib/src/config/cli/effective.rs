@@ -189,8 +189,7 @@ impl GivenArgs {
         let mut seen = BTreeSet::new();
         faults.retain(|fault| seen.insert(fault.to_string()));
         let whole = parse(&parsing, given.into_iter().cloned()).ok();
-        let settings =
-            whole.as_ref().map(|args| settings_of(args)).unwrap_or_else(|| Settings::new("./data", "scanners.yaml"));
+        let settings = whole.as_ref().map_or_else(|| Settings::new("./data", "scanners.yaml"), settings_of);
         let mut all: Vec<_> = resolved.into_iter().map(|one| one.shown).collect();
         let unnamed = settings.credential_config().map(|path| path.display().to_string());
         if let Some(credentials) = all.iter_mut().find(|one| one.name == "CREDENTIAL_CONFIG" && !one.is_set) {
@@ -223,8 +222,9 @@ impl GivenArgs {
         let flag =
             is_given.then(|| self.0.try_get_raw(id).ok().flatten().and_then(|mut raw| raw.next()).map(OsString::from));
         let older = || variable(OLDER_QUEUE_URL).filter(|_| name == "QUEUE_URL");
-        let default =
-            || arg.get_default_values().first().filter(|_| takes_value(arg)).map(|value| value.to_os_string());
+        let default = || {
+            arg.get_default_values().first().filter(|_| takes_value(arg)).map(|value| OsString::from(value.as_os_str()))
+        };
         let (value, source, read_from) = match (flag.flatten(), variable(name)) {
             (Some(value), _) => (Some(value), SettingSource::Flag, None),
             (None, Some(value)) => (Some(value), SettingSource::Variable, None),

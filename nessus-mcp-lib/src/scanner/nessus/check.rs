@@ -251,7 +251,7 @@ fn judge_login(
             steps.warn(CheckStep::Login, took, detail, hint);
         }
         (false, true) => {
-            steps.ok(CheckStep::Login, took, format!("user `{user}` is let in, and the API keys are accepted"))
+            steps.ok(CheckStep::Login, took, format!("user `{user}` is let in, and the API keys are accepted"));
         }
         (false, false) => steps.ok(CheckStep::Login, took, format!("user `{user}` is let in")),
     }

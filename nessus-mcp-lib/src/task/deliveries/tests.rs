@@ -151,6 +151,7 @@ async fn what_the_queue_has_forgotten_is_enqueued_again() {
     let lease = f.claim().await.unwrap();
     f.queue.settle(&lease, Settlement::Ack).await.unwrap();
     assert_eq!(f.state(&id).await, None);
+    assert_eq!(f.index.audit().await.unwrap().1, 1, "whoever only looks sees it");
     assert_eq!(f.index.reconcile().await.unwrap(), 1);
     assert_eq!(f.state(&id).await, Some(EntryState::Ready));
     assert_eq!(f.index.reconcile().await.unwrap(), 0, "it is known");

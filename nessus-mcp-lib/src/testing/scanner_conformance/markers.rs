@@ -1,7 +1,7 @@
 //! A scan is created once and found again.
 
 use super::{ScannerHarness, assert_counted, created, marker, request};
-use crate::scanner::{ScanState, ScannerError};
+use crate::scanner::{ScanRequest, ScanState, ScannerError};
 
 /// A create makes one scan, finds none for another marker, and launches nothing.
 pub async fn a_scan_is_created_once_and_not_launched(harness: &dyn ScannerHarness) {
@@ -63,8 +63,7 @@ pub async fn of_two_scans_with_one_marker_neither_is_taken(harness: &dyn Scanner
 pub async fn scans_with_a_marker_are_listed(harness: &dyn ScannerHarness) {
     let scanner = harness.scanner();
     let (first, second) = (created(harness, 1).await, created(harness, 2).await);
-    let mut nameless = request(harness, 3);
-    nameless.marker = "no task".to_owned();
+    let nameless = ScanRequest::new("no task", "conformance", harness.targets());
     scanner.create(&nameless).await.unwrap();
     let listed = match scanner.marked_scans().await {
         Err(ScannerError::Unsupported(_)) => return,
