@@ -315,13 +315,17 @@ impl Rig {
 
     /// A scan from its submit to its completion; the fault is set already.
     pub(crate) async fn completes(self) -> Stats {
-        let task = self.submit().await;
-        self.completes_as(&task).await
+        // Boxed, because it is large.
+        let run = async move {
+            let task = self.submit().await;
+            self.completes_as(&task).await
+        };
+        Box::pin(run).await
     }
 
     /// The same for a scan that was submitted already.
     pub(crate) async fn completes_as(self, task: &TaskId) -> Stats {
-        self.completed(task).await;
+        Box::pin(self.completed(task)).await;
         let stats = self.close().await;
         assert_eq!((stats.total_creates, stats.total_launches), (1, 1), "{stats:#?}");
         stats

@@ -141,7 +141,8 @@ impl Worker {
     pub async fn run(self, shutdown: impl Future<Output = ()> + Send) {
         // Each line of the worker names it, whatever lines are written.
         let span = error_span!("worker", worker = &*self.shared.name);
-        self.run_named(shutdown).instrument(span).await;
+        // Boxed, because it is large, and so would be whatever awaits a worker.
+        Box::pin(self.run_named(shutdown)).instrument(span).await;
     }
 
     async fn run_named(self, shutdown: impl Future<Output = ()> + Send) {

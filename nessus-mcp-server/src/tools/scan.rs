@@ -117,7 +117,7 @@ impl ScanTools {
         Parameters(arguments): Parameters<ScanArguments>,
         context: RequestContext<RoleServer>,
     ) -> CallToolResult {
-        self.submit(ScanType::Untrusted, arguments, &context).await
+        Box::pin(self.submit(ScanType::Untrusted, arguments, &context)).await
     }
 
     /// Submit a vulnerability scan that logs in on the targets as an ordinary user: finds missing patches and
@@ -131,7 +131,7 @@ impl ScanTools {
         Parameters(arguments): Parameters<ScanArguments>,
         context: RequestContext<RoleServer>,
     ) -> CallToolResult {
-        self.submit(ScanType::Trusted, arguments, &context).await
+        Box::pin(self.submit(ScanType::Trusted, arguments, &context)).await
     }
 
     /// Submit a vulnerability scan that logs in by SSH and then takes more rights (sudo, su, ...): finds the most.
@@ -143,7 +143,7 @@ impl ScanTools {
         Parameters(arguments): Parameters<ScanArguments>,
         context: RequestContext<RoleServer>,
     ) -> CallToolResult {
-        self.submit(ScanType::Privileged, arguments, &context).await
+        Box::pin(self.submit(ScanType::Privileged, arguments, &context)).await
     }
 }
 
