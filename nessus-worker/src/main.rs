@@ -27,8 +27,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     let scope = ScanService::load_scope(&service_settings).await?.checked_by(Worker::check_webhooks)?;
     // Before anything is made: a start that fails leaves no data directory.
     Worker::check_pools(&scanners, &settings)?;
-    let listener =
-        operators::listen(arguments.metrics.metrics_bind.as_deref(), scope.policy().has_identities()).await?;
+    let listener = operators::listen(arguments.metrics.metrics_bind.as_deref(), &scope.policy()).await?;
     let service = ScanService::open_with(&service_settings, scanners, scope).await?;
     let service = service.audited(&service_settings, ProcessRole::Worker).await?;
     let (ending, shown) = (service.clone(), service.clone());

@@ -19,29 +19,40 @@ use nessus_mcp_lib::{
     ScanService,
     config::{Bind, ConfigError},
     error::{Failure, chain},
+    policy::Policy,
     telemetry::CheckStatus,
     time::{Clock as _, SystemClock},
 };
 use tokio::{net::TcpListener, sync::Semaphore};
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 /// The setting of the address.
 const METRICS_BIND: &str = "METRICS_BIND";
 /// The most connections at a time: each is an open file, and so are tasks and the queue.
 const MOST_CONNECTIONS: usize = 16;
+/// How long a client may take to send a request, or to send the next one.
+const HEAD_WAIT: Duration = Duration::from_secs(2);
 /// How long one connection may last, however slow its client is.
-const LONGEST: Duration = Duration::from_secs(30);
+const LONGEST: Duration = Duration::from_secs(10);
 /// The pause after a connection could not be accepted.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Listens at the address that the setting names, if it names one.
 ///
 /// # Errors
-/// For an address that cannot be used; other machines may connect only where the policy has tokens.
-pub(crate) async fn listen(address: Option<&str>, has_tokens: bool) -> Result<Option<TcpListener>, Failure> {
+/// For an address that cannot be used; other machines may connect only where the policy has clients.
+pub(crate) async fn listen(address: Option<&str>, policy: &Policy) -> Result<Option<TcpListener>, Failure> {
     let Some(address) = address.filter(|address| !address.trim().is_empty()) else { return Ok(None) };
     let bind = Bind::parse(METRICS_BIND, address)?;
-    bind.check_exposure(has_tokens).map_err(|error: ConfigError| Failure::from(error))?;
+    if bind.is_exposed() {
+        if policy.clients().is_empty() {
+            let message = "must be a loopback address: other machines may connect only with the token of one of `clients` in policy.yaml";
+            return Err(ConfigError::Setting { name: METRICS_BIND.to_owned(), message: message.to_owned() }.into());
+        }
+        warn!(
+            "other machines may connect to the metrics, and tokens travel in clear text: put a proxy with TLS in front"
+        );
+    }
     Ok(Some(bind.listen().await?))
 }
 
@@ -55,7 +66,7 @@ pub(crate) async fn serve(listener: Option<TcpListener>, service: ScanService) {
     let router = router(service, is_exposed);
     let places = Arc::new(Semaphore::new(MOST_CONNECTIONS));
     let mut protocol = http1::Builder::new();
-    protocol.timer(TokioTimer::new()).header_read_timeout(LONGEST);
+    protocol.timer(TokioTimer::new()).header_read_timeout(HEAD_WAIT);
     loop {
         // Whoever comes when there is no place waits for one.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };

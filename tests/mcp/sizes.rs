@@ -95,7 +95,9 @@ async fn answers_do_not_grow_with_the_targets() {
     }
     for path in ["/health", "/health/live", "/health/ready", "/metrics"] {
         let body = fixture.get(path).send().await.unwrap().bytes().await.unwrap();
-        assert!(body.len() < SHORT, "{path}: {} bytes", body.len());
+        // Histograms have a line for each bucket, whatever is scanned.
+        let most = if path == "/metrics" { 4 * SHORT } else { SHORT };
+        assert!(body.len() < most, "{path}: {} bytes", body.len());
     }
 }
 

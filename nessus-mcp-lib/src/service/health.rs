@@ -7,13 +7,15 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use super::{CircuitStatus, InstanceView, ScanService, error::ServiceError, reload::NO_SCOPE};
 use crate::{
     blocking,
     circuit_breaker::CircuitState,
     error::{Classified, chain},
     ids::{PoolName, scanner_name},
-    queue::SeenWorker,
+    queue::{QueueError, SeenWorker},
     scanner::{ScannerHealth, ScannerInstance, ScannerPool, watch_health},
     telemetry::{
         CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, PoolGauges, ScannerGauges,
@@ -35,7 +37,7 @@ impl ScanService {
             in_time(self.disk_check()),
             in_time(self.scanners_check()),
             in_time(self.scope_check()),
-            in_time(self.workers_check()),
+            self.workers_check_in_time(),
             in_time(self.clock_check()),
         );
         let checks = BTreeMap::from([
@@ -115,6 +117,13 @@ impl ScanService {
         let data_dir = Arc::clone(&self.data_dir);
         let asked = tokio::time::timeout(CHECK_WAIT, blocking::run(move || DiskSpace::of(&data_dir)));
         asked.await.map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "the file system does not answer"))??
+    }
+
+    /// That this cannot be told makes nothing unhealthy: what is wrong with the queue, its own check says.
+    async fn workers_check_in_time(&self) -> HealthCheck {
+        self.answered(self.workers_check())
+            .await
+            .unwrap_or_else(|| HealthCheck::new(CheckStatus::Degraded).with("code", "no_answer"))
     }
 
     /// Whether somebody works here: without a worker that lives, scans are accepted and wait.
@@ -226,49 +235,57 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::Metrics`] when a metric cannot be written, which is a defect.
     pub async fn render_metrics(&self) -> Result<String, ServiceError> {
-        let scanners = match tokio::time::timeout(CHECK_WAIT, self.set_shared_gauges()).await {
-            Ok(Ok(scanners)) => Some(scanners),
-            Ok(Err(_)) | Err(_) => None,
+        let until = Instant::now() + CHECK_WAIT;
+        let scanners = match tokio::time::timeout_at(until, self.queue.workers()).await {
+            Ok(Ok(workers)) => self.set_shared_gauges(&workers, until).await,
+            Ok(Err(_)) | Err(_) => {
+                self.metrics.queue().forget_pools();
+                None
+            }
         };
-        if scanners.is_none() {
-            self.metrics.queue().forget_pools();
-        }
         self.set_scanner_gauges(scanners.as_deref());
         self.metrics.set_repairs(self.index.repaired());
         self.metrics.set_approvals_waiting(self.waiting.count());
         Ok(self.metrics.render()?)
     }
 
-    /// Sets what the queue says of the pools; returns what it says of the scanners.
-    async fn set_shared_gauges(&self) -> Result<Vec<InstanceView>, ServiceError> {
-        let workers: Vec<_> = self.queue.workers().await?.into_iter().filter(SeenWorker::is_alive).collect();
+    /// Sets what the queue says of the pools, as far as it says so in time; returns what it says of the scanners.
+    async fn set_shared_gauges(&self, workers: &[SeenWorker], until: Instant) -> Option<Vec<InstanceView>> {
+        let workers: Vec<_> = workers.iter().filter(|worker| worker.is_alive()).collect();
         let pools = self.usable_pools();
         let mut gauges = Vec::new();
         for pool in &pools {
-            let stats = self.queue.stats(&pool.name).await?;
-            let next = self.queue.peek(&pool.name, 1).await?;
-            gauges.push(PoolGauges {
-                pool: &pool.name,
-                waiting: stats.ready,
-                delayed: stats.delayed,
-                leased: stats.leased,
-                dead: stats.dead,
-                suspects: self.queue.suspects(&pool.name).await?.len(),
-                oldest_waiting: next.first().and_then(|body| self.age_of(body)).unwrap_or_default(),
-                workers: workers.iter().filter(|worker| worker.record.serves(&pool.name).is_some()).count(),
-                paused: stats.paused.is_some(),
-            });
+            // A pool that is left out is not shown: old figures would be wrong ones.
+            if let Ok(Ok(found)) = tokio::time::timeout_at(until, self.gauges_of(&pool.name, &workers)).await {
+                gauges.push(found);
+            }
         }
-        let scanners = self.list_scanners(None).await?.scanners;
+        let scanners = tokio::time::timeout_at(until, self.list_scanners(None)).await;
         self.metrics.queue().set_pools(gauges, workers.len());
-        Ok(scanners)
+        Some(scanners.ok()?.ok()?.scanners)
     }
 
-    /// How long ago the task of a queue entry was submitted.
+    async fn gauges_of<'a>(&self, pool: &'a PoolName, workers: &[&SeenWorker]) -> Result<PoolGauges<'a>, QueueError> {
+        let stats = self.queue.stats(pool).await?;
+        let next = self.queue.peek(pool, 1).await?;
+        Ok(PoolGauges {
+            pool,
+            waiting: stats.ready,
+            delayed: stats.delayed,
+            leased: stats.leased,
+            dead: stats.dead,
+            suspects: self.queue.suspects(pool).await?.len(),
+            oldest_waiting: next.first().and_then(|body| self.age_of(body)).unwrap_or_default(),
+            workers: workers.iter().filter(|worker| worker.record.serves(pool).is_some()).count(),
+            paused: stats.paused.is_some(),
+        })
+    }
+
+    /// How long ago the task of a queue entry was queued; one that an older version has written tells when it was submitted.
     fn age_of(&self, body: &str) -> Option<Duration> {
         let body: serde_json::Value = serde_json::from_str(body).ok()?;
-        let created_at = body["created_at"].as_str()?.parse().ok()?;
-        Some(self.clock.now().since(created_at))
+        let since = body["queued_at"].as_str().or_else(|| body["created_at"].as_str())?;
+        Some(self.clock.now().since(since.parse().ok()?))
     }
 
     /// Sets what is known of the scanners: with what the queue says of them, if it does.

@@ -540,6 +540,7 @@ impl Task {
             "payload": self.payload,
             "attempt": self.attempt,
             "created_at": self.created_at,
+            "queued_at": self.queued_at(),
         })
     }
 }

@@ -22,7 +22,7 @@ pub(crate) struct PoolGauges<'a> {
     pub(crate) dead: u64,
     /// Tasks that wait because worker after worker was lost with them.
     pub(crate) suspects: usize,
-    /// How long ago the task was submitted that is next; zero where none waits.
+    /// How long ago the task was queued that is next; zero where none waits.
     pub(crate) oldest_waiting: Duration,
     /// Workers that serve it and live.
     pub(crate) workers: usize,
@@ -76,7 +76,7 @@ impl QueueMetrics {
                 GaugeVec::new(
                     Opts::new(
                         "nessus_pool_oldest_waiting_seconds",
-                        "How long ago the task of a pool was submitted that is next; 0 where none waits",
+                        "How long ago the task of a pool was queued that is next; 0 where none waits",
                     ),
                     POOL,
                 )?,

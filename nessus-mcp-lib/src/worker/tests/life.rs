@@ -104,12 +104,21 @@ async fn a_scanner_that_stays_away_costs_one_event_and_its_dead_letter_names_it(
     let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(600)));
     let view = f.ended(&task_id).await;
     assert!(view.status.is_terminal());
-    worker.stop().await;
     let task = f.task(&task_id).await;
     let retrying: Vec<_> = task.events.iter().filter(|event| event.event == EventKind::Retrying).collect();
     assert!(retrying.len() == 1 && retrying[0].count > Some(2), "{:#?}", task.events);
     assert!(retrying[0].hint.as_deref().unwrap().contains("user interface") && retrying[0].code.is_some());
-    let letter = f.service.queue().dead_letters(&pool(), 0, 10).await.unwrap().remove(0);
+    // The file is written before the queue is told.
+    let mut letters = Vec::new();
+    for _ in 0..1000 {
+        letters = f.service.queue().dead_letters(&pool(), 0, 10).await.unwrap();
+        if !letters.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let letter = letters.remove(0);
+    worker.stop().await;
     assert!(letter.reason.hint.is_some() && letter.reason.hint == task.error_hint, "{letter:?}");
     f.service.with_actor("ops@desk").retry(&task_id).await.unwrap();
     let task = f.task(&task_id).await;
