@@ -23,7 +23,7 @@ pub use self::{
     effective::{EffectiveSetting, EffectiveSettings, GivenArgs, SettingSource},
     parsing::{parse, refuse},
 };
-pub use super::user::{user_at_host, user_name};
+pub use super::user::user_at_host;
 use super::{
     CircuitSettings, ConfigError, HousekeepingSettings, Retention, SecretKey, Settings, WorkerSettings,
     example::write_example_if_missing, scanners::parse_bool, secret_key::SECRET_KEY_FILE,
@@ -34,6 +34,11 @@ use crate::{
     telemetry,
     time::{DurationUnit, parse_duration},
 };
+
+/// The name of the user of the operating system that runs this process, or its number where it has none here.
+pub fn user_name() -> String {
+    super::user_name()
+}
 
 /// How many files a process must be able to open beside those it has, to start at all: more than it needs to come up.
 const FREE_DESCRIPTORS: usize = 32;

@@ -20,7 +20,7 @@ pub fn user_at_host() -> String {
 }
 
 /// The name of the user, or its number where it has none here.
-pub fn user_name() -> String {
+pub(crate) fn user_name() -> String {
     let id = getuid().as_raw();
     let users = fs::read_to_string("/etc/passwd").unwrap_or_default();
     name_of(id, &users).unwrap_or_else(|| format!("uid-{id}"))

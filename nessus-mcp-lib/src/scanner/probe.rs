@@ -7,10 +7,9 @@ use super::{
     interface::ScannerInterface as _,
     mock::{MockConfig, MockScanner},
 };
-use crate::{
-    config::{InstanceConfig, ScannerType},
-    time::{Clock as _, SystemClock},
-};
+use crate::config::{InstanceConfig, ScannerType};
+#[cfg(feature = "nessus")]
+use crate::time::{Clock as _, SystemClock};
 
 /// Checks a scanner step by step, with the client and the TLS settings of scans; disabled ones as well. It logs in once at most,
 /// and changes nothing else. It ends within about a minute, whatever the scanner does.

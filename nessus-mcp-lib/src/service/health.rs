@@ -236,12 +236,11 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when a metric cannot be written, which is a defect.
     pub async fn render_metrics(&self) -> Result<String, ServiceError> {
         let until = Instant::now() + CHECK_WAIT;
-        let scanners = match tokio::time::timeout_at(until, self.queue.workers()).await {
-            Ok(Ok(workers)) => self.set_shared_gauges(&workers, until).await,
-            Ok(Err(_)) | Err(_) => {
-                self.metrics.queue().forget_pools();
-                None
-            }
+        let scanners = if let Ok(Ok(workers)) = tokio::time::timeout_at(until, self.queue.workers()).await {
+            self.set_shared_gauges(&workers, until).await
+        } else {
+            self.metrics.queue().forget_pools();
+            None
         };
         self.set_scanner_gauges(scanners.as_deref());
         self.metrics.set_repairs(self.index.repaired());

@@ -50,9 +50,10 @@ use std::{
     time::Duration,
 };
 
-#[cfg(feature = "webhooks")]
-pub(crate) use self::advice::known as advice_on;
-pub(crate) use self::{approvals::approval_of, results::scan_metadata, rights::check_rights, views::login_expected};
+pub(crate) use self::{
+    advice::known as advice_on, approvals::approval_of, results::scan_metadata, rights::check_rights,
+    views::login_expected,
+};
 pub use self::{
     approvals::{ApprovalAnswer, ApprovalView},
     attempts::EndedAttempt,
