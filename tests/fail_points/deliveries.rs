@@ -18,11 +18,12 @@ use crate::{SHORT_LEASE, died_at, doomed_worker};
 /// From before the end is written to after the webhook was told, on both backends.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_worker_that_dies_before_a_webhook_was_told_is_followed_by_one_that_tells_it() {
-    let redis = RedisServer::start();
     let own = POINTS.into_iter().filter(|point| point.starts_with("delivery_"));
     let around = ["worker_end_not_recorded", "worker_after_final_state", "worker_before_acknowledge"];
     for point in around.into_iter().chain(own) {
-        for queue in [None, Some(redis.url())] {
+        // A queue belongs to one site.
+        for redis in [None, Some(RedisServer::start())] {
+            let queue = redis.as_ref().map(RedisServer::url);
             let (boss, receiver) = (Approver::new("boss"), Receiver::start().await);
             let site = site_of(queue.as_deref(), |deployment| {
                 write_key(deployment);
