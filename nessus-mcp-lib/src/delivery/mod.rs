@@ -9,12 +9,13 @@
 //! [`PoolName::DELIVERIES`](crate::ids::PoolName::DELIVERIES).
 //!
 //! The files, from the lowest up: `target` (which addresses a webhook may have), `body` (what it is sent), `gate` (those that rest
-//! because they fail), `webhook` (the request and its signature), `run` (the loop).
+//! because they fail), `unwritten` (what a failing disk did not take), `webhook` (the request and its signature), `run` (the loop).
 
 mod body;
 mod gate;
 mod run;
 mod target;
+mod unwritten;
 mod webhook;
 
 pub(crate) use self::run::Deliveries;

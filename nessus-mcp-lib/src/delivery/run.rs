@@ -12,19 +12,20 @@ use tracing::{Instrument as _, debug, error, info, info_span, warn};
 use super::{
     body,
     gate::Gates,
+    unwritten::Unwritten,
     webhook::{DeliveryError, Message, Next, Sender},
 };
 use crate::{
     error::chain,
     fail_points::fail_point,
-    housekeeping::{QueueIndex, ReconcileError},
-    ids::{PoolName, TraceId, WorkerId},
+    housekeeping::QueueIndex,
+    ids::{PoolName, TaskId, TraceId, WorkerId},
     policy::Scope,
     queue::{Claim, Lease, Queue, Settlement},
     service::ScanService,
     task::{Delivery, Task, TaskError, TaskManager, Writer, letter_of_deliveries},
     telemetry::Metrics,
-    time::{Clock, Timestamp, with_jitter},
+    time::{Clock, with_jitter},
 };
 
 /// How many tasks are looked after at once.
@@ -35,8 +36,10 @@ const MOST_TIME: Duration = Duration::from_secs(60);
 const IDLE_WAIT: Duration = Duration::from_secs(5);
 /// The same where the policy has no webhooks: an operator's command may have left something to be looked at.
 const NO_WEBHOOKS_WAIT: Duration = Duration::from_secs(60);
-/// How long it waits after queue or disk have failed.
+/// How long it waits after queue or disk have failed. With the same task, each further pause is twice as long.
 const FAILURE_WAIT: Duration = Duration::from_secs(10);
+/// How long it waits for a queue that is not bound to the data directory yet, or is rebuilt.
+const UNBOUND_WAIT: Duration = Duration::from_secs(1);
 /// The first pause after a failure. The next are as long as it has failed, so that each doubles.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);
 /// The longest pause.
@@ -63,6 +66,7 @@ struct Inner {
     clock: Arc<dyn Clock>,
     sender: Sender,
     gates: Gates,
+    unwritten: Unwritten,
     lease: Duration,
     stop: CancellationToken,
 }
@@ -98,6 +102,7 @@ impl Deliveries {
             metrics: Arc::clone(service.metrics()),
             clock,
             gates: Gates::default(),
+            unwritten: Unwritten::default(),
             lease,
             stop,
         };
@@ -109,26 +114,27 @@ impl Deliveries {
         let stop = self.inner.stop.clone();
         let mut runs = JoinSet::new();
         while !stop.is_cancelled() {
-            let claimed = self.inner.claim().await;
             while let Some(ended) = runs.try_join_next() {
                 report_panic(ended);
             }
-            match claimed {
+            // What is claimed is looked after at once: only so is its lease renewed.
+            if runs.len() >= AT_ONCE {
+                if let Some(ended) = runs.join_next().await {
+                    report_panic(ended);
+                }
+                continue;
+            }
+            match self.inner.claim().await {
                 Ok(Some(claim)) => {
-                    if runs.len() >= AT_ONCE
-                        && let Some(ended) = runs.join_next().await
-                    {
-                        report_panic(ended);
-                    }
                     let (task_id, trace_id) = (claim.lease.task_id.clone(), claim.body.trace_id());
                     let span = info_span!("delivery", %task_id, trace_id = trace_id.as_ref().map(TraceId::as_str));
                     let inner = Arc::clone(&self.inner);
                     runs.spawn(async move { inner.deliver(claim).await }.instrument(span));
                 }
                 Ok(None) => self.inner.wait().await,
-                Err(message) => {
+                Err((message, wait)) => {
                     debug!(error = message, "nothing can be delivered for now");
-                    pause(&stop, FAILURE_WAIT).await;
+                    pause(&stop, wait).await;
                 }
             }
         }
@@ -154,15 +160,16 @@ impl Deliveries {
 }
 
 impl Inner {
-    /// Takes a task with something to tell, from a queue that is whole.
-    async fn claim(&self) -> Result<Option<Claim>, String> {
+    /// Takes a task with something to tell, from a queue that is whole. Where that cannot be done, says why and how long to pause: such
+    /// a queue may have work all the time, so nobody is to wait for that.
+    async fn claim(&self) -> Result<Option<Claim>, (String, Duration)> {
         match self.index.look_lately().await {
             Ok(Some(_)) => {}
-            Err(ReconcileError::Queue(error)) => return Err(chain(&error)),
-            Ok(None) | Err(_) => return Ok(None),
+            Ok(None) => return Err(("the queue is not bound to the data directory".to_owned(), UNBOUND_WAIT)),
+            Err(error) => return Err((chain(&error), FAILURE_WAIT)),
         }
         let claimed = self.queue.claim(&PoolName::deliveries(), &self.worker, self.lease, &[]).await;
-        claimed.map_err(|error| chain(&error))
+        claimed.map_err(|error| (chain(&error), FAILURE_WAIT))
     }
 
     async fn wait(&self) {
@@ -183,13 +190,24 @@ impl Inner {
             told = self.tell(&claim) => told,
             never = self.keep(lease) => never,
         };
-        let settlement = match told {
-            Ok(settlement) => settlement,
+        let (settlement, seen) = match told {
+            Ok((settlement, task)) => {
+                self.unwritten.settled(&lease.task_id);
+                (settlement, Some(task))
+            }
             // A task that was removed has nothing to tell.
-            Err(TaskError::NotFound(_)) => Settlement::Ack,
+            Err(TaskError::NotFound(_)) => {
+                self.unwritten.settled(&lease.task_id);
+                (Settlement::Ack, None)
+            }
             Err(error) => {
-                warn!(error = chain(&error), "what webhooks are to be told is not known for now");
-                Settlement::Nack { delay: with_jitter(FAILURE_WAIT), started: false }
+                let delay = with_jitter(pause_of(claim.deliveries));
+                if self.unwritten.is_new_trouble(&lease.task_id) {
+                    warn!(error = chain(&error), "what webhooks are to be told is not known for now");
+                } else {
+                    debug!(error = chain(&error), ?delay, "what webhooks are to be told is still not known");
+                }
+                (Settlement::Nack { delay, started: false }, None)
             }
         };
         fail_point!("delivery_recorded");
@@ -198,7 +216,10 @@ impl Inner {
             return warn!(error = chain(&error), "the claim could not be settled; its lease will run out");
         }
         // What has happened since the file was read could not be enqueued while the task was claimed.
-        if is_over && let Ok(task) = self.tasks.get(&lease.task_id).await {
+        if (is_over || seen.is_some())
+            && let Ok(task) = self.tasks.get(&lease.task_id).await
+            && (is_over || seen.is_some_and(|seen| has_news(&task, &seen)))
+        {
             self.tasks.announce(&task).await;
         }
     }
@@ -213,7 +234,8 @@ impl Inner {
         }
     }
 
-    async fn tell(&self, claim: &Claim) -> Result<Settlement, TaskError> {
+    /// Tells what is due; returns what becomes of the claim, and the task as it was seen last.
+    async fn tell(&self, claim: &Claim) -> Result<(Settlement, Task), TaskError> {
         let task_id = &claim.lease.task_id;
         let mut task = self.tasks.get(task_id).await?;
         if task.deliveries.iter().any(|delivery| delivery.is_pending() && delivery.webhook.is_none()) {
@@ -222,30 +244,41 @@ impl Inner {
         }
         let begun = Instant::now();
         let due: Vec<_> = task.deliveries.iter().filter(|delivery| self.is_due(delivery)).cloned().collect();
-        let mut next: Option<Duration> = None;
+        let mut resting: Vec<(Delivery, Duration)> = Vec::new();
         for delivery in due {
+            // What was told is not told again because it could not be written down.
+            if let Some(after) = self.unwritten.outcome(&delivery.id(task_id), &delivery) {
+                task = self.write(task_id, delivery, after).await?;
+                continue;
+            }
             if begun.elapsed() >= MOST_TIME {
-                next = Some(Duration::ZERO);
                 break;
             }
             match self.look(&task, &delivery).await {
                 Looked::Tried(outcome) => {
                     fail_point!("delivery_sent");
-                    task = self.record(&task, delivery, outcome).await?;
+                    let after = self.outcome(&delivery, outcome);
+                    task = self.write(task_id, delivery, after).await?;
                 }
-                Looked::Rests(left) => next = Some(next.map_or(left, |next| next.min(left))),
-                Looked::Stopped => return Ok(Settlement::Release { delay: Duration::ZERO, started: false }),
+                Looked::Rests(left) => resting.push((delivery, left)),
+                Looked::Stopped => {
+                    return Ok((Settlement::Release { delay: Duration::ZERO, started: false }, task));
+                }
             }
         }
         let now = self.clock.now();
-        let left = |at: Option<Timestamp>| at.map_or(Duration::ZERO, |at| at.since(now));
-        let waiting = task.deliveries.iter().filter(|delivery| delivery.is_pending());
-        // What is due now and was not tried rests.
-        let waits = waiting.map(|delivery| left(delivery.next_try_at)).filter(|left| next.is_none() || !left.is_zero());
-        if let Some(delay) = waits.chain(next).min() {
-            return Ok(Settlement::Nack { delay, started: false });
-        }
-        Ok(letter_of_deliveries(&task).map_or(Settlement::Ack, |letter| Settlement::DeadLetter(letter.reason)))
+        // What is due and does not rest is looked at at once: it came meanwhile, or there was no time for it.
+        let wait = |delivery: &Delivery| {
+            let rests = resting.iter().find(|(resting, _)| resting.is(delivery)).map(|(_, left)| *left);
+            rests.unwrap_or_else(|| delivery.next_try_at.map_or(Duration::ZERO, |at| at.since(now)))
+        };
+        let pending = task.deliveries.iter().filter(|delivery| delivery.is_pending());
+        let settlement = if let Some(delay) = pending.map(wait).min() {
+            Settlement::Nack { delay, started: false }
+        } else {
+            letter_of_deliveries(&task).map_or(Settlement::Ack, |letter| Settlement::DeadLetter(letter.reason))
+        };
+        Ok((settlement, task))
     }
 
     fn is_due(&self, delivery: &Delivery) -> bool {
@@ -260,11 +293,10 @@ impl Inner {
             let message = format!("the policy of this worker has no webhook `{name}`");
             return Looked::Tried(Err(DeliveryError::new(message, Next::Later(None))));
         };
-        let lasted = now.since(delivery.first_tried_at.unwrap_or(delivery.at));
         // The last try is made whatever the others say: nothing is given up untried.
-        if lasted < GIVE_UP_AFTER
-            && let Err(left) = self.gates.enter(name, now, FIRST_PAUSE)
-        {
+        let is_last = delivery.first_tried_at.is_some_and(|first| now.since(first) >= GIVE_UP_AFTER);
+        if !is_last && let Err(left) = self.gates.enter(name, now, FIRST_PAUSE) {
+            let lasted = now.since(delivery.first_tried_at.unwrap_or(delivery.at));
             return Looked::Rests(with_jitter(left.max(pause_after(lasted))));
         }
         let id = delivery.id(&task.task_id);
@@ -298,13 +330,8 @@ impl Inner {
         Looked::Tried(sent.map(drop))
     }
 
-    /// Writes down what came of a try.
-    async fn record(
-        &self,
-        task: &Task,
-        tried: Delivery,
-        outcome: Result<(), DeliveryError>,
-    ) -> Result<Task, TaskError> {
+    /// A delivery after a try.
+    fn outcome(&self, tried: &Delivery, outcome: Result<(), DeliveryError>) -> Delivery {
         let now = self.clock.now();
         let first_tried_at = tried.first_tried_at.unwrap_or(now);
         let mut after =
@@ -332,13 +359,33 @@ impl Inner {
                 }
             }
         }
+        after
+    }
+
+    /// Writes down what came of a try, and remembers it until that is done.
+    async fn write(&self, task_id: &TaskId, tried: Delivery, after: Delivery) -> Result<Task, TaskError> {
+        let id = tried.id(task_id);
+        self.unwritten.remember(id.clone(), tried, after.clone());
         let change = move |task: &mut Task| {
             if let Some(known) = task.deliveries.iter_mut().find(|known| known.is(&after) && known.is_pending()) {
                 *known = after;
             }
         };
-        self.tasks.update(&task.task_id, Writer::Api, change).await
+        let task = self.tasks.update(task_id, Writer::Api, change).await?;
+        self.unwritten.forget(&id);
+        Ok(task)
     }
+}
+
+/// Whether a task has something to tell that it had not when it was seen.
+fn has_news(task: &Task, seen: &Task) -> bool {
+    let is_known = |delivery: &Delivery| seen.deliveries.iter().any(|known| known.is(delivery) && known.is_pending());
+    task.deliveries.iter().any(|delivery| delivery.is_pending() && !is_known(delivery))
+}
+
+/// How long to wait with a task that was claimed so often and could not be looked after: each pause is twice as long.
+fn pause_of(claims: u32) -> Duration {
+    FAILURE_WAIT.saturating_mul(2_u32.saturating_pow(claims.saturating_sub(1))).min(LONGEST_PAUSE)
 }
 
 /// How long to wait with what has failed for so long.

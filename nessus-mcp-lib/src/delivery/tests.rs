@@ -405,3 +405,88 @@ async fn a_worker_that_stops_hands_its_deliveries_back() {
     running.await.unwrap();
     assert_eq!((f.state(&id).await, f.delivery(&id).await.tries), (Some(EntryState::Ready), 0));
 }
+
+/// A lock that cannot be had stands for a disk that does not take what is written.
+#[tokio::test]
+async fn what_was_told_and_could_not_be_written_down_is_not_told_again() {
+    let server = receiver(200).await;
+    let f = fixture(&hook("tickets", &server.uri(), ""));
+    let (deliveries, id) = (f.deliveries(), f.failed().await);
+    let lock = f.service.tasks().artifact_path(&id, "task.lock");
+    std::fs::remove_file(&lock).unwrap();
+    std::fs::create_dir(&lock).unwrap();
+    let longest = Duration::from_secs(13);
+    assert!(deliveries.once().await);
+    f.clock.advance(longest);
+    assert!(deliveries.once().await);
+    f.clock.advance(longest);
+    assert!(!deliveries.once().await, "the second pause is twice as long");
+    f.clock.advance(longest);
+    assert!(deliveries.once().await);
+    assert_eq!(f.delivery(&id).await.delivered_at, None);
+    std::fs::remove_dir(&lock).unwrap();
+    f.until_settled(&deliveries, &id).await;
+    let delivery = f.delivery(&id).await;
+    assert_eq!((delivery.delivered_at.is_some(), delivery.tries), (true, 1));
+    assert_eq!(received(&server).await.len(), 1);
+}
+
+#[tokio::test]
+async fn what_comes_during_a_claim_does_not_wait_for_a_webhook_that_fails() {
+    let (failing, slow, server) = (receiver(500).await, receiver(200).await, receiver(200).await);
+    let hooks = [("failing", &failing, ""), ("slow", &slow, ""), ("tickets", &server, ", events: [completed]")];
+    let f = fixture(&hooks.map(|(name, server, more)| hook(name, &server.uri(), more)).concat());
+    let deliveries = f.deliveries().with_wait(Duration::from_secs(60));
+    f.failed().await;
+    assert!(deliveries.once().await, "`failing` rests from now on");
+    answers(&slow, ResponseTemplate::new(200).set_delay(Duration::from_secs(2))).await;
+    let id = f.failed().await;
+    let claimed = deliveries.clone();
+    let running = tokio::spawn(async move { claimed.once().await });
+    for _ in 0..2000 {
+        if !received(&slow).await.is_empty() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let one_more = |task: &mut Task| {
+        let (webhook, tried) = (Some("tickets".to_owned()), task.deliveries[0].clone());
+        task.deliveries.push(Delivery { webhook, ..tried });
+    };
+    f.service.tasks().update(&id, Writer::Api, one_more).await.unwrap();
+    assert!(running.await.unwrap());
+    assert!(deliveries.once().await, "it is looked at at once");
+    assert_eq!(received(&server).await.len(), 1);
+}
+
+/// What nobody could tell for days is no reason to ask a webhook that fails for each of it.
+#[tokio::test]
+async fn what_is_old_and_untried_rests_as_well() {
+    let server = receiver(500).await;
+    let f = fixture(&hook("tickets", &server.uri(), ""));
+    for _ in 0..3 {
+        f.failed().await;
+    }
+    f.clock.advance(25 * HOUR);
+    let deliveries = f.deliveries();
+    while deliveries.once().await {}
+    assert_eq!(received(&server).await.len(), 1);
+}
+
+/// Also a retry that died before it had told the queue.
+#[tokio::test]
+async fn a_second_retry_finishes_the_first() {
+    let server = receiver(410).await;
+    let f = fixture(&hook("tickets", &server.uri(), ""));
+    let (deliveries, id) = (f.deliveries(), f.failed().await);
+    assert!(deliveries.once().await);
+    assert_eq!(f.state(&id).await, Some(EntryState::Dead));
+    let (_, revived) = f.service.tasks().revive_deliveries(&id).await.unwrap();
+    assert_eq!((revived, f.state(&id).await), (1, Some(EntryState::Dead)));
+    assert_eq!(f.service.retry_deliveries(&id).await.unwrap(), 1);
+    assert_eq!(f.state(&id).await, Some(EntryState::Ready));
+    assert!(f.service.retry_deliveries(&id).await.is_err(), "there is nothing more to retry");
+    answers(&server, ResponseTemplate::new(200)).await;
+    f.until_settled(&deliveries, &id).await;
+    assert!(f.delivery(&id).await.delivered_at.is_some());
+}

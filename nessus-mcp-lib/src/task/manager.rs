@@ -323,6 +323,37 @@ impl TaskManager {
         .await
     }
 
+    /// Lets what webhooks could not be told of a task be told again, from the start; returns the task, and how much that is.
+    pub(crate) async fn revive_deliveries(&self, task_id: &TaskId) -> Result<(Task, usize), TaskError> {
+        let (task_id, manager) = (task_id.clone(), self.clone());
+        self.to_its_end(async move {
+            let begun = manager.store.blocking(move |store| {
+                let lock = store.lock(&task_id)?;
+                let mut task = store.read(&task_id)?;
+                let revived = task.revive_deliveries();
+                Ok((lock, task, revived))
+            });
+            let (lock, mut task, revived) = begun.await?;
+            if revived == 0 {
+                return Ok((task, revived));
+            }
+            task.revision = task.revision.saturating_add(1);
+            // The reconciler finds what the catalogue has as unfinished, whoever dies here.
+            if let Some(catalogue) = &manager.catalogue {
+                catalogue.enter(&mut task).await?;
+            }
+            manager
+                .store
+                .blocking(move |store| {
+                    let _lock = lock;
+                    store.write(&task)?;
+                    Ok((task, revived))
+                })
+                .await
+        })
+        .await
+    }
+
     /// Puts a task into the queue of deliveries if there is something of it to deliver, to be looked at now. A queue that cannot do that
     /// fails nothing: the reconciler does it when the queue answers again.
     pub(crate) async fn announce(&self, task: &Task) {
