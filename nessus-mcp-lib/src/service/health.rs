@@ -7,13 +7,14 @@ use std::{
     time::Duration,
 };
 
-use super::{CircuitStatus, InstanceView, ScanService, error::ServiceError, reload::NO_SCOPE};
+use super::{
+    CircuitStatus, InstanceView, ScanService, error::ServiceError, reload::NO_SCOPE, served::has_older_workers,
+};
 use crate::{
     blocking,
     circuit_breaker::CircuitState,
     error::{Classified, chain},
     ids::{PoolName, scanner_name},
-    queue::SeenWorker,
     scanner::{ScannerHealth, ScannerInstance, ScannerPool, watch_health},
     telemetry::{
         CheckStatus, CircuitGauges, DiskSpace, HealthCheck, HealthGauges, HealthReport, PoolGauges, ScannerGauges,
@@ -127,14 +128,16 @@ impl ScanService {
             }
         };
         let alive = workers.iter().filter(|worker| worker.is_alive()).count();
-        let mut unserved = Vec::new();
+        let (mut unserved, mut has_older) = (Vec::new(), false);
         for pool in self.scanners.pools() {
             if self.nobody_serves(&pool.name, None).await.is_some() {
                 unserved.push(pool.name.to_string());
             }
+            has_older |= self.workers_of(&pool.name).await.is_some_and(|workers| workers.has_older);
         }
         let status = if unserved.is_empty() { CheckStatus::Healthy } else { CheckStatus::Degraded };
         let check = HealthCheck::new(status).with("alive", alive);
+        let check = if has_older { check.with("older", true) } else { check };
         if unserved.is_empty() { check } else { check.with("unserved_pools", unserved) }
     }
 
@@ -241,12 +244,18 @@ impl ScanService {
 
     /// Sets what the queue says of the pools; returns what it says of the scanners.
     async fn set_shared_gauges(&self) -> Result<Vec<InstanceView>, ServiceError> {
-        let workers: Vec<_> = self.queue.workers().await?.into_iter().filter(SeenWorker::is_alive).collect();
+        let seen = self.queue.workers().await?;
+        let workers: Vec<_> = seen.iter().filter(|worker| worker.is_alive()).collect();
         let pools = self.usable_pools();
-        let mut gauges = Vec::new();
+        let (mut gauges, mut has_older) = (Vec::new(), false);
         for pool in &pools {
             let stats = self.queue.stats(&pool.name).await?;
             let next = self.queue.peek(&pool.name, 1).await?;
+            let serving = workers.iter().filter(|worker| worker.record.serves(&pool.name).is_some()).count();
+            // Nobody can tell how many older ones there are.
+            let is_older =
+                serving == 0 && has_older_workers(self.queue.as_ref(), &pool.name, &seen, self.clock.now()).await?;
+            has_older |= is_older;
             gauges.push(PoolGauges {
                 pool: &pool.name,
                 waiting: stats.ready,
@@ -255,12 +264,12 @@ impl ScanService {
                 dead: stats.dead,
                 suspects: self.queue.suspects(&pool.name).await?.len(),
                 oldest_waiting: next.first().and_then(|body| self.age_of(body)).unwrap_or_default(),
-                workers: workers.iter().filter(|worker| worker.record.serves(&pool.name).is_some()).count(),
+                workers: (!is_older).then_some(serving),
                 paused: stats.paused.is_some(),
             });
         }
         let scanners = self.list_scanners(None).await?.scanners;
-        self.metrics.queue().set_pools(gauges, workers.len());
+        self.metrics.queue().set_pools(gauges, (!has_older || !workers.is_empty()).then_some(workers.len()));
         Ok(scanners)
     }
 
