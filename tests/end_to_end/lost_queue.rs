@@ -74,7 +74,11 @@ async fn failed(site: &Site, name: &str, worker: &Process) -> TaskId {
 async fn what_only_the_queue_knew_comes_back(mut site: Site, lose: impl Fn(&Site), stopped: bool) {
     let failing = site.start_worker(&["--scan-timeout-hours", "100ms"]);
     let cleared = failed(&site, "cleared away", &failing).await;
-    assert!(admin(&site, &["purge-dlq", "--older-than", "0m", "--yes"]).stdout.contains("1 dead letter archived, 1 removed"));
+    assert!(
+        admin(&site, &["purge-dlq", "--older-than", "0m", "--yes"])
+            .stdout
+            .contains("1 dead letter archived, 1 removed")
+    );
     let dead = failed(&site, "dead", &failing).await;
     let retried = failed(&site, "retried", &failing).await;
     drop(failing);

@@ -68,7 +68,8 @@ async fn what_cannot_be_run_is_in_the_dead_letters() {
     let letter: Value = serde_json::from_str(&shown[0]).unwrap();
     assert_eq!((&letter["error"], &letter["raw_data"]), (&json!("corrupted_json"), &json!("{broken")));
     let admin = site.deployment.program(binaries::admin(), &["list-dlq"]).run();
-    assert!(admin.stdout.contains("(no task id)  nessus        0  corrupted_json"), "{admin:?}");
+    let row: Vec<_> = admin.stdout.lines().last().unwrap().split_whitespace().skip(1).collect();
+    assert_eq!(row[..6], ["(no", "task", "id)", "nessus", "0", "corrupted_json"], "{admin:?}");
 }
 
 /// A Redis that may forget is named at the start, in `/health` and by `nessus-admin stats`.

@@ -56,6 +56,8 @@ struct Inner {
     pauses: Mutex<BTreeMap<PoolName, String>>,
     /// Held while the queue is bound, so that this process does it once.
     binding: tokio::sync::Mutex<()>,
+    /// When the queue was last seen to fail, or to have lost its data.
+    shaken: Mutex<Option<Instant>>,
     has_failed: AtomicBool,
     failure: Notify,
     /// The tasks that the queue had forgotten, and that were enqueued again here.
@@ -67,9 +69,9 @@ impl QueueIndex {
     /// The tasks are recorded in the catalogue that the queue keeps.
     pub fn new(tasks: TaskManager, queue: Arc<dyn Queue>, clock: Arc<dyn Clock>) -> Self {
         let tasks = tasks.with_catalogue(Arc::clone(&queue));
-        let (id, seen, pauses, binding, has_failed, failure, repaired) = Default::default();
+        let (id, seen, pauses, binding, shaken, has_failed, failure, repaired) = Default::default();
         let actor = tasks.actor().map(Arc::from);
-        let inner = Inner { tasks, queue, clock, id, seen, pauses, binding, has_failed, failure, repaired };
+        let inner = Inner { tasks, queue, clock, id, seen, pauses, binding, shaken, has_failed, failure, repaired };
         Self { inner: Arc::new(inner), actor }
     }
 
@@ -89,8 +91,13 @@ impl QueueIndex {
     /// [`ReconcileError::Mismatch`] for a queue of another directory, [`ReconcileError::DirectoryChanged`], and when queue or
     /// directory cannot be read.
     pub async fn look(&self) -> Result<Option<Binding>, ReconcileError> {
+        let was_bound = self.inner.id.get().is_some();
         let looked = self.read().await;
         let whole = looked.as_ref().ok().cloned().flatten();
+        let is_another = |binding: &Binding| self.seen().as_ref().is_some_and(|(_, before)| before != binding);
+        if looked.is_err() || whole.as_ref().map_or(was_bound, is_another) {
+            self.shake();
+        }
         *self.seen() = whole.map(|binding| (Instant::now(), binding));
         looked
     }
@@ -103,6 +110,16 @@ impl QueueIndex {
             Some((at, binding)) if at.elapsed() < LOOK_EVERY => Ok(Some(binding)),
             _ => self.look().await,
         }
+    }
+
+    /// Whether the queue has failed or lost its data so lately that it may not have heard from all who work.
+    pub(crate) fn is_shaken(&self, lately: Duration) -> bool {
+        let shaken = *self.inner.shaken.lock().unwrap_or_else(PoisonError::into_inner);
+        shaken.is_some_and(|at| at.elapsed() < lately)
+    }
+
+    fn shake(&self) {
+        *self.inner.shaken.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
     fn seen(&self) -> MutexGuard<'_, Option<(Instant, Binding)>> {
@@ -151,6 +168,7 @@ impl QueueIndex {
     pub(crate) async fn is_still(&self, binding: &Binding) -> Result<bool, QueueError> {
         let is_still = self.inner.queue.binding().await?.as_ref() == Some(binding);
         if !is_still {
+            self.shake();
             *self.seen() = None;
         }
         Ok(is_still)
@@ -245,6 +263,7 @@ impl QueueIndex {
     }
 
     async fn rebuild(&self) -> Result<(), ReconcileError> {
+        self.shake();
         let Inner { tasks, queue, clock, .. } = self.inner.as_ref();
         rebuild(tasks, queue.as_ref(), clock.now()).await
     }
@@ -414,5 +433,22 @@ mod tests {
         queue.bind(Some(bound.clone()), &Binding::new("another")).await.unwrap();
         assert!(!index.is_still(&bound).await.unwrap());
         assert!(matches!(index.look_lately().await, Err(ReconcileError::Mismatch { .. })));
+    }
+
+    /// Until the queue has heard from all who work, nobody is missed. The first binding of a new queue is no loss.
+    #[tokio::test]
+    async fn it_is_known_for_a_while_that_the_queue_has_lost_its_data() {
+        let directory = tempfile::tempdir().unwrap();
+        let tasks = TaskManager::open(directory.path()).unwrap();
+        let queue: Arc<dyn Queue> = Arc::new(SqliteQueue::open(&directory.path().join("queue.db")).unwrap());
+        let index = QueueIndex::new(tasks, Arc::clone(&queue), Arc::new(SystemClock));
+        let lately = Duration::from_secs(3600);
+        let bound = index.ensure().await.unwrap();
+        index.look().await.unwrap();
+        assert!(!index.is_shaken(lately));
+        // Another process has rebuilt it.
+        queue.bind(Some(bound.clone()), &Binding::new(bound.directory.clone())).await.unwrap();
+        index.look().await.unwrap();
+        assert!(index.is_shaken(lately) && !index.is_shaken(Duration::ZERO));
     }
 }

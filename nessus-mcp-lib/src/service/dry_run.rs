@@ -60,7 +60,7 @@ pub struct DryRunView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub estimated_wait_seconds: Option<u64>,
     /// What would keep the scan from beginning now: a person who must agree first; or a window of the policy, with the time when
-    /// it opens; or that no worker serves the pool or has the scanner.
+    /// it opens; or that no worker serves the pool or has the scanner; or that the pool is paused; or that no scanner is called.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// The task that the idempotency key stands for already: a submit would return it, and scan nothing new.
@@ -141,14 +141,14 @@ impl ScanService {
         query.targets = Some(targets);
         let last = self.tasks_matching(query).await?.tasks.into_iter().next();
         let scope = ScopeVerdict::new(&scope, task.host_refusal());
-        let closed = || self.closed_window(&task).map(|closed| closed.to_string());
-        let waiting_for = match self.waits_for_approval(&task).or_else(closed) {
-            None => self.nobody_for(&task).await,
-            other => other,
-        };
-        let estimated_wait_seconds = match waiting_for {
-            Some(_) => None,
-            None => self.wait_behind(&pool.name, pinned, stats.ready).await,
+        let outlook = self.outlook(&pool.name, None, pinned).await;
+        let nobody = self.nobody_for(&task).await;
+        let waiting_for = Box::pin(self.waiting_for(&task, Some(&outlook), nobody)).await;
+        let estimated_wait_seconds = match (&outlook, &waiting_for) {
+            (Ok(outlook), None) => {
+                self.estimated_wait(&pool.name, pinned, outlook, stats.ready.saturating_add(1)).await
+            }
+            _ => None,
         };
         let policy = task.payload.policy_name.or(task.payload.policy);
         Ok(DryRunView {

@@ -7,7 +7,7 @@ use crate::{
     error::chain,
     ids::{InstanceId, PoolName, TaskId},
     queue::{Outlook, QueueError},
-    scanner::{ScannerInstance, ScannerPool},
+    scanner::ScannerInstance,
 };
 
 /// How many of a pool's last completed scans are looked at.
@@ -23,15 +23,14 @@ impl ScanService {
         task: Option<&TaskId>,
         pinned: Option<&InstanceId>,
     ) -> Result<Outlook, QueueError> {
-        let scanners = self.scanners.pool(pool);
-        let scanners: Vec<_> =
-            scanners.iter().flat_map(|pool| rivals(pool, pinned)).map(|(id, _)| id.clone()).collect();
+        let scanners: Vec<_> = self.rivals(pool, pinned).into_iter().map(|(id, _)| id).collect();
         self.queue.outlook(pool, task, &scanners).await
     }
 
     /// Seconds until what stands at this place of a pool's queue is likely to begin, from the slots of the pool, or of the one
     /// scanner that it is pinned to, and what the pool's last scans took; those before it are taken to be its rivals. `None`
-    /// when that is not known yet, or nothing is taken from the queue: it is paused, or no worker serves it.
+    /// when that is not known yet, or nothing is taken from the queue: it is paused, no worker serves it, or none of the
+    /// scanners is called because of its circuit.
     pub(super) async fn estimated_wait(
         &self,
         pool: &PoolName,
@@ -39,7 +38,7 @@ impl ScanService {
         outlook: &Outlook,
         position: u64,
     ) -> Option<u64> {
-        let capacity = rivals(&*self.scanners.pool(pool)?, pinned).map(|(_, slots)| u64::from(slots)).sum::<u64>();
+        let capacity = self.rivals(pool, pinned).into_iter().map(|(_, slots)| u64::from(slots)).sum::<u64>();
         if capacity == 0 || outlook.paused.is_some() || self.nobody_serves(pool, pinned).await.is_some() {
             return None;
         }
@@ -51,9 +50,21 @@ impl ScanService {
     }
 
     /// As [`estimated_wait`](Self::estimated_wait), for what is submitted now, behind so many.
-    pub(super) async fn wait_behind(&self, pool: &PoolName, pinned: Option<&InstanceId>, ready: u64) -> Option<u64> {
-        let outlook = self.outlook(pool, None, pinned).await.ok()?;
-        self.estimated_wait(pool, pinned, &outlook, ready.saturating_add(1)).await
+    pub(super) async fn wait_behind(&self, pool: &PoolName, ready: u64) -> Option<u64> {
+        let outlook = self.outlook(pool, None, None).await.ok()?;
+        self.estimated_wait(pool, None, &outlook, ready.saturating_add(1)).await
+    }
+
+    /// The scanners that may run what is pinned to this one or to none, and the slots of each: those that are enabled and whose
+    /// circuit lets calls through, as this process knows it.
+    fn rivals(&self, pool: &PoolName, pinned: Option<&InstanceId>) -> Vec<(InstanceId, u32)> {
+        let Some(pool) = self.scanners.pool(pool) else { return Vec::new() };
+        let may_run = |one: &&ScannerInstance| {
+            pinned.is_none_or(|pinned| *pinned == one.instance_id)
+                && self.circuits.check(&pool.name, &one.instance_id).is_ok()
+        };
+        let rivals = pool.enabled().filter(may_run);
+        rivals.map(|one| (one.instance_id.clone(), one.max_concurrent_scans)).collect()
     }
 
     pub(super) async fn typical_duration(&self, pool: &PoolName) -> Option<Duration> {
@@ -75,12 +86,6 @@ impl ScanService {
         }
         duration
     }
-}
-
-/// The scanners that may run what is pinned to this one or to none, and the slots of each.
-fn rivals<'a>(pool: &'a ScannerPool, pinned: Option<&'a InstanceId>) -> impl Iterator<Item = (&'a InstanceId, u32)> {
-    let may_run = move |one: &&ScannerInstance| pinned.is_none_or(|pinned| *pinned == one.instance_id);
-    pool.enabled().filter(may_run).map(|one| (&one.instance_id, one.max_concurrent_scans))
 }
 
 fn median(mut durations: Vec<Duration>) -> Option<Duration> {

@@ -9,7 +9,9 @@ use std::{
 
 use tokio::time::Instant;
 
-use super::{CircuitStatus, InstanceView, ScanService, error::ServiceError, reload::NO_SCOPE};
+use super::{
+    CircuitStatus, InstanceView, ScanService, error::ServiceError, reload::NO_SCOPE, served::has_older_workers,
+};
 use crate::{
     blocking,
     circuit_breaker::CircuitState,
@@ -136,14 +138,16 @@ impl ScanService {
             }
         };
         let alive = workers.iter().filter(|worker| worker.is_alive()).count();
-        let mut unserved = Vec::new();
+        let (mut unserved, mut has_older) = (Vec::new(), false);
         for pool in self.scanners.pools() {
             if self.nobody_serves(&pool.name, None).await.is_some() {
                 unserved.push(pool.name.to_string());
             }
+            has_older |= self.workers_of(&pool.name).await.is_some_and(|workers| workers.has_older);
         }
         let status = if unserved.is_empty() { CheckStatus::Healthy } else { CheckStatus::Degraded };
         let check = HealthCheck::new(status).with("alive", alive);
+        let check = if has_older { check.with("older", true) } else { check };
         if unserved.is_empty() { check } else { check.with("unserved_pools", unserved) }
     }
 
@@ -249,22 +253,27 @@ impl ScanService {
     }
 
     /// Sets what the queue says of the pools, as far as it says so in time; returns what it says of the scanners.
-    async fn set_shared_gauges(&self, workers: &[SeenWorker], until: Instant) -> Option<Vec<InstanceView>> {
-        let workers: Vec<_> = workers.iter().filter(|worker| worker.is_alive()).collect();
+    async fn set_shared_gauges(&self, seen: &[SeenWorker], until: Instant) -> Option<Vec<InstanceView>> {
+        let alive = seen.iter().filter(|worker| worker.is_alive()).count();
         let pools = self.usable_pools();
-        let mut gauges = Vec::new();
+        let (mut gauges, mut has_older) = (Vec::new(), false);
         for pool in &pools {
             // A pool that is left out is not shown: old figures would be wrong ones.
-            if let Ok(Ok(found)) = tokio::time::timeout_at(until, self.gauges_of(&pool.name, &workers)).await {
+            if let Ok(Ok(found)) = tokio::time::timeout_at(until, self.gauges_of(&pool.name, seen)).await {
+                has_older |= found.workers.is_none();
                 gauges.push(found);
             }
         }
         let scanners = tokio::time::timeout_at(until, self.list_scanners(None)).await;
-        self.metrics.queue().set_pools(gauges, workers.len());
+        self.metrics.queue().set_pools(gauges, (!has_older || alive > 0).then_some(alive));
         Some(scanners.ok()?.ok()?.scanners)
     }
 
-    async fn gauges_of<'a>(&self, pool: &'a PoolName, workers: &[&SeenWorker]) -> Result<PoolGauges<'a>, QueueError> {
+    async fn gauges_of<'a>(&self, pool: &'a PoolName, seen: &[SeenWorker]) -> Result<PoolGauges<'a>, QueueError> {
+        let serves = |worker: &&SeenWorker| worker.is_alive() && worker.record.serves(pool).is_some();
+        let serving = seen.iter().filter(serves).count();
+        // Nobody can tell how many older ones there are.
+        let is_older = serving == 0 && has_older_workers(self.queue.as_ref(), pool, seen, self.clock.now()).await?;
         let stats = self.queue.stats(pool).await?;
         let next = self.queue.peek(pool, 1).await?;
         Ok(PoolGauges {
@@ -275,7 +284,7 @@ impl ScanService {
             dead: stats.dead,
             suspects: self.queue.suspects(pool).await?.len(),
             oldest_waiting: next.first().and_then(|body| self.age_of(body)).unwrap_or_default(),
-            workers: workers.iter().filter(|worker| worker.record.serves(pool).is_some()).count(),
+            workers: (!is_older).then_some(serving),
             paused: stats.paused.is_some(),
         })
     }

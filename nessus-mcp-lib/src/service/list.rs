@@ -443,8 +443,10 @@ impl ScanService {
         let queue = self.queue_of(&pool).await?;
         let workers = self.workers_of(&pool.name).await;
         let is_default = self.pool_of(None).is_ok_and(|default| default.name == pool.name);
+        let can_begin = instances.iter().any(|one| one.enabled && one.circuit.lets_through());
+        let estimated_wait_seconds = if can_begin { self.wait_behind(&pool.name, queue.queued).await } else { None };
         Ok(PoolStatusView {
-            estimated_wait_seconds: self.wait_behind(&pool.name, None, queue.queued).await,
+            estimated_wait_seconds,
             pool: PoolView::new(&pool, is_default, active_scans, queue.queued, workers.as_deref()),
             queue,
             instances,

@@ -71,6 +71,7 @@ pub use self::{
     orphaned::OrphanedTasks,
     phase::Phase,
     results::ResultsRequest,
+    served::has_older_workers,
     submit::{IdempotencyKey, Submission, SubmitRequest},
     task_view::TaskView,
     timeline::{MarkKind, TimelineMark, TimelineView},

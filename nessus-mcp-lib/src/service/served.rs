@@ -23,8 +23,11 @@ const SAME_TIME: Duration = Duration::from_secs(3);
 /// How the names of processes begin that publish circuits and are of a version whose workers do not announce themselves.
 const OLDER_PROCESS: &str = "process:";
 
-/// How long a worker of this process may take to announce itself.
-const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
+/// How long all workers may take to announce themselves: one that starts in this process, and those that could not while the queue
+/// was away.
+pub(super) const ANNOUNCED_WITHIN: Duration = Duration::from_secs(10);
+/// For how long a worker of this process counts that has told what it serves, as it does every five seconds, be the queue there or not.
+const OWN_KEPT: Duration = Duration::from_secs(15);
 
 /// What is known of the pools. All clones are the same.
 #[derive(Debug, Clone, Default)]
@@ -33,8 +36,10 @@ pub(super) struct ServedPools(Arc<Mutex<State>>);
 #[derive(Debug, Default)]
 struct State {
     pools: HashMap<PoolName, Known>,
-    /// Until when a worker of this process may be about to announce itself.
+    /// Until when workers may be about to announce themselves.
     expected_until: Option<Instant>,
+    /// What a worker of this process serves, and when it has said so.
+    own: Option<(Instant, Vec<PoolName>)>,
 }
 
 #[derive(Debug)]
@@ -61,24 +66,33 @@ pub(super) struct PoolWorkers {
 }
 
 impl ServedPools {
-    /// A worker starts in this process.
+    /// A worker starts in this process, or the queue has not answered.
     pub(super) fn expect_worker(&self) {
         self.state().expected_until = Some(Instant::now() + ANNOUNCED_WITHIN);
     }
 
-    /// Who serves a pool; `None` when the queue does not tell, or a worker is about to. The answer may be a second old.
+    /// Whether workers may be about to announce themselves.
+    pub(super) fn is_worker_expected(&self) -> bool {
+        self.state().expected_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// What a worker of this process serves now.
+    pub(super) fn set_own(&self, pools: Vec<PoolName>) {
+        self.state().own = Some((Instant::now(), pools));
+    }
+
+    /// Whether a worker of this process serves the pool, whatever the queue says.
+    pub(super) fn is_own(&self, pool: &PoolName) -> bool {
+        self.state().own.as_ref().is_some_and(|(at, pools)| at.elapsed() < OWN_KEPT && pools.contains(pool))
+    }
+
+    /// Who serves a pool; `None` when the queue does not tell. The answer may be a second old.
     pub(super) async fn workers_of(
         &self,
         queue: &dyn Queue,
         pool: &PoolName,
         now: Timestamp,
     ) -> Option<Arc<PoolWorkers>> {
-        let found = self.last_of(queue, pool, now).await?;
-        let is_expected = self.state().expected_until.is_some_and(|until| Instant::now() < until);
-        if is_expected && found.is_unserved() { None } else { Some(found) }
-    }
-
-    async fn last_of(&self, queue: &dyn Queue, pool: &PoolName, now: Timestamp) -> Option<Arc<PoolWorkers>> {
         let last = match self.state().pools.get_mut(pool) {
             Some(known) if known.asked.elapsed() < KEPT => return known.workers.clone(),
             Some(known) => {
@@ -92,6 +106,7 @@ impl ServedPools {
             Ok(found) => Some(Arc::new(found.with_time_of(last.as_deref()))),
             Err(error) => {
                 debug!(%pool, error = chain(&error), "who serves the pool is not known");
+                self.expect_worker();
                 None
             }
         };
@@ -172,9 +187,12 @@ impl PoolWorkers {
     }
 }
 
-/// Whether a worker of a version may be there that does not announce itself. One that renews a lease is; else a process that shows
-/// circuits of the pool may be one.
-async fn has_older_workers(
+/// Whether a worker of a version may serve the pool that does not announce itself, beside those that `seen` has. One that renews a lease
+/// is there; else a process of such a version that shows circuits of the pool may be one. `now` counts where the queue has no clock.
+///
+/// # Errors
+/// When the queue does not answer.
+pub async fn has_older_workers(
     queue: &dyn Queue,
     pool: &PoolName,
     seen: &[SeenWorker],

@@ -57,6 +57,8 @@ impl ScanService {
         let nobody = if matches!(outlook, Some(Err(_))) { None } else { self.nobody_for(&task).await };
         let has_no_worker = nobody.is_some();
         let waiting_for = self.waiting_for(&task, outlook.as_ref(), nobody).await;
+        // Nor about one that nothing can be begun with.
+        let estimated_wait_seconds = estimated_wait_seconds.filter(|_| waiting_for.is_none());
         let phase = Phase::of(&task, waiting_for.is_some());
         let is_held = waiting_for.is_some() && !(task.status == TaskStatus::Running && task.nessus_scan_id.is_some());
         let place = Place { queue_position, estimated_wait_seconds, is_held, has_no_worker };

@@ -182,8 +182,9 @@ pub struct Submission {
     /// Why it could not be checked whether a scanner has the template or the policy; that is done before the scan begins.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_warning: Option<String>,
-    /// That a person must agree before it begins, by which rule, until when, and how; or that no worker serves the pool or has the
-    /// scanner it is pinned to. Absent unless that is so.
+    /// That a person must agree before it begins, by which rule, until when, and how; or what else keeps it from beginning, as in
+    /// its status: a window, a pause of the pool, no worker that serves the pool or has the scanner it is pinned to, no scanner
+    /// that is called. Absent unless that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
     /// Whether an earlier request with the same key created this task.
@@ -351,17 +352,20 @@ impl ScanService {
         crate::fail_points::fail_point!("submit_enqueued");
         info!(task_id = %task.task_id, trace_id = %task.trace_id, pool = %task.scanner_pool, repeated, "the scan was submitted");
         let (pool, pinned) = (&task.scanner_pool, task.pinned_instance_id.as_ref());
-        let outlook = if in_queue { self.outlook(pool, Some(&task.task_id), pinned).await.ok() } else { None };
-        let queue_position = outlook.as_ref().and_then(|outlook| outlook.position);
+        let outlook = if in_queue { Some(self.outlook(pool, Some(&task.task_id), pinned).await) } else { None };
+        let waiting_for = match &outlook {
+            Some(asked) => {
+                let nobody = if asked.is_ok() { self.nobody_for(&task).await } else { None };
+                self.waiting_at_once(&task, asked, nobody).await
+            }
+            None => approval,
+        };
+        let queue_position = outlook.iter().flatten().find_map(|outlook| outlook.position);
         let estimated_wait_seconds = match (&outlook, queue_position) {
-            (Some(outlook), Some(position)) if approval.is_none() => {
+            (Some(Ok(outlook)), Some(position)) if waiting_for.is_none() => {
                 self.estimated_wait(pool, pinned, outlook, position).await
             }
             _ => None,
-        };
-        let waiting_for = match approval {
-            None if outlook.is_some() => self.nobody_for(&task).await,
-            approval => approval,
         };
         crate::fail_points::fail_point!("submit_before_reply");
         Ok(Submission {

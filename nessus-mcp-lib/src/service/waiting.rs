@@ -12,7 +12,16 @@ use crate::{
 };
 
 /// What the queue has answered when it was asked for all at once; if it has not, it is not asked again.
-type Asked = Result<Outlook, QueueError>;
+pub(super) type Asked = Result<Outlook, QueueError>;
+
+/// Whose word on the circuits of scanners counts.
+#[derive(Debug, Clone, Copy)]
+enum Circuits {
+    /// That of all processes, for which the queue is asked.
+    OfAll,
+    /// That of this process.
+    Own,
+}
 
 impl ScanService {
     /// Why no scan of this task can start now. A person must agree first, or somebody has paused it, or its window is closed; or something it needs is missing, paused, disabled or has an open circuit; or a
@@ -26,10 +35,24 @@ impl ScanService {
         outlook: Option<&Asked>,
         nobody: Option<String>,
     ) -> Option<String> {
-        self.reason_to_wait(task, outlook, nobody).await.map(|reason| shorten::text(&reason))
+        let reason = self.reason_to_wait(task, outlook, nobody, Circuits::OfAll).await;
+        reason.map(|reason| shorten::text(&reason))
     }
 
-    async fn reason_to_wait(&self, task: &Task, outlook: Option<&Asked>, nobody: Option<String>) -> Option<String> {
+    /// As [`waiting_for`](Self::waiting_for), without asking the queue once more: of circuits, as far as this process knows.
+    pub(super) async fn waiting_at_once(&self, task: &Task, outlook: &Asked, nobody: Option<String>) -> Option<String> {
+        let reason = self.reason_to_wait(task, Some(outlook), nobody, Circuits::Own).await;
+        reason.map(|reason| shorten::text(&reason))
+    }
+
+    /// What a person or the policy decides comes first, then what is missing.
+    async fn reason_to_wait(
+        &self,
+        task: &Task,
+        outlook: Option<&Asked>,
+        nobody: Option<String>,
+        circuits: Circuits,
+    ) -> Option<String> {
         if task.status.is_terminal() {
             return None;
         }
@@ -50,7 +73,12 @@ impl ScanService {
             let (scan, attempt, id) = (&open.scan_id, open.attempt, &open.instance_id);
             format!("the scan {scan} of attempt {attempt} may still run on the scanner `{id}` and is stopped first")
         });
-        let reasons = [earlier, approval, nobody, self.kept_from_beginning(task, outlook).await];
+        let held = self.held_by(task);
+        let kept = match held {
+            Some(_) => None,
+            None => self.kept_from_beginning(task, outlook, circuits).await,
+        };
+        let reasons = [approval, held, earlier, nobody, kept];
         let reasons: Vec<_> = reasons.into_iter().flatten().collect();
         if reasons.is_empty() { next_try } else { Some(reasons.join("; ")) }
     }
@@ -68,8 +96,8 @@ impl ScanService {
         is_long.then(|| format!("its scan has not changed on the scanner since {}", seen.unchanged_since))
     }
 
-    /// What keeps a task without a scan from beginning one.
-    async fn kept_from_beginning(&self, task: &Task, outlook: Option<&Asked>) -> Option<String> {
+    /// The window or the pause that holds a task without a scan.
+    fn held_by(&self, task: &Task) -> Option<String> {
         if let Some(closed) = self.closed_window(task).filter(|_| task.pause_request.is_none()) {
             return Some(format!("window: {closed}"));
         }
@@ -77,6 +105,11 @@ impl ScanService {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
             return Some(format!("it is paused since {requested_at}, until resume_scan{reason}"));
         }
+        None
+    }
+
+    /// What keeps a task without a scan from beginning one that nobody holds: its pool, or all scanners that may run it.
+    async fn kept_from_beginning(&self, task: &Task, outlook: Option<&Asked>, circuits: Circuits) -> Option<String> {
         let name = &task.scanner_pool;
         let pools = self.scanners.pools();
         let pool = pools.iter().find(|pool| pool.name == *name);
@@ -100,7 +133,10 @@ impl ScanService {
             None => pool.instances.iter().collect(),
         };
         let ids: Vec<_> = candidates.iter().map(|scanner| scanner.instance_id.clone()).collect();
-        let circuits = self.circuit_statuses(name, &ids, &self.process_circuits().await.ok()?).await.ok()?;
+        let circuits = match circuits {
+            Circuits::OfAll => self.circuit_statuses(name, &ids, &self.process_circuits().await.ok()?).await.ok()?,
+            Circuits::Own => self.own_circuit_statuses(name, &ids),
+        };
         let mut reasons = Vec::new();
         for (scanner, circuit) in candidates.into_iter().zip(circuits) {
             let id = &scanner.instance_id;

@@ -9,7 +9,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tracing::{debug, info, warn};
 
-use super::{ScanService, error::ServiceError, served::PoolWorkers};
+use super::{
+    ScanService,
+    error::ServiceError,
+    served::{ANNOUNCED_WITHIN, PoolWorkers, has_older_workers},
+};
 use crate::{
     error::chain,
     ids::{InstanceId, PoolName, TaskId, WorkerId},
@@ -155,9 +159,9 @@ impl ScanService {
         Ok(WorkersView { workers, unserved_pools: self.unserved(&pools).await? })
     }
 
-    /// Says in the log when a pool in which tasks wait is not served any more, and when it is again. Never returns.
+    /// Says in the log when a pool in which tasks wait was not served twice in a row, and when it is again. Never returns.
     pub async fn watch_workers(&self) {
-        let mut missed = BTreeSet::new();
+        let (mut missed, mut before) = (BTreeSet::new(), BTreeSet::new());
         loop {
             tokio::time::sleep(LOOK_EVERY).await;
             let found = async { self.unserved(&self.pools_with_tasks().await?).await };
@@ -165,11 +169,14 @@ impl ScanService {
                 Ok(unserved) => unserved,
                 Err(error) => {
                     debug!(error = chain(&error), "it is not known whether all pools are served");
+                    self.served.expect_worker();
+                    before.clear();
                     continue;
                 }
             };
             for UnservedPool { scanner_pool, waiting, last_heard_at } in &unserved {
-                if *waiting > 0 && missed.insert(scanner_pool.clone()) {
+                // After a clock was set or a machine was suspended, all seem lost until they announce themselves again.
+                if *waiting > 0 && before.contains(scanner_pool) && missed.insert(scanner_pool.clone()) {
                     let last_heard = last_heard_at.map(tracing::field::display);
                     warn!(pool = %scanner_pool, waiting, last_heard, "no worker serves this pool: its tasks wait");
                 }
@@ -181,12 +188,18 @@ impl ScanService {
                 }
                 is_missed
             });
+            before = unserved.into_iter().map(|one| one.scanner_pool).collect();
         }
     }
 
     /// A worker starts in this process, and announces itself soon.
     pub(crate) fn expect_worker(&self) {
         self.served.expect_worker();
+    }
+
+    /// A worker of this process serves these pools now, whatever the queue has heard of it.
+    pub(crate) fn serve_here(&self, pools: Vec<PoolName>) {
+        self.served.set_own(pools);
     }
 
     /// Why no worker takes this task, if so. Of a scan that has changed lately that is not asked.
@@ -198,7 +211,7 @@ impl ScanService {
         let workers = self.workers_of(pool).await?;
         // One that holds it goes on with it, whatever is configured there by now.
         let is_held = task.status == TaskStatus::Running && workers.holds(&task.task_id);
-        if is_held { None } else { workers.nobody(pool, task.next_instance()) }
+        if is_held { None } else { self.nobody_of(&workers, pool, task.next_instance()).await }
     }
 
     /// Whether its scan has changed so lately that it must have a worker.
@@ -209,12 +222,38 @@ impl ScanService {
 
     /// Why no worker takes what is for this scanner of a pool, or for any, if so.
     pub(super) async fn nobody_serves(&self, pool: &PoolName, scanner: Option<&InstanceId>) -> Option<String> {
-        self.workers_of(pool).await?.nobody(pool, scanner)
+        let workers = self.workers_of(pool).await?;
+        self.nobody_of(&workers, pool, scanner).await
     }
 
-    /// Who serves a pool, as far as that is known.
+    /// Beside those that announce themselves an older worker may have the scanner.
+    async fn nobody_of(&self, workers: &PoolWorkers, pool: &PoolName, scanner: Option<&InstanceId>) -> Option<String> {
+        let nobody = workers.nobody(pool, scanner)?;
+        if workers.is_unserved() {
+            return Some(nobody);
+        }
+        if self.may_not_have_heard() || self.has_older_workers(pool).await.unwrap_or(true) {
+            return None;
+        }
+        Some(nobody)
+    }
+
+    /// Whether a worker may serve the pool that does not announce itself.
+    pub(super) async fn has_older_workers(&self, pool: &PoolName) -> Result<bool, ServiceError> {
+        let seen = self.queue.workers().await?;
+        Ok(has_older_workers(self.queue.as_ref(), pool, &seen, self.clock.now()).await?)
+    }
+
+    /// Who serves a pool, as far as that is known: it is not while workers may be about to announce themselves.
     pub(super) async fn workers_of(&self, pool: &PoolName) -> Option<std::sync::Arc<PoolWorkers>> {
-        self.served.workers_of(self.queue.as_ref(), pool, self.clock.now()).await
+        let found = self.served.workers_of(self.queue.as_ref(), pool, self.clock.now()).await?;
+        let is_doubtful = found.is_unserved() && (self.may_not_have_heard() || self.served.is_own(pool));
+        (!is_doubtful).then_some(found)
+    }
+
+    /// Whether the queue may not have heard yet from all who work.
+    fn may_not_have_heard(&self) -> bool {
+        self.served.is_worker_expected() || self.index.is_shaken(ANNOUNCED_WITHIN)
     }
 
     /// The pools that the caller may use and that are configured or have unfinished tasks.

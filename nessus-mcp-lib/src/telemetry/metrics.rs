@@ -482,7 +482,7 @@ mod tests {
 
     fn gauges(pool: &PoolName, waiting: u64, dead: u64) -> PoolGauges<'_> {
         let oldest_waiting = Duration::from_secs(90);
-        let (delayed, leased, suspects, workers, paused) = (0, 0, 0, 2, false);
+        let (delayed, leased, suspects, workers, paused) = (0, 0, 0, Some(2), false);
         PoolGauges { pool, waiting, delayed, leased, dead, suspects, oldest_waiting, workers, paused }
     }
 
@@ -491,7 +491,7 @@ mod tests {
     fn what_only_the_queue_knows_is_left_out_while_it_is_away() {
         let metrics = Metrics::new().unwrap();
         let (pool, instance) = (PoolName::new("nessus").unwrap(), InstanceId::new("a").unwrap());
-        metrics.queue().set_pools([gauges(&pool, 3, 1)], 2);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], Some(2));
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
         assert!(metrics.render().unwrap().contains("nessus_active_scans 1"));
         metrics.queue().forget_pools();
@@ -502,8 +502,12 @@ mod tests {
         for unknown in ["nessus_active_scans", "nessus_pool_queue_depth", "nessus_workers_alive", "nessus_dlq_size"] {
             assert!(!text.contains(unknown), "{unknown} is shown in\n{text}");
         }
-        metrics.queue().set_pools([gauges(&pool, 0, 0)], 2);
+        metrics.queue().set_pools([gauges(&pool, 0, 0)], Some(2));
         assert!(metrics.render().unwrap().contains("nessus_pool_queue_depth{pool=\"nessus\"} 0"));
+        let of_older = PoolGauges { workers: None, ..gauges(&pool, 0, 0) };
+        metrics.queue().set_pools([of_older], None);
+        let text = metrics.render().unwrap();
+        assert!(!text.contains("nessus_pool_workers{") && !text.contains("nessus_workers_alive "), "{text}");
     }
 
     #[test]
@@ -513,7 +517,7 @@ mod tests {
         metrics.task_reached("untrusted", "completed");
         metrics.task_took("untrusted", "completed", 90.0);
         metrics.tool_called("list_tasks", ToolOutcome::Error);
-        metrics.queue().set_pools([gauges(&pool, 3, 1)], 2);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], Some(2));
         let scanner = ScannerGauges::new(&pool, &instance, Some(1), 4);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(2, 9, 9))]);
         metrics.set_scanners([scanner.with_circuit(CircuitGauges::new(1, 2, 10))]);
@@ -546,11 +550,11 @@ mod tests {
         let metrics = Metrics::new().unwrap();
         let (pool, other) = (PoolName::new("nessus").unwrap(), PoolName::new("dmz").unwrap());
         let instance = InstanceId::new("a").unwrap();
-        metrics.queue().set_pools([gauges(&pool, 3, 1), gauges(&other, 2, 0)], 0);
+        metrics.queue().set_pools([gauges(&pool, 3, 1), gauges(&other, 2, 0)], Some(0));
         let circuit = CircuitGauges::new(1, 2, 10);
         let scanners = [(&pool, 4), (&other, 2)].map(|(pool, room)| ScannerGauges::new(pool, &instance, Some(1), room));
         metrics.set_scanners(scanners.map(|scanner| scanner.with_circuit(circuit)));
-        metrics.queue().set_pools([gauges(&pool, 3, 1)], 0);
+        metrics.queue().set_pools([gauges(&pool, 3, 1)], Some(0));
         metrics.set_scanners([ScannerGauges::new(&pool, &instance, Some(1), 4)]);
         let text = metrics.render().unwrap();
         assert!(!text.contains("nessus_scanner_up{"), "what is not checked any more is neither up nor down: {text}");

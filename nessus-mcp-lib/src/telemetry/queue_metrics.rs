@@ -24,8 +24,8 @@ pub(crate) struct PoolGauges<'a> {
     pub(crate) suspects: usize,
     /// How long ago the task was queued that is next; zero where none waits.
     pub(crate) oldest_waiting: Duration,
-    /// Workers that serve it and live.
-    pub(crate) workers: usize,
+    /// Workers that serve it and live; `None` when that is not known.
+    pub(crate) workers: Option<usize>,
     /// Whether an operator has paused it.
     pub(crate) paused: bool,
 }
@@ -87,8 +87,8 @@ impl QueueMetrics {
         })
     }
 
-    /// Sets what the queue says: of all pools, and how many workers live. A pool that is not among them is forgotten.
-    pub(crate) fn set_pools<'a>(&self, pools: impl IntoIterator<Item = PoolGauges<'a>>, workers: usize) {
+    /// Sets what the queue says: of all pools, and how many workers live, if that is known. A pool that is not among them is forgotten.
+    pub(crate) fn set_pools<'a>(&self, pools: impl IntoIterator<Item = PoolGauges<'a>>, workers: Option<usize>) {
         let mut shown = BTreeSet::new();
         let (mut waiting, mut dead) = (0_u64, 0_u64);
         for gauges in pools {
@@ -99,7 +99,10 @@ impl QueueMetrics {
             self.pool_dlq_depth.with_label_values(&label).set(saturate(gauges.dead));
             self.pool_suspects.with_label_values(&label).set(saturate(gauges.suspects as u64));
             self.pool_oldest_waiting.with_label_values(&label).set(gauges.oldest_waiting.as_secs_f64());
-            self.pool_workers.with_label_values(&label).set(saturate(gauges.workers as u64));
+            match gauges.workers {
+                Some(workers) => self.pool_workers.with_label_values(&label).set(saturate(workers as u64)),
+                None => drop(self.pool_workers.remove_label_values(&label)),
+            }
             self.pool_paused.with_label_values(&label).set(gauges.paused.into());
             (waiting, dead) = (waiting.saturating_add(gauges.waiting), dead.saturating_add(gauges.dead));
             shown.insert(gauges.pool.to_string());
@@ -112,7 +115,10 @@ impl QueueMetrics {
         self.queue_depth.with_label_values(&["main"]).set(saturate(waiting));
         self.queue_depth.with_label_values(&["dead"]).set(saturate(dead));
         self.dlq_size.with_label_values(NONE).set(saturate(dead));
-        self.workers_alive.with_label_values(NONE).set(saturate(workers as u64));
+        match workers {
+            Some(workers) => self.workers_alive.with_label_values(NONE).set(saturate(workers as u64)),
+            None => self.workers_alive.reset(),
+        }
     }
 
     /// The queue has not answered: what it has said before is not shown any more.

@@ -166,17 +166,23 @@ impl Worker {
             stop.cancel();
             std::future::pending::<()>().await;
         };
+        let serving = || {
+            let pools = self.pools();
+            self.service.serve_here(pools.iter().map(|pool| pool.name.clone()).collect());
+            pools
+        };
         tokio::select! {
             () = stop_on_shutdown => {}
             () = self.shared.index.watch(Some(RECONCILE_INTERVAL)) => {}
             () = self.housekeeping.watch() => {}
             () = self.watch_scanners() => {}
-            () = announcer.follow(|| self.pools()) => {}
+            () = announcer.follow(serving) => {}
             () = self.service.watch_workers() => {}
             () = self.shared.clock.follow(self.shared.queue.as_ref(), &self.shared.metrics) => {}
             () = self.shared.circuits.follow(self.shared.queue.as_ref()) => {}
             () = self.claim_until_stopped(&mut runs) => {}
         }
+        self.service.serve_here(Vec::new());
         info!(running = runs.len(), "worker stops; scans go on on their scanners");
         let handed_back = tokio::time::timeout(STOP_WAIT, async {
             while let Some(ended) = runs.join_next().await {

@@ -10,6 +10,7 @@ use nessus_mcp_lib::{
     housekeeping::binding_of,
     ids::{InstanceId, PoolName},
     queue::{QueueError, SeenWorker},
+    service::has_older_workers,
     task::{TaskQuery, TaskStatus},
     time::{Clock as _, SystemClock},
 };
@@ -157,7 +158,14 @@ async fn workers(queue: &dyn Queue, pools: &Pools) -> Vec<Finding> {
     let alive: Vec<&SeenWorker> = workers.iter().filter(|worker| worker.is_alive()).collect();
     let mut findings = Vec::new();
     for (pool, _) in pools {
-        if !alive.iter().any(|worker| worker.record.serves(pool).is_some()) {
+        if alive.iter().any(|worker| worker.record.serves(pool).is_some()) {
+            continue;
+        }
+        let has_older = match has_older_workers(queue, pool, &workers, SystemClock.now()).await {
+            Ok(has_older) => has_older,
+            Err(error) => return refused("workers", &error),
+        };
+        if !has_older {
             let detail = format!("no worker serves the pool `{pool}`: its scans wait");
             findings.push(Finding::failed("workers", detail).mend(format!("nessus-worker --worker-pools {pool}")));
         }

@@ -146,11 +146,15 @@ fn sections(view: &View) -> Vec<Section> {
 fn pools(view: &View) -> Section {
     let rows = view.pools.iter().map(|pool| {
         let waits = pool.queued > 0;
-        let served = if pool.workers > 0 { plain(pool.workers) } else { ("none".to_owned(), Colour::Bad) };
+        let served = match pool.workers {
+            Some(0) => ("none".to_owned(), Colour::Bad),
+            Some(workers) => plain(workers),
+            None => plain("older"),
+        };
         let oldest = pool.oldest_waiting_seconds.map(time).unwrap_or_default();
         let state = match &pool.paused {
             Some(reason) => (format!("paused: {reason}"), Colour::Warning),
-            None if pool.workers == 0 && waits => ("nobody works here".to_owned(), Colour::Bad),
+            None if pool.workers == Some(0) && waits => ("nobody works here".to_owned(), Colour::Bad),
             None => plain(""),
         };
         vec![

@@ -9,6 +9,7 @@ use nessus_mcp_lib::{
     error::{Failure, excerpt},
     ids::{PoolName, TaskId},
     queue::SeenWorker,
+    service::has_older_workers,
     task::{Task, TaskManager, TaskQuery, TaskStatus},
     time::{Clock as _, SystemClock, Timestamp},
 };
@@ -50,8 +51,8 @@ pub(super) struct PoolRow {
     pub(super) dead: u64,
     /// For how long the task that is next has waited; absent when none waits.
     pub(super) oldest_waiting_seconds: Option<u64>,
-    /// How many workers serve it.
-    pub(super) workers: usize,
+    /// How many workers serve it; absent when only workers of an older version may, which do not tell.
+    pub(super) workers: Option<usize>,
     pub(super) paused: Option<String>,
 }
 
@@ -140,13 +141,15 @@ impl Source {
         let (mut pools, mut failures) = (Vec::new(), Vec::new());
         for pool in self.pools(&workers, &running) {
             let stats = self.queue.stats(&pool).await?;
+            let serving = workers.iter().filter(|one| one.is_alive() && one.record.serves(&pool).is_some()).count();
+            let is_older = serving == 0 && has_older_workers(self.queue.as_ref(), &pool, &workers, now).await?;
             pools.push(PoolRow {
                 queued: stats.ready,
                 delayed: stats.delayed,
                 leased: stats.leased,
                 dead: stats.dead,
                 oldest_waiting_seconds: self.oldest(&pool, now).await?.map(|age| age.as_secs()),
-                workers: workers.iter().filter(|one| one.is_alive() && one.record.serves(&pool).is_some()).count(),
+                workers: (!is_older).then_some(serving),
                 paused: stats.paused,
                 pool: pool.clone(),
             });

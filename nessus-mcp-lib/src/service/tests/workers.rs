@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::{
-    circuit_breaker::CircuitState,
+    circuit_breaker::{CircuitCommand, CircuitState},
     ids::{FencingToken, ScanId},
     policy::Policy,
     queue::CircuitReport,
@@ -53,6 +53,63 @@ async fn a_scanner_that_no_worker_has_is_said() {
     let expected = "no worker that serves the pool `lab` has the scanner `one` configured";
     assert_eq!((submitted.waiting_for.as_deref(), submitted.estimated_wait_seconds), (Some(expected), None));
     assert_eq!(f.service.submit(request()).await.unwrap().waiting_for, None);
+    // A worker of an older version may have it.
+    let circuit = CircuitReport::new(pool(), InstanceId::new("one").unwrap(), CircuitState::Closed, "");
+    let kept = Duration::from_secs(3600);
+    f.service.queue().publish_circuit_states("process:5f", std::slice::from_ref(&circuit), kept).await.unwrap();
+    assert_eq!(f.service.status(&submitted.task_id).await.unwrap().waiting_for, None);
+}
+
+/// A free slot of a scanner that is not called is none.
+#[tokio::test]
+async fn without_a_scanner_that_is_called_nothing_is_estimated() {
+    let f = fixture().await;
+    f.service.command_circuit("lab", "one", CircuitCommand::Isolate, "maintenance").await.unwrap();
+    let submitted = f.service.submit(request()).await.unwrap();
+    let view = f.service.status(&submitted.task_id).await.unwrap();
+    let dry = f.service.dry_run(request()).await.unwrap();
+    for said in [submitted.waiting_for, view.waiting_for, dry.waiting_for] {
+        assert!(
+            said.as_ref().is_some_and(|said| said.contains("circuit of the scanner `one` is isolated")),
+            "{said:?}"
+        );
+    }
+    let pool = f.service.pool_status(None).await.unwrap();
+    let estimates = [
+        submitted.estimated_wait_seconds,
+        view.estimated_wait_seconds,
+        dry.estimated_wait_seconds,
+        pool.estimated_wait_seconds,
+    ];
+    assert_eq!(estimates, [None; 4]);
+}
+
+/// What a person has decided comes first.
+#[tokio::test]
+async fn a_task_that_is_held_says_so_before_it_misses_a_worker() {
+    let f = fixture().await;
+    let task_id = f.service.submit(request()).await.unwrap().task_id;
+    f.service.pause(&task_id, Some("not yet")).await.unwrap();
+    withdraw(&f).await;
+    let said = f.service.status(&task_id).await.unwrap().waiting_for.unwrap();
+    assert!(said.starts_with("it is paused since"), "{said}");
+    assert!(said.ends_with("no worker serves the pool `lab`"), "{said}");
+}
+
+/// A worker of this process is there, whatever the queue has heard of it; so may others be while the queue has lost its data.
+#[tokio::test]
+async fn nobody_is_missed_who_could_not_announce_itself() {
+    let f = fixture().await;
+    withdraw(&f).await;
+    let task_id = f.service.submit(request()).await.unwrap().task_id;
+    let said = async || f.service.status(&task_id).await.unwrap().waiting_for;
+    assert!(said().await.is_some());
+    f.service.serve_here(vec![pool()]);
+    assert_eq!(said().await, None);
+    f.service.serve_here(Vec::new());
+    assert!(said().await.is_some());
+    f.service.expect_worker();
+    assert_eq!(said().await, None);
 }
 
 /// Workers of an older version say nothing. One that renews a lease is there; and a process that shows circuits may be one.

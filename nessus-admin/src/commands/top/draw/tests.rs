@@ -30,7 +30,7 @@ fn view() -> View {
         leased: 2,
         dead: u64::from(queued > 0) * 3,
         oldest_waiting_seconds: (queued > 0).then_some(754),
-        workers,
+        workers: Some(workers),
         paused: paused.map(str::to_owned),
     };
     let worker = |worker: &str, state, heard_seconds| WorkerRow {
