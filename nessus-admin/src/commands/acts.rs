@@ -7,7 +7,7 @@ use nessus_mcp_lib::{
     config::Settings,
     error::{Failure, counted},
     ids::{PoolName, TaskId},
-    service::ControlView,
+    service::{ControlView, MatchingTasks},
     task::TaskStatus,
 };
 use serde_json::json;
@@ -150,17 +150,17 @@ pub(super) async fn on_chosen(args: &ChosenTasksArgs, order: Order) -> Result<()
     let settings = args.common.settings();
     let operator = Operator::open(&settings).await?;
     if args.all_matching {
-        let tasks = matching(args, order.act, &settings, &operator.service).await?;
-        if tasks.is_empty() {
+        let found = matching(args, order.act, &settings, &operator.service).await?;
+        if found.tasks.is_empty() && found.unreadable.is_empty() {
             output::note("no task matches: nothing was done");
             return Ok(());
         }
         let reason = order.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
         output::confirmed(
-            &format!("{} {}{reason}?", order.act.verb(), counted(tasks.len(), "task", "tasks")),
+            &format!("{} {}{reason}?", order.act.verb(), counted(found.tasks.len(), "task", "tasks")),
             args.yes,
         )?;
-        return on_all(&operator, order, tasks, args.json).await;
+        return on_all(&operator, order, found, args.json).await;
     }
     on_named(&operator, order, (&args.tasks, &[]), args.json).await
 }
@@ -196,8 +196,13 @@ pub(super) async fn on_named(
     end(tally, are_many)
 }
 
-async fn on_all(operator: &Operator, order: Order, tasks: Vec<TaskId>, is_json: bool) -> Result<(), Failure> {
+async fn on_all(operator: &Operator, order: Order, found: MatchingTasks, is_json: bool) -> Result<(), Failure> {
     let (mut tally, mut over, act) = (Tally::default(), 0_u64, order.act);
+    for task in &found.unreadable {
+        let failure = Failure::new(format!("task `{task}` cannot be read, and may match"));
+        tell_failure(task.as_str(), &failure, is_json, true)?;
+        tally.fail(failure);
+    }
     let tell = |task: TaskId, outcome: Result<ControlView, Failure>| match outcome {
         Ok(view) => {
             tally.done += 1;
@@ -213,7 +218,7 @@ async fn on_all(operator: &Operator, order: Order, tasks: Vec<TaskId>, is_json: 
             Ok(())
         }
     };
-    operator.act_on_each(&Arc::new(order), tasks, tell).await?;
+    operator.act_on_each(&Arc::new(order), found.tasks, tell).await?;
     let over = if over > 0 {
         format!("; {}", counted(over, "task needs it no more", "tasks need it no more"))
     } else {
@@ -278,7 +283,7 @@ async fn matching(
     act: Act,
     settings: &Settings,
     service: &ScanService,
-) -> Result<Vec<TaskId>, Failure> {
+) -> Result<MatchingTasks, Failure> {
     if let Some(pool) = &args.filter.pool {
         pools::named(settings, service.queue().as_ref(), std::slice::from_ref(pool)).await?;
     }
@@ -286,7 +291,7 @@ async fn matching(
     let query = if act == Act::Retry { query.retryable() } else { query.unfinished() };
     let found = service.matching_tasks(query).await?;
     warn_of_unreadable(found.unreadable.len());
-    Ok(found.tasks)
+    Ok(found)
 }
 
 /// Says that tasks may be missing.
