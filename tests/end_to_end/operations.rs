@@ -1,5 +1,11 @@
 //! What operators see: metrics and health of server and worker, also while the queue is away.
 
+#![expect(
+    clippy::float_cmp,
+    clippy::cast_precision_loss,
+    reason = "metrics are written as floating-point numbers, and these are small counts"
+)]
+
 use std::{collections::BTreeMap, time::Duration};
 
 use nessus_mcp_tests::{
