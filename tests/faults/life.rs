@@ -165,7 +165,7 @@ async fn row_37_unknown_status() {
     let rig = Rig::with(Fault::new("unknown_status").skip(4).count(6)).await;
     let task = rig.submit().await;
     rig.completed(&task).await;
-    assert_eq!(rig.log.text().matches("state=Unknown").count(), 1, "it is told once");
+    assert_eq!(rig.log.text().matches("state=\"unknown\"").count(), 1, "it is told once");
     assert_eq!(struck(&rig.close().await, "unknown_status"), 6);
 }
 

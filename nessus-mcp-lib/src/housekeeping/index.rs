@@ -128,15 +128,15 @@ impl QueueIndex {
 
     async fn read(&self) -> Result<Option<Binding>, ReconcileError> {
         let Inner { tasks, queue, id: known, .. } = self.inner.as_ref();
+        // What is found meanwhile by another look says nothing about a file that was read before.
+        let before = known.get().cloned();
         // In this order: the directory has its id before the queue is bound to it, so what is bound is found there, also
         // while another process is just doing both.
         let binding = queue.binding().await?;
         let file = tasks.queue_file().await?;
         self.say_pauses(&file);
-        if let Some(before) = known.get()
-            && file.id.as_ref() != Some(before)
-        {
-            return Err(ReconcileError::DirectoryChanged { before: before.clone() });
+        if let Some(before) = before.filter(|before| file.id.as_ref() != Some(before)) {
+            return Err(ReconcileError::DirectoryChanged { before });
         }
         let binding = check(&file, binding)?;
         if let Some(binding) = &binding {
