@@ -64,7 +64,7 @@
 //! - No type of a pre-1.0 crate is in a public signature.
 
 #![cfg_attr(
-    not(all(feature = "nessus", feature = "redis", feature = "sqlite", feature = "webhooks")),
+    not(all(feature = "metrics", feature = "nessus", feature = "redis", feature = "sqlite", feature = "webhooks")),
     allow(
         dead_code,
         reason = "without a backend, what only it uses has no caller; a build with all of them finds what is unused"

@@ -1,6 +1,6 @@
 //! Metrics of scans that wait until a person agrees.
 
-use prometheus::{IntCounterVec, IntGauge, Opts, Registry};
+use super::instruments::{self, IntCounterVec, IntGauge, Opts, Registry};
 
 /// Who waits for a person, and what was decided.
 #[derive(Debug)]
@@ -10,7 +10,7 @@ pub(super) struct ApprovalMetrics {
 }
 
 impl ApprovalMetrics {
-    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn build(registry: &Registry) -> instruments::Result<Self> {
         let decisions = Opts::new(
             "nessus_approval_decisions_total",
             "Scans that do not wait for a person any more: approved, denied, expired or released (no rule holds them, or they \

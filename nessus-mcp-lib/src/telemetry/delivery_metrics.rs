@@ -1,6 +1,6 @@
 //! Metrics of what webhooks are told.
 
-use prometheus::{IntCounterVec, Opts, Registry};
+use super::instruments::{self, IntCounterVec, Opts, Registry};
 
 /// How deliveries went, by webhook.
 #[derive(Debug)]
@@ -9,7 +9,7 @@ pub(super) struct DeliveryMetrics {
 }
 
 impl DeliveryMetrics {
-    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn build(registry: &Registry) -> instruments::Result<Self> {
         let deliveries = Opts::new(
             "nessus_webhook_deliveries_total",
             "Tries of this process to tell webhooks of the policy: delivered, failed (tried again) or given_up (counted as failed too)",

@@ -1,6 +1,6 @@
 //! Metrics of housekeeping: what this process has removed.
 
-use prometheus::{IntCounter, IntCounterVec, Opts, Registry};
+use super::instruments::{self, IntCounter, IntCounterVec, Opts, Registry};
 
 /// What was removed.
 #[derive(Debug)]
@@ -12,7 +12,7 @@ pub(crate) struct HousekeepingMetrics {
 }
 
 impl HousekeepingMetrics {
-    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn build(registry: &Registry) -> instruments::Result<Self> {
         let removed = Opts::new(
             "nessus_housekeeping_removed_total",
             "What housekeeping has removed: tasks, scans on scanners, files, archive_records; stale_tasks were given back to the queue",

@@ -9,15 +9,14 @@ use std::{
     time::Duration,
 };
 
-use prometheus::{
-    GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
-};
-
 use super::{
     approval_metrics::ApprovalMetrics,
     delivery_metrics::DeliveryMetrics,
     housekeeping_metrics::HousekeepingMetrics,
+    instruments::{
+        self, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, MetricsError,
+        Opts, Registry,
+    },
     process_metrics::ProcessMetrics,
     queue_metrics::QueueMetrics,
     scanner_calls::ScannerCallMetrics,
@@ -154,12 +153,12 @@ impl Metrics {
     /// # Errors
     /// When a metric's name or labels are malformed, which a test rules out.
     pub fn new() -> Result<Self, MetricsError> {
-        let registry = Registry::new();
-        let metrics = Self::build(&registry).map_err(|error| MetricsError(error.to_string()))?;
+        let registry = Registry::default();
+        let metrics = Self::build(&registry).map_err(|error| MetricsError::new(&error))?;
         Ok(metrics)
     }
 
-    fn build(registry: &Registry) -> prometheus::Result<Self> {
+    fn build(registry: &Registry) -> instruments::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
@@ -432,16 +431,25 @@ impl Metrics {
         self.scanner_instances.with_label_values(&[scanner_type, "false"]).set(saturate(disabled as u64));
     }
 
-    /// All metrics in Prometheus' text format, version 0.0.4.
+    /// All metrics in Prometheus' text format, version 0.0.4; nothing without the feature `metrics`.
     ///
     /// # Errors
     /// When a metric cannot be written, which a test rules out.
     pub fn render(&self) -> Result<String, MetricsError> {
-        {
-            let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
-            catch_up(self.process.log_lines_dropped(), streams::stderr().lines_refused());
-        }
-        TextEncoder::new().encode_to_string(&self.registry.gather()).map_err(|error| MetricsError(error.to_string()))
+        self.count_lost_lines();
+        self.registry.render().map_err(|error| MetricsError::new(&error))
+    }
+
+    /// All instruments.
+    #[cfg(feature = "metrics")]
+    pub(super) const fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Brings the count of lost log lines up to what the stream of them says.
+    pub(super) fn count_lost_lines(&self) {
+        let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        catch_up(self.process.log_lines_dropped(), streams::stderr().lines_refused());
     }
 }
 
@@ -462,11 +470,6 @@ impl ToolOutcome {
         }
     }
 }
-
-/// A metric that could not be made or written.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("metrics: {0}")]
-pub struct MetricsError(String);
 
 /// Brings a counter to a count that somebody else keeps.
 fn catch_up(counter: &IntCounter, count: u64) {

@@ -1,11 +1,17 @@
 //! What operators see: metrics, log lines and health.
 
 mod approval_metrics;
+#[cfg(feature = "metrics")]
+mod collector;
 mod delivery_metrics;
 mod health;
 mod housekeeping_metrics;
+mod instruments;
+#[cfg(feature = "cli")]
 mod lines;
+#[cfg(feature = "cli")]
 mod log_file;
+#[cfg(feature = "cli")]
 mod logging;
 mod metrics;
 mod process_metrics;
@@ -16,6 +22,8 @@ mod task_metrics;
 
 #[cfg(feature = "cli")]
 pub(crate) use self::logging::check_level;
+#[cfg(feature = "cli")]
+pub use self::logging::{LogFormat, LoggingError, change_verbosity, finish_logs, init_logging, log_to_file};
 pub(crate) use self::{
     health::DiskSpace,
     metrics::{CircuitGauges, HealthGauges, ScannerGauges},
@@ -25,7 +33,7 @@ pub(crate) use self::{
 };
 pub use self::{
     health::{CheckStatus, HealthCheck, HealthReport},
-    logging::{LogFormat, LoggingError, change_verbosity, finish_logs, init_logging, log_to_file},
-    metrics::{Metrics, MetricsError, ToolOutcome},
+    instruments::MetricsError,
+    metrics::{Metrics, ToolOutcome},
     process_metrics::ProcessMetrics,
 };

@@ -1,8 +1,9 @@
 //! Metrics of the process itself: its log, its clock and its connections.
 
-use prometheus::{Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry};
-
-use super::series::register;
+use super::{
+    instruments::{self, Gauge, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry},
+    series::register,
+};
 
 /// What a process counts of itself, whatever it scans.
 #[derive(Debug)]
@@ -18,9 +19,8 @@ pub struct ProcessMetrics {
 }
 
 impl ProcessMetrics {
-    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
-        #[cfg(target_os = "linux")]
-        registry.register(Box::new(prometheus::process_collector::ProcessCollector::for_self()))?;
+    pub(super) fn build(registry: &Registry) -> instruments::Result<Self> {
+        registry.register_process()?;
         let build = Opts::new("nessus_build_info", "The version of the program; always 1");
         let build = register(registry, IntGaugeVec::new(build, &["version"])?)?;
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);

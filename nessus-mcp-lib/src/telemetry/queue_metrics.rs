@@ -2,9 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use prometheus::{GaugeVec, IntGauge, IntGaugeVec, Opts, Registry};
-
-use super::series::{NONE, POOL, Shown, register, saturate};
+use super::{
+    instruments::{self, GaugeVec, IntGauge, IntGaugeVec, Opts, Registry},
+    series::{NONE, POOL, Shown, register, saturate},
+};
 use crate::ids::PoolName;
 
 /// What the queue says of a pool.
@@ -49,7 +50,7 @@ pub(crate) struct QueueMetrics {
 }
 
 impl QueueMetrics {
-    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn build(registry: &Registry) -> instruments::Result<Self> {
         let gauges = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
         };

@@ -2,10 +2,11 @@
 
 use std::{sync::Arc, time::Duration};
 
+use super::{
+    instruments::{self, HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry},
+    series::register,
+};
 use arc_swap::ArcSwapOption;
-use prometheus::{HistogramOpts, HistogramVec, IntCounterVec, Opts, Registry};
-
-use super::series::register;
 
 /// From an answer of a scanner beside us to an export that takes an hour.
 const BUCKETS: [f64; 10] = [0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 3600.0];
@@ -18,7 +19,7 @@ pub(crate) struct ScannerCallMetrics {
 }
 
 impl ScannerCallMetrics {
-    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn build(registry: &Registry) -> instruments::Result<Self> {
         let options = HistogramOpts::new(
             "nessus_scanner_call_seconds",
             "How long calls to a scanner took, by call and outcome (success, error); repetitions of a request are part of it",

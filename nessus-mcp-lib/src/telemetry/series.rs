@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use prometheus::{Registry, core::Collector};
+use super::instruments::{self, Collector, Registry};
 
 /// The label of what is said of each pool.
 pub(super) const POOL: &[&str] = &["pool"];
@@ -13,7 +13,7 @@ pub(super) const POOL: &[&str] = &["pool"];
 pub(super) const NONE: &[&str] = &[];
 
 /// Makes a metric part of what the registry writes out.
-pub(super) fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> prometheus::Result<M> {
+pub(super) fn register<M: Collector + Clone + 'static>(registry: &Registry, metric: M) -> instruments::Result<M> {
     registry.register(Box::new(metric.clone()))?;
     Ok(metric)
 }

@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use prometheus::{HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry};
-
-use super::series::{NONE, POOL, register};
+use super::{
+    instruments::{self, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, Opts, Registry},
+    series::{NONE, POOL, register},
+};
 use crate::ids::PoolName;
 
 /// From at once to a day: scans wait for scans.
@@ -65,7 +66,7 @@ impl ValidationFailure {
 }
 
 impl TaskMetrics {
-    pub(super) fn build(registry: &Registry) -> prometheus::Result<Self> {
+    pub(super) fn build(registry: &Registry) -> instruments::Result<Self> {
         let counter = |name: &str, help: &str, labels: &[&str]| {
             register(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
         };
