@@ -331,8 +331,8 @@ mod tests {
 
     use super::*;
 
-    const KEY: &str = include_str!("../../../fixtures/ssh_keys/ed25519");
-    const LOCKED_KEY: &str = include_str!("../../../fixtures/ssh_keys/ed25519_locked");
+    const KEY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519"));
+    const LOCKED_KEY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519_locked"));
 
     fn ssh() -> SshCredential {
         SshCredential::new("scan", SshLogin::Password(Secret::new("planted")))

@@ -203,7 +203,7 @@ mod tests {
         serde_json::from_value::<LoginFields>(fields).unwrap().into_credential()
     }
 
-    const KEY: &str = include_str!("../../../fixtures/ssh_keys/ed25519_locked");
+    const KEY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519_locked"));
 
     #[rstest]
     #[case(json!({ "username": "scan", "password": "planted" }))]

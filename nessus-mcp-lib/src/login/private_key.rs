@@ -100,15 +100,15 @@ mod tests {
 
     use super::*;
 
-    const OPEN: &str = include_str!("../../../fixtures/ssh_keys/ed25519");
+    const OPEN: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519"));
 
     #[rstest]
     #[case(OPEN, Lock::Open)]
-    #[case(include_str!("../../../fixtures/ssh_keys/ed25519_locked"), Lock::Locked)]
-    #[case(include_str!("../../../fixtures/ssh_keys/ec.pem"), Lock::Open)]
-    #[case(include_str!("../../../fixtures/ssh_keys/ec_locked.pem"), Lock::Locked)]
-    #[case(include_str!("../../../fixtures/ssh_keys/pkcs8.pem"), Lock::Open)]
-    #[case(include_str!("../../../fixtures/ssh_keys/pkcs8_locked.pem"), Lock::Locked)]
+    #[case(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519_locked")), Lock::Locked)]
+    #[case(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ec.pem")), Lock::Open)]
+    #[case(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ec_locked.pem")), Lock::Locked)]
+    #[case(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/pkcs8.pem")), Lock::Open)]
+    #[case(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/pkcs8_locked.pem")), Lock::Locked)]
     fn keys_in_each_form_are_read(#[case] key: &str, #[case] lock: Lock) {
         assert_eq!(lock_of(&Secret::new(key)), Ok(lock));
         assert_eq!(lock_of(&Secret::new(format!("\r\n{}", key.replace('\n', "\r\n")))), Ok(lock), "from Windows");
@@ -124,7 +124,7 @@ mod tests {
     #[rstest]
     #[case("", "is not a private key")]
     #[case("hunter2", "is not a private key")]
-    #[case(include_str!("../../../fixtures/ssh_keys/ed25519.pub"), "is a public key")]
+    #[case(include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519.pub")), "is a public key")]
     #[case("PuTTY-User-Key-File-3: ssh-ed25519\n", "puttygen")]
     #[case("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----", "is not a private key")]
     #[case("-----BEGIN OPENSSH PRIVATE KEY-----\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "form of OpenSSH")]

@@ -319,7 +319,7 @@ mod tests {
 
     #[test]
     fn the_example_has_no_effect_until_it_is_uncommented_and_then_has_every_key() {
-        let example = include_str!("../../../docs/policy.example.yaml");
+        let example = include_str!("policy.example.yaml");
         assert!(parse(example).unwrap_err().to_string().contains("no keys"));
         let used = |line: &str| line.strip_prefix('#').filter(|line| !line.starts_with('#')).map(str::to_owned);
         let policy = parse(&example.lines().filter_map(used).collect::<Vec<_>>().join("\n")).unwrap();

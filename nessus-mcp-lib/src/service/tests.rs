@@ -220,7 +220,7 @@ async fn results_are_refused_until_the_scan_has_ended() {
     assert_eq!(f.service.status(&unknown).await.unwrap_err().code(), "task_not_found");
 }
 
-const OFFICE: &[u8] = include_bytes!("../../../fixtures/exports/office.nessus");
+const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
 
 /// A task that was stopped and has kept this export.
 async fn task_with(f: &Fixture, export: &[u8]) -> TaskId {

@@ -4,7 +4,7 @@ use super::*;
 use crate::login::EscalationMethod;
 
 const EXAMPLE: &str = include_str!("../credentials.example.yaml");
-const KEY: &str = include_str!("../../../../fixtures/ssh_keys/ed25519_locked");
+const KEY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519_locked"));
 
 fn parse(text: &str) -> Result<CredentialsConfig, ConfigError> {
     let lookup = |name: &str| (name == "PASSWORD").then(|| "hunter2: [".to_owned());

@@ -7,8 +7,8 @@ mod coverage;
 mod identity;
 mod properties;
 
-const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
-const LATER: &[u8] = include_bytes!("../../../../fixtures/exports/office_later.nessus");
+const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
+const LATER: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office_later.nessus"));
 
 fn diff(before: &[u8], after: &[u8]) -> DiffView {
     ScanDiff::read(std::io::Cursor::new(before), std::io::Cursor::new(after)).unwrap().view(DEFAULT_CHARS)

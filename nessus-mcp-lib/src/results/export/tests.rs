@@ -10,10 +10,10 @@ use crate::results::{
     FilterSet, JsonNlConverter, Page, Profile, Query, QueryBuilder, RecordKind, ResultsError, SortOrder,
 };
 
-const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
-const COMPLIANCE: &[u8] = include_bytes!("../../../../fixtures/exports/compliance.nessus");
-const TRUNCATED: &[u8] = include_bytes!("../../../../fixtures/exports/truncated.nessus");
-const SARIF_SCHEMA: &str = include_str!("../../../../fixtures/sarif-2.1.0.schema.json");
+const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
+const COMPLIANCE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/compliance.nessus"));
+const TRUNCATED: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/truncated.nessus"));
+const SARIF_SCHEMA: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/sarif-2.1.0.schema.json"));
 
 /// Every text of this export tries to be something else.
 fn hostile() -> Vec<u8> {

@@ -15,7 +15,7 @@ use crate::results::{
     Validation, convert::Checksum, judge::validate,
 };
 
-const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
 
 fn file(content: &[u8]) -> File {
     let mut file = tempfile::tempfile().unwrap();

@@ -8,7 +8,7 @@ use super::*;
 use crate::error::Classified;
 use crate::results::{DEFAULT_CHARS, FilterSet, JsonNlConverter, LoginExpected, MIN_CHARS, Query, Severity};
 
-const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
 
 fn view(export: &[u8], chars: usize) -> SummaryView {
     ScanSummary::read(std::io::Cursor::new(export), LoginExpected::NotSaid).unwrap().view(chars)

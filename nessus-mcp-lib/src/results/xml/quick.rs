@@ -302,7 +302,7 @@ mod tests {
     use crate::results::record::ALL;
     use crate::results::xml::{ExportReader, Step};
 
-    const OFFICE: &[u8] = include_bytes!("../../../../fixtures/exports/office.nessus");
+    const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
 
     /// Everything that is read of an export, and how it ends.
     fn read_all(input: &[u8], chunk: usize, slowly: bool) -> (Vec<String>, RepairCounts) {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use super::*;
 use crate::results::{Validation, ValidationReport};
 
-const VERDICTS: &[u8] = include_bytes!("../../../../../fixtures/exports/login_verdicts.nessus");
+const VERDICTS: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/login_verdicts.nessus"));
 
 fn report(input: &[u8], login: LoginExpected) -> ValidationReport {
     Validation::new().login(login).run(std::io::Cursor::new(input)).unwrap()

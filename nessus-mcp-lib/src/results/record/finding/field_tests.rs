@@ -151,9 +151,9 @@ fn a_check_has_no_ratings_whatever_its_item_says() {
 #[test]
 fn every_value_of_the_fixtures_is_of_its_fields_kind() {
     let exports: [&[u8]; 3] = [
-        include_bytes!("../../../../../fixtures/exports/office.nessus"),
-        include_bytes!("../../../../../fixtures/exports/office_later.nessus"),
-        include_bytes!("../../../../../fixtures/exports/login_verdicts.nessus"),
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus")),
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office_later.nessus")),
+        include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/login_verdicts.nessus")),
     ];
     let mut seen = FieldSet::default();
     for export in exports {

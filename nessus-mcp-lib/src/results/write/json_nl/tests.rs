@@ -19,7 +19,7 @@ mod kinds;
 mod pages;
 mod passes;
 
-const OFFICE: &[u8] = include_bytes!("../../../../../fixtures/exports/office.nessus");
+const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
 
 fn convert(input: &[u8], query: QueryBuilder) -> Result<Vec<Json>, ResultsError> {
     let converter = JsonNlConverter::new(query.build()?);
@@ -301,13 +301,25 @@ fn what_is_no_complete_export_is_named_and_nothing_is_written() {
         (wrap("{\"error\": 1}"), "not_a_nessus_export"),
         (b"\x00\x01\x02binary".to_vec(), "not_a_nessus_export"),
         (wrap("junk<NessusClientData_v2/>"), "not_a_nessus_export"),
-        (include_bytes!("../../../../../fixtures/exports/login_page.html").to_vec(), "not_a_nessus_export"),
+        (
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/login_page.html")).to_vec(),
+            "not_a_nessus_export",
+        ),
         (wrap("<HTML><p>unclosed"), "not_a_nessus_export"),
         (wrap("<rss/>"), "not_a_nessus_export"),
         (wrap("<NessusClientData_v2/>"), "not_a_nessus_export"),
-        (include_bytes!("../../../../../fixtures/exports/version1.nessus").to_vec(), "unsupported_export_version"),
-        (include_bytes!("../../../../../fixtures/exports/policy_only.nessus").to_vec(), "policy_only_export"),
-        (include_bytes!("../../../../../fixtures/exports/truncated.nessus").to_vec(), "truncated_export"),
+        (
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/version1.nessus")).to_vec(),
+            "unsupported_export_version",
+        ),
+        (
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/policy_only.nessus")).to_vec(),
+            "policy_only_export",
+        ),
+        (
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/truncated.nessus")).to_vec(),
+            "truncated_export",
+        ),
         (wrap("<NessusClientData_v2><Report>"), "truncated_export"),
         (wrap("<NessusClientData_v2><Report></Rep"), "truncated_export"),
         (wrap(&format!("<NessusClientData_v2><Report><ReportHost>{item}<a>x&am")), "truncated_export"),
@@ -357,7 +369,7 @@ fn what_is_no_complete_export_is_named_and_nothing_is_written() {
 
 #[test]
 fn an_error_says_where() {
-    let truncated = include_bytes!("../../../../../fixtures/exports/truncated.nessus");
+    let truncated = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/truncated.nessus"));
     let error = validate(std::io::Cursor::new(&truncated)).unwrap_err();
     let at = error.location().unwrap();
     assert_eq!((at.host.as_deref(), at.plugin.as_deref()), (Some("db01.office.example"), Some("910010")));

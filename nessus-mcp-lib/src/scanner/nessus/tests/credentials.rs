@@ -8,7 +8,7 @@ use crate::scanner::{Escalation, EscalationMethod, ScanCredential, SshCredential
 
 const LOGIN: &str = "planted login";
 const ROOT: &str = "planted root";
-const KEY: &str = include_str!("../../../../../fixtures/ssh_keys/ed25519_locked");
+const KEY: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/ssh_keys/ed25519_locked"));
 
 fn by_password() -> SshCredential {
     SshCredential::new("scan", SshLogin::Password(Secret::new(LOGIN)))

@@ -3,7 +3,7 @@
 use super::*;
 use crate::results::{ExportIndex, ScanSummary, index};
 
-const COMPLIANCE: &[u8] = include_bytes!("../../../../../../fixtures/exports/compliance.nessus");
+const COMPLIANCE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/compliance.nessus"));
 
 /// The example of a plugin that writes severity 3 whatever the result.
 const PASSED: &str = r#"<ReportItem port="0" protocol="tcp" severity="3" pluginID="148944" pluginFamily="Policy Compliance">
