@@ -46,7 +46,7 @@ pub(crate) use self::{
 
 /// Operator command line of nessus-mcp.
 #[derive(Debug, Parser)]
-#[command(name = "nessus-admin", version, about, arg_required_else_help = true)]
+#[command(name = "nessus-admin", version = env!("NESSUS_MCP_VERSION"), about, arg_required_else_help = true)]
 #[command(after_help = "Exit codes: 0 done, 1 failed, 2 usage, 69 scanner or queue unavailable, 78 bad configuration.")]
 pub(crate) struct Cli {
     #[command(subcommand)]

@@ -25,7 +25,7 @@ pub(crate) const ADMIN_BIND: &str = "ADMIN_BIND";
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 69 scanner or queue unavailable or port in use, 78 bad configuration.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version = env!("NESSUS_MCP_VERSION"))]
 pub(crate) struct Arguments {
     #[command(subcommand)]
     pub(crate) command: Command,

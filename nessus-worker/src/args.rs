@@ -12,7 +12,7 @@ use nessus_mcp_lib::config::cli::{
 ///
 /// Exit codes: 0 done, 1 failed, 2 usage, 69 queue unavailable, 78 bad configuration.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version = env!("NESSUS_MCP_VERSION"))]
 pub(crate) struct Arguments {
     #[command(flatten)]
     pub(crate) common: CommonArgs,
