@@ -13,7 +13,8 @@ use serde_json::{Value, json};
 use super::{
     catalogue,
     entry::{At, Does, Entry, Settings, When},
-    fault::{Fault, FaultError},
+    error::FaultError,
+    fault::Fault,
     state_faults,
 };
 use crate::{certificates::Certificate, front::Door, reply::Reply, state::State, wire::Incoming};

@@ -10,6 +10,7 @@ mod armed;
 mod catalogue;
 mod changes;
 mod entry;
+mod error;
 mod fault;
 mod journeys;
 mod state_faults;
@@ -18,7 +19,8 @@ mod times;
 pub(super) use self::armed::{Asked, Faults};
 pub use self::{
     entry::{KnownFault, When},
-    fault::{Fault, FaultError},
+    error::FaultError,
+    fault::Fault,
 };
 
 /// The faults there are: of connections first, then of answers, then of the scanner and its scans.
