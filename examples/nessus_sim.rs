@@ -19,9 +19,9 @@ use std::{
 
 use clap::{Parser, ValueEnum};
 use nessus_mcp_lib::durable;
-use nessus_mcp_tests::sim::{
-    Acknowledgement, Authentication, BodyLength, Certificate, DoubleLaunch, Edition, Exporting, NessusSim, SimConfig,
-    Trust,
+use nessus_sim::{
+    Acknowledgement, Authentication, BodyLength, Certificate, DoubleLaunch, Edition, Exporting, SimConfig,
+    SimulatedNessus, Trust,
 };
 
 /// EX_UNAVAILABLE of sysexits.h.
@@ -287,11 +287,12 @@ async fn run(args: &Args) -> io::Result<()> {
     }
     // Registered before the ready line is printed: its reader may send the signal at once.
     let ended = shutdown_signal()?;
-    let sim = NessusSim::try_start(config).await?;
-    for (names, logs_in) in [(&args.policy, false), (&args.policy_with_login, true)] {
-        for name in names {
-            sim.add_policy(name, logs_in);
-        }
+    let sim = SimulatedNessus::try_start_with(config).await?;
+    for name in &args.policy {
+        sim.add_policy(name);
+    }
+    for name in &args.policy_with_login {
+        sim.add_policy_with_login(name);
     }
     if let (Some(file), Some(pem)) = (&args.certificate_file, sim.certificate_pem()) {
         durable::replace(file, pem.as_bytes())?;

@@ -10,7 +10,7 @@ use nessus_mcp_lib::{
 use nessus_mcp_tests::{
     deployment::Deployment,
     processes::Finished,
-    sim::{Certificate, Fault, NessusSim, SimConfig},
+    sim::{Certificate, SimConfig, SimulatedNessus},
 };
 use rstest::rstest;
 use serde_json::Value;
@@ -62,7 +62,7 @@ fn fails_at(steps: &BTreeMap<String, Value>, failed: &str) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_scanner_that_can_scan_is_logged_in_to_once_and_out_again() {
-    let sim = NessusSim::start(sim()).await;
+    let sim = SimulatedNessus::start_with(sim()).await;
     let deployment = Deployment::new(&entry(&sim.url(), ""));
     let (finished, steps) = checked(&deployment, &[]);
     assert_eq!(finished.code, Some(0), "{finished:?}");
@@ -82,7 +82,7 @@ async fn a_scanner_that_can_scan_is_logged_in_to_once_and_out_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn api_keys_are_shown_and_no_session_is_opened() {
-    let sim = NessusSim::start(sim().api_keys("planted1", "planted2")).await;
+    let sim = SimulatedNessus::start_with(sim().api_keys("planted1", "planted2")).await;
     let keys = "    access_key: planted1\n    secret_key: planted2\n";
     let url = sim.url();
     let only_keys = format!("nessus:\n  - instance_id: sim\n    url: {url}\n{keys}");
@@ -108,7 +108,7 @@ async fn a_certificate_that_is_not_trusted_comes_with_what_mends_it(
     #[case] trust: &str,
     #[case] mends: &str,
 ) {
-    let sim = NessusSim::start(sim().certificate(certificate)).await;
+    let sim = SimulatedNessus::start_with(sim().certificate(certificate)).await;
     let deployment = Deployment::new(&entry(&sim.url(), &trust.replace("PIN", &"ab".repeat(32))));
     durable::replace(&deployment.path("ca.pem"), sim.certificate_pem().unwrap().as_bytes()).unwrap();
     let (finished, steps) = checked(&deployment, &[]);
@@ -135,18 +135,18 @@ async fn what_is_in_the_way_is_found_step_by_step() {
     };
     assert!(told("https://scanner.invalid:8834", "dns").contains("has no address"));
     assert!(told(&format!("https://{free}"), "tcp").contains("no connection"));
-    let sim = NessusSim::start(sim()).await;
+    let sim = SimulatedNessus::start_with(sim()).await;
     let as_https = sim.url().replace("http:", "https:");
     assert!(told(&as_https, "tls").contains("`http://`"), "it speaks no TLS");
-    let loading = NessusSim::start(self::sim().starting(Duration::from_secs(600), 200)).await;
+    let loading = SimulatedNessus::start_with(self::sim().starting(Duration::from_secs(600), 200)).await;
     assert!(told(&loading.url(), "ready").contains("not ready"));
     assert_eq!(loading.stats().calls.get("POST /session"), None, "a scanner that starts refuses good logins too");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_login_that_is_refused_is_tried_once_and_not_again_when_the_queue_knows() {
-    let sim = NessusSim::start(sim()).await;
-    sim.inject(Fault::new("login_refused"));
+    let sim = SimulatedNessus::start_with(sim()).await;
+    sim.inject("login_refused");
     let deployment = Deployment::new(&entry(&sim.url(), ""));
     let (finished, steps) = checked(&deployment, &[]);
     assert_eq!(finished.code, Some(69), "{finished:?}");

@@ -13,7 +13,7 @@ use nessus_mcp_tests::{
     deployment::Deployment,
     processes::until,
     redis::RedisServer,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
 };
 use serde_json::Value;
 use tokio::{sync::oneshot, task::JoinHandle};
@@ -25,7 +25,7 @@ const QUEUED: u64 = 50;
 
 /// A worker in this process, and a scanner that runs so many scans at once, for longer than any test.
 struct Fleet {
-    sim: NessusSim,
+    sim: SimulatedNessus,
     deployment: Deployment,
     service: ScanService,
     stop: oneshot::Sender<()>,
@@ -35,7 +35,7 @@ struct Fleet {
 
 async fn busy(on_redis: bool) -> Fleet {
     let redis = on_redis.then(RedisServer::start);
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_secs(3600))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_secs(3600))).await;
     let scanners = sim.scanners_yaml().replace("max_concurrent_scans: 2", &format!("max_concurrent_scans: {RUNNING}"));
     let deployment = Deployment::new(&scanners).on_queue(redis.as_ref().map(RedisServer::url).as_deref());
     let settings = Settings::new(deployment.data(), deployment.scanners_yaml()).with_queue_url(deployment.queue_url());

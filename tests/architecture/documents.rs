@@ -6,7 +6,9 @@ use super::modules::root;
 
 /// The documents for people, from the root of the repository.
 fn documents() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "fixtures/README.md"].map(PathBuf::from).to_vec();
+    let mut found: Vec<PathBuf> = ["README.md", "ARCHITECTURE.md", "fixtures/README.md", "tests/nessus-sim/README.md"]
+        .map(PathBuf::from)
+        .to_vec();
     for entry in fs::read_dir(root().join("docs")).unwrap() {
         let path = PathBuf::from("docs").join(entry.unwrap().file_name());
         found.extend(path.extension().is_some_and(|extension| extension == "md").then_some(path));
@@ -29,6 +31,7 @@ fn targets(package: &str, kind: &str) -> Vec<String> {
 fn folder_of(package: Option<&str>) -> String {
     match package {
         None => "examples".to_owned(),
+        Some("nessus-sim") => super::SIMULATOR.to_owned(),
         Some(package) => package
             .strip_prefix("nessus-mcp-")
             .filter(|name| matches!(*name, "tests" | "examples"))

@@ -8,7 +8,7 @@ use nessus_mcp_tests::{
     chaos::Moments,
     deployment::Deployment,
     processes::until,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use rustix::fs::OFlags;
@@ -20,7 +20,7 @@ const SHORTAGES: usize = 1000;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_worker_that_runs_out_of_descriptors_loses_no_scan() {
     let config = SimConfig::new().scan_duration(Duration::from_secs(6));
-    let sim = NessusSim::start(config).await;
+    let sim = SimulatedNessus::start_with(config).await;
     let scanners = sim.scanners_yaml().replace("max_concurrent_scans: 2", &format!("max_concurrent_scans: {SCANS}"));
     let deployment = Deployment::new(&scanners);
     let site = Site::start_with(sim, deployment, &[]).await;

@@ -115,7 +115,9 @@ async fn a_queue_that_is_rebound_is_left_by_those_it_belonged_to() {
     assert!(error.contains("queue_mismatch"), "{error}");
     assert_eq!(first.deployment.task_directories(), [""; 0], "what is refused leaves nothing");
 
-    let sim = nessus_mcp_tests::sim::NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(200))).await;
+    let sim =
+        nessus_mcp_tests::sim::SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(200)))
+            .await;
     deployment.configure(&sim.scanners_yaml());
     let second = Site::start_with(sim, deployment, &[]).await;
     let task = second.submit("y", "192.0.2.2").await;

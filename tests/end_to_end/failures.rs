@@ -9,7 +9,7 @@ use nessus_mcp_lib::{
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ use serde_json::{Value, json};
 /// scans wait. The operator must find what failed and why, and those behind it wait for the operator.
 #[tokio::test]
 async fn a_refused_login_fails_one_task_and_is_not_repeated() {
-    let sim = NessusSim::start(SimConfig::new()).await;
+    let sim = SimulatedNessus::start().await;
     let deployment = Deployment::new(&sim.scanners_yaml().replace("\"nessus\"", "an-old-password"));
     // A health check would log in as well.
     let unchecked = ["--health-check-interval-seconds", "0"];
@@ -55,16 +55,16 @@ async fn a_refused_login_fails_one_task_and_is_not_repeated() {
 #[tokio::test]
 async fn a_scanner_that_comes_back_gets_the_scan() {
     let config = || SimConfig::new().scan_duration(Duration::from_millis(300));
-    let down = NessusSim::start(config()).await;
+    let down = SimulatedNessus::start_with(config()).await;
     let port = down.url().rsplit_once(':').unwrap().1.parse().unwrap();
     let deployment = Deployment::new(&down.scanners_yaml());
     drop(down);
     // The site needs some scanner until the one it is configured for is back.
-    let mut site = Site::start_with(NessusSim::start(config()).await, deployment, &[]).await;
+    let mut site = Site::start_with(SimulatedNessus::start_with(config()).await, deployment, &[]).await;
     let mut worker = site.start_worker(&[]);
     let task = site.submit("patient", "192.0.2.1").await;
     worker.wait_for_log("the task will be tried again");
-    site.sim = NessusSim::start(config().port(port)).await;
+    site.sim = SimulatedNessus::start_with(config().port(port)).await;
     site.completed(&task, &[&worker]).await;
     site.each_scan_ran_once(1);
 }

@@ -13,14 +13,14 @@ use nessus_mcp_tests::{
     hosts::{charged, used_today},
     processes::Program,
     redis::RedisServer,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use tokio::{sync::Barrier, task::JoinSet};
 
 /// A site with a second server, both by this policy.
 async fn two_servers(queue: Option<&str>, policy: &str) -> (Site, Server) {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue);
     durable::replace(&deployment.path("policy.yaml"), policy.as_bytes()).unwrap();
     let server = || deployment.server(binaries::server()).args(BY_POLICY);
@@ -108,7 +108,7 @@ fn set_hosts(hosts: &Path, address: &str) {
 /// Names are looked up as on any machine, and their addresses change while the scan waits for a worker.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_name_that_moves_out_of_scope_while_its_scan_waits_is_not_scanned() {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     durable::replace(&deployment.path("policy.yaml"), b"allow: [192.0.2.0/24]\nmax_hosts_per_day: 1\n").unwrap();
     let hosts = deployment.path("hosts");

@@ -7,7 +7,7 @@ use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
     processes::{Process, until},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::Value;
@@ -159,7 +159,7 @@ fn have_the_members(lines: &[Value]) {
 
 #[tokio::test]
 async fn each_line_has_the_same_members_on_stderr_and_in_the_file() {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let file = deployment.path("all.log");
     let to_file = ["--log-file", file.to_str().unwrap()];
@@ -207,7 +207,7 @@ async fn each_line_has_the_same_members_on_stderr_and_in_the_file() {
 
 #[tokio::test]
 async fn a_log_file_that_cannot_be_written_stops_nothing() {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let nowhere = deployment.path("missing").join("all.log");
     let mut site = Site::start_with(sim, deployment, &["--log-file", "/dev/full"]).await;

@@ -16,7 +16,7 @@ use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{files_below, holds, until},
     redis::{DURABLE, RedisServer},
-    sim::{Authentication, NessusSim, SimConfig},
+    sim::{Authentication, SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::{Map, Value, json};
@@ -135,7 +135,7 @@ async fn each_way_to_more_rights_reaches_the_scanner_as_it_is_documented() {
 async fn planted_logins_are_found_nowhere() {
     let redis = RedisServer::with(&DURABLE);
     for queue in [None, Some(redis.url())] {
-        let sim = NessusSim::start(quick()).await;
+        let sim = SimulatedNessus::start_with(quick()).await;
         let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue.as_deref());
         // Outside of what is searched.
         let secrets = tempfile::tempdir().unwrap();
@@ -263,7 +263,7 @@ async fn on_redis_a_login_needs_a_key_that_all_processes_share() {
 /// A credential that is taken back between submit and scan is not used, and a file with a mistake changes nothing.
 #[tokio::test]
 async fn credentials_are_read_again() {
-    let sim = NessusSim::start(quick()).await;
+    let sim = SimulatedNessus::start_with(quick()).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let file = deployment.path("credentials.yaml");
     let write = |text: &str| durable::replace(&file, text.as_bytes()).unwrap();

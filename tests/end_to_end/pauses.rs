@@ -15,7 +15,7 @@ use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{Process, until},
     redis::RedisServer,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::json;
@@ -128,7 +128,7 @@ async fn read_again(processes: &[&Process]) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_window_holds_scans_back_and_pauses_them() {
-    let sim = NessusSim::start(config()).await;
+    let sim = SimulatedNessus::start_with(config()).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let path = deployment.path("policy.yaml");
     write(&path, false);

@@ -6,7 +6,7 @@ use nessus_mcp_lib::{client::ClientError, ids::TaskId, task::TaskStatus};
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
-    sim::{Edition, MadeOf, NessusSim, SimConfig},
+    sim::{Edition, MadeOf, SimConfig, SimulatedNessus},
     site::Site,
 };
 use rstest::rstest;
@@ -18,9 +18,10 @@ fn quick() -> SimConfig {
 
 /// A site whose scanner's entry has more lines, with the policies `Weekly`, `Logs in` and, twice, `Twice`.
 async fn start(config: SimConfig, more: &str) -> Site {
-    let sim = NessusSim::start(config).await;
-    for (name, logs_in) in [("Weekly", false), ("Logs in", true), ("Twice", false), ("Twice", false)] {
-        sim.add_policy(name, logs_in);
+    let sim = SimulatedNessus::start_with(config).await;
+    sim.add_policy_with_login("Logs in");
+    for name in ["Weekly", "Twice", "Twice"] {
+        sim.add_policy(name);
     }
     let deployment = Deployment::new(&format!("{}{more}", sim.scanners_yaml()));
     Site::start_with(sim, deployment, &[]).await
@@ -104,17 +105,17 @@ async fn what_no_scan_can_be_made_of_is_refused_at_the_submit() {
 
 /// Nobody works yet when somebody changes the policy on the scanner.
 #[rstest]
-#[case::renamed(false, |sim: &NessusSim, id| sim.rename_policy(id, "Monthly"), "unknown_policy")]
-#[case::deleted(false, |sim: &NessusSim, id| sim.delete_policy(id), "unknown_policy")]
-#[case::renamed_by_id(true, |sim: &NessusSim, id| sim.rename_policy(id, "Monthly"), "policy_renamed")]
+#[case::renamed(false, |sim: &SimulatedNessus, id| sim.rename_policy(id, "Monthly"), "unknown_policy")]
+#[case::deleted(false, |sim: &SimulatedNessus, id| sim.delete_policy(id), "unknown_policy")]
+#[case::renamed_by_id(true, |sim: &SimulatedNessus, id| sim.rename_policy(id, "Monthly"), "policy_renamed")]
 #[tokio::test]
 async fn a_policy_that_changes_before_the_launch_launches_nothing(
     #[case] by_id: bool,
-    #[case] change: fn(&NessusSim, u64),
+    #[case] change: fn(&SimulatedNessus, u64),
     #[case] expected: &str,
 ) {
     let site = start(quick(), "").await;
-    let id = site.sim.add_policy("Nightly", false);
+    let id = site.sim.add_policy("Nightly");
     let asked = if by_id { id.to_string() } else { "Nightly".to_owned() };
     let task = submit(&site, "run_untrusted_scan", &json!({ "policy": asked })).await;
     change(&site.sim, id);
@@ -182,8 +183,8 @@ async fn a_manager_runs_scans_on_the_scanner_that_is_configured() {
 
 #[tokio::test]
 async fn a_dry_run_reaches_neither_queue_nor_disk_nor_scanner() {
-    let sim = NessusSim::start(quick()).await;
-    sim.add_policy("Weekly", false);
+    let sim = SimulatedNessus::start_with(quick()).await;
+    sim.add_policy("Weekly");
     let deployment = Deployment::new(&sim.scanners_yaml());
     let policy = deployment.directory().join("policy.yaml");
     nessus_mcp_lib::durable::replace(&policy, b"allow: [192.0.2.0/24]\ndeny: [192.0.2.7]\n").unwrap();

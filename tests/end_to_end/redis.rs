@@ -11,7 +11,7 @@ use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{files_below, holds, until},
     redis::{DURABLE, FORGETFUL, RedisServer},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::{Value, json};
@@ -177,8 +177,10 @@ async fn planted_secrets_are_not_in_redis() {
     let mut options = FORGETFUL.to_vec();
     options.extend(["--requirepass", "redis-secret", "--loglevel", "debug"]);
     let redis = RedisServer::with(&options);
-    let sim =
-        NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300)).login("gateway", PASSWORD)).await;
+    let sim = SimulatedNessus::start_with(
+        SimConfig::new().scan_duration(Duration::from_millis(300)).login("gateway", PASSWORD),
+    )
+    .await;
     let deployment = Deployment::new(&sim.scanners_yaml()).with_queue(redis.url());
     let site = Site::start_with(sim, deployment, &["--log-level", "trace"]).await;
     let mut worker = site.start_worker(&["--log-level", "trace"]);

@@ -6,13 +6,13 @@ use nessus_mcp_lib::{circuit_breaker::CircuitState, client::ScanArguments, task:
 use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{Process, until},
-    sim::{Fault, NessusSim, SimConfig},
+    sim::{Fault, SimConfig, SimulatedNessus},
     site::Site,
 };
 
 /// A `scanners.yaml` of these scanners in the pool `nessus`, and these lines behind it.
-fn scanners(instances: &[(&str, &NessusSim, u32)], more: &str) -> String {
-    let entry = |(id, sim, capacity): &(&str, &NessusSim, u32)| {
+fn scanners(instances: &[(&str, &SimulatedNessus, u32)], more: &str) -> String {
+    let entry = |(id, sim, capacity): &(&str, &SimulatedNessus, u32)| {
         format!(
             "  - {{instance_id: {id}, url: '{}', username: admin, password: planted-password, \
              max_concurrent_scans: {capacity}}}\n",
@@ -42,7 +42,8 @@ async fn reload(site: &mut Site, workers: &mut [Process], file: &str, text: &str
 async fn sighup_under_load_loses_nothing() {
     const TASKS: usize = 14;
     let config = |scan| SimConfig::new().login("admin", "planted-password").scan_duration(Duration::from_millis(scan));
-    let (kept, removed) = (NessusSim::start(config(1000)).await, NessusSim::start(config(6000)).await);
+    let (kept, removed) =
+        (SimulatedNessus::start_with(config(1000)).await, SimulatedNessus::start_with(config(6000)).await);
     let one_each = scanners(&[("kept", &kept, 1), ("removed", &removed, 1)], "");
     let deployment = Deployment::new(&one_each);
     let mut site = Site::start_with(kept, deployment, &[]).await;
@@ -134,7 +135,7 @@ async fn sighup_under_load_loses_nothing() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_scan_goes_on_with_a_changed_password() {
     let config = SimConfig::new().login("admin", "old-password").scan_duration(Duration::from_secs(6));
-    let sim = NessusSim::start(config).await;
+    let sim = SimulatedNessus::start_with(config).await;
     let old = sim.scanners_yaml();
     let mut site = Site::start_with(sim, Deployment::new(&old), &[]).await;
     let mut workers = [site.start_worker(&[])];
@@ -164,8 +165,9 @@ async fn a_running_scan_goes_on_with_a_changed_password() {
 /// new one.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_running_scan_stays_on_the_scanner_that_moved_away_from_its_name() {
-    let start =
-        async |scan| NessusSim::start(SimConfig::new().login("admin", "planted-password").scan_duration(scan)).await;
+    let start = async |scan| {
+        SimulatedNessus::start_with(SimConfig::new().login("admin", "planted-password").scan_duration(scan)).await
+    };
     // The old one scans until it is told to stop.
     let (new, old) = (start(Duration::from_millis(300)).await, start(Duration::from_secs(600)).await);
     let deployment = Deployment::new(&scanners(&[("one", &old, 1)], ""));
@@ -194,7 +196,7 @@ async fn a_running_scan_stays_on_the_scanner_that_moved_away_from_its_name() {
 async fn tasks_of_a_removed_pool_wait_and_are_seen() {
     let lab = "lab:\n  - {instance_id: play, type: mock, scan_duration: 100ms}\n";
     let other = "other:\n  - {instance_id: else, type: mock}\n";
-    let sim = NessusSim::start(SimConfig::new()).await;
+    let sim = SimulatedNessus::start().await;
     let mut site = Site::start_with(sim, Deployment::new(lab), &[]).await;
     let task = site.submit("waits", "192.0.2.1").await;
     reload(&mut site, &mut [], other, "scanner configuration read again").await;

@@ -15,7 +15,7 @@ use nessus_mcp_tests::{
     deployment::{BY_POLICY, Deployment, Server},
     processes::{Process, until},
     redis::RedisServer,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use tokio::{sync::Barrier, task::JoinSet};
@@ -28,7 +28,7 @@ struct Guarded {
 
 impl Guarded {
     async fn start(queue: Option<&str>, keys: &str) -> Self {
-        let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+        let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
         let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue);
         let token = new_token();
         durable::replace(&deployment.path("policy.yaml"), with_keys(&token, keys).as_bytes()).unwrap();

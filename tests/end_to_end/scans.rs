@@ -6,7 +6,7 @@ use nessus_mcp_lib::client::ResultsArguments;
 use nessus_mcp_tests::{
     deployment::Deployment,
     processes::until,
-    sim::{NessusSim, SimConfig, expand, findings},
+    sim::{SimConfig, SimulatedNessus, findings},
     site::Site,
 };
 use serde_json::Value;
@@ -14,10 +14,15 @@ use serde_json::Value;
 const TARGETS: &str = "192.0.2.0/29, db.office.example";
 const FINDINGS: usize = 30;
 
-/// What the simulator puts on the hosts of a target list: findings by host, and by severity.
-fn truth(targets: &str) -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
+/// The hosts of these targets.
+fn hosts() -> impl Iterator<Item = String> {
+    (0..8).map(|last| format!("192.0.2.{last}")).chain(["db.office.example".to_owned()])
+}
+
+/// What the simulator puts on the hosts: findings by host, and by severity.
+fn truth() -> (BTreeMap<String, u64>, BTreeMap<String, u64>) {
     let (mut by_host, mut by_severity) = (BTreeMap::new(), BTreeMap::new());
-    for host in expand(targets, 1024).unwrap().hosts {
+    for host in hosts() {
         for finding in findings(0, &host, FINDINGS) {
             let severity = ["Info", "Low", "Medium", "High", "Critical"][usize::from(finding.plugin.severity)];
             *by_severity.entry(severity.to_owned()).or_default() += 1;
@@ -49,7 +54,7 @@ async fn a_scan_is_completed_by_the_worker_and_its_findings_are_the_scanners() {
     let text = site.client().get_scan_results(&ResultsArguments::new(task.clone(), 0)).await.unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let found: Vec<_> = lines.iter().filter(|line| line["type"] == "vulnerability").collect();
-    let (by_host, by_severity) = truth(TARGETS);
+    let (by_host, by_severity) = truth();
     assert_eq!((counts(&found, "host"), counts(&found, "severity")), (by_host, by_severity.clone()));
     assert_eq!(lines[0]["total_vulnerabilities"], found.len());
     let counted: BTreeMap<String, u64> = serde_json::from_value(lines[1]["severity_counts"].clone()).unwrap();
@@ -68,7 +73,7 @@ async fn a_scan_is_completed_by_the_worker_and_its_findings_are_the_scanners() {
 #[tokio::test]
 async fn scans_of_the_scanner_that_plays_outlive_their_worker() {
     let lab = "lab:\n  - {instance_id: play, type: mock, scan_duration: 3s}\n";
-    let sim = NessusSim::start(SimConfig::new()).await;
+    let sim = SimulatedNessus::start().await;
     let site = Site::start_with(sim, Deployment::new(lab), &[]).await;
     let mut first = site.start_worker(&["--lease-seconds", "1s"]);
     let tasks = [site.submit("one", "192.0.2.1").await, site.submit("other", "192.0.2.2").await];

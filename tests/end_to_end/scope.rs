@@ -7,7 +7,7 @@ use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
     processes::{Process, entries, until},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::Value;
@@ -45,9 +45,10 @@ async fn hang_up(processes: &[&Process], text: &str) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_scope_is_kept_by_server_and_worker_and_changes_as_a_whole_or_not_at_all() {
-    let sim =
-        NessusSim::start(SimConfig::new().login("admin", "planted-password").scan_duration(Duration::from_millis(500)))
-            .await;
+    let sim = SimulatedNessus::start_with(
+        SimConfig::new().login("admin", "planted-password").scan_duration(Duration::from_millis(500)),
+    )
+    .await;
     let scanners = sim.scanners_yaml();
     let deployment = Deployment::new(&scanners);
     let path = deployment.path("policy.yaml");

@@ -7,7 +7,7 @@ use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
     processes::{files_below, holds},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::{Map, json};
@@ -22,7 +22,7 @@ const EVERYTHING: [&str; 2] = ["--log-level", "trace"];
 #[tokio::test]
 async fn planted_secrets_are_found_nowhere() {
     let config = SimConfig::new().scan_duration(Duration::from_millis(300)).login("gateway", PASSWORD);
-    let sim = NessusSim::start(config).await;
+    let sim = SimulatedNessus::start_with(config).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let checked = ["--health-check-interval-seconds", "60"];
     // With a policy there is an audit log.
@@ -75,7 +75,7 @@ async fn planted_secrets_are_found_nowhere() {
 /// A password that is refused is the one most likely to be shown.
 #[tokio::test]
 async fn a_refused_password_is_not_shown() {
-    let sim = NessusSim::start(SimConfig::new().login("gateway", "another")).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().login("gateway", "another")).await;
     let scanners = sim.scanners_yaml().replace("\"another\"", &json!(PASSWORD).to_string());
     let site = Site::start_with(sim, Deployment::new(&scanners), &EVERYTHING).await;
     // Without health checks, so that it is the task that meets the refusal.

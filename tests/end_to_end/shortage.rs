@@ -9,7 +9,7 @@ use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{Process, until},
     redis::{DURABLE, RedisServer},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
     small_disk::SmallDisk,
 };
@@ -19,7 +19,7 @@ const DISK_MIB: u32 = 24;
 
 /// A site whose data lie on a small disk; `None` where the system does not let us have one.
 async fn on_small_disk(config: SimConfig) -> Option<(Site, SmallDisk, Process)> {
-    let sim = NessusSim::start(config).await;
+    let sim = SimulatedNessus::start_with(config).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let disk = SmallDisk::mount(&deployment, DISK_MIB)?;
     let server = disk.on(deployment.server(binaries::server()));

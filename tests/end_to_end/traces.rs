@@ -7,7 +7,7 @@ use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
     processes::{Process, files_below, holds},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use serde_json::{Value, json};
@@ -43,7 +43,7 @@ fn is_traced(process: &Process, task: &TaskId, trace: &str) {
 
 #[tokio::test]
 async fn over_http_a_trace_reaches_the_calls_to_the_scanner() {
-    let sim = NessusSim::start(config()).await;
+    let sim = SimulatedNessus::start_with(config()).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let site = Site::start_with(sim, deployment, &TALKATIVE).await;
     let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
@@ -82,7 +82,7 @@ async fn over_http_a_trace_reaches_the_calls_to_the_scanner() {
 
 #[tokio::test]
 async fn over_stdio_a_trace_reaches_the_calls_to_the_scanner() {
-    let sim = NessusSim::start(config()).await;
+    let sim = SimulatedNessus::start_with(config()).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let program =
         deployment.program(binaries::server(), &["stdio", "--with-worker", "--poll-interval-seconds", "50ms"]);

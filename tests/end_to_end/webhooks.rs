@@ -11,7 +11,7 @@ use nessus_mcp_tests::{
     deployment::BY_POLICY,
     processes::until,
     redis::RedisServer,
-    sim::{Certificate, NessusSim, SimConfig},
+    sim::{Certificate, SimConfig, SimulatedNessus},
     webhooks::{KEY, Receiver, entry, write_key},
 };
 use serde_json::Value;
@@ -101,7 +101,7 @@ async fn a_certificate_that_nobody_should_believe_is_said() {
         (Certificate::WrongHost, Some("is refused")),
         (Certificate::Sound, None),
     ] {
-        let sim = NessusSim::start(SimConfig::new().certificate(kind)).await;
+        let sim = SimulatedNessus::start_with(SimConfig::new().certificate(kind)).await;
         let directory = tempfile::tempdir().unwrap();
         let ca = directory.path().join("ca.pem");
         nessus_mcp_lib::durable::replace(&ca, sim.certificate_pem().unwrap().as_bytes()).unwrap();

@@ -15,7 +15,7 @@ use nessus_mcp_tests::{
     deployment::{BY_POLICY, Deployment, Server},
     processes::{Process, until},
     redis::RedisServer,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 
@@ -59,7 +59,7 @@ async fn submit_to(server: &Server) -> Result<TaskId, String> {
 async fn a_server_that_dies_in_a_submit_leaves_a_scan_that_waits() {
     for point in ["submit_key_claimed", "submit_task_written", "submit_enqueued", "submit_before_reply"] {
         let boss = Approver::new("boss");
-        let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+        let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
         let deployment = Deployment::new(&sim.scanners_yaml());
         every_scan_waits(&deployment, &boss);
         let mut doomed = deployment.serve(&deployment.server(binaries::server()).args(BY_POLICY).env(VARIABLE, point));

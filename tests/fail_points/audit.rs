@@ -1,12 +1,7 @@
 //! A server that dies between what was asked and its outcome: the audit log tells of it, and what it became.
 
 use nessus_mcp_lib::fail_points::VARIABLE;
-use nessus_mcp_tests::{
-    binaries,
-    deployment::Deployment,
-    processes::Finished,
-    sim::{NessusSim, SimConfig},
-};
+use nessus_mcp_tests::{binaries, deployment::Deployment, processes::Finished, sim::SimulatedNessus};
 
 use super::{died_at, submit};
 
@@ -20,7 +15,7 @@ fn verify(deployment: &Deployment) -> Finished {
 
 /// Whether the task was made or not: verify says what was asked, that nobody knows the outcome, and which task it is.
 pub(crate) async fn dies_between_question_and_outcome(point: &'static str) {
-    let sim = NessusSim::start(SimConfig::new()).await;
+    let sim = SimulatedNessus::start().await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     policy(&deployment);
     let server = || deployment.server(binaries::server()).args(["--policy-config", "policy.yaml"]);

@@ -14,14 +14,14 @@ const POLICY: &str = "max_hosts_per_day: 5\n";
 const TARGETS: &str = "192.0.2.0/30";
 
 /// A deployment whose servers go by a policy.
-fn limited(sim: &NessusSim, queue: Option<&str>) -> Deployment {
+fn limited(sim: &SimulatedNessus, queue: Option<&str>) -> Deployment {
     let deployment = Deployment::new(&sim.scanners_yaml());
     durable::replace(&deployment.path("policy.yaml"), POLICY.as_bytes()).unwrap();
     deployment.on_queue(queue)
 }
 
-async fn simulator() -> NessusSim {
-    NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await
+async fn simulator() -> SimulatedNessus {
+    SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await
 }
 
 async fn submit_to(server: &Server, key: &str) -> Result<TaskId, String> {

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::*;
 
-fn limited(sim: &NessusSim, queue: Option<&str>, token: &Secret) -> Deployment {
+fn limited(sim: &SimulatedNessus, queue: Option<&str>, token: &Secret) -> Deployment {
     let deployment = Deployment::new(&sim.scanners_yaml());
     let hash = TokenHash::of(token.expose());
     let policy = format!(
@@ -41,7 +41,7 @@ async fn a_submit_that_is_cut_short_counts_once_for_its_client() {
             if queue.is_some() {
                 redis.ask(&["FLUSHALL"]);
             }
-            let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+            let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
             let token = new_token();
             let deployment = limited(&sim, queue.as_deref(), &token);
             let doomed = deployment.server(binaries::server()).args(BY_POLICY).env(VARIABLE, point);
@@ -70,7 +70,7 @@ async fn a_submit_that_is_cut_short_counts_once_for_its_client() {
 
 /// The worker dies before or after it has given back what its task counts; the next one sees to it.
 pub(crate) async fn dies_giving_back(point: &'static str) {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let token = new_token();
     let deployment = limited(&sim, None, &token);
     let server = deployment.server(binaries::server()).args(BY_POLICY);

@@ -63,7 +63,7 @@ pub(crate) async fn dies_after_the_login_is_removed(point: &'static str) {
 
 /// The login is kept, and its task is not written: the same request under the same key takes its place.
 pub(crate) async fn dies_before_the_task_is_written(point: &'static str) {
-    let sim = NessusSim::start(config()).await;
+    let sim = SimulatedNessus::start_with(config()).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let mut server = deployment.serve(&deployment.server(binaries::server()).env(VARIABLE, point));
     let submit = async |server: &Server| {
@@ -94,7 +94,7 @@ async fn no_login_outlives_a_task_that_is_cancelled_times_out_or_fails() {
     ] {
         let site = Site::start(SimConfig::new().scan_duration(Duration::from_secs(3600))).await;
         if how == "failed" {
-            site.sim.inject(Fault::new("aborted_at_start"));
+            site.sim.inject("aborted_at_start");
         }
         let task = site.submit_trusted(how, "192.0.2.1", &login()).await;
         let cancel = async || site.client().call("cancel_scan", &serde_json::json!({ "task_id": task })).await.unwrap();

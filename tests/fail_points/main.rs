@@ -30,7 +30,7 @@ use nessus_mcp_tests::{
     deployment::{Deployment, Server},
     processes::{Process, until},
     redis::RedisServer,
-    sim::{Fault, NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 use tokio::runtime::Builder;
@@ -182,7 +182,7 @@ async fn a_retry_before_the_queue_has_heard_of_the_failure_is_not_lost() {
             None => Site::start(config).await,
             Some(url) => Site::start_on(url, config).await,
         };
-        site.sim.inject(Fault::new("aborted_at_start"));
+        site.sim.inject("aborted_at_start");
         let task = site.submit("retried", "192.0.2.1").await;
         let worker = site.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
         let mut first = site.deployment.start(&worker.env(FREEZE_VARIABLE, "worker_before_acknowledge"));
@@ -218,7 +218,7 @@ fn a_server_that_dies_at_any_step_of_a_submit_accepts_one_task() {
 }
 
 async fn dies_in_a_submit(point: &'static str) {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let deployment = Deployment::new(&sim.scanners_yaml());
     let doomed = deployment.server(binaries::server()).env(VARIABLE, point);
     let mut server = deployment.serve(&doomed);

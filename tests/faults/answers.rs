@@ -9,7 +9,7 @@ use nessus_mcp_lib::{
     secret::Secret,
     task::TaskStatus,
 };
-use nessus_mcp_tests::sim::{Fault, NessusSim, SimConfig, Stats, When};
+use nessus_mcp_tests::sim::{Fault, SimConfig, SimulatedNessus, Stats, When};
 use rstest::rstest;
 
 use crate::rig::{PASSWORD, Rig, Setup, calls, instance, pool, struck};
@@ -113,7 +113,8 @@ async fn row_25_errors_that_are_told_while_they_last(#[case] fault: Fault, #[cas
 #[tokio::test(start_paused = true)]
 async fn row_25_errors_before_the_create_on_one_of_two_scanners(#[case] fault: &str) {
     let rig = Rig::with(Fault::new(fault).method("GET").path("/editor/scan/templates").count(0)).await;
-    let other = NessusSim::start(SimConfig::new().login("scan", PASSWORD).clock(rig.time.clock())).await;
+    let other =
+        SimulatedNessus::start_with(SimConfig::new().login("scan", PASSWORD).clock(rig.time.of_scanner())).await;
     let config = NessusConfig::new(other.url(), "scan", Secret::new(PASSWORD));
     let other_scanner = Arc::new(NessusScanner::new(config).unwrap());
     let other_id = InstanceId::new("other").unwrap();
@@ -273,7 +274,7 @@ async fn row_50_an_answer_that_never_makes_sense_is_shown() {
 #[case::create("POST", "/scans")]
 #[tokio::test(start_paused = true)]
 async fn row_51_redirect_to_another_host(#[case] method: &str, #[case] path: &str) {
-    let elsewhere = NessusSim::start(SimConfig::new()).await;
+    let elsewhere = SimulatedNessus::start().await;
     let fault = Fault::new("redirect").method(method).path(path).text(elsewhere.url()).count(0);
     let (message, stats) = Rig::with(fault).await.fails("scanner_configuration").await;
     assert!(message.contains(&elsewhere.url()) && message.contains("final URL"), "{message}");

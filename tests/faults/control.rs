@@ -87,7 +87,7 @@ async fn row_20_launch_conflict(#[case] fault: &str) {
 #[tokio::test(start_paused = true)]
 async fn row_20_second_launch_that_is_taken() {
     let rig = Setup::new().sim(|sim| sim.double_launch(DoubleLaunch::Ignored)).start().await;
-    rig.sim.inject(Fault::new("launched_by_somebody"));
+    rig.sim.inject("launched_by_somebody");
     let task = rig.submit().await;
     rig.completed(&task).await;
     assert_eq!(rig.close().await.max_running, 1);

@@ -10,7 +10,7 @@ use std::{
         atomic::{AtomicU32, Ordering},
         mpsc::{RecvTimeoutError, Sender, channel},
     },
-    time::Duration,
+    time::{Duration, SystemTime},
 };
 
 use nessus_mcp_lib::time::{Clock as _, ManualClock, Timestamp};
@@ -49,6 +49,12 @@ impl FastTime {
             }
         });
         Self { clock, speed, _ends: ends }
+    }
+
+    /// The clock as the simulated scanner takes it.
+    pub(crate) fn of_scanner(&self) -> impl Fn() -> SystemTime + use<> {
+        let clock = self.clock();
+        move || SystemTime::UNIX_EPOCH + Duration::from_millis(clock.now().as_millis().unsigned_abs())
     }
 
     pub(crate) fn clock(&self) -> ManualClock {

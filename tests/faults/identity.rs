@@ -28,7 +28,7 @@ async fn row_39_login_on_the_targets_fails(#[case] fault: &str, #[case] verdict:
 #[tokio::test(start_paused = true)]
 async fn row_52_twin_of_a_scan_whose_create_was_lost() {
     let rig = Rig::with(Fault::new("create_lost")).await;
-    rig.sim.inject(Fault::new("twin_scan"));
+    rig.sim.inject("twin_scan");
     let task = rig.submit().await;
     let message = rig.failed(&task, "ambiguous_scan").await;
     assert!(message.contains("2 scans carry the marker"), "{message}");
@@ -39,7 +39,7 @@ async fn row_52_twin_of_a_scan_whose_create_was_lost() {
 #[tokio::test(start_paused = true)]
 async fn row_52_twin_in_the_trash() {
     let rig = Rig::with(Fault::new("create_lost")).await;
-    rig.sim.inject(Fault::new("twin_in_trash"));
+    rig.sim.inject("twin_in_trash");
     let stats = rig.completes().await;
     assert_eq!((calls(&stats, "POST /scans"), stats.scans), (1, 2), "{stats:#?}");
 }
@@ -109,8 +109,8 @@ async fn row_54_closed_client_that_is_used_again() {
 #[tokio::test(start_paused = true)]
 async fn row_55_clock_of_the_scanner(#[case] fault: &str, #[case] text: &str) {
     let rig = Rig::with(if text.is_empty() { Fault::new(fault) } else { Fault::new(fault).text(text) }).await;
-    rig.sim.inject(Fault::new("create_lost"));
-    rig.sim.inject(Fault::new("launch_lost"));
+    rig.sim.inject("create_lost");
+    rig.sim.inject("launch_lost");
     let stats = rig.completes().await;
     assert_eq!((calls(&stats, "POST /scans"), calls(&stats, "POST /scans/*/launch")), (1, 1), "{stats:#?}");
 }

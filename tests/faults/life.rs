@@ -32,7 +32,7 @@ async fn row_29_scanner_that_ends_all_sessions() {
 async fn row_30_pending_for_ever() {
     let limit = Duration::from_secs(120);
     let rig = Setup::new().worker(|settings| settings.with_pending_timeout(limit)).start().await;
-    rig.sim.inject(Fault::new("stuck_pending"));
+    rig.sim.inject("stuck_pending");
     let began = rig.now();
     let task = rig.submit().await;
     let view = rig.ended(&task).await;
@@ -61,7 +61,7 @@ async fn row_31_aborted(#[case] fault: &str, #[case] note: &str) {
 async fn row_32_stuck_at_99_percent() {
     let limit = Duration::from_secs(120);
     let rig = Setup::new().worker(|settings| settings.with_stall_timeout(limit)).start().await;
-    rig.sim.inject(Fault::new("stuck_at_99"));
+    rig.sim.inject("stuck_at_99");
     let task = rig.submit().await;
     let view = rig.ended(&task).await;
     assert_eq!((view.status, view.error_code.as_deref()), (TaskStatus::Timeout, Some("scan_stalled")), "{view:#?}");
@@ -106,7 +106,7 @@ async fn row_34_paused_and_resumed_by_somebody() {
     tokio::time::sleep(Duration::from_secs(100)).await;
     let view = rig.view(&task).await;
     assert_eq!((view.scan_state.as_deref(), view.pause.unwrap().by), (Some("paused"), PausedBy::Scanner));
-    rig.sim.inject(Fault::new("resumed_by_somebody"));
+    rig.sim.inject("resumed_by_somebody");
     rig.completed(&task).await;
     rig.close().await;
 }
@@ -114,7 +114,7 @@ async fn row_34_paused_and_resumed_by_somebody() {
 #[tokio::test(start_paused = true)]
 async fn row_34_paused_for_too_long() {
     let rig = Setup::new().worker(|settings| settings.with_paused_timeout(Duration::from_secs(120))).start().await;
-    rig.sim.inject(Fault::new("paused_by_somebody"));
+    rig.sim.inject("paused_by_somebody");
     let task = rig.submit().await;
     let view = rig.ended(&task).await;
     assert_eq!((view.status, view.error_code.as_deref()), (TaskStatus::Timeout, Some("scan_paused")), "{view:#?}");
@@ -152,7 +152,7 @@ async fn row_36_canceled_by_somebody(#[case] word: &str) {
     rig.sim.inject(Fault::new("cancelled_spelling").text(word));
     let task = rig.submit().await;
     rig.until("half of it is done", async || (rig.view(&task).await.progress >= Some(50)).then_some(())).await;
-    rig.sim.inject(Fault::new("canceled_by_somebody"));
+    rig.sim.inject("canceled_by_somebody");
     let view = rig.ended(&task).await;
     assert_eq!((view.status, view.error_code.as_deref()), (TaskStatus::Cancelled, Some("scan_cancelled")), "{view:#?}");
     assert_eq!(view.error_message.as_deref(), Some("the scan was stopped on the scanner"));

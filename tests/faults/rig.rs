@@ -25,7 +25,7 @@ use nessus_mcp_lib::{
     task::{ScanType, TaskManager, TaskStatus},
     time::{Clock, Timestamp},
 };
-use nessus_mcp_tests::sim::{Fault, NessusSim, SimConfig, Stats};
+use nessus_mcp_tests::sim::{Fault, SimConfig, SimulatedNessus, Stats};
 use tokio::{sync::oneshot, task::JoinHandle};
 use tracing::subscriber::DefaultGuard;
 use tracing_subscriber::{EnvFilter, fmt::writer::MakeWriterExt as _};
@@ -42,7 +42,7 @@ const LOOK: Duration = Duration::from_millis(400);
 const LOOKS: u32 = 20_000;
 
 /// Changes the configuration of the client, knowing the scanner.
-type Configures = Box<dyn FnOnce(&NessusSim, NessusConfig) -> NessusConfig>;
+type Configures = Box<dyn FnOnce(&SimulatedNessus, NessusConfig) -> NessusConfig>;
 
 /// What a test wants to be other than usual.
 pub(crate) struct Setup {
@@ -77,7 +77,10 @@ impl Setup {
         self
     }
 
-    pub(crate) fn client(mut self, change: impl FnOnce(&NessusSim, NessusConfig) -> NessusConfig + 'static) -> Self {
+    pub(crate) fn client(
+        mut self,
+        change: impl FnOnce(&SimulatedNessus, NessusConfig) -> NessusConfig + 'static,
+    ) -> Self {
         self.client = Box::new(change);
         self
     }
@@ -118,7 +121,7 @@ impl Setup {
         let subscriber = tracing_subscriber::fmt().with_env_filter(EnvFilter::new(self.log)).with_ansi(false);
         let logged = tracing_subscriber::util::SubscriberInitExt::set_default(subscriber.with_writer(writer).finish());
         let time = FastTime::start(self.speed);
-        let sim = NessusSim::start(self.sim.login("scan", PASSWORD).clock(time.clock())).await;
+        let sim = SimulatedNessus::start_with(self.sim.login("scan", PASSWORD).clock(time.of_scanner())).await;
         let config = NessusConfig::new(sim.url(), "scan", Secret::new(PASSWORD))
             .request_timeout(Duration::from_secs(60))
             .export_idle_timeout(Duration::from_secs(60))
@@ -167,7 +170,7 @@ impl Setup {
 
 /// All of it, running.
 pub(crate) struct Rig {
-    pub(crate) sim: NessusSim,
+    pub(crate) sim: SimulatedNessus,
     pub(crate) service: ScanService,
     /// The client that the worker uses.
     pub(crate) scanner: Arc<NessusScanner>,

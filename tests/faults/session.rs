@@ -12,7 +12,7 @@ use nessus_mcp_lib::{
     secret::Secret,
     task::TaskStatus,
 };
-use nessus_mcp_tests::sim::{Fault, NessusSim, SimConfig};
+use nessus_mcp_tests::sim::{Fault, SimConfig, SimulatedNessus};
 use rstest::rstest;
 
 use crate::rig::{PASSWORD, Rig, Setup, TARGETS, calls, instance, pool, struck};
@@ -189,7 +189,7 @@ async fn row_13_login_refused() {
 /// Eight processes that start together with the same wrong password, and one later: what Nessus allows is not used up.
 #[tokio::test]
 async fn row_13_login_refused_to_several_processes() {
-    let sim = NessusSim::start(SimConfig::new().login("scan", PASSWORD)).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().login("scan", PASSWORD)).await;
     let directory = tempfile::tempdir().unwrap();
     let queue = SqliteQueue::open(&directory.path().join("queue.db")).unwrap();
     let start = async |password: &str| {

@@ -38,7 +38,7 @@ fn the_table_has_every_row_and_every_test() {
 #[tokio::test]
 async fn the_faults_of_the_table_are_those_of_the_simulator() {
     let table = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/faults.md")).unwrap();
-    let sim = nessus_mcp_tests::sim::NessusSim::start(nessus_mcp_tests::sim::SimConfig::new()).await;
+    let sim = nessus_mcp_tests::sim::SimulatedNessus::start().await;
     for line in table.lines() {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         if cells.get(1).is_none_or(|cell| cell.parse::<u32>().is_err()) {

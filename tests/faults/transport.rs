@@ -20,7 +20,7 @@ async fn row_01_unreachable_before_the_scan_is_created() {
         .circuits(|circuits| circuits.with_open_time(Duration::from_secs(10), Duration::from_secs(60)))
         .start()
         .await;
-    rig.sim.inject(Fault::new("refuse_connections"));
+    rig.sim.inject("refuse_connections");
     let task = rig.submit().await;
     let began = rig.now();
     let circuit = rig.service.circuits().breaker(&pool(), &instance());
@@ -68,7 +68,7 @@ async fn row_02_certificate_that_is_not_trusted(
     #[case] mends: &str,
     #[case] trusts_its_authority: bool,
 ) {
-    let trusts = move |sim: &nessus_mcp_tests::sim::NessusSim, config: nessus_mcp_lib::scanner::NessusConfig| {
+    let trusts = move |sim: &nessus_mcp_tests::sim::SimulatedNessus, config: nessus_mcp_lib::scanner::NessusConfig| {
         let authority = TlsTrust::Authorities(sim.certificate_pem().unwrap().to_owned());
         config.tls_trust(if trusts_its_authority { authority } else { TlsTrust::Verified })
     };
@@ -92,7 +92,7 @@ async fn row_02_certificate_that_is_not_trusted(
 #[case::pin(true)]
 #[tokio::test(start_paused = true)]
 async fn row_02_certificate_that_is_trusted(#[case] by_pin: bool) {
-    let trusts = move |sim: &nessus_mcp_tests::sim::NessusSim, config: nessus_mcp_lib::scanner::NessusConfig| {
+    let trusts = move |sim: &nessus_mcp_tests::sim::SimulatedNessus, config: nessus_mcp_lib::scanner::NessusConfig| {
         let pin = bytes_of(sim.certificate_sha256().unwrap());
         let authority = TlsTrust::Authorities(sim.certificate_pem().unwrap().to_owned());
         config.tls_trust(if by_pin { TlsTrust::Pinned(pin) } else { authority })

@@ -9,10 +9,10 @@ use nessus_mcp_lib::{
     secret::Secret,
     testing::scanner_conformance::{Counted, ScannerHarness},
 };
-use nessus_mcp_tests::sim::{NessusSim, SimConfig};
+use nessus_mcp_tests::sim::{SimConfig, SimulatedNessus};
 
 struct NessusHarness {
-    sim: NessusSim,
+    sim: SimulatedNessus,
     scanner: Arc<NessusScanner>,
 }
 
@@ -23,11 +23,11 @@ fn scanner(url: &str) -> Arc<NessusScanner> {
 
 impl NessusHarness {
     async fn start() -> Self {
-        let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(1500))).await;
-        sim.add_policy("Weekly", false);
-        sim.add_policy("Logs in", true);
+        let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(1500))).await;
+        sim.add_policy("Weekly");
+        sim.add_policy_with_login("Logs in");
         for _ in 0..2 {
-            sim.add_policy("Twice", false);
+            sim.add_policy("Twice");
         }
         Self { scanner: scanner(&sim.url()), sim }
     }

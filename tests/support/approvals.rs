@@ -14,7 +14,7 @@ use crate::{
     binaries,
     deployment::{BY_POLICY, Deployment},
     processes::{Finished, Program},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 
@@ -74,7 +74,7 @@ pub fn set_policy(deployment: &Deployment, rules: &str, clients: &str) {
 
 /// A site on this queue, or on the embedded one, whose server goes by the policy that `prepare` writes. Scans take a moment.
 pub async fn site_of(queue: Option<&str>, prepare: impl FnOnce(&Deployment)) -> Site {
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let deployment = Deployment::new(&sim.scanners_yaml()).on_queue(queue);
     prepare(&deployment);
     let server = deployment.server(binaries::server()).args(BY_POLICY);

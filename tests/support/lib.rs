@@ -1,8 +1,7 @@
-//! Shared support of the integration tests.
+//! Shared support of the integration tests. The simulated Nessus, [`sim`], is a crate of its own.
 //!
 //! ```text
 //! approvals    people who agree to scans, or do not
-//! sim          a simulated Nessus
 //! processes    a binary as a process: clean environment, bounded waits, signals
 //! binaries     the binaries of the workspace, built when they are needed
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
@@ -31,7 +30,8 @@ pub mod processes;
 pub mod proxy;
 pub mod redis;
 pub mod redis_groups;
-pub mod sim;
 pub mod site;
 pub mod small_disk;
 pub mod webhooks;
+
+pub use nessus_sim as sim;

@@ -24,7 +24,7 @@ use crate::{
     deployment::Deployment,
     processes::{Process, until},
     proxy::Proxy,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
 
@@ -69,7 +69,8 @@ impl fmt::Display for Outcome {
 
 /// Runs `tasks` tasks with two workers, on this queue or the embedded one.
 pub async fn run(tasks: usize, queue_url: Option<&str>) -> Outcome {
-    let start = async |scan| NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(scan))).await;
+    let start =
+        async |scan| SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(scan))).await;
     // Long enough there that scans still run when they are looked for.
     let (away, here) = (start(3000).await, start(600).await);
     let proxy = Proxy::to(away.url().rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or_default());
@@ -169,8 +170,8 @@ async fn only_held_ones_are_left(site: &Site, ids: &[TaskId], workers: &[&Proces
 }
 
 /// Every task's scan was created and launched exactly once, on one of the scanners.
-fn once(tasks: usize, sims: &[NessusSim]) {
-    let stats: Vec<_> = sims.iter().map(NessusSim::stats).collect();
+fn once(tasks: usize, sims: &[SimulatedNessus]) {
+    let stats: Vec<_> = sims.iter().map(SimulatedNessus::stats).collect();
     let all = |of: fn(&crate::sim::Stats) -> &BTreeMap<String, u64>| {
         let counts: Vec<u64> = stats.iter().flat_map(|stats| of(stats).values().copied()).collect();
         assert!(counts.len() == tasks && counts.iter().all(|count| *count == 1), "{stats:#?}");

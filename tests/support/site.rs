@@ -15,14 +15,14 @@ use crate::{
     binaries,
     deployment::{Deployment, Server},
     processes::{Process, Program, until},
-    sim::{NessusSim, SentCredential, SimConfig},
+    sim::{SentCredential, SimConfig, SimulatedNessus},
 };
 
 /// The processes share a data directory and a queue; the scanner lives in the test.
 #[derive(Debug)]
 pub struct Site {
     /// The scanner.
-    pub sim: NessusSim,
+    pub sim: SimulatedNessus,
     /// The directory.
     pub deployment: Deployment,
     /// The server; it has no worker.
@@ -35,26 +35,26 @@ impl Site {
     ///
     /// The server makes no health checks unless it is told to, so that what the scanner counts is the workers' doing.
     pub async fn start(config: SimConfig) -> Self {
-        let sim = NessusSim::start(config).await;
+        let sim = SimulatedNessus::start_with(config).await;
         let deployment = Deployment::new(&sim.scanners_yaml());
         Self::start_with(sim, deployment, &[]).await
     }
 
     /// The same with this queue.
     pub async fn start_on(queue_url: &str, config: SimConfig) -> Self {
-        let sim = NessusSim::start(config).await;
+        let sim = SimulatedNessus::start_with(config).await;
         let deployment = Deployment::new(&sim.scanners_yaml()).with_queue(queue_url);
         Self::start_with(sim, deployment, &[]).await
     }
 
     /// A server with more arguments, on a deployment that a test has prepared.
-    pub async fn start_with(sim: NessusSim, deployment: Deployment, arguments: &[&str]) -> Self {
+    pub async fn start_with(sim: SimulatedNessus, deployment: Deployment, arguments: &[&str]) -> Self {
         let server = deployment.server(binaries::server()).args(arguments);
         Self::start_as(sim, deployment, server).await
     }
 
     /// This server, on a deployment that a test has prepared.
-    pub async fn start_as(sim: NessusSim, deployment: Deployment, server: Program) -> Self {
+    pub async fn start_as(sim: SimulatedNessus, deployment: Deployment, server: Program) -> Self {
         let server = deployment.serve(&unchecked(server));
         let client = connect(&server).await;
         Self { sim, deployment, server, client }

@@ -20,7 +20,7 @@ use nessus_mcp_tests::{
     deployment::{Deployment, Server},
     processes::Process,
     redis::{DURABLE, RedisServer},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
 };
 
 /// How many tasks each of the two versions accepts alone, and then both in turn.
@@ -109,7 +109,7 @@ async fn main() {
         move || random(&mut state)
     };
     let redis = RedisServer::with(&DURABLE);
-    let sim = NessusSim::start(SimConfig::new().scan_duration(Duration::from_millis(400))).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(400))).await;
     let deployment = Deployment::new(&sim.scanners_yaml()).with_queue(redis.url());
     let mut old = Version::new("previous", &previous.join("nessus-mcp-server"), &previous.join("nessus-worker"));
     let mut new = Version::new("present", binaries::server(), binaries::worker());

@@ -19,7 +19,7 @@ use nessus_mcp_tests::{
     deployment::{Deployment, Server},
     processes::{Process, Program, files_below, until},
     redis::{DURABLE, RedisServer},
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
 };
 use tokio::task::JoinHandle;
 
@@ -51,7 +51,7 @@ pub(crate) struct Hour {
     pub(crate) workers: Vec<Process>,
     pub(crate) server: Server,
     pub(crate) redis: Option<RedisServer>,
-    pub(crate) scanners: [NessusSim; 2],
+    pub(crate) scanners: [SimulatedNessus; 2],
     /// How many requests were made.
     requests: usize,
     pub(crate) tasks: Vec<TaskId>,
@@ -69,7 +69,7 @@ impl Hour {
     pub(crate) async fn begin(plan: Plan) -> Self {
         // Three waves of scans fill the time; not all end at once.
         let config = |share| SimConfig::new().scan_duration(plan.time / share).findings_per_host(20);
-        let scanners = [NessusSim::start(config(4)).await, NessusSim::start(config(2)).await];
+        let scanners = [SimulatedNessus::start_with(config(4)).await, SimulatedNessus::start_with(config(2)).await];
         let yaml = scanners_yaml(&scanners, plan.running.div_ceil(2));
         let redis = plan.redis.then(|| RedisServer::with(&DURABLE));
         let mut deployment = Deployment::new(&yaml);
@@ -249,7 +249,7 @@ fn with_clock(clock: Option<&Clock>, program: Program) -> Program {
     }
 }
 
-fn scanners_yaml(scanners: &[NessusSim; 2], slots: usize) -> String {
+fn scanners_yaml(scanners: &[SimulatedNessus; 2], slots: usize) -> String {
     let mut yaml = "nessus:\n".to_owned();
     for (number, scanner) in scanners.iter().enumerate() {
         let own = scanner.scanners_yaml();

@@ -22,7 +22,7 @@ impl Verdict {
     pub(crate) fn of(hour: &Hour) -> Self {
         let mut states: BTreeMap<String, usize> = BTreeMap::new();
         let mut broken = Vec::new();
-        let scanners: Vec<_> = hour.scanners.iter().map(nessus_mcp_tests::sim::NessusSim::stats).collect();
+        let scanners: Vec<_> = hour.scanners.iter().map(nessus_mcp_tests::sim::SimulatedNessus::stats).collect();
         for id in &hour.tasks {
             let task = hour.deployment.task(id);
             *states.entry(task.status.to_string()).or_default() += 1;

@@ -34,7 +34,7 @@ use crate::{
     binaries,
     deployment::Deployment,
     processes::PATIENCE,
-    sim::{NessusSim, SimConfig},
+    sim::{SimConfig, SimulatedNessus},
 };
 
 /// The time between two looks at the tasks' files.
@@ -165,7 +165,7 @@ pub async fn run(plan: &Plan) -> Verdict {
     // Built before the clock runs.
     binaries::worker();
     let began = Instant::now();
-    let sim = NessusSim::start(SimConfig::new().scan_duration(plan.scan)).await;
+    let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(plan.scan)).await;
     let capacity = format!("max_concurrent_scans: {}", plan.capacity);
     let mut deployment = Deployment::new(&sim.scanners_yaml().replace("max_concurrent_scans: 2", &capacity));
     // Also when this panics: what was written tells why.
