@@ -16,16 +16,15 @@ mod task_metrics;
 
 #[cfg(feature = "cli")]
 pub(crate) use self::logging::check_level;
+pub use self::{
+    health::{CheckStatus, DiskSpace, HealthCheck, HealthReport},
+    logging::{LogFormat, LoggingError, change_verbosity, finish_logs, init_logging, log_to_file},
+    metrics::{Metrics, MetricsError, ToolOutcome},
+    process_metrics::ProcessMetrics,
+};
 pub(crate) use self::{
-    health::DiskSpace,
     metrics::{CircuitGauges, HealthGauges, ScannerGauges},
     queue_metrics::PoolGauges,
     scanner_calls::ScannerCalls,
     task_metrics::{Adoption, ValidationFailure},
-};
-pub use self::{
-    health::{CheckStatus, HealthCheck, HealthReport},
-    logging::{LogFormat, LoggingError, change_verbosity, finish_logs, init_logging, log_to_file},
-    metrics::{Metrics, MetricsError, ToolOutcome},
-    process_metrics::ProcessMetrics,
 };
