@@ -120,6 +120,11 @@ pub(crate) fn is_shortage(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::OutOfMemory || error.raw_os_error().is_some_and(|code| no_descriptor.contains(&code))
 }
 
+/// Whether the whole disk refuses, rather than the one file: it is full, or mounted read-only.
+pub(crate) fn is_disk_refusal(error: &io::Error) -> bool {
+    hint(error).is_some()
+}
+
 /// What to do about a disk that refuses for a reason that an operator can change.
 pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
     match error.kind() {

@@ -126,3 +126,33 @@ async fn what_nobody_can_stop_is_named_when_the_time_is_over() {
     drop(stop);
     next.await.unwrap();
 }
+
+/// A reason that no task takes is refused before any pool is paused.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reason_that_no_task_takes_stops_nothing() {
+    let deployment = crate::filled().await;
+    let (long, longest) = ("x".repeat(501), "x".repeat(500));
+    let paused = || crate::data(admin(&deployment, &["stats", "--json"])).contains("xxxx");
+    for arguments in
+        [&["stop-all", "--yes"][..], &["pause", "lab"], &["cancel", "mo_lab"], &["tasks", "pause", "mo_lab"]]
+    {
+        let refused = admin(&deployment, &[arguments, &["--reason", &long]].concat());
+        assert!(refused.code == Some(2) && refused.stderr.contains("at most 500 characters"), "{refused:?}");
+        assert!(!paused(), "{arguments:?}");
+    }
+    assert_eq!(admin(&deployment, &["pause", "lab", "--reason", &longest]).code, Some(0));
+    assert!(paused());
+}
+
+/// A key that cannot be read holds orders up only where there is an audit log that it seals.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bad_secret_key_holds_no_order_up_without_an_audit_log() {
+    let deployment = crate::filled().await;
+    let pause =
+        || program(&deployment, &["pause", "lab", "--reason", "x"]).env("NESSUS_MCP_SECRET_KEY", "no key").run();
+    let paused = pause();
+    assert_eq!(paused.code, Some(0), "{paused:?}");
+    std::fs::create_dir(deployment.data().join("audit")).unwrap();
+    let refused = pause();
+    assert!(refused.code == Some(78) && refused.stderr.contains("NESSUS_MCP_SECRET_KEY"), "{refused:?}");
+}

@@ -82,7 +82,8 @@ fn an_operator_sees_what_goes_before_it_does() {
         assert!(documented.contains(&format!("`{key}`")), "docs/housekeeping.md lacks `{key}`");
     }
     assert_eq!(foretold["tasks"].as_array().unwrap().len(), planted.going());
-    // The question has said it, so that this is not the first time any more.
+    let rehearsal = report(&["--yes"]);
+    assert_eq!((&rehearsal["dry_run"], &rehearsal["tasks"]), (&json!(true), &foretold["tasks"]), "{rehearsal}");
     let removed = report(&["--yes"]);
     assert_eq!((&removed["dry_run"], &removed["tasks"]), (&json!(false), &foretold["tasks"]));
     assert_eq!(planted.faults(&data), [""; 0]);

@@ -43,7 +43,8 @@ pub(crate) async fn dies_removing(point: &'static str) {
     site.queue_is_empty(&[&worker]).await;
     assert_eq!(worker.terminate(), Some(0));
     age(&site, &task);
-    assert_eq!(run(&site, &["--dry-run"])["tasks"], json!([task]), "{point}");
+    let rehearsal = run(&site, &["--yes"]);
+    assert_eq!((&rehearsal["dry_run"], &rehearsal["tasks"]), (&json!(true), &json!([task])), "{point}");
     let doomed = site.deployment.program(binaries::admin(), &["housekeeping", "run", "--yes"]);
     let mut doomed = site.deployment.start(&doomed.env(VARIABLE, point));
     // It has no log: only a point ends it so.

@@ -134,7 +134,7 @@ async fn only_scans_whose_results_are_safe_or_past_their_time_go() {
         assert!(lab.has_scan_of(task).await, "a dry run deletes nothing");
     }
     assert_eq!(lab.scanner.calls(MockOperation::Delete), 0);
-    let report = lab.run(scans_only(), Wanted::Removal).await;
+    let report = lab.run(scans_only(), Wanted::AgreedRemoval).await;
     let mut gone: Vec<_> = report.scans.iter().map(|scan| scan.task_id.clone()).collect();
     let mut expected = vec![safe.task_id.clone(), cancelled.task_id.clone(), removed.task_id.clone()];
     let mut said: Vec<_> = foretold.scans.iter().map(|scan| scan.task_id.clone()).collect();

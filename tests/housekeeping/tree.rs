@@ -1,6 +1,10 @@
 //! A tree of tasks of all kinds.
 
-use std::sync::Arc;
+use std::{
+    fs::{self, File},
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use nessus_mcp_lib::{
     config::HousekeepingSettings,
@@ -176,4 +180,49 @@ async fn a_linked_directory_of_tasks_is_left_alone() {
     for task_id in planted.tasks.values().flatten().filter(|id| !planted.tasks[&Kind::HalfRemoved].contains(id)) {
         assert!(elsewhere.join("tasks").join(task_id.as_str()).join("task.json").exists());
     }
+}
+
+/// What cannot be looked at or removed is noted, and holds nothing else back.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_entry_that_cannot_be_removed_holds_back_no_other() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, outside) = (directory.path().join("data"), directory.path().join("outside"));
+    let planted = Planted::plant(&data, &outside, TASKS);
+    let service = service(&data, queue(&data, None).await, ScannerRegistry::without_pools()).await;
+    // A file that is too large to be the task of a directory that was moved away, and a lock that cannot be taken.
+    let moved = data.join("tasks/ne_ness_20251201_143022_a1b2c3d4.removed");
+    let never_accepted = data.join("tasks/ne_ness_20251201_143022_b1b2c3d4");
+    fs::create_dir(&moved).unwrap();
+    File::create(moved.join("task.json")).unwrap().set_len(65 << 20).unwrap();
+    fs::create_dir_all(never_accepted.join("task.lock")).unwrap();
+    let old = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
+    File::open(&never_accepted).unwrap().set_modified(old).unwrap();
+
+    let keeper = service.housekeeping(HousekeepingSettings::default()).unwrap();
+    let report = keeper.run(Wanted::AgreedRemoval).await.unwrap();
+    assert_eq!(report.tasks.len(), planted.going(), "{:?}", report.notable);
+    for name in [&moved, &never_accepted] {
+        let name = name.strip_prefix(&data).unwrap().display().to_string();
+        assert!(report.notable.iter().any(|item| item.what == name), "{name}: {:?}", report.notable);
+    }
+    assert!(moved.exists() && never_accepted.exists());
+    assert!(data.join("housekeeping.json").exists(), "the run is through");
+}
+
+/// Who only wants to see what would be removed has told nobody else.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_dry_run_is_no_rehearsal() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, outside) = (directory.path().join("data"), directory.path().join("outside"));
+    let planted = Planted::plant(&data, &outside, TASKS);
+    let service = service(&data, queue(&data, None).await, ScannerRegistry::without_pools()).await;
+    let keeper = service.housekeeping(HousekeepingSettings::default()).unwrap();
+    let seen = keeper.run(Wanted::DryRun).await.unwrap();
+    assert_eq!(seen.tasks.len(), planted.going());
+    for name in ["housekeeping.json", "housekeeping-report.json"] {
+        assert!(!data.join(name).exists(), "{name} was written");
+    }
+    let first = keeper.run(Wanted::Removal).await.unwrap();
+    assert!(first.dry_run && first.rehearsal.is_some(), "{first:?}");
+    assert_eq!(keeper.run(Wanted::Removal).await.unwrap().tasks.len(), planted.going());
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
-use nessus_mcp_lib::{config::cli::CommonArgs, ids::PoolName};
+use nessus_mcp_lib::{config::cli::CommonArgs, ids::PoolName, service::reason_of_an_order};
 
 use super::age::short_time;
 
@@ -44,7 +44,7 @@ pub(crate) struct PausePoolArgs {
     pub(crate) pool: PoolName,
 
     /// The reason; it is shown wherever the queue is shown
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason)]
     pub(crate) reason: String,
 
     /// Write one JSON object
@@ -104,6 +104,6 @@ pub(crate) struct StopAllArgs {
 }
 
 fn reason(text: &str) -> Result<String, String> {
-    let text = text.trim();
-    if text.is_empty() { Err("say why: pools and tasks show it".to_owned()) } else { Ok(text.to_owned()) }
+    let text = reason_of_an_order(text)?;
+    if text.is_empty() { Err("say why: pools and tasks show it".to_owned()) } else { Ok(text) }
 }

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 use nessus_mcp_lib::{
     config::cli::CommonArgs,
     ids::PoolName,
+    service::reason_of_an_order,
     targets::TargetSet,
     task::{TaskQuery, TaskStatus},
     time::Timestamp,
@@ -171,7 +172,7 @@ pub(crate) struct CancelArgs {
     pub(crate) chosen: ChosenTasksArgs,
 
     /// The reason, for people who look at the task later
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = reason_of_an_order)]
     pub(crate) reason: Option<String>,
 }
 

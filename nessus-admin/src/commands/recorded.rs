@@ -17,7 +17,9 @@ pub(super) struct Recorder(Audit);
 impl Recorder {
     /// Opens it, where a server or a worker with a policy has made one, or the settings name a policy.
     pub(super) async fn open(settings: &Settings) -> Result<Self, Failure> {
-        let settings = match cli::secret_key_of_environment()? {
+        // Without a log nothing is sealed, so a key that cannot be read holds no order up.
+        let is_wanted = Audit::is_wanted(settings, ProcessRole::Admin);
+        let settings = match if is_wanted { cli::secret_key_of_environment()? } else { None } {
             Some(key) => settings.clone().with_secret_key(key),
             None => settings.clone(),
         };

@@ -116,14 +116,18 @@ impl Audit {
         metrics: Option<Arc<Metrics>>,
     ) -> Result<Self, AuditError> {
         let directory = settings.audit_dir();
-        let is_on = settings.policy_config.is_some() || role == ProcessRole::Admin && directory.is_dir();
-        if !is_on {
+        if !Self::is_wanted(settings, role) {
             return Ok(Self::off());
         }
         let key = settings.secret_key.as_ref().map(ChainKey::new);
         let open =
             move || Self::open_chain(&directory.join(chain_name(role.as_str())), key, Arc::new(SystemClock), metrics);
         blocking::run(open).await.map_err(|_| AuditError::Closed)?
+    }
+
+    /// Whether such a process writes one: where the settings name a policy, and the command line also where there is one.
+    pub fn is_wanted(settings: &Settings, role: ProcessRole) -> bool {
+        settings.policy_config.is_some() || role == ProcessRole::Admin && settings.audit_dir().is_dir()
     }
 
     /// The chain in this directory.

@@ -108,6 +108,17 @@ pub enum HousekeepingError {
     },
 }
 
+impl HousekeepingError {
+    /// Whether the next entry would fare no better.
+    pub(super) fn concerns_all(&self) -> bool {
+        match self {
+            Self::Task(error) | Self::Reconcile(ReconcileError::Task(error)) => error.concerns_all(),
+            Self::Body(_) | Self::Reconcile(ReconcileError::Body(_)) => false,
+            Self::Queue(_) | Self::Reconcile(_) | Self::Busy | Self::LeadLost | Self::Clock { .. } => true,
+        }
+    }
+}
+
 impl Classified for HousekeepingError {
     fn code(&self) -> &'static str {
         match self {

@@ -22,8 +22,6 @@ use crate::{
     time::{Clock, Timestamp},
 };
 
-/// How often it is looked whether a run is due.
-const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// How far the clocks of this machine and of the queue may be apart.
 const TOLERATED: Duration = Duration::from_secs(60);
 /// How many names stand in a log line.
@@ -89,11 +87,12 @@ impl Housekeeping {
     /// Does it whenever it is due. Never returns.
     pub(crate) async fn watch(&self) {
         let Some(interval) = self.means.settings.interval else { return std::future::pending().await };
-        let mut said = None;
+        let (mut said, mut failures) = (None, 0);
         loop {
             match self.run_if_due(interval).await {
-                Ok(()) | Err(HousekeepingError::Busy) => said = None,
+                Ok(()) | Err(HousekeepingError::Busy) => (said, failures) = (None, 0),
                 Err(error) => {
+                    failures += 1;
                     let message = chain(&error);
                     if said.as_ref() == Some(&message) {
                         debug!(error = message, "housekeeping still cannot be done");
@@ -103,7 +102,7 @@ impl Housekeeping {
                     }
                 }
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(rules::wait_after(failures)).await;
         }
     }
 
@@ -167,11 +166,10 @@ impl Housekeeping {
         if let Err(error) = &outcome {
             report.stopped = Some(chain(error));
         }
-        // What an operator only wants to see changes nothing, but for what the first run of a deployment would say.
-        let is_first = Record::read(self.means.index.tasks()).await.is_ok_and(|record| record.is_none());
         crate::fail_points::fail_point!("housekeeping_before_record");
         let written = match outcome {
-            Ok(()) if !dry_run || is_first => {
+            // What an operator only wants to see changes nothing, and tells nobody who reads the log.
+            Ok(()) if !dry_run => {
                 let interval = self.means.settings.interval.unwrap_or(Duration::from_secs(24 * 3600));
                 let next = rules::next_after(rehearsal, interval, report.ended_at);
                 Record::write(self.means.index.tasks(), &report, next, workers_go_by).await

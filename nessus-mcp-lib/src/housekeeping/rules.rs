@@ -282,6 +282,21 @@ pub(super) fn next_after(rehearsal: Option<Rehearsal>, interval: Duration, now: 
     now.plus(if rehearsal == Some(Rehearsal::Clock) { interval.min(AFTER_CLOCK) } else { interval })
 }
 
+/// How often it is looked whether a run is due.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+/// The time after the first of several failures in a row; it doubles with each.
+const AFTER_FAILURE: Duration = Duration::from_secs(600);
+/// The longest time after a failure.
+const LONGEST_AFTER_FAILURE: Duration = Duration::from_secs(6 * 3600);
+
+/// How long to wait before it is looked again whether a run is due, after so many failures in a row.
+pub(super) fn wait_after(failures: u32) -> Duration {
+    match failures.checked_sub(1) {
+        None => LOOK_EVERY,
+        Some(before) => AFTER_FAILURE.saturating_mul(1 << before.min(10)).min(LONGEST_AFTER_FAILURE),
+    }
+}
+
 /// What the next run is, where the one before `(ended, next)` was by the same rules. Two clocks that disagree decide nothing: who asks sees to that.
 pub(super) fn due(before: Option<(Timestamp, Timestamp)>, interval: Duration, now: Timestamp) -> Due {
     let Some((ended, next)) = before else { return Due::Rehearsal(Rehearsal::First) };

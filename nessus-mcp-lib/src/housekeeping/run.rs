@@ -95,13 +95,16 @@ impl<'a> Run<'a> {
             self.report.note(format!("tasks/{name}"), why.to_string());
         }
         self.resume_removals(&inventory.removed).await?;
+        // It needs no space, and gives some to what is archived below.
+        self.remove_abandoned(inventory.tasks.clone()).await?;
         for some in inventory.tasks.chunks(AT_ONCE) {
             self.may_remove().await?;
             for inspected in self.tasks().inspect(some.to_vec()).await? {
-                self.look_at(inspected).await?;
+                let place = format!("tasks/{}", inspected.task_id);
+                let outcome = self.look_at(inspected).await;
+                self.go_on(&place, outcome)?;
             }
         }
-        self.remove_abandoned(inventory.tasks).await?;
         self.go_through_archive().await?;
         self.list_unknown_scans().await;
         Ok(())
@@ -115,6 +118,15 @@ impl<'a> Run<'a> {
         if self.lead.stands().await? { Ok(()) } else { Err(HousekeepingError::LeadLost) }
     }
 
+    /// Goes on after a failure that concerns this entry alone: it is noted, and tried again by the next run.
+    fn go_on(&mut self, place: &str, outcome: Result<(), HousekeepingError>) -> Result<(), HousekeepingError> {
+        match outcome {
+            Err(error) if !error.concerns_all() => self.report.note(place, chain(&error)),
+            outcome => return outcome,
+        }
+        Ok(())
+    }
+
     /// Finishes what a killed process has begun: those tasks are archived already.
     async fn resume_removals(&mut self, removed: &[TaskId]) -> Result<(), HousekeepingError> {
         for task_id in removed {
@@ -122,7 +134,13 @@ impl<'a> Run<'a> {
                 true
             } else {
                 self.may_remove().await?;
-                self.tasks().resume_removal(task_id).await?
+                match self.tasks().resume_removal(task_id).await {
+                    Ok(is_gone) => is_gone,
+                    Err(error) => {
+                        self.go_on(&format!("tasks/{task_id}.removed"), Err(error.into()))?;
+                        continue;
+                    }
+                }
             };
             if is_gone {
                 self.report.tasks.push(task_id.clone());
@@ -142,7 +160,7 @@ impl<'a> Run<'a> {
         let task = match task {
             Ok(Some(task)) => task,
             Ok(None) => return Ok(()),
-            Err(error) if error.is_shortage() => return Err(error.into()),
+            Err(error) if error.concerns_all() => return Err(error.into()),
             Err(error) => {
                 self.report.keep_task("unreadable");
                 self.report.note(format!("tasks/{task_id}"), error.to_string());
@@ -182,7 +200,7 @@ impl<'a> Run<'a> {
                 self.report.keep_task("changed_meanwhile");
                 return Ok(false);
             }
-            Err(error) if error.is_shortage() => return Err(error.into()),
+            Err(error) if error.concerns_all() => return Err(error.into()),
             Err(error) => return Ok(self.failed(task_id, &error)),
         };
         if !forget(self.means.queue.as_ref(), removal.task()).await? {
@@ -191,7 +209,7 @@ impl<'a> Run<'a> {
         }
         crate::fail_points::fail_point!("housekeeping_forgotten");
         if let Err(error) = self.tasks().finish_removal(removal).await {
-            return if error.is_shortage() { Err(error.into()) } else { Ok(self.failed(task_id, &error)) };
+            return if error.concerns_all() { Err(error.into()) } else { Ok(self.failed(task_id, &error)) };
         }
         debug!(%task_id, status = %task.status, "an old task was removed");
         self.count("task", 1);
@@ -236,7 +254,11 @@ impl<'a> Run<'a> {
         if !self.report.dry_run {
             self.may_remove().await?;
         }
-        self.report.files = self.tasks().remove_abandoned(tasks, self.report.dry_run).await?;
+        let found = self.tasks().remove_abandoned(tasks, self.report.dry_run).await?;
+        self.report.files = found.removed;
+        for (place, error) in found.failed {
+            self.report.note(place, chain(&error));
+        }
         self.count("file", self.report.files.len());
         Ok(())
     }
@@ -258,12 +280,16 @@ impl<'a> Run<'a> {
                 if let Some(task) = &archived.task
                     && matches!(self.tasks().get(&task.task_id).await, Err(TaskError::NotFound(_)))
                 {
-                    self.look_at_scans(task, Some(archived_at)).await?;
+                    let outcome = self.look_at_scans(task, Some(archived_at)).await;
+                    self.go_on(&format!("archive/{}", archived.name), outcome)?;
                 }
                 if rules::archived_is_due(archived_at, &self.means.settings, self.now) {
                     if !self.report.dry_run {
                         self.may_remove().await?;
-                        self.tasks().remove_archived(archived.name.clone()).await?;
+                        if let Err(error) = self.tasks().remove_archived(archived.name.clone()).await {
+                            self.go_on(&format!("archive/{}", archived.name), Err(error.into()))?;
+                            continue;
+                        }
                         self.count("archive_record", 1);
                     }
                     self.report.archive_records.push(archived.name);

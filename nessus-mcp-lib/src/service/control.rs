@@ -389,10 +389,21 @@ fn archive_name(pool: &PoolName, letter: &DeadLetter, twins: usize) -> String {
 }
 
 fn checked_reason(reason: Option<&str>) -> Result<Option<String>, ServiceError> {
-    if reason.is_some_and(|reason| reason.chars().count() > MAX_REASON) {
-        return Err(ServiceError::invalid("reason", format!("must have at most {MAX_REASON} characters"), None));
+    let refused = |message| ServiceError::invalid("reason", message, None);
+    Ok(reason.map(reason_of_an_order).transpose().map_err(refused)?.filter(|reason| !reason.is_empty()))
+}
+
+/// The reason of a cancel or a pause as it is written down: without white space around it, and of at most 500 characters. Whoever
+/// carries out many orders for one reason asks this before the first.
+///
+/// # Errors
+/// A sentence fragment.
+pub fn reason_of_an_order(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    if text.chars().count() > MAX_REASON {
+        return Err(format!("must have at most {MAX_REASON} characters"));
     }
-    Ok(reason.map(str::trim).filter(|reason| !reason.is_empty()).map(str::to_owned))
+    Ok(text.to_owned())
 }
 
 /// Why a task that has not ended cannot be paused.

@@ -59,7 +59,7 @@ pub use self::{
     attempts::EndedAttempt,
     circuits::{CircuitStatus, ProcessCircuit, ScannerCircuit},
     completions::{Completable, Completions},
-    control::{ControlView, Purged},
+    control::{ControlView, Purged, reason_of_an_order},
     dry_run::{DryRunView, ScannerLoad, ScopeVerdict},
     error::ServiceError,
     list::{

@@ -87,6 +87,15 @@ impl TaskError {
         matches!(self, Self::Storage { source, .. } if durable::is_shortage(source))
     }
 
+    /// Whether the same would happen to any other task: a shortage of this process, a disk that takes nothing, a queue that failed.
+    pub(crate) fn concerns_all(&self) -> bool {
+        match self {
+            Self::Storage { source, .. } => durable::is_shortage(source) || durable::is_disk_refusal(source),
+            Self::Catalogue(_) => true,
+            _ => false,
+        }
+    }
+
     /// Whether somebody else does not let go of what was to be locked.
     pub(super) fn is_timeout(&self) -> bool {
         matches!(self, Self::Storage { source, .. } if source.kind() == io::ErrorKind::TimedOut)

@@ -137,6 +137,26 @@ pub(crate) struct Inventory {
     pub(crate) foreign: Vec<(String, Foreign)>,
 }
 
+/// What killed processes left.
+#[derive(Debug, Default)]
+pub(crate) struct Abandoned {
+    /// What was removed, by its path in the data directory.
+    pub(crate) removed: Vec<String>,
+    /// What could not be removed or looked at, by the same path.
+    pub(crate) failed: Vec<(String, TaskError)>,
+}
+
+impl Abandoned {
+    /// Goes on after a failure that concerns this place alone.
+    fn go_on(&mut self, place: &str, outcome: Result<(), TaskError>) -> Result<(), TaskError> {
+        match outcome {
+            Err(error) if !error.concerns_all() => self.failed.push((place.to_owned(), error)),
+            outcome => return outcome,
+        }
+        Ok(())
+    }
+}
+
 /// A task, and what else lies in its directory.
 #[derive(Debug)]
 pub(crate) struct Inspected {
@@ -264,32 +284,48 @@ impl TaskStore {
 
     /// Removes unfinished files that have no writer any more, and directories of tasks that were never accepted; returns
     /// their names. In a dry run it only returns them.
-    fn remove_abandoned(&self, tasks: &[TaskId], now: SystemTime, dry_run: bool) -> Result<Vec<String>, TaskError> {
-        let mut removed = Vec::new();
+    fn remove_abandoned(&self, tasks: &[TaskId], now: SystemTime, dry_run: bool) -> Result<Abandoned, TaskError> {
+        let mut found = Abandoned::default();
         let folder = self.folder()?;
-        remove_unfinished(&folder, "tasks", now, dry_run, &mut removed)?;
+        let outcome = remove_unfinished(&folder, "tasks", now, dry_run, &mut found);
+        found.go_on("tasks", outcome)?;
         let data = self.data_folder()?;
-        remove_unfinished(&data, "", now, dry_run, &mut removed)?;
-        match data.enter(ARCHIVE) {
-            Ok(archive) => remove_unfinished(&archive, ARCHIVE, now, dry_run, &mut removed)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(TaskError::storage("cannot look through", data.path().join(ARCHIVE))(error)),
-        }
+        let outcome = remove_unfinished(&data, "", now, dry_run, &mut found);
+        found.go_on(".", outcome)?;
+        let outcome = match data.enter(ARCHIVE) {
+            Ok(archive) => remove_unfinished(&archive, ARCHIVE, now, dry_run, &mut found),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(TaskError::storage("cannot look through", data.path().join(ARCHIVE))(error)),
+        };
+        found.go_on(ARCHIVE, outcome)?;
         for task_id in tasks {
-            let own = match folder.enter(task_id.as_str()) {
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                own => own.map_err(TaskError::storage("cannot look through", self.directory(task_id)))?,
-            };
-            // Asked first: what is removed below touches the directory.
-            let touched = own.modified().map_err(TaskError::storage("cannot look at", own.path()))?;
             let place = format!("tasks/{task_id}");
-            remove_unfinished(&own, &place, now, dry_run, &mut removed)?;
-            let was_never_accepted = is_abandoned(touched, now) && !self.has_file(task_id);
-            if was_never_accepted && if dry_run { is_empty_but_ours(&own)? } else { self.remove_empty(task_id)? } {
-                removed.push(place);
-            }
+            let outcome = self.remove_abandoned_of(task_id, (&folder, &place), now, dry_run, &mut found);
+            found.go_on(&place, outcome)?;
         }
-        Ok(removed)
+        Ok(found)
+    }
+
+    fn remove_abandoned_of(
+        &self,
+        task_id: &TaskId,
+        (folder, place): (&Folder, &str),
+        now: SystemTime,
+        dry_run: bool,
+        found: &mut Abandoned,
+    ) -> Result<(), TaskError> {
+        let own = match folder.enter(task_id.as_str()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            own => own.map_err(TaskError::storage("cannot look through", self.directory(task_id)))?,
+        };
+        // Asked first: what is removed below touches the directory.
+        let touched = own.modified().map_err(TaskError::storage("cannot look at", own.path()))?;
+        remove_unfinished(&own, place, now, dry_run, found)?;
+        let was_never_accepted = is_abandoned(touched, now) && !self.has_file(task_id);
+        if was_never_accepted && if dry_run { is_empty_but_ours(&own)? } else { self.remove_empty(task_id)? } {
+            found.removed.push(place.to_owned());
+        }
+        Ok(())
     }
 }
 
@@ -299,16 +335,22 @@ fn remove_unfinished(
     place: &str,
     now: SystemTime,
     dry_run: bool,
-    removed: &mut Vec<String>,
+    found: &mut Abandoned,
 ) -> Result<(), TaskError> {
-    let failed = |error| TaskError::storage("cannot clean", folder.path())(error);
-    for entry in folder.entries().map_err(failed)? {
+    for entry in folder.entries().map_err(TaskError::storage("cannot list", folder.path()))? {
         let is_unfinished = InTask::of(&entry.shown(), entry.kind) == InTask::Unfinished;
-        let is_gone = is_unfinished
-            && is_abandoned(entry.modified, now)
-            && (dry_run || folder.remove_file(&entry.name).map_err(failed)?);
-        if is_gone {
-            removed.push(Path::new(place).join(entry.shown()).display().to_string());
+        if !is_unfinished || !is_abandoned(entry.modified, now) {
+            continue;
+        }
+        let name = Path::new(place).join(entry.shown()).display().to_string();
+        let remove = || folder.remove_file(&entry.name);
+        match if dry_run { Ok(true) } else { remove() } {
+            Ok(true) => found.removed.push(name),
+            Ok(false) => {}
+            Err(error) => {
+                let path = folder.path().join(&entry.name);
+                found.go_on(&name, Err(TaskError::storage("cannot remove", path)(error)))?;
+            }
         }
     }
     Ok(())
@@ -397,9 +439,12 @@ impl TaskManager {
         }
     }
 
-    /// Removes what killed processes left in the data directory and nobody has touched for a day; returns the names. In a dry
-    /// run it only returns them. The age is taken from the file system's own times.
-    pub(crate) async fn remove_abandoned(&self, tasks: Vec<TaskId>, dry_run: bool) -> Result<Vec<String>, TaskError> {
+    /// Removes what killed processes left in the data directory and nobody has touched for a day; returns the names, and those that
+    /// could not be removed. In a dry run it only returns them. The age is taken from the file system's own times.
+    ///
+    /// # Errors
+    /// When nothing can be removed at all.
+    pub(crate) async fn remove_abandoned(&self, tasks: Vec<TaskId>, dry_run: bool) -> Result<Abandoned, TaskError> {
         self.store.blocking(move |store| store.remove_abandoned(&tasks, SystemTime::now(), dry_run)).await
     }
 }
@@ -516,7 +561,7 @@ mod tests {
         }
 
         let all = store.inventory().unwrap().tasks;
-        let remove = |dry_run| store.remove_abandoned(&all, SystemTime::now(), dry_run).unwrap();
+        let remove = |dry_run| store.remove_abandoned(&all, SystemTime::now(), dry_run).unwrap().removed;
         assert_eq!(remove(true).len(), old.len(), "the directory has an unfinished file still");
         assert!(old.iter().all(|path| path.exists()), "{old:?}");
         let removed = remove(false);

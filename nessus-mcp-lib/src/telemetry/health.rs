@@ -73,9 +73,9 @@ const DISK_FAIL_PERCENT: f64 = 90.0;
 /// A disk that has so much left is not full, however large it is.
 const DISK_ENOUGH_BYTES: u64 = 5 << 30;
 
-/// The space on the disk of a directory.
+/// The space on the disk of a directory, and by one rule for all whether it is too little.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct DiskSpace {
+pub struct DiskSpace {
     /// Bytes an ordinary user may still write.
     free_bytes: u64,
     /// Bytes in all.
@@ -86,7 +86,10 @@ pub(crate) struct DiskSpace {
 
 impl DiskSpace {
     /// Asks the file system.
-    pub(crate) fn of(path: &Path) -> io::Result<Self> {
+    ///
+    /// # Errors
+    /// When it does not tell.
+    pub fn of(path: &Path) -> io::Result<Self> {
         let figures = rustix::fs::statvfs(path)?;
         Ok(Self {
             free_bytes: figures.f_bavail.saturating_mul(figures.f_frsize),
@@ -97,23 +100,35 @@ impl DiskSpace {
 
     /// The share in use, in percent.
     #[expect(clippy::cast_precision_loss, reason = "figures for people, rounded to two digits")]
-    pub(crate) fn used_percent(self) -> f64 {
+    pub fn used_percent(self) -> f64 {
         100.0 * (1.0 - self.free_bytes as f64 / (self.total_bytes.max(1)) as f64)
     }
 
     /// Whether new scans are refused, so that those that run can still be written down: from 90 % in use, unless 5 GiB are left.
-    pub(crate) fn is_full(self) -> bool {
+    pub fn is_full(self) -> bool {
         self.used_percent() >= DISK_FAIL_PERCENT && self.free_bytes < DISK_ENOUGH_BYTES
+    }
+
+    /// Whether little is left: from 80 % in use.
+    pub fn is_nearly_full(self) -> bool {
+        self.used_percent() >= DISK_WARN_PERCENT
+    }
+
+    /// Bytes that an ordinary user may still write.
+    pub const fn free_bytes(self) -> u64 {
+        self.free_bytes
     }
 
     /// The check of a report: `free_gb`, `used_pct`; warns from 80 % in use, fails where new scans are refused.
     #[expect(clippy::cast_precision_loss, reason = "figures for people, rounded to two digits")]
     pub(crate) fn check(self) -> HealthCheck {
         let used = self.used_percent();
-        let status = match used {
-            _ if self.is_full() || self.is_read_only => CheckStatus::Unhealthy,
-            used if used >= DISK_WARN_PERCENT => CheckStatus::Degraded,
-            _ => CheckStatus::Healthy,
+        let status = if self.is_full() || self.is_read_only {
+            CheckStatus::Unhealthy
+        } else if self.is_nearly_full() {
+            CheckStatus::Degraded
+        } else {
+            CheckStatus::Healthy
         };
         let round = |value: f64| (value * 100.0).round() / 100.0;
         let check = HealthCheck::new(status).with("free_gb", round(self.free_bytes as f64 / 1e9));

@@ -7,6 +7,7 @@ use nessus_mcp_lib::{
     config::{Settings, cli},
     durable::DurableFile,
     error::{Failure, counted},
+    telemetry::DiskSpace,
     time::{Clock as _, SystemClock, Timestamp},
 };
 use tokio::task::spawn_blocking;
@@ -19,9 +20,6 @@ const DISK_LIMIT: Duration = Duration::from_secs(5);
 const AUDIT_LIMIT: Duration = Duration::from_secs(60);
 /// For how long housekeeping may be overdue.
 const OVERDUE: Duration = Duration::from_secs(24 * 3600);
-/// The share of a disk in use from which it is nearly full, and too full, in percent.
-const NEARLY_FULL: u64 = 80;
-const TOO_FULL: u64 = 90;
 
 /// With `keeps_house`, workers remove what is old.
 pub(super) async fn check(settings: &Settings, keeps_house: bool) -> Vec<Finding> {
@@ -87,21 +85,19 @@ fn written_to(directory: &Path) -> Finding {
 
 fn space(directory: &Path) -> Finding {
     let shown = directory.display();
-    let figures = match rustix::fs::statvfs(directory) {
-        Ok(figures) => figures,
+    let space = match DiskSpace::of(directory) {
+        Ok(space) => space,
         Err(error) => return Finding::failed("disk", format!("the disk of {shown} cannot be asked: {error}")),
     };
-    // What an ordinary user may use.
-    let used = figures.f_blocks.saturating_sub(figures.f_bavail).saturating_mul(100) / figures.f_blocks.max(1);
-    let free = figures.f_bavail.saturating_mul(figures.f_frsize) / 1_000_000;
+    let (used, free) = (space.used_percent().floor(), space.free_bytes() / 1_000_000);
     let detail = format!("{used} % of the disk is used, {free} MB are free");
     let mend = format!("du -sh {shown}/* | sort -h");
-    match used {
-        used if used >= TOO_FULL => {
-            Finding::failed("disk", format!("{detail}; from {TOO_FULL} % on no scan is accepted")).mend(mend)
-        }
-        used if used >= NEARLY_FULL => Finding::warning("disk", detail).mend(mend),
-        _ => Finding::ok("disk", detail),
+    if space.is_full() {
+        Finding::failed("disk", format!("{detail}; no scan is accepted")).mend(mend)
+    } else if space.is_nearly_full() {
+        Finding::warning("disk", detail).mend(mend)
+    } else {
+        Finding::ok("disk", detail)
     }
 }
 
