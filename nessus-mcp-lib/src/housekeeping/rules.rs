@@ -287,7 +287,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(60);
 /// The time after the first of several failures in a row; it doubles with each.
 const AFTER_FAILURE: Duration = Duration::from_secs(600);
 /// The longest time after a failure.
-const LONGEST_AFTER_FAILURE: Duration = Duration::from_secs(6 * 3600);
+const LONGEST_AFTER_FAILURE: Duration = Duration::from_secs(3600);
 
 /// How long to wait before it is looked again whether a run is due, after so many failures in a row.
 pub(super) fn wait_after(failures: u32) -> Duration {
