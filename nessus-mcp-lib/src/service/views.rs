@@ -87,7 +87,8 @@ impl ScanService {
         });
         let left = chars_left(max_chars, &beside);
         let login = login_expected(scan_type);
-        let summary = read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view_of(&sections, left))).await?;
+        let summary =
+            read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view_of(&sections, left))).await?;
         Ok(TaskSummaryView { task_id: task.task_id, status, scan_type, targets, warnings, summary })
     }
 

@@ -118,7 +118,8 @@ mod tests {
     fn a_severity_is_read_back_from_its_name_and_its_number() {
         for (number, severity) in (0_i64..).zip(Severity::ALL) {
             let name = severity.name();
-            let written = [to_value(severity).unwrap(), json!(name.to_lowercase()), json!(number), json!(number.to_string())];
+            let written =
+                [to_value(severity).unwrap(), json!(name.to_lowercase()), json!(number), json!(number.to_string())];
             for value in written {
                 assert_eq!(from_value::<Severity>(value.clone()).unwrap(), severity, "{value}");
             }

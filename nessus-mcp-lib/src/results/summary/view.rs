@@ -14,8 +14,7 @@ use super::{
 };
 use crate::results::{
     judge::{
-        AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judgement, SeverityCounts, Verdict,
-        is_zero,
+        AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judgement, SeverityCounts, Verdict, is_zero,
     },
     record::Severity,
     texts::{NAME_CHARS, clean},
