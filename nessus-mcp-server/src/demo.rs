@@ -138,7 +138,8 @@ async fn show_one_scan(url: &str, targets: &str) -> Result<(), Failure> {
 /// Waits until the task has ended, and prints each change.
 async fn watch(client: &NessusMcpClient, task_id: &TaskId) -> Result<TaskView, Failure> {
     let mut shown = None;
-    let waited = client.wait_for_completion(task_id, &WaitOptions::new(SCAN_TIMEOUT), |view| {
+    let options = WaitOptions::new(SCAN_TIMEOUT);
+    let waited = client.wait_for_completion(task_id, &options, |view| {
         let state = (view.status, view.progress);
         if shown.replace(state) != Some(state) {
             report::progress(view);
