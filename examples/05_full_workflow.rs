@@ -20,7 +20,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let options = WaitOptions::new(Duration::from_secs(120));
 
     println!("scanners: {}", client.list_scanners(None).await?.total);
-    println!("queued: {}", client.get_queue_status(None).await?.pools.iter().map(|pool| pool.ready).sum::<u64>());
+    println!("queued: {}", client.get_queue_status(None).await?.pools.iter().map(|pool| pool.queued).sum::<u64>());
 
     // What would become of it? Nothing is submitted.
     let scan = SubmitRequest::untrusted("monday", "192.0.2.1-192.0.2.9");

@@ -16,9 +16,14 @@ use nessus_mcp_lib::{
     ids::TaskId,
     results::{Finding, Query, ResultsPage, SummarySection},
     secret::Secret,
-    service::{IdempotencyKey, ResultsRequest, SubmitRequest},
+    service::{
+        ControlView, DryRunView, IdempotencyKey, PoliciesView, PoolStatusView, PoolsView, QueueView, ResultsRequest,
+        ScannersView, Submission, SubmitRequest, TaskComparison, TaskListView, TaskSummaryView, TaskView,
+    },
     task::TaskStatus,
+    telemetry::HealthReport,
 };
+use serde::{Serialize, de::DeserializeOwned};
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -150,6 +155,54 @@ async fn every_tool_can_be_called_and_its_answer_read() {
     client.cancel_scan(&slow, None).await.unwrap();
     let ended = client.wait_for_completion(&slow, &options(), |_| {}).await.unwrap().ended().unwrap();
     assert_eq!(ended.status, TaskStatus::Cancelled);
+}
+
+/// What a tool answers is read and written again: with all it says, and with what a newer server might say beside it.
+async fn round_trip<T: Serialize + DeserializeOwned>(client: &NessusMcpClient, tool: &str, arguments: Value) {
+    let answer = client.call(tool, &arguments).await.unwrap();
+    let mut answer: Value = serde_json::from_str(&answer).unwrap();
+    let view: T = serde_json::from_value(answer.clone()).unwrap_or_else(|error| panic!("{tool}: {error}\n{answer}"));
+    assert_eq!(serde_json::to_value(&view).unwrap(), answer, "{tool}");
+    answer["of_a_newer_server"] = json!({ "a": [1] });
+    assert!(serde_json::from_value::<T>(answer).is_ok(), "{tool}");
+}
+
+#[tokio::test]
+async fn every_view_is_read_as_it_was_written() {
+    let fixture = Fixture::start();
+    let client = fixture.client().await;
+    let (first, second) = (completed(&client).await, completed(&client).await);
+    let office = include_str!("../../fixtures/exports/office.nessus");
+    let later = include_str!("../../fixtures/exports/office_later.nessus");
+    replace_export(&fixture, &first, office);
+    replace_export(&fixture, &second, later);
+    let slow = client.submit_scan(&scan("slow", "slow")).await.unwrap().task_id;
+    let scan = json!({ "name": "x", "targets": "192.0.2.1", "scanner_pool": "slow" });
+    let mut dry = scan.clone();
+    dry["dry_run"] = json!(true);
+    let of = |task: &TaskId| json!({ "task_id": task });
+    round_trip::<Submission>(&client, "run_untrusted_scan", scan).await;
+    round_trip::<DryRunView>(&client, "run_untrusted_scan", dry).await;
+    for task in [&first, &slow] {
+        round_trip::<TaskView>(&client, "get_scan_status", of(task)).await;
+    }
+    for task in [&first, &second] {
+        round_trip::<TaskSummaryView>(&client, "get_scan_summary", of(task)).await;
+    }
+    let compared = json!({ "before_task_id": first, "after_task_id": second });
+    round_trip::<TaskComparison>(&client, "compare_scans", compared).await;
+    replace_export(&fixture, &second, include_str!("../../fixtures/exports/compliance.nessus"));
+    round_trip::<TaskSummaryView>(&client, "get_scan_summary", of(&second)).await;
+    round_trip::<TaskListView>(&client, "list_tasks", json!({ "limit": 2 })).await;
+    round_trip::<ScannersView>(&client, "list_scanners", json!({})).await;
+    round_trip::<PoolsView>(&client, "list_pools", json!({})).await;
+    round_trip::<PoliciesView>(&client, "list_policies", json!({})).await;
+    round_trip::<PoolStatusView>(&client, "get_pool_status", json!({ "scanner_pool": "slow" })).await;
+    round_trip::<QueueView>(&client, "get_queue_status", json!({})).await;
+    round_trip::<HealthReport>(&client, "health_check", json!({})).await;
+    round_trip::<ControlView>(&client, "pause_scan", of(&slow)).await;
+    round_trip::<TaskView>(&client, "get_scan_status", of(&slow)).await;
+    round_trip::<ControlView>(&client, "cancel_scan", of(&slow)).await;
 }
 
 /// The names of all arguments in a schema.
@@ -377,10 +430,11 @@ async fn errors_are_told_apart_and_show_no_secret() {
         assert!(matches!(NessusMcpClient::connect(endpoint).await.unwrap_err(), ClientError::Endpoint { .. }));
     }
     assert!(!format!("{client:?}").contains("Secret"));
-    let login = Login::Inline(nessus_mcp_lib::login::ScanCredential::Ssh(nessus_mcp_lib::login::SshCredential::new(
-        "u",
-        nessus_mcp_lib::login::SshLogin::Password(Secret::new(planted)),
-    )));
+    let login =
+        Login::Inline(nessus_mcp_lib::scanner::ScanCredential::Ssh(nessus_mcp_lib::scanner::SshCredential::new(
+            "u",
+            nessus_mcp_lib::scanner::SshLogin::Password(Secret::new(planted)),
+        )));
     let request = SubmitRequest::trusted("", "192.0.2.1", login);
     let refused = client.submit_scan(&request).await.unwrap_err();
     assert!(!format!("{request:?} {refused:?} {refused}").contains(planted), "{refused:?}");
