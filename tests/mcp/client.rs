@@ -345,7 +345,11 @@ async fn waiting_survives_a_server_that_is_killed_and_started_again() {
     let (told, mut news) = tokio::sync::mpsc::unbounded_channel();
     let (task, options) = (slow.clone(), options());
     let waiting = tokio::spawn(async move {
-        let waited = client.wait_for_completion(&task, &options, |view| drop(told.send(view.status))).await;
+        let waited = client
+            .wait_for_completion(&task, &options, |view| {
+                let _ = told.send(view.status);
+            })
+            .await;
         (waited, client)
     });
     news.recv().await.unwrap();
