@@ -12,10 +12,17 @@ use nessus_mcp_tests::{
 
 const SCANNERS: &str = "lab:\n  - {instance_id: mock-1, type: mock, scan_duration: 300ms}\n";
 
-/// Where cargo puts the examples, which it builds before the tests of their package.
+/// Where cargo puts the examples. It builds them before the tests of their package, unless it is told to build single tests.
 fn built(name: &str) -> PathBuf {
     let test = std::env::current_exe().unwrap();
-    test.parent().and_then(Path::parent).unwrap().join("examples").join(name)
+    let example = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
+    if !example.exists() {
+        let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+        let mut build = std::process::Command::new(cargo);
+        let built = build.args(["build", "--quiet", "--package", "nessus-mcp-examples", "--example", name]).status();
+        assert!(built.unwrap().success(), "{name} cannot be built");
+    }
+    example
 }
 
 fn run(name: &str) -> Finished {
