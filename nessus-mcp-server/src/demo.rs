@@ -10,7 +10,7 @@ use std::{
 
 use nessus_mcp_lib::{
     ScanService,
-    client::{ResultsArguments, ScanArguments, ScanClient},
+    client::{NessusMcpClient, WaitOptions},
     config::{
         Bind, BindError, InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings,
         cli::server::{CLIENT_TIMEOUT, DEFAULT_PORT, REQUESTS_PER_CLIENT},
@@ -18,7 +18,7 @@ use nessus_mcp_lib::{
     error::{Failure, counted},
     ids::{InstanceId, PoolName, TaskId},
     scanner::ScannerRegistry,
-    service::TaskView,
+    service::{ResultsRequest, SubmitRequest, TaskView},
     targets::TargetSet,
     task::TaskStatus,
     telemetry::{self, LogFormat},
@@ -117,9 +117,10 @@ async fn listen(address: Option<SocketAddr>) -> Result<TcpListener, Failure> {
 
 /// Submits a scan, waits for it and reads its findings, as an agent would.
 async fn show_one_scan(url: &str, targets: &str) -> Result<(), Failure> {
-    let client = ScanClient::connect(url).await?;
-    output::line(format!("1. The agent finds these tools: {}", client.tool_names().await?.join(", ")));
-    let submission = client.run_untrusted_scan(&ScanArguments::new("demo", targets)).await?;
+    let client = NessusMcpClient::connect(url).await?;
+    let tools: Vec<String> = client.list_tools().await?.into_iter().map(|tool| tool.name).collect();
+    output::line(format!("1. The agent finds these tools: {}", tools.join(", ")));
+    let submission = client.submit_scan(&SubmitRequest::untrusted("demo", targets)).await?;
     output::line(format!("2. run_untrusted_scan {targets}\n   -> task {} ({})", submission.task_id, submission.status));
     output::line("3. get_scan_status");
     let ended = watch(&client, &submission.task_id).await?;
@@ -127,30 +128,27 @@ async fn show_one_scan(url: &str, targets: &str) -> Result<(), Failure> {
         let reason = ended.error_message.unwrap_or_default();
         return Err(Failure::new(format!("the scan ended as {}: {reason}", ended.status)));
     }
-    let lines = client.get_scan_results(&ResultsArguments::new(submission.task_id.clone(), 0)).await?;
+    let lines = client.get_results_lines(&ResultsRequest::everything(submission.task_id.clone())).await?;
     output::line(format!("4. get_scan_results -> {}\n", counted(lines.lines().count(), "JSON line", "JSON lines")));
     report::findings(&ended, &lines)?;
     client.close().await;
     Ok(())
 }
 
-/// Polls the task until it has ended, and prints each change.
-async fn watch(client: &ScanClient, task_id: &TaskId) -> Result<TaskView, Failure> {
-    let deadline = tokio::time::Instant::now() + SCAN_TIMEOUT;
+/// Waits until the task has ended, and prints each change.
+async fn watch(client: &NessusMcpClient, task_id: &TaskId) -> Result<TaskView, Failure> {
     let mut shown = None;
-    while tokio::time::Instant::now() < deadline {
-        let view = client.get_scan_status(task_id).await?;
+    let options = WaitOptions::new(SCAN_TIMEOUT);
+    let waited = client.wait_for_completion(task_id, &options, |view| {
         let state = (view.status, view.progress);
-        if shown != Some(state) {
-            report::progress(&view);
-            shown = Some(state);
+        if shown.replace(state) != Some(state) {
+            report::progress(view);
         }
-        if view.status.is_terminal() {
-            return Ok(view);
-        }
-        tokio::time::sleep(POLL_INTERVAL).await;
-    }
-    Err(Failure::new(format!("the scan did not end within {}", counted(SCAN_TIMEOUT.as_secs(), "second", "seconds"))))
+    });
+    waited.await?.ended().ok_or_else(|| {
+        let seconds = counted(SCAN_TIMEOUT.as_secs(), "second", "seconds");
+        Failure::new(format!("the scan did not end within {seconds}"))
+    })
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ fn admin(site: &Site, arguments: &[&str]) -> Finished {
 /// Waits until a worker has put so many tasks off.
 async fn are_held(site: &Site, count: u64, workers: &[&Process]) {
     until("the tasks are put off", workers, async || {
-        let queue = site.client().get_queue_status().await.ok()?;
+        let queue = site.client().get_queue_status(None).await.ok()?;
         queue.pools.iter().any(|pool| pool.delayed == count && pool.queued + pool.leased == 0).then_some(())
     })
     .await;
@@ -226,7 +226,7 @@ async fn an_agent_with_a_shell_as_the_user_of_the_service_begins_nothing() {
     ];
     for (number, document) in attempts.iter().enumerate() {
         until("no worker has the task in its hands", &[&worker], async || {
-            let queue = site.client().get_queue_status().await.ok()?;
+            let queue = site.client().get_queue_status(None).await.ok()?;
             queue.pools.iter().all(|pool| pool.leased == 0).then_some(())
         })
         .await;

@@ -110,8 +110,8 @@ async fn a_queue_that_is_rebound_is_left_by_those_it_belonged_to() {
     assert_eq!(health["status"], "unhealthy", "{health}");
     let ready = reqwest::get(format!("{}/health/ready", first.server.url())).await.unwrap();
     assert_eq!(ready.status(), 503);
-    let arguments = nessus_mcp_lib::client::ScanArguments::new("x", "192.0.2.9");
-    let error = first.client().run_untrusted_scan(&arguments).await.unwrap_err().to_string();
+    let arguments = nessus_mcp_lib::service::SubmitRequest::untrusted("x", "192.0.2.9");
+    let error = first.client().submit_scan(&arguments).await.unwrap_err().to_string();
     assert!(error.contains("queue_mismatch"), "{error}");
     assert_eq!(first.deployment.task_directories(), [""; 0], "what is refused leaves nothing");
 
@@ -143,8 +143,8 @@ async fn a_directory_that_is_gone_is_not_replaced_by_an_empty_one() {
     let moved = |from, to| std::fs::rename(from, to).unwrap();
     moved(site.deployment.data(), aside.clone());
     worker.wait_for_log("the data directory is not the one it was");
-    let arguments = nessus_mcp_lib::client::ScanArguments::new("x", "192.0.2.9");
-    site.client().run_untrusted_scan(&arguments).await.unwrap_err();
+    let arguments = nessus_mcp_lib::service::SubmitRequest::untrusted("x", "192.0.2.9");
+    site.client().submit_scan(&arguments).await.unwrap_err();
     assert!(!site.deployment.data().exists());
     moved(aside, site.deployment.data());
     let task = site.submit("y", "192.0.2.2").await;

@@ -89,7 +89,7 @@ async fn circuits_are_shown_by_process_until_the_process_is_gone() {
     refused = refused.replace("\"nessus\"", "an-old-password");
     site.deployment.configure(&refused);
     let mut killed = site.start_worker(&[]);
-    let circuit = async || site.client().list_scanners().await.unwrap().scanners.remove(0).circuit;
+    let circuit = async || site.client().list_scanners(None).await.unwrap().scanners.remove(0).circuit;
     let both = until("both are shown", &[&alive, &killed], async || {
         let circuit = circuit().await;
         let shows = |state| circuit.processes.iter().any(|process| process.state == state);

@@ -3,8 +3,8 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
-    service::Submission,
+    client::NessusMcpClient,
+    service::{IdempotencyKey, Submission, SubmitRequest},
 };
 use nessus_mcp_tests::{
     binaries,
@@ -27,11 +27,11 @@ async fn twenty_clients_with_one_key_at_two_servers_get_one_task() {
         let mcp = if number % 2 == 0 { site.server.mcp() } else { second.mcp() };
         let start = Arc::clone(&start);
         clients.spawn(async move {
-            let client = ScanClient::connect(&mcp).await.unwrap();
+            let client = NessusMcpClient::connect(&mcp).await.unwrap();
             start.wait().await;
-            let mut arguments = ScanArguments::new("wanted by many", "192.0.2.1");
-            arguments.idempotency_key = Some("one-for-all".to_owned());
-            client.run_untrusted_scan(&arguments).await.unwrap()
+            let mut arguments = SubmitRequest::untrusted("wanted by many", "192.0.2.1");
+            arguments.idempotency_key = Some(IdempotencyKey::new("one-for-all").unwrap());
+            client.submit_scan(&arguments).await.unwrap()
         });
     }
     let answers: Vec<Submission> = clients.join_all().await;

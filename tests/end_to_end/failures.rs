@@ -2,10 +2,7 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::{
-    client::{ClientError, ResultsArguments},
-    task::TaskStatus,
-};
+use nessus_mcp_lib::{client::ClientError, service::ResultsRequest, task::TaskStatus};
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
@@ -47,7 +44,7 @@ async fn a_refused_login_fails_one_task_and_is_not_repeated() {
     assert_eq!((stats.failed_logins, stats.logins, stats.total_creates), (2, 0, 0), "{stats:#?}");
     let stats: Value = serde_json::from_str(&admin(&["stats", "--json"]).stdout).unwrap();
     assert_eq!((&stats["pools"][0]["dead"], &stats["pools"][0]["leased"]), (&json!(2), &json!(0)), "{stats}");
-    let refused = site.client().get_scan_results(&ResultsArguments::new(first, 1)).await.unwrap_err();
+    let refused = site.client().get_results_lines(&ResultsRequest::new(first)).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Tool { code, .. } if code == "no_results"), "{refused:?}");
 }
 

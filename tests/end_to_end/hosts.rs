@@ -3,8 +3,9 @@
 use std::{collections::BTreeSet, fs, path::Path, process::Command, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
+    client::NessusMcpClient,
     durable,
+    service::{IdempotencyKey, SubmitRequest},
     task::TaskStatus,
 };
 use nessus_mcp_tests::{
@@ -37,11 +38,11 @@ async fn two_servers_never_pass_the_limit_together(queue: Option<&str>, lose: im
         let mcp = if number % 2 == 0 { site.server.mcp() } else { second.mcp() };
         let start = Arc::clone(&start);
         clients.spawn(async move {
-            let client = ScanClient::connect(&mcp).await.unwrap();
-            let mut arguments = ScanArguments::new("wanted at once", format!("192.0.2.{}/30", number / 2 * 4));
-            arguments.idempotency_key = Some(format!("key-{}", number / 2));
+            let client = NessusMcpClient::connect(&mcp).await.unwrap();
+            let mut arguments = SubmitRequest::untrusted("wanted at once", format!("192.0.2.{}/30", number / 2 * 4));
+            arguments.idempotency_key = Some(IdempotencyKey::new(format!("key-{}", number / 2)).unwrap());
             start.wait().await;
-            client.run_untrusted_scan(&arguments).await.map(|submission| submission.task_id)
+            client.submit_scan(&arguments).await.map(|submission| submission.task_id)
         });
     }
     let answers = clients.join_all().await;
@@ -55,8 +56,8 @@ async fn two_servers_never_pass_the_limit_together(queue: Option<&str>, lose: im
     // Also when the queue has forgotten what was charged, and whichever of the two is asked first.
     lose(&site);
     for server in [&second, &site.server] {
-        let client = ScanClient::connect(&server.mcp()).await.unwrap();
-        let refused = client.run_untrusted_scan(&ScanArguments::new("more", "10.0.0.0/30")).await.unwrap_err();
+        let client = NessusMcpClient::connect(&server.mcp()).await.unwrap();
+        let refused = client.submit_scan(&SubmitRequest::untrusted("more", "10.0.0.0/30")).await.unwrap_err();
         assert!(
             refused.to_string().contains("of the 19 that") && refused.to_string().contains("16 are used"),
             "{refused}"

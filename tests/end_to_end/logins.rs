@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use nessus_mcp_lib::{
-    client::ScanArguments,
     credentials::Login,
     durable,
     ids::TaskId,
     scanner::{Escalation, EscalationMethod, ScanCredential, SshCredential, SshLogin},
     secret::Secret,
+    service::SubmitRequest,
     task::TaskStatus,
 };
 use nessus_mcp_tests::{
@@ -68,8 +68,8 @@ async fn a_scan_says_how_its_logins_ended_and_what_to_do() {
         assert_eq!((sent.len(), sent[0].kind.as_str(), sent[0].removed), (1, "SSH", true));
     }
     let root = by_password("scan", "right").escalation(Escalation::new(EscalationMethod::Sudo));
-    let arguments = ScanArguments::new("root", "192.0.2.1");
-    let privileged = site.client().run_privileged_scan(&arguments, &inline(root)).await.unwrap().task_id;
+    let arguments = SubmitRequest::privileged("root", "192.0.2.1", inline(root));
+    let privileged = site.client().submit_scan(&arguments).await.unwrap().task_id;
     let view = site.completed(&privileged, &[&worker]).await;
     assert_eq!((view.scan_type.as_str(), view.authentication_status.as_deref()), ("privileged", Some("success")));
 }
@@ -155,7 +155,6 @@ async fn planted_logins_are_found_nowhere() {
 
         let escalation = Escalation::new(EscalationMethod::Sudo).password(Secret::new("planted-root"));
         let key = SshLogin::Key { private_key: Secret::new(KEY), passphrase: Some(Secret::new(PHRASE)) };
-        let arguments = |name: &str| ScanArguments::new(name, "192.0.2.1");
         let mut tasks = vec![
             site.submit_trusted("by password", "192.0.2.1", &inline(by_password("scan", "planted-password"))).await,
             site.submit_trusted("by key", "192.0.2.1", &inline(SshCredential::new("scan", key))).await,
@@ -163,7 +162,7 @@ async fn planted_logins_are_found_nowhere() {
         for login in
             [inline(by_password("scan", "planted-user").escalation(escalation)), Login::Stored("stored".to_owned())]
         {
-            let submitted = site.client().run_privileged_scan(&arguments("root"), &login).await;
+            let submitted = site.client().submit_scan(&SubmitRequest::privileged("root", "192.0.2.1", login)).await;
             tasks.push(submitted.unwrap_or_else(|error| panic!("{error}\n{}", site.server.process.tail())).task_id);
         }
         // What is refused is most likely to be shown.
@@ -230,7 +229,8 @@ async fn on_redis_a_login_needs_a_key_that_all_processes_share() {
     let redis = RedisServer::start();
     let login = inline(by_password("scan", "planted-password"));
     let mut site = Site::start_on(&redis.url(), quick()).await;
-    let refused = site.client().run_trusted_scan(&ScanArguments::new("x", "192.0.2.1"), &login).await.unwrap_err();
+    let refused =
+        site.client().submit_scan(&SubmitRequest::trusted("x", "192.0.2.1", login.clone())).await.unwrap_err();
     let words = format!("{refused} {refused:?}");
     assert!(words.contains("no_secret_key") && words.contains("credential_id"), "{words}");
     assert!(words.contains("NESSUS_MCP_SECRET_KEY_FILE"), "{words}");
@@ -296,7 +296,7 @@ async fn credentials_are_read_again() {
     {
         assert!(metrics.contains(line), "{line}\n{metrics}");
     }
-    let refused = site.client().run_trusted_scan(&ScanArguments::new("x", "192.0.2.1"), &login).await.unwrap_err();
+    let refused = site.client().submit_scan(&SubmitRequest::trusted("x", "192.0.2.1", login)).await.unwrap_err();
     assert!(
         refused.to_string().contains("credential_not_allowed")
             || format!("{refused:?}").contains("credential_not_allowed")

@@ -4,7 +4,11 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::{client::ScanArguments, ids::TaskId, service::Submission, task::TaskStatus};
+use nessus_mcp_lib::{
+    ids::TaskId,
+    service::{IdempotencyKey, Submission, SubmitRequest},
+    task::TaskStatus,
+};
 use nessus_mcp_tests::{
     binaries,
     processes::{Finished, Process, until},
@@ -53,9 +57,9 @@ fn admin(site: &Site, arguments: &[&str]) -> Finished {
 }
 
 async fn keyed(site: &Site, key: &str) -> Submission {
-    let mut arguments = ScanArguments::new(key, "192.0.2.77");
-    arguments.idempotency_key = Some(key.to_owned());
-    match site.client().run_untrusted_scan(&arguments).await {
+    let mut arguments = SubmitRequest::untrusted(key, "192.0.2.77");
+    arguments.idempotency_key = Some(IdempotencyKey::new(key).unwrap());
+    match site.client().submit_scan(&arguments).await {
         Ok(submission) => submission,
         Err(error) => panic!("{error}\n{}", site.server.process.tail()),
     }
@@ -108,7 +112,7 @@ async fn what_only_the_queue_knew_comes_back(mut site: Site, lose: impl Fn(&Site
     }
     let watched = [&worker, &site.server.process];
     let queue = until("the queue knows what it knew", &watched, async || {
-        let queue = site.client().get_queue_status().await.ok()?.pools.remove(0);
+        let queue = site.client().get_queue_status(None).await.ok()?.pools.remove(0);
         (queue.queued == 2).then_some(queue)
     })
     .await;

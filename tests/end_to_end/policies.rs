@@ -56,7 +56,7 @@ fn code(refused: Result<Value, ClientError>) -> String {
 #[tokio::test]
 async fn the_scanner_sees_the_policy_that_was_asked_for() {
     let site = start(quick(), "").await;
-    let list = site.client().list_policies().await.unwrap();
+    let list = site.client().list_policies(None).await.unwrap();
     let policies = &list.pools[0].policies;
     assert_eq!(
         policies.iter().map(|policy| policy.name.as_str()).collect::<Vec<_>>(),
@@ -85,7 +85,7 @@ async fn the_scanner_sees_the_policy_that_was_asked_for() {
 #[tokio::test]
 async fn what_no_scan_can_be_made_of_is_refused_at_the_submit() {
     let site = start(quick(), "    allowed_templates: [basic]\n    allowed_policies: [Weekly, Twice]\n").await;
-    let list = site.client().list_policies().await.unwrap();
+    let list = site.client().list_policies(None).await.unwrap();
     assert_eq!((list.pools[0].policies.len(), list.pools[0].templates.len()), (3, 1), "{list:?}");
     for (more, expected) in [
         (json!({ "policy": "Wekly" }), "unknown_policy"),
@@ -173,7 +173,7 @@ async fn who_logs_in_is_said_by_the_tool_and_not_by_the_policy() {
 #[tokio::test]
 async fn a_manager_runs_scans_on_the_scanner_that_is_configured() {
     let site = start(quick().edition(Edition::Manager), "    scanner_id: 2\n").await;
-    let list = site.client().list_policies().await.unwrap();
+    let list = site.client().list_policies(None).await.unwrap();
     assert!(list.pools[0].templates.iter().any(|template| template.name == "mobile"), "{list:?}");
     let worker = site.start_worker(&[]);
     let task = site.submit("office", "192.0.2.1").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nessus_mcp_lib::{
-    client::{ResultsArguments, ScanArguments},
+    service::{IdempotencyKey, ResultsRequest, SubmitRequest},
     task::TaskStatus,
 };
 use nessus_mcp_tests::{
@@ -36,7 +36,7 @@ async fn scans_are_completed_over_redis() {
     let workers: Vec<_> = workers.iter().collect();
     for task in &tasks {
         site.completed(task, &workers).await;
-        site.client().get_scan_results(&ResultsArguments::new(task.clone(), 1)).await.unwrap();
+        site.client().get_results_lines(&ResultsRequest::new(task.clone())).await.unwrap();
     }
     site.each_scan_ran_once(tasks.len());
     site.queue_is_empty(&workers).await;
@@ -145,9 +145,9 @@ async fn a_submit_without_redis_is_refused() {
     let mut redis = RedisServer::with(&DURABLE);
     let site = Site::start_on(&redis.url(), SimConfig::new().scan_duration(Duration::from_millis(300))).await;
     let submit = async |key: Option<&str>| {
-        let mut arguments = ScanArguments::new("x", "192.0.2.1");
-        arguments.idempotency_key = key.map(str::to_owned);
-        site.client().run_untrusted_scan(&arguments).await
+        let mut arguments = SubmitRequest::untrusted("x", "192.0.2.1");
+        arguments.idempotency_key = key.map(|key| IdempotencyKey::new(key).unwrap());
+        site.client().submit_scan(&arguments).await
     };
     redis.kill();
     for key in [Some("key-1"), None] {

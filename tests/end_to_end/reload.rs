@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::{circuit_breaker::CircuitState, client::ScanArguments, task::TaskStatus};
+use nessus_mcp_lib::{circuit_breaker::CircuitState, service::SubmitRequest, task::TaskStatus};
 use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{Process, until},
@@ -65,7 +65,7 @@ async fn sighup_under_load_loses_nothing() {
     for process in workers.iter().chain([&site.server.process]) {
         assert!(process.log().contains("scanners.yaml:3: `nessus[1].url` must begin with"), "{}", process.tail());
     }
-    assert_eq!(site.client().list_scanners().await.unwrap().total, 2);
+    assert_eq!(site.client().list_scanners(None).await.unwrap().total, 2);
 
     // One scanner gets more slots, the other is taken away while a scan runs on it, and a pool is new.
     let lab = "lab:\n  - {instance_id: play, type: mock, scan_duration: 100ms}\n";
@@ -80,16 +80,16 @@ async fn sighup_under_load_loses_nothing() {
         }
         assert!(!log.contains("planted-password"), "{}", process.tail());
     }
-    let listed = site.client().list_scanners().await.unwrap();
+    let listed = site.client().list_scanners(None).await.unwrap();
     let shown: Vec<_> = listed.scanners.iter().map(|s| (s.scanner_instance.as_str(), s.max_concurrent_scans)).collect();
     assert_eq!(shown, [("kept", 3), ("play", 2)]);
-    let mut arguments = ScanArguments::new("in the new pool", "192.0.2.1");
-    arguments.scanner_pool = Some("lab".to_owned());
-    let in_lab = site.client().run_untrusted_scan(&arguments).await.unwrap().task_id;
+    let mut arguments = SubmitRequest::untrusted("in the new pool", "192.0.2.1");
+    arguments.pool = Some("lab".to_owned());
+    let in_lab = site.client().submit_scan(&arguments).await.unwrap().task_id;
 
     let all: Vec<_> = workers.iter().collect();
     until("the new slots are used", &all, async || {
-        let scanners = site.client().list_scanners().await.unwrap().scanners;
+        let scanners = site.client().list_scanners(None).await.unwrap().scanners;
         (scanners[0].active_scans == 3).then_some(())
     })
     .await;
@@ -108,7 +108,7 @@ async fn sighup_under_load_loses_nothing() {
     assert!(kept.logins <= 3, "two workers and the server keep their sessions: {kept:?}");
     until("the session on the removed scanner is ended", &all, async || (removed.stats().sessions == 0).then_some(()))
         .await;
-    let dead = site.client().get_queue_status().await.unwrap().total_dead;
+    let dead = site.client().get_queue_status(None).await.unwrap().total_dead;
     assert_eq!(dead, 0);
     let metrics = reqwest::get(format!("{}/metrics", site.server.url())).await.unwrap().text().await.unwrap();
     for line in [
@@ -155,7 +155,7 @@ async fn a_running_scan_goes_on_with_a_changed_password() {
     let stats = site.sim.stats();
     assert_eq!((stats.failed_logins, stats.logins), (1, 2), "{stats:#?}");
     assert_eq!(workers[0].log().matches("the scanner is unusable").count(), 1, "{}", workers[0].tail());
-    let scanners = site.client().list_scanners().await.unwrap().scanners;
+    let scanners = site.client().list_scanners(None).await.unwrap().scanners;
     assert_eq!(scanners[0].circuit.state, CircuitState::Closed, "{scanners:?}");
     assert_eq!(workers[0].terminate(), Some(0), "{}", workers[0].tail());
     assert_eq!(site.sim.stats().sessions, 0);
@@ -181,7 +181,7 @@ async fn a_running_scan_stays_on_the_scanner_that_moved_away_from_its_name() {
     workers[0].wait_for_log("one as configured before");
     let after = site.submit("after", "192.0.2.2").await;
     site.completed(&after, &[&workers[0]]).await;
-    let scanners = site.client().list_scanners().await.unwrap().scanners;
+    let scanners = site.client().list_scanners(None).await.unwrap().scanners;
     assert_eq!((scanners[0].circuit.state, scanners[0].circuit.opens), (CircuitState::Closed, 0), "{scanners:?}");
     old.clear_faults();
     let cancel = site.deployment.program(nessus_mcp_tests::binaries::admin(), &["cancel", runs.as_str()]).run();

@@ -3,11 +3,12 @@
 use std::{collections::BTreeSet, fs, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
+    client::{Endpoint, NessusMcpClient},
     durable,
     ids::TaskId,
     policy::{TokenHash, new_token},
     secret::Secret,
+    service::SubmitRequest,
     task::TaskStatus,
 };
 use nessus_mcp_tests::{
@@ -36,13 +37,13 @@ impl Guarded {
         Self { site: Site::start_as(sim, deployment, server).await, token }
     }
 
-    async fn client(&self, server: &Server) -> ScanClient {
-        ScanClient::connect_as(&server.mcp(), Some(&self.token), Vec::new()).await.unwrap()
+    async fn client(&self, server: &Server) -> NessusMcpClient {
+        NessusMcpClient::connect(Endpoint::new(server.mcp()).with_token(self.token.clone())).await.unwrap()
     }
 
     async fn submit(&self, targets: &str) -> Result<TaskId, String> {
         let client = self.client(&self.site.server).await;
-        let submitted = client.run_untrusted_scan(&ScanArguments::new("of a client", targets)).await;
+        let submitted = client.submit_scan(&SubmitRequest::untrusted("of a client", targets)).await;
         submitted.map(|submission| submission.task_id).map_err(|error| error.to_string())
     }
 
@@ -69,8 +70,8 @@ async fn two_servers_never_pass_a_limit_together(queue: Option<&str>, lose: impl
         let start = Arc::clone(&start);
         clients.spawn(async move {
             start.wait().await;
-            let arguments = ScanArguments::new("wanted at once", format!("192.0.2.{number}"));
-            client.run_untrusted_scan(&arguments).await.map(|submission| submission.task_id)
+            let arguments = SubmitRequest::untrusted("wanted at once", format!("192.0.2.{number}"));
+            client.submit_scan(&arguments).await.map(|submission| submission.task_id)
         });
     }
     let answers = clients.join_all().await;

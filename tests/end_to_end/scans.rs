@@ -1,8 +1,8 @@
 //! Scans that go well.
 
+use nessus_mcp_lib::service::ResultsRequest;
 use std::{collections::BTreeMap, time::Duration};
 
-use nessus_mcp_lib::client::ResultsArguments;
 use nessus_mcp_tests::{
     deployment::Deployment,
     processes::until,
@@ -51,7 +51,7 @@ async fn a_scan_is_completed_by_the_worker_and_its_findings_are_the_scanners() {
     assert_eq!((view.progress, view.scanner_instance.unwrap().as_str()), (Some(100), "sim"));
     assert!(view.nessus_scan_id.is_some() && view.validation_warnings.is_empty(), "{:?}", view.validation_warnings);
 
-    let text = site.client().get_scan_results(&ResultsArguments::new(task.clone(), 0)).await.unwrap();
+    let text = site.client().get_results_lines(&ResultsRequest::everything(task.clone())).await.unwrap();
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let found: Vec<_> = lines.iter().filter(|line| line["type"] == "vulnerability").collect();
     let (by_host, by_severity) = truth();

@@ -2,7 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
-use nessus_mcp_lib::{client::ScanArguments, durable, task::TaskStatus};
+use nessus_mcp_lib::{durable, service::SubmitRequest, task::TaskStatus};
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
@@ -21,7 +21,7 @@ fn write(path: &Path, policy: &str) {
 
 /// Why a scan is refused.
 async fn refused(site: &Site, targets: &str) -> String {
-    let submitted = site.client().run_untrusted_scan(&ScanArguments::new("refused", targets)).await;
+    let submitted = site.client().submit_scan(&SubmitRequest::untrusted("refused", targets)).await;
     submitted.unwrap_err().to_string()
 }
 

@@ -1,8 +1,8 @@
 //! Secrets stay where they belong: not in a log at its most talkative, not in a file, not in an answer.
 
+use nessus_mcp_lib::service::ResultsRequest;
 use std::time::Duration;
 
-use nessus_mcp_lib::client::ResultsArguments;
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
@@ -50,7 +50,7 @@ async fn planted_secrets_are_found_nowhere() {
         answer(site.client().call(tool, &Map::new()).await.unwrap());
     }
     answer(site.client().call("get_scan_status", &json!({ "task_id": task })).await.unwrap());
-    answer(site.client().get_scan_results(&ResultsArguments::new(task, 0)).await.unwrap());
+    answer(site.client().get_results_lines(&ResultsRequest::everything(task)).await.unwrap());
     for command in [&["stats", "--json"][..], &["list-dlq", "--json"], &["tasks", "show", again.as_str(), "--json"]] {
         let finished = site.deployment.program(binaries::admin(), command).run();
         answer(finished.stdout + &finished.stderr);

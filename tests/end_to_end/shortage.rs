@@ -3,7 +3,7 @@
 
 use std::{fs, time::Duration};
 
-use nessus_mcp_lib::{client::ScanArguments, ids::TaskId};
+use nessus_mcp_lib::{ids::TaskId, service::SubmitRequest};
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
@@ -31,7 +31,7 @@ async fn on_small_disk(config: SimConfig) -> Option<(Site, SmallDisk, Process)> 
 
 /// Why a submit is refused, in the words of the answer.
 async fn refusal(site: &Site) -> String {
-    match site.client().run_untrusted_scan(&ScanArguments::new("refused", "192.0.2.99")).await {
+    match site.client().submit_scan(&SubmitRequest::untrusted("refused", "192.0.2.99")).await {
         Ok(accepted) => panic!("{accepted:?}"),
         Err(error) => format!("{error:?}"),
     }

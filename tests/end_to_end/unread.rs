@@ -5,11 +5,7 @@ use std::{
     time::Duration,
 };
 
-use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
-    ids::TaskId,
-    task::TaskStatus,
-};
+use nessus_mcp_lib::{client::NessusMcpClient, ids::TaskId, service::SubmitRequest, task::TaskStatus};
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
@@ -30,8 +26,8 @@ fn status(deployment: &Deployment, task: &TaskId) -> TaskStatus {
     deployment.task(task).status
 }
 
-async fn submit(client: &ScanClient, name: &str) -> TaskId {
-    client.run_untrusted_scan(&ScanArguments::new(name, "192.0.2.1")).await.unwrap().task_id
+async fn submit(client: &NessusMcpClient, name: &str) -> TaskId {
+    client.submit_scan(&SubmitRequest::untrusted(name, "192.0.2.1")).await.unwrap().task_id
 }
 
 async fn metric(url: &str, name: &str) -> u64 {
@@ -46,12 +42,12 @@ async fn a_server_whose_log_nobody_reads_goes_on_and_says_what_it_dropped() {
     let deployment = Deployment::new(MOCK);
     let (log, full) = full_pipe();
     let mut server = deployment.serve(&loud_server(&deployment).arg("--with-worker").stderr_to(full));
-    let client = ScanClient::connect(&server.mcp()).await.unwrap();
+    let client = NessusMcpClient::connect(&server.mcp()).await.unwrap();
     let mut tasks = Vec::new();
     until("log lines are dropped", &[&server.process], async || {
         tasks.push(submit(&client, "unheard").await);
         for _ in 0..20 {
-            client.tool_names().await.unwrap();
+            client.list_tools().await.unwrap();
         }
         (metric(server.url(), "nessus_log_lines_dropped_total").await > 0).then_some(())
     })
@@ -80,7 +76,7 @@ async fn sigterm_ends_a_process_whose_log_nobody_reads() {
     let (_log_of_worker, full) = full_pipe();
     let worker = deployment.program(binaries::worker(), &[]).args(LOOK_OFTEN).args(LOUD).stderr_to(full);
     let mut worker = deployment.start(&worker);
-    let client = ScanClient::connect(&server.mcp()).await.unwrap();
+    let client = NessusMcpClient::connect(&server.mcp()).await.unwrap();
     let task = submit(&client, "unheard").await;
     until("the scan is completed", &[&server.process, &worker], async || {
         (status(&deployment, &task) == TaskStatus::Completed).then_some(())

@@ -50,7 +50,7 @@ async fn a_killed_worker_is_missed() {
     assert!(said.contains("the last one was heard of at 20"), "{said}");
     assert_eq!(site.view(&waits).await.estimated_wait_seconds, None);
     assert_eq!(site.client().list_pools().await.unwrap().pools[0].workers, Some(0));
-    let queues = site.client().get_queue_status().await.unwrap();
+    let queues = site.client().get_queue_status(None).await.unwrap();
     assert_eq!(queues.pools[0].no_worker.as_ref(), Some(&said));
     let view = workers(&site);
     assert_eq!((view.workers[0].state, &view.workers[0].holds), (WorkerState::Lost, &held.to_vec()));

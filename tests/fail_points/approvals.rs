@@ -4,9 +4,10 @@
 use std::time::Duration;
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
+    client::NessusMcpClient,
     fail_points::VARIABLE,
     ids::TaskId,
+    service::{IdempotencyKey, SubmitRequest},
     task::TaskStatus,
 };
 use nessus_mcp_tests::{
@@ -28,7 +29,7 @@ fn worker(site: &Site) -> Process {
 /// Waits until a worker has put the task off because nobody has agreed.
 async fn is_held(site: &Site, task: &TaskId, workers: &[&Process]) {
     until(&format!("{task} is put off"), workers, async || {
-        let queue = site.client().get_queue_status().await.ok()?;
+        let queue = site.client().get_queue_status(None).await.ok()?;
         queue.pools.iter().any(|pool| pool.delayed == 1).then_some(())
     })
     .await;
@@ -48,10 +49,10 @@ async fn approved_and_completed(site: &Site, boss: &Approver, task: &TaskId, wor
 }
 
 async fn submit_to(server: &Server) -> Result<TaskId, String> {
-    let client = ScanClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
-    let mut arguments = ScanArguments::new("held", "192.0.2.1");
-    arguments.idempotency_key = Some("k".to_owned());
-    client.run_untrusted_scan(&arguments).await.map(|submission| submission.task_id).map_err(|error| error.to_string())
+    let client = NessusMcpClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
+    let mut arguments = SubmitRequest::untrusted("held", "192.0.2.1");
+    arguments.idempotency_key = Some(IdempotencyKey::new("k").unwrap());
+    client.submit_scan(&arguments).await.map(|submission| submission.task_id).map_err(|error| error.to_string())
 }
 
 /// Between any two steps of a submit.

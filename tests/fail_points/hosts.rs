@@ -2,6 +2,7 @@
 //! a launch is given back once.
 
 use nessus_mcp_lib::durable;
+use nessus_mcp_lib::service::{IdempotencyKey, SubmitRequest};
 use nessus_mcp_tests::{
     deployment::BY_POLICY,
     hosts::{charged, used_today},
@@ -25,10 +26,10 @@ async fn simulator() -> SimulatedNessus {
 }
 
 async fn submit_to(server: &Server, key: &str) -> Result<TaskId, String> {
-    let client = ScanClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
-    let mut arguments = ScanArguments::new("limited", TARGETS);
-    arguments.idempotency_key = Some(key.to_owned());
-    let submitted = client.run_untrusted_scan(&arguments).await;
+    let client = NessusMcpClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
+    let mut arguments = SubmitRequest::untrusted("limited", TARGETS);
+    arguments.idempotency_key = Some(IdempotencyKey::new(key).unwrap());
+    let submitted = client.submit_scan(&arguments).await;
     submitted.map(|submission| submission.task_id).map_err(|error| error.to_string())
 }
 
@@ -70,10 +71,10 @@ pub(crate) async fn dies_refusing(point: &'static str) {
     let mut doomed = deployment.serve(&doomed);
     let mcp = doomed.mcp();
     let late = tokio::spawn(async move {
-        let client = ScanClient::connect(&mcp).await.map_err(|error| error.to_string())?;
-        let mut arguments = ScanArguments::new("limited", TARGETS);
-        arguments.idempotency_key = Some("late".to_owned());
-        client.run_untrusted_scan(&arguments).await.map(drop).map_err(|error| error.to_string())
+        let client = NessusMcpClient::connect(&mcp).await.map_err(|error| error.to_string())?;
+        let mut arguments = SubmitRequest::untrusted("limited", TARGETS);
+        arguments.idempotency_key = Some(IdempotencyKey::new("late").unwrap());
+        client.submit_scan(&arguments).await.map(drop).map_err(|error| error.to_string())
     });
     until("the server stands still", &[], async || {
         doomed.process.log().contains("the process stands still at a fail point").then_some(())
@@ -88,7 +89,7 @@ pub(crate) async fn dies_refusing(point: &'static str) {
     // Whoever asks again is told, and when there is room the key is free.
     assert!(submit_to(&server, "late").await.unwrap_err().contains("daily_host_limit"));
     assert_eq!((used_today(&server).await, charged(&deployment)), (4, 4));
-    let client = ScanClient::connect(&server.mcp()).await.unwrap();
+    let client = NessusMcpClient::connect(&server.mcp()).await.unwrap();
     client.call("cancel_scan", &serde_json::json!({ "task_id": first })).await.unwrap();
     let accepted = submit_to(&server, "late").await.unwrap();
     assert_eq!((used_today(&server).await, charged(&deployment)), (4, 4));

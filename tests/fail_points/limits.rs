@@ -5,6 +5,7 @@ use nessus_mcp_lib::{
     durable,
     policy::{TokenHash, new_token},
     secret::Secret,
+    service::{IdempotencyKey, SubmitRequest},
 };
 use nessus_mcp_tests::deployment::BY_POLICY;
 use serde_json::json;
@@ -21,14 +22,16 @@ fn limited(sim: &SimulatedNessus, queue: Option<&str>, token: &Secret) -> Deploy
     deployment.on_queue(queue)
 }
 
-async fn connect(server: &Server, token: &Secret) -> Result<ScanClient, String> {
-    ScanClient::connect_as(&server.mcp(), Some(token), Vec::new()).await.map_err(|error| error.to_string())
+async fn connect(server: &Server, token: &Secret) -> Result<NessusMcpClient, String> {
+    NessusMcpClient::connect(Endpoint::new(server.mcp()).with_token(token.clone()))
+        .await
+        .map_err(|error| error.to_string())
 }
 
 async fn submit_to(server: &Server, token: &Secret, key: &str) -> Result<TaskId, String> {
-    let mut arguments = ScanArguments::new("limited", "192.0.2.1");
-    arguments.idempotency_key = Some(key.to_owned());
-    let submitted = connect(server, token).await?.run_untrusted_scan(&arguments).await;
+    let mut arguments = SubmitRequest::untrusted("limited", "192.0.2.1");
+    arguments.idempotency_key = Some(IdempotencyKey::new(key).unwrap());
+    let submitted = connect(server, token).await?.submit_scan(&arguments).await;
     submitted.map(|submission| submission.task_id).map_err(|error| error.to_string())
 }
 

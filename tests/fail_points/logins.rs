@@ -5,6 +5,7 @@ use nessus_mcp_lib::{
     credentials::Login,
     scanner::{ScanCredential, SshCredential, SshLogin},
     secret::Secret,
+    service::{IdempotencyKey, SubmitRequest},
 };
 
 use super::*;
@@ -67,10 +68,10 @@ pub(crate) async fn dies_before_the_task_is_written(point: &'static str) {
     let deployment = Deployment::new(&sim.scanners_yaml());
     let mut server = deployment.serve(&deployment.server(binaries::server()).env(VARIABLE, point));
     let submit = async |server: &Server| {
-        let client = ScanClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
-        let mut arguments = ScanArguments::new("once", "192.0.2.1");
-        arguments.idempotency_key = Some("the-key".to_owned());
-        let submitted = client.run_trusted_scan(&arguments, &login()).await;
+        let client = NessusMcpClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
+        let mut arguments = SubmitRequest::trusted("once", "192.0.2.1", login());
+        arguments.idempotency_key = Some(IdempotencyKey::new("the-key").unwrap());
+        let submitted = client.submit_scan(&arguments).await;
         submitted.map(|submission| submission.task_id).map_err(|error| error.to_string())
     };
     assert!(submit(&server).await.is_err());

@@ -19,10 +19,11 @@ mod points;
 use std::{collections::BTreeSet, sync::Mutex, thread, time::Duration};
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
+    client::NessusMcpClient,
     fail_points::{FREEZE_VARIABLE, POINTS, VARIABLE},
     ids::TaskId,
     queue::LOSSES_ALLOWED,
+    service::{IdempotencyKey, SubmitRequest},
     task::{PauseState, TaskStatus},
 };
 use nessus_mcp_tests::{
@@ -195,7 +196,7 @@ async fn a_retry_before_the_queue_has_heard_of_the_failure_is_not_lost() {
         first.thaw();
         first.wait_for_log("the lease had ended before the task did");
         site.queue_is_empty(&[&first, &second]).await;
-        let status = site.client().get_queue_status().await.unwrap();
+        let status = site.client().get_queue_status(None).await.unwrap();
         assert!(status.pools.iter().all(|pool| pool.dead == 0), "{status:?}");
     }
 }
@@ -232,7 +233,7 @@ async fn dies_in_a_submit(point: &'static str) {
     site.completed(&task, &[&worker]).await;
     catalogue::is_listed(&site, "completed", &[&worker]).await;
     until("the queue is empty", &[&worker], async || {
-        site.client().get_queue_status().await.ok().filter(|queue| queue.pools.iter().all(|pool| pool.leased == 0))
+        site.client().get_queue_status(None).await.ok().filter(|queue| queue.pools.iter().all(|pool| pool.leased == 0))
     })
     .await;
     assert_eq!(site.deployment.task_directories(), [task.to_string()], "{point}: one key, one task");
@@ -247,10 +248,10 @@ async fn a_server_that_dies_before_the_outcome_is_written_is_found_out() {
 }
 
 async fn submit(server: &Server) -> Result<TaskId, String> {
-    let client = ScanClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
-    let mut arguments = ScanArguments::new("once", "192.0.2.1");
-    arguments.idempotency_key = Some("the-key".to_owned());
-    let submitted = client.run_untrusted_scan(&arguments).await;
+    let client = NessusMcpClient::connect(&server.mcp()).await.map_err(|error| error.to_string())?;
+    let mut arguments = SubmitRequest::untrusted("once", "192.0.2.1");
+    arguments.idempotency_key = Some(IdempotencyKey::new("the-key").unwrap());
+    let submitted = client.submit_scan(&arguments).await;
     submitted.map(|submission| submission.task_id).map_err(|error| error.to_string())
 }
 
@@ -287,7 +288,7 @@ async fn dies_in_a_rebuild(point: &'static str) {
     let worker = site.start_worker(&SHORT_LEASE);
     site.restart_server().await;
     assert_eq!(submit(&site.server).await.unwrap(), task, "{point}: one key, one task");
-    let queue = site.client().get_queue_status().await.unwrap().pools.remove(0);
+    let queue = site.client().get_queue_status(None).await.unwrap().pools.remove(0);
     assert_eq!((queue.paused.as_deref(), queue.queued, queue.dead), (Some("change freeze"), 1, 1), "{point}");
     assert_eq!(site.sim.stats().creates.len(), begun, "{point}: a scan was begun in the pause");
     assert_eq!(admin(&site, &["resume-pool", "nessus"]).code, Some(0));

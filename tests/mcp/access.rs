@@ -3,10 +3,11 @@
 use std::{fs, path::Path};
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
+    client::{Endpoint, NessusMcpClient},
     durable,
     policy::{TokenHash, new_token},
     secret::Secret,
+    service::SubmitRequest,
     task::Task,
 };
 use nessus_mcp_tests::{
@@ -270,10 +271,15 @@ async fn over_tls_a_client_submits_from_another_machine() {
     assert!(server.url().starts_with("https://"));
     let url = format!("https://127.0.0.1:{port}/mcp");
     let connect = async |token: Option<&Secret>, trusted: &Certificate| {
-        ScanClient::connect_as(&url, token, vec![trusted.pem.clone()]).await
+        let endpoint = Endpoint::new(&url).with_ca(&trusted.pem);
+        NessusMcpClient::connect(match token {
+            Some(token) => endpoint.with_token(token.clone()),
+            None => endpoint,
+        })
+        .await
     };
     let client = connect(Some(&token), &first).await.unwrap();
-    let task = client.run_untrusted_scan(&ScanArguments::new("far", "192.0.2.1")).await.unwrap().task_id;
+    let task = client.submit_scan(&SubmitRequest::untrusted("far", "192.0.2.1")).await.unwrap().task_id;
     assert_eq!(deployment.task(&task).submitted_by.as_deref(), Some("remote"));
     for (token, trusted) in [(None, &first), (Some(&unknown), &first), (Some(&token), &second)] {
         assert!(connect(token, trusted).await.is_err());

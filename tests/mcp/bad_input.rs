@@ -1,6 +1,7 @@
 //! What an agent does wrong: each mistake gets a stable code, words, and what to do, and leaves nothing behind.
 
-use nessus_mcp_lib::client::{ClientError, ScanArguments};
+use nessus_mcp_lib::client::ClientError;
+use nessus_mcp_lib::service::SubmitRequest;
 use serde_json::{Value, json};
 
 use crate::fixture::Fixture;
@@ -209,7 +210,7 @@ async fn an_unknown_tool_is_a_protocol_error_that_names_it() {
 async fn the_typed_client_passes_refusals_on() {
     let fixture = Fixture::start();
     let client = fixture.client().await;
-    let refused = client.run_untrusted_scan(&ScanArguments::new("", "192.0.2.1")).await.unwrap_err();
+    let refused = client.submit_scan(&SubmitRequest::untrusted("", "192.0.2.1")).await.unwrap_err();
     let ClientError::Tool { code, message, hint, .. } = refused else { panic!("{refused:?}") };
     assert_eq!((code.as_str(), message.as_str()), ("invalid_argument", "`name` is missing"));
     assert!(hint.unwrap().contains("255"));

@@ -2,7 +2,7 @@
 
 use std::{io::Write as _, net::TcpStream, path::Path};
 
-use nessus_mcp_lib::{client::ScanClient, ids::TaskId};
+use nessus_mcp_lib::{client::NessusMcpClient, ids::TaskId};
 use nessus_mcp_tests::{
     deployment::{Deployment, Server},
     processes::{PATIENCE, Program, until},
@@ -111,8 +111,8 @@ impl Fixture {
     }
 
     /// The typed client.
-    pub(crate) async fn client(&self) -> ScanClient {
-        ScanClient::connect(&self.server.mcp()).await.unwrap()
+    pub(crate) async fn client(&self) -> NessusMcpClient {
+        NessusMcpClient::connect(&self.server.mcp()).await.unwrap()
     }
 
     /// A GET of the server.

@@ -26,7 +26,8 @@ async fn clients_from_npm_show_the_errors_of_every_tool() {
     };
     let fixture = Fixture::start();
     let url = fixture.server.mcp();
-    let tools: Vec<String> = fixture.client().await.tool_names().await.unwrap();
+    let tools: Vec<String> =
+        fixture.client().await.list_tools().await.unwrap().into_iter().map(|tool| tool.name).collect();
     let (data, scanners) = (fixture.deployment.path("data of stdio"), fixture.deployment.scanners_yaml());
     let stdio = [SERVER, "stdio", "--data-dir", data.to_str().unwrap(), "--scanner-config", scanners.to_str().unwrap()];
     for version in ["1", "2", "2-modern"] {

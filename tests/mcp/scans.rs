@@ -1,6 +1,6 @@
 //! The steps every agent takes: submit, wait, read.
 
-use nessus_mcp_lib::client::{ResultsArguments, ScanArguments};
+use nessus_mcp_lib::service::{ResultsRequest, SubmitRequest};
 use nessus_mcp_tests::processes::until;
 use serde_json::{Value, json};
 
@@ -20,15 +20,15 @@ fn types(lines: &[Value]) -> Vec<&str> {
 async fn a_scan_is_submitted_watched_and_read() {
     let fixture = Fixture::start();
     let client = fixture.client().await;
-    let mut arguments = ScanArguments::new("office", "192.0.2.0/29, 192.0.2.4");
-    arguments.scanner_pool = Some("lab".to_owned());
-    let submitted = client.run_untrusted_scan(&arguments).await.unwrap();
+    let mut arguments = SubmitRequest::untrusted("office", "192.0.2.0/29, 192.0.2.4");
+    arguments.pool = Some("lab".to_owned());
+    let submitted = client.submit_scan(&arguments).await.unwrap();
     assert_eq!((submitted.target_hosts, submitted.targets.as_str()), (8, "192.0.2.0/29"));
     assert!(submitted.task_id.as_str().starts_with("mo_lab_") && !submitted.idempotent, "{submitted:?}");
 
     let mut progress = Vec::new();
     let ended = until("the scan has ended", &[&fixture.server.process], async || {
-        let view = client.get_scan_status(&submitted.task_id).await.unwrap();
+        let view = client.get_status(&submitted.task_id).await.unwrap();
         assert_eq!(view.next_poll_seconds.is_none(), view.status.is_terminal(), "{view:?}");
         progress.extend(view.progress);
         view.status.is_terminal().then_some(view)
@@ -38,7 +38,7 @@ async fn a_scan_is_submitted_watched_and_read() {
     assert!(progress.is_sorted() && progress.last() == Some(&100), "{progress:?}");
     assert!(ended.results_available && ended.started_at <= ended.completed_at, "{ended:?}");
 
-    let everything = client.get_scan_results(&ResultsArguments::new(ended.task_id.clone(), 0)).await.unwrap();
+    let everything = client.get_results_lines(&ResultsRequest::everything(ended.task_id.clone())).await.unwrap();
     let everything = json_lines(&everything);
     let found = everything.len() - 2;
     assert_eq!(types(&everything), [&["schema", "scan_metadata"][..], &vec!["vulnerability"; found]].concat());
@@ -47,9 +47,9 @@ async fn a_scan_is_submitted_watched_and_read() {
     assert_eq!(everything[1]["task_id"], json!(ended.task_id));
     assert_eq!((&everything[1]["scan_name"], &everything[1]["status"]), (&json!("office"), &json!("completed")));
 
-    let mut page = ResultsArguments::new(ended.task_id.clone(), 1);
+    let mut page = ResultsRequest::new(ended.task_id.clone());
     page.page_size = Some(10);
-    let page = json_lines(&client.get_scan_results(&page).await.unwrap());
+    let page = json_lines(&client.get_results_lines(&page).await.unwrap());
     assert!(found > 10, "the mock finds too little for two pages");
     assert_eq!(types(&page), [&["schema", "scan_metadata"][..], &["vulnerability"; 10], &["pagination"]].concat());
     assert!(page[2..12] == everything[2..12], "page 1 is not the beginning of everything");

@@ -1,7 +1,7 @@
 //! Hosts that count against a day: what a server tells of them, and what the files of the tasks say.
 #![expect(clippy::missing_panics_doc, reason = "a test whose server does not answer cannot go on")]
 
-use nessus_mcp_lib::{client::ScanClient, ids::TaskId};
+use nessus_mcp_lib::{client::NessusMcpClient, ids::TaskId};
 use serde_json::{Value, json};
 
 use crate::deployment::{Deployment, Server};
@@ -9,7 +9,7 @@ use crate::deployment::{Deployment, Server};
 /// How many hosts of today are used, as this server tells.
 pub async fn used_today(server: &Server) -> u64 {
     let asked = async {
-        let client = ScanClient::connect(&server.mcp()).await?;
+        let client = NessusMcpClient::connect(&server.mcp()).await?;
         client.call("health_check", &json!({})).await
     };
     let health = asked.await.unwrap_or_else(|error| panic!("{error}\n{}", server.process.tail()));

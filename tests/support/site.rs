@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
+    client::NessusMcpClient,
     credentials::Login,
     ids::TaskId,
-    service::TaskView,
+    service::{SubmitRequest, TaskView},
     task::TaskStatus,
 };
 
@@ -27,7 +27,7 @@ pub struct Site {
     pub deployment: Deployment,
     /// The server; it has no worker.
     pub server: Server,
-    client: ScanClient,
+    client: NessusMcpClient,
 }
 
 impl Site {
@@ -82,7 +82,7 @@ impl Site {
 
     /// Submits a scan.
     pub async fn submit(&self, name: &str, targets: &str) -> TaskId {
-        let submitted = self.client.run_untrusted_scan(&ScanArguments::new(name, targets)).await;
+        let submitted = self.client.submit_scan(&SubmitRequest::untrusted(name, targets)).await;
         match submitted {
             Ok(submission) => submission.task_id,
             Err(error) => panic!("the submit of `{name}` failed: {error}\n{}", self.server.process.tail()),
@@ -91,7 +91,7 @@ impl Site {
 
     /// Submits a scan that logs in.
     pub async fn submit_trusted(&self, name: &str, targets: &str, login: &Login) -> TaskId {
-        match self.client.run_trusted_scan(&ScanArguments::new(name, targets), login).await {
+        match self.client.submit_scan(&SubmitRequest::trusted(name, targets, login.clone())).await {
             Ok(submission) => submission.task_id,
             Err(error) => panic!("the submit of `{name}` failed: {error}\n{}", self.server.process.tail()),
         }
@@ -109,13 +109,13 @@ impl Site {
     }
 
     /// The client of this server.
-    pub fn client(&self) -> &ScanClient {
+    pub fn client(&self) -> &NessusMcpClient {
         &self.client
     }
 
     /// Where a task stands.
     pub async fn view(&self, task: &TaskId) -> TaskView {
-        match self.client.get_scan_status(task).await {
+        match self.client.get_status(task).await {
             Ok(view) => view,
             Err(error) => panic!("the status of {task} cannot be read: {error}\n{}", self.server.process.tail()),
         }
@@ -150,7 +150,7 @@ impl Site {
     /// Waits until the queue has nothing to do but dead letters. A task's file is written before its queue is told.
     pub async fn queue_is_empty(&self, workers: &[&Process]) {
         until("the queue is empty", workers, async || {
-            let queue = self.client.get_queue_status().await.ok()?;
+            let queue = self.client.get_queue_status(None).await.ok()?;
             queue.pools.iter().all(|pool| pool.queued + pool.delayed + pool.leased == 0).then_some(())
         })
         .await;
@@ -169,8 +169,8 @@ fn unchecked(server: Program) -> Program {
     server.env("HEALTH_CHECK_INTERVAL_SECONDS", "0")
 }
 
-async fn connect(server: &Server) -> ScanClient {
-    match ScanClient::connect(&server.mcp()).await {
+async fn connect(server: &Server) -> NessusMcpClient {
+    match NessusMcpClient::connect(&server.mcp()).await {
         Ok(client) => client,
         Err(error) => panic!("{error}\n{}", server.process.tail()),
     }

@@ -10,11 +10,7 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
-    ids::TaskId,
-    task::TaskStatus,
-};
+use nessus_mcp_lib::{client::NessusMcpClient, ids::TaskId, service::SubmitRequest, task::TaskStatus};
 use nessus_mcp_tests::{
     binaries,
     deployment::{Deployment, Server},
@@ -34,7 +30,7 @@ struct Version {
     name: &'static str,
     server: PathBuf,
     worker: PathBuf,
-    running: Option<(Server, ScanClient)>,
+    running: Option<(Server, NessusMcpClient)>,
     working: Option<Process>,
 }
 
@@ -48,7 +44,7 @@ impl Version {
         if self.running.is_none() {
             let program = deployment.server(&self.server).env("HEALTH_CHECK_INTERVAL_SECONDS", "0");
             let server = deployment.serve(&program);
-            let client = ScanClient::connect(&server.mcp()).await;
+            let client = NessusMcpClient::connect(&server.mcp()).await;
             let client = client.unwrap_or_else(|error| panic!("{error}\n{}", server.process.tail()));
             self.running = Some((server, client));
         }
@@ -73,7 +69,7 @@ impl Version {
         }
     }
 
-    fn client(&self) -> &ScanClient {
+    fn client(&self) -> &NessusMcpClient {
         match &self.running {
             Some((_, client)) => client,
             None => panic!("no server of the {} version runs", self.name),
@@ -81,8 +77,9 @@ impl Version {
     }
 
     async fn submit(&self, number: usize) -> TaskId {
-        let arguments = ScanArguments::new(format!("{} {number}", self.name), format!("192.0.2.{}", number % 250 + 1));
-        match self.client().run_untrusted_scan(&arguments).await {
+        let arguments =
+            SubmitRequest::untrusted(format!("{} {number}", self.name), format!("192.0.2.{}", number % 250 + 1));
+        match self.client().submit_scan(&arguments).await {
             Ok(submitted) => submitted.task_id,
             Err(error) => panic!("the {} version refuses a scan: {error}", self.name),
         }
@@ -150,7 +147,7 @@ async fn main() {
     let began = Instant::now();
     for task in &tasks {
         loop {
-            match new.client().get_scan_status(task).await {
+            match new.client().get_status(task).await {
                 Ok(view) if view.status == TaskStatus::Completed => break,
                 Ok(view) if view.status.is_terminal() => panic!("{view:?}"),
                 told => assert!(began.elapsed() < PATIENCE, "{task} does not end: {told:?}"),
@@ -167,7 +164,7 @@ async fn main() {
 
     // What is left are copies that the reconciler of the previous version has enqueued.
     loop {
-        let queue = new.client().get_queue_status().await.unwrap_or_else(|error| panic!("{error}"));
+        let queue = new.client().get_queue_status(None).await.unwrap_or_else(|error| panic!("{error}"));
         if queue.pools.iter().all(|pool| pool.queued + pool.delayed + pool.leased == 0) {
             break;
         }

@@ -264,7 +264,7 @@ pub enum RemoveOutcome {
 }
 
 /// Where an entry is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EntryState {
     /// Waiting to be claimed.
@@ -294,7 +294,7 @@ pub struct Outlook {
 }
 
 /// How full a pool's queue is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct QueueStats {
     /// Waiting to be claimed: the depth.

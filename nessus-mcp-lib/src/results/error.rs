@@ -1,14 +1,14 @@
 //! What can be wrong with an export or with a question about it.
 
-use std::{fmt, io};
+use std::{borrow::Cow, fmt, io};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::record::{MOST_NAMES, NAME_BYTES, RecordKind};
 use crate::error::{Classified, ErrorKind, counted};
 
 /// Where in an export something was found.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Location {
@@ -410,12 +410,12 @@ fn quoted(names: &[&str]) -> String {
 }
 
 /// Where and how an export is broken, of which only the findings before that place were converted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ParseFailure {
     /// The stable code of the error, such as `truncated_export`.
-    pub error: &'static str,
+    pub error: Cow<'static, str>,
     /// The error as a sentence, with the place.
     pub message: String,
     /// The place.
@@ -432,7 +432,7 @@ impl ParseFailure {
             | ResultsError::LimitExceeded { at, .. } => Location::clone(at),
             _ => return None,
         };
-        Some(Self { error: error.code(), message: error.to_string(), at })
+        Some(Self { error: error.code().into(), message: error.to_string(), at })
     }
 }
 

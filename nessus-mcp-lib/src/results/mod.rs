@@ -25,6 +25,7 @@
 //! | `convert` | takes the two passes from an export to a sink |
 //! | `index` | stands for the first pass, when the export was read before |
 //! | `write` | writes lines of JSON, and views that fit a budget |
+//! | `read` | reads these lines back, typed |
 //! | `export` | writes CSV, SARIF and HTML |
 //! | `summary`, `diff` | group one export, compare two |
 //!
@@ -40,6 +41,7 @@ mod export;
 mod index;
 mod judge;
 mod query;
+mod read;
 mod record;
 mod summary;
 mod texts;
@@ -64,7 +66,11 @@ pub use query::{
     Caller, DeclaredField, FilterSet, GroupBy, GroupSort, Page, Profile, Query, QueryBuilder, SortField, SortOrder,
     declared_fields,
 };
-pub use record::{RecordKind, Severity};
+pub use read::{
+    CutField, DataWarning, Finding, FindingGroup, Pagination, ResultLine, ResultSink, ResultsPage, ResultsSchema,
+    ScanMetadata, UnreadableResults,
+};
+pub use record::{NoSeverity, RecordKind, Severity};
 pub use summary::{
     AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskView,
     ScanSummary, SeverityRow, SolutionRow, SolutionsView, SummaryCounts, SummarySection, SummaryView,

@@ -47,7 +47,7 @@ pub struct CircuitStatus {
 }
 
 /// The circuit of a scanner.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ScannerCircuit {
     /// Its pool.

@@ -51,7 +51,7 @@ pub struct ControlView {
 }
 
 /// The answer of [`ScanService::purge_dead`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Purged {
     /// Dead letters that were written to the archive.

@@ -94,6 +94,11 @@ impl ResultsRequest {
         }
     }
 
+    /// All of a task's findings in the default profile, on one page.
+    pub fn everything(task_id: TaskId) -> Self {
+        Self { page: Some(0), ..Self::new(task_id) }
+    }
+
     fn query(&self) -> Result<Query, ResultsError> {
         let mut query = Query::builder().caller(Caller::Request).extra_fields(self.extra_fields.iter());
         if self.count_only {

@@ -2,7 +2,8 @@
 
 use std::{fs::File, io::Seek as _, path::PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::{ScanService, error::ServiceError, gate::MemoryShare, shorten};
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 };
 
 /// A task's scan, grouped.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TaskSummaryView {
@@ -30,16 +31,15 @@ pub struct TaskSummaryView {
     /// The targets: the first of them, and how many more, where there are many.
     pub targets: String,
     /// What a reader must know.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub warnings: Vec<String>,
     /// What was found.
     #[serde(flatten)]
-    #[cfg_attr(feature = "schema", schemars(with = "SummaryView"))]
-    pub summary: Option<SummaryView>,
+    pub summary: SummaryView,
 }
 
 /// The scans of two tasks, compared.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct TaskComparison {
@@ -49,8 +49,7 @@ pub struct TaskComparison {
     pub after_task_id: TaskId,
     /// What changed.
     #[serde(flatten)]
-    #[cfg_attr(feature = "schema", schemars(with = "DiffView"))]
-    pub diff: Option<DiffView>,
+    pub diff: DiffView,
 }
 
 impl ScanService {
@@ -80,19 +79,17 @@ impl ScanService {
         let memory = self.look_at_export(task_id, &export).await?.0.for_summary();
         let share = self.memory.enter(memory).await?;
         self.note_access(&task).await;
-        let mut view = TaskSummaryView {
-            task_id: task.task_id.clone(),
-            status: task.status,
-            scan_type: task.scan_type,
-            targets: targets::shortened(&task.payload.targets),
-            warnings: shorten::list(&task.validation_warnings),
-            summary: None,
-        };
-        let left = chars_left(max_chars, &view);
-        let login = login_expected(task.scan_type);
-        view.summary =
-            Some(read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view_of(&sections, left))).await?);
-        Ok(view)
+        let (status, scan_type) = (task.status, task.scan_type);
+        let targets = targets::shortened(&task.payload.targets);
+        let warnings = shorten::list(&task.validation_warnings);
+        let beside = json!({
+            "task_id": task_id, "status": status, "scan_type": scan_type, "targets": targets, "warnings": warnings,
+        });
+        let left = chars_left(max_chars, &beside);
+        let login = login_expected(scan_type);
+        let summary =
+            read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view_of(&sections, left))).await?;
+        Ok(TaskSummaryView { task_id: task.task_id, status, scan_type, targets, warnings, summary })
     }
 
     /// What changed from the scan of one task to that of a later one, in at most `max_chars` characters of JSON.
@@ -116,10 +113,9 @@ impl ScanService {
         let share = self.memory.enter(memory).await?;
         self.note_access(&first).await;
         self.note_access(&second).await;
-        let mut comparison =
-            TaskComparison { before_task_id: before.clone(), after_task_id: after.clone(), diff: None };
         let differences = differences(&first, &second);
-        let left = chars_left(max_chars, &(&comparison, &differences));
+        let beside = json!({ "before_task_id": before, "after_task_id": after, "differences": differences });
+        let left = chars_left(max_chars, &beside);
         let logins = (login_expected(first.scan_type), login_expected(second.scan_type));
         let diff = read(share, move || {
             // The same open files, because another export may take their names meanwhile.
@@ -131,8 +127,7 @@ impl ScanService {
         });
         let mut diff = diff.await?;
         diff.differences.splice(0..0, differences);
-        comparison.diff = Some(diff);
-        Ok(comparison)
+        Ok(TaskComparison { before_task_id: before.clone(), after_task_id: after.clone(), diff })
     }
 }
 

@@ -1,14 +1,14 @@
 //! The answer of `/health` and of the tool `health_check`.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{borrow::Cow, collections::BTreeMap, io, path::Path};
 
 use rustix::fs::StatVfsMountFlags;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::time::Timestamp;
 
 /// How well something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum CheckStatus {
@@ -21,7 +21,7 @@ pub enum CheckStatus {
 }
 
 /// One part of a report.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HealthCheck {
@@ -46,14 +46,14 @@ impl HealthCheck {
 }
 
 /// The state of a process and what it depends on.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HealthReport {
     /// The worst of the checks.
     pub status: CheckStatus,
     /// The parts, by name.
-    pub checks: BTreeMap<&'static str, HealthCheck>,
+    pub checks: BTreeMap<Cow<'static, str>, HealthCheck>,
     /// When it was made.
     pub timestamp: Timestamp,
 }
@@ -62,6 +62,7 @@ impl HealthReport {
     /// A report of these checks.
     pub(crate) fn new(checks: BTreeMap<&'static str, HealthCheck>, timestamp: Timestamp) -> Self {
         let status = checks.values().map(|check| check.status).max().unwrap_or(CheckStatus::Healthy);
+        let checks = checks.into_iter().map(|(name, check)| (name.into(), check)).collect();
         Self { status, checks, timestamp }
     }
 }

@@ -24,15 +24,15 @@ mod task_metrics;
 pub(crate) use self::logging::check_level;
 #[cfg(feature = "cli")]
 pub use self::logging::{LogFormat, LoggingError, change_verbosity, finish_logs, init_logging, log_to_file};
-pub(crate) use self::{
-    metrics::{CircuitGauges, HealthGauges, ScannerGauges},
-    queue_metrics::PoolGauges,
-    scanner_calls::ScannerCalls,
-    task_metrics::{Adoption, ValidationFailure},
-};
 pub use self::{
     health::{CheckStatus, DiskSpace, HealthCheck, HealthReport},
     instruments::MetricsError,
     metrics::{Metrics, ToolOutcome},
     process_metrics::ProcessMetrics,
+};
+pub(crate) use self::{
+    metrics::{CircuitGauges, HealthGauges, ScannerGauges},
+    queue_metrics::PoolGauges,
+    scanner_calls::ScannerCalls,
+    task_metrics::{Adoption, ValidationFailure},
 };

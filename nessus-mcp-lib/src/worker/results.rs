@@ -151,7 +151,7 @@ async fn collect(
             counted(hosts, "host: it was", "hosts: they were")
         )
     });
-    let found = report.warnings.iter().map(|warning| (warning.code, warning.to_string()));
+    let found = report.warnings.iter().map(|warning| (&*warning.code, warning.to_string()));
     let left_out = left_out.map(|left_out| (LICENCE_LIMIT, left_out));
     let (codes, texts): (Vec<_>, Vec<_>) = left_out.into_iter().chain(found).unzip();
     let warnings: Vec<String> = partial.into_iter().chain(texts).collect();

@@ -9,9 +9,10 @@ use std::{
 };
 
 use nessus_mcp_lib::{
-    client::{ClientError, ScanArguments, ScanClient},
+    client::{ClientError, NessusMcpClient},
     durable,
     ids::TaskId,
+    service::{IdempotencyKey, SubmitRequest},
 };
 use nessus_mcp_tests::{
     binaries,
@@ -264,10 +265,10 @@ fn scanners_yaml(scanners: &[SimulatedNessus; 2], slots: usize) -> String {
 
 async fn submit(mcp: &str, number: usize) -> TaskId {
     let attempt = async || -> Result<TaskId, ClientError> {
-        let client = ScanClient::connect(mcp).await?;
-        let mut arguments = ScanArguments::new(format!("scan {number}"), format!("192.0.2.{}", number % 250 + 1));
-        arguments.idempotency_key = Some(format!("key-{number}"));
-        Ok(client.run_untrusted_scan(&arguments).await?.task_id)
+        let client = NessusMcpClient::connect(mcp).await?;
+        let mut arguments = SubmitRequest::untrusted(format!("scan {number}"), format!("192.0.2.{}", number % 250 + 1));
+        arguments.idempotency_key = IdempotencyKey::new(format!("key-{number}")).ok();
+        Ok(client.submit_scan(&arguments).await?.task_id)
     };
     let began = Instant::now();
     while began.elapsed() < SUBMIT {

@@ -3,11 +3,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use nessus_mcp_lib::{
-    client::{ScanArguments, ScanClient},
+    client::NessusMcpClient,
     credentials::Login,
     ids::TaskId,
     scanner::{ScanCredential, SshCredential, SshLogin},
     secret::Secret,
+    service::{IdempotencyKey, SubmitRequest},
 };
 use tokio::task::JoinSet;
 
@@ -72,14 +73,15 @@ async fn submit_some(plan: &Plan, mcp: &str, client: usize, mut moments: Moments
 }
 
 async fn submit(mcp: &str, key: &str, number: usize) -> Result<TaskId, nessus_mcp_lib::client::ClientError> {
-    let client = ScanClient::connect(mcp).await?;
+    let client = NessusMcpClient::connect(mcp).await?;
     let name = format!("task {number}");
-    let mut arguments = ScanArguments::new(name.as_str(), format!("192.0.2.{}", number % 250 + 1));
-    arguments.idempotency_key = Some(key.to_owned());
-    if logs_in(&name) {
+    let targets = format!("192.0.2.{}", number % 250 + 1);
+    let mut arguments = if logs_in(&name) {
         let login = SshCredential::new("scan", SshLogin::Password(Secret::new(PASSWORD)));
-        let login = Login::Inline(ScanCredential::Ssh(login));
-        return Ok(client.run_trusted_scan(&arguments, &login).await?.task_id);
-    }
-    Ok(client.run_untrusted_scan(&arguments).await?.task_id)
+        SubmitRequest::trusted(name, targets, Login::Inline(ScanCredential::Ssh(login)))
+    } else {
+        SubmitRequest::untrusted(name, targets)
+    };
+    arguments.idempotency_key = IdempotencyKey::new(key).ok();
+    Ok(client.submit_scan(&arguments).await?.task_id)
 }

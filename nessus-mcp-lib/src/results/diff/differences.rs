@@ -1,11 +1,12 @@
 //! What makes two scans see different things in the same hosts.
 
 use std::{
+    borrow::Cow,
     collections::BTreeSet,
     fmt::{self, Write as _},
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     hosts::{Pair, Seen},
@@ -26,12 +27,12 @@ type Side<'a> = (&'static str, &'a dyn Fn(&About) -> Option<String>, &'static st
 const NAMED: usize = 3;
 
 /// Something in which the scans differ beside their findings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Difference {
     /// What it is, as a stable code: `port_range`, `credentials`, `plugin_set`, `policy`, ...
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// In the first scan.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
@@ -39,13 +40,13 @@ pub struct Difference {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
     /// What follows from it.
-    pub message: &'static str,
+    pub message: Cow<'static, str>,
 }
 
 impl Difference {
     /// A difference of what both sides say.
     pub(crate) fn new(what: &'static str, before: String, after: String, message: &'static str) -> Self {
-        Self { what, before: Some(before), after: Some(after), message }
+        Self { what: what.into(), before: Some(before), after: Some(after), message: message.into() }
     }
 }
 
@@ -97,7 +98,7 @@ pub(super) fn differences(before: &About, after: &About, pairs: &[Pair]) -> Vec<
         let (before, after) = (side(before), side(after));
         // What one export does not say is no difference, except that of the status, which is always said.
         let differ = before != after && (before.is_some() && after.is_some() || what == "report_type");
-        differ.then_some(Difference { what, before, after, message })
+        differ.then_some(Difference { what: what.into(), before, after, message: message.into() })
     }));
     found
 }

@@ -1,6 +1,8 @@
 //! The rows of the lists.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -17,7 +19,7 @@ use crate::results::{
 };
 
 /// Findings that changed: one, or several that share a key and changed alike.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct FindingRow {
@@ -34,7 +36,7 @@ pub struct FindingRow {
     /// The port; 0 for the host itself.
     pub port: u16,
     /// tcp, udp, icmp or other.
-    pub protocol: &'static str,
+    pub protocol: Cow<'static, str>,
     /// The plugin.
     pub plugin_id: u32,
     /// Its name.
@@ -64,7 +66,7 @@ pub struct FindingRow {
 }
 
 /// Missing findings of a host about which nothing can be said, for one reason.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostNotComparable {
@@ -78,7 +80,7 @@ pub struct HostNotComparable {
     /// Its missing findings.
     pub severity_counts: SeverityCounts,
     /// Its missing outcomes of compliance checks.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub compliance_items: u64,
     /// Filters that show its findings in the first scan.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -86,7 +88,7 @@ pub struct HostNotComparable {
 }
 
 /// A compliance check that changed.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ComplianceRow {
@@ -107,9 +109,9 @@ pub struct ComplianceRow {
     pub audit: Option<String>,
     /// PASSED, FAILED, WARNING, ERROR or OTHER; absent where the first scan did not check.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub before: Option<&'static str>,
+    pub before: Option<Cow<'static, str>>,
     /// The same, in the second scan.
-    pub after: &'static str,
+    pub after: Cow<'static, str>,
 }
 
 /// Host and keys of a row.
@@ -149,10 +151,10 @@ impl Outcome {
             previous_host,
             port: part.port,
             protocol: match part.protocol {
-                Protocol::Tcp => "tcp",
-                Protocol::Udp => "udp",
-                Protocol::Icmp => "icmp",
-                Protocol::Other => "other",
+                Protocol::Tcp => "tcp".into(),
+                Protocol::Udp => "udp".into(),
+                Protocol::Icmp => "icmp".into(),
+                Protocol::Other => "other".into(),
             },
             plugin_id: part.plugin,
             plugin_name: self.names.plugin(part.plugin).map(|plugin| plugin.name.to_string()).unwrap_or_default(),
@@ -194,7 +196,7 @@ impl Outcome {
     pub(super) fn check_row(&self, change: &CheckChange) -> ComplianceRow {
         let Whose { host, previous_host, finding_key, previous_finding_key } = self.whose(&change.key);
         let check = self.names.check(&change.key.part);
-        let word = |result: ComplianceResult| result.word().unwrap_or("OTHER");
+        let word = |result: ComplianceResult| -> Cow<'static, str> { result.word().unwrap_or("OTHER").into() };
         ComplianceRow {
             finding_key,
             previous_finding_key,

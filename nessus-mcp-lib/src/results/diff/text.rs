@@ -198,5 +198,11 @@ fn not_comparable(row: &HostNotComparable) -> String {
 
 fn check(row: &ComplianceRow) -> String {
     let host = host(&row.host, row.previous_host.as_deref());
-    format!("{host}  {} -> {}  {}  {}", row.before.unwrap_or("(not checked)"), row.after, row.check, row.finding_key)
+    format!(
+        "{host}  {} -> {}  {}  {}",
+        row.before.as_deref().unwrap_or("(not checked)"),
+        row.after,
+        row.check,
+        row.finding_key
+    )
 }

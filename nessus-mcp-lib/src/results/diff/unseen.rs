@@ -1,6 +1,6 @@
 //! Why a scan may not have seen what the other has: it did not look there.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     finding::{Finding, Key, State},
@@ -15,7 +15,7 @@ use crate::results::{
 };
 
 /// Why a finding that is missing from a scan cannot be compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]

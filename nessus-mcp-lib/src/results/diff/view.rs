@@ -1,6 +1,6 @@
 //! The comparison as it is shown: counts first, then lists as long as there is room.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     changes::{Change, Changes, CheckChange, MOST_LISTED},
@@ -20,7 +20,7 @@ use crate::results::{
 };
 
 /// One of the two scans.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ScanSide {
@@ -42,7 +42,7 @@ pub struct ScanSide {
 
 /// How many findings by severity. Host, port, protocol, plugin and, where a plugin reports several things at one port, what
 /// tells them apart make one; those that nothing tells apart are compared by their number.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ChangeCounts {
@@ -59,21 +59,21 @@ pub struct ChangeCounts {
     /// Only in the first scan, where the second did not look.
     pub not_comparable: SeverityCounts,
     /// Of the new: on hosts that were not in the first scan, or down.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub new_on_unseen_hosts: u64,
     /// Of the new: on hosts where the login worked better in the second scan, so they may have been there before.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub new_by_better_login: u64,
     /// Of the new: where the first scan did not look for another reason, so they may have been there before.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub new_by_wider_scan: u64,
     /// Findings that were not compared, because there are too many.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub not_compared: u64,
 }
 
 /// Hosts by the scans they are in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostsCompared {
@@ -84,12 +84,12 @@ pub struct HostsCompared {
     /// Only in the second, or down in the first.
     pub only_after: u64,
     /// Of those in both: scanned under another name now.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub renamed: u64,
 }
 
 /// What became of compliance checks.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ComplianceChanges {
@@ -112,7 +112,7 @@ pub struct ComplianceChanges {
 }
 
 /// Two scans compared, within a number of characters.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct DiffView {

@@ -474,7 +474,7 @@ fn a_broken_export_is_converted_in_part_only_when_asked(#[case] format: Format, 
         let lenient = strict.lenient(true);
         let summary = lenient.convert(Cursor::new(TRUNCATED), &mut output).unwrap();
         let failure = summary.failure.unwrap();
-        assert_eq!((failure.error, failure.message), ("truncated_export", error.to_string()));
+        assert_eq!((&*failure.error, failure.message), ("truncated_export", error.to_string()));
         assert_eq!((summary.written, summary.total_vulnerabilities), (10, 10));
         let text = String::from_utf8(output.clone()).unwrap();
         assert!(text.contains(sign), "{text}");

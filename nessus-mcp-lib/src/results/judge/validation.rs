@@ -6,7 +6,7 @@
 
 use std::io::{Read, Seek};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     authentication::{AuthenticationReport, Judge, LoginExpected},
@@ -174,7 +174,7 @@ impl Examiner {
 }
 
 /// What a validation has found.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ValidationReport {
     /// What the export holds.

@@ -1,8 +1,8 @@
 //! The sentences of a validation.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     authentication::{
@@ -14,11 +14,11 @@ use super::{
 use crate::error::counted;
 
 /// Something a reader of the findings must know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ValidationWarning {
     /// A stable code.
-    pub code: &'static str,
+    pub code: Cow<'static, str>,
     /// The sentence.
     pub message: String,
 }
@@ -54,7 +54,7 @@ pub(super) struct Found<'f> {
 pub(super) fn warnings(known: Known, found: &Found<'_>) -> Vec<ValidationWarning> {
     let Found { stats, authentication, contradictions, targets, blocks } = *found;
     let mut warnings = Vec::new();
-    let mut warn = |code, message| warnings.push(ValidationWarning { code, message });
+    let mut warn = |code: &'static str, message| warnings.push(ValidationWarning { code: code.into(), message });
     let hosts = stats.hosts;
     if let Some((targets, licensed)) = targets.zip(known.licensed_hosts)
         && targets.asked > u128::from(licensed)

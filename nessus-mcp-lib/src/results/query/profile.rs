@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, fmt, str::FromStr};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::group::GroupBy;
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 ///
 /// In every profile but `full` each record has every field of the profile; a missing value is `null`, an empty list,
 /// or `false`. In `full` a record has what its item has.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Profile {

@@ -40,4 +40,7 @@ pub(crate) use self::{
     spelling::{boolean, day, decimal, integer, meant, number},
     value::Value,
 };
-pub use self::{kind::RecordKind, severity::Severity};
+pub use self::{
+    kind::RecordKind,
+    severity::{NoSeverity, Severity},
+};

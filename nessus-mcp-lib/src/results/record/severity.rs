@@ -61,7 +61,73 @@ impl serde::Serialize for Severity {
     }
 }
 
+/// From its name in any case, or its number, as a number or in digits.
+impl<'de> serde::Deserialize<'de> for Severity {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+
+        impl serde::de::Visitor<'_> for Reader {
+            type Value = Severity;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a severity: Info, Low, Medium, High, Critical, or 0 to 4")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Severity, E> {
+                severity(text).ok_or_else(|| E::invalid_value(serde::de::Unexpected::Str(text), &self))
+            }
+
+            fn visit_i64<E: serde::de::Error>(self, number: i64) -> Result<Severity, E> {
+                let severity = Severity::from_number(number);
+                severity.ok_or_else(|| E::invalid_value(serde::de::Unexpected::Signed(number), &self))
+            }
+
+            fn visit_u64<E: serde::de::Error>(self, number: u64) -> Result<Severity, E> {
+                self.visit_i64(i64::try_from(number).unwrap_or(i64::MAX))
+            }
+        }
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+/// No severity: neither a name nor a number from 0 to 4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("no severity: it is Info, Low, Medium, High, Critical, or 0 to 4")]
+pub struct NoSeverity;
+
+impl std::str::FromStr for Severity {
+    type Err = NoSeverity;
+
+    fn from_str(text: &str) -> Result<Self, NoSeverity> {
+        severity(text.trim()).ok_or(NoSeverity)
+    }
+}
+
 /// A severity by its number from 0 to 4, or by its name.
 pub(crate) fn severity(text: &str) -> Option<Severity> {
     text.parse().ok().and_then(Severity::from_number).or_else(|| Severity::from_name(text))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{from_value, json, to_value};
+
+    use super::*;
+
+    #[test]
+    fn a_severity_is_read_back_from_its_name_and_its_number() {
+        for (number, severity) in (0_i64..).zip(Severity::ALL) {
+            let name = severity.name();
+            let written =
+                [to_value(severity).unwrap(), json!(name.to_lowercase()), json!(number), json!(number.to_string())];
+            for value in written {
+                assert_eq!(from_value::<Severity>(value.clone()).unwrap(), severity, "{value}");
+            }
+            assert_eq!((name.parse(), number.to_string().parse()), (Ok(severity), Ok(severity)));
+        }
+        for wrong in [json!("Severe"), json!(5), json!(-1), json!(u64::MAX), json!(1.5), json!(null), json!("")] {
+            assert!(from_value::<Severity>(wrong.clone()).is_err(), "{wrong}");
+        }
+        assert_eq!("5".parse::<Severity>(), Err(NoSeverity));
+    }
 }

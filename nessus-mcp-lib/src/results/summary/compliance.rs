@@ -1,6 +1,6 @@
 //! The part of a summary that is about compliance checks.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 use crate::results::{
@@ -11,14 +11,14 @@ use crate::results::{
 };
 
 /// The outcomes of compliance checks, which are counted nowhere else in a summary.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct ComplianceView {
     /// The `kind` to ask with, beside the filters of a row.
     pub kind: RecordKind,
     /// Outcomes that are in the counts and in no list, because there are too many checks.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub not_grouped: u64,
     /// By audit file, what has failed most first.
     pub by_audit: Section<AuditRow>,
@@ -27,7 +27,7 @@ pub struct ComplianceView {
 }
 
 /// All outcomes of the checks of one audit file.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuditRow {
@@ -44,7 +44,7 @@ pub struct AuditRow {
 }
 
 /// All outcomes of one check.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct CheckRow {

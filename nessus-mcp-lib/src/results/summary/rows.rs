@@ -1,6 +1,6 @@
 //! One line of a group each, with what is needed to ask for more.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::groups::{Groups, HostGroup, Plugin, Solution};
@@ -14,7 +14,7 @@ use crate::results::{
 const HOSTS_NAMED: usize = 3;
 
 /// All findings of one severity.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SeverityRow {
@@ -31,7 +31,7 @@ pub struct SeverityRow {
 }
 
 /// All findings of one plugin, which the filters `{"plugin_id": ..}` show.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct PluginRow {
@@ -50,7 +50,7 @@ pub struct PluginRow {
     /// The first hosts, addresses before names.
     pub example_hosts: Vec<String>,
     /// How many CVE numbers it has.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub cves: u64,
     /// The best base score.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -62,7 +62,7 @@ pub struct PluginRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub vpr_score: Option<f64>,
     /// Whether exploits are known.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub exploit_available: bool,
     /// The day by which CISA requires it to be fixed (KEV).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,7 +70,7 @@ pub struct PluginRow {
 }
 
 /// All findings on one host.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct HostRow {
@@ -85,10 +85,10 @@ pub struct HostRow {
     /// Findings by severity.
     pub severity_counts: SeverityCounts,
     /// Findings with known exploits.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub exploitable: u64,
     /// Findings on the list of CISA.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub known_exploited: u64,
     /// Whether the login worked; absent for a host that did not answer.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -102,7 +102,7 @@ pub struct HostRow {
 }
 
 /// All findings that one solution clears.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SolutionRow {
@@ -117,7 +117,7 @@ pub struct SolutionRow {
     /// The plugins, at most ten; the filters `{"plugin_id": [..]}` show their findings.
     pub plugin_ids: Vec<i64>,
     /// Whether there are more plugins.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub more_plugins: bool,
 }
 

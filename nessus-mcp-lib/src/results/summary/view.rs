@@ -1,8 +1,8 @@
 //! The summary as it is shown: counts first, then lists as long as there is room.
 
-use std::{cmp::Reverse, collections::HashSet};
+use std::{borrow::Cow, cmp::Reverse, collections::HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value as Json, json};
 
 use super::{
@@ -14,8 +14,7 @@ use super::{
 };
 use crate::results::{
     judge::{
-        AuthenticationReport, AuthenticationStatus, Cause, ComplianceCounts, Judgement, SeverityCounts, Verdict,
-        is_zero,
+        AuthenticationReport, AuthenticationStatus, ComplianceCounts, Judgement, SeverityCounts, Verdict, is_zero,
     },
     record::Severity,
     texts::{NAME_CHARS, clean},
@@ -28,7 +27,7 @@ const MOST: usize = 500;
 const FEW: usize = 3;
 
 /// Counts over the whole scan.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SummaryCounts {
@@ -52,12 +51,12 @@ pub struct SummaryCounts {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compliance_counts: Option<ComplianceCounts>,
     /// Findings that are in the counts and in no list, because there are too many groups.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub not_grouped: u64,
 }
 
 /// Findings that share a risk.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct RiskView {
@@ -72,7 +71,7 @@ pub struct RiskView {
 }
 
 /// Whether the login worked.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuthenticationView {
@@ -86,21 +85,21 @@ pub struct AuthenticationView {
 }
 
 /// One host's verdict.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuthenticationRow {
     /// The host.
     pub host: String,
     /// The verdict; `dead` for a host that did not answer, `not_scanned` for one without any item.
-    pub verdict: &'static str,
+    pub verdict: Cow<'static, str>,
     /// Why.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cause: Option<&'static str>,
+    pub cause: Option<Cow<'static, str>>,
 }
 
 /// What to do, by how much it helps.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SolutionsView {
@@ -116,7 +115,7 @@ pub struct SolutionsView {
 }
 
 /// A scan, grouped, within a number of characters.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct SummaryView {
@@ -361,11 +360,11 @@ impl<'s> Lists<'s> {
     fn authentication(&self, summary: &ScanSummary, most: usize) -> AuthenticationView {
         let row = |host: &&HostGroup| {
             let (verdict, cause) = match host.judgement {
-                Judgement::Live(verdict, cause) => (verdict.as_str(), cause.map(Cause::as_str)),
+                Judgement::Live(verdict, cause) => (verdict.as_str(), cause.map(|cause| cause.as_str().into())),
                 Judgement::Dead => ("dead", None),
                 Judgement::NotScanned => ("not_scanned", None),
             };
-            AuthenticationRow { host: clean(&host.name, NAME_CHARS), verdict, cause }
+            AuthenticationRow { host: clean(&host.name, NAME_CHARS), verdict: verdict.into(), cause }
         };
         // The list by host is the one with all of them.
         let report = AuthenticationReport { hosts_left_out: 0, ..summary.authentication.clone() };

@@ -1,6 +1,6 @@
 //! Views that fit a number of characters: their lists are as long as there is room.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// The characters of a view when nothing else is asked for: about 10,000 tokens.
 pub const DEFAULT_CHARS: usize = 40_000;
@@ -32,14 +32,14 @@ fn chars(view: &impl Serialize) -> usize {
 }
 
 /// The first entries of a list, with how many there are in all.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Section<T> {
     /// How many there are.
     pub total: u64,
     /// How many are not shown.
-    #[serde(skip_serializing_if = "crate::results::judge::is_zero")]
+    #[serde(default, skip_serializing_if = "crate::results::judge::is_zero")]
     pub left_out: u64,
     /// Those shown.
     pub shown: Vec<T>,

@@ -88,7 +88,7 @@ fn the_range_of_ports_stands_among_the_differences() {
     // What one does not say is a warning.
     let view = diff(one("Port range : 1-65535\nThorough tests : no").as_bytes(), one("Thorough tests : no").as_bytes());
     let found = &view.differences[0];
-    assert_eq!((found.what, found.after.as_deref()), ("not_said", Some("port_range")));
+    assert_eq!((&*found.what, found.after.as_deref()), ("not_said", Some("port_range")));
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn the_policy_says_what_was_looked_at() {
     );
     assert_eq!(view.counts.fixed.critical, 1);
     let view = diff(with(&all("enabled"), "").as_bytes(), with(&all("disabled"), "").as_bytes());
-    assert_eq!((view.differences[0].what, view.differences[0].after.as_deref()), ("families", Some("off: General")));
+    assert_eq!((&*view.differences[0].what, view.differences[0].after.as_deref()), ("families", Some("off: General")));
 }
 
 #[test]

@@ -47,7 +47,7 @@ pub enum LoginExpected {
 /// | else one not attempted | `not_attempted` | `not_applicable` | `not_attempted` |
 /// | else, all unknown | `unknown` | `not_applicable` | `unknown` |
 /// | no live one | `not_applicable` | `not_applicable` | `not_applicable` |
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -87,7 +87,7 @@ impl fmt::Display for AuthenticationStatus {
 }
 
 /// Live hosts by verdict.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct VerdictCounts {
@@ -133,7 +133,7 @@ pub struct CauseCount {
 }
 
 /// Whether the login worked, over all hosts.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct AuthenticationReport {
@@ -145,14 +145,14 @@ pub struct AuthenticationReport {
     /// Hosts that did not answer or were not scanned: no item, or none but a ping. They are not in the counts.
     pub dead_hosts: u64,
     /// Why hosts are not authenticated, the most frequent first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub causes: Vec<CauseCount>,
     /// The verdicts with their evidence: failed, partial, not attempted, unknown and authenticated hosts, in this
     /// order, as many as were asked for.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<HostAuthentication>,
     /// How many live hosts are not in the list.
-    #[serde(skip_serializing_if = "is_zero")]
+    #[serde(default, skip_serializing_if = "is_zero")]
     pub hosts_left_out: u64,
 }
 

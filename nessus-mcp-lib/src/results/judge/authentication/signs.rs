@@ -1,6 +1,8 @@
 //! What the plugins and tags of one host say about the login, gathered while its items pass by.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize};
 
 use super::login::{Family, Login};
 use crate::results::{
@@ -9,14 +11,14 @@ use crate::results::{
 };
 
 /// One thing that the verdict on a host rests on.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[non_exhaustive]
 pub struct Evidence {
     /// Where the export says it: `plugin 104410`, `tag Credentialed_Scan`.
     pub source: String,
     /// What it means.
-    pub says: &'static str,
+    pub says: Cow<'static, str>,
     /// The protocol, such as `SSH`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<String>,
@@ -187,7 +189,7 @@ impl Signs {
 
     fn keep(&mut self, source: String, says: &'static str, login: Login) {
         let Login { protocol, port, account } = login;
-        let evidence = Evidence { source, says, protocol, port, account };
+        let evidence = Evidence { source, says: says.into(), protocol, port, account };
         // In an order of its own, so that the order of the items does not matter.
         let Err(at) = self.evidence.binary_search(&evidence) else { return };
         let from = self.evidence.partition_point(|kept| kept.source < evidence.source);
