@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use crate::{
     credentials::Login,
     ids::TaskId,
-    service::{ResultsRequest, SubmitRequest},
+    service::{IdempotencyKey, ResultsRequest, SubmitRequest},
     task::ScanType,
 };
 
@@ -101,7 +101,7 @@ pub(super) fn of_submit(request: &SubmitRequest) -> Arguments {
         .with("policy", &request.policy)
         .with("scanner_pool", &request.pool)
         .with("scanner_instance", &request.instance)
-        .with("idempotency_key", request.idempotency_key.as_ref().map(|key| key.as_str()))
+        .with("idempotency_key", request.idempotency_key.as_ref().map(IdempotencyKey::as_str))
 }
 
 pub(super) fn of_results(request: &ResultsRequest) -> Map<String, Value> {

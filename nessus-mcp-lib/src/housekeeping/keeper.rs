@@ -81,7 +81,8 @@ impl Housekeeping {
             }
         };
         let rehearsal = before.is_none().then_some(Rehearsal::First).filter(|_| wanted == Wanted::Removal);
-        self.lead(lead, now, wanted == Wanted::DryRun, rehearsal, before.and_then(|before| before.workers_go_by)).await
+        let by = before.and_then(|before| before.workers_go_by);
+        Box::pin(self.lead(lead, now, wanted == Wanted::DryRun, rehearsal, by)).await
     }
 
     /// Does it whenever it is due. Never returns.
@@ -124,7 +125,7 @@ impl Housekeeping {
             }
         };
         let own = self.means.settings.in_words();
-        self.lead(lead, now, false, rehearsal, Some(own)).await.map(drop)
+        Box::pin(self.lead(lead, now, false, rehearsal, Some(own))).await.map(drop)
     }
 
     async fn due(&self, interval: Duration, now: Timestamp) -> Result<Due, HousekeepingError> {
