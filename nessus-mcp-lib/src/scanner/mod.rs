@@ -25,7 +25,7 @@
 //! ```
 //!
 //! `ScanService::open_with_scanners` and a worker do the rest. The
-//! example `external_scanner` is such a scanner, and `docs/scanners.md` says what is easily got wrong.
+//! example `custom_scanner` is such a scanner, and `docs/scanners.md` says what is easily got wrong.
 
 mod check;
 mod circuits;
