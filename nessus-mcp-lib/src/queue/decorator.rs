@@ -110,7 +110,7 @@ pub(crate) use queue_methods;
 queue_methods! { decorator! {
     /// A queue that wraps another one. What it does not change reaches the inner one; it is itself a [`Queue`] and a [`TaskCatalogue`].
     ///
-    /// The check [`a_queue_decorator_loses_nothing`](crate::testing::decorators::a_queue_decorator_loses_nothing) (feature `testing`)
+    /// The check `testing::decorators::a_queue_decorator_loses_nothing` (feature `testing`)
     /// tells what does not arrive there.
     ///
     /// ```

@@ -42,7 +42,7 @@ pub(crate) use scanner_methods;
 scanner_methods! { decorator! {
     /// A scanner that wraps another one. What it does not change reaches the inner one; it is itself a [`ScannerInterface`].
     ///
-    /// The check [`a_scanner_decorator_loses_nothing`](crate::testing::decorators::a_scanner_decorator_loses_nothing) (feature `testing`)
+    /// The check `testing::decorators::a_scanner_decorator_loses_nothing` (feature `testing`)
     /// tells what does not arrive there.
     ///
     /// ```
