@@ -13,6 +13,7 @@ use nessus_mcp_lib::{
     ScanService, Worker,
     config::{Settings, WorkerSettings},
     ids::{InstanceId, PoolName},
+    results::Profile,
     scanner::{MockConfig, MockScanner, ScannerInstance, ScannerPool, ScannerRegistry},
     service::{ResultsRequest, SubmitRequest},
 };
@@ -44,7 +45,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     let mut request = ResultsRequest::new(scan.task_id);
-    request.schema_profile = Some("minimal".to_owned());
+    request.schema_profile = Some(Profile::Minimal);
     println!("{}", service.results(request).await?);
 
     drop(stop);

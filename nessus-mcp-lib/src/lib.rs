@@ -78,6 +78,7 @@ pub mod circuit_breaker;
 pub mod client;
 pub mod config;
 pub mod credentials;
+mod delegate;
 #[cfg(feature = "webhooks")]
 pub mod delivery;
 #[doc(hidden)]

@@ -177,7 +177,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn each_try_counts_for_the_breaker_and_none_follows_when_it_opens() {
-        let breaker = CircuitBreaker::new("a", CircuitSettings::default().with_failures(2));
+        let breaker = CircuitBreaker::new("a", CircuitSettings::default().with_failures(2)).unwrap();
         let (retries, tries) = (retries(), Cell::new(0));
         let call = || async {
             tries.set(tries.get() + 1);

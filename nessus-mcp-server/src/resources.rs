@@ -167,7 +167,10 @@ fn results_request(task_id: TaskId, query: &str) -> Result<ResultsRequest, Error
     for part in query.split('&').filter(|part| !part.is_empty()) {
         let (name, value) = part.split_once('=').unwrap_or((part, ""));
         let twice = match name {
-            "profile" => request.schema_profile.replace(value.to_owned()).is_some(),
+            "profile" => {
+                let profile = value.parse().map_err(|error| failed(&ServiceError::Results(error)))?;
+                request.schema_profile.replace(profile).is_some()
+            }
             "page" => {
                 let number = value.parse().map_err(|_| invalid("`page` must be a whole number"))?;
                 page.replace(number).is_some()

@@ -18,6 +18,7 @@ use self::{
 const LAYERS: [&[&str]; 9] = [
     &[
         "blocking",
+        "delegate",
         "durable",
         "error",
         "fail_points",

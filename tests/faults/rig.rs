@@ -137,7 +137,7 @@ impl Setup {
         let scanners = ScannerRegistry::new(vec![ScannerPool::new(pool(), "nessus", vec![scanner_instance])]).unwrap();
         let key = SecretKey::new(&"0f".repeat(32)).unwrap();
         let parts = ServiceParts::new(directory.path(), tasks, Arc::new(queue), scanners)
-            .with_circuits(Circuits::new(self.circuits))
+            .with_circuits(Circuits::new(self.circuits).unwrap())
             .with_scope(self.scope)
             .with_credentials(Credentials::new(CredentialsConfig::default(), Some(key)))
             .with_clock(clock);

@@ -14,7 +14,7 @@ use nessus_mcp_lib::{
     durable,
     error::Classified as _,
     ids::TaskId,
-    results::{Finding, Query, ResultsPage, SummarySection},
+    results::{Finding, GroupBy, GroupSort, Profile, Query, RecordKind, ResultsPage, SummarySection},
     secret::Secret,
     service::{
         ControlView, DryRunView, IdempotencyKey, PoliciesView, PoolStatusView, PoolsView, QueueView, ResultsRequest,
@@ -137,7 +137,7 @@ async fn every_tool_can_be_called_and_its_answer_read() {
     client.get_queue_status(Some("slow")).await.unwrap();
     assert!(client.health_check().await.unwrap().checks.contains_key("queue"));
     let mut groups = ResultsRequest::new(first);
-    groups.group_by = Some("host".to_owned());
+    groups.group_by = Some((GroupBy::Host, GroupSort::WORST));
     assert_eq!(client.get_results(&groups).await.unwrap().groups.len(), 3);
 
     let slow = client.submit_scan(&scan("slow", "slow")).await.unwrap().task_id;
@@ -239,16 +239,17 @@ async fn every_argument_of_every_tool_can_be_said() {
         let privileged = SubmitRequest::privileged("x", "192.0.2.1", login);
         for mut request in [scan("x", "lab"), trusted, privileged] {
             (request.pool, request.instance, request.description) = (text("lab"), text("mock-1"), "d".to_owned());
-            (request.schema_profile, request.template, request.policy) = (text("full"), text("basic"), text("p"));
+            (request.schema_profile, request.template, request.policy) =
+                (Some(Profile::Full), text("basic"), text("p"));
             request.idempotency_key = Some(IdempotencyKey::new("k").unwrap());
             let _ = client.check_scan(&request).await;
         }
     }
     let task = TaskId::new("ne_ness_20261128_143022_a1b2c3d4").unwrap();
     let mut results = ResultsRequest::new(task.clone());
-    (results.kind, results.group_by, results.sort) = (text("compliance"), text("host"), text("worst"));
+    (results.kind, results.group_by) = (Some(RecordKind::Compliance), Some((GroupBy::Host, GroupSort::WORST)));
     (results.page, results.page_size, results.max_chars) = (Some(1), Some(10), Some(4_000));
-    (results.schema_profile, results.custom_fields) = (text("full"), Some(vec!["host".to_owned()]));
+    (results.schema_profile, results.custom_fields) = (Some(Profile::Full), Some(vec!["host".to_owned()]));
     (results.extra_fields, results.cursor, results.count_only) = (vec!["port".to_owned()], text("c"), true);
     results.whole_metadata = Some(false);
     results.filters.insert("port".to_owned(), json!(80));

@@ -3,6 +3,6 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 mod crowds;
-mod external;
+mod custom;
 mod mock;
 mod nessus;

@@ -13,7 +13,10 @@ use super::{
     machine::{Event, Jitter, Machine, Rejection, Ticket},
     state::{CallOutcome, CircuitCommand, CircuitState},
 };
-use crate::{config::CircuitSettings, time::random_fraction};
+use crate::{
+    config::{CircuitSettings, ConfigError},
+    time::random_fraction,
+};
 
 /// A call that was not made, because the circuit of its scanner is open.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -102,8 +105,8 @@ pub struct CircuitView {
 ///     }
 /// }
 ///
-/// # #[tokio::main(flavor = "current_thread")] async fn main() {
-/// let breaker = CircuitBreaker::new("nessus:scanner1", CircuitSettings::default().with_failures(2));
+/// # #[tokio::main(flavor = "current_thread")] async fn main() -> Result<(), nessus_mcp_lib::config::ConfigError> {
+/// let breaker = CircuitBreaker::new("nessus:scanner1", CircuitSettings::default().with_failures(2))?;
 /// for _ in 0..2 {
 ///     let call = async { Err::<(), _>(CallError::NoAnswer) };
 ///     assert!(matches!(breaker.call(call).await, Err(CallError::NoAnswer)));
@@ -113,7 +116,7 @@ pub struct CircuitView {
 /// let Err(CallError::Rejected(open)) = breaker.call(async { Ok::<_, CallError>(1) }).await else { panic!() };
 /// assert_eq!(open.scanner, "nessus:scanner1");
 /// assert!(open.retry_after.is_some());
-/// # }
+/// # Ok(()) }
 /// ```
 #[derive(Clone)]
 pub struct CircuitBreaker {
@@ -134,7 +137,15 @@ impl fmt::Debug for CircuitBreaker {
 
 impl CircuitBreaker {
     /// A closed circuit under this name, with tokio's clock.
-    pub fn new(name: impl Into<String>, settings: CircuitSettings) -> Self {
+    ///
+    /// # Errors
+    /// As [`CircuitSettings::check`]: such a circuit would never open, or never close.
+    pub fn new(name: impl Into<String>, settings: CircuitSettings) -> Result<Self, ConfigError> {
+        settings.check().map(|settings| Self::with_checked(name, settings))
+    }
+
+    /// The same with settings that were checked.
+    pub(crate) fn with_checked(name: impl Into<String>, settings: CircuitSettings) -> Self {
         Self::with_jitter(name, settings, Box::new(random_fraction))
     }
 

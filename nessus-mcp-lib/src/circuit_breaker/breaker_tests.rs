@@ -109,3 +109,9 @@ async fn each_change_of_state_is_told_once() {
     breaker.reset("done");
     assert_eq!((breaker.view().state, told.load(Ordering::Relaxed)), (CircuitState::Closed, 4));
 }
+
+#[tokio::test]
+async fn settings_that_cannot_work_make_no_breaker() {
+    let error = CircuitBreaker::new("nessus:a", CircuitSettings::default().with_failures(0)).unwrap_err();
+    assert!(error.to_string().contains("must be at least 1"), "{error}");
+}

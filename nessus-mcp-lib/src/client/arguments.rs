@@ -105,6 +105,7 @@ pub(super) fn of_submit(request: &SubmitRequest) -> Arguments {
 }
 
 pub(super) fn of_results(request: &ResultsRequest) -> Map<String, Value> {
+    let group_sort = request.group_by.map(|(_, sort)| sort.to_string());
     Arguments::of_task(&request.task_id)
         .with("kind", &request.kind)
         .with("schema_profile", &request.schema_profile)
@@ -112,8 +113,8 @@ pub(super) fn of_results(request: &ResultsRequest) -> Map<String, Value> {
         .with("extra_fields", &request.extra_fields)
         .with("filters", &request.filters)
         .with("count_only", request.count_only.then_some(true))
-        .with("group_by", &request.group_by)
-        .with("sort", &request.sort)
+        .with("group_by", request.group_by.map(|(by, _)| by.name()))
+        .with("sort", group_sort.or_else(|| request.sort.as_ref().map(ToString::to_string)))
         .with("page", request.page)
         .with("page_size", request.page_size)
         .with("cursor", &request.cursor)

@@ -41,6 +41,9 @@ use crate::{
 /// yet can still be renewed and settled. A worker must not rely on that.
 ///
 /// The suite in [`crate::testing::queue_conformance`] (feature `testing`) checks all of this.
+///
+/// No method has a default: whoever wraps a queue would lose it without a word. A wrapper that changes only some methods
+/// implements [`QueueDecorator`](super::QueueDecorator) instead, which passes on all others.
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
 pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
@@ -135,19 +138,12 @@ pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
     ///
     /// When too many workers in a row are lost with a task ([`LOSSES_ALLOWED`](super::LOSSES_ALLOWED)), the task waits after
     /// its lease has expired, before it is ready again as a started one ([`pause_after_losses`](super::pause_after_losses)).
-    /// A nack resets the count; a release leaves it as it was before the claim. A backend that does not count needs
-    /// neither this method nor [`suspects`](Self::suspects).
-    async fn note_progress(&self, lease: &Lease) -> Result<(), QueueError> {
-        let _ = lease;
-        Ok(())
-    }
+    /// A nack resets the count; a release leaves it as it was before the claim.
+    async fn note_progress(&self, lease: &Lease) -> Result<(), QueueError>;
 
     /// The tasks of the pool with which more than [`LOSSES_ALLOWED`](super::LOSSES_ALLOWED) workers in a row were lost, and
     /// how many. A worker that holds one counts as lost until it makes progress.
-    async fn suspects(&self, pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError> {
-        let _ = pool;
-        Ok(Vec::new())
-    }
+    async fn suspects(&self, pool: &PoolName) -> Result<Vec<(TaskId, u32)>, QueueError>;
 
     /// Settles a claim and so ends its lease; see [`Settlement`]. Whoever knows a lease may end it, such as one of
     /// [`leases`](Self::leases).
@@ -186,25 +182,15 @@ pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
 
     /// What decides when a task begins that waits for one of these scanners, or without a task when another would: what
     /// [`position`](Self::position), [`state_of`](Self::state_of), [`suspects`](Self::suspects), [`stats`](Self::stats) and
-    /// [`slots_in_use`](Self::slots_in_use) say. Every question about a task that waits asks for it, so a backend that can answers at once.
+    /// [`slots_in_use`](Self::slots_in_use) say. A dead letter has no state here. Every question about a task that waits asks for it, so a
+    /// backend answers in one step.
     /// It may only read: after a clock has stepped back it may count slots that are over, until somebody asks for those or takes one.
     async fn outlook<'a>(
         &self,
         pool: &PoolName,
         task: Option<&'a TaskId>,
         scanners: &[InstanceId],
-    ) -> Result<Outlook, QueueError> {
-        let mut outlook = Outlook { paused: self.stats(pool).await?.paused, ..Outlook::default() };
-        for scanner in scanners {
-            outlook.slots_in_use += self.slots_in_use(pool, scanner).await?.len() as u64;
-        }
-        let Some(task) = task else { return Ok(outlook) };
-        outlook.position = self.position(pool, task).await?;
-        outlook.state = self.state_of(pool, task).await?.filter(|state| *state != EntryState::Dead);
-        let suspects = self.suspects(pool).await?;
-        outlook.losses = suspects.into_iter().find_map(|(suspect, lost)| (suspect == *task).then_some(lost));
-        Ok(outlook)
-    }
+    ) -> Result<Outlook, QueueError>;
 
     /// The pool's leases, the one that ends first first.
     async fn leases(&self, pool: &PoolName) -> Result<Vec<LeaseInfo>, QueueError>;
@@ -325,17 +311,13 @@ pub trait Queue: TaskCatalogue + Send + Sync + std::fmt::Debug {
     /// Checks that the backend answers and returns how long that took.
     async fn ping(&self) -> Result<Duration, QueueError>;
 
-    /// What time it is by the backend's clock; `None` where that cannot be told, which is the default. A worker measures how
+    /// What time it is by the backend's clock; `None` where that cannot be told. A worker measures how
     /// long scans have taken by it.
-    async fn now(&self) -> Result<Option<Timestamp>, QueueError> {
-        Ok(None)
-    }
+    async fn now(&self) -> Result<Option<Timestamp>, QueueError>;
 
     /// What an operator should change about the backend, one sentence each: that it may lose what it was given, for
-    /// example. A backend that has nothing to say needs no method of its own.
-    async fn warnings(&self) -> Result<Vec<String>, QueueError> {
-        Ok(Vec::new())
-    }
+    /// example. Empty when there is nothing to say.
+    async fn warnings(&self) -> Result<Vec<String>, QueueError>;
 }
 
 /// A mocked queue keeps no catalogue: it never becomes whole.

@@ -27,6 +27,7 @@ mod body;
 mod catalogue;
 mod charge;
 mod circuit;
+mod decorator;
 mod entry;
 mod error;
 #[cfg_attr(
@@ -41,6 +42,8 @@ pub mod sqlite;
 mod url;
 mod workers;
 
+#[cfg(feature = "testing")]
+pub(crate) use self::decorator::queue_methods;
 pub(crate) use self::entry::IDEMPOTENCY_TTL;
 #[cfg(feature = "testing")]
 pub use self::interface::MockQueue;
@@ -50,6 +53,7 @@ pub use self::{
     catalogue::{CATALOGUE_BATCH, CatalogueChanges, CatalogueRecord, CatalogueState, TaskCatalogue},
     charge::{Charge, ChargeOutcome},
     circuit::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits},
+    decorator::QueueDecorator,
     entry::{
         Claim, DeadLetter, DeadReason, EnqueueOutcome, EntryState, IdempotencyEntry, IdempotencyOutcome,
         LOSSES_ALLOWED, Lease, LeaseInfo, Outlook, QueueStats, RemoveOutcome, RenewOutcome, RetryDeadOutcome,

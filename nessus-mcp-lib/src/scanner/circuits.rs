@@ -27,7 +27,7 @@ use tracing::{debug, info, warn};
 use super::{guarded::Guarded, interface::ScannerInterface};
 use crate::{
     circuit_breaker::{CircuitBreaker, CircuitOpen, CircuitState},
-    config::{CircuitSettings, process_name},
+    config::{CircuitSettings, ConfigError, process_name},
     error::chain,
     ids::{InstanceId, PoolName, WorkerId, scanner_name},
     queue::{CircuitNotice, CircuitNoticeKind, CircuitReport, PostedNotice, ProcessCircuits, Queue, QueueError},
@@ -93,13 +93,20 @@ impl fmt::Debug for Circuits {
 
 impl Default for Circuits {
     fn default() -> Self {
-        Self::new(CircuitSettings::default())
+        Self::with_checked(CircuitSettings::default())
     }
 }
 
 impl Circuits {
     /// No breakers yet; those to come have these settings.
-    pub fn new(settings: CircuitSettings) -> Self {
+    ///
+    /// # Errors
+    /// As [`CircuitSettings::check`].
+    pub fn new(settings: CircuitSettings) -> Result<Self, ConfigError> {
+        settings.check().map(Self::with_checked)
+    }
+
+    fn with_checked(settings: CircuitSettings) -> Self {
         let name = process_name(&WorkerId::generate());
         let inner = Inner {
             settings,
@@ -130,7 +137,7 @@ impl Circuits {
     /// A breaker that nobody is told of, for what has had this name before.
     pub(super) fn former(&self, pool: &PoolName, instance: &InstanceId) -> CircuitBreaker {
         let name = format!("{} as configured before", scanner_name(pool, instance));
-        CircuitBreaker::new(name, self.inner.settings.clone())
+        CircuitBreaker::with_checked(name, self.inner.settings.clone())
     }
 
     /// Whether calls to a scanner would be made now.
@@ -238,7 +245,7 @@ impl Circuits {
     fn circuit(&self, pool: &PoolName, instance: &InstanceId) -> Arc<Circuit> {
         let make = || {
             let changes = Arc::clone(&self.inner.changes);
-            let breaker = CircuitBreaker::new(scanner_name(pool, instance), self.inner.settings.clone());
+            let breaker = CircuitBreaker::with_checked(scanner_name(pool, instance), self.inner.settings.clone());
             let breaker = breaker.with_listener(move || {
                 changes.count.fetch_add(1, Ordering::AcqRel);
                 changes.notify.notify_waiters();

@@ -54,7 +54,7 @@ fn scanner() -> InstanceId {
 }
 
 fn process() -> Circuits {
-    Circuits::new(CircuitSettings::default().with_failures(2).with_open_time(20 * SECOND, 20 * SECOND))
+    Circuits::new(CircuitSettings::default().with_failures(2).with_open_time(20 * SECOND, 20 * SECOND)).unwrap()
 }
 
 fn end(circuits: &Circuits, outcome: CallOutcome) {

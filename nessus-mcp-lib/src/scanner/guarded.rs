@@ -312,7 +312,7 @@ mod tests {
 
     fn guarded() -> (Arc<MockScanner>, CircuitBreaker, Guarded) {
         let scanner = Arc::new(MockScanner::new(MockConfig::new()));
-        let breaker = CircuitBreaker::new("lab:one", CircuitSettings::default().with_failures(2));
+        let breaker = CircuitBreaker::new("lab:one", CircuitSettings::default().with_failures(2)).unwrap();
         let guarded = Guarded::new(scanner.clone(), breaker.clone());
         (scanner, breaker, guarded)
     }
@@ -419,7 +419,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_detached_scanner_harms_no_other_and_obeys_still() {
         let (former, named, guarded) = guarded();
-        guarded.detach(CircuitBreaker::new("lab:one as configured before", CircuitSettings::default()));
+        guarded.detach(CircuitBreaker::new("lab:one as configured before", CircuitSettings::default()).unwrap());
         named.reconfigured();
         former.fail_next(MockOperation::FindByMarker, refused());
         assert!(matches!(guarded.find_by_marker("x").await, Err(ScannerError::AuthenticationRefused(_))));

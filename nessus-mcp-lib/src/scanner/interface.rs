@@ -24,7 +24,10 @@ pub struct ScanRequest {
     pub name: String,
     /// Free text; may be empty.
     pub description: String,
-    /// The targets, comma separated, in the notation of [`crate::targets::TargetSet`].
+    /// The targets, comma separated, in the normal form of [`TargetSet`](crate::targets::TargetSet): each is a single address, a range
+    /// `first-last`, a network `address/bits` or a host name, and none overlaps or touches another. What was asked for as
+    /// `192.0.2.8-192.0.2.9` is `192.0.2.8/31` here. [`TargetSet::addresses`](crate::targets::TargetSet::addresses) and
+    /// [`names`](crate::targets::TargetSet::names) tell the hosts one by one.
     pub targets: String,
     /// The same, with `name[address]` for the addresses of each host name that was asked for. A scanner that takes this form
     /// may use it to know the names, and must not resolve them again. `None` where no names were checked.
@@ -257,6 +260,10 @@ pub type ExportSink = dyn RestartableWrite;
 /// - Dropping a returned future stops the call; the scan on the scanner goes on.
 ///
 /// The suite in `testing::scanner_conformance` (feature `testing`) checks all of this.
+///
+/// No method has a default: whoever wraps a scanner would lose it without a word. A wrapper that changes only some methods
+/// implements [`ScannerDecorator`](super::ScannerDecorator) instead, which passes on all others. What a scanner cannot do it answers with
+/// [`ScannerError::Unsupported`], where the method says so.
 #[cfg_attr(feature = "testing", mockall::automock)]
 #[async_trait]
 pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
@@ -294,10 +301,8 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
     /// Asks the scanner to end the scan at once, after a [`stop`](Self::stop) that takes too long. Fine when the scan is not
-    /// active. A scanner that knows no other way is asked to stop once more.
-    async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        self.stop(scan).await
-    }
+    /// active. A scanner that knows no other way stops it once more.
+    async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
     /// Asks the scanner to hold the scan.
     async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError>;
@@ -315,26 +320,20 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`ScannerError::Unsupported`] when the scanner has none.
-    async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        let _ = scan;
-        Err(ScannerError::Unsupported("a trash"))
-    }
+    async fn trash(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
     /// Removes the login from a scan that has ended, so that its secrets do not stay on the scanner. Fine when there is
-    /// none, and by default that is so: only a scanner that takes [`ScanRequest::credential`] has one.
+    /// none, as always on a scanner that takes no [`ScanRequest::credential`].
     ///
     /// # Errors
     /// [`ScannerError::Conflict`] while the scan is active.
-    async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
-        let _ = scan;
-        Ok(())
-    }
+    async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError>;
 
     /// The hosts the scan has results for, with their counts: also where an export is not allowed.
-    async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
-        let _ = scan;
-        Err(ScannerError::Unsupported("the hosts of a scan"))
-    }
+    ///
+    /// # Errors
+    /// [`ScannerError::Unsupported`] for a scanner that cannot tell.
+    async fn hosts(&self, scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError>;
 
     /// The scan that was created with `marker`, deleted ones left out.
     ///
@@ -347,19 +346,15 @@ pub trait ScannerInterface: Send + Sync + std::fmt::Debug {
     /// The scans whose name ends with the id of a task in brackets, be it one of another deployment; deleted ones left out.
     ///
     /// # Errors
-    /// [`ScannerError::Unsupported`], as by default, for a scanner that cannot tell.
-    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
-        Err(ScannerError::Unsupported("a list of scans"))
-    }
+    /// [`ScannerError::Unsupported`] for a scanner that cannot tell.
+    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError>;
 
     /// What scans can be made of on this scanner, as it stands now.
     ///
     /// # Errors
-    /// [`ScannerError::Unsupported`], as by default, for a scanner that cannot tell: what it does not have is then refused by
+    /// [`ScannerError::Unsupported`] for a scanner that cannot tell: what it does not have is then refused by
     /// [`create`](Self::create).
-    async fn offer(&self) -> Result<ScanOffer, ScannerError> {
-        Err(ScannerError::Unsupported("a list of templates and policies"))
-    }
+    async fn offer(&self) -> Result<ScanOffer, ScannerError>;
 
     /// What the scanner tells about itself; fails when it cannot be reached or is not ready to scan.
     async fn properties(&self) -> Result<ScannerProperties, ScannerError>;

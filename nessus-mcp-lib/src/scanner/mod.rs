@@ -25,11 +25,12 @@
 //! ```
 //!
 //! `ScanService::open_with_scanners` and a worker do the rest. The
-//! example `external_scanner` is such a scanner, and `docs/scanners.md` says what is easily got wrong.
+//! example `custom_scanner` is such a scanner, and `docs/scanners.md` says what is easily got wrong.
 
 mod check;
 mod circuits;
 mod connection;
+mod decorator;
 mod error;
 mod facts;
 mod guarded;
@@ -47,6 +48,8 @@ mod removal;
 mod selection;
 
 #[cfg(feature = "testing")]
+pub(crate) use self::decorator::scanner_methods;
+#[cfg(feature = "testing")]
 pub use self::interface::MockScannerInterface;
 #[cfg(feature = "nessus")]
 pub use self::nessus::{NessusConfig, NessusScanner, TlsTrust};
@@ -54,6 +57,7 @@ pub use self::permit::{permit_is_valid, request_not_sent};
 pub use self::{
     check::{CheckOutcome, CheckStep, CheckedStep, LoginTry, ScannerCheck},
     circuits::Circuits,
+    decorator::ScannerDecorator,
     error::{RequestSent, ScannerError},
     facts::{HealthFailure, ScanHost, ScannerHealth, ScannerProperties},
     guarded::Guarded,

@@ -44,7 +44,7 @@ pub struct ScannerInstance {
 impl ScannerInstance {
     /// An enabled scanner under this name.
     pub fn new(instance_id: InstanceId, max_concurrent_scans: u32, scanner: Arc<dyn ScannerInterface>) -> Self {
-        let breaker = CircuitBreaker::new(instance_id.to_string(), CircuitSettings::default());
+        let breaker = CircuitBreaker::with_checked(instance_id.to_string(), CircuitSettings::default());
         Self {
             name: instance_id.to_string(),
             instance_id,

@@ -211,7 +211,7 @@ impl ScanService {
     /// As [`ScanService::open_with_scanners`], with a scope that was loaded before or does not come from a file.
     pub async fn open_with(settings: &Settings, scanners: ScannerRegistry, scope: Scope) -> Result<Self, ServiceError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-        let circuits = Circuits::new(settings.circuits.clone().check()?);
+        let circuits = Circuits::new(settings.circuits.clone())?;
         let credentials = Self::load_credentials(settings).await?;
         // The queue first: a URL that cannot be used must not leave a data directory behind.
         let url = settings.queue_url.parse()?;

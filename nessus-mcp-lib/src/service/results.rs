@@ -12,7 +12,10 @@ use super::{ScanService, error::ServiceError, exports::open, shorten};
 use crate::{
     blocking,
     ids::TaskId,
-    results::{Caller, ConversionSummary, FilterSet, GroupSort, JsonNlConverter, Page, Query, ResultsError},
+    results::{
+        Caller, ConversionSummary, FilterSet, GroupBy, GroupSort, JsonNlConverter, Page, Profile, Query, RecordKind,
+        ResultsError, SortOrder,
+    },
     targets,
     task::{Task, Writer},
 };
@@ -45,10 +48,10 @@ impl Write for Capped {
 pub struct ResultsRequest {
     /// The task.
     pub task_id: TaskId,
-    /// Of which kind the items are: `vulnerability` when it is `None`, or `compliance`.
-    pub kind: Option<String>,
+    /// Of which kind the items are; vulnerabilities when it is `None`.
+    pub kind: Option<RecordKind>,
     /// The profile; `brief` when neither it nor `custom_fields` is given.
-    pub schema_profile: Option<String>,
+    pub schema_profile: Option<Profile>,
     /// The fields to show instead of a profile's.
     pub custom_fields: Option<Vec<String>>,
     /// The fields to show after those of the profile.
@@ -57,10 +60,10 @@ pub struct ResultsRequest {
     pub filters: Map<String, Value>,
     /// Whether to count what matches, and show nothing of it.
     pub count_only: bool,
-    /// What to count the findings by, in place of the findings: the name of a [`GroupBy`](crate::results::GroupBy).
-    pub group_by: Option<String>,
-    /// The order: `worst_first` when it is `None`, of groups `worst`.
-    pub sort: Option<String>,
+    /// What to count the findings by, in place of the findings, and in which order the groups are then.
+    pub group_by: Option<(GroupBy, GroupSort)>,
+    /// The order of findings; the worst first when it is `None`.
+    pub sort: Option<SortOrder>,
     /// The page, from 1; 0 for everything. The first when it is `None`.
     pub page: Option<i64>,
     /// Findings, or groups, a page.
@@ -110,11 +113,11 @@ impl ResultsRequest {
         if self.page.is_some() || !self.count_only {
             query = query.page(Page::new(self.page.unwrap_or(1), self.page_size)?);
         }
-        if let Some(kind) = &self.kind {
-            query = query.kind(kind.parse()?);
+        if let Some(kind) = self.kind {
+            query = query.kind(kind);
         }
-        if let Some(profile) = &self.schema_profile {
-            query = query.profile(profile.parse()?);
+        if let Some(profile) = self.schema_profile {
+            query = query.profile(profile);
         }
         if let Some(fields) = &self.custom_fields {
             query = query.fields(fields);
@@ -122,11 +125,11 @@ impl ResultsRequest {
         if !self.filters.is_empty() {
             query = query.filters(FilterSet::from_json(&Value::Object(self.filters.clone()))?);
         }
-        if let Some(by) = &self.group_by {
-            let sort = self.sort.as_ref().map_or(Ok(GroupSort::WORST), |sort| sort.parse())?;
-            query = query.group_by(by.parse()?, sort);
-        } else if let Some(sort) = &self.sort {
-            query = query.sort(sort.parse()?);
+        if let Some((by, sort)) = self.group_by {
+            query = query.group_by(by, sort);
+        }
+        if let Some(sort) = &self.sort {
+            query = query.sort(sort.clone());
         }
         if let Some(is_whole) = self.whole_metadata {
             query = query.whole_metadata(is_whole);

@@ -94,7 +94,7 @@ pub struct SubmitRequest {
     /// Free text.
     pub description: String,
     /// The result profile to prepare; `brief` when it is `None`.
-    pub schema_profile: Option<String>,
+    pub schema_profile: Option<Profile>,
     /// The scanner's name for the kind of scan; its basic one when it is `None`.
     pub template: Option<String>,
     /// Instead of a template: a policy that somebody made on the scanner, by its name or its id there, 1 to 255 characters. A
@@ -444,13 +444,12 @@ pub(super) fn payload_of(request: &SubmitRequest) -> Result<(ScanPayload, Target
     }
     let description = check_text("description", &request.description, MAX_DESCRIPTION)?;
     let targets = request.targets.parse::<TargetSet>()?;
-    let profile = request.schema_profile.as_deref().map(str::parse::<Profile>).transpose()?.unwrap_or_default();
     let template = request.template.as_deref().map(check_template).transpose()?;
     let policy =
         request.policy.as_deref().map(|policy| check_policy(policy, request.template.as_deref())).transpose()?;
     let mut payload = ScanPayload::new(name, targets.to_string());
     description.clone_into(&mut payload.description);
-    payload.schema_profile = Some(profile.to_string());
+    payload.schema_profile = Some(request.schema_profile.unwrap_or_default().to_string());
     payload.template = template.map(str::to_owned);
     payload.policy = policy.map(str::to_owned);
     Ok((payload, targets))

@@ -18,6 +18,7 @@ use crate::{
     error::{Classified, ErrorKind},
     ids::{InstanceId, PoolName, TaskId, WorkerId},
     queue::{IdempotencyEntry, IdempotencyOutcome, QueueStats, ServedPool, WorkerRecord},
+    results::Profile,
     scanner::{MockConfig, MockScanner, ScannerInstance, ScannerPool},
     task::{TaskQuery, TaskStatus},
 };
@@ -97,7 +98,6 @@ async fn a_submit_is_on_the_disk_and_in_the_queue() {
 #[case("pool", |r: &mut SubmitRequest| r.pool = Some("dmz".to_owned()), "unknown_pool")]
 #[case("instance", |r: &mut SubmitRequest| r.instance = Some("two".to_owned()), "unknown_instance")]
 #[case("disabled", |r: &mut SubmitRequest| r.instance = Some("off".to_owned()), "unknown_instance")]
-#[case("profile", |r: &mut SubmitRequest| r.schema_profile = Some("tiny".to_owned()), "unknown_profile")]
 #[case("template", |r: &mut SubmitRequest| r.template = Some("../x".to_owned()), "invalid_argument")]
 #[tokio::test]
 async fn a_wrong_request_is_refused_and_leaves_nothing(
@@ -158,7 +158,7 @@ async fn spelling_out_the_defaults_is_no_conflict() {
     let f = fixture().await;
     let mut spelled = keyed("key");
     spelled.pool = Some("lab".to_owned());
-    spelled.schema_profile = Some("brief".to_owned());
+    spelled.schema_profile = Some(Profile::Brief);
     spelled.template = Some("basic".to_owned());
     spelled.description = " ".to_owned();
     let first = f.service.submit(keyed("key")).await.unwrap();

@@ -162,6 +162,23 @@ impl TargetSet {
         self.names.iter().map(String::as_str)
     }
 
+    /// Every address, each once: IPv4, then IPv6. What they are of, a network, a range or a list, makes no difference. There may
+    /// be very many: ask [`host_count`](Self::host_count) before.
+    ///
+    /// ```
+    /// use nessus_mcp_lib::targets::TargetSet;
+    /// let targets: TargetSet = "10.0.0.8/31, 10.0.0.1-10.0.0.2, 10.0.0.1, db.corp.example".parse()?;
+    /// let hosts: Vec<_> = targets.addresses().map(|address| address.to_string()).chain(targets.names().map(str::to_owned)).collect();
+    /// assert_eq!(hosts, ["10.0.0.1", "10.0.0.2", "10.0.0.8", "10.0.0.9", "db.corp.example"]);
+    /// # Ok::<(), nessus_mcp_lib::targets::TargetError>(())
+    /// ```
+    pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
+        self.v4
+            .iter()
+            .flat_map(|(first, last)| (first..=last).map(v4))
+            .chain(self.v6.iter().flat_map(|(first, last)| (first..=last).map(v6)))
+    }
+
     /// This set with the addresses of these names in their place. Names that `addresses` does not have stay.
     ///
     /// ```
@@ -199,12 +216,8 @@ impl TargetSet {
 
     /// The pieces in order: IPv4, IPv6, names, patterns.
     pub fn pieces(&self) -> impl Iterator<Item = TargetPiece<'_>> {
-        // Both families hold what was made of addresses, so nothing is cut off here.
-        #[expect(clippy::cast_possible_truncation, reason = "the IPv4 ranges hold 32-bit values")]
-        let v4 = |value: u128| IpAddr::V4(Ipv4Addr::from_bits(value as u32));
-        let v6 = |value: u128| IpAddr::V6(Ipv6Addr::from_bits(value));
-        let v4 = self.v4.iter().map(move |(first, last)| TargetPiece::Addresses { first: v4(first), last: v4(last) });
-        let v6 = self.v6.iter().map(move |(first, last)| TargetPiece::Addresses { first: v6(first), last: v6(last) });
+        let v4 = self.v4.iter().map(|(first, last)| TargetPiece::Addresses { first: v4(first), last: v4(last) });
+        let v6 = self.v6.iter().map(|(first, last)| TargetPiece::Addresses { first: v6(first), last: v6(last) });
         let names = self.names.iter().map(|name| TargetPiece::Name(name));
         v4.chain(v6).chain(names).chain(self.patterns.iter().map(|pattern| TargetPiece::Pattern(pattern)))
     }
@@ -262,6 +275,17 @@ impl TargetSet {
         set.v6 = Ranges::merge(v6);
         Ok(set)
     }
+}
+
+/// The address that a value of the IPv4 ranges stands for.
+#[expect(clippy::cast_possible_truncation, reason = "the IPv4 ranges hold 32-bit values")]
+fn v4(value: u128) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from_bits(value as u32))
+}
+
+/// The address that a value of the IPv6 ranges stands for.
+fn v6(value: u128) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::from_bits(value))
 }
 
 /// `::ffff:0:0/96`.

@@ -532,7 +532,7 @@ async fn a_pinned_task_does_not_leave_its_scanner() {
 async fn an_outage_longer_than_all_tries_loses_no_scan_that_runs() {
     // Short, so that the tries come soon enough.
     let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));
-    let f = fixture_of(1, SCAN, Circuits::new(circuits));
+    let f = fixture_of(1, SCAN, Circuits::new(circuits).unwrap());
     let task_id = f.submit().await;
     let worker = f.start();
     f.wait_for_launch().await;

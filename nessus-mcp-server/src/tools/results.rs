@@ -104,10 +104,10 @@ impl ScanTools {
 
 fn results_request(arguments: Results) -> Result<ResultsRequest, ServiceError> {
     let mut request = ResultsRequest::new(ScanService::parse_task_id(&arguments.task_id)?);
-    request.kind = arguments.kind;
+    request.kind = arguments.kind.as_deref().map(str::parse).transpose()?;
     request.page = arguments.page;
     request.page_size = arguments.page_size;
-    request.schema_profile = arguments.schema_profile;
+    request.schema_profile = arguments.schema_profile.as_deref().map(str::parse).transpose()?;
     request.custom_fields = arguments.custom_fields;
     request.extra_fields = arguments.extra_fields.unwrap_or_default();
     request.cursor = arguments.cursor;
@@ -121,9 +121,13 @@ fn results_request(arguments: Results) -> Result<ResultsRequest, ServiceError> {
         }
     };
     request.filters = arguments.filters.unwrap_or_default();
-    request.sort = arguments.sort;
     request.count_only = arguments.count_only.unwrap_or_default();
-    request.group_by = arguments.group_by;
+    if let Some(by) = &arguments.group_by {
+        let sort = arguments.sort.as_deref().map(str::parse).transpose()?;
+        request.group_by = Some((by.parse()?, sort.unwrap_or_default()));
+    } else {
+        request.sort = arguments.sort.as_deref().map(str::parse).transpose()?;
+    }
     request.whole_metadata = arguments.whole_metadata;
     Ok(request)
 }

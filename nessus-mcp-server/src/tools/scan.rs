@@ -176,7 +176,7 @@ fn submit_request(
     let mut request = SubmitRequest::new(scan_type, arguments.name, arguments.targets);
     request.login = login;
     request.description = arguments.description.unwrap_or_default();
-    request.schema_profile = arguments.schema_profile;
+    request.schema_profile = arguments.schema_profile.as_deref().map(str::parse).transpose()?;
     request.template = arguments.template;
     request.policy = arguments.policy;
     request.pool = arguments.scanner_pool;

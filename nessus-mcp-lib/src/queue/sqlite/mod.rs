@@ -492,4 +492,8 @@ impl Queue for SqliteQueue {
     async fn now(&self) -> Result<Option<Timestamp>, QueueError> {
         Ok(Some(self.clock.now()))
     }
+
+    async fn warnings(&self) -> Result<Vec<String>, QueueError> {
+        Ok(Vec::new())
+    }
 }

@@ -143,7 +143,7 @@ async fn an_open_circuit_is_no_finding() {
 async fn a_circuit_is_tried_when_its_time_is_over() {
     let f = watch();
     let time = Duration::from_secs(1);
-    let circuits = Circuits::new(CircuitSettings::default().with_failures(1).with_open_time(time, time));
+    let circuits = Circuits::new(CircuitSettings::default().with_failures(1).with_open_time(time, time)).unwrap();
     f.registry.guard(&circuits).unwrap();
     for _ in 0..3 {
         f.scanners[0].fail_next(MockOperation::Properties, unreachable());

@@ -32,7 +32,7 @@ use self::{
 };
 use super::{
     error::{RequestSent, ScannerError},
-    facts::ScannerProperties,
+    facts::{ScanHost, ScannerProperties},
     interface::{ExportSink, ExportSummary, MarkedScan, ScanRequest, ScanState, ScanStatus, ScannerInterface},
     offer::{ScanBasis, ScanOffer, ScanPolicy},
     permit::{permit_is_valid, request_not_sent},
@@ -499,6 +499,10 @@ impl ScannerInterface for MockScanner {
         outcome
     }
 
+    async fn trash(&self, _scan: &ScanId) -> Result<(), ScannerError> {
+        Err(ScannerError::Unsupported("a trash"))
+    }
+
     async fn forget_credentials(&self, scan: &ScanId) -> Result<(), ScannerError> {
         let whole = self.config.scan_duration;
         self.recall(scan).await?;
@@ -510,6 +514,10 @@ impl ScannerInterface for MockScanner {
             known.request.credential = None;
             Ok(())
         })
+    }
+
+    async fn hosts(&self, _scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
+        Err(ScannerError::Unsupported("the hosts of a scan"))
     }
 
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {

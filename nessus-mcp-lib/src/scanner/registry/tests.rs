@@ -7,10 +7,7 @@ use std::{
 };
 
 use super::*;
-use crate::{
-    ids::ScanId,
-    scanner::{ExportSink, ExportSummary, MockScannerInterface, ScanRequest, ScanStatus, ScannerProperties},
-};
+use crate::scanner::{MockScannerInterface, ScannerDecorator};
 
 const FILE: &str = "nessus:
   - {instance_id: a, url: 'https://a.example:8834', username: scan, password: hunter2, max_concurrent_scans: 2}
@@ -181,36 +178,9 @@ fn closing_slowly(id: &str) -> (ScannerInstance, Arc<AtomicUsize>) {
     #[derive(Debug)]
     struct Slow(MockScanner, Arc<AtomicUsize>, AtomicUsize);
     #[async_trait::async_trait]
-    impl ScannerInterface for Slow {
-        async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
-            self.0.create(request).await
-        }
-        async fn launch(&self, scan: &ScanId) -> Result<Option<String>, ScannerError> {
-            self.0.launch(scan).await
-        }
-        async fn status(&self, scan: &ScanId) -> Result<ScanStatus, ScannerError> {
-            self.0.status(scan).await
-        }
-        async fn export(&self, scan: &ScanId, sink: &mut ExportSink) -> Result<ExportSummary, ScannerError> {
-            self.0.export(scan, sink).await
-        }
-        async fn stop(&self, scan: &ScanId) -> Result<(), ScannerError> {
-            self.0.stop(scan).await
-        }
-        async fn pause(&self, scan: &ScanId) -> Result<(), ScannerError> {
-            self.0.pause(scan).await
-        }
-        async fn resume(&self, scan: &ScanId) -> Result<(), ScannerError> {
-            self.0.resume(scan).await
-        }
-        async fn delete(&self, scan: &ScanId) -> Result<(), ScannerError> {
-            self.0.delete(scan).await
-        }
-        async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
-            self.0.find_by_marker(marker).await
-        }
-        async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
-            self.0.properties().await
+    impl ScannerDecorator for Slow {
+        fn inner(&self) -> &dyn ScannerInterface {
+            &self.0
         }
         async fn close(&self) {
             // As with a session: who comes later finds nothing to do.

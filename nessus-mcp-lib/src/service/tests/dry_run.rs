@@ -73,7 +73,6 @@ async fn a_paused_pool_is_said() {
 #[case("name", |r: &mut SubmitRequest| r.name.clear())]
 #[case("pool", |r: &mut SubmitRequest| r.pool = Some("dmz".to_owned()))]
 #[case("instance", |r: &mut SubmitRequest| r.instance = Some("three".to_owned()))]
-#[case("profile", |r: &mut SubmitRequest| r.schema_profile = Some("tiny".to_owned()))]
 #[case("template", |r: &mut SubmitRequest| r.template = Some("nmap".to_owned()))]
 #[case("policy", |r: &mut SubmitRequest| r.policy = Some("Weakly".to_owned()))]
 #[case("both", |r: &mut SubmitRequest| (r.template, r.policy) = (Some("basic".to_owned()), Some("Weekly".to_owned())))]

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    net::{IpAddr, Ipv4Addr},
     pin::Pin,
     task::{Context, Poll},
 };
@@ -10,11 +11,12 @@ use async_trait::async_trait;
 use sha2::{Digest as _, Sha256};
 use tokio::io::AsyncWrite;
 
-use super::{ScannerHarness, completed, launched, reached};
+use super::{ScannerHarness, completed, launched, reached, request};
 use crate::{
     ids::ScanId,
     results::validate,
     scanner::{ExportSummary, RestartableWrite, ScanState, ScannerError, ScannerInterface},
+    targets::TargetSet,
 };
 
 /// A sink that takes so many bytes and then fails, as a full disk does.
@@ -73,6 +75,32 @@ pub async fn an_export_is_whole_and_can_be_repeated(harness: &dyn ScannerHarness
         if let Some(hosts) = hosts {
             assert_eq!(stats.hosts, hosts, "the hosts that the status told of");
         }
+    }
+}
+
+/// Targets come in their normal form: a range, a network and a list of single addresses each stand for their hosts, and each host has
+/// one result. Of a network the first and the last address may be left out.
+pub async fn every_target_is_one_host_of_the_export(harness: &dyn ScannerHarness) {
+    let scanner = harness.scanner();
+    let first = harness.targets().parse::<TargetSet>().unwrap().addresses().next();
+    let Some(IpAddr::V4(first)) = first else { panic!("a harness needs the address of an IPv4 host") };
+    let at = |offset| Ipv4Addr::from_bits(first.to_bits() + offset);
+    let texts = [format!("{}-{}", at(0), at(2)), format!("{first}/30"), format!("{}, {}, {}", at(4), at(0), at(2))];
+    for (number, text) in (1..).zip(&texts) {
+        let targets: TargetSet = text.parse().unwrap();
+        let mut request = request(harness, number);
+        request.targets = targets.to_string();
+        let scan = scanner.create(&request).await.unwrap();
+        scanner.launch(&scan).await.unwrap();
+        reached(harness, &scan, |state| state == ScanState::Completed).await;
+        let (_, document) = export(scanner.as_ref(), &scan).await.unwrap();
+        let document = String::from_utf8(document).unwrap();
+        let names = document.split("<ReportHost name=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+        let mut found: Vec<IpAddr> = names.map(|name| name.parse().expect("it is named as its target")).collect();
+        found.sort_unstable();
+        let all: Vec<_> = targets.addresses().collect();
+        let without_ends = text.contains('/').then(|| &all[1..all.len() - 1]);
+        assert!(found == all || Some(&*found) == without_ends, "{} became {found:?}", request.targets);
     }
 }
 

@@ -37,7 +37,8 @@ pub trait ScannerHarness: Send + Sync {
     /// The scanner; without scans at first, and the same each time.
     fn scanner(&self) -> Arc<dyn ScannerInterface>;
 
-    /// What a scan takes as targets, in the notation of [`crate::targets::TargetSet`].
+    /// What a scan takes as targets, in the notation of [`crate::targets::TargetSet`]. The first address is of IPv4, and it and the four
+    /// behind it are scanned too.
     fn targets(&self) -> String {
         "192.0.2.1-192.0.2.3".to_owned()
     }
@@ -103,6 +104,7 @@ macro_rules! scanner_conformance_tests {
             a_deleted_scan_is_gone
             a_running_scan_is_not_deleted
             an_export_is_whole_and_can_be_repeated
+            every_target_is_one_host_of_the_export
             a_running_scan_is_not_exported
             a_sink_that_fails_is_told_from_a_scanner_that_does
             a_scanner_out_of_reach_is_retryable_and_has_not_acted

@@ -8,7 +8,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// One scanner whose circuit opens soon and for a short time.
 fn impatient() -> Fixture {
     let settings = CircuitSettings::default().with_failures(3).with_open_time(2 * SECOND, 4 * SECOND);
-    fixture_of(2, SCAN, Circuits::new(settings))
+    fixture_of(2, SCAN, Circuits::new(settings).unwrap())
 }
 
 impl Fixture {

@@ -7,7 +7,7 @@ use super::*;
 #[tokio::test(start_paused = true)]
 async fn results_that_cannot_be_had_burden_nobody_and_end_the_task() {
     let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));
-    let f = fixture_of(1, SCAN, Circuits::new(circuits));
+    let f = fixture_of(1, SCAN, Circuits::new(circuits).unwrap());
     for _ in 0..1000 {
         f.scanner.fail_next(MockOperation::Export, ScannerError::Truncated("the file was lost each time".to_owned()));
     }
@@ -44,7 +44,7 @@ async fn results_that_cannot_be_had_burden_nobody_and_end_the_task() {
 #[tokio::test(start_paused = true)]
 async fn results_are_waited_for_while_their_scanner_is_away() {
     let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(60), Duration::from_secs(60));
-    let f = fixture_of(1, SCAN, Circuits::new(circuits));
+    let f = fixture_of(1, SCAN, Circuits::new(circuits).unwrap());
     f.scanner.fail_next(MockOperation::Export, ScannerError::Truncated("cut".to_owned()));
     let task_id = f.submit().await;
     let worker = f.start();

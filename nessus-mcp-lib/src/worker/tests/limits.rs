@@ -21,7 +21,7 @@ async fn a_scan_that_cannot_be_stopped_ends_its_task_which_says_so() {
     for operation in [MockOperation::Stop, MockOperation::Status] {
         // Short, so that the scanner is tried again soon when it is back.
         let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));
-        let f = fixture_of(2, Duration::from_secs(100 * 3600), Circuits::new(circuits));
+        let f = fixture_of(2, Duration::from_secs(100 * 3600), Circuits::new(circuits).unwrap());
         let task_id = f.submit().await;
         let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(300)));
         f.wait_for_launch().await;

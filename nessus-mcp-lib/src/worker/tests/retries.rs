@@ -10,7 +10,7 @@ use crate::{
 async fn left_running() -> (Fixture, TaskId, Arc<MockScanner>, Arc<MockScanner>) {
     let circuits = CircuitSettings::default().with_open_time(Duration::from_secs(1), Duration::from_secs(2));
     let long = Duration::from_secs(3000);
-    let (f, other) = with_another_scanner(fixture_of(2, long, Circuits::new(circuits)), long);
+    let (f, other) = with_another_scanner(fixture_of(2, long, Circuits::new(circuits).unwrap()), long);
     let task_id = f.submit().await;
     let worker = f.start_with(WorkerSettings::default().with_scan_timeout(Duration::from_secs(300)));
     f.wait_until(|| f.scanner.launches() + other.launches() > 0, "nothing was launched").await;

@@ -142,7 +142,7 @@ async fn an_export_that_is_always_lost_says_so_and_nothing_of_the_scanner(
         call("GET", gone).respond_with(refusal(404, "not found")).expect(3 * 3).mount(&server).await;
     }
     call("GET", STATUS).respond_with(ok(json!({ "status": "ready" }))).with_priority(200).mount(&server).await;
-    let breaker = CircuitBreaker::new("nessus:a", CircuitSettings::default().with_failures(1));
+    let breaker = CircuitBreaker::new("nessus:a", CircuitSettings::default().with_failures(1)).unwrap();
     let guarded = Guarded::new(std::sync::Arc::new(client(server.uri())), breaker.clone());
     for _ in 0..3 {
         let mut sink = Vec::new();

@@ -1,8 +1,8 @@
-//! The scanner of the example `external_scanner`, which nothing in the library knows.
+//! The scanner of the example `custom_scanner`, which nothing in the library knows.
 
-#[path = "../../examples/external_scanner/drive.rs"]
+#[path = "../../examples/custom_scanner/drive.rs"]
 mod drive;
-#[path = "../../examples/external_scanner/port_scanner.rs"]
+#[path = "../../examples/custom_scanner/port_scanner.rs"]
 mod port_scanner;
 
 use std::{net::TcpListener, sync::Arc, time::Duration};

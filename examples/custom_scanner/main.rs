@@ -1,11 +1,11 @@
 //! How to add your own type of scanner. The library does not know it, but runs tasks on it and serves its findings.
 //!
 //! ```console
-//! cargo run --example external_scanner
+//! cargo run --example custom_scanner
 //! ```
 //!
 //! `port_scanner.rs` implements `ScannerInterface` by connecting to ports of loopback. `drive.rs` puts it into a pool and
-//! lets a worker use it. `docs/scanners.md` explains each step. `tests/scanner/external.rs` runs the conformance suite on
+//! lets a worker use it. `docs/scanners.md` explains each step. `tests/scanner/custom.rs` runs the conformance suite on
 //! this scanner.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
@@ -23,7 +23,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let ports = vec![open.local_addr()?.port(), closed.local_addr()?.port()];
     drop(closed);
     println!("scanning the ports {ports:?} of 127.0.0.1");
-    let data = std::env::temp_dir().join(format!("external-scanner-{}", std::process::id()));
+    let data = std::env::temp_dir().join(format!("custom-scanner-{}", std::process::id()));
     let findings = drive::scan(PortScanner::new(ports, Duration::from_millis(200)), &data).await?;
     println!("{findings}");
     std::fs::remove_dir_all(data)?;

@@ -14,9 +14,10 @@ use nessus_mcp_lib::{
     error::counted,
     ids::ScanId,
     scanner::{
-        ExportSink, ExportSummary, RequestSent, ScanBasis, ScanRequest, ScanState, ScanStatus, ScannerError,
-        ScannerProperties, permit_is_valid,
+        ExportSink, ExportSummary, MarkedScan, RequestSent, ScanBasis, ScanHost, ScanOffer, ScanRequest, ScanState,
+        ScanStatus, ScannerError, ScannerProperties, permit_is_valid,
     },
+    targets::{TargetError, TargetSet},
 };
 use tokio::{io::AsyncWriteExt as _, net::TcpStream};
 
@@ -59,6 +60,18 @@ fn lock(scans: &Mutex<HashMap<String, Scan>>) -> MutexGuard<'_, HashMap<String, 
     scans.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// The hosts behind the targets, which may be addresses, ranges and networks: a [`TargetSet`] knows each of them.
+fn hosts(targets: &str) -> Result<Vec<IpAddr>, ScannerError> {
+    let targets: TargetSet = targets.parse().map_err(|error: TargetError| ScannerError::Rejected(error.to_string()))?;
+    if targets.host_count() > 256 {
+        return Err(ScannerError::Rejected("no more than 256 hosts are scanned".to_owned()));
+    }
+    if targets.names().next().is_some() || !targets.addresses().all(|address| address.is_loopback()) {
+        return Err(ScannerError::Rejected("only loopback addresses are scanned".to_owned()));
+    }
+    Ok(targets.addresses().collect())
+}
+
 /// Fails when this worker's lease may have expired: another worker may hold the task, and the scan would run twice.
 fn in_time(call: &str) -> Result<(), ScannerError> {
     if permit_is_valid() {
@@ -71,11 +84,12 @@ fn in_time(call: &str) -> Result<(), ScannerError> {
 #[async_trait]
 impl ScannerInterface for PortScanner {
     async fn create(&self, request: &ScanRequest) -> Result<ScanId, ScannerError> {
-        let address = |text: &str| text.trim().parse::<IpAddr>().ok().filter(IpAddr::is_loopback);
-        let hosts: Option<Vec<_>> = request.targets.split(',').map(address).collect();
-        let hosts = hosts.ok_or_else(|| ScannerError::Rejected("only loopback addresses are scanned".to_owned()))?;
+        let hosts = hosts(&request.targets)?;
         if matches!(request.basis, ScanBasis::Policy { .. }) {
             return Err(ScannerError::Unsupported("policies"));
+        }
+        if request.logs_in {
+            return Err(ScannerError::Unsupported("credentials"));
         }
         in_time("create")?;
         let mut scans = lock(&self.scans);
@@ -140,6 +154,10 @@ impl ScannerInterface for PortScanner {
         })
     }
 
+    async fn kill(&self, scan: &ScanId) -> Result<(), ScannerError> {
+        self.stop(scan).await
+    }
+
     async fn pause(&self, _scan: &ScanId) -> Result<(), ScannerError> {
         Err(ScannerError::Unsupported("holding a scan"))
     }
@@ -157,6 +175,18 @@ impl ScannerInterface for PortScanner {
         Ok(())
     }
 
+    async fn trash(&self, _scan: &ScanId) -> Result<(), ScannerError> {
+        Err(ScannerError::Unsupported("a trash"))
+    }
+
+    async fn forget_credentials(&self, _scan: &ScanId) -> Result<(), ScannerError> {
+        Ok(()) // `create` takes none.
+    }
+
+    async fn hosts(&self, _scan: &ScanId) -> Result<Vec<ScanHost>, ScannerError> {
+        Err(ScannerError::Unsupported("the hosts of a scan"))
+    }
+
     async fn find_by_marker(&self, marker: &str) -> Result<Option<ScanId>, ScannerError> {
         let scans = lock(&self.scans);
         let found = scans.iter().filter(|(_, scan)| scan.request.marker == marker);
@@ -165,6 +195,14 @@ impl ScannerInterface for PortScanner {
             return Err(ScannerError::AmbiguousMarker { marker: marker.to_owned(), scans: found });
         }
         Ok(found.pop())
+    }
+
+    async fn marked_scans(&self) -> Result<Vec<MarkedScan>, ScannerError> {
+        Err(ScannerError::Unsupported("a list of scans"))
+    }
+
+    async fn offer(&self) -> Result<ScanOffer, ScannerError> {
+        Err(ScannerError::Unsupported("a list of templates and policies"))
     }
 
     async fn properties(&self) -> Result<ScannerProperties, ScannerError> {
