@@ -18,8 +18,8 @@ fn built(name: &str) -> PathBuf {
     let example = test.parent().and_then(Path::parent).unwrap().join("examples").join(name);
     if !example.exists() {
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-        let mut build = std::process::Command::new(cargo);
-        let built = build.args(["build", "--quiet", "--package", "nessus-mcp-examples", "--example", name]).status();
+        let mut command = std::process::Command::new(cargo);
+        let built = command.args(["build", "--quiet", "--package", "nessus-mcp-examples", "--example", name]).status();
         assert!(built.unwrap().success(), "{name} cannot be built");
     }
     example

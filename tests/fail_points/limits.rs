@@ -2,6 +2,7 @@
 //! room.
 
 use nessus_mcp_lib::{
+    client::Endpoint,
     durable,
     policy::{TokenHash, new_token},
     secret::Secret,

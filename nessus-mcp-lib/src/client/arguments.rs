@@ -96,7 +96,7 @@ pub(super) fn of_submit(request: &SubmitRequest) -> Arguments {
     arguments.0.insert("targets".to_owned(), Value::from(request.targets.as_str()));
     arguments
         .with("description", &request.description)
-        .with("schema_profile", &request.schema_profile)
+        .with("schema_profile", request.schema_profile)
         .with("template", &request.template)
         .with("policy", &request.policy)
         .with("scanner_pool", &request.pool)
@@ -107,8 +107,8 @@ pub(super) fn of_submit(request: &SubmitRequest) -> Arguments {
 pub(super) fn of_results(request: &ResultsRequest) -> Map<String, Value> {
     let group_sort = request.group_by.map(|(_, sort)| sort.to_string());
     Arguments::of_task(&request.task_id)
-        .with("kind", &request.kind)
-        .with("schema_profile", &request.schema_profile)
+        .with("kind", request.kind)
+        .with("schema_profile", request.schema_profile)
         .with("custom_fields", &request.custom_fields)
         .with("extra_fields", &request.extra_fields)
         .with("filters", &request.filters)
