@@ -3,7 +3,11 @@
 //! A scan takes minutes to hours, and whoever asked for it has long gone on. This library accepts scans durably, queues
 //! them, drives scanners through them, survives crashes on the way, and leaves findings that can be read page by page.
 //! `nessus-mcp-server`, `nessus-worker` and `nessus-admin` are thin binaries on top of it; an embedding program has the
-//! same power:
+//! same power.
+//!
+//! # Quick starts
+//!
+//! **Embed the service**, with the worker in the same process:
 //!
 //! ```no_run
 //! use nessus_mcp_lib::{ScanService, Worker, config::{Settings, WorkerSettings}};
@@ -23,15 +27,49 @@
 //! # Ok(()) }
 //! ```
 //!
-//! # Where to begin
-//! | to | see |
-//! |---|---|
-//! | submit scans, ask how they are, read their findings, cancel them | [`ScanService`] and its [`config::Settings`]; [`service::SubmitRequest`], [`service::ResultsRequest`] |
-//! | run the scans in this process | [`Worker`] |
-//! | turn a .nessus file into lines of JSON, without scanners and queue | [`JsonNlConverter`] |
-//! | connect another scanner, or another queue | the traits [`ScannerInterface`] and [`Queue`]; the suites in [`testing`] check them |
-//! | read what is stored about a task | [`TaskManager`] |
-//! | guard calls of your own | [`CircuitBreaker`] |
+//! **Convert a file**, without scanners and queue:
+//!
+//! ```no_run
+//! use nessus_mcp_lib::{JsonNlConverter, results::{FilterSet, Profile, Query}};
+//!
+//! # fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let serious: FilterSet = r#"{"severity": ">=High"}"#.parse()?;
+//! let query = Query::builder().profile(Profile::Triage).filters(serious).build()?;
+//! JsonNlConverter::new(query).convert(std::fs::File::open("scan.nessus")?, std::io::stdout().lock())?;
+//! # Ok(()) }
+//! ```
+//!
+//! **Add a scanner, or a queue.** Implement [`ScannerInterface`], or [`Queue`] and [`queue::TaskCatalogue`]. No method of these traits has a
+//! default. Whoever wraps one implements [`scanner::ScannerDecorator`] or [`queue::QueueDecorator`], names only what changes, and passes on
+//! everything else:
+//!
+//! ```
+//! use std::{sync::Arc, time::Duration};
+//! use nessus_mcp_lib::{Queue, queue::{QueueDecorator, QueueError}};
+//!
+//! /// A queue that notes how fast it answers.
+//! #[derive(Debug)]
+//! struct Timed(Arc<dyn Queue>);
+//!
+//! #[async_trait::async_trait]
+//! impl QueueDecorator for Timed {
+//!     fn inner(&self) -> &dyn Queue {
+//!         self.0.as_ref()
+//!     }
+//!
+//!     async fn ping(&self) -> Result<Duration, QueueError> {
+//!         let took = self.0.ping().await?;
+//!         tracing::info!(?took, "the queue answers");
+//!         Ok(took)
+//!     }
+//! }
+//! ```
+//!
+//! The conformance suites of the feature `testing` check what you built.
+//!
+//! **Guard calls of your own** with a [`CircuitBreaker`]; its page has an example.
+//!
+//! **Talk to a server** that runs elsewhere: the module `client` (feature `client`).
 //!
 //! # What is where
 //! From the lowest layer up; a module uses only those on its own line or above it.
@@ -47,21 +85,38 @@
 //! | [`scanner`] | Nessus, mock, pools |
 //! | [`service`] | what every API layer calls |
 //! | [`housekeeping`], `delivery`, [`worker`] | what must be done now and then; telling webhooks; the engine |
-//! | `client`, [`testing`] | a typed MCP client; conformance suites and mocks |
+//! | `client`, `testing` | a typed MCP client; conformance suites and mocks |
 //!
 //! Not shown here, because only the binaries and tests of this project need them: `config::cli`, `durable` (files that are whole or
 //! absent), `streams` (stdout and stderr that nobody waits for), `fail_points`.
 //!
 //! # Features
-//! `sqlite` (the embedded queue), `redis` (the shared queue), `nessus` (scanners over HTTP) and `webhooks` are on by default. `client`, `cli` (flags that
-//! binaries share), `schema` (JSON schemas of the views) and `testing` are not. `fail-points` lets tests abort the process
-//! at a named step; it is not for production.
 //!
-//! # Guarantees
-//! - An accepted task reaches a terminal state, whatever is killed; one task launches one scan.
+//! | feature | default | what it brings |
+//! |---|---|---|
+//! | `sqlite` | yes | the embedded queue |
+//! | `redis` | yes | the shared queue: Redis or Valkey, also as a cluster or with sentinels |
+//! | `nessus` | yes | scanners over HTTP |
+//! | `webhooks` | yes | telling others what happens to tasks |
+//! | `client` | | a typed client of a running `nessus-mcp-server` |
+//! | `metrics` | | metrics in Prometheus' format; without it nothing is measured |
+//! | `schema` | | JSON schemas of the views |
+//! | `cli` | | flags, start and log lines of the binaries |
+//! | `testing` | | conformance suites and mocks |
+//! | `fail-points` | | for the tests of this project: the process dies at a named step; not for production |
+//!
+//! Whatever is compiled in, the library logs through `tracing`; who listens is the embedder's choice.
+//!
+//! # Guarantees, and their limits
+//! - An accepted task reaches a terminal state, whatever is killed. It needs a disk that keeps what it has synced, and some worker that
+//!   comes back.
+//! - One task launches one scan. A scan that somebody launches on the scanner itself is not ours to prevent; one that somebody renames there
+//!   is not found again.
 //! - Results are never silently wrong: what cannot be applied is an error, what was not scanned is said in the data.
-//! - Secrets are in no log, error, file or answer.
-//! - No type of a pre-1.0 crate is in a public signature.
+//! - Secrets are in no log, error, file or answer. A login that came with a request is on disk encrypted, until its task ends.
+//! - Memory is bounded for exports of any size; sorting takes 40 bytes for each finding.
+//! - No type of a pre-1.0 crate is in a public signature, but for what the features `testing` (mockall) and `metrics` (prometheus) are made
+//!   of: these two are outside the promises of semantic versioning.
 
 #![cfg_attr(
     not(all(feature = "metrics", feature = "nessus", feature = "redis", feature = "sqlite", feature = "webhooks")),

@@ -40,7 +40,7 @@ use crate::{
 /// A lease stands until a [`claim`](Queue::claim) takes the task back: one that has expired and that no claim has noticed
 /// yet can still be renewed and settled. A worker must not rely on that.
 ///
-/// The suite in [`crate::testing::queue_conformance`] (feature `testing`) checks all of this.
+/// The suite in `testing::queue_conformance` (feature `testing`) checks all of this.
 ///
 /// No method has a default: whoever wraps a queue would lose it without a word. A wrapper that changes only some methods
 /// implements [`QueueDecorator`](super::QueueDecorator) instead, which passes on all others.

@@ -19,7 +19,7 @@
 //! a worker that was stopped for longer than its lease still believes it holds the task, and only the comparison of
 //! fences under the task's file lock stops it from writing.
 //!
-//! Backends implement [`Queue`] and pass the suite in [`crate::testing::queue_conformance`] (feature `testing`).
+//! Backends implement [`Queue`] and pass the suite in `testing::queue_conformance` (feature `testing`).
 //! [`open`] chooses one by URL. No type of a backend's crate appears in a signature.
 
 mod binding;
