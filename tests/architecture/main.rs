@@ -42,7 +42,7 @@ const LAYERS: [&[&str]; 9] = [
 ];
 
 /// The layers of `results`, in the same way: what a finding goes through.
-const RESULTS_LAYERS: [&[&str]; 9] = [
+const RESULTS_LAYERS: [&[&str]; 10] = [
     &["texts"],
     &["record"],
     &["error"],
@@ -51,6 +51,7 @@ const RESULTS_LAYERS: [&[&str]; 9] = [
     &["convert"],
     &["index"],
     &["write"],
+    &["read"],
     &["diff", "export", "summary"],
 ];
 

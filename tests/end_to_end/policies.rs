@@ -19,10 +19,10 @@ fn quick() -> SimConfig {
 /// A site whose scanner's entry has more lines, with the policies `Weekly`, `Logs in` and, twice, `Twice`.
 async fn start(config: SimConfig, more: &str) -> Site {
     let sim = SimulatedNessus::start_with(config).await;
+    sim.add_policy("Weekly");
     sim.add_policy_with_login("Logs in");
-    for name in ["Weekly", "Twice", "Twice"] {
-        sim.add_policy(name);
-    }
+    sim.add_policy("Twice");
+    sim.add_policy("Twice");
     let deployment = Deployment::new(&format!("{}{more}", sim.scanners_yaml()));
     Site::start_with(sim, deployment, &[]).await
 }

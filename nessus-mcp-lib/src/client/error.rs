@@ -36,7 +36,7 @@ pub enum ClientError {
     #[error("the server cannot be reached: {0}")]
     Transport(String),
     /// The server did not answer in time. Whether it has done what was asked is not known.
-    #[error("{call} was not answered within {} seconds", after.as_secs_f32())]
+    #[error("{call} was not answered within {} s", after.as_secs_f32())]
     Timeout {
         /// The tool, or the request of the protocol.
         call: String,
@@ -104,7 +104,7 @@ pub enum ClientError {
         task_id: TaskId,
     },
     /// The pages of a result ended before all findings were there.
-    #[error("the pages of {task_id} had {read} findings, of {matched} that match")]
+    #[error("the pages of {task_id} ended early: findings read {read}, matching {matched}")]
     Incomplete {
         /// The task.
         task_id: TaskId,
