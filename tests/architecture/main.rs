@@ -128,7 +128,7 @@ fn drawn(level: &Level) -> String {
 #[test]
 fn no_module_uses_a_higher_layer() {
     let levels = library_levels();
-    for (inside, layers) in [(Names::new(), &LAYERS), (vec!["results".to_owned()], &RESULTS_LAYERS)] {
+    for (inside, layers) in [(Names::new(), &LAYERS[..]), (vec!["results".to_owned()], &RESULTS_LAYERS[..])] {
         for ((from, to), shown) in &levels[&inside] {
             let is_below = layer_of(layers, to) <= layer_of(layers, from);
             assert!(is_below, "`{from}` uses `{to}`, which is above it: {shown:#?}");
