@@ -41,7 +41,7 @@ pub struct ListTasks {
 }
 
 /// Arguments of a tool: those that are given.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize)]
 pub(super) struct Arguments(Map<String, Value>);
 
 impl Arguments {
@@ -63,10 +63,6 @@ impl Arguments {
             self.0.insert(name.to_owned(), value);
         }
         self
-    }
-
-    pub(super) fn done(self) -> Map<String, Value> {
-        self.0
     }
 }
 
@@ -104,7 +100,7 @@ pub(super) fn of_submit(request: &SubmitRequest) -> Arguments {
         .with("idempotency_key", request.idempotency_key.as_ref().map(IdempotencyKey::as_str))
 }
 
-pub(super) fn of_results(request: &ResultsRequest) -> Map<String, Value> {
+pub(super) fn of_results(request: &ResultsRequest) -> Arguments {
     let group_sort = request.group_by.map(|(_, sort)| sort.to_string());
     Arguments::of_task(&request.task_id)
         .with("kind", request.kind)
@@ -120,5 +116,4 @@ pub(super) fn of_results(request: &ResultsRequest) -> Map<String, Value> {
         .with("cursor", &request.cursor)
         .with("max_chars", request.max_chars)
         .with("whole_metadata", request.whole_metadata)
-        .done()
 }

@@ -171,9 +171,9 @@ impl NessusMcpClient {
     pub(super) async fn view<T: DeserializeOwned>(
         &self,
         tool: &str,
-        arguments: Map<String, Value>,
+        arguments: &impl Serialize,
     ) -> Result<T, ClientError> {
-        let text = self.call(tool, &arguments).await?;
+        let text = self.call(tool, arguments).await?;
         serde_json::from_str(&text).map_err(|source| ClientError::Answer { tool: tool.to_owned(), source })
     }
 

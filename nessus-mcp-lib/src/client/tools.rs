@@ -29,7 +29,7 @@ impl NessusMcpClient {
     /// # Errors
     /// [`ClientError::Tool`] when the server refuses it, for example with the code `out_of_scope` or `invalid_targets`.
     pub async fn submit_scan(&self, request: &SubmitRequest) -> Result<Submission, ClientError> {
-        self.view(tool_of(request.scan_type), of_submit(request).done()).await
+        self.view(tool_of(request.scan_type), &of_submit(request)).await
     }
 
     /// What would become of a scan: its hosts, whether it is in scope, how long it would wait. Nothing is submitted.
@@ -37,7 +37,7 @@ impl NessusMcpClient {
     /// # Errors
     /// Those of [`submit_scan`](Self::submit_scan).
     pub async fn check_scan(&self, request: &SubmitRequest) -> Result<DryRunView, ClientError> {
-        self.view(tool_of(request.scan_type), of_submit(request).with("dry_run", true).done()).await
+        self.view(tool_of(request.scan_type), &of_submit(request).with("dry_run", true)).await
     }
 
     /// Where a task stands.
@@ -45,7 +45,7 @@ impl NessusMcpClient {
     /// # Errors
     /// [`ClientError::Tool`] with the code `task_not_found` when there is none.
     pub async fn get_status(&self, task_id: &TaskId) -> Result<TaskView, ClientError> {
-        self.view("get_scan_status", Arguments::of_task(task_id).done()).await
+        self.view("get_scan_status", &Arguments::of_task(task_id)).await
     }
 
     /// Where a task stands, as soon as that is something else than at the call, or after so many seconds: at most 45.
@@ -54,7 +54,7 @@ impl NessusMcpClient {
     /// Those of [`get_status`](Self::get_status).
     pub async fn get_status_change(&self, task_id: &TaskId, wait_seconds: u64) -> Result<TaskView, ClientError> {
         let wait = wait_seconds.min(MOST_WAIT_SECONDS);
-        self.view("get_scan_status", Arguments::of_task(task_id).with("wait_seconds", wait).done()).await
+        self.view("get_scan_status", &Arguments::of_task(task_id).with("wait_seconds", wait)).await
     }
 
     /// One page of a task's results, typed. [`findings`](Self::findings) goes through all pages.
@@ -87,7 +87,7 @@ impl NessusMcpClient {
     ) -> Result<TaskSummaryView, ClientError> {
         let sections: Vec<&str> = sections.iter().map(|section| section.name()).collect();
         let arguments = Arguments::of_task(task_id).with("sections", sections).with("max_chars", max_chars);
-        self.view("get_scan_summary", arguments.done()).await
+        self.view("get_scan_summary", &arguments).await
     }
 
     /// How many findings of each severity a task's scan has.
@@ -110,7 +110,7 @@ impl NessusMcpClient {
         max_chars: Option<u64>,
     ) -> Result<TaskComparison, ClientError> {
         let arguments = Arguments::default().with("before_task_id", before).with("after_task_id", after);
-        self.view("compare_scans", arguments.with("max_chars", max_chars).done()).await
+        self.view("compare_scans", &arguments.with("max_chars", max_chars)).await
     }
 
     /// One page of the tasks, newest first; `next_cursor` of the answer goes on.
@@ -118,8 +118,7 @@ impl NessusMcpClient {
     /// # Errors
     /// [`ClientError::Tool`] for a condition that cannot be read.
     pub async fn list_tasks(&self, which: &ListTasks) -> Result<TaskListView, ClientError> {
-        let text = self.call("list_tasks", which).await?;
-        serde_json::from_str(&text).map_err(|source| ClientError::Answer { tool: "list_tasks".to_owned(), source })
+        self.view("list_tasks", which).await
     }
 
     /// Cancels a scan. One that runs is stopped on the scanner, and its findings so far are kept.
@@ -127,7 +126,7 @@ impl NessusMcpClient {
     /// # Errors
     /// [`ClientError::Tool`] with the code `already_ended` for a task that has ended in another way.
     pub async fn cancel_scan(&self, task_id: &TaskId, reason: Option<&str>) -> Result<ControlView, ClientError> {
-        self.view("cancel_scan", Arguments::of_task(task_id).with("reason", reason).done()).await
+        self.view("cancel_scan", &Arguments::of_task(task_id).with("reason", reason)).await
     }
 
     /// Pauses a scan until [`resume_scan`](Self::resume_scan).
@@ -135,7 +134,7 @@ impl NessusMcpClient {
     /// # Errors
     /// [`ClientError::Tool`] with the code `not_pausable` for a task that cannot be paused.
     pub async fn pause_scan(&self, task_id: &TaskId, reason: Option<&str>) -> Result<ControlView, ClientError> {
-        self.view("pause_scan", Arguments::of_task(task_id).with("reason", reason).done()).await
+        self.view("pause_scan", &Arguments::of_task(task_id).with("reason", reason)).await
     }
 
     /// Lets a scan go on that [`pause_scan`](Self::pause_scan) has paused.
@@ -143,7 +142,7 @@ impl NessusMcpClient {
     /// # Errors
     /// [`ClientError::Tool`] with the code `not_resumable` for one that is not paused so.
     pub async fn resume_scan(&self, task_id: &TaskId) -> Result<ControlView, ClientError> {
-        self.view("resume_scan", Arguments::of_task(task_id).done()).await
+        self.view("resume_scan", &Arguments::of_task(task_id)).await
     }
 
     /// Runs a scan once more that has failed or took too long, under the same task id. Its earlier results are removed.
@@ -151,7 +150,7 @@ impl NessusMcpClient {
     /// # Errors
     /// [`ClientError::Tool`] with the code `not_retryable` for any other.
     pub async fn retry_scan(&self, task_id: &TaskId) -> Result<ControlView, ClientError> {
-        self.view("retry_scan", Arguments::of_task(task_id).done()).await
+        self.view("retry_scan", &Arguments::of_task(task_id)).await
     }
 
     /// The scanners of a pool, or of all.
@@ -164,7 +163,7 @@ impl NessusMcpClient {
 
     /// The pools.
     pub async fn list_pools(&self) -> Result<PoolsView, ClientError> {
-        self.view("list_pools", Arguments::default().done()).await
+        self.view("list_pools", &Arguments::default()).await
     }
 
     /// What scans can be made of, in a pool or in all.
@@ -193,10 +192,10 @@ impl NessusMcpClient {
 
     /// Whether the server and what it depends on work.
     pub async fn health_check(&self) -> Result<HealthReport, ClientError> {
-        self.view("health_check", Arguments::default().done()).await
+        self.view("health_check", &Arguments::default()).await
     }
 
     async fn of_pool<T: serde::de::DeserializeOwned>(&self, tool: &str, pool: Option<&str>) -> Result<T, ClientError> {
-        self.view(tool, Arguments::default().with("scanner_pool", pool).done()).await
+        self.view(tool, &Arguments::default().with("scanner_pool", pool)).await
     }
 }
