@@ -26,6 +26,7 @@ mod lookup;
 mod offers;
 mod orphaned;
 mod phase;
+mod prepared;
 mod reload;
 mod repeated;
 mod results;
@@ -70,6 +71,7 @@ pub use self::{
     offers::{NotAsked, PoliciesView, PolicyView, PoolPolicies, TemplateView},
     orphaned::OrphanedTasks,
     phase::Phase,
+    prepared::PreparedResults,
     results::ResultsRequest,
     served::has_older_workers,
     submit::{IdempotencyKey, Submission, SubmitRequest},

@@ -148,7 +148,7 @@ impl ScanService {
     /// The findings as JSON-NL text, up to 16 MiB.
     ///
     /// # Errors
-    /// [`ServiceError::TooLarge`] for more than that, which [`write_results`](Self::write_results) can still write.
+    /// [`ServiceError::TooLarge`] for more than that, which [`prepare_results`](Self::prepare_results) still gives.
     /// [`ServiceError::ResultsNotReady`] before the scan has ended, [`ServiceError::NoResults`] when it ended without,
     /// [`ServiceError::Busy`] when others read too much, [`ServiceError::Results`] for a query that cannot be answered or a
     /// damaged export.
@@ -166,22 +166,9 @@ impl ScanService {
             .map_err(|_| ServiceError::invalid("results", "are not UTF-8", Some("report this as a defect".to_owned())))
     }
 
-    /// Writes the findings as JSON-NL into `output`, however many there are, in bounded memory; returns it again.
-    ///
-    /// # Errors
-    /// Those of [`results`](Self::results), but for [`ServiceError::TooLarge`].
-    pub async fn write_results<W: Write + Send + 'static>(
-        &self,
-        request: ResultsRequest,
-        output: W,
-    ) -> Result<(W, ConversionSummary), ServiceError> {
-        let (task_id, query) = read(request).await?;
-        self.write(&task_id, query, output, 0).await
-    }
-
     /// Writes the findings into `output`, which takes so many bytes of memory. The query was made first: a wrong question
     /// is refused before anything is looked at, so that it gets the same answer at any time.
-    async fn write<W: Write + Send + 'static>(
+    pub(super) async fn write<W: Write + Send + 'static>(
         &self,
         task_id: &TaskId,
         query: Query,
@@ -234,7 +221,7 @@ impl ScanService {
 }
 
 /// Reads a question, which may be as long as a request, where that holds up nobody.
-async fn read(request: ResultsRequest) -> Result<(TaskId, Query), ServiceError> {
+pub(super) async fn read(request: ResultsRequest) -> Result<(TaskId, Query), ServiceError> {
     let read = blocking::run(move || request.query().map(|query| (request.task_id, query)));
     Ok(read.await.map_err(ServiceError::stopping)??)
 }

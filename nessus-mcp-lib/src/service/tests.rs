@@ -244,7 +244,7 @@ async fn all_who_read_results_share_the_memory_and_are_busy_without() {
     let codes = [
         service.results(request()).await.unwrap_err().code(),
         service.results(everything()).await.unwrap_err().code(),
-        service.write_results(everything(), Vec::new()).await.map(drop).unwrap_err().code(),
+        service.prepare_results(everything()).await.map(drop).unwrap_err().code(),
         service.summary(&task_id, 0).await.map(drop).unwrap_err().code(),
         service.compare(&task_id, &other, 0).await.map(drop).unwrap_err().code(),
     ];
@@ -256,6 +256,50 @@ async fn all_who_read_results_share_the_memory_and_are_busy_without() {
     assert!(text.contains(r#""type":"vulnerability""#));
     let all = service.memory.enter(u64::MAX).await;
     assert!(all.is_ok(), "nothing is held when the work is over");
+}
+
+#[tokio::test]
+async fn prepared_results_refuse_before_the_first_byte_and_are_written_whole() {
+    let f = fixture().await;
+    let task_id = task_with(&f, OFFICE).await;
+    let everything = || ResultsRequest::everything(task_id.clone());
+    let unknown = ResultsRequest { extra_fields: vec!["no_such_field".to_owned()], ..everything() };
+    assert_eq!(f.service.prepare_results(unknown).await.unwrap_err().code(), "unknown_field");
+    let broken = task_with(&f, &OFFICE[..OFFICE.len() / 2]).await;
+    assert!(f.service.prepare_results(ResultsRequest::everything(broken)).await.is_err());
+    let text = f.service.results(everything()).await.unwrap();
+    let mut written = Vec::new();
+    let summary = f.service.prepare_results(everything()).await.unwrap().write(&mut written).await.unwrap();
+    assert_eq!(String::from_utf8(written).unwrap(), text);
+    assert!(summary.written > 0);
+    // Whoever stops early is told that this is not all, and holds nothing any longer.
+    let prepared = f.service.prepare_results(everything()).await.unwrap();
+    assert!(prepared.end().await.unwrap_err().to_string().contains("given up"));
+    drop(f.service.prepare_results(everything()).await.unwrap());
+    drop(f.service.memory.enter(u64::MAX).await.unwrap());
+}
+
+/// An export of several chunks, whose reader goes away in their midst.
+#[tokio::test]
+async fn prepared_results_stop_when_nobody_reads() {
+    let f = fixture().await;
+    let export = String::from_utf8(OFFICE.to_vec()).unwrap();
+    let (head, rest) = export.split_at(export.find("<ReportHost ").unwrap());
+    let (hosts, foot) = rest.split_at(rest.rfind("</ReportHost>").unwrap() + "</ReportHost>".len());
+    let task_id = task_with(&f, format!("{head}{}{foot}", hosts.repeat(400)).as_bytes()).await;
+    let request =
+        || ResultsRequest { schema_profile: Some(Profile::Full), ..ResultsRequest::everything(task_id.clone()) };
+    let mut prepared = f.service.prepare_results(request()).await.unwrap();
+    let mut sizes = Vec::new();
+    while let Some(chunk) = prepared.next().await {
+        sizes.push(chunk.len());
+    }
+    prepared.end().await.unwrap();
+    assert!(sizes.len() > 4 && sizes.iter().all(|size| *size < 2 * 64 * 1024), "{sizes:?}");
+    let mut left = f.service.prepare_results(request()).await.unwrap();
+    left.next().await.unwrap();
+    drop(left);
+    drop(f.service.memory.enter(u64::MAX).await.unwrap());
 }
 
 #[cfg(unix)]

@@ -7,8 +7,8 @@ use crate::results::{convert::ConversionSummary, error::ResultsError, write::Jso
 
 /// A writer that reads the lines of JSON it is given, and hands on what they say.
 ///
-/// It goes where lines are written: into [`JsonNlConverter::convert`] and
-/// [`ScanService::write_results`](crate::ScanService::write_results). It holds one line at a time.
+/// It goes where lines are written: into [`JsonNlConverter::convert`], and it takes what
+/// [`PreparedResults::next`](crate::service::PreparedResults::next) gives. It holds one line at a time.
 #[derive(Debug)]
 pub struct ResultSink<F> {
     take: F,
