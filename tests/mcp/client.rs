@@ -252,7 +252,7 @@ async fn every_argument_of_every_tool_can_be_said() {
     (results.schema_profile, results.custom_fields) = (Some(Profile::Full), Some(vec!["host".to_owned()]));
     (results.extra_fields, results.cursor, results.count_only) = (vec!["port".to_owned()], text("c"), true);
     results.whole_metadata = Some(false);
-    results.filters.insert("port".to_owned(), json!(80));
+    results.filters = r#"{"port": 80}"#.parse().unwrap();
     let _ = client.get_results(&results).await;
     let _ = client.get_status_change(&task, 0).await;
     let _ = client.get_scan_summary(&task, &SummarySection::ALL, Some(5_000)).await;

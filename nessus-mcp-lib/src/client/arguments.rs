@@ -107,7 +107,7 @@ pub(super) fn of_results(request: &ResultsRequest) -> Arguments {
         .with("schema_profile", request.schema_profile)
         .with("custom_fields", &request.custom_fields)
         .with("extra_fields", &request.extra_fields)
-        .with("filters", &request.filters)
+        .with("filters", (!request.filters.is_empty()).then(|| request.filters.to_json()))
         .with("count_only", request.count_only.then_some(true))
         .with("group_by", request.group_by.map(|(by, _)| by.name()))
         .with("sort", group_sort.or_else(|| request.sort.as_ref().map(ToString::to_string)))

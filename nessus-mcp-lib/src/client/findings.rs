@@ -2,12 +2,12 @@
 
 use std::vec;
 
-use serde_json::Value;
+use serde_json::json;
 
 use super::{connection::NessusMcpClient, error::ClientError};
 use crate::{
     ids::TaskId,
-    results::{Finding, ResultsSchema, ScanMetadata, Severity},
+    results::{FilterSet, Finding, ResultsSchema, ScanMetadata, Severity},
     service::ResultsRequest,
 };
 
@@ -67,7 +67,11 @@ impl NessusMcpClient {
     /// Those of [`Findings::next`].
     pub async fn get_critical_vulnerabilities(&self, task_id: &TaskId) -> Result<Vec<Finding>, ClientError> {
         let mut request = ResultsRequest::new(task_id.clone());
-        request.filters.insert("severity".to_owned(), Value::from(Severity::Critical.name()));
+        let is_critical = FilterSet::from_json(&json!({ "severity": Severity::Critical.name() }));
+        request.filters = is_critical.map_err(|error| ClientError::Arguments {
+            tool: "get_scan_results".to_owned(),
+            reason: error.to_string(),
+        })?;
         self.findings(request).collect().await
     }
 }

@@ -56,8 +56,8 @@ pub struct ResultsRequest {
     pub custom_fields: Option<Vec<String>>,
     /// The fields to show after those of the profile.
     pub extra_fields: Vec<String>,
-    /// The filters, a JSON object as [`FilterSet`] describes it.
-    pub filters: Map<String, Value>,
+    /// What the items must be like.
+    pub filters: FilterSet,
     /// Whether to count what matches, and show nothing of it.
     pub count_only: bool,
     /// What to count the findings by, in place of the findings, and in which order the groups are then.
@@ -85,7 +85,7 @@ impl ResultsRequest {
             schema_profile: None,
             custom_fields: None,
             extra_fields: Vec::new(),
-            filters: Map::new(),
+            filters: FilterSet::default(),
             count_only: false,
             group_by: None,
             sort: None,
@@ -123,7 +123,7 @@ impl ResultsRequest {
             query = query.fields(fields);
         }
         if !self.filters.is_empty() {
-            query = query.filters(FilterSet::from_json(&Value::Object(self.filters.clone()))?);
+            query = query.filters(self.filters.clone());
         }
         if let Some((by, sort)) = self.group_by {
             query = query.group_by(by, sort);

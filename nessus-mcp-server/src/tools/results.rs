@@ -2,6 +2,7 @@
 
 use nessus_mcp_lib::{
     ScanService,
+    results::FilterSet,
     service::{ResultsRequest, ServiceError},
 };
 use rmcp::{
@@ -120,7 +121,7 @@ fn results_request(arguments: Results) -> Result<ResultsRequest, ServiceError> {
             Some(asked.map_err(refused)?.min(MOST_CHARS))
         }
     };
-    request.filters = arguments.filters.unwrap_or_default();
+    request.filters = FilterSet::from_json(&Value::Object(arguments.filters.unwrap_or_default()))?;
     request.count_only = arguments.count_only.unwrap_or_default();
     if let Some(by) = &arguments.group_by {
         let sort = arguments.sort.as_deref().map(str::parse).transpose()?;
