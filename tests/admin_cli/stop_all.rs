@@ -5,9 +5,11 @@ use std::time::Duration;
 use nessus_mcp_lib::{
     ScanService, Worker,
     config::{Settings, WorkerSettings},
-    ids::PoolName,
+    ids::{PoolName, WorkerId},
+    queue::{ServedPool, WorkerRecord},
     service::SubmitRequest,
     task::{TaskQuery, TaskStatus},
+    time::Timestamp,
 };
 use nessus_mcp_tests::{
     deployment::Deployment,
@@ -155,4 +157,28 @@ async fn a_bad_secret_key_holds_no_order_up_without_an_audit_log() {
     std::fs::create_dir(deployment.data().join("audit")).unwrap();
     let refused = pause();
     assert!(refused.code == Some(78) && refused.stderr.contains("NESSUS_MCP_SECRET_KEY"), "{refused:?}");
+}
+
+/// Whether a task runs whose file cannot be read is not known, and a pool without a task may be known to a worker alone.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_cannot_be_read_is_named_and_a_pool_that_only_a_worker_knows_is_paused() {
+    let deployment = Deployment::new(crate::SCANNERS);
+    let settings = Settings::new(deployment.data(), deployment.scanners_yaml()).with_queue_url(deployment.queue_url());
+    let service = ScanService::open(&settings).await.unwrap();
+    let request = |name: &str| SubmitRequest::untrusted(name, "10.0.0.1");
+    let broken = service.submit(request("broken")).await.unwrap().task_id;
+    let waits = service.submit(request("waits")).await.unwrap().task_id;
+    std::fs::write(service.tasks().artifact_path(&broken, "task.json"), "{").unwrap();
+    let dmz = PoolName::new("dmz").unwrap();
+    let mut record = WorkerRecord::new(WorkerId::new("elsewhere").unwrap(), Timestamp::from_millis(1_764_599_422_000));
+    record.pools = vec![ServedPool::new(dmz.clone(), Vec::new(), 1)];
+    service.queue().announce_worker(&record, Duration::from_secs(3600)).await.unwrap();
+
+    let stopped = admin(&deployment, &["stop-all", "--reason", "x", "--yes", "--json"]);
+    assert_eq!(stopped.code, Some(1), "{stopped:?}");
+    let told: Value = serde_json::from_str(&stopped.stdout).unwrap();
+    assert_eq!((&told["outcome"], &told["unreadable"]), (&"stopped".into(), &serde_json::json!([broken])), "{told}");
+    assert!(stopped.stderr.contains(&format!("1 task cannot be read and may run: {broken}")), "{stopped:?}");
+    assert_eq!(deployment.task(&waits).status, TaskStatus::Cancelled);
+    assert_eq!(service.queue().stats(&dmz).await.unwrap().paused.as_deref(), Some("x"));
 }

@@ -45,6 +45,8 @@ pub(super) async fn all(settings: &Settings, names: &ScannerNames, queue: &dyn Q
     let configured = all.len();
     let (mut others, is_whole) = pools_in_catalogue(queue).await?;
     others.extend(QueueFile::read(&settings.data_dir)?.paused.into_keys());
+    // A pool may be in a worker's configuration alone, and have no task yet.
+    others.extend(queue.workers().await?.into_iter().flat_map(|seen| seen.record.pools).map(|served| served.pool));
     let others: BTreeSet<_> = others.into_iter().filter(|pool| !all.contains(pool)).collect();
     all.extend(others);
     if !is_whole && names.flaw.is_some() {

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    mem,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -10,7 +11,7 @@ use nessus_mcp_lib::{
     ScanService,
     error::{Classified, ErrorKind, Failure, counted},
     ids::{PoolName, TaskId},
-    service::ControlView,
+    service::{ControlView, MatchingTasks},
     task::{TaskQuery, TaskStatus},
 };
 use serde_json::json;
@@ -27,6 +28,9 @@ use crate::{
 /// The time between two looks at what still runs.
 const LOOK: Duration = Duration::from_millis(250);
 
+/// The time before what could not be cancelled is told again: whatever kept it may be over.
+const AGAIN: Duration = Duration::from_secs(5);
+
 /// How far it came.
 #[derive(Debug, Default)]
 struct Progress {
@@ -41,6 +45,8 @@ struct Progress {
     told: HashSet<TaskId>,
     /// Those that have not ended.
     left: Vec<TaskId>,
+    /// Those whose file cannot be read: whether they run is not known, and of which pool they are.
+    unreadable: BTreeSet<TaskId>,
 }
 
 /// How it ended.
@@ -60,6 +66,8 @@ enum NotStopped {
     Interrupted { tasks: usize },
     #[error("{}", counted(*tasks, "task could not be cancelled", "tasks could not be cancelled"))]
     Failed { tasks: usize },
+    #[error("{} and may run: {}", counted(names.len(), "task cannot be read", "tasks cannot be read"), names.join(", "))]
+    Unreadable { names: Vec<String> },
 }
 
 impl Classified for NotStopped {
@@ -68,6 +76,7 @@ impl Classified for NotStopped {
             Self::TimedOut { .. } => "not_stopped",
             Self::Interrupted { .. } => "interrupted",
             Self::Failed { .. } => "not_cancelled",
+            Self::Unreadable { .. } => "unreadable_tasks",
         }
     }
 
@@ -76,6 +85,12 @@ impl Classified for NotStopped {
     }
 
     fn hint(&self) -> Option<String> {
+        if matches!(self, Self::Unreadable { .. }) {
+            return Some(
+                "`nessus-admin tasks show TASK` says what is wrong with a file; look at the scanners for their scans"
+                    .to_owned(),
+            );
+        }
         Some(
             "the pools stay paused, and a worker stops what was cancelled as soon as it can reach its scanner; the same command goes \
              on, `nessus-admin workers` shows who works, `nessus-admin resume POOL` lets a pool go on"
@@ -90,8 +105,10 @@ pub(crate) async fn run(args: &StopAllArgs) -> Result<(), Failure> {
     let service = &operator.service;
     let pools = pools::named(&settings, service.queue().as_ref(), &args.pool).await?;
     if !args.yes {
-        let queued = matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Queued)).await?.len();
-        let running = matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Running)).await?.len();
+        let queued =
+            matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Queued)).await?.tasks.len();
+        let running =
+            matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Running)).await?.tasks.len();
         let (scans, names) = (counted(running, "running scan", "running scans"), listed(&pools));
         output::confirmed(&format!("pause {names}, and cancel {queued} queued and {scans}?"), false)?;
     }
@@ -111,11 +128,11 @@ pub(crate) async fn run(args: &StopAllArgs) -> Result<(), Failure> {
         }
     };
     if end == End::Interrupted {
-        progress.left = left(service, &pools, &progress.told).await?;
+        left(service, &pools, &mut progress).await?;
     }
     tell(args, &pools, &progress, (end, begun.elapsed()))?;
     let waiting = matching(service, &pools, &TaskQuery::default().with_status(TaskStatus::Queued)).await?;
-    let new = waiting.into_iter().filter(|task| !progress.told.contains(task)).count();
+    let new = waiting.tasks.iter().filter(|task| !progress.told.contains(task)).count();
     if new > 0 && end != End::Interrupted {
         let tasks = counted(new, "task that was submitted meanwhile waits", "tasks that were submitted meanwhile wait");
         output::note(&format!("{tasks} in the paused pools"));
@@ -129,6 +146,9 @@ pub(crate) async fn run(args: &StopAllArgs) -> Result<(), Failure> {
             progress.failed.iter().for_each(|(_, failure)| output::failure(failure));
             Err(NotStopped::Failed { tasks: progress.failed.len() }.into())
         }
+        End::Stopped if !progress.unreadable.is_empty() => {
+            Err(NotStopped::Unreadable { names: progress.unreadable.iter().map(ToString::to_string).collect() }.into())
+        }
         End::Stopped => Ok(()),
     }
 }
@@ -140,23 +160,19 @@ async fn stop(
     args: &StopAllArgs,
     progress: &mut Progress,
 ) -> Result<End, Failure> {
-    let order = Order { command: "cancel", act: Act::Cancel, reason: Some(args.reason.clone()) };
-    let tasks = matching(&operator.service, pools, &TaskQuery::default().unfinished()).await?;
-    let note = |task: TaskId, outcome: Result<ControlView, Failure>| {
-        match outcome {
-            Ok(view) if view.status == TaskStatus::Cancelled => progress.cancelled += 1,
-            Ok(_) => progress.stopped += 1,
-            Err(failure) if failure.code() == "already_ended" => progress.over += 1,
-            Err(failure) => progress.failed.push((task.clone(), failure)),
-        }
-        progress.told.insert(task);
-        Ok(())
-    };
-    operator.act_on_each(&Arc::new(order), tasks, note).await?;
+    let order = Arc::new(Order { command: "cancel", act: Act::Cancel, reason: Some(args.reason.clone()) });
+    let unfinished = matching(&operator.service, pools, &TaskQuery::default().unfinished()).await?;
+    cancel(operator, &order, unfinished.tasks, progress).await?;
     let deadline = Instant::now() + args.timeout;
+    let mut told_at = Instant::now();
     let mut said = usize::MAX;
     loop {
-        progress.left = left(&operator.service, pools, &progress.told).await?;
+        left(&operator.service, pools, progress).await?;
+        if !progress.failed.is_empty() && told_at.elapsed() >= AGAIN {
+            let failed = mem::take(&mut progress.failed);
+            cancel(operator, &order, failed.into_iter().map(|(task, _)| task), progress).await?;
+            told_at = Instant::now();
+        }
         let count = progress.left.len();
         if count == 0 {
             return Ok(End::Stopped);
@@ -172,22 +188,46 @@ async fn stop(
     }
 }
 
-/// The tasks of these pools that match.
-async fn matching(service: &ScanService, pools: &[PoolName], query: &TaskQuery) -> Result<Vec<TaskId>, Failure> {
-    let mut tasks = Vec::new();
-    for pool in pools {
-        tasks.extend(service.matching_tasks(query.clone().with_pool(pool.clone())).await?.tasks);
-    }
-    Ok(tasks)
+/// Tells these tasks to end.
+async fn cancel(
+    operator: &Operator,
+    order: &Arc<Order>,
+    tasks: impl IntoIterator<Item = TaskId>,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let note = |task: TaskId, outcome: Result<ControlView, Failure>| {
+        match outcome {
+            Ok(view) if view.status == TaskStatus::Cancelled => progress.cancelled += 1,
+            Ok(_) => progress.stopped += 1,
+            Err(failure) if failure.code() == "already_ended" => progress.over += 1,
+            Err(failure) => progress.failed.push((task.clone(), failure)),
+        }
+        progress.told.insert(task);
+        Ok(())
+    };
+    operator.act_on_each(order, tasks, note).await
 }
 
-/// What runs in these pools, and what was told to end and has not.
-async fn left(service: &ScanService, pools: &[PoolName], told: &HashSet<TaskId>) -> Result<Vec<TaskId>, Failure> {
+/// The tasks of these pools that match, and those of any pool that cannot be read.
+async fn matching(service: &ScanService, pools: &[PoolName], query: &TaskQuery) -> Result<MatchingTasks, Failure> {
+    let mut all = MatchingTasks::default();
+    for pool in pools {
+        let found = service.matching_tasks(query.clone().with_pool(pool.clone())).await?;
+        all.tasks.extend(found.tasks);
+        all.unreadable.extend(found.unreadable);
+    }
+    Ok(all)
+}
+
+/// Notes what runs in these pools, what was told to end and has not, and what cannot be read.
+async fn left(service: &ScanService, pools: &[PoolName], progress: &mut Progress) -> Result<(), Failure> {
     let running = matching(service, pools, &TaskQuery::default().with_status(TaskStatus::Running)).await?;
-    let mut left: BTreeSet<_> = running.into_iter().collect();
     let unfinished = matching(service, pools, &TaskQuery::default().unfinished()).await?;
-    left.extend(unfinished.into_iter().filter(|task| told.contains(task)));
-    Ok(left.into_iter().collect())
+    let told = unfinished.tasks.into_iter().filter(|task| progress.told.contains(task));
+    let left: BTreeSet<_> = running.tasks.into_iter().chain(told).collect();
+    progress.unreadable = running.unreadable.into_iter().chain(unfinished.unreadable).collect();
+    progress.left = left.into_iter().collect();
+    Ok(())
 }
 
 fn tell(
@@ -209,7 +249,7 @@ fn tell(
         return output::json(&json!({
             "pools": pools, "reason": args.reason, "outcome": outcome, "cancelled": progress.cancelled,
             "stopped": progress.stopped, "already_over": progress.over, "failed": failed.collect::<Vec<_>>(),
-            "still_running": progress.left, "seconds": seconds,
+            "still_running": progress.left, "unreadable": progress.unreadable, "seconds": seconds,
         }));
     }
     let what = match end {
