@@ -7,7 +7,6 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::{self, Choice, List, NOTHING_LEFT},
     http::{self, AllowedHosts, Door, Identities, Routes},
-    serve::DRAIN_WAIT,
 };
 
 /// `/mcp` over a [`ScanService`], and the metadata that tell clients where they get tokens for it, for [`Router::merge`].
@@ -31,8 +30,6 @@ pub struct McpRoutes {
     choice: Choice,
     /// Ends calls that wait for a change.
     stop: CancellationToken,
-    /// Ends answers that are streamed.
-    streams: CancellationToken,
 }
 
 impl McpRoutes {
@@ -48,7 +45,6 @@ impl McpRoutes {
             hosts: AllowedHosts::default(),
             choice: Choice::default(),
             stop: CancellationToken::new(),
-            streams: CancellationToken::new(),
         })
     }
 
@@ -85,18 +81,16 @@ impl McpRoutes {
         if self.choice.is_empty() { Err(refused(NOTHING_LEFT.to_owned())) } else { Ok(self) }
     }
 
-    /// Keeps nobody waiting once `signal` has completed: calls that wait for a change are answered with what is known then, and three
-    /// seconds later streams are ended. Give the same signal to axum's `with_graceful_shutdown`, which waits for all answers.
+    /// Keeps nobody waiting once `signal` has completed: calls that wait for a change are answered with what is known then. Give the
+    /// same signal to axum's `with_graceful_shutdown`, which waits for all answers.
     ///
     /// # Panics
     /// Outside of a Tokio runtime.
     pub fn with_graceful_shutdown(self, signal: impl Future<Output = ()> + Send + 'static) -> Self {
-        let (stop, streams) = (self.stop.clone(), self.streams.clone());
+        let stop = self.stop.clone();
         tokio::spawn(async move {
             signal.await;
             stop.cancel();
-            tokio::time::sleep(DRAIN_WAIT).await;
-            streams.cancel();
         });
         self
     }
@@ -109,6 +103,6 @@ impl McpRoutes {
     pub fn into_router(self) -> Router {
         let identities = Identities::new(&self.service, false);
         let door = Door::new(Routes::Mcp, self.hosts, identities, self.choice.tools());
-        http::mounted(&self.service, &door, &self.stop, &self.streams)
+        http::mounted(&self.service, &door, &self.stop)
     }
 }

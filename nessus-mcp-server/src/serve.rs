@@ -18,7 +18,7 @@ use crate::{
 
 /// How long open requests may take to end after the process was told to stop. Then streams are cancelled, which may take as
 /// long again: together less than the ten seconds after which Docker kills a container.
-pub(crate) const DRAIN_WAIT: Duration = Duration::from_secs(3);
+const DRAIN_WAIT: Duration = Duration::from_secs(3);
 
 /// Runs the command.
 pub(crate) async fn run(command: Serve) -> Result<(), Failure> {

@@ -65,16 +65,11 @@ fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationTok
 }
 
 /// `/mcp` and what tells of tokens for it, behind the same checks, for a program that accepts its connections itself. Of a door it has
-/// what holds for requests. `stop` ends calls that wait, `streams` answers that are streamed.
-pub(crate) fn mounted(
-    service: &ScanService,
-    door: &Door,
-    stop: &CancellationToken,
-    streams: &CancellationToken,
-) -> Router {
+/// what holds for requests. `stop` ends calls that wait.
+pub(crate) fn mounted(service: &ScanService, door: &Door, stop: &CancellationToken) -> Router {
     let refusals = Refusals::new(service.metrics(), service.audit());
     let tools = tools(service, door, stop);
-    let router = mcp(service, &tools, streams);
+    let router = mcp(service, &tools, &CancellationToken::new());
     let checks = checks(service, door, &refusals, Some(tools));
     // Of these routes alone: what else is asked for is the other program's business.
     router.route_layer(middleware::from_fn_with_state(checks, checks::pass_accepted))
