@@ -65,8 +65,8 @@
 //!   machine (403). So no web page gets at them through a name of its own.
 //! - A request is at most 1 MiB and arrives within 30 s. Of one client 64 requests are worked on at once, of all 256. Large answers that nobody
 //!   reads take at most 64 MiB. What is over is refused with 408, 413, 503 or the error `busy`.
-//! - Traces, metrics, rate limits and audit lines are those of `serve`. Metrics go to [`ScanService::metrics`](nessus_mcp_lib::ScanService::metrics)
-//!   with the library's feature `metrics`, audit lines where the service writes them
+//! - Traces, metrics, rate limits and audit lines are those of `serve`. [`render_metrics`](nessus_mcp_lib::ScanService::render_metrics) has the
+//!   metrics. Audit lines are written where there is a policy, and the service keeps an audit log
 //!   ([`audited`](nessus_mcp_lib::ScanService::audited)).
 //!
 //! # What is left to you
