@@ -31,6 +31,9 @@ use crate::{
     fixture::{SCANNERS, request_to, task_id},
 };
 
+/// What puts the routes into the router of a program.
+type Around = fn(Router) -> Router;
+
 /// Somebody on another machine.
 const FAR: [u8; 4] = [192, 0, 2, 9];
 
@@ -282,7 +285,7 @@ async fn tokens_are_taken_wherever_the_routes_are() {
         entry("desk", "scan", &token, "")
     );
     let signed = |scope: &str| format!("Bearer {}", key.sign(&provider.claims(audience, "alice", scope)));
-    let nested: [(&str, fn(Router) -> Router); 4] = [
+    let nested: [(&str, Around); 4] = [
         ("", |mcp| far(merged(mcp))),
         ("/scans", |mcp| far(Router::new().nest("/scans", mcp))),
         ("/scans", |mcp| far(Router::new().nest_service("/scans", mcp))),
