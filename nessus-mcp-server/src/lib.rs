@@ -33,26 +33,32 @@
 //! 1. **Your own middleware** has put a [`Principal`](nessus_mcp_lib::policy::Principal) into the request's extensions: that is who calls, and
 //!    no token is asked for. Its name stands in the tasks, the log and the audit log; its role and rights say which tools it may use and
 //!    what it may scan; who sees whose tasks follows from it, as `visibility` in `policy.yaml` has it.
-//! 2. **A bearer token** that `policy.yaml` knows, of a client or of an identity provider (OAuth 2.1), as with `serve`.
+//! 2. **A bearer token**, where `policy.yaml` has `clients` or `oauth`: that of a client, or of an identity provider (OAuth 2.1), as with
+//!    `serve`. One that is not taken is refused.
 //! 3. **Who is on this machine** is `local`, where the policy lets `local` in: the peer in axum's `ConnectInfo<SocketAddr>` is a loopback
 //!    address, and no proxy has added `Forwarded`, `X-Forwarded-For`, `X-Real-IP` or `Via`.
 //! 4. Everybody else is refused with 401. Without `ConnectInfo` that is everybody without a token.
 //!
 //! ```
-//! use axum::{Router, extract::Request, http::StatusCode, middleware::{self, Next}, response::Response};
+//! use axum::{Extension, Router, extract::Request, middleware::{self, Next}, response::Response};
 //! use nessus_mcp_lib::policy::{Principal, Role};
 //!
-//! /// Knows the users of this program; here by a header that a gateway sets.
-//! async fn known_user(mut request: Request, next: Next) -> Result<Response, StatusCode> {
-//!     let user = request.headers().get("x-user").and_then(|user| user.to_str().ok()).ok_or(StatusCode::UNAUTHORIZED)?;
-//!     // No client of a `policy.yaml` has a colon in its name.
-//!     let principal = Principal::new(format!("app:{user}"), Role::Scan);
-//!     request.extensions_mut().insert(principal);
-//!     Ok(next.run(request).await)
+//! /// Somebody whom your own login knows.
+//! #[derive(Clone)]
+//! struct User {
+//!     name: String,
+//!     may_scan: bool,
 //! }
 //!
-//! fn router(mcp: Router) -> Router {
-//!     mcp.layer(middleware::from_fn(known_user))
+//! async fn as_principal(Extension(user): Extension<User>, mut request: Request, next: Next) -> Response {
+//!     let role = if user.may_scan { Role::Scan } else { Role::Read };
+//!     request.extensions_mut().insert(Principal::new(format!("app:{}", user.name), role));
+//!     next.run(request).await
+//! }
+//!
+//! // Not `layer`, which would stand before your own answers to unknown paths as well.
+//! fn guarded(mcp: Router) -> Router {
+//!     mcp.route_layer(middleware::from_fn(as_principal))
 //! }
 //! ```
 //!
