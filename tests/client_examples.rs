@@ -1,14 +1,22 @@
-//! The examples of the client, run as anybody runs them, against the real server with its mock scanner.
+//! The examples of the client, run as anybody runs them, against the real server with its mock scanner; and the one that is a server of
+//! its own.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
 use std::path::{Path, PathBuf};
 
+use nessus_mcp_lib::{
+    client::{NessusMcpClient, WaitOptions},
+    ids::TaskId,
+    service::ResultsRequest,
+};
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
-    processes::{Finished, Program},
+    processes::{Finished, PATIENCE, Program},
 };
+use reqwest::{Client, StatusCode};
+use serde_json::{Value, json};
 
 const SCANNERS: &str = "lab:\n  - {instance_id: mock-1, type: mock, scan_duration: 300ms}\n";
 
@@ -94,6 +102,41 @@ fn an_example_uses_the_server_that_it_is_given() {
     let finished = Program::new(built("01_basic_usage")).arg(server.mcp()).run();
     assert_eq!(finished.code, Some(0), "{finished:?}");
     assert_eq!(deployment.task_directories().len(), 1);
+}
+
+/// What people submit, agents read, and the other way round.
+#[tokio::test]
+async fn one_program_serves_people_and_agents() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut program = Program::new(built("embed_in_axum")).arg("127.0.0.1:0").start(&directory.path().join("log"));
+    let (scans, mcp) = program.wait_for_line("its addresses", |line| {
+        let (scans, mcp) = line.strip_prefix("people: ")?.split_once(", agents: ")?;
+        Some((scans.to_owned(), mcp.to_owned()))
+    });
+    let (http, agent) = (Client::new(), NessusMcpClient::connect(&mcp).await.unwrap());
+    let submitted = http.post(&scans).json(&json!({ "name": "office", "targets": "192.0.2.1-192.0.2.3" }));
+    let submitted = submitted.send().await.unwrap();
+    assert_eq!(submitted.status(), StatusCode::ACCEPTED);
+    let submitted: Value = submitted.json().await.unwrap();
+    let task = TaskId::new(submitted["task_id"].as_str().unwrap()).unwrap();
+    let waited = agent.wait_for_completion(&task, &WaitOptions::new(PATIENCE), |_| {}).await.unwrap();
+    assert_eq!(waited.ended().unwrap().status.as_str(), "completed");
+    let view: Value = http.get(format!("{scans}/{task}")).send().await.unwrap().json().await.unwrap();
+    assert_eq!(view["status"], "completed", "{view}");
+    let findings = http.get(format!("{scans}/{task}/findings")).send().await.unwrap().text().await.unwrap();
+    assert_eq!(findings, agent.get_results_lines(&ResultsRequest::new(task)).await.unwrap());
+    assert!(findings.lines().count() > 3 && findings.contains("192.0.2.3"), "{findings}");
+
+    let wrong = http.post(&scans).json(&json!({ "name": "office", "targets": "192.0.2.1.9" })).send().await.unwrap();
+    assert_eq!(wrong.status(), StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(wrong.text().await.unwrap().starts_with("invalid_targets: "));
+    let nothing = http.get(format!("{scans}/mo_lab_20200101_000000_00000000")).send().await.unwrap();
+    assert_eq!(nothing.status(), StatusCode::NOT_FOUND);
+
+    agent.close().await;
+    program.interrupt();
+    assert!(program.wait().success());
+    program.wait_for_line("its end", |line| (line == "ended").then_some(()));
 }
 
 #[test]

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use axum::extract::Request;
+use axum::extract::{ConnectInfo, Request};
 use http::{HeaderMap, HeaderName, header};
 use nessus_mcp_lib::{config::ConfigError, targets::TargetSet};
 
@@ -30,9 +30,9 @@ impl ClientAddress {
     }
 }
 
-/// An extension of a request that came through a proxy.
+/// An extension of a request that came, or may have come, from another machine, whatever its peer is.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ThroughProxy;
+pub(crate) struct FromAfar;
 
 /// The proxies whose `X-Forwarded-For` is believed. Cheap to clone.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +70,19 @@ impl TrustedProxies {
             self.contain(peer) || MARKS_OF_PROXIES.iter().any(|name| request.headers().contains_key(name));
         request.extensions_mut().insert(ClientAddress(client));
         if is_forwarded {
-            request.extensions_mut().insert(ThroughProxy);
+            request.extensions_mut().insert(FromAfar);
+        }
+    }
+
+    /// The same for a request that another program has accepted: its peer is what axum's `ConnectInfo` says. Where that is missing, or
+    /// is no loopback address, the request may have come from anywhere.
+    pub(crate) fn mark_accepted(&self, request: &mut Request) {
+        let peer = request.extensions().get().map(|ConnectInfo(peer): &ConnectInfo<SocketAddr>| *peer);
+        if let Some(peer) = peer {
+            self.mark(peer, request);
+        }
+        if !peer.is_some_and(|peer| peer.ip().to_canonical().is_loopback()) {
+            request.extensions_mut().insert(FromAfar);
         }
     }
 
@@ -113,7 +125,7 @@ mod tests {
         let mut request = request.body(Body::empty()).unwrap();
         proxies.mark(SocketAddr::new(peer.parse().unwrap(), 1), &mut request);
         let ClientAddress(address) = request.extensions().get().unwrap();
-        (address.to_string(), request.extensions().get::<ThroughProxy>().is_some())
+        (address.to_string(), request.extensions().get::<FromAfar>().is_some())
     }
 
     #[test]
@@ -191,12 +203,32 @@ mod tests {
             let mut request = Request::get("/").header(name, "203.0.113.1").body(Body::empty()).unwrap();
             let proxies = TrustedProxies::new(Some(proxies)).unwrap();
             proxies.mark(SocketAddr::from(([127, 0, 0, 1], 1)), &mut request);
-            request.extensions().get::<ThroughProxy>().is_some()
+            request.extensions().get::<FromAfar>().is_some()
         };
         for name in ["x-forwarded-for", "forwarded", "via", "x-real-ip"] {
             assert!(is_forwarded("", name), "{name}");
         }
         assert!(!is_forwarded("", "accept") && is_forwarded("127.0.0.1", "accept"));
+    }
+
+    #[test]
+    fn only_a_loopback_peer_without_a_proxy_is_surely_near() {
+        let is_from_afar = |peer: Option<&str>, header: &str| {
+            let mut request = Request::get("/").header(header, "127.0.0.1").body(Body::empty()).unwrap();
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(ConnectInfo(SocketAddr::new(peer.parse().unwrap(), 1)));
+            }
+            TrustedProxies::default().mark_accepted(&mut request);
+            request.extensions().get::<FromAfar>().is_some()
+        };
+        for near in ["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"] {
+            assert!(!is_from_afar(Some(near), "accept"), "{near}");
+            assert!(is_from_afar(Some(near), "x-forwarded-for"), "{near}");
+        }
+        for far in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::1", "0.0.0.0", "10.0.0.1"] {
+            assert!(is_from_afar(Some(far), "accept"), "{far}");
+        }
+        assert!(is_from_afar(None, "accept"));
     }
 
     #[test]

@@ -13,7 +13,7 @@ use nessus_mcp_lib::{
     client::{NessusMcpClient, WaitOptions},
     config::{
         Bind, BindError, InstanceConfig, PoolConfig, ScannersConfig, Settings, WorkerSettings,
-        cli::server::{CLIENT_TIMEOUT, DEFAULT_PORT, REQUESTS_PER_CLIENT},
+        cli::server::DEFAULT_PORT,
     },
     error::{Failure, counted},
     ids::{InstanceId, PoolName, TaskId},
@@ -29,7 +29,6 @@ use crate::{
     access::ToolSet,
     app::App,
     args::{Demo, MCP_BIND},
-    client_address::TrustedProxies,
     http::{AllowedHosts, Door, Identities, Routes},
     output, serve,
 };
@@ -47,7 +46,6 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     let fresh = tempfile::Builder::new().prefix("nessus-mcp-demo-").tempdir()?;
     let data_dir = command.data_dir.as_deref().unwrap_or(fresh.path());
     let _: TargetSet = command.targets.parse()?;
-    let hosts = AllowedHosts::new(None)?;
     // Before anything is made: a start that fails leaves no data directory.
     let listener = listen(command.mcp_bind).await?;
     let app = App::new(open(data_dir).await?);
@@ -59,16 +57,7 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     let server = {
         let app = app.clone();
         let identities = Identities::new(&app.service, false);
-        let door = Door {
-            routes: Routes::Everything,
-            hosts,
-            identities,
-            client_timeout: CLIENT_TIMEOUT,
-            requests_per_client: REQUESTS_PER_CLIENT,
-            tls: None,
-            proxies: TrustedProxies::default(),
-            offered: ToolSet::ALL,
-        };
+        let door = Door::new(Routes::Everything, AllowedHosts::default(), identities, ToolSet::ALL);
         tokio::spawn(async move { serve::until_stopped(&app, vec![(listener, door)]).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));

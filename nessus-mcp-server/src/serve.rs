@@ -25,7 +25,8 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
     let bind = Bind::parse(MCP_BIND, &command.bind.mcp_bind)?;
     let admin_bind = command.bind.admin_bind.as_deref().map(|text| Bind::parse(ADMIN_BIND, text)).transpose()?;
-    let hosts = AllowedHosts::new(command.bind.mcp_allowed_hosts.as_deref())?;
+    let hosts = command.bind.mcp_allowed_hosts.as_deref().unwrap_or_default();
+    let hosts = AllowedHosts::default().with_names("MCP_ALLOWED_HOSTS", hosts)?;
     let proxies = TrustedProxies::new(command.bind.trusted_proxies.as_deref())?;
     let requests_per_client = command.bind.requests_per_client()?;
     let client_timeout = command.bind.client_timeout()?;

@@ -70,7 +70,7 @@ async fn serve(app: &App, user: Principal, offered: ToolSet) -> Result<(), Failu
         }
     };
     let mut stopped = pin!(stopped);
-    let tools = Audited::new(ScanTools::new(app, Some(user), offered));
+    let tools = Audited::new(ScanTools::new(&app.service, &app.stop, Some(user), offered));
     let requests = Requests { input: rmcp::transport::stdio_pipes().0, until_drained: None };
     let started = tokio::select! {
         started = tools.serve((requests, Answers)) => started,

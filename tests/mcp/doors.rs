@@ -40,12 +40,13 @@ async fn metrics_have_the_names_people_know() {
     fixture.wait_for(&task, "completed").await;
     fixture.call("get_scan_status", json!({ "task_id": "nothing" })).await;
     let mut text = String::new();
-    // The slot of a scan is freed right after its task is complete.
+    // The slot of a scan is freed right after its task is complete, and then its duration is counted.
     for _ in 0..100 {
         let answer = fixture.get("/metrics").send().await.unwrap();
         assert!(answer.headers()["content-type"].to_str().unwrap().starts_with("text/plain; version=0.0.4"));
         text = answer.text().await.unwrap();
-        if text.contains("\nnessus_active_scans 0\n") {
+        if ["\nnessus_active_scans 0\n", "\nnessus_task_duration_seconds_count{"].iter().all(|line| text.contains(line))
+        {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;

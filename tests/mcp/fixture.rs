@@ -122,14 +122,7 @@ impl Fixture {
 
     /// A JSON-RPC request, complete but for what a test adds.
     pub(crate) fn request(&self, method: &str, params: Value) -> reqwest::RequestBuilder {
-        let request = self.http.post(self.server.mcp());
-        let request = request.header("accept", "application/json, text/event-stream");
-        // The version is agreed upon by the handshake, and stands beside everything after it.
-        let request =
-            if method == "initialize" { request } else { request.header("mcp-protocol-version", "2025-06-18") };
-        let mut body = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
-        body["params"] = params;
-        request.json(&body)
+        request_to(&self.http, &self.server.mcp(), method, params)
     }
 
     /// The JSON-RPC answer to a request.
@@ -169,6 +162,16 @@ impl Fixture {
         })
         .await
     }
+}
+
+/// A JSON-RPC request to an endpoint of MCP.
+pub(crate) fn request_to(http: &reqwest::Client, url: &str, method: &str, params: Value) -> reqwest::RequestBuilder {
+    let request = http.post(url).header("accept", "application/json, text/event-stream");
+    // The version is agreed upon by the handshake, and stands beside everything after it.
+    let request = if method == "initialize" { request } else { request.header("mcp-protocol-version", "2025-06-18") };
+    let mut body = json!({ "jsonrpc": "2.0", "id": 1, "method": method });
+    body["params"] = params;
+    request.json(&body)
 }
 
 /// The task an answer names.

@@ -15,6 +15,7 @@ mod doors;
 mod fixture;
 mod hostile;
 mod logins;
+mod mounted;
 mod npm;
 mod npm_clients;
 mod oauth;

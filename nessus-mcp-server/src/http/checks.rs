@@ -21,7 +21,7 @@ use super::{
     places::{self, Places},
     trace,
 };
-use crate::tools::ScanTools;
+use crate::{client_address::TrustedProxies, tools::ScanTools};
 
 /// The path of the tools.
 pub(super) const MCP: &str = "/mcp";
@@ -47,6 +47,12 @@ pub(super) async fn pass(State(checks): State<Arc<Checks>>, request: Request, ne
     };
     asked.note(&checks.audit, &response);
     response
+}
+
+/// The same for a request that another program has accepted.
+pub(super) async fn pass_accepted(checks: State<Arc<Checks>>, mut request: Request, next: Next) -> Response {
+    TrustedProxies::default().mark_accepted(&mut request);
+    pass(checks, request, next).await
 }
 
 async fn traced(checks: &Checks, mut request: Request, next: Next) -> Response {

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nessus_mcp_lib::config::cli::server::{CLIENT_TIMEOUT, REQUESTS_PER_CLIENT};
+
 use super::{host::AllowedHosts, identity::Identities};
 use crate::{access::ToolSet, client_address::TrustedProxies, tls::Tls};
 
@@ -19,6 +21,22 @@ pub(crate) struct Door {
     pub(crate) proxies: TrustedProxies,
     /// The tools that are offered, whoever comes in.
     pub(crate) offered: ToolSet,
+}
+
+impl Door {
+    /// A door with the default limits, without TLS and proxies.
+    pub(crate) fn new(routes: Routes, hosts: AllowedHosts, identities: Identities, offered: ToolSet) -> Self {
+        Self {
+            routes,
+            hosts,
+            identities,
+            client_timeout: CLIENT_TIMEOUT,
+            requests_per_client: REQUESTS_PER_CLIENT,
+            tls: None,
+            proxies: TrustedProxies::default(),
+            offered,
+        }
+    }
 }
 
 /// What an address offers, beside `/health/live` and `/health/ready`.

@@ -8,7 +8,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderValue, StatusCode, Uri, header,
+    HeaderValue, StatusCode, Uri, Version, header,
     uri::{Authority, Scheme},
 };
 use nessus_mcp_lib::config::ConfigError;
@@ -16,23 +16,29 @@ use nessus_mcp_lib::config::ConfigError;
 /// The loopback names of this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
 
-/// The host names that clients may use for this server. Cheap to clone.
+/// The host names that clients may use for this server; the loopback names are the default. Cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct AllowedHosts(Arc<Vec<String>>);
 
+impl Default for AllowedHosts {
+    fn default() -> Self {
+        Self(Arc::new(LOOPBACK.map(str::to_owned).into()))
+    }
+}
+
 impl AllowedHosts {
-    /// The loopback names, and those of a comma separated list.
+    /// The same with those of a comma separated list, which stands in this setting.
     ///
     /// # Errors
     /// When one could stand in no `Host`, such as a URL.
-    pub(crate) fn new(more: Option<&str>) -> Result<Self, ConfigError> {
-        let more = more.unwrap_or_default().split(',').map(str::trim).filter(|name| !name.is_empty());
+    pub(crate) fn with_names(self, setting: &str, names: &str) -> Result<Self, ConfigError> {
+        let more = names.split(',').map(str::trim).filter(|name| !name.is_empty());
         let is_host = |name: &str| name.parse::<IpAddr>().is_ok() || name.parse::<Authority>().is_ok();
         if more.clone().any(|name| !is_host(name) || name.contains('@')) {
             let message = "must be host names, such as gateway.example or gateway.example:8835".to_owned();
-            return Err(ConfigError::Setting { name: "MCP_ALLOWED_HOSTS".to_owned(), message });
+            return Err(ConfigError::Setting { name: setting.to_owned(), message });
         }
-        Ok(Self(Arc::new(LOOPBACK.into_iter().chain(more).map(str::to_ascii_lowercase).collect())))
+        Ok(Self(Arc::new(self.0.iter().cloned().chain(more.map(str::to_ascii_lowercase)).collect())))
     }
 
     /// The same with an address of this machine, unless it stands for all of them.
@@ -48,7 +54,7 @@ impl AllowedHosts {
         let (status, message) = match the_host(request) {
             None => (StatusCode::BAD_REQUEST, "a request must name exactly one host\n"),
             Some(host) if !self.allow(&host) => {
-                (StatusCode::FORBIDDEN, "this host name is not allowed; see MCP_ALLOWED_HOSTS\n")
+                (StatusCode::FORBIDDEN, "this host name is not among the allowed hosts of this server\n")
             }
             _ if !request.headers().get_all(header::ORIGIN).iter().all(is_of_this_machine) => {
                 (StatusCode::FORBIDDEN, "web pages of other origins are not allowed\n")
@@ -69,11 +75,15 @@ fn name_of(host: &Authority) -> String {
     host.host().trim_start_matches('[').trim_end_matches(']').to_ascii_lowercase()
 }
 
-/// The host of the only `Host` header. If the request target names a host as well, it must be the same.
+/// The host of the only `Host` header. If the request target names a host as well, it must be the same; from HTTP/2 on it may name
+/// the host alone (RFC 9113, 8.3.1).
 fn the_host(request: &Request) -> Option<Authority> {
     let mut headers = request.headers().get_all(header::HOST).iter();
-    let (Some(host), None) = (headers.next(), headers.next()) else { return None };
-    let host: Authority = host.to_str().ok()?.parse().ok()?;
+    let host: Authority = match (headers.next(), headers.next()) {
+        (Some(host), None) => host.to_str().ok()?.parse().ok()?,
+        (None, _) if request.version() >= Version::HTTP_2 => request.uri().authority()?.clone(),
+        _ => return None,
+    };
     let agrees = request.uri().authority().is_none_or(|target| *target == host);
     // The user name before an `@` may look like a host.
     (agrees && !host.as_str().contains('@')).then_some(host)
@@ -96,7 +106,8 @@ mod tests {
 
     #[test]
     fn only_named_hosts_are_allowed() {
-        let hosts = AllowedHosts::new(Some("scanner.example, other.example:8443, fe80::1")).unwrap();
+        let hosts =
+            AllowedHosts::default().with_names("HOSTS", "scanner.example, other.example:8443, fe80::1").unwrap();
         for host in
             ["localhost", "LOCALHOST:8835", "127.0.0.1:1", "[::1]:8835", "scanner.example:9", "other.example:8443"]
         {
@@ -110,7 +121,8 @@ mod tests {
     #[test]
     fn names_that_no_request_could_have_are_refused() {
         for names in ["https://gateway.example", "gateway.example/mcp", "me@gateway.example", "localhost, a b"] {
-            assert!(AllowedHosts::new(Some(names)).is_err(), "{names}");
+            let refused = AllowedHosts::default().with_names("HOSTS", names).unwrap_err().to_string();
+            assert!(refused.starts_with("`HOSTS` must be host names"), "{names}: {refused}");
         }
     }
 
@@ -132,6 +144,25 @@ mod tests {
             ("http://evil.example/health", &["localhost"]),
             ("http://localhost:2/health", &["localhost:1"]),
             ("http://localhost/health", &[]),
+        ] {
+            assert_eq!(host(uri, hosts), None, "{uri} {hosts:?}");
+        }
+    }
+
+    #[test]
+    fn http_2_names_the_host_in_the_target() {
+        let host = |uri: &str, hosts: &[&str]| {
+            let request = Request::get(uri).version(Version::HTTP_2);
+            let request = hosts.iter().fold(request, |request, host| request.header("host", *host));
+            the_host(&request.body(Body::empty()).unwrap()).map(|host| host.to_string())
+        };
+        assert_eq!(host("http://localhost:1/mcp", &[]).unwrap(), "localhost:1");
+        assert_eq!(host("http://localhost:1/mcp", &["localhost:1"]).unwrap(), "localhost:1");
+        for (uri, hosts) in [
+            ("/mcp", &[][..]),
+            ("http://localhost@evil.example/mcp", &[]),
+            ("http://evil.example/mcp", &["localhost"]),
+            ("http://localhost/mcp", &["localhost", "localhost"]),
         ] {
             assert_eq!(host(uri, hosts), None, "{uri} {hosts:?}");
         }

@@ -1,5 +1,6 @@
 //! Who a request comes from. With tokens in the policy, each request must bring one; only `/health/live` and `/health/ready`,
-//! which tell nothing, and the metadata of OAuth are open to all.
+//! which tell nothing, and the metadata of OAuth are open to all. A program that has these routes in its own router may know by itself
+//! who it is.
 
 use std::sync::Arc;
 
@@ -20,7 +21,7 @@ use super::{
     audited::Refused,
     oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope},
 };
-use crate::client_address::ThroughProxy;
+use crate::client_address::FromAfar;
 
 /// When to ask again while no token can be checked.
 const RETRY_AFTER_SECONDS: &str = "10";
@@ -77,9 +78,13 @@ impl Identities {
         if matches!(path, "/health/live" | "/health/ready") || path.starts_with(METADATA_PATH) {
             return Ok(());
         }
+        // Only this process puts extensions into requests: the program around these routes has found out who it is.
+        if request.extensions().get::<Principal>().is_some() {
+            return Ok(());
+        }
         let policy = self.service.scope().policy();
-        let is_forwarded = request.extensions().get::<ThroughProxy>().is_some();
-        match self.identify(&policy, request.headers(), is_forwarded).await {
+        let is_from_afar = request.extensions().get::<FromAfar>().is_some();
+        match self.identify(&policy, request.headers(), is_from_afar).await {
             Ok(Identified { principal, more }) => {
                 request.extensions_mut().insert(principal);
                 if let Some(more) = more {
@@ -98,9 +103,9 @@ impl Identities {
         }
     }
 
-    /// `is_forwarded`: it came through a proxy, so from another machine, however near the proxy is.
-    async fn identify(&self, policy: &Policy, headers: &HeaderMap, is_forwarded: bool) -> Result<Identified, Refusal> {
-        let local = policy.local_role().filter(|_| !self.is_exposed && !is_forwarded);
+    /// `is_from_afar`: it came, or may have come, from another machine.
+    async fn identify(&self, policy: &Policy, headers: &HeaderMap, is_from_afar: bool) -> Result<Identified, Refusal> {
+        let local = policy.local_role().filter(|_| !self.is_exposed && !is_from_afar);
         let local = local.map(|role| Principal::new(LOCAL, role));
         Ok(match (bearer_token(headers), local) {
             // There is nothing to compare a token with.

@@ -18,6 +18,7 @@ mod trace;
 use std::sync::Arc;
 
 use axum::{Router, middleware, routing::get};
+use nessus_mcp_lib::ScanService;
 use rmcp::transport::streamable_http_server::{
     StreamableHttpServerConfig, StreamableHttpService, session::local::LocalSessionManager,
 };
@@ -55,24 +56,44 @@ fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationTok
         for_operators = for_operators.route("/health", get(health::health)).route("/metrics", get(health::metrics));
     }
     let mut router = for_operators.with_state(app.clone());
-    // Over HTTP each request brings its principal.
-    let tools = (door.routes != Routes::Administration).then(|| ScanTools::new(app, None, door.offered));
+    let tools = (door.routes != Routes::Administration).then(|| tools(&app.service, door, &app.stop));
     if let Some(tools) = &tools {
-        router = router.merge(mcp(app, tools, streams));
+        router = router.merge(mcp(&app.service, tools, streams));
     }
-    let checks = Checks {
-        audit: app.service.audit().clone(),
+    let checks = checks(&app.service, door, refusals, tools);
+    router.layer(middleware::from_fn_with_state(checks, checks::pass))
+}
+
+/// `/mcp` and what tells of tokens for it, behind the same checks, for a program that accepts its connections itself. Of a door it has
+/// what holds for requests. `stop` ends calls that wait.
+pub(crate) fn mounted(service: &ScanService, door: &Door, stop: &CancellationToken) -> Router {
+    let refusals = Refusals::new(service.metrics(), service.audit());
+    let tools = tools(service, door, stop);
+    let router = mcp(service, &tools, &CancellationToken::new());
+    let checks = checks(service, door, &refusals, Some(tools));
+    // Of these routes alone: what else is asked for is the other program's business.
+    router.route_layer(middleware::from_fn_with_state(checks, checks::pass_accepted))
+}
+
+/// The tools of a door. Over HTTP each request brings its principal.
+fn tools(service: &ScanService, door: &Door, stop: &CancellationToken) -> ScanTools {
+    ScanTools::new(service, stop, None, door.offered)
+}
+
+/// The checks of a door.
+fn checks(service: &ScanService, door: &Door, refusals: &Refusals, tools: Option<ScanTools>) -> Arc<Checks> {
+    Arc::new(Checks {
+        audit: service.audit().clone(),
         hosts: door.hosts.clone(),
         identities: door.identities.clone(),
         bodies: Bodies::new(door.client_timeout, refusals),
         places: Places::new(door.requests_per_client, door.client_timeout, refusals),
         tools,
-    };
-    router.layer(middleware::from_fn_with_state(Arc::new(checks), checks::pass))
+    })
 }
 
 /// `/mcp`, and what tells clients where they get tokens for it.
-fn mcp(app: &App, tools: &ScanTools, streams: &CancellationToken) -> Router {
+fn mcp(service: &ScanService, tools: &ScanTools, streams: &CancellationToken) -> Router {
     let config = StreamableHttpServerConfig::default()
         // Stateless: a session would be lost with the process, and its idle timeout would end tools that take long.
         .with_legacy_session_mode(false)
@@ -86,6 +107,6 @@ fn mcp(app: &App, tools: &ScanTools, streams: &CancellationToken) -> Router {
     let metadata = Router::new()
         .route(oauth::METADATA_PATH, get(oauth::metadata))
         .route(&format!("{}/{{*path}}", oauth::METADATA_PATH), get(oauth::metadata))
-        .with_state(app.service.clone());
+        .with_state(service.clone());
     metadata.route_service(MCP, mcp)
 }

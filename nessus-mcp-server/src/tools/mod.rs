@@ -47,9 +47,7 @@ use self::{
 };
 use crate::{
     access::{self, Access, ToolSet},
-    answer,
-    app::App,
-    completion,
+    answer, completion,
     progress::Progress,
     prompts, resources, schema,
     trace::Trace,
@@ -75,18 +73,24 @@ struct Shared {
     offered: ToolSet,
     /// What is said of the server to those who may use all that are offered; the MCP library asks for it with each request.
     info: ServerConfig,
-    /// Cancelled when the process stops.
+    /// Cancelled when nobody should be kept waiting any more.
     stop: CancellationToken,
     router: ToolRouter<ScanTools>,
     limits: Limits,
 }
 
 impl ScanTools {
-    /// The tools for `user`, or for those whom requests bring with them, as far as they are offered.
-    pub(crate) fn new(app: &App, user: Option<Principal>, offered: ToolSet) -> Self {
-        let (info, stop) = (Self::info_for(offered), app.stop.clone());
+    /// The tools for `user`, or for those whom requests bring with them, as far as they are offered. `stop` is cancelled when nobody
+    /// should be kept waiting any more.
+    pub(crate) fn new(
+        service: &ScanService,
+        stop: &CancellationToken,
+        user: Option<Principal>,
+        offered: ToolSet,
+    ) -> Self {
+        let (info, stop) = (Self::info_for(offered), stop.clone());
         let shared = Shared { user, offered, info, stop, router: Self::router(), limits: Limits::default() };
-        Self { service: Arc::new(app.service.clone()), shared: Arc::new(shared) }
+        Self { service: Arc::new(service.clone()), shared: Arc::new(shared) }
     }
 
     /// Who calls.
