@@ -41,12 +41,9 @@ impl ScanService {
             Ok(summary)
         };
         let work = tokio::spawn(work.in_current_span());
-        let mut prepared = PreparedResults { first: None, chunks, work };
-        prepared.first = prepared.chunks.recv().await;
-        if prepared.first.is_none() {
-            prepared.end().await?;
-            return Err(ServiceError::invalid("results", "have no line", Some("report this as a defect".to_owned())));
-        }
+        let mut prepared = PreparedResults { first: None, chunks, work: Some(work), summary: None };
+        let first = prepared.next().await.transpose()?;
+        prepared.first = first;
         Ok(prepared)
     }
 }
@@ -59,40 +56,48 @@ impl ScanService {
 pub struct PreparedResults {
     first: Option<Vec<u8>>,
     chunks: mpsc::Receiver<Vec<u8>>,
-    work: JoinHandle<Result<ConversionSummary, ServiceError>>,
+    /// Until it has ended.
+    work: Option<JoinHandle<Result<ConversionSummary, ServiceError>>>,
+    summary: Option<ConversionSummary>,
 }
 
 impl PreparedResults {
-    /// The next bytes; `None` after the last. A line may be spread over two of them.
-    pub async fn next(&mut self) -> Option<Vec<u8>> {
-        match self.first.take() {
+    /// The next bytes; `None` after the last, and after an error. A line may be spread over two of them.
+    ///
+    /// # Errors
+    /// [`ServiceError::Results`] when the bytes before are not all: the export was changed or could not be read on.
+    pub async fn next(&mut self) -> Option<Result<Vec<u8>, ServiceError>> {
+        let next = match self.first.take() {
             Some(first) => Some(first),
             None => self.chunks.recv().await,
+        };
+        if let Some(chunk) = next {
+            return Some(Ok(chunk));
+        }
+        let ended = self.work.take()?.await.map_err(|failed| ServiceError::stopping(io::Error::other(failed)));
+        match ended.flatten() {
+            Ok(summary) => {
+                self.summary = Some(summary);
+                None
+            }
+            Err(error) => Some(Err(error)),
         }
     }
 
-    /// What was converted, after [`next`](Self::next) gave `None`. Before that it gives up the rest.
-    ///
-    /// # Errors
-    /// [`ServiceError::Results`] when the findings that were given are not all: the export was changed or could not be read on,
-    /// or the rest was given up.
-    pub async fn end(mut self) -> Result<ConversionSummary, ServiceError> {
-        self.chunks.close();
-        let has_rest = self.next().await.is_some();
-        let summary = self.work.await.map_err(|failed| ServiceError::stopping(io::Error::other(failed)))??;
-        if has_rest { Err(ResultsError::Write(abandoned()).into()) } else { Ok(summary) }
+    /// What was converted; `None` before [`next`](Self::next) has given all.
+    pub const fn summary(&self) -> Option<&ConversionSummary> {
+        self.summary.as_ref()
     }
 
     /// Writes all of them into `output`, and flushes it.
     ///
     /// # Errors
-    /// Those of [`end`](Self::end), and [`ResultsError::Write`] for what `output` says.
-    pub async fn write<W: AsyncWrite + Unpin>(mut self, output: &mut W) -> Result<ConversionSummary, ServiceError> {
-        while let Some(chunk) = self.next().await {
+    /// Those of [`next`](Self::next), and [`ResultsError::Write`] for what `output` says.
+    pub async fn write<W: AsyncWrite + Unpin>(&mut self, output: &mut W) -> Result<(), ServiceError> {
+        while let Some(chunk) = self.next().await.transpose()? {
             output.write_all(&chunk).await.map_err(ResultsError::Write)?;
         }
-        output.flush().await.map_err(ResultsError::Write)?;
-        self.end().await
+        Ok(output.flush().await.map_err(ResultsError::Write)?)
     }
 }
 
