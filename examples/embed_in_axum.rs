@@ -17,11 +17,13 @@ use std::{error::Error, net::SocketAddr, path::Path as FilePath, sync::Arc, time
 
 use axum::{
     Json, Router,
+    body::Body,
     extract::{Path, State},
     http::StatusCode,
     response::{IntoResponse, Response},
     routing::{get, post},
 };
+use futures_util::stream;
 use nessus_mcp_lib::{
     ScanService, Worker,
     config::{Settings, WorkerSettings},
@@ -75,9 +77,12 @@ async fn status(State(service): State<ScanService>, Path(task): Path<String>) ->
     Ok(Json(service.status(&ScanService::parse_task_id(&task)?).await?))
 }
 
-/// The findings as lines of JSON; the first page of them.
-async fn findings(State(service): State<ScanService>, Path(task): Path<String>) -> Result<String, Refused> {
-    Ok(service.results(ResultsRequest::new(ScanService::parse_task_id(&task)?)).await?)
+/// The findings as lines of JSON, however many there are. Once they are prepared, the status of the answer is known.
+async fn findings(State(service): State<ScanService>, Path(task): Path<String>) -> Result<Body, Refused> {
+    let findings = ResultsRequest::everything(ScanService::parse_task_id(&task)?);
+    let prepared = service.prepare_results(findings).await?;
+    // An error in their midst breaks the answer off, so that nobody takes it for whole.
+    Ok(Body::from_stream(stream::unfold(prepared, async |mut prepared| Some((prepared.next().await?, prepared)))))
 }
 
 /// The service, with a mock scanner.

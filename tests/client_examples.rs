@@ -124,7 +124,7 @@ async fn one_program_serves_people_and_agents() {
     let view: Value = http.get(format!("{scans}/{task}")).send().await.unwrap().json().await.unwrap();
     assert_eq!(view["status"], "completed", "{view}");
     let findings = http.get(format!("{scans}/{task}/findings")).send().await.unwrap().text().await.unwrap();
-    assert_eq!(findings, agent.get_results_lines(&ResultsRequest::new(task)).await.unwrap());
+    assert_eq!(findings, agent.get_results_lines(&ResultsRequest::everything(task)).await.unwrap());
     assert!(findings.lines().count() > 3 && findings.contains("192.0.2.3"), "{findings}");
 
     let wrong = http.post(&scans).json(&json!({ "name": "office", "targets": "192.0.2.1.9" })).send().await.unwrap();
