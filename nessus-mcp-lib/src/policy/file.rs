@@ -156,7 +156,7 @@ impl Policy {
     /// [`ConfigError`] with file, line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|error| ConfigError::Setting {
-            name: "POLICY_CONFIG".to_owned(),
+            name: "settings.policy_config".to_owned(),
             message: format!("names the file `{}`, which cannot be read: {error}", path.display()),
         })?;
         let policy = Self::parse(&text, path, &|name| std::env::var(name).ok())?;
