@@ -497,6 +497,6 @@ mod tests {
     #[test]
     fn a_file_that_is_missing_is_named_with_the_setting() {
         let message = Policy::load(Path::new("/no/such/policy.yaml")).unwrap_err().to_string();
-        assert!(message.starts_with("`POLICY_CONFIG` names the file `/no/such/policy.yaml`"), "{message}");
+        assert!(message.starts_with("`settings.policy_config` names the file `/no/such/policy.yaml`"), "{message}");
     }
 }
