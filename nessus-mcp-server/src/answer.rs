@@ -75,13 +75,14 @@ pub(crate) fn explained(error: &ServiceError) -> (String, Option<String>) {
             error,
             ServiceError::Busy { .. } | ServiceError::DiskFull { .. } | ServiceError::DiskReadOnly
         );
+    let hint = error.hint().map(|hint| agent_words(&hint));
     if for_operators {
-        error!(code = error.code(), error = chain(error), hint = error.hint(), "a call has failed");
+        error!(code = error.code(), error = chain(error), hint, "a call has failed");
         let hint = "try again later; if the error persists, an operator finds the cause in the server's log".to_owned();
         ("the server could not do this now".to_owned(), Some(hint))
     } else {
         info!(code = error.code(), error = chain(error), "a call was refused");
-        (cut(agent_words(&chain(error))), error.hint().map(|hint| cut(agent_words(&hint))))
+        (cut(agent_words(&chain(error))), hint.map(cut))
     }
 }
 
