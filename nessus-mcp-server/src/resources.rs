@@ -130,7 +130,7 @@ pub(crate) async fn read(service: &ScanService, uri: &str, address: Address) -> 
         Address::FiltersGuide => (GUIDE.to_owned(), MARKDOWN, true),
         Address::Task(task_id) => {
             let view = service.status(&task_id).await.map_err(refused)?;
-            (written(&said(&view).map_err(unwritten)?)?, JSON, false)
+            (written(&said(&view).map_err(|error| unwritten(&error))?)?, JSON, false)
         }
         Address::Results(request) => (service.results(*request).await.map_err(refused)?, JSON_LINES, false),
     };
@@ -140,10 +140,10 @@ pub(crate) async fn read(service: &ScanService, uri: &str, address: Address) -> 
 }
 
 fn written(value: &impl Serialize) -> Result<String, ErrorData> {
-    serde_json::to_string(value).map_err(unwritten)
+    serde_json::to_string(value).map_err(|error| unwritten(&error))
 }
 
-fn unwritten(error: serde_json::Error) -> ErrorData {
+fn unwritten(error: &serde_json::Error) -> ErrorData {
     ErrorData::internal_error(error.to_string(), None)
 }
 
