@@ -132,7 +132,7 @@ pub(crate) fn hint(error: &io::Error) -> Option<&'static str> {
             Some("free space on the disk of the data directory")
         }
         io::ErrorKind::ReadOnlyFilesystem => Some(
-            "the disk of the data directory is mounted read-only: mount it for writing, or name another with `--data-dir`",
+            "the disk of the data directory is mounted read-only: mount it for writing, or name another data directory",
         ),
         _ => None,
     }

@@ -193,6 +193,26 @@ fn distance(left: &str, right: &str) -> usize {
     row[right.len()]
 }
 
+/// A text with other words for some of its phrases, which stand before them. The first rows are put in first.
+///
+/// The texts of this library name what can be done next in neutral words, such as "ask for the task's status". Whoever shows
+/// them to others puts the names of an own program or interface there.
+///
+/// ```
+/// use nessus_mcp_lib::error::reworded;
+/// let own = [("ask for the task's status", "GET /scans/{id}")];
+/// assert_eq!(reworded("the scan is queued again; ask for the task's status", &own), "the scan is queued again; GET /scans/{id}");
+/// ```
+pub fn reworded(text: &str, words: &[(&str, &str)]) -> String {
+    let mut text = text.to_owned();
+    for (phrase, own) in words {
+        if text.contains(phrase) {
+            text = text.replace(phrase, own);
+        }
+    }
+    text
+}
+
 /// A count before what is counted, in the number that it asks for.
 ///
 /// ```

@@ -15,10 +15,13 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tracing::{error, info};
 
-use crate::trace::Trace;
+use crate::{trace::Trace, words::agent_words};
 
 /// The most characters of a message or a hint. Errors shorten what they quote, but not what they list.
 const MOST_CHARS: usize = 4_000;
+
+/// The members of views with sentences of the library.
+const SENTENCES: [&str; 4] = ["advice", "hint", "message", "waiting_for"];
 
 /// The code of an error about the form of arguments.
 pub(crate) const INVALID_ARGUMENTS: &str = "invalid_arguments";
@@ -29,10 +32,31 @@ pub(crate) const INVALID_ARGUMENTS: &str = "invalid_arguments";
 /// and hint. Other clients turn dictionaries into objects of their own when there is a schema.
 pub(crate) fn structured(view: Result<impl Serialize, ServiceError>) -> CallToolResult {
     let value = view.and_then(|view| {
-        serde_json::to_value(view)
-            .map_err(|error| ServiceError::invalid("view", format!("cannot be written: {error}"), None))
+        said(&view).map_err(|error| ServiceError::invalid("view", format!("cannot be written: {error}"), None))
     });
     value.map_or_else(|error| refuse(&error), CallToolResult::structured)
+}
+
+/// A view of the library as an answer: its sentences in an agent's words.
+pub(crate) fn said(view: &impl Serialize) -> serde_json::Result<Value> {
+    let mut value = serde_json::to_value(view)?;
+    say_in_agent_words(&mut value);
+    Ok(value)
+}
+
+fn say_in_agent_words(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(say_in_agent_words),
+        Value::Object(members) => {
+            for (name, member) in members {
+                match member {
+                    Value::String(text) if SENTENCES.contains(&name.as_str()) => *text = agent_words(text),
+                    other => say_in_agent_words(other),
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 /// An error as a tool result: a stable code, a message, and what to do.
@@ -51,13 +75,14 @@ pub(crate) fn explained(error: &ServiceError) -> (String, Option<String>) {
             error,
             ServiceError::Busy { .. } | ServiceError::DiskFull { .. } | ServiceError::DiskReadOnly
         );
+    let hint = error.hint().map(|hint| agent_words(&hint));
     if for_operators {
-        error!(code = error.code(), error = chain(error), hint = error.hint(), "a call has failed");
+        error!(code = error.code(), error = chain(error), hint, "a call has failed");
         let hint = "try again later; if the error persists, an operator finds the cause in the server's log".to_owned();
         ("the server could not do this now".to_owned(), Some(hint))
     } else {
         info!(code = error.code(), error = chain(error), "a call was refused");
-        (cut(chain(error)), error.hint().map(cut))
+        (cut(agent_words(&chain(error))), hint.map(cut))
     }
 }
 

@@ -15,7 +15,10 @@ use rmcp::{
 use serde::Serialize;
 use serde_json::json;
 
-use crate::{access::ToolSet, answer::explained};
+use crate::{
+    access::ToolSet,
+    answer::{explained, said},
+};
 
 /// The template of a task's status.
 pub(crate) const TASK: &str = "nessus://tasks/{task_id}";
@@ -125,7 +128,10 @@ pub(crate) async fn read(service: &ScanService, uri: &str, address: Address) -> 
     let (text, mime_type, is_fixed) = match address {
         Address::Fields => (written(&declared_fields())?, JSON, true),
         Address::FiltersGuide => (GUIDE.to_owned(), MARKDOWN, true),
-        Address::Task(task_id) => (written(&service.status(&task_id).await.map_err(refused)?)?, JSON, false),
+        Address::Task(task_id) => {
+            let view = service.status(&task_id).await.map_err(refused)?;
+            (written(&said(&view).map_err(|error| unwritten(&error))?)?, JSON, false)
+        }
         Address::Results(request) => (service.results(*request).await.map_err(refused)?, JSON_LINES, false),
     };
     let contents = ResourceContents::text(text, uri).with_mime_type(mime_type);
@@ -134,7 +140,11 @@ pub(crate) async fn read(service: &ScanService, uri: &str, address: Address) -> 
 }
 
 fn written(value: &impl Serialize) -> Result<String, ErrorData> {
-    serde_json::to_string(value).map_err(|error| ErrorData::internal_error(error.to_string(), None))
+    serde_json::to_string(value).map_err(|error| unwritten(&error))
+}
+
+fn unwritten(error: &serde_json::Error) -> ErrorData {
+    ErrorData::internal_error(error.to_string(), None)
 }
 
 /// What an address leads to.

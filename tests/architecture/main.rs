@@ -6,6 +6,7 @@ mod documents;
 mod modules;
 mod order;
 mod tokens;
+mod words;
 
 use std::{collections::BTreeMap, fmt::Write as _, fs};
 

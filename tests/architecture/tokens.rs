@@ -9,12 +9,17 @@ pub(crate) struct Token {
 
 /// The tokens of a source without comments, texts and what is compiled for tests only.
 pub(crate) fn read(source: &str) -> Vec<Token> {
-    without_tests(&all(source)).into_iter().filter(|token| !is_quoted(&token.text)).collect()
+    code(source).into_iter().filter(|token| !is_quoted(&token.text)).collect()
 }
 
 /// The texts in a source, with their quotes, but for those that are compiled for tests only.
 pub(crate) fn texts(source: &str) -> Vec<Token> {
-    without_tests(&all(source)).into_iter().filter(|token| is_quoted(&token.text)).collect()
+    code(source).into_iter().filter(|token| is_quoted(&token.text)).collect()
+}
+
+/// Both, in their order.
+pub(crate) fn code(source: &str) -> Vec<Token> {
+    without_tests(&all(source))
 }
 
 pub(crate) fn is_word(token: &str) -> bool {

@@ -66,7 +66,7 @@ async fn scans_are_paused_and_resumed() {
     assert_eq!(answer.ok()["status"], "queued");
     let view = fixture.call("get_scan_status", json!({ "task_id": waiting })).await.ok().clone();
     assert_eq!((&view["pause"]["by"], &view["pause"]["state"]), (&json!("request"), &json!("paused")), "{view}");
-    assert!(view["waiting_for"].as_str().unwrap().contains("until resume_scan: wrong day"), "{view}");
+    assert!(view["waiting_for"].as_str().unwrap().contains("until `resume_scan`: wrong day"), "{view}");
 
     // A mock scan of an hour is pending for three minutes, and no scanner pauses what it has not begun.
     let answer = fixture.call("pause_scan", json!({ "task_id": running })).await;

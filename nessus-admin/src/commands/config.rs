@@ -15,7 +15,7 @@ use serde::Serialize;
 
 use crate::{
     args::ConfigCheckArgs,
-    output::{self, Cell, Colour, Column, Table},
+    output::{self, Cell, Colour, Column, Table, own_words},
 };
 
 /// A configuration with faults.
@@ -63,7 +63,7 @@ pub(super) struct Fault {
 
 impl<E: Classified> From<&E> for Fault {
     fn from(error: &E) -> Self {
-        Self { message: chain(error), hint: error.hint() }
+        Self { message: own_words(&chain(error)), hint: error.hint().as_deref().map(own_words) }
     }
 }
 

@@ -15,7 +15,7 @@ use tokio::{task::JoinSet, time::timeout};
 use super::queue;
 use crate::{
     args::{ScannersCheckArgs, Selected},
-    output::{self, Cell, Colour, Column, Table},
+    output::{self, Cell, Colour, Column, Table, own_words},
 };
 
 /// How long the queue is asked which logins were refused.
@@ -197,7 +197,7 @@ fn show(scanner: &CheckedScanner) {
     output::table(&table);
     for step in &scanner.check.steps {
         if let Some(hint) = &step.hint {
-            output::say(format!("hint for {}: {hint}", step.step));
+            output::say(format!("hint for {}: {}", step.step, own_words(hint)));
         }
     }
     output::lines([""]);

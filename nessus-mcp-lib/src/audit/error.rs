@@ -50,13 +50,13 @@ impl Classified for AuditError {
     fn hint(&self) -> Option<String> {
         match self {
             Self::File { .. } => Some(
-                "nothing is changed while the audit log cannot be written: give `AUDIT_DIR` a directory with room that this \
-                 user may write to"
+                "nothing is changed while the audit log cannot be written: give the audit log a directory with room \
+                 that this user may write to"
                     .to_owned(),
             ),
             Self::KeyMissing { .. } => Some(
-                "set NESSUS_MCP_SECRET_KEY or NESSUS_MCP_SECRET_KEY_FILE as for the other processes; to go on without a \
-                 key, move the directory of this chain away"
+                "set the secret key of this deployment as for the other processes; to go on without a key, move the \
+                 directory of this chain away"
                     .to_owned(),
             ),
             Self::Closed => None,

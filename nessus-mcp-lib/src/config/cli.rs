@@ -7,6 +7,7 @@
 mod effective;
 mod parsing;
 pub mod server;
+mod words;
 
 use std::{
     io,
@@ -22,6 +23,7 @@ use zeroize::Zeroizing;
 pub use self::{
     effective::{EffectiveSetting, EffectiveSettings, GivenArgs, SettingSource},
     parsing::{parse, refuse},
+    words::operator_words,
 };
 pub use super::user::user_at_host;
 use super::{
@@ -46,7 +48,7 @@ const FREE_DESCRIPTORS: usize = 32;
 /// Runs a command to its end. What it still reads, such as stdin, does not hold the process back.
 ///
 /// # Errors
-/// What the command ends with, and when hardly any file can be opened: a process that starts and then lacks them would
+/// What the command ends with, in the words for operators, and when hardly any file can be opened: a process that starts and then lacks them would
 /// leave half of what it makes, and the runtime panics.
 pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let input = io::stdin();
@@ -59,7 +61,7 @@ pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<()
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let outcome = runtime.block_on(command);
     runtime.shutdown_background();
-    outcome
+    outcome.map_err(|failure| failure.reworded(operator_words))
 }
 
 /// Where a process finds its data; every binary has these flags.

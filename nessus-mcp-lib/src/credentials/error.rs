@@ -90,7 +90,9 @@ impl Classified for CredentialError {
     fn hint(&self) -> Option<String> {
         Some(match self {
             Self::Login(_) => return None,
-            Self::Missing(_) => "name a credential that an operator has configured, or give `username` and `password`".to_owned(),
+            Self::Missing(_) => {
+                "name a credential that an operator has configured, or give `username` and `password`".to_owned()
+            }
             Self::NotTaken => "leave it out, or run a trusted or privileged scan".to_owned(),
             Self::Escalates(_) => "run a privileged scan, or use a credential without it".to_owned(),
             Self::DoesNotEscalate(_) => "run a trusted scan, or use a credential with it".to_owned(),
@@ -98,15 +100,17 @@ impl Classified for CredentialError {
                 "no credential is configured; an operator writes them into `credentials.yaml`".to_owned()
             }
             Self::Unknown { nearest, .. } => format!("the names most like it are: {}", nearest.join(", ")),
-            Self::NotAllowed { allowed, .. } => format!("it may be used on: {allowed}; every target has to lie in that"),
+            Self::NotAllowed { allowed, .. } => {
+                format!("it may be used on: {allowed}; every target has to lie in that")
+            }
             Self::NoKey => {
-                "use a `credential_id`; or an operator sets NESSUS_MCP_SECRET_KEY (or NESSUS_MCP_SECRET_KEY_FILE) to the same key on \
-                 all servers and workers"
+                "use a `credential_id`; or an operator sets the secret key of this deployment, the same on all servers \
+                 and workers"
                     .to_owned()
             }
-            Self::KeyFile(_) => "set NESSUS_MCP_SECRET_KEY, or repair the file".to_owned(),
+            Self::KeyFile(_) => "set the secret key of this deployment, or repair the file".to_owned(),
             Self::WrongKey => {
-                "give all servers and workers the same NESSUS_MCP_SECRET_KEY, then submit the scan again".to_owned()
+                "give all servers and workers the secret key of this deployment, then submit the scan again".to_owned()
             }
             Self::Damaged | Self::Gone => "submit the scan again, with its login or a `credential_id`".to_owned(),
         })

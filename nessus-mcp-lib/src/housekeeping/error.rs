@@ -65,8 +65,8 @@ impl Classified for ReconcileError {
             Self::Queue(error) => error.hint(),
             Self::Body(error) => error.hint(),
             Self::Mismatch { .. } => Some(
-                "look at `DATA_DIR` and `QUEUE_URL`; to let the queue belong to this data directory from now on, run \
-                 `nessus-admin queue rebind`"
+                "look at where the data directory is and at the URL of the queue; if both are right, bind the queue to \
+                 this data directory"
                     .to_owned(),
             ),
             Self::DirectoryChanged { .. } => {

@@ -85,12 +85,12 @@ impl Classified for ApprovalError {
                 "the token must be that of a client of policy.yaml whose role is `approve` or `admin`"
             }
             Self::NoKey { .. } => {
-                "`nessus-admin token new NAME --role approve` prints the lines for policy.yaml that belong to a token"
+                "make a new token with the role `approve`: it comes with the lines for policy.yaml that belong to it"
             }
             Self::Own { .. } => "somebody else must decide",
             Self::NotNeeded => "a worker begins it when its turn has come",
             Self::Decided { .. } | Self::Expired { .. } => "a scan that is still wanted is submitted again",
-            Self::Changed { .. } => "look at it again with `nessus-admin approvals show`",
+            Self::Changed { .. } => "look at the request again",
         };
         Some(hint.to_owned())
     }

@@ -64,8 +64,8 @@ impl Reader<'_> {
             rules.push(ApprovalRule::new(name, expires_after.unwrap_or(DEFAULT_EXPIRY), when));
         }
         if !clients.all().iter().any(|client| client.is_approver(now)) {
-            let message = "hold scans to which nobody could agree: give one of the `clients` the role `approve` or `admin` \
-                           and an `approval_key` (`nessus-admin token new NAME --role approve` prints both)";
+            let message = "hold scans to which nobody could agree: give one of the `clients` the role `approve` or \
+                           `admin` and an `approval_key`; to have both, make a new token with the role `approve`";
             return Err(self.error("approvals", line, message));
         }
         Ok(Approvals(rules))

@@ -45,11 +45,11 @@ impl FromStr for ApprovalKey {
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with(TOKEN_PREFIX) {
-            let refused = "is a token: write the key that `nessus-admin token new` prints, and make a new token, for this one \
-                           was written down";
+            let refused = "is a token: write the key that is printed with a new token, and make a new token, for this \
+                           one was written down";
             return Err(refused.to_owned());
         }
-        let refused = || "must be 64 hexadecimal digits, as `nessus-admin token new` prints them".to_owned();
+        let refused = || "must be 64 hexadecimal digits, as is printed with a new token".to_owned();
         hex::decode(text).map(Self).ok_or_else(refused)
     }
 }

@@ -156,12 +156,12 @@ impl FromStr for TokenHash {
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         if text.starts_with(TOKEN_PREFIX) {
             return Err(
-                "is a token: write its SHA-256, as `nessus-admin token new` prints it, and make a new token, for \
-                        this one was written down"
+                "is a token: write its SHA-256, as is printed with a new token, and make a new token, for this one was \
+                 written down"
                     .to_owned(),
             );
         }
-        let refused = || "must be 64 hexadecimal digits, as `nessus-admin token new` prints them".to_owned();
+        let refused = || "must be 64 hexadecimal digits, as is printed with a new token".to_owned();
         hex::decode(text).map(Self).ok_or_else(refused)
     }
 }

@@ -236,8 +236,8 @@ impl Classified for ScopeError {
                 format!("try again at {next}; an operator can allow more with `{limit}`")
             }
             Self::ClientLimit { limit, .. } => format!(
-                "try again when one of them has ended, or cancel one; `list_tasks` shows them; an operator can allow more with \
-                 `{limit}`"
+                "try again when one of them has ended, or cancel one; the list of tasks shows them; an operator can \
+                 allow more with `{limit}`"
             ),
             Self::NotPermitted { allowed, .. } if allowed.is_empty() => {
                 "it may use none; only an operator can change that (`clients` in the policy)".to_owned()
@@ -246,8 +246,8 @@ impl Classified for ScopeError {
                 format!("it may use: {allowed}; only an operator can change that (`clients` in the policy)")
             }
             Self::ClientRevoked { .. } => {
-                "nothing was launched; somebody who may still scan submits it again or retries it, or an operator does with \
-                 `nessus-admin retry-dlq`"
+                "nothing was launched; somebody who may still scan submits it again or retries it, or an operator puts \
+                 the task back into the queue"
                     .to_owned()
             }
             Self::NeverOpen { .. } => {

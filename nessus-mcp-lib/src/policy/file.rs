@@ -156,7 +156,7 @@ impl Policy {
     /// [`ConfigError`] with file, line and key.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|error| ConfigError::Setting {
-            name: "POLICY_CONFIG".to_owned(),
+            name: "settings.policy_config".to_owned(),
             message: format!("names the file `{}`, which cannot be read: {error}", path.display()),
         })?;
         let policy = Self::parse(&text, path, &|name| std::env::var(name).ok())?;
@@ -497,6 +497,6 @@ mod tests {
     #[test]
     fn a_file_that_is_missing_is_named_with_the_setting() {
         let message = Policy::load(Path::new("/no/such/policy.yaml")).unwrap_err().to_string();
-        assert!(message.starts_with("`POLICY_CONFIG` names the file `/no/such/policy.yaml`"), "{message}");
+        assert!(message.starts_with("`settings.policy_config` names the file `/no/such/policy.yaml`"), "{message}");
     }
 }

@@ -218,7 +218,7 @@ impl Scope {
         };
         let by_policy = policy.max_hosts_per_scan.filter(|_| policy.mode != PolicyMode::Off);
         let by_policy = by_policy.map(|most| (most, "max_hosts_per_scan"));
-        let by_setting = (self.most_hosts, "MAX_HOSTS_PER_SCAN");
+        let by_setting = (self.most_hosts, "settings.max_hosts_per_scan");
         // A policy that allows more is an operator's leave, also in a dry run.
         check_count(by_policy.filter(|(most, _)| *most > self.most_hosts).unwrap_or(by_setting))?;
         let refused_by = |rules| refusals(rules, targets, answers, &addresses);

@@ -123,7 +123,9 @@ impl Classified for QueueError {
             }
             Self::UnsupportedBackend { .. } => "use `sqlite:PATH`, or a build that contains this backend".to_owned(),
             Self::Unusable { .. } => {
-                "look at `QUEUE_URL`, and at `DATA_DIR`, where the queue is kept when no URL is given".to_owned()
+                "look at the URL of the queue, and at where the data directory is, which has the queue when no URL is \
+                 given"
+                    .to_owned()
             }
             Self::NewerSchema { .. } => "run the version that wrote it, or a newer one".to_owned(),
             Self::StorageFull { .. } => "free some space on the disk of the queue".to_owned(),
@@ -131,7 +133,8 @@ impl Classified for QueueError {
                 "stop all processes, move {location} away and start again: the queue is rebuilt from the task files"
             ),
             Self::Unavailable { location, .. } if location.contains("://") => {
-                "see whether the server runs and can be reached from here, and what `QUEUE_URL` names".to_owned()
+                "see whether the server runs and can be reached from here, and what the URL of the queue names"
+                    .to_owned()
             }
             _ => return None,
         })

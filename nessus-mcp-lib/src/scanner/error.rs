@@ -380,7 +380,7 @@ impl Classified for ScannerError {
             Self::UnknownTemplate { .. } | Self::UnusableTemplate { .. } => "use one of the templates listed",
             Self::UnknownPolicy { nearest, .. } | Self::PolicyNotAllowed { nearest, .. } if !nearest.is_empty() => {
                 return Some(format!(
-                    "the names most like it are: {}; `list_policies` shows those that scans may use",
+                    "the names most like it are: {}; the list of policies shows those that scans may use",
                     nearest.join(", ")
                 ));
             }
@@ -391,13 +391,13 @@ impl Classified for ScannerError {
                 "give the id as `policy`, with the scanner in `scanner_instance` where its pool has several; or rename one of them"
             }
             Self::RenamedPolicy { .. } => "see whether it is still what is wanted, and submit the scan again",
-            Self::PolicyLogsIn(_) => "use run_trusted_scan, which may log in, or another policy",
+            Self::PolicyLogsIn(_) => "submit a trusted scan, which may log in, or use another policy",
             Self::PolicyWithoutLogin(_) => "name a `credential_id`, or use another policy",
             Self::AmbiguousMarker { .. } => "delete or rename the copies on the scanner",
             Self::CircuitOpen(open) if open.retry_after.is_none() => {
-                "an operator ends this with `nessus-admin close-circuit` or `reset-circuit`, or by fixing the configuration"
+                "an operator closes or resets the circuit, or corrects the configuration"
             }
-            Self::CircuitOpen(_) => "the scanner is asked again by itself; `list_scanners` shows when",
+            Self::CircuitOpen(_) => "the scanner is asked again by itself; the list of scanners shows when",
             Self::Storage(_) => "free space on the disk of the worker",
             Self::OutOfResources(_) => {
                 "raise the limit of open files of this process, or see what uses up this machine"

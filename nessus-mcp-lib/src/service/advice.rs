@@ -10,17 +10,18 @@ const TABLE: &[(&[&str], &str)] = &[
     // How scans end.
     (
         &["scan_timeout"],
-        "The scan took longer than it may. What it had found is kept. Scan fewer hosts at once, or use a lighter template; an \
-         operator can raise SCAN_TIMEOUT_HOURS.",
+        "The scan took longer than it may. What it had found is kept. Scan fewer hosts at once, or use a lighter \
+         template; an operator can allow more time for scans.",
     ),
     (
         &["scan_pending"],
-        "The scanner accepted the scan and never began it: it is busy with other scans, or its licence is used up. Look at \
-         list_scanners and get_pool_status, then retry_scan.",
+        "The scanner accepted the scan and never began it: it is busy with other scans, or its licence is used up. \
+         Look at the list of scanners and the status of the pool, then retry the task.",
     ),
     (
         &["scan_paused"],
-        "Somebody held the scan on the scanner and nobody went on with it. Find out who held it and why, then retry_scan.",
+        "Somebody held the scan on the scanner and nobody went on with it. Find out who held it and why, then retry \
+         the task.",
     ),
     (
         &["scan_stalled"],
@@ -29,8 +30,8 @@ const TABLE: &[(&[&str], &str)] = &[
     ),
     (
         &["scan_aborted", "scan_not_ended"],
-        "The scanner gave the scan up: it was restarted, updated, or ran out of memory or licensed hosts. Read the message, look \
-         at list_scanners, then retry_scan.",
+        "The scanner gave the scan up: it was restarted, updated, or ran out of memory or licensed hosts. Read the \
+         message, look at the list of scanners, then retry the task.",
     ),
     (
         &["scan_cancelled"],
@@ -42,12 +43,13 @@ const TABLE: &[(&[&str], &str)] = &[
     ),
     (
         &["approval_denied"],
-        "A person has not agreed to the scan; the message has the reason. Tell your user, and do not submit it again unchanged.",
+        "A person has not agreed to the scan; the message has the reason. Tell whoever wants the scan, and do not \
+         submit it again unchanged.",
     ),
     (
         &["approval_expired"],
-        "Nobody agreed to the scan in time, or it did not begin in time after that. Tell your user; if the scan is still wanted, \
-         submit it again and let a person know who decides with `nessus-admin approvals`.",
+        "Nobody agreed to the scan in time, or it did not begin in time after that. Tell whoever wants the scan; if it \
+         is still wanted, submit it again and let a person know who can decide.",
     ),
     (&["duplicate_request"], "The same request became another task, which the message names. Use that one."),
     (
@@ -57,23 +59,25 @@ const TABLE: &[(&[&str], &str)] = &[
     ),
     (
         &["earlier_scan_runs"],
-        "The scan of an earlier attempt cannot be stopped. An operator must stop it on the scanner; then retry_scan.",
+        "The scan of an earlier attempt cannot be stopped. An operator must stop it on the scanner; then retry the \
+         task.",
     ),
     (
         &["poison_task"],
-        "Worker after worker was lost with this task. An operator must look into the workers' logs (memory, restarts); then \
-         retry_scan, which goes on with the same scan.",
+        "Worker after worker was lost with this task. An operator must look into the workers' logs (memory, restarts); \
+         then retry the task, which goes on with the same scan.",
     ),
     // The scanner.
     (
         &["scanner_unreachable", "scanner_timed_out", "scanner_bad_answer", "scanner_server_error"],
-        "The scanner does not answer, or not as a scanner does. list_scanners shows its last health check; an operator checks \
-         that it runs, its address, and proxies on the way. It is tried again by itself; after a failure, retry_scan.",
+        "The scanner does not answer, or not as a scanner does; the list of scanners shows its last health check. An \
+         operator checks that it runs, its address, and proxies on the way. It is tried again by itself; after a \
+         failure, retry the task.",
     ),
     (
         &["circuit_open"],
-        "The scanner failed so often that it is not called for now. list_scanners says why and until when; use another pool if \
-         it is urgent.",
+        "The scanner failed so often that it is not called for now; the list of scanners says why and until when. Use \
+         another pool if it is urgent.",
     ),
     (
         &["scanner_login_refused", "scanner_session_refused"],
@@ -91,8 +95,8 @@ const TABLE: &[(&[&str], &str)] = &[
     ),
     (
         &["scanner_licence", "licence_limit"],
-        "The licence of the scanner does not allow it, or not for so many hosts. Scan fewer hosts, or use another pool; \
-         list_scanners shows the licence.",
+        "The licence of the scanner does not allow it, or not for so many hosts. Scan fewer hosts, or use another \
+         pool; the list of scanners shows the licence.",
     ),
     (
         &["scanner_configuration", "scanner_unusable"],
@@ -123,8 +127,8 @@ const TABLE: &[(&[&str], &str)] = &[
             "policy_logs_in",
             "policy_without_login",
         ],
-        "Nothing was launched: the scanner has no such template or policy, or it may not be used. list_policies shows those \
-         there are; submit the scan again with one of them.",
+        "Nothing was launched: the scanner has no such template or policy, or it may not be used; the list of policies \
+         shows those there are. Submit the scan again with one of them.",
     ),
     (
         &["unknown_instance"],
@@ -141,8 +145,8 @@ const TABLE: &[(&[&str], &str)] = &[
             "not_a_nessus_export",
             "empty_export",
         ],
-        "The scan is complete on the scanner, and its results could not be fetched whole. retry_scan fetches them again, \
-         without another scan.",
+        "The scan is complete on the scanner, and its results could not be fetched whole. To fetch them again, without \
+         another scan, retry the task.",
     ),
     (
         &["export_too_large", "export_limit_exceeded"],
@@ -151,8 +155,8 @@ const TABLE: &[(&[&str], &str)] = &[
     // This installation.
     (
         &["storage_error", "out_of_resources", "read_failed", "write_failed", "queue_storage_full", "spool_failed"],
-        "A disk is full or fails, or the machine is out of memory or open files. The task goes on by itself when an operator has \
-         made room; health_check shows what is wrong.",
+        "A disk is full or fails, or the machine is out of memory or open files. The task goes on by itself when an \
+         operator has made room; the health report shows what is wrong.",
     ),
     (
         &["task_damaged", "task_newer"],
@@ -160,7 +164,7 @@ const TABLE: &[(&[&str], &str)] = &[
     ),
     (
         &["queue_unavailable", "queue_damaged", "queue_internal"],
-        "The queue does not answer. Running scans go on; health_check shows when it is back.",
+        "The queue does not answer. Running scans go on; the health report shows when it is back.",
     ),
     // What was asked for.
     (
@@ -175,8 +179,8 @@ const TABLE: &[(&[&str], &str)] = &[
     ),
     (
         &["client_revoked"],
-        "Nothing was launched: the client that asked for the scan was removed from the policy. Somebody who may still scan submits \
-         the scan again or uses retry_scan.",
+        "Nothing was launched: the client that asked for the scan was removed from the policy. Somebody who may still \
+         scan submits the scan again, or may retry the task.",
     ),
     (
         &["unknown_credential", "credential_not_allowed"],
@@ -191,12 +195,13 @@ const TABLE: &[(&[&str], &str)] = &[
     // What keeps a task waiting.
     (
         &["no_worker"],
-        "Nothing takes this task. An operator checks that a worker runs that serves this pool: `nessus-admin workers` lists them.",
+        "Nothing takes this task. An operator checks that a worker runs that serves this pool; the list of workers \
+         shows them.",
     ),
     (
         &["queued_long"],
-        "Other scans are before it. queue_position and estimated_wait_seconds say how long that may take; get_pool_status shows \
-         them, list_pools whether another pool is free.",
+        "Other scans are before it. queue_position and estimated_wait_seconds say how long that may take; the status \
+         of the pool shows them, the list of pools whether another one is free.",
     ),
     (
         &["cannot_begin"],
@@ -205,13 +210,13 @@ const TABLE: &[(&[&str], &str)] = &[
     ),
     (
         &["paused"],
-        "The field pause says who holds it. resume_scan lets it go on if pause_scan has paused it; a window opens by itself \
+        "The field pause says who holds it. If a request has paused it, resume the task; a window opens by itself \
          (until). What somebody has paused on the scanner is resumed there, and stopped after a time.",
     ),
     (
         &["no_progress"],
-        "Nothing has changed for a long time. One slow host can be the reason. The scan is stopped by itself when that lasts; \
-         cancel_scan stops it now and keeps what was found.",
+        "Nothing has changed for a long time. One slow host can be the reason. The scan is stopped by itself when that \
+         lasts; to stop it now and keep what was found, cancel the task.",
     ),
     // Results that lack something.
     (

@@ -302,8 +302,8 @@ fn what_is_asked(request: &ApprovalRequest) -> String {
     let ApprovalRequest { rules, asked_at, expires_at, asked_anew, .. } = request;
     let anew = asked_anew.as_ref().map(|why| format!("; it is asked once more, because {why}")).unwrap_or_default();
     format!(
-        "approval ({}): since {asked_at} it waits for a person to agree, until {expires_at}, then it ends{anew}; tell your \
-         user: a person decides with `nessus-admin approvals`, no tool can",
+        "approval ({}): since {asked_at} it waits for a person to agree, until {expires_at}, then it ends{anew}; tell \
+         whoever wants the scan: only a person can decide that",
         named(rules.keys())
     )
 }

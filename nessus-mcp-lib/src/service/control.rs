@@ -87,8 +87,8 @@ impl ScanService {
         let task = update.await?;
         let message = match task.status {
             TaskStatus::Queued | TaskStatus::Running => {
-                "the scan is stopped as soon as a worker and its scanner can be reached; what it has found is kept; ask \
-                 get_scan_status"
+                "the scan is stopped as soon as a worker and its scanner can be reached; what it has found is kept; \
+                 ask for the task's status"
             }
             TaskStatus::Cancelled if !before.is_terminal() => "the scan was cancelled before it began",
             TaskStatus::Cancelled => "the scan is cancelled",
@@ -143,14 +143,15 @@ impl ScanService {
         }
         let by_others = task.pause.as_ref().is_some_and(|pause| pause.by == PausedBy::Scanner);
         let message = match (is_new, task.may_have_a_scan()) {
-            (false, _) => "a pause was requested before, and lasts until resume_scan",
-            (true, false) => "its scan does not begin until resume_scan",
+            (false, _) => "a pause was requested before, and lasts until the task is resumed",
+            (true, false) => "its scan does not begin until the task is resumed",
             (true, true) if by_others => {
-                "somebody has paused the scan on its scanner; resumed there, it is paused again until resume_scan"
+                "somebody has paused the scan on its scanner; resumed there, it is paused again until the task is \
+                 resumed"
             }
             (true, true) => {
-                "the scan is paused as soon as a worker and its scanner can be reached, and keeps its place there until \
-                 resume_scan; ask get_scan_status"
+                "the scan is paused as soon as a worker and its scanner can be reached, and keeps its place there \
+                 until the task is resumed; ask for the task's status"
             }
         };
         Ok(view(task, message))
@@ -177,9 +178,10 @@ impl ScanService {
         let message = match (held, task.may_have_a_scan()) {
             (Some(reason), _) => format!("the pause is withdrawn, but the scan does not go on yet: {reason}"),
             (None, true) => {
-                "the scan goes on as soon as a worker and its scanner can be reached; ask get_scan_status".to_owned()
+                "the scan goes on as soon as a worker and its scanner can be reached; ask for the task's status"
+                    .to_owned()
             }
-            (None, false) => "the scan begins when its turn has come; ask get_scan_status".to_owned(),
+            (None, false) => "the scan begins when its turn has come; ask for the task's status".to_owned(),
         };
         let handed_out = if task.has_scan() { Ok(()) } else { self.hand_out_now(&task).await };
         match handed_out {
@@ -188,7 +190,7 @@ impl ScanService {
             Err(error) => {
                 self.index.notice_failure();
                 warn!(%task_id, error = chain(&error), "the task is looked at later, when its turn in the queue has come");
-                let later = "the queue does not answer: the scan begins some minutes later; ask get_scan_status";
+                let later = "the queue does not answer: the scan begins some minutes later; ask for the task's status";
                 Ok(view(task, later))
             }
         }
@@ -226,16 +228,17 @@ impl ScanService {
         self.metrics.task_reached(task.scan_type.as_str(), task.status.as_str());
         let mut message = match (&task.nessus_scan_id, task.open_scans.first()) {
             (Some(_), _) => {
-                "the task is queued again and goes on with the scan it has on its scanner; ask get_scan_status"
+                "the task is queued again and goes on with the scan it has on its scanner; ask for the task's status"
             }
             (None, Some(_)) => {
-                "the scan is queued again; that of an earlier attempt may still run and is stopped first; ask \
-                 get_scan_status"
+                "the scan is queued again; that of an earlier attempt may still run and is stopped first; ask for the \
+                 task's status"
             }
-            (None, None) => "the scan is queued again; ask get_scan_status",
+            (None, None) => "the scan is queued again; ask for the task's status",
         };
         if task.approval.is_some() {
-            message = "the task is queued again, and waits until a person agrees to this attempt; ask get_scan_status";
+            message = "the task is queued again, and waits until a person agrees to this attempt; ask for the task's \
+                       status";
         }
         let enqueued = self.enqueue_again(&task).await;
         if let Ok(Some(refused)) = enqueued {
@@ -244,7 +247,7 @@ impl ScanService {
         if let Err(error) = enqueued {
             self.index.notice_failure();
             warn!(%task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
-            message = "the scan will be queued again as soon as the queue answers; ask get_scan_status";
+            message = "the scan will be queued again as soon as the queue answers; ask for the task's status";
         }
         Ok(view(task, message))
     }

@@ -281,13 +281,14 @@ impl Classified for ServiceError {
                 "its enabled scanners are: {}; leave the scanner out to use any of them",
                 available.join(", ")
             )),
-            Self::PoolDisabled { .. } => Some("use another pool; `list_pools` shows them".to_owned()),
+            Self::PoolDisabled { .. } => Some("use another pool; the list of pools shows them".to_owned()),
             Self::TooLarge { .. } => {
                 Some("read page by page, or ask for fewer findings with `filters` or a smaller profile".to_owned())
             }
-            Self::Busy { .. } => {
-                Some("ask again in a minute, with fewer requests at once; an operator can allow more memory with `RESULTS_MEMORY_MIB`".to_owned())
-            }
+            Self::Busy { .. } => Some(
+                "ask again in a minute, with fewer requests at once; an operator can allow more memory for results"
+                    .to_owned(),
+            ),
             Self::IdempotencyConflict { .. } => {
                 Some("use a new key for a new scan, or repeat the first request unchanged".to_owned())
             }
@@ -298,30 +299,31 @@ impl Classified for ServiceError {
                 Some(format!("give more of it; the newest are: {}{more}", names.join(", ")))
             }
             Self::AlreadyEnded { status: TaskStatus::Completed, .. } => {
-                Some("its results are complete; read them with `get_scan_results`".to_owned())
+                Some("it is complete; read the task's results".to_owned())
             }
-            Self::AlreadyEnded { .. } => Some("`get_scan_status` tells how it ended".to_owned()),
+            Self::AlreadyEnded { .. } => Some("the task's status tells how it ended".to_owned()),
             Self::NotRetryable { .. } => Some(
                 "only tasks that are failed or timeout are tried again, a few times; submit a new scan instead"
                     .to_owned(),
             ),
-            Self::NotPausable { .. } => Some("ask `get_scan_status` until the task has ended".to_owned()),
-            Self::NotResumable { .. } => {
-                Some("`get_scan_status` tells who holds it; `cancel_scan` ends it and keeps what it has found".to_owned())
-            }
+            Self::NotPausable { .. } => Some("ask for the task's status until it has ended".to_owned()),
+            Self::NotResumable { .. } => Some(
+                "the task's status tells who holds it; to end it and keep what it has found, cancel the task"
+                    .to_owned(),
+            ),
             Self::ResultsNotReady { .. } => {
-                Some("ask `get_scan_status` until the scan has ended, then ask again".to_owned())
+                Some("ask for the task's status until the scan has ended, then ask again".to_owned())
             }
-            Self::DiskFull { .. } => {
-                Some("an operator must free space on the disk of the data directory; `/health` shows how much there is".to_owned())
-            }
+            Self::DiskFull { .. } => Some(
+                "an operator must free space on the disk of the data directory; the health report shows how much there \
+                 is"
+                    .to_owned(),
+            ),
             Self::DiskReadOnly => Some("an operator must mount the disk of the data directory for writing".to_owned()),
             Self::DataDirectory(error) if error.hint().is_some() => error.hint(),
-            Self::DataDirectory(_) => {
-                Some("name a directory this user can write to with `--data-dir` or `DATA_DIR`".to_owned())
-            }
+            Self::DataDirectory(_) => Some("name another data directory, one that this user can write to".to_owned()),
             Self::NoResults { .. } => {
-                Some("`get_scan_status` tells why; submit the scan again when the cause is fixed".to_owned())
+                Some("the task's status tells why; submit the scan again when the cause is fixed".to_owned())
             }
             other => other.inner().and_then(Classified::hint),
         }

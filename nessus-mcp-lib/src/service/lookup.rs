@@ -151,7 +151,7 @@ impl ScanService {
             }
             (_, None) => {
                 let message = format!("is neither a task id nor the beginning of one: `{}`", excerpt(text));
-                Err(ServiceError::invalid("task_id", message, "`list_tasks` shows the tasks there are".to_owned()))
+                Err(ServiceError::invalid("task_id", message, "the list of tasks shows those there are".to_owned()))
             }
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 
 /// What is said where there is no policy file.
 pub(super) const NO_SCOPE: &str =
-    "no scope is set: everything that can be reached may be scanned; `POLICY_CONFIG` names a policy";
+    "no scope is set: everything that can be reached may be scanned; a policy file limits that";
 
 /// Where mock scanners keep their scans, in the data directory.
 const MOCK_DIRECTORY: &str = "mock";

@@ -95,7 +95,7 @@ impl ScanService {
     /// [`ServiceError::Invalid`] when it has not the form of one.
     pub fn parse_task_id(text: &str) -> Result<TaskId, ServiceError> {
         TaskId::new(text.trim()).map_err(|error| {
-            let hint = "use the `task_id` that a submit returned; `list_tasks` shows those there are".to_owned();
+            let hint = "use the `task_id` that a submit returned; the list of tasks shows those there are".to_owned();
             ServiceError::invalid("task_id", format!("is refused: {error}"), hint)
         })
     }

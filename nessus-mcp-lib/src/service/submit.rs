@@ -37,10 +37,10 @@ const MAX_DESCRIPTION: usize = 4096;
 const LARGEST_JSON_INTEGER: u64 = (1 << 53) - 1;
 /// What to do after a submit.
 const ACCEPTED: &str =
-    "the scan is accepted and will survive restarts; ask get_scan_status with this task_id, then get_scan_results";
+    "the scan is accepted and will survive restarts; ask for the task's status, then read the task's results";
 /// The same of a scan that a person must agree to.
-const WAITS: &str = "the scan is accepted and waits until a person agrees to it: tell your user what `waiting_for` says; ask \
-                     get_scan_status with this task_id, then get_scan_results";
+const WAITS: &str = "the scan is accepted and waits until a person agrees to it: tell whoever wants the scan what \
+                     `waiting_for` says; ask for the task's status, then read the task's results";
 /// When a new scan is worth asking for.
 const FIRST_POLL_SECONDS: u64 = 5;
 
@@ -324,10 +324,10 @@ impl ScanService {
     ) -> Result<Submission, ServiceError> {
         let mut message = match task.status {
             TaskStatus::Queued | TaskStatus::Running => ACCEPTED,
-            TaskStatus::Completed => "this request was made before and its scan is completed; read get_scan_results",
+            TaskStatus::Completed => "this request was made before and its scan is completed; read the task's results",
             TaskStatus::Failed | TaskStatus::Timeout | TaskStatus::Cancelled => {
-                "this request was made before and its scan has ended; get_scan_status says how, and whether there are \
-                 results; a new scan needs a new idempotency key"
+                "this request was made before and its scan has ended; the task's status says how, and whether there \
+                 are results; a new scan needs a new idempotency key"
             }
         };
         let approval = self.waits_for_approval(&task);
@@ -344,8 +344,8 @@ impl ScanService {
             self.index.notice_failure();
             // The task is on the disk and will run: an error here would make the caller submit it a second time.
             warn!(task_id = %task.task_id, error = chain(&error), "the task is kept, and enqueued by the reconciler");
-            message = "the scan is accepted and kept, but the queue does not answer; it starts when the queue is back; ask \
-                       get_scan_status with this task_id";
+            message = "the scan is accepted and kept, but the queue does not answer; it starts when the queue is back; \
+                       ask for the task's status";
             // A queue that did not answer would keep the caller waiting once more.
             in_queue = false;
         }
@@ -524,7 +524,7 @@ fn check_policy<'a>(policy: &'a str, template: Option<&str>) -> Result<&'a str, 
     }
     let policy = check_text("policy", policy, MAX_NAME)?;
     if policy.is_empty() {
-        let hint = "give the name or the id of a policy; `list_policies` shows them".to_owned();
+        let hint = "give the name or the id of a policy; the list of policies shows them".to_owned();
         return Err(ServiceError::invalid("policy", "is empty", hint));
     }
     Ok(policy)

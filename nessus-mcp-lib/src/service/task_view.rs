@@ -66,7 +66,7 @@ pub struct TaskView {
     /// When somebody asked for it to be cancelled.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cancel_requested_at: Option<Timestamp>,
-    /// Whether `get_scan_results` has findings to return.
+    /// Whether there are findings to read.
     pub results_available: bool,
     /// Seconds to wait before asking again; absent when the task has ended.
     #[serde(skip_serializing_if = "Option::is_none")]

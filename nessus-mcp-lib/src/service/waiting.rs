@@ -103,7 +103,7 @@ impl ScanService {
         }
         if let Some(PauseRequest { requested_at, reason, .. }) = &task.pause_request {
             let reason = reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
-            return Some(format!("it is paused since {requested_at}, until resume_scan{reason}"));
+            return Some(format!("it is paused since {requested_at}, until the task is resumed{reason}"));
         }
         None
     }

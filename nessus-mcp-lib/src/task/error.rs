@@ -137,13 +137,13 @@ impl Classified for TaskError {
 
     fn hint(&self) -> Option<String> {
         match self {
-            Self::NotFound(_) | Self::Removed { .. } => Some("use `list_tasks` to see the tasks there are".to_owned()),
+            Self::NotFound(_) | Self::Removed { .. } => Some("the list of tasks shows those there are".to_owned()),
             Self::Newer { .. } => {
                 Some("bring this program up to date, as others that use the data directory are".to_owned())
             }
             Self::Catalogue(error) => error.hint(),
             Self::Storage { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                Some("give this user write access to the data directory, or name another with `--data-dir`".to_owned())
+                Some("give this user write access to the data directory, or name another data directory".to_owned())
             }
             Self::Storage { source, .. } => durable::hint(source).map(str::to_owned),
             _ => None,

@@ -116,7 +116,7 @@ impl Worker {
     /// # Errors
     /// [`ConfigError::UnknownPool`] when one is not configured.
     pub fn check_pools(scanners: &ScannerRegistry, settings: &WorkerSettings) -> Result<(), ConfigError> {
-        let served = settings.pools.iter().flatten().map(|pool| ("WORKER_POOLS", pool));
+        let served = settings.pools.iter().flatten().map(|pool| ("settings.worker_pools", pool));
         // A misspelt name would have its tasks removed too early.
         let mut named = served.chain(settings.housekeeping.named_pools());
         match named.find(|(_, pool)| scanners.pool(pool).is_none()) {
@@ -379,7 +379,7 @@ impl Served {
         }
         let named = |pool: &PoolName| now.iter().any(|(name, _)| name == pool);
         for pool in wanted.into_iter().flatten().filter(|pool| !named(pool)) {
-            warn!(%pool, "a pool of `WORKER_POOLS` is not configured any more: its tasks wait");
+            warn!(%pool, "a pool that this worker serves is not configured any more: its tasks wait");
         }
         for (pool, _) in now.iter().filter(|(_, capacity)| *capacity == 0) {
             warn!(%pool, "every scanner of this pool is disabled: its tasks wait");

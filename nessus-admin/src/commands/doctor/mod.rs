@@ -17,7 +17,7 @@ use self::finding::{Finding, Severity, within};
 use super::{config, scanners};
 use crate::{
     args::DoctorArgs,
-    output::{self, Cell, Column, Table},
+    output::{self, Cell, Column, Table, own_words},
 };
 
 /// How long the scanners may take; each has a limit of its own as well.
@@ -100,7 +100,10 @@ async fn check_scanners(args: &DoctorArgs, settings: &Settings, examined: Examin
                 _ => Finding::warning("scanners", detail),
             };
             let check = format!("nessus-admin scanners check {name}");
-            findings.push(finding.mend(step.hint.as_ref().map_or(check.clone(), |hint| format!("{check}; {hint}"))));
+            findings.push(
+                finding
+                    .mend(step.hint.as_deref().map_or(check.clone(), |hint| format!("{check}; {}", own_words(hint)))),
+            );
         }
         if findings.len() == before {
             let finding = if scanner.check.outcome == CheckOutcome::Skipped { Finding::skipped } else { Finding::ok };

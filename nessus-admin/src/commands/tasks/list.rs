@@ -10,7 +10,7 @@ use nessus_mcp_lib::{
 use super::super::{acts::warn_of_unreadable, pools, queue};
 use crate::{
     args::ListTasksArgs,
-    output::{self, Cell, Colour, Column, Table, short_age},
+    output::{self, Cell, Colour, Column, Table, own_words, short_age},
 };
 
 /// How many tasks are read at once.
@@ -62,7 +62,8 @@ fn empty() -> Table {
 fn row(task: TaskSummary, now: Timestamp) -> [Cell; 6] {
     let progress = task.progress.filter(|_| task.status == TaskStatus::Running).map(|percent| format!("{percent}%"));
     let code = task.error_code.filter(|code| code != task.status.as_str());
-    let more = progress.or(code).or(task.waiting_for).map(|more| format!(" {more}")).unwrap_or_default();
+    let more = progress.or(code).or_else(|| task.waiting_for.as_deref().map(own_words));
+    let more = more.map(|more| format!(" {more}")).unwrap_or_default();
     let colour = match task.status {
         TaskStatus::Completed => Colour::Good,
         TaskStatus::Failed | TaskStatus::Timeout => Colour::Bad,

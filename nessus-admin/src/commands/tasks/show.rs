@@ -9,7 +9,7 @@ use nessus_mcp_lib::{
 use super::super::queue;
 use crate::{
     args::ShowTaskArgs,
-    output::{self, Cell, Colour, Column, Table},
+    output::{self, Cell, Colour, Column, Table, own_words},
 };
 
 pub(crate) async fn run(args: &ShowTaskArgs) -> Result<(), Failure> {
@@ -50,11 +50,11 @@ fn summary(view: &TimelineView) -> Vec<(&'static str, Cell)> {
     if let Some(TimelineMark { kind, reason, since, code, hint, next_try_at, .. }) = &view.mark {
         let colour = if *kind == MarkKind::Stuck { Colour::Bad } else { Colour::Warning };
         rows.extend([
-            (kind.as_str(), Cell::new(reason).coloured(colour)),
+            (kind.as_str(), Cell::new(own_words(reason)).coloured(colour)),
             ("since", Cell::optional(*since)),
             ("code", Cell::optional(code.as_ref())),
             ("next try", Cell::optional(*next_try_at)),
-            ("hint", Cell::optional(hint.as_ref())),
+            ("hint", Cell::optional(hint.as_deref().map(own_words))),
         ]);
     }
     rows
@@ -88,6 +88,6 @@ fn detail(entry: &TaskEvent) -> String {
     let code = entry.code.as_ref().map(|code| format!("[{code}]"));
     let times = entry.count.zip(entry.last_at);
     let times = times.map(|(count, last_at)| format!("({}, last at {last_at})", counted(count, "time", "times")));
-    let hint = entry.hint.as_ref().map(|hint| format!("- {hint}"));
+    let hint = entry.hint.as_deref().map(|hint| format!("- {}", own_words(hint)));
     [code, entry.detail.clone(), times, hint].into_iter().flatten().collect::<Vec<_>>().join(" ")
 }

@@ -87,7 +87,7 @@ fn without_a_key_a_login_in_the_request_is_refused_with_the_ways_out() {
     let error =
         credentials(None).accept(ScanType::Trusted, Some(&inline(None)), &"10.0.0.1".parse().unwrap(), |_| true);
     let hint = error.unwrap_err().hint().unwrap();
-    assert!(hint.contains("credential_id") && hint.contains("NESSUS_MCP_SECRET_KEY"), "{hint}");
+    assert!(hint.contains("credential_id") && hint.contains("sets the secret key"), "{hint}");
 }
 
 fn task(scan_type: ScanType, credential: Option<CredentialReference>, targets: &str) -> Task {

@@ -125,7 +125,13 @@ async fn a_policy_that_is_off_or_missing_looks_nothing_up() {
         [scope(&format!("mode: off\n{POLICY}")), Scope::default().with_resolver(Arc::new(TableResolver::default()))]
     {
         assert_eq!(check(&scope, "8.8.8.8,none.corp.example,cloud.corp.example").await.unwrap(), Checked::default());
-        assert!(check(&scope, "10.0.0.0/16,192.0.2.1").await.unwrap_err().to_string().contains("MAX_HOSTS_PER_SCAN"));
+        assert!(
+            check(&scope, "10.0.0.0/16,192.0.2.1")
+                .await
+                .unwrap_err()
+                .to_string()
+                .contains("`settings.max_hosts_per_scan`")
+        );
         assert!(check(&scope, "::/0").await.is_err());
     }
 }

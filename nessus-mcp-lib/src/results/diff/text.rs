@@ -100,7 +100,7 @@ impl fmt::Display for DiffView {
             write_section(f, "Passing now", &compliance.newly_passed, check)?;
         }
         if self.truncated {
-            writeln!(f, "\nLists are cut to fit; `--max-chars` makes room.")?;
+            writeln!(f, "\nLists are cut to fit; more characters make room.")?;
         }
         Ok(())
     }

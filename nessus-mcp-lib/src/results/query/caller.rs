@@ -7,7 +7,7 @@ pub enum Caller {
     /// Who calls [`QueryBuilder`](super::QueryBuilder): its methods.
     #[default]
     Library,
-    /// Who makes a [`ResultsRequest`](crate::service::ResultsRequest), as the tool `get_scan_results` does: its members.
+    /// Who makes a [`ResultsRequest`](crate::service::ResultsRequest): its members.
     Request,
     /// Who calls `nessus-admin convert`: its flags.
     CommandLine,

@@ -54,7 +54,7 @@ impl fmt::Display for SummaryView {
             write_section(f, "Compliance by check", &compliance.by_check, check)?;
         }
         if self.truncated {
-            writeln!(f, "\nLists are cut to fit; `--max-chars` makes room.")?;
+            writeln!(f, "\nLists are cut to fit; more characters make room.")?;
         }
         Ok(())
     }

@@ -212,7 +212,8 @@ async fn let_in(
     steps: &mut Steps,
 ) -> Result<ScannerProperties, Ended> {
     if let (LoginTry::RefusedBefore(reason), false) = (&login, config.username.is_empty()) {
-        let hint = "correct user name and password, then `nessus-admin reset-circuit`; or check with `--try-login`, which may lock the account";
+        let hint = "correct user name and password, then reset the circuit; or check with a login, which may lock the \
+                    account";
         steps.refuse(CheckStep::Login, None, format!("not tried, because it was refused before: {reason}"), hint);
         return Err(Ended);
     }

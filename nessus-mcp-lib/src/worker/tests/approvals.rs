@@ -71,7 +71,7 @@ async fn a_scan_waits_without_a_slot_until_a_person_agrees_and_then_begins_at_on
     let submission = held.f.service.submit(SubmitRequest::untrusted("test", "192.0.2.1-192.0.2.4")).await.unwrap();
     let said = submission.waiting_for.unwrap();
     assert!(said.starts_with("approval (rule `wide`): since 2025-12-01T14:30:22"), "{said}");
-    assert!(said.contains("until 2025-12-01T15:30:22") && said.contains("nessus-admin approvals"), "{said}");
+    assert!(said.contains("until 2025-12-01T15:30:22") && said.contains("only a person can decide"), "{said}");
     assert_eq!((submission.status, submission.estimated_wait_seconds), (TaskStatus::Queued, None));
     let task_id = submission.task_id;
     let free = held.f.service.submit(SubmitRequest::untrusted("free", "198.51.100.1")).await.unwrap();

@@ -120,7 +120,7 @@ async fn a_task_that_waits_is_held_back_without_a_slot_and_without_holding_up_ot
     let f = fixture(1);
     let held = f.submit().await;
     let message = f.service.pause(&held, Some("not yet")).await.unwrap().message;
-    assert!(message.contains("does not begin until resume_scan"), "{message}");
+    assert!(message.contains("does not begin until the task is resumed"), "{message}");
     let other = f.submit().await;
     let worker = f.start_with(limits());
     assert_eq!(f.ended(&other).await.status, TaskStatus::Completed);
