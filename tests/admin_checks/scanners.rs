@@ -162,7 +162,7 @@ async fn a_login_that_is_refused_is_tried_once_and_not_again_when_the_queue_know
     let (finished, steps) = checked(&deployment, &[]);
     assert_eq!((finished.code, tries()), (Some(69), 1), "{finished:?}");
     let told = fails_at(&steps, "login");
-    assert!(told.contains("refused before: Invalid Credentials") && told.contains("reset-circuit"), "{told}");
+    assert!(told.contains("refused before: Invalid Credentials") && told.contains("reset the circuit"), "{told}");
     checked(&deployment, &["--try-login"]);
     assert_eq!(tries(), 2);
 }

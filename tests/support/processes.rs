@@ -24,7 +24,7 @@ use rustix::{
 };
 
 /// How long anything may take before the test fails. Far more than is needed, even on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(180);
 /// The time between two looks.
 const LOOK: Duration = Duration::from_millis(20);
 /// How many lines of a log a failure shows.
