@@ -27,6 +27,10 @@
 //! # Ok(()) }
 //! ```
 //!
+//! Errors, hints and advice name no tool, command or variable: an API of your own may show them, and [`error::reworded`] puts your names there.
+//! [`ScanService::prepare_results`] streams all findings. `nessus_mcp_server::McpRoutes` offers the same service to agents at `/mcp` of your axum
+//! router; the example `embed_in_axum` has all of it.
+//!
 //! **Convert a file**, without scanners and queue:
 //!
 //! ```no_run
