@@ -162,7 +162,7 @@ fn start_redis(compose: &Compose, directory: &Path) -> RedisServer {
 }
 
 /// An agent's scan in each pool comes to its end. Whatever looks at the deployment finds it well, and every metric that is watched is there.
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread")]
 async fn compose_files_run() {
     for folder in ["dev1", "prod"] {
         let machine = Machine::prepared(folder);
@@ -182,7 +182,7 @@ async fn compose_files_run() {
             })
             .await;
             assert_eq!(ended.status, TaskStatus::Completed, "{ended:?}");
-            assert!(ended.scanner_instance.as_deref().is_some_and(|name| name.starts_with(pool)), "{ended:?}");
+            assert!(ended.scanner_instance.as_ref().is_some_and(|name| name.as_str().starts_with(pool)), "{ended:?}");
         }
         let out_of_scope = client.submit_scan(&SubmitRequest::untrusted("their own", "10.0.0.1")).await;
         assert!(out_of_scope.is_err_and(|error| error.to_string().contains("10.0.0.0/24")));
