@@ -127,7 +127,8 @@ fn every_volume_secret_network_and_file_is_there() {
                 }
             }
         }
-        let used: BTreeSet<_> = members(&compose.document["services"]).flat_map(|(_, one)| texts(&one["secrets"])).collect();
+        let used: BTreeSet<_> =
+            members(&compose.document["services"]).flat_map(|(_, one)| texts(&one["secrets"])).collect();
         for (name, secret) in members(&compose.document["secrets"]) {
             assert!(used.contains(name), "{}: nobody uses the secret `{name}`", compose.folder);
             assert_eq!(secret["file"], format!("./secrets/{name}"));
@@ -142,7 +143,8 @@ fn ports_are_those_of_the_programs() {
     for compose in both() {
         for service in compose.services() {
             let place = format!("{} {}", compose.folder, service.name);
-            let setting = |name: &str| service.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value);
+            let setting =
+                |name: &str| service.environment.iter().find(|(known, _)| known == name).map(|(_, value)| value);
             let is_server = service.command[0] == "nessus-mcp-server";
             let bind = setting(if is_server { "MCP_BIND" } else { "METRICS_BIND" }).unwrap();
             let port = bind.strip_prefix("0.0.0.0:").unwrap();
@@ -184,7 +186,8 @@ fn dev1_and_prod_differ_where_they_must() {
         compose.services().into_iter().flat_map(|service| service.environment).collect()
     };
     let (dev_settings, prod_settings) = (all(&dev), all(&prod));
-    let differing: BTreeSet<_> = dev_settings.symmetric_difference(&prod_settings).map(|(name, _)| name.as_str()).collect();
+    let differing: BTreeSet<_> =
+        dev_settings.symmetric_difference(&prod_settings).map(|(name, _)| name.as_str()).collect();
     let expected = [
         "LOG_FORMAT",
         "LOG_LEVEL",
@@ -198,7 +201,9 @@ fn dev1_and_prod_differ_where_they_must() {
     ];
     assert_eq!(differing, BTreeSet::from(expected));
     assert_eq!(text("dev1/config/policy.yaml"), text("prod/config/policy.yaml"));
-    let image = |compose: &Compose| elements(&Value::from(vec![compose.services()[0].document["image"].clone()])).next().cloned();
+    let image = |compose: &Compose| {
+        elements(&Value::from(vec![compose.services()[0].document["image"].clone()])).next().cloned()
+    };
     assert_eq!(image(&dev), image(&prod));
 }
 

@@ -20,7 +20,8 @@ use crate::{
 };
 
 /// The libraries that programs in Rust link, and that the base image has: libc6 and libgcc-s1.
-const LIBRARIES: [&str; 5] = ["ld-linux-aarch64.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libgcc_s.so.1", "libm.so.6"];
+const LIBRARIES: [&str; 5] =
+    ["ld-linux-aarch64.so.1", "ld-linux-x86-64.so.2", "libc.so.6", "libgcc_s.so.1", "libm.so.6"];
 
 /// The instructions of the Dockerfile, with continued lines joined.
 fn instructions() -> Vec<(String, String)> {
@@ -46,7 +47,11 @@ fn one(word: &str) -> String {
 /// The variables of the image.
 fn environment() -> Vec<(String, String)> {
     let variables = one("ENV");
-    variables.split(' ').map(|pair| pair.split_once('=').unwrap()).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    variables
+        .split(' ')
+        .map(|pair| pair.split_once('=').unwrap())
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
 }
 
 /// A command in the form of a list.
@@ -57,14 +62,20 @@ fn list(text: &str) -> Vec<String> {
 
 #[test]
 fn the_image_is_made_of_what_there_is() {
-    let build = instructions().into_iter().find(|(word, rest)| word == "RUN" && rest.contains("cargo build")).unwrap().1;
+    let build =
+        instructions().into_iter().find(|(word, rest)| word == "RUN" && rest.contains("cargo build")).unwrap().1;
     for name in ["nessus-mcp-server", "nessus-worker", "nessus-admin"] {
         assert!(build.contains(&format!("-p {name}")) && build.contains(&format!("target/$PROFILE/{name}")), "{name}");
     }
-    let profile = instructions().into_iter().find_map(|(word, rest)| rest.strip_prefix("PROFILE=").filter(|_| word == "ARG").map(str::to_owned));
+    let profile = instructions()
+        .into_iter()
+        .find_map(|(word, rest)| rest.strip_prefix("PROFILE=").filter(|_| word == "ARG").map(str::to_owned));
     let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
     assert!(manifest.contains(&format!("[profile.{}]", profile.unwrap())));
-    let rust = instructions().into_iter().find_map(|(word, rest)| rest.strip_prefix("RUST=").filter(|_| word == "ARG").map(str::to_owned)).unwrap();
+    let rust = instructions()
+        .into_iter()
+        .find_map(|(word, rest)| rest.strip_prefix("RUST=").filter(|_| word == "ARG").map(str::to_owned))
+        .unwrap();
     assert!(manifest.contains(&format!("rust-version = \"{rust}\"")), "the image is built with Rust {rust}");
     settings::assert_known("Dockerfile", environment().into_iter().map(|(name, _)| name));
     assert_eq!(one("USER"), "65532:65532");
@@ -121,7 +132,8 @@ impl Image {
         fs::create_dir_all(image.path("/data")).unwrap();
         fs::set_permissions(image.path("/data"), fs::Permissions::from_mode(0o700)).unwrap();
         chown(image.path("/data"), Some(65532), Some(65532)).unwrap();
-        durable::replace(&image.path("/etc/nessus-mcp/scanners.yaml"), text("dev1/config/scanners.yaml").as_bytes()).unwrap();
+        durable::replace(&image.path("/etc/nessus-mcp/scanners.yaml"), text("dev1/config/scanners.yaml").as_bytes())
+            .unwrap();
         fs::set_permissions(image.path("/etc/nessus-mcp/scanners.yaml"), fs::Permissions::from_mode(0o644)).unwrap();
         image
     }
@@ -161,7 +173,11 @@ fn programs_need_the_libraries_of_the_base_image() {
     for program in [binaries::server(), binaries::worker(), binaries::admin()] {
         for library in libraries(program) {
             let name = library.file_name().unwrap().to_string_lossy().into_owned();
-            assert!(LIBRARIES.contains(&&*name), "{} needs {name}, which the base image may not have", program.display());
+            assert!(
+                LIBRARIES.contains(&&*name),
+                "{} needs {name}, which the base image may not have",
+                program.display()
+            );
         }
     }
 }

@@ -110,13 +110,15 @@ fn secrets_are_references() {
     let made = text("prod/make-secrets");
     for (name, pod) in pods() {
         let volumes = elements(&pod["spec"]["volumes"]).find(|volume| volume["name"] == "secrets").unwrap();
-        let mounted: BTreeSet<_> = elements(&volumes["secret"]["items"]).map(|one| one["path"].as_str().unwrap().to_owned()).collect();
+        let mounted: BTreeSet<_> =
+            elements(&volumes["secret"]["items"]).map(|one| one["path"].as_str().unwrap().to_owned()).collect();
         for key in &mounted {
             assert!(made.contains(key.as_str()), "{name}: make-secrets does not make `{key}`");
         }
         let named = environment_of(&pod).into_iter().chain(texts(&container(&pod)["args"]));
         for value in named {
-            let file = value.split("/run/secrets/").nth(1).map(|file| file.trim_start_matches("nessus-mcp/").to_owned());
+            let file =
+                value.split("/run/secrets/").nth(1).map(|file| file.trim_start_matches("nessus-mcp/").to_owned());
             assert!(file.as_ref().is_none_or(|file| mounted.contains(file)), "{name}: {file:?} is not mounted");
         }
     }
@@ -157,7 +159,8 @@ fn selectors_and_ports_fit() {
             }
             "StatefulSet" => {
                 let service = object["spec"]["serviceName"].as_str().unwrap();
-                let is_there = objects().iter().any(|one| one["kind"] == "Service" && one["metadata"]["name"] == service);
+                let is_there =
+                    objects().iter().any(|one| one["kind"] == "Service" && one["metadata"]["name"] == service);
                 assert!(is_there, "{name}: there is no service `{service}`");
             }
             _ => {}

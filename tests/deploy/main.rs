@@ -4,6 +4,7 @@
 
 mod compose;
 mod files;
+mod guide;
 mod image;
 mod kubernetes;
 mod monitoring;

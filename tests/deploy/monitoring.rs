@@ -18,8 +18,10 @@ pub(crate) fn shown(scrape: &str) -> BTreeSet<String> {
 pub(crate) fn assert_watched_is_shown(shown: &BTreeSet<String>) {
     assert!(shown.contains("nessus_queue_up") && shown.contains("process_open_fds"), "{shown:?}");
     let counted = sources();
-    let unknown: Vec<_> =
-        watched().into_iter().filter(|name| !shown.contains(name) && !counted.contains(&format!("\"{name}\""))).collect();
+    let unknown: Vec<_> = watched()
+        .into_iter()
+        .filter(|name| !shown.contains(name) && !counted.contains(&format!("\"{name}\"")))
+        .collect();
     assert!(unknown.is_empty(), "no process shows {unknown:?}");
 }
 
@@ -30,7 +32,9 @@ fn sources() -> String {
 }
 
 fn rules() -> Vec<Value> {
-    elements(&yaml(&text("prometheus/rules.yml"))[0]["groups"]).flat_map(|group| elements(&group["rules"]).cloned()).collect()
+    elements(&yaml(&text("prometheus/rules.yml"))[0]["groups"])
+        .flat_map(|group| elements(&group["rules"]).cloned())
+        .collect()
 }
 
 fn dashboard() -> Value {
@@ -40,7 +44,8 @@ fn dashboard() -> Value {
 /// The queries of all panels.
 fn queries() -> Vec<String> {
     let panels = dashboard();
-    let targets = elements(&panels["panels"]).flat_map(|panel| elements(&panel["targets"]).cloned().collect::<Vec<_>>());
+    let targets =
+        elements(&panels["panels"]).flat_map(|panel| elements(&panel["targets"]).cloned().collect::<Vec<_>>());
     targets.map(|target| target["expr"].as_str().unwrap().to_owned()).collect()
 }
 
@@ -92,7 +97,10 @@ fn the_dashboard_has_queries_with_units_and_titles() {
         let title = panel["title"].as_str().unwrap();
         assert!(elements(&panel["targets"]).next().is_some(), "{title} asks nothing");
         assert!(panel["fieldConfig"]["defaults"]["unit"].is_string(), "{title} has no unit");
-        assert!(places.insert((panel["gridPos"]["x"].to_string(), panel["gridPos"]["y"].to_string())), "{title} lies on another");
+        assert!(
+            places.insert((panel["gridPos"]["x"].to_string(), panel["gridPos"]["y"].to_string())),
+            "{title} lies on another"
+        );
     }
     assert!(queries().len() >= 20);
 }

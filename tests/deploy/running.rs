@@ -1,11 +1,7 @@
 //! The compose files, run: the same commands and variables as processes of this machine, with simulated scanners. What stands in
 //! their containers at `/data`, `/etc/nessus-mcp` and `/run/secrets` stands in a directory here, and ports are free ones.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-};
+use std::{collections::BTreeSet, fs, path::Path};
 
 use nessus_mcp_lib::{
     client::{Endpoint, NessusMcpClient},
@@ -24,7 +20,7 @@ use tempfile::TempDir;
 
 use crate::{
     compose::{Compose, Service},
-    files::{deploy, texts, text},
+    files::{deploy, text, texts},
     monitoring,
 };
 
@@ -147,7 +143,7 @@ fn in_directory(value: &str, directory: &Path) -> String {
 }
 
 /// What docs/deploy.md does: the lines that `token new` says go to the end of the policy, without what is there already.
-fn add_client(policy: &PathBuf, name: &str, role: &str, skipped: usize) -> String {
+pub(crate) fn add_client(policy: &Path, name: &str, role: &str, skipped: usize) -> String {
     let made = Program::new(binaries::admin()).args(["token", "new", name, "--role", role]).run();
     assert_eq!(made.code, Some(0), "{made:?}");
     let lines: String = made.stderr.lines().skip(skipped).flat_map(|line| [line, "\n"]).collect();
@@ -259,6 +255,7 @@ fn the_configuration_of_prod_is_right() {
         let example = in_directory(&example, directory.path());
         durable::replace(&config.join(name), example.as_bytes()).unwrap();
     }
+    add_client(&config.join("policy.yaml"), "agent", "scan", 1);
     for service in compose.services() {
         let environment: Vec<_> = service
             .environment

@@ -35,6 +35,7 @@ fn the_suggested_environment_is_right() {
         let example = text(&format!("dev1/config/{name}"));
         nessus_mcp_lib::durable::replace(&directory.path().join(name), example.as_bytes()).unwrap();
     }
+    crate::running::add_client(&directory.path().join("policy.yaml"), "agent", "scan", 1);
     for (name, content) in [
         ("credentials.yaml", "{}\n".to_owned()),
         ("queue_password", "x\n".to_owned()),

@@ -230,7 +230,10 @@ impl Metrics {
             shown_process_circuits: Shown::default(),
             circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", SCANNER)?,
             circuit_failures: counter("nessus_circuit_failures_total", "Failed calls to scanners", SCANNER)?,
-            data_disk_free: of_disk("nessus_data_disk_free_bytes", "What may still be written to the disk of the data")?,
+            data_disk_free: of_disk(
+                "nessus_data_disk_free_bytes",
+                "What may still be written to the disk of the data",
+            )?,
             data_disk_used: of_disk("nessus_data_disk_used_ratio", "Share of the disk of the data in use, 0 to 1")?,
             approvals: ApprovalMetrics::build(registry)?,
             deliveries: DeliveryMetrics::build(registry)?,
