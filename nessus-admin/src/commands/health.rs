@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use nessus_mcp_lib::error::{Classified, ErrorKind, Failure, chain, excerpt};
+use nessus_mcp_lib::error::{Classified, ErrorKind, Failure, chain};
 use reqwest::{Client, Url, redirect::Policy};
 
 use crate::{args::HealthArgs, output};
@@ -35,8 +35,8 @@ impl Classified for HealthError {
 pub(crate) async fn run(args: &HealthArgs) -> Result<(), Failure> {
     let (path, word) = if args.ready { ("/health/ready", "ready") } else { ("/health/live", "live") };
     let wrong = || {
-        let message = format!("`{}` is no URL of a server or worker", excerpt(&args.url));
-        Failure::usage(message, "write `http://ADDRESS:PORT` or `https://ADDRESS:PORT`")
+        // It may hold a password, so it is not repeated.
+        Failure::usage("what was given is no URL of a server or worker", "write `http://ADDRESS:PORT` or `https://ADDRESS:PORT`")
     };
     let mut url = Url::parse(&args.url).ok().filter(is_http).ok_or_else(wrong)?;
     url.set_path(path);
