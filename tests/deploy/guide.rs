@@ -17,9 +17,11 @@ fn page(name: &str) -> String {
 
 /// The command lines of `nessus-admin` in a text, each up to where it ends.
 fn command_lines(text: &str) -> Vec<Vec<String>> {
-    let lines = text.split("nessus-admin ").skip(1);
+    let lines = text.split("nessus-admin ").skip(1).map(|rest| rest.split('\n').next().unwrap_or_default());
+    // What stands in quotes is one word; a quote that is not closed ends a command line within one.
+    let unquoted = lines.map(|line| line.split('\'').step_by(2).collect::<Vec<_>>().join("TEXT"));
     let lines =
-        lines.map(|rest| rest.split(['`', '\n', '#', '|', '&', '\'', '"', ')', '>']).next().unwrap_or_default());
+        unquoted.map(|line| line.split(['`', '#', '|', '&', '"', ')', '>']).next().unwrap_or_default().to_owned());
     let words = lines.map(|line| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>());
     words
         .filter(|words| words.first().is_some_and(|word| word.starts_with(|first: char| first.is_ascii_lowercase())))

@@ -36,7 +36,10 @@ pub(crate) async fn run(args: &HealthArgs) -> Result<(), Failure> {
     let (path, word) = if args.ready { ("/health/ready", "ready") } else { ("/health/live", "live") };
     let wrong = || {
         // It may hold a password, so it is not repeated.
-        Failure::usage("what was given is no URL of a server or worker", "write `http://ADDRESS:PORT` or `https://ADDRESS:PORT`")
+        Failure::usage(
+            "what was given is no URL of a server or worker",
+            "write `http://ADDRESS:PORT` or `https://ADDRESS:PORT`",
+        )
     };
     let mut url = Url::parse(&args.url).ok().filter(is_http).ok_or_else(wrong)?;
     url.set_path(path);
