@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use crate::{
-    files::{deploy, elements, members, text, texts, yaml},
+    files::{deploy, members, text, texts, yaml},
     settings,
 };
 
@@ -148,7 +148,7 @@ fn ports_are_those_of_the_programs() {
             let is_server = service.command[0] == "nessus-mcp-server";
             let bind = setting(if is_server { "MCP_BIND" } else { "METRICS_BIND" }).unwrap();
             let port = bind.strip_prefix("0.0.0.0:").unwrap();
-            let scheme = if setting("TLS_CERT").filter(|_| is_server).is_some() { "https" } else { "http" };
+            let scheme = if is_server && setting("TLS_CERT").is_some() { "https" } else { "http" };
             let asked = format!("{scheme}://127.0.0.1:{port}");
             let check = texts(&service.document["healthcheck"]["test"]);
             assert_eq!(check, ["CMD", "nessus-admin", "health", &asked], "{place}");
@@ -201,9 +201,7 @@ fn dev1_and_prod_differ_where_they_must() {
     ];
     assert_eq!(differing, BTreeSet::from(expected));
     assert_eq!(text("dev1/config/policy.yaml"), text("prod/config/policy.yaml"));
-    let image = |compose: &Compose| {
-        elements(&Value::from(vec![compose.services()[0].document["image"].clone()])).next().cloned()
-    };
+    let image = |compose: &Compose| compose.services()[0].document["image"].clone();
     assert_eq!(image(&dev), image(&prod));
 }
 
