@@ -5,6 +5,7 @@ mod audit;
 mod checks;
 mod circuits;
 mod dead_letters;
+mod health;
 mod housekeeping;
 mod pools;
 mod report;
@@ -34,6 +35,7 @@ pub(crate) use self::{
     checks::{ConfigCheckArgs, ConfigCommand, DoctorArgs, ScannersCheckArgs, ScannersCommand, Selected},
     circuits::{CircuitArgs, IsolateScannerArgs, ListCircuitsArgs},
     dead_letters::{InspectDlqArgs, ListDlqArgs, PurgeDlqArgs, RetryDlqArgs},
+    health::HealthArgs,
     housekeeping::{HousekeepingCommand, HousekeepingRunArgs},
     pools::{PausePoolArgs, ResumePoolArgs, StatsArgs, StopAllArgs},
     report::ReportArgs,
@@ -121,6 +123,11 @@ pub(crate) enum Command {
         after_help = "Examples:\n  nessus-admin doctor\n  nessus-admin doctor --no-scanners --json | jq '.findings[] | select(.severity != \"ok\")'"
     )]
     Doctor(DoctorArgs),
+    /// Ask a server or worker over HTTP whether it lives, as the health check of a container does
+    ///
+    /// On loopback any certificate will do. Ends with 0 when it does, and with 69 when it does not answer or answers that it is
+    /// not ready.
+    Health(HealthArgs),
     /// Show queues, workers, running scans, circuits and failures, live; q quits
     #[command(
         after_help = "Examples:\n  nessus-admin top\n  nessus-admin top --once --width 80\n  nessus-admin top --json | jq .pools"

@@ -57,6 +57,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
         Command::Doctor(args) => block_on(Box::pin(commands::doctor::run(args))),
+        Command::Health(args) => block_on(commands::health::run(args)),
         Command::Top(args) => block_on(commands::top::run(args)),
         Command::Report(args) => block_on(commands::report::run(args)),
         Command::Completions(args) => commands::shell::completions(args),

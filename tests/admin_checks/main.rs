@@ -5,6 +5,7 @@
 mod config;
 mod doctor;
 mod documents;
+mod health;
 mod queue_audit;
 mod report;
 mod scanners;

@@ -77,6 +77,7 @@ const OWNERS: [(&str, &[&str]); 14] = [
             "nessus-mcp-lib/src/client",
             "nessus-mcp-lib/src/delivery/webhook.rs",
             "nessus-mcp-server/src/http/oauth/source.rs",
+            "nessus-admin/src/commands/health.rs",
         ],
     ),
     ("jsonwebtoken", &["nessus-mcp-server/src/http/oauth"]),

@@ -81,6 +81,8 @@ async fn metrics_of_all_processes_are_true() {
         assert_eq!(waiting["nessus_pool_queue_depth{pool=\"nessus\"}"], 5.0);
         assert_eq!((waiting["nessus_workers_alive"], waiting["nessus_queue_up"]), (0.0, 1.0));
         assert!(waiting["nessus_pool_oldest_waiting_seconds{pool=\"nessus\"}"] >= 0.0, "{waiting:?}");
+        let disk = (waiting["nessus_data_disk_free_bytes"], waiting["nessus_data_disk_used_ratio"]);
+        assert!(disk.0 > 0.0 && disk.1 > 0.0 && disk.1 < 1.0, "{disk:?}");
         let nobody = health(site.server.url()).await.1;
         assert_eq!(nobody["checks"]["workers"]["status"], "degraded", "{nobody}");
         assert_eq!(nobody["checks"]["workers"]["unserved_pools"][0], "nessus", "{nobody}");

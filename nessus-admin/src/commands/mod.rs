@@ -10,6 +10,7 @@ pub(crate) mod convert;
 pub(crate) mod dead_letters;
 pub(crate) mod doctor;
 mod export_file;
+pub(crate) mod health;
 pub(crate) mod housekeeping;
 pub(crate) mod policy;
 pub(crate) mod pools;

@@ -170,6 +170,11 @@ mod tests {
                 "clients:\n  - {name: desk2, role: read, token_sha256: HASH0}\n  - {role: scan, name: 'desk', token_sha256: HASH1}\n",
                 "clients:\n  - {name: desk2, role: read, token_sha256: HASH0}\n  - {role: scan, name: 'desk', revoked: true, token_sha256: HASH1}\n",
             ),
+            // What follows moves down by a line, and says what it said.
+            (
+                "clients:\n  - name: desk\n    role: scan\n    token_sha256: HASH1\n  - name: ci\n    role: read\n    token_sha256: HASH0\n    tools: [list_tasks]\n    toolsets: [status]\n    exclude_tools: [list_pools]\n    pools: [lab]\n    targets: [10.0.0.0/8]\n",
+                "clients:\n  - name: desk\n    revoked: true\n    role: scan\n    token_sha256: HASH1\n  - name: ci\n    role: read\n    token_sha256: HASH0\n    tools: [list_tasks]\n    toolsets: [status]\n    exclude_tools: [list_pools]\n    pools: [lab]\n    targets: [10.0.0.0/8]\n",
+            ),
         ] {
             assert_eq!(change(before, "desk").unwrap(), after);
             assert!(matches!(change(after, "desk"), Err(RevokeError::Already(_))));

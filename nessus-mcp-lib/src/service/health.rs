@@ -240,13 +240,15 @@ impl ScanService {
     /// [`ServiceError::Metrics`] when a metric cannot be written, which is a defect.
     pub async fn render_metrics(&self) -> Result<String, ServiceError> {
         let until = Instant::now() + CHECK_WAIT;
-        let scanners = if let Ok(Ok(workers)) = tokio::time::timeout_at(until, self.queue.workers()).await {
+        let (workers, disk) = tokio::join!(tokio::time::timeout_at(until, self.queue.workers()), self.disk_space());
+        let scanners = if let Ok(Ok(workers)) = workers {
             self.set_shared_gauges(&workers, until).await
         } else {
             self.metrics.queue().forget_pools();
             None
         };
         self.set_scanner_gauges(scanners.as_deref());
+        self.metrics.set_data_disk(disk.ok());
         self.metrics.set_repairs(self.index.repaired());
         self.metrics.set_approvals_waiting(self.waiting.count());
         Ok(self.metrics.render()?)

@@ -12,6 +12,7 @@ use std::{
 use super::{
     approval_metrics::ApprovalMetrics,
     delivery_metrics::DeliveryMetrics,
+    health::DiskSpace,
     housekeeping_metrics::HousekeepingMetrics,
     instruments::{
         self, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, MetricsError,
@@ -138,6 +139,8 @@ pub struct Metrics {
     shown_process_circuits: Shown<[String; 2]>,
     circuit_opens: IntCounterVec,
     circuit_failures: IntCounterVec,
+    data_disk_free: GaugeVec,
+    data_disk_used: GaugeVec,
     process: ProcessMetrics,
     /// Held while counters are brought up to what is counted elsewhere: the counts of circuits that they have.
     catching_up: Mutex<BTreeMap<String, [u64; 2]>>,
@@ -171,6 +174,7 @@ impl Metrics {
                 .buckets(DURATION_BUCKETS.to_vec());
         let task_duration = register(registry, HistogramVec::new(task_duration, &["scan_type", "status"])?)?;
         let of_scanners = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), SCANNER)?);
+        let of_disk = |name: &str, help: &str| register(registry, GaugeVec::new(Opts::new(name, help), &[])?);
         Ok(Self {
             scans: counter("nessus_scans_total", "Scans by type and state reached", &["scan_type", "status"])?,
             scope_refusals: counter(
@@ -226,6 +230,11 @@ impl Metrics {
             shown_process_circuits: Shown::default(),
             circuit_opens: counter("nessus_circuit_opens_total", "Openings of circuits", SCANNER)?,
             circuit_failures: counter("nessus_circuit_failures_total", "Failed calls to scanners", SCANNER)?,
+            data_disk_free: of_disk(
+                "nessus_data_disk_free_bytes",
+                "What may still be written to the disk of the data",
+            )?,
+            data_disk_used: of_disk("nessus_data_disk_used_ratio", "Share of the disk of the data in use, 0 to 1")?,
             approvals: ApprovalMetrics::build(registry)?,
             deliveries: DeliveryMetrics::build(registry)?,
             housekeeping: HousekeepingMetrics::build(registry)?,
@@ -264,6 +273,18 @@ impl Metrics {
     /// Sets how many scans wait until a person agrees.
     pub(crate) fn set_approvals_waiting(&self, scans: usize) {
         self.approvals.set_waiting(scans);
+    }
+
+    /// Sets what is known of the disk with the data directory.
+    #[expect(clippy::cast_precision_loss, reason = "bytes of disks are below 2^52, or need not be exact")]
+    pub(crate) fn set_data_disk(&self, space: Option<DiskSpace>) {
+        let figures = space.map(|space| (space.free_bytes() as f64, space.used_percent() / 100.0)).unzip();
+        for (gauge, value) in [(&self.data_disk_free, figures.0), (&self.data_disk_used, figures.1)] {
+            match value {
+                Some(value) => gauge.with_label_values(NONE).set(value),
+                None => gauge.reset(),
+            }
+        }
     }
 
     /// Counts a scan that does not wait for a person any more.

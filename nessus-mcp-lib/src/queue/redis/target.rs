@@ -1,6 +1,10 @@
 //! What a URL names: one server, a cluster, or a master that sentinels know.
 
+use std::{fs, io};
+
 use redis::{ConnectionInfo, IntoConnectionInfo, RedisConnectionInfo};
+use url::form_urlencoded;
+use zeroize::Zeroizing;
 
 use crate::{
     queue::error::QueueError,
@@ -8,6 +12,8 @@ use crate::{
 };
 
 const SENTINEL_PORT: u16 = 26379;
+/// The option of a URL that names the file with the password in its first line.
+const PASSWORD_FILE: &str = "password_file=";
 
 /// A checked URL. It holds passwords and has no `Debug`.
 pub(super) struct Target {
@@ -55,8 +61,19 @@ impl Target {
     /// # Errors
     /// [`QueueError::InvalidUrl`] that says what was expected, without the password.
     pub(super) fn parse(url: &Secret) -> Result<Self, QueueError> {
-        let text = url.expose();
-        let location = redact_url(text);
+        let location = redact_url(url.expose());
+        let invalid = |reason: String| QueueError::InvalidUrl { url: location.clone(), reason };
+        let (text, file) = without_password_file(url.expose());
+        let mut target = Self::of(&text, location.clone())?;
+        if let Some(file) = file {
+            let password = first_line(&file)
+                .map_err(|error| invalid(format!("its password file `{file}` cannot be read: {error}")))?;
+            target.topology.log_in_with(&password).map_err(|reason| invalid(reason.to_owned()))?;
+        }
+        Ok(target)
+    }
+
+    fn of(text: &str, location: String) -> Result<Self, QueueError> {
         let topology = match text.split_once("://") {
             Some((scheme @ ("redis" | "rediss"), _)) => server(scheme, text),
             Some((scheme, rest)) => match scheme.split_once('+') {
@@ -70,6 +87,46 @@ impl Target {
             Ok(topology) => Ok(Self { location, topology }),
             Err(reason) => Err(QueueError::InvalidUrl { url: location, reason: reason.to_owned() }),
         }
+    }
+}
+
+impl Topology {
+    /// Gives the servers with the data this password, where the URL has none.
+    fn log_in_with(&mut self, password: &str) -> Result<(), &'static str> {
+        let with_password = |login: &RedisConnectionInfo| match login.password() {
+            Some(_) => Err("it has a password beside `password_file`"),
+            None => Ok(login.clone().set_password(password)),
+        };
+        let log_in = |node: &mut ConnectionInfo| {
+            *node = node.clone().set_redis_settings(with_password(node.redis_settings())?);
+            Ok(())
+        };
+        match self {
+            Self::Server(server) => log_in(server),
+            Self::Cluster(nodes) => nodes.iter_mut().try_for_each(log_in),
+            Self::Sentinel(sentinel) => with_password(&sentinel.login).map(|login| sentinel.login = login),
+        }
+    }
+}
+
+/// The URL without its option `password_file`, and what that names. A `?` before the servers is part of a password.
+fn without_password_file(text: &str) -> (Zeroizing<String>, Option<String>) {
+    let as_it_is = || (Zeroizing::new(text.to_owned()), None);
+    let Some((url, query)) = text.rsplit_once('?').filter(|(_, query)| !query.contains('@')) else { return as_it_is() };
+    let (named, others): (Vec<_>, Vec<_>) = query.split('&').partition(|option| option.starts_with(PASSWORD_FILE));
+    let Some(named) = named.last() else { return as_it_is() };
+    let file = form_urlencoded::parse(named.as_bytes()).next().map(|(_, file)| file.into_owned());
+    let rest = others.join("&");
+    let separator = if rest.is_empty() { "" } else { "?" };
+    (Zeroizing::new(format!("{url}{separator}{rest}")), file)
+}
+
+/// The password in a file. An empty one is none.
+fn first_line(file: &str) -> io::Result<Zeroizing<String>> {
+    let text = fs::read_to_string(file).map(Zeroizing::new)?;
+    match text.lines().next().map(str::trim_end) {
+        Some(line) if !line.is_empty() => Ok(Zeroizing::new(line.to_owned())),
+        _ => Err(io::Error::new(io::ErrorKind::InvalidData, "its first line is empty")),
     }
 }
 
@@ -123,7 +180,7 @@ impl<'a> Parts<'a> {
             login = match name.as_str() {
                 "sentinel_username" => login.set_username(value),
                 "sentinel_password" => login.set_password(value),
-                _ => return Err("the options are `sentinel_username` and `sentinel_password`"),
+                _ => return Err("the options are `sentinel_username`, `sentinel_password` and `password_file`"),
             };
         }
         let node = |server: &&str| {
@@ -203,6 +260,31 @@ mod tests {
         assert_eq!((nodes, sentinel.master.as_str()), (vec!["a:26379".to_owned(), "b:7".to_owned()], "mymaster"));
         assert!(sentinel.nodes.iter().all(|node| node.redis_settings().password() == Some("other")));
         assert_eq!((sentinel.login.password(), sentinel.login.db()), (Some("secret"), 2));
+    }
+
+    #[test]
+    fn a_password_may_be_in_a_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("queue password");
+        crate::durable::replace(&path, b"p@ss?word\nmore\n").unwrap();
+        let file = path.display().to_string().replace(' ', "%20");
+        let parsed = |url: &str| parse(&url.replace("FILE", &file)).map(|target| target.topology);
+        let Topology::Server(server) = parsed("rediss://me@db:1/2?password_file=FILE").unwrap() else { panic!() };
+        let login = server.redis_settings();
+        assert_eq!((login.username(), login.password(), login.db()), (Some("me"), Some("p@ss?word"), 2));
+        let Topology::Cluster(nodes) = parsed("redis+cluster://a,b?password_file=FILE").unwrap() else { panic!() };
+        assert!(nodes.iter().all(|node| node.redis_settings().password() == Some("p@ss?word")));
+        let url = "redis+sentinel://a/mymaster?sentinel_password=other&password_file=FILE";
+        let Topology::Sentinel(sentinel) = parsed(url).unwrap() else { panic!() };
+        assert_eq!(sentinel.login.password(), Some("p@ss?word"));
+        assert_eq!(sentinel.nodes[0].redis_settings().password(), Some("other"));
+
+        let refused = |url: &str| parsed(url).err().map(|error| chain(&error)).unwrap();
+        assert!(refused("redis://me:hunter2@db?password_file=FILE").contains("a password beside `password_file`"));
+        assert!(refused("redis://db?password_file=/no/such/file").contains("`/no/such/file` cannot be read"));
+        crate::durable::replace(&path, b"\nhunter2").unwrap();
+        let empty = refused("redis://db?password_file=FILE");
+        assert!(empty.contains("its first line is empty") && !empty.contains("hunter2"), "{empty}");
     }
 
     #[test]
