@@ -168,7 +168,7 @@ async fn what_cannot_be_read_is_named_and_a_pool_that_only_a_worker_knows_is_pau
     let request = |name: &str| SubmitRequest::untrusted(name, "10.0.0.1");
     let broken = service.submit(request("broken")).await.unwrap().task_id;
     let waits = service.submit(request("waits")).await.unwrap().task_id;
-    std::fs::write(service.tasks().artifact_path(&broken, "task.json"), "{").unwrap();
+    tokio::fs::write(service.tasks().artifact_path(&broken, "task.json"), "{").await.unwrap();
     let dmz = PoolName::new("dmz").unwrap();
     let mut record = WorkerRecord::new(WorkerId::new("elsewhere").unwrap(), Timestamp::from_millis(1_764_599_422_000));
     record.pools = vec![ServedPool::new(dmz.clone(), Vec::new(), 1)];

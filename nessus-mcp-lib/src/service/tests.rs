@@ -300,7 +300,7 @@ async fn prepared_results_stop_when_nobody_reads() {
     drop(left);
     // Whoever reads while the file changes is told that this is not all.
     let mut cut = f.service.prepare_results(request()).await.unwrap();
-    std::fs::write(f.service.tasks().artifact_path(&task_id, crate::task::EXPORT_FILE), "cut").unwrap();
+    tokio::fs::write(f.service.tasks().artifact_path(&task_id, crate::task::EXPORT_FILE), "cut").await.unwrap();
     assert!(cut.write(&mut Vec::new()).await.is_err() && cut.summary().is_none());
     drop(f.service.memory.enter(u64::MAX).await.unwrap());
 }
