@@ -18,6 +18,7 @@ mod stdio;
 mod tls;
 mod tools;
 mod trace;
+mod ui;
 
 use std::process::ExitCode;
 
