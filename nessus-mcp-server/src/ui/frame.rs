@@ -93,6 +93,26 @@ pub(super) fn short(whole: &str, most: usize) -> Cow<'_, str> {
 
 /// An address of this server with a query.
 pub(super) fn link<'a>(path: &str, query: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
-    let mut serializer = form_urlencoded::Serializer::new(format!("{path}?"));
+    let mut serializer = form_urlencoded::Serializer::for_suffix(format!("{path}?"), path.len() + 1);
     serializer.extend_pairs(query).finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_query_encoded() {
+        assert_eq!(
+            link("/ui/tasks", [("name", "a b&c"), ("status", "queued")]),
+            "/ui/tasks?name=a+b%26c&status=queued"
+        );
+        assert_eq!(link("/ui/tasks", []), "/ui/tasks?");
+    }
+
+    #[test]
+    fn a_long_text_is_cut_between_characters() {
+        assert_eq!((short("äöü", 2), short("äö", 2)), ("äö…".into(), "äö".into()));
+        assert_eq!(short("a\u{202e}b\u{1b}[31mc", 9), "abc");
+    }
 }

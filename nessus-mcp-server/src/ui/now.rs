@@ -180,15 +180,15 @@ fn running_scans(reader: &Reader, list: &TaskListView) -> Markup {
         @else {
             div.scroll { table {
                 thead { tr {
-                    th { "Scan" } th.text { "Targets" } th.text { "Scanner" } th.text { "Progress" } th { "Accepted" }
+                    th { "Scan" } th.text { "Progress" } th.text { "Scanner" } th.text { "Targets" } th { "Accepted" }
                 } }
                 tbody {
                     @for one in &list.tasks {
                         tr {
                             td { (task(&one.task_id, &one.name)) }
-                            td.text { (short(&one.targets, CHARS)) }
-                            td.text { (scanner(one)) }
                             td.text { (progress(one.progress)) }
+                            td.text.place { (scanner(one)) }
+                            td.text { (short(&one.targets, CHARS)) }
                             td { (when(one.created_at, reader.now)) }
                         }
                     }
@@ -323,7 +323,7 @@ fn failures_of(reader: &Reader, failed: &[TaskSummary]) -> Markup {
                             td { (task(&one.task_id, &one.name)) }
                             td.text { (status(one.status)) }
                             td.text { @if let Some(code) = &one.error_code { code { (text(code)) } } }
-                            td.text { (scanner(one)) }
+                            td.text.place { (scanner(one)) }
                             td { @if let Some(at) = one.completed_at { (when(at, reader.now)) } }
                         }
                     }

@@ -102,11 +102,11 @@ fn row(reader: &Reader, one: &TaskSummary) -> Markup {
             td.text {
                 (status(one.status)) " "
                 @if !one.status.is_terminal() { (progress(one.progress)) }
-                @if let Some(code) = &one.error_code { code { (text(code)) } }
+                @if let Some(code) = one.error_code.as_deref().filter(|code| *code != one.status.as_str()) { code { (text(code)) } }
                 @if let Some(waits) = &one.waiting_for { small { (short(waits, CHARS)) } }
             }
             td.text { (short(&one.targets, CHARS)) }
-            td.text { (one.scanner_pool) @if let Some(instance) = &one.scanner_instance { ":" (instance) } }
+            td.text.place { (one.scanner_pool) @if let Some(instance) = &one.scanner_instance { ":" (instance) } }
             td { (when(one.created_at, reader.now)) }
             td { @if let Some(at) = one.completed_at { (when(at, reader.now)) } }
             td.text {

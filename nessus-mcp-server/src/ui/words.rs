@@ -61,7 +61,7 @@ pub(super) fn severity(severity: Option<Severity>) -> Markup {
 pub(super) fn progress(percent: Option<u8>) -> Markup {
     html! {
         @if let Some(percent) = percent {
-            progress max="100" value=(percent) {} " " (percent) " %"
+            span.part { progress max="100" value=(percent) {} " " (percent) " %" }
         }
     }
 }
@@ -87,4 +87,23 @@ pub(super) fn circuit(state: CircuitState) -> Markup {
         _ => "bad",
     };
     tag(class, &state.as_str().replace('_', "-"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_length_of_time_is_said_in_its_largest_unit() {
+        let said = [0, 119, 120, 7_199, 7_200, 172_799, 172_800].map(|seconds| lasting(Duration::from_secs(seconds)));
+        assert_eq!(said, ["0 s", "119 s", "2 min", "119 min", "2 h", "47 h", "2 d"]);
+    }
+
+    #[test]
+    fn a_moment_is_said_by_how_far_it_is() {
+        let now = Timestamp::from_millis(1_000_000_000_000);
+        let said = |at| when(at, now).into_string();
+        assert!(said(now.minus(Duration::from_secs(300))).ends_with(">5 min ago</time>"));
+        assert!(said(now.plus(Duration::from_secs(30))).ends_with(">in 30 s</time>"));
+    }
 }
