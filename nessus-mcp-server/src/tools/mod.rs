@@ -43,7 +43,7 @@ use tracing::{Instrument, Span, error_span};
 
 pub(crate) use self::{
     audited::{Audited, who},
-    pages::NoReader,
+    pages::{NoReader, PageCall},
     status::{ListTasks, task_query},
 };
 use self::{

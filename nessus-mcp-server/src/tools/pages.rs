@@ -25,6 +25,18 @@ pub(crate) enum NoReader {
     },
 }
 
+/// What of a page goes into the audit log.
+#[derive(Debug)]
+pub(crate) struct PageCall {
+    /// What the page is called there.
+    pub(crate) page: &'static str,
+    /// What was given in its address.
+    pub(crate) arguments: Value,
+    /// Where the request came from.
+    pub(crate) from: Option<IpAddr>,
+    pub(crate) trace_id: Option<String>,
+}
+
 impl From<Limited> for NoReader {
     fn from(limited: Limited) -> Self {
         Self::Limited { message: limited.message(), retry_after_seconds: limited.retry_after_seconds }
@@ -43,23 +55,18 @@ impl ScanTools {
     }
 
     /// Writes the audit line of a page that was read, or refused. `outcome` is `ok` or the code of an error.
-    pub(crate) async fn note_page(
-        &self,
-        page: &str,
-        caller: &Principal,
-        from: Option<IpAddr>,
-        arguments: &Value,
-        outcome: &str,
-    ) {
+    pub(crate) async fn note_page(&self, call: PageCall, caller: &Principal, outcome: &str) {
         let audit = self.service.audit();
         if !audit.is_on() {
             return;
         }
+        let PageCall { page, arguments, from, trace_id } = call;
         let task = arguments.get("task_id").and_then(Value::as_str).map(str::to_owned);
         let event = Event::new(page, who(caller).with_address(from))
             .decided(Decision::Allowed, format!("role {}", caller.role))
-            .with_arguments(digest(arguments))
+            .with_arguments(digest(&arguments))
             .with_task(task)
+            .with_trace(trace_id)
             .with_outcome(outcome);
         match Decision::of_outcome(outcome) {
             Decision::Refused => audit.refused(event.decided(Decision::Refused, outcome)),

@@ -122,15 +122,11 @@ pub(super) fn list(listed: &Listed) -> Markup {
 }
 
 fn one(finding: &Finding) -> Markup {
-    let (class, rating) = match finding.kind {
-        RecordKind::Compliance => {
-            let result = finding.compliance_result.as_deref().unwrap_or("NO RESULT");
-            (if result == "FAILED" { "failed" } else { "checked" }, result)
-        }
-        _ => {
-            let name = finding.severity.map_or("Unknown", Severity::name);
-            (finding.severity.map_or("unknown", class_of), name)
-        }
+    let (class, rating) = if finding.kind == RecordKind::Compliance {
+        let result = finding.compliance_result.as_deref().unwrap_or("NO RESULT");
+        (if result == "FAILED" { "failed" } else { "checked" }, result)
+    } else {
+        (finding.severity.map_or("unknown", class_of), finding.severity.map_or("Unknown", Severity::name))
     };
     let place = match (finding.port, finding.protocol.as_deref()) {
         (Some(port), Some(protocol)) if port > 0 => format!("{port}/{protocol}"),

@@ -32,13 +32,16 @@ use nessus_mcp_lib::{
     policy::{Principal, RateClass},
     results::REPORT_STYLE,
 };
-use serde_json::Value;
 
 use self::{
     frame::Page,
     reader::{Failure, Params, Reader},
 };
-use crate::{client_address::ClientAddress, tools::ScanTools};
+use crate::{
+    client_address::ClientAddress,
+    tools::{PageCall, ScanTools},
+    trace::RequestTrace,
+};
 
 /// The path of the first page; all others stand below it.
 pub(crate) const PATH: &str = "/ui";
@@ -95,8 +98,9 @@ async fn style() -> Response {
 struct Asked {
     tools: Arc<ScanTools>,
     principal: Option<Principal>,
-    from: Option<ClientAddress>,
     params: Params,
+    from: Option<ClientAddress>,
+    trace: Option<RequestTrace>,
 }
 
 impl<S> axum::extract::FromRequestParts<S> for Asked
@@ -117,15 +121,16 @@ where
         params.retain(|_, value| !value.trim().is_empty());
         params.extend(named);
         let State(tools) = State::from_request_parts(parts, state).await.map_err(|never| match never {})?;
-        let (principal, from) = (parts.extensions.get().cloned(), parts.extensions.get().copied());
-        Ok(Self { tools, principal, from, params: Params::new(params) })
+        let known = &parts.extensions;
+        let (principal, from, trace) = (known.get().cloned(), known.get().copied(), known.get().cloned());
+        Ok(Self { tools, principal, params: Params::new(params), from, trace })
     }
 }
 
 /// Answers with a page, if its tool may be used, and writes that it was read.
 async fn answer<F>(
     asked: Asked,
-    name: &str,
+    name: &'static str,
     tool: Option<&str>,
     class: RateClass,
     show: impl FnOnce(Arc<Reader>) -> F,
@@ -133,82 +138,60 @@ async fn answer<F>(
 where
     F: Future<Output = Result<Page, Failure>>,
 {
-    let Asked { tools, principal, from, params } = asked;
-    let Some(principal) = principal else { return Failure::not_permitted(None).page().into_response() };
-    let (arguments, caller) = (params.to_json(), principal.clone());
-    let shown = async {
-        let access = tools.reader(principal, class)?;
-        let reader = Arc::new(Reader::new(access, params));
-        let page = match tool.filter(|tool| !reader.may(tool)) {
-            Some(tool) => Err(Failure::not_permitted(Some(tool))),
-            None => show(Arc::clone(&reader)).await,
-        };
-        Ok::<_, Failure>((reader.clone(), page))
+    let Asked { tools, principal, params, from, trace } = asked;
+    let Some(caller) = principal else { return Failure::not_permitted(None).page().into_response() };
+    let call = PageCall {
+        page: name,
+        arguments: params.to_json(),
+        from: from.map(|ClientAddress(address)| address),
+        trace_id: trace.map(|trace| trace.known().id.to_string()),
     };
-    let (frame, page) = match shown.await {
-        Ok((reader, page)) => (Some(reader), page),
-        Err(failure) => (None, Err(failure)),
+    let reader = tools.reader(caller.clone(), class).map(|access| Arc::new(Reader::new(access, params)));
+    let (menu, page) = match reader {
+        Ok(reader) => match tool.filter(|tool| !reader.may(tool)) {
+            Some(tool) => (reader.menu(), Err(Failure::not_permitted(Some(tool)))),
+            None => (reader.menu(), show(reader).await),
+        },
+        Err(refused) => (Vec::new(), Err(refused.into())),
     };
     let outcome = page.as_ref().err().map_or("ok", |failure| failure.code);
-    let arguments: &Value = &arguments;
-    tools.note_page(name, &caller, from.map(|ClientAddress(address)| address), arguments, outcome).await;
-    let page = page.unwrap_or_else(|failure| failure.page());
-    match frame {
-        Some(reader) => page.within(&reader.menu(), &caller.name),
-        None => page.into_response(),
-    }
+    tools.note_page(call, &caller, outcome).await;
+    page.unwrap_or_else(Failure::page).within(&menu, &caller.name)
 }
 
 async fn now(asked: Asked) -> Response {
-    answer(asked, "ui/now", None, RateClass::Read, |reader| async move { Ok(now::page(&reader).await) }).await
+    let show = async |reader: Arc<Reader>| Ok(Box::pin(now::page(&reader)).await);
+    answer(asked, "ui/now", None, RateClass::Read, show).await
 }
 
 async fn tasks(asked: Asked) -> Response {
-    answer(asked, "ui/tasks", Some("list_tasks"), RateClass::Read, |reader| async move { tasks::page(&reader).await })
-        .await
+    let show = async |reader: Arc<Reader>| Box::pin(tasks::page(&reader)).await;
+    answer(asked, "ui/tasks", Some("list_tasks"), RateClass::Read, show).await
 }
 
 async fn task(asked: Asked) -> Response {
-    answer(
-        asked,
-        "ui/task",
-        Some("get_scan_status"),
-        RateClass::Read,
-        |reader| async move { task::page(&reader).await },
-    )
-    .await
+    let show = async |reader: Arc<Reader>| Box::pin(task::page(&reader)).await;
+    answer(asked, "ui/task", Some("get_scan_status"), RateClass::Read, show).await
 }
 
 async fn scan(asked: Asked) -> Response {
-    answer(
-        asked,
-        "ui/scan",
-        Some("get_scan_summary"),
-        RateClass::Results,
-        |reader| async move { scan::page(&reader).await },
-    )
-    .await
+    let show = async |reader: Arc<Reader>| Box::pin(scan::page(&reader)).await;
+    answer(asked, "ui/scan", Some("get_scan_summary"), RateClass::Results, show).await
 }
 
 async fn findings(asked: Asked) -> Response {
-    answer(asked, "ui/findings", Some("get_scan_results"), RateClass::Results, |reader| async move {
-        findings::page(&reader).await
-    })
-    .await
+    let show = async |reader: Arc<Reader>| Box::pin(findings::page(&reader)).await;
+    answer(asked, "ui/findings", Some("get_scan_results"), RateClass::Results, show).await
 }
 
 async fn compare(asked: Asked) -> Response {
-    answer(asked, "ui/compare", Some("compare_scans"), RateClass::Results, |reader| async move {
-        compare::page(&reader).await
-    })
-    .await
+    let show = async |reader: Arc<Reader>| Box::pin(compare::page(&reader)).await;
+    answer(asked, "ui/compare", Some("compare_scans"), RateClass::Results, show).await
 }
 
 async fn scanners(asked: Asked) -> Response {
-    answer(asked, "ui/scanners", Some("list_scanners"), RateClass::Read, |reader| async move {
-        scanners::page(&reader).await
-    })
-    .await
+    let show = async |reader: Arc<Reader>| Box::pin(scanners::page(&reader)).await;
+    answer(asked, "ui/scanners", Some("list_scanners"), RateClass::Read, show).await
 }
 
 /// A page of its own, where nobody is known for whom it could have a menu.

@@ -224,7 +224,7 @@ fn waiting(reader: &Reader, approvals: &Result<(Vec<ApprovalView>, bool), Missin
                                 td { (task(&one.task_id, &one.name)) }
                                 td.text { (short(&one.asked_by.join(", "), CHARS)) }
                                 td.text { (short(&one.targets, CHARS)) " (" (one.target_hosts) ")" }
-                                td.text { (one.login.as_deref().map(|login| short(login, CHARS)).unwrap_or_else(|| "none".into())) }
+                                td.text { (short(one.login.as_deref().unwrap_or("none"), CHARS)) }
                                 td.text { (short(&one.rules.join(", "), CHARS)) }
                                 td { (when(one.asked_at, reader.now)) }
                                 td { (when(one.expires_at, reader.now)) }

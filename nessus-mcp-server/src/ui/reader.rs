@@ -75,8 +75,8 @@ impl Reader {
             ("/ui/compare", "Compare", Some("compare_scans")),
             ("/ui/scanners", "Scanners", Some("list_scanners")),
         ];
-        let may_open = |tool: &Option<&str>| tool.is_none_or(|tool| self.may(tool));
-        pages.into_iter().filter(|(.., tool)| may_open(tool)).map(|(path, name, _)| (path, name)).collect()
+        let may_open = |tool: Option<&str>| tool.is_none_or(|tool| self.may(tool));
+        pages.into_iter().filter(|(.., tool)| may_open(*tool)).map(|(path, name, _)| (path, name)).collect()
     }
 
     /// The task that the address of the page names.

@@ -2,7 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 use nessus_mcp_lib::{
-    ids::TaskId,
+    ids::{InstanceId, TaskId},
     results::{
         AuthenticationView, ComplianceCounts, ComplianceView, HostRow, PluginRow, Section, SeverityCounts,
         SolutionsView, host_chart, severity_chart,
@@ -82,7 +82,7 @@ fn head(reader: &Reader, view: &TaskView, summary: &TaskSummaryView) -> Markup {
     let facts = [
         ("Targets", Some(summary.targets.as_str())),
         ("Kind", Some(view.scan_type.as_str())),
-        ("Scanner", view.scanner_instance.as_ref().map(|instance| instance.as_str())),
+        ("Scanner", view.scanner_instance.as_ref().map(InstanceId::as_str)),
         ("Policy", found.policy_name.as_deref()),
         ("Nessus", found.scanner_version.as_deref()),
         ("Plugins", found.plugin_feed_version.as_deref()),

@@ -1,7 +1,10 @@
 //! One task: where it stands, and its life.
 
 use maud::{Markup, html};
-use nessus_mcp_lib::service::{MarkKind, TaskView, TimelineView};
+use nessus_mcp_lib::{
+    ids::InstanceId,
+    service::{MarkKind, TaskView, TimelineView},
+};
 
 use super::{
     frame::{Page, link, short, text},
@@ -77,7 +80,7 @@ fn facts(reader: &Reader, view: &TaskView) -> Markup {
         ("Kind", Some(view.scan_type.as_str())),
         ("Made of", made_of),
         ("Pool", Some(view.scanner_pool.as_str())),
-        ("Scanner", view.scanner_instance.as_ref().map(|instance| instance.as_str())),
+        ("Scanner", view.scanner_instance.as_ref().map(InstanceId::as_str)),
         ("Worker", None),
         ("Hosts", hosts.as_deref()),
         ("On the scanner", view.scan_state.as_deref()),
