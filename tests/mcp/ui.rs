@@ -15,6 +15,7 @@ use nessus_mcp_lib::{
     task::{Task, TaskStatus, Writer},
 };
 use nessus_mcp_tests::{
+    approvals::Approver,
     deployment::{Deployment, Server},
     processes::{Program, until},
     redis::RedisServer,
@@ -428,6 +429,23 @@ async fn anothers_task_is_on_no_page() {
     }
     // Nor do the scans of another offer themselves for a comparison.
     assert!(!of_cem.page(&format!("/ui/compare?after={own}")).await.contains("planted"));
+}
+
+/// What waits for a person stands on the first page, for those who may see it.
+#[tokio::test]
+async fn what_waits_for_approval_is_shown() {
+    let (ann, cem, boss) = (new_token(), new_token(), Approver::new("boss"));
+    let entries = entry("ann", "scan", &ann, "") + &entry("cem", "scan", &cem, "") + &boss.entry("approve", "");
+    let fixture = guarded("visibility: own\napprovals: [{name: every-scan}]\n", &entries, |program| program);
+    let held = submit_as(&fixture, &ann, "held-scan", "lab").await;
+    let now = text_of(&Browser::with(&fixture, &ann).page("/ui").await);
+    for said in ["Waiting for approval", "held-scan", "every-scan", "nessus-admin approvals"] {
+        assert!(now.contains(said), "{said}: {now}");
+    }
+    let list = text_of(&Browser::with(&fixture, &ann).page("/ui/tasks").await);
+    assert!(list.contains("approval (every-scan)"), "{list}");
+    let others = text_of(&Browser::with(&fixture, &cem).page("/ui").await);
+    assert!(!others.contains("Waiting for approval") && !others.contains(held.as_str()), "{others}");
 }
 
 /// A page tells what a tool tells, and is not there for who may not use the tool.

@@ -5,6 +5,7 @@ use std::{cmp::Reverse, time::Duration};
 use maud::{Markup, html};
 use nessus_mcp_lib::{
     circuit_breaker::CircuitState,
+    error::counted,
     service::{ApprovalView, PoolStatusView, ServiceError, TaskListView, TaskSummary, WorkerState, WorkersView},
     task::{TaskQuery, TaskStatus},
     telemetry::{CheckStatus, HealthCheck, HealthReport},
@@ -242,7 +243,7 @@ fn workers_of(reader: &Reader, view: &WorkersView) -> Markup {
     html! {
         @for pool in &view.unserved_pools {
             p.alarm[pool.waiting > 0].note[pool.waiting == 0] {
-                "No worker serves " strong { (pool.scanner_pool) } ": " (pool.waiting) " tasks wait."
+                "No worker serves " strong { (pool.scanner_pool) } ": " (counted(pool.waiting, "task waits", "tasks wait")) "."
                 @if let Some(at) = pool.last_heard_at { " The last was heard of " (when(at, reader.now)) "." }
             }
         }

@@ -2,6 +2,7 @@
 
 use maud::{Markup, PreEscaped, html};
 use nessus_mcp_lib::{
+    error::counted,
     ids::{InstanceId, TaskId},
     results::{
         AuthenticationView, ComplianceCounts, ComplianceView, HostRow, PluginRow, Section, SeverityCounts,
@@ -235,7 +236,10 @@ fn by_solution(solutions: &SolutionsView) -> Markup {
         @if !solutions.section.shown.is_empty() {
             section {
                 h2 { "What to do" }
-                p.note { "The first " (solutions.first) " clear " (solutions.first_clear) " findings above Info; " (solutions.without_solution) " have no solution." }
+                p.note {
+                    (counted(solutions.first, "solution clears", "solutions clear")) " " (counted(solutions.first_clear, "finding", "findings"))
+                    " above Info; " (solutions.without_solution) " without a solution."
+                }
                 div.scroll { table {
                     thead { tr { th { "Solution" } th { "Clears" } th { "Hosts" } (counts_head()) } }
                     tbody {
@@ -270,7 +274,7 @@ fn logins_of(logins: &AuthenticationView) -> Markup {
             h2 { "Logins" }
             p { strong { (report.status.as_str().replace('_', " ")) } ". By host: " (hosts.join(", ")) "." }
             @if !report.causes.is_empty() {
-                ul { @for cause in &report.causes { li { (cause.cause.as_str().replace('_', " ")) ": " (cause.hosts) " hosts" } } }
+                ul { @for cause in &report.causes { li { (cause.cause.as_str().replace('_', " ")) ": " (counted(cause.hosts, "host", "hosts")) } } }
             }
             @if let Some(hosts) = &logins.by_host {
                 div.scroll { table {

@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use maud::{Markup, html};
-use nessus_mcp_lib::service::{HealthView, InstanceView, PoolView, PoolsView};
+use nessus_mcp_lib::{
+    error::counted,
+    service::{HealthView, InstanceView, PoolView, PoolsView},
+};
 
 use super::{
     frame::{Page, short},
@@ -42,7 +45,7 @@ fn pools_of(view: &PoolsView) -> Markup {
         } }
         @for orphaned in &view.orphaned {
             p.alarm {
-                (orphaned.tasks) " tasks wait for " strong { (orphaned.scanner_pool) @if let Some(instance) = &orphaned.scanner_instance { ":" (instance) } }
+                (counted(orphaned.tasks, "task waits", "tasks wait")) " for " strong { (orphaned.scanner_pool) @if let Some(instance) = &orphaned.scanner_instance { ":" (instance) } }
                 ", which is not configured any more."
             }
         }

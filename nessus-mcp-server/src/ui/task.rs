@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use nessus_mcp_lib::{
+    error::counted,
     ids::InstanceId,
     service::{MarkKind, TaskView, TimelineView},
 };
@@ -81,7 +82,6 @@ fn facts(reader: &Reader, view: &TaskView) -> Markup {
         ("Made of", made_of),
         ("Pool", Some(view.scanner_pool.as_str())),
         ("Scanner", view.scanner_instance.as_ref().map(InstanceId::as_str)),
-        ("Worker", None),
         ("Hosts", hosts.as_deref()),
         ("On the scanner", view.scan_state.as_deref()),
         ("Likely to begin in", wait.as_deref()),
@@ -115,7 +115,7 @@ fn notes(view: &TaskView) -> Markup {
                 li { strong { (text(&advice.code)) ". " } (short(&advice.advice, CHARS)) }
             }
         }
-        @if !view.ended_attempts.is_empty() { p.note { (view.ended_attempts.len()) " earlier attempts have ended; what became of them stands below." } }
+        @if !view.ended_attempts.is_empty() { p.note { (counted(view.ended_attempts.len(), "earlier attempt has ended", "earlier attempts have ended")) ", as stands below." } }
     }
 }
 
