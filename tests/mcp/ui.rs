@@ -443,7 +443,7 @@ async fn what_waits_for_approval_is_shown() {
         assert!(now.contains(said), "{said}: {now}");
     }
     let list = text_of(&Browser::with(&fixture, &ann).page("/ui/tasks").await);
-    assert!(list.contains("approval (every-scan)"), "{list}");
+    assert!(list.contains("approval (rule `every-scan`)"), "{list}");
     let others = text_of(&Browser::with(&fixture, &cem).page("/ui").await);
     assert!(!others.contains("Waiting for approval") && !others.contains(held.as_str()), "{others}");
 }

@@ -125,7 +125,7 @@ fn notes(view: &TaskView, summary: &TaskSummaryView) -> Markup {
                 li.warn { strong { "Not scanned: " (counts.dead_hosts) ". " } "These hosts did not answer or were not reached; nothing is known about them." }
             }
             @for warning in &summary.warnings { li.warn { (short(warning, CHARS)) } }
-            @if counts.not_grouped > 0 { li { (counts.not_grouped) " findings are counted and in no list: there are too many groups." } }
+            @if counts.not_grouped > 0 { li { (counted(counts.not_grouped, "finding is", "findings are")) " counted and in no list: there are too many groups." } }
         }
     }
 }
@@ -312,7 +312,7 @@ fn compliance_of(task_id: &TaskId, summary: &TaskSummaryView, view: &ComplianceV
     html! {
         section {
             h2 { "Compliance" }
-            p.note { (items) " outcomes of compliance checks. They are no findings: neither the counts nor the charts above have them." }
+            p.note { (counted(items, "outcome", "outcomes")) " of compliance checks. They are no findings: neither the counts nor the charts above have them." }
             div.scroll { table {
                 (checks_head("Audit file"))
                 tbody { @for row in view.by_audit.shown.iter().take(ROWS) {

@@ -128,7 +128,7 @@ fn health_of(reader: &Reader, health: &HealthView) -> Markup {
         }
         @if let Some(days) = health.plugin_set_age_days {
             div { dt { "Age of the plugins" } dd {
-                @if days >= OLD_DAYS { (tag("warn", &format!("{days} days"))) } @else { (days) " days" }
+                @if days >= OLD_DAYS { (tag("warn", &counted(days, "day", "days"))) } @else { (counted(days, "day", "days")) }
             } }
         }
         @if let Some(hosts) = health.licensed_hosts { div { dt { "Licensed hosts" } dd { (hosts) } } }

@@ -121,7 +121,7 @@ fn notes(view: &TaskView) -> Markup {
 
 fn events(timeline: &TimelineView) -> Markup {
     html! {
-        @if timeline.left_out > 0 { p.note { (timeline.left_out) " events are left out of the middle." } }
+        @if timeline.left_out > 0 { p.note { (counted(timeline.left_out, "event is", "events are")) " left out of the middle." } }
         div.scroll { table.timeline {
             thead { tr { th { "When" } th { "Attempt" } th.text { "What" } th.text { "By" } th.text { "More" } } }
             tbody {

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use nessus_mcp_lib::{
+    error::counted,
     service::{TaskListView, TaskSummary},
     task::TaskStatus,
 };
@@ -35,7 +36,7 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
         p.note { (list.total) " match." }
         @if !list.unreadable.is_empty() {
             p.alarm {
-                "The files of " (list.unreadable.len() + list.unreadable_left_out) " tasks cannot be read, so an operator must repair them: "
+                (counted(list.unreadable.len() + list.unreadable_left_out, "file cannot", "files cannot")) " be read, so an operator must repair them: "
                 @for task_id in &list.unreadable { code { (task_id) } " " }
             }
         }
