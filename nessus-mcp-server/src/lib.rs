@@ -111,6 +111,7 @@ mod stdio;
 mod tls;
 mod tools;
 mod trace;
+mod ui;
 mod words;
 
 use std::process::ExitCode;

@@ -76,7 +76,7 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let door = |bind: Bind, routes| Door {
         routes,
         hosts: hosts.clone().with_address(bind.ip()),
-        identities: Identities::new(&app.service, bind.is_exposed()),
+        identities: Identities::new(&app.service, bind.is_exposed()).with_tls(tls.is_some()),
         client_timeout,
         requests_per_client,
         tls: tls.clone(),

@@ -57,8 +57,9 @@ const RESULTS_LAYERS: [&[&str]; 10] = [
 ];
 
 /// Crates that only some modules may know, and those modules.
-const OWNERS: [(&str, &[&str]); 14] = [
+const OWNERS: [(&str, &[&str]); 15] = [
     ("governor", &["nessus-mcp-server/src/tools/limits.rs"]),
+    ("maud", &["nessus-mcp-server/src/ui"]),
     // The others name it as the provider of rustls.
     (
         "aws_lc_rs",

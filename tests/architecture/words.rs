@@ -71,8 +71,8 @@ fn tools() -> BTreeSet<String> {
 fn of_a_program<'a>(text: &'a str, tools: &BTreeSet<String>) -> Option<&'a str> {
     let has_flag = text.split("`--").skip(1).any(|flag| flag.starts_with(|first: char| first.is_ascii_lowercase()));
     let names = ["nessus-admin", "nessus-worker", "nessus-mcp-server", "your user"];
-    let named = names.into_iter().find(|name| text.contains(name)).or(has_flag.then_some("a flag"));
-    words(text).find(|word| tools.contains(*word)).or(named).or_else(|| settings(text).next())
+    let program = names.into_iter().find(|name| text.contains(name)).or(has_flag.then_some("a flag"));
+    words(text).find(|word| tools.contains(*word)).or(program).or_else(|| settings(text).next())
 }
 
 /// The variables that the programs read: of the flags, and by name.

@@ -234,12 +234,12 @@ async fn a_read_only_server_offers_nothing_that_changes() {
     assert_eq!(answer.refusal().0, "not_permitted");
 }
 
-struct Certificate {
-    pem: String,
-    key: String,
+pub(crate) struct Certificate {
+    pub(crate) pem: String,
+    pub(crate) key: String,
 }
 
-fn certificate() -> Certificate {
+pub(crate) fn certificate() -> Certificate {
     let key = KeyPair::generate().unwrap();
     let made = CertificateParams::new(vec!["127.0.0.1".to_owned(), "localhost".to_owned()]).unwrap().self_signed(&key);
     Certificate { pem: made.unwrap().pem(), key: key.serialize_pem() }

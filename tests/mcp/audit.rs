@@ -74,6 +74,28 @@ impl Audited {
     }
 }
 
+/// A page that a person reads is a read like any other.
+#[tokio::test]
+async fn each_page_has_a_line() {
+    let audited = Audited::start(|_| {}, |program| program);
+    let task = "mo_lab_20200101_000000_00000000";
+    for path in ["/ui/tasks?name=planted", &format!("/ui/tasks/{task}")] {
+        let request = audited.fixture.get(path).basic_auth("me", Some(audited.reader.expose()));
+        request.header("x-trace-id", "of-a-page").send().await.unwrap();
+    }
+    for (page, outcome, arguments, of) in [
+        ("ui/tasks", "ok", json!({ "name": "planted" }), None),
+        ("ui/task", "task_not_found", json!({ "task_id": task }), Some(task)),
+    ] {
+        let event = audited.line(page, |line| line.event.what == page).await.event;
+        assert_eq!((event.who.name.as_deref(), event.rule.as_deref()), (Some("triage"), Some("role read")));
+        assert_eq!((event.outcome.as_deref(), event.task_id.as_deref()), (Some(outcome), of));
+        assert_eq!((event.arguments, event.trace_id.as_deref()), (Some(digest(&arguments)), Some("of-a-page")));
+        assert!(event.who.from.is_some());
+    }
+    audited.verify();
+}
+
 /// Who, from where, what, by which rule, what became of it; and no secret.
 #[tokio::test]
 async fn each_request_has_its_lines() {

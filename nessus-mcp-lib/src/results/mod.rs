@@ -54,7 +54,7 @@ pub use diff::{
     FindingRow, HostNotComparable, HostsCompared, Incomparable, ScanDiff, ScanSide,
 };
 pub use error::{Location, ParseFailure, ResultsError};
-pub use export::{Converter, Format};
+pub use export::{Converter, Format, REPORT_STYLE, host_chart, severity_chart};
 pub(crate) use index::Extent;
 pub use index::{ExportIndex, IndexError, IndexSummary};
 pub use judge::{
@@ -75,6 +75,7 @@ pub use summary::{
     AuditRow, AuthenticationRow, AuthenticationView, CheckRow, ComplianceView, HostRow, PluginRow, RiskView,
     ScanSummary, SeverityRow, SolutionRow, SolutionsView, SummaryCounts, SummarySection, SummaryView,
 };
+pub use texts::untrusted::clean as visible_text;
 pub(crate) use texts::untrusted::is_hidden;
 #[cfg(feature = "schema")]
 pub use write::line_schemas;

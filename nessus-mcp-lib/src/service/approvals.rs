@@ -9,7 +9,7 @@ use tracing::{info, warn};
 
 use super::{ScanService, error::ServiceError, shorten};
 use crate::{
-    error::{chain, excerpt},
+    error::{Classified as _, ErrorKind, chain, excerpt},
     housekeeping,
     ids::{PoolName, TaskId},
     policy::{Approval, ApprovalError, ApprovalRequest, ApprovalState, AskedLogin, Policy, Verdict, named},
@@ -149,6 +149,29 @@ impl ScanService {
         let mut waiting: Vec<_> = waiting.collect();
         waiting.sort_by(|one, other| (one.asked_at, &one.task_id).cmp(&(other.asked_at, &other.task_id)));
         Ok(waiting)
+    }
+
+    /// The first `most` of the tasks that this process knows to wait for a person, as [`approvals`](Self::approvals) has them,
+    /// and whether there are more. Reads no other task: those of other processes are known within a minute, while
+    /// [`watch_approvals`](Self::watch_approvals) runs.
+    ///
+    /// # Errors
+    /// [`ServiceError::Task`] when a task cannot be read.
+    pub async fn known_approvals(&self, most: usize) -> Result<(Vec<ApprovalView>, bool), ServiceError> {
+        let mut waiting = Vec::new();
+        for task_id in self.waiting.all() {
+            let task = match self.task(&task_id).await {
+                Ok(task) => task,
+                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let Some(request) = self.approval_request(&task) else { continue };
+            if waiting.len() == most {
+                return Ok((waiting, true));
+            }
+            waiting.push(ApprovalView::new(task, request));
+        }
+        Ok((waiting, false))
     }
 
     /// What a person must agree to before the scan of a task begins.

@@ -291,6 +291,15 @@ impl ScanService {
         })
     }
 
+    /// How long the next task of a pool's queue has waited; `None` where none waits.
+    ///
+    /// # Errors
+    /// [`ServiceError::UnknownPool`], and [`ServiceError::Queue`] when the queue does not answer.
+    pub async fn oldest_waiting(&self, pool: &str) -> Result<Option<Duration>, ServiceError> {
+        let next = self.queue.peek(&self.pool_of(Some(pool))?.name, 1).await?;
+        Ok(next.first().and_then(|body| self.age_of(body)))
+    }
+
     /// How long ago the task of a queue entry was queued; one that an older version has written tells when it was submitted.
     fn age_of(&self, body: &str) -> Option<Duration> {
         let body: serde_json::Value = serde_json::from_str(body).ok()?;

@@ -19,9 +19,10 @@ use tracing::warn;
 
 use super::{
     audited::Refused,
+    basic,
     oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope},
 };
-use crate::client_address::FromAfar;
+use crate::{client_address::FromAfar, ui};
 
 /// When to ask again while no token can be checked.
 const RETRY_AFTER_SECONDS: &str = "10";
@@ -33,6 +34,8 @@ pub(crate) struct Identities {
     verifier: Verifier,
     /// Whether other machines can connect: then nobody comes in without a token.
     is_exposed: bool,
+    /// Whether what is sent can be read on the way.
+    is_plain: bool,
 }
 
 /// Somebody who is known.
@@ -69,7 +72,12 @@ enum Refusal {
 
 impl Identities {
     pub(crate) fn new(service: &ScanService, is_exposed: bool) -> Self {
-        Self { service: service.clone(), verifier: Verifier::default(), is_exposed }
+        Self { service: service.clone(), verifier: Verifier::default(), is_exposed, is_plain: is_exposed }
+    }
+
+    /// The same behind TLS, or not.
+    pub(crate) fn with_tls(self, is_secured: bool) -> Self {
+        Self { is_plain: self.is_exposed && !is_secured, ..self }
     }
 
     /// Puts the principal into the request's extensions, or refuses the request with 401.
@@ -84,7 +92,16 @@ impl Identities {
         }
         let policy = self.service.scope().policy();
         let is_from_afar = request.extensions().get::<FromAfar>().is_some();
-        match self.identify(&policy, request.headers(), is_from_afar).await {
+        let is_page = ui::is_page(path);
+        if let Some(off) = basic::pages_are_off(&policy, self.is_plain).filter(|_| is_page) {
+            return Err(closing(off));
+        }
+        let password = basic::password(request.headers()).filter(|_| is_page);
+        let sent = match &password {
+            Some(password) => Ok(Some(password.as_str())),
+            None => bearer_token(request.headers()),
+        };
+        match self.identify(&policy, sent, is_from_afar).await {
             Ok(Identified { principal, more }) => {
                 request.extensions_mut().insert(principal);
                 if let Some(more) = more {
@@ -96,7 +113,8 @@ impl Identities {
                 let reason = chain(&refusal);
                 warn!(path, reason, "a request was refused: nobody is known by its token");
                 self.service.metrics().process().http_refused("identity");
-                let mut response = refuse(&refusal, policy.oauth().map(Arc::as_ref));
+                let oauth = policy.oauth().map(Arc::as_ref);
+                let mut response = if is_page { closing(basic::challenge()) } else { refuse(&refusal, oauth) };
                 response.extensions_mut().insert(Refused::login(&format!("{path}: {reason}")));
                 Err(response)
             }
@@ -104,10 +122,15 @@ impl Identities {
     }
 
     /// `is_from_afar`: it came, or may have come, from another machine.
-    async fn identify(&self, policy: &Policy, headers: &HeaderMap, is_from_afar: bool) -> Result<Identified, Refusal> {
+    async fn identify(
+        &self,
+        policy: &Policy,
+        sent: Result<Option<&str>, Refusal>,
+        is_from_afar: bool,
+    ) -> Result<Identified, Refusal> {
         let local = policy.local_role().filter(|_| !self.is_exposed && !is_from_afar);
         let local = local.map(|role| Principal::new(LOCAL, role));
-        Ok(match (bearer_token(headers), local) {
+        Ok(match (sent, local) {
             // There is nothing to compare a token with.
             (_, Some(local)) if !policy.has_identities() => local.into(),
             (Ok(None), local) => local.ok_or(Refusal::NoToken)?.into(),
@@ -147,8 +170,13 @@ fn bearer_token(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
     }
 }
 
-/// Says that a token is needed, and nothing of why the one that came is not taken. The request may not have been read to its
-/// end, so the connection is closed.
+/// Closes the connection after an answer: the request may not have been read to its end.
+fn closing(mut response: Response) -> Response {
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
+/// Says that a token is needed, and nothing of why the one that came is not taken.
 fn refuse(refusal: &Refusal, oauth: Option<&OAuth>) -> Response {
     let scopes = oauth.map(|oauth| oauth.scopes_supported.join(" "));
     let unauthorized = |wrong| {
@@ -156,7 +184,7 @@ fn refuse(refusal: &Refusal, oauth: Option<&OAuth>) -> Response {
         let message = "a valid token is needed: `Authorization: Bearer TOKEN`\n";
         (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, challenge)], message).into_response()
     };
-    let mut response = match (refusal, oauth) {
+    closing(match (refusal, oauth) {
         // Not the client's fault: its token may be right, and it should not throw it away.
         (Refusal::Jwt(JwtError::NoKeys), _) => {
             let message = "no token can be checked now; try again soon\n";
@@ -167,9 +195,7 @@ fn refuse(refusal: &Refusal, oauth: Option<&OAuth>) -> Response {
         }
         (Refusal::NoToken, _) => unauthorized(Wrong::NoToken),
         _ => unauthorized(Wrong::InvalidToken),
-    };
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    response
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
-//! The HTTP API: `/mcp`, `/health`, `/health/live`, `/health/ready`, `/metrics`, and the metadata of OAuth.
+//! The HTTP API: `/mcp`, `/ui`, `/health`, `/health/live`, `/health/ready`, `/metrics`, and the metadata of OAuth.
 
 mod audited;
+mod basic;
 mod bodies;
 mod checks;
 mod connections;
@@ -39,6 +40,7 @@ pub(crate) use self::{
 use crate::{
     app::App,
     tools::{Audited, ScanTools},
+    ui,
 };
 
 /// Serves at an address until `app.stop` is cancelled and all connections have ended; `streams` ends answers that are streamed.
@@ -58,7 +60,7 @@ fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationTok
     let mut router = for_operators.with_state(app.clone());
     let tools = (door.routes != Routes::Administration).then(|| tools(&app.service, door, &app.stop));
     if let Some(tools) = &tools {
-        router = router.merge(mcp(&app.service, tools, streams));
+        router = router.merge(mcp(&app.service, tools, streams)).merge(ui::routes(tools));
     }
     let checks = checks(&app.service, door, refusals, tools);
     router.layer(middleware::from_fn_with_state(checks, checks::pass))

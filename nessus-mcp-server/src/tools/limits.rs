@@ -56,11 +56,11 @@ pub(super) struct Limited {
     class: RateClass,
     limit: NonZeroU32,
     /// Whole seconds, so that nobody comes too early.
-    retry_after_seconds: u64,
+    pub(super) retry_after_seconds: u64,
 }
 
 impl Limited {
-    fn message(&self) -> String {
+    pub(super) fn message(&self) -> String {
         let calls = counted(u64::from(self.limit.get()), "call", "calls");
         format!("you may make {calls} of the class `{}` a minute", self.class)
     }

@@ -8,6 +8,7 @@ mod documentation;
 mod instructions;
 mod inventory;
 mod limits;
+mod pages;
 mod question;
 mod results;
 mod scan;
@@ -40,7 +41,11 @@ use rmcp::{
 use tokio_util::sync::CancellationToken;
 use tracing::{Instrument, Span, error_span};
 
-pub(crate) use self::audited::{Audited, who};
+pub(crate) use self::{
+    audited::{Audited, who},
+    pages::{NoReader, PageCall},
+    status::{ListTasks, task_query},
+};
 use self::{
     limits::{Limited, Limits},
     question::Question,

@@ -133,7 +133,7 @@ fn wait_of(seconds: Option<i64>) -> Result<Duration, ServiceError> {
     seconds.map(Duration::from_secs).ok_or_else(refused)
 }
 
-fn task_query(arguments: &ListTasks) -> Result<TaskQuery, ServiceError> {
+pub(crate) fn task_query(arguments: &ListTasks) -> Result<TaskQuery, ServiceError> {
     let limit = match arguments.limit {
         None => DEFAULT_LIMIT,
         Some(limit) => usize::try_from(limit)

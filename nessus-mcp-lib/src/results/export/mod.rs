@@ -10,7 +10,10 @@ mod fingerprints;
 mod html;
 mod sarif;
 
-pub use self::converter::{Converter, Format};
+pub use self::{
+    converter::{Converter, Format},
+    html::{REPORT_STYLE, host_chart, severity_chart},
+};
 
 #[cfg(test)]
 mod tests;

@@ -13,7 +13,12 @@ const STRING_CHARS: usize = 512;
 /// a width or that change the direction of writing.
 ///
 /// XML has no ESC, so the reader has put U+FFFD in its place; what looks like the rest of a sequence behind one goes.
-pub(crate) fn clean(text: &str) -> Cow<'_, str> {
+///
+/// ```
+/// use nessus_mcp_lib::results::visible_text;
+/// assert_eq!(visible_text("a\u{1b}[31mb\u{202e}c"), "abc");
+/// ```
+pub fn clean(text: &str) -> Cow<'_, str> {
     if is_plain(text.as_bytes()) {
         return Cow::Borrowed(text);
     }

@@ -8,6 +8,7 @@ mod charts;
 mod checks;
 mod markup;
 mod overview;
+mod parts;
 mod style;
 
 use std::{
@@ -15,6 +16,7 @@ use std::{
     io::{self, BufWriter, Write},
 };
 
+pub use self::parts::{REPORT_STYLE, host_chart, severity_chart};
 use self::{
     markup::{class, escape},
     overview::Overview,

@@ -1,0 +1,610 @@
+//! The pages of `/ui`, as a browser without scripts meets them.
+
+use std::{
+    collections::{BTreeSet, VecDeque},
+    path::Path,
+};
+
+use nessus_mcp_lib::{
+    ScanService,
+    config::Settings,
+    durable,
+    ids::TaskId,
+    policy::new_token,
+    secret::Secret,
+    task::{Task, TaskStatus, Writer},
+};
+use nessus_mcp_tests::{
+    approvals::Approver,
+    deployment::{Deployment, Server},
+    processes::{Program, until},
+    redis::RedisServer,
+};
+use serde_json::json;
+
+use crate::{
+    access::{Certificate, bearer, certificate, entry, write},
+    fixture::{Fixture, SCANNERS},
+    markup::{Element, elements, text_of},
+};
+
+/// A task id that was never given.
+const NO_TASK: &str = "mo_lab_20200101_000000_00000000";
+const EVERY_PAGE: [&str; 4] = ["/ui", "/ui/tasks", "/ui/compare", "/ui/scanners"];
+
+/// How a page was answered.
+#[derive(Debug)]
+struct Shown {
+    status: u16,
+    body: String,
+}
+
+/// A browser of somebody.
+struct Browser<'a> {
+    fixture: &'a Fixture,
+    token: Option<&'a Secret>,
+}
+
+impl<'a> Browser<'a> {
+    fn of(fixture: &'a Fixture) -> Self {
+        Self { fixture, token: None }
+    }
+
+    fn with(fixture: &'a Fixture, token: &'a Secret) -> Self {
+        Self { fixture, token: Some(token) }
+    }
+
+    /// A page of this server. Whatever it is, it has the headers that keep it what it is.
+    async fn open(&self, path: &str) -> Shown {
+        let request = self.fixture.get(path);
+        let request =
+            self.token.into_iter().fold(request, |request, token| request.basic_auth("me", Some(token.expose())));
+        let answer = request.send().await.unwrap();
+        let header = |name: &str| answer.headers().get(name).map(|value| value.to_str().unwrap()).unwrap_or_default();
+        let policy = header("content-security-policy");
+        for part in [
+            "default-src 'none'",
+            "style-src 'self'",
+            "form-action 'self'",
+            "frame-ancestors 'none'",
+            "base-uri 'none'",
+        ] {
+            assert!(policy.split("; ").any(|have| have == part), "{path}: {policy}");
+        }
+        assert!(!policy.contains("unsafe") && !policy.contains("script"), "{policy}");
+        assert_eq!((header("x-content-type-options"), header("referrer-policy")), ("nosniff", "no-referrer"), "{path}");
+        assert_eq!(header("cache-control"), "no-store", "{path}");
+        Shown { status: answer.status().as_u16(), body: answer.text().await.unwrap() }
+    }
+
+    /// A page that is there and has nothing in it that runs or loads anything.
+    async fn page(&self, path: &str) -> String {
+        let Shown { status, body } = self.open(path).await;
+        assert_eq!(status, 200, "{path}: {body}");
+        if path != "/ui/style.css" {
+            assert_inert(&body);
+        }
+        body
+    }
+
+    /// Follows every link from these pages on; returns the paths that were opened.
+    async fn crawl(&self, from: &[&str]) -> BTreeSet<String> {
+        let (mut seen, mut next) = (BTreeSet::new(), VecDeque::new());
+        next.extend(from.iter().map(|path| (*path).to_owned()));
+        while let Some(path) = next.pop_front() {
+            if !seen.insert(path.clone()) {
+                continue;
+            }
+            assert!(seen.len() < 300, "{seen:#?}");
+            let body = self.page(&path).await;
+            let links = elements(&body).into_iter().filter_map(|element| element.attribute("href"));
+            next.extend(links.filter(|link| link.starts_with("/ui")));
+        }
+        seen
+    }
+}
+
+/// A page has only elements and attributes that show something, and leads nowhere but to this server or, without telling from
+/// where, to a web page.
+#[track_caller]
+fn assert_inert(body: &str) {
+    const ELEMENTS: &str = "!doctype html head meta title link body nav main footer section article header h1 h2 h3 p div span a ul li \
+        strong small code time table thead tbody tr th td progress meter form label select option input button details summary dl dt \
+        dd figure figcaption svg text rect br";
+    const ATTRIBUTES: &str = "html lang charset name content http-equiv rel href class aria-current datetime title value max min method \
+        action type placeholder selected role aria-label viewbox x y width height text-anchor";
+    for element in elements(body) {
+        assert!(ELEMENTS.split_whitespace().any(|name| name == element.name), "<{}>: {body}", element.name);
+        for (name, value) in &element.attributes {
+            assert!(ATTRIBUTES.split_whitespace().any(|known| known == name), "{element:?}");
+            if matches!(name.as_str(), "href" | "action") {
+                let is_own = value.starts_with("/ui") || (element.name == "link" && value == "data:,");
+                let is_page = (value.starts_with("https://") || value.starts_with("http://"))
+                    && element.attribute("rel").is_some_and(|rel| rel.contains("noreferrer"));
+                assert!(is_own || is_page, "{element:?}");
+            }
+        }
+        if element.name == "meta" && element.attribute("http-equiv").is_some() {
+            assert_eq!(
+                (element.attribute("http-equiv").as_deref(), element.attribute("content").as_deref()),
+                (Some("refresh"), Some("10"))
+            );
+        }
+    }
+}
+
+fn refreshes(body: &str) -> bool {
+    elements(body).iter().any(|element: &Element| element.attribute("http-equiv").is_some())
+}
+
+/// A server whose clients have these entries in the policy.
+fn guarded(keys: &str, entries: &str, change: impl FnOnce(Program) -> Program) -> Fixture {
+    let policy = format!("{keys}clients:\n{entries}");
+    Fixture::start_prepared(
+        |deployment| write(deployment.path("policy.yaml"), policy),
+        |program| change(program.args(["--policy-config", "policy.yaml"])),
+    )
+}
+
+async fn submit_as(fixture: &Fixture, token: &Secret, name: &str, pool: &str) -> TaskId {
+    let arguments = json!({ "targets": "192.0.2.0/29", "name": name, "scanner_pool": pool });
+    let answer = fixture.call_with("run_untrusted_scan", arguments, &[("authorization", &bearer(token))]).await;
+    crate::fixture::task_id(answer.ok())
+}
+
+async fn completed(fixture: &Fixture, task: &TaskId) {
+    until("the scan is completed", &[&fixture.server.process], async || {
+        (fixture.deployment.task(task).status == TaskStatus::Completed).then_some(())
+    })
+    .await;
+}
+
+/// Ends tasks in a way that mock scanners do not end.
+async fn ended(fixture: &Fixture, task: &TaskId, status: TaskStatus, code: &'static str, message: &'static str) {
+    let settings = Settings::new(fixture.deployment.data(), fixture.deployment.scanners_yaml());
+    let service = ScanService::open(&settings).await.unwrap();
+    let change = move |task: &mut Task| {
+        task.status = status;
+        task.error_code = Some(code.to_owned());
+        task.error_message = Some(message.to_owned());
+    };
+    service.tasks().update(task, Writer::Api, change).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_system_without_tasks_has_every_page() {
+    let fixture = Fixture::start();
+    let browser = Browser::of(&fixture);
+    let seen = browser.crawl(&EVERY_PAGE).await;
+    assert!(EVERY_PAGE.iter().all(|page| seen.contains(*page)) && seen.contains("/ui/style.css"), "{seen:?}");
+    let now = text_of(&browser.page("/ui").await);
+    for said in ["No scan is running", "No scan has failed", "lab", "slow", "alive", "For local"] {
+        assert!(now.contains(said), "{said}: {now}");
+    }
+    assert!(refreshes(&browser.page("/ui").await) && !refreshes(&browser.page("/ui/tasks").await));
+    assert!(text_of(&browser.page("/ui/scanners").await).contains("mock-off"));
+    let nothing = browser.open("/ui/nothing").await;
+    assert_eq!(nothing.status, 404);
+    assert!(nothing.body.contains("there is no page"), "{}", nothing.body);
+}
+
+/// Every link of every page leads to a page, whatever state the scans are in.
+#[tokio::test]
+async fn scans_in_every_state_are_shown_and_every_link_leads_somewhere() {
+    let fixture = Fixture::start();
+    let browser = Browser::of(&fixture);
+    let lab = |name: &str| json!({ "targets": "192.0.2.0/29", "name": name, "scanner_pool": "lab" });
+    let slow = |name: &str| json!({ "targets": "192.0.2.1", "name": name, "scanner_pool": "slow" });
+    let before = fixture.submit(lab("before")).await;
+    fixture.wait_for(&before, "completed").await;
+    let after = fixture.submit(lab("after")).await;
+    fixture.wait_for(&after, "completed").await;
+    let running = fixture.submit(slow("runs")).await;
+    fixture.wait_for(&running, "running").await;
+    let mut queued = Vec::new();
+    for name in ["waits", "fails", "late", "stopped"] {
+        queued.push(fixture.submit(slow(name)).await);
+    }
+    ended(&fixture, &queued[1], TaskStatus::Failed, "scan_stalled", "the scan made no progress").await;
+    fixture.call("cancel_scan", json!({ "task_id": queued[3] })).await.ok();
+
+    let seen = browser.crawl(&EVERY_PAGE).await;
+    for task in [&before, &after, &running].into_iter().chain(&queued) {
+        assert!(seen.contains(&format!("/ui/tasks/{task}")), "{task}: {seen:#?}");
+    }
+    assert!(
+        seen.contains(&format!("/ui/scans/{after}")) && seen.iter().any(|path| path.contains("/findings?filters="))
+    );
+    let compared = format!("/ui/compare?before={before}&after={after}");
+    assert!(seen.contains(&compared), "{seen:#?}");
+
+    let now = text_of(&browser.page("/ui").await);
+    for said in ["runs", "scan_stalled", "fails", "snail"] {
+        assert!(now.contains(said), "{said}: {now}");
+    }
+    let task = async |id: &TaskId| browser.page(&format!("/ui/tasks/{id}")).await;
+    assert!(refreshes(&task(&running).await) && refreshes(&task(&queued[0]).await) && !refreshes(&task(&after).await));
+    assert!(text_of(&task(&queued[1]).await).contains("the scan made no progress"));
+    let life = text_of(&task(&after).await);
+    for event in ["submitted", "claimed", "launched", "exported", "completed"] {
+        assert!(life.contains(event), "{event}: {life}");
+    }
+    // What has no report says why.
+    for (id, said) in
+        [(&running, "when this scan has ended"), (&queued[1], "without results"), (&queued[3], "without results")]
+    {
+        let page = browser.page(&format!("/ui/scans/{id}")).await;
+        assert!(text_of(&page).contains(said), "{page}");
+        assert_eq!(refreshes(&page), *id == running);
+    }
+    let report = browser.page(&format!("/ui/scans/{after}")).await;
+    for said in
+        ["Findings by severity", "Hosts with the worst findings", "Worst findings", "By host", "By plugin", "Logins"]
+    {
+        assert!(report.contains(said), "{said}: {report}");
+    }
+    assert!(!refreshes(&report) && report.contains("<svg"));
+    let changes = text_of(&browser.page(&compared).await);
+    assert!(changes.contains("Still there") && changes.contains("Hosts in both"), "{changes}");
+}
+
+/// The list takes what `list_tasks` takes, goes on by cursor, and has a bounded number of rows.
+#[tokio::test]
+async fn tasks_are_filtered_and_paged() {
+    let fixture = Fixture::start();
+    let browser = Browser::of(&fixture);
+    for number in 0..53 {
+        let name = format!("nightly {number}");
+        fixture.submit(json!({ "targets": format!("192.0.2.{number}"), "name": name, "scanner_pool": "slow" })).await;
+    }
+    let rows = |body: &str| elements(body).iter().filter(|element| element.name == "tr").count() - 1;
+    let first = browser.page("/ui/tasks").await;
+    assert!(rows(&first) == 50 && text_of(&first).contains("53 match"));
+    let older =
+        elements(&first).into_iter().find(|element| element.attribute("rel").as_deref() == Some("next")).unwrap();
+    let second = browser.page(&older.attribute("href").unwrap()).await;
+    assert_eq!(rows(&second), 3);
+    for (query, matching) in [
+        ("status=queued", 52),
+        ("status=running", 1),
+        ("status=&scanner_pool=&name=", 53),
+        ("scanner_pool=slow", 53),
+        ("name=nightly+52", 1),
+        ("targets=192.0.2.7", 1),
+        ("created_before=2020-01-01", 0),
+    ] {
+        let page = browser.page(&format!("/ui/tasks?{query}")).await;
+        assert!(text_of(&page).contains(&format!(" {matching} match")), "{query}: {page}");
+    }
+    for (query, status) in [
+        ("status=lost", 400),
+        ("scanner_pool=none", 404),
+        ("cursor=x", 400),
+        ("created_from=%22%3E%3Cscript%3E", 400),
+        ("targets=%00", 400),
+    ] {
+        let refused = browser.open(&format!("/ui/tasks?{query}")).await;
+        assert!(refused.status == status || refused.status == 400, "{query}: {refused:?}");
+        assert_inert(&refused.body);
+    }
+}
+
+/// A browser gives a token as password. Without one that is right there is nothing, and a browser is asked.
+#[tokio::test]
+async fn nobody_sees_a_page_without_a_token() {
+    let (reader, expired) = (new_token(), new_token());
+    let entries = entry("desk", "read", &reader, "") + &entry("gone", "read", &expired, ", expires: 2020-01-01");
+    let fixture = guarded("", &entries, |program| program);
+    let wrong = new_token();
+    for path in EVERY_PAGE.into_iter().chain(["/ui/", "/ui/style.css", "/ui/nothing"]) {
+        for request in [
+            fixture.get(path),
+            fixture.get(path).basic_auth("desk", Some("")),
+            fixture.get(path).basic_auth("desk", Some(wrong.expose())),
+            fixture.get(path).basic_auth(reader.expose(), Some("desk")),
+            fixture.get(path).basic_auth("gone", Some(expired.expose())),
+            fixture.get(path).bearer_auth(wrong.expose()),
+        ] {
+            let answer = request.send().await.unwrap();
+            assert_eq!(answer.headers()["www-authenticate"], r#"Basic realm="nessus-mcp", charset="UTF-8""#, "{path}");
+            assert_eq!(
+                (answer.status().as_u16(), answer.text().await.unwrap().contains("as the password")),
+                (401, true)
+            );
+        }
+    }
+    let browser = Browser::with(&fixture, &reader);
+    browser.crawl(&EVERY_PAGE).await;
+    assert!(text_of(&browser.page("/ui").await).contains("For desk"));
+    let by_bearer = fixture.get("/ui").bearer_auth(reader.expose()).send().await.unwrap();
+    assert_eq!(by_bearer.status(), 200);
+    // It is a way to the pages, and to nothing else.
+    for path in ["/metrics", "/health", "/uix"] {
+        let answer = fixture.get(path).basic_auth("desk", Some(reader.expose())).send().await.unwrap();
+        assert_eq!(answer.status(), 401, "{path}");
+        assert!(answer.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer "), "{path}");
+    }
+}
+
+/// Pages are read, whoever asks.
+#[tokio::test]
+async fn nothing_but_get_and_head_is_answered() {
+    let fixture = Fixture::start();
+    let client = reqwest::Client::new();
+    for path in EVERY_PAGE.into_iter().chain([&*format!("/ui/tasks/{NO_TASK}"), "/ui/style.css"]) {
+        let url = format!("{}{path}", fixture.server.url());
+        for method in [reqwest::Method::POST, reqwest::Method::PUT, reqwest::Method::DELETE, reqwest::Method::PATCH] {
+            let answer = client.request(method, &url).send().await.unwrap();
+            assert_eq!(
+                (answer.status().as_u16(), answer.headers()["allow"].to_str().unwrap()),
+                (405, "GET,HEAD"),
+                "{path}"
+            );
+            assert!(answer.headers().contains_key("content-security-policy"));
+        }
+        let (get, head) = (client.get(&url).send().await.unwrap(), client.head(&url).send().await.unwrap());
+        let of_head = head.status();
+        assert_eq!((get.status(), head.text().await.unwrap().as_str()), (of_head, ""), "{path}");
+    }
+}
+
+/// Where others could read a token on the way, a browser is not even asked for it; over TLS it is.
+#[tokio::test]
+async fn no_password_is_taken_over_plain_text_from_other_machines() {
+    let token = new_token();
+    let deployment = Deployment::new(SCANNERS);
+    write(deployment.path("policy.yaml"), format!("local: read\nclients:\n{}", entry("desk", "read", &token, "")));
+    let Certificate { pem, key } = certificate();
+    write(deployment.path("cert.pem"), pem);
+    write(deployment.path("key.pem"), key);
+    let serve = |more: &[&str]| {
+        let program = deployment.program(Path::new(env!("CARGO_BIN_EXE_nessus-mcp-server")), &["serve"]);
+        let program = program.args(["--mcp-bind", "0.0.0.0:0", "--policy-config", "policy.yaml"]).args(more);
+        deployment.serve(&program)
+    };
+    let client = reqwest::Client::builder().danger_accept_invalid_certs(true).build().unwrap();
+    let ask = async |server: &Server, path: &str, password: Option<&str>| {
+        let request = client.get(format!("{}{path}", server.url().replace("0.0.0.0", "127.0.0.1")));
+        let request = password.into_iter().fold(request, |request, password| request.basic_auth("me", Some(password)));
+        let answer = request.send().await.unwrap();
+        let asks = answer.headers().get("www-authenticate").map(|value| value.to_str().unwrap().to_owned());
+        (answer.status().as_u16(), asks.unwrap_or_default(), answer.text().await.unwrap())
+    };
+    let plain = serve(&[]);
+    for path in ["/ui", "/ui/tasks", "/ui/style.css"] {
+        for password in [None, Some(token.expose())] {
+            let (status, asks, body) = ask(&plain, path, password).await;
+            assert_eq!((status, asks.as_str(), body.contains("open them over TLS")), (403, "", true), "{body}");
+        }
+    }
+    drop(plain);
+    let secured = serve(&["--tls-cert", "cert.pem", "--tls-key", "key.pem"]);
+    let (status, asks, _) = ask(&secured, "/ui", None).await;
+    assert!(status == 401 && asks.starts_with("Basic "), "{status} {asks}");
+    let (status, _, body) = ask(&secured, "/ui", Some(token.expose())).await;
+    assert!(status == 200 && body.contains("For desk"), "{status} {body}");
+}
+
+/// What a reader may not see is not there: neither in lists nor by its id.
+#[tokio::test]
+async fn anothers_task_is_on_no_page() {
+    let (ann, cem) = (new_token(), new_token());
+    let entries = entry("ann", "scan", &ann, "") + &entry("cem", "scan", &cem, "");
+    let fixture = guarded("visibility: own\n", &entries, |program| program);
+    let done = submit_as(&fixture, &ann, "planted-plan", "lab").await;
+    completed(&fixture, &done).await;
+    let runs = submit_as(&fixture, &ann, "planted-run", "slow").await;
+    until("the scan is running", &[&fixture.server.process], async || {
+        (fixture.deployment.task(&runs).status == TaskStatus::Running).then_some(())
+    })
+    .await;
+    let fails = submit_as(&fixture, &ann, "planted-failure", "slow").await;
+    ended(&fixture, &fails, TaskStatus::Failed, "scan_stalled", "planted-message").await;
+    let waits = submit_as(&fixture, &ann, "planted-wait", "slow").await;
+    let own = submit_as(&fixture, &cem, "own-scan", "lab").await;
+    completed(&fixture, &own).await;
+
+    let (of_ann, of_cem) = (Browser::with(&fixture, &ann), Browser::with(&fixture, &cem));
+    assert!(of_ann.page("/ui").await.contains("planted-run"));
+    for path in of_cem.crawl(&EVERY_PAGE).await {
+        let body = of_cem.page(&path).await;
+        for hidden in ["planted", done.as_str(), runs.as_str(), fails.as_str(), waits.as_str()] {
+            assert!(!body.contains(hidden), "{path} shows {hidden}: {body}");
+        }
+    }
+    for task in [&done, &runs, &fails, &waits] {
+        for path in [
+            "/ui/tasks/{id}",
+            "/ui/scans/{id}",
+            "/ui/scans/{id}/findings",
+            "/ui/compare?before={id}&after={own}",
+            "/ui/compare?before={own}&after={id}",
+        ] {
+            let open = async |id: &str| of_cem.open(&path.replace("{id}", id).replace("{own}", own.as_str())).await;
+            let (theirs, none) = (open(task.as_str()).await, open(NO_TASK).await);
+            assert_eq!((theirs.status, none.status), (404, 404), "{path}");
+            assert_eq!(theirs.body.replace(task.as_str(), NO_TASK), none.body, "{path}");
+        }
+        assert_eq!(of_ann.open(&format!("/ui/tasks/{task}")).await.status, 200);
+    }
+    // Nor do the scans of another offer themselves for a comparison.
+    assert!(!of_cem.page(&format!("/ui/compare?after={own}")).await.contains("planted"));
+}
+
+/// What waits for a person stands on the first page, for those who may see it.
+#[tokio::test]
+async fn what_waits_for_approval_is_shown() {
+    let (ann, cem, boss) = (new_token(), new_token(), Approver::new("boss"));
+    let entries = entry("ann", "scan", &ann, "") + &entry("cem", "scan", &cem, "") + &boss.entry("approve", "");
+    let fixture = guarded("visibility: own\napprovals: [{name: every-scan}]\n", &entries, |program| program);
+    let held = submit_as(&fixture, &ann, "held-scan", "lab").await;
+    let now = text_of(&Browser::with(&fixture, &ann).page("/ui").await);
+    for said in ["Waiting for approval", "held-scan", "every-scan", "nessus-admin approvals"] {
+        assert!(now.contains(said), "{said}: {now}");
+    }
+    let list = text_of(&Browser::with(&fixture, &ann).page("/ui/tasks").await);
+    assert!(list.contains("approval (rule `every-scan`)"), "{list}");
+    let others = text_of(&Browser::with(&fixture, &cem).page("/ui").await);
+    assert!(!others.contains("Waiting for approval") && !others.contains(held.as_str()), "{others}");
+}
+
+/// A page tells what a tool tells, and is not there for who may not use the tool.
+#[tokio::test]
+async fn a_page_goes_by_the_tools_that_may_be_used() {
+    let (narrow, few) = (new_token(), new_token());
+    let entries = entry("narrow", "read", &narrow, ", tools: [list_tasks, get_scan_status]")
+        + &entry("few", "read", &few, ", calls_per_minute: {read: 2}");
+    let fixture = guarded("", &entries, |program| program);
+    let browser = Browser::with(&fixture, &narrow);
+    let seen = browser.crawl(&["/ui"]).await;
+    assert_eq!(seen.iter().map(String::as_str).collect::<Vec<_>>(), ["/ui", "/ui/style.css", "/ui/tasks"]);
+    assert!(text_of(&browser.page("/ui").await).contains("your client may not use get_pool_status"));
+    for path in
+        ["/ui/scanners", "/ui/compare", &format!("/ui/scans/{NO_TASK}"), &format!("/ui/scans/{NO_TASK}/findings")]
+    {
+        let refused = browser.open(path).await;
+        assert!(refused.status == 403 && refused.body.contains("not_permitted"), "{path}: {refused:?}");
+    }
+    let hasty = Browser::with(&fixture, &few);
+    let mut statuses = Vec::new();
+    for _ in 0..3 {
+        statuses.push(hasty.open("/ui/tasks").await.status);
+    }
+    assert_eq!(statuses, [200, 200, 429]);
+}
+
+/// A browser has no access token to send.
+#[tokio::test]
+async fn there_are_no_pages_behind_oauth() {
+    let token = new_token();
+    let keys = "oauth: {issuer: \"https://idp.example\", audience: \"https://scan.example/mcp\", roles: [{scope: r, role: read}]}\n";
+    let fixture = guarded(keys, &entry("desk", "read", &token, ""), |program| program);
+    for path in EVERY_PAGE {
+        let answer = fixture.get(path).basic_auth("desk", Some(token.expose())).send().await.unwrap();
+        assert_eq!((answer.status().as_u16(), answer.headers().contains_key("www-authenticate")), (404, false));
+        assert!(answer.text().await.unwrap().contains("no pages where access tokens"));
+    }
+}
+
+/// What the queue does not tell is said in its place, and the rest is shown.
+#[tokio::test]
+async fn without_the_queue_the_pages_say_so() {
+    let mut redis = RedisServer::start();
+    let url = redis.url();
+    let fixture = Fixture::start_with(|program| program.env("QUEUE_URL", url));
+    let task = fixture.submit(json!({ "targets": "192.0.2.1", "name": "kept", "scanner_pool": "lab" })).await;
+    fixture.wait_for(&task, "completed").await;
+    let browser = Browser::of(&fixture);
+    redis.kill();
+    let now = text_of(&browser.page("/ui").await);
+    // Whether it refuses or only does not answer depends on how long it is tried.
+    let says_so = |text: &str| text.contains("This cannot be told now") || text.contains("does not answer in time");
+    assert!(now.contains("queue: unhealthy") && says_so(&now), "{now}");
+    assert!(text_of(&browser.page("/ui/tasks").await).contains("kept"));
+    let task_page = text_of(&browser.page(&format!("/ui/tasks/{task}")).await);
+    assert!(task_page.contains("exported"), "{task_page}");
+    assert!(says_so(&text_of(&browser.page("/ui/scanners").await)));
+    browser.page(&format!("/ui/scans/{task}")).await;
+}
+
+/// Texts that would end an element, an attribute or a style, or run something, if they were not texts.
+const HOSTILE: [&str; 6] = [
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>",
+    "' onmouseover='alert(1)",
+    "</title></style><style>@import 'https://evil.example'</style>",
+    "<svg/onload=alert(1)>]]>&lt;script&gt;",
+    "javascript:alert(1)\u{202e}\u{200b}",
+];
+
+fn hostile_export(one: &str) -> String {
+    let xml = one
+        .replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('>', "&gt;")
+        .replace('"', "&quot;")
+        .replace('\'', "&apos;");
+    let item = |severity: u8, plugin: u32, more: &str| {
+        format!(
+            "<ReportItem port=\"80\" svc_name=\"{xml}\" protocol=\"tcp\" severity=\"{severity}\" pluginID=\"{plugin}\" pluginName=\"{xml}\" \
+             pluginFamily=\"{xml}\"><synopsis>{xml}</synopsis><description>{xml}</description><solution>{xml}</solution>\
+             <see_also>{xml}\nhttps://good.example/a?b=1&amp;c=2\njavascript:alert(1)\ndata:text/html,x</see_also><cve>{xml}</cve>\
+             <plugin_output>{xml}</plugin_output>{more}</ReportItem>"
+        )
+    };
+    let check = "<cm:compliance>true</cm:compliance><compliance>true</compliance>";
+    let check = format!(
+        "{check}<cm:compliance-check-name>{xml}</cm:compliance-check-name><cm:compliance-audit-file>{xml}</cm:compliance-audit-file>\
+         <cm:compliance-result>FAILED</cm:compliance-result><cm:compliance-reference>{xml}|1</cm:compliance-reference>\
+         <cm:compliance-actual-value>{xml}</cm:compliance-actual-value>"
+    );
+    format!(
+        "<NessusClientData_v2><Policy><policyName>{xml}</policyName></Policy><Report name=\"{xml}\" xmlns:cm=\"http://www.nessus.org/cm\">\
+         <ReportHost name=\"{xml}\"><HostProperties><tag name=\"operating-system\">{xml}</tag><tag name=\"host-ip\">192.0.2.1</tag>\
+         </HostProperties>{}{}{}</ReportHost><ReportHost name=\"dead {xml}\"></ReportHost></Report></NessusClientData_v2>",
+        item(4, 900_001, ""),
+        item(0, 19_506, ""),
+        item(3, 900_002, &check)
+    )
+}
+
+/// Whatever a target, a scanner or a client has written is a text on the page.
+#[tokio::test]
+async fn hostile_texts_are_texts() {
+    let fixture = Fixture::start();
+    let browser = Browser::of(&fixture);
+    let mut tasks = Vec::new();
+    for one in HOSTILE {
+        let task = fixture.submit(json!({ "targets": "192.0.2.1", "name": one.replace(['\u{202e}', '\u{200b}'], ""), "scanner_pool": "lab" })).await;
+        fixture.wait_for(&task, "completed").await;
+        let export = fixture.deployment.data().join("tasks").join(task.as_str()).join("scan_native.nessus");
+        durable::replace(&export, hostile_export(one).as_bytes()).unwrap();
+        tasks.push(task);
+    }
+    let waits = fixture.submit(json!({ "targets": "192.0.2.1", "name": "runs", "scanner_pool": "slow" })).await;
+    fixture.wait_for(&waits, "running").await;
+    let fails = fixture.submit(json!({ "targets": "192.0.2.1", "name": HOSTILE[0], "scanner_pool": "slow" })).await;
+    ended(&fixture, &fails, TaskStatus::Failed, HOSTILE[1], HOSTILE[3]).await;
+
+    // Each page on the way is found inert by its browser.
+    let seen = browser.crawl(&EVERY_PAGE).await;
+    for (one, task) in HOSTILE.into_iter().zip(&tasks) {
+        let plain: String = one.chars().filter(|character| !matches!(character, '\u{202e}' | '\u{200b}')).collect();
+        for path in [format!("/ui/tasks/{task}"), format!("/ui/scans/{task}"), format!("/ui/scans/{task}/findings")] {
+            assert!(seen.contains(&path), "{path}: {seen:#?}");
+            let body = browser.page(&path).await;
+            assert!(text_of(&body).contains(&plain), "{path} does not show {plain}: {body}");
+            assert!(!body.contains(['\u{202e}', '\u{200b}']), "{path}");
+        }
+        let checks = browser.page(&format!("/ui/scans/{task}/findings?kind=compliance")).await;
+        assert!(text_of(&checks).contains(&plain) && text_of(&checks).contains("FAILED"), "{checks}");
+        let findings = browser.page(&format!("/ui/scans/{task}/findings")).await;
+        let away: Vec<_> = elements(&findings)
+            .into_iter()
+            .filter_map(|element| element.attribute("href"))
+            .filter(|href| href.contains("://"))
+            .collect();
+        assert!(!away.is_empty() && away.iter().all(|href| href == "https://good.example/a?b=1&c=2"), "{away:?}");
+    }
+    let compared = browser.page(&format!("/ui/compare?before={}&after={}", tasks[0], tasks[1])).await;
+    assert!(text_of(&compared).contains(HOSTILE[1]), "{compared}");
+    // What stands in an address comes back as a text as well.
+    for one in HOSTILE {
+        for path in [
+            "/ui/tasks?name=",
+            "/ui/tasks?status=",
+            "/ui/tasks?cursor=",
+            "/ui/compare?before=",
+            "/ui/tasks/",
+            "/ui/",
+            &format!("/ui/scans/{}/findings?filters=", tasks[0]),
+        ] {
+            let encoded: String = form(one);
+            assert_inert(&browser.open(&format!("{path}{encoded}")).await.body);
+        }
+    }
+}
+
+fn form(text: &str) -> String {
+    form_urlencoded::byte_serialize(text.as_bytes()).collect()
+}
