@@ -19,7 +19,7 @@ use axum::{
     Json, Router,
     body::Body,
     extract::{Path, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::{get, post},
 };
@@ -78,11 +78,12 @@ async fn status(State(service): State<ScanService>, Path(task): Path<String>) ->
 }
 
 /// The findings as lines of JSON, however many there are. Once they are prepared, the status of the answer is known.
-async fn findings(State(service): State<ScanService>, Path(task): Path<String>) -> Result<Body, Refused> {
+async fn findings(State(service): State<ScanService>, Path(task): Path<String>) -> Result<impl IntoResponse, Refused> {
     let findings = ResultsRequest::everything(ScanService::parse_task_id(&task)?);
     let prepared = service.prepare_results(findings).await?;
     // An error in their midst breaks the answer off, so that nobody takes it for whole.
-    Ok(Body::from_stream(stream::unfold(prepared, async |mut prepared| Some((prepared.next().await?, prepared)))))
+    let lines = stream::unfold(prepared, async |mut prepared| Some((prepared.next().await?, prepared)));
+    Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)))
 }
 
 /// The service, with a mock scanner.

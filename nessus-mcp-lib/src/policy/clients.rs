@@ -119,7 +119,7 @@ impl Principal {
         rights_key.split_once('/').map_or(rights_key, |(name, _)| name)
     }
 
-    /// The same with these rights.
+    /// The same with these rights. Limits of targets come from a policy alone.
     pub fn with_rights(mut self, rights: Arc<Rights>) -> Self {
         self.rights = rights;
         self

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::limit::Limit;
+use super::{clients::Role, limit::Limit};
 use crate::{
     error::{Classified, ErrorKind, counted},
     targets::TargetError,
@@ -101,6 +101,14 @@ pub enum ScopeError {
         /// What it may use.
         allowed: String,
     },
+    /// The role of a caller does not go that far.
+    #[error("`{client}` has the role `{role}`, and whoever submits or changes scans needs `{}`", Role::Scan)]
+    RoleTooLow {
+        /// The caller.
+        client: String,
+        /// Its role.
+        role: Role,
+    },
     /// A limit of a client has no room for the scan.
     #[error("{}", limit_message(client, *limit, *amount, *used, *most, until.as_ref()))]
     ClientLimit {
@@ -184,7 +192,7 @@ impl Classified for ScopeError {
             Self::Targets(error) => error.code(),
             Self::DayIsFull { .. } => Self::DAY_IS_FULL,
             Self::NeverOpen { .. } => "no_window",
-            Self::NotPermitted { .. } => "not_permitted",
+            Self::NotPermitted { .. } | Self::RoleTooLow { .. } => "not_permitted",
             Self::ClientLimit { .. } => Self::CLIENT_LIMIT,
             Self::ClientRevoked { .. } => "client_revoked",
             _ => "out_of_scope",
@@ -245,6 +253,7 @@ impl Classified for ScopeError {
             Self::NotPermitted { allowed, .. } => {
                 format!("it may use: {allowed}; only an operator can change that (`clients` in the policy)")
             }
+            Self::RoleTooLow { .. } => "only an operator can give another role".to_owned(),
             Self::ClientRevoked { .. } => {
                 "nothing was launched; somebody who may still scan submits it again or retries it, or an operator puts \
                  the task back into the queue"

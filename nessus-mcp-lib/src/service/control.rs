@@ -67,6 +67,7 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::AlreadyEnded`] for a task that has ended in another way, and those of a disk that fails.
     pub async fn cancel(&self, task_id: &TaskId, reason: Option<&str>) -> Result<ControlView, ServiceError> {
+        self.check_may_change()?;
         let (now, reason) = (self.clock.now(), checked_reason(reason)?);
         let before = self.task(task_id).await?.status;
         let update = self.tasks.update(task_id, Writer::Api, move |task| match task.status {
@@ -127,6 +128,7 @@ impl ScanService {
     /// [`ServiceError::AlreadyEnded`] for a task that has ended, [`ServiceError::NotPausable`] for one that is being cancelled
     /// or whose scan has ended, and those of a disk that fails.
     pub async fn pause(&self, task_id: &TaskId, reason: Option<&str>) -> Result<ControlView, ServiceError> {
+        self.check_may_change()?;
         let (now, reason) = (self.clock.now(), checked_reason(reason)?);
         let is_new = self.task(task_id).await?.pause_request.is_none();
         let update = self.tasks.update(task_id, Writer::Api, move |task| {
@@ -163,6 +165,7 @@ impl ScanService {
     /// [`ServiceError::AlreadyEnded`] for a task that has ended, [`ServiceError::NotResumable`] for one that somebody else holds,
     /// and those of a disk that fails.
     pub async fn resume(&self, task_id: &TaskId) -> Result<ControlView, ServiceError> {
+        self.check_may_change()?;
         let was_requested = self.task(task_id).await?.pause_request.is_some();
         let task = self.tasks.update(task_id, Writer::Api, |task| task.pause_request = None).await?;
         if task.status.is_terminal() {
@@ -203,6 +206,7 @@ impl ScanService {
     /// # Errors
     /// [`ServiceError::NotRetryable`] for a task in another state or with too many attempts.
     pub async fn retry(&self, task_id: &TaskId) -> Result<ControlView, ServiceError> {
+        self.check_may_change()?;
         let task = self.task(task_id).await?;
         let refused = |reason| ServiceError::NotRetryable { task_id: task_id.clone(), reason };
         if task.attempt >= MAX_ATTEMPTS {

@@ -29,7 +29,8 @@ pub struct MatchingTasks {
 
 impl ScanService {
     /// The same service for a caller: its scans are submitted under its name, and of the tasks it sees what the policy in force
-    /// lets it see. Without a caller, as for the program that embeds the service, everything may be seen.
+    /// lets it see. A caller with the role `read` changes nothing. Without a caller, as for the program that embeds the service,
+    /// everything may be seen and done. An API of your own calls this for each request, with whom its login knows.
     pub fn acting_for(&self, caller: Option<Principal>) -> Self {
         let tasks = match &caller {
             Some(caller) => self.tasks.acting_as(actor_of(caller)),

@@ -97,7 +97,8 @@ impl ResultsRequest {
         }
     }
 
-    /// All of a task's findings in the default profile, on one page.
+    /// All of a task's findings in the default profile, on one page. That profile has no port: `schema_profile` and `extra_fields` say
+    /// what else is shown.
     pub fn everything(task_id: TaskId) -> Self {
         Self { page: Some(0), ..Self::new(task_id) }
     }

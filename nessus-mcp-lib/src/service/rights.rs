@@ -9,13 +9,21 @@ use super::{ScanService, error::ServiceError};
 use crate::{
     blocking,
     ids::PoolName,
-    policy::{Rights, ScopeError},
+    policy::{Rights, Role, ScopeError},
     scanner::{DEFAULT_TEMPLATE, ScanOffer, ScannerPool},
     targets::TargetSet,
     task::{CredentialReference, ScanType, Task},
 };
 
 impl ScanService {
+    /// Refuses a caller whose role is to look only. A door may refuse it before, with words of its own.
+    pub(super) fn check_may_change(&self) -> Result<(), ScopeError> {
+        match self.caller().filter(|caller| !caller.role.may(Role::Scan)) {
+            Some(caller) => Err(ScopeError::RoleTooLow { client: caller.name.to_string(), role: caller.role }),
+            None => Ok(()),
+        }
+    }
+
     /// What the caller may scan.
     pub(super) fn rights(&self) -> Arc<Rights> {
         self.caller().map(|caller| Arc::clone(&caller.rights)).unwrap_or_default()

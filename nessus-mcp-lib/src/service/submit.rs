@@ -237,6 +237,7 @@ impl ScanService {
     }
 
     async fn submit_uncounted(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
+        self.check_may_change()?;
         if let Some(key) = &request.idempotency_key
             && let Some((task, target_hosts)) = self.standing(&request, key).await?
         {

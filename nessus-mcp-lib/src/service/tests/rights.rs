@@ -27,6 +27,31 @@ pub(super) fn acting_for(service: &ScanService, client: &str) -> ScanService {
     service.acting_for(Some(Principal::new(client, Role::Scan).with_rights(rights)))
 }
 
+/// Whoever calls the service, over whatever interface: a role is not the door's business alone.
+#[tokio::test]
+async fn a_reader_changes_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let service = deployment(&directory, "");
+    let task = service.submit(plain()).await.unwrap().task_id;
+    let reader = service.acting_for(Some(Principal::new("app:reader", Role::Read)));
+    let refused = [
+        reader.submit(plain()).await.map(drop),
+        reader.pause(&task, None).await.map(drop),
+        reader.resume(&task).await.map(drop),
+        reader.retry(&task).await.map(drop),
+        reader.cancel(&task, None).await.map(drop),
+    ];
+    for refused in refused {
+        let refused = refused.unwrap_err();
+        assert_eq!((refused.code(), refused.kind()), ("not_permitted", ErrorKind::InvalidInput));
+        assert!(refused.to_string().contains("`app:reader` has the role `read`"), "{refused}");
+    }
+    assert_eq!(service.status(&task).await.unwrap().status, TaskStatus::Queued);
+    assert_eq!(service.list_tasks(TaskQuery::default()).await.unwrap().total, 1);
+    let scans = service.acting_for(Some(Principal::new("app:scans", Role::Scan)));
+    scans.submit(plain()).await.unwrap();
+}
+
 fn login() -> ScanCredential {
     let (username, password) = (Some("scan".to_owned()), Some(Secret::new("planted")));
     LoginFields { username, password, ..LoginFields::default() }.into_credential().unwrap()
