@@ -197,7 +197,7 @@ fn distance(left: &str, right: &str) -> usize {
 ///
 /// The texts of this library name what can be done next in neutral words, such as "ask for the task's status". Whoever shows
 /// them to others puts the names of an own program or interface there. They stand in messages and hints of errors, and in members
-/// of views called `message`, `hint`, `advice` and `waiting_for`. The phrases are: "ask for the task's status", "the task's status",
+/// of views called `message`, `error_message`, `hint`, `advice` and `waiting_for`. The phrases are: "ask for the task's status", "the task's status",
 /// "the task's results", "retry the task", "resume the task", "until the task is resumed", "cancel the task", "submit a trusted scan",
 /// "the list of tasks", "the list of scanners", "the list of pools", "the list of policies", "the status of the pool",
 /// "the health report", "whoever wants the scan".

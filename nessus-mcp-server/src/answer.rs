@@ -21,7 +21,7 @@ use crate::{trace::Trace, words::agent_words};
 const MOST_CHARS: usize = 4_000;
 
 /// The members of views with sentences of the library.
-const SENTENCES: [&str; 4] = ["advice", "hint", "message", "waiting_for"];
+const SENTENCES: [&str; 5] = ["advice", "error_message", "hint", "message", "waiting_for"];
 
 /// The code of an error about the form of arguments.
 pub(crate) const INVALID_ARGUMENTS: &str = "invalid_arguments";

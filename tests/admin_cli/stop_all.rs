@@ -177,7 +177,7 @@ async fn what_cannot_be_read_is_named_and_a_pool_that_only_a_worker_knows_is_pau
     let stopped = admin(&deployment, &["stop-all", "--reason", "x", "--yes", "--json"]);
     assert_eq!(stopped.code, Some(1), "{stopped:?}");
     let told: Value = serde_json::from_str(&stopped.stdout).unwrap();
-    assert_eq!((&told["outcome"], &told["unreadable"]), (&"stopped".into(), &serde_json::json!([broken])), "{told}");
+    assert_eq!((&told["outcome"], &told["unreadable"]), (&"unreadable".into(), &serde_json::json!([broken])), "{told}");
     assert!(stopped.stderr.contains(&format!("1 task cannot be read and may run: {broken}")), "{stopped:?}");
     assert_eq!(deployment.task(&waits).status, TaskStatus::Cancelled);
     assert_eq!(service.queue().stats(&dmz).await.unwrap().paused.as_deref(), Some("x"));

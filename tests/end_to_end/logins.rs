@@ -249,7 +249,7 @@ async fn on_redis_a_login_needs_a_key_that_all_processes_share() {
     let mut other = worker(&"0f".repeat(32));
     let view = site.ended(&task, &[&other]).await;
     assert_eq!((view.status, view.error_code.as_deref()), (TaskStatus::Failed, Some("wrong_secret_key")), "{view:?}");
-    assert!(view.error_message.unwrap().contains("the same NESSUS_MCP_SECRET_KEY"));
+    assert!(view.error_message.unwrap().contains("`NESSUS_MCP_SECRET_KEY`"));
     assert_eq!((site.sim.stats().total_creates, site.keeps_login(&task)), (0, false));
     assert_eq!(other.terminate(), Some(0));
 

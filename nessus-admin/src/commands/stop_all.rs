@@ -64,8 +64,6 @@ enum NotStopped {
     TimedOut { names: Vec<String> },
     #[error("interrupted: {}", counted(*tasks, "task has not ended", "tasks have not ended"))]
     Interrupted { tasks: usize },
-    #[error("{}", counted(*tasks, "task could not be cancelled", "tasks could not be cancelled"))]
-    Failed { tasks: usize },
     #[error("{} and may run: {}", counted(names.len(), "task cannot be read", "tasks cannot be read"), names.join(", "))]
     Unreadable { names: Vec<String> },
 }
@@ -75,7 +73,6 @@ impl Classified for NotStopped {
         match self {
             Self::TimedOut { .. } => "not_stopped",
             Self::Interrupted { .. } => "interrupted",
-            Self::Failed { .. } => "not_cancelled",
             Self::Unreadable { .. } => "unreadable_tasks",
         }
     }
@@ -137,14 +134,11 @@ pub(crate) async fn run(args: &StopAllArgs) -> Result<(), Failure> {
         let tasks = counted(new, "task that was submitted meanwhile waits", "tasks that were submitted meanwhile wait");
         output::note(&format!("{tasks} in the paused pools"));
     }
+    progress.failed.iter().for_each(|(_, failure)| output::failure(failure));
     match end {
         End::Interrupted => Err(NotStopped::Interrupted { tasks: progress.left.len() }.into()),
         End::TimedOut => {
             Err(NotStopped::TimedOut { names: progress.left.iter().map(ToString::to_string).collect() }.into())
-        }
-        End::Stopped if !progress.failed.is_empty() => {
-            progress.failed.iter().for_each(|(_, failure)| output::failure(failure));
-            Err(NotStopped::Failed { tasks: progress.failed.len() }.into())
         }
         End::Stopped if !progress.unreadable.is_empty() => {
             Err(NotStopped::Unreadable { names: progress.unreadable.iter().map(ToString::to_string).collect() }.into())
@@ -168,9 +162,12 @@ async fn stop(
     let mut said = usize::MAX;
     loop {
         left(&operator.service, pools, progress).await?;
-        if !progress.failed.is_empty() && told_at.elapsed() >= AGAIN {
-            let failed = mem::take(&mut progress.failed);
-            cancel(operator, &order, failed.into_iter().map(|(task, _)| task), progress).await?;
+        if told_at.elapsed() >= AGAIN {
+            let failed = mem::take(&mut progress.failed).into_iter().map(|(task, _)| task);
+            // Those that could not be read when all were told.
+            let untold = progress.left.iter().filter(|task| !progress.told.contains(task)).cloned();
+            let again: Vec<_> = failed.chain(untold).collect();
+            cancel(operator, &order, again, progress).await?;
             told_at = Instant::now();
         }
         let count = progress.left.len();
@@ -226,6 +223,8 @@ async fn left(service: &ScanService, pools: &[PoolName], progress: &mut Progress
     let told = unfinished.tasks.into_iter().filter(|task| progress.told.contains(task));
     let left: BTreeSet<_> = running.tasks.into_iter().chain(told).collect();
     progress.unreadable = running.unreadable.into_iter().chain(unfinished.unreadable).collect();
+    // What could not be cancelled and has ended needs it no more.
+    progress.failed.retain(|(task, _)| left.contains(task));
     progress.left = left.into_iter().collect();
     Ok(())
 }
@@ -242,6 +241,7 @@ fn tell(
             |(task, failure)| json!({ "task_id": task, "error": failure.code(), "message": own_words(failure.message()) }),
         );
         let outcome = match end {
+            End::Stopped if !progress.unreadable.is_empty() => "unreadable",
             End::Stopped => "stopped",
             End::TimedOut => "timed_out",
             End::Interrupted => "interrupted",
@@ -253,6 +253,9 @@ fn tell(
         }));
     }
     let what = match end {
+        End::Stopped if !progress.unreadable.is_empty() => {
+            format!("nothing that can be read runs in {} any more, after {seconds} s", listed(pools))
+        }
         End::Stopped => format!("nothing runs in {} any more, after {seconds} s", listed(pools)),
         End::TimedOut => format!("not everything has ended after {seconds} s"),
         End::Interrupted => format!("interrupted after {seconds} s"),

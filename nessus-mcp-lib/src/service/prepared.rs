@@ -42,8 +42,8 @@ impl ScanService {
         };
         let work = tokio::spawn(work.in_current_span());
         let mut prepared = PreparedResults { first: None, chunks, work: Some(work), summary: None };
-        let first = prepared.next().await.transpose()?;
-        prepared.first = first;
+        // Whoever gives this up drops it.
+        prepared.first = prepared.next().await.transpose()?;
         Ok(prepared)
     }
 }
@@ -74,7 +74,9 @@ impl PreparedResults {
         if let Some(chunk) = next {
             return Some(Ok(chunk));
         }
-        let ended = self.work.take()?.await.map_err(|failed| ServiceError::stopping(io::Error::other(failed)));
+        // It stays until it has ended: whoever drops this future in the meantime must not take the bytes so far for all.
+        let ended = self.work.as_mut()?.await.map_err(|failed| ServiceError::stopping(io::Error::other(failed)));
+        self.work = None;
         match ended.flatten() {
             Ok(summary) => {
                 self.summary = Some(summary);
@@ -98,6 +100,15 @@ impl PreparedResults {
             output.write_all(&chunk).await.map_err(ResultsError::Write)?;
         }
         Ok(output.flush().await.map_err(ResultsError::Write)?)
+    }
+}
+
+impl Drop for PreparedResults {
+    /// What waits for memory does so no more. What reads the export ends with the next bytes that nobody takes.
+    fn drop(&mut self) {
+        if let Some(work) = &self.work {
+            work.abort();
+        }
     }
 }
 

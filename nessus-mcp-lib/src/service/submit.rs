@@ -238,13 +238,20 @@ impl ScanService {
 
     async fn submit_uncounted(&self, request: SubmitRequest) -> Result<Submission, ServiceError> {
         self.check_may_change()?;
-        if let Some(key) = &request.idempotency_key
-            && let Some((task, target_hosts)) = self.standing(&request, key).await?
-        {
+        let Some(key) = request.idempotency_key.clone() else {
+            return self.store(self.prepare(request).await?).await;
+        };
+        if let Some((task, target_hosts)) = self.standing(&request, &key).await? {
             return self.answer(task, target_hosts, true, None).await;
         }
-        let prepared = self.prepare(request).await?;
-        self.store(prepared).await
+        match self.prepare(request.clone()).await {
+            Ok(prepared) => self.store(prepared).await,
+            // Another process may have written this very request's task since: the room that it has taken is no reason to refuse it.
+            Err(refused) => match self.standing(&request, &key).await? {
+                Some((task, target_hosts)) => self.answer(task, target_hosts, true, None).await,
+                None => Err(refused),
+            },
+        }
     }
 
     /// Makes every check of a submit, and stores nothing.

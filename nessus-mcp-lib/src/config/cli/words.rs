@@ -5,7 +5,7 @@ use crate::error::reworded;
 /// The library's words, and those of the programs. None of the latter contains one of the former.
 const WORDS: [(&str, &str); 22] = [
     ("where the data directory is", "`DATA_DIR`"),
-    ("another data directory", "another with `DATA_DIR`"),
+    ("name another data directory", "name another with `DATA_DIR`"),
     ("the URL of the queue", "`QUEUE_URL`"),
     ("bind the queue to this data directory", "run `nessus-admin queue rebind`"),
     ("give the audit log a directory", "give `AUDIT_DIR` a directory"),
