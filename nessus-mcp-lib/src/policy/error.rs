@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{clients::Role, limit::Limit};
+use super::limit::Limit;
 use crate::{
     error::{Classified, ErrorKind, counted},
     targets::TargetError,
@@ -102,12 +102,12 @@ pub enum ScopeError {
         allowed: String,
     },
     /// The role of a caller does not go that far.
-    #[error("`{client}` has the role `{role}`, and whoever submits or changes scans needs `{}`", Role::Scan)]
+    #[error("`{client}` has the role `{role}`, and whoever submits or changes scans needs `scan`")]
     RoleTooLow {
         /// The caller.
         client: String,
-        /// Its role.
-        role: Role,
+        /// The word for its role.
+        role: &'static str,
     },
     /// A limit of a client has no room for the scan.
     #[error("{}", limit_message(client, *limit, *amount, *used, *most, until.as_ref()))]

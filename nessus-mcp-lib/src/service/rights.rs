@@ -19,7 +19,7 @@ impl ScanService {
     /// Refuses a caller whose role is to look only. A door may refuse it before, with words of its own.
     pub(super) fn check_may_change(&self) -> Result<(), ScopeError> {
         match self.caller().filter(|caller| !caller.role.may(Role::Scan)) {
-            Some(caller) => Err(ScopeError::RoleTooLow { client: caller.name.to_string(), role: caller.role }),
+            Some(caller) => Err(ScopeError::RoleTooLow { client: caller.name.to_string(), role: caller.role.as_str() }),
             None => Ok(()),
         }
     }
