@@ -1,10 +1,6 @@
 //! All printing of this binary: data goes to stdout, messages go to stderr. A reader that stops never blocks the process.
 
-use std::{
-    io::{self, IsTerminal as _},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use nessus_mcp_lib::{error::Failure, streams, telemetry};
 
@@ -19,28 +15,6 @@ pub(crate) fn line(text: impl AsRef<str>) {
 /// Prints a message for the person at the terminal.
 pub(crate) fn note(text: impl AsRef<str>) {
     streams::stderr().write(format!("{}\n", text.as_ref()).as_bytes());
-}
-
-/// Asks on the terminal whether to go on, unless the command line has said so with `--yes`.
-///
-/// # Errors
-/// A usage error where nobody can be asked, and a failure where the answer is not yes.
-pub(crate) fn confirmed(question: &str, is_confirmed: bool) -> Result<(), Failure> {
-    if is_confirmed {
-        return Ok(());
-    }
-    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
-        let message = format!("this needs an answer, and there is no terminal to ask on: {question}");
-        return Err(Failure::usage(message, "give `--yes` if that is what you want"));
-    }
-    streams::stderr().write(format!("{question} [y/N] ").as_bytes());
-    let _ = streams::stderr().finish(None);
-    let mut answer = String::new();
-    io::stdin().read_line(&mut answer)?;
-    if matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes") {
-        return Ok(());
-    }
-    Err(Failure::new("not confirmed: nothing was done"))
 }
 
 /// Prints the failure, if there is one, and returns the exit code of the process.

@@ -99,7 +99,7 @@ impl Client {
         match (self, server) {
             (Self::ClaudeCode, _) if file.is_none() && project.is_none() => {
                 let compact = serde_json::to_string(&entry).unwrap_or_default().replace('\'', r"'\''");
-                snippet = format!("claude mcp add-json --scope user {name} '{compact}'");
+                snippet = format!("claude mcp add-json {name} '{compact}' --scope user");
                 let hint = "run the command that `--print` shows, or give the directory of a project with `--project`";
                 place = by_hand("Claude Code keeps servers of the user in a store of its own", hint.to_owned());
             }
@@ -108,8 +108,8 @@ impl Client {
                 place = by_hand("the settings of Codex are TOML, which this program does not change", add);
             }
             (Self::ClaudeDesktop, Server::Running { .. }) => {
-                let reason = "unverified: Claude Desktop reaches a running server by a bridge or its own connectors, and \
-                              nothing tells how the bridge takes a token";
+                let reason = "unverified: Claude Desktop reaches a running server by a bridge, `npx mcp-remote`, and no source \
+                              tells whether that finds a variable which is not in the file";
                 place = by_hand(reason, add);
             }
             (Self::Vscode, Server::Running { token_variable: Some(variable), .. }) => {
@@ -134,11 +134,13 @@ impl Client {
                 args: arguments.clone(),
                 ..Entry::default()
             },
-            Server::Running { url, .. } if self == Self::ClaudeDesktop => Entry {
-                command: Some("npx".to_owned()),
-                args: vec!["mcp-remote".to_owned(), url.clone()],
-                ..Entry::default()
-            },
+            Server::Running { url, token_variable } if self == Self::ClaudeDesktop => {
+                let mut args = vec!["mcp-remote".to_owned(), url.clone()];
+                if let Some(variable) = token_variable {
+                    args.extend(["--header".to_owned(), format!("Authorization: Bearer ${{{variable}}}")]);
+                }
+                Entry { command: Some("npx".to_owned()), args, ..Entry::default() }
+            }
             Server::Running { url, token_variable } => {
                 let bearer = |variable: &String| {
                     let value = match self {

@@ -14,6 +14,7 @@ use std::{
 
 use clap::Args;
 use nessus_mcp_lib::{
+    config::cli::confirmed,
     durable::{self, DurableFile},
     error::Failure,
     time::{Clock as _, SystemClock},
@@ -95,8 +96,9 @@ pub(crate) fn run(command: &Install) -> Result<(), Failure> {
     }
     let text = before.text.as_deref().unwrap_or_default();
     let change = document::with_entry(text, recipe.key, &command.name, &recipe.entry).map_err(|wrong| {
-        let hint = "this program changes plain JSON only: add the following by hand, or mend the file";
-        Failure::usage(format!("nothing was changed: {shown} {wrong}"), format!("{hint}\n{}", recipe.snippet))
+        output::note(format!("This belongs into {shown}:\n{}\n", recipe.snippet));
+        let hint = "only plain JSON is changed, so that nothing is lost: mend the file, or add this by hand";
+        Failure::usage(format!("nothing was changed: {shown} {wrong}"), hint)
     })?;
     let place = format!("`{}.{}`", recipe.key, command.name);
     let (after, what) = match change {
@@ -111,7 +113,7 @@ pub(crate) fn run(command: &Install) -> Result<(), Failure> {
         }
     };
     output::note(format!("This {what}:\n{}", recipe.snippet));
-    output::confirmed(&format!("change {shown}?"), command.yes)?;
+    confirmed(&format!("change {shown}?"), command.yes)?;
     let copy = before.write(&path, &after).map_err(|error| Failure::new(format!("cannot write {shown}: {error}")))?;
     if let Some(copy) = copy {
         output::line(format!("copied what was there to {}", copy.display()));
