@@ -36,7 +36,8 @@ fn with_file(text: &str) -> (tempfile::TempDir, String) {
 
 /// The copies beside the file.
 fn copies(home: &Path) -> Vec<String> {
-    entries(home).into_iter().filter(|name| name.contains(".bak-")).collect()
+    let names = entries(home).into_iter().map(|name| name.into_string().unwrap());
+    names.filter(|name| name.contains(".bak-")).collect()
 }
 
 /// Puts the running server into a file of Cursor's.
@@ -57,7 +58,7 @@ fn each_client_is_told_in_its_own_form() {
             assert_eq!(is_unverified, (client, form) == ("claude-desktop", "url"), "{printed:?}");
             let shown = printed.stdout.trim_end().replace(binary().to_str().unwrap(), "PROGRAM");
             let expected = &fixtures[client][form];
-            let shown = if expected.is_string() { shown.into() } else { serde_json::from_str(&shown).unwrap() };
+            let shown: Value = if expected.is_string() { shown.into() } else { serde_json::from_str(&shown).unwrap() };
             assert_eq!(&shown, expected, "{client}, {form}");
         }
     }
@@ -86,7 +87,8 @@ fn the_file_is_found_for_a_user_and_for_a_project() {
         assert_eq!(entry["command"], binary().to_str().unwrap(), "{client}: {written}");
         let place = fs::canonicalize(home.path()).unwrap();
         let path = |name: &str| place.join(name).to_str().unwrap().to_owned();
-        let arguments = ["stdio", "--with-worker", "--data-dir", &path("data"), "--scanner-config", &path("scanners.yaml")];
+        let arguments =
+            ["stdio", "--with-worker", "--data-dir", &path("data"), "--scanner-config", &path("scanners.yaml")];
         assert_eq!(entry["args"], serde_json::json!(arguments), "the client starts it anywhere");
         assert!(done.stdout.contains(expected) && done.stderr.contains(expected), "{done:?}");
     }
@@ -114,7 +116,9 @@ fn what_a_file_had_stays_and_is_copied() {
 /// The entry of before may hold a secret: it is named, and never shown.
 #[test]
 fn another_entry_of_the_name_is_replaced_when_that_is_agreed_to() {
-    let old = format!(r#"{{"mcpServers": {{"nessus": {{"url": "{URL}", "headers": {{"Authorization": "Bearer {TOKEN}"}}}}, "b": 1}}}}"#);
+    let old = format!(
+        r#"{{"mcpServers": {{"nessus": {{"url": "{URL}", "headers": {{"Authorization": "Bearer {TOKEN}"}}}}, "b": 1}}}}"#
+    );
     let (home, file) = with_file(&old);
     let asked = install(home.path(), "cursor", &[&RUNNING[..], &["--file", &file]].concat());
     assert_eq!((asked.code, asked.stdout.as_str()), (Some(2), ""), "{asked:?}");
@@ -144,7 +148,10 @@ fn a_file_that_cannot_be_kept_whole_is_left_alone() {
         let refused = write(home.path(), &file);
         assert_eq!((refused.code, refused.stdout.as_str()), (Some(2), ""), "{refused:?}");
         assert!(refused.stderr.contains(&format!("error: nothing was changed: {file} {expected}\n")), "{refused:?}");
-        assert!(refused.stderr.contains("\"url\": \"https://scans.example/mcp\""), "what to add is not shown: {refused:?}");
+        assert!(
+            refused.stderr.contains("\"url\": \"https://scans.example/mcp\""),
+            "what to add is not shown: {refused:?}"
+        );
         assert_eq!((fs::read_to_string(&file).unwrap().as_str(), entries(home.path()).len()), (text, 1));
     }
     let (home, file) = with_file("{}");

@@ -118,7 +118,10 @@ impl Client {
                 input["description"] = format!("Token of the MCP server {name}").into();
                 input["password"] = true.into();
                 snippet = pretty(&serde_json::json!({"inputs": [input], key: {name: &entry}}));
-                place = by_hand("VS Code asks for the token, which takes two members of the file, `inputs` and `servers`", add);
+                place = by_hand(
+                    "VS Code asks for the token, which takes two members of the file, `inputs` and `servers`",
+                    add,
+                );
             }
             _ => {}
         }

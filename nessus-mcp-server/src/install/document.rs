@@ -162,7 +162,7 @@ mod tests {
             ("{\"a\": 1, // mine\n \"b\": 2}", "has a comment at line 1 column 10"),
             ("{\"a\": 1 // mine\n}", "has a comment at line 1 column 9"),
             ("{\"a\": // mine\n1}", "has a comment at line 1 column 7"),
-            ("{\n  \"a\": 1,\n}", "is not valid JSON: trailing comma at line 3 column 1"),
+            ("{\n  \"a\": 1,\n}", "is not valid JSON: key must be a string at line 3 column 1"),
             ("{\"a\": \"secret", "is not valid JSON: EOF while parsing a string at line 1 column 13"),
             ("[]", "is not a JSON object"),
             ("{\"s\": []}", "has a `s` that is not an object"),

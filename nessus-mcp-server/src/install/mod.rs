@@ -71,7 +71,10 @@ pub(crate) fn run(command: &Install) -> Result<(), Failure> {
     let server = command.server()?;
     let is_name = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '-' | '_');
     if command.name.is_empty() || command.name.starts_with('-') || !command.name.chars().all(is_name) {
-        return Err(Failure::usage("`--name` has letters, digits, `-` and `_` only", "write for example `--name nessus`"));
+        return Err(Failure::usage(
+            "`--name` has letters, digits, `-` and `_` only",
+            "write for example `--name nessus`",
+        ));
     }
     let recipe = command
         .client
@@ -97,7 +100,7 @@ pub(crate) fn run(command: &Install) -> Result<(), Failure> {
     let text = before.text.as_deref().unwrap_or_default();
     let change = document::with_entry(text, recipe.key, &command.name, &recipe.entry).map_err(|wrong| {
         output::note(format!("This belongs into {shown}:\n{}\n", recipe.snippet));
-        let hint = "only plain JSON is changed, so that nothing is lost: mend the file, or add this by hand";
+        let hint = "only JSON without comments and trailing commas is changed, so that none is lost: mend the file, or add this by hand";
         Failure::usage(format!("nothing was changed: {shown} {wrong}"), hint)
     })?;
     let place = format!("`{}.{}`", recipe.key, command.name);
@@ -128,12 +131,16 @@ impl Install {
         if let Some(url) = &self.url {
             // What is refused is not repeated: it may be a secret.
             if !is_plain_url(url) {
-                let message = "`--url` must be the http or https address of the server, without a user, a query or a fragment";
+                let message =
+                    "`--url` must be the http or https address of the server, without a user, a query or a fragment";
                 return Err(Failure::usage(message, "write for example `--url http://127.0.0.1:8835/mcp`"));
             }
             if self.token_variable.as_deref().is_some_and(|name| !is_variable(name)) {
                 let message = "`--token-variable` must be the name of a variable, in capital letters, digits and `_`";
-                return Err(Failure::usage(message, "never the token itself: write for example `--token-variable NESSUS_MCP_TOKEN`"));
+                return Err(Failure::usage(
+                    message,
+                    "never the token itself: write for example `--token-variable NESSUS_MCP_TOKEN`",
+                ));
             }
             return Ok(Server::Running { url: url.clone(), token_variable: self.token_variable.clone() });
         }
