@@ -1,4 +1,5 @@
 //! `install`: what each client is told, and what becomes of its file.
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "files of a test need not survive a crash")]
 
 use std::{
     fs,
@@ -190,7 +191,7 @@ fn what_this_program_does_not_write_is_refused_with_what_to_do() {
         ("cursor", &["--yes", "--url", "scans.example/mcp"], "`--url`"),
         ("cursor", &["--yes", "--url", "https://u:PLANTED0TOKEN0VALUE@scans.example/mcp"], "`--url`"),
         ("cursor", &["--yes", "--url", "https://scans.example/mcp?t=PLANTED0TOKEN0VALUE"], "`--url`"),
-        ("cursor", &["--yes", "--url", URL, "--token-variable", "nmt_PLANTED0TOKEN0VALUE"], "never the token itself"),
+        ("cursor", &["--yes", "--url", URL, "--token-variable", "nmcp_PLANTED0TOKEN0VALUE"], "never the token itself"),
         ("cursor", &["--yes", "--data-dir", "/srv/$HOME"], "control characters and `$`"),
         ("cursor", &["--url", URL], "`--yes`"),
     ] {

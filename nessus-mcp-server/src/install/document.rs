@@ -68,7 +68,7 @@ fn with_member(text: &str, object: &RawValue, member: &str) -> String {
         _ => format!("{outer}  "),
     };
     let member = indented(member, &indent);
-    let before = &text[..at.start + 1];
+    let before = &text[..=at.start];
     let end = format!("}}{}", &text[at.end..]);
     if is_empty {
         return format!("{before}\n{indent}{member}\n{outer}{end}");

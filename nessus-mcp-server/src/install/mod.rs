@@ -137,10 +137,7 @@ impl Install {
             }
             if self.token_variable.as_deref().is_some_and(|name| !is_variable(name)) {
                 let message = "`--token-variable` must be the name of a variable, in capital letters, digits and `_`";
-                return Err(Failure::usage(
-                    message,
-                    "never the token itself: write for example `--token-variable NESSUS_MCP_TOKEN`",
-                ));
+                return Err(Failure::usage(message, "name the variable that has the token, never the token itself"));
             }
             return Ok(Server::Running { url: url.clone(), token_variable: self.token_variable.clone() });
         }
