@@ -1,5 +1,8 @@
 //! `nessus-mcp-server` as a process: how it starts, what it refuses to start with, and how it ends.
 
+#[path = "server_cli/install.rs"]
+mod install;
+
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},

@@ -97,7 +97,7 @@ pub fn replace(destination: &Path, content: &[u8]) -> io::Result<()> {
 }
 
 /// As [`replace`], for a file of somebody else's: it keeps its mode and its owner.
-pub(crate) fn replace_like_before(destination: &Path, content: &[u8]) -> io::Result<()> {
+pub fn replace_like_before(destination: &Path, content: &[u8]) -> io::Result<()> {
     let before = fs::metadata(destination)?;
     let mut file = DurableFile::create(destination)?;
     file.write_all(content)?;

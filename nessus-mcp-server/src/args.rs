@@ -13,6 +13,7 @@ use nessus_mcp_lib::config::{
 
 use crate::{
     access::{Choice, List, NOTHING_LEFT, ToolSet},
+    install::Install,
     tls::Tls,
 };
 
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Stdio(Stdio),
     /// Run one scan from submit to findings on mock scanners; needs no configuration
     Demo(Demo),
+    /// Tell a client, such as Claude Desktop or Cursor, of this server; shows what it changes, and asks
+    Install(Install),
 }
 
 #[derive(Debug, Args)]

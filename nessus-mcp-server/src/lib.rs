@@ -103,6 +103,7 @@ mod client_address;
 mod completion;
 mod demo;
 mod http;
+mod install;
 mod mount;
 mod output;
 mod progress;
@@ -135,6 +136,7 @@ pub fn main() -> ExitCode {
             Command::Serve(command) => serve::run(command).await,
             Command::Stdio(command) => stdio::run(command).await,
             Command::Demo(command) => demo::run(command).await,
+            Command::Install(command) => install::run(&command),
         }
     }))
 }

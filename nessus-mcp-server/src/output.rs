@@ -12,6 +12,11 @@ pub(crate) fn line(text: impl AsRef<str>) {
     streams::stdout().write(format!("{}\n", text.as_ref()).as_bytes());
 }
 
+/// Prints a message for the person at the terminal.
+pub(crate) fn note(text: impl AsRef<str>) {
+    streams::stderr().write(format!("{}\n", text.as_ref()).as_bytes());
+}
+
 /// Prints the failure, if there is one, and returns the exit code of the process.
 pub(crate) fn exit_code(outcome: Result<(), Failure>) -> ExitCode {
     let code = match outcome {

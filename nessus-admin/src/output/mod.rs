@@ -3,7 +3,6 @@
 //! Programs get JSON, one object a line ([`json()`]). People get tables ([`table()`]), values with their names
 //! ([`details()`]) and sentences ([`say()`]).
 
-mod ask;
 mod colour;
 pub(crate) mod screen;
 mod table;
@@ -16,11 +15,11 @@ use std::{
     time::Duration,
 };
 
+pub(crate) use nessus_mcp_lib::config::cli::confirmed;
 use nessus_mcp_lib::{error::Failure, results::ResultsError, streams};
 use serde::Serialize;
 
 pub(crate) use self::{
-    ask::confirmed,
     colour::Colour,
     table::{Cell, Column, Table},
     terminal::Terminal,

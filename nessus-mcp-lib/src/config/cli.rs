@@ -4,6 +4,7 @@
 //! invalid value ends the process with exit code 78 and its name, whether it came from a flag or a variable.
 //! An empty variable counts as not set: compose files and service units write `REDIS_URL=` for "none".
 
+mod ask;
 mod effective;
 mod parsing;
 pub mod server;
@@ -21,6 +22,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use zeroize::Zeroizing;
 
 pub use self::{
+    ask::confirmed,
     effective::{EffectiveSetting, EffectiveSettings, GivenArgs, SettingSource},
     parsing::{parse, refuse},
     words::operator_words,

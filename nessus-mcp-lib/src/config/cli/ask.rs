@@ -1,14 +1,14 @@
-//! The question before something is destroyed or stopped.
+//! The question before something is destroyed, stopped or changed.
 
 use std::io::{self, BufRead, IsTerminal as _};
 
-use nessus_mcp_lib::{error::Failure, streams};
+use crate::{error::Failure, streams};
 
 /// Asks on the terminal whether to go on, unless the command line has said so with `--yes`.
 ///
 /// # Errors
 /// A usage error where nobody can be asked, and a failure where the answer is not yes.
-pub(crate) fn confirmed(question: &str, is_confirmed: bool) -> Result<(), Failure> {
+pub fn confirmed(question: &str, is_confirmed: bool) -> Result<(), Failure> {
     if is_confirmed {
         return Ok(());
     }
