@@ -448,6 +448,24 @@ async fn what_waits_for_approval_is_shown() {
     assert!(!others.contains("Waiting for approval") && !others.contains(held.as_str()), "{others}");
 }
 
+/// The file of one that waits may be unreadable: the others are shown, and that it is.
+#[tokio::test]
+async fn an_unreadable_task_hides_no_other_that_waits_for_approval() {
+    let boss = Approver::new("boss");
+    let fixture = guarded("local: scan\napprovals: [{name: every-scan}]\n", &boss.entry("approve", ""), |program| program);
+    let lab = |name: &str| json!({ "targets": "192.0.2.1", "name": name, "scanner_pool": "lab" });
+    let newer = fixture.submit(lab("of-a-newer-version")).await;
+    fixture.submit(lab("held-scan")).await;
+    let file = fixture.deployment.data().join("tasks").join(newer.as_str()).join("task.json");
+    let mut written: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    written["status"] = json!("of_tomorrow");
+    durable::replace(&file, written.to_string().as_bytes()).unwrap();
+    let now = text_of(&Browser::of(&fixture).page("/ui").await);
+    for said in ["Waiting for approval", "held-scan", "1 file of a scan that waits cannot be read"] {
+        assert!(now.contains(said), "{said}: {now}");
+    }
+}
+
 /// A page tells what a tool tells, and is not there for who may not use the tool.
 #[tokio::test]
 async fn a_page_goes_by_the_tools_that_may_be_used() {

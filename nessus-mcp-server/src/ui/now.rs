@@ -6,9 +6,10 @@ use maud::{Markup, html};
 use nessus_mcp_lib::{
     circuit_breaker::CircuitState,
     error::counted,
-    service::{ApprovalView, PoolStatusView, ServiceError, TaskListView, TaskSummary, WorkerState, WorkersView},
+    service::{KnownApprovals, PoolStatusView, ServiceError, TaskListView, TaskSummary, WorkerState, WorkersView},
     task::{TaskQuery, TaskStatus},
     telemetry::{CheckStatus, HealthCheck, HealthReport},
+    time::Timestamp,
 };
 use serde_json::Value;
 
@@ -53,7 +54,7 @@ pub(super) async fn page(reader: &Reader) -> Page {
             h2 { "Running scans" }
             (shown(&running, |list| running_scans(reader, list)))
         }
-        (waiting(reader, &approvals))
+        (waiting(reader.now, &approvals))
         section {
             h2 { "Workers" }
             (shown(&workers, |workers| workers_of(reader, workers)))
@@ -206,36 +207,50 @@ fn scanner(one: &TaskSummary) -> Markup {
     html! { (one.scanner_pool) @if let Some(instance) = &one.scanner_instance { ":" (instance) } }
 }
 
-/// What waits for a person; nothing where nothing does.
-fn waiting(reader: &Reader, approvals: &Result<(Vec<ApprovalView>, bool), Missing>) -> Markup {
-    let Ok((waiting, has_more)) = approvals else { return html! {} };
+/// What waits for a person. Nothing where nothing does, and for whom tasks are not told.
+fn waiting(now: Timestamp, approvals: &Result<KnownApprovals, Missing>) -> Markup {
+    let is_empty = match approvals {
+        Ok(known) => known.waiting.is_empty() && known.unreadable == 0,
+        Err(missing) => matches!(missing, Missing::NotPermitted(_)),
+    };
     html! {
-        @if !waiting.is_empty() {
+        @if !is_empty {
             section {
                 h2 { "Waiting for approval" }
-                p.note { "A person decides with " code { "nessus-admin approvals" } "." }
-                div.scroll { table {
-                    thead { tr {
-                        th { "Scan" } th.text { "Asked by" } th.text { "Targets" } th.text { "Login" } th.text { "Rules" } th { "Since" }
-                        th { "Ends" }
-                    } }
-                    tbody {
-                        @for one in waiting {
-                            tr {
-                                td { (task(&one.task_id, &one.name)) }
-                                td.text { (short(&one.asked_by.join(", "), CHARS)) }
-                                td.text { (short(&one.targets, CHARS)) " (" (one.target_hosts) ")" }
-                                td.text { (short(one.login.as_deref().unwrap_or("none"), CHARS)) }
-                                td.text { (short(&one.rules.join(", "), CHARS)) }
-                                td { (when(one.asked_at, reader.now)) }
-                                td { (when(one.expires_at, reader.now)) }
-                            }
-                        }
-                    }
-                } }
-                @if *has_more { p.note { "More wait." } }
+                (shown(approvals, |known| approvals_of(now, known)))
             }
         }
+    }
+}
+
+fn approvals_of(now: Timestamp, known: &KnownApprovals) -> Markup {
+    html! {
+        p.note { "A person decides with " code { "nessus-admin approvals" } "." }
+        @if known.unreadable > 0 {
+            p.alarm { (counted(known.unreadable, "file of a scan that waits", "files of scans that wait")) " cannot be read: an operator must repair that." }
+        }
+        @if !known.waiting.is_empty() {
+            div.scroll { table {
+                thead { tr {
+                    th { "Scan" } th.text { "Asked by" } th.text { "Targets" } th.text { "Login" } th.text { "Rules" } th { "Since" }
+                    th { "Ends" }
+                } }
+                tbody {
+                    @for one in &known.waiting {
+                        tr {
+                            td { (task(&one.task_id, &one.name)) }
+                            td.text { (short(&one.asked_by.join(", "), CHARS)) }
+                            td.text { (short(&one.targets, CHARS)) " (" (one.target_hosts) ")" }
+                            td.text { (short(one.login.as_deref().unwrap_or("none"), CHARS)) }
+                            td.text { (short(&one.rules.join(", "), CHARS)) }
+                            td { (when(one.asked_at, now)) }
+                            td { (when(one.expires_at, now)) }
+                        }
+                    }
+                }
+            } }
+        }
+        @if known.has_more { p.note { "More wait." } }
     }
 }
 
@@ -331,5 +346,19 @@ fn failures_of(reader: &Reader, failed: &[TaskSummary]) -> Markup {
                 }
             } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_approval_does_not_vanish_without_a_word() {
+        let shown = |approvals| waiting(Timestamp::from_millis(0), &approvals).into_string();
+        assert_eq!(shown(Ok(KnownApprovals::default())), "");
+        assert_eq!(shown(Err(Missing::NotPermitted("list_tasks"))), "");
+        let missing = shown(Err(Missing::NoAnswer));
+        assert!(missing.contains("Waiting for approval") && missing.contains("No answer"), "{missing}");
     }
 }
