@@ -9,6 +9,7 @@ use nessus_mcp_lib::{
         SolutionsView, host_chart, severity_chart,
     },
     service::{ServiceError, TaskSummaryView, TaskView},
+    task::TaskStatus,
 };
 
 use super::{
@@ -113,13 +114,20 @@ fn head(reader: &Reader, view: &TaskView, summary: &TaskSummaryView) -> Markup {
     }
 }
 
+/// That a scan has not ended as it should have, so that there is more than its results tell.
+pub(super) fn incomplete(ended: TaskStatus) -> Markup {
+    html! {
+        @if ended != TaskStatus::Completed {
+            p.alarm role="alert" { strong { "These results are not complete. " } "The scan ended as " (ended) "." }
+        }
+    }
+}
+
 /// What was not scanned, and what a reader must know.
 fn notes(view: &TaskView, summary: &TaskSummaryView) -> Markup {
     let counts = &summary.summary.counts;
     html! {
-        @if view.status.as_str() != "completed" {
-            p.alarm role="alert" { strong { "These results are not complete. " } "The scan ended as " (view.status) "." }
-        }
+        (incomplete(view.status))
         ul.notes {
             @if counts.dead_hosts > 0 {
                 li.warn { strong { "Not scanned: " (counts.dead_hosts) ". " } "These hosts did not answer or were not reached; nothing is known about them." }
