@@ -211,10 +211,10 @@ async fn scans_of_other_targets_do_not_offer_themselves_for_a_comparison() {
         fixture.wait_for(&task, "completed").await;
         task
     };
-    scan("elsewhere".to_owned(), "192.0.2.77").await;
     for number in 0..26 {
         scan(format!("earlier {number}"), "host-00.example").await;
     }
+    scan("elsewhere".to_owned(), "192.0.2.77").await;
     let after = scan("later".to_owned(), &many).await;
     let offered = text_of(&browser.page(&format!("/ui/compare?after={after}")).await);
     assert!(offered.contains("earlier 25") && !offered.contains("elsewhere"), "{offered}");

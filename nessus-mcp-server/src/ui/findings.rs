@@ -11,7 +11,7 @@ use nessus_mcp_lib::{
 use super::{
     frame::{Page, link, short, text},
     reader::{Failure, Reader},
-    scan::incomplete,
+    words::incomplete,
 };
 
 /// The findings of a page.

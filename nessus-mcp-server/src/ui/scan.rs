@@ -9,14 +9,13 @@ use nessus_mcp_lib::{
         SolutionsView, host_chart, severity_chart,
     },
     service::{ServiceError, TaskSummaryView, TaskView},
-    task::TaskStatus,
 };
 
 use super::{
     findings,
     frame::{Page, link, short, text},
     reader::{Failure, Reader, shown},
-    words::{findings as findings_path, severity, status, tag, when},
+    words::{findings as findings_path, incomplete, severity, status, tag, when},
 };
 
 /// The characters of JSON that a summary may have, which bounds its lists.
@@ -111,15 +110,6 @@ fn head(reader: &Reader, view: &TaskView, summary: &TaskSummaryView) -> Markup {
             }
         }
         ul.cards { @for (what, count) in cards { li { strong { (count) } (what) } } }
-    }
-}
-
-/// That a scan has not ended as it should have, so that there is more than its results tell.
-pub(super) fn incomplete(ended: TaskStatus) -> Markup {
-    html! {
-        @if ended != TaskStatus::Completed {
-            p.alarm role="alert" { strong { "These results are not complete. " } "The scan ended as " (ended) "." }
-        }
     }
 }
 
