@@ -159,6 +159,96 @@ async fn completed(fixture: &Fixture, task: &TaskId) {
     .await;
 }
 
+/// What one who only reads is not told is told to operators.
+#[tokio::test]
+async fn machines_and_who_did_what_are_shown_to_operators_alone() {
+    let (reader, admin, boss) = (new_token(), new_token(), Approver::new("boss"));
+    let entries = entry("desk", "scan", &reader, "") + &entry("root", "admin", &admin, "") + &boss.entry("approve", "");
+    let fixture = guarded("approvals: [{name: every-scan}]\n", &entries, |program| program);
+    let held = submit_as(&fixture, &admin, "held-scan", "lab").await;
+    let open = async |token, path: &str| text_of(&Browser::with(&fixture, token).page(path).await);
+    let life = format!("/ui/tasks/{held}");
+    for (path, shown, told) in [
+        ("/ui", "held-scan", "Asked by Login"),
+        ("/ui", "alive", "Worker Version"),
+        ("/ui", "alive", " pid "),
+        (&life, "submitted", " By "),
+        (&life, "submitted", " root "),
+    ] {
+        let to_operator = open(&admin, path).await;
+        assert!(to_operator.contains(shown) && to_operator.contains(told), "{told}: {to_operator}");
+        let to_reader = open(&reader, path).await;
+        assert!(to_reader.contains(shown) && !to_reader.contains(told), "{told}: {to_reader}");
+    }
+}
+
+/// The findings of a scan that did not end well say so, as its report does.
+#[tokio::test]
+async fn findings_say_that_they_are_not_complete() {
+    let fixture = Fixture::start();
+    let browser = Browser::of(&fixture);
+    let slow = |name: &str| json!({ "targets": "192.0.2.1", "name": name, "scanner_pool": "slow" });
+    let running = fixture.submit(slow("runs")).await;
+    fixture.wait_for(&running, "running").await;
+    let late = fixture.submit(slow("late")).await;
+    ended(&fixture, &late, TaskStatus::Failed, "scan_stalled", "the scan made no progress").await;
+    let file = fixture.deployment.data().join("tasks").join(late.as_str()).join("scan_native.nessus");
+    durable::replace(&file, hostile_export("plain").as_bytes()).unwrap();
+    for path in [format!("/ui/scans/{late}/findings"), format!("/ui/scans/{late}")] {
+        let page = text_of(&browser.page(&path).await);
+        assert!(page.contains("These results are not complete. The scan ended as failed"), "{page}");
+    }
+}
+
+/// Of many targets the first are looked for, and more scans than are offered are counted.
+#[tokio::test]
+async fn scans_of_other_targets_do_not_offer_themselves_for_a_comparison() {
+    let fixture = Fixture::start();
+    let browser = Browser::of(&fixture);
+    let many = (0..60).map(|number| format!("host-{number:02}.example")).collect::<Vec<_>>().join(",");
+    let scan = async |name: String, targets: &str| {
+        let task = fixture.submit(json!({ "targets": targets, "name": name, "scanner_pool": "lab" })).await;
+        fixture.wait_for(&task, "completed").await;
+        task
+    };
+    for number in 0..26 {
+        scan(format!("earlier {number}"), "host-00.example").await;
+    }
+    scan("elsewhere".to_owned(), "192.0.2.77").await;
+    let after = scan("later".to_owned(), &many).await;
+    let offered = text_of(&browser.page(&format!("/ui/compare?after={after}")).await);
+    assert!(offered.contains("earlier 25") && !offered.contains("elsewhere"), "{offered}");
+    assert!(offered.contains("these are scans of the first of them") && offered.contains("and 1 more"), "{offered}");
+}
+
+/// Another web page spends no limit of who looks at it; its links may be followed.
+#[tokio::test]
+async fn other_web_pages_do_not_load_these() {
+    let token = new_token();
+    let entries = entry("few", "read", &token, ", calls_per_minute: {read: 3}");
+    let fixture = guarded("", &entries, |program| program);
+    let ask = async |site: &str, mode: &str, dest: &str| {
+        let request = fixture.get("/ui/tasks").basic_auth("me", Some(token.expose()));
+        let request =
+            request.header("sec-fetch-site", site).header("sec-fetch-mode", mode).header("sec-fetch-dest", dest);
+        request.send().await.unwrap().status().as_u16()
+    };
+    for (site, mode, dest) in [
+        ("cross-site", "no-cors", "image"),
+        ("cross-site", "cors", "empty"),
+        ("cross-site", "navigate", "iframe"),
+        ("same-site", "no-cors", "style"),
+    ] {
+        assert_eq!(ask(site, mode, dest).await, 403, "{site} {mode} {dest}");
+    }
+    for (site, mode, dest) in
+        [("cross-site", "navigate", "document"), ("same-origin", "no-cors", "style"), ("none", "navigate", "document")]
+    {
+        assert_eq!(ask(site, mode, dest).await, 200, "{site} {mode} {dest}");
+    }
+    assert_eq!(ask("none", "navigate", "document").await, 429);
+}
+
 /// Ends tasks in a way that mock scanners do not end.
 async fn ended(fixture: &Fixture, task: &TaskId, status: TaskStatus, code: &'static str, message: &'static str) {
     let settings = Settings::new(fixture.deployment.data(), fixture.deployment.scanners_yaml());
@@ -446,6 +536,25 @@ async fn what_waits_for_approval_is_shown() {
     assert!(list.contains("approval (rule `every-scan`)"), "{list}");
     let others = text_of(&Browser::with(&fixture, &cem).page("/ui").await);
     assert!(!others.contains("Waiting for approval") && !others.contains(held.as_str()), "{others}");
+}
+
+/// The file of one that waits may be unreadable: the others are shown, and that it is.
+#[tokio::test]
+async fn an_unreadable_task_hides_no_other_that_waits_for_approval() {
+    let boss = Approver::new("boss");
+    let fixture =
+        guarded("local: scan\napprovals: [{name: every-scan}]\n", &boss.entry("approve", ""), |program| program);
+    let lab = |name: &str| json!({ "targets": "192.0.2.1", "name": name, "scanner_pool": "lab" });
+    let newer = fixture.submit(lab("of-a-newer-version")).await;
+    fixture.submit(lab("held-scan")).await;
+    let file = fixture.deployment.data().join("tasks").join(newer.as_str()).join("task.json");
+    let mut written: serde_json::Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    written["status"] = json!("of_tomorrow");
+    durable::replace(&file, written.to_string().as_bytes()).unwrap();
+    let now = text_of(&Browser::of(&fixture).page("/ui").await);
+    for said in ["Waiting for approval", "held-scan", "1 file of a scan that waits cannot be read"] {
+        assert!(now.contains(said), "{said}: {now}");
+    }
 }
 
 /// A page tells what a tool tells, and is not there for who may not use the tool.

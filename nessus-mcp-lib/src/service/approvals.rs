@@ -103,6 +103,18 @@ impl ApprovalView {
     }
 }
 
+/// The tasks that a process knows to wait for a person: the answer of [`ScanService::known_approvals`].
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct KnownApprovals {
+    /// What the first of them wait for, in the order of the tasks' ids.
+    pub waiting: Vec<ApprovalView>,
+    /// Whether there are more.
+    pub has_more: bool,
+    /// Tasks among those looked at whose file cannot be read, so that nobody can say what they wait for.
+    pub unreadable: usize,
+}
+
 /// What a person says to a scan that waits for it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -151,27 +163,32 @@ impl ScanService {
         Ok(waiting)
     }
 
-    /// The first `most` of the tasks that this process knows to wait for a person, as [`approvals`](Self::approvals) has them,
-    /// and whether there are more. Reads no other task: those of other processes are known within a minute, while
-    /// [`watch_approvals`](Self::watch_approvals) runs.
+    /// The first `most` of the tasks that this process knows to wait for a person. Reads no other task: those of other processes are
+    /// known within a minute, while [`watch_approvals`](Self::watch_approvals) runs. A file that cannot be read is counted and
+    /// passed over.
     ///
     /// # Errors
-    /// [`ServiceError::Task`] when a task cannot be read.
-    pub async fn known_approvals(&self, most: usize) -> Result<(Vec<ApprovalView>, bool), ServiceError> {
-        let mut waiting = Vec::new();
+    /// [`ServiceError::Task`] when no task can be read.
+    pub async fn known_approvals(&self, most: usize) -> Result<KnownApprovals, ServiceError> {
+        let mut known = KnownApprovals::default();
         for task_id in self.waiting.all() {
             let task = match self.task(&task_id).await {
                 Ok(task) => task,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
-                Err(error) => return Err(error.into()),
+                Err(error) if error.concerns_all() => return Err(error.into()),
+                Err(_unreadable) => {
+                    known.unreadable += 1;
+                    continue;
+                }
             };
             let Some(request) = self.approval_request(&task) else { continue };
-            if waiting.len() == most {
-                return Ok((waiting, true));
+            if known.waiting.len() == most {
+                known.has_more = true;
+                break;
             }
-            waiting.push(ApprovalView::new(task, request));
+            known.waiting.push(ApprovalView::new(task, request));
         }
-        Ok((waiting, false))
+        Ok(known)
     }
 
     /// What a person must agree to before the scan of a task begins.

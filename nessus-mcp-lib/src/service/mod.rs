@@ -56,7 +56,7 @@ pub(crate) use self::{
     views::login_expected,
 };
 pub use self::{
-    approvals::{ApprovalAnswer, ApprovalView},
+    approvals::{ApprovalAnswer, ApprovalView, KnownApprovals},
     attempts::EndedAttempt,
     circuits::{CircuitStatus, ProcessCircuit, ScannerCircuit},
     completions::{Completable, Completions},

@@ -1,5 +1,6 @@
 //! Checks `Host` and `Origin` on every route. A web page must not reach a server on loopback: neither through a host name of
-//! its own (DNS rebinding), nor with a request from its origin.
+//! its own (DNS rebinding), nor with a request from its origin. Nor may it load the pages of this server into itself, which would
+//! spend the limits of whoever looks at it: a browser says of each request from where it comes (`Sec-Fetch-Site`).
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -8,10 +9,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use http::{
-    HeaderValue, StatusCode, Uri, Version, header,
+    HeaderMap, HeaderValue, StatusCode, Uri, Version, header,
     uri::{Authority, Scheme},
 };
 use nessus_mcp_lib::config::ConfigError;
+
+use crate::ui;
 
 /// The loopback names of this machine.
 const LOOPBACK: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
@@ -59,6 +62,10 @@ impl AllowedHosts {
             _ if !request.headers().get_all(header::ORIGIN).iter().all(is_of_this_machine) => {
                 (StatusCode::FORBIDDEN, "web pages of other origins are not allowed\n")
             }
+            _ if ui::is_page(request.uri().path()) && is_embedded(request.headers()) => (
+                StatusCode::FORBIDDEN,
+                "another web page must not load the pages of this server: open them in a browser\n",
+            ),
             _ => return None,
         };
         Some((status, message).into_response())
@@ -96,6 +103,18 @@ fn is_of_this_machine(origin: &HeaderValue) -> bool {
         let host = uri.authority().filter(|host| !host.as_str().contains('@'));
         uri.scheme() == Some(&Scheme::HTTP) && host.is_some_and(|host| LOOPBACK.contains(&&*name_of(host)))
     })
+}
+
+/// Whether a browser asks for the sake of another web page, and not because somebody follows a link of it. What has none of these
+/// headers is no browser, or one to which this server is not trustworthy.
+fn is_embedded(headers: &HeaderMap) -> bool {
+    let is = |name: &str, words: &[&str]| {
+        headers.get(name).is_some_and(|value| words.iter().any(|word| value.as_bytes() == word.as_bytes()))
+    };
+    let is_of_another = is("sec-fetch-site", &["cross-site", "same-site"]);
+    // A frame is navigated as well.
+    let is_frame = headers.contains_key("sec-fetch-dest") && !is("sec-fetch-dest", &["document"]);
+    is_of_another && (is_frame || !is("sec-fetch-mode", &["navigate"]))
 }
 
 #[cfg(test)]

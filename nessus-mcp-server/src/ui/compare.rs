@@ -38,7 +38,7 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
             html! {
                 (form(reader))
                 p.note { "Name two scans of the same targets, the earlier one first." }
-                (shown(&offered, |list| offer(list, after.as_ref())))
+                (shown(&offered, |offered| offer(offered, after.as_ref())))
             }
         }
     };
@@ -56,20 +56,42 @@ fn form(reader: &Reader) -> Markup {
     }
 }
 
+/// The scans to choose from.
+struct Offered {
+    list: TaskListView,
+    /// What is to be known of their targets.
+    hint: Option<&'static str>,
+    /// The targets that they share one with.
+    targets: Option<String>,
+}
+
 /// The scans to choose from: of the same targets, where one is chosen.
-async fn offered(reader: &Reader, after: Option<&TaskId>) -> Result<TaskListView, ServiceError> {
+async fn offered(reader: &Reader, after: Option<&TaskId>) -> Result<Offered, ServiceError> {
+    let (mut hint, mut targets) = (None, None);
     let mut query = TaskQuery::default().with_status(TaskStatus::Completed).with_limit(OFFERED);
     if let Some(after) = after {
         let chosen = reader.service().status(after).await?;
-        // Shortened where they are many, so that only the first stand for them.
-        query.targets = TargetSet::policy(&chosen.targets).ok();
+        // Where they are many, the first stand for them.
+        let (first, is_cut) =
+            chosen.targets.split_once(" … ").map_or((&*chosen.targets, false), |(first, _)| (first, true));
+        query.targets = TargetSet::policy(first).ok();
         query.created_before = Some(chosen.created_at);
+        hint = match query.targets {
+            None => Some("These are scans of any targets: those of the later scan cannot be looked for."),
+            Some(_) if is_cut => {
+                Some("The later scan has too many targets to look for all: these are scans of the first of them.")
+            }
+            Some(_) => None,
+        };
+        targets = query.targets.is_some().then(|| first.to_owned());
     }
-    reader.service().list_tasks(query).await
+    Ok(Offered { list: reader.service().list_tasks(query).await?, hint, targets })
 }
 
-fn offer(list: &TaskListView, after: Option<&TaskId>) -> Markup {
+fn offer(Offered { list, hint, targets }: &Offered, after: Option<&TaskId>) -> Markup {
+    let query = [("status", "completed")].into_iter().chain(targets.as_deref().map(|targets| ("targets", targets)));
     html! {
+        @if let Some(hint) = hint { p.note { (hint) } }
         @if list.tasks.is_empty() { p.note { "There is no completed scan to choose." } }
         @else {
             div.scroll { table {
@@ -89,6 +111,12 @@ fn offer(list: &TaskListView, after: Option<&TaskId>) -> Markup {
                     }
                 }
             } }
+            @if list.truncated {
+                p.note {
+                    "and " (list.total.saturating_sub(list.tasks.len())) " more. " a href=(link("/ui/tasks", query)) { "Look for one" }
+                    " and put its id above."
+                }
+            }
         }
     }
 }

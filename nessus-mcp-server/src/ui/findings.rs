@@ -2,14 +2,16 @@
 
 use maud::{Markup, html};
 use nessus_mcp_lib::{
+    error::counted,
     ids::TaskId,
-    results::{Finding, RecordKind, ResultsPage, Severity},
+    results::{Finding, RecordKind, ResultsPage, ScanMetadata, Severity},
     service::{ResultsRequest, ServiceError},
 };
 
 use super::{
     frame::{Page, link, short, text},
     reader::{Failure, Reader},
+    words::incomplete,
 };
 
 /// The findings of a page.
@@ -69,7 +71,7 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
         request.filters = filters.parse().map_err(ServiceError::from)?;
     }
     request.cursor = params.get("cursor").map(str::to_owned);
-    let name = short(&reader.service().status(&task_id).await?.name, 200).into_owned();
+    let view = reader.service().status(&task_id).await?;
     let listed = read(reader, request).await?;
     let path = format!("/ui/scans/{task_id}/findings");
     let query = |left_out| params.without(left_out).filter(|(name, _)| *name != "task_id");
@@ -79,6 +81,8 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
             @if params.get("filters").is_some() { a href=(path) { "All findings" } }
         }
         @if let Some(filters) = params.get("filters") { p.note { "Those that match " code { (short(filters, 500)) } } }
+        (incomplete(view.status))
+        @if let Some(known) = &listed.0.metadata { (notes(known)) }
         p.note { (listed.0.schema.matched) " match." }
         (list(&listed))
         p.pages {
@@ -86,7 +90,20 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
             @if let Some(cursor) = listed.0.next_cursor() { a href=(link(&path, query("cursor").chain([("cursor", cursor)]))) rel="next" { "More" } }
         }
     };
-    Ok(Page::new(format!("Findings of {name}"), body))
+    Ok(Page::new(format!("Findings of {}", short(&view.name, 200)), body))
+}
+
+/// What a reader must know of the export. Later pages have only the number of warnings.
+fn notes(known: &ScanMetadata) -> Markup {
+    let irregular = known.data_warnings.len() as u64;
+    let elsewhere = known.warning_count.unwrap_or_default().saturating_sub(known.warnings.len() as u64 + irregular);
+    html! {
+        ul.notes {
+            @for warning in &known.warnings { li.warn { (short(warning, 500)) } }
+            @if irregular > 0 { li { "The export has " (counted(irregular, "irregularity", "irregularities")) ", which " code { "get_scan_results" } " names." } }
+            @if elsewhere > 0 { li.warn { "The first page has " (counted(elsewhere, "warning", "warnings")) "." } }
+        }
+    }
 }
 
 /// The worst findings of a task.

@@ -6,9 +6,10 @@ use maud::{Markup, html};
 use nessus_mcp_lib::{
     circuit_breaker::CircuitState,
     error::counted,
-    service::{ApprovalView, PoolStatusView, ServiceError, TaskListView, TaskSummary, WorkerState, WorkersView},
+    service::{KnownApprovals, PoolStatusView, ServiceError, TaskListView, TaskSummary, WorkerState, WorkersView},
     task::{TaskQuery, TaskStatus},
     telemetry::{CheckStatus, HealthCheck, HealthReport},
+    time::Timestamp,
 };
 use serde_json::Value;
 
@@ -53,14 +54,14 @@ pub(super) async fn page(reader: &Reader) -> Page {
             h2 { "Running scans" }
             (shown(&running, |list| running_scans(reader, list)))
         }
-        (waiting(reader, &approvals))
+        (waiting(reader.now, reader.is_operator(), &approvals))
         section {
             h2 { "Workers" }
             (shown(&workers, |workers| workers_of(reader, workers)))
         }
         @if let Ok(pools) = &pools { (circuits(reader, pools)) }
         section {
-            h2 { "Last failures" }
+            h2 { "Failed scans" }
             (shown(&failures, |failed| failures_of(reader, failed)))
         }
     };
@@ -82,13 +83,13 @@ async fn list(reader: &Reader, status: TaskStatus, most: usize) -> Result<TaskLi
     reader.service().list_tasks(TaskQuery::default().with_status(status).with_limit(most)).await
 }
 
-/// The last that ended in error, the last first.
+/// Of those that ended in error, the ones that were accepted last, the last first: the list has no other order.
 async fn failures(reader: &Reader) -> Result<Vec<TaskSummary>, ServiceError> {
     let (failed, late) =
         tokio::join!(list(reader, TaskStatus::Failed, MOST_FAILURES), list(reader, TaskStatus::Timeout, MOST_FAILURES));
     let mut ended = failed?.tasks;
     ended.extend(late?.tasks);
-    ended.sort_by_key(|task| Reverse(task.completed_at));
+    ended.sort_by_key(|task| Reverse(task.created_at));
     ended.truncate(MOST_FAILURES);
     Ok(ended)
 }
@@ -206,40 +207,58 @@ fn scanner(one: &TaskSummary) -> Markup {
     html! { (one.scanner_pool) @if let Some(instance) = &one.scanner_instance { ":" (instance) } }
 }
 
-/// What waits for a person; nothing where nothing does.
-fn waiting(reader: &Reader, approvals: &Result<(Vec<ApprovalView>, bool), Missing>) -> Markup {
-    let Ok((waiting, has_more)) = approvals else { return html! {} };
+/// What waits for a person. Nothing where nothing does, and for whom tasks are not told.
+fn waiting(now: Timestamp, is_operator: bool, approvals: &Result<KnownApprovals, Missing>) -> Markup {
+    let is_empty = match approvals {
+        Ok(known) => known.waiting.is_empty() && known.unreadable == 0,
+        Err(missing) => matches!(missing, Missing::NotPermitted(_)),
+    };
     html! {
-        @if !waiting.is_empty() {
+        @if !is_empty {
             section {
                 h2 { "Waiting for approval" }
-                p.note { "A person decides with " code { "nessus-admin approvals" } "." }
-                div.scroll { table {
-                    thead { tr {
-                        th { "Scan" } th.text { "Asked by" } th.text { "Targets" } th.text { "Login" } th.text { "Rules" } th { "Since" }
-                        th { "Ends" }
-                    } }
-                    tbody {
-                        @for one in waiting {
-                            tr {
-                                td { (task(&one.task_id, &one.name)) }
-                                td.text { (short(&one.asked_by.join(", "), CHARS)) }
-                                td.text { (short(&one.targets, CHARS)) " (" (one.target_hosts) ")" }
-                                td.text { (short(one.login.as_deref().unwrap_or("none"), CHARS)) }
-                                td.text { (short(&one.rules.join(", "), CHARS)) }
-                                td { (when(one.asked_at, reader.now)) }
-                                td { (when(one.expires_at, reader.now)) }
-                            }
-                        }
-                    }
-                } }
-                @if *has_more { p.note { "More wait." } }
+                (shown(approvals, |known| approvals_of(now, is_operator, known)))
             }
         }
     }
 }
 
+fn approvals_of(now: Timestamp, is_operator: bool, known: &KnownApprovals) -> Markup {
+    html! {
+        p.note { "A person decides with " code { "nessus-admin approvals" } "." }
+        @if known.unreadable > 0 {
+            p.alarm { (counted(known.unreadable, "file of a scan that waits", "files of scans that wait")) " cannot be read: an operator must repair that." }
+        }
+        @if !known.waiting.is_empty() {
+            div.scroll { table {
+                thead { tr {
+                    th { "Scan" } @if is_operator { th.text { "Asked by" } th.text { "Login" } } th.text { "Targets" } th.text { "Rules" }
+                    th { "Since" } th { "Ends" }
+                } }
+                tbody {
+                    @for one in &known.waiting {
+                        tr {
+                            td { (task(&one.task_id, &one.name)) }
+                            @if is_operator {
+                                td.text { (short(&one.asked_by.join(", "), CHARS)) }
+                                td.text { (short(one.login.as_deref().unwrap_or("none"), CHARS)) }
+                            }
+                            td.text { (short(&one.targets, CHARS)) " (" (one.target_hosts) ")" }
+                            td.text { (short(&one.rules.join(", "), CHARS)) }
+                            td { (when(one.asked_at, now)) }
+                            td { (when(one.expires_at, now)) }
+                        }
+                    }
+                }
+            } }
+        }
+        @if known.has_more { p.note { "More wait." } }
+    }
+}
+
+/// The workers. An operator is told which they are.
 fn workers_of(reader: &Reader, view: &WorkersView) -> Markup {
+    let is_operator = reader.is_operator();
     html! {
         @for pool in &view.unserved_pools {
             p.alarm[pool.waiting > 0].note[pool.waiting == 0] {
@@ -251,22 +270,25 @@ fn workers_of(reader: &Reader, view: &WorkersView) -> Markup {
         @else {
             div.scroll { table {
                 thead { tr {
-                    th { "Worker" } th.text { "State" } th.text { "Pools" } th { "Holds" } th { "Heard" } th { "Clock ahead" } th.text { "Version" }
+                    @if is_operator { th { "Worker" } th.text { "Version" } } th.text { "State" } th.text { "Pools" } th { "Holds" } th { "Heard" }
+                    th { "Clock ahead" }
                 } }
                 tbody {
                     @for worker in view.workers.iter().take(MOST_WORKERS) {
                         tr {
-                            td {
-                                @if let Some(host) = &worker.host { (text(host)) " " }
-                                @if let Some(pid) = worker.pid { "pid " (pid) " " }
-                                small.id { (worker.worker) }
+                            @if is_operator {
+                                td {
+                                    @if let Some(host) = &worker.host { (text(host)) " " }
+                                    @if let Some(pid) = worker.pid { "pid " (pid) " " }
+                                    small.id { (worker.worker) }
+                                }
+                                td.text { @if let Some(version) = &worker.version { (text(version)) } }
                             }
                             td.text { (worker_state(worker.state)) }
                             td.text { @for served in &worker.pools { (served.pool) " " } }
                             td { (worker.holding) }
                             td { @if let Some(seconds) = worker.heard_seconds_ago { (lasting(Duration::from_secs(seconds))) " ago" } }
                             td { @if let Some(offset) = worker.clock_offset_ms { (offset) " ms" } }
-                            td.text { @if let Some(version) = &worker.version { (text(version)) } }
                         }
                     }
                 }
@@ -316,8 +338,9 @@ fn failures_of(reader: &Reader, failed: &[TaskSummary]) -> Markup {
     html! {
         @if failed.is_empty() { p.note { "No scan has failed." } }
         @else {
+            p.note { "Those that were accepted last, " (MOST_FAILURES) " at most." }
             div.scroll { table {
-                thead { tr { th { "Scan" } th.text { "State" } th.text { "Error" } th.text { "Scanner" } th { "Ended" } } }
+                thead { tr { th { "Scan" } th.text { "State" } th.text { "Error" } th.text { "Scanner" } th { "Accepted" } th { "Ended" } } }
                 tbody {
                     @for one in failed {
                         tr {
@@ -325,11 +348,26 @@ fn failures_of(reader: &Reader, failed: &[TaskSummary]) -> Markup {
                             td.text { (status(one.status)) }
                             td.text { @if let Some(code) = &one.error_code { code { (text(code)) } } }
                             td.text.place { (scanner(one)) }
+                            td { (when(one.created_at, reader.now)) }
                             td { @if let Some(at) = one.completed_at { (when(at, reader.now)) } }
                         }
                     }
                 }
             } }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_waits_for_approval_does_not_vanish_without_a_word() {
+        let shown = |approvals| waiting(Timestamp::from_millis(0), true, &approvals).into_string();
+        assert_eq!(shown(Ok(KnownApprovals::default())), "");
+        assert_eq!(shown(Err(Missing::NotPermitted("list_tasks"))), "");
+        let missing = shown(Err(Missing::NoAnswer));
+        assert!(missing.contains("Waiting for approval") && missing.contains("No answer"), "{missing}");
     }
 }

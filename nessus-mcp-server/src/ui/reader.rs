@@ -8,6 +8,7 @@ use nessus_mcp_lib::{
     ScanService,
     error::{Classified as _, ErrorKind},
     ids::TaskId,
+    policy::Role,
     service::ServiceError,
     time::Timestamp,
 };
@@ -67,6 +68,13 @@ impl Reader {
         self.access.tools().has(tool)
     }
 
+    /// Whether they look after the system, as role `admin` and whoever sits at this machine do: they are shown machines, logins and who
+    /// did what, which no tool tells.
+    pub(super) fn is_operator(&self) -> bool {
+        let caller = self.service().caller();
+        caller.is_none_or(|caller| caller.role.may(Role::Admin) || caller.is_local())
+    }
+
     /// The pages that they may open.
     pub(super) fn menu(&self) -> Vec<(&'static str, &'static str)> {
         let pages = [
@@ -119,7 +127,7 @@ impl Missing {
                 html! { p.note { "Not shown: your client may not use " code { (tool) } "." } }
             }
             Self::NoAnswer => html! {
-                p.alarm role="alert" { strong { "No answer. " } "The queue or the disk does not answer in time; this page tries it again." }
+                p.alarm role="alert" { strong { "No answer. " } "The queue or the disk does not answer in time; it is asked again when the page is loaded again." }
             },
             Self::Failed(Failure { code, message, .. }) => html! {
                 p.alarm role="alert" { strong { "This cannot be told now. " } (text(message)) " (" code { (code) } ")" }

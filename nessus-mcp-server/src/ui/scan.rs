@@ -15,7 +15,7 @@ use super::{
     findings,
     frame::{Page, link, short, text},
     reader::{Failure, Reader, shown},
-    words::{findings as findings_path, severity, status, tag, when},
+    words::{findings as findings_path, incomplete, severity, status, tag, when},
 };
 
 /// The characters of JSON that a summary may have, which bounds its lists.
@@ -117,9 +117,7 @@ fn head(reader: &Reader, view: &TaskView, summary: &TaskSummaryView) -> Markup {
 fn notes(view: &TaskView, summary: &TaskSummaryView) -> Markup {
     let counts = &summary.summary.counts;
     html! {
-        @if view.status.as_str() != "completed" {
-            p.alarm role="alert" { strong { "These results are not complete. " } "The scan ended as " (view.status) "." }
-        }
+        (incomplete(view.status))
         ul.notes {
             @if counts.dead_hosts > 0 {
                 li.warn { strong { "Not scanned: " (counts.dead_hosts) ". " } "These hosts did not answer or were not reached; nothing is known about them." }

@@ -5,6 +5,7 @@ use nessus_mcp_lib::{
     error::counted,
     ids::InstanceId,
     service::{MarkKind, TaskView, TimelineView},
+    task::{EventKind, TaskEvent},
 };
 
 use super::{
@@ -34,7 +35,7 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
         (notes(&view))
         section {
             h2 { "What has happened" }
-            (events(&timeline))
+            (events(&timeline, reader.is_operator()))
         }
     };
     let title = short(&view.name, 200).into_owned();
@@ -119,11 +120,17 @@ fn notes(view: &TaskView) -> Markup {
     }
 }
 
-fn events(timeline: &TimelineView) -> Markup {
+/// Whether it says from which worker another has taken the task.
+const fn names_a_worker(event: &TaskEvent) -> bool {
+    matches!(event.event, EventKind::Claimed | EventKind::Adopted)
+}
+
+/// What has happened; an operator is told by whom.
+fn events(timeline: &TimelineView, is_operator: bool) -> Markup {
     html! {
         @if timeline.left_out > 0 { p.note { (counted(timeline.left_out, "event is", "events are")) " left out of the middle." } }
         div.scroll { table.timeline {
-            thead { tr { th { "When" } th { "Attempt" } th.text { "What" } th.text { "By" } th.text { "More" } } }
+            thead { tr { th { "When" } th { "Attempt" } th.text { "What" } @if is_operator { th.text { "By" } } th.text { "More" } } }
             tbody {
                 @for event in timeline.entries.iter().take(MOST_EVENTS) {
                     tr {
@@ -133,10 +140,10 @@ fn events(timeline: &TimelineView) -> Markup {
                             (text(&event.event.as_str().replace('_', " ")))
                             @if let Some(count) = event.count { " × " (count) }
                         }
-                        td.text { @if let Some(by) = &event.by { (short(by, 120)) } }
+                        @if is_operator { td.text { @if let Some(by) = &event.by { (short(by, 120)) } } }
                         td.text {
                             @if let Some(code) = &event.code { (tag("warn", code)) " " }
-                            @if let Some(detail) = &event.detail { (short(detail, CHARS)) }
+                            @if let Some(detail) = event.detail.as_ref().filter(|_| is_operator || !names_a_worker(event)) { (short(detail, CHARS)) }
                             @if let Some(hint) = &event.hint { br; small { (short(hint, CHARS)) } }
                         }
                     }

@@ -51,6 +51,15 @@ pub(super) fn status(status: TaskStatus) -> Markup {
     tag(class, status.as_str())
 }
 
+/// That a scan has not ended as it should have, so that there is more than its results tell.
+pub(super) fn incomplete(ended: TaskStatus) -> Markup {
+    html! {
+        @if ended != TaskStatus::Completed {
+            p.alarm role="alert" { strong { "These results are not complete. " } "The scan ended as " (ended) "." }
+        }
+    }
+}
+
 /// A severity with its colour.
 pub(super) fn severity(severity: Option<Severity>) -> Markup {
     let name = severity.map_or("Unknown", Severity::name);
