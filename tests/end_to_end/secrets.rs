@@ -6,7 +6,7 @@ use std::time::Duration;
 use nessus_mcp_tests::{
     binaries,
     deployment::Deployment,
-    processes::{files_below, holds},
+    processes::{files_below, holds, until},
     sim::{SimConfig, SimulatedNessus},
     site::Site,
 };
@@ -38,10 +38,11 @@ async fn planted_secrets_are_found_nowhere() {
     let mut secrets = vec![IN_ANY_TEXT.to_owned(), site.sim.api_token(), site.sim.rotate_api_token()];
     let again = site.submit("planted again", "192.0.2.2").await;
     site.completed(&again, &[&worker]).await;
+    // The worker logs in twice, the server once.
+    let all = || Some(site.sim.session_tokens()).filter(|sessions| sessions.len() >= 3);
+    let sessions = until("all have logged in", &[&worker], async || all()).await;
     // What is looked for in the logs is looked for after the last line was written.
     assert_eq!(worker.terminate(), Some(0), "{}", worker.tail());
-    let sessions = site.sim.session_tokens();
-    assert!(sessions.len() >= 3, "the worker has not logged in twice, or the server not at all");
     secrets.extend(sessions);
 
     let mut places = Vec::new();
