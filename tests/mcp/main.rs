@@ -7,6 +7,7 @@ mod answers;
 mod attacks;
 mod audit;
 mod bad_input;
+mod browser;
 mod choice;
 mod client;
 mod connections;

@@ -23,7 +23,7 @@ pub(crate) struct ReportArgs {
     pub(crate) output: PathBuf,
 
     /// What to write: html, csv, sarif or jsonl [default: by the ending of the file]
-    #[arg(long, value_name = "FORMAT", value_parser = super::format)]
+    #[arg(long, value_name = "FORMAT", value_parser = super::files::format)]
     pub(crate) format: Option<Format>,
 
     /// The fields to show: minimal, summary, brief, triage or full

@@ -54,7 +54,7 @@ pub use diff::{
     FindingRow, HostNotComparable, HostsCompared, Incomparable, ScanDiff, ScanSide,
 };
 pub use error::{Location, ParseFailure, ResultsError};
-pub use export::{Converter, Format, REPORT_STYLE, host_chart, severity_chart};
+pub use export::{Converter, Format, REPORT_STYLE, host_chart, severity_chart, severity_class};
 pub(crate) use index::Extent;
 pub use index::{ExportIndex, IndexError, IndexSummary};
 pub use judge::{

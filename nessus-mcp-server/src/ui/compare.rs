@@ -13,7 +13,7 @@ use nessus_mcp_lib::{
 use super::{
     frame::{Page, link, short, text},
     reader::{Failure, Reader, shown},
-    words::{moment, severity, tag},
+    words::{counts_cells, counts_head, moment, severity, tag},
 };
 
 /// The characters of JSON that a comparison may have, which bounds its lists.
@@ -189,9 +189,9 @@ fn counts(diff: &DiffView) -> Markup {
         section {
             h2 { "Counts" }
             div.scroll { table {
-                thead { tr { th { "" } th { "Critical" } th { "High" } th { "Medium" } th { "Low" } th { "Info" } } }
+                thead { tr { th { "" } (counts_head()) } }
                 tbody { @for (name, of) in rows {
-                    tr { td { (name) } @for count in [of.critical, of.high, of.medium, of.low, of.info] { td { (count) } } }
+                    tr { td { (name) } (counts_cells(of)) }
                 } }
             } }
             p.note {

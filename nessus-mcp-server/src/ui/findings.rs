@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use nessus_mcp_lib::{
     error::counted,
     ids::TaskId,
-    results::{Finding, RecordKind, ResultsPage, ScanMetadata, Severity},
+    results::{Finding, RecordKind, ResultsPage, ScanMetadata, Severity, severity_class},
     service::{ResultsRequest, ServiceError},
 };
 
@@ -138,7 +138,7 @@ fn one(finding: &Finding) -> Markup {
         let result = finding.compliance_result.as_deref().unwrap_or("NO RESULT");
         (if result == "FAILED" { "failed" } else { "checked" }, result)
     } else {
-        (finding.severity.map_or("unknown", class_of), finding.severity.map_or("Unknown", Severity::name))
+        (severity_class(finding.severity), finding.severity.map_or("Unknown", Severity::name))
     };
     let place = match (finding.port, finding.protocol.as_deref()) {
         (Some(port), Some(protocol)) if port > 0 => format!("{port}/{protocol}"),
@@ -155,16 +155,6 @@ fn one(finding: &Finding) -> Markup {
             }
             dl { (fields(finding)) }
         }
-    }
-}
-
-fn class_of(severity: Severity) -> &'static str {
-    match severity {
-        Severity::Critical => "critical",
-        Severity::High => "high",
-        Severity::Medium => "medium",
-        Severity::Low => "low",
-        Severity::Info => "info",
     }
 }
 

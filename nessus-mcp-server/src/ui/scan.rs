@@ -15,7 +15,7 @@ use super::{
     findings,
     frame::{Page, link, short, text},
     reader::{Failure, Reader, shown},
-    words::{findings as findings_path, incomplete, severity, status, tag, when},
+    words::{counts_cells, counts_head, findings as findings_path, incomplete, severity, status, tag, when},
 };
 
 /// The characters of JSON that a summary may have, which bounds its lists.
@@ -141,14 +141,6 @@ fn charts(summary: &TaskSummaryView) -> Markup {
     }
 }
 
-fn counts_head() -> Markup {
-    html! { th { "Critical" } th { "High" } th { "Medium" } th { "Low" } th { "Info" } }
-}
-
-fn counts_cells(counts: &SeverityCounts) -> Markup {
-    html! { @for count in [counts.critical, counts.high, counts.medium, counts.low, counts.info] { td { (count) } } }
-}
-
 /// How many rows are not shown.
 fn more<T>(section: &Section<T>) -> Markup {
     let shown = section.shown.len().min(ROWS) as u64;
@@ -253,17 +245,9 @@ fn by_solution(solutions: &SolutionsView) -> Markup {
 }
 
 fn logins_of(logins: &AuthenticationView) -> Markup {
-    let (report, counts) = (&logins.report, &logins.report.counts);
-    let verdicts = [
-        ("authenticated", counts.authenticated),
-        ("partly", counts.partial),
-        ("failed", counts.failed),
-        ("not tried", counts.not_attempted),
-        ("unknown", counts.unknown),
-        ("did not answer", report.dead_hosts),
-    ];
-    let hosts: Vec<_> = verdicts
-        .iter()
+    let report = &logins.report;
+    let hosts: Vec<_> = (report.counts.named().into_iter())
+        .chain([("did not answer", report.dead_hosts)])
         .filter(|(_, hosts)| *hosts > 0)
         .map(|(verdict, hosts)| format!("{verdict} on {hosts}"))
         .collect();

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use maud::{Markup, html};
 use nessus_mcp_lib::{
-    circuit_breaker::CircuitState, ids::TaskId, results::Severity, task::TaskStatus, time::Timestamp,
+    circuit_breaker::CircuitState,
+    ids::TaskId,
+    results::{Severity, SeverityCounts, severity_class},
+    task::TaskStatus,
+    time::Timestamp,
 };
 
 use super::frame::{link, text};
@@ -62,8 +66,17 @@ pub(super) fn incomplete(ended: TaskStatus) -> Markup {
 
 /// A severity with its colour.
 pub(super) fn severity(severity: Option<Severity>) -> Markup {
-    let name = severity.map_or("Unknown", Severity::name);
-    tag(&name.to_ascii_lowercase(), name)
+    tag(severity_class(severity), severity.map_or("Unknown", Severity::name))
+}
+
+/// The heads of the columns of [`counts_cells`].
+pub(super) fn counts_head() -> Markup {
+    html! { th { "Critical" } th { "High" } th { "Medium" } th { "Low" } th { "Info" } }
+}
+
+/// Findings by severity, the worst first.
+pub(super) fn counts_cells(counts: &SeverityCounts) -> Markup {
+    html! { @for count in [counts.critical, counts.high, counts.medium, counts.low, counts.info] { td { (count) } } }
 }
 
 /// How far a scan is.

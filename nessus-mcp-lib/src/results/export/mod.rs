@@ -12,7 +12,7 @@ mod sarif;
 
 pub use self::{
     converter::{Converter, Format},
-    html::{REPORT_STYLE, host_chart, severity_chart},
+    html::{REPORT_STYLE, host_chart, severity_chart, severity_class},
 };
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::markup::{class, escape};
+use super::markup::{escape, severity_class};
 use crate::{
     error::counted,
     results::{judge::SeverityCounts, record::Severity, texts::clean},
@@ -33,7 +33,7 @@ pub(super) fn severities(counts: &SeverityCounts, output: &mut impl Write) -> io
         let (left, top) = (84, at as u64 * ROW);
         let width = scaled(count, most, WIDTH - left - NUMBER);
         label(name, left, top, output)?;
-        bar(class(*row), left, top, width, &format!("{name}: {count}"), output)?;
+        bar(severity_class(*row), left, top, width, &format!("{name}: {count}"), output)?;
         number(count, left + width, top, output)?;
     }
     output.write_all(b"</svg></figure>\n")
@@ -62,7 +62,7 @@ pub(super) fn hosts(
             if count > 0 {
                 let width = scaled(count, most, room);
                 let title = format!("{}: {count} {}", clean(name, NAME), severity.name());
-                bar(class(Some(severity)), left, top, width, &title, output)?;
+                bar(severity_class(Some(severity)), left, top, width, &title, output)?;
                 left += width;
             }
         }

@@ -2,8 +2,8 @@
 
 use crate::results::{record::Severity, texts::untrusted};
 
-/// The class of a severity, for its colour.
-pub(super) const fn class(severity: Option<Severity>) -> &'static str {
+/// The class of a severity, which has its colour in [`REPORT_STYLE`](super::REPORT_STYLE).
+pub const fn severity_class(severity: Option<Severity>) -> &'static str {
     match severity {
         Some(Severity::Critical) => "critical",
         Some(Severity::High) => "high",

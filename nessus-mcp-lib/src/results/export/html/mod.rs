@@ -16,10 +16,10 @@ use std::{
     io::{self, BufWriter, Write},
 };
 
-pub use self::parts::{REPORT_STYLE, host_chart, severity_chart};
-use self::{
-    markup::{class, escape},
-    overview::Overview,
+use self::{markup::escape, overview::Overview};
+pub use self::{
+    markup::severity_class,
+    parts::{REPORT_STYLE, host_chart, severity_chart},
 };
 use super::cells;
 use crate::error::counted;
@@ -221,5 +221,5 @@ fn rating<'r>(record: &Record<'r>) -> (&'static str, Cow<'r, str>) {
         return (class, word.unwrap_or("NO RESULT".into()));
     }
     let severity = record.severity();
-    (class(severity), severity.map_or("Unknown", Severity::name).into())
+    (severity_class(severity), severity.map_or("Unknown", Severity::name).into())
 }

@@ -206,15 +206,8 @@ impl Overview {
         }
         let counts = &authentication.counts;
         if counts.live() > 0 && first_pass.failure.is_none() {
-            let verdicts = [
-                ("authenticated", counts.authenticated),
-                ("partly", counts.partial),
-                ("failed", counts.failed),
-                ("not tried", counts.not_attempted),
-                ("unknown", counts.unknown),
-            ];
             let mut text = String::new();
-            for (verdict, hosts) in verdicts.into_iter().filter(|(_, hosts)| *hosts > 0) {
+            for (verdict, hosts) in counts.named().into_iter().filter(|(_, hosts)| *hosts > 0) {
                 let _ = write!(text, "{}{verdict} on {hosts}", if text.is_empty() { "" } else { ", " });
             }
             let is_short =

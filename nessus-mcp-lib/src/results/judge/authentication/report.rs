@@ -115,6 +115,17 @@ impl VerdictCounts {
         *count += 1;
     }
 
+    /// Each verdict in a word for people, and its hosts.
+    pub const fn named(&self) -> [(&'static str, u64); 5] {
+        [
+            ("authenticated", self.authenticated),
+            ("partly", self.partial),
+            ("failed", self.failed),
+            ("not tried", self.not_attempted),
+            ("unknown", self.unknown),
+        ]
+    }
+
     /// All live hosts.
     pub const fn live(&self) -> u64 {
         self.authenticated + self.partial + self.failed + self.not_attempted + self.unknown
