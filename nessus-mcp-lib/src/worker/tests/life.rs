@@ -97,7 +97,7 @@ async fn wishes_and_retries_say_whose_they_are() {
 #[tokio::test(start_paused = true)]
 async fn a_scanner_that_stays_away_costs_one_event_and_its_dead_letter_names_it() {
     let f = fixture(2);
-    for _ in 0..100 {
+    for _ in 0..5_000 {
         f.scanner.fail_next(MockOperation::Create, ScannerError::Unusable("no plugins".to_owned()));
     }
     let task_id = f.submit().await;
