@@ -293,7 +293,7 @@ impl Worker {
     /// already.
     ///
     /// Nothing is claimed from a queue that has lost its data and is not rebuilt: its pauses are lost too. If it loses them
-    /// between the check and the claim, the task is released.
+    /// between the check and the claim, the task is released; so is one that comes when the worker stops already.
     async fn claim_for(&self, pool: &ScannerPool) -> Result<Claimed, String> {
         let failed = |error| {
             self.shared.index.notice_failure();
@@ -318,10 +318,15 @@ impl Worker {
             None => queue.claim_started(&pool.name, id, settings.lease).await,
         };
         let claim = claim.map_err(failed)?;
-        if let Some(claim) = &claim
-            && !self.shared.index.is_still(&bound).await.map_err(failed)?
-        {
-            info!(task_id = %claim.lease.task_id, "the queue has lost what it knew: the task is handed back");
+        let unwanted = match &claim {
+            None => None,
+            // A run of this worker may have handed it back a moment ago, for the next one.
+            Some(_) if self.shared.stop.is_cancelled() => Some("the worker stops"),
+            Some(_) => (!self.shared.index.is_still(&bound).await.map_err(failed)?)
+                .then_some("the queue has lost what it knew"),
+        };
+        if let (Some(claim), Some(reason)) = (&claim, unwanted) {
+            info!(task_id = %claim.lease.task_id, reason, "a task that was claimed is handed back");
             let task = self.shared.tasks.get(&claim.lease.task_id).await;
             let started = task.map_or(true, |task| task.has_started());
             let release = Settlement::Release { delay: Duration::ZERO, started };

@@ -60,7 +60,8 @@ async fn a_task_that_is_handed_over_names_both_workers() {
     let task = f.task(&task_id).await;
     let (claimed, left) = (event(&task, &EventKind::Claimed), event(&task, &EventKind::HandedOver));
     let adopted = event(&task, &EventKind::Adopted);
-    assert!(claimed.by == left.by && adopted.by != left.by && adopted.by.is_some());
+    let events = &task.events;
+    assert!(claimed.by == left.by && adopted.by != left.by && adopted.by.is_some(), "{events:#?}");
     let from = format!("from {}, which had handed it over", claimed.by.as_deref().unwrap());
     assert_eq!(adopted.detail.as_deref(), Some(&*from));
     assert_eq!(words(&task).iter().filter(|word| **word == "scanning").count(), 1);
