@@ -45,6 +45,9 @@ pub enum TaskError {
         /// The fencing token of the writer.
         ours: FencingToken,
     },
+    /// Others have changed the task again and again in the moment between its reading and its writing.
+    #[error("task `{0}` could not be changed: others were faster each time")]
+    Contended(TaskId),
     /// A newer version of this program has written the file, and only such a one knows what to do with the task: it waits.
     #[error("`{}` was written by a newer version of this program: {message}", path.display())]
     Newer {
@@ -98,7 +101,11 @@ impl TaskError {
 
     /// Whether somebody else does not let go of what was to be locked.
     pub(super) fn is_timeout(&self) -> bool {
-        matches!(self, Self::Storage { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+        match self {
+            Self::Contended(_) => true,
+            Self::Storage { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
     }
 }
 
@@ -116,6 +123,7 @@ impl Classified for TaskError {
             Self::Transition(_) => "invalid_state",
             Self::LoginGone(_) => "login_gone",
             Self::StaleFencingToken { .. } => "lease_lost",
+            Self::Contended(_) => "task_contended",
             Self::Newer { .. } => "task_newer",
             Self::Damaged { .. } => "task_damaged",
             Self::Catalogue(error) => error.code(),
@@ -129,7 +137,7 @@ impl Classified for TaskError {
             Self::AlreadyExists(_) | Self::Transition(_) | Self::LoginGone(_) | Self::StaleFencingToken { .. } => {
                 ErrorKind::Conflict
             }
-            Self::Newer { .. } => ErrorKind::Unavailable,
+            Self::Newer { .. } | Self::Contended(_) => ErrorKind::Unavailable,
             Self::Catalogue(error) => error.kind(),
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }
