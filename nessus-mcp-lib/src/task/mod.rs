@@ -26,6 +26,7 @@ mod lock;
 mod manager;
 mod mirror;
 mod model;
+mod open;
 mod pause;
 mod pools;
 #[cfg(test)]
@@ -47,6 +48,7 @@ pub use self::{
     lists::TaskList,
     manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
+    open::StoreProbe,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
