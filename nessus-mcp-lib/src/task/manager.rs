@@ -397,8 +397,12 @@ impl TaskManager {
         }
     }
 
-    /// The ids of all tasks, newest first by the time in their names.
-    pub(crate) async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
+    /// The ids of all tasks, newest first by the time in their names. A task that is just being created or removed may be among
+    /// them.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when they cannot be listed.
+    pub async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
         self.store.blocking(TaskStore::list).await
     }
 
@@ -408,8 +412,11 @@ impl TaskManager {
         self.store.blocking(move |store| store.archive(&name, &document)).await
     }
 
-    /// What the data directory remembers of its queue.
-    pub(crate) async fn queue_file(&self) -> Result<QueueFile, TaskError> {
+    /// What is remembered beside the tasks of their queue; empty where nothing is.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when it cannot be read, [`TaskError::Damaged`] when it makes no sense.
+    pub async fn queue_file(&self) -> Result<QueueFile, TaskError> {
         self.store.blocking(TaskStore::queue_file).await
     }
 

@@ -25,6 +25,7 @@ mod lists;
 mod manager;
 mod mirror;
 mod model;
+mod open;
 mod pause;
 mod pools;
 #[cfg(test)]
@@ -46,6 +47,7 @@ pub use self::{
     lists::TaskList,
     manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
+    open::StoreProbe,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},

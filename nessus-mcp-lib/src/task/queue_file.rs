@@ -63,7 +63,7 @@ impl QueueFile {
     ///
     /// # Errors
     /// [`TaskError::Storage`] when it cannot be read, [`TaskError::Damaged`] when it makes no sense.
-    pub fn read(data_dir: &Path) -> Result<Self, TaskError> {
+    pub(super) fn read(data_dir: &Path) -> Result<Self, TaskError> {
         let path = data_dir.join(QUEUE_FILE);
         let text = match fs::read(&path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
