@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use super::state::StateTransitionError;
+use super::{failure::PlaceFailure, state::StateTransitionError};
 use crate::{
     durable,
     error::{Classified, ErrorKind},
@@ -85,15 +85,15 @@ impl TaskError {
         move |source| Self::Storage { action, path, source: Arc::new(source) }
     }
 
-    /// Whether this process could open no file at all: that says nothing about the one that is named.
+    /// Whether this process could open no file at all, or the whole place of the tasks refuses: that says nothing about the one that is named.
     pub(crate) fn is_shortage(&self) -> bool {
-        matches!(self, Self::Storage { source, .. } if durable::is_shortage(source))
+        matches!(self, Self::Storage { source, .. } if durable::is_shortage(source) || PlaceFailure::of(source).is_some())
     }
 
     /// Whether the same would happen to any other task: a shortage of this process, a disk that takes nothing, a queue that failed.
     pub(crate) fn concerns_all(&self) -> bool {
         match self {
-            Self::Storage { source, .. } => durable::is_shortage(source) || durable::is_disk_refusal(source),
+            Self::Storage { source, .. } => self.is_shortage() || durable::is_disk_refusal(source),
             Self::Catalogue(_) => true,
             _ => false,
         }
@@ -150,6 +150,9 @@ impl Classified for TaskError {
                 Some("bring this program up to date, as others that use the data directory are".to_owned())
             }
             Self::Catalogue(error) => error.hint(),
+            Self::Storage { source, .. } if PlaceFailure::of(source).is_some() => {
+                PlaceFailure::of(source)?.hint().map(str::to_owned)
+            }
             Self::Storage { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("give this user write access to the data directory, or name another data directory".to_owned())
             }

@@ -110,14 +110,17 @@ impl TaskManager {
     /// The tasks of a data directory that is there, for who only reads: nothing is made, and nothing is written to find out whether
     /// it could be.
     pub fn to_read(data_dir: &Path) -> Self {
-        let (store, clock) = (TaskStore::to_read(data_dir), Arc::new(SystemClock));
-        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
+        Self::in_store(TaskStore::to_read(data_dir), Arc::new(SystemClock))
     }
 
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
-        let (store, unreadable) = (TaskStore::open(data_dir)?, Arc::default());
-        Ok(Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable })
+        Ok(Self::in_store(TaskStore::open(data_dir)?, clock))
+    }
+
+    /// The tasks of this store.
+    pub(super) fn in_store(store: TaskStore, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
     }
 
     /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list

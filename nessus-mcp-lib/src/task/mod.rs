@@ -21,6 +21,7 @@ mod delivery;
 mod entry;
 mod error;
 mod events;
+mod failure;
 mod lists;
 mod manager;
 mod mirror;

@@ -26,6 +26,9 @@ use crate::{
     task::{error::TaskError, model::Task},
 };
 
+#[cfg(feature = "objects")]
+use crate::task::records::StoredFile;
+
 /// The most bytes of task files whose tasks are kept in memory.
 const KNOWN_BYTES: usize = 2 << 20;
 
@@ -239,6 +242,11 @@ impl Storage for Files {
     fn prepare(&self, _task: &Task, _name: &str, file: DurableFile) -> io::Result<Prepared> {
         file.sync()?;
         Ok(Prepared::File(file))
+    }
+
+    #[cfg(feature = "objects")]
+    fn discard(&self, _task_id: &TaskId, _name: &str, _file: &StoredFile) -> io::Result<()> {
+        Ok(())
     }
 
     fn drop_results(&self, task: &mut Task) -> Result<(), TaskError> {

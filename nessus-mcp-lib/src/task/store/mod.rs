@@ -12,6 +12,8 @@
 mod bucket;
 mod document;
 mod entries;
+#[cfg(feature = "objects")]
+mod failure;
 mod file_removal;
 mod files;
 mod lock;

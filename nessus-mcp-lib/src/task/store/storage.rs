@@ -11,10 +11,12 @@ use super::{
     entries::{Abandoned, Contents, Inventory},
     lock::TaskLock,
 };
+#[cfg(feature = "objects")]
+use crate::task::records::StoredFile;
 use crate::{
     durable::{DurableFile, EntryKind},
     ids::TaskId,
-    task::{error::TaskError, model::Task, records::StoredFile},
+    task::{error::TaskError, model::Task},
 };
 
 /// The right to write a task: nobody else changes it between what was read under it and what is written under it.
@@ -113,6 +115,10 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
 
     /// Makes what was written durable, before it is published.
     fn prepare(&self, task: &Task, name: &str, file: DurableFile) -> io::Result<Prepared>;
+
+    /// Throws away what was prepared and is not published.
+    #[cfg(feature = "objects")]
+    fn discard(&self, task_id: &TaskId, name: &str, file: &StoredFile) -> io::Result<()>;
 
     /// Forgets the results of a task that is written next.
     fn drop_results(&self, task: &mut Task) -> Result<(), TaskError>;

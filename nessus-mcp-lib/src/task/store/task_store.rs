@@ -10,6 +10,8 @@ use std::{
 use serde_json::Value;
 use tracing::warn;
 
+#[cfg(feature = "objects")]
+use super::objects::Objects;
 use super::{
     document::parse,
     entries::{Abandoned, Inspected, Inventory},
@@ -20,6 +22,7 @@ use super::{
 };
 use crate::{
     blocking,
+    config::BucketUrl,
     durable::{DurableFile, EntryKind},
     error::chain,
     fail_points::fail_point,
@@ -29,6 +32,7 @@ use crate::{
         model::Task,
         queue_file::{QUEUE_FILE, QueueFile},
     },
+    time::Timestamp,
 };
 
 /// A file of results that was written and that nobody sees yet.
@@ -55,6 +59,34 @@ impl TaskStore {
     /// Creates the directory and checks that it can be written to, so that a bad one is noticed at the start.
     pub(in crate::task) fn open(data_dir: &Path) -> Result<Self, TaskError> {
         Ok(Self::new(Arc::new(Files::open(data_dir)?)))
+    }
+
+    /// The tasks of a bucket, with `work` for files of this machine. Nothing is asked of it and nothing is written.
+    #[cfg(feature = "objects")]
+    pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, work: &Path) -> Result<Self, TaskError> {
+        let failed = TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
+        Ok(Self::new(Arc::new(Objects::new(bucket, work).map_err(failed)?)))
+    }
+
+    /// The same, after it was checked that the store can be used; and the time by the store's clock.
+    #[cfg(feature = "objects")]
+    pub(in crate::task) fn open_bucket(bucket: &BucketUrl, work: &Path) -> Result<(Self, Timestamp), TaskError> {
+        let failed = || TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
+        let objects = Objects::new(bucket, work).map_err(failed())?;
+        objects.prepare_work().map_err(TaskError::storage("cannot use", work))?;
+        let time = objects.probe().map_err(failed())?;
+        Ok((Self::new(Arc::new(objects)), time))
+    }
+
+    #[cfg(not(feature = "objects"))]
+    pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, _work: &Path) -> Result<Self, TaskError> {
+        let refused = io::Error::new(io::ErrorKind::Unsupported, "this build has no object store");
+        Err(TaskError::storage("cannot use", PathBuf::from(bucket.to_string()))(refused))
+    }
+
+    #[cfg(not(feature = "objects"))]
+    pub(in crate::task) fn open_bucket(bucket: &BucketUrl, work: &Path) -> Result<(Self, Timestamp), TaskError> {
+        Ok((Self::to_read_bucket(bucket, work)?, Timestamp::from_millis(0)))
     }
 
     fn new(storage: Arc<dyn Storage>) -> Self {
@@ -266,12 +298,22 @@ impl TaskStore {
                 file.commit().map_err(TaskError::storage("cannot write to", self.path(task_id, name)))
             }
             #[cfg(feature = "objects")]
-            Prepared::Parts(parts) => self.change(task_id, |hold, mut task| {
-                check(&task)?;
-                task.files.insert(name.to_owned(), parts.clone());
-                task.revision = task.revision.saturating_add(1);
-                self.write(hold, &task)
-            }),
+            Prepared::Parts(parts) => {
+                let published = self.change(task_id, |hold, mut task| {
+                    check(&task)?;
+                    task.files.insert(name.to_owned(), parts.clone());
+                    task.revision = task.revision.saturating_add(1);
+                    self.write(hold, &task)
+                });
+                // Where it is not sure that it is not named, housekeeping finds out.
+                if let Err(TaskError::StaleFencingToken { .. } | TaskError::Transition(_) | TaskError::NotFound(_)) =
+                    published
+                    && let Err(error) = self.storage.discard(task_id, name, &parts)
+                {
+                    warn!(%task_id, error = chain(&error), "results that nobody sees are still there");
+                }
+                published
+            }
         }
     }
 
