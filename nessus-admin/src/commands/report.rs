@@ -7,7 +7,6 @@ use std::{
 };
 
 use nessus_mcp_lib::{
-    config::Settings,
     durable::DurableFile,
     error::{Failure, counted},
     ids::TaskId,

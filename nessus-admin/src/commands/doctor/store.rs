@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use nessus_mcp_lib::{
     config::{DataUrl, Settings},
-    durable::{self, DurableFile},
+    durable::DurableFile,
     error::{Classified as _, Failure, chain},
     housekeeping,
     task::TaskManager,
@@ -83,12 +83,13 @@ async fn store(settings: &Settings, shown: String) -> Vec<Finding> {
 fn cache(directory: &Path, most: u64) -> Vec<Finding> {
     let shown = directory.display();
     let mend = "another directory in CACHE_DIR, one that the user of server and worker can write to";
-    let written =
-        durable::create_directory(directory).and_then(|()| DurableFile::create(&directory.join("probe")).map(drop));
+    // One that is missing is made by whoever needs it first: that must not be the user of this command.
+    let place = directory.ancestors().find(|place| place.is_dir()).unwrap_or(Path::new("."));
+    let written = DurableFile::create(&place.join("probe")).map(drop);
     if let Err(error) = written {
         return vec![Finding::failed("cache", format!("{shown} cannot be written to: {error}")).mend(mend)];
     }
-    let space = match DiskSpace::of(directory) {
+    let space = match DiskSpace::of(place) {
         Ok(space) => space,
         Err(error) => return vec![Finding::failed("cache", format!("the disk of {shown} cannot be asked: {error}"))],
     };
