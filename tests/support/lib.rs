@@ -11,6 +11,7 @@
 //! proxy        a way to a server on which replies get lost, or that is cut for a while
 //! redis        Redis servers that a test starts itself
 //! redis_groups a cluster, and a master with a replica and a sentinel
+//! s3           an S3 server in memory, with atomic conditional writes, that breaks on demand
 //! site         a whole site: scanner, server, workers
 //! small_disk   a data directory on a disk that a test can fill
 //! webhooks     a receiver of webhooks
@@ -30,6 +31,7 @@ pub mod processes;
 pub mod proxy;
 pub mod redis;
 pub mod redis_groups;
+pub mod s3;
 pub mod site;
 pub mod small_disk;
 pub mod webhooks;
