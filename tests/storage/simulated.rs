@@ -1,95 +1,30 @@
 //! The simulated S3 itself, asked by the client that the programs use.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use nessus_mcp_tests::s3::{BUCKET, ConditionalWrites, Fault, FaultKind, Operation, S3Error, SimulatedS3};
 use object_store::{
-    BackoffConfig, Error, GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload, RetryConfig,
-    UpdateVersion, aws::AmazonS3Builder, path::Path,
+    Error, GetOptions, ObjectStore, ObjectStoreExt as _, PutMode, UpdateVersion, aws::AmazonS3Builder, path::Path,
 };
 use rstest::rstest;
-use tokio::task::JoinSet;
 
-const WRITERS: usize = 50;
+use crate::{
+    clients,
+    writers::{Writers, create, text},
+};
 
-/// A client that tries again as often as it is told, without long pauses.
 fn client(s3: &SimulatedS3, retries: usize) -> Arc<dyn ObjectStore> {
-    let backoff =
-        BackoffConfig { init_backoff: Duration::from_millis(1), max_backoff: Duration::from_millis(20), base: 2. };
-    let retry = RetryConfig { max_retries: retries, retry_timeout: Duration::from_secs(60), backoff };
-    let builder = s3.environment().into_iter().fold(AmazonS3Builder::new(), |builder, (name, value)| {
-        let key = name.to_ascii_lowercase().parse().unwrap_or_else(|error| panic!("{name}: {error}"));
-        builder.with_config(key, value)
-    });
-    Arc::new(builder.with_bucket_name(BUCKET).with_retry(retry).build().unwrap())
-}
-
-async fn create(store: &dyn ObjectStore, key: &str, content: &str) -> object_store::Result<()> {
-    let options = PutOptions { mode: PutMode::Create, ..PutOptions::default() };
-    store.put_opts(&Path::from(key), PutPayload::from(content.to_owned()), options).await.map(drop)
-}
-
-async fn text(store: &dyn ObjectStore, key: &str) -> object_store::Result<String> {
-    let bytes = store.get(&Path::from(key)).await?.bytes().await?;
-    Ok(String::from_utf8(bytes.to_vec()).unwrap())
+    clients::s3(&s3.environment(), retries)
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn one_of_fifty_creates_an_object() {
+async fn its_conditional_writes_are_atomic() {
     let s3 = SimulatedS3::start().await;
-    let store = client(&s3, 0);
-    for round in 0..20 {
-        let key = format!("rounds/{round}");
-        let mut writers = JoinSet::new();
-        for writer in 0..WRITERS {
-            let (store, key) = (Arc::clone(&store), key.clone());
-            writers.spawn(async move { (writer, create(&*store, &key, &writer.to_string()).await) });
-        }
-        let mut winners = Vec::new();
-        for (writer, created) in writers.join_all().await {
-            match created {
-                Ok(()) => winners.push(writer.to_string()),
-                Err(Error::AlreadyExists { .. }) => {}
-                Err(error) => panic!("{error}"),
-            }
-        }
-        assert_eq!(winners, [text(&*store, &key).await.unwrap()]);
-    }
-}
-
-/// Adds one, as often as it takes; returns how often it was refused.
-async fn add_one(store: &dyn ObjectStore, path: &Path) -> usize {
-    for refused in 0.. {
-        let got = store.get(path).await.unwrap();
-        let version = UpdateVersion { e_tag: got.meta.e_tag.clone(), version: None };
-        let count: u64 = String::from_utf8(got.bytes().await.unwrap().to_vec()).unwrap().parse().unwrap();
-        let options = PutOptions { mode: PutMode::Update(version), ..PutOptions::default() };
-        match store.put_opts(path, (count + 1).to_string().into(), options).await {
-            Ok(_) => return refused,
-            Err(Error::Precondition { .. }) => {}
-            Err(error) => panic!("{error}"),
-        }
-    }
-    unreachable!("a writer stops when it has written")
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_update_of_fifty_writers_is_lost() {
-    let s3 = SimulatedS3::start().await;
-    let store = client(&s3, 0);
-    let path = Path::from("counter");
-    store.put(&path, "0".into()).await.unwrap();
-    let mut writers = JoinSet::new();
-    for _ in 0..WRITERS {
-        let (store, path) = (Arc::clone(&store), path.clone());
-        writers.spawn(async move { add_one(&*store, &path).await });
-    }
-    let refused: usize = writers.join_all().await.into_iter().sum();
-    assert_eq!(text(&*store, "counter").await.unwrap(), WRITERS.to_string());
+    let writers = Writers::all_at(&client(&s3, 0)).await;
+    writers.assert_atomic();
     let of_status = |status| s3.requests().iter().filter(|request| request.status == Some(status)).count();
-    assert_eq!(of_status(412), refused);
-    assert!(refused > 0, "the writers were not at work at the same time");
+    assert_eq!(of_status(412), writers.refused());
 }
 
 #[tokio::test]

@@ -6,6 +6,8 @@
 //! binaries     the binaries of the workspace, built when they are needed
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
 //! identity_provider  signs access tokens, rotates its keys, and misbehaves
+//! npm          programs of other people that npm installs
+//! other_stores moto and azurite, object stores of other people
 //! hosts        what a day counts, as a server tells and as the files say
 //! planted      a data directory with tasks of every kind that housekeeping meets
 //! proxy        a way to a server on which replies get lost, or that is cut for a while
@@ -25,6 +27,8 @@ pub mod chaos;
 pub mod deployment;
 pub mod hosts;
 pub mod identity_provider;
+pub mod npm;
+pub mod other_stores;
 pub mod outage;
 pub mod planted;
 pub mod processes;

@@ -151,14 +151,12 @@ fn response(answer: Answer, cut: Option<usize>) -> io::Result<Response<Body>> {
 /// A body that breaks after these bytes.
 fn broken_off(bytes: Bytes) -> Body {
     let pieces = stream::unfold(Some(bytes), |bytes| async move {
-        match bytes {
-            Some(bytes) => Some((Ok(Frame::data(bytes)), None)),
-            None => {
-                // What was there is sent while the rest is awaited.
-                tokio::task::yield_now().await;
-                Some((Err(closed()), None))
-            }
-        }
+        let Some(bytes) = bytes else {
+            // What was there is sent while the rest is awaited.
+            tokio::task::yield_now().await;
+            return Some((Err(closed()), None));
+        };
+        Some((Ok(Frame::data(bytes)), None))
     });
     StreamBody::new(pieces).boxed_unsync()
 }

@@ -11,7 +11,10 @@
 use hyper::{Method, http::request::Parts};
 use serde_json::json;
 
-use super::{answers::Answer, state::Shared};
+use super::{
+    answers::Answer,
+    state::{Shared, State},
+};
 
 pub(super) const PREFIX: &str = "/-/";
 
@@ -31,7 +34,7 @@ pub(super) fn answer(shared: &Shared, parts: &Parts, body: &[u8]) -> Answer {
         }
         (&Method::GET, ("requests", "")) => json_answer(200, &json!(shared.look(|state| state.requests.clone()))),
         (&Method::DELETE, ("requests", "")) => {
-            shared.change(|state| state.forget_requests());
+            shared.change(State::forget_requests);
             Answer::new(204)
         }
         (&Method::GET, ("keys", bucket)) => {

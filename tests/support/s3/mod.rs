@@ -36,7 +36,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::oneshot;
 
-use self::state::Shared;
+use self::state::{Shared, State};
 pub use self::{
     fault::{Fault, FaultKind, S3Error},
     state::{ConditionalWrites, Operation, Request, S3Config},
@@ -166,7 +166,7 @@ impl SimulatedS3 {
 
     /// Forgets the requests so far.
     pub fn forget_requests(&self) {
-        self.shared.change(|state| state.forget_requests());
+        self.shared.change(State::forget_requests);
     }
 
     /// Waits until the requests are as `are_there` wants them.
@@ -178,9 +178,8 @@ impl SimulatedS3 {
                 let _ = changes.changed().await;
             }
         };
-        if tokio::time::timeout(PATIENCE, waiting).await.is_err() {
-            panic!("waited {} s in vain for {what}\n{:#?}", PATIENCE.as_secs(), self.requests());
-        }
+        let came = tokio::time::timeout(PATIENCE, waiting).await.is_ok();
+        assert!(came, "waited {} s in vain for {what}\n{:#?}", PATIENCE.as_secs(), self.requests());
     }
 }
 

@@ -187,11 +187,11 @@ fn delete_many(bucket: &mut Bucket, call: &Call) -> Result<Answer, S3Error> {
     if keys.len() > MOST_KEYS {
         return Err(S3Error::MalformedXML);
     }
-    let mut deleted = String::new();
-    for key in keys {
+    for key in &keys {
         bucket.delete(key);
-        deleted += &format!("<Deleted><Key>{}</Key></Deleted>", escape(key));
     }
+    let deleted: Vec<_> = keys.iter().map(|key| format!("<Deleted><Key>{}</Key></Deleted>", escape(key))).collect();
+    let deleted = deleted.concat();
     let result = format!("<DeleteResult xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">{deleted}</DeleteResult>");
     Ok(Answer::xml(200, &result))
 }

@@ -39,8 +39,8 @@ impl Call {
 
     /// The condition under which it is to be done.
     pub(super) fn condition(&self) -> Option<String> {
-        let names = ["if-match", "if-none-match"].into_iter();
-        names.filter_map(|name| Some(format!("{name} {}", self.header(name)?))).next()
+        let mut names = ["if-match", "if-none-match"].into_iter();
+        names.find_map(|name| Some(format!("{name} {}", self.header(name)?)))
     }
 }
 
