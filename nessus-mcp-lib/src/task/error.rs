@@ -139,6 +139,11 @@ impl Classified for TaskError {
             }
             Self::Newer { .. } | Self::Contended(_) => ErrorKind::Unavailable,
             Self::Catalogue(error) => error.kind(),
+            // A whole store that does not answer may do so later; one that is missing or unfit has to be looked at.
+            Self::Storage { source, .. } if PlaceFailure::of(source).is_some() => match source.kind() {
+                io::ErrorKind::HostUnreachable | io::ErrorKind::ResourceBusy => ErrorKind::Unavailable,
+                _ => ErrorKind::Configuration,
+            },
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }
     }

@@ -19,6 +19,7 @@ use super::{
     error::TaskError,
     events::{EventKind, TaskEvent},
     model::Task,
+    place::ResultPlace,
     queue_file::QueueFile,
     records::{Charges, HistoryEntry},
     state::{StateTransitionError, TaskStatus},
@@ -444,6 +445,11 @@ impl TaskManager {
     /// Where a file of a task is, whether it exists or not.
     pub fn artifact_path(&self, task_id: &TaskId, name: &str) -> PathBuf {
         self.store.path(task_id, name)
+    }
+
+    /// Where a file of a task's results is.
+    pub(crate) fn place(&self, task: &Task, name: &str) -> ResultPlace {
+        self.store.place(task, name)
     }
 
     /// Begins to write a file of a task.

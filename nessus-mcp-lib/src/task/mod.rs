@@ -28,6 +28,7 @@ mod mirror;
 mod model;
 mod open;
 mod pause;
+mod place;
 mod pools;
 #[cfg(test)]
 mod property_tests;

@@ -13,9 +13,6 @@ use crate::{
     time::{Clock, SystemClock, Timestamp},
 };
 
-/// Where results are written before they are uploaded, in the directory of the cache.
-const WORK: &str = "unfinished";
-
 /// What a check of the place of the tasks has found.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -92,14 +89,15 @@ async fn on_disk<T: Send + 'static>(
     result.map_err(TaskError::storage("cannot reach", &settings.data_dir))?
 }
 
-/// Opens a bucket, on a thread that may block. Files of this machine are made beside its cache.
+/// Opens a bucket, on a thread that may block. What it needs of this machine's disk is in the directory of the cache.
 async fn in_bucket<T: Send + 'static>(
     settings: &Settings,
     bucket: &BucketUrl,
-    open: impl FnOnce(&BucketUrl, &Path) -> Result<T, TaskError> + Send + 'static,
+    open: impl FnOnce(&BucketUrl, (&Path, u64)) -> Result<T, TaskError> + Send + 'static,
 ) -> Result<T, TaskError> {
-    let (work, url) = (settings.cache_dir().join(WORK), bucket.clone());
-    let result = blocking::run(move || open(&url, &work)).await;
+    let (directory, url) = (settings.cache_dir(), bucket.clone());
+    let most_bytes = settings.cache_max_bytes();
+    let result = blocking::run(move || open(&url, (&directory, most_bytes))).await;
     result.map_err(TaskError::storage("cannot reach", PathBuf::from(bucket.to_string())))?
 }
 

@@ -242,7 +242,7 @@ impl OpenScan {
     }
 }
 
-/// A file of results in an object store: the parts that hold it, in their order. All are of one size but for the last.
+/// A file of results in an object store: the parts that hold it, in their order. Each has a mebibyte, but for the last.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct StoredFile {
@@ -252,8 +252,6 @@ pub struct StoredFile {
     pub sha256: String,
     /// The name of this upload beside others of the same file.
     pub upload: String,
-    /// How many bytes each part has but for the last.
-    pub part_size: u64,
     /// The SHA-256 of each part, in hexadecimal digits.
     pub parts: Vec<String>,
 }

@@ -23,7 +23,7 @@ use crate::{
     error::chain,
     ids::TaskId,
     known::{Known, Stamp},
-    task::{error::TaskError, model::Task},
+    task::{error::TaskError, model::Task, place::ResultPlace},
 };
 
 #[cfg(feature = "objects")]
@@ -260,6 +260,10 @@ impl Storage for Files {
 
     fn has_results(&self, task: &Task, name: &str) -> bool {
         self.path(&task.task_id, name).is_file()
+    }
+
+    fn place(&self, task: &Task, name: &str) -> ResultPlace {
+        ResultPlace::File(self.path(&task.task_id, name))
     }
 
     fn inventory(&self) -> Result<Inventory, TaskError> {

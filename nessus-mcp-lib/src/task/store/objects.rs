@@ -17,7 +17,7 @@ use std::{
     fs,
     io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError},
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -39,11 +39,13 @@ use crate::{
     error::chain,
     hex,
     ids::TaskId,
-    task::{error::TaskError, failure::PlaceFailure, model::Task, records::StoredFile},
+    parts::{PART_BYTES, PartCache, PartFile},
+    task::{error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile},
 };
 
-/// How many bytes a part has.
-const PART_BYTES: usize = 1 << 20;
+/// Where files are written before they are uploaded, and parts are kept that were read, in the directory of the cache.
+const WORK: &str = "unfinished";
+const PARTS: &str = "parts";
 /// How long an upload may take. What has a mark for longer than a day is removed, so it must be over by then.
 const LONGEST_UPLOAD: Duration = Duration::from_secs(12 * 3600);
 /// The most bytes of task files whose tasks are kept in memory.
@@ -67,6 +69,7 @@ pub(super) struct Objects {
     pub(super) bucket: Bucket,
     /// Where files are written before they are uploaded.
     work: PathBuf,
+    cache: PartCache,
     known: Mutex<KnownTasks>,
 }
 
@@ -90,9 +93,11 @@ struct Tombstone {
 }
 
 impl Objects {
-    /// The bucket as it is; nothing is asked of it. Files are made in `work`.
-    pub(super) fn new(url: &BucketUrl, work: &Path) -> io::Result<Self> {
-        Ok(Self { bucket: Bucket::new(url)?, work: work.to_owned(), known: Mutex::default() })
+    /// The bucket as it is; nothing is asked of it. Files of this machine are made in `local`: what is read of the bucket at most so many
+    /// bytes of.
+    pub(super) fn new(url: &BucketUrl, (local, most_bytes): (&Path, u64)) -> io::Result<Self> {
+        let cache = PartCache::open(&local.join(PARTS), most_bytes)?;
+        Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Mutex::default() })
     }
 
     /// Makes the directory for files of this machine, and removes what killed processes have left there.
@@ -175,14 +180,6 @@ impl Objects {
         format!("{UPLOADS}/{task_id}/{name}.{upload}")
     }
 
-    /// The content of a part.
-    pub(super) fn part(&self, task_id: &TaskId, name: &str, upload: &str, number: usize) -> io::Result<Vec<u8>> {
-        match self.bucket.get(&part_key(&Self::parts_key(task_id, name, upload), number), None)? {
-            Got::Content(content, _) => Ok(content),
-            Got::Missing | Got::Unchanged => Err(io::ErrorKind::NotFound.into()),
-        }
-    }
-
     /// Uploads a file in parts, which no task names yet.
     fn upload(&self, task: &Task, name: &str, file: &DurableFile) -> io::Result<StoredFile> {
         let begun = Instant::now();
@@ -213,7 +210,7 @@ impl Objects {
         if begun.elapsed() > LONGEST_UPLOAD {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        Ok(StoredFile { size, sha256, upload, part_size: PART_BYTES as u64, parts })
+        Ok(StoredFile { size, sha256, upload, parts })
     }
 
     /// Removes the parts of a file that no task names any more, and then their mark.
@@ -379,6 +376,21 @@ impl Storage for Objects {
 
     fn has_results(&self, task: &Task, name: &str) -> bool {
         task.files.contains_key(name)
+    }
+
+    fn place(&self, task: &Task, name: &str) -> ResultPlace {
+        let path = self.shown(&key(&task.task_id, name));
+        let Some(file) = task.files.get(name) else { return ResultPlace::Missing(path) };
+        let parts: Option<Vec<_>> = file.parts.iter().map(|part| hex::decode(part)).collect();
+        let (bucket, parts_key) = (self.bucket.clone(), Self::parts_key(&task.task_id, name, &file.upload));
+        let fetch = move |number| match bucket.get(&part_key(&parts_key, number), None)? {
+            Got::Content(content, _) => Ok(content),
+            Got::Missing | Got::Unchanged => Err(io::ErrorKind::NotFound.into()),
+        };
+        match PartFile::new(self.cache.clone(), parts.unwrap_or_default(), file.size, Arc::new(fetch)) {
+            Ok(parts) => ResultPlace::Parts(Arc::new(parts), path),
+            Err(_damaged) => ResultPlace::Missing(path),
+        }
     }
 
     fn inventory(&self) -> Result<Inventory, TaskError> {

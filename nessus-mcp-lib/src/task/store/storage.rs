@@ -16,7 +16,7 @@ use crate::task::records::StoredFile;
 use crate::{
     durable::{DurableFile, EntryKind},
     ids::TaskId,
-    task::{error::TaskError, model::Task},
+    task::{error::TaskError, model::Task, place::ResultPlace},
 };
 
 /// The right to write a task: nobody else changes it between what was read under it and what is written under it.
@@ -128,6 +128,9 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
 
     /// Whether a task has this file of results.
     fn has_results(&self, task: &Task, name: &str) -> bool;
+
+    /// Where a file of results is.
+    fn place(&self, task: &Task, name: &str) -> ResultPlace;
 
     /// What lies in `tasks/`.
     fn inventory(&self) -> Result<Inventory, TaskError>;

@@ -30,6 +30,7 @@ use crate::{
     task::{
         error::TaskError,
         model::Task,
+        place::ResultPlace,
         queue_file::{QUEUE_FILE, QueueFile},
     },
     time::Timestamp,
@@ -61,32 +62,38 @@ impl TaskStore {
         Ok(Self::new(Arc::new(Files::open(data_dir)?)))
     }
 
-    /// The tasks of a bucket, with `work` for files of this machine. Nothing is asked of it and nothing is written.
+    /// The tasks of a bucket, with a directory for files of this machine and how many bytes of results may be kept there. Nothing is asked of it and nothing is written.
     #[cfg(feature = "objects")]
-    pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, work: &Path) -> Result<Self, TaskError> {
+    pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, local: (&Path, u64)) -> Result<Self, TaskError> {
         let failed = TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
-        Ok(Self::new(Arc::new(Objects::new(bucket, work).map_err(failed)?)))
+        Ok(Self::new(Arc::new(Objects::new(bucket, local).map_err(failed)?)))
     }
 
     /// The same, after it was checked that the store can be used; and the time by the store's clock.
     #[cfg(feature = "objects")]
-    pub(in crate::task) fn open_bucket(bucket: &BucketUrl, work: &Path) -> Result<(Self, Timestamp), TaskError> {
+    pub(in crate::task) fn open_bucket(
+        bucket: &BucketUrl,
+        local: (&Path, u64),
+    ) -> Result<(Self, Timestamp), TaskError> {
         let failed = || TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
-        let objects = Objects::new(bucket, work).map_err(failed())?;
-        objects.prepare_work().map_err(TaskError::storage("cannot use", work))?;
+        let objects = Objects::new(bucket, local).map_err(failed())?;
+        objects.prepare_work().map_err(TaskError::storage("cannot use", local.0))?;
         let time = objects.probe().map_err(failed())?;
         Ok((Self::new(Arc::new(objects)), time))
     }
 
     #[cfg(not(feature = "objects"))]
-    pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, _work: &Path) -> Result<Self, TaskError> {
+    pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, _local: (&Path, u64)) -> Result<Self, TaskError> {
         let refused = io::Error::new(io::ErrorKind::Unsupported, "this build has no object store");
         Err(TaskError::storage("cannot use", PathBuf::from(bucket.to_string()))(refused))
     }
 
     #[cfg(not(feature = "objects"))]
-    pub(in crate::task) fn open_bucket(bucket: &BucketUrl, work: &Path) -> Result<(Self, Timestamp), TaskError> {
-        Ok((Self::to_read_bucket(bucket, work)?, Timestamp::from_millis(0)))
+    pub(in crate::task) fn open_bucket(
+        bucket: &BucketUrl,
+        local: (&Path, u64),
+    ) -> Result<(Self, Timestamp), TaskError> {
+        Ok((Self::to_read_bucket(bucket, local)?, Timestamp::from_millis(0)))
     }
 
     fn new(storage: Arc<dyn Storage>) -> Self {
@@ -265,6 +272,11 @@ impl TaskStore {
     /// Whether a task has this file of results.
     pub(in crate::task) fn has_results(&self, task: &Task, name: &str) -> bool {
         self.storage.has_results(task, name)
+    }
+
+    /// Where a file of results is.
+    pub(in crate::task) fn place(&self, task: &Task, name: &str) -> ResultPlace {
+        self.storage.place(task, name)
     }
 
     /// A file to write results into. Nobody sees it.
