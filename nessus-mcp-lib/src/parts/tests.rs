@@ -167,7 +167,7 @@ fn damaged_bytes_are_shown_to_nobody() {
         let error = cache.part(&hash(&bytes), SIZE, || Ok(wrong.to_vec())).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::InvalidData);
         let message = error.to_string();
-        assert!(message.starts_with("a part of the file came damaged: it has"), "{message}");
+        assert!(message.starts_with("a part of the file came damaged: "), "{message}");
     }
     assert!(cache.part(&hash(&bytes), SIZE + 1, || Ok(bytes.clone())).is_err(), "the hash alone does not do");
     assert!(!path_in(directory.path(), &bytes).exists());
@@ -224,7 +224,7 @@ fn what_was_not_used_for_longest_goes_first() {
     assert_eq!(here(), [2, 4, 5]);
     get(&cache, &content(1));
     assert_eq!(here(), [1, 2, 5], "this one did not see the last one come");
-    PartCache::open(directory.path(), SIZE as u64).unwrap();
+    PartCache::open(directory.path(), SIZE as u64 * 11 / 10).unwrap();
     assert_eq!(here().len(), 1, "it may be smaller after a restart");
 }
 
@@ -449,7 +449,10 @@ fn a_file_has_as_many_parts_as_its_size_says() {
     };
     assert_eq!(open(0, 0), Ok(()));
     assert_eq!(open(2, 1 << 21), Ok(()));
-    assert_eq!(open(2, (1 << 21) + 1), Err("a file of 2097153 bytes has 3 parts, and not 2".to_owned()));
+    assert_eq!(
+        open(2, (1 << 21) + 1),
+        Err("the number of its parts is 2, and should be 3 for its size of 2097153".to_owned())
+    );
     assert!(open(1, 0).is_err());
     assert!(open(1, u64::MAX).is_err());
 }
