@@ -105,8 +105,9 @@ fn pods_share_the_object_store_and_no_volume() {
         assert!(named("ServiceAccount", &pod["spec"]["serviceAccountName"]).is_some(), "{name}");
         let from = elements(&container(pod)["envFrom"]).find(|from| from["configMapRef"].is_object()).unwrap();
         let store = named("ConfigMap", &from["configMapRef"]["name"]).unwrap();
-        let store: Vec<_> =
-            members(&store["data"]).map(|(name, value)| (name.to_owned(), value.as_str().unwrap().to_owned())).collect();
+        let store: Vec<_> = members(&store["data"])
+            .map(|(name, value)| (name.to_owned(), value.as_str().unwrap().to_owned()))
+            .collect();
         let ours = store.iter().map(|(name, _)| name.clone()).filter(|name| !name.starts_with("AWS_"));
         settings::assert_known("storage.yaml", ours);
         let environment: Vec<_> = environment(pod).into_iter().chain(store).collect();
@@ -117,7 +118,8 @@ fn pods_share_the_object_store_and_no_volume() {
         });
         assert_eq!(of_places.count(), 0, "{name}: {wrong:?}");
         let value = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).unwrap().1.clone();
-        let mounts: Vec<_> = elements(&container(pod)["volumeMounts"]).map(|one| one["mountPath"].as_str().unwrap()).collect();
+        let mounts: Vec<_> =
+            elements(&container(pod)["volumeMounts"]).map(|one| one["mountPath"].as_str().unwrap()).collect();
         for place in [value("DATA_DIR"), value("CACHE_DIR")] {
             assert!(mounts.iter().any(|mount| place.starts_with(&format!("{mount}/"))), "{name}: {place}");
         }
