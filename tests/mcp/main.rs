@@ -18,7 +18,6 @@ mod hostile;
 mod logins;
 mod markup;
 mod mounted;
-mod npm;
 mod npm_clients;
 mod oauth;
 mod oauth_provider;

@@ -5,9 +5,10 @@
 
 use std::collections::BTreeMap;
 
+use nessus_mcp_tests::npm::Npm;
 use serde_json::Value;
 
-use crate::{fixture::Fixture, npm::Npm};
+use crate::fixture::Fixture;
 
 const SERVER: &str = env!("CARGO_BIN_EXE_nessus-mcp-server");
 /// The command lines of Inspector, below `node_modules`, with their flags.

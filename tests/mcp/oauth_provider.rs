@@ -9,10 +9,10 @@ use std::{
 };
 
 use nessus_mcp_lib::{durable, ids::TaskId};
-use nessus_mcp_tests::processes::until;
+use nessus_mcp_tests::{npm::Npm, processes::until};
 use serde_json::{Value, json};
 
-use crate::{fixture::Fixture, npm::Npm};
+use crate::fixture::Fixture;
 
 /// A running provider, which ends with its standard input.
 struct Provider {

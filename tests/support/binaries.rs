@@ -4,6 +4,8 @@
 //! itself, which knows best whether one is fresh: once a process, and once a run under nextest, where each test is a
 //! process of its own.
 
+#![expect(clippy::missing_panics_doc, reason = "a test without its binaries cannot go on")]
+
 use std::{
     collections::BTreeMap,
     env,
@@ -30,6 +32,27 @@ pub fn worker() -> &'static Path {
 /// The path of `nessus-admin`.
 pub fn admin() -> &'static Path {
     path_of("nessus-admin")
+}
+
+/// The path of `simulated-s3`.
+pub fn simulated_s3() -> &'static Path {
+    path_of("simulated-s3")
+}
+
+/// A directory for what is installed for the tests, below the target directory.
+pub fn place_for(name: &str) -> PathBuf {
+    let directory = Place::of_this_test().target_directory.join("tmp").join(name);
+    let made = std::fs::create_dir_all(&directory);
+    made.unwrap_or_else(|error| panic!("cannot create {}: {error}", directory.display()));
+    directory
+}
+
+/// Keeps other processes of the test run out of a directory, until the file is closed.
+pub fn lock(directory: &Path) -> File {
+    let path = directory.join(".lock");
+    let opened = File::options().write(true).create(true).truncate(false).open(&path);
+    let locked = opened.and_then(|file| file.lock().map(|()| file));
+    locked.unwrap_or_else(|error| panic!("cannot lock {}: {error}", path.display()))
 }
 
 fn path_of(name: &str) -> &'static Path {

@@ -6,11 +6,14 @@
 //! binaries     the binaries of the workspace, built when they are needed
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
 //! identity_provider  signs access tokens, rotates its keys, and misbehaves
+//! npm          programs of other people that npm installs
+//! other_stores moto and azurite, object stores of other people
 //! hosts        what a day counts, as a server tells and as the files say
 //! planted      a data directory with tasks of every kind that housekeeping meets
 //! proxy        a way to a server on which replies get lost, or that is cut for a while
 //! redis        Redis servers that a test starts itself
 //! redis_groups a cluster, and a master with a replica and a sentinel
+//! s3           an S3 server in memory, with atomic conditional writes, that breaks on demand
 //! site         a whole site: scanner, server, workers
 //! small_disk   a data directory on a disk that a test can fill
 //! webhooks     a receiver of webhooks
@@ -24,12 +27,15 @@ pub mod chaos;
 pub mod deployment;
 pub mod hosts;
 pub mod identity_provider;
+pub mod npm;
+pub mod other_stores;
 pub mod outage;
 pub mod planted;
 pub mod processes;
 pub mod proxy;
 pub mod redis;
 pub mod redis_groups;
+pub mod s3;
 pub mod site;
 pub mod small_disk;
 pub mod webhooks;

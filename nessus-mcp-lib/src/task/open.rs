@@ -1,13 +1,12 @@
 //! Opens the tasks where the settings say that they are: in the data directory, or in a bucket of an object store.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use super::{error::TaskError, manager::TaskManager, queue_file::QUEUE_FILE};
+use super::{error::TaskError, manager::TaskManager, queue_file::QUEUE_FILE, store::TaskStore};
 use crate::{
     blocking,
     config::{BucketUrl, DataUrl, Settings},
@@ -32,7 +31,10 @@ impl TaskManager {
     pub async fn open_for(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
         match &settings.data_url {
             DataUrl::Directory => on_disk(settings, move |data_dir| Self::open_with_clock(data_dir, clock)).await,
-            DataUrl::Bucket(bucket) => Err(unsupported(bucket)),
+            DataUrl::Bucket(bucket) => {
+                let opened = in_bucket(settings, bucket, TaskStore::open_bucket).await;
+                opened.map(|(store, _)| Self::in_store(store, clock))
+            }
         }
     }
 
@@ -49,7 +51,10 @@ impl TaskManager {
                 };
                 on_disk(settings, opened).await
             }
-            DataUrl::Bucket(bucket) => Err(unsupported(bucket)),
+            DataUrl::Bucket(bucket) => {
+                let store = in_bucket(settings, bucket, TaskStore::to_read_bucket).await?;
+                Ok(Some(Self::in_store(store, Arc::new(SystemClock))))
+            }
         }
     }
 
@@ -65,7 +70,11 @@ impl TaskManager {
                 Self::open_for(settings, Arc::new(SystemClock)).await?;
                 Ok(StoreProbe { slowest: begun.elapsed(), time: None })
             }
-            DataUrl::Bucket(bucket) => Err(unsupported(bucket)),
+            DataUrl::Bucket(bucket) => {
+                let begun = Instant::now();
+                let (_, time) = in_bucket(settings, bucket, TaskStore::open_bucket).await?;
+                Ok(StoreProbe { slowest: begun.elapsed(), time: Some(time) })
+            }
         }
     }
 }
@@ -80,9 +89,16 @@ async fn on_disk<T: Send + 'static>(
     result.map_err(TaskError::storage("cannot reach", &settings.data_dir))?
 }
 
-fn unsupported(bucket: &BucketUrl) -> TaskError {
-    let refused = io::Error::new(io::ErrorKind::Unsupported, "this build has no object store");
-    TaskError::storage("cannot reach", PathBuf::from(bucket.to_string()))(refused)
+/// Opens a bucket, on a thread that may block. What it needs of this machine's disk is in the directory of the cache.
+async fn in_bucket<T: Send + 'static>(
+    settings: &Settings,
+    bucket: &BucketUrl,
+    open: impl FnOnce(&BucketUrl, (&Path, u64)) -> Result<T, TaskError> + Send + 'static,
+) -> Result<T, TaskError> {
+    let (directory, url) = (settings.cache_dir(), bucket.clone());
+    let most_bytes = settings.cache_max_bytes();
+    let result = blocking::run(move || open(&url, (&directory, most_bytes))).await;
+    result.map_err(TaskError::storage("cannot reach", PathBuf::from(bucket.to_string())))?
 }
 
 #[cfg(test)]

@@ -1,0 +1,8 @@
+//! Object stores: what the programs keep in them, and what becomes of that when they fail.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
+
+mod clients;
+mod others;
+mod simulated;
+mod writers;
