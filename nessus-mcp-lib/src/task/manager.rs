@@ -20,6 +20,7 @@ use super::{
     events::{EventKind, TaskEvent},
     lock::TaskLock,
     model::Task,
+    place::ResultPlace,
     queue_file::QueueFile,
     records::{Charges, HistoryEntry},
     state::{StateTransitionError, TaskStatus},
@@ -408,6 +409,11 @@ impl TaskManager {
     /// Where a file of a task is, whether it exists or not.
     pub fn artifact_path(&self, task_id: &TaskId, name: &str) -> PathBuf {
         self.store.path(task_id, name)
+    }
+
+    /// Where a result of a task is, to be read.
+    pub(crate) fn place(&self, task: &Task, name: &str) -> ResultPlace {
+        ResultPlace::File(self.store.path(&task.task_id, name))
     }
 
     /// Begins to write a file of a task.

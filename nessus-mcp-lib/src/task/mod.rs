@@ -27,6 +27,7 @@ mod manager;
 mod mirror;
 mod model;
 mod pause;
+mod place;
 mod pools;
 #[cfg(test)]
 mod property_tests;
@@ -62,6 +63,7 @@ pub(crate) use self::{
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
+    place::{OpenResult, ResultPlace},
     records::Charges,
     removal::Inspected,
     repair::Rebuild,
