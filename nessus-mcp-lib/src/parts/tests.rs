@@ -461,15 +461,26 @@ fn a_file_has_as_many_parts_as_its_size_says() {
 fn what_the_store_says_reaches_the_reader() {
     let directory = tempfile::tempdir().unwrap();
     let cache = PartCache::open(directory.path(), PLENTY).unwrap();
-    let is_away = Arc::new(std::sync::atomic::AtomicBool::new(true));
-    let store = Arc::clone(&is_away);
-    let fetch = move |_| match store.load(Ordering::SeqCst) {
-        true => Err(io::Error::new(io::ErrorKind::TimedOut, "the store does not answer")),
-        false => Ok(content(1)),
+    let tries = AtomicUsize::new(0);
+    let fetch = move |_| match tries.fetch_add(1, Ordering::SeqCst) {
+        0 => Err(io::Error::new(io::ErrorKind::TimedOut, "the store does not answer")),
+        1 => Err(io::Error::new(io::ErrorKind::UnexpectedEof, "the store has hung up")),
+        2 => Err(io::Error::new(io::ErrorKind::Interrupted, "the store was told to stop")),
+        _ => Ok(content(1)),
     };
     let file = PartFile::new(cache, vec![hash(&content(1))], SIZE as u64, Arc::new(fetch)).unwrap();
-    let error = file.read_at(0, &mut [0; 10]).unwrap_err();
-    assert_eq!((error.kind(), error.to_string().as_str()), (io::ErrorKind::TimedOut, "the store does not answer"));
-    is_away.store(false, Ordering::SeqCst);
-    assert_eq!(file.read_at(990, &mut [0; 100]).unwrap(), 10);
+    let mut source = Source::from(Arc::new(file) as Arc<dyn crate::source::ReadAt>);
+    let mut read = || source.read_exact(&mut [0; 10]).map_err(|error| (error.kind(), error.to_string()));
+    assert_eq!(read(), Err((io::ErrorKind::TimedOut, "the store does not answer".to_owned())));
+    assert_eq!(
+        read(),
+        Err((io::ErrorKind::Other, "the store has hung up".to_owned())),
+        "it is not the end of the file"
+    );
+    assert_eq!(
+        read(),
+        Err((io::ErrorKind::Other, "the store was told to stop".to_owned())),
+        "nobody asks again at once"
+    );
+    assert_eq!(read(), Ok(()));
 }
