@@ -17,8 +17,8 @@ use crate::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StoreProbe {
-    /// How long the slowest of its steps has taken.
-    pub slowest: Duration,
+    /// How long all its steps have taken together.
+    pub took: Duration,
     /// The time by the store's own clock; `None` where it goes by the clock of this machine.
     pub time: Option<Timestamp>,
 }
@@ -53,7 +53,9 @@ impl TaskManager {
             }
             DataUrl::Bucket(bucket) => {
                 let store = in_bucket(settings, bucket, TaskStore::to_read_bucket).await?;
-                Ok(Some(Self::in_store(store, Arc::new(SystemClock))))
+                let tasks = Self::in_store(store, Arc::new(SystemClock));
+                // Whoever keeps tasks has written this first.
+                Ok(tasks.data_file(QUEUE_FILE).await?.is_some().then_some(tasks))
             }
         }
     }
@@ -68,12 +70,12 @@ impl TaskManager {
             DataUrl::Directory => {
                 let begun = Instant::now();
                 Self::open_for(settings, Arc::new(SystemClock)).await?;
-                Ok(StoreProbe { slowest: begun.elapsed(), time: None })
+                Ok(StoreProbe { took: begun.elapsed(), time: None })
             }
             DataUrl::Bucket(bucket) => {
                 let begun = Instant::now();
                 let (_, time) = in_bucket(settings, bucket, TaskStore::open_bucket).await?;
-                Ok(StoreProbe { slowest: begun.elapsed(), time: Some(time) })
+                Ok(StoreProbe { took: begun.elapsed(), time: Some(time) })
             }
         }
     }
