@@ -26,7 +26,9 @@ use crate::{
 /// The bucket, or container, of each of them.
 pub const BUCKET: &str = "nessus";
 
-/// moto: it looks at no signature.
+/// moto 5: it looks at no signature. It keeps the conditions of writes, but not in one step: its threads take no lock, and
+/// where Python changes between them often (`sys.setswitchinterval(1e-6)`), two or three of fifty writers at once are told
+/// that they have created the same object. So nothing that several processes write to at once is tested on it.
 #[derive(Debug)]
 pub struct Moto {
     /// The process.
