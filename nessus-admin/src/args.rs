@@ -224,7 +224,7 @@ impl PolicyArgs {
     /// # Errors
     /// [`ConfigError::Setting`] with the name of the variable.
     pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
-        self.scope.apply(self.common.settings())
+        self.scope.apply(self.common.settings()?)
     }
 }
 

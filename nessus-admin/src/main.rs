@@ -53,7 +53,7 @@ fn run(command: &Command) -> Result<(), Failure> {
         Command::Webhooks(WebhooksCommand::Test(args)) => block_on(commands::webhooks::test(args)),
         Command::Webhooks(WebhooksCommand::Retry(args)) => block_on(commands::webhooks::retry(args)),
         Command::Token(TokenCommand::Revoke(args)) => block_on(commands::token::revoke(args)),
-        Command::Audit(AuditCommand::Verify(args)) => commands::audit::verify(args),
+        Command::Audit(AuditCommand::Verify(args)) => block_on(commands::audit::verify(args)),
         Command::Audit(AuditCommand::Tail(args)) => block_on(commands::audit::tail(args)),
         Command::Audit(AuditCommand::Search(args)) => commands::audit::search(args),
         Command::Doctor(args) => block_on(Box::pin(commands::doctor::run(args))),

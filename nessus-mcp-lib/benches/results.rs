@@ -17,6 +17,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use nessus_mcp_lib::{
     JsonNlConverter,
     results::{ExportIndex, Page, Profile, Query, QueryBuilder, SortOrder, validate},
+    source::Source,
 };
 use quick_xml::{Reader, events::Event};
 
@@ -133,17 +134,15 @@ fn conversion(criterion: &mut Criterion) {
         });
     });
     group.finish();
-    pages(criterion, &file);
+    pages(criterion, &file.into());
 }
 
 /// Pages as the service answers them: the index is loaded each time.
-fn pages(criterion: &mut Criterion, file: &File) {
-    let mut stored = tempfile::tempfile().unwrap();
+fn pages(criterion: &mut Criterion, file: &Source) {
+    let stored = tempfile::tempfile().unwrap();
     ExportIndex::build(file, &stored).unwrap();
-    let mut load = || {
-        stored.rewind().unwrap();
-        ExportIndex::load(&stored, file).unwrap()
-    };
+    let stored = Source::from(stored);
+    let load = || ExportIndex::load(&stored, file).unwrap();
     let last = i64::try_from(load().stats().items.div_ceil(40)).unwrap();
     let mut group = criterion.benchmark_group("index");
     group.sample_size(10);
@@ -164,14 +163,11 @@ fn pages(criterion: &mut Criterion, file: &File) {
     ] {
         let converter = JsonNlConverter::new(page(number, filters, sort));
         group.bench_function(name, |bencher| {
-            bencher.iter(|| {
-                let export = file.try_clone().unwrap();
-                converter.convert_indexed(export, &load(), io::sink()).unwrap().written
-            });
+            bencher.iter(|| converter.convert_indexed(file.clone(), &load(), io::sink()).unwrap().written);
         });
         if filters == "{}" && number == 1 {
             group.bench_function(format!("{name}, without the index"), |bencher| {
-                bencher.iter(|| converter.convert(file.try_clone().unwrap(), io::sink()).unwrap().written);
+                bencher.iter(|| converter.convert(file.clone(), io::sink()).unwrap().written);
             });
         }
     }

@@ -9,6 +9,7 @@ use std::{
 use nessus_mcp_lib::{
     JsonNlConverter,
     results::{ExportIndex, Query, QueryBuilder, ResultsError},
+    source::Source,
 };
 
 /// A small export with all kinds of items.
@@ -30,6 +31,11 @@ pub fn rewrite(file: &mut File, content: &[u8]) {
     file.rewind().expect("a temporary file");
 }
 
+/// The same file, to be read.
+pub fn source(file: &File) -> Source {
+    file.try_clone().expect("a temporary file").into()
+}
+
 /// [`OFFICE`] in a file that was always changed at the same time, so that an index of it stays one.
 pub fn office_file() -> File {
     let file = file(OFFICE);
@@ -43,7 +49,7 @@ pub fn office_file() -> File {
 /// When [`sealed`] does not know the checksum of indexes any more.
 pub fn unsealed_index() -> Vec<u8> {
     let mut index = Vec::new();
-    let summary = ExportIndex::build(&office_file(), &mut index).expect("the fixture is an export");
+    let summary = ExportIndex::build(&office_file().into(), &mut index).expect("the fixture is an export");
     assert!(summary.is_usable);
     let body = index[..index.len() - SUM_BYTES].to_vec();
     assert!(sealed(&body) == index, "indexes have another checksum now: bring `sealed` up to date");

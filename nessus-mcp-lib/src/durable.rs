@@ -67,6 +67,12 @@ impl DurableFile {
         directory.sync_all()
     }
 
+    /// Gives it the final name without a sync, and gives the open file. After a crash of the machine the file may be gone or hold anything:
+    /// whoever reads it has to be able to tell.
+    pub(crate) fn commit_unsynced(self) -> io::Result<File> {
+        self.file.persist(&self.destination).map_err(|failed| failed.error)
+    }
+
     /// As [`DurableFile::commit`], but never over a file that is there.
     ///
     /// # Errors

@@ -20,8 +20,8 @@ const TABLES: [&str; 3] =
     ["nessus-mcp-lib/src/config/cli/words.rs", "nessus-mcp-server/src/words.rs", "nessus-admin/src/output/words.rs"];
 
 /// Names in capitals that are no settings: of properties in exports, of builds and test builds, of placeholders, of what the
-/// system sets for all programs, and the beginning of a name.
-const OTHERS: &str = "CARGO_MANIFEST_DIR CARGO_PKG_NAME CARGO_PKG_VERSION HOST_END HOST_END_TIMESTAMP HOST_START \
+/// system sets for all programs and object stores read, and the beginning of a name.
+const OTHERS: &str = "AWS_ACCESS_KEY_ID AWS_ENDPOINT AWS_REGION AZURE_STORAGE_ACCOUNT_NAME CARGO_MANIFEST_DIR CARGO_PKG_NAME CARGO_PKG_VERSION GOOGLE_SERVICE_ACCOUNT HOST_END HOST_END_TIMESTAMP HOST_START \
                       HOST_START_TIMESTAMP LC_ALL LC_CTYPE MASTER_NAME NESSUS_ NESSUS_MCP_FAIL_POINT \
                       NESSUS_MCP_FREEZE_POINT NESSUS_MCP_VERSION NO_COLOR TRACE_ID";
 

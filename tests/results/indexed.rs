@@ -1,13 +1,11 @@
 //! An export with its index, as the service keeps them.
 
-use std::{
-    fs::File,
-    io::{Seek as _, Write as _},
-};
+use std::io::Write as _;
 
 use nessus_mcp_lib::{
     JsonNlConverter,
     results::{ExportIndex, IndexError, QueryBuilder, ResultsError},
+    source::Source,
 };
 
 use crate::engine::Answer;
@@ -15,7 +13,7 @@ use crate::engine::Answer;
 /// The export in a file, and its index in memory.
 #[derive(Debug)]
 pub(crate) struct Indexed {
-    export: File,
+    export: Source,
     index: Option<ExportIndex>,
 }
 
@@ -24,17 +22,16 @@ impl Indexed {
     pub(crate) fn new(content: &[u8]) -> Result<Self, ResultsError> {
         let mut export = tempfile::tempfile().unwrap();
         export.write_all(content).unwrap();
-        let mut indexed = Self { export, index: None };
+        let mut indexed = Self { export: export.into(), index: None };
         indexed.rebuild()?;
         Ok(indexed)
     }
 
     /// Makes the index again.
     pub(crate) fn rebuild(&mut self) -> Result<(), ResultsError> {
-        let mut file = tempfile::tempfile().unwrap();
+        let file = tempfile::tempfile().unwrap();
         let summary = ExportIndex::build(&self.export, &file)?;
-        file.rewind().unwrap();
-        self.index = match ExportIndex::load(&file, &self.export) {
+        self.index = match ExportIndex::load(&file.into(), &self.export) {
             Ok(index) if summary.is_usable => Some(index),
             Err(IndexError::Impossible) if !summary.is_usable => None,
             other => panic!("{other:?}, but usable: {}", summary.is_usable),
@@ -47,8 +44,8 @@ impl Indexed {
         let mut output = Vec::new();
         let converter = JsonNlConverter::new(query.build()?);
         match &self.index {
-            Some(index) => converter.convert_indexed(&self.export, index, &mut output)?,
-            None => converter.convert(&self.export, &mut output)?,
+            Some(index) => converter.convert_indexed(self.export.clone(), index, &mut output)?,
+            None => converter.convert(self.export.clone(), &mut output)?,
         };
         Ok(Answer::read(&output))
     }

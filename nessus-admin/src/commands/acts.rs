@@ -147,7 +147,7 @@ impl Tally {
 /// Carries an order out about the tasks that the command line chooses.
 pub(super) async fn on_chosen(args: &ChosenTasksArgs, order: Order) -> Result<(), Failure> {
     check(args, order.act)?;
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let operator = Operator::open(&settings).await?;
     if args.all_matching {
         let found = matching(args, order.act, &settings, &operator.service).await?;

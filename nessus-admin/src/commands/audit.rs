@@ -2,8 +2,6 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    fs,
-    path::Path,
     time::Duration,
 };
 
@@ -11,8 +9,8 @@ use nessus_mcp_lib::{
     audit::{self, ChainKey, ChainReport, FoundLine, Progress, Search, Unanswered},
     config::{SecretKey, Settings, cli},
     error::{Failure, counted, excerpt},
+    task::TaskManager,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::{
@@ -23,15 +21,15 @@ use crate::{
 /// The time between two looks for further lines.
 const LOOK: Duration = Duration::from_millis(300);
 
-pub(crate) fn verify(args: &AuditVerifyArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+pub(crate) async fn verify(args: &AuditVerifyArgs) -> Result<(), Failure> {
+    let settings = args.common.settings()?;
     let mut keys: Vec<_> = cli::secret_key_of_environment()?.iter().map(ChainKey::new).collect();
     for file in &args.key_file {
         keys.push(ChainKey::new(&SecretKey::from_file(file)?));
     }
     let reports = audit::verify(&directory(&settings)?, &keys, args.since.as_deref())?;
     let traces = reports.iter().flat_map(|report| &report.unanswered);
-    let tasks = tasks_of(&settings.data_dir, &traces.filter_map(|asked| asked.event.trace_id.as_deref()).collect());
+    let tasks = tasks_of(&settings, &traces.filter_map(|asked| asked.event.trace_id.as_deref()).collect()).await?;
     if args.json {
         output::lines(reports.iter().map(|report| document(report, &tasks).to_string()));
     } else {
@@ -59,23 +57,18 @@ fn directory(settings: &Settings) -> Result<std::path::PathBuf, Failure> {
 }
 
 /// The tasks that these requests became.
-fn tasks_of(data_dir: &Path, traces: &HashSet<&str>) -> HashMap<String, String> {
-    /// What is looked at of a task.
-    #[derive(Deserialize)]
-    struct Known {
-        task_id: String,
-        trace_id: String,
-    }
+async fn tasks_of(settings: &Settings, traces: &HashSet<&str>) -> Result<HashMap<String, String>, Failure> {
     let mut found = HashMap::new();
     if traces.is_empty() {
-        return found;
+        return Ok(found);
     }
-    for entry in fs::read_dir(data_dir.join("tasks")).into_iter().flatten().flatten() {
-        let read = fs::read(entry.path().join("task.json")).ok();
-        let task = read.and_then(|text| serde_json::from_slice::<Known>(&text).ok());
-        found.extend(task.filter(|task| traces.contains(&*task.trace_id)).map(|task| (task.trace_id, task.task_id)));
+    let Some(tasks) = TaskManager::to_read_for(settings).await? else { return Ok(found) };
+    for id in tasks.ids().await? {
+        // One that cannot be read says nothing of a request.
+        let task = tasks.get(&id).await.ok().filter(|task| traces.contains(task.trace_id.as_str()));
+        found.extend(task.map(|task| (task.trace_id.to_string(), task.task_id.to_string())));
     }
-    found
+    Ok(found)
 }
 
 fn in_words(report: &ChainReport, tasks: &HashMap<String, String>) -> Vec<String> {
@@ -126,7 +119,7 @@ fn document(report: &ChainReport, tasks: &HashMap<String, String>) -> Value {
 }
 
 pub(crate) async fn tail(args: &AuditTailArgs) -> Result<(), Failure> {
-    let directory = directory(&args.common.settings())?;
+    let directory = directory(&args.common.settings()?)?;
     let (mut progress, mut last) = (Progress::default(), VecDeque::new());
     audit::search(&directory, &Search::default(), &mut progress, |found| {
         last.push_back(found);
@@ -150,7 +143,7 @@ pub(crate) async fn tail(args: &AuditTailArgs) -> Result<(), Failure> {
 }
 
 pub(crate) fn search(args: &AuditSearchArgs) -> Result<(), Failure> {
-    let directory = directory(&args.common.settings())?;
+    let directory = directory(&args.common.settings()?)?;
     let mut search = Search::default();
     (search.who, search.what, search.task_id) = (args.who.clone(), args.tool.clone(), args.task.clone());
     (search.decision, search.trace_id) = (args.decision, args.trace_id.clone());

@@ -15,7 +15,7 @@ use crate::{
 };
 
 pub(crate) async fn list(args: &ListCircuitsArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let service = queue::open_service(&settings).await?;
     if let Some(pool) = &args.pool {
         pools::named(&settings, service.queue().as_ref(), std::slice::from_ref(pool)).await?;
@@ -47,7 +47,7 @@ pub(crate) async fn reset(args: &CircuitArgs) -> Result<(), Failure> {
 }
 
 async fn command(name: &str, args: &CircuitArgs, command: CircuitCommand, reason: &str) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let service = queue::open_service(&settings).await?;
     let CircuitArgs { pool, instance, .. } = args;
     let known = service.scanner_circuits(&pools::configured(&settings).pools).await?;

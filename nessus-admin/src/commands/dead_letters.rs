@@ -28,7 +28,7 @@ const PAGE: u32 = 500;
 const CANDIDATES: usize = 10;
 
 pub(crate) async fn list(args: &ListDlqArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let queue = queue::open(&settings).await?;
     let (mut letters, mut total) = (Vec::new(), 0);
     let mut pools = pools::named(&settings, queue.as_ref(), &args.pool).await?;
@@ -120,16 +120,17 @@ impl Classified for NoLetter {
 }
 
 pub(crate) async fn inspect(args: &InspectDlqArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let queue = queue::open(&settings).await?;
     let (pool, letter) =
         find(queue.as_ref(), pools::named(&settings, queue.as_ref(), &args.pool).await?, &args.task).await?;
-    // What the task's file says, where the data directory is.
+    // What the task's file says, where the tasks are.
     let status = match &letter.task_id {
-        Some(task_id) if settings.data_dir.join("tasks").is_dir() => {
-            queue::open_service(&settings).await?.status(task_id).await.ok()
-        }
-        _ => None,
+        Some(task_id) => match queue::open_service_if_any(&settings).await? {
+            Some(service) => service.status(task_id).await.ok(),
+            None => None,
+        },
+        None => None,
     };
     let scanner = status.as_ref().and_then(|status| status.scanner_instance.clone());
     let advice: Vec<&Advice> = status.iter().flat_map(|status| &status.troubleshooting).collect();
@@ -199,7 +200,7 @@ async fn each(queue: &dyn Queue, pool: &PoolName, mut see: impl FnMut(DeadLetter
 
 /// Retries each task. Tasks that cannot be retried are reported and do not hold back the others.
 pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     if args.pool == [PoolName::deliveries()] {
         return webhooks::retry_of(&settings, &args.tasks, args.json).await;
     }
@@ -212,7 +213,7 @@ pub(crate) async fn retry(args: &RetryDlqArgs) -> Result<(), Failure> {
 }
 
 pub(crate) async fn purge(args: &PurgeDlqArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let Some(before) = args.older_than.or(args.before) else {
         let hint = "say how old: `--older-than 30d`, or `--before 2026-11-01`";
         return Err(Failure::usage("a purge needs an age: without one every dead letter would go", hint));

@@ -19,7 +19,7 @@ use crate::{
 const NAMED: usize = 20;
 
 pub(crate) async fn run(args: &HousekeepingRunArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let own = args.housekeeping.settings()?;
     let service = queue::open_service_with(&settings, scanners(&settings).await).await?;
     let keeper = service.housekeeping(own)?;

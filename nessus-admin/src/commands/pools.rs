@@ -7,7 +7,7 @@ use nessus_mcp_lib::{
     config::{ConfigError, ScannerNames, Settings},
     error::{Classified, ErrorKind, Failure, chain, nearest},
     ids::PoolName,
-    task::{QueueFile, pools_in_catalogue},
+    task::{TaskManager, pools_in_catalogue},
 };
 use serde_json::json;
 
@@ -44,7 +44,9 @@ pub(super) async fn all(settings: &Settings, names: &ScannerNames, queue: &dyn Q
     let mut all: Vec<_> = names.pools.iter().map(|(pool, _)| pool.clone()).collect();
     let configured = all.len();
     let (mut others, is_whole) = pools_in_catalogue(queue).await?;
-    others.extend(QueueFile::read(&settings.data_dir)?.paused.into_keys());
+    if let Some(tasks) = TaskManager::to_read_for(settings).await? {
+        others.extend(tasks.queue_file().await?.paused.into_keys());
+    }
     // A pool may be in a worker's configuration alone, and have no task yet.
     others.extend(queue.workers().await?.into_iter().flat_map(|seen| seen.record.pools).map(|served| served.pool));
     let others: BTreeSet<_> = others.into_iter().filter(|pool| !all.contains(pool)).collect();
@@ -117,7 +119,7 @@ impl Classified for Unknown {
 }
 
 pub(crate) async fn pause(args: &PausePoolArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let index = queue::open_index(&settings).await?;
     let recorder = Recorder::open(&settings).await?;
     for pool in named(&settings, index.queue().as_ref(), std::slice::from_ref(&args.pool)).await? {
@@ -134,7 +136,7 @@ pub(crate) async fn pause(args: &PausePoolArgs) -> Result<(), Failure> {
 }
 
 pub(crate) async fn resume(args: &ResumePoolArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let index = queue::open_index(&settings).await?;
     let recorder = Recorder::open(&settings).await?;
     for pool in named(&settings, index.queue().as_ref(), std::slice::from_ref(&args.pool)).await? {

@@ -10,7 +10,7 @@ use super::{queue, recorded::Recorder};
 use crate::{args::QueueAuditArgs, output};
 
 pub(crate) async fn run(args: &QueueAuditArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let index = queue::open_index(&settings).await?;
     let (found, forgotten) = if args.repair {
         let repair = async { Ok(index.repair().await?) };

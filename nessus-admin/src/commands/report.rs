@@ -7,7 +7,6 @@ use std::{
 };
 
 use nessus_mcp_lib::{
-    config::Settings,
     durable::DurableFile,
     error::{Failure, counted},
     ids::TaskId,
@@ -25,7 +24,7 @@ use crate::{
 const MOST_NAMED: usize = 10;
 
 pub(crate) async fn run(args: &ReportArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let is_stdout = args.output == Path::new("-");
     let Some(format) = args.format.or_else(|| by_ending(&args.output)) else {
         return Err(Failure::usage(
@@ -33,8 +32,8 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<(), Failure> {
             format!("give one of these with `--format`: {}", Format::names().join(", ")),
         ));
     };
-    let tasks = queue::tasks(&settings)?;
-    let task = tasks.get(&find(&settings, &args.task)?).await?;
+    let tasks = queue::tasks(&settings).await?;
+    let task = tasks.get(&find(&tasks, &args.task).await?).await?;
     let export = open_export(&tasks, &task)?;
     let converter = Converter::new(Query::builder().profile(args.profile).build()?, format);
     if is_stdout {
@@ -60,19 +59,17 @@ fn by_ending(path: &Path) -> Option<Format> {
 }
 
 /// The task of an id, or of the only id that begins so.
-fn find(settings: &Settings, text: &str) -> Result<TaskId, Failure> {
-    if let Ok(id) = TaskId::new(text)
-        && settings.data_dir.join("tasks").join(id.as_str()).is_dir()
-    {
-        return Ok(id);
+async fn find(tasks: &TaskManager, text: &str) -> Result<TaskId, Failure> {
+    let all = tasks.ids().await?;
+    if let Some(id) = all.iter().find(|id| id.as_str() == text) {
+        return Ok(id.clone());
     }
-    let names = fs::read_dir(settings.data_dir.join("tasks"))?.flatten();
-    let names = names.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut found: Vec<_> = names.filter(|name| !text.is_empty() && name.starts_with(text)).collect();
-    found.sort();
+    let begins = |name: &&str| !text.is_empty() && name.starts_with(text);
+    let mut found: Vec<_> = all.iter().map(TaskId::as_str).filter(begins).collect();
+    found.sort_unstable();
     match &found[..] {
         [] => Err(Failure::new(format!("there is no task `{}`", nessus_mcp_lib::error::excerpt(text)))),
-        [only] => TaskId::new(only).map_err(|error| Failure::new(error.to_string())),
+        [only] => TaskId::new(*only).map_err(|error| Failure::new(error.to_string())),
         several => {
             let some = several[..several.len().min(MOST_NAMED)].join(", ");
             Err(Failure::new(format!("{} with `{text}`: {some}", counted(several.len(), "task begins", "tasks begin"))))

@@ -56,7 +56,7 @@ impl CheckedScanner {
 }
 
 pub(crate) async fn check(args: &ScannersCheckArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let examined = ScannersConfig::examine(&settings.scanner_config);
     if let (true, Some(fault)) = (examined.pools.is_empty(), examined.faults.first()) {
         return Err(fault.clone().into());

@@ -14,7 +14,7 @@ use crate::{
 };
 
 pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let queue = queue::open(&settings).await?;
     let mut rows = Vec::new();
     let mut warnings = Vec::new();
@@ -27,10 +27,11 @@ pub(crate) async fn run(args: &StatsArgs) -> Result<(), Failure> {
                 rows.push((pool, stats));
             }
         }
-        // Only where the data directory is: an operator's own machine may reach only the queue. And a configuration that cannot be read
-        // does not say what is missing in it.
-        if settings.data_dir.join("tasks").is_dir() && !names.pools.is_empty() {
-            let orphaned = queue::open_service(&settings).await?.orphaned_without(names.pools).await?;
+        // A configuration that cannot be read does not say what is missing in it.
+        if !names.pools.is_empty()
+            && let Some(service) = queue::open_service_if_any(&settings).await?
+        {
+            let orphaned = service.orphaned_without(names.pools).await?;
             warnings.extend(orphaned.iter().map(warning));
         }
     } else {

@@ -97,7 +97,7 @@ impl Classified for NotStopped {
 }
 
 pub(crate) async fn run(args: &StopAllArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let operator = Operator::open(&settings).await?;
     let service = &operator.service;
     let pools = pools::named(&settings, service.queue().as_ref(), &args.pool).await?;

@@ -21,7 +21,7 @@ pub(crate) async fn new(args: &NewTokenArgs) -> Result<(), Failure> {
     let hash = TokenHash::of(token.expose()).to_string();
     let arguments = json!({ "client": args.client, "role": args.role.as_str(), "token_sha256": hash });
     let made = async { Ok(()) };
-    Recorder::open(&args.common.settings()).await?.run("token new", arguments, None, made).await?;
+    Recorder::open(&args.common.settings()?).await?.run("token new", arguments, None, made).await?;
     let expires = args.expires_in.map(|time| SystemClock.now().plus(time));
     let approval_key = args.role.may(Role::Approve).then(|| ApprovalKey::of(&token).to_string());
     if args.json {

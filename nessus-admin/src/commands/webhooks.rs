@@ -118,7 +118,7 @@ pub(crate) async fn test(args: &TestWebhookArgs) -> Result<(), Failure> {
 
 /// Retries the deliveries of each task. Those that cannot be retried are reported and do not hold back the others.
 pub(crate) async fn retry(args: &RetryWebhooksArgs) -> Result<(), Failure> {
-    retry_of(&args.common.settings(), &args.tasks, args.json).await
+    retry_of(&args.common.settings()?, &args.tasks, args.json).await
 }
 
 pub(super) async fn retry_of(settings: &Settings, tasks: &[String], json: bool) -> Result<(), Failure> {

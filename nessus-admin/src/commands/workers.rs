@@ -17,7 +17,7 @@ use crate::{
 const LOST_SHOWN: usize = 10;
 
 pub(crate) async fn run(args: &WorkersArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let service = queue::open_service(&settings).await?;
     let configured: Vec<_> = pools::configured(&settings).pools.into_iter().map(|(pool, _)| pool).collect();
     let mut view = service.workers_and(&configured).await?;

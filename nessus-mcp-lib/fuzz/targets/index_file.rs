@@ -7,8 +7,9 @@ use libfuzzer_sys::fuzz_target;
 use nessus_mcp_lib::{
     JsonNlConverter,
     results::{ExportIndex, Page, QueryBuilder},
+    source::Source,
 };
-use nessus_mcp_lib_fuzz::{file, full, office_file, rewrite, sealed, unsealed_index};
+use nessus_mcp_lib_fuzz::{file, full, office_file, rewrite, sealed, source, unsealed_index};
 
 thread_local! {
     static FILES: RefCell<(File, File)> = RefCell::new({
@@ -21,7 +22,8 @@ thread_local! {
 fuzz_target!(|body: &[u8]| {
     FILES.with_borrow_mut(|(export, index)| {
         rewrite(index, &sealed(body));
-        let Ok(index) = ExportIndex::load(index, export) else { return };
+        let export = source(export);
+        let Ok(index) = ExportIndex::load(&source(index), &export) else { return };
         let filters = |text: &str| text.parse().expect("filters");
         for query in [
             full(),
@@ -29,12 +31,12 @@ fuzz_target!(|body: &[u8]| {
             full().filters(filters(r#"{"plugin_output": "a"}"#)).sort("-plugin_name".parse().expect("an order")),
             full().filters(filters(r#"{"any": [{"cvss_score": ">=5"}, {"port": 443}], "host": "192.0.2.0/24"}"#)),
         ] {
-            ask(export, &index, query);
+            ask(export.clone(), &index, query);
         }
     });
 });
 
-fn ask(export: &File, index: &ExportIndex, query: QueryBuilder) {
+fn ask(export: Source, index: &ExportIndex, query: QueryBuilder) {
     let converter = JsonNlConverter::new(query.build().expect("a query"));
     let _ = converter.convert_indexed(export, index, io::sink());
 }

@@ -9,7 +9,7 @@ use nessus_mcp_lib::{
     error::Classified as _,
     results::{ExportIndex, Page, SortOrder, validate},
 };
-use nessus_mcp_lib_fuzz::{assert_lines, convert, file, full, rewrite};
+use nessus_mcp_lib_fuzz::{assert_lines, convert, file, full, rewrite, source};
 
 thread_local! {
     static FILES: RefCell<(File, File)> = RefCell::new((file(b""), file(b"")));
@@ -36,13 +36,13 @@ fuzz_target!(|export: &[u8]| {
     FILES.with_borrow_mut(|(export_file, index_file)| {
         rewrite(export_file, export);
         rewrite(index_file, b"");
-        let summary = ExportIndex::build(export_file, &*index_file).expect("an export");
+        let export_file = source(export_file);
+        let summary = ExportIndex::build(&export_file, &*index_file).expect("an export");
         assert_eq!(summary.stats, stats);
         if !summary.is_usable {
             return;
         }
-        std::io::Seek::rewind(index_file).expect("a temporary file");
-        let index = ExportIndex::load(index_file, export_file).expect("the index of this export");
+        let index = ExportIndex::load(&source(index_file), &export_file).expect("the index of this export");
         let mut indexed = Vec::new();
         let converter = JsonNlConverter::new(page().build().expect("a query"));
         converter.convert_indexed(export_file, &index, &mut indexed).expect("the index of this export");

@@ -69,9 +69,21 @@ pub fn block_on(command: impl Future<Output = Result<(), Failure>>) -> Result<()
 /// Where a process finds its data; every binary has these flags.
 #[derive(Debug, Clone, Args)]
 pub struct CommonArgs {
-    /// The directory of tasks, results and the embedded queue
+    /// The directory of what this machine keeps, and of tasks and results unless DATA_URL names another place
     #[arg(long, env = "DATA_DIR", default_value = "./data", value_name = "DIR", global = true)]
     data_dir: PathBuf,
+
+    /// Where tasks and results are kept: file: for DATA_DIR, or s3://BUCKET/PREFIX, az:// or gs:// [default: file:]
+    #[arg(long, env = "DATA_URL", value_name = "URL", global = true, hide_env_values = true)]
+    data_url: Option<String>,
+
+    /// The directory for what was read of an object store, and for what is on its way there [default: {DATA_DIR}/cache]
+    #[arg(long, env = "CACHE_DIR", value_name = "DIR", global = true)]
+    cache_dir: Option<PathBuf>,
+
+    /// The most that is kept there of an object store, in GB, from 1 to 10000
+    #[arg(long, env = "CACHE_MAX_GB", default_value_t = Settings::DEFAULT_CACHE_MAX_GB.to_string(), value_name = "GB", global = true)]
+    cache_max_gb: String,
 
     /// The URL of the queue, SQLite or Redis [default: sqlite:{DATA_DIR}/queue.db; older variable: REDIS_URL]
     #[arg(long, env = "QUEUE_URL", value_name = "URL", global = true, hide_env_values = true)]
@@ -88,10 +100,21 @@ pub struct CommonArgs {
 
 impl CommonArgs {
     /// The settings these flags stand for.
-    pub fn settings(&self) -> Settings {
+    ///
+    /// # Errors
+    /// [`ConfigError`] with the name of the variable.
+    pub fn settings(&self) -> Result<Settings, ConfigError> {
+        self.stored(self.places())?.check()
+    }
+
+    /// Those that no value could be wrong for.
+    fn places(&self) -> Settings {
         let mut settings = Settings::new(&self.data_dir, &self.scanner_config);
         if let Some(directory) = &self.audit_dir {
             settings = settings.with_audit_dir(directory);
+        }
+        if let Some(directory) = &self.cache_dir {
+            settings = settings.with_cache_dir(directory);
         }
         let given = |url: &String| !url.trim().is_empty();
         let older = || std::env::var(OLDER_QUEUE_URL).ok().filter(given);
@@ -101,13 +124,24 @@ impl CommonArgs {
         }
     }
 
+    /// These settings with the place of the tasks, and how much of it is kept here, each looked at for itself.
+    fn stored(&self, settings: Settings) -> Result<Settings, ConfigError> {
+        let url = self.data_url.as_deref().unwrap_or_default().parse()?;
+        // What is no number is out of the range.
+        let gb = self.cache_max_gb.trim().parse().unwrap_or(0);
+        let settings = settings.with_data_url(url).with_cache_max_gb(gb);
+        settings.check_cache()?;
+        Ok(settings)
+    }
+
     /// The settings of a process that needs scanners. If the scanner configuration is missing, an example is written.
     ///
     /// # Errors
-    /// [`ConfigError::ExampleWritten`].
+    /// [`ConfigError::ExampleWritten`], and those of [`settings`](Self::settings).
     pub fn scanning_settings(&self) -> Result<Settings, ConfigError> {
+        let settings = self.settings()?;
         write_example_if_missing(&self.scanner_config)?;
-        Ok(self.settings())
+        Ok(settings)
     }
 }
 

@@ -55,6 +55,9 @@ pub enum ConfigError {
         /// What is wrong with its value.
         message: String,
     },
+    /// Tasks in an object store, and a queue that only one machine reaches.
+    #[error("tasks in an object store need a queue that other machines reach, and the embedded queue is a file of one")]
+    EmbeddedQueue,
     /// A setting names a pool that is not configured.
     #[error("`{name}` names the pool `{pool}`, which is not configured")]
     UnknownPool {
@@ -86,6 +89,9 @@ impl Classified for ConfigError {
                  `SCANNER_CONFIG`"
                     .to_owned(),
             ),
+            Self::EmbeddedQueue => {
+                Some("name a Redis with the URL of the queue, or keep the tasks in the data directory".to_owned())
+            }
             Self::UnknownPool { available, .. } => Some(format!("the pools are: {}", available.join(", "))),
             _ => None,
         }

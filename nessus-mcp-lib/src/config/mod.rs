@@ -14,6 +14,7 @@ mod circuit;
 #[doc(hidden)]
 pub mod cli;
 mod credentials;
+mod data;
 mod error;
 #[cfg(feature = "cli")]
 mod example;
@@ -36,6 +37,7 @@ pub use self::example::EXAMPLE_SCANNERS;
 pub use self::{
     circuit::CircuitSettings,
     credentials::{CredentialsConfig, StoredCredential},
+    data::{BucketKind, BucketUrl, DataUrl},
     error::ConfigError,
     housekeeping::{HousekeepingSettings, Retention},
     nessus::ApiKeys,

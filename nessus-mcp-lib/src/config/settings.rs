@@ -2,19 +2,23 @@
 
 use std::{
     fmt,
+    ops::RangeInclusive,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{CircuitSettings, ConfigError, HousekeepingSettings, SecretKey, housekeeping::in_words};
+use super::{CircuitSettings, ConfigError, DataUrl, HousekeepingSettings, SecretKey, housekeeping::in_words};
 use crate::{ids::PoolName, secret::redact_url};
 
 /// What every process of a deployment must agree on.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Settings {
-    /// Where tasks, results and the embedded queue are kept.
+    /// Where this machine keeps what it shares with no other, such as the embedded queue; and tasks and results, unless `data_url`
+    /// names another place.
     pub data_dir: PathBuf,
+    /// Where tasks, results and what else all processes share are kept.
+    pub data_url: DataUrl,
     /// The queue, such as `sqlite:./data/queue.db`.
     pub queue_url: String,
     /// The path of `scanners.yaml`.
@@ -34,12 +38,17 @@ pub struct Settings {
     pub(crate) max_hosts_per_scan: u64,
     /// Where the audit log is; `None` for `audit` in the data directory.
     audit_dir: Option<PathBuf>,
+    /// Where what was read of an object store is kept; `None` for `cache` in the data directory.
+    cache_dir: Option<PathBuf>,
+    /// How much is kept there, in GB.
+    cache_max_gb: u32,
 }
 
 impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings")
             .field("data_dir", &self.data_dir)
+            .field("data_url", &self.data_url)
             // The URL may hold a password.
             .field("queue_url", &redact_url(&self.queue_url))
             .field("scanner_config", &self.scanner_config)
@@ -50,6 +59,8 @@ impl fmt::Debug for Settings {
             .field("policy_config", &self.policy_config)
             .field("max_hosts_per_scan", &self.max_hosts_per_scan)
             .field("audit_dir", &self.audit_dir)
+            .field("cache_dir", &self.cache_dir)
+            .field("cache_max_gb", &self.cache_max_gb)
             .finish()
     }
 }
@@ -61,12 +72,16 @@ impl Settings {
     /// The most hosts of one scan when nothing else is asked for: as many as a /16 has.
     pub const DEFAULT_MAX_HOSTS_PER_SCAN: u64 = 65_536;
 
+    /// What is kept of an object store when nothing else is asked for, in GB.
+    pub const DEFAULT_CACHE_MAX_GB: u32 = 10;
+
     /// Settings with the embedded queue inside `data_dir`.
     pub fn new(data_dir: impl Into<PathBuf>, scanner_config: impl Into<PathBuf>) -> Self {
         let data_dir = data_dir.into();
         let (queue_url, scanner_config) = (embedded_queue_url(&data_dir), scanner_config.into());
         Self {
             data_dir,
+            data_url: DataUrl::Directory,
             queue_url,
             scanner_config,
             credential_config: None,
@@ -76,6 +91,8 @@ impl Settings {
             policy_config: None,
             max_hosts_per_scan: Self::DEFAULT_MAX_HOSTS_PER_SCAN,
             audit_dir: None,
+            cache_dir: None,
+            cache_max_gb: Self::DEFAULT_CACHE_MAX_GB,
         }
     }
 
@@ -121,6 +138,24 @@ impl Settings {
         self
     }
 
+    /// The same settings with tasks and results in another place.
+    pub fn with_data_url(mut self, url: DataUrl) -> Self {
+        self.data_url = url;
+        self
+    }
+
+    /// The same settings with this directory for what was read of an object store.
+    pub fn with_cache_dir(mut self, path: impl Into<PathBuf>) -> Self {
+        self.cache_dir = Some(path.into());
+        self
+    }
+
+    /// The same settings with so many GB for what was read of an object store.
+    pub fn with_cache_max_gb(mut self, gb: u32) -> Self {
+        self.cache_max_gb = gb;
+        self
+    }
+
     /// The path of `credentials.yaml`; `None` for no stored logins.
     pub fn credential_config(&self) -> Option<&Path> {
         self.credential_config.as_deref()
@@ -136,12 +171,45 @@ impl Settings {
         self.audit_dir.clone().unwrap_or_else(|| self.data_dir.join("audit"))
     }
 
+    /// Where what was read of an object store is kept.
+    pub fn cache_dir(&self) -> PathBuf {
+        self.cache_dir.clone().unwrap_or_else(|| self.data_dir.join("cache"))
+    }
+
+    /// How many bytes are kept there at most.
+    pub fn cache_max_bytes(&self) -> u64 {
+        u64::from(self.cache_max_gb) * 1_000_000_000
+    }
+
+    /// Refuses values that cannot work, and places that do not go together.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable, and [`ConfigError::EmbeddedQueue`].
+    pub fn check(self) -> Result<Self, ConfigError> {
+        self.check_cache()?;
+        if self.data_url != DataUrl::Directory && self.queue_url.trim_start().starts_with("sqlite:") {
+            return Err(ConfigError::EmbeddedQueue);
+        }
+        Ok(self)
+    }
+
+    pub(super) fn check_cache(&self) -> Result<(), ConfigError> {
+        if CACHE_MAX_GB.contains(&self.cache_max_gb) {
+            return Ok(());
+        }
+        let message = format!("must be a whole number from {} to {}", CACHE_MAX_GB.start(), CACHE_MAX_GB.end());
+        Err(ConfigError::Setting { name: "CACHE_MAX_GB".to_owned(), message })
+    }
+
     /// The same settings with another queue.
     pub fn with_queue_url(mut self, url: impl Into<String>) -> Self {
         self.queue_url = url.into();
         self
     }
 }
+
+/// How much of an object store may be kept on a disk, in GB.
+const CACHE_MAX_GB: RangeInclusive<u32> = 1..=10_000;
 
 fn embedded_queue_url(data_dir: &Path) -> String {
     format!("sqlite:{}", data_dir.join("queue.db").display())
@@ -286,6 +354,30 @@ mod tests {
     #[test]
     fn the_embedded_queue_lies_in_the_data_directory() {
         assert_eq!(Settings::new("./data", "s.yaml").queue_url, "sqlite:./data/queue.db");
+    }
+
+    #[test]
+    fn an_object_store_needs_a_queue_that_other_machines_reach() {
+        let stored = || Settings::new("./data", "s.yaml").with_data_url("s3://scans".parse().unwrap());
+        for queue in ["sqlite:./data/queue.db", " sqlite:///q.db"] {
+            assert!(matches!(stored().with_queue_url(queue).check(), Err(ConfigError::EmbeddedQueue)), "{queue}");
+        }
+        stored().with_queue_url("redis://h").check().unwrap();
+        Settings::new("./data", "s.yaml").with_data_url("file:".parse().unwrap()).check().unwrap();
+    }
+
+    #[test]
+    fn the_cache_lies_in_the_data_directory_and_has_a_range() {
+        let settings = Settings::new("./data", "s.yaml");
+        assert_eq!((settings.cache_dir(), settings.cache_max_bytes()), ("./data/cache".into(), 10_000_000_000));
+        assert_eq!(settings.clone().with_cache_dir("/c").cache_dir(), Path::new("/c"));
+        for gb in [1, 10_000] {
+            assert_eq!(settings.clone().with_cache_max_gb(gb).check().unwrap().cache_max_gb, gb);
+        }
+        for gb in [0, 10_001, u32::MAX] {
+            let refused = settings.clone().with_cache_max_gb(gb).check().unwrap_err().to_string();
+            assert_eq!(refused, "`CACHE_MAX_GB` must be a whole number from 1 to 10000");
+        }
     }
 
     #[test]

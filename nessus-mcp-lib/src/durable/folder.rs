@@ -31,6 +31,8 @@ pub(crate) struct FolderEntry {
     pub(crate) kind: EntryKind,
     /// When its content was last written.
     pub(crate) modified: SystemTime,
+    /// The size of a file.
+    pub(crate) bytes: u64,
 }
 
 impl FolderEntry {
@@ -89,8 +91,8 @@ impl Folder {
                 FileType::Symlink => EntryKind::Link,
                 _ => EntryKind::Other,
             };
-            let modified = since_1970(stat.st_mtime);
-            entries.push(FolderEntry { name: OsStr::from_bytes(name.to_bytes()).to_owned(), kind, modified });
+            let (modified, bytes) = (since_1970(stat.st_mtime), u64::try_from(stat.st_size).unwrap_or(0));
+            entries.push(FolderEntry { name: OsStr::from_bytes(name.to_bytes()).to_owned(), kind, modified, bytes });
         }
         entries.sort_by(|one, other| one.name.cmp(&other.name));
         Ok(entries)

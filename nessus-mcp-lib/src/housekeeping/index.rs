@@ -8,7 +8,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -393,13 +392,17 @@ impl QueueIndex {
     }
 }
 
-/// The binding of the queue of a data directory, which need not exist.
+/// The binding of the queue of these tasks; `None` for them where nobody has kept any yet.
 ///
 /// # Errors
 /// [`ReconcileError::Mismatch`] for a queue of another directory, and when queue or directory cannot be read.
-pub async fn binding_of(data_dir: &Path, queue: &dyn Queue) -> Result<Option<Binding>, ReconcileError> {
+pub async fn binding_of(tasks: Option<&TaskManager>, queue: &dyn Queue) -> Result<Option<Binding>, ReconcileError> {
     let binding = queue.binding().await?;
-    check(&QueueFile::read(data_dir)?, binding)
+    let file = match tasks {
+        Some(tasks) => tasks.queue_file().await?,
+        None => QueueFile::default(),
+    };
+    check(&file, binding)
 }
 
 /// The binding, unless it is to another directory. A directory without an id is not the one that gave the queue its own.

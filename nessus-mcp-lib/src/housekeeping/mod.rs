@@ -24,6 +24,7 @@ pub use self::{
     error::{HousekeepingError, ReconcileError},
     index::{QueueIndex, binding_of},
     keeper::{Housekeeping, Wanted},
+    record::last_run,
     report::{HousekeepingReport, Notable, ScanOnScanner, StaleTask},
 };
 pub(crate) use self::{rebuild::dead_reason, reconcile::take_if_put_off};

@@ -28,6 +28,14 @@ pub(super) struct Record {
     pub(super) workers_go_by: Option<String>,
 }
 
+/// When housekeeping has run last, and when it is due again; `None` when it has not run by the rules of this version.
+///
+/// # Errors
+/// [`TaskError::Storage`] when what it has written down cannot be read.
+pub async fn last_run(tasks: &TaskManager) -> Result<Option<(Timestamp, Timestamp)>, TaskError> {
+    Ok(Record::read(tasks).await?.map(|record| record.times()))
+}
+
 impl Record {
     /// The record; `None` when there was no run by these rules, or the file makes no sense.
     pub(super) async fn read(tasks: &TaskManager) -> Result<Option<Self>, TaskError> {

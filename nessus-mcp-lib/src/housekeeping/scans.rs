@@ -282,7 +282,7 @@ fn is_safe(task: &Task, path: PathBuf) -> io::Result<bool> {
         }
     }
     let counted = |name: &str| task.validation_stats.as_ref().and_then(|stats| stats.get(name)).and_then(Value::as_u64);
-    let read = ExportIndex::build_validated(&file, io::sink(), &Validation::new());
+    let read = ExportIndex::build_validated(&file.into(), io::sink(), &Validation::new());
     Ok(read.is_ok_and(|(report, _)| {
         Some(report.stats.hosts) == counted("hosts") && Some(report.stats.items) == counted("items")
     }))

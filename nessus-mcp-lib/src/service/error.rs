@@ -244,6 +244,7 @@ impl Classified for ServiceError {
             Self::NoResults { .. } => "no_results",
             Self::DiskFull { .. } => "disk_full",
             Self::DiskReadOnly => "disk_read_only",
+            Self::DataDirectory(error) if error.kind() == ErrorKind::Unavailable => "storage_error",
             Self::DataDirectory(_) => "bad_configuration",
             other => other.inner().map_or("internal_error", Classified::code),
         }
@@ -265,6 +266,7 @@ impl Classified for ServiceError {
             | Self::ResultsNotReady { .. } => ErrorKind::Conflict,
             Self::NoResults { .. } => ErrorKind::NotFound,
             Self::Busy { .. } | Self::DiskFull { .. } | Self::DiskReadOnly => ErrorKind::Unavailable,
+            Self::DataDirectory(error) if error.kind() == ErrorKind::Unavailable => ErrorKind::Unavailable,
             Self::DataDirectory(_) => ErrorKind::Configuration,
             other => other.inner().map_or(ErrorKind::Internal, Classified::kind),
         }

@@ -13,6 +13,7 @@ use crate::{
     blocking,
     ids::TaskId,
     results::{ExportIndex, Extent, IndexError, ResultsError},
+    source::Source,
     task::{EXPORT_FILE, INDEX_FILE, Task, TaskError, Writer},
 };
 
@@ -45,8 +46,10 @@ impl ScanService {
         let looked = blocking::run(move || {
             let (export, index) = (open(&export)?, File::open(index).ok());
             let known = index.as_ref().and_then(|index| indexes.get(&task_id, index, &export));
-            let extent =
-                known.as_ref().map_or_else(|| Extent::of(&export, index.as_ref()), |index| Extent::of_index(index));
+            let extent = known.as_ref().map_or_else(
+                || Extent::of(&export.into(), index.map(Source::from).as_ref()),
+                |index| Extent::of_index(index),
+            );
             Ok((extent, known))
         });
         looked.await.map_err(ServiceError::stopping)?
@@ -88,9 +91,9 @@ impl ScanService {
         let (path, export) = (artifact.temporary_path().to_owned(), export.to_owned());
         let output = artifact.writer().map_err(ResultsError::Write)?;
         let made = blocking::run(move || -> Result<_, ServiceError> {
-            let export = open(&export)?;
+            let export = open(&export)?.into();
             ExportIndex::build(&export, output)?;
-            Ok(ExportIndex::load(&open(&path)?, &export).ok().map(Arc::new))
+            Ok(ExportIndex::load(&open(&path)?.into(), &export).ok().map(Arc::new))
         });
         let index = made.await.map_err(ResultsError::Read)??;
         // One that is of no use is kept too: it says so.

@@ -6,6 +6,7 @@ use crate::{
     ids::TaskId,
     known::{Known, Stamp},
     results::{ExportIndex, IndexError},
+    source::Source,
 };
 
 /// The most bytes of indexes that are kept.
@@ -29,7 +30,8 @@ impl KnownIndexes {
     /// Reads an index from its first byte to its last, and keeps it.
     pub(super) fn load(&self, task_id: &TaskId, index: &File, export: &File) -> Result<Arc<ExportIndex>, IndexError> {
         let stamps = stamps(index, export);
-        let loaded = Arc::new(ExportIndex::load(index, export)?);
+        let source = |file: &File| file.try_clone().map(Source::from).map_err(IndexError::Read);
+        let loaded = Arc::new(ExportIndex::load(&source(index)?, &source(export)?)?);
         if let Some(stamps) = stamps {
             self.0.keep(task_id.clone(), stamps, loaded.bytes_kept(), &loaded);
         }

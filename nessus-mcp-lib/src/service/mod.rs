@@ -87,7 +87,6 @@ use self::{
 };
 use crate::{
     audit::Audit,
-    blocking,
     config::Settings,
     credentials::Credentials,
     housekeeping::{QueueIndex, binding_of},
@@ -136,7 +135,7 @@ pub struct ScanService {
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct ServiceParts {
-    /// Where the tasks are kept; asked for its free space.
+    /// What this machine keeps; asked for its free space.
     pub data_dir: PathBuf,
     /// The tasks.
     pub tasks: TaskManager,
@@ -196,7 +195,7 @@ impl ServiceParts {
 }
 
 impl ScanService {
-    /// Opens what the settings name: the scanner configuration, the data directory and the queue.
+    /// Opens what the settings name: the scanner configuration, the tasks and the queue.
     ///
     /// # Errors
     /// [`ServiceError`] of the first that cannot be used; its kind tells a wrong configuration from an unreachable
@@ -213,6 +212,7 @@ impl ScanService {
     /// As [`ScanService::open_with_scanners`], with a scope that was loaded before or does not come from a file.
     pub async fn open_with(settings: &Settings, scanners: ScannerRegistry, scope: Scope) -> Result<Self, ServiceError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let settings = &settings.clone().check()?;
         let circuits = Circuits::new(settings.circuits.clone())?;
         let credentials = Self::load_credentials(settings).await?;
         // The queue first: a URL that cannot be used must not leave a data directory behind.
@@ -223,12 +223,9 @@ impl ScanService {
             QueueUrl::Redis(_) => credentials,
         };
         // Nor must one that belongs to another.
-        binding_of(&settings.data_dir, queue.as_ref()).await?;
-        let (data_dir, tasks_clock) = (settings.data_dir.clone(), Arc::clone(&clock));
-        let tasks = blocking::run(move || TaskManager::open_with_clock(&data_dir, tasks_clock))
-            .await
-            .map_err(ServiceError::stopping)?
-            .map_err(ServiceError::DataDirectory)?;
+        let existing = TaskManager::to_read_for(settings).await.map_err(ServiceError::DataDirectory)?;
+        binding_of(existing.as_ref(), queue.as_ref()).await?;
+        let tasks = TaskManager::open_for(settings, Arc::clone(&clock)).await.map_err(ServiceError::DataDirectory)?;
         let Settings { data_dir, results_memory_mib, .. } = settings.clone();
         let parts =
             ServiceParts { data_dir, tasks, queue, scanners, circuits, credentials, clock, results_memory_mib, scope };

@@ -1,19 +1,16 @@
 //! What is left of removed tasks: `archive/{task_id}.json`, with the task as it last stood and when it was archived. Dead letters that
 //! were cleared away are archived beside them.
 
-use std::io;
-
 use serde_json::{Value, json};
 
 use super::{
     error::TaskError,
     manager::TaskManager,
     model::Task,
-    removal::Foreign,
-    store::{ARCHIVE, TaskStore},
+    store::{Foreign, TaskStore},
 };
 use crate::{
-    durable::{EntryKind, Folder, TEMPORARY_PREFIX},
+    durable::{EntryKind, TEMPORARY_PREFIX},
     ids::TaskId,
     time::Timestamp,
 };
@@ -21,8 +18,6 @@ use crate::{
 const SUFFIX: &str = ".json";
 /// Before the records of dead letters.
 const LETTER_PREFIX: &str = "dead_";
-/// The most bytes of a record: the targets of a task may be a megabyte.
-const MOST_BYTES: u64 = 64 << 20;
 
 /// What an entry of `archive/` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,56 +77,25 @@ impl Archived {
     }
 }
 
-impl TaskStore {
-    /// The archive; `None` when nothing was archived yet.
-    fn archive_folder(&self) -> Result<Option<Folder>, TaskError> {
-        let data = self.data_folder()?;
-        match data.enter(ARCHIVE) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            folder => folder.map(Some).map_err(TaskError::storage("cannot look through", data.path().join(ARCHIVE))),
-        }
-    }
-
-    fn archived_names(&self) -> Result<InTheArchive, TaskError> {
+impl TaskManager {
+    /// The names of the archive's records, and what lies there that is none of ours.
+    pub(crate) async fn archived_names(&self) -> Result<InTheArchive, TaskError> {
+        let entries = self.store.blocking(TaskStore::archive_entries).await?;
         let mut found = InTheArchive::default();
-        let Some(folder) = self.archive_folder()? else { return Ok(found) };
-        for entry in folder.entries().map_err(TaskError::storage("cannot list", folder.path()))? {
-            match InArchive::of(&entry.shown(), entry.kind) {
-                InArchive::Task(_) | InArchive::Letter => found.records.push(entry.shown()),
+        for (name, kind) in entries {
+            match InArchive::of(&name, kind) {
+                InArchive::Task(_) | InArchive::Letter => found.records.push(name),
                 InArchive::Unfinished => {}
-                InArchive::Foreign(why) => found.foreign.push((entry.shown(), why)),
+                InArchive::Foreign(why) => found.foreign.push((name, why)),
             }
         }
         Ok(found)
     }
 
-    fn archived(&self, name: &str) -> Result<Option<Archived>, TaskError> {
-        let Some(folder) = self.archive_folder()? else { return Ok(None) };
-        match folder.read(name, MOST_BYTES) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            read => {
-                let bytes = read.map_err(TaskError::storage("cannot read", folder.path().join(name)))?;
-                Ok(Some(Archived::parse(name, &bytes)))
-            }
-        }
-    }
-
-    fn remove_archived(&self, name: &str) -> Result<bool, TaskError> {
-        let Some(folder) = self.archive_folder()? else { return Ok(false) };
-        folder.remove_file(name).map_err(TaskError::storage("cannot remove", folder.path().join(name)))
-    }
-}
-
-impl TaskManager {
-    /// The names of the archive's records, and what lies there that is none of ours.
-    pub(crate) async fn archived_names(&self) -> Result<InTheArchive, TaskError> {
-        self.store.blocking(TaskStore::archived_names).await
-    }
-
     /// Reads these records of the archive; those that cannot be read are none.
     pub(crate) async fn archived(&self, names: Vec<String>) -> Result<Vec<Archived>, TaskError> {
         let read = move |store: &TaskStore| {
-            let read = |name: &String| store.archived(name).transpose();
+            let read = |name: &String| archived(store, name).transpose();
             names.iter().filter_map(read).filter(|read| !matches!(read, Err(error) if !error.is_shortage())).collect()
         };
         self.store.blocking(read).await
@@ -140,7 +104,7 @@ impl TaskManager {
     /// The task of this id that was removed, and when; `None` when the archive has none.
     pub(crate) async fn removed_task(&self, task_id: &TaskId) -> Result<Option<(Task, Timestamp)>, TaskError> {
         let name = format!("{task_id}{SUFFIX}");
-        let read = self.store.blocking(move |store| store.archived(&name)).await?;
+        let read = self.store.blocking(move |store| archived(store, &name)).await?;
         Ok(read.and_then(|read| Some((read.task?, read.at?))).filter(|(task, _)| task.task_id == *task_id))
     }
 
@@ -154,4 +118,8 @@ impl TaskManager {
     pub(crate) async fn remove_archived(&self, name: String) -> Result<bool, TaskError> {
         self.store.blocking(move |store| store.remove_archived(&name)).await
     }
+}
+
+fn archived(store: &TaskStore, name: &str) -> Result<Option<Archived>, TaskError> {
+    Ok(store.archived(name)?.map(|bytes| Archived::parse(name, &bytes)))
 }

@@ -79,6 +79,11 @@ impl Task {
         dead.for_each(|delivery| delivery.dismissed_at = Some(now));
     }
 
+    /// Whether an operator may let it be looked after again although it has ended: another attempt, or what webhooks could not be told.
+    pub(crate) fn may_be_reopened(&self) -> bool {
+        self.status.allows_retry() || self.deliveries.iter().any(|one| one.given_up_at.is_some())
+    }
+
     /// Lets what was given up be tried again, as if it had not been; how much that is.
     pub(crate) fn revive_deliveries(&mut self) -> usize {
         let given_up = self.deliveries.iter_mut().filter(|one| one.given_up_at.is_some() && one.delivered_at.is_none());

@@ -2,7 +2,7 @@
 
 use std::{io, path::PathBuf, sync::Arc};
 
-use super::state::StateTransitionError;
+use super::{failure::PlaceFailure, state::StateTransitionError};
 use crate::{
     durable,
     error::{Classified, ErrorKind},
@@ -45,6 +45,9 @@ pub enum TaskError {
         /// The fencing token of the writer.
         ours: FencingToken,
     },
+    /// Others have changed the task again and again in the moment between its reading and its writing.
+    #[error("task `{0}` could not be changed: others were faster each time")]
+    Contended(TaskId),
     /// A newer version of this program has written the file, and only such a one knows what to do with the task: it waits.
     #[error("`{}` was written by a newer version of this program: {message}", path.display())]
     Newer {
@@ -82,15 +85,15 @@ impl TaskError {
         move |source| Self::Storage { action, path, source: Arc::new(source) }
     }
 
-    /// Whether this process could open no file at all: that says nothing about the one that is named.
+    /// Whether this process could open no file at all, or the whole place of the tasks refuses: that says nothing about the one that is named.
     pub(crate) fn is_shortage(&self) -> bool {
-        matches!(self, Self::Storage { source, .. } if durable::is_shortage(source))
+        matches!(self, Self::Storage { source, .. } if durable::is_shortage(source) || PlaceFailure::of(source).is_some())
     }
 
     /// Whether the same would happen to any other task: a shortage of this process, a disk that takes nothing, a queue that failed.
     pub(crate) fn concerns_all(&self) -> bool {
         match self {
-            Self::Storage { source, .. } => durable::is_shortage(source) || durable::is_disk_refusal(source),
+            Self::Storage { source, .. } => self.is_shortage() || durable::is_disk_refusal(source),
             Self::Catalogue(_) => true,
             _ => false,
         }
@@ -98,7 +101,11 @@ impl TaskError {
 
     /// Whether somebody else does not let go of what was to be locked.
     pub(super) fn is_timeout(&self) -> bool {
-        matches!(self, Self::Storage { source, .. } if source.kind() == io::ErrorKind::TimedOut)
+        match self {
+            Self::Contended(_) => true,
+            Self::Storage { source, .. } => source.kind() == io::ErrorKind::TimedOut,
+            _ => false,
+        }
     }
 }
 
@@ -116,6 +123,7 @@ impl Classified for TaskError {
             Self::Transition(_) => "invalid_state",
             Self::LoginGone(_) => "login_gone",
             Self::StaleFencingToken { .. } => "lease_lost",
+            Self::Contended(_) => "task_contended",
             Self::Newer { .. } => "task_newer",
             Self::Damaged { .. } => "task_damaged",
             Self::Catalogue(error) => error.code(),
@@ -129,8 +137,13 @@ impl Classified for TaskError {
             Self::AlreadyExists(_) | Self::Transition(_) | Self::LoginGone(_) | Self::StaleFencingToken { .. } => {
                 ErrorKind::Conflict
             }
-            Self::Newer { .. } => ErrorKind::Unavailable,
+            Self::Newer { .. } | Self::Contended(_) => ErrorKind::Unavailable,
             Self::Catalogue(error) => error.kind(),
+            // A whole store that does not answer may do so later; one that is missing or unfit has to be looked at.
+            Self::Storage { source, .. } if PlaceFailure::of(source).is_some() => match source.kind() {
+                io::ErrorKind::HostUnreachable | io::ErrorKind::ResourceBusy => ErrorKind::Unavailable,
+                _ => ErrorKind::Configuration,
+            },
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }
     }
@@ -142,6 +155,9 @@ impl Classified for TaskError {
                 Some("bring this program up to date, as others that use the data directory are".to_owned())
             }
             Self::Catalogue(error) => error.hint(),
+            Self::Storage { source, .. } if PlaceFailure::of(source).is_some() => {
+                PlaceFailure::of(source)?.hint().map(str::to_owned)
+            }
             Self::Storage { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some("give this user write access to the data directory, or name another data directory".to_owned())
             }

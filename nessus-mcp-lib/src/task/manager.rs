@@ -18,21 +18,20 @@ use super::{
     entry::{TaskEntry, digest},
     error::TaskError,
     events::{EventKind, TaskEvent},
-    lock::TaskLock,
     model::Task,
+    place::ResultPlace,
     queue_file::QueueFile,
     records::{Charges, HistoryEntry},
     state::{StateTransitionError, TaskStatus},
-    store::{ARTIFACT_PREFIX, EXPORT_FILE, INDEX_FILE, TaskStore, profile_file_name},
+    store::{EXPORT_FILE, TaskStore},
 };
 use crate::{
-    durable::{self, DurableFile},
+    durable::DurableFile,
     error::chain,
     fail_points::fail_point,
     ids::{FencingToken, TaskId},
     policy::Scope,
-    queue::Queue,
-    results::Profile,
+    queue::{CatalogueRecord, Queue},
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -50,6 +49,7 @@ pub enum Writer {
 #[derive(Debug)]
 pub(crate) struct Artifact {
     task_id: TaskId,
+    name: String,
     file: DurableFile,
 }
 
@@ -111,14 +111,17 @@ impl TaskManager {
     /// The tasks of a data directory that is there, for who only reads: nothing is made, and nothing is written to find out whether
     /// it could be.
     pub fn to_read(data_dir: &Path) -> Self {
-        let (store, clock) = (TaskStore::to_read(data_dir), Arc::new(SystemClock));
-        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
+        Self::in_store(TaskStore::to_read(data_dir), Arc::new(SystemClock))
     }
 
     /// As [`TaskManager::open`], with a clock of the caller's.
     pub fn open_with_clock(data_dir: &Path, clock: Arc<dyn Clock>) -> Result<Self, TaskError> {
-        let (store, unreadable) = (TaskStore::open(data_dir)?, Arc::default());
-        Ok(Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable })
+        Ok(Self::in_store(TaskStore::open(data_dir)?, clock))
+    }
+
+    /// The tasks of this store.
+    pub(super) fn in_store(store: TaskStore, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, actor: None, catalogue: None, webhooks: None, unreadable: Arc::default() }
     }
 
     /// The same tasks, recorded in the catalogue that this queue keeps: lists then come from there. Without it, every list
@@ -175,16 +178,18 @@ impl TaskManager {
             note_events(&mut task, None, manager.webhooks.as_ref());
             let to_tell = task.has_deliveries().then(|| task.clone());
             let task_id = task.task_id.clone();
-            let lock = manager.store.blocking(move |store| store.begin(&task_id)).await?;
+            let hold = manager.store.blocking(move |store| store.begin(&task_id)).await?;
             if let Some(catalogue) = &manager.catalogue
                 && let Err(error) = catalogue.enter(&mut task).await
             {
-                drop(lock);
+                drop(hold);
                 manager.store.blocking(move |store| store.remove_empty(&task.task_id)).await?;
                 return Err(error);
             }
             fail_point!("submit_task_recorded");
-            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), lock)).await?;
+            let record = manager.record_again_of(&task);
+            manager.store.blocking(move |store| store.create(&task, sealed.as_deref(), hold)).await?;
+            manager.note_again(record).await;
             if let Some(task) = to_tell {
                 manager.announce(&task).await;
             }
@@ -210,12 +215,14 @@ impl TaskManager {
         self.store
             .blocking(move |store| {
                 let task = store.look(&task_id)?;
-                Ok((task, store.path(&task_id, EXPORT_FILE).is_file()))
+                let has_export = store.has_results(&task, EXPORT_FILE);
+                Ok((task, has_export))
             })
             .await
     }
 
-    /// Changes a task under its lock and writes it durably; returns it as it then is.
+    /// Changes a task while nobody else does and writes it durably; returns it as it then is. Where others cannot be kept from it,
+    /// `change` is done again with what they have written.
     ///
     /// A changed `status` is checked against the state machine and recorded in `history`; entering a terminal state
     /// sets `completed_at` and `execution_time`, and removes the sealed login. Everything else is as `change` leaves it.
@@ -227,38 +234,38 @@ impl TaskManager {
         &self,
         task_id: &TaskId,
         writer: Writer,
-        change: impl FnOnce(&mut Task) + Send + 'static,
+        change: impl FnOnce(&mut Task) + Clone + Send + 'static,
     ) -> Result<Task, TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
             let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
             let webhooks = manager.webhooks.clone();
             let written = manager.store.blocking(move |store| {
-                let _lock = store.lock(&task_id)?;
-                let before = store.read(&task_id)?;
-                check_writer(&before, writer)?;
-                let mut task = before.clone();
-                change(&mut task);
-                let now = clock.now();
-                if let Writer::Worker(fence) = writer {
-                    task.fence = Some(fence);
-                }
-                if task.status != before.status {
-                    before.status.check(task.status)?;
-                    record_step(&mut task, before.status, now);
-                }
-                let has_events = note_events(&mut task, Some(&before), webhooks.as_ref());
-                if task != before {
-                    let events = task.note_changes(&before, actor.as_deref(), now);
-                    task.revision = before.revision.saturating_add(1);
-                    store.write(&task)?;
-                    for event in &events {
-                        say(&task, event);
+                store.change(&task_id, |hold, before| {
+                    check_writer(&before, writer)?;
+                    let mut task = before.clone();
+                    change.clone()(&mut task);
+                    let now = clock.now();
+                    if let Writer::Worker(fence) = writer {
+                        task.fence = Some(fence);
                     }
-                }
-                let record = TaskEntry::record(&task, store.has_login_left(&task));
-                let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
-                Ok((task, is_new.then_some(record), has_events))
+                    if task.status != before.status {
+                        before.status.check(task.status)?;
+                        record_step(&mut task, before.status, now);
+                    }
+                    let has_events = note_events(&mut task, Some(&before), webhooks.as_ref());
+                    if task != before {
+                        let events = task.note_changes(&before, actor.as_deref(), now);
+                        task.revision = before.revision.saturating_add(1);
+                        store.write(hold, &task)?;
+                        for event in &events {
+                            say(&task, event);
+                        }
+                    }
+                    let record = TaskEntry::record(&task, store.has_login_left(&task));
+                    let is_new = digest(&record) != digest(&TaskEntry::record(&before, false));
+                    Ok((task, is_new.then_some(record), has_events))
+                })
             });
             let (task, record, has_events) = written.await?;
             if task.status.is_terminal() {
@@ -290,35 +297,16 @@ impl TaskManager {
     ) -> Result<Task, TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
-            let (clock, actor) = (Arc::clone(&manager.clock), manager.actor.clone());
-            let begun = manager.store.blocking(move |store| {
-                let (lock, mut task) = begin_retry(store, task_id, (charges, principal), clock.now())?;
-                task.note_retry(actor.as_deref(), clock.now());
-                Ok((lock, task))
-            });
-            let (lock, mut task) = begun.await?;
-            if let Some(catalogue) = &manager.catalogue {
-                catalogue.enter(&mut task).await?;
+            let again = |task: &mut Task| {
+                begin_retry(task, (charges.clone(), principal.clone()), manager.clock.now())?;
+                task.note_retry(manager.actor(), manager.clock.now());
+                Ok(true)
+            };
+            let task = manager.reopen(&task_id, again).await?;
+            for event in task.events.iter().rev().take(2) {
+                say(&task, event);
             }
-            fail_point!("retry_recorded");
-            manager
-                .store
-                .blocking(move |store| {
-                    let _lock = lock;
-                    // What an earlier attempt found must not be taken for the findings of this one.
-                    for file in [EXPORT_FILE.to_owned(), INDEX_FILE.to_owned()]
-                        .into_iter()
-                        .chain(Profile::names().map(profile_file_name))
-                    {
-                        store.remove(&task.task_id, &file)?;
-                    }
-                    store.write(&task)?;
-                    for event in task.events.iter().rev().take(2) {
-                        say(&task, event);
-                    }
-                    Ok(task)
-                })
-                .await
+            Ok(task)
         })
         .await
     }
@@ -327,31 +315,73 @@ impl TaskManager {
     pub(crate) async fn revive_deliveries(&self, task_id: &TaskId) -> Result<(Task, usize), TaskError> {
         let (task_id, manager) = (task_id.clone(), self.clone());
         self.to_its_end(async move {
-            let begun = manager.store.blocking(move |store| {
-                let lock = store.lock(&task_id)?;
-                let mut task = store.read(&task_id)?;
-                let revived = task.revive_deliveries();
-                Ok((lock, task, revived))
-            });
-            let (lock, mut task, revived) = begun.await?;
-            if revived == 0 {
-                return Ok((task, revived));
-            }
-            task.revision = task.revision.saturating_add(1);
-            // The reconciler finds what the catalogue has as unfinished, whoever dies here.
-            if let Some(catalogue) = &manager.catalogue {
-                catalogue.enter(&mut task).await?;
-            }
-            manager
-                .store
-                .blocking(move |store| {
-                    let _lock = lock;
-                    store.write(&task)?;
-                    Ok((task, revived))
-                })
-                .await
+            let mut revived = 0;
+            let again = |task: &mut Task| {
+                revived = task.revive_deliveries();
+                Ok(revived > 0)
+            };
+            let task = manager.reopen(&task_id, again).await?;
+            Ok((task, revived))
         })
         .await
+    }
+
+    /// Writes a task that has ended as one that has to be looked after again, if `change` says so. The reconciler finds what the catalogue
+    /// has as unfinished, whoever dies in between.
+    async fn reopen(
+        &self,
+        task_id: &TaskId,
+        mut change: impl FnMut(&mut Task) -> Result<bool, TaskError>,
+    ) -> Result<Task, TaskError> {
+        let mut round = 0;
+        loop {
+            let of = task_id.clone();
+            let held = self.store.blocking(move |store| {
+                let hold = store.hold(&of)?;
+                let task = store.read_held(&hold, &of)?;
+                Ok((hold, task))
+            });
+            let (hold, mut task) = held.await?;
+            let attempt = task.attempt;
+            if !change(&mut task)? {
+                return Ok(task);
+            }
+            task.revision = task.revision.saturating_add(1);
+            if let Some(catalogue) = &self.catalogue {
+                catalogue.enter(&mut task).await?;
+            }
+            if task.attempt != attempt {
+                fail_point!("retry_recorded");
+            }
+            let record = self.record_again_of(&task);
+            let written = self.store.blocking(move |store| {
+                if task.attempt != attempt {
+                    store.drop_results(&mut task)?;
+                }
+                store.write(&hold, &task)?;
+                Ok(task)
+            });
+            match written.await {
+                Err(TaskError::Contended(_)) if round < TaskStore::ROUNDS => round += 1,
+                Err(error) => return Err(error),
+                Ok(task) => {
+                    self.note_again(record).await;
+                    return Ok(task);
+                }
+            }
+        }
+    }
+
+    /// What is recorded of a task once more after it was written, where somebody may have made the catalogue again between its record and
+    /// its file: nobody is kept from reading a task that is not locked.
+    fn record_again_of(&self, task: &Task) -> Option<CatalogueRecord> {
+        (!self.store.locks()).then(|| TaskEntry::record(task, false))
+    }
+
+    async fn note_again(&self, record: Option<CatalogueRecord>) {
+        if let (Some(catalogue), Some(record)) = (&self.catalogue, record) {
+            catalogue.note(record).await;
+        }
     }
 
     /// Puts a task into the queue of deliveries if there is something of it to deliver, to be looked at now. A queue that cannot do that
@@ -371,8 +401,12 @@ impl TaskManager {
         }
     }
 
-    /// The ids of all tasks, newest first by the time in their names.
-    pub(crate) async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
+    /// The ids of all tasks, newest first by the time in their names. A task that is just being created or removed may be among
+    /// them.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when they cannot be listed.
+    pub async fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
         self.store.blocking(TaskStore::list).await
     }
 
@@ -382,8 +416,11 @@ impl TaskManager {
         self.store.blocking(move |store| store.archive(&name, &document)).await
     }
 
-    /// What the data directory remembers of its queue.
-    pub(crate) async fn queue_file(&self) -> Result<QueueFile, TaskError> {
+    /// What is remembered beside the tasks of their queue; empty where nothing is.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when it cannot be read, [`TaskError::Damaged`] when it makes no sense.
+    pub async fn queue_file(&self) -> Result<QueueFile, TaskError> {
         self.store.blocking(TaskStore::queue_file).await
     }
 
@@ -400,7 +437,7 @@ impl TaskManager {
     /// Changes what the data directory remembers of its queue, durably; returns it as it then is.
     pub(crate) async fn update_queue_file(
         &self,
-        change: impl FnOnce(&mut QueueFile) + Send + 'static,
+        change: impl FnOnce(&mut QueueFile) + Clone + Send + 'static,
     ) -> Result<QueueFile, TaskError> {
         self.store.blocking(move |store| store.update_queue_file(change)).await
     }
@@ -410,19 +447,23 @@ impl TaskManager {
         self.store.path(task_id, name)
     }
 
+    /// Where a file of a task's results is.
+    pub(crate) fn place(&self, task: &Task, name: &str) -> ResultPlace {
+        self.store.place(task, name)
+    }
+
     /// Begins to write a file of a task.
     pub(crate) async fn begin_artifact(&self, task_id: &TaskId, name: &str) -> Result<Artifact, TaskError> {
-        let (task_id, path) = (task_id.clone(), self.store.path(task_id, name));
+        let (task_id, name) = (task_id.clone(), name.to_owned());
         self.store
-            .blocking(move |_| {
-                let file = DurableFile::create_with_prefix(&path, ARTIFACT_PREFIX)
-                    .map_err(TaskError::storage("cannot write", &path))?;
-                Ok(Artifact { task_id, file })
+            .blocking(move |store| {
+                let file = store.begin_file(&task_id, &name)?;
+                Ok(Artifact { task_id, name, file })
             })
             .await
     }
 
-    /// Removes the unfinished files that a killed worker left in the task's directory; returns how many.
+    /// Removes the unfinished files that a killed worker has left of a task; returns how many.
     ///
     /// # Errors
     /// As [`TaskManager::update`] for a writer that does not hold the task: the files may be its successor's.
@@ -430,11 +471,10 @@ impl TaskManager {
         let task_id = task_id.clone();
         self.store
             .blocking(move |store| {
-                let _lock = store.lock(&task_id)?;
-                check_writer(&store.read(&task_id)?, writer)?;
-                let directory = store.directory(&task_id);
-                durable::remove_leftovers(&directory, ARTIFACT_PREFIX)
-                    .map_err(TaskError::storage("cannot clean", &directory))
+                let hold = store.hold(&task_id)?;
+                let task = store.read_held(&hold, &task_id)?;
+                check_writer(&task, writer)?;
+                store.remove_leftovers(&task)
             })
             .await
     }
@@ -446,12 +486,9 @@ impl TaskManager {
     pub(crate) async fn publish(&self, artifact: Artifact, writer: Writer) -> Result<(), TaskError> {
         self.store
             .blocking(move |store| {
-                let directory = store.directory(&artifact.task_id);
-                // Before the lock is taken: a gigabyte may take seconds to reach the disk.
-                artifact.file.sync().map_err(TaskError::storage("cannot write to", &directory))?;
-                let _lock = store.lock(&artifact.task_id)?;
-                check_writer(&store.read(&artifact.task_id)?, writer)?;
-                artifact.file.commit().map_err(TaskError::storage("cannot write to", directory))
+                let Artifact { task_id, name, file } = artifact;
+                let file = store.prepare(&store.look(&task_id)?, &name, file)?;
+                store.publish(&task_id, &name, file, |task| check_writer(task, writer))
             })
             .await
     }
@@ -475,25 +512,22 @@ impl TaskManager {
     }
 }
 
-/// A task as its next attempt begins it, and the lock under which it is written.
+/// Makes of a task what its next attempt begins with.
 fn begin_retry(
-    store: &TaskStore,
-    task_id: TaskId,
+    task: &mut Task,
     (charges, principal): (Charges, Option<String>),
     now: Timestamp,
-) -> Result<(TaskLock, Task), TaskError> {
-    let lock = store.lock(&task_id)?;
-    let mut task = store.read(&task_id)?;
+) -> Result<(), TaskError> {
     let from = task.status;
     if !from.allows_retry() {
         return Err(StateTransitionError { from, to: TaskStatus::Queued }.into());
     }
     task.charge_retry(charges);
     task.status = TaskStatus::Queued;
-    record_step(&mut task, from, now);
+    record_step(task, from, now);
     task.pass_on_scan();
     if task.nessus_scan_id.is_none() && task.has_sealed_login() {
-        return Err(TaskError::LoginGone(task_id));
+        return Err(TaskError::LoginGone(task.task_id.clone()));
     }
     task.attempt += 1;
     task.principal = principal;
@@ -522,8 +556,7 @@ fn begin_retry(
     task.dismissed_at = None;
     // Each attempt needs one of its own.
     task.approval = None;
-    task.revision = task.revision.saturating_add(1);
-    Ok((lock, task))
+    Ok(())
 }
 
 /// Writes down what has happened since `before` and webhooks want to hear; whether there is something.

@@ -2,7 +2,7 @@
 //!
 //! The truth about a task is its `task.json`; the queue is an index that can be rebuilt from it. [`TaskManager`] is
 //! the only writer: it checks every change of state against the state machine and every write of a worker against
-//! the fencing token, under the task's file lock, so that a worker whose lease is gone cannot overwrite its successor.
+//! the fencing token, under the task's lock or by conditional writes, so that a worker whose lease is gone cannot overwrite its successor.
 //!
 //! ```text
 //! queued ──> running ──> completed | failed | timeout | cancelled
@@ -21,12 +21,14 @@ mod delivery;
 mod entry;
 mod error;
 mod events;
+mod failure;
 mod lists;
-mod lock;
 mod manager;
 mod mirror;
 mod model;
+mod open;
 mod pause;
+mod place;
 mod pools;
 #[cfg(test)]
 mod property_tests;
@@ -47,12 +49,14 @@ pub use self::{
     lists::TaskList,
     manager::{TaskManager, Writer},
     model::{CredentialReference, ScanPayload, ScanType, ScopeRecord, TASK_SCHEMA_VERSION, Task, TaskKey},
+    open::StoreProbe,
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     pools::pools_in_catalogue,
     query::{TaskCursor, TaskQuery},
     queue_file::{PoolOrder, QueueFile},
     records::{
         ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+        StoredFile,
     },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
@@ -63,7 +67,6 @@ pub(crate) use self::{
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
     records::Charges,
-    removal::Inspected,
     repair::Rebuild,
-    store::profile_file_name,
+    store::{Inspected, profile_file_name},
 };

@@ -1,6 +1,6 @@
 //! The content of `task.json`.
 
-use std::{fmt, str::FromStr, time::Duration};
+use std::{collections::BTreeMap, fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -11,6 +11,7 @@ use super::{
     pause::{Pause, PauseRequest, PauseState, PausedBy},
     records::{
         ChargedHosts, ClientCharge, FetchedExport, FormerScan, HistoryEntry, LastError, Observation, OpenScan, Step,
+        StoredFile,
     },
     state::TaskStatus,
 };
@@ -338,6 +339,10 @@ pub struct Task {
     /// When an operator cleared the dead letter of this failure away; a retry clears this.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dismissed_at: Option<Timestamp>,
+    /// Its files of results, by name, where they are kept in an object store; empty in a data directory, where they lie beside this
+    /// document.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub files: BTreeMap<String, StoredFile>,
     /// The fencing token of the last claim that wrote here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fence: Option<FencingToken>,
@@ -436,6 +441,7 @@ impl Task {
             charged_clients: Vec::new(),
             deliveries: Vec::new(),
             dismissed_at: None,
+            files: BTreeMap::new(),
             fence: None,
             revision: 0,
             schema_version: TASK_SCHEMA_VERSION,

@@ -1,6 +1,6 @@
 //! `queue.json`: what a data directory remembers of its queue.
 
-use std::{collections::BTreeMap, fs, io, path::Path};
+use std::{collections::BTreeMap, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -55,16 +55,10 @@ impl PoolOrder {
 }
 
 impl QueueFile {
-    /// Reads the file of a data directory; empty when there is none.
-    ///
-    /// # Errors
-    /// [`TaskError::Storage`] when it cannot be read, [`TaskError::Damaged`] when it makes no sense.
-    pub fn read(data_dir: &Path) -> Result<Self, TaskError> {
-        let path = data_dir.join(QUEUE_FILE);
-        let text = match fs::read(&path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            read => read.map_err(TaskError::storage("cannot read", &path))?,
-        };
-        serde_json::from_slice(&text).map_err(|error| TaskError::Damaged { path, message: error.to_string() })
+    /// What a file says; an empty one when there is none.
+    pub(super) fn parse(content: Option<Vec<u8>>, path: impl FnOnce() -> PathBuf) -> Result<Self, TaskError> {
+        let Some(content) = content else { return Ok(Self::default()) };
+        serde_json::from_slice(&content)
+            .map_err(|error| TaskError::Damaged { path: path(), message: error.to_string() })
     }
 }

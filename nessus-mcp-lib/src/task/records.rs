@@ -162,7 +162,7 @@ pub struct ClientCharge {
 }
 
 /// What a new attempt of a task counts against limits.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Charges {
     /// The hosts of a day of all.
     pub(crate) hosts: Option<ChargedHosts>,
@@ -240,4 +240,18 @@ impl OpenScan {
     pub(super) fn is(&self, instance: &InstanceId, scan: &ScanId) -> bool {
         (&self.instance_id, &self.scan_id) == (instance, scan)
     }
+}
+
+/// A file of results in an object store: the parts that hold it, in their order. Each has a mebibyte, but for the last.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct StoredFile {
+    /// How many bytes it has.
+    pub size: u64,
+    /// The SHA-256 of all of it, in hexadecimal digits.
+    pub sha256: String,
+    /// The name of this upload beside others of the same file.
+    pub upload: String,
+    /// The SHA-256 of each part, in hexadecimal digits.
+    pub parts: Vec<String>,
 }

@@ -13,9 +13,8 @@ use super::{
     catalogue::{self, Catalogue},
     entry::{TaskEntry, digest},
     error::TaskError,
-    lock::TaskLock,
     model::Task,
-    store::TaskStore,
+    store::{Hold, TaskStore},
 };
 use crate::{
     error::chain,
@@ -111,11 +110,11 @@ impl Catalogue {
                     Ok(some.into_iter().map(record).collect::<Vec<_>>())
                 };
                 // Nobody writes these files before the records are put.
-                let (mut locks, mut records) = (Vec::new(), Vec::new());
+                let (mut holds, mut records) = (Vec::new(), Vec::new());
                 for (record, task_id) in self.store.blocking(read).await? {
                     match record? {
-                        Says::Record(lock, record) => {
-                            locks.push(lock);
+                        Says::Record(hold, record) => {
+                            holds.push(hold);
                             records.push(record);
                         }
                         Says::Nothing => {}
@@ -188,8 +187,8 @@ fn known_of(tasks: Vec<(TaskId, u64)>) -> Vec<(TaskId, Option<u64>)> {
 
 /// What a task's file asks for.
 enum Says {
-    /// A record, with the lock under which the file was read, where it could be taken.
-    Record(Option<TaskLock>, CatalogueRecord),
+    /// A record, with the hold under which the file was read, where it could be taken.
+    Record(Option<Hold>, CatalogueRecord),
     /// That nothing is recorded.
     Nothing,
     /// Nothing for now: somebody holds its lock.
@@ -198,32 +197,32 @@ enum Says {
 
 fn record_of(store: &TaskStore, task_id: &TaskId, known: Option<u64>, deadline: Instant) -> Result<Says, TaskError> {
     let gone = || known.map(|known| CatalogueRecord::gone(task_id.clone(), known));
-    let lock = match store.lock_until(task_id, deadline) {
+    let hold = match store.hold_until(task_id, deadline) {
         Err(TaskError::NotFound(_)) => return Ok(gone().map_or(Says::Nothing, |record| Says::Record(None, record))),
         Err(error) if error.is_timeout() => return Ok(Says::IsHeld),
         // A file that can be read counts, also where its lock cannot be opened.
-        lock => lock.ok(),
+        hold => hold.ok(),
     };
-    let record = match store.read(task_id) {
+    let record = match hold.as_ref().map_or_else(|| store.read(task_id), |hold| store.read_held(hold, task_id)) {
         Ok(mut task) => {
             if let Some(known) = known.filter(|known| task.revision < *known) {
                 // The file was brought back from a copy: what is recorded from now on must count.
                 task.revision = known;
-                if lock.is_some()
-                    && let Err(error) = store.write(&task)
+                if let Some(hold) = &hold
+                    && let Err(error) = store.write(hold, &task)
                 {
                     warn!(%task_id, error = chain(&error), "a task that was brought back cannot be written");
                 }
             }
-            let login_is_left = store.has_login_left(&task) && !(lock.is_some() && store.remove_login(&task));
-            Some(TaskEntry::record(&task, lock.is_none() || login_is_left))
+            let login_is_left = store.has_login_left(&task) && !(hold.is_some() && store.remove_login(&task));
+            Some(TaskEntry::record(&task, hold.is_none() || login_is_left))
         }
         // Without its lock, it may be just being created.
-        Err(TaskError::NotFound(_)) if lock.is_none() => return Ok(Says::IsHeld),
+        Err(TaskError::NotFound(_)) if hold.is_none() => return Ok(Says::IsHeld),
         Err(TaskError::NotFound(_)) => gone(),
         Err(error) => Some(unreadable(store, task_id, known, &error).ok_or(error)?),
     };
-    Ok(record.map_or(Says::Nothing, |record| Says::Record(lock, record)))
+    Ok(record.map_or(Says::Nothing, |record| Says::Record(hold, record)))
 }
 
 /// The record of a task whose file says nothing; `None` for an error that says nothing about this one file.
@@ -236,7 +235,7 @@ fn unreadable(
     let is_its_own = match error {
         TaskError::Damaged { .. } | TaskError::Newer { .. } => true,
         // Of a disk that is not mounted, no file says anything.
-        TaskError::Storage { .. } => !error.is_shortage() && store.root().is_dir(),
+        TaskError::Storage { .. } => !error.is_shortage() && store.is_there(),
         _ => false,
     };
     is_its_own.then(|| TaskEntry::unreadable(task_id, revision.unwrap_or_default(), &error.to_string()))
@@ -320,21 +319,37 @@ impl Rebuild {
     }
 }
 
-/// Reads a task while nobody writes it, and what is to be recorded of it. Where its lock is not let go of, it is recorded as
+/// Reads a task while nobody writes it, and what is to be recorded of it. Where others do not let go of it, it is recorded as
 /// unfinished, because it may just be becoming that.
 fn read_alone(store: &TaskStore, task_id: TaskId) -> ((TaskId, Result<Task, TaskError>), Option<CatalogueRecord>) {
-    let lock = store.lock(&task_id);
-    let read = match lock {
+    let hold = store.hold(&task_id);
+    let read = match &hold {
         Err(TaskError::NotFound(_)) => Err(TaskError::NotFound(task_id.clone())),
-        _ => store.read(&task_id),
+        Err(_) => store.read(&task_id),
+        Ok(hold) => store.read_held(hold, &task_id).and_then(|task| keep_others_off(store, hold, task)),
     };
     let record = match &read {
-        Ok(task) => Some(TaskEntry::record(task, lock.is_err() || store.has_login_left(task))),
+        Ok(task) => Some(TaskEntry::record(task, hold.is_err() || store.has_login_left(task))),
         // Whoever creates it has recorded it, perhaps before the catalogue was emptied.
-        Err(TaskError::NotFound(_)) if lock.is_err_and(|error| error.is_timeout()) => {
+        Err(TaskError::NotFound(_)) if hold.is_err_and(|error| error.is_timeout()) => {
             Some(TaskEntry::unreadable(&task_id, 0, "it is just being created"))
         }
         Err(error) => unreadable(store, &task_id, None, error),
     };
     ((task_id, read), record)
+}
+
+/// Writes a task anew that somebody may just be opening again, and who has recorded that in the catalogue that was lost: that write then
+/// fails, and is made again with another record. Whoever is locked out needs no such thing.
+fn keep_others_off(store: &TaskStore, hold: &Hold, mut task: Task) -> Result<Task, TaskError> {
+    if store.locks() || !task.may_be_reopened() {
+        return Ok(task);
+    }
+    task.revision = task.revision.saturating_add(1);
+    match store.write(hold, &task) {
+        Ok(()) => Ok(task),
+        // It was written meanwhile, and is recorded as it is now.
+        Err(TaskError::Contended(_)) => store.read(&task.task_id),
+        Err(error) => Err(error),
+    }
 }

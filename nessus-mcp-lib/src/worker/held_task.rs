@@ -57,7 +57,10 @@ impl<'a> HeldTask<'a> {
     }
 
     /// Changes the task in our name.
-    pub(super) async fn update(&self, change: impl FnOnce(&mut Task) + Send + 'static) -> Result<Task, StepError> {
+    pub(super) async fn update(
+        &self,
+        change: impl FnOnce(&mut Task) + Clone + Send + 'static,
+    ) -> Result<Task, StepError> {
         let writer = Writer::Worker(self.lease.fence);
         Ok(self.shared.tasks.update(&self.lease.task_id, writer, change).await?)
     }

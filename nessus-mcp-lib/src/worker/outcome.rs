@@ -159,7 +159,8 @@ impl StepError {
             Self::Queue(_) => true,
             Self::Scanner(error) => matches!(error, ScannerError::Storage(_) | ScannerError::OutOfResources(_)),
             Self::Task(error) => {
-                matches!(error, TaskError::Storage { .. } | TaskError::Newer { .. } | TaskError::Catalogue(_))
+                use TaskError as E;
+                matches!(error, E::Storage { .. } | E::Newer { .. } | E::Catalogue(_) | E::Contended(_))
             }
             Self::Results(error) => error.is_input_output(),
             Self::Scope(_) | Self::Scan { .. } | Self::Held(_) | Self::Stopped | Self::LeaseLost => false,

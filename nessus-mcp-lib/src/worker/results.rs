@@ -199,7 +199,7 @@ async fn fetch_sound(held: &HeldTask<'_>, task: &Task, scan: &ScanId, end: &Scan
         let path = export.temporary_path().to_owned();
         let validation = validation(task, end);
         let begun = Instant::now();
-        match blocking(move || Ok(ExportIndex::build_validated(&open(&path)?, output, &validation)?)).await {
+        match blocking(move || Ok(ExportIndex::build_validated(&open(&path)?.into(), output, &validation)?)).await {
             Ok((report, _is_usable)) => {
                 return Ok(Fetched { export, summary, index, report, read_in: begun.elapsed() });
             }

@@ -1,4 +1,5 @@
-//! The data directory: whether it can be written to, how full its disk is, and whether the audit log is as it was written.
+//! What this machine keeps: whether the data directory can be written to, how full its disk is, and whether the audit log is as it was
+//! written.
 
 use std::{fs, io, os::unix::fs::MetadataExt as _, path::Path, time::Duration};
 
@@ -8,27 +9,19 @@ use nessus_mcp_lib::{
     durable::DurableFile,
     error::{Failure, counted},
     telemetry::DiskSpace,
-    time::{Clock as _, SystemClock, Timestamp},
 };
 use tokio::task::spawn_blocking;
 
 use super::finding::{Finding, within};
 
 /// How long a file system may take.
-const DISK_LIMIT: Duration = Duration::from_secs(5);
+pub(super) const DISK_LIMIT: Duration = Duration::from_secs(5);
 /// How long an audit log may take to be read.
 const AUDIT_LIMIT: Duration = Duration::from_secs(60);
-/// For how long housekeeping may be overdue.
-const OVERDUE: Duration = Duration::from_secs(24 * 3600);
 
-/// With `keeps_house`, workers remove what is old.
-pub(super) async fn check(settings: &Settings, keeps_house: bool) -> Vec<Finding> {
+pub(super) async fn check(settings: &Settings) -> Vec<Finding> {
     let directory = settings.data_dir.clone();
-    let of_directory = blocking("data directory", move || {
-        let mut findings = directory_findings(&directory);
-        findings.push(housekeeping(&directory, keeps_house));
-        findings
-    });
+    let of_directory = blocking("data directory", move || directory_findings(&directory));
     let settings = settings.clone();
     let of_audit = blocking("audit log", move || audit_findings(&settings));
     let (mut findings, audit) =
@@ -37,7 +30,10 @@ pub(super) async fn check(settings: &Settings, keeps_house: bool) -> Vec<Finding
     findings
 }
 
-async fn blocking(check: &'static str, find: impl FnOnce() -> Vec<Finding> + Send + 'static) -> Vec<Finding> {
+pub(super) async fn blocking(
+    check: &'static str,
+    find: impl FnOnce() -> Vec<Finding> + Send + 'static,
+) -> Vec<Finding> {
     spawn_blocking(find).await.unwrap_or_else(|failed| vec![Finding::failed(check, failed.to_string())])
 }
 
@@ -98,31 +94,6 @@ fn space(directory: &Path) -> Finding {
         Finding::warning("disk", detail).mend(mend)
     } else {
         Finding::ok("disk", detail)
-    }
-}
-
-/// When housekeeping has run, by what it has written down.
-fn housekeeping(directory: &Path, keeps_house: bool) -> Finding {
-    #[derive(serde::Deserialize)]
-    struct Record {
-        ended_at: Timestamp,
-        next_at: Timestamp,
-    }
-    if !keeps_house {
-        return Finding::skipped("housekeeping", "it is turned off (`HOUSEKEEPING_ENABLED`)");
-    }
-    let mend = "nessus-admin housekeeping run --dry-run";
-    let record = fs::read(directory.join("housekeeping.json")).ok();
-    match record.and_then(|text| serde_json::from_slice::<Record>(&text).ok()) {
-        Some(record) if SystemClock.now().since(record.next_at) >= OVERDUE => {
-            let detail = format!("it ran last at {} and was due again at {}", record.ended_at, record.next_at);
-            Finding::warning("housekeeping", detail).mend(mend)
-        }
-        Some(record) => Finding::ok("housekeeping", format!("it ran last at {}", record.ended_at)),
-        None if fs::read_dir(directory.join("tasks")).is_ok_and(|mut tasks| tasks.next().is_some()) => {
-            Finding::warning("housekeeping", "it has never run: old tasks stay").mend(mend)
-        }
-        None => Finding::ok("housekeeping", "there is nothing to look after yet"),
     }
 }
 

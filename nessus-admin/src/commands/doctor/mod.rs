@@ -3,6 +3,7 @@
 mod disk;
 mod finding;
 mod queue;
+mod store;
 
 use std::{collections::HashMap, env, time::Duration};
 
@@ -49,14 +50,15 @@ pub(crate) async fn run(args: &DoctorArgs) -> Result<(), Failure> {
     let keeps_house = !effective.all.iter().any(is_off);
     let examined = ScannersConfig::examine(&settings.scanner_config);
     let pools = ScannerNames::load(&settings.scanner_config).pools;
-    let (configuration, of_disk, of_queue, stuck, of_scanners) = tokio::join!(
+    let (configuration, of_disk, of_store, of_queue, stuck, of_scanners) = tokio::join!(
         within(SCANNERS_LIMIT, "configuration", configuration(config::examine(effective, &variables))),
-        disk::check(&settings, keeps_house),
+        disk::check(&settings),
+        store::check(&settings, keeps_house),
         queue::check(&settings, &pools),
         queue::stuck_tasks(&settings),
         within(SCANNERS_LIMIT, "scanners", check_scanners(args, &settings, examined)),
     );
-    let findings = [configuration, of_disk, of_queue, stuck, of_scanners].concat();
+    let findings = [configuration, of_disk, of_store, of_queue, stuck, of_scanners].concat();
     if args.json {
         output::json(&json!({ "severity": worst(&findings), "findings": findings }))?;
     } else {
@@ -149,7 +151,7 @@ fn outcome(findings: &[Finding]) -> Result<(), Failure> {
     let kind = match () {
         () if count == 0 => return Ok(()),
         () if has_failed(&["configuration", "binding"]) => ErrorKind::Configuration,
-        () if has_failed(&["queue", "scanners"]) => ErrorKind::Unavailable,
+        () if has_failed(&["queue", "store", "scanners"]) => ErrorKind::Unavailable,
         () => ErrorKind::Internal,
     };
     Err(NotHealthy { count, kind }.into())

@@ -1,6 +1,6 @@
 //! The queue: whether it answers and is that of the data directory, who works on it, and what is stuck in it.
 
-use std::{collections::BTreeMap, fs, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
     Queue,
@@ -11,7 +11,7 @@ use nessus_mcp_lib::{
     ids::{InstanceId, PoolName},
     queue::{QueueError, SeenWorker},
     service::has_older_workers,
-    task::{TaskQuery, TaskStatus},
+    task::{TaskError, TaskManager, TaskQuery, TaskStatus},
     time::{Clock as _, SystemClock},
 };
 
@@ -24,8 +24,8 @@ use crate::commands::queue;
 /// How long one question to the queue may take.
 const QUEUE_LIMIT: Duration = Duration::from_secs(10);
 /// How far two clocks may differ before somebody should look, and before scans cannot be timed by them.
-const CLOCK_WARN: Duration = Duration::from_secs(5);
-const CLOCK_FAIL: Duration = Duration::from_secs(60);
+pub(super) const CLOCK_WARN: Duration = Duration::from_secs(5);
+pub(super) const CLOCK_FAIL: Duration = Duration::from_secs(60);
 /// For how long a step of a task may fail before the task counts as stuck.
 const STUCK: Duration = Duration::from_secs(15 * 60);
 /// The most stuck tasks that are named.
@@ -60,12 +60,12 @@ pub(super) async fn check(settings: &Settings, pools: &Pools) -> Vec<Finding> {
     let queue = queue.as_ref();
     let parts = tokio::join!(
         within(QUEUE_LIMIT, "queue", warnings(queue)),
-        within(QUEUE_LIMIT, "binding", binding(queue, &settings.data_dir)),
+        within(QUEUE_LIMIT, "binding", binding(queue, settings)),
         within(QUEUE_LIMIT, "clock", clock(queue)),
         within(QUEUE_LIMIT, "workers", workers(queue, pools)),
         within(QUEUE_LIMIT, "circuits", circuits(queue, pools)),
         within(QUEUE_LIMIT, "pools", pools_of(queue, pools)),
-        within(QUEUE_LIMIT, "catalogue", catalogue(queue, &settings.data_dir)),
+        within(QUEUE_LIMIT, "catalogue", catalogue(queue, settings)),
     );
     for part in [parts.0, parts.1, parts.2, parts.3, parts.4, parts.5, parts.6] {
         findings.extend(part);
@@ -115,16 +115,19 @@ async fn warnings(queue: &dyn Queue) -> Vec<Finding> {
     warnings.into_iter().map(finding).collect()
 }
 
-async fn binding(queue: &dyn Queue, data_dir: &Path) -> Vec<Finding> {
-    vec![match binding_of(data_dir, queue).await {
+async fn binding(queue: &dyn Queue, settings: &Settings) -> Vec<Finding> {
+    let tasks = match TaskManager::to_read_for(settings).await {
+        Ok(tasks) => tasks,
+        Err(error) => return vec![Finding::skipped("binding", chain(&error))],
+    };
+    vec![match binding_of(tasks.as_ref(), queue).await {
         Ok(Some(_)) => Finding::ok("binding", "the queue is that of the data directory"),
         Ok(None) => {
             Finding::warning("binding", "the queue belongs to no data directory: it is new, or has lost its data")
                 .mend("nessus-admin queue audit --repair")
         }
         Err(error) if error.code() == "queue_mismatch" => {
-            let mend =
-                "nessus-admin queue rebind, if this data directory is the right one; else set DATA_DIR or QUEUE_URL";
+            let mend = "nessus-admin queue rebind, if these tasks are the right ones; else set DATA_DIR, DATA_URL or QUEUE_URL";
             Finding::failed("binding", chain(&error)).mend(mend)
         }
         Err(error) => Finding::failed("binding", chain(&error)),
@@ -265,19 +268,17 @@ async fn pools_of(queue: &dyn Queue, pools: &Pools) -> Vec<Finding> {
 }
 
 /// Compares how many tasks the catalogue and the directory have; an audit compares what they say.
-async fn catalogue(queue: &dyn Queue, data_dir: &Path) -> Vec<Finding> {
+async fn catalogue(queue: &dyn Queue, settings: &Settings) -> Vec<Finding> {
     let state = match queue.catalogue_state().await {
         Ok(state) => state,
         Err(error) => return refused("catalogue", &error),
     };
-    let tasks = data_dir.join("tasks");
-    let counted_files = tokio::task::spawn_blocking(move || {
-        let entries = fs::read_dir(tasks)?.flatten();
-        std::io::Result::Ok(entries.filter(|entry| entry.path().join("task.json").is_file()).count() as u64)
-    });
-    let files = match counted_files.await.unwrap_or_else(|failed| Err(std::io::Error::other(failed))) {
+    let files = match count(settings, state.tasks).await {
         Ok(files) => files,
-        Err(error) => return vec![Finding::skipped("catalogue", format!("the tasks cannot be counted: {error}"))],
+        Err(failure) => {
+            let detail = format!("the tasks cannot be counted: {}", in_one_line(&failure));
+            return vec![Finding::skipped("catalogue", detail)];
+        }
     };
     if state.mark.is_none() && files > 0 {
         let detail = "the catalogue of tasks is not whole; lists read all files until it is made again";
@@ -291,8 +292,24 @@ async fn catalogue(queue: &dyn Queue, data_dir: &Path) -> Vec<Finding> {
     }]
 }
 
+/// How many tasks there are. A name stands for one until its file is looked for, which is worth it where the catalogue has another
+/// number.
+async fn count(settings: &Settings, catalogued: u64) -> Result<u64, Failure> {
+    let tasks = queue::tasks(settings).await?;
+    let ids = tasks.ids().await?;
+    let mut count = ids.len() as u64;
+    if count > catalogued {
+        for id in &ids {
+            if matches!(tasks.get(id).await, Err(TaskError::NotFound(_) | TaskError::Removed { .. })) {
+                count -= 1;
+            }
+        }
+    }
+    Ok(count)
+}
+
 async fn tasks(settings: &Settings) -> Result<Vec<Finding>, Failure> {
-    let tasks = queue::tasks(settings)?;
+    let tasks = queue::tasks(settings).await?;
     let queue = queue::open(settings).await?;
     let tasks = tasks.with_catalogue(Arc::clone(&queue));
     let list = tasks.list(TaskQuery::default().unfinished().with_limit(MOST_READ)).await?;
@@ -342,7 +359,7 @@ async fn tasks(settings: &Settings) -> Result<Vec<Finding>, Failure> {
     Ok(findings)
 }
 
-fn in_words(time: Duration) -> String {
+pub(super) fn in_words(time: Duration) -> String {
     match time.as_secs() {
         0 => format!("{} ms", time.as_millis()),
         seconds @ 1..120 => format!("{seconds} s"),

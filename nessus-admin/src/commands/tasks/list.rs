@@ -17,7 +17,7 @@ use crate::{
 const PAGE: usize = 500;
 
 pub(crate) async fn run(args: &ListTasksArgs) -> Result<(), Failure> {
-    let settings = args.common.settings();
+    let settings = args.common.settings()?;
     let service = queue::open_service(&settings).await?;
     if let Some(pool) = &args.filter.pool {
         pools::named(&settings, service.queue().as_ref(), std::slice::from_ref(pool)).await?;

@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(crate) async fn run(args: &ShowTaskArgs) -> Result<(), Failure> {
-    let service = queue::open_service(&args.common.settings()).await?;
+    let service = queue::open_service(&args.common.settings()?).await?;
     let view = service.timeline(&service.find_task(&args.task).await?).await?;
     if args.json {
         return output::json(&view);

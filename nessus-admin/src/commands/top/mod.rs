@@ -25,7 +25,7 @@ const LOOK_LIMIT: Duration = Duration::from_secs(10);
 const PICTURE_WIDTH: u16 = 120;
 
 pub(crate) async fn run(args: &TopArgs) -> Result<(), Failure> {
-    let source = timeout(LOOK_LIMIT, Source::open(&args.common.settings())).await.unwrap_or_else(|_| Err(late()))?;
+    let source = timeout(LOOK_LIMIT, Source::open(&args.common.settings()?)).await.unwrap_or_else(|_| Err(late()))?;
     if args.json {
         return output::json(&look(&source).await?);
     }

@@ -119,7 +119,7 @@ pub(super) struct Source {
 impl Source {
     pub(super) async fn open(settings: &Settings) -> Result<Self, Failure> {
         let queue = queue::open(settings).await?;
-        let tasks = queue::tasks(settings).ok().map(|tasks| tasks.with_catalogue(Arc::clone(&queue)));
+        let tasks = queue::tasks(settings).await.ok().map(|tasks| tasks.with_catalogue(Arc::clone(&queue)));
         Ok(Self { queue, tasks, scanner_config: settings.scanner_config.as_path().into() })
     }
 

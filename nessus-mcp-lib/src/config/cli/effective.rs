@@ -56,7 +56,7 @@ struct DeploymentArgs {
 impl DeploymentArgs {
     /// What is wrong with the values, each group for itself.
     fn faults(&self) -> Vec<ConfigError> {
-        let settings = self.common.settings();
+        let settings = self.common.places();
         let tls = [("TLS_CERT", &self.tls.tls_cert), ("TLS_KEY", &self.tls.tls_key)];
         let unreadable = |(name, path): (&str, &Option<PathBuf>)| {
             let path = path.as_ref()?;
@@ -64,6 +64,7 @@ impl DeploymentArgs {
             Some(setting(name, format!("names the file `{}`, which cannot be read: {error}", path.display())))
         };
         let checks = [
+            self.common.stored(settings.clone()).err(),
             self.log.check().err(),
             self.bind.addresses().err(),
             self.bind.client_timeout().err(),
@@ -186,10 +187,11 @@ impl GivenArgs {
             faults.extend(faults_of(&parsing, [(*argument).clone()]).unwrap_or_else(|fault| fault));
         }
         faults.extend(faults_of(&parsing, given.iter().map(|given| (*given).clone())).unwrap_or_else(|fault| fault));
-        let mut seen = BTreeSet::new();
-        faults.retain(|fault| seen.insert(fault.to_string()));
         let whole = parse(&parsing, given.into_iter().cloned()).ok();
         let settings = whole.as_ref().map_or_else(|| Settings::new("./data", "scanners.yaml"), settings_of);
+        faults.extend(settings.clone().check().err());
+        let mut seen = BTreeSet::new();
+        faults.retain(|fault| seen.insert(fault.to_string()));
         let mut all: Vec<_> = resolved.into_iter().map(|one| one.shown).collect();
         let unnamed = settings.credential_config().map(|path| path.display().to_string());
         if let Some(credentials) = all.iter_mut().find(|one| one.name == "CREDENTIAL_CONFIG" && !one.is_set) {
@@ -313,7 +315,8 @@ fn half_of_a_pair(resolved: &mut [Resolved]) -> Option<ConfigError> {
 
 /// The settings that processes agree on; those of a group with a fault are left out.
 fn settings_of(args: &DeploymentArgs) -> Settings {
-    let settings = args.common.settings();
+    let places = args.common.places();
+    let settings = args.common.stored(places.clone()).unwrap_or(places);
     let settings = args.scope.apply(settings.clone()).unwrap_or(settings);
     let settings = args.circuits.settings().map_or(settings.clone(), |circuits| settings.with_circuits(circuits));
     args.credentials.settings(settings.clone()).unwrap_or(settings)
@@ -421,14 +424,37 @@ mod tests {
                 ("MCP_BIND", "nowhere"),
                 ("TLS_CERT", "/no/such/file"),
                 ("LOG_LEVEL", "loud"),
+                ("DATA_URL", "https://planted@x"),
             ],
         );
         let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
-        for name in
-            ["POLL_INTERVAL", "LEASE_SECONDS", "CIRCUIT_FAILURES", "WITH_WORKER", "MCP_BIND", "TLS_KEY", "LOG_LEVEL"]
-        {
+        for name in [
+            "POLL_INTERVAL",
+            "LEASE_SECONDS",
+            "CIRCUIT_FAILURES",
+            "WITH_WORKER",
+            "MCP_BIND",
+            "TLS_KEY",
+            "LOG_LEVEL",
+            "DATA_URL",
+        ] {
             assert!(faults.iter().any(|fault| fault.contains(name)), "{name}: {faults:#?}");
         }
+    }
+
+    #[test]
+    fn an_object_store_is_looked_at_with_the_queue_it_stands_beside() {
+        let stored = ("DATA_URL", "s3://scans/production");
+        let alone = effective(&[], &[stored]);
+        assert!(matches!(&alone.faults[..], [ConfigError::EmbeddedQueue]), "{:?}", alone.faults);
+        let beside = effective(&["--queue-url", "redis://h"], &[stored, ("CACHE_MAX_GB", "20")]);
+        assert!(beside.faults.is_empty(), "{:?}", beside.faults);
+        assert_eq!(of(&beside, "DATA_URL").value.as_deref(), Some("s3://scans/production"));
+        assert_eq!(beside.settings.cache_max_bytes(), 20_000_000_000);
+        let wrong = effective(&[], &[("DATA_URL", "s3://key:planted@scans"), ("CACHE_MAX_GB", "lots")]);
+        let faults: Vec<_> = wrong.faults.iter().map(ToString::to_string).collect();
+        assert!(faults.iter().any(|fault| fault.starts_with("`DATA_URL` must have no credentials")), "{faults:?}");
+        assert!(!format!("{wrong:?}").contains("planted"), "{wrong:?}");
     }
 
     #[test]

@@ -1,16 +1,19 @@
 //! What an index says of its export as a whole.
 
-use std::{fs::File, time::UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use serde::{Deserialize, Serialize};
 
-use crate::results::{
-    convert::Warnings,
-    error::ResultsError,
-    judge::ExportStats,
-    query::Identity,
-    record::{FieldSet, RecordKind, Repeats, is_called},
-    xml::Header,
+use crate::{
+    results::{
+        convert::Warnings,
+        error::ResultsError,
+        judge::ExportStats,
+        query::Identity,
+        record::{FieldSet, RecordKind, Repeats, is_called},
+        xml::Header,
+    },
+    source::Source,
 };
 
 /// All but the rows and hosts.
@@ -33,13 +36,13 @@ pub(super) struct About {
 }
 
 /// Which export it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(super) struct ExportIdentity {
     pub size: u64,
     pub hash: [u8; 32],
     /// Bytes before the first character.
     pub base: u64,
-    /// Nanoseconds since 1970.
+    /// Nanoseconds since 1970; of an export in parts, which are verified by their hashes, this is not known.
     pub modified: Option<u128>,
 }
 
@@ -64,11 +67,16 @@ impl Shape {
 }
 
 impl ExportIdentity {
-    pub(super) fn of(export: &File, base: u64) -> Result<Self, ResultsError> {
-        let modified = export.metadata().and_then(|metadata| metadata.modified()).ok();
+    pub(super) fn of(export: &Source, base: u64) -> Result<Self, ResultsError> {
+        let modified = export.modified();
         let modified = modified.and_then(|time| time.duration_since(UNIX_EPOCH).ok()).map(|time| time.as_nanos());
-        let mut export = export;
-        let Identity { size, hash } = Identity::of(&mut export, base)?;
+        let Identity { size, hash } = Identity::of(&mut export.clone(), base)?;
         Ok(Self { size, hash, base, modified })
+    }
+
+    /// Whether both are of the same export, by all that is known of it on both sides.
+    pub(super) fn fits(&self, other: &Self) -> bool {
+        let modified = self.modified.is_none() || other.modified.is_none() || self.modified == other.modified;
+        modified && (self.size, self.hash, self.base) == (other.size, other.hash, other.base)
     }
 }

@@ -1,6 +1,6 @@
 //! Making an index while an export is read.
 
-use std::{collections::HashMap, fs::File, io::Write};
+use std::{collections::HashMap, io::Write};
 
 use super::{
     about::{About, ExportIdentity, Shape},
@@ -8,12 +8,15 @@ use super::{
     file::Output,
     row::{Columns, Texts},
 };
-use crate::results::{
-    convert::{Warnings, short},
-    error::ResultsError,
-    judge::{Examiner, ExportStats, Tally, Validation, ValidationReport},
-    record::{FieldSet, Host, Item, Record, Repeats},
-    xml::{Header, Step, Visit, encoding, reader, repeats, steps, walk_united},
+use crate::{
+    results::{
+        convert::{Warnings, short},
+        error::ResultsError,
+        judge::{Examiner, ExportStats, Tally, Validation, ValidationReport},
+        record::{FieldSet, Host, Item, Record, Repeats},
+        xml::{Header, Step, Visit, encoding, reader, repeats, steps, walk_united},
+    },
+    source::Source,
 };
 
 /// Combinations of fields beyond this are not indexed; exports have some hundreds.
@@ -38,7 +41,7 @@ impl ExportIndex {
     ///
     /// # Errors
     /// When it is not a complete .nessus export of version 2, or `output` cannot be written.
-    pub fn build<W: Write>(export: &File, output: W) -> Result<IndexSummary, ResultsError> {
+    pub fn build<W: Write>(export: &Source, output: W) -> Result<IndexSummary, ResultsError> {
         Self::build_showing(export, output, || (), |(), _| {}).map(|(summary, ())| summary)
     }
 
@@ -47,7 +50,7 @@ impl ExportIndex {
     /// # Errors
     /// Those of [`ExportIndex::build`].
     pub fn build_validated<W: Write>(
-        export: &File,
+        export: &Source,
         output: W,
         validation: &Validation,
     ) -> Result<(ValidationReport, bool), ResultsError> {
@@ -58,7 +61,7 @@ impl ExportIndex {
 
     /// As [`ExportIndex::build`]. Also gives what `begin` has made and `look` has seen, as [`walk_united`] does.
     fn build_showing<W: Write, V>(
-        export: &File,
+        export: &Source,
         output: W,
         begin: impl Fn() -> V,
         mut look: impl FnMut(&mut V, Visit<'_>),
@@ -73,15 +76,15 @@ impl ExportIndex {
         };
         let mut builder = Builder::new(Output::begin(output).map_err(ResultsError::Write)?);
         // Before the content is read: what changes meanwhile makes the index stale, not wrong.
-        let Some(base) = encoding::mark_of_utf8(&mut &*export)? else {
+        let Some(base) = encoding::mark_of_utf8(&mut export.clone())? else {
             let identity = ExportIdentity::of(export, 0)?;
-            let (tally, _, seen) = walk_united(export, begin, see)?;
+            let (tally, _, seen) = walk_united(export.clone(), begin, see)?;
             builder.is_possible = false;
             return Ok((builder.finish(identity, Header::default(), tally)?, seen));
         };
         let identity = ExportIdentity::of(export, base)?;
         let mut seen = begin();
-        let mut input = export;
+        let mut input = export.clone();
         let mut first = reader(&mut input, base)?;
         loop {
             let step = first.next()?;

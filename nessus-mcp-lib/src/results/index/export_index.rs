@@ -1,29 +1,30 @@
 //! An index that was made, to be asked.
 
-use std::fs::File;
-
 use super::{
     about::{About, ExportIdentity},
     error::IndexError,
     file::{self, Stored},
 };
-use crate::results::{error::ResultsError, judge::ExportStats, query::Identity, record::Host};
+use crate::{
+    results::{error::ResultsError, judge::ExportStats, query::Identity, record::Host},
+    source::Source,
+};
 
 /// An index that fits its export, for [`JsonNlConverter::convert_indexed`](crate::results::JsonNlConverter::convert_indexed).
 ///
 /// ```
-/// use std::io::{Seek, Write};
-/// use nessus_mcp_lib::{JsonNlConverter, results::{ExportIndex, Query}};
+/// use std::io::Write;
+/// use nessus_mcp_lib::{JsonNlConverter, results::{ExportIndex, Query}, source::Source};
 ///
 /// let mut export = tempfile::tempfile()?;
 /// export.write_all(br#"<NessusClientData_v2><Report><ReportHost name="10.0.0.7">
 ///     <ReportItem severity="3" pluginID="900001" port="443"/></ReportHost></Report></NessusClientData_v2>"#)?;
-/// let mut file = tempfile::tempfile()?;
+/// let export = Source::from(export);
+/// let file = tempfile::tempfile()?;
 /// assert!(ExportIndex::build(&export, &file)?.is_usable);
-/// file.rewind()?;
-/// let index = ExportIndex::load(&file, &export)?;
+/// let index = ExportIndex::load(&file.into(), &export)?;
 /// let query = Query::builder().filters(r#"{"severity": ">=High"}"#.parse()?).build()?;
-/// let summary = JsonNlConverter::new(query).convert_indexed(&export, &index, std::io::sink())?;
+/// let summary = JsonNlConverter::new(query).convert_indexed(export, &index, std::io::sink())?;
 /// assert_eq!(summary.total_vulnerabilities, 1);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
@@ -35,15 +36,15 @@ pub struct ExportIndex {
 }
 
 impl ExportIndex {
-    /// Checks an index and compares it with its export. The index is read again while it is used, and its position changes.
+    /// Checks an index and compares it with its export. The index is read again while it is used.
     ///
     /// # Errors
     /// When it is not to be used for this export, and is to be made again.
-    pub fn load(index: &File, export: &File) -> Result<Self, IndexError> {
+    pub fn load(index: &Source, export: &Source) -> Result<Self, IndexError> {
         let (stored, about) = Stored::open(index)?;
         let bytes_kept = stored.bytes_kept() + 2 * about.len();
         let about: About = serde_json::from_slice(&about).map_err(|_| IndexError::Damaged)?;
-        if ExportIdentity::of(export, about.export.base)? != about.export {
+        if !ExportIdentity::of(export, about.export.base)?.fits(&about.export) {
             return Err(IndexError::Stale);
         }
         if !about.is_usable {
@@ -56,7 +57,7 @@ impl ExportIndex {
     }
 
     /// How many items and hosts an index says it has, without looking whether it is to be believed.
-    pub(crate) fn extent(index: &File) -> Option<(u64, u64)> {
+    pub(crate) fn extent(index: &Source) -> Option<(u64, u64)> {
         file::extent(index)
     }
 

@@ -14,10 +14,8 @@
 
 use std::{
     collections::HashMap,
-    fs::File,
     io::{self, BufWriter, Read, Seek, SeekFrom, Write},
     ops::Range,
-    sync::{Mutex, PoisonError},
 };
 
 use sha2::{Digest, Sha256};
@@ -27,11 +25,14 @@ use super::{
     error::IndexError,
     row::{Columns, ROW_BYTES},
 };
-use crate::results::{
-    convert::{BLOCK, Checksum},
-    error::ResultsError,
-    query::{NameKey, ranks},
-    record::{FIELDS, Host, Machines},
+use crate::{
+    results::{
+        convert::{BLOCK, Checksum},
+        error::ResultsError,
+        query::{NameKey, ranks},
+        record::{FIELDS, Host, Machines},
+    },
+    source::Source,
 };
 
 /// Grows with every change of the layout or of what the columns mean.
@@ -159,8 +160,7 @@ impl<W: Write> Output<W> {
 /// An index that was written.
 #[derive(Debug)]
 pub(super) struct Stored {
-    /// The position of a file is its own only while it is locked.
-    file: Mutex<File>,
+    source: Source,
     rows: Range<u64>,
     hosts: Range<u64>,
     /// [`PLACE_BYTES`] for each host, and what fills up.
@@ -169,19 +169,18 @@ pub(super) struct Stored {
 
 impl Stored {
     /// Checks an index from its first byte to its last; gives the description too.
-    pub(super) fn open(index: &File) -> Result<(Self, Vec<u8>), IndexError> {
-        let mut file = index.try_clone().map_err(IndexError::Read)?;
-        let size = file.metadata().map_err(IndexError::Read)?.len();
+    pub(super) fn open(index: &Source) -> Result<(Self, Vec<u8>), IndexError> {
+        let size = index.size().map_err(IndexError::Read)?;
         let mut head_found = [0; HEAD_BYTES];
-        read_at(&mut file, 0, &mut head_found)?;
+        read_at(index, 0, &mut head_found)?;
         if head_found != head() {
             let is_index = head_found.starts_with(MAGIC);
             return Err(if is_index { IndexError::Version } else { IndexError::Damaged });
         }
         let tail_at = size.checked_sub(TAIL_BYTES as u64).ok_or(IndexError::Damaged)?;
         let mut tail = [0; TAIL_BYTES];
-        read_at(&mut file, tail_at, &mut tail)?;
-        if tail[BLOCK..] != checksum(&mut file, tail_at, &tail[..BLOCK])? {
+        read_at(index, tail_at, &mut tail)?;
+        if tail[BLOCK..] != checksum(index, tail_at, &tail[..BLOCK])? {
             return Err(IndexError::Damaged);
         }
         let mut end = HEAD_BYTES as u64;
@@ -196,12 +195,12 @@ impl Stored {
         if about.end != tail_at || !(rows.end - rows.start).is_multiple_of(ROW_BYTES as u64) {
             return Err(IndexError::Damaged);
         }
-        let mut read = |range: Range<u64>| {
+        let read = |range: Range<u64>| {
             let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(|_| IndexError::Damaged)?];
-            read_at(&mut file, range.start, &mut bytes).map(|()| bytes)
+            read_at(index, range.start, &mut bytes).map(|()| bytes)
         };
         let (places, about) = (read(places)?, read(about)?);
-        Ok((Self { file: Mutex::new(file), rows, hosts, places }, about))
+        Ok((Self { source: index.clone(), rows, hosts, places }, about))
     }
 
     /// How many rows there are.
@@ -268,8 +267,7 @@ impl Stored {
     }
 
     fn read(&self, at: u64, bytes: &mut [u8]) -> Result<(), ResultsError> {
-        let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        read_at(&mut file, at, bytes).map_err(|error| match error {
+        read_at(&self.source, at, bytes).map_err(|error| match error {
             IndexError::Read(error) => ResultsError::Read(error),
             _ => ResultsError::Changed,
         })
@@ -277,22 +275,22 @@ impl Stored {
 }
 
 /// The numbers of rows and hosts that an index has by its tail; `None` when it is of another version or has no rows.
-pub(super) fn extent(mut index: &File) -> Option<(u64, u64)> {
+pub(super) fn extent(index: &Source) -> Option<(u64, u64)> {
     let mut head_found = [0; HEAD_BYTES];
-    index.rewind().and_then(|()| index.read_exact(&mut head_found)).ok()?;
+    read_at(index, 0, &mut head_found).ok()?;
     let mut lengths = [0; BLOCK];
-    let tail = i64::try_from(TAIL_BYTES).ok()?;
-    index.seek(SeekFrom::End(-tail)).and_then(|_| index.read_exact(&mut lengths)).ok()?;
+    read_at(index, index.size().ok()?.checked_sub(TAIL_BYTES as u64)?, &mut lengths).ok()?;
     let length = |at: usize| lengths[at * 8..].first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
     let (rows, places) = (length(0)? / ROW_BYTES as u64, length(2)? / PLACE_BYTES as u64);
     (head_found == head() && rows > 0).then_some((rows, places))
 }
 
-/// The checksum of a file's first `length` bytes and what follows them.
-fn checksum(file: &mut File, length: u64, rest: &[u8]) -> Result<[u8; 32], IndexError> {
+/// The checksum of the first `length` bytes and what follows them.
+fn checksum(index: &Source, length: u64, rest: &[u8]) -> Result<[u8; 32], IndexError> {
     let mut checksum = Checksum::new();
-    file.rewind().map_err(IndexError::Read)?;
-    let mut input = file.take(length);
+    let mut input = index.clone();
+    input.rewind().map_err(IndexError::Read)?;
+    let mut input = input.take(length);
     let mut bytes = vec![0; READ_BYTES];
     loop {
         let mut filled = 0;
@@ -311,8 +309,9 @@ fn checksum(file: &mut File, length: u64, rest: &[u8]) -> Result<[u8; 32], Index
 }
 
 /// Reads exactly these bytes; an index that ends before is damaged.
-fn read_at(file: &mut File, at: u64, bytes: &mut [u8]) -> Result<(), IndexError> {
-    let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(bytes));
+fn read_at(index: &Source, at: u64, bytes: &mut [u8]) -> Result<(), IndexError> {
+    let mut index = index.clone();
+    let read = index.seek(SeekFrom::Start(at)).and_then(|_| index.read_exact(bytes));
     read.map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => IndexError::Damaged,
         _ => IndexError::Read(error),

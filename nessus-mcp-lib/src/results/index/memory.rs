@@ -3,10 +3,11 @@
 //! The figures are measured ones, rounded up: they decide how many exports are read at once, not what a reading may use.
 //! That is bounded by what each reading holds.
 
-use std::fs::File;
-
 use super::export_index::ExportIndex;
-use crate::results::query::{Ask, Query};
+use crate::{
+    results::query::{Ask, Query},
+    source::Source,
+};
 
 /// Buffers of a reading, whatever it is about.
 const BUFFERS: u64 = 4 << 20;
@@ -33,11 +34,11 @@ pub(crate) struct Extent {
 
 impl Extent {
     /// Of an export with its index, as far as there is one. Both are only looked at, not read.
-    pub(crate) fn of(export: &File, index: Option<&File>) -> Self {
+    pub(crate) fn of(export: &Source, index: Option<&Source>) -> Self {
         if let Some((items, hosts)) = index.and_then(ExportIndex::extent) {
             return Self { items, hosts, has_index: true };
         }
-        let bytes = export.metadata().map_or(0, |metadata| metadata.len());
+        let bytes = export.size().unwrap_or(0);
         Self { items: bytes / ITEM_BYTES, hosts: bytes / HOST_BYTES, has_index: false }
     }
 

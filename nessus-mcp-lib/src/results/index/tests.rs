@@ -10,9 +10,12 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::results::{
-    FilterSet, GroupBy, GroupSort, JsonNlConverter, Page, Profile, Query, QueryBuilder, RecordKind, ResultsError,
-    Validation, convert::Checksum, judge::validate,
+use crate::{
+    results::{
+        FilterSet, GroupBy, GroupSort, JsonNlConverter, Page, Profile, Query, QueryBuilder, RecordKind, ResultsError,
+        Validation, convert::Checksum, judge::validate,
+    },
+    source::Source,
 };
 
 const OFFICE: &[u8] = include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/exports/office.nessus"));
@@ -23,14 +26,18 @@ fn file(content: &[u8]) -> File {
     file
 }
 
+fn source(file: &File) -> Source {
+    Source::from(file.try_clone().unwrap())
+}
+
 fn built(export: &File) -> Vec<u8> {
     let mut bytes = Vec::new();
-    assert!(ExportIndex::build(export, &mut bytes).unwrap().is_usable);
+    assert!(ExportIndex::build(&source(export), &mut bytes).unwrap().is_usable);
     bytes
 }
 
 fn load(index: &[u8], export: &File) -> Result<ExportIndex, IndexError> {
-    ExportIndex::load(&file(index), export)
+    ExportIndex::load(&file(index).into(), &source(export))
 }
 
 type Answer = Result<String, String>;
@@ -360,12 +367,12 @@ fn an_export_that_is_not_utf_8_has_no_index_and_says_so() {
     let text = String::from_utf8(OFFICE.to_vec()).unwrap();
     let wide: Vec<u8> = format!("\u{FEFF}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let (export, mut index) = (file(&wide), Vec::new());
-    let summary = ExportIndex::build(&export, &mut index).unwrap();
+    let summary = ExportIndex::build(&source(&export), &mut index).unwrap();
     assert!(!summary.is_usable);
     assert!(matches!(load(&index, &export), Err(IndexError::Impossible)), "so that nobody tries again");
     assert_eq!(summary.stats, validate(std::io::Cursor::new(OFFICE)).unwrap());
-    assert_eq!(ExportIndex::build(&file(OFFICE), Vec::new()).unwrap().stats, summary.stats);
-    assert!(ExportIndex::build(&file(&OFFICE[..OFFICE.len() - 20]), Vec::new()).is_err());
+    assert_eq!(ExportIndex::build(&file(OFFICE).into(), Vec::new()).unwrap().stats, summary.stats);
+    assert!(ExportIndex::build(&file(&OFFICE[..OFFICE.len() - 20]).into(), Vec::new()).is_err());
 }
 
 /// So many hosts that they are read from the index in several parts, and only some findings of each match.
@@ -462,10 +469,10 @@ fn one_reading_judges_and_indexes() {
     for (export, is_usable) in [(OFFICE, true), (&latin[..], false)] {
         let validation = Validation::new().targets("192.0.2.0-39".parse().unwrap()).hosts_listed(3);
         let mut index = Vec::new();
-        let (report, usable) = ExportIndex::build_validated(&file(export), &mut index, &validation).unwrap();
+        let (report, usable) = ExportIndex::build_validated(&file(export).into(), &mut index, &validation).unwrap();
         assert_eq!((report, usable), (validation.run(std::io::Cursor::new(export)).unwrap(), is_usable));
         let mut alone = Vec::new();
-        ExportIndex::build(&file(export), &mut alone).unwrap();
+        ExportIndex::build(&file(export).into(), &mut alone).unwrap();
         assert_eq!(index.len(), alone.len());
     }
 }

@@ -60,7 +60,7 @@ impl Held {
         self.f.service.scope().replace(policy(rules, &self.boss));
     }
 
-    async fn alter(&self, task_id: &TaskId, change: impl FnOnce(&mut Task) + Send + 'static) {
+    async fn alter(&self, task_id: &TaskId, change: impl FnOnce(&mut Task) + Clone + Send + 'static) {
         self.f.service.tasks().update(task_id, Writer::Api, change).await.unwrap();
     }
 }

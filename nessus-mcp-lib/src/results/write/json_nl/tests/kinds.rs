@@ -195,12 +195,12 @@ fn the_counts_of_an_answer_are_its_lines() {
 
 #[test]
 fn the_index_knows_the_kind() {
-    use std::io::{Seek as _, Write as _};
-    let (mut export, mut file) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+    use std::io::Write as _;
+    let (mut export, file) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
     export.write_all(COMPLIANCE).unwrap();
+    let export = crate::source::Source::from(export);
     assert!(ExportIndex::build(&export, &file).unwrap().is_usable);
-    file.rewind().unwrap();
-    let index = ExportIndex::load(&file, &export).unwrap();
+    let index = ExportIndex::load(&file.into(), &export).unwrap();
     for kind in RecordKind::ALL {
         for sort in ["worst_first", "file", "plugin_id", "-description"] {
             let query = Query::builder().kind(kind).profile(Profile::Full).sort(sort.parse().unwrap());
@@ -208,7 +208,7 @@ fn the_index_knows_the_kind() {
             let converter = JsonNlConverter::new(query.clone());
             let (mut plain, mut indexed) = (Vec::new(), Vec::new());
             converter.convert(Cursor::new(COMPLIANCE), &mut plain).unwrap();
-            converter.convert_indexed(&export, &index, &mut indexed).unwrap();
+            converter.convert_indexed(export.clone(), &index, &mut indexed).unwrap();
             assert_eq!(String::from_utf8(indexed), String::from_utf8(plain), "{kind} {sort}");
         }
         // Without filters, no item has to be read to know its kind and its place.

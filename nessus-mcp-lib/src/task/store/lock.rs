@@ -16,7 +16,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Held until dropped; the kernel releases it when the process dies.
 #[derive(Debug)]
-pub(super) struct TaskLock {
+pub(in crate::task) struct TaskLock {
     _file: File,
 }
 

@@ -1,0 +1,457 @@
+//! Tasks as objects in a bucket. There is no lock: `task.json` is replaced only where the version stands that was read.
+//!
+//! ```text
+//! tasks/{task_id}/task.json                names the files of results with their parts
+//! tasks/{task_id}/credential.sealed
+//! tasks/{task_id}/{name}.{upload}/{part}   a mebibyte of a file of results
+//! tasks/{task_id}.removed                  the task is being removed
+//! uploads/{task_id}/{name}.{upload}        these parts may be named by no task: written before them, removed when it is sure
+//! archive/{task_id}.json   queue.json
+//! ```
+//!
+//! What is written before it is named, or named no longer before it is removed, has a mark in `uploads/` meanwhile: so whatever is killed,
+//! its rest is found without looking through all objects.
+
+use std::{
+    collections::HashMap,
+    fs,
+    io::{self, Read as _, Seek as _},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use serde::Deserialize;
+use sha2::{Digest as _, Sha256};
+use tracing::warn;
+
+use super::{
+    bucket::{Bucket, Got, Written},
+    document::{bytes_of, parse},
+    entries::{Abandoned, Contents, Inventory},
+    names::{ARCHIVE, ARTIFACT_PREFIX, SEALED_FILE, TASK_FILE, TASKS, key, removed_name},
+    storage::{Change, Hold, Prepared, Seen, Storage, Tag, pause},
+};
+use crate::{
+    config::BucketUrl,
+    durable::{self, DurableFile, EntryKind},
+    error::chain,
+    hex,
+    ids::TaskId,
+    parts::{PART_BYTES, PartCache, PartFile},
+    task::{error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile},
+};
+
+/// Where files are written before they are uploaded, and parts are kept that were read, in the directory of the cache.
+const WORK: &str = "unfinished";
+const PARTS: &str = "parts";
+/// How long an upload may take. What has a mark for longer than a day is removed, so it must be over by then.
+const LONGEST_UPLOAD: Duration = Duration::from_secs(12 * 3600);
+/// The most bytes of task files whose tasks are kept in memory.
+const KNOWN_BYTES: usize = 2 << 20;
+/// How often an object is read again that is older than what was read before, and how often a change is made again that others were
+/// faster with.
+const STALE_READS: u32 = 10;
+const ROUNDS: u32 = 50;
+/// Where the marks are of what no task may name.
+pub(super) const UPLOADS: &str = "uploads";
+/// The mark of a login that was written before its task.
+pub(super) const LOGIN_MARK: &str = "login";
+/// What an upload is called that no worker makes, before the dash. A worker's has its fencing token there.
+pub(super) const OF_NO_CLAIM: &str = "api";
+/// What a task's file begins with that is being removed. Nobody reads it as a task.
+const TOMBSTONE: &[u8] = b"{\"removed_task\":";
+
+/// Tasks in a bucket.
+#[derive(Debug)]
+pub(super) struct Objects {
+    pub(super) bucket: Bucket,
+    /// Where files are written before they are uploaded.
+    work: PathBuf,
+    cache: PartCache,
+    known: Mutex<KnownTasks>,
+}
+
+/// The tasks that were read last, and how many bytes they had.
+#[derive(Debug, Default)]
+struct KnownTasks {
+    bytes: usize,
+    tasks: HashMap<TaskId, (Tag, Task)>,
+}
+
+/// The files of a task, whatever else its document says.
+#[derive(Deserialize)]
+struct Named {
+    #[serde(default)]
+    files: std::collections::BTreeMap<String, StoredFile>,
+}
+
+#[derive(Deserialize)]
+struct Tombstone {
+    removed_task: Task,
+}
+
+impl Objects {
+    /// The bucket as it is; nothing is asked of it. Files of this machine are made in `local`: what is read of the bucket at most so many
+    /// bytes of.
+    pub(super) fn new(url: &BucketUrl, (local, most_bytes): (&Path, u64)) -> io::Result<Self> {
+        let cache = PartCache::open(&local.join(PARTS), most_bytes)?;
+        Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Mutex::default() })
+    }
+
+    /// Makes the directory for files of this machine, and removes what killed processes have left there.
+    pub(super) fn prepare_work(&self) -> io::Result<()> {
+        durable::create_directory(&self.work)?;
+        for entry in fs::read_dir(&self.work)? {
+            let entry = entry?;
+            let is_ours = entry.file_name().to_string_lossy().starts_with(ARTIFACT_PREFIX);
+            let is_old = entry
+                .metadata()
+                .and_then(|metadata| metadata.modified())
+                .is_ok_and(|modified| super::entries::is_abandoned(modified, SystemTime::now()));
+            if is_ours && is_old {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The content of a task's file, unless it is the version that is known. One that is being removed counts as missing.
+    fn task_file(&self, task_id: &TaskId, known: Option<&Tag>) -> io::Result<Got> {
+        Ok(match self.bucket.get(&key(task_id, TASK_FILE), known)? {
+            Got::Content(content, _) if content.starts_with(TOMBSTONE) => Got::Missing,
+            got => got,
+        })
+    }
+
+    /// A task as it stands. A store may show an older version than it has shown before: that is asked for again.
+    fn newest(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+        let path = || self.shown(&key(task_id, TASK_FILE));
+        let known = self.known().tasks.get(task_id).cloned();
+        for round in 0..STALE_READS {
+            let got = self.task_file(task_id, known.as_ref().map(|(tag, _)| tag));
+            let (content, tag) = match got.map_err(TaskError::storage("cannot read", path()))? {
+                Got::Missing => {
+                    self.forget(task_id);
+                    return Err(TaskError::NotFound(task_id.clone()));
+                }
+                Got::Unchanged => {
+                    return known.map(|(_, task)| task).ok_or_else(|| TaskError::NotFound(task_id.clone()));
+                }
+                Got::Content(content, tag) => (content, tag),
+            };
+            let task = parse(task_id, path, &content)?;
+            if known.as_ref().is_none_or(|(_, known)| known.revision <= task.revision) {
+                self.keep(task_id, content.len(), tag, &task);
+                return Ok(task);
+            }
+            thread::sleep(Duration::from_millis(20) * (round + 1));
+        }
+        let hint = "wait until the object store shows what was written; if it does not, it is not fit for this";
+        let stale =
+            PlaceFailure::error(io::ErrorKind::ResourceBusy, "the object store shows an older version", Some(hint));
+        Err(TaskError::storage("cannot read", path())(stale))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, KnownTasks> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, task_id: &TaskId, bytes: usize, tag: Tag, task: &Task) {
+        let mut known = self.known();
+        if known.bytes + bytes > KNOWN_BYTES {
+            *known = KnownTasks::default();
+        }
+        known.bytes += bytes;
+        known.tasks.insert(task_id.clone(), (tag, task.clone()));
+    }
+
+    fn forget(&self, task_id: &TaskId) {
+        self.known().tasks.remove(task_id);
+    }
+
+    /// Where the parts of a file are.
+    fn parts_key(task_id: &TaskId, name: &str, upload: &str) -> String {
+        key(task_id, &format!("{name}.{upload}"))
+    }
+
+    fn mark(task_id: &TaskId, name: &str, upload: &str) -> String {
+        format!("{UPLOADS}/{task_id}/{name}.{upload}")
+    }
+
+    /// Uploads a file in parts, which no task names yet.
+    fn upload(&self, task: &Task, name: &str, file: &DurableFile) -> io::Result<StoredFile> {
+        let begun = Instant::now();
+        let claim = task.fence.filter(|_| !task.status.is_terminal());
+        let claim = claim.map_or_else(|| OF_NO_CLAIM.to_owned(), |fence| fence.to_string());
+        let upload = format!("{claim}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+        let parts_key = Self::parts_key(&task.task_id, name, &upload);
+        self.bucket.put(&Self::mark(&task.task_id, name, &upload), b"")?;
+        let mut input = file.try_clone()?;
+        input.rewind()?;
+        let (mut whole, mut size, mut parts) = (Sha256::new(), 0, Vec::new());
+        self.bucket.put_all(|| {
+            if begun.elapsed() > LONGEST_UPLOAD {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            let mut content = Vec::with_capacity(PART_BYTES);
+            (&mut input).take(PART_BYTES as u64).read_to_end(&mut content)?;
+            if content.is_empty() {
+                return Ok(None);
+            }
+            whole.update(&content);
+            size += content.len() as u64;
+            let key = part_key(&parts_key, parts.len());
+            parts.push(hex::encode(&Sha256::digest(&content)));
+            Ok(Some((key, content)))
+        })?;
+        let sha256 = hex::encode(&whole.finalize());
+        if begun.elapsed() > LONGEST_UPLOAD {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        Ok(StoredFile { size, sha256, upload, parts })
+    }
+
+    /// Removes the parts of a file that no task names any more, and then their mark.
+    pub(super) fn remove_parts(&self, task_id: &TaskId, name: &str, upload: &str) -> io::Result<()> {
+        self.bucket.remove_below(&Self::parts_key(task_id, name, upload))?;
+        self.bucket.remove(&Self::mark(task_id, name, upload))
+    }
+}
+
+fn part_key(parts: &str, number: usize) -> String {
+    format!("{parts}/{number:06}")
+}
+
+/// What was seen of a task by who writes it. A lock is of another place.
+fn seen(hold: &Hold) -> io::Result<&Seen> {
+    match hold {
+        Hold::Seen(seen) => Ok(seen),
+        Hold::Lock { .. } => Err(io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+impl Storage for Objects {
+    fn shown(&self, key: &str) -> PathBuf {
+        PathBuf::from(self.bucket.shown(key))
+    }
+
+    fn is_there(&self) -> bool {
+        true
+    }
+
+    fn get(&self, key: &str) -> io::Result<Option<Vec<u8>>> {
+        match self.bucket.get(key, None)? {
+            Got::Content(content, _) => Ok(Some(content).filter(|content| !content.starts_with(TOMBSTONE))),
+            Got::Missing | Got::Unchanged => Ok(None),
+        }
+    }
+
+    fn has(&self, key: &str) -> io::Result<bool> {
+        self.bucket.has(key)
+    }
+
+    fn put(&self, key: &str, content: &[u8]) -> io::Result<()> {
+        if let Some(task) = key.strip_prefix(TASKS).and_then(|rest| rest.strip_suffix(SEALED_FILE)) {
+            // Its task comes after it, or never.
+            self.bucket.put(&format!("{UPLOADS}{task}{LOGIN_MARK}"), b"")?;
+        }
+        self.bucket.put(key, content)
+    }
+
+    fn remove(&self, key: &str) -> io::Result<bool> {
+        self.bucket.remove(key).map(|()| true)
+    }
+
+    fn change(&self, key: &str, change: &mut Change<'_>) -> Result<(), TaskError> {
+        let path = self.shown(key);
+        for round in 0..ROUNDS {
+            let read = self.bucket.get(key, None).map_err(TaskError::storage("cannot read", &path))?;
+            let (content, tag) = match read {
+                Got::Content(content, tag) => (Some(content), Some(tag)),
+                Got::Missing | Got::Unchanged => (None, None),
+            };
+            let Some(content) = change(content)? else { return Ok(()) };
+            let written = self.bucket.put_if(key, tag.as_ref(), &content);
+            if written.map_err(TaskError::storage("cannot write", &path))? == Written::Done {
+                return Ok(());
+            }
+            pause(round);
+        }
+        Err(TaskError::storage("cannot write", path)(io::ErrorKind::ResourceBusy.into()))
+    }
+
+    fn ids(&self) -> Result<Vec<TaskId>, TaskError> {
+        Ok(self.inventory()?.tasks)
+    }
+
+    fn look(&self, task_id: &TaskId) -> Result<Task, TaskError> {
+        self.newest(task_id)
+    }
+
+    fn begin(&self, task_id: &TaskId) -> Result<Hold, TaskError> {
+        let path = key(task_id, TASK_FILE);
+        if self.bucket.has(&path).map_err(TaskError::storage("cannot read", self.shown(&path)))? {
+            return Err(TaskError::AlreadyExists(task_id.clone()));
+        }
+        Ok(Hold::Seen(Seen::default()))
+    }
+
+    fn locks(&self) -> bool {
+        false
+    }
+
+    fn hold(&self, task_id: &TaskId, _deadline: Instant) -> io::Result<Hold> {
+        match self.task_file(task_id, None)? {
+            Got::Content(content, tag) => Ok(Hold::Seen(Seen { tag: Some(tag), content: Some(content) })),
+            Got::Missing | Got::Unchanged => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    fn write(&self, hold: &Hold, task: &Task) -> Result<(), TaskError> {
+        let (task_id, file) = (&task.task_id, key(&task.task_id, TASK_FILE));
+        let path = self.shown(&file);
+        let refused = |error| TaskError::storage("cannot write", &path)(error);
+        let seen = seen(hold).map_err(refused)?;
+        let before = seen.content.as_deref().and_then(|content| serde_json::from_slice::<Named>(content).ok());
+        let before = before.map(|named| named.files).unwrap_or_default();
+        let is_new = |name: &str, file: &StoredFile| before.get(name).is_none_or(|was| was.upload != file.upload);
+        let is_kept = |name: &str, file: &StoredFile| task.files.get(name).is_some_and(|now| now.upload == file.upload);
+        let dropped: Vec<_> = before.iter().filter(|(name, file)| !is_kept(name, file)).collect();
+        for (name, file) in &dropped {
+            self.bucket.put(&Self::mark(task_id, name, &file.upload), b"").map_err(refused)?;
+        }
+        let json = bytes_of(task, &path)?;
+        if self.bucket.put_if(&file, seen.tag.as_ref(), &json).map_err(refused)? == Written::Refused {
+            let is_create = seen.tag.is_none();
+            return Err(if is_create { TaskError::AlreadyExists } else { TaskError::Contended }(task_id.clone()));
+        }
+        // What is not done from here on, housekeeping does.
+        let mut left = Vec::new();
+        if task.status.is_terminal() && task.has_sealed_login() {
+            left.extend(self.bucket.remove(&key(task_id, SEALED_FILE)).err());
+            crate::fail_points::fail_point!("worker_login_removed");
+        }
+        if seen.tag.is_none() && task.has_sealed_login() {
+            left.extend(self.bucket.remove(&format!("{UPLOADS}/{task_id}/{LOGIN_MARK}")).err());
+        }
+        for (name, file) in dropped {
+            left.extend(self.remove_parts(task_id, name, &file.upload).err());
+        }
+        for (name, file) in task.files.iter().filter(|(name, file)| is_new(name, file)) {
+            left.extend(self.bucket.remove(&Self::mark(task_id, name, &file.upload)).err());
+        }
+        if let Some(error) = left.first() {
+            warn!(%task_id, error = chain(error), "objects that are not needed any more are still there");
+        }
+        Ok(())
+    }
+
+    /// Whether it was written after all may not be known: housekeeping removes what belongs to no task.
+    fn remove_empty(&self, _task_id: &TaskId) -> Result<bool, TaskError> {
+        Ok(false)
+    }
+
+    fn begin_file(&self, _task_id: &TaskId, name: &str) -> io::Result<DurableFile> {
+        DurableFile::create_with_prefix(&self.work.join(name), ARTIFACT_PREFIX)
+    }
+
+    fn prepare(&self, task: &Task, name: &str, file: DurableFile) -> io::Result<Prepared> {
+        self.upload(task, name, &file).map(Prepared::Parts)
+    }
+
+    fn discard(&self, task_id: &TaskId, name: &str, file: &StoredFile) -> io::Result<()> {
+        self.remove_parts(task_id, name, &file.upload)
+    }
+
+    fn drop_results(&self, task: &mut Task) -> Result<(), TaskError> {
+        task.files.clear();
+        Ok(())
+    }
+
+    fn remove_leftovers(&self, task: &Task) -> Result<usize, TaskError> {
+        self.remove_earlier_uploads(task)
+    }
+
+    fn has_results(&self, task: &Task, name: &str) -> bool {
+        task.files.contains_key(name)
+    }
+
+    fn place(&self, task: &Task, name: &str) -> ResultPlace {
+        let path = self.shown(&key(&task.task_id, name));
+        let Some(file) = task.files.get(name) else { return ResultPlace::Missing(path) };
+        let parts: Option<Vec<_>> = file.parts.iter().map(|part| hex::decode(part)).collect();
+        let (bucket, parts_key) = (self.bucket.clone(), Self::parts_key(&task.task_id, name, &file.upload));
+        let fetch = move |number| match bucket.get(&part_key(&parts_key, number), None)? {
+            Got::Content(content, _) => Ok(content),
+            Got::Missing | Got::Unchanged => Err(io::ErrorKind::NotFound.into()),
+        };
+        match PartFile::new(self.cache.clone(), parts.unwrap_or_default(), file.size, Arc::new(fetch)) {
+            Ok(parts) => ResultPlace::Parts(Arc::new(parts), path),
+            Err(_damaged) => ResultPlace::Missing(path),
+        }
+    }
+
+    fn inventory(&self) -> Result<Inventory, TaskError> {
+        self.list_tasks()
+    }
+
+    fn contents(&self, _task_id: &TaskId) -> Result<Option<Contents>, TaskError> {
+        // What else lies there is looked at before it is removed: a list for each task would take too long.
+        Ok(Some(Contents { has_file: true, foreign: Vec::new() }))
+    }
+
+    fn move_away(&self, hold: &Hold, task: &Task) -> Result<(), TaskError> {
+        let file = key(&task.task_id, TASK_FILE);
+        let path = self.shown(&file);
+        let refused = |error| TaskError::storage("cannot move away", &path)(error);
+        let seen = seen(hold).map_err(refused)?;
+        let mut content = TOMBSTONE.to_vec();
+        content.extend(bytes_of(task, &path)?);
+        content.push(b'}');
+        let mark = format!("{TASKS}/{}", removed_name(&task.task_id));
+        self.bucket.put(&mark, b"").map_err(refused)?;
+        if self.bucket.put_if(&file, seen.tag.as_ref(), &content).map_err(refused)? == Written::Refused {
+            self.bucket.remove(&mark).map_err(refused)?;
+            return Err(TaskError::Contended(task.task_id.clone()));
+        }
+        self.forget(&task.task_id);
+        Ok(())
+    }
+
+    fn moved_task(&self, task_id: &TaskId) -> Result<Option<Task>, TaskError> {
+        let file = key(task_id, TASK_FILE);
+        match self.bucket.get(&file, None).map_err(TaskError::storage("cannot read", self.shown(&file)))? {
+            Got::Content(content, _) => {
+                Ok(serde_json::from_slice::<Tombstone>(&content).ok().map(|tombstone| tombstone.removed_task))
+            }
+            Got::Missing | Got::Unchanged => Ok(None),
+        }
+    }
+
+    fn remove_moved(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        self.remove_task(task_id)
+    }
+
+    fn remove_abandoned(&self, _tasks: &[TaskId], dry_run: bool) -> Result<Abandoned, TaskError> {
+        self.remove_old_uploads(dry_run)
+    }
+
+    fn archive_entries(&self) -> Result<Vec<(String, EntryKind)>, TaskError> {
+        let listed = self.bucket.list(ARCHIVE).map_err(TaskError::storage("cannot list", self.shown(ARCHIVE)))?;
+        Ok(listed.objects.into_iter().map(|(name, _)| (name, EntryKind::File)).collect())
+    }
+
+    fn archived(&self, name: &str) -> Result<Option<Vec<u8>>, TaskError> {
+        let key = format!("{ARCHIVE}/{name}");
+        self.get(&key).map_err(TaskError::storage("cannot read", self.shown(&key)))
+    }
+
+    fn remove_archived(&self, name: &str) -> Result<bool, TaskError> {
+        let key = format!("{ARCHIVE}/{name}");
+        let is_there = self.bucket.has(&key).map_err(TaskError::storage("cannot look at", self.shown(&key)))?;
+        self.bucket.remove(&key).map_err(TaskError::storage("cannot remove", self.shown(&key)))?;
+        Ok(is_there)
+    }
+}
