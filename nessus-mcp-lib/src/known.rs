@@ -15,9 +15,18 @@ use std::{
 const SETTLED_AFTER: Duration = Duration::from_millis(100);
 const SETTLED_AFTER_SECONDS: Duration = Duration::from_secs(2);
 
+/// Which content it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stamp {
+    /// That of a file, in the state in which it was.
+    File(FileStamp),
+    /// That with this SHA-256, wherever it lies.
+    Content([u8; 32]),
+}
+
 /// Which file, and which state of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Stamp {
+pub(crate) struct FileStamp {
     /// Device and inode.
     file: (u64, u64),
     size: u64,
@@ -32,12 +41,12 @@ impl Stamp {
     #[expect(clippy::unnecessary_wraps, reason = "other systems have no stamps")]
     pub(crate) fn of(metadata: &Metadata) -> Option<Self> {
         use std::os::unix::fs::MetadataExt as _;
-        Some(Self {
+        Some(Self::File(FileStamp {
             file: (metadata.dev(), metadata.ino()),
             size: metadata.size(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
             changed: (metadata.ctime(), metadata.ctime_nsec()),
-        })
+        }))
     }
 
     #[cfg(not(unix))]
@@ -45,7 +54,16 @@ impl Stamp {
         None
     }
 
-    /// Whether a later change of the file would show.
+    /// Whether a later change would show.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        match self {
+            Self::File(file) => file.is_settled(now),
+            Self::Content(_) => true,
+        }
+    }
+}
+
+impl FileStamp {
     fn is_settled(&self, now: SystemTime) -> bool {
         let settled_after = if self.changed.1 == 0 { SETTLED_AFTER_SECONDS } else { SETTLED_AFTER };
         self.changed_at().is_some_and(|changed| now.duration_since(changed).is_ok_and(|age| age > settled_after))
@@ -110,14 +128,17 @@ mod tests {
 
     const DAY: Duration = Duration::from_secs(24 * 3600);
 
-    fn stamp(path: &Path) -> Stamp {
-        Stamp::of(&std::fs::metadata(path).unwrap()).unwrap()
+    fn stamp(path: &Path) -> FileStamp {
+        match Stamp::of(&std::fs::metadata(path).unwrap()) {
+            Some(Stamp::File(stamp)) => stamp,
+            other => panic!("{other:?}"),
+        }
     }
 
     fn settled(path: &Path) -> Stamp {
         let mut stamp = stamp(path);
         stamp.changed.0 -= 3;
-        stamp
+        Stamp::File(stamp)
     }
 
     #[test]
@@ -143,19 +164,22 @@ mod tests {
         let young = stamp(&path);
         assert!(!young.is_settled(SystemTime::UNIX_EPOCH), "a clock that went back");
         for (nanos, settled_after) in [(1, SETTLED_AFTER), (0, SETTLED_AFTER_SECONDS)] {
-            let young = Stamp { changed: (young.changed.0, nanos), ..young };
+            let young = FileStamp { changed: (young.changed.0, nanos), ..young };
             let settled = young.changed_at().unwrap() + settled_after;
             assert!(!young.is_settled(settled));
             assert!(young.is_settled(settled + Duration::from_nanos(1)));
         }
-        let in_future = Stamp { changed: (young.changed.0 + 3600, 0), ..young };
+        let in_future = Stamp::File(FileStamp { changed: (young.changed.0 + 3600, 0), ..young });
         known.keep("key", [in_future], 1, &"value");
         assert_eq!(known.get(&"key", &[in_future]), None);
         let old = settled(&path);
         known.keep("key", [old], 1, &"value");
         assert_eq!(known.get(&"key", &[old]), Some("value"));
-        assert_eq!(known.get(&"key", &[young]), None, "another state of the file");
+        assert_eq!(known.get(&"key", &[Stamp::File(young)]), None, "another state of the file");
         assert_eq!(known.get(&"other", &[old]), None);
+        known.keep("content", [Stamp::Content([1; 32])], 1, &"value");
+        assert_eq!(known.get(&"content", &[Stamp::Content([1; 32])]), Some("value"), "it never changes");
+        assert_eq!(known.get(&"content", &[Stamp::Content([2; 32])]), None);
     }
 
     #[test]

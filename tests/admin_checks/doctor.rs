@@ -141,6 +141,35 @@ async fn each_finding_comes_with_a_command_that_exists() {
     );
 }
 
+/// What is wrong with an object store is found beside all else, and shows none of its keys.
+#[test]
+fn an_object_store_and_its_cache_are_looked_at() {
+    let deployment = Deployment::new(MOCKS).with_queue("redis://127.0.0.1:9");
+    fs::create_dir(deployment.data()).unwrap();
+    let stored = |cache: &str, most: &str| {
+        let doctor = program(&deployment, &["doctor", "--json", "--no-scanners"])
+            .env("DATA_URL", "s3://scans/production")
+            .env("CACHE_DIR", deployment.directory().join(cache))
+            .env("CACHE_MAX_GB", most)
+            .env("AWS_ENDPOINT", "http://127.0.0.1:9")
+            .env("AWS_ALLOW_HTTP", "true")
+            .env("AWS_ACCESS_KEY_ID", "planted-id")
+            .env("AWS_SECRET_ACCESS_KEY", "planted-key");
+        let finished = doctor.run();
+        assert_eq!(finished.code, Some(69), "{finished:?}");
+        assert!(!format!("{finished:?}").contains("planted-key"), "{finished:?}");
+        json(&finished)
+    };
+    let found = stored("cache", "10000");
+    assert_eq!(bad(&found, "store").len(), 1, "{found:#}");
+    let cache = bad(&found, "cache");
+    assert!(cache[0]["detail"].as_str().unwrap().contains("may take 10000000 MB, and has room for"), "{found:#}");
+    assert!(!deployment.directory().join("cache").exists(), "nothing is made by looking");
+    let found = stored("scanners.yaml/cache", "1");
+    assert!(bad(&found, "cache").iter().all(|one| one["severity"] == "failed"), "{found:#}");
+    assert_eq!(bad(&found, "cache").len(), 1, "{found:#}");
+}
+
 #[tokio::test]
 async fn what_is_away_stops_no_other_check() {
     let deployment = Deployment::new(MOCKS).with_queue("redis://127.0.0.1:9");

@@ -41,6 +41,16 @@ fn commands(text: &str) -> impl Iterator<Item = (String, Option<String>)> {
 const SENTENCES: [&str; 4] = ["as", "on", "is", "and"];
 
 #[test]
+fn every_setting_is_documented() {
+    let told: serde_json::Value = serde_json::from_str(&alone(&["config", "check", "--json"]).stdout).unwrap();
+    let text = fs::read_to_string(root().join("docs/configuration.md")).unwrap();
+    let names: Vec<_> = told["settings"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
+    assert!(names.len() > 40, "{names:?}");
+    let missing: Vec<_> = names.iter().filter(|name| !text.contains(&format!("`{name}`"))).collect();
+    assert!(missing.is_empty(), "docs/configuration.md does not have {missing:?}");
+}
+
+#[test]
 fn every_command_that_is_named_exists() {
     let mut paths = files("docs", "md");
     paths.extend(["README.md", "ARCHITECTURE.md"].map(|name| root().join(name)));

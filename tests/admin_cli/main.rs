@@ -180,6 +180,29 @@ fn a_queue_that_cannot_be_read_is_said() {
     assert_eq!((finished.code, finished.stderr.contains("hunter2")), (Some(78), false), "{finished:?}");
 }
 
+/// Workers on other machines would have the tasks and no queue.
+#[test]
+fn tasks_in_an_object_store_are_refused_beside_the_embedded_queue() {
+    for command in [&["stats"][..], &["tasks", "list"], &["pause-pool", "lab", "--reason", "r"], &["queue", "rebind"]] {
+        let deployment = Deployment::new(SCANNERS);
+        let finished = program(&deployment, command).env("DATA_URL", "s3://scans/production").run();
+        assert_eq!(finished.code, Some(78), "{command:?}: {finished:?}");
+        assert_eq!(
+            finished.stderr,
+            "error: tasks in an object store need a queue that other machines reach, and the embedded queue is a file of one\n\n\
+             hint: name a Redis with `QUEUE_URL`, or keep the tasks in the data directory\n"
+        );
+        let finished = program(&deployment, command).env("DATA_URL", "s3://key:planted@scans").run();
+        assert_eq!(
+            (finished.code, finished.stderr.contains("planted")),
+            (Some(78), false),
+            "{command:?}: {finished:?}"
+        );
+        assert!(finished.stderr.contains("`DATA_URL` must have no credentials"), "{command:?}: {finished:?}");
+        assert!(!deployment.data().exists(), "{command:?}");
+    }
+}
+
 /// What an operator stops stays stopped until it is let go on, and everybody sees why.
 #[tokio::test]
 async fn pools_are_paused_and_resumed() {

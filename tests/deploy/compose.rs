@@ -91,6 +91,23 @@ fn every_variable_is_a_setting() {
     }
 }
 
+/// The example of an object store names settings, and what stores read; it can be used as it is.
+#[test]
+fn the_example_of_a_store_can_be_used() {
+    let store = variables(&text("prod/store.env.example"));
+    settings::assert_known("store.env.example", store.keys().filter(|name| !name.starts_with("AWS_")).cloned());
+    let service = Compose::read("prod").services().remove(0);
+    let all: Vec<_> = service.environment.into_iter().chain(store).collect();
+    let wrong = settings::wrong_with(&all);
+    let of_places = |fault: &&Value| {
+        let fault = fault.to_string();
+        ["DATA_URL", "CACHE_", "object store"].iter().any(|word| fault.contains(word))
+    };
+    assert_eq!(wrong.iter().find(of_places), None, "{wrong:?}");
+    let ours = Compose::read("prod").services();
+    assert!(ours.iter().all(|service| service.document["env_file"][0]["path"] == "store.env"));
+}
+
 #[test]
 fn every_container_is_closed() {
     for compose in both() {

@@ -79,6 +79,53 @@ fn settings_are_those_of_prod() {
     }
 }
 
+/// No volume is shared: what all processes need is in the object store that one object names for all pods, and what a pod keeps for itself
+/// has a volume of its own.
+#[test]
+fn pods_share_the_object_store_and_no_volume() {
+    let objects = objects();
+    let named = |kind: &str, name: &Value| {
+        objects.iter().find(|one| one["kind"] == kind && one["metadata"]["name"] == *name).cloned()
+    };
+    for object in objects.iter().filter(|object| object["kind"] == "StatefulSet") {
+        let (name, spec) = (&object["metadata"]["name"], &object["spec"]);
+        for claim in elements(&spec["volumeClaimTemplates"]) {
+            assert_eq!(texts(&claim["spec"]["accessModes"]), ["ReadWriteOnce"], "{name}");
+        }
+        let pod = &spec["template"];
+        let own = elements(&spec["volumeClaimTemplates"]).map(|claim| &claim["metadata"]["name"]);
+        let volumes: Vec<_> = own.chain(elements(&pod["spec"]["volumes"]).map(|volume| &volume["name"])).collect();
+        for mount in elements(&container(pod)["volumeMounts"]) {
+            assert!(volumes.contains(&&mount["name"]), "{name}: {mount}");
+        }
+        assert!(elements(&pod["spec"]["volumes"]).all(|volume| volume["persistentVolumeClaim"].is_null()), "{name}");
+        if !is_ours(pod) {
+            continue;
+        }
+        assert!(named("ServiceAccount", &pod["spec"]["serviceAccountName"]).is_some(), "{name}");
+        let from = elements(&container(pod)["envFrom"]).find(|from| from["configMapRef"].is_object()).unwrap();
+        let store = named("ConfigMap", &from["configMapRef"]["name"]).unwrap();
+        let store: Vec<_> = members(&store["data"])
+            .map(|(name, value)| (name.to_owned(), value.as_str().unwrap().to_owned()))
+            .collect();
+        let ours = store.iter().map(|(name, _)| name.clone()).filter(|name| !name.starts_with("AWS_"));
+        settings::assert_known("storage.yaml", ours);
+        let environment: Vec<_> = environment(pod).into_iter().chain(store).collect();
+        let wrong = settings::wrong_with(&environment);
+        let of_places = wrong.iter().filter(|fault| {
+            let fault = fault.to_string();
+            ["DATA_URL", "CACHE_", "object store"].iter().any(|word| fault.contains(word))
+        });
+        assert_eq!(of_places.count(), 0, "{name}: {wrong:?}");
+        let value = |wanted: &str| environment.iter().find(|(name, _)| name == wanted).unwrap().1.clone();
+        let mounts: Vec<_> =
+            elements(&container(pod)["volumeMounts"]).map(|one| one["mountPath"].as_str().unwrap()).collect();
+        for place in [value("DATA_DIR"), value("CACHE_DIR")] {
+            assert!(mounts.iter().any(|mount| place.starts_with(&format!("{mount}/"))), "{name}: {place}");
+        }
+    }
+}
+
 /// Probes ask where the program listens, over the protocol that it speaks there.
 #[test]
 fn probes_ask_what_there_is() {

@@ -1,11 +1,11 @@
-//! The conformance of every place of tasks: a data directory, and three makes of object stores.
+//! Every place of tasks keeps to one suite: a data directory, and buckets of each make that this machine has.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use nessus_mcp_lib::{
+    TaskManager,
     config::{DataUrl, Settings},
-    task::TaskManager,
     testing::store_conformance::StoreHarness,
     time::SystemClock,
 };
@@ -14,63 +14,61 @@ use nessus_mcp_tests::{
     s3::SimulatedS3,
 };
 use tempfile::TempDir;
-use tokio::runtime::Handle;
 
 use crate::clients;
 
 /// A place of tasks, and the server behind it, if there is one.
 struct Place<S> {
-    /// Each process has a data directory of its own, unless it is the place.
-    directories: TempDir,
-    data_url: DataUrl,
-    environment: Vec<(&'static str, String)>,
+    settings: Settings,
+    directory: TempDir,
     _server: S,
 }
 
 impl<S> Place<S> {
-    fn new(data_url: &str, environment: Vec<(&'static str, String)>, server: S) -> Self {
-        let directories = tempfile::tempdir().unwrap();
-        Self { directories, data_url: data_url.parse().unwrap(), environment, _server: server }
+    /// A place in a bucket; the environment is that of its clients.
+    fn in_bucket(url: &str, environment: Vec<(&'static str, String)>, server: S) -> Self {
+        let DataUrl::Bucket(bucket) = url.parse().unwrap() else { panic!("{url} is no bucket") };
+        let environment = environment.into_iter();
+        let bucket =
+            environment.fold(bucket, |bucket, (name, value)| bucket.with_option(name.to_ascii_lowercase(), value));
+        Self::new(DataUrl::Bucket(bucket), server)
+    }
+
+    fn new(url: DataUrl, server: S) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings::new(directory.path().join("data"), "unused").with_data_url(url);
+        Self { settings, directory, _server: server }
     }
 }
 
 #[async_trait]
 impl<S: Send + Sync> StoreHarness for Place<S> {
+    /// With a cache directory of its own each time, as processes on several machines do.
     async fn open(&self) -> TaskManager {
-        let mut settings = match &self.data_url {
-            DataUrl::Directory => Settings::new(self.directories.path(), "unused"),
-            _ => Settings::new(self.directories.path().join(uuid::Uuid::new_v4().to_string()), "unused"),
-        };
-        settings.data_url = self.data_url.clone();
-        let environment = self.environment.iter().map(|(name, value)| (*name, Some(value))).collect();
-        let open = || Handle::current().block_on(TaskManager::open_for(&settings, Arc::new(SystemClock)));
-        // Others who open a place in this process wait meanwhile.
-        tokio::task::block_in_place(|| temp_env::with_vars::<_, &String, _, _>(environment, open)).unwrap()
+        let cache = tempfile::tempdir_in(self.directory.path()).unwrap().keep();
+        let settings = self.settings.clone().with_cache_dir(cache);
+        TaskManager::open_for(&settings, Arc::new(SystemClock)).await.unwrap()
     }
-}
-
-async fn in_a_directory() -> Place<()> {
-    Place::new("file:", Vec::new(), ())
 }
 
 async fn on_the_simulated_s3() -> Place<SimulatedS3> {
     let s3 = SimulatedS3::start().await;
-    Place::new("s3://nessus/of/the/tests", s3.environment(), s3)
+    Place::in_bucket("s3://nessus/some/prefix", s3.environment(), s3)
 }
 
-async fn on_moto() -> Option<Place<Moto>> {
+fn on_moto() -> Option<Place<Moto>> {
     let moto = Moto::start()?;
-    Some(Place::new("s3://nessus", moto.environment(), moto))
+    Some(Place::in_bucket("s3://nessus", moto.environment(), moto))
 }
 
 async fn on_azurite() -> Option<Place<Azurite>> {
     let azurite = Azurite::start()?;
     clients::create_container(&azurite).await;
-    Some(Place::new("az://nessus/prefix", azurite.environment(), azurite))
+    Some(Place::in_bucket("az://nessus/prefix", azurite.environment(), azurite))
 }
 
 mod directory {
-    nessus_mcp_lib::store_conformance_tests!(super::in_a_directory());
+    nessus_mcp_lib::store_conformance_tests!(async { super::Place::new(super::DataUrl::Directory, ()) });
 }
 
 mod simulated_s3 {
@@ -79,7 +77,7 @@ mod simulated_s3 {
 
 mod moto {
     nessus_mcp_lib::store_conformance_tests!({
-        let Some(place) = super::on_moto().await else { return };
+        let Some(place) = super::on_moto() else { return };
         std::future::ready(place)
     });
 }
@@ -89,4 +87,40 @@ mod azurite {
         let Some(place) = super::on_azurite().await else { return };
         std::future::ready(place)
     });
+}
+
+/// Two writers that read the same version and write the same bytes are two changes: one of them has to be made again.
+mod changes_that_look_the_same {
+    use nessus_mcp_lib::{
+        ids::{PoolName, TaskId, TraceId},
+        task::{ScanPayload, ScanType, Task, Writer},
+        time::Timestamp,
+    };
+
+    use super::*;
+
+    const WRITERS: u8 = 20;
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn all_take_place() {
+        let place = on_the_simulated_s3().await;
+        let now = Timestamp::from_millis(1_764_599_422_000);
+        let task_id = TaskId::generate("nessus", "nessus", now);
+        let (pool, payload) = (PoolName::new("nessus").unwrap(), ScanPayload::new("office", "192.0.2.0/24"));
+        let trace = TraceId::generate();
+        let task = Task::new(task_id.clone(), trace, ScanType::Untrusted, "nessus", pool, payload, now);
+        let tasks = [place.open().await, place.open().await];
+        tasks[0].create(task).await.unwrap();
+        let mut writers = tokio::task::JoinSet::new();
+        for number in 0..WRITERS {
+            let (tasks, task_id) = (tasks[usize::from(number % 2)].clone(), task_id.clone());
+            writers.spawn(async move {
+                let change = |task: &mut Task| task.progress = Some(task.progress.unwrap_or(0) + 1);
+                tasks.update(&task_id, Writer::Api, change).await.unwrap();
+            });
+        }
+        writers.join_all().await;
+        let task = tasks[0].get(&task_id).await.unwrap();
+        assert_eq!((task.progress, task.revision), (Some(WRITERS.into()), u64::from(WRITERS) + 1));
+    }
 }

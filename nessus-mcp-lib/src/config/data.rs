@@ -3,6 +3,7 @@
 use std::{fmt, str::FromStr};
 
 use super::ConfigError;
+use crate::secret::Secret;
 
 /// The variable that says so.
 pub(super) const DATA_URL: &str = "DATA_URL";
@@ -26,12 +27,14 @@ pub enum DataUrl {
     Bucket(BucketUrl),
 }
 
-/// A bucket, and the prefix of all names in it. What logs in to the store is not a part of it.
+/// A bucket, and the prefix of all names in it. What logs in to the store is not a part of the URL: it comes from the environment, or from
+/// who embeds this library.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BucketUrl {
     kind: BucketKind,
     name: String,
     prefix: String,
+    options: Vec<(String, Secret)>,
 }
 
 /// The kinds of object stores.
@@ -67,6 +70,20 @@ impl BucketUrl {
     /// The name of the bucket.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The same bucket with an option of its store, such as an address or a key, in place of what the environment says. The names are those
+    /// of the environment, in lower case: `aws_endpoint`, `azure_storage_account_key`, `google_service_account`.
+    #[must_use]
+    pub fn with_option(mut self, name: impl Into<String>, value: impl Into<Secret>) -> Self {
+        self.options.push((name.into(), value.into()));
+        self
+    }
+
+    /// The options that were given.
+    #[cfg(feature = "objects")]
+    pub(crate) fn options(&self) -> &[(String, Secret)] {
+        &self.options
     }
 
     /// What the names of all objects begin with, without a slash at either end; empty for the whole bucket.
@@ -143,7 +160,7 @@ fn parse(text: &str) -> Result<DataUrl, String> {
                     the `/` between its parts"
             .to_owned());
     }
-    Ok(DataUrl::Bucket(BucketUrl { kind, name: name.to_owned(), prefix: prefix.to_owned() }))
+    Ok(DataUrl::Bucket(BucketUrl { kind, name: name.to_owned(), prefix: prefix.to_owned(), options: Vec::new() }))
 }
 
 /// Whether every store and every tool writes this name as it is.

@@ -1,9 +1,7 @@
 //! The scans on scanners that a run looks at: whether they may run, and whether they go.
 
 use std::{
-    fs::File,
     io::{self, Read as _},
-    path::PathBuf,
     time::Duration,
 };
 
@@ -24,7 +22,7 @@ use crate::{
     ids::{InstanceId, PoolName, ScanId, scanner_name},
     results::{ExportIndex, Validation},
     scanner::{MarkedScan, ScannerError, ScannerInstance, ScannerInterface as _, remove_scan},
-    task::{EXPORT_FILE, FormerScan, Task, Writer},
+    task::{EXPORT_FILE, FormerScan, ResultPlace, Task, Writer},
     time::Timestamp,
 };
 
@@ -253,27 +251,29 @@ impl Run<'_> {
 
     /// Whether the export of a task is here as it was when it was checked.
     async fn export_is_safe(&self, task: &Task) -> bool {
-        let path = self.tasks().artifact_path(&task.task_id, EXPORT_FILE);
+        let place = self.tasks().place(task, EXPORT_FILE);
         let task = task.clone();
-        blocking::run(move || is_safe(&task, path)).await.ok().and_then(Result::ok).unwrap_or(false)
+        blocking::run(move || is_safe(&task, &place)).await.ok().and_then(Result::ok).unwrap_or(false)
     }
 }
 
 /// Compares an export with what was written down of it. Of one without a checksum, which an older version has fetched, it is enough that it
 /// can be read to its end and has as many hosts and findings as it had then.
-fn is_safe(task: &Task, path: PathBuf) -> io::Result<bool> {
-    if !path.symlink_metadata()?.is_file() {
+fn is_safe(task: &Task, place: &ResultPlace) -> io::Result<bool> {
+    if let ResultPlace::File(path) = place
+        && !path.symlink_metadata()?.is_file()
+    {
         return Ok(false);
     }
-    let mut file = File::open(path)?;
+    let mut source = place.try_open()?.source;
     if let Some(fetched) = &task.export {
-        if file.metadata()?.len() != fetched.bytes {
+        if source.size()? != fetched.bytes {
             return Ok(false);
         }
         if let Some(expected) = &fetched.sha256 {
             let (mut hash, mut bytes) = (Sha256::new(), vec![0; 1 << 16]);
             loop {
-                match file.read(&mut bytes)? {
+                match source.read(&mut bytes)? {
                     0 => break,
                     read => hash.update(&bytes[..read]),
                 }
@@ -282,7 +282,7 @@ fn is_safe(task: &Task, path: PathBuf) -> io::Result<bool> {
         }
     }
     let counted = |name: &str| task.validation_stats.as_ref().and_then(|stats| stats.get(name)).and_then(Value::as_u64);
-    let read = ExportIndex::build_validated(&file.into(), io::sink(), &Validation::new());
+    let read = ExportIndex::build_validated(&source, io::sink(), &Validation::new());
     Ok(read.is_ok_and(|(report, _)| {
         Some(report.stats.hosts) == counted("hosts") && Some(report.stats.items) == counted("items")
     }))

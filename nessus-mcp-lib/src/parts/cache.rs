@@ -101,7 +101,11 @@ impl PartCache {
         fetch: impl FnOnce() -> io::Result<Vec<u8>>,
     ) -> io::Result<Vec<u8>> {
         self.0.misses.fetch_add(1, Ordering::Relaxed);
-        let bytes = fetch()?;
+        let bytes = fetch().map_err(|error| match error.kind() {
+            // To readers these say that the file ends here, or that nothing has happened.
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::Interrupted => io::Error::other(error),
+            _ => error,
+        })?;
         self.0.fetched_bytes.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         let compared = check_size(bytes.len() as u64, size).and_then(|()| verify_bytes(&bytes, sha256));
         let damaged =

@@ -10,7 +10,7 @@ use std::{
 use bytes::Bytes;
 use sha2::{Digest as _, Sha256};
 
-use crate::{hex, known::Stamp};
+use crate::{error::counted, hex, known::Stamp};
 
 /// How often a part is looked at anew when its file changes while it is read.
 const LOOKS: usize = 3;
@@ -99,12 +99,12 @@ fn check(hash: Sha256, size: u64, sha256: &[u8; 32]) -> io::Result<()> {
         return Ok(());
     }
     let (found, expected) = (hex::encode(&found), hex::encode(sha256));
-    Err(damaged(format!("it has {size} bytes with the SHA-256 {found}, and should have {expected}")))
+    Err(damaged(format!("the SHA-256 of its {} is {found}, and should be {expected}", counted(size, "byte", "bytes"))))
 }
 
 /// Compares a size with what it is to be.
 pub(super) fn check_size(found: u64, size: usize) -> io::Result<()> {
-    if found == size as u64 { Ok(()) } else { Err(damaged(format!("it has {found} bytes, and should have {size}"))) }
+    if found == size as u64 { Ok(()) } else { Err(damaged(format!("its size is {found}, and should be {size}"))) }
 }
 
 fn damaged(message: String) -> io::Error {

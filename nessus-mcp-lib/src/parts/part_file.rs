@@ -35,7 +35,8 @@ impl PartFile {
     pub(crate) fn new(cache: PartCache, parts: Vec<[u8; 32]>, size: u64, fetch: Fetch) -> io::Result<Self> {
         let expected = size.div_ceil(PART_BYTES as u64);
         if parts.len() as u64 != expected {
-            let message = format!("a file of {size} bytes has {expected} parts, and not {}", parts.len());
+            let message =
+                format!("the number of its parts is {}, and should be {expected} for its size of {size}", parts.len());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
         Ok(Self { cache, parts, size, fetch, open: Mutex::default() })

@@ -1,12 +1,12 @@
 //! The indexes that were read last, for as long as index and export are as they were read.
 
-use std::{fs::File, sync::Arc};
+use std::sync::Arc;
 
 use crate::{
     ids::TaskId,
     known::{Known, Stamp},
     results::{ExportIndex, IndexError},
-    source::Source,
+    task::OpenResult,
 };
 
 /// The most bytes of indexes that are kept.
@@ -23,22 +23,25 @@ impl Default for KnownIndexes {
 }
 
 impl KnownIndexes {
-    pub(super) fn get(&self, task_id: &TaskId, index: &File, export: &File) -> Option<Arc<ExportIndex>> {
+    pub(super) fn get(&self, task_id: &TaskId, index: &OpenResult, export: &OpenResult) -> Option<Arc<ExportIndex>> {
         self.0.get(task_id, &stamps(index, export)?)
     }
 
     /// Reads an index from its first byte to its last, and keeps it.
-    pub(super) fn load(&self, task_id: &TaskId, index: &File, export: &File) -> Result<Arc<ExportIndex>, IndexError> {
-        let stamps = stamps(index, export);
-        let source = |file: &File| file.try_clone().map(Source::from).map_err(IndexError::Read);
-        let loaded = Arc::new(ExportIndex::load(&source(index)?, &source(export)?)?);
-        if let Some(stamps) = stamps {
+    pub(super) fn load(
+        &self,
+        task_id: &TaskId,
+        index: &OpenResult,
+        export: &OpenResult,
+    ) -> Result<Arc<ExportIndex>, IndexError> {
+        let loaded = Arc::new(ExportIndex::load(&index.source, &export.source)?);
+        if let Some(stamps) = stamps(index, export) {
             self.0.keep(task_id.clone(), stamps, loaded.bytes_kept(), &loaded);
         }
         Ok(loaded)
     }
 }
 
-fn stamps(index: &File, export: &File) -> Option<[Stamp; 2]> {
-    Some([Stamp::of(&index.metadata().ok()?)?, Stamp::of(&export.metadata().ok()?)?])
+fn stamps(index: &OpenResult, export: &OpenResult) -> Option<[Stamp; 2]> {
+    Some([index.stamp?, export.stamp?])
 }

@@ -87,7 +87,7 @@ use self::{
 };
 use crate::{
     audit::Audit,
-    config::Settings,
+    config::{DataUrl, Settings},
     credentials::Credentials,
     housekeeping::{QueueIndex, binding_of},
     ids::PoolName,
@@ -223,9 +223,14 @@ impl ScanService {
             QueueUrl::Redis(_) => credentials,
         };
         // Nor must one that belongs to another.
-        let existing = TaskManager::to_read_for(settings).await.map_err(ServiceError::DataDirectory)?;
+        let unusable = |error| match settings.data_url {
+            DataUrl::Directory => ServiceError::DataDirectory(error),
+            // An object store may be back in a moment: the error says whether it is worth another try.
+            _ => ServiceError::Task(error),
+        };
+        let existing = TaskManager::to_read_for(settings).await.map_err(unusable)?;
         binding_of(existing.as_ref(), queue.as_ref()).await?;
-        let tasks = TaskManager::open_for(settings, Arc::clone(&clock)).await.map_err(ServiceError::DataDirectory)?;
+        let tasks = TaskManager::open_for(settings, Arc::clone(&clock)).await.map_err(unusable)?;
         let Settings { data_dir, results_memory_mib, .. } = settings.clone();
         let parts =
             ServiceParts { data_dir, tasks, queue, scanners, circuits, credentials, clock, results_memory_mib, scope };

@@ -8,7 +8,7 @@ use std::{
 use serde_json::{Map, Value};
 use tracing::warn;
 
-use super::{ScanService, error::ServiceError, exports::open, shorten};
+use super::{ScanService, error::ServiceError, shorten};
 use crate::{
     blocking,
     ids::TaskId,
@@ -177,23 +177,23 @@ impl ScanService {
         output_bytes: usize,
     ) -> Result<(W, ConversionSummary), ServiceError> {
         let (task, export) = self.task_and_export(task_id).await?;
-        let (extent, known) = self.look_at_export(task_id, &export).await?;
+        let (extent, known) = self.look_at_export(&task, &export).await?;
         let memory = extent.for_query(&query).saturating_add(output_bytes as u64);
         let share = self.memory.enter(memory).await?;
         self.note_access(&task).await;
         let index = match known {
             Some(index) => Some(index),
-            None => self.index_of(task_id, &export).await,
+            None => self.index_of(&task, &export).await,
         };
         let converter = JsonNlConverter::new(query).with_metadata(scan_metadata(&task));
-        let path = export.clone();
+        let place = export.clone();
         // The work goes on when nobody waits for it any more, so the share is its own.
         let work = blocking::run(move || {
             let _share = share;
-            let file = open(&export)?;
+            let source = export.open()?.source;
             let summary = match &index {
-                Some(index) => converter.convert_indexed(file, index, &mut output)?,
-                None => converter.convert(file, &mut output)?,
+                Some(index) => converter.convert_indexed(source, index, &mut output)?,
+                None => converter.convert(source, &mut output)?,
             };
             Ok((output, summary))
         });
@@ -201,7 +201,7 @@ impl ScanService {
         if let Err(ServiceError::Results(ResultsError::Changed)) = &result {
             // The index was right by all that is looked at beforehand, and would be so the next time.
             warn!(%task_id, "the results do not fit their index");
-            if let Err(error) = self.make_index(task_id, &path).await {
+            if let Err(error) = self.make_index(task_id, &place).await {
                 warn!(%task_id, %error, "the index of the results could not be made again");
             }
         }

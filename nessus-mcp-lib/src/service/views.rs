@@ -1,7 +1,5 @@
 //! Views of whole scans: one summarised, two compared.
 
-use std::{fs::File, io::Seek as _, path::PathBuf};
-
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -14,7 +12,7 @@ use crate::{
         SummaryView,
     },
     targets,
-    task::{ScanType, Task, TaskError, TaskStatus},
+    task::{ScanType, Task, TaskStatus},
 };
 
 /// A task's scan, grouped.
@@ -76,7 +74,7 @@ impl ScanService {
         let named: Vec<SummarySection> = sections.iter().map(|name| name.parse()).collect::<Result<_, _>>()?;
         let sections = if named.is_empty() { SummarySection::ALL.to_vec() } else { named };
         let (task, export) = self.task_and_export(task_id).await?;
-        let memory = self.look_at_export(task_id, &export).await?.0.for_summary();
+        let memory = self.look_at_export(&task, &export).await?.0.for_summary();
         let share = self.memory.enter(memory).await?;
         self.note_access(&task).await;
         let (status, scan_type) = (task.status, task.scan_type);
@@ -88,7 +86,7 @@ impl ScanService {
         let left = chars_left(max_chars, &beside);
         let login = login_expected(scan_type);
         let summary =
-            read(share, move || Ok(ScanSummary::read(open(export)?, login)?.view_of(&sections, left))).await?;
+            read(share, move || Ok(ScanSummary::read(export.open()?.source, login)?.view_of(&sections, left))).await?;
         Ok(TaskSummaryView { task_id: task.task_id, status, scan_type, targets, warnings, summary })
     }
 
@@ -108,8 +106,8 @@ impl ScanService {
         }
         let (first, first_export) = self.task_and_export(before).await?;
         let (second, second_export) = self.task_and_export(after).await?;
-        let (extent, _) = self.look_at_export(before, &first_export).await?;
-        let memory = extent.for_comparison(self.look_at_export(after, &second_export).await?.0);
+        let (extent, _) = self.look_at_export(&first, &first_export).await?;
+        let memory = extent.for_comparison(self.look_at_export(&second, &second_export).await?.0);
         let share = self.memory.enter(memory).await?;
         self.note_access(&first).await;
         self.note_access(&second).await;
@@ -118,11 +116,10 @@ impl ScanService {
         let left = chars_left(max_chars, &beside);
         let logins = (login_expected(first.scan_type), login_expected(second.scan_type));
         let diff = read(share, move || {
-            // The same open files, because another export may take their names meanwhile.
-            let (mut first, mut second) = (open(first_export)?, open(second_export)?);
-            let mut diff = ScanDiff::read_as(&first, logins.0, &second, logins.1)?;
-            first.rewind().and_then(|()| second.rewind()).map_err(ResultsError::Read)?;
-            diff.read_outputs(&first, &second)?;
+            // Opened once, because another export may take their places meanwhile.
+            let (first, second) = (first_export.open()?.source, second_export.open()?.source);
+            let mut diff = ScanDiff::read_as(first.clone(), logins.0, second.clone(), logins.1)?;
+            diff.read_outputs(first, second)?;
             Ok(diff.view(left))
         });
         let mut diff = diff.await?;
@@ -163,10 +160,6 @@ fn differences(before: &Task, after: &Task) -> Vec<Difference> {
 fn chars_left(max_chars: usize, view: &impl Serialize) -> usize {
     let taken = serde_json::to_string(view).map_or(0, |text| text.chars().count());
     max_chars.max(MIN_CHARS).saturating_sub(taken)
-}
-
-fn open(path: PathBuf) -> Result<File, ServiceError> {
-    File::open(&path).map_err(|source| TaskError::Storage { action: "cannot read", path, source: source.into() }.into())
 }
 
 /// Runs `work` with its share of the memory, which it has to its end even when nobody waits for it any more.

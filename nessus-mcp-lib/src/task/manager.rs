@@ -447,7 +447,7 @@ impl TaskManager {
         self.store.path(task_id, name)
     }
 
-    /// Where a file of a task's results is.
+    /// Where a result of a task is, to be read.
     pub(crate) fn place(&self, task: &Task, name: &str) -> ResultPlace {
         self.store.place(task, name)
     }

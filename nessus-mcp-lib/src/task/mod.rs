@@ -66,6 +66,7 @@ pub(crate) use self::{
     entry::TaskFacts,
     manager::Artifact,
     model::{CANCELLED, POISON_TASK, WARNING_CODES},
+    place::{OpenResult, ResultPlace},
     records::Charges,
     repair::Rebuild,
     store::{Inspected, profile_file_name},

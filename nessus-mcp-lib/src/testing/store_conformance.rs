@@ -110,7 +110,7 @@ async fn results(tasks: &TaskManager, task_id: &TaskId, name: &str) -> Option<Ve
     let place = tasks.place(&task, name);
     let read = move || {
         let mut content = Vec::new();
-        place.open_if_there()?.read_to_end(&mut content).unwrap();
+        place.try_open().ok()?.source.read_to_end(&mut content).unwrap();
         Some(content)
     };
     tokio::task::spawn_blocking(read).await.unwrap()

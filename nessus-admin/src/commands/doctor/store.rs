@@ -84,7 +84,7 @@ fn cache(directory: &Path, most: u64) -> Vec<Finding> {
     let shown = directory.display();
     let mend = "another directory in CACHE_DIR, one that the user of server and worker can write to";
     // One that is missing is made by whoever needs it first: that must not be the user of this command.
-    let place = directory.ancestors().find(|place| place.is_dir()).unwrap_or(Path::new("."));
+    let place = directory.ancestors().find(|place| place.exists()).unwrap_or(Path::new("."));
     let written = DurableFile::create(&place.join("probe")).map(drop);
     if let Err(error) = written {
         return vec![Finding::failed("cache", format!("{shown} cannot be written to: {error}")).mend(mend)];

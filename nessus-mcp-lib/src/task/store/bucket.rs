@@ -4,6 +4,7 @@
 
 use std::{
     io,
+    str::FromStr,
     sync::{Arc, OnceLock},
     time::{Duration, SystemTime},
 };
@@ -78,17 +79,21 @@ impl Bucket {
             ..BackoffConfig::default()
         };
         let retry = RetryConfig { backoff, max_retries: TRIES, retry_timeout: ALL_TRIES };
-        let store: Result<Arc<dyn ObjectStore>, Error> = match url.kind() {
+        let store = match url.kind() {
             BucketKind::S3 => {
                 let builder = AmazonS3Builder::from_env().with_bucket_name(url.name()).with_retry(retry);
-                builder.with_conditional_put(S3ConditionalPut::ETagMatch).build().map(|store| Arc::new(store) as _)
+                let builder = with_options(builder, url, AmazonS3Builder::with_config)?;
+                let builder = builder.with_conditional_put(S3ConditionalPut::ETagMatch);
+                builder.build().map(|store| Arc::new(store) as Arc<dyn ObjectStore>)
             }
             BucketKind::Azure => {
                 let builder = MicrosoftAzureBuilder::from_env().with_container_name(url.name()).with_retry(retry);
+                let builder = with_options(builder, url, MicrosoftAzureBuilder::with_config)?;
                 builder.build().map(|store| Arc::new(store) as _)
             }
             BucketKind::Google => {
                 let builder = GoogleCloudStorageBuilder::from_env().with_bucket_name(url.name()).with_retry(retry);
+                let builder = with_options(builder, url, GoogleCloudStorageBuilder::with_config)?;
                 builder.build().map(|store| Arc::new(store) as _)
             }
         };
@@ -269,6 +274,17 @@ impl Bucket {
         let prefix = Path::from(self.url.prefix());
         key.split('/').fold(prefix, |path, part| path.join(part))
     }
+}
+
+/// What was given in place of the environment. A value is in no message.
+fn with_options<B, K: FromStr>(builder: B, url: &BucketUrl, set: impl Fn(B, K, String) -> B) -> io::Result<B> {
+    url.options().iter().try_fold(builder, |builder, (name, value)| {
+        let key = name.parse().map_err(|_unknown| {
+            let message = format!("this kind of object store has no option `{name}`");
+            io::Error::new(io::ErrorKind::InvalidInput, message)
+        })?;
+        Ok(set(builder, key, value.expose().to_owned()))
+    })
 }
 
 /// The runtime of all object stores.

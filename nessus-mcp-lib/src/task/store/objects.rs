@@ -379,18 +379,19 @@ impl Storage for Objects {
     }
 
     fn place(&self, task: &Task, name: &str) -> ResultPlace {
-        let path = self.shown(&key(&task.task_id, name));
-        let Some(file) = task.files.get(name) else { return ResultPlace::Missing(path) };
-        let parts: Option<Vec<_>> = file.parts.iter().map(|part| hex::decode(part)).collect();
+        let shown = self.bucket.shown(&key(&task.task_id, name));
+        let Some(file) = task.files.get(name) else { return ResultPlace::Absent(shown) };
         let (bucket, parts_key) = (self.bucket.clone(), Self::parts_key(&task.task_id, name, &file.upload));
         let fetch = move |number| match bucket.get(&part_key(&parts_key, number), None)? {
             Got::Content(content, _) => Ok(content),
             Got::Missing | Got::Unchanged => Err(io::ErrorKind::NotFound.into()),
         };
-        match PartFile::new(self.cache.clone(), parts.unwrap_or_default(), file.size, Arc::new(fetch)) {
-            Ok(parts) => ResultPlace::Parts(Arc::new(parts), path),
-            Err(_damaged) => ResultPlace::Missing(path),
-        }
+        let parts: Option<Vec<[u8; 32]>> = file.parts.iter().map(|part| hex::decode(part)).collect();
+        let opened = hex::decode(&file.sha256).zip(parts).and_then(|(sha256, parts)| {
+            let file = PartFile::new(self.cache.clone(), parts, file.size, Arc::new(fetch)).ok()?;
+            Some(ResultPlace::Parts { name: shown.clone(), sha256, file: Arc::new(file) })
+        });
+        opened.unwrap_or(ResultPlace::Absent(shown))
     }
 
     fn inventory(&self) -> Result<Inventory, TaskError> {
