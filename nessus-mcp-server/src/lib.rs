@@ -133,8 +133,8 @@ pub fn main() -> ExitCode {
     let arguments: Arguments = cli::parse();
     output::exit_code(cli::block_on(async {
         match arguments.command {
-            Command::Serve(command) => serve::run(command).await,
-            Command::Stdio(command) => stdio::run(command).await,
+            Command::Serve(command) => serve::run(*command).await,
+            Command::Stdio(command) => stdio::run(*command).await,
             Command::Demo(command) => demo::run(command).await,
             Command::Install(command) => install::run(&command),
         }
