@@ -108,6 +108,7 @@ mod mount;
 mod output;
 mod progress;
 mod prompts;
+mod report_view;
 mod resources;
 mod schema;
 mod serve;

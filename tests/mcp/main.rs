@@ -25,6 +25,7 @@ mod oauth_provider;
 mod policies;
 mod progress;
 mod questions;
+mod report_view;
 mod resources;
 mod rights;
 mod scans;

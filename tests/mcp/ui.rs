@@ -567,7 +567,7 @@ async fn without_the_queue_the_pages_say_so() {
 }
 
 /// Texts that would end an element, an attribute or a style, or run something, if they were not texts.
-const HOSTILE: [&str; 6] = [
+pub(crate) const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
     "' onmouseover='alert(1)",
@@ -576,7 +576,7 @@ const HOSTILE: [&str; 6] = [
     "javascript:alert(1)\u{202e}\u{200b}",
 ];
 
-fn hostile_export(one: &str) -> String {
+pub(crate) fn hostile_export(one: &str) -> String {
     let xml = one
         .replace('&', "&amp;")
         .replace('<', "&lt;")
