@@ -273,6 +273,10 @@ impl Storage for Files {
         self.contents_of(task_id)
     }
 
+    fn has_foreign(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        Ok(self.contents_of(task_id)?.is_some_and(|contents| !contents.foreign.is_empty()))
+    }
+
     fn move_away(&self, _hold: &Hold, task: &Task) -> Result<(), TaskError> {
         self.rename_away(&task.task_id)
     }

@@ -82,7 +82,10 @@ impl TaskStore {
     ) -> Result<(Self, Timestamp), TaskError> {
         let failed = || TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
         let objects = Objects::new(bucket, local).map_err(failed())?;
-        objects.prepare_work().map_err(TaskError::storage("cannot use", local.0))?;
+        if let Err(error) = objects.clean_work() {
+            let directory = local.0.display();
+            warn!(%directory, error = chain(&error), "the directory of the cache cannot be used: nothing that is read is kept, and no results can be written");
+        }
         let time = objects.probe().map_err(failed())?;
         Ok((Self::new(Arc::new(objects)), time))
     }
@@ -444,6 +447,11 @@ impl TaskStore {
             task => task,
         };
         Inspected { task_id: task_id.clone(), task, foreign: contents.foreign }
+    }
+
+    /// Whether something lies there of a task that is none of ours.
+    pub(in crate::task) fn has_foreign(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        self.storage.has_foreign(task_id)
     }
 
     /// Takes a task away from all readers, before its files are removed.
