@@ -40,7 +40,10 @@ use crate::{
     hex,
     ids::TaskId,
     parts::{PART_BYTES, PartCache, PartFile},
-    task::{error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus},
+    task::{
+        error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile,
+        state::TaskStatus,
+    },
 };
 
 /// Where files are written before they are uploaded, and parts are kept that were read, in the directory of the cache.
