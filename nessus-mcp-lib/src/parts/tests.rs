@@ -1,6 +1,7 @@
 //! What a cache of parts promises: fetched once, never wrong, never larger than it may be, and no disk that stops it.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom},
     os::unix::fs::FileExt as _,
@@ -107,7 +108,7 @@ impl Subscriber for Said {
         struct Line(String);
         impl Visit for Line {
             fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-                self.0 += &format!("{field}={value:?} ");
+                let _ = write!(self.0, "{field}={value:?} ");
             }
         }
         let mut line = Line(String::new());
