@@ -9,55 +9,118 @@ use nessus_mcp_lib::{
     testing::store_conformance::StoreHarness,
     time::SystemClock,
 };
-use nessus_mcp_tests::s3::{BUCKET, SimulatedS3};
+use nessus_mcp_tests::{
+    other_stores::{Azurite, Moto},
+    s3::SimulatedS3,
+};
+use tempfile::TempDir;
 
-/// Opens the tasks with a cache directory of its own each time, as processes on several machines do.
-async fn open(settings: &Settings, caches: &tempfile::TempDir) -> TaskManager {
-    let cache = tempfile::tempdir_in(caches.path()).unwrap().keep();
-    let settings = settings.clone().with_cache_dir(cache);
-    TaskManager::open_for(&settings, Arc::new(SystemClock)).await.unwrap()
+use crate::clients;
+
+/// A place of tasks, and the server behind it, if there is one.
+struct Place<S> {
+    settings: Settings,
+    directory: TempDir,
+    _server: S,
+}
+
+impl<S> Place<S> {
+    /// A place in a bucket; the environment is that of its clients.
+    fn in_bucket(url: &str, environment: Vec<(&'static str, String)>, server: S) -> Self {
+        let DataUrl::Bucket(bucket) = url.parse().unwrap() else { panic!("{url} is no bucket") };
+        let environment = environment.into_iter();
+        let bucket =
+            environment.fold(bucket, |bucket, (name, value)| bucket.with_option(name.to_ascii_lowercase(), value));
+        Self::new(DataUrl::Bucket(bucket), server)
+    }
+
+    fn new(url: DataUrl, server: S) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings::new(directory.path().join("data"), "unused").with_data_url(url);
+        Self { settings, directory, _server: server }
+    }
+}
+
+#[async_trait]
+impl<S: Send + Sync> StoreHarness for Place<S> {
+    /// With a cache directory of its own each time, as processes on several machines do.
+    async fn open(&self) -> TaskManager {
+        let cache = tempfile::tempdir_in(self.directory.path()).unwrap().keep();
+        let settings = self.settings.clone().with_cache_dir(cache);
+        TaskManager::open_for(&settings, Arc::new(SystemClock)).await.unwrap()
+    }
+}
+
+async fn on_the_simulated_s3() -> Place<SimulatedS3> {
+    let s3 = SimulatedS3::start().await;
+    Place::in_bucket("s3://nessus/some/prefix", s3.environment(), s3)
+}
+
+fn on_moto() -> Option<Place<Moto>> {
+    let moto = Moto::start()?;
+    Some(Place::in_bucket("s3://nessus", moto.environment(), moto))
+}
+
+async fn on_azurite() -> Option<Place<Azurite>> {
+    let azurite = Azurite::start()?;
+    clients::create_container(&azurite).await;
+    Some(Place::in_bucket("az://nessus/prefix", azurite.environment(), azurite))
 }
 
 mod directory {
-    use super::*;
-
-    struct Directory(tempfile::TempDir);
-
-    #[async_trait]
-    impl StoreHarness for Directory {
-        async fn open(&self) -> TaskManager {
-            let settings = Settings::new(self.0.path().join("data"), "unused");
-            open(&settings, &self.0).await
-        }
-    }
-
-    nessus_mcp_lib::store_conformance_tests!(async { Directory(tempfile::tempdir().unwrap()) });
+    nessus_mcp_lib::store_conformance_tests!(async { super::Place::new(super::DataUrl::Directory, ()) });
 }
 
 mod simulated_s3 {
+    nessus_mcp_lib::store_conformance_tests!(super::on_the_simulated_s3());
+}
+
+mod moto {
+    nessus_mcp_lib::store_conformance_tests!({
+        let Some(place) = super::on_moto() else { return };
+        std::future::ready(place)
+    });
+}
+
+mod azurite {
+    nessus_mcp_lib::store_conformance_tests!({
+        let Some(place) = super::on_azurite().await else { return };
+        std::future::ready(place)
+    });
+}
+
+/// Two writers that read the same version and write the same bytes are two changes: one of them has to be made again.
+mod changes_that_look_the_same {
+    use nessus_mcp_lib::{
+        ids::{PoolName, TaskId, TraceId},
+        task::{ScanPayload, ScanType, Task, Writer},
+        time::Timestamp,
+    };
+
     use super::*;
 
-    struct Simulated {
-        server: SimulatedS3,
-        directory: tempfile::TempDir,
-    }
+    const WRITERS: u8 = 20;
 
-    #[async_trait]
-    impl StoreHarness for Simulated {
-        async fn open(&self) -> TaskManager {
-            let DataUrl::Bucket(bucket) = format!("s3://{BUCKET}/some/prefix").parse().unwrap() else {
-                unreachable!("it is a bucket")
-            };
-            let options = self.server.environment();
-            let bucket = options
-                .into_iter()
-                .fold(bucket, |bucket, (name, value)| bucket.with_option(name.to_ascii_lowercase(), value));
-            let settings = Settings::new(self.directory.path(), "unused").with_data_url(DataUrl::Bucket(bucket));
-            open(&settings, &self.directory).await
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn all_take_place() {
+        let place = on_the_simulated_s3().await;
+        let now = Timestamp::from_millis(1_764_599_422_000);
+        let task_id = TaskId::generate("nessus", "nessus", now);
+        let (pool, payload) = (PoolName::new("nessus").unwrap(), ScanPayload::new("office", "192.0.2.0/24"));
+        let trace = TraceId::generate();
+        let task = Task::new(task_id.clone(), trace, ScanType::Untrusted, "nessus", pool, payload, now);
+        let tasks = [place.open().await, place.open().await];
+        tasks[0].create(task).await.unwrap();
+        let mut writers = tokio::task::JoinSet::new();
+        for number in 0..WRITERS {
+            let (tasks, task_id) = (tasks[usize::from(number % 2)].clone(), task_id.clone());
+            writers.spawn(async move {
+                let change = |task: &mut Task| task.progress = Some(task.progress.unwrap_or(0) + 1);
+                tasks.update(&task_id, Writer::Api, change).await.unwrap();
+            });
         }
+        writers.join_all().await;
+        let task = tasks[0].get(&task_id).await.unwrap();
+        assert_eq!((task.progress, task.revision), (Some(WRITERS.into()), u64::from(WRITERS) + 1));
     }
-
-    nessus_mcp_lib::store_conformance_tests!(async {
-        Simulated { server: SimulatedS3::start().await, directory: tempfile::tempdir().unwrap() }
-    });
 }

@@ -26,7 +26,7 @@ use crate::{
 /// The bucket, or container, of each of them.
 pub const BUCKET: &str = "nessus";
 
-/// moto: it looks at no signature.
+/// moto: it looks at no signature, and answers one request after the other (`tests/moto/server.py` says why).
 #[derive(Debug)]
 pub struct Moto {
     /// The process.
@@ -38,10 +38,11 @@ pub struct Moto {
 impl Moto {
     /// A server with an empty [`BUCKET`].
     pub fn start() -> Option<Self> {
-        let program = moto_server()?;
+        let python = python_with_moto()?;
         let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
         let port = free_port();
-        let server = Program::new(program).args(["-H", "127.0.0.1", "-p", &port.to_string()]);
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("moto/server.py");
+        let server = Program::new(python).arg(script).arg(port.to_string()).current_dir(directory.path());
         let mut process = server.start(&directory.path().join("moto.log"));
         process.wait_for_log("Running on");
         create_bucket(port);
@@ -59,8 +60,8 @@ impl Moto {
     }
 }
 
-/// The program in a virtual environment below the target directory, installed if it is not.
-fn moto_server() -> Option<PathBuf> {
+/// The Python of a virtual environment below the target directory, with moto, which is installed if it is not.
+fn python_with_moto() -> Option<PathBuf> {
     static FOUND: OnceLock<Option<PathBuf>> = OnceLock::new();
     let skipped = |what: &str| {
         eprintln!("SKIPPED: {what}, so moto, an S3 server of other people, was not tried");
@@ -72,7 +73,7 @@ fn moto_server() -> Option<PathBuf> {
         let wanted = Path::new(env!("CARGO_MANIFEST_DIR")).join("moto/requirements.txt");
         let wanted = fs::read(wanted).unwrap_or_else(|error| panic!("moto/requirements.txt: {error}"));
         let (environment, installed) = (directory.join("venv"), directory.join("installed.txt"));
-        let program = environment.join("bin/moto_server");
+        let program = environment.join("bin/python");
         if fs::read(&installed).ok().as_ref() == Some(&wanted) && program.exists() {
             return Some(program);
         }

@@ -12,8 +12,7 @@ use tracing::warn;
 
 use super::{
     document::{bytes_of, parse},
-    entries::{Abandoned, Contents, Inventory},
-    file_removal::MOST_BYTES,
+    entries::{Abandoned, Contents, Inventory, MOST_BYTES},
     lock::TaskLock,
     names::{ARTIFACT_PREFIX, LOCK_FILE, SEALED_FILE, TASK_FILE, TASKS, result_files},
     storage::{Change, Hold, Prepared, Storage},

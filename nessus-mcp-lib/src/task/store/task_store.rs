@@ -2,8 +2,10 @@
 
 use std::{
     io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Instant,
 };
 
@@ -35,6 +37,9 @@ use crate::{
     },
     time::Timestamp,
 };
+
+/// How many tasks are asked for at once over a network.
+const ASKED_AT_ONCE: usize = 8;
 
 /// A file of results that was written and that nobody sees yet.
 #[derive(Debug)]
@@ -262,6 +267,21 @@ impl TaskStore {
     /// this one.
     pub(in crate::task) fn drop_results(&self, task: &mut Task) -> Result<(), TaskError> {
         self.storage.drop_results(task)
+    }
+
+    /// Does `work` with each of these, and gives what it came to in their order. Where tasks are asked for over a network, several are
+    /// asked for at once.
+    pub(in crate::task) fn each<T: Send>(&self, ids: &[TaskId], work: impl Fn(&TaskId) -> T + Sync) -> Vec<T> {
+        if self.locks() || ids.len() < 2 {
+            return ids.iter().map(work).collect();
+        }
+        let work = &work;
+        thread::scope(|scope| {
+            let share = ids.len().div_ceil(ASKED_AT_ONCE);
+            let shares: Vec<_> =
+                ids.chunks(share).map(|some| scope.spawn(move || some.iter().map(work).collect::<Vec<_>>())).collect();
+            shares.into_iter().flat_map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
     }
 
     /// Whether nobody else can write a task as long as it is held.
