@@ -7,5 +7,5 @@ import sys
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import run_simple
 
-application = DomainDispatcherApplication(create_backend_app, service="s3")
+application = DomainDispatcherApplication(create_backend_app)
 run_simple("127.0.0.1", int(sys.argv[1]), application, threaded=False, use_reloader=False)

@@ -4,6 +4,9 @@
 
 mod clients;
 mod conformance;
+mod faults;
 mod others;
+mod rig;
+mod short_fleet;
 mod simulated;
 mod writers;

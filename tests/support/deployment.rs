@@ -116,11 +116,7 @@ impl Deployment {
 
     /// Starts a server and waits until it listens.
     pub fn serve(&self, program: &Program) -> Server {
-        let process = self.start(program);
-        let url = process.wait_for_line("the line with its address", |line| {
-            line.strip_prefix("listening on ")?.strip_suffix("/mcp").map(str::to_owned)
-        });
-        Server { process, url }
+        Server::of(self.start(program))
     }
 
     /// The names of the task directories.
@@ -146,6 +142,14 @@ pub struct Server {
 }
 
 impl Server {
+    /// A process that was started as a server: waits until it listens.
+    pub fn of(process: Process) -> Self {
+        let url = process.wait_for_line("the line with its address", |line| {
+            line.strip_prefix("listening on ")?.strip_suffix("/mcp").map(str::to_owned)
+        });
+        Self { process, url }
+    }
+
     /// The base URL, without a slash at the end.
     pub fn url(&self) -> &str {
         &self.url

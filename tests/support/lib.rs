@@ -8,6 +8,7 @@
 //! identity_provider  signs access tokens, rotates its keys, and misbehaves
 //! npm          programs of other people that npm installs
 //! other_stores moto and azurite, object stores of other people
+//! fleet        servers and workers that share no directory, on an object store, while everything around them fails
 //! hosts        what a day counts, as a server tells and as the files say
 //! planted      a data directory with tasks of every kind that housekeeping meets
 //! proxy        a way to a server on which replies get lost, or that is cut for a while
@@ -25,6 +26,7 @@ pub mod approvals;
 pub mod binaries;
 pub mod chaos;
 pub mod deployment;
+pub mod fleet;
 pub mod hosts;
 pub mod identity_provider;
 pub mod npm;

@@ -20,22 +20,22 @@ const WITH_SCAN: [&str; 3] = [
 
 /// What the logs say about a task.
 #[derive(Debug, Default)]
-pub(super) struct Logged {
+pub(crate) struct Logged {
     /// How often a worker said that it has completed it.
-    pub(super) completed: usize,
+    pub(crate) completed: usize,
     /// The claims whose holders had its scan in their hands.
     holders: BTreeSet<u64>,
 }
 
 impl Logged {
     /// How often another claim took the task's scan over.
-    pub(super) fn adopted(&self) -> usize {
+    pub(crate) fn adopted(&self) -> usize {
         self.holders.len().saturating_sub(1)
     }
 }
 
 /// Reads all logs of a deployment.
-pub(super) fn gather(directory: &Path) -> BTreeMap<String, Logged> {
+pub(crate) fn gather(directory: &Path) -> BTreeMap<String, Logged> {
     let mut tasks: BTreeMap<String, Logged> = BTreeMap::new();
     for (_, log) in files_below(&directory.join("logs")) {
         // A line that a kill cut off is no JSON.

@@ -17,7 +17,7 @@
 
 mod backend;
 mod clients;
-mod evidence;
+pub(crate) mod evidence;
 mod fault;
 mod moments;
 mod stage;

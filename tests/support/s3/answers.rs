@@ -11,7 +11,7 @@ use super::{fault::S3Error, store::Object};
 #[derive(Debug)]
 pub(super) struct Answer {
     pub(super) status: u16,
-    pub(super) headers: Vec<(&'static str, String)>,
+    pub(super) headers: Vec<(String, String)>,
     pub(super) body: Bytes,
 }
 
@@ -20,8 +20,8 @@ impl Answer {
         Self { status, headers: Vec::new(), body: Bytes::new() }
     }
 
-    pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
-        self.headers.push((name, value.into()));
+    pub(super) fn with(mut self, name: &str, value: impl Into<String>) -> Self {
+        self.headers.push((name.to_owned(), value.into()));
         self
     }
 
@@ -42,7 +42,11 @@ impl Answer {
 
     /// The headers that tell of an object.
     pub(super) fn about(self, object: &Object) -> Self {
-        self.with("etag", &object.etag).with("last-modified", http_date(object.modified)).with("accept-ranges", "bytes")
+        let answer = object.metadata.iter().fold(self, |answer, (name, value)| answer.with(name, value));
+        answer
+            .with("etag", &object.etag)
+            .with("last-modified", http_date(object.modified))
+            .with("accept-ranges", "bytes")
     }
 }
 

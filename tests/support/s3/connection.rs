@@ -135,7 +135,7 @@ fn closed() -> io::Error {
 fn response(answer: Answer, cut: Option<usize>) -> io::Result<Response<Body>> {
     let mut response = Response::builder().status(answer.status).header("server", "simulated-s3");
     for (name, value) in &answer.headers {
-        response = response.header(*name, value);
+        response = response.header(name, value);
     }
     // A 304 and a 204 have none.
     if !matches!(answer.status, 204 | 304) {

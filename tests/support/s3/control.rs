@@ -5,15 +5,19 @@
 //! DELETE /-/faults              ends all faults and lets held requests go on
 //! GET    /-/requests            the requests so far
 //! DELETE /-/requests            forgets them
-//! GET    /-/keys/{bucket}       the keys of a bucket
+//! GET    /-/objects/{bucket}    the objects of a bucket: by key what stands in it, if that is a JSON text, else null
+//! POST   /-/age                 lets all objects have been written so many seconds earlier
 //! ```
 
+use std::collections::BTreeMap;
+
 use hyper::{Method, http::request::Parts};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{
     answers::Answer,
     state::{Shared, State},
+    store::Object,
 };
 
 pub(super) const PREFIX: &str = "/-/";
@@ -37,20 +41,32 @@ pub(super) fn answer(shared: &Shared, parts: &Parts, body: &[u8]) -> Answer {
             shared.change(State::forget_requests);
             Answer::new(204)
         }
-        (&Method::GET, ("keys", bucket)) => {
-            let keys = shared.look(|state| {
-                let bucket = state.buckets.get(bucket)?;
-                Some(bucket.objects().map(|(key, _)| key.to_owned()).collect::<Vec<_>>())
+        (&Method::GET, ("objects", bucket)) => {
+            let objects = shared.look(|state| {
+                let objects = state.buckets.get(bucket)?.objects();
+                let objects = objects.map(|(key, object)| (key.to_owned(), content_of(key, object)));
+                Some(objects.collect::<BTreeMap<_, _>>())
             });
-            match keys {
-                Some(keys) => json_answer(200, &json!(keys)),
+            match objects {
+                Some(objects) => json_answer(200, &json!(objects)),
                 None => json_answer(404, &json!({ "error": "there is no such bucket" })),
             }
         }
+        (&Method::POST, ("age", "")) => match serde_json::from_slice(body) {
+            Ok(seconds) => {
+                shared.change(|state| state.buckets.values_mut().for_each(|bucket| bucket.age(seconds)));
+                Answer::new(204)
+            }
+            Err(error) => json_answer(400, &json!({ "error": error.to_string() })),
+        },
         _ => json_answer(404, &json!({ "error": "there is nothing here" })),
     }
 }
 
-fn json_answer(status: u16, value: &serde_json::Value) -> Answer {
+fn content_of(key: &str, object: &Object) -> Option<Value> {
+    if key.ends_with(".json") { serde_json::from_slice(&object.content).ok() } else { None }
+}
+
+fn json_answer(status: u16, value: &Value) -> Answer {
     Answer { body: value.to_string().into(), ..Answer::new(status).with("content-type", "application/json") }
 }

@@ -20,6 +20,7 @@ mod answers;
 mod connection;
 mod control;
 mod fault;
+mod process;
 mod requests;
 mod state;
 mod store;
@@ -39,6 +40,7 @@ use tokio::sync::oneshot;
 use self::state::{Shared, State};
 pub use self::{
     fault::{Fault, FaultKind, S3Error},
+    process::S3Process,
     state::{ConditionalWrites, Operation, Request, S3Config},
 };
 use crate::processes::PATIENCE;
@@ -150,13 +152,18 @@ impl SimulatedS3 {
         let content = content.into();
         self.shared.change(|state| {
             let now = state.now();
-            state.buckets.entry(bucket.to_owned()).or_default().put(key, content, now);
+            state.buckets.entry(bucket.to_owned()).or_default().put(key, content, Vec::new(), now);
         });
     }
 
     /// Removes an object past all faults; `false` when there was none.
     pub fn remove(&self, bucket: &str, key: &str) -> bool {
         self.shared.change(|state| state.buckets.get_mut(bucket).is_some_and(|bucket| bucket.delete(key)))
+    }
+
+    /// Lets all objects have been written so many seconds earlier.
+    pub fn age(&self, seconds: i64) {
+        self.shared.change(|state| state.buckets.values_mut().for_each(|bucket| bucket.age(seconds)));
     }
 
     /// All requests so far, in the order in which they came; those in hand have no status yet.

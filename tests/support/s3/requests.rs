@@ -91,7 +91,7 @@ fn act(state: &mut State, call: &Call, begun: Begun, sees: Sees) -> Result<Answe
                     ConditionalWrites::Refused => return Err(S3Error::NotImplemented),
                 }
             }
-            let etag = bucket.put(&call.key, call.body.clone(), now);
+            let etag = bucket.put(&call.key, call.body.clone(), call.metadata(), now);
             Ok(Answer::new(200).with("etag", etag))
         }
         Operation::Delete => {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use md5::{Digest as _, Md5};
 
 /// What is stored under a key.
@@ -12,6 +12,8 @@ pub(super) struct Object {
     pub(super) content: Bytes,
     /// With its quotes.
     pub(super) etag: String,
+    /// What its writer says of it: `x-amz-meta-...`.
+    pub(super) metadata: Vec<(String, String)>,
     pub(super) modified: Timestamp,
 }
 
@@ -58,12 +60,26 @@ impl Bucket {
     }
 
     /// Returns the ETag.
-    pub(super) fn put(&mut self, key: &str, content: Bytes, modified: Timestamp) -> String {
+    pub(super) fn put(
+        &mut self,
+        key: &str,
+        content: Bytes,
+        metadata: Vec<(String, String)>,
+        modified: Timestamp,
+    ) -> String {
         let etag = etag(&content);
         let slot = self.slots.entry(key.to_owned()).or_default();
-        slot.before = slot.now.replace(Object { content, etag: etag.clone(), modified });
+        slot.before = slot.now.replace(Object { content, etag: etag.clone(), metadata, modified });
         key.clone_into(&mut self.last_changed);
         etag
+    }
+
+    /// Lets all objects have been written so many seconds earlier.
+    pub(super) fn age(&mut self, seconds: i64) {
+        for object in self.slots.values_mut().filter_map(|slot| slot.now.as_mut()) {
+            let earlier = object.modified.checked_sub(SignedDuration::from_secs(seconds));
+            object.modified = earlier.unwrap_or(Timestamp::MIN);
+        }
     }
 
     pub(super) fn delete(&mut self, key: &str) -> bool {

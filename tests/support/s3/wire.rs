@@ -3,7 +3,11 @@
 use std::{borrow::Cow, collections::BTreeMap};
 
 use bytes::Bytes;
-use hyper::{Method, http::request::Parts};
+use hyper::{
+    Method,
+    header::{HeaderName, HeaderValue},
+    http::request::Parts,
+};
 
 use super::state::Operation;
 
@@ -35,6 +39,15 @@ impl Call {
     /// A header, if it is text.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
         self.parts.headers.get(name)?.to_str().ok()
+    }
+
+    /// What the writer says of the object.
+    pub(super) fn metadata(&self) -> Vec<(String, String)> {
+        let of = |(name, value): (&HeaderName, &HeaderValue)| {
+            let name = Some(name.as_str()).filter(|name| name.starts_with("x-amz-meta-"))?;
+            Some((name.to_owned(), value.to_str().ok()?.to_owned()))
+        };
+        self.parts.headers.iter().filter_map(of).collect()
     }
 
     /// The condition under which it is to be done.

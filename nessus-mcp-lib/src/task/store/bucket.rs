@@ -3,6 +3,7 @@
 //! They run on a runtime of their own, so that they go on whatever the caller's does, and time that a test has paused is not theirs.
 
 use std::{
+    borrow::Cow,
     io,
     str::FromStr,
     sync::{Arc, OnceLock},
@@ -11,8 +12,8 @@ use std::{
 
 use futures_util::TryStreamExt as _;
 use object_store::{
-    BackoffConfig, Error, GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _, PutMode, PutOptions, PutPayload,
-    RetryConfig, UpdateVersion,
+    Attribute, AttributeValue, Attributes, BackoffConfig, Error, GetOptions, ObjectMeta, ObjectStore,
+    ObjectStoreExt as _, PutMode, PutOptions, PutPayload, RetryConfig, UpdateVersion,
     aws::{AmazonS3Builder, S3ConditionalPut},
     azure::MicrosoftAzureBuilder,
     gcp::GoogleCloudStorageBuilder,
@@ -36,6 +37,9 @@ const TRIES: usize = 4;
 const UNCLEAR: usize = 5;
 /// How many requests of one call are under way at once.
 pub(super) const AT_ONCE: usize = 4;
+
+/// Where an object tells what its last conditional write was called.
+const WRITE: Attribute = Attribute::Metadata(Cow::Borrowed("write"));
 
 /// What a conditional write came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -144,7 +148,7 @@ impl Bucket {
     }
 
     /// Writes an object if the version that was seen stands there; where none was seen, if none stands there. An answer that is lost is found
-    /// out: what stands there then is ours or not.
+    /// out: what stands there then has the name of this write or not. Its content would not tell: somebody else may have written the same.
     pub(super) fn put_if(&self, key: &str, seen: Option<&Tag>, content: &[u8]) -> io::Result<Written> {
         let mode = match seen {
             Some(Tag { e_tag, version }) => {
@@ -153,9 +157,11 @@ impl Bucket {
             None => PutMode::Create,
         };
         let path = self.path(key);
+        let write = uuid::Uuid::new_v4().simple().to_string();
+        let attributes = Attributes::from_iter([(WRITE, AttributeValue::from(write.clone()))]);
         let mut unclear = None;
         for _ in 0..UNCLEAR {
-            let options = PutOptions::from(mode.clone());
+            let options = PutOptions { mode: mode.clone(), attributes: attributes.clone(), ..PutOptions::default() };
             match run(self.store.put_opts(&path, PutPayload::from(content.to_vec()), options))? {
                 Ok(_) => return Ok(Written::Done),
                 Err(error @ (Error::NotImplemented { .. } | Error::NotSupported { .. })) => {
@@ -163,7 +169,7 @@ impl Bucket {
                 }
                 // Also where an earlier try of ours has done it, whose answer was lost.
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. }) => {
-                    let is_ours = matches!(self.get(key, None)?, Got::Content(there, _) if there == content);
+                    let is_ours = self.last_write(key)?.is_some_and(|(last, _)| last.as_deref() == Some(&*write));
                     return Ok(if is_ours { Written::Done } else { Written::Refused });
                 }
                 Err(error) if seen.is_some() && is_missing_object(&error) => {
@@ -171,9 +177,9 @@ impl Bucket {
                 }
                 Err(error) => {
                     let error = failure(&error);
-                    match self.get(key, None) {
-                        Ok(Got::Content(there, _)) if there == content => return Ok(Written::Done),
-                        Ok(Got::Content(_, tag)) if Some(&tag) != seen => return Ok(Written::Refused),
+                    match self.last_write(key) {
+                        Ok(Some((last, _))) if last.as_deref() == Some(&*write) => return Ok(Written::Done),
+                        Ok(Some((_, tag))) if Some(&tag) != seen => return Ok(Written::Refused),
                         Ok(_) if error.kind() != io::ErrorKind::PermissionDenied => unclear = Some(error),
                         _ => return Err(error),
                     }
@@ -181,6 +187,19 @@ impl Bucket {
             }
         }
         Err(unclear.unwrap_or_else(|| io::ErrorKind::HostUnreachable.into()))
+    }
+
+    /// What the last conditional write of an object was called, and its version; `None` where there is no object.
+    fn last_write(&self, key: &str) -> io::Result<Option<(Option<String>, Tag)>> {
+        let options = GetOptions { head: true, ..GetOptions::default() };
+        match run(self.store.get_opts(&self.path(key), options))? {
+            Ok(answer) => {
+                let write = answer.attributes.get(&WRITE).map(|write| write.as_ref().to_owned());
+                Ok(Some((write, Tag { e_tag: answer.meta.e_tag, version: answer.meta.version })))
+            }
+            Err(error) if is_missing_object(&error) => Ok(None),
+            Err(error) => Err(failure(&error)),
+        }
     }
 
     /// Removes an object; fine when there is none.
