@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nessus_mcp_lib::policy::Policy;
 
-use super::door::Routes;
+use super::routes::Routes;
 
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Basic realm="nessus-mcp", charset="UTF-8""#);
 

@@ -15,11 +15,11 @@ use tracing::Instrument as _;
 use super::{
     audited::Asked,
     bodies::{self, Bodies},
-    door::Routes,
     host::AllowedHosts,
     identity::Identities,
     oauth,
     places::{self, Places},
+    routes::Routes,
     trace,
 };
 use crate::{client_address::TrustedProxies, tools::ScanTools};

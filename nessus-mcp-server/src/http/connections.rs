@@ -36,9 +36,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use super::{
-    door::{Door, Routes},
+    door::Door,
     open::{OpenConnection, OpenConnections},
     refusals::Refusals,
+    routes::Routes,
     timeout_stream::TimeoutStream,
 };
 use crate::client_address::ClientAddress;

@@ -20,8 +20,8 @@ use tracing::warn;
 use super::{
     audited::Refused,
     basic,
-    door::Routes,
     oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope},
+    routes::Routes,
 };
 use crate::{client_address::FromAfar, ui};
 

@@ -13,6 +13,7 @@ mod oauth;
 mod open;
 mod places;
 mod refusals;
+mod routes;
 mod timeout_stream;
 mod trace;
 
@@ -32,11 +33,7 @@ use self::{
     places::Places,
     refusals::Refusals,
 };
-pub(crate) use self::{
-    door::{Door, Routes},
-    host::AllowedHosts,
-    identity::Identities,
-};
+pub(crate) use self::{door::Door, host::AllowedHosts, identity::Identities, routes::Routes};
 use crate::{
     app::App,
     tools::{Audited, ScanTools},
