@@ -2,41 +2,65 @@
 #![expect(clippy::missing_panics_doc, reason = "a test that cannot have its deployment cannot go on")]
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use nessus_mcp_lib::{durable, ids::TaskId, task::Task};
 use tempfile::TempDir;
 
-use crate::processes::{Process, Program, entries};
+use crate::{
+    bucket::Bucket,
+    processes::{Process, Program, entries},
+};
 
 /// The policy that lies in the directory of a deployment.
 pub const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
 
-/// A fresh directory with a `scanners.yaml`, `data/` (made by the processes) and `logs/`. It is removed when dropped.
+/// A scanner that is not there, for commands that need none.
+const NO_SCANNERS: &str = "nessus: [{name: sim, url: 'https://127.0.0.1:9', username: nobody, password: nothing, enabled: false}]\n";
+
+/// A fresh directory with a `scanners.yaml`, `data/` (made by the processes) and `logs/`. It is removed when dropped. In
+/// [`in_buckets`](crate::bucket::in_buckets) its tasks are in a bucket.
 #[derive(Debug)]
 pub struct Deployment {
     directory: TempDir,
     started: AtomicUsize,
     queue_url: Option<String>,
+    bucket: Option<Arc<Bucket>>,
 }
 
 impl Deployment {
     /// A deployment with this `scanners.yaml`.
     pub fn new(scanners: &str) -> Self {
+        Self::with_bucket(scanners, Bucket::for_deployment())
+    }
+
+    /// Another deployment on this bucket and its queue, without a scanner that answers.
+    pub(crate) fn on_bucket(bucket: &Arc<Bucket>) -> Self {
+        Self::with_bucket(NO_SCANNERS, Some(Arc::clone(bucket)))
+    }
+
+    fn with_bucket(scanners: &str, bucket: Option<Arc<Bucket>>) -> Self {
+        let queue_url = bucket.as_ref().map(|bucket| bucket.redis.url());
         let directory = tempfile::tempdir().unwrap_or_else(|error| panic!("no temporary directory: {error}"));
-        let deployment = Self { directory, started: AtomicUsize::new(0), queue_url: None };
+        let deployment = Self { directory, started: AtomicUsize::new(0), queue_url, bucket };
         let made = durable::create_directory(&deployment.logs());
         made.unwrap_or_else(|error| panic!("cannot create {}: {error}", deployment.logs().display()));
         deployment.configure(scanners);
         deployment
     }
 
-    /// The same deployment with another queue than the embedded one.
+    /// The same deployment with another queue than the embedded one. A bucket keeps its own.
     #[must_use]
     pub fn with_queue(mut self, url: impl Into<String>) -> Self {
-        self.queue_url = Some(url.into());
+        if self.bucket.is_none() {
+            self.queue_url = Some(url.into());
+        }
         self
     }
 
@@ -96,9 +120,13 @@ impl Deployment {
     pub fn program(&self, binary: &Path, subcommand: &[&str]) -> Program {
         let program = Program::new(binary).args(subcommand).current_dir(self.directory.path());
         let program = program.arg("--data-dir").arg(self.data()).arg("--scanner-config").arg(self.scanners_yaml());
-        match &self.queue_url {
+        let program = match &self.queue_url {
             // A flag would show the password to everybody who lists the processes.
             Some(url) => program.env("QUEUE_URL", url),
+            None => program,
+        };
+        match &self.bucket {
+            Some(bucket) => bucket.used_by(program),
             None => program,
         }
     }
@@ -119,17 +147,57 @@ impl Deployment {
         Server::of(self.start(program))
     }
 
+    /// The bucket, if its tasks are in one.
+    pub fn bucket(&self) -> Option<&Bucket> {
+        self.bucket.as_deref()
+    }
+
+    /// What stands in a file of the place where the tasks are, such as `archive/{task_id}.json`; `None` when there is none.
+    pub fn file(&self, name: &str) -> Option<Vec<u8>> {
+        match &self.bucket {
+            Some(bucket) => bucket.objects().remove(name).map(Vec::from),
+            None => std::fs::read(self.data().join(name)).ok(),
+        }
+    }
+
+    /// Replaces a file there.
+    pub fn write_file(&self, name: &str, content: &[u8]) {
+        let written = match &self.bucket {
+            Some(bucket) => return bucket.put(name, content.to_vec()),
+            None => durable::replace(&self.data().join(name), content),
+        };
+        written.unwrap_or_else(|error| panic!("cannot write {name}: {error}"));
+    }
+
+    /// Removes everything the queue knows; nobody may use it meanwhile.
+    pub fn lose_queue(&self) {
+        if let Some(bucket) = &self.bucket {
+            let _ = bucket.redis.ask(&["FLUSHALL"]);
+            return;
+        }
+        for file in ["queue.db", "queue.db-wal", "queue.db-shm"] {
+            // The others vanish with the last who had it open.
+            let _ = std::fs::remove_file(self.data().join(file));
+        }
+    }
+
     /// The names of the task directories.
     pub fn task_directories(&self) -> Vec<String> {
-        let names = entries(&self.data().join("tasks")).into_iter();
-        names.map(|name| name.to_string_lossy().into_owned()).collect()
+        let Some(bucket) = &self.bucket else {
+            let names = entries(&self.data().join("tasks")).into_iter();
+            return names.map(|name| name.to_string_lossy().into_owned()).collect();
+        };
+        let objects = bucket.objects();
+        let name = |key: &String| key.strip_prefix("tasks/")?.split('/').next().map(str::to_owned);
+        let names: BTreeSet<_> = objects.keys().filter_map(name).collect();
+        names.into_iter().collect()
     }
 
     /// What stands in a task's file now.
     pub fn task(&self, id: &TaskId) -> Task {
-        let path = self.data().join("tasks").join(id.as_str()).join("task.json");
-        let text = std::fs::read(&path).unwrap_or_else(|error| panic!("cannot read {}: {error}", path.display()));
-        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        let name = format!("tasks/{id}/task.json");
+        let text = self.file(&name).unwrap_or_else(|| panic!("cannot read {name}"));
+        serde_json::from_slice(&text).unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 }
 

@@ -4,6 +4,7 @@
 //! approvals    people who agree to scans, or do not
 //! processes    a binary as a process: clean environment, bounded waits, signals
 //! binaries     the binaries of the workspace, built when they are needed
+//! bucket       a bucket and a queue of a deployment's own, and what must be in it in the end
 //! deployment   a data directory, a scanners.yaml, and the processes that share them
 //! identity_provider  signs access tokens, rotates its keys, and misbehaves
 //! npm          programs of other people that npm installs
@@ -24,6 +25,7 @@
 
 pub mod approvals;
 pub mod binaries;
+pub mod bucket;
 pub mod chaos;
 pub mod deployment;
 pub mod fleet;

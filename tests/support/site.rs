@@ -99,7 +99,7 @@ impl Site {
 
     /// Whether a login is kept for a task.
     pub fn keeps_login(&self, task: &TaskId) -> bool {
-        self.deployment.data().join("tasks").join(task.as_str()).join("credential.sealed").exists()
+        self.deployment.file(&format!("tasks/{task}/credential.sealed")).is_some()
     }
 
     /// What the scanner was sent for the scan of a task to log in with.

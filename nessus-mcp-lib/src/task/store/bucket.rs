@@ -28,7 +28,10 @@ use super::{
     failure::{failure, is_missing_object},
     storage::Tag,
 };
-use crate::config::{BucketKind, BucketUrl};
+use crate::{
+    config::{BucketKind, BucketUrl},
+    fail_points::fail_point,
+};
 
 /// How long all tries of a request may take together, and how many there are.
 const ALL_TRIES: Duration = Duration::from_secs(30);
@@ -278,6 +281,7 @@ impl Bucket {
         while let Some((key, content)) = next()? {
             if puts.len() >= AT_ONCE {
                 done(run(puts.join_next())?)?;
+                fail_point!("bucket_part_uploaded");
             }
             let (store, path) = (Arc::clone(&self.store), self.path(&key));
             let put = async move { store.put(&path, content.into()).await.map(|_| ()) };

@@ -37,6 +37,7 @@ use crate::{
     config::BucketUrl,
     durable::{self, DurableFile, EntryKind},
     error::chain,
+    fail_points::fail_point,
     hex,
     ids::TaskId,
     parts::{PART_BYTES, PartCache, PartFile},
@@ -44,6 +45,7 @@ use crate::{
         error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile,
         state::TaskStatus,
     },
+    time::BootInstant,
 };
 
 /// Where files are written before they are uploaded, and parts are kept that were read, in the directory of the cache.
@@ -186,9 +188,10 @@ impl Objects {
 
     /// Uploads a file in parts, which no task names yet.
     fn upload(&self, task: &Task, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<StoredFile> {
-        let begun = Instant::now();
+        let begun = BootInstant::now();
         let parts_key = Self::parts_key(&task.task_id, name, upload);
         self.bucket.put(&Self::mark(&task.task_id, name, upload), b"")?;
+        fail_point!("bucket_upload_marked");
         let mut input = file.try_clone()?;
         input.rewind()?;
         let (mut whole, mut size, mut parts) = (Sha256::new(), 0, Vec::new());
@@ -211,12 +214,19 @@ impl Objects {
         if begun.elapsed() > LONGEST_UPLOAD {
             return Err(io::ErrorKind::TimedOut.into());
         }
+        fail_point!("bucket_parts_uploaded");
         Ok(StoredFile { size, sha256, upload: upload.to_owned(), parts })
     }
 
-    /// Removes the parts of a file that no task names any more, and then their mark.
-    pub(super) fn remove_parts(&self, task_id: &TaskId, name: &str, upload: &str) -> io::Result<()> {
-        self.bucket.remove_below(&Self::parts_key(task_id, name, upload))?;
+    /// Removes the parts of a file that no task names; how many there were. Their mark stays, because whoever uploads them may go on.
+    pub(super) fn remove_parts(&self, task_id: &TaskId, name: &str, upload: &str) -> io::Result<usize> {
+        self.bucket.remove_below(&Self::parts_key(task_id, name, upload))
+    }
+
+    /// Removes the parts of a file that no task names any more and nobody uploads, and then their mark.
+    pub(super) fn remove_upload(&self, task_id: &TaskId, name: &str, upload: &str) -> io::Result<()> {
+        self.remove_parts(task_id, name, upload)?;
+        fail_point!("bucket_parts_removed");
         self.bucket.remove(&Self::mark(task_id, name, upload))
     }
 }
@@ -264,6 +274,7 @@ impl Storage for Objects {
         if let Some(task) = key.strip_prefix(TASKS).and_then(|rest| rest.strip_suffix(SEALED_FILE)) {
             // Its task comes after it, or never.
             self.bucket.put(&format!("{UPLOADS}{task}{LOGIN_MARK}"), b"")?;
+            fail_point!("bucket_login_marked");
         }
         self.bucket.put(key, content)
     }
@@ -330,6 +341,7 @@ impl Storage for Objects {
         let dropped: Vec<_> = before.iter().filter(|(name, file)| !is_kept(name, file)).collect();
         for (name, file) in &dropped {
             self.bucket.put(&Self::mark(task_id, name, &file.upload), b"").map_err(refused)?;
+            fail_point!("bucket_file_marked");
         }
         let json = bytes_of(task, &path)?;
         if self.bucket.put_if(&file, seen.tag.as_ref(), &json).map_err(refused)? == Written::Refused {
@@ -339,16 +351,20 @@ impl Storage for Objects {
         // What is not done from here on, housekeeping does.
         let mut left = Vec::new();
         if task.status.is_terminal() && task.has_sealed_login() {
+            fail_point!("bucket_end_written");
             left.extend(self.bucket.remove(&key(task_id, SEALED_FILE)).err());
-            crate::fail_points::fail_point!("worker_login_removed");
+            fail_point!("worker_login_removed");
         }
         if seen.tag.is_none() && task.has_sealed_login() {
+            fail_point!("bucket_task_written");
             left.extend(self.bucket.remove(&format!("{UPLOADS}/{task_id}/{LOGIN_MARK}")).err());
         }
         for (name, file) in dropped {
-            left.extend(self.remove_parts(task_id, name, &file.upload).err());
+            fail_point!("bucket_file_dropped");
+            left.extend(self.remove_upload(task_id, name, &file.upload).err());
         }
         for (name, file) in task.files.iter().filter(|(name, file)| is_new(name, file)) {
+            fail_point!("bucket_file_named");
             left.extend(self.bucket.remove(&Self::mark(task_id, name, &file.upload)).err());
         }
         if ends {
@@ -378,13 +394,13 @@ impl Storage for Objects {
         let uploaded = self.upload(task, (name, &upload), &file);
         if uploaded.is_err() {
             // It is tried again under another name. What a store that fails keeps of this one, its mark tells.
-            let _ = self.remove_parts(&task.task_id, name, &upload);
+            let _ = self.remove_upload(&task.task_id, name, &upload);
         }
         uploaded.map(Prepared::Parts)
     }
 
     fn discard(&self, task_id: &TaskId, name: &str, file: &StoredFile) -> io::Result<()> {
-        self.remove_parts(task_id, name, &file.upload)
+        self.remove_upload(task_id, name, &file.upload)
     }
 
     fn drop_results(&self, task: &mut Task) -> Result<(), TaskError> {
@@ -441,6 +457,7 @@ impl Storage for Objects {
         content.push(b'}');
         let mark = format!("{TASKS}/{}", removed_name(&task.task_id));
         self.bucket.put(&mark, b"").map_err(refused)?;
+        fail_point!("bucket_removal_marked");
         if self.bucket.put_if(&file, seen.tag.as_ref(), &content).map_err(refused)? == Written::Refused {
             self.bucket.remove(&mark).map_err(refused)?;
             return Err(TaskError::Contended(task.task_id.clone()));

@@ -66,7 +66,7 @@ impl Objects {
         // The task's file says what is removed here, so it goes last.
         for upload in &there.folders {
             self.bucket.remove_below(&format!("{folder}/{upload}")).map_err(failed("cannot remove"))?;
-            fail_point!("housekeeping_file_removed");
+            fail_point!("bucket_file_removed");
         }
         for file in [SEALED_FILE, TASK_FILE] {
             self.bucket.remove(&key(task_id, file)).map_err(failed("cannot remove"))?;
@@ -90,14 +90,16 @@ impl Objects {
             if task.files.get(name).is_some_and(|file| file.upload == upload) {
                 self.bucket.remove(&format!("{place}/{mark}"))?;
             } else {
-                self.remove_parts(&task.task_id, name, upload)?;
-                removed += 1;
+                // Who stands still in the middle of an upload goes on with it when it wakes up: the mark stays until that is over.
+                let parts = self.remove_parts(&task.task_id, name, upload)?;
+                removed += usize::from(parts > 0);
             }
         }
         Ok(removed)
     }
 
-    /// Removes what has been marked for a day as what no task may name, and no task names.
+    /// Removes what has been marked for a day as what no task may name, and no task names; and what is left of looking whether the store can
+    /// be used.
     pub(super) fn remove_old_uploads(&self, dry_run: bool) -> Result<Abandoned, TaskError> {
         let failed = |action, key: &str| TaskError::storage(action, self.shown(key));
         let now = self.time().map_err(failed("cannot write", PROBES))?;
@@ -113,6 +115,14 @@ impl Objects {
                 Ok(false) => {}
                 Err(error) => found.go_on(&place, Err(error))?,
             }
+        }
+        let probes = self.bucket.list_all(PROBES).map_err(failed("cannot list", PROBES))?;
+        for (probe, _) in probes.into_iter().filter(|(_, written)| is_abandoned(*written, now)) {
+            let place = format!("{PROBES}/{probe}");
+            if !dry_run {
+                self.bucket.remove(&place).map_err(failed("cannot remove", &place))?;
+            }
+            found.removed.push(place);
         }
         Ok(found)
     }
@@ -133,7 +143,7 @@ impl Objects {
         if !dry_run {
             match of_mark(mark) {
                 Some((name, upload)) if !is_needed => {
-                    self.remove_parts(task_id, name, upload).map_err(failed("cannot remove"))?;
+                    self.remove_upload(task_id, name, upload).map_err(failed("cannot remove"))?;
                 }
                 None if !is_needed && mark == LOGIN_MARK => {
                     self.bucket.remove(&key(task_id, SEALED_FILE)).map_err(failed("cannot remove"))?;
