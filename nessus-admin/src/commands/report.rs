@@ -1,7 +1,7 @@
 //! `report`: the findings of a task as a file for people or programs.
 
 use std::{
-    fs::{self, File},
+    fs,
     io::{self, Write},
     path::Path,
 };
@@ -11,8 +11,11 @@ use nessus_mcp_lib::{
     error::{Failure, counted},
     ids::TaskId,
     results::{Converter, Format, Query},
+    source::Source,
     task::{EXPORT_FILE, Task, TaskManager},
 };
+
+use tokio::task::block_in_place;
 
 use super::queue;
 use crate::{
@@ -34,13 +37,13 @@ pub(crate) async fn run(args: &ReportArgs) -> Result<(), Failure> {
     };
     let tasks = queue::tasks(&settings).await?;
     let task = tasks.get(&find(&tasks, &args.task).await?).await?;
-    let export = open_export(&tasks, &task)?;
+    let export = tasks.open_results(&task, EXPORT_FILE).await?.ok_or_else(|| Failure::new(without_results(&task)))?;
     let converter = Converter::new(Query::builder().profile(args.profile).build()?, format);
     if is_stdout {
-        let written = converter.convert(export, output::stdout()).map(drop);
+        let written = block_in_place(|| converter.convert(export, output::stdout())).map(drop);
         output::unless_reader_left(written.map_err(ConvertFailure::from))?;
     } else {
-        write(&converter, export, &args.output, args.force)?;
+        block_in_place(|| write(&converter, export, &args.output, args.force))?;
         output::note(&format!("the report of {} is in {}", task.task_id, args.output.display()));
     }
     for warning in &task.validation_warnings {
@@ -77,19 +80,6 @@ async fn find(tasks: &TaskManager, text: &str) -> Result<TaskId, Failure> {
     }
 }
 
-/// The export of a task.
-///
-/// # Errors
-/// Why it has none.
-fn open_export(tasks: &TaskManager, task: &Task) -> Result<File, Failure> {
-    let path = tasks.artifact_path(&task.task_id, EXPORT_FILE);
-    match File::open(&path) {
-        Ok(export) => Ok(export),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(without_results(task))),
-        Err(error) => Err(Failure::new(format!("cannot read `{}`: {error}", path.display()))),
-    }
-}
-
 fn without_results(task: &Task) -> String {
     let (id, status) = (&task.task_id, task.status);
     if !status.is_terminal() {
@@ -105,7 +95,7 @@ fn without_results(task: &Task) -> String {
 }
 
 /// Writes the report under a temporary name, which becomes that of the file when it is whole.
-fn write(converter: &Converter, export: File, path: &Path, replaces: bool) -> Result<(), Failure> {
+fn write(converter: &Converter, export: Source, path: &Path, replaces: bool) -> Result<(), Failure> {
     let unwritable = |error: io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
     let exists = || Failure::usage(format!("`{}` exists", path.display()), "replace it with `--force`");
     // A device or a pipe is written to, not replaced. A symbolic link is followed, not replaced.

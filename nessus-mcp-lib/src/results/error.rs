@@ -339,7 +339,10 @@ impl Classified for ResultsError {
     }
 
     fn kind(&self) -> ErrorKind {
+        use std::io::ErrorKind::{HostUnreachable, ResourceBusy};
         match self {
+            // An object store that does not answer may do so later.
+            Self::Read(error) if matches!(error.kind(), HostUnreachable | ResourceBusy) => ErrorKind::Unavailable,
             Self::Changed | Self::Read(_) | Self::Write(_) | Self::Spool(_) => ErrorKind::Internal,
             _ => ErrorKind::InvalidInput,
         }

@@ -1,12 +1,13 @@
 //! The exports of tasks and their indexes, which are made where they are missing.
 
-use std::{fs::File, sync::Arc};
+use std::{fs::File, io, sync::Arc};
 
 use tracing::{info, warn};
 
 use super::{ScanService, error::ServiceError};
 use crate::{
     blocking,
+    error::chain,
     ids::TaskId,
     results::{ExportIndex, Extent, IndexError, ResultsError},
     task::{EXPORT_FILE, INDEX_FILE, ResultPlace, Task, Writer},
@@ -61,6 +62,11 @@ impl ScanService {
         let reason = match loaded.await {
             Ok(Ok(index)) => return Some(index),
             Ok(Err(IndexError::Impossible)) => return None,
+            // A store that does not answer would not give the export either, of which to make another.
+            Ok(Err(IndexError::Read(error))) if is_out_of_reach(&error) => {
+                warn!(%task_id, error = chain(&error), "the index of the results cannot be read");
+                return None;
+            }
             Ok(Err(error)) => error.to_string(),
             Err(error) => error.to_string(),
         };
@@ -95,4 +101,9 @@ impl ScanService {
         self.tasks.publish(artifact, Writer::Api).await?;
         Ok(index)
     }
+}
+
+/// Whether the store that has it does not answer.
+fn is_out_of_reach(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::HostUnreachable | io::ErrorKind::ResourceBusy)
 }

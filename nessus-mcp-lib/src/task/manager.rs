@@ -32,6 +32,7 @@ use crate::{
     ids::{FencingToken, TaskId},
     policy::Scope,
     queue::{CatalogueRecord, Queue},
+    source::Source,
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -450,6 +451,20 @@ impl TaskManager {
     /// Where a result of a task is, to be read.
     pub(crate) fn place(&self, task: &Task, name: &str) -> ResultPlace {
         self.store.place(task, name)
+    }
+
+    /// Opens a file of a task's results, such as [`EXPORT_FILE`], wherever it is kept; `None` where the task has none. What is read of it may
+    /// have to be fetched, so it is read on a thread that may block.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when it cannot be read.
+    pub async fn open_results(&self, task: &Task, name: &str) -> Result<Option<Source>, TaskError> {
+        let place = self.place(task, name);
+        let open = move |_: &TaskStore| match place.try_open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => Ok(Some(opened.map_err(TaskError::storage("cannot read", place.to_string()))?.source)),
+        };
+        self.store.blocking(open).await
     }
 
     /// Begins to write a file of a task.
