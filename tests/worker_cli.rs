@@ -55,7 +55,7 @@ async fn an_object_store_that_cannot_be_used_is_said_at_the_start() {
         assert!(finished.stderr.split("\n\nhint: ").nth(1).is_some_and(|it| it.contains(hint)), "{hint}: {finished:?}");
     };
     refused(78, "NoSuchBucket", "create it", &[("DATA_URL", "s3://nowhere")]);
-    refused(78, "SignatureDoesNotMatch", "check key, secret", &[("AWS_SECRET_ACCESS_KEY", "another")]);
+    refused(78, "InvalidAccessKeyId", "check key, secret", &[("AWS_ACCESS_KEY_ID", "another")]);
     refused(69, "Connection refused", "can be reached", &[("AWS_ENDPOINT", "http://127.0.0.1:9")]);
     let nowhere = deployment.scanners_yaml().join("cache");
     refused(78, "scanners.yaml/cache", "DATA_DIR", &[("CACHE_DIR", nowhere.to_str().unwrap())]);
