@@ -257,6 +257,8 @@ fn a_bad_setting_ends_with_78_and_its_name() {
         ("MCP_BIND", "8835", "127.0.0.1:8835"),
         ("ADMIN_BIND", "0.0.0.0:0", "loopback"),
         ("ADMIN_BIND", "localhost", "127.0.0.1:8835"),
+        ("UI_BIND", "8835", "127.0.0.1:8835"),
+        ("UI_BIND", "0.0.0.0:0", "loopback"),
         ("TRUSTED_PROXIES", "proxy.example", "`proxy.example`"),
         ("TRUSTED_PROXIES", "10.0.0.0/8,0.0.0.0/0", "every address"),
         ("MCP_CLIENT_TIMEOUT_SECONDS", "0", "100ms to 1h"),

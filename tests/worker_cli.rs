@@ -5,6 +5,8 @@ use std::path::Path;
 use nessus_mcp_tests::{
     deployment::Deployment,
     processes::{Program, entries},
+    redis::RedisServer,
+    s3::{ConditionalWrites, Fault, S3Error, SimulatedS3},
 };
 
 const SCANNERS: &str = "lab:\n  - {instance_id: mock-1, type: mock}\noffice:\n  - {instance_id: mock-2, type: mock}\n";
@@ -36,6 +38,35 @@ fn a_start_that_fails_makes_nothing() {
         assert!(finished.stderr.starts_with("error: ") && finished.stderr.contains(said), "{finished:?}");
         assert_eq!(entries(deployment.directory()), ["logs", "scanners.yaml"], "{finished:?}");
     }
+}
+
+/// What has to be looked at ends a worker with 78, what may mend itself with 69; each with what the store said and what to do.
+#[tokio::test]
+async fn an_object_store_that_cannot_be_used_is_said_at_the_start() {
+    let (redis, s3) = (RedisServer::start(), SimulatedS3::start().await);
+    let deployment = Deployment::new(SCANNERS).with_queue(redis.url());
+    let refused = |code: i32, said: &str, hint: &str, settings: &[(&str, &str)]| {
+        let environment = s3.environment().into_iter().chain([("DATA_URL", "s3://nessus/production".to_owned())]);
+        let program = environment.fold(worker(&deployment), |program, (name, value)| program.env(name, value));
+        let program = settings.iter().fold(program, |program, (name, value)| program.env(*name, *value));
+        let finished = program.run();
+        assert_eq!(finished.code, Some(code), "{said}: {finished:?}");
+        assert!(finished.stderr.contains("error: cannot ") && finished.stderr.contains(said), "{said}: {finished:?}");
+        assert!(finished.stderr.split("\n\nhint: ").nth(1).is_some_and(|it| it.contains(hint)), "{hint}: {finished:?}");
+    };
+    refused(78, "NoSuchBucket", "create it", &[("DATA_URL", "s3://nowhere")]);
+    refused(78, "SignatureDoesNotMatch", "check key, secret", &[("AWS_SECRET_ACCESS_KEY", "another")]);
+    refused(69, "Connection refused", "can be reached", &[("AWS_ENDPOINT", "http://127.0.0.1:9")]);
+    let nowhere = deployment.scanners_yaml().join("cache");
+    refused(78, "scanners.yaml/cache", "DATA_DIR", &[("CACHE_DIR", nowhere.to_str().unwrap())]);
+    s3.conditional_writes(ConditionalWrites::Ignored);
+    refused(78, "does not keep to the conditions of a write", "with conditional writes", &[]);
+    s3.conditional_writes(ConditionalWrites::Atomic);
+    s3.shift_clock(3600);
+    refused(78, "RequestTimeTooSkewed", "NTP", &[]);
+    s3.shift_clock(0);
+    s3.inject(Fault::answer(S3Error::ExpiredToken));
+    refused(78, "ExpiredToken", "renew", &[]);
 }
 
 /// A worker that serves a pool nobody has would wait for ever for work that never comes.

@@ -1,7 +1,8 @@
 //! What was read from files, for as long as they are as they were read.
 //!
-//! A file has a [`Stamp`]. Our files are replaced as a whole, so a file with the stamp of what was read holds what was read. A file
-//! that has changed a moment ago could be replaced once more without another stamp; what is read of it is not kept.
+//! A file has a [`Stamp`]; so has what lies elsewhere, by its hash. Our files are replaced as a whole, so a file with the stamp of what was
+//! read holds what was read. A file that has changed a moment ago could be replaced once more without another stamp; what is read of it is
+//! not kept.
 
 use std::{
     collections::HashMap,

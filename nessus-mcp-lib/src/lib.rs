@@ -84,7 +84,7 @@
 //! | [`telemetry`] | metrics, log lines, health reports |
 //! | [`config`] | `scanners.yaml`, settings of the binaries |
 //! | [`policy`], [`audit`] | what may be scanned; who did what |
-//! | [`results`] | .nessus exports as lines of JSON |
+//! | [`source`], [`results`] | what exports are read from; .nessus exports as lines of JSON |
 //! | [`task`], [`queue`], [`circuit_breaker`] | the state machine of a task and its file; the queue's backends; the breaker |
 //! | [`scanner`] | Nessus, mock, pools |
 //! | [`service`] | what every API layer calls |
@@ -102,6 +102,7 @@
 //! | `redis` | yes | the shared queue: Redis or Valkey, also as a cluster or with sentinels |
 //! | `nessus` | yes | scanners over HTTP |
 //! | `webhooks` | yes | telling others what happens to tasks |
+//! | `objects` | | tasks and results in an object store, for workers on machines that share no disk |
 //! | `client` | | a typed client of a running `nessus-mcp-server` |
 //! | `metrics` | | metrics in Prometheus' format; without it nothing is measured |
 //! | `schema` | | JSON schemas of the views |
@@ -112,8 +113,8 @@
 //! Whatever is compiled in, the library logs through `tracing`; who listens is the embedder's choice.
 //!
 //! # Guarantees, and their limits
-//! - An accepted task reaches a terminal state, whatever is killed. It needs a disk that keeps what it has synced, and some worker that
-//!   comes back.
+//! - An accepted task reaches a terminal state, whatever is killed. It needs a disk that keeps what it has synced, or an object store with
+//!   conditional writes, and some worker that comes back.
 //! - One task launches one scan. A scan that somebody launches on the scanner itself is not ours to prevent; one that somebody renames there
 //!   is not found again.
 //! - Results are never silently wrong: what cannot be applied is an error, what was not scanned is said in the data.
@@ -123,7 +124,14 @@
 //!   of: these two are outside the promises of semantic versioning.
 
 #![cfg_attr(
-    not(all(feature = "metrics", feature = "nessus", feature = "redis", feature = "sqlite", feature = "webhooks")),
+    not(all(
+        feature = "metrics",
+        feature = "nessus",
+        feature = "objects",
+        feature = "redis",
+        feature = "sqlite",
+        feature = "webhooks"
+    )),
     allow(
         dead_code,
         reason = "without a backend, what only it uses has no caller; a build with all of them finds what is unused"
@@ -150,7 +158,7 @@ pub mod housekeeping;
 pub mod ids;
 mod known;
 mod login;
-#[allow(dead_code, unused_imports, reason = "until a store of objects reads its results through it")]
+#[cfg(feature = "objects")]
 mod parts;
 pub mod policy;
 pub mod queue;

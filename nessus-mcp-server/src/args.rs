@@ -21,6 +21,8 @@ use crate::{
 pub(crate) const MCP_BIND: &str = "MCP_BIND";
 /// The setting of the address that operators use.
 pub(crate) const ADMIN_BIND: &str = "ADMIN_BIND";
+/// The setting of the address of the pages.
+pub(crate) const UI_BIND: &str = "UI_BIND";
 
 /// MCP server that lets AI agents use Nessus scanners safely and asynchronously
 ///
@@ -35,9 +37,9 @@ pub(crate) struct Arguments {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Serve MCP, /health and /metrics over HTTP
-    Serve(Serve),
+    Serve(Box<Serve>),
     /// Serve MCP over stdin and stdout, for the one agent that starts this process
-    Stdio(Stdio),
+    Stdio(Box<Stdio>),
     /// Run one scan from submit to findings on mock scanners; needs no configuration
     Demo(Demo),
     /// Tell a client, such as Claude Desktop or Cursor, of this server; shows what it changes, and asks

@@ -57,7 +57,7 @@ pub(crate) async fn run(command: Demo) -> Result<(), Failure> {
     let server = {
         let app = app.clone();
         let identities = Identities::new(&app.service, false);
-        let door = Door::new(Routes::Everything, AllowedHosts::default(), identities, ToolSet::ALL);
+        let door = Door::new(Routes::EVERYTHING, AllowedHosts::default(), identities, ToolSet::ALL);
         tokio::spawn(async move { serve::until_stopped(&app, vec![(listener, door)]).await })
     };
     output::line(format!("Serving MCP at {url}, with two mock scanners. Nothing on the network is contacted."));

@@ -108,6 +108,7 @@ mod mount;
 mod output;
 mod progress;
 mod prompts;
+mod report_view;
 mod resources;
 mod schema;
 mod serve;
@@ -133,8 +134,8 @@ pub fn main() -> ExitCode {
     let arguments: Arguments = cli::parse();
     output::exit_code(cli::block_on(async {
         match arguments.command {
-            Command::Serve(command) => serve::run(command).await,
-            Command::Stdio(command) => stdio::run(command).await,
+            Command::Serve(command) => serve::run(*command).await,
+            Command::Stdio(command) => stdio::run(*command).await,
             Command::Demo(command) => demo::run(command).await,
             Command::Install(command) => install::run(&command),
         }

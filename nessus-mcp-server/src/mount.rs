@@ -102,7 +102,7 @@ impl McpRoutes {
     /// ones.
     pub fn into_router(self) -> Router {
         let identities = Identities::new(&self.service, false);
-        let door = Door::new(Routes::Mcp, self.hosts, identities, self.choice.tools());
+        let door = Door::new(Routes::MCP, self.hosts, identities, self.choice.tools());
         http::mounted(&self.service, &door, &self.stop)
     }
 }

@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::{
     access::ToolSet,
     answer::{explained, said},
+    report_view,
 };
 
 /// The template of a task's status.
@@ -52,6 +53,8 @@ const STATIC_TTL_MS: u64 = 300_000;
 pub(crate) enum Address {
     Fields,
     FiltersGuide,
+    /// The view that shows a report beside the answer of a tool.
+    ReportView,
     Task(TaskId),
     Results(Box<ResultsRequest>),
 }
@@ -60,7 +63,7 @@ impl Address {
     /// The tool that answers the same: whoever may not use it may not read the resource.
     pub(crate) fn tool(&self) -> Option<&'static str> {
         match self {
-            Self::Fields | Self::FiltersGuide => None,
+            Self::Fields | Self::FiltersGuide | Self::ReportView => None,
             Self::Task(_) => Some(OF_TASK),
             Self::Results(_) => Some(OF_RESULTS),
         }
@@ -125,16 +128,17 @@ fn of_task(task: &TaskSummary) -> Resource {
 /// The protocol's "resource not found" where nothing is, also not yet.
 pub(crate) async fn read(service: &ScanService, uri: &str, address: Address) -> Result<ReadResourceResult, ErrorData> {
     let refused = |error: ServiceError| of_resource(uri, &error);
-    let (text, mime_type, is_fixed) = match address {
-        Address::Fields => (written(&declared_fields())?, JSON, true),
-        Address::FiltersGuide => (GUIDE.to_owned(), MARKDOWN, true),
+    let text = |text: String, mime_type| ResourceContents::text(text, uri).with_mime_type(mime_type);
+    let (contents, is_fixed) = match address {
+        Address::Fields => (text(written(&declared_fields())?, JSON), true),
+        Address::FiltersGuide => (text(GUIDE.to_owned(), MARKDOWN), true),
+        Address::ReportView => (report_view::contents(), true),
         Address::Task(task_id) => {
             let view = service.status(&task_id).await.map_err(refused)?;
-            (written(&said(&view).map_err(|error| unwritten(&error))?)?, JSON, false)
+            (text(written(&said(&view).map_err(|error| unwritten(&error))?)?, JSON), false)
         }
-        Address::Results(request) => (service.results(*request).await.map_err(refused)?, JSON_LINES, false),
+        Address::Results(request) => (text(service.results(*request).await.map_err(refused)?, JSON_LINES), false),
     };
-    let contents = ResourceContents::text(text, uri).with_mime_type(mime_type);
     let (ttl, scope) = if is_fixed { (STATIC_TTL_MS, CacheScope::Public) } else { (0, CacheScope::Private) };
     Ok(ReadResourceResult::new(vec![contents]).with_ttl_ms(ttl).with_cache_scope(scope))
 }
@@ -155,6 +159,7 @@ pub(crate) fn parse(uri: &str) -> Result<Address, ErrorData> {
     match uri {
         FIELDS => return Ok(Address::Fields),
         FILTERS_GUIDE => return Ok(Address::FiltersGuide),
+        report_view::ADDRESS => return Ok(Address::ReportView),
         _ => {}
     }
     let unknown = || not_found(uri, "there is no such resource", None);
@@ -242,6 +247,7 @@ mod tests {
             (format!("nessus://tasks/{id}/results?page=2&profile=full"), "Results"),
             (FIELDS.to_owned(), "Fields"),
             (FILTERS_GUIDE.to_owned(), "FiltersGuide"),
+            (report_view::ADDRESS.to_owned(), "ReportView"),
         ] {
             assert!(format!("{:?}", parse(&uri).unwrap()).starts_with(task), "{uri}");
         }
@@ -255,6 +261,7 @@ mod tests {
             format!("nessus://tasks/{id}/results/1"),
             format!("http://tasks/{id}"),
             "nessus://schema/fields?x".to_owned(),
+            format!("{}/", report_view::ADDRESS),
         ] {
             assert_eq!(parse(&uri).unwrap_err().code, rmcp::model::ErrorCode::RESOURCE_NOT_FOUND, "{uri}");
         }

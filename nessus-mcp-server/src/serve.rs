@@ -1,8 +1,13 @@
 //! `serve`: serves MCP over HTTP until the process is told to stop.
 
-use std::{iter, time::Duration};
+use std::time::Duration;
 
-use nessus_mcp_lib::{ScanService, Worker, audit::ProcessRole, config::Bind, error::Failure};
+use nessus_mcp_lib::{
+    ScanService, Worker,
+    audit::ProcessRole,
+    config::{Bind, ConfigError, cli::server::BindArgs},
+    error::Failure,
+};
 use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
@@ -10,7 +15,7 @@ use tracing::{info, warn};
 use crate::{
     access,
     app::App,
-    args::{ADMIN_BIND, MCP_BIND, Serve, certificate, offered},
+    args::{ADMIN_BIND, MCP_BIND, Serve, UI_BIND, certificate, offered},
     client_address::TrustedProxies,
     http::{self, AllowedHosts, Door, Identities, Routes},
     output,
@@ -23,8 +28,7 @@ const DRAIN_WAIT: Duration = Duration::from_secs(3);
 /// Runs the command.
 pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     command.log.init()?;
-    let bind = Bind::parse(MCP_BIND, &command.bind.mcp_bind)?;
-    let admin_bind = command.bind.admin_bind.as_deref().map(|text| Bind::parse(ADMIN_BIND, text)).transpose()?;
+    let binds = binds(&command)?;
     let hosts = command.bind.mcp_allowed_hosts.as_deref().unwrap_or_default();
     let hosts = AllowedHosts::default().with_names("MCP_ALLOWED_HOSTS", hosts)?;
     let proxies = TrustedProxies::new(command.bind.trusted_proxies.as_deref())?;
@@ -37,19 +41,19 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     let settings = command.credentials.settings(settings)?;
     let scanners = ScanService::load_scanners(&settings).await?;
     let scope = ScanService::load_scope(&settings).await?.checked_by(access::check)?;
-    for bind in iter::once(&bind).chain(&admin_bind) {
+    for (bind, _) in &binds {
         bind.check_exposure(scope.policy().has_identities())?;
     }
+    command.bind.check_pages(&command.tls)?;
     let tls = certificate(&command.tls)?;
     if command.worker_here.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
     // Before anything is made: a start that fails leaves no data directory.
-    let listener = bind.listen().await?;
-    let admin = match admin_bind {
-        Some(bind) => Some((bind, bind.listen().await?)),
-        None => None,
-    };
+    let mut listeners = Vec::new();
+    for (bind, routes) in binds {
+        listeners.push((bind, routes, bind.listen().await?));
+    }
     let app = App::new(
         ScanService::open_with(&settings, scanners, scope).await?.audited(&settings, ProcessRole::Server).await?,
     );
@@ -65,14 +69,21 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
             app.watch_scanners(interval);
         }
     }
-    if tls.is_none() && iter::once(&bind).chain(&admin_bind).any(Bind::is_exposed) {
+    if tls.is_none() && listeners.iter().any(|(bind, ..)| bind.is_exposed()) {
         warn!(
             "other machines may connect, and tokens travel in clear text: set TLS_CERT and TLS_KEY, or put a proxy with TLS in front"
         );
     }
     // With port 0 these lines are the only way to know the ports.
     let scheme = if tls.is_some() { "https" } else { "http" };
-    output::line(format!("listening on {scheme}://{}/mcp", listener.local_addr()?));
+    for (_, routes, listener) in &listeners {
+        let address = format!("{scheme}://{}", listener.local_addr()?);
+        output::line(match *routes {
+            Routes::PAGES => format!("pages on {address}/ui"),
+            Routes::ADMINISTRATION => format!("metrics and health on {address}"),
+            _ => format!("listening on {address}/mcp"),
+        });
+    }
     let door = |bind: Bind, routes| Door {
         routes,
         hosts: hosts.clone().with_address(bind.ip()),
@@ -83,20 +94,27 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
         proxies: proxies.clone(),
         offered,
     };
-    let mut addresses = Vec::new();
-    if let Some((bind, listener)) = admin {
-        output::line(format!("metrics and health on {scheme}://{}", listener.local_addr()?));
-        addresses.push((listener, door(bind, Routes::Administration)));
-    }
-    let routes = if addresses.is_empty() { Routes::Everything } else { Routes::Mcp };
-    addresses.push((listener, door(bind, routes)));
-    until_stopped(&app, addresses).await?;
+    let addresses = listeners.into_iter().map(|(bind, routes, listener)| (listener, door(bind, routes)));
+    until_stopped(&app, addresses.collect()).await?;
     match worker {
         Some(worker) => worker.stopped().await,
         None => app.service.scanners().close().await,
     }
     app.service.end_audit().await;
     Ok(())
+}
+
+/// The addresses to listen on, that of `/mcp` first, each with what is offered there.
+fn binds(command: &Serve) -> Result<Vec<(Bind, Routes)>, ConfigError> {
+    let BindArgs { mcp_bind, admin_bind, ui_bind, .. } = &command.bind;
+    let of_mcp = Routes { mcp: true, pages: ui_bind.is_none(), administration: admin_bind.is_none() };
+    let given = [
+        (MCP_BIND, Some(mcp_bind), of_mcp),
+        (UI_BIND, ui_bind.as_ref(), Routes::PAGES),
+        (ADMIN_BIND, admin_bind.as_ref(), Routes::ADMINISTRATION),
+    ];
+    let given = given.into_iter().filter_map(|(setting, text, routes)| Some((setting, text?, routes)));
+    given.map(|(setting, text, routes)| Ok((Bind::parse(setting, text)?, routes))).collect()
 }
 
 /// Serves at these addresses until `app.stop` is cancelled. Then waits for open requests to end, and closes what is still open.

@@ -5,16 +5,22 @@ use std::{fs, os::unix::fs::PermissionsExt as _, time::Duration};
 use nessus_mcp_lib::{
     Queue,
     circuit_breaker::CircuitCommand,
-    ids::{InstanceId, PoolName, TaskId, WorkerId},
+    ids::{InstanceId, PoolName, TaskId, TraceId, WorkerId},
     queue::{self, CircuitNotice, DeadReason, ServedPool, Settlement, TaskBody, WorkerRecord},
-    task::TaskManager,
+    task::{ScanPayload, ScanType, Task, TaskManager},
     time::{Clock as _, SystemClock},
 };
-use nessus_mcp_tests::{deployment::Deployment, redis::RedisServer};
+use nessus_mcp_tests::{
+    deployment::Deployment,
+    redis::RedisServer,
+    s3::{BUCKET, Fault, Operation, S3Error, SimulatedS3},
+};
 use serde_json::{Value, json};
 
 use crate::{MOCKS, admin, alone, json, program};
 
+/// Where the tasks of these tests are that are in a bucket.
+const STORE: &str = "s3://nessus/production";
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn lab() -> PoolName {
@@ -141,33 +147,92 @@ async fn each_finding_comes_with_a_command_that_exists() {
     );
 }
 
-/// What is wrong with an object store is found beside all else, and shows none of its keys.
-#[test]
-fn an_object_store_and_its_cache_are_looked_at() {
-    let deployment = Deployment::new(MOCKS).with_queue("redis://127.0.0.1:9");
+/// An object store is looked at beside all else, and its keys are shown nowhere.
+#[tokio::test]
+async fn an_object_store_and_its_cache_are_looked_at() {
+    let (redis, s3) = (RedisServer::start(), SimulatedS3::start().await);
+    let deployment = Deployment::new(MOCKS).with_queue(redis.url());
     fs::create_dir(deployment.data()).unwrap();
-    let stored = |cache: &str, most: &str| {
-        let doctor = program(&deployment, &["doctor", "--json", "--no-scanners"])
-            .env("DATA_URL", "s3://scans/production")
-            .env("CACHE_DIR", deployment.directory().join(cache))
-            .env("CACHE_MAX_GB", most)
-            .env("AWS_ENDPOINT", "http://127.0.0.1:9")
-            .env("AWS_ALLOW_HTTP", "true")
-            .env("AWS_ACCESS_KEY_ID", "planted-id")
-            .env("AWS_SECRET_ACCESS_KEY", "planted-key");
-        let finished = doctor.run();
-        assert_eq!(finished.code, Some(69), "{finished:?}");
-        assert!(!format!("{finished:?}").contains("planted-key"), "{finished:?}");
-        json(&finished)
+    let run = |arguments: &[&str], settings: &[(&str, &str)]| {
+        let environment = s3.environment();
+        let stored = environment.iter().map(|(name, value)| (*name, &**value)).chain([("DATA_URL", STORE)]);
+        let all = stored.chain(settings.iter().copied());
+        let finished =
+            all.fold(program(&deployment, arguments), |program, (name, value)| program.env(name, value)).run();
+        let secret = &environment.iter().find(|(name, _)| *name == "AWS_SECRET_ACCESS_KEY").unwrap().1;
+        assert!(!format!("{finished:?}").contains(&**secret), "{finished:?}");
+        finished
     };
-    let found = stored("cache", "10000");
-    assert_eq!(bad(&found, "store").len(), 1, "{found:#}");
+    let doctor = |settings: &[(&str, &str)]| json(&run(&["doctor", "--json", "--no-scanners"], settings));
+    // Where nobody has kept tasks yet, a command makes none.
+    let none = run(&["tasks", "list"], &[]);
+    assert_eq!(none.code, Some(78), "{none:?}");
+    assert!(none.stderr.contains(&format!("there are no tasks at `{STORE}`")), "{none:?}");
+    assert!(s3.objects(BUCKET).is_empty());
+
+    let found = doctor(&[("CACHE_MAX_GB", "1")]);
+    assert!(bad(&found, "store").is_empty() && bad(&found, "cache").is_empty(), "{found:#}");
+    let ok = |check: &str| found["findings"].as_array().unwrap().iter().filter(|one| one["check"] == check).count();
+    assert_eq!((ok("store"), ok("cache")), (2, 1), "{found:#}");
+    assert!(s3.objects(BUCKET).is_empty(), "nothing stays");
+
+    let found = doctor(&[("CACHE_MAX_GB", "10000")]);
     let cache = bad(&found, "cache");
     assert!(cache[0]["detail"].as_str().unwrap().contains("may take 10000000 MB, and has room for"), "{found:#}");
-    assert!(!deployment.directory().join("cache").exists(), "nothing is made by looking");
-    let found = stored("scanners.yaml/cache", "1");
-    assert!(bad(&found, "cache").iter().all(|one| one["severity"] == "failed"), "{found:#}");
-    assert_eq!(bad(&found, "cache").len(), 1, "{found:#}");
+    let nowhere = deployment.scanners_yaml().join("cache");
+    let found = doctor(&[("CACHE_DIR", nowhere.to_str().unwrap())]);
+    assert_eq!(bad(&found, "cache")[0]["severity"], "failed", "{found:#}");
+
+    s3.shift_clock(30);
+    let found = doctor(&[]);
+    let store = bad(&found, "store");
+    assert!(store[0]["severity"] == "warning" && store[0]["detail"].as_str().unwrap().contains("apart"), "{found:#}");
+    s3.shift_clock(0);
+    s3.inject(Fault::answer(S3Error::AccessDenied).on(Operation::List));
+    let found = doctor(&[]);
+    let store = bad(&found, "store");
+    assert!(store[0]["detail"].as_str().unwrap().contains("Access Denied"), "{found:#}");
+    assert!(store[0]["mend"].as_str().unwrap().contains("allow these credentials"), "{found:#}");
+    s3.clear_faults();
+    s3.remove_bucket(BUCKET);
+    let finished = run(&["doctor", "--json", "--no-scanners"], &[]);
+    assert_eq!(finished.code, Some(69), "{finished:?}");
+    assert!(bad(&json(&finished), "store")[0]["mend"].as_str().unwrap().contains("create it"), "{finished:?}");
+}
+
+/// Commands read and write what is in the bucket, and nothing of it in the data directory.
+#[tokio::test]
+async fn commands_act_on_the_tasks_of_a_bucket() {
+    let (redis, s3) = (RedisServer::start(), SimulatedS3::start().await);
+    let deployment = Deployment::new(MOCKS).with_queue(redis.url());
+    let run = |arguments: &[&str]| {
+        let stored = s3.environment().into_iter().chain([("DATA_URL", STORE.to_owned())]);
+        stored.fold(program(&deployment, arguments), |program, (name, value)| program.env(name, value)).run()
+    };
+    let key = |name: &str| format!("production/{name}");
+    let id = TaskId::new("mo_lab_20261101_000001_00000001").unwrap();
+    let payload = ScanPayload::new("office", "192.0.2.0/24");
+    let now = SystemClock.now();
+    let mut task = Task::new(id.clone(), TraceId::generate(), ScanType::Untrusted, "mo", lab(), payload, now);
+    task.revision = 1;
+    s3.put(BUCKET, &key("queue.json"), "{\"id\": \"7e57\"}");
+    s3.put(BUCKET, &key(&format!("tasks/{id}/task.json")), serde_json::to_vec(&task).unwrap());
+
+    let rebound = run(&["queue", "rebind", "--json"]);
+    assert_eq!(json(&rebound)["data_dir"], STORE, "{rebound:?}");
+    assert_eq!(run(&["queue", "audit", "--repair"]).code, Some(0));
+    assert_eq!(json(&run(&["tasks", "list", "--json"]))["task_id"], id.as_str());
+    assert_eq!(run(&["pause-pool", "lab", "--reason", "maintenance"]).code, Some(0));
+    let remembered = String::from_utf8(s3.objects(BUCKET)[&key("queue.json")].to_vec()).unwrap();
+    assert!(remembered.contains("maintenance"), "{remembered}");
+    assert_eq!(json(&run(&["stats", "--json"]))["pools"][0]["queued"], 1);
+    let cancelled = run(&["tasks", "cancel", id.as_str(), "--reason", "not needed", "--yes"]);
+    assert_eq!(cancelled.code, Some(0), "{cancelled:?}");
+    let written: Value = serde_json::from_slice(&s3.objects(BUCKET)[&key(&format!("tasks/{id}/task.json"))]).unwrap();
+    assert_eq!(written["status"], "cancelled");
+    let report = run(&["report", id.as_str(), "-o", "-", "--format", "csv"]);
+    assert!(report.stderr.contains("has no results, it is cancelled"), "{report:?}");
+    assert!(!deployment.data().join("tasks").exists() && !deployment.data().join("queue.json").exists());
 }
 
 #[tokio::test]

@@ -5,14 +5,18 @@ use std::collections::BTreeSet;
 use nessus_mcp_tests::{binaries, deployment::Deployment, processes::Program};
 use serde_json::Value;
 
-/// What server and worker know, as `config check` tells it.
+/// What object stores read of the environment, as far as deployments name it.
+const OF_STORES: [&str; 4] = ["AWS_ACCESS_KEY_ID", "AWS_ENDPOINT", "AWS_REGION", "AWS_SECRET_ACCESS_KEY"];
+
+/// What server and worker know, as `config check` tells it, and what object stores do.
 pub(crate) fn known() -> BTreeSet<String> {
     let deployment = Deployment::new("lab:\n  - {instance_id: a, type: mock}\n");
     let check = deployment.program(binaries::admin(), &["config", "check", "--json"]).run();
     let told: Value = serde_json::from_str(&check.stdout).unwrap_or_else(|error| panic!("{error}: {check:?}"));
     let names = told["settings"].as_array().unwrap().iter();
     let names = names.map(|setting| setting["name"].as_str().unwrap().to_owned());
-    let known: BTreeSet<_> = names.chain(["NESSUS_MCP_SECRET_KEY_FILE".to_owned()]).collect();
+    let others = OF_STORES.into_iter().chain(["NESSUS_MCP_SECRET_KEY_FILE"]).map(str::to_owned);
+    let known: BTreeSet<_> = names.chain(others).collect();
     assert!(known.len() > 40, "{known:?}");
     known
 }

@@ -18,22 +18,28 @@ pub(crate) struct Shown {
 
 /// A browser of somebody.
 pub(crate) struct Browser<'a> {
-    fixture: &'a Fixture,
+    /// Where the pages are.
+    url: String,
     token: Option<&'a Secret>,
 }
 
 impl<'a> Browser<'a> {
-    pub(crate) fn of(fixture: &'a Fixture) -> Self {
-        Self { fixture, token: None }
+    pub(crate) fn of(fixture: &Fixture) -> Self {
+        Self { url: fixture.server.url().to_owned(), token: None }
     }
 
-    pub(crate) fn with(fixture: &'a Fixture, token: &'a Secret) -> Self {
-        Self { fixture, token: Some(token) }
+    pub(crate) fn with(fixture: &Fixture, token: &'a Secret) -> Self {
+        Self { token: Some(token), ..Self::of(fixture) }
+    }
+
+    /// The same at the address that the pages have for themselves.
+    pub(crate) fn at_the_pages(self, fixture: &Fixture) -> Self {
+        Self { url: fixture.pages(), ..self }
     }
 
     /// A page of this server. Whatever it is, it has the headers that keep it what it is.
     pub(crate) async fn open(&self, path: &str) -> Shown {
-        let request = self.fixture.get(path);
+        let request = reqwest::Client::new().get(format!("{}{path}", self.url));
         let request =
             self.token.into_iter().fold(request, |request, token| request.basic_auth("me", Some(token.expose())));
         let answer = request.send().await.unwrap();

@@ -103,6 +103,13 @@ impl Fixture {
         })
     }
 
+    /// Where a server with an address for its pages shows them, without `/ui`.
+    pub(crate) fn pages(&self) -> String {
+        self.server.process.wait_for_line("the address of the pages", |line| {
+            line.strip_prefix("pages on ")?.strip_suffix("/ui").map(str::to_owned)
+        })
+    }
+
     /// The value of a metric; 0 where nothing was counted yet.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text = self.get("/metrics").send().await.unwrap().text().await.unwrap();

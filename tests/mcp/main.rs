@@ -24,6 +24,7 @@ mod oauth_provider;
 mod policies;
 mod progress;
 mod questions;
+mod report_view;
 mod resources;
 mod rights;
 mod scans;

@@ -451,3 +451,17 @@ async fn an_identity_provider_is_enough_to_listen_on_all_addresses() {
     let answer = reqwest::get(format!("http://127.0.0.1:{port}/health")).await.unwrap();
     assert_eq!(answer.status(), 401);
 }
+
+/// A right access token is no password of a person: at the pages only tokens of clients are taken.
+#[tokio::test]
+async fn the_pages_take_no_access_tokens() {
+    let guarded = Guarded::start_with("", |program| program.args(["--ui-bind", "127.0.0.1:0"])).await;
+    let token = guarded.token("nessus:read");
+    assert_eq!(guarded.knock(&token).await.status, 200);
+    let pages = guarded.fixture.pages() + "/ui";
+    let ask = || reqwest::Client::new().get(&pages);
+    for request in [ask().bearer_auth(&token), ask().basic_auth("alice", Some(&token))] {
+        let answered = guarded.send(request, &[]).await;
+        assert_eq!((answered.status, answered.challenge.starts_with("Basic ")), (401, true), "{answered:?}");
+    }
+}

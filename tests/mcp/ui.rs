@@ -28,6 +28,8 @@ use crate::{
 
 /// A task id that was never given.
 const NO_TASK: &str = "mo_lab_20200101_000000_00000000";
+/// The policy of a server that takes access tokens of a provider; nobody asks it for its keys here.
+const OAUTH: &str = "oauth: {issuer: \"https://idp.example\", audience: \"https://scan.example/mcp\", roles: [{scope: r, role: read}]}\n";
 const EVERY_PAGE: [&str; 4] = ["/ui", "/ui/tasks", "/ui/compare", "/ui/scanners"];
 
 /// A server whose clients have these entries in the policy.
@@ -477,15 +479,70 @@ async fn a_page_goes_by_the_tools_that_may_be_used() {
 
 /// A browser has no access token to send.
 #[tokio::test]
-async fn there_are_no_pages_behind_oauth() {
+async fn there_are_no_pages_beside_tools_behind_oauth() {
     let token = new_token();
-    let keys = "oauth: {issuer: \"https://idp.example\", audience: \"https://scan.example/mcp\", roles: [{scope: r, role: read}]}\n";
-    let fixture = guarded(keys, &entry("desk", "read", &token, ""), |program| program);
+    let fixture = guarded(OAUTH, &entry("desk", "read", &token, ""), |program| program);
     for path in EVERY_PAGE {
         let answer = fixture.get(path).basic_auth("desk", Some(token.expose())).send().await.unwrap();
         assert_eq!((answer.status().as_u16(), answer.headers().contains_key("www-authenticate")), (404, false));
-        assert!(answer.text().await.unwrap().contains("no pages where access tokens"));
+        let said = answer.text().await.unwrap();
+        assert!(said.contains("no pages where access tokens") && said.contains("UI_BIND"), "{said}");
     }
+}
+
+/// At an address of their own they are shown behind OAuth too, to clients of the policy, and to each what it may see.
+#[tokio::test]
+async fn pages_have_an_address_of_their_own() {
+    let (ann, cem) = (new_token(), new_token());
+    let entries = entry("ann", "scan", &ann, "") + &entry("cem", "read", &cem, "");
+    let keys = format!("{OAUTH}visibility: own\n");
+    let fixture = guarded(&keys, &entries, |program| program.args(["--ui-bind", "127.0.0.1:0"]));
+    let task = submit_as(&fixture, &ann, "hers", "slow").await;
+    let (of_ann, of_cem) = [&ann, &cem].map(|token| Browser::with(&fixture, token).at_the_pages(&fixture)).into();
+    assert!(of_ann.page("/ui/tasks").await.contains("hers"));
+    assert!(of_ann.crawl(&EVERY_PAGE).await.contains(&format!("/ui/tasks/{task}")));
+    assert!(!of_cem.page("/ui/tasks").await.contains("hers"));
+    assert_eq!(of_cem.open(&format!("/ui/tasks/{task}")).await.status, 404);
+    let pages = fixture.pages();
+    let ask = |url: &str, path: &str| reqwest::Client::new().get(format!("{url}{path}"));
+    let status = async |request: reqwest::RequestBuilder| request.send().await.unwrap().status().as_u16();
+    for (password, expected) in [("", 401), ("wrong", 401), ("a.b.c", 401), (ann.expose(), 200)] {
+        assert_eq!(status(ask(&pages, "/ui").basic_auth("me", Some(password))).await, expected, "{password}");
+    }
+    let unknown = ask(&pages, "/ui").send().await.unwrap();
+    assert!(unknown.headers()["www-authenticate"].to_str().unwrap().starts_with("Basic "), "{unknown:?}");
+    assert_eq!(status(ask(&pages, "/ui").header("host", "evil.example").bearer_auth(ann.expose())).await, 403);
+    let embedded = ask(&pages, "/ui").header("sec-fetch-site", "cross-site").header("sec-fetch-dest", "image");
+    assert_eq!(status(embedded.bearer_auth(ann.expose())).await, 403);
+    // What is there is not here, and the other way round; there nobody is asked for a password.
+    for (url, path, expected) in [
+        (&*pages, "/mcp", 404),
+        (&pages, "/metrics", 404),
+        (&pages, "/health/live", 200),
+        (fixture.server.url(), "/ui", 404),
+        (fixture.server.url(), "/metrics", 200),
+    ] {
+        assert_eq!(status(ask(url, path).bearer_auth(ann.expose())).await, expected, "{url}{path}");
+    }
+    let asked = fixture.get("/ui").send().await.unwrap();
+    assert!(asked.headers()["www-authenticate"].to_str().unwrap().starts_with("Bearer "), "{asked:?}");
+}
+
+/// Who is on this machine reads there as beside the tools; who comes through a proxy is not.
+#[tokio::test]
+async fn at_their_own_address_pages_are_for_whoever_is_on_the_machine() {
+    let fixture =
+        Fixture::start_with(|program| program.args(["--ui-bind", "127.0.0.1:0", "--admin-bind", "127.0.0.1:0"]));
+    let browser = Browser::of(&fixture).at_the_pages(&fixture);
+    for path in EVERY_PAGE {
+        browser.page(path).await;
+        assert_eq!(fixture.get(path).send().await.unwrap().status(), 404, "{path}");
+    }
+    for (url, path) in [(fixture.pages(), "/metrics"), (fixture.administration(), "/ui")] {
+        assert_eq!(reqwest::get(format!("{url}{path}")).await.unwrap().status(), 404, "{url}{path}");
+    }
+    let forwarded = reqwest::Client::new().get(fixture.pages() + "/ui").header("x-forwarded-for", "203.0.113.1");
+    assert_eq!(forwarded.send().await.unwrap().status(), 401);
 }
 
 /// What the queue does not tell is said in its place, and the rest is shown.
@@ -510,7 +567,7 @@ async fn without_the_queue_the_pages_say_so() {
 }
 
 /// Texts that would end an element, an attribute or a style, or run something, if they were not texts.
-const HOSTILE: [&str; 6] = [
+pub(crate) const HOSTILE: [&str; 6] = [
     "<script>alert(1)</script>",
     "\"><img src=x onerror=alert(1)>",
     "' onmouseover='alert(1)",
@@ -519,7 +576,7 @@ const HOSTILE: [&str; 6] = [
     "javascript:alert(1)\u{202e}\u{200b}",
 ];
 
-fn hostile_export(one: &str) -> String {
+pub(crate) fn hostile_export(one: &str) -> String {
     let xml = one
         .replace('&', "&amp;")
         .replace('<', "&lt;")

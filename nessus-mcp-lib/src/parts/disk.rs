@@ -126,7 +126,9 @@ impl Disk {
                 part
             }
             Err(error) => {
-                self.refused(&error);
+                if !durable::is_shortage(&error) {
+                    self.refused(&error);
+                }
                 Part::Memory(Bytes::from(bytes))
             }
         }
@@ -210,12 +212,16 @@ impl Disk {
         let mut kept = Vec::new();
         for folder in directory.entries()? {
             let (EntryKind::Folder, Some(prefix)) = (folder.kind, folder.name.to_str()) else { continue };
+            if hex::decode::<1>(prefix).is_none() {
+                continue;
+            }
             let Some(entered) = if_there(directory.enter(&folder.name))? else { continue };
             for file in entered.entries()? {
                 let (EntryKind::File, Some(name)) = (file.kind, file.name.to_str()) else { continue };
                 if name.starts_with(TEMPORARY_PREFIX) {
                     if file.modified.elapsed().is_ok_and(|age| age > LEFT_AFTER) {
-                        entered.remove_file(name)?;
+                        // Where it stays, it counts no more.
+                        let _ = entered.remove_file(name);
                         continue;
                     }
                 } else if !name.starts_with(prefix) || hex::decode::<32>(name).is_none() {

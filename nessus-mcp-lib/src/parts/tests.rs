@@ -1,13 +1,15 @@
 //! What a cache of parts promises: fetched once, never wrong, never larger than it may be, and no disk that stops it.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
     io::{self, Read as _, Seek as _, SeekFrom},
     os::unix::fs::FileExt as _,
     panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
+    process::Command,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -15,6 +17,11 @@ use std::{
 };
 
 use sha2::{Digest as _, Sha256};
+use tracing::{
+    Event, Metadata, Subscriber,
+    field::{Field, Visit},
+    span,
+};
 
 use super::*;
 use crate::{
@@ -68,6 +75,50 @@ fn is_on_disk(cache: &PartCache, bytes: &[u8]) -> bool {
 
 fn set_used(path: &Path, ago: Duration) {
     File::open(path).unwrap().set_modified(SystemTime::now() - ago).unwrap();
+}
+
+/// What was said in the log.
+#[derive(Debug, Clone, Default)]
+struct Said(Arc<Mutex<Vec<String>>>);
+
+impl Said {
+    /// What is said while something is done.
+    fn by(work: impl FnOnce()) -> Vec<String> {
+        let said = Self::default();
+        tracing::subscriber::with_default(said.clone(), work);
+        let lines = said.0.lock().unwrap();
+        lines.clone()
+    }
+}
+
+impl Subscriber for Said {
+    fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+        metadata.target().starts_with("nessus_mcp_lib::parts")
+    }
+
+    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+        span::Id::from_u64(1)
+    }
+
+    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+    fn event(&self, event: &Event<'_>) {
+        struct Line(String);
+        impl Visit for Line {
+            fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+                let _ = write!(self.0, "{field}={value:?} ");
+            }
+        }
+        let mut line = Line(String::new());
+        event.record(&mut line);
+        self.0.lock().unwrap().push(line.0);
+    }
+
+    fn enter(&self, _: &span::Id) {}
+
+    fn exit(&self, _: &span::Id) {}
 }
 
 fn wait_until(mut holds: impl FnMut() -> bool) {
@@ -264,15 +315,18 @@ fn what_is_left_by_the_killed_goes_and_what_is_not_ours_stays() {
     let written = file(folder.join(".tmp-written"), HOUR / 2);
     let foreign = file(folder.join("README"), HOUR * 9);
     let beside = file(directory.path().join("README"), HOUR * 9);
-    let elsewhere = folder.with_file_name("zz");
+    let elsewhere = folder.with_file_name("00");
     durable::create_directory(&elsewhere).unwrap();
     let elsewhere = file(elsewhere.join(kept.file_name().unwrap()), HOUR * 9);
+    let other = folder.with_file_name("lost+found");
+    durable::create_directory(&other).unwrap();
+    let other = file(other.join(".tmp-other"), HOUR * 9);
     let cache = PartCache::open(directory.path(), 2 * SIZE as u64).unwrap();
     get(&cache, &content(1));
     get(&cache, &content(2));
     assert!(!left.exists());
     assert!(!written.exists(), "it counts, and was the oldest");
-    assert!(foreign.exists() && beside.exists() && elsewhere.exists());
+    assert!(foreign.exists() && beside.exists() && elsewhere.exists() && other.exists());
 }
 
 #[test]
@@ -302,7 +356,9 @@ fn an_altered_part_is_removed_and_fetched_again() {
             let asked = if is_known { cache.clone() } else { PartCache::open(directory.path(), PLENTY).unwrap() };
             alter();
             let before = asked.figures();
-            get(&asked, &bytes);
+            let said = Said::by(|| get(&asked, &bytes));
+            let removed: Vec<_> = said.iter().filter(|line| line.contains("is damaged: it is removed")).collect();
+            assert_eq!((said.len(), removed.len()), if number == 4 { (0, 0) } else { (1, 1) }, "{said:?}");
             assert_eq!(asked.figures().misses, before.misses + 1, "{number}");
             get_kept(&asked, &bytes);
         }
@@ -329,15 +385,81 @@ fn a_directory_that_fails_stops_nothing() {
     get_kept(&cache, &content(1));
     fs::remove_dir_all(&place).unwrap();
     durable::replace(&place, b"").unwrap();
-    for _ in 0..2 {
-        get(&cache, &content(1));
-        assert!(!is_on_disk(&cache, &content(2)));
-    }
+    let said = Said::by(|| {
+        for _ in 0..2 {
+            get(&cache, &content(1));
+            assert!(!is_on_disk(&cache, &content(2)));
+        }
+    });
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("cannot be written to") && said[0].contains("hint="), "{said:?}");
     let error = PartCache::open(&place, PLENTY).unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "at the start it is told");
     fs::remove_file(&place).unwrap();
-    get(&cache, &content(1));
+    let said = Said::by(|| get(&cache, &content(1)));
+    assert!(said.len() == 1 && said[0].contains("can be written to again"), "{said:?}");
     get_kept(&cache, &content(1));
+}
+
+/// On a disk of 16 pages, in a mount namespace of another process.
+#[test]
+fn a_disk_that_is_full_or_read_only_stops_nothing() {
+    const DISK: &str = "NESSUS_MCP_TEST_DISK";
+    if let Some(disk) = std::env::var_os(DISK) {
+        return on_a_small_disk(Path::new(&disk));
+    }
+    if !Command::new("unshare").args(["-rm", "true"]).output().is_ok_and(|ended| ended.status.success()) {
+        eprintln!("SKIPPED: this system makes no mount namespace (`unshare -rm true`), so no small disk is tried");
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let script = r#"mount -t tmpfs -o size=64k tmpfs "$0" && exec "$1" --exact --nocapture "$2""#;
+    let name = "parts::tests::a_disk_that_is_full_or_read_only_stops_nothing";
+    let mut command = Command::new("unshare");
+    command.args(["-rm", "sh", "-c", script]).arg(directory.path()).arg(std::env::current_exe().unwrap()).arg(name);
+    let ended = command.env(DISK, directory.path()).output().unwrap();
+    let shown = String::from_utf8_lossy(&ended.stdout) + String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() && shown.contains("1 passed"), "{shown}");
+}
+
+fn on_a_small_disk(disk: &Path) {
+    let remount = |how: &str| assert!(Command::new("mount").args(["-o", how]).arg(disk).status().unwrap().success());
+    let place = disk.join("cache");
+    let cache = PartCache::open(&place, PLENTY).unwrap();
+    let said = Said::by(|| (0..40).for_each(|number| get(&cache, &content(number))));
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said[0].contains("cannot be written to") && said[0].contains("free space on its disk"), "{said:?}");
+    get_kept(&cache, &content(0));
+    assert!(!is_on_disk(&cache, &content(39)));
+    let files =
+        || fs::read_dir(&place).unwrap().flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap()).count();
+    let full = files();
+    assert!(full > 5 && full <= 16, "{full}: whole parts, and nothing of those that did not fit");
+    let after = PartCache::open(&place, PLENTY).unwrap();
+    get_kept(&after, &content(0));
+    assert!(!is_on_disk(&after, &content(39)));
+    fs::remove_file(path_in(&place, &content(0))).unwrap();
+    let said = Said::by(|| assert!(is_on_disk(&cache, &content(39))));
+    assert!(said.len() == 1 && said[0].contains("can be written to again"), "{said:?}");
+    set_used(&path_in(&place, &content(1)), HOUR);
+    set_used(&path_in(&place, &content(2)), HOUR * 2);
+    remount("remount,ro");
+    let smaller = PartCache::open(&place, 2 * SIZE as u64).unwrap();
+    let said = Said::by(|| {
+        for _ in 0..2 {
+            for cache in [&cache, &smaller] {
+                get_kept(cache, &content(1));
+                get(cache, &content(0));
+            }
+        }
+    });
+    assert_eq!(said.len(), 2, "each once: {said:?}");
+    assert!(said[0].contains("mount its disk for writing"), "{said:?}");
+    assert_eq!(files(), full);
+    remount("remount,rw");
+    get(&smaller, &content(0));
+    assert!(!path_in(&place, &content(2)).exists());
+    get_kept(&smaller, &content(0));
 }
 
 /// A file in parts, and how often each was fetched.

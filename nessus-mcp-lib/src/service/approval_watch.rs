@@ -28,7 +28,7 @@ impl ScanService {
                 if has_approvals && searched.is_none_or(|at| at.elapsed() >= SEARCH_EVERY) {
                     searched = Some(Instant::now());
                     for task in self.tasks.list(TaskQuery::default().unfinished()).await?.tasks {
-                        if self.approval_request(&task).is_some() && self.waiting.insert(&task.task_id) {
+                        if self.approval_request(&task).is_some() && self.waiting.insert(&task) {
                             info!(task_id = %task.task_id, "a scan waits for a person to agree");
                         }
                     }

@@ -163,15 +163,15 @@ impl ScanService {
         Ok(waiting)
     }
 
-    /// The first `most` of the tasks that this process knows to wait for a person. Reads no other task: those of other processes are
-    /// known within a minute, while [`watch_approvals`](Self::watch_approvals) runs. A file that cannot be read is counted and
-    /// passed over.
+    /// The first `most` of the tasks that this process knows to wait for a person, and that the caller may see. Reads no other task: those
+    /// of other processes are known within a minute, while [`watch_approvals`](Self::watch_approvals) runs. A file that cannot be
+    /// read is counted and passed over; where not all tasks may be seen, nobody knows whose it is.
     ///
     /// # Errors
     /// [`ServiceError::Task`] when no task can be read.
     pub async fn known_approvals(&self, most: usize) -> Result<KnownApprovals, ServiceError> {
         let mut known = KnownApprovals::default();
-        for task_id in self.waiting.all() {
+        for task_id in self.waiting.seen_by(&self.sight()) {
             let task = match self.task(&task_id).await {
                 Ok(task) => task,
                 Err(error) if error.kind() == ErrorKind::NotFound => continue,
@@ -317,7 +317,7 @@ impl ScanService {
 
     /// Says once that a task waits for a person.
     pub(super) fn note_waiting(&self, task: &Task) {
-        if self.waiting.insert(&task.task_id) {
+        if self.waiting.insert(task) {
             let rules = task.approval.as_ref().map(|approval| named(approval.request.rules.keys()));
             warn!(task_id = %task.task_id, by = task.submitted_by, rules, "a scan waits for a person to agree");
         }

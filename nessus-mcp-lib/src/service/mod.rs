@@ -87,14 +87,15 @@ use self::{
 };
 use crate::{
     audit::Audit,
-    config::{DataUrl, Settings},
+    config::Settings,
     credentials::Credentials,
+    error::{Classified as _, ErrorKind},
     housekeeping::{QueueIndex, binding_of},
     ids::PoolName,
     policy::{Principal, Scope},
     queue::{self, Queue, QueueUrl},
     scanner::{Circuits, ScannerRegistry},
-    task::TaskManager,
+    task::{TaskError, TaskManager},
     telemetry::Metrics,
     time::{Clock, SystemClock, Timestamp},
 };
@@ -223,9 +224,9 @@ impl ScanService {
             QueueUrl::Redis(_) => credentials,
         };
         // Nor must one that belongs to another.
-        let unusable = |error| match settings.data_url {
-            DataUrl::Directory => ServiceError::DataDirectory(error),
-            // An object store may be back in a moment: the error says whether it is worth another try.
+        // An object store may be back in a moment, and says itself what is wrong with it; a disk of this machine does not mend itself.
+        let unusable = |error: TaskError| match error.kind() {
+            ErrorKind::Internal => ServiceError::DataDirectory(error),
             _ => ServiceError::Task(error),
         };
         let existing = TaskManager::to_read_for(settings).await.map_err(unusable)?;

@@ -199,12 +199,11 @@ async fn compare_files(
     audit: &mut CatalogueAudit,
 ) -> Result<Vec<(TaskId, Option<u64>)>, TaskError> {
     let read = catalogue.store.blocking(move |store| {
-        let read = some.into_iter().map(|task_id| {
-            let read = store.read(&task_id);
+        Ok(store.each(&some, |task_id| {
+            let read = store.read(task_id);
             let login_is_left = read.as_ref().is_ok_and(|task| store.has_login_left(task));
-            (task_id, read, login_is_left)
-        });
-        Ok(read.collect::<Vec<_>>())
+            (task_id.clone(), read, login_is_left)
+        }))
     });
     let mut wrong = Vec::new();
     for (task_id, read, login_is_left) in read.await? {

@@ -154,8 +154,7 @@ impl TaskManager {
         let ids: Vec<_> = tasks.iter().map(|(task_id, _)| task_id.clone()).collect();
         // A page is asked for again; all of them would drive out everything else that is kept.
         let read = if query.limit > 0 { TaskStore::look } else { TaskStore::read };
-        let read =
-            self.store.blocking(move |store| Ok(ids.iter().map(|id| read(store, id)).collect::<Vec<_>>())).await?;
+        let read = self.store.blocking(move |store| Ok(store.each(&ids, |id| read(store, id)))).await?;
         let mut wrong = Vec::new();
         for ((task_id, revision), read) in tasks.into_iter().zip(read) {
             match read {
@@ -181,8 +180,7 @@ impl TaskManager {
             return Ok(Vec::new());
         }
         let ids: Vec<_> = unreadable.iter().map(|(task_id, _)| task_id.clone()).collect();
-        let read =
-            self.store.blocking(move |store| Ok(ids.iter().map(|id| store.read(id)).collect::<Vec<_>>())).await?;
+        let read = self.store.blocking(move |store| Ok(store.each(&ids, |id| store.read(id)))).await?;
         let mut readable = Vec::new();
         for ((task_id, revision), read) in unreadable.iter().zip(read) {
             match read {

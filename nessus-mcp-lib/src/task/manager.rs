@@ -336,12 +336,12 @@ impl TaskManager {
         let mut round = 0;
         loop {
             let of = task_id.clone();
-            let held = self.store.blocking(move |store| {
+            let read = self.store.blocking(move |store| {
                 let hold = store.hold(&of)?;
                 let task = store.read_held(&hold, &of)?;
                 Ok((hold, task))
             });
-            let (hold, mut task) = held.await?;
+            let (hold, mut task) = read.await?;
             let attempt = task.attempt;
             if !change(&mut task)? {
                 return Ok(task);

@@ -10,6 +10,7 @@ use super::{error::TaskError, manager::TaskManager, queue_file::QUEUE_FILE, stor
 use crate::{
     blocking,
     config::{BucketUrl, DataUrl, Settings},
+    durable,
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -17,8 +18,8 @@ use crate::{
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct StoreProbe {
-    /// How long the slowest of its steps has taken.
-    pub slowest: Duration,
+    /// How long all its steps have taken together.
+    pub took: Duration,
     /// The time by the store's own clock; `None` where it goes by the clock of this machine.
     pub time: Option<Timestamp>,
 }
@@ -32,6 +33,11 @@ impl TaskManager {
         match &settings.data_url {
             DataUrl::Directory => on_disk(settings, move |data_dir| Self::open_with_clock(data_dir, clock)).await,
             DataUrl::Bucket(bucket) => {
+                // What this machine keeps lies there, and its free space is asked for.
+                let made = |data_dir: &Path| {
+                    durable::create_directory(data_dir).map_err(TaskError::storage("cannot create", data_dir))
+                };
+                on_disk(settings, made).await?;
                 let opened = in_bucket(settings, bucket, TaskStore::open_bucket).await;
                 opened.map(|(store, _)| Self::in_store(store, clock))
             }
@@ -53,7 +59,9 @@ impl TaskManager {
             }
             DataUrl::Bucket(bucket) => {
                 let store = in_bucket(settings, bucket, TaskStore::to_read_bucket).await?;
-                Ok(Some(Self::in_store(store, Arc::new(SystemClock))))
+                let tasks = Self::in_store(store, Arc::new(SystemClock));
+                // Whoever keeps tasks has written this first.
+                Ok(tasks.data_file(QUEUE_FILE).await?.is_some().then_some(tasks))
             }
         }
     }
@@ -68,12 +76,12 @@ impl TaskManager {
             DataUrl::Directory => {
                 let begun = Instant::now();
                 Self::open_for(settings, Arc::new(SystemClock)).await?;
-                Ok(StoreProbe { slowest: begun.elapsed(), time: None })
+                Ok(StoreProbe { took: begun.elapsed(), time: None })
             }
             DataUrl::Bucket(bucket) => {
                 let begun = Instant::now();
                 let (_, time) = in_bucket(settings, bucket, TaskStore::open_bucket).await?;
-                Ok(StoreProbe { slowest: begun.elapsed(), time: Some(time) })
+                Ok(StoreProbe { took: begun.elapsed(), time: Some(time) })
             }
         }
     }
@@ -97,7 +105,11 @@ async fn in_bucket<T: Send + 'static>(
 ) -> Result<T, TaskError> {
     let (directory, url) = (settings.cache_dir(), bucket.clone());
     let most_bytes = settings.cache_max_bytes();
-    let result = blocking::run(move || open(&url, (&directory, most_bytes))).await;
+    let opened = move || {
+        durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
+        open(&url, (&directory, most_bytes))
+    };
+    let result = blocking::run(opened).await;
     result.map_err(TaskError::storage("cannot reach", PathBuf::from(bucket.to_string())))?
 }
 

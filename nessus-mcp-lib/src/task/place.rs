@@ -1,21 +1,21 @@
 //! Where a result of a task is, to be read.
 
-use std::{fmt, fs::File, io, path::PathBuf, sync::Arc};
+#[cfg(feature = "objects")]
+use std::sync::Arc;
+use std::{fmt, fs::File, io, path::PathBuf};
 
 use super::error::TaskError;
-use crate::{
-    known::Stamp,
-    parts::PartFile,
-    source::{ReadAt, Source},
-};
+use crate::{known::Stamp, source::Source};
+#[cfg(feature = "objects")]
+use crate::{parts::PartFile, source::ReadAt};
 
 /// Where a result of a task is.
 #[derive(Debug, Clone)]
-#[cfg_attr(not(feature = "objects"), expect(dead_code, reason = "only objects have parts"))]
 pub(crate) enum ResultPlace {
     /// A file of this machine, whether it is there or not.
     File(PathBuf),
     /// Parts in a store of objects, with the SHA-256 of the whole.
+    #[cfg(feature = "objects")]
     Parts {
         /// For people.
         name: String,
@@ -23,6 +23,7 @@ pub(crate) enum ResultPlace {
         file: Arc<PartFile>,
     },
     /// The task has no such result.
+    #[cfg(feature = "objects")]
     Absent(String),
 }
 
@@ -51,10 +52,12 @@ impl ResultPlace {
                 let stamp = Stamp::of(&file.metadata()?);
                 Ok(OpenResult { source: file.into(), stamp })
             }
+            #[cfg(feature = "objects")]
             Self::Parts { sha256, file, .. } => {
                 let file: Arc<dyn ReadAt> = Arc::<PartFile>::clone(file);
                 Ok(OpenResult { source: file.into(), stamp: Some(Stamp::Content(*sha256)) })
             }
+            #[cfg(feature = "objects")]
             Self::Absent(_) => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -64,12 +67,14 @@ impl fmt::Display for ResultPlace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::File(path) => path.display().fmt(f),
+            #[cfg(feature = "objects")]
             Self::Parts { name, .. } | Self::Absent(name) => f.write_str(name),
         }
     }
 }
 
 #[cfg(test)]
+#[cfg(feature = "objects")]
 mod tests {
     use std::{
         fs,

@@ -114,7 +114,7 @@ fn begin_removal(
 ) -> Result<Option<Removal>, TaskError> {
     let hold = store.hold(task_id)?;
     let task = store.read_held(&hold, task_id)?;
-    if !store.inspect(task_id).foreign.is_empty() || !judge(&task) {
+    if !judge(&task) || store.has_foreign(task_id)? {
         return Ok(None);
     }
     store.archive(task_id.as_str(), &json!({ "task": task, "archived_at": archived_at }))?;

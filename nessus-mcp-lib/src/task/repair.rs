@@ -1,7 +1,7 @@
 //! Making the catalogue agree with the task files, which are the truth.
 
 use std::{
-    collections::HashSet,
+    collections::{HashMap, HashSet},
     slice,
     sync::Arc,
     time::{Duration, Instant},
@@ -106,8 +106,12 @@ impl Catalogue {
                 let some = some.to_vec();
                 let read = move |store: &TaskStore| {
                     let deadline = Instant::now() + PATIENCE;
-                    let record = |(task_id, known)| (record_of(store, &task_id, known, deadline), task_id);
-                    Ok(some.into_iter().map(record).collect::<Vec<_>>())
+                    let known: HashMap<_, _> = some.iter().cloned().collect();
+                    let ids: Vec<_> = some.into_iter().map(|(task_id, _)| task_id).collect();
+                    Ok(store.each(&ids, |task_id| {
+                        let known = known.get(task_id).copied().flatten();
+                        (record_of(store, task_id, known, deadline), task_id.clone())
+                    }))
                 };
                 // Nobody writes these files before the records are put.
                 let (mut holds, mut records) = (Vec::new(), Vec::new());
@@ -267,15 +271,11 @@ impl Rebuild {
     pub(crate) async fn read(&mut self, some: &[TaskId]) -> Result<Vec<(TaskId, Result<Task, TaskError>)>, TaskError> {
         let Some(catalogue) = &self.catalogue else {
             let some = some.to_vec();
-            let read = move |store: &TaskStore| {
-                Ok(some.into_iter().map(|task_id| (task_id.clone(), store.read(&task_id))).collect())
-            };
+            let read = move |store: &TaskStore| Ok(store.each(&some, |task_id| (task_id.clone(), store.read(task_id))));
             return self.store.blocking(read).await;
         };
         let ids = some.to_vec();
-        let read = catalogue
-            .store
-            .blocking(move |store| Ok(ids.into_iter().map(|id| read_alone(store, id)).collect::<Vec<_>>()));
+        let read = catalogue.store.blocking(move |store| Ok(store.each(&ids, |id| read_alone(store, id.clone()))));
         let (tasks, records): (Vec<_>, Vec<_>) = read.await?.into_iter().unzip();
         let left_out = tasks.iter().zip(&records).find_map(|((_, read), record)| match read {
             Err(error) if record.is_none() && !matches!(error, TaskError::NotFound(_)) => Some(error),

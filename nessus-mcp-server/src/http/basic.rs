@@ -1,20 +1,23 @@
 //! How a browser comes in at the pages: it sends a client's token as the password of HTTP Basic (RFC 7617), under any user name.
 //!
 //! A browser sends a password again with each request, and a person types it wherever they are asked. So the pages are only where
-//! nobody can read it on the way, and where it is a token of `policy.yaml`.
+//! nobody can read it on the way. Where access tokens of an identity provider are taken as well, they have an address of their own, and
+//! there too the password is a token of `policy.yaml`.
 
 use axum::response::{IntoResponse as _, Response};
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use nessus_mcp_lib::policy::Policy;
 
+use super::routes::Routes;
+
 const CHALLENGE: HeaderValue = HeaderValue::from_static(r#"Basic realm="nessus-mcp", charset="UTF-8""#);
 
-/// Why there are no pages at an address, if there are none. `is_plain`: what is sent to it can be read on the way.
-pub(super) fn pages_are_off(policy: &Policy, is_plain: bool) -> Option<Response> {
-    if policy.oauth().is_some() {
-        let message =
-            "there are no pages where access tokens of an identity provider are taken: a browser has none to send\n";
+/// Why the pages of an address are not shown, if they are not. `is_plain`: what is sent to it can be read on the way.
+pub(super) fn pages_are_off(policy: &Policy, routes: Routes, is_plain: bool) -> Option<Response> {
+    if routes.mcp && policy.oauth().is_some() {
+        let message = "there are no pages where access tokens of an identity provider are taken: a browser has none to send; \
+                       UI_BIND gives them an address of their own\n";
         return Some((StatusCode::NOT_FOUND, message).into_response());
     }
     is_plain.then(|| {
@@ -36,7 +39,7 @@ pub(super) fn password(headers: &HeaderMap) -> Option<String> {
 
 /// Asks a browser for a token.
 pub(super) fn challenge() -> Response {
-    let message = "a valid token is needed: give it as the password, under any user name\n";
+    let message = "a valid token is needed, that of one of `clients` in policy.yaml: give it as the password, under any user name\n";
     (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, CHALLENGE)], message).into_response()
 }
 

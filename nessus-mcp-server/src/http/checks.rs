@@ -19,6 +19,7 @@ use super::{
     identity::Identities,
     oauth,
     places::{self, Places},
+    routes::Routes,
     trace,
 };
 use crate::{client_address::TrustedProxies, tools::ScanTools};
@@ -29,13 +30,13 @@ pub(super) const MCP: &str = "/mcp";
 /// What the checks of an address need.
 #[derive(Debug)]
 pub(super) struct Checks {
+    pub(super) routes: Routes,
     pub(super) audit: Audit,
     pub(super) hosts: AllowedHosts,
     pub(super) identities: Identities,
     pub(super) bodies: Bodies,
     pub(super) places: Places,
-    /// The tools, where they are offered here.
-    pub(super) tools: Option<ScanTools>,
+    pub(super) tools: ScanTools,
 }
 
 /// Passes a request on, or refuses it. Each refusal of somebody who must not ask has a line in the audit log.
@@ -63,7 +64,7 @@ async fn traced(checks: &Checks, mut request: Request, next: Next) -> Response {
 }
 
 async fn identified(checks: &Checks, mut request: Request, next: Next) -> Response {
-    if let Err(refusal) = checks.identities.check(&mut request).await {
+    if let Err(refusal) = checks.identities.check(&mut request, checks.routes).await {
         return refusal;
     }
     bodies::bounded(&checks.bodies, request, move |request| {
@@ -73,10 +74,10 @@ async fn identified(checks: &Checks, mut request: Request, next: Next) -> Respon
 }
 
 async fn answered(checks: &Checks, request: Request, next: Next) -> Response {
-    let Some(tools) = checks.tools.as_ref().filter(|_| request.uri().path() == MCP) else {
+    if !checks.routes.mcp || request.uri().path() != MCP {
         return next.run(request).await;
-    };
-    match oauth::step_up(tools, request).await {
+    }
+    match oauth::step_up(&checks.tools, request).await {
         Ok(request) => next.run(request).await,
         Err(refusal) => refusal,
     }

@@ -36,9 +36,10 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{debug, warn};
 
 use super::{
-    door::{Door, Routes},
+    door::Door,
     open::{OpenConnection, OpenConnections},
     refusals::Refusals,
+    routes::Routes,
     timeout_stream::TimeoutStream,
 };
 use crate::client_address::ClientAddress;
@@ -46,7 +47,7 @@ use crate::client_address::ClientAddress;
 /// The most connections, however many files the process may open.
 const MAX_CONNECTIONS: usize = 1024;
 /// The share of them that the address for administration has of its own, where there is one.
-const ADMINISTRATION_SHARE: usize = 16;
+const OTHER_SHARE: usize = 16;
 /// How many refused clients may be waited for at a time.
 const MAX_REFUSALS: usize = 32;
 /// How long such a client may take to read its refusal.
@@ -118,16 +119,17 @@ pub(super) async fn serve(
     connections.wait().await;
 }
 
-/// Half of the files that the process may open, at most; those for administration are a part of them that is kept free.
+/// Half of the files that the process may open, at most. What is offered at another address than `/mcp` has a part of them there,
+/// which is kept free.
 fn most_connections(routes: Routes) -> usize {
     let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
     let all = files.map_or(MAX_CONNECTIONS, |files| (files / 2).clamp(1, MAX_CONNECTIONS));
-    let of_administration = (all / ADMINISTRATION_SHARE).max(1);
-    match routes {
-        Routes::Everything => all,
-        Routes::Mcp => (all - of_administration).max(1),
-        Routes::Administration => of_administration,
+    let of_another = (all / OTHER_SHARE).max(1);
+    if !routes.mcp {
+        return of_another;
     }
+    let others = usize::from(!routes.pages) + usize::from(!routes.administration);
+    all.saturating_sub(others * of_another).max(1)
 }
 
 /// Why a connection ended early.

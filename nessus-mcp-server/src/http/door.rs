@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use nessus_mcp_lib::config::cli::server::{CLIENT_TIMEOUT, REQUESTS_PER_CLIENT};
 
-use super::{host::AllowedHosts, identity::Identities};
+use super::{host::AllowedHosts, identity::Identities, routes::Routes};
 use crate::{access::ToolSet, client_address::TrustedProxies, tls::Tls};
 
 /// What an address offers and to whom. Cheap to clone.
@@ -37,15 +37,4 @@ impl Door {
             offered,
         }
     }
-}
-
-/// What an address offers, beside `/health/live` and `/health/ready`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Routes {
-    /// All there is.
-    Everything,
-    /// `/mcp`; the rest is offered at another address.
-    Mcp,
-    /// `/health` and `/metrics`.
-    Administration,
 }

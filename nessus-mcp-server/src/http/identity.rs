@@ -21,6 +21,7 @@ use super::{
     audited::Refused,
     basic,
     oauth::{JwtError, METADATA_PATH, StepUp, Verifier, Wrong, challenge, insufficient_scope},
+    routes::Routes,
 };
 use crate::{client_address::FromAfar, ui};
 
@@ -80,8 +81,8 @@ impl Identities {
         Self { is_plain: self.is_exposed && !is_secured, ..self }
     }
 
-    /// Puts the principal into the request's extensions, or refuses the request with 401.
-    pub(super) async fn check(&self, request: &mut Request) -> Result<(), Response> {
+    /// Puts the principal into the request's extensions, or refuses the request with 401. `routes`: what is offered where it came.
+    pub(super) async fn check(&self, request: &mut Request, routes: Routes) -> Result<(), Response> {
         let path = request.uri().path();
         if matches!(path, "/health/live" | "/health/ready") || path.starts_with(METADATA_PATH) {
             return Ok(());
@@ -92,16 +93,18 @@ impl Identities {
         }
         let policy = self.service.scope().policy();
         let is_from_afar = request.extensions().get::<FromAfar>().is_some();
-        let is_page = ui::is_page(path);
-        if let Some(off) = basic::pages_are_off(&policy, self.is_plain).filter(|_| is_page) {
+        let is_page = routes.pages && ui::is_page(path);
+        if let Some(off) = basic::pages_are_off(&policy, routes, self.is_plain).filter(|_| is_page) {
             return Err(closing(off));
         }
+        // Of a person with a browser only the token of a client is taken: it is told what to do about any other.
+        let oauth = policy.oauth().filter(|_| !is_page);
         let password = basic::password(request.headers()).filter(|_| is_page);
         let sent = match &password {
             Some(password) => Ok(Some(password.as_str())),
             None => bearer_token(request.headers()),
         };
-        match self.identify(&policy, sent, is_from_afar).await {
+        match self.identify(&policy, oauth, sent, is_from_afar).await {
             Ok(Identified { principal, more }) => {
                 request.extensions_mut().insert(principal);
                 if let Some(more) = more {
@@ -113,8 +116,8 @@ impl Identities {
                 let reason = chain(&refusal);
                 warn!(path, reason, "a request was refused: nobody is known by its token");
                 self.service.metrics().process().http_refused("identity");
-                let oauth = policy.oauth().map(Arc::as_ref);
-                let mut response = if is_page { closing(basic::challenge()) } else { refuse(&refusal, oauth) };
+                let mut response =
+                    if is_page { closing(basic::challenge()) } else { refuse(&refusal, oauth.map(Arc::as_ref)) };
                 response.extensions_mut().insert(Refused::login(&format!("{path}: {reason}")));
                 Err(response)
             }
@@ -125,6 +128,7 @@ impl Identities {
     async fn identify(
         &self,
         policy: &Policy,
+        oauth: Option<&Arc<OAuth>>,
         sent: Result<Option<&str>, Refusal>,
         is_from_afar: bool,
     ) -> Result<Identified, Refusal> {
@@ -134,15 +138,14 @@ impl Identities {
             // There is nothing to compare a token with.
             (_, Some(local)) if !policy.has_identities() => local.into(),
             (Ok(None), local) => local.ok_or(Refusal::NoToken)?.into(),
-            (token, _) => self.by_token(policy, token?.unwrap_or_default()).await?,
+            (token, _) => self.by_token(policy, oauth, token?.unwrap_or_default()).await?,
         })
     }
 
     /// Whose token it is: that of a client, or one of the identity provider.
-    async fn by_token(&self, policy: &Policy, token: &str) -> Result<Identified, Refusal> {
+    async fn by_token(&self, policy: &Policy, oauth: Option<&Arc<OAuth>>, token: &str) -> Result<Identified, Refusal> {
         let known = policy.authenticate(token, SystemClock.now());
-        let (Err(TokenError::Unknown), Some(oauth)) = (&known, policy.oauth().filter(|_| Verifier::is_like(token)))
-        else {
+        let (Err(TokenError::Unknown), Some(oauth)) = (&known, oauth.filter(|_| Verifier::is_like(token))) else {
             return Ok(known?.into());
         };
         let claims = self.verifier.check(token, oauth).await?;

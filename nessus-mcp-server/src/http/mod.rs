@@ -13,6 +13,7 @@ mod oauth;
 mod open;
 mod places;
 mod refusals;
+mod routes;
 mod timeout_stream;
 mod trace;
 
@@ -32,11 +33,7 @@ use self::{
     places::Places,
     refusals::Refusals,
 };
-pub(crate) use self::{
-    door::{Door, Routes},
-    host::AllowedHosts,
-    identity::Identities,
-};
+pub(crate) use self::{door::Door, host::AllowedHosts, identity::Identities, routes::Routes};
 use crate::{
     app::App,
     tools::{Audited, ScanTools},
@@ -54,13 +51,16 @@ pub(crate) async fn serve(app: App, listener: TcpListener, door: Door, streams: 
 fn router(app: &App, door: &Door, refusals: &Refusals, streams: &CancellationToken) -> Router {
     let mut for_operators =
         Router::new().route("/health/live", get(health::live)).route("/health/ready", get(health::ready));
-    if door.routes != Routes::Mcp {
+    if door.routes.administration {
         for_operators = for_operators.route("/health", get(health::health)).route("/metrics", get(health::metrics));
     }
     let mut router = for_operators.with_state(app.clone());
-    let tools = (door.routes != Routes::Administration).then(|| tools(&app.service, door, &app.stop));
-    if let Some(tools) = &tools {
-        router = router.merge(mcp(&app.service, tools, streams)).merge(ui::routes(tools));
+    let tools = tools(&app.service, door, &app.stop);
+    if door.routes.mcp {
+        router = router.merge(mcp(&app.service, &tools, streams));
+    }
+    if door.routes.pages {
+        router = router.merge(ui::routes(&tools));
     }
     let checks = checks(&app.service, door, refusals, tools);
     router.layer(middleware::from_fn_with_state(checks, checks::pass))
@@ -72,7 +72,7 @@ pub(crate) fn mounted(service: &ScanService, door: &Door, stop: &CancellationTok
     let refusals = Refusals::new(service.metrics(), service.audit());
     let tools = tools(service, door, stop);
     let router = mcp(service, &tools, &CancellationToken::new());
-    let checks = checks(service, door, &refusals, Some(tools));
+    let checks = checks(service, door, &refusals, tools);
     // Of these routes alone: what else is asked for is the other program's business.
     router.route_layer(middleware::from_fn_with_state(checks, checks::pass_accepted))
 }
@@ -83,8 +83,9 @@ fn tools(service: &ScanService, door: &Door, stop: &CancellationToken) -> ScanTo
 }
 
 /// The checks of a door.
-fn checks(service: &ScanService, door: &Door, refusals: &Refusals, tools: Option<ScanTools>) -> Arc<Checks> {
+fn checks(service: &ScanService, door: &Door, refusals: &Refusals, tools: ScanTools) -> Arc<Checks> {
     Arc::new(Checks {
+        routes: door.routes,
         audit: service.audit().clone(),
         hosts: door.hosts.clone(),
         identities: door.identities.clone(),

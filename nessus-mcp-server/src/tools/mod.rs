@@ -54,7 +54,7 @@ use crate::{
     access::{self, Access, ToolSet},
     answer, completion,
     progress::Progress,
-    prompts, resources, schema,
+    prompts, report_view, resources, schema,
     trace::Trace,
 };
 
@@ -199,7 +199,9 @@ impl ServerHandler for ScanTools {
     ) -> Result<ListToolsResult, ErrorData> {
         first_page(request)?;
         let may_use = self.access(&context)?.tools();
-        let tools = self.shared.router.list_all().into_iter().filter(|tool| may_use.has(&tool.name)).collect();
+        let tools = self.shared.router.list_all().into_iter().filter(|tool| may_use.has(&tool.name));
+        let shows_views = report_view::is_declared(&context);
+        let tools = tools.map(|tool| if shows_views { report_view::named_by(tool) } else { tool }).collect();
         // Another client may see other tools.
         Ok(ListToolsResult::with_all_items(tools).with_ttl_ms(LIST_TTL_MS).with_cache_scope(CacheScope::Private))
     }

@@ -66,7 +66,7 @@ impl DeploymentArgs {
         let checks = [
             self.common.stored(settings.clone()).err(),
             self.log.check().err(),
-            self.bind.addresses().err(),
+            self.bind.addresses().err().or_else(|| self.bind.check_pages(&self.tls).err()),
             self.bind.client_timeout().err(),
             self.bind.requests_per_client().err(),
             self.results.memory_mib().err(),

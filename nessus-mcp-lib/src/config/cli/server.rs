@@ -28,6 +28,9 @@ pub struct BindArgs {
     /// Serve /health and /metrics at this address instead, for operators
     #[arg(long, env = "ADMIN_BIND", value_name = "ADDRESS")]
     pub admin_bind: Option<String>,
+    /// Serve the pages for people at this address instead; other than loopback only with TLS
+    #[arg(long, env = "UI_BIND", value_name = "ADDRESS")]
+    pub ui_bind: Option<String>,
     /// Further host names, comma separated, that clients may send in `Host`; loopback names are always allowed
     #[arg(long, env = "MCP_ALLOWED_HOSTS", value_name = "HOSTS")]
     pub mcp_allowed_hosts: Option<String>,
@@ -49,8 +52,26 @@ impl BindArgs {
     /// # Errors
     /// [`ConfigError::Setting`] with the name of the variable.
     pub fn addresses(&self) -> Result<Vec<(&'static str, SocketAddr)>, ConfigError> {
-        let given = [("MCP_BIND", Some(&self.mcp_bind)), ("ADMIN_BIND", self.admin_bind.as_ref())];
+        let given = [
+            ("MCP_BIND", Some(&self.mcp_bind)),
+            ("ADMIN_BIND", self.admin_bind.as_ref()),
+            ("UI_BIND", self.ui_bind.as_ref()),
+        ];
         given.into_iter().filter_map(|(name, text)| Some(address(name, text?).map(|address| (name, address)))).collect()
+    }
+
+    /// Refuses an address for the pages at which nobody could see them, because others could read the token that a browser sends.
+    ///
+    /// # Errors
+    /// [`ConfigError::Setting`] with the name of the variable.
+    pub fn check_pages(&self, tls: &TlsArgs) -> Result<(), ConfigError> {
+        let Some(text) = &self.ui_bind else { return Ok(()) };
+        if address("UI_BIND", text)?.ip().is_loopback() || tls.tls_cert.is_some() {
+            return Ok(());
+        }
+        let message = "must be a loopback address where TLS_CERT and TLS_KEY are not set: over plain text others could read \
+                       the tokens of those who look at the pages";
+        Err(setting("UI_BIND", message.to_owned()))
     }
 
     /// How long a client may take.

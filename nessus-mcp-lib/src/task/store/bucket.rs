@@ -291,7 +291,7 @@ impl Bucket {
 
     fn path(&self, key: &str) -> Path {
         let prefix = Path::from(self.url.prefix());
-        key.split('/').fold(prefix, |path, part| path.join(part))
+        key.split('/').fold(prefix, Path::join)
     }
 }
 

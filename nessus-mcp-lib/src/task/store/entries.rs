@@ -15,6 +15,9 @@ use crate::{
 /// How old an unfinished file must be before it is removed: no download or conversion takes as long.
 pub(super) const ABANDONED_AFTER: Duration = Duration::from_secs(24 * 3600);
 
+/// The most bytes of a file with a task: its targets may be a megabyte.
+pub(super) const MOST_BYTES: u64 = 64 << 20;
+
 /// What an entry of `tasks/` is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum InTasks {

@@ -3,7 +3,7 @@
 use std::{io, path::Path, time::SystemTime};
 
 use super::{
-    entries::{Abandoned, Contents, InTask, InTasks, Inventory, foreign_in, is_abandoned},
+    entries::{Abandoned, Contents, InTask, InTasks, Inventory, MOST_BYTES, foreign_in, is_abandoned},
     files::Files,
     names::{ARCHIVE, LOCK_FILE, SEALED_FILE, TASK_FILE, removed_name},
 };
@@ -13,9 +13,6 @@ use crate::{
     ids::TaskId,
     task::{error::TaskError, model::Task},
 };
-
-/// The most bytes of a file with a task: its targets may be a megabyte.
-pub(super) const MOST_BYTES: u64 = 64 << 20;
 
 impl Files {
     /// The data directory, to look through.

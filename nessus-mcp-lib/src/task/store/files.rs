@@ -12,8 +12,7 @@ use tracing::warn;
 
 use super::{
     document::{bytes_of, parse},
-    entries::{Abandoned, Contents, Inventory},
-    file_removal::MOST_BYTES,
+    entries::{Abandoned, Contents, Inventory, MOST_BYTES},
     lock::TaskLock,
     names::{ARTIFACT_PREFIX, LOCK_FILE, SEALED_FILE, TASK_FILE, TASKS, result_files},
     storage::{Change, Hold, Prepared, Storage},
@@ -272,6 +271,10 @@ impl Storage for Files {
 
     fn contents(&self, task_id: &TaskId) -> Result<Option<Contents>, TaskError> {
         self.contents_of(task_id)
+    }
+
+    fn has_foreign(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        Ok(self.contents_of(task_id)?.is_some_and(|contents| !contents.foreign.is_empty()))
     }
 
     fn move_away(&self, _hold: &Hold, task: &Task) -> Result<(), TaskError> {

@@ -37,7 +37,7 @@ pub(super) fn key(task_id: &TaskId, file: &str) -> String {
 
 /// The files that hold what a scan has found.
 pub(super) fn result_files() -> impl Iterator<Item = String> {
-    let profiles = Profile::names().into_iter().map(|profile| profile_file_name(profile));
+    let profiles = Profile::names().into_iter().map(profile_file_name);
     [EXPORT_FILE.to_owned(), INDEX_FILE.to_owned()].into_iter().chain(profiles)
 }
 

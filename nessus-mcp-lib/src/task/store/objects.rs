@@ -13,7 +13,7 @@
 //! its rest is found without looking through all objects.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     fs,
     io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
@@ -40,7 +40,10 @@ use crate::{
     hex,
     ids::TaskId,
     parts::{PART_BYTES, PartCache, PartFile},
-    task::{error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile},
+    task::{
+        error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile,
+        state::TaskStatus,
+    },
 };
 
 /// Where files are written before they are uploaded, and parts are kept that were read, in the directory of the cache.
@@ -80,11 +83,12 @@ struct KnownTasks {
     tasks: HashMap<TaskId, (Tag, Task)>,
 }
 
-/// The files of a task, whatever else its document says.
+/// What a task was, whatever else its document says.
 #[derive(Deserialize)]
 struct Named {
     #[serde(default)]
-    files: std::collections::BTreeMap<String, StoredFile>,
+    files: BTreeMap<String, StoredFile>,
+    status: TaskStatus,
 }
 
 #[derive(Deserialize)]
@@ -100,8 +104,8 @@ impl Objects {
         Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Mutex::default() })
     }
 
-    /// Makes the directory for files of this machine, and removes what killed processes have left there.
-    pub(super) fn prepare_work(&self) -> io::Result<()> {
+    /// Removes what killed processes have left in the directory for files of this machine.
+    pub(super) fn clean_work(&self) -> io::Result<()> {
         durable::create_directory(&self.work)?;
         for entry in fs::read_dir(&self.work)? {
             let entry = entry?;
@@ -181,13 +185,10 @@ impl Objects {
     }
 
     /// Uploads a file in parts, which no task names yet.
-    fn upload(&self, task: &Task, name: &str, file: &DurableFile) -> io::Result<StoredFile> {
+    fn upload(&self, task: &Task, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<StoredFile> {
         let begun = Instant::now();
-        let claim = task.fence.filter(|_| !task.status.is_terminal());
-        let claim = claim.map_or_else(|| OF_NO_CLAIM.to_owned(), |fence| fence.to_string());
-        let upload = format!("{claim}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
-        let parts_key = Self::parts_key(&task.task_id, name, &upload);
-        self.bucket.put(&Self::mark(&task.task_id, name, &upload), b"")?;
+        let parts_key = Self::parts_key(&task.task_id, name, upload);
+        self.bucket.put(&Self::mark(&task.task_id, name, upload), b"")?;
         let mut input = file.try_clone()?;
         input.rewind()?;
         let (mut whole, mut size, mut parts) = (Sha256::new(), 0, Vec::new());
@@ -210,7 +211,7 @@ impl Objects {
         if begun.elapsed() > LONGEST_UPLOAD {
             return Err(io::ErrorKind::TimedOut.into());
         }
-        Ok(StoredFile { size, sha256, upload, parts })
+        Ok(StoredFile { size, sha256, upload: upload.to_owned(), parts })
     }
 
     /// Removes the parts of a file that no task names any more, and then their mark.
@@ -218,6 +219,13 @@ impl Objects {
         self.bucket.remove_below(&Self::parts_key(task_id, name, upload))?;
         self.bucket.remove(&Self::mark(task_id, name, upload))
     }
+}
+
+/// The name of a new upload. It begins with the claim under which it is published.
+fn upload_name(task: &Task) -> String {
+    let claim = task.fence.filter(|_| !task.status.is_terminal());
+    let claim = claim.map_or_else(|| OF_NO_CLAIM.to_owned(), |fence| fence.to_string());
+    format!("{claim}-{}", &uuid::Uuid::new_v4().simple().to_string()[..12])
 }
 
 fn part_key(parts: &str, number: usize) -> String {
@@ -315,6 +323,7 @@ impl Storage for Objects {
         let refused = |error| TaskError::storage("cannot write", &path)(error);
         let seen = seen(hold).map_err(refused)?;
         let before = seen.content.as_deref().and_then(|content| serde_json::from_slice::<Named>(content).ok());
+        let ends = task.status.is_terminal() && before.as_ref().is_some_and(|before| !before.status.is_terminal());
         let before = before.map(|named| named.files).unwrap_or_default();
         let is_new = |name: &str, file: &StoredFile| before.get(name).is_none_or(|was| was.upload != file.upload);
         let is_kept = |name: &str, file: &StoredFile| task.files.get(name).is_some_and(|now| now.upload == file.upload);
@@ -342,6 +351,10 @@ impl Storage for Objects {
         for (name, file) in task.files.iter().filter(|(name, file)| is_new(name, file)) {
             left.extend(self.bucket.remove(&Self::mark(task_id, name, &file.upload)).err());
         }
+        if ends {
+            // No worker publishes anything any more.
+            left.extend(self.remove_uploads(task, |_| true).err());
+        }
         if let Some(error) = left.first() {
             warn!(%task_id, error = chain(error), "objects that are not needed any more are still there");
         }
@@ -354,11 +367,20 @@ impl Storage for Objects {
     }
 
     fn begin_file(&self, _task_id: &TaskId, name: &str) -> io::Result<DurableFile> {
+        if !self.work.is_dir() {
+            durable::create_directory(&self.work)?;
+        }
         DurableFile::create_with_prefix(&self.work.join(name), ARTIFACT_PREFIX)
     }
 
     fn prepare(&self, task: &Task, name: &str, file: DurableFile) -> io::Result<Prepared> {
-        self.upload(task, name, &file).map(Prepared::Parts)
+        let upload = upload_name(task);
+        let uploaded = self.upload(task, (name, &upload), &file);
+        if uploaded.is_err() {
+            // It is tried again under another name. What a store that fails keeps of this one, its mark tells.
+            let _ = self.remove_parts(&task.task_id, name, &upload);
+        }
+        uploaded.map(Prepared::Parts)
     }
 
     fn discard(&self, task_id: &TaskId, name: &str, file: &StoredFile) -> io::Result<()> {
@@ -371,7 +393,9 @@ impl Storage for Objects {
     }
 
     fn remove_leftovers(&self, task: &Task) -> Result<usize, TaskError> {
-        self.remove_earlier_uploads(task)
+        let ours = task.fence.map_or(0, |fence| fence.0);
+        let removed = self.remove_uploads(task, |claim| claim < ours);
+        removed.map_err(TaskError::storage("cannot clean", self.shown(&format!("{UPLOADS}/{}", task.task_id))))
     }
 
     fn has_results(&self, task: &Task, name: &str) -> bool {
@@ -401,6 +425,10 @@ impl Storage for Objects {
     fn contents(&self, _task_id: &TaskId) -> Result<Option<Contents>, TaskError> {
         // What else lies there is looked at before it is removed: a list for each task would take too long.
         Ok(Some(Contents { has_file: true, foreign: Vec::new() }))
+    }
+
+    fn has_foreign(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        self.foreign_there(task_id)
     }
 
     fn move_away(&self, hold: &Hold, task: &Task) -> Result<(), TaskError> {

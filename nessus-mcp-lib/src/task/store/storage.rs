@@ -138,6 +138,9 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
     /// What lies there of a task; `None` where there is nothing.
     fn contents(&self, task_id: &TaskId) -> Result<Option<Contents>, TaskError>;
 
+    /// Whether something lies there of a task that is none of ours.
+    fn has_foreign(&self, task_id: &TaskId) -> Result<bool, TaskError>;
+
     /// Takes a task away from all readers, before its files are removed.
     fn move_away(&self, hold: &Hold, task: &Task) -> Result<(), TaskError>;
 

@@ -3,8 +3,7 @@
 use std::{io, time::SystemTime};
 
 use super::{
-    bucket::Got,
-    bucket::Written,
+    bucket::{Got, Listed, Written},
     entries::{Abandoned, Foreign, InTask, InTasks, Inventory, is_abandoned},
     names::{REMOVED, SEALED_FILE, TASK_FILE, TASKS, key, removed_name, result_files},
     objects::{LOGIN_MARK, OF_NO_CLAIM, Objects, UPLOADS},
@@ -50,14 +49,18 @@ impl Objects {
         Ok(inventory)
     }
 
+    pub(super) fn foreign_there(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        let folder = format!("{TASKS}/{task_id}");
+        let there = self.bucket.list(&folder).map_err(TaskError::storage("cannot list", self.shown(&folder)))?;
+        Ok(!is_ours(&there))
+    }
+
     /// Removes all of a task that was moved away; whether it is gone.
     pub(super) fn remove_task(&self, task_id: &TaskId) -> Result<bool, TaskError> {
         let folder = format!("{TASKS}/{task_id}");
         let failed = |action| TaskError::storage(action, self.shown(&folder));
         let there = self.bucket.list(&folder).map_err(failed("cannot list"))?;
-        let is_ours = |name: &String| InTask::of(name, EntryKind::File) == InTask::File;
-        let is_upload = |name: &String| result_files().any(|file| name.starts_with(&format!("{file}.")));
-        if !there.objects.iter().all(|(name, _)| is_ours(name)) || !there.folders.iter().all(is_upload) {
+        if !is_ours(&there) {
             return Ok(false);
         }
         // The task's file says what is removed here, so it goes last.
@@ -74,25 +77,20 @@ impl Objects {
         Ok(true)
     }
 
-    /// Removes what the workers of earlier claims have uploaded and cannot publish any more; how many files that was.
-    pub(super) fn remove_earlier_uploads(&self, task: &Task) -> Result<usize, TaskError> {
+    /// Removes what workers have uploaded under claims that can publish nothing any more; how many files that was.
+    pub(super) fn remove_uploads(&self, task: &Task, is_over: impl Fn(u64) -> bool) -> io::Result<usize> {
         let place = format!("{UPLOADS}/{}", task.task_id);
-        let failed = |action| TaskError::storage(action, self.shown(&place));
         let mut removed = 0;
-        for (mark, _) in self.bucket.list(&place).map_err(failed("cannot list"))?.objects {
+        for (mark, _) in self.bucket.list(&place)?.objects {
             let Some((name, upload)) = of_mark(&mark) else { continue };
-            let claim = upload.split_once('-').map_or("", |(claim, _)| claim);
-            let is_earlier = match (claim.parse::<u64>(), task.fence) {
-                (Ok(claim), Some(ours)) => claim < ours.0,
-                _ => false,
-            };
-            if !is_earlier {
+            let claim = upload.split_once('-').and_then(|(claim, _)| claim.parse().ok());
+            if !claim.is_some_and(&is_over) {
                 continue;
             }
             if task.files.get(name).is_some_and(|file| file.upload == upload) {
-                self.bucket.remove(&format!("{place}/{mark}")).map_err(failed("cannot remove"))?;
+                self.bucket.remove(&format!("{place}/{mark}"))?;
             } else {
-                self.remove_parts(&task.task_id, name, upload).map_err(failed("cannot remove"))?;
+                self.remove_parts(&task.task_id, name, upload)?;
                 removed += 1;
             }
         }
@@ -205,6 +203,13 @@ impl Objects {
         let since = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Ok(Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
     }
+}
+
+/// Whether all that lies there of a task is of this program.
+fn is_ours(there: &Listed) -> bool {
+    let is_file = |name: &String| InTask::of(name, EntryKind::File) == InTask::File;
+    let is_upload = |name: &String| result_files().any(|file| name.starts_with(&format!("{file}.")));
+    there.objects.iter().all(|(name, _)| is_file(name)) && there.folders.iter().all(is_upload)
 }
 
 fn unfit(what: &str) -> io::Error {

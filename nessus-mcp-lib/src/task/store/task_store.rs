@@ -2,8 +2,10 @@
 
 use std::{
     io,
+    panic::resume_unwind,
     path::{Path, PathBuf},
     sync::Arc,
+    thread,
     time::Instant,
 };
 
@@ -35,6 +37,9 @@ use crate::{
     },
     time::Timestamp,
 };
+
+/// How many tasks are asked for at once over a network.
+const ASKED_AT_ONCE: usize = 8;
 
 /// A file of results that was written and that nobody sees yet.
 #[derive(Debug)]
@@ -77,7 +82,10 @@ impl TaskStore {
     ) -> Result<(Self, Timestamp), TaskError> {
         let failed = || TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
         let objects = Objects::new(bucket, local).map_err(failed())?;
-        objects.prepare_work().map_err(TaskError::storage("cannot use", local.0))?;
+        if let Err(error) = objects.clean_work() {
+            let directory = local.0.display();
+            warn!(%directory, error = chain(&error), "the directory of the cache cannot be used: nothing that is read is kept, and no results can be written");
+        }
         let time = objects.probe().map_err(failed())?;
         Ok((Self::new(Arc::new(objects)), time))
     }
@@ -264,6 +272,21 @@ impl TaskStore {
         self.storage.drop_results(task)
     }
 
+    /// Does `work` with each of these, and gives what it came to in their order. Where tasks are asked for over a network, several are
+    /// asked for at once.
+    pub(in crate::task) fn each<T: Send>(&self, ids: &[TaskId], work: impl Fn(&TaskId) -> T + Sync) -> Vec<T> {
+        if self.locks() || ids.len() < 2 {
+            return ids.iter().map(work).collect();
+        }
+        let work = &work;
+        thread::scope(|scope| {
+            let share = ids.len().div_ceil(ASKED_AT_ONCE);
+            let shares: Vec<_> =
+                ids.chunks(share).map(|some| scope.spawn(move || some.iter().map(work).collect::<Vec<_>>())).collect();
+            shares.into_iter().flat_map(|share| share.join().unwrap_or_else(|panic| resume_unwind(panic))).collect()
+        })
+    }
+
     /// Whether nobody else can write a task as long as it is held.
     pub(in crate::task) fn locks(&self) -> bool {
         self.storage.locks()
@@ -424,6 +447,11 @@ impl TaskStore {
             task => task,
         };
         Inspected { task_id: task_id.clone(), task, foreign: contents.foreign }
+    }
+
+    /// Whether something lies there of a task that is none of ours.
+    pub(in crate::task) fn has_foreign(&self, task_id: &TaskId) -> Result<bool, TaskError> {
+        self.storage.has_foreign(task_id)
     }
 
     /// Takes a task away from all readers, before its files are removed.
