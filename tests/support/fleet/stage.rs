@@ -145,6 +145,12 @@ impl Stage {
     /// Tells workers and servers to stop, as an operator would; what they have done wrong meanwhile.
     pub(super) fn stop(&mut self) -> Vec<String> {
         let mut wrong = Vec::new();
+        for worker in &mut self.workers {
+            // Before it says so, SIGTERM kills it like any process.
+            while worker.is_running() && !worker.log().contains("worker started") {
+                thread::sleep(Duration::from_millis(10));
+            }
+        }
         let servers = self.servers.iter_mut().map(|server| &mut server.process);
         for process in self.workers.iter_mut().chain(servers) {
             if !process.is_running() {
