@@ -192,6 +192,16 @@ fn what_this_program_does_not_write_is_refused_with_what_to_do() {
         ("cursor", &["--yes", "--url", "https://u:PLANTED0TOKEN0VALUE@scans.example/mcp"], "`--url`"),
         ("cursor", &["--yes", "--url", "https://scans.example/mcp?t=PLANTED0TOKEN0VALUE"], "`--url`"),
         ("cursor", &["--yes", "--url", URL, "--token-variable", "nmcp_PLANTED0TOKEN0VALUE"], "never the token itself"),
+        (
+            "cursor",
+            &["--yes", "--url", "http://scans.example/mcp", "--token-variable", "SCAN_TOKEN"],
+            "others could read the token",
+        ),
+        (
+            "codex",
+            &["--print", "--url", "http://10.0.0.1:8835/mcp", "--token-variable", "SCAN_TOKEN"],
+            "others could read the token",
+        ),
         ("cursor", &["--yes", "--data-dir", "/srv/$HOME"], "control characters and `$`"),
         ("cursor", &["--url", URL], "`--yes`"),
     ] {

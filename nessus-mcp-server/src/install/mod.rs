@@ -9,6 +9,7 @@ mod document;
 use std::{
     env, fs,
     io::{self, Write as _},
+    net::IpAddr,
     path::{Path, PathBuf, absolute},
 };
 
@@ -139,6 +140,13 @@ impl Install {
                 let message = "`--token-variable` must be the name of a variable, in capital letters, digits and `_`";
                 return Err(Failure::usage(message, "name the variable that has the token, never the token itself"));
             }
+            if self.token_variable.is_some() && !is_private(url) {
+                let message = "`--token-variable` needs an https address, or one of this machine: over plain http to another host, others \
+                               could read the token on the way";
+                let hint = "give the server a certificate (`TLS_CERT` and `TLS_KEY`) or a proxy with TLS, and write `https://`; or bring it to a \
+                            loopback address of this machine with a tunnel, such as `ssh -L`";
+                return Err(Failure::usage(message, hint));
+            }
             return Ok(Server::Running { url: url.clone(), token_variable: self.token_variable.clone() });
         }
         let program = text_of(&env::current_exe()?)?;
@@ -158,6 +166,15 @@ fn is_plain_url(text: &str) -> bool {
     matches!(url.scheme_str(), Some("http" | "https"))
         && url.host().is_some_and(|host| !host.is_empty())
         && !text.contains(['@', '?', '#', '$', '\''])
+}
+
+/// Whether nobody on the way reads what is sent there: over TLS, or to this machine.
+fn is_private(url: &str) -> bool {
+    let Ok(url) = url.parse::<http::Uri>() else { return false };
+    let host = url.host().unwrap_or_default().trim_matches(['[', ']']);
+    let is_loopback =
+        host.parse::<IpAddr>().map_or(host.eq_ignore_ascii_case("localhost"), |ip| ip.to_canonical().is_loopback());
+    url.scheme_str() == Some("https") || is_loopback
 }
 
 /// No token that `nessus-admin token` makes is one.
@@ -232,6 +249,36 @@ fn copied(path: &Path, text: &str) -> io::Result<PathBuf> {
         match file.commit_new() {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && number < MOST_COPIES => number += 1,
             done => return done.map(|()| copy),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_goes_over_tls_or_stays_on_the_machine() {
+        for url in [
+            "https://scans.example/mcp",
+            "HTTPS://scans.example/mcp",
+            "http://127.0.0.1:8835/mcp",
+            "http://127.9.9.9/mcp",
+            "http://localhost:8835/mcp",
+            "http://LOCALHOST/mcp",
+            "http://[::1]:8835/mcp",
+        ] {
+            assert!(is_plain_url(url) && is_private(url), "{url}");
+        }
+        for url in [
+            "http://scans.example/mcp",
+            "http://10.0.0.1:8835/mcp",
+            "http://localhost.example/mcp",
+            "http://127.0.0.1.example/mcp",
+            "http://0.0.0.0:8835/mcp",
+            "http://[2001:db8::1]/mcp",
+        ] {
+            assert!(is_plain_url(url) && !is_private(url), "{url}");
         }
     }
 }
