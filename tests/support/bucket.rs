@@ -168,7 +168,9 @@ mod tests {
             ("archive/x.json".to_owned(), part.clone()),
         ]);
         assert_eq!(left_over(&sound), Vec::<String>::new());
-        for wrong in ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/login", "probes/x"] {
+        for wrong in
+            ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/login", "probes/x"]
+        {
             let mut objects = sound.clone();
             objects.insert(wrong.to_owned(), Bytes::new());
             assert_eq!(left_over(&objects), [format!("{wrong} is left over")]);
