@@ -97,6 +97,7 @@ pub(crate) async fn dies_submitting(point: &'static str) {
     assert_eq!(site.deployment.task_directories(), [task.to_string()]);
     let worker = site.start_worker(&SHORT_LEASE);
     site.completed(&task, &[&worker]).await;
+    site.queue_is_empty(&[&worker]).await;
     logged_in_once(&site, &task);
 }
 
