@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should say where")]
 
+mod buckets;
 #[cfg(target_os = "linux")]
 mod descriptors;
 
@@ -55,6 +56,10 @@ fn millis(range: Range<u64>) -> Range<Duration> {
 /// The worker's machine loses power while the scan runs: the next worker takes the scan over where it stands.
 #[tokio::test]
 async fn a_worker_killed_in_mid_scan_is_replaced() {
+    killed_in_mid_scan().await;
+}
+
+async fn killed_in_mid_scan() {
     let site = Site::start(scans_of(Duration::from_secs(1))).await;
     let mut first = site.start_worker(&SHORT_LEASE);
     let task = site.submit("mid scan", "192.0.2.0/30").await;
@@ -70,6 +75,10 @@ async fn a_worker_killed_in_mid_scan_is_replaced() {
 /// files are written. The moments come from a fixed seed, and from the machine, which is never the same.
 #[tokio::test]
 async fn workers_killed_at_any_moment_lose_nothing_and_repeat_nothing() {
+    killed_at_any_moment().await;
+}
+
+async fn killed_at_any_moment() {
     const SCANS: u32 = 8;
     const KILLS: usize = 6;
     let site = Site::start(scans_of(Duration::from_millis(500))).await;
@@ -95,6 +104,10 @@ async fn workers_killed_at_any_moment_lose_nothing_and_repeat_nothing() {
 /// down. Only the marker in the scan's name, and the scan's own state, tell the next worker.
 #[tokio::test]
 async fn a_worker_killed_before_it_wrote_down_what_the_scanner_did_repeats_nothing() {
+    killed_before_it_wrote_down().await;
+}
+
+async fn killed_before_it_wrote_down() {
     let site = Site::start(scans_of(Duration::from_millis(500))).await;
     let mut tasks = kill_right_after(&site, |stats| stats.total_creates, |task| task.nessus_scan_id.is_none()).await;
     tasks.extend(kill_right_after(&site, |stats| stats.total_launches, |task| task.scan_uuid.is_none()).await);

@@ -13,6 +13,7 @@ use nessus_mcp_lib::{
 use nessus_mcp_tests::{
     approvals::{Approver, every_scan_waits, set_policy, site_of},
     binaries,
+    bucket::queues,
     deployment::{BY_POLICY, Deployment, Server},
     processes::{Process, until},
     redis::RedisServer,
@@ -78,7 +79,7 @@ async fn a_server_that_dies_in_a_submit_leaves_a_scan_that_waits() {
 /// The decision is in the file, and nobody has told the queue: a worker has put the task off for minutes.
 pub(crate) async fn dies_after_the_decision(point: &'static str) {
     let redis = RedisServer::start();
-    for queue in [None, Some(redis.url())] {
+    for queue in queues(&redis) {
         let boss = Approver::new("boss");
         let site = site_of(queue.as_deref(), |deployment| every_scan_waits(deployment, &boss)).await;
         let task = site.submit("held", "192.0.2.1").await;

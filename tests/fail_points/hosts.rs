@@ -106,7 +106,7 @@ pub(crate) async fn dies_refusing(point: &'static str) {
 /// back; the next one sees to it.
 pub(crate) async fn dies_giving_back(point: &'static str) {
     let redis = RedisServer::start();
-    for queue in [None, Some(redis.url())] {
+    for queue in queues(&redis) {
         let sim = simulator().await;
         let deployment = limited(&sim, queue.as_deref());
         durable::replace(&deployment.path("strict.yaml"), b"deny: [192.0.2.1]\n").unwrap();
@@ -154,6 +154,10 @@ async fn what_is_launched_counts_whoever_dies() {
 /// The server dies after it has given the hosts of a cancelled scan back, with the task still in the queue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_cancel_that_is_cut_short_gives_hosts_back_once() {
+    dies_cancelling().await;
+}
+
+pub(crate) async fn dies_cancelling() {
     const POINT: &str = "cancel_hosts_given_back";
     let sim = simulator().await;
     let deployment = limited(&sim, None);

@@ -1,9 +1,6 @@
 //! Housekeeping that dies at a step: nothing is lost, the next run finishes, and the scanner is asked to delete once.
 
-use nessus_mcp_lib::{
-    durable,
-    time::{Clock as _, SystemClock},
-};
+use nessus_mcp_lib::time::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::*;
@@ -12,8 +9,8 @@ const DAY: Duration = Duration::from_secs(24 * 3600);
 
 /// Makes a task that has ended a hundred days older.
 fn age(site: &Site, task: &TaskId) {
-    let path = site.deployment.data().join("tasks").join(task.as_str()).join("task.json");
-    let mut document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let file = format!("tasks/{task}/task.json");
+    let mut document: Value = serde_json::from_slice(&site.deployment.file(&file).unwrap()).unwrap();
     let then = json!(SystemClock.now().minus(100 * DAY));
     for field in ["created_at", "started_at", "completed_at"] {
         document[field] = then.clone();
@@ -22,7 +19,7 @@ fn age(site: &Site, task: &TaskId) {
     for step in document["history"].as_array_mut().unwrap() {
         step["at"] = then.clone();
     }
-    durable::replace(&path, format!("{document:#}\n").as_bytes()).unwrap();
+    site.deployment.write_file(&file, format!("{document:#}\n").as_bytes());
 }
 
 fn run(site: &Site, more: &[&str]) -> Value {
@@ -51,17 +48,17 @@ pub(crate) async fn dies_removing(point: &'static str) {
     assert_eq!(doomed.wait().code(), None, "{point}: {}", doomed.tail());
 
     // Of a task that is not whole any more, everything is in the archive.
-    let data = site.deployment.data();
-    let archived = data.join("archive").join(format!("{task}.json"));
-    let record: Value = serde_json::from_slice(&std::fs::read(&archived).unwrap()).unwrap();
+    let archived = format!("archive/{task}.json");
+    let record: Value = serde_json::from_slice(&site.deployment.file(&archived).unwrap()).unwrap();
     assert_eq!(record["task"]["task_id"], json!(task), "{point}");
     let busy = site.deployment.program(binaries::admin(), &["housekeeping", "run", "--yes"]).run();
     assert_eq!(busy.code, Some(69), "{point}: the dead process has the lead until its lease ends: {busy:?}");
+    let redis = site.deployment.bucket().map_or(&redis, |bucket| &bucket.redis);
     assert_eq!(redis.ask(&["DEL", "nessus-mcp.housekeeping:queue:slots:leader"]).number(), 1);
 
     run(&site, &["--yes"]);
     assert_eq!(site.deployment.task_directories(), [young.to_string()], "{point}");
-    assert!(archived.exists(), "{point}");
+    assert!(site.deployment.file(&archived).is_some(), "{point}");
     let stats = site.sim.stats();
     assert_eq!((stats.deletes, stats.scans), (1, 1), "{point}: the scan of the young task stays");
     let list = site.client().call("list_tasks", &json!({})).await.unwrap();

@@ -6,6 +6,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
     thread,
+    time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -23,8 +24,10 @@ use crate::{
 
 /// What the keys of a deployment begin with.
 const PREFIX: &str = "site";
+/// What the logins of tasks are sealed with, by all processes: there is no directory that they share.
+const SECRET_KEY: &str = "5ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4";
 /// Longer than a mark stands before what it stands for is collected.
-const TWO_DAYS: i64 = 2 * 24 * 3600;
+const TWO_DAYS: Duration = Duration::from_secs(2 * 24 * 3600);
 /// Who holds this runs the housekeeping. A process that was killed holds it for a while.
 const LEAD: &str = "nessus-mcp.housekeeping:queue:slots:leader";
 
@@ -88,6 +91,7 @@ impl Bucket {
     /// Lets a program use it.
     pub(crate) fn used_by(&self, program: Program) -> Program {
         let program = program.env("DATA_URL", format!("s3://{BUCKET}/{PREFIX}"));
+        let program = program.env("NESSUS_MCP_SECRET_KEY", SECRET_KEY);
         self.s3.environment().into_iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 
@@ -107,7 +111,7 @@ impl Bucket {
     /// nothing is marked.
     fn has_nothing_left_over(self: Arc<Self>) {
         self.s3.clear_faults();
-        self.s3.shift_clock(TWO_DAYS);
+        self.s3.age(TWO_DAYS);
         let _ = self.redis.ask(&["DEL", LEAD]);
         let deployment = Deployment::on_bucket(&self);
         let ran = deployment.program(binaries::admin(), &["housekeeping", "run", "--yes", "--json"]).run();
@@ -168,7 +172,9 @@ mod tests {
             ("archive/x.json".to_owned(), part.clone()),
         ]);
         assert_eq!(left_over(&sound), Vec::<String>::new());
-        for wrong in ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/login", "probes/x"] {
+        for wrong in
+            ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/login", "probes/x"]
+        {
             let mut objects = sound.clone();
             objects.insert(wrong.to_owned(), Bytes::new());
             assert_eq!(left_over(&objects), [format!("{wrong} is left over")]);

@@ -22,7 +22,8 @@ use crate::{
 pub const BY_POLICY: [&str; 2] = ["--policy-config", "policy.yaml"];
 
 /// A scanner that is not there, for commands that need none.
-const NO_SCANNERS: &str = "nessus: [{name: sim, url: 'https://127.0.0.1:9', username: nobody, password: nothing, enabled: false}]\n";
+const NO_SCANNERS: &str = "nessus: [{instance_id: sim, type: nessus, name: none, url: 'http://127.0.0.1:9', username: nobody, \
+                          password: nothing, enabled: false, max_concurrent_scans: 1}]\n";
 
 /// A fresh directory with a `scanners.yaml`, `data/` (made by the processes) and `logs/`. It is removed when dropped. In
 /// [`in_buckets`](crate::bucket::in_buckets) its tasks are in a bucket.

@@ -1,0 +1,123 @@
+//! The same deaths with tasks in a bucket, and those at steps that only a bucket has. After each, nothing is left over there.
+//!
+//! Left out are the submits that are limited by clients and hosts, whose counting is the queue's, and approvals in every step of a submit:
+//! both pass the steps that are tried here.
+
+use nessus_mcp_tests::bucket::in_buckets;
+
+use super::*;
+
+/// Runs `check` for each of the points whose names begin with `prefix`, with tasks in buckets.
+fn for_each_point(prefix: &str, check: impl AsyncFn(&'static str) + Sync) {
+    super::for_each_point(prefix, async |point| in_buckets(check(point)).await);
+}
+
+#[test]
+fn a_worker_that_dies_at_any_step_is_replaced() {
+    for_each_point("worker_", dies_as_a_worker);
+}
+
+#[test]
+fn a_server_that_dies_at_any_step_of_a_submit_accepts_one_task() {
+    for_each_point("submit_", dies_as_a_server);
+}
+
+#[test]
+fn a_rebuild_that_is_cut_short_is_done_again() {
+    for_each_point("rebuild_", dies_in_a_rebuild);
+}
+
+#[test]
+fn housekeeping_that_is_cut_short_is_finished() {
+    for_each_point("housekeeping_", housekeeping::dies_removing);
+}
+
+#[test]
+fn a_webhook_is_told_after_its_worker_has_died() {
+    for_each_point("delivery_", deliveries::dies_before_it_is_told);
+}
+
+#[test]
+fn a_server_that_dies_before_the_outcome_is_written_is_found_out() {
+    for_each_point("audit_", audit::dies_between_question_and_outcome);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_decision_whose_teller_dies_is_carried_out() {
+    in_buckets(approvals::dies_after_the_decision("approval_decided")).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_cancel_or_a_retry_that_is_cut_short_is_done_once() {
+    in_buckets(catalogue::dies_cancelling()).await;
+    in_buckets(catalogue::dies_retrying()).await;
+    in_buckets(hosts::dies_cancelling()).await;
+    in_buckets(is_retried_before_the_queue_knows()).await;
+}
+
+#[tokio::test]
+async fn a_worker_that_stands_still_before_it_creates_or_launches_does_neither_afterwards() {
+    in_buckets(stands_still_before_it_acts()).await;
+}
+
+/// Steps that tasks in a directory do not have.
+#[test]
+fn whoever_dies_at_a_step_of_the_object_store_is_replaced() {
+    for_each_point("bucket_", async |point| match point {
+        "bucket_login_marked" | "bucket_task_written" => logins::dies_submitting(point).await,
+        "bucket_end_written" => logins::dies_before_the_login_is_removed(point).await,
+        "bucket_removal_marked" | "bucket_file_removed" => housekeeping::dies_removing(point).await,
+        "bucket_file_marked" | "bucket_file_dropped" | "bucket_parts_removed" => dies_replacing(point).await,
+        "bucket_part_uploaded" => dies_in_a_large_upload(point).await,
+        _ => dies_in_the_lifecycle(point).await,
+    });
+}
+
+/// Two deaths: one with a file published, and one while another takes its place.
+async fn dies_replacing(point: &'static str) {
+    let site = Site::start(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
+    let task = site.submit(point, "192.0.2.1").await;
+    let mut first = doomed_worker(&site, "worker_export_published", &[]);
+    died_at(&mut first, "worker_export_published");
+    let mut second = doomed_worker(&site, point, &[]);
+    died_at(&mut second, point);
+    ends_as(&site, &task, TaskStatus::Completed, &[], &second).await;
+}
+
+/// A scan whose export has more parts than are under way at once.
+async fn large_site() -> Site {
+    Site::start(SimConfig::new().scan_duration(Duration::from_millis(300)).findings_per_host(40)).await
+}
+
+const LARGE: &str = "192.0.2.0/24";
+
+async fn dies_in_a_large_upload(point: &'static str) {
+    let site = large_site().await;
+    let task = site.submit(point, LARGE).await;
+    let mut first = doomed_worker(&site, point, &[]);
+    died_at(&mut first, point);
+    ends_as(&site, &task, TaskStatus::Completed, &[], &first).await;
+}
+
+/// It stands still with some of its parts uploaded. The next worker removes them; then it wakes up, uploads the rest, and dies.
+#[tokio::test]
+async fn parts_of_a_worker_that_wakes_up_and_dies_are_found() {
+    in_buckets(async {
+        let (frozen, dead) = ("bucket_part_uploaded", "bucket_parts_uploaded");
+        let site = large_site().await;
+        let task = site.submit(frozen, LARGE).await;
+        let worker = site.deployment.program(binaries::worker(), &["--poll-interval-seconds", "50ms"]);
+        let worker = worker.args(SHORT_LEASE).env(FREEZE_VARIABLE, frozen).env(VARIABLE, dead);
+        let mut first = site.deployment.start(&worker);
+        first.wait_for_log("the process stands still at a fail point");
+        let second = site.start_worker(&SHORT_LEASE);
+        site.completed(&task, &[&first, &second]).await;
+        let before = site.deployment.task(&task);
+        first.thaw();
+        died_at(&mut first, dead);
+        assert_eq!(site.deployment.task(&task), before, "it has written");
+        site.queue_is_empty(&[&second]).await;
+        site.each_scan_ran_once(1);
+    })
+    .await;
+}
