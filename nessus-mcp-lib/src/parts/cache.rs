@@ -16,6 +16,7 @@ use super::{
 };
 
 /// What a cache has done since it was opened.
+#[cfg(test)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PartFigures {
     /// Bytes that were fetched.
@@ -119,6 +120,7 @@ impl PartCache {
     }
 
     /// What it has done since it was opened.
+    #[cfg(test)]
     pub(crate) fn figures(&self) -> PartFigures {
         let [fetched_bytes, hits, misses] =
             [&self.0.fetched_bytes, &self.0.hits, &self.0.misses].map(|figure| figure.load(Ordering::Relaxed));

@@ -12,7 +12,6 @@ mod part_file;
 mod tests;
 
 pub(crate) use self::{
-    cache::{PartCache, PartFigures},
-    part::Part,
+    cache::PartCache,
     part_file::{PART_BYTES, PartFile},
 };

@@ -23,7 +23,7 @@ use tracing::{
     span,
 };
 
-use super::*;
+use super::{cache::PartFigures, part::Part, *};
 use crate::{
     durable, hex,
     source::{ReadAt as _, Source},
