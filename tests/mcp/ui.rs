@@ -429,6 +429,13 @@ async fn what_waits_for_approval_is_shown() {
     }
     let list = text_of(&Browser::with(&fixture, &ann).page("/ui/tasks").await);
     assert!(list.contains("approval (rule `every-scan`)"), "{list}");
+    // Its own page says why once, and no more than a tool tells the same caller.
+    let life = text_of(&Browser::with(&fixture, &ann).page(&format!("/ui/tasks/{held}")).await);
+    let status =
+        fixture.call_with("get_scan_status", json!({ "task_id": held }), &[("authorization", &bearer(&ann))]).await;
+    let (shown, _) = status.ok()["waiting_for"].as_str().unwrap().split_once("; ").unwrap();
+    assert_eq!(life.matches(shown).count(), 1, "{shown}: {life}");
+    assert_eq!((life.matches("cannot_begin").count(), life.contains("earlier attempt")), (1, false), "{life}");
     let others = text_of(&Browser::with(&fixture, &cem).page("/ui").await);
     assert!(!others.contains("Waiting for approval") && !others.contains(held.as_str()), "{others}");
 }

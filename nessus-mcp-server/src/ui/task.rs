@@ -4,7 +4,7 @@ use maud::{Markup, html};
 use nessus_mcp_lib::{
     error::counted,
     ids::InstanceId,
-    service::{MarkKind, TaskView, TimelineView},
+    service::{MarkKind, TaskView, TimelineMark, TimelineView},
     task::{EventKind, TaskEvent},
 };
 
@@ -31,8 +31,8 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
         }
         (links(reader, &view))
         (mark(reader, &timeline))
-        (facts(reader, &view))
-        (notes(&view))
+        (facts(reader, &view, timeline.mark.as_ref()))
+        (notes(&view, timeline.mark.as_ref()))
         section {
             h2 { "What has happened" }
             (events(&timeline, reader.is_operator()))
@@ -69,7 +69,9 @@ fn mark(reader: &Reader, timeline: &TimelineView) -> Markup {
     }
 }
 
-fn facts(reader: &Reader, view: &TaskView) -> Markup {
+fn facts(reader: &Reader, view: &TaskView, mark: Option<&TimelineMark>) -> Markup {
+    // What the mark has said already is not said again.
+    let is_said = |waits: &&str| mark.is_some_and(|mark| mark.reason.contains(waits));
     let now = reader.now;
     let hosts = view.hosts_known.map(|known| format!("{} of {known} done", view.hosts_done.unwrap_or_default()));
     let wait = view.estimated_wait_seconds.map(|seconds| lasting(std::time::Duration::from_secs(seconds)));
@@ -86,7 +88,7 @@ fn facts(reader: &Reader, view: &TaskView) -> Markup {
         ("Hosts", hosts.as_deref()),
         ("On the scanner", view.scan_state.as_deref()),
         ("Likely to begin in", wait.as_deref()),
-        ("Waits for", view.waiting_for.as_deref()),
+        ("Waits for", view.waiting_for.as_deref().filter(|waits| !is_said(waits))),
         ("Attempt", Some(attempts.as_str())),
         ("Login", view.authentication_status.as_deref()),
         ("Error", view.error_code.as_deref()),
@@ -107,16 +109,18 @@ fn facts(reader: &Reader, view: &TaskView) -> Markup {
 }
 
 /// What a reader must know, and what to look at next.
-fn notes(view: &TaskView) -> Markup {
+fn notes(view: &TaskView, mark: Option<&TimelineMark>) -> Markup {
+    let marked = mark.filter(|mark| mark.hint.is_some()).and_then(|mark| mark.code.as_deref());
+    let earlier = view.ended_attempts.iter().filter(|ended| ended.attempt < view.attempt).count();
     let said = view.scope_warning.iter().chain(&view.outside_of_window).chain(&view.validation_warnings);
     html! {
         ul.notes {
             @for warning in said { li.warn { (short(warning, CHARS)) } }
-            @for advice in &view.troubleshooting {
+            @for advice in view.troubleshooting.iter().filter(|advice| marked != Some(&*advice.code)) {
                 li { strong { (text(&advice.code)) ". " } (short(&advice.advice, CHARS)) }
             }
         }
-        @if !view.ended_attempts.is_empty() { p.note { (counted(view.ended_attempts.len(), "earlier attempt has ended", "earlier attempts have ended")) ", as stands below." } }
+        @if earlier > 0 { p.note { (counted(earlier, "earlier attempt has ended", "earlier attempts have ended")) ", as stands below." } }
     }
 }
 

@@ -16,8 +16,10 @@ use super::frame::{link, text};
 /// A moment by how long ago it was; the tooltip has the moment.
 pub(super) fn when(at: Timestamp, now: Timestamp) -> Markup {
     let moment = at.to_string();
-    let words =
-        if at > now { format!("in {}", lasting(at.since(now))) } else { format!("{} ago", lasting(now.since(at))) };
+    // The clock of who noted it may be ahead by a little.
+    let ahead = at.since(now);
+    let is_ahead = at > now && ahead >= Duration::from_secs(1);
+    let words = if is_ahead { format!("in {}", lasting(ahead)) } else { format!("{} ago", lasting(now.since(at))) };
     html! { time datetime=(moment) title=(moment) { (words) } }
 }
 
@@ -127,5 +129,6 @@ mod tests {
         let said = |at| when(at, now).into_string();
         assert!(said(now.minus(Duration::from_secs(300))).ends_with(">5 min ago</time>"));
         assert!(said(now.plus(Duration::from_secs(30))).ends_with(">in 30 s</time>"));
+        assert!(said(now.plus(Duration::from_millis(900))).ends_with(">0 s ago</time>"));
     }
 }
