@@ -1,4 +1,7 @@
 //! The same with tasks in a bucket, where nothing is locked. After each test, nothing is left over in it.
+//!
+//! Left out is the worker that is frozen between two steps: there the moment is chosen by the kernel lock of the task's file. One that is
+//! frozen in the middle of an upload stands for it.
 
 use nessus_mcp_tests::{
     bucket::in_buckets,
