@@ -121,6 +121,6 @@ mod changes_that_look_the_same {
         }
         writers.join_all().await;
         let task = tasks[0].get(&task_id).await.unwrap();
-        assert_eq!((task.progress, task.revision), (Some(WRITERS.into()), u64::from(WRITERS) + 1));
+        assert_eq!((task.progress, task.revision), (Some(WRITERS), u64::from(WRITERS) + 1));
     }
 }

@@ -1,6 +1,6 @@
 //! Real processes on an object store that fails: each fault has a clear word and the next step, and nothing is lost.
 
-use std::{fs, io::Write as _};
+use std::{fmt::Write as _, fs, io::Write as _};
 
 use nessus_mcp_lib::service::ResultsRequest;
 use nessus_mcp_tests::{
@@ -233,12 +233,12 @@ async fn what_logs_in_to_the_store_is_written_nowhere() {
     let mut answers = client.get_results_lines(&ResultsRequest::everything(task)).await.unwrap();
     rig.s3.inject(Fault::answer(S3Error::ExpiredToken).until_cleared());
     let missing = client.get_status(&"ne_ness_20200101_000000_0badcafe".parse().unwrap()).await;
-    answers += &format!("{missing:?}");
+    write!(answers, "{missing:?}").unwrap();
     for command in [&["doctor", "--no-scanners"][..], &["tasks", "list"], &["doctor", "--no-scanners", "--json"]] {
-        answers += &format!("{:?}", rig.admin(command));
+        write!(answers, "{:?}", rig.admin(command)).unwrap();
     }
     rig.s3.clear_faults();
-    answers += &format!("{:?}", rig.admin(&["doctor", "--no-scanners"]));
+    write!(answers, "{:?}", rig.admin(&["doctor", "--no-scanners"])).unwrap();
     answers += &reqwest::get(format!("{}/health", server.url())).await.unwrap().text().await.unwrap();
     answers += &reqwest::get(format!("{}/metrics", server.url())).await.unwrap().text().await.unwrap();
     let mut places = vec![("the answers".to_owned(), answers.into_bytes())];

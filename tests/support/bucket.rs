@@ -4,9 +4,9 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
     sync::Arc,
     thread,
-    time::Duration,
 };
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -27,7 +27,7 @@ const PREFIX: &str = "site";
 /// What the logins of tasks are sealed with, by all processes: there is no directory that they share.
 const SECRET_KEY: &str = "5ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4e75ec4";
 /// Longer than a mark stands before what it stands for is collected.
-const TWO_DAYS: Duration = Duration::from_secs(2 * 24 * 3600);
+const TWO_DAYS: i64 = 2 * 24 * 3600;
 /// Who holds this runs the housekeeping. A process that was killed holds it for a while.
 const LEAD: &str = "nessus-mcp.housekeeping:queue:slots:leader";
 
@@ -154,7 +154,11 @@ fn left_over(objects: &BTreeMap<String, Bytes>) -> Vec<String> {
 }
 
 fn sha256(content: &[u8]) -> String {
-    digest(&SHA256, content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    let mut digits = String::new();
+    for byte in digest(&SHA256, content).as_ref() {
+        let _ = write!(digits, "{byte:02x}");
+    }
+    digits
 }
 
 #[cfg(test)]

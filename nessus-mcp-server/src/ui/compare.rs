@@ -34,7 +34,7 @@ pub(super) async fn page(reader: &Reader) -> Result<Page, Failure> {
             html! { (form(reader)) (comparison(&compared)) }
         }
         (_, after) => {
-            let offered = reader.section("list_tasks", offered(reader, after.as_ref())).await;
+            let offered = Box::pin(reader.section("list_tasks", offered(reader, after.as_ref()))).await;
             html! {
                 (form(reader))
                 p.note { "Name two scans of the same targets, the earlier one first." }

@@ -40,14 +40,14 @@ impl fmt::Display for RedisKind {
 #[derive(Debug)]
 pub(super) enum Redis {
     Cluster(RedisCluster),
-    Sentinel(RedisWithSentinel),
+    Sentinel(Box<RedisWithSentinel>),
 }
 
 impl Redis {
     pub(super) fn start(kind: RedisKind) -> Self {
         match kind {
             RedisKind::Cluster => Self::Cluster(RedisCluster::start()),
-            RedisKind::Sentinel => Self::Sentinel(RedisWithSentinel::start()),
+            RedisKind::Sentinel => Self::Sentinel(Box::new(RedisWithSentinel::start())),
         }
     }
 

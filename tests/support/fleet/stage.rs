@@ -160,7 +160,7 @@ impl Stage {
             match process.terminate() {
                 Some(0 | AWAY) => {}
                 code => {
-                    wrong.push(format!("a process ended with {code:?} when it was told to stop\n{}", process.tail()))
+                    wrong.push(format!("a process ended with {code:?} when it was told to stop\n{}", process.tail()));
                 }
             }
         }

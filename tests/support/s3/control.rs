@@ -64,7 +64,9 @@ pub(super) fn answer(shared: &Shared, parts: &Parts, body: &[u8]) -> Answer {
 }
 
 fn content_of(key: &str, object: &Object) -> Option<Value> {
-    if key.ends_with(".json") { serde_json::from_slice(&object.content).ok() } else { None }
+    serde_json::from_slice(&object.content)
+        .ok()
+        .filter(|_| key.rsplit_once('.').is_some_and(|(_, kind)| kind == "json"))
 }
 
 fn json_answer(status: u16, value: &Value) -> Answer {

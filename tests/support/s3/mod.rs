@@ -122,11 +122,6 @@ impl SimulatedS3 {
         self.shared.change(|state| state.clock_shift = seconds);
     }
 
-    /// Makes all objects older: so much time passes, without that the clocks differ.
-    pub fn age(&self, by: Duration) {
-        self.shared.change(|state| state.buckets.values_mut().for_each(|bucket| bucket.age(by)));
-    }
-
     /// What becomes of the conditions of writes from now on.
     pub fn conditional_writes(&self, conditional_writes: ConditionalWrites) {
         self.shared.change(|state| state.config.conditional_writes = conditional_writes);

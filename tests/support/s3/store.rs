@@ -1,6 +1,6 @@
 //! Buckets and their objects.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use jiff::{SignedDuration, Timestamp};
@@ -57,13 +57,6 @@ impl Bucket {
             let shown = if *key == self.last_changed { &slot.before } else { &slot.now };
             Some((key.as_str(), shown.as_ref()?))
         })
-    }
-
-    /// Makes all objects older.
-    pub(super) fn age(&mut self, by: Duration) {
-        for object in self.slots.values_mut().filter_map(|slot| slot.now.as_mut()) {
-            object.modified = object.modified.checked_sub(by).unwrap_or(object.modified);
-        }
     }
 
     /// Returns the ETag.
