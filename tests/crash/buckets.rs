@@ -12,23 +12,23 @@ use super::*;
 
 #[tokio::test]
 async fn a_worker_killed_in_mid_scan_is_replaced() {
-    in_buckets(killed_in_mid_scan()).await;
+    in_buckets(Box::pin(killed_in_mid_scan())).await;
 }
 
 #[tokio::test]
 async fn workers_killed_at_any_moment_lose_nothing_and_repeat_nothing() {
-    in_buckets(killed_at_any_moment()).await;
+    in_buckets(Box::pin(killed_at_any_moment())).await;
 }
 
 #[tokio::test]
 async fn a_worker_killed_before_it_wrote_down_what_the_scanner_did_repeats_nothing() {
-    in_buckets(killed_before_it_wrote_down()).await;
+    in_buckets(Box::pin(killed_before_it_wrote_down())).await;
 }
 
 /// It stands still with a part on its way, and the next worker exports again. Then it wakes up and uploads the rest: nobody sees any of it.
 #[tokio::test]
 async fn a_worker_that_was_frozen_in_mid_upload_publishes_nothing() {
-    in_buckets(async {
+    in_buckets(Box::pin(async {
         let site = Site::start(scans_of(Duration::from_millis(300)).findings_per_host(40)).await;
         let s3 = &site.deployment.bucket().unwrap().s3;
         let is_third_part = |key: &str| key.contains("/scan_native.nessus.") && key.ends_with("/000002");
@@ -55,6 +55,6 @@ async fn a_worker_that_was_frozen_in_mid_upload_publishes_nothing() {
         assert_eq!(first.terminate(), Some(0), "{}", first.tail());
         assert_eq!(site.deployment.task(&task), before, "it has written");
         site.each_scan_ran_once(1);
-    })
+    }))
     .await;
 }

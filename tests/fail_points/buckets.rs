@@ -9,7 +9,7 @@ use super::*;
 
 /// Runs `check` for each of the points whose names begin with `prefix`, with tasks in buckets.
 fn for_each_point(prefix: &str, check: impl AsyncFn(&'static str) + Sync) {
-    super::for_each_point(prefix, async |point| in_buckets(check(point)).await);
+    super::for_each_point(prefix, async |point| in_buckets(Box::pin(check(point))).await);
 }
 
 #[test]
@@ -44,20 +44,20 @@ fn a_server_that_dies_before_the_outcome_is_written_is_found_out() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_decision_whose_teller_dies_is_carried_out() {
-    in_buckets(approvals::dies_after_the_decision("approval_decided")).await;
+    in_buckets(Box::pin(approvals::dies_after_the_decision("approval_decided"))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_cancel_or_a_retry_that_is_cut_short_is_done_once() {
-    in_buckets(catalogue::dies_cancelling()).await;
-    in_buckets(catalogue::dies_retrying()).await;
-    in_buckets(hosts::dies_cancelling()).await;
-    in_buckets(is_retried_before_the_queue_knows()).await;
+    in_buckets(Box::pin(catalogue::dies_cancelling())).await;
+    in_buckets(Box::pin(catalogue::dies_retrying())).await;
+    in_buckets(Box::pin(hosts::dies_cancelling())).await;
+    in_buckets(Box::pin(is_retried_before_the_queue_knows())).await;
 }
 
 #[tokio::test]
 async fn a_worker_that_stands_still_before_it_creates_or_launches_does_neither_afterwards() {
-    in_buckets(stands_still_before_it_acts()).await;
+    in_buckets(Box::pin(stands_still_before_it_acts())).await;
 }
 
 /// Steps that tasks in a directory do not have.
@@ -102,7 +102,7 @@ async fn dies_in_a_large_upload(point: &'static str) {
 /// It stands still with some of its parts uploaded. The next worker removes them; then it wakes up, uploads the rest, and dies.
 #[tokio::test]
 async fn parts_of_a_worker_that_wakes_up_and_dies_are_found() {
-    in_buckets(async {
+    in_buckets(Box::pin(async {
         let (frozen, dead) = ("bucket_part_uploaded", "bucket_parts_uploaded");
         let site = large_site().await;
         let task = site.submit(frozen, LARGE).await;
@@ -118,6 +118,6 @@ async fn parts_of_a_worker_that_wakes_up_and_dies_are_found() {
         assert_eq!(site.deployment.task(&task), before, "it has written");
         site.queue_is_empty(&[&second]).await;
         site.each_scan_ran_once(1);
-    })
+    }))
     .await;
 }

@@ -5,6 +5,7 @@ use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
+    pin::Pin,
     sync::Arc,
     thread,
 };
@@ -37,7 +38,7 @@ thread_local! {
 
 /// Runs a check whose deployments keep their tasks in buckets, and then sees to it that nothing is left over in any of them. The check
 /// makes its deployments on this thread, and its processes end with it.
-pub async fn in_buckets(check: impl Future<Output = ()>) {
+pub async fn in_buckets(check: Pin<Box<dyn Future<Output = ()> + '_>>) {
     MADE.with(|made| *made.borrow_mut() = Some(Vec::new()));
     check.await;
     let made = MADE.with(|made| made.borrow_mut().take()).unwrap_or_default();
