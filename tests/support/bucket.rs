@@ -4,6 +4,8 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    pin::Pin,
     sync::Arc,
     thread,
     time::Duration,
@@ -37,7 +39,12 @@ thread_local! {
 
 /// Runs a check whose deployments keep their tasks in buckets, and then sees to it that nothing is left over in any of them. The check
 /// makes its deployments on this thread, and its processes end with it.
-pub async fn in_buckets(check: impl Future<Output = ()>) {
+pub fn in_buckets(check: impl Future<Output = ()>) -> Pin<Box<impl Future<Output = ()>>> {
+    // A check is a large future.
+    Box::pin(run(check))
+}
+
+async fn run(check: impl Future<Output = ()>) {
     MADE.with(|made| *made.borrow_mut() = Some(Vec::new()));
     check.await;
     let made = MADE.with(|made| made.borrow_mut().take()).unwrap_or_default();
@@ -154,7 +161,11 @@ fn left_over(objects: &BTreeMap<String, Bytes>) -> Vec<String> {
 }
 
 fn sha256(content: &[u8]) -> String {
-    digest(&SHA256, content).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    digest(&SHA256, content).as_ref().iter().fold(String::new(), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }
 
 #[cfg(test)]
