@@ -1,5 +1,4 @@
 //! Deployments whose tasks are in a bucket, with a store and a queue of their own, and what must be in the bucket in the end.
-#![expect(clippy::missing_panics_doc, reason = "a test that cannot have its store cannot go on")]
 
 use std::{
     cell::RefCell,
