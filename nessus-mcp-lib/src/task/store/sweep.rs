@@ -204,12 +204,17 @@ impl Objects {
         if write(Some(&first), b"four")? == Written::Done {
             return Err(unfit("it writes over a version that nobody has seen"));
         }
-        tag_of(b"three")?;
+        let last = tag_of(b"three")?;
         if !self.bucket.list_all(PROBES)?.iter().any(|(name, _)| key.ends_with(name.as_str())) {
             return Err(unfit("its lists do not show what was just written"));
         }
         let written =
             self.bucket.written_at(key)?.ok_or_else(|| unfit("an object that was just written is not there"))?;
+        // A task that was removed must not come back with the write of somebody who has read it before.
+        self.bucket.remove(key)?;
+        if write(Some(&last), b"five")? == Written::Done {
+            return Err(unfit("it brings back an object that was removed"));
+        }
         let since = written.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Ok(Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)))
     }
