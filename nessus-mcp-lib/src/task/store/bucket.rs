@@ -172,8 +172,12 @@ impl Bucket {
                 }
                 // Also where an earlier try of ours has done it, whose answer was lost.
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. }) => {
-                    let is_ours = self.last_write(key)?.is_some_and(|(last, _)| last.as_deref() == Some(&*write));
-                    return Ok(if is_ours { Written::Done } else { Written::Refused });
+                    match self.last_write(key)? {
+                        Some((last, _)) if last.as_deref() == Some(&*write) => return Ok(Written::Done),
+                        // Somebody else's create was under way and came to nothing.
+                        None if seen.is_none() => unclear = None,
+                        _ => return Ok(Written::Refused),
+                    }
                 }
                 Err(error) if seen.is_some() && is_missing_object(&error) => {
                     return Ok(Written::Refused);
@@ -189,7 +193,7 @@ impl Bucket {
                 }
             }
         }
-        Err(unclear.unwrap_or_else(|| io::ErrorKind::HostUnreachable.into()))
+        Err(unclear.unwrap_or_else(|| io::ErrorKind::ResourceBusy.into()))
     }
 
     /// What the last conditional write of an object was called, and its version; `None` where there is no object.
