@@ -58,7 +58,7 @@ async fn an_object_store_that_cannot_be_used_is_said_at_the_start() {
     refused(78, "InvalidAccessKeyId", "check key, secret", &[("AWS_ACCESS_KEY_ID", "another")]);
     refused(69, "Connection refused", "can be reached", &[("AWS_ENDPOINT", "http://127.0.0.1:9")]);
     let nowhere = deployment.scanners_yaml().join("cache");
-    refused(78, "scanners.yaml/cache", "DATA_DIR", &[("CACHE_DIR", nowhere.to_str().unwrap())]);
+    refused(78, "scanners.yaml/cache", "another directory for the cache", &[("CACHE_DIR", nowhere.to_str().unwrap())]);
     s3.conditional_writes(ConditionalWrites::Ignored);
     refused(78, "does not keep to the conditions of a write", "with conditional writes", &[]);
     s3.conditional_writes(ConditionalWrites::Atomic);

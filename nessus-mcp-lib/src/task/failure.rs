@@ -11,7 +11,6 @@ pub(super) struct PlaceFailure {
 
 impl PlaceFailure {
     /// A refusal as an error of input and output.
-    #[cfg(feature = "objects")]
     pub(super) fn error(kind: io::ErrorKind, message: impl Into<String>, hint: Option<&'static str>) -> io::Error {
         io::Error::new(kind, Self { message: message.into(), hint })
     }

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{error::TaskError, manager::TaskManager, queue_file::QUEUE_FILE, store::TaskStore};
+use super::{error::TaskError, failure::PlaceFailure, manager::TaskManager, queue_file::QUEUE_FILE, store::TaskStore};
 use crate::{
     blocking,
     config::{BucketUrl, DataUrl, Settings},
@@ -106,7 +106,11 @@ async fn in_bucket<T: Send + 'static>(
     let (directory, url) = (settings.cache_dir(), bucket.clone());
     let most_bytes = settings.cache_max_bytes();
     let opened = move || {
-        durable::create_directory(&directory).map_err(TaskError::storage("cannot create", &directory))?;
+        durable::create_directory(&directory).map_err(|error| {
+            let hint = "name another directory for the cache, one that this user can write to";
+            let refused = PlaceFailure::error(error.kind(), error.to_string(), Some(hint));
+            TaskError::storage("cannot create", &directory)(refused)
+        })?;
         open(&url, (&directory, most_bytes))
     };
     let result = blocking::run(opened).await;
