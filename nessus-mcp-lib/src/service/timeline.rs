@@ -255,10 +255,18 @@ fn entries(task: &Task) -> Vec<TaskEvent> {
     }
     told.sort_by_key(|event| event.at);
     for event in told {
-        let place = entries.iter().position(|later| later.at > event.at).unwrap_or(entries.len());
+        // Of one millisecond, the end of an attempt comes last.
+        let is_end = |later: &TaskEvent| later.attempt == event.attempt && ends(later) && !ends(&event);
+        let is_after = |later: &TaskEvent| later.at > event.at || later.at == event.at && is_end(later);
+        let place = entries.iter().position(is_after).unwrap_or(entries.len());
         entries.insert(place, event);
     }
     entries
+}
+
+fn ends(event: &TaskEvent) -> bool {
+    use EventKind::{Cancelled, Completed, Failed, Timeout};
+    matches!(event.event, Cancelled | Completed | Failed | Timeout)
 }
 
 /// Whether an event tells of this change of state.
