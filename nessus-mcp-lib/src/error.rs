@@ -5,7 +5,7 @@
 //! and dead letters, a [kind](ErrorKind) that decides between retrying and giving up and sets a process's exit
 //! code, and [`excerpt`], which keeps somebody else's data short and printable inside a message.
 
-use std::fmt;
+use std::{fmt, io};
 
 /// What a caller can do about an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -123,6 +123,11 @@ impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
         Self::new(chain(&error))
     }
+}
+
+/// Whether what was asked over a network did not answer, or has asked to wait: the same may succeed later.
+pub(crate) fn is_away(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::HostUnreachable | io::ErrorKind::ResourceBusy)
 }
 
 /// The most bytes of somebody else's data that go into a message.

@@ -117,6 +117,14 @@ impl<K: Eq + Hash, V: Clone, const FILES: usize> Known<K, V, FILES> {
         entries.weight += weight;
         entries.values.insert(key, (stamps, weight, value.clone()));
     }
+    /// Forgets what was kept of a key.
+    #[cfg(feature = "objects")]
+    pub(crate) fn forget(&self, key: &K) {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, weight, _)) = entries.values.remove(key) {
+            entries.weight -= weight;
+        }
+    }
 }
 
 #[cfg(test)]

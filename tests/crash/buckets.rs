@@ -44,16 +44,7 @@ async fn a_worker_that_was_frozen_in_mid_upload_publishes_nothing() {
         s3.clear_faults();
         let second = site.start_worker(&SHORTEST_LEASE);
         site.completed(&task, &[&first, &second]).await;
-        let before = site.deployment.task(&task);
-        first.thaw();
-        let noticed = ["another worker holds the task", "could not be renewed in time", "the lease had ended"];
-        until("the frozen worker has noticed", &[&first, &second], async || {
-            let log = first.log();
-            noticed.iter().any(|text| log[already..].contains(text)).then_some(())
-        })
-        .await;
-        assert_eq!(first.terminate(), Some(0), "{}", first.tail());
-        assert_eq!(site.deployment.task(&task), before, "it has written");
+        wakes_up_and_writes_nothing(&site, &mut first, &second, &task, already).await;
         site.each_scan_ran_once(1);
     }))
     .await;

@@ -247,7 +247,19 @@ async fn a_worker_that_was_frozen_past_its_lease_does_nothing_more() {
     freeze_between_steps(&site, &first, &task).await;
     let second = site.start_worker(&SHORT_LEASE);
     site.completed(&task, &[&first, &second]).await;
-    let before = site.deployment.task(&task);
+    wakes_up_and_writes_nothing(&site, &mut first, &second, &task, already).await;
+    site.each_scan_ran_once(1);
+}
+
+/// A worker that was frozen notices that its task is another's, ends, and has written nothing. What its log says from `already` on counts.
+async fn wakes_up_and_writes_nothing(
+    site: &Site,
+    first: &mut Process,
+    second: &Process,
+    task: &TaskId,
+    already: usize,
+) {
+    let before = site.deployment.task(task);
     first.thaw();
     // It is awake, and has looked at its task, when it has noticed in one of these ways that the task is not its own.
     let noticed = [
@@ -256,12 +268,11 @@ async fn a_worker_that_was_frozen_past_its_lease_does_nothing_more() {
         "ended by somebody else",
         "the lease had ended",
     ];
-    until("the frozen worker has noticed", &[&first, &second], async || {
+    until("the frozen worker has noticed", &[&*first, second], async || {
         let log = first.log();
         noticed.iter().any(|text| log[already..].contains(text)).then_some(())
     })
     .await;
     assert_eq!(first.terminate(), Some(0), "{}", first.tail());
-    assert_eq!(site.deployment.task(&task), before, "it has written");
-    site.each_scan_ran_once(1);
+    assert_eq!(site.deployment.task(task), before, "it has written");
 }

@@ -17,8 +17,10 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use nessus_mcp_tests::fleet::{self, Plan, RedisKind, Verdict};
-use tokio::signal::unix::{SignalKind, signal};
+use nessus_mcp_tests::{
+    fleet::{self, Plan, RedisKind, Verdict},
+    processes::told_to_stop,
+};
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -31,8 +33,10 @@ async fn main() -> ExitCode {
     // What was started ends with the future that holds it.
     tokio::select! {
         is_clean = run(plans) => ExitCode::from(u8::from(!is_clean)),
-        () = told_to(SignalKind::interrupt()) => interrupted(),
-        () = told_to(SignalKind::terminate()) => interrupted(),
+        () = told_to_stop() => {
+            println!("interrupted: all processes are stopped");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -74,14 +78,4 @@ fn plans(mut arguments: impl Iterator<Item = String>) -> Option<Vec<Plan>> {
         });
     }
     Some(kinds.into_iter().map(|kind| change.iter().fold(Plan::new(kind), |plan, change| change(plan))).collect())
-}
-
-fn interrupted() -> ExitCode {
-    println!("interrupted: all processes are stopped");
-    ExitCode::FAILURE
-}
-
-async fn told_to(kind: SignalKind) {
-    let mut signals = signal(kind).unwrap_or_else(|error| panic!("no signal can be waited for: {error}"));
-    signals.recv().await;
 }

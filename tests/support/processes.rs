@@ -22,6 +22,7 @@ use rustix::{
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
     process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid},
 };
+use tokio::signal::unix::{SignalKind, signal};
 
 /// How long anything may take before the test fails. Far more than is needed, even on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(180);
@@ -461,4 +462,14 @@ pub fn files_below(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 /// Whether `needle` stands anywhere in `haystack`.
 pub fn holds(haystack: &[u8], needle: &str) -> bool {
     !needle.is_empty() && haystack.windows(needle.len()).any(|window| window == needle.as_bytes())
+}
+
+/// Waits until this process is told to stop: Ctrl-C, or SIGTERM.
+pub async fn told_to_stop() {
+    let waiting = |kind| signal(kind).unwrap_or_else(|error| panic!("no signal can be waited for: {error}"));
+    let (mut interrupt, mut terminate) = (waiting(SignalKind::interrupt()), waiting(SignalKind::terminate()));
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
 }

@@ -5,7 +5,7 @@ use std::{borrow::Cow, fmt, io};
 use serde::{Deserialize, Serialize};
 
 use super::record::{MOST_NAMES, NAME_BYTES, RecordKind};
-use crate::error::{Classified, ErrorKind, counted};
+use crate::error::{Classified, ErrorKind, counted, is_away};
 
 /// Where in an export something was found.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -339,10 +339,9 @@ impl Classified for ResultsError {
     }
 
     fn kind(&self) -> ErrorKind {
-        use std::io::ErrorKind::{HostUnreachable, ResourceBusy};
         match self {
             // An object store that does not answer may do so later.
-            Self::Read(error) if matches!(error.kind(), HostUnreachable | ResourceBusy) => ErrorKind::Unavailable,
+            Self::Read(error) if is_away(error) => ErrorKind::Unavailable,
             Self::Changed | Self::Read(_) | Self::Write(_) | Self::Spool(_) => ErrorKind::Internal,
             _ => ErrorKind::InvalidInput,
         }

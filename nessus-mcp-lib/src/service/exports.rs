@@ -1,13 +1,13 @@
 //! The exports of tasks and their indexes, which are made where they are missing.
 
-use std::{fs::File, io, sync::Arc};
+use std::{fs::File, sync::Arc};
 
 use tracing::{info, warn};
 
 use super::{ScanService, error::ServiceError};
 use crate::{
     blocking,
-    error::chain,
+    error::{chain, is_away},
     ids::TaskId,
     results::{ExportIndex, Extent, IndexError, ResultsError},
     task::{EXPORT_FILE, INDEX_FILE, ResultPlace, Task, Writer},
@@ -63,7 +63,7 @@ impl ScanService {
             Ok(Ok(index)) => return Some(index),
             Ok(Err(IndexError::Impossible)) => return None,
             // A store that does not answer would not give the export either, of which to make another.
-            Ok(Err(IndexError::Read(error))) if is_out_of_reach(&error) => {
+            Ok(Err(IndexError::Read(error))) if is_away(&error) => {
                 warn!(%task_id, error = chain(&error), "the index of the results cannot be read");
                 return None;
             }
@@ -101,9 +101,4 @@ impl ScanService {
         self.tasks.publish(artifact, Writer::Api).await?;
         Ok(index)
     }
-}
-
-/// Whether the store that has it does not answer.
-fn is_out_of_reach(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::HostUnreachable | io::ErrorKind::ResourceBusy)
 }

@@ -5,7 +5,7 @@ use std::{io, path::PathBuf, sync::Arc};
 use super::{failure::PlaceFailure, state::StateTransitionError};
 use crate::{
     durable,
-    error::{Classified, ErrorKind},
+    error::{Classified, ErrorKind, is_away},
     ids::{FencingToken, TaskId},
     queue::QueueError,
     time::Timestamp,
@@ -140,10 +140,13 @@ impl Classified for TaskError {
             Self::Newer { .. } | Self::Contended(_) => ErrorKind::Unavailable,
             Self::Catalogue(error) => error.kind(),
             // A whole store that does not answer may do so later; one that is missing or unfit has to be looked at.
-            Self::Storage { source, .. } if PlaceFailure::of(source).is_some() => match source.kind() {
-                io::ErrorKind::HostUnreachable | io::ErrorKind::ResourceBusy => ErrorKind::Unavailable,
-                _ => ErrorKind::Configuration,
-            },
+            Self::Storage { source, .. } if PlaceFailure::of(source).is_some() => {
+                if is_away(source) {
+                    ErrorKind::Unavailable
+                } else {
+                    ErrorKind::Configuration
+                }
+            }
             Self::Damaged { .. } | Self::Storage { .. } => ErrorKind::Internal,
         }
     }

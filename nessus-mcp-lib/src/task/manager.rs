@@ -2,9 +2,8 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
     io,
-    path::{Path, PathBuf},
+    path::Path,
     sync::{Arc, Mutex},
 };
 
@@ -19,20 +18,17 @@ use super::{
     error::TaskError,
     events::{EventKind, TaskEvent},
     model::Task,
-    place::ResultPlace,
     queue_file::QueueFile,
     records::{Charges, HistoryEntry},
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, TaskStore},
 };
 use crate::{
-    durable::DurableFile,
     error::chain,
     fail_points::fail_point,
     ids::{FencingToken, TaskId},
     policy::Scope,
     queue::{CatalogueRecord, Queue},
-    source::Source,
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -44,26 +40,6 @@ pub enum Writer {
     Worker(FencingToken),
     /// The API layer or an operator, who hold no claim.
     Api,
-}
-
-/// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
-#[derive(Debug)]
-pub(crate) struct Artifact {
-    task_id: TaskId,
-    name: String,
-    file: DurableFile,
-}
-
-impl Artifact {
-    /// A handle to write the content with.
-    pub(crate) fn writer(&self) -> io::Result<File> {
-        self.file.try_clone()
-    }
-
-    /// Where the content can be read before it is published.
-    pub(crate) fn temporary_path(&self) -> &Path {
-        self.file.temporary_path()
-    }
 }
 
 /// Creates, reads and changes tasks. Cheap to clone; any number of processes may share one data directory.
@@ -443,71 +419,6 @@ impl TaskManager {
         self.store.blocking(move |store| store.update_queue_file(change)).await
     }
 
-    /// Where a file of a task is, whether it exists or not.
-    pub fn artifact_path(&self, task_id: &TaskId, name: &str) -> PathBuf {
-        self.store.path(task_id, name)
-    }
-
-    /// Where a result of a task is, to be read.
-    pub(crate) fn place(&self, task: &Task, name: &str) -> ResultPlace {
-        self.store.place(task, name)
-    }
-
-    /// Opens a file of a task's results, such as [`EXPORT_FILE`], wherever it is kept; `None` where the task has none. What is read of it may
-    /// have to be fetched, so it is read on a thread that may block.
-    ///
-    /// # Errors
-    /// [`TaskError::Storage`] when it cannot be read.
-    pub async fn open_results(&self, task: &Task, name: &str) -> Result<Option<Source>, TaskError> {
-        let place = self.place(task, name);
-        let open = move |_: &TaskStore| match place.try_open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            opened => Ok(Some(opened.map_err(TaskError::storage("cannot read", place.to_string()))?.source)),
-        };
-        self.store.blocking(open).await
-    }
-
-    /// Begins to write a file of a task.
-    pub(crate) async fn begin_artifact(&self, task_id: &TaskId, name: &str) -> Result<Artifact, TaskError> {
-        let (task_id, name) = (task_id.clone(), name.to_owned());
-        self.store
-            .blocking(move |store| {
-                let file = store.begin_file(&task_id, &name)?;
-                Ok(Artifact { task_id, name, file })
-            })
-            .await
-    }
-
-    /// Removes the unfinished files that a killed worker has left of a task; returns how many.
-    ///
-    /// # Errors
-    /// As [`TaskManager::update`] for a writer that does not hold the task: the files may be its successor's.
-    pub(crate) async fn remove_leftovers(&self, task_id: &TaskId, writer: Writer) -> Result<usize, TaskError> {
-        let task_id = task_id.clone();
-        self.store
-            .blocking(move |store| {
-                let hold = store.hold(&task_id)?;
-                let task = store.read_held(&hold, &task_id)?;
-                check_writer(&task, writer)?;
-                store.remove_leftovers(&task)
-            })
-            .await
-    }
-
-    /// Gives a written file its name, durably, if the writer still holds the task.
-    ///
-    /// # Errors
-    /// As [`TaskManager::update`]; the file is then thrown away.
-    pub(crate) async fn publish(&self, artifact: Artifact, writer: Writer) -> Result<(), TaskError> {
-        self.store
-            .blocking(move |store| {
-                let Artifact { task_id, name, file } = artifact;
-                let file = store.prepare(&store.look(&task_id)?, &name, file)?;
-                store.publish(&task_id, &name, file, |task| check_writer(task, writer))
-            })
-            .await
-    }
-
     /// Does `work` to its end, even when the returned future is dropped: a file that was written is recorded.
     pub(super) fn to_its_end<T: Send + 'static>(
         &self,
@@ -579,7 +490,7 @@ fn note_events(task: &mut Task, before: Option<&Task>, webhooks: Option<&Scope>)
     webhooks.is_some_and(|scope| task.note_events(before, scope))
 }
 
-fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {
+pub(super) fn check_writer(task: &Task, writer: Writer) -> Result<(), TaskError> {
     let Writer::Worker(ours) = writer else {
         return Ok(());
     };

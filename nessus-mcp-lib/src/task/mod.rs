@@ -12,6 +12,7 @@
 
 mod approval;
 mod archive;
+mod artifacts;
 mod audit;
 mod catalogue;
 mod charges;
@@ -41,6 +42,16 @@ mod scans;
 mod state;
 mod store;
 
+pub(crate) use self::{
+    artifacts::Artifact,
+    deliveries::{enqueue_deliveries, letter_of_deliveries},
+    entry::TaskFacts,
+    model::{CANCELLED, POISON_TASK, WARNING_CODES},
+    place::{OpenResult, ResultPlace},
+    records::Charges,
+    repair::Rebuild,
+    store::{Inspected, profile_file_name},
+};
 pub use self::{
     audit::CatalogueAudit,
     delivery::Delivery,
@@ -60,14 +71,4 @@ pub use self::{
     },
     state::{StateTransitionError, TaskStatus},
     store::{EXPORT_FILE, INDEX_FILE},
-};
-pub(crate) use self::{
-    deliveries::{enqueue_deliveries, letter_of_deliveries},
-    entry::TaskFacts,
-    manager::Artifact,
-    model::{CANCELLED, POISON_TASK, WARNING_CODES},
-    place::{OpenResult, ResultPlace},
-    records::Charges,
-    repair::Rebuild,
-    store::{Inspected, profile_file_name},
 };

@@ -25,15 +25,17 @@ mod verdict;
 use std::{env, process::ExitCode, str::FromStr, time::Duration};
 
 use hour::{Hour, Plan};
-use tokio::signal::unix::{SignalKind, signal};
+use nessus_mcp_tests::processes::told_to_stop;
 
 #[tokio::main]
 async fn main() -> ExitCode {
     // What was started ends with the future that holds it.
     tokio::select! {
         is_clean = run() => ExitCode::from(u8::from(!is_clean)),
-        () = told_to(SignalKind::interrupt()) => interrupted(),
-        () = told_to(SignalKind::terminate()) => interrupted(),
+        () = told_to_stop() => {
+            println!("interrupted: all processes are stopped");
+            ExitCode::FAILURE
+        }
     }
 }
 
@@ -59,16 +61,6 @@ async fn run() -> bool {
         is_clean &= verdict.is_clean();
     }
     is_clean
-}
-
-fn interrupted() -> ExitCode {
-    println!("interrupted: all processes are stopped");
-    ExitCode::FAILURE
-}
-
-async fn told_to(kind: SignalKind) {
-    let mut signals = signal(kind).unwrap_or_else(|error| panic!("no signal can be waited for: {error}"));
-    signals.recv().await;
 }
 
 fn number<T: FromStr>(name: &str, default: T) -> T {

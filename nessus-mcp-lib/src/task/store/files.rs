@@ -238,8 +238,8 @@ impl Storage for Files {
         DurableFile::create_with_prefix(&self.path(task_id, name), ARTIFACT_PREFIX)
     }
 
-    fn prepare(&self, _task: &Task, _name: &str, file: DurableFile) -> io::Result<Prepared> {
-        file.sync()?;
+    fn prepare(&self, task_id: &TaskId, name: &str, file: DurableFile) -> Result<Prepared, TaskError> {
+        file.sync().map_err(TaskError::storage("cannot write", self.path(task_id, name)))?;
         Ok(Prepared::File(file))
     }
 

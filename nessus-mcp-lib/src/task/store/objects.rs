@@ -13,11 +13,11 @@
 //! its rest is found without looking through all objects.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     fs,
     io::{self, Read as _, Seek as _},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant, SystemTime},
 };
@@ -31,7 +31,7 @@ use super::{
     document::{bytes_of, parse},
     entries::{Abandoned, Contents, Inventory},
     names::{ARCHIVE, ARTIFACT_PREFIX, SEALED_FILE, TASK_FILE, TASKS, key, removed_name},
-    storage::{Change, Hold, Prepared, Seen, Storage, Tag, pause},
+    storage::{Change, Hold, Prepared, ROUNDS, Seen, Storage, Tag, pause},
 };
 use crate::{
     config::BucketUrl,
@@ -40,6 +40,7 @@ use crate::{
     fail_points::fail_point,
     hex,
     ids::TaskId,
+    known::Known,
     parts::{PART_BYTES, PartCache, PartFile},
     task::{
         error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile,
@@ -55,10 +56,8 @@ const PARTS: &str = "parts";
 const LONGEST_UPLOAD: Duration = Duration::from_secs(12 * 3600);
 /// The most bytes of task files whose tasks are kept in memory.
 const KNOWN_BYTES: usize = 2 << 20;
-/// How often an object is read again that is older than what was read before, and how often a change is made again that others were
-/// faster with.
+/// How often an object is read again that is older than what was read before.
 const STALE_READS: u32 = 10;
-const ROUNDS: u32 = 50;
 /// Where the marks are of what no task may name.
 pub(super) const UPLOADS: &str = "uploads";
 /// The mark of a login that was written before its task.
@@ -75,14 +74,8 @@ pub(super) struct Objects {
     /// Where files are written before they are uploaded.
     work: PathBuf,
     cache: PartCache,
-    known: Mutex<KnownTasks>,
-}
-
-/// The tasks that were read last, and how many bytes they had.
-#[derive(Debug, Default)]
-struct KnownTasks {
-    bytes: usize,
-    tasks: HashMap<TaskId, (Tag, Task)>,
+    /// The tasks that were read last, whatever they are by now: the store says whether a version is still the one that is known.
+    known: Known<TaskId, (Tag, Task), 0>,
 }
 
 /// What a task was, whatever else its document says.
@@ -103,7 +96,7 @@ impl Objects {
     /// bytes of.
     pub(super) fn new(url: &BucketUrl, (local, most_bytes): (&Path, u64)) -> io::Result<Self> {
         let cache = PartCache::open(&local.join(PARTS), most_bytes)?;
-        Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Mutex::default() })
+        Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Known::new(KNOWN_BYTES) })
     }
 
     /// Removes what killed processes have left in the directory for files of this machine.
@@ -134,12 +127,12 @@ impl Objects {
     /// A task as it stands. A store may show an older version than it has shown before: that is asked for again.
     fn newest(&self, task_id: &TaskId) -> Result<Task, TaskError> {
         let path = || self.shown(&key(task_id, TASK_FILE));
-        let known = self.known().tasks.get(task_id).cloned();
+        let known = self.known.get(task_id, &[]);
         for round in 0..STALE_READS {
             let got = self.task_file(task_id, known.as_ref().map(|(tag, _)| tag));
             let (content, tag) = match got.map_err(TaskError::storage("cannot read", path()))? {
                 Got::Missing => {
-                    self.forget(task_id);
+                    self.known.forget(task_id);
                     return Err(TaskError::NotFound(task_id.clone()));
                 }
                 Got::Unchanged => {
@@ -149,8 +142,9 @@ impl Objects {
             };
             let task = parse(task_id, path, &content)?;
             if known.as_ref().is_none_or(|(_, known)| known.revision <= task.revision) {
-                self.keep(task_id, content.len(), tag, &task);
-                return Ok(task);
+                let read = (tag, task);
+                self.known.keep(task_id.clone(), [], content.len(), &read);
+                return Ok(read.1);
             }
             thread::sleep(Duration::from_millis(20) * (round + 1));
         }
@@ -158,23 +152,6 @@ impl Objects {
         let stale =
             PlaceFailure::error(io::ErrorKind::ResourceBusy, "the object store shows an older version", Some(hint));
         Err(TaskError::storage("cannot read", path())(stale))
-    }
-
-    fn known(&self) -> std::sync::MutexGuard<'_, KnownTasks> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn keep(&self, task_id: &TaskId, bytes: usize, tag: Tag, task: &Task) {
-        let mut known = self.known();
-        if known.bytes + bytes > KNOWN_BYTES {
-            *known = KnownTasks::default();
-        }
-        known.bytes += bytes;
-        known.tasks.insert(task_id.clone(), (tag, task.clone()));
-    }
-
-    fn forget(&self, task_id: &TaskId) {
-        self.known().tasks.remove(task_id);
     }
 
     /// Where the parts of a file are.
@@ -187,10 +164,10 @@ impl Objects {
     }
 
     /// Uploads a file in parts, which no task names yet.
-    fn upload(&self, task: &Task, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<StoredFile> {
+    fn upload(&self, task_id: &TaskId, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<StoredFile> {
         let begun = BootInstant::now();
-        let parts_key = Self::parts_key(&task.task_id, name, upload);
-        self.bucket.put(&Self::mark(&task.task_id, name, upload), b"")?;
+        let parts_key = Self::parts_key(task_id, name, upload);
+        self.bucket.put(&Self::mark(task_id, name, upload), b"")?;
         fail_point!("bucket_upload_marked");
         let mut input = file.try_clone()?;
         input.rewind()?;
@@ -389,14 +366,14 @@ impl Storage for Objects {
         DurableFile::create_with_prefix(&self.work.join(name), ARTIFACT_PREFIX)
     }
 
-    fn prepare(&self, task: &Task, name: &str, file: DurableFile) -> io::Result<Prepared> {
-        let upload = upload_name(task);
-        let uploaded = self.upload(task, (name, &upload), &file);
+    fn prepare(&self, task_id: &TaskId, name: &str, file: DurableFile) -> Result<Prepared, TaskError> {
+        let upload = upload_name(&self.newest(task_id)?);
+        let uploaded = self.upload(task_id, (name, &upload), &file);
         if uploaded.is_err() {
             // It is tried again under another name. What a store that fails keeps of this one, its mark tells.
-            let _ = self.remove_upload(&task.task_id, name, &upload);
+            let _ = self.remove_upload(task_id, name, &upload);
         }
-        uploaded.map(Prepared::Parts)
+        uploaded.map(Prepared::Parts).map_err(TaskError::storage("cannot write", self.shown(&key(task_id, name))))
     }
 
     fn discard(&self, task_id: &TaskId, name: &str, file: &StoredFile) -> io::Result<()> {
@@ -462,7 +439,7 @@ impl Storage for Objects {
             self.bucket.remove(&mark).map_err(refused)?;
             return Err(TaskError::Contended(task.task_id.clone()));
         }
-        self.forget(&task.task_id);
+        self.known.forget(&task.task_id);
         Ok(())
     }
 

@@ -19,6 +19,9 @@ use crate::{
     task::{error::TaskError, model::Task, place::ResultPlace},
 };
 
+/// How often a change is made again that others were faster with.
+pub(super) const ROUNDS: u32 = 50;
+
 /// The right to write a task: nobody else changes it between what was read under it and what is written under it.
 #[derive(Debug)]
 pub(in crate::task) enum Hold {
@@ -114,7 +117,7 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
     fn begin_file(&self, task_id: &TaskId, name: &str) -> io::Result<DurableFile>;
 
     /// Makes what was written durable, before it is published.
-    fn prepare(&self, task: &Task, name: &str, file: DurableFile) -> io::Result<Prepared>;
+    fn prepare(&self, task_id: &TaskId, name: &str, file: DurableFile) -> Result<Prepared, TaskError>;
 
     /// Throws away what was prepared and is not published.
     #[cfg(feature = "objects")]

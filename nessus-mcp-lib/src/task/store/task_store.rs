@@ -20,7 +20,7 @@ use super::{
     files::Files,
     lock::TaskLock,
     names::{ARCHIVE, SEALED_FILE, TASK_FILE, TASKS, key, newest_first},
-    storage::{Hold, Prepared, Storage},
+    storage::{Hold, Prepared, ROUNDS, Storage, pause},
 };
 use crate::{
     blocking,
@@ -55,7 +55,7 @@ pub(in crate::task) struct TaskStore {
 
 impl TaskStore {
     /// How often a change is made again that others were faster with.
-    pub(in crate::task) const ROUNDS: u32 = 50;
+    pub(in crate::task) const ROUNDS: u32 = ROUNDS;
 
     /// The directory as it is; nothing is made or written.
     pub(in crate::task) fn to_read(data_dir: &Path) -> Self {
@@ -251,10 +251,10 @@ impl TaskStore {
             let hold = self.hold(task_id)?;
             let task = self.read_held(&hold, task_id)?;
             match change(&hold, task) {
-                Err(TaskError::Contended(_)) if round < Self::ROUNDS => round += 1,
+                Err(TaskError::Contended(_)) if round < ROUNDS => round += 1,
                 changed => return changed,
             }
-            super::storage::pause(round);
+            pause(round);
         }
     }
 
@@ -310,12 +310,11 @@ impl TaskStore {
     /// Makes what was written durable: a gigabyte may take a while, so it happens before anything is held.
     pub(in crate::task) fn prepare(
         &self,
-        task: &Task,
+        task_id: &TaskId,
         name: &str,
         file: DurableFile,
     ) -> Result<PublishedFile, TaskError> {
-        let prepared = self.storage.prepare(task, name, file);
-        prepared.map(PublishedFile).map_err(TaskError::storage("cannot write", self.path(&task.task_id, name)))
+        self.storage.prepare(task_id, name, file).map(PublishedFile)
     }
 
     /// Lets everybody see a file of results, of a task that `check` lets it be published for.
