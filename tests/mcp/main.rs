@@ -32,4 +32,5 @@ mod sizes;
 mod tools;
 mod traces;
 mod ui;
+mod ui_doors;
 mod visibility;
