@@ -44,7 +44,8 @@ impl TaskManager {
         }
     }
 
-    /// The tasks, for who only reads: nothing is made or written. `None` where no process has kept any yet.
+    /// The tasks, for who only reads: nothing is made or written, but for the directory of the cache beside a bucket. `None` where no process
+    /// has kept any yet.
     ///
     /// # Errors
     /// [`TaskError::Storage`] when an object store cannot be asked.
