@@ -46,8 +46,8 @@ impl TaskManager {
         self.store.place(task, name)
     }
 
-    /// Opens a file of a task's results, such as [`EXPORT_FILE`], wherever it is kept; `None` where the task has none. What is read of it may
-    /// have to be fetched, so it is read on a thread that may block.
+    /// Opens a file of a task's results, such as [`EXPORT_FILE`](super::EXPORT_FILE), wherever it is kept; `None` where the task has none.
+    /// What is read of it may have to be fetched, so it is read on a thread that may block.
     ///
     /// # Errors
     /// [`TaskError::Storage`] when it cannot be read.
