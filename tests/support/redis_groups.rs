@@ -114,6 +114,11 @@ impl RedisWithSentinel {
         self.servers.iter().position(is_named).unwrap_or_else(|| panic!("{address:?} is none of the servers"))
     }
 
+    /// Waits until the sentinel names another master than a server that is down.
+    pub fn wait_until_replaced(&self, server: usize) {
+        wait_until("the sentinel names another master", &self.sentinel, || self.master() != server);
+    }
+
     /// Waits until a server is a replica that has its master's data.
     pub fn wait_until_replica(&self, server: usize) {
         wait_until("the server is a replica", &self.sentinel, || {

@@ -122,10 +122,15 @@ pub async fn run(plan: &Plan) -> Verdict {
     let progress = Arc::new(Progress::default());
     // Also when nobody waits for this any more: the director stops all processes then.
     let over = Over(Arc::clone(&progress));
-    let agents = tokio::spawn(agents::run(plan.clone(), stage.servers(), began + plan.at_most, Arc::clone(&progress)));
+    let mut agents =
+        tokio::spawn(agents::run(plan.clone(), stage.servers(), began + plan.at_most, Arc::clone(&progress)));
     let director = Director::new(plan, stage, Arc::clone(&progress));
-    let directed = tokio::task::spawn_blocking(move || director.run());
-    let told = agents.await.unwrap_or_else(|error| panic!("the agents have failed: {error}"));
+    let mut directed = tokio::task::spawn_blocking(move || director.run());
+    let told = tokio::select! {
+        told = &mut agents => told.unwrap_or_else(|error| panic!("the agents have failed: {error}")),
+        // It goes on until the agents are done, so it has failed: nobody looks after the processes any more.
+        ended = &mut directed => panic!("the director has failed: {:?}\n{}", ended.err(), directory.display()),
+    };
     drop(over);
     let took = began.elapsed();
     // Workers that were told to stop have done everything they will ever do, so that late writes are seen.

@@ -1,11 +1,8 @@
 //! The queue of a fleet: a cluster, or a master with a replica and a sentinel.
 
-use std::{
-    fmt, thread,
-    time::{Duration, Instant},
-};
+use std::{fmt, thread, time::Duration};
 
-use crate::redis_groups::{GROUP_PATIENCE, RedisCluster, RedisWithSentinel};
+use crate::redis_groups::{RedisCluster, RedisWithSentinel};
 
 /// A key of the queue; its hash tag says on which node of a cluster the queue is.
 const QUEUE: &str = "{nessus}:queue";
@@ -71,11 +68,7 @@ impl Redis {
             Self::Sentinel(group) => {
                 let master = group.master();
                 group.servers[master].kill();
-                let killed = Instant::now();
-                while group.master() == master {
-                    assert!(killed.elapsed() < GROUP_PATIENCE, "the sentinel names no other master");
-                    thread::sleep(Duration::from_millis(50));
-                }
+                group.wait_until_replaced(master);
                 group.servers[master].restart();
                 group.wait_until_replica(master);
             }
