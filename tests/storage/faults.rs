@@ -66,7 +66,7 @@ async fn a_clock_that_is_wrong_is_to_be_set() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_without_conditional_writes_is_refused() {
     let rig = Rig::start().await;
-    for kind in [ConditionalWrites::Ignored, ConditionalWrites::Refused] {
+    for kind in [ConditionalWrites::Ignored, ConditionalWrites::Refused, ConditionalWrites::Nameless] {
         rig.s3.conditional_writes(kind);
         for program in [rig.server_program(), rig.worker_program()] {
             let ended = program.run();

@@ -61,6 +61,12 @@ pub(super) fn failure(error: &Error) -> io::Error {
     PlaceFailure::error(kind, format!("the object store says: {}", excerpt(&said)), hint)
 }
 
+/// What was written is not shown.
+pub(super) fn stale() -> io::Error {
+    let hint = "wait until the object store shows what was written; if it does not, it is not fit for this";
+    PlaceFailure::error(io::ErrorKind::ResourceBusy, "the object store shows an older version", Some(hint))
+}
+
 /// Whether a missing object means that there is nothing: not where the bucket is missing.
 pub(super) fn is_missing_object(error: &Error) -> bool {
     matches!(error, Error::NotFound { .. }) && !KNOWN[0].0.iter().any(|word| texts(error).contains(word))

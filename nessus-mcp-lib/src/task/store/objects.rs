@@ -30,6 +30,7 @@ use super::{
     bucket::{Bucket, Got, Written},
     document::{bytes_of, parse},
     entries::{Abandoned, Contents, Inventory},
+    failure::stale,
     names::{ARCHIVE, ARTIFACT_PREFIX, SEALED_FILE, TASK_FILE, TASKS, key, removed_name},
     storage::{Change, Hold, Prepared, ROUNDS, Seen, Storage, Tag, pause},
 };
@@ -43,8 +44,7 @@ use crate::{
     known::Known,
     parts::{PART_BYTES, PartCache, PartFile},
     task::{
-        error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile,
-        state::TaskStatus,
+        error::TaskError, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus,
     },
     time::BootInstant,
 };
@@ -148,10 +148,7 @@ impl Objects {
             }
             thread::sleep(Duration::from_millis(20) * (round + 1));
         }
-        let hint = "wait until the object store shows what was written; if it does not, it is not fit for this";
-        let stale =
-            PlaceFailure::error(io::ErrorKind::ResourceBusy, "the object store shows an older version", Some(hint));
-        Err(TaskError::storage("cannot read", path())(stale))
+        Err(TaskError::storage("cannot read", path())(stale()))
     }
 
     /// Where the parts of a file are.

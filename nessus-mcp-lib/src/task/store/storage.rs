@@ -47,6 +47,20 @@ pub(in crate::task) struct Seen {
 pub(in crate::task) struct Tag {
     pub(super) e_tag: Option<String>,
     pub(super) version: Option<String>,
+    /// What its last conditional writes were called, the latest first, with dots between; empty where it was written without a condition.
+    pub(super) writes: String,
+}
+
+#[cfg(feature = "objects")]
+impl Tag {
+    pub(super) fn writes(&self) -> impl Iterator<Item = &str> {
+        self.writes.split('.').filter(|name| !name.is_empty())
+    }
+
+    /// Whether whoever saw `seen` has seen this: it is the same, or what stood there before.
+    pub(super) fn is_seen_with(&self, seen: &Self) -> bool {
+        self == seen || self.writes().next().is_some_and(|latest| seen.writes().any(|name| name == latest))
+    }
 }
 
 /// What was written of a file of results, before it is published.

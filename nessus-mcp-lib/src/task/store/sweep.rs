@@ -197,6 +197,9 @@ impl Objects {
         if first.e_tag.is_none() {
             return Err(unfit("it tells no version of an object"));
         }
+        if first.writes.is_empty() {
+            return Err(unfit("it does not keep the metadata of an object"));
+        }
         if write(None, b"two")? == Written::Done || write(Some(&first), b"three")? == Written::Refused {
             return Err(unfit("it does not keep to the conditions of a write"));
         }
