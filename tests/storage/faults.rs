@@ -2,7 +2,12 @@
 
 use std::{fmt::Write as _, fs, io::Write as _};
 
-use nessus_mcp_lib::service::ResultsRequest;
+use nessus_mcp_lib::{
+    credentials::Login,
+    scanner::{ScanCredential, SshCredential, SshLogin},
+    secret::Secret,
+    service::{ResultsRequest, SubmitRequest},
+};
 use nessus_mcp_tests::{
     deployment::Server,
     processes::{entries, files_below, holds, until},
@@ -151,6 +156,28 @@ async fn credentials_that_expire_in_the_midst_of_an_upload_are_to_be_renewed_and
     completed(&client, &task, &[&worker, &server.process]).await;
     let stats = rig.sim.stats();
     assert_eq!((stats.total_creates, stats.total_launches), (1, 1), "{stats:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_ends_with_its_task_though_nothing_can_be_deleted() {
+    let mut rig = Rig::start().await;
+    rig.environment.push(("NESSUS_MCP_SECRET_KEY", "5ec4e7".repeat(11)[..64].to_owned()));
+    let server = rig.serve();
+    let client = connect(&server).await;
+    let login = SshCredential::new("scan", SshLogin::Password(Secret::new("planted-password")));
+    let login = Login::Inline(ScanCredential::Ssh(login));
+    let task = client.submit_scan(&SubmitRequest::trusted("logs in", "192.0.2.1", login)).await.unwrap().task_id;
+    let is_kept = || {
+        let objects = rig.s3.objects(BUCKET);
+        let logins = objects.iter().filter(|(key, content)| key.ends_with(".sealed") || holds(content, "sealed_login"));
+        logins.count()
+    };
+    assert_eq!(is_kept(), 1);
+    rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(Operation::Delete).until_cleared());
+    let worker = rig.work();
+    completed(&client, &task, &[&worker, &server.process]).await;
+    assert_eq!(is_kept(), 0);
+    assert_eq!(rig.sim.stats().credentials.len(), 1);
 }
 
 /// The parts of results that were asked of the store.

@@ -139,8 +139,9 @@ fn left_over(objects: &BTreeMap<String, Bytes>) -> Vec<String> {
         let task: Value = serde_json::from_slice(content).unwrap_or_else(|error| panic!("{key}: {error}"));
         let folder = key.trim_end_matches("task.json");
         named.insert(key.clone());
-        if ["queued", "running"].iter().any(|status| task["status"] == *status) {
-            named.insert(format!("{folder}credential.sealed"));
+        let has_ended = ["queued", "running"].iter().all(|status| task["status"] != *status);
+        if has_ended && task.get("sealed_login").is_some() {
+            wrong.push(format!("{key} still has the login"));
         }
         for (name, file) in task["files"].as_object().into_iter().flatten() {
             let upload = file["upload"].as_str().unwrap_or_default();
@@ -186,12 +187,18 @@ mod tests {
         ]);
         assert_eq!(left_over(&sound), Vec::<String>::new());
         for wrong in
-            ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/login", "probes/x"]
+            ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/scan.1-b", "probes/x"]
         {
             let mut objects = sound.clone();
             objects.insert(wrong.to_owned(), Bytes::new());
             assert_eq!(left_over(&objects), [format!("{wrong} is left over")]);
         }
+        let key = "tasks/t/task.json".to_owned();
+        let mut outlived = sound.clone();
+        let mut task: Value = serde_json::from_slice(&outlived[&key]).unwrap();
+        task["sealed_login"] = "c2VhbGVk".into();
+        outlived.insert(key, Bytes::from(task.to_string()));
+        assert_eq!(left_over(&outlived), ["tasks/t/task.json still has the login"]);
         let mut altered = sound;
         altered.insert("tasks/t/scan.1-a/000000".to_owned(), Bytes::new());
         assert_eq!(left_over(&altered).len(), 1);

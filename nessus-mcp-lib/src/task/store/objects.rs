@@ -1,8 +1,7 @@
 //! Tasks as objects in a bucket. There is no lock: `task.json` is replaced only where the version stands that was read.
 //!
 //! ```text
-//! tasks/{task_id}/task.json                names the files of results with their parts
-//! tasks/{task_id}/credential.sealed
+//! tasks/{task_id}/task.json                names the files of results with their parts; has the sealed login until the task ends
 //! tasks/{task_id}/{name}.{upload}/{part}   a mebibyte of a file of results
 //! tasks/{task_id}.removed                  the task is being removed
 //! uploads/{task_id}/{name}.{upload}        these parts may be named by no task: written before them, removed when it is sure
@@ -22,16 +21,17 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
 use super::{
     bucket::{Bucket, Got, Written},
-    document::{bytes_of, parse},
+    document::{bytes_of, bytes_with, parse},
     entries::{Abandoned, Contents, Inventory},
     failure::stale,
-    names::{ARCHIVE, ARTIFACT_PREFIX, SEALED_FILE, TASK_FILE, TASKS, key, removed_name},
+    names::{ARCHIVE, ARTIFACT_PREFIX, TASK_FILE, TASKS, key, removed_name},
     storage::{Change, Hold, Prepared, ROUNDS, Seen, Storage, Tag, pause},
 };
 use crate::{
@@ -44,7 +44,7 @@ use crate::{
     known::Known,
     parts::{PART_BYTES, PartCache, PartFile},
     task::{
-        error::TaskError, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus,
+        error::TaskError, failure::hint, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus,
     },
     time::BootInstant,
 };
@@ -60,8 +60,6 @@ const KNOWN_BYTES: usize = 2 << 20;
 const STALE_READS: u32 = 10;
 /// Where the marks are of what no task may name.
 pub(super) const UPLOADS: &str = "uploads";
-/// The mark of a login that was written before its task.
-pub(super) const LOGIN_MARK: &str = "login";
 /// What an upload is called that no worker makes, before the dash. A worker's has its fencing token there.
 pub(super) const OF_NO_CLAIM: &str = "api";
 /// What a task's file begins with that is being removed. Nobody reads it as a task.
@@ -80,10 +78,12 @@ pub(super) struct Objects {
 
 /// What a task was, whatever else its document says.
 #[derive(Deserialize)]
-struct Named {
+struct Document {
     #[serde(default)]
     files: BTreeMap<String, StoredFile>,
     status: TaskStatus,
+    #[serde(default)]
+    sealed_login: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -245,11 +245,6 @@ impl Storage for Objects {
     }
 
     fn put(&self, key: &str, content: &[u8]) -> io::Result<()> {
-        if let Some(task) = key.strip_prefix(TASKS).and_then(|rest| rest.strip_suffix(SEALED_FILE)) {
-            // Its task comes after it, or never.
-            self.bucket.put(&format!("{UPLOADS}{task}{LOGIN_MARK}"), b"")?;
-            fail_point!("bucket_login_marked");
-        }
         self.bucket.put(key, content)
     }
 
@@ -302,14 +297,37 @@ impl Storage for Objects {
         }
     }
 
+    fn create(&self, hold: &Hold, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
+        let file = key(&task.task_id, TASK_FILE);
+        let path = self.shown(&file);
+        let json = bytes_with(task, sealed.map(|sealed| STANDARD.encode(sealed)), &path)?;
+        let refused = |error| TaskError::storage("cannot write", &path)(error);
+        match self.bucket.put_if(&file, seen(hold).map_err(refused)?.tag.as_ref(), &json).map_err(refused)? {
+            Written::Done => Ok(()),
+            Written::Refused => Err(TaskError::AlreadyExists(task.task_id.clone())),
+        }
+    }
+
+    fn sealed_login(&self, task_id: &TaskId) -> io::Result<Option<Vec<u8>>> {
+        let Got::Content(content, _) = self.task_file(task_id, None)? else { return Ok(None) };
+        let sealed = serde_json::from_slice::<Document>(&content)?.sealed_login;
+        sealed.map(|sealed| STANDARD.decode(sealed).map_err(io::Error::other)).transpose()
+    }
+
+    /// It is in the document of a task that has not ended, and nowhere else.
+    fn has_login_left(&self, _task_id: &TaskId) -> bool {
+        false
+    }
+
     fn write(&self, hold: &Hold, task: &Task) -> Result<(), TaskError> {
         let (task_id, file) = (&task.task_id, key(&task.task_id, TASK_FILE));
         let path = self.shown(&file);
         let refused = |error| TaskError::storage("cannot write", &path)(error);
         let seen = seen(hold).map_err(refused)?;
-        let before = seen.content.as_deref().and_then(|content| serde_json::from_slice::<Named>(content).ok());
+        let before = seen.content.as_deref().map(serde_json::from_slice::<Document>).transpose();
+        let before = before.map_err(io::Error::from).map_err(refused)?;
         let ends = task.status.is_terminal() && before.as_ref().is_some_and(|before| !before.status.is_terminal());
-        let before = before.map(|named| named.files).unwrap_or_default();
+        let (before, sealed) = before.map(|before| (before.files, before.sealed_login)).unwrap_or_default();
         let is_new = |name: &str, file: &StoredFile| before.get(name).is_none_or(|was| was.upload != file.upload);
         let is_kept = |name: &str, file: &StoredFile| task.files.get(name).is_some_and(|now| now.upload == file.upload);
         let dropped: Vec<_> = before.iter().filter(|(name, file)| !is_kept(name, file)).collect();
@@ -317,22 +335,13 @@ impl Storage for Objects {
             self.bucket.put(&Self::mark(task_id, name, &file.upload), b"").map_err(refused)?;
             fail_point!("bucket_file_marked");
         }
-        let json = bytes_of(task, &path)?;
+        // Its login ends with the task, in one step.
+        let json = bytes_with(task, sealed.filter(|_| !task.status.is_terminal()), &path)?;
         if self.bucket.put_if(&file, seen.tag.as_ref(), &json).map_err(refused)? == Written::Refused {
-            let is_create = seen.tag.is_none();
-            return Err(if is_create { TaskError::AlreadyExists } else { TaskError::Contended }(task_id.clone()));
+            return Err(TaskError::Contended(task_id.clone()));
         }
         // What is not done from here on, housekeeping does.
         let mut left = Vec::new();
-        if task.status.is_terminal() && task.has_sealed_login() {
-            fail_point!("bucket_end_written");
-            left.extend(self.bucket.remove(&key(task_id, SEALED_FILE)).err());
-            fail_point!("worker_login_removed");
-        }
-        if seen.tag.is_none() && task.has_sealed_login() {
-            fail_point!("bucket_task_written");
-            left.extend(self.bucket.remove(&format!("{UPLOADS}/{task_id}/{LOGIN_MARK}")).err());
-        }
         for (name, file) in dropped {
             fail_point!("bucket_file_dropped");
             left.extend(self.remove_upload(task_id, name, &file.upload).err());
@@ -346,12 +355,12 @@ impl Storage for Objects {
             left.extend(self.remove_uploads(task, |_| true).err());
         }
         if let Some(error) = left.first() {
-            warn!(%task_id, error = chain(error), "objects that are not needed any more are still there");
+            warn!(%task_id, error = chain(error), hint = hint(error), "objects that are not needed any more are still there");
         }
         Ok(())
     }
 
-    /// Whether it was written after all may not be known: housekeeping removes what belongs to no task.
+    /// There is nothing of it but its file, of which it may not be known whether it was written after all.
     fn remove_empty(&self, _task_id: &TaskId) -> Result<bool, TaskError> {
         Ok(false)
     }

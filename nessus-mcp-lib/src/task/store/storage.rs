@@ -121,6 +121,15 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
     /// [`io::ErrorKind::NotFound`] where there is none, [`io::ErrorKind::TimedOut`] when others do not let go until the deadline.
     fn hold(&self, task_id: &TaskId, deadline: Instant) -> io::Result<Hold>;
 
+    /// Writes the file of a new task, after or with its sealed login if it has one.
+    fn create(&self, hold: &Hold, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError>;
+
+    /// The sealed login of a task, if there is one.
+    fn sealed_login(&self, task_id: &TaskId) -> io::Result<Option<Vec<u8>>>;
+
+    /// Whether the sealed login of a task that has ended may be left there.
+    fn has_login_left(&self, task_id: &TaskId) -> bool;
+
     /// Replaces the task's file, and removes the sealed login of a task that ends.
     fn write(&self, hold: &Hold, task: &Task) -> Result<(), TaskError>;
 

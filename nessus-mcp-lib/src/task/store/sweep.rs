@@ -5,8 +5,8 @@ use std::{io, time::SystemTime};
 use super::{
     bucket::{Got, Listed, Written},
     entries::{Abandoned, Foreign, InTask, InTasks, Inventory, is_abandoned},
-    names::{REMOVED, SEALED_FILE, TASK_FILE, TASKS, key, removed_name, result_files},
-    objects::{LOGIN_MARK, OF_NO_CLAIM, Objects, UPLOADS},
+    names::{REMOVED, TASK_FILE, TASKS, key, removed_name, result_files},
+    objects::{OF_NO_CLAIM, Objects, UPLOADS},
     storage::{Storage as _, Tag},
 };
 use crate::{
@@ -68,10 +68,8 @@ impl Objects {
             self.bucket.remove_below(&format!("{folder}/{upload}")).map_err(failed("cannot remove"))?;
             fail_point!("bucket_file_removed");
         }
-        for file in [SEALED_FILE, TASK_FILE] {
-            self.bucket.remove(&key(task_id, file)).map_err(failed("cannot remove"))?;
-            fail_point!("housekeeping_file_removed");
-        }
+        self.bucket.remove(&key(task_id, TASK_FILE)).map_err(failed("cannot remove"))?;
+        fail_point!("housekeeping_file_removed");
         self.bucket.remove_below(&format!("{UPLOADS}/{task_id}")).map_err(failed("cannot remove"))?;
         self.bucket.remove(&format!("{TASKS}/{}", removed_name(task_id))).map_err(failed("cannot remove"))?;
         Ok(true)
@@ -135,24 +133,16 @@ impl Objects {
         };
         let mark_key = format!("{UPLOADS}/{task_id}/{mark}");
         let failed = |action| TaskError::storage(action, self.shown(&mark_key));
-        let is_needed = match (of_mark(mark), &task) {
-            (_, None) => false,
-            (None, Some(_)) => mark == LOGIN_MARK,
-            (Some((name, upload)), Some(task)) => task.files.get(name).is_some_and(|file| file.upload == upload),
-        };
+        let named = |name: &str| task.as_ref().and_then(|task| task.files.get(name)).map(|file| &*file.upload);
+        let unneeded = of_mark(mark).filter(|(name, upload)| named(name) != Some(upload));
         if !dry_run {
-            match of_mark(mark) {
-                Some((name, upload)) if !is_needed => {
-                    self.remove_upload(task_id, name, upload).map_err(failed("cannot remove"))?;
-                }
-                None if !is_needed && mark == LOGIN_MARK => {
-                    self.bucket.remove(&key(task_id, SEALED_FILE)).map_err(failed("cannot remove"))?;
-                }
-                _ => {}
+            match unneeded {
+                Some((name, upload)) => self.remove_upload(task_id, name, upload),
+                None => self.bucket.remove(&mark_key),
             }
-            self.bucket.remove(&mark_key).map_err(failed("cannot remove"))?;
+            .map_err(failed("cannot remove"))?;
         }
-        Ok(!is_needed)
+        Ok(unneeded.is_some())
     }
 
     /// The time by the store's own clock.

@@ -27,10 +27,10 @@ use crate::{
     config::BucketUrl,
     durable::{DurableFile, EntryKind},
     error::chain,
-    fail_points::fail_point,
     ids::TaskId,
     task::{
         error::TaskError,
+        failure::hint,
         model::Task,
         place::ResultPlace,
         queue_file::{QUEUE_FILE, QueueFile},
@@ -141,7 +141,7 @@ impl TaskStore {
 
     /// Writes a new task, after its sealed login if it has one. Where that is refused, nothing of it is left behind.
     pub(in crate::task) fn create(&self, task: &Task, sealed: Option<&[u8]>, hold: Hold) -> Result<(), TaskError> {
-        let created = self.write_new(task, sealed, &hold);
+        let created = self.storage.create(&hold, task, sealed);
         drop(hold);
         if created.is_err()
             && let Err(error) = self.remove_empty(&task.task_id)
@@ -151,21 +151,11 @@ impl TaskStore {
         created
     }
 
-    fn write_new(&self, task: &Task, sealed: Option<&[u8]>, hold: &Hold) -> Result<(), TaskError> {
-        if let Some(sealed) = sealed {
-            self.put(&key(&task.task_id, SEALED_FILE), sealed)?;
-            fail_point!("submit_login_sealed");
-        }
-        self.storage.write(hold, task)
-    }
-
     /// The sealed login of a task, if there is one.
     pub(in crate::task) fn sealed_login(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, TaskError> {
-        let key = key(task_id, SEALED_FILE);
-        match self.get(&key)? {
-            None if !self.is_there() => {
-                Err(TaskError::storage("cannot read", self.storage.shown(&key))(io::ErrorKind::NotFound.into()))
-            }
+        let failed = || TaskError::storage("cannot read", self.path(task_id, SEALED_FILE));
+        match self.storage.sealed_login(task_id).map_err(failed())? {
+            None if !self.is_there() => Err(failed()(io::ErrorKind::NotFound.into())),
             sealed => Ok(sealed),
         }
     }
@@ -177,9 +167,7 @@ impl TaskStore {
 
     /// Whether the sealed login of a task is still there although it has ended.
     pub(in crate::task) fn has_login_left(&self, task: &Task) -> bool {
-        task.status.is_terminal()
-            && task.has_sealed_login()
-            && self.storage.has(&key(&task.task_id, SEALED_FILE)).unwrap_or(true)
+        task.status.is_terminal() && task.has_sealed_login() && self.storage.has_login_left(&task.task_id)
     }
 
     /// Removes the sealed login of a task that has ended; whether it is gone.
@@ -344,7 +332,7 @@ impl TaskStore {
                     published
                     && let Err(error) = self.storage.discard(task_id, name, &parts)
                 {
-                    warn!(%task_id, error = chain(&error), "results that nobody sees are still there");
+                    warn!(%task_id, error = chain(&error), hint = hint(&error), "results that nobody sees are still there");
                 }
                 published
             }
