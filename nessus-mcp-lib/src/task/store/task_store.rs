@@ -54,9 +54,6 @@ pub(in crate::task) struct TaskStore {
 }
 
 impl TaskStore {
-    /// How often a change is made again that others were faster with.
-    pub(in crate::task) const ROUNDS: u32 = ROUNDS;
-
     /// The directory as it is; nothing is made or written.
     pub(in crate::task) fn to_read(data_dir: &Path) -> Self {
         Self::new(Arc::new(Files::to_read(data_dir)))
@@ -239,11 +236,22 @@ impl TaskStore {
             let hold = self.hold(task_id)?;
             let task = self.read_held(&hold, task_id)?;
             match change(&hold, task) {
-                Err(TaskError::Contended(_)) if round < ROUNDS => round += 1,
+                Err(error) => round = Self::again(round, error)?,
                 changed => return changed,
             }
-            pause(round);
         }
+    }
+
+    /// Waits before a change is made again that others were faster with, and counts that.
+    ///
+    /// # Errors
+    /// `error`, if it is another one, or the change was made too often.
+    pub(in crate::task) fn again(round: u32, error: TaskError) -> Result<u32, TaskError> {
+        if !matches!(error, TaskError::Contended(_)) || round >= ROUNDS {
+            return Err(error);
+        }
+        pause(round + 1);
+        Ok(round + 1)
     }
 
     /// Replaces the task's file, and removes the sealed login of a task that ends.
@@ -467,5 +475,20 @@ impl TaskStore {
 
     fn put(&self, key: &str, content: &[u8]) -> Result<(), TaskError> {
         self.storage.put(key, content).map_err(TaskError::storage("cannot write", self.storage.shown(key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_made_again_where_others_were_faster_and_not_for_ever() {
+        let task_id = TaskId::generate("nessus", "nessus", Timestamp::from_millis(0));
+        let contended = || TaskError::Contended(task_id.clone());
+        assert!(matches!(TaskStore::again(0, contended()), Ok(1)));
+        assert!(matches!(TaskStore::again(ROUNDS, contended()), Err(TaskError::Contended(_))));
+        let missing = TaskStore::again(0, TaskError::NotFound(task_id.clone()));
+        assert!(matches!(missing, Err(TaskError::NotFound(_))));
     }
 }
