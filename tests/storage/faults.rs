@@ -17,7 +17,15 @@ use nessus_mcp_tests::{
 
 use crate::rig::{Rig, completed, connect, submit};
 
+const UNAVAILABLE: i32 = 69;
 const BAD_CONFIGURATION: i32 = 78;
+
+/// `doctor` finds what a start does, and ends as it does.
+fn doctor_says(rig: &Rig, code: i32, words: &[&str]) {
+    let ended = rig.admin(&["doctor", "--no-scanners"]);
+    assert_eq!(ended.code, Some(code), "{words:?}\n{ended:?}");
+    assert!(words.iter().all(|word| ended.stdout.contains(word)), "{words:?}\n{}", ended.stdout);
+}
 
 /// None of the programs starts: each says why, and what to do.
 fn nothing_starts(rig: &Rig, code: i32, words: &[&str]) {
@@ -40,18 +48,66 @@ fn nothing_starts(rig: &Rig, code: i32, words: &[&str]) {
 async fn a_bucket_that_is_not_there_is_named() {
     let mut rig = Rig::start().await;
     rig.url = "s3://missing/prefix".to_owned();
-    nothing_starts(
-        &rig,
-        BAD_CONFIGURATION,
-        &["NoSuchBucket", "s3://missing/prefix", "create it, or name the right one"],
-    );
+    let words = ["NoSuchBucket", "s3://missing/prefix", "create it, or name the right one"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_that_forbids_says_which_rights_are_needed() {
     let rig = Rig::start().await;
     rig.s3.inject(Fault::answer(S3Error::AccessDenied).until_cleared());
-    nothing_starts(&rig, BAD_CONFIGURATION, &["AccessDenied", "read, write, list and delete objects"]);
+    let words = ["AccessDenied", "read, write, list and delete objects"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_forbids_one_thing_says_which() {
+    let rig = Rig::start().await;
+    for (operation, asked) in [
+        (Operation::Get, "asked to read"),
+        (Operation::Put, "asked to write"),
+        (Operation::List, "asked to list"),
+        (Operation::Delete, "asked to delete"),
+    ] {
+        rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(operation).until_cleared());
+        let words = [asked, "AccessDenied", "read, write, list and delete objects"];
+        let ended = rig.worker_program().run();
+        assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
+        assert!(words.iter().all(|word| ended.stderr.contains(word)), "{words:?}\n{}", ended.stderr);
+        doctor_says(&rig, BAD_CONFIGURATION, &words);
+        rig.s3.clear_faults();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_shows_what_was_before_is_refused() {
+    let rig = Rig::start().await;
+    rig.s3.inject(Fault::new(FaultKind::Stale).on(Operation::Get).until_cleared());
+    let words = ["it does not show what was just written", "use an object store with"];
+    let ended = rig.worker_program().run();
+    assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
+    assert!(words.iter().all(|word| ended.stderr.contains(word)), "{words:?}\n{}", ended.stderr);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_does_nothing_but_ask_to_go_slower_is_not_there_for_now() {
+    let rig = Rig::start().await;
+    rig.s3.inject(Fault::answer(S3Error::SlowDown).until_cleared());
+    let words = ["SlowDown", "if it lasts, ask its operator for a higher limit"];
+    nothing_starts(&rig, UNAVAILABLE, &words);
+    doctor_says(&rig, UNAVAILABLE, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_which_too_little_is_known_is_a_matter_of_configuration() {
+    let mut rig = Rig::start().await;
+    rig.url = "az://container/prefix".to_owned();
+    let words = ["the object store cannot be asked", "what the environment of this process says"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -65,7 +121,9 @@ async fn unknown_credentials_are_to_be_checked() {
 async fn a_clock_that_is_wrong_is_to_be_set() {
     let rig = Rig::start().await;
     rig.s3.shift_clock(3600);
-    nothing_starts(&rig, BAD_CONFIGURATION, &["RequestTimeTooSkewed", "the clock of this machine", "NTP"]);
+    let words = ["RequestTimeTooSkewed", "the clock of this machine", "NTP"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -138,24 +196,32 @@ async fn bodies_that_break_off_are_read_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credentials_that_expire_in_the_midst_of_an_upload_are_to_be_renewed_and_nothing_is_lost() {
+async fn a_store_that_refuses_in_the_midst_of_an_upload_is_told_of_with_the_next_step_and_nothing_is_lost() {
     let rig = Rig::start().await;
     let server = rig.serve();
     let client = connect(&server).await;
-    let mut worker = rig.work();
-    // The parts of the results are the first that fail.
-    rig.s3.inject(Fault::answer(S3Error::ExpiredToken).on(Operation::Put).key("/scan_native.nessus.").until_cleared());
-    let task = submit(&client, "expires").await;
-    rig.s3
-        .wait_for("a refused upload", |requests| {
-            requests.iter().any(|request| matches!(request.fault, Some(FaultKind::Answer(S3Error::ExpiredToken))))
+    let worker = rig.work();
+    let mut scans = 0;
+    for (error, hint) in [
+        (S3Error::ExpiredToken, "renew them; what was begun goes on then"),
+        (S3Error::AccessDenied, "allow these credentials to read, write, list and delete objects"),
+        (S3Error::RequestTimeTooSkewed, "set it by NTP"),
+        (S3Error::SlowDown, "ask its operator for a higher limit"),
+    ] {
+        // The parts of the results are the first that fail.
+        rig.s3.inject(Fault::answer(error).on(Operation::Put).key("/scan_native.nessus.").until_cleared());
+        let task = submit(&client, "refused").await;
+        let line = |line: &&str| line.contains(&format!("{error:?}: ")) && line.contains(hint);
+        until(&format!("the worker tells of {error:?}"), &[&worker], async || {
+            worker.log().lines().find(line).map(drop)
         })
         .await;
-    tokio::task::block_in_place(|| worker.wait_for_log("ExpiredToken: The provided token has expired"));
-    rig.s3.clear_faults();
-    completed(&client, &task, &[&worker, &server.process]).await;
-    let stats = rig.sim.stats();
-    assert_eq!((stats.total_creates, stats.total_launches), (1, 1), "{stats:#?}");
+        rig.s3.clear_faults();
+        completed(&client, &task, &[&worker, &server.process]).await;
+        scans += 1;
+        let stats = rig.sim.stats();
+        assert_eq!((stats.total_creates, stats.total_launches), (scans, scans), "{error:?}: {stats:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

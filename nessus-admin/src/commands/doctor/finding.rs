@@ -98,6 +98,9 @@ pub(super) async fn within(
     check: &'static str,
     findings: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {
-    let late = |_| vec![Finding::failed(check, format!("there was no answer within {} s", limit.as_secs()))];
+    let late = |_| {
+        let detail = format!("there was no answer within {} s", limit.as_secs());
+        vec![Finding::failed(check, detail).of_kind(ErrorKind::Unavailable)]
+    };
     timeout(limit, findings).await.unwrap_or_else(late)
 }

@@ -133,7 +133,7 @@ async fn binding(queue: &dyn Queue, settings: &Settings) -> Vec<Finding> {
             let mend = "nessus-admin queue rebind, if these tasks are the right ones; else set DATA_DIR, DATA_URL or QUEUE_URL";
             Finding::failed("binding", chain(&error)).mend(mend)
         }
-        Err(error) => Finding::failed("binding", chain(&error)),
+        Err(error) => Finding::failed("binding", chain(&error)).of_kind(error.kind()),
     }]
 }
 

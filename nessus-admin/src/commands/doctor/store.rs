@@ -72,7 +72,9 @@ async fn store(settings: &Settings, shown: String) -> Vec<Finding> {
         let detail = format!("the clocks of this machine and of the store are {} apart", in_words(apart));
         let mend = "timedatectl set-ntp true, on the machine whose clock is wrong: a store refuses what is signed at another time";
         findings.push(match apart {
-            apart if apart >= CLOCK_FAIL => Finding::failed("store", detail).mend(mend).of_kind(ErrorKind::Configuration),
+            apart if apart >= CLOCK_FAIL => {
+                Finding::failed("store", detail).mend(mend).of_kind(ErrorKind::Configuration)
+            }
             apart if apart >= CLOCK_WARN => Finding::warning("store", detail).mend(mend),
             _ => Finding::ok("store", detail),
         });

@@ -29,7 +29,7 @@ use tokio::{
 };
 
 use super::{
-    failure::{failure, is_missing_object, stale},
+    failure::{bad_settings, failure, is_missing_object, stale},
     storage::{Tag, pause},
 };
 use crate::{
@@ -111,7 +111,15 @@ impl Bucket {
                 builder.build().map(|store| Arc::new(store) as _)
             }
         };
-        Ok(Self { store: store.map_err(|error| failure(&error))?, url: url.clone() })
+        Ok(Self { store: store.map_err(|error| bad_settings(&error))?, url: url.clone() })
+    }
+
+    /// A bucket in memory.
+    #[cfg(test)]
+    pub(super) fn in_memory() -> Self {
+        let url = "s3://memory/prefix".parse().ok();
+        let Some(crate::config::DataUrl::Bucket(url)) = url else { panic!("no bucket") };
+        Self { store: Arc::new(object_store::memory::InMemory::new()), url }
     }
 
     /// The URL of a key, for messages.
@@ -133,13 +141,13 @@ impl Bucket {
             Ok((bytes, tag)) => Ok(Got::Content(bytes.into(), tag)),
             Err(Error::NotModified { .. }) => Ok(Got::Unchanged),
             Err(error) if is_missing_object(&error) => Ok(Got::Missing),
-            Err(error) => Err(failure(&error)),
+            Err(error) => Err(failure("read", &error)),
         }
     }
 
-    /// Whether there is an object.
+    /// Whether there is an object. It is read for that: of a refusal, a store says why only where it may answer with more than a head.
     pub(super) fn has(&self, key: &str) -> io::Result<bool> {
-        Ok(self.written_at(key)?.is_some())
+        Ok(!matches!(self.get(key, None)?, Got::Missing))
     }
 
     /// When an object was written, by the store's clock; `None` where there is none.
@@ -147,14 +155,14 @@ impl Bucket {
         match run(self.store.head(&self.path(key)))? {
             Ok(meta) => Ok(Some(meta.last_modified.into())),
             Err(error) if is_missing_object(&error) => Ok(None),
-            Err(error) => Err(failure(&error)),
+            Err(error) => Err(failure("read", &error)),
         }
     }
 
     /// Writes an object, whatever stands there.
     pub(super) fn put(&self, key: &str, content: &[u8]) -> io::Result<()> {
         let put = run(self.store.put(&self.path(key), PutPayload::from(content.to_vec())))?;
-        put.map(|_| ()).map_err(|error| failure(&error))
+        put.map(|_| ()).map_err(|error| failure("write", &error))
     }
 
     /// Writes an object if the version that was seen stands there; where none was seen, if none stands there. An answer that is lost is found
@@ -177,12 +185,12 @@ impl Bucket {
             unclear = match run(self.store.put_opts(&path, PutPayload::from(content.to_vec()), options))? {
                 Ok(_) => return Ok(Written::Done),
                 Err(error @ (Error::NotImplemented { .. } | Error::NotSupported { .. })) => {
-                    return Err(failure(&error));
+                    return Err(failure("write", &error));
                 }
                 // Also where an earlier try of ours has done it, whose answer was lost.
                 Err(Error::AlreadyExists { .. } | Error::Precondition { .. } | Error::NotModified { .. }) => None,
                 Err(error) if seen.is_some() && is_missing_object(&error) => return Ok(Written::Refused),
-                Err(error) => Some(failure(&error)),
+                Err(error) => Some(failure("write", &error)),
             };
             let there = match self.tag(key) {
                 Ok(there) => there,
@@ -209,7 +217,7 @@ impl Bucket {
         match run(self.store.get_opts(&self.path(key), options))? {
             Ok(answer) => Ok(Some(tag_of(&answer))),
             Err(error) if is_missing_object(&error) => Ok(None),
-            Err(error) => Err(failure(&error)),
+            Err(error) => Err(failure("read", &error)),
         }
     }
 
@@ -218,18 +226,18 @@ impl Bucket {
         match run(self.store.delete(&self.path(key)))? {
             Ok(()) => Ok(()),
             Err(error) if is_missing_object(&error) => Ok(()),
-            Err(error) => Err(failure(&error)),
+            Err(error) => Err(failure("delete", &error)),
         }
     }
 
     /// Removes all objects below a key; how many.
     pub(super) fn remove_below(&self, key: &str) -> io::Result<usize> {
         let below = self.path(key);
-        let removed = run(async {
-            let found: Vec<ObjectMeta> = self.store.list(Some(&below)).try_collect().await?;
+        run(async {
+            let found: Result<Vec<ObjectMeta>, _> = self.store.list(Some(&below)).try_collect().await;
             let mut removals = JoinSet::new();
             let mut count = 0;
-            for object in found {
+            for object in found.map_err(|error| failure("list", &error))? {
                 if removals.len() >= AT_ONCE
                     && let Some(Ok(removed)) = removals.join_next().await
                 {
@@ -238,8 +246,8 @@ impl Bucket {
                 let store = Arc::clone(&self.store);
                 removals.spawn(async move {
                     match store.delete(&object.location).await {
-                        Err(error) if is_missing_object(&error) => Ok(()),
-                        removed => removed,
+                        Err(error) if !is_missing_object(&error) => Err(failure("delete", &error)),
+                        _ => Ok(()),
                     }
                 });
                 count += 1;
@@ -248,14 +256,13 @@ impl Bucket {
                 removed.unwrap_or(Ok(()))?;
             }
             Ok(count)
-        })?;
-        removed.map_err(|error| failure(&error))
+        })?
     }
 
     /// What lies right below a key.
     pub(super) fn list(&self, key: &str) -> io::Result<Listed> {
         let below = self.path(key);
-        let listed = run(self.store.list_with_delimiter(Some(&below)))?.map_err(|error| failure(&error))?;
+        let listed = run(self.store.list_with_delimiter(Some(&below)))?.map_err(|error| failure("list", &error))?;
         let name = |path: &Path| path.filename().unwrap_or_default().to_owned();
         Ok(Listed {
             folders: listed.common_prefixes.iter().map(name).collect(),
@@ -271,7 +278,7 @@ impl Bucket {
     pub(super) fn list_all(&self, key: &str) -> io::Result<Vec<(String, SystemTime)>> {
         let below = self.path(key);
         let found: Result<Vec<ObjectMeta>, Error> = run(self.store.list(Some(&below)).try_collect())?;
-        let found = found.map_err(|error| failure(&error))?;
+        let found = found.map_err(|error| failure("list", &error))?;
         let rest = |path: &Path| {
             let parts: Vec<_> = path.prefix_match(&below)?.map(|part| part.as_ref().to_owned()).collect();
             Some(parts.join("/"))
@@ -283,7 +290,7 @@ impl Bucket {
     pub(super) fn put_all(&self, mut next: impl FnMut() -> io::Result<Option<(String, Vec<u8>)>>) -> io::Result<()> {
         let mut puts = JoinSet::new();
         let done = |ended: Option<Result<Result<(), Error>, _>>| match ended {
-            Some(Ok(put)) => put.map_err(|error| failure(&error)),
+            Some(Ok(put)) => put.map_err(|error| failure("write", &error)),
             _ => Ok(()),
         };
         while let Some((key, content)) = next()? {
