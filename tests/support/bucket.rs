@@ -108,12 +108,17 @@ impl Bucket {
         self.s3.put(BUCKET, &format!("{PREFIX}/{key}"), content);
     }
 
+    /// Lets two days pass, after which nobody leads the housekeeping.
+    pub fn two_days_later(&self) {
+        self.s3.age(TWO_DAYS);
+        let _ = self.redis.ask(&["DEL", LEAD]);
+    }
+
     /// Two days later, after housekeeping: each object of a task is named by its file, each part that is named is there and sound, and
     /// nothing is marked.
     fn has_nothing_left_over(self: Arc<Self>) {
         self.s3.clear_faults();
-        self.s3.age(TWO_DAYS);
-        let _ = self.redis.ask(&["DEL", LEAD]);
+        self.two_days_later();
         let deployment = Deployment::on_bucket(&self);
         let keep_house = || {
             let ran = deployment.program(binaries::admin(), &["housekeeping", "run", "--yes", "--json"]).run();
@@ -186,9 +191,13 @@ mod tests {
             ("archive/x.json".to_owned(), part.clone()),
         ]);
         assert_eq!(left_over(&sound), Vec::<String>::new());
-        for wrong in
-            ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/scan.1-b", "probes/x"]
-        {
+        for wrong in [
+            "tasks/t/scan.1-b/000000",
+            "tasks/t/credential.sealed",
+            "tasks/u.removed",
+            "uploads/t/scan.1-b",
+            "probes/x",
+        ] {
             let mut objects = sound.clone();
             objects.insert(wrong.to_owned(), Bytes::new());
             assert_eq!(left_over(&objects), [format!("{wrong} is left over")]);
