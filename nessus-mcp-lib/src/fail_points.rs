@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 62] = [
+    pub const POINTS: [&str; 63] = [
         "audit_asked_written",
         "audit_before_outcome",
         "submit_key_claimed",
@@ -104,6 +104,7 @@ mod armed {
         "bucket_parts_removed",
         "bucket_removal_marked",
         "bucket_file_removed",
+        "bucket_collection_begun",
     ];
 
     /// The point this process dies at, and how often it may still be passed.

@@ -361,7 +361,11 @@ impl QueueIndex {
                             Ok(count) => warn!(count, "tasks the queue had forgotten were enqueued again"),
                             Err(error) => {
                                 has_failed.store(true, Ordering::Relaxed);
-                                warn!(error = chain(&error), hint = error.hint(), "task files and queue could not be compared");
+                                warn!(
+                                    error = chain(&error),
+                                    hint = error.hint(),
+                                    "task files and queue could not be compared"
+                                );
                             }
                         }
                         compared = Some(now);

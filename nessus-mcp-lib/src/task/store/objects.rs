@@ -32,7 +32,7 @@ use super::{
     entries::{Abandoned, Contents, Inventory},
     failure::stale,
     names::{ARCHIVE, ARTIFACT_PREFIX, TASK_FILE, TASKS, key, removed_name},
-    storage::{Change, Hold, Prepared, ROUNDS, Seen, Storage, Tag, pause},
+    storage::{Change, Hold, LONGEST_UPLOAD, Prepared, ROUNDS, Seen, Storage, Tag, pause},
 };
 use crate::{
     config::BucketUrl,
@@ -43,17 +43,13 @@ use crate::{
     ids::TaskId,
     known::Known,
     parts::{PART_BYTES, PartCache, PartFile},
-    task::{
-        error::TaskError, failure::hint, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus,
-    },
+    task::{error::TaskError, failure::hint, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus},
     time::BootInstant,
 };
 
 /// Where files are written before they are uploaded, and parts are kept that were read, in the directory of the cache.
 const WORK: &str = "unfinished";
 const PARTS: &str = "parts";
-/// How long an upload may take. What has a mark for longer than a day is removed, so it must be over by then.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(12 * 3600);
 /// The most bytes of task files whose tasks are kept in memory.
 const KNOWN_BYTES: usize = 2 << 20;
 /// How often an object is read again that is older than what was read before.
@@ -99,6 +95,13 @@ impl Objects {
         Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Known::new(KNOWN_BYTES) })
     }
 
+    /// A bucket in memory.
+    #[cfg(test)]
+    pub(super) fn in_memory(local: &Path) -> Self {
+        let cache = PartCache::open(&local.join(PARTS), 1 << 20).unwrap_or_else(|error| panic!("no cache: {error}"));
+        Self { bucket: Bucket::in_memory(), work: local.join(WORK), cache, known: Known::new(KNOWN_BYTES) }
+    }
+
     /// Removes what killed processes have left in the directory for files of this machine.
     pub(super) fn clean_work(&self) -> io::Result<()> {
         durable::create_directory(&self.work)?;
@@ -117,7 +120,7 @@ impl Objects {
     }
 
     /// The content of a task's file, unless it is the version that is known. One that is being removed counts as missing.
-    fn task_file(&self, task_id: &TaskId, known: Option<&Tag>) -> io::Result<Got> {
+    pub(super) fn task_file(&self, task_id: &TaskId, known: Option<&Tag>) -> io::Result<Got> {
         Ok(match self.bucket.get(&key(task_id, TASK_FILE), known)? {
             Got::Content(content, _) if content.starts_with(TOMBSTONE) => Got::Missing,
             got => got,
@@ -161,7 +164,7 @@ impl Objects {
     }
 
     /// Uploads a file in parts, which no task names yet.
-    fn upload(&self, task_id: &TaskId, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<StoredFile> {
+    fn upload(&self, task_id: &TaskId, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<Prepared> {
         let begun = BootInstant::now();
         let parts_key = Self::parts_key(task_id, name, upload);
         self.bucket.put(&Self::mark(task_id, name, upload), b"")?;
@@ -185,11 +188,8 @@ impl Objects {
             Ok(Some((key, content)))
         })?;
         let sha256 = hex::encode(&whole.finalize());
-        if begun.elapsed() > LONGEST_UPLOAD {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
         fail_point!("bucket_parts_uploaded");
-        Ok(StoredFile { size, sha256, upload: upload.to_owned(), parts })
+        Ok(Prepared::Parts(StoredFile { size, sha256, upload: upload.to_owned(), parts }, begun))
     }
 
     /// Removes the parts of a file that no task names; how many there were. Their mark stays, because whoever uploads them may go on.
@@ -379,7 +379,7 @@ impl Storage for Objects {
             // It is tried again under another name. What a store that fails keeps of this one, its mark tells.
             let _ = self.remove_upload(task_id, name, &upload);
         }
-        uploaded.map(Prepared::Parts).map_err(TaskError::storage("cannot write", self.shown(&key(task_id, name))))
+        uploaded.map_err(TaskError::storage("cannot write", self.shown(&key(task_id, name))))
     }
 
     fn discard(&self, task_id: &TaskId, name: &str, file: &StoredFile) -> io::Result<()> {

@@ -11,14 +11,17 @@ use super::{
     entries::{Abandoned, Contents, Inventory},
     lock::TaskLock,
 };
-#[cfg(feature = "objects")]
-use crate::task::records::StoredFile;
 use crate::{
     durable::{DurableFile, EntryKind},
     ids::TaskId,
     task::{error::TaskError, model::Task, place::ResultPlace},
 };
+#[cfg(feature = "objects")]
+use crate::{task::records::StoredFile, time::BootInstant};
 
+/// How long after its beginning an upload may be published. What has a mark for longer than a day is removed, so it must be over by then.
+#[cfg(feature = "objects")]
+pub(super) const LONGEST_UPLOAD: Duration = Duration::from_secs(12 * 3600);
 /// How often a change is made again that others were faster with.
 pub(super) const ROUNDS: u32 = 50;
 
@@ -68,9 +71,9 @@ impl Tag {
 pub(super) enum Prepared {
     /// A file that waits for its name.
     File(DurableFile),
-    /// Parts that no task names yet.
+    /// Parts that no task names yet, and when their upload began.
     #[cfg(feature = "objects")]
-    Parts(StoredFile),
+    Parts(StoredFile, BootInstant),
 }
 
 /// How a place of tasks changes one of the files beside them.

@@ -12,8 +12,6 @@ use std::{
 use serde_json::Value;
 use tracing::warn;
 
-#[cfg(feature = "objects")]
-use super::objects::Objects;
 use super::{
     document::parse,
     entries::{Abandoned, Inspected, Inventory},
@@ -22,6 +20,10 @@ use super::{
     names::{ARCHIVE, SEALED_FILE, TASK_FILE, TASKS, key, newest_first},
     storage::{Hold, Prepared, ROUNDS, Storage, pause},
 };
+#[cfg(feature = "objects")]
+use super::{objects::Objects, storage::LONGEST_UPLOAD};
+#[cfg(feature = "objects")]
+use crate::task::failure::hint;
 use crate::{
     blocking,
     config::BucketUrl,
@@ -30,7 +32,6 @@ use crate::{
     ids::TaskId,
     task::{
         error::TaskError,
-        failure::hint,
         model::Task,
         place::ResultPlace,
         queue_file::{QUEUE_FILE, QueueFile},
@@ -56,19 +57,19 @@ pub(in crate::task) struct TaskStore {
 impl TaskStore {
     /// The directory as it is; nothing is made or written.
     pub(in crate::task) fn to_read(data_dir: &Path) -> Self {
-        Self::new(Arc::new(Files::to_read(data_dir)))
+        Self::of(Arc::new(Files::to_read(data_dir)))
     }
 
     /// Creates the directory and checks that it can be written to, so that a bad one is noticed at the start.
     pub(in crate::task) fn open(data_dir: &Path) -> Result<Self, TaskError> {
-        Ok(Self::new(Arc::new(Files::open(data_dir)?)))
+        Ok(Self::of(Arc::new(Files::open(data_dir)?)))
     }
 
     /// The tasks of a bucket, with a directory for files of this machine and how many bytes of results may be kept there. Nothing is asked of it and nothing is written.
     #[cfg(feature = "objects")]
     pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, local: (&Path, u64)) -> Result<Self, TaskError> {
         let failed = TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
-        Ok(Self::new(Arc::new(Objects::new(bucket, local).map_err(failed)?)))
+        Ok(Self::of(Arc::new(Objects::new(bucket, local).map_err(failed)?)))
     }
 
     /// The same, after it was checked that the store can be used; and the time by the store's clock.
@@ -84,7 +85,7 @@ impl TaskStore {
             warn!(%directory, error = chain(&error), "the directory of the cache cannot be used: nothing that is read is kept, and no results can be written");
         }
         let time = objects.probe().map_err(failed())?;
-        Ok((Self::new(Arc::new(objects)), time))
+        Ok((Self::of(Arc::new(objects)), time))
     }
 
     #[cfg(not(feature = "objects"))]
@@ -101,7 +102,8 @@ impl TaskStore {
         Ok((Self::to_read_bucket(bucket, local)?, Timestamp::from_millis(0)))
     }
 
-    fn new(storage: Arc<dyn Storage>) -> Self {
+    /// The tasks of a place.
+    pub(super) fn of(storage: Arc<dyn Storage>) -> Self {
         let root = storage.shown(TASKS).into();
         Self { storage, root }
     }
@@ -328,9 +330,15 @@ impl TaskStore {
                 file.commit().map_err(TaskError::storage("cannot write to", self.path(task_id, name)))
             }
             #[cfg(feature = "objects")]
-            Prepared::Parts(parts) => {
+            Prepared::Parts(parts, begun) => {
                 let published = self.change(task_id, |hold, mut task| {
                     check(&task)?;
+                    // Asked after the task was read: who collects the parts changes it first, so one of the two is refused.
+                    if begun.elapsed() > LONGEST_UPLOAD {
+                        return Err(TaskError::storage("cannot write", self.path(task_id, name))(
+                            io::ErrorKind::TimedOut.into(),
+                        ));
+                    }
                     task.files.insert(name.to_owned(), parts.clone());
                     task.revision = task.revision.saturating_add(1);
                     self.write(hold, &task)
