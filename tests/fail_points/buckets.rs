@@ -92,13 +92,10 @@ async fn a_worker_that_stands_still_before_it_creates_or_launches_does_neither_a
 }
 
 /// Until the end is written, the login is there; and never after.
-#[test]
-fn a_login_ends_with_its_task() {
-    for_each_point("worker_", async |point| match point {
-        "worker_before_final_state" => logins::dies_at_the_end(point, TaskStatus::Running).await,
-        "worker_end_not_recorded" => logins::dies_at_the_end(point, TaskStatus::Completed).await,
-        _ => {}
-    });
+#[tokio::test]
+async fn a_login_ends_with_its_task() {
+    in_buckets(Box::pin(logins::dies_at_the_end("worker_before_final_state", TaskStatus::Running))).await;
+    in_buckets(Box::pin(logins::dies_at_the_end("worker_end_not_recorded", TaskStatus::Completed))).await;
 }
 
 #[tokio::test]
