@@ -40,7 +40,7 @@ mod armed {
     pub const FREEZE_VARIABLE: &str = "NESSUS_MCP_FREEZE_POINT";
 
     /// Every point there is, in the order in which a task passes them.
-    pub const POINTS: [&str; 65] = [
+    pub const POINTS: [&str; 63] = [
         "audit_asked_written",
         "audit_before_outcome",
         "submit_key_claimed",
@@ -95,8 +95,6 @@ mod armed {
         "housekeeping_scan_deleted",
         "housekeeping_before_record",
         // Of an object store only.
-        "bucket_login_marked",
-        "bucket_task_written",
         "bucket_upload_marked",
         "bucket_part_uploaded",
         "bucket_parts_uploaded",
@@ -104,9 +102,9 @@ mod armed {
         "bucket_file_named",
         "bucket_file_dropped",
         "bucket_parts_removed",
-        "bucket_end_written",
         "bucket_removal_marked",
         "bucket_file_removed",
+        "bucket_collection_begun",
     ];
 
     /// The point this process dies at, and how often it may still be passed.

@@ -10,6 +10,11 @@ use nessus_mcp_tests::{
 
 use super::*;
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+async fn a_site_under_every_fault_loses_nothing_and_repeats_nothing() {
+    in_buckets(Box::pin(under_every_fault())).await;
+}
+
 #[tokio::test]
 async fn a_worker_killed_in_mid_scan_is_replaced() {
     in_buckets(Box::pin(killed_in_mid_scan())).await;

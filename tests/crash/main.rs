@@ -41,6 +41,10 @@ fn scans_of(duration: Duration) -> SimConfig {
 /// version, with hundreds of tasks, is `cargo run -p nessus-mcp-tests --example crash-suite`.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_site_under_every_fault_loses_nothing_and_repeats_nothing() {
+    under_every_fault().await;
+}
+
+async fn under_every_fault() {
     let every_fault = BackendKind::Sqlite.faults().to_vec();
     let plan =
         Plan::new(BackendKind::Sqlite, every_fault).tasks(16).workers(3).capacity(6).faults_for(Duration::from_secs(8));

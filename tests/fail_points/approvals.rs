@@ -59,7 +59,11 @@ async fn submit_to(server: &Server) -> Result<TaskId, String> {
 /// Between any two steps of a submit.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_server_that_dies_in_a_submit_leaves_a_scan_that_waits() {
-    for point in ["submit_key_claimed", "submit_task_written", "submit_enqueued", "submit_before_reply"] {
+    dies_in_a_submit(&["submit_key_claimed", "submit_task_written", "submit_enqueued", "submit_before_reply"]).await;
+}
+
+pub(crate) async fn dies_in_a_submit(points: &[&str]) {
+    for point in points {
         let boss = Approver::new("boss");
         let sim = SimulatedNessus::start_with(SimConfig::new().scan_duration(Duration::from_millis(300))).await;
         let deployment = Deployment::new(&sim.scanners_yaml());
@@ -118,13 +122,18 @@ pub(crate) async fn dies_asking(point: &'static str) {
 /// Between the check and what it allows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_worker_that_dies_between_the_check_and_the_launch_is_replaced_by_one_that_checks() {
-    for point in [
+    dies_before_the_launch(&[
         "worker_scope_checked",
         "worker_create_confirmed",
         "worker_created",
         "worker_launch_noted",
         "worker_launch_confirmed",
-    ] {
+    ])
+    .await;
+}
+
+pub(crate) async fn dies_before_the_launch(points: &[&str]) {
+    for point in points {
         for is_revoked in [false, true] {
             let boss = Approver::new("boss");
             let site = site_of(None, |deployment| every_scan_waits(deployment, &boss)).await;

@@ -37,9 +37,13 @@ async fn submit_to(server: &Server, key: &str) -> Result<TaskId, String> {
 /// has no room.
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_submit_that_is_cut_short_charges_its_hosts_once() {
+    dies_in_a_submit(&["submit_key_claimed", "submit_task_written", "submit_enqueued", "submit_before_reply"]).await;
+}
+
+pub(crate) async fn dies_in_a_submit(points: &[&str]) {
     let redis = RedisServer::start();
-    for queue in [None, Some(redis.url())] {
-        for point in ["submit_key_claimed", "submit_task_written", "submit_enqueued", "submit_before_reply"] {
+    for queue in queues(&redis) {
+        for point in points {
             if queue.is_some() {
                 redis.ask(&["FLUSHALL"]);
             }
@@ -136,19 +140,23 @@ async fn a_worker_that_dies_before_it_gives_hosts_back_leaves_that_to_the_next()
 #[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn what_is_launched_counts_whoever_dies() {
     for point in ["worker_launch_noted", "worker_launched", "worker_after_final_state"] {
-        let sim = simulator().await;
-        let deployment = limited(&sim, None);
-        let server = deployment.server(binaries::server()).args(BY_POLICY);
-        let site = Site::start_as(sim, deployment, server).await;
-        let task = submit_to(&site.server, "k").await.unwrap();
-        let mut first = doomed_worker(&site, point, &[]);
-        died_at(&mut first, point);
-        let last = site.start_worker(&SHORT_LEASE);
-        site.completed(&task, &[&first, &last]).await;
-        site.queue_is_empty(&[&last]).await;
-        assert_eq!((used_today(&site.server).await, charged(&site.deployment)), (4, 4), "{point}");
-        site.each_scan_ran_once(1);
+        dies_launching(point).await;
     }
+}
+
+pub(crate) async fn dies_launching(point: &'static str) {
+    let sim = simulator().await;
+    let deployment = limited(&sim, None);
+    let server = deployment.server(binaries::server()).args(BY_POLICY);
+    let site = Site::start_as(sim, deployment, server).await;
+    let task = submit_to(&site.server, "k").await.unwrap();
+    let mut first = doomed_worker(&site, point, &[]);
+    died_at(&mut first, point);
+    let last = site.start_worker(&SHORT_LEASE);
+    site.completed(&task, &[&first, &last]).await;
+    site.queue_is_empty(&[&last]).await;
+    assert_eq!((used_today(&site.server).await, charged(&site.deployment)), (4, 4), "{point}");
+    site.each_scan_ran_once(1);
 }
 
 /// The server dies after it has given the hosts of a cancelled scan back, with the task still in the queue.

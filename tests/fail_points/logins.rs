@@ -48,29 +48,28 @@ async fn a_worker_that_dies_before_its_scan_runs_is_replaced_by_one_that_logs_in
     }
 }
 
-/// The end of the task is written, and the login is still there: the next worker removes it.
-pub(crate) async fn dies_before_the_login_is_removed(point: &'static str) {
-    let site = Site::start(config()).await;
-    let task = site.submit_trusted(point, "192.0.2.1", &login()).await;
-    let mut first = doomed_worker(&site, point, &[]);
-    died_at(&mut first, point);
-    assert!(site.keeps_login(&task) && site.deployment.task(&task).status == TaskStatus::Completed);
-    let last = site.start_worker(&SHORT_LEASE);
-    until("the login is gone", &[&last], async || (!site.keeps_login(&task)).then_some(())).await;
-    logged_in_once(&site, &task);
-    site.queue_is_empty(&[&last]).await;
-    site.each_scan_ran_once(1);
-}
-
 /// The login is gone, and the end of the task is not written yet: its scan does not need the login any more.
 pub(crate) async fn dies_after_the_login_is_removed(point: &'static str) {
     let site = Site::start(config()).await;
     let task = site.submit_trusted(point, "192.0.2.1", &login()).await;
     let mut first = doomed_worker(&site, point, &[]);
     died_at(&mut first, point);
-    // In a bucket, where nothing is locked, the end is written first: a write that is refused must not have cost the login.
-    let status = if site.deployment.bucket().is_some() { TaskStatus::Completed } else { TaskStatus::Running };
-    assert!(!site.keeps_login(&task) && site.deployment.task(&task).status == status);
+    assert!(!site.keeps_login(&task) && site.deployment.task(&task).status == TaskStatus::Running);
+    let last = site.start_worker(&SHORT_LEASE);
+    site.completed(&task, &[&first, &last]).await;
+    logged_in_once(&site, &task);
+    site.queue_is_empty(&[&last]).await;
+    site.each_scan_ran_once(1);
+}
+
+/// It dies with this status in the file: the login is there as long as the task has not ended.
+pub(crate) async fn dies_at_the_end(point: &'static str, status: TaskStatus) {
+    let site = Site::start(config()).await;
+    let task = site.submit_trusted(point, "192.0.2.1", &login()).await;
+    let mut first = doomed_worker(&site, point, &[]);
+    died_at(&mut first, point);
+    assert_eq!(site.deployment.task(&task).status, status);
+    assert_eq!(site.keeps_login(&task), !status.is_terminal());
     let last = site.start_worker(&SHORT_LEASE);
     site.completed(&task, &[&first, &last]).await;
     logged_in_once(&site, &task);

@@ -2,17 +2,31 @@
 
 use std::{fmt::Write as _, fs, io::Write as _};
 
-use nessus_mcp_lib::service::ResultsRequest;
+use nessus_mcp_lib::{
+    credentials::Login,
+    scanner::{ScanCredential, SshCredential, SshLogin},
+    secret::Secret,
+    service::{ResultsRequest, SubmitRequest},
+};
 use nessus_mcp_tests::{
     deployment::Server,
     processes::{entries, files_below, holds, until},
     s3::{BUCKET, ConditionalWrites, Fault, FaultKind, Operation, S3Config, S3Error},
     small_disk::SmallDisk,
 };
+use rstest::rstest;
 
 use crate::rig::{Rig, completed, connect, submit};
 
+const UNAVAILABLE: i32 = 69;
 const BAD_CONFIGURATION: i32 = 78;
+
+/// `doctor` finds what a start does, and ends as it does.
+fn doctor_says(rig: &Rig, code: i32, words: &[&str]) {
+    let ended = rig.admin(&["doctor", "--no-scanners"]);
+    assert_eq!(ended.code, Some(code), "{words:?}\n{ended:?}");
+    assert!(words.iter().all(|word| ended.stdout.contains(word)), "{words:?}\n{}", ended.stdout);
+}
 
 /// None of the programs starts: each says why, and what to do.
 fn nothing_starts(rig: &Rig, code: i32, words: &[&str]) {
@@ -35,18 +49,66 @@ fn nothing_starts(rig: &Rig, code: i32, words: &[&str]) {
 async fn a_bucket_that_is_not_there_is_named() {
     let mut rig = Rig::start().await;
     rig.url = "s3://missing/prefix".to_owned();
-    nothing_starts(
-        &rig,
-        BAD_CONFIGURATION,
-        &["NoSuchBucket", "s3://missing/prefix", "create it, or name the right one"],
-    );
+    let words = ["NoSuchBucket", "s3://missing/prefix", "create it, or name the right one"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_bucket_that_forbids_says_which_rights_are_needed() {
     let rig = Rig::start().await;
     rig.s3.inject(Fault::answer(S3Error::AccessDenied).until_cleared());
-    nothing_starts(&rig, BAD_CONFIGURATION, &["AccessDenied", "read, write, list and delete objects"]);
+    let words = ["AccessDenied", "read, write, list and delete objects"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_that_forbids_one_thing_says_which() {
+    let rig = Rig::start().await;
+    for (operation, asked) in [
+        (Operation::Get, "asked to read"),
+        (Operation::Put, "asked to write"),
+        (Operation::List, "asked to list"),
+        (Operation::Delete, "asked to delete"),
+    ] {
+        rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(operation).until_cleared());
+        let words = [asked, "AccessDenied", "read, write, list and delete objects"];
+        let ended = rig.worker_program().run();
+        assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
+        assert!(words.iter().all(|word| ended.stderr.contains(word)), "{words:?}\n{}", ended.stderr);
+        doctor_says(&rig, BAD_CONFIGURATION, &words);
+        rig.s3.clear_faults();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_shows_what_was_before_is_refused() {
+    let rig = Rig::start().await;
+    rig.s3.inject(Fault::new(FaultKind::Stale).on(Operation::Get).until_cleared());
+    let words = ["it does not show what was just written", "use an object store with"];
+    let ended = rig.worker_program().run();
+    assert_eq!(ended.code, Some(BAD_CONFIGURATION), "{ended:?}");
+    assert!(words.iter().all(|word| ended.stderr.contains(word)), "{words:?}\n{}", ended.stderr);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_that_does_nothing_but_ask_to_go_slower_is_not_there_for_now() {
+    let rig = Rig::start().await;
+    rig.s3.inject(Fault::answer(S3Error::SlowDown).until_cleared());
+    let words = ["SlowDown", "if it lasts, ask its operator for a higher limit"];
+    nothing_starts(&rig, UNAVAILABLE, &words);
+    doctor_says(&rig, UNAVAILABLE, &words);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_store_of_which_too_little_is_known_is_a_matter_of_configuration() {
+    let mut rig = Rig::start().await;
+    rig.url = "az://container/prefix".to_owned();
+    let words = ["the object store cannot be asked", "what the environment of this process says"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -60,13 +122,15 @@ async fn unknown_credentials_are_to_be_checked() {
 async fn a_clock_that_is_wrong_is_to_be_set() {
     let rig = Rig::start().await;
     rig.s3.shift_clock(3600);
-    nothing_starts(&rig, BAD_CONFIGURATION, &["RequestTimeTooSkewed", "the clock of this machine", "NTP"]);
+    let words = ["RequestTimeTooSkewed", "the clock of this machine", "NTP"];
+    nothing_starts(&rig, BAD_CONFIGURATION, &words);
+    doctor_says(&rig, BAD_CONFIGURATION, &words);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_store_without_conditional_writes_is_refused() {
     let rig = Rig::start().await;
-    for kind in [ConditionalWrites::Ignored, ConditionalWrites::Refused] {
+    for kind in [ConditionalWrites::Ignored, ConditionalWrites::Refused, ConditionalWrites::Nameless] {
         rig.s3.conditional_writes(kind);
         for program in [rig.server_program(), rig.worker_program()] {
             let ended = program.run();
@@ -132,25 +196,54 @@ async fn bodies_that_break_off_are_read_again() {
     completes_in_spite_of([Fault::new(FaultKind::CutAfter(50)).on(Operation::Get).count(5)]).await;
 }
 
+#[rstest]
+#[case(S3Error::ExpiredToken, "renew them; what was begun goes on then")]
+#[case(S3Error::AccessDenied, "allow these credentials to read, write, list and delete objects")]
+#[case(S3Error::RequestTimeTooSkewed, "set it by NTP")]
+#[case(S3Error::SlowDown, "ask its operator for a higher limit")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn credentials_that_expire_in_the_midst_of_an_upload_are_to_be_renewed_and_nothing_is_lost() {
+async fn a_store_that_refuses_in_the_midst_of_an_upload_is_told_of_with_the_next_step_and_nothing_is_lost(
+    #[case] error: S3Error,
+    #[case] hint: &str,
+) {
     let rig = Rig::start().await;
     let server = rig.serve();
     let client = connect(&server).await;
-    let mut worker = rig.work();
+    let worker = rig.work();
     // The parts of the results are the first that fail.
-    rig.s3.inject(Fault::answer(S3Error::ExpiredToken).on(Operation::Put).key("/scan_native.nessus.").until_cleared());
-    let task = submit(&client, "expires").await;
-    rig.s3
-        .wait_for("a refused upload", |requests| {
-            requests.iter().any(|request| matches!(request.fault, Some(FaultKind::Answer(S3Error::ExpiredToken))))
-        })
-        .await;
-    tokio::task::block_in_place(|| worker.wait_for_log("ExpiredToken: The provided token has expired"));
+    rig.s3.inject(Fault::answer(error).on(Operation::Put).key("/scan_native.nessus.").until_cleared());
+    let task = submit(&client, "refused").await;
+    let says = format!("{error:?}: ");
+    until(&format!("the worker tells of {error:?}"), &[&worker], async || {
+        worker.log().lines().any(|line| line.contains(&says) && line.contains(hint)).then_some(())
+    })
+    .await;
     rig.s3.clear_faults();
     completed(&client, &task, &[&worker, &server.process]).await;
     let stats = rig.sim.stats();
     assert_eq!((stats.total_creates, stats.total_launches), (1, 1), "{stats:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_login_ends_with_its_task_though_nothing_can_be_deleted() {
+    let mut rig = Rig::start().await;
+    rig.environment.push(("NESSUS_MCP_SECRET_KEY", "5ec4e7".repeat(11)[..64].to_owned()));
+    let server = rig.serve();
+    let client = connect(&server).await;
+    let login = SshCredential::new("scan", SshLogin::Password(Secret::new("planted-password")));
+    let login = Login::Inline(ScanCredential::Ssh(login));
+    let task = client.submit_scan(&SubmitRequest::trusted("logs in", "192.0.2.1", login)).await.unwrap().task_id;
+    let is_kept = || {
+        let objects = rig.s3.objects(BUCKET);
+        let logins = objects.iter().filter(|(key, content)| key.ends_with(".sealed") || holds(content, "sealed_login"));
+        logins.count()
+    };
+    assert_eq!(is_kept(), 1);
+    rig.s3.inject(Fault::answer(S3Error::AccessDenied).on(Operation::Delete).until_cleared());
+    let worker = rig.work();
+    completed(&client, &task, &[&worker, &server.process]).await;
+    assert_eq!(is_kept(), 0);
+    assert_eq!(rig.sim.stats().credentials.len(), 1);
 }
 
 /// The parts of results that were asked of the store.

@@ -108,12 +108,17 @@ impl Bucket {
         self.s3.put(BUCKET, &format!("{PREFIX}/{key}"), content);
     }
 
+    /// Lets two days pass, after which nobody leads the housekeeping.
+    pub fn two_days_later(&self) {
+        self.s3.age(TWO_DAYS);
+        let _ = self.redis.ask(&["DEL", LEAD]);
+    }
+
     /// Two days later, after housekeeping: each object of a task is named by its file, each part that is named is there and sound, and
     /// nothing is marked.
     fn has_nothing_left_over(self: Arc<Self>) {
         self.s3.clear_faults();
-        self.s3.age(TWO_DAYS);
-        let _ = self.redis.ask(&["DEL", LEAD]);
+        self.two_days_later();
         let deployment = Deployment::on_bucket(&self);
         let keep_house = || {
             let ran = deployment.program(binaries::admin(), &["housekeeping", "run", "--yes", "--json"]).run();
@@ -139,8 +144,9 @@ fn left_over(objects: &BTreeMap<String, Bytes>) -> Vec<String> {
         let task: Value = serde_json::from_slice(content).unwrap_or_else(|error| panic!("{key}: {error}"));
         let folder = key.trim_end_matches("task.json");
         named.insert(key.clone());
-        if ["queued", "running"].iter().any(|status| task["status"] == *status) {
-            named.insert(format!("{folder}credential.sealed"));
+        let has_ended = ["queued", "running"].iter().all(|status| task["status"] != *status);
+        if has_ended && task.get("sealed_login").is_some() {
+            wrong.push(format!("{key} still has the login"));
         }
         for (name, file) in task["files"].as_object().into_iter().flatten() {
             let upload = file["upload"].as_str().unwrap_or_default();
@@ -185,13 +191,23 @@ mod tests {
             ("archive/x.json".to_owned(), part.clone()),
         ]);
         assert_eq!(left_over(&sound), Vec::<String>::new());
-        for wrong in
-            ["tasks/t/scan.1-b/000000", "tasks/t/credential.sealed", "tasks/u.removed", "uploads/t/login", "probes/x"]
-        {
+        for wrong in [
+            "tasks/t/scan.1-b/000000",
+            "tasks/t/credential.sealed",
+            "tasks/u.removed",
+            "uploads/t/scan.1-b",
+            "probes/x",
+        ] {
             let mut objects = sound.clone();
             objects.insert(wrong.to_owned(), Bytes::new());
             assert_eq!(left_over(&objects), [format!("{wrong} is left over")]);
         }
+        let key = "tasks/t/task.json".to_owned();
+        let mut outlived = sound.clone();
+        let mut task: Value = serde_json::from_slice(&outlived[&key]).unwrap();
+        task["sealed_login"] = "c2VhbGVk".into();
+        outlived.insert(key, Bytes::from(task.to_string()));
+        assert_eq!(left_over(&outlived), ["tasks/t/task.json still has the login"]);
         let mut altered = sound;
         altered.insert("tasks/t/scan.1-a/000000".to_owned(), Bytes::new());
         assert_eq!(left_over(&altered).len(), 1);

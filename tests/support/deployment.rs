@@ -194,6 +194,12 @@ impl Deployment {
         names.into_iter().collect()
     }
 
+    /// Whether a login is kept for a task: beside its file, or in it.
+    pub fn keeps_login(&self, id: &TaskId) -> bool {
+        self.file(&format!("tasks/{id}/credential.sealed")).is_some()
+            || self.task(id).extra.contains_key("sealed_login")
+    }
+
     /// What stands in a task's file now.
     pub fn task(&self, id: &TaskId) -> Task {
         let name = format!("tasks/{id}/task.json");

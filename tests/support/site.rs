@@ -99,7 +99,7 @@ impl Site {
 
     /// Whether a login is kept for a task.
     pub fn keeps_login(&self, task: &TaskId) -> bool {
-        self.deployment.file(&format!("tasks/{task}/credential.sealed")).is_some()
+        self.deployment.keeps_login(task)
     }
 
     /// What the scanner was sent for the scan of a task to log in with.

@@ -2,7 +2,7 @@
 //! request, which is sealed beside the task until it ends.
 //!
 //! [`Credentials`] decides at the submit whether a login may be used, and gives it to the worker right before the scan is
-//! created. Between the two a secret exists nowhere but in `credential.sealed`.
+//! created. Between the two a secret exists nowhere but sealed, beside the task or in it.
 
 mod error;
 mod key;

@@ -16,7 +16,7 @@ use super::{
     webhook::{DeliveryError, Message, Next, Sender},
 };
 use crate::{
-    error::chain,
+    error::{Classified as _, chain},
     fail_points::fail_point,
     housekeeping::QueueIndex,
     ids::{PoolName, TaskId, TraceId, WorkerId},
@@ -203,7 +203,11 @@ impl Inner {
             Err(error) => {
                 let delay = with_jitter(pause_of(claim.deliveries));
                 if self.unwritten.is_new_trouble(&lease.task_id) {
-                    warn!(error = chain(&error), "what webhooks are to be told is not known for now");
+                    warn!(
+                        error = chain(&error),
+                        hint = error.hint(),
+                        "what webhooks are to be told is not known for now"
+                    );
                 } else {
                     debug!(error = chain(&error), ?delay, "what webhooks are to be told is still not known");
                 }

@@ -361,7 +361,11 @@ impl QueueIndex {
                             Ok(count) => warn!(count, "tasks the queue had forgotten were enqueued again"),
                             Err(error) => {
                                 has_failed.store(true, Ordering::Relaxed);
-                                warn!(error = chain(&error), "task files and queue could not be compared");
+                                warn!(
+                                    error = chain(&error),
+                                    hint = error.hint(),
+                                    "task files and queue could not be compared"
+                                );
                             }
                         }
                         compared = Some(now);
@@ -376,10 +380,9 @@ impl QueueIndex {
                     if said == Some(code) {
                         debug!(error = chain(&failed), "the queue still cannot be used");
                     } else if failed.kind() == ErrorKind::Configuration {
-                        let hint = failed.hint().unwrap_or_default();
-                        error!(error = chain(&failed), hint, "nothing is claimed from this queue");
+                        error!(error = chain(&failed), hint = failed.hint(), "nothing is claimed from this queue");
                     } else {
-                        warn!(error = chain(&failed), "the queue cannot be used for now");
+                        warn!(error = chain(&failed), hint = failed.hint(), "the queue cannot be used for now");
                     }
                     said = Some(code);
                 }

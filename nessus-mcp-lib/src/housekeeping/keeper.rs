@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     config::HousekeepingSettings,
-    error::chain,
+    error::{Classified as _, chain},
     queue::Queue,
     scanner::{Circuits, ScannerRegistry},
     telemetry::Metrics,
@@ -98,7 +98,11 @@ impl Housekeeping {
                     if said.as_ref() == Some(&message) {
                         debug!(error = message, "housekeeping still cannot be done");
                     } else {
-                        warn!(error = message, "housekeeping cannot be done for now: nothing is removed");
+                        warn!(
+                            error = message,
+                            hint = error.hint(),
+                            "housekeeping cannot be done for now: nothing is removed"
+                        );
                         said = Some(message);
                     }
                 }

@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     config::HousekeepingSettings,
-    error::chain,
+    error::{Classified as _, chain},
     ids::{InstanceId, PoolName, ScanId, TaskId, scanner_name},
     queue::{LeaseInfo, Queue, RemoveOutcome, Settlement, TaskBody},
     scanner::{Circuits, MarkedScan, ScannerRegistry},
@@ -217,7 +217,7 @@ impl<'a> Run<'a> {
     }
 
     fn failed(&mut self, task_id: &TaskId, error: &TaskError) -> bool {
-        warn!(%task_id, error = chain(error), "an old task could not be removed");
+        warn!(%task_id, error = chain(error), hint = error.hint(), "an old task could not be removed");
         self.report.keep_task("failed");
         self.report.note(format!("tasks/{task_id}"), error.to_string());
         false

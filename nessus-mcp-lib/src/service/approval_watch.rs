@@ -7,7 +7,7 @@ use tracing::{info, warn};
 
 use super::{ScanService, error::ServiceError};
 use crate::{
-    error::chain,
+    error::{Classified as _, chain},
     policy::ApprovalState,
     task::{Task, TaskError, TaskQuery},
 };
@@ -36,7 +36,7 @@ impl ScanService {
                 self.follow_waiting().await
             };
             if let Err(error) = looked.await {
-                warn!(error = chain(&error), "it is not known which scans wait for a person");
+                warn!(error = chain(&error), hint = error.hint(), "it is not known which scans wait for a person");
             }
             sleep(LOOK_EVERY).await;
         }

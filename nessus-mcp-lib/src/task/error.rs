@@ -157,6 +157,9 @@ impl Classified for TaskError {
             Self::Newer { .. } => {
                 Some("bring this program up to date, as others that use the data directory are".to_owned())
             }
+            Self::Contended(_) => Some(
+                "try again; if it lasts, look whether the place of the tasks shows what was written last".to_owned(),
+            ),
             Self::Catalogue(error) => error.hint(),
             Self::Storage { source, .. } if PlaceFailure::of(source).is_some() => {
                 PlaceFailure::of(source)?.hint().map(str::to_owned)

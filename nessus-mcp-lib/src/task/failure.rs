@@ -26,6 +26,12 @@ impl PlaceFailure {
     }
 }
 
+/// What to do about a refusal, where something is known of it.
+#[cfg(feature = "objects")]
+pub(super) fn hint(error: &io::Error) -> Option<&'static str> {
+    PlaceFailure::of(error)?.hint()
+}
+
 impl fmt::Display for PlaceFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

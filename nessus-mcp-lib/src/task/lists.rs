@@ -20,7 +20,7 @@ use super::{
     store::TaskStore,
 };
 use crate::{
-    error::chain,
+    error::{Classified as _, chain},
     ids::{PoolName, TaskId},
 };
 
@@ -106,7 +106,11 @@ impl TaskManager {
                 None
             }
             Err(error) => {
-                warn!(error = chain(&error), "the catalogue of tasks cannot be used: all files are read");
+                warn!(
+                    error = chain(&error),
+                    hint = error.hint(),
+                    "the catalogue of tasks cannot be used: all files are read"
+                );
                 None
             }
         }
@@ -300,7 +304,11 @@ async fn mend_all(catalogue: &Arc<Catalogue>, tasks: Vec<(TaskId, Option<u64>)>)
         Ok::<_, TaskError>(left.is_empty() && make_ready(catalogue).await?)
     };
     mended.await.unwrap_or_else(|error| {
-        warn!(error = chain(&error), "what the catalogue of tasks has wrong cannot be made right for now");
+        warn!(
+            error = chain(&error),
+            hint = error.hint(),
+            "what the catalogue of tasks has wrong cannot be made right for now"
+        );
         false
     })
 }

@@ -339,8 +339,7 @@ impl TaskManager {
                 Ok(task)
             });
             match written.await {
-                Err(TaskError::Contended(_)) if round < TaskStore::ROUNDS => round += 1,
-                Err(error) => return Err(error),
+                Err(error) => round = self.store.blocking(move |_| TaskStore::again(round, error)).await?,
                 Ok(task) => {
                     self.note_again(record).await;
                     return Ok(task);

@@ -17,7 +17,7 @@ use super::{
     store::{Hold, TaskStore},
 };
 use crate::{
-    error::chain,
+    error::{Classified as _, chain},
     fail_points::fail_point,
     ids::TaskId,
     queue::{CATALOGUE_BATCH, CatalogueRecord},
@@ -215,7 +215,7 @@ fn record_of(store: &TaskStore, task_id: &TaskId, known: Option<u64>, deadline: 
                 if let Some(hold) = &hold
                     && let Err(error) = store.write(hold, &task)
                 {
-                    warn!(%task_id, error = chain(&error), "a task that was brought back cannot be written");
+                    warn!(%task_id, error = chain(&error), hint = error.hint(), "a task that was brought back cannot be written");
                 }
             }
             let login_is_left = store.has_login_left(&task) && !(hold.is_some() && store.remove_login(&task));

@@ -265,7 +265,7 @@ impl<'a> HeldTask<'a> {
             warn!(%scan, error = chain(&error), "the scan could not be stopped");
         }
         if let Err(error) = self.forget_login(task, scan).await {
-            warn!(%scan, error = error.message(), "the login stays in the scan");
+            warn!(%scan, error = error.message(), hint = error.hint(), "the login stays in the scan");
         }
     }
 }

@@ -99,7 +99,7 @@ pub(super) async fn keep_partial(
             }
             Err(error) => error,
         };
-        warn!(%scan, error = error.message(), "the results of a scan that ended early cannot be kept");
+        warn!(%scan, error = error.message(), hint = error.hint(), "the results of a scan that ended early cannot be kept");
         match pauses.next() {
             Some(pause) if error.is_retryable() => {
                 held.step_failed(Step::Results, &error, *pause).await;

@@ -128,7 +128,12 @@ impl TaskRun {
         if error.is_local() {
             return wait_for_this_machine(error);
         }
-        error!(error = error.message(), deliveries = self.claim.deliveries, "the task cannot be read");
+        error!(
+            error = error.message(),
+            hint = error.hint(),
+            deliveries = self.claim.deliveries,
+            "the task cannot be read"
+        );
         if matches!(error, StepError::Task(TaskError::NotFound(_))) && self.claim.deliveries < MAX_DELIVERIES {
             return Outcome::Retry(retry_pause(self.claim.deliveries));
         }
@@ -235,7 +240,7 @@ impl TaskRun {
                 }
                 held.step_failed(step, &error, pause).await;
             }
-            warn!(error = error.message(), ?pause, "the scan goes on and will be checked again");
+            warn!(error = error.message(), hint = error.hint(), ?pause, "the scan goes on and will be checked again");
             let paused = match &task {
                 Some(task) => {
                     let watches = held.reason_to_stop(task).is_none();
@@ -363,7 +368,11 @@ impl TaskRun {
                     return Outcome::EndedElsewhere;
                 }
                 Err(error) if error.is_local() => {
-                    warn!(error = error.message(), "the scan of a task that has ended is not known yet");
+                    warn!(
+                        error = error.message(),
+                        hint = error.hint(),
+                        "the scan of a task that has ended is not known yet"
+                    );
                     if held.pause(LOCAL_PAUSE).await.is_err() {
                         return Outcome::HandBack(Duration::ZERO);
                     }
@@ -400,7 +409,13 @@ impl TaskRun {
                 pause = pause.max(UNCLEAR_PAUSE);
             }
         }
-        warn!(error = error.message(), deliveries = self.claim.deliveries, ?pause, "the task will be tried again");
+        warn!(
+            error = error.message(),
+            hint = error.hint(),
+            deliveries = self.claim.deliveries,
+            ?pause,
+            "the task will be tried again"
+        );
         Some(Outcome::Retry(pause))
     }
 
@@ -468,14 +483,19 @@ impl TaskRun {
                 if matches!(error, StepError::Scope(_)) {
                     self.shared.metrics.scope_refused(code);
                 }
-                error!(status = %task.status, code, error = error.message(), "the task has failed");
+                error!(status = %task.status, code, error = error.message(), hint = error.hint(), "the task has failed");
                 self.shared.note_decision(&task, code, &error.message()).await;
                 dead_letter(&task)
             }
             Err(TaskError::StaleFencingToken { .. }) => Outcome::Lost,
             Err(TaskError::Transition(_)) => Outcome::EndedElsewhere,
             Err(unwritten) => {
-                error!(code, error = error.message(), "the task has failed, which cannot be written down yet");
+                error!(
+                    code,
+                    error = error.message(),
+                    hint = error.hint(),
+                    "the task has failed, which cannot be written down yet"
+                );
                 self.outcome_without_file(&unwritten.into())
             }
         }
@@ -570,7 +590,12 @@ impl TaskRun {
 /// How a task goes on when the error says nothing about it: whoever claims it next finds it as it stands.
 fn wait_for_this_machine(error: &StepError) -> Outcome {
     let pause = with_jitter(LOCAL_PAUSE);
-    warn!(error = error.message(), ?pause, "the task cannot be judged now: it waits, and its scan goes on");
+    warn!(
+        error = error.message(),
+        hint = error.hint(),
+        ?pause,
+        "the task cannot be judged now: it waits, and its scan goes on"
+    );
     Outcome::HandBack(pause)
 }
 

@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BackendKind {
-    /// The embedded queue in the data directory.
+    /// The embedded queue in the data directory; where the tasks are in a bucket, the Redis beside that, which stays.
     Sqlite,
     /// A `redis-server` of our own, with an append-only file that is synced at every write.
     Redis,

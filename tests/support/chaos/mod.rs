@@ -24,7 +24,7 @@ mod stage;
 mod verdict;
 mod watch;
 
-use std::{ops::Range, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
@@ -172,7 +172,7 @@ pub async fn run(plan: &Plan) -> Verdict {
     deployment.keep_files(true);
     let directory = deployment.directory().to_owned();
     let mut stage = Stage::start(plan, deployment);
-    let mut watch = Watch::new(directory.join("data/tasks"));
+    let mut watch = Watch::new(Arc::clone(&stage.common));
 
     let submits = tokio::spawn(clients::submit_all(plan.clone(), stage.mcp()));
     let mut restarted = Instant::now();
@@ -208,6 +208,7 @@ pub async fn run(plan: &Plan) -> Verdict {
     let evidence = evidence::gather(&directory);
     let verdict =
         Verdict::of(plan, &stage, answers, &watch, &evidence, &sim.stats(), fallen, began.elapsed(), &directory);
+    drop(watch);
     if verdict.is_clean() {
         // The deployment ends with the stage, whose files are not needed any more.
         stage.forget_files();

@@ -2,33 +2,32 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
-    path::PathBuf,
+    sync::Arc,
 };
 
 use nessus_mcp_lib::{ids::TaskId, task::Task};
 
-use crate::processes::entries;
+use super::stage::Common;
 
 /// The tasks as they were when they were first seen to have ended.
 #[derive(Debug)]
 pub(super) struct Watch {
-    tasks: PathBuf,
+    common: Arc<Common>,
     open: BTreeSet<TaskId>,
     ended: BTreeMap<TaskId, Task>,
 }
 
 impl Watch {
-    pub(super) fn new(tasks: PathBuf) -> Self {
-        Self { tasks, open: BTreeSet::new(), ended: BTreeMap::new() }
+    pub(super) fn new(common: Arc<Common>) -> Self {
+        Self { common, open: BTreeSet::new(), ended: BTreeMap::new() }
     }
 
     /// Looks at every task that has not ended yet; returns how many have since the last time.
     pub(super) fn look(&mut self) -> usize {
         let before = self.ended.len();
         self.open.clear();
-        for name in entries(&self.tasks) {
-            let Some(id) = name.to_str().and_then(|name| TaskId::new(name).ok()) else { continue };
+        for name in self.common.deployment.task_directories() {
+            let Ok(id) = TaskId::new(&name) else { continue };
             if self.ended.contains_key(&id) {
                 continue;
             }
@@ -51,12 +50,12 @@ impl Watch {
 
     /// What stands in a task's file now.
     pub(super) fn read(&self, id: &TaskId) -> Option<Task> {
-        serde_json::from_slice(&fs::read(self.tasks.join(id.as_str()).join("task.json")).ok()?).ok()
+        serde_json::from_slice(&self.common.deployment.file(&format!("tasks/{id}/task.json"))?).ok()
     }
 
-    /// Whether a login is kept beside a task.
+    /// Whether a login is kept for a task.
     pub(super) fn keeps_login(&self, id: &TaskId) -> bool {
-        self.tasks.join(id.as_str()).join("credential.sealed").exists()
+        self.common.deployment.keeps_login(id)
     }
 
     /// The ids of all tasks that have a file.

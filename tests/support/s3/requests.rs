@@ -86,12 +86,14 @@ fn act(state: &mut State, call: &Call, begun: Begun, sees: Sees) -> Result<Answe
             check_body(call)?;
             if call.condition().is_some() {
                 match conditional_writes {
-                    ConditionalWrites::Atomic => check_condition(bucket, call, begun)?,
+                    ConditionalWrites::Atomic | ConditionalWrites::Nameless => check_condition(bucket, call, begun)?,
                     ConditionalWrites::Ignored => {}
                     ConditionalWrites::Refused => return Err(S3Error::NotImplemented),
                 }
             }
-            let etag = bucket.put(&call.key, call.body.clone(), call.metadata(), now);
+            let is_nameless = conditional_writes == ConditionalWrites::Nameless;
+            let metadata = if is_nameless { Vec::new() } else { call.metadata() };
+            let etag = bucket.put(&call.key, call.body.clone(), metadata, now);
             Ok(Answer::new(200).with("etag", etag))
         }
         Operation::Delete => {

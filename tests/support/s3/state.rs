@@ -27,6 +27,8 @@ pub enum ConditionalWrites {
     Ignored,
     /// The write is refused with `NotImplemented`.
     Refused,
+    /// They are kept, but what the writer says of the object is not.
+    Nameless,
 }
 
 /// How a server starts.

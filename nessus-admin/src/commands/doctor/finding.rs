@@ -2,6 +2,7 @@
 
 use std::{fmt, time::Duration};
 
+use nessus_mcp_lib::error::ErrorKind;
 use serde::Serialize;
 use tokio::time::timeout;
 
@@ -58,11 +59,14 @@ pub(super) struct Finding {
     /// The command that mends it, or shows more of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) mend: Option<String>,
+    /// What a program would end with that finds it at its start, where it is not as of the other faults that the check finds.
+    #[serde(skip)]
+    pub(super) kind: Option<ErrorKind>,
 }
 
 impl Finding {
     pub(super) fn ok(check: &'static str, detail: impl Into<String>) -> Self {
-        Self { check, severity: Severity::Ok, detail: detail.into(), mend: None }
+        Self { check, severity: Severity::Ok, detail: detail.into(), mend: None, kind: None }
     }
 
     pub(super) fn skipped(check: &'static str, detail: impl Into<String>) -> Self {
@@ -77,6 +81,11 @@ impl Finding {
         Self { severity: Severity::Failed, ..Self::ok(check, detail) }
     }
 
+    /// The same of an error of this kind.
+    pub(super) fn of_kind(self, kind: ErrorKind) -> Self {
+        Self { kind: Some(kind), ..self }
+    }
+
     /// The same with the command that mends it.
     pub(super) fn mend(self, command: impl Into<String>) -> Self {
         Self { mend: Some(command.into()), ..self }
@@ -89,6 +98,9 @@ pub(super) async fn within(
     check: &'static str,
     findings: impl Future<Output = Vec<Finding>>,
 ) -> Vec<Finding> {
-    let late = |_| vec![Finding::failed(check, format!("there was no answer within {} s", limit.as_secs()))];
+    let late = |_| {
+        let detail = format!("there was no answer within {} s", limit.as_secs());
+        vec![Finding::failed(check, detail).of_kind(ErrorKind::Unavailable)]
+    };
     timeout(limit, findings).await.unwrap_or_else(late)
 }

@@ -145,16 +145,22 @@ fn show(findings: &[Finding]) {
 /// The configuration first, because it explains the rest; then what does not answer.
 fn outcome(findings: &[Finding]) -> Result<(), Failure> {
     let count = findings.iter().filter(|finding| finding.severity >= Severity::Warning).count();
-    let has_failed = |checks: &[&str]| {
-        findings.iter().any(|finding| finding.severity == Severity::Failed && checks.contains(&finding.check))
-    };
-    let kind = match () {
-        () if count == 0 => return Ok(()),
-        () if has_failed(&["configuration", "binding"]) => ErrorKind::Configuration,
-        () if has_failed(&["queue", "store", "scanners"]) => ErrorKind::Unavailable,
-        () => ErrorKind::Internal,
-    };
-    Err(NotHealthy { count, kind }.into())
+    if count == 0 {
+        return Ok(());
+    }
+    let failed = findings.iter().filter(|finding| finding.severity == Severity::Failed);
+    let kinds: Vec<_> = failed.map(kind_of).collect();
+    let gravest = [ErrorKind::Configuration, ErrorKind::Unavailable].into_iter().find(|kind| kinds.contains(kind));
+    Err(NotHealthy { count, kind: gravest.unwrap_or(ErrorKind::Internal) }.into())
+}
+
+/// What a program would end with that finds this at its start.
+fn kind_of(finding: &Finding) -> ErrorKind {
+    finding.kind.unwrap_or(match finding.check {
+        "configuration" | "binding" => ErrorKind::Configuration,
+        "queue" | "store" | "scanners" => ErrorKind::Unavailable,
+        _ => ErrorKind::Internal,
+    })
 }
 
 #[cfg(test)]
@@ -171,6 +177,8 @@ mod tests {
         assert_eq!(kind(&[ok.clone(), skipped.clone()]), Ok(()));
         assert_eq!(kind(&[ok.clone(), warning.clone()]), code(ErrorKind::Internal));
         assert_eq!(kind(&[warning.clone(), queue.clone()]), code(ErrorKind::Unavailable));
+        let bucket = Finding::failed("store", "").of_kind(ErrorKind::Configuration);
+        assert_eq!(kind(&[queue.clone(), bucket]), code(ErrorKind::Configuration));
         assert_eq!(kind(&[queue, binding]), code(ErrorKind::Configuration));
         assert_eq!((worst(&[ok, skipped]), worst(&[warning])), (Severity::Ok, Severity::Warning));
     }

@@ -6,7 +6,7 @@ use nessus_mcp_lib::{
     Queue,
     circuit_breaker::CircuitState,
     config::Settings,
-    error::{Classified as _, Failure, chain, counted, excerpt},
+    error::{Classified as _, ErrorKind, Failure, chain, counted, excerpt},
     housekeeping::binding_of,
     ids::{InstanceId, PoolName},
     queue::{QueueError, SeenWorker},
@@ -43,7 +43,10 @@ pub(super) async fn check(settings: &Settings, pools: &Pools) -> Vec<Finding> {
     let (queue, latency) = match opened.unwrap_or_else(late) {
         Ok(opened) => opened,
         Err(failure) => {
-            let finding = Finding::failed("queue", in_one_line(&failure));
+            let mut finding = Finding::failed("queue", in_one_line(&failure));
+            if failure.exit_code() == ErrorKind::Configuration.exit_code().into() {
+                finding = finding.of_kind(ErrorKind::Configuration);
+            }
             let mend = if failure.code() == "no_queue" {
                 "nessus-admin doctor --data-dir DIR, with the directory of the server and its workers"
             } else {
@@ -130,7 +133,7 @@ async fn binding(queue: &dyn Queue, settings: &Settings) -> Vec<Finding> {
             let mend = "nessus-admin queue rebind, if these tasks are the right ones; else set DATA_DIR, DATA_URL or QUEUE_URL";
             Finding::failed("binding", chain(&error)).mend(mend)
         }
-        Err(error) => Finding::failed("binding", chain(&error)),
+        Err(error) => Finding::failed("binding", chain(&error)).of_kind(error.kind()),
     }]
 }
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path, time::Duration};
 use nessus_mcp_lib::{
     config::{DataUrl, Settings},
     durable::DurableFile,
-    error::{Classified as _, Failure, chain},
+    error::{Classified as _, ErrorKind, Failure, chain},
     housekeeping,
     task::TaskManager,
     telemetry::DiskSpace,
@@ -53,7 +53,7 @@ async fn store(settings: &Settings, shown: String) -> Vec<Finding> {
     let probe = match TaskManager::probe_for(settings).await {
         Ok(probe) => probe,
         Err(error) => {
-            let finding = Finding::failed("store", chain(&error));
+            let finding = Finding::failed("store", chain(&error)).of_kind(error.kind());
             return vec![Finding { mend: error.hint(), ..finding }];
         }
     };
@@ -72,7 +72,9 @@ async fn store(settings: &Settings, shown: String) -> Vec<Finding> {
         let detail = format!("the clocks of this machine and of the store are {} apart", in_words(apart));
         let mend = "timedatectl set-ntp true, on the machine whose clock is wrong: a store refuses what is signed at another time";
         findings.push(match apart {
-            apart if apart >= CLOCK_FAIL => Finding::failed("store", detail).mend(mend),
+            apart if apart >= CLOCK_FAIL => {
+                Finding::failed("store", detail).mend(mend).of_kind(ErrorKind::Configuration)
+            }
             apart if apart >= CLOCK_WARN => Finding::warning("store", detail).mend(mend),
             _ => Finding::ok("store", detail),
         });

@@ -14,9 +14,12 @@ use crate::{
     },
 };
 
-/// The task that a file holds, which is kept there.
+/// Where the login of a task is that came with its request, sealed, where `task.json` has it: in a bucket, in base64, until the task ends.
+pub(super) const SEALED_LOGIN: &str = "sealed_login";
+
+/// The task that a file holds, which is kept there; without its sealed login.
 pub(super) fn parse(task_id: &TaskId, path: impl FnOnce() -> PathBuf, bytes: &[u8]) -> Result<Task, TaskError> {
-    let task: Task = match serde_json::from_slice(bytes) {
+    let mut task: Task = match serde_json::from_slice(bytes) {
         Ok(task) => task,
         Err(error) => {
             return Err(match newer_words(bytes) {
@@ -25,6 +28,7 @@ pub(super) fn parse(task_id: &TaskId, path: impl FnOnce() -> PathBuf, bytes: &[u
             });
         }
     };
+    task.extra.remove(SEALED_LOGIN);
     if task.schema_version > TASK_SCHEMA_VERSION {
         return Err(TaskError::Newer { path: path(), message: newer_schema(task.schema_version.into()) });
     }
@@ -41,6 +45,15 @@ pub(super) fn bytes_of(task: &Task, path: &Path) -> Result<Vec<u8>, TaskError> {
         .map_err(|error| TaskError::Damaged { path: path.to_owned(), message: error.to_string() })?;
     json.push(b'\n');
     Ok(json)
+}
+
+/// The same, with a sealed login.
+#[cfg(feature = "objects")]
+pub(super) fn bytes_with(task: &Task, sealed: Option<String>, path: &Path) -> Result<Vec<u8>, TaskError> {
+    let Some(sealed) = sealed else { return bytes_of(task, path) };
+    let mut task = task.clone();
+    task.extra.insert(SEALED_LOGIN.to_owned(), sealed.into());
+    bytes_of(&task, path)
 }
 
 /// What a task that cannot be read holds that only a newer version knows.

@@ -40,8 +40,8 @@ const KNOWN: [(&[&str], io::ErrorKind, &str); 6] = [
     ),
 ];
 
-/// The same as an error of input and output.
-pub(super) fn failure(error: &Error) -> io::Error {
+/// What a store has refused that was asked to do this, such as `write`, as an error of input and output.
+pub(super) fn failure(asked: &str, error: &Error) -> io::Error {
     let text = texts(error);
     let known = KNOWN.iter().find(|(words, ..)| words.iter().any(|word| text.contains(word)));
     let (kind, hint) = match (known, error) {
@@ -58,7 +58,20 @@ pub(super) fn failure(error: &Error) -> io::Error {
         ),
     };
     let said = said(&text).unwrap_or_else(|| innermost(error));
-    PlaceFailure::error(kind, format!("the object store says: {}", excerpt(&said)), hint)
+    PlaceFailure::error(kind, format!("asked to {asked}, the object store says: {}", excerpt(&said)), hint)
+}
+
+/// Nothing can be asked of a store, by what this process is told of it.
+pub(super) fn bad_settings(error: &Error) -> io::Error {
+    let hint = "look at what the environment of this process says of the object store and of who asks it";
+    let message = format!("the object store cannot be asked: {}", excerpt(&innermost(error)));
+    PlaceFailure::error(io::ErrorKind::InvalidInput, message, Some(hint))
+}
+
+/// What was written is not shown.
+pub(super) fn stale() -> io::Error {
+    let hint = "wait until the object store shows what was written; if it does not, it is not fit for this";
+    PlaceFailure::error(io::ErrorKind::ResourceBusy, "the object store shows an older version", Some(hint))
 }
 
 /// Whether a missing object means that there is nothing: not where the bucket is missing.
@@ -118,12 +131,12 @@ mod tests {
             ("503: <Error><Code>SlowDown</Code></Error>", io::ErrorKind::ResourceBusy, "slower"),
             ("connection refused", io::ErrorKind::HostUnreachable, "can be reached"),
         ] {
-            let error = failure(&generic(text));
+            let error = failure("write", &generic(text));
             assert_eq!(error.kind(), kind, "{text}");
             assert!(PlaceFailure::of(&error).unwrap().hint().unwrap().contains(hint), "{text}");
         }
-        let said = failure(&generic("<Error><Code>A</Code><Message>b</Message></Error>")).to_string();
-        assert_eq!(said, "the object store says: A: b");
+        let said = failure("list", &generic("<Error><Code>A</Code><Message>b</Message></Error>")).to_string();
+        assert_eq!(said, "asked to list, the object store says: A: b");
     }
 
     #[test]

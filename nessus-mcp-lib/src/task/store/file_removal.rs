@@ -1,4 +1,8 @@
 //! Removing in a directory: what housekeeping lets go, and what killed processes have left. Nothing follows a symbolic link.
+//!
+//! What nobody has touched for a day may belong to a process that stood still for so long. It loses nothing: an unfinished file that was removed
+//! cannot be given its name, so its writer begins again; and who waited for the lock of a task that was never accepted finds that the lock's file is
+//! gone, and takes another ([`TaskLock`](super::lock::TaskLock)).
 
 use std::{io, path::Path, time::SystemTime};
 

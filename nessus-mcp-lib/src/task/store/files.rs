@@ -14,12 +14,13 @@ use super::{
     document::{bytes_of, parse},
     entries::{Abandoned, Contents, Inventory, MOST_BYTES},
     lock::TaskLock,
-    names::{ARTIFACT_PREFIX, LOCK_FILE, SEALED_FILE, TASK_FILE, TASKS, result_files},
+    names::{ARTIFACT_PREFIX, LOCK_FILE, SEALED_FILE, TASK_FILE, TASKS, key, result_files},
     storage::{Change, Hold, Prepared, Storage},
 };
 use crate::{
     durable::{self, DurableFile, EntryKind},
     error::chain,
+    fail_points::fail_point,
     ids::TaskId,
     known::{Known, Stamp},
     task::{error::TaskError, model::Task, place::ResultPlace},
@@ -212,6 +213,23 @@ impl Storage for Files {
         self.locked(task_id, deadline).map(|lock| Hold::Lock { _lock: lock })
     }
 
+    fn create(&self, hold: &Hold, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
+        if let Some(sealed) = sealed {
+            let path = self.path(&task.task_id, SEALED_FILE);
+            durable::replace(&path, sealed).map_err(TaskError::storage("cannot write", path))?;
+            fail_point!("submit_login_sealed");
+        }
+        self.write(hold, task)
+    }
+
+    fn sealed_login(&self, task_id: &TaskId) -> io::Result<Option<Vec<u8>>> {
+        self.get(&key(task_id, SEALED_FILE))
+    }
+
+    fn has_login_left(&self, task_id: &TaskId) -> bool {
+        self.has(&key(task_id, SEALED_FILE)).unwrap_or(true)
+    }
+
     fn write(&self, _hold: &Hold, task: &Task) -> Result<(), TaskError> {
         let path = self.path(&task.task_id, TASK_FILE);
         let json = bytes_of(task, &path)?;
@@ -223,7 +241,7 @@ impl Storage for Files {
                 if let Err(error) = self.remove_file(&task.task_id, SEALED_FILE) {
                     warn!(task_id = %task.task_id, error = chain(&error), "the login of a task that ends is still there");
                 }
-                crate::fail_points::fail_point!("worker_login_removed");
+                fail_point!("worker_login_removed");
             }
             file.commit()
         });

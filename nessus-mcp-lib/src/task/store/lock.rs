@@ -35,10 +35,18 @@ impl TaskLock {
         options.read(true).write(true).create(true).truncate(false);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path)?;
+        loop {
+            if let Some(lock) = Self::of(options.open(path)?, deadline)? {
+                return Ok(lock);
+            }
+        }
+    }
+
+    /// Waits for the lock of an open file; `None` when the file was removed meanwhile, so that others do not know of the lock.
+    fn of(file: File, deadline: Instant) -> io::Result<Option<Self>> {
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { _file: file }),
+                Ok(()) => return Ok(is_linked(&file)?.then_some(Self { _file: file })),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(PAUSE),
                 Err(TryLockError::WouldBlock) => {
@@ -46,5 +54,35 @@ impl TaskLock {
                 }
             }
         }
+    }
+}
+
+/// Whether an open file still has a name.
+fn is_linked(file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    let names = std::os::unix::fs::MetadataExt::nlink(&file.metadata()?);
+    #[cfg(not(unix))]
+    let names = file.metadata().map(|_| 1)?;
+    Ok(names > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lock_whose_file_was_removed_while_it_was_waited_for_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("task.lock");
+        let deadline = TaskLock::deadline();
+        let first = TaskLock::acquire_until(&path, deadline).unwrap();
+        let waiting = File::open(&path).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        drop(first);
+        assert!(TaskLock::of(waiting, deadline).unwrap().is_none());
+        let second = TaskLock::acquire_until(&path, deadline).unwrap();
+        let refused = TaskLock::acquire_until(&path, Instant::now()).unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::TimedOut);
+        drop(second);
     }
 }

@@ -6,7 +6,7 @@
 //! archive/{task_id}.json   queue.json
 //! ```
 //!
-//! They are kept in a directory ([`files`]), or as objects in a bucket ([`objects`]): [`Storage`] is what both can do.
+//! In a bucket `task.json` has the sealed login. They are kept in a directory ([`files`]), or as objects in a bucket ([`objects`]): [`Storage`] is what both can do.
 
 #[cfg(feature = "objects")]
 mod bucket;

@@ -10,7 +10,7 @@ pub const EXPORT_FILE: &str = "scan_native.nessus";
 /// The index of the export, which can be made again from it at any time.
 pub const INDEX_FILE: &str = "scan_native.idx";
 
-/// The login that came with the request, sealed; gone when the task has ended.
+/// The login that came with the request, sealed; gone when the task has ended. In a bucket `task.json` has it.
 pub(super) const SEALED_FILE: &str = "credential.sealed";
 
 /// The name of the export converted to JSON-NL under a profile.

@@ -1,8 +1,7 @@
 //! Tasks as objects in a bucket. There is no lock: `task.json` is replaced only where the version stands that was read.
 //!
 //! ```text
-//! tasks/{task_id}/task.json                names the files of results with their parts
-//! tasks/{task_id}/credential.sealed
+//! tasks/{task_id}/task.json                names the files of results with their parts; has the sealed login until the task ends
 //! tasks/{task_id}/{name}.{upload}/{part}   a mebibyte of a file of results
 //! tasks/{task_id}.removed                  the task is being removed
 //! uploads/{task_id}/{name}.{upload}        these parts may be named by no task: written before them, removed when it is sure
@@ -22,16 +21,18 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
 use super::{
     bucket::{Bucket, Got, Written},
-    document::{bytes_of, parse},
+    document::{bytes_of, bytes_with, parse},
     entries::{Abandoned, Contents, Inventory},
-    names::{ARCHIVE, ARTIFACT_PREFIX, SEALED_FILE, TASK_FILE, TASKS, key, removed_name},
-    storage::{Change, Hold, Prepared, ROUNDS, Seen, Storage, Tag, pause},
+    failure::stale,
+    names::{ARCHIVE, ARTIFACT_PREFIX, TASK_FILE, TASKS, key, removed_name},
+    storage::{Change, Hold, LONGEST_UPLOAD, Prepared, ROUNDS, Seen, Storage, Tag, pause},
 };
 use crate::{
     config::BucketUrl,
@@ -42,26 +43,19 @@ use crate::{
     ids::TaskId,
     known::Known,
     parts::{PART_BYTES, PartCache, PartFile},
-    task::{
-        error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile,
-        state::TaskStatus,
-    },
+    task::{error::TaskError, failure::hint, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus},
     time::BootInstant,
 };
 
 /// Where files are written before they are uploaded, and parts are kept that were read, in the directory of the cache.
 const WORK: &str = "unfinished";
 const PARTS: &str = "parts";
-/// How long an upload may take. What has a mark for longer than a day is removed, so it must be over by then.
-const LONGEST_UPLOAD: Duration = Duration::from_secs(12 * 3600);
 /// The most bytes of task files whose tasks are kept in memory.
 const KNOWN_BYTES: usize = 2 << 20;
 /// How often an object is read again that is older than what was read before.
 const STALE_READS: u32 = 10;
 /// Where the marks are of what no task may name.
 pub(super) const UPLOADS: &str = "uploads";
-/// The mark of a login that was written before its task.
-pub(super) const LOGIN_MARK: &str = "login";
 /// What an upload is called that no worker makes, before the dash. A worker's has its fencing token there.
 pub(super) const OF_NO_CLAIM: &str = "api";
 /// What a task's file begins with that is being removed. Nobody reads it as a task.
@@ -80,10 +74,12 @@ pub(super) struct Objects {
 
 /// What a task was, whatever else its document says.
 #[derive(Deserialize)]
-struct Named {
+struct Document {
     #[serde(default)]
     files: BTreeMap<String, StoredFile>,
     status: TaskStatus,
+    #[serde(default)]
+    sealed_login: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -97,6 +93,13 @@ impl Objects {
     pub(super) fn new(url: &BucketUrl, (local, most_bytes): (&Path, u64)) -> io::Result<Self> {
         let cache = PartCache::open(&local.join(PARTS), most_bytes)?;
         Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Known::new(KNOWN_BYTES) })
+    }
+
+    /// A bucket in memory.
+    #[cfg(test)]
+    pub(super) fn in_memory(local: &Path) -> Self {
+        let cache = PartCache::open(&local.join(PARTS), 1 << 20).unwrap_or_else(|error| panic!("no cache: {error}"));
+        Self { bucket: Bucket::in_memory(), work: local.join(WORK), cache, known: Known::new(KNOWN_BYTES) }
     }
 
     /// Removes what killed processes have left in the directory for files of this machine.
@@ -117,7 +120,7 @@ impl Objects {
     }
 
     /// The content of a task's file, unless it is the version that is known. One that is being removed counts as missing.
-    fn task_file(&self, task_id: &TaskId, known: Option<&Tag>) -> io::Result<Got> {
+    pub(super) fn task_file(&self, task_id: &TaskId, known: Option<&Tag>) -> io::Result<Got> {
         Ok(match self.bucket.get(&key(task_id, TASK_FILE), known)? {
             Got::Content(content, _) if content.starts_with(TOMBSTONE) => Got::Missing,
             got => got,
@@ -148,10 +151,7 @@ impl Objects {
             }
             thread::sleep(Duration::from_millis(20) * (round + 1));
         }
-        let hint = "wait until the object store shows what was written; if it does not, it is not fit for this";
-        let stale =
-            PlaceFailure::error(io::ErrorKind::ResourceBusy, "the object store shows an older version", Some(hint));
-        Err(TaskError::storage("cannot read", path())(stale))
+        Err(TaskError::storage("cannot read", path())(stale()))
     }
 
     /// Where the parts of a file are.
@@ -164,7 +164,7 @@ impl Objects {
     }
 
     /// Uploads a file in parts, which no task names yet.
-    fn upload(&self, task_id: &TaskId, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<StoredFile> {
+    fn upload(&self, task_id: &TaskId, (name, upload): (&str, &str), file: &DurableFile) -> io::Result<Prepared> {
         let begun = BootInstant::now();
         let parts_key = Self::parts_key(task_id, name, upload);
         self.bucket.put(&Self::mark(task_id, name, upload), b"")?;
@@ -188,11 +188,8 @@ impl Objects {
             Ok(Some((key, content)))
         })?;
         let sha256 = hex::encode(&whole.finalize());
-        if begun.elapsed() > LONGEST_UPLOAD {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
         fail_point!("bucket_parts_uploaded");
-        Ok(StoredFile { size, sha256, upload: upload.to_owned(), parts })
+        Ok(Prepared::Parts(StoredFile { size, sha256, upload: upload.to_owned(), parts }, begun))
     }
 
     /// Removes the parts of a file that no task names; how many there were. Their mark stays, because whoever uploads them may go on.
@@ -248,11 +245,6 @@ impl Storage for Objects {
     }
 
     fn put(&self, key: &str, content: &[u8]) -> io::Result<()> {
-        if let Some(task) = key.strip_prefix(TASKS).and_then(|rest| rest.strip_suffix(SEALED_FILE)) {
-            // Its task comes after it, or never.
-            self.bucket.put(&format!("{UPLOADS}{task}{LOGIN_MARK}"), b"")?;
-            fail_point!("bucket_login_marked");
-        }
         self.bucket.put(key, content)
     }
 
@@ -305,14 +297,38 @@ impl Storage for Objects {
         }
     }
 
+    fn create(&self, hold: &Hold, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError> {
+        let file = key(&task.task_id, TASK_FILE);
+        let path = self.shown(&file);
+        let json = bytes_with(task, sealed.map(|sealed| STANDARD.encode(sealed)), &path)?;
+        let refused = |error| TaskError::storage("cannot write", &path)(error);
+        match self.bucket.put_if(&file, seen(hold).map_err(refused)?.tag.as_ref(), &json).map_err(refused)? {
+            Written::Done => Ok(()),
+            Written::Refused => Err(TaskError::AlreadyExists(task.task_id.clone())),
+        }
+    }
+
+    fn sealed_login(&self, task_id: &TaskId) -> io::Result<Option<Vec<u8>>> {
+        let Got::Content(content, _) = self.task_file(task_id, None)? else { return Ok(None) };
+        let sealed = serde_json::from_slice::<Document>(&content)?.sealed_login;
+        // What is no base64 was altered: it does not open either.
+        Ok(sealed.map(|sealed| STANDARD.decode(&sealed).unwrap_or_else(|_| sealed.into_bytes())))
+    }
+
+    /// It is in the document of a task that has not ended, and nowhere else.
+    fn has_login_left(&self, _task_id: &TaskId) -> bool {
+        false
+    }
+
     fn write(&self, hold: &Hold, task: &Task) -> Result<(), TaskError> {
         let (task_id, file) = (&task.task_id, key(&task.task_id, TASK_FILE));
         let path = self.shown(&file);
         let refused = |error| TaskError::storage("cannot write", &path)(error);
         let seen = seen(hold).map_err(refused)?;
-        let before = seen.content.as_deref().and_then(|content| serde_json::from_slice::<Named>(content).ok());
+        let before = seen.content.as_deref().map(serde_json::from_slice::<Document>).transpose();
+        let before = before.map_err(io::Error::from).map_err(refused)?;
         let ends = task.status.is_terminal() && before.as_ref().is_some_and(|before| !before.status.is_terminal());
-        let before = before.map(|named| named.files).unwrap_or_default();
+        let (before, sealed) = before.map(|before| (before.files, before.sealed_login)).unwrap_or_default();
         let is_new = |name: &str, file: &StoredFile| before.get(name).is_none_or(|was| was.upload != file.upload);
         let is_kept = |name: &str, file: &StoredFile| task.files.get(name).is_some_and(|now| now.upload == file.upload);
         let dropped: Vec<_> = before.iter().filter(|(name, file)| !is_kept(name, file)).collect();
@@ -320,22 +336,13 @@ impl Storage for Objects {
             self.bucket.put(&Self::mark(task_id, name, &file.upload), b"").map_err(refused)?;
             fail_point!("bucket_file_marked");
         }
-        let json = bytes_of(task, &path)?;
+        // Its login ends with the task, in one step.
+        let json = bytes_with(task, sealed.filter(|_| !task.status.is_terminal()), &path)?;
         if self.bucket.put_if(&file, seen.tag.as_ref(), &json).map_err(refused)? == Written::Refused {
-            let is_create = seen.tag.is_none();
-            return Err(if is_create { TaskError::AlreadyExists } else { TaskError::Contended }(task_id.clone()));
+            return Err(TaskError::Contended(task_id.clone()));
         }
         // What is not done from here on, housekeeping does.
         let mut left = Vec::new();
-        if task.status.is_terminal() && task.has_sealed_login() {
-            fail_point!("bucket_end_written");
-            left.extend(self.bucket.remove(&key(task_id, SEALED_FILE)).err());
-            fail_point!("worker_login_removed");
-        }
-        if seen.tag.is_none() && task.has_sealed_login() {
-            fail_point!("bucket_task_written");
-            left.extend(self.bucket.remove(&format!("{UPLOADS}/{task_id}/{LOGIN_MARK}")).err());
-        }
         for (name, file) in dropped {
             fail_point!("bucket_file_dropped");
             left.extend(self.remove_upload(task_id, name, &file.upload).err());
@@ -349,12 +356,12 @@ impl Storage for Objects {
             left.extend(self.remove_uploads(task, |_| true).err());
         }
         if let Some(error) = left.first() {
-            warn!(%task_id, error = chain(error), "objects that are not needed any more are still there");
+            warn!(%task_id, error = chain(error), hint = hint(error), "objects that are not needed any more are still there");
         }
         Ok(())
     }
 
-    /// Whether it was written after all may not be known: housekeeping removes what belongs to no task.
+    /// There is nothing of it but its file, of which it may not be known whether it was written after all.
     fn remove_empty(&self, _task_id: &TaskId) -> Result<bool, TaskError> {
         Ok(false)
     }
@@ -373,7 +380,7 @@ impl Storage for Objects {
             // It is tried again under another name. What a store that fails keeps of this one, its mark tells.
             let _ = self.remove_upload(task_id, name, &upload);
         }
-        uploaded.map(Prepared::Parts).map_err(TaskError::storage("cannot write", self.shown(&key(task_id, name))))
+        uploaded.map_err(TaskError::storage("cannot write", self.shown(&key(task_id, name))))
     }
 
     fn discard(&self, task_id: &TaskId, name: &str, file: &StoredFile) -> io::Result<()> {

@@ -11,14 +11,17 @@ use super::{
     entries::{Abandoned, Contents, Inventory},
     lock::TaskLock,
 };
-#[cfg(feature = "objects")]
-use crate::task::records::StoredFile;
 use crate::{
     durable::{DurableFile, EntryKind},
     ids::TaskId,
     task::{error::TaskError, model::Task, place::ResultPlace},
 };
+#[cfg(feature = "objects")]
+use crate::{task::records::StoredFile, time::BootInstant};
 
+/// How long after its beginning an upload may be published. What has a mark for longer than a day is removed, so it must be over by then.
+#[cfg(feature = "objects")]
+pub(super) const LONGEST_UPLOAD: Duration = Duration::from_secs(12 * 3600);
 /// How often a change is made again that others were faster with.
 pub(super) const ROUNDS: u32 = 50;
 
@@ -47,6 +50,20 @@ pub(in crate::task) struct Seen {
 pub(in crate::task) struct Tag {
     pub(super) e_tag: Option<String>,
     pub(super) version: Option<String>,
+    /// What its last conditional writes were called, the latest first, with dots between; empty where it was written without a condition.
+    pub(super) writes: String,
+}
+
+#[cfg(feature = "objects")]
+impl Tag {
+    pub(super) fn writes(&self) -> impl Iterator<Item = &str> {
+        self.writes.split('.').filter(|name| !name.is_empty())
+    }
+
+    /// Whether whoever saw `seen` has seen this: it is the same, or what stood there before.
+    pub(super) fn is_seen_with(&self, seen: &Self) -> bool {
+        self == seen || self.writes().next().is_some_and(|latest| seen.writes().any(|name| name == latest))
+    }
 }
 
 /// What was written of a file of results, before it is published.
@@ -54,9 +71,9 @@ pub(in crate::task) struct Tag {
 pub(super) enum Prepared {
     /// A file that waits for its name.
     File(DurableFile),
-    /// Parts that no task names yet.
+    /// Parts that no task names yet, and when their upload began.
     #[cfg(feature = "objects")]
-    Parts(StoredFile),
+    Parts(StoredFile, BootInstant),
 }
 
 /// How a place of tasks changes one of the files beside them.
@@ -106,6 +123,15 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
     /// # Errors
     /// [`io::ErrorKind::NotFound`] where there is none, [`io::ErrorKind::TimedOut`] when others do not let go until the deadline.
     fn hold(&self, task_id: &TaskId, deadline: Instant) -> io::Result<Hold>;
+
+    /// Writes the file of a new task, after or with its sealed login if it has one.
+    fn create(&self, hold: &Hold, task: &Task, sealed: Option<&[u8]>) -> Result<(), TaskError>;
+
+    /// The sealed login of a task, if there is one.
+    fn sealed_login(&self, task_id: &TaskId) -> io::Result<Option<Vec<u8>>>;
+
+    /// Whether the sealed login of a task that has ended may be left there.
+    fn has_login_left(&self, task_id: &TaskId) -> bool;
 
     /// Replaces the task's file, and removes the sealed login of a task that ends.
     fn write(&self, hold: &Hold, task: &Task) -> Result<(), TaskError>;

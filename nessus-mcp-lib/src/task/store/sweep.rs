@@ -1,13 +1,27 @@
 //! Removing in a bucket: what housekeeping lets go, and what killed processes have left.
+//!
+//! Who collects what a mark stands for does so beside others who may be writing. Each mark is older than a day, and an upload may be published
+//! for half a day only ([`LONGEST_UPLOAD`](super::storage::LONGEST_UPLOAD)). Who publishes asks for that after reading the task, and writes only where
+//! it is still as it was read:
+//!
+//! - *Parts that no task names.* The task is written anew first, and then they are removed. So who wanted to name them is refused, reads again, and is
+//!   too late.
+//! - *A mark of parts that a task names.* It is removed first, and then the task is written anew. So who wants to name others instead, and has just
+//!   marked these, is refused and marks them once more. Where he was faster, the mark is put back.
+//!
+//! What remains needs two deaths or a suspension at the very moment: the collector dies between the two steps of the second kind, and the other process
+//! before it has removed the parts; or a process that stood still for a day in the midst of an upload wakes up, and dies before it has removed the few
+//! parts that were on their way. These parts have no mark. Nobody reads them, and they are removed with their task.
 
 use std::{io, time::SystemTime};
 
 use super::{
     bucket::{Got, Listed, Written},
+    document::parse,
     entries::{Abandoned, Foreign, InTask, InTasks, Inventory, is_abandoned},
-    names::{REMOVED, SEALED_FILE, TASK_FILE, TASKS, key, removed_name, result_files},
-    objects::{LOGIN_MARK, OF_NO_CLAIM, Objects, UPLOADS},
-    storage::{Storage as _, Tag},
+    names::{REMOVED, TASK_FILE, TASKS, key, removed_name, result_files},
+    objects::{OF_NO_CLAIM, Objects, UPLOADS},
+    storage::{Hold, Seen, Storage as _, Tag},
 };
 use crate::{
     durable::EntryKind,
@@ -68,10 +82,8 @@ impl Objects {
             self.bucket.remove_below(&format!("{folder}/{upload}")).map_err(failed("cannot remove"))?;
             fail_point!("bucket_file_removed");
         }
-        for file in [SEALED_FILE, TASK_FILE] {
-            self.bucket.remove(&key(task_id, file)).map_err(failed("cannot remove"))?;
-            fail_point!("housekeeping_file_removed");
-        }
+        self.bucket.remove(&key(task_id, TASK_FILE)).map_err(failed("cannot remove"))?;
+        fail_point!("housekeeping_file_removed");
         self.bucket.remove_below(&format!("{UPLOADS}/{task_id}")).map_err(failed("cannot remove"))?;
         self.bucket.remove(&format!("{TASKS}/{}", removed_name(task_id))).map_err(failed("cannot remove"))?;
         Ok(true)
@@ -129,30 +141,44 @@ impl Objects {
 
     /// Removes what a mark stands for, if no task names it, and the mark; whether there was something to remove.
     fn remove_marked(&self, task_id: &TaskId, mark: &str, dry_run: bool) -> Result<bool, TaskError> {
-        let task = match self.look(task_id) {
-            Err(TaskError::NotFound(_)) => None,
-            task => Some(task?),
-        };
         let mark_key = format!("{UPLOADS}/{task_id}/{mark}");
         let failed = |action| TaskError::storage(action, self.shown(&mark_key));
-        let is_needed = match (of_mark(mark), &task) {
-            (_, None) => false,
-            (None, Some(_)) => mark == LOGIN_MARK,
-            (Some((name, upload)), Some(task)) => task.files.get(name).is_some_and(|file| file.upload == upload),
-        };
-        if !dry_run {
-            match of_mark(mark) {
-                Some((name, upload)) if !is_needed => {
-                    self.remove_upload(task_id, name, upload).map_err(failed("cannot remove"))?;
-                }
-                None if !is_needed && mark == LOGIN_MARK => {
-                    self.bucket.remove(&key(task_id, SEALED_FILE)).map_err(failed("cannot remove"))?;
-                }
-                _ => {}
+        let there = match self.task_file(task_id, None).map_err(failed("cannot read the task of"))? {
+            Got::Content(content, tag) => {
+                let task = parse(task_id, || self.shown(&key(task_id, TASK_FILE)), &content)?;
+                Some((Hold::Seen(Seen { tag: Some(tag), content: Some(content) }), task))
             }
-            self.bucket.remove(&mark_key).map_err(failed("cannot remove"))?;
+            Got::Missing | Got::Unchanged => None,
+        };
+        let named = |name: &str| there.as_ref().and_then(|(_, task)| task.files.get(name)).map(|file| &*file.upload);
+        let unneeded = of_mark(mark).filter(|(name, upload)| named(name) != Some(upload));
+        if dry_run {
+            return Ok(unneeded.is_some());
         }
-        Ok(!is_needed)
+        // Whoever has read the task before writes it no more, but decides again.
+        let is_as_read = || match &there {
+            Some((hold, task)) => {
+                let again = Task { revision: task.revision.saturating_add(1), ..task.clone() };
+                match self.write(hold, &again) {
+                    Err(TaskError::Contended(_)) => Ok(false),
+                    written => written.map(|()| true),
+                }
+            }
+            None => Ok(true),
+        };
+        if let Some((name, upload)) = unneeded {
+            if !is_as_read()? {
+                return Ok(false);
+            }
+            fail_point!("bucket_collection_begun");
+            self.remove_upload(task_id, name, upload).map_err(failed("cannot remove"))?;
+        } else {
+            self.bucket.remove(&mark_key).map_err(failed("cannot remove"))?;
+            if !is_as_read()? {
+                self.bucket.put(&mark_key, b"").map_err(failed("cannot write"))?;
+            }
+        }
+        Ok(unneeded.is_some())
     }
 
     /// The time by the store's own clock.
@@ -197,6 +223,9 @@ impl Objects {
         if first.e_tag.is_none() {
             return Err(unfit("it tells no version of an object"));
         }
+        if first.writes.is_empty() {
+            return Err(unfit("it does not keep the metadata of an object"));
+        }
         if write(None, b"two")? == Written::Done || write(Some(&first), b"three")? == Written::Refused {
             return Err(unfit("it does not keep to the conditions of a write"));
         }
@@ -238,4 +267,102 @@ fn of_mark(mark: &str) -> Option<(&str, &str)> {
     let (name, upload) = mark.rsplit_once('.')?;
     let (claim, _) = upload.split_once('-')?;
     (claim == OF_NO_CLAIM || claim.parse::<u64>().is_ok()).then_some((name, upload))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::{
+        ids::{PoolName, TraceId},
+        task::{
+            ScanPayload, ScanType,
+            store::{
+                names::EXPORT_FILE,
+                storage::{LONGEST_UPLOAD, Prepared},
+                task_store::TaskStore,
+            },
+        },
+    };
+
+    /// A bucket in memory with a task; runs on a thread that may block.
+    fn with_task() -> (TempDir, Arc<Objects>, TaskId) {
+        let directory = tempfile::tempdir().unwrap();
+        let objects = Arc::new(Objects::in_memory(directory.path()));
+        let now = Timestamp::from_millis(0);
+        let task_id = TaskId::generate("nessus", "nessus", now);
+        let (pool, payload) = (PoolName::new("nessus").unwrap(), ScanPayload::new("office", "192.0.2.1"));
+        let task = Task::new(task_id.clone(), TraceId::generate(), ScanType::Untrusted, "nessus", pool, payload, now);
+        let hold = objects.begin(&task_id).unwrap();
+        objects.create(&hold, &task, None).unwrap();
+        (directory, objects, task_id)
+    }
+
+    fn prepared(objects: &Objects, task_id: &TaskId) -> Prepared {
+        objects.prepare(task_id, EXPORT_FILE, objects.begin_file(task_id, EXPORT_FILE).unwrap()).unwrap()
+    }
+
+    fn marks(objects: &Objects) -> Vec<String> {
+        objects.bucket.list_all(UPLOADS).unwrap().into_iter().map(|(mark, _)| mark).collect()
+    }
+
+    /// Names the parts in the task, as it was read under the hold.
+    fn name(objects: &Objects, (hold, mut task): (Hold, Task), parts: Prepared) -> Result<(), TaskError> {
+        let Prepared::Parts(file, _) = parts else { panic!("{parts:?}") };
+        task.files.insert(EXPORT_FILE.to_owned(), file);
+        task.revision += 1;
+        objects.write(&hold, &task)
+    }
+
+    fn read(objects: &Objects, task_id: &TaskId) -> (Hold, Task) {
+        (objects.hold(task_id, std::time::Instant::now()).unwrap(), objects.look(task_id).unwrap())
+    }
+
+    #[test]
+    fn parts_that_are_collected_are_named_by_nobody_who_has_read_the_task_before() {
+        let (_directory, objects, task_id) = with_task();
+        let parts = prepared(&objects, &task_id);
+        let before = read(&objects, &task_id);
+        let [mark] = &*marks(&objects) else { panic!("no mark") };
+        assert!(objects.remove_marked(&task_id, mark.split_once('/').unwrap().1, false).unwrap());
+        assert!(matches!(name(&objects, before, parts), Err(TaskError::Contended(_))));
+        assert_eq!(marks(&objects), Vec::<String>::new());
+    }
+
+    #[test]
+    fn whoever_marks_parts_again_while_their_mark_is_removed_marks_them_once_more() {
+        let (_directory, objects, task_id) = with_task();
+        name(&objects, read(&objects, &task_id), prepared(&objects, &task_id)).unwrap();
+        let file = objects.look(&task_id).unwrap().files[EXPORT_FILE].clone();
+        let mark = format!("{EXPORT_FILE}.{}", file.upload);
+        objects.bucket.put(&format!("{UPLOADS}/{task_id}/{mark}"), b"").unwrap();
+        let before = read(&objects, &task_id);
+        assert!(!objects.remove_marked(&task_id, &mark, false).unwrap());
+        assert_eq!(marks(&objects), Vec::<String>::new());
+        let other = prepared(&objects, &task_id);
+        assert!(matches!(name(&objects, before, other), Err(TaskError::Contended(_))));
+        assert!(marks(&objects).iter().any(|there| there.ends_with(&mark)), "the parts are still marked");
+        assert_eq!(objects.look(&task_id).unwrap().files[EXPORT_FILE], file);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_is_published_for_half_a_day() {
+        for (later, is_late) in [(LONGEST_UPLOAD - Duration::from_secs(60), false), (LONGEST_UPLOAD, true)] {
+            let (_directory, objects, task_id) = tokio::task::spawn_blocking(with_task).await.unwrap();
+            let store = TaskStore::of(objects);
+            let task = task_id.clone();
+            let prepare = move |store: &TaskStore| {
+                let file = store.begin_file(&task, EXPORT_FILE)?;
+                store.prepare(&task, EXPORT_FILE, file)
+            };
+            let parts = store.blocking(prepare).await.unwrap();
+            tokio::time::advance(later + Duration::from_secs(1)).await;
+            let publish = move |store: &TaskStore| store.publish(&task_id, EXPORT_FILE, parts, |_| Ok(()));
+            let published = store.blocking(publish).await;
+            assert_eq!(published.is_err(), is_late, "{later:?} {published:?}");
+        }
+    }
 }

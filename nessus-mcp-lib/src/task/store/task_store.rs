@@ -12,8 +12,6 @@ use std::{
 use serde_json::Value;
 use tracing::warn;
 
-#[cfg(feature = "objects")]
-use super::objects::Objects;
 use super::{
     document::parse,
     entries::{Abandoned, Inspected, Inventory},
@@ -22,12 +20,15 @@ use super::{
     names::{ARCHIVE, SEALED_FILE, TASK_FILE, TASKS, key, newest_first},
     storage::{Hold, Prepared, ROUNDS, Storage, pause},
 };
+#[cfg(feature = "objects")]
+use super::{objects::Objects, storage::LONGEST_UPLOAD};
+#[cfg(feature = "objects")]
+use crate::task::failure::hint;
 use crate::{
     blocking,
     config::BucketUrl,
     durable::{DurableFile, EntryKind},
     error::chain,
-    fail_points::fail_point,
     ids::TaskId,
     task::{
         error::TaskError,
@@ -54,24 +55,21 @@ pub(in crate::task) struct TaskStore {
 }
 
 impl TaskStore {
-    /// How often a change is made again that others were faster with.
-    pub(in crate::task) const ROUNDS: u32 = ROUNDS;
-
     /// The directory as it is; nothing is made or written.
     pub(in crate::task) fn to_read(data_dir: &Path) -> Self {
-        Self::new(Arc::new(Files::to_read(data_dir)))
+        Self::of(Arc::new(Files::to_read(data_dir)))
     }
 
     /// Creates the directory and checks that it can be written to, so that a bad one is noticed at the start.
     pub(in crate::task) fn open(data_dir: &Path) -> Result<Self, TaskError> {
-        Ok(Self::new(Arc::new(Files::open(data_dir)?)))
+        Ok(Self::of(Arc::new(Files::open(data_dir)?)))
     }
 
     /// The tasks of a bucket, with a directory for files of this machine and how many bytes of results may be kept there. Nothing is asked of it and nothing is written.
     #[cfg(feature = "objects")]
     pub(in crate::task) fn to_read_bucket(bucket: &BucketUrl, local: (&Path, u64)) -> Result<Self, TaskError> {
         let failed = TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
-        Ok(Self::new(Arc::new(Objects::new(bucket, local).map_err(failed)?)))
+        Ok(Self::of(Arc::new(Objects::new(bucket, local).map_err(failed)?)))
     }
 
     /// The same, after it was checked that the store can be used; and the time by the store's clock.
@@ -87,7 +85,7 @@ impl TaskStore {
             warn!(%directory, error = chain(&error), "the directory of the cache cannot be used: nothing that is read is kept, and no results can be written");
         }
         let time = objects.probe().map_err(failed())?;
-        Ok((Self::new(Arc::new(objects)), time))
+        Ok((Self::of(Arc::new(objects)), time))
     }
 
     #[cfg(not(feature = "objects"))]
@@ -104,7 +102,8 @@ impl TaskStore {
         Ok((Self::to_read_bucket(bucket, local)?, Timestamp::from_millis(0)))
     }
 
-    fn new(storage: Arc<dyn Storage>) -> Self {
+    /// The tasks of a place.
+    pub(super) fn of(storage: Arc<dyn Storage>) -> Self {
         let root = storage.shown(TASKS).into();
         Self { storage, root }
     }
@@ -141,7 +140,7 @@ impl TaskStore {
 
     /// Writes a new task, after its sealed login if it has one. Where that is refused, nothing of it is left behind.
     pub(in crate::task) fn create(&self, task: &Task, sealed: Option<&[u8]>, hold: Hold) -> Result<(), TaskError> {
-        let created = self.write_new(task, sealed, &hold);
+        let created = self.storage.create(&hold, task, sealed);
         drop(hold);
         if created.is_err()
             && let Err(error) = self.remove_empty(&task.task_id)
@@ -151,21 +150,11 @@ impl TaskStore {
         created
     }
 
-    fn write_new(&self, task: &Task, sealed: Option<&[u8]>, hold: &Hold) -> Result<(), TaskError> {
-        if let Some(sealed) = sealed {
-            self.put(&key(&task.task_id, SEALED_FILE), sealed)?;
-            fail_point!("submit_login_sealed");
-        }
-        self.storage.write(hold, task)
-    }
-
     /// The sealed login of a task, if there is one.
     pub(in crate::task) fn sealed_login(&self, task_id: &TaskId) -> Result<Option<Vec<u8>>, TaskError> {
-        let key = key(task_id, SEALED_FILE);
-        match self.get(&key)? {
-            None if !self.is_there() => {
-                Err(TaskError::storage("cannot read", self.storage.shown(&key))(io::ErrorKind::NotFound.into()))
-            }
+        let failed = || TaskError::storage("cannot read", self.path(task_id, SEALED_FILE));
+        match self.storage.sealed_login(task_id).map_err(failed())? {
+            None if !self.is_there() => Err(failed()(io::ErrorKind::NotFound.into())),
             sealed => Ok(sealed),
         }
     }
@@ -177,9 +166,7 @@ impl TaskStore {
 
     /// Whether the sealed login of a task is still there although it has ended.
     pub(in crate::task) fn has_login_left(&self, task: &Task) -> bool {
-        task.status.is_terminal()
-            && task.has_sealed_login()
-            && self.storage.has(&key(&task.task_id, SEALED_FILE)).unwrap_or(true)
+        task.status.is_terminal() && task.has_sealed_login() && self.storage.has_login_left(&task.task_id)
     }
 
     /// Removes the sealed login of a task that has ended; whether it is gone.
@@ -251,11 +238,22 @@ impl TaskStore {
             let hold = self.hold(task_id)?;
             let task = self.read_held(&hold, task_id)?;
             match change(&hold, task) {
-                Err(TaskError::Contended(_)) if round < ROUNDS => round += 1,
+                Err(error) => round = Self::again(round, error)?,
                 changed => return changed,
             }
-            pause(round);
         }
+    }
+
+    /// Waits before a change is made again that others were faster with, and counts that.
+    ///
+    /// # Errors
+    /// `error`, if it is another one, or the change was made too often.
+    pub(in crate::task) fn again(round: u32, error: TaskError) -> Result<u32, TaskError> {
+        if !matches!(error, TaskError::Contended(_)) || round >= ROUNDS {
+            return Err(error);
+        }
+        pause(round + 1);
+        Ok(round + 1)
     }
 
     /// Replaces the task's file, and removes the sealed login of a task that ends.
@@ -332,9 +330,15 @@ impl TaskStore {
                 file.commit().map_err(TaskError::storage("cannot write to", self.path(task_id, name)))
             }
             #[cfg(feature = "objects")]
-            Prepared::Parts(parts) => {
+            Prepared::Parts(parts, begun) => {
                 let published = self.change(task_id, |hold, mut task| {
                     check(&task)?;
+                    // Asked after the task was read: who collects the parts changes it first, so one of the two is refused.
+                    if begun.elapsed() > LONGEST_UPLOAD {
+                        return Err(TaskError::storage("cannot write", self.path(task_id, name))(
+                            io::ErrorKind::TimedOut.into(),
+                        ));
+                    }
                     task.files.insert(name.to_owned(), parts.clone());
                     task.revision = task.revision.saturating_add(1);
                     self.write(hold, &task)
@@ -344,7 +348,7 @@ impl TaskStore {
                     published
                     && let Err(error) = self.storage.discard(task_id, name, &parts)
                 {
-                    warn!(%task_id, error = chain(&error), "results that nobody sees are still there");
+                    warn!(%task_id, error = chain(&error), hint = hint(&error), "results that nobody sees are still there");
                 }
                 published
             }
@@ -479,5 +483,20 @@ impl TaskStore {
 
     fn put(&self, key: &str, content: &[u8]) -> Result<(), TaskError> {
         self.storage.put(key, content).map_err(TaskError::storage("cannot write", self.storage.shown(key)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_made_again_where_others_were_faster_and_not_for_ever() {
+        let task_id = TaskId::generate("nessus", "nessus", Timestamp::from_millis(0));
+        let contended = || TaskError::Contended(task_id.clone());
+        assert!(matches!(TaskStore::again(0, contended()), Ok(1)));
+        assert!(matches!(TaskStore::again(ROUNDS, contended()), Err(TaskError::Contended(_))));
+        let missing = TaskStore::again(0, TaskError::NotFound(task_id.clone()));
+        assert!(matches!(missing, Err(TaskError::NotFound(_))));
     }
 }
