@@ -15,7 +15,7 @@ use super::{
     part::{Part, check_size, verify_bytes},
 };
 
-/// What a cache has done since it was opened.
+/// What a cache has done since it was made.
 #[cfg(test)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PartFigures {
@@ -45,18 +45,16 @@ struct Shared {
 type Flight = Arc<OnceLock<Option<Part>>>;
 
 impl PartCache {
-    /// Opens a cache of at most so many bytes, which keeps what is in its directory.
-    ///
-    /// # Errors
-    /// When there can be no such directory. One on a disk that is full or read-only is no error: parts are then fetched each time.
-    pub(crate) fn open(directory: &Path, most_bytes: u64) -> io::Result<Self> {
-        Ok(Self(Arc::new(Shared {
-            disk: Disk::open(directory, most_bytes)?,
+    /// A cache of at most so many bytes, with what is in its directory already. Nothing is made or looked at before a part is asked for. Where
+    /// the directory cannot be used, parts are fetched each time.
+    pub(crate) fn new(directory: &Path, most_bytes: u64) -> Self {
+        Self(Arc::new(Shared {
+            disk: Disk::new(directory, most_bytes),
             flights: Mutex::default(),
             fetched_bytes: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-        })))
+        }))
     }
 
     /// The part of this hash and size; `fetch` gets it when it is not here. Whoever asks for a part that is being fetched waits for that,
@@ -119,7 +117,7 @@ impl PartCache {
         self.0.disk.discard(sha256, error);
     }
 
-    /// What it has done since it was opened.
+    /// What it has done since it was made.
     #[cfg(test)]
     pub(crate) fn figures(&self) -> PartFigures {
         let [fetched_bytes, hits, misses] =

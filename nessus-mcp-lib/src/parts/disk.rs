@@ -56,24 +56,15 @@ struct Kept {
 }
 
 impl Disk {
-    /// Makes the directory where it is missing, and looks through it.
-    ///
-    /// # Errors
-    /// When there can be no such directory. One on a disk that is full or read-only is no error.
-    pub(super) fn open(directory: &Path, most_bytes: u64) -> io::Result<Self> {
-        let disk = Self {
+    /// The directory as it is, if it is there: it is made with the first part that is kept, and looked through before that.
+    pub(super) fn new(directory: &Path, most_bytes: u64) -> Self {
+        Self {
             directory: directory.to_owned(),
             most_bytes,
             room: Mutex::new(0),
             verified: Known::new(KNOWN_PARTS),
             is_refusing: AtomicBool::new(false),
-        };
-        match durable::create_directory(directory).and_then(|()| disk.look_through(0)) {
-            Ok(room) => *disk.room.lock().unwrap_or_else(PoisonError::into_inner) = room,
-            Err(error) if durable::is_disk_refusal(&error) => disk.refused(&error),
-            Err(error) => return Err(error),
         }
-        Ok(disk)
     }
 
     /// A part, if the directory has it. A file that is not what it should be is removed.

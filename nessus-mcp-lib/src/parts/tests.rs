@@ -134,7 +134,7 @@ fn wait_until(mut holds: impl FnMut() -> bool) {
 #[test]
 fn a_part_is_fetched_once_for_all_who_ask() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let (bytes, fetched) = (content(1), AtomicUsize::new(0));
     let sha256 = hash(&bytes);
     thread::scope(|scope| {
@@ -158,7 +158,7 @@ fn a_part_is_fetched_once_for_all_who_ask() {
 #[test]
 fn a_part_without_a_disk_is_fetched_once_for_all_who_ask() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), 0).unwrap();
+    let cache = PartCache::new(directory.path(), 0);
     let (bytes, fetched) = (content(1), AtomicUsize::new(0));
     let sha256 = hash(&bytes);
     thread::scope(|scope| {
@@ -181,7 +181,7 @@ fn a_part_without_a_disk_is_fetched_once_for_all_who_ask() {
 #[test]
 fn where_a_fetch_fails_the_next_one_tries() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let (bytes, fetches) = (content(1), AtomicUsize::new(0));
     let sha256 = hash(&bytes);
     let ask = || {
@@ -211,7 +211,7 @@ fn where_a_fetch_fails_the_next_one_tries() {
 #[test]
 fn damaged_bytes_are_shown_to_nobody() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let bytes = content(1);
     let longer = [&bytes[..], b"x"].concat();
     for wrong in [&b""[..], &content(2), &bytes[1..], &longer] {
@@ -229,14 +229,14 @@ fn damaged_bytes_are_shown_to_nobody() {
 fn what_is_kept_outlives_the_process_and_is_shared_with_others() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("cache");
-    let one = PartCache::open(&place, PLENTY).unwrap();
-    let other = PartCache::open(&place, PLENTY).unwrap();
+    let one = PartCache::new(&place, PLENTY);
+    let other = PartCache::new(&place, PLENTY);
     get(&one, &content(1));
     get_kept(&one, &content(1));
     get_kept(&other, &content(1));
     get(&other, &content(2));
     drop((one, other));
-    let later = PartCache::open(&place, PLENTY).unwrap();
+    let later = PartCache::new(&place, PLENTY);
     get_kept(&later, &content(1));
     get_kept(&later, &content(2));
     assert_eq!(later.figures(), PartFigures { fetched_bytes: 0, hits: 2, misses: 0 });
@@ -250,7 +250,7 @@ fn what_is_kept_outlives_the_process_and_is_shared_with_others() {
 #[test]
 fn what_was_not_used_for_longest_goes_first() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), 3 * SIZE as u64).unwrap();
+    let cache = PartCache::new(directory.path(), 3 * SIZE as u64);
     for number in 1..=3 {
         get(&cache, &content(number));
         set_used(&path_in(directory.path(), &content(number)), HOUR * (10 - u32::from(number)));
@@ -268,15 +268,15 @@ fn what_was_not_used_for_longest_goes_first() {
     get(&cache, &content(5));
     assert_eq!(here(), [1, 4, 5]);
     // What another process has used and added counts as well.
-    let other = PartCache::open(directory.path(), 3 * SIZE as u64).unwrap();
+    let other = PartCache::new(directory.path(), 3 * SIZE as u64);
     assert_eq!(here(), [1, 4, 5], "it is not too much");
     set_used(&path_in(directory.path(), &content(1)), HOUR * 2);
     get(&other, &content(2));
     assert_eq!(here(), [2, 4, 5]);
     get(&cache, &content(1));
     assert_eq!(here(), [1, 2, 5], "this one did not see the last one come");
-    PartCache::open(directory.path(), SIZE as u64 * 11 / 10).unwrap();
-    assert_eq!(here().len(), 1, "it may be smaller after a restart");
+    get(&PartCache::new(directory.path(), SIZE as u64 * 11 / 10), &content(3));
+    assert_eq!(here(), [3], "it may be smaller after a restart");
 }
 
 /// A cache of many parts is not looked through for each of them.
@@ -284,8 +284,8 @@ fn what_was_not_used_for_longest_goes_first() {
 fn it_holds_no_more_than_it_may() {
     let directory = tempfile::tempdir().unwrap();
     let most = 100 * SIZE as u64;
-    let cache = PartCache::open(directory.path(), most).unwrap();
-    let others = PartCache::open(directory.path(), most).unwrap();
+    let cache = PartCache::new(directory.path(), most);
+    let others = PartCache::new(directory.path(), most);
     for number in 0..=u8::MAX {
         get(if number % 3 == 0 { &others } else { &cache }, &content(number));
         let files =
@@ -321,7 +321,7 @@ fn what_is_left_by_the_killed_goes_and_what_is_not_ours_stays() {
     let other = folder.with_file_name("lost+found");
     durable::create_directory(&other).unwrap();
     let other = file(other.join(".tmp-other"), HOUR * 9);
-    let cache = PartCache::open(directory.path(), 2 * SIZE as u64).unwrap();
+    let cache = PartCache::new(directory.path(), 2 * SIZE as u64);
     get(&cache, &content(1));
     get(&cache, &content(2));
     assert!(!left.exists());
@@ -332,7 +332,7 @@ fn what_is_left_by_the_killed_goes_and_what_is_not_ours_stays() {
 #[test]
 fn an_altered_part_is_removed_and_fetched_again() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let bytes = content(1);
     let path = path_in(directory.path(), &bytes);
     let alterations: [&dyn Fn(); 6] = [
@@ -353,7 +353,7 @@ fn an_altered_part_is_removed_and_fetched_again() {
         for is_known in [true, false] {
             get(&cache, &bytes);
             get_kept(&cache, &bytes);
-            let asked = if is_known { cache.clone() } else { PartCache::open(directory.path(), PLENTY).unwrap() };
+            let asked = if is_known { cache.clone() } else { PartCache::new(directory.path(), PLENTY) };
             alter();
             let before = asked.figures();
             let said = Said::by(|| get(&asked, &bytes));
@@ -378,7 +378,7 @@ fn an_altered_part_is_removed_and_fetched_again() {
 fn a_directory_that_fails_stops_nothing() {
     let directory = tempfile::tempdir().unwrap();
     let place = directory.path().join("cache");
-    let cache = PartCache::open(&place, PLENTY).unwrap();
+    let cache = PartCache::new(&place, PLENTY);
     get(&cache, &content(1));
     fs::remove_dir_all(&place).unwrap();
     get(&cache, &content(1));
@@ -393,8 +393,6 @@ fn a_directory_that_fails_stops_nothing() {
     });
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("cannot be written to") && said[0].contains("hint="), "{said:?}");
-    let error = PartCache::open(&place, PLENTY).unwrap_err();
-    assert_eq!(error.kind(), io::ErrorKind::AlreadyExists, "at the start it is told");
     fs::remove_file(&place).unwrap();
     let said = Said::by(|| get(&cache, &content(1)));
     assert!(said.len() == 1 && said[0].contains("can be written to again"), "{said:?}");
@@ -425,7 +423,7 @@ fn a_disk_that_is_full_or_read_only_stops_nothing() {
 fn on_a_small_disk(disk: &Path) {
     let remount = |how: &str| assert!(Command::new("mount").args(["-o", how]).arg(disk).status().unwrap().success());
     let place = disk.join("cache");
-    let cache = PartCache::open(&place, PLENTY).unwrap();
+    let cache = PartCache::new(&place, PLENTY);
     let said = Said::by(|| (0..40).for_each(|number| get(&cache, &content(number))));
     assert_eq!(said.len(), 1, "{said:?}");
     assert!(said[0].contains("cannot be written to") && said[0].contains("free space on its disk"), "{said:?}");
@@ -435,7 +433,7 @@ fn on_a_small_disk(disk: &Path) {
         || fs::read_dir(&place).unwrap().flat_map(|folder| fs::read_dir(folder.unwrap().path()).unwrap()).count();
     let full = files();
     assert!(full > 5 && full <= 16, "{full}: whole parts, and nothing of those that did not fit");
-    let after = PartCache::open(&place, PLENTY).unwrap();
+    let after = PartCache::new(&place, PLENTY);
     get_kept(&after, &content(0));
     assert!(!is_on_disk(&after, &content(39)));
     fs::remove_file(path_in(&place, &content(0))).unwrap();
@@ -444,7 +442,7 @@ fn on_a_small_disk(disk: &Path) {
     set_used(&path_in(&place, &content(1)), HOUR);
     set_used(&path_in(&place, &content(2)), HOUR * 2);
     remount("remount,ro");
-    let smaller = PartCache::open(&place, 2 * SIZE as u64).unwrap();
+    let smaller = PartCache::new(&place, 2 * SIZE as u64);
     let said = Said::by(|| {
         for _ in 0..2 {
             for cache in [&cache, &smaller] {
@@ -496,7 +494,7 @@ fn a_file_in_parts_is_read_as_a_whole_one() {
         (2 * PART_BYTES + 5000, 3),
     ] {
         let directory = tempfile::tempdir().unwrap();
-        let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+        let cache = PartCache::new(directory.path(), PLENTY);
         let content = long(size);
         let (file, fetched) = file_in_parts(&cache, &content);
         assert_eq!((file.size().unwrap(), fetched.len()), (size as u64, parts));
@@ -516,7 +514,7 @@ fn a_file_in_parts_is_read_as_a_whole_one() {
 #[test]
 fn only_what_is_read_is_fetched() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let content = long(5 * PART_BYTES - 7);
     let (file, fetched) = file_in_parts(&cache, &content);
     let mut source = Source::from(Arc::new(file) as Arc<dyn crate::source::ReadAt>);
@@ -537,7 +535,7 @@ fn only_what_is_read_is_fetched() {
 #[test]
 fn a_part_that_is_altered_while_it_is_open_is_fetched_again() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let content = long(PART_BYTES + 10);
     let (file, fetched) = file_in_parts(&cache, &content);
     let path = path_in(directory.path(), &content[..PART_BYTES]);
@@ -564,7 +562,7 @@ fn a_part_that_is_altered_while_it_is_open_is_fetched_again() {
 #[test]
 fn a_file_has_as_many_parts_as_its_size_says() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let open = |parts: usize, size: u64| {
         let made = PartFile::new(cache.clone(), vec![[0; 32]; parts], size, Arc::new(|_| panic!("it is not read")));
         made.map(|_| ()).map_err(|error| error.to_string())
@@ -582,7 +580,7 @@ fn a_file_has_as_many_parts_as_its_size_says() {
 #[test]
 fn what_the_store_says_reaches_the_reader() {
     let directory = tempfile::tempdir().unwrap();
-    let cache = PartCache::open(directory.path(), PLENTY).unwrap();
+    let cache = PartCache::new(directory.path(), PLENTY);
     let tries = AtomicUsize::new(0);
     let fetch = move |_| match tries.fetch_add(1, Ordering::SeqCst) {
         0 => Err(io::Error::new(io::ErrorKind::TimedOut, "the store does not answer")),

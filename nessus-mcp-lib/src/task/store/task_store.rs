@@ -82,10 +82,6 @@ impl TaskStore {
     ) -> Result<(Self, Timestamp), TaskError> {
         let failed = || TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
         let objects = Objects::new(bucket, local).map_err(failed())?;
-        if let Err(error) = objects.clean_work() {
-            let directory = local.0.display();
-            warn!(%directory, error = chain(&error), "the directory of the cache cannot be used: nothing that is read is kept, and no results can be written");
-        }
         let time = objects.probe().map_err(failed())?;
         Ok((Self::new(Arc::new(objects)), time))
     }
