@@ -16,15 +16,18 @@ use super::{
 };
 
 /// What a cache has done since it was made.
-#[cfg(test)]
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PartFigures {
-    /// Bytes that were fetched.
-    pub(crate) fetched_bytes: u64,
     /// Parts that nothing was fetched for, because they were here or somebody else was fetching them.
     pub(crate) hits: u64,
     /// Parts that were to be fetched.
     pub(crate) misses: u64,
+    /// Bytes that were fetched.
+    pub(crate) fetched_bytes: u64,
+    /// Parts in its directory that were not what they should be, or could not be read.
+    pub(crate) damaged: u64,
+    /// Parts that were removed because there was no room for others.
+    pub(crate) evicted: u64,
 }
 
 /// A cache of parts in a directory. Cheap to clone; all clones are the same. It blocks: it belongs on threads that may.
@@ -118,11 +121,11 @@ impl PartCache {
     }
 
     /// What it has done since it was made.
-    #[cfg(test)]
     pub(crate) fn figures(&self) -> PartFigures {
-        let [fetched_bytes, hits, misses] =
-            [&self.0.fetched_bytes, &self.0.hits, &self.0.misses].map(|figure| figure.load(Ordering::Relaxed));
-        PartFigures { fetched_bytes, hits, misses }
+        let Shared { disk, hits, misses, fetched_bytes, .. } = &*self.0;
+        let [hits, misses, fetched_bytes] = [hits, misses, fetched_bytes].map(|figure| figure.load(Ordering::Relaxed));
+        let (damaged, evicted) = disk.removed();
+        PartFigures { hits, misses, fetched_bytes, damaged, evicted }
     }
 
     /// How many wait for a part.

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -45,6 +45,9 @@ pub(super) struct Disk {
     verified: Known<[u8; 32], ()>,
     /// Whether it was said that the directory cannot be written to.
     is_refusing: AtomicBool,
+    /// Parts that were removed: damaged ones, and those that made room.
+    damaged: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// A file in the directory.
@@ -64,7 +67,14 @@ impl Disk {
             room: Mutex::new(0),
             verified: Known::new(KNOWN_PARTS),
             is_refusing: AtomicBool::new(false),
+            damaged: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
         }
+    }
+
+    /// How many damaged parts were found, and how many have made room for others.
+    pub(super) fn removed(&self) -> (u64, u64) {
+        (self.damaged.load(Ordering::Relaxed), self.evicted.load(Ordering::Relaxed))
     }
 
     /// A part, if the directory has it. A file that is not what it should be is removed.
@@ -100,6 +110,7 @@ impl Disk {
     pub(super) fn discard(&self, sha256: &[u8; 32], error: &io::Error) {
         let path = self.path(sha256);
         warn!(path = %path.display(), error = chain(error), "a part in the cache is damaged: it is removed and fetched again");
+        self.damaged.fetch_add(1, Ordering::Relaxed);
         // Where that fails, it is found to be damaged the next time too.
         let _ = std::fs::remove_file(path);
     }
@@ -188,9 +199,11 @@ impl Disk {
                     break;
                 }
                 match std::fs::remove_file(&kept.path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {}
-                    _ => total -= kept.bytes,
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => continue,
+                    Err(_) => {}
+                    Ok(()) => _ = self.evicted.fetch_add(1, Ordering::Relaxed),
                 }
+                total -= kept.bytes;
             }
         }
         Ok(self.most_bytes.saturating_sub(total).min(wanted))

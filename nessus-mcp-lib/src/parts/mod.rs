@@ -12,6 +12,6 @@ mod part_file;
 mod tests;
 
 pub(crate) use self::{
-    cache::PartCache,
+    cache::{PartCache, PartFigures},
     part_file::{PART_BYTES, PartFile},
 };

@@ -41,7 +41,7 @@ use crate::{
     hex,
     ids::TaskId,
     known::Known,
-    parts::{PART_BYTES, PartCache, PartFile},
+    parts::{PART_BYTES, PartCache, PartFigures, PartFile},
     task::{
         error::TaskError, failure::PlaceFailure, model::Task, place::ResultPlace, records::StoredFile,
         state::TaskStatus,
@@ -414,6 +414,10 @@ impl Storage for Objects {
             Some(ResultPlace::Parts { name: shown.clone(), sha256, file: Arc::new(file) })
         });
         opened.unwrap_or(ResultPlace::Absent(shown))
+    }
+
+    fn figures(&self) -> Option<PartFigures> {
+        Some(self.cache.figures())
     }
 
     fn inventory(&self) -> Result<Inventory, TaskError> {

@@ -11,13 +11,13 @@ use super::{
     entries::{Abandoned, Contents, Inventory},
     lock::TaskLock,
 };
-#[cfg(feature = "objects")]
-use crate::task::records::StoredFile;
 use crate::{
     durable::{DurableFile, EntryKind},
     ids::TaskId,
     task::{error::TaskError, model::Task, place::ResultPlace},
 };
+#[cfg(feature = "objects")]
+use crate::{parts::PartFigures, task::records::StoredFile};
 
 /// How often a change is made again that others were faster with.
 pub(super) const ROUNDS: u32 = 50;
@@ -134,6 +134,12 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
 
     /// Where a file of results is.
     fn place(&self, task: &Task, name: &str) -> ResultPlace;
+
+    /// What was done to fetch results; `None` where they are read where they lie.
+    #[cfg(feature = "objects")]
+    fn figures(&self) -> Option<PartFigures> {
+        None
+    }
 
     /// What lies in `tasks/`.
     fn inventory(&self) -> Result<Inventory, TaskError>;

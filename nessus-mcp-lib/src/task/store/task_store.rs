@@ -22,6 +22,8 @@ use super::{
     names::{ARCHIVE, SEALED_FILE, TASK_FILE, TASKS, key, newest_first},
     storage::{Hold, Prepared, ROUNDS, Storage, pause},
 };
+#[cfg(feature = "objects")]
+use crate::parts::PartFigures;
 use crate::{
     blocking,
     config::BucketUrl,
@@ -296,6 +298,12 @@ impl TaskStore {
     /// Where a file of results is.
     pub(in crate::task) fn place(&self, task: &Task, name: &str) -> ResultPlace {
         self.storage.place(task, name)
+    }
+
+    /// What was done to fetch results; `None` where they are read where they lie.
+    #[cfg(feature = "objects")]
+    pub(in crate::task) fn figures(&self) -> Option<PartFigures> {
+        self.storage.figures()
     }
 
     /// A file to write results into. Nobody sees it.
