@@ -48,6 +48,12 @@ impl TaskManager {
         self.store.place(task, name)
     }
 
+    /// Whether all of a file of results is there, as the place of the tasks says without a reading; `None` where only a reading tells.
+    pub(crate) async fn is_whole(&self, task: &Task, name: &'static str) -> Result<Option<bool>, TaskError> {
+        let task = task.clone();
+        self.store.blocking(move |store| store.is_whole(&task, name)).await
+    }
+
     /// What this process has done to fetch results; `None` where they are read where they lie.
     #[cfg(feature = "objects")]
     pub(crate) fn part_figures(&self) -> Option<PartFigures> {

@@ -218,7 +218,11 @@ fn upload_name(task: &Task) -> String {
 }
 
 fn part_key(parts: &str, number: usize) -> String {
-    format!("{parts}/{number:06}")
+    format!("{parts}/{}", part_name(number))
+}
+
+fn part_name(number: usize) -> String {
+    format!("{number:06}")
 }
 
 /// What was seen of a task by who writes it. A lock is of another place.
@@ -414,6 +418,21 @@ impl Storage for Objects {
             Some(ResultPlace::Parts { name: shown.clone(), sha256, file: Arc::new(file) })
         });
         opened.unwrap_or(ResultPlace::Absent(shown))
+    }
+
+    fn is_whole(&self, task: &Task, name: &str) -> io::Result<Option<bool>> {
+        let Some(file) = task.files.get(name) else { return Ok(Some(false)) };
+        let parts_key = Self::parts_key(&task.task_id, name, &file.upload);
+        let sizes = self.bucket.sizes(&parts_key)?;
+        let mut missing = file.size;
+        for number in 0..file.parts.len() {
+            let size = missing.min(PART_BYTES as u64);
+            if sizes.get(&part_name(number)) != Some(&size) {
+                return Ok(Some(false));
+            }
+            missing -= size;
+        }
+        Ok(Some(missing == 0))
     }
 
     fn figures(&self) -> Option<PartFigures> {

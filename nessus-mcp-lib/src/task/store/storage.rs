@@ -135,6 +135,11 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
     /// Where a file of results is.
     fn place(&self, task: &Task, name: &str) -> ResultPlace;
 
+    /// Whether all of a file of results is there, as the place says of it without reading it; `None` where only a reading tells.
+    fn is_whole(&self, _task: &Task, _name: &str) -> io::Result<Option<bool>> {
+        Ok(None)
+    }
+
     /// What was done to fetch results; `None` where they are read where they lie.
     #[cfg(feature = "objects")]
     fn figures(&self) -> Option<PartFigures> {

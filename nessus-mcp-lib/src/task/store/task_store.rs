@@ -300,6 +300,12 @@ impl TaskStore {
         self.storage.place(task, name)
     }
 
+    /// Whether all of a file of results is there, as the place says of it without reading it; `None` where only a reading tells.
+    pub(in crate::task) fn is_whole(&self, task: &Task, name: &str) -> Result<Option<bool>, TaskError> {
+        let path = self.path(&task.task_id, name);
+        self.storage.is_whole(task, name).map_err(TaskError::storage("cannot look at", path))
+    }
+
     /// What was done to fetch results; `None` where they are read where they lie.
     #[cfg(feature = "objects")]
     pub(in crate::task) fn figures(&self) -> Option<PartFigures> {
