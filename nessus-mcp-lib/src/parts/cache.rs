@@ -95,6 +95,11 @@ impl PartCache {
         Ok(part)
     }
 
+    /// Whether the directory seems to have a part.
+    pub(super) fn has(&self, sha256: &[u8; 32]) -> bool {
+        self.0.disk.has(sha256)
+    }
+
     /// Fetches a part and compares it, without the directory.
     pub(super) fn fetched(
         &self,

@@ -77,6 +77,11 @@ impl Disk {
         (self.damaged.load(Ordering::Relaxed), self.evicted.load(Ordering::Relaxed))
     }
 
+    /// Whether there is a file of a part, whatever is in it.
+    pub(super) fn has(&self, sha256: &[u8; 32]) -> bool {
+        self.path(sha256).exists()
+    }
+
     /// A part, if the directory has it. A file that is not what it should be is removed.
     pub(super) fn part(&self, sha256: &[u8; 32], size: usize) -> Option<Part> {
         match self.verified(sha256, size) {

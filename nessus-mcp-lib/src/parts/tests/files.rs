@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{HOUR, PLENTY, PartCache, SIZE, content, hash, path_in, set_used};
+use super::{HOUR, PLENTY, PartCache, SIZE, content, hash, path_in, set_used, wait_until};
 use crate::{
     parts::{PART_BYTES, PartFile},
     source::{ReadAt, Source},
@@ -86,6 +86,58 @@ fn only_what_is_read_is_fetched() {
     assert_eq!(bytes[..10], content[content.len() - 10..]);
     assert_eq!(source.read_exact(&mut bytes).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
     assert_eq!(counts(&fetched), [0, 0, 1, 1, 1]);
+}
+
+/// Each of four waits until all four are being fetched.
+#[test]
+fn the_next_parts_of_who_reads_in_sequence_are_fetched_at_once() {
+    const TOGETHER: std::ops::RangeInclusive<usize> = 3..=6;
+    // Also where the disk takes nothing.
+    for most_bytes in [PLENTY, 0] {
+        let directory = tempfile::tempdir().unwrap();
+        let cache = PartCache::new(directory.path(), most_bytes);
+        let content = long(9 * PART_BYTES);
+        let begun: Arc<Vec<AtomicUsize>> = Arc::new((0..9).map(|_| AtomicUsize::new(0)).collect());
+        let (counted, bytes) = (Arc::clone(&begun), content.clone());
+        let fetch = move |number: usize| {
+            counted[number].fetch_add(1, Ordering::SeqCst);
+            if TOGETHER.contains(&number) {
+                wait_until(|| counts(&counted)[TOGETHER].iter().all(|count| *count > 0));
+            }
+            Ok(bytes[number * PART_BYTES..][..PART_BYTES].to_vec())
+        };
+        let hashes = content.chunks(PART_BYTES).map(hash).collect();
+        let file = PartFile::new(cache.clone(), hashes, content.len() as u64, Arc::new(fetch)).unwrap();
+        let mut source = Source::from(Arc::new(file) as Arc<dyn ReadAt>);
+        let mut found = vec![0; 2 * PART_BYTES];
+        source.read_exact(&mut found).unwrap();
+        wait_until(|| counts(&begun)[2] == 1);
+        assert_eq!(counts(&begun), [1, 1, 1, 0, 0, 0, 0, 0, 0], "as many as were read before this one");
+        source.read_to_end(&mut found).unwrap();
+        assert!(found == content);
+        assert_eq!(counts(&begun), [1; 9]);
+        assert_eq!((cache.figures().misses, cache.figures().hits), (9, 0));
+    }
+}
+
+#[test]
+fn what_cannot_be_fetched_ahead_is_told_to_who_reads_on_and_asked_for_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let content = long(4 * PART_BYTES);
+    let (tries, bytes) = (AtomicUsize::new(0), content.clone());
+    let fetch = move |number: usize| match tries.fetch_add(usize::from(number == 3), Ordering::SeqCst) {
+        0 if number == 3 => Err(io::Error::other("the store is away")),
+        _ => Ok(bytes[number * PART_BYTES..][..PART_BYTES].to_vec()),
+    };
+    let hashes = content.chunks(PART_BYTES).map(hash).collect();
+    let cache = PartCache::new(directory.path(), PLENTY);
+    let file = PartFile::new(cache, hashes, content.len() as u64, Arc::new(fetch)).unwrap();
+    let mut source = Source::from(Arc::new(file) as Arc<dyn ReadAt>);
+    let mut found = Vec::new();
+    assert_eq!(source.read_to_end(&mut found).unwrap_err().to_string(), "the store is away");
+    assert_eq!(found.len(), 3 * PART_BYTES, "and what was before it is read");
+    source.read_to_end(&mut found).unwrap();
+    assert!(found == content);
 }
 
 #[test]
