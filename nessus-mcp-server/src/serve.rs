@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use nessus_mcp_lib::{
-    ScanService, Worker,
+    ScanService, TaskManager, Worker,
     audit::ProcessRole,
     config::{Bind, ConfigError, cli::server::BindArgs},
     error::Failure,
@@ -54,9 +54,9 @@ pub(crate) async fn run(command: Serve) -> Result<(), Failure> {
     for (bind, routes) in binds {
         listeners.push((bind, routes, bind.listen().await?));
     }
-    let app = App::new(
-        ScanService::open_with(&settings, scanners, scope).await?.audited(&settings, ProcessRole::Server).await?,
-    );
+    let service = ScanService::open_with(&settings, scanners, scope).await?;
+    TaskManager::check_cache(&settings).await?;
+    let app = App::new(service.audited(&settings, ProcessRole::Server).await?);
     app.stop_on_signal()?;
     app.reload_on_signal(tls.clone())?;
     let health_interval = worker_settings.health_interval;

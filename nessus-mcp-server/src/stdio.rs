@@ -10,7 +10,7 @@ use std::{
 };
 
 use nessus_mcp_lib::{
-    ScanService, Worker,
+    ScanService, TaskManager, Worker,
     audit::ProcessRole,
     config::cli::user_name,
     error::{Failure, chain},
@@ -44,9 +44,9 @@ pub(crate) async fn run(command: Stdio) -> Result<(), Failure> {
     if command.worker_here.with_worker {
         Worker::check_pools(&scanners, &worker_settings)?;
     }
-    let app = App::new(
-        ScanService::open_with(&settings, scanners, scope).await?.audited(&settings, ProcessRole::Server).await?,
-    );
+    let service = ScanService::open_with(&settings, scanners, scope).await?;
+    TaskManager::check_cache(&settings).await?;
+    let app = App::new(service.audited(&settings, ProcessRole::Server).await?);
     app.stop_on_signal()?;
     app.reload_on_signal(None)?;
     let worker = if command.worker_here.with_worker { Some(app.start_worker(worker_settings)?) } else { None };

@@ -6,7 +6,7 @@ mod output;
 
 use std::process::ExitCode;
 
-use nessus_mcp_lib::{ScanService, Worker, audit::ProcessRole, config::cli, error::Failure};
+use nessus_mcp_lib::{ScanService, TaskManager, Worker, audit::ProcessRole, config::cli, error::Failure};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::args::Arguments;
@@ -29,6 +29,7 @@ async fn run(arguments: Arguments) -> Result<(), Failure> {
     Worker::check_pools(&scanners, &settings)?;
     let listener = operators::listen(arguments.metrics.metrics_bind.as_deref(), &scope.policy()).await?;
     let service = ScanService::open_with(&service_settings, scanners, scope).await?;
+    TaskManager::check_cache(&service_settings).await?;
     let service = service.audited(&service_settings, ProcessRole::Worker).await?;
     let (ending, shown) = (service.clone(), service.clone());
     let worker = Worker::new(&service, settings)?;

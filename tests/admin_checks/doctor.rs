@@ -12,6 +12,7 @@ use nessus_mcp_lib::{
 };
 use nessus_mcp_tests::{
     deployment::Deployment,
+    processes::entries,
     redis::RedisServer,
     s3::{BUCKET, Fault, Operation, S3Error, SimulatedS3},
 };
@@ -22,6 +23,7 @@ use crate::{MOCKS, admin, alone, json, program};
 /// Where the tasks of these tests are that are in a bucket.
 const STORE: &str = "s3://nessus/production";
 const MINUTE: Duration = Duration::from_secs(60);
+const NOTHING: [&str; 0] = [];
 
 fn lab() -> PoolName {
     PoolName::new("lab").unwrap()
@@ -175,6 +177,7 @@ async fn an_object_store_and_its_cache_are_looked_at() {
     let ok = |check: &str| found["findings"].as_array().unwrap().iter().filter(|one| one["check"] == check).count();
     assert_eq!((ok("store"), ok("cache")), (2, 1), "{found:#}");
     assert!(s3.objects(BUCKET).is_empty(), "nothing stays");
+    assert_eq!(entries(&deployment.data()), NOTHING, "and nothing is made");
 
     let found = doctor(&[("CACHE_MAX_GB", "10000")]);
     let cache = bad(&found, "cache");
@@ -232,7 +235,7 @@ async fn commands_act_on_the_tasks_of_a_bucket() {
     assert_eq!(written["status"], "cancelled");
     let report = run(&["report", id.as_str(), "-o", "-", "--format", "csv"]);
     assert!(report.stderr.contains("has no results, it is cancelled"), "{report:?}");
-    assert!(!deployment.data().join("tasks").exists() && !deployment.data().join("queue.json").exists());
+    assert_eq!(entries(&deployment.data()), NOTHING, "no command has read a result");
 }
 
 #[tokio::test]

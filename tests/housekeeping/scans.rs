@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use nessus_mcp_lib::{
     ScanService, ScannerInterface as _, TaskManager,
-    config::{HousekeepingSettings, Retention},
+    config::{DataUrl, HousekeepingSettings, Retention, Settings},
     durable,
     housekeeping::{HousekeepingReport, Wanted},
     ids::{InstanceId, PoolName, ScanId, TaskId, TraceId},
@@ -12,10 +12,14 @@ use nessus_mcp_lib::{
         MockConfig, MockOperation, MockScanner, ScanRequest, ScannerError, ScannerInstance, ScannerPool,
         ScannerRegistry,
     },
+    service::ServiceParts,
     task::{ScanPayload, ScanType, Task, TaskStatus},
     time::{Clock as _, SystemClock},
 };
-use nessus_mcp_tests::processes::until;
+use nessus_mcp_tests::{
+    processes::until,
+    s3::{BUCKET, Fault, Operation, Request, S3Error, SimulatedS3},
+};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -47,11 +51,16 @@ impl Lab {
     /// A task that ended so long ago, with a scan that has ended and its export here.
     async fn task(&self, status: TaskStatus, age: Duration) -> Task {
         let (task, scan) = self.task_with(status, age, |_| {}).await;
+        durable::replace(&self.file(&task, "scan_native.nessus"), export_of(&scan).as_bytes()).unwrap();
+        self.ended(&scan).await;
+        task
+    }
+
+    async fn ended(&self, scan: &ScanId) {
         until("the scan has ended", &[], async || {
-            self.scanner.status(&scan).await.ok().filter(|status| status.state.is_terminal())
+            self.scanner.status(scan).await.ok().filter(|status| status.state.is_terminal())
         })
         .await;
-        task
     }
 
     async fn task_with(
@@ -70,15 +79,13 @@ impl Lab {
         (task.status, task.completed_at) = (status, Some(ended));
         task.scanner_instance_id = Some(InstanceId::new("one").unwrap());
         (task.nessus_scan_id, task.scan_uuid) = (Some(scan.clone()), run);
-        let export = format!("the export of {scan}");
+        let export = export_of(&scan);
         let mut document = json!(task);
-        let hash = Sha256::digest(&export).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"));
-        document["export"] = json!({ "bytes": export.len(), "sha256": hash });
+        document["export"] = json!({ "bytes": export.len(), "sha256": sha256(export.as_bytes()) });
         document["observation"] = json!({ "state": "completed", "unchanged_since": ended });
         change(&mut document);
         let task: Task = serde_json::from_value(document).unwrap();
         self.service.tasks().create(task.clone()).await.unwrap();
-        durable::replace(&self.file(&task, "scan_native.nessus"), export.as_bytes()).unwrap();
         (task, scan)
     }
 
@@ -93,6 +100,14 @@ impl Lab {
     async fn run(&self, settings: HousekeepingSettings, wanted: Wanted) -> HousekeepingReport {
         self.service.housekeeping(settings).unwrap().run(wanted).await.unwrap()
     }
+}
+
+fn export_of(scan: &ScanId) -> String {
+    format!("the export of {scan}")
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().fold(String::new(), |hex, byte| format!("{hex}{byte:02x}"))
 }
 
 fn scanners(scanner: &Arc<MockScanner>) -> ScannerRegistry {
@@ -172,6 +187,60 @@ async fn only_scans_whose_results_are_safe_or_past_their_time_go() {
     let again = lab.run(scans_only(), Wanted::Removal).await;
     assert_eq!((again.scans.len(), again.tasks.len()), (0, 0), "{again:?}");
     assert!(lab.scanner.calls(MockOperation::Status) - calls <= 3, "those that are not safe are asked for");
+}
+
+/// A part of an export in a bucket has a mebibyte.
+const PART: usize = 1 << 20;
+
+/// It is asked which parts it has, and none is fetched.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_bucket_an_export_is_safe_whose_parts_are_all_there() {
+    let s3 = SimulatedS3::start().await;
+    let DataUrl::Bucket(bucket) = "s3://nessus/prefix".parse().unwrap() else { panic!() };
+    let options = s3.environment().into_iter();
+    let bucket = options.fold(bucket, |bucket, (name, value)| bucket.with_option(name.to_ascii_lowercase(), value));
+    let (directory, scanner) = (tempfile::tempdir().unwrap(), scanner(Duration::from_millis(1)));
+    let settings = Settings::new(directory.path(), "unused").with_data_url(DataUrl::Bucket(bucket));
+    let tasks = TaskManager::open_for(&settings, Arc::new(SystemClock)).await.unwrap();
+    let queue = queue(directory.path(), None).await;
+    let service = ServiceParts::new(directory.path(), tasks, queue, scanners(&scanner));
+    let service = ScanService::new(service).unwrap();
+    service.index().rebind().await.unwrap();
+    let lab = Lab { directory, scanner, service };
+
+    let export: Vec<u8> = (0..2 * PART + 100).map(|at| u8::try_from(at / PART).unwrap()).collect();
+    let part_key = |task: &Task, part: usize| format!("prefix/tasks/{}/scan_native.nessus.1-a/{part:06}", task.task_id);
+    let uploaded = async |checked: &[u8]| {
+        let change = |document: &mut serde_json::Value| {
+            document["export"] = json!({ "bytes": checked.len(), "sha256": sha256(checked) });
+            let parts: Vec<_> = export.chunks(PART).map(sha256).collect();
+            let file = json!({ "size": export.len(), "sha256": sha256(&export), "upload": "1-a", "parts": parts });
+            document["files"] = json!({ "scan_native.nessus": file });
+        };
+        let (task, scan) = lab.task_with(TaskStatus::Completed, 8 * DAY, change).await;
+        for (number, part) in export.chunks(PART).enumerate() {
+            s3.put(BUCKET, &part_key(&task, number), part.to_vec());
+        }
+        lab.ended(&scan).await;
+        task
+    };
+    let whole = uploaded(&export).await;
+    let of_other_bytes = uploaded(&vec![7; export.len()]).await;
+    let (lost, short) = (uploaded(&export).await, uploaded(&export).await);
+    s3.remove(BUCKET, &part_key(&lost, 1));
+    s3.put(BUCKET, &part_key(&short, 2), vec![2; 99]);
+
+    s3.inject(Fault::answer(S3Error::AccessDenied).on(Operation::List).key("scan_native").until_cleared());
+    let report = lab.run(scans_only(), Wanted::AgreedRemoval).await;
+    assert_eq!((report.scans.len(), report.kept_scans["export_not_safe"]), (0, 4), "{report:?}");
+    s3.clear_faults();
+    let report = lab.run(scans_only(), Wanted::AgreedRemoval).await;
+    assert_eq!((report.scans.len(), report.kept_scans["export_not_safe"]), (1, 3), "{report:?}");
+    for (task, stays) in [(&whole, false), (&of_other_bytes, true), (&lost, true), (&short, true)] {
+        assert_eq!(lab.has_scan_of(task).await, stays, "{}", task.task_id);
+    }
+    let fetched = |request: &Request| request.operation == Operation::Get && request.key.contains("scan_native");
+    assert_eq!(s3.requests().iter().filter(|request| fetched(request)).count(), 0);
 }
 
 /// A scanner that was installed anew gives ids again that it had given: a number alone proves nothing.

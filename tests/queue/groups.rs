@@ -135,9 +135,10 @@ async fn redis_sentinel_failover_is_followed() {
 
     // Back again, while the old master lives on as a replica that refuses to write.
     group.servers[0].restart();
-    group.wait_until_replica(0);
+    group.wait_until_whole();
     group.fail_over();
-    group.wait_until_replica(1);
+    group.wait_until_replaced(1);
+    group.wait_until_whole();
     until_it_works(async || queue.enqueue(&pool(), &body(5)).await).await;
     assert_eq!(group.master(), 0);
     assert_eq!(queue.stats(&pool()).await.unwrap().ready, 3);

@@ -286,6 +286,10 @@ async fn what_was_altered_in_the_cache_is_fetched_again() {
     let client = connect(&server).await;
     assert_eq!(client.get_results_lines(&request).await.unwrap(), first);
     assert!(parts_fetched(&rig) > fetched, "damaged bytes were fetched again");
+    let metrics = reqwest::get(format!("{}/metrics", server.url())).await.unwrap().text().await.unwrap();
+    let shown = |name: &str| metrics.lines().find_map(|line| line.strip_prefix(name)?.trim().parse::<usize>().ok());
+    assert_eq!(shown("nessus_cache_damaged_total"), Some(altered), "{metrics}");
+    assert_eq!(shown("nessus_cache_misses_total"), Some(parts_fetched(&rig) - fetched), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

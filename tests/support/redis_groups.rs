@@ -114,18 +114,21 @@ impl RedisWithSentinel {
         self.servers.iter().position(is_named).unwrap_or_else(|| panic!("{address:?} is none of the servers"))
     }
 
-    /// Waits until the sentinel names another master than a server that is down.
+    /// Waits until the sentinel names another master than a server.
     pub fn wait_until_replaced(&self, server: usize) {
         wait_until("the sentinel names another master", &self.sentinel, || self.master() != server);
     }
 
-    /// Waits until a server is a replica that has its master's data.
-    pub fn wait_until_replica(&self, server: usize) {
-        wait_until("the server is a replica", &self.sentinel, || {
-            // A master that becomes a replica breaks off the connections of its clients.
-            let Ok(replication) = self.servers[server].try_ask(&["INFO", "replication"]) else { return false };
-            let replication = replication.text();
-            replication.contains("role:slave") && replication.contains("master_link_status:up")
+    /// Waits until the server that the sentinel names is a master, and the other one its replica with the same data. On a busy machine
+    /// the sentinel may find the master dead that lives, so which is which may change more than once.
+    pub fn wait_until_whole(&self) {
+        wait_until("master and replica agree", &self.sentinel, || {
+            let master = self.master();
+            let is = |server: usize, what: &str| {
+                // A master that becomes a replica breaks off the connections of its clients.
+                self.servers[server].try_ask(&["INFO", "replication"]).is_ok_and(|told| told.text().contains(what))
+            };
+            is(master, "role:master") && is(1 - master, "role:slave") && is(1 - master, "master_link_status:up")
         });
     }
 

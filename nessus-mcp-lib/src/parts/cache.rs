@@ -15,16 +15,19 @@ use super::{
     part::{Part, check_size, verify_bytes},
 };
 
-/// What a cache has done since it was opened.
-#[cfg(test)]
+/// What a cache has done since it was made.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct PartFigures {
-    /// Bytes that were fetched.
-    pub(crate) fetched_bytes: u64,
     /// Parts that nothing was fetched for, because they were here or somebody else was fetching them.
     pub(crate) hits: u64,
     /// Parts that were to be fetched.
     pub(crate) misses: u64,
+    /// Bytes that were fetched.
+    pub(crate) fetched_bytes: u64,
+    /// Parts in its directory that were not what they should be, or could not be read.
+    pub(crate) damaged: u64,
+    /// Parts that were removed because there was no room for others.
+    pub(crate) evicted: u64,
 }
 
 /// A cache of parts in a directory. Cheap to clone; all clones are the same. It blocks: it belongs on threads that may.
@@ -45,18 +48,16 @@ struct Shared {
 type Flight = Arc<OnceLock<Option<Part>>>;
 
 impl PartCache {
-    /// Opens a cache of at most so many bytes, which keeps what is in its directory.
-    ///
-    /// # Errors
-    /// When there can be no such directory. One on a disk that is full or read-only is no error: parts are then fetched each time.
-    pub(crate) fn open(directory: &Path, most_bytes: u64) -> io::Result<Self> {
-        Ok(Self(Arc::new(Shared {
-            disk: Disk::open(directory, most_bytes)?,
+    /// A cache of at most so many bytes, with what is in its directory already. Nothing is made or looked at before a part is asked for. Where
+    /// the directory cannot be used, parts are fetched each time.
+    pub(crate) fn new(directory: &Path, most_bytes: u64) -> Self {
+        Self(Arc::new(Shared {
+            disk: Disk::new(directory, most_bytes),
             flights: Mutex::default(),
             fetched_bytes: AtomicU64::new(0),
             hits: AtomicU64::new(0),
             misses: AtomicU64::new(0),
-        })))
+        }))
     }
 
     /// The part of this hash and size; `fetch` gets it when it is not here. Whoever asks for a part that is being fetched waits for that,
@@ -94,6 +95,11 @@ impl PartCache {
         Ok(part)
     }
 
+    /// Whether the directory seems to have a part.
+    pub(super) fn has(&self, sha256: &[u8; 32]) -> bool {
+        self.0.disk.has(sha256)
+    }
+
     /// Fetches a part and compares it, without the directory.
     pub(super) fn fetched(
         &self,
@@ -119,12 +125,12 @@ impl PartCache {
         self.0.disk.discard(sha256, error);
     }
 
-    /// What it has done since it was opened.
-    #[cfg(test)]
+    /// What it has done since it was made.
     pub(crate) fn figures(&self) -> PartFigures {
-        let [fetched_bytes, hits, misses] =
-            [&self.0.fetched_bytes, &self.0.hits, &self.0.misses].map(|figure| figure.load(Ordering::Relaxed));
-        PartFigures { fetched_bytes, hits, misses }
+        let Shared { disk, hits, misses, fetched_bytes, .. } = &*self.0;
+        let [hits, misses, fetched_bytes] = [hits, misses, fetched_bytes].map(|figure| figure.load(Ordering::Relaxed));
+        let (damaged, evicted) = disk.removed();
+        PartFigures { hits, misses, fetched_bytes, damaged, evicted }
     }
 
     /// How many wait for a part.

@@ -9,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::{Duration, SystemTime},
 };
@@ -45,6 +45,9 @@ pub(super) struct Disk {
     verified: Known<[u8; 32], ()>,
     /// Whether it was said that the directory cannot be written to.
     is_refusing: AtomicBool,
+    /// Parts that were removed: damaged ones, and those that made room.
+    damaged: AtomicU64,
+    evicted: AtomicU64,
 }
 
 /// A file in the directory.
@@ -56,24 +59,27 @@ struct Kept {
 }
 
 impl Disk {
-    /// Makes the directory where it is missing, and looks through it.
-    ///
-    /// # Errors
-    /// When there can be no such directory. One on a disk that is full or read-only is no error.
-    pub(super) fn open(directory: &Path, most_bytes: u64) -> io::Result<Self> {
-        let disk = Self {
+    /// The directory as it is, if it is there: it is made with the first part that is kept, and looked through before that.
+    pub(super) fn new(directory: &Path, most_bytes: u64) -> Self {
+        Self {
             directory: directory.to_owned(),
             most_bytes,
             room: Mutex::new(0),
             verified: Known::new(KNOWN_PARTS),
             is_refusing: AtomicBool::new(false),
-        };
-        match durable::create_directory(directory).and_then(|()| disk.look_through(0)) {
-            Ok(room) => *disk.room.lock().unwrap_or_else(PoisonError::into_inner) = room,
-            Err(error) if durable::is_disk_refusal(&error) => disk.refused(&error),
-            Err(error) => return Err(error),
+            damaged: AtomicU64::new(0),
+            evicted: AtomicU64::new(0),
         }
-        Ok(disk)
+    }
+
+    /// How many damaged parts were found, and how many have made room for others.
+    pub(super) fn removed(&self) -> (u64, u64) {
+        (self.damaged.load(Ordering::Relaxed), self.evicted.load(Ordering::Relaxed))
+    }
+
+    /// Whether there is a file of a part, whatever is in it.
+    pub(super) fn has(&self, sha256: &[u8; 32]) -> bool {
+        self.path(sha256).exists()
     }
 
     /// A part, if the directory has it. A file that is not what it should be is removed.
@@ -109,6 +115,7 @@ impl Disk {
     pub(super) fn discard(&self, sha256: &[u8; 32], error: &io::Error) {
         let path = self.path(sha256);
         warn!(path = %path.display(), error = chain(error), "a part in the cache is damaged: it is removed and fetched again");
+        self.damaged.fetch_add(1, Ordering::Relaxed);
         // Where that fails, it is found to be damaged the next time too.
         let _ = std::fs::remove_file(path);
     }
@@ -197,9 +204,11 @@ impl Disk {
                     break;
                 }
                 match std::fs::remove_file(&kept.path) {
-                    Err(error) if error.kind() != io::ErrorKind::NotFound => {}
-                    _ => total -= kept.bytes,
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => continue,
+                    Err(_) => {}
+                    Ok(()) => _ = self.evicted.fetch_add(1, Ordering::Relaxed),
                 }
+                total -= kept.bytes;
             }
         }
         Ok(self.most_bytes.saturating_sub(total).min(wanted))

@@ -1,9 +1,13 @@
-//! A file that lies elsewhere, read part by part.
+//! A file that lies elsewhere, read part by part. Whoever reads one after the other has the next ones on their way.
 
 use std::{
     fmt, io,
-    sync::{Arc, Mutex, PoisonError},
+    ops::Range,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread::{self, JoinHandle},
 };
+
+use tracing::Span;
 
 use super::{cache::PartCache, part::Part};
 use crate::source::ReadAt;
@@ -14,17 +18,31 @@ pub(crate) const PART_BYTES: usize = 1 << 20;
 /// How many parts a file keeps open.
 const OPEN_PARTS: usize = 2;
 
+/// How many of the parts that come next are fetched before they are read, and no more than were read in sequence until then. So nothing is
+/// fetched ahead of who reads here and there.
+const AHEAD: usize = 4;
+
 /// Gets the part of this number.
 pub(crate) type Fetch = Arc<dyn Fn(usize) -> io::Result<Vec<u8>> + Send + Sync>;
 
-/// A file in parts. Nothing of it is fetched before it is read, and of that only the parts in which something is read.
+/// A file in parts. Only those parts are fetched in which something is read, and a few that follow what is read in sequence.
 pub(crate) struct PartFile {
     cache: PartCache,
     parts: Vec<[u8; 32]>,
     size: u64,
     fetch: Fetch,
-    /// Those that were read last, the latest first.
-    open: Mutex<Vec<(usize, Part)>>,
+    reading: Mutex<Reading>,
+}
+
+/// How far a file was read.
+#[derive(Default)]
+struct Reading {
+    /// The parts that were read last, the latest first.
+    open: Vec<(usize, Part)>,
+    /// What was read in sequence up to now.
+    sequence: Range<u64>,
+    /// The parts that come next, while they are got.
+    ahead: Vec<(usize, JoinHandle<io::Result<Part>>)>,
 }
 
 impl PartFile {
@@ -39,7 +57,7 @@ impl PartFile {
                 format!("the number of its parts is {}, and should be {expected} for its size of {size}", parts.len());
             return Err(io::Error::new(io::ErrorKind::InvalidData, message));
         }
-        Ok(Self { cache, parts, size, fetch, open: Mutex::default() })
+        Ok(Self { cache, parts, size, fetch, reading: Mutex::default() })
     }
 
     /// Where a part begins or ends.
@@ -47,9 +65,51 @@ impl PartFile {
         (number as u64).saturating_mul(PART_BYTES as u64).min(self.size)
     }
 
-    fn opened(&self, number: usize) -> Option<Part> {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.iter().find(|(found, _)| *found == number).map(|(_, part)| part.clone())
+    fn size_of(&self, number: usize) -> usize {
+        usize::try_from(self.border(number + 1) - self.border(number)).unwrap_or(PART_BYTES)
+    }
+
+    fn reading(&self) -> MutexGuard<'_, Reading> {
+        self.reading.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn kept(&self, number: usize) -> io::Result<Part> {
+        self.cache.part(&self.parts[number], self.size_of(number), || (self.fetch)(number))
+    }
+
+    /// The part in which somebody reads on at this place.
+    fn part(&self, number: usize, at: u64) -> io::Result<Part> {
+        let mut reading = self.reading();
+        if let Some((_, part)) = reading.open.iter().find(|(found, _)| *found == number) {
+            return Ok(part.clone());
+        }
+        let in_sequence = if reading.sequence.end == at { at - reading.sequence.start } else { 0 };
+        let ahead = usize::try_from(in_sequence / PART_BYTES as u64).unwrap_or(AHEAD).min(AHEAD);
+        let next = number + 1..(number + 1 + ahead).min(self.parts.len());
+        let began = reading.ahead.iter().position(|(found, _)| *found == number);
+        let began = began.map(|place| reading.ahead.remove(place).1);
+        reading.ahead.retain(|(found, _)| next.contains(found));
+        for number in next {
+            if !reading.ahead.iter().any(|(found, _)| *found == number) {
+                let begun = self.begin(number);
+                reading.ahead.extend(begun.map(|begun| (number, begun)));
+            }
+        }
+        drop(reading);
+        began.and_then(|began| began.join().ok()).unwrap_or_else(|| self.kept(number))
+    }
+
+    /// Begins to get a part that is not here. Where that cannot be begun, it is got when it is read.
+    fn begin(&self, number: usize) -> Option<JoinHandle<io::Result<Part>>> {
+        let (cache, fetch, sha256, size) =
+            (self.cache.clone(), Arc::clone(&self.fetch), self.parts[number], self.size_of(number));
+        if cache.has(&sha256) {
+            return None;
+        }
+        // What it logs belongs to whoever reads.
+        let span = Span::current();
+        let get = move || span.in_scope(|| cache.part(&sha256, size, || fetch(number)));
+        thread::Builder::new().name("part-ahead".to_owned()).spawn(get).ok()
     }
 
     /// A part on the disk was not read. Where it is not what it was, the cache finds out by itself.
@@ -59,12 +119,14 @@ impl PartFile {
         }
     }
 
-    /// Puts a part before those that were read earlier.
-    fn keep_open(&self, number: usize, part: Part) {
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.retain(|(found, _)| *found != number);
-        open.insert(0, (number, part));
-        open.truncate(OPEN_PARTS);
+    /// Notes that so many bytes were read here: the part stands before those that were read earlier.
+    fn has_read(&self, number: usize, part: Part, at: u64, bytes: usize) {
+        let mut reading = self.reading();
+        reading.open.retain(|(found, _)| *found != number);
+        reading.open.insert(0, (number, part));
+        reading.open.truncate(OPEN_PARTS);
+        let begin = if reading.sequence.end == at { reading.sequence.start } else { at };
+        reading.sequence = begin..at + bytes as u64;
     }
 }
 
@@ -76,25 +138,24 @@ impl ReadAt for PartFile {
     fn read_at(&self, at: u64, bytes: &mut [u8]) -> io::Result<usize> {
         let number = usize::try_from(at / PART_BYTES as u64).unwrap_or(usize::MAX);
         let Some(sha256) = self.parts.get(number).filter(|_| at < self.size) else { return Ok(0) };
-        let begin = self.border(number);
-        let size = usize::try_from(self.border(number + 1) - begin).unwrap_or(PART_BYTES);
-        let within = usize::try_from(at - begin).unwrap_or(PART_BYTES);
-        let fetch = || (self.fetch)(number);
-        let kept = || self.cache.part(sha256, size, fetch);
-        let mut part = self.opened(number).map_or_else(kept, Ok)?;
+        let within = usize::try_from(at - self.border(number)).unwrap_or(PART_BYTES);
+        let mut part = self.part(number, at)?;
         let mut read = part.read_at(within, bytes);
         // Its file was altered, or the disk fails.
         if let Err(error) = &read {
             self.distrust(sha256, error);
-            part = kept()?;
+            part = self.kept(number)?;
             read = part.read_at(within, bytes);
         }
         if let Err(error) = &read {
             self.distrust(sha256, error);
-            part = Part::Memory(self.cache.fetched(sha256, size, fetch)?.into());
+            let fetched = self.cache.fetched(sha256, self.size_of(number), || (self.fetch)(number));
+            part = Part::Memory(fetched?.into());
             read = part.read_at(within, bytes);
         }
-        self.keep_open(number, part);
+        if let Ok(read) = &read {
+            self.has_read(number, part, at, *read);
+        }
         read
     }
 }

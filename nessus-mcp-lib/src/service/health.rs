@@ -251,6 +251,10 @@ impl ScanService {
         self.metrics.set_data_disk(disk.ok());
         self.metrics.set_repairs(self.index.repaired());
         self.metrics.set_approvals_waiting(self.waiting.count());
+        #[cfg(feature = "objects")]
+        if let Some(figures) = self.tasks.part_figures() {
+            self.metrics.set_cache(figures);
+        }
         Ok(self.metrics.render()?)
     }
 

@@ -13,6 +13,8 @@ use super::{
     place::ResultPlace,
     store::TaskStore,
 };
+#[cfg(feature = "objects")]
+use crate::parts::PartFigures;
 use crate::{durable::DurableFile, ids::TaskId, source::Source};
 
 /// A file of a task that is being written; it appears with [`TaskManager::publish`] or not at all.
@@ -44,6 +46,18 @@ impl TaskManager {
     /// Where a result of a task is, to be read.
     pub(crate) fn place(&self, task: &Task, name: &str) -> ResultPlace {
         self.store.place(task, name)
+    }
+
+    /// Whether all of a file of results is there, as the place of the tasks says without a reading; `None` where only a reading tells.
+    pub(crate) async fn is_whole(&self, task: &Task, name: &'static str) -> Result<Option<bool>, TaskError> {
+        let task = task.clone();
+        self.store.blocking(move |store| store.is_whole(&task, name)).await
+    }
+
+    /// What this process has done to fetch results; `None` where they are read where they lie.
+    #[cfg(feature = "objects")]
+    pub(crate) fn part_figures(&self) -> Option<PartFigures> {
+        self.store.figures()
     }
 
     /// Opens a file of a task's results, such as [`EXPORT_FILE`](super::EXPORT_FILE), wherever it is kept; `None` where the task has none.

@@ -1,16 +1,20 @@
 //! Opens the tasks where the settings say that they are: in the data directory, or in a bucket of an object store.
 
 use std::{
+    io::Write as _,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
+use tracing::warn;
+
 use super::{error::TaskError, failure::PlaceFailure, manager::TaskManager, queue_file::QUEUE_FILE, store::TaskStore};
 use crate::{
     blocking,
     config::{BucketUrl, DataUrl, Settings},
-    durable,
+    durable::{self, DurableFile},
+    error::chain,
     time::{Clock, SystemClock, Timestamp},
 };
 
@@ -44,8 +48,8 @@ impl TaskManager {
         }
     }
 
-    /// The tasks, for who only reads: nothing is made or written, but for the directory of the cache beside a bucket. `None` where no process
-    /// has kept any yet.
+    /// The tasks, for who only reads: nothing is made or written, but for what is kept in the cache of the results that are read in a bucket.
+    /// `None` where no process has kept any yet.
     ///
     /// # Errors
     /// [`TaskError::Storage`] when an object store cannot be asked.
@@ -65,6 +69,34 @@ impl TaskManager {
                 Ok(tasks.data_file(QUEUE_FILE).await?.is_some().then_some(tasks))
             }
         }
+    }
+
+    /// Whether the cache of a bucket can be used, for a process that is to read or write results for long: makes its directory. Where nothing can
+    /// be written there now, the log says so. Without this, the directory is made when it is needed first.
+    ///
+    /// # Errors
+    /// [`TaskError::Storage`] when there can be no such directory.
+    pub async fn check_cache(settings: &Settings) -> Result<(), TaskError> {
+        if settings.data_url == DataUrl::Directory {
+            return Ok(());
+        }
+        let directory = settings.cache_dir();
+        let checked = blocking::run(move || {
+            durable::create_directory(&directory).map_err(|error| {
+                let hint = "name another directory for the cache, one that this user can write to";
+                let refused = PlaceFailure::error(error.kind(), error.to_string(), Some(hint));
+                TaskError::storage("cannot create", &directory)(refused)
+            })?;
+            let written = DurableFile::create(&directory.join("probe")).and_then(|mut file| file.write_all(b"probe"));
+            if let Err(error) = written {
+                warn!(
+                    directory = %directory.display(), error = chain(&error),
+                    "the directory of the cache cannot be written to: nothing that is read is kept, and no results can be written"
+                );
+            }
+            Ok(())
+        });
+        checked.await.map_err(TaskError::storage("cannot reach", settings.cache_dir()))?
     }
 
     /// Whether the place of the tasks can be used: reads, writes, lists and deletes something there, and finds out whether conditional
@@ -98,7 +130,7 @@ async fn on_disk<T: Send + 'static>(
     result.map_err(TaskError::storage("cannot reach", &settings.data_dir))?
 }
 
-/// Opens a bucket, on a thread that may block. What it needs of this machine's disk is in the directory of the cache.
+/// Opens a bucket, on a thread that may block. What it needs of this machine's disk it will have in the directory of the cache.
 async fn in_bucket<T: Send + 'static>(
     settings: &Settings,
     bucket: &BucketUrl,
@@ -106,21 +138,14 @@ async fn in_bucket<T: Send + 'static>(
 ) -> Result<T, TaskError> {
     let (directory, url) = (settings.cache_dir(), bucket.clone());
     let most_bytes = settings.cache_max_bytes();
-    let opened = move || {
-        durable::create_directory(&directory).map_err(|error| {
-            let hint = "name another directory for the cache, one that this user can write to";
-            let refused = PlaceFailure::error(error.kind(), error.to_string(), Some(hint));
-            TaskError::storage("cannot create", &directory)(refused)
-        })?;
-        open(&url, (&directory, most_bytes))
-    };
-    let result = blocking::run(opened).await;
+    let result = blocking::run(move || open(&url, (&directory, most_bytes))).await;
     result.map_err(TaskError::storage("cannot reach", PathBuf::from(bucket.to_string())))?
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::{Classified as _, ErrorKind};
 
     #[tokio::test]
     async fn reading_makes_nothing_and_opening_does() {
@@ -132,5 +157,22 @@ mod tests {
         let tasks = TaskManager::to_read_for(&settings).await.unwrap().unwrap();
         assert_eq!(tasks.ids().await.unwrap(), []);
         assert_eq!(tasks.queue_file().await.unwrap().id, None);
+    }
+
+    #[tokio::test]
+    async fn a_cache_is_asked_for_where_there_is_a_bucket() {
+        let directory = tempfile::tempdir().unwrap();
+        let settings = Settings::new(directory.path().join("data"), "unused");
+        TaskManager::check_cache(&settings).await.unwrap();
+        assert!(!settings.data_dir.exists());
+        let settings = settings.with_data_url("s3://scans".parse().unwrap());
+        TaskManager::check_cache(&settings).await.unwrap();
+        assert_eq!(settings.cache_dir().read_dir().unwrap().count(), 0, "it is there, and nothing of the check");
+        durable::replace(&directory.path().join("file"), b"").unwrap();
+        let settings = settings.with_cache_dir(directory.path().join("file"));
+        let refused = TaskManager::check_cache(&settings).await.unwrap_err();
+        assert!(refused.to_string().starts_with("cannot create `"), "{refused}");
+        assert_eq!(refused.kind(), ErrorKind::Configuration);
+        assert!(refused.hint().unwrap().starts_with("name another directory for the cache"), "{refused}");
     }
 }

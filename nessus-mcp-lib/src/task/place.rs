@@ -137,7 +137,7 @@ mod tests {
             "<NessusClientData_v2><Report><ReportHost name='h'>{items}</ReportHost></Report></NessusClientData_v2>"
         );
         let file = in_file(directory.path(), "export", export.as_bytes());
-        let cache = PartCache::open(&directory.path().join("cache"), 1 << 30).unwrap();
+        let cache = PartCache::new(&directory.path().join("cache"), 1 << 30);
         let (parts, fetched) = in_parts(&cache, export.as_bytes());
         let count = export.len().div_ceil(PART_BYTES);
         assert!(count > 5, "{count}");
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn what_takes_its_place_has_another_stamp() {
         let directory = tempfile::tempdir().unwrap();
-        let cache = PartCache::open(&directory.path().join("cache"), 1 << 30).unwrap();
+        let cache = PartCache::new(&directory.path().join("cache"), 1 << 30);
         let stamp = |place: &ResultPlace| place.open().unwrap().stamp.unwrap();
         let file = in_file(directory.path(), "export", b"1");
         let before = stamp(&file);

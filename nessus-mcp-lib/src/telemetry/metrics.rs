@@ -9,21 +9,24 @@ use std::{
     time::Duration,
 };
 
+#[cfg(feature = "objects")]
+use super::cache_metrics::CacheMetrics;
 use super::{
     approval_metrics::ApprovalMetrics,
     delivery_metrics::DeliveryMetrics,
     health::DiskSpace,
     housekeeping_metrics::HousekeepingMetrics,
     instruments::{
-        self, GaugeVec, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, MetricsError,
-        Opts, Registry,
+        self, GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, MetricsError, Opts, Registry,
     },
     process_metrics::ProcessMetrics,
     queue_metrics::QueueMetrics,
     scanner_calls::ScannerCallMetrics,
-    series::{NONE, Shown, register, saturate},
+    series::{NONE, Shown, catch_up, register, saturate},
     task_metrics::TaskMetrics,
 };
+#[cfg(feature = "objects")]
+use crate::parts::PartFigures;
 use crate::{
     ids::{InstanceId, PoolName, scanner_name},
     streams,
@@ -111,6 +114,8 @@ pub struct Metrics {
     scans: IntCounterVec,
     scope_refusals: IntCounterVec,
     approvals: ApprovalMetrics,
+    #[cfg(feature = "objects")]
+    cache: CacheMetrics,
     deliveries: DeliveryMetrics,
     housekeeping: HousekeepingMetrics,
     task_duration: HistogramVec,
@@ -236,6 +241,8 @@ impl Metrics {
             )?,
             data_disk_used: of_disk("nessus_data_disk_used_ratio", "Share of the disk of the data in use, 0 to 1")?,
             approvals: ApprovalMetrics::build(registry)?,
+            #[cfg(feature = "objects")]
+            cache: CacheMetrics::build(registry)?,
             deliveries: DeliveryMetrics::build(registry)?,
             housekeeping: HousekeepingMetrics::build(registry)?,
             process: ProcessMetrics::build(registry)?,
@@ -347,6 +354,13 @@ impl Metrics {
     pub(crate) fn set_repairs(&self, count: u64) {
         let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
         catch_up(&self.tasks.repairs(), count);
+    }
+
+    /// Brings the counts of the cache up to what it says.
+    #[cfg(feature = "objects")]
+    pub(crate) fn set_cache(&self, figures: PartFigures) {
+        let _alone = self.catching_up.lock().unwrap_or_else(PoisonError::into_inner);
+        self.cache.set(figures);
     }
 
     /// What the queue says.
@@ -492,14 +506,6 @@ impl ToolOutcome {
     }
 }
 
-/// Brings a counter to a count that somebody else keeps.
-fn catch_up(counter: &IntCounter, count: u64) {
-    if counter.get() > count {
-        counter.reset();
-    }
-    counter.inc_by(count - counter.get());
-}
-
 #[cfg(test)]
 mod tests {
     use super::{super::PoolGauges, *};
@@ -566,6 +572,27 @@ mod tests {
             "nessus_scanner_instances{enabled=\"true\",scanner_type=\"nessus\"} 1",
         ] {
             assert!(text.contains(line), "{line} is missing in\n{text}");
+        }
+    }
+
+    #[cfg(feature = "objects")]
+    #[test]
+    fn the_cache_is_shown_where_there_is_one() {
+        let metrics = Metrics::new().unwrap();
+        assert!(!metrics.render().unwrap().contains("nessus_cache"), "results are read where they lie");
+        for hits in [2, 3] {
+            let figures = PartFigures { hits, misses: 4, fetched_bytes: 4000, damaged: 1, evicted: 0 };
+            metrics.set_cache(figures);
+        }
+        let text = metrics.render().unwrap();
+        for line in [
+            "nessus_cache_hits_total 3",
+            "nessus_cache_misses_total 4",
+            "nessus_cache_fetched_bytes_total 4000",
+            "nessus_cache_damaged_total 1",
+            "nessus_cache_evicted_total 0",
+        ] {
+            assert!(text.contains(&format!("\n{line}\n")), "{line} is missing in\n{text}");
         }
     }
 

@@ -1,6 +1,8 @@
 //! What operators see: metrics, log lines and health.
 
 mod approval_metrics;
+#[cfg(feature = "objects")]
+mod cache_metrics;
 #[cfg(feature = "metrics")]
 mod collector;
 mod delivery_metrics;

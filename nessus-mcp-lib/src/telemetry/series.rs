@@ -5,7 +5,7 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use super::instruments::{self, Collector, Registry};
+use super::instruments::{self, Collector, IntCounter, Registry};
 
 /// The label of what is said of each pool.
 pub(super) const POOL: &[&str] = &["pool"];
@@ -21,6 +21,14 @@ pub(super) fn register<M: Collector + Clone + 'static>(registry: &Registry, metr
 /// A count as a gauge.
 pub(super) fn saturate(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// Brings a counter to a count that somebody else keeps.
+pub(super) fn catch_up(counter: &IntCounter, count: u64) {
+    if counter.get() > count {
+        counter.reset();
+    }
+    counter.inc_by(count - counter.get());
 }
 
 /// The label values that gauges show, so that those of what is not configured any more can be taken back.

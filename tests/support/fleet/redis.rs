@@ -70,7 +70,7 @@ impl Redis {
                 group.servers[master].kill();
                 group.wait_until_replaced(master);
                 group.servers[master].restart();
-                group.wait_until_replica(master);
+                group.wait_until_whole();
             }
         }
     }

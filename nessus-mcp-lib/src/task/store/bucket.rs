@@ -8,6 +8,7 @@
 
 use std::{
     borrow::Cow,
+    collections::HashMap,
     io,
     str::FromStr,
     sync::{Arc, OnceLock},
@@ -274,8 +275,17 @@ impl Bucket {
         })
     }
 
-    /// All objects below a key, by their keys below it.
+    /// All objects below a key, by their keys below it, and when they were written, by the store's clock.
     pub(super) fn list_all(&self, key: &str) -> io::Result<Vec<(String, SystemTime)>> {
+        Ok(self.below(key)?.into_iter().map(|(name, meta)| (name, meta.last_modified.into())).collect())
+    }
+
+    /// How many bytes each object below a key has, by its key below it.
+    pub(super) fn sizes(&self, key: &str) -> io::Result<HashMap<String, u64>> {
+        Ok(self.below(key)?.into_iter().map(|(name, meta)| (name, meta.size)).collect())
+    }
+
+    fn below(&self, key: &str) -> io::Result<Vec<(String, ObjectMeta)>> {
         let below = self.path(key);
         let found: Result<Vec<ObjectMeta>, Error> = run(self.store.list(Some(&below)).try_collect())?;
         let found = found.map_err(|error| failure("list", &error))?;
@@ -283,7 +293,7 @@ impl Bucket {
             let parts: Vec<_> = path.prefix_match(&below)?.map(|part| part.as_ref().to_owned()).collect();
             Some(parts.join("/"))
         };
-        Ok(found.iter().filter_map(|one| Some((rest(&one.location)?, one.last_modified.into()))).collect())
+        Ok(found.into_iter().filter_map(|one| Some((rest(&one.location)?, one))).collect())
     }
 
     /// Writes objects, a few at a time. `next` gives each key and its content.

@@ -42,7 +42,7 @@ use crate::{
     hex,
     ids::TaskId,
     known::Known,
-    parts::{PART_BYTES, PartCache, PartFile},
+    parts::{PART_BYTES, PartCache, PartFigures, PartFile},
     task::{error::TaskError, failure::hint, model::Task, place::ResultPlace, records::StoredFile, state::TaskStatus},
     time::BootInstant,
 };
@@ -88,23 +88,22 @@ struct Tombstone {
 }
 
 impl Objects {
-    /// The bucket as it is; nothing is asked of it. Files of this machine are made in `local`: what is read of the bucket at most so many
-    /// bytes of.
+    /// The bucket as it is; nothing is asked of it. Files of this machine are made in `local` when they are needed: what is read of the bucket
+    /// at most so many bytes of.
     pub(super) fn new(url: &BucketUrl, (local, most_bytes): (&Path, u64)) -> io::Result<Self> {
-        let cache = PartCache::open(&local.join(PARTS), most_bytes)?;
+        let cache = PartCache::new(&local.join(PARTS), most_bytes);
         Ok(Self { bucket: Bucket::new(url)?, work: local.join(WORK), cache, known: Known::new(KNOWN_BYTES) })
     }
 
     /// A bucket in memory.
     #[cfg(test)]
     pub(super) fn in_memory(local: &Path) -> Self {
-        let cache = PartCache::open(&local.join(PARTS), 1 << 20).unwrap_or_else(|error| panic!("no cache: {error}"));
+        let cache = PartCache::new(&local.join(PARTS), 1 << 20);
         Self { bucket: Bucket::in_memory(), work: local.join(WORK), cache, known: Known::new(KNOWN_BYTES) }
     }
 
-    /// Removes what killed processes have left in the directory for files of this machine.
-    pub(super) fn clean_work(&self) -> io::Result<()> {
-        durable::create_directory(&self.work)?;
+    /// Removes what killed processes have left where files are written before they are uploaded.
+    fn clean_work(&self) -> io::Result<()> {
         for entry in fs::read_dir(&self.work)? {
             let entry = entry?;
             let is_ours = entry.file_name().to_string_lossy().starts_with(ARTIFACT_PREFIX);
@@ -113,7 +112,10 @@ impl Objects {
                 .and_then(|metadata| metadata.modified())
                 .is_ok_and(|modified| super::entries::is_abandoned(modified, SystemTime::now()));
             if is_ours && is_old {
-                fs::remove_file(entry.path())?;
+                match fs::remove_file(entry.path()) {
+                    Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                    _ => {}
+                }
             }
         }
         Ok(())
@@ -213,7 +215,11 @@ fn upload_name(task: &Task) -> String {
 }
 
 fn part_key(parts: &str, number: usize) -> String {
-    format!("{parts}/{number:06}")
+    format!("{parts}/{}", part_name(number))
+}
+
+fn part_name(number: usize) -> String {
+    format!("{number:06}")
 }
 
 /// What was seen of a task by who writes it. A lock is of another place.
@@ -370,6 +376,9 @@ impl Storage for Objects {
         if !self.work.is_dir() {
             durable::create_directory(&self.work)?;
         }
+        if let Err(error) = self.clean_work() {
+            warn!(directory = %self.work.display(), error = chain(&error), "what killed processes have left is still there");
+        }
         DurableFile::create_with_prefix(&self.work.join(name), ARTIFACT_PREFIX)
     }
 
@@ -416,6 +425,25 @@ impl Storage for Objects {
             Some(ResultPlace::Parts { name: shown.clone(), sha256, file: Arc::new(file) })
         });
         opened.unwrap_or(ResultPlace::Absent(shown))
+    }
+
+    fn is_whole(&self, task: &Task, name: &str) -> io::Result<Option<bool>> {
+        let Some(file) = task.files.get(name) else { return Ok(Some(false)) };
+        let parts_key = Self::parts_key(&task.task_id, name, &file.upload);
+        let sizes = self.bucket.sizes(&parts_key)?;
+        let mut missing = file.size;
+        for number in 0..file.parts.len() {
+            let size = missing.min(PART_BYTES as u64);
+            if sizes.get(&part_name(number)) != Some(&size) {
+                return Ok(Some(false));
+            }
+            missing -= size;
+        }
+        Ok(Some(missing == 0))
+    }
+
+    fn figures(&self) -> Option<PartFigures> {
+        Some(self.cache.figures())
     }
 
     fn inventory(&self) -> Result<Inventory, TaskError> {
@@ -483,5 +511,34 @@ impl Storage for Objects {
         let is_there = self.bucket.has(&key).map_err(TaskError::storage("cannot look at", self.shown(&key)))?;
         self.bucket.remove(&key).map_err(TaskError::storage("cannot remove", self.shown(&key)))?;
         Ok(is_there)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::DataUrl;
+
+    #[test]
+    fn files_of_this_machine_are_made_when_they_are_needed_and_what_the_killed_have_left_goes_then() {
+        let directory = tempfile::tempdir().unwrap();
+        let local = directory.path().join("cache");
+        let DataUrl::Bucket(bucket) = "s3://scans".parse().unwrap() else { panic!() };
+        let objects = Objects::new(&bucket, (&local, 1 << 30)).unwrap();
+        assert!(!local.exists());
+        let task_id = TaskId::new("ne_ness_20260101_000000_00000001").unwrap();
+        let begin = || objects.begin_file(&task_id, "scan_native.nessus").unwrap();
+        let aged = |name: &str, hours: u64| {
+            let path = local.join(WORK).join(name);
+            durable::replace(&path, b"").unwrap();
+            let modified = SystemTime::now() - Duration::from_secs(hours * 3600);
+            fs::File::open(&path).unwrap().set_modified(modified).unwrap();
+            path
+        };
+        let written = begin();
+        let (left, recent, foreign) = (aged(".artifact-left", 25), aged(".artifact-recent", 23), aged("README", 25));
+        drop(begin());
+        assert!(!left.exists());
+        assert!(written.temporary_path().exists() && recent.exists() && foreign.exists());
     }
 }

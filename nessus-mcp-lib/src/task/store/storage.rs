@@ -17,7 +17,7 @@ use crate::{
     task::{error::TaskError, model::Task, place::ResultPlace},
 };
 #[cfg(feature = "objects")]
-use crate::{task::records::StoredFile, time::BootInstant};
+use crate::{parts::PartFigures, task::records::StoredFile, time::BootInstant};
 
 /// How long after its beginning an upload may be published. What has a mark for longer than a day is removed, so it must be over by then.
 #[cfg(feature = "objects")]
@@ -160,6 +160,17 @@ pub(super) trait Storage: fmt::Debug + Send + Sync {
 
     /// Where a file of results is.
     fn place(&self, task: &Task, name: &str) -> ResultPlace;
+
+    /// Whether all of a file of results is there, as the place says of it without reading it; `None` where only a reading tells.
+    fn is_whole(&self, _task: &Task, _name: &str) -> io::Result<Option<bool>> {
+        Ok(None)
+    }
+
+    /// What was done to fetch results; `None` where they are read where they lie.
+    #[cfg(feature = "objects")]
+    fn figures(&self) -> Option<PartFigures> {
+        None
+    }
 
     /// What lies in `tasks/`.
     fn inventory(&self) -> Result<Inventory, TaskError>;

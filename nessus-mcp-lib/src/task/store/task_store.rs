@@ -22,8 +22,6 @@ use super::{
 };
 #[cfg(feature = "objects")]
 use super::{objects::Objects, storage::LONGEST_UPLOAD};
-#[cfg(feature = "objects")]
-use crate::task::failure::hint;
 use crate::{
     blocking,
     config::BucketUrl,
@@ -38,6 +36,8 @@ use crate::{
     },
     time::Timestamp,
 };
+#[cfg(feature = "objects")]
+use crate::{parts::PartFigures, task::failure::hint};
 
 /// How many tasks are asked for at once over a network.
 const ASKED_AT_ONCE: usize = 8;
@@ -80,10 +80,6 @@ impl TaskStore {
     ) -> Result<(Self, Timestamp), TaskError> {
         let failed = || TaskError::storage("cannot use", PathBuf::from(bucket.to_string()));
         let objects = Objects::new(bucket, local).map_err(failed())?;
-        if let Err(error) = objects.clean_work() {
-            let directory = local.0.display();
-            warn!(%directory, error = chain(&error), "the directory of the cache cannot be used: nothing that is read is kept, and no results can be written");
-        }
         let time = objects.probe().map_err(failed())?;
         Ok((Self::of(Arc::new(objects)), time))
     }
@@ -298,6 +294,18 @@ impl TaskStore {
     /// Where a file of results is.
     pub(in crate::task) fn place(&self, task: &Task, name: &str) -> ResultPlace {
         self.storage.place(task, name)
+    }
+
+    /// Whether all of a file of results is there, as the place says of it without reading it; `None` where only a reading tells.
+    pub(in crate::task) fn is_whole(&self, task: &Task, name: &str) -> Result<Option<bool>, TaskError> {
+        let path = self.path(&task.task_id, name);
+        self.storage.is_whole(task, name).map_err(TaskError::storage("cannot look at", path))
+    }
+
+    /// What was done to fetch results; `None` where they are read where they lie.
+    #[cfg(feature = "objects")]
+    pub(in crate::task) fn figures(&self) -> Option<PartFigures> {
+        self.storage.figures()
     }
 
     /// A file to write results into. Nobody sees it.
