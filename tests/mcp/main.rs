@@ -21,6 +21,7 @@ mod mounted;
 mod npm_clients;
 mod oauth;
 mod oauth_provider;
+mod operators;
 mod policies;
 mod progress;
 mod questions;

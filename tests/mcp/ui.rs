@@ -49,29 +49,6 @@ async fn completed(fixture: &Fixture, task: &TaskId) {
     .await;
 }
 
-/// What one who only reads is not told is told to operators.
-#[tokio::test]
-async fn machines_and_who_did_what_are_shown_to_operators_alone() {
-    let (reader, admin, boss) = (new_token(), new_token(), Approver::new("boss"));
-    let entries = entry("desk", "scan", &reader, "") + &entry("root", "admin", &admin, "") + &boss.entry("approve", "");
-    let fixture = guarded("approvals: [{name: every-scan}]\n", &entries, |program| program);
-    let held = submit_as(&fixture, &admin, "held-scan", "lab").await;
-    let open = async |token, path: &str| text_of(&Browser::with(&fixture, token).page(path).await);
-    let life = format!("/ui/tasks/{held}");
-    for (path, shown, told) in [
-        ("/ui", "held-scan", "Asked by Login"),
-        ("/ui", "alive", "Worker Version"),
-        ("/ui", "alive", " pid "),
-        (&life, "submitted", " By "),
-        (&life, "submitted", " root "),
-    ] {
-        let to_operator = open(&admin, path).await;
-        assert!(to_operator.contains(shown) && to_operator.contains(told), "{told}: {to_operator}");
-        let to_reader = open(&reader, path).await;
-        assert!(to_reader.contains(shown) && !to_reader.contains(told), "{told}: {to_reader}");
-    }
-}
-
 /// The findings of a scan that did not end well say so, as its report does.
 #[tokio::test]
 async fn findings_say_that_they_are_not_complete() {
