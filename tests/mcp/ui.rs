@@ -117,11 +117,16 @@ async fn a_system_without_tasks_has_every_page() {
     assert!(nothing.body.contains("there is no page"), "{}", nothing.body);
 }
 
-/// Every link of every page leads to a page, whatever state the scans are in.
-#[tokio::test]
-async fn scans_in_every_state_are_shown_and_every_link_leads_somewhere() {
-    let fixture = Fixture::start();
-    let browser = Browser::of(&fixture);
+/// Scans in every state.
+pub(crate) struct EveryState {
+    pub(crate) before: TaskId,
+    pub(crate) after: TaskId,
+    pub(crate) running: TaskId,
+    /// Were queued: one still is, then one that failed, one that took too long, and one that was cancelled.
+    pub(crate) queued: Vec<TaskId>,
+}
+
+pub(crate) async fn every_state(fixture: &Fixture) -> EveryState {
     let lab = |name: &str| json!({ "targets": "192.0.2.0/29", "name": name, "scanner_pool": "lab" });
     let slow = |name: &str| json!({ "targets": "192.0.2.1", "name": name, "scanner_pool": "slow" });
     let before = fixture.submit(lab("before")).await;
@@ -134,8 +139,18 @@ async fn scans_in_every_state_are_shown_and_every_link_leads_somewhere() {
     for name in ["waits", "fails", "late", "stopped"] {
         queued.push(fixture.submit(slow(name)).await);
     }
-    ended(&fixture, &queued[1], TaskStatus::Failed, "scan_stalled", "the scan made no progress").await;
+    ended(fixture, &queued[1], TaskStatus::Failed, "scan_stalled", "the scan made no progress").await;
+    ended(fixture, &queued[2], TaskStatus::Timeout, "scan_timeout", "the scan took longer than it may").await;
     fixture.call("cancel_scan", json!({ "task_id": queued[3] })).await.ok();
+    EveryState { before, after, running, queued }
+}
+
+/// Every link of every page leads to a page, whatever state the scans are in.
+#[tokio::test]
+async fn scans_in_every_state_are_shown_and_every_link_leads_somewhere() {
+    let fixture = Fixture::start();
+    let browser = Browser::of(&fixture);
+    let EveryState { before, after, running, queued } = every_state(&fixture).await;
 
     let seen = browser.crawl(&EVERY_PAGE).await;
     for task in [&before, &after, &running].into_iter().chain(&queued) {
