@@ -133,6 +133,12 @@ impl Chromium {
         self.get("alert/text").await.is_string()
     }
 
+    /// Leaves out what there was until now: the browser's own first page, for example.
+    pub(crate) async fn forget(&self) {
+        self.network().await;
+        self.console().await;
+    }
+
     /// What the console has said since it was last asked.
     pub(crate) async fn console(&self) -> Vec<String> {
         let lines = self.post("se/log", &json!({ "type": "browser" })).await;

@@ -65,7 +65,7 @@ async fn every_page_is_clean_without_scripts_wide_and_narrow_light_and_dark() {
         chromium.look(look).await;
         let title = chromium.open("data:text/html,<title>none</title><script>document.title='scripts'</script>").await;
         assert_eq!(title, "none", "scripts are off");
-        chromium.network().await;
+        chromium.forget().await;
         for path in &pages {
             let title = chromium.open(&format!("{}{path}", fixture.server.url())).await;
             assert!(title.ends_with(" · nessus-mcp"), "{path}: {title}");
@@ -93,7 +93,7 @@ async fn hostile_texts_run_nothing_in_a_browser_that_runs_scripts() {
     chromium.look(look).await;
     let title = chromium.open("data:text/html,<title>none</title><script>document.title='scripts'</script>").await;
     assert_eq!(title, "scripts", "scripts are on");
-    chromium.network().await;
+    chromium.forget().await;
     let mut before: Option<TaskId> = None;
     for text in HOSTILE {
         let task = hostile_scan(&fixture, text).await;
