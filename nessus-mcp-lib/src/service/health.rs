@@ -142,7 +142,7 @@ impl ScanService {
         };
         let alive = workers.iter().filter(|worker| worker.is_alive()).count();
         let (mut unserved, mut has_older) = (Vec::new(), false);
-        for pool in self.scanners.pools() {
+        for pool in self.usable_pools() {
             if self.nobody_serves(&pool.name, None).await.is_some() {
                 unserved.push(pool.name.to_string());
             }
