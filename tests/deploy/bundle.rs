@@ -40,15 +40,25 @@ fn filled_in(text: &str, directory: &Path, chosen: &[(&str, &Path)]) -> String {
         .fold(start, |text, (key, path)| text.replace(&format!("${{user_config.{key}}}"), &path.display().to_string()))
 }
 
-#[test]
-fn a_client_can_start_what_is_in_the_bundle() {
-    let place = tempfile::tempdir().unwrap();
-    let Some(made) = bundle(&place.path().join("made"), &[]) else { return };
-    assert_eq!(made.code, Some(0), "{made:?}");
-    let unpacked = place.path().join("unpacked");
-    let unpacking = Program::new("python3").args(["-c", UNPACK]).arg(made.stdout.trim()).arg(&unpacked).run();
-    assert_eq!(unpacking.code, Some(0), "{unpacking:?}");
+const NAME: &str = "com.example/nessus-mcp";
+const URL: &str = "https://downloads.example/nessus-mcp.mcpb";
 
+/// The server of a bundle runs as a client starts it, and `server.json` tells the registry of that bundle.
+#[test]
+fn a_bundle_is_what_clients_and_the_registry_take() {
+    let place = tempfile::tempdir().unwrap();
+    let Some(made) = bundle(&place.path().join("made"), &["--name", NAME, "--url", URL]) else { return };
+    assert_eq!(made.code, Some(0), "{made:?}");
+    let (bundle, server) = made.stdout.trim().split_once('\n').unwrap();
+    assert_registry_takes(&fs::read(server).unwrap(), &fs::read(bundle).unwrap());
+    let unpacked = place.path().join("unpacked");
+    let unpacking = Program::new("python3").args(["-c", UNPACK]).arg(bundle).arg(&unpacked).run();
+    assert_eq!(unpacking.code, Some(0), "{unpacking:?}");
+    assert_client_starts(&unpacked, place.path());
+}
+
+/// Fills in what a client asks its user for, and starts what the manifest says.
+fn assert_client_starts(unpacked: &Path, place: &Path) {
     let inside: Value = serde_json::from_slice(&fs::read(unpacked.join("manifest.json")).unwrap()).unwrap();
     assert_eq!(inside["compatibility"]["platforms"], json!(["linux"]), "what it was made on");
     let server = &inside["server"];
@@ -58,18 +68,18 @@ fn a_client_can_start_what_is_in_the_bundle() {
         assert_eq!(fs::read(unpacked.join(licence)).unwrap(), fs::read(root().join(licence)).unwrap());
     }
     // What the user is asked for is all that the command needs, and nothing else.
-    let scanners = place.path().join("scanners.yaml");
+    let scanners = place.join("scanners.yaml");
     nessus_mcp_lib::durable::replace(&scanners, b"lab: [{instance_id: mock-1, type: mock}]\n").unwrap();
-    let chosen = [("scanner_config", scanners.as_path()), ("data_dir", &place.path().join("data"))];
+    let chosen = [("scanner_config", scanners.as_path()), ("data_dir", &place.join("data"))];
     let asked: BTreeSet<_> = inside["user_config"].as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(asked, chosen.iter().map(|(key, _)| *key).collect());
     let config = &server["mcp_config"];
-    let fill = |text: &Value| filled_in(text.as_str().unwrap(), &unpacked, &chosen);
+    let fill = |text: &Value| filled_in(text.as_str().unwrap(), unpacked, &chosen);
     let (command, arguments) = (fill(&config["command"]), config["args"].as_array().unwrap().iter().map(fill));
     assert_eq!(Path::new(&command), entry_point);
     let arguments: Vec<_> = arguments.collect();
     assert!(!arguments.iter().any(|argument| argument.contains("${")), "{arguments:?}");
-    let mut process = Program::new(command).args(arguments).with_input().start(&place.path().join("server.log"));
+    let mut process = Program::new(command).args(arguments).with_input().start(&place.join("server.log"));
     process.send(
         r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-11-25","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#,
     );
@@ -80,28 +90,22 @@ fn a_client_can_start_what_is_in_the_bundle() {
 }
 
 /// The rules of the registry's schema of 2025-12-11, and of the registry, for what `server.json` has.
-#[test]
-fn the_registry_is_told_of_a_bundle_by_its_rules() {
-    let place = tempfile::tempdir().unwrap();
-    let (name, url) = ("com.example/nessus-mcp", "https://downloads.example/nessus-mcp.mcpb");
-    let Some(made) = bundle(place.path(), &["--name", name, "--url", url]) else { return };
-    assert_eq!(made.code, Some(0), "{made:?}");
-    let paths: Vec<_> = made.stdout.lines().collect();
-    let server: Value = serde_json::from_slice(&fs::read(paths[1]).unwrap()).unwrap();
+fn assert_registry_takes(server: &[u8], bundle: &[u8]) {
+    let server: Value = serde_json::from_slice(server).unwrap();
     let version = env!("CARGO_PKG_VERSION");
     assert_eq!(
         server,
         json!({
             "$schema": "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json",
-            "name": name,
+            "name": NAME,
             "title": manifest()["display_name"],
             "description": manifest()["description"],
             "version": version,
             "packages": [{
                 "registryType": "mcpb",
-                "identifier": url,
+                "identifier": URL,
                 "version": version,
-                "fileSha256": hex(&Sha256::digest(fs::read(paths[0]).unwrap())),
+                "fileSha256": hex(&Sha256::digest(bundle)),
                 "transport": { "type": "stdio" },
             }],
         })
@@ -110,13 +114,18 @@ fn the_registry_is_told_of_a_bundle_by_its_rules() {
         let length = server[what].as_str().unwrap().chars().count();
         assert!((1..=most).contains(&length), "{what} has {length} characters");
     }
+}
+
+#[test]
+fn what_the_registry_would_refuse_is_refused_at_once() {
+    let place = tempfile::tempdir().unwrap();
     for (more, said) in [
-        (&["--name", "nessus-mcp", "--url", url][..], "is not the name of a server"),
-        (&["--name", "com.example/nessus/mcp", "--url", url], "is not the name of a server"),
-        (&["--name", name, "--url", "file:///nessus-mcp.mcpb"], "is not an address that a client can download from"),
-        (&["--name", name], "belong together"),
+        (&["--name", "nessus-mcp", "--url", URL][..], "is not the name of a server"),
+        (&["--name", "com.example/nessus/mcp", "--url", URL], "is not the name of a server"),
+        (&["--name", NAME, "--url", "file:///nessus-mcp.mcpb"], "is not an address that a client can download from"),
+        (&["--name", NAME], "belong together"),
     ] {
-        let refused = bundle(place.path(), more).unwrap();
+        let Some(refused) = bundle(place.path(), more) else { return };
         assert!(refused.code == Some(2) && refused.stderr.contains(said), "{more:?}: {refused:?}");
     }
 }
